@@ -1,0 +1,11 @@
+//! The vocabulary that every crate shares. No I/O.
+
+mod answer;
+mod clock;
+mod error;
+mod id;
+
+pub use answer::Answer;
+pub use clock::{Clock, ManualClock, Random};
+pub use error::{Error, ErrorKind, Result};
+pub use id::{BatchId, JobId, ScanId, TenantId, UserId};

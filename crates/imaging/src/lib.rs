@@ -1,0 +1,7 @@
+//! Images: bytes to [`Volume`], what a scan must be before it is analysed, and what is said of it after.
+//!
+//! Everything here is pure: no files, no clock, no network.
+
+mod volume;
+
+pub use volume::{Format, Geometry, Modality, Shape, Volume};

@@ -1,0 +1,230 @@
+use domain::{ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+/// Voxels in slice, row, column order.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Shape {
+    pub slices: usize,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl Shape {
+    /// Voxels in one slice.
+    pub fn slice_len(self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Voxels in all slices.
+    pub fn len(self) -> usize {
+        self.slices * self.slice_len()
+    }
+
+    /// Whether there is no voxel at all.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Where voxels lie in the patient, in DICOM's patient coordinate system (PS3.3 C.7.6.2.1.1):
+/// millimetres, x to the patient's left, y to the back, z to the head (LPS).
+///
+/// The centre of voxel (slice s, row r, column c) is `origin + s*slice_step + r*row_step + c*column_step`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Geometry {
+    /// The centre of voxel (0, 0, 0).
+    pub origin: [f64; 3],
+    /// From one slice to the next. For a single slice its length is the slice thickness if that is
+    /// known, else zero: then areas are known and volumes are not.
+    pub slice_step: [f64; 3],
+    /// From one row to the next (down the image).
+    pub row_step: [f64; 3],
+    /// From one column to the next (to the right in the image).
+    pub column_step: [f64; 3],
+}
+
+impl Geometry {
+    /// Millimetres between slices, rows and columns.
+    pub fn spacing(&self) -> [f64; 3] {
+        [self.slice_step, self.row_step, self.column_step].map(length)
+    }
+
+    /// Cubic millimetres of one voxel: the determinant, so that sheared stacks are measured right.
+    pub fn voxel_mm3(&self) -> f64 {
+        let [a, b, c] = [self.slice_step, self.row_step, self.column_step];
+        let cross = [b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]];
+        (a[0] * cross[0] + a[1] * cross[1] + a[2] * cross[2]).abs()
+    }
+
+    /// The patient position of a (possibly fractional) voxel index, in millimetres (LPS).
+    pub fn position(&self, slice: f64, row: f64, column: f64) -> [f64; 3] {
+        std::array::from_fn(|axis| {
+            self.origin[axis]
+                + slice * self.slice_step[axis]
+                + row * self.row_step[axis]
+                + column * self.column_step[axis]
+        })
+    }
+}
+
+fn length(step: [f64; 3]) -> f64 {
+    step.iter().map(|part| part * part).sum::<f64>().sqrt()
+}
+
+/// What made the image, as DICOM's Modality (0008,0060) names it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Modality {
+    #[serde(rename = "MR")]
+    MagneticResonance,
+    #[serde(rename = "CT")]
+    ComputedTomography,
+}
+
+impl Modality {
+    /// DICOM's defined term.
+    pub fn term(self) -> &'static str {
+        match self {
+            Self::MagneticResonance => "MR",
+            Self::ComputedTomography => "CT",
+        }
+    }
+
+    /// The modality of DICOM's defined term.
+    pub fn of_term(term: &str) -> Option<Modality> {
+        [Self::MagneticResonance, Self::ComputedTomography].into_iter().find(|m| m.term() == term)
+    }
+}
+
+/// The file format that a volume was read from.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Png,
+    Jpeg,
+    Tiff,
+    WebP,
+    Dicom,
+    Nifti,
+    /// A zip of slices.
+    Zip,
+}
+
+impl Format {
+    /// The name used in SQL, JSON, logs and pages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpeg",
+            Self::Tiff => "tiff",
+            Self::WebP => "webp",
+            Self::Dicom => "dicom",
+            Self::Nifti => "nifti",
+            Self::Zip => "zip",
+        }
+    }
+}
+
+/// A scan's voxels and where they lie; no identity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volume {
+    pub shape: Shape,
+    /// Real-world values (after DICOM's modality LUT, NIfTI's slope), [`Shape`]'s order, all finite.
+    pub voxels: Vec<f32>,
+    /// None: the file does not say where its pixels lie, so that sizes are in pixels.
+    pub geometry: Option<Geometry>,
+    /// None: the file does not say.
+    pub modality: Option<Modality>,
+    pub format: Format,
+    /// The values shown as black and as white (DICOM's window, or the range of an 8 or 16 bit file).
+    pub window: [f32; 2],
+}
+
+/// What stands before the voxels in the stored form.
+#[derive(Deserialize, Serialize)]
+struct Header {
+    shape: Shape,
+    geometry: Option<Geometry>,
+    modality: Option<Modality>,
+    format: Format,
+    window: [f32; 2],
+}
+
+const MAGIC: &[u8; 8] = b"MSVOL\x00\x00\x01";
+/// A header is a few hundred bytes; more is not ours.
+const HEADER_BYTES_MAX: usize = 4096;
+
+impl Volume {
+    /// The voxels of one slice, row by row.
+    pub fn slice(&self, index: usize) -> &[f32] {
+        &self.voxels[index * self.shape.slice_len()..][..self.shape.slice_len()]
+    }
+
+    /// The stored form: magic, the header's length (u32, little endian), the header as JSON, then the
+    /// voxels as little-endian f32. Equal volumes have equal bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Volume { shape, geometry, modality, format, window, .. } = *self;
+        let header = Header { shape, geometry, modality, format, window };
+        let header = serde_json::to_vec(&header).expect("a header is plain data");
+        let mut bytes = Vec::with_capacity(12 + header.len() + 4 * self.voxels.len());
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&header);
+        bytes.extend(self.voxels.iter().flat_map(|voxel| voxel.to_le_bytes()));
+        bytes
+    }
+
+    /// Reads the stored form. Anything but exactly what [`to_bytes`](Volume::to_bytes) wrote is `Invalid`.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Volume> {
+        let invalid = || ErrorKind::Invalid.error("these bytes are no stored volume");
+        let rest = bytes.strip_prefix(MAGIC).ok_or_else(invalid)?;
+        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(invalid)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        if length > HEADER_BYTES_MAX {
+            return Err(invalid());
+        }
+        let (header, voxels) = rest.split_at_checked(length).ok_or_else(invalid)?;
+        let Header { shape, geometry, modality, format, window } =
+            serde_json::from_slice(header).map_err(|error| invalid().because(error))?;
+        let expected = shape.slices.checked_mul(shape.rows).and_then(|n| n.checked_mul(shape.columns));
+        if expected.and_then(|n| n.checked_mul(4)) != Some(voxels.len()) {
+            return Err(invalid());
+        }
+        let (voxels, _) = voxels.as_chunks::<4>();
+        let voxels = voxels.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        Ok(Volume { shape, voxels, geometry, modality, format, window })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume() -> Volume {
+        Volume {
+            shape: Shape { slices: 1, rows: 2, columns: 3 },
+            voxels: vec![0., 1., 2., 3., 4.5, -6.],
+            geometry: Some(Geometry {
+                origin: [0.1, 0.2, 0.3],
+                slice_step: [0., 0., 3.],
+                row_step: [0., 0.5, 0.],
+                column_step: [0.5, 0., 0.],
+            }),
+            modality: Some(Modality::MagneticResonance),
+            format: Format::Dicom,
+            window: [0., 5.],
+        }
+    }
+
+    #[test]
+    fn a_volume_survives_storage() {
+        assert_eq!(Volume::from_bytes(&volume().to_bytes()).unwrap(), volume());
+    }
+
+    #[test]
+    fn any_truncation_is_refused() {
+        let bytes = volume().to_bytes();
+        for length in 0..bytes.len() {
+            assert!(Volume::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+        }
+    }
+}

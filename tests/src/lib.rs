@@ -1,0 +1,1 @@
+//! Stories about the whole mesh; see `e2e`.
