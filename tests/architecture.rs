@@ -1,0 +1,216 @@
+//! The edges and habits that ARCHITECTURE.md promises; each test names the rule that it keeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+const SERVICES: [&str; 6] = ["auth", "drift", "gateway", "inference", "ingest", "storage"];
+
+/// Lines of `main.rs` past which a composition root has begun to decide.
+const MAIN_LINES_MAX: usize = 30;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ is a folder of the workspace")
+        .into()
+}
+
+/// The normal (not dev, not build) dependencies of each crate of the workspace.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    packages.iter().map(|package| (text(&package["name"]), normal_dependencies(package))).collect()
+}
+
+fn normal_dependencies(package: &Value) -> BTreeSet<String> {
+    let all = package["dependencies"].as_array().expect("dependencies");
+    all.iter().filter(|d| d["kind"].is_null()).map(|d| text(&d["name"])).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a string").to_owned()
+}
+
+/// Every Rust file below `folder`, with its text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a text file");
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_service_depends_on_no_other_service() {
+    let dependencies = dependencies();
+    for service in SERVICES {
+        let others: Vec<_> =
+            SERVICES.iter().filter(|other| dependencies[service].contains(**other)).collect();
+        assert!(others.is_empty(), "{service} depends on {others:?}: services meet in `proto`");
+    }
+}
+
+#[test]
+fn shared_crates_know_no_service() {
+    let dependencies = dependencies();
+    for shared in ["proto", "domain", "imaging", "model", "platform", "service"] {
+        let known: Vec<_> =
+            SERVICES.iter().filter(|s| dependencies[shared].contains(**s)).collect();
+        assert!(known.is_empty(), "{shared} depends on {known:?}");
+    }
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let ours: [(&str, &[&str]); 6] = [
+        ("domain", &[]),
+        ("proto", &[]),
+        ("imaging", &["domain"]),
+        ("model", &["domain", "imaging"]),
+        ("platform", &["domain"]),
+        ("service", &["domain", "platform", "proto"]),
+    ];
+    let dependencies = dependencies();
+    for (name, allowed) in ours {
+        let internal = dependencies[name].iter().filter(|d| dependencies.contains_key(*d));
+        let strangers: Vec<_> = internal.filter(|d| !allowed.contains(&d.as_str())).collect();
+        assert!(strangers.is_empty(), "{name} depends on {strangers:?}");
+    }
+}
+
+#[test]
+fn drivers_are_named_in_platform_only_and_tch_in_model_only() {
+    let keepers = [
+        ("lapin", "platform"),
+        ("object_store", "platform"),
+        ("google-cloud-storage", "platform"),
+        ("tch", "model"),
+    ];
+    for (package, names) in dependencies() {
+        for (driver, keeper) in keepers {
+            assert!(
+                package == keeper || !names.contains(driver),
+                "{package} names {driver}; only {keeper} may"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_database_driver_is_named_outside_platform() {
+    for folder in ["crates/service", "services"] {
+        for (path, text) in sources(&root().join(folder)) {
+            for driver in ["sqlx::sqlite", "sqlx::mysql", "SqlitePool", "MySqlPool"] {
+                assert!(!text.contains(driver), "{} names {driver}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_asks_which_mode_it_is_in() {
+    for folder in ["crates", "services"] {
+        for (path, text) in sources(&root().join(folder)) {
+            for question in
+                ["is_standalone", "is_embedded", "is_cluster", "Mode::Standalone", "Mode::Embedded"]
+            {
+                assert!(!text.contains(question), "{} asks {question}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn peers_form_no_cycle() {
+    let peers: BTreeMap<&str, BTreeSet<String>> =
+        SERVICES.iter().map(|service| (*service, peers_of(service))).collect();
+    assert!(!peers["gateway"].is_empty(), "the gateway's Peers were not found");
+    for service in SERVICES {
+        assert!(
+            !reaches(&peers, service, service, 0),
+            "{service} reaches itself through its peers: {peers:?}"
+        );
+    }
+}
+
+/// The fields of `pub struct Peers` of a service.
+fn peers_of(service: &str) -> BTreeSet<String> {
+    let lib =
+        fs::read_to_string(root().join(format!("services/{service}/src/lib.rs"))).expect("lib.rs");
+    let Some((_, fields)) = lib.split_once("pub struct Peers {") else { return BTreeSet::new() };
+    let (fields, _) = fields.split_once('}').expect("a closing brace");
+    let peers =
+        fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.strip_suffix(": Peer,"));
+    peers.map(str::to_owned).collect()
+}
+
+fn reaches(peers: &BTreeMap<&str, BTreeSet<String>>, from: &str, to: &str, depth: usize) -> bool {
+    depth <= SERVICES.len()
+        && peers.get(from).is_some_and(|next| {
+            next.contains(to) || next.iter().any(|peer| reaches(peers, peer, to, depth + 1))
+        })
+}
+
+#[test]
+fn the_gateway_and_every_rpc_file_translate_only() {
+    let gateway = &dependencies()["gateway"];
+    for decider in ["imaging", "model", "platform", "sqlx"] {
+        assert!(
+            !gateway.contains(decider),
+            "the gateway depends on {decider}: it would decide something"
+        );
+    }
+    for (path, text) in sources(&root().join("services")) {
+        let translates = path.file_name().is_some_and(|name| name == "rpc.rs");
+        assert!(!translates || !text.contains("sqlx::"), "{} speaks SQL", path.display());
+    }
+}
+
+#[test]
+fn every_main_is_short() {
+    for service in SERVICES {
+        let path = root().join(format!("services/{service}/src/main.rs"));
+        let lines = fs::read_to_string(&path).expect("main.rs").lines().count();
+        assert!(lines <= MAIN_LINES_MAX, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn every_crate_inherits_the_lints() {
+    for folder in ["crates", "services"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path().join("Cargo.toml");
+            let manifest = fs::read_to_string(&path).expect("a manifest");
+            // `proto` holds generated code only.
+            let exempt = manifest.contains("name = \"proto\"");
+            assert!(exempt || manifest.contains("[lints]\nworkspace = true"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn time_and_randomness_are_arguments() {
+    let lints = fs::read_to_string(root().join("clippy.toml")).expect("clippy.toml");
+    assert!(
+        lints.contains("std::time::SystemTime::now"),
+        "clippy.toml no longer bans the system clock"
+    );
+    for (path, text) in sources(&root().join("crates/domain")) {
+        assert!(!text.contains("SystemTime"), "{} reads the clock", path.display());
+    }
+}
