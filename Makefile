@@ -1,0 +1,62 @@
+# The index of everything one can do here. Recipes longer than a line are scripts.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# Everything fetched or built lies in one folder outside the checkout, so that a fresh clone is quick too.
+export MEDSEG_CACHE ?= $(HOME)/.cache/medseg
+export CARGO_TARGET_DIR ?= $(MEDSEG_CACHE)/target
+
+# Runs a command with libtorch found, fetched first where it is missing.
+ENV := scripts/env.sh
+MEDSEG := $(ENV) cargo run --quiet --release --package medseg --bin medseg --
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## build, start on one directory, send a phantom scan, print the answer; PORT=8080 chooses the port
+	@scripts/demo.sh
+
+.PHONY: test
+test: ## the whole suite, with private servers in temporary folders
+	@scripts/test.sh
+
+.PHONY: setup
+setup: ## fetch what building needs and is missing
+	@scripts/setup.sh build
+
+.PHONY: build
+build: setup ## build the release binaries; the last line is the path of medseg
+	@scripts/build.sh
+
+.PHONY: lint
+lint: setup ## formatting and clippy, warnings refused
+	cargo fmt --all --check
+	$(ENV) cargo clippy --workspace --all-targets -- --deny warnings
+
+.PHONY: fmt
+fmt: ## format the Rust code
+	cargo fmt --all
+
+.PHONY: deny
+deny: ## licences, sources and duplicates of the dependencies (cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "error: cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --locked check licenses bans sources
+
+.PHONY: train
+train: setup ## train a model; ARGS='--manifest FILE --out FOLDER'
+	@$(MEDSEG) train $(ARGS)
+
+.PHONY: evaluate
+evaluate: setup ## measure a model; ARGS='--manifest FILE --model FILE --json'
+	@$(MEDSEG) evaluate $(ARGS)
+
+.PHONY: bench
+bench: setup ## print a table of speeds; ARGS are passed on
+	@$(MEDSEG) bench $(ARGS)
+
+.PHONY: clean
+clean: ## delete what was built; downloads stay
+	cargo clean

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# demo.sh: builds, starts `medseg serve` on one fresh directory, sends it a phantom and prints what it answers.
+#
+# At a terminal the page stays up until Ctrl-C; elsewhere, or with DEMO_ONCE=1, it stops after the answer.
+# PORT=N chooses the port; otherwise a free one is taken.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cache=${MEDSEG_CACHE:-$HOME/.cache/medseg}
+folder=$cache/demo
+
+say() { echo "demo: $*"; }
+fail() { echo "error: $*" >&2; exit 1; }
+
+scripts/setup.sh build
+medseg=$(scripts/build.sh | tail -n 1)
+
+# A directory of its own each time: the password is printed on the first start only.
+rm -rf "$folder"
+mkdir -p "$folder"
+port=${PORT:-$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')}
+url=http://127.0.0.1:$port
+
+say "starting medseg on $folder/data"
+"$medseg" serve --data "$folder/data" --listen "127.0.0.1:$port" >"$folder/said" 2>"$folder/log" &
+server=$!
+stop() { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
+trap stop EXIT
+trap 'exit 0' INT TERM
+
+for _ in $(seq 300); do
+    ! python3 -c "import urllib.request as r; r.urlopen('$url/readyz', timeout=1)" 2>/dev/null || break
+    kill -0 "$server" 2>/dev/null || { tail -n 5 "$folder/log" >&2; fail "medseg did not start (log: $folder/log)"; }
+    sleep 0.2
+done
+
+say "making a phantom: a head with a lesion of known size"
+"$medseg" phantom --format png --out "$folder/phantom"
+image=$(find "$folder/phantom" -name '*.png' ! -name '*mask*' | sort | head -n 1)
+[ -n "$image" ] || fail "medseg phantom wrote no PNG into $folder/phantom"
+
+password=$(sed -n 's/.*password[: =]*\([^ ]*\).*/\1/p' "$folder/said" | head -n 1)
+[ -n "$password" ] || fail "medseg printed no password (see $folder/said)"
+MEDSEG_PASSWORD=$password python3 scripts/demo.py "$url" "$image" "$folder"
+say "page: $url (user admin, password $password)"
+
+if [ -t 1 ] && [ -z "${DEMO_ONCE:-}" ]; then
+    say "the page stays up; Ctrl-C stops it"
+    wait "$server"
+fi

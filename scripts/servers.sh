@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# servers.sh COMMAND...: runs COMMAND with a private MariaDB and RabbitMQ beside it, and stops both whatever happens.
+#
+# They listen on free ports of the loopback, keep everything in a temporary folder, and are named to COMMAND
+# by TEST_MYSQL_URL and TEST_AMQP_URL. Nothing that this machine runs is touched.
+set -euo pipefail
+
+fail() { echo "error: $*" >&2; exit 1; }
+for program in mariadbd mariadb-install-db mariadb; do
+    command -v $program >/dev/null || fail "$program is missing: run 'scripts/setup.sh test'"
+done
+rabbit_bin=/usr/lib/rabbitmq/bin
+[ -x $rabbit_bin/rabbitmq-server ] || fail "rabbitmq-server is missing: run 'scripts/setup.sh test'"
+
+# Short, because a Unix socket's path may have 107 bytes.
+folder=$(mktemp -d /tmp/medseg-servers.XXXXXX)
+mkdir "$folder/mysql" "$folder/rabbit"
+secret=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+
+# Neither server wants to be root.
+as=()
+if [ "$(id -u)" = 0 ]; then
+    as=(runuser -u nobody --)
+    chown -R nobody "$folder"
+fi
+
+read -r mysql_port amqp_port dist_port epmd_port < <(python3 - <<'PYTHON'
+import socket
+sockets = [socket.socket() for _ in range(4)]
+for each in sockets:
+    each.bind(("127.0.0.1", 0))
+print(*(each.getsockname()[1] for each in sockets))
+PYTHON
+)
+
+rabbit_env=(
+    HOME="$folder/rabbit" RABBITMQ_BASE="$folder/rabbit" RABBITMQ_MNESIA_BASE="$folder/rabbit/mnesia"
+    RABBITMQ_LOG_BASE="$folder/rabbit/log" RABBITMQ_CONFIG_FILE="$folder/rabbit/rabbitmq"
+    RABBITMQ_ENABLED_PLUGINS_FILE="$folder/rabbit/enabled_plugins" RABBITMQ_NODENAME="medseg$amqp_port@localhost"
+    RABBITMQ_DIST_PORT="$dist_port" ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
+)
+
+mysql_pid='' rabbit_pid=''
+stop() {
+    trap - EXIT INT TERM
+    [ -z "$rabbit_pid" ] || kill "$rabbit_pid" 2>/dev/null || true
+    [ -z "$mysql_pid" ] || kill "$mysql_pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+    # Erlang's name server outlives its last node unless told.
+    ERL_EPMD_PORT=$epmd_port ERL_EPMD_ADDRESS=127.0.0.1 epmd -kill >/dev/null 2>&1 || true
+    rm -rf "$folder"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# until_ready NAME PID LOG CHECK...: waits at most a minute for CHECK to succeed.
+until_ready() {
+    local name=$1 pid=$2 log=$3
+    shift 3
+    for _ in $(seq 300); do
+        if "$@" >/dev/null 2>&1; then return; fi
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.2
+    done
+    tail -n 20 "$log" >&2
+    fail "$name did not start"
+}
+
+start_mysql() {
+    local common=(--no-defaults --datadir="$folder/mysql/data")
+    "${as[@]}" mariadb-install-db "${common[@]}" --auth-root-authentication-method=normal --skip-test-db \
+        >"$folder/mysql/install.log" 2>&1 || { cat "$folder/mysql/install.log" >&2; fail "mariadb-install-db failed"; }
+    # Durability is the production server's; here a crash loses a temporary folder.
+    "${as[@]}" mariadbd "${common[@]}" --bind-address=127.0.0.1 --port="$mysql_port" --skip-name-resolve \
+        --socket="$folder/mysql/sock" --pid-file="$folder/mysql/pid" --innodb-flush-log-at-trx-commit=0 \
+        --max-connections=500 >"$folder/mysql/log" 2>&1 &
+    mysql_pid=$!
+    local client=(mariadb --no-defaults --user=root --socket="$folder/mysql/sock")
+    until_ready MariaDB $mysql_pid "$folder/mysql/log" "${client[@]}" -e 'select 1'
+    "${client[@]}" -e "create database medseg; create user medseg@'127.0.0.1' identified by '$secret';
+        grant all on *.* to medseg@'127.0.0.1'"
+    export TEST_MYSQL_URL="mysql://medseg:$secret@127.0.0.1:$mysql_port/medseg"
+}
+
+start_rabbit() {
+    "${as[@]}" tee "$folder/rabbit/rabbitmq.conf" >/dev/null <<CONF
+listeners.tcp.1 = 127.0.0.1:$amqp_port
+default_user = medseg
+default_pass = $secret
+CONF
+    "${as[@]}" tee "$folder/rabbit/enabled_plugins" >/dev/null <<<'[].'
+    "${as[@]}" env "${rabbit_env[@]}" $rabbit_bin/rabbitmq-server >"$folder/rabbit/out" 2>&1 &
+    rabbit_pid=$!
+    until_ready RabbitMQ $rabbit_pid "$folder/rabbit/out" grep -q 'completed with' "$folder/rabbit/out"
+    export TEST_AMQP_URL="amqp://medseg:$secret@127.0.0.1:$amqp_port/%2f"
+}
+
+start_mysql
+start_rabbit
+# Not exec: the servers are stopped afterwards.
+"$@"

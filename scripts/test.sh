@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# test.sh: the whole suite. Runs every stage, says at the end how each went, and fails if one did.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+export MEDSEG_CACHE="${MEDSEG_CACHE:-$HOME/.cache/medseg}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$MEDSEG_CACHE/target}"
+logs=$MEDSEG_CACHE/test-logs
+rm -rf "$logs"
+mkdir -p "$logs"
+
+scripts/setup.sh test || exit 1
+
+summary=() passed=0 failed=0
+
+# stage NAME COMMAND...: runs COMMAND, shows its output, and counts one passed or failed.
+# Exit status 77 means skipped, as the last line of the output says why.
+stage() {
+    local name=$1 started=$SECONDS verdict
+    shift
+    echo "== $name"
+    "$@" 2>&1 | tee "$logs/$name.log"
+    local status=${PIPESTATUS[0]}
+    case $status in
+    0) verdict=ok passed=$((passed + 1)) ;;
+    77) verdict="skipped: $(tail -n 1 "$logs/$name.log")" ;;
+    *) verdict=FAILED failed=$((failed + 1)) ;;
+    esac
+    summary+=("$(printf '%-8s %4d s  %s' "$name" $((SECONDS - started)) "$verdict")")
+    return "$status"
+}
+
+rust_tests() {
+    if command -v cargo-nextest >/dev/null; then
+        scripts/servers.sh scripts/env.sh cargo nextest run --workspace --no-fail-fast --color never
+    else
+        scripts/servers.sh scripts/env.sh cargo test --workspace --no-fail-fast
+    fi
+}
+
+# Counts the tests that the runner's own lines tell of, beside the stage itself.
+count_rust_tests() {
+    local counts
+    counts=$(python3 scripts/count_tests.py "$logs/rust.log")
+    passed=$((passed + ${counts% *})) failed=$((failed + ${counts#* }))
+}
+
+stage format cargo fmt --all --check
+stage clippy scripts/env.sh cargo clippy --workspace --all-targets --quiet -- --deny warnings
+# The stories start the programs as their users do; building them first shares most work with the tests.
+if stage build scripts/env.sh cargo build --workspace --bins --quiet; then
+    stage rust rust_tests
+    count_rust_tests
+    stage browser scripts/env.sh tests/browser/run.sh
+fi
+stage page scripts/env.sh services/gateway/ui/check.sh
+stage deploy scripts/env.sh scripts/check-deploy.sh
+
+echo
+printf '%s\n' "${summary[@]}"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
