@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: no files, no clock, no network.
 
+pub mod phantom;
 mod volume;
 
 pub use volume::{Format, Geometry, Modality, Shape, Volume};
