@@ -1,0 +1,161 @@
+//! Who is calling: access tokens, verified offline, and the tenant that only they can name.
+//!
+//! Every user-facing call carries `authorization: Bearer <access token>`. The callee asks a
+//! [`Verifier`] for the [`Claims`]; no service asks auth about a single call.
+
+mod keys;
+mod service_token;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod token;
+mod verifier;
+
+use std::fmt;
+
+use domain::{ErrorKind, Result, TenantId};
+use serde::{Deserialize, Serialize};
+use tonic::Request;
+use tonic::metadata::MetadataMap;
+
+pub use keys::{PublicKeys, SigningKey};
+pub use service_token::{SERVICE_CLIENT, ServiceToken};
+pub use token::{Grant, LIFETIME_S, service_tenant};
+pub use verifier::Verifier;
+
+/// The hospital that a verified token speaks for.
+///
+/// Nothing but the verification of a token makes one, so a query that takes a `Tenant` cannot be
+/// asked on behalf of a hospital that nobody signed in to.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Tenant(TenantId);
+
+impl Tenant {
+    /// The id that rows carry.
+    pub fn id(self) -> TenantId {
+        self.0
+    }
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Uploads, looks, says agree, correct or reject.
+    Clinician,
+    /// A hospital's system that uploads and reads results.
+    Integrator,
+    /// Reads quality figures and drift reports.
+    Scientist,
+    /// Manages the users and API clients of its own tenant.
+    Admin,
+    /// medseg's own workers; never a person, never a hospital's.
+    Service,
+}
+
+impl Role {
+    const ALL: [Role; 5] =
+        [Self::Clinician, Self::Integrator, Self::Scientist, Self::Admin, Self::Service];
+
+    /// The name used in tokens, SQL and pages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clinician => "clinician",
+            Self::Integrator => "integrator",
+            Self::Scientist => "scientist",
+            Self::Admin => "admin",
+            Self::Service => "service",
+        }
+    }
+
+    /// The role of that [`name`](Role::name).
+    pub fn named(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// What a verified token says of its bearer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claims {
+    /// The id of the user or API client.
+    pub subject: String,
+    /// Never empty.
+    pub roles: Vec<Role>,
+    tenant: Tenant,
+}
+
+impl Claims {
+    /// The hospital that the bearer belongs to; for [`Role::Service`] one that owns nothing.
+    pub fn tenant(&self) -> Tenant {
+        self.tenant
+    }
+
+    /// Refuses a bearer who has none of `roles`. No role contains another.
+    pub fn require(&self, roles: &[Role]) -> Result<()> {
+        if self.roles.iter().any(|role| roles.contains(role)) {
+            return Ok(());
+        }
+        Err(ErrorKind::Forbidden.error("your role does not allow this"))
+    }
+}
+
+/// The bearer token of a call; none when there are two, for then nobody can say which one counts.
+pub fn bearer(metadata: &MetadataMap) -> Option<&str> {
+    let mut values = metadata.get_all("authorization").iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A request that carries `token`.
+///
+/// What cannot be a token, such as a text with line breaks, is left out: the callee then answers
+/// that nobody has signed in.
+pub fn authorised<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Ok(value) = format!("Bearer {token}").parse() {
+        request.metadata_mut().insert("authorization", value);
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_has_one_name_everywhere() {
+        for role in Role::ALL {
+            assert_eq!(Role::named(role.name()), Some(role));
+            assert_eq!(serde_json::to_value(role).unwrap(), role.name());
+        }
+    }
+
+    #[test]
+    fn the_bearer_is_what_the_sender_put_in() {
+        let request = authorised((), "abc.def.ghi");
+        assert_eq!(bearer(request.metadata()), Some("abc.def.ghi"));
+        assert_eq!(bearer(authorised((), "two\nlines").metadata()), None);
+    }
+
+    #[test]
+    fn two_authorization_headers_are_none() {
+        let mut request = authorised((), "mine");
+        request.metadata_mut().append("authorization", "Bearer other".parse().unwrap());
+        assert_eq!(bearer(request.metadata()), None);
+    }
+
+    #[test]
+    fn another_scheme_is_no_bearer() {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("authorization", "Basic YTpi".parse().unwrap());
+        assert_eq!(bearer(&metadata), None);
+        metadata.insert("authorization", "bEaReR token".parse().unwrap());
+        assert_eq!(bearer(&metadata), Some("token"));
+    }
+}

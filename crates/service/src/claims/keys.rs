@@ -1,0 +1,184 @@
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::{Error, ErrorKind, Random, Result};
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::{Signer, VerifyingKey};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// More keys than rotation ever needs.
+const MAX_KEYS: usize = 8;
+
+/// The private key that access tokens are signed with: Ed25519 (RFC 8032), the only algorithm.
+pub struct SigningKey {
+    key: ed25519_dalek::SigningKey,
+    id: String,
+}
+
+impl SigningKey {
+    /// A new key.
+    pub fn generate(random: &Random) -> SigningKey {
+        SigningKey::new(ed25519_dalek::SigningKey::from_bytes(&random.bytes()))
+    }
+
+    /// Reads a PKCS#8 PEM, such as `openssl genpkey -algorithm ed25519` writes.
+    pub fn from_pem(pem: &str) -> Result<SigningKey> {
+        // The cause is dropped on purpose: a parser's message may quote what it read.
+        let key = ed25519_dalek::SigningKey::from_pkcs8_pem(pem)
+            .map_err(|_| ErrorKind::Invalid.error("the signing key is no Ed25519 key in PEM"))?;
+        Ok(SigningKey::new(key))
+    }
+
+    /// The key as PKCS#8 PEM. A secret.
+    pub fn to_pem(&self) -> Result<String> {
+        let pem = self.key.to_pkcs8_pem(LineEnding::LF);
+        let pem = pem.map_err(|error| ErrorKind::Internal.error("cannot write a key").because(error))?;
+        Ok(pem.to_string())
+    }
+
+    fn new(key: ed25519_dalek::SigningKey) -> SigningKey {
+        let id = thumbprint(&key.verifying_key());
+        SigningKey { key, id }
+    }
+
+    /// The key's `kid`: its JWK thumbprint (RFC 7638), so that equal keys have equal ids.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The public half, as a JWK (RFC 8037).
+    pub fn public_jwk(&self) -> Value {
+        let x = encode(self.key.verifying_key().as_bytes());
+        json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.id, "x": x})
+    }
+
+    /// The 64-byte signature of `message`.
+    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.key.sign(message).to_bytes()
+    }
+
+    /// A secret that follows from `input` and can be computed only by who holds this key.
+    ///
+    /// Ed25519 signatures are deterministic; `purpose` ends in a NUL, which no token contains.
+    pub fn derive(&self, purpose: &str, input: &[u8]) -> [u8; 32] {
+        let message = [purpose.as_bytes(), b"\0", input].concat();
+        Sha256::digest(self.sign(&message)).into()
+    }
+}
+
+/// The public keys that tokens may be signed with, by `kid`.
+pub struct PublicKeys(HashMap<String, VerifyingKey>);
+
+impl PublicKeys {
+    /// Reads a JWK set (RFC 7517).
+    ///
+    /// Keys for other algorithms are passed over, as the standard has it; a set in which two keys
+    /// share an id, or with none that we could use, is refused as a whole.
+    pub fn from_jwks(json: &str) -> Result<PublicKeys> {
+        let bad = || ErrorKind::Internal.error("auth's key set is not valid");
+        let set: JwkSet = serde_json::from_str(json).map_err(|error| bad().because(error))?;
+        let mut keys = HashMap::new();
+        for jwk in set.keys.into_iter().filter(Jwk::is_ours) {
+            let (id, key) = jwk.read().ok_or_else(bad)?;
+            if keys.insert(id, key).is_some() {
+                return Err(bad().because("two keys have the same id"));
+            }
+        }
+        if keys.is_empty() || keys.len() > MAX_KEYS {
+            return Err(bad().because("it has no key, or too many"));
+        }
+        Ok(PublicKeys(keys))
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&VerifyingKey> {
+        self.0.get(id)
+    }
+}
+
+#[derive(Deserialize)]
+struct JwkSet {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    crv: Option<String>,
+    alg: Option<String>,
+    kid: Option<String>,
+    x: Option<String>,
+}
+
+impl Jwk {
+    fn is_ours(&self) -> bool {
+        self.kty == "OKP"
+            && self.crv.as_deref() == Some("Ed25519")
+            && self.alg.as_deref() == Some("EdDSA")
+    }
+
+    fn read(self) -> Option<(String, VerifyingKey)> {
+        let x: [u8; 32] = decode(&self.x?).ok()?.try_into().ok()?;
+        let key = VerifyingKey::from_bytes(&x).ok()?;
+        // A weak key has signatures that fit many messages.
+        (!key.is_weak()).then_some((self.kid?, key))
+    }
+}
+
+fn thumbprint(key: &VerifyingKey) -> String {
+    let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(key.as_bytes()));
+    encode(&Sha256::digest(canonical))
+}
+
+pub(super) fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub(super) fn decode(text: &str) -> Result<Vec<u8>, Error> {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|error| ErrorKind::Unauthenticated.error("not base64url").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_id_is_the_standards_thumbprint() {
+        // RFC 8037, appendix A.3.
+        let x = decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let key = VerifyingKey::from_bytes(&x.try_into().unwrap()).unwrap();
+        assert_eq!(thumbprint(&key), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+
+    #[test]
+    fn a_key_survives_its_file() {
+        let key = SigningKey::generate(&Random::new(|bytes| bytes.fill(7)));
+        let read = SigningKey::from_pem(&key.to_pem().unwrap()).unwrap();
+        assert_eq!((read.id(), read.sign(b"same")), (key.id(), key.sign(b"same")));
+    }
+
+    #[test]
+    fn a_set_with_two_keys_of_one_id_is_refused() {
+        let [mut one, two] = [7, 8].map(|fill| {
+            SigningKey::generate(&Random::new(move |bytes| bytes.fill(fill))).public_jwk()
+        });
+        let both = json!({"keys": [one, two]}).to_string();
+        assert_eq!(PublicKeys::from_jwks(&both).unwrap().0.len(), 2);
+        one["kid"] = two["kid"].clone();
+        assert!(PublicKeys::from_jwks(&json!({"keys": [one, two]}).to_string()).is_err());
+    }
+
+    #[test]
+    fn a_weak_or_foreign_key_is_never_used() {
+        let weak = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "w", "x": encode(&[0; 32])});
+        let foreign = json!({"kty": "oct", "alg": "HS256", "kid": "h", "k": "AAAA"});
+        for key in [weak, foreign] {
+            assert!(PublicKeys::from_jwks(&json!({"keys": [key]}).to_string()).is_err());
+        }
+    }
+}

@@ -1,0 +1,69 @@
+use std::sync::Arc;
+
+use domain::{Clock, Result};
+use proto::auth::ClientCredentialsRequest;
+use proto::auth::auth_client::AuthClient;
+use tokio::sync::Mutex;
+
+use crate::Peer;
+
+/// The client id under which medseg's own workers sign in.
+pub const SERVICE_CLIENT: &str = "medseg-service";
+
+/// A token is renewed so long before it expires, that no call carries one about to.
+const MARGIN_MS: i64 = 60_000;
+
+/// The access token of medseg's own workers, renewed as needed.
+#[derive(Clone)]
+pub struct ServiceToken(Arc<Inner>);
+
+struct Inner {
+    auth: AuthClient<Peer>,
+    secret: String,
+    clock: Clock,
+    current: Mutex<Option<Current>>,
+}
+
+#[derive(Clone)]
+struct Current {
+    token: String,
+    expires_ms: i64,
+}
+
+impl ServiceToken {
+    /// Signs in at `auth` with `secret` when a token is first asked for.
+    pub fn new(auth: Peer, secret: String, clock: Clock) -> ServiceToken {
+        let (auth, current) = (AuthClient::new(auth), Mutex::default());
+        ServiceToken(Arc::new(Inner { auth, secret, clock, current }))
+    }
+
+    /// A token with a minute to live or more; while auth is away, the last one until it expires.
+    pub async fn get(&self) -> Result<String> {
+        let mut current = self.0.current.lock().await;
+        let now_ms = self.0.clock.now_ms();
+        let old = current.clone().filter(|old| old.expires_ms > now_ms);
+        if let Some(old) = &old
+            && old.expires_ms - now_ms >= MARGIN_MS
+        {
+            return Ok(old.token.clone());
+        }
+        match (self.sign_in(now_ms).await, old) {
+            (Ok(new), _) => Ok(current.insert(new).token.clone()),
+            (Err(error), Some(old)) => {
+                tracing::warn!(%error, "cannot renew the service token yet");
+                Ok(old.token)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn sign_in(&self, now_ms: i64) -> Result<Current> {
+        let request = ClientCredentialsRequest {
+            client_id: SERVICE_CLIENT.into(),
+            client_secret: self.0.secret.clone(),
+        };
+        let tokens = self.0.auth.clone().client_credentials(request).await?.into_inner();
+        let expires_ms = now_ms + i64::from(tokens.expires_in_s) * 1000;
+        Ok(Current { token: tokens.access_token, expires_ms })
+    }
+}

@@ -1,0 +1,145 @@
+//! Tokens without the auth service, for the tests of everything behind it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use domain::{Clock, ErrorKind, TenantId};
+use proto::auth::auth_server::{Auth, AuthServer};
+use proto::auth::*;
+use serde_json::json;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use super::token::sign_parts;
+use super::{
+    Claims, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT, SigningKey, Tenant, Verifier,
+    service_tenant,
+};
+use crate::{Peer, Service};
+
+/// Issues tokens as auth does, with a key of its own and for whoever is named.
+#[derive(Clone)]
+pub struct Issuer(Arc<Inner>);
+
+struct Inner {
+    key: SigningKey,
+    clock: Clock,
+    asked: AtomicUsize,
+}
+
+impl Default for Issuer {
+    fn default() -> Issuer {
+        Issuer::new()
+    }
+}
+
+impl Issuer {
+    /// What [`ServiceToken`](super::ServiceToken) signs in with here.
+    pub const SERVICE_SECRET: &str = "the secret of the test's workers";
+
+    /// An issuer by the system's clock.
+    pub fn new() -> Issuer {
+        Issuer::at(crate::system_clock())
+    }
+
+    /// An issuer by `clock`.
+    pub fn at(clock: Clock) -> Issuer {
+        let key = SigningKey::generate(&crate::system_random());
+        Issuer(Arc::new(Inner { key, clock, asked: AtomicUsize::new(0) }))
+    }
+
+    /// An access token that says so.
+    pub fn token(&self, tenant: TenantId, roles: &[Role]) -> String {
+        let grant = Grant { subject: "tester".into(), tenant, roles: roles.to_vec() };
+        grant.sign(&self.0.key, self.0.clock.now_ms())
+    }
+
+    /// The token that workers carry.
+    pub fn service_token(&self) -> String {
+        self.token(service_tenant(), &[Role::Service])
+    }
+
+    /// Claims as [`Verifier`] gives them for such a token.
+    pub fn claims(&self, tenant: TenantId, roles: &[Role]) -> Claims {
+        Claims { subject: "tester".into(), roles: roles.to_vec(), tenant: Tenant(tenant) }
+    }
+
+    /// Whatever header and payload, soundly signed; to forge with.
+    pub fn sign(&self, header: &str, payload: &str) -> String {
+        sign_parts(&self.0.key, header, payload)
+    }
+
+    /// The key behind the tokens.
+    pub fn key(&self) -> &SigningKey {
+        &self.0.key
+    }
+
+    /// The public keys, as auth would publish them.
+    pub fn jwks(&self) -> String {
+        json!({"keys": [self.0.key.public_jwk()]}).to_string()
+    }
+
+    /// A verifier that trusts this issuer alone.
+    pub fn verifier(&self, clock: Clock) -> Verifier {
+        let keys = PublicKeys::from_jwks(&self.jwks()).expect("an issuer's own keys are sound");
+        Verifier::with_keys(keys, clock)
+    }
+
+    /// How often the keys were asked for.
+    pub fn asked(&self) -> usize {
+        self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// Stands in for auth: `Keys`, and `ClientCredentials` for the workers.
+    pub fn peer(&self) -> Peer {
+        let grpc = Routes::new(AuthServer::new(self.clone()));
+        Peer::within(&Service { grpc, ..Service::default() })
+    }
+}
+
+#[tonic::async_trait]
+impl Auth for Issuer {
+    async fn keys(&self, _: Request<KeysRequest>) -> Result<Response<KeySet>, Status> {
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        Ok(Response::new(KeySet { jwks_json: self.jwks() }))
+    }
+
+    async fn client_credentials(
+        &self,
+        request: Request<ClientCredentialsRequest>,
+    ) -> Result<Response<Tokens>, Status> {
+        let ClientCredentialsRequest { client_id, client_secret } = request.into_inner();
+        if (client_id.as_str(), client_secret.as_str()) != (SERVICE_CLIENT, Self::SERVICE_SECRET) {
+            return Err(ErrorKind::Unauthenticated.error("unknown client").into());
+        }
+        Ok(Response::new(Tokens {
+            access_token: self.service_token(),
+            expires_in_s: LIFETIME_S as u32,
+            refresh_token: String::new(),
+        }))
+    }
+
+    async fn sign_in(&self, _: Request<SignInRequest>) -> Result<Response<Tokens>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn refresh(&self, _: Request<RefreshRequest>) -> Result<Response<Tokens>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn sign_out(&self, _: Request<RefreshRequest>) -> Result<Response<Done>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn create_user(&self, _: Request<NewUser>) -> Result<Response<User>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn list_users(&self, _: Request<ListUsersRequest>) -> Result<Response<Users>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn create_client(&self, _: Request<NewClient>) -> Result<Response<Client>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+}
