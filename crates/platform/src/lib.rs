@@ -1,1 +1,14 @@
-//! To be written.
+//! Ports to the outside world, with their adapters.
+//!
+//! | port      | in the cluster | embedded     |
+//! |-----------|----------------|--------------|
+//! | [`db`]    | `mysql://…`    | `sqlite://…` |
+//! | [`blob`]  | `gs://…`       | `file:///…`  |
+//! | [`queue`] | `amqp://…`     | `sqlite://…` |
+//!
+//! The scheme of the URL chooses the adapter; nothing else in the workspace asks which one it is.
+//! This is the only crate that names `sqlx` drivers or `lapin`.
+
+pub mod blob;
+pub mod db;
+pub mod queue;

@@ -1,0 +1,171 @@
+//! Object storage: immutable bytes under keys, durable before anybody is told, verified when read.
+//!
+//! A port of our own, because what it promises (nothing visible before it is durable, digests on
+//! every read) is less than an object store can do and more than its clients check.
+
+mod file;
+#[cfg(feature = "testsuite")]
+pub mod testsuite;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{ErrorKind, Result};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+/// The bytes of one object, in pieces.
+pub type ByteStream = BoxStream<'static, Result<Bytes>>;
+
+/// A handle to the object store; cheap to clone.
+#[derive(Clone)]
+pub struct Blobs(Arc<dyn Backend>);
+
+/// Opens the object store at `url`: `file:///FOLDER`, made when missing.
+///
+/// Removes what uploads that a crash has cut short left behind.
+pub async fn connect(url: &str) -> Result<Blobs> {
+    let url =
+        Url::parse(url).map_err(|error| ErrorKind::Invalid.error("bad blob URL").because(error))?;
+    match url.scheme() {
+        "file" => Ok(Blobs(file::connect(&url).await?)),
+        scheme => Err(ErrorKind::Invalid.error(format!(
+            "no object storage adapter for `{scheme}://` is built in: use file:///…"
+        ))),
+    }
+}
+
+impl Blobs {
+    /// Begins an object that nobody sees yet. Dropping it leaves nothing behind.
+    pub async fn stage(&self) -> Result<Staging> {
+        Ok(Staging { sink: self.0.stage().await?, digest: Sha256::new(), size: 0 })
+    }
+
+    /// Makes `objects` durable, and then visible, each under its key. Once this returns, all of them
+    /// survive a crash; when it fails, any of them may be visible, and putting them again is harmless.
+    pub async fn keep(&self, objects: Vec<(String, Staged)>) -> Result<()> {
+        for (key, _) in &objects {
+            sound(key)?;
+        }
+        self.0.keep(objects.into_iter().map(|(key, staged)| (key, staged.object)).collect()).await
+    }
+
+    /// The object under `key`. `NOT_FOUND` when there is none. The stream ends with an error of the
+    /// kind `Internal` when the bytes are not those of `sha256` (hexadecimal).
+    pub async fn get(&self, key: &str, sha256: &str) -> Result<ByteStream> {
+        sound(key)?;
+        Ok(verified(self.0.get(key).await?, sha256.to_owned()))
+    }
+
+    /// Deletes the object under `key`, if there is one.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        sound(key)?;
+        self.0.delete(key).await
+    }
+
+    /// Every object, in no order.
+    pub async fn list(&self) -> Result<BoxStream<'static, Result<Object>>> {
+        self.0.list().await
+    }
+
+    /// How many bytes may still be put; `None` where there is no bound.
+    pub async fn free_bytes(&self) -> Result<Option<u64>> {
+        self.0.free_bytes().await
+    }
+}
+
+/// An object as it is listed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Object {
+    pub key: String,
+    /// When it was put, in milliseconds since the Unix epoch.
+    pub put_ms: i64,
+}
+
+/// An object that is being written.
+pub struct Staging {
+    sink: Box<dyn Sink>,
+    digest: Sha256,
+    size: u64,
+}
+
+impl Staging {
+    /// Appends `bytes`.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.digest.update(&bytes);
+        self.size += bytes.len() as u64;
+        self.sink.write(bytes).await
+    }
+
+    /// The whole object; still invisible, and not durable.
+    pub async fn finish(self) -> Result<Staged> {
+        let (sha256, size) = (hex(&self.digest.finalize()), self.size);
+        Ok(Staged { sha256, size, object: self.sink.finish().await? })
+    }
+}
+
+/// An object that is written but not kept. Dropping it leaves nothing behind.
+pub struct Staged {
+    /// The digest of its bytes (hexadecimal).
+    pub sha256: String,
+    pub size: u64,
+    object: Written,
+}
+
+/// An adapter's own handle to what it has written; dropping it removes that.
+type Written = Box<dyn Any + Send>;
+
+/// What an adapter does.
+#[async_trait]
+trait Backend: Send + Sync + 'static {
+    async fn stage(&self) -> Result<Box<dyn Sink>>;
+    async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()>;
+    async fn get(&self, key: &str) -> Result<ByteStream>;
+    async fn delete(&self, key: &str) -> Result<()>;
+    async fn list(&self) -> Result<BoxStream<'static, Result<Object>>>;
+    async fn free_bytes(&self) -> Result<Option<u64>>;
+}
+
+#[async_trait]
+trait Sink: Send {
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+    async fn finish(self: Box<Self>) -> Result<Written>;
+}
+
+/// Keys are ours, but what becomes a path is checked where it does.
+fn sound(key: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(plain);
+    if key.split('/').all(part) {
+        return Ok(());
+    }
+    Err(ErrorKind::Internal.error("an object's key has a character that keys may not have"))
+}
+
+/// Passes `bytes` on, and an error last when they were not those of `sha256`.
+fn verified(bytes: ByteStream, sha256: String) -> ByteStream {
+    let state = (bytes, Sha256::new(), sha256);
+    stream::try_unfold(state, async |(mut bytes, mut digest, sha256)| {
+        let Some(piece) = bytes.try_next().await? else {
+            return same(digest, &sha256).map(|()| None);
+        };
+        digest.update(&piece);
+        Ok(Some((piece, (bytes, digest, sha256))))
+    })
+    .boxed()
+}
+
+fn same(digest: Sha256, sha256: &str) -> Result<()> {
+    if hex(&digest.finalize()) == sha256 {
+        return Ok(());
+    }
+    Err(ErrorKind::Internal.error("stored bytes are not what was stored: their digest differs"))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,193 @@
+//! Objects as files under one folder, for the one process that holds it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{Error, ErrorKind, Result};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use tempfile::NamedTempFile;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio_util::io::ReaderStream;
+use url::Url;
+
+use super::{Backend, ByteStream, Object, Sink, Written};
+
+/// What is not kept yet; on the same file system, so that keeping is a rename.
+const STAGING: &str = ".staging";
+const PIECE_BYTES: usize = 256 * 1024;
+
+struct Files {
+    root: PathBuf,
+}
+
+pub(super) async fn connect(url: &Url) -> Result<Arc<dyn Backend>> {
+    let root = url.to_file_path().map_err(|()| ErrorKind::Invalid.error("bad blob folder"))?;
+    let files = Files { root };
+    let staging = files.root.join(STAGING);
+    blocking(move || empty(&staging)).await?;
+    Ok(Arc::new(files))
+}
+
+/// Makes the folder, without what a crash has left in it.
+fn empty(staging: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(staging) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => fs::create_dir_all(staging)?,
+    }
+    let root = staging.parent().unwrap_or(staging);
+    sync_folder(root)
+}
+
+#[async_trait]
+impl Backend for Files {
+    async fn stage(&self) -> Result<Box<dyn Sink>> {
+        let staging = self.root.join(STAGING);
+        let file = blocking(move || NamedTempFile::new_in(staging)).await?;
+        Ok(Box::new(Temporary { file: Some(file) }))
+    }
+
+    async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()> {
+        let mut folders = BTreeSet::new();
+        let mut keeping = Vec::new();
+        for (key, written) in objects {
+            let file = written.downcast::<NamedTempFile>().map_err(|_| not_ours())?;
+            let path = self.root.join(key);
+            let folder = path.parent().unwrap_or(&self.root).to_owned();
+            if folders.insert(folder.clone()) {
+                blocking(move || make_folder(&folder)).await?;
+            }
+            // All at once: the file system commits concurrent fsyncs together.
+            keeping.push(spawn_blocking(move || keep(*file, &path)));
+        }
+        for kept in keeping {
+            kept.await.map_err(io::Error::other).and_then(|kept| kept).map_err(failed)?;
+        }
+        blocking(move || folders.iter().try_for_each(|folder| sync_folder(folder))).await
+    }
+
+    async fn get(&self, key: &str) -> Result<ByteStream> {
+        let file = tokio::fs::File::open(self.root.join(key)).await.map_err(failed)?;
+        Ok(ReaderStream::with_capacity(file, PIECE_BYTES).map_err(failed).boxed())
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        match tokio::fs::remove_file(self.root.join(key)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn list(&self) -> Result<BoxStream<'static, Result<Object>>> {
+        let (found, objects) = mpsc::channel(256);
+        let root = self.root.clone();
+        spawn_blocking(move || {
+            if let Err(error) = walk(&root, &root, &found) {
+                let _ = found.blocking_send(Err(failed(error)));
+            }
+        });
+        let next = async |mut objects: mpsc::Receiver<_>| Some((objects.recv().await?, objects));
+        Ok(stream::unfold(objects, next).boxed())
+    }
+
+    async fn free_bytes(&self) -> Result<Option<u64>> {
+        let root = self.root.clone();
+        let disk = blocking(move || Ok(rustix::fs::statvfs(&root)?)).await?;
+        Ok(Some(disk.f_bavail * disk.f_frsize))
+    }
+}
+
+/// A file that nobody sees; it goes with its handle.
+struct Temporary {
+    /// `None` only while a write has it.
+    file: Option<NamedTempFile>,
+}
+
+#[async_trait]
+impl Sink for Temporary {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let mut file = self.file.take().ok_or_else(broken)?;
+        let file = blocking(move || file.write_all(&bytes).map(|()| file)).await?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<Written> {
+        let file = self.file.ok_or_else(broken)?;
+        Ok(Box::new(file))
+    }
+}
+
+/// Durable first, visible second. An fsync that fails is not tried again: the pages it could not write
+/// may be marked clean.
+fn keep(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.try_exists()? {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+type Found = mpsc::Sender<Result<Object>>;
+
+fn walk(root: &Path, folder: &Path, found: &Found) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let (path, meta) = match entry.and_then(|entry| Ok((entry.path(), entry.metadata()?))) {
+            // Deleted since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entry => entry?,
+        };
+        if meta.is_dir() && !path.ends_with(STAGING) {
+            walk(root, &path, found)?;
+        } else if meta.is_file() {
+            let Some(key) = path.strip_prefix(root).ok().and_then(Path::to_str) else { continue };
+            let put = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let put_ms = i64::try_from(put.as_millis()).unwrap_or(i64::MAX);
+            if found.blocking_send(Ok(Object { key: key.to_owned(), put_ms })).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done).map_err(failed)
+}
+
+fn broken() -> Error {
+    ErrorKind::Unavailable.error("an earlier write of this object failed")
+}
+
+fn not_ours() -> Error {
+    ErrorKind::Internal.error("the object was staged in another store")
+}
+
+fn failed(error: io::Error) -> Error {
+    let (kind, message) = match error.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::NotFound, "no such object"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (ErrorKind::Exhausted, "the disk is full: nothing was stored")
+        }
+        _ => (ErrorKind::Unavailable, "the disk does not answer"),
+    };
+    kind.error(message).because(error)
+}

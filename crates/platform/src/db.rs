@@ -1,0 +1,175 @@
+//! Relational storage: MySQL or SQLite behind one handle.
+//!
+//! SQL is written once, in the subset that both speak: `?` placeholders, text keys of at most 190
+//! characters, `BIGINT` times in milliseconds and flags; no `RETURNING`, upserts or `SKIP LOCKED`.
+
+#[cfg(feature = "testsuite")]
+pub mod testsuite;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Error, ErrorKind, Result};
+use futures::future::BoxFuture;
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
+use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
+use tokio::sync::Semaphore;
+
+/// One unit of work: everything that is executed on it becomes visible at once, or never.
+pub type Unit = Transaction<'static, Any>;
+
+/// How long a caller waits for a free connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECTIONS: u32 = 8;
+
+/// A database that its migrations have been applied to; cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    pool: AnyPool,
+    begin: &'static str,
+    /// SQLite takes one writer at a time; waiting here is fair and immediate, its own lock polls.
+    writers: Arc<Semaphore>,
+}
+
+/// Opens the database at `url` (`mysql://…` or `sqlite://…`, made when missing) and migrates it.
+///
+/// A committed unit survives a crash of the process and of the machine.
+pub async fn connect(url: &str, migrations: &Migrator) -> Result<Database> {
+    sqlx::any::install_default_drivers();
+    let dialect = Dialect::of(url)?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .after_connect(move |connection, _| dialect.prepare(connection))
+        .connect(&dialect.address(url))
+        .await
+        .map_err(failed)?;
+    migrations.run(&pool).await.map_err(|error| failed(error.into()))?;
+    let writers = Arc::new(Semaphore::new(dialect.writers()));
+    Ok(Database { pool, begin: dialect.begin(), writers })
+}
+
+impl Database {
+    /// For reading, and for single statements that are a unit by themselves.
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Runs `work` as one unit: committed when it succeeds, rolled back when it fails or panics.
+    ///
+    /// It runs in a task of its own, because a future that is dropped in the middle of `BEGIN` can
+    /// return an open transaction to the pool: a caller that goes away never cancels a unit.
+    pub async fn unit<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'u> FnOnce(&'u mut Unit) -> BoxFuture<'u, Result<T>> + Send + 'static,
+    {
+        let database = self.clone();
+        let unit = tokio::spawn(async move { database.run(work).await });
+        unit.await.map_err(|error| {
+            ErrorKind::Internal.error("a unit of work did not end").because(error)
+        })?
+    }
+
+    async fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        F: for<'u> FnOnce(&'u mut Unit) -> BoxFuture<'u, Result<T>>,
+    {
+        let _turn = self.writers.acquire().await.map_err(|error| {
+            ErrorKind::Unavailable.error("the database is closed").because(error)
+        })?;
+        let mut unit = self.pool.begin_with(self.begin).await.map_err(failed)?;
+        let done = work(&mut unit).await?;
+        unit.commit().await.map_err(failed)?;
+        Ok(done)
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop).map_err(failed)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Dialect {
+    MySql,
+    Sqlite,
+}
+
+impl Dialect {
+    fn of(url: &str) -> Result<Dialect> {
+        match url.split(':').next() {
+            Some("mysql" | "mariadb") => Ok(Self::MySql),
+            Some("sqlite") => Ok(Self::Sqlite),
+            scheme => Err(ErrorKind::Invalid.error(format!(
+                "no database adapter for `{}://`: use mysql:// or sqlite://",
+                scheme.unwrap_or_default()
+            ))),
+        }
+    }
+
+    fn address(self, url: &str) -> String {
+        match self {
+            Self::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
+            _ => url.to_owned(),
+        }
+    }
+
+    /// Takes SQLite's write lock at once: a reader that turns writer later would fail as busy.
+    fn begin(self) -> &'static str {
+        match self {
+            Self::MySql => "BEGIN",
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
+    fn writers(self) -> usize {
+        match self {
+            Self::MySql => Semaphore::MAX_PERMITS,
+            Self::Sqlite => 1,
+        }
+    }
+
+    fn prepare(self, connection: &mut AnyConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+        // WAL with synchronous=FULL: a commit is one fsync, and survives a loss of power.
+        let settings = match self {
+            Self::MySql => "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            Self::Sqlite => {
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                 PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON"
+            }
+        };
+        Box::pin(async move { connection.execute(settings).await.map(drop) })
+    }
+}
+
+/// What a database error means to the caller.
+pub fn failed(error: sqlx::Error) -> Error {
+    let (kind, message) = match &error {
+        sqlx::Error::RowNotFound => (ErrorKind::NotFound, "no such row"),
+        sqlx::Error::Database(cause) if cause.is_unique_violation() => {
+            (ErrorKind::Conflict, "the row exists already")
+        }
+        sqlx::Error::Database(cause) => of_code(cause.code().as_deref().unwrap_or_default()),
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => (ErrorKind::Unavailable, "the database does not answer"),
+        _ => (ErrorKind::Internal, "a database request failed"),
+    };
+    kind.error(message).because(error)
+}
+
+/// SQLite's result codes (the low byte is the primary one), or SQLSTATE.
+fn of_code(code: &str) -> (ErrorKind, &'static str) {
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        Ok(5 | 6) => (ErrorKind::Unavailable, "the database is busy"),
+        Ok(8) => (ErrorKind::Unavailable, "the database is read-only"),
+        Ok(10) => (ErrorKind::Unavailable, "the database cannot reach its disk"),
+        Ok(13) => (ErrorKind::Exhausted, "the database's disk is full"),
+        // Deadlock or lock wait: the same unit may succeed later.
+        _ if code == "40001" => (ErrorKind::Unavailable, "the database is busy"),
+        _ => (ErrorKind::Internal, "a database request failed"),
+    }
+}

@@ -1,0 +1,245 @@
+//! A queue in one SQLite file, for the one process that holds it.
+//!
+//! The file is the memory: a publish is one durable commit. Who waits for what is kept in the
+//! process, so a consumer is woken at once and taking a message writes nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{ErrorKind, Result};
+use futures::{StreamExt, stream};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Backend, Deliveries, Delivery, Queue, Settle};
+use crate::db::failed;
+
+/// How soon a retried message comes back.
+const PAUSE: Duration = Duration::from_millis(200);
+
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS messages (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT    NOT NULL,
+    body  BLOB    NOT NULL
+)";
+
+/// The queues that this process holds: whoever opens a file again shares it.
+static HELD: LazyLock<tokio::sync::Mutex<HashMap<PathBuf, Weak<Sqlite>>>> =
+    LazyLock::new(Default::default);
+
+struct Sqlite {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    topics: Mutex<HashMap<String, Arc<Topic>>>,
+    /// Locked as long as the queue is held, so that a second process is told instead of left to wait.
+    _lock: File,
+}
+
+/// The messages of one topic that nobody has taken.
+struct Topic {
+    waiting: Mutex<VecDeque<Waiting>>,
+    /// One permit for each of them.
+    arrivals: Semaphore,
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    id: i64,
+    redelivered: bool,
+}
+
+pub(super) async fn connect(url: &str) -> Result<Queue> {
+    let options: SqliteConnectOptions = url.parse().map_err(failed)?;
+    let file = std::path::absolute(options.get_filename())
+        .map_err(|error| ErrorKind::Invalid.error("bad queue file").because(error))?;
+    let mut held = HELD.lock().await;
+    if let Some(queue) = held.get(&file).and_then(Weak::upgrade) {
+        return Ok(queue);
+    }
+    let queue = Arc::new(Sqlite::open(options, &file).await?);
+    held.retain(|_, queue| queue.strong_count() > 0);
+    held.insert(file, Arc::downgrade(&queue));
+    Ok(queue)
+}
+
+impl Sqlite {
+    async fn open(options: SqliteConnectOptions, file: &Path) -> Result<Sqlite> {
+        let lock = lock(file)?;
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
+        let one = || SqlitePoolOptions::new().max_connections(1);
+        let writer = one().connect_with(options.clone()).await.map_err(failed)?;
+        sqlx::query(SCHEMA).execute(&writer).await.map_err(failed)?;
+        let reader = one().connect_with(options).await.map_err(failed)?;
+        let queue = Sqlite { writer, reader, topics: Mutex::default(), _lock: lock };
+        queue.remember().await?;
+        Ok(queue)
+    }
+
+    /// What an earlier process left: any of it may have been delivered.
+    async fn remember(&self) -> Result<()> {
+        let left: Vec<(i64, String)> = sqlx::query_as("SELECT id, topic FROM messages ORDER BY id")
+            .fetch_all(&self.reader)
+            .await
+            .map_err(failed)?;
+        for (id, topic) in left {
+            self.topic(&topic).push(Waiting { id, redelivered: true });
+        }
+        Ok(())
+    }
+
+    fn topic(&self, name: &str) -> Arc<Topic> {
+        let mut topics = locked(&self.topics);
+        topics.entry(name.to_owned()).or_insert_with(|| Arc::new(Topic::new())).clone()
+    }
+}
+
+impl Topic {
+    fn new() -> Topic {
+        Topic { waiting: Mutex::default(), arrivals: Semaphore::new(0) }
+    }
+
+    fn push(&self, message: Waiting) {
+        locked(&self.waiting).push_back(message);
+        self.arrivals.add_permits(1);
+    }
+
+    async fn pop(&self) -> Option<Waiting> {
+        self.arrivals.acquire().await.ok()?.forget();
+        locked(&self.waiting).pop_front()
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    async fn publish(&self, topic: &str, body: &[u8]) -> Result<()> {
+        let inserted = sqlx::query("INSERT INTO messages (topic, body) VALUES (?, ?)")
+            .bind(topic)
+            .bind(body)
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        let id = inserted.last_insert_rowid();
+        self.topic(topic).push(Waiting { id, redelivered: false });
+        Ok(())
+    }
+
+    async fn subscribe(&self, topic: &str, window: u16) -> Result<Deliveries> {
+        let taker = Taker {
+            writer: self.writer.clone(),
+            reader: self.reader.clone(),
+            topic: self.topic(topic),
+            window: Arc::new(Semaphore::new(window.into())),
+        };
+        let deliveries = stream::unfold(taker, async |taker| {
+            let delivery = taker.next().await.transpose()?;
+            Some((delivery, taker))
+        });
+        Ok(deliveries.boxed())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.reader).await.map(drop).map_err(failed)
+    }
+}
+
+/// One subscription.
+struct Taker {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    topic: Arc<Topic>,
+    window: Arc<Semaphore>,
+}
+
+impl Taker {
+    async fn next(&self) -> Result<Option<Delivery>> {
+        loop {
+            let Ok(permit) = self.window.clone().acquire_owned().await else { return Ok(None) };
+            let Some(message) = self.topic.pop().await else { return Ok(None) };
+            // From here on the message goes back by itself if this future is dropped.
+            let taken = Taken {
+                writer: self.writer.clone(),
+                topic: Some(self.topic.clone()),
+                id: message.id,
+                _permit: permit,
+            };
+            if let Some(body) = self.body(message.id).await? {
+                let settle = Box::new(taken);
+                return Ok(Some(Delivery { body, redelivered: message.redelivered, settle }));
+            }
+            taken.forget();
+        }
+    }
+
+    async fn body(&self, id: i64) -> Result<Option<Vec<u8>>> {
+        sqlx::query_scalar("SELECT body FROM messages WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(failed)
+    }
+}
+
+/// A message in somebody's hands.
+struct Taken {
+    writer: SqlitePool,
+    /// Where it goes back to; `None` once it is settled.
+    topic: Option<Arc<Topic>>,
+    id: i64,
+    _permit: OwnedSemaphorePermit,
+}
+
+#[async_trait]
+impl Settle for Taken {
+    async fn ack(self: Box<Self>) -> Result<()> {
+        sqlx::query("DELETE FROM messages WHERE id = ?")
+            .bind(self.id)
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        self.forget();
+        Ok(())
+    }
+
+    async fn retry(self: Box<Self>) -> Result<()> {
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+}
+
+impl Taken {
+    fn forget(mut self) {
+        self.topic = None;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(topic) = self.topic.take() {
+            topic.push(Waiting { id: self.id, redelivered: true });
+        }
+    }
+}
+
+fn lock(file: &Path) -> Result<File> {
+    let path = file.with_added_extension("lock");
+    let lock = File::options().create(true).append(true).open(&path).map_err(|error| {
+        ErrorKind::Unavailable.error("the queue's folder cannot be written").because(error)
+    })?;
+    lock.try_lock().map_err(|error| {
+        ErrorKind::Conflict.error("the queue file is held by another process").because(error)
+    })?;
+    Ok(lock)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing below a guard can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

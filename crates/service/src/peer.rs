@@ -1,0 +1,109 @@
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use domain::{ErrorKind, Result};
+use futures::future::BoxFuture;
+use http::{HeaderMap, Request, Response};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::transport::Endpoint;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceExt};
+
+use crate::Service;
+use crate::serve::unpanicked;
+
+/// How long a peer may take to begin its answer, unless the request sets a timeout of its own (as a
+/// long upload must: its answer begins when the last byte has arrived).
+const DEADLINE: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+/// A peer that is gone without a word is noticed after interval + timeout.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Room for volumes in flight: the default of 64 KiB makes a stream wait for every round trip.
+const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// The way to another service, over the network or in this process.
+///
+/// Generated clients take either, so `ScansClient<Peer>` is the only client type there is. Both ways
+/// keep the same promises: a deadline, and `INTERNAL` instead of a panic.
+#[derive(Clone)]
+pub struct Peer(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
+
+impl Peer {
+    /// The service at `url`; the connection is made when it is first used, and again when it breaks.
+    pub fn connect(url: &str) -> Result<Peer> {
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .map_err(|error| ErrorKind::Invalid.error("bad peer URL").because(error))?;
+        let channel = endpoint
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .connect_lazy();
+        Ok(Peer(BoxCloneSyncService::new(channel.map_err(BoxError::from))))
+    }
+
+    /// A service of this process, called as a function.
+    pub fn within(service: &Service) -> Peer {
+        let routes = unpanicked(service.grpc.clone().prepare());
+        let routes = ServiceExt::<Request<Body>>::map_err(routes, BoxError::from);
+        Peer(BoxCloneSyncService::new(routes))
+    }
+}
+
+impl tower::Service<Request<Body>> for Peer {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx)
+    }
+
+    /// Keeps the deadline here and not in the server, so that both ways keep the same promise.
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let deadline = timeout_of(request.headers()).unwrap_or(DEADLINE);
+        let answer = tokio::time::timeout(deadline, self.0.call(request));
+        Box::pin(async move {
+            let late = |_| Ok(Status::deadline_exceeded("no answer in time").into_http());
+            answer.await.unwrap_or_else(late)
+        })
+    }
+}
+
+/// What `tonic::Request::set_timeout` has set: digits and a unit, as gRPC's HTTP/2 mapping says.
+fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount.checked_mul(3600)?)),
+        "M" => Some(Duration::from_secs(amount.checked_mul(60)?)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_may_set_its_own_deadline() {
+        for asked in [Duration::from_millis(5), Duration::from_secs(90), Duration::from_secs(7200)]
+        {
+            let mut request = tonic::Request::new(());
+            request.set_timeout(asked);
+            let headers = request.metadata().clone().into_headers();
+            assert_eq!(timeout_of(&headers), Some(asked));
+        }
+        assert_eq!(timeout_of(&HeaderMap::new()), None);
+    }
+}

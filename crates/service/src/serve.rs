@@ -1,0 +1,193 @@
+use std::any::Any;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::health::Readiness;
+use crate::{Service, Worker, telemetry};
+
+/// How long requests and workers may take to finish once the process is told to stop.
+const DRAIN: Duration = Duration::from_secs(8);
+const HEADER_TIME: Duration = Duration::from_secs(10);
+const STREAMS_MAX: u32 = 200;
+const HEADER_LIST_BYTES: u32 = 16 * 1024;
+const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const HEALTH_PAUSE: Duration = Duration::from_secs(2);
+/// For a socket that cannot be accepted, such as when no file descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves both faces of `service` on one listener, and runs its workers, until `shutdown`.
+///
+/// Then, in this order: `/readyz` says no, no connection is accepted, requests in flight finish, the
+/// workers finish what they have in hand. What takes longer than a few seconds is dropped: nothing
+/// that has been promised depends on it. Ends early, with the error, when a worker fails.
+pub async fn serve(
+    service: Service,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    telemetry::prometheus();
+    let readiness = Readiness::new(service.readiness, shutdown.clone());
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let grpc = service.grpc.add_service(health).add_service(reflection()?);
+    let router = router(service.name, grpc, service.http, readiness.clone());
+
+    let stop = CancellationToken::new();
+    let mut running = start(service.workers, &stop, &shutdown);
+    let reporting = tokio::spawn(report(reporter, readiness));
+    accept(listener, router, &shutdown).await;
+    stop.cancel();
+    let outcome = timeout(DRAIN, finish(&mut running)).await;
+    reporting.abort();
+    outcome.unwrap_or_else(|_| {
+        tracing::warn!("dropped workers that did not finish in time");
+        Ok(())
+    })
+}
+
+/// Runs `workers` until `stop`; one that fails shuts the process down.
+fn start(
+    workers: Vec<Worker>,
+    stop: &CancellationToken,
+    shutdown: &CancellationToken,
+) -> JoinSet<domain::Result<()>> {
+    let mut running = JoinSet::new();
+    for worker in workers {
+        let (stop, shutdown) = (stop.clone(), shutdown.clone());
+        running.spawn(async move {
+            let ended = worker.run(stop).await;
+            if let Err(error) = &ended {
+                tracing::error!(error = error as &dyn std::error::Error, "a worker stopped");
+                shutdown.cancel();
+            }
+            ended
+        });
+    }
+    running
+}
+
+/// Waits for all of them, and answers with the first failure.
+async fn finish(running: &mut JoinSet<domain::Result<()>>) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    while let Some(ended) = running.join_next().await {
+        let ended = ended.map_err(anyhow::Error::from).and_then(|ended| Ok(ended?));
+        outcome = outcome.and(ended);
+    }
+    outcome
+}
+
+/// Every face of the service as one router.
+fn router(name: &'static str, grpc: Routes, http: Router, readiness: Readiness) -> Router {
+    let measure = from_fn(move |request, next| telemetry::measure(name, request, next));
+    let http = Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(move || readiness.clone().respond()))
+        .route("/metrics", get(telemetry::render))
+        .merge(http)
+        .layer(measure.clone())
+        .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()));
+    let grpc = unpanicked(grpc.into_axum_router().layer(measure).into());
+    // By content type, not by path: either face keeps its own answer to what it does not know.
+    Router::new().fallback(move |request: Request| {
+        let (grpc, http) = (grpc.clone(), http.clone());
+        async move {
+            if is_grpc(&request) { call(grpc, request).await } else { call(http, request).await }
+        }
+    })
+}
+
+async fn call<S, B>(mut face: S, request: Request) -> Response
+where
+    S: tower::Service<Request, Response = http::Response<B>, Error = Infallible>,
+    http::Response<B>: IntoResponse,
+{
+    match face.call(request).await {
+        Ok(response) => response.into_response(),
+        Err(never) => match never {},
+    }
+}
+
+fn is_grpc(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The same routes, with `INTERNAL` instead of a panic.
+pub(crate) fn unpanicked(grpc: Routes) -> Routes {
+    grpc.into_axum_router().layer(CatchPanicLayer::custom(panicked)).into()
+}
+
+fn panicked(_: Box<dyn Any + Send + 'static>) -> http::Response<tonic::body::Body> {
+    Status::internal("internal error").into_http()
+}
+
+fn reflection() -> anyhow::Result<ServerReflectionServer<impl ServerReflection>> {
+    let builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    Ok(builder.build_v1()?)
+}
+
+async fn report(reporter: HealthReporter, readiness: Readiness) {
+    loop {
+        let ready = readiness.ask().await.values().all(Result::is_ok);
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        reporter.set_service_status("", status).await;
+        tokio::time::sleep(HEALTH_PAUSE).await;
+    }
+}
+
+/// Accepts connections until `shutdown`, then waits for those that are open.
+async fn accept(listener: TcpListener, router: Router, shutdown: &CancellationToken) {
+    let (server, open) = (server(), GracefulShutdown::new());
+    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        // A connection that breaks is its caller's to notice.
+        tokio::spawn(open.watch(connection.into_owned()));
+    }
+    drop(listener);
+    if timeout(DRAIN, open.shutdown()).await.is_err() {
+        tracing::warn!("dropped requests that did not finish in time");
+    }
+}
+
+fn server() -> Builder<TokioExecutor> {
+    let mut server = Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_headers(64);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES);
+    server
+}

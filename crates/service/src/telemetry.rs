@@ -1,0 +1,56 @@
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+/// Seconds; from a call within the process to an upload of gigabytes.
+const BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// The process's one recorder of metrics; made at the first call.
+pub(crate) fn prometheus() -> &'static PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).unwrap_or_default();
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another recorder of metrics is installed");
+        }
+        handle
+    })
+}
+
+/// The text of `/metrics`.
+pub(crate) async fn render() -> String {
+    let prometheus = prometheus();
+    // Histograms pile up until they are drained.
+    prometheus.run_upkeep();
+    prometheus.render()
+}
+
+/// Counts and times every request, by its route as written, so that no id becomes a label.
+pub(crate) async fn measure(service: &'static str, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let labels = [
+        ("service", service.to_owned()),
+        ("method", request.method().to_string()),
+        ("route", route.unwrap_or_else(|| "none".into())),
+    ];
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    let status = ("status", status_of(&response));
+    metrics::histogram!("medseg_request_seconds", &labels).record(begun.elapsed());
+    let labels: Vec<(&str, String)> = labels.into_iter().chain([status]).collect();
+    metrics::counter!("medseg_requests_total", &labels).increment(1);
+    response
+}
+
+/// gRPC's own status where the response ends with its headers, else HTTP's.
+fn status_of(response: &Response) -> String {
+    let grpc = response.headers().get("grpc-status").and_then(|status| status.to_str().ok());
+    grpc.map_or_else(|| response.status().as_u16().to_string(), |code| format!("grpc-{code}"))
+}
