@@ -1,0 +1,198 @@
+use domain::{ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+/// Names everything that [`prepare`] and [`restore`] do: weights fit the one version they were trained
+/// with. Change it with any change here that changes a pixel.
+pub const PREPROCESSING: &str = "head-square-1";
+
+/// Air is this after normalisation, the head's median 0, and what is twice as bright 1.
+const DARKEST: f32 = -1.0;
+const BRIGHTEST: f32 = 3.0;
+/// Room left around the head, as a part of its longer side.
+const MARGIN: f64 = 0.08;
+/// The smallest square that is cut out, as a part of the image's longer side: without it the slices at
+/// the top of a head would be blown up to the size of those in the middle.
+const EXTENT_MIN: f64 = 0.55;
+/// What is this far up from air to the brightest tissue belongs to the head.
+const HEAD_LEVEL: f32 = 0.15;
+/// A row or column belongs to the head when this part of it does; specks and wires stay outside.
+const HEAD_PART: f64 = 0.02;
+
+/// Where a prepared square lies in its slice, in pixels of the slice: pixel centres are at whole
+/// numbers, so the first pixel reaches from -0.5 to 0.5.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Placement {
+    /// The slice's own size.
+    pub rows: usize,
+    pub columns: usize,
+    /// Pixels along the square's side.
+    pub side: usize,
+    /// The square's upper left corner; it may lie outside the slice.
+    pub top: f64,
+    pub left: f64,
+    /// The length of the square's side.
+    pub extent: f64,
+}
+
+/// A slice as the network takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// `side * side` values from -1 (air) over 0 (the head's median) to 3, row by row.
+    pub pixels: Vec<f32>,
+    /// The way back to the slice.
+    pub placement: Placement,
+}
+
+/// How a slice's values become the network's: `(value - middle) / (middle - air)`, cut to -1..3.
+///
+/// Both levels are percentiles, so any positive linear map of the values (8 bit, 16 bit, raw) gives the
+/// same result; and as a lesion moves the median little, it stays bright in proportion to the brain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Levels {
+    air: f32,
+    middle: f32,
+    /// From here on a pixel belongs to the head.
+    head: f32,
+}
+
+/// Cuts the head out of one slice (`rows * columns` values, all finite), as a square of `side` pixels of
+/// normalised brightness, aspect kept and antialiased.
+///
+/// `Invalid` when there is no pixel, the length is not `rows * columns`, or a value is not finite.
+pub fn prepare(slice: &[f32], rows: usize, columns: usize, side: usize) -> Result<Prepared> {
+    if slice.is_empty() || side == 0 || rows.checked_mul(columns) != Some(slice.len()) {
+        return Err(ErrorKind::Invalid.error("a slice needs rows times columns pixels"));
+    }
+    if slice.iter().any(|value| !value.is_finite()) {
+        return Err(ErrorKind::Invalid.error("a pixel is not a finite number"));
+    }
+    let levels = levels(slice);
+    let placement = place(slice, rows, columns, side, levels.head);
+    let pixels = placement.sample(slice, levels.air);
+    let pixels = pixels.into_iter().map(|value| levels.normalised(value)).collect();
+    Ok(Prepared { pixels, placement })
+}
+
+/// A square's values (probabilities, say) in the geometry of the slice that it was cut from: `rows *
+/// columns` values, zero outside of the square.
+pub fn restore(square: &[f32], placement: &Placement) -> Vec<f32> {
+    let Placement { rows, columns, side, top, left, extent } = *placement;
+    let step = side as f64 / extent;
+    let down = Axis::new(rows, side, -top * step - 0.5, step);
+    let across = Axis::new(columns, side, -left * step - 0.5, step);
+    resample(square, side, &down, &across, 0.0)
+}
+
+impl Placement {
+    /// Another channel of the same slice (a mask, say) in the square; `outside` stands for what the slice lacks.
+    pub fn sample(&self, slice: &[f32], outside: f32) -> Vec<f32> {
+        let step = self.extent / self.side as f64;
+        let down = Axis::new(self.side, self.rows, self.top + 0.5 * step, step);
+        let across = Axis::new(self.side, self.columns, self.left + 0.5 * step, step);
+        resample(slice, self.columns, &down, &across, outside)
+    }
+
+    /// Slice pixels that one pixel of the square covers.
+    pub fn pixel_area(&self) -> f64 {
+        (self.extent / self.side as f64).powi(2)
+    }
+}
+
+impl Levels {
+    fn normalised(&self, value: f32) -> f32 {
+        let range = self.middle - self.air;
+        // A slice without contrast is all air: the network then sees nothing, not amplified noise.
+        if range <= f32::EPSILON * self.middle.abs().max(self.air.abs()) {
+            return DARKEST;
+        }
+        ((value - self.middle) / range).clamp(DARKEST, BRIGHTEST)
+    }
+}
+
+fn levels(slice: &[f32]) -> Levels {
+    let mut sorted = slice.to_vec();
+    let air = percentile(&mut sorted, 0.05);
+    let brightest = percentile(&mut sorted, 0.99);
+    let head = air + HEAD_LEVEL * (brightest - air);
+    let mut inside: Vec<f32> = slice.iter().copied().filter(|value| *value > head).collect();
+    let middle = if inside.is_empty() { air } else { percentile(&mut inside, 0.5) };
+    Levels { air, middle, head }
+}
+
+fn percentile(values: &mut [f32], part: f64) -> f32 {
+    let rank = ((values.len() - 1) as f64 * part).round() as usize;
+    *values.select_nth_unstable_by(rank, f32::total_cmp).1
+}
+
+fn place(slice: &[f32], rows: usize, columns: usize, side: usize, head: f32) -> Placement {
+    let in_row = |row: usize| {
+        slice[row * columns..][..columns].iter().filter(|value| **value > head).count()
+    };
+    let per_row: Vec<usize> = (0..rows).map(in_row).collect();
+    let mut per_column = vec![0; columns];
+    for (index, _) in slice.iter().enumerate().filter(|(_, value)| **value > head) {
+        per_column[index % columns] += 1;
+    }
+    let (first_row, last_row) = span(&per_row, columns);
+    let (first_column, last_column) = span(&per_column, rows);
+    let longer = (last_row - first_row + 1).max(last_column - first_column + 1) as f64;
+    let extent = (longer * (1.0 + MARGIN)).max(EXTENT_MIN * rows.max(columns) as f64);
+    let top = (first_row + last_row) as f64 / 2.0 - extent / 2.0;
+    let left = (first_column + last_column) as f64 / 2.0 - extent / 2.0;
+    Placement { rows, columns, side, top, left, extent }
+}
+
+/// The first and last line with enough of the head on it; all lines when none has.
+fn span(counts: &[usize], length: usize) -> (usize, usize) {
+    let enough = |count: &usize| *count as f64 > HEAD_PART * length as f64;
+    let first = counts.iter().position(enough);
+    let last = counts.iter().rposition(enough);
+    first.zip(last).unwrap_or((0, counts.len() - 1))
+}
+
+/// Along one axis: for each output pixel, the first input pixel that it sees and the weights from there on.
+struct Axis(Vec<(usize, Vec<f32>)>);
+
+impl Axis {
+    /// Output pixel `o` is centred at input position `start + o * step`. The kernel is a triangle as
+    /// wide as the coarser grid (linear interpolation going up, antialiased going down). Weights of
+    /// positions outside the input are left out, so a sum below one says how much is missing.
+    fn new(outputs: usize, inputs: usize, start: f64, step: f64) -> Axis {
+        let radius = step.max(1.0);
+        let line = |output: usize| {
+            let centre = start + output as f64 * step;
+            let from = (centre - radius).ceil() as i64;
+            let to = (centre + radius).floor() as i64;
+            let kernel = |at: i64| (1.0 - (at as f64 - centre).abs() / radius).max(0.0);
+            let total: f64 = (from..=to).map(kernel).sum();
+            let inside = from.max(0)..(to + 1).min(inputs as i64);
+            let first = inside.start as usize;
+            (first, inside.map(|at| (kernel(at) / total) as f32).collect())
+        };
+        Axis((0..outputs).map(line).collect())
+    }
+}
+
+/// The values at the outputs of both axes; `outside` fills what the input lacks.
+fn resample(input: &[f32], columns: usize, down: &Axis, across: &Axis, outside: f32) -> Vec<f32> {
+    let width = across.0.len();
+    let seen = down.0.iter().filter(|(_, weights)| !weights.is_empty());
+    let used = seen.map(|(first, weights)| first + weights.len()).max().unwrap_or(0);
+    let mut narrowed = vec![0.0; used * width];
+    for row in 0..used {
+        let line = &input[row * columns..][..columns];
+        for (value, (first, weights)) in narrowed[row * width..].iter_mut().zip(&across.0) {
+            *value = weights.iter().zip(&line[(*first).min(columns)..]).map(|(w, v)| w * (v - outside)).sum();
+        }
+    }
+    let mut output = vec![outside; down.0.len() * width];
+    for (line, (first, weights)) in output.chunks_exact_mut(width).zip(&down.0) {
+        for (row, weight) in weights.iter().enumerate() {
+            let from = &narrowed[(first + row) * width..][..width];
+            for (value, part) in line.iter_mut().zip(from) {
+                *value += weight * part;
+            }
+        }
+    }
+    output
+}

@@ -1,0 +1,244 @@
+use tch::{Kind, Tensor};
+
+/// One convolution without bias, its normalisation, and (mostly) a rectifier; the network is made of these.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unit {
+    /// The tensor's name in weights files and checkpoints.
+    pub name: String,
+    pub inputs: i64,
+    pub outputs: i64,
+    /// The kernel's side in pixels.
+    pub kernel: i64,
+    pub stride: i64,
+}
+
+impl Unit {
+    /// The weight's shape: output channel, kernel row, kernel column, input channel, so that the
+    /// channels-last layout that convolutions want is the stored one.
+    pub fn shape(&self) -> [i64; 4] {
+        [self.outputs, self.kernel, self.kernel, self.inputs]
+    }
+
+    /// Weights in this unit.
+    pub fn weights(&self) -> i64 {
+        self.shape().iter().product()
+    }
+
+    /// The convolution of `x` (N, C, H, W) with a weight of [`shape`](Unit::shape), of the same kind as `x`.
+    pub fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        let padding = self.kernel / 2;
+        x.conv2d(&weight.permute([0, 3, 1, 2]), bias, [self.stride; 2], [padding; 2], [1, 1], 1)
+    }
+}
+
+/// A unit's place in [`Network::units`].
+pub type UnitId = usize;
+
+/// A ResNet bottleneck (He et al. 2016): 1x1, 3x3 (strided, as in version 1.5), 1x1, and the way around.
+#[derive(Debug)]
+struct Bottleneck {
+    reduce: UnitId,
+    spatial: UnitId,
+    expand: UnitId,
+    project: Option<UnitId>,
+}
+
+/// One step up: what came from below, doubled in size, beside the encoder's features of that size.
+#[derive(Debug)]
+struct Level {
+    skip: Option<UnitId>,
+    merge: UnitId,
+    refine: Option<UnitId>,
+}
+
+/// What a network is made of; [`Design::RESNET50`] is the one that ships, smaller ones are for tests.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct Design {
+    /// Channels after the stem; a multiple of four. ResNet-50 has 64.
+    pub width: i64,
+    /// Bottlenecks in each of the four stages.
+    pub depths: [usize; 4],
+}
+
+impl Design {
+    /// The plain ResNet-50 encoder.
+    pub const RESNET50: Design = Design { width: 64, depths: [3, 4, 6, 3] };
+}
+
+/// The U-Net's structure: which units there are and how an image passes through them.
+///
+/// It holds no weights, so that training (batch statistics) and inference (folded weights) share one
+/// structure and cannot differ in it.
+#[derive(Debug)]
+pub struct Network {
+    units: Vec<Unit>,
+    stem: UnitId,
+    stages: Vec<Vec<Bottleneck>>,
+    bridge: UnitId,
+    levels: Vec<Level>,
+    head: UnitId,
+}
+
+/// How far a unit's output goes through the rectifier.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Activation {
+    Relu,
+    None,
+}
+
+/// Input sides must be a multiple of this: five halvings.
+pub const SIDE_MULTIPLE: usize = 32;
+
+impl Network {
+    /// The structure of that design.
+    pub fn new(design: Design) -> Network {
+        let width = design.width;
+        let mut units = Vec::new();
+        let stem = unit(&mut units, "encoder.stem", [1, width], 7, 2);
+        let mut stages = Vec::new();
+        let mut inputs = width;
+        for (stage, depth) in design.depths.into_iter().enumerate() {
+            let inner = width << stage;
+            let blocks = (0..depth).map(|block| {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let name = format!("encoder.{stage}.{block}");
+                let made = bottleneck(&mut units, &name, inputs, inner, stride);
+                inputs = inner * 4;
+                made
+            });
+            stages.push(blocks.collect());
+        }
+        let bridge = unit(&mut units, "decoder.bridge", [inputs, width * 4], 1, 1);
+        let levels = decoder(&mut units, width);
+        let head = unit(&mut units, "head", [width / 4, 1], 1, 1);
+        Network { units, stem, stages, bridge, levels, head }
+    }
+
+    /// All units, in the order in which checkpoints hold them.
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// The last unit: it makes the logit, and alone has a bias in place of a normalisation.
+    pub fn head(&self) -> UnitId {
+        self.head
+    }
+
+    /// The logits (N, 1, S, S) of the images `x` (N, 1, S, S), in `x`'s kind. `apply` says what a unit does.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        mut apply: impl FnMut(UnitId, &Tensor, Activation) -> Tensor,
+    ) -> Tensor {
+        let stem = apply(self.stem, x, Activation::Relu);
+        let mut features = stem.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+        let mut skips = vec![x.shallow_clone(), stem];
+        for stage in &self.stages {
+            for block in stage {
+                features = block.forward(&features, &mut apply);
+            }
+            skips.push(features.shallow_clone());
+        }
+        skips.pop();
+        let mut y = apply(self.bridge, &features, Activation::Relu);
+        for level in &self.levels {
+            let skip = skips.pop().expect("a skip for each level: four stages make five");
+            y = level.forward(&y, skip, &mut apply);
+        }
+        apply(self.head, &y, Activation::None)
+    }
+}
+
+impl Bottleneck {
+    fn forward(
+        &self,
+        x: &Tensor,
+        apply: &mut impl FnMut(UnitId, &Tensor, Activation) -> Tensor,
+    ) -> Tensor {
+        let y = apply(self.reduce, x, Activation::Relu);
+        let y = apply(self.spatial, &y, Activation::Relu);
+        let mut y = apply(self.expand, &y, Activation::None);
+        let around = self.project.map(|id| apply(id, x, Activation::None));
+        let _ = y.g_add_(around.as_ref().unwrap_or(x));
+        y.relu_()
+    }
+}
+
+impl Level {
+    fn forward(
+        &self,
+        y: &Tensor,
+        skip: Tensor,
+        apply: &mut impl FnMut(UnitId, &Tensor, Activation) -> Tensor,
+    ) -> Tensor {
+        let skip = self.skip.map_or(skip.shallow_clone(), |id| apply(id, &skip, Activation::Relu));
+        let (_, _, rows, columns) = skip.size4().expect("features have four dimensions");
+        let y = y.upsample_bilinear2d([rows, columns], false, None, None);
+        let y = apply(self.merge, &Tensor::cat(&[y, skip], 1), Activation::Relu);
+        self.refine.map_or(y.shallow_clone(), |id| apply(id, &y, Activation::Relu))
+    }
+}
+
+fn unit(
+    units: &mut Vec<Unit>,
+    name: &str,
+    [inputs, outputs]: [i64; 2],
+    kernel: i64,
+    stride: i64,
+) -> UnitId {
+    units.push(Unit { name: name.to_owned(), inputs, outputs, kernel, stride });
+    units.len() - 1
+}
+
+fn bottleneck(
+    units: &mut Vec<Unit>,
+    name: &str,
+    inputs: i64,
+    inner: i64,
+    stride: i64,
+) -> Bottleneck {
+    let outputs = inner * 4;
+    Bottleneck {
+        reduce: unit(units, &format!("{name}.reduce"), [inputs, inner], 1, 1),
+        spatial: unit(units, &format!("{name}.spatial"), [inner, inner], 3, stride),
+        expand: unit(units, &format!("{name}.expand"), [inner, outputs], 1, 1),
+        project: (inputs != outputs || stride != 1)
+            .then(|| unit(units, &format!("{name}.project"), [inputs, outputs], 1, stride)),
+    }
+}
+
+/// Narrow on purpose: nine tenths of the weights stay in the encoder, so that int8 weights fit a repository.
+fn decoder(units: &mut Vec<Unit>, width: i64) -> Vec<Level> {
+    // From the deepest up: the encoder's channels of that size, how many of them are kept, channels out.
+    let rows = [
+        (width * 16, Some(width * 2), width * 3),
+        (width * 8, Some(width), width * 2),
+        (width * 4, Some(width), width),
+        (width, Some(width / 2), width / 2),
+        (1, None, width / 4),
+    ];
+    let mut below = width * 4;
+    let levels = rows.into_iter().enumerate().map(|(depth, (available, kept, outputs))| {
+        let name = |part: &str| format!("decoder.{depth}.{part}");
+        let inputs = below + kept.unwrap_or(available);
+        below = outputs;
+        Level {
+            skip: kept.map(|kept| unit(units, &name("skip"), [available, kept], 1, 1)),
+            merge: unit(units, &name("merge"), [inputs, outputs], 3, 1),
+            // The two finest levels hold most pixels and little to decide: one convolution each.
+            refine: (depth < 3).then(|| unit(units, &name("refine"), [outputs, outputs], 3, 1)),
+        }
+    });
+    levels.collect()
+}
+
+/// The images as (N, 1, side, side) of that kind, channels last.
+pub fn images(pixels: &[f32], side: usize, kind: Kind, device: tch::Device) -> Tensor {
+    let side = side as i64;
+    // With one channel, rows-first and channels-last are the same bytes; the view only says so.
+    Tensor::from_slice(pixels)
+        .view([-1, side, side, 1])
+        .to_device(device)
+        .to_kind(kind)
+        .permute([0, 3, 1, 2])
+}

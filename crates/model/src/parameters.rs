@@ -1,0 +1,163 @@
+use tch::{Device, Kind, Tensor};
+
+use crate::network::{Activation, Network, UnitId};
+
+/// How fast running statistics follow the batches'.
+const MOMENTUM: f64 = 0.1;
+/// Keeps a channel without variance from dividing by zero.
+pub const EPSILON: f64 = 1e-5;
+
+/// The trainable state of a network: one flat f32 vector of parameters and one of running statistics.
+///
+/// Flat, so that the optimiser, the moving average and a checkpoint each are a few operations on a few
+/// vectors. First come all convolution weights (they decay), then each unit's scale and shift.
+pub struct Parameters {
+    pub flat: Tensor,
+    /// How many of [`flat`](Parameters::flat) are convolution weights.
+    pub decaying: i64,
+    /// Running mean and variance of each unit.
+    pub statistics: Tensor,
+}
+
+/// A unit's tensors, each a view into the flat vectors.
+struct Views {
+    weight: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+}
+
+/// Parameters cut into units and ready for a forward pass.
+pub struct Cut<'a> {
+    network: &'a Network,
+    views: Vec<Views>,
+}
+
+impl Parameters {
+    /// Fresh parameters: He's initialisation; residual branches begin as nothing, which steadies the first steps.
+    pub fn fresh(network: &Network, seed: i64, device: Device) -> Parameters {
+        tch::manual_seed(seed);
+        let decaying = network.units().iter().map(|unit| unit.weights()).sum();
+        let channels: i64 = network.units().iter().map(|unit| unit.outputs).sum();
+        let weights = network.units().iter().map(|unit| {
+            let fan_out = (unit.outputs * unit.kernel * unit.kernel) as f64;
+            Tensor::randn([unit.weights()], (Kind::Float, device)) * (2.0 / fan_out).sqrt()
+        });
+        let norms = network.units().iter().map(|unit| {
+            let scale = if unit.name.ends_with(".expand") { 0.0 } else { 1.0 };
+            Tensor::cat(
+                &[
+                    Tensor::full([unit.outputs], scale, (Kind::Float, device)),
+                    Tensor::zeros([unit.outputs], (Kind::Float, device)),
+                ],
+                0,
+            )
+        });
+        let flat = Tensor::cat(&weights.chain(norms).collect::<Vec<_>>(), 0);
+        let statistics = Tensor::zeros([2 * channels], (Kind::Float, device));
+        let parameters = Parameters { flat, decaying, statistics };
+        for mut views in parameters.views(network) {
+            let _ = views.variance.fill_(1.0);
+        }
+        parameters
+    }
+
+    /// The same values, from here on separate.
+    pub fn copy(&self) -> Parameters {
+        Parameters {
+            flat: self.flat.copy(),
+            decaying: self.decaying,
+            statistics: self.statistics.copy(),
+        }
+    }
+
+    /// The parameters as units; gradients, if wanted, gather in [`Cut::gradient`].
+    pub fn cut<'a>(&self, network: &'a Network, trainable: bool) -> Cut<'a> {
+        let mut views = self.views(network);
+        if trainable {
+            for view in &mut views {
+                for tensor in [&mut view.weight, &mut view.scale, &mut view.shift] {
+                    *tensor = tensor.set_requires_grad(true);
+                }
+            }
+        }
+        Cut { network, views }
+    }
+
+    fn views(&self, network: &Network) -> Vec<Views> {
+        let (mut weight_at, mut norm_at, mut statistics_at) = (0, self.decaying, 0);
+        let take = |from: &Tensor, at: &mut i64, length: i64| {
+            let view = from.narrow(0, *at, length).detach();
+            *at += length;
+            view
+        };
+        let cut = network.units().iter().map(|unit| Views {
+            weight: take(&self.flat, &mut weight_at, unit.weights()).view(unit.shape()).detach(),
+            scale: take(&self.flat, &mut norm_at, unit.outputs),
+            shift: take(&self.flat, &mut norm_at, unit.outputs),
+            mean: take(&self.statistics, &mut statistics_at, unit.outputs),
+            variance: take(&self.statistics, &mut statistics_at, unit.outputs),
+        });
+        cut.collect()
+    }
+}
+
+impl Cut<'_> {
+    /// The logits of `x`. Weights are cast to `x`'s kind for the convolutions; statistics stay f32.
+    ///
+    /// With `training`, batches are normalised by their own statistics and the running ones follow.
+    pub fn forward(&self, x: &Tensor, training: bool) -> Tensor {
+        self.network.forward(x, |id, x, activation| self.apply(id, x, activation, training))
+    }
+
+    fn apply(&self, id: UnitId, x: &Tensor, activation: Activation, training: bool) -> Tensor {
+        let view = &self.views[id];
+        let weight = view.weight.to_kind(x.kind());
+        let y = self.network.units()[id].convolve(x, &weight, None);
+        if id == self.network.head() {
+            return y + view.shift.to_kind(x.kind()).view([1, -1, 1, 1]);
+        }
+        let mut y = y.batch_norm(
+            Some(&view.scale),
+            Some(&view.shift),
+            Some(&view.mean),
+            Some(&view.variance),
+            training,
+            MOMENTUM,
+            EPSILON,
+            true,
+        );
+        match activation {
+            Activation::Relu => y.relu_(),
+            Activation::None => y,
+        }
+    }
+
+    /// The gradient of `loss`, laid out like [`Parameters::flat`].
+    pub fn gradient(&self, loss: &Tensor) -> Tensor {
+        let weights = self.views.iter().map(|view| &view.weight);
+        let norms = self.views.iter().flat_map(|view| [&view.scale, &view.shift]);
+        let leaves: Vec<&Tensor> = weights.chain(norms).collect();
+        loss.backward();
+        let gradients = leaves.iter().map(|leaf| {
+            let gradient = leaf.grad();
+            // The head's scale takes no part: it has a bias alone.
+            if gradient.defined() { gradient.reshape([-1]) } else { leaf.zeros_like().reshape([-1]) }
+        });
+        Tensor::cat(&gradients.collect::<Vec<_>>(), 0)
+    }
+
+    /// Each unit's weight and bias with the normalisation folded in: what inference runs and files hold.
+    pub fn folded(&self) -> Vec<(Tensor, Tensor)> {
+        let fold = |(id, view): (usize, &Views)| {
+            if id == self.network.head() {
+                return (view.weight.copy(), view.shift.copy());
+            }
+            let factor = &view.scale / (&view.variance + EPSILON).sqrt();
+            let bias = &view.shift - &view.mean * &factor;
+            (&view.weight * factor.view([-1, 1, 1, 1]), bias)
+        };
+        tch::no_grad(|| self.views.iter().enumerate().map(fold).collect())
+    }
+}

@@ -1,0 +1,97 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::{ErrorKind, Result};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// One slice of a manifest.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// The place in its volume, from the manifest.
+    pub slice: u32,
+    pub image: PathBuf,
+    pub mask: PathBuf,
+}
+
+/// The slices of one patient, in slice order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Patient {
+    pub id: String,
+    pub slices: Vec<Entry>,
+}
+
+/// Patients to learn from and patients to be judged by; no patient is on both sides.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Split {
+    pub training: Vec<Patient>,
+    pub validation: Vec<Patient>,
+}
+
+const COLUMNS: [&str; 4] = ["patient", "slice", "image", "mask"];
+
+/// Reads a `manifest.csv`: a header with at least `patient,slice,image,mask`, then one line per slice,
+/// paths relative to the manifest. Patients come sorted by id. `NotFound` names a file that is missing.
+pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
+    let text = fs::read_to_string(manifest).map_err(|error| {
+        ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
+    })?;
+    let folder = manifest.parent().unwrap_or(Path::new("."));
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').map(str::trim).collect();
+    let column = |name: &str| {
+        header.iter().position(|title| *title == name).ok_or_else(|| {
+            ErrorKind::Invalid.error(format!("{} has no column {name}", manifest.display()))
+        })
+    };
+    let [patient, slice, image, mask] =
+        [column(COLUMNS[0])?, column(COLUMNS[1])?, column(COLUMNS[2])?, column(COLUMNS[3])?];
+    let mut patients = BTreeMap::<String, Vec<Entry>>::new();
+    for (number, line) in (2..).zip(lines).filter(|(_, line)| !line.trim().is_empty()) {
+        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+        let bad = |what: &str| {
+            ErrorKind::Invalid.error(format!("{} line {number}: {what}", manifest.display()))
+        };
+        let cell = |at: usize| cells.get(at).copied().ok_or_else(|| bad("too few columns"));
+        let slice = cell(slice)?.parse().map_err(|_| bad("slice is not a number"))?;
+        let entry =
+            Entry { slice, image: folder.join(cell(image)?), mask: folder.join(cell(mask)?) };
+        for file in [&entry.image, &entry.mask] {
+            if !file.is_file() {
+                return Err(ErrorKind::NotFound.error(format!("no file {}", file.display())));
+            }
+        }
+        patients.entry(cell(patient)?.to_owned()).or_default().push(entry);
+    }
+    let sorted = patients.into_iter().map(|(id, mut slices)| {
+        slices.sort_by_key(|entry| entry.slice);
+        Patient { id, slices }
+    });
+    Ok(sorted.collect())
+}
+
+impl Split {
+    /// Draws about `part` of the patients (at least one) for validation; the same seed draws the same ones.
+    pub fn draw(mut patients: Vec<Patient>, part: f64, seed: u64) -> Result<Split> {
+        if patients.len() < 2 {
+            return Err(ErrorKind::Invalid.error("a split needs at least two patients"));
+        }
+        patients.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        let count = (patients.len() as f64 * part).round() as usize;
+        let training = patients.split_off(count.clamp(1, patients.len() - 1));
+        Split { training, validation: patients }.checked()
+    }
+
+    /// This split, unless a patient or a file is on both sides.
+    pub fn checked(self) -> Result<Split> {
+        for patient in &self.validation {
+            if self.training.iter().any(|other| other.id == patient.id) {
+                let message = format!("patient {} is in training and in validation", patient.id);
+                return Err(ErrorKind::Invalid.error(message));
+            }
+        }
+        Ok(self)
+    }
+}

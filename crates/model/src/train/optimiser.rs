@@ -1,0 +1,57 @@
+use tch::Tensor;
+
+const BETA_MEAN: f64 = 0.9;
+const BETA_SQUARE: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+/// A gradient longer than this is shortened to it: one strange batch must not throw the weights about.
+const NORM_MAX: f64 = 1.0;
+/// Elements handled at a time: few enough that five vectors of them stay in the processor's cache.
+const CHUNK: i64 = 1 << 18;
+
+/// AdamW (Loshchilov and Hutter 2019) over one flat vector.
+pub struct Optimiser {
+    /// Moving mean of the gradient, and of its square.
+    pub mean: Tensor,
+    pub square: Tensor,
+    pub steps: i64,
+    /// Weight decay of the first `decaying` elements.
+    pub decay: f64,
+    pub decaying: i64,
+}
+
+impl Optimiser {
+    /// An optimiser that has seen nothing, for parameters like `flat`.
+    pub fn new(flat: &Tensor, decaying: i64, decay: f64) -> Optimiser {
+        Optimiser { mean: flat.zeros_like(), square: flat.zeros_like(), steps: 0, decay, decaying }
+    }
+
+    /// Moves `flat` against `gradient` at the learning rate `rate`; answers the gradient's length before it was cut.
+    pub fn step(&mut self, flat: &mut Tensor, gradient: &Tensor, rate: f64) -> f64 {
+        let norm = gradient.norm().double_value(&[]);
+        let shorten = (NORM_MAX / (norm + 1e-6)).min(1.0);
+        self.steps += 1;
+        let unbias_mean = 1.0 - BETA_MEAN.powi(self.steps as i32);
+        let unbias_square = (1.0 - BETA_SQUARE.powi(self.steps as i32)).sqrt();
+        let length = gradient.size()[0];
+        let mut at = 0;
+        while at < length {
+            // A chunk never straddles the end of what decays.
+            let end = if at < self.decaying { self.decaying } else { length };
+            let count = CHUNK.min(end - at);
+            let part = |tensor: &Tensor| tensor.narrow(0, at, count);
+            let gradient = part(gradient) * shorten;
+            let (mut mean, mut square) = (part(&self.mean), part(&self.square));
+            let _ = mean.lerp_(&gradient, 1.0 - BETA_MEAN);
+            let _ = square.lerp_(&(&gradient * &gradient), 1.0 - BETA_SQUARE);
+            let divisor = square.sqrt().g_add_scalar_(EPSILON * unbias_square);
+            let step = (mean / divisor).g_mul_scalar_(-rate * unbias_square / unbias_mean);
+            let mut flat = part(flat);
+            if at < self.decaying {
+                let _ = flat.g_mul_scalar_(1.0 - rate * self.decay);
+            }
+            let _ = flat.g_add_(&step);
+            at += count;
+        }
+        norm
+    }
+}
