@@ -1,0 +1,214 @@
+use domain::{ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::components::{Run, components};
+use crate::measure::{Diameter, Plane, bidirectional};
+use crate::{Geometry, Shape};
+
+/// What counts as tumour.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Criteria {
+    /// The probability from which on a voxel counts.
+    pub threshold: f32,
+    /// Regions of fewer voxels are noise.
+    pub minimum_voxels: usize,
+}
+
+/// What lengths are given in.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Unit {
+    #[serde(rename = "mm")]
+    Millimetre,
+    /// The scan does not say where its pixels lie.
+    #[serde(rename = "px")]
+    Pixel,
+}
+
+/// The voxels that count, and the regions that they form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Findings {
+    /// 1 in a finding, else 0; the order of the probabilities.
+    pub mask: Vec<u8>,
+    /// The largest first.
+    pub findings: Vec<Finding>,
+}
+
+/// One connected region (26 neighbours; 8 in a single slice).
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Finding {
+    /// From 1, the largest region first.
+    pub label: usize,
+    /// What `longest_diameter`, `perpendicular_diameter` and `box.size` are given in.
+    pub unit: Unit,
+    pub voxels: usize,
+    /// None without known distances between voxels in all three directions.
+    pub volume_ml: Option<f64>,
+    /// The slice (from 0) in which the region is largest, with the area of its section there.
+    pub slice: usize,
+    pub area_px: usize,
+    /// None when pixels' sizes are unknown.
+    pub area_mm2: Option<f64>,
+    /// RANO's bidirectional measure, in the slice with the longest diameter of all.
+    pub diameter_slice: usize,
+    pub longest_diameter: Diameter,
+    pub perpendicular_diameter: Diameter,
+    #[serde(rename = "box")]
+    pub bounds: Bounds,
+    /// Mean voxel index: slice, row, column.
+    pub centroid: [f64; 3],
+    /// The centroid in the patient: millimetres, LPS.
+    pub centroid_mm: Option<[f64; 3]>,
+    /// The mean probability over the region.
+    pub confidence: f64,
+}
+
+/// The smallest box around a region.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Bounds {
+    /// The first slice, row and column.
+    pub from: [usize; 3],
+    /// The slice, row and column after the last.
+    pub to: [usize; 3],
+    /// Lengths of the box's edges along slices, rows and columns, in the finding's unit (slices count as
+    /// pixels when that is the unit).
+    pub size: [f64; 3],
+    /// The smallest and the largest patient coordinates (LPS, millimetres) of the box's eight corners,
+    /// the voxels' own extent included.
+    pub patient_mm: Option<[[f64; 3]; 2]>,
+}
+
+impl Findings {
+    /// Finds the regions in `probabilities`, one for each voxel of `shape`.
+    ///
+    /// `Internal` when there are more or fewer of them, or one is no probability: such an output says
+    /// nothing about the patient, least of all that there is no tumour.
+    pub fn new(
+        probabilities: &[f32],
+        shape: Shape,
+        geometry: Option<&Geometry>,
+        criteria: Criteria,
+    ) -> Result<Findings> {
+        if shape.is_empty() || probabilities.len() != shape.len() {
+            return Err(ErrorKind::Internal.error("the model's output has the wrong shape"));
+        }
+        if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
+            return Err(ErrorKind::Internal.error("the model's output is no probability"));
+        }
+        let mut regions = components(shape, |index| probabilities[index] >= criteria.threshold);
+        regions.retain(|runs| voxels(runs) >= criteria.minimum_voxels);
+        regions.sort_by_key(|runs| std::cmp::Reverse(voxels(runs)));
+        let mut mask = vec![0; shape.len()];
+        for run in regions.iter().flatten() {
+            mask[index(shape, run)..][..run.to - run.from].fill(1);
+        }
+        let scan = Scan { probabilities, shape, geometry, plane: Plane::new(geometry) };
+        let findings =
+            regions.iter().enumerate().map(|(index, runs)| scan.finding(index + 1, runs)).collect();
+        Ok(Findings { mask, findings })
+    }
+}
+
+struct Scan<'a> {
+    probabilities: &'a [f32],
+    shape: Shape,
+    geometry: Option<&'a Geometry>,
+    plane: Plane,
+}
+
+impl Scan<'_> {
+    fn finding(&self, label: usize, runs: &[Run]) -> Finding {
+        let voxels = voxels(runs);
+        let sections: Vec<&[Run]> = runs.chunk_by(|a, b| a.slice == b.slice).collect();
+        let largest = sections.iter().max_by_key(|section| self::voxels(section));
+        let largest = largest.expect("a region has runs");
+        let measured =
+            sections.iter().map(|section| (section[0].slice, bidirectional(section, &self.plane)));
+        let longest = measured.max_by(|(_, [a, _]), (_, [b, _])| a.length.total_cmp(&b.length));
+        let (diameter_slice, [longest_diameter, perpendicular_diameter]) =
+            longest.expect("a region has runs");
+        let centroid = centroid(runs);
+        let area_px = self::voxels(largest);
+        Finding {
+            label,
+            unit: if self.geometry.is_some() { Unit::Millimetre } else { Unit::Pixel },
+            voxels,
+            volume_ml: self.voxel_ml().map(|ml| ml * voxels as f64),
+            slice: largest[0].slice,
+            area_px,
+            area_mm2: self.geometry.map(|_| self.plane.pixel_area() * area_px as f64),
+            diameter_slice,
+            longest_diameter,
+            perpendicular_diameter,
+            bounds: self.bounds(runs),
+            centroid,
+            centroid_mm: self
+                .geometry
+                .map(|geometry| geometry.position(centroid[0], centroid[1], centroid[2])),
+            confidence: self.confidence(runs, voxels),
+        }
+    }
+
+    /// None also for one slice of unknown thickness.
+    fn voxel_ml(&self) -> Option<f64> {
+        self.geometry.map(|geometry| geometry.voxel_mm3() / 1000.0).filter(|ml| *ml > 0.0)
+    }
+
+    fn confidence(&self, runs: &[Run], voxels: usize) -> f64 {
+        let run = |run: &Run| &self.probabilities[index(self.shape, run)..][..run.to - run.from];
+        runs.iter().flat_map(run).map(|p| f64::from(*p)).sum::<f64>() / voxels as f64
+    }
+
+    fn bounds(&self, runs: &[Run]) -> Bounds {
+        let fold = |from: fn(&Run) -> usize, to: fn(&Run) -> usize| {
+            let first = runs.iter().map(from).min().unwrap_or(0);
+            (first, runs.iter().map(to).max().unwrap_or(0))
+        };
+        let slices = fold(|run| run.slice, |run| run.slice + 1);
+        let rows = fold(|run| run.row, |run| run.row + 1);
+        let columns = fold(|run| run.from, |run| run.to);
+        let axes = [slices, rows, columns];
+        let spacing = self.geometry.map_or([1.0; 3], Geometry::spacing);
+        Bounds {
+            from: axes.map(|(from, _)| from),
+            to: axes.map(|(_, to)| to),
+            size: std::array::from_fn(|axis| (axes[axis].1 - axes[axis].0) as f64 * spacing[axis]),
+            patient_mm: self.geometry.map(|geometry| patient_box(geometry, axes)),
+        }
+    }
+}
+
+fn patient_box(geometry: &Geometry, axes: [(usize, usize); 3]) -> [[f64; 3]; 2] {
+    let mut extremes = [[f64::INFINITY; 3], [f64::NEG_INFINITY; 3]];
+    for corner in 0..8 {
+        let [slice, row, column] = [0, 1, 2].map(|axis| {
+            let (from, to) = axes[axis];
+            (if corner >> axis & 1 == 0 { from as f64 } else { to as f64 }) - 0.5
+        });
+        for (axis, at) in geometry.position(slice, row, column).into_iter().enumerate() {
+            extremes[0][axis] = extremes[0][axis].min(at);
+            extremes[1][axis] = extremes[1][axis].max(at);
+        }
+    }
+    extremes
+}
+
+fn centroid(runs: &[Run]) -> [f64; 3] {
+    let mut sums = [0.0; 3];
+    for run in runs {
+        let length = (run.to - run.from) as f64;
+        let middle = (run.from + run.to - 1) as f64 / 2.0;
+        for (sum, at) in sums.iter_mut().zip([run.slice as f64, run.row as f64, middle]) {
+            *sum += length * at;
+        }
+    }
+    sums.map(|sum| sum / voxels(runs) as f64)
+}
+
+fn voxels(runs: &[Run]) -> usize {
+    runs.iter().map(|run| run.to - run.from).sum()
+}
+
+/// Where a run begins among the voxels.
+fn index(shape: Shape, run: &Run) -> usize {
+    (run.slice * shape.rows + run.row) * shape.columns + run.from
+}

@@ -1,0 +1,196 @@
+//! Pictures of a result.
+
+use domain::Result;
+
+use crate::encode::{grey_png, nifti_gz, rgb_png};
+use crate::{Finding, Findings, Shape, Volume};
+
+/// Yellow and sky blue: apart from each other, and from any grey, for colour-blind eyes too.
+const OUTLINE: [u8; 3] = [255, 205, 0];
+const BOX: [u8; 3] = [60, 190, 255];
+/// Lines grow by one pixel for each so many of the image's shorter side.
+const PIXELS_PER_LINE: usize = 320;
+
+/// The middle slice as it is shown: an 8-bit grey PNG in the scan's own pixels.
+pub fn preview_png(volume: &Volume) -> Result<Vec<u8>> {
+    let Shape { slices, rows, columns } = volume.shape;
+    grey_png(&shown(volume, slices / 2), rows, columns)
+}
+
+/// The slice that pictures show: where the mask is largest, or the middle one when it is empty.
+pub fn shown_slice(shape: Shape, findings: &Findings) -> usize {
+    let area = |slice: usize| {
+        let mask = &findings.mask[slice * shape.slice_len()..][..shape.slice_len()];
+        mask.iter().filter(|&&inside| inside != 0).count()
+    };
+    if findings.findings.is_empty() {
+        return shape.slices / 2;
+    }
+    // The first of equals, so that equal results give equal pictures.
+    (0..shape.slices).rev().max_by_key(|&slice| area(slice)).unwrap_or(0)
+}
+
+/// The mask of one slice: an 8-bit grey PNG in the scan's own pixels, 255 in a finding and 0 elsewhere.
+pub fn mask_png(shape: Shape, findings: &Findings, slice: usize) -> Result<Vec<u8>> {
+    let mask = &findings.mask[slice * shape.slice_len()..][..shape.slice_len()];
+    let pixels: Vec<u8> = mask.iter().map(|&inside| 255 * inside.min(1)).collect();
+    grey_png(&pixels, shape.rows, shape.columns)
+}
+
+/// The whole mask in the volume's geometry, as `.nii.gz` (0 and 1).
+pub fn mask_nifti(volume: &Volume, findings: &Findings) -> Result<Vec<u8>> {
+    nifti_gz(&findings.mask, volume.shape, volume.geometry.as_ref())
+}
+
+/// One slice with each finding's outline and box over it: an 8-bit colour PNG in the scan's own pixels.
+///
+/// Lines run outside of the tumour, so that none of it is hidden, and grow with the image.
+pub fn overlay_png(volume: &Volume, findings: &Findings, slice: usize) -> Result<Vec<u8>> {
+    let Shape { rows, columns, .. } = volume.shape;
+    let mask = &findings.mask[slice * volume.shape.slice_len()..][..volume.shape.slice_len()];
+    let grey = shown(volume, slice);
+    let pixels = grey.into_iter().flat_map(|value| [value; 3]).collect();
+    let mut picture =
+        Picture { pixels, rows, columns, line: 1 + rows.min(columns) / PIXELS_PER_LINE };
+    let here = |finding: &&Finding| (finding.bounds.from[0]..finding.bounds.to[0]).contains(&slice);
+    for finding in findings.findings.iter().filter(here) {
+        picture.frame(finding);
+    }
+    picture.outline(mask);
+    rgb_png(&picture.pixels, rows, columns)
+}
+
+/// A slice's pixels through the volume's window.
+fn shown(volume: &Volume, slice: usize) -> Vec<u8> {
+    let [black, white] = volume.window;
+    let scale = if white > black { 255.0 / (white - black) } else { 0.0 };
+    volume
+        .slice(slice)
+        .iter()
+        .map(|value| ((value - black) * scale).round().clamp(0.0, 255.0) as u8)
+        .collect()
+}
+
+struct Picture {
+    pixels: Vec<u8>,
+    rows: usize,
+    columns: usize,
+    /// Pixels that a line is wide.
+    line: usize,
+}
+
+impl Picture {
+    /// Paints what lies within a line's width of the mask and not in it.
+    fn outline(&mut self, mask: &[u8]) {
+        let reach = self.line as isize;
+        for index in 0..mask.len() {
+            let (row, column) = (index / self.columns, index % self.columns);
+            let edge = |r: isize, c: isize| {
+                self.at(row as isize + r, column as isize + c).is_none_or(|i| mask[i] == 0)
+            };
+            let on_edge = mask[index] != 0
+                && [(0, 1), (1, 0), (0, -1), (-1, 0)].iter().any(|&(r, c)| edge(r, c));
+            if !on_edge {
+                continue;
+            }
+            for (r, c) in (-reach..=reach).flat_map(|r| (-reach..=reach).map(move |c| (r, c))) {
+                let Some(near) = self.at(row as isize + r, column as isize + c) else { continue };
+                if mask[near] == 0 && r * r + c * c <= reach * reach {
+                    self.paint(near, OUTLINE);
+                }
+            }
+        }
+    }
+
+    /// The box in the plane of the slice, with a gap for the outline.
+    fn frame(&mut self, finding: &Finding) {
+        let gap = (2 * self.line + 1) as isize;
+        let line = self.line as isize;
+        let [top, left] = [1, 2].map(|axis| finding.bounds.from[axis] as isize - gap);
+        let [bottom, right] = [1, 2].map(|axis| finding.bounds.to[axis] as isize - 1 + gap);
+        for row in top - line + 1..bottom + line {
+            for column in left - line + 1..right + line {
+                let inside =
+                    (top + 1..bottom).contains(&row) && (left + 1..right).contains(&column);
+                if let Some(index) = self.at(row, column).filter(|_| !inside) {
+                    self.paint(index, BOX);
+                }
+            }
+        }
+    }
+
+    fn at(&self, row: isize, column: isize) -> Option<usize> {
+        let row = usize::try_from(row).ok().filter(|row| *row < self.rows)?;
+        let column = usize::try_from(column).ok().filter(|column| *column < self.columns)?;
+        Some(row * self.columns + column)
+    }
+
+    fn paint(&mut self, index: usize, colour: [u8; 3]) {
+        self.pixels[3 * index..][..3].copy_from_slice(&colour);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Criteria;
+    use crate::phantom::{Phantom, Settings};
+
+    fn found(settings: &Settings) -> (Volume, Findings) {
+        let Phantom { volume, truth, .. } = Phantom::new(settings).unwrap();
+        let probabilities: Vec<f32> = truth.iter().map(|&inside| f32::from(inside)).collect();
+        let criteria = Criteria { threshold: 0.5, minimum_voxels: 1 };
+        let findings =
+            Findings::new(&probabilities, volume.shape, volume.geometry.as_ref(), criteria);
+        (volume, findings.unwrap())
+    }
+
+    fn colours(png: &[u8]) -> Vec<[u8; 3]> {
+        image::load_from_memory(png).unwrap().into_rgb8().into_raw().as_chunks::<3>().0.to_vec()
+    }
+
+    #[test]
+    fn the_mask_png_holds_the_mask_and_nothing_else() {
+        let (volume, findings) = found(&Settings::slice(1));
+        let png = mask_png(volume.shape, &findings, 0).unwrap();
+        let pixels = image::load_from_memory(&png).unwrap().into_luma8().into_raw();
+        assert!(pixels.iter().zip(&findings.mask).all(|(pixel, inside)| *pixel == 255 * inside));
+    }
+
+    #[test]
+    fn lines_hide_nothing_of_the_tumour_and_go_around_it() {
+        let (volume, findings) = found(&Settings::slice(1));
+        let overlay = colours(&overlay_png(&volume, &findings, 0).unwrap());
+        let plain = shown(&volume, 0);
+        for (index, &inside) in findings.mask.iter().enumerate() {
+            let beside = findings.mask.get(index + 1).copied().unwrap_or(0);
+            if inside == 1 {
+                assert_eq!(overlay[index], [plain[index]; 3], "pixel {index} of the tumour");
+            } else if beside == 1 {
+                assert_eq!(overlay[index], OUTLINE, "pixel {index} beside the tumour");
+            }
+        }
+        assert!(overlay.contains(&BOX));
+    }
+
+    #[test]
+    fn an_empty_mask_leaves_the_image_as_it_is() {
+        let (volume, findings) = found(&Settings { tumour: false, ..Settings::slice(1) });
+        let overlay = colours(&overlay_png(&volume, &findings, 0).unwrap());
+        assert!(overlay.iter().zip(shown(&volume, 0)).all(|(pixel, value)| *pixel == [value; 3]));
+    }
+
+    #[test]
+    fn pictures_show_the_slice_with_the_most_tumour() {
+        let shape = Shape { slices: 12, rows: 64, columns: 64 };
+        let settings = Settings {
+            shape,
+            spacing: [8.0, 3.5, 3.5],
+            lesion_ml: Some(12.0),
+            ..Settings::slice(2)
+        };
+        let (volume, findings) = found(&settings);
+        let slice = shown_slice(volume.shape, &findings);
+        assert_eq!(slice, findings.findings[0].slice);
+    }
+}
