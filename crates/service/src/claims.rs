@@ -22,6 +22,9 @@ pub use service_token::{SERVICE_CLIENT, ServiceToken};
 pub use token::{Grant, LIFETIME_S, service_tenant};
 pub use verifier::Verifier;
 
+/// The metadata in which the gateway tells auth the network address that a sign-in comes from.
+pub const ORIGIN: &str = "medseg-origin";
+
 /// The hospital that a verified token speaks for.
 ///
 /// Nothing but the verification of a token makes one, so a query that takes a `Tenant` cannot be

@@ -1,1 +1,119 @@
-//! To be written.
+//! Tenants, users, API clients, and the tokens that they sign in for.
+
+mod accounts;
+mod clients;
+mod first_start;
+mod key_file;
+mod passwords;
+mod roles;
+mod rpc;
+mod secrets;
+mod sessions;
+mod sign_in;
+mod throttle;
+
+use std::path::PathBuf;
+
+use domain::{Clock, ErrorKind, Random, Result};
+use platform::db::{self, Database};
+use proto::auth::auth_server::AuthServer;
+use service::claims::Verifier;
+use service::{Service, check};
+use tonic::service::Routes;
+
+pub use accounts::{Accounts, User};
+pub use first_start::FirstStart;
+
+use clients::Clients;
+use key_file::Keys;
+use sessions::Sessions;
+use sign_in::SignIn;
+use throttle::Throttle;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// A shorter secret could be guessed.
+const MIN_SERVICE_SECRET: usize = 32;
+
+/// What auth is told. Not `Debug`: it holds a secret.
+#[derive(Clone, clap::Args)]
+pub struct Config {
+    /// Where accounts are kept: `mysql://…` or `sqlite://…`; a database of auth's own.
+    #[arg(long, env, hide_env_values = true)]
+    pub database_url: String,
+
+    /// The file with the Ed25519 key (PKCS#8 PEM) that access tokens are signed with; made when absent.
+    ///
+    /// A file and not a row, so that a copy of the database cannot sign tokens. Instances that stand
+    /// for one another mount the same secret here.
+    #[arg(long, env)]
+    pub signing_key: PathBuf,
+
+    /// The key that was used before: tokens that it has signed stay valid while it is named here.
+    #[arg(long, env)]
+    pub previous_key: Option<PathBuf>,
+
+    /// What medseg's own workers sign in with, 32 characters or more; without it none can.
+    #[arg(long, env, hide_env_values = true)]
+    pub service_secret: Option<String>,
+
+    /// The name of the hospital that the first start makes.
+    #[arg(long, env, default_value = "first hospital")]
+    pub first_tenant: String,
+}
+
+/// What this service needs of the outside world, opened by whoever starts it.
+pub struct Ports {
+    database: Database,
+    accounts: Accounts,
+    keys: Keys,
+    service_secret: Option<String>,
+    clock: Clock,
+    random: Random,
+}
+
+/// Opens what `config` names. On an empty database this makes a tenant with one administrator, whose
+/// password is in the answer and nowhere else: print it, never log it.
+pub async fn open(
+    config: &Config,
+    clock: Clock,
+    random: Random,
+) -> Result<(Ports, Option<FirstStart>)> {
+    if config.service_secret.as_ref().is_some_and(|secret| secret.len() < MIN_SERVICE_SECRET) {
+        return Err(ErrorKind::Invalid.error("the service secret is shorter than 32 characters"));
+    }
+    let keys = Keys::open(&config.signing_key, config.previous_key.as_deref(), &random)?;
+    let database = db::connect(&config.database_url, &MIGRATIONS).await?;
+    let accounts = Accounts::new(database.clone(), clock.clone(), random.clone()).await?;
+    let first_start = first_start::prepare(&accounts, &config.first_tenant).await?;
+    let service_secret = config.service_secret.clone();
+    Ok((Ports { database, accounts, keys, service_secret, clock, random }, first_start))
+}
+
+/// The service, with everything that `ports` holds.
+pub fn build(ports: Ports) -> Service {
+    let Ports { database, accounts, keys, service_secret, clock, random } = ports;
+    let rpc = rpc::Rpc {
+        verifier: Verifier::with_keys(keys.public, clock.clone()),
+        jwks: keys.jwks,
+        clients: Clients::new(database.clone(), service_secret, clock.clone(), random.clone()),
+        sign_in: SignIn {
+            accounts: accounts.clone(),
+            sessions: Sessions::new(database.clone(), keys.signing.clone(), clock.clone(), random),
+            throttle: Throttle::default(),
+            key: keys.signing,
+            clock,
+        },
+        accounts,
+    };
+    let answers = check(move || {
+        let database = database.clone();
+        async move { database.ping().await }
+    });
+    Service {
+        name: "auth",
+        grpc: Routes::new(AuthServer::new(rpc)),
+        readiness: vec![("database".into(), answers)],
+        ..Default::default()
+    }
+}

@@ -36,7 +36,8 @@ impl SigningKey {
     /// The key as PKCS#8 PEM. A secret.
     pub fn to_pem(&self) -> Result<String> {
         let pem = self.key.to_pkcs8_pem(LineEnding::LF);
-        let pem = pem.map_err(|error| ErrorKind::Internal.error("cannot write a key").because(error))?;
+        let pem =
+            pem.map_err(|error| ErrorKind::Internal.error("cannot write a key").because(error))?;
         Ok(pem.to_string())
     }
 

@@ -101,8 +101,10 @@ impl<'a> Unverified<'a> {
         if token.len() > MAX_LENGTH {
             return Err(refused("it is too long"));
         }
-        let (message, signature) = token.rsplit_once('.').ok_or_else(|| refused("it has no parts"))?;
-        let (header, payload) = message.split_once('.').ok_or_else(|| refused("it has two parts"))?;
+        let (message, signature) =
+            token.rsplit_once('.').ok_or_else(|| refused("it has no parts"))?;
+        let (header, payload) =
+            message.split_once('.').ok_or_else(|| refused("it has two parts"))?;
         let header: Header = read(header)?;
         if header.alg != ALGORITHM || header.typ != TYPE {
             return Err(refused("it is of another type or algorithm"));
@@ -166,8 +168,6 @@ fn read<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T> {
 }
 
 /// One answer for every flaw: a forger learns nothing, the log has the reason.
-pub(super) fn refused(
-    reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> Error {
+pub(super) fn refused(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     ErrorKind::Unauthenticated.error("the access token is not valid").because(reason)
 }

@@ -1,0 +1,45 @@
+use std::fmt;
+
+use domain::{ErrorKind, Result};
+use service::claims::Role;
+
+use crate::Accounts;
+
+const USER_NAME: &str = "admin";
+/// Whoever tries a new installation wants to use it, not only to manage it.
+const ROLES: [Role; 3] = [Role::Admin, Role::Clinician, Role::Scientist];
+
+/// The administrator that the first start has made. Its display is for the terminal of who started it.
+pub struct FirstStart {
+    pub user_name: String,
+    pub password: String,
+}
+
+impl fmt::Display for FirstStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FirstStart { user_name, password } = self;
+        write!(f, "First start. Sign in as {user_name:?} with the password {password}\n")?;
+        write!(f, "It is shown this once and kept nowhere.")
+    }
+}
+
+/// Makes a tenant and its administrator, where there is no tenant yet.
+pub async fn prepare(accounts: &Accounts, tenant_name: &str) -> Result<Option<FirstStart>> {
+    let tenant = match accounts.tenants().await?.as_slice() {
+        [] => match accounts.create_tenant(tenant_name).await {
+            Ok(tenant) => tenant,
+            // Another instance has its first start too: the administrator is its to announce.
+            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(None),
+            Err(error) => return Err(error),
+        },
+        // A start that was cut off between the two steps is finished by the next.
+        [(only, _)] if accounts.users(*only).await?.is_empty() => *only,
+        _ => return Ok(None),
+    };
+    let password = accounts.readable_password();
+    match accounts.create_user(tenant, USER_NAME, &password, &ROLES).await {
+        Ok(user) => Ok(Some(FirstStart { user_name: user.user_name, password })),
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
+        Err(error) => Err(error),
+    }
+}

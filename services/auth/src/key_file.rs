@@ -1,0 +1,121 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::{ErrorKind, Random, Result};
+use serde_json::json;
+use service::claims::{PublicKeys, SigningKey};
+
+/// The key that signs, and the public halves of all whose tokens are valid.
+pub struct Keys {
+    pub signing: Arc<SigningKey>,
+    pub public: PublicKeys,
+    pub jwks: String,
+}
+
+impl Keys {
+    /// Reads the keys, making the one that signs when it is absent.
+    pub fn open(signing: &Path, previous: Option<&Path>, random: &Random) -> Result<Keys> {
+        let signing = match read(signing)? {
+            Some(key) => key,
+            None => create(signing, random)?,
+        };
+        let mut keys = vec![signing.public_jwk()];
+        if let Some(path) = previous {
+            let previous = read(path)?.ok_or_else(|| {
+                ErrorKind::Invalid.error(format!("there is no previous key at {}", path.display()))
+            })?;
+            // A rotation that forgot to change the key is no reason to refuse to start.
+            if previous.id() != signing.id() {
+                keys.push(previous.public_jwk());
+            }
+        }
+        let jwks = json!({ "keys": keys }).to_string();
+        Ok(Keys { signing: Arc::new(signing), public: PublicKeys::from_jwks(&jwks)?, jwks })
+    }
+}
+
+fn read(path: &Path) -> Result<Option<SigningKey>> {
+    match fs::read_to_string(path) {
+        Ok(pem) => SigningKey::from_pem(&pem).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ErrorKind::Invalid
+            .error(format!("cannot read the signing key at {}", path.display()))
+            .because(error)),
+    }
+}
+
+/// Makes the file whole or not at all, and never replaces one that another process has just made.
+fn create(path: &Path, random: &Random) -> Result<SigningKey> {
+    let key = SigningKey::generate(random);
+    let draft = path.with_extension(format!("{:016x}", u64::from_le_bytes(random.bytes())));
+    let linked = write(&draft, &key.to_pem()?).and_then(|()| fs::hard_link(&draft, path));
+    let removed = fs::remove_file(&draft);
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            read(path)?.ok_or_else(|| ErrorKind::Unavailable.error("the signing key came and went"))
+        }
+        linked => {
+            linked.and(removed).and_then(|()| sync_folder(path)).map_err(|error| {
+                ErrorKind::Invalid
+                    .error(format!("cannot make a signing key at {}", path.display()))
+                    .because(error)
+            })?;
+            tracing::info!(key.id = key.id(), "made a signing key");
+            Ok(key)
+        }
+    }
+}
+
+/// Readable by its owner only, from the first byte on.
+fn write(path: &Path, pem: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(pem.as_bytes())?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => File::open(folder)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing.pem");
+        let random = service::system_random();
+        let made = Keys::open(&path, None, &random).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        let again = Keys::open(&path, None, &random).unwrap();
+        assert_eq!((mode, again.jwks), (0o600, made.jwks));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a draft was left behind");
+    }
+
+    #[test]
+    fn a_second_process_takes_the_key_of_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing.pem");
+        let random = service::system_random();
+        let first = create(&path, &random).unwrap();
+        assert_eq!(create(&path, &random).unwrap().id(), first.id());
+    }
+
+    #[test]
+    fn a_damaged_key_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing.pem");
+        fs::write(&path, "").unwrap();
+        assert!(Keys::open(&path, None, &service::system_random()).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+}

@@ -1,0 +1,143 @@
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use domain::{Error, ErrorKind, Random, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+const MIN_CHARACTERS: usize = 12;
+const MAX_CHARACTERS: usize = 128;
+/// Who would wait behind more than these is sent away.
+const MAX_WAITING: usize = 256;
+
+/// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Long passwords that guessers try first, in lower case.
+const COMMONEST: &str = include_str!("commonest.txt");
+
+/// Refuses, in words, a new password that is too easily guessed. Length counts, not composition.
+pub fn check(password: &str, user_name: &str) -> Result<()> {
+    let refuse = |why: &str| Err(ErrorKind::Invalid.error(why));
+    let length = password.chars().count();
+    if !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&length) {
+        return refuse("a password has 12 to 128 characters");
+    }
+    let lower = password.to_lowercase();
+    if COMMONEST.lines().any(|common| common == lower) {
+        return refuse("this password is among the first that anyone tries");
+    }
+    if lower.contains(&user_name.to_lowercase()) && length < 2 * MIN_CHARACTERS {
+        return refuse("a password does not contain the user's name");
+    }
+    let mut letters: Vec<char> = lower.chars().collect();
+    letters.sort_unstable();
+    letters.dedup();
+    if letters.len() < 4 {
+        return refuse("this password repeats itself");
+    }
+    Ok(())
+}
+
+/// Hashes and compares passwords, a few at a time and never on the threads that answer calls.
+#[derive(Clone)]
+pub struct Passwords {
+    /// Each turn holds 19 MiB.
+    turns: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    /// Compared with where there is no account, so that its absence cannot be measured.
+    nobodys: Arc<str>,
+    random: Random,
+}
+
+impl Passwords {
+    pub async fn new(random: Random) -> Result<Passwords> {
+        let turns = Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
+        let places = Arc::new(Semaphore::new(MAX_WAITING));
+        let passwords = Passwords { turns, places, nobodys: "".into(), random };
+        let nobodys = passwords.hash(&crate::secrets::secret(&passwords.random)).await?.into();
+        Ok(Passwords { nobodys, ..passwords })
+    }
+
+    /// The hash to keep: a PHC string, which names its own parameters and salt.
+    pub async fn hash(&self, password: &str) -> Result<String> {
+        let (password, salt) = (password.to_owned(), self.random.bytes::<16>());
+        self.compute(move || {
+            let hash = argon2id()?.hash_password_with_salt(password.as_bytes(), &salt);
+            hash.map(|hash| hash.to_string()).map_err(failed)
+        })
+        .await
+    }
+
+    /// Whether `password` is the one behind `hash`; without a hash it is not, and takes as long to say.
+    pub async fn matches(&self, password: &str, hash: Option<&str>) -> Result<bool> {
+        let exists = hash.is_some();
+        let (password, hash) = (password.to_owned(), hash.unwrap_or(&self.nobodys).to_owned());
+        self.compute(move || {
+            let hash = PasswordHash::new(&hash).map_err(failed)?;
+            Ok(argon2id()?.verify_password(password.as_bytes(), &hash).is_ok() && exists)
+        })
+        .await
+    }
+
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let _place = self.places.clone().try_acquire_owned().map_err(|_| {
+            ErrorKind::Exhausted.error("too many are signing in at once, try again")
+        })?;
+        // The turn goes with the work: a caller that leaves frees no memory.
+        let turn: OwnedSemaphorePermit =
+            self.turns.clone().acquire_owned().await.map_err(failed)?;
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        work.await.map_err(failed)?
+    }
+}
+
+fn argon2id() -> Result<Argon2<'static>> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(failed)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    ErrorKind::Internal.error("cannot compute a password's hash").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_argon2id_with_the_promised_cost() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let passwords = Passwords::new(service::system_random()).await.unwrap();
+            let hash = passwords.hash("correct horse battery").await.unwrap();
+            assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+            assert!(passwords.matches("correct horse battery", Some(&hash)).await.unwrap());
+            assert!(!passwords.matches("correct horse batterz", Some(&hash)).await.unwrap());
+            assert!(!passwords.matches("correct horse battery", None).await.unwrap());
+            let again = passwords.hash("correct horse battery").await.unwrap();
+            assert_ne!(again, hash, "two hashes share their salt");
+        });
+    }
+
+    #[test]
+    fn length_counts_and_composition_does_not() {
+        for good in ["correct horse", "ein langer satz ohne ziffern", &"ab cd".repeat(25)] {
+            assert!(check(good, "ada").is_ok(), "{good}");
+        }
+        let long = "abcd ".repeat(26);
+        for bad in ["short", "elevenchars", "Password1234", "aaaaaaaaaaaa", "lovelace-1815", &long]
+        {
+            assert_eq!(check(bad, "lovelace").unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
+        }
+    }
+}

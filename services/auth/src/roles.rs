@@ -1,0 +1,54 @@
+use domain::{ErrorKind, Result};
+use service::claims::Role;
+
+/// The roles that `names` are; at least one, and none that only medseg's own workers have.
+pub fn parse(names: &[String]) -> Result<Vec<Role>> {
+    if names.is_empty() {
+        return Err(ErrorKind::Invalid.error("name at least one role"));
+    }
+    let mut roles = Vec::new();
+    for name in names {
+        let role = Role::named(name).filter(|role| *role != Role::Service).ok_or_else(|| {
+            ErrorKind::Invalid.error("a role is one of clinician, integrator, scientist and admin")
+        })?;
+        if !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
+    Ok(roles)
+}
+
+/// As a row keeps them.
+pub fn to_text(roles: &[Role]) -> String {
+    names(roles).join(" ")
+}
+
+pub fn names(roles: &[Role]) -> Vec<String> {
+    roles.iter().map(|role| role.name().to_owned()).collect()
+}
+
+/// As a row keeps them; a name that is unknown here gives no right.
+pub fn from_text(text: &str) -> Vec<Role> {
+    text.split(' ').filter_map(Role::named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_made_a_worker() {
+        for names in [vec![], vec!["service"], vec!["admin", "service"], vec!["root"]] {
+            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            assert_eq!(parse(&names).unwrap_err().kind(), ErrorKind::Invalid, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn roles_survive_their_row() {
+        let roles = parse(&["admin".into(), "clinician".into(), "admin".into()]).unwrap();
+        assert_eq!(roles, [Role::Admin, Role::Clinician]);
+        assert_eq!(from_text(&to_text(&roles)), roles);
+        assert_eq!(from_text(""), []);
+    }
+}

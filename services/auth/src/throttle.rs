@@ -1,0 +1,190 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use domain::{ErrorKind, Result};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// Failures from one place that cost nothing: fingers slip.
+const FREE: u32 = 5;
+/// The same for an account as a whole, for places from which nobody has ever signed in to it.
+const FREE_FROM_ANYWHERE: u32 = 50;
+const MAX_DELAY_MS: i64 = 15 * 60 * 1000;
+const FORGOTTEN_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
+const MAX_ACCOUNTS: usize = 10_000;
+const MAX_PLACES: usize = 64;
+
+/// Slows down who guesses passwords.
+///
+/// After five failures every further attempt from the same place at the same account waits, twice as
+/// long each time and at most a quarter of an hour. The owner of the account, at a place from which they
+/// have signed in before, does not wait for what strangers do. Names that nobody has wait alike.
+///
+/// Kept in memory: a restart forgets it, and several instances each count for themselves.
+#[derive(Default)]
+pub struct Throttle(StdMutex<HashMap<String, Arc<Mutex<Account>>>>);
+
+/// What has happened at one account.
+#[derive(Default)]
+pub struct Account {
+    anywhere: Tally,
+    places: HashMap<String, Tally>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    failures: u32,
+    last_ms: i64,
+    /// Its owner has signed in from there.
+    trusted: bool,
+}
+
+impl Throttle {
+    /// The account called `user_name`, for one attempt at a time: parallel guesses queue.
+    pub async fn account(&self, user_name: &str) -> OwnedMutexGuard<Account> {
+        let account = self.entry(user_name);
+        account.lock_owned().await
+    }
+
+    fn entry(&self, user_name: &str) -> Arc<Mutex<Account>> {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if accounts.len() >= MAX_ACCOUNTS && !accounts.contains_key(user_name) {
+            // Whose failures matter least; one that is locked is being tried just now.
+            let least = accounts
+                .iter()
+                .filter_map(|(name, account)| {
+                    Some((account.try_lock().ok()?.anywhere.failures, name))
+                })
+                .min();
+            if let Some(name) = least.map(|(_, name)| name.clone()) {
+                accounts.remove(&name);
+            }
+        }
+        accounts.entry(user_name.to_owned()).or_default().clone()
+    }
+}
+
+impl Account {
+    /// Refuses an attempt from `place` that comes too early.
+    pub fn admit(&self, place: &str, now_ms: i64) -> Result<()> {
+        let here = self.places.get(place).copied().unwrap_or_default();
+        let mut wait_ms = here.wait_ms(FREE, now_ms);
+        if !here.trusted {
+            wait_ms = wait_ms.max(self.anywhere.wait_ms(FREE_FROM_ANYWHERE, now_ms));
+        }
+        if wait_ms > 0 {
+            let seconds = wait_ms.div_euclid(1000) + 1;
+            return Err(ErrorKind::Exhausted
+                .error(format!("too many failed attempts, try again in {seconds} s")));
+        }
+        Ok(())
+    }
+
+    pub fn failed(&mut self, place: &str, now_ms: i64) {
+        self.anywhere.failed(now_ms);
+        self.at(place).failed(now_ms);
+    }
+
+    pub fn succeeded(&mut self, place: &str) {
+        *self.at(place) = Tally { trusted: true, ..Tally::default() };
+    }
+
+    fn at(&mut self, place: &str) -> &mut Tally {
+        if self.places.len() >= MAX_PLACES && !self.places.contains_key(place) {
+            let least = self.places.iter().min_by_key(|(_, tally)| (tally.trusted, tally.failures));
+            if let Some(place) = least.map(|(place, _)| place.clone()) {
+                self.places.remove(&place);
+            }
+        }
+        self.places.entry(place.to_owned()).or_default()
+    }
+}
+
+impl Tally {
+    fn failed(&mut self, now_ms: i64) {
+        if now_ms - self.last_ms > FORGOTTEN_AFTER_MS {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.last_ms = now_ms;
+    }
+
+    fn wait_ms(&self, free: u32, now_ms: i64) -> i64 {
+        let Some(doublings) = self.failures.checked_sub(free) else { return 0 };
+        let delay_ms = (1000_i64 << doublings.min(20)).min(MAX_DELAY_MS);
+        // A clock that was set back must not lock anybody out.
+        (self.last_ms + delay_ms - now_ms).clamp(0, delay_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: &str = "192.0.2.1";
+    const AWAY: &str = "198.51.100.7";
+
+    /// How many guesses `place` gets in a day of trying without pause.
+    fn guesses_in_a_day(account: &mut Account, place: &str) -> u32 {
+        let mut guesses = 0;
+        for second in 0..24 * 60 * 60 {
+            if account.admit(place, second * 1000).is_ok() {
+                account.failed(place, second * 1000);
+                guesses += 1;
+            }
+        }
+        guesses
+    }
+
+    #[test]
+    fn five_slips_are_free_and_a_day_of_guessing_is_about_a_hundred() {
+        let mut account = Account::default();
+        for _ in 0..FREE {
+            account.admit(HOME, 0).unwrap();
+            account.failed(HOME, 0);
+        }
+        assert_eq!(account.admit(HOME, 999).unwrap_err().kind(), ErrorKind::Exhausted);
+        account.admit(HOME, 1000).unwrap();
+        let guesses = guesses_in_a_day(&mut Account::default(), AWAY);
+        assert!((90..=115).contains(&guesses), "{guesses}");
+    }
+
+    #[test]
+    fn strangers_cannot_lock_the_owner_out() {
+        let mut account = Account::default();
+        account.succeeded(HOME);
+        for stranger in 0..1000 {
+            account.failed(&format!("203.0.113.{stranger}"), 0);
+        }
+        account.admit(HOME, 0).unwrap();
+        assert!(account.admit("a new stranger", 0).is_err());
+        assert!(account.places.len() <= MAX_PLACES);
+    }
+
+    #[test]
+    fn success_forgives() {
+        let mut account = Account::default();
+        (0..FREE).for_each(|_| account.failed(HOME, 0));
+        account.succeeded(HOME);
+        account.admit(HOME, 0).unwrap();
+    }
+
+    #[test]
+    fn a_clock_set_back_delays_no_longer_than_the_delay() {
+        let mut account = Account::default();
+        (0..FREE).for_each(|_| account.failed(HOME, 1_000_000_000));
+        assert!(account.admit(HOME, 0).is_err());
+        account.failed(HOME, 0);
+        account.admit(HOME, 2000).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_names_forgets_the_least_first() {
+        let throttle = Throttle::default();
+        (0..FREE).for_each(|_| throttle.entry("ada").try_lock().unwrap().failed(HOME, 0));
+        for name in 0..MAX_ACCOUNTS + 10 {
+            throttle.account(&format!("name {name}")).await.failed(AWAY, 0);
+        }
+        assert!(throttle.account("ada").await.admit(HOME, 0).is_err());
+        assert_eq!(throttle.0.lock().unwrap().len(), MAX_ACCOUNTS);
+    }
+}
