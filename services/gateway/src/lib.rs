@@ -1,1 +1,148 @@
-//! To be written.
+//! The REST face of the mesh, and the web page. Translates; decides nothing.
+//!
+//! The access token is verified here before a body is read; what its bearer may do is decided by
+//! the service that owns the data.
+
+mod archive;
+mod artefacts;
+mod batches;
+mod caller;
+mod docs;
+mod drift;
+mod events;
+mod extract;
+mod intake;
+mod layers;
+mod page;
+mod problem;
+mod problems;
+mod scans;
+mod token;
+mod upload;
+mod users;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use domain::{Clock, ErrorKind, Random, Result};
+use proto::auth::auth_client::AuthClient;
+use proto::drift::drift_client::DriftClient;
+use proto::ingest::ingest_client::IngestClient;
+use proto::storage::scans_client::ScansClient;
+use service::claims::Verifier;
+use service::{Peer, Service};
+use tokio::sync::Semaphore;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The largest JSON or form body.
+const CONTROL_BODY_BYTES: usize = 1024 * 1024;
+
+/// The services that the gateway speaks for.
+#[derive(Clone)]
+pub struct Peers {
+    pub auth: Peer,
+    pub ingest: Peer,
+    pub storage: Peer,
+    pub drift: Peer,
+}
+
+/// What the gateway lets in.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// The largest upload, in bytes.
+    #[arg(long, env, default_value_t = 2 * 1024 * 1024 * 1024)]
+    pub max_upload_bytes: u64,
+
+    /// How many uploads may be under way at once; more are told to come back.
+    #[arg(long, env, default_value_t = 64)]
+    pub max_uploads: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { max_upload_bytes: 2 * 1024 * 1024 * 1024, max_uploads: 64 }
+    }
+}
+
+/// What handlers share.
+#[derive(Clone)]
+struct Gateway {
+    auth: AuthClient<Peer>,
+    ingest: IngestClient<Peer>,
+    scans: ScansClient<Peer>,
+    drift: DriftClient<Peer>,
+    verifier: Verifier,
+    uploads: Arc<Semaphore>,
+    max_upload_bytes: u64,
+}
+
+/// The gateway in front of `peers`.
+pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Result<Service> {
+    if config.max_uploads == 0 || config.max_upload_bytes == 0 {
+        return Err(ErrorKind::Invalid
+            .error("a gateway that lets no upload in: max-uploads, max-upload-bytes"));
+    }
+    let gateway = Gateway {
+        verifier: Verifier::new(peers.auth.clone(), clock),
+        auth: AuthClient::new(peers.auth),
+        ingest: IngestClient::new(peers.ingest),
+        scans: ScansClient::new(peers.storage),
+        drift: DriftClient::new(peers.drift),
+        uploads: Arc::new(Semaphore::new(config.max_uploads.min(Semaphore::MAX_PERMITS))),
+        max_upload_bytes: config.max_upload_bytes,
+    };
+    let (api, openapi) = api().split_for_parts();
+    let http = api
+        .with_state(gateway)
+        .merge(docs::routes(openapi))
+        .merge(problems::routes())
+        .fallback(page::show);
+    Ok(Service { name: "gateway", http: layers::around(http, random), ..Service::default() })
+}
+
+/// Every route, with its description.
+fn api() -> OpenApiRouter<Gateway> {
+    let control = OpenApiRouter::with_openapi(docs::about())
+        .routes(routes!(token::grant))
+        .routes(routes!(token::revoke))
+        .routes(routes!(token::keys))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::create_client))
+        .routes(routes!(scans::list))
+        .routes(routes!(scans::show))
+        .routes(routes!(events::watch))
+        .routes(routes!(artefacts::result))
+        .routes(routes!(artefacts::image))
+        .routes(routes!(artefacts::mask))
+        .routes(routes!(artefacts::overlay))
+        .routes(routes!(artefacts::mask_volume))
+        .routes(routes!(artefacts::original))
+        .routes(routes!(batches::show))
+        .routes(routes!(archive::download))
+        .routes(routes!(drift::create))
+        .routes(routes!(drift::show))
+        .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES))
+        .layer(from_fn(layers::in_time));
+    // Uploads take as long as their size asks for, and count their own bytes.
+    let uploads =
+        OpenApiRouter::new().routes(routes!(scans::create)).routes(routes!(batches::create));
+    control.merge(uploads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_command_line() {
+        #[derive(clap::Parser)]
+        struct Options {
+            #[command(flatten)]
+            config: Config,
+        }
+        let parsed = <Options as clap::Parser>::parse_from(["gateway"]).config;
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Config::default()));
+    }
+}

@@ -1,0 +1,232 @@
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use proto::storage::{ArtefactRef, ScanRef};
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::extract::Path;
+use crate::problem::{NOT_READY, Problem};
+use crate::scans::{Binary, Scan};
+
+/// Storage's name of the document that says everything about a result.
+pub const RESULT: &str = "result.json";
+
+/// One of the files that belong to a scan.
+struct Artefact {
+    name: &'static str,
+    media_type: &'static str,
+    /// Whether it is there as soon as the scan is accepted.
+    from_the_start: bool,
+}
+
+/// Shows the result: the answer, its findings with their measures, and how it came about
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/result", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    responses(
+        (status = 200, description = "The result; `answer` is one of the four", body = Object),
+        (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
+        (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Not ready: ask again after `Retry-After` seconds", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn result(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let document = Artefact { name: RESULT, media_type: "application/json", from_the_start: false };
+    serve(gateway, caller, id, headers, document).await
+}
+
+/// Shows the middle slice as it was uploaded
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/image.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    responses(
+        (status = 200, description = "The image", body = Binary, content_type = "image/png"),
+        (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
+        (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn image(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let image = Artefact { name: "image.png", media_type: "image/png", from_the_start: true };
+    serve(gateway, caller, id, headers, image).await
+}
+
+/// Shows the mask of the slice that `image.png` shows
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/mask.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    responses(
+        (status = 200, description = "The mask: white where a tumour was found", body = Binary, content_type = "image/png"),
+        (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
+        (status = 404, description = "No such scan, or its result has none", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Not ready: ask again after `Retry-After` seconds", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn mask(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mask = Artefact { name: "mask.png", media_type: "image/png", from_the_start: false };
+    serve(gateway, caller, id, headers, mask).await
+}
+
+/// Shows the findings over the image: outline and box
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/overlay.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    responses(
+        (status = 200, description = "The image with outlines and boxes", body = Binary, content_type = "image/png"),
+        (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
+        (status = 404, description = "No such scan, or its result has none", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Not ready: ask again after `Retry-After` seconds", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn overlay(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let overlay = Artefact { name: "overlay.png", media_type: "image/png", from_the_start: false };
+    serve(gateway, caller, id, headers, overlay).await
+}
+
+/// Gives the mask of the whole volume, in its own geometry
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/mask.nii.gz", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    responses(
+        (status = 200, description = "The mask as NIfTI, gzipped", body = Binary, content_type = "application/gzip"),
+        (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
+        (status = 404, description = "No such scan, or its result has none", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Not ready: ask again after `Retry-After` seconds", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn mask_volume(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mask_volume =
+        Artefact { name: "mask.nii.gz", media_type: "application/gzip", from_the_start: false };
+    serve(gateway, caller, id, headers, mask_volume).await
+}
+
+/// Gives the file back as it was uploaded
+///
+/// Always as a download: whoever uploaded it may have put anything into it.
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/original", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    responses(
+        (status = 200, description = "The file", body = Binary, content_type = "application/octet-stream"),
+        (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
+        (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn original(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let original =
+        Artefact { name: "original", media_type: "application/octet-stream", from_the_start: true };
+    let mut response = serve(gateway, caller, id, headers, original).await?;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    Ok(response)
+}
+
+async fn serve(
+    mut gateway: Gateway,
+    caller: Caller,
+    id: String,
+    headers: HeaderMap,
+    artefact: Artefact,
+) -> Result<Response, Problem> {
+    let scan = gateway.scans.get(caller.says(ScanRef { id })).await?.into_inner();
+    let scan = Scan::try_from(scan)?;
+    if !artefact.from_the_start && !scan.is_done() {
+        return Err(NOT_READY.problem(format!("the scan is {}", scan.state)));
+    }
+    // Artefacts never change once they are there, so their names tell them apart.
+    let tag = format!("\"{}/{}\"", scan.id, artefact.name);
+    if matches(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let body = match read(&mut gateway, &caller, &scan.id, artefact.name).await {
+        Ok(bytes) => Body::from_stream(bytes),
+        Err(status) if status.code() == Code::NotFound && artefact.name == RESULT => {
+            summary(&scan).into()
+        }
+        Err(status) => return Err(status.into()),
+    };
+    Ok(([(header::CONTENT_TYPE, artefact.media_type.to_owned()), (header::ETAG, tag)], body)
+        .into_response())
+}
+
+/// The bytes of an artefact, as they come.
+///
+/// Waits for the first of them: an artefact that is not there, or cannot be read, is told as such.
+pub async fn read(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    id: &str,
+    name: &str,
+) -> Result<impl Stream<Item = Result<Bytes, Status>> + Send + use<>, Status> {
+    let artefact = ArtefactRef { id: id.to_owned(), name: name.to_owned() };
+    let mut chunks = gateway.scans.read(caller.says(artefact)).await?.into_inner();
+    let first = chunks.message().await?;
+    // What breaks from here on breaks the answer off, so that nobody takes it for whole.
+    let told = |status: &Status| tracing::error!(code = ?status.code(), "an artefact broke off");
+    Ok(stream::iter(first.map(Ok)).chain(chunks).map_ok(|chunk| chunk.data).inspect_err(told))
+}
+
+/// The result of a scan that nobody could look at: who made no finding wrote no document.
+pub fn summary(scan: &Scan) -> String {
+    let Scan { id, answer, reason, completed_ms, .. } = scan;
+    let document: Value = json!({ "scan_id": id, "answer": answer, "reason": reason, "completed_ms": completed_ms, "findings": [] });
+    document.to_string()
+}
+
+fn matches(headers: &HeaderMap, tag: &str) -> bool {
+    let known =
+        headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let weak = |known: &str| known.trim().trim_start_matches("W/").to_owned();
+    known.flat_map(|value| value.split(',')).map(weak).any(|known| known == "*" || known == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_among_others_matches() {
+        for (known, expected) in
+            [("\"a\"", true), ("\"b\", W/\"a\"", true), ("*", true), ("\"b\"", false), ("a", false)]
+        {
+            let headers = HeaderMap::from_iter([(header::IF_NONE_MATCH, known.parse().unwrap())]);
+            assert_eq!(matches(&headers, "\"a\""), expected, "{known}");
+        }
+    }
+}

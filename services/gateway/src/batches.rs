@@ -1,0 +1,157 @@
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, StatusCode, header};
+use futures::{StreamExt, TryStreamExt, stream};
+use proto::ingest::batch_answer;
+use proto::storage::{self, BatchEntry, BatchRef, ScanRef};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::extract::Path;
+use crate::problem::Problem;
+use crate::scans::{Binary, Form, Scan};
+use crate::upload;
+
+/// How many scans of a batch are asked for at once.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Images that came in one archive, each of them one scan.
+#[derive(Serialize, ToSchema)]
+pub struct Batch {
+    pub id: String,
+    /// When it was accepted, in milliseconds since 1970.
+    pub accepted_ms: i64,
+    /// Whether each scan is done; then `result.zip` is ready.
+    pub done: bool,
+    /// In the archive's order.
+    pub entries: Vec<Entry>,
+}
+
+/// One image of a batch: a scan, or why it was refused.
+#[derive(Serialize, ToSchema)]
+pub struct Entry {
+    /// Its name in the archive.
+    pub name: String,
+    pub scan: Option<Scan>,
+    /// Why there is no scan: the input requirement that the image does not meet.
+    #[schema(value_type = Option<Object>)]
+    pub refusal: Option<Value>,
+}
+
+/// Takes a zip of images, each of them one scan
+#[utoipa::path(
+    post, path = "/v1/batches", tag = "batches",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scans instead of making new ones")),
+    request_body(
+        description = "The zip",
+        content((Binary = "application/zip"), (Form = "multipart/form-data")),
+    ),
+    responses(
+        (status = 202, description = "Accepted and kept: each image will be analysed", body = Batch,
+            headers(("Location" = String, description = "Where the batch is"))),
+        (status = 408, description = "The bytes stopped, or came too slowly", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body has a content encoding", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The archive cannot be read; `type` says why", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn create(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    request: Request,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Batch>), Problem> {
+    let mut ingest = gateway.ingest.clone();
+    let answer =
+        upload::forward(&gateway, &caller, request, |parts| ingest.upload_batch(parts)).await?;
+    match answer.answer {
+        Some(batch_answer::Answer::Batch(batch)) => {
+            let location = format!("/v1/batches/{}", batch.id);
+            let batch = Batch::look(&mut gateway, &caller, batch).await?;
+            Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(batch)))
+        }
+        Some(batch_answer::Answer::Refusal(refusal)) => Err(refusal.into()),
+        None => Err(upload::unanswered()),
+    }
+}
+
+/// Shows how far each image of a batch is
+#[utoipa::path(
+    get, path = "/v1/batches/{id}", tag = "batches", params(("id" = String, Path, description = "The batch's id")),
+    responses(
+        (status = 200, description = "The batch", body = Batch),
+        (status = 404, description = "No such batch", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn show(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Batch>, Problem> {
+    Ok(Json(Batch::get(&mut gateway, &caller, id).await?))
+}
+
+impl Batch {
+    /// The batch as it is now, with its scans.
+    pub async fn get(gateway: &mut Gateway, caller: &Caller, id: String) -> Result<Batch, Problem> {
+        let batch = gateway.scans.get_batch(caller.says(BatchRef { id })).await?.into_inner();
+        Batch::look(gateway, caller, batch).await
+    }
+
+    async fn look(
+        gateway: &mut Gateway,
+        caller: &Caller,
+        batch: storage::Batch,
+    ) -> Result<Batch, Problem> {
+        let gateway = &*gateway;
+        let entries = stream::iter(batch.entries).map(|entry| Entry::look(gateway, caller, entry));
+        let entries: Vec<Entry> = entries.buffered(SIDE_BY_SIDE).try_collect().await?;
+        let done = entries.iter().all(|entry| entry.scan.as_ref().is_none_or(Scan::is_done));
+        Ok(Batch { id: batch.id, accepted_ms: batch.accepted_ms, done, entries })
+    }
+}
+
+impl Entry {
+    async fn look(gateway: &Gateway, caller: &Caller, entry: BatchEntry) -> Result<Entry, Problem> {
+        let BatchEntry { name, scan_id, refusal_json } = entry;
+        if scan_id.is_empty() {
+            return Ok(Entry { name, scan: None, refusal: Some(explained(&refusal_json)) });
+        }
+        let scan = gateway.scans.clone().get(caller.says(ScanRef { id: scan_id })).await?;
+        Ok(Entry { name, scan: Some(scan.into_inner().try_into()?), refusal: None })
+    }
+}
+
+/// The refusal with the `type` that a problem would have.
+fn explained(refusal_json: &str) -> Value {
+    let mut refusal = serde_json::from_str(refusal_json).unwrap_or(Value::Null);
+    if let Some(fields) = refusal.as_object_mut()
+        && let Some(name) = fields.remove("problem")
+    {
+        fields.insert(
+            "type".into(),
+            format!("/problems/{}", name.as_str().unwrap_or_default()).into(),
+        );
+    }
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_leads_to_its_page() {
+        let refusal = explained(
+            r#"{"problem":"too-small","title":"The image is too small","detail":"12 x 12"}"#,
+        );
+        assert_eq!(
+            (refusal["type"].as_str(), refusal["detail"].as_str()),
+            (Some("/problems/too-small"), Some("12 x 12"))
+        );
+    }
+}

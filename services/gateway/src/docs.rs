@@ -1,0 +1,97 @@
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::problem::{
+    FORBIDDEN, INTERNAL, INVALID, Kind, MEDIA_TYPE, Problem, TIMEOUT, TOO_MANY_REQUESTS,
+    UNAUTHENTICATED, UNAVAILABLE,
+};
+
+/// The docs page's own scripts and styles, and nothing else.
+const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "medseg",
+        description = "Finds brain tumours in head scans: upload a scan, get the mask, the box and the size. For research; not a medical device.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "token", description = "Signing in and out"),
+        (name = "scans", description = "Uploading scans, and watching them"),
+        (name = "results", description = "What was found"),
+        (name = "batches", description = "Many images at once"),
+        (name = "users", description = "Who may sign in; for the role `admin`"),
+        (name = "drift", description = "Whether the model still sees what it was trained on; for the roles `scientist` and `admin`"),
+    ),
+    components(schemas(Problem)),
+    modifiers(&Bearer),
+)]
+struct About;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let scheme = scheme.description(Some("The access token from `/v1/token`"));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
+    }
+}
+
+/// The document that the routes are added to.
+pub fn about() -> Document {
+    About::openapi()
+}
+
+/// The document with what is true of every route: each may be refused, or fail.
+pub fn complete(mut document: Document) -> Document {
+    for path in document.paths.paths.values_mut() {
+        for operation in operations(path) {
+            let needs_token = operation.security.is_some();
+            let anyones = [&INVALID, &TOO_MANY_REQUESTS, &INTERNAL, &UNAVAILABLE, &TIMEOUT];
+            let bearers = [&UNAUTHENTICATED, &FORBIDDEN];
+            for kind in anyones.into_iter().chain(bearers.into_iter().filter(|_| needs_token)) {
+                add(operation, kind);
+            }
+        }
+    }
+    document
+}
+
+fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = path;
+    [get, put, post, delete, patch].into_iter().flatten()
+}
+
+fn add(operation: &mut Operation, kind: &Kind) {
+    let schema = Content::new(Some(Ref::from_schema_name("Problem")));
+    let response =
+        ResponseBuilder::new().description(kind.title).content(MEDIA_TYPE, schema).build();
+    let status = kind.status.as_u16().to_string();
+    operation.responses.responses.entry(status).or_insert(RefOr::T(response));
+}
+
+/// `/openapi.json`, and the page that shows it.
+pub fn routes(document: Document) -> Router {
+    let docs = SwaggerUi::new("/docs").url("/openapi.json", complete(document));
+    Router::from(docs).layer(from_fn(policy))
+}
+
+async fn policy(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
+    response
+}

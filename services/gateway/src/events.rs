@@ -1,0 +1,93 @@
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::{Stream, StreamExt, stream};
+use proto::storage::{self, ScanRef};
+use tonic::{Status, Streaming};
+
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::extract::Path;
+use crate::problem::{NOT_FOUND, Problem};
+use crate::scans::Scan;
+
+/// Shorter than what proxies take for a dead connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Tells of each change of a scan until it is done
+///
+/// Server-sent events: `scan` with the scan as JSON, first as it is now. The stream ends when the
+/// scan is done. Send `Last-Event-ID` to go on where a connection broke; when there is nothing more to
+/// tell, the answer is 204. A stream that fails ends with the event `problem`.
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/events", tag = "scans",
+    params(
+        ("id" = String, Path, description = "The scan's id"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
+    ),
+    responses(
+        (status = 200, description = "The events; the data of each is a `Scan`", body = String, content_type = "text/event-stream"),
+        (status = 204, description = "Nothing has happened since, and nothing more will"),
+        (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn watch(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut changes = gateway.scans.watch(caller.says(ScanRef { id })).await?.into_inner();
+    let first = changes.message().await?.ok_or_else(|| NOT_FOUND.problem("no such scan"))?;
+    let first = Scan::try_from(first)?;
+    let seen = headers
+        .get("last-event-id")
+        .is_some_and(|seen| seen.as_bytes() == event_id(&first).as_bytes());
+    if seen && first.is_done() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let first = (!seen).then(|| event(&first));
+    let events = stream::iter(first).chain(rest(changes)).map(Ok::<_, Infallible>);
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    // Proxies of the nginx family would hold the events back.
+    Ok(([("x-accel-buffering", "no")], events).into_response())
+}
+
+fn rest(changes: Streaming<storage::Scan>) -> impl Stream<Item = Event> {
+    stream::unfold(Some(changes), async |changes| {
+        let mut changes = changes?;
+        match changes.message().await.transpose()? {
+            Ok(scan) => match Scan::try_from(scan) {
+                Ok(scan) => Some((event(&scan), Some(changes))),
+                Err(problem) => Some((failed(problem), None)),
+            },
+            Err(status) => Some((broken(status), None)),
+        }
+    })
+}
+
+fn event(scan: &Scan) -> Event {
+    data(Event::default().event("scan").id(event_id(scan)), scan)
+}
+
+fn broken(status: Status) -> Event {
+    failed(status.into())
+}
+
+fn failed(problem: Problem) -> Event {
+    data(Event::default().event("problem"), &problem)
+}
+
+fn data(event: Event, json: &impl serde::Serialize) -> Event {
+    event.data(serde_json::to_string(json).unwrap_or_default())
+}
+
+/// The same for the same state, whoever tells of it: a broken connection goes on anywhere.
+fn event_id(scan: &Scan) -> String {
+    format!("{}-{}", scan.state, scan.attempt)
+}

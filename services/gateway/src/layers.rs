@@ -1,0 +1,129 @@
+use std::any::Any;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Extensions, HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use domain::Random;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+
+use crate::problem::{INTERNAL, MEDIA_TYPE, Problem, TIMEOUT};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID_LONGEST: usize = 128;
+
+/// How long a request may take until its answer begins, unless it is an upload.
+const CONTROL_TIME: Duration = Duration::from_secs(30);
+
+/// Sent with every answer that does not say otherwise.
+const CAREFUL: [(HeaderName, HeaderValue); 5] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+];
+
+/// What is done around every route; the last is the outermost.
+pub fn around(router: Router, random: Random) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(explain))
+        .layer(from_fn(careful))
+        .layer(from_fn_with_state(random, identify))
+}
+
+/// The id that a request has in the log, in answers and at the peers.
+#[derive(Clone, Debug)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id of the request with these extensions.
+    pub fn of(extensions: &Extensions) -> RequestId {
+        extensions.get().cloned().unwrap_or(RequestId(HeaderValue::from_static("none")))
+    }
+
+    /// The id as the header's text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// The caller's own id, if it is fit for a log; else a new one.
+    fn take(request: &Request, random: &Random) -> RequestId {
+        let offered = request.headers().get(REQUEST_ID);
+        let fit = |id: &&HeaderValue| {
+            let bytes = id.as_bytes();
+            (1..=REQUEST_ID_LONGEST).contains(&bytes.len())
+                && bytes.iter().all(u8::is_ascii_graphic)
+        };
+        RequestId(offered.filter(fit).cloned().unwrap_or_else(|| RequestId::new(random)))
+    }
+
+    fn new(random: &Random) -> HeaderValue {
+        let hex = format!("{:032x}", u128::from_be_bytes(random.bytes()));
+        HeaderValue::try_from(hex).unwrap_or_else(|_| HeaderValue::from_static("none"))
+    }
+}
+
+/// Gives the request its id, and says in the log what became of it.
+async fn identify(State(random): State<Random>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::take(&request, &random);
+    request.extensions_mut().insert(id.clone());
+    // The route as written: an address may hold what somebody typed.
+    let route =
+        request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let span =
+        tracing::info_span!("request", request.id = id.as_str(), method = %request.method(), route);
+    let begun = Instant::now();
+    let answered = async {
+        let response = next.run(request).await;
+        let (status, ms) = (response.status().as_u16(), begun.elapsed().as_millis() as u64);
+        tracing::info!(status, ms, "answered");
+        response
+    };
+    let mut response = answered.instrument(span).await;
+    response.headers_mut().insert(REQUEST_ID, id.0);
+    response
+}
+
+async fn careful(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in CAREFUL {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
+}
+
+/// Writes the body of every refusal and failure, ours or the router's, as a [`Problem`].
+async fn explain(request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.extensions());
+    let response = next.run(request).await;
+    let (mut parts, body) = response.into_parts();
+    let refused = parts.status.is_client_error() || parts.status.is_server_error();
+    let problem =
+        parts.extensions.remove().or_else(|| refused.then(|| Problem::of_status(parts.status)));
+    let Some(problem) = problem else { return Response::from_parts(parts, body) };
+    let json = serde_json::to_vec(&problem.at(Some(id.as_str()))).unwrap_or_default();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    Response::from_parts(parts, Body::from(json))
+}
+
+/// Ends a request that takes too long.
+pub async fn in_time(request: Request, next: Next) -> Response {
+    let late = |_| TIMEOUT.problem("the answer took too long").into_response();
+    tokio::time::timeout(CONTROL_TIME, next.run(request)).await.unwrap_or_else(late)
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    // The default hook has written where; the words of a panic may hold anything.
+    drop(panic);
+    INTERNAL.problem("internal error").into_response()
+}

@@ -1,0 +1,63 @@
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use crate::extract::{Path, prefers_html};
+use crate::problem::{KINDS, NOT_FOUND, Problem};
+
+/// The pages that the `type` of a problem leads to.
+pub fn routes() -> Router {
+    Router::new().route("/problems", get(list)).route("/problems/{name}", get(show))
+}
+
+/// What one kind of problem means.
+#[derive(Clone, Copy, Serialize)]
+struct Explanation {
+    name: &'static str,
+    title: &'static str,
+    status: u16,
+    advice: &'static str,
+}
+
+async fn list() -> axum::Json<Vec<Explanation>> {
+    axum::Json(known().collect())
+}
+
+async fn show(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    let found = known().find(|known| known.name == name);
+    let found = found.ok_or_else(|| NOT_FOUND.problem("no such problem type"))?;
+    if !prefers_html(&headers) {
+        return Ok(axum::Json(found).into_response());
+    }
+    let Explanation { title, advice, .. } = found;
+    let page = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><h1>{title}</h1><p>{advice}"
+    );
+    Ok(Html(page).into_response())
+}
+
+/// The gateway's own problems, then the input requirements.
+fn known() -> impl Iterator<Item = Explanation> {
+    let ours = KINDS.iter().map(|kind| Explanation {
+        name: kind.name,
+        title: kind.title,
+        status: kind.status.as_u16(),
+        advice: kind.advice,
+    });
+    ours
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_problems_share_a_page() {
+        let names: HashSet<_> = known().map(|known| known.name).collect();
+        assert_eq!(names.len(), known().count());
+    }
+}

@@ -1,0 +1,191 @@
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::{Form, Json};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use proto::auth::{ClientCredentialsRequest, KeysRequest, RefreshRequest, SignInRequest, Tokens};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Gateway;
+use crate::caller::credentials;
+use crate::problem::{INVALID, Problem};
+
+/// What to sign in with (RFC 6749). Clients may send their id and secret by HTTP Basic instead.
+#[derive(Deserialize, ToSchema)]
+pub struct GrantRequest {
+    /// `password`, `client_credentials` or `refresh_token`.
+    #[schema(value_type = GrantType)]
+    grant_type: String,
+    /// For `password`.
+    username: Option<String>,
+    /// For `password`.
+    password: Option<String>,
+    /// For `client_credentials`.
+    client_id: Option<String>,
+    /// For `client_credentials`.
+    client_secret: Option<String>,
+    /// For `refresh_token`.
+    refresh_token: Option<String>,
+}
+
+/// The ways to sign in.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the API")]
+enum GrantType {
+    Password,
+    ClientCredentials,
+    RefreshToken,
+}
+
+/// A token to call with, and one to get the next with.
+#[derive(Serialize, ToSchema)]
+pub struct Token {
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// Seconds until the access token ends.
+    expires_in: u32,
+    /// Works once, and gives the next pair; API clients have none and sign in again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+}
+
+impl From<Tokens> for Token {
+    fn from(tokens: Tokens) -> Token {
+        Token {
+            access_token: tokens.access_token,
+            token_type: "Bearer",
+            expires_in: tokens.expires_in_s,
+            refresh_token: (!tokens.refresh_token.is_empty()).then_some(tokens.refresh_token),
+        }
+    }
+}
+
+/// Signs in, or renews a sign-in
+#[utoipa::path(
+    post, path = "/v1/token", tag = "token",
+    request_body(description = "A form (RFC 6749) or JSON", content(
+        (GrantRequest = "application/x-www-form-urlencoded"), (GrantRequest = "application/json"),
+    )),
+    responses(
+        (status = 200, description = "Signed in", body = Token),
+        (status = 401, description = "Who this is cannot be told: wrong password, secret or refresh token", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn grant(
+    State(mut gateway): State<Gateway>,
+    headers: HeaderMap,
+    Fields(request): Fields<GrantRequest>,
+) -> Result<Json<Token>, Problem> {
+    let auth = &mut gateway.auth;
+    let tokens = match request.grant_type.as_str() {
+        "password" => {
+            let message = SignInRequest {
+                user_name: needed(request.username, "username")?,
+                password: needed(request.password, "password")?,
+            };
+            auth.sign_in(message).await
+        }
+        "client_credentials" => {
+            let (client_id, client_secret) = match basic(&headers) {
+                Some((id, secret)) => (Some(id), Some(secret)),
+                None => (request.client_id, request.client_secret),
+            };
+            let message = ClientCredentialsRequest {
+                client_id: needed(client_id, "client_id")?,
+                client_secret: needed(client_secret, "client_secret")?,
+            };
+            auth.client_credentials(message).await
+        }
+        "refresh_token" => {
+            auth.refresh(RefreshRequest {
+                refresh_token: needed(request.refresh_token, "refresh_token")?,
+            })
+            .await
+        }
+        _ => {
+            let known = "grant_type is one of password, client_credentials, refresh_token";
+            return Err(INVALID.problem(known).named("unsupported_grant_type"));
+        }
+    };
+    let refused =
+        if request.grant_type == "client_credentials" { "invalid_client" } else { "invalid_grant" };
+    let tokens = tokens.map_err(|status| Problem::from(status).refusing_to_sign_in(refused))?;
+    Ok(Json(tokens.into_inner().into()))
+}
+
+/// What to sign out (RFC 7009).
+#[derive(Deserialize, ToSchema)]
+pub struct Revocation {
+    /// The refresh token.
+    token: String,
+}
+
+/// Signs out: the refresh token, and all that came from the same sign-in, end
+#[utoipa::path(
+    post, path = "/v1/token/revoke", tag = "token",
+    request_body(description = "A form (RFC 7009) or JSON", content(
+        (Revocation = "application/x-www-form-urlencoded"), (Revocation = "application/json"),
+    )),
+    responses((status = 200, description = "The token is not valid any more, or never was")),
+)]
+pub async fn revoke(
+    State(mut gateway): State<Gateway>,
+    Fields(Revocation { token }): Fields<Revocation>,
+) -> Result<StatusCode, Problem> {
+    gateway.auth.sign_out(RefreshRequest { refresh_token: token }).await?;
+    Ok(StatusCode::OK)
+}
+
+/// Gives the public keys that access tokens are signed with (RFC 7517)
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", tag = "token",
+    responses((status = 200, description = "The key set", body = Object)),
+)]
+pub async fn keys(State(mut gateway): State<Gateway>) -> Result<impl IntoResponse, Problem> {
+    let keys = gateway.auth.keys(KeysRequest {}).await?.into_inner();
+    let headers =
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
+    Ok((headers, keys.jwks_json))
+}
+
+/// The fields of a body that is a form, as the standards have it, or JSON.
+pub struct Fields<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Fields<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Fields<T>, Problem> {
+        let media = request.headers().get(header::CONTENT_TYPE);
+        let is_json = media.is_some_and(|media| media.as_bytes().starts_with(b"application/json"));
+        let fields = if is_json {
+            Json::from_request(request, state)
+                .await
+                .map(|Json(fields)| fields)
+                .map_err(Problem::from)
+        } else {
+            Form::from_request(request, state)
+                .await
+                .map(|Form(fields)| fields)
+                .map_err(Problem::from)
+        };
+        fields.map(Fields).map_err(|problem| problem.named("invalid_request"))
+    }
+}
+
+fn needed(field: Option<String>, name: &str) -> Result<String, Problem> {
+    field.ok_or_else(|| {
+        INVALID.problem(format!("the field {name} is missing")).named("invalid_request")
+    })
+}
+
+/// The id and secret that a client sends by HTTP Basic.
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let pair = STANDARD.decode(credentials(headers, "basic")?).ok()?;
+    let (id, secret) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    Some((id.to_owned(), secret.to_owned()))
+}

@@ -1,0 +1,109 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use proto::auth;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::extract::JsonBody;
+use crate::problem::Problem;
+
+/// Somebody who signs in with a password.
+#[derive(Serialize, ToSchema)]
+pub struct User {
+    id: String,
+    user_name: String,
+    /// Of `clinician`, `integrator`, `scientist`, `admin`.
+    roles: Vec<String>,
+}
+
+impl From<auth::User> for User {
+    fn from(auth::User { id, user_name, roles }: auth::User) -> User {
+        User { id, user_name, roles }
+    }
+}
+
+/// The users of the hospital.
+#[derive(Serialize, ToSchema)]
+pub struct Users {
+    users: Vec<User>,
+}
+
+/// A user to be.
+#[derive(Deserialize, ToSchema)]
+pub struct NewUser {
+    user_name: String,
+    password: String,
+    /// Of `clinician`, `integrator`, `scientist`, `admin`.
+    roles: Vec<String>,
+}
+
+/// A program to be, that signs in with a secret.
+#[derive(Deserialize, ToSchema)]
+pub struct NewClient {
+    /// What people call it.
+    name: String,
+    /// Of `clinician`, `integrator`, `scientist`, `admin`.
+    roles: Vec<String>,
+}
+
+/// A program that signs in with a secret.
+#[derive(Serialize, ToSchema)]
+pub struct Client {
+    client_id: String,
+    /// Shown this once.
+    client_secret: String,
+    name: String,
+    roles: Vec<String>,
+}
+
+/// Lists the hospital's users
+#[utoipa::path(
+    get, path = "/v1/users", tag = "users",
+    responses((status = 200, description = "The users", body = Users)),
+    security(("bearer" = [])),
+)]
+pub async fn list(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+) -> Result<Json<Users>, Problem> {
+    let users = gateway.auth.list_users(caller.says(auth::ListUsersRequest {})).await?.into_inner();
+    Ok(Json(Users { users: users.users.into_iter().map(User::from).collect() }))
+}
+
+/// Adds a user to the hospital
+#[utoipa::path(
+    post, path = "/v1/users", tag = "users", request_body = NewUser,
+    responses(
+        (status = 201, description = "The user", body = User),
+        (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn create(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    JsonBody(NewUser { user_name, password, roles }): JsonBody<NewUser>,
+) -> Result<(StatusCode, Json<User>), Problem> {
+    let user =
+        gateway.auth.create_user(caller.says(auth::NewUser { user_name, password, roles })).await?;
+    Ok((StatusCode::CREATED, Json(user.into_inner().into())))
+}
+
+/// Adds an API client to the hospital
+#[utoipa::path(
+    post, path = "/v1/clients", tag = "users", request_body = NewClient,
+    responses((status = 201, description = "The client, with its secret: shown this once", body = Client)),
+    security(("bearer" = [])),
+)]
+pub async fn create_client(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    JsonBody(NewClient { name, roles }): JsonBody<NewClient>,
+) -> Result<(StatusCode, Json<Client>), Problem> {
+    let client = gateway.auth.create_client(caller.says(auth::NewClient { name, roles })).await?;
+    let auth::Client { client_id, client_secret, name, roles } = client.into_inner();
+    Ok((StatusCode::CREATED, Json(Client { client_id, client_secret, name, roles })))
+}
