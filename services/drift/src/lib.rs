@@ -1,1 +1,117 @@
-//! To be written.
+//! Compares what the model sees and says with what it was trained on.
+//!
+//! Every completed scan leaves an observation; a report sets the observations of a window beside the model's training
+//! reference, in JSON and as a page.
+
+mod event;
+mod page;
+mod plot;
+mod reference;
+mod report;
+mod rpc;
+mod statistics;
+mod store;
+
+use std::path::PathBuf;
+
+use domain::{Clock, Random, Result};
+use platform::db::{self, Database};
+use platform::queue::{self, Queue};
+use proto::drift::drift_server::DriftServer;
+use service::claims::Verifier;
+use service::topics::SCAN_COMPLETED;
+use service::{Peer, Service, check, work};
+use tonic::service::Routes;
+
+use event::Event;
+use store::Store;
+
+pub use reference::{Distribution, Reference};
+
+/// Observations in hand at a time; each is one small row.
+const WINDOW: u16 = 16;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+#[derive(Debug, clap::Args)]
+pub struct Config {
+    /// Where observations and reports live: `mysql://…` or `sqlite://…`.
+    #[arg(long, env)]
+    pub database_url: String,
+
+    /// Where news of completed scans comes from: `amqp://…` or `sqlite://…`.
+    #[arg(long, env)]
+    pub queue_url: String,
+
+    /// Where auth answers.
+    #[arg(long, env)]
+    pub auth_url: String,
+
+    /// The training reference of the model in service; without one, reports show the window alone.
+    #[arg(long, env)]
+    pub reference: Option<PathBuf>,
+}
+
+/// What this service needs of the outside world, opened by whoever starts it.
+pub struct Ports {
+    pub database: Database,
+    pub queue: Queue,
+}
+
+/// Whom it calls.
+pub struct Peers {
+    pub auth: Peer,
+}
+
+impl Ports {
+    /// Opens what the URLs name, and migrates the database.
+    pub async fn open(database_url: &str, queue: Queue) -> Result<Ports> {
+        Ok(Ports { database: db::connect(database_url, &MIGRATIONS).await?, queue })
+    }
+}
+
+/// The service that `config` describes.
+pub async fn open(config: Config) -> Result<Service> {
+    let reference = config.reference.as_deref().map(Reference::read).transpose()?;
+    let queue = queue::connect(&config.queue_url).await?;
+    let ports = Ports::open(&config.database_url, queue).await?;
+    let peers = Peers { auth: Peer::connect(&config.auth_url)? };
+    let (clock, random) = (service::system_clock(), service::system_random());
+    Ok(build(ports, peers, reference.unwrap_or_default(), clock, random))
+}
+
+/// Assembles the service; `reference` is what reports compare with.
+pub fn build(
+    ports: Ports,
+    peers: Peers,
+    reference: Reference,
+    clock: Clock,
+    random: Random,
+) -> Service {
+    let store = Store { database: ports.database.clone() };
+    let observer = store.clone();
+    let observe = work(ports.queue.clone(), SCAN_COMPLETED, WINDOW, move |body| {
+        let observer = observer.clone();
+        async move { observer.observe(&Event::parse(&body)?).await }
+    });
+    let verifier = Verifier::new(peers.auth, clock.clone());
+    let rpc = rpc::Rpc { store, reference, verifier, clock, random };
+    Service {
+        name: "drift",
+        grpc: Routes::new(DriftServer::new(rpc)),
+        workers: vec![observe],
+        readiness: vec![
+            ("database".into(), check(move || ping_database(ports.database.clone()))),
+            ("queue".into(), check(move || ping_queue(ports.queue.clone()))),
+        ],
+        ..Service::default()
+    }
+}
+
+async fn ping_database(database: Database) -> Result<()> {
+    database.ping().await
+}
+
+async fn ping_queue(queue: Queue) -> Result<()> {
+    queue.ping().await
+}

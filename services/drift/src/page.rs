@@ -1,0 +1,236 @@
+//! A report as one page that needs nothing else: it can be mailed, printed and kept.
+
+use std::fmt::Write;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::plot;
+use crate::report::{Feature, Report, Times, Verdict};
+
+const STYLE: &str = "
+body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c2024;background:#fff}
+h1{font-size:1.6rem;margin:0}h2{font-size:1.2rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:0}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #d5d9de}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+.v{font-weight:600;white-space:nowrap}.drift{color:#a4161a}.watch{color:#8a5a00}.stable{color:#1a6b3c}.none{color:#5b6570}
+section{break-inside:avoid;margin:1.5rem 0;border-top:1px solid #d5d9de;padding-top:1rem}
+svg{width:100%;height:auto}.key{display:inline-block;width:1.2em;height:.8em;margin:0 .3em 0 1em;vertical-align:baseline}
+@media print{body{margin:0;max-width:none}}";
+
+/// The page of `report`. Every name in it is escaped: names come with events.
+pub fn html(report: &Report) -> String {
+    let (head, word) = (sentence(report), verdict(report.verdict));
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Drift report</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\
+         <body><main><h1>Drift report: {word}</h1><p>{head}</p>"
+    );
+    page.push_str(&facts(report));
+    page.push_str(&overview(report));
+    for feature in &report.features {
+        page.push_str(&section(feature));
+    }
+    page.push_str(&method(report));
+    page.push_str("</main></body></html>\n");
+    page
+}
+
+fn sentence(report: &Report) -> String {
+    let named = |wanted| {
+        let found = report.features.iter().filter(|feature| feature.verdict == wanted);
+        found.map(|feature| escaped(&feature.name)).collect::<Vec<_>>().join(", ")
+    };
+    match report.verdict {
+        Verdict::Drift => {
+            format!("What the model sees has drifted from its training: {}.", named(Verdict::Drift))
+        }
+        Verdict::Watch => format!("Worth watching: {}.", named(Verdict::Watch)),
+        Verdict::Stable => "Every feature that could be judged is as it was in training.".into(),
+        Verdict::TooFewScans => format!(
+            "Too few scans for a verdict: at least {} with a value are needed.",
+            report.thresholds.scans_min
+        ),
+        Verdict::NoReference => "There is no training reference to compare with.".into(),
+    }
+}
+
+fn facts(report: &Report) -> String {
+    let from = if report.from_ms == 0 { "the beginning".into() } else { utc(report.from_ms) };
+    let cut = if report.cut { " (the newest; the window holds more)" } else { "" };
+    let mut html = String::from("<table><tbody>");
+    row(&mut html, "Window", &format!("{from} to {}", utc(report.to_ms)));
+    row(&mut html, "Scans", &format!("{}{cut}", report.scans));
+    for (answer, count) in &report.answers {
+        row(
+            &mut html,
+            &format!("Answer: {}", escaped(&answer.replace('_', " "))),
+            &count.to_string(),
+        );
+    }
+    row(
+        &mut html,
+        "Response time (upload accepted to result readable)",
+        &times(report.response_ms),
+    );
+    row(&mut html, "The model's part of it", &times(report.compute_ms));
+    for seen in &report.models {
+        let model = escaped(&format!("{} {}", seen.model.name, seen.model.version));
+        let digest: String = seen.model.sha256.chars().take(12).collect();
+        row(
+            &mut html,
+            &format!("Model {model}"),
+            &format!("{} scans, weights {}", seen.scans, escaped(&digest)),
+        );
+    }
+    row(&mut html, "Report", &format!("{}, made {}", escaped(&report.id), utc(report.created_ms)));
+    if report.models.len() > 1 {
+        html.push_str("<tr><td colspan=\"2\">More than one model answered in this window; the reference belongs to one.</td></tr>");
+    }
+    html + "</tbody></table>"
+}
+
+fn row(html: &mut String, name: &str, value: &str) {
+    let _ = write!(html, "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>");
+}
+
+fn times(times: Option<Times>) -> String {
+    times.map_or_else(
+        || "not measured".into(),
+        |Times { scans, p50, p95, p99 }| {
+            format!("p50 {p50:.0} ms, p95 {p95:.0} ms, p99 {p99:.0} ms ({scans} scans)")
+        },
+    )
+}
+
+fn overview(report: &Report) -> String {
+    let mut html = String::from(
+        "<h2>Features</h2><table><thead><tr><th scope=\"col\">Feature</th><th scope=\"col\">Verdict</th>\
+         <th scope=\"col\" class=\"n\">Scans</th><th scope=\"col\" class=\"n\">PSI</th>\
+         <th scope=\"col\" class=\"n\">KS distance</th><th scope=\"col\" class=\"n\">KS p</th>\
+         <th scope=\"col\" class=\"n\">Median (training)</th></tr></thead><tbody>",
+    );
+    for feature in &report.features {
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{} ({})</td></tr>",
+            escaped(&feature.name),
+            verdict(feature.verdict),
+            feature.scans,
+            optional(feature.psi),
+            optional(feature.ks_statistic),
+            optional(feature.ks_p_value),
+            optional(feature.median),
+            optional(feature.reference_median),
+        );
+    }
+    html + "</tbody></table><p><span class=\"key\" style=\"background:#9db8d3\"></span>training reference\
+            <span class=\"key\" style=\"border-top:2px solid #b3410e;height:0\"></span>this window</p>"
+}
+
+fn section(feature: &Feature) -> String {
+    let Some(histogram) = &feature.histogram else { return String::new() };
+    let (name, plot) = (escaped(&feature.name), plot::histogram(&feature.name, histogram));
+    format!("<section><h3>{name}: {}</h3>{plot}</section>", verdict(feature.verdict))
+}
+
+fn method(report: &Report) -> String {
+    let limits = report.thresholds;
+    format!(
+        "<h2>How this was judged</h2><p>PSI is the population stability index over ten quantile bins of the training \
+         reference, a bin's share being at least 0.0001. KS is the two-sample Kolmogorov-Smirnov test with its asymptotic \
+         p-value. A feature is worth watching from a PSI of {} and has drifted from {}, in both cases only when its \
+         p-value is below {} ({} shared out among the features compared). With fewer than {} scans nothing is \
+         concluded.</p>",
+        limits.psi_watch,
+        limits.psi_drift,
+        number(limits.p_max),
+        crate::report::P_MAX,
+        limits.scans_min
+    )
+}
+
+/// In words first: colour alone says nothing to some readers, and to no printer.
+fn verdict(verdict: Verdict) -> String {
+    let (class, words) = match verdict {
+        Verdict::NoReference => ("none", "no reference"),
+        Verdict::TooFewScans => ("none", "too few scans"),
+        Verdict::Stable => ("stable", "stable"),
+        Verdict::Watch => ("watch", "watch"),
+        Verdict::Drift => ("drift", "drift"),
+    };
+    format!("<span class=\"v {class}\">{words}</span>")
+}
+
+fn utc(ms: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(ms / 1000).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{ms} ms"))
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".into(), number)
+}
+
+/// Three significant digits.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if !(0.001..10_000.0).contains(&size) => format!("{value:.1e}"),
+        size => format!("{value:.*}", (2 - size.log10().floor() as i32).max(0) as usize),
+    }
+}
+
+pub fn percent(share: f64) -> String {
+    format!("{:.*} %", usize::from(share < 0.1 && share > 0.0), share * 100.0)
+}
+
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use domain::Answer;
+
+    use super::*;
+    use crate::event::Observation;
+    use crate::reference::{Distribution, Reference};
+    use crate::report::{Seen, Window, report};
+
+    fn page() -> String {
+        let name = "<img src=x onerror=alert(1)>\"&";
+        let distribution =
+            Distribution { edges: vec![0.0, 0.5, 1.0], counts: vec![1, 1], sample: vec![0.2, 0.7] };
+        let reference = Reference { features: BTreeMap::from([(name.to_owned(), distribution)]) };
+        let features = BTreeMap::from([(name.to_owned(), Some(0.4))]);
+        let observation = Some(Observation { features, ..Default::default() });
+        let seen = Seen { answer: Answer::Found, response_ms: Some(7), observation };
+        let window = Window { from_ms: 0, to_ms: 1000, scans: vec![seen], cut: false };
+        html(&report("r".into(), 1000, &window, &reference))
+    }
+
+    #[test]
+    fn a_page_stands_alone() {
+        let page = page();
+        for outside in ["http:", "https:", "src=\"", "href=", "<script", "@import", "url("] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        assert!(page.contains("<svg") && page.contains("too few scans"));
+    }
+
+    #[test]
+    fn names_are_shown_and_never_obeyed() {
+        let page = page();
+        assert!(!page.contains("<img"));
+        assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;&quot;&amp;"));
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let words = [0.0, 0.123_45, 12.345, 987.6, 0.000_012, -3.0].map(number);
+        assert_eq!(words, ["0", "0.123", "12.3", "988", "1.2e-5", "-3.00"]);
+    }
+}

@@ -1,0 +1,90 @@
+//! What the model was trained on, feature by feature.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use domain::{ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+/// The training reference of one model, as `medseg train` writes it beside the weights.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+pub struct Reference {
+    pub features: BTreeMap<String, Distribution>,
+}
+
+/// How one feature was distributed over the training scans.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Distribution {
+    /// The histogram's edges, rising; one more than `counts`.
+    pub edges: Vec<f64>,
+    pub counts: Vec<u64>,
+    /// A part of the training values, for the statistics.
+    pub sample: Vec<f64>,
+}
+
+impl Reference {
+    /// Reads and checks the file at `path`.
+    pub fn read(path: &Path) -> Result<Reference> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            ErrorKind::Invalid
+                .error(format!("the training reference {name} cannot be read"))
+                .because(error)
+        })?;
+        Reference::parse(&text)
+            .map_err(|error| ErrorKind::Invalid.error(format!("{name}: {error}")).because(error))
+    }
+
+    fn parse(text: &str) -> Result<Reference> {
+        let reference: Reference = serde_json::from_str(text)
+            .map_err(|error| ErrorKind::Invalid.error("not a training reference").because(error))?;
+        for (name, distribution) in &reference.features {
+            distribution.check().map_err(|why| {
+                ErrorKind::Invalid.error(format!("the reference of `{name}` {why}"))
+            })?;
+        }
+        Ok(reference)
+    }
+}
+
+impl Distribution {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.counts.is_empty() || self.edges.len() != self.counts.len() + 1 {
+            return Err("needs one edge more than counts");
+        }
+        if !self.edges.is_sorted() {
+            return Err("has falling edges");
+        }
+        if self.sample.is_empty() {
+            return Err("has no sample");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_that_cannot_be_compared_with_is_refused() {
+        let parse =
+            |feature: &str| Reference::parse(&format!(r#"{{"features": {{"mean": {feature}}}}}"#));
+        assert!(parse(r#"{"edges": [0, 1, 2], "counts": [3, 4], "sample": [0.5]}"#).is_ok());
+        for (feature, why) in [
+            (r#"{"edges": [0, 1], "counts": [3, 4], "sample": [0.5]}"#, "one edge more"),
+            (r#"{"edges": [2, 1, 3], "counts": [3, 4], "sample": [0.5]}"#, "falling"),
+            (r#"{"edges": [0, 1, 2], "counts": [3, 4], "sample": []}"#, "no sample"),
+            (r#"{"edges": []}"#, "not a training reference"),
+        ] {
+            let error = parse(feature).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Reference::read(Path::new("/nowhere/reference.json")).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/reference.json"));
+    }
+}

@@ -1,0 +1,263 @@
+//! What a window of scans looks like beside the training reference; pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::Answer;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Model, Observation};
+use crate::reference::{Distribution, Reference};
+use crate::statistics::{kolmogorov_smirnov, psi, quantile};
+
+/// Scans below which numbers are shown and nothing is concluded.
+pub const SCANS_MIN: usize = 30;
+
+/// From here on a feature is worth watching, or has drifted; the customary marks of credit scoring, where PSI is from.
+pub const PSI_WATCH: f64 = 0.1;
+pub const PSI_DRIFT: f64 = 0.25;
+
+/// How improbable the difference must be for a whole report of alike samples; shared out among its features (Bonferroni).
+///
+/// PSI of two alike samples is about 9 (1/n + 1/m), so that a small window crosses its marks by chance alone.
+pub const P_MAX: f64 = 0.01;
+
+/// One completed scan.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub answer: Answer,
+    pub response_ms: Option<i64>,
+    pub observation: Option<Observation>,
+}
+
+/// The scans that were completed from `from_ms` until before `to_ms`.
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub scans: Vec<Seen>,
+    /// Whether older scans of the window were left out, because it holds too many.
+    pub cut: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Report {
+    pub id: String,
+    pub created_ms: i64,
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub scans: usize,
+    pub cut: bool,
+    /// The gravest of the features' verdicts.
+    pub verdict: Verdict,
+    pub answers: BTreeMap<String, usize>,
+    pub models: Vec<ModelCount>,
+    /// Upload accepted to result readable.
+    pub response_ms: Option<Times>,
+    /// The model's own part of it.
+    pub compute_ms: Option<Times>,
+    pub features: Vec<Feature>,
+    pub thresholds: Thresholds,
+}
+
+/// In the order of gravity.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The training reference does not know this feature.
+    NoReference,
+    TooFewScans,
+    Stable,
+    Watch,
+    Drift,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ModelCount {
+    #[serde(flatten)]
+    pub model: Model,
+    pub scans: usize,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Times {
+    pub scans: usize,
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Feature {
+    pub name: String,
+    pub verdict: Verdict,
+    /// Scans of the window that have a value.
+    pub scans: usize,
+    pub median: Option<f64>,
+    pub reference_median: Option<f64>,
+    pub psi: Option<f64>,
+    pub ks_statistic: Option<f64>,
+    pub ks_p_value: Option<f64>,
+    pub histogram: Option<Histogram>,
+}
+
+/// Shares of the reference and of the window over the same bins.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Histogram {
+    pub edges: Vec<f64>,
+    pub reference: Vec<f64>,
+    pub window: Vec<f64>,
+    /// The window's shares beyond the outer edges.
+    pub below: f64,
+    pub above: f64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Thresholds {
+    pub scans_min: usize,
+    pub psi_watch: f64,
+    pub psi_drift: f64,
+    /// Below this a feature's p-value counts; P_MAX divided by the features that were compared.
+    pub p_max: f64,
+}
+
+/// Compares `window` with `reference`.
+pub fn report(id: String, created_ms: i64, window: &Window, reference: &Reference) -> Report {
+    let seen = values(&window.scans);
+    let compared = seen.keys().filter(|name| reference.features.contains_key(**name)).count();
+    let thresholds = Thresholds {
+        scans_min: SCANS_MIN,
+        psi_watch: PSI_WATCH,
+        psi_drift: PSI_DRIFT,
+        p_max: P_MAX / compared.max(1) as f64,
+    };
+    let known = reference.features.keys().map(String::as_str);
+    let names: BTreeSet<&str> = known.chain(seen.keys().copied()).collect();
+    let features: Vec<Feature> = names
+        .into_iter()
+        .map(|name| {
+            let values = seen.get(name).map_or(&[][..], Vec::as_slice);
+            feature(name, values, reference.features.get(name), thresholds)
+        })
+        .collect();
+    let compute = observations(&window.scans).filter_map(|o| o.compute_ms).collect();
+    let response = window.scans.iter().filter_map(|scan| Some(scan.response_ms? as f64)).collect();
+    Report {
+        id,
+        created_ms,
+        from_ms: window.from_ms,
+        to_ms: window.to_ms,
+        scans: window.scans.len(),
+        cut: window.cut,
+        verdict: features.iter().map(|f| f.verdict).max().unwrap_or(Verdict::NoReference),
+        answers: answers(&window.scans),
+        models: models(&window.scans),
+        response_ms: times(response),
+        compute_ms: times(compute),
+        features,
+        thresholds,
+    }
+}
+
+fn observations(scans: &[Seen]) -> impl Iterator<Item = &Observation> {
+    scans.iter().filter_map(|scan| scan.observation.as_ref())
+}
+
+fn values(scans: &[Seen]) -> BTreeMap<&str, Vec<f64>> {
+    let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, value) in observations(scans).flat_map(Observation::values) {
+        values.entry(name).or_default().push(value);
+    }
+    values
+}
+
+/// How often each of the four answers was given, the rare zero included.
+fn answers(scans: &[Seen]) -> BTreeMap<String, usize> {
+    let all = [Answer::Found, Answer::NoneFound, Answer::NotAnalysable, Answer::Failed];
+    let count = |answer| scans.iter().filter(|scan| scan.answer == answer).count();
+    all.into_iter().map(|answer| (answer.name().to_owned(), count(answer))).collect()
+}
+
+fn models(scans: &[Seen]) -> Vec<ModelCount> {
+    let mut counts: BTreeMap<Model, usize> = BTreeMap::new();
+    for observation in observations(scans) {
+        *counts.entry(observation.model.clone()).or_default() += 1;
+    }
+    counts.into_iter().map(|(model, scans)| ModelCount { model, scans }).collect()
+}
+
+fn times(values: Vec<f64>) -> Option<Times> {
+    Some(Times {
+        scans: values.len(),
+        p50: quantile(&values, 0.5)?,
+        p95: quantile(&values, 0.95)?,
+        p99: quantile(&values, 0.99)?,
+    })
+}
+
+fn feature(
+    name: &str,
+    values: &[f64],
+    reference: Option<&Distribution>,
+    thresholds: Thresholds,
+) -> Feature {
+    let sample = reference.map_or(&[][..], |distribution| &distribution.sample);
+    let psi = psi(sample, values);
+    let test = kolmogorov_smirnov(sample, values);
+    let verdict = match (reference, psi.zip(test)) {
+        (None, _) => Verdict::NoReference,
+        (Some(_), Some((psi, test))) if values.len().min(sample.len()) >= thresholds.scans_min => {
+            judge(psi, test.p_value, thresholds)
+        }
+        _ => Verdict::TooFewScans,
+    };
+    Feature {
+        name: name.to_owned(),
+        verdict,
+        scans: values.len(),
+        median: quantile(values, 0.5),
+        reference_median: quantile(sample, 0.5),
+        psi,
+        ks_statistic: test.map(|test| test.statistic),
+        ks_p_value: test.map(|test| test.p_value),
+        histogram: reference.map(|distribution| histogram(distribution, values)),
+    }
+}
+
+/// A difference counts when it is large (PSI) and improbable by chance (Kolmogorov-Smirnov).
+fn judge(psi: f64, p_value: f64, thresholds: Thresholds) -> Verdict {
+    match psi {
+        _ if p_value >= thresholds.p_max => Verdict::Stable,
+        psi if psi >= thresholds.psi_drift => Verdict::Drift,
+        psi if psi >= thresholds.psi_watch => Verdict::Watch,
+        _ => Verdict::Stable,
+    }
+}
+
+fn histogram(distribution: &Distribution, values: &[f64]) -> Histogram {
+    let edges = &distribution.edges;
+    let (first, last) = (edges[0], edges[edges.len() - 1]);
+    let mut counts = vec![0; distribution.counts.len()];
+    let last_bin = counts.len() - 1;
+    let (mut below, mut above) = (0, 0);
+    for value in values {
+        match *value {
+            value if value < first => below += 1,
+            value if value > last => above += 1,
+            // The last bin holds its upper edge too.
+            value => counts[(edges.partition_point(|edge| *edge <= value) - 1).min(last_bin)] += 1,
+        }
+    }
+    let total: u64 = distribution.counts.iter().sum();
+    let of_window = |count: u64| count as f64 / values.len().max(1) as f64;
+    Histogram {
+        edges: edges.clone(),
+        reference: distribution.counts.iter().map(|&n| n as f64 / total.max(1) as f64).collect(),
+        window: counts.into_iter().map(of_window).collect(),
+        below: of_window(below),
+        above: of_window(above),
+    }
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -1,0 +1,63 @@
+use domain::{Clock, ErrorKind, Random};
+use proto::drift::drift_server::Drift;
+use proto::drift::{Report as Reply, ReportRef, ReportRequest};
+use service::claims::{Claims, Role, Verifier};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+use crate::page;
+use crate::reference::Reference;
+use crate::report::{Report, report};
+use crate::store::{self, Store};
+
+/// Translates between the wire and the store.
+pub struct Rpc {
+    pub store: Store,
+    pub reference: Reference,
+    pub verifier: Verifier,
+    pub clock: Clock,
+    pub random: Random,
+}
+
+impl Rpc {
+    async fn allowed(&self, metadata: &MetadataMap) -> Result<Claims, Status> {
+        let claims = self.verifier.claims(metadata).await?;
+        claims.require(&[Role::Scientist, Role::Admin])?;
+        Ok(claims)
+    }
+}
+
+#[tonic::async_trait]
+impl Drift for Rpc {
+    async fn create_report(
+        &self,
+        request: Request<ReportRequest>,
+    ) -> Result<Response<Reply>, Status> {
+        let tenant = self.allowed(request.metadata()).await?.tenant();
+        let now_ms = self.clock.now_ms();
+        let ReportRequest { from_ms, to_ms } = request.into_inner();
+        let to_ms = if to_ms == 0 { now_ms } else { to_ms };
+        if from_ms < 0 || from_ms >= to_ms {
+            return Err(ErrorKind::Invalid.error("a window ends after it begins").into());
+        }
+        let window = self.store.window(tenant, from_ms, to_ms).await?;
+        let report = report(new_id(&self.random), now_ms, &window, &self.reference);
+        let json = store::json(&report)?;
+        self.store.keep(tenant, &report, &json).await?;
+        Ok(reply(&report, json))
+    }
+
+    async fn get_report(&self, request: Request<ReportRef>) -> Result<Response<Reply>, Status> {
+        let tenant = self.allowed(request.metadata()).await?.tenant();
+        let json = self.store.report(tenant, &request.get_ref().id).await?;
+        Ok(reply(&store::parsed(&json)?, json))
+    }
+}
+
+fn new_id(random: &Random) -> String {
+    format!("{:032x}", u128::from_be_bytes(random.bytes()))
+}
+
+fn reply(report: &Report, json: String) -> Response<Reply> {
+    Response::new(Reply { id: report.id.clone(), json, html: page::html(report) })
+}

@@ -1,0 +1,108 @@
+//! Observations and reports, by tenant.
+
+use domain::{Answer, ErrorKind, Result};
+use platform::db::{self, Database};
+use service::claims::Tenant;
+
+use crate::event::Event;
+use crate::report::{Report, Seen, Window};
+
+/// The newest scans that a report looks at; a window that holds more says that it was cut.
+const WINDOW_SCANS_MAX: i64 = 20_000;
+
+#[derive(Clone)]
+pub struct Store {
+    pub database: Database,
+}
+
+impl Store {
+    /// Keeps what an event tells; the same event again changes nothing.
+    pub async fn observe(&self, event: &Event) -> Result<()> {
+        let done = &event.data;
+        let inserted = sqlx::query(
+            "INSERT INTO observations
+                 (tenant_id, event_id, scan_id, answer, completed_ms, response_ms, observation)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(done.tenant.to_string())
+        .bind(&event.id)
+        .bind(done.scan_id.to_string())
+        .bind(done.answer.name())
+        .bind(done.completed_ms)
+        .bind(done.response_ms)
+        .bind(json(&done.observation)?)
+        .execute(self.database.pool())
+        .await
+        .map_err(db::failed);
+        match inserted {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            inserted => inserted.map(drop),
+        }
+    }
+
+    /// The scans that were completed from `from_ms` until before `to_ms`.
+    pub async fn window(&self, tenant: Tenant, from_ms: i64, to_ms: i64) -> Result<Window> {
+        let mut rows: Vec<(String, Option<i64>, String)> = sqlx::query_as(
+            "SELECT answer, response_ms, observation FROM observations
+             WHERE tenant_id = ? AND completed_ms >= ? AND completed_ms < ?
+             ORDER BY completed_ms DESC LIMIT ?",
+        )
+        .bind(tenant.to_string())
+        .bind(from_ms)
+        .bind(to_ms)
+        .bind(WINDOW_SCANS_MAX + 1)
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(db::failed)?;
+        let cut = rows.len() as i64 > WINDOW_SCANS_MAX;
+        rows.truncate(WINDOW_SCANS_MAX as usize);
+        let scans = rows.into_iter().map(seen).collect::<Result<_>>()?;
+        Ok(Window { from_ms, to_ms, scans, cut })
+    }
+
+    /// Keeps `report` in the very words of `json`.
+    pub async fn keep(&self, tenant: Tenant, report: &Report, json: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO reports (tenant_id, report_id, created_ms, report) VALUES (?, ?, ?, ?)",
+        )
+        .bind(tenant.to_string())
+        .bind(&report.id)
+        .bind(report.created_ms)
+        .bind(json)
+        .execute(self.database.pool())
+        .await
+        .map(drop)
+        .map_err(db::failed)
+    }
+
+    /// The words of a report; one of another tenant answers like one that never was.
+    pub async fn report(&self, tenant: Tenant, id: &str) -> Result<String> {
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT report FROM reports WHERE tenant_id = ? AND report_id = ?")
+                .bind(tenant.to_string())
+                .bind(id)
+                .fetch_optional(self.database.pool())
+                .await
+                .map_err(db::failed)?;
+        let (json,) = row.ok_or_else(|| ErrorKind::NotFound.error("no such report"))?;
+        Ok(json)
+    }
+}
+
+fn seen((answer, response_ms, observation): (String, Option<i64>, String)) -> Result<Seen> {
+    let answer = Answer::named(&answer).ok_or_else(|| {
+        ErrorKind::Internal.error(format!("observations.answer holds `{answer}`"))
+    })?;
+    Ok(Seen { answer, response_ms, observation: parsed(&observation)? })
+}
+
+pub fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| {
+        ErrorKind::Internal.error("a row cannot be written as JSON").because(error)
+    })
+}
+
+pub fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text)
+        .map_err(|error| ErrorKind::Internal.error("a row holds no JSON of ours").because(error))
+}

@@ -1,0 +1,251 @@
+//! From events to a report, through the service's own doors.
+
+use std::time::Duration;
+
+use domain::{ManualClock, ScanId, TenantId};
+use drift::{Distribution, Peers, Ports, Reference, build};
+use platform::queue::{self, Queue};
+use proto::drift::drift_client::DriftClient;
+use proto::drift::{ReportRef, ReportRequest};
+use serde_json::{Value, json};
+use service::claims::testing::Issuer;
+use service::claims::{Role, authorised};
+use service::topics::SCAN_COMPLETED;
+use service::{Peer, serve, system_clock, system_random};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+const NOW_MS: i64 = 1_700_000_000_000;
+
+struct Drift {
+    client: DriftClient<Peer>,
+    queue: Queue,
+    issuer: Issuer,
+    stop: CancellationToken,
+    _folder: TempDir,
+}
+
+impl Drop for Drift {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Drift {
+    async fn start() -> anyhow::Result<Drift> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().display();
+        Drift::on(&format!("sqlite://{path}/drift.db"), folder).await
+    }
+
+    async fn on(database_url: &str, folder: TempDir) -> anyhow::Result<Drift> {
+        let queue =
+            queue::connect(&format!("sqlite://{}/queue.db", folder.path().display())).await?;
+        let ports = Ports::open(database_url, queue.clone()).await?;
+        let clock = ManualClock::at(NOW_MS).clock();
+        let issuer = Issuer::at(clock.clone());
+        let service =
+            build(ports, Peers { auth: issuer.peer() }, reference(), clock, system_random());
+        let client = DriftClient::new(Peer::within(&service));
+        let stop = CancellationToken::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        tokio::spawn(serve(service, listener, stop.clone()));
+        Ok(Drift { client, queue, issuer, stop, _folder: folder })
+    }
+
+    async fn publish(&self, event: &Value) -> anyhow::Result<()> {
+        Ok(self.queue.publish(SCAN_COMPLETED, event.to_string().as_bytes()).await?)
+    }
+
+    async fn report(&self, tenant: TenantId, window: ReportRequest) -> anyhow::Result<Value> {
+        let token = self.issuer.token(tenant, &[Role::Scientist]);
+        let reply =
+            self.client.clone().create_report(authorised(window, &token)).await?.into_inner();
+        Ok(serde_json::from_str(&reply.json)?)
+    }
+
+    /// The report once `scans` of the tenant have been observed.
+    async fn report_of(&self, tenant: TenantId, scans: u64) -> anyhow::Result<Value> {
+        let all = async {
+            loop {
+                let report = self.report(tenant, ReportRequest::default()).await?;
+                if report["scans"].as_u64() >= Some(scans) {
+                    return anyhow::Ok(report);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), all).await?
+    }
+}
+
+fn spread(count: u32) -> impl Iterator<Item = f64> {
+    (1..=count).map(|k| (f64::from(k) * 0.618_033_988_749_894_9) % 1.0)
+}
+
+fn reference() -> Reference {
+    let sample = spread(400).collect();
+    let distribution = Distribution { edges: vec![0.0, 0.5, 1.0], counts: vec![200, 200], sample };
+    Reference { features: [("mean".to_owned(), distribution)].into() }
+}
+
+fn tenant() -> TenantId {
+    TenantId::new(&system_clock(), &system_random())
+}
+
+fn completed(tenant: TenantId, id: &str, mean: f64) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "medseg/storage", "type": "scan.completed",
+        "data": {
+            "tenant": tenant, "scan_id": ScanId::new(&system_clock(), &system_random()), "answer": "found",
+            "completed_ms": NOW_MS - 1000, "response_ms": 120,
+            "observation": {
+                "features": { "mean": mean }, "mask_fraction": 0.02, "confidence": 0.9, "compute_ms": 80.5,
+                "model": { "name": "medseg-mr", "version": "1", "sha256": "ab" },
+            },
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_unlike_the_training_is_reported_as_drift() -> anyhow::Result<()> {
+    let drift = Drift::start().await?;
+    let hospital = tenant();
+    for (index, value) in spread(40).enumerate() {
+        drift.publish(&completed(hospital, &format!("e{index}"), value + 0.6)).await?;
+    }
+    let report = drift.report_of(hospital, 40).await?;
+    let verdicts: Vec<_> = report["features"]
+        .as_array()
+        .expect("features")
+        .iter()
+        .map(|feature| (feature["name"].as_str(), feature["verdict"].as_str()))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            (Some("confidence"), Some("no_reference")),
+            (Some("mask_fraction"), Some("no_reference")),
+            (Some("mean"), Some("drift"))
+        ]
+    );
+    assert_eq!(
+        (&report["verdict"], &report["response_ms"]["p50"]),
+        (&json!("drift"), &json!(120.0))
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_comes_twice_counts_once() -> anyhow::Result<()> {
+    let drift = Drift::start().await?;
+    let hospital = tenant();
+    for id in ["same", "same", "other", "same", "last"] {
+        drift.publish(&completed(hospital, id, 0.5)).await?;
+    }
+    // The queue gives them in order, and at most a few at a time: the last is seen with all before it in hand.
+    let report = drift.report_of(hospital, 3).await?;
+    assert_eq!(report["scans"], 3);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_no_event_stops_nothing() -> anyhow::Result<()> {
+    let drift = Drift::start().await?;
+    let hospital = tenant();
+    drift.queue.publish(SCAN_COMPLETED, b"no event").await?;
+    drift.publish(&completed(hospital, "one", 0.5)).await?;
+    assert_eq!(drift.report_of(hospital, 1).await?["features"][2]["verdict"], "too_few_scans");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_hospital_sees_neither_scans_nor_reports() -> anyhow::Result<()> {
+    let drift = Drift::start().await?;
+    let (hospital, other) = (tenant(), tenant());
+    drift.publish(&completed(hospital, "one", 0.5)).await?;
+    let mine = drift.report_of(hospital, 1).await?;
+    assert_eq!(drift.report(other, ReportRequest::default()).await?["scans"], 0);
+
+    let id = mine["id"].as_str().expect("an id").to_owned();
+    let token = |tenant| drift.issuer.token(tenant, &[Role::Admin]);
+    let mut client = drift.client.clone();
+    let again = authorised(ReportRef { id: id.clone() }, &token(hospital));
+    let again = client.get_report(again).await?.into_inner();
+    assert_eq!(serde_json::from_str::<Value>(&again.json)?, mine);
+    assert!(again.html.starts_with("<!doctype html>"));
+
+    let refused =
+        drift.client.clone().get_report(authorised(ReportRef { id }, &token(other))).await;
+    assert_eq!(refused.unwrap_err().code(), Code::NotFound);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_are_for_scientists_and_admins() -> anyhow::Result<()> {
+    let drift = Drift::start().await?;
+    for (roles, code) in [
+        (vec![Role::Clinician, Role::Integrator], Code::PermissionDenied),
+        (vec![Role::Service], Code::PermissionDenied),
+    ] {
+        let token = drift.issuer.token(tenant(), &roles);
+        let refused =
+            drift.client.clone().create_report(authorised(ReportRequest::default(), &token)).await;
+        assert_eq!(refused.unwrap_err().code(), code);
+    }
+    let nobody = drift.client.clone().create_report(ReportRequest::default()).await;
+    assert_eq!(nobody.unwrap_err().code(), Code::Unauthenticated);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_scans_of_the_window_are_compared() -> anyhow::Result<()> {
+    let drift = Drift::start().await?;
+    let hospital = tenant();
+    drift.publish(&completed(hospital, "one", 0.5)).await?;
+    drift.report_of(hospital, 1).await?;
+    for (from_ms, to_ms, scans) in
+        [(0, NOW_MS - 1000, 0), (NOW_MS - 1000, NOW_MS, 1), (NOW_MS - 999, 0, 0)]
+    {
+        let report = drift.report(hospital, ReportRequest { from_ms, to_ms }).await?;
+        assert_eq!(report["scans"], scans, "{from_ms} to {to_ms}");
+    }
+    let upside_down = drift.report(hospital, ReportRequest { from_ms: 10, to_ms: 5 }).await;
+    assert!(upside_down.unwrap_err().to_string().contains("a window ends after it begins"));
+    Ok(())
+}
+
+/// The same rows on MySQL, where the suite has a server for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn mysql_keeps_observations_too() -> anyhow::Result<()> {
+    let Ok(url) = std::env::var("TEST_MYSQL_URL") else {
+        println!("skipped: TEST_MYSQL_URL names no server");
+        return Ok(());
+    };
+    let url = fresh_database(&url).await?;
+    let drift = Drift::on(&url, tempfile::tempdir()?).await?;
+    let hospital = tenant();
+    for id in ["one", "one", "two"] {
+        drift.publish(&completed(hospital, id, 0.5)).await?;
+    }
+    let report = drift.report_of(hospital, 2).await?;
+    let token = drift.issuer.token(hospital, &[Role::Admin]);
+    let id = report["id"].as_str().expect("an id").to_owned();
+    let kept =
+        drift.client.clone().get_report(authorised(ReportRef { id }, &token)).await?.into_inner();
+    assert_eq!(serde_json::from_str::<Value>(&kept.json)?, report);
+    Ok(())
+}
+
+/// A database of its own on the suite's server, for each service brings its own migrations.
+async fn fresh_database(url: &str) -> anyhow::Result<String> {
+    let name = format!("drift_{}", u64::from_be_bytes(system_random().bytes()));
+    sqlx::any::install_default_drivers();
+    let server = sqlx::AnyPool::connect(url).await?;
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::query(create).execute(&server).await?;
+    let (base, _) = url.rsplit_once('/').expect("a URL that names a database");
+    Ok(format!("{base}/{name}"))
+}
