@@ -117,7 +117,7 @@ pub struct Staged {
 }
 
 /// An adapter's own handle to what it has written; dropping it removes that.
-type Written = Box<dyn Any + Send>;
+type Written = Box<dyn Any + Send + Sync>;
 
 /// What an adapter does.
 #[async_trait]
@@ -131,7 +131,7 @@ trait Backend: Send + Sync + 'static {
 }
 
 #[async_trait]
-trait Sink: Send {
+trait Sink: Send + Sync {
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
     async fn finish(self: Box<Self>) -> Result<Written>;
 }

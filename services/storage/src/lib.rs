@@ -1,1 +1,141 @@
-//! To be written.
+//! Keeps scans: bytes in object storage, rows in the database, news on the queue.
+//!
+//! The only writer of scans and results. What is accepted is durable before it is answered; the job
+//! table is the truth, and messages only point to it.
+
+mod accept;
+mod artefacts;
+mod audit;
+mod batches;
+mod complete;
+mod event;
+mod jobs;
+mod leases;
+mod orphans;
+mod outbox;
+mod rpc;
+mod scans;
+mod store;
+mod sweeper;
+
+use std::time::Duration;
+
+use domain::{Clock, Random, Result};
+use platform::blob::Blobs;
+use platform::db::Database;
+use platform::queue::Queue;
+use platform::{blob, db, queue};
+use proto::storage::jobs_server::JobsServer;
+use proto::storage::scans_server::ScansServer;
+use service::claims::Verifier;
+use service::{Peer, Service, check};
+use tonic::service::Routes;
+
+use store::Store;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Where everything is kept, and by which rules.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// Where rows live: `mysql://…` or `sqlite://…`.
+    #[arg(long, env)]
+    pub database_url: String,
+
+    /// Where bytes live: `file:///…`.
+    #[arg(long, env)]
+    pub blob_url: String,
+
+    /// Where news goes: `amqp://…` or `sqlite://…`.
+    #[arg(long, env)]
+    pub queue_url: String,
+
+    #[command(flatten)]
+    pub rules: Rules,
+}
+
+/// How long, how often, how full.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Rules {
+    /// How long a worker may be silent before its job is given to another, in seconds.
+    #[arg(long, env, default_value_t = 30)]
+    pub lease_s: u32,
+
+    /// How many attempts a job gets before its scan is said to have failed.
+    #[arg(long, env, default_value_t = 3)]
+    pub attempts_max: u32,
+
+    /// How often to look for jobs that nobody works on, in seconds.
+    #[arg(long, env, default_value_t = 10)]
+    pub sweep_s: u32,
+
+    /// Uploads are refused when the disk has less room than this, in MiB.
+    #[arg(long, env, default_value_t = 512)]
+    pub disk_reserve_mib: u64,
+
+    /// How old an object without a row must be before it is deleted, in hours.
+    #[arg(long, env, default_value_t = 24)]
+    pub orphan_hours: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { lease_s: 30, attempts_max: 3, sweep_s: 10, disk_reserve_mib: 512, orphan_hours: 24 }
+    }
+}
+
+/// What this service needs of the outside world, opened by whoever starts it.
+#[derive(Clone)]
+pub struct Ports {
+    pub database: Database,
+    pub blobs: Blobs,
+    pub queue: Queue,
+    pub clock: Clock,
+    pub random: Random,
+    pub rules: Rules,
+}
+
+impl Ports {
+    /// Opens what `config` names.
+    pub async fn open(config: &Config, clock: Clock, random: Random) -> Result<Ports> {
+        let database = db::connect(&config.database_url, &MIGRATIONS).await?;
+        let blobs = blob::connect(&config.blob_url).await?;
+        let queue = queue::connect(&config.queue_url).await?;
+        Ok(Ports { database, blobs, queue, clock, random, rules: config.rules.clone() })
+    }
+}
+
+/// Whom this service asks.
+pub struct Peers {
+    /// For the public keys that tokens are verified with.
+    pub auth: Peer,
+}
+
+/// The service, assembled.
+pub fn build(ports: Ports, peers: Peers) -> Service {
+    let verifier = Verifier::new(peers.auth, ports.clock.clone());
+    let readiness = readiness(&ports);
+    let (queue, pause) = (ports.queue.clone(), Duration::from_secs(ports.rules.sweep_s.into()));
+    let store = Store::new(ports);
+    let workers = vec![
+        outbox::relay(store.clone(), queue),
+        sweeper::sweep(store.clone(), pause),
+        orphans::clean(store.clone()),
+    ];
+    let grpc = Routes::new(ScansServer::new(rpc::Scans::new(store.clone(), verifier.clone())))
+        .add_service(JobsServer::new(rpc::Jobs::new(store, verifier)));
+    Service { name: "storage", grpc, workers, readiness, ..Default::default() }
+}
+
+fn readiness(ports: &Ports) -> Vec<(String, service::Check)> {
+    let (database, queue) = (ports.database.clone(), ports.queue.clone());
+    let database = check(move || {
+        let database = database.clone();
+        async move { database.ping().await }
+    });
+    let queue = check(move || {
+        let queue = queue.clone();
+        async move { queue.ping().await }
+    });
+    vec![("database".into(), database), ("queue".into(), queue)]
+}

@@ -1,0 +1,242 @@
+use domain::{ErrorKind, JobId, Result, ScanId, TenantId};
+use platform::blob::Staged;
+use platform::db::{Unit, failed};
+use proto::storage::{AcceptHeader, Scan};
+use service::claims::{Claims, Tenant};
+use service::topics::SCAN_READY;
+
+use crate::artefacts::{self, Artefact, ORIGINAL, PREVIEW, VOLUME, sha256_of};
+use crate::audit::{self, Entry};
+use crate::jobs::ANNOUNCE_MS;
+use crate::scans;
+use crate::store::Store;
+
+const IDENTITY_BYTES_MAX: usize = 60_000;
+const PATIENT_MAX: usize = 400;
+
+/// A scan as it is about to be kept.
+struct Accepted {
+    tenant: TenantId,
+    scan: ScanId,
+    job: JobId,
+    at_ms: i64,
+    binding: String,
+    header: AcceptHeader,
+    artefacts: Vec<Artefact>,
+    subject: String,
+}
+
+impl Store {
+    /// Keeps one checked scan: bytes first, then everything else in one unit. Once this answers, no
+    /// crash loses the scan; if it fails, nothing of it is visible.
+    ///
+    /// A repeat with the same key and the same bytes finds the same scan; with other bytes it is a
+    /// conflict. Without a key, every call is a new scan.
+    pub async fn accept(
+        &self,
+        claims: &Claims,
+        header: AcceptHeader,
+        objects: Vec<(String, Staged)>,
+    ) -> Result<Scan> {
+        check(&header, &objects)?;
+        if let Some(scan) = self.repeated(claims.tenant(), &header).await? {
+            return Ok(scan);
+        }
+        let accepted = self.prepare(claims, header.clone(), objects).await?;
+        let (tenant, scan) = (accepted.tenant, accepted.scan);
+        let keys: Vec<_> = accepted.artefacts.iter().map(|kept| kept.key.clone()).collect();
+        let inserted = self
+            .unit(move |store, unit| Box::pin(async move { store.insert(unit, accepted).await }))
+            .await;
+        match inserted {
+            Ok(scan_row) => {
+                self.changed(scan);
+                Ok(scan_row)
+            }
+            // Somebody else used the same key in the same moment, and was first.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                self.discard(&keys).await;
+                self.repeated(claims.tenant(), &header).await?.ok_or(error)
+            }
+            Err(error) => {
+                tracing::warn!(%tenant, "kept the bytes of a scan but not its row");
+                Err(error)
+            }
+        }
+    }
+
+    /// The scan that the same key has made.
+    async fn repeated(&self, tenant: Tenant, header: &AcceptHeader) -> Result<Option<Scan>> {
+        if header.idempotency_key.is_empty() {
+            return Ok(None);
+        }
+        let found: Option<(String, String)> = sqlx::query_as(
+            "SELECT scan_id, fingerprint FROM idempotency WHERE tenant_id = ? AND key_sha256 = ?",
+        )
+        .bind(tenant.to_string())
+        .bind(sha256_of(&[&header.idempotency_key]))
+        .fetch_optional(self.database.pool())
+        .await
+        .map_err(failed)?;
+        let Some((scan, fingerprint)) = found else { return Ok(None) };
+        if fingerprint != fingerprint_of(header) {
+            return Err(ErrorKind::Conflict
+                .error("this Idempotency-Key was used before, with another upload"));
+        }
+        Ok(Some(Scan { repeated: true, ..self.scan(&tenant, &scan).await? }))
+    }
+
+    async fn prepare(
+        &self,
+        claims: &Claims,
+        header: AcceptHeader,
+        objects: Vec<(String, Staged)>,
+    ) -> Result<Accepted> {
+        let tenant = claims.tenant().id();
+        let scan = ScanId::new(&self.clock, &self.random);
+        let artefacts = artefacts::keep(&self.blobs, tenant, scan, 0, objects).await?;
+        let binding = sha256_of(&[
+            &tenant.to_string(),
+            &scan.to_string(),
+            &header.volume_sha256,
+            &header.patient,
+        ]);
+        Ok(Accepted {
+            tenant,
+            scan,
+            job: JobId::new(&self.clock, &self.random),
+            at_ms: self.clock.now_ms(),
+            binding,
+            header,
+            artefacts,
+            subject: claims.subject.clone(),
+        })
+    }
+
+    async fn insert(&self, unit: &mut Unit, accepted: Accepted) -> Result<Scan> {
+        insert_scan(unit, &accepted).await?;
+        insert_key(unit, &accepted).await?;
+        insert_job(unit, &accepted).await?;
+        insert_identity(unit, &accepted).await?;
+        let Accepted { tenant, scan, job, at_ms, artefacts, subject, .. } = accepted;
+        artefacts::insert(unit, tenant, scan, &artefacts).await?;
+        self.announce(unit, SCAN_READY, &job.to_string()).await?;
+        let action = "scan.accepted";
+        let object = scan.to_string();
+        audit::note(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await?;
+        scans::of_tenant(&mut **unit, tenant, scan).await
+    }
+
+    /// Deletes objects that will never have a row; the sweep for orphans does what this misses.
+    async fn discard(&self, keys: &[String]) {
+        for key in keys {
+            if let Err(error) = self.blobs.delete(key).await {
+                tracing::warn!(%error, "left an object without a row");
+            }
+        }
+    }
+}
+
+/// What the header says must be so.
+fn check(header: &AcceptHeader, objects: &[(String, Staged)]) -> Result<()> {
+    let digest = |name: &str| {
+        let mut named = objects.iter().filter(|(object, _)| object == name);
+        named.next().map(|(_, staged)| staged.sha256.as_str())
+    };
+    for (name, declared) in [(VOLUME, &header.volume_sha256), (ORIGINAL, &header.original_sha256)] {
+        if digest(name) != Some(declared.as_str()) {
+            return Err(ErrorKind::Invalid.error(format!(
+                "the {name}'s bytes are not those that were announced: they were damaged on the way"
+            )));
+        }
+    }
+    if digest(PREVIEW).is_none() {
+        return Err(ErrorKind::Invalid.error("a scan needs its preview"));
+    }
+    let fits = header.shape.len() == 3
+        && header.format.len() <= 32
+        && header.modality.len() <= 16
+        && header.patient.len() <= PATIENT_MAX
+        && header.identity_json.len() <= IDENTITY_BYTES_MAX;
+    if !fits {
+        return Err(ErrorKind::Invalid.error("a field of the scan's header has no sound length"));
+    }
+    Ok(())
+}
+
+fn fingerprint_of(header: &AcceptHeader) -> String {
+    sha256_of(&[&header.original_sha256, &header.patient])
+}
+
+async fn insert_scan(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
+    let header = &accepted.header;
+    let shape: Vec<_> = header.shape.iter().map(ToString::to_string).collect();
+    sqlx::query(
+        "INSERT INTO scans (tenant_id, id, state, answer, reason, accepted_ms, completed_ms, format,
+             modality, shape, original_sha256, volume_sha256)
+         VALUES (?, ?, 'queued', '', '', ?, 0, ?, ?, ?, ?, ?)",
+    )
+    .bind(accepted.tenant.to_string())
+    .bind(accepted.scan.to_string())
+    .bind(accepted.at_ms)
+    .bind(&header.format)
+    .bind(&header.modality)
+    .bind(shape.join(","))
+    .bind(&header.original_sha256)
+    .bind(&header.volume_sha256)
+    .execute(&mut **unit)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+async fn insert_key(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
+    if accepted.header.idempotency_key.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO idempotency (tenant_id, key_sha256, fingerprint, scan_id) VALUES (?, ?, ?, ?)",
+    )
+    .bind(accepted.tenant.to_string())
+    .bind(sha256_of(&[&accepted.header.idempotency_key]))
+    .bind(fingerprint_of(&accepted.header))
+    .bind(accepted.scan.to_string())
+    .execute(&mut **unit)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO jobs (tenant_id, id, scan_id, state, attempt, due_ms, worker, binding)
+         VALUES (?, ?, ?, 'queued', 0, ?, '', ?)",
+    )
+    .bind(accepted.tenant.to_string())
+    .bind(accepted.job.to_string())
+    .bind(accepted.scan.to_string())
+    .bind(accepted.at_ms + ANNOUNCE_MS)
+    .bind(&accepted.binding)
+    .execute(&mut **unit)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+async fn insert_identity(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
+    let header = &accepted.header;
+    if header.patient.is_empty() && header.identity_json.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO identities (tenant_id, scan_id, patient, identity_json) VALUES (?, ?, ?, ?)",
+    )
+    .bind(accepted.tenant.to_string())
+    .bind(accepted.scan.to_string())
+    .bind(&header.patient)
+    .bind(&header.identity_json)
+    .execute(&mut **unit)
+    .await
+    .map(drop)
+    .map_err(failed)
+}

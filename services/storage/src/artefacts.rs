@@ -1,0 +1,150 @@
+use bytes::Bytes;
+use domain::{ErrorKind, Result, ScanId, TenantId};
+use platform::blob::{Blobs, ByteStream, Staged, Staging};
+use platform::db::{Database, Unit, failed};
+use sha2::{Digest, Sha256};
+
+pub const ORIGINAL: &str = "original";
+pub const VOLUME: &str = "volume";
+pub const PREVIEW: &str = "image.png";
+
+/// The largest object that is taken; an upload's own limits are stricter, and are the gateway's.
+const BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+const NAME_MAX: usize = 64;
+
+/// An object that arrives in pieces.
+pub struct Incoming {
+    name: String,
+    staging: Staging,
+    size: u64,
+}
+
+impl Incoming {
+    pub async fn begin(blobs: &Blobs, name: &str) -> Result<Incoming> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(plain) {
+            return Err(ErrorKind::Invalid.error("an artefact's name may not look like this"));
+        }
+        Ok(Incoming { name: name.to_owned(), staging: blobs.stage().await?, size: 0 })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.size += bytes.len() as u64;
+        if self.size > BYTES_MAX {
+            return Err(ErrorKind::Exhausted.error("the upload is larger than any scan may be"));
+        }
+        self.staging.write(bytes).await
+    }
+
+    pub async fn finish(self) -> Result<(String, Staged)> {
+        Ok((self.name, self.staging.finish().await?))
+    }
+}
+
+/// A durable object with the row that it will have.
+pub struct Artefact {
+    pub name: String,
+    pub key: String,
+    pub sha256: String,
+    pub size: u64,
+}
+
+/// Makes all of `objects` durable at once.
+///
+/// The key holds the attempt, so that no two writers ever mean the same object, and one without a row
+/// can be deleted without asking who may be about to write it again.
+pub async fn keep(
+    blobs: &Blobs,
+    tenant: TenantId,
+    scan: ScanId,
+    attempt: u32,
+    objects: Vec<(String, Staged)>,
+) -> Result<Vec<Artefact>> {
+    let mut artefacts = Vec::new();
+    let mut keyed = Vec::new();
+    for (name, staged) in objects {
+        let key = format!("{tenant}/{scan}-{attempt}-{}", staged.sha256);
+        let (sha256, size) = (staged.sha256.clone(), staged.size);
+        artefacts.push(Artefact { name, key: key.clone(), sha256, size });
+        keyed.push((key, staged));
+    }
+    blobs.keep(keyed).await?;
+    Ok(artefacts)
+}
+
+/// Gives `artefacts` their rows, as part of `unit`.
+pub async fn insert(
+    unit: &mut Unit,
+    tenant: TenantId,
+    scan: ScanId,
+    artefacts: &[Artefact],
+) -> Result<()> {
+    for artefact in artefacts {
+        sqlx::query(
+            "INSERT INTO artefacts (tenant_id, scan_id, name, blob_key, sha256, size_bytes)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(tenant.to_string())
+        .bind(scan.to_string())
+        .bind(&artefact.name)
+        .bind(&artefact.key)
+        .bind(&artefact.sha256)
+        .bind(i64::try_from(artefact.size).unwrap_or(i64::MAX))
+        .execute(&mut **unit)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The bytes of one artefact, verified as they are read.
+///
+/// `NOT_FOUND` for one that is not there, whichever the reason; `INTERNAL` when its bytes are lost.
+pub async fn read(
+    database: &Database,
+    blobs: &Blobs,
+    tenant: TenantId,
+    scan: ScanId,
+    name: &str,
+) -> Result<ByteStream> {
+    let found: Option<(String, String)> = sqlx::query_as(
+        "SELECT blob_key, sha256 FROM artefacts WHERE tenant_id = ? AND scan_id = ? AND name = ?",
+    )
+    .bind(tenant.to_string())
+    .bind(scan.to_string())
+    .bind(name)
+    .fetch_optional(database.pool())
+    .await
+    .map_err(failed)?;
+    let (key, sha256) = found.ok_or_else(|| ErrorKind::NotFound.error("no such artefact"))?;
+    blobs.get(&key, &sha256).await.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => ErrorKind::Internal.error("stored bytes are lost").because(error),
+        _ => error,
+    })
+}
+
+/// The digest of `parts`, each with its length, so that no two lists are the same text.
+pub fn sha256_of(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_of_parts_knows_where_each_ends() {
+        assert_ne!(sha256_of(&["ab", "c"]), sha256_of(&["a", "bc"]));
+        assert_ne!(sha256_of(&["a", ""]), sha256_of(&["a"]));
+        assert_eq!(sha256_of(&["a"]).len(), 64);
+    }
+}

@@ -1,0 +1,87 @@
+use domain::{Result, TenantId};
+use platform::db::{Unit, failed};
+
+use crate::artefacts::sha256_of;
+
+/// What is noted: who did what to which scan, never what is in it.
+pub struct Entry<'a> {
+    pub tenant: TenantId,
+    pub at_ms: i64,
+    /// The user, API client or worker.
+    pub subject: &'a str,
+    pub action: &'static str,
+    pub object: String,
+}
+
+/// Adds an entry to the tenant's chain, as part of `unit`: the change and its trace are one.
+pub async fn note(unit: &mut Unit, entry: Entry<'_>) -> Result<()> {
+    let tenant = entry.tenant.to_string();
+    let (position, previous) = next(unit, &tenant).await?;
+    let digest = sha256_of(&[
+        &previous,
+        &tenant,
+        &position.to_string(),
+        &entry.at_ms.to_string(),
+        entry.subject,
+        entry.action,
+        &entry.object,
+    ]);
+    sqlx::query(
+        "INSERT INTO audit (tenant_id, position, at_ms, subject, action, object_id, previous, sha256)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&tenant)
+    .bind(position)
+    .bind(entry.at_ms)
+    .bind(entry.subject)
+    .bind(entry.action)
+    .bind(entry.object)
+    .bind(previous)
+    .bind(&digest)
+    .execute(&mut **unit)
+    .await
+    .map_err(failed)?;
+    sqlx::query("UPDATE audit_heads SET sha256 = ? WHERE tenant_id = ?")
+        .bind(digest)
+        .bind(tenant)
+        .execute(&mut **unit)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// The position of the next entry, and the digest of the one before it. Whoever asks holds the head
+/// until the unit ends, so that the chain has one order.
+async fn next(unit: &mut Unit, tenant: &str) -> Result<(i64, String)> {
+    if advance(unit, tenant).await? == 0 {
+        begin(unit, tenant).await?;
+        advance(unit, tenant).await?;
+    }
+    sqlx::query_as("SELECT position, sha256 FROM audit_heads WHERE tenant_id = ?")
+        .bind(tenant)
+        .fetch_one(&mut **unit)
+        .await
+        .map_err(failed)
+}
+
+async fn advance(unit: &mut Unit, tenant: &str) -> Result<u64> {
+    let head = sqlx::query("UPDATE audit_heads SET position = position + 1 WHERE tenant_id = ?")
+        .bind(tenant)
+        .execute(&mut **unit)
+        .await
+        .map_err(failed)?;
+    Ok(head.rows_affected())
+}
+
+async fn begin(unit: &mut Unit, tenant: &str) -> Result<()> {
+    let begun =
+        sqlx::query("INSERT INTO audit_heads (tenant_id, position, sha256) VALUES (?, 0, '')")
+            .bind(tenant)
+            .execute(&mut **unit)
+            .await;
+    match begun {
+        // Another unit began the chain in the same moment.
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
+        begun => begun.map(drop).map_err(failed),
+    }
+}

@@ -1,0 +1,22 @@
+use service::Peer;
+use storage::{Peers, Ports, build};
+
+#[derive(clap::Args)]
+struct Config {
+    #[command(flatten)]
+    storage: storage::Config,
+
+    /// Where the auth service answers.
+    #[arg(long, env)]
+    auth_url: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    service::run(async |config: Config| {
+        let auth = Peer::connect(&config.auth_url)?;
+        let (clock, random) = (service::system_clock(), service::system_random());
+        Ok(build(Ports::open(&config.storage, clock, random).await?, Peers { auth }))
+    })
+    .await
+}

@@ -1,0 +1,97 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use domain::Result;
+use futures::{StreamExt, stream};
+use platform::db::failed;
+use platform::queue::Queue;
+use service::Worker;
+use tokio::time::timeout;
+
+use crate::store::Store;
+
+/// How long the relay waits for more before it deletes what it has published: a delete is a commit,
+/// and would stand in the way of the next upload or claim.
+const LULL: Duration = Duration::from_millis(50);
+/// How often it looks without being woken: for the rows of another process, and after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAGE: i64 = 256;
+const AT_ONCE: usize = 16;
+
+/// Publishes what the database decided, at least once: a row goes only after the queue has confirmed it.
+pub fn relay(store: Store, queue: Queue) -> Worker {
+    Worker::new("outbox", move |stop| async move {
+        let mut relay = Relay { store, queue, published: HashSet::new() };
+        while !stop.is_cancelled() {
+            if let Err(error) = relay.publish().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not publish");
+            }
+            let wait = if relay.published.is_empty() { PAUSE } else { LULL };
+            let woken =
+                stop.run_until_cancelled(timeout(wait, relay.store.outbox.notified())).await;
+            // A page that was all published already hides what is behind it.
+            let full = relay.published.len() >= PAGE as usize;
+            if (full || !matches!(woken, Some(Ok(()))))
+                && let Err(error) = relay.forget().await
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not clear the outbox"
+                );
+            }
+        }
+        Ok(())
+    })
+}
+
+struct Relay {
+    store: Store,
+    queue: Queue,
+    /// Confirmed by the queue, not yet deleted.
+    published: HashSet<String>,
+}
+
+impl Relay {
+    async fn publish(&mut self) -> Result<()> {
+        let rows: Vec<(String, String, String)> =
+            sqlx::query_as("SELECT id, topic, body FROM outbox ORDER BY id LIMIT ?")
+                .bind(PAGE)
+                .fetch_all(self.store.database.pool())
+                .await
+                .map_err(failed)?;
+        let new: Vec<_> = rows.into_iter().filter(|row| !self.published.contains(&row.0)).collect();
+        let queue = &self.queue;
+        let mut publishing = stream::iter(new)
+            .map(async |(id, topic, body): (String, String, String)| {
+                queue.publish(&topic, body.as_bytes()).await.map(|()| id)
+            })
+            .buffered(AT_ONCE);
+        while let Some(published) = publishing.next().await {
+            self.published.insert(published?);
+        }
+        Ok(())
+    }
+
+    async fn forget(&mut self) -> Result<()> {
+        if self.published.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = self.published.iter().cloned().collect();
+        self.store
+            .unit(move |_, unit| {
+                Box::pin(async move {
+                    for id in &ids {
+                        sqlx::query("DELETE FROM outbox WHERE id = ?")
+                            .bind(id)
+                            .execute(&mut **unit)
+                            .await
+                            .map_err(failed)?;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        self.published.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+use domain::{ErrorKind, Result};
+use futures::{StreamExt, TryStreamExt};
+use platform::blob::Staged;
+use proto::storage::accept_part::Part;
+use proto::storage::scans_server::Scans as Wire;
+use proto::storage::{
+    AcceptHeader, AcceptPart, ArtefactRef, Batch, BatchRef, Chunk, ListScans, Scan, ScanPage,
+    ScanRef,
+};
+use service::claims::{Claims, Role, Verifier};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Answers, chunks};
+use crate::artefacts::{Incoming, ORIGINAL, PREVIEW, VOLUME};
+use crate::store::Store;
+
+/// For those who send scans and look at them.
+const PEOPLE: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
+
+/// The face towards people and their systems.
+pub struct Scans {
+    store: Store,
+    verifier: Verifier,
+}
+
+impl Scans {
+    pub fn new(store: Store, verifier: Verifier) -> Scans {
+        Scans { store, verifier }
+    }
+
+    async fn caller(&self, metadata: &MetadataMap) -> Result<Claims> {
+        let claims = self.verifier.claims(metadata).await?;
+        claims.require(&PEOPLE)?;
+        Ok(claims)
+    }
+
+    /// Writes what comes to where nobody sees it yet.
+    async fn receive(
+        &self,
+        mut parts: Streaming<AcceptPart>,
+    ) -> Result<(AcceptHeader, Vec<(String, Staged)>)> {
+        let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
+            return Err(ErrorKind::Invalid.error("an upload begins with its header"));
+        };
+        let mut incoming: Vec<Incoming> = Vec::new();
+        while let Some(part) = parts.message().await? {
+            let (name, bytes) = match part.part {
+                Some(Part::Volume(bytes)) => (VOLUME, bytes),
+                Some(Part::Original(bytes)) => (ORIGINAL, bytes),
+                Some(Part::Preview(bytes)) => (PREVIEW, bytes),
+                Some(Part::Header(_)) | None => {
+                    return Err(
+                        ErrorKind::Invalid.error("an upload has one header, and then bytes")
+                    );
+                }
+            };
+            write(&self.store, &mut incoming, name, bytes).await?;
+        }
+        Ok((header, finish(incoming).await?))
+    }
+}
+
+#[tonic::async_trait]
+impl Wire for Scans {
+    async fn accept(
+        &self,
+        request: Request<Streaming<AcceptPart>>,
+    ) -> Result<Response<Scan>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        self.store.require_room().await?;
+        let (header, objects) = self.receive(request.into_inner()).await?;
+        Ok(Response::new(self.store.accept(&claims, header, objects).await?))
+    }
+
+    async fn get(&self, request: Request<ScanRef>) -> Result<Response<Scan>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        Ok(Response::new(self.store.scan(&claims.tenant(), &request.get_ref().id).await?))
+    }
+
+    async fn list(&self, request: Request<ListScans>) -> Result<Response<ScanPage>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        let ListScans { limit, cursor } = request.into_inner();
+        Ok(Response::new(self.store.scans(&claims.tenant(), limit, &cursor).await?))
+    }
+
+    type WatchStream = Answers<Scan>;
+
+    async fn watch(
+        &self,
+        request: Request<ScanRef>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        let scans = self.store.watch(claims.tenant(), &request.get_ref().id).await?;
+        Ok(Response::new(scans.map_err(Status::from).boxed()))
+    }
+
+    type ReadStream = Answers<Chunk>;
+
+    async fn read(
+        &self,
+        request: Request<ArtefactRef>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        let ArtefactRef { id, name } = request.into_inner();
+        Ok(Response::new(chunks(self.store.read(&claims.tenant(), &id, &name).await?)))
+    }
+
+    async fn put_batch(&self, request: Request<Batch>) -> Result<Response<Batch>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        let entries = request.into_inner().entries;
+        Ok(Response::new(self.store.put_batch(claims.tenant(), entries).await?))
+    }
+
+    async fn get_batch(&self, request: Request<BatchRef>) -> Result<Response<Batch>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        Ok(Response::new(self.store.batch(&claims.tenant(), &request.get_ref().id).await?))
+    }
+}
+
+/// Appends to the object of that name, which begins with its first bytes.
+pub(super) async fn write(
+    store: &Store,
+    incoming: &mut Vec<Incoming>,
+    name: &str,
+    bytes: bytes::Bytes,
+) -> Result<()> {
+    let at = match incoming.iter().position(|object| object.name() == name) {
+        Some(at) => at,
+        None => {
+            incoming.push(Incoming::begin(&store.blobs, name).await?);
+            incoming.len() - 1
+        }
+    };
+    incoming[at].write(bytes).await
+}
+
+pub(super) async fn finish(incoming: Vec<Incoming>) -> Result<Vec<(String, Staged)>> {
+    let mut objects = Vec::new();
+    for object in incoming {
+        objects.push(object.finish().await?);
+    }
+    Ok(objects)
+}

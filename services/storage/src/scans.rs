@@ -1,0 +1,202 @@
+use std::str::FromStr;
+use std::time::Duration;
+
+use domain::{Answer, ErrorKind, Result, ScanId, TenantId};
+use futures::Stream;
+use futures::stream;
+use platform::blob::ByteStream;
+use platform::db::failed;
+use proto::storage::{Answer as WireAnswer, Scan, ScanPage, State};
+use service::claims::Tenant;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Executor, Row};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
+
+use crate::artefacts;
+use crate::store::Store;
+
+const PAGE_MAX: u32 = 200;
+const PAGE_DEFAULT: u32 = 50;
+/// How soon a watcher sees what another process has changed.
+const POLL: Duration = Duration::from_secs(2);
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT scans.id, scans.state, answer, reason, accepted_ms, completed_ms, format,
+                modality, shape, original_sha256, volume_sha256, attempt
+             FROM scans JOIN jobs ON jobs.tenant_id = scans.tenant_id AND jobs.scan_id = scans.id
+             WHERE scans.tenant_id = ? ",
+            $rest
+        )
+    };
+}
+
+/// What a signed-in caller may ask: nothing here answers without a tenant.
+impl Store {
+    /// The scan; `NOT_FOUND` in the same words for another tenant's and for one that never was.
+    pub async fn scan(&self, tenant: &Tenant, id: &str) -> Result<Scan> {
+        let id = ScanId::from_str(id)?;
+        of_tenant(self.database.pool(), tenant.id(), id).await
+    }
+
+    /// One page, newest first; ids sort by the time they were made, so an id is all a cursor needs.
+    pub async fn scans(&self, tenant: &Tenant, limit: u32, cursor: &str) -> Result<ScanPage> {
+        let limit = if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) };
+        let before = match cursor {
+            // Greater than every id.
+            "" => "g".to_owned(),
+            cursor => ScanId::from_str(cursor)
+                .map_err(|_| ErrorKind::Invalid.error("this is no cursor of ours"))?
+                .to_string(),
+        };
+        let rows = sqlx::query(select!("AND scans.id < ? ORDER BY scans.id DESC LIMIT ?"))
+            .bind(tenant.to_string())
+            .bind(before)
+            .bind(i64::from(limit) + 1)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(failed)?;
+        let mut scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
+        let more = scans.len() > limit as usize;
+        scans.truncate(limit as usize);
+        let next_cursor = scans.last().filter(|_| more).map(|last| last.id.clone());
+        Ok(ScanPage { scans, next_cursor: next_cursor.unwrap_or_default() })
+    }
+
+    /// The scan now, and again after each change, until it is done.
+    pub async fn watch(
+        &self,
+        tenant: Tenant,
+        id: &str,
+    ) -> Result<impl Stream<Item = Result<Scan>> + Send + 'static> {
+        let id = ScanId::from_str(id)?;
+        // Listen before looking, so that no change falls in between.
+        let changes = self.changes();
+        let first = of_tenant(self.database.pool(), tenant.id(), id).await?;
+        let watch = Watch { store: self.clone(), tenant, id, changes, last: None };
+        Ok(stream::try_unfold((watch, Some(first)), async |(mut watch, next)| {
+            let Some(scan) = next else {
+                let Some(scan) = watch.next().await? else { return Ok(None) };
+                return Ok(Some((scan, (watch, None))));
+            };
+            watch.last = Some(scan.clone());
+            Ok(Some((scan, (watch, None))))
+        }))
+    }
+
+    /// The bytes of one of the scan's artefacts.
+    pub async fn read(&self, tenant: &Tenant, id: &str, name: &str) -> Result<ByteStream> {
+        let id = ScanId::from_str(id).map_err(|_| ErrorKind::NotFound.error("no such artefact"))?;
+        artefacts::read(&self.database, &self.blobs, tenant.id(), id, name).await
+    }
+}
+
+/// Somebody who waits for a scan to change.
+struct Watch {
+    store: Store,
+    tenant: Tenant,
+    id: ScanId,
+    changes: Receiver<ScanId>,
+    last: Option<Scan>,
+}
+
+impl Watch {
+    /// The scan once it differs from the last one; `None` after it was done.
+    async fn next(&mut self) -> Result<Option<Scan>> {
+        if self.last.as_ref().is_some_and(|scan| scan.state() == State::Done) {
+            return Ok(None);
+        }
+        loop {
+            // In vain is fine: another process may have made the change.
+            let _ = timeout(POLL, self.changed()).await;
+            let pool = self.store.database.pool();
+            let scan = of_tenant(pool, self.tenant.id(), self.id).await?;
+            if self.last.as_ref() != Some(&scan) {
+                self.last = Some(scan.clone());
+                return Ok(Some(scan));
+            }
+        }
+    }
+
+    async fn changed(&mut self) {
+        loop {
+            match self.changes.recv().await {
+                Ok(id) if id != self.id => (),
+                // Whatever was missed is in the database.
+                Ok(_) | Err(RecvError::Lagged(_)) => return,
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// The scan of that tenant; for callers whose tenant comes from a token or from the job's own row.
+pub async fn of_tenant(
+    executor: impl Executor<'_, Database = Any>,
+    tenant: TenantId,
+    id: ScanId,
+) -> Result<Scan> {
+    let row = sqlx::query(select!("AND scans.id = ?"))
+        .bind(tenant.to_string())
+        .bind(id.to_string())
+        .fetch_optional(executor)
+        .await
+        .map_err(failed)?;
+    scan_of(&row.ok_or_else(|| ErrorKind::NotFound.error("no such scan"))?)
+}
+
+fn scan_of(row: &AnyRow) -> Result<Scan> {
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
+    let number = |column: &str| row.try_get::<i64, _>(column).map_err(failed);
+    Ok(Scan {
+        id: text("id")?,
+        state: state_named(&text("state")?)?.into(),
+        answer: answer_named(&text("answer")?)?.into(),
+        reason: text("reason")?,
+        accepted_ms: number("accepted_ms")?,
+        completed_ms: number("completed_ms")?,
+        format: text("format")?,
+        modality: text("modality")?,
+        original_sha256: text("original_sha256")?,
+        volume_sha256: text("volume_sha256")?,
+        repeated: false,
+        attempt: u32::try_from(number("attempt")?).unwrap_or(u32::MAX),
+        shape: text("shape")?.split(',').flat_map(str::parse).collect(),
+    })
+}
+
+fn state_named(name: &str) -> Result<State> {
+    match name {
+        "queued" => Ok(State::Queued),
+        "running" => Ok(State::Running),
+        "done" => Ok(State::Done),
+        _ => Err(ErrorKind::Internal.error("a scan is in a state that nobody knows")),
+    }
+}
+
+fn answer_named(name: &str) -> Result<WireAnswer> {
+    if name.is_empty() {
+        return Ok(WireAnswer::Unspecified);
+    }
+    match Answer::named(name) {
+        Some(Answer::Found) => Ok(WireAnswer::Found),
+        Some(Answer::NoneFound) => Ok(WireAnswer::NoneFound),
+        Some(Answer::NotAnalysable) => Ok(WireAnswer::NotAnalysable),
+        Some(Answer::Failed) => Ok(WireAnswer::Failed),
+        None => Err(ErrorKind::Internal.error("a scan has an answer that nobody knows")),
+    }
+}
+
+/// The answer that a worker has sent.
+pub fn answer_of(answer: WireAnswer) -> Result<Answer> {
+    match answer {
+        WireAnswer::Found => Ok(Answer::Found),
+        WireAnswer::NoneFound => Ok(Answer::NoneFound),
+        WireAnswer::NotAnalysable => Ok(Answer::NotAnalysable),
+        WireAnswer::Failed => Ok(Answer::Failed),
+        WireAnswer::Unspecified => Err(ErrorKind::Invalid.error("a result without an answer")),
+    }
+}

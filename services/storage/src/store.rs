@@ -1,0 +1,81 @@
+use std::sync::Arc;
+
+use domain::{Clock, ErrorKind, Random, Result, ScanId};
+use futures::future::BoxFuture;
+use platform::blob::Blobs;
+use platform::db::{Database, Unit, failed};
+use tokio::sync::{Notify, broadcast};
+use uuid::Builder;
+
+use crate::{Ports, Rules};
+
+/// How many changes a slow watcher may miss before it has to read its scan again.
+const NEWS: usize = 1024;
+
+/// What every part of the service works on; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub database: Database,
+    pub blobs: Blobs,
+    pub clock: Clock,
+    pub random: Random,
+    pub rules: Rules,
+    /// The scans that change, as they do.
+    changes: broadcast::Sender<ScanId>,
+    /// That the outbox has something.
+    pub outbox: Arc<Notify>,
+}
+
+impl Store {
+    pub fn new(ports: Ports) -> Store {
+        let Ports { database, blobs, queue: _, clock, random, rules } = ports;
+        let (changes, _) = broadcast::channel(NEWS);
+        Store { database, blobs, clock, random, rules, changes, outbox: Arc::default() }
+    }
+
+    /// Wakes whoever waits for news of `scan`, and the relay; after each committed change.
+    pub fn changed(&self, scan: ScanId) {
+        self.outbox.notify_one();
+        // Nobody watching is no error.
+        let _ = self.changes.send(scan);
+    }
+
+    pub fn changes(&self) -> broadcast::Receiver<ScanId> {
+        self.changes.subscribe()
+    }
+
+    /// Runs `work` as one unit; see [`Database::unit`].
+    pub async fn unit<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'u> FnOnce(Store, &'u mut Unit) -> BoxFuture<'u, Result<T>> + Send + 'static,
+    {
+        let store = self.clone();
+        self.database.unit(move |unit| work(store, unit)).await
+    }
+
+    /// Puts a message into the outbox, as part of `unit`.
+    pub async fn announce(&self, unit: &mut Unit, topic: &str, body: &str) -> Result<()> {
+        let ms = u64::try_from(self.clock.now_ms()).unwrap_or_default();
+        let id = Builder::from_unix_timestamp_millis(ms, &self.random.bytes()).into_uuid();
+        sqlx::query("INSERT INTO outbox (id, topic, body) VALUES (?, ?, ?)")
+            .bind(id.to_string())
+            .bind(topic)
+            .bind(body)
+            .execute(&mut **unit)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Refuses while the disk is fuller than it should be: before the bytes come, not after.
+    pub async fn require_room(&self) -> Result<()> {
+        let reserve = self.rules.disk_reserve_mib * 1024 * 1024;
+        match self.blobs.free_bytes().await? {
+            Some(free) if free < reserve => {
+                Err(ErrorKind::Exhausted.error("the server's disk is full: nothing was stored"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

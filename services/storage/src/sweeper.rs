@@ -1,0 +1,38 @@
+use std::time::Duration;
+
+use domain::Result;
+use platform::db::failed;
+use service::Worker;
+
+use crate::store::Store;
+
+const PAGE: i64 = 500;
+
+/// Looks for jobs whose time has come: the reason why a lost message loses nothing.
+pub fn sweep(store: Store, pause: Duration) -> Worker {
+    Worker::new("sweeper", move |stop| async move {
+        while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+            if let Err(error) = pass(&store).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a sweep failed");
+            }
+        }
+        Ok(())
+    })
+}
+
+async fn pass(store: &Store) -> Result<()> {
+    let due: Vec<String> = sqlx::query_scalar(
+        "SELECT id FROM jobs WHERE state IN ('queued', 'leased') AND due_ms <= ?
+         ORDER BY due_ms LIMIT ?",
+    )
+    .bind(store.clock.now_ms())
+    .bind(PAGE)
+    .fetch_all(store.database.pool())
+    .await
+    .map_err(failed)?;
+    metrics::gauge!("medseg_jobs_overdue").set(due.len() as f64);
+    for id in due {
+        store.revive(id.parse()?).await?;
+    }
+    Ok(())
+}
