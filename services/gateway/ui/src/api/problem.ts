@@ -1,0 +1,65 @@
+/** What the server refused, or what went wrong on the way to it, in words (RFC 9457). */
+export class Problem extends Error {
+  readonly status: number
+  /** The stable name of the problem: the last part of `type`, such as `too-small`. */
+  readonly name: string
+  readonly title: string
+  readonly detail: string
+
+  constructor(fields: { status: number; name: string; title: string; detail: string }) {
+    super(`${fields.title}: ${fields.detail}`)
+    this.status = fields.status
+    this.name = fields.name
+    this.title = fields.title
+    this.detail = fields.detail
+  }
+
+  /** Whether the same request may succeed later, unchanged. */
+  get transient(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500
+  }
+}
+
+/** The problem in a response's body, or the best that can be said without one. */
+export function problemOf(status: number, body: string): Problem {
+  const fields = parsed(body)
+  const type = text(fields.type)
+  return new Problem({
+    status,
+    name: type.split(/[/:#]/).at(-1) ?? '',
+    title: sentence(text(fields.title) || `The server answered with status ${status}`),
+    detail: sentence(text(fields.detail)),
+  })
+}
+
+export function noConnection(): Problem {
+  return new Problem({
+    status: 0,
+    name: 'no-connection',
+    title: 'No connection',
+    detail: 'The server did not answer. Check the network and try again.',
+  })
+}
+
+/** Any caught value as a problem; what is none of ours is a failed connection. */
+export function asProblem(cause: unknown): Problem {
+  return cause instanceof Problem ? cause : noConnection()
+}
+
+function parsed(body: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(body)
+    return value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
+// The services' messages are lower case without a full stop; a reader sees sentences.
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}

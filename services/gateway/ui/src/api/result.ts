@@ -1,0 +1,70 @@
+import type { Answer } from './scans'
+
+/** The fields of `result.json` that the page reads. A scan that nobody could look at has only the first few. */
+export interface ResultDocument {
+  scan_id: string
+  answer: Answer
+  reason: string | null
+  findings: Finding[]
+  totals?: Totals | null
+  /** Of the answer, 0 to 1. */
+  confidence?: number | null
+  /** What the result is not. */
+  limits?: string
+  software?: string
+  quality?: { remarks: string[] }
+  image?: ImageFacts
+  model?: Model
+}
+
+export type Unit = 'mm' | 'px'
+
+/** One connected region, the largest first. */
+export interface Finding {
+  label: number
+  /** What lengths are given in; `px` when the scan does not say how large a pixel is. */
+  unit: Unit
+  voxels: number
+  volume_ml: number | null
+  slice: number
+  area_px: number
+  area_mm2: number | null
+  diameter_slice: number
+  longest_diameter: Diameter
+  perpendicular_diameter: Diameter
+  box: { from: Place; to: Place; size: Place }
+  confidence: number
+}
+
+export interface Diameter {
+  length: number
+  /** Row and column of both ends; centres of pixels lie at whole numbers. */
+  ends: [[number, number], [number, number]]
+}
+
+/** Slice, row, column. */
+export type Place = [number, number, number]
+
+export interface Totals {
+  voxels: number
+  volume_ml: number | null
+  /** Of a single slice only. */
+  area_mm2: number | null
+}
+
+export interface ImageFacts {
+  shape: { slices: number; rows: number; columns: number }
+  /** Between slices, rows and columns. */
+  spacing_mm: [number | null, number | null, number | null] | null
+  /** The slice, from 0, that mask and overlay show. */
+  shown_slice: number
+}
+
+export interface Model {
+  name: string
+  version: string
+  sha256: string
+  preprocessing: string
+  threshold: number
+  device: string
+}

@@ -1,0 +1,25 @@
+import type { Diameter, ImageFacts } from './api/result'
+import type { Scan } from './api/scans'
+
+/** Width and height of a slice: in mm where they are known, else in pixels. */
+export function extentOf(scan: Scan, image: ImageFacts | undefined): [number, number] {
+  const [, rows = 1, columns = 1] = scan.shape
+  const [down, across] = pixelOf(image)
+  return [columns * across, rows * down]
+}
+
+/** A diameter as a line over a picture of that extent. */
+export function lineOf({ ends }: Diameter, image: ImageFacts | undefined) {
+  const [down, across] = pixelOf(image)
+  const [[row1, column1], [row2, column2]] = ends
+  // Centres of pixels lie at whole numbers: the picture's edge is half a pixel before the first.
+  const [x1, x2] = [column1, column2].map((column) => (column + 0.5) * across)
+  const [y1, y2] = [row1, row2].map((row) => (row + 0.5) * down)
+  return { x1, y1, x2, y2 }
+}
+
+/** How far a row and a column go. */
+function pixelOf(image: ImageFacts | undefined): [number, number] {
+  const [, down, across] = image?.spacing_mm ?? [null, null, null]
+  return down && across ? [down, across] : [1, 1]
+}

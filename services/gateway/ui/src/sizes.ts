@@ -1,0 +1,60 @@
+import type { Finding, Totals } from './api/result'
+import { count, figures } from './units'
+
+export interface Size {
+  number: string
+  unit: string
+  /** What the number is, such as `Volume`. */
+  what: string
+}
+
+type Sized = Pick<Totals, 'voxels' | 'volume_ml' | 'area_mm2'>
+
+/**
+ * How large findings are: a volume in mL, of a single slice the area in mm², or a count where the scan
+ * does not say how large a pixel is.
+ */
+export function sizeOf({ voxels, volume_ml, area_mm2 }: Sized, slices: number): Size {
+  if (slices === 1) {
+    const what = 'Area in this slice'
+    return area_mm2 === null
+      ? { number: count(voxels), unit: voxels === 1 ? 'pixel' : 'pixels', what }
+      : { number: figures(area_mm2), unit: 'mm²', what }
+  }
+  return volume_ml === null
+    ? { number: count(voxels), unit: voxels === 1 ? 'voxel' : 'voxels', what: 'Volume' }
+    : { number: figures(volume_ml), unit: 'mL', what: 'Volume' }
+}
+
+/** Both diameters, as in `31.2 × 24.8 mm`. */
+export function diametersOf({ longest_diameter, perpendicular_diameter, unit }: Finding): string {
+  return lengths([longest_diameter.length, perpendicular_diameter.length], unit)
+}
+
+/** The box's edges: width × height, and in a volume × depth. */
+export function boxOf({ box, unit }: Finding, slices: number): string {
+  const [depth, height, width] = box.size
+  // Without a pixel's size a slice's distance is unknown too, and no length to set beside the others.
+  return lengths(slices > 1 && unit === 'mm' ? [width, height, depth] : [width, height], unit)
+}
+
+/** The size in a sentence. */
+export function inWords(findings: readonly Finding[], totals: Sized, slices: number): string {
+  const [largest] = findings
+  if (!largest) return ''
+  const unit = unitName(largest.unit)
+  const long = figures(largest.longest_diameter.length)
+  const across = figures(largest.perpendicular_diameter.length)
+  const extent = `${long} ${unit} at its longest and ${across} ${unit} across`
+  if (findings.length === 1) return `One region, ${extent}.`
+  const size = sizeOf(totals, slices)
+  return `${count(findings.length)} regions, ${size.number} ${size.unit} together. The largest is ${extent}.`
+}
+
+function lengths(values: readonly number[], unit: Finding['unit']): string {
+  return `${values.map(figures).join(' × ')} ${unitName(unit)}`
+}
+
+function unitName(unit: Finding['unit']): string {
+  return unit === 'px' ? 'pixels' : unit
+}

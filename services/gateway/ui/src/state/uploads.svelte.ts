@@ -1,0 +1,86 @@
+import { asProblem, type Problem } from '../api/problem'
+import type { Scan } from '../api/scans'
+import { idempotencyKey, upload } from '../api/upload'
+import { scans } from './scans.svelte'
+
+/** Two at a time: while one is checked, the next one travels. */
+const AT_ONCE = 2
+
+export type Phase = 'waiting' | 'sending' | 'checking' | 'accepted' | 'refused'
+
+/** One file on its way to become one scan. */
+export class Upload {
+  readonly key = idempotencyKey()
+  readonly file: File
+  /** How the page calls the file: its name may name the patient, so it is shown only on demand. */
+  readonly number: number
+
+  phase = $state<Phase>('waiting')
+  sent = $state(0)
+  scan = $state.raw<Scan | undefined>()
+  problem = $state.raw<Problem | undefined>()
+
+  constructor(file: File, number: number) {
+    this.file = file
+    this.number = number
+  }
+
+  get kind(): string {
+    return /\.(nii\.gz|[a-z0-9]{1,5})$/i.exec(this.file.name)?.[1]?.toUpperCase() ?? 'file'
+  }
+
+  async send(): Promise<void> {
+    this.phase = 'sending'
+    this.problem = undefined
+    try {
+      this.scan = await upload(this.file, this.key, (share) => this.#progress(share))
+      this.phase = 'accepted'
+      scans.remember(this.scan)
+    } catch (cause) {
+      this.problem = asProblem(cause)
+      this.phase = 'refused'
+    }
+  }
+
+  #progress(share: number): void {
+    this.sent = share
+    this.phase = share < 1 ? 'sending' : 'checking'
+  }
+}
+
+class Uploads {
+  list = $state<Upload[]>([])
+  #count = 0
+
+  get busy(): boolean {
+    return this.list.some(({ phase }) => phase === 'waiting' || phase === 'sending' || phase === 'checking')
+  }
+
+  /** What came of the files, in a sentence. */
+  get summary(): string {
+    const refused = this.list.filter(({ phase }) => phase === 'refused').length
+    const accepted = this.list.length - refused
+    if (refused === 0) return accepted === 1 ? 'Scan accepted' : `${accepted} scans accepted`
+    return `${accepted} accepted, ${refused} not accepted`
+  }
+
+  /** Sends files, each as a scan of its own; resolves when each is accepted or refused. */
+  async add(files: readonly File[]): Promise<Upload[]> {
+    if (!this.busy) this.clear()
+    const added = files.map((file) => new Upload(file, ++this.#count))
+    this.list.push(...added)
+    const queue = [...added]
+    const lane = async () => {
+      for (let next = queue.shift(); next; next = queue.shift()) await next.send()
+    }
+    await Promise.all(Array.from({ length: AT_ONCE }, lane))
+    return added
+  }
+
+  clear(): void {
+    this.list = []
+    this.#count = 0
+  }
+}
+
+export const uploads = new Uploads()

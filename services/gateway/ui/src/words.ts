@@ -1,0 +1,62 @@
+import type { Answer, Scan } from './api/scans'
+
+/** The four answers, each with its own words; the sentence says what the answer does not mean. */
+export const ANSWERS: Record<Answer, { title: string; short: string; sentence: string }> = {
+  found: {
+    title: 'Tumour region found',
+    short: 'Found',
+    sentence: 'The outlined region was marked by the model. It needs a radiologist’s confirmation.',
+  },
+  none_found: {
+    title: 'None found',
+    short: 'None found',
+    sentence: 'The whole scan was analysed and no tumour region was marked. This does not rule out a tumour.',
+  },
+  not_analysable: {
+    title: 'Not analysable',
+    short: 'Not analysable',
+    sentence: 'The file is sound, but no model here may judge this scan. Nothing is said about the patient.',
+  },
+  failed: {
+    title: 'Analysis failed',
+    short: 'Failed',
+    sentence: 'Something went wrong on our side. This says nothing about the patient: the scan has not been judged.',
+  },
+}
+
+/** Where a scan is, in two words. */
+export function stateOf(scan: Scan): string {
+  if (scan.answer) return ANSWERS[scan.answer].short
+  return scan.state === 'running' ? 'Analysing' : 'Waiting'
+}
+
+// Ids begin with the time that they were made: only their end tells neighbours apart.
+export function shortId(id: string): string {
+  return id.slice(-6)
+}
+
+const FORMATS: Record<string, string> = {
+  dicom: 'DICOM',
+  nifti: 'NIfTI',
+  png: 'PNG',
+  jpeg: 'JPEG',
+  tiff: 'TIFF',
+  webp: 'WebP',
+  zip: 'Zip of slices',
+}
+
+export function formatName(format: string): string {
+  return FORMATS[format] ?? format.toUpperCase()
+}
+
+/** What was uploaded, as in `MR, DICOM`. */
+export function kindOf(scan: Scan): string {
+  return [scan.modality, formatName(scan.format)].filter(Boolean).join(', ')
+}
+
+export function sentence(words: string): string {
+  const text = words.trim()
+  if (!text) return ''
+  const start = text.charAt(0).toUpperCase() + text.slice(1)
+  return /[.!?]$/.test(start) ? start : `${start}.`
+}
