@@ -28,12 +28,24 @@ struct Options<C: Args> {
     service: C,
 }
 
-/// The life of a process: read the configuration, build the service, serve it until told to stop.
+/// The life of a service's own process: its configuration is what [`live`] builds from.
 ///
-/// Nothing is listened on before the configuration is read and everything is open. The first SIGTERM
-/// (or Ctrl-C) drains, the second ends the process at once.
+/// Nothing is listened on before the configuration is read and everything is open.
 pub async fn run<C: Args>(build: impl AsyncFnOnce(C) -> Result<Service>) -> anyhow::Result<()> {
     let Options { listen, log, service } = Options::<C>::parse();
+    live(listen, log, async || build(service).await, |_| ()).await
+}
+
+/// The life of a process: build the service, serve it on `listen` until told to stop.
+///
+/// `announce` is told the address once it is listened on (port 0 takes a free one). The first SIGTERM
+/// (or Ctrl-C) drains, the second ends the process at once.
+pub async fn live(
+    listen: SocketAddr,
+    log: EnvFilter,
+    build: impl AsyncFnOnce() -> Result<Service>,
+    announce: impl FnOnce(SocketAddr),
+) -> anyhow::Result<()> {
     logs::start(log);
     let shutdown = CancellationToken::new();
     tokio::spawn(obey(
@@ -42,9 +54,11 @@ pub async fn run<C: Args>(build: impl AsyncFnOnce(C) -> Result<Service>) -> anyh
         shutdown.clone(),
     ));
 
-    let service = build(service).await?;
+    let service = build().await?;
     let listener = TcpListener::bind(listen).await?;
-    tracing::info!(service = service.name, listen = %listener.local_addr()?, "ready");
+    let address = listener.local_addr()?;
+    tracing::info!(service = service.name, listen = %address, "ready");
+    announce(address);
     serve(service, listener, shutdown).await?;
     tracing::info!("stopped");
     Ok(())

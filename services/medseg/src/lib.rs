@@ -1,1 +1,8 @@
-//! To be written.
+//! The whole mesh in one process, on one directory, and the command line.
+
+pub mod evaluate;
+mod home;
+pub mod phantom;
+pub mod serve;
+pub mod train;
+pub mod user;

@@ -1,1 +1,34 @@
-fn main() {}
+use clap::{Parser, Subcommand};
+use medseg::{evaluate, phantom, serve, train, user};
+
+/// Finds brain tumours in head scans: the whole mesh in one process, and the tools around it.
+#[derive(Parser)]
+#[command(version)]
+struct Medseg {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every service in one process, on one directory.
+    Serve(serve::Serve),
+    /// Manage tenants and users of a data directory.
+    User(user::User),
+    /// Train a model from a folder with a manifest.csv.
+    Train(train::Train),
+    /// Measure a model against scans with known masks.
+    Evaluate(evaluate::Evaluate),
+    /// Make a head scan with a lesion of known size.
+    Phantom(phantom::Phantom),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Medseg::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::User(user) => user.run(),
+        Command::Train(train) => train.run(),
+        Command::Evaluate(evaluate) => evaluate.run(),
+        Command::Phantom(phantom) => phantom.run(),
+    }
+}

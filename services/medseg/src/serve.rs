@@ -1,0 +1,164 @@
+//! Builds the same services as the mesh does, in the order of their peers, with files behind the
+//! ports and direct calls between the peers.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use domain::{Random, Result};
+use platform::queue;
+use service::{Peer, Service, system_clock, system_random};
+use tonic::service::Routes;
+
+use crate::home::Home;
+
+/// Where the trained model lies in a checkout.
+const MODEL: &str = "models/medseg-mr/weights.safetensors";
+
+/// `medseg serve`
+#[derive(clap::Args)]
+pub struct Serve {
+    /// The directory that everything is kept in.
+    #[arg(long, env = "MEDSEG_DATA", default_value = "data")]
+    data: PathBuf,
+
+    /// The address to answer on; port 0 takes a free one.
+    #[arg(long, env, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// What to log, as `RUST_LOG` would have it.
+    #[arg(long, env, default_value = "info")]
+    log: String,
+
+    /// The model: a weights file, or `threshold:`, which knows bright from dark and needs no weights.
+    /// Without it, the model that came with this program.
+    #[arg(long, env)]
+    model_url: Option<String>,
+
+    /// Where the network runs: `auto`, `cpu` or `cuda:N`.
+    #[arg(long, env, default_value = "auto")]
+    device: String,
+
+    /// How many slices the model looks at together, at most.
+    #[arg(long, env, default_value_t = 4)]
+    batch: usize,
+
+    /// How many scans are in hand at a time.
+    #[arg(long, env, default_value_t = 8)]
+    window: u16,
+
+    #[command(flatten)]
+    gateway: gateway::Config,
+
+    #[command(flatten)]
+    rules: storage::Rules,
+}
+
+impl Serve {
+    /// Serves until told to stop.
+    pub fn run(self) -> anyhow::Result<()> {
+        let log = self.log.parse().context("--log")?;
+        let home = Home::open(&self.data)?;
+        let announce = |address| println!("medseg answers on http://{address}");
+        tokio::runtime::Runtime::new()?.block_on(async {
+            service::live(self.listen, log, async || self.build(&home).await, announce).await
+        })
+    }
+
+    /// All services, joined behind the gateway's face.
+    pub async fn build(&self, home: &Home) -> Result<Service> {
+        let (clock, random) = (system_clock(), system_random());
+        // Both sides of it live in this process, so it need not outlive it.
+        let service_secret = secret(&random);
+        let queue = queue::connect(&home.queue_url()).await?;
+        let model_url = self.model_url();
+
+        let auth = self.auth(home, &service_secret).await?;
+        let to_auth = Peer::within(&auth);
+
+        let config = storage::Config {
+            database_url: home.database_url("storage"),
+            blob_url: home.blob_url(),
+            queue: queue.clone(),
+            rules: self.rules.clone(),
+        };
+        let ports = storage::Ports::open(&config, clock.clone(), random.clone()).await?;
+        let storage = storage::build(ports, storage::Peers { auth: to_auth.clone() });
+        let to_storage = Peer::within(&storage);
+
+        let peers = ingest::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
+        let ingest = ingest::build(ingest::Config::on(&home.path("spool")), peers)?;
+        let to_ingest = Peer::within(&ingest);
+
+        let peers = inference::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
+        let ports = inference::Ports { queue: queue.clone(), clock: clock.clone() };
+        let inference =
+            inference::build(self.inference(&model_url, service_secret), ports, peers).await?;
+
+        let drift = drift(home, queue, &model_url, to_auth.clone()).await?;
+
+        let peers = gateway::Peers {
+            auth: to_auth,
+            ingest: to_ingest,
+            storage: to_storage,
+            drift: Peer::within(&drift),
+        };
+        let gateway = gateway::build(self.gateway.clone(), peers, clock, random)?;
+
+        let mut joined =
+            Service::join("medseg", vec![auth, storage, ingest, inference, drift, gateway]);
+        // The peers have each other already; the world gets the gateway's face alone.
+        joined.grpc = Routes::default();
+        Ok(joined)
+    }
+
+    async fn auth(&self, home: &Home, service_secret: &str) -> Result<Service> {
+        let config = auth::Config {
+            database_url: home.database_url("auth"),
+            signing_key: home.path("signing-key.pem"),
+            previous_key: None,
+            service_secret: Some(service_secret.to_owned()),
+            first_tenant: "first hospital".to_owned(),
+        };
+        let (ports, first_start) = auth::open(&config, system_clock(), system_random()).await?;
+        if let Some(first_start) = first_start {
+            println!("{first_start}");
+        }
+        Ok(auth::build(ports))
+    }
+
+    fn inference(&self, model_url: &str, service_secret: String) -> inference::Config {
+        inference::Config {
+            model_url: model_url.to_owned(),
+            device: self.device.clone(),
+            batch: self.batch,
+            window: self.window,
+            worker: "medseg".to_owned(),
+            service_secret,
+        }
+    }
+
+    fn model_url(&self) -> String {
+        self.model_url.clone().unwrap_or_else(|| shipped_model().display().to_string())
+    }
+}
+
+async fn drift(home: &Home, queue: queue::Queue, model_url: &str, auth: Peer) -> Result<Service> {
+    let ports = drift::Ports::open(&home.database_url("drift"), queue).await?;
+    let beside = Path::new(model_url).with_file_name("reference.json");
+    let reference = if beside.is_file() { drift::Reference::read(&beside)? } else { Default::default() };
+    Ok(drift::build(ports, drift::Peers { auth }, reference, system_clock(), system_random()))
+}
+
+fn secret(random: &Random) -> String {
+    random.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The model beside the program where it is installed, below the working directory, or in the
+/// checkout that the program was built from.
+fn shipped_model() -> PathBuf {
+    let installed = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(MODEL)));
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(MODEL);
+    let places = [installed, Some(PathBuf::from(MODEL))].into_iter().flatten();
+    places.into_iter().find(|path| path.is_file()).unwrap_or(checkout)
+}

@@ -1,0 +1,95 @@
+use std::path::PathBuf;
+
+use anyhow::Context;
+use auth::Accounts;
+use clap::Subcommand;
+use service::claims::Role;
+use service::{system_clock, system_random};
+
+use crate::home::Home;
+
+/// `medseg user …`
+#[derive(clap::Args)]
+pub struct User {
+    /// The directory of a `medseg serve` that is not running.
+    #[arg(long, env = "MEDSEG_DATA", default_value = "data")]
+    data: PathBuf,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Add a tenant (a hospital) and print its id.
+    AddTenant { name: String },
+    /// List tenants and their users.
+    List,
+    /// Add a user to a tenant; the password is read from standard input.
+    Add {
+        user_name: String,
+        /// The tenant's name.
+        #[arg(long)]
+        tenant: String,
+        /// clinician, integrator, scientist or admin; may be given several times.
+        #[arg(long = "role", required = true)]
+        roles: Vec<String>,
+    },
+    /// Give a user a new password, read from standard input.
+    ResetPassword { user_name: String },
+}
+
+impl User {
+    pub fn run(self) -> anyhow::Result<()> {
+        tokio::runtime::Runtime::new()?.block_on(async {
+            let home = Home::open(&self.data)?;
+            let url = home.database_url("auth");
+            let accounts = Accounts::open(&url, system_clock(), system_random()).await?;
+            act(&accounts, self.action).await
+        })
+    }
+}
+
+async fn act(accounts: &Accounts, action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::AddTenant { name } => println!("{}", accounts.create_tenant(&name).await?),
+        Action::List => list(accounts).await?,
+        Action::Add { user_name, tenant, roles } => {
+            let tenants = accounts.tenants().await?;
+            let (tenant, _) = tenants
+                .into_iter()
+                .find(|(_, name)| *name == tenant)
+                .with_context(|| format!("no tenant is called `{tenant}`: `medseg user list` names them"))?;
+            let roles = roles.iter().map(|role| named(role)).collect::<anyhow::Result<Vec<_>>>()?;
+            let user = accounts.create_user(tenant, &user_name, &password()?, &roles).await?;
+            println!("{}", user.id);
+        }
+        Action::ResetPassword { user_name } => {
+            accounts.reset_password(&user_name, &password()?).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn list(accounts: &Accounts) -> anyhow::Result<()> {
+    for (tenant, name) in accounts.tenants().await? {
+        println!("{tenant}  {name}");
+        for user in accounts.users(tenant).await? {
+            let roles: Vec<_> = user.roles.iter().map(|role| role.name()).collect();
+            println!("  {}  {}  {}", user.id, user.user_name, roles.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn named(role: &str) -> anyhow::Result<Role> {
+    Role::named(role).with_context(|| format!("no role is called `{role}`"))
+}
+
+/// From standard input and not an argument, which other users of the machine could read.
+fn password() -> anyhow::Result<String> {
+    eprintln!("password:");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
