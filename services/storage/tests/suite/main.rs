@@ -1,0 +1,62 @@
+//! The promises of storage, kept on every database: SQLite always, MySQL or MariaDB where
+//! `TEST_MYSQL_URL` names a server.
+
+mod accepting;
+mod faults;
+mod leasing;
+mod tenants;
+mod world;
+
+/// Each of these claims as one test per database.
+macro_rules! on_every_database {
+    ($($module:ident :: $claim:ident;)*) => {
+        mod sqlite { $(
+            #[tokio::test]
+            async fn $claim() {
+                crate::$module::$claim(crate::world::World::sqlite().await).await;
+            }
+        )* }
+        mod mysql { $(
+            #[tokio::test]
+            async fn $claim() {
+                match crate::world::World::mysql().await {
+                    Some(world) => crate::$module::$claim(world).await,
+                    None => eprintln!("skipped: TEST_MYSQL_URL is not set"),
+                }
+            }
+        )* }
+    };
+}
+
+on_every_database! {
+    accepting::an_upload_becomes_a_result;
+    accepting::a_repeat_with_the_same_key_is_the_same_scan;
+    accepting::the_same_key_with_other_bytes_is_refused;
+    accepting::the_same_key_at_once_is_one_scan;
+    accepting::without_a_key_every_upload_is_a_new_scan;
+    accepting::bytes_that_differ_from_their_digest_are_refused;
+    accepting::pages_are_newest_first_and_lose_nothing;
+    accepting::a_watcher_sees_each_change_until_the_end;
+    accepting::a_batch_names_scans_and_refusals;
+    accepting::every_change_leaves_one_link_of_an_unbroken_chain;
+    leasing::a_job_has_one_holder_at_a_time;
+    leasing::a_stale_attempt_is_refused;
+    leasing::a_heartbeat_keeps_the_lease;
+    leasing::the_same_completion_twice_changes_nothing;
+    leasing::a_result_about_another_patient_is_refused;
+    leasing::an_emptied_queue_loses_nothing;
+    leasing::a_worker_that_falls_silent_loses_its_job;
+    leasing::after_three_attempts_the_scan_has_failed;
+    leasing::a_failure_that_may_pass_is_tried_again_later;
+    leasing::a_failure_for_good_says_why;
+    leasing::completion_is_news_of_the_right_shape;
+    tenants::another_hospitals_scan_answers_like_one_that_never_was;
+    tenants::a_list_shows_only_ones_own;
+    tenants::the_same_key_in_two_hospitals_is_two_scans;
+    tenants::only_workers_touch_jobs_and_only_people_scans;
+    faults::a_bit_that_flips_at_rest_is_noticed_and_said;
+    faults::a_lost_volume_fails_the_scan_in_words;
+    faults::an_upload_that_breaks_off_leaves_nothing;
+    faults::an_object_without_a_row_is_deleted_when_old;
+    faults::a_full_disk_refuses_before_it_stores;
+}

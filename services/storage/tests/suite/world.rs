@@ -1,0 +1,298 @@
+//! A storage service with everything real behind it, and a clock that the test holds.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use domain::{ManualClock, TenantId};
+use futures::StreamExt;
+use platform::queue::{self, Deliveries, Queue};
+use proto::storage::accept_part::Part;
+use proto::storage::complete_part::Part as ResultPart;
+use proto::storage::jobs_client::JobsClient;
+use proto::storage::scans_client::ScansClient;
+use proto::storage::*;
+use service::claims::testing::Issuer;
+use service::claims::{Role, authorised};
+use service::{Peer, Service, topics};
+use sha2::{Digest, Sha256};
+use storage::{Config, Peers, Ports, Rules};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::{Request, Status};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running storage service; stops when dropped.
+pub struct World {
+    pub clock: ManualClock,
+    pub scans: ScansClient<Peer>,
+    pub jobs: JobsClient<Peer>,
+    pub queue: Queue,
+    pub data: TempDir,
+    pub ports: Ports,
+    issuer: Issuer,
+    pub hospital: TenantId,
+    pub neighbour: TenantId,
+    _stop: DropGuard,
+}
+
+impl World {
+    pub async fn sqlite() -> World {
+        let data = tempfile::tempdir().unwrap();
+        let database = format!("sqlite://{}/storage.db", data.path().display());
+        World::on(data, database).await
+    }
+
+    /// `None` when no MySQL or MariaDB is named; a database of its own on it otherwise.
+    pub async fn mysql() -> Option<World> {
+        let server = std::env::var("TEST_MYSQL_URL").ok()?;
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("medseg_storage_{}_{count}", std::process::id());
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&server).await.unwrap();
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::query(create).execute(&pool).await.unwrap();
+        let (root, _) = server.rsplit_once('/').unwrap();
+        Some(World::on(tempfile::tempdir().unwrap(), format!("{root}/{name}")).await)
+    }
+
+    async fn on(data: TempDir, database_url: String) -> World {
+        let at = |name: &str| format!("{}/{name}", data.path().display());
+        let queue_url = format!("sqlite://{}", at("queue.db"));
+        let rules = Rules { sweep_s: 1, disk_reserve_mib: 1, ..Default::default() };
+        let blob_url = format!("file://{}", at("blobs"));
+        let config = Config { database_url, blob_url, queue_url: queue_url.clone(), rules };
+        let clock = ManualClock::at(service::system_clock().now_ms());
+        let random = service::system_random();
+        let ports = Ports::open(&config, clock.clock(), random.clone()).await.unwrap();
+        let issuer = Issuer::at(clock.clock());
+
+        let service = storage::build(ports.clone(), Peers { auth: issuer.peer() });
+        let peer = Peer::within(&service);
+        let _stop = serve(service).await;
+        World {
+            scans: ScansClient::new(peer.clone()),
+            jobs: JobsClient::new(peer),
+            queue: queue::connect(&queue_url).await.unwrap(),
+            hospital: TenantId::new(&clock.clock(), &random),
+            neighbour: TenantId::new(&clock.clock(), &random),
+            clock,
+            data,
+            ports,
+            issuer,
+            _stop,
+        }
+    }
+
+    /// Stands in for auth.
+    pub fn auth(&self) -> Peer {
+        self.issuer.peer()
+    }
+
+    /// A call by a clinician of that hospital.
+    pub fn by<T>(&self, tenant: TenantId, message: T) -> Request<T> {
+        authorised(message, &self.issuer.token(tenant, &[Role::Clinician]))
+    }
+
+    /// A call by one of medseg's workers.
+    pub fn worker<T>(&self, message: T) -> Request<T> {
+        authorised(message, &self.issuer.service_token())
+    }
+
+    pub async fn accept(&self, upload: Upload) -> Result<Scan, Status> {
+        self.accept_for(self.hospital, upload).await
+    }
+
+    pub async fn accept_for(&self, tenant: TenantId, upload: Upload) -> Result<Scan, Status> {
+        self.accept_at(self.scans.clone(), tenant, upload).await
+    }
+
+    pub async fn accept_at(
+        &self,
+        mut scans: ScansClient<Peer>,
+        tenant: TenantId,
+        upload: Upload,
+    ) -> Result<Scan, Status> {
+        let parts = futures::stream::iter(upload.parts());
+        Ok(scans.accept(self.by(tenant, parts)).await?.into_inner())
+    }
+
+    pub async fn get(&self, scan: &Scan) -> Scan {
+        let request = self.by(self.hospital, ScanRef { id: scan.id.clone() });
+        self.scans.clone().get(request).await.unwrap().into_inner()
+    }
+
+    pub async fn read(&self, scan: &Scan, name: &str) -> Result<Vec<u8>, Status> {
+        let of = ArtefactRef { id: scan.id.clone(), name: name.into() };
+        let chunks = self.scans.clone().read(self.by(self.hospital, of)).await?;
+        collect(chunks.into_inner()).await
+    }
+
+    pub async fn claim(&self, job_id: &str) -> Result<Job, Status> {
+        let claim = ClaimJob { job_id: job_id.into(), worker: "worker-1".into() };
+        Ok(self.jobs.clone().claim(self.worker(claim)).await?.into_inner())
+    }
+
+    pub async fn volume(&self, job: &Job) -> Result<Vec<u8>, Status> {
+        let lease = Lease { job_id: job.job_id.clone(), attempt: job.attempt };
+        let chunks = self.jobs.clone().read_volume(self.worker(lease)).await?;
+        collect(chunks.into_inner()).await
+    }
+
+    pub async fn complete(&self, parts: Vec<CompletePart>) -> Result<Scan, Status> {
+        let parts = futures::stream::iter(parts);
+        Ok(self.jobs.clone().complete(self.worker(parts)).await?.into_inner())
+    }
+
+    pub async fn fail(&self, job: &Job, reason: &str, retry: bool) -> Result<Scan, Status> {
+        let (job_id, attempt) = (job.job_id.clone(), job.attempt);
+        let fail = FailJob { job_id, attempt, reason: reason.into(), retry };
+        Ok(self.jobs.clone().fail(self.worker(fail)).await?.into_inner())
+    }
+
+    pub async fn subscribe(&self, topic: &str) -> Deliveries {
+        self.queue.subscribe(topic, 16).await.unwrap()
+    }
+
+    /// The job that the next message announces; the message is acknowledged.
+    pub async fn announced(&self, ready: &mut Deliveries) -> String {
+        String::from_utf8(next(ready).await).unwrap()
+    }
+
+    /// An accepted scan and the job that it waits in.
+    pub async fn ready(&self) -> (Scan, String) {
+        let scan = self.accept(Upload::of("a head")).await.unwrap();
+        let mut ready = self.subscribe(topics::SCAN_READY).await;
+        let job = self.announced(&mut ready).await;
+        (scan, job)
+    }
+
+    /// How many rows of the table there are.
+    pub async fn count(&self, table: &'static str) -> i64 {
+        let query = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        sqlx::query_scalar(query).fetch_one(self.ports.database.pool()).await.unwrap()
+    }
+}
+
+/// Runs the service's workers until the guard is dropped.
+pub async fn serve(service: Service) -> DropGuard {
+    let stop = CancellationToken::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    tokio::spawn(service::serve(service, listener, stop.clone()));
+    stop.drop_guard()
+}
+
+/// The body of the next message, which is acknowledged.
+pub async fn next(deliveries: &mut Deliveries) -> Vec<u8> {
+    let delivery = timeout(PATIENCE, deliveries.next()).await.expect("a message in time");
+    let delivery = delivery.unwrap().unwrap();
+    let body = delivery.body.clone();
+    delivery.ack().await.unwrap();
+    body
+}
+
+/// Waits until `wish` holds of what `look` sees.
+pub async fn until<T, F: Future<Output = T>>(look: impl Fn() -> F, wish: impl Fn(&T) -> bool) -> T {
+    let poll = async {
+        loop {
+            let seen = look().await;
+            if wish(&seen) {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, poll).await.expect("the wish comes true in time")
+}
+
+pub async fn collect(mut chunks: tonic::Streaming<Chunk>) -> Result<Vec<u8>, Status> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.message().await? {
+        bytes.extend_from_slice(&chunk.data);
+    }
+    Ok(bytes)
+}
+
+/// An upload that ingest has checked.
+#[derive(Clone)]
+pub struct Upload {
+    pub header: AcceptHeader,
+    pub volume: Vec<u8>,
+    pub original: Vec<u8>,
+    pub preview: Vec<u8>,
+}
+
+impl Upload {
+    pub fn of(head: &str) -> Upload {
+        let (volume, original) = (format!("{head} voxels").repeat(999), format!("{head} file"));
+        let header = AcceptHeader {
+            format: "png".into(),
+            modality: "MR".into(),
+            shape: vec![1, 64, 64],
+            original_sha256: sha256(original.as_bytes()),
+            volume_sha256: sha256(volume.as_bytes()),
+            identity_json: r#"{"PatientName":"Doe^Jane"}"#.into(),
+            patient: "4711".into(),
+            ..Default::default()
+        };
+        let preview = b"a preview".to_vec();
+        Upload { header, volume: volume.into(), original: original.into(), preview }
+    }
+
+    pub fn with_key(mut self, key: &str) -> Upload {
+        self.header.idempotency_key = key.into();
+        self
+    }
+
+    fn parts(self) -> Vec<AcceptPart> {
+        let chunked = |bytes: Vec<u8>, part: fn(bytes::Bytes) -> Part| {
+            bytes.chunks(1000).map(|piece| part(piece.to_vec().into())).collect::<Vec<_>>()
+        };
+        let mut parts = vec![Part::Header(self.header)];
+        parts.extend(chunked(self.volume, Part::Volume));
+        parts.extend(chunked(self.original, Part::Original));
+        parts.extend(chunked(self.preview, Part::Preview));
+        parts.into_iter().map(|part| AcceptPart { part: Some(part) }).collect()
+    }
+}
+
+/// What a worker sends when it has found something.
+pub fn found(job: &Job) -> Vec<CompletePart> {
+    let header = CompleteHeader {
+        job_id: job.job_id.clone(),
+        attempt: job.attempt,
+        binding: job.binding.clone(),
+        volume_sha256: job.volume_sha256.clone(),
+        answer: Answer::Found.into(),
+        reason: String::new(),
+        observation_json: r#"{"mask_fraction":0.25}"#.into(),
+    };
+    let artefact = |name: &str, data: &'static str| {
+        ResultPart::Artefact(ArtefactPart { name: name.into(), data: data.into() })
+    };
+    let parts = [
+        ResultPart::Header(header),
+        artefact("result.json", "{\"answer\":"),
+        artefact("result.json", "\"found\"}"),
+        artefact("mask.png", "a mask"),
+    ];
+    parts.map(|part| CompletePart { part: Some(part) }).to_vec()
+}
+
+/// The same result with another header.
+pub fn but(
+    mut parts: Vec<CompletePart>,
+    change: impl Fn(&mut CompleteHeader),
+) -> Vec<CompletePart> {
+    if let Some(ResultPart::Header(header)) = &mut parts[0].part {
+        change(header);
+    }
+    parts
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
