@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use domain::{Random, Result};
-use platform::queue;
+use platform::queue::Queue;
 use service::{Peer, Service, system_clock, system_random};
 use tonic::service::Routes;
 
@@ -70,7 +70,6 @@ impl Serve {
         let (clock, random) = (system_clock(), system_random());
         // Both sides of it live in this process, so it need not outlive it.
         let service_secret = secret(&random);
-        let queue = queue::connect(&home.queue_url()).await?;
         let model_url = self.model_url();
 
         let auth = self.auth(home, &service_secret).await?;
@@ -79,10 +78,12 @@ impl Serve {
         let config = storage::Config {
             database_url: home.database_url("storage"),
             blob_url: home.blob_url(),
-            queue: queue.clone(),
+            queue_url: home.queue_url(),
             rules: self.rules.clone(),
         };
         let ports = storage::Ports::open(&config, clock.clone(), random.clone()).await?;
+        // One handle for all: whoever publishes wakes whoever waits.
+        let queue = ports.queue.clone();
         let storage = storage::build(ports, storage::Peers { auth: to_auth.clone() });
         let to_storage = Peer::within(&storage);
 
@@ -143,7 +144,7 @@ impl Serve {
     }
 }
 
-async fn drift(home: &Home, queue: queue::Queue, model_url: &str, auth: Peer) -> Result<Service> {
+async fn drift(home: &Home, queue: Queue, model_url: &str, auth: Peer) -> Result<Service> {
     let ports = drift::Ports::open(&home.database_url("drift"), queue).await?;
     let beside = Path::new(model_url).with_file_name("reference.json");
     let reference = if beside.is_file() { drift::Reference::read(&beside)? } else { Default::default() };
