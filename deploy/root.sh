@@ -1,0 +1,25 @@
+#!/bin/sh
+# root.sh SERVICE FOLDER: lays out what the image of SERVICE holds besides the base system.
+set -eu
+service=${1:?which service?} root=${2:?which folder?}
+programs=$CARGO_TARGET_DIR/release
+
+mkdir -p "$root/app" "$root/data" "$root/tmp"
+chown 65532:65532 "$root/data" "$root/tmp"
+cp "$programs/$service" "$root/app/service"
+
+# An upload is decoded by a program of its own, found beside the one that takes it.
+case $service in
+ingest | medseg) cp "$programs/medseg-decode" "$root/app/" ;;
+esac
+
+case $service in
+inference | medseg)
+    torch=$(scripts/libtorch.sh)
+    mkdir -p "$root$torch"
+    cp -a "$torch/lib" "$root$torch/"
+    ;;
+esac
+case $service in
+drift | inference | ingest | medseg) cp -R models "$root/models" ;;
+esac

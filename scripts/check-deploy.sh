@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# check-deploy.sh: whether compose file, chart, image and workflows are sound, and name settings that the services have.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export PYTHONPATH="$MEDSEG_CACHE/deploy-tools"
+export PYTHONDONTWRITEBYTECODE=1
+env_file=$(mktemp)
+trap 'rm -f "$env_file"' EXIT
+
+sh -n deploy/root.sh
+deploy/secrets.sh >"$env_file"
+
+if docker compose version >/dev/null 2>&1; then
+    compose=(docker compose)
+elif command -v docker-compose >/dev/null; then
+    compose=(docker-compose)
+else
+    echo "error: neither 'docker compose' nor docker-compose is here: run 'scripts/setup.sh test'" >&2
+    exit 1
+fi
+"${compose[@]}" --env-file "$env_file" -f docker-compose.yml config -q
+echo "compose: docker-compose.yml is sound"
+
+# Secrets have no default: without them nothing starts.
+if (cd / && env -u DATABASE_PASSWORD "${compose[@]}" --env-file /dev/null -f "$OLDPWD/docker-compose.yml" config -q) 2>/dev/null; then
+    echo "error: docker-compose.yml starts without secrets" >&2
+    exit 1
+fi
+
+python3 scripts/check_chart.py helm/medseg
+python3 scripts/check_settings.py "$CARGO_TARGET_DIR/debug"

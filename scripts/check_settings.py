@@ -1,0 +1,49 @@
+"""check_settings.py PROGRAMS: whether compose file and chart give each service the settings that it asks for, and no others.
+
+What a service asks for is what its own --help says; PROGRAMS is the folder of the built services.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import yaml
+
+
+def settings(program):
+    """All names of environment variables that the program reads, and those that it cannot do without."""
+    text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    usage = text[text.index("Usage:") :].split("\n\n")[0]
+    required = {name.replace("-", "_").upper() for name in re.findall(r"--([a-z0-9-]+) <", usage)}
+    return set(re.findall(r"\[env: ([A-Z0-9_]+)", text)), required
+
+
+def given():
+    """For each face of the deployment and each service: the names that it is given."""
+    for name, service in yaml.safe_load(pathlib.Path("docker-compose.yml").read_text())["services"].items():
+        if "build" in service:
+            yield f"docker-compose.yml: {name}", name, set(service.get("environment", {}))
+    for name, service in yaml.safe_load(pathlib.Path("helm/medseg/values.yaml").read_text())["services"].items():
+        yield f"helm/medseg/values.yaml: {name}", name, {*service.get("env", {}), *service.get("secretEnv", {})}
+
+
+def main():
+    programs = pathlib.Path(sys.argv[1])
+    faults, checked = [], 0
+    for place, name, names in given():
+        known, required = settings(programs / name)
+        faults += [f"{place} names {extra}, which the service does not read" for extra in sorted(names - known)]
+        faults += [f"{place} lacks {lacking}" for lacking in sorted(required - names)]
+        checked += len(names)
+    for workflow in pathlib.Path(".github/workflows").glob("*.yml"):
+        steps = [step for job in yaml.safe_load(workflow.read_text())["jobs"].values() for step in job["steps"]]
+        actions = [step["uses"] for step in steps if "uses" in step]
+        faults += [f"{workflow}: {action} is not pinned" for action in actions if not re.search(r"@[0-9a-f]{40}$", action)]
+    if faults:
+        sys.exit("\n".join(f"error: {fault}" for fault in faults))
+    print(f"settings: {checked} are what the services read")
+
+
+if __name__ == "__main__":
+    main()
