@@ -3,27 +3,30 @@
 //! Everything here is pure: no files, no clock, no network.
 
 mod components;
+mod decode;
 pub mod encode;
 mod features;
 mod findings;
+mod identity;
 mod measure;
 pub mod phantom;
-mod render;
-mod result;
-mod decode;
-mod identity;
+mod prepare;
 mod refusal;
+mod render;
 mod requirements;
+mod result;
 mod volume;
 
+pub use components::{Run, components};
 pub use decode::{Archive, Decoded, Limits, decode};
-pub use identity::Identity;
-pub use refusal::{Problem, Refusal};
-pub use requirements::check;
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Unit};
+pub use identity::Identity;
 pub use measure::Diameter;
+pub use prepare::{PREPROCESSING, Placement, Prepared, prepare, restore};
+pub use refusal::{Problem, Refusal};
 pub use render::{mask_nifti, mask_png, overlay_png, preview_png, shown_slice};
+pub use requirements::check;
 pub use result::{
     About, ImageFacts, Inputs, Passport, Quality, ResultDocument, Timing, Totals, confidence,
 };

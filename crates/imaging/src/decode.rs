@@ -1,0 +1,213 @@
+//! Bytes to [`Volume`], without trusting a single length that a file declares.
+
+mod archive;
+mod dicom;
+mod nifti;
+mod raster;
+
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use archive::Archive;
+
+use crate::{Identity, Problem, Refusal, Shape, Volume};
+
+/// What an upload may cost. Everything beyond is refused as too large before it is allocated.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of the file, and of what it unpacks to.
+    pub bytes: usize,
+    /// Voxels in all slices.
+    pub voxels: usize,
+    /// Rows and columns of a slice.
+    pub side: usize,
+    /// Slices of a volume, and entries of an archive.
+    pub slices: usize,
+}
+
+impl Default for Limits {
+    /// A head at 0.5 mm in every direction fits; the voxels then need 256 MiB.
+    fn default() -> Limits {
+        Limits { bytes: 512 << 20, voxels: 64 << 20, side: 8192, slices: 4096 }
+    }
+}
+
+impl Limits {
+    /// The shape, if it is not empty and within the limits.
+    fn shape(&self, slices: usize, rows: usize, columns: usize) -> Result<Shape, Refusal> {
+        if slices == 0 || rows == 0 || columns == 0 {
+            return Err(Problem::Corrupt.refuse("The file declares an image without any pixels."));
+        }
+        let voxels = slices.checked_mul(rows).and_then(|n| n.checked_mul(columns));
+        let fits = slices <= self.slices && rows.max(columns) <= self.side;
+        if !fits || voxels.is_none_or(|n| n > self.voxels) {
+            return Err(Problem::TooLarge.refuse(format!(
+                "The file declares {slices} slice(s) of {columns} x {rows} pixels; at most {} pixels a side \
+                 and {} million in all are read.",
+                self.side,
+                self.voxels >> 20
+            )));
+        }
+        Ok(Shape { slices, rows, columns })
+    }
+
+    /// All that `packed` unpacks to, or a refusal when that is more than the limit.
+    fn unpack(&self, packed: impl Read) -> Result<Vec<u8>, Refusal> {
+        let mut bytes = Vec::new();
+        packed.take(self.bytes as u64 + 1).read_to_end(&mut bytes).map_err(unpacking)?;
+        if bytes.len() > self.bytes {
+            return Err(Problem::TooLarge
+                .refuse(format!("It unpacks to more than {} MB.", self.bytes / 1_000_000)));
+        }
+        Ok(bytes)
+    }
+}
+
+fn unpacking(error: std::io::Error) -> Refusal {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            Problem::Truncated.refuse("The compressed data ends too early.")
+        }
+        _ => Problem::Corrupt.refuse("The compressed data cannot be unpacked."),
+    }
+}
+
+/// What a file held: the pixels, and apart from them whose they are.
+#[derive(Debug)]
+pub struct Decoded {
+    pub volume: Volume,
+    /// None: a format that carries no identity.
+    pub identity: Option<Identity>,
+}
+
+/// Reads an image, a series or a volume, whatever its name says.
+///
+/// Never panics and never allocates more than a small multiple of `limits`, whatever the bytes are. The volume
+/// is sound (its voxels fit its shape, all finite); whether it may be analysed, [`check`](crate::check) says.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
+    if bytes.len() > limits.bytes {
+        let limit = limits.bytes / 1_000_000;
+        return Err(Problem::TooLarge.refuse(format!("The file is larger than {limit} MB.")));
+    }
+    // The codecs below are other people's: a panic in one of them is one damaged file, not a lost service.
+    let decoded = catch_unwind(AssertUnwindSafe(|| match Kind::of(bytes) {
+        Some(Kind::Archive) => archive::decode(bytes, limits),
+        Some(kind) => kind.decode(bytes, limits),
+        None => Err(unknown(bytes)),
+    }));
+    let decoded = decoded
+        .unwrap_or_else(|_| Err(Problem::Corrupt.refuse("The image data cannot be decoded.")))?;
+    sound(decoded)
+}
+
+/// The kinds of file, told apart by what stands in them, never by their names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Raster(image::ImageFormat),
+    Dicom,
+    Nifti,
+    Archive,
+}
+
+impl Kind {
+    fn of(bytes: &[u8]) -> Option<Kind> {
+        use image::ImageFormat::{Jpeg, Png, Tiff, WebP};
+        // First, because DICOM's preamble may look like any other format (PS3.10, 7.1).
+        if bytes.get(128..132) == Some(b"DICM") {
+            return Some(Kind::Dicom);
+        }
+        match bytes {
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Kind::Raster(Png)),
+            [0xff, 0xd8, 0xff, ..] => Some(Kind::Raster(Jpeg)),
+            [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some(Kind::Raster(Tiff)),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
+                Some(Kind::Raster(WebP))
+            }
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Kind::Archive),
+            [0x1f, 0x8b, ..] => Some(Kind::Nifti),
+            _ if nifti::is_header(bytes) => Some(Kind::Nifti),
+            _ if dicom::is_headless(bytes) => Some(Kind::Dicom),
+            _ => None,
+        }
+    }
+
+    /// Decodes one image; an archive inside an archive is refused here.
+    fn decode(self, bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
+        match self {
+            Kind::Raster(format) => {
+                Ok(Decoded { volume: raster::decode(bytes, format, limits)?, identity: None })
+            }
+            Kind::Dicom => dicom::decode(bytes, limits),
+            Kind::Nifti => Ok(Decoded { volume: nifti::decode(bytes, limits)?, identity: None }),
+            Kind::Archive => {
+                Err(Problem::Unsupported.refuse("The archive contains another archive."))
+            }
+        }
+    }
+}
+
+fn unknown(bytes: &[u8]) -> Refusal {
+    let what = match bytes {
+        [] => "The file is empty.",
+        [b'%', b'P', b'D', b'F', ..] => "This is a PDF document.",
+        [b'I', b'I', 43, 0, ..] | [b'M', b'M', 0, 43, ..] => {
+            return Problem::Unsupported.refuse("This is a BigTIFF file.");
+        }
+        _ => "The file is in none of the formats that are read here.",
+    };
+    Problem::NotAnImage.refuse(what)
+}
+
+/// Holds decoders to [`decode`]'s promise.
+fn sound(decoded: Decoded) -> Result<Decoded, Refusal> {
+    let Volume { shape, ref voxels, window, .. } = decoded.volume;
+    let finite =
+        voxels.iter().all(|voxel| voxel.is_finite()) && window.iter().all(|end| end.is_finite());
+    if voxels.len() != shape.len() || !finite {
+        return Err(Problem::Corrupt.refuse("The image holds values that are no numbers."));
+    }
+    Ok(decoded)
+}
+
+/// The smallest and the largest value: the window of an image that brings none.
+fn range(voxels: &[f32]) -> [f32; 2] {
+    voxels.iter().fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], &voxel| {
+        [low.min(voxel), high.max(voxel)]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(bytes: &[u8]) -> Problem {
+        decode(bytes, &Limits::default()).unwrap_err().problem
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused_as_such() {
+        for bytes in [&b""[..], b"%PDF-1.7", b"hello", &[0; 4096], b"GIF89a"] {
+            assert_eq!(problem(bytes), Problem::NotAnImage, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_not_even_looked_at() {
+        let limits = Limits { bytes: 3, ..Limits::default() };
+        assert_eq!(decode(b"1234", &limits).unwrap_err().problem, Problem::TooLarge);
+    }
+
+    #[test]
+    fn shapes_are_multiplied_without_overflow() {
+        let limits = Limits { side: usize::MAX, slices: usize::MAX, ..Limits::default() };
+        for shape in
+            [(1, usize::MAX, 2), (usize::MAX, usize::MAX, usize::MAX), (1, 1 << 20, 1 << 20)]
+        {
+            assert_eq!(
+                limits.shape(shape.0, shape.1, shape.2).unwrap_err().problem,
+                Problem::TooLarge
+            );
+        }
+        assert_eq!(limits.shape(1, 0, 5).unwrap_err().problem, Problem::Corrupt);
+    }
+}

@@ -1,0 +1,234 @@
+//! DICOM images of MR and CT, single and enhanced multi-frame.
+
+mod codec;
+mod geometry;
+mod pixels;
+mod reader;
+mod series;
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+pub(super) use reader::is_headless;
+pub(super) use series::join;
+
+use self::geometry::Plane;
+use self::pixels::PixelFormat;
+use self::reader::{DataSet, File};
+use super::{Decoded, Limits};
+use crate::{Format, Identity, Modality, Problem, Refusal, Shape, Volume, requirements};
+
+/// One file's image: real-world values, and what its header says of them.
+pub(super) struct Image {
+    shape: Shape,
+    voxels: Vec<f32>,
+    /// One per frame.
+    planes: Vec<Plane>,
+    window: [f32; 2],
+    /// DICOM's defined term, if the file gives one.
+    modality: Option<String>,
+    body_part: Option<String>,
+    identity: Identity,
+}
+
+impl Image {
+    pub fn voxels(&self) -> usize {
+        self.voxels.len()
+    }
+}
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
+    let image = read(bytes, limits)?;
+    let geometry = match &*image.planes {
+        [plane] => plane.alone(),
+        planes => {
+            let (order, geometry) = geometry::stack(planes)?;
+            return decoded(
+                Image { voxels: reordered(&image, &order), ..image },
+                Some(geometry),
+                Format::Dicom,
+            );
+        }
+    };
+    decoded(image, geometry, Format::Dicom)
+}
+
+/// Reads one file without asking where its slices lie.
+pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Image, Refusal> {
+    let file = File::read(bytes, limits)?;
+    let set = file.data_set()?;
+    let format = PixelFormat::read(&set, limits).map_err(|refusal| imageless(&set, refusal))?;
+    let mut voxels = pixels::stored_values(&set, &file.transfer_syntax, &format)?;
+    let frames = Frame::all(&set, format.shape.slices)?;
+    for (frame, voxels) in frames.iter().zip(voxels.chunks_mut(format.shape.slice_len())) {
+        frame.lut.apply(voxels)?;
+    }
+    let middle = &frames[frames.len() / 2];
+    let window = middle.window.unwrap_or_else(|| super::range(&voxels));
+    let window = if format.inverted { [window[1], window[0]] } else { window };
+    Ok(Image {
+        shape: format.shape,
+        voxels,
+        planes: frames.into_iter().map(|frame| frame.plane).collect(),
+        window,
+        modality: set.text(tags::MODALITY),
+        body_part: set.text(tags::BODY_PART_EXAMINED),
+        identity: identity(&set),
+    })
+}
+
+/// A file without pixel data (a report, a plan, a directory) is no image, however it is otherwise.
+fn imageless(set: &DataSet, refusal: Refusal) -> Refusal {
+    match set.pixel_data() {
+        Ok(None) => Problem::NotAnImage.refuse("The DICOM file holds no image."),
+        _ => refusal,
+    }
+}
+
+/// What the header says of one frame.
+struct Frame {
+    plane: Plane,
+    lut: ModalityLut,
+    window: Option<[f32; 2]>,
+}
+
+impl Frame {
+    fn all(set: &DataSet, frames: usize) -> Result<Vec<Frame>, Refusal> {
+        let own = set.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE)?;
+        if frames == 1 && own.is_empty() {
+            let (plane, lut) = (Plane::of_image(set)?, ModalityLut::read(set)?);
+            return Ok(vec![Frame { plane, lut, window: window(set) }]);
+        }
+        // A gap would give a frame its neighbour's values.
+        if own.len() != frames {
+            return Err(Problem::UnknownOrientation
+                .refuse("The DICOM file has several frames and does not describe each of them."));
+        }
+        let shared = set.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE)?;
+        let shared = shared.into_iter().next().unwrap_or_default();
+        own.iter().map(|own| Frame::grouped(own, &shared, set)).collect()
+    }
+
+    fn grouped(own: &DataSet, shared: &DataSet, set: &DataSet) -> Result<Frame, Refusal> {
+        let first = |group: Tag| -> Result<Option<DataSet>, Refusal> {
+            let own = own.items(group)?.into_iter().next();
+            Ok(if own.is_some() { own } else { shared.items(group)?.into_iter().next() })
+        };
+        let lut = match first(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE)? {
+            Some(group) => ModalityLut::read(&group)?,
+            None => ModalityLut::read(set)?,
+        };
+        let voi = first(tags::FRAME_VOILUT_SEQUENCE)?;
+        Ok(Frame {
+            plane: Plane::of_frame(own, shared)?,
+            lut,
+            window: voi.as_ref().and_then(window),
+        })
+    }
+}
+
+/// From stored values to what they measure (PS3.3, C.11.1).
+enum ModalityLut {
+    Linear { slope: f64, intercept: f64 },
+    Table { first: i32, values: Vec<u16> },
+}
+
+impl ModalityLut {
+    fn read(set: &DataSet) -> Result<ModalityLut, Refusal> {
+        if let Some(item) = set.items(tags::MODALITY_LUT_SEQUENCE)?.first() {
+            return ModalityLut::table(item).ok_or_else(|| {
+                Problem::Corrupt.refuse("The DICOM file's modality table is broken.")
+            });
+        }
+        let single = |tag: Tag, default: f64| set.decimal(tag).map_or(default, |[value]| value);
+        let (slope, intercept) =
+            (single(tags::RESCALE_SLOPE, 1.0), single(tags::RESCALE_INTERCEPT, 0.0));
+        if slope == 0.0 {
+            return Err(Problem::Corrupt.refuse("The DICOM file scales all its values to nothing."));
+        }
+        Ok(ModalityLut::Linear { slope, intercept })
+    }
+
+    fn table(item: &DataSet) -> Option<ModalityLut> {
+        let descriptor = item.shorts(tags::LUT_DESCRIPTOR)?;
+        let values = item.shorts(tags::LUT_DATA)?;
+        // The first mapped value may be meant signed; stored values of CT are.
+        let first = i32::from(*descriptor.get(1)? as i16);
+        Some(ModalityLut::Table { first, values })
+    }
+
+    fn apply(&self, voxels: &mut [f32]) -> Result<(), Refusal> {
+        match self {
+            ModalityLut::Linear { slope, intercept } if (*slope, *intercept) == (1.0, 0.0) => {}
+            ModalityLut::Linear { slope, intercept } => {
+                voxels
+                    .iter_mut()
+                    .for_each(|voxel| *voxel = (f64::from(*voxel) * slope + intercept) as f32);
+            }
+            ModalityLut::Table { first, values } => {
+                let last = values.len() as i32 - 1;
+                let at = |voxel: f32| values[(voxel as i32 - first).clamp(0, last) as usize];
+                voxels.iter_mut().for_each(|voxel| *voxel = f32::from(at(*voxel)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The values shown as black and as white (PS3.3, C.11.2.1.2.1); of several windows the first.
+fn window(set: &DataSet) -> Option<[f32; 2]> {
+    let first = |tag| set.decimals(tag).and_then(|values| values.first().copied());
+    let (center, width) = (first(tags::WINDOW_CENTER)?, first(tags::WINDOW_WIDTH)?);
+    let half = (width - 1.0) / 2.0;
+    (half > 0.0).then(|| [(center - 0.5 - half) as f32, (center - 0.5 + half) as f32])
+}
+
+fn reordered(image: &Image, order: &[usize]) -> Vec<f32> {
+    let slice = image.shape.slice_len();
+    order.iter().flat_map(|index| &image.voxels[index * slice..][..slice]).copied().collect()
+}
+
+/// The volume, unless its header says that it shows no head, or was made by no MR and no CT.
+fn decoded(
+    image: Image,
+    geometry: Option<crate::Geometry>,
+    format: Format,
+) -> Result<Decoded, Refusal> {
+    let Image { shape, voxels, window, modality, body_part, identity, .. } = image;
+    let known = modality.as_deref().and_then(Modality::of_term);
+    let volume = Volume { shape, voxels, geometry, modality: known, format, window };
+    if let Some(part) = body_part.as_deref().and_then(requirements::other_body_part) {
+        return Err(Problem::NotAHead.refuse(format!("Its header says that it shows: {part}.")));
+    }
+    // "Other" is what secondary captures say; what they show is for the content to tell.
+    match modality.as_deref() {
+        Some(term) if known.is_none() && term != "OT" => Err(requirements::foreign(&volume)),
+        _ => Ok(Decoded { volume, identity: Some(identity) }),
+    }
+}
+
+fn identity(set: &DataSet) -> Identity {
+    Identity {
+        patient_name: set.text(tags::PATIENT_NAME),
+        patient_id: set.text(tags::PATIENT_ID),
+        issuer_of_patient_id: set.text(tags::ISSUER_OF_PATIENT_ID),
+        patient_birth_date: set.text(tags::PATIENT_BIRTH_DATE),
+        patient_sex: set.text(tags::PATIENT_SEX),
+        patient_age: set.text(tags::PATIENT_AGE),
+        accession_number: set.text(tags::ACCESSION_NUMBER),
+        study_id: set.text(tags::STUDY_ID),
+        study_date: set.text(tags::STUDY_DATE),
+        study_time: set.text(tags::STUDY_TIME),
+        study_description: set.text(tags::STUDY_DESCRIPTION),
+        series_description: set.text(tags::SERIES_DESCRIPTION),
+        series_number: set.text(tags::SERIES_NUMBER),
+        instance_number: set.text(tags::INSTANCE_NUMBER),
+        referring_physician_name: set.text(tags::REFERRING_PHYSICIAN_NAME),
+        institution_name: set.text(tags::INSTITUTION_NAME),
+        study_instance_uid: set.text(tags::STUDY_INSTANCE_UID),
+        series_instance_uid: set.text(tags::SERIES_INSTANCE_UID),
+        sop_class_uid: set.text(tags::SOP_CLASS_UID),
+        frame_of_reference_uid: set.text(tags::FRAME_OF_REFERENCE_UID),
+        sop_instance_uids: set.text(tags::SOP_INSTANCE_UID).into_iter().collect(),
+    }
+}

@@ -1,0 +1,191 @@
+//! The Image Pixel module (PS3.3, C.7.6.3): from the pixel data of one file to stored values.
+
+use std::borrow::Cow;
+
+use dicom_dictionary_std::tags;
+
+use super::codec::Codec;
+use super::reader::{DataSet, PixelData};
+use crate::decode::{Limits, raster};
+use crate::{Problem, Refusal, Shape};
+
+/// How a pixel is stored.
+#[derive(Clone, Debug)]
+pub(super) struct PixelFormat {
+    /// Frames, rows and columns.
+    pub shape: Shape,
+    pub samples: usize,
+    pub bytes_per_sample: usize,
+    pub bits_stored: u32,
+    pub high_bit: u32,
+    pub signed: bool,
+    pub inverted: bool,
+    /// Of several samples only the first is grey (YBR).
+    pub first_is_grey: bool,
+    pub planar: bool,
+}
+
+impl PixelFormat {
+    pub fn read(set: &DataSet, limits: &Limits) -> Result<PixelFormat, Refusal> {
+        let required = |tag| {
+            set.short(tag).map(u32::from).ok_or_else(|| {
+                Problem::Corrupt.refuse("The DICOM file does not say how its pixels are stored.")
+            })
+        };
+        let frames =
+            set.decimals(tags::NUMBER_OF_FRAMES).and_then(|n| n.first().copied()).unwrap_or(1.0);
+        let rows = required(tags::ROWS)? as usize;
+        let shape = limits.shape(
+            frames.clamp(0.0, 1e9) as usize,
+            rows,
+            required(tags::COLUMNS)? as usize,
+        )?;
+        let bits_allocated = required(tags::BITS_ALLOCATED)?;
+        let bits_stored = set.short(tags::BITS_STORED).map_or(bits_allocated, u32::from);
+        let high_bit = set.short(tags::HIGH_BIT).map_or(bits_stored.wrapping_sub(1), u32::from);
+        if !matches!(bits_allocated, 8 | 16 | 32) {
+            return Err(
+                Problem::Unsupported.refuse(format!("Its pixels have {bits_allocated} bits."))
+            );
+        }
+        if bits_stored == 0 || high_bit >= bits_allocated || high_bit + 1 < bits_stored {
+            return Err(Problem::Corrupt
+                .refuse("The DICOM file contradicts itself about its pixels' bits."));
+        }
+        let photometric = set.text(tags::PHOTOMETRIC_INTERPRETATION).unwrap_or_default();
+        let samples = set.short(tags::SAMPLES_PER_PIXEL).map_or(1, usize::from);
+        let grey = photometric.starts_with("MONOCHROME") && samples == 1;
+        let colour =
+            matches!(&*photometric, "RGB" | "YBR_FULL" | "YBR_FULL_422" | "YBR_RCT" | "YBR_ICT");
+        if !grey && !(colour && samples == 3 && bits_allocated == 8) {
+            return Err(
+                Problem::Unsupported.refuse("Its pixels are in colours that are not read here.")
+            );
+        }
+        Ok(PixelFormat {
+            shape,
+            samples,
+            bytes_per_sample: bits_allocated as usize / 8,
+            bits_stored,
+            high_bit,
+            signed: set.short(tags::PIXEL_REPRESENTATION) == Some(1),
+            inverted: photometric == "MONOCHROME1",
+            first_is_grey: photometric.starts_with("YBR_FULL"),
+            planar: samples > 1 && set.short(tags::PLANAR_CONFIGURATION) == Some(1),
+        })
+    }
+
+    /// Samples of one frame.
+    pub fn samples_per_frame(&self) -> usize {
+        self.shape.slice_len() * self.samples
+    }
+
+    /// The stored value in a sample's bits: PS3.5, 8.1.1. What stands outside of the stored bits is not the image's.
+    pub fn value(&self, sample: u32) -> i32 {
+        let left = 31 - self.high_bit;
+        let unused = 32 - self.bits_stored;
+        if self.signed {
+            (sample << left) as i32 >> unused
+        } else {
+            (sample << left >> unused) as i32
+        }
+    }
+
+    /// One value per pixel of a frame's samples.
+    fn grey(&self, samples: &[i32]) -> Vec<f32> {
+        if self.samples == 1 {
+            return samples.iter().map(|&value| value as f32).collect();
+        }
+        let pixels = self.shape.slice_len();
+        let (across, along) = if self.planar { (pixels, 1) } else { (1, self.samples) };
+        let sample = |pixel: usize, index: usize| samples[pixel * along + index * across] as f32;
+        let grey = |pixel| match self.first_is_grey {
+            true => sample(pixel, 0),
+            false => raster::luma(sample(pixel, 0), sample(pixel, 1), sample(pixel, 2)),
+        };
+        (0..pixels).map(grey).collect()
+    }
+}
+
+/// The stored values of all frames (of a colour image: their luma).
+pub(super) fn stored_values(
+    set: &DataSet,
+    transfer_syntax: &str,
+    format: &PixelFormat,
+) -> Result<Vec<f32>, Refusal> {
+    let Some(data) = set.pixel_data()? else {
+        return Err(Problem::NotAnImage.refuse("The DICOM file holds no image."));
+    };
+    let codec = Codec::of(transfer_syntax)?;
+    let mut format = format.clone();
+    codec.adjust(&mut format);
+    let mut values = Vec::new();
+    for index in 0..format.shape.slices {
+        let frame = frame(&data, &format, index)?;
+        let samples = match &data {
+            PixelData::Native { big_endian, words, .. } => {
+                native(&frame, &format, *big_endian, *words)
+            }
+            PixelData::Encapsulated { .. } => codec.decode(&frame, &format)?,
+        };
+        if samples.len() != format.samples_per_frame() {
+            return Err(Problem::Corrupt
+                .refuse("The image data does not have the size that the file declares."));
+        }
+        values.extend(format.grey(&samples));
+    }
+    Ok(values)
+}
+
+/// The bytes of one frame.
+fn frame<'a>(
+    data: &PixelData<'a>,
+    format: &PixelFormat,
+    index: usize,
+) -> Result<Cow<'a, [u8]>, Refusal> {
+    let missing =
+        || Problem::Truncated.refuse("The file does not hold all the pixels that it declares.");
+    let frames = format.shape.slices;
+    match data {
+        PixelData::Native { bytes, .. } => {
+            let length = format.samples_per_frame() * format.bytes_per_sample;
+            let start = index.checked_mul(length).ok_or_else(missing)?;
+            let end = start.checked_add(length).ok_or_else(missing)?;
+            bytes.get(start..end).map(Cow::Borrowed).ok_or_else(missing)
+        }
+        PixelData::Encapsulated { fragments, .. } if fragments.len() == frames => {
+            Ok(Cow::Borrowed(fragments[index].1))
+        }
+        PixelData::Encapsulated { fragments, .. } if fragments.len() < frames => Err(missing()),
+        PixelData::Encapsulated { offsets, fragments } => {
+            let end = offsets.get(index + 1).map_or(usize::MAX, |end| *end as usize);
+            let start = match offsets.get(index) {
+                Some(start) => *start as usize,
+                None if frames == 1 => 0,
+                None => {
+                    return Err(
+                        Problem::Corrupt.refuse("The file does not say where its frames begin.")
+                    );
+                }
+            };
+            let parts = fragments.iter().filter(|(at, _)| (start..end).contains(at));
+            Ok(Cow::Owned(parts.flat_map(|(_, bytes)| bytes.iter().copied()).collect()))
+        }
+    }
+}
+
+fn native(bytes: &[u8], format: &PixelFormat, big_endian: bool, words: bool) -> Vec<i32> {
+    let value = |bytes: &[u8]| {
+        let step = |sum: u32, byte: &u8| sum << 8 | u32::from(*byte);
+        let ordered =
+            if big_endian { bytes.iter().fold(0, step) } else { bytes.iter().rev().fold(0, step) };
+        format.value(ordered)
+    };
+    if format.bytes_per_sample == 1 && big_endian && words {
+        // PS3.5, 8.2: bytes that are written as words are swapped with them.
+        let swapped: Vec<u8> =
+            bytes.chunks(2).flat_map(|pair| pair.iter().rev().copied()).collect();
+        return swapped.chunks_exact(1).map(value).collect();
+    }
+    bytes.chunks_exact(format.bytes_per_sample).map(value).collect()
+}

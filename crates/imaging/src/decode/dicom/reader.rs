@@ -1,0 +1,392 @@
+//! DICOM's encoding (PS3.5, chapter 7), read in place: values are slices of the file, so nothing is allocated for
+//! what a file merely declares.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+use dicom_encoding::text::{SpecificCharacterSet, TextCodec};
+use flate2::read::DeflateDecoder;
+
+use crate::decode::Limits;
+use crate::{Problem, Refusal};
+
+/// Real files nest four or five deep.
+const DEPTH_MAX: usize = 32;
+/// An enhanced file of a thousand frames has some tens of thousands.
+const ELEMENTS_MAX: usize = 1 << 20;
+const UNDEFINED: u32 = u32::MAX;
+
+const ITEM: Tag = Tag(0xfffe, 0xe000);
+const ITEM_END: Tag = Tag(0xfffe, 0xe00d);
+const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
+
+/// How elements are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Encoding {
+    pub big_endian: bool,
+    pub explicit: bool,
+}
+
+const EXPLICIT: Encoding = Encoding { big_endian: false, explicit: true };
+const IMPLICIT: Encoding = Encoding { big_endian: false, explicit: false };
+const EXPLICIT_BIG_ENDIAN: Encoding = Encoding { big_endian: true, explicit: true };
+
+impl Encoding {
+    fn u16(self, bytes: [u8; 2]) -> u16 {
+        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+    }
+
+    fn u32(self, bytes: [u8; 4]) -> u32 {
+        if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
+}
+
+/// A file, unpacked if it was deflated; its elements are read by [`data_set`](File::data_set).
+pub(super) struct File<'a> {
+    pub transfer_syntax: String,
+    encoding: Encoding,
+    body: Cow<'a, [u8]>,
+}
+
+impl<'a> File<'a> {
+    pub fn read(bytes: &'a [u8], limits: &Limits) -> Result<File<'a>, Refusal> {
+        let start = if bytes.get(128..132) == Some(b"DICM") { 132 } else { 0 };
+        let mut cursor = Cursor::new(&bytes[start..], EXPLICIT);
+        let meta = cursor.elements(|tag| tag.group() == 2)?;
+        let body = cursor.rest;
+        let transfer_syntax = match meta.text(tags::TRANSFER_SYNTAX_UID) {
+            Some(uid) => uid,
+            None => guessed(body).to_string(),
+        };
+        let (encoding, body) = match transfer_syntax.as_str() {
+            "1.2.840.10008.1.2" => (IMPLICIT, Cow::Borrowed(body)),
+            "1.2.840.10008.1.2.2" => (EXPLICIT_BIG_ENDIAN, Cow::Borrowed(body)),
+            "1.2.840.10008.1.2.1.99" => {
+                (EXPLICIT, Cow::Owned(limits.unpack(DeflateDecoder::new(body))?))
+            }
+            _ => (EXPLICIT, Cow::Borrowed(body)),
+        };
+        Ok(File { transfer_syntax, encoding, body })
+    }
+
+    /// The elements up to the pixel data and that.
+    pub fn data_set(&self) -> Result<DataSet<'_>, Refusal> {
+        Cursor::new(&self.body, self.encoding).elements(|_| true)
+    }
+}
+
+/// Whether this can be the data set of a file without preamble and meta group.
+pub(in crate::decode) fn is_headless(bytes: &[u8]) -> bool {
+    let Some([group_low, group_high, element_low, element_high, a, b, c, d]) =
+        bytes.first_chunk::<8>()
+    else {
+        return false;
+    };
+    let group = u16::from_le_bytes([*group_low, *group_high]);
+    let element = u16::from_le_bytes([*element_low, *element_high]);
+    let explicit = a.is_ascii_uppercase() && b.is_ascii_uppercase();
+    let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+    matches!(group, 2 | 8)
+        && element <= 0x0070
+        && (explicit || (length > 0 && length <= 64.min(bytes.len() - 8)))
+}
+
+/// The transfer syntax of a data set that does not say: explicit if a value representation stands where one would.
+fn guessed(body: &[u8]) -> &'static str {
+    match body.get(4..6) {
+        Some([a, b]) if a.is_ascii_uppercase() && b.is_ascii_uppercase() => "1.2.840.10008.1.2.1",
+        _ => "1.2.840.10008.1.2",
+    }
+}
+
+/// One element's value, still in the file.
+#[derive(Clone, Copy)]
+struct Element<'a> {
+    vr: [u8; 2],
+    /// Of a value of undefined length: the items, with their headers.
+    bytes: &'a [u8],
+    undefined: bool,
+    encoding: Encoding,
+}
+
+/// The elements of a file or of an item of a sequence.
+#[derive(Default)]
+pub(super) struct DataSet<'a> {
+    elements: BTreeMap<Tag, Element<'a>>,
+    depth: usize,
+}
+
+/// Pixel data as it stands in the file.
+pub(super) enum PixelData<'a> {
+    Native {
+        bytes: &'a [u8],
+        words: bool,
+        big_endian: bool,
+    },
+    /// The offset table's entries, and the fragments with their offsets as the table counts them.
+    Encapsulated {
+        offsets: Vec<u32>,
+        fragments: Vec<(usize, &'a [u8])>,
+    },
+}
+
+impl<'a> DataSet<'a> {
+    /// All values of an attribute, trimmed; None when it is absent or empty.
+    pub fn text(&self, tag: Tag) -> Option<String> {
+        let bytes = self.elements.get(&tag)?.bytes;
+        let text = match self.character_set() {
+            Some(set) => set.decode(bytes).ok()?,
+            None => String::from_utf8_lossy(bytes).into_owned(),
+        };
+        let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        (!text.is_empty()).then(|| text.to_string())
+    }
+
+    fn character_set(&self) -> Option<SpecificCharacterSet> {
+        let codes =
+            String::from_utf8_lossy(self.elements.get(&tags::SPECIFIC_CHARACTER_SET)?.bytes);
+        // With code extensions the first value may be empty: the default repertoire.
+        SpecificCharacterSet::from_code(
+            codes.split('\\').map(str::trim).find(|code| !code.is_empty())?,
+        )
+    }
+
+    /// The values of a decimal or integer string (DS, IS); None unless all of them are finite numbers.
+    pub fn decimals(&self, tag: Tag) -> Option<Vec<f64>> {
+        let number =
+            |text: &str| text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+        self.text(tag)?.split('\\').map(number).collect()
+    }
+
+    /// Exactly `N` decimals.
+    pub fn decimal<const N: usize>(&self, tag: Tag) -> Option<[f64; N]> {
+        self.decimals(tag)?.try_into().ok()
+    }
+
+    /// The values of an attribute of unsigned shorts (US).
+    pub fn shorts(&self, tag: Tag) -> Option<Vec<u16>> {
+        let element = self.elements.get(&tag)?;
+        let (values, _) = element.bytes.as_chunks::<2>();
+        (!values.is_empty())
+            .then(|| values.iter().map(|value| element.encoding.u16(*value)).collect())
+    }
+
+    /// The first of [`shorts`](DataSet::shorts).
+    pub fn short(&self, tag: Tag) -> Option<u16> {
+        self.shorts(tag)?.first().copied()
+    }
+
+    /// The items of a sequence; none when it is absent.
+    pub fn items(&self, tag: Tag) -> Result<Vec<DataSet<'a>>, Refusal> {
+        let Some(element) = self.elements.get(&tag) else { return Ok(Vec::new()) };
+        // PS3.5, 6.2.2 note 2: what stands inside a value of unknown representation is implicit little endian.
+        let encoding = if element.vr == *b"UN" { IMPLICIT } else { element.encoding };
+        let mut cursor = Cursor { depth: self.depth + 1, ..Cursor::new(element.bytes, encoding) };
+        let mut items = Vec::new();
+        while !cursor.rest.is_empty() {
+            let header = cursor.header()?;
+            match (header.tag, header.length) {
+                (ITEM, UNDEFINED) => items.push(cursor.elements(|tag| tag != ITEM_END)?),
+                (ITEM, length) => {
+                    let bytes = cursor.take(length as usize)?;
+                    let mut item = Cursor { depth: cursor.depth, ..Cursor::new(bytes, encoding) };
+                    items.push(item.elements(|_| true)?);
+                    continue;
+                }
+                (SEQUENCE_END, _) => break,
+                _ => return Err(garbled()),
+            }
+            cursor.header()?;
+        }
+        Ok(items)
+    }
+
+    /// The pixel data, if there is any.
+    pub fn pixel_data(&self) -> Result<Option<PixelData<'a>>, Refusal> {
+        let Some(element) = self.elements.get(&tags::PIXEL_DATA) else { return Ok(None) };
+        let Element { vr, bytes, undefined, encoding } = *element;
+        if !undefined {
+            let native =
+                PixelData::Native { bytes, words: vr != *b"OB", big_endian: encoding.big_endian };
+            return Ok(Some(native));
+        }
+        let mut cursor = Cursor::new(bytes, encoding);
+        let mut items = Vec::new();
+        while !cursor.rest.is_empty() {
+            items.extend(cursor.fragment()?);
+        }
+        let Some(((_, table), fragments)) = items.split_first() else { return Err(garbled()) };
+        let first = fragments.first().map_or(0, |(at, _)| *at);
+        let (offsets, _) = table.as_chunks::<4>();
+        Ok(Some(PixelData::Encapsulated {
+            offsets: offsets.iter().map(|offset| u32::from_le_bytes(*offset)).collect(),
+            fragments: fragments.iter().map(|(at, bytes)| (at - first, *bytes)).collect(),
+        }))
+    }
+}
+
+fn garbled() -> Refusal {
+    Problem::Corrupt.refuse("The DICOM file's structure is broken.")
+}
+
+fn cut_short() -> Refusal {
+    Problem::Truncated.refuse("The DICOM file ends before its contents do.")
+}
+
+struct Header {
+    tag: Tag,
+    vr: [u8; 2],
+    length: u32,
+}
+
+/// Walks over elements; every step is checked against what is left of the file.
+struct Cursor<'a> {
+    rest: &'a [u8],
+    length: usize,
+    encoding: Encoding,
+    depth: usize,
+    elements_left: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(bytes: &'a [u8], encoding: Encoding) -> Cursor<'a> {
+        Cursor { rest: bytes, length: bytes.len(), encoding, depth: 0, elements_left: ELEMENTS_MAX }
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Refusal> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(cut_short)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Refusal> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or_else(cut_short)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    fn peek(&self) -> Option<Tag> {
+        let [a, b, c, d] = *self.rest.first_chunk()?;
+        Some(Tag(self.encoding.u16([a, b]), self.encoding.u16([c, d])))
+    }
+
+    fn header(&mut self) -> Result<Header, Refusal> {
+        self.elements_left = self.elements_left.checked_sub(1).ok_or_else(garbled)?;
+        let tag = self.peek().ok_or_else(cut_short)?;
+        self.take(4)?;
+        // Items and delimiters have no value representation in any encoding.
+        if !self.encoding.explicit || tag.group() == 0xfffe {
+            return Ok(Header { tag, vr: *b"  ", length: self.encoding.u32(self.array()?) });
+        }
+        let vr = self.array::<2>()?;
+        let length = match &vr {
+            b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN"
+            | b"UR" | b"UT" | b"UV" => {
+                self.take(2)?;
+                self.encoding.u32(self.array()?)
+            }
+            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => {
+                u32::from(self.encoding.u16(self.array()?))
+            }
+            _ => return Err(garbled()),
+        };
+        Ok(Header { tag, vr, length })
+    }
+
+    /// Reads elements while `wanted` says so, up to the pixel data: what follows it is padding and signatures.
+    fn elements(&mut self, wanted: impl Fn(Tag) -> bool) -> Result<DataSet<'a>, Refusal> {
+        if self.depth > DEPTH_MAX {
+            return Err(garbled());
+        }
+        let mut elements = BTreeMap::new();
+        while let Some(tag) = self.peek().filter(|tag| wanted(*tag)) {
+            let header = self.header()?;
+            let undefined = header.length == UNDEFINED;
+            let bytes = if undefined {
+                self.undefined(&header, self.depth + 1)?
+            } else {
+                self.take(header.length as usize)?
+            };
+            elements
+                .insert(tag, Element { vr: header.vr, bytes, undefined, encoding: self.encoding });
+            if tag == tags::PIXEL_DATA {
+                break;
+            }
+        }
+        if self.peek().is_none() && !self.rest.is_empty() {
+            return Err(cut_short());
+        }
+        Ok(DataSet { elements, depth: self.depth })
+    }
+
+    /// The items of a value of undefined length, without the delimiter behind them.
+    fn undefined(&mut self, header: &Header, depth: usize) -> Result<&'a [u8], Refusal> {
+        let start = self.rest;
+        let end = match (&header.vr, header.tag) {
+            (_, tags::PIXEL_DATA) => self.skip_fragments()?,
+            (b"UN", _) => {
+                let outer = std::mem::replace(&mut self.encoding, IMPLICIT);
+                let end = self.skip_items(depth)?;
+                self.encoding = outer;
+                end
+            }
+            (b"SQ" | b"  ", _) => self.skip_items(depth)?,
+            _ => return Err(garbled()),
+        };
+        Ok(&start[..start.len() - end])
+    }
+
+    /// Goes behind the sequence's delimiter; returns how much was left in front of it.
+    fn skip_items(&mut self, depth: usize) -> Result<usize, Refusal> {
+        if depth > DEPTH_MAX {
+            return Err(garbled());
+        }
+        loop {
+            let left = self.rest.len();
+            let header = self.header()?;
+            match (header.tag, header.length) {
+                (SEQUENCE_END, _) => return Ok(left),
+                (ITEM, UNDEFINED) => self.skip_elements(depth)?,
+                (ITEM, length) => {
+                    self.take(length as usize)?;
+                }
+                _ => return Err(garbled()),
+            }
+        }
+    }
+
+    fn skip_elements(&mut self, depth: usize) -> Result<(), Refusal> {
+        loop {
+            let header = self.header()?;
+            match (header.tag, header.length) {
+                (ITEM_END, _) => return Ok(()),
+                (_, UNDEFINED) => self.undefined(&header, depth + 1)?,
+                (_, length) => self.take(length as usize)?,
+            };
+        }
+    }
+
+    fn skip_fragments(&mut self) -> Result<usize, Refusal> {
+        loop {
+            let left = self.rest.len();
+            if self.fragment()?.is_none() {
+                return Ok(left);
+            }
+        }
+    }
+
+    /// The next item of encapsulated pixel data and where it stands; None at the delimiter.
+    fn fragment(&mut self) -> Result<Option<(usize, &'a [u8])>, Refusal> {
+        let at = self.length - self.rest.len();
+        let header = self.header()?;
+        match header.tag {
+            ITEM if header.length != UNDEFINED => {
+                Ok(Some((at, self.take(header.length as usize)?)))
+            }
+            SEQUENCE_END => Ok(None),
+            _ => Err(garbled()),
+        }
+    }
+}

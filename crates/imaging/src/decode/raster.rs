@@ -1,0 +1,161 @@
+//! PNG, JPEG, TIFF and WebP: one grey slice, whatever the file's colours are.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+
+use super::Limits;
+use crate::{Format, Problem, Refusal, Volume};
+
+/// Bytes of one pixel in the widest form that a codec unpacks to (RGBA, 32 bit).
+const PIXEL_BYTES_MAX: usize = 16;
+
+pub(super) fn decode(
+    bytes: &[u8],
+    format: ImageFormat,
+    limits: &Limits,
+) -> Result<Volume, Refusal> {
+    complete(bytes, format)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut caps = image::Limits::default();
+    caps.max_image_width = u32::try_from(limits.side).ok();
+    caps.max_image_height = caps.max_image_width;
+    caps.max_alloc = Some((limits.voxels * PIXEL_BYTES_MAX) as u64);
+    reader.limits(caps);
+    let decoder = reader.into_decoder().map_err(refused)?;
+    let (columns, rows) = decoder.dimensions();
+    let shape = limits.shape(1, rows as usize, columns as usize)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(refused)?;
+    let (voxels, window) = grey(image)?;
+    let format = match format {
+        ImageFormat::Png => Format::Png,
+        ImageFormat::Jpeg => Format::Jpeg,
+        ImageFormat::Tiff => Format::Tiff,
+        _ => Format::WebP,
+    };
+    Ok(Volume { shape, voxels, geometry: None, modality: None, format, window })
+}
+
+fn refused(error: ImageError) -> Refusal {
+    match error {
+        ImageError::Limits(_) => {
+            Problem::TooLarge.refuse("The image has more pixels than are read here.")
+        }
+        ImageError::Unsupported(_) => Problem::Unsupported
+            .refuse("The image uses a variant of its format that is not read here."),
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Problem::Truncated.refuse("The file ends before the image does.")
+        }
+        _ => Problem::Corrupt.refuse("The image data cannot be decoded."),
+    }
+}
+
+/// Checks that the file's own end is there: some codecs fill what is missing with grey and say nothing.
+fn complete(bytes: &[u8], format: ImageFormat) -> Result<(), Refusal> {
+    let whole = match format {
+        ImageFormat::Png => bytes.windows(4).rev().any(|name| name == b"IEND"),
+        ImageFormat::Jpeg => jpeg_ends(bytes),
+        ImageFormat::WebP => webp_is_whole(bytes),
+        ImageFormat::Tiff => return one_page(bytes),
+        _ => true,
+    };
+    if whole {
+        Ok(())
+    } else {
+        Err(Problem::Truncated.refuse("The file ends before the image does."))
+    }
+}
+
+/// Whether the image itself (not a thumbnail in its header) has its end marker.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    const SCAN: u8 = 0xda;
+    let mut at = 2;
+    while let Some([0xff, marker, high, low]) = bytes.get(at..at + 4) {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        at += 2 + length.max(2);
+        if *marker == SCAN {
+            return bytes
+                .get(at..)
+                .is_some_and(|scan| scan.windows(2).any(|pair| pair == [0xff, 0xd9]));
+        }
+    }
+    false
+}
+
+fn webp_is_whole(bytes: &[u8]) -> bool {
+    bytes.get(4..8).and_then(|size| size.try_into().ok()).is_some_and(|size| {
+        // The size counts from after itself, without the padding of an odd one.
+        u32::from_le_bytes(size) as usize + 8 <= bytes.len() + 1
+    })
+}
+
+/// Refuses a TIFF of several pages: to judge the first and stay silent on the rest would be a false promise.
+fn one_page(bytes: &[u8]) -> Result<(), Refusal> {
+    let big_endian = bytes.starts_with(b"MM");
+    let number = |at: usize, size: usize| -> Option<usize> {
+        let field = bytes.get(at..at.checked_add(size)?)?;
+        let step = |sum: usize, byte: &u8| sum << 8 | usize::from(*byte);
+        Some(if big_endian { field.iter().fold(0, step) } else { field.iter().rev().fold(0, step) })
+    };
+    let next = number(4, 4).and_then(|page| {
+        let entries = number(page, 2)?;
+        number(page.checked_add(2 + 12 * entries)?, 4)
+    });
+    match next {
+        Some(0) => Ok(()),
+        Some(_) => Err(Problem::Unsupported.refuse("The TIFF file has several pages.")),
+        None => Err(Problem::Truncated.refuse("The file ends before the image does.")),
+    }
+}
+
+/// One grey value per pixel, and the values that stand for black and white.
+fn grey(image: DynamicImage) -> Result<(Vec<f32>, [f32; 2]), Refusal> {
+    let white = match image {
+        DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) => 255.0,
+        DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgba8(_) => 255.0,
+        DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA16(_) => 65535.0,
+        DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) => 65535.0,
+        _ => {
+            return Err(Problem::Unsupported.refuse("The image's pixels are neither 8 nor 16 bit."));
+        }
+    };
+    let voxels: Vec<f32> = match image {
+        DynamicImage::ImageLuma8(grey) => grey.into_raw().into_iter().map(f32::from).collect(),
+        DynamicImage::ImageLuma16(grey) => grey.into_raw().into_iter().map(f32::from).collect(),
+        DynamicImage::ImageLumaA8(pixels) => over_black(pixels.as_raw(), 2, white),
+        DynamicImage::ImageRgb8(pixels) => over_black(pixels.as_raw(), 3, white),
+        DynamicImage::ImageRgba8(pixels) => over_black(pixels.as_raw(), 4, white),
+        DynamicImage::ImageLumaA16(pixels) => over_black(pixels.as_raw(), 2, white),
+        DynamicImage::ImageRgb16(pixels) => over_black(pixels.as_raw(), 3, white),
+        DynamicImage::ImageRgba16(pixels) => over_black(pixels.as_raw(), 4, white),
+        _ => Vec::new(),
+    };
+    let window = [0.0, if white > 255.0 { bits_in_use(&voxels) } else { white }];
+    Ok((voxels, window))
+}
+
+/// The luma of pixels of `channels` samples, the last of which is opacity when their number is even.
+fn over_black<T: Copy + Into<f32>>(samples: &[T], channels: usize, white: f32) -> Vec<f32> {
+    let pixel = |samples: &[T]| {
+        let luma = match *samples {
+            [grey] | [grey, _] => grey.into(),
+            [red, green, blue, ..] => luma(red.into(), green.into(), blue.into()),
+            [] => 0.0,
+        };
+        let opacity =
+            if channels.is_multiple_of(2) { samples[channels - 1].into() / white } else { 1.0 };
+        luma * opacity
+    };
+    samples.chunks_exact(channels).map(pixel).collect()
+}
+
+/// Rec. 709 luma; a grey stored as colour keeps its exact value.
+pub(super) fn luma(red: f32, green: f32, blue: f32) -> f32 {
+    if red == green && green == blue { red } else { 0.2126 * red + 0.7152 * green + 0.0722 * blue }
+}
+
+/// White of a 16 bit file: scanners' 10, 12 and 14 bit values are stored in it unscaled.
+fn bits_in_use(voxels: &[f32]) -> f32 {
+    let highest = voxels.iter().copied().fold(255.0, f32::max) as u32;
+    ((highest + 1).next_power_of_two() - 1) as f32
+}

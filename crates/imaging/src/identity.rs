@@ -1,0 +1,112 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Whose scan it is, as its file says: kept apart from the pixels, shown to nobody by accident.
+///
+/// Its fields are DICOM's attributes; an absent or empty one is None. Its `Debug` form shows none of them.
+#[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Identity {
+    pub patient_name: Option<String>,
+    pub patient_id: Option<String>,
+    pub issuer_of_patient_id: Option<String>,
+    pub patient_birth_date: Option<String>,
+    pub patient_sex: Option<String>,
+    pub patient_age: Option<String>,
+    pub accession_number: Option<String>,
+    pub study_id: Option<String>,
+    pub study_date: Option<String>,
+    pub study_time: Option<String>,
+    pub study_description: Option<String>,
+    pub series_description: Option<String>,
+    pub series_number: Option<String>,
+    pub instance_number: Option<String>,
+    pub referring_physician_name: Option<String>,
+    pub institution_name: Option<String>,
+    pub study_instance_uid: Option<String>,
+    pub series_instance_uid: Option<String>,
+    pub sop_class_uid: Option<String>,
+    pub frame_of_reference_uid: Option<String>,
+    /// One per slice, in the volume's order, or one for all frames of one file.
+    pub sop_instance_uids: Vec<String>,
+}
+
+/// What stands in PatientID where nobody knows the patient.
+const PLACEHOLDERS: [&str; 9] =
+    ["0", "UNKNOWN", "UNKNOWN ID", "ANONYMOUS", "ANON", "ANONYMIZED", "NONE", "N/A", "W/I"];
+
+impl Identity {
+    /// What the patient is called within a hospital: PatientID and, when given, its issuer. None when the
+    /// file does not say, or says so only for form's sake.
+    ///
+    /// Ids that differ in more than outer blanks stay different: two keys for one patient cost a link, one key for
+    /// two patients costs a patient.
+    pub fn patient_key(&self) -> Option<String> {
+        let id = normalised(self.patient_id.as_deref()?)?;
+        if PLACEHOLDERS.contains(&id.to_uppercase().as_str()) {
+            return None;
+        }
+        // A backslash cannot stand in either part: it separates DICOM's values.
+        Some(match self.issuer_of_patient_id.as_deref().and_then(normalised) {
+            Some(issuer) => format!("{issuer}\\{id}"),
+            None => id,
+        })
+    }
+}
+
+/// Without the padding that DICOM allows around values; None when nothing is left.
+fn normalised(value: &str) -> Option<String> {
+    let value = value.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    (!value.is_empty()).then(|| value.to_string())
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(id: &str, issuer: Option<&str>) -> Identity {
+        Identity {
+            patient_name: Some("Canary^Yellow".into()),
+            patient_id: Some(id.into()),
+            issuer_of_patient_id: issuer.map(Into::into),
+            ..Identity::default()
+        }
+    }
+
+    #[test]
+    fn a_debug_print_shows_nothing_of_the_patient() {
+        assert_eq!(format!("{:?}", Some(identity("4711", None))), "Some(Identity(redacted))");
+    }
+
+    #[test]
+    fn padding_changes_no_key_and_everything_else_does() {
+        let key = |id, issuer| identity(id, issuer).patient_key();
+        assert_eq!(key(" 4711\0", Some("")), key("4711", None));
+        let keys =
+            [key("4711", None), key("04711", None), key("4711", Some("A")), key("4711", Some("B"))];
+        for (index, one) in keys.iter().enumerate() {
+            assert!(one.is_some() && keys[..index].iter().all(|other| other != one));
+        }
+    }
+
+    #[test]
+    fn a_placeholder_is_nobody() {
+        for id in ["", " ", "0", "unknown", "W/I", "Anonymous "] {
+            assert_eq!(identity(id, Some("A")).patient_key(), None, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn identity_survives_json_and_old_json_can_be_read() {
+        let json = serde_json::to_string(&identity("4711", Some("A"))).unwrap();
+        assert_eq!(serde_json::from_str::<Identity>(&json).unwrap(), identity("4711", Some("A")));
+        assert_eq!(serde_json::from_str::<Identity>("{}").unwrap(), Identity::default());
+    }
+}

@@ -1,0 +1,218 @@
+use std::fmt;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+/// Why an upload is not analysed: one problem type each, so that programs can tell them apart.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Problem {
+    /// Not one of the formats that medseg reads.
+    NotAnImage,
+    /// A format that medseg knows, in a form that it does not read.
+    Unsupported,
+    /// The file ends before its image does.
+    Truncated,
+    /// The file contradicts itself or does not decode.
+    Corrupt,
+    /// Fewer than 64 pixels a side.
+    TooSmall,
+    /// More bytes, pixels or slices than a head scan has.
+    TooLarge,
+    /// The file does not say which way the patient lies, and its slices cannot be understood without.
+    UnknownOrientation,
+    /// Files of different series or patients, or files that do not fit together, in one archive.
+    MixedSeries,
+    /// A series with missing or unevenly spaced slices.
+    UnevenSlices,
+    /// Every pixel has (nearly) the same value.
+    Blank,
+    /// So little light that nothing can be told apart.
+    TooDark,
+    /// So much of the image is pure white that what was there is lost.
+    Clipped,
+    /// Sound, but no picture of a head.
+    NotAHead,
+    /// Made by a kind of machine that no registered model was trained on.
+    WrongModality,
+}
+
+/// A problem's name, its title, and what to do about it.
+type Row = (Problem, &'static str, &'static str, &'static str);
+
+impl Problem {
+    /// Every problem.
+    pub const ALL: [Problem; 14] = {
+        let mut all = [Problem::NotAnImage; 14];
+        let mut index = 0;
+        while index < all.len() {
+            all[index] = Self::TABLE[index].0;
+            index += 1;
+        }
+        all
+    };
+
+    const TABLE: [Row; 14] = [
+        (
+            Self::NotAnImage,
+            "not-an-image",
+            "This is not an image",
+            "Send a DICOM, NIfTI, PNG, JPEG, TIFF or WebP file, or a zip of one series.",
+        ),
+        (
+            Self::Unsupported,
+            "unsupported",
+            "This kind of image cannot be read",
+            "Export the scan as uncompressed DICOM, NIfTI or PNG and send that.",
+        ),
+        (
+            Self::Truncated,
+            "truncated",
+            "The file is incomplete",
+            "Export the file again, check that the transfer finished, and send it once more.",
+        ),
+        (
+            Self::Corrupt,
+            "corrupt",
+            "The file is damaged",
+            "Export the file again from the archive or the scanner and send the new copy.",
+        ),
+        (
+            Self::TooSmall,
+            "too-small",
+            "The image is too small",
+            "Send the scan in its original resolution, at least 64 x 64 pixels, not a thumbnail.",
+        ),
+        (
+            Self::TooLarge,
+            "too-large",
+            "The scan is too large",
+            "Send one series of one head, in its original resolution.",
+        ),
+        (
+            Self::UnknownOrientation,
+            "unknown-orientation",
+            "The orientation is unknown",
+            "Send the original DICOM series, or a NIfTI file whose sform or qform is set.",
+        ),
+        (
+            Self::MixedSeries,
+            "mixed-series",
+            "The files do not belong together",
+            "Send one series of one patient at a time.",
+        ),
+        (
+            Self::UnevenSlices,
+            "uneven-slices",
+            "Slices are missing or unevenly spaced",
+            "Send the complete series, with the same distance between all slices.",
+        ),
+        (
+            Self::Blank,
+            "blank",
+            "The image is blank",
+            "Check that the right image was exported, and send one that shows the head.",
+        ),
+        (
+            Self::TooDark,
+            "too-dark",
+            "The image is too dark",
+            "Export it again with the window set so that the brain can be seen, or send the DICOM file.",
+        ),
+        (
+            Self::Clipped,
+            "clipped",
+            "The image is overexposed",
+            "Export it again with a wider window, so that the brain is not pure white, or send the DICOM file.",
+        ),
+        (
+            Self::NotAHead,
+            "not-a-head",
+            "This does not look like a slice through a head",
+            "Send MR or CT images of one head, one slice per image, without screens, text or other body parts.",
+        ),
+        (
+            Self::WrongModality,
+            "wrong-modality",
+            "No model here can judge this kind of scan",
+            "Send a scan of a kind that this installation has a model for.",
+        ),
+    ];
+
+    fn row(self) -> &'static Row {
+        &Self::TABLE[self as usize]
+    }
+
+    /// The stable name of the problem type: `too-small`, `not-a-head`, …
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The problem of that [`name`](Problem::name).
+    pub fn named(name: &str) -> Option<Problem> {
+        Self::ALL.into_iter().find(|problem| problem.name() == name)
+    }
+
+    /// What is wrong, the same for each file with this problem.
+    pub fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    /// What the sender can do about it, as a sentence.
+    pub fn advice(self) -> &'static str {
+        self.row().3
+    }
+
+    /// The refusal of one file for this problem. `what` is a sentence on this very file, and never
+    /// says anything of the patient.
+    pub fn refuse(self, what: impl Into<String>) -> Refusal {
+        Refusal { problem: self, detail: format!("{} {}", what.into(), self.advice()) }
+    }
+}
+
+/// An upload that is not analysed, and why, in a clinician's words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    pub problem: Problem,
+    /// What is wrong with this file, and what to do.
+    pub detail: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.problem.name(), self.detail)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Serialize for Refusal {
+    /// As the API shows it: `problem`, `title` and `detail`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Refusal", 3)?;
+        object.serialize_field("problem", self.problem.name())?;
+        object.serialize_field("title", self.problem.title())?;
+        object.serialize_field("detail", &self.detail)?;
+        object.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_has_its_own_name_and_its_own_row() {
+        for (index, problem) in Problem::ALL.into_iter().enumerate() {
+            assert_eq!(index, problem as usize);
+            assert_eq!(Problem::named(problem.name()), Some(problem));
+            assert!(problem.advice().ends_with('.') && !problem.title().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_what_to_do() {
+        let json = serde_json::to_value(Problem::TooSmall.refuse("It is 12 x 12 pixels.")).unwrap();
+        assert_eq!(json["problem"], "too-small");
+        assert_eq!(json["title"], "The image is too small");
+        assert!(json["detail"].as_str().unwrap().starts_with("It is 12 x 12 pixels. Send "));
+    }
+}

@@ -1,0 +1,235 @@
+//! Whether a picture looks like a slice through a head, in any plane: one rounded, textured body on a quiet
+//! background that shows in its corners. The bounds lie well outside of what some 3,500 labelled slices measure.
+
+use std::ops::RangeInclusive;
+
+use super::mask::Mask;
+
+/// Heads are told from other things on a picture of this many pixels a side.
+const SIDE: usize = 64;
+
+/// What is measured of the body, and the values that heads have.
+const AREA: RangeInclusive<f64> = 0.01..=0.92;
+const ASPECT: RangeInclusive<f64> = 0.5..=1.9;
+/// Of its box.
+const EXTENT: RangeInclusive<f64> = 0.42..=0.93;
+/// Of its convex hull.
+const SOLIDITY: RangeInclusive<f64> = 0.6..=1.0;
+/// Next to none in a drawing, much in noise and text.
+const ROUGHNESS: RangeInclusive<f64> = 0.12..=0.75;
+/// What is bright outside of the body, as a share of it.
+const BESIDES_MAX: f64 = 0.6;
+/// The share of the picture's edge that the body touches.
+const TOUCH_MAX: f64 = 0.45;
+/// How far the edge's quieter half is from the background.
+const EDGE_MAX: f32 = 0.1;
+/// How much of the second and third emptiest corner the body fills.
+const CORNERS_MAX: [f64; 2] = [0.1, 0.9];
+/// At least this much of what is bright on both sides of a dark line across: several pictures on one sheet.
+const BESIDE_LINE: f64 = 0.2;
+
+/// Whether these pixels look like a slice through a head, brighter than what is around it.
+pub(super) fn is_head(slice: &[f32], rows: usize, columns: usize) -> bool {
+    let picture = Grid::new(slice, rows, columns).without_frame().shrunk();
+    Picture::of(&picture).and_then(|picture| picture.looks_like_head()).unwrap_or(false)
+}
+
+struct Grid {
+    width: usize,
+    height: usize,
+    values: Vec<f32>,
+}
+
+impl Grid {
+    fn new(slice: &[f32], rows: usize, columns: usize) -> Grid {
+        Grid { width: columns, height: rows, values: slice.to_vec() }
+    }
+
+    /// Without the even frame that some scanners put around a picture to make it square.
+    fn without_frame(self) -> Grid {
+        const NEARLY_LOWEST: f32 = 0.02;
+        const NEARLY_ALL: f64 = 0.95;
+        let mut sorted = self.values.clone();
+        let (low, high) = (percentile(&mut sorted, 0.0), percentile(&mut sorted, 0.99));
+        let frame = low + NEARLY_LOWEST * (high - low);
+        let mask = Mask::new(
+            self.width,
+            self.height,
+            self.values.iter().map(|value| *value > frame).collect(),
+        );
+        let Some([left, right, top, bottom]) = mask.bounds() else { return self };
+        let (width, height) = (right - left, bottom - top);
+        if (mask.area() as f64) < NEARLY_ALL * (width * height) as f64 {
+            return self;
+        }
+        let values = (top..bottom)
+            .flat_map(|y| &self.values[y * self.width..][left..right])
+            .copied()
+            .collect();
+        Grid { width, height, values }
+    }
+
+    /// The means of tiles, [`SIDE`] of them along the longer side.
+    fn shrunk(&self) -> Grid {
+        let longer = self.width.max(self.height);
+        let tiles = |length: usize| ((length * SIDE + longer / 2) / longer).clamp(1, length);
+        let (width, height) = (tiles(self.width), tiles(self.height));
+        let tile =
+            |at: usize, tiles: usize, length: usize| at * length / tiles..(at + 1) * length / tiles;
+        let mean = |x, y| {
+            let (columns, rows) = (tile(x, width, self.width), tile(y, height, self.height));
+            let count = (columns.len() * rows.len()) as f32;
+            let row = |y: usize| self.values[y * self.width..][columns.clone()].iter().sum::<f32>();
+            rows.map(row).sum::<f32>() / count
+        };
+        let values = (0..width * height).map(|at| mean(at % width, at / width)).collect();
+        Grid { width, height, values }
+    }
+
+    fn edge(&self) -> Vec<f32> {
+        let on_edge = |at: &usize| {
+            let (x, y) = (at % self.width, at / self.width);
+            x == 0 || y == 0 || x + 1 == self.width || y + 1 == self.height
+        };
+        (0..self.values.len()).filter(on_edge).map(|at| self.values[at]).collect()
+    }
+}
+
+/// A small picture as brightness above its background, from 0 to 1.
+struct Picture {
+    brightness: Grid,
+    /// How far the edge's quieter half is from the background.
+    edge: f32,
+}
+
+impl Picture {
+    /// None when nothing stands out.
+    fn of(grid: &Grid) -> Option<Picture> {
+        let mut edge = grid.edge();
+        let background = percentile(&mut edge, 0.5);
+        let mut above: Vec<f32> = grid.values.iter().map(|value| value - background).collect();
+        let white = percentile(&mut above.clone(), 0.99);
+        if white <= 0.0 {
+            return None;
+        }
+        above.iter_mut().for_each(|value| *value = (*value / white).clamp(0.0, 1.0));
+        edge.iter_mut().for_each(|value| *value = (*value - background).abs() / white);
+        Some(Picture {
+            brightness: Grid { values: above, ..*grid },
+            edge: percentile(&mut edge, 0.5),
+        })
+    }
+
+    fn looks_like_head(&self) -> Option<bool> {
+        let Grid { width, height, values } = &self.brightness;
+        // Half of Otsu's level: in MR the brain is darker than the fat around it.
+        let level = 0.5 * otsu(values).min(0.5);
+        let bright =
+            Mask::new(*width, *height, values.iter().map(|value| *value > level).collect())
+                .opened(1);
+        // Air and bone split a slice through the skull's base.
+        let closed = bright.closed(2);
+        let body = closed.largest()?;
+        let area = body.area() as f64;
+        let [left, right, top, bottom] = body.bounds()?;
+        let (wide, high) = ((right - left) as f64, (bottom - top) as f64);
+        let besides =
+            closed.set.iter().zip(&body.set).filter(|(set, body)| **set && !**body).count();
+        let corners = corners(&body);
+        let quiet = self.edge <= EDGE_MAX
+            && touch(&body) <= TOUCH_MAX
+            && corners[1] <= CORNERS_MAX[0]
+            && corners[2] <= CORNERS_MAX[1];
+        let rounded = AREA.contains(&(area / body.set.len() as f64))
+            && ASPECT.contains(&(wide / high))
+            && EXTENT.contains(&(area / (wide * high)))
+            && SOLIDITY.contains(&(area / body.hull_area()));
+        let alone = besides as f64 <= BESIDES_MAX * area && !has_dark_line(&bright);
+        Some(quiet && rounded && alone && ROUGHNESS.contains(&self.roughness(&body)))
+    }
+
+    /// The mean difference between neighbours in the body, by its mean brightness.
+    fn roughness(&self, body: &Mask) -> f64 {
+        let Grid { width, values, .. } = &self.brightness;
+        let inside = || (0..values.len()).filter(|at| body.set[*at]);
+        let has_both = |at: &usize| (at + 1) % width != 0 && at + width < values.len();
+        let difference = |at: usize| {
+            (values[at] - values[at + 1]).abs() + (values[at] - values[at + width]).abs()
+        };
+        let pairs = inside().filter(has_both).count().max(1);
+        let differences = inside().filter(has_both).map(difference).sum::<f32>() / pairs as f32;
+        let brightness = inside().map(|at| values[at]).sum::<f32>() / body.area().max(1) as f32;
+        f64::from(differences / brightness.max(1e-6))
+    }
+}
+
+/// The level that best splits values between 0 and 1 into dark and bright ones (Otsu 1979).
+fn otsu(values: &[f32]) -> f32 {
+    const BINS: usize = 64;
+    let mut histogram = [0usize; BINS];
+    values.iter().for_each(|value| histogram[((value * BINS as f32) as usize).min(BINS - 1)] += 1);
+    let centre = |bin: usize| (bin as f64 + 0.5) / BINS as f64;
+    let all: f64 = (0..BINS).map(|bin| histogram[bin] as f64 * centre(bin)).sum();
+    let (mut count, mut sum, mut best) = (0.0, 0.0, (0.0, BINS - 1));
+    for (bin, values_in_bin) in histogram.iter().enumerate() {
+        count += *values_in_bin as f64;
+        sum += *values_in_bin as f64 * centre(bin);
+        let others = values.len() as f64 - count;
+        if count == 0.0 || others == 0.0 {
+            continue;
+        }
+        let between = count * others * (sum / count - (all - sum) / others).powi(2);
+        if between > best.0 {
+            best = (between, bin);
+        }
+    }
+    (best.1 + 1) as f32 / BINS as f32
+}
+
+/// How much of each corner of the picture is set, the emptiest first.
+fn corners(mask: &Mask) -> [f64; 4] {
+    let size = (mask.height / 10).max(2).min(mask.width).min(mask.height);
+    let share = |left: usize, top: usize| {
+        let set = (0..size * size).filter(|at| mask.get(left + at % size, top + at / size)).count();
+        set as f64 / (size * size) as f64
+    };
+    let (right, bottom) = (mask.width - size, mask.height - size);
+    let mut shares = [share(0, 0), share(right, 0), share(0, bottom), share(right, bottom)];
+    shares.sort_by(f64::total_cmp);
+    shares
+}
+
+/// The share of the picture's edge that is set.
+fn touch(mask: &Mask) -> f64 {
+    let across = (0..mask.width).flat_map(|x| [(x, 0), (x, mask.height - 1)]);
+    let down = (0..mask.height).flat_map(|y| [(0, y), (mask.width - 1, y)]);
+    let touching = across.chain(down).filter(|(x, y)| mask.get(*x, *y)).count();
+    touching as f64 / (2 * (mask.width + mask.height)) as f64
+}
+
+/// Whether a straight dark line parts what is bright, as between the pictures of a film sheet.
+fn has_dark_line(bright: &Mask) -> bool {
+    let columns: Vec<usize> = (0..bright.width)
+        .map(|x| (0..bright.height).filter(|y| bright.get(x, *y)).count())
+        .collect();
+    let rows: Vec<usize> = (0..bright.height)
+        .map(|y| (0..bright.width).filter(|x| bright.get(*x, y)).count())
+        .collect();
+    let parted = |lines: &[usize]| {
+        let all: usize = lines.iter().sum();
+        let mut before = 0;
+        lines.iter().any(|line| {
+            before += line;
+            let share = before as f64 / all.max(1) as f64;
+            *line == 0 && share > BESIDE_LINE && share < 1.0 - BESIDE_LINE
+        })
+    };
+    parted(&columns) || parted(&rows)
+}
+
+/// The value below which that share lies.
+fn percentile(values: &mut [f32], share: f64) -> f32 {
+    values.sort_by(f32::total_cmp);
+    let at = (share * values.len().saturating_sub(1) as f64).round() as usize;
+    values.get(at).copied().unwrap_or(0.0)
+}
