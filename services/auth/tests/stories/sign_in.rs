@@ -1,0 +1,130 @@
+use std::time::Duration;
+
+use domain::ErrorKind;
+use futures::future::join_all;
+use service::claims::{Role, SERVICE_CLIENT, ServiceToken, service_tenant};
+use tokio::time::Instant;
+
+use crate::setting::*;
+
+on_each_database! {
+    the_first_start_makes_one_administrator_who_can_sign_in
+    a_wrong_password_and_an_unknown_name_get_the_same_answer
+    guessing_is_slowed_down_for_names_that_exist_and_names_that_do_not
+    parallel_guesses_are_counted_one_by_one
+    the_workers_sign_in_with_the_configured_secret_only
+    another_password_ends_the_sessions_of_the_old_one
+}
+
+async fn the_first_start_makes_one_administrator_who_can_sign_in(setting: Setting) {
+    let tokens = setting.admin().await;
+    let claims = setting.claims(&tokens).await;
+    let [(tenant, name)] = setting.accounts.tenants().await.unwrap().try_into().unwrap();
+    assert_eq!((claims.tenant().id(), name.as_str()), (tenant, "St. Mary's"));
+    assert!(claims.require(&[Role::Admin]).is_ok());
+    assert_eq!(claims.require(&[Role::Service]).unwrap_err().kind(), ErrorKind::Forbidden);
+    assert_eq!(tokens.expires_in_s, 300);
+
+    let (_, second_start) = start(&setting.config, &setting.clock).await;
+    assert!(second_start.is_none());
+}
+
+async fn a_wrong_password_and_an_unknown_name_get_the_same_answer(setting: Setting) {
+    let name = &setting.first.user_name;
+    let wrong = refusal(setting.sign_in(name, "not the password").await);
+    let unknown = refusal(setting.sign_in("nobody", "not the password").await);
+    let empty = refusal(setting.sign_in("", "").await);
+    let long = refusal(setting.sign_in(name, &"x".repeat(10_000)).await);
+    assert_eq!(
+        wrong,
+        (ErrorKind::Unauthenticated, "the user name or the password is wrong".into())
+    );
+    assert_eq!((&unknown, &empty, &long), (&wrong, &wrong, &wrong));
+    // The name is the same in any case and spacing; the password is not.
+    let upper = setting.first.password.to_uppercase();
+    assert_eq!(refusal(setting.sign_in(name, &upper).await), wrong);
+    setting.sign_in(" ADMIN ", &setting.first.password).await.unwrap();
+}
+
+async fn guessing_is_slowed_down_for_names_that_exist_and_names_that_do_not(setting: Setting) {
+    for name in ["admin", "nobody"] {
+        for _ in 0..5 {
+            let (kind, _) = refusal(setting.sign_in_from("192.0.2.9", name, "guess").await);
+            assert_eq!(kind, ErrorKind::Unauthenticated);
+        }
+        let throttled = refusal(setting.sign_in_from("192.0.2.9", name, "guess").await);
+        let words = "too many failed attempts, try again in 2 s";
+        assert_eq!(throttled, (ErrorKind::Exhausted, words.into()), "{name}");
+    }
+    // Even the right password waits there, but not elsewhere, and not for ever.
+    let password = &setting.first.password;
+    let there = setting.sign_in_from("192.0.2.9", "admin", password).await;
+    assert_eq!(refusal(there).0, ErrorKind::Exhausted);
+    setting.sign_in_from("203.0.113.1", "admin", password).await.unwrap();
+    setting.clock.advance(1000);
+    setting.sign_in_from("192.0.2.9", "admin", password).await.unwrap();
+}
+
+async fn parallel_guesses_are_counted_one_by_one(setting: Setting) {
+    let guesses = join_all((0..40).map(|_| setting.sign_in("admin", "guess"))).await;
+    let judged = guesses.into_iter().map(|guess| refusal(guess).0);
+    assert_eq!(judged.filter(|kind| *kind == ErrorKind::Unauthenticated).count(), 5);
+}
+
+async fn the_workers_sign_in_with_the_configured_secret_only(setting: Setting) {
+    let token =
+        ServiceToken::new(setting.peer.clone(), SERVICE_SECRET.into(), setting.clock.clock());
+    let claims = setting.verifier.verify(&token.get().await.unwrap()).await.unwrap();
+    assert_eq!(claims.roles, [Role::Service]);
+    assert_eq!(claims.tenant().id(), service_tenant());
+    for secret in ["", "guess", &SERVICE_SECRET[1..]] {
+        let (kind, _) = refusal(setting.client(SERVICE_CLIENT, secret).await);
+        assert_eq!(kind, ErrorKind::Unauthenticated, "{secret:?}");
+    }
+}
+
+async fn another_password_ends_the_sessions_of_the_old_one(setting: Setting) {
+    let tokens = setting.admin().await;
+    setting.accounts.reset_password("Admin", "a password that is new").await.unwrap();
+    let (kind, _) = refusal(setting.refresh(&tokens.refresh_token).await);
+    assert_eq!(kind, ErrorKind::Unauthenticated);
+    let old = setting.sign_in("admin", &setting.first.password).await;
+    assert_eq!(refusal(old).0, ErrorKind::Unauthenticated);
+    setting.sign_in("admin", "a password that is new").await.unwrap();
+    let (kind, _) =
+        refusal(setting.accounts.reset_password("nobody", "a password that is new").await);
+    assert_eq!(kind, ErrorKind::NotFound);
+}
+
+/// A difference of a hash's time would be tens of milliseconds; the machine's noise is what is allowed.
+#[tokio::test]
+async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
+    let setting = Setting::on_sqlite().await;
+    let mut medians = Vec::new();
+    for name in ["admin", "nobody"] {
+        let mut times = Vec::new();
+        for round in 0..9 {
+            let start = Instant::now();
+            refusal(setting.sign_in_from(&format!("192.0.2.{round}"), name, "a wrong guess").await);
+            times.push(start.elapsed());
+        }
+        times.sort_unstable();
+        medians.push(times[4]);
+    }
+    let [known, unknown] = medians.try_into().unwrap();
+    assert!(unknown * 2 > known && known * 2 > unknown, "{known:?} against {unknown:?}");
+    assert!(unknown > Duration::from_millis(2), "{unknown:?} is no hash");
+}
+
+#[tokio::test]
+async fn auth_refuses_to_start_on_a_secret_that_could_be_guessed() {
+    let setting = Setting::on_sqlite().await;
+    let config = auth::Config { service_secret: Some("short".into()), ..setting.config.clone() };
+    let opened = auth::open(&config, setting.clock.clock(), service::system_random()).await;
+    assert_eq!(refusal(opened.map(drop)).0, ErrorKind::Invalid);
+
+    let config = auth::Config { service_secret: None, ..setting.config.clone() };
+    let (peer, _) = start(&config, &setting.clock).await;
+    let none = ServiceToken::new(peer, String::new(), setting.clock.clock());
+    assert_eq!(refusal(none.get().await).0, ErrorKind::Unauthenticated);
+}
