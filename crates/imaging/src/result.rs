@@ -1,7 +1,9 @@
 use domain::Answer;
 use serde::{Deserialize, Serialize};
 
-use crate::{Features, Finding, Format, Geometry, Modality, Shape, Unit, Volume};
+use crate::{
+    Criteria, Features, Finding, Format, Geometry, Modality, Placement, Shape, Unit, Volume,
+};
 
 /// The form of the document; a change that could break a reader changes the number.
 const SCHEMA: &str = "medseg.result/1";
@@ -33,6 +35,16 @@ pub struct Passport {
     pub modalities: Vec<Modality>,
     /// Where it ran: `cpu`, `cuda:0`.
     pub device: String,
+}
+
+impl Passport {
+    /// What counts as tumour in a scan whose slices were prepared at `placements`: the smallest region,
+    /// counted in the scan's own pixels.
+    pub fn criteria(&self, placements: &[Placement]) -> Criteria {
+        let areas: f64 = placements.iter().map(Placement::pixel_area).sum();
+        let pixels = self.minimum_pixels as f64 * areas / placements.len().max(1) as f64;
+        Criteria { threshold: self.threshold, minimum_voxels: pixels.round() as usize }
+    }
 }
 
 /// The whole result of one scan: the artefact `result.json`.

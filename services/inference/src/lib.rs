@@ -1,1 +1,148 @@
-//! To be written.
+//! Takes jobs, lets the model look at their scans, and hands in what it sees.
+//!
+//! Storage owns the jobs: a worker leases one, keeps the lease while it works, and either completes
+//! the job or says why not. Slices of all jobs in hand share the batches of one model.
+
+mod analysis;
+mod engine;
+mod jobs;
+mod model;
+mod worker;
+
+use domain::{Clock, ErrorKind, Result};
+use metrics::Unit::{Count, Seconds};
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+use platform::queue::{self, Queue};
+use service::claims::ServiceToken;
+use service::topics::SCAN_READY;
+use service::{Check, Peer, Service, check};
+
+use jobs::Jobs;
+use model::{Ended, Model};
+use worker::Worker;
+
+/// Which model, and how much of it. Not `Debug`: it holds a secret.
+#[derive(Clone, clap::Args)]
+pub struct Config {
+    /// The model: `file:///…/weights.safetensors` (or the path alone), or `threshold:`, which knows
+    /// bright from dark and needs no weights.
+    #[arg(long, env)]
+    pub model_url: String,
+
+    /// Where the network runs: `auto`, `cpu` or `cuda:N`.
+    #[arg(long, env, default_value = "auto")]
+    pub device: String,
+
+    /// How many slices the model looks at together, at most.
+    #[arg(long, env, default_value_t = 4)]
+    pub batch: usize,
+
+    /// How many scans are in hand at a time. Each is in memory, several times over.
+    #[arg(long, env, default_value_t = 8)]
+    pub window: u16,
+
+    /// What this worker is called in the jobs that it leases.
+    #[arg(long, env = "HOSTNAME", default_value = "inference")]
+    pub worker: String,
+
+    /// What medseg's own workers sign in with.
+    #[arg(long, env, hide_env_values = true)]
+    pub service_secret: String,
+}
+
+/// What this service needs of the outside world, opened by whoever starts it.
+pub struct Ports {
+    pub queue: Queue,
+    pub clock: Clock,
+}
+
+impl Ports {
+    /// Opens the queue at `queue_url`.
+    pub async fn open(queue_url: &str, clock: Clock) -> Result<Ports> {
+        Ok(Ports { queue: queue::connect(queue_url).await?, clock })
+    }
+}
+
+/// Whom this service asks.
+pub struct Peers {
+    /// For jobs and volumes, and to hand in results.
+    pub storage: Peer,
+    /// For the token that says so.
+    pub auth: Peer,
+}
+
+/// The service, with its model loaded: one that cannot be is an error here and now.
+pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
+    describe();
+    let Config { model_url, device, batch, window, worker, service_secret } = config;
+    let (model, ended) = Model::start(move || engine::open(&model_url, &device), batch).await?;
+    let passport = model.passport();
+    tracing::info!(
+        model = passport.name,
+        version = passport.version,
+        device = passport.device,
+        "the model is loaded"
+    );
+
+    let Ports { queue, clock } = ports;
+    let token = ServiceToken::new(peers.auth, service_secret, clock.clone());
+    let jobs = Jobs::new(peers.storage, token, worker);
+    let readiness = vec![
+        ("model".to_owned(), loaded(model.clone())),
+        ("queue".to_owned(), answers(queue.clone())),
+    ];
+    let worker = Worker { jobs, model, clock };
+    let consume =
+        service::work(queue, SCAN_READY, window, move |job_id| worker.clone().work(job_id));
+    let workers = vec![consume, outlive(ended)];
+    Ok(Service { name: "inference", workers, readiness, ..Default::default() })
+}
+
+/// Without its model the process is of no use, and a new one may do better.
+fn outlive(ended: Ended) -> service::Worker {
+    service::Worker::new("model", |stop| async move {
+        let Some(ended) = stop.run_until_cancelled(ended).await else { return Ok(()) };
+        let gone = |_| ErrorKind::Internal.error("the model's thread is gone");
+        ended.map_err(gone)?
+    })
+}
+
+fn loaded(model: Model) -> Check {
+    check(move || std::future::ready(model.check()))
+}
+
+fn answers(queue: Queue) -> Check {
+    check(move || {
+        let queue = queue.clone();
+        async move { queue.ping().await }
+    })
+}
+
+fn describe() {
+    describe_histogram!(
+        "medseg_inference_queue_seconds",
+        Seconds,
+        "From upload accepted to job claimed"
+    );
+    describe_histogram!(
+        "medseg_inference_compute_seconds",
+        Seconds,
+        "What one batch took the model"
+    );
+    describe_histogram!(
+        "medseg_inference_batch_slices",
+        Count,
+        "Slices that the model looked at together"
+    );
+    describe_gauge!(
+        "medseg_inference_pending_slices",
+        Count,
+        "Slices that wait for the model or are with it"
+    );
+    describe_counter!("medseg_inference_jobs_total", Count, "Jobs by how they ended");
+    describe_counter!(
+        "medseg_inference_restarts_total",
+        Count,
+        "Times that the model broke and was started anew"
+    );
+}

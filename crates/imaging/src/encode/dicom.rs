@@ -1,3 +1,5 @@
+use std::iter;
+
 use dicom_core::value::PrimitiveValue;
 use dicom_core::{DataElement, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
@@ -73,8 +75,11 @@ fn text(tag: Tag, vr: VR, value: impl Into<String>) -> Element {
 /// Decimal strings hold 16 characters (PS3.5 6.2).
 fn decimals(tag: Tag, values: &[f64]) -> Element {
     let decimal = |value: &f64| {
-        let digits = (0..=14).rev().map(|digits| format!("{value:.digits$}"));
-        digits.into_iter().find(|text| text.len() <= 16).unwrap_or_default()
+        let rounded = (0..=14).rev().map(|digits| format!("{value:.digits$}"));
+        iter::once(value.to_string())
+            .chain(rounded)
+            .find(|text| text.len() <= 16)
+            .unwrap_or_default()
     };
     text(tag, VR::DS, values.iter().map(decimal).collect::<Vec<_>>().join("\\"))
 }

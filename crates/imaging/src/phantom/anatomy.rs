@@ -43,7 +43,7 @@ impl Head {
             skull: random.random_range(4.5..7.5),
             fat: random.random_range(0.6..0.95),
             white_matter: random.random_range(0.24..0.34),
-            contrast: random.random_range(0.03..0.08),
+            contrast: random.random_range(0.03..0.065),
             atrophy: random.random_range(0.0..1.0),
             ventricles: random.random_range(0.7..1.5),
             slope: std::array::from_fn(|_| random.random_range(-0.0018..0.0018)),
@@ -75,6 +75,11 @@ impl Head {
             return outer;
         }
         mix(outer.min(BONE), self.inner(at, brain), step(0.0, 2.0, brain))
+    }
+
+    /// The signal of white matter, which others are measured by.
+    pub(super) fn white_matter(&self) -> f32 {
+        self.white_matter
     }
 
     /// The coil's uneven sensitivity, about 1.

@@ -88,7 +88,7 @@ impl Lesion {
         // Small lesions are as likely as large ones.
         let drawn: f64 = f64::exp(random.random_range(0.0..f64::ln(40.0)));
         let mut ml = settings.lesion_ml.unwrap_or(drawn);
-        let brightness = random.random_range(0.48..0.78);
+        let brightness = head.white_matter() * random.random_range(1.6..2.6);
         let core = if random.random_bool(0.35) { random.random_range(0.3..0.8) } else { 0.0 };
         let salt = random.random();
         loop {

@@ -1,0 +1,121 @@
+//! What looks at slices, behind one trait; a URL chooses.
+
+mod echo;
+mod stub;
+mod threshold;
+#[cfg(feature = "torch")]
+mod torch;
+
+use domain::{ErrorKind, Result};
+use imaging::{Passport, Prepared};
+use url::Url;
+
+/// Something that says of each pixel how likely it is tumour. It lives on a thread of its own, where
+/// it may block.
+pub trait Engine: Send {
+    /// What it is, for results to name.
+    fn passport(&self) -> Passport;
+
+    /// For each square as many probabilities as it has pixels, in their order.
+    ///
+    /// `Exhausted` when the squares are too many for the memory at once; any other error says that
+    /// the engine itself is broken. What it returns is checked by the caller.
+    fn probabilities(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>>;
+}
+
+/// The engine at `url`, on `device` (`auto`, `cpu` or `cuda:N`) if it is one that can choose.
+///
+/// `threshold:` knows bright from dark · `echo:` and `stub:` are for tests and measurements ·
+/// `file:///…` and a plain path name the network's weights.
+pub fn open(url: &str, device: &str) -> Result<Box<dyn Engine>> {
+    let Ok(parsed) = Url::parse(url) else { return network(url.as_ref(), device) };
+    match parsed.scheme() {
+        "threshold" => Ok(Box::new(threshold::Threshold)),
+        "echo" => Ok(Box::new(echo::Echo)),
+        "stub" => Ok(Box::new(stub::Stub::new(&parsed)?)),
+        "file" => match parsed.to_file_path() {
+            Ok(path) => network(&path, device),
+            Err(()) => Err(ErrorKind::Invalid.error(format!("`{url}` names no file"))),
+        },
+        scheme => Err(ErrorKind::Invalid.error(format!(
+            "no engine for `{scheme}:`: use file:///…, threshold:, echo: or stub:"
+        ))),
+    }
+}
+
+#[cfg(feature = "torch")]
+fn network(path: &std::path::Path, device: &str) -> Result<Box<dyn Engine>> {
+    Ok(Box::new(torch::Network::load(path, device)?))
+}
+
+#[cfg(not(feature = "torch"))]
+fn network(path: &std::path::Path, _device: &str) -> Result<Box<dyn Engine>> {
+    let path = path.display();
+    Err(ErrorKind::Invalid.error(format!("cannot run {path}: built without the feature `torch`")))
+}
+
+/// The passport of an engine that has no weights.
+fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> Passport {
+    Passport {
+        name: name.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        sha256: String::new(),
+        preprocessing: imaging::PREPROCESSING.into(),
+        threshold,
+        minimum_pixels,
+        side: 256,
+        modalities: vec![imaging::Modality::MagneticResonance],
+        device: "cpu".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imaging::phantom::{Phantom, Settings};
+    use imaging::prepare;
+
+    use super::*;
+
+    /// Promises of the trait, for any engine.
+    pub fn suite(mut engine: Box<dyn Engine>) {
+        let side = engine.passport().side;
+        let squares: Vec<Prepared> = (0..3)
+            .map(|seed| {
+                let volume = Phantom::new(&Settings::slice(seed)).unwrap().volume;
+                prepare(volume.slice(0), 256, 256, side).unwrap()
+            })
+            .collect();
+        let together = engine.probabilities(&squares).unwrap();
+        assert_eq!(together.len(), squares.len());
+        for (square, output) in squares.iter().zip(&together) {
+            assert_eq!(output.len(), square.pixels.len());
+            assert!(output.iter().all(|p| (0.0..=1.0).contains(p)));
+            let alone = engine.probabilities(std::slice::from_ref(square)).unwrap().remove(0);
+            // Sums in another order may differ in their last bits.
+            assert!(alone.iter().zip(output).all(|(a, b)| (a - b).abs() < 1e-3));
+        }
+        assert!(engine.probabilities(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_closed_form_engines_keep_the_traits_promises() {
+        for url in ["threshold:", "echo:", "stub:"] {
+            suite(open(url, "auto").unwrap());
+        }
+    }
+
+    #[test]
+    fn an_unknown_engine_is_refused_by_name() {
+        let error = open("magic:wand", "auto").err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("`magic:`"), "{error}");
+    }
+
+    #[test]
+    fn missing_weights_are_refused_by_name() {
+        for url in ["/nowhere/weights.safetensors", "file:///nowhere/weights.safetensors"] {
+            let error = open(url, "cpu").err().unwrap();
+            assert!(error.to_string().contains("/nowhere/weights.safetensors"), "{error}");
+        }
+    }
+}

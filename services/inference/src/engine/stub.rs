@@ -1,0 +1,83 @@
+use std::thread;
+use std::time::Duration;
+
+use domain::{ErrorKind, Result};
+use imaging::{Passport, Prepared};
+use url::Url;
+
+use super::{Engine, weightless};
+
+/// Takes its time and finds nothing; or breaks, in one of the ways that engines break.
+///
+/// `stub:?ms=50` waits for each batch, `stub:?slice_ms=5` for each slice; `&fault=` is one of
+/// `nan`, `short`, `error`, `panic` and `memory` (more than one slice is too many).
+pub struct Stub {
+    batch: Duration,
+    slice: Duration,
+    fault: Option<Fault>,
+}
+
+enum Fault {
+    Nan,
+    Short,
+    Error,
+    Panic,
+    Memory,
+}
+
+impl Stub {
+    pub fn new(url: &Url) -> Result<Stub> {
+        let invalid = |name: &str| ErrorKind::Invalid.error(format!("`{url}`: bad `{name}`"));
+        let mut stub = Stub { batch: Duration::ZERO, slice: Duration::ZERO, fault: None };
+        for (name, value) in url.query_pairs() {
+            let ms = || value.parse().map(Duration::from_millis).map_err(|_| invalid(&name));
+            match &*name {
+                "ms" => stub.batch = ms()?,
+                "slice_ms" => stub.slice = ms()?,
+                "fault" => stub.fault = Some(Fault::named(&value).ok_or_else(|| invalid(&name))?),
+                _ => return Err(invalid(&name)),
+            }
+        }
+        Ok(stub)
+    }
+}
+
+impl Fault {
+    fn named(name: &str) -> Option<Fault> {
+        Some(match name {
+            "nan" => Self::Nan,
+            "short" => Self::Short,
+            "error" => Self::Error,
+            "panic" => Self::Panic,
+            "memory" => Self::Memory,
+            _ => return None,
+        })
+    }
+}
+
+impl Engine for Stub {
+    fn passport(&self) -> Passport {
+        weightless("stub", 0.5, 1)
+    }
+
+    fn probabilities(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>> {
+        let slices = u32::try_from(squares.len()).unwrap_or(u32::MAX);
+        thread::sleep(self.batch + self.slice * slices);
+        let nothing = |square: &Prepared| vec![0.0; square.pixels.len()];
+        let mut outputs: Vec<Vec<f32>> = squares.iter().map(nothing).collect();
+        match self.fault {
+            None => {}
+            Some(Fault::Nan) => outputs.iter_mut().for_each(|output| output[0] = f32::NAN),
+            Some(Fault::Short) => outputs.iter_mut().for_each(|output| output.truncate(1)),
+            Some(Fault::Error) => {
+                return Err(ErrorKind::Internal.error("the stub was told to fail"));
+            }
+            Some(Fault::Panic) => panic!("the stub was told to panic"),
+            Some(Fault::Memory) if squares.len() > 1 => {
+                return Err(ErrorKind::Exhausted.error("the stub was told to have no memory"));
+            }
+            Some(Fault::Memory) => {}
+        }
+        Ok(outputs)
+    }
+}

@@ -1,0 +1,30 @@
+use inference::{Peers, Ports, build};
+use service::{Peer, system_clock};
+
+#[derive(clap::Args)]
+struct Config {
+    #[command(flatten)]
+    inference: inference::Config,
+
+    /// Where work comes from: `amqp://…` or `sqlite://…`.
+    #[arg(long, env, hide_env_values = true)]
+    queue_url: String,
+
+    /// Where the storage service answers.
+    #[arg(long, env)]
+    storage_url: String,
+
+    /// Where the auth service answers.
+    #[arg(long, env)]
+    auth_url: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    service::run(async |Config { inference, queue_url, storage_url, auth_url }| {
+        let peers =
+            Peers { storage: Peer::connect(&storage_url)?, auth: Peer::connect(&auth_url)? };
+        build(inference, Ports::open(&queue_url, system_clock()).await?, peers).await
+    })
+    .await
+}

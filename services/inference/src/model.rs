@@ -1,0 +1,250 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use domain::{ErrorKind, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use imaging::{Passport, Prepared};
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::Engine;
+
+/// Opens the engine: at the start, and again after it broke.
+type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
+
+/// The model, alone on its own thread, where it may block; clones share it.
+///
+/// Slices of all callers wait in one line, and the thread takes what is there, up to the best batch
+/// size, whenever it is free: a lone slice never waits for company, and a busy model always has the
+/// next batch prepared.
+///
+/// An engine that fails or panics is dropped and opened anew: the slices in hand fail as something
+/// that may pass, those in line go on. Where it cannot be opened again (a CUDA context that is beyond
+/// repair, say), the thread ends, and with it the process: see [`Ended`].
+#[derive(Clone)]
+pub struct Model {
+    line: mpsc::Sender<Waiting>,
+    passport: Arc<Passport>,
+    batch: usize,
+}
+
+/// Tells why the model's thread ended.
+pub type Ended = oneshot::Receiver<Result<()>>;
+
+/// What the model says of one slice.
+#[derive(Debug)]
+pub struct Seen {
+    /// As many as the square has pixels, each a probability.
+    pub probabilities: Vec<f32>,
+    /// The slice's share of the time that its batch took.
+    pub compute_ms: f64,
+}
+
+struct Waiting {
+    square: Prepared,
+    answer: oneshot::Sender<Result<Seen>>,
+}
+
+impl Model {
+    /// Opens the engine on a thread of its own; returns when it is ready, or why it is not.
+    pub async fn start(
+        open: impl Fn() -> Result<Box<dyn Engine>> + Send + 'static,
+        batch: usize,
+    ) -> Result<(Model, Ended)> {
+        let batch = batch.max(1);
+        // One batch in the thread's hands, one in the line.
+        let (line, inbox) = mpsc::channel(batch);
+        let (ready, opened) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let run = move || {
+            let engine = match open() {
+                Ok(engine) => engine,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            let passport = engine.passport();
+            if ready.send(Ok(passport.clone())).is_ok() {
+                let thread = Thread { open: Box::new(open), engine, passport, batch };
+                let _ = end.send(thread.serve(inbox));
+            }
+        };
+        thread::Builder::new().name("model".into()).spawn(run).map_err(|error| {
+            ErrorKind::Internal.error("cannot start the model's thread").because(error)
+        })?;
+        let panicked = |_| ErrorKind::Internal.error("the model panicked when it was opened");
+        let passport = Arc::new(opened.await.map_err(panicked)??);
+        Ok((Model { line, passport, batch }, ended))
+    }
+
+    /// What looks.
+    pub fn passport(&self) -> &Passport {
+        &self.passport
+    }
+
+    /// Whether the thread still takes slices.
+    pub fn check(&self) -> Result<()> {
+        if self.line.is_closed() {
+            return Err(gone());
+        }
+        Ok(())
+    }
+
+    /// What the model says of each square, in their order.
+    ///
+    /// Dropping the future takes back the slices that still wait. `Internal` when what comes out is
+    /// no probability or of the wrong shape; any other failure may pass.
+    pub async fn see(&self, squares: Vec<Prepared>) -> Result<Vec<Seen>> {
+        // Enough of a tall volume to fill a batch and have the next one ready; the rest waits its turn
+        // here, so that other scans come in between.
+        let ahead = 2 * self.batch;
+        stream::iter(squares).map(|square| self.see_one(square)).buffered(ahead).try_collect().await
+    }
+
+    async fn see_one(&self, square: Prepared) -> Result<Seen> {
+        let _pending = Pending::new();
+        let (answer, seen) = oneshot::channel();
+        self.line.send(Waiting { square, answer }).await.map_err(|_| gone())?;
+        seen.await.map_err(|_| gone())?
+    }
+}
+
+fn gone() -> domain::Error {
+    ErrorKind::Unavailable.error("the model is not running")
+}
+
+/// Counts the slices that somebody waits for.
+struct Pending;
+
+impl Pending {
+    fn new() -> Pending {
+        gauge!("medseg_inference_pending_slices").increment(1.0);
+        Pending
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        gauge!("medseg_inference_pending_slices").decrement(1.0);
+    }
+}
+
+/// What lives on the model's thread.
+struct Thread {
+    open: Open,
+    engine: Box<dyn Engine>,
+    passport: Passport,
+    /// Shrinks when memory runs out.
+    batch: usize,
+}
+
+impl Thread {
+    /// Works until nobody holds the model any more, or the engine is beyond repair.
+    fn serve(mut self, mut inbox: mpsc::Receiver<Waiting>) -> Result<()> {
+        while let Some(first) = inbox.blocking_recv() {
+            let mut next = Some(first);
+            let mut batch = Vec::with_capacity(self.batch);
+            while let Some(waiting) = next {
+                // A caller that has gone away wants no work done.
+                if !waiting.answer.is_closed() {
+                    batch.push(waiting);
+                }
+                next = if batch.len() < self.batch { inbox.try_recv().ok() } else { None };
+            }
+            self.run(batch)?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, batch: Vec<Waiting>) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (squares, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|w| (w.square, w.answer)).unzip();
+        let began = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.engine.probabilities(&squares)));
+        let took = began.elapsed();
+        match outcome {
+            Ok(Ok(outputs)) => {
+                histogram!("medseg_inference_batch_slices").record(squares.len() as f64);
+                histogram!("medseg_inference_compute_seconds").record(took.as_secs_f64());
+                let compute_ms = took.as_secs_f64() * 1000.0 / squares.len() as f64;
+                reply(&squares, answers, outputs, compute_ms);
+                Ok(())
+            }
+            Ok(Err(error)) if error.kind() == ErrorKind::Exhausted && squares.len() > 1 => {
+                self.batch = squares.len() / 2;
+                tracing::warn!(batch = self.batch, "out of memory: making smaller batches");
+                let mut again = squares
+                    .into_iter()
+                    .zip(answers)
+                    .map(|(square, answer)| Waiting { square, answer });
+                let half: Vec<_> = again.by_ref().take(self.batch).collect();
+                self.run(half)?;
+                self.run(again.collect())
+            }
+            Ok(Err(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the model failed");
+                self.reopen(answers)
+            }
+            Err(_) => {
+                tracing::error!("the model panicked");
+                self.reopen(answers)
+            }
+        }
+    }
+
+    /// The slices in hand fail, and a new engine takes the next.
+    fn reopen(&mut self, answers: Vec<oneshot::Sender<Result<Seen>>>) -> Result<()> {
+        counter!("medseg_inference_restarts_total").increment(1);
+        let broken = || ErrorKind::Unavailable.error("the model broke off and was started anew");
+        answers.into_iter().for_each(|answer| drop(answer.send(Err(broken()))));
+        let engine = catch_unwind(AssertUnwindSafe(|| (self.open)())).unwrap_or_else(|_| {
+            Err(ErrorKind::Internal.error("the model panicked when it was opened"))
+        })?;
+        // Results name the model that was there at the start.
+        if engine.passport() != self.passport {
+            return Err(ErrorKind::Internal.error("the model is another one than before"));
+        }
+        self.engine = engine;
+        Ok(())
+    }
+}
+
+/// Gives each slice what the model says of it, if that is something.
+fn reply(
+    squares: &[Prepared],
+    answers: Vec<oneshot::Sender<Result<Seen>>>,
+    outputs: Vec<Vec<f32>>,
+    compute_ms: f64,
+) {
+    let mut outputs = outputs.into_iter();
+    for (square, answer) in squares.iter().zip(answers) {
+        let seen =
+            outputs.next().ok_or_else(|| wrong("has too few slices")).and_then(|probabilities| {
+                checked(square, &probabilities)?;
+                Ok(Seen { probabilities, compute_ms })
+            });
+        let _ = answer.send(seen);
+    }
+}
+
+fn checked(square: &Prepared, probabilities: &[f32]) -> Result<()> {
+    if probabilities.len() != square.pixels.len() {
+        return Err(wrong("has the wrong shape"));
+    }
+    // NaN is in no range.
+    if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
+        return Err(wrong("is no probability"));
+    }
+    Ok(())
+}
+
+fn wrong(what: &str) -> domain::Error {
+    ErrorKind::Internal.error(format!("the model's output {what}"))
+}
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

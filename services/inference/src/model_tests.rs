@@ -1,0 +1,155 @@
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::join_all;
+use imaging::prepare;
+
+use super::*;
+use crate::engine;
+
+/// Reports each batch's size, and waits to be let go on before it answers.
+struct Gate {
+    batches: Sender<usize>,
+    go: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Engine for Gate {
+    fn passport(&self) -> Passport {
+        engine::open("stub:", "cpu").unwrap().passport()
+    }
+
+    fn probabilities(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>> {
+        self.batches.send(squares.len()).unwrap();
+        self.go.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
+        Ok(squares.iter().map(|square| vec![0.25; square.pixels.len()]).collect())
+    }
+}
+
+/// A model of batches of four, the sizes of the batches that it runs, and what lets it go on.
+async fn gated() -> (Model, Receiver<usize>, Sender<()>) {
+    let (batches, sizes) = channel();
+    let (allow, go) = channel();
+    let go = Arc::new(Mutex::new(go));
+    let open =
+        move || Ok(Box::new(Gate { batches: batches.clone(), go: go.clone() }) as Box<dyn Engine>);
+    let (model, _) = Model::start(open, 4).await.unwrap();
+    (model, sizes, allow)
+}
+
+async fn of(url: &'static str, batch: usize) -> (Model, Ended) {
+    Model::start(move || engine::open(url, "cpu"), batch).await.unwrap()
+}
+
+fn squares(count: usize) -> Vec<Prepared> {
+    let slice: Vec<f32> = (0..1024).map(|i| (i % 37) as f32).collect();
+    vec![prepare(&slice, 32, 32, 16).unwrap(); count]
+}
+
+async fn next(sizes: &Receiver<usize>) -> usize {
+    loop {
+        match sizes.try_recv() {
+            Ok(size) => return size,
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lone_slice_runs_at_once_and_those_that_came_meanwhile_share_a_batch() {
+    let (model, sizes, allow) = gated().await;
+    let seeing = |model: Model| {
+        tokio::spawn(async move { model.see(squares(1)).await.map(|seen| seen.len()) })
+    };
+    let mut callers = vec![seeing(model.clone())];
+    assert_eq!(next(&sizes).await, 1);
+    callers.extend((0..3).map(|_| seeing(model.clone())));
+    // The line is full of them once three of its four places are taken.
+    while model.line.capacity() > 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    allow.send(()).unwrap();
+    assert_eq!(next(&sizes).await, 3);
+    allow.send(()).unwrap();
+    for caller in join_all(callers).await {
+        assert_eq!(caller.unwrap().unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_tall_volume_comes_back_in_order_in_batches_no_larger_than_asked() {
+    let (model, sizes, allow) = gated().await;
+    (0..20).for_each(|_| allow.send(()).unwrap());
+    assert_eq!(model.see(squares(11)).await.unwrap().len(), 11);
+    let ran: Vec<usize> = sizes.try_iter().collect();
+    assert!(ran.iter().all(|size| *size <= 4) && ran.iter().sum::<usize>() == 11, "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_caller_who_has_gone_costs_nothing() {
+    let (model, sizes, allow) = gated().await;
+    let first = tokio::spawn({
+        let model = model.clone();
+        async move { model.see(squares(1)).await }
+    });
+    assert_eq!(next(&sizes).await, 1);
+    let mut gone = Box::pin(model.see(squares(2)));
+    assert!((&mut gone).now_or_never().is_none());
+    drop(gone);
+    (0..3).for_each(|_| allow.send(()).unwrap());
+    assert!(first.await.unwrap().is_ok());
+    assert_eq!(model.see(squares(1)).await.unwrap().len(), 1);
+    assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn an_output_that_is_no_probability_is_an_error_of_ours_that_will_not_pass() {
+    for url in ["stub:?fault=nan", "stub:?fault=short"] {
+        let (model, _ended) = of(url, 2).await;
+        assert_eq!(model.see(squares(3)).await.unwrap_err().kind(), ErrorKind::Internal, "{url}");
+        model.check().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_breaks_fails_what_it_has_in_hand_and_starts_anew() {
+    for url in ["stub:?fault=panic", "stub:?fault=error"] {
+        let (model, _ended) = of(url, 2).await;
+        for _ in 0..2 {
+            assert_eq!(
+                model.see(squares(1)).await.unwrap_err().kind(),
+                ErrorKind::Unavailable,
+                "{url}"
+            );
+        }
+        model.check().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
+    let opened = Mutex::new(0);
+    let open = move || {
+        *opened.lock().unwrap() += 1;
+        let first = *opened.lock().unwrap() == 1;
+        engine::open(if first { "stub:?fault=panic" } else { "none:" }, "cpu")
+    };
+    let (model, ended) = Model::start(open, 2).await.unwrap();
+    assert!(model.see(squares(1)).await.is_err());
+    assert!(ended.await.unwrap().unwrap_err().to_string().contains("none:"));
+    assert_eq!(model.see(squares(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(model.check().is_err());
+}
+
+#[tokio::test]
+async fn out_of_memory_means_smaller_batches_and_no_lost_slice() {
+    let (model, _ended) = of("stub:?fault=memory&ms=2", 8).await;
+    assert_eq!(model.see(squares(17)).await.unwrap().len(), 17);
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_open_says_why() {
+    let error = Model::start(|| engine::open("none:", "cpu"), 2).await.err().unwrap();
+    assert!(error.to_string().contains("none:"), "{error}");
+}

@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use domain::{Answer, Clock, Error, Result};
+use metrics::{counter, histogram};
+use proto::storage::{Answer as WireAnswer, CompleteHeader, Job};
+
+use crate::analysis::{Analysis, analyse};
+use crate::jobs::{Jobs, is_not_ours};
+use crate::model::Model;
+
+/// How often a finished result is offered to a storage that cannot be reached.
+const DELIVERIES: u32 = 4;
+/// Between the first two; twice as long each time.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Takes jobs to their end.
+#[derive(Clone)]
+pub struct Worker {
+    pub jobs: Jobs,
+    pub model: Model,
+    pub clock: Clock,
+}
+
+impl Worker {
+    /// Does the job that a message names. A job that is not there, done, or somebody else's, is none of
+    /// this worker's; an error says that storage could not even be told.
+    pub async fn work(self, job_id: Vec<u8>) -> Result<()> {
+        let Ok(job_id) = String::from_utf8(job_id) else { return Ok(()) };
+        let Some(job) = self.jobs.claim(&job_id).await? else { return Ok(()) };
+        let waited_ms = (self.clock.now_ms() - job.accepted_ms).max(0);
+        histogram!("medseg_inference_queue_seconds").record(waited_ms as f64 / 1000.0);
+        let done = tokio::select! {
+            done = self.finish(&job) => done,
+            () = self.keep(&job) => Ok("lost"),
+        };
+        let outcome = match done {
+            Ok(outcome) => outcome,
+            Err(error) if is_not_ours(&error) => "lost",
+            Err(error) => self.give_up(&job, error).await?,
+        };
+        counter!("medseg_inference_jobs_total", "outcome" => outcome).increment(1);
+        Ok(())
+    }
+
+    async fn finish(&self, job: &Job) -> Result<&'static str> {
+        let bytes = self.jobs.volume(job).await?;
+        let analysis = analyse(job, bytes, &self.model, &self.clock).await?;
+        self.deliver(job, &analysis).await?;
+        Ok(analysis.answer.name())
+    }
+
+    /// Extends the lease until it is lost.
+    async fn keep(&self, job: &Job) {
+        let lease_ms = u64::try_from(job.lease_ms).unwrap_or_default();
+        let pause = Duration::from_millis((lease_ms / 3).max(1));
+        loop {
+            tokio::time::sleep(pause).await;
+            match self.jobs.heartbeat(job).await {
+                Ok(()) => {}
+                Err(error) if is_not_ours(&error) => return,
+                Err(error) => {
+                    tracing::warn!(job = %job.job_id, %error, "cannot extend a lease yet")
+                }
+            }
+        }
+    }
+
+    /// What was computed is not thrown away for a hiccup of the network.
+    async fn deliver(&self, job: &Job, analysis: &Analysis) -> Result<()> {
+        let header = CompleteHeader {
+            job_id: job.job_id.clone(),
+            attempt: job.attempt,
+            binding: job.binding.clone(),
+            volume_sha256: job.volume_sha256.clone(),
+            answer: wire(analysis.answer).into(),
+            reason: analysis.reason.clone(),
+            observation_json: analysis.observation_json.clone(),
+        };
+        let mut pause = PAUSE;
+        for _ in 1..DELIVERIES {
+            match self.jobs.complete(header.clone(), &analysis.artefacts).await {
+                Err(error) if error.kind().is_transient() => {
+                    tracing::warn!(job = %job.job_id, %error, "cannot deliver a result yet");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                delivered => return delivered,
+            }
+        }
+        self.jobs.complete(header, &analysis.artefacts).await
+    }
+
+    /// Tells storage that the attempt has failed, and whether another may go better.
+    async fn give_up(&self, job: &Job, error: Error) -> Result<&'static str> {
+        let retry = error.kind().is_transient();
+        tracing::error!(job = %job.job_id, retry, error = &error as &dyn std::error::Error, "a job failed");
+        match self.jobs.fail(job, error.to_string(), retry).await {
+            Ok(()) => Ok(if retry { "retried" } else { "failed" }),
+            Err(error) if is_not_ours(&error) => Ok("lost"),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn wire(answer: Answer) -> WireAnswer {
+    match answer {
+        Answer::Found => WireAnswer::Found,
+        Answer::NoneFound => WireAnswer::NoneFound,
+        Answer::NotAnalysable => WireAnswer::NotAnalysable,
+        Answer::Failed => WireAnswer::Failed,
+    }
+}
