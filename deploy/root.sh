@@ -21,5 +21,5 @@ inference | medseg)
     ;;
 esac
 case $service in
-drift | inference | ingest | medseg) cp -R models "$root/models" ;;
+drift | inference | ingest | medseg) cp -R models "$root/app/models" ;;
 esac

@@ -44,6 +44,33 @@ def until_done(url, token, scan):
     return scan
 
 
+def words(result):
+    """The answer as one would say it."""
+    if result["answer"] == "none_found":
+        return "none found: no tumour was found in this scan"
+    if result["answer"] != "found":
+        return f"{result['answer'].replace('_', ' ')}: {result['reason']}"
+    findings = result["findings"]
+    return f"found: {len(findings)} finding{'s' * (len(findings) > 1)}\n" + "\n".join(map(finding_words, findings))
+
+
+def finding_words(finding):
+    unit = finding["unit"]
+    longest = finding["longest_diameter"]["length"]
+    across = finding["perpendicular_diameter"]["length"]
+    if finding["volume_ml"] is not None:
+        size = f"{finding['volume_ml']:.2f} mL"
+    elif finding["area_mm2"] is not None:
+        size = f"{finding['area_mm2']:.0f} mm²"
+    else:
+        size = f"{finding['area_px']} pixels"
+    corners = " to ".join(str(tuple(finding["box"][corner])) for corner in ("from", "to"))
+    return (
+        f"demo:   {size}, {longest:.1f} x {across:.1f} {unit}, box {corners} (slice, row, column), "
+        f"confidence {finding['confidence']:.0%}"
+    )
+
+
 def main():
     url, image, folder = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
     token = sign_in(url, os.environ["MEDSEG_PASSWORD"])
@@ -54,7 +81,7 @@ def main():
     elapsed_ms = (time.monotonic() - started) * 1000
     result = json.loads(call(f"{url}/v1/scans/{scan['id']}/result", token))
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
-    print(f"demo: answer after {elapsed_ms:.0f} ms: {result.get('summary') or result['answer']}")
+    print(f"demo: answer after {elapsed_ms:.0f} ms: {words(result)}")
     for name in ("mask.png", "overlay.png"):
         (folder / name).write_bytes(call(f"{url}/v1/scans/{scan['id']}/{name}", token))
         print(f"demo: {folder / name}")

@@ -18,20 +18,17 @@ medseg=$(scripts/build.sh | tail -n 1)
 # A directory of its own each time: the password is printed on the first start only.
 rm -rf "$folder"
 mkdir -p "$folder"
-port=${PORT:-$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')}
-url=http://127.0.0.1:$port
 
 say "starting medseg on $folder/data"
-"$medseg" serve --data "$folder/data" --listen "127.0.0.1:$port" >"$folder/said" 2>"$folder/log" &
+"$medseg" serve --data "$folder/data" --listen "127.0.0.1:${PORT:-0}" >"$folder/said" 2>"$folder/log" &
 server=$!
 stop() { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
 trap stop EXIT
 trap 'exit 0' INT TERM
 
-for _ in $(seq 300); do
-    ! python3 -c "import urllib.request as r; r.urlopen('$url/readyz', timeout=1)" 2>/dev/null || break
+until url=$(sed -n 's/^medseg answers on //p' "$folder/said") && [ -n "$url" ]; do
     kill -0 "$server" 2>/dev/null || { tail -n 5 "$folder/log" >&2; fail "medseg did not start (log: $folder/log)"; }
-    sleep 0.2
+    sleep 0.1
 done
 
 say "making a phantom: a head with a lesion of known size"
