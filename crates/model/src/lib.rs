@@ -1,1 +1,14 @@
-//! To be written.
+//! The network: a ResNet-50 U-Net on libtorch, its weights files, training and evaluation.
+//!
+//! The only crate that names tch; what goes in and out are slices and plain values.
+
+mod device;
+mod network;
+mod parameters;
+mod segmenter;
+mod weights;
+
+pub use device::Device;
+pub use network::Design;
+pub use segmenter::Segmenter;
+pub use weights::{Facts, Manifest, Weights};

@@ -1,4 +1,4 @@
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// One convolution without bias, its normalisation, and (mostly) a rectifier; the network is made of these.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,9 +25,15 @@ impl Unit {
     }
 
     /// The convolution of `x` (N, C, H, W) with a weight of [`shape`](Unit::shape), of the same kind as `x`.
-    pub fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    pub fn convolve(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
+        let weight = weight.f_permute([0, 3, 1, 2])?;
         let padding = self.kernel / 2;
-        x.conv2d(&weight.permute([0, 3, 1, 2]), bias, [self.stride; 2], [padding; 2], [1, 1], 1)
+        x.f_conv2d(&weight, bias, [self.stride; 2], [padding; 2], [1, 1], 1)
     }
 }
 
@@ -128,54 +134,54 @@ impl Network {
     pub fn forward(
         &self,
         x: &Tensor,
-        mut apply: impl FnMut(UnitId, &Tensor, Activation) -> Tensor,
-    ) -> Tensor {
-        let stem = apply(self.stem, x, Activation::Relu);
-        let mut features = stem.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+        mut apply: impl FnMut(UnitId, &Tensor, Activation) -> Result<Tensor, TchError>,
+    ) -> Result<Tensor, TchError> {
+        let stem = apply(self.stem, x, Activation::Relu)?;
+        let mut features = stem.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
         let mut skips = vec![x.shallow_clone(), stem];
         for stage in &self.stages {
             for block in stage {
-                features = block.forward(&features, &mut apply);
+                features = block.forward(&features, &mut apply)?;
             }
             skips.push(features.shallow_clone());
         }
         skips.pop();
-        let mut y = apply(self.bridge, &features, Activation::Relu);
+        let mut y = apply(self.bridge, &features, Activation::Relu)?;
         for level in &self.levels {
             let skip = skips.pop().expect("a skip for each level: four stages make five");
-            y = level.forward(&y, skip, &mut apply);
+            y = level.forward(&y, skip, &mut apply)?;
         }
         apply(self.head, &y, Activation::None)
     }
 }
 
+/// What a unit does to its input.
+type Apply<'a> = &'a mut dyn FnMut(UnitId, &Tensor, Activation) -> Result<Tensor, TchError>;
+
 impl Bottleneck {
-    fn forward(
-        &self,
-        x: &Tensor,
-        apply: &mut impl FnMut(UnitId, &Tensor, Activation) -> Tensor,
-    ) -> Tensor {
-        let y = apply(self.reduce, x, Activation::Relu);
-        let y = apply(self.spatial, &y, Activation::Relu);
-        let mut y = apply(self.expand, &y, Activation::None);
-        let around = self.project.map(|id| apply(id, x, Activation::None));
-        let _ = y.g_add_(around.as_ref().unwrap_or(x));
-        y.relu_()
+    fn forward(&self, x: &Tensor, apply: Apply) -> Result<Tensor, TchError> {
+        let y = apply(self.reduce, x, Activation::Relu)?;
+        let y = apply(self.spatial, &y, Activation::Relu)?;
+        let mut y = apply(self.expand, &y, Activation::None)?;
+        let around = self.project.map(|id| apply(id, x, Activation::None)).transpose()?;
+        let _ = y.f_add_(around.as_ref().unwrap_or(x))?;
+        y.f_relu_()
     }
 }
 
 impl Level {
-    fn forward(
-        &self,
-        y: &Tensor,
-        skip: Tensor,
-        apply: &mut impl FnMut(UnitId, &Tensor, Activation) -> Tensor,
-    ) -> Tensor {
-        let skip = self.skip.map_or(skip.shallow_clone(), |id| apply(id, &skip, Activation::Relu));
-        let (_, _, rows, columns) = skip.size4().expect("features have four dimensions");
-        let y = y.upsample_bilinear2d([rows, columns], false, None, None);
-        let y = apply(self.merge, &Tensor::cat(&[y, skip], 1), Activation::Relu);
-        self.refine.map_or(y.shallow_clone(), |id| apply(id, &y, Activation::Relu))
+    fn forward(&self, y: &Tensor, skip: Tensor, apply: Apply) -> Result<Tensor, TchError> {
+        let skip = match self.skip {
+            Some(id) => apply(id, &skip, Activation::Relu)?,
+            None => skip,
+        };
+        let (_, _, rows, columns) = skip.size4()?;
+        let y = y.f_upsample_bilinear2d([rows, columns], false, None, None)?;
+        let y = apply(self.merge, &Tensor::f_cat(&[y, skip], 1)?, Activation::Relu)?;
+        match self.refine {
+            Some(id) => apply(id, &y, Activation::Relu),
+            None => Ok(y),
+        }
     }
 }
 

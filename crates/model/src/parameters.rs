@@ -1,6 +1,7 @@
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::network::{Activation, Network, UnitId};
+use crate::weights::Folded;
 
 /// How fast running statistics follow the batches'.
 const MOMENTUM: f64 = 0.1;
@@ -107,18 +108,24 @@ impl Cut<'_> {
     /// The logits of `x`. Weights are cast to `x`'s kind for the convolutions; statistics stay f32.
     ///
     /// With `training`, batches are normalised by their own statistics and the running ones follow.
-    pub fn forward(&self, x: &Tensor, training: bool) -> Tensor {
+    pub fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor, TchError> {
         self.network.forward(x, |id, x, activation| self.apply(id, x, activation, training))
     }
 
-    fn apply(&self, id: UnitId, x: &Tensor, activation: Activation, training: bool) -> Tensor {
+    fn apply(
+        &self,
+        id: UnitId,
+        x: &Tensor,
+        activation: Activation,
+        training: bool,
+    ) -> Result<Tensor, TchError> {
         let view = &self.views[id];
-        let weight = view.weight.to_kind(x.kind());
-        let y = self.network.units()[id].convolve(x, &weight, None);
+        let weight = view.weight.f_to_kind(x.kind())?;
+        let y = self.network.units()[id].convolve(x, &weight, None)?;
         if id == self.network.head() {
-            return y + view.shift.to_kind(x.kind()).view([1, -1, 1, 1]);
+            return y.f_add(&view.shift.f_to_kind(x.kind())?.f_view([1, -1, 1, 1])?);
         }
-        let mut y = y.batch_norm(
+        let mut y = y.f_batch_norm(
             Some(&view.scale),
             Some(&view.shift),
             Some(&view.mean),
@@ -127,10 +134,10 @@ impl Cut<'_> {
             MOMENTUM,
             EPSILON,
             true,
-        );
+        )?;
         match activation {
-            Activation::Relu => y.relu_(),
-            Activation::None => y,
+            Activation::Relu => y.f_relu_(),
+            Activation::None => Ok(y),
         }
     }
 
@@ -149,14 +156,14 @@ impl Cut<'_> {
     }
 
     /// Each unit's weight and bias with the normalisation folded in: what inference runs and files hold.
-    pub fn folded(&self) -> Vec<(Tensor, Tensor)> {
+    pub fn folded(&self) -> Vec<Folded> {
         let fold = |(id, view): (usize, &Views)| {
             if id == self.network.head() {
-                return (view.weight.copy(), view.shift.copy());
+                return Folded { weight: view.weight.copy(), bias: view.shift.copy() };
             }
             let factor = &view.scale / (&view.variance + EPSILON).sqrt();
             let bias = &view.shift - &view.mean * &factor;
-            (&view.weight * factor.view([-1, 1, 1, 1]), bias)
+            Folded { weight: &view.weight * factor.view([-1, 1, 1, 1]), bias }
         };
         tch::no_grad(|| self.views.iter().enumerate().map(fold).collect())
     }

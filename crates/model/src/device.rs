@@ -1,0 +1,106 @@
+use std::sync::Once;
+
+use domain::{ErrorKind, Result};
+use tch::{Cuda, Kind};
+
+/// Where the network runs, and in which arithmetic; chosen once, at the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Device {
+    pub(crate) place: tch::Device,
+    /// What convolutions calculate in. Sums and statistics are f32 all the same.
+    pub(crate) kind: Kind,
+}
+
+impl Device {
+    /// The device of that name: `cpu`, `cuda:0` and so on, or `auto` for the first GPU if there is one.
+    ///
+    /// `Invalid` for any other name, `Unavailable` for a GPU that is not there.
+    pub fn choose(name: &str) -> Result<Device> {
+        open_cuda();
+        let present = if Cuda::is_available() { Cuda::device_count() } else { 0 };
+        let place = match name {
+            "cpu" => tch::Device::Cpu,
+            "auto" if present > 0 => tch::Device::Cuda(0),
+            "auto" => tch::Device::Cpu,
+            _ => {
+                let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok());
+                let index: usize = index.ok_or_else(|| {
+                    ErrorKind::Invalid.error(format!("no device `{name}`: use auto, cpu or cuda:0"))
+                })?;
+                if index as i64 >= present {
+                    let message = format!("device `{name}` is not there: {present} GPU(s) found");
+                    return Err(ErrorKind::Unavailable.error(message));
+                }
+                tch::Device::Cuda(index)
+            }
+        };
+        Ok(Device { place, kind: arithmetic(place) })
+    }
+
+    /// The same place, calculating in f32 whatever else it could do.
+    pub fn exact(self) -> Device {
+        Device { kind: Kind::Float, ..self }
+    }
+}
+
+impl std::fmt::Display for Device {
+    /// For passports: `cpu bfloat16`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.place {
+            tch::Device::Cuda(index) => write!(f, "cuda:{index} ")?,
+            _ => f.write_str("cpu ")?,
+        }
+        f.write_str(if self.kind == Kind::BFloat16 { "bfloat16" } else { "float32" })
+    }
+}
+
+/// bfloat16 where the hardware multiplies it: there it is faster by a third to a half, and the answer
+/// is the same within a thousandth. Elsewhere it would be emulated, and slower than f32.
+fn arithmetic(place: tch::Device) -> Kind {
+    match place {
+        tch::Device::Cuda(_) => Kind::BFloat16,
+        _ if multiplies_bfloat16() => Kind::BFloat16,
+        _ => Kind::Float,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn multiplies_bfloat16() -> bool {
+    std::is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn multiplies_bfloat16() -> bool {
+    false
+}
+
+/// Opens libtorch's CUDA half if the loader finds it. The linker drops it, as no symbol of it is named, and
+/// without it libtorch sees no GPU; it has to be there before the first tensor.
+fn open_cuda() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        #[cfg(unix)]
+        {
+            use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+            #[expect(unsafe_code, reason = "loading a library runs its initialisers; this one is libtorch's own")]
+            let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+            // Not there: a CPU libtorch. There: it stays for as long as the process.
+            if let Ok(library) = library {
+                std::mem::forget(library);
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there_and_nonsense_is_refused() {
+        assert!(Device::choose("cpu").unwrap().to_string().starts_with("cpu "));
+        assert_eq!(Device::choose("gpu").unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(Device::choose("cuda:99").unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(Device::choose("cpu").unwrap().exact().to_string(), "cpu float32");
+    }
+}

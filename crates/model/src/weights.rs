@@ -1,0 +1,245 @@
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use domain::{Error, ErrorKind, Result};
+use imaging::Modality;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tch::{Kind, Tensor};
+
+use crate::network::{Design, Network, SIDE_MULTIPLE, Unit};
+
+/// What a weights file says of itself. It lies in the file, so the file's digest covers it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Facts {
+    pub name: String,
+    pub version: String,
+    pub design: Design,
+    /// The side of the squares that the network was trained on, in pixels.
+    pub side: usize,
+    /// What was done to pixels before the network saw them ([`imaging::PREPROCESSING`]).
+    pub preprocessing: String,
+    /// The probability from which on a pixel counts as tumour.
+    pub threshold: f32,
+    /// Regions of fewer pixels (of the square) are noise.
+    pub minimum_pixels: usize,
+    pub modalities: Vec<Modality>,
+    /// Whether an image is also looked at in the mirror, which costs twice the time.
+    pub mirrored: bool,
+}
+
+/// `model.json`, which lies beside the weights file and vouches for it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Manifest {
+    /// The weights file's name, in the same folder.
+    pub file: String,
+    pub bytes: u64,
+    /// Of the weights file, in lower-case hex.
+    pub sha256: String,
+    #[serde(flatten)]
+    pub facts: Facts,
+}
+
+/// A unit's convolution with its normalisation folded in, f32.
+pub struct Folded {
+    /// [`Unit::shape`].
+    pub weight: Tensor,
+    pub bias: Tensor,
+}
+
+/// A weights file that was read whole, verified, and expanded.
+pub struct Weights {
+    pub facts: Facts,
+    pub sha256: String,
+    /// In the order of [`Network::units`].
+    pub units: Vec<Folded>,
+}
+
+/// The name of a model's weights file and of the manifest beside it.
+pub const WEIGHTS_FILE: &str = "weights.safetensors";
+pub const MANIFEST_FILE: &str = "model.json";
+/// Where the file's header keeps the facts.
+const FACTS: &str = "medseg";
+/// No weights file of ours is larger; a manifest that claims more is wrong.
+const BYTES_MAX: u64 = 256 << 20;
+
+impl Weights {
+    /// Reads a model from its folder, its manifest or its weights file.
+    ///
+    /// Refused (`NotFound`, `Invalid`) unless the file is exactly the one that the manifest vouches for, fits
+    /// this program's preprocessing, and holds every tensor in the right shape with finite numbers.
+    pub fn read(path: &Path) -> Result<Weights> {
+        let manifest_path = manifest_path(path);
+        let manifest = read_manifest(&manifest_path)?;
+        let file = manifest_path.with_file_name(&manifest.file);
+        let refused = |why: &str| {
+            ErrorKind::Invalid.error(format!("refused the weights {}: {why}", file.display()))
+        };
+        if manifest.bytes > BYTES_MAX {
+            return Err(refused("the manifest claims more than 256 MB"));
+        }
+        let length = fs::metadata(&file).map_err(|error| missing(&file, error))?.len();
+        if length != manifest.bytes {
+            let message = format!("{length} bytes in place of {}", manifest.bytes);
+            return Err(refused(&message));
+        }
+        let bytes = fs::read(&file).map_err(|error| missing(&file, error))?;
+        if hex(&Sha256::digest(&bytes)) != manifest.sha256 {
+            return Err(refused("its SHA-256 is not the manifest's"));
+        }
+        let facts = facts(&bytes).ok_or_else(|| refused("it does not say what it is"))?;
+        if facts != manifest.facts {
+            return Err(refused("the manifest describes another model"));
+        }
+        check(&facts).map_err(|why| refused(&why))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|_| refused("not safetensors"))?;
+        let network = Network::new(facts.design);
+        let units = network.units().iter().map(|unit| expanded(unit, &tensors));
+        let units = units.collect::<Result<_, String>>().map_err(|why| refused(&why))?;
+        Ok(Weights { facts, sha256: manifest.sha256, units })
+    }
+
+    /// Writes a model into `folder`: the weights as int8 with one scale per output channel, and the
+    /// manifest. The weights come first, so that a manifest never vouches for a file that is not there.
+    pub fn write(folder: &Path, facts: &Facts, units: &[Folded]) -> Result<Manifest> {
+        let network = Network::new(facts.design);
+        let mut parts = Vec::new();
+        for (unit, folded) in network.units().iter().zip(units) {
+            parts.extend(quantised(unit, folded));
+        }
+        let views = parts.iter().map(|(name, dtype, shape, bytes)| {
+            let view = TensorView::new(*dtype, shape.clone(), bytes);
+            (name.as_str(), view.expect("a tensor's bytes follow from its shape"))
+        });
+        let text = serde_json::to_string(facts).expect("facts are plain data");
+        let header = HashMap::from([(FACTS.to_owned(), text)]);
+        let bytes = safetensors::serialize(views, Some(header)).map_err(|error| {
+            ErrorKind::Internal.error("cannot lay out the weights").because(error)
+        })?;
+        let manifest = Manifest {
+            file: WEIGHTS_FILE.to_owned(),
+            bytes: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(&bytes)),
+            facts: facts.clone(),
+        };
+        let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
+        replace(&folder.join(WEIGHTS_FILE), &bytes)?;
+        replace(&folder.join(MANIFEST_FILE), &text)?;
+        Ok(manifest)
+    }
+}
+
+/// Puts `bytes` at `path`, whole or not at all: when the disk is full, what was there stays.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let unfinished = path.with_added_extension("part");
+    let written = || -> std::io::Result<()> {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    written().map_err(|error| {
+        // Best effort: what matters is that the old file is untouched.
+        let _ = fs::remove_file(&unfinished);
+        ErrorKind::Unavailable.error(format!("cannot write {}", path.display())).because(error)
+    })
+}
+
+/// Lower-case hex, as SHA-256 digests are written.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn manifest_path(path: &Path) -> PathBuf {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        _ if path.is_dir() => path.join(MANIFEST_FILE),
+        Some("json") => path.to_owned(),
+        _ => path.with_file_name(MANIFEST_FILE),
+    }
+}
+
+fn missing(path: &Path, error: std::io::Error) -> Error {
+    ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest> {
+    let text = fs::read(path).map_err(|error| missing(path, error))?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
+        ErrorKind::Invalid.error(format!("{} is no manifest", path.display())).because(error)
+    })?;
+    // A name and no path: the manifest vouches for its own folder only.
+    if Path::new(&manifest.file).file_name() != Some(manifest.file.as_ref()) {
+        return Err(ErrorKind::Invalid.error(format!("{} names a file elsewhere", path.display())));
+    }
+    Ok(manifest)
+}
+
+fn facts(bytes: &[u8]) -> Option<Facts> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).ok()?;
+    serde_json::from_str(metadata.metadata().as_ref()?.get(FACTS)?).ok()
+}
+
+fn check(facts: &Facts) -> Result<(), String> {
+    let Facts { design, side, preprocessing, threshold, .. } = facts;
+    if preprocessing != imaging::PREPROCESSING {
+        return Err(format!("made for preprocessing {preprocessing}, not {}", imaging::PREPROCESSING));
+    }
+    if *side == 0 || side % SIDE_MULTIPLE != 0 || *side > 1024 {
+        return Err(format!("its input side {side} is no multiple of {SIDE_MULTIPLE} up to 1024"));
+    }
+    if !(0.0..1.0).contains(threshold) {
+        return Err(format!("its threshold {threshold} is no probability"));
+    }
+    let sound = (4..=256).contains(&design.width)
+        && design.width % 4 == 0
+        && design.depths.iter().all(|depth| (1..=64).contains(depth));
+    if sound { Ok(()) } else { Err("its design cannot be built".into()) }
+}
+
+type Part = (String, Dtype, Vec<usize>, Vec<u8>);
+
+fn quantised(unit: &Unit, folded: &Folded) -> [Part; 3] {
+    let weight = folded.weight.to_device(tch::Device::Cpu).to_kind(Kind::Float);
+    let largest = weight.abs().amax([1, 2, 3], false);
+    let scale = largest.clamp_min(1e-12) / 127.0;
+    let levels = (weight / scale.view([-1, 1, 1, 1])).round().clamp(-127.0, 127.0);
+    let shape = unit.shape().map(|length| length as usize).to_vec();
+    let channels = vec![unit.outputs as usize];
+    [
+        (format!("{}.weight", unit.name), Dtype::I8, shape, bytes(&levels.to_kind(Kind::Int8))),
+        (format!("{}.scale", unit.name), Dtype::F32, channels.clone(), bytes(&scale)),
+        (format!("{}.bias", unit.name), Dtype::F32, channels, bytes(&folded.bias)),
+    ]
+}
+
+fn bytes(tensor: &Tensor) -> Vec<u8> {
+    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+    tensor.to_device(tch::Device::Cpu).contiguous().copy_data_u8(&mut bytes, tensor.numel());
+    bytes
+}
+
+fn expanded(unit: &Unit, tensors: &SafeTensors) -> Result<Folded, String> {
+    let tensor = |part: &str, dtype: Dtype, shape: &[i64]| {
+        let name = format!("{}.{part}", unit.name);
+        let view = tensors.tensor(&name).map_err(|_| format!("it lacks {name}"))?;
+        let same = view.shape().iter().map(|length| *length as i64).eq(shape.iter().copied());
+        if !same || view.dtype() != dtype {
+            return Err(format!("{name} has the wrong shape or type"));
+        }
+        let kind = if dtype == Dtype::I8 { Kind::Int8 } else { Kind::Float };
+        let tensor = Tensor::from_data_size(view.data(), shape, kind).to_kind(Kind::Float);
+        if tensor.isfinite().all().int64_value(&[]) == 0 {
+            return Err(format!("{name} holds a number that is not finite"));
+        }
+        Ok(tensor)
+    };
+    let channels = [unit.outputs];
+    let levels = tensor("weight", Dtype::I8, &unit.shape())?;
+    let scale = tensor("scale", Dtype::F32, &channels)?;
+    let bias = tensor("bias", Dtype::F32, &channels)?;
+    Ok(Folded { weight: levels * scale.view([-1, 1, 1, 1]), bias })
+}
