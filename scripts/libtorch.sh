@@ -29,14 +29,16 @@ mkdir -p "$CACHE/download"
 # A directory of its own, renamed when whole: an interrupted run leaves nothing that looks finished.
 PART=$(mktemp -d "$CACHE/libtorch.XXXXXX")
 trap 'rm -rf "$PART"' EXIT
+LOG=$CACHE/download/pip.log
+# fetch REQUIREMENT OPTION...: what pip says in passing is kept for when it fails.
+fetch() {
+    python3 -m pip download --disable-pip-version-check --no-deps --only-binary=:all: --dest "$CACHE/download" "$@" \
+        >"$LOG" 2>&1 || fail "could not fetch $1: is a Python package index reachable? (log: $LOG)"
+}
 say "libtorch: fetching the torch $TORCH wheel (530 MB, once)"
-python3 -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.11 \
-    --implementation cp --abi cp311 --platform manylinux_2_28_x86_64 --dest "$CACHE/download" \
-    "torch==$TORCH" >&2 || fail "the torch $TORCH wheel could not be fetched: is a Python package index reachable?"
-python3 -m pip download --quiet --no-deps --only-binary=:all: --platform manylinux2014_x86_64 \
-    --platform manylinux_2_25_x86_64 --dest "$CACHE/download" \
-    "nvidia-cuda-runtime==13.0.*" "nvidia-cuda-cupti==13.0.85" >&2 ||
-    fail "the CUDA runtime wheels could not be fetched: is a Python package index reachable?"
+fetch "torch==$TORCH" --python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64
+fetch "nvidia-cuda-runtime==13.0.*" --platform manylinux2014_x86_64 --platform manylinux_2_25_x86_64
+fetch "nvidia-cuda-cupti==13.0.85" --platform manylinux2014_x86_64 --platform manylinux_2_25_x86_64
 
 say "libtorch: unpacking"
 python3 - "$CACHE/download" "$PART" "$TORCH" <<'PYTHON' || fail "libtorch could not be unpacked into $CACHE: is the disk full?"

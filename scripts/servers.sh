@@ -5,6 +5,9 @@
 # by TEST_MYSQL_URL and TEST_AMQP_URL. Nothing that this machine runs is touched.
 set -euo pipefail
 
+# Servers are installed where only root looks.
+PATH=$PATH:/usr/sbin:/sbin
+
 fail() { echo "error: $*" >&2; exit 1; }
 for program in mariadbd mariadb-install-db mariadb; do
     command -v $program >/dev/null || fail "$program is missing: run 'scripts/setup.sh test'"

