@@ -14,21 +14,22 @@ export function phantom({ size = 256, tumour = true, seed = 1 } = {}) {
     for (let column = 0; column < size; column++) {
       const x = (2 * column) / (size - 1) - 1
       const y = (2 * row) / (size - 1) - 1
-      const lesion = lesions.some((lesion) => lesion(x, y))
-      const value = tissue(x, y) + (lesion ? 0.3 : 0)
+      const label = 1 + lesions.findIndex((lesion) => lesion(x, y))
+      const value = tissue(x, y) + (label ? 0.3 : 0)
       grey[row * size + column] = clamp(255 * (value + 0.035 * (random() - 0.5)))
-      inside[row * size + column] = lesion ? 1 : 0
+      inside[row * size + column] = label
     }
   }
   return {
     image: png(size, size, 1, grey),
     overlay: png(size, size, 3, outlined(grey, inside, size)),
-    mask: png(size, size, 1, inside.map((bit) => 255 * bit)),
+    mask: png(size, size, 1, inside.map((label) => (label ? 255 : 0))),
   }
 }
 
-/** The colour of contour and box, as in the real overlay. */
+/** The colours of contour and box, as in the real overlay. */
 export const OUTLINE = [255, 205, 0]
+export const BOX = [60, 190, 255]
 
 function lesionsOf(random) {
   const [cx, cy] = [0.28 + 0.1 * random(), -0.1 + 0.2 * random()]
@@ -61,23 +62,20 @@ function ellipse(x, y, cx, cy, a, b) {
 function outlined(grey, inside, size) {
   const pixels = new Uint8Array(3 * size * size)
   grey.forEach((value, at) => pixels.fill(value, 3 * at, 3 * at + 3))
-  const paint = (row, column) => pixels.set(OUTLINE, 3 * (row * size + column))
-  const box = [size, size, 0, 0]
-  for (let row = 1; row < size - 1; row++) {
-    for (let column = 1; column < size - 1; column++) {
-      const at = row * size + column
-      if (!inside[at]) continue
-      const core = inside[at - 1] && inside[at + 1] && inside[at - size] && inside[at + size]
-      if (!core) paint(row, column)
-      box[0] = Math.min(box[0], row)
-      box[1] = Math.min(box[1], column)
-      box[2] = Math.max(box[2], row)
-      box[3] = Math.max(box[3], column)
-    }
+  const paint = (row, column, colour) => pixels.set(colour, 3 * (row * size + column))
+  const boxes = new Map()
+  for (let at = size; at < size * (size - 1); at++) {
+    const label = inside[at]
+    if (!label) continue
+    const [row, column] = [Math.floor(at / size), at % size]
+    const [top, left, bottom, right] = boxes.get(label) ?? [row, column, row, column]
+    boxes.set(label, [Math.min(top, row), Math.min(left, column), Math.max(bottom, row), Math.max(right, column)])
+    if ([at - 1, at + 1, at - size, at + size].some((beside) => !inside[beside])) paint(row, column, OUTLINE)
   }
-  const [top, left, bottom, right] = box
-  for (let column = left - 3; column <= right + 3; column++) paint(top - 3, column), paint(bottom + 3, column)
-  for (let row = top - 3; row <= bottom + 3; row++) paint(row, left - 3), paint(row, right + 3)
+  for (const [top, left, bottom, right] of boxes.values()) {
+    for (let column = left - 4; column <= right + 4; column++) [top - 4, bottom + 4].forEach((row) => paint(row, column, BOX))
+    for (let row = top - 4; row <= bottom + 4; row++) [left - 4, right + 4].forEach((column) => paint(row, column, BOX))
+  }
   return pixels
 }
 

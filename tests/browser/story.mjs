@@ -1,0 +1,244 @@
+/**
+ * A clinician's story, told to a running medseg in headless Chromium:
+ * `node story.mjs URL USER PASSWORD PHANTOM.png [FOLDER]`. The phantom must be one in which a tumour is found.
+ *
+ * Exits 1 at the first claim that does not hold; pictures of the states, and of the failure, go to FOLDER.
+ */
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+import { phantom, BOX, OUTLINE } from './phantom.mjs'
+import { pixelsOf } from './pixels.mjs'
+
+const [, , url, user, password, image, folder] = process.argv
+if (!image) {
+  console.error('usage: node story.mjs URL USER PASSWORD PHANTOM.png [FOLDER]')
+  process.exit(2)
+}
+
+const PATIENCE_MS = 20_000
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
+]
+// A name as a hospital's files have them: it must never be seen, nor sent.
+const FILE_NAME = 'DOE^JANE_19700101.png'
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS })
+const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1440, height: 900 } })
+const page = await context.newPage()
+page.setDefaultTimeout(PATIENCE_MS)
+await page.clock.install()
+
+const faults = []
+const requests = []
+page.on('pageerror', (error) => faults.push(`error on the page: ${error}`))
+page.on('console', (message) => {
+  const words = message.text()
+  // The browser notes each refused request; those are part of the story.
+  if (message.type() === 'error' && !words.startsWith('Failed to load resource')) faults.push(words)
+})
+page.on('request', (request) => requests.push(request))
+
+let states = 0
+
+async function look(name) {
+  states += 1
+  if (folder) await page.screenshot({ path: join(folder, `${String(states).padStart(2, '0')}-${name}.png`), fullPage: true })
+  await accessible(name)
+}
+
+/** WCAG 2.2 A and AA, as far as a program can tell. */
+async function accessible(name) {
+  await page.evaluate(AXE)
+  const { violations } = await page.evaluate(() =>
+    globalThis.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }),
+  )
+  const words = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
+  assert.deepEqual(words, [], `the state ${name} is accessible`)
+}
+
+async function fits(name) {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+  assert.ok(over <= 0, `${name} is ${over} pixels wider than a phone`)
+}
+
+function send(...files) {
+  return page.getByTestId('files').setInputFiles(files)
+}
+
+async function signIn(secret) {
+  await page.getByLabel('User name').fill(user)
+  await page.getByLabel('Password').fill(secret)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+}
+
+const claims = {
+  async 'a wrong password is said to be wrong'() {
+    await page.goto(url)
+    await page.getByRole('heading', { level: 1 }).waitFor()
+    await look('sign-in')
+    await signIn(`${password}?`)
+    await page.getByRole('alert').filter({ hasText: 'wrong' }).waitFor()
+    await look('wrong-password')
+  },
+
+  async 'the right one opens the place for new scans'() {
+    await signIn(password)
+    await page.getByRole('heading', { name: 'New scan' }).waitFor()
+    await look('new-scan')
+  },
+
+  async 'what is no image is refused in words, without its name'() {
+    await send({ name: 'ROE^RICHARD.txt', mimeType: 'text/plain', buffer: Buffer.from('no image at all, only words') })
+    const refusal = page.getByRole('alert')
+    await refusal.getByRole('heading', { name: 'This is not an image' }).waitFor()
+    assert.match(await refusal.innerText(), /Send a .*DICOM/, 'it says what to do')
+    assert.ok(!(await page.content()).includes('ROE^RICHARD'), 'the file’s name is hidden until asked for')
+    await look('refused')
+    await page.getByRole('button', { name: 'Show the file’s name' }).click()
+    await page.getByText('ROE^RICHARD.txt').waitFor()
+  },
+
+  async 'a thumbnail is refused with its size'() {
+    await send({ name: 'small.png', mimeType: 'image/png', buffer: phantom({ size: 32 }).image })
+    const refusal = page.getByRole('alert')
+    await refusal.getByRole('heading', { name: 'The image is too small' }).waitFor()
+    assert.match(await refusal.innerText(), /32 x 32/)
+  },
+
+  async 'a scan is sent, followed by events and answered'() {
+    const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/v1/scans'))
+    const followed = page.waitForResponse((response) => response.url().endsWith('/events'))
+    await send({ name: FILE_NAME, mimeType: 'image/png', buffer: readFileSync(image) })
+    const headers = await (await sent).allHeaders()
+    assert.match(headers['idempotency-key'], /^[0-9a-f]{32}$/)
+    assert.ok(!JSON.stringify(headers).includes('DOE'), 'the file’s name stays with the browser')
+    assert.equal((await followed).status(), 200)
+    await page.getByTestId('answer').filter({ hasText: 'Tumour region found' }).waitFor()
+  },
+
+  async 'size, model and doubt stand beside the image'() {
+    assert.match(await page.getByTestId('size').innerText(), /[1-9]\d*\s*(pixels|mm²|mL)/)
+    assert.match(await page.getByTestId('in-words').innerText(), /at its longest and .* across/)
+    assert.match(await page.getByTestId('model').innerText(), /\w+ \w+/)
+    await page.getByText('not a diagnosis').waitFor()
+    assert.ok(!(await page.content()).includes('DOE'))
+  },
+
+  async 'the overlay shows outline and box, the plain image neither'() {
+    const count = async (name, colour) => pixelsOf(page, await page.getByTestId(name).screenshot(), colour)
+    await page.getByTestId('overlay.png').waitFor()
+    assert.ok((await count('overlay.png', OUTLINE)) > 100, 'an outline is seen')
+    assert.ok((await count('overlay.png', BOX)) > 100, 'a box is seen')
+    await look('found')
+    await page.getByLabel('Plain image').check({ force: true })
+    await page.getByTestId('image.png').waitFor()
+    assert.equal(await count('image.png', OUTLINE), 0)
+    assert.equal(await count('image.png', BOX), 0)
+  },
+
+  async 'the keyboard goes back to the overlay and shows the diameters'() {
+    await page.getByLabel('Plain image').focus()
+    await page.keyboard.press('ArrowLeft')
+    await page.getByTestId('overlay.png').waitFor()
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Space')
+    assert.ok((await page.getByTestId('overlay.png').locator('line').count()) >= 4)
+  },
+
+  async 'mask, overlay and result can be saved'() {
+    for (const name of ['mask.png', 'overlay.png', 'result.json']) {
+      const saved = page.waitForEvent('download')
+      await page.getByRole('link', { name }).click()
+      const download = await saved
+      assert.match(download.suggestedFilename(), new RegExp(`^scan-[0-9a-f]{6}-${name}$`))
+      const start = readFileSync(await download.path()).subarray(0, 4).toString('latin1')
+      assert.match(start, name.endsWith('json') ? /^\{/ : /^.PNG/)
+    }
+  },
+
+  async 'after a reload the scan is among the earlier ones, and opens'() {
+    const address = page.url()
+    await page.reload()
+    await page.getByTestId('size').waitFor()
+    await page.goto(url)
+    await page.getByRole('heading', { name: 'New scan' }).waitFor()
+    const link = page.getByRole('navigation').locator(`a[href="${new URL(address).hash}"]`)
+    assert.match(await link.innerText(), /Found/)
+    await link.click()
+    await page.getByTestId('size').waitFor()
+    assert.equal(page.url(), address)
+  },
+
+  async 'the session is renewed before its token ends'() {
+    const renewed = page.waitForResponse((response) => response.url().endsWith('/v1/token'))
+    await page.clock.fastForward('04:30')
+    assert.equal((await renewed).status(), 200)
+    assert.match((await renewed).request().postData(), /grant_type=refresh_token/)
+    await page.getByRole('link', { name: 'New scan', exact: true }).click()
+    await page.getByRole('heading', { name: 'New scan' }).waitFor()
+  },
+
+  async 'a scan that does not exist is said not to'() {
+    await page.goto(`${url}#/scans/00000000-0000-7000-8000-000000000000`)
+    await page.getByRole('alert').filter({ hasText: 'No such scan' }).waitFor()
+    await look('no-such-scan')
+  },
+
+  async 'a phone shows all of it without scrolling sideways'() {
+    await page.setViewportSize({ width: 360, height: 740 })
+    await page.goto(`${url}#/`)
+    await page.getByRole('heading', { name: 'New scan' }).waitFor()
+    await fits('the place for new scans')
+    await look('phone-new-scan')
+    await page.getByRole('navigation').getByRole('link', { name: /^Found/ }).first().click()
+    await page.getByTestId('size').waitFor()
+    await page.getByTestId('overlay.png').waitFor()
+    await fits('a result')
+    await look('phone-found')
+  },
+
+  async 'signing out forgets the session, here and on the server'() {
+    const kept = await page.evaluate(() => sessionStorage.getItem('medseg.session'))
+    const revoked = page.waitForResponse((response) => response.url().endsWith('/v1/token/revoke'))
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    assert.equal((await revoked).status(), 200)
+    await page.getByRole('button', { name: 'Sign in' }).waitFor()
+    assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length), 0)
+    const form = { grant_type: 'refresh_token', refresh_token: JSON.parse(kept).refresh_token }
+    assert.equal((await context.request.post(new URL('v1/token', url).href, { form })).status(), 401)
+    await page.reload()
+    await page.getByRole('button', { name: 'Sign in' }).waitFor()
+  },
+
+  async 'the page asked nobody else, and nothing went wrong on it'() {
+    assert.deepEqual(faults, [])
+    const strangers = requests.map((request) => request.url()).filter((asked) => !/^blob:/.test(asked) && !asked.startsWith(url))
+    assert.deepEqual(strangers, [])
+  },
+}
+
+if (folder) mkdirSync(folder, { recursive: true })
+let claim = ''
+try {
+  for (const [words, tell] of Object.entries(claims)) {
+    claim = words
+    await tell()
+    console.log(`ok: ${words}`)
+  }
+} catch (error) {
+  console.error(`FAILED: ${claim}\n${error.stack}`)
+  if (faults.length > 0) console.error(faults.join('\n'))
+  if (folder) await page.screenshot({ path: join(folder, 'failure.png') }).catch(() => undefined)
+  process.exitCode = 1
+} finally {
+  await browser.close()
+}

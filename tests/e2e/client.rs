@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+/// How long a scan may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Somebody signed in at the gateway.
+#[derive(Clone)]
+pub struct Client {
+    pub url: String,
+    pub http: reqwest::Client,
+    pub token: String,
+}
+
+impl Client {
+    /// Waits for the gateway to be ready, and signs in.
+    pub async fn sign_in(url: &str, user: &str, password: &str) -> anyhow::Result<Client> {
+        let mut client =
+            Client { url: url.to_owned(), http: reqwest::Client::new(), token: String::new() };
+        ready(url).await?;
+        let form = json!({ "grant_type": "password", "username": user, "password": password });
+        let answer = client.http.post(format!("{url}/v1/token")).json(&form).send().await?;
+        let answer: Value = answer.error_for_status()?.json().await?;
+        client.token = answer["access_token"].as_str().context("an access token")?.to_owned();
+        Ok(client)
+    }
+
+    pub async fn get(&self, path: &str) -> anyhow::Result<Response> {
+        Ok(self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await?)
+    }
+
+    pub async fn json(&self, path: &str) -> anyhow::Result<(u16, Value)> {
+        answer(self.get(path).await?).await
+    }
+
+    pub async fn post(&self, path: &str, kind: &str, body: Vec<u8>) -> anyhow::Result<Response> {
+        let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        Ok(request.header(CONTENT_TYPE, kind).body(body).send().await?)
+    }
+
+    pub async fn upload(&self, body: &[u8]) -> anyhow::Result<(u16, Value)> {
+        answer(self.post("/v1/scans", "application/octet-stream", body.to_vec()).await?).await
+    }
+
+    /// Uploads with an idempotency key. An error is what a client sees of a crash.
+    pub async fn upload_once(&self, key: &str, body: &[u8]) -> anyhow::Result<(u16, Value)> {
+        let request = self.http.post(format!("{}/v1/scans", self.url)).bearer_auth(&self.token);
+        let request =
+            request.header("idempotency-key", key).header(CONTENT_TYPE, "application/octet-stream");
+        answer(request.body(body.to_vec()).send().await?).await
+    }
+
+    /// Uploads and waits for the answer: the scan and its result document.
+    pub async fn analyse(&self, body: &[u8]) -> anyhow::Result<(Value, Value)> {
+        let (status, scan) = self.upload(body).await?;
+        if status != 202 {
+            bail!("{status}: {scan}");
+        }
+        let scan = self.until_done(&scan["id"]).await?;
+        let (_, result) = self.json(&format!("/v1/scans/{}/result", id(&scan)?)).await?;
+        Ok((scan, result))
+    }
+
+    pub async fn until_done(&self, scan_id: &Value) -> anyhow::Result<Value> {
+        let path = format!("/v1/scans/{}", scan_id.as_str().context("an id")?);
+        let poll = async {
+            loop {
+                let (status, scan) = self.json(&path).await?;
+                if status != 200 {
+                    bail!("{status}: {scan}");
+                }
+                if scan["state"] == "done" {
+                    return Ok(scan);
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, poll).await.with_context(|| format!("{path} is not done in time"))?
+    }
+
+    pub async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let response = self.get(path).await?;
+        if response.status() != StatusCode::OK {
+            bail!("{path}: {}", response.status());
+        }
+        Ok(response.bytes().await?.to_vec())
+    }
+}
+
+/// Waits until the process at `url` says that it is ready.
+pub async fn ready(url: &str) -> anyhow::Result<()> {
+    let http = reqwest::Client::new();
+    let poll = async {
+        loop {
+            let answer = http.get(format!("{url}/readyz")).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, poll).await.context("it does not get ready")
+}
+
+/// The status and the JSON of an answer.
+pub async fn answer(response: Response) -> anyhow::Result<(u16, Value)> {
+    let status = response.status().as_u16();
+    let body = response.bytes().await?;
+    let json = serde_json::from_slice(&body)
+        .with_context(|| format!("{status}: {}", String::from_utf8_lossy(&body)))?;
+    Ok((status, json))
+}
+
+pub fn id(scan: &Value) -> anyhow::Result<&str> {
+    scan["id"].as_str().context("a scan has an id")
+}

@@ -1,0 +1,91 @@
+//! kill -9 in the middle of uploads: everything that was accepted ends in one result, and none is doubled.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use crate::client::{Client, id};
+use crate::mesh::OneProcess;
+use crate::scans;
+
+const UPLOADS: u64 = 50;
+const KILLS: u64 = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_202_ends_in_one_result_though_the_process_is_killed_twenty_times()
+-> anyhow::Result<()> {
+    let mut mesh = OneProcess::start().await?;
+    let mut accepted: BTreeMap<String, String> = BTreeMap::new();
+    for round in 0..KILLS {
+        let client = mesh.client().await?;
+        let mut uploads = upload_all(&client, round);
+        // The moment of the kill moves from before the first answer to after the last.
+        let answers_before_the_kill = (round * UPLOADS / KILLS) as usize;
+        for _ in 0..answers_before_the_kill {
+            note(&mut accepted, uploads.join_next().await.context("an upload")??);
+        }
+        mesh.kill();
+        while let Some(answer) = uploads.join_next().await {
+            note(&mut accepted, answer?);
+        }
+        mesh.restart().await?;
+    }
+
+    let client = mesh.client().await?;
+    // Each client tries again what it has no answer for, as the README tells it to.
+    for round in 0..KILLS {
+        let mut uploads = upload_all(&client, round);
+        while let Some(answer) = uploads.join_next().await {
+            let (key, scan) = answer?;
+            let scan = scan.with_context(|| format!("{key} is refused after the crashes"))?;
+            let first = accepted.entry(key.clone()).or_insert_with(|| scan.clone());
+            ensure!(*first == scan, "{key} was accepted as {first} and again as {scan}");
+        }
+    }
+    ensure!(accepted.len() as u64 == KILLS * UPLOADS, "{} keys", accepted.len());
+
+    for (key, scan) in &accepted {
+        let done = client.until_done(&Value::from(scan.as_str())).await?;
+        ensure!(done["answer"] == "found" || done["answer"] == "none_found", "{key}: {done}");
+    }
+    ensure!(all_scans(&client).await? == accepted.len(), "there are scans that nobody uploaded");
+    Ok(())
+}
+
+type Upload = (String, Option<String>);
+
+/// Sends the round's uploads side by side, each under its own key; no answer is a fact, not a failure.
+fn upload_all(client: &Client, round: u64) -> JoinSet<Upload> {
+    let mut uploads = JoinSet::new();
+    for index in 0..UPLOADS {
+        let client = client.clone();
+        uploads.spawn(async move {
+            let key = format!("round-{round}-upload-{index}");
+            let png = scans::png(round * UPLOADS + index, index % 2 == 0);
+            let answer = client.upload_once(&key, &png).await.ok();
+            let scan = answer.filter(|(status, _)| *status == 202);
+            (key, scan.and_then(|(_, scan)| id(&scan).ok().map(str::to_owned)))
+        });
+    }
+    uploads
+}
+
+fn note(accepted: &mut BTreeMap<String, String>, (key, scan): Upload) {
+    if let Some(scan) = scan {
+        accepted.insert(key, scan);
+    }
+}
+
+async fn all_scans(client: &Client) -> anyhow::Result<usize> {
+    let (mut count, mut cursor) = (0, String::new());
+    loop {
+        let (_, page) = client.json(&format!("/v1/scans?limit=200&cursor={cursor}")).await?;
+        count += page["scans"].as_array().context("a page of scans")?.len();
+        match page["next_cursor"].as_str() {
+            Some(next) if !next.is_empty() => cursor = next.to_owned(),
+            _ => return Ok(count),
+        }
+    }
+}

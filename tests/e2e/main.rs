@@ -1,0 +1,23 @@
+//! medseg from the outside, through its REST face only.
+//!
+//! Every story is told in each topology: one process on files, and one process per service on
+//! sockets, on the servers that `TEST_MYSQL_URL` and `TEST_AMQP_URL` name or else on files.
+
+mod client;
+mod kill;
+mod mesh;
+mod process;
+mod scans;
+mod stories;
+
+use mesh::Mesh;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_one_process() -> anyhow::Result<()> {
+    stories::tell(Mesh::one_process().await?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_each() -> anyhow::Result<()> {
+    stories::tell(Mesh::one_process_each().await?).await
+}

@@ -1,0 +1,100 @@
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+/// How long a process may take to say that it is ready; a debug build loads libtorch slowly on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+/// A program of the workspace; killed when dropped.
+pub struct Process {
+    child: Child,
+    /// What it printed on standard output until it was ready.
+    pub said: Vec<String>,
+}
+
+impl Process {
+    /// Starts `program` and waits until it has printed a line that starts with `ready`, if it prints one.
+    pub fn start(
+        program: &str,
+        arguments: &[String],
+        log: &Path,
+        ready: Option<&str>,
+    ) -> anyhow::Result<Process> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+        let mut child = Command::new(built(program)?)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("{program} does not start"))?;
+        let stdout = child.stdout.take().context("a piped output")?;
+        let mut process = Process { child, said: Vec::new() };
+        let (lines, said) = mpsc::channel();
+        // Read to the end: a full pipe would stop the process.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
+        });
+        let Some(ready) = ready else { return Ok(process) };
+        loop {
+            let line =
+                said.recv_timeout(START).with_context(|| format!("{program} is not ready"))?;
+            let is_ready = line.starts_with(ready);
+            process.said.push(line);
+            if is_ready {
+                return Ok(process);
+            }
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a crash would: nothing is flushed, nobody is told.
+    pub fn kill(&mut self) {
+        // A process that is gone already is what was asked for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to stop and waits; the exit status must say that all went well.
+    pub fn terminate(mut self) -> anyhow::Result<()> {
+        Command::new("kill").arg("-TERM").arg(self.id().to_string()).status()?;
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A program of this workspace, built in the same profile as this test.
+pub fn built(program: &str) -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder =
+        test.parent().and_then(Path::parent).context("tests run from target/<profile>/deps")?;
+    let path = folder.join(program);
+    if !path.try_exists()? {
+        bail!("{} is missing: run `cargo build --workspace --bins` first", path.display());
+    }
+    Ok(path)
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

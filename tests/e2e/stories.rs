@@ -1,0 +1,168 @@
+use std::io::{Cursor, Read};
+
+use anyhow::{Context, ensure};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::{Duration, timeout};
+
+use crate::client::{Client, answer, id};
+use crate::mesh::Mesh;
+use crate::scans;
+
+pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
+    let client = mesh.client().await?;
+    a_tumour_is_found_and_measured(&client).await?;
+    a_healthy_head_has_none(&client).await?;
+    progress_is_streamed_until_the_answer(&client).await?;
+    the_same_key_twice_is_one_scan(&client).await?;
+    what_cannot_be_analysed_is_refused_in_words(&client).await?;
+    nobody_gets_in_without_a_token(&client).await?;
+    an_unknown_scan_is_not_found(&client).await?;
+    a_zip_of_images_comes_back_as_a_zip_of_masks(&client).await?;
+    drift_is_reported(&client).await?;
+    no_log_names_what_was_uploaded(&mesh)?;
+    mesh.terminate()
+}
+
+async fn a_tumour_is_found_and_measured(client: &Client) -> anyhow::Result<()> {
+    let (scan, result) = client.analyse(&scans::png(1, true)).await?;
+    ensure!((&scan["answer"], &scan["format"]) == (&json!("found"), &json!("png")), "{scan}");
+    ensure!(result["answer"] == "found" && result["scan_id"] == scan["id"], "{result}");
+    let findings = result["findings"].as_array().context("findings")?;
+    ensure!(!findings.is_empty(), "found, but nothing is listed: {result}");
+
+    let path = format!("/v1/scans/{}", id(&scan)?);
+    let mask =
+        image::load_from_memory(&client.bytes(&format!("{path}/mask.png")).await?)?.to_luma8();
+    let overlay = image::load_from_memory(&client.bytes(&format!("{path}/overlay.png")).await?)?;
+    ensure!(mask.dimensions() == (256, 256), "the mask is not in the scan's own geometry");
+    ensure!(
+        mask.pixels().all(|pixel| pixel.0 == [0] || pixel.0 == [255]),
+        "a mask is black and white"
+    );
+    ensure!(mask.pixels().any(|pixel| pixel.0 == [255]), "found, but the mask is empty");
+    ensure!(overlay.color().has_color(), "the outline has a colour");
+    Ok(())
+}
+
+async fn a_healthy_head_has_none(client: &Client) -> anyhow::Result<()> {
+    let (scan, result) = client.analyse(&scans::png(2, false)).await?;
+    ensure!(scan["answer"] == "none_found" && result["answer"] == "none_found", "{result}");
+    ensure!(result["findings"] == json!([]), "{result}");
+    Ok(())
+}
+
+async fn progress_is_streamed_until_the_answer(client: &Client) -> anyhow::Result<()> {
+    let (_, scan) = client.upload(&scans::png(3, true)).await?;
+    let events = client.get(&format!("/v1/scans/{}/events", id(&scan)?)).await?;
+    let mut stream = events.bytes_stream();
+    let mut text = String::new();
+    let read = async {
+        while let Some(part) = stream.next().await {
+            text.push_str(std::str::from_utf8(&part?)?);
+        }
+        anyhow::Ok(())
+    };
+    timeout(Duration::from_secs(60), read).await.context("the stream does not end")??;
+    let last = text.lines().rfind(|line| line.starts_with("data:")).context("an event")?;
+    let last: Value = serde_json::from_str(last.trim_start_matches("data:"))?;
+    ensure!(last["state"] == "done" && last["answer"] == "found", "{text}");
+    Ok(())
+}
+
+async fn the_same_key_twice_is_one_scan(client: &Client) -> anyhow::Result<()> {
+    let png = scans::png(4, true);
+    let (_, first) = client.upload_once("story-4", &png).await?;
+    let (status, second) = client.upload_once("story-4", &png).await?;
+    ensure!((status, &second["id"]) == (202, &first["id"]), "{first} {second}");
+    let (status, problem) = client.upload_once("story-4", &scans::png(5, true)).await?;
+    ensure!(status == 409 || status == 422, "another file under the same key: {status} {problem}");
+    Ok(())
+}
+
+async fn what_cannot_be_analysed_is_refused_in_words(client: &Client) -> anyhow::Result<()> {
+    let whole = scans::png(6, true);
+    let uploads: [(&str, Vec<u8>); 4] = [
+        ("not-an-image", b"a letter, not a scan".to_vec()),
+        ("truncated", whole[..whole.len() / 2].to_vec()),
+        ("too-small", scans::flat(32)),
+        ("blank", scans::flat(256)),
+    ];
+    for (problem, body) in uploads {
+        let response = client.post("/v1/scans", "application/octet-stream", body).await?;
+        let kind = response.headers()["content-type"].to_str()?.to_owned();
+        let (status, refusal) = answer(response).await?;
+        let expected = (422, "application/problem+json", format!("/problems/{problem}"));
+        let got = (status, kind.as_str(), refusal["type"].as_str().unwrap_or_default().to_owned());
+        ensure!(got == expected, "{got:?} instead of {expected:?}: {refusal}");
+        ensure!(refusal["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{refusal}");
+    }
+    Ok(())
+}
+
+async fn nobody_gets_in_without_a_token(client: &Client) -> anyhow::Result<()> {
+    let stranger = Client { token: "none".to_owned(), ..client.clone() };
+    for path in ["/v1/scans", "/v1/scans/0199b0f0-0000-7000-8000-000000000000"] {
+        let (status, problem) = stranger.json(path).await?;
+        ensure!(status == 401, "{path}: {status} {problem}");
+    }
+    let (status, problem) = stranger.upload(&scans::png(7, true)).await?;
+    ensure!(status == 401, "{status} {problem}");
+    Ok(())
+}
+
+async fn an_unknown_scan_is_not_found(client: &Client) -> anyhow::Result<()> {
+    for unknown in ["0199b0f0-0000-7000-8000-000000000000", "none"] {
+        let (status, problem) = client.json(&format!("/v1/scans/{unknown}")).await?;
+        ensure!(status == 404, "{status} {problem}");
+    }
+    Ok(())
+}
+
+async fn a_zip_of_images_comes_back_as_a_zip_of_masks(client: &Client) -> anyhow::Result<()> {
+    let images = [
+        ("one.png", scans::png(8, true)),
+        ("two.png", scans::png(9, false)),
+        ("letter.txt", b"hello".to_vec()),
+    ];
+    let upload = client.post("/v1/batches", "application/zip", scans::zip(&images)).await?;
+    let (status, batch) = answer(upload).await?;
+    ensure!(status == 202, "{status} {batch}");
+    let path = format!("/v1/batches/{}", id(&batch)?);
+    let (_, batch) = client.json(&path).await?;
+    let entries = batch["entries"].as_array().context("entries")?;
+    ensure!(entries.len() == 3, "{batch}");
+    for entry in entries.iter().filter(|entry| entry["scan_id"].is_string()) {
+        client.until_done(&entry["scan_id"]).await?;
+    }
+    let archive = client.bytes(&format!("{path}/result.zip")).await?;
+    let mut archive = zip::ZipArchive::new(Cursor::new(archive))?;
+    let names = archive.file_names().map(|name| Ok(name?.into_owned()));
+    let names: Vec<String> = names.collect::<anyhow::Result<_>>()?;
+    ensure!(names.iter().filter(|name| name.contains("mask")).count() == 2, "{names:?}");
+    ensure!(names.iter().filter(|name| name.contains("overlay")).count() == 2, "{names:?}");
+    let mut document = String::new();
+    archive.by_name("batch.json")?.read_to_string(&mut document)?;
+    ensure!(document.contains("not-an-image"), "the refused entry is not told: {document}");
+    Ok(())
+}
+
+async fn drift_is_reported(client: &Client) -> anyhow::Result<()> {
+    let (status, report) =
+        answer(client.post("/v1/drift/reports", "application/json", b"{}".to_vec()).await?).await?;
+    ensure!(status == 200 || status == 201, "{status} {report}");
+    Ok(())
+}
+
+fn no_log_names_what_was_uploaded(mesh: &Mesh) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(mesh.data.path())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            let log = std::fs::read_to_string(&path)?;
+            for secret in [mesh.password.as_str(), "Bearer ", "one.png", "eyJ"] {
+                ensure!(!log.contains(secret), "{} tells `{secret}`", path.display());
+            }
+        }
+    }
+    Ok(())
+}
