@@ -5,7 +5,7 @@ export const ANSWERS: Record<Answer, { title: string; short: string; sentence: s
   found: {
     title: 'Tumour region found',
     short: 'Found',
-    sentence: 'The outlined region was marked by the model. It needs a radiologist’s confirmation.',
+    sentence: 'What is outlined was marked by the model. A radiologist must confirm it.',
   },
   none_found: {
     title: 'None found',

@@ -14,13 +14,16 @@ export function idempotencyKey(): string {
  *
  * XMLHttpRequest, because `fetch` cannot say how far an upload is.
  */
-export async function upload(file: File, key: string, sent: (share: number) => void): Promise<Scan> {
+export async function upload(
+  file: File,
+  key: string,
+  sent: (share: number) => void,
+  signal: AbortSignal,
+): Promise<Scan> {
   const token = await session.token()
-  const answer = await send(file, key, token, sent)
-  if (answer.status === 401) {
-    return accepted(await send(file, key, await session.renewed(token), sent))
-  }
-  return accepted(answer)
+  const answer = await send(file, key, token, sent, signal)
+  if (answer.status !== 401) return accepted(answer)
+  return accepted(await send(file, key, await session.renewed(token), sent, signal))
 }
 
 interface Reply {
@@ -28,7 +31,13 @@ interface Reply {
   body: string
 }
 
-function send(file: File, key: string, token: string, sent: (share: number) => void): Promise<Reply> {
+function send(
+  file: File,
+  key: string,
+  token: string,
+  sent: (share: number) => void,
+  signal: AbortSignal,
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest()
     request.open('POST', 'v1/scans')
@@ -41,6 +50,8 @@ function send(file: File, key: string, token: string, sent: (share: number) => v
     request.onload = () => resolve({ status: request.status, body: request.responseText })
     request.onerror = () => reject(noConnection())
     request.onabort = () => reject(noConnection())
+    signal.throwIfAborted()
+    signal.addEventListener('abort', () => request.abort(), { once: true })
     request.send(file)
   })
 }

@@ -13,6 +13,8 @@ class Scans {
   next = $state('')
 
   #timer = 0
+  /** Whose list it is: what was asked before `clear` is not for whoever comes after. */
+  #reader = {}
 
   async load(): Promise<void> {
     await this.#page('')
@@ -35,6 +37,7 @@ class Scans {
   /** Forgets everything: somebody else may sign in. */
   clear(): void {
     clearTimeout(this.#timer)
+    this.#reader = {}
     this.list = []
     this.next = ''
     this.loaded = false
@@ -42,10 +45,12 @@ class Scans {
   }
 
   async #page(cursor: string): Promise<void> {
+    const reader = this.#reader
     this.loading = true
     this.problem = undefined
     try {
       const page = await listScans(cursor, PAGE)
+      if (reader !== this.#reader) return
       const first = !this.loaded
       this.#merge(page.scans)
       // A refresh of the first page says nothing about how far the list has been read.
@@ -53,7 +58,7 @@ class Scans {
       this.loaded = true
       this.#follow()
     } catch (cause) {
-      this.problem = asProblem(cause)
+      if (reader === this.#reader) this.problem = asProblem(cause)
     } finally {
       this.loading = false
     }
@@ -77,12 +82,15 @@ class Scans {
   }
 
   async #refresh(): Promise<void> {
+    const reader = this.#reader
     try {
-      this.#merge((await listScans('', PAGE)).scans)
+      const page = await listScans('', PAGE)
+      if (reader !== this.#reader) return
+      this.#merge(page.scans)
     } catch {
       // Whoever opens a scan learns why; the list tries again.
     }
-    this.#follow()
+    if (reader === this.#reader) this.#follow()
   }
 }
 

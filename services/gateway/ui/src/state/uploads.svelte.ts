@@ -20,6 +20,8 @@ export class Upload {
   scan = $state.raw<Scan | undefined>()
   problem = $state.raw<Problem | undefined>()
 
+  #leaving = new AbortController()
+
   constructor(file: File, number: number) {
     this.file = file
     this.number = number
@@ -30,16 +32,23 @@ export class Upload {
   }
 
   async send(): Promise<void> {
+    if (this.#leaving.signal.aborted) return
     this.phase = 'sending'
     this.problem = undefined
     try {
-      this.scan = await upload(this.file, this.key, (share) => this.#progress(share))
+      const sent = (share: number) => this.#progress(share)
+      this.scan = await upload(this.file, this.key, sent, this.#leaving.signal)
       this.phase = 'accepted'
       scans.remember(this.scan)
     } catch (cause) {
+      if (this.#leaving.signal.aborted) return
       this.problem = asProblem(cause)
       this.phase = 'refused'
     }
+  }
+
+  abort(): void {
+    this.#leaving.abort()
   }
 
   #progress(share: number): void {
@@ -78,6 +87,7 @@ class Uploads {
   }
 
   clear(): void {
+    this.list.forEach((upload) => upload.abort())
     this.list = []
     this.#count = 0
   }
