@@ -2,10 +2,13 @@
 //!
 //! The only crate that names tch; what goes in and out are slices and plain values.
 
+pub mod dataset;
 mod device;
+pub mod evaluate;
 mod network;
 mod parameters;
 mod segmenter;
+pub mod train;
 mod weights;
 
 pub use device::Device;

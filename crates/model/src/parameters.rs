@@ -73,6 +73,15 @@ impl Parameters {
         }
     }
 
+    /// The same weights, with running statistics of its own: for a replica that works beside others.
+    pub fn sharing_weights(&self) -> Parameters {
+        Parameters {
+            flat: self.flat.shallow_clone(),
+            decaying: self.decaying,
+            statistics: self.statistics.copy(),
+        }
+    }
+
     /// The parameters as units; gradients, if wanted, gather in [`Cut::gradient`].
     pub fn cut<'a>(&self, network: &'a Network, trainable: bool) -> Cut<'a> {
         let mut views = self.views(network);

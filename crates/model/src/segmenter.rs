@@ -100,7 +100,7 @@ impl Segmenter {
 }
 
 /// libtorch tells a full memory from a bug only in words.
-fn broken(error: TchError) -> Error {
+pub(crate) fn broken(error: TchError) -> Error {
     let text = error.to_string().to_lowercase();
     if text.contains("out of memory") || text.contains("allocate memory") {
         return ErrorKind::Exhausted.error("these squares do not fit the memory at once").because(error);

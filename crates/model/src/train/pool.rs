@@ -1,12 +1,10 @@
-use std::path::Path;
-
 use domain::{ErrorKind, Result};
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Placement, prepare};
+use imaging::prepare;
 use rand::{Rng, RngExt};
 
 use super::augment::{Example, KEPT_SIDE, Square};
-use super::dataset::{Entry, Patient};
+use crate::dataset::{Labelled, Patient};
 
 /// Squares in memory, ready to be drawn from.
 pub struct Pool {
@@ -30,7 +28,7 @@ impl Pool {
     ) -> Result<Pool> {
         let mut pool = Pool { with_tumour: vec![], without: vec![], phantoms: vec![] };
         for entry in patients.iter().flat_map(|patient| &patient.slices) {
-            let square = square(entry)?;
+            let square = square(&entry.load()?)?;
             let part = if square.has_tumour() { &mut pool.with_tumour } else { &mut pool.without };
             part.push(square);
             loaded();
@@ -60,37 +58,17 @@ impl Pool {
     }
 }
 
-/// A slice of a manifest as training keeps it.
-pub fn square(entry: &Entry) -> Result<Square> {
-    let (image, rows, columns) = grey(&entry.image)?;
-    let (mask, mask_rows, mask_columns) = grey(&entry.mask)?;
-    if (mask_rows, mask_columns) != (rows, columns) {
-        let message = format!("{} is not as large as its image", entry.mask.display());
-        return Err(ErrorKind::Invalid.error(message));
-    }
-    let mask: Vec<f32> = mask.iter().map(|value| f32::from(u8::from(*value > 0.0))).collect();
-    prepared(&image, &mask, rows, columns)
+/// A labelled slice as training keeps it.
+pub fn square(labelled: &Labelled) -> Result<Square> {
+    let shape = labelled.volume.shape;
+    let prepared = prepare(labelled.volume.slice(0), shape.rows, shape.columns, KEPT_SIDE)?;
+    let truth: Vec<f32> = labelled.truth.iter().map(|inside| f32::from(*inside)).collect();
+    Ok(Square::new(&prepared.pixels, &prepared.placement.sample(&truth, 0.0)))
 }
 
 /// A phantom slice; every third is free of tumour.
 pub fn phantom(seed: u64) -> Result<Square> {
-    let phantom = Phantom::new(&Settings { tumour: seed % 3 != 0, ..Settings::slice(seed) })?;
-    let truth: Vec<f32> = phantom.truth.iter().map(|inside| f32::from(*inside)).collect();
-    let shape = phantom.volume.shape;
-    prepared(phantom.volume.slice(0), &truth, shape.rows, shape.columns)
-}
-
-fn prepared(image: &[f32], mask: &[f32], rows: usize, columns: usize) -> Result<Square> {
-    let prepared = prepare(image, rows, columns, KEPT_SIDE)?;
-    Ok(Square::new(&prepared.pixels, &prepared.placement.sample(mask, 0.0)))
-}
-
-fn grey(path: &Path) -> Result<(Vec<f32>, usize, usize)> {
-    let image = image::open(path).map_err(|error| {
-        ErrorKind::Invalid.error(format!("cannot read {}", path.display())).because(error)
-    })?;
-    let image = image.to_luma16();
-    let (columns, rows) = image.dimensions();
-    let pixels = image.into_raw().into_iter().map(f32::from).collect();
-    Ok((pixels, rows as usize, columns as usize))
+    let Phantom { volume, truth, .. } =
+        Phantom::new(&Settings { tumour: seed % 3 != 0, ..Settings::slice(seed) })?;
+    square(&Labelled { volume, truth })
 }

@@ -3,6 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
+use imaging::{Limits, Volume, decode};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -28,6 +29,44 @@ pub struct Patient {
 pub struct Split {
     pub training: Vec<Patient>,
     pub validation: Vec<Patient>,
+}
+
+/// A slice with the truth about it.
+pub struct Labelled {
+    /// Of one slice.
+    pub volume: Volume,
+    /// 1 where there is tumour, else 0; the volume's order.
+    pub truth: Vec<u8>,
+}
+
+impl Entry {
+    /// Reads the slice and its mask, in any format that [`decode`] reads. Errors name the file.
+    pub fn load(&self) -> Result<Labelled> {
+        let volume = single(&self.image)?;
+        let mask = single(&self.mask)?;
+        if mask.shape != volume.shape {
+            let message = format!("{} is not as large as its image", self.mask.display());
+            return Err(ErrorKind::Invalid.error(message));
+        }
+        let truth = mask.voxels.iter().map(|value| u8::from(*value > 0.0)).collect();
+        Ok(Labelled { volume, truth })
+    }
+}
+
+fn single(path: &Path) -> Result<Volume> {
+    let bytes = fs::read(path).map_err(|error| {
+        ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
+    })?;
+    let decoded = decode(&bytes, &Limits::default()).map_err(|refusal| {
+        ErrorKind::Invalid.error(format!("cannot decode {}: {refusal}", path.display()))
+    })?;
+    match decoded.volume.shape.slices {
+        1 => Ok(decoded.volume),
+        slices => {
+            let message = format!("{} holds {slices} slices in place of one", path.display());
+            Err(ErrorKind::Invalid.error(message))
+        }
+    }
 }
 
 const COLUMNS: [&str; 4] = ["patient", "slice", "image", "mask"];

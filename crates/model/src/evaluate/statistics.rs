@@ -1,0 +1,104 @@
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+/// The normal distribution's 97.5th percentile: both intervals below are 95 % intervals.
+const Z: f64 = 1.959_963_984_540_054;
+const RESAMPLES: usize = 4000;
+
+/// How often something happened, of how many times it could have, with Wilson's 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rate {
+    /// None when it never could have.
+    pub rate: Option<f64>,
+    pub interval: [f64; 2],
+    pub count: usize,
+    pub of: usize,
+}
+
+impl Rate {
+    /// Wilson 1927: sound for few cases and for rates near 0 and 1. Of nothing, nothing is known.
+    pub fn new(count: usize, of: usize) -> Rate {
+        if of == 0 {
+            return Rate { rate: None, interval: [0.0, 1.0], count, of };
+        }
+        let n = of as f64;
+        let rate = count as f64 / n;
+        let spread = 1.0 + Z * Z / n;
+        let centre = (rate + Z * Z / (2.0 * n)) / spread;
+        let half = Z / spread * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let interval = [(centre - half).max(0.0), (centre + half).min(1.0)];
+        Rate { rate: Some(rate), interval, count, of }
+    }
+}
+
+/// The mean; None of nothing.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The median, between the middle two of an even number; None of nothing.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        count if count % 2 == 1 => Some(sorted[middle]),
+        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
+    }
+}
+
+/// A 95 % interval of the mean by the percentile bootstrap (Efron 1979) over `values`; the same seed
+/// gives the same interval. None of nothing.
+pub fn bootstrap(values: &[f64], seed: u64) -> Option<[f64; 2]> {
+    if values.is_empty() {
+        return None;
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut resample = || {
+        let sum: f64 = values.iter().map(|_| values[random.random_range(0..values.len())]).sum();
+        sum / values.len() as f64
+    };
+    let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample()).collect();
+    means.sort_by(f64::total_cmp);
+    let at = |part: f64| means[((RESAMPLES - 1) as f64 * part).round() as usize];
+    Some([at(0.025), at(0.975)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilsons_interval_is_the_published_one() {
+        // Newcombe 1998, table I, method 3.
+        for (count, of, lower, upper) in
+            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+        {
+            let [from, to] = Rate::new(count, of).interval;
+            assert!((from - lower).abs() < 5e-5 && (to - upper).abs() < 5e-5, "{count}/{of}: {from} {to}");
+        }
+    }
+
+    #[test]
+    fn of_nothing_nothing_is_known() {
+        assert_eq!(Rate::new(0, 0), Rate { rate: None, interval: [0.0, 1.0], count: 0, of: 0 });
+        assert_eq!((mean(&[]), median(&[]), bootstrap(&[], 1)), (None, None, None));
+    }
+
+    #[test]
+    fn a_median_lies_in_the_middle() {
+        assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])), (Some(2.0), Some(2.5)));
+    }
+
+    #[test]
+    fn the_bootstrap_agrees_with_the_normal_interval_of_a_large_sample() {
+        // 0, 0.001 … 0.999: deviation 0.28868, so the mean 0.4995 is known to 1.96 * 0.28868 / sqrt(1000).
+        let values: Vec<f64> = (0..1000).map(|i| f64::from(i) / 1000.0).collect();
+        let half = Z * 0.288_675 / 1000_f64.sqrt();
+        let [from, to] = bootstrap(&values, 7).unwrap();
+        assert!((from - (0.4995 - half)).abs() < 0.0015 && (to - (0.4995 + half)).abs() < 0.0015, "{from} {to}");
+        assert_eq!(bootstrap(&[0.8; 5], 1), Some([0.8, 0.8]));
+    }
+}

@@ -1,0 +1,247 @@
+//! Training from scratch, from a folder of labelled slices to a model that can ship.
+
+mod augment;
+mod card;
+mod display;
+mod finish;
+mod objective;
+mod optimiser;
+mod pool;
+mod reference;
+mod state;
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+
+use domain::{ErrorKind, Result};
+use imaging::Modality;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tch::Tensor;
+
+use crate::Device;
+use crate::dataset::{self, Split};
+use crate::network::{Design, Network};
+use crate::parameters::Parameters;
+use display::Display;
+use objective::{Batch, loss, validate};
+use pool::Pool;
+use state::{Progress, State};
+
+pub use finish::{CARD_FILE, REFERENCE_FILE};
+
+/// All that a training run depends on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `manifest.csv` of the labelled slices.
+    pub manifest: PathBuf,
+    /// Where checkpoints go; one is 16 bytes for each weight.
+    pub run: PathBuf,
+    /// Where the finished model goes.
+    pub model: PathBuf,
+    pub name: String,
+    pub version: String,
+    /// What the data is, whose, and under which licence: for the card.
+    pub data: String,
+    pub design: Design,
+    /// The side of the squares at the end of training, in pixels. It begins at half of it.
+    pub side: usize,
+    pub epochs: u64,
+    /// Steps in an epoch.
+    pub steps: u64,
+    /// Squares in a step, shared out among the replicas.
+    pub batch: usize,
+    /// Copies of the network that work side by side, each normalising its own share of the batch.
+    pub replicas: usize,
+    /// The highest learning rate.
+    pub rate: f64,
+    pub decay: f64,
+    /// The part of the patients that is kept for validation.
+    pub validation: f64,
+    /// Phantoms mixed in.
+    pub phantoms: u64,
+    pub seed: u64,
+    /// Goes on from the run's last checkpoint.
+    pub resume: bool,
+}
+
+/// What the slices of a manifest are made with: its masks are of FLAIR.
+const MODALITIES: [Modality; 1] = [Modality::MagneticResonance];
+/// Steps over which the learning rate rises.
+const WARM_STEPS: f64 = 200.0;
+/// The learning rate at the end, as a part of the highest.
+const RATE_END: f64 = 0.01;
+
+impl Settings {
+    /// The checkpoint after the last epoch.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.run.join("last.safetensors")
+    }
+
+    /// Small squares first: they show most of what there is to learn at a quarter of the cost.
+    fn side_of(&self, epoch: u64) -> usize {
+        let done = epoch as f64 / self.epochs as f64;
+        match done {
+            _ if done < 0.3 => self.side / 2,
+            _ if done < 0.6 => self.side * 3 / 4,
+            _ => self.side,
+        }
+    }
+
+    /// A rise, then half a cosine down.
+    fn rate_of(&self, step: u64) -> f64 {
+        let done = step as f64 / (self.epochs * self.steps) as f64;
+        let warm = ((step + 1) as f64 / WARM_STEPS).min(1.0);
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        self.rate * warm * (RATE_END + (1.0 - RATE_END) * cosine)
+    }
+
+    fn check(&self) -> Result<()> {
+        let invalid = |message: &str| Err(ErrorKind::Invalid.error(message));
+        if self.side == 0 || self.side % 128 != 0 {
+            return invalid("the side is a multiple of 128: half and three quarters of it are trained on too");
+        }
+        if self.replicas == 0 || self.batch == 0 || self.batch % self.replicas != 0 {
+            return invalid("the batch is a multiple of the replicas");
+        }
+        if self.epochs == 0 || self.steps == 0 {
+            return invalid("training takes at least one epoch of one step");
+        }
+        Ok(())
+    }
+}
+
+/// Trains a model and writes it, with its card and its drift reference, to `settings.model`.
+///
+/// The state is saved after every epoch. A loss that is no number stops training (`Internal`): what was saved is
+/// then the last good state. `Invalid` and `NotFound` name the setting or file that is wrong.
+pub fn run(settings: &Settings, device: Device) -> Result<()> {
+    settings.check()?;
+    let patients = dataset::read(&settings.manifest)?;
+    let split = Split::draw(patients, settings.validation, settings.seed)?;
+    for folder in [&settings.run, &settings.model] {
+        fs::create_dir_all(folder).map_err(|error| {
+            ErrorKind::Unavailable.error(format!("cannot make {}", folder.display())).because(error)
+        })?;
+    }
+    let mut state = begin(settings, device)?;
+    if state.progress.epoch < settings.epochs {
+        learn(settings, device, &split, &mut state)?;
+    }
+    finish::finish(settings, device, &split, &state)
+}
+
+fn begin(settings: &Settings, device: Device) -> Result<State> {
+    let checkpoint = settings.checkpoint();
+    if settings.resume {
+        let state = State::load(&checkpoint, settings.decay, device.place)?;
+        let Progress { design, seed, .. } = state.progress;
+        if (design, seed) != (settings.design, settings.seed) {
+            let message = format!("{} is of another design or seed", checkpoint.display());
+            return Err(ErrorKind::Invalid.error(message));
+        }
+        return Ok(state);
+    }
+    if checkpoint.is_file() {
+        let message = format!("{} is there already: resume, or choose another run", checkpoint.display());
+        return Err(ErrorKind::Conflict.error(message));
+    }
+    let progress =
+        Progress { design: settings.design, seed: settings.seed, epoch: 0, best_dice: 0.0 };
+    let network = Network::new(settings.design);
+    Ok(State::fresh(&network, progress, settings.decay, device.place))
+}
+
+fn learn(settings: &Settings, device: Device, split: &Split, state: &mut State) -> Result<()> {
+    let network = Network::new(settings.design);
+    let display = Display::new(settings);
+    let pool = Pool::load(&split.training, settings.phantoms, || display.loaded())?;
+    let held_out = objective::held_out(&split.validation, || display.loaded())?;
+    let mut trainer = Trainer { settings, device, network: &network, pool: &pool };
+    while state.progress.epoch < settings.epochs {
+        let side = settings.side_of(state.progress.epoch);
+        display.epoch(state.progress.epoch, side);
+        for step in 0..settings.steps {
+            let step = state.progress.epoch * settings.steps + step;
+            let (loss, dice) = trainer.step(state, step, side)?;
+            display.step(step, loss, dice);
+        }
+        state.progress.epoch += 1;
+        let dice = validate(&network, &state.average, &held_out, side, device)?;
+        state.progress.best_dice = state.progress.best_dice.max(dice);
+        state.save(&settings.checkpoint())?;
+        display.validated(dice);
+    }
+    display.done();
+    Ok(())
+}
+
+/// What stays the same from step to step.
+struct Trainer<'a> {
+    settings: &'a Settings,
+    device: Device,
+    network: &'a Network,
+    pool: &'a Pool,
+}
+
+/// What one replica made of its share of a batch.
+struct Share {
+    loss: f64,
+    dice: f64,
+    gradient: Tensor,
+    statistics: Tensor,
+}
+
+impl Trainer<'_> {
+    /// One step; answers the loss and the Dice of its batch.
+    fn step(&mut self, state: &mut State, step: u64, side: usize) -> Result<(f64, f64)> {
+        let replicas = self.settings.replicas as u64;
+        let copies: Vec<_> = (0..replicas)
+            .map(|replica| (step * replicas + replica, state.parameters.sharing_weights()))
+            .collect();
+        // Threads that meet once a step lose far less on a busy machine than kernels that meet a thousand times.
+        let shares = thread::scope(|scope| {
+            let this = &*self;
+            let running: Vec<_> = copies
+                .into_iter()
+                .map(|(stream, copy)| scope.spawn(move || this.share(copy, stream, side)))
+                .collect();
+            let panicked = |_| ErrorKind::Internal.error("a replica panicked");
+            running.into_iter().map(|thread| thread.join().map_err(panicked)?).collect::<Result<Vec<_>>>()
+        })?;
+        let mean = |part: fn(&Share) -> f64| shares.iter().map(part).sum::<f64>() / shares.len() as f64;
+        let (loss, dice) = (mean(|share| share.loss), mean(|share| share.dice));
+        if !loss.is_finite() {
+            let kept = self.settings.checkpoint();
+            let message = format!(
+                "the loss of step {step} is not a number: stopped; the last good state, after epoch {}, is {}",
+                state.progress.epoch,
+                kept.display()
+            );
+            return Err(ErrorKind::Internal.error(message));
+        }
+        tch::no_grad(|| {
+            let mean = |part: fn(&Share) -> &Tensor| {
+                let sum = shares[1..].iter().fold(part(&shares[0]).shallow_clone(), |sum, share| sum + part(share));
+                sum / shares.len() as f64
+            };
+            state.parameters.statistics.copy_(&mean(|share| &share.statistics));
+            state.step(&mean(|share| &share.gradient), self.settings.rate_of(step));
+        });
+        Ok((loss, dice))
+    }
+
+    fn share(&self, parameters: Parameters, stream: u64, side: usize) -> Result<Share> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.settings.seed);
+        random.set_stream(stream);
+        let count = self.settings.batch / self.settings.replicas;
+        let examples: Vec<_> = (0..count).map(|_| self.pool.draw(side, &mut random)).collect();
+        let Batch { images, targets } = Batch::new(&examples, side, self.device);
+        let cut = parameters.cut(self.network, true);
+        let logits = cut.forward(&images, true).map_err(crate::segmenter::broken)?;
+        let (loss, dice) = loss(&logits, &targets);
+        let gradient = cut.gradient(&loss);
+        Ok(Share { loss: loss.double_value(&[]), dice, gradient, statistics: parameters.statistics })
+    }
+}

@@ -1,0 +1,95 @@
+use std::collections::BTreeMap;
+
+use domain::Result;
+use imaging::Features;
+use serde::Serialize;
+
+use crate::dataset::Split;
+use crate::evaluate::{Judged, Seen};
+
+/// Bins of a histogram, each with about as many values as the next.
+const BINS: usize = 10;
+const SAMPLE_MAX: usize = 500;
+
+/// How one feature is distributed over the slices that the model comes from.
+#[derive(Debug, PartialEq, Serialize)]
+struct Distribution {
+    /// Rising; one more than counts. The last bin includes its upper edge.
+    edges: Vec<f64>,
+    counts: Vec<usize>,
+    /// Values at even ranks, sorted.
+    sample: Vec<f64>,
+}
+
+/// What drift is measured against, as JSON: how images look, over the slices of both sides of the split; and what
+/// the model says of them, over the validation slices only, as it is too sure of those that it learned from.
+pub fn reference(split: &Split, validated: &[(Seen, Judged)]) -> Result<String> {
+    let mut values = BTreeMap::<&str, Vec<f64>>::new();
+    let mut add = |features: &Features| {
+        let Features { mean, std, p01, p99, sharpness, background } = *features;
+        let named = [
+            ("mean", mean),
+            ("std", std),
+            ("p01", p01),
+            ("p99", p99),
+            ("sharpness", sharpness),
+            ("background", background),
+        ];
+        named.into_iter().for_each(|(name, value)| values.entry(name).or_default().push(value));
+    };
+    for entry in split.training.iter().flat_map(|patient| &patient.slices) {
+        add(&Features::new(&entry.load()?.volume));
+    }
+    validated.iter().for_each(|(seen, _)| add(&seen.features));
+    let said = |part: fn(&Judged) -> f64| validated.iter().map(|(_, slice)| part(slice)).collect();
+    values.insert("mask_fraction", said(|slice| slice.mask_fraction));
+    values.insert("confidence", said(|slice| slice.confidence));
+    let features: BTreeMap<&str, Distribution> =
+        values.into_iter().map(|(name, values)| (name, Distribution::new(values))).collect();
+    Ok(serde_json::to_string(&BTreeMap::from([("features", features)])).expect("numbers are plain data"))
+}
+
+impl Distribution {
+    /// Of at least one value.
+    fn new(mut values: Vec<f64>) -> Distribution {
+        values.sort_by(f64::total_cmp);
+        let at = |rank: usize, of: usize| values[(values.len() - 1) * rank / of];
+        let mut edges: Vec<f64> = (0..=BINS).map(|bin| at(bin, BINS)).collect();
+        // Many equal values (empty masks) make equal edges, and bins that nothing can fall into.
+        edges.dedup();
+        if edges.len() == 1 {
+            edges.push(edges[0] + 1.0);
+        }
+        let mut counts = vec![0; edges.len() - 1];
+        for value in &values {
+            let bin = edges[1..edges.len() - 1].partition_point(|edge| edge <= value);
+            counts[bin] += 1;
+        }
+        let taken = values.len().min(SAMPLE_MAX);
+        let sample = (0..taken).map(|rank| at(rank, (taken - 1).max(1))).collect();
+        Distribution { edges, counts, sample }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_hold_all_values_in_equal_parts() {
+        let Distribution { edges, counts, sample } = Distribution::new((0..1001).rev().map(f64::from).collect());
+        assert_eq!((edges[0], edges[5], edges[10]), (0.0, 500.0, 1000.0));
+        assert_eq!(counts, [100, 100, 100, 100, 100, 100, 100, 100, 100, 101]);
+        assert_eq!((sample.len(), sample[0], sample[499]), (500, 0.0, 1000.0));
+    }
+
+    #[test]
+    fn mostly_equal_values_make_no_empty_bins() {
+        let mut values = vec![0.0; 95];
+        values.extend((1..=5).map(f64::from));
+        let made = Distribution::new(values);
+        assert!(made.edges.is_sorted_by(|a, b| a < b), "{:?}", made.edges);
+        assert_eq!(made.counts.iter().sum::<usize>(), 100);
+        assert_eq!(Distribution::new(vec![0.5]).counts, [1]);
+    }
+}
