@@ -1,5 +1,6 @@
 //! The whole mesh in one process, on one directory, and the command line.
 
+pub mod bench;
 pub mod evaluate;
 mod home;
 pub mod phantom;

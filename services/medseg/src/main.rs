@@ -1,5 +1,5 @@
 use clap::{Parser, Subcommand};
-use medseg::{evaluate, phantom, serve, train, user};
+use medseg::{bench, evaluate, phantom, serve, train, user};
 
 /// Finds brain tumours in head scans: the whole mesh in one process, and the tools around it.
 #[derive(Parser)]
@@ -19,6 +19,8 @@ enum Command {
     Train(train::Train),
     /// Measure a model against scans with known masks.
     Evaluate(evaluate::Evaluate),
+    /// Print a table of speeds: the whole way of a scan beside the bare network.
+    Bench(bench::Bench),
     /// Make a head scan with a lesion of known size.
     Phantom(phantom::Phantom),
 }
@@ -29,6 +31,7 @@ fn main() -> anyhow::Result<()> {
         Command::User(user) => user.run(),
         Command::Train(train) => train.run(),
         Command::Evaluate(evaluate) => evaluate.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Phantom(phantom) => phantom.run(),
     }
 }

@@ -88,7 +88,7 @@ impl Serve {
         let to_storage = Peer::within(&storage);
 
         let peers = ingest::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
-        let ingest = ingest::build(ingest::Config::on(&home.path("spool")), peers)?;
+        let ingest = ingest::build(&ingest::Config::at(home.path("spool")), clock.clone(), peers)?;
         let to_ingest = Peer::within(&ingest);
 
         let peers = inference::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
@@ -147,7 +147,8 @@ impl Serve {
 async fn drift(home: &Home, queue: Queue, model_url: &str, auth: Peer) -> Result<Service> {
     let ports = drift::Ports::open(&home.database_url("drift"), queue).await?;
     let beside = Path::new(model_url).with_file_name("reference.json");
-    let reference = if beside.is_file() { drift::Reference::read(&beside)? } else { Default::default() };
+    let reference =
+        if beside.is_file() { drift::Reference::read(&beside)? } else { Default::default() };
     Ok(drift::build(ports, drift::Peers { auth }, reference, system_clock(), system_random()))
 }
 
@@ -157,7 +158,7 @@ fn secret(random: &Random) -> String {
 
 /// The model beside the program where it is installed, below the working directory, or in the
 /// checkout that the program was built from.
-fn shipped_model() -> PathBuf {
+pub(crate) fn shipped_model() -> PathBuf {
     let installed = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(MODEL)));
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(MODEL);
     let places = [installed, Some(PathBuf::from(MODEL))].into_iter().flatten();

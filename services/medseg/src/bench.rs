@@ -1,0 +1,249 @@
+//! What the way of a scan costs beside the bare network: both in one run, because machines differ.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use imaging::phantom::{Phantom, Settings};
+use imaging::{Prepared, prepare, preview_png};
+use model::{Device, Segmenter};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::serve::shipped_model;
+
+/// The batch sizes among which the bare loop's best is looked for.
+const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// `medseg bench`
+#[derive(clap::Args)]
+pub struct Bench {
+    /// The weights file; without it, the model that came with this program.
+    #[arg(long, env)]
+    model: Option<PathBuf>,
+
+    /// Where the network runs: `auto`, `cpu` or `cuda:N`.
+    #[arg(long, env, default_value = "auto")]
+    device: String,
+
+    /// How many scans are sent one after another.
+    #[arg(long, default_value_t = 40)]
+    scans: u64,
+
+    /// How many clients send scans side by side.
+    #[arg(long, default_value_t = 20)]
+    clients: u64,
+}
+
+impl Bench {
+    pub fn run(self) -> anyhow::Result<()> {
+        let model = self.model.clone().unwrap_or_else(shipped_model);
+        let bare = Bare::measure(&model, &self.device, self.scans)?;
+        let way =
+            tokio::runtime::Runtime::new()?.block_on(self.whole_way(&model, bare.best_batch))?;
+        print_table(&bare, &way);
+        Ok(())
+    }
+
+    async fn whole_way(&self, model: &Path, batch: usize) -> anyhow::Result<Way> {
+        let server = Server::start(model, &self.device, batch)?;
+        let client = server.sign_in().await?;
+        // The first scans warm caches, allocators and connections.
+        for seed in 0..3 {
+            client.analyse(png(seed)?).await?;
+        }
+        let mut latencies = Vec::new();
+        for seed in 0..self.scans {
+            let png = png(seed)?;
+            let start = Instant::now();
+            client.analyse(png).await?;
+            latencies.push(start.elapsed());
+        }
+        let throughput = self.throughput(&client).await?;
+        Ok(Way { latency: median(latencies), throughput })
+    }
+
+    /// Scans per second with all clients at once, each sending its next scan when it has the answer to its last.
+    async fn throughput(&self, client: &Gateway) -> anyhow::Result<f64> {
+        let each = (self.scans * 4).div_ceil(self.clients);
+        let pngs = (0..self.clients).map(png).collect::<anyhow::Result<Vec<_>>>()?;
+        let start = Instant::now();
+        let mut clients = JoinSet::new();
+        for png in pngs {
+            let client = client.clone();
+            clients.spawn(async move {
+                for _ in 0..each {
+                    client.analyse(png.clone()).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(ended) = clients.join_next().await {
+            ended??;
+        }
+        Ok((each * self.clients) as f64 / start.elapsed().as_secs_f64())
+    }
+}
+
+/// The network alone, in this process.
+struct Bare {
+    forward: Duration,
+    best_batch: usize,
+    /// Slices per second at the best batch size.
+    throughput: f64,
+    facts: String,
+}
+
+impl Bare {
+    fn measure(model: &Path, device: &str, scans: u64) -> anyhow::Result<Bare> {
+        let mut segmenter = Segmenter::load(model, Device::choose(device)?)?;
+        let passport = segmenter.passport();
+        let (name, version, side) = (&passport.name, &passport.version, passport.side);
+        let facts = format!("{name} {version}, squares of {side} pixels, {}", passport.device);
+        let square = square(side)?;
+        let mut pass = |batch: &[Prepared]| -> anyhow::Result<Duration> {
+            let start = Instant::now();
+            segmenter.probabilities(batch)?;
+            Ok(start.elapsed())
+        };
+        let one = std::slice::from_ref(&square);
+        for _ in 0..5 {
+            pass(one)?;
+        }
+        let forward = median((0..scans).map(|_| pass(one)).collect::<anyhow::Result<Vec<_>>>()?);
+        let (mut best_batch, mut throughput) = (1, 0.0);
+        for size in BATCHES {
+            let batch = vec![square.clone(); size];
+            pass(&batch)?;
+            let times = (0..(scans as usize / size).max(3)).map(|_| pass(&batch));
+            let rate =
+                size as f64 / median(times.collect::<anyhow::Result<Vec<_>>>()?).as_secs_f64();
+            if rate > throughput {
+                (best_batch, throughput) = (size, rate);
+            }
+        }
+        Ok(Bare { forward, best_batch, throughput, facts })
+    }
+}
+
+/// From upload to result.
+struct Way {
+    latency: Duration,
+    throughput: f64,
+}
+
+fn print_table(bare: &Bare, way: &Way) {
+    let ms = |time: Duration| 1000.0 * time.as_secs_f64();
+    let allowed = 1.25 * ms(bare.forward) + 10.0;
+    println!("| what | bare network | whole way | ratio | asked |");
+    println!("|---|--:|--:|--:|--:|");
+    println!(
+        "| one 256 x 256 PNG, upload to result, median ms | {:.1} | {:.1} | {:.2} | <= {:.2} (1.25 x + 10 ms) |",
+        ms(bare.forward),
+        ms(way.latency),
+        ms(way.latency) / ms(bare.forward),
+        allowed / ms(bare.forward),
+    );
+    println!(
+        "| side by side, scans/s (bare: batches of {}) | {:.2} | {:.2} | {:.2} | >= 0.90 |",
+        bare.best_batch,
+        bare.throughput,
+        way.throughput,
+        way.throughput / bare.throughput,
+    );
+    println!("\nmodel: {}", bare.facts);
+}
+
+/// `medseg serve` in a process and a directory of its own.
+struct Server {
+    process: Child,
+    url: String,
+    password: String,
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(model: &Path, device: &str, batch: usize) -> anyhow::Result<Server> {
+        let data = tempfile::tempdir()?;
+        let mut process = Command::new(std::env::current_exe()?)
+            .args(["serve", "--listen=127.0.0.1:0", "--log=warn"])
+            .arg(format!("--data={}", data.path().display()))
+            .arg(format!("--model-url={}", model.display()))
+            .args([format!("--device={device}"), format!("--batch={batch}")])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = process.stdout.take().context("a piped output")?;
+        let mut password = None;
+        for line in BufReader::new(stdout).lines() {
+            let line = line?;
+            password = password
+                .or(line.split_once(" the password ").map(|(_, word)| word.trim().to_owned()));
+            if let Some(url) = line.strip_prefix("medseg answers on ") {
+                let (url, password) =
+                    (url.to_owned(), password.context("no password was printed")?);
+                return Ok(Server { process, url, password, _data: data });
+            }
+        }
+        bail!("medseg serve ended before it answered")
+    }
+
+    async fn sign_in(&self) -> anyhow::Result<Gateway> {
+        let http = Client::new();
+        let form =
+            json!({ "grant_type": "password", "username": "admin", "password": self.password });
+        let answer = http.post(format!("{}/v1/token", self.url)).json(&form).send().await?;
+        let answer: Value = answer.error_for_status()?.json().await?;
+        let token = answer["access_token"].as_str().context("an access token")?.to_owned();
+        Ok(Gateway { http, url: self.url.clone(), token })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The directory goes with it; there is nothing to drain.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[derive(Clone)]
+struct Gateway {
+    http: Client,
+    url: String,
+    token: String,
+}
+
+impl Gateway {
+    /// Uploads a scan, follows its events to the end, and reads the result.
+    async fn analyse(&self, png: Vec<u8>) -> anyhow::Result<()> {
+        let upload = self.http.post(format!("{}/v1/scans", self.url)).bearer_auth(&self.token);
+        let scan: Value = upload.body(png).send().await?.error_for_status()?.json().await?;
+        let path = format!("{}/v1/scans/{}", self.url, scan["id"].as_str().context("an id")?);
+        let events = self.http.get(format!("{path}/events")).bearer_auth(&self.token);
+        // The stream ends with the answer.
+        tokio::time::timeout(PATIENCE, events.send().await?.error_for_status()?.bytes()).await??;
+        let result = self.http.get(format!("{path}/result")).bearer_auth(&self.token);
+        let result: Value = result.send().await?.error_for_status()?.json().await?;
+        if result["answer"] != "found" && result["answer"] != "none_found" {
+            bail!("the scan was not analysed: {result}");
+        }
+        Ok(())
+    }
+}
+
+fn png(seed: u64) -> anyhow::Result<Vec<u8>> {
+    Ok(preview_png(&Phantom::new(&Settings::slice(seed))?.volume)?)
+}
+
+fn square(side: usize) -> anyhow::Result<Prepared> {
+    Ok(prepare(Phantom::new(&Settings::slice(0))?.volume.slice(0), 256, 256, side)?)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
