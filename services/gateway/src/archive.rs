@@ -32,7 +32,7 @@ const NAME_LONGEST: usize = 64;
 
 /// Gives all results of a batch: overlays, masks and one `batch.json`
 #[utoipa::path(
-    get, path = "/v1/batches/{id}/result.zip", tag = "batches", params(("id" = String, Path, description = "The batch's id")),
+    operation_id = "get_batch_results", get, path = "/v1/batches/{id}/result.zip", tag = "batches", params(("id" = String, Path, description = "The batch's id")),
     responses(
         (status = 200, description = "A zip: `overlays/`, `masks/` and `batch.json`", body = Binary, content_type = "application/zip"),
         (status = 404, description = "No such batch", body = Problem, content_type = "application/problem+json"),

@@ -27,7 +27,7 @@ struct Artefact {
 
 /// Shows the result: the answer, its findings with their measures, and how it came about
 #[utoipa::path(
-    get, path = "/v1/scans/{id}/result", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    operation_id = "get_result", get, path = "/v1/scans/{id}/result", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
         (status = 200, description = "The result; `answer` is one of the four", body = Object),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
@@ -48,7 +48,7 @@ pub async fn result(
 
 /// Shows the middle slice as it was uploaded
 #[utoipa::path(
-    get, path = "/v1/scans/{id}/image.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    operation_id = "get_image", get, path = "/v1/scans/{id}/image.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
         (status = 200, description = "The image", body = Binary, content_type = "image/png"),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
@@ -68,7 +68,7 @@ pub async fn image(
 
 /// Shows the mask of the slice that `image.png` shows
 #[utoipa::path(
-    get, path = "/v1/scans/{id}/mask.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    operation_id = "get_mask", get, path = "/v1/scans/{id}/mask.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
         (status = 200, description = "The mask: white where a tumour was found", body = Binary, content_type = "image/png"),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
@@ -89,7 +89,7 @@ pub async fn mask(
 
 /// Shows the findings over the image: outline and box
 #[utoipa::path(
-    get, path = "/v1/scans/{id}/overlay.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    operation_id = "get_overlay", get, path = "/v1/scans/{id}/overlay.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
         (status = 200, description = "The image with outlines and boxes", body = Binary, content_type = "image/png"),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
@@ -110,7 +110,7 @@ pub async fn overlay(
 
 /// Gives the mask of the whole volume, in its own geometry
 #[utoipa::path(
-    get, path = "/v1/scans/{id}/mask.nii.gz", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    operation_id = "get_mask_volume", get, path = "/v1/scans/{id}/mask.nii.gz", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
         (status = 200, description = "The mask as NIfTI, gzipped", body = Binary, content_type = "application/gzip"),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
@@ -134,7 +134,7 @@ pub async fn mask_volume(
 ///
 /// Always as a download: whoever uploaded it may have put anything into it.
 #[utoipa::path(
-    get, path = "/v1/scans/{id}/original", tag = "results", params(("id" = String, Path, description = "The scan's id")),
+    operation_id = "get_original", get, path = "/v1/scans/{id}/original", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
         (status = 200, description = "The file", body = Binary, content_type = "application/octet-stream"),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),

@@ -43,7 +43,7 @@ pub struct Entry {
 
 /// Takes a zip of images, each of them one scan
 #[utoipa::path(
-    post, path = "/v1/batches", tag = "batches",
+    operation_id = "upload_batch", post, path = "/v1/batches", tag = "batches",
     params(("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scans instead of making new ones")),
     request_body(
         description = "The zip",
@@ -53,8 +53,6 @@ pub struct Entry {
         (status = 202, description = "Accepted and kept: each image will be analysed", body = Batch,
             headers(("Location" = String, description = "Where the batch is"))),
         (status = 408, description = "The bytes stopped, or came too slowly", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body has a content encoding", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The archive cannot be read; `type` says why", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
@@ -80,7 +78,7 @@ pub async fn create(
 
 /// Shows how far each image of a batch is
 #[utoipa::path(
-    get, path = "/v1/batches/{id}", tag = "batches", params(("id" = String, Path, description = "The batch's id")),
+    operation_id = "get_batch", get, path = "/v1/batches/{id}", tag = "batches", params(("id" = String, Path, description = "The batch's id")),
     responses(
         (status = 200, description = "The batch", body = Batch),
         (status = 404, description = "No such batch", body = Problem, content_type = "application/problem+json"),

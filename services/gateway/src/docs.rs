@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::problem::{
-    FORBIDDEN, INTERNAL, INVALID, Kind, MEDIA_TYPE, Problem, TIMEOUT, TOO_MANY_REQUESTS,
-    UNAUTHENTICATED, UNAVAILABLE,
+    FORBIDDEN, INTERNAL, INVALID, Kind, MEDIA_TYPE, PAYLOAD_TOO_LARGE, Problem, TIMEOUT,
+    TOO_MANY_REQUESTS, UNAUTHENTICATED, UNAVAILABLE, UNPROCESSABLE, UNSUPPORTED_MEDIA_TYPE,
 };
 
 /// The docs page's own scripts and styles, and nothing else.
@@ -58,12 +58,11 @@ pub fn about() -> Document {
 pub fn complete(mut document: Document) -> Document {
     for path in document.paths.paths.values_mut() {
         for operation in operations(path) {
-            let needs_token = operation.security.is_some();
-            let anyones = [&INVALID, &TOO_MANY_REQUESTS, &INTERNAL, &UNAVAILABLE, &TIMEOUT];
-            let bearers = [&UNAUTHENTICATED, &FORBIDDEN];
-            for kind in anyones.into_iter().chain(bearers.into_iter().filter(|_| needs_token)) {
-                add(operation, kind);
-            }
+            let (secured, has_body) =
+                (operation.security.is_some(), operation.request_body.is_some());
+            add(operation, true, &[INVALID, TOO_MANY_REQUESTS, INTERNAL, UNAVAILABLE, TIMEOUT]);
+            add(operation, secured, &[UNAUTHENTICATED, FORBIDDEN]);
+            add(operation, has_body, &[PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, UNPROCESSABLE]);
         }
     }
     document
@@ -74,12 +73,14 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [get, put, post, delete, patch].into_iter().flatten()
 }
 
-fn add(operation: &mut Operation, kind: &Kind) {
-    let schema = Content::new(Some(Ref::from_schema_name("Problem")));
-    let response =
-        ResponseBuilder::new().description(kind.title).content(MEDIA_TYPE, schema).build();
-    let status = kind.status.as_u16().to_string();
-    operation.responses.responses.entry(status).or_insert(RefOr::T(response));
+fn add(operation: &mut Operation, applies: bool, kinds: &[Kind]) {
+    for kind in kinds.iter().filter(|_| applies) {
+        let schema = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response =
+            ResponseBuilder::new().description(kind.title).content(MEDIA_TYPE, schema).build();
+        let status = kind.status.as_u16().to_string();
+        operation.responses.responses.entry(status).or_insert(RefOr::T(response));
+    }
 }
 
 /// `/openapi.json`, and the page that shows it.

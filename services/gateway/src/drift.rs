@@ -30,7 +30,7 @@ pub struct NewReport {
 ///
 /// With `Accept: text/html` the answer is a page with plots, else JSON.
 #[utoipa::path(
-    post, path = "/v1/drift/reports", tag = "drift",
+    operation_id = "create_drift_report", post, path = "/v1/drift/reports", tag = "drift",
     request_body(content = Option<NewReport>, description = "The window; nothing means everything"),
     responses((status = 201, description = "The report",
         content((Object = "application/json"), (String = "text/html")),
@@ -61,7 +61,7 @@ pub async fn create(
 ///
 /// With `Accept: text/html`, or `.html` behind the id, the answer is a page with plots, else JSON.
 #[utoipa::path(
-    get, path = "/v1/drift/reports/{id}", tag = "drift", params(("id" = String, Path, description = "The report's id")),
+    operation_id = "get_drift_report", get, path = "/v1/drift/reports/{id}", tag = "drift", params(("id" = String, Path, description = "The report's id")),
     responses(
         (status = 200, description = "The report", content((Object = "application/json"), (String = "text/html"))),
         (status = 404, description = "No such report", body = Problem, content_type = "application/problem+json"),

@@ -24,7 +24,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// scan is done. Send `Last-Event-ID` to go on where a connection broke; when there is nothing more to
 /// tell, the answer is 204. A stream that fails ends with the event `problem`.
 #[utoipa::path(
-    get, path = "/v1/scans/{id}/events", tag = "scans",
+    operation_id = "watch_scan", get, path = "/v1/scans/{id}/events", tag = "scans",
     params(
         ("id" = String, Path, description = "The scan's id"),
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::multipart::MultipartError;
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -28,7 +29,6 @@ struct Intake {
 }
 
 impl Intake {
-    /// Refuses what is known to be too large, or is coded, before a byte is read.
     fn new(headers: &HeaderMap, body: Body, max_bytes: u64) -> Result<Intake, Problem> {
         if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
             return Err(
@@ -88,21 +88,35 @@ pub trait Sink {
     async fn bytes(&mut self, bytes: Bytes);
 }
 
-/// Pours the uploaded file into `sink`: the body itself, or the first file of a form.
-///
-/// Returns only when the body has ended as it should, so that one cut short is never taken for whole.
-pub async fn pour(request: Request, max_bytes: u64, sink: &mut impl Sink) -> Result<(), Problem> {
-    let (parts, body) = request.into_parts();
-    let bytes = Intake::new(&parts.headers, body, max_bytes)?.bytes();
-    if is_form(&parts.headers) {
-        return pour_form(Request::from_parts(parts, Body::from_stream(bytes)), sink).await;
+/// A request whose body is a file, or a form with one.
+pub struct Upload {
+    head: Parts,
+    intake: Intake,
+}
+
+impl Upload {
+    /// Refuses what is known to be too large, or is coded, before a byte is read.
+    pub fn new(request: Request, max_bytes: u64) -> Result<Upload, Problem> {
+        let (head, body) = request.into_parts();
+        let intake = Intake::new(&head.headers, body, max_bytes)?;
+        Ok(Upload { head, intake })
     }
-    sink.begin("").await;
-    let mut bytes = pin!(bytes);
-    while let Some(part) = bytes.try_next().await? {
-        sink.bytes(part).await;
+
+    /// Pours the file into `sink`: the body itself, or the first file of a form.
+    ///
+    /// Returns only when the body has ended as it should, so that one cut short is never taken for whole.
+    pub async fn pour(self, sink: &mut impl Sink) -> Result<(), Problem> {
+        if is_form(&self.head.headers) {
+            let body = Body::from_stream(self.intake.bytes());
+            return pour_form(Request::from_parts(self.head, body), sink).await;
+        }
+        sink.begin("").await;
+        let mut bytes = pin!(self.intake.bytes());
+        while let Some(part) = bytes.try_next().await? {
+            sink.bytes(part).await;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

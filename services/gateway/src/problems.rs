@@ -2,10 +2,11 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use imaging::Problem as Requirement;
 use serde::Serialize;
 
 use crate::extract::{Path, prefers_html};
-use crate::problem::{KINDS, NOT_FOUND, Problem};
+use crate::problem::{KINDS, NOT_FOUND, Problem, UNPROCESSABLE};
 
 /// The pages that the `type` of a problem leads to.
 pub fn routes() -> Router {
@@ -46,7 +47,13 @@ fn known() -> impl Iterator<Item = Explanation> {
         status: kind.status.as_u16(),
         advice: kind.advice,
     });
-    ours
+    let requirements = Requirement::ALL.into_iter().map(|requirement| Explanation {
+        name: requirement.name(),
+        title: requirement.title(),
+        status: UNPROCESSABLE.status.as_u16(),
+        advice: requirement.advice(),
+    });
+    ours.chain(requirements)
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ fn unclear(scan: &storage::Scan) -> Problem {
 /// The body is the file itself, or a form whose first file counts: PNG, JPEG, TIFF, WebP, DICOM,
 /// NIfTI, or a zip of the slices of one volume.
 #[utoipa::path(
-    post, path = "/v1/scans", tag = "scans",
+    operation_id = "upload_scan", post, path = "/v1/scans", tag = "scans",
     params(("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scan instead of making a second one")),
     request_body(
         description = "The file",
@@ -139,8 +139,6 @@ fn unclear(scan: &storage::Scan) -> Problem {
         (status = 202, description = "Accepted and kept: the scan will be analysed", body = Scan,
             headers(("Location" = String, description = "Where the scan is"))),
         (status = 408, description = "The bytes stopped, or came too slowly", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body has a content encoding", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The file does not meet an input requirement; `type` says which", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
@@ -197,7 +195,7 @@ pub struct Scans {
 
 /// Lists the hospital's scans, newest first
 #[utoipa::path(
-    get, path = "/v1/scans", tag = "scans", params(Page),
+    operation_id = "list_scans", get, path = "/v1/scans", tag = "scans", params(Page),
     responses((status = 200, description = "One page of scans", body = Scans,
         headers(("Link" = Option<String>, description = "The next page, as `rel=\"next\"` (RFC 8288)")))),
     security(("bearer" = [])),
@@ -231,7 +229,7 @@ fn link(limit: u32, cursor: &str) -> HeaderMap {
 
 /// Shows how far a scan is
 #[utoipa::path(
-    get, path = "/v1/scans/{id}", tag = "scans", params(("id" = String, Path, description = "The scan's id")),
+    operation_id = "get_scan", get, path = "/v1/scans/{id}", tag = "scans", params(("id" = String, Path, description = "The scan's id")),
     responses(
         (status = 200, description = "The scan", body = Scan),
         (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),

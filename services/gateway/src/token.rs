@@ -67,7 +67,7 @@ impl From<Tokens> for Token {
 
 /// Signs in, or renews a sign-in
 #[utoipa::path(
-    post, path = "/v1/token", tag = "token",
+    operation_id = "sign_in", post, path = "/v1/token", tag = "token",
     request_body(description = "A form (RFC 6749) or JSON", content(
         (GrantRequest = "application/x-www-form-urlencoded"), (GrantRequest = "application/json"),
     )),
@@ -127,7 +127,7 @@ pub struct Revocation {
 
 /// Signs out: the refresh token, and all that came from the same sign-in, end
 #[utoipa::path(
-    post, path = "/v1/token/revoke", tag = "token",
+    operation_id = "sign_out", post, path = "/v1/token/revoke", tag = "token",
     request_body(description = "A form (RFC 7009) or JSON", content(
         (Revocation = "application/x-www-form-urlencoded"), (Revocation = "application/json"),
     )),
@@ -143,7 +143,7 @@ pub async fn revoke(
 
 /// Gives the public keys that access tokens are signed with (RFC 7517)
 #[utoipa::path(
-    get, path = "/.well-known/jwks.json", tag = "token",
+    operation_id = "get_keys", get, path = "/.well-known/jwks.json", tag = "token",
     responses((status = 200, description = "The key set", body = Object)),
 )]
 pub async fn keys(State(mut gateway): State<Gateway>) -> Result<impl IntoResponse, Problem> {

@@ -15,7 +15,7 @@ use tonic::{Response, Status};
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::intake::{self, Sink};
+use crate::intake::{Sink, Upload};
 use crate::problem::{INTERNAL, INVALID, Problem, TIMEOUT, UNAVAILABLE};
 
 /// Parts on their way to ingest; a slow ingest holds the sender back.
@@ -30,7 +30,9 @@ const KEY_LONGEST: usize = 255;
 
 /// Streams the request's file into `call`, and gives its answer.
 ///
-/// A body that is cut short cancels the call: its callee sees a broken stream, never an early end.
+/// A body that is cut short cancels the call, and so does a caller who goes away: then the callee's
+/// work is dropped where it waits. (Over HTTP/2 its stream may just seem to end: hyper takes a
+/// cancelled stream for a finished one, and drops the work for it a moment later.)
 pub async fn forward<A, F>(
     gateway: &Gateway,
     caller: &Caller,
@@ -45,6 +47,7 @@ where
         .try_acquire()
         .map_err(|_| UNAVAILABLE.problem("too many uploads are under way"))?;
     let idempotency_key = idempotency_key(request.headers())?;
+    let upload = Upload::new(request, gateway.max_upload_bytes)?;
     let (sender, parts) = mpsc::channel(PARTS_UNDER_WAY);
     let mut message = caller.says(Parts(parts));
     message.set_timeout(UPLOAD_TIME);
@@ -52,7 +55,7 @@ where
     let mut call = pin!(call(message));
     let mut sink = Ingest { idempotency_key, sender };
     let mut pour = pin!(async {
-        intake::pour(request, gateway.max_upload_bytes, &mut sink).await?;
+        upload.pour(&mut sink).await?;
         sink.send(None).await;
         Ok::<(), Problem>(())
     });

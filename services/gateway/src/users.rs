@@ -61,7 +61,7 @@ pub struct Client {
 
 /// Lists the hospital's users
 #[utoipa::path(
-    get, path = "/v1/users", tag = "users",
+    operation_id = "list_users", get, path = "/v1/users", tag = "users",
     responses((status = 200, description = "The users", body = Users)),
     security(("bearer" = [])),
 )]
@@ -75,7 +75,7 @@ pub async fn list(
 
 /// Adds a user to the hospital
 #[utoipa::path(
-    post, path = "/v1/users", tag = "users", request_body = NewUser,
+    operation_id = "create_user", post, path = "/v1/users", tag = "users", request_body = NewUser,
     responses(
         (status = 201, description = "The user", body = User),
         (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
@@ -94,7 +94,7 @@ pub async fn create(
 
 /// Adds an API client to the hospital
 #[utoipa::path(
-    post, path = "/v1/clients", tag = "users", request_body = NewClient,
+    operation_id = "create_client", post, path = "/v1/clients", tag = "users", request_body = NewClient,
     responses((status = 201, description = "The client, with its secret: shown this once", body = Client)),
     security(("bearer" = [])),
 )]

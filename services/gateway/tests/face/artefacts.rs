@@ -1,0 +1,77 @@
+use serde_json::json;
+
+use crate::{Gateway, json, problem};
+
+#[tokio::test]
+async fn each_artefact_has_its_media_type_and_a_tag_that_saves_the_second_download() {
+    let gateway = Gateway::start().await;
+    for (name, media) in [
+        ("mask.png", "image/png"),
+        ("overlay.png", "image/png"),
+        ("image.png", "image/png"),
+        ("mask.nii.gz", "application/gzip"),
+    ] {
+        let path = format!("/v1/scans/done/{name}");
+        let answer = gateway.get(&path).send().await.unwrap();
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!((answer.status().as_u16(), header("content-type").as_str()), (200, media));
+        assert_eq!(
+            (header("cache-control").as_str(), header("x-content-type-options").as_str()),
+            ("no-store", "nosniff")
+        );
+        let tag = header("etag");
+        assert_eq!(answer.text().await.unwrap(), format!("bytes of {name}"));
+
+        let again = gateway.get(&path).header("if-none-match", &tag).send().await.unwrap();
+        assert_eq!(
+            (again.status().as_u16(), again.headers()["etag"].to_str().unwrap()),
+            (304, tag.as_str())
+        );
+        let other = gateway.get(&path).header("if-none-match", "\"another\"").send().await.unwrap();
+        assert_eq!(other.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet_says_when_to_ask_again() {
+    let gateway = Gateway::start().await;
+    for name in ["result", "mask.png", "overlay.png", "mask.nii.gz"] {
+        let answer = gateway.get(&format!("/v1/scans/running/{name}")).send().await.unwrap();
+        assert_eq!(answer.headers()["retry-after"], "1");
+        let (status, kind, _) = problem(answer).await;
+        assert_eq!((status, kind.as_str()), (409, "not-ready"), "{name}");
+    }
+    assert_eq!(gateway.get("/v1/scans/running/image.png").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn the_result_is_the_document_that_was_kept() {
+    let gateway = Gateway::start().await;
+    let result = json(gateway.get("/v1/scans/done/result").send().await.unwrap()).await;
+    assert_eq!(result, (200, json!({"answer": "found", "findings": [{}]})));
+}
+
+#[tokio::test]
+async fn a_scan_that_failed_has_a_result_that_says_so_and_no_mask() {
+    let gateway = Gateway::start().await;
+    let (status, result) = json(gateway.get("/v1/scans/failed/result").send().await.unwrap()).await;
+    let (answer, reason) = (result["answer"].as_str(), result["reason"].as_str());
+    assert_eq!(
+        (status, answer, reason),
+        (200, Some("failed"), Some("the worker died three times"))
+    );
+    assert_eq!(
+        problem(gateway.get("/v1/scans/failed/mask.png").send().await.unwrap()).await.0,
+        404
+    );
+}
+
+#[tokio::test]
+async fn the_original_is_only_ever_downloaded() {
+    let gateway = Gateway::start().await;
+    let answer = gateway.get("/v1/scans/done/original").send().await.unwrap();
+    let header = |name: &str| answer.headers()[name].to_str().unwrap();
+    let (media, shown) = (header("content-type"), header("content-disposition"));
+    assert_eq!((media, shown), ("application/octet-stream", "attachment"));
+    assert_eq!(header("x-content-type-options"), "nosniff");
+}

@@ -1,0 +1,86 @@
+use reqwest::Method;
+
+use crate::{Gateway, json, problem};
+
+#[tokio::test]
+async fn whatever_goes_wrong_is_told_as_a_problem() {
+    let gateway = Gateway::start().await;
+    let at = |method: Method, path: &str| {
+        gateway.client.request(method, format!("{}{path}", gateway.url)).bearer_auth(&gateway.token)
+    };
+    for (request, status, name) in [
+        (at(Method::GET, "/v1/nothing"), 404, "not-found"),
+        (at(Method::GET, "/v1/scans/nobody"), 404, "not-found"),
+        (at(Method::GET, "/v1/scans/%ff"), 400, "invalid"),
+        (at(Method::GET, "/docs/nothing.js"), 404, "not-found"),
+        (at(Method::DELETE, "/v1/scans"), 405, "method-not-allowed"),
+        (at(Method::POST, "/"), 405, "method-not-allowed"),
+        (at(Method::TRACE, "/v1/scans"), 405, "method-not-allowed"),
+        (at(Method::POST, "/v1/users").body("{}"), 415, "unsupported-media-type"),
+        (
+            at(Method::POST, "/v1/users").header("content-type", "application/json").body("{"),
+            400,
+            "invalid",
+        ),
+        (
+            at(Method::POST, "/v1/users").header("content-type", "application/json").body("{}"),
+            422,
+            "unprocessable",
+        ),
+        (
+            at(Method::POST, "/v1/users")
+                .header("content-type", "application/json")
+                .body(vec![b'x'; 2 << 20]),
+            413,
+            "payload-too-large",
+        ),
+        (at(Method::POST, "/v1/drift/reports").body("all"), 400, "invalid"),
+        (at(Method::GET, "/v1/scans/broken"), 500, "internal"),
+        (at(Method::GET, "/v1/scans/unclear"), 500, "internal"),
+        (at(Method::GET, "/v1/scans/panic"), 500, "internal"),
+        (at(Method::GET, "/v1/scans/late"), 504, "timeout"),
+    ] {
+        let request = request.build().unwrap();
+        let said = format!("{} {}", request.method(), request.url());
+        let (answered, kind, body) = problem(gateway.client.execute(request).await.unwrap()).await;
+        assert_eq!((answered, kind.as_str()), (status, name), "{said}: {body}");
+        assert!(!body.to_string().contains("1234"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_token_is_told_how_to_get_one() {
+    let gateway = Gateway::start().await;
+    let url = format!("{}/v1/scans", gateway.url);
+    let none = gateway.client.get(&url).send().await.unwrap();
+    assert_eq!(none.headers()["www-authenticate"], "Bearer");
+    assert_eq!(problem(none).await.1, "unauthenticated");
+    let bad = gateway.client.get(&url).bearer_auth("made.up.token").send().await.unwrap();
+    assert_eq!(bad.headers()["www-authenticate"], "Bearer error=\"invalid_token\"");
+    assert_eq!(problem(bad).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_request_keeps_the_id_that_it_came_with_if_a_log_can_hold_it() {
+    let gateway = Gateway::start().await;
+    for (offered, kept) in [("id-7", true), ("two words", false), (&"x".repeat(200), false)] {
+        let answer =
+            gateway.get("/v1/scans/nobody").header("x-request-id", offered).send().await.unwrap();
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        assert_eq!((id == offered, id.is_empty()), (kept, false), "{offered}");
+    }
+}
+
+#[tokio::test]
+async fn each_problem_has_a_page_for_people_and_for_programs() {
+    let gateway = Gateway::start().await;
+    let (status, all) = json(gateway.get("/problems").send().await.unwrap()).await;
+    assert_eq!(status, 200);
+    for known in all.as_array().unwrap() {
+        let path = format!("/problems/{}", known["name"].as_str().unwrap());
+        assert_eq!(json(gateway.get(&path).send().await.unwrap()).await, (200, known.clone()));
+        let page = gateway.get(&path).header("accept", "text/html").send().await.unwrap();
+        assert!(page.text().await.unwrap().contains(known["title"].as_str().unwrap()));
+    }
+    assert_eq!(problem(gateway.get("/problems/nothing").send().await.unwrap()).await.0, 404);
+}

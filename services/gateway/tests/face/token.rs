@@ -1,0 +1,119 @@
+use serde_json::json;
+
+use crate::{Gateway, json, problem};
+
+#[tokio::test]
+async fn a_user_signs_in_by_form_or_by_json_and_goes_on_with_the_refresh_token() {
+    let gateway = Gateway::start().await;
+    let fields = json!({"grant_type": "password", "username": "ada", "password": "right"});
+    let url = format!("{}/v1/token", gateway.url);
+    let by_json = gateway.client.post(&url).json(&fields).send().await.unwrap();
+    assert_eq!(by_json.headers()["cache-control"], "no-store");
+    let (status, by_json) = json(by_json).await;
+    let expected = json!({"access_token": "access", "token_type": "Bearer", "expires_in": 300, "refresh_token": "once"});
+    assert_eq!((status, &by_json), (200, &expected));
+
+    let form = "grant_type=password&username=ada&password=right&scope=all";
+    let by_form = gateway
+        .client
+        .post(&url)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form);
+    assert_eq!(json(by_form.send().await.unwrap()).await, (200, expected));
+
+    let renewed = gateway
+        .client
+        .post(&url)
+        .json(&json!({"grant_type": "refresh_token", "refresh_token": "once"}));
+    let (status, renewed) = json(renewed.send().await.unwrap()).await;
+    assert_eq!((status, &renewed["refresh_token"]), (200, &json!("twice")));
+}
+
+#[tokio::test]
+async fn an_api_client_signs_in_with_basic_and_has_no_refresh_token() {
+    let gateway = Gateway::start().await;
+    let request =
+        gateway.client.post(format!("{}/v1/token", gateway.url)).basic_auth("pacs", Some("s:cret"));
+    let request = request.json(&json!({"grant_type": "client_credentials"}));
+    let (status, token) = json(request.send().await.unwrap()).await;
+    assert_eq!((status, token.get("refresh_token")), (200, None));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_sign_in_has_oauths_name() {
+    let gateway = Gateway::start().await;
+    for (fields, status, error) in [
+        (
+            json!({"grant_type": "password", "username": "ada", "password": "wrong"}),
+            401,
+            "invalid_grant",
+        ),
+        (json!({"grant_type": "password", "username": "ada"}), 400, "invalid_request"),
+        (
+            json!({"grant_type": "client_credentials", "client_id": "x", "client_secret": "y"}),
+            401,
+            "invalid_client",
+        ),
+        (json!({"grant_type": "refresh_token", "refresh_token": "used"}), 401, "invalid_grant"),
+        (json!({"grant_type": "magic"}), 400, "unsupported_grant_type"),
+        (json!({"username": "ada"}), 422, "invalid_request"),
+    ] {
+        let answer = gateway
+            .client
+            .post(format!("{}/v1/token", gateway.url))
+            .json(&fields)
+            .send()
+            .await
+            .unwrap();
+        let challenged = answer.headers().contains_key("www-authenticate");
+        let (said, _, body) = problem(answer).await;
+        assert_eq!(
+            (said, body["error"].as_str(), challenged),
+            (status, Some(error), status == 401),
+            "{fields}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn signing_out_needs_no_access_token() {
+    let gateway = Gateway::start().await;
+    let request = gateway
+        .client
+        .post(format!("{}/v1/token/revoke", gateway.url))
+        .json(&json!({"token": "once"}));
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn the_key_set_is_public() {
+    let gateway = Gateway::start().await;
+    let answer =
+        gateway.client.get(format!("{}/.well-known/jwks.json", gateway.url)).send().await.unwrap();
+    let (status, keys) = json(answer).await;
+    assert_eq!((status, keys["keys"][0]["crv"].as_str()), (200, Some("Ed25519")));
+}
+
+#[tokio::test]
+async fn users_are_managed_through_auth() {
+    let gateway = Gateway::start().await;
+    let grace = json!({"user_name": "grace", "password": "a long one", "roles": ["clinician"]});
+    let (status, user) = json(gateway.post("/v1/users").json(&grace).send().await.unwrap()).await;
+    assert_eq!(
+        (status, user),
+        (201, json!({"id": "u1", "user_name": "grace", "roles": ["clinician"]}))
+    );
+
+    let ada = json!({"user_name": "ada", "password": "a long one", "roles": []});
+    let (status, name, _) =
+        problem(gateway.post("/v1/users").json(&ada).send().await.unwrap()).await;
+    assert_eq!((status, name.as_str()), (409, "conflict"));
+
+    let (status, name, _) = problem(gateway.get("/v1/users").send().await.unwrap()).await;
+    assert_eq!((status, name.as_str()), (403, "forbidden"));
+
+    let pacs = json!({"name": "pacs", "roles": ["integrator"]});
+    let (status, client) =
+        json(gateway.post("/v1/clients").json(&pacs).send().await.unwrap()).await;
+    assert_eq!((status, client["client_secret"].as_str()), (201, Some("shown once")));
+}

@@ -1,0 +1,196 @@
+use std::time::Duration;
+
+use gateway::Config;
+use reqwest::multipart::{Form, Part};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::doubles::Seen;
+use crate::{Gateway, Way, json, problem, until};
+
+const WAYS: [Way; 2] = [Way::Within, Way::Network];
+
+fn seen(key: &str, file_name: &str, bytes: &[u8]) -> Seen {
+    let (key, file_name) = (key.to_owned(), file_name.to_owned());
+    Seen { key, file_name, start: bytes.to_vec(), length: bytes.len(), whole: true }
+}
+
+#[tokio::test]
+async fn the_body_is_the_file() {
+    for way in WAYS {
+        let gateway = Gateway::with(Config::default(), way).await;
+        let request = gateway.post("/v1/scans").header("idempotency-key", "key 1").body("pixels");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["location"], "/v1/scans/queued");
+        let (status, scan) = json(answer).await;
+        let (state, answer) = (scan["state"].as_str(), &scan["answer"]);
+        assert_eq!(
+            (status, state, answer, &scan["completed_ms"]),
+            (202, Some("queued"), &json!(null), &json!(null))
+        );
+        assert_eq!(gateway.ingest.seen(), [seen("key 1", "", b"pixels")], "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_form_the_first_file_counts() {
+    let gateway = Gateway::start().await;
+    let file = |name: &'static str, bytes: &'static str| Part::text(bytes).file_name(name);
+    let form = Form::new()
+        .text("note", "not a file")
+        .part("scan", file("a.png", "pixels"))
+        .part("b", file("b.png", "no"));
+    let answer = gateway.post("/v1/scans").multipart(form).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    assert_eq!(gateway.ingest.seen(), [seen("", "a.png", b"pixels")]);
+
+    let form = Form::new().text("note", "not a file");
+    let (status, _, body) =
+        problem(gateway.post("/v1/scans").multipart(form).send().await.unwrap()).await;
+    assert_eq!((status, body["detail"].as_str()), (400, Some("there is no file in the form")));
+}
+
+#[tokio::test]
+async fn a_refusal_is_a_problem_of_its_own_type_with_a_page() {
+    let gateway = Gateway::start().await;
+    let (status, name, body) =
+        problem(gateway.post("/v1/scans").body("refuse").send().await.unwrap()).await;
+    assert_eq!(
+        (status, name.as_str(), body["title"].as_str()),
+        (422, "too-small", Some("The image is too small"))
+    );
+    let (status, page) =
+        json(gateway.get(body["type"].as_str().unwrap()).send().await.unwrap()).await;
+    assert_eq!((status, page["title"].as_str()), (200, body["title"].as_str()));
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_short_is_no_upload() {
+    let cut = [
+        "content-length: 100\r\n\r\nonly the beginning",
+        "transfer-encoding: chunked\r\n\r\n5\r\nbegin\r\n",
+        "content-type: multipart/form-data; boundary=b\r\ncontent-length: 1000\r\n\r\n\
+            --b\r\ncontent-disposition: form-data; name=f; filename=f\r\n\r\nbegin of a file that goes on",
+    ];
+    for way in WAYS {
+        for (index, cut) in cut.into_iter().enumerate() {
+            let gateway = Gateway::with(Config::default(), way).await;
+            let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+            let request = format!(
+                "POST /v1/scans HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n{cut}",
+                gateway.token
+            );
+            socket.write_all(request.as_bytes()).await.unwrap();
+            let begun = |seen: &Seen| seen.length > 0 || seen.file_name == "f";
+            until(|| gateway.ingest.seen().first().is_some_and(begun)).await;
+            drop(socket);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            assert!(!gateway.ingest.seen()[0].whole, "{way:?}, cut {index}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_form_without_its_end_is_no_upload() {
+    for way in WAYS {
+        let gateway = Gateway::with(Config::default(), way).await;
+        let form = "--b\r\ncontent-disposition: form-data; name=f; filename=f\r\n\r\nthe whole file, but\r\n--b\r\n";
+        let request = gateway
+            .post("/v1/scans")
+            .header("content-type", "multipart/form-data; boundary=b")
+            .body(form);
+        let (status, name, _) = problem(request.send().await.unwrap()).await;
+        assert_eq!((status, name.as_str()), (400, "invalid"));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(gateway.ingest.seen().iter().all(|seen| !seen.whole), "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_token_is_refused_before_a_byte_of_the_body() {
+    let gateway = Gateway::start().await;
+    for token in ["", "authorization: Bearer made.up.token\r\n"] {
+        let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+        let head =
+            format!("POST /v1/scans HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n{token}\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 401");
+    }
+    assert_eq!(gateway.ingest.seen(), []);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_at_the_limit_and_not_below() {
+    let config = Config { max_upload_bytes: 1000, ..Config::default() };
+    for (length, expected) in [(999, 202), (1000, 202), (1001, 413), (100_000, 413)] {
+        for streamed in [false, true] {
+            let gateway = Gateway::with(config.clone(), Way::Within).await;
+            let bytes = vec![b'x'; length];
+            let body = match streamed {
+                true => {
+                    reqwest::Body::wrap_stream(futures::stream::iter([Ok::<_, std::io::Error>(
+                        bytes,
+                    )]))
+                }
+                false => bytes.into(),
+            };
+            let answer = gateway.post("/v1/scans").body(body).send().await.unwrap();
+            assert_eq!(answer.status(), expected, "{length} bytes, streamed: {streamed}");
+            let whole = gateway.ingest.seen().first().is_some_and(|seen| seen.whole);
+            assert_eq!(whole, expected == 202);
+        }
+    }
+}
+
+#[tokio::test]
+async fn more_uploads_than_allowed_are_told_to_come_back() {
+    let gateway = Gateway::with(Config { max_uploads: 1, ..Config::default() }, Way::Within).await;
+    let mut first = TcpStream::connect(gateway.address()).await.unwrap();
+    let head = format!(
+        "POST /v1/scans HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 10\r\n\r\nstart",
+        gateway.token
+    );
+    first.write_all(head.as_bytes()).await.unwrap();
+    until(|| !gateway.ingest.seen().is_empty()).await;
+
+    let second = gateway.post("/v1/scans").body("pixels").send().await.unwrap();
+    assert_eq!(second.headers()["retry-after"], "1");
+    let (status, name, _) = problem(second).await;
+    assert_eq!((status, name.as_str()), (503, "unavailable"));
+
+    first.write_all(b" end.").await.unwrap();
+    until(|| gateway.ingest.seen()[0].whole).await;
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 202");
+    assert_eq!(gateway.post("/v1/scans").body("pixels").send().await.unwrap().status(), 202);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_without_its_name() {
+    let gateway = Gateway::start().await;
+    let answer = gateway.post("/v1/scans").body("full").send().await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let (status, _, body) = problem(answer).await;
+    assert_eq!((status, body.to_string().contains("sdb1")), (503, false));
+}
+
+#[tokio::test]
+async fn a_packed_body_is_refused() {
+    let gateway = Gateway::start().await;
+    let answer = gateway
+        .post("/v1/scans")
+        .header("content-encoding", "gzip")
+        .body("pixels")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(problem(answer).await.0, 415);
+    let answer =
+        gateway.post("/v1/scans").header("idempotency-key", "k".repeat(256)).body("pixels").send();
+    assert_eq!(problem(answer.await.unwrap()).await.0, 400);
+    assert_eq!(gateway.ingest.seen(), []);
+}
