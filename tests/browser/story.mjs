@@ -165,6 +165,25 @@ const claims = {
     }
   },
 
+  async 'an upload that breaks off is sent again under the same key, and followed without events'() {
+    const keys = []
+    await page.route('**/v1/scans', (route) => {
+      keys.push(route.request().headers()['idempotency-key'])
+      return keys.length === 1 ? route.abort() : route.continue()
+    })
+    await page.route('**/events', (route) => route.abort())
+    await page.goto(`${url}#/`)
+    await send({ name: FILE_NAME, mimeType: 'image/png', buffer: readFileSync(image) })
+    await page.getByRole('alert').filter({ hasText: 'No connection' }).waitFor()
+    await look('no-connection')
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByRole('listitem').getByRole('link', { name: /^(Waiting|Analysing|Found)/ }).first().click()
+    await page.getByTestId('size').waitFor()
+    assert.equal(keys.length, 2)
+    assert.equal(keys[0], keys[1])
+    await page.unrouteAll()
+  },
+
   async 'after a reload the scan is among the earlier ones, and opens'() {
     const address = page.url()
     await page.reload()
@@ -204,6 +223,16 @@ const claims = {
     await page.getByTestId('overlay.png').waitFor()
     await fits('a result')
     await look('phone-found')
+  },
+
+  async 'a session that was ended elsewhere asks to sign in again'() {
+    const { refresh_token: token } = JSON.parse(await page.evaluate(() => sessionStorage.getItem('medseg.session')))
+    await context.request.post(new URL('v1/token/revoke', url).href, { form: { token } })
+    await page.clock.fastForward('04:30')
+    await page.getByText('The session has ended').waitFor()
+    await look('session-ended')
+    await signIn(password)
+    await page.getByTestId('size').waitFor()
   },
 
   async 'signing out forgets the session, here and on the server'() {

@@ -5,7 +5,7 @@ import type { Diameter, Finding, ImageFacts } from './api/result'
 import { eventsOf, type ServerEvent } from './api/sse'
 import { lineOf } from './geometry'
 import { boxOf, diametersOf, inWords, sizeOf } from './sizes'
-import { bytes, dayOf, figures } from './units'
+import { bytes, dayOf, figures, probability } from './units'
 import { ANSWERS, sentence, shortId } from './words'
 
 async function events(chunks: string[]): Promise<ServerEvent[]> {
@@ -112,6 +112,11 @@ test('no two answers have the same title, and none says more than it may', () =>
 test('numbers are as fine as they may be', () => {
   assert.deepEqual([0.126, 9.99, 12.34, 123.4].map(figures), ['0.13', '9.99', '12.3', '123'])
   assert.deepEqual([512, 45_000, 1_240_000].map(bytes), ['512 B', '45.0 kB', '1.24 MB'])
+  assert.deepEqual([1238.4, 65_536].map(figures), ['1238', '65\u202f536'])
+})
+
+test('what is nearly sure is not called sure', () => {
+  assert.deepEqual([0, 0.004, 0.5, 0.996, 1].map(probability), ['0 %', 'below 1 %', '50 %', 'above 99 %', '100 %'])
 })
 
 test('days are called what people call them', () => {

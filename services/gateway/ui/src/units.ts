@@ -1,8 +1,14 @@
-const decimals = [0, 1, 2].map((digits) => new Intl.NumberFormat(undefined, {
-  minimumFractionDigits: digits,
-  maximumFractionDigits: digits,
-}))
-const whole = new Intl.NumberFormat()
+// Times are the viewer's, but numbers are written one way for all, as ISO 80000 has it: a comma that is a decimal
+// sign to one reader and groups thousands for another makes a size a thousand times too large.
+const decimals = [0, 1, 2].map(
+  (digits) =>
+    new Intl.NumberFormat('en', {
+      useGrouping: 'min2',
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+    }),
+)
+const THIN_SPACE = '\u202f'
 const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 const day = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' })
@@ -11,15 +17,25 @@ const day = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric'
 export function figures(value: number): string {
   const size = Math.abs(value)
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2
-  return (decimals[digits] ?? whole).format(value)
+  return written(value, digits)
 }
 
 export function count(value: number): string {
-  return whole.format(value)
+  return written(value, 0)
+}
+
+function written(value: number, digits: number): string {
+  return decimals[digits]?.format(value).replaceAll(',', THIN_SPACE) ?? String(value)
 }
 
 export function percent(share: number): string {
   return `${Math.round(share * 100)} %`
+}
+
+/** A probability that is neither 0 nor 1 is never written as if it were. */
+export function probability(share: number): string {
+  if (share > 0 && share < 0.01) return 'below 1 %'
+  return share > 0.99 && share < 1 ? 'above 99 %' : percent(share)
 }
 
 export function bytes(size: number): string {
