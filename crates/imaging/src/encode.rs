@@ -1,9 +1,11 @@
-//! Pixels to files: PNG, NIfTI and DICOM.
+//! Pixels to files: PNG, NIfTI and DICOM, and a zip of several.
 
 mod dicom;
 mod nifti;
 mod png;
+mod zip;
 
 pub use dicom::{Series, dicom};
 pub use nifti::{Sample, nifti, nifti_gz};
 pub use png::{grey_png, rgb_png};
+pub use zip::zip;

@@ -25,7 +25,7 @@ pub use identity::Identity;
 pub use measure::Diameter;
 pub use prepare::{PREPROCESSING, Placement, Prepared, prepare, restore};
 pub use refusal::{Problem, Refusal};
-pub use render::{mask_nifti, mask_png, overlay_png, preview_png, shown_slice};
+pub use render::{mask_nifti, mask_png, overlay_png, preview_png, shown_slice, slice_png};
 pub use requirements::check;
 pub use result::{
     About, ImageFacts, Inputs, Passport, Quality, ResultDocument, Timing, Totals, confidence,

@@ -96,13 +96,15 @@ impl Phantom {
         };
         let (voxels, truth) =
             painted(settings.shape, &geometry, &head, lesion.as_ref(), &mut random);
+        // Nothing is clipped, as nothing is by a scanner.
+        let brightest = voxels.iter().copied().fold(WHITE, f32::max);
         let volume = Volume {
             shape: settings.shape,
             voxels,
             geometry: Some(geometry),
             modality: Some(Modality::MagneticResonance),
             format: Format::Nifti,
-            window: [0.0, WHITE],
+            window: [0.0, brightest],
         };
         Ok(Phantom { volume, truth, lesion: lesion.map(|lesion| lesion.truth()) })
     }

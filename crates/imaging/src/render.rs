@@ -13,8 +13,12 @@ const PIXELS_PER_LINE: usize = 320;
 
 /// The middle slice as it is shown: an 8-bit grey PNG in the scan's own pixels.
 pub fn preview_png(volume: &Volume) -> Result<Vec<u8>> {
-    let Shape { slices, rows, columns } = volume.shape;
-    grey_png(&shown(volume, slices / 2), rows, columns)
+    slice_png(volume, volume.shape.slices / 2)
+}
+
+/// One slice as it is shown: an 8-bit grey PNG in the scan's own pixels.
+pub fn slice_png(volume: &Volume, slice: usize) -> Result<Vec<u8>> {
+    grey_png(&shown(volume, slice), volume.shape.rows, volume.shape.columns)
 }
 
 /// The slice that pictures show: where the mask is largest, or the middle one when it is empty.

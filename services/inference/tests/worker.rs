@@ -236,7 +236,7 @@ async fn a_volume_brings_its_mask_as_a_volume() {
 async fn concurrent_scans_keep_their_own_results() {
     let marked = |size: usize| {
         let mut volume = phantom(&Settings { tumour: false, ..Settings::slice(1) }).volume;
-        for index in (0..size * 40).map(|i| (100 + i / 40) * 256 + 100 + i % 40) {
+        for index in (0..size * 12).map(|i| (100 + i / 12) * 256 + 100 + i % 12) {
             volume.voxels[index] = 5000.0;
         }
         volume

@@ -3,7 +3,8 @@ use imaging::{Passport, Prepared};
 
 use super::{Engine, weightless};
 
-/// What is three times as bright as the head's median, counted from air.
+/// What is three times as bright as the head's median, counted from air. It must cover less than a hundredth
+/// of the slice, or brightness is measured by it.
 const MARK: f32 = 2.0;
 
 /// Marks what is very bright and nothing else, so that a mask tells which scan it was made from: a

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use domain::Result;
 use imaging::{Passport, Prepared};
-use model::Segmenter;
+use model::{Device, Segmenter};
 
 use super::Engine;
 
@@ -10,9 +10,9 @@ use super::Engine;
 pub struct Network(Segmenter);
 
 impl Network {
-    /// Reads the weights and verifies their digest.
+    /// Reads the weights and verifies their digest; `device` is `auto`, `cpu` or `cuda:N`.
     pub fn load(path: &Path, device: &str) -> Result<Network> {
-        Ok(Network(Segmenter::load(path, device)?))
+        Ok(Network(Segmenter::load(path, Device::choose(device)?)?))
     }
 }
 

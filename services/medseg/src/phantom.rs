@@ -1,0 +1,216 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use imaging::encode::{Series, dicom, nifti, nifti_gz, zip};
+use imaging::phantom::{Phantom as Head, Settings};
+use imaging::{Criteria, Finding, Findings, Shape, Volume, slice_png};
+use serde_json::{Value, json};
+
+/// What a head measures from one edge of the image to the other, in millimetres.
+const FIELD_OF_VIEW_MM: f64 = 240.0;
+
+/// Prints what was made, and the truth about the lesion, as JSON.
+#[derive(clap::Args)]
+pub struct Phantom {
+    /// Varies the head and the lesion; equal seeds give equal files.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// The files' format.
+    #[arg(long, value_enum, default_value = "png")]
+    format: Format,
+
+    /// A folder; or a file, when the name ends as one (`.png`, `.dcm` for one slice, `.nii`,
+    /// `.nii.gz`), or in `.zip`.
+    #[arg(long)]
+    out: PathBuf,
+
+    /// How many slices; a PNG is one unless more are asked for, a volume 24.
+    #[arg(long)]
+    slices: Option<usize>,
+
+    /// Rows and columns of a slice.
+    #[arg(long, default_value_t = 256)]
+    size: usize,
+
+    /// Millimetres between slices, rows and columns, as in `5,0.9,0.9`; 240 mm across unless set.
+    #[arg(long, value_delimiter = ',', num_args = 3)]
+    spacing: Option<Vec<f64>>,
+
+    /// The lesion's volume in millilitres; drawn by the seed unless set.
+    #[arg(long, conflicts_with = "no_lesion")]
+    lesion_ml: Option<f64>,
+
+    /// A healthy head.
+    #[arg(long)]
+    no_lesion: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Format {
+    Png,
+    Nifti,
+    Dicom,
+}
+
+impl Phantom {
+    /// Makes the phantom and writes it.
+    pub fn run(self) -> anyhow::Result<()> {
+        let head = Head::new(&self.settings()?)?;
+        let files = self.files(&head.volume)?;
+        let written = write(&self.out, files)?;
+        println!("{:#}", self.truth(&head, &written)?);
+        Ok(())
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        anyhow::ensure!(self.size > 0, "a slice has at least one row and column");
+        let slices = self.slices.unwrap_or(if self.format == Format::Png { 1 } else { 24 });
+        let pixel_mm = FIELD_OF_VIEW_MM / self.size as f64;
+        let spacing = match self.spacing.as_deref() {
+            Some(&[slice_mm, row_mm, column_mm]) => [slice_mm, row_mm, column_mm],
+            _ => [5.0, pixel_mm, pixel_mm],
+        };
+        Ok(Settings {
+            seed: self.seed,
+            shape: Shape { slices, rows: self.size, columns: self.size },
+            spacing,
+            tumour: !self.no_lesion,
+            lesion_ml: self.lesion_ml,
+        })
+    }
+
+    /// Names and bytes. Numbers begin at 1 and sort as text.
+    fn files(&self, volume: &Volume) -> domain::Result<Vec<(String, Vec<u8>)>> {
+        let slices = 0..volume.shape.slices;
+        let geometry = volume.geometry.as_ref();
+        match self.format {
+            Format::Png => slices
+                .map(|i| Ok((format!("slice-{:03}.png", i + 1), slice_png(volume, i)?)))
+                .collect(),
+            Format::Dicom => {
+                let series = Series::of_seed(self.seed);
+                slices
+                    .map(|i| Ok((format!("image-{:03}.dcm", i + 1), dicom(volume, &series, i)?)))
+                    .collect()
+            }
+            Format::Nifti if ends(&self.out, ".nii") => {
+                Ok(vec![("phantom.nii".into(), nifti(&volume.voxels, volume.shape, geometry)?)])
+            }
+            Format::Nifti => Ok(vec![(
+                "phantom.nii.gz".into(),
+                nifti_gz(&volume.voxels, volume.shape, geometry)?,
+            )]),
+        }
+    }
+
+    fn truth(&self, head: &Head, written: &[PathBuf]) -> anyhow::Result<Value> {
+        let lesion = match head.lesion {
+            None => Value::Null,
+            Some(truth) => json!({
+                "volume_ml": truth.volume_mm3 / 1000.0,
+                "section_mm2": truth.section_mm2,
+                "centre_mm": truth.centre_mm,
+                "slice": truth.slice,
+                "voxels": measured(head)?,
+            }),
+        };
+        Ok(json!({
+            "seed": self.seed,
+            "shape": head.volume.shape,
+            "spacing_mm": head.volume.geometry.map(|geometry| geometry.spacing()),
+            "lesion": lesion,
+            "files": written,
+        }))
+    }
+}
+
+/// The lesion as its voxels have it: box, diameters, volume.
+fn measured(head: &Head) -> domain::Result<Option<Finding>> {
+    let inside: Vec<f32> = head.truth.iter().map(|&inside| f32::from(inside)).collect();
+    let criteria = Criteria { threshold: 0.5, minimum_voxels: 1 };
+    let found = Findings::new(&inside, head.volume.shape, head.volume.geometry.as_ref(), criteria)?;
+    Ok(found.findings.into_iter().next())
+}
+
+/// Writes the files as `out` asks for them, and says where they are.
+fn write(out: &Path, mut files: Vec<(String, Vec<u8>)>) -> anyhow::Result<Vec<PathBuf>> {
+    if ends(out, ".zip") {
+        return Ok(vec![save(out.into(), &zip(&files)?)?]);
+    }
+    if [".png", ".dcm", ".nii", ".nii.gz"].iter().any(|ending| ends(out, ending)) {
+        let count = files.len();
+        let (Some((_, bytes)), 1) = (files.pop(), count) else {
+            anyhow::bail!("{count} slices do not fit in one such file: name a folder or a .zip");
+        };
+        return Ok(vec![save(out.into(), &bytes)?]);
+    }
+    files.into_iter().map(|(name, bytes)| save(out.join(name), &bytes)).collect()
+}
+
+fn save(path: PathBuf, bytes: &[u8]) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+fn ends(path: &Path, ending: &str) -> bool {
+    path.to_string_lossy().to_lowercase().ends_with(ending)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        phantom: Phantom,
+    }
+
+    fn run(folder: &Path, out: &str, more: &[&str]) -> anyhow::Result<()> {
+        let out = folder.join(out);
+        let line = ["medseg", "--size", "64", "--out", out.to_str().unwrap()];
+        Line::try_parse_from(line.iter().chain(more))?.phantom.run()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn each_format_writes_the_files_that_were_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        run(folder.path(), "one", &[]).unwrap();
+        assert_eq!(names(&at("one")), ["slice-001.png"]);
+        run(folder.path(), "series", &["--format", "dicom", "--slices", "3", "--no-lesion"])
+            .unwrap();
+        assert_eq!(names(&at("series")), ["image-001.dcm", "image-002.dcm", "image-003.dcm"]);
+        run(folder.path(), "head.nii", &["--format", "nifti", "--lesion-ml", "8"]).unwrap();
+        assert_eq!(fs::read(at("head.nii")).unwrap()[344..347], *b"n+1");
+        run(folder.path(), "head.nii.gz", &["--format", "nifti"]).unwrap();
+        assert_eq!(fs::read(at("head.nii.gz")).unwrap()[..2], [0x1f, 0x8b]);
+        run(folder.path(), "all.zip", &["--slices", "2"]).unwrap();
+        assert_eq!(fs::read(at("all.zip")).unwrap()[..2], *b"PK");
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(run(folder.path(), "one.png", &["--slices", "2"]).is_err());
+        assert!(run(folder.path(), "one.png", &["--lesion-ml", "5000"]).is_err());
+        assert!(run(folder.path(), "one.png", &["--lesion-ml", "5", "--no-lesion"]).is_err());
+        assert!(run(folder.path(), "one.png", &["--spacing", "1,2"]).is_err());
+        assert!(names(folder.path()).is_empty());
+    }
+}
