@@ -81,9 +81,10 @@ pub struct Seen {
 /// What a slice came to.
 pub struct Judged {
     pub counts: Counts,
-    /// 1 in a finding, else 0.
-    pub mask: Vec<u8>,
+    /// Their mask is what was compared.
+    pub findings: Findings,
     pub mask_fraction: f64,
+    /// The service's own figure of that name.
     pub confidence: f64,
     pub ms: f64,
 }
@@ -125,15 +126,16 @@ pub fn judge(passport: &Passport, seen: &Seen) -> Result<Judged> {
     let shape = Shape { slices: 1, rows, columns };
     let began = Instant::now();
     let criteria = passport.criteria(&[seen.placement]);
-    let Findings { mask, findings } = Findings::new(&seen.probabilities, shape, None, criteria)?;
+    let findings = Findings::new(&seen.probabilities, shape, None, criteria)?;
+    let mask = &findings.mask;
     let ms = seen.ms + began.elapsed().as_secs_f64() * 1000.0;
     let count = |inside: &[u8]| inside.iter().filter(|inside| **inside == 1).count();
     let both: Vec<u8> = mask.iter().zip(&seen.truth).map(|(a, b)| a & b).collect();
     let counts =
-        Counts { overlap: count(&both), found: count(&mask), truth: count(&seen.truth) };
+        Counts { overlap: count(&both), found: count(mask), truth: count(&seen.truth) };
     let mask_fraction = counts.found as f64 / mask.len() as f64;
-    let confidence = confidence(&seen.probabilities, &findings);
-    Ok(Judged { counts, mask, mask_fraction, confidence, ms })
+    let confidence = confidence(&seen.probabilities, &findings.findings);
+    Ok(Judged { counts, findings, mask_fraction, confidence, ms })
 }
 
 /// Judges a model by all slices of `patients`; `judged` hears of each slice.
@@ -255,7 +257,7 @@ mod tests {
             ms: 1.0,
         };
         let judged = judge(&Passport { minimum_pixels: 2, ..passport() }, &seen).unwrap();
-        assert_eq!(judged.mask, [1, 1, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(judged.findings.mask, [1, 1, 0, 0, 1, 0, 0, 0]);
         assert_eq!(judged.counts, Counts { overlap: 2, found: 3, truth: 3 });
         assert_eq!(judged.mask_fraction, 3.0 / 8.0);
     }

@@ -1,0 +1,111 @@
+use std::path::PathBuf;
+
+use anyhow::Context;
+use model::train::Settings;
+use model::{Design, Device};
+
+/// `medseg train`
+#[derive(clap::Args)]
+pub struct Train {
+    /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it.
+    #[arg(long)]
+    manifest: PathBuf,
+
+    /// Where the finished model goes: weights, manifest, card and drift reference.
+    #[arg(long, default_value = "model")]
+    out: PathBuf,
+
+    /// Where checkpoints go (400 MB each).
+    #[arg(long, default_value = "run")]
+    run: PathBuf,
+
+    /// Go on from the run's last checkpoint.
+    #[arg(long)]
+    resume: bool,
+
+    /// The model's name.
+    #[arg(long, default_value = "medseg-mr")]
+    name: String,
+
+    /// The model's version.
+    #[arg(long, default_value = "0.1.0")]
+    model_version: String,
+
+    /// What the data is, whose, and under which licence, for the model card.
+    #[arg(long, default_value = "Not described.")]
+    data: String,
+
+    /// Passes; validation and a checkpoint follow each.
+    #[arg(long, default_value_t = 30)]
+    epochs: u64,
+
+    /// Steps in a pass.
+    #[arg(long, default_value_t = 160)]
+    steps: u64,
+
+    /// Slices in a step.
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+
+    /// Copies of the network that share a step, each on a core of its own; 1 on a GPU.
+    #[arg(long, default_value_t = 2)]
+    replicas: usize,
+
+    /// The side of the network's square input at the end of training, in pixels: a multiple of 128.
+    #[arg(long, default_value_t = 128)]
+    side: usize,
+
+    /// The highest learning rate.
+    #[arg(long, default_value_t = 1e-3)]
+    rate: f64,
+
+    /// Weight decay.
+    #[arg(long, default_value_t = 0.05)]
+    decay: f64,
+
+    /// The part of the patients that is kept for validation.
+    #[arg(long, default_value_t = 0.17)]
+    validation: f64,
+
+    /// Generated phantoms that are mixed in.
+    #[arg(long, default_value_t = 240)]
+    phantoms: u64,
+
+    /// Decides the split, the first weights and the order of everything.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+
+    /// Where to calculate: auto, cpu or cuda:0.
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+impl Train {
+    /// Trains until it is done, and says where the model is.
+    pub fn run(self) -> anyhow::Result<()> {
+        let device = Device::choose(&self.device)?;
+        let settings = Settings {
+            manifest: self.manifest,
+            run: self.run,
+            model: self.out,
+            name: self.name,
+            version: self.model_version,
+            data: self.data,
+            design: Design::RESNET50,
+            side: self.side,
+            epochs: self.epochs,
+            steps: self.steps,
+            batch: self.batch,
+            replicas: self.replicas,
+            rate: self.rate,
+            decay: self.decay,
+            validation: self.validation,
+            phantoms: self.phantoms,
+            seed: self.seed,
+            resume: self.resume,
+        };
+        model::train::run(&settings, device).context("training stopped")?;
+        println!("{}", settings.model.join(model::train::CARD_FILE).display());
+        Ok(())
+    }
+}
