@@ -1,4 +1,6 @@
-"""demo.py URL IMAGE FOLDER: sends one image through the REST API, says the answer in words, keeps the pictures.
+"""demo.py URL IMAGE FOLDER: sends one phantom through the REST API, says the answer in words, keeps the pictures.
+
+FOLDER/truth.json says what the phantom's lesion really is.
 
 Only the standard library: a machine that runs the demo may have no curl. The README shows the same calls in curl.
 """
@@ -54,7 +56,7 @@ def words(result):
     return f"found: {len(findings)} finding{'s' * (len(findings) > 1)}\n" + "\n".join(map(finding_words, findings))
 
 
-def finding_words(finding):
+def finding_words(finding, with_confidence=True):
     unit = finding["unit"]
     longest = finding["longest_diameter"]["length"]
     across = finding["perpendicular_diameter"]["length"]
@@ -65,10 +67,8 @@ def finding_words(finding):
     else:
         size = f"{finding['area_px']} pixels"
     corners = " to ".join(str(tuple(finding["box"][corner])) for corner in ("from", "to"))
-    return (
-        f"demo:   {size}, {longest:.1f} x {across:.1f} {unit}, box {corners} (slice, row, column), "
-        f"confidence {finding['confidence']:.0%}"
-    )
+    confidence = f", confidence {finding['confidence']:.0%}" if with_confidence else ""
+    return f"demo:   {size}, {longest:.1f} x {across:.1f} {unit}, box {corners} (slice, row, column){confidence}"
 
 
 def main():
@@ -82,6 +82,8 @@ def main():
     result = json.loads(call(f"{url}/v1/scans/{scan['id']}/result", token))
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     print(f"demo: answer after {elapsed_ms:.0f} ms: {words(result)}")
+    truth = json.loads((folder / "truth.json").read_text())["lesion"]["voxels"]
+    print(f"demo: what the phantom really holds:\n{finding_words(truth, with_confidence=False)}")
     for name in ("mask.png", "overlay.png"):
         (folder / name).write_bytes(call(f"{url}/v1/scans/{scan['id']}/{name}", token))
         print(f"demo: {folder / name}")

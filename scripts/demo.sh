@@ -32,9 +32,9 @@ until url=$(sed -n 's/^medseg answers on //p' "$folder/said") && [ -n "$url" ]; 
 done
 
 say "making a phantom: a head with a lesion of known size"
-"$medseg" phantom --format png --out "$folder/phantom"
-image=$(find "$folder/phantom" -name '*.png' ! -name '*mask*' | sort | head -n 1)
-[ -n "$image" ] || fail "medseg phantom wrote no PNG into $folder/phantom"
+# One DICOM slice: unlike a PNG it says how large its pixels are.
+image=$folder/phantom.dcm
+"$medseg" phantom --format dicom --slices 1 --out "$image" >"$folder/truth.json"
 
 password=$(sed -n 's/.*password[: =]*\([^ ]*\).*/\1/p' "$folder/said" | head -n 1)
 [ -n "$password" ] || fail "medseg printed no password (see $folder/said)"
