@@ -26,7 +26,7 @@ impl Store {
         let id = JobId::from_str(&header.job_id)?;
         let job = find(self.database.pool(), id).await?;
         let scan = scans::of_tenant(self.database.pool(), job.tenant, job.scan).await?;
-        if job.state == State::Done && job.attempt == header.attempt {
+        if job.is_done_by(header.attempt) {
             return Ok(scan);
         }
         job.require(header.attempt)?;
@@ -45,9 +45,22 @@ impl Store {
             .unit(move |store, unit| {
                 Box::pin(async move { store.record(unit, id, attempt, &kept, &outcome).await })
             })
-            .await?;
-        self.changed(job.scan);
-        Ok(recorded)
+            .await;
+        match recorded {
+            Ok(scan) => {
+                self.changed(job.scan);
+                Ok(scan)
+            }
+            // The same completion may have come twice at once, and the other was first.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let job = find(self.database.pool(), id).await?;
+                if !job.is_done_by(attempt) {
+                    return Err(error);
+                }
+                scans::of_tenant(self.database.pool(), job.tenant, job.scan).await
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn record(
@@ -59,12 +72,10 @@ impl Store {
         outcome: &Outcome,
     ) -> Result<Scan> {
         let job = find(&mut **unit, id).await?;
-        // The same completion may have come twice at once.
-        if !(job.state == State::Done && job.attempt == attempt) {
-            job.require(attempt)?;
-            artefacts::insert(unit, job.tenant, job.scan, kept).await?;
-            self.end(unit, &job, State::Done, outcome).await?;
-        }
+        job.require(attempt)?;
+        // First the step that only one can take, so that whoever is second stops here.
+        self.end(unit, &job, State::Done, outcome).await?;
+        artefacts::insert(unit, job.tenant, job.scan, kept).await?;
         scans::of_tenant(&mut **unit, job.tenant, job.scan).await
     }
 }

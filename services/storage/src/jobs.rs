@@ -67,6 +67,11 @@ impl Job {
         matches!(self.state, State::Done | State::Parked)
     }
 
+    /// Whether that attempt has completed it.
+    pub fn is_done_by(&self, attempt: u32) -> bool {
+        self.state == State::Done && self.attempt == attempt
+    }
+
     /// Refuses every attempt but the last. Between the end of a lease and the next claim the last
     /// attempt may still deliver: nobody else has begun.
     pub fn require(&self, attempt: u32) -> Result<()> {

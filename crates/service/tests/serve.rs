@@ -1,0 +1,200 @@
+//! A service as the world and its neighbours see it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use domain::ErrorKind;
+use proto::drift::drift_client::DriftClient;
+use proto::drift::drift_server::{Drift, DriftServer};
+use proto::drift::{Report, ReportRef, ReportRequest};
+use serde_json::Value;
+use service::{Peer, Service, Worker, check, serve};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::{Code, Request, Response, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Does as the id says.
+struct Double;
+
+#[tonic::async_trait]
+impl Drift for Double {
+    async fn create_report(&self, _: Request<ReportRequest>) -> Result<Response<Report>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn get_report(&self, request: Request<ReportRef>) -> Result<Response<Report>, Status> {
+        let id = request.into_inner().id;
+        match id.as_str() {
+            "panic" => panic!("on purpose"),
+            "sleep" => tokio::time::sleep(Duration::from_secs(60)).await,
+            _ => (),
+        }
+        Ok(Response::new(Report { id, ..Default::default() }))
+    }
+}
+
+fn double() -> Service {
+    let http = Router::new()
+        .route("/panic", get(async || -> &str { panic!("on purpose") }))
+        .route("/slow", get(async || tokio::time::sleep(Duration::from_millis(400)).await));
+    Service {
+        name: "double",
+        grpc: Routes::new(DriftServer::new(Double)),
+        http,
+        ..Default::default()
+    }
+}
+
+struct Running {
+    url: String,
+    stop: CancellationToken,
+    ended: JoinHandle<anyhow::Result<()>>,
+}
+
+async fn start(service: Service) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    Running { url, ended: tokio::spawn(serve(service, listener, stop.clone())), stop }
+}
+
+async fn fetch(url: &str, path: &str) -> (u16, String) {
+    let response = reqwest::get(format!("{url}{path}")).await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+async fn report(peer: Peer, id: &str) -> Result<String, Status> {
+    let ask = Request::new(ReportRef { id: id.into() });
+    Ok(DriftClient::new(peer).get_report(ask).await?.into_inner().id)
+}
+
+#[tokio::test]
+async fn both_ways_to_a_peer_keep_the_same_promises() {
+    let service = double();
+    let within = Peer::within(&service);
+    let running = start(service).await;
+    for peer in [within, Peer::connect(&running.url).unwrap()] {
+        assert_eq!(report(peer.clone(), "echo").await.unwrap(), "echo");
+        let panicked = report(peer.clone(), "panic").await.unwrap_err();
+        assert_eq!((panicked.code(), panicked.message()), (Code::Internal, "internal error"));
+
+        let mut late = Request::new(ReportRef { id: "sleep".into() });
+        late.set_timeout(Duration::from_millis(50));
+        let late = DriftClient::new(peer.clone()).get_report(late).await.unwrap_err();
+        assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late}");
+        assert_eq!(report(peer, "still here").await.unwrap(), "still here");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_answers_500_and_the_process_lives() {
+    let running = start(double()).await;
+    assert_eq!(fetch(&running.url, "/panic").await.0, 500);
+    assert_eq!(fetch(&running.url, "/healthz").await, (200, "ok".into()));
+}
+
+#[tokio::test]
+async fn readiness_names_what_is_missing() {
+    let there = Arc::new(AtomicBool::new(false));
+    let seen = there.clone();
+    let database = check(move || {
+        let there = seen.load(Ordering::SeqCst);
+        async move { if there { Ok(()) } else { Err(ErrorKind::Unavailable.error("no database")) } }
+    });
+    let model = check(async || Ok(()));
+    let readiness = vec![("database".into(), database), ("model".into(), model)];
+    let running = start(Service { readiness, ..double() }).await;
+
+    let (status, body) = fetch(&running.url, "/readyz").await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["ready"]), (503, &Value::from(false)));
+    assert_eq!(
+        (&body["checks"]["database"], &body["checks"]["model"]),
+        (&"no database".into(), &"ok".into())
+    );
+    assert_eq!(fetch(&running.url, "/healthz").await.0, 200);
+
+    there.store(true, Ordering::SeqCst);
+    assert_eq!(fetch(&running.url, "/readyz").await.0, 200);
+}
+
+#[tokio::test]
+async fn metrics_count_requests_by_route() {
+    let running = start(double()).await;
+    fetch(&running.url, "/slow").await;
+    report(Peer::connect(&running.url).unwrap(), "echo").await.unwrap();
+    let (_, metrics) = fetch(&running.url, "/metrics").await;
+    let has =
+        |parts: &[&str]| metrics.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(has(&["medseg_requests_total", "route=\"/slow\"", "status=\"200\""]), "{metrics}");
+    assert!(
+        has(&["medseg_requests_total", "medseg.drift.v1.Drift", "service=\"double\""]),
+        "{metrics}"
+    );
+    assert!(has(&["medseg_request_seconds_bucket", "route=\"/slow\"", "le=\"0.5\""]), "{metrics}");
+}
+
+#[tokio::test]
+async fn health_is_told_in_grpc_too() {
+    let running = start(double()).await;
+    let mut health = HealthClient::new(Peer::connect(&running.url).unwrap());
+    let said = health.check(HealthCheckRequest { service: String::new() }).await.unwrap();
+    assert_eq!(
+        said.into_inner().status(),
+        tonic_health::pb::health_check_response::ServingStatus::Serving
+    );
+}
+
+#[tokio::test]
+async fn told_to_stop_it_finishes_what_it_has_in_hand() {
+    let finished = Arc::new(AtomicBool::new(false));
+    let done = finished.clone();
+    let worker = Worker::new("worker", move |stop| async move {
+        stop.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        done.store(true, Ordering::SeqCst);
+        Ok(())
+    });
+    let running = start(Service { workers: vec![worker], ..double() }).await;
+    let url = running.url.clone();
+    let in_flight = tokio::spawn(async move { fetch(&url, "/slow").await.0 });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    running.stop.cancel();
+    assert_eq!(in_flight.await.unwrap(), 200);
+    running.ended.await.unwrap().unwrap();
+    assert!(finished.load(Ordering::SeqCst));
+    assert!(reqwest::get(format!("{}/healthz", running.url)).await.is_err(), "nobody listens");
+}
+
+#[tokio::test]
+async fn a_worker_that_fails_or_panics_ends_the_process_with_its_error() {
+    let failing = Worker::new("failing", async |_| Err(ErrorKind::Internal.error("on purpose")));
+    let panicking = Worker::new("panicking", async |_| panic!("on purpose"));
+    for (worker, words) in [(failing, "on purpose"), (panicking, "`panicking` panicked")] {
+        let running = start(Service { workers: vec![worker], ..double() }).await;
+        let ended = tokio::time::timeout(Duration::from_secs(5), running.ended).await.unwrap();
+        let error = ended.unwrap().unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn joined_services_answer_as_one() {
+    let other = Router::new().route("/other", get(async || "other"));
+    let other = Service { name: "other", http: other, ..Default::default() };
+    let running = start(Service::join("all", vec![double(), other])).await;
+    assert_eq!(fetch(&running.url, "/other").await, (200, "other".into()));
+    assert_eq!(fetch(&running.url, "/nothing").await.0, 404);
+    let peer = Peer::connect(&running.url).unwrap();
+    assert_eq!(report(peer.clone(), "echo").await.unwrap(), "echo");
+    let mut unknown = proto::storage::scans_client::ScansClient::new(peer);
+    let unknown = unknown.get(proto::storage::ScanRef::default()).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::Unimplemented);
+}

@@ -1,0 +1,83 @@
+//! What becomes of messages.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use domain::{ErrorKind, Result};
+use platform::queue::{self, Queue};
+use service::{Service, serve, work};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const TOPIC: &str = "topic";
+
+async fn queue() -> (TempDir, Queue) {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/queue.db", dir.path().display());
+    let queue = queue::connect(&url).await.unwrap();
+    (dir, queue)
+}
+
+/// Handles messages as `outcome` says of each try, and counts the tries.
+async fn working(queue: &Queue, outcome: fn(u32) -> Result<()>) -> (Arc<AtomicU32>, DropGuard) {
+    let tries = Arc::new(AtomicU32::new(0));
+    let counted = tries.clone();
+    let worker = work(queue.clone(), TOPIC, 4, move |_| {
+        let tries = counted.fetch_add(1, Ordering::SeqCst) + 1;
+        async move { outcome(tries) }
+    });
+    let stop = CancellationToken::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let service = Service { workers: vec![worker], ..Default::default() };
+    tokio::spawn(serve(service, listener, stop.clone()));
+    (tries, stop.drop_guard())
+}
+
+async fn tried(tries: &AtomicU32, times: u32) {
+    let reached = async {
+        while tries.load(Ordering::SeqCst) < times {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), reached).await.expect("enough tries in time");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(tries.load(Ordering::SeqCst), times);
+}
+
+#[tokio::test]
+async fn a_message_that_is_handled_is_gone() {
+    let (_dir, queue) = queue().await;
+    let (tries, _stop) = working(&queue, |_| Ok(())).await;
+    queue.publish(TOPIC, b"1").await.unwrap();
+    queue.publish(TOPIC, b"2").await.unwrap();
+    tried(&tries, 2).await;
+}
+
+#[tokio::test]
+async fn a_failure_that_may_pass_brings_the_message_back() {
+    let (_dir, queue) = queue().await;
+    let outcome = |tries| match tries {
+        1 | 2 => Err(ErrorKind::Unavailable.error("not now")),
+        _ => Ok(()),
+    };
+    let (tries, _stop) = working(&queue, outcome).await;
+    queue.publish(TOPIC, b"1").await.unwrap();
+    tried(&tries, 3).await;
+}
+
+#[tokio::test]
+async fn a_failure_for_good_and_a_panic_stop_neither_worker_nor_others() {
+    let (_dir, queue) = queue().await;
+    let outcome = |tries| match tries {
+        1 => Err(ErrorKind::Invalid.error("never")),
+        2 => panic!("on purpose"),
+        _ => Ok(()),
+    };
+    let (tries, _stop) = working(&queue, outcome).await;
+    for body in [b"1", b"2", b"3"] {
+        queue.publish(TOPIC, body).await.unwrap();
+    }
+    tried(&tries, 3).await;
+}
