@@ -1,5 +1,7 @@
 //! Every known way to forge, bend or reuse an access token, against the verifier: none is let in.
 
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::{ErrorKind, ManualClock, TenantId};

@@ -79,6 +79,7 @@ impl Accounts {
     ) -> Result<User> {
         let user_name = acceptable(user_name)?;
         passwords::check(password, &user_name)?;
+        roles::check(roles)?;
         let password_hash = self.passwords.hash(password).await?;
         let id = UserId::new(&self.clock, &self.random);
         sqlx::query(
@@ -113,7 +114,7 @@ impl Accounts {
 
     /// Gives a user another password, and ends every session that was begun with the old one.
     pub async fn reset_password(&self, user_name: &str, password: &str) -> Result<()> {
-        let user_name = user_name.trim().to_lowercase();
+        let user_name = acceptable(user_name)?;
         passwords::check(password, &user_name)?;
         let found = self.named(&user_name).await?;
         let user = found.ok_or_else(|| ErrorKind::NotFound.error("no such user"))?.user;
@@ -193,7 +194,7 @@ fn credentials((tenant, id, user_name, roles, password_hash): Row) -> Result<Cre
 }
 
 /// A user name as it is kept: in lower case, so that both databases compare it alike.
-fn acceptable(user_name: &str) -> Result<String> {
+pub(crate) fn acceptable(user_name: &str) -> Result<String> {
     let name = user_name.trim().to_lowercase();
     let fits = (1..=128).contains(&name.len())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-@+".contains(c));

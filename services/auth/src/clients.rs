@@ -70,14 +70,16 @@ impl Clients {
     }
 
     async fn hospitals(&self, id: &str, hash: &str) -> Result<Option<Grant>> {
-        let row: Option<(String, String, String)> =
-            sqlx::query_as("SELECT tenant_id, roles, secret_hash FROM clients WHERE id = ?")
+        let row: Option<(String, String, String, String)> =
+            sqlx::query_as("SELECT tenant_id, id, roles, secret_hash FROM clients WHERE id = ?")
                 .bind(id)
                 .fetch_optional(self.database.pool())
                 .await
                 .map_err(db::failed)?;
-        let Some((tenant, roles, _)) = row.filter(|row| row.2 == hash) else { return Ok(None) };
+        let Some((tenant, subject, roles, _)) = row.filter(|row| row.3 == hash) else {
+            return Ok(None);
+        };
         let roles = roles::from_text(&roles);
-        Ok(Some(Grant { subject: id.to_owned(), tenant: tenant.parse()?, roles }))
+        Ok(Some(Grant { subject, tenant: tenant.parse()?, roles }))
     }
 }

@@ -1,21 +1,30 @@
-use domain::{ErrorKind, Result};
+use domain::{Error, ErrorKind, Result};
 use service::claims::Role;
 
-/// The roles that `names` are; at least one, and none that only medseg's own workers have.
+/// The roles that `names` are.
 pub fn parse(names: &[String]) -> Result<Vec<Role>> {
-    if names.is_empty() {
-        return Err(ErrorKind::Invalid.error("name at least one role"));
-    }
     let mut roles = Vec::new();
     for name in names {
-        let role = Role::named(name).filter(|role| *role != Role::Service).ok_or_else(|| {
-            ErrorKind::Invalid.error("a role is one of clinician, integrator, scientist and admin")
-        })?;
+        let role = Role::named(name).ok_or_else(unknown)?;
         if !roles.contains(&role) {
             roles.push(role);
         }
     }
+    check(&roles)?;
     Ok(roles)
+}
+
+/// Refuses what nobody may be given: no role at all, and the one that only medseg's own workers have.
+pub fn check(roles: &[Role]) -> Result<()> {
+    match roles {
+        [] => Err(ErrorKind::Invalid.error("name at least one role")),
+        roles if roles.contains(&Role::Service) => Err(unknown()),
+        _ => Ok(()),
+    }
+}
+
+fn unknown() -> Error {
+    ErrorKind::Invalid.error("a role is one of clinician, integrator, scientist and admin")
 }
 
 /// As a row keeps them.

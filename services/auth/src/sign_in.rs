@@ -1,9 +1,10 @@
+use std::sync::Arc;
+
 use domain::{Clock, ErrorKind, Result};
 use proto::auth::Tokens;
 use service::claims::{Grant, LIFETIME_S, SigningKey};
-use std::sync::Arc;
 
-use crate::accounts::{Accounts, User};
+use crate::accounts::{Accounts, User, acceptable};
 use crate::sessions::{Refreshed, Sessions};
 use crate::throttle::Throttle;
 
@@ -19,9 +20,10 @@ pub struct SignIn {
 impl SignIn {
     /// Signs in from `place`, a network address as the gateway saw it.
     pub async fn password(&self, user_name: &str, password: &str, place: &str) -> Result<Tokens> {
-        let user_name = user_name.trim().to_lowercase();
-        // Neither can be anybody's, and neither is worth hashing or remembering.
-        if user_name.len() > 128 || password.len() > 1024 {
+        // Neither can be anybody's. Asked first, because a database may think "ádmin" equal to "admin",
+        // which would give every spelling five guesses of its own.
+        let Ok(user_name) = acceptable(user_name) else { return Err(wrong()) };
+        if password.len() > 1024 {
             return Err(wrong());
         }
         let mut account = self.throttle.account(&user_name).await;

@@ -119,5 +119,7 @@ async fn what_will_not_do_is_refused_in_words(setting: Setting) {
     let [(tenant, name)] = accounts.tenants().await.unwrap().try_into().unwrap();
     let weak = accounts.create_user(tenant, "eve", "password1234", &[Role::Admin]).await;
     assert_eq!(refusal(weak).0, ErrorKind::Invalid);
+    let worker = accounts.create_user(tenant, "eve", PASSWORD, &[Role::Service]).await;
+    assert_eq!(refusal(worker).0, ErrorKind::Invalid);
     assert_eq!(refusal(accounts.create_tenant(&name).await).0, ErrorKind::Conflict);
 }

@@ -41,6 +41,7 @@ async fn a_wrong_password_and_an_unknown_name_get_the_same_answer(setting: Setti
     );
     assert_eq!((&unknown, &empty, &long), (&wrong, &wrong, &wrong));
     // The name is the same in any case and spacing; the password is not.
+    assert_eq!(refusal(setting.sign_in("ádmin", &setting.first.password).await), wrong);
     let upper = setting.first.password.to_uppercase();
     assert_eq!(refusal(setting.sign_in(name, &upper).await), wrong);
     setting.sign_in(" ADMIN ", &setting.first.password).await.unwrap();
