@@ -1,1 +1,118 @@
-//! To be written.
+//! Takes uploads: spools them, has them decoded in a jail, splits identity from pixels, and hands what may be
+//! analysed to storage.
+//!
+//! No byte of an upload is parsed in this process.
+
+pub mod answer;
+mod batch;
+mod decoder;
+mod image;
+mod rpc;
+mod spool;
+mod upload;
+
+use std::path::PathBuf;
+
+use domain::{Clock, Result};
+use imaging::Modality;
+use proto::ingest::ingest_server::IngestServer;
+use proto::storage::scans_client::ScansClient;
+use service::claims::Verifier;
+use service::{Check, Peer, Service, check};
+use tonic::service::Routes;
+
+use decoder::Decoder;
+use spool::Spool;
+use upload::Uploads;
+
+/// Where uploads wait, and what they may cost.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// The folder where uploads lie while they are decoded. Its own: what a crash left in it is deleted at start.
+    #[arg(long, env)]
+    pub spool: PathBuf,
+
+    /// The program `medseg-decode`; without it the one beside this program is taken.
+    #[arg(long, env)]
+    pub decoder: Option<PathBuf>,
+
+    /// What the registered models can judge: `MR`, `CT` or both.
+    #[arg(long, env, value_delimiter = ',', default_value = "MR", value_parser = modality)]
+    pub modalities: Vec<Modality>,
+
+    /// The largest upload, in MiB.
+    #[arg(long, env, default_value_t = 512)]
+    pub upload_mib: usize,
+
+    /// How many uploads are decoded at a time; 0 stands for one per processor.
+    #[arg(long, env, default_value_t = 0)]
+    pub decoders: usize,
+
+    /// How long decoding one upload may take, in seconds.
+    #[arg(long, env, default_value_t = 20)]
+    pub decode_s: u64,
+
+    /// How much address space decoding one upload may take, in MiB.
+    #[arg(long, env, default_value_t = 2048)]
+    pub decode_mib: u64,
+}
+
+fn modality(term: &str) -> Result<Modality, String> {
+    Modality::of_term(term).ok_or_else(|| format!("`{term}` is neither `MR` nor `CT`"))
+}
+
+impl Config {
+    /// The defaults, with uploads spooled at `spool`.
+    pub fn at(spool: impl Into<PathBuf>) -> Config {
+        Config {
+            spool: spool.into(),
+            decoder: None,
+            modalities: vec![Modality::MagneticResonance],
+            upload_mib: 512,
+            decoders: 0,
+            decode_s: 20,
+            decode_mib: 2048,
+        }
+    }
+}
+
+/// Whom this service asks.
+pub struct Peers {
+    /// Takes what has been accepted.
+    pub storage: Peer,
+    /// For the public keys that tokens are verified with.
+    pub auth: Peer,
+}
+
+/// The service, assembled. Fails when the spool cannot be written or the decoder is not there.
+pub fn build(config: &Config, clock: Clock, peers: Peers) -> Result<Service> {
+    let spool = Spool::open(&config.spool, config.upload_mib << 20)?;
+    let decoder = Decoder::new(config)?;
+    let readiness =
+        vec![("spool".into(), spool_check(&spool)), ("decoder".into(), decoder_check(&decoder))];
+    let storage = ScansClient::new(peers.storage);
+    let uploads = Uploads { spool, decoder, storage };
+    let rpc = rpc::Ingest::new(uploads, Verifier::new(peers.auth, clock));
+    Ok(Service {
+        name: "ingest",
+        grpc: Routes::new(IngestServer::new(rpc)),
+        readiness,
+        ..Service::default()
+    })
+}
+
+fn spool_check(spool: &Spool) -> Check {
+    let spool = spool.clone();
+    check(move || {
+        let spool = spool.clone();
+        async move { spool.create().map(drop) }
+    })
+}
+
+fn decoder_check(decoder: &Decoder) -> Check {
+    let decoder = decoder.clone();
+    check(move || {
+        let decoder = decoder.clone();
+        async move { decoder.answers().await }
+    })
+}

@@ -1,0 +1,61 @@
+//! What the decoder's process says to the service: a length, that much JSON, then the bytes that the JSON announces.
+
+use std::io::Write;
+
+use imaging::{Identity, Problem, Refusal};
+use serde::{Deserialize, Serialize};
+
+/// JSON beyond this is none of ours: a volume of 4,096 slices names as many instances of 64 characters.
+pub const JSON_BYTES_MAX: usize = 1 << 20;
+
+/// What became of one request to the decoder.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Not analysed: the problem's name, and the detail in words.
+    Refused { problem: String, detail: String },
+    /// Sound: the preview and then the volume follow.
+    Image(Facts),
+    /// The names of an archive's entries.
+    Names(Vec<String>),
+    /// One entry's bytes follow, that many of them.
+    Entry { bytes: u64 },
+    /// The decoder works.
+    Ready,
+}
+
+/// What is known of a decoded scan besides its voxels.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Facts {
+    pub format: String,
+    /// Empty: the file does not say.
+    pub modality: String,
+    /// Slices, rows, columns.
+    pub shape: [u32; 3],
+    pub identity: Option<Identity>,
+    pub preview_bytes: u64,
+    pub volume_bytes: u64,
+    pub volume_sha256: String,
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Answer {
+        Answer::Refused { problem: refusal.problem.name().into(), detail: refusal.detail }
+    }
+}
+
+impl Answer {
+    /// Writes the answer and the bytes that it announces.
+    pub fn write(&self, payload: &[&[u8]], mut to: impl Write) -> std::io::Result<()> {
+        let json = serde_json::to_vec(self)?;
+        to.write_all(&(json.len() as u32).to_le_bytes())?;
+        to.write_all(&json)?;
+        payload.iter().try_for_each(|bytes| to.write_all(bytes))?;
+        to.flush()
+    }
+}
+
+/// The refusal of that name; None for a name that no problem has.
+pub fn refusal(problem: &str, detail: String) -> Option<Refusal> {
+    Some(Refusal { problem: Problem::named(problem)?, detail })
+}

@@ -1,0 +1,121 @@
+//! A zip of images, each of them one scan.
+
+use bytes::Bytes;
+use domain::{Error, ErrorKind, Result};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use imaging::{Problem, Refusal};
+use proto::storage::{Batch, BatchEntry};
+use service::CHUNK_BYTES;
+use service::claims::authorised;
+
+use crate::answer::Answer;
+use crate::decoder::{Answered, Rest};
+use crate::spool::Spooled;
+use crate::upload::Uploads;
+
+/// Names beyond this are cut: they are only shown.
+const NAME_CHARS_MAX: usize = 255;
+
+impl Uploads {
+    /// Takes each entry of the archive as one scan. Those that are refused are part of the batch, with the reason.
+    ///
+    /// The same archive with the same key finds the scans that it made before.
+    pub async fn take_batch<E>(
+        &self,
+        body: impl Stream<Item = Result<Bytes, E>>,
+        idempotency_key: &str,
+        token: &str,
+    ) -> Result<Result<Batch, Refusal>>
+    where
+        Error: From<E>,
+    {
+        let archive = match self.spool.keep(body).await? {
+            Ok(archive) => archive,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let names = match self.decoder.names(archive.path()).await? {
+            Ok(names) if names.is_empty() => {
+                return Ok(Err(Problem::NotAnImage.refuse("The archive is empty.")));
+            }
+            Ok(names) => names,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let entries = names.into_iter().enumerate().map(|(place, name)| {
+            let key = key_of(idempotency_key, place);
+            self.take_entry(&archive, place, name, key, token)
+        });
+        let entries =
+            stream::iter(entries).buffered(self.decoder.at_a_time()).try_collect().await?;
+        let batch = authorised(Batch { entries, ..Batch::default() }, token);
+        Ok(Ok(self.storage.clone().put_batch(batch).await?.into_inner()))
+    }
+
+    async fn take_entry(
+        &self,
+        archive: &Spooled,
+        place: usize,
+        name: String,
+        idempotency_key: String,
+        token: &str,
+    ) -> Result<BatchEntry> {
+        let entry = BatchEntry { name: shown(&name), ..BatchEntry::default() };
+        let taken = match self.decoder.entry(archive.path(), place).await? {
+            Ok(Answered { answer: Answer::Entry { bytes }, rest }) => {
+                // On disk before it is decoded, so that this entry's decoder can have the turn of its unpacker.
+                match self.spool.keep(unpacked(rest, bytes)).await? {
+                    Ok(spooled) => self.hand_on(&spooled, &idempotency_key, token).await?,
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            Ok(_) => Err(Problem::Corrupt.refuse("It cannot be unpacked.")),
+            Err(refusal) => Err(refusal),
+        };
+        Ok(match taken {
+            Ok(scan) => BatchEntry { scan_id: scan.id, ..entry },
+            Err(refusal) => BatchEntry { refusal_json: json(&refusal)?, ..entry },
+        })
+    }
+}
+
+/// The bytes that an unpacker has announced.
+fn unpacked(rest: Rest, bytes: u64) -> impl Stream<Item = Result<Bytes>> {
+    stream::try_unfold((rest, bytes as usize), |(mut rest, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let chunk = rest.read(left.min(CHUNK_BYTES)).await?;
+        let left = left - chunk.len();
+        Ok(Some((chunk, (rest, left))))
+    })
+    .boxed()
+}
+
+fn key_of(batch: &str, place: usize) -> String {
+    if batch.is_empty() { String::new() } else { format!("{batch}/{place}") }
+}
+
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
+}
+
+fn json(refusal: &Refusal) -> Result<String> {
+    serde_json::to_string(refusal)
+        .map_err(|error| ErrorKind::Internal.error("a refusal cannot be written").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_entry_has_a_key_of_its_own_when_the_batch_has_one() {
+        assert_eq!(key_of("", 3), "");
+        assert_eq!(key_of("k", 3), "k/3");
+    }
+
+    #[test]
+    fn a_name_is_shown_without_what_a_terminal_would_obey() {
+        assert_eq!(shown("a\u{1b}[31m\r\nb.png"), "a[31mb.png");
+        assert_eq!(shown(&"x".repeat(70_000)).len(), NAME_CHARS_MAX);
+    }
+}

@@ -1,0 +1,134 @@
+//! Decodes one upload (its standard input) under limits that it sets itself, and answers on standard output.
+//!
+//! Nothing but [`ingest::answer`] connects it with the service: it opens no file, knows no token, and may be killed at
+//! any moment.
+
+use std::fs::File;
+use std::io::{BufWriter, Read};
+use std::os::fd::AsFd;
+
+use anyhow::Context;
+use clap::Parser;
+use imaging::{Archive, Decoded, Limits, Modality, Refusal, Shape, Volume};
+use ingest::answer::{Answer, Facts};
+use rlimit::Resource;
+use sha2::{Digest, Sha256};
+
+/// A preview is no larger than this a side.
+const PREVIEW_SIDE: usize = 1024;
+
+#[derive(Parser)]
+struct Options {
+    /// Address space, in MiB.
+    #[arg(long)]
+    memory_mib: u64,
+    /// Processor time, in seconds.
+    #[arg(long)]
+    cpu_s: u64,
+    /// The largest file, and the most that it may unpack to.
+    #[arg(long)]
+    bytes_max: usize,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Parser)]
+enum Task {
+    /// Says that it works.
+    Ready,
+    /// Decodes and checks one scan.
+    Decode {
+        #[arg(long, value_delimiter = ',')]
+        modalities: Vec<String>,
+    },
+    /// Lists the entries of an archive.
+    Names,
+    /// Unpacks one of them.
+    Entry { place: usize },
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    confine(&options).context("cannot limit this process")?;
+    let limits = Limits { bytes: options.bytes_max, ..Limits::default() };
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let (answer, payload) = match perform(&options.task, File::from(stdin), limits)? {
+        Ok(answered) => answered,
+        Err(refusal) => (refusal.into(), Vec::new()),
+    };
+    let payload: Vec<&[u8]> = payload.iter().map(Vec::as_slice).collect();
+    answer.write(&payload, BufWriter::new(std::io::stdout().lock()))?;
+    Ok(())
+}
+
+/// From here on this process is killed rather than let grow, and can neither write a file nor leave a core.
+fn confine(options: &Options) -> std::io::Result<()> {
+    Resource::AS.set(options.memory_mib << 20, options.memory_mib << 20)?;
+    Resource::CPU.set(options.cpu_s, options.cpu_s)?;
+    Resource::CORE.set(0, 0)?;
+    Resource::FSIZE.set(0, 0)
+}
+
+type Answered = Result<(Answer, Vec<Vec<u8>>), Refusal>;
+
+fn perform(task: &Task, mut file: File, limits: Limits) -> std::io::Result<Answered> {
+    Ok(match task {
+        Task::Ready => Ok((Answer::Ready, Vec::new())),
+        Task::Decode { modalities } => {
+            let mut bytes =
+                Vec::with_capacity(file.metadata()?.len().min(limits.bytes as u64 + 1) as usize);
+            file.by_ref().take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
+            decode(bytes, &limits, modalities)
+        }
+        Task::Names => Archive::open(file, limits).map(|archive| {
+            (Answer::Names(archive.names().map(str::to_owned).collect()), Vec::new())
+        }),
+        Task::Entry { place } => Archive::open(file, limits)
+            .and_then(|mut archive| archive.read(*place))
+            .map(|bytes| (Answer::Entry { bytes: bytes.len() as u64 }, vec![bytes])),
+    })
+}
+
+fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
+    let registered: Vec<Modality> =
+        modalities.iter().filter_map(|term| Modality::of_term(term)).collect();
+    let Decoded { volume, identity } = imaging::decode(&bytes, limits)?;
+    drop(bytes);
+    imaging::check(&volume, &registered)?;
+    let preview = imaging::preview_png(&thumbnail(&volume))
+        .map_err(|_| imaging::Problem::Corrupt.refuse("The image cannot be shown."))?;
+    let Shape { slices, rows, columns } = volume.shape;
+    let (format, modality) = (volume.format.name(), volume.modality.map_or("", Modality::term));
+    let stored = volume.to_bytes();
+    drop(volume);
+    let facts = Facts {
+        format: format.into(),
+        modality: modality.into(),
+        shape: [slices, rows, columns].map(|length| length as u32),
+        identity,
+        preview_bytes: preview.len() as u64,
+        volume_bytes: stored.len() as u64,
+        volume_sha256: hex(&Sha256::digest(&stored)),
+    };
+    Ok((Answer::Image(facts), vec![preview, stored]))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The middle slice, small enough for a page.
+fn thumbnail(volume: &Volume) -> Volume {
+    let Shape { slices, rows, columns } = volume.shape;
+    let step = rows.max(columns).div_ceil(PREVIEW_SIDE);
+    let slice = volume.slice(slices / 2);
+    let shape = Shape { slices: 1, rows: rows / step, columns: columns / step };
+    let mean = |at: usize| {
+        let (row, column) = (at / shape.columns * step, at % shape.columns * step);
+        let tile = (0..step).flat_map(|y| &slice[(row + y) * columns + column..][..step]);
+        tile.sum::<f32>() / (step * step) as f32
+    };
+    let voxels = if step == 1 { slice.to_vec() } else { (0..shape.len()).map(mean).collect() };
+    let Volume { geometry, modality, format, window, .. } = *volume;
+    Volume { shape, voxels, geometry, modality, format, window }
+}

@@ -1,0 +1,81 @@
+//! A decoded scan on its way to storage: streamed from the decoder's pipe and from the spool.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use domain::{Error, ErrorKind, Result};
+use futures::StreamExt;
+use proto::storage::accept_part::Part;
+use proto::storage::{AcceptHeader, AcceptPart};
+use service::CHUNK_BYTES;
+use tokio::sync::mpsc::Sender;
+
+use crate::answer::Facts;
+use crate::decoder::Rest;
+use crate::spool::Spooled;
+
+/// The header of a scan's acceptance.
+pub fn header(facts: &Facts, spooled: &Spooled, idempotency_key: &str) -> Result<AcceptHeader> {
+    let identity_json = match &facts.identity {
+        Some(identity) => serde_json::to_string(identity).map_err(|error| {
+            ErrorKind::Internal.error("an identity cannot be written").because(error)
+        })?,
+        None => String::new(),
+    };
+    let patient = facts.identity.as_ref().and_then(|identity| identity.patient_key());
+    Ok(AcceptHeader {
+        idempotency_key: idempotency_key.into(),
+        format: facts.format.clone(),
+        modality: facts.modality.clone(),
+        shape: facts.shape.to_vec(),
+        original_sha256: spooled.sha256.clone(),
+        volume_sha256: facts.volume_sha256.clone(),
+        identity_json,
+        patient: patient.unwrap_or_default(),
+    })
+}
+
+/// Sends the header, the preview, the volume and the original. A receiver that is gone is its own business.
+pub async fn send(
+    header: AcceptHeader,
+    facts: Facts,
+    mut rest: Rest,
+    original: &Path,
+    to: &Sender<AcceptPart>,
+) -> Result<()> {
+    put(to, Part::Header(header)).await?;
+    decoded(&mut rest, facts.preview_bytes, Part::Preview, to).await?;
+    decoded(&mut rest, facts.volume_bytes, Part::Volume, to).await?;
+    // The decoder has said everything: the next upload may have its turn.
+    drop(rest);
+    let file = tokio::fs::File::open(original).await.map_err(gone)?;
+    let mut chunks = tokio_util::io::ReaderStream::with_capacity(file, CHUNK_BYTES);
+    while let Some(chunk) = chunks.next().await {
+        put(to, Part::Original(chunk.map_err(gone)?)).await?;
+    }
+    Ok(())
+}
+
+async fn decoded(
+    rest: &mut Rest,
+    bytes: u64,
+    part: impl Fn(Bytes) -> Part,
+    to: &Sender<AcceptPart>,
+) -> Result<()> {
+    let mut left = bytes as usize;
+    while left > 0 {
+        let chunk = rest.read(left.min(CHUNK_BYTES)).await?;
+        left -= chunk.len();
+        put(to, part(chunk)).await?;
+    }
+    Ok(())
+}
+
+async fn put(to: &Sender<AcceptPart>, part: Part) -> Result<()> {
+    let gone = |_| ErrorKind::Unavailable.error("storage stopped listening");
+    to.send(AcceptPart { part: Some(part) }).await.map_err(gone)
+}
+
+fn gone(error: std::io::Error) -> Error {
+    ErrorKind::Internal.error("a spooled upload is gone").because(error)
+}

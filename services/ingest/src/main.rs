@@ -1,0 +1,26 @@
+use ingest::{Peers, build};
+use service::Peer;
+
+#[derive(clap::Args)]
+struct Config {
+    #[command(flatten)]
+    ingest: ingest::Config,
+
+    /// Where the storage service answers.
+    #[arg(long, env)]
+    storage_url: String,
+
+    /// Where the auth service answers.
+    #[arg(long, env)]
+    auth_url: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    service::run(async |config: Config| {
+        let storage = Peer::connect(&config.storage_url)?;
+        let auth = Peer::connect(&config.auth_url)?;
+        build(&config.ingest, service::system_clock(), Peers { storage, auth })
+    })
+    .await
+}

@@ -1,0 +1,93 @@
+//! Translates between the wire and uploads; decides nothing but who may send.
+
+use bytes::Bytes;
+use domain::{ErrorKind, Result};
+use futures::{Stream, StreamExt};
+use proto::ingest::ingest_server::Ingest as Wire;
+use proto::ingest::upload_part::Part;
+use proto::ingest::{
+    BatchAnswer, Refusal, UploadAnswer, UploadHeader, UploadPart, batch_answer, upload_answer,
+};
+use service::claims::{Role, Verifier, bearer};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::upload::Uploads;
+
+/// For those who send scans.
+const SENDERS: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
+
+pub struct Ingest {
+    uploads: Uploads,
+    verifier: Verifier,
+}
+
+/// An upload whose sender is known: nothing of it is read before.
+struct Sent {
+    token: String,
+    header: UploadHeader,
+    parts: Streaming<UploadPart>,
+}
+
+impl Ingest {
+    pub fn new(uploads: Uploads, verifier: Verifier) -> Ingest {
+        Ingest { uploads, verifier }
+    }
+
+    async fn open(&self, request: Request<Streaming<UploadPart>>) -> Result<Sent> {
+        let claims = self.verifier.claims(request.metadata()).await?;
+        claims.require(&SENDERS)?;
+        let token = bearer(request.metadata()).unwrap_or_default().to_owned();
+        let mut parts = request.into_inner();
+        let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
+            return Err(ErrorKind::Invalid.error("an upload begins with its header"));
+        };
+        Ok(Sent { token, header, parts })
+    }
+}
+
+/// The file's bytes.
+fn body(parts: Streaming<UploadPart>) -> impl Stream<Item = Result<Bytes>> {
+    parts.map(|part| match part?.part {
+        Some(Part::Data(bytes)) => Ok(bytes),
+        _ => Err(ErrorKind::Invalid.error("an upload has one header, and then bytes")),
+    })
+}
+
+fn refused(refusal: imaging::Refusal) -> Refusal {
+    let problem = refusal.problem;
+    tracing::info!(problem = problem.name(), "refused an upload");
+    Refusal {
+        problem: problem.name().into(),
+        title: problem.title().into(),
+        detail: refusal.detail,
+    }
+}
+
+#[tonic::async_trait]
+impl Wire for Ingest {
+    async fn upload(
+        &self,
+        request: Request<Streaming<UploadPart>>,
+    ) -> Result<Response<UploadAnswer>, Status> {
+        let Sent { token, header, parts } = self.open(request).await?;
+        let taken = self.uploads.take(body(parts), &header.idempotency_key, &token).await?;
+        let answer = match taken {
+            Ok(scan) => upload_answer::Answer::Scan(scan),
+            Err(refusal) => upload_answer::Answer::Refusal(refused(refusal)),
+        };
+        Ok(Response::new(UploadAnswer { answer: Some(answer) }))
+    }
+
+    async fn upload_batch(
+        &self,
+        request: Request<Streaming<UploadPart>>,
+    ) -> Result<Response<BatchAnswer>, Status> {
+        let Sent { token, header, parts } = self.open(request).await?;
+        let taken = self.uploads.take_batch(body(parts), &header.idempotency_key, &token).await?;
+        let answer = match taken {
+            Ok(batch) => batch_answer::Answer::Batch(batch),
+            Err(refusal) => batch_answer::Answer::Refusal(refused(refusal)),
+        };
+        Ok(Response::new(BatchAnswer { answer: Some(answer) }))
+    }
+}
