@@ -134,3 +134,63 @@ impl Split {
         Ok(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patient(id: &str) -> Patient {
+        Patient { id: id.into(), slices: vec![] }
+    }
+
+    /// A folder with two files and a manifest of these lines.
+    fn folder(lines: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.png", "b.png"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        fs::write(folder.path().join("manifest.csv"), lines).unwrap();
+        folder
+    }
+
+    fn refusal(lines: &str) -> String {
+        read(&folder(lines).path().join("manifest.csv")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn columns_are_found_by_name_and_slices_sorted_by_number() {
+        let folder = folder("mask,extra,image,slice,patient\nb.png,x,a.png,10,p\nb.png,x,a.png,9,p\n\nb.png,,a.png,1,o\n");
+        let patients = read(&folder.path().join("manifest.csv")).unwrap();
+        let seen: Vec<(&str, Vec<u32>)> =
+            patients.iter().map(|p| (p.id.as_str(), p.slices.iter().map(|s| s.slice).collect())).collect();
+        assert_eq!(seen, [("o", vec![1]), ("p", vec![9, 10])]);
+        assert_eq!(patients[0].slices[0].image, folder.path().join("a.png"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert!(refusal("patient,slice,image\n").contains("no column mask"));
+        assert!(refusal("patient,slice,image,mask\np,1,a.png,gone.png\n").contains("gone.png"));
+        assert!(refusal("patient,slice,image,mask\np,one,a.png,b.png\n").contains("line 2: slice"));
+        assert!(refusal("patient,slice,image,mask\np,1,a.png\n").contains("line 2: too few"));
+        assert!(read(Path::new("/nowhere/m.csv")).unwrap_err().to_string().contains("/nowhere/m.csv"));
+    }
+
+    #[test]
+    fn a_split_keeps_patients_apart_and_a_seed_draws_it_again() {
+        let patients: Vec<Patient> = (0..20).map(|i| patient(&i.to_string())).collect();
+        let split = Split::draw(patients.clone(), 0.2, 7).unwrap();
+        assert_eq!((split.training.len(), split.validation.len()), (16, 4));
+        assert!(split.validation.iter().all(|patient| !split.training.contains(patient)));
+        assert_eq!(split, Split::draw(patients.clone(), 0.2, 7).unwrap());
+        assert_ne!(split, Split::draw(patients, 0.2, 8).unwrap());
+    }
+
+    #[test]
+    fn a_patient_on_both_sides_is_refused_by_name() {
+        let split = Split { training: vec![patient("a"), patient("b")], validation: vec![patient("b")] };
+        assert!(split.checked().unwrap_err().to_string().contains("patient b"));
+        assert!(Split::draw(vec![patient("a"), patient("a")], 0.5, 1).is_err());
+        assert!(Split::draw(vec![patient("a")], 0.5, 1).is_err());
+    }
+}

@@ -248,3 +248,36 @@ pub fn images(pixels: &[f32], side: usize, kind: Kind, device: tch::Device) -> T
         .to_kind(kind)
         .permute([0, 3, 1, 2])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_int8_the_network_fits_a_repository() {
+        let network = Network::new(Design::RESNET50);
+        let bytes: i64 = network.units().iter().map(|unit| unit.weights() + 8 * unit.outputs).sum();
+        assert!(bytes < 28_000_000, "{bytes} bytes");
+        // ResNet-50 has 23.5 million weights without its classifier (He et al. 2016).
+        let encoder = network.units().iter().filter(|unit| unit.name.starts_with("encoder."));
+        assert_eq!(encoder.map(|unit| unit.weights()).sum::<i64>(), 23_454_912 - 2 * 64 * 49);
+    }
+
+    #[test]
+    fn every_unit_has_a_name_of_its_own_and_takes_part() {
+        let network = Network::new(Design { width: 8, depths: [2, 1, 1, 1] });
+        let mut names: Vec<&str> = network.units().iter().map(|unit| unit.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), network.units().len());
+        let mut used = vec![0; names.len()];
+        let x = images(&[0.5; 2 * 64 * 64], 64, Kind::Float, tch::Device::Cpu);
+        let y = network.forward(&x, |id, x, _| {
+            used[id] += 1;
+            let weight = Tensor::ones(network.units()[id].shape(), (Kind::Float, tch::Device::Cpu));
+            network.units()[id].convolve(x, &(weight * 1e-3), None)
+        });
+        assert_eq!(y.unwrap().size(), [2, 1, 64, 64]);
+        assert!(used.iter().all(|times| *times == 1), "{used:?}");
+    }
+}

@@ -177,3 +177,77 @@ impl Cut<'_> {
         tch::no_grad(|| self.views.iter().enumerate().map(fold).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Design, images};
+
+    const SIDE: usize = 64;
+
+    fn x() -> Tensor {
+        tch::manual_seed(3);
+        let noise = Vec::<f32>::try_from(Tensor::randn([4 * 64 * 64], (Kind::Float, Device::Cpu)));
+        images(&noise.unwrap(), SIDE, Kind::Float, Device::Cpu)
+    }
+
+    /// Parameters whose normalisations all do something.
+    fn seasoned(network: &Network) -> Parameters {
+        let parameters = Parameters::fresh(network, 1, Device::Cpu);
+        tch::no_grad(|| {
+            let _ = parameters.flat.shallow_clone().g_add_(&(parameters.flat.randn_like() * 0.1));
+        });
+        for _ in 0..3 {
+            parameters.cut(network, false).forward(&x(), true).unwrap();
+        }
+        parameters
+    }
+
+    #[test]
+    fn folding_the_normalisation_changes_no_logit() {
+        let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1] });
+        let parameters = seasoned(&network);
+        let cut = parameters.cut(&network, false);
+        let straight = cut.forward(&x(), false).unwrap();
+        let folded = cut.folded();
+        let same = network.forward(&x(), |id, x, activation| {
+            let mut y = network.units()[id].convolve(x, &folded[id].weight, Some(&folded[id].bias))?;
+            if activation == Activation::Relu { y.f_relu_() } else { Ok(y) }
+        });
+        let largest = straight.abs().max().double_value(&[]);
+        let off = (straight - same.unwrap()).abs().max().double_value(&[]);
+        assert!(largest > 0.05 && off < 1e-3 * largest, "{off} of {largest}");
+    }
+
+    #[test]
+    fn the_gradient_is_laid_out_like_the_parameters() {
+        let network = Network::new(Design { width: 8, depths: [1, 1, 1, 1] });
+        let mut parameters = seasoned(&network);
+        let loss = |parameters: &Parameters| {
+            parameters.cut(&network, true).forward(&x(), true).unwrap().square().mean(Kind::Float)
+        };
+        let cut = parameters.cut(&network, true);
+        let before = cut.forward(&x(), true).unwrap().square().mean(Kind::Float);
+        let gradient = cut.gradient(&before);
+        assert_eq!(gradient.size(), parameters.flat.size());
+        // A small step against it lowers the loss by as much as its length says.
+        let step = 1e-3 / gradient.norm().double_value(&[]).powi(2) * before.double_value(&[]);
+        tch::no_grad(|| {
+            let _ = parameters.flat.g_sub_(&(&gradient * step));
+        });
+        let fell = before.double_value(&[]) - loss(&parameters).double_value(&[]);
+        let expected = 1e-3 * before.double_value(&[]);
+        assert!((fell / expected - 1.0).abs() < 0.2, "{fell} for {expected}");
+    }
+
+    #[test]
+    fn replicas_share_weights_and_not_statistics() {
+        let network = Network::new(Design { width: 8, depths: [1, 1, 1, 1] });
+        let parameters = seasoned(&network);
+        let before = parameters.statistics.copy();
+        let replica = parameters.sharing_weights();
+        replica.cut(&network, true).forward(&x(), true).unwrap();
+        assert!(parameters.statistics.equal(&before) && !replica.statistics.equal(&before));
+        assert_eq!(parameters.flat.data_ptr(), replica.flat.data_ptr());
+    }
+}

@@ -107,3 +107,73 @@ pub(crate) fn broken(error: TchError) -> Error {
     }
     ErrorKind::Internal.error("the network failed").because(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use imaging::phantom::{Phantom, Settings};
+    use imaging::prepare;
+
+    use super::*;
+    use crate::weights::Facts;
+    use crate::weights::tests::{facts, units};
+
+    fn segmenter(facts: Facts) -> Segmenter {
+        let units = units(facts.design);
+        let device = Device::choose("cpu").unwrap().exact();
+        Segmenter::new(Weights { facts, sha256: "00".into(), units }, device)
+    }
+
+    fn square(seed: u64) -> Prepared {
+        let volume = Phantom::new(&Settings::slice(seed)).unwrap().volume;
+        prepare(volume.slice(0), 256, 256, 32).unwrap()
+    }
+
+    #[test]
+    fn company_changes_no_answer() {
+        let mut segmenter = segmenter(facts());
+        let squares = [square(1), square(2), square(3)];
+        let together = segmenter.probabilities(&squares).unwrap();
+        for (square, together) in squares.into_iter().zip(together) {
+            let alone = segmenter.probabilities(&[square]).unwrap().remove(0);
+            assert!(alone.iter().zip(&together).all(|(a, b)| (a - b).abs() < 1e-5));
+            assert!(alone.iter().any(|p| (p - alone[0]).abs() > 1e-3), "an answer to everything alike");
+        }
+        assert!(segmenter.probabilities(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn in_the_mirror_the_answer_is_the_mirrored_one() {
+        let mut segmenter = segmenter(Facts { mirrored: true, ..facts() });
+        let straight = square(1);
+        let mirrored = |values: &[f32]| {
+            values.chunks(32).flat_map(|row| row.iter().rev().copied()).collect::<Vec<f32>>()
+        };
+        let turned = Prepared { pixels: mirrored(&straight.pixels), placement: straight.placement };
+        let seen = segmenter.probabilities(&[straight, turned]).unwrap();
+        assert!(mirrored(&seen[0]).iter().zip(&seen[1]).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+
+    #[test]
+    fn a_square_of_another_size_is_refused() {
+        let mut square = square(1);
+        square.pixels.pop();
+        let error = segmenter(facts()).probabilities(&[square]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn an_output_that_is_no_probability_is_an_error_and_never_no_tumour() {
+        let mut segmenter = segmenter(facts());
+        let _ = segmenter.units[0].bias.fill_(f64::NAN);
+        let error = segmenter.probabilities(&[square(1)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn memory_that_ran_out_is_told_from_a_bug() {
+        let error = |text: &str| broken(TchError::Torch(text.into())).kind();
+        assert_eq!(error("CUDA out of memory. Tried to allocate 2 GiB"), ErrorKind::Exhausted);
+        assert_eq!(error("DefaultCPUAllocator: can't allocate memory"), ErrorKind::Exhausted);
+        assert_eq!(error("expected 4-dimensional input"), ErrorKind::Internal);
+    }
+}

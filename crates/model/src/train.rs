@@ -72,6 +72,8 @@ const MODALITIES: [Modality; 1] = [Modality::MagneticResonance];
 const WARM_STEPS: f64 = 200.0;
 /// The learning rate at the end, as a part of the highest.
 const RATE_END: f64 = 0.01;
+/// How much examples are varied at the end, as a part of the most.
+const STRENGTH_END: f32 = 0.35;
 
 impl Settings {
     /// The checkpoint after the last epoch.
@@ -95,6 +97,12 @@ impl Settings {
         let warm = ((step + 1) as f64 / WARM_STEPS).min(1.0);
         let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
         self.rate * warm * (RATE_END + (1.0 - RATE_END) * cosine)
+    }
+
+    /// Examples are varied in full for the first half, then less and less: the end is for the data as it is.
+    fn strength_of(&self, step: u64) -> f32 {
+        let done = step as f32 / (self.epochs * self.steps) as f32;
+        1.0 - (1.0 - STRENGTH_END) * (2.0 * done - 1.0).max(0.0)
     }
 
     fn check(&self) -> Result<()> {
@@ -197,6 +205,7 @@ impl Trainer<'_> {
     /// One step; answers the loss and the Dice of its batch.
     fn step(&mut self, state: &mut State, step: u64, side: usize) -> Result<(f64, f64)> {
         let replicas = self.settings.replicas as u64;
+        let strength = self.settings.strength_of(step);
         let copies: Vec<_> = (0..replicas)
             .map(|replica| (step * replicas + replica, state.parameters.sharing_weights()))
             .collect();
@@ -205,7 +214,7 @@ impl Trainer<'_> {
             let this = &*self;
             let running: Vec<_> = copies
                 .into_iter()
-                .map(|(stream, copy)| scope.spawn(move || this.share(copy, stream, side)))
+                .map(|(stream, copy)| scope.spawn(move || this.share(copy, stream, side, strength)))
                 .collect();
             let panicked = |_| ErrorKind::Internal.error("a replica panicked");
             running.into_iter().map(|thread| thread.join().map_err(panicked)?).collect::<Result<Vec<_>>>()
@@ -232,11 +241,17 @@ impl Trainer<'_> {
         Ok((loss, dice))
     }
 
-    fn share(&self, parameters: Parameters, stream: u64, side: usize) -> Result<Share> {
+    fn share(
+        &self,
+        parameters: Parameters,
+        stream: u64,
+        side: usize,
+        strength: f32,
+    ) -> Result<Share> {
         let mut random = ChaCha8Rng::seed_from_u64(self.settings.seed);
         random.set_stream(stream);
         let count = self.settings.batch / self.settings.replicas;
-        let examples: Vec<_> = (0..count).map(|_| self.pool.draw(side, &mut random)).collect();
+        let examples: Vec<_> = (0..count).map(|_| self.pool.draw(side, strength, &mut random)).collect();
         let Batch { images, targets } = Batch::new(&examples, side, self.device);
         let cut = parameters.cut(self.network, true);
         let logits = cut.forward(&images, true).map_err(crate::segmenter::broken)?;

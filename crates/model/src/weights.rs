@@ -243,3 +243,6 @@ fn expanded(unit: &Unit, tensors: &SafeTensors) -> Result<Folded, String> {
     let bias = tensor("bias", Dtype::F32, &channels)?;
     Ok(Folded { weight: levels * scale.view([-1, 1, 1, 1]), bias })
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

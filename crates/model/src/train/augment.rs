@@ -42,14 +42,16 @@ impl Square {
         self.warped(side, &Warp::default())
     }
 
-    /// A version that might as well have been another patient's: moved, bent, relit and blurred at random.
-    pub fn varied(&self, side: usize, random: &mut impl Rng) -> Example {
-        let mut example = self.warped(side, &Warp::draw(random));
-        relight(&mut example.pixels, side, random);
-        if random.random_bool(0.25) {
-            blur(&mut example.pixels, side, random.random_range(0.3..1.0) * side as f32 / 128.0);
+    /// A version that might as well have been another patient's: moved, bent, relit and blurred at random,
+    /// as far as `strength` (above 0, up to 1) says.
+    pub fn varied(&self, side: usize, strength: f32, random: &mut impl Rng) -> Example {
+        let mut draw = Draw { random, strength };
+        let mut example = self.warped(side, &Warp::draw(&mut draw));
+        relight(&mut example.pixels, side, &mut draw);
+        if draw.random.random_bool(0.25) {
+            blur(&mut example.pixels, side, draw.up_to(1.0) * side as f32 / 128.0);
         }
-        noise(&mut example.pixels, random);
+        noise(&mut example.pixels, &mut draw);
         example
     }
 
@@ -95,6 +97,28 @@ impl Square {
     }
 }
 
+/// Random amounts, as large as the strength lets them be.
+struct Draw<'a, R> {
+    random: &'a mut R,
+    strength: f32,
+}
+
+impl<R: Rng> Draw<'_, R> {
+    /// Somewhere between -`most` and `most` times the strength.
+    fn around(&mut self, most: f32) -> f32 {
+        self.strength * self.random.random_range(-most..most)
+    }
+
+    /// Somewhere between 0 (exclusive) and `most` times the strength.
+    fn up_to(&mut self, most: f32) -> f32 {
+        self.strength * most * (1.0 - self.random.random_range(0.0..1.0))
+    }
+
+    fn sign(&mut self, turned: f64) -> f32 {
+        if self.random.random_bool(turned) { -1.0 } else { 1.0 }
+    }
+}
+
 /// A change of place: rotation, zoom, mirror, shift, and a soft wave. In sides from the centre.
 struct Warp {
     matrix: [[f32; 2]; 2],
@@ -116,18 +140,15 @@ impl Default for Warp {
 }
 
 impl Warp {
-    fn draw(random: &mut impl Rng) -> Warp {
-        let angle: f32 = if random.random_bool(0.8) { random.random_range(-0.4..0.4) } else { 0.0 };
-        let zoom: f32 = random.random_range(-0.25f32..0.25).exp();
-        let stretch: f32 = random.random_range(-0.08f32..0.08).exp();
-        let mirror = if random.random_bool(0.5) { -1.0 } else { 1.0 };
-        let upside = if random.random_bool(0.1) { -1.0 } else { 1.0 };
-        let (sin, cos) = angle.sin_cos();
+    fn draw(draw: &mut Draw<impl Rng>) -> Warp {
+        let (sin, cos) = draw.around(0.4).sin_cos();
+        let (zoom, stretch) = (draw.around(0.25).exp(), draw.around(0.08).exp());
+        let (upside, mirror) = (draw.sign(0.1), draw.sign(0.5));
         let (down, across) = (upside * zoom * stretch, mirror * zoom / stretch);
         Warp {
             matrix: [[cos * down, -sin * across], [sin * down, cos * across]],
-            shift: [random.random_range(-0.07..0.07), random.random_range(-0.07..0.07)],
-            waves: [Wave::draw(random), Wave::draw(random)],
+            shift: [draw.around(0.07), draw.around(0.07)],
+            waves: [Wave::draw(draw), Wave::draw(draw)],
         }
     }
 
@@ -139,11 +160,11 @@ impl Warp {
 }
 
 impl Wave {
-    fn draw(random: &mut impl Rng) -> Wave {
+    fn draw(draw: &mut Draw<impl Rng>) -> Wave {
         Wave {
-            height: random.random_range(0.0..0.02),
-            along: [random.random_range(-12.0..12.0), random.random_range(-12.0..12.0)],
-            phase: random.random_range(0.0..std::f32::consts::TAU),
+            height: draw.up_to(0.02),
+            along: [draw.random.random_range(-12.0..12.0), draw.random.random_range(-12.0..12.0)],
+            phase: draw.random.random_range(0.0..std::f32::consts::TAU),
         }
     }
 
@@ -156,11 +177,10 @@ impl Wave {
 }
 
 /// Gamma, contrast, brightness and a coil's uneven sensitivity. Air stays air.
-fn relight(pixels: &mut [f32], side: usize, random: &mut impl Rng) {
-    let gamma = random.random_range(-0.3f32..0.3).exp();
-    let contrast = random.random_range(-0.2f32..0.2).exp();
-    let slope: [f32; 2] = [random.random_range(-0.5..0.5), random.random_range(-0.5..0.5)];
-    let bowl = random.random_range(-0.6f32..0.6);
+fn relight(pixels: &mut [f32], side: usize, draw: &mut Draw<impl Rng>) {
+    let (gamma, contrast) = (draw.around(0.3).exp(), draw.around(0.2).exp());
+    let slope = [draw.around(0.5), draw.around(0.5)];
+    let bowl = draw.around(0.6);
     for (index, value) in pixels.iter_mut().enumerate() {
         let y = (index / side) as f32 / side as f32 - 0.5;
         let x = (index % side) as f32 / side as f32 - 0.5;
@@ -192,11 +212,11 @@ fn blur(pixels: &mut [f32], side: usize, sigma: f32) {
     }
 }
 
-fn noise(pixels: &mut [f32], random: &mut impl Rng) {
-    let height: f32 = random.random_range(0.0..0.12);
+fn noise(pixels: &mut [f32], draw: &mut Draw<impl Rng>) {
+    let height = draw.up_to(0.12);
     for value in pixels {
         // The sum of three uniform draws is near enough to a Gaussian, and cheap.
-        let draw: f32 = (0..3).map(|_| random.random_range(-1.0f32..1.0)).sum();
-        *value = (*value + height * draw).clamp(DARKEST, BRIGHTEST);
+        let sum: f32 = (0..3).map(|_| draw.random.random_range(-1.0f32..1.0)).sum();
+        *value = (*value + height * sum).clamp(DARKEST, BRIGHTEST);
     }
 }

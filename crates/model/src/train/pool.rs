@@ -43,8 +43,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// A random example at `side` pixels.
-    pub fn draw(&self, side: usize, random: &mut impl Rng) -> Example {
+    /// A random example at `side` pixels, varied with that `strength`.
+    pub fn draw(&self, side: usize, strength: f32, random: &mut impl Rng) -> Example {
         let phantom = random.random_bool(PHANTOM_PART);
         let tumour = random.random_bool(TUMOUR_PART);
         let wanted = match (phantom, tumour) {
@@ -54,7 +54,7 @@ impl Pool {
         };
         let parts = [wanted, &self.with_tumour, &self.phantoms];
         let part = parts.into_iter().find(|part| !part.is_empty()).expect("load refuses an empty pool");
-        part[random.random_range(0..part.len())].varied(side, random)
+        part[random.random_range(0..part.len())].varied(side, strength, random)
     }
 }
 
