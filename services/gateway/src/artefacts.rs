@@ -4,8 +4,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use imaging::About;
 use proto::storage::{ArtefactRef, ScanRef};
-use serde_json::{Value, json};
+use serde_json::json;
 use tonic::{Code, Status};
 
 use crate::Gateway;
@@ -202,10 +203,15 @@ pub async fn read(
     Ok(stream::iter(first.map(Ok)).chain(chunks).map_ok(|chunk| chunk.data).inspect_err(told))
 }
 
-/// The result of a scan that nobody could look at: who made no finding wrote no document.
-pub fn summary(scan: &Scan) -> String {
-    let Scan { id, answer, reason, completed_ms, .. } = scan;
-    let document: Value = json!({ "scan_id": id, "answer": answer, "reason": reason, "completed_ms": completed_ms, "findings": [] });
+/// The result of a scan that nobody could look at: without an analysis there is no document.
+fn summary(scan: &Scan) -> String {
+    let About { schema: _, software, limits } = About::default();
+    let Scan { id, answer, reason, accepted_ms, completed_ms, .. } = scan;
+    let document = json!({
+        "software": software, "limits": limits, "scan_id": id, "answer": answer, "reason": reason,
+        "findings": [], "totals": null, "confidence": null,
+        "timing": { "accepted_ms": accepted_ms, "finished_ms": completed_ms },
+    });
     document.to_string()
 }
 

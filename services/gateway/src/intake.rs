@@ -2,14 +2,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use axum::extract::multipart::MultipartError;
-use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
+use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, timeout};
 
+use crate::form;
 use crate::problem::{INVALID, PAYLOAD_TOO_LARGE, Problem, TOO_SLOW, UNSUPPORTED_MEDIA_TYPE};
 
 /// How long a sender may take for its first bytes, and how far it may fall behind the rate.
@@ -18,7 +18,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
 /// A sender that says nothing for so long is gone.
 const IDLE: Duration = Duration::from_secs(60);
-const MOST_FIELDS: usize = 64;
 
 /// A body on its way in, never held whole: its size, its pace and its end are watched.
 struct Intake {
@@ -106,9 +105,8 @@ impl Upload {
     ///
     /// Returns only when the body has ended as it should, so that one cut short is never taken for whole.
     pub async fn pour(self, sink: &mut impl Sink) -> Result<(), Problem> {
-        if is_form(&self.head.headers) {
-            let body = Body::from_stream(self.intake.bytes());
-            return pour_form(Request::from_parts(self.head, body), sink).await;
+        if form::is_form(&self.head.headers) {
+            return form::pour(self.head, self.intake.bytes(), sink).await;
         }
         sink.begin("").await;
         let mut bytes = pin!(self.intake.bytes());
@@ -119,39 +117,47 @@ impl Upload {
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
-    const FORM: &[u8] = b"multipart/form-data";
-    let media = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    media.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM))
-}
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio::time::advance;
 
-async fn pour_form(mut request: Request, sink: &mut impl Sink) -> Result<(), Problem> {
-    // The intake counts already, up to the limit that was configured.
-    DefaultBodyLimit::disable().apply(&mut request);
-    let form = Multipart::from_request(request, &()).await;
-    let mut form = form.map_err(|error| INVALID.problem(error.body_text()))?;
-    let (mut fields, mut found) = (0, false);
-    while let Some(mut field) = form.next_field().await.map_err(broken)? {
-        fields += 1;
-        if fields > MOST_FIELDS {
-            return Err(INVALID.problem(format!("a form may have {MOST_FIELDS} fields at most")));
-        }
-        if found || field.file_name().is_none() {
-            continue;
-        }
-        found = true;
-        sink.begin(field.file_name().unwrap_or_default()).await;
-        while let Some(part) = field.chunk().await.map_err(broken)? {
-            sink.bytes(part).await;
+    use super::*;
+
+    /// A body of `pieces`, each of so many bytes and so late.
+    fn intake(pieces: Vec<(Duration, usize)>) -> Intake {
+        let pieces = stream::iter(pieces).then(async |(late, size)| {
+            tokio::time::sleep(late).await;
+            Ok::<_, std::io::Error>(Bytes::from(vec![0; size]))
+        });
+        Intake::new(&HeaderMap::new(), Body::from_stream(pieces), u64::MAX).unwrap()
+    }
+
+    async fn received(pieces: Vec<(Duration, usize)>) -> Result<usize, Problem> {
+        intake(pieces).bytes().try_fold(0, async |sum, bytes| Ok(sum + bytes.len())).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_keeps_the_pace_may_take_hours() {
+        let second = (Duration::from_secs(1), SLOWEST_BYTES_PER_SECOND as usize);
+        assert_eq!(received(vec![second; 7200]).await.ok(), Some(7200 * second.1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_trickles_or_stops_is_let_go() {
+        let trickle = vec![(Duration::from_secs(1), 1); 60];
+        assert_eq!(received(trickle).await.ok(), None);
+        // However much has come before.
+        let stops = vec![(Duration::ZERO, 1 << 30), (IDLE * 2, 1)];
+        assert_eq!(received(stops).await.ok(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn our_own_slowness_is_not_the_senders() {
+        let mut intake = intake(vec![(Duration::ZERO, 1); 3]);
+        for _ in 0..3 {
+            advance(IDLE * 10).await;
+            assert!(intake.next().now_or_never().is_some_and(|next| next.is_ok()));
         }
     }
-    if found { Ok(()) } else { Err(INVALID.problem("there is no file in the form")) }
-}
-
-/// What stopped a form: the intake's own reason, or that it is no form.
-fn broken(error: MultipartError) -> Problem {
-    let ours = Problem::within(&error).cloned();
-    ours.unwrap_or_else(|| {
-        INVALID.problem(format!("the form cannot be read: {}", error.body_text()))
-    })
 }

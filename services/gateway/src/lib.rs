@@ -11,11 +11,13 @@ mod docs;
 mod drift;
 mod events;
 mod extract;
+mod form;
 mod intake;
 mod layers;
 mod page;
 mod problem;
 mod problems;
+mod readiness;
 mod scans;
 mod token;
 mod upload;
@@ -84,6 +86,7 @@ pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Resu
         return Err(ErrorKind::Invalid
             .error("a gateway that lets no upload in: max-uploads, max-upload-bytes"));
     }
+    let readiness = readiness::of(&peers);
     let gateway = Gateway {
         verifier: Verifier::new(peers.auth.clone(), clock),
         auth: AuthClient::new(peers.auth),
@@ -99,7 +102,8 @@ pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Resu
         .merge(docs::routes(openapi))
         .merge(problems::routes())
         .fallback(page::show);
-    Ok(Service { name: "gateway", http: layers::around(http, random), ..Service::default() })
+    let http = layers::around(http, random);
+    Ok(Service { name: "gateway", http, readiness, ..Service::default() })
 }
 
 /// Every route, with its description.

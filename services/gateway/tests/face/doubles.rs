@@ -172,6 +172,7 @@ impl proto::storage::scans_server::Scans for Scans {
     }
 
     async fn get(&self, request: Request<ScanRef>) -> Answer<Scan> {
+        bearer(request.metadata()).ok_or_else(|| Status::unauthenticated("no token"))?;
         Ok(Response::new(known(&request.get_ref().id)?))
     }
 

@@ -1,6 +1,8 @@
+use gateway::Config;
 use reqwest::Method;
+use serde_json::json;
 
-use crate::{Gateway, json, problem};
+use crate::{Gateway, Way, json, problem};
 
 #[tokio::test]
 async fn whatever_goes_wrong_is_told_as_a_problem() {
@@ -83,4 +85,12 @@ async fn each_problem_has_a_page_for_people_and_for_programs() {
         assert!(page.text().await.unwrap().contains(known["title"].as_str().unwrap()));
     }
     assert_eq!(problem(gateway.get("/problems/nothing").send().await.unwrap()).await.0, 404);
+}
+
+#[tokio::test]
+async fn it_is_ready_when_its_peers_answer() {
+    let gateway = Gateway::with(Config::default(), Way::Network).await;
+    let (status, ready) = json(gateway.get("/readyz").send().await.unwrap()).await;
+    let checks = json!({ "auth": "ok", "ingest": "ok", "storage": "ok" });
+    assert_eq!((status, ready), (200, json!({ "ready": true, "checks": checks })));
 }

@@ -1,0 +1,168 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use futures::Stream;
+use futures::stream::BoxStream;
+
+use crate::intake::Sink;
+use crate::problem::{INVALID, Problem};
+
+const FORM: &[u8] = b"multipart/form-data";
+const FIELDS_MAX: usize = 64;
+/// What the parser may hold back of a form; the headers of a field are far smaller.
+const HELD_MAX: usize = 1024 * 1024;
+
+/// Whether the body is a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let media = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    media.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM))
+}
+
+/// Pours the first file of the form that `bytes` are into `sink`, and reads the form to its end.
+pub async fn pour(
+    head: Parts,
+    bytes: impl Stream<Item = Result<Bytes, Problem>> + Send + 'static,
+    sink: &mut impl Sink,
+) -> Result<(), Problem> {
+    let held = Arc::<AtomicUsize>::default();
+    let feed = Feed { bytes: Box::pin(bytes), held: held.clone(), fed: false };
+    let mut request = Request::from_parts(head, Body::from_stream(feed));
+    // The intake counts already, up to the limit that was configured.
+    DefaultBodyLimit::disable().apply(&mut request);
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|error| INVALID.problem(error.body_text()))?;
+
+    let (mut fields, mut found) = (0, false);
+    while let Some(mut field) = form.next_field().await.map_err(broken)? {
+        fields += 1;
+        if fields > FIELDS_MAX {
+            return Err(INVALID.problem(format!("a form may have {FIELDS_MAX} fields at most")));
+        }
+        let is_the_file = !found && field.file_name().is_some();
+        if is_the_file {
+            found = true;
+            sink.begin(field.file_name().unwrap_or_default()).await;
+        }
+        while let Some(part) = next(&mut field, &held).await? {
+            if is_the_file {
+                sink.bytes(part).await;
+            }
+        }
+    }
+    if found { Ok(()) } else { Err(INVALID.problem("there is no file in the form")) }
+}
+
+async fn next(field: &mut Field<'_>, held: &AtomicUsize) -> Result<Option<Bytes>, Problem> {
+    held.store(0, Ordering::Relaxed);
+    field.chunk().await.map_err(broken)
+}
+
+/// What stopped a form: a reason of our own, or that it is no form.
+fn broken(error: MultipartError) -> Problem {
+    let ours = Problem::within(&error).cloned();
+    ours.unwrap_or_else(|| {
+        INVALID.problem(format!("the form cannot be read: {}", error.body_text()))
+    })
+}
+
+/// The body on its way to the parser.
+///
+/// The parser keeps what it has read until it is asked for it, and reads on for as long as there is
+/// something to read. So it gets one piece at a time, and no more than a form's headers may take
+/// before it has something to give.
+struct Feed {
+    bytes: BoxStream<'static, Result<Bytes, Problem>>,
+    held: Arc<AtomicUsize>,
+    fed: bool,
+}
+
+impl Stream for Feed {
+    type Item = Result<Bytes, Problem>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.fed) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Some(bytes) = ready!(self.bytes.as_mut().poll_next(cx)?) else {
+            return Poll::Ready(None);
+        };
+        self.fed = true;
+        let held = self.held.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        if held > HELD_MAX {
+            return Poll::Ready(Some(Err(
+                INVALID.problem("the form has no file where one must begin")
+            )));
+        }
+        Poll::Ready(Some(Ok(bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+
+    use super::*;
+
+    struct Poured {
+        name: String,
+        bytes: usize,
+    }
+
+    impl Sink for Poured {
+        async fn begin(&mut self, file_name: &str) {
+            self.name = file_name.to_owned();
+        }
+
+        async fn bytes(&mut self, bytes: Bytes) {
+            self.bytes += bytes.len();
+        }
+    }
+
+    /// What becomes of a form of `pieces` that are all there at once.
+    async fn poured(pieces: Vec<&'static [u8]>) -> Result<Poured, Problem> {
+        let head = Request::builder().header("content-type", "multipart/form-data; boundary=b");
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        let mut sink = Poured { name: String::new(), bytes: 0 };
+        let pieces = stream::iter(pieces).map(|piece| Ok(Bytes::from_static(piece)));
+        pour(head, pieces, &mut sink).await.map(|()| sink)
+    }
+
+    const PIECE: &[u8] = &[b'x'; 64 * 1024];
+    const BEGIN: &[u8] = b"--b\r\ncontent-disposition: form-data; name=f; filename=f\r\n\r\n";
+    const END: &[u8] = b"\r\n--b--\r\n";
+
+    #[tokio::test]
+    async fn a_file_may_be_far_larger_than_what_is_held() {
+        let pieces = [vec![BEGIN], vec![PIECE; 1000], vec![END]].concat();
+        let poured = poured(pieces).await.ok().unwrap();
+        assert_eq!((poured.name.as_str(), poured.bytes), ("f", 1000 * PIECE.len()));
+    }
+
+    #[tokio::test]
+    async fn so_may_a_field_that_nobody_wants() {
+        let text: &[u8] = b"--b\r\ncontent-disposition: form-data; name=t\r\n\r\n";
+        let begin: &[u8] =
+            b"\r\n--b\r\ncontent-disposition: form-data; name=f; filename=f\r\n\r\nfile";
+        let pieces = [vec![text], vec![PIECE; 1000], vec![begin, END]].concat();
+        assert_eq!(poured(pieces).await.ok().unwrap().bytes, 4);
+    }
+
+    #[tokio::test]
+    async fn headers_without_end_and_a_form_that_never_begins_are_refused_early() {
+        let endless: &[u8] = b"--b\r\ncontent-disposition: form-data; name=";
+        for begin in [endless, b"no boundary"] {
+            let pieces = [vec![begin], vec![PIECE; 1000]].concat();
+            let problem = poured(pieces).await.err().unwrap();
+            assert_eq!(problem.to_string(), "the form has no file where one must begin");
+        }
+    }
+}

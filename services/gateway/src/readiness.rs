@@ -1,0 +1,40 @@
+use domain::{ErrorKind, Result};
+use proto::auth::KeysRequest;
+use proto::auth::auth_client::AuthClient;
+use proto::ingest::ingest_client::IngestClient;
+use proto::storage::ScanRef;
+use proto::storage::scans_client::ScansClient;
+use service::{Check, check};
+use tonic::{Code, Response, Status};
+
+use crate::Peers;
+
+/// Whether the peers answer without which no scan can be taken or shown.
+pub fn of(peers: &Peers) -> Vec<(String, Check)> {
+    let (auth, ingest) =
+        (AuthClient::new(peers.auth.clone()), IngestClient::new(peers.ingest.clone()));
+    let storage = ScansClient::new(peers.storage.clone());
+    let auth = check(move || {
+        let mut auth = auth.clone();
+        async move { answers(auth.keys(KeysRequest {}).await) }
+    });
+    let ingest = check(move || {
+        let mut ingest = ingest.clone();
+        async move { answers(ingest.upload(tokio_stream::empty()).await) }
+    });
+    let storage = check(move || {
+        let mut storage = storage.clone();
+        async move { answers(storage.get(ScanRef::default()).await) }
+    });
+    [("auth", auth), ("ingest", ingest), ("storage", storage)]
+        .map(|(name, ask)| (name.to_owned(), ask))
+        .into()
+}
+
+/// A peer that asks for a token is there; whether it is ready itself, it says on its own.
+fn answers<T>(answer: Result<Response<T>, Status>) -> Result<()> {
+    match answer.map_err(|status| status.code()) {
+        Ok(_) | Err(Code::Unauthenticated) => Ok(()),
+        Err(_) => Err(ErrorKind::Unavailable.error("it does not answer")),
+    }
+}
