@@ -1,5 +1,7 @@
 //! Every queue adapter against the one suite. RabbitMQ runs when `TEST_AMQP_URL` names a server.
 
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 use std::fs::File;
 use std::path::Path;
 

@@ -1,6 +1,8 @@
 //! The promises of storage, kept on every database: SQLite always, MySQL or MariaDB where
 //! `TEST_MYSQL_URL` names a server.
 
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 mod accepting;
 mod faults;
 mod leasing;
