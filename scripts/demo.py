@@ -67,7 +67,7 @@ def finding_words(finding, with_confidence=True):
     else:
         size = f"{finding['area_px']} pixels"
     corners = " to ".join(str(tuple(finding["box"][corner])) for corner in ("from", "to"))
-    confidence = f", confidence {finding['confidence']:.0%}" if with_confidence else ""
+    confidence = f", confidence {finding['confidence']:.1%}" if with_confidence else ""
     return f"demo:   {size}, {longest:.1f} x {across:.1f} {unit}, box {corners} (slice, row, column){confidence}"
 
 

@@ -47,8 +47,8 @@ count_rust_tests() {
 
 stage format cargo fmt --all --check
 stage clippy scripts/env.sh cargo clippy --workspace --all-targets --quiet -- --deny warnings
-# The stories start the programs as their users do; building them first shares most work with the tests.
-if stage build scripts/env.sh cargo build --workspace --bins --quiet; then
+# The stories start the programs as their users do. Built together with the tests: apart, our crates would be built twice.
+if stage build scripts/env.sh cargo build --workspace --lib --bins --tests --quiet; then
     stage rust rust_tests
     count_rust_tests
     stage browser scripts/env.sh tests/browser/run.sh
