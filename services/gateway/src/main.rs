@@ -2,7 +2,7 @@ use gateway::{Config, Peers, build};
 use service::{Peer, system_clock, system_random};
 
 #[derive(clap::Args)]
-struct Options {
+struct Settings {
     #[command(flatten)]
     config: Config,
     /// Where the auth service answers.
@@ -21,7 +21,7 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    service::run(async |options: Options| {
+    service::run(async |options: Settings| {
         let (auth, ingest) =
             (Peer::connect(&options.auth_url)?, Peer::connect(&options.ingest_url)?);
         let (storage, drift) =
