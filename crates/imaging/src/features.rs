@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_blank_image_has_finite_features() {
-        let Features { mean, std, sharpness, background, .. } = Features::new(&volume(|_| 500.0));
+        let blank = Volume { window: [0.0, 1000.0], ..volume(|_| 500.0) };
+        let Features { mean, std, sharpness, background, .. } = Features::new(&blank);
         assert_eq!((mean, std, sharpness, background), (0.5, 0.0, 0.0, 1.0));
     }
 
