@@ -43,7 +43,8 @@ ln -s "$work/node_modules" "$folder/test/node_modules"
 # The program that was built last, as a debug or a release build.
 built() {
     local target=${CARGO_TARGET_DIR:-$root/target}
-    find "$target/debug/medseg" "$target/release/medseg" -maxdepth 0 -printf '%T@ %p\n' 2>/dev/null | sort -rn | head -n 1 | cut -d ' ' -f 2-
+    # `ls` fails where one of both is missing, which is no failure here.
+    { ls -t "$target/debug/medseg" "$target/release/medseg" 2>/dev/null || true; } | head -n 1
 }
 
 start() {
