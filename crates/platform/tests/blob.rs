@@ -25,7 +25,7 @@ async fn what_a_crash_left_half_written_is_gone_at_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = connect(&url(dir.path())).await.unwrap();
     let mut staging = blobs.stage().await.unwrap();
-    staging.write(Bytes::from_static(b"half")).await.unwrap();
+    staging.write(Bytes::from(vec![7; 2_000_000])).await.unwrap();
     std::mem::forget(staging);
     assert_eq!(fs::read_dir(dir.path().join(".staging")).unwrap().count(), 1);
     connect(&url(dir.path())).await.unwrap();

@@ -1,14 +1,13 @@
 use domain::{ErrorKind, JobId, Result, ScanId, TenantId};
 use platform::blob::Staged;
 use platform::db::{Unit, failed};
-use proto::storage::{AcceptHeader, Scan};
+use proto::storage::{AcceptHeader, Scan, State};
 use service::claims::{Claims, Tenant};
 use service::topics::SCAN_READY;
 
 use crate::artefacts::{self, Artefact, ORIGINAL, PREVIEW, VOLUME, sha256_of};
 use crate::audit::{self, Entry};
 use crate::jobs::ANNOUNCE_MS;
-use crate::scans;
 use crate::store::Store;
 
 const IDENTITY_BYTES_MAX: usize = 60_000;
@@ -43,15 +42,15 @@ impl Store {
             return Ok(scan);
         }
         let accepted = self.prepare(claims, header.clone(), objects).await?;
-        let (tenant, scan) = (accepted.tenant, accepted.scan);
+        let (tenant, scan) = (accepted.tenant, shown(&accepted));
         let keys: Vec<_> = accepted.artefacts.iter().map(|kept| kept.key.clone()).collect();
         let inserted = self
             .unit(move |store, unit| Box::pin(async move { store.insert(unit, accepted).await }))
             .await;
         match inserted {
-            Ok(scan_row) => {
-                self.changed(scan);
-                Ok(scan_row)
+            Ok(()) => {
+                self.changed(scan.id.parse()?);
+                Ok(scan)
             }
             // Somebody else used the same key in the same moment, and was first.
             Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -113,7 +112,8 @@ impl Store {
         })
     }
 
-    async fn insert(&self, unit: &mut Unit, accepted: Accepted) -> Result<Scan> {
+    /// Everything but the bytes.
+    async fn insert(&self, unit: &mut Unit, accepted: Accepted) -> Result<()> {
         insert_scan(unit, &accepted).await?;
         insert_key(unit, &accepted).await?;
         insert_job(unit, &accepted).await?;
@@ -123,8 +123,7 @@ impl Store {
         self.announce(unit, SCAN_READY, &job.to_string()).await?;
         let action = "scan.accepted";
         let object = scan.to_string();
-        audit::note(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await?;
-        scans::of_tenant(&mut **unit, tenant, scan).await
+        audit::note(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await
     }
 
     /// Deletes objects that will never have a row; the sweep for orphans does what this misses.
@@ -162,6 +161,22 @@ fn check(header: &AcceptHeader, objects: &[(String, Staged)]) -> Result<()> {
         return Err(ErrorKind::Invalid.error("a field of the scan's header has no sound length"));
     }
     Ok(())
+}
+
+/// The scan as its rows will say it.
+fn shown(accepted: &Accepted) -> Scan {
+    let header = accepted.header.clone();
+    Scan {
+        id: accepted.scan.to_string(),
+        state: State::Queued.into(),
+        accepted_ms: accepted.at_ms,
+        format: header.format,
+        modality: header.modality,
+        original_sha256: header.original_sha256,
+        volume_sha256: header.volume_sha256,
+        shape: header.shape,
+        ..Default::default()
+    }
 }
 
 fn fingerprint_of(header: &AcceptHeader) -> String {

@@ -3,6 +3,7 @@ use domain::{ErrorKind, Result, ScanId, TenantId};
 use platform::blob::{Blobs, ByteStream, Staged, Staging};
 use platform::db::{Database, Unit, failed};
 use sha2::{Digest, Sha256};
+use sqlx::{Any, QueryBuilder};
 
 pub const ORIGINAL: &str = "original";
 pub const VOLUME: &str = "volume";
@@ -83,22 +84,20 @@ pub async fn insert(
     scan: ScanId,
     artefacts: &[Artefact],
 ) -> Result<()> {
-    for artefact in artefacts {
-        sqlx::query(
-            "INSERT INTO artefacts (tenant_id, scan_id, name, blob_key, sha256, size_bytes)
-             VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(tenant.to_string())
-        .bind(scan.to_string())
-        .bind(&artefact.name)
-        .bind(&artefact.key)
-        .bind(&artefact.sha256)
-        .bind(i64::try_from(artefact.size).unwrap_or(i64::MAX))
-        .execute(&mut **unit)
-        .await
-        .map_err(failed)?;
+    if artefacts.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let into = "INSERT INTO artefacts (tenant_id, scan_id, name, blob_key, sha256, size_bytes) ";
+    let mut rows = QueryBuilder::<Any>::new(into);
+    rows.push_values(artefacts, |mut row, artefact| {
+        row.push_bind(tenant.to_string())
+            .push_bind(scan.to_string())
+            .push_bind(artefact.name.clone())
+            .push_bind(artefact.key.clone())
+            .push_bind(artefact.sha256.clone())
+            .push_bind(i64::try_from(artefact.size).unwrap_or(i64::MAX));
+    });
+    rows.build().execute(&mut **unit).await.map(drop).map_err(failed)
 }
 
 /// The bytes of one artefact, verified as they are read.

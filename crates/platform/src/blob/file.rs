@@ -23,6 +23,7 @@ use super::{Backend, ByteStream, Object, Sink, Written};
 /// What is not kept yet; on the same file system, so that keeping is a rename.
 const STAGING: &str = ".staging";
 const PIECE_BYTES: usize = 256 * 1024;
+const PENDING_BYTES: usize = 1024 * 1024;
 
 struct Files {
     root: PathBuf,
@@ -50,22 +51,21 @@ fn empty(staging: &Path) -> io::Result<()> {
 impl Backend for Files {
     async fn stage(&self) -> Result<Box<dyn Sink>> {
         let staging = self.root.join(STAGING);
-        let file = blocking(move || NamedTempFile::new_in(staging)).await?;
-        Ok(Box::new(Temporary { file: Some(file) }))
+        Ok(Box::new(Temporary { staging, pending: Vec::new(), file: None, broken: false }))
     }
 
     async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()> {
         let mut folders = BTreeSet::new();
         let mut keeping = Vec::new();
         for (key, written) in objects {
-            let file = written.downcast::<NamedTempFile>().map_err(|_| not_ours())?;
+            let written = written.downcast::<Temporary>().map_err(|_| not_ours())?;
             let path = self.root.join(key);
             let folder = path.parent().unwrap_or(&self.root).to_owned();
             if folders.insert(folder.clone()) {
                 blocking(move || make_folder(&folder)).await?;
             }
             // All at once: the file system commits concurrent fsyncs together.
-            keeping.push(spawn_blocking(move || keep(*file, &path)));
+            keeping.push(spawn_blocking(move || written.keep(&path)));
         }
         for kept in keeping {
             kept.await.map_err(io::Error::other).and_then(|kept| kept).map_err(failed)?;
@@ -104,32 +104,61 @@ impl Backend for Files {
     }
 }
 
-/// A file that nobody sees; it goes with its handle.
+/// An object that nobody sees; it goes with its handle.
+///
+/// A small one stays in memory until it is kept: then writing it is one step with its fsync.
 struct Temporary {
-    /// `None` only while a write has it.
+    staging: PathBuf,
+    pending: Vec<u8>,
+    /// Made by the first bytes that are too many for memory.
     file: Option<NamedTempFile>,
+    /// Whether a write has not come back: what is there then is not the object.
+    broken: bool,
 }
 
 #[async_trait]
 impl Sink for Temporary {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        let mut file = self.file.take().ok_or_else(broken)?;
-        let file = blocking(move || file.write_all(&bytes).map(|()| file)).await?;
-        self.file = Some(file);
+        self.sound()?;
+        self.pending.extend_from_slice(&bytes);
+        if self.pending.len() < PENDING_BYTES {
+            return Ok(());
+        }
+        let (staging, file) = (self.staging.clone(), self.file.take());
+        let pending = std::mem::take(&mut self.pending);
+        self.broken = true;
+        self.file = Some(blocking(move || append(&staging, file, &pending)).await?);
+        self.broken = false;
         Ok(())
     }
 
     async fn finish(self: Box<Self>) -> Result<Written> {
-        let file = self.file.ok_or_else(broken)?;
-        Ok(Box::new(file))
+        self.sound()?;
+        Ok(self)
     }
 }
 
-/// Durable first, visible second. An fsync that fails is not tried again: the pages it could not write
-/// may be marked clean.
-fn keep(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+impl Temporary {
+    fn sound(&self) -> Result<()> {
+        if self.broken {
+            return Err(ErrorKind::Unavailable.error("an earlier write of this object failed"));
+        }
+        Ok(())
+    }
+
+    /// Durable first, visible second. An fsync that fails is not tried again: the pages it could not
+    /// write may be marked clean.
+    fn keep(self, path: &Path) -> io::Result<()> {
+        let file = append(&self.staging, self.file, &self.pending)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+fn append(staging: &Path, file: Option<NamedTempFile>, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = file.map_or_else(|| NamedTempFile::new_in(staging), Ok)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
@@ -171,10 +200,6 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done).map_err(failed)
-}
-
-fn broken() -> Error {
-    ErrorKind::Unavailable.error("an earlier write of this object failed")
 }
 
 fn not_ours() -> Error {

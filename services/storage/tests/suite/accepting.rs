@@ -9,6 +9,7 @@ pub async fn an_upload_becomes_a_result(world: World) {
     let upload = Upload::of("a head");
     let scan = world.accept(upload.clone()).await.unwrap();
     assert_eq!((scan.state(), scan.answer()), (State::Queued, Answer::Unspecified));
+    assert_eq!(scan, world.get(&scan).await);
     assert_eq!(world.read(&scan, "original").await.unwrap(), upload.original);
     assert_eq!(world.read(&scan, "image.png").await.unwrap(), upload.preview);
 

@@ -249,7 +249,7 @@ impl Upload {
 
     fn parts(self) -> Vec<AcceptPart> {
         let chunked = |bytes: Vec<u8>, part: fn(bytes::Bytes) -> Part| {
-            bytes.chunks(1000).map(|piece| part(piece.to_vec().into())).collect::<Vec<_>>()
+            bytes.chunks(100_000).map(|piece| part(piece.to_vec().into())).collect::<Vec<_>>()
         };
         let mut parts = vec![Part::Header(self.header)];
         parts.extend(chunked(self.volume, Part::Volume));
