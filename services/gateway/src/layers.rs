@@ -63,12 +63,12 @@ impl RequestId {
             (1..=REQUEST_ID_LONGEST).contains(&bytes.len())
                 && bytes.iter().all(u8::is_ascii_graphic)
         };
-        RequestId(offered.filter(fit).cloned().unwrap_or_else(|| RequestId::new(random)))
+        offered.filter(fit).cloned().map_or_else(|| RequestId::new(random), RequestId)
     }
 
-    fn new(random: &Random) -> HeaderValue {
+    fn new(random: &Random) -> RequestId {
         let hex = format!("{:032x}", u128::from_be_bytes(random.bytes()));
-        HeaderValue::try_from(hex).unwrap_or_else(|_| HeaderValue::from_static("none"))
+        RequestId(HeaderValue::try_from(hex).unwrap_or_else(|_| HeaderValue::from_static("none")))
     }
 }
 

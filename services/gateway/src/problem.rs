@@ -1,7 +1,6 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::Duration;
 
 use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -37,10 +36,12 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     error: Option<&'static str>,
+    /// Whether the same request may succeed in a moment.
     #[serde(skip)]
-    retry_after: Option<Duration>,
+    transient: bool,
+    /// Whether there was a token, and it is the problem.
     #[serde(skip)]
-    challenge: Option<&'static str>,
+    bad_token: bool,
 }
 
 /// A kind of problem that is the gateway's own; the input requirements are named by ingest.
@@ -96,8 +97,8 @@ kinds! {
         "A part of the system did not answer in time. Uploads may be repeated safely with the same `Idempotency-Key`.";
 }
 
-/// How long a caller should wait before it comes back, unless somebody knows better.
-const SOON: Duration = Duration::from_secs(1);
+/// How many seconds a caller should wait before it comes back.
+const SOON: &str = "1";
 
 impl Kind {
     /// This problem, with what is special about it.
@@ -110,8 +111,8 @@ impl Kind {
             detail: detail.into(),
             instance: None,
             error: None,
-            retry_after: may_pass.contains(&self.name).then_some(SOON),
-            challenge: (self.status == StatusCode::UNAUTHORIZED).then_some("Bearer"),
+            transient: may_pass.contains(&self.name),
+            bad_token: false,
         }
     }
 
@@ -141,10 +142,11 @@ impl Problem {
 
     /// Says to a bearer of a token, unlike to somebody without one, that the token is the problem.
     pub fn bad_token(self) -> Problem {
-        match self.challenge {
-            Some(_) => Problem { challenge: Some(r#"Bearer error="invalid_token""#), ..self },
-            None => self,
+        if self.status != StatusCode::UNAUTHORIZED {
+            return self;
         }
+        let detail = "the access token is not valid, or not any more: get a new one from /v1/token";
+        Problem { bad_token: true, detail: detail.into(), ..self }
     }
 
     /// Names the request that met it.
@@ -172,10 +174,12 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = StatusCode::from_u16(self.status).unwrap_or_default().into_response();
         let headers = response.headers_mut();
-        if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+        if self.transient {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(SOON));
         }
-        if let Some(challenge) = self.challenge {
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge =
+                if self.bad_token { r#"Bearer error="invalid_token""# } else { "Bearer" };
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response.extensions_mut().insert(self);

@@ -105,7 +105,8 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
     }
 }
 
-/// Knows a scan by what it is: `queued`, `running`, `done`, `failed`; and what goes wrong: `broken`, `late`.
+/// Knows a scan by what it is: `queued`, `running`, `done`, `failed`; what goes wrong: `broken`,
+/// `late`; and `echo`, whose reason is the id of the request.
 pub struct Scans;
 
 impl Scans {
@@ -173,6 +174,13 @@ impl proto::storage::scans_server::Scans for Scans {
 
     async fn get(&self, request: Request<ScanRef>) -> Answer<Scan> {
         bearer(request.metadata()).ok_or_else(|| Status::unauthenticated("no token"))?;
+        if request.get_ref().id == "echo" {
+            let id = request.metadata().get("x-request-id").unwrap();
+            return Ok(Response::new(Scan {
+                reason: id.to_str().unwrap().into(),
+                ..scan("failed")
+            }));
+        }
         Ok(Response::new(known(&request.get_ref().id)?))
     }
 

@@ -70,6 +70,11 @@ async fn a_request_keeps_the_id_that_it_came_with_if_a_log_can_hold_it() {
             gateway.get("/v1/scans/nobody").header("x-request-id", offered).send().await.unwrap();
         let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
         assert_eq!((id == offered, id.is_empty()), (kept, false), "{offered}");
+
+        let answer =
+            gateway.get("/v1/scans/echo").header("x-request-id", offered).send().await.unwrap();
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        assert_eq!(json(answer).await.1["reason"], id, "the peers are told the same");
     }
 }
 
