@@ -159,10 +159,14 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_name_and_slices_sorted_by_number() {
-        let folder = folder("mask,extra,image,slice,patient\nb.png,x,a.png,10,p\nb.png,x,a.png,9,p\n\nb.png,,a.png,1,o\n");
+        let folder = folder(
+            "mask,extra,image,slice,patient\nb.png,x,a.png,10,p\nb.png,x,a.png,9,p\n\nb.png,,a.png,1,o\n",
+        );
         let patients = read(&folder.path().join("manifest.csv")).unwrap();
-        let seen: Vec<(&str, Vec<u32>)> =
-            patients.iter().map(|p| (p.id.as_str(), p.slices.iter().map(|s| s.slice).collect())).collect();
+        let seen: Vec<(&str, Vec<u32>)> = patients
+            .iter()
+            .map(|p| (p.id.as_str(), p.slices.iter().map(|s| s.slice).collect()))
+            .collect();
         assert_eq!(seen, [("o", vec![1]), ("p", vec![9, 10])]);
         assert_eq!(patients[0].slices[0].image, folder.path().join("a.png"));
     }
@@ -173,7 +177,9 @@ mod tests {
         assert!(refusal("patient,slice,image,mask\np,1,a.png,gone.png\n").contains("gone.png"));
         assert!(refusal("patient,slice,image,mask\np,one,a.png,b.png\n").contains("line 2: slice"));
         assert!(refusal("patient,slice,image,mask\np,1,a.png\n").contains("line 2: too few"));
-        assert!(read(Path::new("/nowhere/m.csv")).unwrap_err().to_string().contains("/nowhere/m.csv"));
+        assert!(
+            read(Path::new("/nowhere/m.csv")).unwrap_err().to_string().contains("/nowhere/m.csv")
+        );
     }
 
     #[test]
@@ -188,7 +194,8 @@ mod tests {
 
     #[test]
     fn a_patient_on_both_sides_is_refused_by_name() {
-        let split = Split { training: vec![patient("a"), patient("b")], validation: vec![patient("b")] };
+        let split =
+            Split { training: vec![patient("a"), patient("b")], validation: vec![patient("b")] };
         assert!(split.checked().unwrap_err().to_string().contains("patient b"));
         assert!(Split::draw(vec![patient("a"), patient("a")], 0.5, 1).is_err());
         assert!(Split::draw(vec![patient("a")], 0.5, 1).is_err());

@@ -82,8 +82,12 @@ fn open_cuda() {
         #[cfg(unix)]
         {
             use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-            #[expect(unsafe_code, reason = "loading a library runs its initialisers; this one is libtorch's own")]
-            let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+            #[expect(
+                unsafe_code,
+                reason = "loading a library runs its initialisers; this one is libtorch's own"
+            )]
+            let library =
+                unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
             // Not there: a CPU libtorch. There: it stays for as long as the process.
             if let Ok(library) = library {
                 std::mem::forget(library);

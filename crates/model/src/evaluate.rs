@@ -131,8 +131,7 @@ pub fn judge(passport: &Passport, seen: &Seen) -> Result<Judged> {
     let ms = seen.ms + began.elapsed().as_secs_f64() * 1000.0;
     let count = |inside: &[u8]| inside.iter().filter(|inside| **inside == 1).count();
     let both: Vec<u8> = mask.iter().zip(&seen.truth).map(|(a, b)| a & b).collect();
-    let counts =
-        Counts { overlap: count(&both), found: count(mask), truth: count(&seen.truth) };
+    let counts = Counts { overlap: count(&both), found: count(mask), truth: count(&seen.truth) };
     let mask_fraction = counts.found as f64 / mask.len() as f64;
     let confidence = confidence(&seen.probabilities, &findings.findings);
     Ok(Judged { counts, findings, mask_fraction, confidence, ms })
@@ -169,7 +168,8 @@ impl Evaluation {
         let dice: Vec<f64> = volumes.iter().map(|volume| volume.dice()).collect();
         let not_empty: Vec<f64> =
             volumes.iter().filter(|v| v.found + v.truth > 0).map(|v| v.dice()).collect();
-        let all: Vec<(Counts, f64)> = patients.iter().flat_map(|(_, slices)| slices.clone()).collect();
+        let all: Vec<(Counts, f64)> =
+            patients.iter().flat_map(|(_, slices)| slices.clone()).collect();
         let with: Vec<Counts> = all.iter().map(|(c, _)| *c).filter(|c| c.truth > 0).collect();
         let without: Vec<Counts> = all.iter().map(|(c, _)| *c).filter(|c| c.truth == 0).collect();
         let found_without = without.iter().filter(|counts| counts.found > 0).count();
@@ -199,7 +199,8 @@ impl Evaluation {
 
 impl Model {
     fn new(passport: &Passport) -> Model {
-        let Passport { name, version, sha256, threshold, minimum_pixels, device, .. } = passport.clone();
+        let Passport { name, version, sha256, threshold, minimum_pixels, device, .. } =
+            passport.clone();
         Model { name, version, sha256, threshold, minimum_pixels, device }
     }
 }
@@ -239,7 +240,10 @@ mod tests {
         let e = Evaluation::new(&passport(), &patients);
         let dice: Vec<f64> = e.patients.iter().map(|patient| patient.dice).collect();
         assert_eq!(dice, [12.0 / 18.0, 0.0, 1.0]);
-        assert_eq!((e.dice_mean, e.dice_median), (Some((12.0 / 18.0 + 1.0) / 3.0), Some(12.0 / 18.0)));
+        assert_eq!(
+            (e.dice_mean, e.dice_median),
+            (Some((12.0 / 18.0 + 1.0) / 3.0), Some(12.0 / 18.0))
+        );
         assert_eq!((e.patients_empty, e.dice_mean_not_empty), (1, Some(6.0 / 18.0)));
         assert_eq!(e.slice_dice_mean, Some(12.0 / 14.0 / 2.0));
         assert_eq!((e.slices, e.slices_with_tumour, e.ms_per_slice), (5, 2, Some(10.0)));
@@ -248,7 +252,8 @@ mod tests {
 
     #[test]
     fn a_slice_is_compared_pixel_by_pixel_after_specks_are_gone() {
-        let placement = Placement { rows: 2, columns: 4, side: 4, top: -0.5, left: -0.5, extent: 4.0 };
+        let placement =
+            Placement { rows: 2, columns: 4, side: 4, top: -0.5, left: -0.5, extent: 4.0 };
         let seen = Seen {
             probabilities: vec![0.9, 0.8, 0.1, 0.0, 0.7, 0.1, 0.1, 0.6],
             placement,
@@ -264,8 +269,13 @@ mod tests {
 
     #[test]
     fn the_plot_names_every_patient() {
-        let patients = [("<x>".to_owned(), vec![counts(1, 1, 1)]), ("y".to_owned(), vec![counts(0, 0, 1)])];
+        let patients =
+            [("<x>".to_owned(), vec![counts(1, 1, 1)]), ("y".to_owned(), vec![counts(0, 0, 1)])];
         let svg = plot(&Evaluation::new(&passport(), &patients));
-        assert!(svg.contains("&lt;x&gt;: 1.000") && svg.contains("y: 0.000") && svg.ends_with("</svg>\n"));
+        assert!(
+            svg.contains("&lt;x&gt;: 1.000")
+                && svg.contains("y: 0.000")
+                && svg.ends_with("</svg>\n")
+        );
     }
 }

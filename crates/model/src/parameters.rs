@@ -159,7 +159,11 @@ impl Cut<'_> {
         let gradients = leaves.iter().map(|leaf| {
             let gradient = leaf.grad();
             // The head's scale takes no part: it has a bias alone.
-            if gradient.defined() { gradient.reshape([-1]) } else { leaf.zeros_like().reshape([-1]) }
+            if gradient.defined() {
+                gradient.reshape([-1])
+            } else {
+                leaf.zeros_like().reshape([-1])
+            }
         });
         Tensor::cat(&gradients.collect::<Vec<_>>(), 0)
     }
@@ -198,7 +202,7 @@ mod tests {
             let _ = parameters.flat.shallow_clone().g_add_(&(parameters.flat.randn_like() * 0.1));
         });
         for _ in 0..3 {
-            parameters.cut(network, false).forward(&x(), true).unwrap();
+            let _ = parameters.cut(network, false).forward(&x(), true).unwrap();
         }
         parameters
     }
@@ -211,7 +215,8 @@ mod tests {
         let straight = cut.forward(&x(), false).unwrap();
         let folded = cut.folded();
         let same = network.forward(&x(), |id, x, activation| {
-            let mut y = network.units()[id].convolve(x, &folded[id].weight, Some(&folded[id].bias))?;
+            let mut y =
+                network.units()[id].convolve(x, &folded[id].weight, Some(&folded[id].bias))?;
             if activation == Activation::Relu { y.f_relu_() } else { Ok(y) }
         });
         let largest = straight.abs().max().double_value(&[]);
@@ -246,7 +251,7 @@ mod tests {
         let parameters = seasoned(&network);
         let before = parameters.statistics.copy();
         let replica = parameters.sharing_weights();
-        replica.cut(&network, true).forward(&x(), true).unwrap();
+        let _ = replica.cut(&network, true).forward(&x(), true).unwrap();
         assert!(parameters.statistics.equal(&before) && !replica.statistics.equal(&before));
         assert_eq!(parameters.flat.data_ptr(), replica.flat.data_ptr());
     }

@@ -4,9 +4,9 @@ use domain::{Error, ErrorKind, Result};
 use imaging::{Passport, Prepared};
 use tch::{TchError, Tensor};
 
+use crate::Device;
 use crate::network::{Activation, Network, UnitId, images};
 use crate::weights::{Folded, Weights};
-use crate::Device;
 
 /// The network with its weights, ready to look at slices.
 pub struct Segmenter {
@@ -27,7 +27,9 @@ impl Segmenter {
     pub fn new(weights: Weights, device: Device) -> Segmenter {
         let Weights { facts, sha256, units } = weights;
         let there = |tensor: &Tensor| tensor.to_device(device.place).to_kind(device.kind);
-        let units = units.iter().map(|unit| Folded { weight: there(&unit.weight), bias: there(&unit.bias) });
+        let units = units
+            .iter()
+            .map(|unit| Folded { weight: there(&unit.weight), bias: there(&unit.bias) });
         Segmenter {
             network: Network::new(facts.design),
             units: units.collect(),
@@ -62,9 +64,12 @@ impl Segmenter {
             return Ok(Vec::new());
         }
         if squares.iter().any(|square| square.pixels.len() != side * side) {
-            return Err(ErrorKind::Invalid.error(format!("the model looks at squares of {side} pixels")));
+            return Err(
+                ErrorKind::Invalid.error(format!("the model looks at squares of {side} pixels"))
+            );
         }
-        let pixels: Vec<f32> = squares.iter().flat_map(|square| square.pixels.iter().copied()).collect();
+        let pixels: Vec<f32> =
+            squares.iter().flat_map(|square| square.pixels.iter().copied()).collect();
         let _guard = tch::no_grad_guard();
         let x = images(&pixels, side, self.device.kind, self.device.place);
         let y = self.look(&x).map_err(broken)?;
@@ -103,7 +108,9 @@ impl Segmenter {
 pub(crate) fn broken(error: TchError) -> Error {
     let text = error.to_string().to_lowercase();
     if text.contains("out of memory") || text.contains("allocate memory") {
-        return ErrorKind::Exhausted.error("these squares do not fit the memory at once").because(error);
+        return ErrorKind::Exhausted
+            .error("these squares do not fit the memory at once")
+            .because(error);
     }
     ErrorKind::Internal.error("the network failed").because(error)
 }
@@ -136,7 +143,10 @@ mod tests {
         for (square, together) in squares.into_iter().zip(together) {
             let alone = segmenter.probabilities(&[square]).unwrap().remove(0);
             assert!(alone.iter().zip(&together).all(|(a, b)| (a - b).abs() < 1e-5));
-            assert!(alone.iter().any(|p| (p - alone[0]).abs() > 1e-3), "an answer to everything alike");
+            assert!(
+                alone.iter().any(|p| (p - alone[0]).abs() > 1e-3),
+                "an answer to everything alike"
+            );
         }
         assert!(segmenter.probabilities(&[]).unwrap().is_empty());
     }

@@ -108,7 +108,9 @@ impl Settings {
     fn check(&self) -> Result<()> {
         let invalid = |message: &str| Err(ErrorKind::Invalid.error(message));
         if self.side == 0 || self.side % 128 != 0 {
-            return invalid("the side is a multiple of 128: half and three quarters of it are trained on too");
+            return invalid(
+                "the side is a multiple of 128: half and three quarters of it are trained on too",
+            );
         }
         if self.replicas == 0 || self.batch == 0 || self.batch % self.replicas != 0 {
             return invalid("the batch is a multiple of the replicas");
@@ -135,7 +137,7 @@ pub fn run(settings: &Settings, device: Device) -> Result<()> {
     }
     let mut state = begin(settings, device)?;
     if state.progress.epoch < settings.epochs {
-        learn(settings, device, &split, &mut state)?;
+        learn(settings, device, &split, &mut state, settings.epochs)?;
     }
     finish::finish(settings, device, &split, &state)
 }
@@ -152,7 +154,8 @@ fn begin(settings: &Settings, device: Device) -> Result<State> {
         return Ok(state);
     }
     if checkpoint.is_file() {
-        let message = format!("{} is there already: resume, or choose another run", checkpoint.display());
+        let message =
+            format!("{} is there already: resume, or choose another run", checkpoint.display());
         return Err(ErrorKind::Conflict.error(message));
     }
     let progress =
@@ -161,13 +164,20 @@ fn begin(settings: &Settings, device: Device) -> Result<State> {
     Ok(State::fresh(&network, progress, settings.decay, device.place))
 }
 
-fn learn(settings: &Settings, device: Device, split: &Split, state: &mut State) -> Result<()> {
+/// Trains on until that many epochs are done.
+fn learn(
+    settings: &Settings,
+    device: Device,
+    split: &Split,
+    state: &mut State,
+    epochs: u64,
+) -> Result<()> {
     let network = Network::new(settings.design);
     let display = Display::new(settings);
     let pool = Pool::load(&split.training, settings.phantoms, || display.loaded())?;
     let held_out = objective::held_out(&split.validation, || display.loaded())?;
     let mut trainer = Trainer { settings, device, network: &network, pool: &pool };
-    while state.progress.epoch < settings.epochs {
+    while state.progress.epoch < epochs {
         let side = settings.side_of(state.progress.epoch);
         display.epoch(state.progress.epoch, side);
         for step in 0..settings.steps {
@@ -217,9 +227,13 @@ impl Trainer<'_> {
                 .map(|(stream, copy)| scope.spawn(move || this.share(copy, stream, side, strength)))
                 .collect();
             let panicked = |_| ErrorKind::Internal.error("a replica panicked");
-            running.into_iter().map(|thread| thread.join().map_err(panicked)?).collect::<Result<Vec<_>>>()
+            running
+                .into_iter()
+                .map(|thread| thread.join().map_err(panicked)?)
+                .collect::<Result<Vec<_>>>()
         })?;
-        let mean = |part: fn(&Share) -> f64| shares.iter().map(part).sum::<f64>() / shares.len() as f64;
+        let mean =
+            |part: fn(&Share) -> f64| shares.iter().map(part).sum::<f64>() / shares.len() as f64;
         let (loss, dice) = (mean(|share| share.loss), mean(|share| share.dice));
         if !loss.is_finite() {
             let kept = self.settings.checkpoint();
@@ -232,7 +246,9 @@ impl Trainer<'_> {
         }
         tch::no_grad(|| {
             let mean = |part: fn(&Share) -> &Tensor| {
-                let sum = shares[1..].iter().fold(part(&shares[0]).shallow_clone(), |sum, share| sum + part(share));
+                let sum = shares[1..]
+                    .iter()
+                    .fold(part(&shares[0]).shallow_clone(), |sum, share| sum + part(share));
                 sum / shares.len() as f64
             };
             state.parameters.statistics.copy_(&mean(|share| &share.statistics));
@@ -251,12 +267,21 @@ impl Trainer<'_> {
         let mut random = ChaCha8Rng::seed_from_u64(self.settings.seed);
         random.set_stream(stream);
         let count = self.settings.batch / self.settings.replicas;
-        let examples: Vec<_> = (0..count).map(|_| self.pool.draw(side, strength, &mut random)).collect();
+        let examples: Vec<_> =
+            (0..count).map(|_| self.pool.draw(side, strength, &mut random)).collect();
         let Batch { images, targets } = Batch::new(&examples, side, self.device);
         let cut = parameters.cut(self.network, true);
         let logits = cut.forward(&images, true).map_err(crate::segmenter::broken)?;
         let (loss, dice) = loss(&logits, &targets);
         let gradient = cut.gradient(&loss);
-        Ok(Share { loss: loss.double_value(&[]), dice, gradient, statistics: parameters.statistics })
+        Ok(Share {
+            loss: loss.double_value(&[]),
+            dice,
+            gradient,
+            statistics: parameters.statistics,
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,7 +186,10 @@ fn facts(bytes: &[u8]) -> Option<Facts> {
 fn check(facts: &Facts) -> Result<(), String> {
     let Facts { design, side, preprocessing, threshold, .. } = facts;
     if preprocessing != imaging::PREPROCESSING {
-        return Err(format!("made for preprocessing {preprocessing}, not {}", imaging::PREPROCESSING));
+        return Err(format!(
+            "made for preprocessing {preprocessing}, not {}",
+            imaging::PREPROCESSING
+        ));
     }
     if *side == 0 || side % SIDE_MULTIPLE != 0 || *side > 1024 {
         return Err(format!("its input side {side} is no multiple of {SIDE_MULTIPLE} up to 1024"));

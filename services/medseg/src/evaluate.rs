@@ -130,7 +130,8 @@ fn write_mask(
 }
 
 fn print(evaluation: &Evaluation) {
-    let number = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.4}"));
+    let number =
+        |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.4}"));
     let between = |[from, to]: [f64; 2]| format!("[{from:.4}, {to:.4}]");
     let rate = |Rate { rate, interval, count, of }: Rate| {
         format!("{} {} ({count} of {of})", number(rate), between(interval))
@@ -139,8 +140,16 @@ fn print(evaluation: &Evaluation) {
         println!("{:32} {:4} slices  Dice {:.4}", patient.id, patient.slices, patient.dice);
     }
     let interval = evaluation.dice_interval.map_or(String::new(), between);
-    println!("Dice per patient    mean {} {interval}, median {}", number(evaluation.dice_mean), number(evaluation.dice_median));
-    println!("Dice per slice      mean {} over {} slices with tumour", number(evaluation.slice_dice_mean), evaluation.slices_with_tumour);
+    println!(
+        "Dice per patient    mean {} {interval}, median {}",
+        number(evaluation.dice_mean),
+        number(evaluation.dice_median)
+    );
+    println!(
+        "Dice per slice      mean {} over {} slices with tumour",
+        number(evaluation.slice_dice_mean),
+        evaluation.slices_with_tumour
+    );
     println!("slices falsely found     {}", rate(evaluation.far));
     println!("slices missed            {}", rate(evaluation.frr));
     println!("milliseconds per slice   {}", number(evaluation.ms_per_slice));

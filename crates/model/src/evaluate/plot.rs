@@ -24,23 +24,42 @@ pub fn plot(evaluation: &Evaluation) -> String {
     for tick in [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] {
         let y = floor - height(tick);
         let x = LEFT - 6.0;
-        let _ = writeln!(svg, r##"<path d="M{LEFT} {y:.1}H{WIDTH}" stroke="#ddd"/><text x="{x}" y="{y:.1}" dy="4" text-anchor="end">{tick:.1}</text>"##);
+        let _ = writeln!(
+            svg,
+            r##"<path d="M{LEFT} {y:.1}H{WIDTH}" stroke="#ddd"/><text x="{x}" y="{y:.1}" dy="4" text-anchor="end">{tick:.1}</text>"##
+        );
     }
     for (index, (id, value)) in dice.iter().enumerate() {
         let (x, y) = (LEFT + step * (index as f64 + 0.1), floor - height(*value));
         let (width, tall) = (0.8 * step, height(*value));
-        let _ = writeln!(svg, r##"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{tall:.1}" fill="#4477aa"><title>{}: {value:.3}</title></rect>"##, escaped(id));
+        let _ = writeln!(
+            svg,
+            r##"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{tall:.1}" fill="#4477aa"><title>{}: {value:.3}</title></rect>"##,
+            escaped(id)
+        );
     }
     if let (Some(mean), Some([from, to])) = (evaluation.dice_mean, evaluation.dice_interval) {
         let (low, high, middle) = (floor - height(from), floor - height(to), floor - height(mean));
         let tall = low - high;
         let wide = WIDTH - LEFT;
-        let _ = writeln!(svg, r##"<rect x="{LEFT}" y="{high:.1}" width="{wide}" height="{tall:.1}" fill="#cc6677" opacity="0.2"/><path d="M{LEFT} {middle:.1}H{WIDTH}" stroke="#cc6677" stroke-width="2"/>"##);
-        let _ = writeln!(svg, r#"<text x="{LEFT}" y="22">Dice per patient: mean {mean:.3} (95 % {from:.3} to {to:.3}), {} patients, {} {}</text>"#, dice.len(), escaped(&evaluation.model.name), escaped(&evaluation.model.version));
+        let _ = writeln!(
+            svg,
+            r##"<rect x="{LEFT}" y="{high:.1}" width="{wide}" height="{tall:.1}" fill="#cc6677" opacity="0.2"/><path d="M{LEFT} {middle:.1}H{WIDTH}" stroke="#cc6677" stroke-width="2"/>"##
+        );
+        let _ = writeln!(
+            svg,
+            r#"<text x="{LEFT}" y="22">Dice per patient: mean {mean:.3} (95 % {from:.3} to {to:.3}), {} patients, {} {}</text>"#,
+            dice.len(),
+            escaped(&evaluation.model.name),
+            escaped(&evaluation.model.version)
+        );
     }
     let y = HEIGHT - 12.0;
-    let _ = writeln!(svg, r#"<text x="{LEFT}" y="{y}">patients, lowest first</text>
-</svg>"#);
+    let _ = writeln!(
+        svg,
+        r#"<text x="{LEFT}" y="{y}">patients, lowest first</text>
+</svg>"#
+    );
     svg
 }
 

@@ -73,11 +73,17 @@ mod tests {
     #[test]
     fn wilsons_interval_is_the_published_one() {
         // Newcombe 1998, table I, method 3.
-        for (count, of, lower, upper) in
-            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
-        {
+        for (count, of, lower, upper) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
             let [from, to] = Rate::new(count, of).interval;
-            assert!((from - lower).abs() < 5e-5 && (to - upper).abs() < 5e-5, "{count}/{of}: {from} {to}");
+            assert!(
+                (from - lower).abs() < 5e-5 && (to - upper).abs() < 5e-5,
+                "{count}/{of}: {from} {to}"
+            );
         }
     }
 
@@ -89,7 +95,10 @@ mod tests {
 
     #[test]
     fn a_median_lies_in_the_middle() {
-        assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])), (Some(2.0), Some(2.5)));
+        assert_eq!(
+            (median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])),
+            (Some(2.0), Some(2.5))
+        );
     }
 
     #[test]
@@ -98,7 +107,10 @@ mod tests {
         let values: Vec<f64> = (0..1000).map(|i| f64::from(i) / 1000.0).collect();
         let half = Z * 0.288_675 / 1000_f64.sqrt();
         let [from, to] = bootstrap(&values, 7).unwrap();
-        assert!((from - (0.4995 - half)).abs() < 0.0015 && (to - (0.4995 + half)).abs() < 0.0015, "{from} {to}");
+        assert!(
+            (from - (0.4995 - half)).abs() < 0.0015 && (to - (0.4995 + half)).abs() < 0.0015,
+            "{from} {to}"
+        );
         assert_eq!(bootstrap(&[0.8; 5], 1), Some([0.8, 0.8]));
     }
 }

@@ -220,3 +220,65 @@ fn noise(pixels: &mut [f32], draw: &mut Draw<impl Rng>) {
         *value = (*value + height * sum).clamp(DARKEST, BRIGHTEST);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::train::pool::phantom;
+
+    fn random(seed: u64) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(seed)
+    }
+
+    #[test]
+    fn a_plain_example_is_what_the_service_would_prepare() {
+        let settings = imaging::phantom::Settings::slice(4);
+        let volume = imaging::phantom::Phantom::new(&settings).unwrap().volume;
+        let square = |side| imaging::prepare(volume.slice(0), 256, 256, side).unwrap().pixels;
+        let kept = Square::new(&square(KEPT_SIDE), &[0.0; KEPT_SIDE * KEPT_SIDE]);
+        for side in [64, 96, 128] {
+            let plain = kept.plain(side).pixels;
+            let off = plain.iter().zip(square(side)).map(|(a, b)| (a - b).abs()).sum::<f32>();
+            assert!(off / plain.len() as f32 <= 0.03, "{side}: {}", off / plain.len() as f32);
+        }
+    }
+
+    #[test]
+    fn the_mask_moves_with_the_lesion() {
+        let square = phantom(1).unwrap();
+        for seed in 0..12 {
+            let Example { pixels, target } = square.varied(128, 1.0, &mut random(seed));
+            let mean = |inside: bool| {
+                let chosen =
+                    pixels.iter().zip(&target).filter(|(v, t)| (**t > 0.5) == inside && **v > -0.6);
+                let (sum, count) = chosen.fold((0.0, 0.0), |(sum, n), (v, _)| (sum + v, n + 1.0));
+                sum / count
+            };
+            // A lesion may have been moved out of the square, but never away from its mask.
+            assert!(target.iter().all(|t| *t <= 0.5) || mean(true) > mean(false), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_its_example_again_and_strength_goes_with_distance() {
+        let square = phantom(1).unwrap();
+        let plain = square.plain(64).pixels;
+        let off = |strength: f32| {
+            let sum = |seed| {
+                let varied = square.varied(64, strength, &mut random(seed)).pixels;
+                // Its mirror image is as near as it is itself.
+                let mirrored = varied.chunks(64).flat_map(|row| row.iter().rev());
+                let distance = |a: &mut dyn Iterator<Item = &f32>| {
+                    a.zip(&plain).map(|(a, b)| (a - b).abs()).sum::<f32>()
+                };
+                distance(&mut varied.iter()).min(distance(&mut mirrored.into_iter()))
+            };
+            (0..20).map(sum).sum::<f32>()
+        };
+        assert_eq!(off(0.5), off(0.5));
+        assert!(off(0.01) < 0.5 * off(1.0), "{} {}", off(0.01), off(1.0));
+    }
+}

@@ -98,7 +98,8 @@ and the smallest finding were chosen on them, so expect a little less on others.
 }
 
 fn figures(evaluation: &Evaluation) -> String {
-    let number = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.3}"));
+    let number =
+        |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.3}"));
     let between = |[from, to]: [f64; 2]| format!("{from:.3} to {to:.3}");
     let rate = |name: &str, Rate { rate, interval, count, of }: Rate| {
         format!("| {name} | {} ({count} of {of}) | {} |\n", number(rate), between(interval))
@@ -109,7 +110,11 @@ fn figures(evaluation: &Evaluation) -> String {
         evaluation.dice_interval.map_or(String::new(), between),
         number(evaluation.dice_median),
     );
-    let _ = writeln!(text, "| Dice of slices with tumour, mean | {} | |", number(evaluation.slice_dice_mean));
+    let _ = writeln!(
+        text,
+        "| Dice of slices with tumour, mean | {} | |",
+        number(evaluation.slice_dice_mean)
+    );
     text.push_str(&rate("slices falsely found (FAR)", evaluation.far));
     text.push_str(&rate("slices missed (FRR)", evaluation.frr));
     text.push_str("\n| patient | slices | Dice |\n|---|--:|--:|\n");

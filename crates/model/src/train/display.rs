@@ -26,7 +26,8 @@ impl Display {
     pub fn new(settings: &Settings) -> Display {
         let plain = !std::io::stderr().is_terminal();
         let total = settings.epochs * settings.steps;
-        let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target =
+            if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps · {msg}");
         bar.set_style(style.expect("the template is a constant"));

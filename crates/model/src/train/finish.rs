@@ -77,7 +77,8 @@ fn choose(passport: &Passport, patients: &[Patient], seen: &[Seen]) -> Result<(f
     for threshold in (4..=16).map(|step| step as f32 * 0.05) {
         for minimum_pixels in MINIMUM_PIXELS {
             let passport = Passport { threshold, minimum_pixels, ..passport.clone() };
-            let judged = seen.iter().map(|seen| judge(&passport, seen)).collect::<Result<Vec<_>>>()?;
+            let judged =
+                seen.iter().map(|seen| judge(&passport, seen)).collect::<Result<Vec<_>>>()?;
             let figures = figures(&passport, patients, &judged);
             let wrong = figures.far.count + figures.frr.count;
             tried.push((figures.dice_mean.unwrap_or(0.0), wrong, threshold, minimum_pixels));

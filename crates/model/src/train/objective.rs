@@ -36,7 +36,8 @@ impl Batch {
 /// which weighs small tumours like large ones. Answers the loss and that (soft) Dice.
 pub fn loss(logits: &Tensor, targets: &Tensor) -> (Tensor, f64) {
     let logits = logits.to_kind(Kind::Float);
-    let entropy = logits.binary_cross_entropy_with_logits::<Tensor>(targets, None, None, Reduction::Mean);
+    let entropy =
+        logits.binary_cross_entropy_with_logits::<Tensor>(targets, None, None, Reduction::Mean);
     let probabilities = logits.sigmoid();
     let overlap = (&probabilities * targets).sum(Kind::Float);
     let both = probabilities.sum(Kind::Float) + targets.sum(Kind::Float);

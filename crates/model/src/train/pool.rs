@@ -21,11 +21,7 @@ const PHANTOM_SEED: u64 = 1 << 40;
 
 impl Pool {
     /// Loads all slices of these patients, and makes that many phantoms.
-    pub fn load(
-        patients: &[Patient],
-        phantoms: u64,
-        loaded: impl Fn(),
-    ) -> Result<Pool> {
+    pub fn load(patients: &[Patient], phantoms: u64, loaded: impl Fn()) -> Result<Pool> {
         let mut pool = Pool { with_tumour: vec![], without: vec![], phantoms: vec![] };
         for entry in patients.iter().flat_map(|patient| &patient.slices) {
             let square = square(&entry.load()?)?;
@@ -53,7 +49,8 @@ impl Pool {
             (false, false) => &self.without,
         };
         let parts = [wanted, &self.with_tumour, &self.phantoms];
-        let part = parts.into_iter().find(|part| !part.is_empty()).expect("load refuses an empty pool");
+        let part =
+            parts.into_iter().find(|part| !part.is_empty()).expect("load refuses an empty pool");
         part[random.random_range(0..part.len())].varied(side, strength, random)
     }
 }

@@ -46,7 +46,8 @@ pub fn reference(split: &Split, validated: &[(Seen, Judged)]) -> Result<String> 
     values.insert("confidence", said(|slice| slice.confidence));
     let features: BTreeMap<&str, Distribution> =
         values.into_iter().map(|(name, values)| (name, Distribution::new(values))).collect();
-    Ok(serde_json::to_string(&BTreeMap::from([("features", features)])).expect("numbers are plain data"))
+    Ok(serde_json::to_string(&BTreeMap::from([("features", features)]))
+        .expect("numbers are plain data"))
 }
 
 impl Distribution {
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn bins_hold_all_values_in_equal_parts() {
-        let Distribution { edges, counts, sample } = Distribution::new((0..1001).rev().map(f64::from).collect());
+        let Distribution { edges, counts, sample } =
+            Distribution::new((0..1001).rev().map(f64::from).collect());
         assert_eq!((edges[0], edges[5], edges[10]), (0.0, 500.0, 1000.0));
         assert_eq!(counts, [100, 100, 100, 100, 100, 100, 100, 100, 100, 101]);
         assert_eq!((sample.len(), sample[0], sample[499]), (500, 0.0, 1000.0));

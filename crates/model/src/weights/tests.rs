@@ -20,7 +20,8 @@ pub(crate) fn facts() -> Facts {
 pub(crate) fn units(design: Design) -> Vec<Folded> {
     tch::manual_seed(5);
     let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, tch::Device::Cpu)) * 0.1;
-    let unit = |unit: &Unit| Folded { weight: random(&unit.shape()), bias: random(&[unit.outputs]) };
+    let unit =
+        |unit: &Unit| Folded { weight: random(&unit.shape()), bias: random(&[unit.outputs]) };
     Network::new(design).units().iter().map(unit).collect()
 }
 
@@ -50,7 +51,11 @@ fn vouch(folder: &Path, bytes: &[u8], facts: &Facts) {
 #[test]
 fn weights_survive_their_file_to_half_a_step() {
     let folder = written();
-    for path in [folder.path().to_owned(), folder.path().join(MANIFEST_FILE), folder.path().join(WEIGHTS_FILE)] {
+    for path in [
+        folder.path().to_owned(),
+        folder.path().join(MANIFEST_FILE),
+        folder.path().join(WEIGHTS_FILE),
+    ] {
         let read = Weights::read(&path).unwrap();
         assert_eq!((&read.facts, read.sha256.len()), (&facts(), 64));
         for (read, made) in read.units.iter().zip(units(TINY)) {
@@ -146,7 +151,8 @@ fn a_full_disk_keeps_the_old_model() {
     let before = fs::read(folder.path().join(WEIGHTS_FILE)).unwrap();
     let part = folder.path().join(format!("{WEIGHTS_FILE}.part"));
     std::os::unix::fs::symlink("/dev/full", &part).unwrap();
-    let again = Weights::write(folder.path(), &Facts { version: "2".into(), ..facts() }, &units(TINY));
+    let again =
+        Weights::write(folder.path(), &Facts { version: "2".into(), ..facts() }, &units(TINY));
     assert_eq!(again.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(fs::read(folder.path().join(WEIGHTS_FILE)).unwrap(), before);
     assert_eq!(Weights::read(folder.path()).unwrap().facts.version, "1");
