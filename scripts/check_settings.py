@@ -15,7 +15,10 @@ def settings(program):
     """All names of environment variables that the program reads, and those that it cannot do without."""
     if not program.exists():
         sys.exit(f"error: {program} is not built: run 'scripts/env.sh cargo build --workspace --bins'")
-    text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    if said.returncode != 0:
+        sys.exit(f"error: {program} --help fails: {said.stderr.strip()[:400]}")
+    text = said.stdout
     usage = text[text.index("Usage:") :].split("\n\n")[0]
     required = {name.replace("-", "_").upper() for name in re.findall(r"--([a-z0-9-]+) <", usage)}
     return set(re.findall(r"\[env: ([A-Z0-9_]+)", text)), required

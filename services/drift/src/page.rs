@@ -76,12 +76,12 @@ fn facts(report: &Report) -> String {
     row(&mut html, "The model's part of it", &times(report.compute_ms));
     for seen in &report.models {
         let model = escaped(&format!("{} {}", seen.model.name, seen.model.version));
-        let digest: String = seen.model.sha256.chars().take(12).collect();
-        row(
-            &mut html,
-            &format!("Model {model}"),
-            &format!("{} scans, weights {}", seen.scans, escaped(&digest)),
-        );
+        // An engine without weights has no digest.
+        let weights = match seen.model.sha256.get(..12) {
+            Some(digest) => format!(", weights {}", escaped(digest)),
+            None => String::new(),
+        };
+        row(&mut html, &format!("Model {model}"), &format!("{} scans{weights}", seen.scans));
     }
     row(&mut html, "Report", &format!("{}, made {}", escaped(&report.id), utc(report.created_ms)));
     if report.models.len() > 1 {
