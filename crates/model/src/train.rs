@@ -47,6 +47,8 @@ pub struct Settings {
     pub design: Design,
     /// The side of the squares at the end of training, in pixels. It begins at half of it.
     pub side: usize,
+    /// Whether the finished model also looks at each image in the mirror: a little better, at twice the cost.
+    pub mirrored: bool,
     pub epochs: u64,
     /// Steps in an epoch.
     pub steps: u64,

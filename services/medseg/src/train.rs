@@ -55,6 +55,10 @@ pub struct Train {
     #[arg(long, default_value_t = 128)]
     side: usize,
 
+    /// Let the finished model also look at each image in the mirror: a little better, at twice the cost.
+    #[arg(long)]
+    mirrored: bool,
+
     /// The highest learning rate.
     #[arg(long, default_value_t = 1e-3)]
     rate: f64,
@@ -93,6 +97,7 @@ impl Train {
             data: self.data,
             design: Design::RESNET50,
             side: self.side,
+            mirrored: self.mirrored,
             epochs: self.epochs,
             steps: self.steps,
             batch: self.batch,

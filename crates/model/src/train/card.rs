@@ -36,6 +36,7 @@ Finds tumours in axial slices of head MRI (FLAIR), one slice at a time.
 | preprocessing | `{}` |
 | threshold | {:.2}; findings of fewer than {} of the network's pixels are dropped |
 | modalities | {} |
+| looks in the mirror too | {} |
 
 ",
         facts.name,
@@ -51,6 +52,7 @@ Finds tumours in axial slices of head MRI (FLAIR), one slice at a time.
         facts.threshold,
         facts.minimum_pixels,
         facts.modalities.iter().map(|modality| modality.term()).collect::<Vec<_>>().join(", "),
+        if facts.mirrored { "yes" } else { "no" },
     );
     let _ = write!(
         text,

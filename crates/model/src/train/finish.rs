@@ -15,7 +15,8 @@ use crate::{Device, Segmenter};
 pub const CARD_FILE: &str = "card.md";
 pub const REFERENCE_FILE: &str = "reference.json";
 
-const MINIMUM_PIXELS: [usize; 6] = [1, 4, 8, 16, 24, 40];
+const THRESHOLDS: [f32; 7] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+const MINIMUM_PIXELS: [usize; 4] = [1, 8, 24, 48];
 /// A Dice that differs by less is the same: then false alarms and misses decide.
 const DICE_ALIKE: f64 = 0.002;
 
@@ -41,7 +42,7 @@ pub fn finish(settings: &Settings, device: Device, split: &Split, state: &State)
         threshold: 0.5,
         minimum_pixels: 1,
         modalities: MODALITIES.to_vec(),
-        mirrored: false,
+        mirrored: settings.mirrored,
     };
     Weights::write(&settings.run, &facts, &units)?;
     let mut segmenter = Segmenter::load(&settings.run, device)?;
@@ -74,7 +75,7 @@ fn look_at_all(segmenter: &mut Segmenter, patients: &[Patient]) -> Result<Vec<Se
 /// the fewest slices.
 fn choose(passport: &Passport, patients: &[Patient], seen: &[Seen]) -> Result<(f32, usize)> {
     let mut tried = Vec::new();
-    for threshold in (4..=16).map(|step| step as f32 * 0.05) {
+    for threshold in THRESHOLDS {
         for minimum_pixels in MINIMUM_PIXELS {
             let passport = Passport { threshold, minimum_pixels, ..passport.clone() };
             let judged =

@@ -41,6 +41,7 @@ fn settings(folder: &Path) -> Settings {
         data: "Phantoms.".into(),
         design: TINY,
         side: 128,
+        mirrored: false,
         epochs: 2,
         steps: 2,
         batch: 4,
