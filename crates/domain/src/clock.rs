@@ -41,7 +41,9 @@ impl ManualClock {
 
 /// Randomness fit for secrets, as an argument.
 #[derive(Clone)]
-pub struct Random(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+pub struct Random(Arc<Fill>);
+
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Random {
     /// Draws from `fill`, which must fill the whole slice.

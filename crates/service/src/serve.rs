@@ -2,11 +2,11 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use http::{StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -26,8 +26,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::health::Readiness;
 use crate::{Service, Worker, telemetry};
 
-/// How long requests and workers may take to finish once the process is told to stop.
-const DRAIN: Duration = Duration::from_secs(8);
+/// How long requests, and after them workers, may take to finish once the process is told to stop:
+/// together less than the ten seconds after which a container is killed.
+const DRAIN_REQUESTS: Duration = Duration::from_secs(6);
+const DRAIN_WORKERS: Duration = Duration::from_secs(3);
 const HEADER_TIME: Duration = Duration::from_secs(10);
 const STREAMS_MAX: u32 = 200;
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
@@ -58,7 +60,7 @@ pub async fn serve(
     let reporting = tokio::spawn(report(reporter, readiness));
     accept(listener, router, &shutdown).await;
     stop.cancel();
-    let outcome = timeout(DRAIN, finish(&mut running)).await;
+    let outcome = timeout(DRAIN_WORKERS, finish(&mut running)).await;
     reporting.abort();
     outcome.unwrap_or_else(|_| {
         tracing::warn!("dropped workers that did not finish in time");
@@ -162,18 +164,19 @@ async fn report(reporter: HealthReporter, readiness: Readiness) {
 async fn accept(listener: TcpListener, router: Router, shutdown: &CancellationToken) {
     let (server, open) = (server(), GracefulShutdown::new());
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, caller)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let router = router.clone().layer(Extension(ConnectInfo(caller)));
+        let service = TowerToHyperService::new(router);
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
         // A connection that breaks is its caller's to notice.
         tokio::spawn(open.watch(connection.into_owned()));
     }
     drop(listener);
-    if timeout(DRAIN, open.shutdown()).await.is_err() {
+    if timeout(DRAIN_REQUESTS, open.shutdown()).await.is_err() {
         tracing::warn!("dropped requests that did not finish in time");
     }
 }

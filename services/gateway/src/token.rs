@@ -1,12 +1,15 @@
-use axum::extract::{FromRequest, Request, State};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::{Form, Json};
+use axum::{Extension, Form, Json};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proto::auth::{ClientCredentialsRequest, KeysRequest, RefreshRequest, SignInRequest, Tokens};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use service::claims::ORIGIN;
 use utoipa::ToSchema;
 
 use crate::Gateway;
@@ -78,6 +81,7 @@ impl From<Tokens> for Token {
 )]
 pub async fn grant(
     State(mut gateway): State<Gateway>,
+    caller: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     Fields(request): Fields<GrantRequest>,
 ) -> Result<Json<Token>, Problem> {
@@ -88,7 +92,7 @@ pub async fn grant(
                 user_name: needed(request.username, "username")?,
                 password: needed(request.password, "password")?,
             };
-            auth.sign_in(message).await
+            auth.sign_in(from(caller, message)).await
         }
         "client_credentials" => {
             let (client_id, client_secret) = match basic(&headers) {
@@ -116,6 +120,19 @@ pub async fn grant(
         if request.grant_type == "client_credentials" { "invalid_client" } else { "invalid_grant" };
     let tokens = tokens.map_err(|status| Problem::from(status).refusing_to_sign_in(refused))?;
     Ok(Json(tokens.into_inner().into()))
+}
+
+/// The message, with the network address that it came from: guesses from one place must not keep the
+/// account's owner out at another.
+///
+/// The connection's own address and no forwarding header, which anybody can write.
+fn from<T>(caller: Option<Extension<ConnectInfo<SocketAddr>>>, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    let address = caller.map(|Extension(ConnectInfo(address))| address.ip().to_string());
+    if let Some(address) = address.and_then(|address| address.parse().ok()) {
+        request.metadata_mut().insert(ORIGIN, address);
+    }
+    request
 }
 
 /// What to sign out (RFC 7009).

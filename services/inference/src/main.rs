@@ -2,7 +2,7 @@ use inference::{Peers, Ports, build};
 use service::{Peer, system_clock};
 
 #[derive(clap::Args)]
-struct Config {
+struct Settings {
     #[command(flatten)]
     inference: inference::Config,
 
@@ -21,7 +21,7 @@ struct Config {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    service::run(async |Config { inference, queue_url, storage_url, auth_url }| {
+    service::run(async |Settings { inference, queue_url, storage_url, auth_url }| {
         let peers =
             Peers { storage: Peer::connect(&storage_url)?, auth: Peer::connect(&auth_url)? };
         build(inference, Ports::open(&queue_url, system_clock()).await?, peers).await

@@ -2,7 +2,7 @@ use ingest::{Peers, build};
 use service::Peer;
 
 #[derive(clap::Args)]
-struct Config {
+struct Settings {
     #[command(flatten)]
     ingest: ingest::Config,
 
@@ -17,7 +17,7 @@ struct Config {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    service::run(async |config: Config| {
+    service::run(async |config: Settings| {
         let storage = Peer::connect(&config.storage_url)?;
         let auth = Peer::connect(&config.auth_url)?;
         build(&config.ingest, service::system_clock(), Peers { storage, auth })

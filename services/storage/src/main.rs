@@ -2,7 +2,7 @@ use service::Peer;
 use storage::{Peers, Ports, build};
 
 #[derive(clap::Args)]
-struct Config {
+struct Settings {
     #[command(flatten)]
     storage: storage::Config,
 
@@ -13,7 +13,7 @@ struct Config {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    service::run(async |config: Config| {
+    service::run(async |config: Settings| {
         let auth = Peer::connect(&config.auth_url)?;
         let (clock, random) = (service::system_clock(), service::system_random());
         Ok(build(Ports::open(&config.storage, clock, random).await?, Peers { auth }))
