@@ -4,6 +4,8 @@
 mod head;
 mod mask;
 
+use std::borrow::Cow;
+
 use crate::{Format, Modality, Problem, Refusal, Shape, Volume};
 
 /// Fewer pixels than this a side show no lesion.
@@ -102,10 +104,7 @@ fn levels(volume: &Volume) -> [f32; 2] {
     // A few thousand voxels, evenly spread, give the percentiles well enough, and a volume has millions.
     let step = (volume.voxels.len() / 50_000).max(1);
     let mut sample: Vec<f32> = volume.voxels.iter().copied().step_by(step).collect();
-    sample.sort_by(f32::total_cmp);
-    let at =
-        |share: f64| sample.get((share * sample.len() as f64) as usize).copied().unwrap_or(0.0);
-    [at(0.005), at(0.995)]
+    [0.005, 0.995].map(|share| head::percentile(&mut sample, share))
 }
 
 fn visible(volume: &Volume) -> Result<(), Refusal> {
@@ -155,11 +154,17 @@ fn a_head(volume: &Volume) -> Result<(), Refusal> {
 }
 
 fn shows_head(volume: &Volume, index: usize) -> bool {
-    let (slice, Shape { rows, columns, .. }) = (volume.slice(index), volume.shape);
-    let inverted = || slice.iter().map(|voxel| -voxel).collect::<Vec<_>>();
+    /// In Hounsfield units: what is below is not measured, but filled in around a round field of view.
+    const AIR: f32 = -1000.0;
+    let Shape { rows, columns, .. } = volume.shape;
+    let measured: Cow<[f32]> = match volume.modality {
+        Some(Modality::ComputedTomography) => {
+            volume.slice(index).iter().map(|voxel| voxel.max(AIR)).collect()
+        }
+        _ => volume.slice(index).into(),
+    };
     // A scanner may make air bright (real inversion recovery, MONOCHROME1); a picture of a head is not a negative.
-    head::is_head(slice, rows, columns)
-        || (!absolute(volume) && head::is_head(&inverted(), rows, columns))
+    head::is_head(&measured, rows, columns, !absolute(volume))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod geometry;
 mod pixels;
 mod reader;
 mod series;
+#[cfg(test)]
+mod tests;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;

@@ -28,10 +28,14 @@ const CORNERS_MAX: [f64; 2] = [0.1, 0.9];
 /// At least this much of what is bright on both sides of a dark line across: several pictures on one sheet.
 const BESIDE_LINE: f64 = 0.2;
 
-/// Whether these pixels look like a slice through a head, brighter than what is around it.
-pub(super) fn is_head(slice: &[f32], rows: usize, columns: usize) -> bool {
+/// Whether these pixels look like a slice through a head, brighter than what is around it (or darker, if
+/// `negatives` count as well).
+pub(super) fn is_head(slice: &[f32], rows: usize, columns: usize, negatives: bool) -> bool {
     let picture = Grid::new(slice, rows, columns).without_frame().shrunk();
-    Picture::of(&picture).and_then(|picture| picture.looks_like_head()).unwrap_or(false)
+    let looks_like_head =
+        |grid: &Grid| Picture::of(grid).and_then(|picture| picture.looks_like_head());
+    looks_like_head(&picture).unwrap_or(false)
+        || (negatives && looks_like_head(&picture.negative()).unwrap_or(false))
 }
 
 struct Grid {
@@ -49,8 +53,8 @@ impl Grid {
     fn without_frame(self) -> Grid {
         const NEARLY_LOWEST: f32 = 0.02;
         const NEARLY_ALL: f64 = 0.95;
-        let mut sorted = self.values.clone();
-        let (low, high) = (percentile(&mut sorted, 0.0), percentile(&mut sorted, 0.99));
+        let mut values = self.values.clone();
+        let (low, high) = (percentile(&mut values, 0.0), percentile(&mut values, 0.99));
         let frame = low + NEARLY_LOWEST * (high - low);
         let mask = Mask::new(
             self.width,
@@ -67,6 +71,10 @@ impl Grid {
             .copied()
             .collect();
         Grid { width, height, values }
+    }
+
+    fn negative(&self) -> Grid {
+        Grid { values: self.values.iter().map(|value| -value).collect(), ..*self }
     }
 
     /// The means of tiles, [`SIDE`] of them along the longer side.
@@ -227,9 +235,11 @@ fn has_dark_line(bright: &Mask) -> bool {
     parted(&columns) || parted(&rows)
 }
 
-/// The value below which that share lies.
-fn percentile(values: &mut [f32], share: f64) -> f32 {
-    values.sort_by(f32::total_cmp);
-    let at = (share * values.len().saturating_sub(1) as f64).round() as usize;
-    values.get(at).copied().unwrap_or(0.0)
+/// The value below which that share lies; reorders the values.
+pub(super) fn percentile(values: &mut [f32], share: f64) -> f32 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let at = (share * (values.len() - 1) as f64).round() as usize;
+    *values.select_nth_unstable_by(at, f32::total_cmp).1
 }

@@ -154,12 +154,23 @@ fn jpeg_ls(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {
             Problem::Unsupported.refuse("It is a JPEG-LS image in colour, which is not read here.")
         );
     }
-    let decoded = charls::CharLS::default().decode(bytes).map_err(|_| broken())?;
+    let decode = |bytes: &[u8]| charls::CharLS::default().decode(bytes);
+    let decoded = decode(bytes)
+        .or_else(|error| decode(&unpadded(bytes).ok_or(error)?))
+        .map_err(|_| broken())?;
     if precision <= 8 {
         return Ok(decoded.iter().map(|&byte| format.value(byte.into())).collect());
     }
     let (words, _) = decoded.as_chunks::<2>();
     Ok(words.iter().map(|word| format.value(u16::from_ne_bytes(*word).into())).collect())
+}
+
+/// Without a zero before the end marker: some encoders pad there to an even length, where the standard has no room.
+fn unpadded(bytes: &[u8]) -> Option<Vec<u8>> {
+    const END: [u8; 2] = [0xff, 0xd9];
+    let end = bytes.windows(2).rposition(|pair| pair == END)?;
+    let stream = bytes[..end].strip_suffix(&[0])?;
+    Some([stream, &END].concat())
 }
 
 fn jpeg_2000(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {

@@ -154,14 +154,13 @@ pub(in crate::decode) fn stack(planes: &[Plane]) -> Result<(Vec<usize>, Geometry
 fn evenly(order: &[usize], positions: &[Vector], step: Vector) -> Result<(), Refusal> {
     // A tenth of a millimetre is rounding in the files; half of the step would be a missing slice.
     let allowed = (TOLERANCE * length(step)).max(0.1).min(0.5 * length(step));
+    if order.windows(2).any(|pair| positions[pair[0]] == positions[pair[1]]) {
+        return Err(Problem::MixedSeries.refuse("Several of its images show the same slice."));
+    }
     for (index, slice) in order.iter().enumerate() {
         let expected: Vector =
             std::array::from_fn(|axis| positions[order[0]][axis] + step[axis] * index as f64);
         let off = length(std::array::from_fn(|axis| positions[*slice][axis] - expected[axis]));
-        let previous = index.checked_sub(1).map(|index| positions[order[index]]);
-        if previous == Some(positions[*slice]) {
-            return Err(Problem::MixedSeries.refuse("Several of its images show the same slice."));
-        }
         if off.is_nan() || off > allowed {
             return Err(Problem::UnevenSlices.refuse(format!(
                 "Slice {} of {} is not where its neighbours let expect it.",

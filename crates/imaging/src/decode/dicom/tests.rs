@@ -1,0 +1,295 @@
+mod write;
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+use self::write::{BIG, DEFLATED, EXPLICIT, Element, IMPLICIT, Writer, place, slice, text};
+use super::*;
+use crate::decode;
+
+const PIXELS: [i32; 8] = [0, 1, 2, 3, 100, 2000, 4000, 4095];
+
+fn limits() -> Limits {
+    Limits::default()
+}
+
+fn volume(writer: Writer, more: &[Element]) -> Volume {
+    let file = writer.file(&writer.data_set(&slice(writer, &PIXELS, more)));
+    decode::decode(&file, &limits()).unwrap().volume
+}
+
+fn problem(bytes: &[u8]) -> Problem {
+    decode::decode(bytes, &limits()).unwrap_err().problem
+}
+
+fn refused(more: &[Element]) -> Problem {
+    problem(&EXPLICIT.file(&EXPLICIT.data_set(&slice(EXPLICIT, &PIXELS, more))))
+}
+
+fn floats(pixels: &[i32]) -> Vec<f32> {
+    pixels.iter().map(|pixel| *pixel as f32).collect()
+}
+
+#[test]
+fn every_uncompressed_encoding_gives_the_same_volume() {
+    let expected = volume(EXPLICIT, &[]);
+    assert_eq!(expected.voxels, floats(&PIXELS));
+    assert_eq!(expected.modality, Some(Modality::MagneticResonance));
+    for writer in [IMPLICIT, BIG, DEFLATED] {
+        assert_eq!(volume(writer, &[]), expected, "{}", writer.syntax);
+    }
+}
+
+#[test]
+fn a_file_without_preamble_or_meta_group_is_read() {
+    for writer in [EXPLICIT, IMPLICIT] {
+        let set = writer.data_set(&slice(writer, &PIXELS, &[]));
+        assert_eq!(
+            decode::decode(&set, &limits()).unwrap().volume,
+            volume(writer, &[]),
+            "{}",
+            writer.syntax
+        );
+        let without_preamble = writer.file(&set)[132..].to_vec();
+        assert_eq!(
+            decode::decode(&without_preamble, &limits()).unwrap().volume,
+            volume(writer, &[])
+        );
+    }
+}
+
+#[test]
+fn signed_pixels_and_foreign_bits_are_understood() {
+    let negative = [0, -1, -2048, 2047, 5, -5, 7, 8];
+    let bytes =
+        negative.iter().flat_map(|pixel| EXPLICIT.u16((*pixel as u16 & 0x0fff) | 0x7000)).collect();
+    let signed = [EXPLICIT.us(tags::PIXEL_REPRESENTATION, 1), (tags::PIXEL_DATA, "OW", bytes)];
+    assert_eq!(volume(EXPLICIT, &signed).voxels, floats(&negative));
+}
+
+#[test]
+fn values_are_what_the_header_says_they_measure() {
+    let rescale = [
+        (tags::RESCALE_SLOPE, "DS", text("0.5")),
+        (tags::RESCALE_INTERCEPT, "DS", text("-1000")),
+        (tags::WINDOW_CENTER, "DS", text("40.5\\1")),
+        (tags::WINDOW_WIDTH, "DS", text("81\\2")),
+    ];
+    let rescaled = volume(EXPLICIT, &rescale);
+    assert_eq!(rescaled.voxels, PIXELS.map(|pixel| pixel as f32 * 0.5 - 1000.0));
+    assert_eq!(rescaled.window, [0.0, 80.0]);
+    let inverted =
+        [&rescale[..], &[(tags::PHOTOMETRIC_INTERPRETATION, "CS", text("MONOCHROME1"))]].concat();
+    assert_eq!(volume(EXPLICIT, &inverted).window, [80.0, 0.0]);
+    assert_eq!(refused(&[(tags::RESCALE_SLOPE, "DS", text("0"))]), Problem::Corrupt);
+}
+
+#[test]
+fn a_modality_table_maps_stored_values() {
+    let values: Vec<u8> = (0..4096u16).flat_map(|value| (4095 - value).to_le_bytes()).collect();
+    let table = vec![
+        (
+            tags::LUT_DESCRIPTOR,
+            "US",
+            [4096u16, 0, 16].iter().flat_map(|v| v.to_le_bytes()).collect(),
+        ),
+        (tags::LUT_DATA, "OW", values),
+    ];
+    let mapped = volume(EXPLICIT, &[EXPLICIT.sequence(tags::MODALITY_LUT_SEQUENCE, &[table])]);
+    assert_eq!(mapped.voxels, PIXELS.map(|pixel| 4095.0 - pixel as f32));
+}
+
+#[test]
+fn identity_is_split_off_and_the_volume_knows_nothing_of_it() {
+    let named = [
+        (tags::SPECIFIC_CHARACTER_SET, "CS", text("ISO_IR 100")),
+        (tags::PATIENT_NAME, "PN", b"M\xfcller^Zo\xeb".to_vec()),
+        (tags::ISSUER_OF_PATIENT_ID, "LO", text("HOSPITAL")),
+        (tags::PATIENT_BIRTH_DATE, "DA", text("19700101")),
+        (tags::ACCESSION_NUMBER, "SH", text("A-1")),
+        (tags::SOP_INSTANCE_UID, "UI", b"1.2.3\0".to_vec()),
+    ];
+    let file = EXPLICIT.file(&EXPLICIT.data_set(&slice(EXPLICIT, &PIXELS, &named)));
+    let decoded = decode::decode(&file, &limits()).unwrap();
+    let identity = decoded.identity.unwrap();
+    assert_eq!(identity.patient_name.as_deref(), Some("Müller^Zoë"));
+    assert_eq!(identity.patient_key().as_deref(), Some("HOSPITAL\\4711"));
+    assert_eq!(identity.sop_instance_uids, ["1.2.3"]);
+    let stored = decoded.volume.to_bytes();
+    for canary in [&b"4711"[..], b"ller", b"19700101", b"HOSPITAL", b"A-1"] {
+        assert!(!stored.windows(canary.len()).any(|window| window == canary), "{canary:?}");
+    }
+}
+
+#[test]
+fn a_slice_knows_where_it_lies() {
+    let placed = volume(EXPLICIT, &place(3.0));
+    let geometry = placed.geometry.unwrap();
+    assert_eq!(geometry.origin, [-10.0, -20.0, 3.0]);
+    assert_eq!((geometry.row_step, geometry.column_step), ([0.0, 0.5, 0.0], [0.25, 0.0, 0.0]));
+    assert_eq!(volume(EXPLICIT, &[]).geometry, None);
+}
+
+/// Frames in the wrong order, with a rescale of their own each.
+fn enhanced(frames: &[(f64, &str)]) -> Vec<Element> {
+    let shared = EXPLICIT.sequence(
+        tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
+        &[vec![
+            EXPLICIT.sequence(tags::PIXEL_MEASURES_SEQUENCE, &[place(0.0)[2..].to_vec()]),
+            EXPLICIT.sequence(tags::PLANE_ORIENTATION_SEQUENCE, &[place(0.0)[1..2].to_vec()]),
+        ]],
+    );
+    let own: Vec<_> = frames
+        .iter()
+        .map(|(z, slope)| {
+            let lut = vec![
+                (tags::RESCALE_SLOPE, "DS", text(slope)),
+                (tags::RESCALE_INTERCEPT, "DS", text("0")),
+            ];
+            vec![
+                EXPLICIT.sequence(tags::PLANE_POSITION_SEQUENCE, &[place(*z)[..1].to_vec()]),
+                EXPLICIT.sequence(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, &[lut]),
+            ]
+        })
+        .collect();
+    let pixels =
+        frames.iter().flat_map(|_| PIXELS).flat_map(|pixel| EXPLICIT.u16(pixel as u16)).collect();
+    vec![
+        (tags::NUMBER_OF_FRAMES, "IS", text(&frames.len().to_string())),
+        shared,
+        EXPLICIT.sequence(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, &own),
+        (tags::PIXEL_DATA, "OW", pixels),
+    ]
+}
+
+#[test]
+fn an_enhanced_file_is_a_volume_of_its_frames_in_their_own_places_and_values() {
+    let volume = volume(EXPLICIT, &enhanced(&[(4.0, "3"), (0.0, "1"), (2.0, "2")]));
+    assert_eq!(volume.shape, Shape { slices: 3, rows: 2, columns: 4 });
+    assert_eq!(volume.geometry.unwrap().slice_step, [0.0, 0.0, 2.0]);
+    let ends: Vec<f32> = (0..3).map(|index| volume.slice(index)[7]).collect();
+    assert_eq!(ends, [4095.0, 8190.0, 12285.0]);
+}
+
+#[test]
+fn frames_that_are_not_described_are_refused() {
+    let mut elements = enhanced(&[(0.0, "1"), (2.0, "1")]);
+    elements.retain(|(tag, ..)| *tag != tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
+    assert_eq!(refused(&elements), Problem::UnknownOrientation);
+}
+
+#[test]
+fn run_lengths_and_jpeg_ls_are_unpacked() {
+    let (low, high): (Vec<u8>, Vec<u8>) =
+        PIXELS.iter().map(|pixel| (*pixel as u8, (pixel >> 8) as u8)).unzip();
+    let literal = |bytes: &[u8]| [&[7][..], bytes, &[0]].concat();
+    let header: Vec<u8> =
+        [2u32, 64, 74].into_iter().chain([0; 13]).flat_map(u32::to_le_bytes).collect();
+    let rle = [header, literal(&high), literal(&low)].concat();
+    let plain: Vec<u8> = PIXELS.iter().flat_map(|pixel| (*pixel as u16).to_le_bytes()).collect();
+    let info = charls::FrameInfo { width: 4, height: 2, bits_per_sample: 12, component_count: 1 };
+    let jls = charls::CharLS::default().encode(info, 0, &plain).unwrap();
+    for (syntax, frame) in [("1.2.840.10008.1.2.5", rle), ("1.2.840.10008.1.2.4.80", jls)] {
+        let writer = Writer { syntax, ..EXPLICIT };
+        let mut elements = slice(writer, &PIXELS, &[]);
+        elements.retain(|(tag, ..)| *tag != tags::PIXEL_DATA);
+        let set = [writer.data_set(&elements), writer.encapsulated(&[&frame])].concat();
+        let volume = decode::decode(&writer.file(&set), &limits()).unwrap().volume;
+        assert_eq!(volume.voxels, floats(&PIXELS), "{syntax}");
+        // The codec's own size is compared with the header's before it is believed.
+        let wider =
+            [writer.data_set(&elements).replaced(4), writer.encapsulated(&[&frame])].concat();
+        assert_eq!(problem(&writer.file(&wider)), Problem::Corrupt, "{syntax}");
+    }
+}
+
+trait Replaced {
+    fn replaced(self, columns: u16) -> Self;
+}
+
+impl Replaced for Vec<u8> {
+    /// With twice the columns.
+    fn replaced(mut self, columns: u16) -> Vec<u8> {
+        let element = EXPLICIT.element(&EXPLICIT.us(tags::COLUMNS, columns));
+        let at = self.windows(element.len()).position(|window| window == element).unwrap();
+        let twice = EXPLICIT.element(&EXPLICIT.us(tags::COLUMNS, 2 * columns));
+        self.splice(at..at + element.len(), twice);
+        self
+    }
+}
+
+#[test]
+fn headers_that_contradict_themselves_are_refused() {
+    let us = |tag, value| refused(&[EXPLICIT.us(tag, value)]);
+    assert_eq!(us(tags::ROWS, 3), Problem::Truncated);
+    assert_eq!(us(tags::ROWS, 0), Problem::Corrupt);
+    assert_eq!(us(tags::ROWS, 65535), Problem::TooLarge);
+    assert_eq!(us(tags::BITS_ALLOCATED, 1), Problem::Unsupported);
+    assert_eq!(us(tags::BITS_STORED, 0), Problem::Corrupt);
+    assert_eq!(us(tags::BITS_STORED, 17), Problem::Corrupt);
+    assert_eq!(us(tags::HIGH_BIT, 16), Problem::Corrupt);
+    assert_eq!(us(tags::SAMPLES_PER_PIXEL, 3), Problem::Unsupported);
+    let text = |tag, vr, value| refused(&[(tag, vr, write::text(value))]);
+    assert_eq!(text(tags::NUMBER_OF_FRAMES, "IS", "2000000000"), Problem::TooLarge);
+    assert_eq!(text(tags::NUMBER_OF_FRAMES, "IS", "-1"), Problem::Corrupt);
+    assert_eq!(text(tags::PHOTOMETRIC_INTERPRETATION, "CS", "PALETTE COLOR"), Problem::Unsupported);
+    assert_eq!(text(tags::BODY_PART_EXAMINED, "CS", "KNEE"), Problem::NotAHead);
+    assert_eq!(
+        text(tags::IMAGE_ORIENTATION_PATIENT, "DS", "0\\0\\0\\0\\0\\0"),
+        Problem::UnknownOrientation
+    );
+    assert_eq!(text(tags::PIXEL_SPACING, "DS", "0\\0"), Problem::Corrupt);
+}
+
+#[test]
+fn a_declared_length_beyond_the_file_allocates_nothing_and_is_refused() {
+    let lie = |vr: &str| {
+        let elements = slice(EXPLICIT, &PIXELS, &[]);
+        let lie = EXPLICIT.with_length(Tag(0x0009, 0x1001), vr, 0x4000_0000, b"ab");
+        EXPLICIT.file(&[EXPLICIT.data_set(&elements[..1]), lie].concat())
+    };
+    for vr in ["OB", "OW", "UN", "UT"] {
+        assert_eq!(problem(&lie(vr)), Problem::Truncated, "{vr}");
+    }
+}
+
+#[test]
+fn nesting_without_end_and_unending_sequences_are_refused() {
+    let tag = Tag(0x0009, 0x1002);
+    let deep = |levels: usize| -> Vec<u8> {
+        let open = [
+            EXPLICIT.with_length(tag, "SQ", u32::MAX, &[]),
+            EXPLICIT.with_length(Tag(0xfffe, 0xe000), "", u32::MAX, &[]),
+        ]
+        .concat();
+        let close = [
+            EXPLICIT.with_length(Tag(0xfffe, 0xe00d), "", 0, &[]),
+            EXPLICIT.with_length(Tag(0xfffe, 0xe0dd), "", 0, &[]),
+        ]
+        .concat();
+        [open.repeat(levels), close.repeat(levels)].concat()
+    };
+    let file = |nested: Vec<u8>| {
+        let elements = slice(EXPLICIT, &PIXELS, &[]);
+        EXPLICIT.file(
+            &[EXPLICIT.data_set(&elements[..1]), nested, EXPLICIT.data_set(&elements[1..])]
+                .concat(),
+        )
+    };
+    assert!(decode::decode(&file(deep(20)), &limits()).is_ok());
+    assert_eq!(problem(&file(deep(100_000))), Problem::Corrupt);
+    assert_eq!(problem(&file(deep(20)[..100].to_vec())), Problem::Truncated);
+}
+
+#[test]
+fn what_is_neither_mr_nor_ct_or_holds_no_image_is_refused() {
+    assert_eq!(refused(&[(tags::MODALITY, "CS", text("CR"))]), Problem::NotAHead);
+    let mut report = slice(EXPLICIT, &PIXELS, &[]);
+    report.truncate(2);
+    assert_eq!(problem(&EXPLICIT.file(&EXPLICIT.data_set(&report))), Problem::NotAnImage);
+    let vendor = Writer { syntax: "1.2.3.4", ..EXPLICIT };
+    let file = vendor.file(&vendor.data_set(&slice(vendor, &PIXELS, &[])));
+    assert_eq!(problem(&file), Problem::Unsupported);
+}
+
+mod real;

@@ -1,0 +1,55 @@
+use imaging::encode::{Series, zip};
+use proto::ingest::batch_answer::Answer;
+
+use crate::files;
+use crate::world::World;
+
+#[tokio::test]
+async fn each_entry_of_a_batch_is_a_scan_or_a_refusal_of_its_own() {
+    let world = World::new();
+    let archive = zip(&[
+        ("b.dcm".into(), files::dicom_slice()),
+        ("a.png".into(), files::picture(&files::slice(), image::ImageFormat::Png)),
+        ("series.zip".into(), files::dicom_zip(&[Series::of_seed(2)])),
+        ("notes.txt".into(), b"seen today".to_vec()),
+        ("__MACOSX/a.png".into(), vec![0; 9]),
+    ])
+    .unwrap();
+    let Some(Answer::Batch(batch)) = world.upload_batch(&archive).await.unwrap().answer else {
+        panic!()
+    };
+    let entries: Vec<_> = batch
+        .entries
+        .iter()
+        .map(|entry| {
+            (entry.name.as_str(), !entry.scan_id.is_empty(), !entry.refusal_json.is_empty())
+        })
+        .collect();
+    assert_eq!(
+        entries,
+        [
+            ("a.png", true, false),
+            ("b.dcm", true, false),
+            ("notes.txt", false, true),
+            ("series.zip", true, false),
+        ]
+    );
+    assert!(batch.entries[2].refusal_json.contains("\"problem\":\"not-an-image\""));
+    let keys: Vec<_> =
+        world.storage.kept().scans.into_iter().map(|scan| scan.header.idempotency_key).collect();
+    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
+    assert!(keys.iter().all(|key| key.starts_with("key/")));
+    assert_eq!((world.storage.kept().batches.len(), world.spooled()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_no_archive_is_refused_as_a_whole() {
+    let world = World::new();
+    for bytes in [&b""[..], b"no zip at all", &files::dicom_slice()] {
+        let Some(Answer::Refusal(refusal)) = world.upload_batch(bytes).await.unwrap().answer else {
+            panic!()
+        };
+        assert!(!refusal.detail.is_empty());
+    }
+    assert_eq!((world.storage.kept().batches.len(), world.spooled()), (0, 0));
+}

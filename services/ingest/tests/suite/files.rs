@@ -1,0 +1,93 @@
+//! Sound uploads of each kind, made from phantoms.
+
+use std::io::Cursor;
+
+use image::{ExtendedColorType, ImageFormat};
+use imaging::encode::{Series, dicom, nifti, nifti_gz, zip};
+use imaging::phantom::{Phantom, Settings};
+use imaging::{Shape, Volume};
+
+pub fn slice() -> Volume {
+    Phantom::new(&Settings::slice(1)).unwrap().volume
+}
+
+pub fn stack() -> Volume {
+    let shape = Shape { slices: 8, rows: 96, columns: 96 };
+    Phantom::new(&Settings { shape, spacing: [14.0, 2.4, 2.4], ..Settings::slice(2) })
+        .unwrap()
+        .volume
+}
+
+/// The middle slice in 8 bits.
+fn grey(volume: &Volume) -> Vec<u8> {
+    let [black, white] = volume.window;
+    let shown = |voxel: &f32| ((voxel - black) / (white - black) * 255.0).clamp(0.0, 255.0) as u8;
+    volume.slice(volume.shape.slices / 2).iter().map(shown).collect()
+}
+
+pub fn picture(volume: &Volume, format: ImageFormat) -> Vec<u8> {
+    let (width, height) = (volume.shape.columns as u32, volume.shape.rows as u32);
+    let mut file = Cursor::new(Vec::new());
+    let (pixels, colour) = match format {
+        // The encoder of lossless WebP knows no grey.
+        ImageFormat::WebP => (
+            grey(volume).into_iter().flat_map(|pixel| [pixel; 3]).collect(),
+            ExtendedColorType::Rgb8,
+        ),
+        _ => (grey(volume), ExtendedColorType::L8),
+    };
+    image::write_buffer_with_format(&mut file, &pixels, width, height, colour, format).unwrap();
+    file.into_inner()
+}
+
+pub fn png_16() -> Vec<u8> {
+    let pixels: Vec<u8> = grey(&slice())
+        .into_iter()
+        .flat_map(|pixel| (u16::from(pixel) * 16).to_ne_bytes())
+        .collect();
+    let mut file = Cursor::new(Vec::new());
+    let (format, colour) = (ImageFormat::Png, ExtendedColorType::L16);
+    image::write_buffer_with_format(&mut file, &pixels, 256, 256, colour, format).unwrap();
+    file.into_inner()
+}
+
+pub fn dicom_slice() -> Vec<u8> {
+    dicom(&slice(), &Series::of_seed(1), 0).unwrap()
+}
+
+pub fn dicom_zip(series: &[Series]) -> Vec<u8> {
+    let volume = stack();
+    let file = |slice: usize| {
+        (format!("IM{slice}"), dicom(&volume, &series[slice % series.len()], slice).unwrap())
+    };
+    // Not in the order of their positions.
+    zip(&[5, 0, 3, 7, 1, 6, 2, 4].map(file)).unwrap()
+}
+
+pub fn png_zip() -> Vec<u8> {
+    let volume = stack();
+    let png = |index: usize| {
+        let shape = Shape { slices: 1, ..volume.shape };
+        let slice = Volume { shape, voxels: volume.slice(index).to_vec(), ..volume.clone() };
+        (format!("slice-{index}.png"), picture(&slice, ImageFormat::Png))
+    };
+    zip(&[0, 1, 2, 3, 4, 5, 6, 7].map(png)).unwrap()
+}
+
+/// One file of each kind that is accepted.
+pub fn all() -> Vec<(&'static str, Vec<u8>)> {
+    let (slice, stack) = (slice(), stack());
+    let voxels: Vec<i16> = stack.voxels.iter().map(|voxel| *voxel as i16).collect();
+    vec![
+        ("png", picture(&slice, ImageFormat::Png)),
+        ("png-16", png_16()),
+        ("jpeg", picture(&slice, ImageFormat::Jpeg)),
+        ("tiff", picture(&slice, ImageFormat::Tiff)),
+        ("webp", picture(&slice, ImageFormat::WebP)),
+        ("dicom", dicom_slice()),
+        ("nifti", nifti(&voxels, stack.shape, stack.geometry.as_ref()).unwrap()),
+        ("nifti-gz", nifti_gz(&voxels, stack.shape, stack.geometry.as_ref()).unwrap()),
+        ("dicom-zip", dicom_zip(&[Series::of_seed(2)])),
+        ("png-zip", png_zip()),
+    ]
+}

@@ -1,0 +1,10 @@
+//! The promises of ingest, through its real decoder, against a storage that only remembers.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+mod bad;
+mod batches;
+mod files;
+mod storage;
+mod uploads;
+mod world;

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use domain::ErrorKind;
+use imaging::encode::{Series, zip};
+use imaging::{Modality, Volume};
+use service::claims::Role;
+
+use crate::files;
+use crate::world::World;
+
+#[tokio::test]
+async fn every_kind_of_file_becomes_a_scan_and_leaves_nothing_behind() {
+    let world = World::new();
+    for (kind, bytes) in files::all() {
+        let scan = world.upload(&bytes).await.unwrap();
+        assert!(scan.is_ok(), "{kind}: {scan:?}");
+        let kept = world.storage.kept().scans.pop().unwrap();
+        let volume = Volume::from_bytes(&kept.volume).unwrap();
+        let shape = [volume.shape.slices, volume.shape.rows, volume.shape.columns];
+        assert_eq!(kept.header.shape, shape.map(|length| length as u32), "{kind}");
+        assert_eq!(kept.original, bytes, "{kind}");
+        assert_eq!(kept.header.original_sha256, sha256(&bytes), "{kind}");
+        assert_eq!(kept.header.volume_sha256, sha256(&kept.volume), "{kind}");
+        assert_eq!(kept.header.idempotency_key, "key");
+        assert_eq!(kept.token, world.token);
+        assert_eq!(
+            imaging::decode(&kept.preview, &Default::default()).unwrap().volume.shape.slices,
+            1
+        );
+        assert_eq!(world.spooled(), 0, "{kind}");
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_series_is_one_volume_in_the_order_of_its_positions() {
+    let world = World::new();
+    world.upload(&files::dicom_zip(&[Series::of_seed(2)])).await.unwrap().unwrap();
+    let kept = world.storage.kept().scans.pop().unwrap();
+    let (volume, expected) = (Volume::from_bytes(&kept.volume).unwrap(), files::stack());
+    assert_eq!(volume.shape, expected.shape);
+    let step = volume.geometry.unwrap().slice_step;
+    assert!((step[2] - 14.0).abs() < 1e-6, "{step:?}");
+    for (read, written) in volume.voxels.iter().zip(&expected.voxels) {
+        assert!((read - written).abs() <= 0.5);
+    }
+}
+
+#[tokio::test]
+async fn identity_travels_apart_from_the_volume() {
+    let world = World::new();
+    world.upload(&files::dicom_slice()).await.unwrap().unwrap();
+    let kept = world.storage.kept().scans.pop().unwrap();
+    assert_eq!(kept.header.patient, "PHANTOM-1");
+    assert!(kept.header.identity_json.contains("Phantom^Seed 1"));
+    assert!(!String::from_utf8_lossy(&kept.volume).contains("hantom"));
+}
+
+#[tokio::test]
+async fn files_of_two_patients_are_no_volume() {
+    let world = World::new();
+    let mixed = files::dicom_zip(&[Series::of_seed(2), Series::of_seed(3)]);
+    assert_eq!(world.upload(&mixed).await.unwrap().unwrap_err().problem, "mixed-series");
+}
+
+#[tokio::test]
+async fn refusals_are_answers_with_a_name_a_title_and_a_way_out() {
+    let world = World::new();
+    let png = files::picture(&files::slice(), image::ImageFormat::Png);
+    let nested = zip(&[("a.zip".into(), files::png_zip())]).unwrap();
+    let cases: [(&[u8], &str); 6] = [
+        (b"", "not-an-image"),
+        (b"dear sir or madam", "not-an-image"),
+        (&png[..png.len() / 2], "truncated"),
+        (&nested, "unsupported"),
+        (b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "not-an-image"),
+        (&vec![0; 2 << 20], "not-an-image"),
+    ];
+    for (bytes, problem) in cases {
+        let refusal = world.upload(bytes).await.unwrap().unwrap_err();
+        assert_eq!(refusal.problem, problem);
+        assert!(!refusal.title.is_empty() && refusal.detail.ends_with('.'), "{refusal:?}");
+    }
+    assert_eq!((world.storage.kept().scans.len(), world.spooled()), (0, 0));
+}
+
+#[tokio::test]
+async fn an_upload_beyond_the_limit_is_refused_before_it_is_decoded() {
+    let world = World::with(|config| config.upload_mib = 1);
+    assert_eq!(
+        world.upload(&vec![1; (1 << 20) + 1]).await.unwrap().unwrap_err().problem,
+        "too-large"
+    );
+    assert_eq!(world.spooled(), 0);
+}
+
+#[tokio::test]
+async fn a_ct_is_refused_where_only_mr_is_registered() {
+    let png = files::dicom_slice();
+    let world = World::with(|config| config.modalities = vec![Modality::ComputedTomography]);
+    assert_eq!(world.upload(&png).await.unwrap().unwrap_err().problem, "wrong-modality");
+}
+
+#[tokio::test]
+async fn nobody_uploads_without_a_token_that_may() {
+    let world = World::new();
+    let kind = async |token: &str| world.upload_as(b"x", token).await.unwrap_err().kind();
+    assert_eq!(kind("").await, ErrorKind::Unauthenticated);
+    assert_eq!(kind("forged").await, ErrorKind::Unauthenticated);
+    let tenant = domain::TenantId::new(&service::system_clock(), &service::system_random());
+    assert_eq!(kind(&world.issuer.token(tenant, &[Role::Scientist])).await, ErrorKind::Forbidden);
+    assert_eq!(world.spooled(), 0);
+}
+
+#[tokio::test]
+async fn a_storage_that_fails_is_an_error_and_leaves_nothing_behind() {
+    let world = World::new();
+    world.storage.breaks();
+    let png = files::picture(&files::slice(), image::ImageFormat::Png);
+    assert_eq!(world.upload(&png).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(world.spooled(), 0);
+}
+
+#[tokio::test]
+async fn a_decoder_without_memory_is_a_refusal_and_the_next_upload_works() {
+    let world = World::with(|config| config.decode_mib = 24);
+    let stack = files::dicom_zip(&[Series::of_seed(2)]);
+    let large = zip(&[("x".into(), vec![7; 40 << 20])]).unwrap();
+    assert_eq!(world.upload(&large).await.unwrap().unwrap_err().problem, "too-large");
+    let small = World::new();
+    assert!(small.upload(&stack).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn many_uploads_at_once_take_turns() {
+    let world = World::with(|config| config.decoders = 2);
+    let png = files::picture(&files::slice(), image::ImageFormat::Png);
+    let uploads = (0..12).map(|_| world.upload(&png));
+    let all = tokio::time::timeout(Duration::from_secs(60), futures::future::join_all(uploads));
+    assert!(all.await.unwrap().into_iter().all(|scan| scan.unwrap().is_ok()));
+    assert_eq!((world.storage.kept().scans.len(), world.spooled()), (12, 0));
+}

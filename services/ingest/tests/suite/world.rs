@@ -1,0 +1,74 @@
+//! Ingest with its real decoder, an issuer of tokens and a storage that remembers.
+
+use std::path::PathBuf;
+
+use domain::{Result, TenantId};
+use futures::stream;
+use ingest::{Config, Peers, build};
+use proto::ingest::ingest_client::IngestClient;
+use proto::ingest::upload_part::Part;
+use proto::ingest::{BatchAnswer, Refusal, UploadAnswer, UploadHeader, UploadPart, upload_answer};
+use proto::storage::Scan;
+use service::claims::testing::Issuer;
+use service::claims::{Role, authorised};
+use service::{Peer, system_clock, system_random};
+use tempfile::TempDir;
+
+use crate::storage::Memory;
+
+pub struct World {
+    pub storage: Memory,
+    pub token: String,
+    pub issuer: Issuer,
+    spool: TempDir,
+    ingest: IngestClient<Peer>,
+}
+
+impl World {
+    pub fn new() -> World {
+        World::with(|_| ())
+    }
+
+    pub fn with(change: impl FnOnce(&mut Config)) -> World {
+        let spool = tempfile::tempdir().unwrap();
+        let mut config = Config::at(spool.path());
+        config.decoder = Some(PathBuf::from(env!("CARGO_BIN_EXE_medseg-decode")));
+        change(&mut config);
+        let (storage, issuer) = (Memory::default(), Issuer::new());
+        let peers = Peers { storage: storage.peer(), auth: issuer.peer() };
+        let service = build(&config, system_clock(), peers).unwrap();
+        let tenant = TenantId::new(&system_clock(), &system_random());
+        let token = issuer.token(tenant, &[Role::Clinician]);
+        World { storage, token, issuer, spool, ingest: IngestClient::new(Peer::within(&service)) }
+    }
+
+    pub async fn upload(&self, bytes: &[u8]) -> Result<std::result::Result<Scan, Refusal>> {
+        let answer = self.upload_as(bytes, &self.token).await?;
+        Ok(match answer.answer.unwrap() {
+            upload_answer::Answer::Scan(scan) => Ok(scan),
+            upload_answer::Answer::Refusal(refusal) => Err(refusal),
+        })
+    }
+
+    pub async fn upload_as(&self, bytes: &[u8], token: &str) -> Result<UploadAnswer> {
+        let request = authorised(parts(bytes), token);
+        Ok(self.ingest.clone().upload(request).await?.into_inner())
+    }
+
+    pub async fn upload_batch(&self, bytes: &[u8]) -> Result<BatchAnswer> {
+        let request = authorised(parts(bytes), &self.token);
+        Ok(self.ingest.clone().upload_batch(request).await?.into_inner())
+    }
+
+    /// How many files lie in the spool.
+    pub fn spooled(&self) -> usize {
+        std::fs::read_dir(self.spool.path()).unwrap().count()
+    }
+}
+
+fn parts(bytes: &[u8]) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
+    let header = UploadHeader { idempotency_key: "key".into(), file_name: "x".into() };
+    let chunks = bytes.chunks(100_000).map(|chunk| Part::Data(chunk.to_vec().into()));
+    let parts: Vec<_> = std::iter::once(Part::Header(header)).chain(chunks).collect();
+    stream::iter(parts.into_iter().map(|part| UploadPart { part: Some(part) }))
+}
