@@ -49,6 +49,9 @@ impl Store {
         match recorded {
             Ok(scan) => {
                 self.changed(job.scan);
+                let response_s = (scan.completed_ms - scan.accepted_ms) as f64 / 1000.0;
+                metrics::histogram!("medseg_response_seconds", "answer" => answer.name())
+                    .record(response_s);
                 Ok(scan)
             }
             // The same completion may have come twice at once, and the other was first.

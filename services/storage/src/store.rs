@@ -68,8 +68,10 @@ impl Store {
         Ok(())
     }
 
-    /// Refuses while the disk is fuller than it should be: before the bytes come, not after.
-    pub async fn require_room(&self) -> Result<()> {
+    /// Refuses while the database is away or the disk is fuller than it should be: before the bytes
+    /// come, not after.
+    pub async fn require_ready(&self) -> Result<()> {
+        self.database.ping().await?;
         let reserve = self.rules.disk_reserve_mib * 1024 * 1024;
         match self.blobs.free_bytes().await? {
             Some(free) if free < reserve => {

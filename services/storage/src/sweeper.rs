@@ -30,9 +30,21 @@ async fn pass(store: &Store) -> Result<()> {
     .fetch_all(store.database.pool())
     .await
     .map_err(failed)?;
-    metrics::gauge!("medseg_jobs_overdue").set(due.len() as f64);
     for id in due {
         store.revive(id.parse()?).await?;
+    }
+    count(store).await
+}
+
+/// Says how many jobs wait and how many are worked on: what workers are scaled by.
+async fn count(store: &Store) -> Result<()> {
+    for state in ["queued", "leased"] {
+        let jobs: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM jobs WHERE state = ?")
+            .bind(state)
+            .fetch_one(store.database.pool())
+            .await
+            .map_err(failed)?;
+        metrics::gauge!("medseg_jobs", "state" => state).set(jobs as f64);
     }
     Ok(())
 }
