@@ -17,7 +17,7 @@ mod worker;
 
 pub use health::{Check, check};
 pub use peer::Peer;
-pub use run::run;
+pub use run::{live, run};
 pub use serve::serve;
 pub use system::{system_clock, system_random};
 pub use worker::{Worker, work};
