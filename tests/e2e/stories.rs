@@ -132,8 +132,8 @@ async fn a_zip_of_images_comes_back_as_a_zip_of_masks(client: &Client) -> anyhow
     let (_, batch) = client.json(&path).await?;
     let entries = batch["entries"].as_array().context("entries")?;
     ensure!(entries.len() == 3, "{batch}");
-    for entry in entries.iter().filter(|entry| entry["scan_id"].is_string()) {
-        client.until_done(&entry["scan_id"]).await?;
+    for entry in entries.iter().filter(|entry| entry["scan"].is_object()) {
+        client.until_done(&entry["scan"]["id"]).await?;
     }
     let archive = client.bytes(&format!("{path}/result.zip")).await?;
     let mut archive = zip::ZipArchive::new(Cursor::new(archive))?;
