@@ -52,7 +52,8 @@ impl Geometry {
     /// Cubic millimetres of one voxel: the determinant, so that sheared stacks are measured right.
     pub fn voxel_mm3(&self) -> f64 {
         let [a, b, c] = [self.slice_step, self.row_step, self.column_step];
-        let cross = [b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]];
+        let cross =
+            [b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]];
         (a[0] * cross[0] + a[1] * cross[1] + a[2] * cross[2]).abs()
     }
 
@@ -185,7 +186,8 @@ impl Volume {
         let (header, voxels) = rest.split_at_checked(length).ok_or_else(invalid)?;
         let Header { shape, geometry, modality, format, window } =
             serde_json::from_slice(header).map_err(|error| invalid().because(error))?;
-        let expected = shape.slices.checked_mul(shape.rows).and_then(|n| n.checked_mul(shape.columns));
+        let expected =
+            shape.slices.checked_mul(shape.rows).and_then(|n| n.checked_mul(shape.columns));
         if expected.and_then(|n| n.checked_mul(4)) != Some(voxels.len()) {
             return Err(invalid());
         }

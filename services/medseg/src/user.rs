@@ -56,10 +56,10 @@ async fn act(accounts: &Accounts, action: Action) -> anyhow::Result<()> {
         Action::List => list(accounts).await?,
         Action::Add { user_name, tenant, roles } => {
             let tenants = accounts.tenants().await?;
-            let (tenant, _) = tenants
-                .into_iter()
-                .find(|(_, name)| *name == tenant)
-                .with_context(|| format!("no tenant is called `{tenant}`: `medseg user list` names them"))?;
+            let (tenant, _) =
+                tenants.into_iter().find(|(_, name)| *name == tenant).with_context(|| {
+                    format!("no tenant is called `{tenant}`: `medseg user list` names them")
+                })?;
             let roles = roles.iter().map(|role| named(role)).collect::<anyhow::Result<Vec<_>>>()?;
             let user = accounts.create_user(tenant, &user_name, &password()?, &roles).await?;
             println!("{}", user.id);
