@@ -15,7 +15,7 @@ pub enum Answer {
     /// Not analysed: the problem's name, and the detail in words.
     Refused { problem: String, detail: String },
     /// Sound: the preview and then the volume follow.
-    Image(Facts),
+    Image(Box<Facts>),
     /// The names of an archive's entries.
     Names(Vec<String>),
     /// One entry's bytes follow, that many of them.

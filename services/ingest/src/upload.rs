@@ -54,7 +54,7 @@ impl Uploads {
         token: &str,
     ) -> Result<Result<Scan, Refusal>> {
         let (facts, rest) = match self.decoder.decode(spooled.path()).await? {
-            Ok(Answered { answer: Answer::Image(facts), rest }) => (facts, rest),
+            Ok(Answered { answer: Answer::Image(facts), rest }) => (*facts, rest),
             Ok(_) => return Ok(Err(Problem::Corrupt.refuse("It cannot be decoded."))),
             Err(refusal) => return Ok(Err(refusal)),
         };

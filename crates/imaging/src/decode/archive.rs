@@ -150,7 +150,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> 
 /// What has been found in an archive so far: files of one kind only.
 enum Slices {
     Nothing,
-    Volume(Decoded),
+    Volume(Box<Decoded>),
     Dicom(Vec<dicom::Image>),
     Raster(Vec<Volume>),
 }
@@ -159,7 +159,9 @@ impl Slices {
     fn add(&mut self, kind: Kind, bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
         match (&mut *self, kind) {
             (_, Kind::Archive) => return kind.decode(bytes, limits).map(drop),
-            (Slices::Nothing, Kind::Nifti) => *self = Slices::Volume(kind.decode(bytes, limits)?),
+            (Slices::Nothing, Kind::Nifti) => {
+                *self = Slices::Volume(Box::new(kind.decode(bytes, limits)?))
+            }
             (Slices::Nothing, Kind::Dicom) => {
                 *self = Slices::Dicom(vec![dicom::read(bytes, limits)?])
             }
@@ -192,7 +194,8 @@ impl Slices {
         match self {
             Slices::Nothing => Err(Problem::NotAnImage.refuse("The archive holds no image.")),
             Slices::Volume(decoded) => {
-                Ok(Decoded { volume: Volume { format: Format::Zip, ..decoded.volume }, ..decoded })
+                let Decoded { volume, identity } = *decoded;
+                Ok(Decoded { volume: Volume { format: Format::Zip, ..volume }, identity })
             }
             Slices::Dicom(images) => dicom::join(images, limits),
             Slices::Raster(images) => Ok(Decoded { volume: pile(images, limits)?, identity: None }),

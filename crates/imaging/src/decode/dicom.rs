@@ -182,7 +182,7 @@ fn window(set: &DataSet) -> Option<[f32; 2]> {
     let first = |tag| set.decimals(tag).and_then(|values| values.first().copied());
     let (center, width) = (first(tags::WINDOW_CENTER)?, first(tags::WINDOW_WIDTH)?);
     let half = (width - 1.0) / 2.0;
-    (half > 0.0).then(|| [(center - 0.5 - half) as f32, (center - 0.5 + half) as f32])
+    (half > 0.0).then_some([(center - 0.5 - half) as f32, (center - 0.5 + half) as f32])
 }
 
 fn reordered(image: &Image, order: &[usize]) -> Vec<f32> {

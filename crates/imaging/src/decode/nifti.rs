@@ -1,6 +1,8 @@
 //! NIfTI-1 and NIfTI-2, single file, plain or gzipped.
 
 mod header;
+#[cfg(test)]
+mod tests;
 
 use flate2::read::MultiGzDecoder;
 

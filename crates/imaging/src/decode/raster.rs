@@ -159,3 +159,6 @@ fn bits_in_use(voxels: &[f32]) -> f32 {
     let highest = voxels.iter().copied().fold(255.0, f32::max) as u32;
     ((highest + 1).next_power_of_two() - 1) as f32
 }
+
+#[cfg(test)]
+mod tests;

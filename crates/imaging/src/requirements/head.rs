@@ -16,7 +16,7 @@ const EXTENT: RangeInclusive<f64> = 0.42..=0.93;
 /// Of its convex hull.
 const SOLIDITY: RangeInclusive<f64> = 0.6..=1.0;
 /// Next to none in a drawing, much in noise and text.
-const ROUGHNESS: RangeInclusive<f64> = 0.12..=0.75;
+const ROUGHNESS: RangeInclusive<f64> = 0.12..=0.95;
 /// What is bright outside of the body, as a share of it.
 const BESIDES_MAX: f64 = 0.6;
 /// The share of the picture's edge that the body touches.
@@ -136,7 +136,7 @@ impl Picture {
             Mask::new(*width, *height, values.iter().map(|value| *value > level).collect())
                 .opened(1);
         // Air and bone split a slice through the skull's base.
-        let closed = bright.closed(2);
+        let closed = bright.closed(3);
         let body = closed.largest()?;
         let area = body.area() as f64;
         let [left, right, top, bottom] = body.bounds()?;
@@ -160,7 +160,7 @@ impl Picture {
     fn roughness(&self, body: &Mask) -> f64 {
         let Grid { width, values, .. } = &self.brightness;
         let inside = || (0..values.len()).filter(|at| body.set[*at]);
-        let has_both = |at: &usize| (at + 1) % width != 0 && at + width < values.len();
+        let has_both = |at: &usize| at % width + 1 < *width && at + width < values.len();
         let difference = |at: usize| {
             (values[at] - values[at + 1]).abs() + (values[at] - values[at + width]).abs()
         };

@@ -61,7 +61,8 @@ fn made_up_heads_pass_as_pictures_and_as_volumes() {
 
 #[test]
 fn other_pictures_are_no_heads() {
-    let others: [(&str, Box<dyn Fn(usize, usize) -> f32>); 9] = [
+    type Drawing = Box<dyn Fn(usize, usize) -> f32>;
+    let others: [(&str, Drawing); 9] = [
         ("noise", Box::new(noise)),
         ("a checkerboard", Box::new(|x, y| if (x / 16 + y / 16) % 2 == 0 { 20.0 } else { 220.0 })),
         ("a gradient", Box::new(|x, _| x as f32)),

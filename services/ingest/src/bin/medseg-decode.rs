@@ -110,7 +110,7 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
         volume_bytes: stored.len() as u64,
         volume_sha256: hex(&Sha256::digest(&stored)),
     };
-    Ok((Answer::Image(facts), vec![preview, stored]))
+    Ok((Answer::Image(Box::new(facts)), vec![preview, stored]))
 }
 
 fn hex(digest: &[u8]) -> String {

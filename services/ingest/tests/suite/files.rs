@@ -77,7 +77,6 @@ pub fn png_zip() -> Vec<u8> {
 /// One file of each kind that is accepted.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     let (slice, stack) = (slice(), stack());
-    let voxels: Vec<i16> = stack.voxels.iter().map(|voxel| *voxel as i16).collect();
     vec![
         ("png", picture(&slice, ImageFormat::Png)),
         ("png-16", png_16()),
@@ -85,8 +84,8 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("tiff", picture(&slice, ImageFormat::Tiff)),
         ("webp", picture(&slice, ImageFormat::WebP)),
         ("dicom", dicom_slice()),
-        ("nifti", nifti(&voxels, stack.shape, stack.geometry.as_ref()).unwrap()),
-        ("nifti-gz", nifti_gz(&voxels, stack.shape, stack.geometry.as_ref()).unwrap()),
+        ("nifti", nifti(&stack.voxels, stack.shape, stack.geometry.as_ref()).unwrap()),
+        ("nifti-gz", nifti_gz(&stack.voxels, stack.shape, stack.geometry.as_ref()).unwrap()),
         ("dicom-zip", dicom_zip(&[Series::of_seed(2)])),
         ("png-zip", png_zip()),
     ]

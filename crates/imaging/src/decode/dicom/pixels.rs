@@ -57,7 +57,7 @@ impl PixelFormat {
         let grey = photometric.starts_with("MONOCHROME") && samples == 1;
         let colour =
             matches!(&*photometric, "RGB" | "YBR_FULL" | "YBR_FULL_422" | "YBR_RCT" | "YBR_ICT");
-        if !grey && !(colour && samples == 3 && bits_allocated == 8) {
+        if !(grey || colour && samples == 3 && bits_allocated == 8) {
             return Err(
                 Problem::Unsupported.refuse("Its pixels are in colours that are not read here.")
             );

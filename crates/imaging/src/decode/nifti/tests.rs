@@ -1,0 +1,223 @@
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::*;
+use crate::{Geometry, Shape};
+
+/// A header in which fields are set one by one.
+struct Writer {
+    bytes: Vec<u8>,
+    wide: bool,
+    big_endian: bool,
+}
+
+impl Writer {
+    /// 3 columns, 2 rows and 2 slices of i16 behind an sform.
+    fn new(wide: bool, big_endian: bool) -> Writer {
+        let size: u32 = if wide { 540 } else { 348 };
+        let mut writer = Writer { bytes: vec![0; size as usize + 4], wide, big_endian };
+        writer.put(0, &size.to_le_bytes());
+        let magic = if wide { 4 } else { 344 };
+        writer.bytes[magic..magic + 3].copy_from_slice(if wide { b"n+2" } else { b"n+1" });
+        for (index, size) in [3, 3, 2, 2, 1, 1, 1, 1].into_iter().enumerate() {
+            writer.dim(index, size);
+        }
+        writer.int(if wide { 12 } else { 70 }, 2, 4);
+        if wide {
+            writer.int(168, 8, 544)
+        } else {
+            writer.real(108, 352.0)
+        }
+        writer.sform([[-2.0, 0.0, 0.0, 10.0], [0.0, -3.0, 0.0, 20.0], [0.0, 0.0, 4.0, 30.0]]);
+        writer
+    }
+
+    /// Writes a field given in little endian.
+    fn put(&mut self, at: usize, little_endian: &[u8]) {
+        let mut field = little_endian.to_vec();
+        if self.big_endian {
+            field.reverse();
+        }
+        self.bytes[at..at + field.len()].copy_from_slice(&field);
+    }
+
+    fn int(&mut self, at: usize, width: usize, value: i64) {
+        self.put(at, &value.to_le_bytes()[..width]);
+    }
+
+    fn real(&mut self, at: usize, value: f64) {
+        if self.wide {
+            self.put(at, &value.to_le_bytes())
+        } else {
+            self.put(at, &(value as f32).to_le_bytes())
+        }
+    }
+
+    fn dim(&mut self, index: usize, size: i64) {
+        if self.wide {
+            self.int(16 + 8 * index, 8, size)
+        } else {
+            self.int(40 + 2 * index, 2, size)
+        }
+    }
+
+    fn sform(&mut self, rows: [[f64; 4]; 3]) {
+        let (code, width) = if self.wide { (348, 4) } else { (254, 2) };
+        self.int(code, width, 1);
+        let (at, width) = if self.wide { (400, 8) } else { (280, 4) };
+        for (index, value) in rows.into_iter().flatten().enumerate() {
+            self.real(at + index * width, value);
+        }
+    }
+
+    fn file(&self, data: &[u8]) -> Vec<u8> {
+        [&self.bytes[..], data].concat()
+    }
+
+    fn shorts(&self, values: impl IntoIterator<Item = i16>) -> Vec<u8> {
+        let bytes =
+            |value: i16| if self.big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+        values.into_iter().flat_map(bytes).collect()
+    }
+
+    fn whole(&self) -> Vec<u8> {
+        self.file(&self.shorts(-6..6))
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Volume, Refusal> {
+    decode(bytes, &Limits::default())
+}
+
+fn problem(change: impl FnOnce(&mut Writer)) -> Problem {
+    let mut writer = Writer::new(false, false);
+    change(&mut writer);
+    read(&writer.whole()).unwrap_err().problem
+}
+
+#[test]
+fn both_versions_in_both_byte_orders_are_the_same_volume() {
+    for (wide, big_endian) in [(false, false), (false, true), (true, false), (true, true)] {
+        let volume = read(&Writer::new(wide, big_endian).whole()).unwrap();
+        assert_eq!(volume.shape, Shape { slices: 2, rows: 2, columns: 3 });
+        assert_eq!(volume.voxels, (-6..6).map(|value| value as f32).collect::<Vec<_>>());
+        // RAS turned into LPS: x and y change their signs.
+        let geometry = Geometry {
+            origin: [-10.0, -20.0, 30.0],
+            slice_step: [0.0, 0.0, 4.0],
+            row_step: [0.0, 3.0, 0.0],
+            column_step: [2.0, 0.0, 0.0],
+        };
+        assert_eq!(volume.geometry, Some(geometry), "NIfTI-2: {wide}, big endian: {big_endian}");
+    }
+}
+
+#[test]
+fn a_gzipped_volume_is_the_same_and_what_it_unpacks_to_is_limited() {
+    let plain = Writer::new(false, false).whole();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(&plain).unwrap();
+    let packed = packed.finish().unwrap();
+    assert_eq!(read(&packed).unwrap(), read(&plain).unwrap());
+    assert_eq!(read(&packed[..packed.len() - 9]).unwrap_err().problem, Problem::Truncated);
+    let limits = Limits { bytes: plain.len() - 1, ..Limits::default() };
+    assert_eq!(decode(&packed, &limits).unwrap_err().problem, Problem::TooLarge);
+}
+
+#[test]
+fn a_quaternion_turns_the_volume() {
+    let mut writer = Writer::new(false, false);
+    writer.int(254, 2, 0);
+    writer.int(252, 2, 1);
+    // A half turn about z (a = 0, d = 1), voxels of 2 x 3 x 4 mm, mirrored slices.
+    for (at, value) in [
+        (264, 1.0),
+        (76, -1.0),
+        (80, 2.0),
+        (84, 3.0),
+        (88, 4.0),
+        (268, 10.0),
+        (272, 20.0),
+        (276, 30.0),
+    ] {
+        writer.real(at, value);
+    }
+    let geometry = read(&writer.whole()).unwrap().geometry.unwrap();
+    assert_eq!(geometry.column_step, [2.0, 0.0, 0.0]);
+    assert_eq!(geometry.row_step, [0.0, 3.0, 0.0]);
+    assert_eq!(geometry.slice_step, [0.0, 0.0, -4.0]);
+    assert_eq!(geometry.origin, [-10.0, -20.0, 30.0]);
+}
+
+#[test]
+fn values_are_scaled_and_nan_is_the_darkest_of_them() {
+    let mut writer = Writer::new(false, false);
+    writer.real(112, 0.5);
+    writer.real(116, 100.0);
+    assert_eq!(read(&writer.whole()).unwrap().voxels[..2], [97.0, 97.5]);
+    let mut writer = Writer::new(false, true);
+    writer.int(70, 2, 16);
+    let floats: Vec<u8> = (0..12)
+        .map(|n| if n == 3 { f32::NAN } else { n as f32 - 5.0 })
+        .flat_map(f32::to_be_bytes)
+        .collect();
+    assert_eq!(read(&writer.file(&floats)).unwrap().voxels[3], -5.0);
+    let nothing = [f32::NAN; 12].map(f32::to_be_bytes).concat();
+    assert_eq!(read(&writer.file(&nothing)).unwrap_err().problem, Problem::Blank);
+}
+
+#[test]
+fn every_plain_number_is_read() {
+    let types: [(i64, usize); 10] = [
+        (2, 1),
+        (256, 1),
+        (4, 2),
+        (512, 2),
+        (8, 4),
+        (768, 4),
+        (16, 4),
+        (1024, 8),
+        (1280, 8),
+        (64, 8),
+    ];
+    for (code, bytes) in types {
+        let mut writer = Writer::new(false, false);
+        writer.int(70, 2, code);
+        let one = match code {
+            16 => 1f32.to_le_bytes().to_vec(),
+            64 => 1f64.to_le_bytes().to_vec(),
+            _ => 1u64.to_le_bytes()[..bytes].to_vec(),
+        };
+        let volume = read(&writer.file(&one.repeat(12))).unwrap();
+        assert_eq!(volume.voxels, [1.0; 12], "type {code}");
+        assert_eq!(read(&writer.file(&one.repeat(11))).unwrap_err().problem, Problem::Truncated);
+    }
+}
+
+#[test]
+fn each_lie_has_its_name() {
+    assert_eq!(problem(|w| w.int(254, 2, 0)), Problem::UnknownOrientation);
+    assert_eq!(problem(|w| w.sform([[0.0; 4]; 3])), Problem::UnknownOrientation);
+    assert_eq!(problem(|w| w.sform([[f64::NAN; 4]; 3])), Problem::UnknownOrientation);
+    for dimensions in [0, 1, 8, 200, -1] {
+        assert_eq!(problem(|w| w.dim(0, dimensions)), Problem::Corrupt, "{dimensions}");
+    }
+    assert_eq!(problem(|w| w.dim(1, -1)), Problem::Corrupt);
+    assert_eq!(problem(|w| w.dim(2, 32767)), Problem::TooLarge);
+    assert_eq!(problem(|w| w.dim(2, 300)), Problem::Truncated);
+    let several = |w: &mut Writer| {
+        w.dim(0, 4);
+        w.dim(4, 2);
+    };
+    assert_eq!(problem(several), Problem::Unsupported);
+    for other in [0, 1, 32, 128, 1536] {
+        assert_eq!(problem(|w| w.int(70, 2, other)), Problem::Unsupported, "type {other}");
+    }
+    for offset in [f64::NAN, f64::INFINITY, -352.0, 0.0, 348.0, 352.5, 1e30] {
+        assert_eq!(problem(|w| w.real(108, offset)), Problem::Corrupt, "{offset}");
+    }
+    assert_eq!(problem(|w| w.real(108, 1e9)), Problem::Truncated);
+    assert_eq!(problem(|w| w.bytes[345] = b'i'), Problem::Unsupported);
+}
