@@ -109,12 +109,12 @@ impl Settings {
 
     fn check(&self) -> Result<()> {
         let invalid = |message: &str| Err(ErrorKind::Invalid.error(message));
-        if self.side == 0 || self.side % 128 != 0 {
+        if self.side == 0 || !self.side.is_multiple_of(128) {
             return invalid(
                 "the side is a multiple of 128: half and three quarters of it are trained on too",
             );
         }
-        if self.replicas == 0 || self.batch == 0 || self.batch % self.replicas != 0 {
+        if self.replicas == 0 || self.batch == 0 || !self.batch.is_multiple_of(self.replicas) {
             return invalid("the batch is a multiple of the replicas");
         }
         if self.epochs == 0 || self.steps == 0 {

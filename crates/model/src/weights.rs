@@ -191,7 +191,7 @@ fn check(facts: &Facts) -> Result<(), String> {
             imaging::PREPROCESSING
         ));
     }
-    if *side == 0 || side % SIDE_MULTIPLE != 0 || *side > 1024 {
+    if *side == 0 || !side.is_multiple_of(SIDE_MULTIPLE) || *side > 1024 {
         return Err(format!("its input side {side} is no multiple of {SIDE_MULTIPLE} up to 1024"));
     }
     if !(0.0..1.0).contains(threshold) {

@@ -66,6 +66,6 @@ pub fn square(labelled: &Labelled) -> Result<Square> {
 /// A phantom slice; every third is free of tumour.
 pub fn phantom(seed: u64) -> Result<Square> {
     let Phantom { volume, truth, .. } =
-        Phantom::new(&Settings { tumour: seed % 3 != 0, ..Settings::slice(seed) })?;
+        Phantom::new(&Settings { tumour: !seed.is_multiple_of(3), ..Settings::slice(seed) })?;
     square(&Labelled { volume, truth })
 }
