@@ -8,13 +8,10 @@ use proto::storage::{Batch, BatchEntry};
 use service::CHUNK_BYTES;
 use service::claims::authorised;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, NAME_CHARS_MAX};
 use crate::decoder::{Answered, Rest};
 use crate::spool::Spooled;
 use crate::upload::Uploads;
-
-/// Names beyond this are cut: they are only shown.
-const NAME_CHARS_MAX: usize = 255;
 
 impl Uploads {
     /// Takes each entry of the archive as one scan. Those that are refused are part of the batch, with the reason.

@@ -123,7 +123,10 @@ impl Decoder {
         let mut rest = Rest { stdout, time: self.0.time, child, _turn: turn };
         let answer = match timeout(rest.time, rest.answer()).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => return rest.autopsy().await,
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                return rest.autopsy().await;
+            }
+            Ok(Err(_)) => return Ok(Err(crashed())),
             Err(_) => return Ok(Err(took_too_long())),
         };
         Ok(match answer {

@@ -1,6 +1,7 @@
 //! DICOM images of MR and CT, single and enhanced multi-frame.
 
 mod codec;
+mod cursor;
 mod geometry;
 mod pixels;
 mod reader;

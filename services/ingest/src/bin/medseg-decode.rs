@@ -9,8 +9,8 @@ use std::os::fd::AsFd;
 
 use anyhow::Context;
 use clap::Parser;
-use imaging::{Archive, Decoded, Limits, Modality, Refusal, Shape, Volume};
-use ingest::answer::{Answer, Facts};
+use imaging::{Archive, Decoded, Identity, Limits, Modality, Problem, Refusal, Shape, Volume};
+use ingest::answer::{Answer, Facts, IDENTITY_BYTES_MAX, NAME_CHARS_MAX};
 use rlimit::Resource;
 use sha2::{Digest, Sha256};
 
@@ -81,7 +81,8 @@ fn perform(task: &Task, mut file: File, limits: Limits) -> std::io::Result<Answe
             decode(bytes, &limits, modalities)
         }
         Task::Names => Archive::open(file, limits).map(|archive| {
-            (Answer::Names(archive.names().map(str::to_owned).collect()), Vec::new())
+            let cut = |name: &str| name.chars().take(NAME_CHARS_MAX).collect();
+            (Answer::Names(archive.names().map(cut).collect()), Vec::new())
         }),
         Task::Entry { place } => Archive::open(file, limits)
             .and_then(|mut archive| archive.read(*place))
@@ -95,8 +96,9 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
     let Decoded { volume, identity } = imaging::decode(&bytes, limits)?;
     drop(bytes);
     imaging::check(&volume, &registered)?;
+    credible(identity.as_ref())?;
     let preview = imaging::preview_png(&thumbnail(&volume))
-        .map_err(|_| imaging::Problem::Corrupt.refuse("The image cannot be shown."))?;
+        .map_err(|_| Problem::Corrupt.refuse("The image cannot be shown."))?;
     let Shape { slices, rows, columns } = volume.shape;
     let (format, modality) = (volume.format.name(), volume.modality.map_or("", Modality::term));
     let stored = volume.to_bytes();
@@ -111,6 +113,17 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
         volume_sha256: hex(&Sha256::digest(&stored)),
     };
     Ok((Answer::Image(Box::new(facts)), vec![preview, stored]))
+}
+
+/// Refuses an identity that is too long to be one, rather than cut it into somebody else's.
+fn credible(identity: Option<&Identity>) -> Result<(), Refusal> {
+    let length = serde_json::to_vec(&identity).map_or(usize::MAX, |json| json.len());
+    if length > IDENTITY_BYTES_MAX {
+        return Err(
+            Problem::Corrupt.refuse("Its header says more of the patient than a header can.")
+        );
+    }
+    Ok(())
 }
 
 fn hex(digest: &[u8]) -> String {
@@ -131,4 +144,30 @@ fn thumbnail(volume: &Volume) -> Volume {
     let voxels = if step == 1 { slice.to_vec() } else { (0..shape.len()).map(mean).collect() };
     let Volume { geometry, modality, format, window, .. } = *volume;
     Volume { shape, voxels, geometry, modality, format, window }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_that_is_too_long_is_refused_and_not_cut() {
+        let named =
+            |length| Identity { patient_id: Some("x".repeat(length)), ..Identity::default() };
+        assert_eq!(credible(None), Ok(()));
+        assert_eq!(credible(Some(&named(64))), Ok(()));
+        assert_eq!(credible(Some(&named(2 << 20))).unwrap_err().problem, Problem::Corrupt);
+    }
+
+    #[test]
+    fn a_large_slice_is_shown_small_and_in_its_proportions() {
+        let shape = Shape { slices: 1, rows: 2048, columns: 4096 };
+        let format = imaging::Format::Png;
+        let voxels = vec![7.0; shape.len()];
+        let volume =
+            Volume { shape, voxels, geometry: None, modality: None, format, window: [0.0, 9.0] };
+        let small = thumbnail(&volume);
+        assert_eq!((small.shape.rows, small.shape.columns), (512, 1024));
+        assert!(small.voxels.iter().all(|voxel| *voxel == 7.0));
+    }
 }

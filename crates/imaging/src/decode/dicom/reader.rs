@@ -9,39 +9,12 @@ use dicom_dictionary_std::tags;
 use dicom_encoding::text::{SpecificCharacterSet, TextCodec};
 use flate2::read::DeflateDecoder;
 
+use super::cursor::{
+    Cursor, EXPLICIT, EXPLICIT_BIG_ENDIAN, Encoding, IMPLICIT, ITEM, ITEM_END, SEQUENCE_END,
+    UNDEFINED, garbled,
+};
+use crate::Refusal;
 use crate::decode::Limits;
-use crate::{Problem, Refusal};
-
-/// Real files nest four or five deep.
-const DEPTH_MAX: usize = 32;
-/// An enhanced file of a thousand frames has some tens of thousands.
-const ELEMENTS_MAX: usize = 1 << 20;
-const UNDEFINED: u32 = u32::MAX;
-
-const ITEM: Tag = Tag(0xfffe, 0xe000);
-const ITEM_END: Tag = Tag(0xfffe, 0xe00d);
-const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
-
-/// How elements are written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Encoding {
-    pub big_endian: bool,
-    pub explicit: bool,
-}
-
-const EXPLICIT: Encoding = Encoding { big_endian: false, explicit: true };
-const IMPLICIT: Encoding = Encoding { big_endian: false, explicit: false };
-const EXPLICIT_BIG_ENDIAN: Encoding = Encoding { big_endian: true, explicit: true };
-
-impl Encoding {
-    fn u16(self, bytes: [u8; 2]) -> u16 {
-        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
-    }
-
-    fn u32(self, bytes: [u8; 4]) -> u32 {
-        if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
-    }
-}
 
 /// A file, unpacked if it was deflated; its elements are read by [`data_set`](File::data_set).
 pub(super) struct File<'a> {
@@ -103,19 +76,19 @@ fn guessed(body: &[u8]) -> &'static str {
 
 /// One element's value, still in the file.
 #[derive(Clone, Copy)]
-struct Element<'a> {
-    vr: [u8; 2],
+pub(super) struct Element<'a> {
+    pub vr: [u8; 2],
     /// Of a value of undefined length: the items, with their headers.
-    bytes: &'a [u8],
-    undefined: bool,
-    encoding: Encoding,
+    pub bytes: &'a [u8],
+    pub undefined: bool,
+    pub encoding: Encoding,
 }
 
 /// The elements of a file or of an item of a sequence.
 #[derive(Default)]
 pub(super) struct DataSet<'a> {
-    elements: BTreeMap<Tag, Element<'a>>,
-    depth: usize,
+    pub elements: BTreeMap<Tag, Element<'a>>,
+    pub depth: usize,
 }
 
 /// Pixel data as it stands in the file.
@@ -183,7 +156,7 @@ impl<'a> DataSet<'a> {
         let Some(element) = self.elements.get(&tag) else { return Ok(Vec::new()) };
         // PS3.5, 6.2.2 note 2: what stands inside a value of unknown representation is implicit little endian.
         let encoding = if element.vr == *b"UN" { IMPLICIT } else { element.encoding };
-        let mut cursor = Cursor { depth: self.depth + 1, ..Cursor::new(element.bytes, encoding) };
+        let mut cursor = Cursor::within(element.bytes, encoding, self.depth + 1);
         let mut items = Vec::new();
         while !cursor.rest.is_empty() {
             let header = cursor.header()?;
@@ -191,7 +164,7 @@ impl<'a> DataSet<'a> {
                 (ITEM, UNDEFINED) => items.push(cursor.elements(|tag| tag != ITEM_END)?),
                 (ITEM, length) => {
                     let bytes = cursor.take(length as usize)?;
-                    let mut item = Cursor { depth: cursor.depth, ..Cursor::new(bytes, encoding) };
+                    let mut item = Cursor::within(bytes, encoding, self.depth + 1);
                     items.push(item.elements(|_| true)?);
                     continue;
                 }
@@ -224,169 +197,5 @@ impl<'a> DataSet<'a> {
             offsets: offsets.iter().map(|offset| u32::from_le_bytes(*offset)).collect(),
             fragments: fragments.iter().map(|(at, bytes)| (at - first, *bytes)).collect(),
         }))
-    }
-}
-
-fn garbled() -> Refusal {
-    Problem::Corrupt.refuse("The DICOM file's structure is broken.")
-}
-
-fn cut_short() -> Refusal {
-    Problem::Truncated.refuse("The DICOM file ends before its contents do.")
-}
-
-struct Header {
-    tag: Tag,
-    vr: [u8; 2],
-    length: u32,
-}
-
-/// Walks over elements; every step is checked against what is left of the file.
-struct Cursor<'a> {
-    rest: &'a [u8],
-    length: usize,
-    encoding: Encoding,
-    depth: usize,
-    elements_left: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn new(bytes: &'a [u8], encoding: Encoding) -> Cursor<'a> {
-        Cursor { rest: bytes, length: bytes.len(), encoding, depth: 0, elements_left: ELEMENTS_MAX }
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Refusal> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(cut_short)?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Refusal> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or_else(cut_short)?;
-        self.rest = rest;
-        Ok(*taken)
-    }
-
-    fn peek(&self) -> Option<Tag> {
-        let [a, b, c, d] = *self.rest.first_chunk()?;
-        Some(Tag(self.encoding.u16([a, b]), self.encoding.u16([c, d])))
-    }
-
-    fn header(&mut self) -> Result<Header, Refusal> {
-        self.elements_left = self.elements_left.checked_sub(1).ok_or_else(garbled)?;
-        let tag = self.peek().ok_or_else(cut_short)?;
-        self.take(4)?;
-        // Items and delimiters have no value representation in any encoding.
-        if !self.encoding.explicit || tag.group() == 0xfffe {
-            return Ok(Header { tag, vr: *b"  ", length: self.encoding.u32(self.array()?) });
-        }
-        let vr = self.array::<2>()?;
-        let length = match &vr {
-            b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN"
-            | b"UR" | b"UT" | b"UV" => {
-                self.take(2)?;
-                self.encoding.u32(self.array()?)
-            }
-            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => {
-                u32::from(self.encoding.u16(self.array()?))
-            }
-            _ => return Err(garbled()),
-        };
-        Ok(Header { tag, vr, length })
-    }
-
-    /// Reads elements while `wanted` says so, up to the pixel data: what follows it is padding and signatures.
-    fn elements(&mut self, wanted: impl Fn(Tag) -> bool) -> Result<DataSet<'a>, Refusal> {
-        if self.depth > DEPTH_MAX {
-            return Err(garbled());
-        }
-        let mut elements = BTreeMap::new();
-        while let Some(tag) = self.peek().filter(|tag| wanted(*tag)) {
-            let header = self.header()?;
-            let undefined = header.length == UNDEFINED;
-            let bytes = if undefined {
-                self.undefined(&header, self.depth + 1)?
-            } else {
-                self.take(header.length as usize)?
-            };
-            elements
-                .insert(tag, Element { vr: header.vr, bytes, undefined, encoding: self.encoding });
-            if tag == tags::PIXEL_DATA {
-                break;
-            }
-        }
-        if self.peek().is_none() && !self.rest.is_empty() {
-            return Err(cut_short());
-        }
-        Ok(DataSet { elements, depth: self.depth })
-    }
-
-    /// The items of a value of undefined length, without the delimiter behind them.
-    fn undefined(&mut self, header: &Header, depth: usize) -> Result<&'a [u8], Refusal> {
-        let start = self.rest;
-        let end = match (&header.vr, header.tag) {
-            (_, tags::PIXEL_DATA) => self.skip_fragments()?,
-            (b"UN", _) => {
-                let outer = std::mem::replace(&mut self.encoding, IMPLICIT);
-                let end = self.skip_items(depth)?;
-                self.encoding = outer;
-                end
-            }
-            (b"SQ" | b"  ", _) => self.skip_items(depth)?,
-            _ => return Err(garbled()),
-        };
-        Ok(&start[..start.len() - end])
-    }
-
-    /// Goes behind the sequence's delimiter; returns how much was left in front of it.
-    fn skip_items(&mut self, depth: usize) -> Result<usize, Refusal> {
-        if depth > DEPTH_MAX {
-            return Err(garbled());
-        }
-        loop {
-            let left = self.rest.len();
-            let header = self.header()?;
-            match (header.tag, header.length) {
-                (SEQUENCE_END, _) => return Ok(left),
-                (ITEM, UNDEFINED) => self.skip_elements(depth)?,
-                (ITEM, length) => {
-                    self.take(length as usize)?;
-                }
-                _ => return Err(garbled()),
-            }
-        }
-    }
-
-    fn skip_elements(&mut self, depth: usize) -> Result<(), Refusal> {
-        loop {
-            let header = self.header()?;
-            match (header.tag, header.length) {
-                (ITEM_END, _) => return Ok(()),
-                (_, UNDEFINED) => self.undefined(&header, depth + 1)?,
-                (_, length) => self.take(length as usize)?,
-            };
-        }
-    }
-
-    fn skip_fragments(&mut self) -> Result<usize, Refusal> {
-        loop {
-            let left = self.rest.len();
-            if self.fragment()?.is_none() {
-                return Ok(left);
-            }
-        }
-    }
-
-    /// The next item of encapsulated pixel data and where it stands; None at the delimiter.
-    fn fragment(&mut self) -> Result<Option<(usize, &'a [u8])>, Refusal> {
-        let at = self.length - self.rest.len();
-        let header = self.header()?;
-        match header.tag {
-            ITEM if header.length != UNDEFINED => {
-                Ok(Some((at, self.take(header.length as usize)?)))
-            }
-            SEQUENCE_END => Ok(None),
-            _ => Err(garbled()),
-        }
     }
 }

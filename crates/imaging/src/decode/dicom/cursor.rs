@@ -1,0 +1,209 @@
+//! Elements one after another (PS3.5, 7.1 to 7.5 and A.4): every step is checked against what is left of the file.
+
+use std::collections::BTreeMap;
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+use super::reader::{DataSet, Element};
+use crate::{Problem, Refusal};
+
+/// Real files nest four or five deep.
+const DEPTH_MAX: usize = 32;
+/// An enhanced file of a thousand frames has some tens of thousands.
+const ELEMENTS_MAX: usize = 1 << 20;
+pub(super) const UNDEFINED: u32 = u32::MAX;
+
+pub(super) const ITEM: Tag = Tag(0xfffe, 0xe000);
+pub(super) const ITEM_END: Tag = Tag(0xfffe, 0xe00d);
+pub(super) const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
+
+/// How elements are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Encoding {
+    pub big_endian: bool,
+    pub explicit: bool,
+}
+
+pub(super) const EXPLICIT: Encoding = Encoding { big_endian: false, explicit: true };
+pub(super) const IMPLICIT: Encoding = Encoding { big_endian: false, explicit: false };
+pub(super) const EXPLICIT_BIG_ENDIAN: Encoding = Encoding { big_endian: true, explicit: true };
+
+impl Encoding {
+    pub fn u16(self, bytes: [u8; 2]) -> u16 {
+        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+    }
+
+    fn u32(self, bytes: [u8; 4]) -> u32 {
+        if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
+}
+
+pub(super) fn garbled() -> Refusal {
+    Problem::Corrupt.refuse("The DICOM file's structure is broken.")
+}
+
+fn cut_short() -> Refusal {
+    Problem::Truncated.refuse("The DICOM file ends before its contents do.")
+}
+
+pub(super) struct Header {
+    pub tag: Tag,
+    vr: [u8; 2],
+    pub length: u32,
+}
+
+/// Walks over elements; every step is checked against what is left of the file.
+pub(super) struct Cursor<'a> {
+    pub rest: &'a [u8],
+    length: usize,
+    encoding: Encoding,
+    depth: usize,
+    elements_left: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub fn new(bytes: &'a [u8], encoding: Encoding) -> Cursor<'a> {
+        Cursor::within(bytes, encoding, 0)
+    }
+
+    /// At the beginning of a value that stands so deep in sequences.
+    pub fn within(bytes: &'a [u8], encoding: Encoding, depth: usize) -> Cursor<'a> {
+        Cursor { rest: bytes, length: bytes.len(), encoding, depth, elements_left: ELEMENTS_MAX }
+    }
+
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], Refusal> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(cut_short)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Refusal> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or_else(cut_short)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    fn peek(&self) -> Option<Tag> {
+        let [a, b, c, d] = *self.rest.first_chunk()?;
+        Some(Tag(self.encoding.u16([a, b]), self.encoding.u16([c, d])))
+    }
+
+    pub fn header(&mut self) -> Result<Header, Refusal> {
+        self.elements_left = self.elements_left.checked_sub(1).ok_or_else(garbled)?;
+        let tag = self.peek().ok_or_else(cut_short)?;
+        self.take(4)?;
+        // Items and delimiters have no value representation in any encoding.
+        if !self.encoding.explicit || tag.group() == 0xfffe {
+            return Ok(Header { tag, vr: *b"  ", length: self.encoding.u32(self.array()?) });
+        }
+        let vr = self.array::<2>()?;
+        let length = match &vr {
+            b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN"
+            | b"UR" | b"UT" | b"UV" => {
+                self.take(2)?;
+                self.encoding.u32(self.array()?)
+            }
+            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => {
+                u32::from(self.encoding.u16(self.array()?))
+            }
+            _ => return Err(garbled()),
+        };
+        Ok(Header { tag, vr, length })
+    }
+
+    /// Reads elements while `wanted` says so, up to the pixel data: what follows it is padding and signatures.
+    pub fn elements(&mut self, wanted: impl Fn(Tag) -> bool) -> Result<DataSet<'a>, Refusal> {
+        if self.depth > DEPTH_MAX {
+            return Err(garbled());
+        }
+        let mut elements = BTreeMap::new();
+        while let Some(tag) = self.peek().filter(|tag| wanted(*tag)) {
+            let header = self.header()?;
+            let undefined = header.length == UNDEFINED;
+            let bytes = if undefined {
+                self.undefined(&header, self.depth + 1)?
+            } else {
+                self.take(header.length as usize)?
+            };
+            elements
+                .insert(tag, Element { vr: header.vr, bytes, undefined, encoding: self.encoding });
+            if tag == tags::PIXEL_DATA {
+                break;
+            }
+        }
+        if self.peek().is_none() && !self.rest.is_empty() {
+            return Err(cut_short());
+        }
+        Ok(DataSet { elements, depth: self.depth })
+    }
+
+    /// The items of a value of undefined length, without the delimiter behind them.
+    fn undefined(&mut self, header: &Header, depth: usize) -> Result<&'a [u8], Refusal> {
+        let start = self.rest;
+        let end = match (&header.vr, header.tag) {
+            (_, tags::PIXEL_DATA) => self.skip_fragments()?,
+            (b"UN", _) => {
+                let outer = std::mem::replace(&mut self.encoding, IMPLICIT);
+                let end = self.skip_items(depth)?;
+                self.encoding = outer;
+                end
+            }
+            (b"SQ" | b"  ", _) => self.skip_items(depth)?,
+            _ => return Err(garbled()),
+        };
+        Ok(&start[..start.len() - end])
+    }
+
+    /// Goes behind the sequence's delimiter; returns how much was left in front of it.
+    fn skip_items(&mut self, depth: usize) -> Result<usize, Refusal> {
+        if depth > DEPTH_MAX {
+            return Err(garbled());
+        }
+        loop {
+            let left = self.rest.len();
+            let header = self.header()?;
+            match (header.tag, header.length) {
+                (SEQUENCE_END, _) => return Ok(left),
+                (ITEM, UNDEFINED) => self.skip_elements(depth)?,
+                (ITEM, length) => {
+                    self.take(length as usize)?;
+                }
+                _ => return Err(garbled()),
+            }
+        }
+    }
+
+    fn skip_elements(&mut self, depth: usize) -> Result<(), Refusal> {
+        loop {
+            let header = self.header()?;
+            match (header.tag, header.length) {
+                (ITEM_END, _) => return Ok(()),
+                (_, UNDEFINED) => self.undefined(&header, depth + 1)?,
+                (_, length) => self.take(length as usize)?,
+            };
+        }
+    }
+
+    fn skip_fragments(&mut self) -> Result<usize, Refusal> {
+        loop {
+            let left = self.rest.len();
+            if self.fragment()?.is_none() {
+                return Ok(left);
+            }
+        }
+    }
+
+    /// The next item of encapsulated pixel data and where it stands; None at the delimiter.
+    pub fn fragment(&mut self) -> Result<Option<(usize, &'a [u8])>, Refusal> {
+        let at = self.length - self.rest.len();
+        let header = self.header()?;
+        match header.tag {
+            ITEM if header.length != UNDEFINED => {
+                Ok(Some((at, self.take(header.length as usize)?)))
+            }
+            SEQUENCE_END => Ok(None),
+            _ => Err(garbled()),
+        }
+    }
+}
