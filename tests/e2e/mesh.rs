@@ -33,10 +33,10 @@ impl Mesh {
         })
     }
 
-    /// One process per service, on sockets.
+    /// One process per service, on sockets and the broker at `queue`.
     ///
-    /// The database and the broker are those that `TEST_MYSQL_URL` and `TEST_AMQP_URL` name, or else files.
-    pub async fn one_process_each() -> anyhow::Result<Mesh> {
+    /// Databases are made on the server that `TEST_MYSQL_URL` names, or else in files.
+    pub async fn one_process_each(queue: &str) -> anyhow::Result<Mesh> {
         let data = tempfile::tempdir()?;
         let services = ["auth", "storage", "ingest", "inference", "drift", "gateway"];
         let mut address = std::collections::BTreeMap::new();
@@ -44,8 +44,6 @@ impl Mesh {
             address.insert(service, format!("127.0.0.1:{}", free_port()?));
         }
         let url = |service: &str| format!("http://{}", address[service]);
-        let queue = std::env::var("TEST_AMQP_URL")
-            .unwrap_or_else(|_| format!("sqlite://{}/queue.db", data.path().display()));
         let secret = "the secret that the workers of this test sign in with".to_owned();
         let option = |name: &str, value: String| format!("--{name}={value}");
 
@@ -57,7 +55,7 @@ impl Mesh {
                 say("database-url", database_url(service, data.path()).await?);
             }
             if ["storage", "inference", "drift"].contains(&service) {
-                say("queue-url", queue.clone());
+                say("queue-url", queue.to_owned());
             }
             if service != "auth" {
                 say("auth-url", url("auth"));
