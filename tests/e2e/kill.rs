@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -39,7 +39,8 @@ async fn every_202_ends_in_one_result_though_the_process_is_killed_twenty_times(
         let mut uploads = upload_all(&client, round);
         while let Some(answer) = uploads.join_next().await {
             let (key, scan) = answer?;
-            let scan = scan.with_context(|| format!("{key} is refused after the crashes"))?;
+            let scan =
+                scan.map_err(|answer| anyhow!("{key} is refused after the crashes: {answer}"))?;
             let first = accepted.entry(key.clone()).or_insert_with(|| scan.clone());
             ensure!(*first == scan, "{key} was accepted as {first} and again as {scan}");
         }
@@ -54,7 +55,8 @@ async fn every_202_ends_in_one_result_though_the_process_is_killed_twenty_times(
     Ok(())
 }
 
-type Upload = (String, Option<String>);
+/// Its key, and the scan that it was accepted as or what came instead.
+type Upload = (String, Result<String, String>);
 
 /// Sends the round's uploads side by side, each under its own key; no answer is a fact, not a failure.
 fn upload_all(client: &Client, round: u64) -> JoinSet<Upload> {
@@ -63,17 +65,20 @@ fn upload_all(client: &Client, round: u64) -> JoinSet<Upload> {
         let client = client.clone();
         uploads.spawn(async move {
             let key = format!("round-{round}-upload-{index}");
-            let png = scans::png(round * UPLOADS + index, index % 2 == 0);
-            let answer = client.upload_once(&key, &png).await.ok();
-            let scan = answer.filter(|(status, _)| *status == 202);
-            (key, scan.and_then(|(_, scan)| id(&scan).ok().map(str::to_owned)))
+            let png = scans::png(index, index % 2 == 0);
+            let scan = match client.upload_once(&key, &png).await {
+                Ok((202, scan)) => id(&scan).map(str::to_owned).map_err(|error| error.to_string()),
+                Ok((status, problem)) => Err(format!("{status} {problem}")),
+                Err(error) => Err(error.to_string()),
+            };
+            (key, scan)
         });
     }
     uploads
 }
 
 fn note(accepted: &mut BTreeMap<String, String>, (key, scan): Upload) {
-    if let Some(scan) = scan {
+    if let Ok(scan) = scan {
         accepted.insert(key, scan);
     }
 }

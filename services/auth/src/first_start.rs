@@ -18,7 +18,7 @@ pub struct FirstStart {
 impl fmt::Display for FirstStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FirstStart { user_name, password } = self;
-        write!(f, "First start. Sign in as {user_name:?} with the password {password}\n")?;
+        writeln!(f, "First start. Sign in as {user_name:?} with the password {password}")?;
         write!(f, "It is shown this once and kept nowhere.")
     }
 }
