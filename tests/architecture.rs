@@ -169,11 +169,21 @@ fn reaches(peers: &BTreeMap<&str, BTreeSet<String>>, from: &str, to: &str, depth
 #[test]
 fn the_gateway_and_every_rpc_file_translate_only() {
     let gateway = &dependencies()["gateway"];
-    for decider in ["imaging", "model", "platform", "sqlx"] {
+    for decider in ["model", "platform", "sqlx"] {
         assert!(
             !gateway.contains(decider),
             "the gateway depends on {decider}: it would decide something"
         );
+    }
+    // It takes its words from `imaging` (problem names, the statement of limits), and nothing that judges.
+    for (path, text) in sources(&root().join("services/gateway/src")) {
+        for judge in ["decode", "check", "prepare", "Findings", "Volume"] {
+            assert!(
+                !text.contains(&format!("imaging::{judge}")),
+                "{} uses {judge}",
+                path.display()
+            );
+        }
     }
     for (path, text) in sources(&root().join("services")) {
         let translates = path.file_name().is_some_and(|name| name == "rpc.rs");

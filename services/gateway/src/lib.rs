@@ -50,6 +50,35 @@ pub struct Peers {
     pub drift: Peer,
 }
 
+/// Where those services answer, when they are other processes.
+#[derive(Debug, clap::Args)]
+pub struct PeerUrls {
+    /// Where the auth service answers.
+    #[arg(long, env)]
+    auth_url: String,
+    /// Where the ingest service answers.
+    #[arg(long, env)]
+    ingest_url: String,
+    /// Where the storage service answers.
+    #[arg(long, env)]
+    storage_url: String,
+    /// Where the drift service answers.
+    #[arg(long, env)]
+    drift_url: String,
+}
+
+impl PeerUrls {
+    /// The way to each; connections are made when they are first used.
+    pub fn connect(&self) -> Result<Peers> {
+        Ok(Peers {
+            auth: Peer::connect(&self.auth_url)?,
+            ingest: Peer::connect(&self.ingest_url)?,
+            storage: Peer::connect(&self.storage_url)?,
+            drift: Peer::connect(&self.drift_url)?,
+        })
+    }
+}
+
 /// What the gateway lets in.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {

@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(fs::read(at("head.nii")).unwrap()[344..347], *b"n+1");
         run(folder.path(), "head.nii.gz", &["--format", "nifti"]).unwrap();
         assert_eq!(fs::read(at("head.nii.gz")).unwrap()[..2], [0x1f, 0x8b]);
-        run(folder.path(), "all.zip", &["--slices", "2"]).unwrap();
+        run(folder.path(), "all.zip", &["--slices", "2", "--no-lesion"]).unwrap();
         assert_eq!(fs::read(at("all.zip")).unwrap()[..2], *b"PK");
     }
 
