@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures::Stream;
 use proto::ingest::upload_part::Part;
-use proto::ingest::{UploadHeader, UploadPart};
+use proto::ingest::{UploadEnd, UploadHeader, UploadPart};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Response, Status};
@@ -31,8 +31,8 @@ const KEY_LONGEST: usize = 255;
 /// Streams the request's file into `call`, and gives its answer.
 ///
 /// A body that is cut short cancels the call, and so does a caller who goes away: then the callee's
-/// work is dropped where it waits. (Over HTTP/2 its stream may just seem to end: hyper takes a
-/// cancelled stream for a finished one, and drops the work for it a moment later.)
+/// work is dropped where it waits. Over HTTP/2 a cancelled stream may just seem to end, so a whole
+/// upload says so in a last part of its own.
 pub async fn forward<A, F>(
     gateway: &Gateway,
     caller: &Caller,
@@ -53,10 +53,10 @@ where
     message.set_timeout(UPLOAD_TIME);
 
     let mut call = pin!(call(message));
-    let mut sink = Ingest { idempotency_key, sender };
+    let mut sink = Ingest { idempotency_key, sender, size_bytes: 0 };
     let mut pour = pin!(async {
         upload.pour(&mut sink).await?;
-        sink.send(None).await;
+        sink.end().await;
         Ok::<(), Problem>(())
     });
     tokio::select! {
@@ -98,12 +98,18 @@ impl Stream for Parts {
 struct Ingest {
     idempotency_key: String,
     sender: mpsc::Sender<Option<Part>>,
+    size_bytes: u64,
 }
 
 impl Ingest {
     async fn send(&self, part: Option<Part>) {
         // Nobody listens any more once the call is answered: then the rest is read and dropped.
         let _ = self.sender.send(part).await;
+    }
+
+    async fn end(&self) {
+        self.send(Some(Part::End(UploadEnd { size_bytes: self.size_bytes }))).await;
+        self.send(None).await;
     }
 }
 
@@ -117,6 +123,7 @@ impl Sink for Ingest {
     }
 
     async fn bytes(&mut self, mut bytes: Bytes) {
+        self.size_bytes += bytes.len() as u64;
         while !bytes.is_empty() {
             let part = bytes.split_to(bytes.len().min(service::CHUNK_BYTES));
             self.send(Some(Part::Data(part))).await;

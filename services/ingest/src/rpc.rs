@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use domain::{ErrorKind, Result};
-use futures::{Stream, StreamExt};
+use futures::{Stream, stream};
 use proto::ingest::ingest_server::Ingest as Wire;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
@@ -45,11 +45,20 @@ impl Ingest {
     }
 }
 
-/// The file's bytes.
+/// The file's bytes. A stream that stops before its end was cut, whatever the transport makes of it.
 fn body(parts: Streaming<UploadPart>) -> impl Stream<Item = Result<Bytes>> {
-    parts.map(|part| match part?.part {
-        Some(Part::Data(bytes)) => Ok(bytes),
-        _ => Err(ErrorKind::Invalid.error("an upload has one header, and then bytes")),
+    stream::try_unfold((parts, 0), async |(mut parts, received)| {
+        match parts.message().await?.and_then(|part| part.part) {
+            Some(Part::Data(bytes)) => {
+                let received = received + bytes.len() as u64;
+                Ok(Some((bytes, (parts, received))))
+            }
+            Some(Part::End(end)) if end.size_bytes == received => Ok(None),
+            None => Err(ErrorKind::Invalid.error("the upload was cut short: send it again")),
+            Some(_) => {
+                Err(ErrorKind::Invalid.error("an upload is a header, its bytes and its end"))
+            }
+        }
     })
 }
 

@@ -117,6 +117,15 @@ async fn nobody_uploads_without_a_token_that_may() {
 }
 
 #[tokio::test]
+async fn a_stream_that_stops_without_its_end_is_no_upload() {
+    let world = World::new();
+    // Even a whole image: nothing but the sender knows that nothing was to follow.
+    let png = files::picture(&files::slice(), image::ImageFormat::Png);
+    assert_eq!(world.upload_cut(&png).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(world.spooled(), 0);
+}
+
+#[tokio::test]
 async fn a_storage_that_fails_is_an_error_and_leaves_nothing_behind() {
     let world = World::new();
     world.storage.breaks();

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use domain::{Result, TenantId};
-use futures::stream;
+use futures::{StreamExt, stream};
 use ingest::{Config, Peers, build};
 use proto::ingest::ingest_client::IngestClient;
 use proto::ingest::upload_part::Part;
-use proto::ingest::{BatchAnswer, Refusal, UploadAnswer, UploadHeader, UploadPart, upload_answer};
+use proto::ingest::{
+    BatchAnswer, Refusal, UploadAnswer, UploadEnd, UploadHeader, UploadPart, upload_answer,
+};
 use proto::storage::Scan;
 use service::claims::testing::Issuer;
 use service::claims::{Role, authorised};
@@ -55,6 +57,12 @@ impl World {
         Ok(self.ingest.clone().upload(request).await?.into_inner())
     }
 
+    /// What a cancelled stream looks like over HTTP/2: it just stops.
+    pub async fn upload_cut(&self, bytes: &[u8]) -> Result<UploadAnswer> {
+        let request = authorised(parts_without_end(bytes), &self.token);
+        Ok(self.ingest.clone().upload(request).await?.into_inner())
+    }
+
     pub async fn upload_batch(&self, bytes: &[u8]) -> Result<BatchAnswer> {
         let request = authorised(parts(bytes), &self.token);
         Ok(self.ingest.clone().upload_batch(request).await?.into_inner())
@@ -67,6 +75,11 @@ impl World {
 }
 
 fn parts(bytes: &[u8]) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
+    let end = Part::End(UploadEnd { size_bytes: bytes.len() as u64 });
+    parts_without_end(bytes).chain(stream::once(async { UploadPart { part: Some(end) } }))
+}
+
+fn parts_without_end(bytes: &[u8]) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
     let header = UploadHeader { idempotency_key: "key".into(), file_name: "x".into() };
     let chunks = bytes.chunks(100_000).map(|chunk| Part::Data(chunk.to_vec().into()));
     let parts: Vec<_> = std::iter::once(Part::Header(header)).chain(chunks).collect();
