@@ -341,5 +341,5 @@ async fn a_model_that_is_missing_stops_the_start() {
     let ports = Ports::open(&queue_url, service::system_clock()).await.unwrap();
     let auth = Issuer::new().peer();
     let error = build(config, ports, Peers { storage: auth.clone(), auth }).await.err().unwrap();
-    assert!(error.to_string().contains("/nowhere/"), "{error}");
+    assert!(error.to_string().contains("/nowhere/weights.safetensors"), "{error}");
 }
