@@ -3,9 +3,11 @@
 mod answer;
 mod clock;
 mod error;
+mod hex;
 mod id;
 
 pub use answer::Answer;
 pub use clock::{Clock, ManualClock, Random};
 pub use error::{Error, ErrorKind, Result};
+pub use hex::hex;
 pub use id::{BatchId, JobId, ScanId, TenantId, UserId};

@@ -3,7 +3,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use domain::{Error, ErrorKind, Result};
+use domain::{Error, ErrorKind, Result, hex};
 use imaging::Modality;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -74,7 +74,10 @@ impl Weights {
     /// this program's preprocessing, and holds every tensor in the right shape with finite numbers.
     pub fn read(path: &Path) -> Result<Weights> {
         let manifest_path = manifest_path(path);
-        let manifest = read_manifest(&manifest_path)?;
+        let manifest = read_manifest(&manifest_path).map_err(|error| {
+            let message = format!("cannot load the model {}: {error}", path.display());
+            error.kind().error(message).because(error)
+        })?;
         let file = manifest_path.with_file_name(&manifest.file);
         let refused = |why: &str| {
             ErrorKind::Invalid.error(format!("refused the weights {}: {why}", file.display()))
@@ -147,11 +150,6 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&unfinished);
         ErrorKind::Unavailable.error(format!("cannot write {}", path.display())).because(error)
     })
-}
-
-/// Lower-case hex, as SHA-256 digests are written.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn manifest_path(path: &Path) -> PathBuf {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Result, hex};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -164,8 +164,4 @@ fn same(digest: Sha256, sha256: &str) -> Result<()> {
         return Ok(());
     }
     Err(ErrorKind::Internal.error("stored bytes are not what was stored: their digest differs"))
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::Random;
+use domain::{Random, hex};
 use sha2::{Digest, Sha256};
 
 /// 256 random bits, as text.
@@ -17,7 +17,7 @@ pub fn text(bytes: &[u8]) -> String {
 ///
 /// Comparing two of these need not take constant time: what leaks is about a hash that nobody can steer.
 pub fn hash(secret: &str) -> String {
-    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(secret))
 }
 
 /// A password that can be read over the telephone: 100 random bits in five groups of four.

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Result, hex};
 use futures::stream;
 use proto::storage::complete_part::Part;
 use proto::storage::jobs_client::JobsClient;
@@ -44,8 +44,7 @@ impl Jobs {
             digest.update(&chunk.data);
             bytes.extend_from_slice(&chunk.data);
         }
-        let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        if digest != job.volume_sha256 {
+        if hex(&digest.finalize()) != job.volume_sha256 {
             return Err(ErrorKind::Unavailable.error("the volume was damaged on its way"));
         }
         Ok(bytes)

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use domain::{Error, ErrorKind, Result};
+use domain::{Error, ErrorKind, Result, hex};
 use futures::{Stream, TryStreamExt};
 use imaging::{Problem, Refusal};
 use sha2::{Digest, Sha256};
@@ -79,10 +79,6 @@ impl Spool {
 
 fn unusable(error: std::io::Error) -> Error {
     ErrorKind::Unavailable.error("uploads cannot be spooled").because(error)
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use domain::{Random, Result};
+use domain::{Result, hex};
 use platform::queue::Queue;
 use service::{Peer, Service, system_clock, system_random};
 use tonic::service::Routes;
@@ -69,7 +69,7 @@ impl Serve {
     pub async fn build(&self, home: &Home) -> Result<Service> {
         let (clock, random) = (system_clock(), system_random());
         // Both sides of it live in this process, so it need not outlive it.
-        let service_secret = secret(&random);
+        let service_secret = hex(&random.bytes::<32>());
         let model_url = self.model_url();
 
         let auth = self.auth(home, &service_secret).await?;
@@ -150,10 +150,6 @@ async fn drift(home: &Home, queue: Queue, model_url: &str, auth: Peer) -> Result
     let reference =
         if beside.is_file() { drift::Reference::read(&beside)? } else { Default::default() };
     Ok(drift::build(ports, drift::Peers { auth }, reference, system_clock(), system_random()))
-}
-
-fn secret(random: &Random) -> String {
-    random.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The model beside the program where it is installed, below the working directory, or in the

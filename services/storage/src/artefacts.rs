@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use domain::{ErrorKind, Result, ScanId, TenantId};
+use domain::{ErrorKind, Result, ScanId, TenantId, hex};
 use platform::blob::{Blobs, ByteStream, Staged, Staging};
 use platform::db::{Database, Unit, failed};
 use sha2::{Digest, Sha256};
@@ -133,7 +133,7 @@ pub fn sha256_of(parts: &[&str]) -> String {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize())
 }
 
 #[cfg(test)]

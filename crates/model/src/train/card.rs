@@ -1,14 +1,14 @@
 use std::fmt::Write;
 use std::fs;
 
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Result, hex};
 use sha2::{Digest, Sha256};
 
 use super::Settings;
 use super::state::State;
 use crate::dataset::{Patient, Split};
 use crate::evaluate::{Evaluation, Rate};
-use crate::weights::{Manifest, hex};
+use crate::weights::Manifest;
 
 /// The model card: what it was made of, how well it does, and what it must not be used for. Markdown.
 pub fn card(

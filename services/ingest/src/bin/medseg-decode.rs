@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 
 use anyhow::Context;
 use clap::Parser;
+use domain::hex;
 use imaging::{Archive, Decoded, Identity, Limits, Modality, Problem, Refusal, Shape, Volume};
 use ingest::answer::{Answer, Facts, IDENTITY_BYTES_MAX, NAME_CHARS_MAX};
 use rlimit::Resource;
@@ -124,10 +125,6 @@ fn credible(identity: Option<&Identity>) -> Result<(), Refusal> {
         );
     }
     Ok(())
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The middle slice, small enough for a page.
