@@ -41,6 +41,21 @@ impl Device {
     pub fn exact(self) -> Device {
         Device { kind: Kind::Float, ..self }
     }
+
+    /// How many threads have work here: one for each core, or one that feeds a GPU.
+    pub(crate) fn cores(self) -> usize {
+        match self.place {
+            tch::Device::Cpu => std::thread::available_parallelism().map_or(1, usize::from),
+            _ => 1,
+        }
+    }
+
+    /// From here on, libtorch uses that many threads for what this thread calculates.
+    pub(crate) fn take_threads(self, threads: usize) {
+        if self.place == tch::Device::Cpu {
+            tch::set_num_threads(threads as i32);
+        }
+    }
 }
 
 impl std::fmt::Display for Device {

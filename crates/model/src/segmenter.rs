@@ -1,21 +1,26 @@
 use std::path::Path;
+use std::thread;
 
 use domain::{Error, ErrorKind, Result};
 use imaging::{Passport, Prepared};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::Device;
-use crate::network::{Activation, Network, UnitId, images};
+use crate::network::{Activation, Network, images};
 use crate::weights::{Folded, Weights};
 
 /// The network with its weights, ready to look at slices.
 pub struct Segmenter {
     network: Network,
-    units: Vec<Folded>,
+    /// One for each core of a CPU, one for a GPU: each looks at a share of a batch, on a thread of its own.
+    lanes: Vec<Lane>,
     device: Device,
     mirrored: bool,
     passport: Passport,
 }
+
+/// The weights as one thread holds them; all lanes share the memory behind.
+struct Lane(Vec<Folded>);
 
 impl Segmenter {
     /// Reads and verifies a model (see [`Weights::read`]) and puts it on `device`.
@@ -27,12 +32,13 @@ impl Segmenter {
     pub fn new(weights: Weights, device: Device) -> Segmenter {
         let Weights { facts, sha256, units } = weights;
         let there = |tensor: &Tensor| tensor.to_device(device.place).to_kind(device.kind);
-        let units = units
+        let units: Vec<Folded> = units
             .iter()
-            .map(|unit| Folded { weight: there(&unit.weight), bias: there(&unit.bias) });
+            .map(|unit| Folded { weight: there(&unit.weight), bias: there(&unit.bias) })
+            .collect();
         Segmenter {
             network: Network::new(facts.design),
-            units: units.collect(),
+            lanes: (0..device.cores()).map(|_| Lane::sharing(&units)).collect(),
             device,
             mirrored: facts.mirrored,
             passport: Passport {
@@ -68,40 +74,85 @@ impl Segmenter {
                 ErrorKind::Invalid.error(format!("the model looks at squares of {side} pixels"))
             );
         }
-        let pixels: Vec<f32> =
+        let straight: Vec<f32> =
             squares.iter().flat_map(|square| square.pixels.iter().copied()).collect();
-        let _guard = tch::no_grad_guard();
-        let x = images(&pixels, side, self.device.kind, self.device.place);
-        let y = self.look(&x).map_err(broken)?;
-        let values: Vec<f32> = Vec::try_from(&y.reshape([-1])).map_err(broken)?;
-        if values.len() != pixels.len() || !values.iter().all(|p| (0.0..=1.0).contains(p)) {
+        let values = match self.mirrored {
+            true => {
+                let both =
+                    self.look(&[straight.clone(), in_the_mirror(&straight, side)].concat())?;
+                let (seen, turned) = both.split_at(straight.len());
+                let turned = in_the_mirror(turned, side);
+                seen.iter().zip(turned).map(|(a, b)| (a + b) / 2.0).collect()
+            }
+            false => self.look(&straight)?,
+        };
+        if !values.iter().all(|p| (0.0..=1.0).contains(p)) {
             return Err(ErrorKind::Internal.error("the network's output is no probability"));
         }
         Ok(values.chunks(side * side).map(<[f32]>::to_vec).collect())
     }
 
-    fn look(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let straight = self.forward(x)?.f_sigmoid()?;
-        if !self.mirrored {
-            return Ok(straight);
-        }
-        let mirrored = self.forward(&x.f_flip([3])?)?.f_sigmoid()?.f_flip([3])?;
-        (straight + mirrored).f_mul_scalar(0.5)
+    /// The probabilities of these images, shared out among the lanes.
+    ///
+    /// Threads that meet once a batch lose far less on a busy machine than kernels that meet a thousand times,
+    /// so a kernel gets several threads only where there are more cores than images.
+    fn look(&mut self, pixels: &[f32]) -> Result<Vec<f32>> {
+        let (side, device, network) = (self.passport.side, self.device, &self.network);
+        let count = pixels.len() / (side * side);
+        let share = count.div_ceil(self.lanes.len());
+        let shares = pixels.chunks(share * side * side);
+        let threads = (self.lanes.len() / shares.len()).max(1);
+        let looks = shares.zip(&mut self.lanes).map(|(pixels, lane)| {
+            move || {
+                device.take_threads(threads);
+                lane.look(network, images(pixels, side, device.kind, device.place)).map_err(broken)
+            }
+        });
+        in_parallel(looks).map(|values: Vec<Vec<f32>>| values.concat())
+    }
+}
+
+/// The answers of all of `works` in their order, the first worked out on this thread and the others beside it.
+fn in_parallel<T: Send>(
+    works: impl Iterator<Item = impl FnOnce() -> Result<T> + Send>,
+) -> Result<Vec<T>> {
+    let mut works = works;
+    let Some(first) = works.next() else { return Ok(Vec::new()) };
+    thread::scope(|scope| {
+        let others: Vec<_> = works.map(|work| scope.spawn(work)).collect();
+        let panicked = |_| ErrorKind::Internal.error("the network panicked");
+        let others = others.into_iter().map(|other| other.join().map_err(panicked)?);
+        std::iter::once(first()).chain(others).collect()
+    })
+}
+
+impl Lane {
+    fn sharing(units: &[Folded]) -> Lane {
+        let share = |unit: &Folded| Folded {
+            weight: unit.weight.shallow_clone(),
+            bias: unit.bias.shallow_clone(),
+        };
+        Lane(units.iter().map(share).collect())
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let logits = self.network.forward(x, |id, x, activation| self.apply(id, x, activation))?;
-        logits.f_to_kind(tch::Kind::Float)
+    /// The probabilities of the images `x` (N, 1, S, S), one after another.
+    fn look(&self, network: &Network, x: Tensor) -> Result<Vec<f32>, TchError> {
+        let _guard = tch::no_grad_guard();
+        let logits = network.forward(&x, |id, x, activation| {
+            let Folded { weight, bias } = &self.0[id];
+            let mut y = network.units()[id].convolve(x, weight, Some(bias))?;
+            match activation {
+                Activation::Relu => y.f_relu_(),
+                Activation::None => Ok(y),
+            }
+        })?;
+        Vec::try_from(&logits.f_to_kind(Kind::Float)?.f_sigmoid()?.f_reshape([-1])?)
     }
+}
 
-    fn apply(&self, id: UnitId, x: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
-        let Folded { weight, bias } = &self.units[id];
-        let mut y = self.network.units()[id].convolve(x, weight, Some(bias))?;
-        match activation {
-            Activation::Relu => y.f_relu_(),
-            Activation::None => Ok(y),
-        }
-    }
+/// Images of `side` pixels a row, each row the other way round.
+fn in_the_mirror(pixels: &[f32], side: usize) -> Vec<f32> {
+    pixels.chunks(side).flat_map(|row| row.iter().rev().copied()).collect()
 }
 
 /// libtorch tells a full memory from a bug only in words.
@@ -155,12 +206,12 @@ mod tests {
     fn in_the_mirror_the_answer_is_the_mirrored_one() {
         let mut segmenter = segmenter(Facts { mirrored: true, ..facts() });
         let straight = square(1);
-        let mirrored = |values: &[f32]| {
-            values.chunks(32).flat_map(|row| row.iter().rev().copied()).collect::<Vec<f32>>()
-        };
-        let turned = Prepared { pixels: mirrored(&straight.pixels), placement: straight.placement };
+        let pixels = in_the_mirror(&straight.pixels, 32);
+        let turned = Prepared { pixels, placement: straight.placement };
         let seen = segmenter.probabilities(&[straight, turned]).unwrap();
-        assert!(mirrored(&seen[0]).iter().zip(&seen[1]).all(|(a, b)| (a - b).abs() < 1e-5));
+        assert!(
+            in_the_mirror(&seen[0], 32).iter().zip(&seen[1]).all(|(a, b)| (a - b).abs() < 1e-5)
+        );
     }
 
     #[test]
@@ -174,7 +225,7 @@ mod tests {
     #[test]
     fn an_output_that_is_no_probability_is_an_error_and_never_no_tumour() {
         let mut segmenter = segmenter(facts());
-        let _ = segmenter.units[0].bias.fill_(f64::NAN);
+        let _ = segmenter.lanes[0].0[0].bias.fill_(f64::NAN);
         let error = segmenter.probabilities(&[square(1)]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
     }
