@@ -1,6 +1,6 @@
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::network::{Activation, Network, UnitId};
+use crate::network::{Activation, Network, Unit, UnitId};
 use crate::weights::Folded;
 
 /// How fast running statistics follow the batches'.
@@ -41,10 +41,10 @@ impl Parameters {
         tch::manual_seed(seed);
         let decaying = network.units().iter().map(|unit| unit.weights()).sum();
         let channels: i64 = network.units().iter().map(|unit| unit.outputs).sum();
-        let weights = network.units().iter().map(|unit| {
-            let fan_out = (unit.outputs * unit.kernel * unit.kernel) as f64;
-            Tensor::randn([unit.weights()], (Kind::Float, device)) * (2.0 / fan_out).sqrt()
-        });
+        let weights = network
+            .units()
+            .iter()
+            .map(|unit| Tensor::randn([unit.weights()], (Kind::Float, device)) * deviation(unit));
         let norms = network.units().iter().map(|unit| {
             let scale = if unit.name.ends_with(".expand") { 0.0 } else { 1.0 };
             Tensor::cat(
@@ -62,6 +62,46 @@ impl Parameters {
             let _ = views.variance.fill_(1.0);
         }
         parameters
+    }
+
+    /// Parameters that do what `folded` does, to go on learning from. Each normalisation undoes itself on `x`, images
+    /// (N, 1, S, S) like those to come; and as it hides its weight's length, that becomes the one of
+    /// [`fresh`](Parameters::fresh) parameters, so that one learning rate fits all.
+    pub fn unfolded(
+        network: &Network,
+        folded: &[Folded],
+        x: &Tensor,
+    ) -> Result<Parameters, TchError> {
+        let _guard = tch::no_grad_guard();
+        let parameters = Parameters::fresh(network, 0, x.device());
+        let mut views = parameters.views(network);
+        let _ = network.forward(x, |id, x, activation| {
+            let (unit, view) = (&network.units()[id], &mut views[id]);
+            let weight = folded[id].weight.to_device(x.device());
+            let bias = folded[id].bias.to_device(x.device());
+            let y = unit.convolve(x, &weight.to_kind(x.kind()), None)?;
+            if id == network.head() {
+                view.weight.copy_(&weight);
+                view.shift.copy_(&bias);
+            } else {
+                let length =
+                    (&weight * &weight).mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+                let factor = deviation(unit) / length.sqrt().clamp_min(1e-8);
+                let dims = [0i64, 2, 3].as_slice();
+                let (variance, mean) = y.to_kind(Kind::Float).var_mean_dim(dims, false, false);
+                view.weight.copy_(&(&weight * factor.view([-1, 1, 1, 1])));
+                view.mean.copy_(&(&mean * &factor));
+                view.variance.copy_(&(variance * &factor * &factor));
+                view.scale.copy_(&((&view.variance + EPSILON).sqrt() / &factor));
+                view.shift.copy_(&(&bias + &mean));
+            }
+            let mut y = y + bias.to_kind(x.kind()).view([1, -1, 1, 1]);
+            match activation {
+                Activation::Relu => y.f_relu_(),
+                Activation::None => Ok(y),
+            }
+        })?;
+        Ok(parameters)
     }
 
     /// The same values, from here on separate.
@@ -182,6 +222,11 @@ impl Cut<'_> {
     }
 }
 
+/// The standard deviation of a unit's fresh weights (He et al. 2015, by the outputs that each weight feeds).
+fn deviation(unit: &Unit) -> f64 {
+    (2.0 / (unit.outputs * unit.kernel * unit.kernel) as f64).sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +267,28 @@ mod tests {
         let largest = straight.abs().max().double_value(&[]);
         let off = (straight - same.unwrap()).abs().max().double_value(&[]);
         assert!(largest > 0.05 && off < 1e-3 * largest, "{off} of {largest}");
+    }
+
+    #[test]
+    fn unfolded_parameters_do_what_the_folded_ones_did_and_go_on_learning() {
+        let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1] });
+        let cut = |parameters: &Parameters, training| {
+            parameters.cut(&network, false).forward(&x(), training).unwrap()
+        };
+        let before = seasoned(&network);
+        let folded = before.cut(&network, false).folded();
+        let after = Parameters::unfolded(&network, &folded, &x()).unwrap();
+        let expected = cut(&before, false);
+        let largest = expected.abs().max().double_value(&[]);
+        // By the running statistics and by the batch's own alike; the latter move the former.
+        for training in [false, true] {
+            let off = (cut(&after, training) - &expected).abs().max().double_value(&[]);
+            assert!(largest > 0.05 && off < 1e-3 * largest, "{off} of {largest}");
+        }
+        let deviations =
+            |p: &Parameters| p.flat.narrow(0, 0, p.decaying).std(true).double_value(&[]);
+        let fresh = deviations(&Parameters::fresh(&network, 1, Device::Cpu));
+        assert!((deviations(&after) / fresh - 1.0).abs() < 0.1, "{}", deviations(&after) / fresh);
     }
 
     #[test]

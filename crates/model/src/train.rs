@@ -11,7 +11,7 @@ mod reference;
 mod state;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use domain::{ErrorKind, Result};
@@ -21,9 +21,10 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use crate::Device;
-use crate::dataset::{self, Split};
-use crate::network::{Design, Network};
+use crate::dataset::{self, Patient, Split};
+use crate::network::{Design, Network, SIDE_MULTIPLE};
 use crate::parameters::Parameters;
+use crate::weights::Weights;
 use display::Display;
 use objective::{Batch, loss, validate};
 use pool::Pool;
@@ -45,7 +46,11 @@ pub struct Settings {
     /// What the data is, whose, and under which licence: for the card.
     pub data: String,
     pub design: Design,
-    /// The side of the squares at the end of training, in pixels. It begins at half of it.
+    /// A finished model to go on from, in place of random weights; of the same design. That no validation patient
+    /// was learned from before is the caller's to know: the same seed and manifest draw the same split.
+    pub from: Option<PathBuf>,
+    /// The side of the squares at the end of training, in pixels. It begins at half of it, or at three quarters
+    /// where it goes on from a model.
     pub side: usize,
     /// Whether the finished model also looks at each image in the mirror: a little better, at twice the cost.
     pub mirrored: bool,
@@ -86,11 +91,12 @@ impl Settings {
     /// Small squares first: they show most of what there is to learn at a quarter of the cost.
     fn side_of(&self, epoch: u64) -> usize {
         let done = epoch as f64 / self.epochs as f64;
-        match done {
-            _ if done < 0.3 => self.side / 2,
-            _ if done < 0.6 => self.side * 3 / 4,
-            _ => self.side,
-        }
+        let quarters = match done {
+            _ if done < 0.3 && self.from.is_none() => 2,
+            _ if done < 0.6 => 3,
+            _ => 4,
+        };
+        (self.side * quarters / 4).next_multiple_of(SIDE_MULTIPLE)
     }
 
     /// A rise, then half a cosine down.
@@ -109,10 +115,8 @@ impl Settings {
 
     fn check(&self) -> Result<()> {
         let invalid = |message: &str| Err(ErrorKind::Invalid.error(message));
-        if self.side == 0 || !self.side.is_multiple_of(128) {
-            return invalid(
-                "the side is a multiple of 128: half and three quarters of it are trained on too",
-            );
+        if self.side == 0 || !self.side.is_multiple_of(SIDE_MULTIPLE) {
+            return invalid("the side is a multiple of 32");
         }
         if self.replicas == 0 || self.batch == 0 || !self.batch.is_multiple_of(self.replicas) {
             return invalid("the batch is a multiple of the replicas");
@@ -137,14 +141,14 @@ pub fn run(settings: &Settings, device: Device) -> Result<()> {
             ErrorKind::Unavailable.error(format!("cannot make {}", folder.display())).because(error)
         })?;
     }
-    let mut state = begin(settings, device)?;
+    let mut state = begin(settings, device, &split)?;
     if state.progress.epoch < settings.epochs {
         learn(settings, device, &split, &mut state, settings.epochs)?;
     }
     finish::finish(settings, device, &split, &state)
 }
 
-fn begin(settings: &Settings, device: Device) -> Result<State> {
+fn begin(settings: &Settings, device: Device, split: &Split) -> Result<State> {
     let checkpoint = settings.checkpoint();
     if settings.resume {
         let state = State::load(&checkpoint, settings.decay, device.place)?;
@@ -163,7 +167,35 @@ fn begin(settings: &Settings, device: Device) -> Result<State> {
     let progress =
         Progress { design: settings.design, seed: settings.seed, epoch: 0, best_dice: 0.0 };
     let network = Network::new(settings.design);
-    Ok(State::fresh(&network, progress, settings.decay, device.place))
+    let parameters = match &settings.from {
+        Some(model) => learned(settings, model, &network, &split.training, device)?,
+        None => Parameters::fresh(&network, settings.seed as i64, device.place),
+    };
+    Ok(State::new(parameters, progress, settings.decay))
+}
+
+/// Training slices on which a finished model's normalisations are measured.
+const MEASURED: usize = 64;
+
+/// The parameters of a finished model.
+fn learned(
+    settings: &Settings,
+    model: &Path,
+    network: &Network,
+    training: &[Patient],
+    device: Device,
+) -> Result<Parameters> {
+    let weights = Weights::read(model)?;
+    if weights.facts.design != settings.design {
+        let message = format!("the model {} is of another design", model.display());
+        return Err(ErrorKind::Invalid.error(message));
+    }
+    let entries: Vec<_> = training.iter().flat_map(|patient| &patient.slices).collect();
+    let side = settings.side_of(0);
+    let chosen = entries.iter().step_by(entries.len().div_ceil(MEASURED).max(1));
+    let examples = chosen.map(|entry| Ok(pool::square(&entry.load()?)?.plain(side)));
+    let batch = Batch::new(&examples.collect::<Result<Vec<_>>>()?, side, device.exact());
+    Parameters::unfolded(network, &weights.units, &batch.images).map_err(crate::segmenter::broken)
 }
 
 /// Trains on until that many epochs are done.
@@ -266,6 +298,7 @@ impl Trainer<'_> {
         side: usize,
         strength: f32,
     ) -> Result<Share> {
+        self.device.take_threads((self.device.cores() / self.settings.replicas).max(1));
         let mut random = ChaCha8Rng::seed_from_u64(self.settings.seed);
         random.set_stream(stream);
         let count = self.settings.batch / self.settings.replicas;

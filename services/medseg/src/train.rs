@@ -23,6 +23,11 @@ pub struct Train {
     #[arg(long)]
     resume: bool,
 
+    /// A finished model to go on from, in place of random weights; train with the seed and manifest that it was
+    /// trained with, so that no validation patient was learned from.
+    #[arg(long)]
+    from: Option<PathBuf>,
+
     /// The model's name.
     #[arg(long, default_value = "medseg-mr")]
     name: String,
@@ -51,7 +56,7 @@ pub struct Train {
     #[arg(long, default_value_t = 2)]
     replicas: usize,
 
-    /// The side of the network's square input at the end of training, in pixels: a multiple of 128.
+    /// The side of the network's square input at the end of training, in pixels: a multiple of 32.
     #[arg(long, default_value_t = 128)]
     side: usize,
 
@@ -96,6 +101,7 @@ impl Train {
             version: self.model_version,
             data: self.data,
             design: Design::RESNET50,
+            from: self.from,
             side: self.side,
             mirrored: self.mirrored,
             epochs: self.epochs,

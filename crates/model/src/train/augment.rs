@@ -47,6 +47,9 @@ impl Square {
     pub fn varied(&self, side: usize, strength: f32, random: &mut impl Rng) -> Example {
         let mut draw = Draw { random, strength };
         let mut example = self.warped(side, &Warp::draw(&mut draw));
+        if draw.random.random_bool(0.2) {
+            recolour(&mut example, &mut draw);
+        }
         relight(&mut example.pixels, side, &mut draw);
         if draw.random.random_bool(0.25) {
             blur(&mut example.pixels, side, draw.up_to(1.0) * side as f32 / 128.0);
@@ -173,6 +176,14 @@ impl Wave {
             return 0.0;
         }
         self.height * (self.along[0] * y + self.along[1] * x + self.phase).sin()
+    }
+}
+
+/// A tumour brighter or darker than it was: most are bright in FLAIR, some are not.
+fn recolour(example: &mut Example, draw: &mut Draw<impl Rng>) {
+    let change = draw.around(0.5);
+    for (value, part) in example.pixels.iter_mut().zip(&example.target) {
+        *value = (*value + change * part).clamp(DARKEST, BRIGHTEST);
     }
 }
 

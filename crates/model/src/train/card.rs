@@ -8,7 +8,7 @@ use super::Settings;
 use super::state::State;
 use crate::dataset::{Patient, Split};
 use crate::evaluate::{Evaluation, Rate};
-use crate::weights::Manifest;
+use crate::weights::{Manifest, Weights};
 
 /// The model card: what it was made of, how well it does, and what it must not be used for. Markdown.
 pub fn card(
@@ -65,7 +65,7 @@ slices for validation. {} generated phantoms were mixed in, 8 % of what was show
 
 ## Training
 
-From random weights; {} epochs of {} steps of {} slices in {} replicas, growing from {} to {} pixels a side; AdamW, \
+From {}; {} epochs of {} steps of {} slices in {} replicas, growing from {} to {} pixels a side; AdamW, \
 learning rate up to {}, weight decay {}; cross-entropy plus Dice; weights averaged over steps.
 
 ## Figures
@@ -84,11 +84,12 @@ and the smallest finding were chosen on them, so expect a little less on others.
         split.validation.len(),
         slices(&split.validation),
         settings.phantoms,
+        start(settings)?,
         state.progress.epoch,
         settings.steps,
         settings.batch,
         settings.replicas,
-        settings.side / 2,
+        settings.side_of(0),
         settings.side,
         settings.rate,
         settings.decay,
@@ -97,6 +98,16 @@ and the smallest finding were chosen on them, so expect a little less on others.
     text.push_str(&figures(evaluation));
     text.push_str(LIMITS);
     Ok(text)
+}
+
+/// What training began with. The card of the model that it went on from tells the rest.
+fn start(settings: &Settings) -> Result<String> {
+    let Some(model) = &settings.from else { return Ok("random weights".into()) };
+    let Weights { facts, sha256, .. } = Weights::read(model)?;
+    Ok(format!(
+        "the weights of {} {} (SHA-256 `{sha256}`, made by the same program)",
+        facts.name, facts.version
+    ))
 }
 
 fn figures(evaluation: &Evaluation) -> String {

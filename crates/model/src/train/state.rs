@@ -37,8 +37,7 @@ const AVERAGE_STEPS: f64 = 250.0;
 
 impl State {
     /// Before the first step.
-    pub fn fresh(network: &Network, progress: Progress, decay: f64, device: Device) -> State {
-        let parameters = Parameters::fresh(network, progress.seed as i64, device);
+    pub fn new(parameters: Parameters, progress: Progress, decay: f64) -> State {
         let average = parameters.copy();
         let optimiser = Optimiser::new(&parameters.flat, parameters.decaying, decay);
         State { parameters, average, optimiser, progress }
@@ -96,7 +95,8 @@ impl State {
         let steps = texts.get("steps").and_then(|steps| steps.parse().ok());
         let tensors = SafeTensors::deserialize(&file).map_err(|_| invalid("truncated"))?;
         let network = Network::new(progress.design);
-        let mut state = State::fresh(&network, progress, decay, device);
+        let parameters = Parameters::fresh(&network, progress.seed as i64, device);
+        let mut state = State::new(parameters, progress, decay);
         state.optimiser.steps = steps.ok_or_else(|| invalid("no step count"))?;
         for (name, tensor) in state.tensors() {
             let view = tensors.tensor(name).map_err(|_| invalid(name))?;

@@ -40,6 +40,7 @@ fn settings(folder: &Path) -> Settings {
         version: "1".into(),
         data: "Phantoms.".into(),
         design: TINY,
+        from: None,
         side: 128,
         mirrored: false,
         epochs: 2,
@@ -53,6 +54,11 @@ fn settings(folder: &Path) -> Settings {
         seed: 7,
         resume: false,
     }
+}
+
+fn split(settings: &Settings) -> Split {
+    let patients = dataset::read(&settings.manifest).unwrap();
+    Split::draw(patients, settings.validation, settings.seed).unwrap()
 }
 
 fn cpu() -> Device {
@@ -69,7 +75,8 @@ fn the_loss_falls_on_eight_phantoms() {
     let examples: Vec<_> = squares.iter().map(|square| square.plain(32)).collect();
     let network = Network::new(TINY);
     let progress = Progress { design: TINY, seed: 1, epoch: 0, best_dice: 0.0 };
-    let mut state = State::fresh(&network, progress, 0.0, tch::Device::Cpu);
+    let parameters = Parameters::fresh(&network, 1, tch::Device::Cpu);
+    let mut state = State::new(parameters, progress, 0.0);
     let batch = Batch::new(&examples, 32, cpu());
     let losses: Vec<f64> = (0..100)
         .map(|_| {
@@ -89,7 +96,7 @@ fn training_ends_in_a_model_that_evaluates_as_its_card_says() {
     let settings = settings(folder.path());
     run(&settings, cpu()).unwrap();
     let mut segmenter = Segmenter::load(&settings.model, cpu()).unwrap();
-    let split = Split::draw(dataset::read(&settings.manifest).unwrap(), 0.25, 7).unwrap();
+    let split = split(&settings);
     let judged =
         evaluate::evaluate(&mut segmenter, &split.validation, |_, _, _, _| Ok(())).unwrap();
     let card = fs::read_to_string(settings.model.join(CARD_FILE)).unwrap();
@@ -132,9 +139,39 @@ fn resumed_training_ends_where_training_in_one_go_ends() {
 
 fn stopped_after_an_epoch(settings: &Settings) {
     fs::create_dir_all(&settings.run).unwrap();
-    let split = Split::draw(dataset::read(&settings.manifest).unwrap(), 0.25, 7).unwrap();
-    let mut state = begin(settings, cpu()).unwrap();
+    let split = split(settings);
+    let mut state = begin(settings, cpu(), &split).unwrap();
     learn(settings, cpu(), &split, &mut state, 1).unwrap();
+}
+
+#[test]
+fn training_goes_on_from_a_finished_model_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = settings(folder.path());
+    run(&first, cpu()).unwrap();
+    let finished = Weights::read(&first.model).unwrap();
+    let on = Settings {
+        from: Some(first.model.clone()),
+        run: folder.path().join("run-2"),
+        model: folder.path().join("model-2"),
+        ..first.clone()
+    };
+    let network = Network::new(TINY);
+    let state = begin(&on, cpu(), &split(&on)).unwrap();
+    let begun = state.parameters.cut(&network, false).folded();
+    for (unit, (begun, finished)) in network.units().iter().zip(begun.iter().zip(&finished.units)) {
+        let off = (&begun.weight - &finished.weight).abs().max().double_value(&[]);
+        let largest = finished.weight.abs().max().double_value(&[]);
+        assert!(off <= 1e-3 * largest, "{}: {off} of {largest}", unit.name);
+    }
+    run(&on, cpu()).unwrap();
+    let card = fs::read_to_string(on.model.join(CARD_FILE)).unwrap();
+    assert!(
+        card.contains(&format!("From the weights of tiny 1 (SHA-256 `{}`", finished.sha256)),
+        "{card}"
+    );
+    let other = Settings { design: Design { width: 12, ..TINY }, run: folder.path().into(), ..on };
+    assert!(refusal(&other).contains("another design"));
 }
 
 #[test]
@@ -142,7 +179,7 @@ fn a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_state() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { rate: f64::NAN, ..settings(folder.path()) };
     fs::create_dir_all(&settings.run).unwrap();
-    begin(&settings, cpu()).unwrap().save(&settings.checkpoint()).unwrap();
+    begin(&settings, cpu(), &split(&settings)).unwrap().save(&settings.checkpoint()).unwrap();
     let before = fs::read(settings.checkpoint()).unwrap();
     let why = refusal(&Settings { resume: true, ..settings.clone() });
     assert!(why.contains("not a number") && why.contains("last.safetensors"), "{why}");
@@ -156,7 +193,7 @@ fn a_run_that_is_there_is_not_overwritten_and_another_run_is_not_continued() {
     let settings = settings(folder.path());
     assert!(refusal(&Settings { resume: true, ..settings.clone() }).contains("cannot read"));
     fs::create_dir_all(&settings.run).unwrap();
-    begin(&settings, cpu()).unwrap().save(&settings.checkpoint()).unwrap();
+    begin(&settings, cpu(), &split(&settings)).unwrap().save(&settings.checkpoint()).unwrap();
     assert!(refusal(&settings).contains("already"));
     let other = Settings { resume: true, seed: 8, ..settings.clone() };
     assert!(refusal(&other).contains("another design or seed"));
@@ -168,7 +205,7 @@ fn a_run_that_is_there_is_not_overwritten_and_another_run_is_not_continued() {
 fn settings_that_cannot_work_are_refused_before_anything_is_read() {
     let folder: TempDir = tempfile::tempdir().unwrap();
     let settings = Settings { manifest: "/nowhere".into(), ..settings(folder.path()) };
-    assert!(refusal(&Settings { side: 96, ..settings.clone() }).contains("side"));
+    assert!(refusal(&Settings { side: 100, ..settings.clone() }).contains("side"));
     assert!(refusal(&Settings { replicas: 3, ..settings.clone() }).contains("replicas"));
     assert!(refusal(&Settings { epochs: 0, ..settings.clone() }).contains("epoch"));
     assert!(refusal(&settings).contains("/nowhere"));
@@ -180,6 +217,9 @@ fn the_schedules_begin_and_end_where_they_should() {
     let settings = Settings { epochs: 10, steps: 100, ..settings(folder.path()) };
     let sides: Vec<usize> = (0..10).map(|epoch| settings.side_of(epoch)).collect();
     assert_eq!(sides, [64, 64, 64, 96, 96, 96, 128, 128, 128, 128]);
+    let on = Settings { from: Some("a model".into()), side: 192, ..settings.clone() };
+    let sides: Vec<usize> = (0..10).map(|epoch| on.side_of(epoch)).collect();
+    assert_eq!(sides, [160, 160, 160, 160, 160, 160, 192, 192, 192, 192]);
     let highest = (0..1000).map(|step| settings.rate_of(step)).fold(0.0, f64::max);
     assert!(settings.rate_of(0) < 1e-5 && settings.rate_of(999) < 1.2e-5 && highest > 8e-4);
     assert_eq!((settings.strength_of(0), settings.strength_of(500)), (1.0, 1.0));
