@@ -24,6 +24,20 @@ struct Artefact {
     media_type: &'static str,
     /// Whether it is there as soon as the scan is accepted.
     from_the_start: bool,
+    /// What takes its place once there is a result that brings it.
+    finally: Option<&'static str>,
+}
+
+impl Artefact {
+    /// What is kept when the scan is accepted.
+    fn kept(name: &'static str, media_type: &'static str) -> Artefact {
+        Artefact { name, media_type, from_the_start: true, finally: None }
+    }
+
+    /// What comes with the result.
+    fn of_result(name: &'static str, media_type: &'static str) -> Artefact {
+        Artefact { from_the_start: false, ..Artefact::kept(name, media_type) }
+    }
 }
 
 /// Shows the result: the answer, its findings with their measures, and how it came about
@@ -43,11 +57,14 @@ pub async fn result(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let document = Artefact { name: RESULT, media_type: "application/json", from_the_start: false };
+    let document = Artefact::of_result(RESULT, "application/json");
     serve(gateway, caller, id, headers, document).await
 }
 
-/// Shows the middle slice as it was uploaded
+/// Shows the scan as it was uploaded
+///
+/// Of a volume it is the middle slice, at most 1,024 pixels a side; once there is a result it is the very slice, in the
+/// scan's own pixels, that `mask.png` and `overlay.png` show.
 #[utoipa::path(
     operation_id = "get_image", get, path = "/v1/scans/{id}/image.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
@@ -63,7 +80,7 @@ pub async fn image(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let image = Artefact { name: "image.png", media_type: "image/png", from_the_start: true };
+    let image = Artefact { finally: Some("shown.png"), ..Artefact::kept("image.png", "image/png") };
     serve(gateway, caller, id, headers, image).await
 }
 
@@ -84,7 +101,7 @@ pub async fn mask(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mask = Artefact { name: "mask.png", media_type: "image/png", from_the_start: false };
+    let mask = Artefact::of_result("mask.png", "image/png");
     serve(gateway, caller, id, headers, mask).await
 }
 
@@ -105,7 +122,7 @@ pub async fn overlay(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let overlay = Artefact { name: "overlay.png", media_type: "image/png", from_the_start: false };
+    let overlay = Artefact::of_result("overlay.png", "image/png");
     serve(gateway, caller, id, headers, overlay).await
 }
 
@@ -126,8 +143,7 @@ pub async fn mask_volume(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mask_volume =
-        Artefact { name: "mask.nii.gz", media_type: "application/gzip", from_the_start: false };
+    let mask_volume = Artefact::of_result("mask.nii.gz", "application/gzip");
     serve(gateway, caller, id, headers, mask_volume).await
 }
 
@@ -149,8 +165,7 @@ pub async fn original(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let original =
-        Artefact { name: "original", media_type: "application/octet-stream", from_the_start: true };
+    let original = Artefact::kept("original", "application/octet-stream");
     let mut response = serve(gateway, caller, id, headers, original).await?;
     response
         .headers_mut()
@@ -170,20 +185,29 @@ async fn serve(
     if !artefact.from_the_start && !scan.is_done() {
         return Err(NOT_READY.problem(format!("the scan is {}", scan.state)));
     }
-    // Artefacts never change once they are there, so their names tell them apart.
-    let tag = format!("\"{}/{}\"", scan.id, artefact.name);
-    if matches(&headers, &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
-    }
-    let body = match read(&mut gateway, &caller, &scan.id, artefact.name).await {
-        Ok(bytes) => Body::from_stream(bytes),
-        Err(status) if status.code() == Code::NotFound && artefact.name == RESULT => {
-            summary(&scan).into()
+    let finally = artefact.finally.filter(|_| scan.is_done());
+    let mut status = Status::not_found("");
+    for name in finally.into_iter().chain([artefact.name]) {
+        // Artefacts never change once they are there, so their names tell them apart.
+        let tag = format!("\"{}/{name}\"", scan.id);
+        if matches(&headers, &tag) {
+            return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
         }
-        Err(status) => return Err(status.into()),
-    };
-    Ok(([(header::CONTENT_TYPE, artefact.media_type.to_owned()), (header::ETAG, tag)], body)
-        .into_response())
+        let body = match read(&mut gateway, &caller, &scan.id, name).await {
+            Ok(bytes) => Body::from_stream(bytes),
+            Err(missing) if missing.code() == Code::NotFound && name == RESULT => {
+                summary(&scan).into()
+            }
+            Err(missing) if missing.code() == Code::NotFound => {
+                status = missing;
+                continue;
+            }
+            Err(status) => return Err(status.into()),
+        };
+        let headers = [(header::CONTENT_TYPE, artefact.media_type.to_owned()), (header::ETAG, tag)];
+        return Ok((headers, body).into_response());
+    }
+    Err(status.into())
 }
 
 /// The bytes of an artefact, as they come.

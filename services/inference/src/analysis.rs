@@ -5,7 +5,7 @@ use domain::{Answer, Clock, ErrorKind, Result};
 use imaging::{
     About, Features, Findings, ImageFacts, Inputs, Passport, Placement, Prepared, Quality,
     ResultDocument, Timing, Totals, Volume, confidence, mask_nifti, mask_png, overlay_png, prepare,
-    restore, shown_slice,
+    restore, shown_slice, slice_png,
 };
 use proto::storage::Job;
 use serde_json::json;
@@ -99,6 +99,8 @@ impl Case {
         ];
         if volume.shape.slices > 1 {
             artefacts.push(("mask.nii.gz", mask_nifti(volume, &found)?.into()));
+            // The picture made at upload is of the middle slice.
+            artefacts.push(("shown.png", slice_png(volume, slice)?.into()));
         }
         let features = Features::new(volume);
         let totals = Totals::new(&found.findings, volume.shape);
@@ -109,7 +111,7 @@ impl Case {
             quality: Quality::new(volume, features, &found.findings, Some(sure)),
             findings: found.findings,
             timing: self.timing(compute_ms),
-            ..self.document(volume, slice)
+            ..self.document(volume, slice, features)
         };
         let observation = json!({
             "features": features,
@@ -122,18 +124,19 @@ impl Case {
     }
 
     fn not_analysable(&self, volume: &Volume) -> Analysis {
+        let features = Features::new(volume);
         let term = volume.modality.map_or("this kind of image", |modality| modality.term());
         let document = ResultDocument {
             answer: Answer::NotAnalysable,
             reason: Some(format!("no model is registered for {term}")),
-            ..self.document(volume, volume.shape.slices / 2)
+            ..self.document(volume, volume.shape.slices / 2, features)
         };
-        let observation = json!({ "features": document.quality.features, "model": self.model() });
+        let observation = json!({ "features": features, "model": self.model() });
         Analysis::new(document, Vec::new(), observation)
     }
 
     /// A document that answers nothing yet.
-    fn document(&self, volume: &Volume, shown_slice: usize) -> ResultDocument {
+    fn document(&self, volume: &Volume, shown_slice: usize, features: Features) -> ResultDocument {
         let Job { scan_id, volume_sha256, binding, attempt, .. } = self.job.clone();
         ResultDocument {
             about: About::default(),
@@ -143,7 +146,7 @@ impl Case {
             findings: Vec::new(),
             totals: None,
             confidence: None,
-            quality: Quality { features: Features::new(volume), remarks: Vec::new() },
+            quality: Quality { features, remarks: Vec::new() },
             image: ImageFacts::new(volume, shown_slice),
             model: self.passport.clone(),
             inputs: Inputs { volume_sha256, binding, attempt },

@@ -45,6 +45,18 @@ async fn what_is_not_there_yet_says_when_to_ask_again() {
 }
 
 #[tokio::test]
+async fn the_image_becomes_the_slice_that_mask_and_overlay_show() {
+    let gateway = Gateway::start().await;
+    for (scan, shown) in [("running", "image.png"), ("done", "image.png"), ("volume", "shown.png")]
+    {
+        let answer = gateway.get(&format!("/v1/scans/{scan}/image.png")).send().await.unwrap();
+        let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+        assert!(tag.ends_with(&format!("/{shown}\"")), "{scan}: {tag}");
+        assert_eq!(answer.text().await.unwrap(), format!("bytes of {shown}"), "{scan}");
+    }
+}
+
+#[tokio::test]
 async fn the_result_is_the_document_that_was_kept() {
     let gateway = Gateway::start().await;
     let result = json(gateway.get("/v1/scans/done/result").send().await.unwrap()).await;

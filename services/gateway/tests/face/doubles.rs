@@ -138,7 +138,7 @@ fn scan(id: &str) -> Scan {
 
 fn known(id: &str) -> Result<Scan, Status> {
     match id {
-        "queued" | "running" | "done" | "failed" | "unclear" => Ok(scan(id)),
+        "queued" | "running" | "done" | "failed" | "unclear" | "volume" => Ok(scan(id)),
         "broken" => Err(Status::internal("the password of the database is 1234")),
         "late" => Err(Status::deadline_exceeded("no answer in time")),
         "panic" => panic!("a double panics"),
@@ -208,6 +208,7 @@ impl proto::storage::scans_server::Scans for Scans {
         let bytes: Vec<&[u8]> = match name.as_str() {
             "result.json" if id == "done" => vec![br#"{"answer":"found","#, br#""findings":[{}]}"#],
             "original" => vec![b"<script>"],
+            "shown.png" if id == "volume" => vec![b"bytes of shown.png"],
             "image.png" | "mask.png" | "overlay.png" | "mask.nii.gz" if id != "failed" => {
                 vec![b"bytes of ", name.as_bytes()]
             }
