@@ -9,6 +9,8 @@ mod jobs;
 mod model;
 mod worker;
 
+use std::sync::Arc;
+
 use domain::{Clock, ErrorKind, Result};
 use metrics::Unit::{Count, Seconds};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
@@ -16,6 +18,7 @@ use platform::queue::{self, Queue};
 use service::claims::ServiceToken;
 use service::topics::SCAN_READY;
 use service::{Check, Peer, Service, check};
+use tokio::sync::Semaphore;
 
 use jobs::Jobs;
 use model::{Ended, Model};
@@ -34,11 +37,11 @@ pub struct Config {
     pub device: String,
 
     /// How many slices the model looks at together, at most.
-    #[arg(long, env, default_value_t = 4)]
+    #[arg(long, env, default_value_t = 8)]
     pub batch: usize,
 
-    /// How many scans are in hand at a time. Each is in memory, several times over.
-    #[arg(long, env, default_value_t = 8)]
+    /// How many scans are in hand at a time. Large volumes wait for room in memory all the same.
+    #[arg(long, env, default_value_t = 24)]
     pub window: u16,
 
     /// What this worker is called in the jobs that it leases.
@@ -91,7 +94,8 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         ("model".to_owned(), loaded(model.clone())),
         ("queue".to_owned(), answers(queue.clone())),
     ];
-    let worker = Worker { jobs, model, clock };
+    let room = Arc::new(Semaphore::new(worker::ROOM));
+    let worker = Worker { jobs, model, clock, room };
     let consume =
         service::work(queue, SCAN_READY, window, move |job_id| worker.clone().work(job_id));
     let workers = vec![consume, outlive(ended)];

@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Answer, Clock, Error, Result};
+use domain::{Answer, Clock, Error, ErrorKind, Result};
 use metrics::{counter, histogram};
 use proto::storage::{Answer as WireAnswer, CompleteHeader, Job};
+use tokio::sync::Semaphore;
 
 use crate::analysis::{Analysis, analyse};
 use crate::jobs::{Jobs, is_not_ours};
@@ -19,7 +21,15 @@ pub struct Worker {
     pub jobs: Jobs,
     pub model: Model,
     pub clock: Clock,
+    /// Room in memory, in units of [`ROOM_VOXELS`].
+    pub room: Arc<Semaphore>,
 }
+
+/// What one unit of room holds. A small scan takes a whole one.
+const ROOM_VOXELS: u64 = 1 << 20;
+/// Two volumes of the largest size that is accepted, or any number of slices: while it is worked on, a volume is in
+/// memory several times over, and many large ones at once would not fit.
+pub const ROOM: usize = 128;
 
 impl Worker {
     /// Does the job that a message names. A job that is not there, done, or somebody else's, is none of
@@ -43,6 +53,8 @@ impl Worker {
     }
 
     async fn finish(&self, job: &Job) -> Result<&'static str> {
+        let closed = |error| ErrorKind::Internal.error("no room is given").because(error);
+        let _room = self.room.acquire_many(room(&job.shape)).await.map_err(closed)?;
         let bytes = self.jobs.volume(job).await?;
         let analysis = analyse(job, bytes, &self.model, &self.clock).await?;
         self.deliver(job, &analysis).await?;
@@ -102,11 +114,29 @@ impl Worker {
     }
 }
 
+/// How much room a volume of that shape takes; never more than there is.
+fn room(shape: &[u32]) -> u32 {
+    let voxels = shape.iter().fold(1u64, |voxels, length| voxels.saturating_mul((*length).into()));
+    voxels.div_ceil(ROOM_VOXELS).clamp(1, ROOM as u64) as u32
+}
+
 fn wire(answer: Answer) -> WireAnswer {
     match answer {
         Answer::Found => WireAnswer::Found,
         Answer::NoneFound => WireAnswer::NoneFound,
         Answer::NotAnalysable => WireAnswer::NotAnalysable,
         Answer::Failed => WireAnswer::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_goes_with_voxels_and_the_largest_volume_still_gets_in() {
+        assert_eq!((room(&[1, 256, 256]), room(&[])), (1, 1));
+        assert_eq!((room(&[256, 512, 512]), room(&[257, 512, 512])), (64, 65));
+        assert_eq!(room(&[u32::MAX; 3]), ROOM as u32);
     }
 }

@@ -40,11 +40,11 @@ pub struct Serve {
     device: String,
 
     /// How many slices the model looks at together, at most.
-    #[arg(long, env, default_value_t = 4)]
+    #[arg(long, env, default_value_t = 8)]
     batch: usize,
 
     /// How many scans are in hand at a time.
-    #[arg(long, env, default_value_t = 8)]
+    #[arg(long, env, default_value_t = 24)]
     window: u16,
 
     #[command(flatten)]

@@ -24,6 +24,7 @@ pub async fn a_stale_attempt_is_refused(world: World) {
     world.clock.advance(31_000);
     let second = world.claim(&id).await.unwrap();
     assert_eq!((first.attempt, second.attempt), (1, 2));
+    assert_eq!(second.shape, scan.shape);
 
     assert_eq!(world.complete(found(&first)).await.unwrap_err().code(), Code::AlreadyExists);
     assert_eq!(world.fail(&first, "late", false).await.unwrap_err().code(), Code::AlreadyExists);
