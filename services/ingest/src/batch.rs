@@ -9,7 +9,7 @@ use service::CHUNK_BYTES;
 use service::claims::authorised;
 
 use crate::answer::{Answer, NAME_CHARS_MAX};
-use crate::decoder::{Answered, Rest};
+use crate::process::{Answered, Rest};
 use crate::spool::Spooled;
 use crate::upload::Uploads;
 

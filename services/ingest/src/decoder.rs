@@ -2,20 +2,17 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::{Error, ErrorKind, Result};
-use imaging::{Modality, Problem, Refusal};
-use std::os::unix::process::ExitStatusExt;
-use tokio::io::AsyncReadExt;
-use tokio::process::{Child, ChildStdout, Command};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use domain::{ErrorKind, Result};
+use imaging::{Modality, Refusal};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::Config;
-use crate::answer::{Answer, JSON_BYTES_MAX, refusal};
+use crate::answer::Answer;
+use crate::process::{Answered, Process, crashed, internal};
 
 const PROGRAM: &str = "medseg-decode";
 /// How long an upload waits for its turn.
@@ -32,20 +29,8 @@ struct Inner {
     time: Duration,
     options: Vec<String>,
     modalities: String,
-}
-
-/// A decoder's answer, and the process that has announced more bytes.
-pub struct Answered {
-    pub answer: Answer,
-    pub rest: Rest,
-}
-
-/// What the process has still to say. It is killed when this is dropped.
-pub struct Rest {
-    stdout: ChildStdout,
-    time: Duration,
-    child: Child,
-    _turn: OwnedSemaphorePermit,
+    /// Started ahead, for the next scan: starting takes as long as decoding a small one.
+    spare: Mutex<Option<Process>>,
 }
 
 impl Decoder {
@@ -66,6 +51,7 @@ impl Decoder {
             time: Duration::from_secs(config.decode_s),
             options: options.map(|(name, value)| format!("{name}={value}")).to_vec(),
             modalities: format!("--modalities={}", terms.join(",")),
+            spare: Mutex::default(),
         })))
     }
 
@@ -76,7 +62,7 @@ impl Decoder {
 
     /// Whether a decoder can be started and answers.
     pub async fn answers(&self) -> Result<()> {
-        match self.ask(Path::new("/dev/null"), &["ready"]).await? {
+        match self.ask(Path::new("/dev/null"), &["ready"], None).await? {
             Ok(Answered { answer: Answer::Ready, .. }) => Ok(()),
             _ => Err(ErrorKind::Internal.error("the decoder gave an answer to another question")),
         }
@@ -84,12 +70,16 @@ impl Decoder {
 
     /// Decodes and checks the scan in `file`.
     pub async fn decode(&self, file: &Path) -> Result<Result<Answered, Refusal>> {
-        self.ask(file, &["decode", &self.0.modalities]).await
+        let spare = self.0.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let decoder = self.clone();
+        // While this file is decoded, the process for the next one starts.
+        tokio::spawn(async move { decoder.start_spare() });
+        self.ask(file, &self.0.decode(), spare).await
     }
 
     /// Lists the entries of the archive in `file`.
     pub async fn names(&self, file: &Path) -> Result<Result<Vec<String>, Refusal>> {
-        Ok(match self.ask(file, &["names"]).await? {
+        Ok(match self.ask(file, &["names"], None).await? {
             Ok(Answered { answer: Answer::Names(names), .. }) => Ok(names),
             Ok(_) => Err(crashed()),
             Err(refusal) => Err(refusal),
@@ -98,116 +88,54 @@ impl Decoder {
 
     /// Unpacks one entry of the archive in `file`.
     pub async fn entry(&self, file: &Path, place: usize) -> Result<Result<Answered, Refusal>> {
-        self.ask(file, &["entry", &place.to_string()]).await
+        self.ask(file, &["entry", &place.to_string()], None).await
     }
 
-    async fn ask(&self, file: &Path, task: &[&str]) -> Result<Result<Answered, Refusal>> {
+    async fn ask(
+        &self,
+        file: &Path,
+        task: &[&str],
+        spare: Option<Process>,
+    ) -> Result<Result<Answered, Refusal>> {
         let turn = timeout(TURN, self.0.turns.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| ErrorKind::Exhausted.error("too many uploads at once"))?;
         let turn = turn.map_err(|error| internal("the decoder is closed", error))?;
         let file = File::open(file).map_err(|error| internal("a spooled upload is gone", error))?;
-        let mut child = Command::new(&self.0.program)
-            .args(&self.0.options)
-            .args(task)
-            .env_clear()
-            .stdin(file)
-            .stdout(Stdio::piped())
-            // A codec's last words may quote the file; nobody may log them.
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| internal("the decoder cannot be started", error))?;
-        let Some(stdout) = child.stdout.take() else {
-            return Err(ErrorKind::Internal.error("the decoder has no output"));
+        let process = match spare.filter(|spare| spare.give(&file).is_ok()) {
+            Some(spare) => spare,
+            None => {
+                let process = self.0.start(task)?;
+                if let Err(error) = process.give(&file) {
+                    // Why it has ended already is found out where its answer is waited for.
+                    tracing::warn!(%error, "a decoder ended at its start");
+                }
+                process
+            }
         };
-        let mut rest = Rest { stdout, time: self.0.time, child, _turn: turn };
-        let answer = match timeout(rest.time, rest.answer()).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return rest.autopsy().await;
-            }
-            Ok(Err(_)) => return Ok(Err(crashed())),
-            Err(_) => return Ok(Err(took_too_long())),
-        };
-        Ok(match answer {
-            Answer::Refused { problem, detail } => {
-                Err(refusal(&problem, detail).unwrap_or_else(crashed))
-            }
-            answer => Ok(Answered { answer, rest }),
-        })
-    }
-}
-
-impl Rest {
-    async fn answer(&mut self) -> std::io::Result<Answer> {
-        let length = self.stdout.read_u32_le().await? as usize;
-        if length > JSON_BYTES_MAX {
-            return Err(std::io::ErrorKind::InvalidData.into());
-        }
-        let mut json = vec![0; length];
-        self.stdout.read_exact(&mut json).await?;
-        Ok(serde_json::from_slice(&json)?)
+        process.answer(self.0.time, turn).await
     }
 
-    /// Reads the next `length` bytes that were announced.
-    pub async fn read(&mut self, length: usize) -> Result<bytes::Bytes> {
-        let mut bytes = vec![0; length];
-        timeout(self.time, self.stdout.read_exact(&mut bytes))
-            .await
-            .map_err(|error| internal("the decoder stopped in the middle of its answer", error))?
-            .map_err(|error| internal("the decoder died in the middle of its answer", error))?;
-        Ok(bytes.into())
-    }
-
-    /// Why a process ended without an answer: mostly one of its limits.
-    async fn autopsy(mut self) -> Result<Result<Answered, Refusal>> {
-        let ended = timeout(self.time, self.child.wait()).await;
-        let Ok(Ok(status)) = ended else { return Ok(Err(took_too_long())) };
-        tracing::warn!(%status, "the decoder died");
-        match cause(status) {
-            Cause::Setup => {
-                Err(ErrorKind::Internal.error("the decoder does not understand its orders"))
+    fn start_spare(&self) {
+        match self.0.start(&self.0.decode()) {
+            Ok(spare) => {
+                *self.0.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(spare);
             }
-            Cause::Limits => Ok(Err(took_too_much())),
-            Cause::File => Ok(Err(crashed())),
+            // The next file finds none, and says so if there is still none to be had.
+            Err(error) => tracing::warn!(%error, "cannot start a decoder ahead"),
         }
     }
 }
 
-enum Cause {
-    Setup,
-    Limits,
-    File,
-}
-
-fn cause(status: ExitStatus) -> Cause {
-    // What clap exits with on a command line that it does not know.
-    const USAGE: i32 = 2;
-    const SIGABRT: i32 = 6;
-    const SIGKILL: i32 = 9;
-    const SIGXCPU: i32 = 24;
-    match (status.code(), status.signal()) {
-        (Some(USAGE), _) => Cause::Setup,
-        // Rust aborts when memory is refused; the kernel kills what uses too much of it or of time.
-        (_, Some(SIGABRT | SIGKILL | SIGXCPU)) => Cause::Limits,
-        _ => Cause::File,
+impl Inner {
+    /// Asks for a scan to be decoded.
+    fn decode(&self) -> [&str; 2] {
+        ["decode", &self.modalities]
     }
-}
 
-fn took_too_long() -> Refusal {
-    Problem::TooLarge.refuse("Decoding it takes longer than a head scan may.")
-}
-
-fn took_too_much() -> Refusal {
-    Problem::TooLarge.refuse("Decoding it takes more memory or time than a head scan may.")
-}
-
-fn crashed() -> Refusal {
-    Problem::Corrupt.refuse("It cannot be decoded.")
-}
-
-fn internal(message: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    ErrorKind::Internal.error(message).because(error)
+    fn start(&self, task: &[&str]) -> Result<Process> {
+        let options = self.options.iter().map(String::as_str);
+        Process::start(&self.program, options.chain(task.iter().copied()))
+    }
 }
 
 /// The decoder that is configured, or the one beside this program (or beside its folder, where tests run).

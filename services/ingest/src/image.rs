@@ -11,7 +11,7 @@ use service::CHUNK_BYTES;
 use tokio::sync::mpsc::Sender;
 
 use crate::answer::Facts;
-use crate::decoder::Rest;
+use crate::process::Rest;
 use crate::spool::Spooled;
 
 /// The header of a scan's acceptance.

@@ -6,7 +6,9 @@
 pub mod answer;
 mod batch;
 mod decoder;
+pub mod handover;
 mod image;
+mod process;
 mod rpc;
 mod spool;
 mod upload;

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::answer::Answer;
-use crate::decoder::{Answered, Decoder};
+use crate::decoder::Decoder;
 use crate::image;
+use crate::process::Answered;
 use crate::spool::{Spool, Spooled};
 
 /// How long storage may take to keep the largest volume.

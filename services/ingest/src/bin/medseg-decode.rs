@@ -1,17 +1,18 @@
-//! Decodes one upload (its standard input) under limits that it sets itself, and answers on standard output.
+//! Decodes one upload under limits that it sets itself, and answers on standard output. The file comes over the socket
+//! that is its standard input, when there is one: it may be started ahead.
 //!
-//! Nothing but [`ingest::answer`] connects it with the service: it opens no file, knows no token, and may be killed at
-//! any moment.
+//! Nothing but [`ingest::handover`] and [`ingest::answer`] connects it with the service: it opens no file, knows no
+//! token, and may be killed at any moment.
 
 use std::fs::File;
 use std::io::{BufWriter, Read};
-use std::os::fd::AsFd;
 
 use anyhow::Context;
 use clap::Parser;
 use domain::hex;
 use imaging::{Archive, Decoded, Identity, Limits, Modality, Problem, Refusal, Shape, Volume};
 use ingest::answer::{Answer, Facts, IDENTITY_BYTES_MAX, NAME_CHARS_MAX};
+use ingest::handover;
 use rlimit::Resource;
 use sha2::{Digest, Sha256};
 
@@ -52,8 +53,12 @@ fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     confine(&options).context("cannot limit this process")?;
     let limits = Limits { bytes: options.bytes_max, ..Limits::default() };
-    let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
-    let (answer, payload) = match perform(&options.task, File::from(stdin), limits)? {
+    let Some(file) = handover::take(std::io::stdin()).context("no socket to take a file from")?
+    else {
+        // The service has gone.
+        return Ok(());
+    };
+    let (answer, payload) = match perform(&options.task, file, limits)? {
         Ok(answered) => answered,
         Err(refusal) => (refusal.into(), Vec::new()),
     };
