@@ -5,7 +5,6 @@ use sqlx::{Any, Executor};
 
 use crate::audit::{self, Entry};
 use crate::event::{self, Completed};
-use crate::scans;
 use crate::store::Store;
 
 /// How long after a job was announced it is announced again, if nobody has claimed it.
@@ -32,6 +31,8 @@ pub struct Job {
     pub attempt: u32,
     pub due_ms: i64,
     pub binding: String,
+    /// When its scan was accepted.
+    pub accepted_ms: i64,
 }
 
 /// How a job ends.
@@ -105,12 +106,11 @@ impl Store {
         let now = self.clock.now_ms();
         step(unit, job, Step { state, attempt: job.attempt, due_ms: now }).await?;
         finish(unit, job, outcome, now).await?;
-        let accepted_ms = scans::of_tenant(&mut **unit, job.tenant, job.scan).await?.accepted_ms;
         let event = event::completed(&Completed {
             tenant: job.tenant,
             scan: job.scan,
             answer: outcome.answer,
-            accepted_ms,
+            accepted_ms: job.accepted_ms,
             completed_ms: now,
             observation: &outcome.observation,
         })?;
@@ -124,14 +124,16 @@ impl Store {
 
 /// The job, whosoever it is: for workers, who have no tenant of their own.
 pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Result<Job> {
-    let row: Option<(String, String, String, i64, i64, String)> = sqlx::query_as(
-        "SELECT tenant_id, scan_id, state, attempt, due_ms, binding FROM jobs WHERE id = ?",
+    let row: Option<(String, String, String, i64, i64, String, i64)> = sqlx::query_as(
+        "SELECT jobs.tenant_id, scan_id, jobs.state, attempt, due_ms, binding, accepted_ms
+         FROM jobs JOIN scans ON scans.tenant_id = jobs.tenant_id AND scans.id = scan_id
+         WHERE jobs.id = ?",
     )
     .bind(id.to_string())
     .fetch_optional(executor)
     .await
     .map_err(failed)?;
-    let (tenant, scan, state, attempt, due_ms, binding) =
+    let (tenant, scan, state, attempt, due_ms, binding, accepted_ms) =
         row.ok_or_else(|| ErrorKind::NotFound.error("no such job"))?;
     Ok(Job {
         tenant: tenant.parse()?,
@@ -141,6 +143,7 @@ pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Res
         attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
         due_ms,
         binding,
+        accepted_ms,
     })
 }
 

@@ -164,9 +164,8 @@ impl Store {
             self.give_up(unit, &job).await?;
             return Ok(Some(job.scan));
         }
-        let scan = scans::of_tenant(&mut **unit, job.tenant, job.scan).await?;
         // A long backlog is announced ever less often, so that repeats never outgrow it.
-        let pause_ms = (now - scan.accepted_ms).clamp(ANNOUNCE_MS, 10 * ANNOUNCE_MS);
+        let pause_ms = (now - job.accepted_ms).clamp(ANNOUNCE_MS, 10 * ANNOUNCE_MS);
         let next = Step { state: State::Queued, attempt: job.attempt, due_ms: now + pause_ms };
         step(unit, &job, next).await?;
         show(unit, &job, "queued").await?;
