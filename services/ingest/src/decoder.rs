@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
@@ -62,7 +62,7 @@ impl Decoder {
 
     /// Whether a decoder can be started and answers.
     pub async fn answers(&self) -> Result<()> {
-        match self.ask(Path::new("/dev/null"), &["ready"], None).await? {
+        match self.ask(Path::new("/dev/null"), &["ready"]).await? {
             Ok(Answered { answer: Answer::Ready, .. }) => Ok(()),
             _ => Err(ErrorKind::Internal.error("the decoder gave an answer to another question")),
         }
@@ -70,16 +70,12 @@ impl Decoder {
 
     /// Decodes and checks the scan in `file`.
     pub async fn decode(&self, file: &Path) -> Result<Result<Answered, Refusal>> {
-        let spare = self.0.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let decoder = self.clone();
-        // While this file is decoded, the process for the next one starts.
-        tokio::spawn(async move { decoder.start_spare() });
-        self.ask(file, &self.0.decode(), spare).await
+        self.ask(file, &self.0.decode()).await
     }
 
     /// Lists the entries of the archive in `file`.
     pub async fn names(&self, file: &Path) -> Result<Result<Vec<String>, Refusal>> {
-        Ok(match self.ask(file, &["names"], None).await? {
+        Ok(match self.ask(file, &["names"]).await? {
             Ok(Answered { answer: Answer::Names(names), .. }) => Ok(names),
             Ok(_) => Err(crashed()),
             Err(refusal) => Err(refusal),
@@ -88,20 +84,15 @@ impl Decoder {
 
     /// Unpacks one entry of the archive in `file`.
     pub async fn entry(&self, file: &Path, place: usize) -> Result<Result<Answered, Refusal>> {
-        self.ask(file, &["entry", &place.to_string()], None).await
+        self.ask(file, &["entry", &place.to_string()]).await
     }
 
-    async fn ask(
-        &self,
-        file: &Path,
-        task: &[&str],
-        spare: Option<Process>,
-    ) -> Result<Result<Answered, Refusal>> {
+    async fn ask(&self, file: &Path, task: &[&str]) -> Result<Result<Answered, Refusal>> {
         let turn = timeout(TURN, self.0.turns.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| ErrorKind::Exhausted.error("too many uploads at once"))?;
         let turn = turn.map_err(|error| internal("the decoder is closed", error))?;
         let file = File::open(file).map_err(|error| internal("a spooled upload is gone", error))?;
-        let process = match spare.filter(|spare| spare.give(&file).is_ok()) {
+        let process = match self.spare_for(task).filter(|spare| spare.give(&file).is_ok()) {
             Some(spare) => spare,
             None => {
                 let process = self.0.start(task)?;
@@ -115,11 +106,23 @@ impl Decoder {
         process.answer(self.0.time, turn).await
     }
 
+    /// The process that waits for this task, if one does. The next one starts while this one works.
+    fn spare_for(&self, task: &[&str]) -> Option<Process> {
+        if task != self.0.decode() {
+            return None;
+        }
+        let spare = self.0.spare().take();
+        let decoder = self.clone();
+        tokio::spawn(async move { decoder.start_spare() });
+        spare
+    }
+
     fn start_spare(&self) {
+        if self.0.spare().is_some() {
+            return;
+        }
         match self.0.start(&self.0.decode()) {
-            Ok(spare) => {
-                *self.0.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(spare);
-            }
+            Ok(spare) => *self.0.spare() = Some(spare),
             // The next file finds none, and says so if there is still none to be had.
             Err(error) => tracing::warn!(%error, "cannot start a decoder ahead"),
         }
@@ -130,6 +133,11 @@ impl Inner {
     /// Asks for a scan to be decoded.
     fn decode(&self) -> [&str; 2] {
         ["decode", &self.modalities]
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Option<Process>> {
+        // A slot is whole whatever panics beside it.
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self, task: &[&str]) -> Result<Process> {

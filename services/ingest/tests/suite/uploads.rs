@@ -144,6 +144,40 @@ async fn a_decoder_without_memory_is_a_refusal_and_the_next_upload_works() {
     assert!(small.upload(&stack).await.unwrap().is_ok());
 }
 
+/// The decoders that this process has and that live.
+fn decoders() -> Vec<String> {
+    let own = std::process::id().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().into_string().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name in parentheses, the state, the parent.
+        let Some((name, rest)) = stat.split_once(") ") else { return false };
+        let mut rest = rest.split(' ');
+        name.ends_with("(medseg-decode") && rest.next() != Some("Z") && rest.next() == Some(&own)
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn a_decoder_that_dies_before_its_file_comes_costs_nobody_an_upload() {
+    let world = World::new();
+    let png = files::picture(&files::slice(), image::ImageFormat::Png);
+    assert!(world.upload(&png).await.unwrap().is_ok());
+    let started_ahead = async {
+        while decoders().len() != 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        decoders().remove(0)
+    };
+    let pid = tokio::time::timeout(Duration::from_secs(20), started_ahead).await.unwrap();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    while decoders().contains(&pid) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(world.upload(&png).await.unwrap().is_ok());
+}
+
 #[tokio::test]
 async fn many_uploads_at_once_take_turns() {
     let world = World::with(|config| config.decoders = 2);
