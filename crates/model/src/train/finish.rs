@@ -16,7 +16,7 @@ pub const CARD_FILE: &str = "card.md";
 pub const REFERENCE_FILE: &str = "reference.json";
 
 const THRESHOLDS: [f32; 7] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
-const MINIMUM_PIXELS: [usize; 4] = [1, 8, 24, 48];
+const MINIMUM_PIXELS: [usize; 5] = [1, 8, 24, 48, 96];
 /// A Dice that differs by less is the same: then false alarms and misses decide.
 const DICE_ALIKE: f64 = 0.002;
 
