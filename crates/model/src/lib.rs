@@ -6,6 +6,7 @@ pub mod dataset;
 mod device;
 pub mod evaluate;
 mod network;
+mod parallel;
 mod parameters;
 mod segmenter;
 pub mod train;

@@ -1,5 +1,4 @@
 use std::path::Path;
-use std::thread;
 
 use domain::{Error, ErrorKind, Result};
 use imaging::{Passport, Prepared};
@@ -7,6 +6,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::Device;
 use crate::network::{Activation, Network, images};
+use crate::parallel::in_parallel;
 use crate::weights::{Folded, Weights};
 
 /// The network with its weights, ready to look at slices.
@@ -108,22 +108,12 @@ impl Segmenter {
                 lane.look(network, images(pixels, side, device.kind, device.place)).map_err(broken)
             }
         });
-        in_parallel(looks).map(|values: Vec<Vec<f32>>| values.concat())
+        let values = in_parallel(looks)?.concat();
+        if values.len() != pixels.len() {
+            return Err(ErrorKind::Internal.error("the network's output has the wrong shape"));
+        }
+        Ok(values)
     }
-}
-
-/// The answers of all of `works` in their order, the first worked out on this thread and the others beside it.
-fn in_parallel<T: Send>(
-    works: impl Iterator<Item = impl FnOnce() -> Result<T> + Send>,
-) -> Result<Vec<T>> {
-    let mut works = works;
-    let Some(first) = works.next() else { return Ok(Vec::new()) };
-    thread::scope(|scope| {
-        let others: Vec<_> = works.map(|work| scope.spawn(work)).collect();
-        let panicked = |_| ErrorKind::Internal.error("the network panicked");
-        let others = others.into_iter().map(|other| other.join().map_err(panicked)?);
-        std::iter::once(first()).chain(others).collect()
-    })
 }
 
 impl Lane {

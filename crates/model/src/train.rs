@@ -12,7 +12,6 @@ mod state;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use domain::{ErrorKind, Result};
 use imaging::Modality;
@@ -23,6 +22,7 @@ use tch::Tensor;
 use crate::Device;
 use crate::dataset::{self, Patient, Split};
 use crate::network::{Design, Network, SIDE_MULTIPLE};
+use crate::parallel::in_parallel;
 use crate::parameters::Parameters;
 use crate::weights::Weights;
 use display::Display;
@@ -253,19 +253,11 @@ impl Trainer<'_> {
         let copies: Vec<_> = (0..replicas)
             .map(|replica| (step * replicas + replica, state.parameters.sharing_weights()))
             .collect();
-        // Threads that meet once a step lose far less on a busy machine than kernels that meet a thousand times.
-        let shares = thread::scope(|scope| {
-            let this = &*self;
-            let running: Vec<_> = copies
-                .into_iter()
-                .map(|(stream, copy)| scope.spawn(move || this.share(copy, stream, side, strength)))
-                .collect();
-            let panicked = |_| ErrorKind::Internal.error("a replica panicked");
-            running
-                .into_iter()
-                .map(|thread| thread.join().map_err(panicked)?)
-                .collect::<Result<Vec<_>>>()
-        })?;
+        let this = &*self;
+        let works = copies
+            .into_iter()
+            .map(|(stream, copy)| move || this.share(copy, stream, side, strength));
+        let shares = in_parallel(works)?;
         let mean =
             |part: fn(&Share) -> f64| shares.iter().map(part).sum::<f64>() / shares.len() as f64;
         let (loss, dice) = (mean(|share| share.loss), mean(|share| share.dice));

@@ -68,6 +68,7 @@ pub fn validate(
     device: Device,
 ) -> Result<f64> {
     let _guard = tch::no_grad_guard();
+    device.take_threads(device.cores());
     let cut = parameters.cut(network, false);
     let mut dice = 0.0;
     for slices in patients {
