@@ -7,9 +7,11 @@ use imaging::{Problem, Refusal};
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufWriter};
 
 const PREFIX: &str = "upload-";
+/// Written at once: each write is a turn of another thread, and bodies come in small pieces.
+const WRITE_BYTES: usize = 256 * 1024;
 
 /// The folder where uploads lie while they are decoded.
 #[derive(Clone)]
@@ -57,7 +59,7 @@ impl Spool {
         Error: From<E>,
     {
         let (file, path) = self.create()?.into_parts();
-        let mut file = File::from_std(file);
+        let mut file = BufWriter::with_capacity(WRITE_BYTES, File::from_std(file));
         let (mut digest, mut bytes) = (Sha256::new(), 0);
         let mut body = std::pin::pin!(body);
         while let Some(chunk) = body.try_next().await? {

@@ -25,12 +25,11 @@ impl Store {
     ) -> Result<Scan> {
         let id = JobId::from_str(&header.job_id)?;
         let job = find(self.database.pool(), id).await?;
-        let scan = scans::of_tenant(self.database.pool(), job.tenant, job.scan).await?;
         if job.is_done_by(header.attempt) {
-            return Ok(scan);
+            return scans::of_tenant(self.database.pool(), job.tenant, job.scan).await;
         }
         job.require(header.attempt)?;
-        same_patient(&job, &scan, &header)?;
+        same_patient(&job, &header)?;
         fresh_names(&objects)?;
         let kept =
             artefacts::keep(&self.blobs, job.tenant, job.scan, header.attempt, objects).await?;
@@ -84,8 +83,8 @@ impl Store {
 }
 
 /// The binding was fixed when the scan was accepted, went with the job, and must come back.
-fn same_patient(job: &Job, scan: &Scan, header: &CompleteHeader) -> Result<()> {
-    if header.binding == job.binding && header.volume_sha256 == scan.volume_sha256 {
+fn same_patient(job: &Job, header: &CompleteHeader) -> Result<()> {
+    if header.binding == job.binding && header.volume_sha256 == job.volume_sha256 {
         return Ok(());
     }
     tracing::error!(scan = %job.scan, job = %job.id, "a result is not about the scan it came for");

@@ -1,7 +1,7 @@
 use domain::{Answer, ErrorKind, JobId, Result, ScanId, TenantId};
 use platform::db::{Unit, failed};
 use service::topics::SCAN_COMPLETED;
-use sqlx::{Any, Executor};
+use sqlx::{Any, Executor, Row};
 
 use crate::audit::{self, Entry};
 use crate::event::{self, Completed};
@@ -31,8 +31,9 @@ pub struct Job {
     pub attempt: u32,
     pub due_ms: i64,
     pub binding: String,
-    /// When its scan was accepted.
+    /// Of its scan: when it was accepted, and the digest of the voxels that are to be analysed.
     pub accepted_ms: i64,
+    pub volume_sha256: String,
 }
 
 /// How a job ends.
@@ -124,26 +125,28 @@ impl Store {
 
 /// The job, whosoever it is: for workers, who have no tenant of their own.
 pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Result<Job> {
-    let row: Option<(String, String, String, i64, i64, String, i64)> = sqlx::query_as(
-        "SELECT jobs.tenant_id, scan_id, jobs.state, attempt, due_ms, binding, accepted_ms
+    let row = sqlx::query(
+        "SELECT jobs.tenant_id, scan_id, jobs.state, attempt, due_ms, binding, accepted_ms, volume_sha256
          FROM jobs JOIN scans ON scans.tenant_id = jobs.tenant_id AND scans.id = scan_id
          WHERE jobs.id = ?",
     )
     .bind(id.to_string())
     .fetch_optional(executor)
     .await
-    .map_err(failed)?;
-    let (tenant, scan, state, attempt, due_ms, binding, accepted_ms) =
-        row.ok_or_else(|| ErrorKind::NotFound.error("no such job"))?;
+    .map_err(failed)?
+    .ok_or_else(|| ErrorKind::NotFound.error("no such job"))?;
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
+    let number = |column: &str| row.try_get::<i64, _>(column).map_err(failed);
     Ok(Job {
-        tenant: tenant.parse()?,
+        tenant: text("tenant_id")?.parse()?,
         id,
-        scan: scan.parse()?,
-        state: State::named(&state)?,
-        attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
-        due_ms,
-        binding,
-        accepted_ms,
+        scan: text("scan_id")?.parse()?,
+        state: State::named(&text("state")?)?,
+        attempt: u32::try_from(number("attempt")?).unwrap_or(u32::MAX),
+        due_ms: number("due_ms")?,
+        binding: text("binding")?,
+        accepted_ms: number("accepted_ms")?,
+        volume_sha256: text("volume_sha256")?,
     })
 }
 
