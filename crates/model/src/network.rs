@@ -92,6 +92,16 @@ pub enum Activation {
     None,
 }
 
+impl Activation {
+    /// `y` after it; `y` itself is used up.
+    pub fn applied(self, mut y: Tensor) -> Result<Tensor, TchError> {
+        match self {
+            Activation::Relu => y.f_relu_(),
+            Activation::None => Ok(y),
+        }
+    }
+}
+
 /// Input sides must be a multiple of this: five halvings.
 pub const SIDE_MULTIPLE: usize = 32;
 

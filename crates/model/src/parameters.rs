@@ -95,11 +95,7 @@ impl Parameters {
                 view.scale.copy_(&((&view.variance + EPSILON).sqrt() / &factor));
                 view.shift.copy_(&(&bias + &mean));
             }
-            let mut y = y + bias.to_kind(x.kind()).view([1, -1, 1, 1]);
-            match activation {
-                Activation::Relu => y.f_relu_(),
-                Activation::None => Ok(y),
-            }
+            activation.applied(y + bias.to_kind(x.kind()).view([1, -1, 1, 1]))
         })?;
         Ok(parameters)
     }
@@ -174,7 +170,7 @@ impl Cut<'_> {
         if id == self.network.head() {
             return y.f_add(&view.shift.f_to_kind(x.kind())?.f_view([1, -1, 1, 1])?);
         }
-        let mut y = y.f_batch_norm(
+        let y = y.f_batch_norm(
             Some(&view.scale),
             Some(&view.shift),
             Some(&view.mean),
@@ -184,10 +180,7 @@ impl Cut<'_> {
             EPSILON,
             true,
         )?;
-        match activation {
-            Activation::Relu => y.f_relu_(),
-            Activation::None => Ok(y),
-        }
+        activation.applied(y)
     }
 
     /// The gradient of `loss`, laid out like [`Parameters::flat`].
@@ -260,9 +253,8 @@ mod tests {
         let straight = cut.forward(&x(), false).unwrap();
         let folded = cut.folded();
         let same = network.forward(&x(), |id, x, activation| {
-            let mut y =
-                network.units()[id].convolve(x, &folded[id].weight, Some(&folded[id].bias))?;
-            if activation == Activation::Relu { y.f_relu_() } else { Ok(y) }
+            let Folded { weight, bias } = &folded[id];
+            activation.applied(network.units()[id].convolve(x, weight, Some(bias))?)
         });
         let largest = straight.abs().max().double_value(&[]);
         let off = (straight - same.unwrap()).abs().max().double_value(&[]);

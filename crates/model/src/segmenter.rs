@@ -5,7 +5,7 @@ use imaging::{Passport, Prepared};
 use tch::{Kind, TchError, Tensor};
 
 use crate::Device;
-use crate::network::{Activation, Network, images};
+use crate::network::{Network, images};
 use crate::parallel::in_parallel;
 use crate::weights::{Folded, Weights};
 
@@ -74,18 +74,16 @@ impl Segmenter {
                 ErrorKind::Invalid.error(format!("the model looks at squares of {side} pixels"))
             );
         }
-        let straight: Vec<f32> =
+        let mut pixels: Vec<f32> =
             squares.iter().flat_map(|square| square.pixels.iter().copied()).collect();
-        let values = match self.mirrored {
-            true => {
-                let both =
-                    self.look(&[straight.clone(), in_the_mirror(&straight, side)].concat())?;
-                let (seen, turned) = both.split_at(straight.len());
-                let turned = in_the_mirror(turned, side);
-                seen.iter().zip(turned).map(|(a, b)| (a + b) / 2.0).collect()
-            }
-            false => self.look(&straight)?,
-        };
+        if self.mirrored {
+            pixels.extend(in_the_mirror(&pixels, side));
+        }
+        let mut values = self.look(&pixels)?;
+        if self.mirrored {
+            let turned = in_the_mirror(&values.split_off(values.len() / 2), side);
+            values.iter_mut().zip(turned).for_each(|(seen, turned)| *seen = (*seen + turned) / 2.0);
+        }
         if !values.iter().all(|p| (0.0..=1.0).contains(p)) {
             return Err(ErrorKind::Internal.error("the network's output is no probability"));
         }
@@ -130,11 +128,7 @@ impl Lane {
         let _guard = tch::no_grad_guard();
         let logits = network.forward(&x, |id, x, activation| {
             let Folded { weight, bias } = &self.0[id];
-            let mut y = network.units()[id].convolve(x, weight, Some(bias))?;
-            match activation {
-                Activation::Relu => y.f_relu_(),
-                Activation::None => Ok(y),
-            }
+            activation.applied(network.units()[id].convolve(x, weight, Some(bias))?)
         })?;
         Vec::try_from(&logits.f_to_kind(Kind::Float)?.f_sigmoid()?.f_reshape([-1])?)
     }

@@ -185,29 +185,37 @@ async fn serve(
     if !artefact.from_the_start && !scan.is_done() {
         return Err(NOT_READY.problem(format!("the scan is {}", scan.state)));
     }
-    let finally = artefact.finally.filter(|_| scan.is_done());
-    let mut status = Status::not_found("");
-    for name in finally.into_iter().chain([artefact.name]) {
-        // Artefacts never change once they are there, so their names tell them apart.
-        let tag = format!("\"{}/{name}\"", scan.id);
-        if matches(&headers, &tag) {
-            return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    let Artefact { name, media_type, finally, .. } = artefact;
+    if let Some(finally) = finally.filter(|_| scan.is_done()) {
+        match answer(&mut gateway, &caller, &headers, &scan, finally, media_type).await {
+            Err(status) if status.code() == Code::NotFound => {}
+            answer => return Ok(answer?),
         }
-        let body = match read(&mut gateway, &caller, &scan.id, name).await {
-            Ok(bytes) => Body::from_stream(bytes),
-            Err(missing) if missing.code() == Code::NotFound && name == RESULT => {
-                summary(&scan).into()
-            }
-            Err(missing) if missing.code() == Code::NotFound => {
-                status = missing;
-                continue;
-            }
-            Err(status) => return Err(status.into()),
-        };
-        let headers = [(header::CONTENT_TYPE, artefact.media_type.to_owned()), (header::ETAG, tag)];
-        return Ok((headers, body).into_response());
     }
-    Err(status.into())
+    Ok(answer(&mut gateway, &caller, &headers, &scan, name, media_type).await?)
+}
+
+/// One artefact of that scan, or that the caller has it already.
+async fn answer(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    headers: &HeaderMap,
+    scan: &Scan,
+    name: &str,
+    media_type: &'static str,
+) -> Result<Response, Status> {
+    // Artefacts never change once they are there, so their names tell them apart.
+    let tag = format!("\"{}/{name}\"", scan.id);
+    if matches(headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let body = match read(gateway, caller, &scan.id, name).await {
+        Ok(bytes) => Body::from_stream(bytes),
+        Err(status) if status.code() == Code::NotFound && name == RESULT => summary(scan).into(),
+        Err(status) => return Err(status),
+    };
+    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::ETAG, tag)];
+    Ok((headers, body).into_response())
 }
 
 /// The bytes of an artefact, as they come.
