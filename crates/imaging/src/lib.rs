@@ -4,6 +4,7 @@
 
 mod components;
 mod decode;
+mod doubt;
 pub mod encode;
 mod features;
 mod findings;
@@ -19,13 +20,16 @@ mod volume;
 
 pub use components::{Run, components};
 pub use decode::{Archive, Decoded, Limits, decode};
+pub use doubt::{DiceModel, Doubt, ExpectedDice, SIGNS, signs};
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Unit};
 pub use identity::Identity;
 pub use measure::Diameter;
-pub use prepare::{PREPROCESSING, Placement, Prepared, prepare, restore};
+pub use prepare::{PREPROCESSING, Placement, Prepared, prepare, prepare_within, restore};
 pub use refusal::{Problem, Refusal};
-pub use render::{mask_nifti, mask_png, overlay_png, preview_png, shown_slice, slice_png};
+pub use render::{
+    comparison_png, mask_nifti, mask_png, overlay_png, preview_png, shown_slice, slice_png,
+};
 pub use requirements::check;
 pub use result::{
     About, ImageFacts, Inputs, Passport, Quality, ResultDocument, Timing, Totals, confidence,

@@ -1,6 +1,8 @@
 use domain::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::Volume;
+
 /// Names everything that [`prepare`] and [`restore`] do: weights fit the one version they were trained
 /// with. Change it with any change here that changes a pixel.
 pub const PREPROCESSING: &str = "head-square-1";
@@ -39,6 +41,9 @@ pub struct Placement {
 pub struct Prepared {
     /// `side * side` values from -1 (air) over 0 (the head's median) to 3, row by row.
     pub pixels: Vec<f32>,
+    /// The slices before and after it in the same place and on the same scale. None beyond the ends of a volume, and
+    /// of a slice that came alone.
+    pub neighbours: [Option<Vec<f32>>; 2],
     /// The way back to the slice.
     pub placement: Placement,
 }
@@ -55,22 +60,46 @@ struct Levels {
     head: f32,
 }
 
-/// Cuts the head out of one slice (`rows * columns` values, all finite), as a square of `side` pixels of
-/// normalised brightness, aspect kept and antialiased.
+/// Cuts the head out of one slice that came alone (`rows * columns` values, all finite), as a square of `side` pixels
+/// of normalised brightness, aspect kept and antialiased.
 ///
 /// `Invalid` when there is no pixel, the length is not `rows * columns`, or a value is not finite.
 pub fn prepare(slice: &[f32], rows: usize, columns: usize, side: usize) -> Result<Prepared> {
+    Ok(cut(slice, rows, columns, side)?.0)
+}
+
+/// Does for the slice at `index` of `volume` what [`prepare`] does for one alone, and cuts its neighbours out with it.
+pub fn prepare_within(volume: &Volume, index: usize, side: usize) -> Result<Prepared> {
+    let (rows, columns) = (volume.shape.rows, volume.shape.columns);
+    let (prepared, levels) = cut(volume.slice(index), rows, columns, side)?;
+    let neighbour = |index: Option<usize>| -> Result<Option<Vec<f32>>> {
+        let Some(index) = index.filter(|index| *index < volume.shape.slices) else {
+            return Ok(None);
+        };
+        let slice = volume.slice(index);
+        all_finite(slice)?;
+        Ok(Some(levels.sampled(slice, &prepared.placement)))
+    };
+    let neighbours = [neighbour(index.checked_sub(1))?, neighbour(index.checked_add(1))?];
+    Ok(Prepared { neighbours, ..prepared })
+}
+
+fn cut(slice: &[f32], rows: usize, columns: usize, side: usize) -> Result<(Prepared, Levels)> {
     if slice.is_empty() || side == 0 || rows.checked_mul(columns) != Some(slice.len()) {
         return Err(ErrorKind::Invalid.error("a slice needs rows times columns pixels"));
     }
-    if slice.iter().any(|value| !value.is_finite()) {
-        return Err(ErrorKind::Invalid.error("a pixel is not a finite number"));
-    }
+    all_finite(slice)?;
     let levels = levels(slice);
     let placement = place(slice, rows, columns, side, levels.head);
-    let pixels = placement.sample(slice, levels.air);
-    let pixels = pixels.into_iter().map(|value| levels.normalised(value)).collect();
-    Ok(Prepared { pixels, placement })
+    let pixels = levels.sampled(slice, &placement);
+    Ok((Prepared { pixels, neighbours: [None, None], placement }, levels))
+}
+
+fn all_finite(slice: &[f32]) -> Result<()> {
+    match slice.iter().all(|value| value.is_finite()) {
+        true => Ok(()),
+        false => Err(ErrorKind::Invalid.error("a pixel is not a finite number")),
+    }
 }
 
 /// A square's values (probabilities, say) in the geometry of the slice that it was cut from: `rows *
@@ -99,6 +128,11 @@ impl Placement {
 }
 
 impl Levels {
+    fn sampled(&self, slice: &[f32], placement: &Placement) -> Vec<f32> {
+        let values = placement.sample(slice, self.air).into_iter();
+        values.map(|value| self.normalised(value)).collect()
+    }
+
     fn normalised(&self, value: f32) -> f32 {
         let range = self.middle - self.air;
         // A slice without contrast is all air: the network then sees nothing, not amplified noise.
@@ -205,6 +239,7 @@ fn resample(input: &[f32], columns: usize, down: &Axis, across: &Axis, outside: 
 mod tests {
     use super::*;
     use crate::phantom::{Phantom, Settings};
+    use crate::{Format, Shape};
 
     /// An ellipse of brightness 100 with a darker middle on air, its half axes a part of the slice's.
     fn head(rows: usize, columns: usize, tall: f64, wide: f64) -> Vec<f32> {
@@ -303,6 +338,27 @@ mod tests {
     fn the_top_of_a_head_is_not_blown_up() {
         let placement = prepare(&head(256, 256, 0.15, 0.12), 256, 256, 128).unwrap().placement;
         assert_eq!(placement.extent, 0.55 * 256.0);
+    }
+
+    #[test]
+    fn neighbours_lie_in_the_same_place_on_the_same_scale() {
+        let shape = Shape { slices: 3, rows: 64, columns: 64 };
+        let small = head(64, 64, 0.4, 0.4);
+        let large: Vec<f32> = head(64, 64, 0.8, 0.8).iter().map(|value| 2.0 * value).collect();
+        let voxels = [small.clone(), large.clone(), small.clone()].concat();
+        let (format, window) = (Format::Png, [0.0, 200.0]);
+        let volume = Volume { shape, voxels, geometry: None, modality: None, format, window };
+        let middle = prepare_within(&volume, 1, 32).unwrap();
+        let alone = prepare(&large, 64, 64, 32).unwrap();
+        assert_eq!((&middle.pixels, middle.placement), (&alone.pixels, alone.placement));
+        let [before, after] = middle.neighbours;
+        assert_eq!(before, after);
+        // Half as bright, and half as wide: at the middle a dark core of 0.6 of the median, then air.
+        let before = before.unwrap();
+        assert!((before[16 * 32 + 22] + 0.5).abs() < 0.01 && before[16 * 32 + 2] < -0.99);
+        let first = prepare_within(&volume, 0, 32).unwrap();
+        assert!(first.neighbours[0].is_none() && first.neighbours[1].is_some());
+        assert_eq!(alone.neighbours, [None, None]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{Finding, Findings, Shape, Volume};
 /// Yellow and sky blue: apart from each other, and from any grey, for colour-blind eyes too.
 const OUTLINE: [u8; 3] = [255, 205, 0];
 const BOX: [u8; 3] = [60, 190, 255];
+const TRUTH: [u8; 3] = BOX;
 /// Lines grow by one pixel for each so many of the image's shorter side.
 const PIXELS_PER_LINE: usize = 320;
 
@@ -60,8 +61,32 @@ pub fn overlay_png(volume: &Volume, findings: &Findings, slice: usize) -> Result
     for finding in findings.findings.iter().filter(here) {
         picture.frame(finding);
     }
-    picture.outline(mask);
+    picture.outline(mask, OUTLINE);
     rgb_png(&picture.pixels, rows, columns)
+}
+
+/// Slices side by side, the `truth` outlined in blue and the mask `found` over it in yellow: an 8-bit colour PNG. Both
+/// masks are 1 inside and 0 outside, in the volume's order.
+pub fn comparison_png(
+    volume: &Volume,
+    truth: &[u8],
+    found: &[u8],
+    slices: &[usize],
+) -> Result<Vec<u8>> {
+    let Shape { rows, columns, .. } = volume.shape;
+    let length = volume.shape.slice_len();
+    let tiles = slices.iter().map(|&slice| {
+        let pixels = shown(volume, slice).into_iter().flat_map(|value| [value; 3]).collect();
+        let mut picture = Picture { pixels, rows, columns, line: 1 };
+        picture.outline(&truth[slice * length..][..length], TRUTH);
+        picture.outline(&found[slice * length..][..length], OUTLINE);
+        picture.pixels
+    });
+    let tiles: Vec<Vec<u8>> = tiles.collect();
+    let row =
+        |row: usize| tiles.iter().flat_map(move |tile| &tile[3 * row * columns..][..3 * columns]);
+    let pixels: Vec<u8> = (0..rows).flat_map(row).copied().collect();
+    rgb_png(&pixels, rows, columns * slices.len())
 }
 
 /// A slice's pixels through the volume's window.
@@ -85,7 +110,7 @@ struct Picture {
 
 impl Picture {
     /// Paints what lies within a line's width of the mask and not in it.
-    fn outline(&mut self, mask: &[u8]) {
+    fn outline(&mut self, mask: &[u8], colour: [u8; 3]) {
         let reach = self.line as isize;
         for index in 0..mask.len() {
             let (row, column) = (index / self.columns, index % self.columns);
@@ -100,7 +125,7 @@ impl Picture {
             for (r, c) in (-reach..=reach).flat_map(|r| (-reach..=reach).map(move |c| (r, c))) {
                 let Some(near) = self.at(row as isize + r, column as isize + c) else { continue };
                 if mask[near] == 0 && r * r + c * c <= reach * reach {
-                    self.paint(near, OUTLINE);
+                    self.paint(near, colour);
                 }
             }
         }
@@ -149,6 +174,15 @@ mod tests {
         (volume, findings.unwrap())
     }
 
+    fn stack() -> Settings {
+        Settings {
+            shape: Shape { slices: 12, rows: 64, columns: 64 },
+            spacing: [8.0, 3.5, 3.5],
+            lesion_ml: Some(12.0),
+            ..Settings::slice(2)
+        }
+    }
+
     fn colours(png: &[u8]) -> Vec<[u8; 3]> {
         image::load_from_memory(png).unwrap().into_rgb8().into_raw().as_chunks::<3>().0.to_vec()
     }
@@ -185,15 +219,23 @@ mod tests {
     }
 
     #[test]
+    fn a_comparison_outlines_both_masks_in_each_slice() {
+        let (volume, findings) = found(&stack());
+        let mut truth = vec![0; volume.shape.len()];
+        truth[64 * 64 + 10 * 64 + 10] = 1;
+        let with_finding = findings.findings[0].slice;
+        let png = comparison_png(&volume, &truth, &findings.mask, &[1, with_finding]).unwrap();
+        let picture = colours(&png);
+        assert_eq!(picture.len(), 2 * 64 * 64);
+        // Slice 1 stands on the left: around its one true pixel the line is blue, and nowhere else.
+        let blue: Vec<usize> = (0..picture.len()).filter(|at| picture[*at] == TRUTH).collect();
+        assert_eq!(blue, [9 * 128 + 10, 10 * 128 + 9, 10 * 128 + 11, 11 * 128 + 10]);
+        assert!(picture.contains(&OUTLINE));
+    }
+
+    #[test]
     fn pictures_show_the_slice_with_the_most_tumour() {
-        let shape = Shape { slices: 12, rows: 64, columns: 64 };
-        let settings = Settings {
-            shape,
-            spacing: [8.0, 3.5, 3.5],
-            lesion_ml: Some(12.0),
-            ..Settings::slice(2)
-        };
-        let (volume, findings) = found(&settings);
+        let (volume, findings) = found(&stack());
         let slice = shown_slice(volume.shape, &findings);
         assert_eq!(slice, findings.findings[0].slice);
     }

@@ -2,7 +2,8 @@ use domain::Answer;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Criteria, Features, Finding, Format, Geometry, Modality, Placement, Shape, Unit, Volume,
+    Criteria, Doubt, ExpectedDice, Features, Finding, Format, Geometry, Modality, Placement, Shape,
+    Unit, Volume,
 };
 
 /// The form of the document; a change that could break a reader changes the number.
@@ -35,6 +36,9 @@ pub struct Passport {
     pub modalities: Vec<Modality>,
     /// Where it ran: `cpu`, `cuda:0`.
     pub device: String,
+    /// How well its masks fit, as far as that can be told; None of an engine that nobody measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
 }
 
 impl Passport {
@@ -60,8 +64,12 @@ pub struct ResultDocument {
     /// None when the scan was not analysed: nothing found is another thing.
     pub totals: Option<Totals>,
     /// How sure the model is of the answer, 0..1: the mean probability over the findings, or without
-    /// one how far the most suspicious voxel stayed from certain tumour. It is no measured error rate.
+    /// one how far the most suspicious voxel stayed from certain tumour. Probabilities are calibrated where the model
+    /// was measured: see its card.
     pub confidence: Option<f64>,
+    /// How well the mask is expected to fit; None without a finding, or from a model that cannot tell.
+    #[serde(default)]
+    pub expected_dice: Option<ExpectedDice>,
     pub quality: Quality,
     pub image: ImageFacts,
     pub model: Passport,

@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domain::{ErrorKind, Result};
-use imaging::{Limits, Volume, decode};
+use domain::{ErrorKind, Result, hex};
+use imaging::{Limits, Shape, Volume, decode};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 /// One slice of a manifest.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,10 +19,16 @@ pub struct Entry {
 }
 
 /// The slices of one patient, in slice order.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Patient {
     pub id: String,
     pub slices: Vec<Entry>,
+    /// The manifest's folder: what the data is called.
+    pub source: String,
+    /// The data's own fold, which must not be torn apart.
+    pub fold: Option<String>,
+    /// Where the patient was scanned.
+    pub site: Option<String>,
 }
 
 /// Patients to learn from and patients to be judged by; no patient is on both sides.
@@ -31,25 +38,63 @@ pub struct Split {
     pub validation: Vec<Patient>,
 }
 
-/// A slice with the truth about it.
+/// A scan with the truth about it.
 pub struct Labelled {
-    /// Of one slice.
     pub volume: Volume,
     /// 1 where there is tumour, else 0; the volume's order.
     pub truth: Vec<u8>,
 }
 
-impl Entry {
-    /// Reads the slice and its mask, in any format that [`decode`] reads. Errors name the file.
-    pub fn load(&self) -> Result<Labelled> {
-        let volume = single(&self.image)?;
-        let mask = single(&self.mask)?;
-        if mask.shape != volume.shape {
-            let message = format!("{} is not as large as its image", self.mask.display());
-            return Err(ErrorKind::Invalid.error(message));
+impl Patient {
+    /// What was scanned at once. Slices that are numbered from 1 without a gap are one volume; others come alone.
+    pub fn scans(&self) -> Vec<&[Entry]> {
+        match (1..).zip(&self.slices).all(|(number, entry)| entry.slice == number) {
+            true => vec![&self.slices],
+            false => self.slices.chunks(1).collect(),
         }
-        let truth = mask.voxels.iter().map(|value| u8::from(*value > 0.0)).collect();
-        Ok(Labelled { volume, truth })
+    }
+}
+
+impl Labelled {
+    /// Reads the slices of one scan and their masks, in any format that [`decode`] reads. Errors name the file.
+    pub fn load(scan: &[Entry]) -> Result<Labelled> {
+        let mut whole: Option<Labelled> = None;
+        for entry in scan {
+            let volume = single(&entry.image)?;
+            let mask = single(&entry.mask)?;
+            if mask.shape != volume.shape {
+                let message = format!("{} is not as large as its image", entry.mask.display());
+                return Err(ErrorKind::Invalid.error(message));
+            }
+            let truth = mask.voxels.iter().map(|value| u8::from(*value > 0.0));
+            let Some(whole) = &mut whole else {
+                whole = Some(Labelled { truth: truth.collect(), volume });
+                continue;
+            };
+            let shape = &mut whole.volume.shape;
+            if (shape.rows, shape.columns) != (volume.shape.rows, volume.shape.columns) {
+                let message =
+                    format!("{} is not as large as the slices before", entry.image.display());
+                return Err(ErrorKind::Invalid.error(message));
+            }
+            shape.slices += 1;
+            let [black, white] = &mut whole.volume.window;
+            (*black, *white) = (black.min(volume.window[0]), white.max(volume.window[1]));
+            whole.volume.voxels.extend(volume.voxels);
+            whole.truth.extend(truth);
+        }
+        whole.ok_or_else(|| ErrorKind::Invalid.error("a scan has at least one slice"))
+    }
+
+    /// The slice at `index`, as if it had come alone.
+    pub fn alone(&self, index: usize) -> Labelled {
+        let shape = self.volume.shape;
+        let voxels = self.volume.slice(index).to_vec();
+        let truth = self.truth[index * shape.slice_len()..][..shape.slice_len()].to_vec();
+        Labelled {
+            volume: Volume { shape: Shape { slices: 1, ..shape }, voxels, ..self.volume.clone() },
+            truth,
+        }
     }
 }
 
@@ -71,8 +116,9 @@ fn single(path: &Path) -> Result<Volume> {
 
 const COLUMNS: [&str; 4] = ["patient", "slice", "image", "mask"];
 
-/// Reads a `manifest.csv`: a header with at least `patient,slice,image,mask`, then one line per slice,
-/// paths relative to the manifest. Patients come sorted by id. `NotFound` names a file that is missing.
+/// Reads a `manifest.csv`: a header with at least `patient,slice,image,mask` and perhaps `fold` and `site`, then one
+/// line per slice, paths relative to the manifest. Without a site, a TCGA barcode's tells it. Patients come sorted by id.
+/// `NotFound` names a file that is missing.
 pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
     let text = fs::read_to_string(manifest).map_err(|error| {
         ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
@@ -87,13 +133,19 @@ pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
     };
     let [patient, slice, image, mask] =
         [column(COLUMNS[0])?, column(COLUMNS[1])?, column(COLUMNS[2])?, column(COLUMNS[3])?];
-    let mut patients = BTreeMap::<String, Vec<Entry>>::new();
+    let optional = |name: &str| header.iter().position(|title| *title == name);
+    let (fold, site) = (optional("fold"), optional("site"));
+    let source = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+    let mut patients = BTreeMap::<String, Patient>::new();
     for (number, line) in (2..).zip(lines).filter(|(_, line)| !line.trim().is_empty()) {
         let cells: Vec<&str> = line.split(',').map(str::trim).collect();
         let bad = |what: &str| {
             ErrorKind::Invalid.error(format!("{} line {number}: {what}", manifest.display()))
         };
         let cell = |at: usize| cells.get(at).copied().ok_or_else(|| bad("too few columns"));
+        let known = |at: Option<usize>| -> Result<Option<&str>> {
+            Ok(at.map(cell).transpose()?.filter(|text| !text.is_empty()))
+        };
         let slice = cell(slice)?.parse().map_err(|_| bad("slice is not a number"))?;
         let entry =
             Entry { slice, image: folder.join(cell(image)?), mask: folder.join(cell(mask)?) };
@@ -102,25 +154,87 @@ pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
                 return Err(ErrorKind::NotFound.error(format!("no file {}", file.display())));
             }
         }
-        patients.entry(cell(patient)?.to_owned()).or_default().push(entry);
+        let id = cell(patient)?;
+        let (fold, site) = (known(fold)?, known(site)?.or(barcode_site(id)));
+        let patient = patients.entry(id.to_owned()).or_insert_with(|| Patient {
+            id: id.to_owned(),
+            slices: Vec::new(),
+            source: source.clone(),
+            fold: fold.map(str::to_owned),
+            site: site.map(str::to_owned),
+        });
+        if patient.fold.as_deref() != fold {
+            return Err(bad(&format!("patient {id} is in two folds")));
+        }
+        patient.slices.push(entry);
     }
-    let sorted = patients.into_iter().map(|(id, mut slices)| {
-        slices.sort_by_key(|entry| entry.slice);
-        Patient { id, slices }
-    });
-    Ok(sorted.collect())
+    let mut patients: Vec<Patient> = patients.into_values().collect();
+    patients.iter_mut().for_each(|patient| patient.slices.sort_by_key(|entry| entry.slice));
+    Ok(patients)
+}
+
+/// The tissue source site in `TCGA-DU-7013` and the like.
+fn barcode_site(id: &str) -> Option<&str> {
+    let rest = id.strip_prefix("TCGA")?.get(1..)?;
+    rest.split(['-', '_']).next().filter(|site| site.len() == 2)
 }
 
 impl Split {
-    /// Draws about `part` of the patients (at least one) for validation; the same seed draws the same ones.
-    pub fn draw(mut patients: Vec<Patient>, part: f64, seed: u64) -> Result<Split> {
-        if patients.len() < 2 {
-            return Err(ErrorKind::Invalid.error("a split needs at least two patients"));
+    /// Draws about `part` of the patients of one source (at least one) for validation; the same seed draws the same
+    /// ones. Where the data has folds of its own, whole folds are drawn.
+    pub fn draw(patients: Vec<Patient>, part: f64, seed: u64) -> Result<Split> {
+        let mut groups = groups(patients);
+        if groups.len() < 2 {
+            return Err(ErrorKind::Invalid.error("a split needs at least two patients or folds"));
         }
-        patients.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-        let count = (patients.len() as f64 * part).round() as usize;
-        let training = patients.split_off(count.clamp(1, patients.len() - 1));
-        Split { training, validation: patients }.checked()
+        groups.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        let count = (groups.len() as f64 * part).round() as usize;
+        let training = groups.split_off(count.clamp(1, groups.len() - 1));
+        Split { training: training.concat(), validation: groups.concat() }.checked()
+    }
+
+    /// As many splits as `folds`: each patient of one source is in the validation of one of them. Folds that the data
+    /// has itself are kept; where it has fewer, the last splits validate nothing of it.
+    pub fn folds(patients: Vec<Patient>, folds: usize, seed: u64) -> Result<Vec<Split>> {
+        let ready = patients.iter().all(|patient| patient.fold.is_some());
+        let mut groups = groups(patients);
+        if folds < 2
+            || groups.len() < 2
+            || (!ready && groups.len() < folds)
+            || (ready && groups.len() > folds)
+        {
+            let message = format!("{} patients or folds do not make {folds} folds", groups.len());
+            return Err(ErrorKind::Invalid.error(message));
+        }
+        if !ready {
+            groups.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        }
+        let split = |fold: usize| {
+            let (validation, training): (Vec<_>, Vec<_>) =
+                groups.iter().cloned().enumerate().partition(|(index, _)| index % folds == fold);
+            let all = |side: Vec<(usize, Vec<Patient>)>| {
+                side.into_iter().flat_map(|(_, group)| group).collect()
+            };
+            Split { training: all(training), validation: all(validation) }.checked()
+        };
+        (0..folds).map(split).collect()
+    }
+
+    /// Both splits in one, of different sources.
+    pub fn and(mut self, other: Split) -> Result<Split> {
+        self.training.extend(other.training);
+        self.validation.extend(other.validation);
+        self.checked()
+    }
+
+    /// Names who is on which side, in hex: another one is another split.
+    pub fn digest(&self) -> String {
+        let side = |patients: &[Patient]| {
+            let names = patients.iter().map(|patient| format!("{}/{}", patient.source, patient.id));
+            names.collect::<Vec<_>>().join("\n")
+        };
+        let text = format!("{}\n\n{}", side(&self.training), side(&self.validation));
+        hex(&Sha256::digest(text.as_bytes()))
     }
 
     /// This split, unless a patient or a file is on both sides.
@@ -135,12 +249,22 @@ impl Split {
     }
 }
 
+/// Patients that stay together: by the data's own folds, or each alone.
+fn groups(patients: Vec<Patient>) -> Vec<Vec<Patient>> {
+    let mut groups = BTreeMap::<String, Vec<Patient>>::new();
+    for patient in patients {
+        let key = patient.fold.as_ref().unwrap_or(&patient.id).clone();
+        groups.entry(key).or_default().push(patient);
+    }
+    groups.into_values().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn patient(id: &str) -> Patient {
-        Patient { id: id.into(), slices: vec![] }
+        Patient { id: id.into(), ..Patient::default() }
     }
 
     /// A folder with two files and a manifest of these lines.
@@ -190,6 +314,86 @@ mod tests {
         assert!(split.validation.iter().all(|patient| !split.training.contains(patient)));
         assert_eq!(split, Split::draw(patients.clone(), 0.2, 7).unwrap());
         assert_ne!(split, Split::draw(patients, 0.2, 8).unwrap());
+    }
+
+    #[test]
+    fn slices_numbered_without_a_gap_are_one_volume_and_others_come_alone() {
+        let scans = |numbers: &str| {
+            let line = |number: &str| format!("p,{number},a.png,b.png\n");
+            let lines: String = numbers.split(' ').map(line).collect();
+            let folder = folder(&format!("patient,slice,image,mask\n{lines}"));
+            let patients = read(&folder.path().join("manifest.csv")).unwrap();
+            patients[0].scans().iter().map(|scan| scan.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(scans("2 1 3"), [3]);
+        assert_eq!(
+            (scans("2 3"), scans("1 3"), scans("1 1")),
+            (vec![1, 1], vec![1, 1], vec![1, 1])
+        );
+    }
+
+    #[test]
+    fn a_volumes_slices_and_masks_are_as_large_as_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let png = |name: &str, side: u32, value: u8| {
+            let path = folder.path().join(name);
+            image::GrayImage::from_pixel(side, side, image::Luma([value])).save(&path).unwrap();
+            path
+        };
+        let (a, b) = (png("a.png", 32, 10), png("b.png", 32, 200));
+        let (large, mask) = (png("large.png", 48, 10), png("mask.png", 32, 255));
+        let entry =
+            |image: &Path, mask: &Path| Entry { slice: 1, image: image.into(), mask: mask.into() };
+        let Labelled { volume, truth } =
+            Labelled::load(&[entry(&a, &mask), entry(&b, &a)]).unwrap();
+        assert_eq!(
+            (volume.shape.slices, volume.voxels[0], volume.voxels[32 * 32]),
+            (2, 10.0, 200.0)
+        );
+        assert_eq!((truth.len(), truth.iter().all(|inside| *inside == 1)), (2 * 32 * 32, true));
+        let refused = |scan: &[Entry]| Labelled::load(scan).err().unwrap().to_string();
+        assert!(refused(&[entry(&a, &large)]).contains("large.png is not as large as its image"));
+        let why = refused(&[entry(&a, &mask), entry(&large, &large)]);
+        assert!(why.contains("large.png is not as large as the slices before"), "{why}");
+    }
+
+    #[test]
+    fn folds_share_out_all_patients_and_keep_the_datas_own() {
+        let patients: Vec<Patient> = (0..11).map(|i| patient(&i.to_string())).collect();
+        let folds = Split::folds(patients.clone(), 5, 7).unwrap();
+        let mut judged: Vec<Patient> =
+            folds.iter().flat_map(|fold| fold.validation.clone()).collect();
+        judged.sort_by_key(|patient| patient.id.parse::<u32>().unwrap());
+        assert_eq!(judged, patients);
+        assert!(folds.iter().all(|fold| fold.training.len() + fold.validation.len() == 11));
+        let own =
+            |id: u32| Patient { fold: Some((id % 4).to_string()), ..patient(&id.to_string()) };
+        let folds = Split::folds((0..11).map(own).collect(), 5, 7).unwrap();
+        let of_fold =
+            |split: &Split| split.validation.iter().all(|p| p.fold == split.validation[0].fold);
+        assert!(folds[..4].iter().all(of_fold) && folds[4].validation.is_empty());
+        assert!(
+            Split::folds(patients.clone(), 12, 7).is_err() && Split::folds(patients, 1, 7).is_err()
+        );
+    }
+
+    #[test]
+    fn fold_and_site_are_read_and_a_patient_is_in_one_fold() {
+        let manifest = |lines: &str| {
+            read(
+                &folder(&format!("patient,slice,image,mask,fold\n{lines}"))
+                    .path()
+                    .join("manifest.csv"),
+            )
+        };
+        let patients = manifest("TCGA_DU_7013_1,5,a.png,b.png,3\nx,1,a.png,b.png,\n").unwrap();
+        assert_eq!(
+            (patients[0].site.as_deref(), patients[0].fold.as_deref()),
+            (Some("DU"), Some("3"))
+        );
+        assert_eq!((&patients[1].site, &patients[1].fold), (&None, &None));
+        let why = manifest("p,1,a.png,b.png,1\np,2,a.png,b.png,2\n").unwrap_err().to_string();
+        assert!(why.contains("line 3: patient p is in two folds"), "{why}");
     }
 
     #[test]

@@ -50,6 +50,15 @@ impl Device {
         }
     }
 
+    /// How many threads draw examples for it: a GPU takes them faster than one thread makes them.
+    pub(crate) fn loaders(self) -> u64 {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        match self.place {
+            tch::Device::Cpu => cores.div_ceil(8),
+            _ => cores,
+        }
+    }
+
     /// From here on, libtorch uses that many threads for what this thread calculates.
     pub(crate) fn take_threads(self, threads: usize) {
         if self.place == tch::Device::Cpu {

@@ -1,64 +1,26 @@
 //! How well a model does on labelled patients.
 
+mod figures;
+mod phantoms;
 mod plot;
+mod reliability;
 mod statistics;
+mod worst;
 
 use std::time::Instant;
 
 use domain::Result;
-use imaging::{Features, Findings, Passport, Placement, Shape, confidence, prepare, restore};
-use serde::Serialize;
+use imaging::{Findings, Passport, Placement, Shape, confidence, prepare_within, restore};
 
+pub use figures::{Case, Evaluation, Group, GroupedBy, Outcome};
+pub use phantoms::{Measured, measure_phantoms};
 pub use plot::plot;
+pub use reliability::{Reliability, Stretch, reliability_plot};
 pub use statistics::{Rate, bootstrap, mean, median};
+pub use worst::Worst;
 
 use crate::Segmenter;
-use crate::dataset::{Labelled, Patient};
-
-/// The bootstrap's seed: the same masks have the same interval.
-const SEED: u64 = 1;
-
-/// What `medseg evaluate --json` prints. Dice is 2 * overlap / (found + truth), and 1 where both are empty.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Evaluation {
-    pub model: Model,
-    /// Volumetric: over all slices of a patient together.
-    pub patients: Vec<PatientDice>,
-    pub dice_mean: Option<f64>,
-    pub dice_median: Option<f64>,
-    /// 95 %, bootstrap over patients.
-    pub dice_interval: Option<[f64; 2]>,
-    /// Patients without tumour in the truth and in the mask, who count 1 above; and the mean without them.
-    pub patients_empty: usize,
-    pub dice_mean_not_empty: Option<f64>,
-    /// The mean Dice of the slices that show a tumour.
-    pub slice_dice_mean: Option<f64>,
-    pub slices: usize,
-    pub slices_with_tumour: usize,
-    /// Slices without tumour in which one was found, of all slices without.
-    pub far: Rate,
-    /// Slices with tumour in which none was found, of all slices with.
-    pub frr: Rate,
-    /// From pixels to mask, one slice at a time, without reading files.
-    pub ms_per_slice: Option<f64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Model {
-    pub name: String,
-    pub version: String,
-    pub sha256: String,
-    pub threshold: f32,
-    pub minimum_pixels: usize,
-    pub device: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PatientDice {
-    pub id: String,
-    pub dice: f64,
-    pub slices: usize,
-}
+use crate::dataset::{Entry, Labelled, Patient};
 
 /// Pixels in both masks, in the one found, and in the true one.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -68,25 +30,24 @@ pub struct Counts {
     pub truth: usize,
 }
 
-/// One slice as the model saw it.
+/// One scan as the model saw it.
 pub struct Seen {
-    /// Of the slice's own pixels.
+    pub shape: Shape,
+    /// Of the scan's own voxels.
     pub probabilities: Vec<f32>,
-    pub placement: Placement,
+    /// One for each slice.
+    pub placements: Vec<Placement>,
     pub truth: Vec<u8>,
-    pub features: Features,
     pub ms: f64,
 }
 
-/// What a slice came to.
+/// What a scan came to.
 pub struct Judged {
-    pub counts: Counts,
+    pub outcome: Outcome,
     /// Their mask is what was compared.
     pub findings: Findings,
-    pub mask_fraction: f64,
     /// The service's own figure of that name.
     pub confidence: f64,
-    pub ms: f64,
 }
 
 impl Counts {
@@ -98,7 +59,8 @@ impl Counts {
         }
     }
 
-    fn plus(self, other: Counts) -> Counts {
+    /// Of both together.
+    pub fn plus(self, other: Counts) -> Counts {
         Counts {
             overlap: self.overlap + other.overlap,
             found: self.found + other.found,
@@ -107,109 +69,84 @@ impl Counts {
     }
 }
 
-/// Shows one slice to the model, exactly as the service does.
-pub fn look(segmenter: &mut Segmenter, labelled: Labelled) -> Result<Seen> {
+/// Slices that the model is shown at once.
+const SHOWN: usize = 16;
+
+/// Shows a scan to the model, exactly as the service does.
+pub fn look(segmenter: &mut Segmenter, labelled: &Labelled) -> Result<Seen> {
     let Labelled { volume, truth } = labelled;
-    let Shape { rows, columns, .. } = volume.shape;
+    let side = segmenter.passport().side;
     let began = Instant::now();
-    let prepared = prepare(volume.slice(0), rows, columns, segmenter.passport().side)?;
-    let placement = prepared.placement;
-    let square = segmenter.probabilities(&[prepared])?.remove(0);
-    let probabilities = restore(&square, &placement);
+    let slices: Vec<usize> = (0..volume.shape.slices).collect();
+    let (mut probabilities, mut placements) = (Vec::new(), Vec::new());
+    for shown in slices.chunks(SHOWN) {
+        let squares = shown.iter().map(|slice| prepare_within(volume, *slice, side));
+        let squares = squares.collect::<Result<Vec<_>>>()?;
+        for (square, seen) in squares.iter().zip(segmenter.probabilities(&squares)?) {
+            // Weights that sum to one may do so but for a rounding.
+            let values = restore(&seen, &square.placement).into_iter();
+            probabilities.extend(values.map(|p| p.clamp(0.0, 1.0)));
+            placements.push(square.placement);
+        }
+    }
     let ms = began.elapsed().as_secs_f64() * 1000.0;
-    Ok(Seen { probabilities, placement, truth, features: Features::new(&volume), ms })
+    Ok(Seen { shape: volume.shape, probabilities, placements, truth: truth.clone(), ms })
 }
 
-/// Decides what in a slice is a finding, exactly as the service does, and compares it with the truth.
+/// Decides what in a scan is a finding, exactly as the service does, and compares it with the truth.
 pub fn judge(passport: &Passport, seen: &Seen) -> Result<Judged> {
-    let Placement { rows, columns, .. } = seen.placement;
-    let shape = Shape { slices: 1, rows, columns };
     let began = Instant::now();
-    let criteria = passport.criteria(&[seen.placement]);
-    let findings = Findings::new(&seen.probabilities, shape, None, criteria)?;
-    let mask = &findings.mask;
+    let criteria = passport.criteria(&seen.placements);
+    let findings = Findings::new(&seen.probabilities, seen.shape, None, criteria)?;
     let ms = seen.ms + began.elapsed().as_secs_f64() * 1000.0;
     let count = |inside: &[u8]| inside.iter().filter(|inside| **inside == 1).count();
-    let both: Vec<u8> = mask.iter().zip(&seen.truth).map(|(a, b)| a & b).collect();
-    let counts = Counts { overlap: count(&both), found: count(mask), truth: count(&seen.truth) };
-    let mask_fraction = counts.found as f64 / mask.len() as f64;
+    let length = seen.shape.slice_len();
+    let slices =
+        findings.mask.chunks(length).zip(seen.truth.chunks(length)).map(|(mask, truth)| {
+            let both: Vec<u8> = mask.iter().zip(truth).map(|(a, b)| a & b).collect();
+            Counts { overlap: count(&both), found: count(mask), truth: count(truth) }
+        });
+    let slices = slices.collect();
     let confidence = confidence(&seen.probabilities, &findings.findings);
-    Ok(Judged { counts, findings, mask_fraction, confidence, ms })
+    let expected =
+        passport.doubt.and_then(|doubt| doubt.expected(&seen.probabilities, seen.shape, &findings));
+    Ok(Judged {
+        outcome: Outcome { slices, slice_pixels: length, expected, ms },
+        findings,
+        confidence,
+    })
 }
 
-/// Judges a model by all slices of `patients`; `judged` hears of each slice.
+/// Judges a model by all scans of `patients`, or by each slice as if it had come alone; `judged` hears of each scan.
 pub fn evaluate(
     segmenter: &mut Segmenter,
     patients: &[Patient],
-    mut judged: impl FnMut(&Patient, u32, &Seen, &Judged) -> Result<()>,
+    alone: bool,
+    mut judged: impl FnMut(&Patient, &[Entry], &Seen, &Judged) -> Result<()>,
 ) -> Result<Evaluation> {
     let passport = segmenter.passport().clone();
-    let mut slices = Vec::new();
+    let mut reliability = Reliability::default();
+    let mut cases = Vec::new();
     for patient in patients {
-        let mut counts = Vec::new();
-        for entry in &patient.slices {
-            let seen = look(segmenter, entry.load()?)?;
-            let slice = judge(&passport, &seen)?;
-            judged(patient, entry.slice, &seen, &slice)?;
-            counts.push((slice.counts, slice.ms));
+        let mut case = Case::new(patient);
+        let scans = if alone { patient.slices.chunks(1).collect() } else { patient.scans() };
+        for scan in scans {
+            let seen = look(segmenter, &Labelled::load(scan)?)?;
+            let came_to = judge(&passport, &seen)?;
+            judged(patient, scan, &seen, &came_to)?;
+            reliability.add(&seen.probabilities, &seen.truth);
+            case.scans.push(came_to.outcome);
         }
-        slices.push((patient.id.clone(), counts));
+        cases.push(case);
     }
-    Ok(Evaluation::new(&passport, &slices))
-}
-
-impl Evaluation {
-    /// The figures of patients, given as the counts and milliseconds of each of their slices.
-    pub fn new(passport: &Passport, patients: &[(String, Vec<(Counts, f64)>)]) -> Evaluation {
-        let volumetric = |slices: &[(Counts, f64)]| {
-            slices.iter().fold(Counts::default(), |sum, (counts, _)| sum.plus(*counts))
-        };
-        let volumes: Vec<Counts> = patients.iter().map(|(_, slices)| volumetric(slices)).collect();
-        let dice: Vec<f64> = volumes.iter().map(|volume| volume.dice()).collect();
-        let not_empty: Vec<f64> =
-            volumes.iter().filter(|v| v.found + v.truth > 0).map(|v| v.dice()).collect();
-        let all: Vec<(Counts, f64)> =
-            patients.iter().flat_map(|(_, slices)| slices.clone()).collect();
-        let with: Vec<Counts> = all.iter().map(|(c, _)| *c).filter(|c| c.truth > 0).collect();
-        let without: Vec<Counts> = all.iter().map(|(c, _)| *c).filter(|c| c.truth == 0).collect();
-        let found_without = without.iter().filter(|counts| counts.found > 0).count();
-        let missed = with.iter().filter(|counts| counts.found == 0).count();
-        let per_patient = patients.iter().zip(&dice).map(|((id, slices), dice)| PatientDice {
-            id: id.clone(),
-            dice: *dice,
-            slices: slices.len(),
-        });
-        Evaluation {
-            model: Model::new(passport),
-            patients: per_patient.collect(),
-            dice_mean: mean(&dice),
-            dice_median: median(&dice),
-            dice_interval: bootstrap(&dice, SEED),
-            patients_empty: dice.len() - not_empty.len(),
-            dice_mean_not_empty: mean(&not_empty),
-            slice_dice_mean: mean(&with.iter().map(|counts| counts.dice()).collect::<Vec<_>>()),
-            slices: all.len(),
-            slices_with_tumour: with.len(),
-            far: Rate::new(found_without, without.len()),
-            frr: Rate::new(missed, with.len()),
-            ms_per_slice: mean(&all.iter().map(|(_, ms)| *ms).collect::<Vec<_>>()),
-        }
-    }
-}
-
-impl Model {
-    fn new(passport: &Passport) -> Model {
-        let Passport { name, version, sha256, threshold, minimum_pixels, device, .. } =
-            passport.clone();
-        Model { name, version, sha256, threshold, minimum_pixels, device }
-    }
+    Ok(Evaluation::new(&passport, &cases, &reliability))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn passport() -> Passport {
+    pub(super) fn passport() -> Passport {
         Passport {
             name: "test".into(),
             version: "1".into(),
@@ -220,62 +157,27 @@ mod tests {
             side: 32,
             modalities: vec![],
             device: "cpu".into(),
+            doubt: None,
         }
     }
 
-    fn counts(overlap: usize, found: usize, truth: usize) -> (Counts, f64) {
-        (Counts { overlap, found, truth }, 10.0)
-    }
-
     #[test]
-    fn the_figures_of_a_case_counted_by_hand() {
-        let patients = [
-            // 2 * 6 / (10 + 8) over both slices; one slice with tumour at 2 * 6 / 14, one false alarm.
-            ("a".to_owned(), vec![counts(6, 6, 8), counts(0, 4, 0)]),
-            // Missed altogether.
-            ("b".to_owned(), vec![counts(0, 0, 5), counts(0, 0, 0)]),
-            // Empty in both.
-            ("c".to_owned(), vec![counts(0, 0, 0)]),
-        ];
-        let e = Evaluation::new(&passport(), &patients);
-        let dice: Vec<f64> = e.patients.iter().map(|patient| patient.dice).collect();
-        assert_eq!(dice, [12.0 / 18.0, 0.0, 1.0]);
-        assert_eq!(
-            (e.dice_mean, e.dice_median),
-            (Some((12.0 / 18.0 + 1.0) / 3.0), Some(12.0 / 18.0))
-        );
-        assert_eq!((e.patients_empty, e.dice_mean_not_empty), (1, Some(6.0 / 18.0)));
-        assert_eq!(e.slice_dice_mean, Some(12.0 / 14.0 / 2.0));
-        assert_eq!((e.slices, e.slices_with_tumour, e.ms_per_slice), (5, 2, Some(10.0)));
-        assert_eq!((e.far.count, e.far.of, e.frr.count, e.frr.of), (1, 3, 1, 2));
-    }
-
-    #[test]
-    fn a_slice_is_compared_pixel_by_pixel_after_specks_are_gone() {
+    fn a_scan_is_compared_pixel_by_pixel_after_specks_are_gone() {
         let placement =
             Placement { rows: 2, columns: 4, side: 4, top: -0.5, left: -0.5, extent: 4.0 };
         let seen = Seen {
-            probabilities: vec![0.9, 0.8, 0.1, 0.0, 0.7, 0.1, 0.1, 0.6],
-            placement,
-            truth: vec![1, 0, 0, 0, 1, 1, 0, 0],
-            features: Features::default(),
+            shape: Shape { slices: 2, rows: 2, columns: 4 },
+            probabilities: vec![
+                0.9, 0.8, 0.1, 0.0, 0.7, 0.1, 0.1, 0.6, // one region, and a speck
+                0.9, 0.1, 0.1, 0.0, 0.1, 0.1, 0.1, 0.1, // more of the region above
+            ],
+            placements: vec![placement; 2],
+            truth: vec![1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0],
             ms: 1.0,
         };
         let judged = judge(&Passport { minimum_pixels: 2, ..passport() }, &seen).unwrap();
-        assert_eq!(judged.findings.mask, [1, 1, 0, 0, 1, 0, 0, 0]);
-        assert_eq!(judged.counts, Counts { overlap: 2, found: 3, truth: 3 });
-        assert_eq!(judged.mask_fraction, 3.0 / 8.0);
-    }
-
-    #[test]
-    fn the_plot_names_every_patient() {
-        let patients =
-            [("<x>".to_owned(), vec![counts(1, 1, 1)]), ("y".to_owned(), vec![counts(0, 0, 1)])];
-        let svg = plot(&Evaluation::new(&passport(), &patients));
-        assert!(
-            svg.contains("&lt;x&gt;: 1.000")
-                && svg.contains("y: 0.000")
-                && svg.ends_with("</svg>\n")
-        );
+        assert_eq!(judged.findings.mask[..8], [1, 1, 0, 0, 1, 0, 0, 0]);
+        let first = Counts { overlap: 2, found: 3, truth: 3 };
+        assert_eq!(judged.outcome.slices, [first, Counts { overlap: 1, found: 1, truth: 2 }]);
     }
 }

@@ -64,11 +64,19 @@ pub struct Design {
     pub width: i64,
     /// Bottlenecks in each of the four stages.
     pub depths: [usize; 4],
+    /// Whether it sees the slices before and after, too; a slice without them stands in for them itself.
+    #[serde(default)]
+    pub neighbours: bool,
 }
 
 impl Design {
-    /// The plain ResNet-50 encoder.
-    pub const RESNET50: Design = Design { width: 64, depths: [3, 4, 6, 3] };
+    /// The plain ResNet-50 encoder, for three neighbouring slices.
+    pub const RESNET50: Design = Design { width: 64, depths: [3, 4, 6, 3], neighbours: true };
+
+    /// Channels of an image.
+    pub fn channels(self) -> i64 {
+        if self.neighbours { 3 } else { 1 }
+    }
 }
 
 /// The U-Net's structure: which units there are and how an image passes through them.
@@ -77,6 +85,7 @@ impl Design {
 /// structure and cannot differ in it.
 #[derive(Debug)]
 pub struct Network {
+    design: Design,
     units: Vec<Unit>,
     stem: UnitId,
     stages: Vec<Vec<Bottleneck>>,
@@ -110,7 +119,7 @@ impl Network {
     pub fn new(design: Design) -> Network {
         let width = design.width;
         let mut units = Vec::new();
-        let stem = unit(&mut units, "encoder.stem", [1, width], 7, 2);
+        let stem = unit(&mut units, "encoder.stem", [design.channels(), width], 7, 2);
         let mut stages = Vec::new();
         let mut inputs = width;
         for (stage, depth) in design.depths.into_iter().enumerate() {
@@ -125,9 +134,14 @@ impl Network {
             stages.push(blocks.collect());
         }
         let bridge = unit(&mut units, "decoder.bridge", [inputs, width * 4], 1, 1);
-        let levels = decoder(&mut units, width);
+        let levels = decoder(&mut units, width, design.channels());
         let head = unit(&mut units, "head", [width / 4, 1], 1, 1);
-        Network { units, stem, stages, bridge, levels, head }
+        Network { design, units, stem, stages, bridge, levels, head }
+    }
+
+    /// Channels of an image.
+    pub fn channels(&self) -> i64 {
+        self.design.channels()
     }
 
     /// All units, in the order in which checkpoints hold them.
@@ -140,7 +154,7 @@ impl Network {
         self.head
     }
 
-    /// The logits (N, 1, S, S) of the images `x` (N, 1, S, S), in `x`'s kind. `apply` says what a unit does.
+    /// The logits (N, 1, S, S) of the images `x` (N, C, S, S), in `x`'s kind. `apply` says what a unit does.
     pub fn forward(
         &self,
         x: &Tensor,
@@ -224,14 +238,14 @@ fn bottleneck(
 }
 
 /// Narrow on purpose: nine tenths of the weights stay in the encoder, so that int8 weights fit a repository.
-fn decoder(units: &mut Vec<Unit>, width: i64) -> Vec<Level> {
+fn decoder(units: &mut Vec<Unit>, width: i64, channels: i64) -> Vec<Level> {
     // From the deepest up: the encoder's channels of that size, how many of them are kept, channels out.
     let rows = [
         (width * 16, Some(width * 2), width * 3),
         (width * 8, Some(width), width * 2),
         (width * 4, Some(width), width),
         (width, Some(width / 2), width / 2),
-        (1, None, width / 4),
+        (channels, None, width / 4),
     ];
     let mut below = width * 4;
     let levels = rows.into_iter().enumerate().map(|(depth, (available, kept, outputs))| {
@@ -248,12 +262,17 @@ fn decoder(units: &mut Vec<Unit>, width: i64) -> Vec<Level> {
     levels.collect()
 }
 
-/// The images as (N, 1, side, side) of that kind, channels last.
-pub fn images(pixels: &[f32], side: usize, kind: Kind, device: tch::Device) -> Tensor {
+/// Pixels of images, each with its channels side by side, as (N, channels, side, side) of that kind, channels last.
+pub fn images(
+    pixels: &[f32],
+    channels: i64,
+    side: usize,
+    kind: Kind,
+    device: tch::Device,
+) -> Tensor {
     let side = side as i64;
-    // With one channel, rows-first and channels-last are the same bytes; the view only says so.
     Tensor::from_slice(pixels)
-        .view([-1, side, side, 1])
+        .view([-1, side, side, channels])
         .to_device(device)
         .to_kind(kind)
         .permute([0, 3, 1, 2])
@@ -270,18 +289,18 @@ mod tests {
         assert!(bytes < 28_000_000, "{bytes} bytes");
         // ResNet-50 has 23.5 million weights without its classifier (He et al. 2016).
         let encoder = network.units().iter().filter(|unit| unit.name.starts_with("encoder."));
-        assert_eq!(encoder.map(|unit| unit.weights()).sum::<i64>(), 23_454_912 - 2 * 64 * 49);
+        assert_eq!(encoder.map(|unit| unit.weights()).sum::<i64>(), 23_454_912);
     }
 
     #[test]
     fn every_unit_has_a_name_of_its_own_and_takes_part() {
-        let network = Network::new(Design { width: 8, depths: [2, 1, 1, 1] });
+        let network = Network::new(Design { width: 8, depths: [2, 1, 1, 1], neighbours: true });
         let mut names: Vec<&str> = network.units().iter().map(|unit| unit.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), network.units().len());
         let mut used = vec![0; names.len()];
-        let x = images(&[0.5; 2 * 64 * 64], 64, Kind::Float, tch::Device::Cpu);
+        let x = images(&[0.5; 2 * 64 * 64 * 3], 3, 64, Kind::Float, tch::Device::Cpu);
         let y = network.forward(&x, |id, x, _| {
             used[id] += 1;
             let weight = Tensor::ones(network.units()[id].shape(), (Kind::Float, tch::Device::Cpu));

@@ -65,7 +65,7 @@ impl Parameters {
     }
 
     /// Parameters that do what `folded` does, to go on learning from. Each normalisation undoes itself on `x`, images
-    /// (N, 1, S, S) like those to come; and as it hides its weight's length, that becomes the one of
+    /// (N, C, S, S) like those to come; and as it hides its weight's length, that becomes the one of
     /// [`fresh`](Parameters::fresh) parameters, so that one learning rate fits all.
     pub fn unfolded(
         network: &Network,
@@ -230,7 +230,7 @@ mod tests {
     fn x() -> Tensor {
         tch::manual_seed(3);
         let noise = Vec::<f32>::try_from(Tensor::randn([4 * 64 * 64], (Kind::Float, Device::Cpu)));
-        images(&noise.unwrap(), SIDE, Kind::Float, Device::Cpu)
+        images(&noise.unwrap(), 1, SIDE, Kind::Float, Device::Cpu)
     }
 
     /// Parameters whose normalisations all do something.
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn folding_the_normalisation_changes_no_logit() {
-        let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1] });
+        let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1], neighbours: false });
         let parameters = seasoned(&network);
         let cut = parameters.cut(&network, false);
         let straight = cut.forward(&x(), false).unwrap();
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn unfolded_parameters_do_what_the_folded_ones_did_and_go_on_learning() {
-        let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1] });
+        let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1], neighbours: false });
         let cut = |parameters: &Parameters, training| {
             parameters.cut(&network, false).forward(&x(), training).unwrap()
         };
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_laid_out_like_the_parameters() {
-        let network = Network::new(Design { width: 8, depths: [1, 1, 1, 1] });
+        let network = Network::new(Design { width: 8, depths: [1, 1, 1, 1], neighbours: false });
         let mut parameters = seasoned(&network);
         let loss = |parameters: &Parameters| {
             parameters.cut(&network, true).forward(&x(), true).unwrap().square().mean(Kind::Float)
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn replicas_share_weights_and_not_statistics() {
-        let network = Network::new(Design { width: 8, depths: [1, 1, 1, 1] });
+        let network = Network::new(Design { width: 8, depths: [1, 1, 1, 1], neighbours: false });
         let parameters = seasoned(&network);
         let before = parameters.statistics.copy();
         let replica = parameters.sharing_weights();

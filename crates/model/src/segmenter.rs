@@ -7,7 +7,7 @@ use tch::{Kind, TchError, Tensor};
 use crate::Device;
 use crate::network::{Network, images};
 use crate::parallel::in_parallel;
-use crate::weights::{Folded, Weights};
+use crate::weights::{Calibration, Folded, Weights};
 
 /// The network with its weights, ready to look at slices.
 pub struct Segmenter {
@@ -15,7 +15,9 @@ pub struct Segmenter {
     /// One for each core of a CPU, one for a GPU: each looks at a share of a batch, on a thread of its own.
     lanes: Vec<Lane>,
     device: Device,
+    channels: usize,
     mirrored: bool,
+    calibration: Calibration,
     passport: Passport,
 }
 
@@ -40,7 +42,9 @@ impl Segmenter {
             network: Network::new(facts.design),
             lanes: (0..device.cores()).map(|_| Lane::sharing(&units)).collect(),
             device,
+            channels: facts.design.channels() as usize,
             mirrored: facts.mirrored,
+            calibration: facts.calibration,
             passport: Passport {
                 name: facts.name,
                 version: facts.version,
@@ -51,6 +55,7 @@ impl Segmenter {
                 side: facts.side,
                 modalities: facts.modalities,
                 device: device.to_string(),
+                doubt: facts.doubt,
             },
         }
     }
@@ -60,7 +65,7 @@ impl Segmenter {
         &self.passport
     }
 
-    /// For each square, the probability of tumour at each of its pixels.
+    /// For each square, the (calibrated) probability of tumour at each of its pixels.
     ///
     /// `Invalid` when a square is not of the passport's side, `Exhausted` when there are too many for the
     /// memory at once, `Internal` when the network breaks or gives something that is no probability: never zeros instead.
@@ -69,21 +74,26 @@ impl Segmenter {
         if squares.is_empty() {
             return Ok(Vec::new());
         }
-        if squares.iter().any(|square| square.pixels.len() != side * side) {
+        let channels = |square: &Prepared| {
+            let lengths = square.neighbours.iter().flatten().chain([&square.pixels]).map(Vec::len);
+            lengths.collect::<Vec<_>>()
+        };
+        if squares.iter().flat_map(channels).any(|length| length != side * side) {
             return Err(
                 ErrorKind::Invalid.error(format!("the model looks at squares of {side} pixels"))
             );
         }
         let mut pixels: Vec<f32> =
-            squares.iter().flat_map(|square| square.pixels.iter().copied()).collect();
+            squares.iter().flat_map(|square| side_by_side(square, self.channels)).collect();
         if self.mirrored {
-            pixels.extend(in_the_mirror(&pixels, side));
+            pixels.extend(in_the_mirror(&pixels, side, self.channels));
         }
         let mut values = self.look(&pixels)?;
         if self.mirrored {
-            let turned = in_the_mirror(&values.split_off(values.len() / 2), side);
+            let turned = in_the_mirror(&values.split_off(values.len() / 2), side, 1);
             values.iter_mut().zip(turned).for_each(|(seen, turned)| *seen = (*seen + turned) / 2.0);
         }
+        values.iter_mut().for_each(|p| *p = self.calibration.apply(*p));
         if !values.iter().all(|p| (0.0..=1.0).contains(p)) {
             return Err(ErrorKind::Internal.error("the network's output is no probability"));
         }
@@ -96,18 +106,21 @@ impl Segmenter {
     /// so a kernel gets several threads only where there are more cores than images.
     fn look(&mut self, pixels: &[f32]) -> Result<Vec<f32>> {
         let (side, device, network) = (self.passport.side, self.device, &self.network);
-        let count = pixels.len() / (side * side);
+        let channels = self.channels as i64;
+        let image = side * side * self.channels;
+        let count = pixels.len() / image;
         let share = count.div_ceil(self.lanes.len());
-        let shares = pixels.chunks(share * side * side);
+        let shares = pixels.chunks(share * image);
         let threads = (self.lanes.len() / shares.len()).max(1);
         let looks = shares.zip(&mut self.lanes).map(|(pixels, lane)| {
             move || {
                 device.take_threads(threads);
-                lane.look(network, images(pixels, side, device.kind, device.place)).map_err(broken)
+                let images = images(pixels, channels, side, device.kind, device.place);
+                lane.look(network, images).map_err(broken)
             }
         });
         let values = in_parallel(looks)?.concat();
-        if values.len() != pixels.len() {
+        if values.len() != count * side * side {
             return Err(ErrorKind::Internal.error("the network's output has the wrong shape"));
         }
         Ok(values)
@@ -123,7 +136,7 @@ impl Lane {
         Lane(units.iter().map(share).collect())
     }
 
-    /// The probabilities of the images `x` (N, 1, S, S), one after another.
+    /// The probabilities of the images `x` (N, C, S, S), one after another.
     fn look(&self, network: &Network, x: Tensor) -> Result<Vec<f32>, TchError> {
         let _guard = tch::no_grad_guard();
         let logits = network.forward(&x, |id, x, activation| {
@@ -134,9 +147,20 @@ impl Lane {
     }
 }
 
+/// A square's pixels with the channels of each side by side: the slice before, itself, the one after.
+fn side_by_side(square: &Prepared, channels: usize) -> Vec<f32> {
+    let Prepared { pixels, neighbours: [before, after], .. } = square;
+    if channels == 1 {
+        return pixels.clone();
+    }
+    let three = [before.as_ref().unwrap_or(pixels), pixels, after.as_ref().unwrap_or(pixels)];
+    (0..pixels.len()).flat_map(|at| three.map(|channel| channel[at])).collect()
+}
+
 /// Images of `side` pixels a row, each row the other way round.
-fn in_the_mirror(pixels: &[f32], side: usize) -> Vec<f32> {
-    pixels.chunks(side).flat_map(|row| row.iter().rev().copied()).collect()
+fn in_the_mirror(values: &[f32], side: usize, channels: usize) -> Vec<f32> {
+    let rows = values.chunks(side * channels);
+    rows.flat_map(|row| row.chunks(channels).rev().flatten().copied()).collect()
 }
 
 /// libtorch tells a full memory from a bug only in words.
@@ -190,11 +214,11 @@ mod tests {
     fn in_the_mirror_the_answer_is_the_mirrored_one() {
         let mut segmenter = segmenter(Facts { mirrored: true, ..facts() });
         let straight = square(1);
-        let pixels = in_the_mirror(&straight.pixels, 32);
-        let turned = Prepared { pixels, placement: straight.placement };
+        let pixels = in_the_mirror(&straight.pixels, 32, 1);
+        let turned = Prepared { pixels, ..straight.clone() };
         let seen = segmenter.probabilities(&[straight, turned]).unwrap();
         assert!(
-            in_the_mirror(&seen[0], 32).iter().zip(&seen[1]).all(|(a, b)| (a - b).abs() < 1e-5)
+            in_the_mirror(&seen[0], 32, 1).iter().zip(&seen[1]).all(|(a, b)| (a - b).abs() < 1e-5)
         );
     }
 

@@ -2,8 +2,11 @@
 
 mod augment;
 mod card;
+mod cross_validation;
 mod display;
+mod doubt;
 mod finish;
+mod loader;
 mod objective;
 mod optimiser;
 mod pool;
@@ -15,28 +18,29 @@ use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
 use imaging::Modality;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use crate::Device;
-use crate::dataset::{self, Patient, Split};
+use crate::dataset::{self, Labelled, Patient, Split};
 use crate::network::{Design, Network, SIDE_MULTIPLE};
 use crate::parallel::in_parallel;
 use crate::parameters::Parameters;
-use crate::weights::Weights;
+use crate::weights::{Folded, Weights};
+use augment::Example;
 use display::Display;
-use objective::{Batch, loss, validate};
+use loader::Loader;
+use objective::{Batch, HeldOut, loss};
 use pool::Pool;
 use state::{Progress, State};
 
-pub use finish::{CARD_FILE, REFERENCE_FILE};
+pub use cross_validation::{FIGURES_FILE, REPORT_FILE, cross_validate};
+pub use finish::{CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER};
 
 /// All that a training run depends on.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `manifest.csv` of the labelled slices.
-    pub manifest: PathBuf,
+    /// `manifest.csv` of the labelled slices, one for each source.
+    pub manifests: Vec<PathBuf>,
     /// Where checkpoints go; one is 16 bytes for each weight.
     pub run: PathBuf,
     /// Where the finished model goes.
@@ -49,8 +53,8 @@ pub struct Settings {
     /// A finished model to go on from, in place of random weights; of the same design. That no validation patient
     /// was learned from before is the caller's to know: the same seed and manifest draw the same split.
     pub from: Option<PathBuf>,
-    /// The side of the squares at the end of training, in pixels. It begins at half of it, or at three quarters
-    /// where it goes on from a model.
+    /// The side of the squares at the end of training, in pixels. It begins at half of it, or at two thirds where it
+    /// goes on from a model.
     pub side: usize,
     /// Whether the finished model also looks at each image in the mirror: a little better, at twice the cost.
     pub mirrored: bool,
@@ -68,6 +72,10 @@ pub struct Settings {
     pub validation: f64,
     /// Phantoms mixed in.
     pub phantoms: u64,
+    /// Seeds of phantoms whose volumes the finished model measures, each at five spacings.
+    pub judged_phantoms: u64,
+    /// The report of a cross-validation of the same settings, for the card.
+    pub cross_validation: Option<PathBuf>,
     pub seed: u64,
     /// Goes on from the run's last checkpoint.
     pub resume: bool,
@@ -80,7 +88,7 @@ const WARM_STEPS: f64 = 200.0;
 /// The learning rate at the end, as a part of the highest.
 const RATE_END: f64 = 0.01;
 /// How much examples are varied at the end, as a part of the most.
-const STRENGTH_END: f32 = 0.35;
+const STRENGTH_END: f32 = 0.7;
 
 impl Settings {
     /// The checkpoint after the last epoch.
@@ -91,12 +99,12 @@ impl Settings {
     /// Small squares first: they show most of what there is to learn at a quarter of the cost.
     fn side_of(&self, epoch: u64) -> usize {
         let done = epoch as f64 / self.epochs as f64;
-        let quarters = match done {
-            _ if done < 0.3 && self.from.is_none() => 2,
-            _ if done < 0.6 => 3,
-            _ => 4,
+        let side = match done {
+            _ if done < 0.3 && self.from.is_none() => self.side / 2,
+            _ if done < 0.55 => self.side * 2 / 3,
+            _ => self.side,
         };
-        (self.side * quarters / 4).next_multiple_of(SIDE_MULTIPLE)
+        side.next_multiple_of(SIDE_MULTIPLE)
     }
 
     /// A rise, then half a cosine down.
@@ -113,6 +121,14 @@ impl Settings {
         1.0 - (1.0 - STRENGTH_END) * (2.0 * done - 1.0).max(0.0)
     }
 
+    /// The patients of all manifests, on two sides.
+    fn split(&self) -> Result<Split> {
+        let nobody = Split { training: Vec::new(), validation: Vec::new() };
+        self.manifests.iter().try_fold(nobody, |split, manifest| {
+            split.and(Split::draw(dataset::read(manifest)?, self.validation, self.seed)?)
+        })
+    }
+
     fn check(&self) -> Result<()> {
         let invalid = |message: &str| Err(ErrorKind::Invalid.error(message));
         if self.side == 0 || !self.side.is_multiple_of(SIDE_MULTIPLE) {
@@ -121,6 +137,9 @@ impl Settings {
         if self.replicas == 0 || self.batch == 0 || !self.batch.is_multiple_of(self.replicas) {
             return invalid("the batch is a multiple of the replicas");
         }
+        if self.manifests.is_empty() {
+            return invalid("training needs a manifest");
+        }
         if self.epochs == 0 || self.steps == 0 {
             return invalid("training takes at least one epoch of one step");
         }
@@ -128,14 +147,13 @@ impl Settings {
     }
 }
 
-/// Trains a model and writes it, with its card and its drift reference, to `settings.model`.
+/// Trains a model and writes it, with its card and its drift reference, to `settings.model`. Answers where the card is.
 ///
 /// The state is saved after every epoch. A loss that is no number stops training (`Internal`): what was saved is
 /// then the last good state. `Invalid` and `NotFound` name the setting or file that is wrong.
-pub fn run(settings: &Settings, device: Device) -> Result<()> {
+pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
     settings.check()?;
-    let patients = dataset::read(&settings.manifest)?;
-    let split = Split::draw(patients, settings.validation, settings.seed)?;
+    let split = settings.split()?;
     for folder in [&settings.run, &settings.model] {
         fs::create_dir_all(folder).map_err(|error| {
             ErrorKind::Unavailable.error(format!("cannot make {}", folder.display())).because(error)
@@ -152,10 +170,17 @@ fn begin(settings: &Settings, device: Device, split: &Split) -> Result<State> {
     let checkpoint = settings.checkpoint();
     if settings.resume {
         let state = State::load(&checkpoint, settings.decay, device.place)?;
-        let Progress { design, seed, .. } = state.progress;
-        if (design, seed) != (settings.design, settings.seed) {
-            let message = format!("{} is of another design or seed", checkpoint.display());
-            return Err(ErrorKind::Invalid.error(message));
+        let Progress { design, seed, split: learned, .. } = &state.progress;
+        let invalid = |what| {
+            let message = format!("{} is of {what}", checkpoint.display());
+            Err(ErrorKind::Invalid.error(message))
+        };
+        if (*design, *seed) != (settings.design, settings.seed) {
+            return invalid("another design or seed");
+        }
+        // What it learned from must not come to be what it is judged by.
+        if *learned != split.digest() {
+            return invalid("other patients");
         }
         return Ok(state);
     }
@@ -165,7 +190,7 @@ fn begin(settings: &Settings, device: Device, split: &Split) -> Result<State> {
         return Err(ErrorKind::Conflict.error(message));
     }
     let progress =
-        Progress { design: settings.design, seed: settings.seed, epoch: 0, best_dice: 0.0 };
+        Progress { design: settings.design, seed: settings.seed, split: split.digest(), epoch: 0 };
     let network = Network::new(settings.design);
     let parameters = match &settings.from {
         Some(model) => learned(settings, model, &network, &split.training, device)?,
@@ -177,7 +202,8 @@ fn begin(settings: &Settings, device: Device, split: &Split) -> Result<State> {
 /// Training slices on which a finished model's normalisations are measured.
 const MEASURED: usize = 64;
 
-/// The parameters of a finished model.
+/// The parameters of a finished model. One that saw each slice alone begins to look at neighbours, which at first
+/// change nothing.
 fn learned(
     settings: &Settings,
     model: &Path,
@@ -185,17 +211,23 @@ fn learned(
     training: &[Patient],
     device: Device,
 ) -> Result<Parameters> {
-    let weights = Weights::read(model)?;
-    if weights.facts.design != settings.design {
+    let Weights { facts, units, .. } = Weights::read(model)?;
+    let design = Design { neighbours: settings.design.neighbours, ..facts.design };
+    if design != settings.design || (facts.design.neighbours && !design.neighbours) {
         let message = format!("the model {} is of another design", model.display());
         return Err(ErrorKind::Invalid.error(message));
     }
-    let entries: Vec<_> = training.iter().flat_map(|patient| &patient.slices).collect();
+    let units: Vec<Folded> =
+        network.units().iter().zip(units).map(|(unit, folded)| folded.widened(unit)).collect();
+    let scans: Vec<_> = training.iter().flat_map(|patient| patient.scans()).collect();
     let side = settings.side_of(0);
-    let chosen = entries.iter().step_by(entries.len().div_ceil(MEASURED).max(1));
-    let examples = chosen.map(|entry| Ok(pool::square(&entry.load()?)?.plain(side)));
-    let batch = Batch::new(&examples.collect::<Result<Vec<_>>>()?, side, device.exact());
-    Parameters::unfolded(network, &weights.units, &batch.images).map_err(crate::segmenter::broken)
+    let mut examples = Vec::new();
+    for scan in scans.iter().step_by(scans.len().div_ceil(MEASURED).max(1)) {
+        let squares = pool::squares(&Labelled::load(scan)?)?;
+        examples.push(squares[squares.len() / 2].plain(side));
+    }
+    let batch = Batch::new(&examples, network.channels(), side, device.exact());
+    Parameters::unfolded(network, &units, &batch.images).map_err(crate::segmenter::broken)
 }
 
 /// Trains on until that many epochs are done.
@@ -209,24 +241,28 @@ fn learn(
     let network = Network::new(settings.design);
     let display = Display::new(settings);
     let pool = Pool::load(&split.training, settings.phantoms, || display.loaded())?;
-    let held_out = objective::held_out(&split.validation, || display.loaded())?;
-    let mut trainer = Trainer { settings, device, network: &network, pool: &pool };
-    while state.progress.epoch < epochs {
-        let side = settings.side_of(state.progress.epoch);
-        display.epoch(state.progress.epoch, side);
-        for step in 0..settings.steps {
-            let step = state.progress.epoch * settings.steps + step;
-            let (loss, dice) = trainer.step(state, step, side)?;
-            display.step(step, loss, dice);
+    let held_out = HeldOut::load(&split.validation, || display.loaded())?;
+    let shares = [state.progress.epoch, epochs]
+        .map(|epoch| epoch * settings.steps * settings.replicas as u64);
+    std::thread::scope(|scope| {
+        let loader = Loader::start(scope, settings, &pool, shares, device.loaders());
+        let trainer = Trainer { settings, device, network: &network };
+        while state.progress.epoch < epochs {
+            let side = settings.side_of(state.progress.epoch);
+            display.epoch(state.progress.epoch, side);
+            for step in 0..settings.steps {
+                let step = state.progress.epoch * settings.steps + step;
+                let (loss, dice) = trainer.step(state, step, side, &loader)?;
+                display.step(step, loss, dice);
+            }
+            state.progress.epoch += 1;
+            let dice = held_out.validate(&network, &state.average, side, device)?;
+            state.save(&settings.checkpoint())?;
+            display.validated(&dice);
         }
-        state.progress.epoch += 1;
-        let dice = validate(&network, &state.average, &held_out, side, device)?;
-        state.progress.best_dice = state.progress.best_dice.max(dice);
-        state.save(&settings.checkpoint())?;
-        display.validated(dice);
-    }
-    display.done();
-    Ok(())
+        display.done();
+        Ok(())
+    })
 }
 
 /// What stays the same from step to step.
@@ -234,7 +270,6 @@ struct Trainer<'a> {
     settings: &'a Settings,
     device: Device,
     network: &'a Network,
-    pool: &'a Pool,
 }
 
 /// What one replica made of its share of a batch.
@@ -247,17 +282,21 @@ struct Share {
 
 impl Trainer<'_> {
     /// One step; answers the loss and the Dice of its batch.
-    fn step(&mut self, state: &mut State, step: u64, side: usize) -> Result<(f64, f64)> {
+    fn step(
+        &self,
+        state: &mut State,
+        step: u64,
+        side: usize,
+        loader: &Loader,
+    ) -> Result<(f64, f64)> {
         let replicas = self.settings.replicas as u64;
-        let strength = self.settings.strength_of(step);
-        let copies: Vec<_> = (0..replicas)
-            .map(|replica| (step * replicas + replica, state.parameters.sharing_weights()))
-            .collect();
-        let this = &*self;
-        let works = copies
-            .into_iter()
-            .map(|(stream, copy)| move || this.share(copy, stream, side, strength));
-        let shares = in_parallel(works)?;
+        let mut works = Vec::new();
+        for replica in 0..replicas {
+            let examples = loader.take(step * replicas + replica)?;
+            let copy = state.parameters.sharing_weights();
+            works.push(move || self.share(copy, &examples, side));
+        }
+        let shares = in_parallel(works.into_iter())?;
         let mean =
             |part: fn(&Share) -> f64| shares.iter().map(part).sum::<f64>() / shares.len() as f64;
         let (loss, dice) = (mean(|share| share.loss), mean(|share| share.dice));
@@ -283,20 +322,10 @@ impl Trainer<'_> {
         Ok((loss, dice))
     }
 
-    fn share(
-        &self,
-        parameters: Parameters,
-        stream: u64,
-        side: usize,
-        strength: f32,
-    ) -> Result<Share> {
+    fn share(&self, parameters: Parameters, examples: &[Example], side: usize) -> Result<Share> {
         self.device.take_threads((self.device.cores() / self.settings.replicas).max(1));
-        let mut random = ChaCha8Rng::seed_from_u64(self.settings.seed);
-        random.set_stream(stream);
-        let count = self.settings.batch / self.settings.replicas;
-        let examples: Vec<_> =
-            (0..count).map(|_| self.pool.draw(side, strength, &mut random)).collect();
-        let Batch { images, targets } = Batch::new(&examples, side, self.device);
+        let Batch { images, targets } =
+            Batch::new(examples, self.network.channels(), side, self.device);
         let cut = parameters.cut(self.network, true);
         let logits = cut.forward(&images, true).map_err(crate::segmenter::broken)?;
         let (loss, dice) = loss(&logits, &targets);

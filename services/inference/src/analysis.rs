@@ -4,8 +4,8 @@ use bytes::Bytes;
 use domain::{Answer, Clock, ErrorKind, Result};
 use imaging::{
     About, Features, Findings, ImageFacts, Inputs, Passport, Placement, Prepared, Quality,
-    ResultDocument, Timing, Totals, Volume, confidence, mask_nifti, mask_png, overlay_png, prepare,
-    restore, shown_slice, slice_png,
+    ResultDocument, Timing, Totals, Volume, confidence, mask_nifti, mask_png, overlay_png,
+    prepare_within, restore, shown_slice, slice_png,
 };
 use proto::storage::Job;
 use serde_json::json;
@@ -56,10 +56,7 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
 }
 
 fn squares(volume: &Volume, side: usize) -> Result<Vec<Prepared>> {
-    let (rows, columns) = (volume.shape.rows, volume.shape.columns);
-    (0..volume.shape.slices)
-        .map(|slice| prepare(volume.slice(slice), rows, columns, side))
-        .collect()
+    (0..volume.shape.slices).map(|slice| prepare_within(volume, slice, side)).collect()
 }
 
 /// Runs what keeps a core busy where it holds nobody up.
@@ -91,6 +88,9 @@ impl Case {
         let found =
             Findings::new(&probabilities, volume.shape, volume.geometry.as_ref(), criteria)?;
         let sure = confidence(&probabilities, &found.findings);
+        let doubt = self.passport.doubt;
+        let expected_dice =
+            doubt.and_then(|doubt| doubt.expected(&probabilities, volume.shape, &found));
         let answer = if found.findings.is_empty() { Answer::NoneFound } else { Answer::Found };
         let slice = shown_slice(volume.shape, &found);
         let mut artefacts: Vec<Artefact> = vec![
@@ -108,6 +108,7 @@ impl Case {
             answer,
             totals: Some(totals),
             confidence: Some(sure),
+            expected_dice,
             quality: Quality::new(volume, features, &found.findings, Some(sure)),
             findings: found.findings,
             timing: self.timing(compute_ms),
@@ -146,6 +147,7 @@ impl Case {
             findings: Vec::new(),
             totals: None,
             confidence: None,
+            expected_dice: None,
             quality: Quality { features, remarks: Vec::new() },
             image: ImageFacts::new(volume, shown_slice),
             model: self.passport.clone(),

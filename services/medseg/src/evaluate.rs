@@ -3,17 +3,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
-use imaging::{Shape, mask_png};
-use model::dataset::{self, Patient, Split};
-use model::evaluate::{Evaluation, Judged, Rate, Seen, evaluate, plot};
+use imaging::mask_png;
+use model::dataset::{self, Entry, Patient, Split};
+use model::evaluate::{
+    Evaluation, Group, GroupedBy, Judged, Measured, Rate, Seen, Worst, evaluate, measure_phantoms,
+    plot,
+};
 use model::{Device, Segmenter};
 
 /// `medseg evaluate`
 #[derive(clap::Args)]
 pub struct Evaluate {
-    /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it.
-    #[arg(long)]
-    manifest: PathBuf,
+    /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it. Slices of
+    /// a patient that are numbered from 1 without a gap are judged as one volume, others alone.
+    #[arg(long, required_unless_present = "phantoms")]
+    manifest: Option<PathBuf>,
+
+    /// Instead, measure the volumes of phantoms: so many seeds, each at five spacings.
+    #[arg(long, conflicts_with = "manifest")]
+    phantoms: Option<u64>,
 
     /// The model: its folder, its manifest or its weights file.
     #[arg(long, default_value = "models/medseg-mr")]
@@ -30,6 +38,14 @@ pub struct Evaluate {
     /// Also write each slice's mask, as FOLDER/patient/slice.png.
     #[arg(long)]
     masks: Option<PathBuf>,
+
+    /// Also write pictures of the ten worst scans, the truth outlined in blue and the mask in yellow, to this folder.
+    #[arg(long)]
+    worst: Option<PathBuf>,
+
+    /// Judge each slice as if it had come alone, not as a part of its patient's volume.
+    #[arg(long)]
+    alone: bool,
 
     /// Only these patients: ids separated by commas, or a file with one on each line.
     #[arg(long)]
@@ -60,16 +76,26 @@ enum Side {
 }
 
 impl Evaluate {
-    /// Judges the model slice by slice, as the service would, and prints the figures.
+    /// Judges the model scan by scan, as the service would, and prints the figures.
     pub fn run(self) -> anyhow::Result<()> {
-        let patients = self.chosen()?;
         let mut segmenter = Segmenter::load(&self.model, Device::choose(&self.device)?)?;
-        let evaluation = evaluate(&mut segmenter, &patients, |patient, slice, seen, judged| {
-            match &self.masks {
-                Some(folder) => write_mask(folder, patient, slice, seen, judged),
-                None => Ok(()),
-            }
-        })?;
+        let manifest = match (&self.manifest, self.phantoms) {
+            (Some(manifest), _) => manifest,
+            (None, seeds) => return self.phantoms(&mut segmenter, seeds.unwrap_or_default()),
+        };
+        let patients = self.chosen(manifest)?;
+        let mut worst = Worst::default();
+        let evaluation =
+            evaluate(&mut segmenter, &patients, self.alone, |patient, scan, seen, judged| {
+                worst.add(patient, scan, judged);
+                match &self.masks {
+                    Some(folder) => write_masks(folder, patient, scan, seen, judged),
+                    None => Ok(()),
+                }
+            })?;
+        if let Some(folder) = &self.worst {
+            worst.write(folder)?;
+        }
         fs::write(&self.plot, plot(&evaluation))
             .with_context(|| format!("cannot write {}", self.plot.display()))?;
         if self.json {
@@ -80,8 +106,25 @@ impl Evaluate {
         Ok(())
     }
 
-    fn chosen(&self) -> anyhow::Result<Vec<Patient>> {
-        let mut patients = dataset::read(&self.manifest)?;
+    fn phantoms(&self, segmenter: &mut Segmenter, seeds: u64) -> anyhow::Result<()> {
+        let measured = measure_phantoms(segmenter, seeds)?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&measured)?);
+            return Ok(());
+        }
+        for Measured { spacing_mm, slices, volume_error, volume_error_p90, missed } in measured {
+            println!(
+                "{spacing_mm:?} mm, {slices} slices: volume off by {} (median), {} (nine in ten below), missed {}",
+                number(volume_error),
+                number(volume_error_p90),
+                rate(missed)
+            );
+        }
+        Ok(())
+    }
+
+    fn chosen(&self, manifest: &Path) -> anyhow::Result<Vec<Patient>> {
+        let mut patients = dataset::read(manifest)?;
         if let Some(side) = self.split {
             let split = Split::draw(patients, self.validation, self.seed)?;
             patients = match side {
@@ -92,11 +135,11 @@ impl Evaluate {
         if let Some(wanted) = &self.patients {
             let wanted = ids(wanted)?;
             if let Some(unknown) = wanted.iter().find(|id| !patients.iter().any(|p| p.id == **id)) {
-                bail!("no patient {unknown} in {}", self.manifest.display());
+                bail!("no patient {unknown} in {}", manifest.display());
             }
             patients.retain(|patient| wanted.contains(&patient.id));
         }
-        ensure!(!patients.is_empty(), "no patient in {}", self.manifest.display());
+        ensure!(!patients.is_empty(), "no patient in {}", manifest.display());
         Ok(patients)
     }
 }
@@ -109,50 +152,76 @@ fn ids(wanted: &str) -> anyhow::Result<Vec<String>> {
     Ok(text.lines().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect())
 }
 
-fn write_mask(
+fn write_masks(
     folder: &Path,
     patient: &Patient,
-    slice: u32,
+    scan: &[Entry],
     seen: &Seen,
     judged: &Judged,
 ) -> domain::Result<()> {
     // An id is data: it must not choose a folder outside of this one.
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let folder = folder.join(patient.id.replace("..", "__").chars().map(safe).collect::<String>());
-    let shape = Shape { slices: 1, rows: seen.placement.rows, columns: seen.placement.columns };
-    let png = mask_png(shape, &judged.findings, 0)?;
-    let path = folder.join(format!("{slice:03}.png"));
-    fs::create_dir_all(&folder).and_then(|()| fs::write(&path, png)).map_err(|error| {
-        domain::ErrorKind::Unavailable
-            .error(format!("cannot write {}", path.display()))
-            .because(error)
-    })
+    for (index, entry) in scan.iter().enumerate() {
+        let png = mask_png(seen.shape, &judged.findings, index)?;
+        let path = folder.join(format!("{:03}.png", entry.slice));
+        fs::create_dir_all(&folder).and_then(|()| fs::write(&path, png)).map_err(|error| {
+            domain::ErrorKind::Unavailable
+                .error(format!("cannot write {}", path.display()))
+                .because(error)
+        })?;
+    }
+    Ok(())
 }
 
 fn print(evaluation: &Evaluation) {
-    let number =
-        |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.4}"));
-    let between = |[from, to]: [f64; 2]| format!("[{from:.4}, {to:.4}]");
-    let rate = |Rate { rate, interval, count, of }: Rate| {
-        format!("{} {} ({count} of {of})", number(rate), between(interval))
-    };
     for patient in &evaluation.patients {
         println!("{:32} {:4} slices  Dice {:.4}", patient.id, patient.slices, patient.dice);
     }
-    let interval = evaluation.dice_interval.map_or(String::new(), between);
+    for group in &evaluation.groups {
+        let Group { by, name, count, dice_mean, dice_interval, far, frr } = group;
+        let (what, by) = match by {
+            GroupedBy::Site => ("patients", "site"),
+            GroupedBy::Size => ("slices", "tumour"),
+        };
+        let name = format!("{by} {name}");
+        println!(
+            "{name:32} {count:4} {what}  Dice {} {}, falsely found {}, missed {}",
+            number(*dice_mean),
+            between(*dice_interval),
+            rate(*far),
+            rate(*frr)
+        );
+    }
     println!(
-        "Dice per patient    mean {} {interval}, median {}",
+        "Dice per patient    mean {} {}, median {}",
         number(evaluation.dice_mean),
+        between(evaluation.dice_interval),
         number(evaluation.dice_median)
     );
     println!(
-        "Dice per slice      mean {} over {} slices with tumour",
+        "Dice per slice      mean {} {} over {} slices with tumour",
         number(evaluation.slice_dice_mean),
+        between(evaluation.slice_dice_interval),
         evaluation.slices_with_tumour
     );
     println!("slices falsely found     {}", rate(evaluation.far));
     println!("slices missed            {}", rate(evaluation.frr));
+    println!("calibration error        {}", number(evaluation.calibration_error));
+    println!("expected Dice held       {}", rate(evaluation.expected_dice_covers));
     println!("milliseconds per slice   {}", number(evaluation.ms_per_slice));
     let model = &evaluation.model;
     println!("model {} {} {} on {}", model.name, model.version, model.sha256, model.device);
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("none".to_owned(), |value| format!("{value:.4}"))
+}
+
+fn between(interval: Option<[f64; 2]>) -> String {
+    interval.map_or(String::new(), |[from, to]| format!("[{from:.4}, {to:.4}]"))
+}
+
+fn rate(Rate { rate, interval, count, of }: Rate) -> String {
+    format!("{} {} ({count} of {of})", number(rate), between(Some(interval)))
 }

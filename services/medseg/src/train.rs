@@ -7,9 +7,10 @@ use model::{Design, Device};
 /// `medseg train`
 #[derive(clap::Args)]
 pub struct Train {
-    /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it.
-    #[arg(long)]
-    manifest: PathBuf,
+    /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it. Slices of
+    /// a patient that are numbered from 1 without a gap are one volume. Given several times, all are learned from.
+    #[arg(long, required = true)]
+    manifest: Vec<PathBuf>,
 
     /// Where the finished model goes: weights, manifest, card and drift reference.
     #[arg(long, default_value = "model")]
@@ -76,9 +77,22 @@ pub struct Train {
     #[arg(long, default_value_t = 0.17)]
     validation: f64,
 
+    /// Train no model to ship, but one for each of so many folds, and judge each by its own: the report goes to the run's
+    /// folder. Started again, it goes on where it was cut off.
+    #[arg(long, conflicts_with_all = ["resume", "validation"])]
+    folds: Option<usize>,
+
     /// Generated phantoms that are mixed in.
     #[arg(long, default_value_t = 240)]
     phantoms: u64,
+
+    /// Seeds of phantoms whose volumes the finished model measures for its card, each at five spacings.
+    #[arg(long, default_value_t = 200)]
+    judged_phantoms: u64,
+
+    /// The report of a cross-validation (`cross-validation.md` in its run), to be part of the card.
+    #[arg(long)]
+    cross_validation: Option<PathBuf>,
 
     /// Decides the split, the first weights and the order of everything.
     #[arg(long, default_value_t = 7)]
@@ -94,7 +108,7 @@ impl Train {
     pub fn run(self) -> anyhow::Result<()> {
         let device = Device::choose(&self.device)?;
         let settings = Settings {
-            manifest: self.manifest,
+            manifests: self.manifest,
             run: self.run,
             model: self.out,
             name: self.name,
@@ -112,11 +126,16 @@ impl Train {
             decay: self.decay,
             validation: self.validation,
             phantoms: self.phantoms,
+            judged_phantoms: self.judged_phantoms,
+            cross_validation: self.cross_validation,
             seed: self.seed,
             resume: self.resume,
         };
-        model::train::run(&settings, device).context("training stopped")?;
-        println!("{}", settings.model.join(model::train::CARD_FILE).display());
+        let written = match self.folds {
+            Some(folds) => model::train::cross_validate(&settings, folds, device),
+            None => model::train::run(&settings, device),
+        };
+        println!("{}", written.context("training stopped")?.display());
         Ok(())
     }
 }

@@ -63,6 +63,7 @@ pub fn plot(evaluation: &Evaluation) -> String {
     svg
 }
 
-fn escaped(text: &str) -> String {
+/// Safe inside an element.
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -49,16 +49,20 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// A 95 % interval of the mean by the percentile bootstrap (Efron 1979) over `values`; the same seed
-/// gives the same interval. None of nothing.
-pub fn bootstrap(values: &[f64], seed: u64) -> Option<[f64; 2]> {
-    if values.is_empty() {
+/// A 95 % interval of the mean of all values by the percentile bootstrap (Efron 1979) over their groups (a patient's
+/// slices are alike, so a patient is drawn whole); the same seed gives the same interval. None of nothing.
+pub fn bootstrap(groups: &[Vec<f64>], seed: u64) -> Option<[f64; 2]> {
+    let groups: Vec<&Vec<f64>> = groups.iter().filter(|group| !group.is_empty()).collect();
+    if groups.is_empty() {
         return None;
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let sums: Vec<(f64, usize)> =
+        groups.iter().map(|group| (group.iter().sum(), group.len())).collect();
     let mut resample = || {
-        let sum: f64 = values.iter().map(|_| values[random.random_range(0..values.len())]).sum();
-        sum / values.len() as f64
+        let drawn = (0..sums.len()).map(|_| sums[random.random_range(0..sums.len())]);
+        let (sum, count) = drawn.fold((0.0, 0), |(a, n), (b, m)| (a + b, n + m));
+        sum / count as f64
     };
     let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample()).collect();
     means.sort_by(f64::total_cmp);
@@ -104,13 +108,17 @@ mod tests {
     #[test]
     fn the_bootstrap_agrees_with_the_normal_interval_of_a_large_sample() {
         // 0, 0.001 … 0.999: deviation 0.28868, so the mean 0.4995 is known to 1.96 * 0.28868 / sqrt(1000).
-        let values: Vec<f64> = (0..1000).map(|i| f64::from(i) / 1000.0).collect();
+        let values: Vec<Vec<f64>> = (0..1000).map(|i| vec![f64::from(i) / 1000.0]).collect();
         let half = Z * 0.288_675 / 1000_f64.sqrt();
         let [from, to] = bootstrap(&values, 7).unwrap();
         assert!(
             (from - (0.4995 - half)).abs() < 0.0015 && (to - (0.4995 + half)).abs() < 0.0015,
             "{from} {to}"
         );
-        assert_eq!(bootstrap(&[0.8; 5], 1), Some([0.8, 0.8]));
+        assert_eq!(bootstrap(&[vec![0.5], vec![0.5, 0.5], vec![]], 1), Some([0.5, 0.5]));
+        // Ten patients of a hundred equal slices each are ten values, not a thousand.
+        let alike: Vec<Vec<f64>> = (0..10).map(|i| vec![f64::from(i % 2); 100]).collect();
+        let [from, to] = bootstrap(&alike, 7).unwrap();
+        assert!(to - from > 0.5, "{from} {to}");
     }
 }

@@ -1,3 +1,4 @@
+use imaging::Prepared;
 use rand::{Rng, RngExt};
 
 /// The side of the squares that training keeps in memory: twice what the network sees, so that
@@ -7,29 +8,38 @@ pub const KEPT_SIDE: usize = 256;
 /// A square of [`KEPT_SIDE`] with its mask, as training keeps it.
 #[derive(Clone)]
 pub struct Square {
-    /// Normalised brightness -1..3 as 0..255.
-    pub pixels: Vec<u8>,
+    /// Normalised brightness -1..3 as 0..255: of the slice itself, and of the ones before and after if it has any.
+    planes: Vec<Vec<u8>>,
     /// How much of each pixel is tumour, as 0..255.
-    pub mask: Vec<u8>,
+    mask: Vec<u8>,
 }
 
 /// What the network is shown: brightness and, for each pixel, how much of it is tumour.
 pub struct Example {
-    pub pixels: Vec<f32>,
+    /// The slice itself; then, unless it came alone, the ones before and after.
+    pub planes: Vec<Vec<f32>>,
     pub target: Vec<f32>,
 }
 
 const DARKEST: f32 = -1.0;
 const BRIGHTEST: f32 = 3.0;
+/// How often a slice of a volume is shown as if it had come alone.
+const ALONE_PART: f64 = 0.25;
+const RECOLOURED_PART: f64 = 0.2;
+const INVERTED_PART: f64 = 0.05;
+const BLURRED_PART: f64 = 0.25;
 
 impl Square {
-    /// Quantises `pixels` (-1..3) and `mask` (0..1), both of [`KEPT_SIDE`] squared.
-    pub fn new(pixels: &[f32], mask: &[f32]) -> Square {
+    /// Quantises a slice and its mask (0..1), both of [`KEPT_SIDE`] squared.
+    pub fn new(prepared: &Prepared, mask: &[f32]) -> Square {
+        let Prepared { pixels, neighbours: [before, after], .. } = prepared;
         let level = |value: &f32| ((value - DARKEST) / (BRIGHTEST - DARKEST) * 255.0).round() as u8;
-        Square {
-            pixels: pixels.iter().map(level).collect(),
-            mask: mask.iter().map(|part| (part * 255.0).round() as u8).collect(),
+        let plane = |pixels: &Vec<f32>| pixels.iter().map(level).collect();
+        let mut planes: Vec<Vec<u8>> = vec![plane(pixels)];
+        if before.is_some() || after.is_some() {
+            planes.extend([before, after].map(|side| plane(side.as_ref().unwrap_or(pixels))));
         }
+        Square { planes, mask: mask.iter().map(|part| (part * 255.0).round() as u8).collect() }
     }
 
     /// Whether any of it is tumour.
@@ -39,64 +49,95 @@ impl Square {
 
     /// The square as it is, at `side` pixels.
     pub fn plain(&self, side: usize) -> Example {
-        self.warped(side, &Warp::default())
+        self.warped(&self.planes, side, &Warp::default())
     }
 
     /// A version that might as well have been another patient's: moved, bent, relit and blurred at random,
     /// as far as `strength` (above 0, up to 1) says.
     pub fn varied(&self, side: usize, strength: f32, random: &mut impl Rng) -> Example {
         let mut draw = Draw { random, strength };
-        let mut example = self.warped(side, &Warp::draw(&mut draw));
-        if draw.random.random_bool(0.2) {
+        let alone = draw.random.random_bool(ALONE_PART);
+        let planes = if alone { &self.planes[..1] } else { &self.planes };
+        let mut example = self.warped(planes, side, &Warp::draw(&mut draw));
+        if draw.random.random_bool(RECOLOURED_PART) {
             recolour(&mut example, &mut draw);
         }
-        relight(&mut example.pixels, side, &mut draw);
-        if draw.random.random_bool(0.25) {
-            blur(&mut example.pixels, side, draw.up_to(1.0) * side as f32 / 128.0);
+        let light = Light::draw(&mut draw);
+        let inverted = draw.random.random_bool(INVERTED_PART);
+        let sigma = draw.up_to(1.0) * side as f32 / 128.0;
+        let blurred = draw.random.random_bool(BLURRED_PART);
+        for plane in &mut example.planes {
+            light.shine(plane, side);
+            if inverted {
+                invert(plane);
+            }
+            if blurred {
+                blur(plane, side, sigma);
+            }
+            noise(plane, &mut draw);
         }
-        noise(&mut example.pixels, &mut draw);
         example
     }
 
-    fn warped(&self, side: usize, warp: &Warp) -> Example {
+    fn warped(&self, planes: &[Vec<u8>], side: usize, warp: &Warp) -> Example {
         let fine = (KEPT_SIDE / side).max(1);
         let share = 1.0 / (fine * fine) as f32;
-        let mut example =
-            Example { pixels: vec![0.0; side * side], target: vec![0.0; side * side] };
+        let mut example = Example {
+            planes: vec![vec![0.0; side * side]; planes.len()],
+            target: vec![0.0; side * side],
+        };
         for row in 0..side * fine {
             for column in 0..side * fine {
                 let centre = |at: usize| (at as f32 + 0.5) / (side * fine) as f32 - 0.5;
                 let (y, x) = warp.source(centre(row), centre(column));
+                let Some(place) = Between::new(y, x) else { continue };
                 let at = (row / fine) * side + column / fine;
-                let (pixel, mask) = self.between(y, x);
-                example.pixels[at] += share * pixel;
-                example.target[at] += share * mask;
+                for (values, plane) in example.planes.iter_mut().zip(planes) {
+                    values[at] += share * place.mix(plane);
+                }
+                example.target[at] += share * place.mix(&self.mask);
             }
         }
         let spread = (BRIGHTEST - DARKEST) / 255.0;
-        example.pixels.iter_mut().for_each(|value| *value = *value * spread + DARKEST);
+        for values in &mut example.planes {
+            values.iter_mut().for_each(|value| *value = *value * spread + DARKEST);
+        }
         example.target.iter_mut().for_each(|part| *part /= 255.0);
         example
     }
+}
 
-    /// Brightness and mask between pixels, at a place given in sides from the centre; air outside.
-    fn between(&self, y: f32, x: f32) -> (f32, f32) {
+/// A place between four pixels.
+struct Between {
+    at: usize,
+    down: f32,
+    right: f32,
+}
+
+impl Between {
+    /// The place given in sides from the centre; None outside, where there is air.
+    fn new(y: f32, x: f32) -> Option<Between> {
         let place = |at: f32| (at + 0.5) * KEPT_SIDE as f32 - 0.5;
         let (y, x) = (place(y), place(x));
         let last = (KEPT_SIDE - 1) as f32;
         if y < 0.0 || x < 0.0 || y >= last || x >= last {
-            return (0.0, 0.0);
+            return None;
         }
         let (row, column) = (y as usize, x as usize);
-        let (down, right) = (y - row as f32, x - column as f32);
-        let at = row * KEPT_SIDE + column;
-        let mix = |from: &[u8]| {
-            let upper = f32::from(from[at]) * (1.0 - right) + f32::from(from[at + 1]) * right;
-            let below = &from[at + KEPT_SIDE..];
-            let lower = f32::from(below[0]) * (1.0 - right) + f32::from(below[1]) * right;
-            upper * (1.0 - down) + lower * down
-        };
-        (mix(&self.pixels), mix(&self.mask))
+        Some(Between {
+            at: row * KEPT_SIDE + column,
+            down: y - row as f32,
+            right: x - column as f32,
+        })
+    }
+
+    /// The value there.
+    fn mix(&self, from: &[u8]) -> f32 {
+        let Between { at, down, right } = *self;
+        let upper = f32::from(from[at]) * (1.0 - right) + f32::from(from[at + 1]) * right;
+        let below = &from[at + KEPT_SIDE..];
+        let lower = f32::from(below[0]) * (1.0 - right) + f32::from(below[1]) * right;
+        upper * (1.0 - down) + lower * down
     }
 }
 
@@ -182,22 +223,47 @@ impl Wave {
 /// A tumour brighter or darker than it was: most are bright in FLAIR, some are not.
 fn recolour(example: &mut Example, draw: &mut Draw<impl Rng>) {
     let change = draw.around(0.5);
-    for (value, part) in example.pixels.iter_mut().zip(&example.target) {
-        *value = (*value + change * part).clamp(DARKEST, BRIGHTEST);
+    for plane in &mut example.planes {
+        for (value, part) in plane.iter_mut().zip(&example.target) {
+            *value = (*value + change * part).clamp(DARKEST, BRIGHTEST);
+        }
     }
 }
 
-/// Gamma, contrast, brightness and a coil's uneven sensitivity. Air stays air.
-fn relight(pixels: &mut [f32], side: usize, draw: &mut Draw<impl Rng>) {
-    let (gamma, contrast) = (draw.around(0.3).exp(), draw.around(0.2).exp());
-    let slope = [draw.around(0.5), draw.around(0.5)];
-    let bowl = draw.around(0.6);
-    for (index, value) in pixels.iter_mut().enumerate() {
-        let y = (index / side) as f32 / side as f32 - 0.5;
-        let x = (index % side) as f32 / side as f32 - 0.5;
-        let field = (slope[0] * y + slope[1] * x + bowl * (y * y + x * x)).exp();
-        let bright = ((*value - DARKEST) * field * contrast).max(0.0).powf(gamma);
-        *value = (bright + DARKEST).clamp(DARKEST, BRIGHTEST);
+/// Gamma, contrast, and a coil's uneven sensitivity. Air stays air.
+struct Light {
+    gamma: f32,
+    contrast: f32,
+    slope: [f32; 2],
+    bowl: f32,
+}
+
+impl Light {
+    fn draw(draw: &mut Draw<impl Rng>) -> Light {
+        Light {
+            gamma: draw.around(0.3).exp(),
+            contrast: draw.around(0.2).exp(),
+            slope: [draw.around(0.5), draw.around(0.5)],
+            bowl: draw.around(0.6),
+        }
+    }
+
+    fn shine(&self, pixels: &mut [f32], side: usize) {
+        let Light { gamma, contrast, slope, bowl } = *self;
+        for (index, value) in pixels.iter_mut().enumerate() {
+            let y = (index / side) as f32 / side as f32 - 0.5;
+            let x = (index % side) as f32 / side as f32 - 0.5;
+            let field = (slope[0] * y + slope[1] * x + bowl * (y * y + x * x)).exp();
+            let bright = ((*value - DARKEST) * field * contrast).max(0.0).powf(gamma);
+            *value = (bright + DARKEST).clamp(DARKEST, BRIGHTEST);
+        }
+    }
+}
+
+/// Bright tissue dark and dark tissue bright, as between T1 and T2; air stays air.
+fn invert(pixels: &mut [f32]) {
+    for value in pixels.iter_mut().filter(|value| **value > -0.85) {
+        *value = -0.7 * value.min(1.0);
     }
 }
 
@@ -248,11 +314,12 @@ mod tests {
     fn a_plain_example_is_what_the_service_would_prepare() {
         let settings = imaging::phantom::Settings::slice(4);
         let volume = imaging::phantom::Phantom::new(&settings).unwrap().volume;
-        let square = |side| imaging::prepare(volume.slice(0), 256, 256, side).unwrap().pixels;
+        let square = |side| imaging::prepare(volume.slice(0), 256, 256, side).unwrap();
         let kept = Square::new(&square(KEPT_SIDE), &[0.0; KEPT_SIDE * KEPT_SIDE]);
         for side in [64, 96, 128] {
-            let plain = kept.plain(side).pixels;
-            let off = plain.iter().zip(square(side)).map(|(a, b)| (a - b).abs()).sum::<f32>();
+            let plain = kept.plain(side).planes.remove(0);
+            let off =
+                plain.iter().zip(square(side).pixels).map(|(a, b)| (a - b).abs()).sum::<f32>();
             assert!(off / plain.len() as f32 <= 0.03, "{side}: {}", off / plain.len() as f32);
         }
     }
@@ -261,10 +328,12 @@ mod tests {
     fn the_mask_moves_with_the_lesion() {
         let square = phantom(1).unwrap();
         for seed in 0..12 {
-            let Example { pixels, target } = square.varied(128, 1.0, &mut random(seed));
+            let Example { planes, target } = square.varied(128, 1.0, &mut random(seed));
             let mean = |inside: bool| {
-                let chosen =
-                    pixels.iter().zip(&target).filter(|(v, t)| (**t > 0.5) == inside && **v > -0.6);
+                let chosen = planes[0]
+                    .iter()
+                    .zip(&target)
+                    .filter(|(v, t)| (**t > 0.5) == inside && **v > -0.6);
                 let (sum, count) = chosen.fold((0.0, 0.0), |(sum, n), (v, _)| (sum + v, n + 1.0));
                 sum / count
             };
@@ -276,10 +345,10 @@ mod tests {
     #[test]
     fn a_seed_gives_its_example_again_and_strength_goes_with_distance() {
         let square = phantom(1).unwrap();
-        let plain = square.plain(64).pixels;
+        let plain = square.plain(64).planes.remove(0);
         let off = |strength: f32| {
             let sum = |seed| {
-                let varied = square.varied(64, strength, &mut random(seed)).pixels;
+                let varied = square.varied(64, strength, &mut random(seed)).planes.remove(0);
                 // Its mirror image is as near as it is itself.
                 let mirrored = varied.chunks(64).flat_map(|row| row.iter().rev());
                 let distance = |a: &mut dyn Iterator<Item = &f32>| {

@@ -4,86 +4,154 @@ use std::fs;
 use domain::{ErrorKind, Result, hex};
 use sha2::{Digest, Sha256};
 
-use super::Settings;
+use super::finish::{RELIABILITY_FILE, Tried};
 use super::state::State;
+use super::{STRENGTH_END, Settings};
 use crate::dataset::{Patient, Split};
-use crate::evaluate::{Evaluation, Rate};
+use crate::evaluate::{Evaluation, GroupedBy, Measured, Rate};
 use crate::weights::{Manifest, Weights};
 
+/// All that a card tells.
+pub struct Card<'a> {
+    pub settings: &'a Settings,
+    pub split: &'a Split,
+    pub state: &'a State,
+    pub manifest: &'a Manifest,
+    /// The figures of each source's validation patients, and of the slices of their volumes alone.
+    pub sources: &'a [(String, Evaluation)],
+    pub alone: &'a [(String, Evaluation)],
+    /// All thresholds with all smallest findings.
+    pub tried: &'a [Tried],
+    /// Before calibration, and after.
+    pub calibration_errors: [Option<f64>; 2],
+    /// How often the interval of the expected Dice held, for volumes and for slices.
+    pub covered: [Rate; 2],
+    pub phantoms: &'a [Measured],
+}
+
+/// The highest part of the slices with a tumour that may be missed where false alarms are compared.
+pub const FRR_MAX: f64 = 0.05;
+/// Patients are listed one by one where they are no more than this.
+const LISTED_MAX: usize = 40;
+
 /// The model card: what it was made of, how well it does, and what it must not be used for. Markdown.
-pub fn card(
-    settings: &Settings,
-    split: &Split,
-    state: &State,
-    manifest: &Manifest,
-    evaluation: &Evaluation,
-) -> Result<String> {
-    let data = fs::read(&settings.manifest).map_err(|error| {
-        ErrorKind::NotFound.error("cannot read the manifest again").because(error)
-    })?;
-    let facts = &manifest.facts;
-    let slices = |patients: &[Patient]| patients.iter().map(|p| p.slices.len()).sum::<usize>();
-    let mut text = format!(
+pub fn card(card: &Card) -> Result<String> {
+    let mut text = identity(card);
+    text.push_str(&data(card)?);
+    text.push_str(&training(card)?);
+    text.push_str(FIGURES);
+    for (source, figures) in card.sources {
+        if figures.patients.is_empty() {
+            continue;
+        }
+        let _ = write!(
+            text,
+            "\n### {source}: {} scans of {} patients\n\n",
+            figures.scans,
+            figures.patients.len()
+        );
+        text.push_str(&table(figures));
+        if let Some((_, alone)) = card.alone.iter().find(|(name, e)| name == source && e.scans > 0)
+        {
+            let _ = write!(text, "\nThe same slices, each as if it had come alone:\n\n");
+            text.push_str(&table(alone));
+        }
+        text.push_str(&groups(figures));
+        text.push_str(&patients(figures));
+    }
+    text.push_str(&operating_points(card.tried));
+    text.push_str(&doubt(card));
+    text.push_str(&phantoms(card.phantoms));
+    if let Some(report) = &card.settings.cross_validation {
+        let report = fs::read_to_string(report).map_err(|error| {
+            ErrorKind::NotFound.error(format!("cannot read {}", report.display())).because(error)
+        })?;
+        let _ = write!(text, "\n{report}");
+    }
+    text.push_str(LIMITS);
+    Ok(text)
+}
+
+fn identity(card: &Card) -> String {
+    let Manifest { file, bytes, sha256, facts } = card.manifest;
+    let [width, depths] = [facts.design.width.to_string(), format!("{:?}", facts.design.depths)];
+    let channels = match facts.design.neighbours {
+        true => "a slice with the ones before and after it",
+        false => "one slice",
+    };
+    let modalities: Vec<&str> = facts.modalities.iter().map(|modality| modality.term()).collect();
+    format!(
         "# {} {}
 
-Finds tumours in axial slices of head MRI (FLAIR), one slice at a time.
+Finds tumours in head MRI: in FLAIR and in contrast-enhanced T1, in volumes and in slices that come alone.
 
 | | |
 |---|---|
-| weights | `{}`, {} bytes, int8 per output channel |
-| SHA-256 | `{}` |
-| network | U-Net with a ResNet-50 encoder (width {}, bottlenecks {:?}), {} x {} pixels, one channel, one logit |
+| weights | `{file}`, {bytes} bytes, int8 per output channel |
+| SHA-256 | `{sha256}` |
+| network | U-Net with a ResNet-50 encoder (width {width}, bottlenecks {depths}), {side} x {side} pixels, sees {channels}, one logit; one network for both kinds of image |
 | preprocessing | `{}` |
 | threshold | {:.2}; findings of fewer than {} of the network's pixels are dropped |
+| calibration | logit x {:.3} {:+.3} |
 | modalities | {} |
 | looks in the mirror too | {} |
-
 ",
         facts.name,
         facts.version,
-        manifest.file,
-        manifest.bytes,
-        manifest.sha256,
-        facts.design.width,
-        facts.design.depths,
-        facts.side,
-        facts.side,
         facts.preprocessing,
         facts.threshold,
         facts.minimum_pixels,
-        facts.modalities.iter().map(|modality| modality.term()).collect::<Vec<_>>().join(", "),
+        facts.calibration.slope,
+        facts.calibration.offset,
+        modalities.join(", "),
         if facts.mirrored { "yes" } else { "no" },
-    );
-    let _ = write!(
+        side = facts.side,
+    )
+}
+
+fn data(card: &Card) -> Result<String> {
+    let Card { settings, split, .. } = card;
+    let mut text = format!("\n## Data\n\n{}\n\n", settings.data);
+    for manifest in &settings.manifests {
+        let bytes = fs::read(manifest).map_err(|error| {
+            ErrorKind::NotFound.error("cannot read the manifest again").because(error)
+        })?;
+        let folder = manifest.parent().and_then(|folder| folder.file_name());
+        let source = folder.map_or_else(String::new, |name| name.to_string_lossy().into());
+        let count = |side: &[Patient]| {
+            let patients = side.iter().filter(|patient| patient.source == source);
+            let slices: usize = patients.clone().map(|patient| patient.slices.len()).sum();
+            format!("{} patients with {slices} slices", patients.count())
+        };
+        let _ = writeln!(
+            text,
+            "- `{source}`: {} to learn from, {} for validation; manifest SHA-256 `{}`",
+            count(&split.training),
+            count(&split.validation),
+            hex(&Sha256::digest(&bytes)),
+        );
+    }
+    let _ = writeln!(
         text,
-        "## Data
+        "
+Split by patient, or by the data's own folds where it has them (seed {}, part {}). {} generated phantoms were mixed in, 8 % of \
+what was shown; the sources had equal parts of the rest.",
+        settings.seed, settings.validation, settings.phantoms,
+    );
+    Ok(text)
+}
 
-{}
-
-Manifest SHA-256 `{}`. Split by patient (seed {}): {} patients with {} slices to learn from, {} patients with {} \
-slices for validation. {} generated phantoms were mixed in, 8 % of what was shown.
-
+fn training(card: &Card) -> Result<String> {
+    let Card { settings, state, .. } = card;
+    Ok(format!(
+        "
 ## Training
 
-From {}; {} epochs of {} steps of {} slices in {} replicas, growing from {} to {} pixels a side; AdamW, \
-learning rate up to {}, weight decay {}; cross-entropy plus Dice; weights averaged over steps.
-
-## Figures
-
-On the {} validation patients, with the shipped (quantised) weights. They were not learned from, but the threshold \
-and the smallest finding were chosen on them, so expect a little less on others.
-
-| | | 95 % interval |
-|---|---|---|
+From {}; {} epochs of {} steps of {} slices in {} replicas, growing from {} to {} pixels a side; AdamW, learning rate up \
+to {}, weight decay {}; cross-entropy plus Dice; weights averaged over steps. Examples are turned, zoomed, bent, relit \
+(gamma, contrast, bias field), blurred, made noisy, their tumours recoloured and now and then inverted, at the end {} as \
+strongly; a quarter of the slices of volumes is shown alone.
 ",
-        settings.data,
-        hex(&Sha256::digest(&data)),
-        settings.seed,
-        split.training.len(),
-        slices(&split.training),
-        split.validation.len(),
-        slices(&split.validation),
-        settings.phantoms,
         start(settings)?,
         state.progress.epoch,
         settings.steps,
@@ -93,11 +161,8 @@ and the smallest finding were chosen on them, so expect a little less on others.
         settings.side,
         settings.rate,
         settings.decay,
-        split.validation.len(),
-    );
-    text.push_str(&figures(evaluation));
-    text.push_str(LIMITS);
-    Ok(text)
+        STRENGTH_END,
+    ))
 }
 
 /// What training began with. The card of the model that it went on from tells the rest.
@@ -110,31 +175,181 @@ fn start(settings: &Settings) -> Result<String> {
     ))
 }
 
-fn figures(evaluation: &Evaluation) -> String {
-    let number =
-        |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.3}"));
-    let between = |[from, to]: [f64; 2]| format!("{from:.3} to {to:.3}");
-    let rate = |name: &str, Rate { rate, interval, count, of }: Rate| {
-        format!("| {name} | {} ({count} of {of}) | {} |\n", number(rate), between(interval))
-    };
+const FIGURES: &str = "
+## Figures
+
+On the validation patients, with the shipped (quantised) weights. They were not learned from, but the threshold, the smallest \
+finding, the calibration and the expected Dice were chosen on them, so expect a little less on others. Intervals are 95 %: \
+Wilson for rates, bootstrap over patients for Dice.
+";
+
+/// The figures of one source, or of several folds.
+pub fn table(figures: &Evaluation) -> String {
     let mut text = format!(
-        "| volumetric Dice, mean over patients | {} | {} |\n| median | {} | |\n",
-        number(evaluation.dice_mean),
-        evaluation.dice_interval.map_or(String::new(), between),
-        number(evaluation.dice_median),
+        "| | | 95 % interval |
+|---|--:|--:|
+| volumetric Dice, mean over patients | {} | {} |
+| median | {} | |
+| Dice of slices with tumour, mean | {} | {} |
+",
+        number(figures.dice_mean),
+        interval(figures.dice_interval),
+        number(figures.dice_median),
+        number(figures.slice_dice_mean),
+        interval(figures.slice_dice_interval),
     );
-    let _ = writeln!(
-        text,
-        "| Dice of slices with tumour, mean | {} | |",
-        number(evaluation.slice_dice_mean)
-    );
-    text.push_str(&rate("slices falsely found (FAR)", evaluation.far));
-    text.push_str(&rate("slices missed (FRR)", evaluation.frr));
-    text.push_str("\n| patient | slices | Dice |\n|---|--:|--:|\n");
-    for patient in &evaluation.patients {
+    let mut rate = |name: &str, rate: Rate| {
+        if rate.of > 0 {
+            let Rate { count, of, interval, .. } = rate;
+            let interval = self::interval(Some(interval));
+            let _ =
+                writeln!(text, "| {name} | {} ({count} of {of}) | {interval} |", number(rate.rate));
+        }
+    };
+    rate("slices falsely found (FAR)", figures.far);
+    rate("slices missed (FRR)", figures.frr);
+    text
+}
+
+/// By site and by size.
+pub fn groups(figures: &Evaluation) -> String {
+    let mut text = String::new();
+    for (by, title) in [
+        (GroupedBy::Site, "site | patients | volumetric Dice"),
+        (GroupedBy::Size, "tumour | slices | Dice"),
+    ] {
+        let groups: Vec<_> = figures.groups.iter().filter(|group| group.by == by).collect();
+        if groups.is_empty() {
+            continue;
+        }
+        let _ = write!(
+            text,
+            "\n| {title} | 95 % interval | slices falsely found | slices missed |\n|---|--:|--:|--:|--:|--:|\n"
+        );
+        for group in groups {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} |",
+                group.name,
+                group.count,
+                number(group.dice_mean),
+                interval(group.dice_interval),
+                percent(group.far),
+                percent(group.frr),
+            );
+        }
+    }
+    text
+}
+
+fn patients(figures: &Evaluation) -> String {
+    if figures.patients.len() > LISTED_MAX {
+        return String::new();
+    }
+    let mut text = "\n| patient | slices | Dice |\n|---|--:|--:|\n".to_owned();
+    for patient in &figures.patients {
         let _ = writeln!(text, "| {} | {} | {:.3} |", patient.id, patient.slices, patient.dice);
     }
     text
+}
+
+/// How many false alarms it costs to miss few tumours.
+fn operating_points(tried: &[Tried]) -> String {
+    let mut text = "\n## False alarms where few tumours are missed\n\n".to_owned();
+    let sources = tried.first().map_or(&[][..], |tried| &tried.sources);
+    for (index, (source, figures)) in sources.iter().enumerate() {
+        if figures.far.of == 0 || figures.frr.of == 0 {
+            continue;
+        }
+        let missing_few = tried
+            .iter()
+            .filter(|tried| tried.sources[index].1.frr.rate.is_some_and(|rate| rate <= FRR_MAX));
+        let best = missing_few.min_by_key(|tried| tried.sources[index].1.far.count);
+        let _ = match best {
+            Some(tried) => {
+                let figures = &tried.sources[index].1;
+                writeln!(
+                    text,
+                    "- `{source}`: FAR {} at FRR {} (threshold {:.1}, findings of at least {} pixels, volumetric Dice {} there)",
+                    percent(figures.far),
+                    percent(figures.frr),
+                    tried.threshold,
+                    tried.minimum_pixels,
+                    number(figures.dice_mean),
+                )
+            }
+            None => writeln!(
+                text,
+                "- `{source}`: at no threshold that was tried were 5 % or fewer missed"
+            ),
+        };
+    }
+    text
+}
+
+fn doubt(card: &Card) -> String {
+    let [before, after] = card.calibration_errors;
+    let mut text = format!(
+        "
+## Doubt
+
+Expected calibration error over the pixels that are not ruled out (probability at least 0.01): {} before calibration, {} after, \
+each patient calibrated without being looked at.
+
+![what was called against what was observed]({RELIABILITY_FILE})
+
+For each scan with a finding a Dice is foretold, with an interval that is to hold nine times in ten. Each patient judged by what \
+was learned from the others:
+
+| scans | the interval held |
+|---|--:|
+",
+        number(before),
+        number(after),
+    );
+    for (name, rate) in ["volumes", "slices alone"].into_iter().zip(card.covered) {
+        let _ = writeln!(text, "| {name} | {} |", percent(rate));
+    }
+    text
+}
+
+fn phantoms(measured: &[Measured]) -> String {
+    if measured.is_empty() {
+        return String::new();
+    }
+    let mut text = "
+## Volumes of phantoms
+
+Generated heads with a lesion of exactly known volume, each seed at each spacing. A missed lesion counts as an error of 1.
+
+| mm between slices, rows, columns | slices | median error | nine in ten below | missed |
+|---|--:|--:|--:|--:|
+"
+    .to_owned();
+    for Measured { spacing_mm: [a, b, c], slices, volume_error, volume_error_p90, missed } in
+        measured
+    {
+        let _ = writeln!(
+            text,
+            "| {a} x {b} x {c} | {slices} | {} | {} | {} |",
+            number(*volume_error),
+            number(*volume_error_p90),
+            percent(*missed),
+        );
+    }
+    text
+}
+
+pub fn number(value: Option<f64>) -> String {
+    value.map_or("none".to_owned(), |value| format!("{value:.3}"))
+}
+
+fn interval(interval: Option<[f64; 2]>) -> String {
+    interval.map_or(String::new(), |[from, to]| format!("{from:.3} to {to:.3}"))
+}
+
+pub fn percent(Rate { rate, count, of, .. }: Rate) -> String {
+    rate.map_or("-".to_owned(), |rate| format!("{:.1} % ({count} of {of})", 100.0 * rate))
 }
 
 const LIMITS: &str = "
@@ -143,9 +358,11 @@ const LIMITS: &str = "
 For research and for showing how the software works. It is no medical device and no diagnosis: a qualified person must \
 look at every scan.
 
-- It learned from adults with lower-grade glioma on FLAIR. Other tumours, other sequences, children, contrast agents, \
-implants and scans after surgery are untried: a mask may be wrong there, and so may its absence.
-- It sees one slice at a time, and small tumours worst: see the lowest rows above.
-- The truth it learned from marks the whole FLAIR abnormality, oedema included, not the tumour's core.
-- A confidence is the mean probability over the finding, not the chance of being right.
+- It learned from adults with glioma on FLAIR, and with glioma, meningioma or pituitary tumour on contrast-enhanced T1. Other \
+tumours, other sequences, children, implants and scans after surgery are untried: a mask may be wrong there, and so may its absence.
+- Every contrast-enhanced image that it learned from shows a tumour: how often it finds one there in a healthy head was never measured.
+- Small tumours are found worst: see the tables by size.
+- On FLAIR the truth that it learned from marks the whole abnormality, oedema included; on contrast-enhanced T1, the lesion.
+- A slice that comes alone is judged without its neighbours, and a little worse than within its volume.
+- A finding's confidence is the mean calibrated probability over it: about the part of it that is tumour, not the chance that it is one.
 ";

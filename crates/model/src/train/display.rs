@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -74,8 +75,10 @@ impl Display {
         self.bar.set_message(text);
     }
 
-    pub fn validated(&self, dice: f64) {
-        self.line(&format!("validation Dice {dice:.4}; checkpoint saved"));
+    pub fn validated(&self, dice: &BTreeMap<String, f64>) {
+        let each: Vec<String> =
+            dice.iter().map(|(source, dice)| format!("{source} {dice:.4}")).collect();
+        self.line(&format!("validation Dice: {}; checkpoint saved", each.join(", ")));
     }
 
     pub fn done(&self) {

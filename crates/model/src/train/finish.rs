@@ -1,39 +1,104 @@
-use domain::Result;
-use imaging::Passport;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::slice::from_ref;
 
-use super::card::card;
+use domain::Result;
+use imaging::{Passport, signs};
+
+use super::card::Card;
+use super::doubt::{self, Sample};
 use super::reference::reference;
 use super::state::State;
 use super::{MODALITIES, Settings};
-use crate::dataset::{Patient, Split};
-use crate::evaluate::{Counts, Evaluation, Judged, Seen, judge, look};
+use crate::dataset::{Labelled, Patient, Split};
+use crate::evaluate::{
+    Case, Evaluation, Judged, Reliability, Seen, Worst, judge, look, mean, measure_phantoms,
+    reliability_plot,
+};
 use crate::network::Network;
-use crate::weights::{Facts, Weights, replace};
+use crate::weights::{Calibration, Facts, Weights, replace};
 use crate::{Device, Segmenter};
 
-/// The names of the model card and of the drift reference beside the weights.
+/// The names of what lies beside the weights: the model card, its reliability plot, and the drift reference.
 pub const CARD_FILE: &str = "card.md";
+pub const RELIABILITY_FILE: &str = "reliability.svg";
 pub const REFERENCE_FILE: &str = "reference.json";
+/// Where the run's folder keeps pictures of the worst validation scans.
+pub const WORST_FOLDER: &str = "worst";
 
-const THRESHOLDS: [f32; 7] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+const THRESHOLDS: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 const MINIMUM_PIXELS: [usize; 5] = [1, 8, 24, 48, 96];
 /// A Dice that differs by less is the same: then false alarms and misses decide.
 const DICE_ALIKE: f64 = 0.002;
 
-/// Everything validation patients came to.
-pub struct Validated {
-    pub evaluation: Evaluation,
-    pub slices: Vec<(Seen, Judged)>,
-}
-
-/// Makes a model of the averaged weights: quantises them, chooses the threshold and the smallest finding on the
-/// validation patients, and writes weights, manifest, card and drift reference to the model's folder.
+/// Makes a model of the averaged weights: quantises them, calibrates its probabilities, chooses the threshold and the
+/// smallest finding, learns how far its masks can be trusted, all on the validation patients; and writes weights,
+/// manifest, card, reliability plot and drift reference to the model's folder, and pictures of the worst to the run's.
 ///
 /// What is judged are the quantised weights, the very ones that ship.
-pub fn finish(settings: &Settings, device: Device, split: &Split, state: &State) -> Result<()> {
+pub fn finish(
+    settings: &Settings,
+    device: Device,
+    split: &Split,
+    state: &State,
+) -> Result<PathBuf> {
     let network = Network::new(settings.design);
     let units = state.average.cut(&network, false).folded();
-    let facts = Facts {
+    let facts = facts(settings);
+    Weights::write(&settings.run, &facts, &units)?;
+    let uncalibrated = seen(settings, device, &split.validation)?;
+    let (before, after, calibration) = calibrated(&uncalibrated);
+
+    let facts = Facts { calibration, ..facts };
+    Weights::write(&settings.run, &facts, &units)?;
+    let seen = seen(settings, device, &split.validation)?;
+    let mut segmenter = Segmenter::load(&settings.run, device)?;
+    let tried = tried(segmenter.passport(), &split.validation, &seen)?;
+    let chosen = chosen(&tried);
+    let (threshold, minimum_pixels) = (chosen.threshold, chosen.minimum_pixels);
+    let passport = Passport { threshold, minimum_pixels, ..segmenter.passport().clone() };
+    let alone = look_alone(&mut segmenter, &split.validation)?;
+    let mut samples = samples(&passport, &seen)?;
+    samples.extend(self::samples(&passport, &alone)?);
+    let doubt = doubt::fit(&samples);
+
+    let facts = Facts { threshold, minimum_pixels, doubt: Some(doubt), ..facts };
+    let manifest = Weights::write(&settings.model, &facts, &units)?;
+    let passport = Passport { sha256: manifest.sha256.clone(), doubt: Some(doubt), ..passport };
+    let mut segmenter = Segmenter::load(&settings.model, device)?;
+    let phantoms = measure_phantoms(&mut segmenter, settings.judged_phantoms)?;
+    let patients = &split.validation;
+    let figures =
+        |seen: &[Vec<Seen>]| by_source(&passport, patients, seen, &pixels(patients, seen));
+    let text = super::card::card(&Card {
+        settings,
+        split,
+        state,
+        manifest: &manifest,
+        sources: &figures(&seen)?,
+        alone: &figures(&alone)?,
+        tried: &tried,
+        calibration_errors: [before, after],
+        covered: doubt::covered(&samples),
+        phantoms: &phantoms,
+    })?;
+    let card = settings.model.join(CARD_FILE);
+    replace(&card, text.as_bytes())?;
+    let stretches = merged(pixels(patients, &seen).values()).stretches();
+    let title = format!("{} {}: validation pixels", settings.name, settings.version);
+    let plot = reliability_plot(&stretches, &title);
+    replace(&settings.model.join(RELIABILITY_FILE), plot.as_bytes())?;
+    write_worst(settings, &passport, &split.validation, &seen)?;
+    let slices = seen.iter().chain(&alone).flatten().filter(|seen| seen.shape.slices == 1);
+    let slices = slices.map(|seen| judge(&passport, seen)).collect::<Result<Vec<_>>>()?;
+    let text = reference(split, &slices)?;
+    replace(&settings.model.join(REFERENCE_FILE), text.as_bytes())?;
+    Ok(card)
+}
+
+/// What is known of a model before anybody has looked at what it does.
+pub fn facts(settings: &Settings) -> Facts {
+    Facts {
         name: settings.name.clone(),
         version: settings.version.clone(),
         design: settings.design,
@@ -43,63 +108,172 @@ pub fn finish(settings: &Settings, device: Device, split: &Split, state: &State)
         minimum_pixels: 1,
         modalities: MODALITIES.to_vec(),
         mirrored: settings.mirrored,
-    };
-    Weights::write(&settings.run, &facts, &units)?;
+        calibration: Calibration::default(),
+        doubt: None,
+    }
+}
+
+/// What the model in the run's folder sees in each scan of each patient.
+pub fn seen(settings: &Settings, device: Device, patients: &[Patient]) -> Result<Vec<Vec<Seen>>> {
     let mut segmenter = Segmenter::load(&settings.run, device)?;
-    let seen = look_at_all(&mut segmenter, &split.validation)?;
-    let (threshold, minimum_pixels) = choose(segmenter.passport(), &split.validation, &seen)?;
-    let facts = Facts { threshold, minimum_pixels, ..facts };
-    let manifest = Weights::write(&settings.model, &facts, &units)?;
-    let passport = Passport {
-        threshold,
-        minimum_pixels,
-        sha256: manifest.sha256.clone(),
-        ..segmenter.passport().clone()
+    let mut of_scans = |patient: &Patient| {
+        let scans = patient.scans().into_iter();
+        scans.map(|scan| look(&mut segmenter, &Labelled::load(scan)?)).collect()
     };
-    let judged = seen.iter().map(|seen| judge(&passport, seen)).collect::<Result<Vec<_>>>()?;
-    let evaluation = figures(&passport, &split.validation, &judged);
-    let slices = seen.into_iter().zip(judged).collect();
-    let validated = Validated { evaluation, slices };
-    let text = card(settings, split, state, &manifest, &validated.evaluation)?;
-    replace(&settings.model.join(CARD_FILE), text.as_bytes())?;
-    let text = reference(split, &validated.slices)?;
-    replace(&settings.model.join(REFERENCE_FILE), text.as_bytes())
+    patients.iter().map(&mut of_scans).collect()
 }
 
-fn look_at_all(segmenter: &mut Segmenter, patients: &[Patient]) -> Result<Vec<Seen>> {
-    let entries = patients.iter().flat_map(|patient| &patient.slices);
-    entries.map(|entry| look(segmenter, entry.load()?)).collect()
+/// What it sees in each slice of a volume when that comes alone.
+fn look_alone(segmenter: &mut Segmenter, patients: &[Patient]) -> Result<Vec<Vec<Seen>>> {
+    let mut of_slices = |patient: &Patient| {
+        let volumes = patient.scans().into_iter().filter(|scan| scan.len() > 1);
+        volumes.flatten().map(|slice| look(segmenter, &Labelled::load(from_ref(slice))?)).collect()
+    };
+    patients.iter().map(&mut of_slices).collect()
 }
 
-/// The threshold and the smallest finding with the best mean Dice; of those alike, the ones that are wrong about
-/// the fewest slices.
-fn choose(passport: &Passport, patients: &[Patient], seen: &[Seen]) -> Result<(f32, usize)> {
+fn merged<'a>(parts: impl IntoIterator<Item = &'a Reliability>) -> Reliability {
+    let mut all = Reliability::default();
+    parts.into_iter().for_each(|part| all.merge(part));
+    all
+}
+
+/// The calibration error before and after, and the calibration. Each patient's error after is that of a calibration
+/// which was fitted without the patient.
+fn calibrated(patients: &[Vec<Seen>]) -> (Option<f64>, Option<f64>, Calibration) {
+    let of_patient = |scans: &Vec<Seen>| {
+        let mut pixels = Reliability::default();
+        scans.iter().for_each(|seen| pixels.add(&seen.probabilities, &seen.truth));
+        pixels
+    };
+    let each: Vec<Reliability> = patients.iter().map(of_patient).collect();
+    let all = merged(&each);
+    let mut after = Reliability::default();
+    for (index, patient) in each.iter().enumerate() {
+        let others = each[..index].iter().chain(&each[index + 1..]);
+        after.merge(&patient.calibrated(merged(others).fit()));
+    }
+    (all.error(), after.error(), all.fit())
+}
+
+/// Pixels by what their source is called.
+pub type Pixels = BTreeMap<String, Reliability>;
+
+/// A threshold and a smallest finding, and what they come to.
+pub struct Tried {
+    pub threshold: f32,
+    pub minimum_pixels: usize,
+    /// One for each source.
+    pub sources: Vec<(String, Evaluation)>,
+}
+
+impl Tried {
+    /// The mean Dice over the scans of each source, and the mean of that over sources.
+    pub fn dice(&self) -> f64 {
+        let each: Vec<f64> =
+            self.sources.iter().filter_map(|(_, figures)| figures.scan_dice_mean).collect();
+        mean(&each).unwrap_or(0.0)
+    }
+
+    fn wrong(&self) -> usize {
+        self.sources.iter().map(|(_, figures)| figures.far.count + figures.frr.count).sum()
+    }
+}
+
+/// All thresholds with all smallest findings.
+pub fn tried(passport: &Passport, patients: &[Patient], seen: &[Vec<Seen>]) -> Result<Vec<Tried>> {
+    let pixels = pixels(patients, seen);
     let mut tried = Vec::new();
     for threshold in THRESHOLDS {
         for minimum_pixels in MINIMUM_PIXELS {
             let passport = Passport { threshold, minimum_pixels, ..passport.clone() };
-            let judged =
-                seen.iter().map(|seen| judge(&passport, seen)).collect::<Result<Vec<_>>>()?;
-            let figures = figures(&passport, patients, &judged);
-            let wrong = figures.far.count + figures.frr.count;
-            tried.push((figures.dice_mean.unwrap_or(0.0), wrong, threshold, minimum_pixels));
+            let sources = by_source(&passport, patients, seen, &pixels)?;
+            tried.push(Tried { threshold, minimum_pixels, sources });
         }
     }
-    let best = tried.iter().map(|(dice, ..)| *dice).fold(0.0, f64::max);
-    let alike = tried.iter().filter(|(dice, ..)| *dice >= best - DICE_ALIKE);
-    let chosen = alike.min_by_key(|(_, wrong, ..)| *wrong).expect("something was tried");
-    Ok((chosen.2, chosen.3))
+    Ok(tried)
 }
 
-/// `judged` holds all slices of all patients, in their order.
-fn figures(passport: &Passport, patients: &[Patient], judged: &[Judged]) -> Evaluation {
-    let mut left = judged.iter();
-    let per_patient: Vec<(String, Vec<(Counts, f64)>)> = patients
-        .iter()
-        .map(|patient| {
-            let slices = left.by_ref().take(patient.slices.len());
-            (patient.id.clone(), slices.map(|slice| (slice.counts, slice.ms)).collect())
-        })
-        .collect();
-    Evaluation::new(passport, &per_patient)
+/// The one with the best Dice; of those alike, the one that is wrong about the fewest slices.
+pub fn chosen(tried: &[Tried]) -> &Tried {
+    let best = tried.iter().map(Tried::dice).fold(0.0, f64::max);
+    let alike = tried.iter().filter(|tried| tried.dice() >= best - DICE_ALIKE);
+    alike.min_by_key(|tried| tried.wrong()).expect("something was tried")
+}
+
+/// What each patient's scans come to, of patients with any.
+pub fn cases(passport: &Passport, patients: &[Patient], seen: &[Vec<Seen>]) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for (patient, scans) in patients.iter().zip(seen).filter(|(_, scans)| !scans.is_empty()) {
+        let mut case = Case::new(patient);
+        for seen in scans {
+            case.scans.push(judge(passport, seen)?.outcome);
+        }
+        cases.push(case);
+    }
+    Ok(cases)
+}
+
+/// What the sources of these patients are called.
+pub fn sources_of<'a>(patients: impl IntoIterator<Item = &'a Patient>) -> BTreeSet<String> {
+    patients.into_iter().map(|patient| patient.source.clone()).collect()
+}
+
+/// The pixels of each source.
+pub fn pixels(patients: &[Patient], seen: &[Vec<Seen>]) -> Pixels {
+    let mut pixels = Pixels::new();
+    for (patient, scans) in patients.iter().zip(seen) {
+        let of_source = pixels.entry(patient.source.clone()).or_default();
+        scans.iter().for_each(|seen| of_source.add(&seen.probabilities, &seen.truth));
+    }
+    pixels
+}
+
+/// The figures of each source.
+fn by_source(
+    passport: &Passport,
+    patients: &[Patient],
+    seen: &[Vec<Seen>],
+    pixels: &Pixels,
+) -> Result<Vec<(String, Evaluation)>> {
+    let all = cases(passport, patients, seen)?;
+    let figures = |source: String| {
+        let cases: Vec<Case> = all.iter().filter(|case| case.source == source).cloned().collect();
+        let evaluation = Evaluation::new(passport, &cases, &pixels[&source]);
+        (source, evaluation)
+    };
+    Ok(sources_of(patients).into_iter().map(figures).collect())
+}
+
+/// What the expected Dice is learned from: every scan in which something was found.
+pub fn samples(passport: &Passport, patients: &[Vec<Seen>]) -> Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    for (patient, scans) in patients.iter().enumerate() {
+        for seen in scans {
+            let Judged { outcome, findings, .. } = judge(passport, seen)?;
+            if let Some(signs) = signs(&seen.probabilities, &findings) {
+                let volume = seen.shape.slices > 1;
+                samples.push(Sample { patient, volume, signs, dice: outcome.counts().dice() });
+            }
+        }
+    }
+    Ok(samples)
+}
+
+fn write_worst(
+    settings: &Settings,
+    passport: &Passport,
+    patients: &[Patient],
+    seen: &[Vec<Seen>],
+) -> Result<()> {
+    for name in sources_of(patients) {
+        let mut worst = Worst::default();
+        for (patient, scans) in patients.iter().zip(seen).filter(|(p, _)| p.source == name) {
+            for (scan, seen) in patient.scans().into_iter().zip(scans) {
+                worst.add(patient, scan, &judge(passport, seen)?);
+            }
+        }
+        worst.write(&settings.run.join(WORST_FOLDER).join(name))?;
+    }
+    Ok(())
 }

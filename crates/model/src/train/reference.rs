@@ -4,8 +4,8 @@ use domain::Result;
 use imaging::Features;
 use serde::Serialize;
 
-use crate::dataset::Split;
-use crate::evaluate::{Judged, Seen};
+use crate::dataset::{Labelled, Split};
+use crate::evaluate::Judged;
 
 /// Bins of a histogram, each with about as many values as the next.
 const BINS: usize = 10;
@@ -23,7 +23,7 @@ struct Distribution {
 
 /// What drift is measured against, as JSON: how images look, over the slices of both sides of the split; and what
 /// the model says of them, over the validation slices only, as it is too sure of those that it learned from.
-pub fn reference(split: &Split, validated: &[(Seen, Judged)]) -> Result<String> {
+pub fn reference(split: &Split, validated: &[Judged]) -> Result<String> {
     let mut values = BTreeMap::<&str, Vec<f64>>::new();
     let mut add = |features: &Features| {
         let Features { mean, std, p01, p99, sharpness, background } = *features;
@@ -37,13 +37,14 @@ pub fn reference(split: &Split, validated: &[(Seen, Judged)]) -> Result<String> 
         ];
         named.into_iter().for_each(|(name, value)| values.entry(name).or_default().push(value));
     };
-    for entry in split.training.iter().flat_map(|patient| &patient.slices) {
-        add(&Features::new(&entry.load()?.volume));
+    for patient in split.training.iter().chain(&split.validation) {
+        for entry in &patient.slices {
+            add(&Features::new(&Labelled::load(std::slice::from_ref(entry))?.volume));
+        }
     }
-    validated.iter().for_each(|(seen, _)| add(&seen.features));
-    let said = |part: fn(&Judged) -> f64| validated.iter().map(|(_, slice)| part(slice)).collect();
-    values.insert("mask_fraction", said(|slice| slice.mask_fraction));
-    values.insert("confidence", said(|slice| slice.confidence));
+    let said = |part: fn(&Judged) -> f64| validated.iter().map(part).collect();
+    values.insert("mask_fraction", said(|judged| judged.outcome.mask_fraction()));
+    values.insert("confidence", said(|judged| judged.confidence));
     let features: BTreeMap<&str, Distribution> =
         values.into_iter().map(|(name, values)| (name, Distribution::new(values))).collect();
     Ok(serde_json::to_string(&BTreeMap::from([("features", features)]))

@@ -26,10 +26,10 @@ pub struct State {
 pub struct Progress {
     pub design: Design,
     pub seed: u64,
+    /// Names the patients on both sides.
+    pub split: String,
     /// Epochs done.
     pub epoch: u64,
-    /// The best validation Dice so far.
-    pub best_dice: f64,
 }
 
 /// The longest memory of the moving average, in steps.
@@ -66,16 +66,18 @@ impl State {
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
             (*name, view.expect("a flat vector's length is its shape"))
         });
-        let cannot = |error: Box<dyn std::error::Error + Send + Sync>| {
-            ErrorKind::Unavailable.error(format!("cannot write {}", path.display())).because(error)
-        };
         let unfinished = path.with_extension("part");
-        safetensors::serialize_to_file(views, Some(progress), &unfinished)
-            .map_err(|error| cannot(error.into()))?;
-        File::open(&unfinished)
-            .and_then(|file| file.sync_all())
-            .and_then(|()| fs::rename(&unfinished, path))
-            .map_err(|error| cannot(error.into()))
+        let written = || -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
+            safetensors::serialize_to_file(views, Some(progress), &unfinished)?;
+            File::open(&unfinished)?.sync_all()?;
+            Ok(fs::rename(&unfinished, path)?)
+        };
+        written().map_err(|error| {
+            // Best effort: what matters is that the old state is untouched.
+            let _ = fs::remove_file(&unfinished);
+            let message = format!("cannot write {}: the state before it stays", path.display());
+            ErrorKind::Unavailable.error(message).because(error)
+        })
     }
 
     /// Reads back what [`save`](State::save) wrote.

@@ -1,6 +1,6 @@
 use super::*;
 
-const TINY: Design = Design { width: 8, depths: [1, 1, 1, 1] };
+const TINY: Design = Design { width: 8, depths: [1, 1, 1, 1], neighbours: true };
 
 pub(crate) fn facts() -> Facts {
     Facts {
@@ -13,6 +13,8 @@ pub(crate) fn facts() -> Facts {
         minimum_pixels: 1,
         modalities: vec![Modality::MagneticResonance],
         mirrored: false,
+        calibration: Calibration::default(),
+        doubt: None,
     }
 }
 

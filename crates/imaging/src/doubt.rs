@@ -1,0 +1,122 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Findings, Shape};
+
+/// The Dice that a scan's mask is expected to reach, judged without a truth.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ExpectedDice {
+    pub dice: f64,
+    /// Where the real one lies for nine scans in ten like those that this was fitted on.
+    pub interval: [f64; 2],
+}
+
+/// How a scan's expected Dice follows from what the model says of it, for volumes and for slices that came alone.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Doubt {
+    /// None where too few were there to fit it on.
+    pub volume: Option<DiceModel>,
+    pub slice: Option<DiceModel>,
+}
+
+/// A line through the [`signs`] of scans that the model had not learned from, with the errors that it left.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct DiceModel {
+    /// One for each sign.
+    pub weights: [f64; SIGNS],
+    /// The errors between which nine in ten lie (split conformal prediction, Lei et al. 2018), each divided by
+    /// [`DiceModel::scale`].
+    pub errors: [f64; 2],
+}
+
+/// How many [`signs`] there are.
+pub const SIGNS: usize = 3;
+/// Even of the best mask, no more than this is promised.
+const SCALE_MIN: f64 = 0.05;
+
+impl Doubt {
+    /// What is expected of a mask; None when nothing is marked, or too little was known of such scans.
+    pub fn expected(
+        &self,
+        probabilities: &[f32],
+        shape: Shape,
+        found: &Findings,
+    ) -> Option<ExpectedDice> {
+        let model = if shape.slices > 1 { self.volume } else { self.slice };
+        Some(model?.expected(signs(probabilities, found)?))
+    }
+}
+
+impl DiceModel {
+    /// What is expected at these signs.
+    pub fn expected(&self, signs: [f64; SIGNS]) -> ExpectedDice {
+        let dice = self.dice(signs);
+        let scale = DiceModel::scale(dice);
+        let interval = self.errors.map(|error| (dice + error * scale).clamp(0.0, 1.0));
+        ExpectedDice { dice, interval }
+    }
+
+    /// The expected Dice alone.
+    pub fn dice(&self, signs: [f64; SIGNS]) -> f64 {
+        let sum: f64 = self.weights.iter().zip(signs).map(|(weight, sign)| weight * sign).sum();
+        sum.clamp(0.0, 1.0)
+    }
+
+    /// How large errors are where this Dice is expected: a mask that should fit well seldom fits badly.
+    pub fn scale(dice: f64) -> f64 {
+        (1.0 - dice).max(SCALE_MIN)
+    }
+}
+
+/// What tells a good mask from a bad one: one, the Dice that the probabilities themselves expect, and how large the
+/// marked part is (its decimal logarithm). None of an empty mask.
+pub fn signs(probabilities: &[f32], found: &Findings) -> Option<[f64; SIGNS]> {
+    let voxels: usize = found.findings.iter().map(|finding| finding.voxels).sum();
+    if voxels == 0 {
+        return None;
+    }
+    let all: f64 = probabilities.iter().map(|p| f64::from(*p)).sum();
+    let inside: f64 =
+        found.findings.iter().map(|finding| finding.confidence * finding.voxels as f64).sum();
+    let size = voxels as f64 / probabilities.len() as f64;
+    Some([1.0, 2.0 * inside / (voxels as f64 + all), size.log10()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Criteria;
+
+    const MODEL: DiceModel = DiceModel { weights: [0.0, 1.0, 0.0], errors: [-1.0, 0.5] };
+
+    fn found(probabilities: &[f32]) -> Findings {
+        let shape = Shape { slices: 1, rows: 4, columns: 4 };
+        Findings::new(probabilities, shape, None, Criteria { threshold: 0.5, minimum_voxels: 1 })
+            .unwrap()
+    }
+
+    #[test]
+    fn a_sure_mask_is_expected_to_fit_and_an_unsure_one_to_fit_less() {
+        let shape = Shape { slices: 1, rows: 4, columns: 4 };
+        let doubt = Doubt { volume: None, slice: Some(MODEL) };
+        let expected = |inside: f32, around: f32| {
+            let mut probabilities = [around; 16];
+            probabilities[..4].fill(inside);
+            doubt.expected(&probabilities, shape, &found(&probabilities)).unwrap()
+        };
+        assert_eq!(expected(1.0, 0.0).dice, 1.0);
+        assert_eq!(expected(1.0, 0.0).interval, [0.95, 1.0]);
+        // 2 * 3 / (4 + 3 + 12 * 0.25), and errors of that scale about it.
+        let unsure = expected(0.75, 0.25);
+        assert!((unsure.dice - 0.6).abs() < 1e-9, "{unsure:?}");
+        assert!((unsure.interval[0] - 0.2).abs() < 1e-9 && (unsure.interval[1] - 0.8).abs() < 1e-9);
+    }
+
+    #[test]
+    fn of_an_empty_mask_and_of_unknown_kinds_nothing_is_expected() {
+        let shape = Shape { slices: 1, rows: 4, columns: 4 };
+        let doubt = Doubt { volume: None, slice: Some(MODEL) };
+        assert_eq!(doubt.expected(&[0.1; 16], shape, &found(&[0.1; 16])), None);
+        let volume = Shape { slices: 2, rows: 2, columns: 4 };
+        assert_eq!(doubt.expected(&[0.9; 16], volume, &found(&[0.9; 16])), None);
+    }
+}

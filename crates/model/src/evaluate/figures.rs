@@ -1,0 +1,351 @@
+use std::collections::BTreeMap;
+
+use imaging::{ExpectedDice, Passport};
+use serde::Serialize;
+
+use super::{Counts, Rate, Reliability, Stretch, bootstrap, mean, median};
+use crate::dataset::Patient;
+
+/// The bootstrap's seed: the same masks have the same interval.
+const SEED: u64 = 1;
+
+/// What `medseg evaluate --json` prints. Dice is 2 * overlap / (found + truth), and 1 where both are empty.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    pub model: Model,
+    /// Volumetric: over all slices of a patient together.
+    pub patients: Vec<PatientDice>,
+    pub dice_mean: Option<f64>,
+    pub dice_median: Option<f64>,
+    /// 95 %, bootstrap over patients.
+    pub dice_interval: Option<[f64; 2]>,
+    /// Patients without tumour in the truth and in the mask, who count 1 above; and the mean without them.
+    pub patients_empty: usize,
+    pub dice_mean_not_empty: Option<f64>,
+    /// Over scans, where a patient has several.
+    pub scans: usize,
+    pub scan_dice_mean: Option<f64>,
+    /// The mean Dice of the slices that show a tumour, with its 95 % interval (bootstrap over patients).
+    pub slice_dice_mean: Option<f64>,
+    pub slice_dice_interval: Option<[f64; 2]>,
+    pub slices: usize,
+    pub slices_with_tumour: usize,
+    /// Slices without tumour in which one was found, of all slices without.
+    pub far: Rate,
+    /// Slices with tumour in which none was found, of all slices with.
+    pub frr: Rate,
+    /// The same by where patients were scanned, and by how large the tumour is in a slice.
+    pub groups: Vec<Group>,
+    /// Expected calibration error over the pixels that are not ruled out (probability at least 0.01).
+    pub calibration_error: Option<f64>,
+    pub reliability: Vec<Stretch>,
+    /// How often a scan's real Dice lies in the interval that was foretold; of scans with a finding.
+    pub expected_dice_covers: Rate,
+    /// From pixels to mask, without reading files.
+    pub ms_per_slice: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Model {
+    pub name: String,
+    pub version: String,
+    pub sha256: String,
+    pub threshold: f32,
+    pub minimum_pixels: usize,
+    pub device: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PatientDice {
+    pub id: String,
+    pub source: String,
+    pub site: Option<String>,
+    pub dice: f64,
+    pub slices: usize,
+}
+
+/// Some of the patients, or some of the slices.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Group {
+    pub by: GroupedBy,
+    pub name: String,
+    /// Patients, or slices.
+    pub count: usize,
+    pub dice_mean: Option<f64>,
+    pub dice_interval: Option<[f64; 2]>,
+    pub far: Rate,
+    pub frr: Rate,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupedBy {
+    /// Patients, by where they were scanned.
+    Site,
+    /// Slices with a tumour, by the part of the slice that it takes.
+    Size,
+}
+
+/// A patient to be judged by, with what the scans came to.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub id: String,
+    pub source: String,
+    pub site: Option<String>,
+    pub scans: Vec<Outcome>,
+}
+
+/// What one scan came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// One for each slice.
+    pub slices: Vec<Counts>,
+    /// Pixels of a slice.
+    pub slice_pixels: usize,
+    /// None without a finding, or from a model that cannot tell.
+    pub expected: Option<ExpectedDice>,
+    pub ms: f64,
+}
+
+/// Where small tumours end and large ones begin, as parts of their slice.
+const SMALL: f64 = 0.005;
+const LARGE: f64 = 0.02;
+const SIZES: [&str; 3] = ["under 0.5 % of the slice", "0.5 to 2 %", "over 2 %"];
+
+impl Case {
+    /// That patient, with no scan yet.
+    pub fn new(patient: &Patient) -> Case {
+        let Patient { id, source, site, .. } = patient.clone();
+        Case { id, source, site, scans: Vec::new() }
+    }
+
+    fn counts(&self) -> Counts {
+        self.scans.iter().fold(Counts::default(), |sum, scan| sum.plus(scan.counts()))
+    }
+}
+
+impl Outcome {
+    /// Over all slices together.
+    pub fn counts(&self) -> Counts {
+        self.slices.iter().fold(Counts::default(), |sum, counts| sum.plus(*counts))
+    }
+
+    /// The part of the scan that is marked.
+    pub fn mask_fraction(&self) -> f64 {
+        self.counts().found as f64 / (self.slice_pixels * self.slices.len()) as f64
+    }
+}
+
+impl Evaluation {
+    /// The figures of these patients.
+    pub fn new(passport: &Passport, cases: &[Case], reliability: &Reliability) -> Evaluation {
+        let volumes: Vec<Counts> = cases.iter().map(Case::counts).collect();
+        let dice: Vec<f64> = volumes.iter().map(|volume| volume.dice()).collect();
+        let not_empty: Vec<f64> =
+            volumes.iter().filter(|v| v.found + v.truth > 0).map(|v| v.dice()).collect();
+        let scans: Vec<&Outcome> = cases.iter().flat_map(|case| &case.scans).collect();
+        let slices: Vec<Counts> = scans.iter().flat_map(|scan| scan.slices.clone()).collect();
+        let of_slices: Vec<Vec<f64>> = cases.iter().map(slice_dice).collect();
+        let per_patient = cases.iter().zip(&dice).map(|(case, dice)| PatientDice {
+            id: case.id.clone(),
+            source: case.source.clone(),
+            site: case.site.clone(),
+            dice: *dice,
+            slices: case.scans.iter().map(|scan| scan.slices.len()).sum(),
+        });
+        let (far, frr) = rates(&slices);
+        let foretold: Vec<(f64, ExpectedDice)> =
+            scans.iter().filter_map(|scan| Some((scan.counts().dice(), scan.expected?))).collect();
+        let covered =
+            foretold.iter().filter(|(dice, e)| (e.interval[0]..=e.interval[1]).contains(dice));
+        let ms = scans.iter().map(|scan| scan.ms).sum::<f64>();
+        Evaluation {
+            model: Model::new(passport),
+            patients: per_patient.collect(),
+            dice_mean: mean(&dice),
+            dice_median: median(&dice),
+            dice_interval: bootstrap(&grouped(&dice), SEED),
+            patients_empty: dice.len() - not_empty.len(),
+            dice_mean_not_empty: mean(&not_empty),
+            scans: scans.len(),
+            scan_dice_mean: mean(
+                &scans.iter().map(|scan| scan.counts().dice()).collect::<Vec<_>>(),
+            ),
+            slice_dice_mean: mean(&of_slices.concat()),
+            slice_dice_interval: bootstrap(&of_slices, SEED),
+            slices: slices.len(),
+            slices_with_tumour: frr.of,
+            far,
+            frr,
+            groups: by_site(cases).into_iter().chain(by_size(cases)).collect(),
+            calibration_error: reliability.error(),
+            reliability: reliability.stretches(),
+            expected_dice_covers: Rate::new(covered.count(), foretold.len()),
+            ms_per_slice: (!slices.is_empty()).then(|| ms / slices.len() as f64),
+        }
+    }
+}
+
+/// Each value as a group of its own, for the bootstrap.
+fn grouped(values: &[f64]) -> Vec<Vec<f64>> {
+    values.iter().map(|value| vec![*value]).collect()
+}
+
+/// The Dice of each of a patient's slices with a tumour.
+fn slice_dice(case: &Case) -> Vec<f64> {
+    let slices = case.scans.iter().flat_map(|scan| &scan.slices);
+    slices.filter(|counts| counts.truth > 0).map(|counts| counts.dice()).collect()
+}
+
+/// FAR and FRR of slices.
+fn rates(slices: &[Counts]) -> (Rate, Rate) {
+    let (with, without): (Vec<Counts>, Vec<Counts>) =
+        slices.iter().partition(|counts| counts.truth > 0);
+    let found = without.iter().filter(|counts| counts.found > 0).count();
+    let missed = with.iter().filter(|counts| counts.found == 0).count();
+    (Rate::new(found, without.len()), Rate::new(missed, with.len()))
+}
+
+/// Patients by site, where that is known.
+fn by_site(cases: &[Case]) -> Vec<Group> {
+    let mut sites = BTreeMap::<&str, Vec<&Case>>::new();
+    for case in cases {
+        if let Some(site) = &case.site {
+            sites.entry(site).or_default().push(case);
+        }
+    }
+    let group = |(name, cases): (&str, Vec<&Case>)| {
+        let dice: Vec<f64> = cases.iter().map(|case| case.counts().dice()).collect();
+        let scans = cases.iter().flat_map(|case| &case.scans);
+        let (far, frr) = rates(&scans.flat_map(|scan| scan.slices.clone()).collect::<Vec<_>>());
+        Group {
+            by: GroupedBy::Site,
+            name: name.to_owned(),
+            count: dice.len(),
+            dice_mean: mean(&dice),
+            dice_interval: bootstrap(&grouped(&dice), SEED),
+            far,
+            frr,
+        }
+    };
+    sites.into_iter().map(group).collect()
+}
+
+/// Slices with a tumour, by its size.
+fn by_size(cases: &[Case]) -> Vec<Group> {
+    let group = |(size, name): (usize, &str)| {
+        // Patients stay together: slices of one are alike.
+        let of_patient = |case: &Case| {
+            let slices = case.scans.iter().flat_map(|scan| {
+                scan.slices.iter().filter(|counts| counts.truth > 0).filter(move |counts| {
+                    let part = counts.truth as f64 / scan.slice_pixels as f64;
+                    size == usize::from(part >= SMALL) + usize::from(part > LARGE)
+                })
+            });
+            slices.copied().collect::<Vec<Counts>>()
+        };
+        let slices: Vec<Vec<Counts>> = cases.iter().map(of_patient).collect();
+        let dice: Vec<Vec<f64>> = slices
+            .iter()
+            .map(|slices| slices.iter().map(|counts| counts.dice()).collect())
+            .collect();
+        let (far, frr) = rates(&slices.concat());
+        Group {
+            by: GroupedBy::Size,
+            name: name.to_owned(),
+            count: frr.of,
+            dice_mean: mean(&dice.concat()),
+            dice_interval: bootstrap(&dice, SEED),
+            far,
+            frr,
+        }
+    };
+    SIZES.into_iter().enumerate().map(group).filter(|group| group.count > 0).collect()
+}
+
+impl Model {
+    fn new(passport: &Passport) -> Model {
+        let Passport { name, version, sha256, threshold, minimum_pixels, device, .. } =
+            passport.clone();
+        Model { name, version, sha256, threshold, minimum_pixels, device }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::plot;
+    use crate::evaluate::tests::passport;
+
+    fn counts(overlap: usize, found: usize, truth: usize) -> Counts {
+        Counts { overlap, found, truth }
+    }
+
+    fn case(id: &str, site: &str, slices: Vec<Counts>) -> Case {
+        let scan = Outcome { slices, slice_pixels: 1000, expected: None, ms: 10.0 };
+        Case { id: id.into(), source: "made".into(), site: Some(site.into()), scans: vec![scan] }
+    }
+
+    fn evaluation(cases: &[Case]) -> Evaluation {
+        Evaluation::new(&passport(), cases, &Reliability::default())
+    }
+
+    #[test]
+    fn the_figures_of_a_case_counted_by_hand() {
+        let e = evaluation(&[
+            // 2 * 6 / (10 + 8) over both slices; one slice with tumour at 2 * 6 / 14, one false alarm.
+            case("a", "X", vec![counts(6, 6, 8), counts(0, 4, 0)]),
+            // Missed altogether.
+            case("b", "X", vec![counts(0, 0, 4), counts(0, 0, 0)]),
+            // Empty in both.
+            case("c", "Y", vec![counts(0, 0, 0)]),
+        ]);
+        let dice: Vec<f64> = e.patients.iter().map(|patient| patient.dice).collect();
+        assert_eq!(dice, [12.0 / 18.0, 0.0, 1.0]);
+        assert_eq!(
+            (e.dice_mean, e.dice_median),
+            (Some((12.0 / 18.0 + 1.0) / 3.0), Some(12.0 / 18.0))
+        );
+        assert_eq!((e.patients_empty, e.dice_mean_not_empty), (1, Some(6.0 / 18.0)));
+        assert_eq!(e.slice_dice_mean, Some(12.0 / 14.0 / 2.0));
+        assert_eq!((e.slices, e.slices_with_tumour, e.ms_per_slice), (5, 2, Some(6.0)));
+        assert_eq!((e.far.count, e.far.of, e.frr.count, e.frr.of), (1, 3, 1, 2));
+        let groups: Vec<(&str, usize, Option<f64>, usize)> =
+            e.groups.iter().map(|g| (g.name.as_str(), g.count, g.dice_mean, g.frr.count)).collect();
+        assert_eq!(
+            groups,
+            [
+                ("X", 2, Some(6.0 / 18.0), 1),
+                ("Y", 1, Some(1.0), 0),
+                (SIZES[0], 1, Some(0.0), 1),
+                (SIZES[1], 1, Some(12.0 / 14.0), 0),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_interval_covers_when_the_real_dice_lies_in_it() {
+        let mut cases = vec![
+            case("a", "X", vec![counts(8, 10, 10)]),
+            case("b", "X", vec![counts(1, 10, 10)]),
+            case("c", "X", vec![counts(0, 0, 10)]),
+        ];
+        let expected = ExpectedDice { dice: 0.8, interval: [0.7, 0.9] };
+        cases[..2].iter_mut().for_each(|case| case.scans[0].expected = Some(expected));
+        let covers = evaluation(&cases).expected_dice_covers;
+        assert_eq!((covers.count, covers.of), (1, 2));
+    }
+
+    #[test]
+    fn the_plot_names_every_patient() {
+        let svg = plot(&evaluation(&[
+            case("<x>", "X", vec![counts(1, 1, 1)]),
+            case("y", "X", vec![counts(0, 0, 1)]),
+        ]));
+        assert!(
+            svg.contains("&lt;x&gt;: 1.000")
+                && svg.contains("y: 0.000")
+                && svg.ends_with("</svg>\n")
+        );
+    }
+}

@@ -1,0 +1,67 @@
+use domain::Result;
+use imaging::phantom::{Phantom, Settings};
+use imaging::{Findings, Shape};
+use serde::Serialize;
+
+use super::{Rate, look, median};
+use crate::Segmenter;
+use crate::dataset::Labelled;
+
+/// How well volumes are measured where they are known exactly: phantoms of one spacing, one for each seed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// Millimetres between slices, rows and columns.
+    pub spacing_mm: [f64; 3],
+    pub slices: usize,
+    /// The median of |measured - true| / true; a lesion that was missed counts 1.
+    pub volume_error: Option<f64>,
+    /// Nine in ten are no worse.
+    pub volume_error_p90: Option<f64>,
+    /// Phantoms in which nothing was found.
+    pub missed: Rate,
+}
+
+/// Slices, pixels a side, and millimetres between slices and pixels: each covers about as much of a head.
+const SPACINGS: [(usize, usize, f64, f64); 5] = [
+    (22, 256, 5.0, 0.9375),
+    (28, 320, 4.0, 0.75),
+    (36, 192, 3.0, 1.25),
+    (18, 256, 6.0, 0.9),
+    (55, 240, 2.0, 1.0),
+];
+
+/// Lets the model measure the lesions of `seeds` phantoms at each of five spacings.
+pub fn measure_phantoms(segmenter: &mut Segmenter, seeds: u64) -> Result<Vec<Measured>> {
+    let measured = SPACINGS.map(|(slices, side, between, pixel)| {
+        let shape = Shape { slices, rows: side, columns: side };
+        let spacing_mm = [between, pixel, pixel];
+        let mut errors = Vec::new();
+        for seed in 0..seeds {
+            let settings = Settings { shape, spacing: spacing_mm, ..Settings::slice(seed) };
+            errors.push(volume_error(segmenter, &settings)?);
+        }
+        errors.sort_by(f64::total_cmp);
+        let p90 = errors.get((errors.len() * 9 / 10).min(errors.len().saturating_sub(1)));
+        let missed = errors.iter().filter(|error| **error == 1.0).count();
+        Ok(Measured {
+            spacing_mm,
+            slices,
+            volume_error: median(&errors),
+            volume_error_p90: p90.copied(),
+            missed: Rate::new(missed, errors.len()),
+        })
+    });
+    measured.into_iter().collect()
+}
+
+fn volume_error(segmenter: &mut Segmenter, settings: &Settings) -> Result<f64> {
+    let Phantom { volume, truth, lesion } = Phantom::new(settings)?;
+    let shape = volume.shape;
+    let geometry = volume.geometry;
+    let true_ml = lesion.map_or(0.0, |lesion| lesion.volume_mm3 / 1000.0);
+    let seen = look(segmenter, &Labelled { volume, truth })?;
+    let criteria = segmenter.passport().criteria(&seen.placements);
+    let found = Findings::new(&seen.probabilities, shape, geometry.as_ref(), criteria)?;
+    let found_ml: f64 = found.findings.iter().filter_map(|finding| finding.volume_ml).sum();
+    Ok((found_ml - true_ml).abs() / true_ml)
+}

@@ -1,0 +1,265 @@
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::Calibration;
+
+/// How often pixels that are called likely are tumour: a histogram over logits.
+#[derive(Clone, Debug)]
+pub struct Reliability {
+    bins: Vec<Bin>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bin {
+    pixels: u64,
+    tumour: u64,
+    /// Of the probabilities.
+    sum: f64,
+}
+
+/// One stretch of probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Stretch {
+    /// The mean probability in it.
+    pub called: f64,
+    /// The part of its pixels that is tumour.
+    pub observed: f64,
+    pub pixels: u64,
+}
+
+/// Fine enough that a bin's mean stands for all that is in it.
+const BINS: usize = 480;
+const LOGIT_MAX: f64 = 12.0;
+/// Pixels below are ruled out: nine tenths of an image, which would make any error look small.
+const RULED_OUT: f64 = 0.01;
+const STRETCHES: usize = 15;
+/// Newton's steps to a fit; it needs about five.
+const STEPS: usize = 30;
+
+impl Default for Reliability {
+    /// Of no pixel.
+    fn default() -> Reliability {
+        Reliability { bins: vec![Bin::default(); BINS] }
+    }
+}
+
+impl Reliability {
+    /// Counts these pixels in: each with its probability and 1 where there is tumour, else 0.
+    pub fn add(&mut self, probabilities: &[f32], truth: &[u8]) {
+        for (p, inside) in probabilities.iter().zip(truth) {
+            let p = f64::from(*p);
+            let bin = &mut self.bins[at(p)];
+            bin.pixels += 1;
+            bin.tumour += u64::from(*inside);
+            bin.sum += p;
+        }
+    }
+
+    /// Counts in all that `other` has counted.
+    pub fn merge(&mut self, other: &Reliability) {
+        for (bin, other) in self.bins.iter_mut().zip(&other.bins) {
+            bin.pixels += other.pixels;
+            bin.tumour += other.tumour;
+            bin.sum += other.sum;
+        }
+    }
+
+    /// The same pixels with calibrated probabilities.
+    pub fn calibrated(&self, calibration: Calibration) -> Reliability {
+        let mut after = Reliability::default();
+        for bin in self.filled() {
+            let p = f64::from(calibration.apply(bin.called() as f32));
+            let to = &mut after.bins[at(p)];
+            to.pixels += bin.pixels;
+            to.tumour += bin.tumour;
+            to.sum += p * bin.pixels as f64;
+        }
+        after
+    }
+
+    /// The calibration that makes what was seen likeliest (maximum likelihood, by Newton's method). Without pixels of
+    /// both kinds, the one that changes nothing.
+    pub fn fit(&self) -> Calibration {
+        let (mut slope, mut offset) = (1.0f64, 0.0f64);
+        for _ in 0..STEPS {
+            // Gradient and Hessian of the log likelihood.
+            let (mut g, mut h) = ([0.0; 2], [0.0; 3]);
+            for bin in self.filled() {
+                let x = logit(bin.called());
+                let p = 1.0 / (1.0 + (-slope * x - offset).exp());
+                let (n, error) = (bin.pixels as f64, bin.tumour as f64 - bin.pixels as f64 * p);
+                let weight = n * p * (1.0 - p);
+                g = [g[0] + error * x, g[1] + error];
+                h = [h[0] + weight * x * x, h[1] + weight * x, h[2] + weight];
+            }
+            let determinant = h[0] * h[2] - h[1] * h[1];
+            let (a, b) = (h[2] * g[0] - h[1] * g[1], h[0] * g[1] - h[1] * g[0]);
+            (slope, offset) = (slope + a / determinant, offset + b / determinant);
+        }
+        match slope.is_finite() && offset.is_finite() && slope > 0.0 {
+            true => Calibration { slope: slope as f32, offset: offset as f32 },
+            false => Calibration::default(),
+        }
+    }
+
+    /// The expected calibration error (Naeini et al. 2015) in 15 equal stretches of probability, over the pixels that
+    /// are not ruled out, which have at least 0.01. None without any.
+    pub fn error(&self) -> Option<f64> {
+        let stretches = self.stretches();
+        let pixels: u64 = stretches.iter().map(|stretch| stretch.pixels).sum();
+        let off = |s: &Stretch| (s.called - s.observed).abs() * s.pixels as f64 / pixels as f64;
+        (pixels > 0).then(|| stretches.iter().map(off).sum())
+    }
+
+    /// The stretches of probability that hold a pixel, lowest first, without what is ruled out.
+    pub fn stretches(&self) -> Vec<Stretch> {
+        let mut stretches = [Bin::default(); STRETCHES];
+        for bin in self.filled().filter(|bin| bin.called() >= RULED_OUT) {
+            let into =
+                &mut stretches[((bin.called() * STRETCHES as f64) as usize).min(STRETCHES - 1)];
+            into.pixels += bin.pixels;
+            into.tumour += bin.tumour;
+            into.sum += bin.sum;
+        }
+        let filled = stretches.into_iter().filter(|bin| bin.pixels > 0);
+        let stretch = |bin: Bin| Stretch {
+            called: bin.called(),
+            observed: bin.tumour as f64 / bin.pixels as f64,
+            pixels: bin.pixels,
+        };
+        filled.map(stretch).collect()
+    }
+
+    fn filled(&self) -> impl Iterator<Item = &Bin> {
+        self.bins.iter().filter(|bin| bin.pixels > 0)
+    }
+}
+
+impl Bin {
+    fn called(&self) -> f64 {
+        self.sum / self.pixels as f64
+    }
+}
+
+fn logit(p: f64) -> f64 {
+    (p / (1.0 - p)).ln().clamp(-LOGIT_MAX, LOGIT_MAX)
+}
+
+fn at(p: f64) -> usize {
+    let part = (logit(p) + LOGIT_MAX) / (2.0 * LOGIT_MAX);
+    ((part * BINS as f64) as usize).min(BINS - 1)
+}
+
+const SIDE: f64 = 320.0;
+const EDGE: f64 = 48.0;
+
+/// The reliability plot: what was called against what was observed, an SVG. On the diagonal, words are true.
+pub fn reliability_plot(stretches: &[Stretch], title: &str) -> String {
+    let x = |p: f64| EDGE + p * (SIDE - EDGE - 12.0);
+    let y = |p: f64| SIDE - EDGE - p * (SIDE - EDGE - 32.0);
+    let mut svg = format!(
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}" font-family="sans-serif" font-size="11">
+<rect width="100%" height="100%" fill="white"/>
+<text x="{EDGE}" y="18">{}</text>
+<path d="M{:.1} {:.1}L{:.1} {:.1}" stroke="#999" stroke-dasharray="4 3"/>
+"##,
+        super::plot::escaped(title),
+        x(0.0),
+        y(0.0),
+        x(1.0),
+        y(1.0),
+    );
+    for tick in [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] {
+        let _ = writeln!(
+            svg,
+            r##"<path d="M{:.1} {:.1}H{:.1}" stroke="#ddd"/><text x="{:.1}" y="{:.1}" dy="4" text-anchor="end">{tick:.1}</text><text x="{:.1}" y="{:.1}" text-anchor="middle">{tick:.1}</text>"##,
+            x(0.0),
+            y(tick),
+            x(1.0),
+            x(0.0) - 6.0,
+            y(tick),
+            x(tick),
+            y(0.0) + 16.0
+        );
+    }
+    let points: Vec<String> =
+        stretches.iter().map(|s| format!("{:.1},{:.1}", x(s.called), y(s.observed))).collect();
+    let _ = writeln!(
+        svg,
+        r##"<polyline points="{}" fill="none" stroke="#4477aa" stroke-width="2"/>"##,
+        points.join(" ")
+    );
+    for s in stretches {
+        let _ = writeln!(
+            svg,
+            r##"<circle cx="{:.1}" cy="{:.1}" r="3.5" fill="#4477aa"><title>called {:.3}, observed {:.3}, {} pixels</title></circle>"##,
+            x(s.called),
+            y(s.observed),
+            s.called,
+            s.observed,
+            s.pixels
+        );
+    }
+    let _ = writeln!(
+        svg,
+        r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">called</text><text transform="translate(14 {:.1}) rotate(-90)" text-anchor="middle">observed</text>
+</svg>"#,
+        x(0.5),
+        SIDE - 12.0,
+        y(0.5)
+    );
+    svg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For each pair, 10,000 pixels called `called` of which the part `true_part` is tumour.
+    fn seen(pairs: &[(f32, f64)]) -> Reliability {
+        let mut seen = Reliability::default();
+        for (called, true_part) in pairs {
+            let tumour = (10_000.0 * true_part).round() as usize;
+            let truth: Vec<u8> = (0..10_000).map(|i| u8::from(i < tumour)).collect();
+            seen.add(&[*called; 10_000], &truth);
+        }
+        seen
+    }
+
+    #[test]
+    fn the_error_of_a_case_counted_by_hand() {
+        let true_words = seen(&[(0.3, 0.3), (0.7, 0.7), (0.001, 0.0)]);
+        assert!(true_words.error().unwrap() < 1e-6);
+        // Off by 0.1 and 0.3; what is ruled out does not count.
+        let off = seen(&[(0.3, 0.2), (0.7, 1.0), (0.001, 0.5)]);
+        assert!((off.error().unwrap() - 0.2).abs() < 1e-6, "{:?}", off.error());
+        assert_eq!(Reliability::default().error(), None);
+    }
+
+    #[test]
+    fn a_fit_undoes_words_that_are_too_sure() {
+        // Logits doubled and moved: 0.5 lower, then twice as far from it.
+        let too_sure: Vec<(f32, f64)> = (1..40)
+            .map(|i| {
+                let truth = f64::from(i) / 40.0;
+                let logit = 2.0 * (logit(truth) - 0.5);
+                ((1.0 / (1.0 + (-logit).exp())) as f32, truth)
+            })
+            .collect();
+        let seen = seen(&too_sure);
+        let fit = seen.fit();
+        assert!((fit.slope - 0.5).abs() < 0.01 && (fit.offset - 0.5).abs() < 0.02, "{fit:?}");
+        assert!(seen.error().unwrap() > 0.1);
+        assert!(seen.calibrated(fit).error().unwrap() < 0.01);
+        assert_eq!(Reliability::default().fit(), Calibration::default());
+    }
+
+    #[test]
+    fn merged_halves_are_the_whole() {
+        let (a, b) = ((0.2, 0.3), (0.8, 0.6));
+        let mut halves = seen(&[a]);
+        halves.merge(&seen(&[b]));
+        assert_eq!(halves.stretches(), seen(&[a, b]).stretches());
+    }
+}
