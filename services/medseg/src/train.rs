@@ -9,8 +9,12 @@ use model::{Design, Device};
 pub struct Train {
     /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it. Slices of
     /// a patient that are numbered from 1 without a gap are one volume. Given several times, all are learned from.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "speed")]
     manifest: Vec<PathBuf>,
+
+    /// Only measure: train on phantoms for one pass, and print how many images a second that was.
+    #[arg(long, conflicts_with_all = ["manifest", "folds", "resume"])]
+    speed: bool,
 
     /// Where the finished model goes: weights, manifest, card and drift reference.
     #[arg(long, default_value = "model")]
@@ -131,6 +135,10 @@ impl Train {
             seed: self.seed,
             resume: self.resume,
         };
+        if self.speed {
+            println!("{:.2}", model::train::speed(&settings, device)?);
+            return Ok(());
+        }
         let written = match self.folds {
             Some(folds) => model::train::cross_validate(&settings, folds, device),
             None => model::train::run(&settings, device),

@@ -82,16 +82,17 @@ impl Square {
     fn warped(&self, planes: &[Vec<u8>], side: usize, warp: &Warp) -> Example {
         let fine = (KEPT_SIDE / side).max(1);
         let share = 1.0 / (fine * fine) as f32;
+        // A pixel is the mean over a few places in it; the soft wave moves all of them alike.
+        let places = warp.within(fine, 1.0 / (side * fine) as f32);
         let mut example = Example {
             planes: vec![vec![0.0; side * side]; planes.len()],
             target: vec![0.0; side * side],
         };
-        for row in 0..side * fine {
-            for column in 0..side * fine {
-                let centre = |at: usize| (at as f32 + 0.5) / (side * fine) as f32 - 0.5;
-                let (y, x) = warp.source(centre(row), centre(column));
-                let Some(place) = Between::new(y, x) else { continue };
-                let at = (row / fine) * side + column / fine;
+        for at in 0..side * side {
+            let centre = |at: usize| (at as f32 + 0.5) / side as f32 - 0.5;
+            let (y, x) = warp.source(centre(at / side), centre(at % side));
+            for (down, right) in &places {
+                let Some(place) = Between::new(y + down, x + right) else { continue };
                 for (values, plane) in example.planes.iter_mut().zip(planes) {
                     values[at] += share * place.mix(plane);
                 }
@@ -196,6 +197,14 @@ impl Warp {
         }
     }
 
+    /// Where `fine` times `fine` places, `step` apart around a pixel's centre, come from, seen from where that does.
+    fn within(&self, fine: usize, step: f32) -> Vec<(f32, f32)> {
+        let [[yy, yx], [xy, xx]] = self.matrix;
+        let place = |at: usize| (at as f32 - (fine as f32 - 1.0) / 2.0) * step;
+        let places = (0..fine * fine).map(|at| (place(at / fine), place(at % fine)));
+        places.map(|(y, x)| (yy * y + yx * x, xy * y + xx * x)).collect()
+    }
+
     fn source(&self, y: f32, x: f32) -> (f32, f32) {
         let [[yy, yx], [xy, xx]] = self.matrix;
         let [down, across] = self.waves.map(|wave| wave.at(y, x));
@@ -250,12 +259,17 @@ impl Light {
 
     fn shine(&self, pixels: &mut [f32], side: usize) {
         let Light { gamma, contrast, slope, bowl } = *self;
-        for (index, value) in pixels.iter_mut().enumerate() {
-            let y = (index / side) as f32 / side as f32 - 0.5;
-            let x = (index % side) as f32 / side as f32 - 0.5;
-            let field = (slope[0] * y + slope[1] * x + bowl * (y * y + x * x)).exp();
-            let bright = ((*value - DARKEST) * field * contrast).max(0.0).powf(gamma);
-            *value = (bright + DARKEST).clamp(DARKEST, BRIGHTEST);
+        // The field is a product of one along rows and one along columns.
+        let along = |slope: f32| -> Vec<f32> {
+            let at = (0..side).map(|at| at as f32 / side as f32 - 0.5);
+            at.map(|at| (slope * at + bowl * at * at).exp()).collect()
+        };
+        let (down, across) = (along(slope[0]), along(slope[1]));
+        for (line, down) in pixels.chunks_mut(side).zip(down) {
+            for (value, across) in line.iter_mut().zip(&across) {
+                let bright = ((*value - DARKEST) * down * across * contrast).max(0.0).powf(gamma);
+                *value = (bright + DARKEST).clamp(DARKEST, BRIGHTEST);
+            }
         }
     }
 }
@@ -291,9 +305,13 @@ fn blur(pixels: &mut [f32], side: usize, sigma: f32) {
 
 fn noise(pixels: &mut [f32], draw: &mut Draw<impl Rng>) {
     let height = draw.up_to(0.12);
+    const PART: u32 = 21;
+    let unit = 2.0 / (1u32 << PART) as f32;
     for value in pixels {
-        // The sum of three uniform draws is near enough to a Gaussian, and cheap.
-        let sum: f32 = (0..3).map(|_| draw.random.random_range(-1.0f32..1.0)).sum();
+        // The sum of three uniform draws is near enough to a Gaussian, and one word holds all three.
+        let word = draw.random.next_u64();
+        let part = |at: u32| (word >> (at * PART)) as u32 & ((1 << PART) - 1);
+        let sum = (part(0) + part(1) + part(2)) as f32 * unit - 3.0;
         *value = (*value + height * sum).clamp(DARKEST, BRIGHTEST);
     }
 }

@@ -28,7 +28,7 @@ const TUMOUR_PART: f64 = 0.55;
 const PHANTOM_SEED: u64 = 1 << 40;
 
 impl Pool {
-    /// Loads all slices of these patients, and makes that many phantoms.
+    /// Loads all slices of these patients, and makes that many phantoms; at least one of both.
     pub fn load(patients: &[Patient], phantoms: u64, loaded: impl Fn()) -> Result<Pool> {
         let mut sources = BTreeMap::<String, Source>::new();
         for patient in patients {
@@ -51,6 +51,9 @@ impl Pool {
                 return Err(ErrorKind::Invalid.error(message));
             }
         }
+        if sources.is_empty() && phantoms == 0 {
+            return Err(ErrorKind::Invalid.error("there is nothing to learn from"));
+        }
         let phantoms = (PHANTOM_SEED..PHANTOM_SEED + phantoms).map(|seed| {
             loaded();
             phantom(seed)
@@ -62,12 +65,12 @@ impl Pool {
     pub fn draw(&self, side: usize, strength: f32, random: &mut impl Rng) -> Example {
         let phantom = random.random_bool(PHANTOM_PART);
         let tumour = random.random_bool(TUMOUR_PART);
-        let source = random.random_range(0..self.sources.len());
-        let source = self.sources.values().nth(source).expect("the index is below the length");
-        let part = match (phantom, tumour) {
-            (true, _) if !self.phantoms.is_empty() => &self.phantoms,
-            (_, false) if !source.without.is_empty() => &source.without,
-            _ => &source.with_tumour,
+        let source = random.random_range(0..self.sources.len().max(1));
+        let part = match self.sources.values().nth(source) {
+            None => &self.phantoms,
+            Some(_) if phantom && !self.phantoms.is_empty() => &self.phantoms,
+            Some(source) if !tumour && !source.without.is_empty() => &source.without,
+            Some(source) => &source.with_tumour,
         };
         part[random.random_range(0..part.len())].varied(side, strength, random)
     }

@@ -357,6 +357,14 @@ fn a_run_is_not_continued_with_other_patients() {
 }
 
 #[test]
+fn speed_is_measured_without_any_patient() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { manifests: vec![], side: 64, ..settings(folder.path()) };
+    assert!(speed(&settings, cpu()).unwrap() > 0.0);
+    assert!(!settings.run.exists() && !settings.model.exists());
+}
+
+#[test]
 fn the_schedules_begin_and_end_where_they_should() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { epochs: 10, steps: 100, ..settings(folder.path()) };

@@ -6,7 +6,7 @@ import { eventsOf, type ServerEvent } from './api/sse'
 import { lineOf } from './geometry'
 import { boxOf, diametersOf, inWords, sizeOf } from './sizes'
 import { bytes, dayOf, figures, probability } from './units'
-import { ANSWERS, sentence, shortId } from './words'
+import { ANSWERS, fitOf, sentence, shortId } from './words'
 
 async function events(chunks: string[]): Promise<ServerEvent[]> {
   async function* stream() {
@@ -107,6 +107,11 @@ test('no two answers have the same title, and none says more than it may', () =>
   assert.equal(new Set(titles).size, 4)
   assert.match(ANSWERS.none_found.sentence, /does not rule out/)
   assert.match(ANSWERS.failed.sentence, /nothing about the patient/)
+})
+
+test('an expected fit says where it may lie', () => {
+  const words = fitOf({ dice: 0.812, interval: [0.6, 0.951] })
+  assert.match(words, /by 0\.81 .* between 0\.60 and 0\.95\.$/)
 })
 
 test('numbers are as fine as they may be', () => {

@@ -1,3 +1,4 @@
+import type { ExpectedDice } from './api/result'
 import type { Answer, Scan } from './api/scans'
 
 /** The four answers, each with its own words; the sentence says what the answer does not mean. */
@@ -22,6 +23,15 @@ export const ANSWERS: Record<Answer, { title: string; short: string; sentence: s
     short: 'Failed',
     sentence: 'Something went wrong on our side. This says nothing about the patient: the scan has not been judged.',
   },
+}
+
+/** How well an outline is likely to fit, for who has never heard of Dice. */
+export function fitOf({ dice, interval: [from, to] }: ExpectedDice): string {
+  const [expected, low, high] = [dice, from, to].map((value) => value.toFixed(2))
+  return (
+    `The outline is expected to overlap with a radiologist’s by ${expected} (Dice: 1 is a perfect fit, 0 none). ` +
+    `For nine in ten scans like this one it lies between ${low} and ${high}.`
+  )
 }
 
 /** Where a scan is, in two words. */

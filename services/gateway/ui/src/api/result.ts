@@ -9,12 +9,19 @@ export interface ResultDocument {
   totals?: Totals | null
   /** Of the answer, 0 to 1. */
   confidence?: number | null
+  /** How well the mask is expected to fit; the real value lies in the interval nine times in ten. */
+  expected_dice?: ExpectedDice | null
   /** What the result is not. */
   limits?: string
   software?: string
   quality?: { remarks: string[] }
   image?: ImageFacts
   model?: Model
+}
+
+export interface ExpectedDice {
+  dice: number
+  interval: [number, number]
 }
 
 export type Unit = 'mm' | 'px'
