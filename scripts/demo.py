@@ -53,7 +53,11 @@ def words(result):
     if result["answer"] != "found":
         return f"{result['answer'].replace('_', ' ')}: {result['reason']}"
     findings = result["findings"]
-    return f"found: {len(findings)} finding{'s' * (len(findings) > 1)}\n" + "\n".join(map(finding_words, findings))
+    lines = [f"found: {len(findings)} finding{'s' * (len(findings) > 1)}", *map(finding_words, findings)]
+    if expected := result["expected_dice"]:
+        low, high = expected["interval"]
+        lines.append(f"demo:   expected to overlap with the truth by Dice {expected['dice']:.2f} ({low:.2f} to {high:.2f})")
+    return "\n".join(lines)
 
 
 def finding_words(finding, with_confidence=True):
