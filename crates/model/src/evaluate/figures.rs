@@ -1,7 +1,10 @@
-use std::collections::BTreeMap;
+mod groups;
 
 use imaging::{ExpectedDice, Passport};
 use serde::Serialize;
+
+pub use groups::{Group, GroupedBy};
+use groups::{by_site, by_size};
 
 use super::{Counts, Rate, Reliability, Stretch, bootstrap, mean, median};
 use crate::dataset::Patient;
@@ -64,28 +67,6 @@ pub struct PatientDice {
     pub slices: usize,
 }
 
-/// Some of the patients, or some of the slices.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Group {
-    pub by: GroupedBy,
-    pub name: String,
-    /// Patients, or slices.
-    pub count: usize,
-    pub dice_mean: Option<f64>,
-    pub dice_interval: Option<[f64; 2]>,
-    pub far: Rate,
-    pub frr: Rate,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GroupedBy {
-    /// Patients, by where they were scanned.
-    Site,
-    /// Slices with a tumour, by the part of the slice that it takes.
-    Size,
-}
-
 /// A patient to be judged by, with what the scans came to.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -106,11 +87,6 @@ pub struct Outcome {
     pub expected: Option<ExpectedDice>,
     pub ms: f64,
 }
-
-/// Where small tumours end and large ones begin, as parts of their slice.
-const SMALL: f64 = 0.005;
-const LARGE: f64 = 0.02;
-const SIZES: [&str; 3] = ["under 0.5 % of the slice", "0.5 to 2 %", "over 2 %"];
 
 impl Case {
     /// That patient, with no scan yet.
@@ -206,63 +182,6 @@ fn rates(slices: &[Counts]) -> (Rate, Rate) {
     (Rate::new(found, without.len()), Rate::new(missed, with.len()))
 }
 
-/// Patients by site, where that is known.
-fn by_site(cases: &[Case]) -> Vec<Group> {
-    let mut sites = BTreeMap::<&str, Vec<&Case>>::new();
-    for case in cases {
-        if let Some(site) = &case.site {
-            sites.entry(site).or_default().push(case);
-        }
-    }
-    let group = |(name, cases): (&str, Vec<&Case>)| {
-        let dice: Vec<f64> = cases.iter().map(|case| case.counts().dice()).collect();
-        let scans = cases.iter().flat_map(|case| &case.scans);
-        let (far, frr) = rates(&scans.flat_map(|scan| scan.slices.clone()).collect::<Vec<_>>());
-        Group {
-            by: GroupedBy::Site,
-            name: name.to_owned(),
-            count: dice.len(),
-            dice_mean: mean(&dice),
-            dice_interval: bootstrap(&grouped(&dice), SEED),
-            far,
-            frr,
-        }
-    };
-    sites.into_iter().map(group).collect()
-}
-
-/// Slices with a tumour, by its size.
-fn by_size(cases: &[Case]) -> Vec<Group> {
-    let group = |(size, name): (usize, &str)| {
-        // Patients stay together: slices of one are alike.
-        let of_patient = |case: &Case| {
-            let slices = case.scans.iter().flat_map(|scan| {
-                scan.slices.iter().filter(|counts| counts.truth > 0).filter(move |counts| {
-                    let part = counts.truth as f64 / scan.slice_pixels as f64;
-                    size == usize::from(part >= SMALL) + usize::from(part > LARGE)
-                })
-            });
-            slices.copied().collect::<Vec<Counts>>()
-        };
-        let slices: Vec<Vec<Counts>> = cases.iter().map(of_patient).collect();
-        let dice: Vec<Vec<f64>> = slices
-            .iter()
-            .map(|slices| slices.iter().map(|counts| counts.dice()).collect())
-            .collect();
-        let (far, frr) = rates(&slices.concat());
-        Group {
-            by: GroupedBy::Size,
-            name: name.to_owned(),
-            count: frr.of,
-            dice_mean: mean(&dice.concat()),
-            dice_interval: bootstrap(&dice, SEED),
-            far,
-            frr,
-        }
-    };
-    SIZES.into_iter().enumerate().map(group).filter(|group| group.count > 0).collect()
-}
-
 impl Model {
     fn new(passport: &Passport) -> Model {
         let Passport { name, version, sha256, threshold, minimum_pixels, device, .. } =
@@ -273,6 +192,7 @@ impl Model {
 
 #[cfg(test)]
 mod tests {
+    use super::groups::SIZES;
     use super::*;
     use crate::evaluate::plot;
     use crate::evaluate::tests::passport;

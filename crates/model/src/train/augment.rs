@@ -1,5 +1,11 @@
+mod light;
+mod warp;
+
 use imaging::Prepared;
 use rand::{Rng, RngExt};
+
+use light::{Light, blur, invert, noise, recolour};
+use warp::Warp;
 
 /// The side of the squares that training keeps in memory: twice what the network sees, so that
 /// turning and zooming them loses nothing.
@@ -161,158 +167,6 @@ impl<R: Rng> Draw<'_, R> {
 
     fn sign(&mut self, turned: f64) -> f32 {
         if self.random.random_bool(turned) { -1.0 } else { 1.0 }
-    }
-}
-
-/// A change of place: rotation, zoom, mirror, shift, and a soft wave. In sides from the centre.
-struct Warp {
-    matrix: [[f32; 2]; 2],
-    shift: [f32; 2],
-    waves: [Wave; 2],
-}
-
-#[derive(Clone, Copy, Default)]
-struct Wave {
-    height: f32,
-    along: [f32; 2],
-    phase: f32,
-}
-
-impl Default for Warp {
-    fn default() -> Warp {
-        Warp { matrix: [[1.0, 0.0], [0.0, 1.0]], shift: [0.0; 2], waves: [Wave::default(); 2] }
-    }
-}
-
-impl Warp {
-    fn draw(draw: &mut Draw<impl Rng>) -> Warp {
-        let (sin, cos) = draw.around(0.4).sin_cos();
-        let (zoom, stretch) = (draw.around(0.25).exp(), draw.around(0.08).exp());
-        let (upside, mirror) = (draw.sign(0.1), draw.sign(0.5));
-        let (down, across) = (upside * zoom * stretch, mirror * zoom / stretch);
-        Warp {
-            matrix: [[cos * down, -sin * across], [sin * down, cos * across]],
-            shift: [draw.around(0.07), draw.around(0.07)],
-            waves: [Wave::draw(draw), Wave::draw(draw)],
-        }
-    }
-
-    /// Where `fine` times `fine` places, `step` apart around a pixel's centre, come from, seen from where that does.
-    fn within(&self, fine: usize, step: f32) -> Vec<(f32, f32)> {
-        let [[yy, yx], [xy, xx]] = self.matrix;
-        let place = |at: usize| (at as f32 - (fine as f32 - 1.0) / 2.0) * step;
-        let places = (0..fine * fine).map(|at| (place(at / fine), place(at % fine)));
-        places.map(|(y, x)| (yy * y + yx * x, xy * y + xx * x)).collect()
-    }
-
-    fn source(&self, y: f32, x: f32) -> (f32, f32) {
-        let [[yy, yx], [xy, xx]] = self.matrix;
-        let [down, across] = self.waves.map(|wave| wave.at(y, x));
-        (yy * y + yx * x + self.shift[0] + down, xy * y + xx * x + self.shift[1] + across)
-    }
-}
-
-impl Wave {
-    fn draw(draw: &mut Draw<impl Rng>) -> Wave {
-        Wave {
-            height: draw.up_to(0.02),
-            along: [draw.random.random_range(-12.0..12.0), draw.random.random_range(-12.0..12.0)],
-            phase: draw.random.random_range(0.0..std::f32::consts::TAU),
-        }
-    }
-
-    fn at(&self, y: f32, x: f32) -> f32 {
-        if self.height == 0.0 {
-            return 0.0;
-        }
-        self.height * (self.along[0] * y + self.along[1] * x + self.phase).sin()
-    }
-}
-
-/// A tumour brighter or darker than it was: most are bright in FLAIR, some are not.
-fn recolour(example: &mut Example, draw: &mut Draw<impl Rng>) {
-    let change = draw.around(0.5);
-    for plane in &mut example.planes {
-        for (value, part) in plane.iter_mut().zip(&example.target) {
-            *value = (*value + change * part).clamp(DARKEST, BRIGHTEST);
-        }
-    }
-}
-
-/// Gamma, contrast, and a coil's uneven sensitivity. Air stays air.
-struct Light {
-    gamma: f32,
-    contrast: f32,
-    slope: [f32; 2],
-    bowl: f32,
-}
-
-impl Light {
-    fn draw(draw: &mut Draw<impl Rng>) -> Light {
-        Light {
-            gamma: draw.around(0.3).exp(),
-            contrast: draw.around(0.2).exp(),
-            slope: [draw.around(0.5), draw.around(0.5)],
-            bowl: draw.around(0.6),
-        }
-    }
-
-    fn shine(&self, pixels: &mut [f32], side: usize) {
-        let Light { gamma, contrast, slope, bowl } = *self;
-        // The field is a product of one along rows and one along columns.
-        let along = |slope: f32| -> Vec<f32> {
-            let at = (0..side).map(|at| at as f32 / side as f32 - 0.5);
-            at.map(|at| (slope * at + bowl * at * at).exp()).collect()
-        };
-        let (down, across) = (along(slope[0]), along(slope[1]));
-        for (line, down) in pixels.chunks_mut(side).zip(down) {
-            for (value, across) in line.iter_mut().zip(&across) {
-                let bright = ((*value - DARKEST) * down * across * contrast).max(0.0).powf(gamma);
-                *value = (bright + DARKEST).clamp(DARKEST, BRIGHTEST);
-            }
-        }
-    }
-}
-
-/// Bright tissue dark and dark tissue bright, as between T1 and T2; air stays air.
-fn invert(pixels: &mut [f32]) {
-    for value in pixels.iter_mut().filter(|value| **value > -0.85) {
-        *value = -0.7 * value.min(1.0);
-    }
-}
-
-/// A Gaussian blur of `sigma` pixels.
-fn blur(pixels: &mut [f32], side: usize, sigma: f32) {
-    let radius = (2.5 * sigma).ceil() as i64;
-    let kernel: Vec<f32> =
-        (-radius..=radius).map(|at| (-0.5 * (at as f32 / sigma).powi(2)).exp()).collect();
-    let total: f32 = kernel.iter().sum();
-    for across in [true, false] {
-        let from = pixels.to_vec();
-        let value = |row: i64, column: i64| {
-            let inside = |at: i64| at.clamp(0, side as i64 - 1) as usize;
-            from[inside(row) * side + inside(column)]
-        };
-        for (index, pixel) in pixels.iter_mut().enumerate() {
-            let (row, column) = ((index / side) as i64, (index % side) as i64);
-            let weighted = kernel.iter().zip(-radius..).map(|(weight, at)| {
-                weight * if across { value(row, column + at) } else { value(row + at, column) }
-            });
-            *pixel = weighted.sum::<f32>() / total;
-        }
-    }
-}
-
-fn noise(pixels: &mut [f32], draw: &mut Draw<impl Rng>) {
-    let height = draw.up_to(0.12);
-    const PART: u32 = 21;
-    let unit = 2.0 / (1u32 << PART) as f32;
-    for value in pixels {
-        // The sum of three uniform draws is near enough to a Gaussian, and one word holds all three.
-        let word = draw.random.next_u64();
-        let part = |at: u32| (word >> (at * PART)) as u32 & ((1 << PART) - 1);
-        let sum = (part(0) + part(1) + part(2)) as f32 * unit - 3.0;
-        *value = (*value + height * sum).clamp(DARKEST, BRIGHTEST);
     }
 }
 
