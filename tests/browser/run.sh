@@ -48,11 +48,9 @@ built() {
 }
 
 start() {
-    local medseg=$1 model=()
-    # Without a trained model, bright is told from dark: enough for a page to have something to show.
-    [ -f "$root/models/medseg-mr/weights.safetensors" ] || model=(--model-url threshold:)
+    local medseg=$1
     cd "$root"
-    "$medseg" serve --data "$folder/data" --listen 127.0.0.1:0 "${model[@]}" >"$folder/said" 2>"$folder/log" &
+    "$medseg" serve --data "$folder/data" --listen 127.0.0.1:0 >"$folder/said" 2>"$folder/log" &
     server=$!
     local tries=600
     until url=$(sed -n 's/^medseg answers on //p' "$folder/said") && [ -n "$url" ]; do

@@ -129,6 +129,7 @@ const claims = {
     assert.match(await page.getByTestId('size').innerText(), /[1-9]\d*\s*(pixels|mm²|mL)/)
     assert.match(await page.getByTestId('in-words').innerText(), /at its longest and .* across/)
     assert.match(await page.getByTestId('model').innerText(), /\w+ \w+/)
+    assert.match(await page.getByTestId('fit').innerText(), /by [01]\.\d\d .* between \d\.\d\d and \d\.\d\d/)
     await page.getByText('not a diagnosis').waitFor()
     assert.ok(!(await page.content()).includes('DOE'))
   },

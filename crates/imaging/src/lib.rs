@@ -32,6 +32,6 @@ pub use render::{
 };
 pub use requirements::check;
 pub use result::{
-    About, ImageFacts, Inputs, Passport, Quality, ResultDocument, Timing, Totals, confidence,
+    About, Cut, ImageFacts, Inputs, Passport, Quality, ResultDocument, Timing, Totals, confidence,
 };
 pub use volume::{Format, Geometry, Modality, Shape, Volume};

@@ -36,15 +36,38 @@ pub struct Passport {
     pub modalities: Vec<Modality>,
     /// Where it ran: `cpu`, `cuda:0`.
     pub device: String,
+    /// What counts in a volume, where that is another than for a slice that came alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<Cut>,
     /// How well its masks fit, as far as that can be told; None of an engine that nobody measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,
 }
 
+/// What counts as tumour.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Cut {
+    /// The probability from which on a voxel counts.
+    pub threshold: f32,
+    /// Regions of fewer pixels, in the squares that the model sees, are noise.
+    pub minimum_pixels: usize,
+}
+
 impl Passport {
+    /// The same for a scan of that many slices: what it says counts is what counts there.
+    pub fn of_scan(&self, slices: usize) -> Passport {
+        let Passport { threshold, minimum_pixels, volumes, .. } = *self;
+        let alone = Cut { threshold, minimum_pixels };
+        let Cut { threshold, minimum_pixels } = volumes.filter(|_| slices > 1).unwrap_or(alone);
+        Passport { threshold, minimum_pixels, volumes: None, ..self.clone() }
+    }
+
     /// What counts as tumour in a scan whose slices were prepared at `placements`: the smallest region,
     /// counted in the scan's own pixels.
     pub fn criteria(&self, placements: &[Placement]) -> Criteria {
+        if self.volumes.is_some() {
+            return self.of_scan(placements.len()).criteria(placements);
+        }
         let areas: f64 = placements.iter().map(Placement::pixel_area).sum();
         let pixels = self.minimum_pixels as f64 * areas / placements.len().max(1) as f64;
         Criteria { threshold: self.threshold, minimum_voxels: pixels.round() as usize }
@@ -273,6 +296,31 @@ mod tests {
         let (totals, sure, quality) = analysed(&volume, &probabilities);
         assert_eq!((totals.findings, totals.volume_ml), (0, Some(0.0)));
         assert!((sure - 0.6).abs() < 1e-6 && quality.remarks.len() == 1, "{quality:?}");
+    }
+
+    #[test]
+    fn volumes_and_slices_alone_each_have_their_own_cut() {
+        let passport = Passport {
+            name: "test".into(),
+            version: "1".into(),
+            sha256: String::new(),
+            preprocessing: String::new(),
+            threshold: 0.3,
+            minimum_pixels: 8,
+            side: 4,
+            modalities: vec![],
+            device: "cpu".into(),
+            volumes: Some(Cut { threshold: 0.5, minimum_pixels: 96 }),
+            doubt: None,
+        };
+        let placement =
+            Placement { rows: 8, columns: 8, side: 4, top: 0.0, left: 0.0, extent: 8.0 };
+        let criteria = |slices| passport.criteria(&vec![placement; slices]);
+        assert_eq!(criteria(1), Criteria { threshold: 0.3, minimum_voxels: 32 });
+        assert_eq!(criteria(2), Criteria { threshold: 0.5, minimum_voxels: 384 });
+        let said = passport.of_scan(2);
+        assert_eq!((said.threshold, said.minimum_pixels, said.volumes), (0.5, 96, None));
+        assert_eq!(said.criteria(&[placement; 2]), criteria(2));
     }
 
     #[test]

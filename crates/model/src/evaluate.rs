@@ -157,6 +157,7 @@ mod tests {
             side: 32,
             modalities: vec![],
             device: "cpu".into(),
+            volumes: None,
             doubt: None,
         }
     }

@@ -55,6 +55,7 @@ impl Segmenter {
                 side: facts.side,
                 modalities: facts.modalities,
                 device: device.to_string(),
+                volumes: facts.volumes,
                 doubt: facts.doubt,
             },
         }

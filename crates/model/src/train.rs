@@ -74,7 +74,7 @@ pub struct Settings {
     pub validation: f64,
     /// Phantoms mixed in.
     pub phantoms: u64,
-    /// Seeds of phantoms whose volumes the finished model measures, each at five spacings.
+    /// Phantoms whose volumes the finished model measures, shared out among five spacings.
     pub judged_phantoms: u64,
     /// The report of a cross-validation of the same settings, for the card.
     pub cross_validation: Option<PathBuf>,

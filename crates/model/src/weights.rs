@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use domain::{Error, ErrorKind, Result, hex};
-use imaging::{Doubt, Modality};
+use imaging::{Cut, Doubt, Modality};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct Facts {
     pub threshold: f32,
     /// Regions of fewer pixels (of the square) are noise.
     pub minimum_pixels: usize,
+    /// The same for volumes, where that is another than for a slice that comes alone.
+    #[serde(default)]
+    pub volumes: Option<Cut>,
     pub modalities: Vec<Modality>,
     /// Whether an image is also looked at in the mirror, which costs twice the time.
     pub mirrored: bool,
@@ -239,7 +242,8 @@ fn check(facts: &Facts) -> Result<(), String> {
     if *side == 0 || !side.is_multiple_of(SIDE_MULTIPLE) || *side > 1024 {
         return Err(format!("its input side {side} is no multiple of {SIDE_MULTIPLE} up to 1024"));
     }
-    if !(0.0..1.0).contains(threshold) {
+    let volumes = facts.volumes.map_or(*threshold, |cut| cut.threshold);
+    if ![*threshold, volumes].iter().all(|threshold| (0.0..1.0).contains(threshold)) {
         return Err(format!("its threshold {threshold} is no probability"));
     }
     let Calibration { slope, offset } = facts.calibration;

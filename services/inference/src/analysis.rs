@@ -44,7 +44,7 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
     };
     let case = Case {
         job: job.clone(),
-        passport: model.passport().clone(),
+        passport: model.passport().of_scan(volume.shape.slices),
         started_ms,
         clock: clock.clone(),
     };

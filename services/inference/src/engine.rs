@@ -66,6 +66,7 @@ fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> Passport {
         side: 256,
         modalities: vec![imaging::Modality::MagneticResonance],
         device: "cpu".into(),
+        volumes: None,
         doubt: None,
     }
 }

@@ -19,7 +19,7 @@ pub struct Evaluate {
     #[arg(long, required_unless_present = "phantoms")]
     manifest: Option<PathBuf>,
 
-    /// Instead, measure the volumes of phantoms: so many seeds, each at five spacings.
+    /// Instead, measure the volumes of so many phantoms, shared out among five spacings.
     #[arg(long, conflicts_with = "manifest")]
     phantoms: Option<u64>,
 
@@ -81,7 +81,7 @@ impl Evaluate {
         let mut segmenter = Segmenter::load(&self.model, Device::choose(&self.device)?)?;
         let manifest = match (&self.manifest, self.phantoms) {
             (Some(manifest), _) => manifest,
-            (None, seeds) => return self.phantoms(&mut segmenter, seeds.unwrap_or_default()),
+            (None, count) => return self.phantoms(&mut segmenter, count.unwrap_or_default()),
         };
         let patients = self.chosen(manifest)?;
         let mut worst = Worst::default();
@@ -106,8 +106,8 @@ impl Evaluate {
         Ok(())
     }
 
-    fn phantoms(&self, segmenter: &mut Segmenter, seeds: u64) -> anyhow::Result<()> {
-        let measured = measure_phantoms(segmenter, seeds)?;
+    fn phantoms(&self, segmenter: &mut Segmenter, count: u64) -> anyhow::Result<()> {
+        let measured = measure_phantoms(segmenter, count)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&measured)?);
             return Ok(());

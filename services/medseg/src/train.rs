@@ -90,7 +90,7 @@ pub struct Train {
     #[arg(long, default_value_t = 240)]
     phantoms: u64,
 
-    /// Seeds of phantoms whose volumes the finished model measures for its card, each at five spacings.
+    /// Phantoms whose volumes the finished model measures for its card, shared out among five spacings.
     #[arg(long, default_value_t = 200)]
     judged_phantoms: u64,
 

@@ -1,6 +1,6 @@
 mod groups;
 
-use imaging::{ExpectedDice, Passport};
+use imaging::{Cut, ExpectedDice, Passport};
 use serde::Serialize;
 
 pub use groups::{Group, GroupedBy};
@@ -55,6 +55,8 @@ pub struct Model {
     pub sha256: String,
     pub threshold: f32,
     pub minimum_pixels: usize,
+    /// The same for volumes, where that is another than for a slice that came alone.
+    pub volumes: Option<Cut>,
     pub device: String,
 }
 
@@ -184,9 +186,9 @@ fn rates(slices: &[Counts]) -> (Rate, Rate) {
 
 impl Model {
     fn new(passport: &Passport) -> Model {
-        let Passport { name, version, sha256, threshold, minimum_pixels, device, .. } =
+        let Passport { name, version, sha256, threshold, minimum_pixels, volumes, device, .. } =
             passport.clone();
-        Model { name, version, sha256, threshold, minimum_pixels, device }
+        Model { name, version, sha256, threshold, minimum_pixels, volumes, device }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Rate, look, median};
 use crate::Segmenter;
 use crate::dataset::Labelled;
 
-/// How well volumes are measured where they are known exactly: phantoms of one spacing, one for each seed.
+/// How well volumes are measured where they are known exactly: phantoms of one spacing, each with a seed of its own.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measured {
     /// Millimetres between slices, rows and columns.
@@ -30,13 +30,14 @@ const SPACINGS: [(usize, usize, f64, f64); 5] = [
     (55, 240, 2.0, 1.0),
 ];
 
-/// Lets the model measure the lesions of `seeds` phantoms at each of five spacings.
-pub fn measure_phantoms(segmenter: &mut Segmenter, seeds: u64) -> Result<Vec<Measured>> {
-    let measured = SPACINGS.map(|(slices, side, between, pixel)| {
+/// Lets the model measure the lesions of that many phantoms, shared out among five spacings.
+pub fn measure_phantoms(segmenter: &mut Segmenter, phantoms: u64) -> Result<Vec<Measured>> {
+    let spacings = SPACINGS.into_iter().zip(0..);
+    let measured = spacings.map(|((slices, side, between, pixel), first)| {
         let shape = Shape { slices, rows: side, columns: side };
         let spacing_mm = [between, pixel, pixel];
         let mut errors = Vec::new();
-        for seed in 0..seeds {
+        for seed in (first..phantoms).step_by(SPACINGS.len()) {
             let settings = Settings { shape, spacing: spacing_mm, ..Settings::slice(seed) };
             errors.push(volume_error(segmenter, &settings)?);
         }
@@ -51,7 +52,7 @@ pub fn measure_phantoms(segmenter: &mut Segmenter, seeds: u64) -> Result<Vec<Mea
             missed: Rate::new(missed, errors.len()),
         })
     });
-    measured.into_iter().collect()
+    measured.collect()
 }
 
 fn volume_error(segmenter: &mut Segmenter, settings: &Settings) -> Result<f64> {

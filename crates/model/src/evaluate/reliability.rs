@@ -34,8 +34,9 @@ const LOGIT_MAX: f64 = 12.0;
 /// Pixels below are ruled out: nine tenths of an image, which would make any error look small.
 const RULED_OUT: f64 = 0.01;
 const STRETCHES: usize = 15;
-/// Newton's steps to a fit; it needs about five.
+/// Newton's steps to a fit, of which about five are needed, and how often one is halved.
 const STEPS: usize = 30;
+const HALVINGS: i32 = 30;
 
 impl Default for Reliability {
     /// Of no pixel.
@@ -78,29 +79,52 @@ impl Reliability {
         after
     }
 
-    /// The calibration that makes what was seen likeliest (maximum likelihood, by Newton's method). Without pixels of
-    /// both kinds, the one that changes nothing.
+    /// The calibration that makes what was seen of the pixels that are not ruled out likeliest (maximum likelihood, by
+    /// Newton's method with steps that are halved until they help). Without pixels of both kinds, the one that changes
+    /// nothing.
     pub fn fit(&self) -> Calibration {
-        let (mut slope, mut offset) = (1.0f64, 0.0f64);
+        let (mut line, mut likelihood) = ([1.0, 0.0], self.likelihood([1.0, 0.0]));
         for _ in 0..STEPS {
-            // Gradient and Hessian of the log likelihood.
-            let (mut g, mut h) = ([0.0; 2], [0.0; 3]);
-            for bin in self.filled() {
-                let x = logit(bin.called());
-                let p = 1.0 / (1.0 + (-slope * x - offset).exp());
-                let (n, error) = (bin.pixels as f64, bin.tumour as f64 - bin.pixels as f64 * p);
-                let weight = n * p * (1.0 - p);
-                g = [g[0] + error * x, g[1] + error];
-                h = [h[0] + weight * x * x, h[1] + weight * x, h[2] + weight];
-            }
-            let determinant = h[0] * h[2] - h[1] * h[1];
-            let (a, b) = (h[2] * g[0] - h[1] * g[1], h[0] * g[1] - h[1] * g[0]);
-            (slope, offset) = (slope + a / determinant, offset + b / determinant);
+            let step = self.step(line);
+            let halves = (0..HALVINGS).map(|halving| 0.5f64.powi(halving));
+            let tried = halves.map(|part| [line[0] + part * step[0], line[1] + part * step[1]]);
+            let Some(better) =
+                tried.map(|to| (to, self.likelihood(to))).find(|to| to.1 > likelihood)
+            else {
+                break;
+            };
+            (line, likelihood) = better;
         }
-        match slope.is_finite() && offset.is_finite() && slope > 0.0 {
-            true => Calibration { slope: slope as f32, offset: offset as f32 },
+        match line[0] > 0.0 {
+            true => Calibration { slope: line[0] as f32, offset: line[1] as f32 },
             false => Calibration::default(),
         }
+    }
+
+    /// The logarithm of how likely the pixels are if logits lie on this line.
+    fn likelihood(&self, [slope, offset]: [f64; 2]) -> f64 {
+        let of_bin = |bin: &Bin| {
+            // The logarithm of the logistic function, safe at both ends.
+            let log = |x: f64| -(-x.abs()).exp().ln_1p() + x.min(0.0);
+            let x = slope * logit(bin.called()) + offset;
+            bin.tumour as f64 * log(x) + (bin.pixels - bin.tumour) as f64 * log(-x)
+        };
+        self.in_doubt().map(of_bin).sum()
+    }
+
+    /// Newton's step from there: gradient over Hessian.
+    fn step(&self, [slope, offset]: [f64; 2]) -> [f64; 2] {
+        let (mut g, mut h) = ([0.0; 2], [0.0; 3]);
+        for bin in self.in_doubt() {
+            let x = logit(bin.called());
+            let p = 1.0 / (1.0 + (-slope * x - offset).exp());
+            let (n, error) = (bin.pixels as f64, bin.tumour as f64 - bin.pixels as f64 * p);
+            let weight = n * p * (1.0 - p);
+            g = [g[0] + error * x, g[1] + error];
+            h = [h[0] + weight * x * x, h[1] + weight * x, h[2] + weight];
+        }
+        let determinant = h[0] * h[2] - h[1] * h[1];
+        [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant]
     }
 
     /// The expected calibration error (Naeini et al. 2015) in 15 equal stretches of probability, over the pixels that
@@ -115,7 +139,7 @@ impl Reliability {
     /// The stretches of probability that hold a pixel, lowest first, without what is ruled out.
     pub fn stretches(&self) -> Vec<Stretch> {
         let mut stretches = [Bin::default(); STRETCHES];
-        for bin in self.filled().filter(|bin| bin.called() >= RULED_OUT) {
+        for bin in self.in_doubt() {
             let into =
                 &mut stretches[((bin.called() * STRETCHES as f64) as usize).min(STRETCHES - 1)];
             into.pixels += bin.pixels;
@@ -129,6 +153,10 @@ impl Reliability {
             pixels: bin.pixels,
         };
         filled.map(stretch).collect()
+    }
+
+    fn in_doubt(&self) -> impl Iterator<Item = &Bin> {
+        self.filled().filter(|bin| bin.called() >= RULED_OUT)
     }
 
     fn filled(&self) -> impl Iterator<Item = &Bin> {

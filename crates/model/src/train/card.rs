@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 
 use domain::{ErrorKind, Result, hex};
+use imaging::Cut;
 use sha2::{Digest, Sha256};
 
 use super::finish::{RELIABILITY_FILE, Tried};
@@ -21,11 +22,12 @@ pub struct Card<'a> {
     pub split: &'a Split,
     pub state: &'a State,
     pub manifest: &'a Manifest,
-    /// The figures of each source's validation patients, and of the slices of their volumes alone.
-    pub sources: &'a [(String, Evaluation)],
-    pub alone: &'a [(String, Evaluation)],
-    /// All thresholds with all smallest findings.
-    pub tried: &'a [Tried],
+    /// The figures of each source's validation patients: of volumes, and of slices that come alone, those of volumes
+    /// among them.
+    pub volumes: &'a [(String, Evaluation)],
+    pub slices: &'a [(String, Evaluation)],
+    /// All thresholds with all smallest findings, of volumes and of slices.
+    pub tried: [&'a [Tried]; 2],
     /// Before calibration, and after.
     pub calibration_errors: [Option<f64>; 2],
     /// How often the interval of the expected Dice held, for volumes and for slices.
@@ -42,24 +44,12 @@ pub fn card(card: &Card) -> Result<String> {
     text.push_str(&data(card)?);
     text.push_str(&training(card)?);
     text.push_str(FIGURES);
-    for (source, figures) in card.sources {
-        if figures.patients.is_empty() {
-            continue;
+    for (kind, sources) in [("volumes", card.volumes), ("slices alone", card.slices)] {
+        for (source, figures) in sources.iter().filter(|(_, figures)| figures.scans > 0) {
+            let _ = write!(text, "\n### {source}: {} {kind}\n\n{}", figures.scans, table(figures));
+            text.push_str(&groups(figures));
+            text.push_str(&patients(figures));
         }
-        let _ = write!(
-            text,
-            "\n### {source}: {} scans of {} patients\n\n",
-            figures.scans,
-            figures.patients.len()
-        );
-        text.push_str(&table(figures));
-        if let Some((_, alone)) = card.alone.iter().find(|(name, e)| name == source && e.scans > 0)
-        {
-            let _ = write!(text, "\nThe same slices, each as if it had come alone:\n\n");
-            text.push_str(&table(alone));
-        }
-        text.push_str(&groups(figures));
-        text.push_str(&patients(figures));
     }
     text.push_str(&operating_points(card.tried));
     text.push_str(&doubt(card));
@@ -81,6 +71,8 @@ fn identity(card: &Card) -> String {
         true => "a slice with the ones before and after it",
         false => "one slice",
     };
+    let alone = Cut { threshold: facts.threshold, minimum_pixels: facts.minimum_pixels };
+    let volumes = facts.volumes.unwrap_or(alone);
     let modalities: Vec<&str> = facts.modalities.iter().map(|modality| modality.term()).collect();
     format!(
         "# {} {}
@@ -93,7 +85,7 @@ Finds tumours in head MRI: in FLAIR and in contrast-enhanced T1, in volumes and 
 | SHA-256 | `{sha256}` |
 | network | U-Net with a ResNet-50 encoder (width {width}, bottlenecks {depths}), {side} x {side} pixels, sees {channels}, one logit; one network for both kinds of image |
 | preprocessing | `{}` |
-| threshold | {:.2}; findings of fewer than {} of the network's pixels are dropped |
+| threshold | slices alone: {:.2}, findings of fewer than {} of the network's pixels are dropped; volumes: {:.2}, {} |
 | calibration | logit x {:.3} {:+.3} |
 | modalities | {} |
 | looks in the mirror too | {} |
@@ -103,6 +95,8 @@ Finds tumours in head MRI: in FLAIR and in contrast-enhanced T1, in volumes and 
         facts.preprocessing,
         facts.threshold,
         facts.minimum_pixels,
+        volumes.threshold,
+        volumes.minimum_pixels,
         facts.calibration.slope,
         facts.calibration.offset,
         modalities.join(", "),
@@ -186,37 +180,36 @@ Wilson for rates, bootstrap over patients for Dice.
 ";
 
 /// How many false alarms it costs to miss few tumours.
-fn operating_points(tried: &[Tried]) -> String {
+fn operating_points(kinds: [&[Tried]; 2]) -> String {
     let mut text = "\n## False alarms where few tumours are missed\n\n".to_owned();
-    let sources = tried.first().map_or(&[][..], |tried| &tried.sources);
-    for (index, (source, figures)) in sources.iter().enumerate() {
-        if figures.far.of == 0 || figures.frr.of == 0 {
-            continue;
-        }
-        let missing_few = tried
-            .iter()
-            .filter(|tried| tried.sources[index].1.frr.rate.is_some_and(|rate| rate <= FRR_MAX));
-        let best = missing_few.min_by_key(|tried| tried.sources[index].1.far.count);
-        let _ = match best {
-            Some(tried) => {
-                let figures = &tried.sources[index].1;
-                writeln!(
-                    text,
-                    "- `{source}`: FAR {} at FRR {} (threshold {:.1}, findings of at least {} pixels, volumetric Dice {} there)",
-                    percent(figures.far),
-                    percent(figures.frr),
-                    tried.threshold,
-                    tried.minimum_pixels,
-                    number(figures.dice_mean),
-                )
+    for (kind, tried) in ["volumes", "slices alone"].into_iter().zip(kinds) {
+        let sources = tried.first().map_or(&[][..], |tried| &tried.sources);
+        for (index, (source, figures)) in sources.iter().enumerate() {
+            if figures.far.of > 0 && figures.frr.of > 0 {
+                let point = missing_few(tried, index);
+                let _ = writeln!(text, "- `{source}`, {kind}: {point}");
             }
-            None => writeln!(
-                text,
-                "- `{source}`: at no threshold that was tried were 5 % or fewer missed"
-            ),
-        };
+        }
     }
     text
+}
+
+/// Where the fewest slices of that source are falsely found, if 5 % or fewer may be missed.
+fn missing_few(tried: &[Tried], source: usize) -> String {
+    let figures = |tried: &Tried| tried.sources[source].1.clone();
+    let few = |tried: &&Tried| figures(tried).frr.rate.is_some_and(|rate| rate <= FRR_MAX);
+    let Some(best) = tried.iter().filter(few).min_by_key(|tried| figures(tried).far.count) else {
+        return "whatever was tried, more than 5 % were missed".into();
+    };
+    let Evaluation { far, frr, dice_mean, .. } = figures(best);
+    format!(
+        "FAR {} at FRR {} (threshold {:.1}, findings of at least {} pixels; volumetric Dice {} there)",
+        percent(far),
+        percent(frr),
+        best.cut.threshold,
+        best.cut.minimum_pixels,
+        number(dice_mean),
+    )
 }
 
 fn doubt(card: &Card) -> String {
@@ -252,7 +245,7 @@ fn phantoms(measured: &[Measured]) -> String {
     let mut text = "
 ## Volumes of phantoms
 
-Generated heads with a lesion of exactly known volume, each seed at each spacing. A missed lesion counts as an error of 1.
+Generated heads with a lesion of exactly known volume, each with a seed of its own. A missed lesion counts as an error of 1.
 
 | mm between slices, rows, columns | slices | median error | nine in ten below | missed |
 |---|--:|--:|--:|--:|

@@ -3,12 +3,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use domain::{ErrorKind, Result};
-use imaging::Passport;
+use imaging::{Cut, Passport};
 use serde::Serialize;
 
 use super::card::{FRR_MAX, groups, number, percent, table};
 use super::doubt;
-use super::finish::{Pixels, Tried, cases, facts, pixels, samples, seen, sources_of, tried};
+use super::finish::{
+    Pixels, Tried, by_kind, cases, facts, pixels, samples, seen, sources_of, tried,
+};
 use super::{Settings, State, begin, learn};
 use crate::dataset::{self, Patient, Split};
 use crate::evaluate::{Case, Evaluation, Rate, Reliability, Seen};
@@ -24,10 +26,11 @@ pub const FIGURES_FILE: &str = "cross-validation.json";
 struct Fold {
     passport: Passport,
     patients: Vec<Patient>,
-    seen: Vec<Vec<Seen>>,
+    /// In volumes, and in slices that came alone.
+    seen: [Vec<Vec<Seen>>; 2],
     pixels: Pixels,
-    /// All thresholds with all smallest findings.
-    tried: Vec<Tried>,
+    /// All thresholds with all smallest findings, of volumes and of slices.
+    tried: [Vec<Tried>; 2],
 }
 
 /// The figures of all folds together.
@@ -98,7 +101,9 @@ fn fold(settings: &Settings, device: Device, split: Split) -> Result<Fold> {
     let patients = split.validation;
     let seen = seen(&settings, device, &patients)?;
     let pixels = pixels(&patients, &seen);
-    let tried = tried(&passport, &patients, &seen)?;
+    let [volumes, slices] = by_kind(seen);
+    let tried = [tried(&passport, &patients, &volumes)?, tried(&passport, &patients, &slices)?];
+    let seen = [volumes, slices];
     Ok(Fold { passport, patients, seen, pixels, tried })
 }
 
@@ -106,11 +111,14 @@ fn figures(folds: &[Fold]) -> Result<Figures> {
     let (mut all, mut samples) = (Vec::new(), Vec::new());
     let mut patients_before = 0;
     for (index, fold) in folds.iter().enumerate() {
-        let (passport, cases) = fold.judged(best_dice(&others(folds, index)))?;
+        let others = others(folds, index);
+        let (passport, cases) = fold.judged([0, 1].map(|kind| best_dice(&others, kind)))?;
         all.extend(cases);
-        for mut sample in self::samples(&passport, &fold.seen)? {
-            sample.patient += patients_before;
-            samples.push(sample);
+        for seen in &fold.seen {
+            for mut sample in self::samples(&passport, seen)? {
+                sample.patient += patients_before;
+                samples.push(sample);
+            }
         }
         patients_before += fold.patients.len();
     }
@@ -118,7 +126,8 @@ fn figures(folds: &[Fold]) -> Result<Figures> {
     let figures = |source: String| {
         let mut few = Vec::new();
         for (index, fold) in folds.iter().enumerate() {
-            few.extend(fold.judged(missing_few(&others(folds, index), &source))?.1);
+            let others = others(folds, index);
+            few.extend(fold.judged([0, 1].map(|kind| missing_few(&others, kind, &source)))?.1);
         }
         let reliability = calibrated(folds, &source);
         let evaluated = |mut cases: Vec<Case>| {
@@ -138,12 +147,16 @@ fn figures(folds: &[Fold]) -> Result<Figures> {
 }
 
 impl Fold {
-    /// What its patients come to with the threshold and the smallest finding at that place among what was tried.
-    fn judged(&self, at: usize) -> Result<(Passport, Vec<Case>)> {
-        let Tried { threshold, minimum_pixels, .. } = self.tried[at];
-        let passport = Passport { threshold, minimum_pixels, ..self.passport.clone() };
-        let cases = cases(&passport, &self.patients, &self.seen)?;
-        Ok((passport, cases))
+    /// What its patients come to with what stands at these places among what was tried, for volumes and for slices.
+    fn judged(&self, [volumes, slices]: [usize; 2]) -> Result<(Passport, Vec<Case>)> {
+        let Cut { threshold, minimum_pixels } = self.tried[1][slices].cut;
+        let volumes = Some(self.tried[0][volumes].cut);
+        let passport = Passport { threshold, minimum_pixels, volumes, ..self.passport.clone() };
+        let mut all = Vec::new();
+        for seen in &self.seen {
+            all.extend(cases(&passport, &self.patients, seen)?);
+        }
+        Ok((passport, all))
     }
 }
 
@@ -152,18 +165,18 @@ fn others(folds: &[Fold], index: usize) -> Vec<&Fold> {
     others.map(|(_, fold)| fold).collect()
 }
 
-/// The place of what has the best Dice over these folds.
-fn best_dice(folds: &[&Fold]) -> usize {
-    let dice = |at: &usize| folds.iter().map(|fold| fold.tried[*at].dice()).sum::<f64>();
-    let places = 0..folds[0].tried.len();
+/// The place of what has the best Dice over these folds, in scans of that kind.
+fn best_dice(folds: &[&Fold], kind: usize) -> usize {
+    let dice = |at: &usize| folds.iter().map(|fold| fold.tried[kind][*at].dice()).sum::<f64>();
+    let places = 0..folds[0].tried[kind].len();
     places.max_by(|a, b| dice(a).total_cmp(&dice(b))).expect("something was tried")
 }
 
 /// The place of what has the fewest false alarms in a source where at most 5 % are missed; where more are missed
 /// whatever is tried, of what misses fewest.
-fn missing_few(folds: &[&Fold], source: &str) -> usize {
+fn missing_few(folds: &[&Fold], kind: usize, source: &str) -> usize {
     let wrong = |at: &usize| {
-        let figures = folds.iter().flat_map(|fold| &fold.tried[*at].sources);
+        let figures = folds.iter().flat_map(|fold| &fold.tried[kind][*at].sources);
         let of_source = figures.filter(|(name, _)| name == source);
         of_source.fold((0, 0, 0), |(missed, with, falsely), (_, figures)| {
             (missed + figures.frr.count, with + figures.frr.of, falsely + figures.far.count)
@@ -174,7 +187,7 @@ fn missing_few(folds: &[&Fold], source: &str) -> usize {
         let few = missed as f64 <= FRR_MAX * with as f64;
         if few { (0, falsely) } else { (missed, falsely) }
     };
-    (0..folds[0].tried.len()).min_by_key(order).expect("something was tried")
+    (0..folds[0].tried[kind].len()).min_by_key(order).expect("something was tried")
 }
 
 /// The pixels of a source, those of each fold calibrated as the other folds say.

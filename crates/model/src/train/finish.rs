@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::slice::from_ref;
 
 use domain::Result;
-use imaging::{Passport, signs};
+use imaging::{Cut, Passport, signs};
 
 use super::card::Card;
 use super::doubt::{self, Sample};
@@ -26,6 +26,8 @@ pub const REFERENCE_FILE: &str = "reference.json";
 /// Where the run's folder keeps pictures of the worst validation scans.
 pub const WORST_FOLDER: &str = "worst";
 
+/// What counts where there was nothing to choose it on.
+const UNTRIED: Cut = Cut { threshold: 0.5, minimum_pixels: 1 };
 const THRESHOLDS: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 const MINIMUM_PIXELS: [usize; 5] = [1, 8, 24, 48, 96];
 /// A Dice that differs by less is the same: then false alarms and misses decide.
@@ -51,23 +53,29 @@ pub fn finish(
 
     let facts = Facts { calibration, ..facts };
     Weights::write(&settings.run, &facts, &units)?;
-    let seen = seen(settings, device, &split.validation)?;
+    let patients = &split.validation;
+    let [volumes, mut slices] = by_kind(seen(settings, device, patients)?);
     let mut segmenter = Segmenter::load(&settings.run, device)?;
-    let tried = tried(segmenter.passport(), &split.validation, &seen)?;
-    let chosen = chosen(&tried);
-    let (threshold, minimum_pixels) = (chosen.threshold, chosen.minimum_pixels);
-    let passport = Passport { threshold, minimum_pixels, ..segmenter.passport().clone() };
-    let alone = look_alone(&mut segmenter, &split.validation)?;
-    let mut samples = samples(&passport, &seen)?;
-    samples.extend(self::samples(&passport, &alone)?);
+    look_alone(&mut segmenter, patients, &mut slices)?;
+    let tried_volumes = tried(segmenter.passport(), patients, &volumes)?;
+    let tried_slices = tried(segmenter.passport(), patients, &slices)?;
+    let Cut { threshold, minimum_pixels } = chosen(&tried_slices).unwrap_or(UNTRIED);
+    let facts = Facts { threshold, minimum_pixels, volumes: chosen(&tried_volumes), ..facts };
+    let passport = Passport {
+        threshold,
+        minimum_pixels,
+        volumes: facts.volumes,
+        ..segmenter.passport().clone()
+    };
+    let mut samples = samples(&passport, &volumes)?;
+    samples.extend(self::samples(&passport, &slices)?);
     let doubt = doubt::fit(&samples);
 
-    let facts = Facts { threshold, minimum_pixels, doubt: Some(doubt), ..facts };
+    let facts = Facts { doubt: Some(doubt), ..facts };
     let manifest = Weights::write(&settings.model, &facts, &units)?;
-    let passport = Passport { sha256: manifest.sha256.clone(), doubt: Some(doubt), ..passport };
     let mut segmenter = Segmenter::load(&settings.model, device)?;
+    let passport = segmenter.passport().clone();
     let phantoms = measure_phantoms(&mut segmenter, settings.judged_phantoms)?;
-    let patients = &split.validation;
     let figures =
         |seen: &[Vec<Seen>]| by_source(&passport, patients, seen, &pixels(patients, seen));
     let text = super::card::card(&Card {
@@ -75,23 +83,23 @@ pub fn finish(
         split,
         state,
         manifest: &manifest,
-        sources: &figures(&seen)?,
-        alone: &figures(&alone)?,
-        tried: &tried,
+        volumes: &figures(&volumes)?,
+        slices: &figures(&slices)?,
+        tried: [&tried_volumes, &tried_slices],
         calibration_errors: [before, after],
         covered: doubt::covered(&samples),
         phantoms: &phantoms,
     })?;
     let card = settings.model.join(CARD_FILE);
     replace(&card, text.as_bytes())?;
-    let stretches = merged(pixels(patients, &seen).values()).stretches();
+    let [of_volumes, of_slices] = [&volumes, &slices].map(|seen| pixels(patients, seen));
+    let stretches = merged(of_volumes.values().chain(of_slices.values())).stretches();
     let title = format!("{} {}: validation pixels", settings.name, settings.version);
     let plot = reliability_plot(&stretches, &title);
     replace(&settings.model.join(RELIABILITY_FILE), plot.as_bytes())?;
-    write_worst(settings, &passport, &split.validation, &seen)?;
-    let slices = seen.iter().chain(&alone).flatten().filter(|seen| seen.shape.slices == 1);
-    let slices = slices.map(|seen| judge(&passport, seen)).collect::<Result<Vec<_>>>()?;
-    let text = reference(split, &slices)?;
+    write_worst(settings, &passport, patients, [&volumes, &slices])?;
+    let alone = slices.iter().flatten().map(|seen| judge(&passport, seen));
+    let text = reference(split, &alone.collect::<Result<Vec<_>>>()?)?;
     replace(&settings.model.join(REFERENCE_FILE), text.as_bytes())?;
     Ok(card)
 }
@@ -104,8 +112,9 @@ pub fn facts(settings: &Settings) -> Facts {
         design: settings.design,
         side: settings.side,
         preprocessing: imaging::PREPROCESSING.to_owned(),
-        threshold: 0.5,
-        minimum_pixels: 1,
+        threshold: UNTRIED.threshold,
+        minimum_pixels: UNTRIED.minimum_pixels,
+        volumes: None,
         modalities: MODALITIES.to_vec(),
         mirrored: settings.mirrored,
         calibration: Calibration::default(),
@@ -123,13 +132,27 @@ pub fn seen(settings: &Settings, device: Device, patients: &[Patient]) -> Result
     patients.iter().map(&mut of_scans).collect()
 }
 
-/// What it sees in each slice of a volume when that comes alone.
-fn look_alone(segmenter: &mut Segmenter, patients: &[Patient]) -> Result<Vec<Vec<Seen>>> {
-    let mut of_slices = |patient: &Patient| {
-        let volumes = patient.scans().into_iter().filter(|scan| scan.len() > 1);
-        volumes.flatten().map(|slice| look(segmenter, &Labelled::load(from_ref(slice))?)).collect()
-    };
-    patients.iter().map(&mut of_slices).collect()
+/// What was seen in volumes, and in slices that came alone; of each patient.
+pub fn by_kind(patients: Vec<Vec<Seen>>) -> [Vec<Vec<Seen>>; 2] {
+    let parted = patients
+        .into_iter()
+        .map(|scans| scans.into_iter().partition::<Vec<_>, _>(|seen| seen.shape.slices > 1));
+    let (volumes, slices) = parted.unzip();
+    [volumes, slices]
+}
+
+/// Adds what is seen in each slice of a volume when that comes alone.
+fn look_alone(
+    segmenter: &mut Segmenter,
+    patients: &[Patient],
+    slices: &mut [Vec<Seen>],
+) -> Result<()> {
+    for (patient, seen) in patients.iter().zip(slices) {
+        for slice in patient.scans().into_iter().filter(|scan| scan.len() > 1).flatten() {
+            seen.push(look(segmenter, &Labelled::load(from_ref(slice))?)?);
+        }
+    }
+    Ok(())
 }
 
 fn merged<'a>(parts: impl IntoIterator<Item = &'a Reliability>) -> Reliability {
@@ -161,8 +184,7 @@ pub type Pixels = BTreeMap<String, Reliability>;
 
 /// A threshold and a smallest finding, and what they come to.
 pub struct Tried {
-    pub threshold: f32,
-    pub minimum_pixels: usize,
+    pub cut: Cut,
     /// One for each source.
     pub sources: Vec<(String, Evaluation)>,
 }
@@ -186,19 +208,23 @@ pub fn tried(passport: &Passport, patients: &[Patient], seen: &[Vec<Seen>]) -> R
     let mut tried = Vec::new();
     for threshold in THRESHOLDS {
         for minimum_pixels in MINIMUM_PIXELS {
-            let passport = Passport { threshold, minimum_pixels, ..passport.clone() };
+            let cut = Cut { threshold, minimum_pixels };
+            let passport =
+                Passport { threshold, minimum_pixels, volumes: None, ..passport.clone() };
             let sources = by_source(&passport, patients, seen, &pixels)?;
-            tried.push(Tried { threshold, minimum_pixels, sources });
+            tried.push(Tried { cut, sources });
         }
     }
     Ok(tried)
 }
 
-/// The one with the best Dice; of those alike, the one that is wrong about the fewest slices.
-pub fn chosen(tried: &[Tried]) -> &Tried {
+/// What has the best Dice; of what is alike, what is wrong about the fewest slices. None where there was nothing to try
+/// on.
+fn chosen(tried: &[Tried]) -> Option<Cut> {
     let best = tried.iter().map(Tried::dice).fold(0.0, f64::max);
     let alike = tried.iter().filter(|tried| tried.dice() >= best - DICE_ALIKE);
-    alike.min_by_key(|tried| tried.wrong()).expect("something was tried")
+    let seen = tried.first()?.sources.iter().any(|(_, figures)| figures.scans > 0);
+    alike.min_by_key(|tried| tried.wrong()).filter(|_| seen).map(|tried| tried.cut)
 }
 
 /// What each patient's scans come to, of patients with any.
@@ -264,12 +290,14 @@ fn write_worst(
     settings: &Settings,
     passport: &Passport,
     patients: &[Patient],
-    seen: &[Vec<Seen>],
+    [volumes, slices]: [&[Vec<Seen>]; 2],
 ) -> Result<()> {
     for name in sources_of(patients) {
         let mut worst = Worst::default();
-        for (patient, scans) in patients.iter().zip(seen).filter(|(p, _)| p.source == name) {
-            for (scan, seen) in patient.scans().into_iter().zip(scans) {
+        for ((patient, volumes), slices) in patients.iter().zip(volumes).zip(slices) {
+            // In the order of scans: a volume is all that there is of its patient.
+            let scans = patient.scans().into_iter().zip(volumes.iter().chain(slices));
+            for (scan, seen) in scans.filter(|_| patient.source == name) {
                 worst.add(patient, scan, &judge(passport, seen)?);
             }
         }

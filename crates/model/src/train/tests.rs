@@ -279,7 +279,7 @@ fn each_patient_is_judged_by_a_network_that_has_not_learned_from_it() {
     let card = Settings {
         run: folder.path().join("run-2"),
         cross_validation: Some(report),
-        judged_phantoms: 1,
+        judged_phantoms: 5,
         ..settings.clone()
     };
     let card = fs::read_to_string(run(&card, cpu()).unwrap()).unwrap();

@@ -11,6 +11,7 @@ pub(crate) fn facts() -> Facts {
         preprocessing: imaging::PREPROCESSING.into(),
         threshold: 0.5,
         minimum_pixels: 1,
+        volumes: None,
         modalities: vec![Modality::MagneticResonance],
         mirrored: false,
         calibration: Calibration::default(),
