@@ -149,7 +149,7 @@ impl Lane {
 }
 
 /// A square's pixels with the channels of each side by side: the slice before, itself, the one after.
-fn side_by_side(square: &Prepared, channels: usize) -> Vec<f32> {
+pub(crate) fn side_by_side(square: &Prepared, channels: usize) -> Vec<f32> {
     let Prepared { pixels, neighbours: [before, after], .. } = square;
     if channels == 1 {
         return pixels.clone();

@@ -252,6 +252,31 @@ fn one_slice_networks_learn_to_look_at_neighbours_which_at_first_change_nothing(
 }
 
 #[test]
+fn training_and_looking_lay_neighbours_out_alike() {
+    let stack = phantom::Settings {
+        shape: imaging::Shape { slices: 3, rows: 96, columns: 96 },
+        spacing: [30.0, 2.5, 2.5],
+        tumour: false,
+        ..phantom::Settings::slice(1)
+    };
+    let volume = Phantom::new(&stack).unwrap().volume;
+    let prepared = imaging::prepare_within(&volume, 1, 256).unwrap();
+    let shown = Square::new(&prepared, &[0.0; 256 * 256]).plain(256);
+    let batch = Batch::new(&[shown], 3, 256, cpu()).images.permute([0, 2, 3, 1]);
+    let learned: Vec<f32> = Vec::try_from(&batch.contiguous().view([-1])).unwrap();
+    let seen = crate::segmenter::side_by_side(&prepared, 3);
+    let apart = |from: usize, to: usize| {
+        let pairs = learned.iter().skip(from).step_by(3).zip(seen.iter().skip(to).step_by(3));
+        pairs.map(|(a, b)| (a - b).abs()).sum::<f32>() / (256 * 256) as f32
+    };
+    // A pixel of the rim is air in training, and the slices are far enough apart to be told from each other.
+    for channel in 0..3 {
+        assert!(apart(channel, channel) < 0.02, "{channel}: {}", apart(channel, channel));
+        assert!(apart(channel, (channel + 1) % 3) > 0.05, "{}", apart(channel, (channel + 1) % 3));
+    }
+}
+
+#[test]
 fn each_patient_is_judged_by_a_network_that_has_not_learned_from_it() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { epochs: 1, ..settings(folder.path()) };
