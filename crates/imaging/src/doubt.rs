@@ -30,7 +30,7 @@ pub struct DiceModel {
 
 /// How many [`signs`] there are.
 pub const SIGNS: usize = 3;
-/// Even of the best mask, no more than this is promised.
+/// Even the best masks differ from a radiologist's by so much, and by so much in turn.
 const SCALE_MIN: f64 = 0.05;
 
 impl Doubt {
@@ -58,12 +58,12 @@ impl DiceModel {
     /// The expected Dice alone.
     pub fn dice(&self, signs: [f64; SIGNS]) -> f64 {
         let sum: f64 = self.weights.iter().zip(signs).map(|(weight, sign)| weight * sign).sum();
-        sum.clamp(0.0, 1.0)
+        sum.clamp(0.0, 1.0 - SCALE_MIN)
     }
 
     /// How large errors are where this Dice is expected: a mask that should fit well seldom fits badly.
     pub fn scale(dice: f64) -> f64 {
-        (1.0 - dice).max(SCALE_MIN)
+        1.0 - dice
     }
 }
 
@@ -103,8 +103,10 @@ mod tests {
             probabilities[..4].fill(inside);
             doubt.expected(&probabilities, shape, &found(&probabilities)).unwrap()
         };
-        assert_eq!(expected(1.0, 0.0).dice, 1.0);
-        assert_eq!(expected(1.0, 0.0).interval, [0.95, 1.0]);
+        // Never a perfect fit.
+        let sure = expected(1.0, 0.0);
+        assert_eq!(sure.dice, 0.95);
+        assert!((sure.interval[0] - 0.9).abs() < 1e-9 && (sure.interval[1] - 0.975).abs() < 1e-9);
         // 2 * 3 / (4 + 3 + 12 * 0.25), and errors of that scale about it.
         let unsure = expected(0.75, 0.25);
         assert!((unsure.dice - 0.6).abs() < 1e-9, "{unsure:?}");
