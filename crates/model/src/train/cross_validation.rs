@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::card::{FRR_MAX, groups, number, percent, table};
 use super::doubt;
 use super::finish::{
-    Pixels, Tried, by_kind, cases, facts, pixels, samples, seen, sources_of, tried,
+    Pixels, Tried, by_kind, cases, facts, merged, pixels, samples, seen, sources_of, tried,
 };
 use super::{Settings, State, begin, learn};
 use crate::dataset::{self, Patient, Split};
@@ -194,9 +194,8 @@ fn missing_few(folds: &[&Fold], kind: usize, source: &str) -> usize {
 fn calibrated(folds: &[Fold], source: &str) -> Reliability {
     let mut all = Reliability::default();
     for (index, fold) in folds.iter().enumerate() {
-        let mut known = Reliability::default();
         let others = others(folds, index);
-        others.iter().flat_map(|fold| fold.pixels.values()).for_each(|r| known.merge(r));
+        let known = merged(others.iter().flat_map(|fold| fold.pixels.values()));
         if let Some(pixels) = fold.pixels.get(source) {
             all.merge(&pixels.calibrated(known.fit()));
         }

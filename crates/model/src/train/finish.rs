@@ -155,7 +155,8 @@ fn look_alone(
     Ok(())
 }
 
-fn merged<'a>(parts: impl IntoIterator<Item = &'a Reliability>) -> Reliability {
+/// All that these have counted.
+pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Reliability>) -> Reliability {
     let mut all = Reliability::default();
     parts.into_iter().for_each(|part| all.merge(part));
     all
