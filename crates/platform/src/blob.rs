@@ -4,11 +4,15 @@
 //! every read) is less than an object store can do and more than its clients check.
 
 mod file;
+mod gcs;
+mod s3;
+mod spool;
 #[cfg(feature = "testsuite")]
 pub mod testsuite;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,7 +20,10 @@ use domain::{ErrorKind, Result, hex};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use url::Url;
+
+use crate::{choose_tls, deadline};
 
 /// The bytes of one object, in pieces.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -25,18 +32,32 @@ pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 #[derive(Clone)]
 pub struct Blobs(Arc<dyn Backend>);
 
-/// Opens the object store at `url`: `file:///FOLDER`, made when missing.
+/// Opens the object store at `url`: `gs://BUCKET[/PREFIX]`, `s3://BUCKET[/PREFIX]`, or `file:///FOLDER`, made when
+/// missing.
 ///
-/// Removes what uploads that a crash has cut short left behind.
+/// A bucket's store may be elsewhere than its owner's (`?endpoint=http://HOST:PORT`): a private gateway, or a double.
+/// Whoever may use it is found as the owner's own tools do: workload identity, metadata server, environment.
 pub async fn connect(url: &str) -> Result<Blobs> {
     let url =
         Url::parse(url).map_err(|error| ErrorKind::Invalid.error("bad blob URL").because(error))?;
     match url.scheme() {
         "file" => Ok(Blobs(file::connect(&url).await?)),
+        "gs" | "s3" => {
+            choose_tls();
+            bucket(&url).await
+        }
         scheme => Err(ErrorKind::Invalid.error(format!(
-            "no object storage adapter for `{scheme}://` is built in: use file:///…"
+            "no object storage adapter for `{scheme}://` is built in: use gs://, s3:// or file:///…"
         ))),
     }
+}
+
+async fn bucket(url: &Url) -> Result<Blobs> {
+    let bucket = Bucket::of(url)?;
+    Ok(Blobs(match url.scheme() {
+        "gs" => gcs::connect(bucket).await?,
+        _ => s3::connect(bucket).await?,
+    }))
 }
 
 impl Blobs {
@@ -144,6 +165,57 @@ fn sound(key: &str) -> Result<()> {
         return Ok(());
     }
     Err(ErrorKind::Internal.error("an object's key has a character that keys may not have"))
+}
+
+/// Where in which bucket, and through which door.
+struct Bucket {
+    name: String,
+    /// Empty, or ending in `/`.
+    prefix: String,
+    endpoint: Option<String>,
+}
+
+impl Bucket {
+    fn of(url: &Url) -> Result<Bucket> {
+        let invalid = |why: &str| ErrorKind::Invalid.error(format!("bad blob URL: {why}"));
+        let name = url.host_str().ok_or_else(|| invalid("it names no bucket"))?.to_owned();
+        let prefix = url.path().trim_matches('/');
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let mut endpoint = None;
+        for (key, value) in url.query_pairs() {
+            match &*key {
+                "endpoint" => {
+                    Url::parse(&value).map_err(|_| invalid("its endpoint is no URL"))?;
+                    endpoint = Some(value.trim_end_matches('/').to_owned());
+                }
+                other => return Err(invalid(&format!("`{other}` means nothing; `endpoint` does"))),
+            }
+        }
+        Ok(Bucket { name, prefix, endpoint })
+    }
+
+    fn name_of(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+}
+
+/// Uploads that go on at the same time while objects are kept.
+const UPLOADS: usize = 8;
+/// What a store has to begin an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// An upload that is slower than this has stopped.
+const BYTES_PER_SECOND_MIN: u64 = 256 * 1024;
+
+/// How long sending that many bytes may take.
+fn patience_for(bytes: u64) -> Duration {
+    PATIENCE + Duration::from_secs(bytes / BYTES_PER_SECOND_MIN)
+}
+
+/// A future that a store must end in time.
+async fn in_time<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let patience = deadline::left().map_or(patience, |left| left.min(patience));
+    let slow = |_| ErrorKind::Unavailable.error("the object store does not answer");
+    timeout(patience, work).await.map_err(slow)?
 }
 
 /// Passes `bytes` on, and an error last when they were not those of `sha256`.

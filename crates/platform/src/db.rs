@@ -15,6 +15,9 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
 use tokio::sync::Semaphore;
+use tracing::Instrument;
+
+use crate::deadline;
 
 /// One unit of work: everything that is executed on it becomes visible at once, or never.
 pub type Unit = Transaction<'static, Any>;
@@ -66,10 +69,17 @@ impl Database {
         F: for<'u> FnOnce(&'u mut Unit) -> BoxFuture<'u, Result<T>> + Send + 'static,
     {
         let database = self.clone();
-        let unit = tokio::spawn(async move { database.run(work).await });
-        unit.await.map_err(|error| {
-            ErrorKind::Internal.error("a unit of work did not end").because(error)
-        })?
+        let span = tracing::info_span!("unit of work", otel.kind = "client");
+        let until = deadline::current();
+        let run = async move { database.run(work).await };
+        let unit = tokio::spawn(deadline::carried(until, run).instrument(span));
+        let ended = async {
+            unit.await.map_err(|error| {
+                ErrorKind::Internal.error("a unit of work did not end").because(error)
+            })?
+        };
+        // Whoever waits stops waiting at his deadline; what has begun ends as it will, whole or not at all.
+        deadline::keep(ended).await
     }
 
     async fn run<T, F>(&self, work: F) -> Result<T>
@@ -79,6 +89,7 @@ impl Database {
         let _turn = self.writers.acquire().await.map_err(|error| {
             ErrorKind::Unavailable.error("the database is closed").because(error)
         })?;
+        deadline::check()?;
         let mut unit = self.pool.begin_with(self.begin).await.map_err(failed)?;
         let done = work(&mut unit).await?;
         unit.commit().await.map_err(failed)?;

@@ -25,6 +25,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Returns once the message will survive a crash.
     async fn publish(&self, topic: &str, body: &[u8]) -> Result<()>;
 
+    /// As [`publish`](Backend::publish), for an event (a CloudEvent in its JSON form) that others than medseg may want:
+    /// with RabbitMQ, whoever binds a queue of his own to the topic exchange `medseg.events` gets it too.
+    async fn emit(&self, topic: &str, event: &[u8]) -> Result<()> {
+        self.publish(topic, event).await
+    }
+
     /// Messages of `topic`, at most `window` of them unsettled at a time.
     async fn subscribe(&self, topic: &str, window: u16) -> Result<Deliveries>;
 

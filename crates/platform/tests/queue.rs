@@ -109,16 +109,82 @@ async fn rabbitmq_is_found_again_after_the_connection_is_lost() {
     assert_eq!((delivery.body.as_slice(), delivery.redelivered), (b"after".as_slice(), false));
 }
 
+#[tokio::test]
+async fn rabbitmq_that_is_away_at_the_start_is_found_when_it_comes() {
+    let Ok(server) = std::env::var("TEST_AMQP_URL") else {
+        return eprintln!("skipped: TEST_AMQP_URL is not set");
+    };
+    let topic = format!("suite-{}-late", std::process::id());
+    let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut url: url::Url = server.parse().unwrap();
+    url.set_port(Some(away.port())).unwrap();
+    let queue = connect(url.as_str()).await.unwrap();
+    assert_eq!(queue.ping().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let published = queue.publish(&topic, b"early").await;
+    assert_eq!(published.unwrap_err().kind(), ErrorKind::Unavailable);
+
+    let _proxy = through_proxy_at(TcpListener::bind(away).await.unwrap(), &server);
+    queue.publish(&topic, b"late").await.unwrap();
+    let mut deliveries = queue.subscribe(&topic, 1).await.unwrap();
+    let delivery = next(&mut deliveries).await;
+    assert_eq!(delivery.body, b"late");
+    delivery.ack().await.unwrap();
+    let nonsense = connect("amqp://host:port").await.map(drop).unwrap_err();
+    assert_eq!(nonsense.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn rabbitmq_shows_events_to_whoever_binds_a_queue() {
+    let Ok(url) = std::env::var("TEST_AMQP_URL") else {
+        return eprintln!("skipped: TEST_AMQP_URL is not set");
+    };
+    let topic = format!("suite-{}-shown", std::process::id());
+    let queue = connect(&url).await.unwrap();
+    // Declares the exchange.
+    let mut ours = queue.subscribe(&topic, 8).await.unwrap();
+    let outside = lapin::Connection::connect(&url, Default::default()).await.unwrap();
+    let channel = outside.create_channel().await.unwrap();
+    let exclusive = lapin::options::QueueDeclareOptions { exclusive: true, ..Default::default() };
+    let theirs = channel.queue_declare("".into(), exclusive, Default::default()).await.unwrap();
+    let name = theirs.name();
+    let bind = channel.queue_bind(
+        name.clone(),
+        "medseg.events".into(),
+        topic.as_str().into(),
+        Default::default(),
+        Default::default(),
+    );
+    bind.await.unwrap();
+
+    queue.emit(&topic, b"{}").await.unwrap();
+    queue.publish(&topic, b"work").await.unwrap();
+    for body in [b"{}".as_slice(), b"work"] {
+        let delivery = next(&mut ours).await;
+        assert_eq!(delivery.body, body);
+        delivery.ack().await.unwrap();
+    }
+    let get = || channel.basic_get(name.clone(), lapin::options::BasicGetOptions { no_ack: true });
+    let seen = get().await.unwrap().expect("the event");
+    assert_eq!(seen.data, b"{}");
+    let kind = seen.properties.content_type().as_ref().unwrap().to_string();
+    assert_eq!(kind, "application/cloudevents+json");
+    assert!(get().await.unwrap().is_none(), "work is nobody else's");
+}
+
+type Proxied = tokio::sync::mpsc::UnboundedReceiver<JoinHandle<()>>;
+
 /// The same server through a proxy whose connections can be cut.
-async fn through_proxy(
-    server: &str,
-) -> (String, tokio::sync::mpsc::UnboundedReceiver<JoinHandle<()>>) {
-    let parsed: url::Url = server.parse().unwrap();
-    let address = (parsed.host_str().unwrap().to_owned(), parsed.port().unwrap_or(5672));
+async fn through_proxy(server: &str) -> (String, Proxied) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut url = parsed;
+    let mut url: url::Url = server.parse().unwrap();
     url.set_host(Some("127.0.0.1")).unwrap();
     url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+    (url.to_string(), through_proxy_at(listener, server))
+}
+
+fn through_proxy_at(listener: TcpListener, server: &str) -> Proxied {
+    let parsed: url::Url = server.parse().unwrap();
+    let address = (parsed.host_str().unwrap().to_owned(), parsed.port().unwrap_or(5672));
     let (connections, cut) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut near, _)) = listener.accept().await {
@@ -129,7 +195,7 @@ async fn through_proxy(
             }));
         }
     });
-    (url.to_string(), cut)
+    cut
 }
 
 #[tokio::test]

@@ -13,14 +13,18 @@ mod serve;
 mod system;
 mod telemetry;
 pub mod topics;
+pub mod trace;
 mod worker;
 
 pub use health::{Check, check};
 pub use peer::Peer;
+pub use platform::{choose_tls, deadline};
 pub use run::{live, run};
 pub use serve::serve;
 pub use system::{system_clock, system_random};
 pub use worker::{Worker, work};
+
+use std::time::Duration;
 
 use axum::Router;
 use tonic::service::Routes;
@@ -39,6 +43,8 @@ pub struct Service {
     pub http: Router,
     /// What it does unasked.
     pub workers: Vec<Worker>,
+    /// How long its workers may take to finish what they have in hand, once it is told to stop; a few seconds at least.
+    pub drain: Duration,
     /// What must answer before it is ready; the names appear in `/readyz`.
     pub readiness: Vec<(String, Check)>,
 }
@@ -56,6 +62,7 @@ impl Service {
             joined.grpc = grpc.merge(service.grpc.into_axum_router().reset_fallback()).into();
             joined.http = joined.http.merge(service.http);
             joined.workers.extend(service.workers);
+            joined.drain = joined.drain.max(service.drain);
             let checks = service.readiness.into_iter();
             let named = checks.map(|(check, ask)| (format!("{}.{check}", service.name), ask));
             joined.readiness.extend(named);

@@ -3,15 +3,16 @@ use std::time::Duration;
 
 use domain::{ErrorKind, Result};
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use platform::deadline;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt};
 
-use crate::Service;
 use crate::serve::unpanicked;
+use crate::{Service, trace};
 
 /// How long a peer may take to begin its answer, unless the request sets a timeout of its own (as a
 /// long upload must: its answer begins when the last byte has arrived).
@@ -65,8 +66,12 @@ impl tower::Service<Request<Body>> for Peer {
     }
 
     /// Keeps the deadline here and not in the server, so that both ways keep the same promise.
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let deadline = timeout_of(request.headers()).unwrap_or(DEADLINE);
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        trace::inject(request.headers_mut());
+        let asked = timeout_of(request.headers()).unwrap_or(DEADLINE);
+        // No longer than whoever waits for us: and the peer is told.
+        let deadline = deadline::left().map_or(asked, |left| left.min(asked));
+        request.headers_mut().insert("grpc-timeout", grpc_timeout(deadline));
         let answer = tokio::time::timeout(deadline, self.0.call(request));
         Box::pin(async move {
             let late = |_| Ok(Status::deadline_exceeded("no answer in time").into_http());
@@ -75,8 +80,14 @@ impl tower::Service<Request<Body>> for Peer {
     }
 }
 
+/// As gRPC's HTTP/2 mapping writes it: at most eight digits and a unit.
+fn grpc_timeout(timeout: Duration) -> HeaderValue {
+    let ms = timeout.as_millis().min(99_999_999);
+    HeaderValue::from_str(&format!("{ms}m")).expect("digits and a letter are a header's value")
+}
+
 /// What `tonic::Request::set_timeout` has set: digits and a unit, as gRPC's HTTP/2 mapping says.
-fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let amount: u64 = digits.parse().ok()?;
@@ -105,5 +116,16 @@ mod tests {
             assert_eq!(timeout_of(&headers), Some(asked));
         }
         assert_eq!(timeout_of(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn what_is_left_is_written_as_it_is_read() {
+        for left in [Duration::ZERO, Duration::from_millis(1500), Duration::from_secs(7200)] {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("grpc-timeout"),
+                grpc_timeout(left),
+            )]);
+            assert_eq!(timeout_of(&headers), Some(left));
+        }
     }
 }

@@ -7,7 +7,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::{Service, logs, serve};
+use crate::trace::Exporter;
+use crate::{Service, choose_tls, logs, serve};
 
 /// What a shell reports for a program that SIGTERM has ended.
 const TERMINATED: i32 = 128 + 15;
@@ -24,6 +25,14 @@ struct Options<C: Args> {
     #[arg(long, env, default_value = "info")]
     log: EnvFilter,
 
+    /// The OpenTelemetry collector that traces go to (OTLP over gRPC): `http://HOST:4317`; none are made without.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+
+    /// Only bring what the service keeps up to date: its database, before a new version comes.
+    #[arg(long)]
+    migrate: bool,
+
     #[command(flatten)]
     service: C,
 }
@@ -32,8 +41,14 @@ struct Options<C: Args> {
 ///
 /// Nothing is listened on before the configuration is read and everything is open.
 pub async fn run<C: Args>(build: impl AsyncFnOnce(C) -> Result<Service>) -> anyhow::Result<()> {
-    let Options { listen, log, service } = Options::<C>::parse();
-    live(listen, log, async || build(service).await, |_| ()).await
+    let Options { listen, log, otlp_endpoint, migrate, service } = Options::<C>::parse();
+    if migrate {
+        logs::start(log, None);
+        build(service).await?;
+        tracing::info!("up to date");
+        return Ok(());
+    }
+    live(listen, log, otlp_endpoint, async || build(service).await, |_| ()).await
 }
 
 /// The life of a process: build the service, serve it on `listen` until told to stop.
@@ -43,10 +58,15 @@ pub async fn run<C: Args>(build: impl AsyncFnOnce(C) -> Result<Service>) -> anyh
 pub async fn live(
     listen: SocketAddr,
     log: EnvFilter,
+    otlp_endpoint: Option<String>,
     build: impl AsyncFnOnce() -> Result<Service>,
     announce: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
-    logs::start(log);
+    // Orchestrators cannot leave a variable out: an empty one says nothing.
+    let endpoint = otlp_endpoint.filter(|endpoint| !endpoint.is_empty());
+    let traces = endpoint.map(|endpoint| Exporter::to(&endpoint)).transpose()?;
+    logs::start(log, traces.as_ref());
+    choose_tls();
     let shutdown = CancellationToken::new();
     tokio::spawn(obey(
         signal(SignalKind::terminate())?,
@@ -61,6 +81,9 @@ pub async fn live(
     announce(address);
     serve(service, listener, shutdown).await?;
     tracing::info!("stopped");
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
     Ok(())
 }
 

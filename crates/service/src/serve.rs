@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use platform::deadline;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -24,10 +25,11 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::health::Readiness;
+use crate::peer::timeout_of;
 use crate::{Service, Worker, telemetry};
 
 /// How long requests, and after them workers, may take to finish once the process is told to stop:
-/// together less than the ten seconds after which a container is killed.
+/// together less than the ten seconds after which a container is killed, unless the service wants more.
 const DRAIN_REQUESTS: Duration = Duration::from_secs(6);
 const DRAIN_WORKERS: Duration = Duration::from_secs(3);
 const HEADER_TIME: Duration = Duration::from_secs(10);
@@ -42,7 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves both faces of `service` on one listener, and runs its workers, until `shutdown`.
 ///
 /// Then, in this order: `/readyz` says no, no connection is accepted, requests in flight finish, the
-/// workers finish what they have in hand. What takes longer than a few seconds is dropped: nothing
+/// workers finish what they have in hand. What takes longer than a few seconds, or than [`Service::drain`], is dropped: nothing
 /// that has been promised depends on it. Ends early, with the error, when a worker fails.
 pub async fn serve(
     service: Service,
@@ -57,10 +59,11 @@ pub async fn serve(
 
     let stop = CancellationToken::new();
     let mut running = start(service.workers, &stop, &shutdown);
+    let drain = service.drain.max(DRAIN_WORKERS);
     let reporting = tokio::spawn(report(reporter, readiness));
     accept(listener, router, &shutdown).await;
     stop.cancel();
-    let outcome = timeout(DRAIN_WORKERS, finish(&mut running)).await;
+    let outcome = timeout(drain, finish(&mut running)).await;
     reporting.abort();
     outcome.unwrap_or_else(|_| {
         tracing::warn!("dropped workers that did not finish in time");
@@ -114,7 +117,13 @@ fn router(name: &'static str, grpc: Routes, http: Router, readiness: Readiness) 
     Router::new().fallback(move |request: Request| {
         let (grpc, http) = (grpc.clone(), http.clone());
         async move {
-            if is_grpc(&request) { call(grpc, request).await } else { call(http, request).await }
+            if !is_grpc(&request) {
+                return call(http, request).await;
+            }
+            match timeout_of(request.headers()) {
+                Some(patience) => deadline::within(patience, call(grpc, request)).await,
+                None => call(grpc, request).await,
+            }
         }
     })
 }

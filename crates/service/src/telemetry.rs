@@ -5,6 +5,9 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing::Instrument;
+
+use crate::trace;
 
 /// Seconds; from a call within the process to an upload of gigabytes.
 const BUCKETS: [f64; 14] =
@@ -38,10 +41,15 @@ pub(crate) async fn measure(service: &'static str, request: Request, next: Next)
     let labels = [
         ("service", service.to_owned()),
         ("method", request.method().to_string()),
-        ("route", route.unwrap_or_else(|| "none".into())),
+        ("route", route.clone().unwrap_or_else(|| "none".into())),
     ];
+    // People call the interface under /v1; services call each other, each with its caller's trace.
+    let edge = route.as_deref().is_some_and(|route| route.starts_with("/v1/"));
+    let path = route.as_deref().filter(|_| edge).unwrap_or(request.uri().path());
+    let name = format!("{} {path}", request.method());
+    let span = trace::of_request(service, &name, request.headers(), edge);
     let begun = Instant::now();
-    let response = next.run(request).await;
+    let response = next.run(request).instrument(span).await;
     let status = ("status", status_of(&response));
     metrics::histogram!("medseg_request_seconds", &labels).record(begun.elapsed());
     let labels: Vec<(&str, String)> = labels.into_iter().chain([status]).collect();

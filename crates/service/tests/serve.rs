@@ -13,7 +13,7 @@ use proto::drift::drift_client::DriftClient;
 use proto::drift::drift_server::{Drift, DriftServer};
 use proto::drift::{Report, ReportRef, ReportRequest};
 use serde_json::Value;
-use service::{Peer, Service, Worker, check, serve};
+use service::{Peer, Service, Worker, check, choose_tls, deadline, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +32,9 @@ impl Drift for Double {
     }
 
     async fn get_report(&self, request: Request<ReportRef>) -> Result<Response<Report>, Status> {
-        let id = request.into_inner().id;
+        let mut id = request.into_inner().id;
         match id.as_str() {
+            "deadline" => id = deadline::left().unwrap_or_default().as_millis().to_string(),
             "panic" => panic!("on purpose"),
             "sleep" => tokio::time::sleep(Duration::from_secs(60)).await,
             _ => (),
@@ -67,8 +68,13 @@ async fn start(service: Service) -> Running {
     Running { url, ended: tokio::spawn(serve(service, listener, stop.clone())), stop }
 }
 
+async fn get_from(url: &str, path: &str) -> reqwest::Result<reqwest::Response> {
+    choose_tls();
+    reqwest::get(format!("{url}{path}")).await
+}
+
 async fn fetch(url: &str, path: &str) -> (u16, String) {
-    let response = reqwest::get(format!("{url}{path}")).await.unwrap();
+    let response = get_from(url, path).await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
@@ -93,6 +99,19 @@ async fn both_ways_to_a_peer_keep_the_same_promises() {
         assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late}");
         assert_eq!(report(peer, "still here").await.unwrap(), "still here");
     }
+}
+
+/// Asks itself, as a service asks another in the middle of a request.
+#[tokio::test]
+async fn a_deadline_is_carried_from_peer_to_peer() {
+    let running = start(double()).await;
+    let peer = Peer::connect(&running.url).unwrap();
+    let asked = deadline::within(Duration::from_millis(200), report(peer.clone(), "sleep"));
+    let late = asked.await.unwrap_err();
+    assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late}");
+    let left = deadline::within(Duration::from_secs(7), report(peer, "deadline")).await.unwrap();
+    let left: u64 = left.parse().unwrap();
+    assert!((1..=7_000).contains(&left), "{left} ms");
 }
 
 #[tokio::test]
@@ -172,7 +191,7 @@ async fn told_to_stop_it_finishes_what_it_has_in_hand() {
     assert_eq!(in_flight.await.unwrap(), 200);
     running.ended.await.unwrap().unwrap();
     assert!(finished.load(Ordering::SeqCst));
-    assert!(reqwest::get(format!("{}/healthz", running.url)).await.is_err(), "nobody listens");
+    assert!(get_from(&running.url, "/healthz").await.is_err(), "nobody listens");
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize)]
 pub struct Event {
     pub id: String,
+    /// The trace of the scan's upload (CloudEvents' extension for distributed tracing).
+    #[serde(default)]
+    pub traceparent: String,
     pub data: Completed,
 }
 

@@ -20,8 +20,9 @@ use platform::queue::{self, Queue};
 use proto::drift::drift_server::DriftServer;
 use service::claims::Verifier;
 use service::topics::SCAN_COMPLETED;
-use service::{Peer, Service, check, work};
+use service::{Peer, Service, check, trace, work};
 use tonic::service::Routes;
+use tracing::{Instrument, info_span};
 
 use event::Event;
 use store::Store;
@@ -92,7 +93,12 @@ pub fn build(
     let observer = store.clone();
     let observe = work(ports.queue.clone(), SCAN_COMPLETED, WINDOW, move |body| {
         let observer = observer.clone();
-        async move { observer.observe(&Event::parse(&body)?).await }
+        async move {
+            let event = Event::parse(&body)?;
+            let span = info_span!("observe", otel.kind = "consumer");
+            trace::resume(&span, &event.traceparent);
+            observer.observe(&event).instrument(span).await
+        }
     });
     let verifier = Verifier::new(peers.auth, clock.clone());
     let rpc = rpc::Rpc { store, reference, verifier, clock, random };

@@ -8,6 +8,7 @@ use axum::http::{Extensions, HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use domain::Random;
+use service::deadline;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
@@ -116,10 +117,11 @@ async fn explain(request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::from(json))
 }
 
-/// Ends a request that takes too long.
+/// Ends a request that takes too long; whatever is done for it, in whichever service, knows until when.
 pub async fn in_time(request: Request, next: Next) -> Response {
     let late = |_| TIMEOUT.problem("the answer took too long").into_response();
-    tokio::time::timeout(CONTROL_TIME, next.run(request)).await.unwrap_or_else(late)
+    let answered = tokio::time::timeout(CONTROL_TIME, next.run(request));
+    deadline::within(CONTROL_TIME, answered).await.unwrap_or_else(late)
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

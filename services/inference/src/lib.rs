@@ -10,6 +10,7 @@ mod model;
 mod worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{Clock, ErrorKind, Result};
 use metrics::Unit::{Count, Seconds};
@@ -51,6 +52,11 @@ pub struct Config {
     /// What medseg's own workers sign in with.
     #[arg(long, env, hide_env_values = true)]
     pub service_secret: String,
+
+    /// How long a worker that is told to stop may take to finish the scans in hand, in seconds. Those that are not
+    /// finished then are done again elsewhere.
+    #[arg(long, env, default_value_t = 3)]
+    pub drain_s: u64,
 }
 
 /// What this service needs of the outside world, opened by whoever starts it.
@@ -77,7 +83,7 @@ pub struct Peers {
 /// The service, with its model loaded: one that cannot be is an error here and now.
 pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     describe();
-    let Config { model_url, device, batch, window, worker, service_secret } = config;
+    let Config { model_url, device, batch, window, worker, service_secret, drain_s } = config;
     let (model, ended) = Model::start(move || engine::open(&model_url, &device), batch).await?;
     let passport = model.passport();
     tracing::info!(
@@ -99,7 +105,8 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
     let consume =
         service::work(queue, SCAN_READY, window, move |job_id| worker.clone().work(job_id));
     let workers = vec![consume, outlive(ended)];
-    Ok(Service { name: "inference", workers, readiness, ..Default::default() })
+    let drain = Duration::from_secs(drain_s);
+    Ok(Service { name: "inference", workers, readiness, drain, ..Default::default() })
 }
 
 /// Without its model the process is of no use, and a new one may do better.

@@ -4,7 +4,9 @@ use std::time::Duration;
 use domain::{Answer, Clock, Error, ErrorKind, Result};
 use metrics::{counter, histogram};
 use proto::storage::{Answer as WireAnswer, CompleteHeader, Job};
+use service::trace;
 use tokio::sync::Semaphore;
+use tracing::{Instrument, info_span};
 
 use crate::analysis::{Analysis, analyse};
 use crate::jobs::{Jobs, is_not_ours};
@@ -37,16 +39,23 @@ impl Worker {
     pub async fn work(self, job_id: Vec<u8>) -> Result<()> {
         let Ok(job_id) = String::from_utf8(job_id) else { return Ok(()) };
         let Some(job) = self.jobs.claim(&job_id).await? else { return Ok(()) };
+        let span =
+            info_span!("job", otel.kind = "consumer", job = job.job_id, attempt = job.attempt);
+        trace::resume(&span, &job.traceparent);
+        self.run(&job).instrument(span).await
+    }
+
+    async fn run(&self, job: &Job) -> Result<()> {
         let waited_ms = (self.clock.now_ms() - job.accepted_ms).max(0);
         histogram!("medseg_inference_queue_seconds").record(waited_ms as f64 / 1000.0);
         let done = tokio::select! {
-            done = self.finish(&job) => done,
-            () = self.keep(&job) => Ok("lost"),
+            done = self.finish(job) => done,
+            () = self.keep(job) => Ok("lost"),
         };
         let outcome = match done {
             Ok(outcome) => outcome,
             Err(error) if is_not_ours(&error) => "lost",
-            Err(error) => self.give_up(&job, error).await?,
+            Err(error) => self.give_up(job, error).await?,
         };
         counter!("medseg_inference_jobs_total", "outcome" => outcome).increment(1);
         Ok(())
@@ -55,9 +64,10 @@ impl Worker {
     async fn finish(&self, job: &Job) -> Result<&'static str> {
         let closed = |error| ErrorKind::Internal.error("no room is given").because(error);
         let _room = self.room.acquire_many(room(&job.shape)).await.map_err(closed)?;
-        let bytes = self.jobs.volume(job).await?;
-        let analysis = analyse(job, bytes, &self.model, &self.clock).await?;
-        self.deliver(job, &analysis).await?;
+        let bytes = self.jobs.volume(job).instrument(info_span!("read the volume")).await?;
+        let analysis = analyse(job, bytes, &self.model, &self.clock);
+        let analysis = analysis.instrument(info_span!("analyse")).await?;
+        self.deliver(job, &analysis).instrument(info_span!("deliver")).await?;
         Ok(analysis.answer.name())
     }
 

@@ -145,6 +145,7 @@ impl Bench {
             window: 8,
             worker: "bench".into(),
             service_secret: Issuer::SERVICE_SECRET.into(),
+            drain_s: 3,
         };
         let ports = Ports::open(&queue_url, service::system_clock()).await.unwrap();
         let queue = ports.queue.clone();
@@ -338,6 +339,7 @@ async fn a_model_that_is_missing_stops_the_start() {
         window: 1,
         worker: "bench".into(),
         service_secret: String::new(),
+        drain_s: 3,
     };
     let queue_url = format!("sqlite://{}/queue.db", folder.path().display());
     let ports = Ports::open(&queue_url, service::system_clock()).await.unwrap();

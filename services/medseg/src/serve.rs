@@ -30,6 +30,10 @@ pub struct Serve {
     #[arg(long, env, default_value = "info")]
     log: String,
 
+    /// The OpenTelemetry collector that traces go to (OTLP over gRPC): `http://HOST:4317`; none are made without.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+
     /// The model: a weights file, or `threshold:`, which knows bright from dark and needs no weights.
     /// Without it, the model that came with this program.
     #[arg(long, env)]
@@ -61,7 +65,9 @@ impl Serve {
         let home = Home::open(&self.data)?;
         let announce = |address| println!("medseg answers on http://{address}");
         tokio::runtime::Runtime::new()?.block_on(async {
-            service::live(self.listen, log, async || self.build(&home).await, announce).await
+            let traces = self.otlp_endpoint.clone();
+            service::live(self.listen, log, traces, async || self.build(&home).await, announce)
+                .await
         })
     }
 
@@ -136,6 +142,7 @@ impl Serve {
             window: self.window,
             worker: "medseg".to_owned(),
             service_secret,
+            drain_s: 3,
         }
     }
 

@@ -4,6 +4,7 @@ use platform::db::{Unit, failed};
 use proto::storage::{AcceptHeader, Scan, State};
 use service::claims::{Claims, Tenant};
 use service::topics::SCAN_READY;
+use service::trace;
 
 use crate::artefacts::{self, Artefact, ORIGINAL, PREVIEW, VOLUME, sha256_of};
 use crate::audit::{self, Entry};
@@ -23,6 +24,8 @@ struct Accepted {
     header: AcceptHeader,
     artefacts: Vec<Artefact>,
     subject: String,
+    /// The trace that it is a part of; empty: none.
+    traceparent: String,
 }
 
 impl Store {
@@ -109,6 +112,7 @@ impl Store {
             header,
             artefacts,
             subject: claims.subject.clone(),
+            traceparent: trace::traceparent(),
         })
     }
 
@@ -224,14 +228,15 @@ async fn insert_key(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
 
 async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     sqlx::query(
-        "INSERT INTO jobs (tenant_id, id, scan_id, state, attempt, due_ms, worker, binding)
-         VALUES (?, ?, ?, 'queued', 0, ?, '', ?)",
+        "INSERT INTO jobs (tenant_id, id, scan_id, state, attempt, due_ms, worker, binding, traceparent)
+         VALUES (?, ?, ?, 'queued', 0, ?, '', ?, ?)",
     )
     .bind(accepted.tenant.to_string())
     .bind(accepted.job.to_string())
     .bind(accepted.scan.to_string())
     .bind(accepted.at_ms + ANNOUNCE_MS)
     .bind(&accepted.binding)
+    .bind(&accepted.traceparent)
     .execute(&mut **unit)
     .await
     .map(drop)

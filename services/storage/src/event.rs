@@ -12,6 +12,8 @@ pub struct Completed<'a> {
     pub completed_ms: i64,
     /// What drift folds (JSON); empty when nothing was observed.
     pub observation: &'a str,
+    /// The trace of its upload; empty: none.
+    pub traceparent: &'a str,
 }
 
 /// The event `scan.completed`: a CloudEvent 1.0 in structured JSON.
@@ -19,7 +21,7 @@ pub struct Completed<'a> {
 /// A scan is completed once, so its id is the event's: whoever receives it twice can tell.
 pub fn completed(scan: &Completed) -> Result<String> {
     let observation = observation(scan.observation)?;
-    let event = json!({
+    let mut event = json!({
         "specversion": "1.0",
         "id": scan.scan.to_string(),
         "source": "/medseg/storage",
@@ -36,6 +38,10 @@ pub fn completed(scan: &Completed) -> Result<String> {
             "observation": observation,
         },
     });
+    // CloudEvents' extension for distributed tracing.
+    if !scan.traceparent.is_empty() {
+        event["traceparent"] = scan.traceparent.into();
+    }
     Ok(event.to_string())
 }
 

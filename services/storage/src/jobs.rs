@@ -34,6 +34,8 @@ pub struct Job {
     /// Of its scan: when it was accepted, and the digest of the voxels that are to be analysed.
     pub accepted_ms: i64,
     pub volume_sha256: String,
+    /// The trace of its upload; empty: none.
+    pub traceparent: String,
 }
 
 /// How a job ends.
@@ -114,6 +116,7 @@ impl Store {
             accepted_ms: job.accepted_ms,
             completed_ms: now,
             observation: &outcome.observation,
+            traceparent: &job.traceparent,
         })?;
         self.announce(unit, SCAN_COMPLETED, &event).await?;
         let (tenant, subject, object) =
@@ -126,7 +129,8 @@ impl Store {
 /// The job, whosoever it is: for workers, who have no tenant of their own.
 pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Result<Job> {
     let row = sqlx::query(
-        "SELECT jobs.tenant_id, scan_id, jobs.state, attempt, due_ms, binding, accepted_ms, volume_sha256
+        "SELECT jobs.tenant_id, scan_id, jobs.state, attempt, due_ms, binding, traceparent, accepted_ms,
+                volume_sha256
          FROM jobs JOIN scans ON scans.tenant_id = jobs.tenant_id AND scans.id = scan_id
          WHERE jobs.id = ?",
     )
@@ -147,6 +151,7 @@ pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Res
         binding: text("binding")?,
         accepted_ms: number("accepted_ms")?,
         volume_sha256: text("volume_sha256")?,
+        traceparent: text("traceparent")?,
     })
 }
 

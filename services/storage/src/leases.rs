@@ -206,6 +206,7 @@ fn wire(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
         format: scan.format,
         accepted_ms: scan.accepted_ms,
         shape: scan.shape,
+        traceparent: job.traceparent,
     }
 }
 

@@ -21,6 +21,8 @@ mod sweeper;
 use std::time::Duration;
 
 use domain::{Clock, Random, Result};
+use metrics::Unit::{Count, Seconds};
+use metrics::{describe_gauge, describe_histogram};
 use platform::blob::Blobs;
 use platform::db::Database;
 use platform::queue::Queue;
@@ -42,7 +44,7 @@ pub struct Config {
     #[arg(long, env)]
     pub database_url: String,
 
-    /// Where bytes live: `file:///…`.
+    /// Where bytes live: `gs://BUCKET[/PREFIX]`, `s3://BUCKET[/PREFIX]` or `file:///…`.
     #[arg(long, env)]
     pub blob_url: String,
 
@@ -113,6 +115,7 @@ pub struct Peers {
 
 /// The service, assembled.
 pub fn build(ports: Ports, peers: Peers) -> Service {
+    describe();
     let verifier = Verifier::new(peers.auth, ports.clock.clone());
     let readiness = readiness(&ports);
     let (queue, pause) = (ports.queue.clone(), Duration::from_secs(ports.rules.sweep_s.into()));
@@ -127,15 +130,26 @@ pub fn build(ports: Ports, peers: Peers) -> Service {
     Service { name: "storage", grpc, workers, readiness, ..Default::default() }
 }
 
+/// The queue is not asked: without it, uploads are still taken, and wait in the outbox.
 fn readiness(ports: &Ports) -> Vec<(String, service::Check)> {
-    let (database, queue) = (ports.database.clone(), ports.queue.clone());
+    let database = ports.database.clone();
     let database = check(move || {
         let database = database.clone();
         async move { database.ping().await }
     });
-    let queue = check(move || {
-        let queue = queue.clone();
-        async move { queue.ping().await }
-    });
-    vec![("database".into(), database), ("queue".into(), queue)]
+    vec![("database".into(), database)]
+}
+
+fn describe() {
+    describe_gauge!("medseg_jobs", Count, "Jobs that wait (queued) or are worked on (leased)");
+    describe_gauge!(
+        "medseg_outbox_age_seconds",
+        Seconds,
+        "How long the oldest message has waited to be published"
+    );
+    describe_histogram!(
+        "medseg_response_seconds",
+        Seconds,
+        "From upload accepted to result readable"
+    );
 }

@@ -5,7 +5,7 @@ use domain::Result;
 use futures::{StreamExt, stream};
 use platform::db::failed;
 use platform::queue::Queue;
-use service::Worker;
+use service::{Worker, topics};
 use tokio::time::timeout;
 
 use crate::store::Store;
@@ -63,7 +63,11 @@ impl Relay {
         let queue = &self.queue;
         let mut publishing = stream::iter(new)
             .map(async |(id, topic, body): (String, String, String)| {
-                queue.publish(&topic, body.as_bytes()).await.map(|()| id)
+                let sent = match topics::is_event(&topic) {
+                    true => queue.emit(&topic, body.as_bytes()).await,
+                    false => queue.publish(&topic, body.as_bytes()).await,
+                };
+                sent.map(|()| id)
             })
             .buffered(AT_ONCE);
         while let Some(published) = publishing.next().await {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use domain::Result;
 use platform::db::failed;
 use service::Worker;
+use uuid::Uuid;
 
 use crate::store::Store;
 
@@ -46,5 +47,17 @@ async fn count(store: &Store) -> Result<()> {
             .map_err(failed)?;
         metrics::gauge!("medseg_jobs", "state" => state).set(jobs as f64);
     }
+    let oldest: Option<String> = sqlx::query_scalar("SELECT MIN(id) FROM outbox")
+        .fetch_one(store.database.pool())
+        .await
+        .map_err(failed)?;
+    let age_ms = oldest.and_then(|id| made_ms(&id)).map_or(0, |ms| store.clock.now_ms() - ms);
+    metrics::gauge!("medseg_outbox_age_seconds").set(age_ms.max(0) as f64 / 1000.0);
     Ok(())
+}
+
+/// When an id was made, in milliseconds since the Unix epoch: UUIDs of version 7 begin with it.
+fn made_ms(id: &str) -> Option<i64> {
+    let (seconds, nanos) = Uuid::parse_str(id).ok()?.get_timestamp()?.to_unix();
+    i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).ok()
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use domain::{Error, ErrorKind, Result};
+use domain::{ErrorKind, Result};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use tempfile::NamedTempFile;
@@ -18,12 +17,12 @@ use tokio::task::spawn_blocking;
 use tokio_util::io::ReaderStream;
 use url::Url;
 
+use super::spool::{Spool, blocking, disk_failed, not_ours};
 use super::{Backend, ByteStream, Object, Sink, Written};
 
 /// What is not kept yet; on the same file system, so that keeping is a rename.
 const STAGING: &str = ".staging";
 const PIECE_BYTES: usize = 256 * 1024;
-const PENDING_BYTES: usize = 1024 * 1024;
 
 struct Files {
     root: PathBuf,
@@ -51,36 +50,36 @@ fn empty(staging: &Path) -> io::Result<()> {
 impl Backend for Files {
     async fn stage(&self) -> Result<Box<dyn Sink>> {
         let staging = self.root.join(STAGING);
-        Ok(Box::new(Temporary { staging, pending: Vec::new(), file: None, broken: false }))
+        Ok(Box::new(Spool::<NamedTempFile>::new(staging)))
     }
 
     async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()> {
         let mut folders = BTreeSet::new();
         let mut keeping = Vec::new();
         for (key, written) in objects {
-            let written = written.downcast::<Temporary>().map_err(|_| not_ours())?;
+            let written = written.downcast::<Spool<NamedTempFile>>().map_err(|_| not_ours())?;
             let path = self.root.join(key);
             let folder = path.parent().unwrap_or(&self.root).to_owned();
             if folders.insert(folder.clone()) {
                 blocking(move || make_folder(&folder)).await?;
             }
             // All at once: the file system commits concurrent fsyncs together.
-            keeping.push(spawn_blocking(move || written.keep(&path)));
+            keeping.push(spawn_blocking(move || keep(*written, &path)));
         }
         for kept in keeping {
-            kept.await.map_err(io::Error::other).and_then(|kept| kept).map_err(failed)?;
+            kept.await.map_err(io::Error::other).and_then(|kept| kept).map_err(disk_failed)?;
         }
         blocking(move || folders.iter().try_for_each(|folder| sync_folder(folder))).await
     }
 
     async fn get(&self, key: &str) -> Result<ByteStream> {
-        let file = tokio::fs::File::open(self.root.join(key)).await.map_err(failed)?;
-        Ok(ReaderStream::with_capacity(file, PIECE_BYTES).map_err(failed).boxed())
+        let file = tokio::fs::File::open(self.root.join(key)).await.map_err(disk_failed)?;
+        Ok(ReaderStream::with_capacity(file, PIECE_BYTES).map_err(disk_failed).boxed())
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
         match tokio::fs::remove_file(self.root.join(key)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk_failed(error)),
             _ => Ok(()),
         }
     }
@@ -90,7 +89,7 @@ impl Backend for Files {
         let root = self.root.clone();
         spawn_blocking(move || {
             if let Err(error) = walk(&root, &root, &found) {
-                let _ = found.blocking_send(Err(failed(error)));
+                let _ = found.blocking_send(Err(disk_failed(error)));
             }
         });
         let next = async |mut objects: mpsc::Receiver<_>| Some((objects.recv().await?, objects));
@@ -104,61 +103,12 @@ impl Backend for Files {
     }
 }
 
-/// An object that nobody sees; it goes with its handle.
-///
-/// A small one stays in memory until it is kept: then writing it is one step with its fsync.
-struct Temporary {
-    staging: PathBuf,
-    pending: Vec<u8>,
-    /// Made by the first bytes that are too many for memory.
-    file: Option<NamedTempFile>,
-    /// Whether a write has not come back: what is there then is not the object.
-    broken: bool,
-}
-
-#[async_trait]
-impl Sink for Temporary {
-    async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        self.sound()?;
-        self.pending.extend_from_slice(&bytes);
-        if self.pending.len() < PENDING_BYTES {
-            return Ok(());
-        }
-        let (staging, file) = (self.staging.clone(), self.file.take());
-        let pending = std::mem::take(&mut self.pending);
-        self.broken = true;
-        self.file = Some(blocking(move || append(&staging, file, &pending)).await?);
-        self.broken = false;
-        Ok(())
-    }
-
-    async fn finish(self: Box<Self>) -> Result<Written> {
-        self.sound()?;
-        Ok(self)
-    }
-}
-
-impl Temporary {
-    fn sound(&self) -> Result<()> {
-        if self.broken {
-            return Err(ErrorKind::Unavailable.error("an earlier write of this object failed"));
-        }
-        Ok(())
-    }
-
-    /// Durable first, visible second. An fsync that fails is not tried again: the pages it could not
-    /// write may be marked clean.
-    fn keep(self, path: &Path) -> io::Result<()> {
-        let file = append(&self.staging, self.file, &self.pending)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map(drop).map_err(|error| error.error)
-    }
-}
-
-fn append(staging: &Path, file: Option<NamedTempFile>, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut file = file.map_or_else(|| NamedTempFile::new_in(staging), Ok)?;
-    file.write_all(bytes)?;
-    Ok(file)
+/// Durable first, visible second. An fsync that fails is not tried again: the pages it could not
+/// write may be marked clean.
+fn keep(spool: Spool<NamedTempFile>, path: &Path) -> io::Result<()> {
+    let file = spool.into_medium()?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
@@ -194,25 +144,4 @@ fn walk(root: &Path, folder: &Path, found: &Found) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T> {
-    spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done).map_err(failed)
-}
-
-fn not_ours() -> Error {
-    ErrorKind::Internal.error("the object was staged in another store")
-}
-
-fn failed(error: io::Error) -> Error {
-    let (kind, message) = match error.kind() {
-        io::ErrorKind::NotFound => (ErrorKind::NotFound, "no such object"),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (ErrorKind::Exhausted, "the disk is full: nothing was stored")
-        }
-        _ => (ErrorKind::Unavailable, "the disk does not answer"),
-    };
-    kind.error(message).because(error)
 }

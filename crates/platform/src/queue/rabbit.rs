@@ -6,14 +6,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{Error, ErrorKind, Result};
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, stream};
 
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
-    ConfirmSelectOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions,
+    BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
+    QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Acker, BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use lapin::uri::AMQPUri;
+use lapin::{
+    Acker, BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
+    ExchangeKind,
+};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -27,6 +33,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Said aloud, because the default differs between releases (none in 3.10, 20 in 4.0).
 const DELIVERIES_MAX: i64 = 20;
 const DEAD_MAX: i64 = 100_000;
+/// The topic exchange that events go through, each under its type.
+const EVENTS: &str = "medseg.events";
+/// CloudEvents' own media type, for its JSON form.
+const CLOUD_EVENT: &str = "application/cloudevents+json";
+const REQUEUE: BasicNackOptions = BasicNackOptions { multiple: false, requeue: true };
 
 struct Rabbit {
     /// An alarm blocks a publishing connection whole, so consumers have their own.
@@ -41,24 +52,24 @@ struct Publisher {
 }
 
 pub(super) async fn connect(url: &str) -> Result<Queue> {
-    let publishing = Link::new(url);
-    publishing.channel().await?;
-    let consuming = Link::new(url);
+    url.parse::<AMQPUri>().map_err(|why| ErrorKind::Invalid.error("bad queue URL").because(why))?;
+    let (publishing, consuming) = (Link::new(url), Link::new(url));
+    // A broker that is away is waited for: whoever publishes keeps what it has until it is back.
+    if let Err(error) = publishing.channel().await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the broker is not there yet");
+    }
     Ok(Arc::new(Rabbit { publishing, consuming, publisher: Mutex::default() }))
 }
 
 #[async_trait]
 impl Backend for Rabbit {
     async fn publish(&self, topic: &str, body: &[u8]) -> Result<()> {
-        let channel = self.publisher(topic).await?;
-        let published = timeout(PATIENCE, publish(&channel, topic, body)).await;
-        let published = published
-            .unwrap_or_else(|_| Err(ErrorKind::Unavailable.error("the broker confirms nothing")));
-        if published.is_err() {
-            // The channel may be closed, or the queue gone: both are made anew next time.
-            self.publisher.lock().await.take();
-        }
-        published
+        self.send("", topic, body, BasicProperties::default()).await
+    }
+
+    async fn emit(&self, topic: &str, event: &[u8]) -> Result<()> {
+        let kind = BasicProperties::default().with_content_type(CLOUD_EVENT.into());
+        self.send(EVENTS, topic, event, kind).await
     }
 
     async fn subscribe(&self, topic: &str, window: u16) -> Result<Deliveries> {
@@ -68,11 +79,18 @@ impl Backend for Rabbit {
         let (manual, none) = (BasicConsumeOptions::default(), FieldTable::default());
         let consumer =
             channel.basic_consume(topic.into(), "".into(), manual, none).await.map_err(failed)?;
-        let deliveries = consumer.map_err(failed).map_ok(move |delivery| Delivery {
-            body: delivery.data,
-            redelivered: delivery.redelivered,
-            // The channel closes with its last handle, and a subscription needs it open.
-            settle: Box::new(Unacked { acker: delivery.acker, _channel: channel.clone() }),
+        let subscription = Subscription { consumer: Some(consumer), channel };
+        let deliveries = stream::unfold(subscription, async |mut subscription| {
+            let delivery = subscription.consumer.as_mut()?.next().await?.map_err(failed);
+            let delivery = delivery.map(|delivery| Delivery {
+                body: delivery.data,
+                redelivered: delivery.redelivered,
+                settle: Box::new(Unacked {
+                    acker: delivery.acker,
+                    _channel: subscription.channel.clone(),
+                }),
+            });
+            Some((delivery, subscription))
         });
         Ok(deliveries.boxed())
     }
@@ -83,6 +101,25 @@ impl Backend for Rabbit {
 }
 
 impl Rabbit {
+    async fn send(
+        &self,
+        exchange: &str,
+        topic: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<()> {
+        let channel = self.publisher(topic).await?;
+        let published =
+            timeout(PATIENCE, publish(&channel, exchange, topic, body, properties)).await;
+        let published = published
+            .unwrap_or_else(|_| Err(ErrorKind::Unavailable.error("the broker confirms nothing")));
+        if published.is_err() {
+            // The channel may be closed, or the queue gone: both are made anew next time.
+            self.publisher.lock().await.take();
+        }
+        published
+    }
+
     /// The channel to publish on, with the queue of `topic` declared on it.
     async fn publisher(&self, topic: &str) -> Result<Channel> {
         let mut slot = self.publisher.lock().await;
@@ -105,11 +142,17 @@ impl Publisher {
     }
 }
 
-async fn publish(channel: &Channel, topic: &str, body: &[u8]) -> Result<()> {
+async fn publish(
+    channel: &Channel,
+    exchange: &str,
+    topic: &str,
+    body: &[u8],
+    properties: BasicProperties,
+) -> Result<()> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+    let properties = properties.with_delivery_mode(PERSISTENT);
     let confirm = channel
-        .basic_publish("".into(), topic.into(), options, body, properties)
+        .basic_publish(exchange.into(), topic.into(), options, body, properties)
         .await
         .map_err(failed)?;
     match confirm.await.map_err(failed)? {
@@ -159,8 +202,32 @@ impl Link {
     }
 }
 
+/// A consumer that is ended with its handle: a worker that drains takes nothing that it will not do.
+struct Subscription {
+    consumer: Option<Consumer>,
+    channel: Channel,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let (Some(consumer), Ok(runtime)) = (self.consumer.take(), Handle::try_current()) {
+            runtime.spawn(hand_back(self.channel.clone(), consumer));
+        }
+    }
+}
+
+/// Tells the broker to send no more, and gives back what was on its way.
+async fn hand_back(channel: Channel, mut consumer: Consumer) {
+    // Where the connection is lost, the broker has taken it all back already.
+    let _ = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await;
+    while let Some(Ok(delivery)) = consumer.next().await {
+        let _ = delivery.acker.nack(REQUEUE).await;
+    }
+}
+
 struct Unacked {
     acker: Acker,
+    /// The channel closes with its last handle, and an acknowledgement needs it open.
     _channel: Channel,
 }
 
@@ -173,8 +240,7 @@ impl Settle for Unacked {
     async fn retry(self: Box<Self>) -> Result<()> {
         // Each return counts against the delivery limit: an outage must not use it up at once.
         tokio::time::sleep(PAUSE).await;
-        let requeue = BasicNackOptions { requeue: true, ..Default::default() };
-        self.acker.nack(requeue).await.map(drop).map_err(failed)
+        self.acker.nack(REQUEUE).await.map(drop).map_err(failed)
     }
 }
 
@@ -193,7 +259,21 @@ async fn declare(channel: &Channel, topic: &str) -> Result<()> {
         ("x-dead-letter-strategy", text("at-least-once")),
         ("x-overflow", text("reject-publish")),
     ];
-    declare_durable(channel, topic, arguments).await
+    declare_durable(channel, topic, arguments).await?;
+    // What is emitted under that name comes to the queue as well.
+    let (durable, none) =
+        (ExchangeDeclareOptions { durable: true, ..Default::default() }, FieldTable::default());
+    let declared =
+        channel.exchange_declare(EVENTS.into(), ExchangeKind::Topic, durable, none.clone());
+    declared.await.map_err(failed)?;
+    let bound = channel.queue_bind(
+        topic.into(),
+        EVENTS.into(),
+        topic.into(),
+        QueueBindOptions::default(),
+        none,
+    );
+    bound.await.map_err(failed)
 }
 
 async fn declare_durable<const N: usize>(

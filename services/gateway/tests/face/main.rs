@@ -66,6 +66,7 @@ impl Gateway {
         };
         let service = gateway::build(config, peers, system_clock(), system_random()).unwrap();
         let url = listen(service, &stop).await;
+        service::choose_tls();
         Gateway { url, token, ingest, client: reqwest::Client::new(), _stop: stop.drop_guard() }
     }
 

@@ -1,0 +1,199 @@
+//! Amazon S3 and what speaks like it: created if absent, in parts where large, with SHA-256 on the way.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{Error, ErrorKind, Result};
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
+    WriteMultipart,
+};
+
+use super::spool::{Bulk, Spool, blocking, not_ours};
+use super::{
+    Backend, Bucket, ByteStream, Object, PATIENCE, Sink, UPLOADS, Written, in_time, patience_for,
+};
+
+const PART_BYTES: usize = 8 * 1024 * 1024;
+const PARTS_AT_ONCE: usize = 2;
+const RETRIES: usize = 3;
+
+struct S3 {
+    store: AmazonS3,
+    bucket: Bucket,
+}
+
+pub(super) async fn connect(bucket: Bucket) -> Result<Arc<dyn Backend>> {
+    let retry = RetryConfig {
+        backoff: BackoffConfig::default(),
+        max_retries: RETRIES,
+        retry_timeout: PATIENCE,
+    };
+    let mut builder = AmazonS3Builder::from_env()
+        .with_bucket_name(&bucket.name)
+        .with_checksum_algorithm(Checksum::SHA256)
+        .with_retry(retry);
+    if let Some(endpoint) = &bucket.endpoint {
+        let options = ClientOptions::new().with_allow_http(endpoint.starts_with("http://"));
+        builder = builder.with_endpoint(endpoint).with_client_options(options);
+    }
+    let store = builder.build().map_err(|error| {
+        ErrorKind::Invalid.error("the settings for S3 are not sound").because(error)
+    })?;
+    let s3 = S3 { store, bucket };
+    s3.look().await?;
+    Ok(Arc::new(s3))
+}
+
+#[async_trait]
+impl Backend for S3 {
+    async fn stage(&self) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Spool::<File>::new(std::env::temp_dir())))
+    }
+
+    async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()> {
+        let uploads = objects.into_iter().map(|(key, written)| self.put(key, written).boxed());
+        stream::iter(uploads.collect::<Vec<_>>()).buffer_unordered(UPLOADS).try_collect().await
+    }
+
+    async fn get(&self, key: &str) -> Result<ByteStream> {
+        let path = self.path(key)?;
+        let answer = async { self.store.get(&path).await.map_err(failed) };
+        let pieces = in_time(PATIENCE, answer).await?.into_stream().map_err(failed).boxed();
+        let pieces = stream::try_unfold(pieces, async |mut pieces| {
+            let piece = in_time(PATIENCE, pieces.try_next()).await?;
+            Ok(piece.map(|piece| (piece, pieces)))
+        });
+        Ok(pieces.boxed())
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        let path = self.path(key)?;
+        match in_time(PATIENCE, async { self.store.delete(&path).await.map_err(failed) }).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn list(&self) -> Result<BoxStream<'static, Result<Object>>> {
+        let prefix = self.bucket.prefix.clone();
+        let listed = self.store.list(self.prefix().as_ref()).map(move |meta| {
+            let meta = meta.map_err(failed)?;
+            let name = meta.location.as_ref();
+            let key = name.strip_prefix(&prefix).unwrap_or(name).to_owned();
+            Ok(Object { key, put_ms: meta.last_modified.timestamp_millis() })
+        });
+        Ok(listed.boxed())
+    }
+
+    async fn free_bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+impl S3 {
+    fn path(&self, key: &str) -> Result<Path> {
+        Path::parse(self.bucket.name_of(key)).map_err(|error| {
+            ErrorKind::Internal.error("an object's key has no path").because(error)
+        })
+    }
+
+    fn prefix(&self) -> Option<Path> {
+        Some(Path::from(self.bucket.prefix.as_str())).filter(|path| !path.as_ref().is_empty())
+    }
+
+    /// Whether the bucket is there and may be used: said at the start, not at the first scan.
+    async fn look(&self) -> Result<()> {
+        let prefix = self.prefix();
+        let mut listed = self.store.list(prefix.as_ref());
+        let first = async { listed.try_next().await.map_err(failed) };
+        in_time(PATIENCE, first).await.map(drop).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Forbidden => {
+                let message = format!("there is no bucket {} that we may use", self.bucket.name);
+                ErrorKind::Invalid.error(message).because(error)
+            }
+            _ => error,
+        })
+    }
+
+    async fn put(&self, key: String, written: Written) -> Result<()> {
+        let spool = written.downcast::<Spool<File>>().map_err(|_| not_ours())?;
+        let path = self.path(&key)?;
+        match blocking(move || spool.into_bulk()).await? {
+            Bulk::Small(bytes) => self.put_at_once(&path, bytes.into()).await,
+            Bulk::Large(file) => self.put_in_parts(&path, file).await,
+        }
+    }
+
+    /// An object that is there already was put by an earlier attempt: its key is made of its bytes' digest.
+    async fn put_at_once(&self, path: &Path, bytes: PutPayload) -> Result<()> {
+        let patience = patience_for(bytes.content_length() as u64);
+        let put = self.store.put_opts(path, bytes, PutMode::Create.into());
+        match in_time(patience, async { Ok(put.await) }).await? {
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Nothing is seen of it before all parts are there.
+    async fn put_in_parts(&self, path: &Path, mut file: File) -> Result<()> {
+        let (size, file) = blocking(move || {
+            let size = file.stream_position()?;
+            file.seek(SeekFrom::Start(0))?;
+            Ok((size, file))
+        })
+        .await?;
+        let parts = async {
+            let upload = self.store.put_multipart(path).await.map_err(failed)?;
+            let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+            match parts_of(file, &mut upload).await {
+                Ok(()) => upload.finish().await.map(drop).map_err(failed),
+                Err(error) => {
+                    // Best effort: what is left of it costs the bucket's owner, until his rule for unfinished uploads.
+                    let _ = upload.abort().await;
+                    Err(error)
+                }
+            }
+        };
+        in_time(patience_for(size), parts).await
+    }
+}
+
+async fn parts_of(mut file: File, upload: &mut WriteMultipart) -> Result<()> {
+    loop {
+        let part;
+        (file, part) = blocking(move || {
+            let mut part = Vec::with_capacity(PART_BYTES);
+            Read::by_ref(&mut file).take(PART_BYTES as u64).read_to_end(&mut part)?;
+            Ok((file, part))
+        })
+        .await?;
+        if part.is_empty() {
+            return Ok(());
+        }
+        upload.wait_for_capacity(PARTS_AT_ONCE).await.map_err(failed)?;
+        upload.put(Bytes::from(part));
+    }
+}
+
+fn failed(error: object_store::Error) -> Error {
+    use object_store::Error as E;
+    // What is told of a bucket that is not there has no name of its own here.
+    let no_bucket = error.to_string().contains("NoSuchBucket");
+    let (kind, message) = match &error {
+        _ if no_bucket => (ErrorKind::NotFound, "no such bucket"),
+        E::NotFound { .. } => (ErrorKind::NotFound, "no such object"),
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
+            (ErrorKind::Forbidden, "the object store refuses our credentials")
+        }
+        _ => (ErrorKind::Unavailable, "the object store does not answer"),
+    };
+    kind.error(message).because(error)
+}

@@ -1,0 +1,126 @@
+//! Where an adapter puts what is being written, until it is kept.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{Error, ErrorKind, Result};
+use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
+
+use super::{Sink, Written};
+
+const PENDING_BYTES: usize = 1024 * 1024;
+
+/// What bytes that are too many for memory go to. It goes with its handle.
+pub trait Medium: Write + Send + Sync + Sized + 'static {
+    fn make(folder: &Path) -> io::Result<Self>;
+}
+
+impl Medium for NamedTempFile {
+    fn make(folder: &Path) -> io::Result<Self> {
+        NamedTempFile::new_in(folder)
+    }
+}
+
+/// A file without a name, of which nothing is left whatever happens.
+impl Medium for File {
+    fn make(folder: &Path) -> io::Result<Self> {
+        tempfile::tempfile_in(folder)
+    }
+}
+
+/// An object that nobody sees.
+///
+/// A small one stays in memory until it is kept: then writing it is one step with its fsync, or with its upload.
+pub struct Spool<M> {
+    folder: PathBuf,
+    pending: Vec<u8>,
+    /// Made by the first bytes that are too many for memory.
+    medium: Option<M>,
+    /// Whether a write has not come back: what is there then is not the object.
+    broken: bool,
+}
+
+/// The bytes of an object, wherever they came to lie.
+pub enum Bulk<M> {
+    Small(Vec<u8>),
+    Large(M),
+}
+
+impl<M: Medium> Spool<M> {
+    pub fn new(folder: PathBuf) -> Spool<M> {
+        Spool { folder, pending: Vec::new(), medium: None, broken: false }
+    }
+
+    pub fn sound(&self) -> Result<()> {
+        if self.broken {
+            return Err(ErrorKind::Unavailable.error("an earlier write of this object failed"));
+        }
+        Ok(())
+    }
+
+    /// All of it, the last bytes written out where others were.
+    pub fn into_bulk(self) -> io::Result<Bulk<M>> {
+        let Some(mut medium) = self.medium else { return Ok(Bulk::Small(self.pending)) };
+        medium.write_all(&self.pending)?;
+        Ok(Bulk::Large(medium))
+    }
+
+    /// All of it as a file.
+    pub fn into_medium(self) -> io::Result<M> {
+        append(&self.folder, self.medium, &self.pending)
+    }
+}
+
+#[async_trait]
+impl<M: Medium> Sink for Spool<M> {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.sound()?;
+        self.pending.extend_from_slice(&bytes);
+        if self.pending.len() < PENDING_BYTES {
+            return Ok(());
+        }
+        let (folder, medium) = (self.folder.clone(), self.medium.take());
+        let pending = std::mem::take(&mut self.pending);
+        self.broken = true;
+        self.medium = Some(blocking(move || append(&folder, medium, &pending)).await?);
+        self.broken = false;
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<Written> {
+        self.sound()?;
+        Ok(self)
+    }
+}
+
+fn append<M: Medium>(folder: &Path, medium: Option<M>, bytes: &[u8]) -> io::Result<M> {
+    let mut medium = medium.map_or_else(|| M::make(folder), Ok)?;
+    medium.write_all(bytes)?;
+    Ok(medium)
+}
+
+/// Runs `work`, which waits for a disk, where nobody waits for it.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done).map_err(disk_failed)
+}
+
+pub fn not_ours() -> Error {
+    ErrorKind::Internal.error("the object was staged in another store")
+}
+
+pub fn disk_failed(error: io::Error) -> Error {
+    let (kind, message) = match error.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::NotFound, "no such object"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (ErrorKind::Exhausted, "the disk is full: nothing was stored")
+        }
+        _ => (ErrorKind::Unavailable, "the disk does not answer"),
+    };
+    kind.error(message).because(error)
+}
