@@ -20,8 +20,7 @@ pub struct Client {
 impl Client {
     /// Waits for the gateway to be ready, and signs in.
     pub async fn sign_in(url: &str, user: &str, password: &str) -> anyhow::Result<Client> {
-        let mut client =
-            Client { url: url.to_owned(), http: reqwest::Client::new(), token: String::new() };
+        let mut client = Client { url: url.to_owned(), http: http(), token: String::new() };
         ready(url).await?;
         let form = json!({ "grant_type": "password", "username": user, "password": password });
         let answer = client.http.post(format!("{url}/v1/token")).json(&form).send().await?;
@@ -49,9 +48,17 @@ impl Client {
 
     /// Uploads with an idempotency key. An error is what a client sees of a crash.
     pub async fn upload_once(&self, key: &str, body: &[u8]) -> anyhow::Result<(u16, Value)> {
+        self.upload_with(("idempotency-key", key), body).await
+    }
+
+    /// Uploads with one more header.
+    pub async fn upload_with(
+        &self,
+        (name, value): (&str, &str),
+        body: &[u8],
+    ) -> anyhow::Result<(u16, Value)> {
         let request = self.http.post(format!("{}/v1/scans", self.url)).bearer_auth(&self.token);
-        let request =
-            request.header("idempotency-key", key).header(CONTENT_TYPE, "application/octet-stream");
+        let request = request.header(name, value).header(CONTENT_TYPE, "application/octet-stream");
         answer(request.body(body.to_vec()).send().await?).await
     }
 
@@ -92,9 +99,14 @@ impl Client {
     }
 }
 
+fn http() -> reqwest::Client {
+    service::choose_tls();
+    reqwest::Client::new()
+}
+
 /// Waits until the process at `url` says that it is ready.
 pub async fn ready(url: &str) -> anyhow::Result<()> {
-    let http = reqwest::Client::new();
+    let http = http();
     let poll = async {
         loop {
             let answer = http.get(format!("{url}/readyz")).send().await;

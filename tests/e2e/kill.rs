@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::client::{Client, id};
+use crate::faults::all_scans;
 use crate::mesh::OneProcess;
 use crate::scans;
 
@@ -80,17 +81,5 @@ fn upload_all(client: &Client, round: u64) -> JoinSet<Upload> {
 fn note(accepted: &mut BTreeMap<String, String>, (key, scan): Upload) {
     if let Ok(scan) = scan {
         accepted.insert(key, scan);
-    }
-}
-
-async fn all_scans(client: &Client) -> anyhow::Result<usize> {
-    let (mut count, mut cursor) = (0, String::new());
-    loop {
-        let (_, page) = client.json(&format!("/v1/scans?limit=200&cursor={cursor}")).await?;
-        count += page["scans"].as_array().context("a page of scans")?.len();
-        match page["next_cursor"].as_str() {
-            Some(next) if !next.is_empty() => cursor = next.to_owned(),
-            _ => return Ok(count),
-        }
     }
 }

@@ -4,9 +4,12 @@
 //! sockets, with the servers that `TEST_MYSQL_URL` and `TEST_AMQP_URL` name.
 
 mod client;
+mod collector;
+mod faults;
 mod kill;
 mod mesh;
 mod process;
+mod proxy;
 mod scans;
 mod stories;
 

@@ -1,19 +1,35 @@
 //! medseg as its operators run it: one process, or one process per service.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use gcs::Double;
 use tempfile::TempDir;
 
 use crate::client::{Client, ready};
+use crate::collector::Collector;
 use crate::process::{Process, free_port};
+use crate::proxy::Proxy;
 
 /// What a running medseg is to a story.
 pub struct Mesh {
     pub url: String,
     pub password: String,
-    processes: Vec<Process>,
+    parts: Vec<Part>,
+    /// Where the separate services keep objects.
+    objects: Option<Double>,
+    /// The ways to the broker and to the database, where faults are to happen on them.
+    proxies: Option<Proxies>,
+    /// Where it sends its traces.
+    pub collector: Collector,
+    /// The names of its programs that have a part in every scan.
+    pub programs: Vec<&'static str>,
     pub data: TempDir,
+}
+
+struct Proxies {
+    broker: Proxy,
+    database: Proxy,
 }
 
 impl Mesh {
@@ -24,35 +40,71 @@ impl Mesh {
 
     /// `medseg serve` on one directory.
     pub async fn one_process() -> anyhow::Result<Mesh> {
-        let one = OneProcess::start().await?;
+        let collector = Collector::start().await?;
+        let one = OneProcess::traced(Some(&collector.url)).await?;
         Ok(Mesh {
             url: one.url,
             password: one.password,
-            processes: vec![one.process],
+            parts: vec![Part::of("medseg", one.process)],
+            objects: None,
+            proxies: None,
+            collector,
+            programs: vec!["medseg"],
             data: one.data,
         })
     }
 
-    /// One process per service, on sockets and the broker at `queue`.
+    /// One process per service, on sockets, the broker at `queue`, and a double of Google Cloud Storage.
     ///
     /// Databases are made on the server that `TEST_MYSQL_URL` names, or else in files.
     pub async fn one_process_each(queue: &str) -> anyhow::Result<Mesh> {
-        let data = tempfile::tempdir()?;
+        let server = std::env::var("TEST_MYSQL_URL").ok();
         let services = ["auth", "storage", "ingest", "inference", "drift", "gateway"];
+        Mesh::start(queue, server.as_deref(), &services, &[]).await
+    }
+
+    /// The same with two workers and short leases, and with faults on the ways to the broker, the database and the
+    /// object store.
+    pub async fn through_proxies(queue: &str) -> anyhow::Result<Mesh> {
+        let server = std::env::var("TEST_MYSQL_URL").context("TEST_MYSQL_URL names no server")?;
+        let (broker, queue) = Proxy::before(queue, 5672).await?;
+        let (database, server) = Proxy::before(&server, 3306).await?;
+        let services = ["auth", "storage", "ingest", "inference", "inference", "drift", "gateway"];
+        let quick = ["--lease-s=3", "--sweep-s=1", "--attempts-max=20"];
+        let mut mesh = Mesh::start(&queue, Some(&server), &services, &quick).await?;
+        mesh.proxies = Some(Proxies { broker, database });
+        Ok(mesh)
+    }
+
+    async fn start(
+        queue: &str,
+        server: Option<&str>,
+        services: &[&'static str],
+        rules: &[&str],
+    ) -> anyhow::Result<Mesh> {
+        let data = tempfile::tempdir()?;
+        let objects = Double::start("medseg", &data.path().join("objects")).await?;
+        let collector = Collector::start().await?;
         let mut address = std::collections::BTreeMap::new();
         for service in services {
-            address.insert(service, format!("127.0.0.1:{}", free_port()?));
+            address.insert(*service, format!("127.0.0.1:{}", free_port()?));
         }
         let url = |service: &str| format!("http://{}", address[service]);
         let secret = "the secret that the workers of this test sign in with".to_owned();
         let option = |name: &str, value: String| format!("--{name}={value}");
 
-        let mut processes = Vec::new();
-        for service in services {
-            let mut arguments = vec![option("listen", address[service].clone())];
+        let mut parts: Vec<Part> = Vec::new();
+        for &service in services {
+            let mut listen = address[service].clone();
+            if parts.iter().any(|part| part.service == service) {
+                // Nobody calls a worker: the second answers its probes somewhere else.
+                listen = format!("127.0.0.1:{}", free_port()?);
+            }
+            let mut arguments = vec![option("listen", listen.clone())];
+            arguments.push(option("otlp-endpoint", collector.url.clone()));
             let mut say = |name: &str, value: String| arguments.push(option(name, value));
             if ["auth", "storage", "drift"].contains(&service) {
-                say("database-url", database_url(service, data.path()).await?);
+                say("database-url", database_url(server, service, data.path()).await?);
             }
             if ["storage", "inference", "drift"].contains(&service) {
                 say("queue-url", queue.to_owned());
@@ -68,7 +120,7 @@ impl Mesh {
             }
             match service {
                 "auth" => say("signing-key", data.path().join("key.pem").display().to_string()),
-                "storage" => say("blob-url", format!("file://{}/objects", data.path().display())),
+                "storage" => say("blob-url", objects.url()),
                 "ingest" => say("spool", data.path().join("spool").display().to_string()),
                 "inference" => say("model-url", "threshold:".to_owned()),
                 "gateway" => {
@@ -77,23 +129,80 @@ impl Mesh {
                 }
                 _ => (),
             }
+            if service == "storage" {
+                arguments.extend(rules.iter().map(|rule| (*rule).to_owned()));
+            }
             let log = data.path().join(format!("{service}.log"));
             // Only the first start of auth says anything on standard output.
-            let ready = (service == "auth").then_some("First start");
-            processes.push(Process::start(service, &arguments, &log, ready)?);
-        }
-        for service in services {
-            ready(&url(service))
+            let said = (service == "auth").then_some("First start");
+            let process = Process::start(service, &arguments, &log, said)?;
+            ready(&format!("http://{listen}"))
                 .await
                 .with_context(|| format!("{service} in {}", data.path().display()))?;
+            parts.push(Part { service, arguments, log, process });
         }
-        let password = password(&processes[0].said)?;
-        Ok(Mesh { url: url("gateway"), password, processes, data })
+        let password = password(&parts[0].process.said)?;
+        let (url, objects) = (url("gateway"), Some(objects));
+        // Auth has no part in a scan.
+        let programs = vec!["drift", "gateway", "inference", "ingest", "storage"];
+        Ok(Mesh { url, password, parts, objects, proxies: None, collector, programs, data })
+    }
+
+    /// How many processes it has; [`kill`](Mesh::kill) and the others take their places.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// The place of the first process of that service.
+    pub fn part(&self, service: &str) -> anyhow::Result<usize> {
+        self.parts.iter().position(|part| part.service == service).context("no such service")
+    }
+
+    pub fn kill(&mut self, part: usize) {
+        self.parts[part].process.kill();
+    }
+
+    pub fn restart(&mut self, part: usize) -> anyhow::Result<()> {
+        let Part { service, arguments, log, process } = &mut self.parts[part];
+        *process = Process::start(service, arguments, log, None)?;
+        Ok(())
+    }
+
+    /// Stops a process where it is, or lets it go on: it does not know that time has passed.
+    pub fn freeze(&self, part: usize, frozen: bool) -> anyhow::Result<()> {
+        self.parts[part].process.signal(if frozen { "STOP" } else { "CONT" })
+    }
+
+    pub fn broker(&self) -> anyhow::Result<&Proxy> {
+        Ok(&self.proxies.as_ref().context("no proxies")?.broker)
+    }
+
+    pub fn database(&self) -> anyhow::Result<&Proxy> {
+        Ok(&self.proxies.as_ref().context("no proxies")?.database)
+    }
+
+    pub fn objects(&self) -> anyhow::Result<&Double> {
+        self.objects.as_ref().context("no objects")
     }
 
     /// Stops everything as an orchestrator would; each process must end well.
     pub fn terminate(self) -> anyhow::Result<()> {
-        self.processes.into_iter().rev().try_for_each(Process::terminate)
+        self.parts.into_iter().rev().try_for_each(|part| part.process.terminate())
+    }
+}
+
+/// One process of a mesh.
+struct Part {
+    service: &'static str,
+    arguments: Vec<String>,
+    log: PathBuf,
+    process: Process,
+}
+
+impl Part {
+    /// One that is never started again.
+    fn of(service: &'static str, process: Process) -> Part {
+        Part { service, arguments: Vec::new(), log: PathBuf::new(), process }
     }
 }
 
@@ -107,8 +216,12 @@ pub struct OneProcess {
 
 impl OneProcess {
     pub async fn start() -> anyhow::Result<OneProcess> {
+        OneProcess::traced(None).await
+    }
+
+    async fn traced(collector: Option<&str>) -> anyhow::Result<OneProcess> {
         let data = tempfile::tempdir()?;
-        let process = serve(data.path())?;
+        let process = serve(data.path(), collector)?;
         let password = password(&process.said)?;
         Ok(OneProcess { url: address(&process)?, password, process, data })
     }
@@ -122,19 +235,20 @@ impl OneProcess {
     }
 
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.process = serve(self.data.path())?;
+        self.process = serve(self.data.path(), None)?;
         self.url = address(&self.process)?;
         Ok(())
     }
 }
 
-fn serve(data: &Path) -> anyhow::Result<Process> {
-    let arguments = [
+fn serve(data: &Path, collector: Option<&str>) -> anyhow::Result<Process> {
+    let mut arguments = vec![
         "serve".to_owned(),
         format!("--data={}", data.join("home").display()),
         "--listen=127.0.0.1:0".to_owned(),
         "--model-url=threshold:".to_owned(),
     ];
+    arguments.extend(collector.map(|url| format!("--otlp-endpoint={url}")));
     Process::start("medseg", &arguments, &data.join("medseg.log"), Some("medseg answers on "))
 }
 
@@ -150,14 +264,16 @@ fn password(said: &[String]) -> anyhow::Result<String> {
     Ok(password.trim().to_owned())
 }
 
-/// A database of its own for each service and each mesh.
-async fn database_url(service: &str, data: &Path) -> anyhow::Result<String> {
-    let Ok(server) = std::env::var("TEST_MYSQL_URL") else {
+/// A database of its own for each service and each mesh, on that server or in a file.
+async fn database_url(server: Option<&str>, service: &str, data: &Path) -> anyhow::Result<String> {
+    let Some(server) = server else {
         return Ok(format!("sqlite://{}/{service}.db?mode=rwc", data.display()));
     };
     sqlx::any::install_default_drivers();
-    let name = format!("medseg_e2e_{}_{service}", std::process::id());
-    let pool = sqlx::AnyPool::connect(&server).await?;
+    let mesh = data.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mesh: String = mesh.chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = format!("medseg_e2e_{}_{mesh}_{service}", std::process::id());
+    let pool = sqlx::AnyPool::connect(server).await?;
     sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await?;
     let (root, _) = server.rsplit_once('/').context("a database in TEST_MYSQL_URL")?;
     Ok(format!("{root}/{name}"))

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// How long a process may take to say that it is ready; a debug build loads libtorch slowly on a busy machine.
 const START: Duration = Duration::from_secs(60);
@@ -65,9 +65,17 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Sends it the signal of that name, such as `STOP`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let sent =
+            Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status()?;
+        ensure!(sent.success(), "it cannot be sent {name}");
+        Ok(())
+    }
+
     /// Asks it to stop and waits; the exit status must say that all went well.
     pub fn terminate(mut self) -> anyhow::Result<()> {
-        Command::new("kill").arg("-TERM").arg(self.id().to_string()).status()?;
+        self.signal("TERM")?;
         let status = self.child.wait()?;
         if !status.success() {
             bail!("ended with {status}");

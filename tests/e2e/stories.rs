@@ -20,6 +20,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     an_unknown_scan_is_not_found(&client).await?;
     a_zip_of_images_comes_back_as_a_zip_of_masks(&client).await?;
     drift_is_reported(&client).await?;
+    one_upload_is_one_trace(&client, &mesh).await?;
     no_log_names_what_was_uploaded(&mesh)?;
     mesh.terminate()
 }
@@ -43,6 +44,29 @@ async fn a_tumour_is_found_and_measured(client: &Client) -> anyhow::Result<()> {
     ensure!(mask.pixels().any(|pixel| pixel.0 == [255]), "found, but the mask is empty");
     ensure!(overlay.color().has_color(), "the outline has a colour");
     Ok(())
+}
+
+async fn one_upload_is_one_trace(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let header = ("traceparent", traceparent.as_str());
+    let (_, scan) = client.upload_with(header, &scans::png(6, true)).await?;
+    client.until_done(&scan["id"]).await?;
+    let expected = ["POST /v1/scans", "job", "analyse", "deliver", "observe"];
+    let seen = async {
+        loop {
+            let spans = mesh.collector.trace(trace);
+            let has = |end: String| spans.iter().any(|span| span.ends_with(&end));
+            let from = |program: &&str| spans.iter().any(|span| span.starts_with(*program));
+            let whole = expected.iter().all(|name| has(format!(": {name}")));
+            if whole && mesh.programs.iter().all(from) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let seen = timeout(Duration::from_secs(30), seen).await;
+    seen.with_context(|| format!("the trace has only {:?}", mesh.collector.trace(trace)))
 }
 
 async fn a_healthy_head_has_none(client: &Client) -> anyhow::Result<()> {
