@@ -19,9 +19,19 @@ help: ## list the targets
 demo: ## build, start on one directory, send a phantom scan, print the answer; PORT=8080 chooses the port
 	@scripts/demo.sh
 
+.PHONY: mesh
+mesh: ## the same, each service a process of its own on MariaDB, RabbitMQ and a double of Google Cloud Storage
+	@scripts/mesh.sh
+
 .PHONY: test
 test: ## the whole suite, with private servers in temporary folders
 	@scripts/test.sh
+
+.PHONY: faults
+faults: ## kill, cut and freeze the mesh's parts under load, and count what is lost; UPLOADS=200 for each fault
+	@scripts/setup.sh test
+	@$(ENV) cargo build --quiet --workspace --bins
+	@FAULT_UPLOADS=$(or $(UPLOADS),200) scripts/servers.sh $(ENV) cargo test --quiet --package tests --test e2e faults:: -- --nocapture
 
 .PHONY: setup
 setup: ## fetch what building needs and is missing

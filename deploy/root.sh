@@ -18,6 +18,8 @@ inference | medseg)
     torch=$(scripts/libtorch.sh)
     mkdir -p "$root$torch"
     cp -a "$torch/lib" "$root$torch/"
+    # Found there by the loader, and opened at start where a GPU is.
+    [ -z "${CUDA:-}" ] || scripts/libtorch_cuda.sh "$root$torch/lib"
     ;;
 esac
 case $service in

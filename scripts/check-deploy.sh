@@ -9,6 +9,7 @@ env_file=$(mktemp)
 trap 'rm -f "$env_file"' EXIT
 
 sh -n deploy/root.sh
+deploy/cluster-secret.sh release | python3 -c 'import sys, yaml; assert yaml.safe_load(sys.stdin)["kind"] == "Secret"'
 deploy/secrets.sh >"$env_file"
 
 if docker compose version >/dev/null 2>&1; then
@@ -29,4 +30,8 @@ if (cd / && env -u DATABASE_PASSWORD "${compose[@]}" --env-file /dev/null -f "$O
 fi
 
 python3 scripts/check_chart.py helm/medseg
+promtool check rules deploy/observe/alerts.yaml
+promtool check config --syntax-only deploy/observe/prometheus.yaml
+promtool test rules deploy/observe/alerts_test.yaml
+python3 scripts/check_metrics.py
 python3 scripts/check_settings.py "$CARGO_TARGET_DIR/debug"

@@ -19,17 +19,27 @@ import kubernetes_validate
 import yaml
 
 KUBERNETES = "1.31"
-VALUES = {"image": {"repository": "registry.example/medseg"}, "secretName": "medseg"}
+# Kinds that come with other charts, and what a resource of each must say; Kubernetes' own schemas do not know them.
+FOREIGN = {
+    "PodMonitoring": {"selector", "endpoints"},
+    "ScaledObject": {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers"},
+    "TriggerAuthentication": {"secretTargetRef"},
+}
 PER_SERVICE = {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount"}
 RESOURCES = {
     "v1": {
+        "ConfigMap": "configmaps",
         "PersistentVolumeClaim": "persistentvolumeclaims",
         "Secret": "secrets",
         "Service": "services",
         "ServiceAccount": "serviceaccounts",
     },
-    "apps/v1": {"Deployment": "deployments"},
-    "networking.k8s.io/v1": {"NetworkPolicy": "networkpolicies"},
+    "apps/v1": {"Deployment": "deployments", "StatefulSet": "statefulsets"},
+    "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
+    "batch/v1": {"Job": "jobs"},
+    "keda.sh/v1alpha1": {"ScaledObject": "scaledobjects", "TriggerAuthentication": "triggerauthentications"},
+    "monitoring.googleapis.com/v1": {"PodMonitoring": "podmonitorings"},
+    "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
     "policy/v1": {"PodDisruptionBudget": "poddisruptionbudgets"},
 }
 
@@ -127,27 +137,98 @@ def refused(chart, values):
     return False
 
 
-def main():
-    chart = sys.argv[1]
-    manifests = asyncio.run(install(chart, VALUES))
-    # Newer Kubernetes than the bundled schemas know is no fault of the chart.
-    warnings.simplefilter("ignore")
-    for manifest in manifests:
-        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+def pods(manifest):
+    """The template of the pods that a manifest makes, if it makes any."""
+    template = manifest.get("spec", {}).get("template", {})
+    return [template["spec"]] if "containers" in template.get("spec", {}) else []
 
-    services = yaml.safe_load((pathlib.Path(chart) / "values.yaml").read_text())["services"]
+
+def faults_of_pod(spec, kind):
+    """What keeps a pod from being as safe as all of them are to be."""
+    security = spec.get("securityContext", {})
+    if not (security.get("runAsNonRoot") and security.get("seccompProfile", {}).get("type") == "RuntimeDefault"):
+        yield "may run as root, or without seccomp's default profile"
+    if spec.get("automountServiceAccountToken") is not False:
+        yield "is given a token of the cluster"
+    for container in spec["containers"] + spec.get("initContainers", []):
+        own, name = container.get("securityContext", {}), container["name"]
+        if own.get("allowPrivilegeEscalation") is not False or own.get("capabilities") != {"drop": ["ALL"]}:
+            yield f"{name} keeps privileges"
+        if not own.get("readOnlyRootFilesystem"):
+            yield f"{name} may write to its image"
+        if "memory" not in container.get("resources", {}).get("limits", {}):
+            yield f"{name} has no limit of memory"
+        if container["image"].endswith(":latest") or not {":", "@"} & set(container["image"].split("/")[-1]):
+            yield f"{name} has an image of no version"
+        if kind != "Job" and container in spec["containers"]:
+            for probe in sorted({"startupProbe", "readinessProbe", "livenessProbe"} - container.keys()):
+                yield f"{name} has no {probe}"
+
+
+def edges(manifests, key):
+    """Who may connect to whom, as the network policies say it: on the caller's side (egress) or on the other (ingress)."""
+    found = set()
+    for policy in (manifest for manifest in manifests if manifest["kind"] == "NetworkPolicy"):
+        here = policy["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/name")
+        for rule in policy["spec"].get(key) or []:
+            for peer in rule.get("from" if key == "ingress" else "to") or []:
+                if "podSelector" in peer:
+                    there = peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"]
+                    found.add((there, here) if key == "ingress" else (here, there))
+    return found
+
+
+def check(chart, values, services):
+    """Renders the chart with `values`; answers how many manifests there were."""
+    manifests = asyncio.run(install(chart, values))
+    faults = []
     kinds = collections.defaultdict(set)
     for manifest in manifests:
-        kinds[manifest["metadata"]["name"].removeprefix("release-")].add(manifest["kind"])
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        if kind in FOREIGN:
+            lacking = FOREIGN[kind] - manifest["spec"].keys()
+            faults += [f"{kind} {name} lacks {', '.join(sorted(lacking))}"] if lacking else []
+        else:
+            kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+        kinds[name.removeprefix("release-")].add(kind)
+        for spec in pods(manifest):
+            faults += [f"{kind} {name}: {fault}" for fault in faults_of_pod(spec, kind)]
     for name in services:
-        missing = PER_SERVICE - kinds[name]
-        if missing:
-            sys.exit(f"error: the chart renders no {', '.join(sorted(missing))} for {name}")
+        faults += [f"no {kind} for {name}" for kind in sorted(PER_SERVICE - kinds[name])]
+    if "NetworkPolicy" not in kinds["default-deny"]:
+        faults.append("what is not named is not forbidden")
+    out, into = edges(manifests, "egress"), edges(manifests, "ingress")
+    faults += [f"{caller} may call {other} on one side only" for caller, other in sorted(out ^ into)]
+    peers = {(name, peer) for name, service in services.items() for peer in service.get("peers", [])}
+    faults += [f"the network forbids {caller} to call {other}" for caller, other in sorted(peers - out)]
+    if faults:
+        sys.exit("\n".join(f"error: {fault}" for fault in faults))
+    return len(manifests)
 
-    for wrong in ({}, {**VALUES, "secretName": ""}, {**VALUES, "services": {"gateway": {"replicas": "two", "resources": {}}}}):
-        if not refused(chart, wrong):
-            sys.exit(f"error: the chart's schema takes {wrong}")
-    print(f"chart: {len(manifests)} manifests for {len(services)} services are sound")
+
+def main():
+    chart = pathlib.Path(sys.argv[1])
+    services = yaml.safe_load((chart / "values.yaml").read_text())["services"]
+    # Newer Kubernetes than the bundled schemas know is no fault of the chart.
+    warnings.simplefilter("ignore")
+    for file in [*sorted((chart / "ci").glob("*-values.yaml")), *sorted(pathlib.Path("deploy/environments").glob("*.yaml"))]:
+        values = yaml.safe_load(file.read_text())
+        check(str(chart), values, services)
+        # A hook is no part of an installation: as plain jobs they are seen.
+        count = check(str(chart), {**values, "migrations": {"enabled": True, "hook": ""}}, services)
+        print(f"chart: {file.name}: {count} manifests for {len(services)} services are sound")
+
+    good = yaml.safe_load((chart / "ci/external-values.yaml").read_text())
+    unsound = [
+        {},
+        {**good, "secretName": ""},
+        {**good, "services": {"gateway": {"replicas": "two", "resources": {}}}},
+        {**good, "cloudSql": {"instance": "no-such-form"}},
+        {**good, "ingress": {"enabled": True, "host": ""}},
+    ]
+    for wrong in unsound:
+        if not refused(str(chart), wrong):
+            sys.exit(f"error: the chart takes {wrong}")
 
 
 if __name__ == "__main__":

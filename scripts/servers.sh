@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# servers.sh COMMAND...: runs COMMAND with a private MariaDB and RabbitMQ beside it, and stops both whatever happens.
+# servers.sh COMMAND...: runs COMMAND with a private MariaDB, RabbitMQ and S3 beside it, and stops them whatever happens.
 #
 # They listen on free ports of the loopback, keep everything in a temporary folder, and are named to COMMAND
-# by TEST_MYSQL_URL and TEST_AMQP_URL. Nothing that this machine runs is touched.
+# by TEST_MYSQL_URL, TEST_AMQP_URL and TEST_S3_URL. Nothing that this machine runs is touched.
 set -euo pipefail
 
 # Servers are installed where only root looks.
@@ -14,6 +14,9 @@ for program in mariadbd mariadb-install-db mariadb; do
 done
 rabbit_bin=/usr/lib/rabbitmq/bin
 [ -x $rabbit_bin/rabbitmq-server ] || fail "rabbitmq-server is missing: run 'scripts/setup.sh test'"
+
+moto=${MEDSEG_CACHE:-$HOME/.cache/medseg}/moto
+[ -f "$moto/complete" ] || fail "the S3 server is missing: run 'scripts/setup.sh test'"
 
 # Short, because a Unix socket's path may have 107 bytes.
 folder=$(mktemp -d /tmp/medseg-servers.XXXXXX)
@@ -27,9 +30,9 @@ if [ "$(id -u)" = 0 ]; then
     chown -R nobody "$folder"
 fi
 
-read -r mysql_port amqp_port dist_port epmd_port < <(python3 - <<'PYTHON'
+read -r mysql_port amqp_port dist_port epmd_port s3_port < <(python3 - <<'PYTHON'
 import socket
-sockets = [socket.socket() for _ in range(4)]
+sockets = [socket.socket() for _ in range(5)]
 for each in sockets:
     each.bind(("127.0.0.1", 0))
 print(*(each.getsockname()[1] for each in sockets))
@@ -44,10 +47,11 @@ rabbit_env=(
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
 )
 
-mysql_pid='' rabbit_pid=''
+mysql_pid='' rabbit_pid='' s3_pid=''
 stop() {
     trap - EXIT INT TERM
     [ -z "$rabbit_pid" ] || kill "$rabbit_pid" 2>/dev/null || true
+    [ -z "$s3_pid" ] || kill "$s3_pid" 2>/dev/null || true
     [ -z "$mysql_pid" ] || kill "$mysql_pid" 2>/dev/null || true
     wait 2>/dev/null || true
     # Erlang's name server outlives its last node unless told.
@@ -100,7 +104,17 @@ CONF
     export TEST_AMQP_URL="amqp://medseg:$secret@127.0.0.1:$amqp_port/%2f"
 }
 
+start_s3() {
+    PYTHONPATH=$moto python3 -m moto.server -H 127.0.0.1 -p "$s3_port" >"$folder/s3.log" 2>&1 &
+    s3_pid=$!
+    # Its own way to say who one is: anybody, but somebody.
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1
+    until_ready S3 $s3_pid "$folder/s3.log" curl -sf -X PUT "http://127.0.0.1:$s3_port/medseg"
+    export TEST_S3_URL="s3://medseg?endpoint=http://127.0.0.1:$s3_port"
+}
+
 start_mysql
 start_rabbit
+start_s3
 # Not exec: the servers are stopped afterwards.
 "$@"

@@ -30,9 +30,11 @@ if [ "$what" = test ]; then
     # The core packages bring the programs only: no server of this machine is made or started.
     need mariadbd mariadb-server-core
     need mariadb mariadb-client-core
+    need mariadb-dump mariadb-client
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages+=(rabbitmq-server)
     need chromium chromium
     need curl curl
+    need promtool prometheus
     docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
 fi
 
@@ -97,6 +99,8 @@ if [ "$what" = test ]; then
     # helm-sdkpy holds Helm itself; it says that it needs a newer Python than Debian 12 has, and does not.
     wheel deploy-tools --ignore-requires-python pyyaml==6.0.3 kubernetes-validate==1.37.0 jsonschema helm-sdkpy==0.1.32 ||
         fail "the chart's checkers could not be fetched: is a Python package index reachable? (log: $cache/deploy-tools/pip.log)"
+    wheel moto 'moto[s3]==5.2.5' flask flask-cors ||
+        fail "the S3 server for tests could not be fetched: is a Python package index reachable? (log: $cache/moto/pip.log)"
 fi
 
 LIBTORCH=$("$here/libtorch.sh")

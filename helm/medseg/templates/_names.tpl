@@ -9,3 +9,81 @@ app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end }}
+
+{{/* The image of a service, by digest where one is given. */}}
+{{- define "medseg.image" -}}
+{{- $image := .root.Values.image }}
+{{- $service := index .root.Values.services .name }}
+{{- $name := $service.imageName | default .name }}
+{{- with index ($image.digests | default dict) $name -}}
+"{{ $image.repository }}/{{ $name }}@{{ . }}"
+{{- else -}}
+"{{ $image.repository }}/{{ $name }}:{{ $image.tag | default .root.Chart.AppVersion }}"
+{{- end }}
+{{- end }}
+
+{{/* What all pods of medseg have in common. */}}
+{{- define "medseg.pod" -}}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "medseg.container" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- define "medseg.env" -}}
+{{- $service := index .root.Values.services .name }}
+{{- range $key, $value := $service.env }}
+- { name: {{ $key }}, value: {{ tpl $value $.root | quote }} }
+{{- end }}
+{{- range $key, $entry := $service.secretEnv }}
+- name: {{ $key }}
+  valueFrom: { secretKeyRef: { name: {{ $.root.Values.secretName }}, key: {{ $entry }} } }
+{{- end }}
+{{- end }}
+
+{{- define "medseg.volumes" -}}
+{{- $service := index .root.Values.services .name }}
+- name: tmp
+  emptyDir: { sizeLimit: {{ $service.tmpSize | default "64Mi" }} }
+{{- with $service.secretFiles }}
+- name: secret
+  secret:
+    secretName: {{ $.root.Values.secretName }}
+    # Readable by the group, which is the pod's own.
+    defaultMode: 0440
+    items:
+      {{- range $file, $entry := . }}
+      - { key: {{ $entry }}, path: {{ $file }} }
+      {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Starts before the service and ends after it. */}}
+{{- define "medseg.cloudSqlProxy" -}}
+- name: cloud-sql-proxy
+  image: {{ .root.Values.cloudSql.image }}
+  restartPolicy: Always
+  args: [--private-ip, --structured-logs, --port=3306, --exit-zero-on-sigterm, --health-check, {{ .root.Values.cloudSql.instance }}]
+  startupProbe:
+    httpGet: { path: /startup, port: 9090, host: 127.0.0.1 }
+    periodSeconds: 1
+    failureThreshold: 60
+  securityContext: {{- include "medseg.container" . | nindent 4 }}
+  resources:
+    requests: { cpu: 50m, memory: 64Mi }
+    limits: { memory: 256Mi }
+{{- end }}

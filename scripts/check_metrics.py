@@ -1,0 +1,63 @@
+"""check_metrics.py: whether dashboards and alerts ask for metrics that the services record, and say what to do.
+
+A metric's name in a panel or in an alert must be written in the sources; an alert must have an action and a section of
+docs/operations.md to read on.
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+import yaml
+
+SUFFIXES = ("_bucket", "_sum", "_count")
+
+
+def recorded():
+    """Every name that the sources give a metric."""
+    names = set()
+    for folder in ("crates", "services"):
+        for source in pathlib.Path(folder).rglob("src/**/*.rs"):
+            names |= set(re.findall(r'(?:counter|gauge|histogram)!\(\s*"(medseg_[a-z_]+)"', source.read_text()))
+    return names
+
+
+def asked_for():
+    """For each panel and alert: where it stands, and what it asks."""
+    for file in sorted(pathlib.Path("deploy/observe/dashboards").glob("*.json")):
+        for panel in json.loads(file.read_text())["panels"]:
+            for target in panel["targets"]:
+                yield f"{file.name}: {panel['title']}", target["expr"]
+    for rule in alerts():
+        yield f"alert {rule['alert']}", rule["expr"]
+
+
+def alerts():
+    groups = yaml.safe_load(pathlib.Path("deploy/observe/alerts.yaml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def main():
+    known, used, faults = recorded(), set(), []
+    for place, expression in asked_for():
+        for name in re.findall(r"medseg_[a-z_]+", expression):
+            base = next((name.removesuffix(end) for end in SUFFIXES if name.removesuffix(end) in known), name)
+            used.add(base)
+            if base not in known:
+                faults.append(f"{place} asks for {name}, which nothing records")
+    sections = re.findall(r"^#+ (.*)$", pathlib.Path("docs/operations.md").read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in sections}
+    for rule in alerts():
+        notes = rule.get("annotations", {})
+        file, _, anchor = notes.get("runbook", "").partition("#")
+        if not notes.get("action") or file != "docs/operations.md" or anchor not in anchors:
+            faults.append(f"alert {rule['alert']} does not say what to do, or its section is missing")
+    faults += [f"nobody looks at {name}" for name in sorted(known - used)]
+    if faults:
+        sys.exit("\n".join(f"error: {fault}" for fault in faults))
+    print(f"metrics: {len(used)} are recorded, shown and watched")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# mesh.sh: the whole mesh on this machine without containers: each service its own process, two inference workers, on a
+# private MariaDB, RabbitMQ and a double of Google Cloud Storage. Sends it a phantom and prints what it answers.
+#
+# At a terminal it stays up until Ctrl-C; elsewhere, or with MESH_ONCE=1, it stops after the answer.
+# PORT=N chooses the gateway's port; otherwise a free one is taken.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ -z "${MESH_PROGRAMS:-}" ]; then
+    scripts/setup.sh test
+    scripts/build.sh >&2
+    MESH_PROGRAMS=$CARGO_TARGET_DIR/release exec scripts/servers.sh scripts/env.sh "$0"
+fi
+
+say() { echo "mesh: $*"; }
+fail() { echo "error: $*" >&2; exit 1; }
+
+folder=$(mktemp -d /tmp/medseg-mesh.XXXXXX)
+pids=()
+stop() {
+    trap - EXIT
+    # In the order of the way of a scan: what is in hand is finished.
+    [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
+    wait 2>/dev/null || true
+    rm -rf "$folder"
+}
+trap stop EXIT
+trap 'exit 0' INT TERM
+
+read -r auth storage ingest drift worker1 worker2 bucket free < <(python3 - <<'PYTHON'
+import socket
+sockets = [socket.socket() for _ in range(8)]
+for each in sockets:
+    each.bind(("127.0.0.1", 0))
+print(*(each.getsockname()[1] for each in sockets))
+PYTHON
+)
+gateway=${PORT:-$free}
+url() { echo "http://127.0.0.1:$1"; }
+
+# database NAME: a database of a service's own on the private server.
+database() {
+    local root=${TEST_MYSQL_URL%/*}
+    python3 - "$root" "$1" <<'PYTHON'
+import subprocess, sys, urllib.parse
+server = urllib.parse.urlsplit(sys.argv[1])
+command = ["mariadb", "--no-defaults", "-h", server.hostname, "-P", str(server.port), "-u", server.username]
+command += [f"--password={server.password}", "-e", f"create database {sys.argv[2]}"]
+subprocess.run(command, check=True)
+PYTHON
+    echo "$root/$1"
+}
+
+# start NAME PROGRAM PORT OPTION...: a process of the mesh, waited for until it is ready.
+start() {
+    local name=$1 program=$2 port=$3
+    shift 3
+    "$MESH_PROGRAMS/$program" --listen "127.0.0.1:$port" "$@" >"$folder/$name.out" 2>"$folder/$name.log" &
+    local pid=$!
+    pids=("$pid" "${pids[@]}")
+    for _ in $(seq 300); do
+        if [ "$program" = gcs ] && [ -s "$folder/$name.out" ]; then break; fi
+        if curl -sf "$(url "$port")/readyz" >/dev/null 2>&1; then break; fi
+        kill -0 $pid 2>/dev/null || { tail -n 5 "$folder/$name.log" >&2; fail "$name did not start"; }
+        sleep 0.1
+    done
+    say "$name (process $pid) on $(url "$port")"
+}
+
+secret=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
+models=$PWD/models/medseg-mr
+export AUTH_URL STORAGE_URL INGEST_URL DRIFT_URL QUEUE_URL=$TEST_AMQP_URL
+AUTH_URL=$(url "$auth") STORAGE_URL=$(url "$storage") INGEST_URL=$(url "$ingest") DRIFT_URL=$(url "$drift")
+
+start objects gcs "$bucket" --folder "$folder/objects"
+start auth auth "$auth" --database-url "$(database auth)" --signing-key "$folder/key.pem" --service-secret "$secret"
+start storage storage "$storage" --database-url "$(database storage)" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
+start ingest ingest "$ingest" --spool "$folder/spool"
+start drift drift "$drift" --database-url "$(database drift)" --reference "$models/reference.json"
+for worker in "$worker1" "$worker2"; do
+    start "inference-$worker" inference "$worker" --service-secret "$secret" --model-url "file://$models/weights.safetensors"
+done
+start gateway gateway "$gateway"
+
+password=$(sed -n 's/.*password[: =]*\([^ ]*\).*/\1/p' "$folder/auth.out" | head -n 1)
+[ -n "$password" ] || fail "auth printed no password (see $folder/auth.out)"
+say "making a phantom: a head with a lesion of known size"
+"$MESH_PROGRAMS/medseg" phantom --format dicom --slices 1 --out "$folder/phantom.dcm" >"$folder/truth.json"
+MEDSEG_PASSWORD=$password python3 scripts/demo.py "$(url "$gateway")" "$folder/phantom.dcm" "$folder"
+say "page: $(url "$gateway") (user admin, password $password); logs and objects: $folder"
+
+if [ -t 1 ] && [ -z "${MESH_ONCE:-}" ]; then
+    say "the mesh stays up; Ctrl-C stops it"
+    wait
+fi

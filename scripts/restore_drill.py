@@ -1,0 +1,157 @@
+"""restore_drill.py: the drill of docs/operations.md, on the servers that TEST_MYSQL_URL and TEST_AMQP_URL name.
+
+Scans are sent to a mesh and saved (deploy/backup.sh); one more is sent; databases, objects, key and processes are destroyed.
+What deploy/restore.sh brings back is served by a new mesh: the scans of the backup must be there with the very same bytes, the
+one after it must not, and the new mesh must take another.
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+import demo
+
+PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
+SECRET = "what the workers of the drill sign in with"
+SCANS = 3
+ARTEFACTS = ["result", "original", "image.png", "mask.png"]
+PATIENCE_S = 60
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Mesh:
+    """One process for each service, on databases and a folder of its own."""
+
+    def __init__(self, folder, names):
+        self.folder, self.running = folder, []
+        folder.mkdir(parents=True)
+        server = os.environ["TEST_MYSQL_URL"].rsplit("/", 1)[0]
+        self.settings = {
+            **{f"{service.upper()}_DATABASE_URL": f"{server}/{name}" for service, name in names.items()},
+            "BLOB_URL": f"file://{folder}/objects",
+            "SIGNING_KEY": f"{folder}/key.pem",
+        }
+        for name in names.values():
+            subprocess.run(
+                ["deploy/mysql.py", "mariadb", os.environ["TEST_MYSQL_URL"], "-e", f"create database {name}"], check=True
+            )
+
+    def start(self):
+        services = ["auth", "storage", "ingest", "inference", "drift", "gateway"]
+        address = {service: f"127.0.0.1:{free_port()}" for service in services}
+        urls = {f"{service.upper()}_URL": f"http://{at}" for service, at in address.items()}
+        common = {**os.environ, **self.settings, **urls, "QUEUE_URL": os.environ["TEST_AMQP_URL"]}
+        common |= {"SERVICE_SECRET": SECRET, "SPOOL": f"{self.folder}/spool", "MODEL_URL": "threshold:"}
+        for service in services:
+            own = {"LISTEN": address[service], "DATABASE_URL": self.settings.get(f"{service.upper()}_DATABASE_URL", "")}
+            with open(self.folder / f"{service}.log", "ab") as log, open(self.folder / f"{service}.out", "ab") as out:
+                self.running.append(subprocess.Popen([PROGRAMS / service], env={**common, **own}, stdout=out, stderr=log))
+            until(lambda at=urls[f"{service.upper()}_URL"]: answers(f"{at}/readyz"), f"{service} is ready")
+        self.url = urls["GATEWAY_URL"]
+
+    def password(self):
+        said = (self.folder / "auth.out").read_text()
+        return said.split(" the password ")[1].split()[0]
+
+    def stop(self, how="terminate"):
+        for process in self.running:
+            getattr(process, how)()
+        for process in self.running:
+            process.wait()
+        self.running = []
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def until(true, what):
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        if time.monotonic() > deadline:
+            sys.exit(f"error: after {PATIENCE_S} s it is not so that {what}")
+        time.sleep(0.1)
+
+
+def send(mesh, token, folder, seed):
+    image = folder / f"phantom-{seed}.dcm"
+    make = [PROGRAMS / "medseg", "phantom", "--format", "dicom", "--slices", "1", "--seed", str(seed), "--out", image]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    sent = demo.call(f"{mesh.url}/v1/scans", token, image.read_bytes(), "application/octet-stream")
+    return demo.until_done(mesh.url, token, demo.json.loads(sent))["id"]
+
+
+def digests(mesh, token, scan):
+    """What each face of a scan is, as a digest."""
+    bodies = {name: demo.call(f"{mesh.url}/v1/scans/{scan}/{name}", token) for name in ARTEFACTS}
+    return {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
+
+
+def missing(mesh, token, scan):
+    request = urllib.request.Request(f"{mesh.url}/v1/scans/{scan}", headers={"authorization": f"Bearer {token}"})
+    try:
+        urllib.request.urlopen(request, timeout=30)
+    except urllib.error.HTTPError as error:
+        return error.code == 404
+    return False
+
+
+def run(script, mesh, saved):
+    subprocess.run([f"deploy/{script}.sh", saved], env={**os.environ, **mesh.settings}, check=True)
+
+
+def drill(folder):
+    drawn = uuid.uuid4().hex[:8]
+    names = lambda when: {service: f"drill_{drawn}_{when}_{service}" for service in ("auth", "storage", "drift")}
+    first, second, saved = Mesh(folder / "first", names("a")), Mesh(folder / "second", names("b")), folder / "saved"
+    try:
+        first.start()
+        password = first.password()
+        token = demo.sign_in(first.url, password)
+        before = {scan: digests(first, token, scan) for scan in (send(first, token, folder, seed) for seed in range(SCANS))}
+        run("backup", first, saved)
+        late = send(first, token, folder, SCANS)
+        first.stop("kill")
+        shutil.rmtree(first.folder)
+
+        run("restore", second, saved)
+        second.start()
+        # The restored users sign in with their own passwords.
+        token = demo.sign_in(second.url, password)
+        after = {scan: digests(second, token, scan) for scan in before}
+        if after != before:
+            sys.exit(f"error: what came back is not what was saved: {before} {after}")
+        if not missing(second, token, late):
+            sys.exit("error: a scan of after the backup is there: the drill compares nothing")
+        send(second, token, folder, SCANS)
+    finally:
+        first.stop("kill")
+        second.stop()
+    print(f"restore drill: {len(before)} scans came back, {len(before) * len(ARTEFACTS)} of {len(before) * len(ARTEFACTS)} bodies the same")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="medseg-drill.") as folder:
+        drill(pathlib.Path(folder))
+
+
+if __name__ == "__main__":
+    main()
