@@ -111,6 +111,15 @@ fn rows() -> Vec<(&'static str, Fault)> {
                 Ok(())
             })
         }),
+        ("N2 the broker's network gone dark", |mesh| {
+            Box::pin(async {
+                mesh.broker()?.darken(true);
+                wait(12_000).await;
+                mesh.broker()?.darken(false);
+                mesh.broker()?.cut();
+                Ok(())
+            })
+        }),
         ("D1 the database gone for five seconds", |mesh| {
             Box::pin(async {
                 mesh.database()?.refuse(true);

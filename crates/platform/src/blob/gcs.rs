@@ -131,14 +131,14 @@ impl Gcs {
         let looked = request.with_attempt_timeout(PATIENCE).send().await;
         looked.map(drop).map_err(|error| {
             let bucket = &self.bucket.name;
+            if is_refusal(&error) {
+                let message = format!("the bucket {bucket} may not be listed: give objectUser");
+                return ErrorKind::Invalid.error(message).because(error);
+            }
             let error = failed(error);
             match error.kind() {
                 ErrorKind::NotFound => {
                     ErrorKind::Invalid.error(format!("there is no bucket {bucket}")).because(error)
-                }
-                ErrorKind::Forbidden => {
-                    let message = format!("the bucket {bucket} may not be listed: give objectUser");
-                    ErrorKind::Invalid.error(message).because(error)
                 }
                 _ => error,
             }
@@ -222,12 +222,19 @@ fn backoff() -> ExponentialBackoff {
         .clamp()
 }
 
+fn is_refusal(error: &google_cloud_storage::Error) -> bool {
+    let code = error.status().map(|status| status.code);
+    matches!(error.http_status_code(), Some(401 | 403))
+        || matches!(code, Some(Code::PermissionDenied | Code::Unauthenticated))
+}
+
+/// It is medseg that the store refuses, not its caller: to whom it is a store that does not answer.
 fn failed(error: google_cloud_storage::Error) -> Error {
     let code = error.status().map(|status| status.code);
     let (kind, message) = match (error.http_status_code(), code) {
         (Some(404), _) | (_, Some(Code::NotFound)) => (ErrorKind::NotFound, "no such object"),
-        (Some(401 | 403), _) | (_, Some(Code::PermissionDenied | Code::Unauthenticated)) => {
-            (ErrorKind::Forbidden, "the object store refuses our credentials")
+        _ if is_refusal(&error) => {
+            (ErrorKind::Unavailable, "the object store refuses our credentials")
         }
         _ => (ErrorKind::Unavailable, "the object store does not answer"),
     };

@@ -113,13 +113,13 @@ impl S3 {
     async fn look(&self) -> Result<()> {
         let prefix = self.prefix();
         let mut listed = self.store.list(prefix.as_ref());
-        let first = async { listed.try_next().await.map_err(failed) };
-        in_time(PATIENCE, first).await.map(drop).map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::Forbidden => {
+        let first = in_time(PATIENCE, async { Ok(listed.try_next().await) }).await?;
+        first.map(drop).map_err(|error| {
+            if is_refusal(&error) || is_no_bucket(&error) {
                 let message = format!("there is no bucket {} that we may use", self.bucket.name);
-                ErrorKind::Invalid.error(message).because(error)
+                return ErrorKind::Invalid.error(message).because(error);
             }
-            _ => error,
+            failed(error)
         })
     }
 
@@ -183,15 +183,23 @@ async fn parts_of(mut file: File, upload: &mut WriteMultipart) -> Result<()> {
     }
 }
 
+fn is_refusal(error: &object_store::Error) -> bool {
+    use object_store::Error as E;
+    matches!(error, E::PermissionDenied { .. } | E::Unauthenticated { .. })
+}
+
+/// The client has no name of its own for it.
+fn is_no_bucket(error: &object_store::Error) -> bool {
+    error.to_string().contains("NoSuchBucket")
+}
+
+/// It is medseg that the store refuses, not its caller: to whom it is a store that does not answer.
 fn failed(error: object_store::Error) -> Error {
     use object_store::Error as E;
-    // What is told of a bucket that is not there has no name of its own here.
-    let no_bucket = error.to_string().contains("NoSuchBucket");
     let (kind, message) = match &error {
-        _ if no_bucket => (ErrorKind::NotFound, "no such bucket"),
         E::NotFound { .. } => (ErrorKind::NotFound, "no such object"),
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-            (ErrorKind::Forbidden, "the object store refuses our credentials")
+        error if is_refusal(error) => {
+            (ErrorKind::Unavailable, "the object store refuses our credentials")
         }
         _ => (ErrorKind::Unavailable, "the object store does not answer"),
     };

@@ -28,6 +28,8 @@ use super::{Backend, Deliveries, Delivery, Queue, Settle};
 const PERSISTENT: u8 = 2;
 /// A broker in alarm stops reading from publishers; they must not wait for it for ever.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Two of them without a word, and the connection is taken for lost.
+const HEARTBEAT_S: u16 = 5;
 /// How soon a retried message comes back.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Said aloud, because the default differs between releases (none in 3.10, 20 in 4.0).
@@ -52,8 +54,11 @@ struct Publisher {
 }
 
 pub(super) async fn connect(url: &str) -> Result<Queue> {
-    url.parse::<AMQPUri>().map_err(|why| ErrorKind::Invalid.error("bad queue URL").because(why))?;
-    let (publishing, consuming) = (Link::new(url), Link::new(url));
+    let mut uri: AMQPUri =
+        url.parse().map_err(|why| ErrorKind::Invalid.error("bad queue URL").because(why))?;
+    // A network that has gone dark is noticed by its silence, unless the URL says otherwise.
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+    let (publishing, consuming) = (Link::new(uri.clone()), Link::new(uri));
     // A broker that is away is waited for: whoever publishes keeps what it has until it is back.
     if let Err(error) = publishing.channel().await {
         tracing::warn!(error = &error as &dyn std::error::Error, "the broker is not there yet");
@@ -73,13 +78,11 @@ impl Backend for Rabbit {
     }
 
     async fn subscribe(&self, topic: &str, window: u16) -> Result<Deliveries> {
-        let channel = self.consuming.channel().await?;
-        channel.basic_qos(window, BasicQosOptions::default()).await.map_err(failed)?;
-        declare(&channel, topic).await?;
-        let (manual, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consumer =
-            channel.basic_consume(topic.into(), "".into(), manual, none).await.map_err(failed)?;
-        let subscription = Subscription { consumer: Some(consumer), channel };
+        let subscription = in_time(self.consume(topic, window)).await;
+        if subscription.is_err() {
+            self.consuming.forget().await;
+        }
+        let subscription = subscription?;
         let deliveries = stream::unfold(subscription, async |mut subscription| {
             let delivery = subscription.consumer.as_mut()?.next().await?.map_err(failed);
             let delivery = delivery.map(|delivery| Delivery {
@@ -108,16 +111,27 @@ impl Rabbit {
         body: &[u8],
         properties: BasicProperties,
     ) -> Result<()> {
-        let channel = self.publisher(topic).await?;
-        let published =
-            timeout(PATIENCE, publish(&channel, exchange, topic, body, properties)).await;
-        let published = published
-            .unwrap_or_else(|_| Err(ErrorKind::Unavailable.error("the broker confirms nothing")));
+        let published = in_time(async {
+            let channel = self.publisher(topic).await?;
+            publish(&channel, exchange, topic, body, properties).await
+        });
+        let published = published.await;
         if published.is_err() {
-            // The channel may be closed, or the queue gone: both are made anew next time.
+            // The channel may be closed, the queue gone, or the network dark: all is made anew next time.
             self.publisher.lock().await.take();
+            self.publishing.forget().await;
         }
         published
+    }
+
+    async fn consume(&self, topic: &str, window: u16) -> Result<Subscription> {
+        let channel = self.consuming.channel().await?;
+        channel.basic_qos(window, BasicQosOptions::default()).await.map_err(failed)?;
+        declare(&channel, topic).await?;
+        let (manual, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        let consumer =
+            channel.basic_consume(topic.into(), "".into(), manual, none).await.map_err(failed)?;
+        Ok(Subscription { consumer: Some(consumer), channel })
     }
 
     /// The channel to publish on, with the queue of `topic` declared on it.
@@ -140,6 +154,11 @@ impl Publisher {
         channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
         Ok(Publisher { channel, declared: HashSet::new() })
     }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let silent = |_| ErrorKind::Unavailable.error("the broker does not answer");
+    timeout(PATIENCE, work).await.map_err(silent)?
 }
 
 async fn publish(
@@ -165,13 +184,13 @@ async fn publish(
 
 /// A connection that is made again when it is found broken.
 struct Link {
-    url: String,
+    uri: AMQPUri,
     connection: Mutex<Option<Connection>>,
 }
 
 impl Link {
-    fn new(url: &str) -> Link {
-        Link { url: url.to_owned(), connection: Mutex::default() }
+    fn new(uri: AMQPUri) -> Link {
+        Link { uri, connection: Mutex::default() }
     }
 
     async fn channel(&self) -> Result<Channel> {
@@ -185,6 +204,11 @@ impl Link {
         channel
     }
 
+    /// Ends the connection as far as we are concerned: the next user makes another.
+    async fn forget(&self) {
+        self.connection.lock().await.take();
+    }
+
     async fn connected(&self) -> Result<()> {
         let alive = |connection: &Connection| connection.status().connected();
         if self.connection.lock().await.as_ref().is_some_and(alive) {
@@ -194,11 +218,9 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Connection> {
-        let connection = Connection::connect(&self.url, ConnectionProperties::default());
-        let connection = timeout(PATIENCE, connection).await;
-        connection
-            .map_err(|_| ErrorKind::Unavailable.error("the broker does not answer"))?
-            .map_err(failed)
+        let uri = self.uri.clone();
+        let connection = Connection::connect_uri(uri, ConnectionProperties::default());
+        in_time(async { connection.await.map_err(failed) }).await
     }
 }
 
