@@ -1,5 +1,6 @@
 //! medseg as its operators run it: one process, or one process per service.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -20,6 +21,8 @@ pub struct Mesh {
     objects: Option<Double>,
     /// The ways to the broker and to the database, where faults are to happen on them.
     proxies: Option<Proxies>,
+    /// Held while it uses the broker: two meshes on one broker would take each other's messages.
+    _turn: Option<File>,
     /// Where it sends its traces.
     pub collector: Collector,
     /// The names of its programs that have a part in every scan.
@@ -48,6 +51,7 @@ impl Mesh {
             parts: vec![Part::of("medseg", one.process)],
             objects: None,
             proxies: None,
+            _turn: None,
             collector,
             programs: vec!["medseg"],
             data: one.data,
@@ -82,6 +86,7 @@ impl Mesh {
         services: &[&'static str],
         rules: &[&str],
     ) -> anyhow::Result<Mesh> {
+        let turn = Some(turn().await?);
         let data = tempfile::tempdir()?;
         let objects = Double::start("medseg", &data.path().join("objects")).await?;
         let collector = Collector::start().await?;
@@ -145,7 +150,17 @@ impl Mesh {
         let (url, objects) = (url("gateway"), Some(objects));
         // Auth has no part in a scan.
         let programs = vec!["drift", "gateway", "inference", "ingest", "storage"];
-        Ok(Mesh { url, password, parts, objects, proxies: None, collector, programs, data })
+        Ok(Mesh {
+            url,
+            password,
+            parts,
+            objects,
+            proxies: None,
+            _turn: turn,
+            collector,
+            programs,
+            data,
+        })
     }
 
     /// How many processes it has; [`kill`](Mesh::kill) and the others take their places.
@@ -189,6 +204,17 @@ impl Mesh {
     pub fn terminate(self) -> anyhow::Result<()> {
         self.parts.into_iter().rev().try_for_each(|part| part.process.terminate())
     }
+}
+
+/// Waits until no other mesh uses the broker, in this process or another.
+async fn turn() -> anyhow::Result<File> {
+    let path = std::env::temp_dir().join("medseg-e2e-broker.lock");
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(path)?;
+        file.lock()?;
+        std::io::Result::Ok(file)
+    });
+    Ok(locked.await??)
 }
 
 /// One process of a mesh.
