@@ -90,6 +90,19 @@ impl Client {
         timeout(PATIENCE, poll).await.with_context(|| format!("{path} is not done in time"))?
     }
 
+    /// How many scans there are, asked page by page.
+    pub async fn count_scans(&self) -> anyhow::Result<usize> {
+        let (mut count, mut cursor) = (0, String::new());
+        loop {
+            let (_, page) = self.json(&format!("/v1/scans?limit=200&cursor={cursor}")).await?;
+            count += page["scans"].as_array().context("a page of scans")?.len();
+            match page["next_cursor"].as_str() {
+                Some(next) if !next.is_empty() => cursor = next.to_owned(),
+                _ => return Ok(count),
+            }
+        }
+    }
+
     pub async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         let response = self.get(path).await?;
         if response.status() != StatusCode::OK {

@@ -47,7 +47,7 @@ async fn nothing_is_lost_doubled_or_swapped_whatever_fails() -> anyhow::Result<(
     let mut mesh = Mesh::through_proxies(&queue).await?;
     let masks = Arc::new(masks(&mesh).await?);
     let mut table = vec![format!(
-        "{:<44} {:>7} {:>5} {:>6} {:>5} {:>11}",
+        "{:<50} {:>7} {:>5} {:>6} {:>5} {:>11}",
         "fault", "uploads", "lost", "double", "swap", "recovery s"
     )];
     let mut unsound = Vec::new();
@@ -56,7 +56,7 @@ async fn nothing_is_lost_doubled_or_swapped_whatever_fails() -> anyhow::Result<(
         let Judged { uploads, lost, duplicates, swaps, recovery } = judged;
         let seconds = recovery.as_secs_f64();
         table.push(format!(
-            "{name:<44} {uploads:>7} {lost:>5} {duplicates:>6} {swaps:>5} {seconds:>11.1}"
+            "{name:<50} {uploads:>7} {lost:>5} {duplicates:>6} {swaps:>5} {seconds:>11.1}"
         ));
         if lost + duplicates + swaps > 0 {
             unsound.push(name);
@@ -83,12 +83,32 @@ fn rows() -> Vec<(&'static str, Fault)> {
                 Ok(())
             })
         }),
+        ("P3 every service told to stop, one after another", |mesh| {
+            Box::pin(async {
+                for index in 0..mesh.parts() {
+                    wait(300).await;
+                    mesh.stop(index)?;
+                    mesh.restart(index)?;
+                }
+                Ok(())
+            })
+        }),
         ("P5 a worker frozen for longer than its lease", |mesh| {
             Box::pin(async {
-                let worker = mesh.part("inference")?;
+                let worker = mesh.parts_of("inference")[0];
                 mesh.freeze(worker, true)?;
                 wait(5_000).await;
                 mesh.freeze(worker, false)
+            })
+        }),
+        ("B2 the queue of waiting scans emptied", |mesh| {
+            Box::pin(async {
+                let workers = mesh.parts_of("inference");
+                workers.iter().for_each(|worker| mesh.kill(*worker));
+                wait(4_000).await;
+                let emptied = mesh.purge("scan.ready").await?;
+                ensure!(emptied > 0, "nothing waited: the row shows nothing");
+                workers.iter().try_for_each(|worker| mesh.restart(*worker))
             })
         }),
         ("B1 the broker gone for five seconds", |mesh| {
@@ -215,7 +235,7 @@ async fn row(
     let uploads =
         std::env::var("FAULT_UPLOADS").ok().and_then(|text| text.parse().ok()).unwrap_or(UPLOADS);
     let client = mesh.client().await?;
-    let before = all_scans(&client).await?;
+    let before = client.count_scans().await?;
     let row = name.split(' ').next().unwrap_or(name).to_owned();
     let sending = send_all(mesh, row, uploads);
     fault(mesh).await?;
@@ -239,7 +259,7 @@ async fn row(
         swaps += usize::from(mask(&client, scan).await? != masks[patient as usize]);
     }
     let recovery = healed.elapsed();
-    let there = all_scans(&client).await? - before;
+    let there = client.count_scans().await? - before;
     Ok(Judged {
         uploads: ledger.len(),
         lost,
@@ -312,18 +332,5 @@ async fn until_done(client: &Client, scan: &str) -> anyhow::Result<Value> {
             _ => ensure!(begun.elapsed() < PATIENCE, "{scan} is not done"),
         }
         tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// How many scans there are, asked page by page.
-pub async fn all_scans(client: &Client) -> anyhow::Result<usize> {
-    let (mut count, mut cursor) = (0, String::new());
-    loop {
-        let (_, page) = client.json(&format!("/v1/scans?limit=200&cursor={cursor}")).await?;
-        count += page["scans"].as_array().context("a page of scans")?.len();
-        match page["next_cursor"].as_str() {
-            Some(next) if !next.is_empty() => cursor = next.to_owned(),
-            _ => return Ok(count),
-        }
     }
 }

@@ -32,6 +32,8 @@ pub struct Mesh {
 
 struct Proxies {
     broker: Proxy,
+    /// The broker itself.
+    queue: String,
     database: Proxy,
 }
 
@@ -71,12 +73,12 @@ impl Mesh {
     /// object store.
     pub async fn through_proxies(queue: &str) -> anyhow::Result<Mesh> {
         let server = std::env::var("TEST_MYSQL_URL").context("TEST_MYSQL_URL names no server")?;
-        let (broker, queue) = Proxy::before(queue, 5672).await?;
+        let (broker, proxied) = Proxy::before(queue, 5672).await?;
         let (database, server) = Proxy::before(&server, 3306).await?;
         let services = ["auth", "storage", "ingest", "inference", "inference", "drift", "gateway"];
         let quick = ["--lease-s=3", "--sweep-s=1", "--attempts-max=20"];
-        let mut mesh = Mesh::start(&queue, Some(&server), &services, &quick).await?;
-        mesh.proxies = Some(Proxies { broker, database });
+        let mut mesh = Mesh::start(&proxied, Some(&server), &services, &quick).await?;
+        mesh.proxies = Some(Proxies { broker, queue: queue.to_owned(), database });
         Ok(mesh)
     }
 
@@ -168,13 +170,19 @@ impl Mesh {
         self.parts.len()
     }
 
-    /// The place of the first process of that service.
-    pub fn part(&self, service: &str) -> anyhow::Result<usize> {
-        self.parts.iter().position(|part| part.service == service).context("no such service")
+    /// The places of that service's processes.
+    pub fn parts_of(&self, service: &str) -> Vec<usize> {
+        (0..self.parts.len()).filter(|part| self.parts[*part].service == service).collect()
     }
 
     pub fn kill(&mut self, part: usize) {
         self.parts[part].process.kill();
+    }
+
+    /// Stops a process as an orchestrator would.
+    pub fn stop(&mut self, part: usize) -> anyhow::Result<()> {
+        let Part { service, process, .. } = &mut self.parts[part];
+        process.terminate().with_context(|| (*service).to_owned())
     }
 
     pub fn restart(&mut self, part: usize) -> anyhow::Result<()> {
@@ -192,6 +200,12 @@ impl Mesh {
         Ok(&self.proxies.as_ref().context("no proxies")?.broker)
     }
 
+    /// Empties the queue of that name; answers how many messages went.
+    pub async fn purge(&self, topic: &str) -> anyhow::Result<u32> {
+        let queue = &self.proxies.as_ref().context("no proxies")?.queue;
+        Ok(platform::queue::testsuite::purge(queue, topic).await?)
+    }
+
     pub fn database(&self) -> anyhow::Result<&Proxy> {
         Ok(&self.proxies.as_ref().context("no proxies")?.database)
     }
@@ -202,7 +216,7 @@ impl Mesh {
 
     /// Stops everything as an orchestrator would; each process must end well.
     pub fn terminate(self) -> anyhow::Result<()> {
-        self.parts.into_iter().rev().try_for_each(|part| part.process.terminate())
+        self.parts.into_iter().rev().try_for_each(|mut part| part.process.terminate())
     }
 }
 

@@ -74,7 +74,7 @@ impl Process {
     }
 
     /// Asks it to stop and waits; the exit status must say that all went well.
-    pub fn terminate(mut self) -> anyhow::Result<()> {
+    pub fn terminate(&mut self) -> anyhow::Result<()> {
         self.signal("TERM")?;
         let status = self.child.wait()?;
         if !status.success() {

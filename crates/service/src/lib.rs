@@ -12,6 +12,7 @@ mod run;
 mod serve;
 mod system;
 mod telemetry;
+mod tls;
 pub mod topics;
 pub mod trace;
 mod worker;
@@ -19,9 +20,10 @@ mod worker;
 pub use health::{Check, check};
 pub use peer::Peer;
 pub use platform::{choose_tls, deadline};
-pub use run::{live, run};
-pub use serve::serve;
+pub use run::{Life, live, run};
+pub use serve::{serve, serve_mutual};
 pub use system::{system_clock, system_random};
+pub use tls::Identity;
 pub use worker::{Worker, work};
 
 use std::time::Duration;
@@ -43,6 +45,8 @@ pub struct Service {
     pub http: Router,
     /// What it does unasked.
     pub workers: Vec<Worker>,
+    /// Whether people call it, who have no certificate of the mesh.
+    pub public: bool,
     /// How long its workers may take to finish what they have in hand, once it is told to stop; a few seconds at least.
     pub drain: Duration,
     /// What must answer before it is ready; the names appear in `/readyz`.
@@ -63,6 +67,7 @@ impl Service {
             joined.http = joined.http.merge(service.http);
             joined.workers.extend(service.workers);
             joined.drain = joined.drain.max(service.drain);
+            joined.public |= service.public;
             let checks = service.readiness.into_iter();
             let named = checks.map(|(check, ask)| (format!("{}.{check}", service.name), ask));
             joined.readiness.extend(named);

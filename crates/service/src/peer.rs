@@ -12,7 +12,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt};
 
 use crate::serve::unpanicked;
-use crate::{Service, trace};
+use crate::{Identity, Service, trace};
 
 /// How long a peer may take to begin its answer, unless the request sets a timeout of its own (as a
 /// long upload must: its answer begins when the last byte has arrived).
@@ -33,9 +33,23 @@ pub struct Peer(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
 
 impl Peer {
     /// The service at `url`; the connection is made when it is first used, and again when it breaks.
+    ///
+    /// By `https://`, this process shows the [`Identity`] that it has assumed.
     pub fn connect(url: &str) -> Result<Peer> {
-        let endpoint = Endpoint::from_shared(url.to_owned())
-            .map_err(|error| ErrorKind::Invalid.error("bad peer URL").because(error))?;
+        Peer::connect_as(url, Identity::own())
+    }
+
+    /// As [`connect`](Peer::connect), in the name of `identity`.
+    pub fn connect_as(url: &str, identity: Option<&Identity>) -> Result<Peer> {
+        let bad = |error| ErrorKind::Invalid.error("bad peer URL").because(error);
+        let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(bad)?;
+        if endpoint.uri().scheme_str() == Some("https") {
+            let identity = identity.ok_or_else(|| {
+                ErrorKind::Invalid
+                    .error("a peer by https:// needs a certificate: set TLS_CERTIFICATE")
+            })?;
+            endpoint = endpoint.tls_config(identity.client()).map_err(bad)?;
+        }
         let channel = endpoint
             .tcp_nodelay(true)
             .connect_timeout(CONNECT)

@@ -16,6 +16,7 @@ use platform::deadline;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::service::Routes;
@@ -26,7 +27,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::health::Readiness;
 use crate::peer::timeout_of;
-use crate::{Service, Worker, telemetry};
+use crate::{Identity, Service, Worker, telemetry};
 
 /// How long requests, and after them workers, may take to finish once the process is told to stop:
 /// together less than the ten seconds after which a container is killed, unless the service wants more.
@@ -51,6 +52,35 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    serve_on(service, listener, None, shutdown).await
+}
+
+/// As [`serve`], for callers of the same authority only. Probes and metrics, which nobody signs for, are answered on
+/// `probes` without TLS, and nothing else is.
+pub async fn serve_mutual(
+    service: Service,
+    listener: TcpListener,
+    identity: &Identity,
+    probes: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let acceptor = TlsAcceptor::from(identity.server()?);
+    let readiness = Readiness::new(service.readiness.clone(), shutdown.clone());
+    let probing = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { accept(probes, None, probed(readiness), &shutdown).await }
+    });
+    let served = serve_on(service, listener, Some(acceptor), shutdown).await;
+    probing.abort();
+    served
+}
+
+async fn serve_on(
+    service: Service,
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     telemetry::prometheus();
     let readiness = Readiness::new(service.readiness, shutdown.clone());
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -61,7 +91,7 @@ pub async fn serve(
     let mut running = start(service.workers, &stop, &shutdown);
     let drain = service.drain.max(DRAIN_WORKERS);
     let reporting = tokio::spawn(report(reporter, readiness));
-    accept(listener, router, &shutdown).await;
+    accept(listener, acceptor, router, &shutdown).await;
     stop.cancel();
     let outcome = timeout(drain, finish(&mut running)).await;
     reporting.abort();
@@ -105,10 +135,7 @@ async fn finish(running: &mut JoinSet<domain::Result<()>>) -> anyhow::Result<()>
 /// Every face of the service as one router.
 fn router(name: &'static str, grpc: Routes, http: Router, readiness: Readiness) -> Router {
     let measure = from_fn(move |request, next| telemetry::measure(name, request, next));
-    let http = Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(move || readiness.clone().respond()))
-        .route("/metrics", get(telemetry::render))
+    let http = probed(readiness)
         .merge(http)
         .layer(measure.clone())
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()));
@@ -126,6 +153,14 @@ fn router(name: &'static str, grpc: Routes, http: Router, readiness: Readiness) 
             }
         }
     })
+}
+
+/// What orchestrators and collectors ask.
+fn probed(readiness: Readiness) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(move || readiness.clone().respond()))
+        .route("/metrics", get(telemetry::render))
 }
 
 async fn call<S, B>(mut face: S, request: Request) -> Response
@@ -170,7 +205,12 @@ async fn report(reporter: HealthReporter, readiness: Readiness) {
 }
 
 /// Accepts connections until `shutdown`, then waits for those that are open.
-async fn accept(listener: TcpListener, router: Router, shutdown: &CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    shutdown: &CancellationToken,
+) {
     let (server, open) = (server(), GracefulShutdown::new());
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let Ok((stream, caller)) = accepted else {
@@ -180,9 +220,20 @@ async fn accept(listener: TcpListener, router: Router, shutdown: &CancellationTo
         let _ = stream.set_nodelay(true);
         let router = router.clone().layer(Extension(ConnectInfo(caller)));
         let service = TowerToHyperService::new(router);
-        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        // A connection that breaks is its caller's to notice.
-        tokio::spawn(open.watch(connection.into_owned()));
+        let (server, watcher, acceptor) = (server.clone(), open.watcher(), acceptor.clone());
+        tokio::spawn(async move {
+            // A connection that breaks, or that nobody signs for, is its caller's to notice.
+            let Some(acceptor) = acceptor else {
+                let connection =
+                    server.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                return drop(watcher.watch(connection).await);
+            };
+            if let Ok(Ok(stream)) = timeout(HEADER_TIME, acceptor.accept(stream)).await {
+                let connection =
+                    server.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                let _ = watcher.watch(connection).await;
+            }
+        });
     }
     drop(listener);
     if timeout(DRAIN_REQUESTS, open.shutdown()).await.is_err() {

@@ -132,7 +132,7 @@ pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Resu
         .merge(problems::routes())
         .fallback(page::show);
     let http = layers::around(http, random);
-    Ok(Service { name: "gateway", http, readiness, ..Service::default() })
+    Ok(Service { name: "gateway", http, readiness, public: true, ..Service::default() })
 }
 
 /// Every route, with its description.

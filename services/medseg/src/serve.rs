@@ -65,9 +65,9 @@ impl Serve {
         let home = Home::open(&self.data)?;
         let announce = |address| println!("medseg answers on http://{address}");
         tokio::runtime::Runtime::new()?.block_on(async {
-            let traces = self.otlp_endpoint.clone();
-            service::live(self.listen, log, traces, async || self.build(&home).await, announce)
-                .await
+            let otlp_endpoint = self.otlp_endpoint.clone();
+            let life = service::Life { listen: self.listen, log, otlp_endpoint, mutual: None };
+            service::live(life, async || self.build(&home).await, announce).await
         })
     }
 

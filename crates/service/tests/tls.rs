@@ -1,0 +1,125 @@
+//! Mutual TLS: who may call whom, with certificates made here.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+use std::path::Path;
+
+use proto::drift::ReportRef;
+use proto::drift::drift_client::DriftClient;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use service::{Identity, Peer, Service, choose_tls, serve_mutual};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request};
+
+/// Signs certificates.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// One that it has signed for `host`, and whom its holder trusts.
+    fn identity(&self, host: &str, trusted: &Authority) -> Identity {
+        self.signed(CertificateParams::new(vec![host.to_owned()]).unwrap(), trusted)
+    }
+
+    fn expired(&self, host: &str) -> Identity {
+        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+        self.signed(params, self)
+    }
+
+    fn signed(&self, params: CertificateParams, trusted: &Authority) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (certificate, key) =
+            (file("certificate", certificate.pem()), file("key", key.serialize_pem()));
+        Identity::read(&certificate, &key, &file("authority", trusted.0.pem())).unwrap()
+    }
+}
+
+/// A service that knows nobody's report, for callers of the authority; and where its probes are answered.
+async fn start(identity: Identity) -> (String, String) {
+    let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (listener, probes) = (listen().await, listen().await);
+    let urls = (
+        format!("https://localhost:{}", listener.local_addr().unwrap().port()),
+        format!("http://{}", probes.local_addr().unwrap()),
+    );
+    tokio::spawn(async move {
+        let service = Service { name: "closed", ..Service::default() };
+        serve_mutual(service, listener, &identity, probes, CancellationToken::new()).await
+    });
+    urls
+}
+
+/// What a caller gets: `Unimplemented` is an answer, `Unavailable` is none.
+async fn call(url: &str, identity: &Identity) -> Code {
+    let peer = Peer::connect_as(url, Some(identity)).unwrap();
+    let ask = Request::new(ReportRef::default());
+    DriftClient::new(peer).get_report(ask).await.unwrap_err().code()
+}
+
+#[tokio::test]
+async fn only_who_shows_a_certificate_of_the_same_authority_is_answered() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let (url, _) = start(ours.identity("localhost", &ours)).await;
+    assert_eq!(call(&url, &ours.identity("worker", &ours)).await, Code::Unimplemented);
+    let strangers = [theirs.identity("worker", &ours), ours.expired("worker")];
+    for stranger in strangers {
+        assert_ne!(call(&url, &stranger).await, Code::Unimplemented);
+    }
+    choose_tls();
+    let plain = url.replace("https", "http");
+    assert!(reqwest::get(format!("{plain}/healthz")).await.is_err(), "without TLS, nothing");
+}
+
+#[tokio::test]
+async fn only_a_peer_that_is_who_it_should_be_is_told_anything() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let caller = ours.identity("worker", &ours);
+    let wrong = [
+        theirs.identity("localhost", &ours),
+        ours.identity("another-host", &ours),
+        ours.expired("localhost"),
+    ];
+    for peer in wrong {
+        let (url, _) = start(peer).await;
+        assert_ne!(call(&url, &caller).await, Code::Unimplemented);
+    }
+}
+
+#[tokio::test]
+async fn probes_are_answered_without_a_certificate_and_nothing_else_is() {
+    let ours = Authority::new();
+    let (_, probes) = start(ours.identity("localhost", &ours)).await;
+    choose_tls();
+    let status =
+        async |path: &str| reqwest::get(format!("{probes}{path}")).await.unwrap().status().as_u16();
+    assert_eq!((status("/healthz").await, status("/readyz").await), (200, 200));
+    assert_eq!(status("/medseg.drift.v1.Drift/GetReport").await, 404);
+}
+
+#[test]
+fn what_is_no_certificate_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let missing = Identity::read(Path::new("/nowhere/tls.crt"), &empty, &empty).err().unwrap();
+    assert!(missing.to_string().contains("/nowhere/tls.crt"), "{missing}");
+    let nothing = Identity::read(&empty, &empty, &empty).err().unwrap();
+    assert!(nothing.to_string().contains("holds no certificate"), "{nothing}");
+    let nobody = Peer::connect_as("https://peer", None).map(drop).unwrap_err();
+    assert!(nobody.to_string().contains("TLS_CERTIFICATE"), "{nobody}");
+}
