@@ -113,66 +113,43 @@ fn rows() -> Vec<(&'static str, Fault)> {
         }),
         ("B1 the broker gone for five seconds", |mesh| {
             Box::pin(async {
-                mesh.broker()?.refuse(true);
-                wait(5_000).await;
-                mesh.broker()?.refuse(false);
+                mesh.broker()?.gone_for(ms(5_000)).await;
                 Ok(())
             })
         }),
         ("B5 the broker's confirms lost", |mesh| {
             Box::pin(async {
-                for _ in 0..3 {
-                    mesh.broker()?.hold_replies(true);
-                    wait(700).await;
-                    mesh.broker()?.cut();
-                    mesh.broker()?.hold_replies(false);
-                    wait(300).await;
-                }
+                mesh.broker()?.lose_replies(3, ms(700), ms(300)).await;
                 Ok(())
             })
         }),
         ("N2 the broker's network gone dark", |mesh| {
             Box::pin(async {
-                mesh.broker()?.darken(true);
-                wait(12_000).await;
-                mesh.broker()?.darken(false);
-                mesh.broker()?.cut();
+                mesh.broker()?.dark_for(ms(12_000)).await;
                 Ok(())
             })
         }),
         ("D1 the database gone for five seconds", |mesh| {
             Box::pin(async {
-                mesh.database()?.refuse(true);
-                wait(5_000).await;
-                mesh.database()?.refuse(false);
+                mesh.database()?.gone_for(ms(5_000)).await;
                 Ok(())
             })
         }),
         ("D2 the answers of commits lost", |mesh| {
             Box::pin(async {
-                for _ in 0..5 {
-                    mesh.database()?.hold_replies(true);
-                    wait(200).await;
-                    mesh.database()?.cut();
-                    mesh.database()?.hold_replies(false);
-                    wait(400).await;
-                }
+                mesh.database()?.lose_replies(5, ms(200), ms(400)).await;
                 Ok(())
             })
         }),
         ("N2 the database's network gone dark", |mesh| {
             Box::pin(async {
-                mesh.database()?.darken(true);
-                wait(3_000).await;
-                // As a network comes back: what was under way is gone.
-                mesh.database()?.darken(false);
-                mesh.database()?.cut();
+                mesh.database()?.dark_for(ms(3_000)).await;
                 Ok(())
             })
         }),
         ("D6 every answer of the database 100 ms late", |mesh| {
             Box::pin(async {
-                mesh.database()?.delay(Duration::from_millis(100));
+                mesh.database()?.delay(ms(100));
                 wait(4_000).await;
                 mesh.database()?.delay(Duration::ZERO);
                 Ok(())
@@ -204,8 +181,12 @@ fn rows() -> Vec<(&'static str, Fault)> {
     ]
 }
 
-async fn wait(ms: u64) {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
+async fn wait(milliseconds: u64) {
+    tokio::time::sleep(ms(milliseconds)).await;
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
 }
 
 /// The digest of each patient's mask, seen while nothing fails.

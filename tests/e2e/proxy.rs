@@ -63,23 +63,49 @@ impl Proxy {
     }
 
     /// Ends every connection now.
-    pub fn cut(&self) {
+    fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// The server is gone: connections end, and none is made.
-    pub fn refuse(&self, refused: bool) {
+    fn refuse(&self, refused: bool) {
         self.rules.refused.store(refused, Ordering::SeqCst);
         self.cut();
     }
 
-    pub fn darken(&self, dark: bool) {
+    fn darken(&self, dark: bool) {
         self.rules.dark.store(dark, Ordering::SeqCst);
     }
 
     /// Requests pass, replies do not; [`cut`](Proxy::cut) then ends the connections whose answers nobody heard.
-    pub fn hold_replies(&self, held: bool) {
+    fn hold_replies(&self, held: bool) {
         self.rules.replies_held.store(held, Ordering::SeqCst);
+    }
+
+    /// The server is gone for that long.
+    pub async fn gone_for(&self, time: Duration) {
+        self.refuse(true);
+        tokio::time::sleep(time).await;
+        self.refuse(false);
+    }
+
+    /// The network is dark for that long. As one comes back: what was under way is gone.
+    pub async fn dark_for(&self, time: Duration) {
+        self.darken(true);
+        tokio::time::sleep(time).await;
+        self.darken(false);
+        self.cut();
+    }
+
+    /// So many times, nobody hears the answers to what is asked in `time`; with pauses between.
+    pub async fn lose_replies(&self, times: u32, time: Duration, pause: Duration) {
+        for _ in 0..times {
+            self.hold_replies(true);
+            tokio::time::sleep(time).await;
+            self.cut();
+            self.hold_replies(false);
+            tokio::time::sleep(pause).await;
+        }
     }
 
     pub fn delay(&self, latency: Duration) {
@@ -87,11 +113,11 @@ impl Proxy {
         self.rules.latency_ms.store(ms, Ordering::SeqCst);
     }
 
-    pub fn reset_after(&self, bytes: u64) {
+    fn reset_after(&self, bytes: u64) {
         self.rules.reset_after.store(bytes, Ordering::SeqCst);
     }
 
-    pub fn corrupt(&self, byte: u64) {
+    fn corrupt(&self, byte: u64) {
         self.rules.corrupt_at.store(byte, Ordering::SeqCst);
     }
 }
