@@ -8,6 +8,7 @@ use domain::{ErrorKind, Result};
 use futures::TryStreamExt;
 use gcs::{Double, Faults};
 use platform::blob::{Blobs, connect, testsuite};
+use tempfile::TempDir;
 
 fn url(folder: &Path) -> String {
     format!("file://{}", folder.display())
@@ -94,9 +95,7 @@ async fn a_bucket_that_is_not_there_is_said_at_the_start() {
 
 #[tokio::test]
 async fn a_store_that_fails_now_and_then_is_asked_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let double = Double::start("bucket", dir.path()).await.unwrap();
-    let blobs = connect(&double.url()).await.unwrap();
+    let (_dir, double, blobs) = bucket().await;
     double.fail(Faults { unavailable_percent: 30, ..Faults::default() });
     for index in 0..20 {
         let key = format!("key-{index}");
@@ -110,9 +109,7 @@ async fn a_store_that_fails_now_and_then_is_asked_again() {
 
 #[tokio::test]
 async fn a_store_that_always_fails_is_unavailable_and_keeps_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let double = Double::start("bucket", dir.path()).await.unwrap();
-    let blobs = connect(&double.url()).await.unwrap();
+    let (_dir, double, blobs) = bucket().await;
     double.fail(Faults { unavailable_percent: 100, ..Faults::default() });
     let refused = put(&blobs, "key", b"bytes").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
@@ -123,9 +120,7 @@ async fn a_store_that_always_fails_is_unavailable_and_keeps_nothing() {
 
 #[tokio::test]
 async fn an_object_whose_confirmation_was_lost_is_there_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let double = Double::start("bucket", dir.path()).await.unwrap();
-    let blobs = connect(&double.url()).await.unwrap();
+    let (_dir, double, blobs) = bucket().await;
     for (key, bytes) in [("small", large(1_000)), ("large", large(9_000_000))] {
         double.fail(Faults { answers_lost: 1, ..Faults::default() });
         let digest = put(&blobs, key, &bytes).await.unwrap();
@@ -137,9 +132,7 @@ async fn an_object_whose_confirmation_was_lost_is_there_once() {
 
 #[tokio::test]
 async fn another_object_under_the_same_key_is_never_taken_for_ours() {
-    let dir = tempfile::tempdir().unwrap();
-    let double = Double::start("bucket", dir.path()).await.unwrap();
-    let blobs = connect(&double.url()).await.unwrap();
+    let (_dir, _double, blobs) = bucket().await;
     let digest = put(&blobs, "key", b"ours").await.unwrap();
     let refused = put(&blobs, "key", b"else").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Internal);
@@ -148,9 +141,7 @@ async fn another_object_under_the_same_key_is_never_taken_for_ours() {
 
 #[tokio::test]
 async fn a_transfer_that_is_cut_goes_on_where_it_was() {
-    let dir = tempfile::tempdir().unwrap();
-    let double = Double::start("bucket", dir.path()).await.unwrap();
-    let blobs = connect(&double.url()).await.unwrap();
+    let (_dir, double, blobs) = bucket().await;
     double.fail(Faults { uploads_cut: 2, reads_cut: 2, ..Faults::default() });
     let bytes = large(20_000_000);
     let digest = put(&blobs, "large", &bytes).await.unwrap();
@@ -160,9 +151,7 @@ async fn a_transfer_that_is_cut_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn bytes_that_are_damaged_on_the_way_are_not_kept() {
-    let dir = tempfile::tempdir().unwrap();
-    let double = Double::start("bucket", dir.path()).await.unwrap();
-    let blobs = connect(&double.url()).await.unwrap();
+    let (_dir, double, blobs) = bucket().await;
     double.fail(Faults { flipped_every: 100_000, ..Faults::default() });
     for (key, bytes) in [("small", large(1_000)), ("large", large(9_000_000))] {
         assert!(put(&blobs, key, &bytes).await.is_err(), "{key}");
@@ -172,12 +161,18 @@ async fn bytes_that_are_damaged_on_the_way_are_not_kept() {
 
 #[tokio::test]
 async fn bytes_that_have_rotted_in_the_store_are_not_given_out_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    let double = Double::start("bucket", dir.path()).await.unwrap();
-    let blobs = connect(&double.url()).await.unwrap();
+    let (_dir, double, blobs) = bucket().await;
     let digest = put(&blobs, "key", &large(1_000)).await.unwrap();
     double.flip("key").unwrap();
     assert!(read(&blobs, "key", &digest).await.is_err());
+}
+
+/// A double of Google Cloud Storage in a folder, and the store on it.
+async fn bucket() -> (TempDir, Double, Blobs) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let double = Double::start("bucket", dir.path()).await.expect("a double");
+    let blobs = connect(&double.url()).await.expect("a store");
+    (dir, double, blobs)
 }
 
 fn large(size: usize) -> Vec<u8> {
