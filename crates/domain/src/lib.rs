@@ -5,9 +5,11 @@ mod clock;
 mod error;
 mod hex;
 mod id;
+mod priority;
 
 pub use answer::Answer;
 pub use clock::{Clock, ManualClock, Random};
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
 pub use id::{BatchId, JobId, ScanId, TenantId, UserId};
+pub use priority::Priority;

@@ -15,6 +15,7 @@ mod telemetry;
 mod tls;
 pub mod topics;
 pub mod trace;
+pub mod wire;
 mod worker;
 
 pub use health::{Check, check};

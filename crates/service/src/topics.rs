@@ -1,7 +1,20 @@
 //! The names of the queues, and what their messages mean.
 
+use domain::Priority;
+
 /// One message for every job that waits for a worker; the body is the job's id.
 pub const SCAN_READY: &str = "scan.ready";
+
+/// The same for urgent ones: in a queue of their own they never wait behind what is not.
+pub const SCAN_READY_STAT: &str = "scan.ready.stat";
+
+/// Where jobs of that priority wait.
+pub fn scan_ready(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Routine => SCAN_READY,
+        Priority::Stat => SCAN_READY_STAT,
+    }
+}
 
 /// One message for every scan that is done; the body is a CloudEvents 1.0 event (JSON).
 pub const SCAN_COMPLETED: &str = "scan.completed";

@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::extract::Path;
+use crate::extract::{Path, Query};
 use crate::problem::Problem;
-use crate::scans::{Binary, Form, Scan};
+use crate::scans::{Binary, Form, Scan, Wishes};
 use crate::upload;
 
 /// How many scans of a batch are asked for at once.
@@ -44,7 +44,7 @@ pub struct Entry {
 /// Takes a zip of images, each of them one scan
 #[utoipa::path(
     operation_id = "upload_batch", post, path = "/v1/batches", tag = "batches",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scans instead of making new ones")),
+    params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scans instead of making new ones")),
     request_body(
         description = "The zip",
         content((Binary = "application/zip"), (Form = "multipart/form-data")),
@@ -60,11 +60,13 @@ pub struct Entry {
 pub async fn create(
     State(mut gateway): State<Gateway>,
     caller: Caller,
+    Query(wishes): Query<Wishes>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Batch>), Problem> {
     let mut ingest = gateway.ingest.clone();
     let answer =
-        upload::forward(&gateway, &caller, request, |parts| ingest.upload_batch(parts)).await?;
+        upload::forward(&gateway, &caller, wishes, request, |parts| ingest.upload_batch(parts))
+            .await?;
     match answer.answer {
         Some(batch_answer::Answer::Batch(batch)) => {
             let location = format!("/v1/batches/{}", batch.id);

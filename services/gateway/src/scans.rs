@@ -1,10 +1,11 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use domain::Answer;
+use domain::{Answer, Priority};
 use proto::ingest::upload_answer;
 use proto::storage;
 use serde::{Deserialize, Serialize};
+use service::wire;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Gateway;
@@ -41,6 +42,9 @@ pub struct Scan {
     pub original_sha256: String,
     /// SHA-256 of the voxels that are analysed, in hexadecimal.
     pub volume_sha256: String,
+    /// How urgent its analysis is.
+    #[schema(value_type = PriorityName)]
+    pub priority: Priority,
     /// How often the analysis was begun.
     pub attempt: u32,
     /// Whether an upload found this scan by its `Idempotency-Key` instead of making a new one.
@@ -55,6 +59,25 @@ enum StateName {
     Queued,
     Running,
     Done,
+}
+
+/// How urgent the analysis is: `stat` goes before everything `routine`. DICOM's words for a requested procedure.
+#[derive(ToSchema)]
+#[schema(as = Priority, rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the API")]
+enum PriorityName {
+    Routine,
+    Stat,
+}
+
+/// What an upload asks for beside its file.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Wishes {
+    /// How urgent the analysis is.
+    #[serde(default)]
+    #[param(value_type = Option<PriorityName>)]
+    pub priority: Priority,
 }
 
 /// One of four, never confused with one another.
@@ -93,6 +116,7 @@ impl TryFrom<storage::Scan> for Scan {
             storage::Answer::NotAnalysable => Some(Answer::NotAnalysable),
             storage::Answer::Failed => Some(Answer::Failed),
         };
+        let priority = wire::priority_of(scan.priority());
         // Never a silent number: a scan that is done has an answer, and only then.
         if answer.is_some() != (state == DONE) {
             return Err(unclear(&scan));
@@ -109,6 +133,7 @@ impl TryFrom<storage::Scan> for Scan {
             shape: scan.shape,
             original_sha256: scan.original_sha256,
             volume_sha256: scan.volume_sha256,
+            priority,
             attempt: scan.attempt,
             repeated: scan.repeated,
         })
@@ -130,7 +155,7 @@ fn unclear(scan: &storage::Scan) -> Problem {
 /// NIfTI, or a zip of the slices of one volume.
 #[utoipa::path(
     operation_id = "upload_scan", post, path = "/v1/scans", tag = "scans",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scan instead of making a second one")),
+    params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scan instead of making a second one")),
     request_body(
         description = "The file",
         content((Binary = "application/octet-stream"), (Form = "multipart/form-data")),
@@ -146,10 +171,12 @@ fn unclear(scan: &storage::Scan) -> Problem {
 pub async fn create(
     State(gateway): State<Gateway>,
     caller: Caller,
+    Query(wishes): Query<Wishes>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Scan>), Problem> {
     let mut ingest = gateway.ingest.clone();
-    let answer = upload::forward(&gateway, &caller, request, |parts| ingest.upload(parts)).await?;
+    let answer =
+        upload::forward(&gateway, &caller, wishes, request, |parts| ingest.upload(parts)).await?;
     match answer.answer {
         Some(upload_answer::Answer::Scan(scan)) => {
             let location = format!("/v1/scans/{}", scan.id);

@@ -6,9 +6,11 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use bytes::Bytes;
+use domain::Priority;
 use futures::Stream;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{UploadEnd, UploadHeader, UploadPart};
+use service::wire;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Response, Status};
@@ -17,6 +19,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::intake::{Sink, Upload};
 use crate::problem::{INTERNAL, INVALID, Problem, TIMEOUT, UNAVAILABLE};
+use crate::scans::Wishes;
 
 /// Parts on their way to ingest; a slow ingest holds the sender back.
 const PARTS_UNDER_WAY: usize = 4;
@@ -36,6 +39,7 @@ const KEY_LONGEST: usize = 255;
 pub async fn forward<A, F>(
     gateway: &Gateway,
     caller: &Caller,
+    wishes: Wishes,
     request: Request,
     call: impl FnOnce(tonic::Request<Parts>) -> F,
 ) -> Result<A, Problem>
@@ -53,7 +57,7 @@ where
     message.set_timeout(UPLOAD_TIME);
 
     let mut call = pin!(call(message));
-    let mut sink = Ingest { idempotency_key, sender, size_bytes: 0 };
+    let mut sink = Ingest { idempotency_key, priority: wishes.priority, sender, size_bytes: 0 };
     let mut pour = pin!(async {
         upload.pour(&mut sink).await?;
         sink.end().await;
@@ -97,6 +101,7 @@ impl Stream for Parts {
 
 struct Ingest {
     idempotency_key: String,
+    priority: Priority,
     sender: mpsc::Sender<Option<Part>>,
     size_bytes: u64,
 }
@@ -118,6 +123,7 @@ impl Sink for Ingest {
         let header = UploadHeader {
             idempotency_key: self.idempotency_key.clone(),
             file_name: file_name.to_owned(),
+            priority: wire::priority(self.priority).into(),
         };
         self.send(Some(Part::Header(header))).await;
     }

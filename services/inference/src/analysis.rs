@@ -9,6 +9,7 @@ use imaging::{
 };
 use proto::storage::Job;
 use serde_json::json;
+use service::wire;
 
 use crate::jobs::Artefact;
 use crate::model::{Model, Seen};
@@ -26,7 +27,7 @@ pub struct Analysis {
 ///
 /// Whatever goes wrong is an error: an answer is only ever given by a model that has seen every slice.
 pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) -> Result<Analysis> {
-    let started_ms = clock.now_ms();
+    let (started_ms, priority) = (clock.now_ms(), wire::priority_of(job.priority()));
     let (side, modalities) = (model.passport().side, model.passport().modalities.clone());
     let (volume, squares) = blocking(move || {
         let volume = Volume::from_bytes(&bytes)?;
@@ -38,7 +39,7 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
     let seen = match squares {
         Some(squares) => {
             let placements = squares.iter().map(|square| square.placement).collect();
-            Some((placements, model.see(squares).await?))
+            Some((placements, model.see(squares, priority).await?))
         }
         None => None,
     };

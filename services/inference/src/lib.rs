@@ -12,12 +12,12 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Clock, ErrorKind, Result};
+use domain::{Clock, ErrorKind, Priority, Result};
 use metrics::Unit::{Count, Seconds};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use platform::queue::{self, Queue};
 use service::claims::ServiceToken;
-use service::topics::SCAN_READY;
+use service::topics::scan_ready;
 use service::{Check, Peer, Service, check};
 use tokio::sync::Semaphore;
 
@@ -41,9 +41,10 @@ pub struct Config {
     #[arg(long, env, default_value_t = 8)]
     pub batch: usize,
 
-    /// How many scans are in hand at a time. Large volumes wait for room in memory all the same.
-    #[arg(long, env, default_value_t = 24)]
-    pub window: u16,
+    /// How many scans of each priority are in hand at a time; when it is not said, enough for three batches: one that the
+    /// model looks at, one that is read and prepared, one that is handed in. Large volumes wait for room in memory all the same.
+    #[arg(long, env)]
+    pub window: Option<u16>,
 
     /// What this worker is called in the jobs that it leases.
     #[arg(long, env = "HOSTNAME", default_value = "inference")]
@@ -100,11 +101,17 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         ("model".to_owned(), loaded(model.clone())),
         ("queue".to_owned(), answers(queue.clone())),
     ];
-    let room = Arc::new(Semaphore::new(worker::ROOM));
-    let worker = Worker { jobs, model, clock, room };
-    let consume =
-        service::work(queue, SCAN_READY, window, move |job_id| worker.clone().work(job_id));
-    let workers = vec![consume, outlive(ended)];
+    let window = window.unwrap_or_else(|| u16::try_from(3 * batch).unwrap_or(u16::MAX));
+    let mut workers = vec![outlive(ended)];
+    for priority in Priority::ALL {
+        // What is urgent does not wait for room behind what is not.
+        let room = Arc::new(Semaphore::new(worker::ROOM));
+        let (jobs, model, clock) = (jobs.clone(), model.clone(), clock.clone());
+        let worker = Worker { jobs, model, clock, room };
+        workers.push(service::work(queue.clone(), scan_ready(priority), window, move |job_id| {
+            worker.clone().work(job_id)
+        }));
+    }
     let drain = Duration::from_secs(drain_s);
     Ok(Service { name: "inference", workers, readiness, drain, ..Default::default() })
 }

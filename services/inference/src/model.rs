@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Priority, Result};
+use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
 use imaging::{Passport, Prepared};
 use metrics::{counter, gauge, histogram};
@@ -16,16 +17,16 @@ type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
 
 /// The model, alone on its own thread, where it may block; clones share it.
 ///
-/// Slices of all callers wait in one line, and the thread takes what is there, up to the best batch
-/// size, whenever it is free: a lone slice never waits for company, and a busy model always has the
-/// next batch prepared.
+/// Slices of all callers wait in one line for each priority, and the thread takes what is there, the urgent ones first,
+/// up to the best batch size, whenever it is free: a lone slice never waits for company, and a busy model always has
+/// the next batch prepared.
 ///
 /// An engine that fails or panics is dropped and opened anew: the slices in hand fail as something
 /// that may pass, those in line go on. Where it cannot be opened again (a CUDA context that is beyond
 /// repair, say), the thread ends, and with it the process: see [`Ended`].
 #[derive(Clone)]
 pub struct Model {
-    line: mpsc::Sender<Waiting>,
+    lines: Lines<mpsc::Sender<Waiting>>,
     passport: Arc<Passport>,
     batch: usize,
 }
@@ -42,6 +43,13 @@ pub struct Seen {
     pub compute_ms: f64,
 }
 
+/// One for each priority.
+#[derive(Clone)]
+struct Lines<T> {
+    stat: T,
+    routine: T,
+}
+
 struct Waiting {
     square: Prepared,
     answer: oneshot::Sender<Result<Seen>>,
@@ -54,8 +62,11 @@ impl Model {
         batch: usize,
     ) -> Result<(Model, Ended)> {
         let batch = batch.max(1);
-        // One batch in the thread's hands, one in the line.
-        let (line, inbox) = mpsc::channel(batch);
+        // One batch in the thread's hands, one in each line.
+        let (stat, urgent) = mpsc::channel(batch);
+        let (routine, others) = mpsc::channel(batch);
+        let lines = Lines { stat, routine };
+        let inbox = Lines { stat: urgent, routine: others };
         let (ready, opened) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let run = move || {
@@ -74,7 +85,7 @@ impl Model {
         })?;
         let panicked = |_| ErrorKind::Internal.error("the model panicked when it was opened");
         let passport = Arc::new(opened.await.map_err(panicked)??);
-        Ok((Model { line, passport, batch }, ended))
+        Ok((Model { lines, passport, batch }, ended))
     }
 
     /// What looks.
@@ -84,7 +95,7 @@ impl Model {
 
     /// Whether the thread still takes slices.
     pub fn check(&self) -> Result<()> {
-        if self.line.is_closed() {
+        if self.lines.routine.is_closed() {
             return Err(gone());
         }
         Ok(())
@@ -94,18 +105,42 @@ impl Model {
     ///
     /// Dropping the future takes back the slices that still wait. `Internal` when what comes out is
     /// no probability or of the wrong shape; any other failure may pass.
-    pub async fn see(&self, squares: Vec<Prepared>) -> Result<Vec<Seen>> {
+    pub async fn see(&self, squares: Vec<Prepared>, priority: Priority) -> Result<Vec<Seen>> {
         // Enough of a tall volume to fill a batch and have the next one ready; the rest waits its turn
         // here, so that other scans come in between.
         let ahead = 2 * self.batch;
-        stream::iter(squares).map(|square| self.see_one(square)).buffered(ahead).try_collect().await
+        let seen = stream::iter(squares).map(|square| self.see_one(square, priority));
+        seen.buffered(ahead).try_collect().await
     }
 
-    async fn see_one(&self, square: Prepared) -> Result<Seen> {
+    async fn see_one(&self, square: Prepared, priority: Priority) -> Result<Seen> {
         let _pending = Pending::new();
         let (answer, seen) = oneshot::channel();
-        self.line.send(Waiting { square, answer }).await.map_err(|_| gone())?;
+        let line = match priority {
+            Priority::Stat => &self.lines.stat,
+            Priority::Routine => &self.lines.routine,
+        };
+        line.send(Waiting { square, answer }).await.map_err(|_| gone())?;
         seen.await.map_err(|_| gone())?
+    }
+}
+
+impl Lines<mpsc::Receiver<Waiting>> {
+    /// Waits for the next slice, an urgent one if there is any; none once nobody holds the model any more.
+    fn wait(&mut self) -> Option<Waiting> {
+        block_on(async {
+            tokio::select! {
+                biased;
+                Some(urgent) = self.stat.recv() => Some(urgent),
+                Some(routine) = self.routine.recv() => Some(routine),
+                else => None,
+            }
+        })
+    }
+
+    /// The next slice, if one is there.
+    fn take(&mut self) -> Option<Waiting> {
+        self.stat.try_recv().or_else(|_| self.routine.try_recv()).ok()
     }
 }
 
@@ -140,8 +175,8 @@ struct Thread {
 
 impl Thread {
     /// Works until nobody holds the model any more, or the engine is beyond repair.
-    fn serve(mut self, mut inbox: mpsc::Receiver<Waiting>) -> Result<()> {
-        while let Some(first) = inbox.blocking_recv() {
+    fn serve(mut self, mut inbox: Lines<mpsc::Receiver<Waiting>>) -> Result<()> {
+        while let Some(first) = inbox.wait() {
             let mut next = Some(first);
             let mut batch = Vec::with_capacity(self.batch);
             while let Some(waiting) = next {
@@ -149,7 +184,7 @@ impl Thread {
                 if !waiting.answer.is_closed() {
                     batch.push(waiting);
                 }
-                next = if batch.len() < self.batch { inbox.try_recv().ok() } else { None };
+                next = if batch.len() < self.batch { inbox.take() } else { None };
             }
             self.run(batch)?;
         }

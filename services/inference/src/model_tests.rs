@@ -57,16 +57,45 @@ async fn next(sizes: &Receiver<usize>) -> usize {
 }
 
 #[tokio::test]
+async fn an_urgent_slice_is_in_the_next_batch_however_many_others_wait() {
+    let (model, sizes, allow) = gated().await;
+    let see = |count, priority| {
+        let model = model.clone();
+        tokio::spawn(
+            async move { model.see(squares(count), priority).await.map(|seen| seen.len()) },
+        )
+    };
+    let others = see(40, Priority::Routine);
+    next(&sizes).await;
+    while model.lines.routine.capacity() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let urgent = see(1, Priority::Stat);
+    while model.lines.stat.capacity() == 4 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    allow.send(()).unwrap();
+    assert_eq!(next(&sizes).await, 4);
+    allow.send(()).unwrap();
+    assert_eq!(urgent.await.unwrap().unwrap(), 1);
+    assert!(!others.is_finished());
+    (0..20).for_each(|_| allow.send(()).unwrap());
+    assert_eq!(others.await.unwrap().unwrap(), 40);
+}
+
+#[tokio::test]
 async fn a_lone_slice_runs_at_once_and_those_that_came_meanwhile_share_a_batch() {
     let (model, sizes, allow) = gated().await;
     let seeing = |model: Model| {
-        tokio::spawn(async move { model.see(squares(1)).await.map(|seen| seen.len()) })
+        tokio::spawn(async move {
+            model.see(squares(1), Priority::Routine).await.map(|seen| seen.len())
+        })
     };
     let mut callers = vec![seeing(model.clone())];
     assert_eq!(next(&sizes).await, 1);
     callers.extend((0..3).map(|_| seeing(model.clone())));
     // The line is full of them once three of its four places are taken.
-    while model.line.capacity() > 1 {
+    while model.lines.routine.capacity() > 1 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     allow.send(()).unwrap();
@@ -81,7 +110,7 @@ async fn a_lone_slice_runs_at_once_and_those_that_came_meanwhile_share_a_batch()
 async fn a_tall_volume_comes_back_in_order_in_batches_no_larger_than_asked() {
     let (model, sizes, allow) = gated().await;
     (0..20).for_each(|_| allow.send(()).unwrap());
-    assert_eq!(model.see(squares(11)).await.unwrap().len(), 11);
+    assert_eq!(model.see(squares(11), Priority::Routine).await.unwrap().len(), 11);
     let ran: Vec<usize> = sizes.try_iter().collect();
     assert!(ran.iter().all(|size| *size <= 4) && ran.iter().sum::<usize>() == 11, "{ran:?}");
 }
@@ -91,15 +120,15 @@ async fn a_caller_who_has_gone_costs_nothing() {
     let (model, sizes, allow) = gated().await;
     let first = tokio::spawn({
         let model = model.clone();
-        async move { model.see(squares(1)).await }
+        async move { model.see(squares(1), Priority::Routine).await }
     });
     assert_eq!(next(&sizes).await, 1);
-    let mut gone = Box::pin(model.see(squares(2)));
+    let mut gone = Box::pin(model.see(squares(2), Priority::Routine));
     assert!((&mut gone).now_or_never().is_none());
     drop(gone);
     (0..3).for_each(|_| allow.send(()).unwrap());
     assert!(first.await.unwrap().is_ok());
-    assert_eq!(model.see(squares(1)).await.unwrap().len(), 1);
+    assert_eq!(model.see(squares(1), Priority::Routine).await.unwrap().len(), 1);
     assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1]);
 }
 
@@ -107,7 +136,11 @@ async fn a_caller_who_has_gone_costs_nothing() {
 async fn an_output_that_is_no_probability_is_an_error_of_ours_that_will_not_pass() {
     for url in ["stub:?fault=nan", "stub:?fault=short"] {
         let (model, _ended) = of(url, 2).await;
-        assert_eq!(model.see(squares(3)).await.unwrap_err().kind(), ErrorKind::Internal, "{url}");
+        assert_eq!(
+            model.see(squares(3), Priority::Routine).await.unwrap_err().kind(),
+            ErrorKind::Internal,
+            "{url}"
+        );
         model.check().unwrap();
     }
 }
@@ -118,7 +151,7 @@ async fn a_model_that_breaks_fails_what_it_has_in_hand_and_starts_anew() {
         let (model, _ended) = of(url, 2).await;
         for _ in 0..2 {
             assert_eq!(
-                model.see(squares(1)).await.unwrap_err().kind(),
+                model.see(squares(1), Priority::Routine).await.unwrap_err().kind(),
                 ErrorKind::Unavailable,
                 "{url}"
             );
@@ -136,16 +169,19 @@ async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
         engine::open(if first { "stub:?fault=panic" } else { "none:" }, "cpu")
     };
     let (model, ended) = Model::start(open, 2).await.unwrap();
-    assert!(model.see(squares(1)).await.is_err());
+    assert!(model.see(squares(1), Priority::Routine).await.is_err());
     assert!(ended.await.unwrap().unwrap_err().to_string().contains("none:"));
-    assert_eq!(model.see(squares(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        model.see(squares(1), Priority::Routine).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
     assert!(model.check().is_err());
 }
 
 #[tokio::test]
 async fn out_of_memory_means_smaller_batches_and_no_lost_slice() {
     let (model, _ended) = of("stub:?fault=memory&ms=2", 8).await;
-    assert_eq!(model.see(squares(17)).await.unwrap().len(), 17);
+    assert_eq!(model.see(squares(17), Priority::Routine).await.unwrap().len(), 17);
 }
 
 #[tokio::test]

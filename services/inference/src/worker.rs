@@ -23,15 +23,15 @@ pub struct Worker {
     pub jobs: Jobs,
     pub model: Model,
     pub clock: Clock,
-    /// Room in memory, in units of [`ROOM_VOXELS`].
+    /// Room in memory for the scans of one priority, in units of [`ROOM_VOXELS`].
     pub room: Arc<Semaphore>,
 }
 
 /// What one unit of room holds. A small scan takes a whole one.
 const ROOM_VOXELS: u64 = 1 << 20;
-/// Two volumes of the largest size that is accepted, or any number of slices: while it is worked on, a volume is in
-/// memory several times over, and many large ones at once would not fit.
-pub const ROOM: usize = 128;
+/// For each priority the largest volume that is accepted, or any number of slices: while it is worked on, a volume is
+/// in memory several times over, and many large ones at once would not fit.
+pub const ROOM: usize = 64;
 
 impl Worker {
     /// Does the job that a message names. A job that is not there, done, or somebody else's, is none of
@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn room_goes_with_voxels_and_the_largest_volume_still_gets_in() {
         assert_eq!((room(&[1, 256, 256]), room(&[])), (1, 1));
-        assert_eq!((room(&[256, 512, 512]), room(&[257, 512, 512])), (64, 65));
+        assert_eq!((room(&[256, 512, 512]), room(&[257, 512, 512])), (64, 64));
+        assert_eq!(room(&[128, 512, 512]), 32);
         assert_eq!(room(&[u32::MAX; 3]), ROOM as u32);
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use domain::{Error, ErrorKind, Result};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use imaging::{Problem, Refusal};
+use proto::ingest::UploadHeader;
 use proto::storage::{Batch, BatchEntry};
 use service::CHUNK_BYTES;
 use service::claims::authorised;
@@ -20,7 +21,7 @@ impl Uploads {
     pub async fn take_batch<E>(
         &self,
         body: impl Stream<Item = Result<Bytes, E>>,
-        idempotency_key: &str,
+        upload: &UploadHeader,
         token: &str,
     ) -> Result<Result<Batch, Refusal>>
     where
@@ -38,8 +39,9 @@ impl Uploads {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let entries = names.into_iter().enumerate().map(|(place, name)| {
-            let key = key_of(idempotency_key, place);
-            self.take_entry(&archive, place, name, key, token)
+            let idempotency_key = key_of(&upload.idempotency_key, place);
+            let upload = UploadHeader { idempotency_key, ..upload.clone() };
+            self.take_entry(&archive, place, name, upload, token)
         });
         let entries =
             stream::iter(entries).buffered(self.decoder.at_a_time()).try_collect().await?;
@@ -52,7 +54,7 @@ impl Uploads {
         archive: &Spooled,
         place: usize,
         name: String,
-        idempotency_key: String,
+        upload: UploadHeader,
         token: &str,
     ) -> Result<BatchEntry> {
         let entry = BatchEntry { name: shown(&name), ..BatchEntry::default() };
@@ -60,7 +62,7 @@ impl Uploads {
             Ok(Answered { answer: Answer::Entry { bytes }, rest }) => {
                 // On disk before it is decoded, so that this entry's decoder can have the turn of its unpacker.
                 match self.spool.keep(unpacked(rest, bytes)).await? {
-                    Ok(spooled) => self.hand_on(&spooled, &idempotency_key, token).await?,
+                    Ok(spooled) => self.hand_on(&spooled, &upload, token).await?,
                     Err(refusal) => Err(refusal),
                 }
             }

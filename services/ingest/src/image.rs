@@ -5,6 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use domain::{Error, ErrorKind, Result};
 use futures::StreamExt;
+use proto::ingest::UploadHeader;
 use proto::storage::accept_part::Part;
 use proto::storage::{AcceptHeader, AcceptPart};
 use service::CHUNK_BYTES;
@@ -15,7 +16,7 @@ use crate::process::Rest;
 use crate::spool::Spooled;
 
 /// The header of a scan's acceptance.
-pub fn header(facts: &Facts, spooled: &Spooled, idempotency_key: &str) -> Result<AcceptHeader> {
+pub fn header(facts: &Facts, spooled: &Spooled, upload: &UploadHeader) -> Result<AcceptHeader> {
     let identity_json = match &facts.identity {
         Some(identity) => serde_json::to_string(identity).map_err(|error| {
             ErrorKind::Internal.error("an identity cannot be written").because(error)
@@ -24,7 +25,7 @@ pub fn header(facts: &Facts, spooled: &Spooled, idempotency_key: &str) -> Result
     };
     let patient = facts.identity.as_ref().and_then(|identity| identity.patient_key());
     Ok(AcceptHeader {
-        idempotency_key: idempotency_key.into(),
+        idempotency_key: upload.idempotency_key.clone(),
         format: facts.format.clone(),
         modality: facts.modality.clone(),
         shape: facts.shape.to_vec(),
@@ -32,6 +33,7 @@ pub fn header(facts: &Facts, spooled: &Spooled, idempotency_key: &str) -> Result
         volume_sha256: facts.volume_sha256.clone(),
         identity_json,
         patient: patient.unwrap_or_default(),
+        priority: upload.priority,
     })
 }
 

@@ -79,7 +79,7 @@ impl Wire for Ingest {
         request: Request<Streaming<UploadPart>>,
     ) -> Result<Response<UploadAnswer>, Status> {
         let Sent { token, header, parts } = self.open(request).await?;
-        let taken = self.uploads.take(body(parts), &header.idempotency_key, &token).await?;
+        let taken = self.uploads.take(body(parts), &header, &token).await?;
         let answer = match taken {
             Ok(scan) => upload_answer::Answer::Scan(scan),
             Err(refusal) => upload_answer::Answer::Refusal(refused(refusal)),
@@ -92,7 +92,7 @@ impl Wire for Ingest {
         request: Request<Streaming<UploadPart>>,
     ) -> Result<Response<BatchAnswer>, Status> {
         let Sent { token, header, parts } = self.open(request).await?;
-        let taken = self.uploads.take_batch(body(parts), &header.idempotency_key, &token).await?;
+        let taken = self.uploads.take_batch(body(parts), &header, &token).await?;
         let answer = match taken {
             Ok(batch) => batch_answer::Answer::Batch(batch),
             Err(refusal) => batch_answer::Answer::Refusal(refused(refusal)),

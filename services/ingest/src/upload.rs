@@ -4,6 +4,7 @@ use bytes::Bytes;
 use domain::{Error, Result};
 use futures::Stream;
 use imaging::{Problem, Refusal};
+use proto::ingest::UploadHeader;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::{AcceptPart, Scan};
 use service::Peer;
@@ -35,14 +36,14 @@ impl Uploads {
     pub async fn take<E>(
         &self,
         body: impl Stream<Item = Result<Bytes, E>>,
-        idempotency_key: &str,
+        upload: &UploadHeader,
         token: &str,
     ) -> Result<Result<Scan, Refusal>>
     where
         Error: From<E>,
     {
         match self.spool.keep(body).await? {
-            Ok(spooled) => self.hand_on(&spooled, idempotency_key, token).await,
+            Ok(spooled) => self.hand_on(&spooled, upload, token).await,
             Err(refusal) => Ok(Err(refusal)),
         }
     }
@@ -51,7 +52,7 @@ impl Uploads {
     pub async fn hand_on(
         &self,
         spooled: &Spooled,
-        idempotency_key: &str,
+        upload: &UploadHeader,
         token: &str,
     ) -> Result<Result<Scan, Refusal>> {
         let (facts, rest) = match self.decoder.decode(spooled.path()).await? {
@@ -59,7 +60,7 @@ impl Uploads {
             Ok(_) => return Ok(Err(Problem::Corrupt.refuse("It cannot be decoded."))),
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let header = image::header(&facts, spooled, idempotency_key)?;
+        let header = image::header(&facts, spooled, upload)?;
         let (parts, receiver) = mpsc::channel(PARTS);
         let mut accepted = Box::pin(self.accept(ReceiverStream::new(receiver), token));
         let sent = tokio::select! {

@@ -47,9 +47,9 @@ pub struct Serve {
     #[arg(long, env, default_value_t = 8)]
     batch: usize,
 
-    /// How many scans are in hand at a time.
-    #[arg(long, env, default_value_t = 24)]
-    window: u16,
+    /// How many scans of each priority are in hand at a time; when it is not said, enough for three batches.
+    #[arg(long, env)]
+    window: Option<u16>,
 
     #[command(flatten)]
     gateway: gateway::Config,

@@ -1,10 +1,10 @@
-use domain::{ErrorKind, JobId, Result, ScanId, TenantId};
+use domain::{ErrorKind, JobId, Priority, Result, ScanId, TenantId};
 use platform::blob::Staged;
 use platform::db::{Unit, failed};
 use proto::storage::{AcceptHeader, Scan, State};
 use service::claims::{Claims, Tenant};
-use service::topics::SCAN_READY;
-use service::trace;
+use service::topics::scan_ready;
+use service::{trace, wire};
 
 use crate::artefacts::{self, Artefact, ORIGINAL, PREVIEW, VOLUME, sha256_of};
 use crate::audit::{self, Entry};
@@ -26,6 +26,12 @@ struct Accepted {
     subject: String,
     /// The trace that it is a part of; empty: none.
     traceparent: String,
+}
+
+impl Accepted {
+    fn priority(&self) -> Priority {
+        wire::priority_of(self.header.priority())
+    }
 }
 
 impl Store {
@@ -122,9 +128,10 @@ impl Store {
         insert_key(unit, &accepted).await?;
         insert_job(unit, &accepted).await?;
         insert_identity(unit, &accepted).await?;
+        let topic = scan_ready(accepted.priority());
         let Accepted { tenant, scan, job, at_ms, artefacts, subject, .. } = accepted;
         artefacts::insert(unit, tenant, scan, &artefacts).await?;
-        self.announce(unit, SCAN_READY, &job.to_string()).await?;
+        self.announce(unit, topic, &job.to_string()).await?;
         let action = "scan.accepted";
         let object = scan.to_string();
         audit::note(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await
@@ -179,6 +186,7 @@ fn shown(accepted: &Accepted) -> Scan {
         original_sha256: header.original_sha256,
         volume_sha256: header.volume_sha256,
         shape: header.shape,
+        priority: wire::priority(accepted.priority()).into(),
         ..Default::default()
     }
 }
@@ -228,8 +236,9 @@ async fn insert_key(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
 
 async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     sqlx::query(
-        "INSERT INTO jobs (tenant_id, id, scan_id, state, attempt, due_ms, worker, binding, traceparent)
-         VALUES (?, ?, ?, 'queued', 0, ?, '', ?, ?)",
+        "INSERT INTO jobs (tenant_id, id, scan_id, state, attempt, due_ms, worker, binding, traceparent,
+             priority)
+         VALUES (?, ?, ?, 'queued', 0, ?, '', ?, ?, ?)",
     )
     .bind(accepted.tenant.to_string())
     .bind(accepted.job.to_string())
@@ -237,6 +246,7 @@ async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     .bind(accepted.at_ms + ANNOUNCE_MS)
     .bind(&accepted.binding)
     .bind(&accepted.traceparent)
+    .bind(accepted.priority().name())
     .execute(&mut **unit)
     .await
     .map(drop)

@@ -1,10 +1,11 @@
-use domain::{Answer, ErrorKind, JobId, Result, ScanId, TenantId};
+use domain::{Answer, ErrorKind, JobId, Priority, Result, ScanId, TenantId};
 use platform::db::{Unit, failed};
 use service::topics::SCAN_COMPLETED;
 use sqlx::{Any, Executor, Row};
 
 use crate::audit::{self, Entry};
 use crate::event::{self, Completed};
+use crate::scans;
 use crate::store::Store;
 
 /// How long after a job was announced it is announced again, if nobody has claimed it.
@@ -36,6 +37,7 @@ pub struct Job {
     pub volume_sha256: String,
     /// The trace of its upload; empty: none.
     pub traceparent: String,
+    pub priority: Priority,
 }
 
 /// How a job ends.
@@ -129,8 +131,8 @@ impl Store {
 /// The job, whosoever it is: for workers, who have no tenant of their own.
 pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Result<Job> {
     let row = sqlx::query(
-        "SELECT jobs.tenant_id, scan_id, jobs.state, attempt, due_ms, binding, traceparent, accepted_ms,
-                volume_sha256
+        "SELECT jobs.tenant_id, scan_id, jobs.state, attempt, due_ms, binding, traceparent, priority,
+                accepted_ms, volume_sha256
          FROM jobs JOIN scans ON scans.tenant_id = jobs.tenant_id AND scans.id = scan_id
          WHERE jobs.id = ?",
     )
@@ -152,6 +154,7 @@ pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Res
         accepted_ms: number("accepted_ms")?,
         volume_sha256: text("volume_sha256")?,
         traceparent: text("traceparent")?,
+        priority: scans::priority_named(&text("priority")?)?,
     })
 }
 

@@ -5,7 +5,7 @@ use futures::StreamExt;
 use platform::blob::ByteStream;
 use platform::db::{Unit, failed};
 use proto::storage::{Job as WireJob, Scan};
-use service::topics::SCAN_READY;
+use service::topics::scan_ready;
 
 use crate::artefacts::{self, VOLUME};
 use crate::jobs::{ANNOUNCE_MS, Job, Outcome, REASON_MAX, State, Step, cut, find, show, step};
@@ -169,7 +169,7 @@ impl Store {
         let next = Step { state: State::Queued, attempt: job.attempt, due_ms: now + pause_ms };
         step(unit, &job, next).await?;
         show(unit, &job, "queued").await?;
-        self.announce(unit, SCAN_READY, &job.id.to_string()).await?;
+        self.announce(unit, scan_ready(job.priority), &job.id.to_string()).await?;
         Ok(Some(job.scan))
     }
 
@@ -207,6 +207,7 @@ fn wire(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
         accepted_ms: scan.accepted_ms,
         shape: scan.shape,
         traceparent: job.traceparent,
+        priority: scan.priority,
     }
 }
 

@@ -1,13 +1,14 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::{Answer, ErrorKind, Result, ScanId, TenantId};
+use domain::{Answer, ErrorKind, Priority, Result, ScanId, TenantId};
 use futures::Stream;
 use futures::stream;
 use platform::blob::ByteStream;
 use platform::db::failed;
 use proto::storage::{Answer as WireAnswer, Scan, ScanPage, State};
 use service::claims::Tenant;
+use service::wire;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row};
 use tokio::sync::broadcast::Receiver;
@@ -26,7 +27,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT scans.id, scans.state, answer, reason, accepted_ms, completed_ms, format,
-                modality, shape, original_sha256, volume_sha256, attempt
+                modality, shape, original_sha256, volume_sha256, attempt, priority
              FROM scans JOIN jobs ON jobs.tenant_id = scans.tenant_id AND jobs.scan_id = scans.id
              WHERE scans.tenant_id = ? ",
             $rest
@@ -165,6 +166,7 @@ fn scan_of(row: &AnyRow) -> Result<Scan> {
         repeated: false,
         attempt: u32::try_from(number("attempt")?).unwrap_or(u32::MAX),
         shape: text("shape")?.split(',').flat_map(str::parse).collect(),
+        priority: wire::priority(priority_named(&text("priority")?)?).into(),
     })
 }
 
@@ -175,6 +177,12 @@ fn state_named(name: &str) -> Result<State> {
         "done" => Ok(State::Done),
         _ => Err(ErrorKind::Internal.error("a scan is in a state that nobody knows")),
     }
+}
+
+/// The priority that a job's row holds.
+pub fn priority_named(name: &str) -> Result<Priority> {
+    Priority::named(name)
+        .ok_or_else(|| ErrorKind::Internal.error("a job has a priority that nobody knows"))
 }
 
 fn answer_named(name: &str) -> Result<WireAnswer> {

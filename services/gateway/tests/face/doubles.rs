@@ -25,6 +25,7 @@ type Answer<T> = Result<Response<T>, Status>;
 pub struct Seen {
     pub key: String,
     pub file_name: String,
+    pub stat: bool,
     /// The beginning; the rest is only counted.
     pub start: Vec<u8>,
     pub length: usize,
@@ -58,6 +59,7 @@ impl Ingest {
             let seen = &mut all[index];
             match part.part.unwrap() {
                 Part::Header(header) => {
+                    seen.stat = header.priority() == Priority::Stat;
                     (seen.key, seen.file_name) = (header.idempotency_key, header.file_name)
                 }
                 Part::Data(data) => {

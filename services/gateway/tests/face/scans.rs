@@ -10,7 +10,7 @@ async fn a_scan_is_shown_with_the_names_of_the_contract() {
         "id": "failed", "state": "done", "answer": "failed", "reason": "the worker died three times",
         "accepted_ms": 1_700_000_000_000_u64, "completed_ms": 1_700_000_001_000_u64, "format": "png", "modality": null,
         "shape": [1, 64, 64], "original_sha256": "0a".repeat(32), "volume_sha256": "0b".repeat(32),
-        "attempt": 1, "repeated": false,
+        "priority": "routine", "attempt": 1, "repeated": false,
     });
     assert_eq!((status, scan), (200, expected));
 }

@@ -13,7 +13,7 @@ const WAYS: [Way; 2] = [Way::Within, Way::Network];
 
 fn seen(key: &str, file_name: &str, bytes: &[u8]) -> Seen {
     let (key, file_name) = (key.to_owned(), file_name.to_owned());
-    Seen { key, file_name, start: bytes.to_vec(), length: bytes.len(), whole: true }
+    Seen { key, file_name, stat: false, start: bytes.to_vec(), length: bytes.len(), whole: true }
 }
 
 #[tokio::test]
@@ -31,6 +31,26 @@ async fn the_body_is_the_file() {
         );
         assert_eq!(gateway.ingest.seen(), [seen("key 1", "", b"pixels")], "{way:?}");
     }
+}
+
+#[tokio::test]
+async fn an_upload_may_be_urgent_and_nothing_else_than_urgent_or_routine() {
+    let gateway = Gateway::start().await;
+    for path in ["/v1/scans?priority=stat", "/v1/batches?priority=stat"] {
+        let answer = gateway.post(path).body("pixels").send().await.unwrap();
+        assert_eq!(answer.status(), 202, "{path}");
+    }
+    let answer = gateway.post("/v1/scans?priority=routine").body("pixels").send().await.unwrap();
+    let (_, scan) = json(answer).await;
+    assert_eq!(scan["priority"], "routine");
+    let stat: Vec<_> = gateway.ingest.seen().iter().map(|seen| seen.stat).collect();
+    assert_eq!(stat, [true, true, false]);
+
+    let refused = gateway.post("/v1/scans?priority=urgent").body("pixels").send().await.unwrap();
+    let (status, _, body) = problem(refused).await;
+    let detail = body["detail"].as_str().unwrap_or_default();
+    assert!(status == 400 && detail.contains("`routine` or `stat`"), "{status}: {detail}");
+    assert_eq!(gateway.ingest.seen().len(), 3);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::time::Duration;
 use domain::ErrorKind;
 use imaging::encode::{Series, zip};
 use imaging::{Modality, Volume};
+use proto::storage::Priority;
 use service::claims::Role;
 
 use crate::files;
@@ -21,7 +22,10 @@ async fn every_kind_of_file_becomes_a_scan_and_leaves_nothing_behind() {
         assert_eq!(kept.original, bytes, "{kind}");
         assert_eq!(kept.header.original_sha256, sha256(&bytes), "{kind}");
         assert_eq!(kept.header.volume_sha256, sha256(&kept.volume), "{kind}");
-        assert_eq!(kept.header.idempotency_key, "key");
+        assert_eq!(
+            (&*kept.header.idempotency_key, kept.header.priority()),
+            ("key", Priority::Stat)
+        );
         assert_eq!(kept.token, world.token);
         assert_eq!(
             imaging::decode(&kept.preview, &Default::default()).unwrap().volume.shape.slices,

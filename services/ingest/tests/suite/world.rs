@@ -10,7 +10,7 @@ use proto::ingest::upload_part::Part;
 use proto::ingest::{
     BatchAnswer, Refusal, UploadAnswer, UploadEnd, UploadHeader, UploadPart, upload_answer,
 };
-use proto::storage::Scan;
+use proto::storage::{Priority, Scan};
 use service::claims::testing::Issuer;
 use service::claims::{Role, authorised};
 use service::{Peer, system_clock, system_random};
@@ -80,7 +80,11 @@ fn parts(bytes: &[u8]) -> impl futures::Stream<Item = UploadPart> + Send + 'stat
 }
 
 fn parts_without_end(bytes: &[u8]) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
-    let header = UploadHeader { idempotency_key: "key".into(), file_name: "x".into() };
+    let header = UploadHeader {
+        idempotency_key: "key".into(),
+        file_name: "x".into(),
+        priority: Priority::Stat.into(),
+    };
     let chunks = bytes.chunks(100_000).map(|chunk| Part::Data(chunk.to_vec().into()));
     let parts: Vec<_> = std::iter::once(Part::Header(header)).chain(chunks).collect();
     stream::iter(parts.into_iter().map(|part| UploadPart { part: Some(part) }))

@@ -28,6 +28,26 @@ pub async fn an_upload_becomes_a_result(world: World) {
     assert_eq!(world.read(&scan, "mask.png").await.unwrap(), b"a mask");
 }
 
+pub async fn an_urgent_scan_waits_in_a_queue_of_its_own(world: World) {
+    let mut upload = Upload::of("a head");
+    upload.header.priority = Priority::Stat.into();
+    let scan = world.accept(upload).await.unwrap();
+    assert_eq!(scan.priority(), Priority::Stat);
+    assert_eq!(scan, world.get(&scan).await);
+
+    let (mut ready, mut others) =
+        (world.subscribe(topics::SCAN_READY_STAT).await, world.subscribe(topics::SCAN_READY).await);
+    let id = world.announced(&mut ready).await;
+    // What the sweeper brings up again is as urgent as before.
+    world.clock.advance(31_000);
+    assert_eq!(world.announced(&mut ready).await, id);
+    let routine = world.accept(Upload::of("another head")).await.unwrap();
+    assert_eq!(routine.priority(), Priority::Routine);
+    let job = world.claim(&world.announced(&mut others).await).await.unwrap();
+    assert_eq!((job.scan_id, job.priority), (routine.id, Priority::Routine.into()));
+    assert_eq!(world.claim(&id).await.unwrap().priority(), Priority::Stat);
+}
+
 pub async fn a_repeat_with_the_same_key_is_the_same_scan(world: World) {
     let upload = Upload::of("a head").with_key("k1");
     let first = world.accept(upload.clone()).await.unwrap();
