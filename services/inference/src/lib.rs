@@ -101,7 +101,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         ("model".to_owned(), loaded(model.clone())),
         ("queue".to_owned(), answers(queue.clone())),
     ];
-    let window = window.unwrap_or_else(|| u16::try_from(3 * batch).unwrap_or(u16::MAX));
+    let window = window.unwrap_or_else(|| three_batches(batch));
     let mut workers = vec![outlive(ended)];
     for priority in Priority::ALL {
         // What is urgent does not wait for room behind what is not.
@@ -114,6 +114,11 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
     }
     let drain = Duration::from_secs(drain_s);
     Ok(Service { name: "inference", workers, readiness, drain, ..Default::default() })
+}
+
+/// Never none: a batch of no slices is one of one, as the model takes it.
+fn three_batches(batch: usize) -> u16 {
+    u16::try_from(batch.max(1).saturating_mul(3)).unwrap_or(u16::MAX)
 }
 
 /// Without its model the process is of no use, and a new one may do better.
@@ -163,4 +168,15 @@ fn describe() {
         Count,
         "Times that the model broke and was started anew"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn something_is_in_hand_whatever_the_batch() {
+        let windows = [0, 1, 8, usize::MAX].map(three_batches);
+        assert_eq!(windows, [3, 3, 24, u16::MAX]);
+    }
 }

@@ -5,7 +5,6 @@ use sqlx::{Any, Executor, Row};
 
 use crate::audit::{self, Entry};
 use crate::event::{self, Completed};
-use crate::scans;
 use crate::store::Store;
 
 /// How long after a job was announced it is announced again, if nobody has claimed it.
@@ -154,8 +153,14 @@ pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Res
         accepted_ms: number("accepted_ms")?,
         volume_sha256: text("volume_sha256")?,
         traceparent: text("traceparent")?,
-        priority: scans::priority_named(&text("priority")?)?,
+        priority: priority_named(&text("priority")?)?,
     })
+}
+
+/// The priority that a job's row holds.
+pub fn priority_named(name: &str) -> Result<Priority> {
+    Priority::named(name)
+        .ok_or_else(|| ErrorKind::Internal.error("a job has a priority that nobody knows"))
 }
 
 /// The one way in which a job changes: only from the state and the attempt that it was seen in.

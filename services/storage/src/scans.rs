@@ -1,7 +1,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::{Answer, ErrorKind, Priority, Result, ScanId, TenantId};
+use domain::{Answer, ErrorKind, Result, ScanId, TenantId};
 use futures::Stream;
 use futures::stream;
 use platform::blob::ByteStream;
@@ -16,6 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use crate::artefacts;
+use crate::jobs::priority_named;
 use crate::store::Store;
 
 const PAGE_MAX: u32 = 200;
@@ -177,12 +178,6 @@ fn state_named(name: &str) -> Result<State> {
         "done" => Ok(State::Done),
         _ => Err(ErrorKind::Internal.error("a scan is in a state that nobody knows")),
     }
-}
-
-/// The priority that a job's row holds.
-pub fn priority_named(name: &str) -> Result<Priority> {
-    Priority::named(name)
-        .ok_or_else(|| ErrorKind::Internal.error("a job has a priority that nobody knows"))
 }
 
 fn answer_named(name: &str) -> Result<WireAnswer> {
