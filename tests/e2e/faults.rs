@@ -13,9 +13,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
-use crate::client::{Client, id};
-use crate::mesh::Mesh;
-use crate::scans;
+use tests::client::{Client, id};
+use tests::mesh::Mesh;
+use tests::scans;
 
 /// How many different patients there are; each has a lesion at a place of its own, so that a mask tells whose it is.
 const PATIENTS: u64 = 12;

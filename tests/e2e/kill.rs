@@ -6,9 +6,9 @@ use anyhow::{Context, anyhow, ensure};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::client::{Client, id};
-use crate::mesh::OneProcess;
-use crate::scans;
+use tests::client::{Client, id};
+use tests::mesh::OneProcess;
+use tests::scans;
 
 const UPLOADS: u64 = 50;
 const KILLS: u64 = 20;

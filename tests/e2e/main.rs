@@ -3,17 +3,11 @@
 //! Every story is told in each topology: one process on files, and one process per service on
 //! sockets, with the servers that `TEST_MYSQL_URL` and `TEST_AMQP_URL` name.
 
-mod client;
-mod collector;
 mod faults;
 mod kill;
-mod mesh;
-mod process;
-mod proxy;
-mod scans;
 mod stories;
 
-use mesh::Mesh;
+use tests::mesh::Mesh;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_one_process() -> anyhow::Result<()> {

@@ -5,9 +5,9 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use crate::client::{Client, answer, id};
-use crate::mesh::Mesh;
-use crate::scans;
+use tests::client::{Client, answer, id};
+use tests::mesh::Mesh;
+use tests::scans;
 
 pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     let client = mesh.client().await?;
