@@ -37,7 +37,8 @@ pub struct Database {
 
 /// Opens the database at `url` (`mysql://…` or `sqlite://…`, made when missing) and migrates it.
 ///
-/// A committed unit survives a crash of the process and of the machine.
+/// A committed unit survives a crash of the process and of the machine. A database that a later version has
+/// migrated further is taken as it is: a roll-out, and the way back from one, start the version before on it.
 pub async fn connect(url: &str, migrations: &Migrator) -> Result<Database> {
     sqlx::any::install_default_drivers();
     let dialect = Dialect::of(url)?;
@@ -48,6 +49,8 @@ pub async fn connect(url: &str, migrations: &Migrator) -> Result<Database> {
         .connect(&dialect.address(url))
         .await
         .map_err(failed)?;
+    let mut migrations = Migrator::with_migrations(migrations.iter().cloned().collect());
+    migrations.set_ignore_missing(true);
     migrations.run(&pool).await.map_err(|error| failed(error.into()))?;
     let writers = Arc::new(Semaphore::new(dialect.writers()));
     Ok(Database { pool, begin: dialect.begin(), writers })

@@ -2,8 +2,10 @@
 
 use domain::ErrorKind;
 use platform::db::{connect, testsuite};
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("tests/migrations");
+static MIGRATIONS: Migrator = sqlx::migrate!("tests/migrations");
 
 #[tokio::test]
 async fn sqlite() {
@@ -36,18 +38,74 @@ async fn sqlite_survives_the_loss_of_power() {
 
 #[tokio::test]
 async fn mysql() {
-    let Ok(server) = std::env::var("TEST_MYSQL_URL") else {
-        return eprintln!("skipped: TEST_MYSQL_URL is not set");
-    };
-    sqlx::any::install_default_drivers();
-    let name = format!("medseg_suite_{}", std::process::id());
-    let pool = sqlx::AnyPool::connect(&server).await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create).execute(&pool).await.unwrap();
-    let (root, _) = server.rsplit_once('/').unwrap();
-    testsuite::run(connect(&format!("{root}/{name}"), &MIGRATIONS).await.unwrap()).await;
-    let discard = sqlx::AssertSqlSafe(format!("DROP DATABASE {name}"));
-    sqlx::query(discard).execute(&pool).await.unwrap();
+    let Some(server) = Server::named("suite").await else { return };
+    testsuite::run(connect(&server.url, &MIGRATIONS).await.unwrap()).await;
+    server.discard().await;
+}
+
+#[tokio::test]
+async fn callers_that_go_away_leave_no_transaction_open() {
+    let Some(server) = Server::named("cancelled").await else { return };
+    let database = connect(&server.url, &MIGRATIONS).await.unwrap();
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    testsuite::callers_go_away(&database, number("FAULT_CANCELS").unwrap_or(1_000)).await;
+    // Of this test's own connections: others use the server as well.
+    let open: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM information_schema.innodb_trx AS open
+         JOIN information_schema.processlist AS connection ON open.trx_mysql_thread_id = connection.id
+         WHERE connection.db = DATABASE()",
+    )
+    .fetch_one(database.pool())
+    .await
+    .unwrap();
+    assert_eq!(open, 0);
+    server.discard().await;
+}
+
+/// A roll-out and a rollback start the version before on the tables of the version after.
+#[tokio::test]
+async fn a_database_that_a_later_version_has_migrated_is_taken_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", dir.path().join("suite.db").display());
+    let later = Migration::new(
+        2,
+        "later".into(),
+        MigrationType::Simple,
+        "ALTER TABLE counters ADD COLUMN unit VARCHAR(8) NOT NULL DEFAULT ''".into_sql_str(),
+        false,
+    );
+    let next = Migrator::with_migrations(MIGRATIONS.iter().cloned().chain([later]).collect());
+    connect(&url, &next).await.unwrap();
+    testsuite::run(connect(&url, &MIGRATIONS).await.unwrap()).await;
+}
+
+/// A database of a test's own on the server that `TEST_MYSQL_URL` names.
+struct Server {
+    pool: sqlx::AnyPool,
+    name: String,
+    url: String,
+}
+
+impl Server {
+    async fn named(test: &str) -> Option<Server> {
+        let Ok(server) = std::env::var("TEST_MYSQL_URL") else {
+            eprintln!("skipped: TEST_MYSQL_URL is not set");
+            return None;
+        };
+        sqlx::any::install_default_drivers();
+        let name = format!("medseg_{test}_{}", std::process::id());
+        let pool = sqlx::AnyPool::connect(&server).await.unwrap();
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::query(create).execute(&pool).await.unwrap();
+        let (root, _) = server.rsplit_once('/').unwrap();
+        let url = format!("{root}/{name}");
+        Some(Server { pool, name, url })
+    }
+
+    async fn discard(self) {
+        let discard = sqlx::AssertSqlSafe(format!("DROP DATABASE {}", self.name));
+        sqlx::query(discard).execute(&self.pool).await.unwrap();
+    }
 }
 
 #[tokio::test]
