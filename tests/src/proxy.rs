@@ -113,11 +113,11 @@ impl Proxy {
         self.rules.latency_ms.store(ms, Ordering::SeqCst);
     }
 
-    fn reset_after(&self, bytes: u64) {
+    pub fn reset_after(&self, bytes: u64) {
         self.rules.reset_after.store(bytes, Ordering::SeqCst);
     }
 
-    fn corrupt(&self, byte: u64) {
+    pub fn corrupt(&self, byte: u64) {
         self.rules.corrupt_at.store(byte, Ordering::SeqCst);
     }
 }

@@ -8,6 +8,7 @@ pub mod claims;
 mod health;
 mod logs;
 mod peer;
+mod retry;
 mod run;
 mod serve;
 mod system;

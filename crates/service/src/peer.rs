@@ -5,12 +5,14 @@ use domain::{ErrorKind, Result};
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use platform::deadline;
+use tokio::time::timeout_at;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt};
 
+use crate::retry::Repeating;
 use crate::serve::unpanicked;
 use crate::{Identity, Service, trace};
 
@@ -27,7 +29,8 @@ const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// The way to another service, over the network or in this process.
 ///
 /// Generated clients take either, so `ScansClient<Peer>` is the only client type there is. Both ways
-/// keep the same promises: a deadline, and `INTERNAL` instead of a panic.
+/// keep the same promises: a deadline, and `INTERNAL` instead of a panic. Over the network, calls that
+/// a repetition cannot harm are repeated within that deadline.
 #[derive(Clone)]
 pub struct Peer(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
 
@@ -59,14 +62,14 @@ impl Peer {
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             .connect_lazy();
-        Ok(Peer(BoxCloneSyncService::new(channel.map_err(BoxError::from))))
+        Ok(Peer(BoxCloneSyncService::new(Repeating::new(channel.map_request(told)))))
     }
 
     /// A service of this process, called as a function.
     pub fn within(service: &Service) -> Peer {
         let routes = unpanicked(service.grpc.clone().prepare());
         let routes = ServiceExt::<Request<Body>>::map_err(routes, BoxError::from);
-        Peer(BoxCloneSyncService::new(routes))
+        Peer(BoxCloneSyncService::new(routes.map_request(told)))
     }
 }
 
@@ -75,23 +78,30 @@ impl tower::Service<Request<Body>> for Peer {
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
+    /// The way is made ready within the deadline.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     /// Keeps the deadline here and not in the server, so that both ways keep the same promise.
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         trace::inject(request.headers_mut());
         let asked = timeout_of(request.headers()).unwrap_or(DEADLINE);
-        // No longer than whoever waits for us: and the peer is told.
-        let deadline = deadline::left().map_or(asked, |left| left.min(asked));
-        request.headers_mut().insert("grpc-timeout", grpc_timeout(deadline));
-        let answer = tokio::time::timeout(deadline, self.0.call(request));
-        Box::pin(async move {
+        let way = self.0.clone();
+        // No longer than whoever waits for us.
+        Box::pin(deadline::within(asked, async move {
+            let until = deadline::current().expect("it was set a moment ago");
             let late = |_| Ok(Status::deadline_exceeded("no answer in time").into_http());
-            answer.await.unwrap_or_else(late)
-        })
+            timeout_at(until, way.oneshot(request)).await.unwrap_or_else(late)
+        }))
     }
+}
+
+/// Tells the peer how long we wait for it.
+fn told(mut request: Request<Body>) -> Request<Body> {
+    let left = deadline::left().unwrap_or(DEADLINE);
+    request.headers_mut().insert("grpc-timeout", grpc_timeout(left));
+    request
 }
 
 /// As gRPC's HTTP/2 mapping writes it: at most eight digits and a unit.
