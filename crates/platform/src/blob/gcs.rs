@@ -17,6 +17,7 @@ use google_cloud_gax::options::RequestOptionsBuilder;
 use google_cloud_gax::paginator::ItemPaginator;
 use google_cloud_gax::retry_policy::RetryPolicyExt;
 use google_cloud_storage::client::{Storage, StorageControl};
+use google_cloud_storage::error::ReadError;
 use google_cloud_storage::model::Object as Meta;
 use google_cloud_storage::read_resume_policy::{ReadResumePolicyExt, Recommended};
 use google_cloud_storage::retry_policy::RetryableErrors;
@@ -228,6 +229,12 @@ fn is_refusal(error: &google_cloud_storage::Error) -> bool {
         || matches!(code, Some(Code::PermissionDenied | Code::Unauthenticated))
 }
 
+/// Whether what was read is not what the store has a checksum of: asking again does not help.
+fn has_rotted(error: &google_cloud_storage::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(ReadError::ChecksumMismatch(_)))
+}
+
 /// It is medseg that the store refuses, not its caller: to whom it is a store that does not answer.
 fn failed(error: google_cloud_storage::Error) -> Error {
     let code = error.status().map(|status| status.code);
@@ -236,6 +243,7 @@ fn failed(error: google_cloud_storage::Error) -> Error {
         _ if is_refusal(&error) => {
             (ErrorKind::Unavailable, "the object store refuses our credentials")
         }
+        _ if has_rotted(&error) => (ErrorKind::Internal, "stored bytes are not what was stored"),
         _ => (ErrorKind::Unavailable, "the object store does not answer"),
     };
     kind.error(message).because(error)
