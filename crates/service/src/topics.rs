@@ -8,6 +8,10 @@ pub const SCAN_READY: &str = "scan.ready";
 /// The same for urgent ones: in a queue of their own they never wait behind what is not.
 pub const SCAN_READY_STAT: &str = "scan.ready.stat";
 
+/// The same for jobs that were tried before, of whatever priority: a worker does them alone, so that one that it does not
+/// survive takes no other with it.
+pub const SCAN_READY_AGAIN: &str = "scan.ready.again";
+
 /// Where jobs of that priority wait.
 pub fn scan_ready(priority: Priority) -> &'static str {
     match priority {

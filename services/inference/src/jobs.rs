@@ -25,8 +25,9 @@ impl Jobs {
     }
 
     /// Leases the job; None when it is unknown, done, or somebody else's.
-    pub async fn claim(&self, job_id: &str) -> Result<Option<Job>> {
-        let claim = ClaimJob { job_id: job_id.to_owned(), worker: self.worker.clone() };
+    /// One that was tried before is to be had only by who says that he works `alone`.
+    pub async fn claim(&self, job_id: &str, alone: bool) -> Result<Option<Job>> {
+        let claim = ClaimJob { job_id: job_id.to_owned(), worker: self.worker.clone(), alone };
         let claimed = self.client.clone().claim(authorised(claim, &self.token.get().await?)).await;
         match claimed.map_err(domain::Error::from) {
             Ok(job) => Ok(Some(job.into_inner())),

@@ -17,7 +17,7 @@ use metrics::Unit::{Count, Seconds};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use platform::queue::{self, Queue};
 use service::claims::ServiceToken;
-use service::topics::scan_ready;
+use service::topics::{SCAN_READY_AGAIN, scan_ready};
 use service::{Check, Peer, Service, check};
 use tokio::sync::Semaphore;
 
@@ -102,16 +102,16 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         ("queue".to_owned(), answers(queue.clone())),
     ];
     let window = window.unwrap_or_else(|| three_batches(batch));
-    let mut workers = vec![outlive(ended)];
-    for priority in Priority::ALL {
-        // What is urgent does not wait for room behind what is not.
+    let company = Arc::default();
+    let work = |topic, window, alone| {
+        // What waits for room in memory does so behind its own kind only.
         let room = Arc::new(Semaphore::new(worker::ROOM));
         let (jobs, model, clock) = (jobs.clone(), model.clone(), clock.clone());
-        let worker = Worker { jobs, model, clock, room };
-        workers.push(service::work(queue.clone(), scan_ready(priority), window, move |job_id| {
-            worker.clone().work(job_id)
-        }));
-    }
+        let worker = Worker { jobs, model, clock, room, company: Arc::clone(&company), alone };
+        service::work(queue.clone(), topic, window, move |job_id| worker.clone().work(job_id))
+    };
+    let mut workers = vec![outlive(ended), work(SCAN_READY_AGAIN, 1, true)];
+    workers.extend(Priority::ALL.map(|priority| work(scan_ready(priority), window, false)));
     let drain = Duration::from_secs(drain_s);
     Ok(Service { name: "inference", workers, readiness, drain, ..Default::default() })
 }

@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Answer, Clock, Error, ErrorKind, Result};
+use futures::future::Either;
 use metrics::{counter, histogram};
 use proto::storage::{Answer as WireAnswer, CompleteHeader, Job};
 use service::trace;
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 use tracing::{Instrument, info_span};
 
 use crate::analysis::{Analysis, analyse};
@@ -25,6 +26,9 @@ pub struct Worker {
     pub clock: Clock,
     /// Room in memory for the scans of one priority, in units of [`ROOM_VOXELS`].
     pub room: Arc<Semaphore>,
+    /// Held by every job in hand of this process, and by one that is done alone for itself.
+    pub company: Arc<RwLock<()>>,
+    pub alone: bool,
 }
 
 /// What one unit of room holds. A small scan takes a whole one.
@@ -38,7 +42,12 @@ impl Worker {
     /// this worker's; an error says that storage could not even be told.
     pub async fn work(self, job_id: Vec<u8>) -> Result<()> {
         let Ok(job_id) = String::from_utf8(job_id) else { return Ok(()) };
-        let Some(job) = self.jobs.claim(&job_id).await? else { return Ok(()) };
+        // Before the claim, which counts as an attempt even if somebody else's job ends the process.
+        let _turn = match self.alone {
+            true => Either::Left(self.company.write().await),
+            false => Either::Right(self.company.read().await),
+        };
+        let Some(job) = self.jobs.claim(&job_id, self.alone).await? else { return Ok(()) };
         let span =
             info_span!("job", otel.kind = "consumer", job = job.job_id, attempt = job.attempt);
         trace::resume(&span, &job.traceparent);

@@ -4,8 +4,8 @@ use domain::{Answer, ErrorKind, JobId, Result, ScanId};
 use futures::StreamExt;
 use platform::blob::ByteStream;
 use platform::db::{Unit, failed};
-use proto::storage::{Job as WireJob, Scan};
-use service::topics::scan_ready;
+use proto::storage::{ClaimJob, Job as WireJob, Scan};
+use service::topics::{SCAN_READY_AGAIN, scan_ready};
 
 use crate::artefacts::{self, VOLUME};
 use crate::jobs::{ANNOUNCE_MS, Job, Outcome, REASON_MAX, State, Step, cut, find, show, step};
@@ -16,12 +16,14 @@ const WORKER_MAX: usize = 190;
 
 /// The worker's side of a job, from the claim to giving up.
 impl Store {
-    /// Leases the job to `worker`. The attempt is raised before any work begins, so that work that
-    /// ends the process counts as an attempt too.
-    pub async fn claim(&self, id: &str, worker: &str) -> Result<WireJob> {
-        let (id, worker) = (JobId::from_str(id)?, cut(worker, WORKER_MAX));
+    /// Leases the job. The attempt is raised before any work begins, so that work that ends the process
+    /// counts as an attempt too; and a job that was tried before goes only to a worker that does it alone.
+    pub async fn claim(&self, claim: ClaimJob) -> Result<WireJob> {
+        let (id, worker) = (JobId::from_str(&claim.job_id)?, cut(&claim.worker, WORKER_MAX));
         let (scan, job) = self
-            .unit(move |store, unit| Box::pin(async move { store.take(unit, id, &worker).await }))
+            .unit(move |store, unit| {
+                Box::pin(async move { store.take(unit, id, &worker, claim.alone).await })
+            })
             .await?;
         self.changed(scan);
         job.ok_or_else(|| ErrorKind::Conflict.error("the job has had all its attempts"))
@@ -33,6 +35,7 @@ impl Store {
         unit: &mut Unit,
         id: JobId,
         worker: &str,
+        alone: bool,
     ) -> Result<(ScanId, Option<WireJob>)> {
         let now = self.clock.now_ms();
         let job = find(&mut **unit, id).await?;
@@ -45,6 +48,9 @@ impl Store {
         if job.attempt >= self.rules.attempts_max {
             self.give_up(unit, &job).await?;
             return Ok((job.scan, None));
+        }
+        if job.attempt > 0 && !alone {
+            return Err(ErrorKind::Conflict.error("the job was tried before: it is done alone"));
         }
         let lease_ms = self.lease_ms();
         let next = Step { state: State::Leased, attempt: job.attempt + 1, due_ms: now + lease_ms };
@@ -169,7 +175,8 @@ impl Store {
         let next = Step { state: State::Queued, attempt: job.attempt, due_ms: now + pause_ms };
         step(unit, &job, next).await?;
         show(unit, &job, "queued").await?;
-        self.announce(unit, scan_ready(job.priority), &job.id.to_string()).await?;
+        let topic = if job.attempt == 0 { scan_ready(job.priority) } else { SCAN_READY_AGAIN };
+        self.announce(unit, topic, &job.id.to_string()).await?;
         Ok(Some(job.scan))
     }
 

@@ -10,7 +10,8 @@ use super::{Engine, weightless};
 /// Takes its time and finds nothing; or breaks, in one of the ways that engines break.
 ///
 /// `stub:?ms=50` waits for each batch, `stub:?slice_ms=5` for each slice; `&fault=` is one of
-/// `nan`, `short`, `error`, `panic` and `memory` (more than one slice is too many).
+/// `nan`, `short`, `error`, `panic`, `memory` (more than one slice is too many) and `abort` (a slice that is not
+/// square ends the process).
 pub struct Stub {
     batch: Duration,
     slice: Duration,
@@ -23,6 +24,7 @@ enum Fault {
     Error,
     Panic,
     Memory,
+    Abort,
 }
 
 impl Stub {
@@ -50,6 +52,7 @@ impl Fault {
             "error" => Self::Error,
             "panic" => Self::Panic,
             "memory" => Self::Memory,
+            "abort" => Self::Abort,
             _ => return None,
         })
     }
@@ -77,6 +80,12 @@ impl Engine for Stub {
                 return Err(ErrorKind::Exhausted.error("the stub was told to have no memory"));
             }
             Some(Fault::Memory) => {}
+            Some(Fault::Abort) => {
+                let square = |square: &Prepared| square.placement.rows == square.placement.columns;
+                if !squares.iter().all(square) {
+                    std::process::abort();
+                }
+            }
         }
         Ok(outputs)
     }

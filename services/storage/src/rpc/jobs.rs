@@ -56,8 +56,7 @@ impl Jobs {
 impl Wire for Jobs {
     async fn claim(&self, request: Request<ClaimJob>) -> Result<Response<Job>, Status> {
         self.worker(request.metadata()).await?;
-        let ClaimJob { job_id, worker } = request.into_inner();
-        Ok(Response::new(self.store.claim(&job_id, &worker).await?))
+        Ok(Response::new(self.store.claim(request.into_inner()).await?))
     }
 
     type ReadVolumeStream = Answers<Chunk>;

@@ -98,12 +98,22 @@ pub async fn an_emptied_queue_loses_nothing(world: World) {
 pub async fn a_worker_that_falls_silent_loses_its_job(world: World) {
     let (scan, id) = world.ready().await;
     let job = world.claim(&id).await.unwrap();
-    let mut ready = world.subscribe(topics::SCAN_READY).await;
+    let mut ready = world.subscribe(topics::SCAN_READY_AGAIN).await;
     world.clock.advance(31_000);
     assert_eq!(world.announced(&mut ready).await, id);
     assert_eq!(world.get(&scan).await.state(), State::Queued);
     // It was only slow, and nobody else has begun: its work is not thrown away.
     world.complete(found(&job)).await.unwrap();
+}
+
+/// What ended one worker may end another: nobody else's job is to be in hand with it.
+pub async fn a_job_that_was_tried_before_is_done_alone(world: World) {
+    let (_, id) = world.ready().await;
+    let first = world.claim_as(&id, false).await.unwrap();
+    world.clock.advance(31_000);
+    assert_eq!(world.claim_as(&id, false).await.unwrap_err().code(), Code::AlreadyExists);
+    let second = world.claim_as(&id, true).await.unwrap();
+    assert_eq!((first.attempt, second.attempt), (1, 2));
 }
 
 pub async fn after_three_attempts_the_scan_has_failed(world: World) {
@@ -120,7 +130,7 @@ pub async fn after_three_attempts_the_scan_has_failed(world: World) {
 
 pub async fn a_failure_that_may_pass_is_tried_again_later(world: World) {
     let (scan, id) = world.ready().await;
-    let mut ready = world.subscribe(topics::SCAN_READY).await;
+    let mut ready = world.subscribe(topics::SCAN_READY_AGAIN).await;
     let job = world.claim(&id).await.unwrap();
     let again = world.fail(&job, "no memory", true).await.unwrap();
     assert_eq!((again.state(), again.reason.as_str()), (State::Queued, ""));

@@ -49,6 +49,7 @@ on_every_database! {
     leasing::a_result_about_another_patient_is_refused;
     leasing::an_emptied_queue_loses_nothing;
     leasing::a_worker_that_falls_silent_loses_its_job;
+    leasing::a_job_that_was_tried_before_is_done_alone;
     leasing::after_three_attempts_the_scan_has_failed;
     leasing::a_failure_that_may_pass_is_tried_again_later;
     leasing::a_failure_for_good_says_why;

@@ -132,7 +132,12 @@ impl World {
     }
 
     pub async fn claim(&self, job_id: &str) -> Result<Job, Status> {
-        let claim = ClaimJob { job_id: job_id.into(), worker: "worker-1".into() };
+        self.claim_as(job_id, true).await
+    }
+
+    /// As a worker that has other jobs in hand too, or none.
+    pub async fn claim_as(&self, job_id: &str, alone: bool) -> Result<Job, Status> {
+        let claim = ClaimJob { job_id: job_id.into(), worker: "worker-1".into(), alone };
         Ok(self.jobs.clone().claim(self.worker(claim)).await?.into_inner())
     }
 
