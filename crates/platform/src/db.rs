@@ -13,7 +13,7 @@ use domain::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
@@ -46,6 +46,7 @@ pub async fn connect(url: &str, migrations: &Migrator) -> Result<Database> {
         .max_connections(CONNECTIONS)
         .acquire_timeout(PATIENCE)
         .after_connect(move |connection, _| dialect.prepare(connection))
+        .after_release(|connection, _| Box::pin(is_clean(connection)))
         .connect(&dialect.address(url))
         .await
         .map_err(failed)?;
@@ -103,6 +104,16 @@ impl Database {
     pub async fn ping(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.pool).await.map(drop).map_err(failed)
     }
+}
+
+/// Whether the connection may be used again. SQLite rolls back by itself when its disk is full; the driver's own rollback then
+/// fails, and to the driver the transaction stays open for ever.
+async fn is_clean(connection: &mut AnyConnection) -> sqlx::Result<bool> {
+    if connection.is_in_transaction() {
+        // A rollback may be under way.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 #[derive(Clone, Copy)]
@@ -181,7 +192,7 @@ fn of_code(code: &str) -> (ErrorKind, &'static str) {
         Ok(5 | 6) => (ErrorKind::Unavailable, "the database is busy"),
         Ok(8) => (ErrorKind::Unavailable, "the database is read-only"),
         Ok(10) => (ErrorKind::Unavailable, "the database cannot reach its disk"),
-        Ok(13) => (ErrorKind::Exhausted, "the database's disk is full"),
+        Ok(13) => (ErrorKind::Unavailable, "the database's disk is full"),
         // Deadlock or lock wait: the same unit may succeed later.
         _ if code == "40001" => (ErrorKind::Unavailable, "the database is busy"),
         _ => (ErrorKind::Internal, "a database request failed"),

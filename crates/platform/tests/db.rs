@@ -1,7 +1,7 @@
 //! Every database against the one suite. MySQL or MariaDB runs when `TEST_MYSQL_URL` names a server.
 
 use domain::ErrorKind;
-use platform::db::{connect, testsuite};
+use platform::db::{connect, failed, testsuite};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
@@ -60,6 +60,25 @@ async fn callers_that_go_away_leave_no_transaction_open() {
     .unwrap();
     assert_eq!(open, 0);
     server.discard().await;
+}
+
+#[tokio::test]
+async fn after_a_full_disk_units_succeed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", dir.path().join("full.db").display());
+    let database = connect(&url, &MIGRATIONS).await.unwrap();
+    let full = database.unit(|unit| {
+        Box::pin(async move {
+            // To SQLite, the connection that may not let its file grow is on a full disk.
+            let name = "x".repeat(100_000);
+            for statement in ["PRAGMA max_page_count = 1", "INSERT INTO counters VALUES (?, 0)"] {
+                sqlx::query(statement).bind(&name).execute(&mut **unit).await.map_err(failed)?;
+            }
+            Ok(())
+        })
+    });
+    assert_eq!(full.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    testsuite::run(database).await;
 }
 
 /// A roll-out and a rollback start the version before on the tables of the version after.

@@ -118,7 +118,7 @@ pub fn disk_failed(error: io::Error) -> Error {
     let (kind, message) = match error.kind() {
         io::ErrorKind::NotFound => (ErrorKind::NotFound, "no such object"),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (ErrorKind::Exhausted, "the disk is full: nothing was stored")
+            (ErrorKind::Unavailable, "the disk is full: nothing was stored")
         }
         _ => (ErrorKind::Unavailable, "the disk does not answer"),
     };
