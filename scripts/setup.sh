@@ -34,6 +34,7 @@ if [ "$what" = test ]; then
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages+=(rabbitmq-server)
     need chromium chromium
     need curl curl
+    need strace strace
     need promtool prometheus
     docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
 fi

@@ -29,6 +29,11 @@ impl Client {
         Ok(client)
     }
 
+    /// Somebody who has a token already.
+    pub fn with_token(url: &str, token: String) -> Client {
+        Client { url: url.to_owned(), http: http(), token }
+    }
+
     pub async fn get(&self, path: &str) -> anyhow::Result<Response> {
         Ok(self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await?)
     }

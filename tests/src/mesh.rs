@@ -1,10 +1,13 @@
 //! medseg as its operators run it: one process, or one process per service.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use gcs::Double;
+use platform::queue::Queue;
+use service::claims::{Grant, Role, SigningKey};
 use tempfile::TempDir;
 
 use crate::client::{Client, ready};
@@ -19,6 +22,10 @@ pub struct Mesh {
     parts: Vec<Part>,
     /// Where the separate services keep objects.
     objects: Option<Double>,
+    /// The services' databases, around any proxy.
+    databases: BTreeMap<&'static str, String>,
+    /// The bug that every process has on purpose, if any.
+    bug: Option<&'static str>,
     /// The ways to the broker and to the database, where faults are to happen on them.
     proxies: Option<Proxies>,
     /// Held while it uses the broker: two meshes on one broker would take each other's messages.
@@ -35,6 +42,8 @@ struct Proxies {
     /// The broker itself.
     queue: String,
     database: Proxy,
+    /// Before the gateway: clients come through it.
+    front: Proxy,
 }
 
 impl Mesh {
@@ -52,6 +61,8 @@ impl Mesh {
             password: one.password,
             parts: vec![Part::of("medseg", one.process)],
             objects: None,
+            databases: BTreeMap::new(),
+            bug: None,
             proxies: None,
             _turn: None,
             collector,
@@ -69,16 +80,24 @@ impl Mesh {
         Mesh::start(queue, server.as_deref(), &services, &[]).await
     }
 
-    /// The same with two workers and short leases, and with faults on the ways to the broker, the database and the
-    /// object store.
+    /// The same with two workers and short leases, with faults on the ways to the broker, the database and the object
+    /// store.
     pub async fn through_proxies(queue: &str) -> anyhow::Result<Mesh> {
         let server = std::env::var("TEST_MYSQL_URL").context("TEST_MYSQL_URL names no server")?;
         let (broker, proxied) = Proxy::before(queue, 5672).await?;
-        let (database, server) = Proxy::before(&server, 3306).await?;
+        let (database, proxied_server) = Proxy::before(&server, 3306).await?;
         let services = ["auth", "storage", "ingest", "inference", "inference", "drift", "gateway"];
         let quick = ["--lease-s=3", "--sweep-s=1", "--attempts-max=20"];
-        let mut mesh = Mesh::start(&proxied, Some(&server), &services, &quick).await?;
-        mesh.proxies = Some(Proxies { broker, queue: queue.to_owned(), database });
+        let mut mesh = Mesh::start(&proxied, Some(&proxied_server), &services, &quick).await?;
+        let (root, _) = server.rsplit_once('/').context("a database in TEST_MYSQL_URL")?;
+        for url in mesh.databases.values_mut() {
+            let (_, name) = url.rsplit_once('/').context("a database's name")?;
+            *url = format!("{root}/{name}");
+        }
+        let gateway = mesh.url.trim_start_matches("http://").to_owned();
+        let front = Proxy::start(&gateway).await?;
+        mesh.url = format!("http://{}", front.address);
+        mesh.proxies = Some(Proxies { broker, queue: queue.to_owned(), database, front });
         Ok(mesh)
     }
 
@@ -92,7 +111,7 @@ impl Mesh {
         let data = tempfile::tempdir()?;
         let objects = Double::start("medseg", &data.path().join("objects")).await?;
         let collector = Collector::start().await?;
-        let mut address = std::collections::BTreeMap::new();
+        let (mut address, mut databases) = (BTreeMap::new(), BTreeMap::new());
         for service in services {
             address.insert(*service, format!("127.0.0.1:{}", free_port()?));
         }
@@ -111,7 +130,9 @@ impl Mesh {
             arguments.push(option("otlp-endpoint", collector.url.clone()));
             let mut say = |name: &str, value: String| arguments.push(option(name, value));
             if ["auth", "storage", "drift"].contains(&service) {
-                say("database-url", database_url(server, service, data.path()).await?);
+                let url = database_url(server, service, data.path()).await?;
+                databases.insert(service, url.clone());
+                say("database-url", url);
             }
             if ["storage", "inference", "drift"].contains(&service) {
                 say("queue-url", queue.to_owned());
@@ -129,7 +150,10 @@ impl Mesh {
                 "auth" => say("signing-key", data.path().join("key.pem").display().to_string()),
                 "storage" => say("blob-url", objects.url()),
                 "ingest" => say("spool", data.path().join("spool").display().to_string()),
-                "inference" => say("model-url", "threshold:".to_owned()),
+                "inference" => {
+                    say("model-url", "threshold:".to_owned());
+                    say("worker", format!("worker-{}", parts.len()));
+                }
                 "gateway" => {
                     say("ingest-url", url("ingest"));
                     say("drift-url", url("drift"));
@@ -157,6 +181,8 @@ impl Mesh {
             password,
             parts,
             objects,
+            databases,
+            bug: None,
             proxies: None,
             _turn: turn,
             collector,
@@ -187,8 +213,69 @@ impl Mesh {
 
     pub fn restart(&mut self, part: usize) -> anyhow::Result<()> {
         let Part { service, arguments, log, process } = &mut self.parts[part];
-        *process = Process::start(service, arguments, log, None)?;
+        *process = Process::start_through(&seeded(self.bug), service, arguments, log, None)?;
         Ok(())
+    }
+
+    /// Starts every process anew with that bug ([`domain::seeded`]).
+    pub fn seed(&mut self, bug: &'static str) -> anyhow::Result<()> {
+        self.bug = Some(bug);
+        (0..self.parts.len()).try_for_each(|part| {
+            self.stop(part)?;
+            self.restart(part)
+        })
+    }
+
+    /// Starts every process anew that has ended by itself, as an orchestrator does; answers how many.
+    pub fn revive(&mut self) -> anyhow::Result<usize> {
+        let mut revived = 0;
+        for part in 0..self.parts.len() {
+            if self.parts[part].process.has_ended()? {
+                self.restart(part)?;
+                revived += 1;
+            }
+        }
+        Ok(revived)
+    }
+
+    /// Gives the processes of `service` another value of an option, from their next start.
+    pub fn set(&mut self, service: &str, option: &str, value: &str) {
+        for part in self.parts.iter_mut().filter(|part| part.service == service) {
+            part.arguments.retain(|argument| !argument.starts_with(&format!("--{option}=")));
+            part.arguments.push(format!("--{option}={value}"));
+        }
+    }
+
+    /// What a worker in that place is called in its jobs.
+    pub fn worker(&self, part: usize) -> String {
+        format!("worker-{part}")
+    }
+
+    /// What the database of `service` says to a query for two columns: a text and a number.
+    pub async fn ask(&self, service: &str, query: &str) -> anyhow::Result<Vec<(String, i64)>> {
+        let pool = self.pool(service).await?;
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(&pool).await?)
+    }
+
+    /// Changes the database of `service` behind its back.
+    pub async fn execute(&self, service: &str, statement: &str) -> anyhow::Result<()> {
+        let pool = self.pool(service).await?;
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await?;
+        Ok(())
+    }
+
+    /// Keeps everybody else from a table for as long as what is returned lives.
+    pub async fn lock(&self, service: &str, table: &str) -> anyhow::Result<impl Send + use<>> {
+        let mut connection = self.pool(service).await?.acquire().await?;
+        let lock = sqlx::AssertSqlSafe(format!("LOCK TABLES {table} WRITE"));
+        // The lock ends with the connection, which is not to go back to the pool.
+        sqlx::raw_sql(lock).execute(&mut *connection).await?;
+        Ok(connection.detach())
+    }
+
+    async fn pool(&self, service: &str) -> anyhow::Result<sqlx::AnyPool> {
+        let url = self.databases.get(service).context("a service with a database")?;
+        Ok(sqlx::AnyPool::connect(url).await?)
     }
 
     /// Stops a process where it is, or lets it go on: it does not know that time has passed.
@@ -206,6 +293,26 @@ impl Mesh {
         Ok(platform::queue::testsuite::purge(queue, topic).await?)
     }
 
+    /// The broker's queues, around the proxy.
+    pub async fn queue(&self) -> anyhow::Result<Queue> {
+        let queue = &self.proxies.as_ref().context("no proxies")?.queue;
+        Ok(platform::queue::connect(queue).await?)
+    }
+
+    /// Somebody with every right at a hospital that has sent nothing.
+    pub fn stranger(&self) -> anyhow::Result<Client> {
+        let key = std::fs::read_to_string(self.data.path().join("key.pem"))?;
+        let (clock, random) = (service::system_clock(), service::system_random());
+        let tenant = domain::TenantId::new(&clock, &random);
+        let grant = Grant { subject: "stranger".into(), tenant, roles: vec![Role::Admin] };
+        let token = grant.sign(&SigningKey::from_pem(&key)?, clock.now_ms());
+        Ok(Client::with_token(&self.url, token))
+    }
+
+    pub fn front(&self) -> anyhow::Result<&Proxy> {
+        Ok(&self.proxies.as_ref().context("no proxies")?.front)
+    }
+
     pub fn database(&self) -> anyhow::Result<&Proxy> {
         Ok(&self.proxies.as_ref().context("no proxies")?.database)
     }
@@ -218,6 +325,12 @@ impl Mesh {
     pub fn terminate(self) -> anyhow::Result<()> {
         self.parts.into_iter().rev().try_for_each(|mut part| part.process.terminate())
     }
+}
+
+/// What makes a process have that bug.
+pub fn seeded(bug: Option<&str>) -> Vec<String> {
+    let setting = |bug| ["env".to_owned(), format!("{}={bug}", domain::SEEDED_BUG)];
+    bug.into_iter().flat_map(setting).collect()
 }
 
 /// Waits until no other mesh uses the broker, in this process or another.
@@ -260,10 +373,31 @@ impl OneProcess {
     }
 
     async fn traced(collector: Option<&str>) -> anyhow::Result<OneProcess> {
-        let data = tempfile::tempdir()?;
-        let process = serve(data.path(), collector)?;
+        let more: Vec<_> =
+            collector.map(|url| format!("--otlp-endpoint={url}")).into_iter().collect();
+        OneProcess::start_through(&[], tempfile::tempdir()?, &more)
+    }
+
+    /// On that directory, through a command that becomes it in the end, with more options.
+    pub fn start_through(
+        through: &[String],
+        data: TempDir,
+        more: &[String],
+    ) -> anyhow::Result<OneProcess> {
+        let process = serve(through, data.path(), more)?;
         let password = password(&process.said)?;
         Ok(OneProcess { url: address(&process)?, password, process, data })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has said of failures, the last of it.
+    pub fn log(&self) -> anyhow::Result<String> {
+        let log = std::fs::read_to_string(self.data.path().join("medseg.log"))?;
+        let failures: Vec<_> = log.lines().filter(|line| !line.contains("INFO")).collect();
+        Ok(failures[failures.len().saturating_sub(12)..].join("\n"))
     }
 
     pub async fn client(&self) -> anyhow::Result<Client> {
@@ -275,21 +409,22 @@ impl OneProcess {
     }
 
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.process = serve(self.data.path(), None)?;
+        self.process = serve(&[], self.data.path(), &[])?;
         self.url = address(&self.process)?;
         Ok(())
     }
 }
 
-fn serve(data: &Path, collector: Option<&str>) -> anyhow::Result<Process> {
+fn serve(through: &[String], data: &Path, more: &[String]) -> anyhow::Result<Process> {
     let mut arguments = vec![
         "serve".to_owned(),
         format!("--data={}", data.join("home").display()),
         "--listen=127.0.0.1:0".to_owned(),
         "--model-url=threshold:".to_owned(),
     ];
-    arguments.extend(collector.map(|url| format!("--otlp-endpoint={url}")));
-    Process::start("medseg", &arguments, &data.join("medseg.log"), Some("medseg answers on "))
+    arguments.extend_from_slice(more);
+    let ready = Some("medseg answers on ");
+    Process::start_through(through, "medseg", &arguments, &data.join("medseg.log"), ready)
 }
 
 fn address(process: &Process) -> anyhow::Result<String> {

@@ -25,9 +25,23 @@ impl Process {
         log: &Path,
         ready: Option<&str>,
     ) -> anyhow::Result<Process> {
+        Process::start_through(&[], program, arguments, log, ready)
+    }
+
+    /// The same through a command that becomes the program in the end, such as `env NAME=VALUE`.
+    pub fn start_through(
+        through: &[String],
+        program: &str,
+        arguments: &[String],
+        log: &Path,
+        ready: Option<&str>,
+    ) -> anyhow::Result<Process> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-        let mut child = Command::new(built(program)?)
-            .args(arguments)
+        let mut words = through.to_vec();
+        words.push(built(program)?.display().to_string());
+        words.extend_from_slice(arguments);
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -56,6 +70,11 @@ impl Process {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
 
     /// Ends it as a crash would: nothing is flushed, nobody is told.

@@ -3,11 +3,18 @@
 use std::io::{Cursor, Write};
 
 use imaging::phantom::{Phantom, Settings};
-use imaging::preview_png;
+use imaging::{Shape, preview_png};
 
 /// One slice of a phantom head as PNG.
 pub fn png(seed: u64, tumour: bool) -> Vec<u8> {
     let phantom = Phantom::new(&Settings { tumour, ..Settings::slice(seed) }).expect("a phantom");
+    preview_png(&phantom.volume).expect("a PNG")
+}
+
+/// The same, higher than wide.
+pub fn oblong(seed: u64) -> Vec<u8> {
+    let shape = Shape { slices: 1, rows: 256, columns: 224 };
+    let phantom = Phantom::new(&Settings { shape, ..Settings::slice(seed) }).expect("a phantom");
     preview_png(&phantom.volume).expect("a PNG")
 }
 

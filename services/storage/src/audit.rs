@@ -1,5 +1,5 @@
 use domain::{Result, TenantId};
-use platform::db::{Unit, failed};
+use platform::db::{Database, Unit, failed};
 
 use crate::artefacts::sha256_of;
 
@@ -53,10 +53,11 @@ pub async fn note(unit: &mut Unit, entry: Entry<'_>) -> Result<()> {
 /// The position of the next entry, and the digest of the one before it. Whoever asks holds the head
 /// until the unit ends, so that the chain has one order.
 async fn next(unit: &mut Unit, tenant: &str) -> Result<(i64, String)> {
-    if advance(unit, tenant).await? == 0 {
-        begin(unit, tenant).await?;
-        advance(unit, tenant).await?;
-    }
+    sqlx::query("UPDATE audit_heads SET position = position + 1 WHERE tenant_id = ?")
+        .bind(tenant)
+        .execute(&mut **unit)
+        .await
+        .map_err(failed)?;
     sqlx::query_as("SELECT position, sha256 FROM audit_heads WHERE tenant_id = ?")
         .bind(tenant)
         .fetch_one(&mut **unit)
@@ -64,23 +65,24 @@ async fn next(unit: &mut Unit, tenant: &str) -> Result<(i64, String)> {
         .map_err(failed)
 }
 
-async fn advance(unit: &mut Unit, tenant: &str) -> Result<u64> {
-    let head = sqlx::query("UPDATE audit_heads SET position = position + 1 WHERE tenant_id = ?")
-        .bind(tenant)
-        .execute(&mut **unit)
-        .await
-        .map_err(failed)?;
-    Ok(head.rows_affected())
-}
-
-async fn begin(unit: &mut Unit, tenant: &str) -> Result<()> {
+/// Begins the tenant's chain, unless it has begun. Not as part of a unit: of several that begin it in the same moment, each
+/// would wait for the others.
+pub async fn begin(database: &Database, tenant: TenantId) -> Result<()> {
+    let begun: Option<i64> =
+        sqlx::query_scalar("SELECT position FROM audit_heads WHERE tenant_id = ?")
+            .bind(tenant.to_string())
+            .fetch_optional(database.pool())
+            .await
+            .map_err(failed)?;
+    if begun.is_some() {
+        return Ok(());
+    }
     let begun =
         sqlx::query("INSERT INTO audit_heads (tenant_id, position, sha256) VALUES (?, 0, '')")
-            .bind(tenant)
-            .execute(&mut **unit)
+            .bind(tenant.to_string())
+            .execute(database.pool())
             .await;
     match begun {
-        // Another unit began the chain in the same moment.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
         begun => begun.map(drop).map_err(failed),
     }

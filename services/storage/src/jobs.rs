@@ -1,4 +1,4 @@
-use domain::{Answer, ErrorKind, JobId, Priority, Result, ScanId, TenantId};
+use domain::{Answer, ErrorKind, JobId, Priority, Result, ScanId, TenantId, seeded};
 use platform::db::{Unit, failed};
 use service::topics::SCAN_COMPLETED;
 use sqlx::{Any, Executor, Row};
@@ -80,6 +80,9 @@ impl Job {
     /// Refuses every attempt but the last. Between the end of a lease and the next claim the last
     /// attempt may still deliver: nobody else has begun.
     pub fn require(&self, attempt: u32) -> Result<()> {
+        if seeded("no_fence") {
+            return Ok(());
+        }
         if attempt == 0 || attempt != self.attempt {
             return Err(ErrorKind::Conflict.error("the job has passed to another attempt"));
         }
@@ -211,6 +214,7 @@ async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, now: i64) -> Resu
     .await
     .map_err(failed)?;
     match finished.rows_affected() {
+        0 if seeded("no_fence") => Ok(()),
         1 => Ok(()),
         _ => Err(ErrorKind::Conflict.error("the scan is done")),
     }

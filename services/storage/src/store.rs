@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
-use domain::{Clock, ErrorKind, Random, Result, ScanId};
+use domain::{Clock, ErrorKind, Random, Result, ScanId, seeded};
 use futures::future::BoxFuture;
 use platform::blob::Blobs;
 use platform::db::{Database, Unit, failed};
+use service::claims::Tenant;
 use tokio::sync::{Notify, broadcast};
 use uuid::Builder;
 
-use crate::{Ports, Rules};
+use crate::{Ports, Rules, audit};
 
 /// How many changes a slow watcher may miss before it has to read its scan again.
 const NEWS: usize = 1024;
@@ -28,7 +29,10 @@ pub struct Store {
 
 impl Store {
     pub fn new(ports: Ports) -> Store {
-        let Ports { database, blobs, queue: _, clock, random, rules } = ports;
+        let Ports { database, blobs, queue: _, clock, random, mut rules } = ports;
+        if seeded("attempts_without_end") {
+            rules.attempts_max = u32::MAX;
+        }
         let (changes, _) = broadcast::channel(NEWS);
         Store { database, blobs, clock, random, rules, changes, outbox: Arc::default() }
     }
@@ -70,12 +74,12 @@ impl Store {
 
     /// Refuses while the database is away or the disk is fuller than it should be: before the bytes
     /// come, not after.
-    pub async fn require_ready(&self) -> Result<()> {
-        self.database.ping().await?;
+    pub async fn require_ready(&self, tenant: Tenant) -> Result<()> {
+        audit::begin(&self.database, tenant.id()).await?;
         let reserve = self.rules.disk_reserve_mib * 1024 * 1024;
         match self.blobs.free_bytes().await? {
             Some(free) if free < reserve => {
-                Err(ErrorKind::Exhausted.error("the server's disk is full: nothing was stored"))
+                Err(ErrorKind::Unavailable.error("the server's disk is full: nothing was stored"))
             }
             _ => Ok(()),
         }

@@ -68,7 +68,7 @@ impl Wire for Scans {
         request: Request<Streaming<AcceptPart>>,
     ) -> Result<Response<Scan>, Status> {
         let claims = self.caller(request.metadata()).await?;
-        self.store.require_ready().await?;
+        self.store.require_ready(claims.tenant()).await?;
         let (header, objects) = self.receive(request.into_inner()).await?;
         Ok(Response::new(self.store.accept(&claims, header, objects).await?))
     }

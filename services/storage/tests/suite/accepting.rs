@@ -48,6 +48,15 @@ pub async fn an_urgent_scan_waits_in_a_queue_of_its_own(world: World) {
     assert_eq!(world.claim(&id).await.unwrap().priority(), Priority::Stat);
 }
 
+pub async fn the_first_uploads_of_a_hospital_may_come_at_once(world: World) {
+    let names: Vec<_> = (0..16).map(|number| format!("head {number}")).collect();
+    let uploads = names.iter().map(|name| world.accept(Upload::of(name)));
+    for scan in futures::future::join_all(uploads).await {
+        scan.unwrap();
+    }
+    assert_eq!((world.count("scans").await, world.count("audit").await), (16, 16));
+}
+
 pub async fn a_repeat_with_the_same_key_is_the_same_scan(world: World) {
     let upload = Upload::of("a head").with_key("k1");
     let first = world.accept(upload.clone()).await.unwrap();

@@ -85,7 +85,7 @@ pub async fn a_full_disk_refuses_before_it_stores(world: World) {
     let full = Peer::within(&storage::build(ports, Peers { auth: world.auth() }));
     let (full, upload) = (ScansClient::new(full), Upload::of("a head"));
     let refused = world.accept_at(full, world.hospital, upload).await.unwrap_err();
-    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.code(), Code::Unavailable);
     assert!(refused.message().contains("disk is full"), "{refused}");
     assert_eq!((objects(&world).len(), world.count("scans").await), (0, 0));
 }

@@ -33,6 +33,7 @@ macro_rules! on_every_database {
 on_every_database! {
     accepting::an_upload_becomes_a_result;
     accepting::an_urgent_scan_waits_in_a_queue_of_its_own;
+    accepting::the_first_uploads_of_a_hospital_may_come_at_once;
     accepting::a_repeat_with_the_same_key_is_the_same_scan;
     accepting::the_same_key_with_other_bytes_is_refused;
     accepting::the_same_key_at_once_is_one_scan;

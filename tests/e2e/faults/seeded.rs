@@ -1,0 +1,70 @@
+//! Shows that the ledger sees: the rows are played with a bug in every process ([`domain::seeded`]), and must not be sound.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tests::mesh::Mesh;
+
+use super::ledger::{Play, masks};
+use super::{disk, played, rows};
+
+const UPLOADS: u64 = 24;
+/// Shorter than in earnest: what is lost is waited for in vain. Longer than what an emptied queue takes to fill again.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Each bug, with the row that should see it.
+const BUGS: [(&str, &str); 10] = [
+    ("ack_first", "P1 drift killed"),
+    ("answer_without_commit", "D2"),
+    ("attempts_without_end", "B9"),
+    ("no_fence", "P5"),
+    ("no_key", "S2 the answers to clients"),
+    ("no_sweep", "B2"),
+    ("no_tenant", "P3"),
+    ("sent_unconfirmed", "N2 the broker"),
+    ("swapped", "B6"),
+    ("unchecked_output", "G6 a model that says NaN"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: make seeded"]
+async fn every_seeded_bug_is_caught() -> anyhow::Result<()> {
+    let queue = std::env::var("TEST_AMQP_URL").context("TEST_AMQP_URL names no broker")?;
+    let mut missed = Vec::new();
+    for (bug, row) in BUGS.into_iter().filter(|(bug, _)| super::is_asked_for("FAULT_BUGS", bug)) {
+        let begun = Instant::now();
+        let seen = symptoms(&queue, bug, row).await?;
+        println!("{bug:<24} {row:<28} {:>4} s  {}", begun.elapsed().as_secs(), seen.join(", "));
+        if seen.is_empty() {
+            missed.push(bug);
+        }
+    }
+    for (bug, caught) in [
+        ("no_fsync", disk::order(Some("no_fsync"), 3).await.is_err()),
+        ("unverified_model", disk::damaged_models(Some("unverified_model"), 3).await.is_err()),
+    ] {
+        println!("{bug:<24} {}", if caught { "caught" } else { "missed" });
+        missed.extend((!caught).then_some(bug));
+    }
+    ensure!(missed.is_empty(), "not seen: {missed:?}");
+    Ok(())
+}
+
+/// What the ledger sees of the bug in that row; nothing: the bug is missed.
+async fn symptoms(queue: &str, bug: &'static str, row: &str) -> anyhow::Result<Vec<String>> {
+    let row = rows::named(row)?;
+    let mut mesh = Mesh::through_proxies(queue).await?;
+    let masks = masks(&mesh).await?;
+    mesh.seed(bug)?;
+    let play = Play { uploads: UPLOADS, rounds: 1, patience: PATIENCE, pause: Duration::ZERO };
+    let judged = played(&mut mesh, &row, play, &masks).await?;
+    let symptoms = [
+        (judged.lost, "lost"),
+        (judged.doubled, "doubled"),
+        (judged.swapped, "swapped"),
+        (judged.leaked, "leaked"),
+        (judged.unclean, "unclean"),
+    ];
+    let seen = symptoms.iter().filter(|(count, _)| *count > 0);
+    Ok(seen.map(|(count, what)| format!("{count} {what}")).collect())
+}
