@@ -1,5 +1,8 @@
 //! medseg as its operators run it: one process, or one process per service.
 
+mod measured;
+mod options;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +14,8 @@ use crate::client::{Client, ready};
 use crate::collector::Collector;
 use crate::process::{Process, free_port};
 use crate::proxy::Proxy;
+
+pub use options::Options;
 
 /// What a running medseg is to a story.
 pub struct Mesh {
@@ -66,7 +71,7 @@ impl Mesh {
     pub async fn one_process_each(queue: &str) -> anyhow::Result<Mesh> {
         let server = std::env::var("TEST_MYSQL_URL").ok();
         let services = ["auth", "storage", "ingest", "inference", "drift", "gateway"];
-        Mesh::start(queue, server.as_deref(), &services, &[]).await
+        Mesh::start(queue, server.as_deref(), &services, &Options::default()).await
     }
 
     /// The same with two workers and short leases, and with faults on the ways to the broker, the database and the
@@ -76,7 +81,10 @@ impl Mesh {
         let (broker, proxied) = Proxy::before(queue, 5672).await?;
         let (database, server) = Proxy::before(&server, 3306).await?;
         let services = ["auth", "storage", "ingest", "inference", "inference", "drift", "gateway"];
-        let quick = ["--lease-s=3", "--sweep-s=1", "--attempts-max=20"];
+        let quick = [("lease-s", "3"), ("sweep-s", "1"), ("attempts-max", "20")];
+        let quick = quick
+            .into_iter()
+            .fold(Options::default(), |quick, (name, value)| quick.tell("storage", name, value));
         let mut mesh = Mesh::start(&proxied, Some(&server), &services, &quick).await?;
         mesh.proxies = Some(Proxies { broker, queue: queue.to_owned(), database });
         Ok(mesh)
@@ -86,7 +94,7 @@ impl Mesh {
         queue: &str,
         server: Option<&str>,
         services: &[&'static str],
-        rules: &[&str],
+        options: &Options,
     ) -> anyhow::Result<Mesh> {
         let turn = Some(turn().await?);
         let data = tempfile::tempdir()?;
@@ -108,8 +116,12 @@ impl Mesh {
                 listen = format!("127.0.0.1:{}", free_port()?);
             }
             let mut arguments = vec![option("listen", listen.clone())];
-            arguments.push(option("otlp-endpoint", collector.url.clone()));
-            let mut say = |name: &str, value: String| arguments.push(option(name, value));
+            let mut say = |name: &str, value: String| {
+                if !options.tells(service, name) {
+                    arguments.push(option(name, value));
+                }
+            };
+            say("otlp-endpoint", collector.url.clone());
             if ["auth", "storage", "drift"].contains(&service) {
                 say("database-url", database_url(server, service, data.path()).await?);
             }
@@ -136,9 +148,7 @@ impl Mesh {
                 }
                 _ => (),
             }
-            if service == "storage" {
-                arguments.extend(rules.iter().map(|rule| (*rule).to_owned()));
-            }
+            arguments.extend(options.arguments(service));
             let log = data.path().join(format!("{service}.log"));
             // Only the first start of auth says anything on standard output.
             let said = (service == "auth").then_some("First start");

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# bench_mesh.sh [MEASUREMENT...] [OPTION...]: what the mesh bears on this machine, as Markdown tables (--help lists both).
+#
+# The mesh runs on a private MariaDB and RabbitMQ that flush as in production. `compare` fetches PyTorch (3 GB, once); where
+# that cannot be had, it says so and is skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh test
+# In one go: apart, our crates would be built twice.
+scripts/env.sh cargo build --quiet --release --workspace --bins --bench mesh
+DURABLE=1 scripts/servers.sh scripts/env.sh cargo bench --quiet --workspace --bench mesh -- "$@"

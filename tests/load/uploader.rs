@@ -1,0 +1,81 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tests::client::{Client, id};
+use tests::scans;
+use tokio::sync::Mutex;
+
+/// How many different scans are sent, in turn.
+const SCANS: u64 = 64;
+/// A token lives for five minutes.
+const TOKEN: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Somebody who sends scans for as long as it takes: phantoms of one slice, 256 x 256 pixels as PNG, each upload with
+/// a key of its own.
+#[derive(Clone)]
+pub struct Uploader(Arc<Inner>);
+
+struct Inner {
+    scans: Vec<Vec<u8>>,
+    password: String,
+    signed_in: Mutex<(Client, Instant)>,
+}
+
+impl Uploader {
+    pub fn new(client: Client, password: &str) -> anyhow::Result<Uploader> {
+        let (scans, password) = (small_scans(), password.to_owned());
+        let signed_in = Mutex::new((client, Instant::now()));
+        Ok(Uploader(Arc::new(Inner { scans, password, signed_in })))
+    }
+
+    /// Uploads, as the `number`-th of `run`; the status.
+    pub async fn upload(&self, run: &str, number: u64) -> anyhow::Result<u16> {
+        let (status, _) = self.send(run, number).await?;
+        Ok(status)
+    }
+
+    /// Uploads what must be accepted.
+    pub async fn queue(&self, run: &str, number: u64) -> anyhow::Result<()> {
+        let (status, scan) = self.send(run, number).await?;
+        ensure!(status == 202, "{status}: {scan}");
+        Ok(())
+    }
+
+    /// Uploads, follows the scan's events to the end, and reads the result.
+    pub async fn analyse(&self, run: &str, number: u64) -> anyhow::Result<()> {
+        let client = self.client().await?;
+        let (status, scan) = self.send(run, number).await?;
+        ensure!(status == 202, "{status}: {scan}");
+        let path = format!("/v1/scans/{}", id(&scan)?);
+        let events = client.get(&format!("{path}/events")).await?;
+        // The stream ends with the scan.
+        tokio::time::timeout(PATIENCE, events.bytes()).await??;
+        let (_, result) = client.json(&format!("{path}/result")).await?;
+        ensure!(result["findings"].is_array(), "no result: {result}");
+        Ok(())
+    }
+
+    async fn send(&self, run: &str, number: u64) -> anyhow::Result<(u16, Value)> {
+        let scan = &self.0.scans[(number % SCANS) as usize];
+        self.client().await?.upload_once(&format!("{run}-{number}"), scan).await
+    }
+
+    async fn client(&self) -> anyhow::Result<Client> {
+        let mut signed_in = self.0.signed_in.lock().await;
+        let (client, since) = &mut *signed_in;
+        if since.elapsed() > TOKEN {
+            let again = Client::sign_in(&client.url, "admin", &self.0.password).await;
+            client.token = again.context("the next token")?.token;
+            *since = Instant::now();
+        }
+        Ok(client.clone())
+    }
+}
+
+/// What is uploaded.
+pub fn small_scans() -> Vec<Vec<u8>> {
+    (0..SCANS).map(|seed| scans::png(seed, true)).collect()
+}
