@@ -23,7 +23,7 @@ pub async fn measure(args: &Args) -> anyhow::Result<()> {
         move |number| number < jobs,
         move |number| {
             let uploader = uploader.clone();
-            async move { uploader.queue("overhead", number).await }
+            async move { uploader.queue("overhead", number).await.map(drop) }
         },
     )
     .await?;

@@ -70,7 +70,7 @@ impl Filling {
             move |number| number < count,
             move |number| {
                 let uploader = uploader.clone();
-                async move { uploader.queue("filling", begin + number).await }
+                async move { uploader.queue("filling", begin + number).await.map(drop) }
             },
         )
         .await

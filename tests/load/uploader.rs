@@ -1,17 +1,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tests::client::{Client, id};
 use tests::scans;
 use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
 
 /// How many different scans are sent, in turn.
 const SCANS: u64 = 64;
 /// A token lives for five minutes.
 const TOKEN: Duration = Duration::from_secs(180);
 const PATIENCE: Duration = Duration::from_secs(120);
+/// An upload that is told to come again does so, and its time goes on.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Somebody who sends scans for as long as it takes: phantoms of one slice, 256 x 256 pixels as PNG, each upload with
 /// a key of its own.
@@ -25,10 +29,10 @@ struct Inner {
 }
 
 impl Uploader {
-    pub fn new(client: Client, password: &str) -> anyhow::Result<Uploader> {
+    pub fn new(client: Client, password: &str) -> Uploader {
         let (scans, password) = (small_scans(), password.to_owned());
         let signed_in = Mutex::new((client, Instant::now()));
-        Ok(Uploader(Arc::new(Inner { scans, password, signed_in })))
+        Uploader(Arc::new(Inner { scans, password, signed_in }))
     }
 
     /// Uploads, as the `number`-th of `run`; the status.
@@ -37,22 +41,27 @@ impl Uploader {
         Ok(status)
     }
 
-    /// Uploads what must be accepted.
-    pub async fn queue(&self, run: &str, number: u64) -> anyhow::Result<()> {
-        let (status, scan) = self.send(run, number).await?;
-        ensure!(status == 202, "{status}: {scan}");
-        Ok(())
+    /// Uploads what must be accepted, and answers with the scan.
+    pub async fn queue(&self, run: &str, number: u64) -> anyhow::Result<Value> {
+        for _ in 0..TRIES {
+            let (status, answer) = self.send(run, number).await?;
+            match status {
+                202 => return Ok(answer),
+                503 => sleep(PAUSE).await,
+                _ => bail!("{status}: {answer}"),
+            }
+        }
+        bail!("an upload was put off {TRIES} times")
     }
 
     /// Uploads, follows the scan's events to the end, and reads the result.
     pub async fn analyse(&self, run: &str, number: u64) -> anyhow::Result<()> {
         let client = self.client().await?;
-        let (status, scan) = self.send(run, number).await?;
-        ensure!(status == 202, "{status}: {scan}");
+        let scan = self.queue(run, number).await?;
         let path = format!("/v1/scans/{}", id(&scan)?);
         let events = client.get(&format!("{path}/events")).await?;
         // The stream ends with the scan.
-        tokio::time::timeout(PATIENCE, events.bytes()).await??;
+        timeout(PATIENCE, events.bytes()).await??;
         let (_, result) = client.json(&format!("{path}/result")).await?;
         ensure!(result["findings"].is_array(), "no result: {result}");
         Ok(())

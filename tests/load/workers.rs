@@ -27,7 +27,7 @@ pub async fn measure(args: &Args) -> anyhow::Result<()> {
             move |number| number < jobs,
             move |number| {
                 let (uploader, run) = (uploader.clone(), run.clone());
-                async move { uploader.queue(&run, number).await }
+                async move { uploader.queue(&run, number).await.map(drop) }
             },
         )
         .await?;
