@@ -47,7 +47,7 @@ def predict(file: UploadFile):
     image = Image.open(file.file).convert("L")
     pixels = numpy.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR), dtype=numpy.float32)
     low, high = numpy.percentile(pixels, (1, 99))
-    pixels = numpy.clip((pixels - low) / max(high - low, 1), 0, 1)
+    pixels = numpy.clip((pixels - low) / max(high - low, 1), 0, 1).astype(numpy.float32)
     slices = torch.from_numpy(numpy.repeat(pixels[None], 3, 0))
     both = torch.stack([slices, slices.flip(-1)])
     if tuned:

@@ -34,30 +34,32 @@ pub fn resident_mib(process: u32) -> Option<f64> {
 
 /// The private MariaDB and RabbitMQ, known by the ports in the URLs that `servers.sh` has given.
 pub fn servers() -> anyhow::Result<Vec<(&'static str, u32)>> {
-    let mut found = Vec::new();
-    for (name, program, variable) in
-        [("MariaDB", "mariadbd", "TEST_MYSQL_URL"), ("RabbitMQ", "beam.smp", "TEST_AMQP_URL")]
-    {
-        let url = std::env::var(variable).with_context(|| format!("{variable} names no server"))?;
-        let port = port(&url).with_context(|| format!("no port in {variable}"))?;
-        let process = process(program, port).with_context(|| format!("no process of {name}"))?;
-        found.push((name, process));
-    }
-    Ok(found)
+    let database = format!("--port={}", port("TEST_MYSQL_URL")?);
+    let broker = format!("RABBITMQ_NODENAME=medseg{}@", port("TEST_AMQP_URL")?);
+    let process = |name, word: &str| process(name, word).with_context(|| format!("no {name}"));
+    Ok(vec![
+        ("MariaDB", process("mariadbd", &database)?),
+        ("RabbitMQ", process("beam.smp", &broker)?),
+    ])
 }
 
-fn port(url: &str) -> Option<&str> {
-    url.rsplit('/').nth(1)?.rsplit(':').next()
+/// The port in the URL that the variable holds.
+fn port(variable: &str) -> anyhow::Result<String> {
+    let url = std::env::var(variable).with_context(|| format!("{variable} names no server"))?;
+    let port = url.rsplit('/').nth(1).and_then(|server| server.rsplit(':').next());
+    Ok(port.with_context(|| format!("no port in {variable}"))?.to_owned())
 }
 
-/// The process of that name with that word somewhere in its arguments.
+/// The process of that name with that word in its arguments or its environment.
 fn process(name: &str, word: &str) -> Option<u32> {
-    let ids = fs::read_dir("/proc").ok()?.flatten();
-    let mut ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let entries = fs::read_dir("/proc").ok()?.flatten();
+    let mut ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     ids.find(|id| {
-        let read = |what: &str| fs::read(format!("/proc/{id}/{what}")).unwrap_or_default();
-        String::from_utf8_lossy(&read("comm")).trim() == name
-            && String::from_utf8_lossy(&read("cmdline")).contains(word)
+        let says = |what: &str, word: &str| {
+            let text = fs::read(format!("/proc/{id}/{what}")).unwrap_or_default();
+            String::from_utf8_lossy(&text).contains(word)
+        };
+        says("comm", name) && (says("cmdline", word) || says("environ", word))
     })
 }
 

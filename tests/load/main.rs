@@ -62,6 +62,7 @@ async fn main() -> anyhow::Result<()> {
     if args.measurements.is_empty() {
         args.measurements = Measurement::value_variants().to_vec();
     }
+    service::choose_tls();
     println!("{}\n", machine::facts().await?);
     for measurement in &args.measurements {
         match measurement {
