@@ -22,10 +22,11 @@ pub async fn measure(args: &Args) -> anyhow::Result<()> {
         let mut rig = Rig::start(1, "stub:?ms=0", Options::default()).await?;
         let uploader = rig.uploader().await?;
         rig.start_workers(workers)?;
-        row(&uploader, 25, WARM).await?;
+        row(&uploader, "warm", 25, WARM).await?;
         for rate in &args.rates {
             let busy = Busy::start()?;
-            let row = row(&uploader, *rate, u64::from(*rate) * args.seconds).await?;
+            let run = format!("rate-{rate}");
+            let row = row(&uploader, &run, *rate, u64::from(*rate) * args.seconds).await?;
             let worker = if workers == 0 { "stopped" } else { "stub, 0 ms" };
             println!(
                 "| {worker} | {rate} | {} | {} | {} | {:.1} | {:.1} | {:.0} | {} |",
@@ -59,10 +60,9 @@ impl Row {
     }
 }
 
-async fn row(uploader: &Uploader, rate: u32, count: u64) -> anyhow::Result<Row> {
-    let run = format!("rate-{rate}");
+async fn row(uploader: &Uploader, run: &str, rate: u32, count: u64) -> anyhow::Result<Row> {
     let done = at_rate(rate, count, |number| {
-        let (uploader, run) = (uploader.clone(), run.clone());
+        let (uploader, run) = (uploader.clone(), run.to_owned());
         async move { uploader.upload(&run, number).await }
     })
     .await?;
