@@ -8,6 +8,7 @@ mod figures;
 mod load;
 mod machine;
 mod overhead;
+mod overload;
 mod queued;
 mod rig;
 mod uploader;
@@ -53,6 +54,7 @@ enum Measurement {
     Queued,
     Overhead,
     Workers,
+    Overload,
     Compare,
 }
 
@@ -70,6 +72,7 @@ async fn main() -> anyhow::Result<()> {
             Measurement::Queued => queued::measure(&args).await?,
             Measurement::Overhead => overhead::measure(&args).await?,
             Measurement::Workers => workers::measure(&args).await?,
+            Measurement::Overload => overload::measure(&args).await?,
             Measurement::Compare => compare::measure(&args).await?,
         }
         println!();

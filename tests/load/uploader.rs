@@ -22,6 +22,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Uploader(Arc<Inner>);
 
+/// What came of an upload.
+pub struct Answered {
+    pub status: u16,
+    /// Whether it is said when to come again.
+    pub told_when: bool,
+}
+
 struct Inner {
     scans: Vec<Vec<u8>>,
     password: String,
@@ -39,6 +46,22 @@ impl Uploader {
     pub async fn upload(&self, run: &str, number: u64) -> anyhow::Result<u16> {
         let (status, _) = self.send(run, number).await?;
         Ok(status)
+    }
+
+    /// The same with what the answer says besides.
+    pub async fn answered(&self, run: &str, number: u64) -> anyhow::Result<Answered> {
+        let (client, scan) = (self.client().await?, self.scan(number).clone());
+        let url = format!("{}/v1/scans", client.url);
+        let request = client.http.post(url).bearer_auth(&client.token).body(scan);
+        let answer = request.header("idempotency-key", format!("{run}-{number}")).send().await?;
+        let status = answer.status().as_u16();
+        let told_when = answer.headers().contains_key("retry-after");
+        answer.bytes().await?;
+        Ok(Answered { status, told_when })
+    }
+
+    fn scan(&self, number: u64) -> &Vec<u8> {
+        &self.0.scans[(number % SCANS) as usize]
     }
 
     /// Uploads what must be accepted, and answers with the scan.
@@ -68,7 +91,7 @@ impl Uploader {
     }
 
     async fn send(&self, run: &str, number: u64) -> anyhow::Result<(u16, Value)> {
-        let scan = &self.0.scans[(number % SCANS) as usize];
+        let scan = self.scan(number);
         self.client().await?.upload_once(&format!("{run}-{number}"), scan).await
     }
 
