@@ -80,6 +80,10 @@ bench: setup ## print a table of speeds; ARGS are passed on
 bench-training: setup ## images per second in training, beside the same network in PyTorch (fetches it: 3 GB)
 	@scripts/bench_training.sh $(ARGS)
 
+.PHONY: bench-mesh
+bench-mesh: ## load on the mesh: uploads, a long queue, workers, and FastAPI + PyTorch beside it; ARGS='uploads --seconds 5'
+	@scripts/bench_mesh.sh $(ARGS)
+
 .PHONY: clean
 clean: ## delete what was built; downloads stay
 	cargo clean

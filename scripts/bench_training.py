@@ -118,4 +118,5 @@ def main():
     print(f"{batch * steps / (time.perf_counter() - began):.2f}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -22,12 +22,15 @@ pub struct Collector {
     running: JoinHandle<()>,
 }
 
-/// A span, as far as stories look into it.
+/// A span, as far as stories and measurements look into it.
 #[derive(Clone, Debug)]
 pub struct Span {
     pub trace: String,
     pub service: String,
     pub name: String,
+    /// Since the Unix epoch.
+    pub start_ns: u64,
+    pub end_ns: u64,
 }
 
 #[derive(Clone, Default)]
@@ -45,6 +48,13 @@ impl Collector {
             let _ = server.serve_with_incoming(TcpListenerStream::new(listener)).await;
         });
         Ok(Collector { spans, url, running })
+    }
+
+    /// All spans of that service and name, as they came.
+    pub fn spans(&self, service: &str, name: &str) -> Vec<Span> {
+        let spans = self.spans.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = |span: &&Span| span.service == service && span.name == name;
+        spans.iter().filter(wanted).cloned().collect()
     }
 
     /// Which service has said what in that trace: `service: span`.
@@ -72,7 +82,13 @@ impl TraceService for Spans {
             let service = name_of(resource.resource.as_ref());
             for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
                 let trace = span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
-                all.push(Span { trace, service: service.clone(), name: span.name });
+                all.push(Span {
+                    trace,
+                    service: service.clone(),
+                    name: span.name,
+                    start_ns: span.start_time_unix_nano,
+                    end_ns: span.end_time_unix_nano,
+                });
             }
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))

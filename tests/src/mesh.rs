@@ -1,19 +1,26 @@
 //! medseg as its operators run it: one process, or one process per service.
 
+mod faulty;
+mod measured;
+mod one_process;
+mod options;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use gcs::Double;
-use platform::queue::Queue;
-use service::claims::{Grant, Role, SigningKey};
 use tempfile::TempDir;
 
 use crate::client::{Client, ready};
 use crate::collector::Collector;
 use crate::process::{Process, free_port};
-use crate::proxy::Proxy;
+
+use faulty::Proxies;
+pub use faulty::seeded;
+pub use one_process::OneProcess;
+pub use options::Options;
 
 /// What a running medseg is to a story.
 pub struct Mesh {
@@ -35,15 +42,6 @@ pub struct Mesh {
     /// The names of its programs that have a part in every scan.
     pub programs: Vec<&'static str>,
     pub data: TempDir,
-}
-
-struct Proxies {
-    broker: Proxy,
-    /// The broker itself.
-    queue: String,
-    database: Proxy,
-    /// Before the gateway: clients come through it.
-    front: Proxy,
 }
 
 impl Mesh {
@@ -77,35 +75,14 @@ impl Mesh {
     pub async fn one_process_each(queue: &str) -> anyhow::Result<Mesh> {
         let server = std::env::var("TEST_MYSQL_URL").ok();
         let services = ["auth", "storage", "ingest", "inference", "drift", "gateway"];
-        Mesh::start(queue, server.as_deref(), &services, &[]).await
-    }
-
-    /// The same with two workers and short leases, with faults on the ways to the broker, the database and the object
-    /// store.
-    pub async fn through_proxies(queue: &str) -> anyhow::Result<Mesh> {
-        let server = std::env::var("TEST_MYSQL_URL").context("TEST_MYSQL_URL names no server")?;
-        let (broker, proxied) = Proxy::before(queue, 5672).await?;
-        let (database, proxied_server) = Proxy::before(&server, 3306).await?;
-        let services = ["auth", "storage", "ingest", "inference", "inference", "drift", "gateway"];
-        let quick = ["--lease-s=3", "--sweep-s=1", "--attempts-max=20"];
-        let mut mesh = Mesh::start(&proxied, Some(&proxied_server), &services, &quick).await?;
-        let (root, _) = server.rsplit_once('/').context("a database in TEST_MYSQL_URL")?;
-        for url in mesh.databases.values_mut() {
-            let (_, name) = url.rsplit_once('/').context("a database's name")?;
-            *url = format!("{root}/{name}");
-        }
-        let gateway = mesh.url.trim_start_matches("http://").to_owned();
-        let front = Proxy::start(&gateway).await?;
-        mesh.url = format!("http://{}", front.address);
-        mesh.proxies = Some(Proxies { broker, queue: queue.to_owned(), database, front });
-        Ok(mesh)
+        Mesh::start(queue, server.as_deref(), &services, &Options::default()).await
     }
 
     async fn start(
         queue: &str,
         server: Option<&str>,
         services: &[&'static str],
-        rules: &[&str],
+        options: &Options,
     ) -> anyhow::Result<Mesh> {
         let turn = Some(turn().await?);
         let data = tempfile::tempdir()?;
@@ -127,8 +104,12 @@ impl Mesh {
                 listen = format!("127.0.0.1:{}", free_port()?);
             }
             let mut arguments = vec![option("listen", listen.clone())];
-            arguments.push(option("otlp-endpoint", collector.url.clone()));
-            let mut say = |name: &str, value: String| arguments.push(option(name, value));
+            let mut say = |name: &str, value: String| {
+                if !options.tells(service, name) {
+                    arguments.push(option(name, value));
+                }
+            };
+            say("otlp-endpoint", collector.url.clone());
             if ["auth", "storage", "drift"].contains(&service) {
                 let url = database_url(server, service, data.path()).await?;
                 databases.insert(service, url.clone());
@@ -160,9 +141,7 @@ impl Mesh {
                 }
                 _ => (),
             }
-            if service == "storage" {
-                arguments.extend(rules.iter().map(|rule| (*rule).to_owned()));
-            }
+            arguments.extend(options.arguments(service));
             let log = data.path().join(format!("{service}.log"));
             // Only the first start of auth says anything on standard output.
             let said = (service == "auth").then_some("First start");
@@ -217,120 +196,10 @@ impl Mesh {
         Ok(())
     }
 
-    /// Starts every process anew with that bug ([`domain::seeded`]).
-    pub fn seed(&mut self, bug: &'static str) -> anyhow::Result<()> {
-        self.bug = Some(bug);
-        (0..self.parts.len()).try_for_each(|part| {
-            self.stop(part)?;
-            self.restart(part)
-        })
-    }
-
-    /// Starts every process anew that has ended by itself, as an orchestrator does; answers how many.
-    pub fn revive(&mut self) -> anyhow::Result<usize> {
-        let mut revived = 0;
-        for part in 0..self.parts.len() {
-            if self.parts[part].process.has_ended()? {
-                self.restart(part)?;
-                revived += 1;
-            }
-        }
-        Ok(revived)
-    }
-
-    /// Gives the processes of `service` another value of an option, from their next start.
-    pub fn set(&mut self, service: &str, option: &str, value: &str) {
-        for part in self.parts.iter_mut().filter(|part| part.service == service) {
-            part.arguments.retain(|argument| !argument.starts_with(&format!("--{option}=")));
-            part.arguments.push(format!("--{option}={value}"));
-        }
-    }
-
-    /// What a worker in that place is called in its jobs.
-    pub fn worker(&self, part: usize) -> String {
-        format!("worker-{part}")
-    }
-
-    /// What the database of `service` says to a query for two columns: a text and a number.
-    pub async fn ask(&self, service: &str, query: &str) -> anyhow::Result<Vec<(String, i64)>> {
-        let pool = self.pool(service).await?;
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(&pool).await?)
-    }
-
-    /// Changes the database of `service` behind its back.
-    pub async fn execute(&self, service: &str, statement: &str) -> anyhow::Result<()> {
-        let pool = self.pool(service).await?;
-        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await?;
-        Ok(())
-    }
-
-    /// Keeps everybody else from a table for as long as what is returned lives.
-    pub async fn lock(&self, service: &str, table: &str) -> anyhow::Result<impl Send + use<>> {
-        let mut connection = self.pool(service).await?.acquire().await?;
-        let lock = sqlx::AssertSqlSafe(format!("LOCK TABLES {table} WRITE"));
-        // The lock ends with the connection, which is not to go back to the pool.
-        sqlx::raw_sql(lock).execute(&mut *connection).await?;
-        Ok(connection.detach())
-    }
-
-    async fn pool(&self, service: &str) -> anyhow::Result<sqlx::AnyPool> {
-        let url = self.databases.get(service).context("a service with a database")?;
-        Ok(sqlx::AnyPool::connect(url).await?)
-    }
-
-    /// Stops a process where it is, or lets it go on: it does not know that time has passed.
-    pub fn freeze(&self, part: usize, frozen: bool) -> anyhow::Result<()> {
-        self.parts[part].process.signal(if frozen { "STOP" } else { "CONT" })
-    }
-
-    pub fn broker(&self) -> anyhow::Result<&Proxy> {
-        Ok(&self.proxies.as_ref().context("no proxies")?.broker)
-    }
-
-    /// Empties the queue of that name; answers how many messages went.
-    pub async fn purge(&self, topic: &str) -> anyhow::Result<u32> {
-        let queue = &self.proxies.as_ref().context("no proxies")?.queue;
-        Ok(platform::queue::testsuite::purge(queue, topic).await?)
-    }
-
-    /// The broker's queues, around the proxy.
-    pub async fn queue(&self) -> anyhow::Result<Queue> {
-        let queue = &self.proxies.as_ref().context("no proxies")?.queue;
-        Ok(platform::queue::connect(queue).await?)
-    }
-
-    /// Somebody with every right at a hospital that has sent nothing.
-    pub fn stranger(&self) -> anyhow::Result<Client> {
-        let key = std::fs::read_to_string(self.data.path().join("key.pem"))?;
-        let (clock, random) = (service::system_clock(), service::system_random());
-        let tenant = domain::TenantId::new(&clock, &random);
-        let grant = Grant { subject: "stranger".into(), tenant, roles: vec![Role::Admin] };
-        let token = grant.sign(&SigningKey::from_pem(&key)?, clock.now_ms());
-        Ok(Client::with_token(&self.url, token))
-    }
-
-    pub fn front(&self) -> anyhow::Result<&Proxy> {
-        Ok(&self.proxies.as_ref().context("no proxies")?.front)
-    }
-
-    pub fn database(&self) -> anyhow::Result<&Proxy> {
-        Ok(&self.proxies.as_ref().context("no proxies")?.database)
-    }
-
-    pub fn objects(&self) -> anyhow::Result<&Double> {
-        self.objects.as_ref().context("no objects")
-    }
-
     /// Stops everything as an orchestrator would; each process must end well.
     pub fn terminate(self) -> anyhow::Result<()> {
         self.parts.into_iter().rev().try_for_each(|mut part| part.process.terminate())
     }
-}
-
-/// What makes a process have that bug.
-pub fn seeded(bug: Option<&str>) -> Vec<String> {
-    let setting = |bug| ["env".to_owned(), format!("{}={bug}", domain::SEEDED_BUG)];
-    bug.into_iter().flat_map(setting).collect()
 }
 
 /// Waits until no other mesh uses the broker, in this process or another.
@@ -357,79 +226,6 @@ impl Part {
     fn of(service: &'static str, process: Process) -> Part {
         Part { service, arguments: Vec::new(), log: PathBuf::new(), process }
     }
-}
-
-/// `medseg serve` that can be killed and started again on the same directory.
-pub struct OneProcess {
-    pub url: String,
-    pub password: String,
-    process: Process,
-    data: TempDir,
-}
-
-impl OneProcess {
-    pub async fn start() -> anyhow::Result<OneProcess> {
-        OneProcess::traced(None).await
-    }
-
-    async fn traced(collector: Option<&str>) -> anyhow::Result<OneProcess> {
-        let more: Vec<_> =
-            collector.map(|url| format!("--otlp-endpoint={url}")).into_iter().collect();
-        OneProcess::start_through(&[], tempfile::tempdir()?, &more)
-    }
-
-    /// On that directory, through a command that becomes it in the end, with more options.
-    pub fn start_through(
-        through: &[String],
-        data: TempDir,
-        more: &[String],
-    ) -> anyhow::Result<OneProcess> {
-        let process = serve(through, data.path(), more)?;
-        let password = password(&process.said)?;
-        Ok(OneProcess { url: address(&process)?, password, process, data })
-    }
-
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// What it has said of failures, the last of it.
-    pub fn log(&self) -> anyhow::Result<String> {
-        let log = std::fs::read_to_string(self.data.path().join("medseg.log"))?;
-        let failures: Vec<_> = log.lines().filter(|line| !line.contains("INFO")).collect();
-        Ok(failures[failures.len().saturating_sub(12)..].join("\n"))
-    }
-
-    pub async fn client(&self) -> anyhow::Result<Client> {
-        Client::sign_in(&self.url, "admin", &self.password).await
-    }
-
-    pub fn kill(&mut self) {
-        self.process.kill();
-    }
-
-    pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.process = serve(&[], self.data.path(), &[])?;
-        self.url = address(&self.process)?;
-        Ok(())
-    }
-}
-
-fn serve(through: &[String], data: &Path, more: &[String]) -> anyhow::Result<Process> {
-    let mut arguments = vec![
-        "serve".to_owned(),
-        format!("--data={}", data.join("home").display()),
-        "--listen=127.0.0.1:0".to_owned(),
-        "--model-url=threshold:".to_owned(),
-    ];
-    arguments.extend_from_slice(more);
-    let ready = Some("medseg answers on ");
-    Process::start_through(through, "medseg", &arguments, &data.join("medseg.log"), ready)
-}
-
-fn address(process: &Process) -> anyhow::Result<String> {
-    let line = process.said.last().context("a last line")?;
-    Ok(line.strip_prefix("medseg answers on ").context("the address")?.to_owned())
 }
 
 /// The first administrator's, printed once by the first start.

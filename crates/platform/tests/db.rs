@@ -113,17 +113,17 @@ impl Server {
         };
         sqlx::any::install_default_drivers();
         let name = format!("medseg_{test}_{}", std::process::id());
-        let pool = sqlx::AnyPool::connect(&server).await.unwrap();
+        let pool = sqlx::AnyPool::connect(&server).await.expect("the server");
         let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::query(create).execute(&pool).await.unwrap();
-        let (root, _) = server.rsplit_once('/').unwrap();
+        sqlx::query(create).execute(&pool).await.expect("a new database");
+        let (root, _) = server.rsplit_once('/').expect("a database in the URL");
         let url = format!("{root}/{name}");
         Some(Server { pool, name, url })
     }
 
     async fn discard(self) {
         let discard = sqlx::AssertSqlSafe(format!("DROP DATABASE {}", self.name));
-        sqlx::query(discard).execute(&self.pool).await.unwrap();
+        sqlx::query(discard).execute(&self.pool).await.expect("its end");
     }
 }
 

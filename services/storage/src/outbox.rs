@@ -16,6 +16,9 @@ const LULL: Duration = Duration::from_millis(50);
 /// How often it looks without being woken: for the rows of another process, and after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAGE: i64 = 256;
+/// With so many published the relay deletes without a lull: until then each look reads them again, and a steady trickle of
+/// messages never makes one.
+const ENOUGH: usize = 32;
 const AT_ONCE: usize = 16;
 
 /// Publishes what the database decided, at least once: a row goes only after the queue has confirmed it.
@@ -29,9 +32,8 @@ pub fn relay(store: Store, queue: Queue) -> Worker {
             let wait = if relay.published.is_empty() { PAUSE } else { LULL };
             let woken =
                 stop.run_until_cancelled(timeout(wait, relay.store.outbox.notified())).await;
-            // A page that was all published already hides what is behind it.
-            let full = relay.published.len() >= PAGE as usize;
-            if (full || !matches!(woken, Some(Ok(()))))
+            let enough = relay.published.len() >= ENOUGH;
+            if (enough || !matches!(woken, Some(Ok(()))))
                 && let Err(error) = relay.forget().await
             {
                 tracing::warn!(

@@ -1,0 +1,81 @@
+use std::path::Path;
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+use super::password;
+use crate::client::Client;
+use crate::process::Process;
+
+/// `medseg serve` that can be killed and started again on the same directory.
+pub struct OneProcess {
+    pub url: String,
+    pub password: String,
+    pub(super) process: Process,
+    pub(super) data: TempDir,
+}
+
+impl OneProcess {
+    pub async fn start() -> anyhow::Result<OneProcess> {
+        OneProcess::traced(None).await
+    }
+
+    pub(super) async fn traced(collector: Option<&str>) -> anyhow::Result<OneProcess> {
+        let more: Vec<_> =
+            collector.map(|url| format!("--otlp-endpoint={url}")).into_iter().collect();
+        OneProcess::start_through(&[], tempfile::tempdir()?, &more)
+    }
+
+    /// On that directory, through a command that becomes it in the end, with more options.
+    pub fn start_through(
+        through: &[String],
+        data: TempDir,
+        more: &[String],
+    ) -> anyhow::Result<OneProcess> {
+        let process = serve(through, data.path(), more)?;
+        let password = password(&process.said)?;
+        Ok(OneProcess { url: address(&process)?, password, process, data })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has said of failures, the last of it.
+    pub fn log(&self) -> anyhow::Result<String> {
+        let log = std::fs::read_to_string(self.data.path().join("medseg.log"))?;
+        let failures: Vec<_> = log.lines().filter(|line| !line.contains("INFO")).collect();
+        Ok(failures[failures.len().saturating_sub(12)..].join("\n"))
+    }
+
+    pub async fn client(&self) -> anyhow::Result<Client> {
+        Client::sign_in(&self.url, "admin", &self.password).await
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.process = serve(&[], self.data.path(), &[])?;
+        self.url = address(&self.process)?;
+        Ok(())
+    }
+}
+
+fn serve(through: &[String], data: &Path, more: &[String]) -> anyhow::Result<Process> {
+    let mut arguments = vec![
+        "serve".to_owned(),
+        format!("--data={}", data.join("home").display()),
+        "--listen=127.0.0.1:0".to_owned(),
+        "--model-url=threshold:".to_owned(),
+    ];
+    arguments.extend_from_slice(more);
+    let ready = Some("medseg answers on ");
+    Process::start_through(through, "medseg", &arguments, &data.join("medseg.log"), ready)
+}
+
+fn address(process: &Process) -> anyhow::Result<String> {
+    let line = process.said.last().context("a last line")?;
+    Ok(line.strip_prefix("medseg answers on ").context("the address")?.to_owned())
+}

@@ -1,0 +1,35 @@
+/// What the processes of a mesh are told beside, or instead of, what every mesh tells them.
+#[derive(Clone, Debug, Default)]
+pub struct Options(Vec<Option>);
+
+#[derive(Clone, Debug)]
+struct Option {
+    service: &'static str,
+    name: &'static str,
+    value: String,
+}
+
+impl Options {
+    /// Each process of `service` is started with `--name=value`.
+    pub fn tell(
+        mut self,
+        service: &'static str,
+        name: &'static str,
+        value: impl Into<String>,
+    ) -> Options {
+        self.0.push(Option { service, name, value: value.into() });
+        self
+    }
+
+    pub(super) fn tells(&self, service: &str, name: &str) -> bool {
+        self.of(service).any(|option| option.name == name)
+    }
+
+    pub(super) fn arguments(&self, service: &str) -> impl Iterator<Item = String> {
+        self.of(service).map(|Option { name, value, .. }| format!("--{name}={value}"))
+    }
+
+    fn of(&self, service: &str) -> impl Iterator<Item = &Option> {
+        self.0.iter().filter(move |option| option.service == service)
+    }
+}
