@@ -10,6 +10,7 @@ mod machine;
 mod overhead;
 mod overload;
 mod queued;
+mod recovery;
 mod rig;
 mod uploader;
 mod uploads;
@@ -55,6 +56,7 @@ enum Measurement {
     Overhead,
     Workers,
     Overload,
+    Recovery,
     Compare,
 }
 
@@ -73,6 +75,7 @@ async fn main() -> anyhow::Result<()> {
             Measurement::Overhead => overhead::measure(&args).await?,
             Measurement::Workers => workers::measure(&args).await?,
             Measurement::Overload => overload::measure(&args).await?,
+            Measurement::Recovery => recovery::measure(&args).await?,
             Measurement::Compare => compare::measure(&args).await?,
         }
         println!();

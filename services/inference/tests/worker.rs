@@ -14,7 +14,7 @@ use proto::storage::complete_part::Part;
 use proto::storage::jobs_server::{Jobs, JobsServer};
 use proto::storage::*;
 use service::claims::testing::Issuer;
-use service::topics::SCAN_READY;
+use service::topics::{SCAN_READY, SCAN_READY_AGAIN};
 use service::{Peer, Service};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -36,6 +36,8 @@ enum Told {
 struct Storage {
     volumes: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     told: UnboundedSender<Told>,
+    /// What was claimed and completed, in order.
+    diary: Arc<Mutex<Vec<String>>>,
     /// Whether heartbeats are answered with "lost".
     stale: bool,
     /// What is sent instead of the volume's first byte.
@@ -52,6 +54,7 @@ impl Jobs for Storage {
         let job_id = request.into_inner().job_id;
         let volumes = self.volumes.lock().unwrap();
         let volume = volumes.get(&job_id).ok_or_else(|| Status::not_found("no such job"))?;
+        self.diary.lock().unwrap().push(format!("{job_id} claimed"));
         Ok(Response::new(Job {
             attempt: 1,
             scan_id: format!("scan of {job_id}"),
@@ -94,6 +97,7 @@ impl Jobs for Storage {
         let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
             return Err(Status::invalid_argument("no header"));
         };
+        self.diary.lock().unwrap().push(format!("{} done", header.job_id));
         let mut artefacts = BTreeMap::<String, Vec<u8>>::new();
         while let Some(part) = parts.message().await? {
             let Some(Part::Artefact(ArtefactPart { name, data })) = part.part else { continue };
@@ -132,6 +136,7 @@ impl Bench {
         let mut storage = Storage {
             volumes: Arc::new(Mutex::new(volumes)),
             told: tell,
+            diary: Arc::default(),
             stale: false,
             damage: None,
         };
@@ -260,6 +265,31 @@ async fn concurrent_scans_keep_their_own_results() {
         assert_eq!(header.binding, format!("binding of {expected}"));
         assert!(height.abs_diff(expected) <= 1, "job {expected} got a box {height} high");
     }
+}
+
+#[tokio::test]
+async fn what_was_tried_before_is_done_with_nothing_else_in_hand() {
+    let mut diary = Arc::default();
+    let volumes = ["before", "again", "after"].map(|name| (name, slice()));
+    let mut bench =
+        Bench::new("stub:?ms=200", &volumes, |storage| diary = storage.diary.clone()).await;
+    let seen = async |words: &str| {
+        while !diary.lock().unwrap().iter().any(|line| line == words) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    bench.announce("before").await;
+    seen("before claimed").await;
+    bench.queue.publish(SCAN_READY_AGAIN, b"again").await.unwrap();
+    // Until it waits for the first to be done.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    bench.announce("after").await;
+    for _ in volumes {
+        bench.result().await;
+    }
+    let order = ["before", "again", "after"]
+        .map(|job| ["claimed", "done"].map(|did| format!("{job} {did}")));
+    assert_eq!(*diary.lock().unwrap(), order.concat());
 }
 
 #[tokio::test]

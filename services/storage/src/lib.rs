@@ -67,8 +67,8 @@ pub struct Rules {
     #[arg(long, env, default_value_t = 3)]
     pub attempts_max: u32,
 
-    /// How often to look for jobs that nobody works on, in seconds.
-    #[arg(long, env, default_value_t = 10)]
+    /// How often to look for jobs that nobody works on, in seconds: with the lease, how long the job of a dead worker waits.
+    #[arg(long, env, default_value_t = 5)]
     pub sweep_s: u32,
 
     /// Uploads are refused when the disk has less room than this, in MiB.
@@ -82,7 +82,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { lease_s: 30, attempts_max: 3, sweep_s: 10, disk_reserve_mib: 512, orphan_hours: 24 }
+        Rules { lease_s: 30, attempts_max: 3, sweep_s: 5, disk_reserve_mib: 512, orphan_hours: 24 }
     }
 }
 
