@@ -27,14 +27,14 @@ mesh: ## the same, each service a process of its own on MariaDB, RabbitMQ and a 
 test: ## the whole suite, with private servers in temporary folders
 	@scripts/test.sh
 
-FAULTS := scripts/servers.sh $(ENV) cargo test --quiet --package tests --test e2e faults:: --
+FAULTS := scripts/servers.sh $(ENV) cargo test --quiet --package tests --test e2e --
 
 .PHONY: faults
 faults: ## kill, cut, freeze and fill the mesh's parts and its servers under load, and count what is lost; UPLOADS=200 for each fault
 	@scripts/setup.sh test
 	@$(ENV) cargo build --quiet --workspace --bins
 	@DURABLE=1 FAULT_SERVERS=1 FAULT_ROWS="P1 every" FAULT_UPLOADS=1000 FAULT_ROUNDS=20 FAULT_PAUSE_MS=400 $(FAULTS) nothing_is_lost --nocapture
-	@DURABLE=1 FAULT_SERVERS=1 FAULT_UPLOADS=$(or $(UPLOADS),200) FAULT_TRACED=1000 FAULT_MODELS=200 FAULT_FULL_DISKS=200 $(FAULTS) --nocapture
+	@DURABLE=1 FAULT_SERVERS=1 FAULT_UPLOADS=$(or $(UPLOADS),200) FAULT_TRACED=1000 FAULT_MODELS=200 FAULT_FULL_DISKS=200 $(FAULTS) faults:: --nocapture
 
 .PHONY: seeded
 seeded: ## show that those tests see: twelve bugs made on purpose, each caught
