@@ -3,14 +3,15 @@ use std::time::Duration;
 
 use domain::{ErrorKind, Result};
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use platform::deadline;
 use tokio::time::timeout_at;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
-use tower::{BoxError, ServiceExt};
+use tower::{BoxError, ServiceExt, service_fn};
 
 use crate::retry::Repeating;
 use crate::serve::unpanicked;
@@ -44,24 +45,31 @@ impl Peer {
 
     /// As [`connect`](Peer::connect), in the name of `identity`.
     pub fn connect_as(url: &str, identity: Option<&Identity>) -> Result<Peer> {
-        let bad = |error| ErrorKind::Invalid.error("bad peer URL").because(error);
-        let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(bad)?;
-        if endpoint.uri().scheme_str() == Some("https") {
-            let identity = identity.ok_or_else(|| {
-                ErrorKind::Invalid
-                    .error("a peer by https:// needs a certificate: set TLS_CERTIFICATE")
-            })?;
-            endpoint = endpoint.tls_config(identity.client()).map_err(bad)?;
-        }
-        let channel = endpoint
+        let bad = || ErrorKind::Invalid.error("bad peer URL");
+        let uri: Uri = url.parse().map_err(|error| bad().because(error))?;
+        let secure = uri.scheme() == Some(&Scheme::HTTPS);
+        // tonic's own TLS keeps the certificate that it was made with, and `https` is refused without it.
+        let plain = if secure { url.replacen("https", "http", 1) } else { url.to_owned() };
+        let endpoint = Endpoint::from_shared(plain)
+            .map_err(|error| bad().because(error))?
+            .origin(uri.clone())
             .tcp_nodelay(true)
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .connect_lazy();
+            .initial_connection_window_size(WINDOW_BYTES);
+        let channel = if secure {
+            let identity = identity.ok_or_else(|| {
+                ErrorKind::Invalid
+                    .error("a peer by https:// needs a certificate: set TLS_CERTIFICATE")
+            })?;
+            let identity = identity.clone();
+            endpoint.connect_with_connector_lazy(service_fn(move |_| identity.connect(uri.clone())))
+        } else {
+            endpoint.connect_lazy()
+        };
         Ok(Peer(BoxCloneSyncService::new(Repeating::new(channel.map_request(told)))))
     }
 

@@ -64,13 +64,12 @@ pub async fn serve_mutual(
     probes: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let acceptor = TlsAcceptor::from(identity.server()?);
     let readiness = Readiness::new(service.readiness.clone(), shutdown.clone());
     let probing = tokio::spawn({
         let shutdown = shutdown.clone();
         async move { accept(probes, None, probed(readiness), &shutdown).await }
     });
-    let served = serve_on(service, listener, Some(acceptor), shutdown).await;
+    let served = serve_on(service, listener, Some(identity), shutdown).await;
     probing.abort();
     served
 }
@@ -78,7 +77,7 @@ pub async fn serve_mutual(
 async fn serve_on(
     service: Service,
     listener: TcpListener,
-    acceptor: Option<TlsAcceptor>,
+    identity: Option<&Identity>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     telemetry::prometheus();
@@ -91,7 +90,7 @@ async fn serve_on(
     let mut running = start(service.workers, &stop, &shutdown);
     let drain = service.drain.max(DRAIN_WORKERS);
     let reporting = tokio::spawn(report(reporter, readiness));
-    accept(listener, acceptor, router, &shutdown).await;
+    accept(listener, identity, router, &shutdown).await;
     stop.cancel();
     let outcome = timeout(drain, finish(&mut running)).await;
     reporting.abort();
@@ -207,7 +206,7 @@ async fn report(reporter: HealthReporter, readiness: Readiness) {
 /// Accepts connections until `shutdown`, then waits for those that are open.
 async fn accept(
     listener: TcpListener,
-    acceptor: Option<TlsAcceptor>,
+    identity: Option<&Identity>,
     router: Router,
     shutdown: &CancellationToken,
 ) {
@@ -220,7 +219,8 @@ async fn accept(
         let _ = stream.set_nodelay(true);
         let router = router.clone().layer(Extension(ConnectInfo(caller)));
         let service = TowerToHyperService::new(router);
-        let (server, watcher, acceptor) = (server.clone(), open.watcher(), acceptor.clone());
+        let (server, watcher) = (server.clone(), open.watcher());
+        let acceptor = identity.map(|identity| TlsAcceptor::from(identity.server()));
         tokio::spawn(async move {
             // A connection that breaks, or that nobody signs for, is its caller's to notice.
             let Some(acceptor) = acceptor else {

@@ -4,17 +4,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use clap::Args;
 use domain::{Error, ErrorKind, Result};
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use tonic::transport::{Certificate, ClientTlsConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use tower::Service;
 
 use crate::choose_tls;
+
+type Connecting = <HttpsConnector<HttpConnector> as Service<Uri>>::Future;
 
 /// Where a process finds who it is. All three, or none.
 #[derive(Args, Clone, Debug, Default)]
@@ -33,12 +39,29 @@ pub(crate) struct TlsFiles {
     tls_authority: Option<PathBuf>,
 }
 
-/// Who a process is to its peers.
+/// Who a process is to its peers: always what its files say, so that a renewed certificate is shown from the next connection on.
 #[derive(Clone)]
-pub struct Identity {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
-    authority: Vec<u8>,
+pub struct Identity(Arc<Kept>);
+
+struct Kept {
+    files: Files<PathBuf>,
+    sound: Mutex<Sound>,
+}
+
+/// What the files said when they last made sense.
+#[derive(Clone)]
+struct Sound {
+    said: Files<Vec<u8>>,
+    client: ClientConfig,
+    server: Arc<ServerConfig>,
+}
+
+/// One thing for each file.
+#[derive(Clone, PartialEq)]
+struct Files<T> {
+    certificate: T,
+    key: T,
+    authority: T,
 }
 
 /// The process's own; peers are connected from everywhere in it.
@@ -59,18 +82,14 @@ impl TlsFiles {
 impl Identity {
     /// Reads the three files (PEM), and whether they make sense together. `Invalid` names what does not.
     pub fn read(certificate: &Path, key: &Path, authority: &Path) -> Result<Identity> {
-        let read = |path: &Path| {
-            fs::read(path).map_err(|error| {
-                let message = format!("cannot read {}", path.display());
-                ErrorKind::Invalid.error(message).because(error)
-            })
+        choose_tls();
+        let files = Files {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            authority: authority.to_owned(),
         };
-        let identity = Identity {
-            certificate: read(certificate)?,
-            key: read(key)?,
-            authority: read(authority)?,
-        };
-        identity.server().map(|_| identity)
+        let sound = Mutex::new(Sound::of(files.read()?)?);
+        Ok(Identity(Arc::new(Kept { files, sound })))
     }
 
     /// Makes it what every [`Peer`](crate::Peer) of this process shows. The first stays.
@@ -83,30 +102,83 @@ impl Identity {
         OWN.get()
     }
 
-    /// For calling a peer: its certificate must name the host that is called.
-    pub(crate) fn client(&self) -> ClientTlsConfig {
-        choose_tls();
-        ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(&self.authority))
-            .identity(tonic::transport::Identity::from_pem(&self.certificate, &self.key))
+    /// Connects to the peer at `uri`, whose certificate must name the host that is called.
+    pub(crate) fn connect(&self, uri: Uri) -> Connecting {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        HttpsConnectorBuilder::new()
+            .with_tls_config(self.now().client)
+            .https_only()
+            .enable_http2()
+            .wrap_connector(tcp)
+            .call(uri)
     }
 
     /// For answering: whoever calls must show a certificate of the same authority.
-    pub(crate) fn server(&self) -> Result<Arc<ServerConfig>> {
-        choose_tls();
-        let chain: Vec<_> = certificates(&self.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(unsound("private key"))?;
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        self.now().server
+    }
+
+    /// What the files say now; what they said before, while they make no sense (one of them may be replaced before the others).
+    fn now(&self) -> Sound {
+        let mut sound = self.0.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.0.files.read() {
+            Ok(said) if said == sound.said => (),
+            read => match read.and_then(Sound::of) {
+                Ok(renewed) => {
+                    tracing::info!(file = %self.0.files.certificate.display(), "certificate renewed");
+                    *sound = renewed;
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(
+                        error,
+                        "kept the certificate from before: the files make no sense"
+                    );
+                }
+            },
+        }
+        sound.clone()
+    }
+}
+
+impl Files<PathBuf> {
+    fn read(&self) -> Result<Files<Vec<u8>>> {
+        let read = |path: &Path| {
+            fs::read(path).map_err(|error| {
+                let message = format!("cannot read {}", path.display());
+                ErrorKind::Invalid.error(message).because(error)
+            })
+        };
+        Ok(Files {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+            authority: read(&self.authority)?,
+        })
+    }
+}
+
+impl Sound {
+    fn of(said: Files<Vec<u8>>) -> Result<Sound> {
+        let chain = certificates(&said.certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&said.key).map_err(unsound("private key"))?;
         let mut roots = RootCertStore::empty();
-        for authority in certificates(&self.authority)? {
+        for authority in certificates(&said.authority)? {
             roots.add(authority).map_err(unsound("authority"))?;
         }
-        let callers = WebPkiClientVerifier::builder(Arc::new(roots)).build();
-        let callers = callers.map_err(unsound("authority"))?;
-        let config = ServerConfig::builder().with_client_cert_verifier(callers);
-        let mut config =
-            config.with_single_cert(chain, key).map_err(unsound("certificate or key"))?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        let roots = Arc::new(roots);
+        let client = ClientConfig::builder()
+            .with_root_certificates(roots.clone())
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .map_err(unsound("certificate or key"))?;
+        let callers = WebPkiClientVerifier::builder(roots).build().map_err(unsound("authority"))?;
+        let mut server = ServerConfig::builder()
+            .with_client_cert_verifier(callers)
+            .with_single_cert(chain, key)
+            .map_err(unsound("certificate or key"))?;
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Sound { said, client, server: Arc::new(server) })
     }
 }
 

@@ -24,29 +24,43 @@ impl Authority {
 
     /// One that it has signed for `host`, and whom its holder trusts.
     fn identity(&self, host: &str, trusted: &Authority) -> Identity {
-        self.signed(CertificateParams::new(vec![host.to_owned()]).unwrap(), trusted)
+        self.signed(named(host), trusted)
     }
 
     fn expired(&self, host: &str) -> Identity {
-        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        (params.not_before, params.not_after) =
-            (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-        self.signed(params, self)
+        self.signed(expired(host), self)
     }
 
     fn signed(&self, params: CertificateParams, trusted: &Authority) -> Identity {
+        let folder = tempfile::tempdir().unwrap();
+        self.write(params, trusted, folder.path());
+        // Gone with the folder: what was read stays.
+        read(folder.path()).unwrap()
+    }
+
+    /// Puts a new certificate, its key and whom its holder trusts into `folder`.
+    fn write(&self, params: CertificateParams, trusted: &Authority, folder: &Path) {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: String| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        let (certificate, key) =
-            (file("certificate", certificate.pem()), file("key", key.serialize_pem()));
-        Identity::read(&certificate, &key, &file("authority", trusted.0.pem())).unwrap()
+        let file = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
+        file("certificate", certificate.pem());
+        file("key", key.serialize_pem());
+        file("authority", trusted.0.pem());
     }
+}
+
+fn read(folder: &Path) -> domain::Result<Identity> {
+    Identity::read(&folder.join("certificate"), &folder.join("key"), &folder.join("authority"))
+}
+
+fn named(host: &str) -> CertificateParams {
+    CertificateParams::new(vec![host.to_owned()]).unwrap()
+}
+
+fn expired(host: &str) -> CertificateParams {
+    let mut params = named(host);
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    params
 }
 
 /// A service that knows nobody's report, for callers of the authority; and where its probes are answered.
@@ -66,7 +80,10 @@ async fn start(identity: Identity) -> (String, String) {
 
 /// What a caller gets: `Unimplemented` is an answer, `Unavailable` is none.
 async fn call(url: &str, identity: &Identity) -> Code {
-    let peer = Peer::connect_as(url, Some(identity)).unwrap();
+    ask(Peer::connect_as(url, Some(identity)).unwrap()).await
+}
+
+async fn ask(peer: Peer) -> Code {
     let ask = Request::new(ReportRef::default());
     DriftClient::new(peer).get_report(ask).await.unwrap_err().code()
 }
@@ -109,6 +126,37 @@ async fn probes_are_answered_without_a_certificate_and_nothing_else_is() {
         async |path: &str| reqwest::get(format!("{probes}{path}")).await.unwrap().status().as_u16();
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 200));
     assert_eq!(status("/medseg.drift.v1.Drift/GetReport").await, 404);
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_and_a_new_authority_trusted_without_a_restart() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let (server, caller) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    old.write(expired("localhost"), &old, server.path());
+    old.write(expired("worker"), &old, caller.path());
+    let (url, _) = start(read(server.path()).unwrap()).await;
+    let peer = Peer::connect_as(&url, Some(&read(caller.path()).unwrap())).unwrap();
+    assert_ne!(ask(peer.clone()).await, Code::Unimplemented);
+    new.write(named("localhost"), &new, server.path());
+    assert_ne!(ask(peer.clone()).await, Code::Unimplemented, "only one of them is renewed");
+    new.write(named("worker"), &new, caller.path());
+    assert_eq!(ask(peer).await, Code::Unimplemented);
+    assert_ne!(call(&url, &old.identity("worker", &new)).await, Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn files_that_make_no_sense_for_a_while_change_nothing() {
+    let ours = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    ours.write(named("localhost"), &ours, folder.path());
+    let (url, _) = start(read(folder.path()).unwrap()).await;
+    let caller = ours.identity("worker", &ours);
+    std::fs::write(folder.path().join("key"), KeyPair::generate().unwrap().serialize_pem())
+        .unwrap();
+    assert!(read(folder.path()).is_err(), "the key is of another certificate");
+    assert_eq!(call(&url, &caller).await, Code::Unimplemented);
+    std::fs::remove_file(folder.path().join("certificate")).unwrap();
+    assert_eq!(call(&url, &caller).await, Code::Unimplemented);
 }
 
 #[test]
