@@ -45,7 +45,7 @@ async function route(request, response) {
   const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
   if (!tokens.has(bearer)) return problem(response, 401, 'unauthenticated', 'Sign in first', 'the access token is not valid')
   if (noun !== 'scans') return problem(response, 404, 'not-found', 'There is no such thing', 'there is nothing at this address')
-  if (!id) return request.method === 'POST' ? accept(request, body, response) : list(url, response)
+  if (!id) return request.method === 'POST' ? accept(request, url, body, response) : list(url, response)
   const scan = scans.get(id)
   if (!scan) return problem(response, 404, 'not-found', 'There is no such thing', 'no such scan')
   if (!what) return json(response, 200, scan.public)
@@ -92,7 +92,7 @@ function list(url, response) {
   json(response, 200, { scans: all.slice(from, from + limit), next_cursor: next })
 }
 
-function accept(request, body, response) {
+function accept(request, url, body, response) {
   const known = [...scans.values()].find((scan) => scan.key && scan.key === request.headers['idempotency-key'])
   if (known) return json(response, 202, { ...known.public, repeated: true })
   const size = sizeOf(body)
@@ -105,7 +105,7 @@ function accept(request, body, response) {
     return problem(response, 422, 'too-small', 'The image is too small', detail)
   }
   const answers = { 256: 'found', 255: 'none_found', 254: 'not_analysable', 253: 'failed' }
-  const scan = make({ answer: answers[size.width] ?? 'found', accepted_ms: Date.now(), format: 'png', modality: null, unit: 'px' })
+  const scan = make({ answer: answers[size.width] ?? 'found', accepted_ms: Date.now(), format: 'png', modality: null, unit: 'px', priority: url.searchParams.get('priority') })
   scan.key = request.headers['idempotency-key']
   scan.plain = body
   setTimeout(() => change(scan, { state: 'running', attempt: 1 }), STEP_MS)
@@ -118,12 +118,12 @@ const REASONS = {
   failed: 'the model’s output is no probability',
 }
 
-function make({ answer, accepted_ms, format, modality, unit, slices = 1 }) {
+function make({ answer, accepted_ms, format, modality, unit, slices = 1, priority = 'routine' }) {
   clock += 1
   const id = `0198f3a2-7c1d-7${randomBytes(1).toString('hex')}0-9a${randomBytes(1).toString('hex')}-${createHash('sha256').update(String(clock)).digest('hex').slice(0, 12)}`
   const reason = REASONS[answer] ?? null
   const made = {
-    id, state: 'queued', answer: null, reason: null, accepted_ms, completed_ms: null, format, modality,
+    id, state: 'queued', priority, answer: null, reason: null, accepted_ms, completed_ms: null, format, modality,
     shape: [slices, 256, 256], original_sha256: '', volume_sha256: '', attempt: 0, repeated: false,
   }
   const scan = { public: made, answer, reason, unit, listeners: new Set(), pictures: phantom({ tumour: answer === 'found', seed: clock }) }

@@ -115,7 +115,7 @@ const claims = {
   },
 
   async 'a scan is sent, followed by events and answered'() {
-    const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/v1/scans'))
+    const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().includes('/v1/scans'))
     const followed = page.waitForResponse((response) => response.url().endsWith('/events'))
     await send({ name: FILE_NAME, mimeType: 'image/png', buffer: readFileSync(image) })
     const headers = await (await sent).allHeaders()
@@ -166,9 +166,27 @@ const claims = {
     }
   },
 
+  async 'an urgent scan is sent as urgent, and the next one is not unless asked for'() {
+    const urgent = page.getByLabel('Urgent')
+    const priorities = []
+    await page.goto(`${url}#/`)
+    await urgent.check()
+    await look('urgent')
+    for (let count = 0; count < 2; count++) {
+      const sent = page.waitForResponse((response) => response.request().method() === 'POST')
+      await send({ name: FILE_NAME, mimeType: 'image/png', buffer: readFileSync(image) })
+      priorities.push((await (await sent).json()).priority)
+      await page.getByTestId('size').waitFor()
+      await page.goto(`${url}#/`)
+    }
+    assert.deepEqual(priorities, ['stat', 'routine'])
+    assert.ok(!(await urgent.isChecked()))
+  },
+
   async 'an upload that breaks off is sent again under the same key, and followed without events'() {
     const keys = []
-    await page.route('**/v1/scans', (route) => {
+    await page.route(/\/v1\/scans\?/, (route) => {
+      if (route.request().method() !== 'POST') return route.continue()
       keys.push(route.request().headers()['idempotency-key'])
       return keys.length === 1 ? route.abort() : route.continue()
     })

@@ -34,10 +34,11 @@ export function fitOf({ dice, interval: [from, to] }: ExpectedDice): string {
   )
 }
 
-/** Where a scan is, in two words. */
+/** Where a scan is, in a few words. */
 export function stateOf(scan: Scan): string {
   if (scan.answer) return ANSWERS[scan.answer].short
-  return scan.state === 'running' ? 'Analysing' : 'Waiting'
+  const state = scan.state === 'running' ? 'Analysing' : 'Waiting'
+  return scan.priority === 'stat' ? `${state}, urgent` : state
 }
 
 // Ids begin with the time that they were made: only their end tells neighbours apart.

@@ -2,12 +2,15 @@ import { request } from './http'
 import type { ResultDocument } from './result'
 
 export type Answer = 'found' | 'none_found' | 'not_analysable' | 'failed'
+/** DICOM's words: `stat` goes before everything that is `routine`. */
+export type Priority = 'stat' | 'routine'
 export type State = 'queued' | 'running' | 'done'
 
 /** A scan as the gateway describes it. */
 export interface Scan {
   id: string
   state: State
+  priority: Priority
   answer: Answer | null
   reason: string | null
   accepted_ms: number

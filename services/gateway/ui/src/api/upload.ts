@@ -1,6 +1,6 @@
 import { session } from '../state/session.svelte'
 import { Problem, noConnection, problemOf } from './problem'
-import type { Scan } from './scans'
+import type { Priority, Scan } from './scans'
 
 /** Names one upload, so that sending it again cannot make a second scan. */
 export function idempotencyKey(): string {
@@ -17,13 +17,14 @@ export function idempotencyKey(): string {
 export async function upload(
   file: File,
   key: string,
+  priority: Priority,
   sent: (share: number) => void,
   signal: AbortSignal,
 ): Promise<Scan> {
   const token = await session.token()
-  const answer = await send(file, key, token, sent, signal)
+  const answer = await send(file, key, priority, token, sent, signal)
   if (answer.status !== 401) return accepted(answer)
-  return accepted(await send(file, key, await session.renewed(token), sent, signal))
+  return accepted(await send(file, key, priority, await session.renewed(token), sent, signal))
 }
 
 interface Reply {
@@ -34,13 +35,14 @@ interface Reply {
 function send(
   file: File,
   key: string,
+  priority: Priority,
   token: string,
   sent: (share: number) => void,
   signal: AbortSignal,
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest()
-    request.open('POST', 'v1/scans')
+    request.open('POST', `v1/scans?priority=${priority}`)
     request.setRequestHeader('authorization', `Bearer ${token}`)
     request.setRequestHeader('idempotency-key', key)
     // The server looks at the bytes; the name of the file stays here, for it may name the patient.

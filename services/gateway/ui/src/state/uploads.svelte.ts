@@ -1,5 +1,5 @@
 import { asProblem, type Problem } from '../api/problem'
-import type { Scan } from '../api/scans'
+import type { Priority, Scan } from '../api/scans'
 import { idempotencyKey, upload } from '../api/upload'
 import { scans } from './scans.svelte'
 
@@ -12,6 +12,7 @@ export type Phase = 'waiting' | 'sending' | 'checking' | 'accepted' | 'refused'
 export class Upload {
   readonly key = idempotencyKey()
   readonly file: File
+  readonly priority: Priority
   /** How the page calls the file: its name may name the patient, so it is shown only on demand. */
   readonly number: number
 
@@ -22,8 +23,9 @@ export class Upload {
 
   #leaving = new AbortController()
 
-  constructor(file: File, number: number) {
+  constructor(file: File, priority: Priority, number: number) {
     this.file = file
+    this.priority = priority
     this.number = number
   }
 
@@ -37,7 +39,7 @@ export class Upload {
     this.problem = undefined
     try {
       const sent = (share: number) => this.#progress(share)
-      this.scan = await upload(this.file, this.key, sent, this.#leaving.signal)
+      this.scan = await upload(this.file, this.key, this.priority, sent, this.#leaving.signal)
       this.phase = 'accepted'
       scans.remember(this.scan)
     } catch (cause) {
@@ -59,6 +61,8 @@ export class Upload {
 
 class Uploads {
   list = $state<Upload[]>([])
+  /** Whether what is sent next goes before all that is routine. Off again once such files are accepted, so that urgent stays rare. */
+  urgent = $state(false)
   #count = 0
 
   get busy(): boolean {
@@ -75,18 +79,25 @@ class Uploads {
 
   /** Sends files, each as a scan of its own; resolves when each is accepted or refused. */
   async add(files: readonly File[]): Promise<Upload[]> {
-    if (!this.busy) this.clear()
-    const added = files.map((file) => new Upload(file, ++this.#count))
+    const priority = this.urgent ? 'stat' : 'routine'
+    if (!this.busy) this.#forget()
+    const added = files.map((file) => new Upload(file, priority, ++this.#count))
     this.list.push(...added)
     const queue = [...added]
     const lane = async () => {
       for (let next = queue.shift(); next; next = queue.shift()) await next.send()
     }
     await Promise.all(Array.from({ length: AT_ONCE }, lane))
+    if (priority === 'stat' && added.every(({ phase }) => phase === 'accepted')) this.urgent = false
     return added
   }
 
   clear(): void {
+    this.#forget()
+    this.urgent = false
+  }
+
+  #forget(): void {
     this.list.forEach((upload) => upload.abort())
     this.list = []
     this.#count = 0
