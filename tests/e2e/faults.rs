@@ -10,6 +10,7 @@ mod ledger;
 mod rows;
 mod seeded;
 mod servers;
+mod steps;
 
 use std::time::{Duration, Instant};
 
@@ -30,10 +31,10 @@ async fn nothing_is_lost_doubled_or_swapped_whatever_fails() -> anyhow::Result<(
     };
     let mut mesh = Mesh::through_proxies(&queue).await?;
     let masks = masks(&mesh).await?;
-    let mut table = vec![format!(
+    println!(
         "{:<58} {:>7} {:>5} {:>6} {:>5} {:>5} {:>7} {:>11}",
         "fault", "uploads", "lost", "double", "swap", "leak", "unclean", "recovery s"
-    )];
+    );
     let mut unsound = Vec::new();
     for row in rows::all().into_iter().filter(|row| is_asked_for("FAULT_ROWS", row.name)) {
         let play = Play {
@@ -46,15 +47,14 @@ async fn nothing_is_lost_doubled_or_swapped_whatever_fails() -> anyhow::Result<(
         let judged = judged.with_context(|| row.name.to_owned())?;
         let Judged { uploads, lost, doubled, swapped, leaked, unclean, recovery } = judged;
         let recovery = recovery.as_secs_f64();
-        table.push(format!(
+        println!(
             "{:<58} {uploads:>7} {lost:>5} {doubled:>6} {swapped:>5} {leaked:>5} {unclean:>7} {recovery:>11.1}",
             row.name
-        ));
+        );
         if !judged.is_sound() {
             unsound.push(row.name);
         }
     }
-    println!("{}", table.join("\n"));
     ensure!(unsound.is_empty(), "not sound: {unsound:?}");
     mesh.terminate()
 }

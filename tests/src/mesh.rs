@@ -133,7 +133,7 @@ impl Mesh {
                 "ingest" => say("spool", data.path().join("spool").display().to_string()),
                 "inference" => {
                     say("model-url", "threshold:".to_owned());
-                    say("worker", format!("worker-{}", parts.len()));
+                    say("worker", worker_name(parts.len()));
                 }
                 "gateway" => {
                     say("ingest-url", url("ingest"));
@@ -200,6 +200,11 @@ impl Mesh {
     pub fn terminate(self) -> anyhow::Result<()> {
         self.parts.into_iter().rev().try_for_each(|mut part| part.process.terminate())
     }
+}
+
+/// What the worker in that place is called in its jobs.
+fn worker_name(part: usize) -> String {
+    format!("worker-{part}")
 }
 
 /// Waits until no other mesh uses the broker, in this process or another.

@@ -3,7 +3,7 @@ use gcs::Double;
 use platform::queue::Queue;
 use service::claims::{Grant, Role, SigningKey};
 
-use super::{Mesh, Options};
+use super::{Mesh, Options, worker_name};
 use crate::client::Client;
 use crate::proxy::Proxy;
 
@@ -51,16 +51,14 @@ impl Mesh {
         })
     }
 
-    /// Starts every process anew that has ended by itself, as an orchestrator does; answers how many.
-    pub fn revive(&mut self) -> anyhow::Result<usize> {
-        let mut revived = 0;
+    /// Starts every process anew that has ended by itself, as an orchestrator does.
+    pub fn revive(&mut self) -> anyhow::Result<()> {
         for part in 0..self.parts.len() {
             if self.parts[part].process.has_ended()? {
                 self.restart(part)?;
-                revived += 1;
             }
         }
-        Ok(revived)
+        Ok(())
     }
 
     /// Gives the processes of `service` another value of an option, from their next start.
@@ -73,7 +71,7 @@ impl Mesh {
 
     /// What a worker in that place is called in its jobs.
     pub fn worker(&self, part: usize) -> String {
-        format!("worker-{part}")
+        worker_name(part)
     }
 
     /// What the database of `service` says to a query for two columns: a text and a number.
