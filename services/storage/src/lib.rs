@@ -60,29 +60,32 @@ pub struct Config {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Rules {
     /// How long a worker may be silent before its job is given to another, in seconds.
-    #[arg(long, env, default_value_t = 30)]
+    #[arg(long, env, default_value_t = DEFAULT.lease_s)]
     pub lease_s: u32,
 
     /// How many attempts a job gets before its scan is said to have failed.
-    #[arg(long, env, default_value_t = 3)]
+    #[arg(long, env, default_value_t = DEFAULT.attempts_max)]
     pub attempts_max: u32,
 
     /// How often to look for jobs that nobody works on, in seconds: with the lease, how long the job of a dead worker waits.
-    #[arg(long, env, default_value_t = 5)]
+    #[arg(long, env, default_value_t = DEFAULT.sweep_s)]
     pub sweep_s: u32,
 
     /// Uploads are refused when the disk has less room than this, in MiB.
-    #[arg(long, env, default_value_t = 512)]
+    #[arg(long, env, default_value_t = DEFAULT.disk_reserve_mib)]
     pub disk_reserve_mib: u64,
 
     /// How old an object without a row must be before it is deleted, in hours.
-    #[arg(long, env, default_value_t = 24)]
+    #[arg(long, env, default_value_t = DEFAULT.orphan_hours)]
     pub orphan_hours: u32,
 }
 
+const DEFAULT: Rules =
+    Rules { lease_s: 30, attempts_max: 3, sweep_s: 4, disk_reserve_mib: 512, orphan_hours: 24 };
+
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { lease_s: 30, attempts_max: 3, sweep_s: 5, disk_reserve_mib: 512, orphan_hours: 24 }
+        DEFAULT
     }
 }
 
