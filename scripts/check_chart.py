@@ -21,6 +21,7 @@ import yaml
 KUBERNETES = "1.31"
 # Kinds that come with other charts, and what a resource of each must say; Kubernetes' own schemas do not know them.
 FOREIGN = {
+    "Certificate": {"secretName", "dnsNames", "issuerRef"},
     "PodMonitoring": {"selector", "endpoints"},
     "ScaledObject": {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers"},
     "TriggerAuthentication": {"secretTargetRef"},
@@ -37,6 +38,7 @@ RESOURCES = {
     "apps/v1": {"Deployment": "deployments", "StatefulSet": "statefulsets"},
     "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
     "batch/v1": {"Job": "jobs"},
+    "cert-manager.io/v1": {"Certificate": "certificates"},
     "keda.sh/v1alpha1": {"ScaledObject": "scaledobjects", "TriggerAuthentication": "triggerauthentications"},
     "monitoring.googleapis.com/v1": {"PodMonitoring": "podmonitorings"},
     "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
@@ -178,6 +180,31 @@ def edges(manifests, key):
     return found
 
 
+def faults_of_calls(spec):
+    """Where a pod with a certificate does without it."""
+    for container in spec["containers"]:
+        env = {entry["name"]: entry.get("value", "") for entry in container.get("env", [])}
+        if "TLS_CERTIFICATE" not in env or "/tls" not in {mount["mountPath"] for mount in container["volumeMounts"]}:
+            yield f"{container['name']} has no certificate"
+        yield from (f"{name} is in the clear" for name, value in env.items() if value.startswith("http://release-"))
+        ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+        if "mesh" in ports and env.get("PROBES") != f"0.0.0.0:{ports['http']}":
+            yield "probes are asked where nobody answers"
+
+
+def unwatched(manifests):
+    """The services whose metrics the network keeps from their collectors."""
+    for policy in (manifest for manifest in manifests if manifest["kind"] == "NetworkPolicy"):
+        allowed = [
+            peer
+            for rule in policy["spec"].get("ingress") or []
+            for peer in rule.get("from") or []
+            if {"port": "http"} in rule["ports"] and "namespaceSelector" in peer
+        ]
+        if not allowed:
+            yield policy["metadata"]["name"].removeprefix("release-")
+
+
 def check(chart, values, services):
     """Renders the chart with `values`; answers how many manifests there were."""
     manifests = asyncio.run(install(chart, values))
@@ -201,6 +228,14 @@ def check(chart, values, services):
     faults += [f"{caller} may call {other} on one side only" for caller, other in sorted(out ^ into)]
     peers = {(name, peer) for name, service in services.items() for peer in service.get("peers", [])}
     faults += [f"the network forbids {caller} to call {other}" for caller, other in sorted(peers - out)]
+    if values.get("podMonitoring", {}).get("enabled"):
+        faults += [f"nobody may read the metrics of {name}" for name in sorted(set(unwatched(manifests)) & services.keys())]
+    if values.get("mutualTls", {}).get("enabled"):
+        faults += [f"no Certificate for {name}" for name in services if "Certificate" not in kinds[name]]
+        for manifest in manifests:
+            label = manifest["metadata"].get("labels", {}).get("app.kubernetes.io/name")
+            for spec in pods(manifest) if label in services else []:
+                faults += [f"{manifest['metadata']['name']}: {fault}" for fault in faults_of_calls(spec)]
     if faults:
         sys.exit("\n".join(f"error: {fault}" for fault in faults))
     return len(manifests)
@@ -215,7 +250,8 @@ def main():
         values = yaml.safe_load(file.read_text())
         check(str(chart), values, services)
         # A hook is no part of an installation: as plain jobs they are seen.
-        count = check(str(chart), {**values, "migrations": {"enabled": True, "hook": ""}}, services)
+        more = {"migrations": {"enabled": True, "hook": ""}, "mutualTls": {"enabled": True, "issuer": {"kind": "Issuer", "name": "mesh"}}}
+        count = check(str(chart), {**values, **more}, services)
         print(f"chart: {file.name}: {count} manifests for {len(services)} services are sound")
 
     good = yaml.safe_load((chart / "ci/external-values.yaml").read_text())
@@ -225,6 +261,7 @@ def main():
         {**good, "services": {"gateway": {"replicas": "two", "resources": {}}}},
         {**good, "cloudSql": {"instance": "no-such-form"}},
         {**good, "ingress": {"enabled": True, "host": ""}},
+        {**good, "mutualTls": {"enabled": True}},
     ]
     for wrong in unsound:
         if not refused(str(chart), wrong):

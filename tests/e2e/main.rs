@@ -7,7 +7,10 @@ mod faults;
 mod kill;
 mod stories;
 
-use tests::mesh::Mesh;
+use anyhow::ensure;
+use tests::client::ready;
+use tests::mesh::{Mesh, Options};
+use tests::scans;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_one_process() -> anyhow::Result<()> {
@@ -22,4 +25,30 @@ async fn one_process_each() -> anyhow::Result<()> {
         return Ok(());
     };
     stories::tell(Mesh::one_process_each(&queue).await?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_renewed_under_a_new_authority_while_the_mesh_runs() -> anyhow::Result<()>
+{
+    let Ok(queue) = std::env::var("TEST_AMQP_URL") else {
+        println!("skipped: TEST_AMQP_URL names no broker");
+        return Ok(());
+    };
+    let mut mesh = Mesh::told(&queue, 1, &Options::default().mutual()).await?;
+    let client = mesh.client().await?;
+    for seed in [1, 2] {
+        let (scan, _) = client.analyse(&scans::png(seed, true)).await?;
+        ensure!(scan["answer"] == "found", "{scan}");
+        mesh.renew_certificates()?;
+        // These two are called by all others, which have not been started anew and connect to them again.
+        for service in ["auth", "storage"] {
+            let part = mesh.parts_of(service)[0];
+            mesh.stop(part)?;
+            mesh.restart(part)?;
+        }
+        ready(&mesh.url).await?;
+    }
+    let (scan, _) = client.analyse(&scans::png(3, true)).await?;
+    ensure!(scan["answer"] == "found", "{scan}");
+    mesh.terminate()
 }

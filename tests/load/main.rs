@@ -32,6 +32,10 @@ struct Args {
     #[arg(long, value_delimiter = ',', default_values_t = [50, 75, 100, 125, 150])]
     rates: Vec<u32>,
 
+    /// How long the overload lasts, in seconds; each taken upload is about 350 kB on the disk.
+    #[arg(long, default_value_t = 20)]
+    overload: u64,
+
     /// How many jobs are queued at the deepest.
     #[arg(long, default_value_t = 100_000)]
     queued: u64,

@@ -33,10 +33,10 @@ pub async fn measure(args: &Args) -> anyhow::Result<()> {
         "refused: p99 ms",
         "broken off",
     ]);
-    row(&uploader, args, LITTLE, peak).await?;
-    row(&uploader, args, TIMES * peak as u32, peak).await?;
+    row(&uploader, LITTLE, args.seconds, peak).await?;
+    row(&uploader, TIMES * peak as u32, args.overload, peak).await?;
     tokio::time::sleep(REST).await;
-    row(&uploader, args, LITTLE, peak).await
+    row(&uploader, LITTLE, args.seconds, peak).await
 }
 
 /// Uploads per second with as many clients as the gateway lets in.
@@ -55,10 +55,10 @@ async fn peak(uploader: &Uploader, args: &Args) -> anyhow::Result<f64> {
     Ok(done.len() as f64 / args.seconds as f64)
 }
 
-async fn row(uploader: &Uploader, args: &Args, rate: u32, peak: f64) -> anyhow::Result<()> {
+async fn row(uploader: &Uploader, rate: u32, seconds: u64, peak: f64) -> anyhow::Result<()> {
     let run = format!("overload-{rate}-{}", std::process::id());
     let begun = Instant::now();
-    let done = at_rate(rate, u64::from(rate) * args.seconds, |number| {
+    let done = at_rate(rate, u64::from(rate) * seconds, |number| {
         let (uploader, run) = (uploader.clone(), run.clone());
         async move { uploader.answered(&run, number).await }
     })

@@ -20,7 +20,7 @@ pub struct Rig {
     http: reqwest::Client,
     workers: Vec<usize>,
     running: usize,
-    _objects: TempDir,
+    objects: TempDir,
 }
 
 impl Rig {
@@ -41,7 +41,7 @@ impl Rig {
         let workers = mesh.parts_of("inference");
         let running = workers.len();
         let http = reqwest::Client::new();
-        let mut rig = Rig { mesh, http, workers, running, _objects: objects };
+        let mut rig = Rig { mesh, http, workers, running, objects };
         rig.stop_workers()?;
         Ok(rig)
     }
@@ -52,6 +52,12 @@ impl Rig {
         let uploader = Uploader::new(self.mesh.client().await?, &self.mesh.password);
         uploader.queue("first", 0).await?;
         Ok(uploader)
+    }
+
+    /// Ends it. Its objects stay for as long as what is returned: thousands of files that are deleted at once slow down whoever
+    /// makes new ones on the same disk.
+    pub fn end(self) -> TempDir {
+        self.objects
     }
 
     pub fn start_workers(&mut self, count: usize) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ const WARM: u64 = 50;
 pub async fn measure(args: &Args) -> anyhow::Result<()> {
     println!("## Uploads\n");
     head(&["worker", "uploads/s", "sent", "202", "other", "median ms", "p99 ms", "CPU %", "holds"]);
+    let mut ended = Vec::new();
     for workers in [0, 1] {
         let mut rig = Rig::start(1, "stub:?ms=0", Options::default()).await?;
         let uploader = rig.uploader().await?;
@@ -44,6 +45,7 @@ pub async fn measure(args: &Args) -> anyhow::Result<()> {
             // What is still under way is not the next rate's.
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
+        ended.push(rig.end());
     }
     Ok(())
 }

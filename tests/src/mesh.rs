@@ -1,5 +1,6 @@
 //! medseg as its operators run it: one process, or one process per service.
 
+mod certificates;
 mod faulty;
 mod measured;
 mod one_process;
@@ -92,7 +93,11 @@ impl Mesh {
         for service in services {
             address.insert(*service, format!("127.0.0.1:{}", free_port()?));
         }
-        let url = |service: &str| format!("http://{}", address[service]);
+        let scheme = if options.mutual { "https" } else { "http" };
+        let url = |service: &str| format!("{scheme}://{}", address[service]);
+        if options.mutual {
+            certificates::sign(data.path(), services)?;
+        }
         let secret = "the secret that the workers of this test sign in with".to_owned();
         let option = |name: &str, value: String| format!("--{name}={value}");
 
@@ -104,6 +109,17 @@ impl Mesh {
                 listen = format!("127.0.0.1:{}", free_port()?);
             }
             let mut arguments = vec![option("listen", listen.clone())];
+            let mut probed = listen;
+            if options.mutual {
+                for (name, file) in certificates::files(data.path(), service) {
+                    arguments.push(option(name, file.display().to_string()));
+                }
+                // People show no certificate: the gateway is asked where it listens.
+                if service != "gateway" {
+                    probed = format!("127.0.0.1:{}", free_port()?);
+                    arguments.push(option("probes", probed.clone()));
+                }
+            }
             let mut say = |name: &str, value: String| {
                 if !options.tells(service, name) {
                     arguments.push(option(name, value));
@@ -146,13 +162,13 @@ impl Mesh {
             // Only the first start of auth says anything on standard output.
             let said = (service == "auth").then_some("First start");
             let process = Process::start(service, &arguments, &log, said)?;
-            ready(&format!("http://{listen}"))
+            ready(&format!("http://{probed}"))
                 .await
                 .with_context(|| format!("{service} in {}", data.path().display()))?;
             parts.push(Part { service, arguments, log, process });
         }
         let password = password(&parts[0].process.said)?;
-        let (url, objects) = (url("gateway"), Some(objects));
+        let (url, objects) = (format!("http://{}", address["gateway"]), Some(objects));
         // Auth has no part in a scan.
         let programs = vec!["drift", "gateway", "inference", "ingest", "storage"];
         Ok(Mesh {

@@ -44,8 +44,24 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
+{{/* How services are called. */}}
+{{- define "medseg.scheme" -}}
+{{ if .Values.mutualTls.enabled }}https{{ else }}http{{ end }}
+{{- end }}
+
+{{/* Whether a service answers callers of the mesh only, and its probes somewhere else. */}}
+{{- define "medseg.closed" -}}
+{{- $service := index .root.Values.services .name }}
+{{- if and .root.Values.mutualTls.enabled (not $service.public) }}true{{ end }}
+{{- end }}
+
 {{- define "medseg.env" -}}
 {{- $service := index .root.Values.services .name }}
+{{- if .root.Values.mutualTls.enabled }}
+- { name: TLS_CERTIFICATE, value: /tls/tls.crt }
+- { name: TLS_KEY, value: /tls/tls.key }
+- { name: TLS_AUTHORITY, value: /tls/ca.crt }
+{{- end }}
 {{- range $key, $value := $service.env }}
 - { name: {{ $key }}, value: {{ tpl $value $.root | quote }} }
 {{- end }}
@@ -55,10 +71,25 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- end }}
 
+{{- define "medseg.mounts" -}}
+{{- $service := index .root.Values.services .name }}
+- { name: tmp, mountPath: /tmp }
+{{- if $service.secretFiles }}
+- { name: secret, mountPath: /secret, readOnly: true }
+{{- end }}
+{{- if .root.Values.mutualTls.enabled }}
+- { name: tls, mountPath: /tls, readOnly: true }
+{{- end }}
+{{- end }}
+
 {{- define "medseg.volumes" -}}
 {{- $service := index .root.Values.services .name }}
 - name: tmp
   emptyDir: { sizeLimit: {{ $service.tmpSize | default "64Mi" }} }
+{{- if .root.Values.mutualTls.enabled }}
+- name: tls
+  secret: { secretName: {{ .root.Release.Name }}-{{ .name }}-tls, defaultMode: 0440 }
+{{- end }}
 {{- with $service.secretFiles }}
 - name: secret
   secret:

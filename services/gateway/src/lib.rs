@@ -14,6 +14,7 @@ mod extract;
 mod form;
 mod intake;
 mod layers;
+mod linger;
 mod page;
 mod problem;
 mod problems;
@@ -159,8 +160,10 @@ fn api() -> OpenApiRouter<Gateway> {
         .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES))
         .layer(from_fn(layers::in_time));
     // Uploads take as long as their size asks for, and count their own bytes.
-    let uploads =
-        OpenApiRouter::new().routes(routes!(scans::create)).routes(routes!(batches::create));
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(scans::create))
+        .routes(routes!(batches::create))
+        .layer(from_fn(linger::linger));
     control.merge(uploads)
 }
 

@@ -27,8 +27,6 @@ const PARTS_UNDER_WAY: usize = 4;
 const UPLOAD_TIME: Duration = Duration::from_secs(48 * 3600);
 /// How long checking and keeping may take once the last byte has arrived.
 const ANSWER_TIME: Duration = Duration::from_secs(600);
-/// For senders who look for an answer only when everything is sent.
-const LINGER: Duration = Duration::from_secs(2);
 const KEY_LONGEST: usize = 255;
 
 /// Streams the request's file into `call`, and gives its answer.
@@ -65,10 +63,7 @@ where
     });
     tokio::select! {
         biased;
-        answer = &mut call => {
-            let _ = timeout(LINGER, pour).await;
-            return Ok(answer?.into_inner());
-        }
+        answer = &mut call => return Ok(answer?.into_inner()),
         poured = &mut pour => poured?,
     }
     let answer = timeout(ANSWER_TIME, call).await;

@@ -1,6 +1,10 @@
 /// What the processes of a mesh are told beside, or instead of, what every mesh tells them.
 #[derive(Clone, Debug, Default)]
-pub struct Options(Vec<Option>);
+pub struct Options {
+    told: Vec<Option>,
+    /// Whether they show each other certificates.
+    pub(super) mutual: bool,
+}
 
 #[derive(Clone, Debug)]
 struct Option {
@@ -17,7 +21,13 @@ impl Options {
         name: &'static str,
         value: impl Into<String>,
     ) -> Options {
-        self.0.push(Option { service, name, value: value.into() });
+        self.told.push(Option { service, name, value: value.into() });
+        self
+    }
+
+    /// All show each other certificates, and answer nobody who has none.
+    pub fn mutual(mut self) -> Options {
+        self.mutual = true;
         self
     }
 
@@ -30,6 +40,6 @@ impl Options {
     }
 
     fn of(&self, service: &str) -> impl Iterator<Item = &Option> {
-        self.0.iter().filter(move |option| option.service == service)
+        self.told.iter().filter(move |option| option.service == service)
     }
 }

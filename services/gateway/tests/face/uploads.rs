@@ -143,6 +143,26 @@ async fn a_bad_token_is_refused_before_a_byte_of_the_body() {
 }
 
 #[tokio::test]
+async fn who_is_refused_before_his_last_byte_still_gets_the_answer() {
+    let gateway =
+        Gateway::with(Config { max_upload_bytes: 1000, ..Config::default() }, Way::Within).await;
+    let token = format!("authorization: Bearer {}\r\n", gateway.token);
+    for (token, status) in [("", 401), (token.as_str(), 413)] {
+        let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+        let bytes = vec![0; 8 << 20];
+        let head = format!(
+            "POST /v1/scans HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n{token}\r\n",
+            bytes.len()
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket.write_all(&bytes).await.unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, *format!("HTTP/1.1 {status}").as_bytes());
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_refused_at_the_limit_and_not_below() {
     let config = Config { max_upload_bytes: 1000, ..Config::default() };
     for (length, expected) in [(999, 202), (1000, 202), (1001, 413), (100_000, 413)] {
