@@ -26,6 +26,7 @@ FOREIGN = {
     "ScaledObject": {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers"},
     "TriggerAuthentication": {"secretTargetRef"},
 }
+PROBES = {"startupProbe", "readinessProbe", "livenessProbe"}
 PER_SERVICE = {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount"}
 RESOURCES = {
     "v1": {
@@ -162,8 +163,11 @@ def faults_of_pod(spec, kind):
             yield f"{name} has no limit of memory"
         if container["image"].endswith(":latest") or not {":", "@"} & set(container["image"].split("/")[-1]):
             yield f"{name} has an image of no version"
+        probes = [container[probe].get("httpGet", {}) for probe in PROBES & container.keys()]
+        if any("host" in probe for probe in probes):
+            yield f"{name} is probed at an address of its node"
         if kind != "Job" and container in spec["containers"]:
-            for probe in sorted({"startupProbe", "readinessProbe", "livenessProbe"} - container.keys()):
+            for probe in sorted(PROBES - container.keys()):
                 yield f"{name} has no {probe}"
 
 

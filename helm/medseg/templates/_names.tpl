@@ -108,9 +108,9 @@ capabilities: { drop: [ALL] }
 - name: cloud-sql-proxy
   image: {{ .root.Values.cloudSql.image }}
   restartPolicy: Always
-  args: [--private-ip, --structured-logs, --port=3306, --exit-zero-on-sigterm, --health-check, {{ .root.Values.cloudSql.instance }}]
+  args: [--private-ip, --structured-logs, --port=3306, --exit-zero-on-sigterm, --health-check, --http-address=0.0.0.0, {{ .root.Values.cloudSql.instance }}]
   startupProbe:
-    httpGet: { path: /startup, port: 9090, host: 127.0.0.1 }
+    httpGet: { path: /startup, port: 9090 }
     periodSeconds: 1
     failureThreshold: 60
   securityContext: {{- include "medseg.container" . | nindent 4 }}
