@@ -49,7 +49,7 @@ impl Peer {
         let uri: Uri = url.parse().map_err(|error| bad().because(error))?;
         let secure = uri.scheme() == Some(&Scheme::HTTPS);
         // tonic's own TLS keeps the certificate that it was made with, and `https` is refused without it.
-        let plain = if secure { url.replacen("https", "http", 1) } else { url.to_owned() };
+        let plain = if secure { format!("http{}", &url["https".len()..]) } else { url.to_owned() };
         let endpoint = Endpoint::from_shared(plain)
             .map_err(|error| bad().because(error))?
             .origin(uri.clone())
