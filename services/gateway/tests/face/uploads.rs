@@ -130,10 +130,11 @@ async fn a_form_without_its_end_is_no_upload() {
 #[tokio::test]
 async fn a_bad_token_is_refused_before_a_byte_of_the_body() {
     let gateway = Gateway::start().await;
-    for token in ["", "authorization: Bearer made.up.token\r\n"] {
+    for header in ["", "authorization: Bearer made.up.token\r\n", "expect: 100-continue\r\n"] {
         let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
-        let head =
-            format!("POST /v1/scans HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n{token}\r\n");
+        let head = format!(
+            "POST /v1/scans HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n{header}\r\n"
+        );
         socket.write_all(head.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
         socket.read_exact(&mut answer).await.unwrap();
