@@ -212,10 +212,25 @@ impl Mesh {
         Ok(())
     }
 
+    /// Stops a process as an orchestrator would, and starts it anew.
+    pub fn renew(&mut self, part: usize) -> anyhow::Result<()> {
+        self.stop(part)?;
+        self.restart(part)
+    }
+
     /// Stops everything as an orchestrator would; each process must end well.
     pub fn terminate(self) -> anyhow::Result<()> {
         self.parts.into_iter().rev().try_for_each(|mut part| part.process.terminate())
     }
+}
+
+/// The broker that stories may use; none, and it says so, where `TEST_AMQP_URL` names none.
+pub fn broker() -> Option<String> {
+    let named = std::env::var("TEST_AMQP_URL").ok();
+    if named.is_none() {
+        println!("skipped: TEST_AMQP_URL names no broker");
+    }
+    named
 }
 
 /// What the worker in that place is called in its jobs.

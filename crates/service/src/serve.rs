@@ -219,15 +219,15 @@ async fn accept(
         let _ = stream.set_nodelay(true);
         let router = router.clone().layer(Extension(ConnectInfo(caller)));
         let service = TowerToHyperService::new(router);
-        let (server, watcher) = (server.clone(), open.watcher());
-        let acceptor = identity.map(|identity| TlsAcceptor::from(identity.server()));
+        let (server, watcher, identity) = (server.clone(), open.watcher(), identity.cloned());
         tokio::spawn(async move {
             // A connection that breaks, or that nobody signs for, is its caller's to notice.
-            let Some(acceptor) = acceptor else {
+            let Some(identity) = identity else {
                 let connection =
                     server.serve_connection_with_upgrades(TokioIo::new(stream), service);
                 return drop(watcher.watch(connection).await);
             };
+            let acceptor = TlsAcceptor::from(identity.server());
             if let Ok(Ok(stream)) = timeout(HEADER_TIME, acceptor.accept(stream)).await {
                 let connection =
                     server.serve_connection_with_upgrades(TokioIo::new(stream), service);

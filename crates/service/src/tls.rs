@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use clap::Args;
 use domain::{Error, ErrorKind, Result};
@@ -15,7 +15,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-
 use tower::Service;
 
 use crate::choose_tls;
@@ -49,7 +48,6 @@ struct Kept {
 }
 
 /// What the files said when they last made sense.
-#[derive(Clone)]
 struct Sound {
     said: Files<Vec<u8>>,
     client: ClientConfig,
@@ -57,7 +55,7 @@ struct Sound {
 }
 
 /// One thing for each file.
-#[derive(Clone, PartialEq)]
+#[derive(PartialEq)]
 struct Files<T> {
     certificate: T,
     key: T,
@@ -108,7 +106,7 @@ impl Identity {
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         HttpsConnectorBuilder::new()
-            .with_tls_config(self.now().client)
+            .with_tls_config(self.now().client.clone())
             .https_only()
             .enable_http2()
             .wrap_connector(tcp)
@@ -117,11 +115,11 @@ impl Identity {
 
     /// For answering: whoever calls must show a certificate of the same authority.
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        self.now().server
+        self.now().server.clone()
     }
 
     /// What the files say now; what they said before, while they make no sense (one of them may be replaced before the others).
-    fn now(&self) -> Sound {
+    fn now(&self) -> MutexGuard<'_, Sound> {
         let mut sound = self.0.sound.lock().unwrap_or_else(PoisonError::into_inner);
         match self.0.files.read() {
             Ok(said) if said == sound.said => (),
@@ -139,7 +137,7 @@ impl Identity {
                 }
             },
         }
-        sound.clone()
+        sound
     }
 }
 

@@ -245,12 +245,10 @@ fn of_models() -> Vec<Row> {
                 Box::pin(async move {
                     let storage = mesh.parts_of("storage")[0];
                     mesh.set("storage", "attempts-max", "3");
-                    mesh.stop(storage)?;
-                    mesh.restart(storage)?;
+                    mesh.renew(storage)?;
                     with_model(mesh, stage, "stub:?fault=abort").await?;
                     mesh.set("storage", "attempts-max", "20");
-                    mesh.stop(storage)?;
-                    mesh.restart(storage)
+                    mesh.renew(storage)
                 })
             })
         },

@@ -14,8 +14,7 @@ const DONE: &str = "scans WHERE state = 'done'";
 pub async fn roll_out(mesh: &mut Mesh) -> anyhow::Result<()> {
     for index in 0..mesh.parts() {
         wait(300).await;
-        mesh.stop(index)?;
-        mesh.restart(index)?;
+        mesh.renew(index)?;
     }
     Ok(())
 }

@@ -45,10 +45,7 @@ impl Mesh {
     /// Starts every process anew with that bug ([`domain::seeded`]).
     pub fn seed(&mut self, bug: &'static str) -> anyhow::Result<()> {
         self.bug = Some(bug);
-        (0..self.parts.len()).try_for_each(|part| {
-            self.stop(part)?;
-            self.restart(part)
-        })
+        (0..self.parts.len()).try_for_each(|part| self.renew(part))
     }
 
     /// Starts every process anew that has ended by itself, as an orchestrator does.
