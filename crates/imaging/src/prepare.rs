@@ -1,7 +1,7 @@
 use domain::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::Volume;
+use crate::{Geometry, Volume};
 
 /// Names everything that [`prepare`] and [`restore`] do: weights fit the one version they were trained
 /// with. Change it with any change here that changes a pixel.
@@ -32,8 +32,10 @@ pub struct Placement {
     /// The square's upper left corner; it may lie outside the slice.
     pub top: f64,
     pub left: f64,
-    /// The length of the square's side.
+    /// The length of the square's side, in widths of a pixel.
     pub extent: f64,
+    /// How high a pixel is for its width: the square is one in millimetres, so that oblong pixels stretch no head.
+    pub aspect: f64,
 }
 
 /// A slice as the network takes it.
@@ -60,18 +62,20 @@ struct Levels {
     head: f32,
 }
 
-/// Cuts the head out of one slice that came alone (`rows * columns` values, all finite), as a square of `side` pixels
-/// of normalised brightness, aspect kept and antialiased.
+/// Pixels that differ by less than this from square ones are square: it is rounding in a file.
+const SQUARE: f64 = 1e-3;
+
+/// Cuts the head out of one slice that came alone (`rows * columns` values, all finite, square pixels), as a square of
+/// `side` pixels of normalised brightness, aspect kept and antialiased.
 ///
 /// `Invalid` when there is no pixel, the length is not `rows * columns`, or a value is not finite.
 pub fn prepare(slice: &[f32], rows: usize, columns: usize, side: usize) -> Result<Prepared> {
-    Ok(cut(slice, rows, columns, side)?.0)
+    Ok(cut(slice, Pixels { rows, columns, aspect: 1.0 }, side)?.0)
 }
 
 /// Does for the slice at `index` of `volume` what [`prepare`] does for one alone, and cuts its neighbours out with it.
 pub fn prepare_within(volume: &Volume, index: usize, side: usize) -> Result<Prepared> {
-    let (rows, columns) = (volume.shape.rows, volume.shape.columns);
-    let (prepared, levels) = cut(volume.slice(index), rows, columns, side)?;
+    let (prepared, levels) = cut(volume.slice(index), Pixels::of(volume), side)?;
     let neighbour = |index: Option<usize>| -> Result<Option<Vec<f32>>> {
         let Some(index) = index.filter(|index| *index < volume.shape.slices) else {
             return Ok(None);
@@ -84,13 +88,32 @@ pub fn prepare_within(volume: &Volume, index: usize, side: usize) -> Result<Prep
     Ok(Prepared { neighbours, ..prepared })
 }
 
-fn cut(slice: &[f32], rows: usize, columns: usize, side: usize) -> Result<(Prepared, Levels)> {
+/// A slice's size, and its pixels' form.
+#[derive(Clone, Copy)]
+struct Pixels {
+    rows: usize,
+    columns: usize,
+    aspect: f64,
+}
+
+impl Pixels {
+    fn of(volume: &Volume) -> Pixels {
+        let spacing = volume.geometry.as_ref().map(Geometry::spacing);
+        let aspect = spacing.map(|[_, row_mm, column_mm]| row_mm / column_mm);
+        let oblong = |aspect: &f64| aspect.is_finite() && (aspect - 1.0).abs() > SQUARE;
+        let aspect = aspect.filter(oblong).unwrap_or(1.0);
+        Pixels { rows: volume.shape.rows, columns: volume.shape.columns, aspect }
+    }
+}
+
+fn cut(slice: &[f32], pixels: Pixels, side: usize) -> Result<(Prepared, Levels)> {
+    let Pixels { rows, columns, .. } = pixels;
     if slice.is_empty() || side == 0 || rows.checked_mul(columns) != Some(slice.len()) {
         return Err(ErrorKind::Invalid.error("a slice needs rows times columns pixels"));
     }
     all_finite(slice)?;
     let levels = levels(slice);
-    let placement = place(slice, rows, columns, side, levels.head);
+    let placement = place(slice, pixels, side, levels.head);
     let pixels = levels.sampled(slice, &placement);
     Ok((Prepared { pixels, neighbours: [None, None], placement }, levels))
 }
@@ -105,25 +128,32 @@ fn all_finite(slice: &[f32]) -> Result<()> {
 /// A square's values (probabilities, say) in the geometry of the slice that it was cut from: `rows *
 /// columns` values, zero outside of the square.
 pub fn restore(square: &[f32], placement: &Placement) -> Vec<f32> {
-    let Placement { rows, columns, side, top, left, extent } = *placement;
-    let step = side as f64 / extent;
-    let down = Axis::new(rows, side, -top * step - 0.5, step);
-    let across = Axis::new(columns, side, -left * step - 0.5, step);
+    let Placement { rows, columns, side, top, left, extent, aspect } = *placement;
+    let [down, across] = [extent / aspect, extent].map(|length| side as f64 / length);
+    let down = Axis::new(rows, side, -top * down - 0.5, down);
+    let across = Axis::new(columns, side, -left * across - 0.5, across);
     resample(square, side, &down, &across, 0.0)
 }
 
 impl Placement {
     /// Another channel of the same slice (a mask, say) in the square; `outside` stands for what the slice lacks.
     pub fn sample(&self, slice: &[f32], outside: f32) -> Vec<f32> {
-        let step = self.extent / self.side as f64;
-        let down = Axis::new(self.side, self.rows, self.top + 0.5 * step, step);
-        let across = Axis::new(self.side, self.columns, self.left + 0.5 * step, step);
+        let [down, across] = self.steps();
+        let down = Axis::new(self.side, self.rows, self.top + 0.5 * down, down);
+        let across = Axis::new(self.side, self.columns, self.left + 0.5 * across, across);
         resample(slice, self.columns, &down, &across, outside)
     }
 
     /// Slice pixels that one pixel of the square covers.
     pub fn pixel_area(&self) -> f64 {
-        (self.extent / self.side as f64).powi(2)
+        let [down, across] = self.steps();
+        down * across
+    }
+
+    /// Slice pixels from one pixel of the square to the next, down and across.
+    fn steps(&self) -> [f64; 2] {
+        let across = self.extent / self.side as f64;
+        [across / self.aspect, across]
     }
 }
 
@@ -158,7 +188,8 @@ fn percentile(values: &mut [f32], part: f64) -> f32 {
     *values.select_nth_unstable_by(rank, f32::total_cmp).1
 }
 
-fn place(slice: &[f32], rows: usize, columns: usize, side: usize, head: f32) -> Placement {
+fn place(slice: &[f32], pixels: Pixels, side: usize, head: f32) -> Placement {
+    let Pixels { rows, columns, aspect } = pixels;
     let in_row = |row: usize| {
         slice[row * columns..][..columns].iter().filter(|value| **value > head).count()
     };
@@ -169,11 +200,12 @@ fn place(slice: &[f32], rows: usize, columns: usize, side: usize, head: f32) -> 
     }
     let (first_row, last_row) = span(&per_row, columns);
     let (first_column, last_column) = span(&per_column, rows);
-    let longer = (last_row - first_row + 1).max(last_column - first_column + 1) as f64;
-    let extent = (longer * (1.0 + MARGIN)).max(EXTENT_MIN * rows.max(columns) as f64);
-    let top = (first_row + last_row) as f64 / 2.0 - extent / 2.0;
+    let high = |rows: usize| rows as f64 * aspect;
+    let longer = high(last_row - first_row + 1).max((last_column - first_column + 1) as f64);
+    let extent = (longer * (1.0 + MARGIN)).max(EXTENT_MIN * high(rows).max(columns as f64));
+    let top = (first_row + last_row) as f64 / 2.0 - extent / aspect / 2.0;
     let left = (first_column + last_column) as f64 / 2.0 - extent / 2.0;
-    Placement { rows, columns, side, top, left, extent }
+    Placement { rows, columns, side, top, left, extent, aspect }
 }
 
 /// The first and last line with enough of the head on it; all lines when none has.

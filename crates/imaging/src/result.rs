@@ -313,8 +313,15 @@ mod tests {
             volumes: Some(Cut { threshold: 0.5, minimum_pixels: 96 }),
             doubt: None,
         };
-        let placement =
-            Placement { rows: 8, columns: 8, side: 4, top: 0.0, left: 0.0, extent: 8.0 };
+        let placement = Placement {
+            rows: 8,
+            columns: 8,
+            side: 4,
+            top: 0.0,
+            left: 0.0,
+            extent: 8.0,
+            aspect: 1.0,
+        };
         let criteria = |slices| passport.criteria(&vec![placement; slices]);
         assert_eq!(criteria(1), Criteria { threshold: 0.3, minimum_voxels: 32 });
         assert_eq!(criteria(2), Criteria { threshold: 0.5, minimum_voxels: 384 });

@@ -164,8 +164,15 @@ mod tests {
 
     #[test]
     fn a_scan_is_compared_pixel_by_pixel_after_specks_are_gone() {
-        let placement =
-            Placement { rows: 2, columns: 4, side: 4, top: -0.5, left: -0.5, extent: 4.0 };
+        let placement = Placement {
+            rows: 2,
+            columns: 4,
+            side: 4,
+            top: -0.5,
+            left: -0.5,
+            extent: 4.0,
+            aspect: 1.0,
+        };
         let seen = Seen {
             shape: Shape { slices: 2, rows: 2, columns: 4 },
             probabilities: vec![

@@ -1,3 +1,5 @@
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::phantom::{Phantom, Settings};
 use crate::{Format, Shape};
@@ -130,4 +132,48 @@ fn what_is_no_slice_is_refused() {
 fn one_pixel_is_a_slice() {
     let prepared = prepare(&[3.0], 1, 1, 32).unwrap();
     assert_eq!(restore(&prepared.pixels, &prepared.placement).len(), 1);
+}
+
+#[test]
+fn square_pixels_are_prepared_as_the_weights_learned_them() {
+    let slice = head(250, 310, 0.8, 0.7);
+    let prepared = prepare(&slice, 250, 310, 96).unwrap();
+    let back = restore(&prepared.pixels, &prepared.placement);
+    let bits = prepared.pixels.iter().chain(&back).flat_map(|value| value.to_le_bytes());
+    let digest = domain::hex(&Sha256::digest(bits.collect::<Vec<u8>>()));
+    // A change of this digest is a change of `PREPROCESSING`.
+    assert_eq!(digest, "1e7442e51bb343d5b84704eb30e116e1613b7f7cee6a485dc989ff0576f84559");
+}
+
+/// A head of 100 by 80 mm in pixels of that height and width.
+fn in_millimetres(row_mm: f64, column_mm: f64) -> Volume {
+    let (rows, columns) = ((140.0 / row_mm) as usize, (140.0 / column_mm) as usize);
+    let voxels = head(rows, columns, 100.0 / 140.0, 80.0 / 140.0);
+    let geometry = Geometry {
+        origin: [0.0; 3],
+        slice_step: [0.0, 0.0, 5.0],
+        row_step: [0.0, row_mm, 0.0],
+        column_step: [column_mm, 0.0, 0.0],
+    };
+    let shape = Shape { slices: 1, rows, columns };
+    let (format, window) = (Format::Dicom, [0.0, 100.0]);
+    Volume { shape, voxels, geometry: Some(geometry), modality: None, format, window }
+}
+
+#[test]
+fn a_head_in_oblong_pixels_is_the_same_head() {
+    let square = prepare_within(&in_millimetres(1.0, 1.0), 0, 64).unwrap();
+    for (row_mm, column_mm) in [(1.0, 2.0), (2.0, 1.0), (0.7, 1.75)] {
+        let oblong = in_millimetres(row_mm, column_mm);
+        let prepared = prepare_within(&oblong, 0, 64).unwrap();
+        let pairs = square.pixels.iter().zip(&prepared.pixels);
+        let apart = pairs.map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / (64.0 * 64.0);
+        assert!(apart < 0.06, "{row_mm} x {column_mm} mm: {apart}");
+        // The way back ends in the scan's own pixels.
+        let mask: Vec<f32> = oblong.voxels.iter().map(|value| value / 100.0).collect();
+        let back = restore(&prepared.placement.sample(&mask, 0.0), &prepared.placement);
+        assert!(dice(&mask, &back) > 0.97, "{row_mm} x {column_mm} mm: {}", dice(&mask, &back));
+        let area = prepared.placement.pixel_area() * row_mm * column_mm;
+        assert!((area / square.placement.pixel_area() - 1.0).abs() < 0.05, "{area}");
+    }
 }
