@@ -25,7 +25,7 @@ pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Unit};
 pub use identity::Identity;
 pub use measure::Diameter;
-pub use prepare::{PREPROCESSING, Placement, Prepared, prepare, prepare_within, restore};
+pub use prepare::{Framed, Placement, Prepared, Preprocessing, prepare, restore};
 pub use refusal::{Problem, Refusal};
 pub use render::{
     comparison_png, mask_nifti, mask_png, overlay_png, preview_png, shown_slice, slice_png,

@@ -3,9 +3,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Geometry, Volume};
 
-/// Names everything that [`prepare`] and [`restore`] do: weights fit the one version they were trained
-/// with. Change it with any change here that changes a pixel.
-pub const PREPROCESSING: &str = "head-square-1";
+/// How the slices of a volume become the network's. Weights fit the one way they were trained with and name it;
+/// whatever changes a pixel is a new way with a new name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Preprocessing {
+    /// Each slice has levels and a place of its own.
+    HeadSquare1,
+    /// The slices of a volume share their levels and their place; a slice that came alone is prepared as ever.
+    HeadSquare2,
+}
+
+impl Preprocessing {
+    /// All ways that there are, the newest last.
+    pub const ALL: [Preprocessing; 2] = [Preprocessing::HeadSquare1, Preprocessing::HeadSquare2];
+    /// What models are trained with.
+    pub const NEWEST: Preprocessing = Preprocessing::HeadSquare2;
+
+    /// The name that weights files and results carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preprocessing::HeadSquare1 => "head-square-1",
+            Preprocessing::HeadSquare2 => "head-square-2",
+        }
+    }
+
+    /// The way of that name; `Invalid`, with all names, where there is none.
+    pub fn named(name: &str) -> Result<Preprocessing> {
+        Preprocessing::ALL.into_iter().find(|way| way.name() == name).ok_or_else(|| {
+            let known = Preprocessing::ALL.map(Preprocessing::name).join(" and ");
+            ErrorKind::Invalid.error(format!("preprocessing {name} is unknown here: {known} are"))
+        })
+    }
+}
 
 /// Air is this after normalisation, the head's median 0, and what is twice as bright 1.
 const DARKEST: f32 = -1.0;
@@ -70,22 +99,45 @@ const SQUARE: f64 = 1e-3;
 ///
 /// `Invalid` when there is no pixel, the length is not `rows * columns`, or a value is not finite.
 pub fn prepare(slice: &[f32], rows: usize, columns: usize, side: usize) -> Result<Prepared> {
-    Ok(cut(slice, Pixels { rows, columns, aspect: 1.0 }, side)?.0)
+    cut(slice, Pixels { rows, columns, aspect: 1.0 }, side)
 }
 
-/// Does for the slice at `index` of `volume` what [`prepare`] does for one alone, and cuts its neighbours out with it.
-pub fn prepare_within(volume: &Volume, index: usize, side: usize) -> Result<Prepared> {
-    let (prepared, levels) = cut(volume.slice(index), Pixels::of(volume), side)?;
-    let neighbour = |index: Option<usize>| -> Result<Option<Vec<f32>>> {
-        let Some(index) = index.filter(|index| *index < volume.shape.slices) else {
-            return Ok(None);
+/// A volume whose slices are about to be prepared: what they have in common is measured once.
+pub struct Framed<'a> {
+    volume: &'a Volume,
+    pixels: Pixels,
+    /// What all slices share; None where each has its own.
+    shared: Option<(Levels, Frame)>,
+}
+
+impl Framed<'_> {
+    /// The volume `volume`, prepared in that way.
+    ///
+    /// `Invalid` when there is no pixel, or a value is not finite.
+    pub fn new(volume: &Volume, preprocessing: Preprocessing) -> Result<Framed<'_>> {
+        let pixels = Pixels::of(volume);
+        let rows = pixels.rows.saturating_mul(volume.shape.slices);
+        check(&volume.voxels, Pixels { rows, ..pixels })?;
+        let alone = volume.shape.slices == 1 || preprocessing == Preprocessing::HeadSquare1;
+        let shared = (!alone).then(|| framed(&volume.voxels, pixels));
+        Ok(Framed { volume, pixels, shared })
+    }
+
+    /// The slice at `index` with its neighbours, as squares of `side` pixels.
+    ///
+    /// `Invalid` when `side` is nought. Panics where the volume has no such slice.
+    pub fn slice(&self, index: usize, side: usize) -> Result<Prepared> {
+        let slice = self.volume.slice(index);
+        let (levels, frame) = self.shared.unwrap_or_else(|| framed(slice, self.pixels));
+        let placement = frame.placement(self.pixels, side)?;
+        let pixels = levels.sampled(slice, &placement);
+        let neighbour = |index: Option<usize>| {
+            let index = index.filter(|index| *index < self.volume.shape.slices)?;
+            Some(levels.sampled(self.volume.slice(index), &placement))
         };
-        let slice = volume.slice(index);
-        all_finite(slice)?;
-        Ok(Some(levels.sampled(slice, &prepared.placement)))
-    };
-    let neighbours = [neighbour(index.checked_sub(1))?, neighbour(index.checked_add(1))?];
-    Ok(Prepared { neighbours, ..prepared })
+        let neighbours = [neighbour(index.checked_sub(1)), neighbour(index.checked_add(1))];
+        Ok(Prepared { pixels, neighbours, placement })
+    }
 }
 
 /// A slice's size, and its pixels' form.
@@ -106,16 +158,25 @@ impl Pixels {
     }
 }
 
-fn cut(slice: &[f32], pixels: Pixels, side: usize) -> Result<(Prepared, Levels)> {
-    let Pixels { rows, columns, .. } = pixels;
-    if slice.is_empty() || side == 0 || rows.checked_mul(columns) != Some(slice.len()) {
+fn cut(slice: &[f32], pixels: Pixels, side: usize) -> Result<Prepared> {
+    check(slice, pixels)?;
+    let (levels, frame) = framed(slice, pixels);
+    let placement = frame.placement(pixels, side)?;
+    let pixels = levels.sampled(slice, &placement);
+    Ok(Prepared { pixels, neighbours: [None, None], placement })
+}
+
+/// The levels and the place of these slices together.
+fn framed(slices: &[f32], pixels: Pixels) -> (Levels, Frame) {
+    let levels = levels(slices);
+    (levels, frame(slices, pixels, levels.head))
+}
+
+fn check(values: &[f32], Pixels { rows, columns, .. }: Pixels) -> Result<()> {
+    if values.is_empty() || rows.checked_mul(columns) != Some(values.len()) {
         return Err(ErrorKind::Invalid.error("a slice needs rows times columns pixels"));
     }
-    all_finite(slice)?;
-    let levels = levels(slice);
-    let placement = place(slice, pixels, side, levels.head);
-    let pixels = levels.sampled(slice, &placement);
-    Ok((Prepared { pixels, neighbours: [None, None], placement }, levels))
+    all_finite(values)
 }
 
 fn all_finite(slice: &[f32]) -> Result<()> {
@@ -188,15 +249,36 @@ fn percentile(values: &mut [f32], part: f64) -> f32 {
     *values.select_nth_unstable_by(rank, f32::total_cmp).1
 }
 
-fn place(slice: &[f32], pixels: Pixels, side: usize, head: f32) -> Placement {
-    let Pixels { rows, columns, aspect } = pixels;
-    let in_row = |row: usize| {
-        slice[row * columns..][..columns].iter().filter(|value| **value > head).count()
-    };
-    let per_row: Vec<usize> = (0..rows).map(in_row).collect();
-    let mut per_column = vec![0; columns];
-    for (index, _) in slice.iter().enumerate().filter(|(_, value)| **value > head) {
-        per_column[index % columns] += 1;
+/// A square around the head: its upper left corner in pixels, and its side in widths of a pixel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Frame {
+    top: f64,
+    left: f64,
+    extent: f64,
+}
+
+impl Frame {
+    fn placement(self, pixels: Pixels, side: usize) -> Result<Placement> {
+        if side == 0 {
+            return Err(ErrorKind::Invalid.error("a square has at least one pixel"));
+        }
+        let (Frame { top, left, extent }, Pixels { rows, columns, aspect }) = (self, pixels);
+        Ok(Placement { rows, columns, side, top, left, extent, aspect })
+    }
+}
+
+/// The square around the head in all of these slices together: each line counts where it shows most of the head.
+fn frame(slices: &[f32], Pixels { rows, columns, aspect }: Pixels, head: f32) -> Frame {
+    let (mut per_row, mut per_column) = (vec![0; rows], vec![0; columns]);
+    for slice in slices.chunks(rows * columns) {
+        let mut in_column = vec![0; columns];
+        for (most, row) in per_row.iter_mut().zip(slice.chunks(columns)) {
+            let inside = row.iter().zip(&mut in_column).filter(|(value, _)| **value > head);
+            *most = inside.map(|(_, count)| *count += 1).count().max(*most);
+        }
+        for (most, count) in per_column.iter_mut().zip(in_column) {
+            *most = count.max(*most);
+        }
     }
     let (first_row, last_row) = span(&per_row, columns);
     let (first_column, last_column) = span(&per_column, rows);
@@ -205,7 +287,7 @@ fn place(slice: &[f32], pixels: Pixels, side: usize, head: f32) -> Placement {
     let extent = (longer * (1.0 + MARGIN)).max(EXTENT_MIN * high(rows).max(columns as f64));
     let top = (first_row + last_row) as f64 / 2.0 - extent / aspect / 2.0;
     let left = (first_column + last_column) as f64 / 2.0 - extent / 2.0;
-    Placement { rows, columns, side, top, left, extent, aspect }
+    Frame { top, left, extent }
 }
 
 /// The first and last line with enough of the head on it; all lines when none has.

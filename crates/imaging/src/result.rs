@@ -1,9 +1,9 @@
-use domain::Answer;
+use domain::{Answer, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Criteria, Doubt, ExpectedDice, Features, Finding, Format, Geometry, Modality, Placement, Shape,
-    Unit, Volume,
+    Criteria, Doubt, ExpectedDice, Features, Finding, Format, Geometry, Modality, Placement,
+    Preprocessing, Shape, Unit, Volume,
 };
 
 /// The form of the document; a change that could break a reader changes the number.
@@ -54,6 +54,11 @@ pub struct Cut {
 }
 
 impl Passport {
+    /// How slices are prepared for it; `Invalid` for a way that is unknown here.
+    pub fn preprocessing(&self) -> Result<Preprocessing> {
+        Preprocessing::named(&self.preprocessing)
+    }
+
     /// The same for a scan of that many slices: what it says counts is what counts there.
     pub fn of_scan(&self, slices: usize) -> Passport {
         let Passport { threshold, minimum_pixels, volumes, .. } = *self;

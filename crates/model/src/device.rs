@@ -50,12 +50,10 @@ impl Device {
         }
     }
 
-    /// How many threads draw examples for it: a GPU takes them faster than one thread makes them.
-    pub(crate) fn loaders(self) -> u64 {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-        match self.place {
-            tch::Device::Cpu => cores.div_ceil(8),
-            _ => cores,
+    /// Lets a GPU try which of its convolutions is fastest: worth it where shapes stay the same for long.
+    pub(crate) fn tune(self) {
+        if self.place != tch::Device::Cpu {
+            Cuda::cudnn_set_benchmark(true);
         }
     }
 

@@ -10,7 +10,7 @@ mod worst;
 use std::time::Instant;
 
 use domain::Result;
-use imaging::{Findings, Passport, Placement, Shape, confidence, prepare_within, restore};
+use imaging::{Findings, Framed, Passport, Placement, Shape, confidence, restore};
 
 pub use figures::{Case, Evaluation, Group, GroupedBy, Outcome};
 pub use phantoms::{Measured, measure_phantoms};
@@ -76,11 +76,12 @@ const SHOWN: usize = 16;
 pub fn look(segmenter: &mut Segmenter, labelled: &Labelled) -> Result<Seen> {
     let Labelled { volume, truth } = labelled;
     let side = segmenter.passport().side;
+    let framed = Framed::new(volume, segmenter.passport().preprocessing()?)?;
     let began = Instant::now();
     let slices: Vec<usize> = (0..volume.shape.slices).collect();
     let (mut probabilities, mut placements) = (Vec::new(), Vec::new());
     for shown in slices.chunks(SHOWN) {
-        let squares = shown.iter().map(|slice| prepare_within(volume, *slice, side));
+        let squares = shown.iter().map(|slice| framed.slice(*slice, side));
         let squares = squares.collect::<Result<Vec<_>>>()?;
         for (square, seen) in squares.iter().zip(segmenter.probabilities(&squares)?) {
             // Weights that sum to one may do so but for a rounding.
@@ -151,7 +152,7 @@ mod tests {
             name: "test".into(),
             version: "1".into(),
             sha256: String::new(),
-            preprocessing: imaging::PREPROCESSING.into(),
+            preprocessing: imaging::Preprocessing::NEWEST.name().into(),
             threshold: 0.5,
             minimum_pixels: 1,
             side: 32,

@@ -3,7 +3,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::network::{Activation, Network, Unit, UnitId};
 use crate::weights::Folded;
 
-/// How fast running statistics follow the batches'.
+/// How fast running statistics follow the batches' in training.
 const MOMENTUM: f64 = 0.1;
 /// Keeps a channel without variance from dividing by zero.
 pub const EPSILON: f64 = 1e-5;
@@ -33,6 +33,26 @@ struct Views {
 pub struct Cut<'a> {
     network: &'a Network,
     views: Vec<Views>,
+}
+
+/// What batches are normalised by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Normalising {
+    /// The running statistics.
+    Running,
+    /// Their own statistics, which the running ones follow.
+    Batch,
+    /// Their own; after so many batches (the first is 1) the running ones are the mean of all.
+    Measured(u32),
+}
+
+impl Normalising {
+    fn momentum(self) -> f64 {
+        match self {
+            Normalising::Running | Normalising::Batch => MOMENTUM,
+            Normalising::Measured(batches) => 1.0 / f64::from(batches),
+        }
+    }
 }
 
 impl Parameters {
@@ -152,9 +172,8 @@ impl Parameters {
 impl Cut<'_> {
     /// The logits of `x`. Weights are cast to `x`'s kind for the convolutions; statistics stay f32.
     ///
-    /// With `training`, batches are normalised by their own statistics and the running ones follow.
-    pub fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor, TchError> {
-        self.network.forward(x, |id, x, activation| self.apply(id, x, activation, training))
+    pub fn forward(&self, x: &Tensor, normalising: Normalising) -> Result<Tensor, TchError> {
+        self.network.forward(x, |id, x, activation| self.apply(id, x, activation, normalising))
     }
 
     fn apply(
@@ -162,7 +181,7 @@ impl Cut<'_> {
         id: UnitId,
         x: &Tensor,
         activation: Activation,
-        training: bool,
+        normalising: Normalising,
     ) -> Result<Tensor, TchError> {
         let view = &self.views[id];
         let weight = view.weight.f_to_kind(x.kind())?;
@@ -175,8 +194,8 @@ impl Cut<'_> {
             Some(&view.shift),
             Some(&view.mean),
             Some(&view.variance),
-            training,
-            MOMENTUM,
+            normalising != Normalising::Running,
+            normalising.momentum(),
             EPSILON,
             true,
         )?;
@@ -184,11 +203,11 @@ impl Cut<'_> {
     }
 
     /// The gradient of `loss`, laid out like [`Parameters::flat`].
-    pub fn gradient(&self, loss: &Tensor) -> Tensor {
+    pub fn gradient(&self, loss: &Tensor) -> Result<Tensor, TchError> {
         let weights = self.views.iter().map(|view| &view.weight);
         let norms = self.views.iter().flat_map(|view| [&view.scale, &view.shift]);
         let leaves: Vec<&Tensor> = weights.chain(norms).collect();
-        loss.backward();
+        loss.f_backward()?;
         let gradients = leaves.iter().map(|leaf| {
             let gradient = leaf.grad();
             // The head's scale takes no part: it has a bias alone.
@@ -198,7 +217,7 @@ impl Cut<'_> {
                 leaf.zeros_like().reshape([-1])
             }
         });
-        Tensor::cat(&gradients.collect::<Vec<_>>(), 0)
+        Tensor::f_cat(&gradients.collect::<Vec<_>>(), 0)
     }
 
     /// Each unit's weight and bias with the normalisation folded in: what inference runs and files hold.
@@ -240,7 +259,7 @@ mod tests {
             let _ = parameters.flat.shallow_clone().g_add_(&(parameters.flat.randn_like() * 0.1));
         });
         for _ in 0..3 {
-            let _ = parameters.cut(network, false).forward(&x(), true).unwrap();
+            let _ = parameters.cut(network, false).forward(&x(), Normalising::Batch).unwrap();
         }
         parameters
     }
@@ -250,7 +269,7 @@ mod tests {
         let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1], neighbours: false });
         let parameters = seasoned(&network);
         let cut = parameters.cut(&network, false);
-        let straight = cut.forward(&x(), false).unwrap();
+        let straight = cut.forward(&x(), Normalising::Running).unwrap();
         let folded = cut.folded();
         let same = network.forward(&x(), |id, x, activation| {
             let Folded { weight, bias } = &folded[id];
@@ -264,17 +283,17 @@ mod tests {
     #[test]
     fn unfolded_parameters_do_what_the_folded_ones_did_and_go_on_learning() {
         let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1], neighbours: false });
-        let cut = |parameters: &Parameters, training| {
-            parameters.cut(&network, false).forward(&x(), training).unwrap()
+        let cut = |parameters: &Parameters, normalising| {
+            parameters.cut(&network, false).forward(&x(), normalising).unwrap()
         };
         let before = seasoned(&network);
         let folded = before.cut(&network, false).folded();
         let after = Parameters::unfolded(&network, &folded, &x()).unwrap();
-        let expected = cut(&before, false);
+        let expected = cut(&before, Normalising::Running);
         let largest = expected.abs().max().double_value(&[]);
         // By the running statistics and by the batch's own alike; the latter move the former.
-        for training in [false, true] {
-            let off = (cut(&after, training) - &expected).abs().max().double_value(&[]);
+        for normalising in [Normalising::Running, Normalising::Batch] {
+            let off = (cut(&after, normalising) - &expected).abs().max().double_value(&[]);
             assert!(largest > 0.05 && off < 1e-3 * largest, "{off} of {largest}");
         }
         let deviations =
@@ -284,15 +303,38 @@ mod tests {
     }
 
     #[test]
+    fn measured_statistics_are_the_mean_over_all_batches() {
+        let network = Network::new(Design { width: 8, depths: [1, 1, 1, 1], neighbours: false });
+        let parameters = seasoned(&network);
+        let cut = parameters.cut(&network, false);
+        let halves = [x().narrow(0, 0, 2), x().narrow(0, 2, 2) * 3.0];
+        for (batch, half) in (1..).zip(&halves) {
+            let _ = cut.forward(half, Normalising::Measured(batch)).unwrap();
+        }
+        // Of the first unit, which sees the pictures themselves.
+        let means = halves.each_ref().map(|half| {
+            let seen = network.units()[0].convolve(half, &cut.views[0].weight, None).unwrap();
+            seen.mean_dim([0i64, 2, 3].as_slice(), false, Kind::Float)
+        });
+        let off = ((&means[0] + &means[1]) / 2.0 - &cut.views[0].mean).abs().max();
+        assert!(off.double_value(&[]) < 1e-5, "{off:?}");
+    }
+
+    #[test]
     fn the_gradient_is_laid_out_like_the_parameters() {
         let network = Network::new(Design { width: 8, depths: [1, 1, 1, 1], neighbours: false });
         let mut parameters = seasoned(&network);
         let loss = |parameters: &Parameters| {
-            parameters.cut(&network, true).forward(&x(), true).unwrap().square().mean(Kind::Float)
+            parameters
+                .cut(&network, true)
+                .forward(&x(), Normalising::Batch)
+                .unwrap()
+                .square()
+                .mean(Kind::Float)
         };
         let cut = parameters.cut(&network, true);
-        let before = cut.forward(&x(), true).unwrap().square().mean(Kind::Float);
-        let gradient = cut.gradient(&before);
+        let before = cut.forward(&x(), Normalising::Batch).unwrap().square().mean(Kind::Float);
+        let gradient = cut.gradient(&before).unwrap();
         assert_eq!(gradient.size(), parameters.flat.size());
         // A small step against it lowers the loss by as much as its length says.
         let step = 1e-3 / gradient.norm().double_value(&[]).powi(2) * before.double_value(&[]);
@@ -310,7 +352,7 @@ mod tests {
         let parameters = seasoned(&network);
         let before = parameters.statistics.copy();
         let replica = parameters.sharing_weights();
-        let _ = replica.cut(&network, true).forward(&x(), true).unwrap();
+        let _ = replica.cut(&network, true).forward(&x(), Normalising::Batch).unwrap();
         assert!(parameters.statistics.equal(&before) && !replica.statistics.equal(&before));
         assert_eq!(parameters.flat.data_ptr(), replica.flat.data_ptr());
     }

@@ -1,41 +1,41 @@
 //! Training from scratch, from a folder of labelled slices to a model that can ship.
 
-mod augment;
 mod card;
 mod cross_validation;
 mod display;
 mod doubt;
 mod finish;
-mod loader;
+mod learn;
 mod objective;
 mod optimiser;
+mod picture;
 mod pool;
 mod reference;
+mod schedule;
 mod speed;
 mod state;
+mod variation;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
 use imaging::Modality;
-use tch::Tensor;
 
 use crate::Device;
-use crate::dataset::{self, Labelled, Patient, Split};
+use crate::dataset::{self, Patient, Split};
 use crate::network::{Design, Network, SIDE_MULTIPLE};
-use crate::parallel::in_parallel;
 use crate::parameters::Parameters;
 use crate::weights::{Folded, Weights};
-use augment::Example;
-use display::Display;
-use loader::Loader;
-use objective::{Batch, HeldOut, loss};
+use learn::learn;
+use picture::Darkroom;
 use pool::Pool;
+use schedule::Schedule;
 use state::{Progress, State};
 
 pub use cross_validation::{FIGURES_FILE, REPORT_FILE, cross_validate};
 pub use finish::{CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER};
+pub use schedule::Length;
 pub use speed::speed;
 
 /// All that a training run depends on.
@@ -55,17 +55,18 @@ pub struct Settings {
     /// A finished model to go on from, in place of random weights; of the same design. That no validation patient
     /// was learned from before is the caller's to know: the same seed and manifest draw the same split.
     pub from: Option<PathBuf>,
-    /// The side of the squares at the end of training, in pixels. It begins at half of it, or at two thirds where it
+    /// The side of the squares at the end of training, in pixels. It begins at half of it, or at three quarters where it
     /// goes on from a model.
     pub side: usize,
     /// Whether the finished model also looks at each image in the mirror: a little better, at twice the cost.
     pub mirrored: bool,
-    pub epochs: u64,
-    /// Steps in an epoch.
-    pub steps: u64,
+    pub length: Length,
+    /// How long training goes on between two checkpoints.
+    pub checkpoint_minutes: f64,
     /// Squares in a step, shared out among the replicas.
     pub batch: usize,
-    /// Copies of the network that work side by side, each normalising its own share of the batch.
+    /// Copies of the network that work side by side on a CPU, and one after another on a GPU; each normalises its own
+    /// share of the batch.
     pub replicas: usize,
     /// The highest learning rate.
     pub rate: f64,
@@ -85,42 +86,19 @@ pub struct Settings {
 
 /// What the slices of a manifest are made with: its masks are of FLAIR.
 const MODALITIES: [Modality; 1] = [Modality::MagneticResonance];
-/// Steps over which the learning rate rises.
-const WARM_STEPS: f64 = 200.0;
-/// The learning rate at the end, as a part of the highest.
-const RATE_END: f64 = 0.01;
-/// How much examples are varied at the end, as a part of the most.
-const STRENGTH_END: f32 = 0.7;
-
 impl Settings {
-    /// The checkpoint after the last epoch.
+    /// The last checkpoint.
     pub fn checkpoint(&self) -> PathBuf {
         self.run.join("last.safetensors")
     }
 
-    /// Small squares first: they show most of what there is to learn at a quarter of the cost.
-    fn side_of(&self, epoch: u64) -> usize {
-        let done = epoch as f64 / self.epochs as f64;
-        let side = match done {
-            _ if done < 0.3 && self.from.is_none() => self.side / 2,
-            _ if done < 0.55 => self.side * 2 / 3,
-            _ => self.side,
-        };
-        side.next_multiple_of(SIDE_MULTIPLE)
-    }
-
-    /// A rise, then half a cosine down.
-    fn rate_of(&self, step: u64) -> f64 {
-        let done = step as f64 / (self.epochs * self.steps) as f64;
-        let warm = ((step + 1) as f64 / WARM_STEPS).min(1.0);
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
-        self.rate * warm * (RATE_END + (1.0 - RATE_END) * cosine)
-    }
-
-    /// Examples are varied in full for the first half, then less and less: the end is for the data as it is.
-    fn strength_of(&self, step: u64) -> f32 {
-        let done = step as f32 / (self.epochs * self.steps) as f32;
-        1.0 - (1.0 - STRENGTH_END) * (2.0 * done - 1.0).max(0.0)
+    fn schedule(&self) -> Schedule {
+        Schedule {
+            length: self.length,
+            side: self.side,
+            from_model: self.from.is_some(),
+            rate: self.rate,
+        }
     }
 
     /// The patients of all manifests, on two sides.
@@ -142,8 +120,14 @@ impl Settings {
         if self.manifests.is_empty() {
             return invalid("training needs a manifest");
         }
-        if self.epochs == 0 || self.steps == 0 {
-            return invalid("training takes at least one epoch of one step");
+        let something = match self.length {
+            Length::Minutes(minutes) => minutes > 0.0,
+            Length::Views(views) => views > 0,
+        };
+        if !something {
+            return invalid(
+                "training takes time: give it more than no minute, or more than no view",
+            );
         }
         Ok(())
     }
@@ -151,7 +135,7 @@ impl Settings {
 
 /// Trains a model and writes it, with its card and its drift reference, to `settings.model`. Answers where the card is.
 ///
-/// The state is saved after every epoch. A loss that is no number stops training (`Internal`): what was saved is
+/// The state is saved from time to time. A loss that is no number stops training (`Internal`): what was saved is
 /// then the last good state. `Invalid` and `NotFound` name the setting or file that is wrong.
 pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
     settings.check()?;
@@ -162,43 +146,66 @@ pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
         })?;
     }
     let mut state = begin(settings, device, &split)?;
-    if state.progress.epoch < settings.epochs {
-        learn(settings, device, &split, &mut state, settings.epochs)?;
-    }
+    learn(settings, device, &split, &mut state, 1.0)?;
     finish::finish(settings, device, &split, &state)
 }
 
 fn begin(settings: &Settings, device: Device, split: &Split) -> Result<State> {
     let checkpoint = settings.checkpoint();
     if settings.resume {
-        let state = State::load(&checkpoint, settings.decay, device.place)?;
-        let Progress { design, seed, split: learned, .. } = &state.progress;
-        let invalid = |what| {
-            let message = format!("{} is of {what}", checkpoint.display());
-            Err(ErrorKind::Invalid.error(message))
-        };
-        if (*design, *seed) != (settings.design, settings.seed) {
-            return invalid("another design or seed");
-        }
-        // What it learned from must not come to be what it is judged by.
-        if *learned != split.digest() {
-            return invalid("other patients");
-        }
-        return Ok(state);
+        return resumed(settings, device, split);
     }
     if checkpoint.is_file() {
         let message =
             format!("{} is there already: resume, or choose another run", checkpoint.display());
         return Err(ErrorKind::Conflict.error(message));
     }
-    let progress =
-        Progress { design: settings.design, seed: settings.seed, split: split.digest(), epoch: 0 };
+    let progress = Progress {
+        design: settings.design,
+        seed: settings.seed,
+        split: split.digest(),
+        views: 0,
+        seconds: 0.0,
+    };
     let network = Network::new(settings.design);
     let parameters = match &settings.from {
         Some(model) => learned(settings, model, &network, &split.training, device)?,
         None => Parameters::fresh(&network, settings.seed as i64, device.place),
     };
     Ok(State::new(parameters, progress, settings.decay))
+}
+
+/// The last state that can be gone on from; of a checkpoint that was cut short, the one before it.
+fn resumed(settings: &Settings, device: Device, split: &Split) -> Result<State> {
+    let last = settings.checkpoint();
+    let refused = match fitting(settings, device, split, &last) {
+        Ok(state) => return Ok(state),
+        Err(refused) => refused,
+    };
+    match fitting(settings, device, split, &state::before(&last)) {
+        Ok(state) => {
+            eprintln!("{refused}: going on from the checkpoint before it");
+            Ok(state)
+        }
+        Err(_) => Err(refused),
+    }
+}
+
+fn fitting(settings: &Settings, device: Device, split: &Split, path: &Path) -> Result<State> {
+    let state = State::load(path, settings.decay, device.place)?;
+    let Progress { design, seed, split: learned, .. } = &state.progress;
+    let invalid = |what| {
+        let message = format!("{} is of {what}", path.display());
+        Err(ErrorKind::Invalid.error(message))
+    };
+    if (*design, *seed) != (settings.design, settings.seed) {
+        return invalid("another design or seed");
+    }
+    // What it learned from must not come to be what it is judged by.
+    if *learned != split.digest() {
+        return invalid("other patients or slices: the manifests are not those that it began with");
+    }
+    Ok(state)
 }
 
 /// Training slices on which a finished model's normalisations are measured.
@@ -221,128 +228,24 @@ fn learned(
     }
     let units: Vec<Folded> =
         network.units().iter().zip(units).map(|(unit, folded)| folded.widened(unit)).collect();
-    let scans: Vec<_> = training.iter().flat_map(|patient| patient.scans()).collect();
-    let side = settings.side_of(0);
-    let mut examples = Vec::new();
-    for scan in scans.iter().step_by(scans.len().div_ceil(MEASURED).max(1)) {
-        let squares = pool::squares(&Labelled::load(scan)?)?;
-        examples.push(squares[squares.len() / 2].plain(side));
-    }
-    let batch = Batch::new(&examples, network.channels(), side, device.exact());
-    Parameters::unfolded(network, &units, &batch.images).map_err(crate::segmenter::broken)
-}
-
-/// Trains on until that many epochs are done.
-fn learn(
-    settings: &Settings,
-    device: Device,
-    split: &Split,
-    state: &mut State,
-    epochs: u64,
-) -> Result<()> {
-    crate::device::keep_memory();
-    let network = Network::new(settings.design);
-    let display = Display::new(settings);
-    let pool = Pool::load(&split.training, settings.phantoms, || display.loaded())?;
-    let held_out = HeldOut::load(&split.validation, || display.loaded())?;
-    let shares = [state.progress.epoch, epochs]
-        .map(|epoch| epoch * settings.steps * settings.replicas as u64);
-    std::thread::scope(|scope| {
-        let loader = Loader::start(scope, settings, &pool, shares, device.loaders());
-        let trainer = Trainer { settings, device, network: &network };
-        while state.progress.epoch < epochs {
-            let side = settings.side_of(state.progress.epoch);
-            display.epoch(state.progress.epoch, side);
-            for step in 0..settings.steps {
-                let step = state.progress.epoch * settings.steps + step;
-                let (loss, dice) = trainer.step(state, step, side, &loader)?;
-                display.step(step, loss, dice);
-            }
-            state.progress.epoch += 1;
-            let dice = held_out.validate(&network, &state.average, side, device)?;
-            state.save(&settings.checkpoint())?;
-            display.validated(&dice);
-        }
-        display.done();
-        Ok(())
-    })
-}
-
-/// What stays the same from step to step.
-struct Trainer<'a> {
-    settings: &'a Settings,
-    device: Device,
-    network: &'a Network,
-}
-
-/// What one replica made of its share of a batch.
-struct Share {
-    loss: f64,
-    dice: f64,
-    gradient: Tensor,
-    statistics: Tensor,
-}
-
-impl Trainer<'_> {
-    /// One step; answers the loss and the Dice of its batch.
-    fn step(
-        &self,
-        state: &mut State,
-        step: u64,
-        side: usize,
-        loader: &Loader,
-    ) -> Result<(f64, f64)> {
-        let replicas = self.settings.replicas as u64;
-        let mut works = Vec::new();
-        for replica in 0..replicas {
-            let examples = loader.take(step * replicas + replica)?;
-            let copy = state.parameters.sharing_weights();
-            works.push(move || self.share(copy, &examples, side));
-        }
-        let shares = in_parallel(works.into_iter())?;
-        let mean =
-            |part: fn(&Share) -> f64| shares.iter().map(part).sum::<f64>() / shares.len() as f64;
-        let (loss, dice) = (mean(|share| share.loss), mean(|share| share.dice));
-        if !loss.is_finite() {
-            let kept = self.settings.checkpoint();
-            let message = format!(
-                "the loss of step {step} is not a number: stopped; the last good state, after epoch {}, is {}",
-                state.progress.epoch,
-                kept.display()
-            );
-            return Err(ErrorKind::Internal.error(message));
-        }
-        tch::no_grad(|| {
-            // The replicas are done: all cores for what is left, in the memory of the first.
-            self.device.take_threads(self.device.cores());
-            let mean = |part: fn(&Share) -> &Tensor| {
-                let mut mean = part(&shares[0]).shallow_clone();
-                for share in &shares[1..] {
-                    let _ = mean.g_add_(part(share));
-                }
-                mean.g_div_scalar_(shares.len() as f64)
-            };
-            state.parameters.statistics.copy_(&mean(|share| &share.statistics));
-            state.step(&mean(|share| &share.gradient), self.settings.rate_of(step));
+    let some: Vec<Patient> = {
+        let scans = training.iter().flat_map(|patient| {
+            patient.scans().into_iter().map(move |scan| (patient, &scan[scan.len() / 2]))
         });
-        Ok((loss, dice))
-    }
-
-    fn share(&self, parameters: Parameters, examples: &[Example], side: usize) -> Result<Share> {
-        self.device.take_threads((self.device.cores() / self.settings.replicas).max(1));
-        let Batch { images, targets } =
-            Batch::new(examples, self.network.channels(), side, self.device);
-        let cut = parameters.cut(self.network, true);
-        let logits = cut.forward(&images, true).map_err(crate::segmenter::broken)?;
-        let (loss, dice) = loss(&logits, &targets);
-        let gradient = cut.gradient(&loss);
-        Ok(Share {
-            loss: loss.double_value(&[]),
-            dice,
-            gradient,
-            statistics: parameters.statistics,
-        })
-    }
+        let one = |(patient, slice): (&Patient, &dataset::Entry)| Patient {
+            slices: vec![slice.clone()],
+            ..patient.clone()
+        };
+        let all: Vec<Patient> = scans.map(one).collect();
+        let step = all.len().div_ceil(MEASURED).max(1);
+        all.into_iter().step_by(step).collect()
+    };
+    let exact = device.exact();
+    let pool = Pool::load(&some, 0, exact, || {})?;
+    let slices: Vec<_> = pool.views().iter().map(|(_, view)| view.together).collect();
+    let side = settings.schedule().side(0.0);
+    let batch = Darkroom::new(&pool, network.channels(), exact).plain(&slices, side);
+    Parameters::unfolded(network, &units, &batch.images).map_err(crate::segmenter::broken)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub struct Facts {
     pub design: Design,
     /// The side of the squares that the network was trained on, in pixels.
     pub side: usize,
-    /// What was done to pixels before the network saw them ([`imaging::PREPROCESSING`]).
+    /// What was done to pixels before the network saw them ([`imaging::Preprocessing`]).
     pub preprocessing: String,
     /// The probability from which on a pixel counts as tumour.
     pub threshold: f32,
@@ -233,12 +233,7 @@ fn facts(bytes: &[u8]) -> Option<Facts> {
 
 fn check(facts: &Facts) -> Result<(), String> {
     let Facts { design, side, preprocessing, threshold, .. } = facts;
-    if preprocessing != imaging::PREPROCESSING {
-        return Err(format!(
-            "made for preprocessing {preprocessing}, not {}",
-            imaging::PREPROCESSING
-        ));
-    }
+    imaging::Preprocessing::named(preprocessing).map_err(|error| error.to_string())?;
     if *side == 0 || !side.is_multiple_of(SIDE_MULTIPLE) || *side > 1024 {
         return Err(format!("its input side {side} is no multiple of {SIDE_MULTIPLE} up to 1024"));
     }

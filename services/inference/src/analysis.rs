@@ -3,9 +3,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::{Answer, Clock, ErrorKind, Result, seeded};
 use imaging::{
-    About, Features, Findings, ImageFacts, Inputs, Passport, Placement, Prepared, Quality,
-    ResultDocument, Timing, Totals, Volume, confidence, mask_nifti, mask_png, overlay_png,
-    prepare_within, restore, shown_slice, slice_png,
+    About, Features, Findings, Framed, ImageFacts, Inputs, Passport, Placement, Prepared,
+    Preprocessing, Quality, ResultDocument, Timing, Totals, Volume, confidence, mask_nifti,
+    mask_png, overlay_png, restore, shown_slice, slice_png,
 };
 use proto::storage::Job;
 use serde_json::json;
@@ -28,11 +28,12 @@ pub struct Analysis {
 /// Whatever goes wrong is an error: an answer is only ever given by a model that has seen every slice.
 pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) -> Result<Analysis> {
     let (started_ms, priority) = (clock.now_ms(), wire::priority_of(job.priority()));
-    let (side, modalities) = (model.passport().side, model.passport().modalities.clone());
+    let Passport { side, modalities, .. } = model.passport().clone();
+    let preprocessing = model.passport().preprocessing()?;
     let (volume, squares) = blocking(move || {
         let volume = Volume::from_bytes(&bytes)?;
         let judged = volume.modality.is_none_or(|modality| modalities.contains(&modality));
-        let squares = if judged { Some(squares(&volume, side)?) } else { None };
+        let squares = if judged { Some(squares(&volume, preprocessing, side)?) } else { None };
         Ok((Arc::new(volume), squares))
     })
     .await?;
@@ -56,8 +57,9 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
     .await
 }
 
-fn squares(volume: &Volume, side: usize) -> Result<Vec<Prepared>> {
-    (0..volume.shape.slices).map(|slice| prepare_within(volume, slice, side)).collect()
+fn squares(volume: &Volume, preprocessing: Preprocessing, side: usize) -> Result<Vec<Prepared>> {
+    let framed = Framed::new(volume, preprocessing)?;
+    (0..volume.shape.slices).map(|slice| framed.slice(slice, side)).collect()
 }
 
 /// Runs what keeps a core busy where it holds nobody up.

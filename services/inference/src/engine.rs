@@ -60,7 +60,7 @@ fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> Passport {
         name: name.into(),
         version: env!("CARGO_PKG_VERSION").into(),
         sha256: String::new(),
-        preprocessing: imaging::PREPROCESSING.into(),
+        preprocessing: imaging::Preprocessing::HeadSquare1.name().into(),
         threshold,
         minimum_pixels,
         side: 256,

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use model::train::Settings;
+use model::train::{Length, Settings};
 use model::{Design, Device};
 
 /// `medseg train`
@@ -12,7 +12,7 @@ pub struct Train {
     #[arg(long, required_unless_present = "speed")]
     manifest: Vec<PathBuf>,
 
-    /// Only measure: train on phantoms for one pass, and print how many images a second that was.
+    /// Only measure: train on phantoms for some steps, and print how many images a second that was.
     #[arg(long, conflicts_with_all = ["manifest", "folds", "resume"])]
     speed: bool,
 
@@ -45,19 +45,27 @@ pub struct Train {
     #[arg(long, default_value = "Not described.")]
     data: String,
 
-    /// Passes; validation and a checkpoint follow each.
-    #[arg(long, default_value_t = 30)]
-    epochs: u64,
+    /// How long to train: what changes in training follows the clock, so that any machine uses all of the time.
+    #[arg(long, conflicts_with = "views")]
+    minutes: Option<f64>,
 
-    /// Steps in a pass.
-    #[arg(long, default_value_t = 160)]
+    /// How many slices to show, where the machine has other things to do and the clock would say little.
+    #[arg(long, default_value_t = 150_000)]
+    views: u64,
+
+    /// Minutes of training between two checkpoints.
+    #[arg(long, default_value_t = 10.0)]
+    checkpoint_minutes: f64,
+
+    /// Steps to measure.
+    #[arg(long, requires = "speed", default_value_t = 20)]
     steps: u64,
 
     /// Slices in a step.
     #[arg(long, default_value_t = 16)]
     batch: usize,
 
-    /// Copies of the network that share a step, each on a core of its own; 1 on a GPU.
+    /// Copies of the network that share a step: on a CPU each on a core of its own, on a GPU one after another.
     #[arg(long, default_value_t = 2)]
     replicas: usize,
 
@@ -122,8 +130,8 @@ impl Train {
             from: self.from,
             side: self.side,
             mirrored: self.mirrored,
-            epochs: self.epochs,
-            steps: self.steps,
+            length: self.minutes.map_or(Length::Views(self.views), Length::Minutes),
+            checkpoint_minutes: self.checkpoint_minutes,
             batch: self.batch,
             replicas: self.replicas,
             rate: self.rate,
@@ -136,7 +144,7 @@ impl Train {
             resume: self.resume,
         };
         if self.speed {
-            println!("{:.2}", model::train::speed(&settings, device)?);
+            println!("{:.2}", model::train::speed(&settings, self.steps, device)?);
             return Ok(());
         }
         let written = match self.folds {

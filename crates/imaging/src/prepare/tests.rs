@@ -99,7 +99,8 @@ fn neighbours_lie_in_the_same_place_on_the_same_scale() {
     let voxels = [small.clone(), large.clone(), small.clone()].concat();
     let (format, window) = (Format::Png, [0.0, 200.0]);
     let volume = Volume { shape, voxels, geometry: None, modality: None, format, window };
-    let middle = prepare_within(&volume, 1, 32).unwrap();
+    let framed = Framed::new(&volume, Preprocessing::HeadSquare1).unwrap();
+    let middle = framed.slice(1, 32).unwrap();
     let alone = prepare(&large, 64, 64, 32).unwrap();
     assert_eq!((&middle.pixels, middle.placement), (&alone.pixels, alone.placement));
     let [before, after] = middle.neighbours;
@@ -107,9 +108,50 @@ fn neighbours_lie_in_the_same_place_on_the_same_scale() {
     // Half as bright, and half as wide: at the middle a dark core of 0.6 of the median, then air.
     let before = before.unwrap();
     assert!((before[16 * 32 + 22] + 0.5).abs() < 0.01 && before[16 * 32 + 2] < -0.99);
-    let first = prepare_within(&volume, 0, 32).unwrap();
+    let first = framed.slice(0, 32).unwrap();
     assert!(first.neighbours[0].is_none() && first.neighbours[1].is_some());
     assert_eq!(alone.neighbours, [None, None]);
+}
+
+#[test]
+fn slices_of_a_volume_share_their_levels_and_their_place() {
+    let shape = Shape { slices: 3, rows: 64, columns: 64 };
+    let (small, large) = (head(64, 64, 0.4, 0.4), head(64, 64, 0.9, 0.7));
+    let dim: Vec<f32> = small.iter().map(|value| 0.5 * value).collect();
+    let voxels = [dim, large.clone(), small].concat();
+    let (format, window) = (Format::Png, [0.0, 100.0]);
+    let volume = Volume { shape, voxels, geometry: None, modality: None, format, window };
+    let framed = Framed::new(&volume, Preprocessing::HeadSquare2).unwrap();
+    let [dim, large, small] = [0, 1, 2].map(|index| framed.slice(index, 32).unwrap());
+    assert_eq!((dim.placement, small.placement), (large.placement, large.placement));
+    // What is before a slice is what that slice itself looks like.
+    assert_eq!(
+        (&large.neighbours[0], &large.neighbours[1]),
+        (&Some(dim.pixels.clone()), &Some(small.pixels.clone()))
+    );
+    // The rim of the small head is as bright as the large one's; of the dim one it is half of that.
+    let at = 16 * 32 + 20;
+    assert!((large.pixels[at] - small.pixels[at]).abs() < 0.02);
+    assert!((dim.pixels[at] + 0.5).abs() < 0.02, "{}", dim.pixels[at]);
+    // Alone, a slice is its own measure, whatever the way.
+    let alone = Volume {
+        shape: Shape { slices: 1, ..shape },
+        voxels: volume.slice(0).to_vec(),
+        ..volume.clone()
+    };
+    let [old, new] =
+        Preprocessing::ALL.map(|way| Framed::new(&alone, way).unwrap().slice(0, 32).unwrap());
+    assert_eq!(old, new);
+    assert_eq!(old.pixels, prepare(volume.slice(0), 64, 64, 32).unwrap().pixels);
+}
+
+#[test]
+fn a_way_to_prepare_is_known_by_its_name() {
+    for way in Preprocessing::ALL {
+        assert_eq!(Preprocessing::named(way.name()).unwrap(), way);
+    }
+    let why = Preprocessing::named("head-square-9").unwrap_err().to_string();
+    assert!(why.contains("head-square-9") && why.contains("head-square-2"), "{why}");
 }
 
 #[test]

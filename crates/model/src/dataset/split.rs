@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use domain::{ErrorKind, Result, hex};
 use rand::SeedableRng;
@@ -6,7 +7,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use super::Patient;
+use super::{Entry, Patient};
 
 /// Patients to learn from and patients to be judged by; no patient is on both sides.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,10 +64,20 @@ impl Split {
         self.checked()
     }
 
-    /// Names who is on which side, in hex: another one is another split.
+    /// Names who is on which side, with which slices, in hex: another one is another split.
     pub fn digest(&self) -> String {
+        let slices = |patient: &Patient| {
+            let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into();
+            let slice = |entry: &Entry| {
+                let [image, mask]: [String; 2] = [name(&entry.image), name(&entry.mask)];
+                format!("{} {image} {mask}", entry.slice)
+            };
+            patient.slices.iter().map(slice).collect::<Vec<_>>().join(",")
+        };
         let side = |patients: &[Patient]| {
-            let names = patients.iter().map(|patient| format!("{}/{}", patient.source, patient.id));
+            let names = patients
+                .iter()
+                .map(|patient| format!("{}/{}: {}", patient.source, patient.id, slices(patient)));
             names.collect::<Vec<_>>().join("\n")
         };
         let text = format!("{}\n\n{}", side(&self.training), side(&self.validation));

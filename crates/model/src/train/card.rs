@@ -7,9 +7,9 @@ use domain::{ErrorKind, Result, hex};
 use imaging::Cut;
 use sha2::{Digest, Sha256};
 
+use super::Settings;
 use super::finish::{RELIABILITY_FILE, Tried};
 use super::state::State;
-use super::{STRENGTH_END, Settings};
 use crate::dataset::{Patient, Split};
 use crate::evaluate::{Evaluation, Measured, Rate};
 use crate::weights::{Manifest, Weights};
@@ -143,21 +143,23 @@ fn training(card: &Card) -> Result<String> {
         "
 ## Training
 
-From {}; {} epochs of {} steps of {} slices in {} replicas, growing from {} to {} pixels a side; AdamW, learning rate up \
-to {}, weight decay {}; cross-entropy plus Dice; weights averaged over steps. Examples are turned, zoomed, bent, relit \
-(gamma, contrast, bias field), blurred, made noisy, their tumours recoloured and now and then inverted, at the end {} as \
-strongly; a quarter of the slices of volumes is shown alone.
+From {}; {} views of slices in {:.0} minutes (asked: {}), {} at a time in {} shares, growing from {} to {} pixels a side; \
+AdamW, learning rate up to {}, weight decay {}; cross-entropy plus Dice, half of it over all slices and half for each slice with \
+a tumour; weights averaged over steps, their statistics measured anew at the end. Patients of volumes are drawn before their \
+slices, and small tumours more often. Examples are turned, zoomed and bent; some are relit (gamma, contrast, uneven light), \
+blurred, coarsened or made noisy; some tumours are faded, given a dark core, or pasted in from another patient; less so at the end. \
+A part of the slices of volumes is shown as if each had come alone.
 ",
         start(settings)?,
-        state.progress.epoch,
-        settings.steps,
+        state.progress.views,
+        state.progress.seconds / 60.0,
+        settings.length,
         settings.batch,
         settings.replicas,
-        settings.side_of(0),
+        settings.schedule().side(0.0),
         settings.side,
         settings.rate,
         settings.decay,
-        STRENGTH_END,
     ))
 }
 

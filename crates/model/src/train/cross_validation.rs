@@ -89,12 +89,11 @@ fn fold(settings: &Settings, device: Device, split: Split) -> Result<Fold> {
         let message = format!("cannot make {}", settings.run.display());
         ErrorKind::Unavailable.error(message).because(error)
     })?;
-    let resume = settings.checkpoint().is_file();
+    let checkpoint = settings.checkpoint();
+    let resume = checkpoint.is_file() || super::state::before(&checkpoint).is_file();
     let settings = Settings { resume, ..settings.clone() };
     let mut state: State = begin(&settings, device, &split)?;
-    if state.progress.epoch < settings.epochs {
-        learn(&settings, device, &split, &mut state, settings.epochs)?;
-    }
+    learn(&settings, device, &split, &mut state, 1.0)?;
     let units = state.average.cut(&Network::new(settings.design), false).folded();
     Weights::write(&settings.run, &facts(&settings), &units)?;
     let passport = Segmenter::load(&settings.run, device)?.passport().clone();
@@ -209,11 +208,10 @@ fn report(settings: &Settings, figures: &Figures) -> String {
     let mut text = format!(
         "## Cross-validation
 
-{} folds by patient, or the data's own where it has them: each network learned from the other folds ({} epochs of {} steps of \
-{} slices, up to {} pixels, from {begun}, seed {}) and was judged by its own. Threshold, smallest finding and calibration of a \
+{} folds by patient, or the data's own where it has them: each network learned from the other folds ({}, {} at a time, up to {} pixels, from {begun}, seed {}) and was judged by its own. Threshold, smallest finding and calibration of a \
 fold were chosen on the others.
 ",
-        figures.folds, settings.epochs, settings.steps, settings.batch, settings.side, settings.seed,
+        figures.folds, settings.length, settings.batch, settings.side, settings.seed,
     );
     for SourceFigures { source, figures, missing_few: [far, frr] } in &figures.sources {
         let _ = write!(

@@ -5,38 +5,34 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Settings;
+use super::schedule::Gone;
 
-/// How many steps pass between two lines where there is no terminal.
-const LINE_STEPS: u64 = 20;
+/// The bar's length.
+const BAR: u64 = 1000;
 /// How much of the shown loss and Dice is the latest batch's.
-const FRESH: f64 = 0.05;
+const FRESH: f64 = 0.3;
 
 /// Shows how training goes: a bar on a terminal, plain lines elsewhere. All of it on standard error.
 pub struct Display {
     bar: ProgressBar,
     plain: bool,
-    total: u64,
-    batch: usize,
-    began: Cell<Option<(Instant, u64)>>,
+    /// When this run began, and how far training had come then.
+    began: Cell<Option<(Instant, Gone, f64)>>,
     loaded: Cell<u64>,
     smooth: Cell<Option<(f64, f64)>>,
 }
 
 impl Display {
-    pub fn new(settings: &Settings) -> Display {
+    pub fn new() -> Display {
         let plain = !std::io::stderr().is_terminal();
-        let total = settings.epochs * settings.steps;
         let target =
             if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(total), target);
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps · {msg}");
+        let bar = ProgressBar::with_draw_target(Some(BAR), target);
+        let style = ProgressStyle::with_template("{bar:30} {percent} % · {msg}");
         bar.set_style(style.expect("the template is a constant"));
         Display {
             bar,
             plain,
-            total,
-            batch: settings.batch,
             began: Cell::default(),
             loaded: Cell::default(),
             smooth: Cell::default(),
@@ -49,36 +45,37 @@ impl Display {
         self.bar.set_message(format!("{} slices loaded", self.loaded.get()));
     }
 
-    pub fn epoch(&self, epoch: u64, side: usize) {
-        self.line(&format!("epoch {} at {side} x {side} pixels", epoch + 1));
-    }
-
-    pub fn step(&self, step: u64, loss: f64, dice: f64) {
-        let (began, first) = self.began.get().unwrap_or((Instant::now(), step));
-        self.began.set(Some((began, first)));
+    /// So much of training is gone, which is that part of it; squares have `side` pixels.
+    pub fn step(&self, gone: Gone, done: f64, side: usize, loss: f64, dice: f64) {
+        let (began, first, first_done) = self.began.get().unwrap_or((Instant::now(), gone, done));
+        self.began.set(Some((began, first, first_done)));
         let (old_loss, old_dice) = self.smooth.get().unwrap_or((loss, dice));
         let blend = |old: f64, new: f64| old + FRESH * (new - old);
         let (loss, dice) = (blend(old_loss, loss), blend(old_dice, dice));
         self.smooth.set(Some((loss, dice)));
-        // The first step has no duration yet: it began the clock.
-        let seconds = began.elapsed().as_secs_f64() / (step - first).max(1) as f64;
-        let left = Duration::from_secs_f64(seconds * (self.total - step - 1) as f64);
-        let speed = self.batch as f64 / seconds.max(1e-9);
+        let speed = (gone.views - first.views) as f64 / (gone.seconds - first.seconds).max(1e-9);
+        let (seconds, part) = (began.elapsed().as_secs_f64(), done - first_done);
+        let left = match part > 0.0 {
+            true => {
+                HumanDuration(Duration::from_secs_f64(seconds / part * (1.0 - done))).to_string()
+            }
+            // The first line began the clock.
+            false => "?".to_owned(),
+        };
         let text = format!(
-            "loss {loss:.3} · Dice {dice:.3} · {speed:.0} images/s · {} left",
-            HumanDuration(left)
+            "{side} pixels · loss {loss:.3} · Dice {dice:.3} · {speed:.0} images/s · {left} left"
         );
-        if self.plain && (step + 1).is_multiple_of(LINE_STEPS) {
-            self.line(&format!("step {}/{} · {text}", step + 1, self.total));
+        if self.plain {
+            self.line(&format!("{:.1} % · {} views · {text}", 100.0 * done, gone.views));
         }
-        self.bar.set_position(step + 1);
+        self.bar.set_position((done * BAR as f64) as u64);
         self.bar.set_message(text);
     }
 
     pub fn validated(&self, dice: &BTreeMap<String, f64>) {
         let each: Vec<String> =
             dice.iter().map(|(source, dice)| format!("{source} {dice:.4}")).collect();
-        self.line(&format!("validation Dice: {}; checkpoint saved", each.join(", ")));
+        self.line(&format!("validation Dice: {}", each.join(", ")));
     }
 
     pub fn done(&self) {

@@ -111,7 +111,7 @@ pub fn facts(settings: &Settings) -> Facts {
         version: settings.version.clone(),
         design: settings.design,
         side: settings.side,
-        preprocessing: imaging::PREPROCESSING.to_owned(),
+        preprocessing: imaging::Preprocessing::NEWEST.name().to_owned(),
         threshold: UNTRIED.threshold,
         minimum_pixels: UNTRIED.minimum_pixels,
         volumes: None,

@@ -5,7 +5,8 @@ const BETA_SQUARE: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 /// A gradient longer than this is shortened to it: one strange batch must not throw the weights about.
 const NORM_MAX: f64 = 1.0;
-/// Elements handled at a time: few enough that five vectors of them stay in the processor's cache.
+/// Elements that a processor handles at a time: few enough that five vectors of them stay in its cache. A GPU takes all at
+/// once, as each chunk costs it the start of a dozen kernels.
 const CHUNK: i64 = 1 << 18;
 
 /// AdamW (Loshchilov and Hutter 2019) over one flat vector.
@@ -25,10 +26,10 @@ impl Optimiser {
         Optimiser { mean: flat.zeros_like(), square: flat.zeros_like(), steps: 0, decay, decaying }
     }
 
-    /// Moves `flat` against `gradient` at the learning rate `rate`; answers the gradient's length before it was cut.
-    pub fn step(&mut self, flat: &mut Tensor, gradient: &Tensor, rate: f64) -> f64 {
-        let norm = gradient.norm().double_value(&[]);
-        let shorten = (NORM_MAX / (norm + 1e-6)).min(1.0);
+    /// Moves `flat` against `gradient` at the learning rate `rate`. Nothing is read back from the device.
+    pub fn step(&mut self, flat: &mut Tensor, gradient: &Tensor, rate: f64) {
+        let shorten = ((gradient.norm() + 1e-6).reciprocal() * NORM_MAX).clamp_max(1.0);
+        let chunk = if flat.device() == tch::Device::Cpu { CHUNK } else { i64::MAX };
         self.steps += 1;
         let unbias_mean = 1.0 - BETA_MEAN.powi(self.steps as i32);
         let unbias_square = (1.0 - BETA_SQUARE.powi(self.steps as i32)).sqrt();
@@ -37,9 +38,9 @@ impl Optimiser {
         while at < length {
             // A chunk never straddles the end of what decays.
             let end = if at < self.decaying { self.decaying } else { length };
-            let count = CHUNK.min(end - at);
+            let count = chunk.min(end - at);
             let part = |tensor: &Tensor| tensor.narrow(0, at, count);
-            let gradient = part(gradient) * shorten;
+            let gradient = part(gradient) * &shorten;
             let (mut mean, mut square) = (part(&self.mean), part(&self.square));
             let _ = mean.lerp_(&gradient, 1.0 - BETA_MEAN);
             let _ = square.lerp_(&(&gradient * &gradient), 1.0 - BETA_SQUARE);
@@ -52,6 +53,5 @@ impl Optimiser {
             let _ = flat.g_add_(&step);
             at += count;
         }
-        norm
     }
 }

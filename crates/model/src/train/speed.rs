@@ -2,42 +2,43 @@ use std::time::Instant;
 
 use domain::Result;
 
-use super::{Loader, Parameters, Pool, Progress, Settings, State, Trainer};
+use super::learn::Trainer;
+use super::{Pool, Progress, Settings, State};
 use crate::Device;
 use crate::network::Network;
+use crate::parameters::Parameters;
 
 /// Steps before the clock starts: caches and allocators are warm then.
 const WARM_STEPS: u64 = 5;
 
-/// Trains on phantoms alone, on squares of the full side, for as many steps as an epoch has; answers how many images that
-/// was a second. Drawing and varying them is part of it.
-pub fn speed(settings: &Settings, device: Device) -> Result<f64> {
+/// Trains on phantoms alone, on squares of the full side, for that many steps; answers how many images that was a
+/// second. Drawing and varying them is part of it.
+pub fn speed(settings: &Settings, steps: u64, device: Device) -> Result<f64> {
     crate::device::keep_memory();
-    // All of it at the full side, and no schedule to begin with small ones.
-    let steps = settings.steps + WARM_STEPS;
-    let settings = Settings { epochs: 1000, steps, manifests: Vec::new(), ..settings.clone() };
+    device.tune();
     let network = Network::new(settings.design);
-    let pool = Pool::load(&[], settings.phantoms, || {})?;
+    let pool = Pool::load(&[], settings.phantoms, device, || {})?;
     let parameters = Parameters::fresh(&network, settings.seed as i64, device.place);
     let progress = Progress {
         design: settings.design,
         seed: settings.seed,
         split: String::new(),
-        epoch: settings.epochs - 1,
+        views: 0,
+        seconds: 0.0,
     };
     let mut state = State::new(parameters, progress, settings.decay);
-    let first = (settings.epochs - 1) * steps;
-    let shares = [first, first + steps].map(|step| step * settings.replicas as u64);
-    std::thread::scope(|scope| {
-        let loader = Loader::start(scope, &settings, &pool, shares, device.loaders());
-        let trainer = Trainer { settings: &settings, device, network: &network };
-        let mut began = Instant::now();
-        for step in first..first + steps {
-            if step == first + WARM_STEPS {
-                began = Instant::now();
-            }
-            trainer.step(&mut state, step, settings.side, &loader)?;
+    let trainer = Trainer::new(settings, device, &network, &pool);
+    let mut run = |steps: u64| -> Result<()> {
+        let mut last = None;
+        for _ in 0..steps {
+            last = Some(trainer.step(&mut state, settings.side, 1.0, 0.5)?);
         }
-        Ok((settings.steps * settings.batch as u64) as f64 / began.elapsed().as_secs_f64())
-    })
+        // Reading waits for all that the device has still to do.
+        let _ = last.map(|seen| seen.read());
+        Ok(())
+    };
+    run(WARM_STEPS)?;
+    let began = Instant::now();
+    run(steps)?;
+    Ok((steps * settings.batch as u64) as f64 / began.elapsed().as_secs_f64())
 }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
 use safetensors::SafeTensors;
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::optimiser::Optimiser;
+use super::schedule::Gone;
 use crate::network::{Design, Network};
 use crate::parameters::Parameters;
 
-/// All that training changes: saved after every epoch, and enough to go on as if never stopped.
+/// All that training changes: saved from time to time, and enough to go on as if never stopped.
 pub struct State {
     pub parameters: Parameters,
     /// The moving average of the parameters: steadier than they are, and what is judged and shipped.
@@ -28,8 +29,9 @@ pub struct Progress {
     pub seed: u64,
     /// Names the patients on both sides.
     pub split: String,
-    /// Epochs done.
-    pub epoch: u64,
+    pub views: u64,
+    /// Spent on training.
+    pub seconds: f64,
 }
 
 /// The longest memory of the moving average, in steps.
@@ -43,18 +45,23 @@ impl State {
         State { parameters, average, optimiser, progress }
     }
 
-    /// One step down `loss`'s gradient; answers the gradient's length.
-    pub fn step(&mut self, gradient: &Tensor, rate: f64) -> f64 {
-        let norm = self.optimiser.step(&mut self.parameters.flat, gradient, rate);
+    /// One step down a gradient.
+    pub fn step(&mut self, gradient: &Tensor, rate: f64) {
+        self.optimiser.step(&mut self.parameters.flat, gradient, rate);
         let steps = self.optimiser.steps as f64;
         // Young averages forget fast, so that the random start leaves no trace.
         let share = (1.0 / AVERAGE_STEPS).max(1.0 / (1.0 + steps / 4.0));
         let _ = self.average.flat.lerp_(&self.parameters.flat, share);
         let _ = self.average.statistics.lerp_(&self.parameters.statistics, share);
-        norm
     }
 
-    /// Writes the state to `path`: whole or not at all, so that a full disk costs the new state and not the old.
+    /// How far it has come.
+    pub fn gone(&self) -> Gone {
+        Gone { views: self.progress.views, seconds: self.progress.seconds }
+    }
+
+    /// Writes the state to `path`: whole or not at all, so that a full disk costs the new state and not the old. The state
+    /// that was there stays beside it as [`before`].
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut progress = HashMap::new();
         let text = serde_json::to_string(&self.progress).expect("progress is plain data");
@@ -70,6 +77,9 @@ impl State {
         let written = || -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
             safetensors::serialize_to_file(views, Some(progress), &unfinished)?;
             File::open(&unfinished)?.sync_all()?;
+            if path.is_file() {
+                fs::rename(path, before(path))?;
+            }
             Ok(fs::rename(&unfinished, path)?)
         };
         written().map_err(|error| {
@@ -121,6 +131,11 @@ impl State {
             ("gradient_square", &self.optimiser.square),
         ]
     }
+}
+
+/// Where the state before the last one lies.
+pub fn before(path: &Path) -> PathBuf {
+    path.with_extension("before.safetensors")
 }
 
 fn bytes(tensor: &Tensor) -> Vec<u8> {

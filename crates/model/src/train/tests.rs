@@ -4,10 +4,20 @@ use image::{GrayImage, Luma};
 use imaging::phantom::{self, Phantom};
 use tempfile::TempDir;
 
-use super::augment::Square;
+use super::objective::objective;
+use super::picture::{Picture, Softness};
+use super::pool::phantom as phantom_slice;
+use super::variation::{Place, Variation};
 use super::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tch::Tensor;
+
+use crate::dataset::Labelled;
+use crate::parameters::Normalising;
 use crate::weights::Weights;
 use crate::{Segmenter, evaluate};
+use picture::Batch;
 
 const TINY: Design = Design { width: 8, depths: [1, 1, 1, 1], neighbours: true };
 
@@ -43,8 +53,8 @@ fn settings(folder: &Path) -> Settings {
         from: None,
         side: 128,
         mirrored: false,
-        epochs: 2,
-        steps: 2,
+        length: Length::Views(16),
+        checkpoint_minutes: 10.0,
         batch: 4,
         replicas: 2,
         rate: 1e-3,
@@ -70,25 +80,169 @@ fn refusal(settings: &Settings) -> String {
     run(settings, cpu()).unwrap_err().to_string()
 }
 
+fn phantoms(count: u64) -> Pool {
+    Pool::load(&[], count, cpu(), || {}).unwrap()
+}
+
 #[test]
 fn the_loss_falls_on_eight_phantoms() {
-    let squares: Vec<Square> = (0..8).map(|seed| pool::phantom(seed).unwrap()).collect();
-    let examples: Vec<_> = squares.iter().map(|square| square.plain(32)).collect();
+    let pool = phantoms(8);
     let network = Network::new(TINY);
-    let progress = Progress { design: TINY, seed: 1, split: String::new(), epoch: 0 };
+    let progress = Progress { design: TINY, seed: 1, split: String::new(), views: 0, seconds: 0.0 };
     let parameters = Parameters::fresh(&network, 1, tch::Device::Cpu);
     let mut state = State::new(parameters, progress, 0.0);
-    let batch = Batch::new(&examples, 3, 32, cpu());
+    let slices: Vec<_> = (0..8).map(|at| [at; 3]).collect();
+    let batch = Darkroom::new(&pool, 3, cpu()).plain(&slices, 32);
     let losses: Vec<f64> = (0..100)
         .map(|_| {
             let cut = state.parameters.cut(&network, true);
-            let (loss, _) = loss(&cut.forward(&batch.images, true).unwrap(), &batch.targets);
-            let gradient = cut.gradient(&loss);
+            let logits = cut.forward(&batch.images, Normalising::Batch).unwrap();
+            let seen = objective(&logits, &batch.targets);
+            let gradient = cut.gradient(&seen.loss).unwrap();
             tch::no_grad(|| state.step(&gradient, 1e-2));
-            loss.double_value(&[])
+            seen.loss.double_value(&[])
         })
         .collect();
     assert!(losses[99] < 0.5 * losses[0], "{} to {}", losses[0], losses[99]);
+}
+
+#[test]
+fn a_small_tumour_counts_as_much_as_a_large_one() {
+    let mask = |side: i64| {
+        let mask = Tensor::zeros([1, 1, 64, 64], (tch::Kind::Float, tch::Device::Cpu));
+        let _ = mask.narrow(2, 0, side).narrow(3, 0, side).fill_(1.0);
+        mask
+    };
+    let (large, small) = (mask(40), mask(4));
+    let targets = Tensor::cat(&[&large, &small], 0);
+    let logits = |found: [&Tensor; 2]| (Tensor::cat(&found, 0) - 0.5) * 40.0;
+    let nothing = mask(0);
+    let dice_of = |found: [&Tensor; 2]| {
+        let logits = logits(found);
+        let entropy = logits.binary_cross_entropy_with_logits::<Tensor>(
+            &targets,
+            None,
+            None,
+            tch::Reduction::Mean,
+        );
+        (objective(&logits, &targets).loss - entropy).double_value(&[])
+    };
+    let (all, without_small) = (dice_of([&large, &small]), dice_of([&large, &nothing]));
+    let without_large = dice_of([&nothing, &small]);
+    assert!(all < 1e-3, "{all}");
+    // Half of what is missing is the mean over both pictures: missing the small one costs a quarter, of 1 % of the pixels.
+    assert!(without_small > 0.23 && without_large < 1.0, "{without_small} {without_large}");
+}
+
+#[test]
+fn a_plain_picture_is_what_the_service_would_prepare() {
+    let pool = phantoms(2);
+    let darkroom = Darkroom::new(&pool, 1, cpu());
+    // The pool's own phantoms: their seeds begin far from all others.
+    let Labelled { volume, .. } = phantom_slice(1 << 40).unwrap();
+    for side in [64, 96, 128, 192, 256] {
+        let shown = darkroom.plain(&[[0; 3]], side).images.contiguous().view([-1]);
+        let shown = Vec::<f32>::try_from(&shown).unwrap();
+        let prepared = imaging::prepare(volume.slice(0), 256, 256, side).unwrap().pixels;
+        let off = shown.iter().zip(&prepared).map(|(a, b)| (a - b).abs()).sum::<f32>();
+        assert!(off / (shown.len() as f32) < 0.02, "{side}: {}", off / shown.len() as f32);
+    }
+}
+
+fn random(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+fn varied(pool: &Pool, slice: i64, side: usize, strength: f32, seed: u64) -> Batch {
+    let picture = Picture::new([slice; 3], Variation::draw(strength, &mut random(seed)));
+    let softness = Softness::draw(&mut random(seed));
+    Darkroom::new(pool, 3, cpu()).varied(&[picture], side, softness)
+}
+
+#[test]
+fn the_mask_moves_with_the_lesion() {
+    let pool = phantoms(2);
+    for seed in 0..12 {
+        let Batch { images, targets } = varied(&pool, 1, 128, 1.0, seed);
+        let slice = images.narrow(1, 1, 1);
+        let head = slice.gt(-0.6);
+        let mean = |inside: bool| {
+            let chosen = targets.gt(0.5).eq(i64::from(inside)).logical_and(&head);
+            slice.masked_select(&chosen).mean(tch::Kind::Float).double_value(&[])
+        };
+        // A lesion may have been moved out of the square or faded, but never away from its mask.
+        let none = targets.gt(0.5).any().int64_value(&[]) == 0;
+        assert!(
+            none || mean(true) > mean(false) - 0.05,
+            "seed {seed}: {} {}",
+            mean(true),
+            mean(false)
+        );
+    }
+}
+
+#[test]
+fn a_seed_gives_its_picture_again_and_another_another() {
+    let pool = phantoms(2);
+    let off =
+        |a: Batch, b: Batch| (a.images - b.images).abs().mean(tch::Kind::Float).double_value(&[]);
+    assert_eq!(off(varied(&pool, 1, 64, 1.0, 3), varied(&pool, 1, 64, 1.0, 3)), 0.0);
+    assert!(off(varied(&pool, 1, 64, 1.0, 3), varied(&pool, 1, 64, 1.0, 4)) > 0.01);
+    let plain = || Darkroom::new(&pool, 3, cpu()).plain(&[[1; 3]], 64);
+    let unmirrored = (0..40).filter(|seed| {
+        let Place(matrix) = Variation::draw(0.01, &mut random(*seed)).place;
+        matrix[0] > 0.0 && matrix[4] > 0.0
+    });
+    for seed in unmirrored {
+        let [weak, strong] =
+            [0.01, 1.0].map(|strength| off(varied(&pool, 1, 64, strength, seed), plain()));
+        assert!(weak < 0.06 && weak < strong, "seed {seed}: {weak} {strong}");
+    }
+}
+
+#[test]
+fn a_pasted_tumour_lies_in_the_head_with_its_mask_and_brightness() {
+    let pool = phantoms(4);
+    // The first phantom has no tumour (its seed is a multiple of three, or near it): find one of each.
+    let darkroom = Darkroom::new(&pool, 3, cpu());
+    let area = |slice: i64| {
+        darkroom.plain(&[[slice; 3]], 128).targets.sum(tch::Kind::Float).double_value(&[])
+    };
+    let healthy = (0..4).find(|slice| area(*slice) == 0.0).unwrap();
+    let ill = (0..4).find(|slice| area(*slice) > 50.0).unwrap();
+    let still = Variation {
+        place: Place([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
+        ..Variation::draw(1e-6, &mut random(1))
+    };
+    let mut pasted = 0;
+    for seed in 0..8 {
+        let picture = || Picture::new([healthy; 3], still.clone());
+        let with = picture().with([ill; 3], &mut random(seed));
+        let softness = Softness::draw(&mut random(0));
+        let [before, after] =
+            [picture(), with].map(|picture| darkroom.varied(&[picture], 128, softness));
+        let inside = after.targets.gt(0.5);
+        let changed = (&after.images - &before.images).abs();
+        let outside =
+            mean_where(&changed, &after.targets.le(0.0).logical_and(&far_from(&after.targets)));
+        assert!(outside < 1e-6, "seed {seed}: {outside}");
+        let air = before.images.narrow(1, 1, 1).le(-0.9).logical_and(&inside);
+        assert_eq!(air.any().int64_value(&[]), 0, "seed {seed}: a tumour in the air");
+        if inside.sum(tch::Kind::Int64).int64_value(&[]) > 20 {
+            assert!(mean_where(&changed, &inside.expand_as(&changed)) > 0.1, "seed {seed}");
+            pasted += 1;
+        }
+    }
+    assert!(pasted >= 3, "{pasted}");
+}
+
+fn mean_where(values: &Tensor, chosen: &Tensor) -> f64 {
+    values.masked_select(&chosen.expand_as(values)).mean(tch::Kind::Float).double_value(&[])
+}
+
+/// More than a few pixels from any tumour.
+fn far_from(tumour: &Tensor) -> Tensor {
+    tumour.max_pool2d([9, 9], [1, 1], [4, 4], [1, 1], false).le(0.0)
 }
 
 #[test]
@@ -119,8 +273,8 @@ fn resumed_training_ends_where_training_in_one_go_ends() {
     let whole = settings(at_once.path());
     run(&whole, cpu()).unwrap();
     let first = settings(in_two.path());
-    // Stopped after the first of two epochs: the schedule must not know.
-    stopped_after_an_epoch(&first);
+    // Stopped half way: the schedule must not know.
+    stopped_half_way(&first);
     run(&Settings { resume: true, ..first.clone() }, cpu()).unwrap();
     let flat = |settings: &Settings| {
         let state = State::load(&settings.checkpoint(), 0.05, tch::Device::Cpu).unwrap();
@@ -138,11 +292,11 @@ fn resumed_training_ends_where_training_in_one_go_ends() {
     );
 }
 
-fn stopped_after_an_epoch(settings: &Settings) {
+fn stopped_half_way(settings: &Settings) {
     fs::create_dir_all(&settings.run).unwrap();
     let split = split(settings);
     let mut state = begin(settings, cpu(), &split).unwrap();
-    learn(settings, cpu(), &split, &mut state, 1).unwrap();
+    learn(settings, cpu(), &split, &mut state, 0.5).unwrap();
 }
 
 #[test]
@@ -208,7 +362,7 @@ fn settings_that_cannot_work_are_refused_before_anything_is_read() {
     let settings = Settings { manifests: vec!["/nowhere".into()], ..settings(folder.path()) };
     assert!(refusal(&Settings { side: 100, ..settings.clone() }).contains("side"));
     assert!(refusal(&Settings { replicas: 3, ..settings.clone() }).contains("replicas"));
-    assert!(refusal(&Settings { epochs: 0, ..settings.clone() }).contains("epoch"));
+    assert!(refusal(&Settings { length: Length::Views(0), ..settings.clone() }).contains("view"));
     assert!(refusal(&settings).contains("/nowhere"));
 }
 
@@ -225,23 +379,19 @@ fn one_slice_networks_learn_to_look_at_neighbours_which_at_first_change_nothing(
         ..first.clone()
     };
     let state = begin(&on, cpu(), &split(&on)).unwrap();
-    let square = pool::phantom(1).unwrap();
-    let logits = |design: Design, parameters: &Parameters, planes: Vec<Vec<f32>>| {
+    let pool = phantoms(3);
+    let logits = |design: Design, parameters: &Parameters, slices: [i64; 3]| {
         let network = Network::new(design);
-        let example = Example { planes, ..square.plain(64) };
-        let batch = Batch::new(&[example], network.channels(), 64, cpu());
-        parameters.cut(&network, false).forward(&batch.images, false).unwrap()
+        let batch = Darkroom::new(&pool, network.channels(), cpu()).plain(&[slices], 64);
+        let cut = parameters.cut(&network, false);
+        cut.forward(&batch.images, Normalising::Running).unwrap()
     };
-    let slice = square.plain(64).planes.remove(0);
     let finished = Weights::read(&first.model).unwrap();
-    let alone = Parameters::unfolded(
-        &Network::new(lone),
-        &finished.units,
-        &Batch::new(&[square.plain(64)], 1, 64, cpu()).images,
-    );
-    let expected = logits(lone, &alone.unwrap(), vec![slice.clone()]);
-    let strange = vec![slice, vec![3.0; 64 * 64], vec![-1.0; 64 * 64]];
-    let off = (logits(TINY, &state.parameters, strange) - &expected).abs().max();
+    let shown = Darkroom::new(&pool, 1, cpu()).plain(&[[1; 3]], 64).images;
+    let alone = Parameters::unfolded(&Network::new(lone), &finished.units, &shown).unwrap();
+    let expected = logits(lone, &alone, [1; 3]);
+    // Whatever the neighbours are.
+    let off = (logits(TINY, &state.parameters, [0, 1, 2]) - &expected).abs().max();
     let largest = expected.abs().max().double_value(&[]);
     assert!(off.double_value(&[]) < 1e-3 * largest, "{off:?} of {largest}");
     let back = Settings { design: lone, from: Some(on.model.clone()), ..on.clone() };
@@ -253,33 +403,36 @@ fn one_slice_networks_learn_to_look_at_neighbours_which_at_first_change_nothing(
 
 #[test]
 fn training_and_looking_lay_neighbours_out_alike() {
-    let stack = phantom::Settings {
-        shape: imaging::Shape { slices: 3, rows: 96, columns: 96 },
-        spacing: [30.0, 2.5, 2.5],
-        tumour: false,
-        ..phantom::Settings::slice(1)
-    };
-    let volume = Phantom::new(&stack).unwrap().volume;
-    let prepared = imaging::prepare_within(&volume, 1, 256).unwrap();
-    let shown = Square::new(&prepared, &[0.0; 256 * 256]).plain(256);
-    let batch = Batch::new(&[shown], 3, 256, cpu()).images.permute([0, 2, 3, 1]);
-    let learned: Vec<f32> = Vec::try_from(&batch.contiguous().view([-1])).unwrap();
-    let seen = crate::segmenter::side_by_side(&prepared, 3);
-    let apart = |from: usize, to: usize| {
-        let pairs = learned.iter().skip(from).step_by(3).zip(seen.iter().skip(to).step_by(3));
-        pairs.map(|(a, b)| (a - b).abs()).sum::<f32>() / (256 * 256) as f32
-    };
-    // A pixel of the rim is air in training, and the slices are far enough apart to be told from each other.
-    for channel in 0..3 {
-        assert!(apart(channel, channel) < 0.02, "{channel}: {}", apart(channel, channel));
-        assert!(apart(channel, (channel + 1) % 3) > 0.05, "{}", apart(channel, (channel + 1) % 3));
+    let folder = tempfile::tempdir().unwrap();
+    let patients = dataset::read(&manifest(folder.path())).unwrap();
+    let scan = Labelled::load(patients[0].scans()[0]).unwrap();
+    let framed = imaging::Framed::new(&scan.volume, imaging::Preprocessing::NEWEST).unwrap();
+    let pool = Pool::load(&patients[..1], 0, cpu(), || {}).unwrap();
+    // The views of a patient come in the order of showing a tumour: the slice's own place tells which it is.
+    for (_, view) in pool.views() {
+        let index = (view.together != pool.views()[0].1.together) as usize;
+        let seen = framed.slice(index, 256).unwrap();
+        let seen = crate::segmenter::side_by_side(&seen, 3);
+        let shown = Darkroom::new(&pool, 3, cpu()).plain(&[view.together], 256).images;
+        let shown = shown.permute([0, 2, 3, 1]).contiguous().view([-1]);
+        let shown: Vec<f32> = Vec::try_from(&shown).unwrap();
+        let apart = |from: usize, to: usize| {
+            let pairs = shown.iter().skip(from).step_by(3).zip(seen.iter().skip(to).step_by(3));
+            pairs.map(|(a, b)| (a - b).abs()).sum::<f32>() / (256 * 256) as f32
+        };
+        for channel in 0..3 {
+            assert!(apart(channel, channel) < 0.01, "{channel}: {}", apart(channel, channel));
+        }
+        // One neighbour is there, the other is the slice itself.
+        let other = if index == 0 { 2 } else { 0 };
+        assert!(apart(1, other) > 0.03, "{}", apart(1, other));
     }
 }
 
 #[test]
 fn each_patient_is_judged_by_a_network_that_has_not_learned_from_it() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { epochs: 1, ..settings(folder.path()) };
+    let settings = Settings { length: Length::Views(8), ..settings(folder.path()) };
     let report = cross_validate(&settings, 2, cpu()).unwrap();
     let text = fs::read_to_string(&report).unwrap();
     assert!(text.contains("2 folds") && text.contains("4 scans of 4 patients"), "{text}");
@@ -331,7 +484,7 @@ fn a_full_disk_costs_the_new_checkpoint_and_not_the_old() {
     }
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
-    stopped_after_an_epoch(&settings);
+    stopped_half_way(&settings);
     let before = fs::read(settings.checkpoint()).unwrap();
     // Below the size of a checkpoint and above that of anything before it; the signal would end the process at once.
     let script = "trap '' XFSZ; ulimit -f 128; exec \"$0\" --exact --nocapture \
@@ -345,7 +498,9 @@ fn a_full_disk_costs_the_new_checkpoint_and_not_the_old() {
     assert!(why.contains("cannot write") && why.contains("the state before it stays"), "{why}");
     assert_eq!(fs::read(settings.checkpoint()).unwrap(), before);
     let names = fs::read_dir(&settings.run).unwrap().map(|file| file.unwrap().file_name());
-    assert_eq!(names.collect::<Vec<_>>(), ["last.safetensors"]);
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["last.before.safetensors", "last.safetensors"]);
     run(&Settings { resume: true, ..settings }, cpu()).unwrap();
 }
 
@@ -376,7 +531,7 @@ fn a_side_without_a_tumour_is_refused() {
 fn a_run_is_not_continued_with_other_patients() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
-    stopped_after_an_epoch(&settings);
+    stopped_half_way(&settings);
     let other = Settings { resume: true, validation: 0.5, ..settings };
     assert!(refusal(&other).contains("other patients"));
 }
@@ -385,23 +540,61 @@ fn a_run_is_not_continued_with_other_patients() {
 fn speed_is_measured_without_any_patient() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { manifests: vec![], side: 64, ..settings(folder.path()) };
-    assert!(speed(&settings, cpu()).unwrap() > 0.0);
+    assert!(speed(&settings, 2, cpu()).unwrap() > 0.0);
     for folder in [settings.run, settings.model] {
         assert!(!folder.try_exists().unwrap());
     }
 }
 
 #[test]
-fn the_schedules_begin_and_end_where_they_should() {
+fn a_checkpoint_that_was_cut_short_gives_way_to_the_one_before_it() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { epochs: 10, steps: 100, ..settings(folder.path()) };
-    let sides: Vec<usize> = (0..10).map(|epoch| settings.side_of(epoch)).collect();
-    assert_eq!(sides, [64, 64, 64, 96, 96, 96, 128, 128, 128, 128]);
-    let on = Settings { from: Some("a model".into()), side: 192, ..settings.clone() };
-    let sides: Vec<usize> = (0..10).map(|epoch| on.side_of(epoch)).collect();
-    assert_eq!(sides, [128, 128, 128, 128, 128, 128, 192, 192, 192, 192]);
-    let highest = (0..1000).map(|step| settings.rate_of(step)).fold(0.0, f64::max);
-    assert!(settings.rate_of(0) < 1e-5 && settings.rate_of(999) < 1.2e-5 && highest > 8e-4);
-    assert_eq!((settings.strength_of(0), settings.strength_of(500)), (1.0, 1.0));
-    assert!((settings.strength_of(1000) - STRENGTH_END).abs() < 1e-6);
+    let settings = settings(folder.path());
+    stopped_half_way(&settings);
+    let views = || {
+        let resumed = Settings { resume: true, ..settings.clone() };
+        begin(&resumed, cpu(), &split(&settings)).map(|state| state.progress.views)
+    };
+    assert_eq!(views().unwrap(), 8);
+    let whole = fs::read(settings.checkpoint()).unwrap();
+    let before = state::before(&settings.checkpoint());
+    fs::remove_file(&before).unwrap();
+    let mut state = begin(&Settings { resume: true, ..settings.clone() }, cpu(), &split(&settings));
+    let state = state.as_mut().unwrap();
+    state.progress.views = 12;
+    state.save(&settings.checkpoint()).unwrap();
+    for length in [0, 7, whole.len() / 2, whole.len() - 1] {
+        fs::write(settings.checkpoint(), &whole[..length]).unwrap();
+        assert_eq!(views().unwrap(), 8, "cut at {length}");
+    }
+    // Killed between the two renames: the last is gone.
+    fs::remove_file(settings.checkpoint()).unwrap();
+    assert_eq!(views().unwrap(), 8);
+    fs::write(&before, &whole[..9]).unwrap();
+    assert!(views().unwrap_err().to_string().contains("cannot read"));
+}
+
+#[test]
+fn a_run_is_not_continued_with_another_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    stopped_half_way(&settings);
+    let lines = fs::read_to_string(&settings.manifests[0]).unwrap();
+    let fewer: Vec<&str> = lines.lines().filter(|line| !line.starts_with("p1,2,")).collect();
+    fs::write(&settings.manifests[0], fewer.join("\n")).unwrap();
+    let why = refusal(&Settings { resume: true, ..settings });
+    assert!(why.contains("manifest"), "{why}");
+}
+
+#[test]
+fn training_by_the_clock_ends_in_a_model_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let length = Length::Minutes(0.02);
+    let settings = Settings { length, checkpoint_minutes: 0.005, ..settings(folder.path()) };
+    run(&settings, cpu()).unwrap();
+    let state = State::load(&settings.checkpoint(), 0.05, tch::Device::Cpu).unwrap();
+    assert!(state.progress.seconds >= 1.2 && state.progress.views > 0);
+    assert!(state::before(&settings.checkpoint()).try_exists().unwrap());
+    let card = fs::read_to_string(settings.model.join(CARD_FILE)).unwrap();
+    assert!(card.contains("asked: 0.02 minutes"), "{card}");
 }

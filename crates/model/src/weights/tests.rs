@@ -8,7 +8,7 @@ pub(crate) fn facts() -> Facts {
         version: "1".into(),
         design: TINY,
         side: 32,
-        preprocessing: imaging::PREPROCESSING.into(),
+        preprocessing: imaging::Preprocessing::NEWEST.name().into(),
         threshold: 0.5,
         minimum_pixels: 1,
         volumes: None,

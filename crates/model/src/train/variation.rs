@@ -1,0 +1,116 @@
+use std::f32::consts::TAU;
+
+use rand::{Rng, RngExt};
+
+/// Control points along each side of the field that bends a picture, and of the one that lights it unevenly.
+pub const BEND_POINTS: usize = 5;
+pub const LIGHT_POINTS: usize = 4;
+
+/// How often each of these happens: often enough to be known, seldom enough that most of what is learned from is as
+/// scanners make it.
+const GAMMA_PART: f64 = 0.3;
+const CONTRAST_PART: f64 = 0.3;
+const LIGHT_PART: f64 = 0.3;
+const BLUR_PART: f64 = 0.2;
+const COARSE_PART: f64 = 0.2;
+const NOISE_PART: f64 = 0.3;
+const FADED_PART: f64 = 0.15;
+const CYSTIC_PART: f64 = 0.1;
+const UPSIDE_DOWN_PART: f64 = 0.1;
+
+/// How a picture differs from the slice that it is made from: what might as well have been another patient's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variation {
+    pub place: Place,
+    /// Displacements (first all of x, then all of y) at control points, in half sides.
+    pub bend: [f32; 2 * BEND_POINTS * BEND_POINTS],
+    /// Brightness above air to this power, and times this.
+    pub gamma: f32,
+    pub contrast: f32,
+    /// The logarithm of a coil's sensitivity at control points.
+    pub light: [f32; LIGHT_POINTS * LIGHT_POINTS],
+    pub blurred: bool,
+    pub coarse: bool,
+    /// The standard deviation of the noise, in normalised brightness, and where in the bank of noise it begins.
+    pub noise: f32,
+    pub noise_at: u32,
+    /// How much of its difference to the brain's median a tumour loses.
+    pub faded: f32,
+    /// How much of its brightness a tumour's core loses.
+    pub cystic: f32,
+}
+
+/// Where a picture's points come from: an affine map of the square of -1 to 1 onto itself, rows (x, y) of (x, y, 1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place(pub [f32; 6]);
+
+impl Place {
+    fn draw(draw: &mut Draw<impl Rng>) -> Place {
+        let (sin, cos) = draw.around(0.4).sin_cos();
+        let (zoom, stretch) = (draw.around(0.25).exp(), draw.around(0.08).exp());
+        let (upside, mirror) = (draw.sign(UPSIDE_DOWN_PART), draw.sign(0.5));
+        let (down, across) = (upside * zoom * stretch, mirror * zoom / stretch);
+        let shift = [draw.around(0.14), draw.around(0.14)];
+        Place([cos * across, sin * down, shift[0], -sin * across, cos * down, shift[1]])
+    }
+
+    /// A place for something to be pasted: turned anyhow, up to three times as small, moved by up to a quarter.
+    pub fn elsewhere(random: &mut impl Rng) -> Place {
+        let (sin, cos) = random.random_range(0.0..TAU).sin_cos();
+        let zoom = random.random_range(0.0f32..3.0f32.ln()).exp();
+        let mirror = if random.random_bool(0.5) { -1.0 } else { 1.0 };
+        let shift = [random.random_range(-0.25..0.25), random.random_range(-0.25..0.25)];
+        let across = mirror * zoom;
+        Place([cos * across, sin * zoom, shift[0], -sin * across, cos * zoom, shift[1]])
+    }
+}
+
+impl Variation {
+    /// Something that happens, as far as `strength` (above 0, up to 1) says.
+    pub fn draw(strength: f32, random: &mut impl Rng) -> Variation {
+        let mut draw = Draw { random, strength };
+        Variation {
+            place: Place::draw(&mut draw),
+            bend: std::array::from_fn(|_| draw.around(0.05)),
+            gamma: draw.sometimes(GAMMA_PART, |draw| draw.around(0.35)).exp(),
+            contrast: draw.sometimes(CONTRAST_PART, |draw| draw.around(0.25)).exp(),
+            light: match draw.random.random_bool(LIGHT_PART) {
+                true => std::array::from_fn(|_| draw.around(0.3)),
+                false => [0.0; LIGHT_POINTS * LIGHT_POINTS],
+            },
+            blurred: draw.random.random_bool(BLUR_PART * f64::from(strength)),
+            coarse: draw.random.random_bool(COARSE_PART * f64::from(strength)),
+            noise: draw.sometimes(NOISE_PART, |draw| draw.up_to(0.1)),
+            noise_at: draw.random.random(),
+            faded: draw.sometimes(FADED_PART, |draw| draw.up_to(0.6)),
+            cystic: draw.sometimes(CYSTIC_PART, |draw| draw.up_to(0.7)),
+        }
+    }
+}
+
+/// Random amounts, as large as the strength lets them be.
+struct Draw<'a, R> {
+    random: &'a mut R,
+    strength: f32,
+}
+
+impl<R: Rng> Draw<'_, R> {
+    /// Somewhere between -`most` and `most` times the strength.
+    fn around(&mut self, most: f32) -> f32 {
+        self.strength * self.random.random_range(-most..most)
+    }
+
+    /// Somewhere between 0 and `most` times the strength.
+    fn up_to(&mut self, most: f32) -> f32 {
+        self.strength * self.random.random_range(0.0..most)
+    }
+
+    /// That amount in so many of all cases, else nothing.
+    fn sometimes(&mut self, part: f64, amount: impl Fn(&mut Self) -> f32) -> f32 {
+        if self.random.random_bool(part) { amount(self) } else { 0.0 }
+    }
+
+    fn sign(&mut self, turned: f64) -> f32 {
+        if self.random.random_bool(turned) { -1.0 } else { 1.0 }
+    }
+}
