@@ -13,7 +13,7 @@ MEDSEG := $(ENV) cargo run --quiet --release --package medseg --bin medseg --
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## build, start on one directory, send a phantom scan, print the answer; PORT=8080 chooses the port
@@ -66,8 +66,12 @@ deny: ## licences, sources and duplicates of the dependencies (cargo-deny)
 	cargo deny --locked check licenses bans sources
 
 .PHONY: train
-train: setup ## train a model; ARGS='--manifest FILE --out FOLDER'
+train: setup ## train a model; ARGS='--manifest FILE --out FOLDER --minutes 60'
 	@$(MEDSEG) train $(ARGS)
+
+.PHONY: train-background
+train-background: setup ## train beside other work with the least share of the processor, going on where it was cut off; ARGS='MANIFEST...'
+	@scripts/train_background.sh $(ARGS)
 
 .PHONY: evaluate
 evaluate: setup ## measure a model; ARGS='--manifest FILE --model FILE --json'

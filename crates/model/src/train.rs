@@ -26,7 +26,7 @@ use crate::Device;
 use crate::dataset::{self, Patient, Split};
 use crate::network::{Design, Network, SIDE_MULTIPLE};
 use crate::parameters::Parameters;
-use crate::weights::{Folded, Weights};
+use crate::weights::{Folded, MANIFEST_FILE, Weights};
 use learn::learn;
 use picture::Darkroom;
 use pool::Pool;
@@ -47,6 +47,9 @@ pub struct Settings {
     pub run: PathBuf,
     /// Where the finished model goes.
     pub model: PathBuf,
+    /// Whether judging is left for later: then the model's folder gets the weights as they are at each checkpoint, and
+    /// nothing is chosen or measured. For a machine whose time is too dear for that.
+    pub unjudged: bool,
     pub name: String,
     pub version: String,
     /// What the data is, whose, and under which licence: for the card.
@@ -147,7 +150,17 @@ pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
     }
     let mut state = begin(settings, device, &split)?;
     learn(settings, device, &split, &mut state, 1.0)?;
+    if settings.unjudged {
+        return unjudged(settings, &state);
+    }
     finish::finish(settings, device, &split, &state)
+}
+
+/// Writes the averaged weights as they are to the model's folder; answers where their manifest is.
+fn unjudged(settings: &Settings, state: &State) -> Result<PathBuf> {
+    let units = state.average.cut(&Network::new(settings.design), false).folded();
+    Weights::write(&settings.model, &finish::facts(settings), &units)?;
+    Ok(settings.model.join(MANIFEST_FILE))
 }
 
 fn begin(settings: &Settings, device: Device, split: &Split) -> Result<State> {

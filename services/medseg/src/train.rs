@@ -33,6 +33,10 @@ pub struct Train {
     #[arg(long)]
     from: Option<PathBuf>,
 
+    /// Leave the judging to `medseg finish`: the model's folder gets the weights at each checkpoint, and no card.
+    #[arg(long, conflicts_with = "folds")]
+    unjudged: bool,
+
     /// The model's name.
     #[arg(long, default_value = "medseg-mr")]
     name: String,
@@ -123,6 +127,7 @@ impl Train {
             manifests: self.manifest,
             run: self.run,
             model: self.out,
+            unjudged: self.unjudged,
             name: self.name,
             version: self.model_version,
             data: self.data,

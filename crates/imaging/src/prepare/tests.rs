@@ -204,10 +204,12 @@ fn in_millimetres(row_mm: f64, column_mm: f64) -> Volume {
 
 #[test]
 fn a_head_in_oblong_pixels_is_the_same_head() {
-    let square = prepare_within(&in_millimetres(1.0, 1.0), 0, 64).unwrap();
+    let prepared =
+        |volume: &Volume| Framed::new(volume, Preprocessing::NEWEST).unwrap().slice(0, 64).unwrap();
+    let square = prepared(&in_millimetres(1.0, 1.0));
     for (row_mm, column_mm) in [(1.0, 2.0), (2.0, 1.0), (0.7, 1.75)] {
         let oblong = in_millimetres(row_mm, column_mm);
-        let prepared = prepare_within(&oblong, 0, 64).unwrap();
+        let prepared = prepared(&oblong);
         let pairs = square.pixels.iter().zip(&prepared.pixels);
         let apart = pairs.map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / (64.0 * 64.0);
         assert!(apart < 0.06, "{row_mm} x {column_mm} mm: {apart}");

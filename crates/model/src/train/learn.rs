@@ -233,7 +233,11 @@ impl<'a> Trainer<'a> {
 
     fn save(&self, state: &State) -> Result<()> {
         self.check(state, 0.0)?;
-        state.save(&self.settings.checkpoint())
+        state.save(&self.settings.checkpoint())?;
+        if self.settings.unjudged {
+            super::unjudged(self.settings, state)?;
+        }
+        Ok(())
     }
 }
 

@@ -46,6 +46,7 @@ fn settings(folder: &Path) -> Settings {
         manifests: vec![manifest(folder)],
         run: folder.join("run"),
         model: folder.join("model"),
+        unjudged: false,
         name: "tiny".into(),
         version: "1".into(),
         data: "Phantoms.".into(),
@@ -584,6 +585,19 @@ fn a_run_is_not_continued_with_another_manifest() {
     fs::write(&settings.manifests[0], fewer.join("\n")).unwrap();
     let why = refusal(&Settings { resume: true, ..settings });
     assert!(why.contains("manifest"), "{why}");
+}
+
+#[test]
+fn what_is_left_unjudged_is_whole_and_says_nothing_of_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { unjudged: true, ..settings(folder.path()) };
+    fs::create_dir_all(&settings.model).unwrap();
+    stopped_half_way(&settings);
+    let half = Weights::read(&settings.model).unwrap().sha256;
+    let manifest = run(&Settings { resume: true, ..settings.clone() }, cpu()).unwrap();
+    let Weights { facts, sha256, .. } = Weights::read(&manifest).unwrap();
+    assert!(sha256 != half && facts.doubt.is_none());
+    assert!(!settings.model.join(CARD_FILE).try_exists().unwrap());
 }
 
 #[test]
