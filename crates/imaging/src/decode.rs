@@ -2,6 +2,10 @@
 
 mod archive;
 mod dicom;
+mod folder;
+mod groups;
+mod gzip;
+mod left_out;
 mod nifti;
 mod raster;
 
@@ -9,6 +13,8 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use archive::Archive;
+pub(crate) use folder::label_map_alone;
+pub use groups::{Group, Grouping};
 
 use crate::{Identity, Problem, Refusal, Shape, Volume};
 
@@ -90,10 +96,13 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
         return Err(Problem::TooLarge.refuse(format!("The file is larger than {limit} MB.")));
     }
     // The codecs below are other people's: a panic in one of them is one damaged file, not a lost service.
-    let decoded = catch_unwind(AssertUnwindSafe(|| match Kind::of(bytes) {
-        Some(Kind::Archive) => archive::decode(bytes, limits),
-        Some(kind) => kind.decode(bytes, limits),
-        None => Err(unknown(bytes)),
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let bytes = gzip::unpacked(bytes, limits)?;
+        match Kind::of(&bytes) {
+            Some(Kind::Archive) => folder::decode(&bytes, limits),
+            Some(kind) => kind.decode(&bytes, limits),
+            None => Err(unknown(&bytes)),
+        }
     }));
     let decoded = decoded
         .unwrap_or_else(|_| Err(Problem::Corrupt.refuse("The image data cannot be decoded.")))?;
@@ -124,11 +133,15 @@ impl Kind {
                 Some(Kind::Raster(WebP))
             }
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Kind::Archive),
-            [0x1f, 0x8b, ..] => Some(Kind::Nifti),
             _ if nifti::is_header(bytes) => Some(Kind::Nifti),
             _ if dicom::is_headless(bytes) => Some(Kind::Dicom),
             _ => None,
         }
+    }
+
+    /// What stands in a file, or within its compression, as far as its first bytes tell.
+    fn of_head(head: &[u8]) -> Option<Kind> {
+        Kind::of(&gzip::head(head))
     }
 
     /// Decodes one image; an archive inside an archive is refused here.
@@ -150,6 +163,15 @@ fn unknown(bytes: &[u8]) -> Refusal {
     let what = match bytes {
         [] => "The file is empty.",
         [b'%', b'P', b'D', b'F', ..] => "This is a PDF document.",
+        [b'G', b'I', b'F', b'8', ..] => {
+            return Problem::Unsupported.refuse("This is a GIF file, which is not read here.");
+        }
+        [b'B', b'Z', b'h', ..]
+        | [0xfd, b'7', b'z', b'X', b'Z', 0, ..]
+        | [b'7', b'z', 0xbc, 0xaf, ..] => {
+            return Problem::Unsupported
+                .refuse("The file is compressed in a way that is not read here.");
+        }
         [b'I', b'I', 43, 0, ..] | [b'M', b'M', 0, 43, ..] => {
             return Problem::Unsupported.refuse("This is a BigTIFF file.");
         }
@@ -186,8 +208,11 @@ mod tests {
 
     #[test]
     fn what_is_no_image_is_refused_as_such() {
-        for bytes in [&b""[..], b"%PDF-1.7", b"hello", &[0; 4096], b"GIF89a"] {
+        for bytes in [&b""[..], b"%PDF-1.7", b"hello", &[0; 4096]] {
             assert_eq!(problem(bytes), Problem::NotAnImage, "{bytes:?}");
+        }
+        for bytes in [&b"GIF89a"[..], b"BZh9", b"II\x2b\0"] {
+            assert_eq!(problem(bytes), Problem::Unsupported, "{bytes:?}");
         }
     }
 

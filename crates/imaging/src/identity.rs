@@ -55,6 +55,20 @@ impl Identity {
     }
 }
 
+/// A person's name as far as it says something: without padding, and without empty components and groups at its end
+/// (PS3.5, 6.2.1.1), so that `Test^Case` and `Test^Case^^^` are one.
+pub(crate) fn person(name: Option<&str>) -> String {
+    let without_end = |text: &str, separator: char| {
+        let parts = text.split(separator).map(|part| normalised(part).unwrap_or_default());
+        let parts: Vec<String> = parts.collect();
+        let said = parts.iter().rposition(|part| !part.is_empty()).map_or(0, |last| last + 1);
+        parts[..said].join(&separator.to_string())
+    };
+    let groups: Vec<String> =
+        name.unwrap_or_default().split('=').map(|group| without_end(group, '^')).collect();
+    without_end(&groups.join("="), '=')
+}
+
 /// Without the padding that DICOM allows around values; None when nothing is left.
 fn normalised(value: &str) -> Option<String> {
     let value = value.trim_matches(|c: char| c.is_whitespace() || c == '\0');
@@ -94,6 +108,18 @@ mod tests {
         for (index, one) in keys.iter().enumerate() {
             assert!(one.is_some() && keys[..index].iter().all(|other| other != one));
         }
+    }
+
+    #[test]
+    fn a_name_is_the_same_however_it_is_padded() {
+        for same in ["Test^Case", "Test^Case^^^", " Test ^Case\0", "Test^Case^^^==", "Test^Case^=^"]
+        {
+            assert_eq!(person(Some(same)), "Test^Case", "{same:?}");
+        }
+        for other in ["Test^Case^B", "Test^^Case", "^Test^Case", "Test^Case=^X"] {
+            assert_ne!(person(Some(other)), "Test^Case", "{other:?}");
+        }
+        assert_eq!(person(None), person(Some("^^ ^=")));
     }
 
     #[test]

@@ -9,7 +9,9 @@ pub mod encode;
 mod features;
 mod findings;
 mod identity;
+mod label_map;
 mod measure;
+pub mod names;
 pub mod phantom;
 mod prepare;
 mod refusal;
@@ -19,7 +21,7 @@ mod result;
 mod volume;
 
 pub use components::{Run, components};
-pub use decode::{Archive, Decoded, Limits, decode};
+pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode};
 pub use doubt::{DiceModel, Doubt, ExpectedDice, SIGNS, signs};
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Unit};

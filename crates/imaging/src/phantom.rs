@@ -105,6 +105,7 @@ impl Phantom {
             modality: Some(Modality::MagneticResonance),
             format: Format::Nifti,
             window: [0.0, brightest],
+            remarks: Vec::new(),
         };
         Ok(Phantom { volume, truth, lesion: lesion.map(|lesion| lesion.truth()) })
     }

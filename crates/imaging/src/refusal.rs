@@ -168,6 +168,13 @@ impl Problem {
     }
 }
 
+impl Refusal {
+    /// The same, said of one place in what was sent: a file, a slice.
+    pub(crate) fn at(self, place: &str) -> Refusal {
+        Refusal { detail: format!("{place}: {}", self.detail), ..self }
+    }
+}
+
 /// An upload that is not analysed, and why, in a clinician's words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal {

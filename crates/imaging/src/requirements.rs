@@ -6,6 +6,8 @@ mod mask;
 
 use std::borrow::Cow;
 
+use crate::decode::label_map_alone;
+use crate::label_map::{Look, look};
 use crate::{Format, Modality, Problem, Refusal, Shape, Volume};
 
 /// Fewer pixels than this a side show no lesion.
@@ -21,9 +23,12 @@ const DARK: f32 = 0.08;
 const CLIPPED: f64 = 0.05;
 
 /// Checks that `volume` can be judged by one of the `registered` models: large enough, neither blank, dark nor
-/// overexposed, a head, and of a modality that some model was trained on. A file that does not say its modality passes.
+/// overexposed, a head and no map of labels, and of a modality that some model was trained on. A file that does not say its modality passes.
 pub fn check(volume: &Volume, registered: &[Modality]) -> Result<(), Refusal> {
     large_enough(volume)?;
+    if let Look::Labels(_) = look(&volume.voxels, volume.shape.columns) {
+        return Err(label_map_alone());
+    }
     visible(volume)?;
     a_head(volume)?;
     not_clipped(volume)?;

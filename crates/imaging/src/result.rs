@@ -243,7 +243,7 @@ impl Quality {
         ];
         let remarks =
             remarks.into_iter().filter(|(holds, _)| *holds).map(|(_, words)| words.to_owned());
-        Quality { features, remarks: remarks.collect() }
+        Quality { features, remarks: volume.remarks.iter().cloned().chain(remarks).collect() }
     }
 }
 

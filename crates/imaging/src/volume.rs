@@ -138,6 +138,8 @@ pub struct Volume {
     pub format: Format,
     /// The values shown as black and as white (DICOM's window, or the range of an 8 or 16 bit file).
     pub window: [f32; 2],
+    /// What a reader of the result should know of how the file was read (what was left out of it), in words.
+    pub remarks: Vec<String>,
 }
 
 /// What stands before the voxels in the stored form.
@@ -148,11 +150,13 @@ struct Header {
     modality: Option<Modality>,
     format: Format,
     window: [f32; 2],
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<String>,
 }
 
 const MAGIC: &[u8; 8] = b"MSVOL\x00\x00\x01";
-/// A header is a few hundred bytes; more is not ours.
-const HEADER_BYTES_MAX: usize = 4096;
+/// A header is a few hundred bytes, and a few thousand with remarks; more is not ours.
+const HEADER_BYTES_MAX: usize = 16 << 10;
 
 impl Volume {
     /// The voxels of one slice, row by row.
@@ -164,7 +168,8 @@ impl Volume {
     /// voxels as little-endian f32. Equal volumes have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Volume { shape, geometry, modality, format, window, .. } = *self;
-        let header = Header { shape, geometry, modality, format, window };
+        let remarks = self.remarks.clone();
+        let header = Header { shape, geometry, modality, format, window, remarks };
         let header = serde_json::to_vec(&header).expect("a header is plain data");
         let mut bytes = Vec::with_capacity(12 + header.len() + 4 * self.voxels.len());
         bytes.extend_from_slice(MAGIC);
@@ -184,7 +189,7 @@ impl Volume {
             return Err(invalid());
         }
         let (header, voxels) = rest.split_at_checked(length).ok_or_else(invalid)?;
-        let Header { shape, geometry, modality, format, window } =
+        let Header { shape, geometry, modality, format, window, remarks } =
             serde_json::from_slice(header).map_err(|error| invalid().because(error))?;
         let expected =
             shape.slices.checked_mul(shape.rows).and_then(|n| n.checked_mul(shape.columns));
@@ -193,7 +198,7 @@ impl Volume {
         }
         let (voxels, _) = voxels.as_chunks::<4>();
         let voxels = voxels.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        Ok(Volume { shape, voxels, geometry, modality, format, window })
+        Ok(Volume { shape, voxels, geometry, modality, format, window, remarks })
     }
 }
 
@@ -214,6 +219,7 @@ mod tests {
             modality: Some(Modality::MagneticResonance),
             format: Format::Dicom,
             window: [0., 5.],
+            remarks: vec!["1 file was left out: notes.txt".into()],
         }
     }
 

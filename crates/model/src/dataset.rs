@@ -1,3 +1,4 @@
+mod folder;
 mod split;
 
 use std::collections::BTreeMap;
@@ -112,7 +113,13 @@ const COLUMNS: [&str; 4] = ["patient", "slice", "image", "mask"];
 /// Reads a `manifest.csv`: a header with at least `patient,slice,image,mask` and perhaps `fold` and `site`, then one
 /// line per slice, paths relative to the manifest. Without a site, a TCGA barcode's tells it. Patients come sorted by id.
 /// `NotFound` names a file that is missing.
+///
+/// A folder in place of a manifest is read by the one in it, else by its files' names: images with a mask beside each.
 pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
+    let within = manifest.join("manifest.csv");
+    if manifest.is_dir() {
+        return if within.is_file() { read(&within) } else { folder::read(manifest) };
+    }
     let text = fs::read_to_string(manifest).map_err(|error| {
         ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
     })?;

@@ -18,7 +18,7 @@ use crate::upload;
 /// How many scans of a batch are asked for at once.
 const SIDE_BY_SIDE: usize = 16;
 
-/// Images that came in one archive, each of them one scan.
+/// Images that came together, each picture and each series one scan.
 #[derive(Serialize, ToSchema)]
 pub struct Batch {
     pub id: String,
@@ -30,10 +30,10 @@ pub struct Batch {
     pub entries: Vec<Entry>,
 }
 
-/// One image of a batch: a scan, or why it was refused.
+/// One image or series of a batch: a scan, or why it was refused.
 #[derive(Serialize, ToSchema)]
 pub struct Entry {
-    /// Its name in the archive.
+    /// Its name in the archive; of a series the first and the last file's.
     pub name: String,
     pub scan: Option<Scan>,
     /// Why there is no scan: the input requirement that the image does not meet.
@@ -42,6 +42,9 @@ pub struct Entry {
 }
 
 /// Takes a zip of images, each of them one scan
+///
+/// Each picture is one scan, and so is each DICOM series. The body is the zip, or a form with the zip or with the files
+/// themselves. What is no scan is an entry with the reason.
 #[utoipa::path(
     operation_id = "upload_batch", post, path = "/v1/batches", tag = "batches",
     params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scans instead of making new ones")),
@@ -102,7 +105,7 @@ impl Batch {
         Batch::look(gateway, caller, batch).await
     }
 
-    async fn look(
+    pub async fn look(
         gateway: &mut Gateway,
         caller: &Caller,
         batch: storage::Batch,

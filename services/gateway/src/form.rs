@@ -16,7 +16,10 @@ use crate::intake::Sink;
 use crate::problem::{INVALID, Problem};
 
 const FORM: &[u8] = b"multipart/form-data";
+/// Beside the files; those are counted where they are kept.
 const FIELDS_MAX: usize = 64;
+/// A series has some hundred slices, and what has more is sent as a zip.
+const FILES_MAX: usize = 4096;
 /// What the parser may hold back of a form; the headers of a field are far smaller.
 const HELD_MAX: usize = 1024 * 1024;
 
@@ -26,7 +29,7 @@ pub fn is_form(headers: &HeaderMap) -> bool {
     media.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM))
 }
 
-/// Pours the first file of the form that `bytes` are into `sink`, and reads the form to its end.
+/// Pours the files of the form that `bytes` are into `sink`, and reads the form to its end.
 pub async fn pour(
     head: Parts,
     bytes: impl Stream<Item = Result<Bytes, Problem>> + Send + 'static,
@@ -40,24 +43,28 @@ pub async fn pour(
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| INVALID.problem(error.body_text()))?;
 
-    let (mut fields, mut found) = (0, false);
+    let (mut fields, mut files) = (0, 0);
     while let Some(mut field) = form.next_field().await.map_err(broken)? {
-        fields += 1;
-        if fields > FIELDS_MAX {
-            return Err(INVALID.problem(format!("a form may have {FIELDS_MAX} fields at most")));
+        let file_name = field.file_name().map(str::to_owned);
+        let is_file = file_name.is_some();
+        let (count, most, what) = match is_file {
+            true => (&mut files, FILES_MAX, "files"),
+            false => (&mut fields, FIELDS_MAX, "fields"),
+        };
+        *count += 1;
+        if *count > most {
+            return Err(INVALID.problem(format!("a form may have {most} {what} at most")));
         }
-        let is_the_file = !found && field.file_name().is_some();
-        if is_the_file {
-            found = true;
-            sink.begin(field.file_name().unwrap_or_default()).await;
+        if let Some(name) = file_name {
+            sink.begin(&name).await;
         }
         while let Some(part) = next(&mut field, &held).await? {
-            if is_the_file {
+            if is_file {
                 sink.bytes(part).await;
             }
         }
     }
-    if found { Ok(()) } else { Err(INVALID.problem("there is no file in the form")) }
+    if files > 0 { Ok(()) } else { Err(INVALID.problem("there is no file in the form")) }
 }
 
 async fn next(field: &mut Field<'_>, held: &AtomicUsize) -> Result<Option<Bytes>, Problem> {
@@ -112,18 +119,16 @@ mod tests {
 
     use super::*;
 
-    struct Poured {
-        name: String,
-        bytes: usize,
-    }
+    /// The names of the files, each with its length.
+    struct Poured(Vec<(String, usize)>);
 
     impl Sink for Poured {
         async fn begin(&mut self, file_name: &str) {
-            self.name = file_name.to_owned();
+            self.0.push((file_name.to_owned(), 0));
         }
 
         async fn bytes(&mut self, bytes: Bytes) {
-            self.bytes += bytes.len();
+            self.0.last_mut().unwrap().1 += bytes.len();
         }
     }
 
@@ -131,7 +136,7 @@ mod tests {
     async fn poured(pieces: Vec<&'static [u8]>) -> Result<Poured, Problem> {
         let head = Request::builder().header("content-type", "multipart/form-data; boundary=b");
         let (head, ()) = head.body(()).unwrap().into_parts();
-        let mut sink = Poured { name: String::new(), bytes: 0 };
+        let mut sink = Poured(Vec::new());
         let pieces = stream::iter(pieces).map(|piece| Ok(Bytes::from_static(piece)));
         pour(head, pieces, &mut sink).await.map(|()| sink)
     }
@@ -144,7 +149,16 @@ mod tests {
     async fn a_file_may_be_far_larger_than_what_is_held() {
         let pieces = [vec![BEGIN], vec![PIECE; 1000], vec![END]].concat();
         let poured = poured(pieces).await.ok().unwrap();
-        assert_eq!((poured.name.as_str(), poured.bytes), ("f", 1000 * PIECE.len()));
+        assert_eq!(poured.0, [("f".to_owned(), 1000 * PIECE.len())]);
+    }
+
+    #[tokio::test]
+    async fn every_file_of_a_form_is_poured() {
+        let next: &[u8] = b"\r\n--b\r\ncontent-disposition: form-data; name=f; filename=g\r\n\r\n";
+        let pieces = [vec![BEGIN], vec![PIECE; 3], vec![next], vec![PIECE; 2], vec![END]].concat();
+        let poured = poured(pieces).await.ok().unwrap();
+        let named = |name: &str, pieces: usize| (name.to_owned(), pieces * PIECE.len());
+        assert_eq!(poured.0, [named("f", 3), named("g", 2)]);
     }
 
     #[tokio::test]
@@ -153,7 +167,7 @@ mod tests {
         let begin: &[u8] =
             b"\r\n--b\r\ncontent-disposition: form-data; name=f; filename=f\r\n\r\nfile";
         let pieces = [vec![text], vec![PIECE; 1000], vec![begin, END]].concat();
-        assert_eq!(poured(pieces).await.ok().unwrap().bytes, 4);
+        assert_eq!(poured(pieces).await.ok().unwrap().0, [("f".to_owned(), 4)]);
     }
 
     #[tokio::test]

@@ -81,13 +81,13 @@ impl Intake {
 
 /// Where the bytes of an upload go.
 pub trait Sink {
-    /// The file begins; its name is a hint for messages.
+    /// A file begins; its name is a hint for messages, and for what belongs together.
     async fn begin(&mut self, file_name: &str);
     /// Its next bytes.
     async fn bytes(&mut self, bytes: Bytes);
 }
 
-/// A request whose body is a file, or a form with one.
+/// A request whose body is a file, or a form with some.
 pub struct Upload {
     head: Parts,
     intake: Intake,
@@ -101,7 +101,7 @@ impl Upload {
         Ok(Upload { head, intake })
     }
 
-    /// Pours the file into `sink`: the body itself, or the first file of a form.
+    /// Pours the file into `sink`: the body itself, or each file of a form.
     ///
     /// Returns only when the body has ended as it should, so that one cut short is never taken for whole.
     pub async fn pour(self, sink: &mut impl Sink) -> Result<(), Problem> {

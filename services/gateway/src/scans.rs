@@ -9,6 +9,7 @@ use service::wire;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Gateway;
+use crate::batches::Batch;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::{INTERNAL, INVALID, Problem};
@@ -151,8 +152,10 @@ fn unclear(scan: &storage::Scan) -> Problem {
 
 /// Takes a scan
 ///
-/// The body is the file itself, or a form whose first file counts: PNG, JPEG, TIFF, WebP, DICOM,
-/// NIfTI, or a zip of the slices of one volume.
+/// The body is the file itself, or a form with files: PNG, JPEG, TIFF, WebP, DICOM, NIfTI, or a zip of the slices of one
+/// volume. Several files in one form are one scan when they are the slices of one series (DICOM files say so themselves,
+/// pictures by their numbered names), else a batch. Label maps are never slices: they are left out, with a remark in the
+/// result.
 #[utoipa::path(
     operation_id = "upload_scan", post, path = "/v1/scans", tag = "scans",
     params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scan instead of making a second one")),
@@ -161,30 +164,44 @@ fn unclear(scan: &storage::Scan) -> Problem {
         content((Binary = "application/octet-stream"), (Form = "multipart/form-data")),
     ),
     responses(
-        (status = 202, description = "Accepted and kept: the scan will be analysed", body = Scan,
-            headers(("Location" = String, description = "Where the scan is"))),
+        (status = 202, description = "Accepted and kept: the scan will be analysed, or each of a batch", body = Accepted,
+            headers(("Location" = String, description = "Where the scan or the batch is"))),
         (status = 408, description = "The bytes stopped, or came too slowly", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The file does not meet an input requirement; `type` says which", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
 pub async fn create(
-    State(gateway): State<Gateway>,
+    State(mut gateway): State<Gateway>,
     caller: Caller,
     Query(wishes): Query<Wishes>,
     request: Request,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Scan>), Problem> {
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Accepted>), Problem> {
     let mut ingest = gateway.ingest.clone();
     let answer =
         upload::forward(&gateway, &caller, wishes, request, |parts| ingest.upload(parts)).await?;
     match answer.answer {
         Some(upload_answer::Answer::Scan(scan)) => {
             let location = format!("/v1/scans/{}", scan.id);
-            Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(scan.try_into()?)))
+            let scan = Accepted::Scan(Box::new(scan.try_into()?));
+            Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(scan)))
+        }
+        Some(upload_answer::Answer::Batch(batch)) => {
+            let location = format!("/v1/batches/{}", batch.id);
+            let batch = Accepted::Batch(Batch::look(&mut gateway, &caller, batch).await?);
+            Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(batch)))
         }
         Some(upload_answer::Answer::Refusal(refusal)) => Err(refusal.into()),
         None => Err(upload::unanswered()),
     }
+}
+
+/// What an upload has become: one scan, or a batch where several files are more than one.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Accepted {
+    Scan(Box<Scan>),
+    Batch(Batch),
 }
 
 /// The file's bytes.
@@ -193,7 +210,7 @@ pub async fn create(
 #[expect(dead_code, reason = "describes the API")]
 pub struct Binary(Vec<u8>);
 
-/// A form with a file.
+/// A form with one file or several, in fields of any name.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the API")]
 pub struct Form {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use domain::Priority;
 use futures::Stream;
 use proto::ingest::upload_part::Part;
-use proto::ingest::{UploadEnd, UploadHeader, UploadPart};
+use proto::ingest::{UploadEnd, UploadFile, UploadHeader, UploadPart};
 use service::wire;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -55,7 +55,8 @@ where
     message.set_timeout(UPLOAD_TIME);
 
     let mut call = pin!(call(message));
-    let mut sink = Ingest { idempotency_key, priority: wishes.priority, sender, size_bytes: 0 };
+    let mut sink =
+        Ingest { idempotency_key, priority: wishes.priority, sender, begun: false, size_bytes: 0 };
     let mut pour = pin!(async {
         upload.pour(&mut sink).await?;
         sink.end().await;
@@ -98,6 +99,7 @@ struct Ingest {
     idempotency_key: String,
     priority: Priority,
     sender: mpsc::Sender<Option<Part>>,
+    begun: bool,
     size_bytes: u64,
 }
 
@@ -115,6 +117,10 @@ impl Ingest {
 
 impl Sink for Ingest {
     async fn begin(&mut self, file_name: &str) {
+        if std::mem::replace(&mut self.begun, true) {
+            self.send(Some(Part::File(UploadFile { name: file_name.to_owned() }))).await;
+            return;
+        }
         let header = UploadHeader {
             idempotency_key: self.idempotency_key.clone(),
             file_name: file_name.to_owned(),

@@ -22,12 +22,23 @@ pub enum Answer {
     Refused { problem: String, detail: String },
     /// Sound: the preview and then the volume follow.
     Image(Box<Facts>),
-    /// The names of an archive's entries.
-    Names(Vec<String>),
-    /// One entry's bytes follow, that many of them.
+    /// The entries of an archive, shared out.
+    Groups(Vec<Group>),
+    /// The bytes of one entry, or of a zip of several, follow: that many of them.
     Entry { bytes: u64 },
     /// The decoder works.
     Ready,
+}
+
+/// Entries of an archive that are sent on together.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Group {
+    /// What people are told that they are.
+    pub name: String,
+    /// Their places in the archive.
+    pub places: Vec<usize>,
+    /// Whether they are to be a scan: a report is not, nor is a mask beside its image.
+    pub scan: bool,
 }
 
 /// What is known of a decoded scan besides its voxels.

@@ -1,7 +1,7 @@
-//! A zip of images, each of them one scan.
+//! Several scans that came together: in a zip, or as the files of one form.
 
 use bytes::Bytes;
-use domain::{Error, ErrorKind, Result};
+use domain::{ErrorKind, Result};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use imaging::{Problem, Refusal};
 use proto::ingest::UploadHeader;
@@ -9,56 +9,64 @@ use proto::storage::{Batch, BatchEntry};
 use service::CHUNK_BYTES;
 use service::claims::authorised;
 
-use crate::answer::{Answer, NAME_CHARS_MAX};
+use crate::answer::{Answer, Group, NAME_CHARS_MAX};
 use crate::process::{Answered, Rest};
-use crate::spool::Spooled;
+use crate::spool::{Piece, Received, Spooled};
 use crate::upload::Uploads;
 
 impl Uploads {
-    /// Takes each entry of the archive as one scan. Those that are refused are part of the batch, with the reason.
+    /// Takes each picture of the archive, and each series, as one scan. Those that are refused are part of the batch, with
+    /// the reason.
     ///
     /// The same archive with the same key finds the scans that it made before.
-    pub async fn take_batch<E>(
+    pub async fn take_batch(
         &self,
-        body: impl Stream<Item = Result<Bytes, E>>,
+        pieces: impl Stream<Item = Result<Piece>>,
         upload: &UploadHeader,
         token: &str,
-    ) -> Result<Result<Batch, Refusal>>
-    where
-        Error: From<E>,
-    {
-        let archive = match self.spool.keep(body).await? {
-            Ok(archive) => archive,
+    ) -> Result<Result<Batch, Refusal>> {
+        let archive = match self.spool.keep_files(&upload.file_name, pieces).await? {
+            Ok(Received::One(archive) | Received::Several(archive)) => archive,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let names = match self.decoder.names(archive.path()).await? {
-            Ok(names) if names.is_empty() => {
-                return Ok(Err(Problem::NotAnImage.refuse("The archive is empty.")));
+        match self.decoder.groups(archive.path(), false).await? {
+            Ok(groups) if groups.is_empty() => {
+                Ok(Err(Problem::NotAnImage.refuse("The archive is empty.")))
             }
-            Ok(names) => names,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let entries = names.into_iter().enumerate().map(|(place, name)| {
-            let idempotency_key = key_of(&upload.idempotency_key, place);
+            Ok(groups) => self.take_groups(&archive, groups, upload, token).await.map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Takes each group of the archive's entries as one scan.
+    pub async fn take_groups(
+        &self,
+        archive: &Spooled,
+        groups: Vec<Group>,
+        upload: &UploadHeader,
+        token: &str,
+    ) -> Result<Batch> {
+        let entries = groups.into_iter().map(|group| {
+            let first = group.places.first().copied().unwrap_or_default();
+            let idempotency_key = key_of(&upload.idempotency_key, first);
             let upload = UploadHeader { idempotency_key, ..upload.clone() };
-            self.take_entry(&archive, place, name, upload, token)
+            self.take_group(archive, group, upload, token)
         });
         let entries =
             stream::iter(entries).buffered(self.decoder.at_a_time()).try_collect().await?;
         let batch = authorised(Batch { entries, ..Batch::default() }, token);
-        Ok(Ok(self.storage.clone().put_batch(batch).await?.into_inner()))
+        Ok(self.storage.clone().put_batch(batch).await?.into_inner())
     }
 
-    async fn take_entry(
+    async fn take_group(
         &self,
         archive: &Spooled,
-        place: usize,
-        name: String,
+        group: Group,
         upload: UploadHeader,
         token: &str,
     ) -> Result<BatchEntry> {
-        let entry = BatchEntry { name: shown(&name), ..BatchEntry::default() };
-        let taken = match self.decoder.entry(archive.path(), place).await? {
+        let entry = BatchEntry { name: shown(&group.name), ..BatchEntry::default() };
+        let taken = match self.decoder.entry(archive.path(), &group.places).await? {
             Ok(Answered { answer: Answer::Entry { bytes }, rest }) => {
                 // On disk before it is decoded, so that this entry's decoder can have the turn of its unpacker.
                 match self.spool.keep(unpacked(rest, bytes)).await? {

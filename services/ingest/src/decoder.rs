@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::Config;
-use crate::answer::Answer;
+use crate::answer::{Answer, Group};
 use crate::process::{Answered, Process, crashed, internal};
 
 const PROGRAM: &str = "medseg-decode";
@@ -73,18 +73,22 @@ impl Decoder {
         self.ask(file, &self.0.decode()).await
     }
 
-    /// Lists the entries of the archive in `file`.
-    pub async fn names(&self, file: &Path) -> Result<Result<Vec<String>, Refusal>> {
-        Ok(match self.ask(file, &["names"]).await? {
-            Ok(Answered { answer: Answer::Names(names), .. }) => Ok(names),
+    /// Shares out the entries of the archive in `file`; pictures with numbered names belong together if `numbered`.
+    pub async fn groups(&self, file: &Path, numbered: bool) -> Result<Result<Vec<Group>, Refusal>> {
+        let task: &[&str] = if numbered { &["groups", "--numbered"] } else { &["groups"] };
+        Ok(match self.ask(file, task).await? {
+            Ok(Answered { answer: Answer::Groups(groups), .. }) => Ok(groups),
             Ok(_) => Err(crashed()),
             Err(refusal) => Err(refusal),
         })
     }
 
-    /// Unpacks one entry of the archive in `file`.
-    pub async fn entry(&self, file: &Path, place: usize) -> Result<Result<Answered, Refusal>> {
-        self.ask(file, &["entry", &place.to_string()]).await
+    /// Unpacks one entry of the archive in `file`, or a zip of several.
+    pub async fn entry(&self, file: &Path, places: &[usize]) -> Result<Result<Answered, Refusal>> {
+        let places: Vec<String> = places.iter().map(usize::to_string).collect();
+        let places = places.iter().map(String::as_str);
+        let task: Vec<&str> = std::iter::once("entry").chain(places).collect();
+        self.ask(file, &task).await
     }
 
     async fn ask(&self, file: &Path, task: &[&str]) -> Result<Result<Answered, Refusal>> {

@@ -1,6 +1,5 @@
 //! Translates between the wire and uploads; decides nothing but who may send.
 
-use bytes::Bytes;
 use domain::{ErrorKind, Result};
 use futures::{Stream, stream};
 use proto::ingest::ingest_server::Ingest as Wire;
@@ -11,7 +10,8 @@ use proto::ingest::{
 use service::claims::{Role, Verifier, bearer};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::upload::Uploads;
+use crate::spool::Piece;
+use crate::upload::{Taken, Uploads};
 
 /// For those who send scans.
 const SENDERS: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
@@ -45,18 +45,19 @@ impl Ingest {
     }
 }
 
-/// The file's bytes. A stream that stops before its end was cut, whatever the transport makes of it.
-fn body(parts: Streaming<UploadPart>) -> impl Stream<Item = Result<Bytes>> {
+/// The files' bytes and names. A stream that stops before its end was cut, whatever the transport makes of it.
+fn pieces(parts: Streaming<UploadPart>) -> impl Stream<Item = Result<Piece>> {
     stream::try_unfold((parts, 0), async |(mut parts, received)| {
         match parts.message().await?.and_then(|part| part.part) {
             Some(Part::Data(bytes)) => {
                 let received = received + bytes.len() as u64;
-                Ok(Some((bytes, (parts, received))))
+                Ok(Some((Piece::Bytes(bytes), (parts, received))))
             }
+            Some(Part::File(file)) => Ok(Some((Piece::File(file.name), (parts, received)))),
             Some(Part::End(end)) if end.size_bytes == received => Ok(None),
             None => Err(ErrorKind::Invalid.error("the upload was cut short: send it again")),
             Some(_) => {
-                Err(ErrorKind::Invalid.error("an upload is a header, its bytes and its end"))
+                Err(ErrorKind::Invalid.error("an upload is a header, its files and its end"))
             }
         }
     })
@@ -79,9 +80,10 @@ impl Wire for Ingest {
         request: Request<Streaming<UploadPart>>,
     ) -> Result<Response<UploadAnswer>, Status> {
         let Sent { token, header, parts } = self.open(request).await?;
-        let taken = self.uploads.take(body(parts), &header, &token).await?;
+        let taken = self.uploads.take(pieces(parts), &header, &token).await?;
         let answer = match taken {
-            Ok(scan) => upload_answer::Answer::Scan(scan),
+            Ok(Taken::Scan(scan)) => upload_answer::Answer::Scan(scan),
+            Ok(Taken::Batch(batch)) => upload_answer::Answer::Batch(batch),
             Err(refusal) => upload_answer::Answer::Refusal(refused(refusal)),
         };
         Ok(Response::new(UploadAnswer { answer: Some(answer) }))
@@ -92,7 +94,7 @@ impl Wire for Ingest {
         request: Request<Streaming<UploadPart>>,
     ) -> Result<Response<BatchAnswer>, Status> {
         let Sent { token, header, parts } = self.open(request).await?;
-        let taken = self.uploads.take_batch(body(parts), &header, &token).await?;
+        let taken = self.uploads.take_batch(pieces(parts), &header, &token).await?;
         let answer = match taken {
             Ok(batch) => batch_answer::Answer::Batch(batch),
             Err(refusal) => batch_answer::Answer::Refusal(refused(refusal)),

@@ -1,12 +1,11 @@
 use std::time::Duration;
 
-use bytes::Bytes;
-use domain::{Error, Result};
+use domain::Result;
 use futures::Stream;
 use imaging::{Problem, Refusal};
 use proto::ingest::UploadHeader;
 use proto::storage::scans_client::ScansClient;
-use proto::storage::{AcceptPart, Scan};
+use proto::storage::{AcceptPart, Batch, Scan};
 use service::Peer;
 use service::claims::authorised;
 use tokio::sync::mpsc;
@@ -16,12 +15,18 @@ use crate::answer::Answer;
 use crate::decoder::Decoder;
 use crate::image;
 use crate::process::Answered;
-use crate::spool::{Spool, Spooled};
+use crate::spool::{Piece, Received, Spool, Spooled};
 
 /// How long storage may take to keep the largest volume.
 const ACCEPT: Duration = Duration::from_secs(300);
 /// Parts under way between the decoder and storage; each is at most a chunk.
 const PARTS: usize = 4;
+
+/// What an upload has become.
+pub enum Taken {
+    Scan(Scan),
+    Batch(Batch),
+}
 
 /// The way of an upload from its bytes to a kept scan.
 #[derive(Clone)]
@@ -32,20 +37,31 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// Spools `body`, has it decoded and checked, and hands it to storage in the name of `token`'s bearer.
-    pub async fn take<E>(
+    /// Spools what comes, has it decoded and checked, and hands it to storage in the name of `token`'s bearer.
+    ///
+    /// Several files are one scan when they are of one series, else a batch: none of them is dropped.
+    pub async fn take(
         &self,
-        body: impl Stream<Item = Result<Bytes, E>>,
+        pieces: impl Stream<Item = Result<Piece>>,
         upload: &UploadHeader,
         token: &str,
-    ) -> Result<Result<Scan, Refusal>>
-    where
-        Error: From<E>,
-    {
-        match self.spool.keep(body).await? {
-            Ok(spooled) => self.hand_on(&spooled, upload, token).await,
-            Err(refusal) => Ok(Err(refusal)),
-        }
+    ) -> Result<Result<Taken, Refusal>> {
+        let taken = match self.spool.keep_files(&upload.file_name, pieces).await? {
+            Ok(Received::One(spooled)) => self.hand_on(&spooled, upload, token).await?,
+            Ok(Received::Several(archive)) => {
+                let groups = match self.decoder.groups(archive.path(), true).await? {
+                    Ok(groups) => groups,
+                    Err(refusal) => return Ok(Err(refusal)),
+                };
+                if groups.iter().filter(|group| group.scan).count() > 1 {
+                    let batch = self.take_groups(&archive, groups, upload, token).await?;
+                    return Ok(Ok(Taken::Batch(batch)));
+                }
+                self.hand_on(&archive, upload, token).await?
+            }
+            Err(refusal) => Err(refusal),
+        };
+        Ok(taken.map(Taken::Scan))
     }
 
     /// The same for what is on disk already.

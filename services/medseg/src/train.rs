@@ -7,7 +7,8 @@ use model::{Design, Device};
 /// `medseg train`
 #[derive(clap::Args)]
 pub struct Train {
-    /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it. Slices of
+    /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it; or a folder of
+    /// images with a mask beside each (`7.png`, `7_mask.png`). Slices of
     /// a patient that are numbered from 1 without a gap are one volume. Given several times, all are learned from.
     #[arg(long, required_unless_present = "speed")]
     manifest: Vec<PathBuf>,

@@ -1,5 +1,6 @@
 //! DICOM images of MR and CT, single and enhanced multi-frame.
 
+mod class;
 mod codec;
 mod cursor;
 mod geometry;
@@ -13,8 +14,9 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 pub(super) use reader::is_headless;
-pub(super) use series::join;
+pub(super) use series::{join, series_of};
 
+use self::class::Class;
 use self::geometry::Plane;
 use self::pixels::PixelFormat;
 use self::reader::{DataSet, File};
@@ -32,12 +34,35 @@ pub(super) struct Image {
     modality: Option<String>,
     body_part: Option<String>,
     identity: Identity,
+    /// What its file is called in an archive.
+    name: String,
 }
 
 impl Image {
-    pub fn voxels(&self) -> usize {
-        self.voxels.len()
+    pub fn voxels(&self) -> &[f32] {
+        &self.voxels
     }
+
+    pub fn columns(&self) -> usize {
+        self.shape.columns
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn named(self, name: &str) -> Image {
+        Image { name: name.to_owned(), ..self }
+    }
+}
+
+/// What a sound DICOM file holds.
+pub(super) enum Content {
+    Slice(Box<Image>),
+    /// A segmentation.
+    LabelMap,
+    /// Something else, and what.
+    Other(&'static str),
 }
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
@@ -56,13 +81,32 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> 
     decoded(image, geometry, Format::Dicom)
 }
 
-/// Reads one file without asking where its slices lie.
-pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Image, Refusal> {
+/// Reads one file that must be an image, without asking where its slices lie.
+fn read(bytes: &[u8], limits: &Limits) -> Result<Image, Refusal> {
+    match content(bytes, limits)? {
+        Content::Slice(image) => Ok(*image),
+        Content::LabelMap => Err(super::label_map_alone()),
+        Content::Other(what) => {
+            Err(Problem::NotAnImage.refuse(format!("The DICOM file holds no image: it is {what}.")))
+        }
+    }
+}
+
+/// Reads one file, whatever it holds, without asking where its slices lie.
+pub(super) fn content(bytes: &[u8], limits: &Limits) -> Result<Content, Refusal> {
     let file = File::read(bytes, limits)?;
     let set = file.data_set()?;
-    let format = PixelFormat::read(&set, limits).map_err(|refusal| imageless(&set, refusal))?;
-    let mut voxels = pixels::stored_values(&set, &file.transfer_syntax, &format)?;
-    let frames = Frame::all(&set, format.shape.slices)?;
+    match class::of(&file, &set)? {
+        Class::Image => Ok(Content::Slice(Box::new(image(&file, &set, limits)?))),
+        Class::LabelMap => Ok(Content::LabelMap),
+        Class::Other(what) => Ok(Content::Other(what)),
+    }
+}
+
+fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> {
+    let format = PixelFormat::read(set, limits)?;
+    let mut voxels = pixels::stored_values(set, &file.transfer_syntax, &format)?;
+    let frames = Frame::all(set, format.shape.slices)?;
     for (frame, voxels) in frames.iter().zip(voxels.chunks_mut(format.shape.slice_len())) {
         frame.lut.apply(voxels)?;
     }
@@ -76,16 +120,9 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Image, Refusal> {
         window,
         modality: set.text(tags::MODALITY),
         body_part: set.text(tags::BODY_PART_EXAMINED),
-        identity: identity(&set),
+        identity: identity(set),
+        name: String::new(),
     })
-}
-
-/// A file without pixel data (a report, a plan, a directory) is no image, however it is otherwise.
-fn imageless(set: &DataSet, refusal: Refusal) -> Refusal {
-    match set.pixel_data() {
-        Ok(None) => Problem::NotAnImage.refuse("The DICOM file holds no image."),
-        _ => refusal,
-    }
 }
 
 /// What the header says of one frame.
@@ -199,7 +236,8 @@ fn decoded(
 ) -> Result<Decoded, Refusal> {
     let Image { shape, voxels, window, modality, body_part, identity, .. } = image;
     let known = modality.as_deref().and_then(Modality::of_term);
-    let volume = Volume { shape, voxels, geometry, modality: known, format, window };
+    let volume =
+        Volume { shape, voxels, geometry, modality: known, format, window, remarks: Vec::new() };
     if let Some(part) = body_part.as_deref().and_then(requirements::other_body_part) {
         return Err(Problem::NotAHead.refuse(format!("Its header says that it shows: {part}.")));
     }

@@ -1,10 +1,8 @@
-//! NIfTI-1 and NIfTI-2, single file, plain or gzipped.
+//! NIfTI-1 and NIfTI-2, single file.
 
 mod header;
 #[cfg(test)]
 mod tests;
-
-use flate2::read::MultiGzDecoder;
 
 use self::header::{Header, Type};
 use super::{Limits, range};
@@ -13,17 +11,6 @@ use crate::{Format, Problem, Refusal, Volume};
 pub(super) use header::is_header;
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return volume(bytes, limits);
-    }
-    let unpacked = limits.unpack(MultiGzDecoder::new(bytes))?;
-    if !is_header(&unpacked) {
-        return Err(Problem::NotAnImage.refuse("The compressed file is no NIfTI volume."));
-    }
-    volume(&unpacked, limits)
-}
-
-fn volume(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
     let header = Header::read(bytes)?;
     let [columns, rows, slices] = header.sizes()?;
     let shape = limits.shape(slices, rows, columns)?;
@@ -48,6 +35,7 @@ fn volume(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
         modality: None,
         format: Format::Nifti,
         window,
+        remarks: Vec::new(),
     })
 }
 

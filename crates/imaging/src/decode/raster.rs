@@ -1,21 +1,96 @@
-//! PNG, JPEG, TIFF and WebP: one grey slice, whatever the file's colours are.
+//! PNG, JPEG, TIFF and WebP: grey slices, whatever the file's colours are.
+
+mod jpeg;
+mod pages;
 
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
+use self::jpeg::Frame;
 use super::Limits;
+use crate::label_map::{Look, look};
 use crate::{Format, Problem, Refusal, Volume};
 
 /// Bytes of one pixel in the widest form that a codec unpacks to (RGBA, 32 bit).
 const PIXEL_BYTES_MAX: usize = 16;
 
+/// One slice; the pages of a TIFF are as many.
 pub(super) fn decode(
     bytes: &[u8],
     format: ImageFormat,
     limits: &Limits,
 ) -> Result<Volume, Refusal> {
-    complete(bytes, format)?;
+    if format != ImageFormat::Tiff {
+        complete(bytes, format)?;
+        return picture(bytes, format, limits);
+    }
+    match *pages::full(bytes)? {
+        [page] if page == pages::first(bytes) => picture(bytes, format, limits),
+        ref pages => stacked(bytes, pages, limits),
+    }
+}
+
+/// The pages of a TIFF as slices, without the label maps among them.
+fn stacked(bytes: &[u8], pages: &[usize], limits: &Limits) -> Result<Volume, Refusal> {
+    let mut bytes = bytes.to_vec();
+    let (mut whole, mut labels, mut left): (Option<Volume>, Vec<usize>, usize) =
+        (None, Vec::new(), limits.voxels);
+    for (number, page) in (1..).zip(pages) {
+        pages::begun_at(&mut bytes, *page);
+        let at = |refusal: Refusal| refusal.at(&format!("Slice {number} of {}", pages.len()));
+        let limits = Limits { voxels: left, ..*limits };
+        let page = picture(&bytes, ImageFormat::Tiff, &limits).map_err(at)?;
+        if pages.len() > 1 && matches!(look(&page.voxels, page.shape.columns), Look::Labels(_)) {
+            labels.push(number);
+            continue;
+        }
+        left -= page.voxels.len();
+        let Some(whole) = &mut whole else {
+            whole = Some(page);
+            continue;
+        };
+        let size = |volume: &Volume| (volume.shape.rows, volume.shape.columns);
+        if size(&page) != size(whole) {
+            return Err(at(Problem::MixedSeries.refuse("It has another size than those before.")));
+        }
+        whole.shape.slices += 1;
+        whole.window[1] = whole.window[1].max(page.window[1]);
+        whole.voxels.extend(page.voxels);
+    }
+    let mut whole = whole.ok_or_else(super::label_map_alone)?;
+    limits.shape(whole.shape.slices, whole.shape.rows, whole.shape.columns)?;
+    if let [first, ..] = &*labels {
+        whole.remarks.push(match labels.len() {
+            1 => format!("page {first} is a label map and was left out"),
+            all => format!("{all} pages are label maps and were left out, page {first} first"),
+        });
+    }
+    Ok(whole)
+}
+
+fn picture(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Volume, Refusal> {
+    let image = match format {
+        ImageFormat::Jpeg => match jpeg::frame(bytes) {
+            Frame::Usual => unpacked(bytes, format, limits)?,
+            Frame::Lossless => jpeg::lossless(bytes, limits)?,
+            Frame::Unsupported(how) => return Err(jpeg::unsupported(how)),
+        },
+        _ => unpacked(bytes, format, limits)?,
+    };
+    let shape = limits.shape(1, image.height() as usize, image.width() as usize)?;
+    let (voxels, window) = grey(image)?;
+    let format = match format {
+        ImageFormat::Png => Format::Png,
+        ImageFormat::Jpeg => Format::Jpeg,
+        ImageFormat::Tiff => Format::Tiff,
+        _ => Format::WebP,
+    };
+    let remarks = Vec::new();
+    Ok(Volume { shape, voxels, geometry: None, modality: None, format, window, remarks })
+}
+
+fn unpacked(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<DynamicImage, Refusal> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut caps = image::Limits::default();
     caps.max_image_width = u32::try_from(limits.side).ok();
@@ -24,16 +99,8 @@ pub(super) fn decode(
     reader.limits(caps);
     let decoder = reader.into_decoder().map_err(refused)?;
     let (columns, rows) = decoder.dimensions();
-    let shape = limits.shape(1, rows as usize, columns as usize)?;
-    let image = DynamicImage::from_decoder(decoder).map_err(refused)?;
-    let (voxels, window) = grey(image)?;
-    let format = match format {
-        ImageFormat::Png => Format::Png,
-        ImageFormat::Jpeg => Format::Jpeg,
-        ImageFormat::Tiff => Format::Tiff,
-        _ => Format::WebP,
-    };
-    Ok(Volume { shape, voxels, geometry: None, modality: None, format, window })
+    limits.shape(1, rows as usize, columns as usize)?;
+    DynamicImage::from_decoder(decoder).map_err(refused)
 }
 
 fn refused(error: ImageError) -> Refusal {
@@ -52,11 +119,13 @@ fn refused(error: ImageError) -> Refusal {
 
 /// Checks that the file's own end is there: some codecs fill what is missing with grey and say nothing.
 fn complete(bytes: &[u8], format: ImageFormat) -> Result<(), Refusal> {
+    if is_animated(bytes, format) {
+        return Err(Problem::Unsupported.refuse("It is an animation, not one picture."));
+    }
     let whole = match format {
         ImageFormat::Png => bytes.windows(4).rev().any(|name| name == b"IEND"),
         ImageFormat::Jpeg => jpeg_ends(bytes),
         ImageFormat::WebP => webp_is_whole(bytes),
-        ImageFormat::Tiff => return one_page(bytes),
         _ => true,
     };
     if whole {
@@ -89,22 +158,21 @@ fn webp_is_whole(bytes: &[u8]) -> bool {
     })
 }
 
-/// Refuses a TIFF of several pages: to judge the first and stay silent on the rest would be a false promise.
-fn one_page(bytes: &[u8]) -> Result<(), Refusal> {
-    let big_endian = bytes.starts_with(b"MM");
-    let number = |at: usize, size: usize| -> Option<usize> {
-        let field = bytes.get(at..at.checked_add(size)?)?;
-        let step = |sum: usize, byte: &u8| sum << 8 | usize::from(*byte);
-        Some(if big_endian { field.iter().fold(0, step) } else { field.iter().rev().fold(0, step) })
-    };
-    let next = number(4, 4).and_then(|page| {
-        let entries = number(page, 2)?;
-        number(page.checked_add(2 + 12 * entries)?, 4)
-    });
-    match next {
-        Some(0) => Ok(()),
-        Some(_) => Err(Problem::Unsupported.refuse("The TIFF file has several pages.")),
-        None => Err(Problem::Truncated.refuse("The file ends before the image does.")),
+/// Whether the file is one picture after another: to judge the first and stay silent on the rest would be a false
+/// promise.
+fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
+    match format {
+        // The control chunk of an APNG stands before the pixels.
+        ImageFormat::Png => {
+            let head = bytes.windows(4).take_while(|name| *name != b"IDAT");
+            head.into_iter().any(|name| name == b"acTL")
+        }
+        ImageFormat::WebP => {
+            const ANIMATION: u8 = 0x02;
+            bytes.get(12..16) == Some(b"VP8X")
+                && bytes.get(20).is_some_and(|flags| flags & ANIMATION != 0)
+        }
+        _ => false,
     }
 }
 

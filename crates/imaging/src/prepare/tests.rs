@@ -98,7 +98,8 @@ fn neighbours_lie_in_the_same_place_on_the_same_scale() {
     let large: Vec<f32> = head(64, 64, 0.8, 0.8).iter().map(|value| 2.0 * value).collect();
     let voxels = [small.clone(), large.clone(), small.clone()].concat();
     let (format, window) = (Format::Png, [0.0, 200.0]);
-    let volume = Volume { shape, voxels, geometry: None, modality: None, format, window };
+    let (geometry, modality, remarks) = (None, None, Vec::new());
+    let volume = Volume { shape, voxels, geometry, modality, format, window, remarks };
     let framed = Framed::new(&volume, Preprocessing::HeadSquare1).unwrap();
     let middle = framed.slice(1, 32).unwrap();
     let alone = prepare(&large, 64, 64, 32).unwrap();
@@ -199,7 +200,8 @@ fn in_millimetres(row_mm: f64, column_mm: f64) -> Volume {
     };
     let shape = Shape { slices: 1, rows, columns };
     let (format, window) = (Format::Dicom, [0.0, 100.0]);
-    Volume { shape, voxels, geometry: Some(geometry), modality: None, format, window }
+    let (geometry, remarks) = (Some(geometry), Vec::new());
+    Volume { shape, voxels, geometry, modality: None, format, window, remarks }
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn picture(side: usize, value: impl Fn(usize, usize) -> f32) -> Volume {
         modality: None,
         format: Format::Png,
         window: [0.0, 255.0],
+        remarks: Vec::new(),
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Seen {
     pub whole: bool,
 }
 
-/// Drains uploads; refuses those that begin with `refuse`.
+/// Drains uploads; refuses those that are `refuse`, and makes a batch of `several`.
 #[derive(Clone, Default)]
 pub struct Ingest(Arc<Mutex<Vec<Seen>>>);
 
@@ -67,6 +67,8 @@ impl Ingest {
                     seen.start.extend_from_slice(&data[..room]);
                     seen.length += data.len();
                 }
+                // The names of several files, one after another.
+                Part::File(file) => seen.file_name = format!("{}, {}", seen.file_name, file.name),
                 Part::End(end) => seen.whole = end.size_bytes == seen.length as u64,
             }
         }
@@ -88,6 +90,7 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
         let seen = self.drain(request).await?;
         let answer = match seen.start.as_slice() {
             b"refuse" => upload_answer::Answer::Refusal(too_small()),
+            b"several" => upload_answer::Answer::Batch(batch("done")),
             b"full" => return Err(Status::unavailable("no room on /dev/sdb1")),
             _ => upload_answer::Answer::Scan(scan("queued")),
         };

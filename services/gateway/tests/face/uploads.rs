@@ -54,16 +54,24 @@ async fn an_upload_may_be_urgent_and_nothing_else_than_urgent_or_routine() {
 }
 
 #[tokio::test]
-async fn of_a_form_the_first_file_counts() {
+async fn every_file_of_a_form_is_sent_on() {
     let gateway = Gateway::start().await;
     let file = |name: &'static str, bytes: &'static str| Part::text(bytes).file_name(name);
     let form = Form::new()
         .text("note", "not a file")
         .part("scan", file("a.png", "pixels"))
-        .part("b", file("b.png", "no"));
+        .part("b", file("b.png", " and more"));
     let answer = gateway.post("/v1/scans").multipart(form).send().await.unwrap();
+    assert_eq!(answer.headers()["location"], "/v1/scans/queued");
     assert_eq!(answer.status(), 202);
-    assert_eq!(gateway.ingest.seen(), [seen("", "a.png", b"pixels")]);
+    assert_eq!(gateway.ingest.seen(), [seen("", "a.png, b.png", b"pixels and more")]);
+
+    // Which are one scan and which are several, ingest tells.
+    let form = Form::new().part("a", file("a", "seve")).part("b", file("b", "ral"));
+    let answer = gateway.post("/v1/scans").multipart(form).send().await.unwrap();
+    assert!(answer.headers()["location"].to_str().unwrap().starts_with("/v1/batches/"));
+    let (status, batch) = json(answer).await;
+    assert!(status == 202 && batch["entries"].is_array(), "{status} {batch}");
 
     let form = Form::new().text("note", "not a file");
     let (status, _, body) =

@@ -3,7 +3,10 @@ import { test } from 'node:test'
 import { problemOf } from './api/problem'
 import type { Diameter, Finding, ImageFacts } from './api/result'
 import { eventsOf, type ServerEvent } from './api/sse'
+import { dicomHeader } from './dicom'
 import { lineOf } from './geometry'
+import { grouped, leftInWords } from './grouping'
+import { saysMask, series, twin } from './names'
 import { boxOf, diametersOf, inWords, sizeOf } from './sizes'
 import { bytes, dayOf, figures, probability } from './units'
 import { ANSWERS, fitOf, sentence, shortId } from './words'
@@ -134,4 +137,128 @@ test('days are called what people call them', () => {
 test('short ids tell scans of the same second apart', () => {
   assert.notEqual(shortId('0198f3a2-7c1d-7000-9a00-0123456789ab'), shortId('0198f3a2-7c1d-7000-9a01-0123456789ac'))
   assert.equal(sentence('the model is away'), 'The model is away.')
+})
+
+/** The beginning of a DICOM slice, explicit or implicit little endian. */
+function dicomHead(values: [tag: number, vr: string, value: string][], explicit = true): ArrayBuffer {
+  const bytes: number[] = []
+  const short = (value: number) => bytes.push(value & 0xff, (value >> 8) & 0xff)
+  for (const [tag, vr, text] of values) {
+    const value = text.length % 2 ? `${text} ` : text
+    short(tag >>> 16)
+    short(tag & 0xffff)
+    if (explicit) bytes.push(...[...vr].map((letter) => letter.charCodeAt(0)))
+    short(value.length)
+    if (!explicit) short(0)
+    bytes.push(...[...value].map((letter) => letter.charCodeAt(0)))
+  }
+  return new Uint8Array([...new Array<number>(128).fill(0), 0x44, 0x49, 0x43, 0x4d, ...bytes]).buffer
+}
+
+const slice = (series: string, name = 'Test^Case') =>
+  dicomHead([
+    [0x00080016, 'UI', '1.2.840.10008.5.1.4.1.1.4'],
+    [0x00080060, 'CS', 'MR'],
+    [0x00100010, 'PN', name],
+    [0x0020000d, 'UI', '1.2'],
+    [0x0020000e, 'UI', series],
+    [0x00280010, 'US', 'xx'],
+  ])
+
+const chosen = (path: string, head: ArrayBuffer | number[]) => ({
+  file: new File([head instanceof ArrayBuffer ? head : new Uint8Array(head)], path.split('/').at(-1) ?? ''),
+  path,
+})
+const PNG = [0x89, 0x50, 0x4e, 0x47]
+
+test('a DICOM header is read in both encodings, and what is none is not', () => {
+  const values: [number, string, string][] = [
+    [0x00080060, 'CS', 'MR'],
+    [0x00100020, 'LO', '4711'],
+    [0x0020000e, 'UI', '1.2.3'],
+    [0x00280008, 'IS', '7'],
+  ]
+  for (const explicit of [true, false]) {
+    const header = dicomHeader(dicomHead(values, explicit))
+    assert.deepEqual([header?.modality, header?.series, header?.frames, header?.patient], ['MR', '1.2.3', 7, '4711\\'])
+  }
+  assert.equal(dicomHeader(new Uint8Array(20).fill(0x41).buffer)?.series ?? '', '')
+})
+
+test('slices of a series are one scan, and a disc’s other files are not sent', async () => {
+  const report = dicomHead([[0x00080016, 'UI', '1.2.840.10008.5.1.4.1.1.88.11']])
+  const found = await grouped([
+    ...[10, 9, 1].map((number) => chosen(`DICOM/IM${number}`, slice('1.2.3', number === 9 ? 'Test^Case^^^' : 'Test^Case'))),
+    chosen('DICOM/JM1', slice('1.2.4')),
+    chosen('DICOM/SR1', report),
+    chosen('VIEWER/logo.png', PNG),
+    chosen('README.TXT', [0x50, 0x61]),
+    chosen('__MACOSX/DICOM/._IM1', [0]),
+  ])
+  assert.deepEqual(
+    found.scans.map(({ words, files }) => [words, files.map(({ name }) => name)]),
+    [
+      ['one series, MR, 3 slices', ['IM1', 'IM9', 'IM10']],
+      ['one slice, MR', ['JM1']],
+    ],
+  )
+  assert.deepEqual(leftInWords(found.left), [
+    '1 file that is no image',
+    '1 DICOM file that is no slice',
+    '1 picture beside the DICOM files',
+  ])
+})
+
+test('numbered pictures are one scan without their masks, and others stand alone', async () => {
+  const files = ['p_2.png', 'p_10.png', 'p_2_mask.png', 'p_10_mask.png', 'flair.png']
+  const found = await grouped(files.map((path) => chosen(path, PNG)))
+  assert.deepEqual(
+    found.scans.map(({ words, files }) => [words, files.map(({ name }) => name)]),
+    [
+      ['one slice, PNG', ['flair.png']],
+      ['one series, PNG, 2 slices', ['p_2.png', 'p_10.png']],
+    ],
+  )
+  assert.deepEqual(leftInWords(found.left), ['2 masks beside their images'])
+})
+
+// The same cases as the server's own (crates/imaging/src/names.rs).
+test('names are understood as the server understands them', () => {
+  const one = [
+    ['slice_10.png', 'slice_2.png', 'slice_1.png'],
+    ['IM-0001-0001.png', 'IM-0001-0002.png'],
+    ['p_7_of_24.tif', 'p_8_of_24.tif', 'p_9_of_24.tif'],
+    ['s1_z5.5.png', 's2_z7.png', 's3_z8.5.png'],
+    ['1.PNG', '2.png', '3.jpg'],
+  ]
+  for (const names of one) assert.equal(series(names).length, 1, names.join())
+  const two = [
+    ['a_1.png', 'a_2.png', 'b_1.png', 'b_2.png'],
+    ['4941_1.tif', '4941_2.tif', '4942_1.tif', '4942_2.tif'],
+    ['4941_12.tif', '4942_10.tif'],
+    ['flair/1.png', 'flair/2.png', 't1/1.png', 't1/2.png'],
+    ['images/1.png', 'images/2.png', 'masks/1.png', 'masks/2.png'],
+    ['flair.png', 't1.png'],
+    ['1.png', '01.png'],
+  ]
+  for (const names of two) assert.equal(series(names).length, 2, names.join())
+  const patients = Array.from({ length: 480 }, (_, at) => `CS_${4941 + (at % 40)}/CS_${4941 + (at % 40)}_${Math.floor(at / 40)}.tif`)
+  assert.deepEqual([series(patients).length, series(patients)[0]?.length], [40, 12])
+  const echoes = Array.from({ length: 18 }, (_, at) => `im${at % 9}_${at < 9 ? 1 : 2}.png`)
+  assert.equal(series(echoes).length, 18)
+  const times = Array.from({ length: 180 }, (_, at) => `slice${at % 9}_t${Math.floor(at / 9)}.png`)
+  assert.deepEqual([series(times).length, series(times)[0]?.length], [20, 9])
+  const twins = [
+    ['p/TCGA_1_mask.tif', 'p/TCGA_1.tif'],
+    ['masks/7.png', 'images/7.png'],
+    ['case-mask.nii.gz', 'case.nii.gz'],
+    ['case.seg.nrrd', 'case.nrrd'],
+    ['007_seg.png', '7.png'],
+    ['brainLabel_3.png', 'brain_3.png'],
+  ] as const
+  for (const [mask, image] of twins) {
+    assert.ok(saysMask(mask) && !saysMask(image), mask)
+    assert.equal(twin(mask), twin(image), mask)
+  }
+  assert.ok(!saysMask('damask_1.png') && !saysMask('masked/3.png'))
 })

@@ -10,8 +10,12 @@ use std::io::{BufWriter, Read};
 use anyhow::Context;
 use clap::Parser;
 use domain::hex;
-use imaging::{Archive, Decoded, Identity, Limits, Modality, Problem, Refusal, Shape, Volume};
-use ingest::answer::{Answer, Facts, IDENTITY_BYTES_MAX, NAME_CHARS_MAX};
+use imaging::encode::zip;
+use imaging::names::shown;
+use imaging::{
+    Archive, Decoded, Grouping, Identity, Limits, Modality, Problem, Refusal, Shape, Volume,
+};
+use ingest::answer::{Answer, Facts, Group, IDENTITY_BYTES_MAX, NAME_CHARS_MAX};
 use ingest::handover;
 use rlimit::Resource;
 use sha2::{Digest, Sha256};
@@ -43,10 +47,14 @@ enum Task {
         #[arg(long, value_delimiter = ',')]
         modalities: Vec<String>,
     },
-    /// Lists the entries of an archive.
-    Names,
-    /// Unpacks one of them.
-    Entry { place: usize },
+    /// Shares out the entries of an archive.
+    Groups {
+        /// Pictures whose names are numbered are one scan.
+        #[arg(long)]
+        numbered: bool,
+    },
+    /// Unpacks one of them, or several into a zip of their own.
+    Entry { places: Vec<usize> },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -86,14 +94,43 @@ fn perform(task: &Task, mut file: File, limits: Limits) -> std::io::Result<Answe
             file.by_ref().take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
             decode(bytes, &limits, modalities)
         }
-        Task::Names => Archive::open(file, limits).map(|archive| {
-            let cut = |name: &str| name.chars().take(NAME_CHARS_MAX).collect();
-            (Answer::Names(archive.names().map(cut).collect()), Vec::new())
-        }),
-        Task::Entry { place } => Archive::open(file, limits)
-            .and_then(|mut archive| archive.read(*place))
+        Task::Groups { numbered } => groups(file, limits, *numbered),
+        Task::Entry { places } => entry(file, limits, places)
             .map(|bytes| (Answer::Entry { bytes: bytes.len() as u64 }, vec![bytes])),
     })
+}
+
+fn groups(file: File, limits: Limits, numbered: bool) -> Answered {
+    let grouping = if numbered { Grouping::Numbered } else { Grouping::Alone };
+    let mut archive = Archive::open(file, limits)?;
+    let names: Vec<String> = archive.names().map(str::to_owned).collect();
+    let group = |imaging::Group { places, scan }| {
+        let name = match &*places {
+            [first, .., last] => {
+                let (first, last) = (shown(&names[*first]), shown(&names[*last]));
+                format!("{first} … {last} ({} files)", places.len())
+            }
+            [place] => names[*place].clone(),
+            [] => String::new(),
+        };
+        let name = name.chars().take(NAME_CHARS_MAX).collect();
+        Group { name, places, scan }
+    };
+    let groups = archive.groups(grouping)?.into_iter().map(group).collect();
+    Ok((Answer::Groups(groups), Vec::new()))
+}
+
+fn entry(file: File, limits: Limits, places: &[usize]) -> Result<Vec<u8>, Refusal> {
+    let mut archive = Archive::open(file, limits)?;
+    if let [place] = places {
+        return archive.read(*place);
+    }
+    let names: Vec<String> = archive.names().map(str::to_owned).collect();
+    let files: Result<Vec<_>, Refusal> = places
+        .iter()
+        .map(|place| Ok((names.get(*place).cloned().unwrap_or_default(), archive.read(*place)?)))
+        .collect();
+    zip(&files?).map_err(|_| Problem::Corrupt.refuse("Its files cannot be packed together."))
 }
 
 fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
@@ -145,7 +182,7 @@ fn thumbnail(volume: &Volume) -> Volume {
     };
     let voxels = if step == 1 { slice.to_vec() } else { (0..shape.len()).map(mean).collect() };
     let Volume { geometry, modality, format, window, .. } = *volume;
-    Volume { shape, voxels, geometry, modality, format, window }
+    Volume { shape, voxels, geometry, modality, format, window, remarks: Vec::new() }
 }
 
 #[cfg(test)]
@@ -166,8 +203,15 @@ mod tests {
         let shape = Shape { slices: 1, rows: 2048, columns: 4096 };
         let format = imaging::Format::Png;
         let voxels = vec![7.0; shape.len()];
-        let volume =
-            Volume { shape, voxels, geometry: None, modality: None, format, window: [0.0, 9.0] };
+        let volume = Volume {
+            shape,
+            voxels,
+            geometry: None,
+            modality: None,
+            format,
+            window: [0.0, 9.0],
+            remarks: Vec::new(),
+        };
         let small = thumbnail(&volume);
         assert_eq!((small.shape.rows, small.shape.columns), (512, 1024));
         assert!(small.voxels.iter().all(|voxel| *voxel == 7.0));

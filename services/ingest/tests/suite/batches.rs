@@ -43,6 +43,41 @@ async fn each_entry_of_a_batch_is_a_scan_or_a_refusal_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_series_in_a_batch_is_one_scan_and_a_mask_is_none() {
+    let world = World::new();
+    let files = [
+        files::dicom_slices(&[Series::of_seed(2), Series::of_seed(3)]),
+        vec![files::png_slices().remove(3), files::masks().remove(3)],
+    ];
+    let archive = zip(&files.concat()).unwrap();
+    let Some(Answer::Batch(batch)) = world.upload_batch(&archive).await.unwrap().answer else {
+        panic!()
+    };
+    let entries: Vec<_> = batch
+        .entries
+        .iter()
+        .map(|entry| (entry.name.as_str(), !entry.scan_id.is_empty()))
+        .collect();
+    // Every second slice of each series, evenly apart.
+    assert_eq!(
+        entries,
+        [
+            ("IM0 … IM6 (4 files)", true),
+            ("IM1 … IM7 (4 files)", true),
+            ("slice-3.png", true),
+            ("slice-3_mask.png", false),
+        ]
+    );
+    assert!(
+        batch.entries[3].refusal_json.contains("label map"),
+        "{}",
+        batch.entries[3].refusal_json
+    );
+    let slices: Vec<_> = world.storage.kept().scans.iter().map(|s| s.header.shape[0]).collect();
+    assert_eq!(slices.iter().sum::<u32>(), 4 + 4 + 1);
+}
+
+#[tokio::test]
 async fn a_batch_that_is_no_archive_is_refused_as_a_whole() {
     let world = World::new();
     for bytes in [&b""[..], b"no zip at all", &files::dicom_slice()] {

@@ -55,23 +55,44 @@ pub fn dicom_slice() -> Vec<u8> {
     dicom(&slice(), &Series::of_seed(1), 0).unwrap()
 }
 
-pub fn dicom_zip(series: &[Series]) -> Vec<u8> {
+/// Slices of these series in turn, not in the order of their positions.
+pub fn dicom_slices(series: &[Series]) -> Vec<(String, Vec<u8>)> {
     let volume = stack();
     let file = |slice: usize| {
         (format!("IM{slice}"), dicom(&volume, &series[slice % series.len()], slice).unwrap())
     };
-    // Not in the order of their positions.
-    zip(&[5, 0, 3, 7, 1, 6, 2, 4].map(file)).unwrap()
+    [5, 0, 3, 7, 1, 6, 2, 4].map(file).into()
+}
+
+pub fn dicom_zip(series: &[Series]) -> Vec<u8> {
+    zip(&dicom_slices(series)).unwrap()
 }
 
 pub fn png_zip() -> Vec<u8> {
+    zip(&png_slices()).unwrap()
+}
+
+pub fn png_slices() -> Vec<(String, Vec<u8>)> {
     let volume = stack();
     let png = |index: usize| {
         let shape = Shape { slices: 1, ..volume.shape };
         let slice = Volume { shape, voxels: volume.slice(index).to_vec(), ..volume.clone() };
         (format!("slice-{index}.png"), picture(&slice, ImageFormat::Png))
     };
-    zip(&[0, 1, 2, 3, 4, 5, 6, 7].map(png)).unwrap()
+    [0, 1, 2, 3, 4, 5, 6, 7].map(png).into()
+}
+
+/// An elliptic mask for each of those.
+pub fn masks() -> Vec<(String, Vec<u8>)> {
+    let mask = |index: usize| {
+        let inside = |at: usize| (at % 96).abs_diff(40) + (at / 96).abs_diff(50) < 3 + index;
+        let pixels: Vec<u8> = (0..96 * 96).map(|at| if inside(at) { 255 } else { 0 }).collect();
+        let mut file = Cursor::new(Vec::new());
+        let (format, colour) = (ImageFormat::Png, ExtendedColorType::L8);
+        image::write_buffer_with_format(&mut file, &pixels, 96, 96, colour, format).unwrap();
+        (format!("slice-{index}_mask.png"), file.into_inner())
+    };
+    [0, 1, 2, 3, 4, 5, 6, 7].map(mask).into()
 }
 
 /// One file of each kind that is accepted.

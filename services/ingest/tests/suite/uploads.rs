@@ -3,6 +3,7 @@ use std::time::Duration;
 use domain::ErrorKind;
 use imaging::encode::{Series, zip};
 use imaging::{Modality, Volume};
+use proto::ingest::upload_answer::Answer;
 use proto::storage::Priority;
 use service::claims::Role;
 
@@ -52,6 +53,66 @@ async fn a_series_is_one_volume_in_the_order_of_its_positions() {
     for (read, written) in volume.voxels.iter().zip(&expected.voxels) {
         assert!((read - written).abs() <= 0.5);
     }
+}
+
+#[tokio::test]
+async fn files_of_one_series_are_one_scan_and_their_masks_are_left_out() {
+    for files in [
+        files::dicom_slices(&[Series::of_seed(2)]),
+        files::png_slices(),
+        [files::png_slices(), files::masks()].concat(),
+        [files::dicom_slices(&[Series::of_seed(2)]), vec![("README.TXT".into(), b"CD".to_vec())]]
+            .concat(),
+    ] {
+        let world = World::new();
+        let answer = world.upload_files(&files).await;
+        assert!(matches!(answer, Answer::Scan(_)), "{answer:?}");
+        let kept = world.storage.kept().scans.pop().unwrap();
+        let volume = Volume::from_bytes(&kept.volume).unwrap();
+        assert_eq!(volume.shape, files::stack().shape);
+        let beside = files.len() - 8;
+        assert_eq!(volume.remarks.is_empty(), beside == 0, "{:?}", volume.remarks);
+        // The original is all that was sent.
+        let limits = imaging::Limits::default();
+        let archive = imaging::Archive::open(std::io::Cursor::new(&kept.original), limits).unwrap();
+        assert_eq!(archive.len(), files.len());
+        assert_eq!(kept.header.original_sha256, sha256(&kept.original));
+        assert_eq!(world.spooled(), 0);
+    }
+}
+
+#[tokio::test]
+async fn files_of_several_series_are_a_batch_of_which_nothing_is_missing() {
+    let world = World::new();
+    let files = [
+        files::dicom_slices(&[Series::of_seed(2)]),
+        files::png_slices(),
+        vec![("letter.txt".into(), b"hello".to_vec())],
+    ];
+    let Answer::Batch(batch) = world.upload_files(&files.concat()).await else { panic!() };
+    let entries: Vec<_> = batch
+        .entries
+        .iter()
+        .map(|entry| (entry.name.as_str(), !entry.scan_id.is_empty()))
+        .collect();
+    assert_eq!(
+        entries,
+        [
+            ("IM0 … IM7 (8 files)", true),
+            ("letter.txt", false),
+            ("slice-0.png … slice-7.png (8 files)", true),
+        ]
+    );
+    assert_eq!((world.storage.kept().scans.len(), world.spooled()), (2, 0));
+}
+
+#[tokio::test]
+async fn files_of_one_name_are_all_kept() {
+    let world = World::new();
+    let slice = files::png_slices().remove(3).1;
+    let files = vec![("image".to_owned(), slice.clone()), ("image".to_owned(), slice)];
+    let Answer::Batch(batch) = world.upload_files(&files).await else { panic!() };
+    assert_eq!(batch.entries.len(), 2);
 }
 
 #[tokio::test]

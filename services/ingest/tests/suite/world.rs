@@ -8,7 +8,8 @@ use ingest::{Config, Peers, build};
 use proto::ingest::ingest_client::IngestClient;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    BatchAnswer, Refusal, UploadAnswer, UploadEnd, UploadHeader, UploadPart, upload_answer,
+    BatchAnswer, Refusal, UploadAnswer, UploadEnd, UploadFile, UploadHeader, UploadPart,
+    upload_answer,
 };
 use proto::storage::{Priority, Scan};
 use service::claims::testing::Issuer;
@@ -49,7 +50,26 @@ impl World {
         Ok(match answer.answer.unwrap() {
             upload_answer::Answer::Scan(scan) => Ok(scan),
             upload_answer::Answer::Refusal(refusal) => Err(refusal),
+            upload_answer::Answer::Batch(batch) => panic!("one file became a batch: {batch:?}"),
         })
+    }
+
+    /// Sends the files as those of one form.
+    pub async fn upload_files(&self, files: &[(String, Vec<u8>)]) -> upload_answer::Answer {
+        let file = |(name, bytes): &(String, Vec<u8>)| {
+            let begun = Part::File(UploadFile { name: name.clone() });
+            std::iter::once(begun).chain([Part::Data(bytes.clone().into())]).collect::<Vec<_>>()
+        };
+        let header = UploadHeader { file_name: files[0].0.clone(), ..header() };
+        let size_bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        // The first file is the header's.
+        let parts = files.iter().flat_map(file).skip(1);
+        let end = Part::End(UploadEnd { size_bytes });
+        let parts: Vec<_> =
+            std::iter::once(Part::Header(header)).chain(parts).chain([end]).collect();
+        let parts = stream::iter(parts.into_iter().map(|part| UploadPart { part: Some(part) }));
+        let answer = self.ingest.clone().upload(authorised(parts, &self.token)).await.unwrap();
+        answer.into_inner().answer.unwrap()
     }
 
     pub async fn upload_as(&self, bytes: &[u8], token: &str) -> Result<UploadAnswer> {
@@ -74,18 +94,21 @@ impl World {
     }
 }
 
+fn header() -> UploadHeader {
+    UploadHeader {
+        idempotency_key: "key".into(),
+        file_name: "x".into(),
+        priority: Priority::Stat.into(),
+    }
+}
+
 fn parts(bytes: &[u8]) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
     let end = Part::End(UploadEnd { size_bytes: bytes.len() as u64 });
     parts_without_end(bytes).chain(stream::once(async { UploadPart { part: Some(end) } }))
 }
 
 fn parts_without_end(bytes: &[u8]) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
-    let header = UploadHeader {
-        idempotency_key: "key".into(),
-        file_name: "x".into(),
-        priority: Priority::Stat.into(),
-    };
     let chunks = bytes.chunks(100_000).map(|chunk| Part::Data(chunk.to_vec().into()));
-    let parts: Vec<_> = std::iter::once(Part::Header(header)).chain(chunks).collect();
+    let parts: Vec<_> = std::iter::once(Part::Header(header())).chain(chunks).collect();
     stream::iter(parts.into_iter().map(|part| UploadPart { part: Some(part) }))
 }

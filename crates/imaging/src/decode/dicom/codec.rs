@@ -137,7 +137,9 @@ fn jpeg(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {
             let (words, _) = decoded.as_chunks::<2>();
             Ok(words.iter().map(|word| format.value(u16::from_ne_bytes(*word).into())).collect())
         }
-        Jpeg::CMYK32 => Err(broken()),
+        Jpeg::CMYK32 => {
+            Err(Problem::Unsupported.refuse("It is a JPEG for print, in four colours."))
+        }
     }
 }
 

@@ -39,6 +39,43 @@ impl Encoding {
     }
 }
 
+/// The value representations (PS3.5, 6.2).
+const REPRESENTATIONS: [&[u8; 2]; 34] = [
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"OB",
+    b"OD", b"OF", b"OL", b"OV", b"OW", b"PN", b"SH", b"SL", b"SQ", b"SS", b"ST", b"SV", b"TM",
+    b"UC", b"UI", b"UL", b"UN", b"UR", b"US", b"UT", b"UV",
+];
+
+impl Encoding {
+    /// How the elements that begin here are written, whatever the transfer syntax says: tools change the one without the
+    /// other, and write items in another way than what is around them.
+    fn as_written(self, bytes: &[u8], outermost: bool) -> Encoding {
+        let Some((&[a, b, _, _, high, low, ..], rest)) = bytes.split_first_chunk::<8>() else {
+            return self;
+        };
+        let length = bytes.get(4..8).and_then(|bytes| bytes.first_chunk::<4>());
+        let length = length.map_or(0, |length| u32::from_le_bytes(*length));
+        let (group, swapped) = (self.u16([a, b]), self.u16([b, a]));
+        if group == 0xfffe {
+            return self;
+        }
+        // The first groups are 0008 or 0010; with their bytes swapped they would be private ones far behind.
+        let big_endian = match outermost && matches!(swapped, 2 | 8 | 0x10) && group > 0xff {
+            true => !self.big_endian,
+            false => self.big_endian,
+        };
+        let said = REPRESENTATIONS.contains(&&[high, low]);
+        let fits = length == UNDEFINED || length as usize <= rest.len();
+        let explicit = match (self.explicit, said) {
+            // As a length, two letters are 16 KiB at least: more than a first element holds.
+            (false, true) => outermost || !fits,
+            (true, false) => !fits || big_endian,
+            (explicit, _) => explicit,
+        };
+        Encoding { big_endian: big_endian && explicit, explicit }
+    }
+}
+
 pub(super) fn garbled() -> Refusal {
     Problem::Corrupt.refuse("The DICOM file's structure is broken.")
 }
@@ -117,6 +154,7 @@ impl<'a> Cursor<'a> {
         if self.depth > DEPTH_MAX {
             return Err(garbled());
         }
+        self.encoding = self.encoding.as_written(self.rest, self.depth == 0);
         let mut elements = BTreeMap::new();
         while let Some(tag) = self.peek().filter(|tag| wanted(*tag)) {
             let header = self.header()?;
@@ -175,14 +213,18 @@ impl<'a> Cursor<'a> {
     }
 
     fn skip_elements(&mut self, depth: usize) -> Result<(), Refusal> {
+        let outer = self.encoding;
+        self.encoding = outer.as_written(self.rest, false);
         loop {
             let header = self.header()?;
             match (header.tag, header.length) {
-                (ITEM_END, _) => return Ok(()),
+                (ITEM_END, _) => break,
                 (_, UNDEFINED) => self.undefined(&header, depth + 1)?,
                 (_, length) => self.take(length as usize)?,
             };
         }
+        self.encoding = outer;
+        Ok(())
     }
 
     fn skip_fragments(&mut self) -> Result<usize, Refusal> {

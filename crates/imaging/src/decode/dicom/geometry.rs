@@ -94,6 +94,11 @@ impl Plane {
         self.geometry(scaled(self.normal()?, thickness))
     }
 
+    /// Whether this can be a slice beside the other one.
+    pub fn goes_with(&self, other: &Plane) -> bool {
+        self.is_parallel_to(other) && self.position != other.position
+    }
+
     fn is_parallel_to(&self, other: &Plane) -> bool {
         let pairs = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < TOLERANCE);
         match (&self.orientation, &other.orientation, self.spacing, other.spacing) {

@@ -121,20 +121,33 @@ pub(super) fn stored_values(
     codec.adjust(&mut format);
     let mut values = Vec::new();
     for index in 0..format.shape.slices {
-        let frame = frame(&data, &format, index)?;
-        let samples = match &data {
-            PixelData::Native { big_endian, words, .. } => {
-                native(&frame, &format, *big_endian, *words)
-            }
-            PixelData::Encapsulated { .. } => codec.decode(&frame, &format)?,
-        };
-        if samples.len() != format.samples_per_frame() {
-            return Err(Problem::Corrupt
-                .refuse("The image data does not have the size that the file declares."));
-        }
+        let samples =
+            samples(&data, &format, codec, index).map_err(|refusal| match format.shape.slices {
+                1 => refusal,
+                all => refusal.at(&format!("Slice {} of {all}", index + 1)),
+            })?;
         values.extend(format.grey(&samples));
     }
     Ok(values)
+}
+
+/// The samples of one frame.
+fn samples(
+    data: &PixelData,
+    format: &PixelFormat,
+    codec: Codec,
+    index: usize,
+) -> Result<Vec<i32>, Refusal> {
+    let frame = frame(data, format, index)?;
+    let samples = match data {
+        PixelData::Native { big_endian, words, .. } => native(&frame, format, *big_endian, *words),
+        PixelData::Encapsulated { .. } => codec.decode(&frame, format)?,
+    };
+    if samples.len() != format.samples_per_frame() {
+        return Err(Problem::Corrupt
+            .refuse("The image data does not have the size that the file declares."));
+    }
+    Ok(samples)
 }
 
 /// The bytes of one frame.

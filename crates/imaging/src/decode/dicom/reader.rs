@@ -19,6 +19,8 @@ use crate::decode::Limits;
 /// A file, unpacked if it was deflated; its elements are read by [`data_set`](File::data_set).
 pub(super) struct File<'a> {
     pub transfer_syntax: String,
+    /// As the meta group says it, for files whose data set does not.
+    pub sop_class: Option<String>,
     encoding: Encoding,
     body: Cow<'a, [u8]>,
 }
@@ -29,6 +31,7 @@ impl<'a> File<'a> {
         let mut cursor = Cursor::new(&bytes[start..], EXPLICIT);
         let meta = cursor.elements(|tag| tag.group() == 2)?;
         let body = cursor.rest;
+        let sop_class = meta.text(tags::MEDIA_STORAGE_SOP_CLASS_UID);
         let transfer_syntax = match meta.text(tags::TRANSFER_SYNTAX_UID) {
             Some(uid) => uid,
             None => guessed(body).to_string(),
@@ -41,7 +44,7 @@ impl<'a> File<'a> {
             }
             _ => (EXPLICIT, Cow::Borrowed(body)),
         };
-        Ok(File { transfer_syntax, encoding, body })
+        Ok(File { transfer_syntax, sop_class, encoding, body })
     }
 
     /// The elements up to the pixel data and that.

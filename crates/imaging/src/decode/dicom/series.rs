@@ -1,18 +1,32 @@
 //! The files of one series, each of them one slice, as one volume.
 
-use super::{Image, decoded, geometry, reordered};
+use super::class::is_capture;
+use super::reader::File;
+use super::{Class, Image, class, decoded, geometry, identity, reordered};
+use crate::decode::folder::several;
+use crate::decode::left_out::LeftOut;
 use crate::decode::{Decoded, Limits};
+use crate::identity::person;
+use crate::names::shown;
 use crate::{Format, Identity, Problem, Refusal, Shape};
 
-/// Joins the slices of one series of one patient, ordered by their positions.
-pub(in crate::decode) fn join(images: Vec<Image>, limits: &Limits) -> Result<Decoded, Refusal> {
+/// Joins the slices of one series of one patient, ordered by their positions. Screen captures beside them, and what is
+/// there twice, are left out.
+pub(in crate::decode) fn join(
+    images: Vec<Image>,
+    limits: &Limits,
+    left_out: &mut LeftOut,
+) -> Result<Decoded, Refusal> {
+    let mut images = without_copies(without_captures(images, left_out), left_out);
     one_series(&images)?;
     let planes: Vec<_> = images.iter().flat_map(|image| image.planes.iter().cloned()).collect();
     let (order, geometry) = match &*planes {
         [plane] => (vec![0], plane.alone()),
-        planes => geometry::stack(planes).map(|(order, geometry)| (order, Some(geometry)))?,
+        planes => {
+            let stacked = geometry::stack(planes).map_err(|refusal| named(refusal, &images));
+            stacked.map(|(order, geometry)| (order, Some(geometry)))?
+        }
     };
-    let mut images = images;
     let uids = order
         .iter()
         .filter_map(|index| images.get(*index)?.identity.sop_instance_uids.first().cloned());
@@ -29,15 +43,77 @@ pub(in crate::decode) fn join(images: Vec<Image>, limits: &Limits) -> Result<Dec
     decoded(Image { voxels, ..joined }, geometry, Format::Zip)
 }
 
+/// Patient, study and series that a file says it belongs to; None of one that is no slice.
+pub(in crate::decode) fn series_of(
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<Option<[String; 3]>, Refusal> {
+    let file = File::read(bytes, limits)?;
+    let set = file.data_set()?;
+    let Class::Image = class::of(&file, &set)? else { return Ok(None) };
+    let Identity { patient_id, patient_name, study_instance_uid, series_instance_uid, .. } =
+        identity(&set);
+    // A backslash cannot stand in either part.
+    let patient = [patient_id.unwrap_or_default(), person(patient_name.as_deref())].join("\\");
+    let [study, series] = [study_instance_uid, series_instance_uid].map(Option::unwrap_or_default);
+    Ok(Some([patient, study, series]))
+}
+
+/// Beside a scanner's own slices, pictures of its screen are none.
+fn without_captures(images: Vec<Image>, left_out: &mut LeftOut) -> Vec<Image> {
+    let captured = |image: &Image| is_capture(image.identity.sop_class_uid.as_deref());
+    if images.iter().all(captured) {
+        return images;
+    }
+    let (captures, slices): (Vec<_>, Vec<_>) = images.into_iter().partition(captured);
+    captures.iter().for_each(|image| left_out.other(&image.name, "a screen capture"));
+    slices
+}
+
+/// Each instance once: exports write one twice (`IM3` and `IM3 (1)`).
+fn without_copies(images: Vec<Image>, left_out: &mut LeftOut) -> Vec<Image> {
+    let mut kept: Vec<Image> = Vec::with_capacity(images.len());
+    for image in images {
+        let uid = image.identity.sop_instance_uids.first();
+        let same = |other: &Image| {
+            other.identity.sop_instance_uids.first() == uid
+                && (other.planes == image.planes && other.voxels == image.voxels)
+        };
+        if uid.is_some() && kept.iter().any(same) {
+            left_out.copy(&image.name);
+        } else {
+            kept.push(image);
+        }
+    }
+    kept
+}
+
+/// The refusal with the names of the two files that do not go together, where there are two.
+fn named(refusal: Refusal, images: &[Image]) -> Refusal {
+    let planes: Vec<_> = images
+        .iter()
+        .flat_map(|image| image.planes.iter().map(move |plane| (image, plane)))
+        .collect();
+    let pair = planes.iter().enumerate().find_map(|(index, (image, plane))| {
+        let other = planes[..index].iter().find(|(_, other)| !plane.goes_with(other));
+        other.map(|(other, _)| (&other.name, &image.name))
+    });
+    match pair {
+        Some((one, other)) if refusal.problem == Problem::MixedSeries && one != other => {
+            refusal.at(&format!("{} and {}", shown(one), shown(other)))
+        }
+        _ => refusal,
+    }
+}
+
 /// Refuses files that are not slices of one and the same series.
 fn one_series(images: &[Image]) -> Result<(), Refusal> {
-    let mixed = |what: &str| Err(Problem::MixedSeries.refuse(what));
     let Some(first) = images.first() else {
         return Err(Problem::NotAnImage.refuse("The archive holds no image."));
     };
     let whose = |image: &Image| {
-        let Identity { patient_id, issuer_of_patient_id, .. } = &image.identity;
-        (patient_id.clone(), issuer_of_patient_id.clone(), image.identity.patient_name.clone())
+        let Identity { patient_id, issuer_of_patient_id, patient_name, .. } = &image.identity;
+        (patient_id.clone(), issuer_of_patient_id.clone(), person(patient_name.as_deref()))
     };
     let series = |image: &Image| {
         let Identity { study_instance_uid, series_instance_uid, frame_of_reference_uid, .. } =
@@ -45,17 +121,24 @@ fn one_series(images: &[Image]) -> Result<(), Refusal> {
         (study_instance_uid.clone(), series_instance_uid.clone(), frame_of_reference_uid.clone())
     };
     for image in images {
-        if images.len() > 1 && image.shape.slices > 1 {
-            return mixed("The archive holds several multi-frame files.");
-        }
+        let mixed = |what: &str| Err(several(&first.name, &image.name, what));
         if whose(image) != whose(first) {
-            return mixed("The archive holds images of more than one patient.");
+            return mixed("are images of two patients");
         }
         if series(image) != series(first) || image.modality != first.modality {
-            return mixed("The archive holds images of more than one series.");
+            return mixed("are images of two series");
+        }
+        if images.len() > 1 && image.shape.slices > 1 {
+            let other = if image.name == first.name { &images[1] } else { first };
+            let what = "are two scans: the one has several frames";
+            return Err(several(&image.name, &other.name, what));
         }
         if image.shape != first.shape {
-            return mixed("The archive holds images of different sizes.");
+            let [one, other] = [first, image].map(|image| image.shape);
+            return mixed(&format!(
+                "have different sizes ({} x {} and {} x {} pixels)",
+                one.columns, one.rows, other.columns, other.rows
+            ));
         }
     }
     Ok(())

@@ -41,6 +41,35 @@ fn every_uncompressed_encoding_gives_the_same_volume() {
 }
 
 #[test]
+fn a_file_that_is_written_in_another_way_than_it_says_is_read_as_it_is() {
+    let expected = volume(EXPLICIT, &[]);
+    for (says, is) in [(EXPLICIT, IMPLICIT), (IMPLICIT, EXPLICIT), (EXPLICIT, BIG), (BIG, EXPLICIT)]
+    {
+        let file = says.file(&is.data_set(&slice(is, &PIXELS, &[])));
+        let read = decode::decode(&file, &limits()).unwrap().volume;
+        assert_eq!(read, expected, "{} in {}", is.syntax, says.syntax);
+    }
+}
+
+#[test]
+fn what_holds_no_slice_is_told_by_what_it_is() {
+    let class = |uid: &str| (tags::SOP_CLASS_UID, "UI", text(uid));
+    let refusal = |more: &[Element], pixels: bool| {
+        let mut elements = slice(EXPLICIT, &PIXELS, more);
+        elements.retain(|(tag, ..)| pixels || *tag != tags::PIXEL_DATA);
+        let file = EXPLICIT.file(&EXPLICIT.data_set(&elements));
+        decode::decode(&file, &limits()).unwrap_err()
+    };
+    let report = refusal(&[class("1.2.840.10008.5.1.4.1.1.88.22")], false);
+    assert!(report.problem == Problem::NotAnImage && report.detail.contains("structured report"));
+    let labels = refusal(&[class("1.2.840.10008.5.1.4.1.1.66.4")], true);
+    assert!(labels.problem == Problem::NotAHead && labels.detail.contains("label map"), "{labels}");
+    // An image whose pixels are missing was cut; to leave it out would be to lose a slice.
+    let cut = refusal(&[class("1.2.840.10008.5.1.4.1.1.4")], false);
+    assert_eq!(cut.problem, Problem::Truncated);
+}
+
+#[test]
 fn a_file_without_preamble_or_meta_group_is_read() {
     for writer in [EXPLICIT, IMPLICIT] {
         let set = writer.data_set(&slice(writer, &PIXELS, &[]));

@@ -9,22 +9,29 @@ export function idempotencyKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+/** What became of an upload: one scan, or several where the server saw that they are. */
+export interface Accepted {
+  scans: Scan[]
+  /** Why some of its files are no scans. */
+  refusals: Problem[]
+}
+
 /**
- * Sends one file as one scan, telling `sent` the share that has left (0 to 1).
+ * Sends the files of one scan, telling `sent` the share that has left (0 to 1).
  *
  * XMLHttpRequest, because `fetch` cannot say how far an upload is.
  */
 export async function upload(
-  file: File,
+  files: readonly File[],
   key: string,
   priority: Priority,
   sent: (share: number) => void,
   signal: AbortSignal,
-): Promise<Scan> {
+): Promise<Accepted> {
   const token = await session.token()
-  const answer = await send(file, key, priority, token, sent, signal)
+  const answer = await send(files, key, priority, token, sent, signal)
   if (answer.status !== 401) return accepted(answer)
-  return accepted(await send(file, key, priority, await session.renewed(token), sent, signal))
+  return accepted(await send(files, key, priority, await session.renewed(token), sent, signal))
 }
 
 interface Reply {
@@ -33,7 +40,7 @@ interface Reply {
 }
 
 function send(
-  file: File,
+  files: readonly File[],
   key: string,
   priority: Priority,
   token: string,
@@ -45,8 +52,10 @@ function send(
     request.open('POST', `v1/scans?priority=${priority}`)
     request.setRequestHeader('authorization', `Bearer ${token}`)
     request.setRequestHeader('idempotency-key', key)
-    // The server looks at the bytes; the name of the file stays here, for it may name the patient.
-    request.setRequestHeader('content-type', 'application/octet-stream')
+    const [file, ...others] = files
+    const whole = others.length > 0 ? form(files) : (file ?? null)
+    // The browser itself names a form's boundary.
+    if (others.length === 0) request.setRequestHeader('content-type', 'application/octet-stream')
     request.upload.onprogress = (event) => sent(event.lengthComputable ? event.loaded / event.total : 0)
     request.upload.onload = () => sent(1)
     request.onload = () => resolve({ status: request.status, body: request.responseText })
@@ -54,14 +63,30 @@ function send(
     request.onabort = () => reject(noConnection())
     signal.throwIfAborted()
     signal.addEventListener('abort', () => request.abort(), { once: true })
-    request.send(file)
+    request.send(whole)
   })
 }
 
-function accepted({ status, body }: Reply): Scan {
+// The server looks at the bytes, and at the order; the names of the files stay here, for they may name the patient.
+function form(files: readonly File[]): FormData {
+  const form = new FormData()
+  files.forEach((file, index) => form.append('file', file, `slice-${index + 1}`))
+  return form
+}
+
+interface Batch {
+  entries: { scan: Scan | null; refusal: object | null }[]
+}
+
+function accepted({ status, body }: Reply): Accepted {
   if (status < 200 || status > 299) throw problemOf(status, body)
   try {
-    return JSON.parse(body) as Scan
+    const answer = JSON.parse(body) as Scan | Batch
+    if (!('entries' in answer)) return { scans: [answer], refusals: [] }
+    return {
+      scans: answer.entries.flatMap(({ scan }) => scan ?? []),
+      refusals: answer.entries.flatMap(({ refusal }) => (refusal ? problemOf(422, JSON.stringify(refusal)) : [])),
+    }
   } catch {
     throw new Problem({ status, name: 'no-scan', title: 'The server’s answer could not be read', detail: body.slice(0, 200) })
   }

@@ -1,6 +1,7 @@
 import { asProblem, type Problem } from '../api/problem'
 import type { Priority, Scan } from '../api/scans'
 import { idempotencyKey, upload } from '../api/upload'
+import type { FoundScan } from '../grouping'
 import { scans } from './scans.svelte'
 
 /** Two at a time: while one is checked, the next one travels. */
@@ -8,12 +9,14 @@ const AT_ONCE = 2
 
 export type Phase = 'waiting' | 'sending' | 'checking' | 'accepted' | 'refused'
 
-/** One file on its way to become one scan. */
+/** The files of one scan on their way to become it. */
 export class Upload {
   readonly key = idempotencyKey()
-  readonly file: File
+  readonly files: readonly File[]
+  /** What it is, as in `one series, MR, 24 slices`. */
+  readonly words: string
   readonly priority: Priority
-  /** How the page calls the file: its name may name the patient, so it is shown only on demand. */
+  /** How the page calls it: a file's name may name the patient, so it is shown only on demand. */
   readonly number: number
 
   phase = $state<Phase>('waiting')
@@ -23,14 +26,26 @@ export class Upload {
 
   #leaving = new AbortController()
 
-  constructor(file: File, priority: Priority, number: number) {
-    this.file = file
+  constructor({ files, words }: FoundScan, priority: Priority, number: number) {
+    this.files = files
+    this.words = words
     this.priority = priority
     this.number = number
   }
 
   get kind(): string {
-    return /\.(nii\.gz|[a-z0-9]{1,5})$/i.exec(this.file.name)?.[1]?.toUpperCase() ?? 'file'
+    if (this.files.length > 1) return this.words
+    return /\.(nii\.gz|[a-z0-9]{1,5})$/i.exec(this.names)?.[1]?.toUpperCase() ?? 'file'
+  }
+
+  get bytes(): number {
+    return this.files.reduce((sum, { size }) => sum + size, 0)
+  }
+
+  /** Of the first and the last file. */
+  get names(): string {
+    const [first, last] = [this.files[0]?.name ?? '', this.files.at(-1)?.name ?? '']
+    return this.files.length > 1 ? `${first} … ${last}` : first
   }
 
   async send(): Promise<void> {
@@ -39,9 +54,11 @@ export class Upload {
     this.problem = undefined
     try {
       const sent = (share: number) => this.#progress(share)
-      this.scan = await upload(this.file, this.key, this.priority, sent, this.#leaving.signal)
-      this.phase = 'accepted'
-      scans.remember(this.scan)
+      const accepted = await upload(this.files, this.key, this.priority, sent, this.#leaving.signal)
+      accepted.scans.forEach((scan) => scans.remember(scan))
+      this.scan = accepted.scans[0]
+      this.problem = accepted.refusals[0]
+      this.phase = this.scan ? 'accepted' : 'refused'
     } catch (cause) {
       if (this.#leaving.signal.aborted) return
       this.problem = asProblem(cause)
@@ -77,11 +94,11 @@ class Uploads {
     return `${accepted} accepted, ${refused} not accepted`
   }
 
-  /** Sends files, each as a scan of its own; resolves when each is accepted or refused. */
-  async add(files: readonly File[]): Promise<Upload[]> {
+  /** Sends what was found, each scan by itself; resolves when each is accepted or refused. */
+  async add(found: readonly FoundScan[]): Promise<Upload[]> {
     const priority = this.urgent ? 'stat' : 'routine'
     if (!this.busy) this.#forget()
-    const added = files.map((file) => new Upload(file, priority, ++this.#count))
+    const added = found.map((scan) => new Upload(scan, priority, ++this.#count))
     this.list.push(...added)
     const queue = [...added]
     const lane = async () => {

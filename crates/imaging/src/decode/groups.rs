@@ -1,0 +1,88 @@
+//! Which files of an archive, or of a form, are one scan together.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Archive, Kind, dicom, gzip};
+use crate::names::{says_mask, series, twin};
+use crate::{Problem, Refusal};
+
+/// What makes pictures one scan. DICOM files say themselves which series they are of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Grouping {
+    /// Each picture is a scan of its own.
+    Alone,
+    /// Pictures whose names are numbered are the slices of one.
+    Numbered,
+}
+
+/// Files that are sent on together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Group {
+    /// Places of [`names`](Archive::names), in their order.
+    pub places: Vec<usize>,
+    /// Whether they are to be a scan; else they are a report, a mask beside its image or no image at all.
+    pub scan: bool,
+}
+
+impl<R: Read + Seek> Archive<R> {
+    /// Shares all entries out into groups, in the order of their first files. Headers and names are looked at, no pixels.
+    pub fn groups(&mut self, grouping: Grouping) -> Result<Vec<Group>, Refusal> {
+        // As in `decode`: a panic in somebody else's parser is one damaged archive.
+        let groups = catch_unwind(AssertUnwindSafe(|| self.shared_out(grouping)));
+        groups.unwrap_or_else(|_| Err(Problem::Corrupt.refuse("The archive cannot be read.")))
+    }
+
+    fn shared_out(&mut self, grouping: Grouping) -> Result<Vec<Group>, Refusal> {
+        let names: Vec<String> = self.names().map(str::to_owned).collect();
+        let mut groups = Vec::new();
+        let mut series_of = BTreeMap::<[String; 3], Vec<usize>>::new();
+        let mut pictures = Vec::new();
+        for place in 0..names.len() {
+            match Kind::of_head(&self.head(place)?) {
+                Some(Kind::Raster(_)) => pictures.push(place),
+                Some(Kind::Dicom) => match self.series(place)? {
+                    Some(key) => series_of.entry(key).or_default().push(place),
+                    None => groups.push(Group { places: vec![place], scan: false }),
+                },
+                kind => groups.push(Group { places: vec![place], scan: kind.is_some() }),
+            }
+        }
+        groups.extend(series_of.into_values().map(|places| Group { places, scan: true }));
+        groups.extend(numbered(&names, &pictures, grouping));
+        groups.sort_by_key(|group| group.places[0]);
+        Ok(groups)
+    }
+
+    /// Patient, study and series of a DICOM file; None of one that is no slice. A file that says no series, or cannot be
+    /// read, belongs to no other.
+    fn series(&mut self, place: usize) -> Result<Option<[String; 3]>, Refusal> {
+        let limits = self.limits();
+        let bytes = self.read(place)?;
+        let key = gzip::unpacked(&bytes, &limits)
+            .and_then(|bytes| dicom::series_of(&bytes, &limits))
+            .unwrap_or_else(|_| Some(Default::default()));
+        let alone = || [String::new(), String::new(), place.to_string()];
+        Ok(key.map(|key| if key[2].is_empty() { alone() } else { key }))
+    }
+}
+
+fn numbered(names: &[String], pictures: &[usize], grouping: Grouping) -> Vec<Group> {
+    let named: Vec<&str> = pictures.iter().map(|place| names[*place].as_str()).collect();
+    let runs = match grouping {
+        Grouping::Alone => (0..named.len()).map(|index| vec![index]).collect(),
+        Grouping::Numbered => series(&named),
+    };
+    let images: Vec<String> =
+        named.iter().filter(|name| !says_mask(name)).map(|name| twin(name)).collect();
+    let is_mask = |name: &str| says_mask(name) && images.contains(&twin(name));
+    let group = |mut run: Vec<usize>| {
+        run.sort_unstable();
+        Group {
+            scan: !run.iter().all(|index| is_mask(named[*index])),
+            places: run.into_iter().map(|index| pictures[index]).collect(),
+        }
+    };
+    runs.into_iter().map(group).collect()
+}

@@ -1,0 +1,94 @@
+//! What an archive holds besides the slices that are analysed.
+
+use crate::names::{listed, shown};
+use crate::{Problem, Refusal};
+
+/// Left out of a scan, and said so.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    label_maps: Vec<String>,
+    /// With what they are instead.
+    others: Vec<(String, &'static str)>,
+    copies: Vec<String>,
+}
+
+impl LeftOut {
+    pub fn label_map(&mut self, name: &str) {
+        self.label_maps.push(name.to_owned());
+    }
+
+    pub fn other(&mut self, name: &str, what: &'static str) {
+        self.others.push((name.to_owned(), what));
+    }
+
+    pub fn copy(&mut self, name: &str) {
+        self.copies.push(name.to_owned());
+    }
+
+    /// In words, for the reader of the result.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if !self.label_maps.is_empty() {
+            let count = counted(self.label_maps.len(), "label map", "label maps");
+            remarks.push(format!("{count} left out: {}", names(&self.label_maps)));
+        }
+        if !self.copies.is_empty() {
+            let count = counted(self.copies.len(), "copy of a slice", "copies of slices");
+            remarks.push(format!("{count} left out: {}", names(&self.copies)));
+        }
+        if !self.others.is_empty() {
+            let (one, many) = ("file that is no slice", "files that are no slices");
+            let count = counted(self.others.len(), one, many);
+            remarks.push(format!("{count} left out: {}", self.others_in_words()));
+        }
+        remarks
+    }
+
+    /// The refusal of an archive that holds nothing else.
+    pub fn nothing_else(&self) -> Refusal {
+        if let [first, ..] = &*self.label_maps {
+            return only_labels(&format!("{} holds", shown(first)));
+        }
+        let [(_, what), ..] = &*self.others else {
+            return Problem::NotAnImage.refuse("The archive holds no image.");
+        };
+        let detail = format!("The archive holds no image, but {}.", self.others_in_words());
+        match *what {
+            ARCHIVE => Problem::Unsupported.refuse("The archive contains another archive."),
+            _ => Problem::NotAnImage.refuse(detail),
+        }
+    }
+
+    fn others_in_words(&self) -> String {
+        let named: Vec<String> =
+            self.others.iter().map(|(name, what)| format!("{} ({what})", shown(name))).collect();
+        listed_as_they_are(&named)
+    }
+}
+
+/// What an archive in an archive is called.
+pub(super) const ARCHIVE: &str = "another archive";
+
+/// The refusal of label maps that came alone. `what` is who holds them: `x_mask.png holds`.
+pub(crate) fn only_labels(what: &str) -> Refusal {
+    Problem::NotAHead.refuse(format!(
+        "{what} a label map (a mask): a few values in even patches. A label map is never a scan."
+    ))
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one} was") } else { format!("{count} {many} were") }
+}
+
+fn names(names: &[String]) -> String {
+    listed(names.iter().map(String::as_str))
+}
+
+fn listed_as_they_are(named: &[String]) -> String {
+    const FEW: usize = 4;
+    let list = named.iter().take(FEW).cloned().collect::<Vec<_>>().join(", ");
+    match named.len().saturating_sub(FEW) {
+        0 => list,
+        more => format!("{list} and {more} more"),
+    }
+}

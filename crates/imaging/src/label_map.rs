@@ -1,0 +1,218 @@
+//! What tells a label map (a mask, a segmentation, an atlas) from an image: few values and no texture.
+
+use std::ops::Range;
+
+/// What the pixels of a slice or volume look like, whatever their file is called.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Look {
+    /// One value everywhere: an empty slice and an empty mask are the same.
+    Blank,
+    /// So many values, each of them in patches.
+    Labels(usize),
+    Image,
+}
+
+/// More values than this are no labels; atlases of the brain have some 40 to 100 in all and fewer in a slice.
+const VALUES_MAX: usize = 64;
+/// Of the values' range: what lies so near to one end is background, so near to the other white, and between a rim.
+const BACKGROUND: f32 = 0.06;
+const WHITE: f32 = 0.04;
+const RIM: f32 = 0.1;
+/// What anti-aliasing and JPEG leave of two values: a rim of one pixel (at most 0.97 for each step from one side to the
+/// other, on 288 masks of lesions) around what is white. 863 slices of heads have 1.4 at least, however bright they are.
+const RIM_MAX: f64 = 1.2;
+const WHITE_MIN: f64 = 0.3;
+/// Neighbours within a foreground that differ: at its rim in a mask (0.67 in one of seven pixels), everywhere in noise.
+const SPECKLED: f64 = 0.7;
+/// The same for several labels. Real heads in 2 bits lie on both sides, those in 8 bits above.
+const FEW: usize = 4;
+const FEW_DIFFER: f64 = 0.35;
+/// Of many values: fewer differ still, and where they do, often by more than one step, which a smooth image does not.
+const MANY_DIFFER: f64 = 0.2;
+const JUMPS_MIN: f64 = 0.4;
+
+/// Looks at rows of `columns` voxels.
+pub(crate) fn look(voxels: &[f32], columns: usize) -> Look {
+    let [low, high] = voxels
+        .iter()
+        .fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| [low.min(*v), high.max(*v)]);
+    if low >= high {
+        return Look::Blank;
+    }
+    let values = few_values(voxels);
+    if two_levels(voxels, columns, low..high) {
+        return Look::Labels(values.map_or(2, |values| values.len()));
+    }
+    match values {
+        Some(values) if in_patches(voxels, columns, &values) => Look::Labels(values.len()),
+        _ => Look::Image,
+    }
+}
+
+/// All values in their order; None when there are more than labels.
+fn few_values(voxels: &[f32]) -> Option<Vec<f32>> {
+    let mut values: Vec<f32> = Vec::with_capacity(VALUES_MAX + 1);
+    let mut last = f32::NAN;
+    for voxel in voxels.iter().copied() {
+        // Most neighbours in a label map are equal.
+        if voxel == last {
+            continue;
+        }
+        last = voxel;
+        if let Err(at) = values.binary_search_by(|value| value.total_cmp(&voxel)) {
+            values.insert(at, voxel);
+            if values.len() > VALUES_MAX {
+                return None;
+            }
+        }
+    }
+    Some(values)
+}
+
+/// Whether these are shapes of one value on another, if softened at their rims.
+fn two_levels(voxels: &[f32], columns: usize, Range { start: low, end: high }: Range<f32>) -> bool {
+    let share = |voxel: f32| (voxel - low) / (high - low);
+    let count = |wanted: &dyn Fn(f32) -> bool| {
+        voxels.iter().filter(|voxel| wanted(share(**voxel))).count() as f64
+    };
+    let (dark, bright) = (count(&|v| v <= BACKGROUND), count(&|v| v >= 1.0 - BACKGROUND));
+    let all = voxels.len() as f64;
+    let (foreground, white) = match bright > dark {
+        true => (all - bright, count(&|v| v <= WHITE)),
+        false => (all - dark, count(&|v| v >= 1.0 - WHITE)),
+    };
+    if white < WHITE_MIN * foreground {
+        return false;
+    }
+    let (inside, background) = (|voxel: f32| usize::from(share(voxel) > 0.5), bright > dark);
+    let met = neighbours(voxels, columns, background.into(), inside);
+    let rim = count(&|v| v > RIM && v < 1.0 - RIM);
+    rim <= RIM_MAX * met.differ as f64 && (met.differ as f64) < SPECKLED * met.pairs as f64
+}
+
+fn in_patches(voxels: &[f32], columns: usize, values: &[f32]) -> bool {
+    let rank =
+        |voxel: f32| values.binary_search_by(|value| value.total_cmp(&voxel)).unwrap_or_default();
+    let mut counts = vec![0usize; values.len()];
+    voxels.iter().for_each(|voxel| counts[rank(*voxel)] += 1);
+    let background = (0..counts.len()).max_by_key(|rank| counts[*rank]).unwrap_or_default();
+    let Neighbours { pairs, differ, jump } = neighbours(voxels, columns, background, rank);
+    let share = differ as f64 / pairs.max(1) as f64;
+    match values.len() {
+        ..=FEW => share < FEW_DIFFER,
+        _ => share < MANY_DIFFER && jump as f64 >= JUMPS_MIN * differ as f64,
+    }
+}
+
+/// Pairs of neighbours of which one at least is no background, those that differ, and those by more than one rank.
+#[derive(Default)]
+struct Neighbours {
+    pairs: usize,
+    differ: usize,
+    jump: usize,
+}
+
+fn neighbours(
+    voxels: &[f32],
+    columns: usize,
+    background: usize,
+    rank: impl Fn(f32) -> usize,
+) -> Neighbours {
+    let mut found = Neighbours::default();
+    let mut meet = |a: usize, b: usize| {
+        if a != background || b != background {
+            found.pairs += 1;
+            found.differ += usize::from(a != b);
+            found.jump += usize::from(a.abs_diff(b) > 1);
+        }
+    };
+    let mut above: Vec<usize> = Vec::new();
+    for row in voxels.chunks_exact(columns.max(1)) {
+        let row: Vec<usize> = row.iter().map(|voxel| rank(*voxel)).collect();
+        row.windows(2).for_each(|pair| meet(pair[0], pair[1]));
+        above.iter().zip(&row).for_each(|(a, b)| meet(*a, *b));
+        above = row;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phantom::{Phantom, Settings};
+
+    const SIDE: usize = 128;
+
+    fn drawn(value: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+        let half = SIDE as f32 / 2.0;
+        (0..SIDE * SIDE)
+            .map(|at| value((at % SIDE) as f32 - half, (at / SIDE) as f32 - half))
+            .collect()
+    }
+
+    /// 1 in a disc of that radius, falling to 0 over `rim` pixels.
+    fn disc(radius: f32, rim: f32) -> impl Fn(f32, f32) -> f32 {
+        move |x, y| ((radius - x.hypot(y)) / rim.max(1e-6)).clamp(0.0, 1.0)
+    }
+
+    #[test]
+    fn a_mask_is_labels_however_small_it_is_and_whatever_it_is_written_with() {
+        for radius in [1.6, 4.0, 30.0] {
+            for white in [1.0, 255.0, 65_535.0] {
+                let mask = drawn(|x, y| white * disc(radius, 0.0)(x, y));
+                assert_eq!(look(&mask, SIDE), Look::Labels(2), "{radius} {white}");
+            }
+        }
+        // Resampled, or through a lossy codec.
+        let soft = drawn(|x, y| (255.0 * disc(30.0, 1.2)(x, y)).round());
+        assert!(matches!(look(&soft, SIDE), Look::Labels(_)));
+        let on_white = drawn(|x, y| 255.0 - 255.0 * disc(9.0, 0.0)(x, y));
+        assert_eq!(look(&on_white, SIDE), Look::Labels(2));
+        assert_eq!(look(&drawn(|_, _| 0.0), SIDE), Look::Blank);
+    }
+
+    #[test]
+    fn a_map_of_several_labels_is_labels() {
+        let brats = drawn(|x, y| match x.hypot(y) {
+            r if r < 6.0 => 4.0,
+            r if r < 12.0 => 1.0,
+            r if r < 30.0 => 2.0,
+            _ => 0.0,
+        });
+        assert_eq!(look(&brats, SIDE), Look::Labels(4));
+        let atlas = drawn(|x, y| {
+            let (column, row) = ((x / 16.0).floor() as i32, (y / 16.0).floor() as i32);
+            if x.hypot(y) < 60.0 {
+                (1000 + (column * 7 + row * 13).rem_euclid(40)) as f32
+            } else {
+                0.0
+            }
+        });
+        assert!(matches!(look(&atlas, SIDE), Look::Labels(_)));
+    }
+
+    #[test]
+    fn a_head_is_an_image_also_in_four_bits_and_so_is_the_noise_of_an_empty_slice() {
+        for seed in 0..10 {
+            let Phantom { volume, .. } = Phantom::new(&Settings::slice(seed)).unwrap();
+            let [black, white] = volume.window;
+            let bits = |bits: i32| -> Vec<f32> {
+                let top = 2f32.powi(bits) - 1.0;
+                let shown = |v: &f32| ((v - black) / (white - black)).clamp(0.0, 1.0) * top;
+                volume.voxels.iter().map(|voxel| shown(voxel).round()).collect()
+            };
+            for depth in [4, 8, 12] {
+                assert_eq!(look(&bits(depth), 256), Look::Image, "seed {seed}, {depth} bits");
+            }
+        }
+        // Where the inversion of real-valued recovery makes air bright, a head is still an image.
+        let inverted = |x: f32, y: f32| match x.hypot(y) {
+            r if r > 60.0 => 0.0,
+            r if r > 40.0 => 2050.0 + (x * 7.0 + y * 13.0).rem_euclid(40.0),
+            r => 1200.0 + 20.0 * r + (x * 3.0 + y * 11.0).rem_euclid(90.0),
+        };
+        assert_eq!(look(&drawn(inverted), SIDE), Look::Image);
+        let speckle = |x: f32, y: f32| f32::from((x * 7.0 + y * 13.0).rem_euclid(11.0) < 1.0);
+        assert_eq!(look(&drawn(speckle), SIDE), Look::Image);
+    }
+}

@@ -1,0 +1,143 @@
+import { dicomHeader, type DicomHeader } from './dicom'
+import type { Chosen } from './files'
+import { natural, saysMask, series, twin } from './names'
+import { count } from './units'
+
+/** Files that are one scan together. */
+export interface FoundScan {
+  files: File[]
+  /** What it is, as in `one series, MR, 24 slices`. */
+  words: string
+}
+
+/** Why files are not sent. */
+export type Left = 'mask' | 'no image' | 'report' | 'picture'
+
+export interface Found {
+  scans: FoundScan[]
+  left: { path: string; why: Left }[]
+}
+
+type Kind = 'DICOM' | 'NIfTI' | 'PNG' | 'JPEG' | 'TIFF' | 'WebP' | 'zip' | 'gzip'
+
+interface Looked extends Chosen {
+  kind: Kind | undefined
+  dicom: DicomHeader | undefined
+}
+
+/** Enough of a file to tell what it is and, of most DICOM files, which series it belongs to. */
+const HEAD_BYTES = 64 * 1024
+const AT_ONCE = 16
+const PICTURES = new Set<Kind>(['PNG', 'JPEG', 'TIFF', 'WebP'])
+/** SOP classes of what is no slice: reports, presentation states, documents, directories, segmentations. */
+const NO_SLICE = /^1\.2\.840\.10008\.(1\.3\.10$|5\.1\.4\.1\.1\.(88|11|104|9|481|66|67|30)(\.|$)|5\.1\.4\.1\.1\.4\.2$)/
+
+/** What the chosen files are, and which of them are one scan, looked at as the server will. */
+export async function grouped(chosen: readonly Chosen[]): Promise<Found> {
+  const content = chosen.filter(({ path }) => isContent(path))
+  const looked: Looked[] = []
+  for (let at = 0; at < content.length; at += AT_ONCE) {
+    looked.push(...(await Promise.all(content.slice(at, at + AT_ONCE).map(look))))
+  }
+  return sorted(looked.sort((a, b) => natural(a.path, b.path)))
+}
+
+function isContent(path: string): boolean {
+  const parts = path.split(/[/\\]/)
+  const file = parts.at(-1) ?? ''
+  return !/^(\.|thumbs\.db$|desktop\.ini$)/i.test(file) && !parts.includes('__MACOSX')
+}
+
+async function look({ file, path }: Chosen): Promise<Looked> {
+  const head = await file.slice(0, HEAD_BYTES).arrayBuffer()
+  const kind = kindOf(new Uint8Array(head))
+  return { file, path, kind, dicom: kind === 'DICOM' ? dicomHeader(head) : undefined }
+}
+
+/** By what stands in it, never by its name. */
+export function kindOf(head: Uint8Array): Kind | undefined {
+  const begins = (bytes: number[], at = 0) => bytes.every((byte, index) => head[at + index] === byte)
+  if (begins([0x44, 0x49, 0x43, 0x4d], 128)) return 'DICOM'
+  if (begins([0x89, 0x50, 0x4e, 0x47])) return 'PNG'
+  if (begins([0xff, 0xd8, 0xff])) return 'JPEG'
+  if (begins([0x49, 0x49, 42, 0]) || begins([0x4d, 0x4d, 0, 42])) return 'TIFF'
+  if (begins([0x52, 0x49, 0x46, 0x46]) && begins([0x57, 0x45, 0x42, 0x50], 8)) return 'WebP'
+  if (begins([0x50, 0x4b, 3, 4])) return 'zip'
+  if (begins([0x1f, 0x8b])) return 'gzip'
+  if (begins([0x6e, 0x2b], 344) || begins([0x6e, 0x69], 344) || begins([0x6e, 0x2b, 0x32], 4)) return 'NIfTI'
+  // A data set without its preamble begins with group 2 or 8.
+  if ((begins([8, 0]) || begins([2, 0])) && (head[2] ?? 0xff) <= 0x70 && head[3] === 0) return 'DICOM'
+  return undefined
+}
+
+function sorted(files: readonly Looked[]): Found {
+  const left: Found['left'] = []
+  const leave = (looked: readonly Looked[], why: Left) => left.push(...looked.map(({ path }) => ({ path, why })))
+  leave(files.filter(({ kind }) => !kind), 'no image')
+  const isReport = ({ dicom }: Looked) => dicom !== undefined && NO_SLICE.test(dicom.sopClass)
+  const dicom = files.filter(({ kind }) => kind === 'DICOM')
+  const slices = dicom.filter((file) => !isReport(file))
+  leave(dicom.filter(isReport), 'report')
+  const others = files.filter(({ kind }) => kind === 'NIfTI' || kind === 'zip' || kind === 'gzip')
+  const pictures = files.filter(({ kind }) => kind && PICTURES.has(kind))
+  const images = new Set(pictures.filter(({ path }) => !saysMask(path)).map(({ path }) => twin(path)))
+  const isMask = ({ path }: Looked) => saysMask(path) && images.has(twin(path))
+  const scans = [...seriesOf(slices), ...others.map((file) => ({ files: [file.file], words: alone(file) }))]
+  // Beside a scanner's own files, pictures are a viewer's.
+  if (slices.length > 0) leave(pictures, 'picture')
+  else {
+    leave(pictures.filter(isMask), 'mask')
+    scans.push(...runsOf(pictures.filter((file) => !isMask(file))))
+  }
+  return { scans, left }
+}
+
+function seriesOf(slices: readonly Looked[]): FoundScan[] {
+  const found = new Map<string, Looked[]>()
+  for (const slice of slices) {
+    const { patient = '', study = '', series: uid = '' } = slice.dicom ?? {}
+    // What could not be read here goes together: the server reads it, and shares it out.
+    const key = slice.dicom && !uid ? slice.path : [patient, study, uid].join('\n')
+    found.set(key, [...(found.get(key) ?? []), slice])
+  }
+  return [...found.values()].map((files) => {
+    const frames = files.reduce((sum, { dicom }) => sum + (dicom?.frames ?? 1), 0)
+    const modality = files[0]?.dicom?.modality
+    return { files: files.map(({ file }) => file), words: inWords(frames, modality, 'DICOM') }
+  })
+}
+
+function runsOf(pictures: readonly Looked[]): FoundScan[] {
+  return series(pictures.map(({ path }) => path)).map((run) => {
+    const files = run.flatMap((index) => pictures[index] ?? [])
+    return { files: files.map(({ file }) => file), words: inWords(files.length, undefined, files[0]?.kind) }
+  })
+}
+
+function alone({ kind }: Looked): string {
+  if (kind === 'zip') return 'one zip'
+  return kind === 'gzip' ? 'one compressed file' : 'one NIfTI volume'
+}
+
+function inWords(slices: number, modality: string | undefined, kind: string | undefined): string {
+  const what = modality || kind || 'file'
+  return slices === 1 ? `one slice, ${what}` : `one series, ${what}, ${count(slices)} slices`
+}
+
+const WHY: Record<Left, [one: string, several: string]> = {
+  mask: ['mask beside its image', 'masks beside their images'],
+  'no image': ['file that is no image', 'files that are no images'],
+  report: ['DICOM file that is no slice', 'DICOM files that are no slices'],
+  picture: ['picture beside the DICOM files', 'pictures beside the DICOM files'],
+}
+
+/** What is not sent, as in `12 masks beside their images`. */
+export function leftInWords(left: Found['left']): string[] {
+  const kinds = Object.keys(WHY) as Left[]
+  return kinds.flatMap((kind) => {
+    const files = left.filter(({ why }) => why === kind).length
+    const [one, several] = WHY[kind]
+    if (files === 0) return []
+    return files === 1 ? `1 ${one}` : `${count(files)} ${several}`
+  })
+}
