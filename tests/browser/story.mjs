@@ -114,6 +114,18 @@ const claims = {
     assert.match(await refusal.innerText(), /32 x 32/)
   },
 
+  async 'several files are called what they are before they are sent'() {
+    const slice = (name) => ({ name, mimeType: 'image/png', buffer: readFileSync(image) })
+    await send(slice('DOE_1.png'), slice('DOE_2.png'), slice('DOE_1_mask.png'), { ...slice('a.txt'), buffer: Buffer.from('words') })
+    await page.getByRole('heading', { name: 'One scan found' }).waitFor()
+    await page.getByText('one series, PNG, 2 slices').waitFor()
+    await page.getByText('Not sent: 1 mask beside its image, 1 file that is no image.').waitFor()
+    assert.ok(!(await page.content()).includes('DOE_1'), 'the files’ names are hidden until asked for')
+    await look('found')
+    await page.getByRole('button', { name: 'Do not send' }).click()
+    await page.getByRole('heading', { name: 'One scan found' }).waitFor({ state: 'detached' })
+  },
+
   async 'a scan is sent, followed by events and answered'() {
     const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().includes('/v1/scans'))
     const followed = page.waitForResponse((response) => response.url().endsWith('/events'))

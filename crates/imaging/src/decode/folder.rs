@@ -63,10 +63,8 @@ impl<R: Read + Seek> Folder<R> {
                 let volume = volume.ok_or_else(|| self.left_out.nothing_else())?;
                 Decoded { volume: Volume { format: Format::Zip, ..volume }, identity: None }
             }
-            (all_volumes, _) => {
-                let first = if all_volumes { &volumes[1].0 } else { slices[0].name() };
-                return Err(several(first, &volumes[0].0, "are two scans"));
-            }
+            (true, _) => return Err(several(&volumes[0].0, &volumes[1].0, "are two scans")),
+            (false, _) => return Err(several(slices[0].name(), &volumes[0].0, "are two scans")),
         };
         volume.remarks.extend(self.left_out.remarks());
         Ok(Decoded { volume, identity })

@@ -42,7 +42,7 @@ impl<R: Read + Seek> Archive<R> {
         for place in 0..names.len() {
             match Kind::of_head(&self.head(place)?) {
                 Some(Kind::Raster(_)) => pictures.push(place),
-                Some(Kind::Dicom) => match self.series(place)? {
+                Some(Kind::Dicom) => match self.series(place, grouping)? {
                     Some(key) => series_of.entry(key).or_default().push(place),
                     None => groups.push(Group { places: vec![place], scan: false }),
                 },
@@ -55,16 +55,17 @@ impl<R: Read + Seek> Archive<R> {
         Ok(groups)
     }
 
-    /// Patient, study and series of a DICOM file; None of one that is no slice. A file that says no series, or cannot be
-    /// read, belongs to no other.
-    fn series(&mut self, place: usize) -> Result<Option<[String; 3]>, Refusal> {
+    /// Patient, study and series of a DICOM file; None of one that is no slice. One that cannot be read belongs to no other,
+    /// nor does one that says no series, unless all were sent as one scan: then its place in the patient will tell.
+    fn series(&mut self, place: usize, grouping: Grouping) -> Result<Option<[String; 3]>, Refusal> {
         let limits = self.limits();
         let bytes = self.read(place)?;
-        let key = gzip::unpacked(&bytes, &limits)
+        let alone = || ["", "", &place.to_string()].map(str::to_owned);
+        let read = gzip::unpacked(&bytes, &limits)
             .and_then(|bytes| dicom::series_of(&bytes, &limits))
-            .unwrap_or_else(|_| Some(Default::default()));
-        let alone = || [String::new(), String::new(), place.to_string()];
-        Ok(key.map(|key| if key[2].is_empty() { alone() } else { key }))
+            .unwrap_or_else(|_| Some(alone()));
+        let unsaid = |key: &[String; 3]| key[2].is_empty() && grouping == Grouping::Alone;
+        Ok(read.map(|key| if unsaid(&key) { alone() } else { key }))
     }
 }
 

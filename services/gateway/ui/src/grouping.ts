@@ -96,8 +96,8 @@ function seriesOf(slices: readonly Looked[]): FoundScan[] {
   const found = new Map<string, Looked[]>()
   for (const slice of slices) {
     const { patient = '', study = '', series: uid = '' } = slice.dicom ?? {}
-    // What could not be read here goes together: the server reads it, and shares it out.
-    const key = slice.dicom && !uid ? slice.path : [patient, study, uid].join('\n')
+    // What could not be read here, or says no series, goes together: the server reads it, and shares it out.
+    const key = [patient, study, uid].join('\n')
     found.set(key, [...(found.get(key) ?? []), slice])
   }
   return [...found.values()].map((files) => {

@@ -154,7 +154,7 @@ fn two_series_two_patients_and_two_sizes_are_refused_with_the_names_of_both() {
         ),
         (vec![dicoms(1, im), dicoms(2, |n| format!("JM{n}"))], "IM0 and JM0", "two patients"),
         (vec![dicoms(1, im), file("a.nii", &scan)], "IM0 and a.nii", "two scans"),
-        (vec![file("b.nii", &scan), file("a.nii", &scan)], "b.nii and a.nii", "two scans"),
+        (vec![file("b.nii", &scan), file("a.nii", &scan)], "a.nii and b.nii", "two scans"),
         (
             vec![file("flair.png", &slice_png(1)), file("t1.png", &slice_png(2))],
             "flair.png and t1.png",
