@@ -60,7 +60,7 @@ impl<R: Read + Seek> Archive<R> {
     fn series(&mut self, place: usize, grouping: Grouping) -> Result<Option<[String; 3]>, Refusal> {
         let limits = self.limits();
         let bytes = self.read(place)?;
-        let alone = || ["", "", &place.to_string()].map(str::to_owned);
+        let alone = || [String::new(), String::new(), place.to_string()];
         let read = gzip::unpacked(&bytes, &limits)
             .and_then(|bytes| dicom::series_of(&bytes, &limits))
             .unwrap_or_else(|_| Some(alone()));

@@ -121,7 +121,8 @@ fn slices_of_a_volume_share_their_levels_and_their_place() {
     let dim: Vec<f32> = small.iter().map(|value| 0.5 * value).collect();
     let voxels = [dim, large.clone(), small].concat();
     let (format, window) = (Format::Png, [0.0, 100.0]);
-    let volume = Volume { shape, voxels, geometry: None, modality: None, format, window };
+    let (geometry, modality, remarks) = (None, None, Vec::new());
+    let volume = Volume { shape, voxels, geometry, modality, format, window, remarks };
     let framed = Framed::new(&volume, Preprocessing::HeadSquare2).unwrap();
     let [dim, large, small] = [0, 1, 2].map(|index| framed.slice(index, 32).unwrap());
     assert_eq!((dim.placement, small.placement), (large.placement, large.placement));

@@ -32,6 +32,8 @@ pub(super) fn read(root: &Path) -> Result<Vec<Patient>> {
             .get(&twin(image))
             .ok_or_else(|| invalid(root, &format!("no mask beside {image}")))?;
         let (id, folder) = (id(image), image.rsplit_once('/').map_or("", |(folder, _)| folder));
+        // Slices that are numbers and nothing else, in no folder of their own.
+        let id = if id.is_empty() { source.clone() } else { id };
         if *folder_of.entry(id.clone()).or_insert(folder) != folder {
             return Err(invalid(root, &format!("two folders have images of {id}")));
         }
