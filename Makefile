@@ -2,14 +2,18 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 # Everything fetched or built lies in one folder outside the checkout, so that a fresh clone is quick too.
 export MEDSEG_CACHE ?= $(HOME)/.cache/medseg
 export CARGO_TARGET_DIR ?= $(MEDSEG_CACHE)/target
 
+# PROFILE=dev takes the build that the suite makes: slower programs, sooner.
+export PROFILE ?= release
+
 # Runs a command with libtorch found, fetched first where it is missing.
 ENV := scripts/env.sh
-MEDSEG := $(ENV) cargo run --quiet --release --package medseg --bin medseg --
+MEDSEG := medseg=$$(scripts/build.sh | tail -n 1) && $$medseg
 
 .PHONY: help
 help: ## list the targets

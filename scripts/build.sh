@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# build.sh: builds the release binaries and prints the path of medseg on the last line.
+# build.sh: builds the programs and prints the path of medseg on the last line. PROFILE=dev makes a debug build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${MEDSEG_CACHE:-$HOME/.cache/medseg}/target}"
-echo "build: release binaries in $CARGO_TARGET_DIR/release" >&2
-scripts/env.sh cargo build --release --workspace --bins
-echo "$CARGO_TARGET_DIR/release/medseg"
+case ${PROFILE:=release} in
+release) folder=release what=(--bins) ;;
+# Together with the tests, as the suite does it: apart, our crates would be built twice.
+dev) folder=debug what=(--lib --bins --tests) ;;
+*) echo "error: PROFILE is release or dev, not $PROFILE" >&2; exit 1 ;;
+esac
+echo "build: $PROFILE programs in $CARGO_TARGET_DIR/$folder" >&2
+scripts/env.sh cargo build --profile "$PROFILE" --workspace "${what[@]}" >&2
+echo "$CARGO_TARGET_DIR/$folder/medseg"

@@ -38,6 +38,17 @@ def alerts():
     return [rule for group in groups for rule in group["rules"]]
 
 
+def unknown_alerts(anchors):
+    """Places that send somebody to an alert which there is not, or to one that docs/operations.md does not explain."""
+    names = {rule["alert"] for rule in alerts()}
+    told = {rule["alert"]: " ".join(rule.get("annotations", {}).values()) for rule in alerts()}
+    for alert, words in told.items():
+        for word in re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", words):
+            if word not in names:
+                yield f"alert {alert} speaks of {word}, which is no alert"
+    yield from (f"docs/operations.md does not explain {name}" for name in names if name.lower() not in anchors)
+
+
 def main():
     known, used, faults = recorded(), set(), []
     for place, expression in asked_for():
@@ -53,6 +64,7 @@ def main():
         file, _, anchor = notes.get("runbook", "").partition("#")
         if not notes.get("action") or file != "docs/operations.md" or anchor not in anchors:
             faults.append(f"alert {rule['alert']} does not say what to do, or its section is missing")
+    faults += unknown_alerts(anchors)
     faults += [f"nobody looks at {name}" for name in sorted(known - used)]
     if faults:
         sys.exit("\n".join(f"error: {fault}" for fault in faults))

@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 
 if [ -z "${MESH_PROGRAMS:-}" ]; then
     scripts/setup.sh test
-    scripts/build.sh >&2
-    MESH_PROGRAMS=$CARGO_TARGET_DIR/release exec scripts/servers.sh scripts/env.sh "$0"
+    medseg=$(scripts/build.sh | tail -n 1)
+    MESH_PROGRAMS=$(dirname "$medseg") exec scripts/servers.sh scripts/env.sh "$0"
 fi
 
 say() { echo "mesh: $*"; }
