@@ -6,7 +6,12 @@ export function documentOf({ public: scan, answer, reason, unit }) {
   const [slices, rows, columns] = scan.shape
   const spacing = unit === 'mm' ? [5, 0.9375, 0.9375] : null
   const findings = found ? [finding(1, 1254, unit, slices), finding(2, 154, unit, slices)] : []
-  const voxels = findings.reduce((sum, { voxels }) => sum + voxels, 0)
+  // Of a volume one tumour is expected: what lies apart is lesser.
+  if (found && slices > 1) findings[1].role = 'lesser'
+  const counted = findings.filter(({ role }) => role === 'main')
+  const apart = findings.filter(({ role }) => role === 'lesser')
+  const sum = (some) => some.reduce((sum, { voxels }) => sum + voxels, 0)
+  const voxels = sum(counted)
   return {
     schema: 'medseg.result/1',
     software: 'medseg 0.1.0',
@@ -16,14 +21,14 @@ export function documentOf({ public: scan, answer, reason, unit }) {
     reason,
     findings,
     totals: judged
-      ? { findings: findings.length, voxels, mask_fraction: voxels / 65536, volume_ml: spacing && voxels * 0.0044, area_mm2: spacing && slices === 1 ? voxels * 0.879 : null }
+      ? { includes: 'main', findings: counted.length, voxels, mask_fraction: voxels / 65536, volume_ml: spacing && voxels * 0.0044, area_mm2: spacing && slices === 1 ? voxels * 0.879 : null, lesser: { findings: apart.length, voxels: sum(apart), volume_ml: spacing && sum(apart) * 0.0044 } }
       : null,
     confidence: judged ? 0.93 : null,
     expected_dice: found ? { dice: 0.84, interval: [0.66, 0.95] } : null,
     quality: { features: {}, remarks: spacing ? [] : ['the file does not say how large its pixels are: sizes are in pixels', 'the file does not say what made the image: it was taken for MR'] },
-    image: { shape: { slices, rows, columns }, unit, spacing_mm: spacing, modality: scan.modality, format: scan.format, shown_slice: slices === 1 ? 0 : 14 },
+    image: { shape: { slices, rows, columns }, unit, spacing_mm: spacing, modality: scan.modality, format: scan.format, kind: { kind: 'flair', told_by: 'model', model: { kind: 'flair', probability: 0.98 }, model_sure: true }, shown_slice: slices === 1 ? 0 : 14 },
     model: {
-      name: 'resnet50-unet', version: '2026.11', preprocessing: '1', threshold: 0.5, minimum_pixels: 8, side: 256, modalities: ['MR'], device: 'cpu',
+      name: 'resnet50-unet', version: '2026.11', preprocessing: '1', threshold: 0.5, minimum_pixels: 8, side: 256, mirrored: false, calibration: { slope: 1, offset: 0 }, modalities: ['MR'], device: 'cpu',
       sha256: 'b4f7c1c3a7ce6f1d0d7a34b0b2f7f2b0a1d4f65a9e8c3b27d16f0e5c94a8d723',
     },
     inputs: { volume_sha256: '', binding: '', attempt: 1 },
@@ -38,7 +43,7 @@ function finding(label, voxels, unit, slices) {
   const length = ([[y1, x1], [y2, x2]]) => size * Math.hypot(y2 - y1, x2 - x1)
   const slice = slices === 1 ? 0 : 14
   return {
-    label, unit, voxels,
+    label, role: 'main', unit, voxels,
     volume_ml: unit === 'mm' ? voxels * 0.0044 : null,
     slice, area_px: Math.min(voxels, 1100), area_mm2: unit === 'mm' ? voxels * 0.879 : null, diameter_slice: slice,
     longest_diameter: { length: length(long), ends: long },

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Findings, Shape};
+use crate::Findings;
 
 /// The Dice that a scan's mask is expected to reach, judged without a truth.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -8,14 +8,6 @@ pub struct ExpectedDice {
     pub dice: f64,
     /// Where the real one lies for nine scans in ten like those that this was fitted on.
     pub interval: [f64; 2],
-}
-
-/// How a scan's expected Dice follows from what the model says of it, for volumes and for slices that came alone.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Doubt {
-    /// None where too few were there to fit it on.
-    pub volume: Option<DiceModel>,
-    pub slice: Option<DiceModel>,
 }
 
 /// A line through the [`signs`] of scans that the model had not learned from, with the errors that it left.
@@ -32,19 +24,6 @@ pub struct DiceModel {
 pub const SIGNS: usize = 3;
 /// Even the best masks differ from a radiologist's by so much, and by so much in turn.
 const SCALE_MIN: f64 = 0.05;
-
-impl Doubt {
-    /// What is expected of a mask; None when nothing is marked, or too little was known of such scans.
-    pub fn expected(
-        &self,
-        probabilities: &[f32],
-        shape: Shape,
-        found: &Findings,
-    ) -> Option<ExpectedDice> {
-        let model = if shape.slices > 1 { self.volume } else { self.slice };
-        Some(model?.expected(signs(probabilities, found)?))
-    }
-}
 
 impl DiceModel {
     /// What is expected at these signs.
@@ -68,15 +47,14 @@ impl DiceModel {
 }
 
 /// What tells a good mask from a bad one: one, the Dice that the probabilities themselves expect, and how large the
-/// marked part is (its decimal logarithm). None of an empty mask.
+/// marked part is (its decimal logarithm). None of an empty mask. Lesser findings are no part of the mask.
 pub fn signs(probabilities: &[f32], found: &Findings) -> Option<[f64; SIGNS]> {
-    let voxels: usize = found.findings.iter().map(|finding| finding.voxels).sum();
+    let voxels: usize = found.main().map(|finding| finding.voxels).sum();
     if voxels == 0 {
         return None;
     }
     let all: f64 = probabilities.iter().map(|p| f64::from(*p)).sum();
-    let inside: f64 =
-        found.findings.iter().map(|finding| finding.confidence * finding.voxels as f64).sum();
+    let inside: f64 = found.main().map(|finding| finding.confidence * finding.voxels as f64).sum();
     let size = voxels as f64 / probabilities.len() as f64;
     Some([1.0, 2.0 * inside / (voxels as f64 + all), size.log10()])
 }
@@ -84,24 +62,22 @@ pub fn signs(probabilities: &[f32], found: &Findings) -> Option<[f64; SIGNS]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Criteria;
+    use crate::{Criteria, Shape};
 
     const MODEL: DiceModel = DiceModel { weights: [0.0, 1.0, 0.0], errors: [-1.0, 0.5] };
 
     fn found(probabilities: &[f32]) -> Findings {
         let shape = Shape { slices: 1, rows: 4, columns: 4 };
-        Findings::new(probabilities, shape, None, Criteria { threshold: 0.5, minimum_voxels: 1 })
-            .unwrap()
+        let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: None };
+        Findings::new(probabilities, shape, None, criteria).unwrap()
     }
 
     #[test]
     fn a_sure_mask_is_expected_to_fit_and_an_unsure_one_to_fit_less() {
-        let shape = Shape { slices: 1, rows: 4, columns: 4 };
-        let doubt = Doubt { volume: None, slice: Some(MODEL) };
         let expected = |inside: f32, around: f32| {
             let mut probabilities = [around; 16];
             probabilities[..4].fill(inside);
-            doubt.expected(&probabilities, shape, &found(&probabilities)).unwrap()
+            MODEL.expected(signs(&probabilities, &found(&probabilities)).unwrap())
         };
         // Never a perfect fit.
         let sure = expected(1.0, 0.0);
@@ -114,11 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_empty_mask_and_of_unknown_kinds_nothing_is_expected() {
-        let shape = Shape { slices: 1, rows: 4, columns: 4 };
-        let doubt = Doubt { volume: None, slice: Some(MODEL) };
-        assert_eq!(doubt.expected(&[0.1; 16], shape, &found(&[0.1; 16])), None);
-        let volume = Shape { slices: 2, rows: 2, columns: 4 };
-        assert_eq!(doubt.expected(&[0.9; 16], volume, &found(&[0.9; 16])), None);
+    fn of_an_empty_mask_nothing_is_expected() {
+        assert_eq!(signs(&[0.1; 16], &found(&[0.1; 16])), None);
     }
 }

@@ -1,7 +1,10 @@
+use std::cmp::Reverse;
+
 use domain::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::components::{Run, components};
+use crate::growth::{grown, joined};
 use crate::measure::{Diameter, Plane, bidirectional};
 use crate::{Geometry, Shape};
 
@@ -12,6 +15,30 @@ pub struct Criteria {
     pub threshold: f32,
     /// Regions of fewer voxels are noise.
     pub minimum_voxels: usize,
+    /// Where one tumour is to be expected: the probability from which on the largest region goes on into the slices
+    /// beyond its ends. What lies apart from it are lesser findings. None: all regions count alike.
+    pub grows_from: Option<f32>,
+}
+
+/// What a finding is to the answer.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It counts in totals.
+    #[default]
+    Main,
+    /// It lies apart from the one tumour that was to be expected: shown and listed, and in no total.
+    Lesser,
+}
+
+impl Role {
+    /// What stands in masks where such a finding is; elsewhere 0.
+    pub fn label(self) -> u8 {
+        match self {
+            Self::Main => 1,
+            Self::Lesser => 2,
+        }
+    }
 }
 
 /// What lengths are given in.
@@ -27,17 +54,19 @@ pub enum Unit {
 /// The voxels that count, and the regions that they form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Findings {
-    /// 1 in a finding, else 0; the order of the probabilities.
+    /// The [label](Role::label) of the finding there, or 0; the order of the probabilities.
     pub mask: Vec<u8>,
-    /// The largest first.
+    /// The main ones first, the largest of each role first.
     pub findings: Vec<Finding>,
 }
 
 /// One connected region (26 neighbours; 8 in a single slice).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Finding {
-    /// From 1, the largest region first.
+    /// From 1, in the order of the findings.
     pub label: usize,
+    #[serde(default)]
+    pub role: Role,
     /// What `longest_diameter`, `perpendicular_diameter` and `box.size` are given in.
     pub unit: Unit,
     pub voxels: usize,
@@ -96,16 +125,46 @@ impl Findings {
         }
         let mut regions = components(shape, |index| probabilities[index] >= criteria.threshold);
         regions.retain(|runs| voxels(runs) >= criteria.minimum_voxels);
-        regions.sort_by_key(|runs| std::cmp::Reverse(voxels(runs)));
+        regions.sort_by_key(|runs| Reverse(voxels(runs)));
+        let regions = match criteria.grows_from.filter(|_| shape.slices > 1) {
+            Some(from) => apart(shape, regions, |index| probabilities[index] >= from),
+            None => regions.into_iter().map(|runs| (Role::Main, runs)).collect(),
+        };
         let mut mask = vec![0; shape.len()];
-        for run in regions.iter().flatten() {
-            mask[index(shape, run)..][..run.to - run.from].fill(1);
+        for (role, runs) in &regions {
+            for run in runs {
+                mask[index(shape, run)..][..run.to - run.from].fill(role.label());
+            }
         }
         let scan = Scan { probabilities, shape, geometry, plane: Plane::new(geometry) };
-        let findings =
-            regions.iter().enumerate().map(|(index, runs)| scan.finding(index + 1, runs)).collect();
-        Ok(Findings { mask, findings })
+        let findings = (1..)
+            .zip(&regions)
+            .map(|(label, (role, runs))| Finding { role: *role, ..scan.finding(label, runs) });
+        Ok(Findings { findings: findings.collect(), mask })
     }
+
+    /// Those that count in totals.
+    pub fn main(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.role == Role::Main)
+    }
+}
+
+/// The first of the regions, gone on beyond its ends, and the others apart from it. What it reaches belongs to it.
+fn apart(
+    shape: Shape,
+    regions: Vec<Vec<Run>>,
+    counts: impl Fn(usize) -> bool,
+) -> Vec<(Role, Vec<Run>)> {
+    let mut regions = regions.into_iter();
+    let Some(largest) = regions.next() else { return Vec::new() };
+    let main = grown(shape, largest, counts);
+    let mut inside = vec![false; shape.len()];
+    main.iter().for_each(|run| inside[index(shape, run)..][..run.to - run.from].fill(true));
+    let reached = |run: &Run| inside[index(shape, run)..][..run.to - run.from].contains(&true);
+    let (reached, lesser): (Vec<_>, Vec<_>) = regions.partition(|runs| runs.iter().any(reached));
+    let main = joined([main, reached.concat()].concat());
+    let lesser = lesser.into_iter().map(|runs| (Role::Lesser, runs));
+    std::iter::once((Role::Main, main)).chain(lesser).collect()
 }
 
 struct Scan<'a> {
@@ -130,6 +189,7 @@ impl Scan<'_> {
         let area_px = self::voxels(largest);
         Finding {
             label,
+            role: Role::Main,
             unit: if self.geometry.is_some() { Unit::Millimetre } else { Unit::Pixel },
             voxels,
             volume_ml: self.voxel_ml().map(|ml| ml * voxels as f64),

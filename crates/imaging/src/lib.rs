@@ -8,12 +8,15 @@ mod doubt;
 pub mod encode;
 mod features;
 mod findings;
+mod growth;
 mod identity;
+mod kind;
 mod label_map;
 mod measure;
 pub mod names;
 pub mod phantom;
 mod prepare;
+mod reading;
 mod refusal;
 mod render;
 mod requirements;
@@ -22,18 +25,23 @@ mod volume;
 
 pub use components::{Run, components};
 pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode};
-pub use doubt::{DiceModel, Doubt, ExpectedDice, SIGNS, signs};
+pub use doubt::{DiceModel, ExpectedDice, SIGNS, signs};
 pub use features::Features;
-pub use findings::{Bounds, Criteria, Finding, Findings, Unit};
+pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
 pub use identity::Identity;
+pub use kind::{ImageKind, Opinion, Told, ToldBy};
 pub use measure::Diameter;
 pub use prepare::{Framed, Placement, Prepared, Preprocessing, prepare, restore};
+pub use reading::{
+    Calibration, Cut, Forms, Judgement, Look, ModelUsed, Passport, Reading, Readings, Sight,
+    restored,
+};
 pub use refusal::{Problem, Refusal};
 pub use render::{
     comparison_png, mask_nifti, mask_png, overlay_png, preview_png, shown_slice, slice_png,
 };
 pub use requirements::check;
 pub use result::{
-    About, Cut, ImageFacts, Inputs, Passport, Quality, ResultDocument, Timing, Totals, confidence,
+    About, ImageFacts, Inputs, Lesser, Quality, ResultDocument, Timing, Totals, confidence,
 };
 pub use volume::{Format, Geometry, Modality, Shape, Volume};

@@ -12,7 +12,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::{Format, Geometry, Modality, Shape, Volume};
+use crate::{Format, Geometry, ImageKind, Modality, Shape, Volume};
 use anatomy::Head;
 use lesion::Lesion;
 
@@ -103,6 +103,7 @@ impl Phantom {
             voxels,
             geometry: Some(geometry),
             modality: Some(Modality::MagneticResonance),
+            kind: ImageKind::Unknown,
             format: Format::Nifti,
             window: [0.0, brightest],
             remarks: Vec::new(),

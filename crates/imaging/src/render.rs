@@ -3,11 +3,13 @@
 use domain::Result;
 
 use crate::encode::{grey_png, nifti_gz, rgb_png};
-use crate::{Finding, Findings, Shape, Volume};
+use crate::{Finding, Findings, Role, Shape, Volume};
 
 /// Yellow and sky blue: apart from each other, and from any grey, for colour-blind eyes too.
 const OUTLINE: [u8; 3] = [255, 205, 0];
 const BOX: [u8; 3] = [60, 190, 255];
+/// Purple: around lesser findings.
+const LESSER_OUTLINE: [u8; 3] = [204, 121, 167];
 const TRUTH: [u8; 3] = BOX;
 /// Lines grow by one pixel for each so many of the image's shorter side.
 const PIXELS_PER_LINE: usize = 320;
@@ -22,11 +24,11 @@ pub fn slice_png(volume: &Volume, slice: usize) -> Result<Vec<u8>> {
     grey_png(&shown(volume, slice), volume.shape.rows, volume.shape.columns)
 }
 
-/// The slice that pictures show: where the mask is largest, or the middle one when it is empty.
+/// The slice that pictures show: where the main findings are largest, or the middle one when it is empty.
 pub fn shown_slice(shape: Shape, findings: &Findings) -> usize {
     let area = |slice: usize| {
         let mask = &findings.mask[slice * shape.slice_len()..][..shape.slice_len()];
-        mask.iter().filter(|&&inside| inside != 0).count()
+        mask.iter().filter(|&&inside| inside == Role::Main.label()).count()
     };
     if findings.findings.is_empty() {
         return shape.slices / 2;
@@ -35,19 +37,28 @@ pub fn shown_slice(shape: Shape, findings: &Findings) -> usize {
     (0..shape.slices).rev().max_by_key(|&slice| area(slice)).unwrap_or(0)
 }
 
-/// The mask of one slice: an 8-bit grey PNG in the scan's own pixels, 255 in a finding and 0 elsewhere.
+/// What lesser findings are in a mask's picture: below the middle, so that a picture cut there shows main ones alone.
+const LESSER_GREY: u8 = 127;
+
+/// The mask of one slice: an 8-bit grey PNG in the scan's own pixels, 255 in a main finding, 127 in a lesser one and 0
+/// elsewhere.
 pub fn mask_png(shape: Shape, findings: &Findings, slice: usize) -> Result<Vec<u8>> {
     let mask = &findings.mask[slice * shape.slice_len()..][..shape.slice_len()];
-    let pixels: Vec<u8> = mask.iter().map(|&inside| 255 * inside.min(1)).collect();
+    let grey = |label: &u8| match *label {
+        0 => 0,
+        label if label == Role::Lesser.label() => LESSER_GREY,
+        _ => 255,
+    };
+    let pixels: Vec<u8> = mask.iter().map(grey).collect();
     grey_png(&pixels, shape.rows, shape.columns)
 }
 
-/// The whole mask in the volume's geometry, as `.nii.gz` (0 and 1).
+/// The whole mask in the volume's geometry, as `.nii.gz`: 1 in main findings, 2 in lesser ones, 0 elsewhere.
 pub fn mask_nifti(volume: &Volume, findings: &Findings) -> Result<Vec<u8>> {
     nifti_gz(&findings.mask, volume.shape, volume.geometry.as_ref())
 }
 
-/// One slice with each finding's outline and box over it: an 8-bit colour PNG in the scan's own pixels.
+/// One slice with each main finding's outline and box over it, and each lesser one's outline in another colour: an 8-bit colour PNG in the scan's own pixels.
 ///
 /// Lines run outside of the tumour, so that none of it is hidden, and grow with the image.
 pub fn overlay_png(volume: &Volume, findings: &Findings, slice: usize) -> Result<Vec<u8>> {
@@ -58,15 +69,15 @@ pub fn overlay_png(volume: &Volume, findings: &Findings, slice: usize) -> Result
     let mut picture =
         Picture { pixels, rows, columns, line: 1 + rows.min(columns) / PIXELS_PER_LINE };
     let here = |finding: &&Finding| (finding.bounds.from[0]..finding.bounds.to[0]).contains(&slice);
-    for finding in findings.findings.iter().filter(here) {
+    for finding in findings.main().filter(here) {
         picture.frame(finding);
     }
-    picture.outline(mask, OUTLINE);
+    picture.outlines(mask);
     rgb_png(&picture.pixels, rows, columns)
 }
 
-/// Slices side by side, the `truth` outlined in blue and the mask `found` over it in yellow: an 8-bit colour PNG. Both
-/// masks are 1 inside and 0 outside, in the volume's order.
+/// Slices side by side, the `truth` outlined in blue and the mask `found` over it in yellow, its lesser findings in
+/// purple: an 8-bit colour PNG. The truth is 1 inside and 0 outside, the mask as [`Findings`] has it, in the volume's order.
 pub fn comparison_png(
     volume: &Volume,
     truth: &[u8],
@@ -78,8 +89,8 @@ pub fn comparison_png(
     let tiles = slices.iter().map(|&slice| {
         let pixels = shown(volume, slice).into_iter().flat_map(|value| [value; 3]).collect();
         let mut picture = Picture { pixels, rows, columns, line: 1 };
-        picture.outline(&truth[slice * length..][..length], TRUTH);
-        picture.outline(&found[slice * length..][..length], OUTLINE);
+        picture.outline(&truth[slice * length..][..length], 1, TRUTH);
+        picture.outlines(&found[slice * length..][..length]);
         picture.pixels
     });
     let tiles: Vec<Vec<u8>> = tiles.collect();
@@ -109,15 +120,21 @@ struct Picture {
 }
 
 impl Picture {
-    /// Paints what lies within a line's width of the mask and not in it.
-    fn outline(&mut self, mask: &[u8], colour: [u8; 3]) {
+    /// Outlines main and lesser findings.
+    fn outlines(&mut self, mask: &[u8]) {
+        self.outline(mask, Role::Lesser.label(), LESSER_OUTLINE);
+        self.outline(mask, Role::Main.label(), OUTLINE);
+    }
+
+    /// Paints what lies within a line's width of that label and in no finding.
+    fn outline(&mut self, mask: &[u8], label: u8, colour: [u8; 3]) {
         let reach = self.line as isize;
         for index in 0..mask.len() {
             let (row, column) = (index / self.columns, index % self.columns);
             let edge = |r: isize, c: isize| {
-                self.at(row as isize + r, column as isize + c).is_none_or(|i| mask[i] == 0)
+                self.at(row as isize + r, column as isize + c).is_none_or(|i| mask[i] != label)
             };
-            let on_edge = mask[index] != 0
+            let on_edge = mask[index] == label
                 && [(0, 1), (1, 0), (0, -1), (-1, 0)].iter().any(|&(r, c)| edge(r, c));
             if !on_edge {
                 continue;
@@ -168,7 +185,7 @@ mod tests {
     fn found(settings: &Settings) -> (Volume, Findings) {
         let Phantom { volume, truth, .. } = Phantom::new(settings).unwrap();
         let probabilities: Vec<f32> = truth.iter().map(|&inside| f32::from(inside)).collect();
-        let criteria = Criteria { threshold: 0.5, minimum_voxels: 1 };
+        let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: None };
         let findings =
             Findings::new(&probabilities, volume.shape, volume.geometry.as_ref(), criteria);
         (volume, findings.unwrap())
@@ -209,6 +226,33 @@ mod tests {
             }
         }
         assert!(overlay.contains(&BOX));
+    }
+
+    #[test]
+    fn a_lesser_finding_has_a_grey_and_a_colour_of_its_own_and_no_box() {
+        let shape = Shape { slices: 2, rows: 64, columns: 64 };
+        let settings = Settings { shape, tumour: false, ..Settings::slice(1) };
+        let Phantom { volume, .. } = Phantom::new(&settings).unwrap();
+        let mut probabilities = vec![0.0; shape.len()];
+        let at = |row: usize, column: usize| row * 64 + column;
+        for row in 20..26 {
+            probabilities[at(row, 20)..][..6].fill(0.9);
+        }
+        probabilities[at(50, 50)] = 0.9;
+        let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: Some(0.2) };
+        let found =
+            Findings::new(&probabilities, shape, volume.geometry.as_ref(), criteria).unwrap();
+        let mask = mask_png(shape, &found, 0).unwrap();
+        let mask = image::load_from_memory(&mask).unwrap().into_luma8().into_raw();
+        assert_eq!((mask[at(22, 22)], mask[at(50, 50)], mask[0]), (255, 127, 0));
+        assert_eq!((found.mask[at(22, 22)], found.mask[at(50, 50)]), (1, 2));
+        let overlay = colours(&overlay_png(&volume, &found, 0).unwrap());
+        assert_eq!(overlay[at(50, 51)], LESSER_OUTLINE);
+        assert_eq!(overlay[at(22, 26)], OUTLINE);
+        // A box lies outside of the outline, with a gap.
+        let boxed: Vec<usize> = (0..64 * 64).filter(|index| overlay[*index] == BOX).collect();
+        assert!(!boxed.is_empty() && boxed.iter().all(|index| index / 64 < 40));
+        assert_eq!(shown_slice(shape, &found), 0);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-use domain::{Answer, Result};
+use domain::Answer;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Criteria, Doubt, ExpectedDice, Features, Finding, Format, Geometry, Modality, Placement,
-    Preprocessing, Shape, Unit, Volume,
+    ExpectedDice, Features, Finding, Format, Geometry, Modality, ModelUsed, Readings, Role, Shape,
+    Told, Unit, Volume,
 };
 
 /// The form of the document; a change that could break a reader changes the number.
@@ -17,68 +17,6 @@ const LIMITS: &str = "Computed by software without medical approval, for researc
 /// Below this mean probability a finding is called doubtful.
 const DOUBTFUL: f64 = 0.75;
 
-/// Which model looked, and how: enough to repeat it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Passport {
-    pub name: String,
-    pub version: String,
-    /// Of the weights file, in hex; empty for an engine that has no weights.
-    pub sha256: String,
-    /// The version of everything done to pixels before the model sees them.
-    pub preprocessing: String,
-    /// The probability from which on a voxel counts as tumour.
-    pub threshold: f32,
-    /// Regions of fewer pixels, in the squares that the model sees, are noise.
-    pub minimum_pixels: usize,
-    /// The side of those squares, in pixels.
-    pub side: usize,
-    /// What the model may judge.
-    pub modalities: Vec<Modality>,
-    /// Where it ran: `cpu`, `cuda:0`.
-    pub device: String,
-    /// What counts in a volume, where that is another than for a slice that came alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub volumes: Option<Cut>,
-    /// How well its masks fit, as far as that can be told; None of an engine that nobody measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub doubt: Option<Doubt>,
-}
-
-/// What counts as tumour.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Cut {
-    /// The probability from which on a voxel counts.
-    pub threshold: f32,
-    /// Regions of fewer pixels, in the squares that the model sees, are noise.
-    pub minimum_pixels: usize,
-}
-
-impl Passport {
-    /// How slices are prepared for it; `Invalid` for a way that is unknown here.
-    pub fn preprocessing(&self) -> Result<Preprocessing> {
-        Preprocessing::named(&self.preprocessing)
-    }
-
-    /// The same for a scan of that many slices: what it says counts is what counts there.
-    pub fn of_scan(&self, slices: usize) -> Passport {
-        let Passport { threshold, minimum_pixels, volumes, .. } = *self;
-        let alone = Cut { threshold, minimum_pixels };
-        let Cut { threshold, minimum_pixels } = volumes.filter(|_| slices > 1).unwrap_or(alone);
-        Passport { threshold, minimum_pixels, volumes: None, ..self.clone() }
-    }
-
-    /// What counts as tumour in a scan whose slices were prepared at `placements`: the smallest region,
-    /// counted in the scan's own pixels.
-    pub fn criteria(&self, placements: &[Placement]) -> Criteria {
-        if self.volumes.is_some() {
-            return self.of_scan(placements.len()).criteria(placements);
-        }
-        let areas: f64 = placements.iter().map(Placement::pixel_area).sum();
-        let pixels = self.minimum_pixels as f64 * areas / placements.len().max(1) as f64;
-        Criteria { threshold: self.threshold, minimum_voxels: pixels.round() as usize }
-    }
-}
-
 /// The whole result of one scan: the artefact `result.json`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ResultDocument {
@@ -91,7 +29,7 @@ pub struct ResultDocument {
     pub findings: Vec<Finding>,
     /// None when the scan was not analysed: nothing found is another thing.
     pub totals: Option<Totals>,
-    /// How sure the model is of the answer, 0..1: the mean probability over the findings, or without
+    /// How sure the model is of the answer, 0..1: the mean probability over the main findings, or without
     /// one how far the most suspicious voxel stayed from certain tumour. Probabilities are calibrated where the model
     /// was measured: see its card.
     pub confidence: Option<f64>,
@@ -100,7 +38,7 @@ pub struct ResultDocument {
     pub expected_dice: Option<ExpectedDice>,
     pub quality: Quality,
     pub image: ImageFacts,
-    pub model: Passport,
+    pub model: ModelUsed,
     /// What was analysed.
     pub inputs: Inputs,
     pub timing: Timing,
@@ -124,16 +62,30 @@ impl Default for About {
     }
 }
 
-/// All findings together.
+/// All main findings together, and the lesser ones apart.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Totals {
+    /// Which findings these are.
+    #[serde(default)]
+    pub includes: Role,
     pub findings: usize,
     pub voxels: usize,
-    /// The part of all voxels that lies in findings.
+    /// The part of all voxels that lies in these findings.
     pub mask_fraction: f64,
     pub volume_ml: Option<f64>,
     /// Of a single slice only.
     pub area_mm2: Option<f64>,
+    /// What is listed and marked besides, and in none of the numbers above.
+    #[serde(default)]
+    pub lesser: Lesser,
+}
+
+/// All lesser findings together.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Lesser {
+    pub findings: usize,
+    pub voxels: usize,
+    pub volume_ml: Option<f64>,
 }
 
 /// What speaks for or against trusting the numbers.
@@ -153,6 +105,9 @@ pub struct ImageFacts {
     /// Between slices (null for a single slice of unknown thickness), rows and columns.
     pub spacing_mm: Option<[Option<f64>; 3]>,
     pub modality: Option<Modality>,
+    /// What kind of image it was taken for, and how that was told.
+    #[serde(default)]
+    pub kind: Told,
     pub format: Format,
     /// The slice (from 0) that `mask.png` and `overlay.png` show.
     pub shown_slice: usize,
@@ -182,21 +137,30 @@ pub struct Timing {
 impl Totals {
     /// Adds up findings of one scan.
     pub fn new(findings: &[Finding], shape: Shape) -> Totals {
-        let voxels = findings.iter().map(|finding| finding.voxels).sum();
-        let areas = findings.iter().map(|finding| finding.area_mm2).sum::<Option<f64>>();
+        let of = |role: Role| findings.iter().filter(move |finding| finding.role == role);
+        let voxels = |role: Role| of(role).map(|finding| finding.voxels).sum();
+        let volume_ml = |role: Role| of(role).map(|finding| finding.volume_ml).sum();
+        let areas = of(Role::Main).map(|finding| finding.area_mm2).sum::<Option<f64>>();
+        let main: usize = voxels(Role::Main);
         Totals {
-            findings: findings.len(),
-            voxels,
-            mask_fraction: voxels as f64 / shape.len().max(1) as f64,
-            volume_ml: findings.iter().map(|finding| finding.volume_ml).sum(),
+            includes: Role::Main,
+            findings: of(Role::Main).count(),
+            voxels: main,
+            mask_fraction: main as f64 / shape.len().max(1) as f64,
+            volume_ml: volume_ml(Role::Main),
             area_mm2: areas.filter(|_| shape.slices == 1),
+            lesser: Lesser {
+                findings: of(Role::Lesser).count(),
+                voxels: voxels(Role::Lesser),
+                volume_ml: volume_ml(Role::Lesser),
+            },
         }
     }
 }
 
 impl ImageFacts {
-    /// What is known of a volume.
-    pub fn new(volume: &Volume, shown_slice: usize) -> ImageFacts {
+    /// What is known of a volume that was taken for an image of that kind.
+    pub fn new(volume: &Volume, kind: Told, shown_slice: usize) -> ImageFacts {
         ImageFacts {
             shape: volume.shape,
             unit: if volume.geometry.is_some() { Unit::Millimetre } else { Unit::Pixel },
@@ -205,6 +169,7 @@ impl ImageFacts {
                 .as_ref()
                 .map(|g| g.spacing().map(|mm| Some(mm).filter(|mm| *mm > 0.0))),
             modality: volume.modality,
+            kind,
             format: volume.format,
             shown_slice,
         }
@@ -218,6 +183,7 @@ impl Quality {
         features: Features,
         findings: &[Finding],
         confidence: Option<f64>,
+        kind: (&Readings, &Told),
     ) -> Quality {
         let no_volume =
             volume.geometry.as_ref().is_some_and(|geometry| Geometry::voxel_mm3(geometry) == 0.0);
@@ -243,19 +209,32 @@ impl Quality {
         ];
         let remarks =
             remarks.into_iter().filter(|(holds, _)| *holds).map(|(_, words)| words.to_owned());
+        let (readings, told) = kind;
+        let remarks = remarks.chain(readings.remark(told)).chain(lesser(findings));
         Quality { features, remarks: volume.remarks.iter().cloned().chain(remarks).collect() }
     }
 }
 
-/// How sure the model is, from all probabilities and what was found in them.
+/// Says what lies apart from the main finding, so that nobody overlooks it.
+fn lesser(findings: &[Finding]) -> Option<String> {
+    match findings.iter().filter(|finding| finding.role == Role::Lesser).count() {
+        0 => None,
+        1 => Some("one lesser finding lies apart from the main one: it is in no total".into()),
+        count => Some(format!(
+            "{count} lesser findings lie apart from the main one: they are in no total"
+        )),
+    }
+}
+
+/// How sure the model is, from all probabilities and what was found in them. A main finding is there if any is.
 pub fn confidence(probabilities: &[f32], findings: &[Finding]) -> f64 {
     if findings.is_empty() {
         let highest = probabilities.iter().copied().fold(0.0, f32::max);
         return 1.0 - f64::from(highest);
     }
-    let weighted: f64 =
-        findings.iter().map(|finding| finding.confidence * finding.voxels as f64).sum();
-    weighted / findings.iter().map(|finding| finding.voxels as f64).sum::<f64>()
+    let main = || findings.iter().filter(|finding| finding.role == Role::Main);
+    let weighted: f64 = main().map(|finding| finding.confidence * finding.voxels as f64).sum();
+    weighted / main().map(|finding| finding.voxels as f64).sum::<f64>()
 }
 
 impl ResultDocument {
@@ -269,15 +248,25 @@ impl ResultDocument {
 mod tests {
     use super::*;
     use crate::phantom::{Phantom, Settings};
-    use crate::{Criteria, Findings};
+    use crate::{Criteria, Cut, Findings, Reading};
+
+    fn told_of(volume: &Volume, findings: &[Finding]) -> Quality {
+        let cut = Cut { threshold: 0.5, minimum_pixels: 1 };
+        let readings = Readings::alike(Reading::plain(64, cut));
+        let kind = (&readings, &Told::default());
+        Quality::new(volume, Features::new(volume), findings, Some(0.9), kind)
+    }
 
     fn analysed(volume: &Volume, probabilities: &[f32]) -> (Totals, f64, Quality) {
-        let criteria = Criteria { threshold: 0.5, minimum_voxels: 1 };
+        let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: None };
         let found = Findings::new(probabilities, volume.shape, volume.geometry.as_ref(), criteria)
             .unwrap()
             .findings;
         let sure = confidence(probabilities, &found);
-        let quality = Quality::new(volume, Features::new(volume), &found, Some(sure));
+        let cut = Cut { threshold: 0.5, minimum_pixels: 1 };
+        let readings = Readings::alike(Reading::plain(64, cut));
+        let kind = (&readings, &Told::default());
+        let quality = Quality::new(volume, Features::new(volume), &found, Some(sure), kind);
         (Totals::new(&found, volume.shape), sure, quality)
     }
 
@@ -304,35 +293,27 @@ mod tests {
     }
 
     #[test]
-    fn volumes_and_slices_alone_each_have_their_own_cut() {
-        let passport = Passport {
-            name: "test".into(),
-            version: "1".into(),
-            sha256: String::new(),
-            preprocessing: String::new(),
-            threshold: 0.3,
-            minimum_pixels: 8,
-            side: 4,
-            modalities: vec![],
-            device: "cpu".into(),
-            volumes: Some(Cut { threshold: 0.5, minimum_pixels: 96 }),
-            doubt: None,
-        };
-        let placement = Placement {
-            rows: 8,
-            columns: 8,
-            side: 4,
-            top: 0.0,
-            left: 0.0,
-            extent: 8.0,
-            aspect: 1.0,
-        };
-        let criteria = |slices| passport.criteria(&vec![placement; slices]);
-        assert_eq!(criteria(1), Criteria { threshold: 0.3, minimum_voxels: 32 });
-        assert_eq!(criteria(2), Criteria { threshold: 0.5, minimum_voxels: 384 });
-        let said = passport.of_scan(2);
-        assert_eq!((said.threshold, said.minimum_pixels, said.volumes), (0.5, 96, None));
-        assert_eq!(said.criteria(&[placement; 2]), criteria(2));
+    fn lesser_findings_are_told_and_in_no_total() {
+        let shape = Shape { slices: 3, rows: 64, columns: 64 };
+        let settings = Settings { shape, tumour: false, ..Settings::slice(1) };
+        let Phantom { volume, .. } = Phantom::new(&settings).unwrap();
+        let mut probabilities = vec![0.0; shape.len()];
+        probabilities[64 * 64..][..20].fill(0.9);
+        probabilities[64 * 64 + 640..][..10].fill(0.6);
+        let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: Some(0.2) };
+        let found = Findings::new(&probabilities, shape, volume.geometry.as_ref(), criteria);
+        let found = found.unwrap().findings;
+        let totals = Totals::new(&found, shape);
+        assert_eq!((totals.findings, totals.voxels, totals.includes), (1, 20, Role::Main));
+        assert_eq!((totals.lesser.findings, totals.lesser.voxels), (1, 10));
+        let ml = |totals: Option<f64>| totals.unwrap();
+        assert!((ml(totals.volume_ml) / ml(totals.lesser.volume_ml) - 2.0).abs() < 1e-9);
+        assert!((confidence(&probabilities, &found) - 0.9).abs() < 1e-6);
+        let quality = told_of(&volume, &found);
+        assert!(quality.remarks.iter().any(|words| words.contains("one lesser finding")));
+        assert!(
+            told_of(&volume, &found[..1]).remarks.iter().all(|words| !words.contains("lesser"))
+        );
     }
 
     #[test]

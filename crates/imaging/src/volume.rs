@@ -1,6 +1,8 @@
 use domain::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::ImageKind;
+
 /// Voxels in slice, row, column order.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Shape {
@@ -135,6 +137,8 @@ pub struct Volume {
     pub geometry: Option<Geometry>,
     /// None: the file does not say.
     pub modality: Option<Modality>,
+    /// What kind of image it is, as far as the file says.
+    pub kind: ImageKind,
     pub format: Format,
     /// The values shown as black and as white (DICOM's window, or the range of an 8 or 16 bit file).
     pub window: [f32; 2],
@@ -148,6 +152,8 @@ struct Header {
     shape: Shape,
     geometry: Option<Geometry>,
     modality: Option<Modality>,
+    #[serde(default, skip_serializing_if = "ImageKind::is_unknown")]
+    kind: ImageKind,
     format: Format,
     window: [f32; 2],
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -167,9 +173,9 @@ impl Volume {
     /// The stored form: magic, the header's length (u32, little endian), the header as JSON, then the
     /// voxels as little-endian f32. Equal volumes have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Volume { shape, geometry, modality, format, window, .. } = *self;
+        let Volume { shape, geometry, modality, kind, format, window, .. } = *self;
         let remarks = self.remarks.clone();
-        let header = Header { shape, geometry, modality, format, window, remarks };
+        let header = Header { shape, geometry, modality, kind, format, window, remarks };
         let header = serde_json::to_vec(&header).expect("a header is plain data");
         let mut bytes = Vec::with_capacity(12 + header.len() + 4 * self.voxels.len());
         bytes.extend_from_slice(MAGIC);
@@ -189,7 +195,7 @@ impl Volume {
             return Err(invalid());
         }
         let (header, voxels) = rest.split_at_checked(length).ok_or_else(invalid)?;
-        let Header { shape, geometry, modality, format, window, remarks } =
+        let Header { shape, geometry, modality, kind, format, window, remarks } =
             serde_json::from_slice(header).map_err(|error| invalid().because(error))?;
         let expected =
             shape.slices.checked_mul(shape.rows).and_then(|n| n.checked_mul(shape.columns));
@@ -198,7 +204,7 @@ impl Volume {
         }
         let (voxels, _) = voxels.as_chunks::<4>();
         let voxels = voxels.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        Ok(Volume { shape, voxels, geometry, modality, format, window, remarks })
+        Ok(Volume { shape, voxels, geometry, modality, kind, format, window, remarks })
     }
 }
 
@@ -217,6 +223,7 @@ mod tests {
                 column_step: [0.5, 0., 0.],
             }),
             modality: Some(Modality::MagneticResonance),
+            kind: ImageKind::Flair,
             format: Format::Dicom,
             window: [0., 5.],
             remarks: vec!["1 file was left out: notes.txt".into()],
@@ -226,6 +233,14 @@ mod tests {
     #[test]
     fn a_volume_survives_storage() {
         assert_eq!(Volume::from_bytes(&volume().to_bytes()).unwrap(), volume());
+    }
+
+    #[test]
+    fn a_volume_of_an_unknown_kind_is_stored_as_before_there_were_kinds() {
+        let volume = Volume { kind: ImageKind::Unknown, ..volume() };
+        let bytes = volume.to_bytes();
+        assert!(!bytes.windows(6).any(|word| word == b"\"kind\""));
+        assert_eq!(Volume::from_bytes(&bytes).unwrap(), volume);
     }
 
     #[test]

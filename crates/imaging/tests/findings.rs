@@ -2,10 +2,10 @@
 
 use domain::ErrorKind;
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Criteria, Findings, Geometry, Shape, Unit};
+use imaging::{Criteria, Findings, Geometry, Role, Shape, Unit};
 use proptest::prelude::*;
 
-const CRITERIA: Criteria = Criteria { threshold: 0.5, minimum_voxels: 1 };
+const CRITERIA: Criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: None };
 
 fn find(mask: &[u8], shape: Shape, geometry: Option<&Geometry>) -> Findings {
     let probabilities: Vec<f32> = mask.iter().map(|&inside| 0.9 * f32::from(inside)).collect();
@@ -134,7 +134,7 @@ fn specks_below_the_minimum_leave_the_mask_too() {
     let shape = Shape { slices: 1, rows: 8, columns: 8 };
     let mask = drawn(shape, |_, r, c| r == 0 && c == 0 || r > 5);
     let probabilities: Vec<f32> = mask.iter().map(|&inside| f32::from(inside)).collect();
-    let criteria = Criteria { threshold: 0.5, minimum_voxels: 2 };
+    let criteria = Criteria { threshold: 0.5, minimum_voxels: 2, grows_from: None };
     let found = Findings::new(&probabilities, shape, None, criteria).unwrap();
     assert_eq!((found.findings.len(), found.mask[0], found.findings[0].voxels), (1, 0, 16));
 }
@@ -219,4 +219,51 @@ proptest! {
             prop_assert!(finding.perpendicular_diameter.length > 0.0);
         }
     }
+}
+
+/// Probabilities of slices of one row each.
+fn apart(rows: &[[f32; 8]]) -> Findings {
+    let shape = Shape { slices: rows.len(), rows: 1, columns: 8 };
+    let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: Some(0.2) };
+    Findings::new(&rows.concat(), shape, None, criteria).unwrap()
+}
+
+#[test]
+fn the_largest_region_goes_on_into_the_slices_beyond_and_others_are_lesser() {
+    let found = apart(&[
+        [0.3, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [0.3, 0.3, 0.1, 0.0, 0.0, 0.3, 0.0, 0.0],
+        [0.9, 0.9, 0.3, 0.0, 0.0, 0.0, 0.9, 0.0],
+        [0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [0.1, 0.1, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0],
+    ]);
+    assert_eq!(found.mask[..8], [1, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(found.mask[8..16], [1, 1, 0, 0, 0, 0, 0, 0]);
+    // Within its own slices it stays as it is.
+    assert_eq!(found.mask[16..24], [1, 1, 0, 0, 0, 0, 2, 0]);
+    assert_eq!(found.mask[32..], [0; 8]);
+    let said: Vec<(usize, Role, usize)> =
+        found.findings.iter().map(|f| (f.label, f.role, f.voxels)).collect();
+    assert_eq!(said, [(1, Role::Main, 6), (2, Role::Lesser, 1)]);
+    assert_eq!(found.main().count(), 1);
+}
+
+#[test]
+fn what_the_main_region_reaches_belongs_to_it_and_is_counted_once() {
+    let found = apart(&[
+        [0.9, 0.9, 0.9, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [0.0, 0.3, 0.3, 0.3, 0.9, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 0.0, 0.9, 0.0, 0.9, 0.0],
+    ]);
+    assert_eq!(found.mask[8..], [0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0]);
+    assert_eq!((found.findings[0].voxels, found.findings[1].voxels), (8, 1));
+}
+
+#[test]
+fn of_a_slice_alone_and_of_nothing_all_findings_are_main() {
+    let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: Some(0.2) };
+    let shape = Shape { slices: 1, rows: 1, columns: 4 };
+    let found = Findings::new(&[0.9, 0.0, 0.9, 0.3], shape, None, criteria).unwrap();
+    assert_eq!(found.mask, [1, 0, 1, 0]);
+    assert!(apart(&[[0.4; 8]; 2]).findings.is_empty());
 }

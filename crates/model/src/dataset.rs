@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
-use imaging::{Limits, Shape, Volume, decode};
+use imaging::{ImageKind, Limits, Shape, Volume, decode};
 
 pub use split::Split;
 
@@ -30,6 +30,8 @@ pub struct Patient {
     pub fold: Option<String>,
     /// Where the patient was scanned.
     pub site: Option<String>,
+    /// What kind of image the slices are, where that is known.
+    pub kind: ImageKind,
 }
 
 /// A scan with the truth about it.
@@ -110,8 +112,9 @@ fn single(path: &Path) -> Result<Volume> {
 
 const COLUMNS: [&str; 4] = ["patient", "slice", "image", "mask"];
 
-/// Reads a `manifest.csv`: a header with at least `patient,slice,image,mask` and perhaps `fold` and `site`, then one
-/// line per slice, paths relative to the manifest. Without a site, a TCGA barcode's tells it. Patients come sorted by id.
+/// Reads a `manifest.csv`: a header with at least `patient,slice,image,mask` and perhaps `fold`, `site` and `kind`, then one
+/// line per slice, paths relative to the manifest. Without a site, a TCGA barcode's tells it. The kind of image stands in
+/// a column `kind` (`flair`, `t1_contrast`), else in the name of the manifest's folder. Patients come sorted by id.
 /// `NotFound` names a file that is missing.
 ///
 /// A folder in place of a manifest is read by the one in it, else by its files' names: images with a mask beside each.
@@ -134,7 +137,7 @@ pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
     let [patient, slice, image, mask] =
         [column(COLUMNS[0])?, column(COLUMNS[1])?, column(COLUMNS[2])?, column(COLUMNS[3])?];
     let optional = |name: &str| header.iter().position(|title| *title == name);
-    let (fold, site) = (optional("fold"), optional("site"));
+    let (fold, site, kind) = (optional("fold"), optional("site"), optional("kind"));
     let source = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
     let mut patients = BTreeMap::<String, Patient>::new();
     for (number, line) in (2..).zip(lines).filter(|(_, line)| !line.trim().is_empty()) {
@@ -156,13 +159,23 @@ pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
         }
         let id = cell(patient)?;
         let (fold, site) = (known(fold)?, known(site)?.or(barcode_site(id)));
+        let kind = match known(kind)? {
+            Some(name) => {
+                ImageKind::of_name(name).ok_or_else(|| bad("kind is not one that is known"))?
+            }
+            None => kind_of_folder(&source),
+        };
         let patient = patients.entry(id.to_owned()).or_insert_with(|| Patient {
             id: id.to_owned(),
             slices: Vec::new(),
             source: source.clone(),
             fold: fold.map(str::to_owned),
             site: site.map(str::to_owned),
+            kind,
         });
+        if patient.kind != kind {
+            return Err(bad(&format!("patient {id} has images of two kinds")));
+        }
         if patient.fold.as_deref() != fold {
             return Err(bad(&format!("patient {id} is in two folds")));
         }
@@ -171,6 +184,17 @@ pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
     let mut patients: Vec<Patient> = patients.into_values().collect();
     patients.iter_mut().for_each(|patient| patient.slices.sort_by_key(|entry| entry.slice));
     Ok(patients)
+}
+
+/// What a folder's name says of the images in it, as in `lgg-flair` and `figshare-t1ce`.
+fn kind_of_folder(name: &str) -> ImageKind {
+    let name = name.to_lowercase();
+    let mut words = name.split(|c: char| !c.is_alphanumeric()).map(|word| match word {
+        "flair" => ImageKind::Flair,
+        "t1ce" | "t1c" | "t1gd" => ImageKind::T1Contrast,
+        _ => ImageKind::Unknown,
+    });
+    words.find(|kind| *kind != ImageKind::Unknown).unwrap_or_default()
 }
 
 /// The tissue source site in `TCGA-DU-7013` and the like.
@@ -280,5 +304,24 @@ mod tests {
         assert_eq!((&patients[1].site, &patients[1].fold), (&None, &None));
         let why = manifest("p,1,a.png,b.png,1\np,2,a.png,b.png,2\n").unwrap_err().to_string();
         assert!(why.contains("line 3: patient p is in two folds"), "{why}");
+    }
+
+    #[test]
+    fn the_kind_of_image_is_a_column_or_stands_in_the_folders_name() {
+        let kinds = |lines: &str| {
+            let folder = folder(&format!("patient,slice,image,mask,kind\n{lines}"));
+            let patients = read(&folder.path().join("manifest.csv"));
+            patients.map(|all| all.iter().map(|patient| patient.kind).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            kinds("p,1,a.png,b.png,t1_contrast\nq,1,a.png,b.png,\n").unwrap(),
+            [ImageKind::T1Contrast, ImageKind::Unknown]
+        );
+        let why = |lines: &str| kinds(lines).unwrap_err().to_string();
+        assert!(why("p,1,a.png,b.png,t2\n").contains("line 2: kind"));
+        assert!(why("p,1,a.png,b.png,flair\np,2,a.png,b.png,t1_contrast\n").contains("two kinds"));
+        let named = ["lgg-flair", "figshare-t1ce", "T1Gd 2024", "reflairs"].map(kind_of_folder);
+        let t1 = ImageKind::T1Contrast;
+        assert_eq!(named, [ImageKind::Flair, t1, t1, ImageKind::Unknown]);
     }
 }

@@ -5,6 +5,7 @@
 pub mod dataset;
 mod device;
 pub mod evaluate;
+mod kind_head;
 mod network;
 mod parallel;
 mod parameters;
@@ -15,4 +16,4 @@ mod weights;
 pub use device::Device;
 pub use network::Design;
 pub use segmenter::Segmenter;
-pub use weights::{Calibration, Facts, Manifest, Weights};
+pub use weights::{Facts, Manifest, Weights};

@@ -154,6 +154,16 @@ impl Network {
         self.head
     }
 
+    /// The unit that ends the way down: what it gives knows most of the image as a whole.
+    pub fn bottleneck(&self) -> UnitId {
+        self.bridge
+    }
+
+    /// How many features the bottleneck gives.
+    pub fn features(&self) -> i64 {
+        self.units[self.bridge].outputs
+    }
+
     /// The logits (N, 1, S, S) of the images `x` (N, C, S, S), in `x`'s kind. `apply` says what a unit does.
     pub fn forward(
         &self,

@@ -1,6 +1,7 @@
 //! Training from scratch, from a folder of labelled slices to a model that can ship.
 
 mod card;
+mod choice;
 mod cross_validation;
 mod display;
 mod doubt;
@@ -12,6 +13,7 @@ mod picture;
 mod pool;
 mod reference;
 mod schedule;
+mod sightings;
 mod speed;
 mod state;
 mod variation;
@@ -26,7 +28,7 @@ use crate::Device;
 use crate::dataset::{self, Patient, Split};
 use crate::network::{Design, Network, SIDE_MULTIPLE};
 use crate::parameters::Parameters;
-use crate::weights::{Folded, MANIFEST_FILE, Weights};
+use crate::weights::{Folded, MANIFEST_FILE, Quantised, Weights};
 use learn::learn;
 use picture::Darkroom;
 use pool::Pool;
@@ -34,7 +36,7 @@ use schedule::Schedule;
 use state::{Progress, State};
 
 pub use cross_validation::{FIGURES_FILE, REPORT_FILE, cross_validate};
-pub use finish::{CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER};
+pub use finish::{Again, CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER, finish_again};
 pub use schedule::Length;
 pub use speed::speed;
 
@@ -61,7 +63,7 @@ pub struct Settings {
     /// The side of the squares at the end of training, in pixels. It begins at half of it, or at three quarters where it
     /// goes on from a model.
     pub side: usize,
-    /// Whether the finished model also looks at each image in the mirror: a little better, at twice the cost.
+    /// Whether the finished model may also look at images in the mirror, where that pays: at twice the cost.
     pub mirrored: bool,
     pub length: Length,
     /// How long training goes on between two checkpoints.
@@ -106,10 +108,7 @@ impl Settings {
 
     /// The patients of all manifests, on two sides.
     fn split(&self) -> Result<Split> {
-        let nobody = Split { training: Vec::new(), validation: Vec::new() };
-        self.manifests.iter().try_fold(nobody, |split, manifest| {
-            split.and(Split::draw(dataset::read(manifest)?, self.validation, self.seed)?)
-        })
+        Split::of_manifests(&self.manifests, self.validation, self.seed)
     }
 
     fn check(&self) -> Result<()> {
@@ -158,8 +157,9 @@ pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
 
 /// Writes the averaged weights as they are to the model's folder; answers where their manifest is.
 fn unjudged(settings: &Settings, state: &State) -> Result<PathBuf> {
-    let units = state.average.cut(&Network::new(settings.design), false).folded();
-    Weights::write(&settings.model, &finish::facts(settings), &units)?;
+    let network = Network::new(settings.design);
+    let units = Quantised::new(&network, &state.average.cut(&network, false).folded());
+    Weights::write(&settings.model, &finish::facts(settings), &units, None)?;
     Ok(settings.model.join(MANIFEST_FILE))
 }
 
@@ -261,5 +261,7 @@ fn learned(
     Parameters::unfolded(network, &units, &batch.images).map_err(crate::segmenter::broken)
 }
 
+#[cfg(test)]
+mod finish_tests;
 #[cfg(test)]
 mod tests;

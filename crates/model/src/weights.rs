@@ -1,71 +1,20 @@
+mod facts;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use domain::{Error, ErrorKind, Result, hex, seeded};
-use imaging::{Cut, Doubt, Modality};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use crate::network::{Design, Network, SIDE_MULTIPLE, Unit};
-
-/// What a weights file says of itself. It lies in the file, so the file's digest covers it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Facts {
-    pub name: String,
-    pub version: String,
-    pub design: Design,
-    /// The side of the squares that the network was trained on, in pixels.
-    pub side: usize,
-    /// What was done to pixels before the network saw them ([`imaging::Preprocessing`]).
-    pub preprocessing: String,
-    /// The probability from which on a pixel counts as tumour.
-    pub threshold: f32,
-    /// Regions of fewer pixels (of the square) are noise.
-    pub minimum_pixels: usize,
-    /// The same for volumes, where that is another than for a slice that comes alone.
-    #[serde(default)]
-    pub volumes: Option<Cut>,
-    pub modalities: Vec<Modality>,
-    /// Whether an image is also looked at in the mirror, which costs twice the time.
-    pub mirrored: bool,
-    #[serde(default)]
-    pub calibration: Calibration,
-    /// How well masks fit, as measured on scans that were not learned from.
-    #[serde(default)]
-    pub doubt: Option<Doubt>,
-}
-
-/// A line through the logits that makes probabilities true (Platt 1999): of the pixels called 0.7, seven in ten are
-/// tumour.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Calibration {
-    /// Above 0, so that what is likelier stays likelier.
-    pub slope: f32,
-    pub offset: f32,
-}
-
-impl Default for Calibration {
-    /// Changes nothing.
-    fn default() -> Calibration {
-        Calibration { slope: 1.0, offset: 0.0 }
-    }
-}
-
-impl Calibration {
-    /// The calibrated probability; of what is no probability, NaN.
-    pub fn apply(self, p: f32) -> f32 {
-        if self == Calibration::default() {
-            return p;
-        }
-        let logit = (p / (1.0 - p)).ln();
-        1.0 / (1.0 + (-self.slope * logit - self.offset).exp())
-    }
-}
+pub use self::facts::Facts;
+use crate::kind_head::KindHead;
+use crate::network::{Network, Unit};
 
 /// `model.json`, which lies beside the weights file and vouches for it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -107,7 +56,12 @@ pub struct Weights {
     pub sha256: String,
     /// In the order of [`Network::units`].
     pub units: Vec<Folded>,
+    /// There exactly where the facts name kinds that it tells.
+    pub kind_head: Option<KindHead>,
 }
+
+/// A network's weights as files hold them: int8 with one scale per output channel.
+pub struct Quantised(Vec<Part>);
 
 /// The name of a model's weights file and of the manifest beside it.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
@@ -148,23 +102,48 @@ impl Weights {
         if facts != manifest.facts {
             return Err(refused("the manifest describes another model"));
         }
-        check(&facts).map_err(|why| refused(&why))?;
+        facts.check().map_err(|why| refused(&why))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|_| refused("not safetensors"))?;
         let network = Network::new(facts.design);
         let units = network.units().iter().map(|unit| expanded(unit, &tensors));
         let units = units.collect::<Result<_, String>>().map_err(|why| refused(&why))?;
-        Ok(Weights { facts, sha256: manifest.sha256, units })
+        let features = network.features() as usize;
+        let kind_head = kind_head(&facts, &tensors, features).map_err(|why| refused(&why))?;
+        Ok(Weights { facts, sha256: manifest.sha256, units, kind_head })
     }
 
-    /// Writes a model into `folder`: the weights as int8 with one scale per output channel, and the
-    /// manifest. The weights come first, so that a manifest never vouches for a file that is not there.
-    pub fn write(folder: &Path, facts: &Facts, units: &[Folded]) -> Result<Manifest> {
-        let network = Network::new(facts.design);
+    /// Its units' tensors exactly as `path` (a folder, a manifest or a weights file) holds them.
+    pub fn quantised(path: &Path) -> Result<Quantised> {
+        // What is refused there is refused here.
+        let Weights { facts, .. } = Weights::read(path)?;
+        let manifest_path = manifest_path(path);
+        let file = manifest_path.with_file_name(read_manifest(&manifest_path)?.file);
+        let bytes = fs::read(&file).map_err(|error| missing(&file, error))?;
+        let tensors = SafeTensors::deserialize(&bytes)
+            .map_err(|error| ErrorKind::Invalid.error("not safetensors any more").because(error))?;
         let mut parts = Vec::new();
-        for (unit, folded) in network.units().iter().zip(units) {
-            parts.extend(quantised(unit, folded));
+        for unit in Network::new(facts.design).units() {
+            for part in PARTS {
+                let name = format!("{}.{part}", unit.name);
+                let view = tensors.tensor(&name).map_err(|error| {
+                    ErrorKind::Invalid.error(format!("it lacks {name}")).because(error)
+                })?;
+                parts.push((name, view.dtype(), view.shape().to_vec(), view.data().to_vec()));
+            }
         }
-        let views = parts.iter().map(|(name, dtype, shape, bytes)| {
+        Ok(Quantised(parts))
+    }
+
+    /// Writes a model into `folder`: the weights with the head that tells kinds apart, and the manifest. The weights come
+    /// first, so that a manifest never vouches for a file that is not there.
+    pub fn write(
+        folder: &Path,
+        facts: &Facts,
+        Quantised(units): &Quantised,
+        head: Option<&KindHead>,
+    ) -> Result<Manifest> {
+        let head = head.map(head_parts).unwrap_or_default();
+        let views = units.iter().chain(&head).map(|(name, dtype, shape, bytes)| {
             let view = TensorView::new(*dtype, shape.clone(), bytes);
             (name.as_str(), view.expect("a tensor's bytes follow from its shape"))
         });
@@ -231,27 +210,58 @@ fn facts(bytes: &[u8]) -> Option<Facts> {
     serde_json::from_str(metadata.metadata().as_ref()?.get(FACTS)?).ok()
 }
 
-fn check(facts: &Facts) -> Result<(), String> {
-    let Facts { design, side, preprocessing, threshold, .. } = facts;
-    imaging::Preprocessing::named(preprocessing).map_err(|error| error.to_string())?;
-    if *side == 0 || !side.is_multiple_of(SIDE_MULTIPLE) || *side > 1024 {
-        return Err(format!("its input side {side} is no multiple of {SIDE_MULTIPLE} up to 1024"));
+type Part = (String, Dtype, Vec<usize>, Vec<u8>);
+
+/// What a unit's tensors are called after its name.
+const PARTS: [&str; 3] = ["weight", "scale", "bias"];
+/// The tensors of the head that tells kinds apart, of no unit.
+const HEAD_WEIGHT: &str = "kind.weight";
+const HEAD_BIAS: &str = "kind.bias";
+
+impl Quantised {
+    /// Rounds the weights of a network's units.
+    pub fn new(network: &Network, units: &[Folded]) -> Quantised {
+        let parts = network.units().iter().zip(units);
+        Quantised(parts.flat_map(|(unit, folded)| quantised(unit, folded)).collect())
     }
-    let volumes = facts.volumes.map_or(*threshold, |cut| cut.threshold);
-    if ![*threshold, volumes].iter().all(|threshold| (0.0..1.0).contains(threshold)) {
-        return Err(format!("its threshold {threshold} is no probability"));
-    }
-    let Calibration { slope, offset } = facts.calibration;
-    if !(slope > 0.0 && slope.is_finite() && offset.is_finite()) {
-        return Err("its calibration would turn probabilities about".into());
-    }
-    let sound = (4..=256).contains(&design.width)
-        && design.width % 4 == 0
-        && design.depths.iter().all(|depth| (1..=64).contains(depth));
-    if sound { Ok(()) } else { Err("its design cannot be built".into()) }
 }
 
-type Part = (String, Dtype, Vec<usize>, Vec<u8>);
+fn head_parts(head: &KindHead) -> Vec<Part> {
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let shape = vec![head.weights.len(), head.weights.first().map_or(0, Vec::len)];
+    let kinds = vec![head.biases.len()];
+    vec![
+        (HEAD_WEIGHT.into(), Dtype::F32, shape, bytes(&head.weights.concat())),
+        (HEAD_BIAS.into(), Dtype::F32, kinds, bytes(&head.biases)),
+    ]
+}
+
+/// The head for the kinds that the facts name.
+fn kind_head(
+    facts: &Facts,
+    tensors: &SafeTensors,
+    features: usize,
+) -> Result<Option<KindHead>, String> {
+    if facts.tells.is_empty() {
+        return Ok(None);
+    }
+    let floats = |name: &str, shape: &[usize]| {
+        let view = tensors.tensor(name).map_err(|_| format!("it lacks {name}"))?;
+        if view.shape() != shape || view.dtype() != Dtype::F32 {
+            return Err(format!("{name} has the wrong shape or type"));
+        }
+        let (values, _) = view.data().as_chunks::<4>();
+        let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values),
+            false => Err(format!("{name} holds a number that is not finite")),
+        }
+    };
+    let kinds = facts.tells.len();
+    let weights = floats(HEAD_WEIGHT, &[kinds, features])?;
+    let weights = weights.chunks(features).map(<[f32]>::to_vec).collect();
+    Ok(Some(KindHead { weights, biases: floats(HEAD_BIAS, &[kinds])? }))
+}
 
 fn quantised(unit: &Unit, folded: &Folded) -> [Part; 3] {
     let weight = folded.weight.to_device(tch::Device::Cpu).to_kind(Kind::Float);

@@ -44,7 +44,7 @@ impl Artefact {
 #[utoipa::path(
     operation_id = "get_result", get, path = "/v1/scans/{id}/result", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
-        (status = 200, description = "The result; `answer` is one of the four", body = Object),
+        (status = 200, description = "The result; `answer` is one of the four. `findings` have a `role`, `main` or `lesser`, and `totals` include main ones alone; `image.kind` says what kind of image it was taken for and who said so; `model` names the look, cut and calibration that were used", body = Object),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
         (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Not ready: ask again after `Retry-After` seconds", body = Problem, content_type = "application/problem+json"),
@@ -88,7 +88,7 @@ pub async fn image(
 #[utoipa::path(
     operation_id = "get_mask", get, path = "/v1/scans/{id}/mask.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
-        (status = 200, description = "The mask: white where a tumour was found", body = Binary, content_type = "image/png"),
+        (status = 200, description = "The mask: white in main findings, grey (127) in lesser ones, black elsewhere", body = Binary, content_type = "image/png"),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
         (status = 404, description = "No such scan, or its result has none", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Not ready: ask again after `Retry-After` seconds", body = Problem, content_type = "application/problem+json"),
@@ -109,7 +109,7 @@ pub async fn mask(
 #[utoipa::path(
     operation_id = "get_overlay", get, path = "/v1/scans/{id}/overlay.png", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
-        (status = 200, description = "The image with outlines and boxes", body = Binary, content_type = "image/png"),
+        (status = 200, description = "The image with main findings outlined in yellow and boxed in blue, lesser ones outlined in purple", body = Binary, content_type = "image/png"),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
         (status = 404, description = "No such scan, or its result has none", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Not ready: ask again after `Retry-After` seconds", body = Problem, content_type = "application/problem+json"),
@@ -130,7 +130,7 @@ pub async fn overlay(
 #[utoipa::path(
     operation_id = "get_mask_volume", get, path = "/v1/scans/{id}/mask.nii.gz", tag = "results", params(("id" = String, Path, description = "The scan's id")),
     responses(
-        (status = 200, description = "The mask as NIfTI, gzipped", body = Binary, content_type = "application/gzip"),
+        (status = 200, description = "The mask as NIfTI, gzipped: 1 in main findings, 2 in lesser ones, 0 elsewhere", body = Binary, content_type = "application/gzip"),
         (status = 304, description = "Unchanged: the `If-None-Match` still matches"),
         (status = 404, description = "No such scan, or its result has none", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Not ready: ask again after `Retry-After` seconds", body = Problem, content_type = "application/problem+json"),

@@ -1,18 +1,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Answer, Clock, ErrorKind, Result, seeded};
+use domain::{Answer, Clock, ErrorKind, Priority, Result, seeded};
 use imaging::{
-    About, Features, Findings, Framed, ImageFacts, Inputs, Passport, Placement, Prepared,
-    Preprocessing, Quality, ResultDocument, Timing, Totals, Volume, confidence, mask_nifti,
-    mask_png, overlay_png, restore, shown_slice, slice_png,
+    About, Features, Framed, ImageFacts, Inputs, Judgement, Look, Opinion, Passport, Placement,
+    Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument, Sight, Timing, Told,
+    Totals, Volume, mask_nifti, mask_png, overlay_png, restored, shown_slice, slice_png,
 };
 use proto::storage::Job;
 use serde_json::json;
 use service::wire;
 
 use crate::jobs::Artefact;
-use crate::model::{Model, Seen};
+use crate::model::Model;
 
 /// What one job comes to.
 pub struct Analysis {
@@ -28,33 +28,74 @@ pub struct Analysis {
 /// Whatever goes wrong is an error: an answer is only ever given by a model that has seen every slice.
 pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) -> Result<Analysis> {
     let (started_ms, priority) = (clock.now_ms(), wire::priority_of(job.priority()));
-    let Passport { side, modalities, .. } = model.passport().clone();
-    let preprocessing = model.passport().preprocessing()?;
-    let (volume, squares) = blocking(move || {
+    let passport = model.passport().clone();
+    let modalities = passport.modalities.clone();
+    let (volume, judged) = blocking(move || {
         let volume = Volume::from_bytes(&bytes)?;
         let judged = volume.modality.is_none_or(|modality| modalities.contains(&modality));
-        let squares = if judged { Some(squares(&volume, preprocessing, side)?) } else { None };
-        Ok((Arc::new(volume), squares))
+        Ok((Arc::new(volume), judged))
     })
     .await?;
-    let seen = match squares {
-        Some(squares) => {
-            let placements = squares.iter().map(|square| square.placement).collect();
-            Some((placements, model.see(squares, priority).await?))
-        }
-        None => None,
-    };
-    let case = Case {
+    let readings = &passport.readings;
+    let told = readings.told(volume.kind, None);
+    let of = |told: &Told| readings.of(told.kind, volume.shape.slices).clone();
+    let case = |told: Told| Case {
         job: job.clone(),
-        passport: model.passport().of_scan(volume.shape.slices),
+        passport: passport.clone(),
+        reading: of(&told),
+        told,
         started_ms,
         clock: clock.clone(),
     };
-    blocking(move || match seen {
-        Some((placements, seen)) => case.analysed(&volume, placements, seen),
-        None => Ok(case.not_analysable(&volume)),
-    })
-    .await
+    if !judged {
+        let case = case(told);
+        return blocking(move || Ok(case.not_analysable(&volume))).await;
+    }
+    let first = of(&told).look;
+    let mut seen = look(&volume, first, model, priority).await?;
+    let told = readings.told(volume.kind, seen.opinion(&passport));
+    let then = of(&told).look;
+    if then != first {
+        // What the model takes it for is looked at in another way.
+        let again = look(&volume, then, model, priority).await?;
+        seen = Seen { compute_ms: seen.compute_ms + again.compute_ms, ..again };
+    }
+    let case = case(told);
+    blocking(move || case.analysed(&volume, seen)).await
+}
+
+/// What the model saw of all slices.
+struct Seen {
+    placements: Vec<Placement>,
+    sights: Vec<Sight>,
+    compute_ms: f64,
+}
+
+impl Seen {
+    fn opinion(&self, passport: &Passport) -> Option<Opinion> {
+        Opinion::of(&passport.tells, self.sights.iter().map(|sight| sight.kinds.as_slice()))
+    }
+
+    /// The probabilities in the scan's own pixels.
+    fn probabilities(&self) -> Vec<f32> {
+        let mut all = restored(&self.placements, &self.sights);
+        if seeded("unchecked_output") {
+            // Of NaN and a number, `max` takes the number.
+            all.iter_mut().for_each(|p| *p = p.max(0.0));
+        }
+        all
+    }
+}
+
+/// Shows the model every slice in that look.
+async fn look(volume: &Arc<Volume>, look: Look, model: &Model, priority: Priority) -> Result<Seen> {
+    let (shown, preprocessing) = (volume.clone(), model.passport().preprocessing()?);
+    let squares = blocking(move || squares(&shown, preprocessing, look.side)).await?;
+    let placements = squares.iter().map(|square| square.placement).collect();
+    let seen = model.see(squares, look.mirrored, priority).await?;
+    let compute_ms = seen.iter().map(|seen| seen.compute_ms).sum();
+    let sights = seen.into_iter().map(|seen| seen.sight).collect();
+    Ok(Seen { placements, sights, compute_ms })
 }
 
 fn squares(volume: &Volume, preprocessing: Preprocessing, side: usize) -> Result<Vec<Prepared>> {
@@ -70,30 +111,21 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(panicked)?
 }
 
-/// What is known before the model has looked.
+/// What is known beside what the model saw.
 struct Case {
     job: Job,
     passport: Passport,
+    reading: Reading,
+    told: Told,
     started_ms: i64,
     clock: Clock,
 }
 
 impl Case {
-    fn analysed(
-        &self,
-        volume: &Volume,
-        placements: Vec<Placement>,
-        seen: Vec<Seen>,
-    ) -> Result<Analysis> {
-        let compute_ms = seen.iter().map(|seen| seen.compute_ms).sum();
-        let probabilities = restored(&placements, &seen);
-        let criteria = self.passport.criteria(&placements);
-        let found =
-            Findings::new(&probabilities, volume.shape, volume.geometry.as_ref(), criteria)?;
-        let sure = confidence(&probabilities, &found.findings);
-        let doubt = self.passport.doubt;
-        let expected_dice =
-            doubt.and_then(|doubt| doubt.expected(&probabilities, volume.shape, &found));
+    fn analysed(&self, volume: &Volume, seen: Seen) -> Result<Analysis> {
+        let (shape, geometry) = (volume.shape, volume.geometry.as_ref());
+        let judged = self.reading.judge(seen.probabilities(), shape, geometry, &seen.placements)?;
+        let Judgement { findings: found, confidence: sure, expected_dice, .. } = judged;
         let answer = if found.findings.is_empty() { Answer::NoneFound } else { Answer::Found };
         let slice = shown_slice(volume.shape, &found);
         let mut artefacts: Vec<Artefact> = vec![
@@ -112,9 +144,9 @@ impl Case {
             totals: Some(totals),
             confidence: Some(sure),
             expected_dice,
-            quality: Quality::new(volume, features, &found.findings, Some(sure)),
+            quality: Quality::new(volume, features, &found.findings, Some(sure), self.kind()),
             findings: found.findings,
-            timing: self.timing(compute_ms),
+            timing: self.timing(seen.compute_ms),
             ..self.document(volume, slice, features)
         };
         let observation = json!({
@@ -122,7 +154,8 @@ impl Case {
             "mask_fraction": totals.mask_fraction,
             "confidence": sure,
             "model": self.model(),
-            "compute_ms": compute_ms,
+            "image_kind": self.told.kind,
+            "compute_ms": seen.compute_ms,
         });
         Ok(Analysis::new(document, artefacts, observation))
     }
@@ -152,8 +185,8 @@ impl Case {
             confidence: None,
             expected_dice: None,
             quality: Quality { features, remarks: Vec::new() },
-            image: ImageFacts::new(volume, shown_slice),
-            model: self.passport.clone(),
+            image: ImageFacts::new(volume, self.told, shown_slice),
+            model: self.passport.used(&self.reading),
             inputs: Inputs { volume_sha256, binding, attempt },
             timing: self.timing(0.0),
         }
@@ -162,6 +195,11 @@ impl Case {
     fn timing(&self, compute_ms: f64) -> Timing {
         let (accepted_ms, started_ms) = (self.job.accepted_ms, self.started_ms);
         Timing { accepted_ms, started_ms, finished_ms: self.clock.now_ms(), compute_ms }
+    }
+
+    /// How the kind was told, for remarks.
+    fn kind(&self) -> (&Readings, &Told) {
+        (&self.passport.readings, &self.told)
     }
 
     fn model(&self) -> serde_json::Value {
@@ -185,15 +223,4 @@ impl Analysis {
             observation_json: observation.to_string(),
         }
     }
-}
-
-/// The probabilities in the scan's own pixels. Weights that sum to one may do so but for a rounding.
-fn restored(placements: &[Placement], seen: &[Seen]) -> Vec<f32> {
-    let slices = placements.iter().zip(seen);
-    slices
-        .flat_map(|(placement, seen)| restore(&seen.probabilities, placement))
-        // Of NaN and a number, `max` takes the number.
-        .map(|p| if seeded("unchecked_output") { p.max(0.0) } else { p })
-        .map(|p| p.clamp(0.0, 1.0))
-        .collect()
 }

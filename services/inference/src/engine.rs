@@ -7,7 +7,7 @@ mod threshold;
 mod torch;
 
 use domain::{ErrorKind, Result};
-use imaging::{Passport, Prepared};
+use imaging::{Cut, Passport, Prepared, Reading, Readings, Sight};
 use url::Url;
 
 /// Something that says of each pixel how likely it is tumour. It lives on a thread of its own, where
@@ -16,11 +16,12 @@ pub trait Engine: Send {
     /// What it is, for results to name.
     fn passport(&self) -> Passport;
 
-    /// For each square as many probabilities as it has pixels, in their order.
+    /// What it says of each square, in their order; all are of one side. `mirrored`: in the mirror, too, where the engine
+    /// knows of mirrors.
     ///
     /// `Exhausted` when the squares are too many for the memory at once; any other error says that
     /// the engine itself is broken. What it returns is checked by the caller.
-    fn probabilities(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>>;
+    fn look(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>>;
 }
 
 /// The engine at `url`, on `device` (`auto`, `cpu` or `cuda:N`) if it is one that can choose.
@@ -54,21 +55,24 @@ fn network(path: &std::path::Path, _device: &str) -> Result<Box<dyn Engine>> {
     Err(ErrorKind::Invalid.error(format!("cannot run {path}: built without the feature `torch`")))
 }
 
-/// The passport of an engine that has no weights.
+/// The passport of an engine that has no weights: it reads everything alike.
 fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> Passport {
     Passport {
         name: name.into(),
         version: env!("CARGO_PKG_VERSION").into(),
         sha256: String::new(),
         preprocessing: imaging::Preprocessing::HeadSquare1.name().into(),
-        threshold,
-        minimum_pixels,
-        side: 256,
         modalities: vec![imaging::Modality::MagneticResonance],
         device: "cpu".into(),
-        volumes: None,
-        doubt: None,
+        tells: Vec::new(),
+        readings: Readings::alike(Reading::plain(256, Cut { threshold, minimum_pixels })),
     }
+}
+
+/// What an engine says that knows of no kinds.
+fn sights(probabilities: Vec<Vec<f32>>) -> Vec<Sight> {
+    let sight = |probabilities| Sight { probabilities, kinds: Vec::new() };
+    probabilities.into_iter().map(sight).collect()
 }
 
 #[cfg(test)]
@@ -80,23 +84,24 @@ mod tests {
 
     /// Promises of the trait, for any engine.
     pub fn suite(mut engine: Box<dyn Engine>) {
-        let side = engine.passport().side;
+        let side = engine.passport().readings.general.slice.look.side;
         let squares: Vec<Prepared> = (0..3)
             .map(|seed| {
                 let volume = Phantom::new(&Settings::slice(seed)).unwrap().volume;
                 prepare(volume.slice(0), 256, 256, side).unwrap()
             })
             .collect();
-        let together = engine.probabilities(&squares).unwrap();
+        let together = engine.look(&squares, false).unwrap();
         assert_eq!(together.len(), squares.len());
         for (square, output) in squares.iter().zip(&together) {
+            let output = &output.probabilities;
             assert_eq!(output.len(), square.pixels.len());
             assert!(output.iter().all(|p| (0.0..=1.0).contains(p)));
-            let alone = engine.probabilities(std::slice::from_ref(square)).unwrap().remove(0);
+            let alone = engine.look(std::slice::from_ref(square), false).unwrap().remove(0);
             // Sums in another order may differ in their last bits.
-            assert!(alone.iter().zip(output).all(|(a, b)| (a - b).abs() < 1e-3));
+            assert!(alone.probabilities.iter().zip(output).all(|(a, b)| (a - b).abs() < 1e-3));
         }
-        assert!(engine.probabilities(&[]).unwrap().is_empty());
+        assert!(engine.look(&[], false).unwrap().is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use domain::{ErrorKind, Priority, Result, seeded};
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
-use imaging::{Passport, Prepared};
+use imaging::{Passport, Prepared, Sight};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,7 +19,7 @@ type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
 ///
 /// Slices of all callers wait in one line for each priority, and the thread takes what is there, the urgent ones first,
 /// up to the best batch size, whenever it is free: a lone slice never waits for company, and a busy model always has
-/// the next batch prepared.
+/// the next batch prepared. Of a batch, what is looked at in one way goes to the engine together.
 ///
 /// An engine that fails or panics is dropped and opened anew: the slices in hand fail as something
 /// that may pass, those in line go on. Where it cannot be opened again (a CUDA context that is beyond
@@ -37,8 +37,8 @@ pub type Ended = oneshot::Receiver<Result<()>>;
 /// What the model says of one slice.
 #[derive(Debug)]
 pub struct Seen {
-    /// As many as the square has pixels, each a probability.
-    pub probabilities: Vec<f32>,
+    /// As many probabilities as the square has pixels.
+    pub sight: Sight,
     /// The slice's share of the time that its batch took.
     pub compute_ms: f64,
 }
@@ -52,6 +52,7 @@ struct Lines<T> {
 
 struct Waiting {
     square: Prepared,
+    mirrored: bool,
     answer: oneshot::Sender<Result<Seen>>,
 }
 
@@ -101,26 +102,31 @@ impl Model {
         Ok(())
     }
 
-    /// What the model says of each square, in their order.
+    /// What the model says of each square, in their order; seen in the mirror too where `mirrored`.
     ///
     /// Dropping the future takes back the slices that still wait. `Internal` when what comes out is
     /// no probability or of the wrong shape; any other failure may pass.
-    pub async fn see(&self, squares: Vec<Prepared>, priority: Priority) -> Result<Vec<Seen>> {
+    pub async fn see(
+        &self,
+        squares: Vec<Prepared>,
+        mirrored: bool,
+        priority: Priority,
+    ) -> Result<Vec<Seen>> {
         // Enough of a tall volume to fill a batch and have the next one ready; the rest waits its turn
         // here, so that other scans come in between.
         let ahead = 2 * self.batch;
-        let seen = stream::iter(squares).map(|square| self.see_one(square, priority));
+        let seen = stream::iter(squares).map(|square| self.see_one(square, mirrored, priority));
         seen.buffered(ahead).try_collect().await
     }
 
-    async fn see_one(&self, square: Prepared, priority: Priority) -> Result<Seen> {
+    async fn see_one(&self, square: Prepared, mirrored: bool, priority: Priority) -> Result<Seen> {
         let _pending = Pending::new();
         let (answer, seen) = oneshot::channel();
         let line = match priority {
             Priority::Stat => &self.lines.stat,
             Priority::Routine => &self.lines.routine,
         };
-        line.send(Waiting { square, answer }).await.map_err(|_| gone())?;
+        line.send(Waiting { square, mirrored, answer }).await.map_err(|_| gone())?;
         seen.await.map_err(|_| gone())?
     }
 }
@@ -186,19 +192,20 @@ impl Thread {
                 }
                 next = if batch.len() < self.batch { inbox.take() } else { None };
             }
-            self.run(batch)?;
+            for alike in by_look(batch) {
+                self.run(alike)?;
+            }
         }
         Ok(())
     }
 
+    /// Lets the engine look at slices that are all looked at in one way.
     fn run(&mut self, batch: Vec<Waiting>) -> Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
+        let Some(mirrored) = batch.first().map(|waiting| waiting.mirrored) else { return Ok(()) };
         let (squares, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|w| (w.square, w.answer)).unzip();
         let began = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.engine.probabilities(&squares)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.engine.look(&squares, mirrored)));
         let took = began.elapsed();
         match outcome {
             Ok(Ok(outputs)) => {
@@ -211,10 +218,11 @@ impl Thread {
             Ok(Err(error)) if error.kind() == ErrorKind::Exhausted && squares.len() > 1 => {
                 self.batch = squares.len() / 2;
                 tracing::warn!(batch = self.batch, "out of memory: making smaller batches");
-                let mut again = squares
-                    .into_iter()
-                    .zip(answers)
-                    .map(|(square, answer)| Waiting { square, answer });
+                let mut again = squares.into_iter().zip(answers).map(|(square, answer)| Waiting {
+                    square,
+                    mirrored,
+                    answer,
+                });
                 let half: Vec<_> = again.by_ref().take(self.batch).collect();
                 self.run(half)?;
                 self.run(again.collect())
@@ -247,11 +255,25 @@ impl Thread {
     }
 }
 
+/// A batch in parts that are looked at in one way each, those who waited longest first: squares of two sizes are no
+/// batch, and what is seen in the mirror is seen twice.
+fn by_look(batch: Vec<Waiting>) -> Vec<Vec<Waiting>> {
+    let mut parts: Vec<Vec<Waiting>> = Vec::new();
+    let look = |waiting: &Waiting| (waiting.square.placement.side, waiting.mirrored);
+    for waiting in batch {
+        match parts.iter_mut().find(|part| look(&part[0]) == look(&waiting)) {
+            Some(part) => part.push(waiting),
+            None => parts.push(vec![waiting]),
+        }
+    }
+    parts
+}
+
 /// Gives each slice what the model says of it, if that is something.
 fn reply(
     squares: &[Prepared],
     answers: Vec<oneshot::Sender<Result<Seen>>>,
-    mut outputs: Vec<Vec<f32>>,
+    mut outputs: Vec<Sight>,
     compute_ms: f64,
 ) {
     if seeded("swapped") {
@@ -259,21 +281,21 @@ fn reply(
     }
     let mut outputs = outputs.into_iter();
     for (square, answer) in squares.iter().zip(answers) {
-        let seen =
-            outputs.next().ok_or_else(|| wrong("has too few slices")).and_then(|probabilities| {
-                checked(square, &probabilities)?;
-                Ok(Seen { probabilities, compute_ms })
-            });
+        let seen = outputs.next().ok_or_else(|| wrong("has too few slices")).and_then(|sight| {
+            checked(square, &sight)?;
+            Ok(Seen { sight, compute_ms })
+        });
         let _ = answer.send(seen);
     }
 }
 
-fn checked(square: &Prepared, probabilities: &[f32]) -> Result<()> {
+fn checked(square: &Prepared, Sight { probabilities, kinds }: &Sight) -> Result<()> {
     if probabilities.len() != square.pixels.len() {
         return Err(wrong("has the wrong shape"));
     }
     // NaN is in no range.
-    if !seeded("unchecked_output") && !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
+    let sound = |values: &[f32]| values.iter().all(|p| (0.0..=1.0).contains(p));
+    if !seeded("unchecked_output") && !(sound(probabilities) && sound(kinds)) {
         return Err(wrong("is no probability"));
     }
     Ok(())

@@ -20,10 +20,14 @@ impl Engine for Gate {
         engine::open("stub:", "cpu").unwrap().passport()
     }
 
-    fn probabilities(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>> {
+    fn look(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
         self.batches.send(squares.len()).unwrap();
         self.go.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
-        Ok(squares.iter().map(|square| vec![0.25; square.pixels.len()]).collect())
+        let sight = |square: &Prepared| Sight {
+            probabilities: vec![0.25; square.pixels.len()],
+            kinds: Vec::new(),
+        };
+        Ok(squares.iter().map(sight).collect())
     }
 }
 
@@ -61,9 +65,9 @@ async fn an_urgent_slice_is_in_the_next_batch_however_many_others_wait() {
     let (model, sizes, allow) = gated().await;
     let see = |count, priority| {
         let model = model.clone();
-        tokio::spawn(
-            async move { model.see(squares(count), priority).await.map(|seen| seen.len()) },
-        )
+        tokio::spawn(async move {
+            model.see(squares(count), false, priority).await.map(|seen| seen.len())
+        })
     };
     let others = see(40, Priority::Routine);
     next(&sizes).await;
@@ -88,7 +92,7 @@ async fn a_lone_slice_runs_at_once_and_those_that_came_meanwhile_share_a_batch()
     let (model, sizes, allow) = gated().await;
     let seeing = |model: Model| {
         tokio::spawn(async move {
-            model.see(squares(1), Priority::Routine).await.map(|seen| seen.len())
+            model.see(squares(1), false, Priority::Routine).await.map(|seen| seen.len())
         })
     };
     let mut callers = vec![seeing(model.clone())];
@@ -110,7 +114,7 @@ async fn a_lone_slice_runs_at_once_and_those_that_came_meanwhile_share_a_batch()
 async fn a_tall_volume_comes_back_in_order_in_batches_no_larger_than_asked() {
     let (model, sizes, allow) = gated().await;
     (0..20).for_each(|_| allow.send(()).unwrap());
-    assert_eq!(model.see(squares(11), Priority::Routine).await.unwrap().len(), 11);
+    assert_eq!(model.see(squares(11), false, Priority::Routine).await.unwrap().len(), 11);
     let ran: Vec<usize> = sizes.try_iter().collect();
     assert!(ran.iter().all(|size| *size <= 4) && ran.iter().sum::<usize>() == 11, "{ran:?}");
 }
@@ -120,15 +124,15 @@ async fn a_caller_who_has_gone_costs_nothing() {
     let (model, sizes, allow) = gated().await;
     let first = tokio::spawn({
         let model = model.clone();
-        async move { model.see(squares(1), Priority::Routine).await }
+        async move { model.see(squares(1), false, Priority::Routine).await }
     });
     assert_eq!(next(&sizes).await, 1);
-    let mut gone = Box::pin(model.see(squares(2), Priority::Routine));
+    let mut gone = Box::pin(model.see(squares(2), false, Priority::Routine));
     assert!((&mut gone).now_or_never().is_none());
     drop(gone);
     (0..3).for_each(|_| allow.send(()).unwrap());
     assert!(first.await.unwrap().is_ok());
-    assert_eq!(model.see(squares(1), Priority::Routine).await.unwrap().len(), 1);
+    assert_eq!(model.see(squares(1), false, Priority::Routine).await.unwrap().len(), 1);
     assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1]);
 }
 
@@ -137,7 +141,7 @@ async fn an_output_that_is_no_probability_is_an_error_of_ours_that_will_not_pass
     for url in ["stub:?fault=nan", "stub:?fault=short"] {
         let (model, _ended) = of(url, 2).await;
         assert_eq!(
-            model.see(squares(3), Priority::Routine).await.unwrap_err().kind(),
+            model.see(squares(3), false, Priority::Routine).await.unwrap_err().kind(),
             ErrorKind::Internal,
             "{url}"
         );
@@ -151,7 +155,7 @@ async fn a_model_that_breaks_fails_what_it_has_in_hand_and_starts_anew() {
         let (model, _ended) = of(url, 2).await;
         for _ in 0..2 {
             assert_eq!(
-                model.see(squares(1), Priority::Routine).await.unwrap_err().kind(),
+                model.see(squares(1), false, Priority::Routine).await.unwrap_err().kind(),
                 ErrorKind::Unavailable,
                 "{url}"
             );
@@ -169,10 +173,10 @@ async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
         engine::open(if first { "stub:?fault=panic" } else { "none:" }, "cpu")
     };
     let (model, ended) = Model::start(open, 2).await.unwrap();
-    assert!(model.see(squares(1), Priority::Routine).await.is_err());
+    assert!(model.see(squares(1), false, Priority::Routine).await.is_err());
     assert!(ended.await.unwrap().unwrap_err().to_string().contains("none:"));
     assert_eq!(
-        model.see(squares(1), Priority::Routine).await.unwrap_err().kind(),
+        model.see(squares(1), false, Priority::Routine).await.unwrap_err().kind(),
         ErrorKind::Unavailable
     );
     assert!(model.check().is_err());
@@ -181,11 +185,72 @@ async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
 #[tokio::test]
 async fn out_of_memory_means_smaller_batches_and_no_lost_slice() {
     let (model, _ended) = of("stub:?fault=memory&ms=2", 8).await;
-    assert_eq!(model.see(squares(17), Priority::Routine).await.unwrap().len(), 17);
+    assert_eq!(model.see(squares(17), false, Priority::Routine).await.unwrap().len(), 17);
 }
 
 #[tokio::test]
 async fn a_model_that_does_not_open_says_why() {
     let error = Model::start(|| engine::open("none:", "cpu"), 2).await.err().unwrap();
     assert!(error.to_string().contains("none:"), "{error}");
+}
+
+/// Tells of each batch the sides of its squares and whether it was seen in the mirror.
+struct Witness(Arc<Mutex<Vec<(Vec<usize>, bool)>>>, Receiver<()>);
+
+impl Engine for Witness {
+    fn passport(&self) -> Passport {
+        engine::open("stub:", "cpu").unwrap().passport()
+    }
+
+    fn look(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
+        let sides = squares.iter().map(|square| square.placement.side).collect();
+        self.0.lock().unwrap().push((sides, mirrored));
+        self.1.recv_timeout(Duration::from_secs(10)).unwrap();
+        let sight = |square: &Prepared| Sight {
+            probabilities: vec![square.placement.side as f32 / 100.0; square.pixels.len()],
+            kinds: vec![f32::from(u8::from(mirrored)); 2],
+        };
+        Ok(squares.iter().map(sight).collect())
+    }
+}
+
+#[tokio::test]
+async fn what_is_looked_at_in_two_ways_shares_no_batch_and_finds_its_way_back() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (allow, go) = channel();
+    let (log, go) = (seen.clone(), Mutex::new(Some(go)));
+    let open = move || {
+        let go = go.lock().unwrap().take().expect("it is opened once");
+        Ok(Box::new(Witness(log.clone(), go)) as Box<dyn Engine>)
+    };
+    let (model, _ended) = Model::start(open, 8).await.unwrap();
+    let square = |side: usize| {
+        let slice: Vec<f32> = (0..1024).map(|i| (i % 37) as f32).collect();
+        prepare(&slice, 32, 32, side).unwrap()
+    };
+    let ask = |side: usize, mirrored: bool| {
+        let (model, square) = (model.clone(), square(side));
+        tokio::spawn(async move { model.see(vec![square], mirrored, Priority::Routine).await })
+    };
+    let first = ask(16, false);
+    while seen.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let ways = [(16, false), (32, false), (16, true), (32, false), (16, false)];
+    let mut asked = Vec::new();
+    for (count, (side, mirrored)) in (1..).zip(ways) {
+        asked.push(ask(side, mirrored));
+        while 8 - model.lines.routine.capacity() < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    (0..9).for_each(|_| allow.send(()).unwrap());
+    first.await.unwrap().unwrap();
+    for ((side, mirrored), answer) in ways.into_iter().zip(asked) {
+        let sight = answer.await.unwrap().unwrap().remove(0).sight;
+        assert_eq!(sight.probabilities, vec![side as f32 / 100.0; side * side]);
+        assert_eq!(sight.kinds, vec![f32::from(u8::from(mirrored)); 2]);
+    }
+    let batches = [(vec![16], false), (vec![16; 2], false), (vec![32; 2], false), (vec![16], true)];
+    assert_eq!(*seen.lock().unwrap(), batches);
 }

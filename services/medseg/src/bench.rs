@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Prepared, prepare, preview_png};
+use imaging::{Look, Prepared, prepare, preview_png};
 use model::{Device, Segmenter};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -102,12 +102,16 @@ impl Bare {
     fn measure(model: &Path, device: &str, scans: u64) -> anyhow::Result<Bare> {
         let mut segmenter = Segmenter::load(model, Device::choose(device)?)?;
         let passport = segmenter.passport();
-        let (name, version, side) = (&passport.name, &passport.version, passport.side);
-        let facts = format!("{name} {version}, squares of {side} pixels, {}", passport.device);
+        // How an upload is looked at whose header tells no kind, as these.
+        let Look { side, mirrored } = passport.readings.general.slice.look;
+        let (name, version) = (&passport.name, &passport.version);
+        let times = if mirrored { ", in the mirror too" } else { "" };
+        let device = &passport.device;
+        let facts = format!("{name} {version}, squares of {side} pixels{times}, {device}");
         let square = square(side)?;
         let mut pass = |batch: &[Prepared]| -> anyhow::Result<Duration> {
             let start = Instant::now();
-            segmenter.probabilities(batch)?;
+            segmenter.look(batch, mirrored)?;
             Ok(start.elapsed())
         };
         let one = std::slice::from_ref(&square);

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use imaging::mask_png;
 use model::dataset::{self, Entry, Patient, Split};
 use model::evaluate::{
-    Evaluation, Group, GroupedBy, Judged, Measured, Rate, Seen, Worst, evaluate, measure_phantoms,
-    plot,
+    Evaluation, Group, GroupedBy, Judged, KindsTold, Measured, Rate, Seen, WithLesser, Worst,
+    evaluate, measure_phantoms, plot,
 };
 use model::{Device, Segmenter};
 
@@ -35,7 +35,7 @@ pub struct Evaluate {
     #[arg(long, default_value = "evaluate.svg")]
     plot: PathBuf,
 
-    /// Also write each slice's mask, as FOLDER/patient/slice.png.
+    /// Also write each slice's mask, as FOLDER/patient/slice.png: 255 in main findings, 127 in lesser ones.
     #[arg(long)]
     masks: Option<PathBuf>,
 
@@ -163,7 +163,7 @@ fn write_masks(
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let folder = folder.join(patient.id.replace("..", "__").chars().map(safe).collect::<String>());
     for (index, entry) in scan.iter().enumerate() {
-        let png = mask_png(seen.shape, &judged.findings, index)?;
+        let png = mask_png(seen.shape, &judged.judgement.findings, index)?;
         let path = folder.join(format!("{:03}.png", entry.slice));
         fs::create_dir_all(&folder).and_then(|()| fs::write(&path, png)).map_err(|error| {
             domain::ErrorKind::Unavailable
@@ -207,6 +207,17 @@ fn print(evaluation: &Evaluation) {
     );
     println!("slices falsely found     {}", rate(evaluation.far));
     println!("slices missed            {}", rate(evaluation.frr));
+    if let Some(WithLesser { slices, dice_mean, far, frr }) = evaluation.with_lesser {
+        println!(
+            "with lesser findings     Dice per patient {}, falsely found {}, missed {}; nothing else in {slices} slices",
+            number(dice_mean),
+            rate(far),
+            rate(frr)
+        );
+    }
+    if let Some(KindsTold { right, unsure, wrong }) = evaluation.kinds {
+        println!("kinds of scans           {right} told right, {unsure} unsure, {wrong} wrong");
+    }
     println!("calibration error        {}", number(evaluation.calibration_error));
     println!("expected Dice held       {}", rate(evaluation.expected_dice_covers));
     println!("milliseconds per slice   {}", number(evaluation.ms_per_slice));

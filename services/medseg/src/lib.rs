@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod evaluate;
+pub mod finish;
 mod home;
 pub mod phantom;
 pub mod serve;

@@ -1,5 +1,5 @@
 use clap::{Parser, Subcommand};
-use medseg::{bench, evaluate, phantom, serve, train, user};
+use medseg::{bench, evaluate, finish, phantom, serve, train, user};
 
 /// Finds brain tumours in head scans: the whole mesh in one process, and the tools around it.
 #[derive(Parser)]
@@ -17,6 +17,8 @@ enum Command {
     User(user::User),
     /// Train a model from a folder with a manifest.csv.
     Train(train::Train),
+    /// Choose and measure anew how a model reads scans; its weights stay as they are.
+    Finish(finish::Finish),
     /// Measure a model against scans with known masks.
     Evaluate(evaluate::Evaluate),
     /// Print a table of speeds: the whole way of a scan beside the bare network.
@@ -30,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         Command::Serve(serve) => serve.run(),
         Command::User(user) => user.run(),
         Command::Train(train) => train.run(),
+        Command::Finish(finish) => finish.run(),
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Bench(bench) => bench.run(),
         Command::Phantom(phantom) => phantom.run(),

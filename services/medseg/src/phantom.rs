@@ -129,7 +129,7 @@ impl Phantom {
 /// The lesion as its voxels have it: box, diameters, volume.
 fn measured(head: &Head) -> domain::Result<Option<Finding>> {
     let inside: Vec<f32> = head.truth.iter().map(|&inside| f32::from(inside)).collect();
-    let criteria = Criteria { threshold: 0.5, minimum_voxels: 1 };
+    let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: None };
     let found = Findings::new(&inside, head.volume.shape, head.volume.geometry.as_ref(), criteria)?;
     Ok(found.findings.into_iter().next())
 }

@@ -9,7 +9,8 @@ use model::{Design, Device};
 pub struct Train {
     /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it; or a folder of
     /// images with a mask beside each (`7.png`, `7_mask.png`). Slices of
-    /// a patient that are numbered from 1 without a gap are one volume. Given several times, all are learned from.
+    /// a patient that are numbered from 1 without a gap are one volume. What kind of image they are stands in a column
+    /// `kind` (flair, t1_contrast) or in the folder's name. Given several times, all are learned from.
     #[arg(long, required_unless_present = "speed")]
     manifest: Vec<PathBuf>,
 
@@ -78,7 +79,8 @@ pub struct Train {
     #[arg(long, default_value_t = 128)]
     side: usize,
 
-    /// Let the finished model also look at each image in the mirror: a little better, at twice the cost.
+    /// Let the finished model look at images in the mirror too, where that pays on the validation patients: it costs twice
+    /// the time.
     #[arg(long)]
     mirrored: bool,
 

@@ -4,6 +4,7 @@ mod class;
 mod codec;
 mod cursor;
 mod geometry;
+mod kind;
 mod pixels;
 mod reader;
 mod series;
@@ -21,7 +22,7 @@ use self::geometry::Plane;
 use self::pixels::PixelFormat;
 use self::reader::{DataSet, File};
 use super::{Decoded, Limits};
-use crate::{Format, Identity, Modality, Problem, Refusal, Shape, Volume, requirements};
+use crate::{Format, Identity, ImageKind, Modality, Problem, Refusal, Shape, Volume, requirements};
 
 /// One file's image: real-world values, and what its header says of them.
 pub(super) struct Image {
@@ -32,6 +33,7 @@ pub(super) struct Image {
     window: [f32; 2],
     /// DICOM's defined term, if the file gives one.
     modality: Option<String>,
+    kind: ImageKind,
     body_part: Option<String>,
     identity: Identity,
     /// What its file is called in an archive.
@@ -118,11 +120,21 @@ fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> 
         voxels,
         planes: frames.into_iter().map(|frame| frame.plane).collect(),
         window,
+        kind: kind_of(set)?,
         modality: set.text(tags::MODALITY),
         body_part: set.text(tags::BODY_PART_EXAMINED),
         identity: identity(set),
         name: String::new(),
     })
+}
+
+/// What kind of image the file says that it is; only MR has kinds.
+fn kind_of(set: &DataSet) -> Result<ImageKind, Refusal> {
+    if set.text(tags::MODALITY).as_deref() != Some(Modality::MagneticResonance.term()) {
+        return Ok(ImageKind::Unknown);
+    }
+    let shared = set.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE)?.into_iter().next();
+    Ok(kind::kind(set, &shared.unwrap_or_default()))
 }
 
 /// What the header says of one frame.
@@ -234,10 +246,10 @@ fn decoded(
     geometry: Option<crate::Geometry>,
     format: Format,
 ) -> Result<Decoded, Refusal> {
-    let Image { shape, voxels, window, modality, body_part, identity, .. } = image;
+    let Image { shape, voxels, window, modality, kind, body_part, identity, .. } = image;
     let known = modality.as_deref().and_then(Modality::of_term);
-    let volume =
-        Volume { shape, voxels, geometry, modality: known, format, window, remarks: Vec::new() };
+    let remarks = Vec::new();
+    let volume = Volume { shape, voxels, geometry, modality: known, kind, format, window, remarks };
     if let Some(part) = body_part.as_deref().and_then(requirements::other_body_part) {
         return Err(Problem::NotAHead.refuse(format!("Its header says that it shows: {part}.")));
     }

@@ -6,7 +6,7 @@ mod tests;
 
 use self::header::{Header, Type};
 use super::{Limits, range};
-use crate::{Format, Problem, Refusal, Volume};
+use crate::{Format, ImageKind, Problem, Refusal, Volume};
 
 pub(super) use header::is_header;
 
@@ -33,6 +33,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
         voxels,
         geometry: Some(geometry),
         modality: None,
+        kind: ImageKind::Unknown,
         format: Format::Nifti,
         window,
         remarks: Vec::new(),

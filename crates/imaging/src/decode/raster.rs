@@ -10,7 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use self::jpeg::Frame;
 use super::Limits;
 use crate::label_map::{Look, look};
-use crate::{Format, Problem, Refusal, Volume};
+use crate::{Format, ImageKind, Problem, Refusal, Volume};
 
 /// Bytes of one pixel in the widest form that a codec unpacks to (RGBA, 32 bit).
 const PIXEL_BYTES_MAX: usize = 16;
@@ -86,8 +86,8 @@ fn picture(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Volume,
         ImageFormat::Tiff => Format::Tiff,
         _ => Format::WebP,
     };
-    let remarks = Vec::new();
-    Ok(Volume { shape, voxels, geometry: None, modality: None, format, window, remarks })
+    let (kind, remarks) = (ImageKind::Unknown, Vec::new());
+    Ok(Volume { shape, voxels, geometry: None, modality: None, kind, format, window, remarks })
 }
 
 fn unpacked(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<DynamicImage, Refusal> {

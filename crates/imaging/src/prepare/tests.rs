@@ -2,7 +2,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::phantom::{Phantom, Settings};
-use crate::{Format, Shape};
+use crate::{Format, ImageKind, Shape};
 
 /// An ellipse of brightness 100 with a darker middle on air, its half axes a part of the slice's.
 fn head(rows: usize, columns: usize, tall: f64, wide: f64) -> Vec<f32> {
@@ -98,8 +98,16 @@ fn neighbours_lie_in_the_same_place_on_the_same_scale() {
     let large: Vec<f32> = head(64, 64, 0.8, 0.8).iter().map(|value| 2.0 * value).collect();
     let voxels = [small.clone(), large.clone(), small.clone()].concat();
     let (format, window) = (Format::Png, [0.0, 200.0]);
-    let (geometry, modality, remarks) = (None, None, Vec::new());
-    let volume = Volume { shape, voxels, geometry, modality, format, window, remarks };
+    let volume = Volume {
+        shape,
+        voxels,
+        geometry: None,
+        modality: None,
+        kind: ImageKind::Unknown,
+        format,
+        window,
+        remarks: Vec::new(),
+    };
     let framed = Framed::new(&volume, Preprocessing::HeadSquare1).unwrap();
     let middle = framed.slice(1, 32).unwrap();
     let alone = prepare(&large, 64, 64, 32).unwrap();
@@ -121,8 +129,9 @@ fn slices_of_a_volume_share_their_levels_and_their_place() {
     let dim: Vec<f32> = small.iter().map(|value| 0.5 * value).collect();
     let voxels = [dim, large.clone(), small].concat();
     let (format, window) = (Format::Png, [0.0, 100.0]);
-    let (geometry, modality, remarks) = (None, None, Vec::new());
-    let volume = Volume { shape, voxels, geometry, modality, format, window, remarks };
+    let (geometry, modality, kind) = (None, None, ImageKind::Unknown);
+    let remarks = Vec::new();
+    let volume = Volume { shape, voxels, geometry, modality, kind, format, window, remarks };
     let framed = Framed::new(&volume, Preprocessing::HeadSquare2).unwrap();
     let [dim, large, small] = [0, 1, 2].map(|index| framed.slice(index, 32).unwrap());
     assert_eq!((dim.placement, small.placement), (large.placement, large.placement));
@@ -201,8 +210,8 @@ fn in_millimetres(row_mm: f64, column_mm: f64) -> Volume {
     };
     let shape = Shape { slices: 1, rows, columns };
     let (format, window) = (Format::Dicom, [0.0, 100.0]);
-    let (geometry, remarks) = (Some(geometry), Vec::new());
-    Volume { shape, voxels, geometry, modality: None, format, window, remarks }
+    let (geometry, kind, remarks) = (Some(geometry), ImageKind::Unknown, Vec::new());
+    Volume { shape, voxels, geometry, modality: None, kind, format, window, remarks }
 }
 
 #[test]

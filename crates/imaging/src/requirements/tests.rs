@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::phantom::{Phantom, Settings};
-use crate::{Geometry, Limits, decode};
+use crate::{Geometry, ImageKind, Limits, decode};
 
 const ANY: [Modality; 2] = [Modality::MagneticResonance, Modality::ComputedTomography];
 
@@ -12,6 +12,7 @@ fn picture(side: usize, value: impl Fn(usize, usize) -> f32) -> Volume {
         voxels: (0..side * side).map(|at| value(at % side, at / side)).collect(),
         geometry: None,
         modality: None,
+        kind: ImageKind::Unknown,
         format: Format::Png,
         window: [0.0, 255.0],
         remarks: Vec::new(),

@@ -8,7 +8,7 @@ use std::path::Path;
 use domain::{ErrorKind, Result};
 use imaging::names::{says_mask, twin};
 
-use super::{Entry, Patient, barcode_site};
+use super::{Entry, Patient, barcode_site, kind_of_folder};
 
 const EXTENSIONS: [&str; 7] = ["dcm", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
@@ -43,6 +43,7 @@ pub(super) fn read(root: &Path) -> Result<Vec<Patient>> {
             site: barcode_site(&id).map(str::to_owned),
             id,
             source: source.clone(),
+            kind: kind_of_folder(&source),
             ..Patient::default()
         });
         patient.slices.push(entry);

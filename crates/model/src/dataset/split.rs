@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result, hex};
 use rand::SeedableRng;
@@ -28,6 +28,14 @@ impl Split {
         let count = (groups.len() as f64 * part).round() as usize;
         let training = groups.split_off(count.clamp(1, groups.len() - 1));
         Split { training: training.concat(), validation: groups.concat() }.checked()
+    }
+
+    /// Draws from each of these manifests, and puts the sides together.
+    pub fn of_manifests(manifests: &[PathBuf], part: f64, seed: u64) -> Result<Split> {
+        let nobody = Split { training: Vec::new(), validation: Vec::new() };
+        manifests.iter().try_fold(nobody, |split, manifest| {
+            split.and(Split::draw(super::read(manifest)?, part, seed)?)
+        })
     }
 
     /// As many splits as `folds`: each patient of one source is in the validation of one of them. Folds that the data

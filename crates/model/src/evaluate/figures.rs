@@ -1,6 +1,6 @@
 mod groups;
 
-use imaging::{Cut, ExpectedDice, Passport};
+use imaging::{ExpectedDice, ImageKind, Passport, Readings};
 use serde::Serialize;
 
 pub use groups::{Group, GroupedBy};
@@ -37,6 +37,10 @@ pub struct Evaluation {
     pub far: Rate,
     /// Slices with tumour in which none was found, of all slices with.
     pub frr: Rate,
+    /// The same figures with lesser findings counted, too; None where there are none.
+    pub with_lesser: Option<WithLesser>,
+    /// What scans were taken for, of those whose kind is known; None without one.
+    pub kinds: Option<KindsTold>,
     /// The same by where patients were scanned, and by how large the tumour is in a slice.
     pub groups: Vec<Group>,
     /// Expected calibration error over the pixels that are not ruled out (probability at least 0.01).
@@ -53,11 +57,27 @@ pub struct Model {
     pub name: String,
     pub version: String,
     pub sha256: String,
-    pub threshold: f32,
-    pub minimum_pixels: usize,
-    /// The same for volumes, where that is another than for a slice that came alone.
-    pub volumes: Option<Cut>,
     pub device: String,
+    pub readings: Readings,
+}
+
+/// What changes when lesser findings count like main ones.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WithLesser {
+    /// Slices in which only a lesser finding was marked.
+    pub slices: usize,
+    pub dice_mean: Option<f64>,
+    pub far: Rate,
+    pub frr: Rate,
+}
+
+/// How often a scan's kind was told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct KindsTold {
+    pub right: usize,
+    /// `unknown`: read in the general way.
+    pub unsure: usize,
+    pub wrong: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,6 +95,8 @@ pub struct Case {
     pub id: String,
     pub source: String,
     pub site: Option<String>,
+    /// What kind of image the patient's scans are.
+    pub kind: ImageKind,
     pub scans: Vec<Outcome>,
 }
 
@@ -83,6 +105,10 @@ pub struct Case {
 pub struct Outcome {
     /// One for each slice.
     pub slices: Vec<Counts>,
+    /// The same with lesser findings.
+    pub marked: Vec<Counts>,
+    /// What kind of image it was taken for.
+    pub told: ImageKind,
     /// Pixels of a slice.
     pub slice_pixels: usize,
     /// None without a finding, or from a model that cannot tell.
@@ -93,8 +119,8 @@ pub struct Outcome {
 impl Case {
     /// That patient, with no scan yet.
     pub fn new(patient: &Patient) -> Case {
-        let Patient { id, source, site, .. } = patient.clone();
-        Case { id, source, site, scans: Vec::new() }
+        let Patient { id, source, site, kind, .. } = patient.clone();
+        Case { id, source, site, kind, scans: Vec::new() }
     }
 
     fn counts(&self) -> Counts {
@@ -155,6 +181,8 @@ impl Evaluation {
             slices_with_tumour: frr.of,
             far,
             frr,
+            with_lesser: with_lesser(cases),
+            kinds: kinds_told(cases),
             groups: by_site(cases).into_iter().chain(by_size(cases)).collect(),
             calibration_error: reliability.error(),
             reliability: reliability.stretches(),
@@ -162,6 +190,33 @@ impl Evaluation {
             ms_per_slice: (!slices.is_empty()).then(|| ms / slices.len() as f64),
         }
     }
+}
+
+fn with_lesser(cases: &[Case]) -> Option<WithLesser> {
+    let scans = || cases.iter().flat_map(|case| &case.scans);
+    if scans().all(|scan| scan.slices == scan.marked) {
+        return None;
+    }
+    let marked: Vec<Counts> = scans().flat_map(|scan| scan.marked.clone()).collect();
+    let only = |(main, all): (&Counts, &Counts)| main.found == 0 && all.found > 0;
+    let slices = scans().flat_map(|scan| scan.slices.iter().zip(&scan.marked));
+    let slices = slices.filter(|pair| only(*pair)).count();
+    let dice = |case: &Case| {
+        let all = case.scans.iter().flat_map(|scan| &scan.marked);
+        all.fold(Counts::default(), |sum, counts| sum.plus(*counts)).dice()
+    };
+    let (far, frr) = rates(&marked);
+    let dice_mean = mean(&cases.iter().map(dice).collect::<Vec<_>>());
+    Some(WithLesser { slices, dice_mean, far, frr })
+}
+
+fn kinds_told(cases: &[Case]) -> Option<KindsTold> {
+    let known = cases.iter().filter(|case| case.kind != ImageKind::Unknown);
+    let told: Vec<(ImageKind, ImageKind)> =
+        known.flat_map(|case| case.scans.iter().map(|scan| (case.kind, scan.told))).collect();
+    let right = told.iter().filter(|(kind, told)| kind == told).count();
+    let unsure = told.iter().filter(|(_, told)| *told == ImageKind::Unknown).count();
+    (!told.is_empty()).then(|| KindsTold { right, unsure, wrong: told.len() - right - unsure })
 }
 
 /// Each value as a group of its own, for the bootstrap.
@@ -186,9 +241,8 @@ fn rates(slices: &[Counts]) -> (Rate, Rate) {
 
 impl Model {
     fn new(passport: &Passport) -> Model {
-        let Passport { name, version, sha256, threshold, minimum_pixels, volumes, device, .. } =
-            passport.clone();
-        Model { name, version, sha256, threshold, minimum_pixels, volumes, device }
+        let Passport { name, version, sha256, device, readings, .. } = passport.clone();
+        Model { name, version, sha256, device, readings }
     }
 }
 
@@ -204,8 +258,21 @@ mod tests {
     }
 
     fn case(id: &str, site: &str, slices: Vec<Counts>) -> Case {
-        let scan = Outcome { slices, slice_pixels: 1000, expected: None, ms: 10.0 };
-        Case { id: id.into(), source: "made".into(), site: Some(site.into()), scans: vec![scan] }
+        let scan = Outcome {
+            marked: slices.clone(),
+            slices,
+            told: ImageKind::Flair,
+            slice_pixels: 1000,
+            expected: None,
+            ms: 10.0,
+        };
+        Case {
+            id: id.into(),
+            source: "made".into(),
+            site: Some(site.into()),
+            kind: ImageKind::Flair,
+            scans: vec![scan],
+        }
     }
 
     fn evaluation(cases: &[Case]) -> Evaluation {
@@ -243,6 +310,34 @@ mod tests {
                 (SIZES[1], 1, Some(12.0 / 14.0), 0),
             ]
         );
+    }
+
+    #[test]
+    fn lesser_findings_have_figures_of_their_own() {
+        let mut cases = vec![
+            case("a", "X", vec![counts(6, 6, 8), counts(0, 0, 0)]),
+            case("b", "X", vec![counts(0, 0, 4)]),
+        ];
+        assert_eq!(evaluation(&cases).with_lesser, None);
+        cases[0].scans[0].marked[1] = counts(0, 3, 0);
+        cases[1].scans[0].marked[0] = counts(2, 2, 4);
+        let e = evaluation(&cases);
+        assert_eq!((e.far.count, e.frr.count), (0, 1));
+        let lesser = e.with_lesser.unwrap();
+        assert_eq!((lesser.slices, lesser.far.count, lesser.frr.count), (2, 1, 0));
+        assert_eq!(lesser.dice_mean, Some((12.0 / 17.0 + 4.0 / 6.0) / 2.0));
+    }
+
+    #[test]
+    fn kinds_are_counted_where_they_are_known() {
+        let mut cases: Vec<Case> =
+            (0..4).map(|i| case(&i.to_string(), "X", vec![counts(1, 1, 1)])).collect();
+        cases[1].scans[0].told = ImageKind::Unknown;
+        cases[2].scans[0].told = ImageKind::T1Contrast;
+        cases[3].kind = ImageKind::Unknown;
+        let told = KindsTold { right: 1, unsure: 1, wrong: 1 };
+        assert_eq!(evaluation(&cases).kinds, Some(told));
+        assert_eq!(evaluation(&cases[3..]).kinds, None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use domain::Result;
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Findings, Shape};
+use imaging::{Shape, Totals};
 use serde::Serialize;
 
 use super::{Rate, look, median};
@@ -61,8 +61,8 @@ fn volume_error(segmenter: &mut Segmenter, settings: &Settings) -> Result<f64> {
     let geometry = volume.geometry;
     let true_ml = lesion.map_or(0.0, |lesion| lesion.volume_mm3 / 1000.0);
     let seen = look(segmenter, &Labelled { volume, truth })?;
-    let criteria = segmenter.passport().criteria(&seen.placements);
-    let found = Findings::new(&seen.probabilities, shape, geometry.as_ref(), criteria)?;
-    let found_ml: f64 = found.findings.iter().filter_map(|finding| finding.volume_ml).sum();
+    let reading = segmenter.passport().readings.of(seen.told.kind, shape.slices);
+    let judged = reading.judge(seen.probabilities, shape, geometry.as_ref(), &seen.placements)?;
+    let found_ml = Totals::new(&judged.findings.findings, shape).volume_ml.unwrap_or(0.0);
     Ok((found_ml - true_ml).abs() / true_ml)
 }

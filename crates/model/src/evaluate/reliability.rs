@@ -1,8 +1,7 @@
 use std::fmt::Write;
 
+use imaging::Calibration;
 use serde::Serialize;
-
-use crate::Calibration;
 
 /// How often pixels that are called likely are tumour: a histogram over logits.
 #[derive(Clone, Debug)]

@@ -41,7 +41,7 @@ impl Worst {
             dice: judged.outcome.counts().dice(),
             patient: patient.id.clone(),
             entries: scan.to_vec(),
-            mask: judged.findings.mask.clone(),
+            mask: judged.judgement.findings.mask.clone(),
             shown,
         };
         let at = self.scans.partition_point(|other| other.dice <= case.dice);

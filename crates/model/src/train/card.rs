@@ -1,67 +1,160 @@
 mod tables;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result, hex};
-use imaging::Cut;
 use sha2::{Digest, Sha256};
 
 use super::Settings;
-use super::finish::{RELIABILITY_FILE, Tried};
+use super::finish::Again;
+use super::pool::PHANTOM_PART;
+use super::sightings::Form;
 use super::state::State;
 use crate::dataset::{Patient, Split};
 use crate::evaluate::{Evaluation, Measured, Rate};
-use crate::weights::{Manifest, Weights};
+use crate::weights::{Facts, Manifest, Weights};
 
-pub use tables::{groups, number, patients, percent, table};
+pub use tables::{groups, number, overview, patients, percent, table, trials};
+use tables::{phantoms, readings};
 
 /// All that a card tells.
 pub struct Card<'a> {
-    pub settings: &'a Settings,
-    pub split: &'a Split,
-    pub state: &'a State,
+    pub story: &'a Story,
     pub manifest: &'a Manifest,
     /// The figures of each source's validation patients: of volumes, and of slices that come alone, those of volumes
     /// among them.
-    pub volumes: &'a [(String, Evaluation)],
-    pub slices: &'a [(String, Evaluation)],
-    /// All thresholds with all smallest findings, of volumes and of slices.
-    pub tried: [&'a [Tried]; 2],
-    /// Before calibration, and after.
-    pub calibration_errors: [Option<f64>; 2],
-    /// How often the interval of the expected Dice held, for volumes and for slices.
-    pub covered: [Rate; 2],
+    pub figures: [Vec<(String, Evaluation)>; 2],
+    /// The same, each patient judged by what was chosen on others.
+    pub nested: [Vec<(String, Evaluation)>; 2],
+    pub trials: Vec<Trial>,
+    /// FAR and FRR where few may be missed, by source and form.
+    pub few: BTreeMap<(String, &'static str), [Rate; 2]>,
     pub phantoms: &'a [Measured],
 }
+
+/// What a step of choosing brings: figures of volumes and of slices alone, each patient judged by what was chosen on
+/// others.
+pub struct Trial {
+    pub name: String,
+    pub figures: [Vec<(String, Evaluation)>; 2],
+}
+
+/// How the weights came about: sections of the card that stay when only what is chosen afterwards is chosen anew.
+pub struct Story {
+    data: String,
+    training: String,
+    /// Empty without one.
+    cross_validation: String,
+}
+
+const UNTOLD: &str = "
+## Training
+
+By `medseg train --unjudged`, on another machine or at another time: the log of that run tells how.
+";
 
 /// The highest part of the slices with a tumour that may be missed where false alarms are compared.
 pub const FRR_MAX: f64 = 0.05;
 
+impl Story {
+    /// Of weights that this run made.
+    pub fn of_run(settings: &Settings, split: &Split, state: &State) -> Result<Story> {
+        let report = settings.cross_validation.as_deref().map(report).transpose()?;
+        Ok(Story {
+            data: data(
+                &settings.manifests,
+                &settings.data,
+                split,
+                &drawn(settings.seed, settings.validation),
+            )?,
+            training: training(settings, state)?,
+            cross_validation: report.unwrap_or_default(),
+        })
+    }
+
+    /// Of weights that came without a card. That they were trained with this split is for the caller to know.
+    pub fn untold(again: &Again, split: &Split) -> Result<Story> {
+        let report = again.cross_validation.as_deref().map(report).transpose()?;
+        let drawn = drawn(again.seed, again.validation);
+        Ok(Story {
+            data: data(&again.manifests, &again.data, split, &drawn)?,
+            training: UNTOLD.into(),
+            cross_validation: report.unwrap_or_default(),
+        })
+    }
+
+    /// Of weights whose card tells it.
+    ///
+    /// `Invalid` where that names other manifests or another split than are to judge them now.
+    pub fn told(card: &str, again: &Again) -> Result<Story> {
+        let section = |title: &str| {
+            let from = card.find(&format!("\n## {title}\n"))?;
+            let rest = &card[from + 1..];
+            let length = rest.find("\n## ").map_or(rest.len(), |end| end + 1);
+            Some(format!("\n{}\n", rest[..length].trim_end()))
+        };
+        let refused = |why: &str| {
+            let from = again.from.display();
+            ErrorKind::Invalid.error(format!("the card of {from} {why}"))
+        };
+        let lacks = |title: &str| refused(&format!("has no section `{title}`"));
+        let data = section("Data").ok_or_else(|| lacks("Data"))?;
+        let mut known = vec![drawn(again.seed, again.validation)];
+        for manifest in &again.manifests {
+            known.push(digest(manifest)?);
+        }
+        if !known.iter().all(|words| data.contains(words)) {
+            return Err(refused(
+                "tells of other manifests or another split: it would be judged by patients that it learned from",
+            ));
+        }
+        let report = again.cross_validation.as_deref().map(report).transpose()?;
+        Ok(Story {
+            data,
+            training: section("Training").ok_or_else(|| lacks("Training"))?,
+            cross_validation: report.or_else(|| section("Cross-validation")).unwrap_or_default(),
+        })
+    }
+}
+
+fn report(path: &Path) -> Result<String> {
+    let report = fs::read_to_string(path).map_err(|error| {
+        ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
+    })?;
+    Ok(format!("\n{report}"))
+}
+
 /// The model card: what it was made of, how well it does, and what it must not be used for. Markdown.
-pub fn card(card: &Card) -> Result<String> {
+pub fn card(card: &Card) -> String {
     let mut text = identity(card);
-    text.push_str(&data(card)?);
-    text.push_str(&training(card)?);
+    text.push_str(&card.story.data);
+    text.push_str(&card.story.training);
     text.push_str(FIGURES);
-    for (kind, sources) in [("volumes", card.volumes), ("slices alone", card.slices)] {
-        for (source, figures) in sources.iter().filter(|(_, figures)| figures.scans > 0) {
-            let _ = write!(text, "\n### {source}: {} {kind}\n\n{}", figures.scans, table(figures));
+    for (form, sources) in Form::ALL.into_iter().zip(&card.figures) {
+        for (source, figures) in sources {
+            let _ = write!(
+                text,
+                "\n### {source}: {} {}\n\n{}",
+                figures.scans,
+                form.title(),
+                table(figures)
+            );
             text.push_str(&groups(figures));
             text.push_str(&patients(figures));
         }
     }
-    text.push_str(&operating_points(card.tried));
-    text.push_str(&doubt(card));
+    text.push_str(NESTED);
+    text.push_str(&overview(&card.nested));
+    text.push_str(&trials(&card.trials));
+    text.push_str(&operating_points(&card.few));
+    text.push_str(DOUBT);
     text.push_str(&phantoms(card.phantoms));
-    if let Some(report) = &card.settings.cross_validation {
-        let report = fs::read_to_string(report).map_err(|error| {
-            ErrorKind::NotFound.error(format!("cannot read {}", report.display())).because(error)
-        })?;
-        let _ = write!(text, "\n{report}");
-    }
+    text.push_str(&card.story.cross_validation);
     text.push_str(LIMITS);
-    Ok(text)
+    text
 }
 
 fn identity(card: &Card) -> String {
@@ -71,10 +164,8 @@ fn identity(card: &Card) -> String {
         true => "a slice with the ones before and after it",
         false => "one slice",
     };
-    let alone = Cut { threshold: facts.threshold, minimum_pixels: facts.minimum_pixels };
-    let volumes = facts.volumes.unwrap_or(alone);
     let modalities: Vec<&str> = facts.modalities.iter().map(|modality| modality.term()).collect();
-    format!(
+    let mut text = format!(
         "# {} {}
 
 Finds tumours in head MRI: in FLAIR and in contrast-enhanced T1, in volumes and in slices that come alone.
@@ -83,35 +174,81 @@ Finds tumours in head MRI: in FLAIR and in contrast-enhanced T1, in volumes and 
 |---|---|
 | weights | `{file}`, {bytes} bytes, int8 per output channel |
 | SHA-256 | `{sha256}` |
-| network | U-Net with a ResNet-50 encoder (width {width}, bottlenecks {depths}), {side} x {side} pixels, sees {channels}, one logit; one network for both kinds of image |
+| network | U-Net with a ResNet-50 encoder (width {width}, bottlenecks {depths}), trained on {side} x {side} pixels, sees {channels}, one logit; one network for both kinds of image |
 | preprocessing | `{}` |
-| threshold | slices alone: {:.2}, findings of fewer than {} of the network's pixels are dropped; volumes: {:.2}, {} |
-| calibration | logit x {:.3} {:+.3} |
 | modalities | {} |
-| looks in the mirror too | {} |
+| kinds that it tells apart | {} |
 ",
         facts.name,
         facts.version,
         facts.preprocessing,
-        facts.threshold,
-        facts.minimum_pixels,
-        volumes.threshold,
-        volumes.minimum_pixels,
-        facts.calibration.slope,
-        facts.calibration.offset,
         modalities.join(", "),
-        if facts.mirrored { "yes" } else { "no" },
+        told(facts),
         side = facts.side,
+    );
+    text.push_str(&readings(&facts.readings));
+    text
+}
+
+fn told(facts: &Facts) -> String {
+    if facts.tells.is_empty() {
+        return "none".into();
+    }
+    let kinds: Vec<&str> = facts.tells.iter().map(|kind| kind.title()).collect();
+    format!(
+        "{}: by a linear layer on the averaged features of the bottleneck, where the DICOM header does not say it; believed \
+         from a probability of {} on",
+        kinds.join(", "),
+        facts.readings.sure_from
     )
 }
 
-fn data(card: &Card) -> Result<String> {
-    let Card { settings, split, .. } = card;
-    let mut text = format!("\n## Data\n\n{}\n\n", settings.data);
-    for manifest in &settings.manifests {
-        let bytes = fs::read(manifest).map_err(|error| {
-            ErrorKind::NotFound.error("cannot read the manifest again").because(error)
-        })?;
+const FIGURES: &str = "
+## Figures
+
+On the validation patients, with the shipped (quantised) weights, each scan read as the service reads it where no header tells its kind. \
+They were not learned from, but looks, cuts, calibrations and the expected Dice were chosen on them: the section after this one judges \
+each by what was chosen on others. Main findings count, lesser ones do not; what changes when they do is said. Intervals are 95 %: \
+Wilson for rates, bootstrap over patients for Dice.
+";
+
+const NESTED: &str = "
+## Judged by what was chosen on others
+
+The same patients in 15 groups: of each group, look, calibration, cut, main region and expected Dice were chosen on the others.
+
+";
+
+/// How many false alarms it costs to miss few tumours.
+fn operating_points(few: &BTreeMap<(String, &'static str), [Rate; 2]>) -> String {
+    let mut text = "
+## False alarms where few tumours are missed
+
+Where at most 5 % of the slices with a tumour were to be missed, the cut chosen on other patients:
+
+"
+    .to_owned();
+    for ((source, form), [far, frr]) in few {
+        let _ =
+            writeln!(text, "- `{source}`, {form}: FAR {} at FRR {}", percent(*far), percent(*frr));
+    }
+    text
+}
+
+const DOUBT: &str = "
+## Doubt
+
+A calibration is a line through the logits, fitted for each kind and form. The calibration errors above are over the pixels that are not \
+ruled out (probability at least 0.01), and for each scan with a finding a Dice is foretold, with an interval that is to hold nine times in \
+ten: both are of patients that were not looked at for it.
+
+![what was called against what was observed](reliability.svg)
+";
+
+/// What the data is, and who is on which side of the split.
+fn data(manifests: &[PathBuf], described: &str, split: &Split, drawn: &str) -> Result<String> {
+    let mut text = format!("\n## Data\n\n{described}\n\n");
+    for manifest in manifests {
         let folder = manifest.parent().and_then(|folder| folder.file_name());
         let source = folder.map_or_else(String::new, |name| name.to_string_lossy().into());
         let count = |side: &[Patient]| {
@@ -124,26 +261,36 @@ fn data(card: &Card) -> Result<String> {
             "- `{source}`: {} to learn from, {} for validation; manifest SHA-256 `{}`",
             count(&split.training),
             count(&split.validation),
-            hex(&Sha256::digest(&bytes)),
+            digest(manifest)?,
         );
     }
     let _ = writeln!(
         text,
-        "
-Split by patient, or by the data's own folds where it has them (seed {}, part {}). {} generated phantoms were mixed in, 8 % of \
-what was shown; the sources had equal parts of the rest.",
-        settings.seed, settings.validation, settings.phantoms,
+        "\nSplit by patient, or by the data's own folds where it has them ({drawn}).",
     );
     Ok(text)
 }
 
-fn training(card: &Card) -> Result<String> {
-    let Card { settings, state, .. } = card;
+/// How a split was drawn: [`Story::told`] reads it again.
+fn drawn(seed: u64, part: f64) -> String {
+    format!("seed {seed}, part {part}")
+}
+
+fn digest(manifest: &Path) -> Result<String> {
+    let within = manifest.join("manifest.csv");
+    let manifest = if within.is_file() { &within } else { manifest };
+    let bytes = fs::read(manifest).map_err(|error| {
+        ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
+    })?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}
+
+fn training(settings: &Settings, state: &State) -> Result<String> {
     Ok(format!(
         "
 ## Training
 
-From {}; {} views of slices in {:.0} minutes (asked: {}), {} at a time in {} shares, growing from {} to {} pixels a side; \
+From {}; {} generated phantoms were mixed in, {} % of what was shown; the sources had equal parts of the rest. {} views of slices in {:.0} minutes (asked: {}), {} at a time in {} shares, growing from {} to {} pixels a side; \
 AdamW, learning rate up to {}, weight decay {}; cross-entropy plus Dice, half of it over all slices and half for each slice with \
 a tumour; weights averaged over steps, their statistics measured anew at the end. Patients of volumes are drawn before their \
 slices, and small tumours more often. Examples are turned, zoomed and bent; some are relit (gamma, contrast, uneven light), \
@@ -151,6 +298,8 @@ blurred, coarsened or made noisy; some tumours are faded, given a dark core, or 
 A part of the slices of volumes is shown as if each had come alone.
 ",
         start(settings)?,
+        settings.phantoms,
+        100.0 * PHANTOM_PART,
         state.progress.views,
         state.progress.seconds / 60.0,
         settings.length,
@@ -171,100 +320,6 @@ fn start(settings: &Settings) -> Result<String> {
         "the weights of {} {} (SHA-256 `{sha256}`, made by the same program)",
         facts.name, facts.version
     ))
-}
-
-const FIGURES: &str = "
-## Figures
-
-On the validation patients, with the shipped (quantised) weights. They were not learned from, but the threshold, the smallest \
-finding, the calibration and the expected Dice were chosen on them, so expect a little less on others. Intervals are 95 %: \
-Wilson for rates, bootstrap over patients for Dice.
-";
-
-/// How many false alarms it costs to miss few tumours.
-fn operating_points(kinds: [&[Tried]; 2]) -> String {
-    let mut text = "\n## False alarms where few tumours are missed\n\n".to_owned();
-    for (kind, tried) in ["volumes", "slices alone"].into_iter().zip(kinds) {
-        let sources = tried.first().map_or(&[][..], |tried| &tried.sources);
-        for (index, (source, figures)) in sources.iter().enumerate() {
-            if figures.far.of > 0 && figures.frr.of > 0 {
-                let point = missing_few(tried, index);
-                let _ = writeln!(text, "- `{source}`, {kind}: {point}");
-            }
-        }
-    }
-    text
-}
-
-/// Where the fewest slices of that source are falsely found, if 5 % or fewer may be missed.
-fn missing_few(tried: &[Tried], source: usize) -> String {
-    let figures = |tried: &Tried| tried.sources[source].1.clone();
-    let few = |tried: &&Tried| figures(tried).frr.rate.is_some_and(|rate| rate <= FRR_MAX);
-    let Some(best) = tried.iter().filter(few).min_by_key(|tried| figures(tried).far.count) else {
-        return "whatever was tried, more than 5 % were missed".into();
-    };
-    let Evaluation { far, frr, dice_mean, .. } = figures(best);
-    format!(
-        "FAR {} at FRR {} (threshold {:.1}, findings of at least {} pixels; volumetric Dice {} there)",
-        percent(far),
-        percent(frr),
-        best.cut.threshold,
-        best.cut.minimum_pixels,
-        number(dice_mean),
-    )
-}
-
-fn doubt(card: &Card) -> String {
-    let [before, after] = card.calibration_errors;
-    let mut text = format!(
-        "
-## Doubt
-
-Expected calibration error over the pixels that are not ruled out (probability at least 0.01): {} before calibration, {} after, \
-each patient calibrated without being looked at.
-
-![what was called against what was observed]({RELIABILITY_FILE})
-
-For each scan with a finding a Dice is foretold, with an interval that is to hold nine times in ten. Each patient judged by what \
-was learned from the others:
-
-| scans | the interval held |
-|---|--:|
-",
-        number(before),
-        number(after),
-    );
-    for (name, rate) in ["volumes", "slices alone"].into_iter().zip(card.covered) {
-        let _ = writeln!(text, "| {name} | {} |", percent(rate));
-    }
-    text
-}
-
-fn phantoms(measured: &[Measured]) -> String {
-    if measured.is_empty() {
-        return String::new();
-    }
-    let mut text = "
-## Volumes of phantoms
-
-Generated heads with a lesion of exactly known volume, each with a seed of its own. A missed lesion counts as an error of 1.
-
-| mm between slices, rows, columns | slices | median error | nine in ten below | missed |
-|---|--:|--:|--:|--:|
-"
-    .to_owned();
-    for Measured { spacing_mm: [a, b, c], slices, volume_error, volume_error_p90, missed } in
-        measured
-    {
-        let _ = writeln!(
-            text,
-            "| {a} x {b} x {c} | {slices} | {} | {} | {} |",
-            number(*volume_error),
-            number(*volume_error_p90),
-            percent(*missed),
-        );
-    }
-    text
 }
 
 const LIMITS: &str = "

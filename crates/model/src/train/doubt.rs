@@ -1,13 +1,10 @@
-use imaging::{DiceModel, Doubt, SIGNS};
-
-use crate::evaluate::Rate;
+use imaging::{DiceModel, SIGNS};
 
 /// A scan with a finding that was not learned from.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// Scans of one patient are alike: they stay together.
     pub patient: usize,
-    pub volume: bool,
     pub signs: [f64; SIGNS],
     pub dice: f64,
 }
@@ -21,43 +18,14 @@ const FOLDS: usize = 10;
 /// Keeps a fit to few samples from running off.
 const RIDGE: f64 = 1e-3;
 
-/// Fits what can be told of a mask's Dice without a truth.
-pub fn fit(samples: &[Sample]) -> Doubt {
-    Doubt { volume: model(&of_kind(samples, true)), slice: model(&of_kind(samples, false)) }
-}
-
-/// How often the interval covers the real Dice, each scan judged by a fit that knows nothing of its patient: for
-/// volumes, and for slices that came alone.
-pub fn covered(samples: &[Sample]) -> [Rate; 2] {
-    [true, false].map(|volume| {
-        let samples = of_kind(samples, volume);
-        let (mut inside, mut of) = (0, 0);
-        for fold in 0..FOLDS {
-            let (held_out, others) = parted(&samples, fold);
-            let Some(model) = model(&others) else { continue };
-            of += held_out.len();
-            let covers = |sample: &&Sample| {
-                let [from, to] = model.expected(sample.signs).interval;
-                (from..=to).contains(&sample.dice)
-            };
-            inside += held_out.iter().filter(covers).count();
-        }
-        Rate::new(inside, of)
-    })
-}
-
-fn of_kind(samples: &[Sample], volume: bool) -> Vec<Sample> {
-    samples.iter().copied().filter(|sample| sample.volume == volume).collect()
-}
-
 /// The samples of the patients in a group, and all others.
 fn parted(samples: &[Sample], fold: usize) -> (Vec<Sample>, Vec<Sample>) {
     samples.iter().partition(|sample| sample.patient % FOLDS == fold)
 }
 
-/// A line through all samples, with the errors of lines that were drawn without the patient (cross-conformal
-/// prediction, Vovk 2015).
-fn model(samples: &[Sample]) -> Option<DiceModel> {
+/// Fits what can be told of a mask's Dice without a truth: a line through all samples, with the errors of lines that
+/// were drawn without the patient (cross-conformal prediction, Vovk 2015). None of too few samples.
+pub fn fit(samples: &[Sample]) -> Option<DiceModel> {
     if samples.len() < SAMPLES_MIN {
         return None;
     }
@@ -119,16 +87,14 @@ mod tests {
             let error: f64 = random.random_range(-0.5..0.5);
             let dice = (0.1 + 0.8 * soft) + error * (1.0 - soft);
             let signs = [1.0, soft, random.random_range(-3.0..-1.0)];
-            Sample { patient: patient / 3, volume: true, signs, dice: dice.clamp(0.0, 1.0) }
+            Sample { patient: patient / 3, signs, dice: dice.clamp(0.0, 1.0) }
         };
         (0..count).map(&mut sample).collect()
     }
 
     #[test]
     fn nine_in_ten_of_new_scans_lie_in_their_interval() {
-        let doubt = fit(&samples(600, 1));
-        assert!(doubt.slice.is_none());
-        let model = doubt.volume.unwrap();
+        let model = fit(&samples(600, 1)).unwrap();
         assert!((model.weights[1] - 0.8).abs() < 0.1 && model.weights[2].abs() < 0.02, "{model:?}");
         let new = samples(2000, 2);
         let covered = new.iter().filter(|sample| {
@@ -137,13 +103,11 @@ mod tests {
         });
         let part = covered.count() as f64 / 2000.0;
         assert!((0.87..=0.93).contains(&part), "{part}");
-        let said = self::covered(&samples(600, 1))[0];
-        assert!(said.of == 600 && (0.86..=0.94).contains(&said.rate.unwrap()), "{said:?}");
     }
 
     #[test]
     fn an_interval_is_narrow_where_much_is_expected() {
-        let model = fit(&samples(600, 1)).volume.unwrap();
+        let model = fit(&samples(600, 1)).unwrap();
         let width = |soft: f64| {
             let [from, to] = model.expected([1.0, soft, -2.0]).interval;
             to - from
@@ -153,6 +117,6 @@ mod tests {
 
     #[test]
     fn of_a_few_scans_nothing_is_said() {
-        assert_eq!(fit(&samples(SAMPLES_MIN - 1, 1)).volume, None);
+        assert_eq!(fit(&samples(SAMPLES_MIN - 1, 1)), None);
     }
 }

@@ -1,22 +1,23 @@
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 
 use domain::Result;
-use imaging::{Cut, Passport, signs};
+use imaging::{Framed, ImageKind, Look, Passport, Reading, Readings};
 
-use super::card::Card;
-use super::doubt::{self, Sample};
-use super::reference::reference;
+use super::card::{Card, FRR_MAX, Story, Trial, card};
+use super::choice::{Allowed, Choice, KindBy, Nested, UNTRIED, merged};
+use super::reference::{Said, reference};
+use super::sightings::{Form, Sightings, kinds_of, looks};
 use super::state::State;
 use super::{MODALITIES, Settings};
-use crate::dataset::{Labelled, Patient, Split};
-use crate::evaluate::{
-    Case, Evaluation, Judged, Reliability, Seen, Worst, judge, look, mean, measure_phantoms,
-    reliability_plot,
-};
+use crate::dataset::{self, Labelled, Patient, Split};
+use crate::evaluate::{Evaluation, Rate, Worst, measure_phantoms, reliability_plot};
+use crate::kind_head::KindHead;
 use crate::network::Network;
-use crate::weights::{Calibration, Facts, Weights, replace};
+use crate::weights::{Facts, Quantised, Weights, replace};
 use crate::{Device, Segmenter};
 
 /// The names of what lies beside the weights: the model card, its reliability plot, and the drift reference.
@@ -26,16 +27,49 @@ pub const REFERENCE_FILE: &str = "reference.json";
 /// Where the run's folder keeps pictures of the worst validation scans.
 pub const WORST_FOLDER: &str = "worst";
 
-/// What counts where there was nothing to choose it on.
-const UNTRIED: Cut = Cut { threshold: 0.5, minimum_pixels: 1 };
-const THRESHOLDS: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-const MINIMUM_PIXELS: [usize; 5] = [1, 8, 24, 48, 96];
-/// A Dice that differs by less is the same: then false alarms and misses decide.
-const DICE_ALIKE: f64 = 0.002;
+/// Weights that are to become a model, and all that this depends on.
+struct Making<'a> {
+    /// Where pictures of patients and unfinished models go.
+    run: &'a Path,
+    /// Where the model goes.
+    model: &'a Path,
+    /// What is known of it before anybody has looked at what it does.
+    facts: Facts,
+    units: Quantised,
+    split: &'a Split,
+    /// Whether looks in the mirror may be chosen.
+    mirrored: bool,
+    judged_phantoms: u64,
+    story: Story,
+}
 
-/// Makes a model of the averaged weights: quantises them, calibrates its probabilities, chooses the threshold and the
-/// smallest finding, learns how far its masks can be trusted, all on the validation patients; and writes weights,
-/// manifest, card, reliability plot and drift reference to the model's folder, and pictures of the worst to the run's.
+/// All that finishing a model again depends on, whose weights stay as they are.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// The model's folder.
+    pub from: PathBuf,
+    /// The labelled slices that it was trained with, and the split's seed and part.
+    pub manifests: Vec<PathBuf>,
+    /// What the data is, for a model that has no card yet.
+    pub data: String,
+    pub seed: u64,
+    pub validation: f64,
+    /// Where the same weights go with what was chosen and measured anew.
+    pub model: PathBuf,
+    /// Where pictures of the worst validation scans go.
+    pub run: PathBuf,
+    pub version: String,
+    /// Whether looks in the mirror may be chosen.
+    pub mirrored: bool,
+    pub judged_phantoms: u64,
+    /// The report of a cross-validation, for the card; without it, the card's own stays.
+    pub cross_validation: Option<PathBuf>,
+}
+
+/// Makes a model of the averaged weights: quantises them, fits what tells kinds of image apart, and chooses on the
+/// validation patients how each kind is looked at, its calibration and its cut, and how far its masks can be trusted;
+/// and writes weights, manifest, card, reliability plot and drift reference to the model's folder, and pictures of the
+/// worst to the run's.
 ///
 /// What is judged are the quantised weights, the very ones that ship.
 pub fn finish(
@@ -46,62 +80,66 @@ pub fn finish(
 ) -> Result<PathBuf> {
     let network = Network::new(settings.design);
     let units = state.average.cut(&network, false).folded();
-    let facts = facts(settings);
-    Weights::write(&settings.run, &facts, &units)?;
-    let uncalibrated = seen(settings, device, &split.validation)?;
-    let (before, after, calibration) = calibrated(&uncalibrated);
+    make(
+        Making {
+            run: &settings.run,
+            model: &settings.model,
+            facts: facts(settings),
+            units: Quantised::new(&network, &units),
+            split,
+            mirrored: settings.mirrored,
+            judged_phantoms: settings.judged_phantoms,
+            story: Story::of_run(settings, split, state)?,
+        },
+        device,
+    )
+}
 
-    let facts = Facts { calibration, ..facts };
-    Weights::write(&settings.run, &facts, &units)?;
-    let patients = &split.validation;
-    let [volumes, mut slices] = by_kind(seen(settings, device, patients)?);
-    let mut segmenter = Segmenter::load(&settings.run, device)?;
-    look_alone(&mut segmenter, patients, &mut slices)?;
-    let tried_volumes = tried(segmenter.passport(), patients, &volumes)?;
-    let tried_slices = tried(segmenter.passport(), patients, &slices)?;
-    let Cut { threshold, minimum_pixels } = chosen(&tried_slices).unwrap_or(UNTRIED);
-    let facts = Facts { threshold, minimum_pixels, volumes: chosen(&tried_volumes), ..facts };
-    let passport = Passport {
-        threshold,
-        minimum_pixels,
-        volumes: facts.volumes,
-        ..segmenter.passport().clone()
+/// Does for a finished model, or for weights that were left unjudged, what [`finish`] does for new ones, without a step of
+/// training. Answers where the card is.
+///
+/// `Invalid` where its card says that it was trained with other data or another split: it would be judged by patients
+/// that it learned from.
+pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
+    let split = Split::of_manifests(&again.manifests, again.validation, again.seed)?;
+    let path = again.from.join(CARD_FILE);
+    let story = match fs::read_to_string(&path) {
+        Ok(told) => Story::told(&told, again)?,
+        // Weights that nobody has judged yet.
+        Err(error) if error.kind() == ErrorKind::NotFound => Story::untold(again, &split)?,
+        Err(error) => {
+            let message = format!("cannot read {}", path.display());
+            return Err(domain::ErrorKind::Unavailable.error(message).because(error));
+        }
     };
-    let mut samples = samples(&passport, &volumes)?;
-    samples.extend(self::samples(&passport, &slices)?);
-    let doubt = doubt::fit(&samples);
-
-    let facts = Facts { doubt: Some(doubt), ..facts };
-    let manifest = Weights::write(&settings.model, &facts, &units)?;
-    let mut segmenter = Segmenter::load(&settings.model, device)?;
-    let passport = segmenter.passport().clone();
-    let phantoms = measure_phantoms(&mut segmenter, settings.judged_phantoms)?;
-    let figures =
-        |seen: &[Vec<Seen>]| by_source(&passport, patients, seen, &pixels(patients, seen));
-    let text = super::card::card(&Card {
-        settings,
-        split,
-        state,
-        manifest: &manifest,
-        volumes: &figures(&volumes)?,
-        slices: &figures(&slices)?,
-        tried: [&tried_volumes, &tried_slices],
-        calibration_errors: [before, after],
-        covered: doubt::covered(&samples),
-        phantoms: &phantoms,
-    })?;
-    let card = settings.model.join(CARD_FILE);
-    replace(&card, text.as_bytes())?;
-    let [of_volumes, of_slices] = [&volumes, &slices].map(|seen| pixels(patients, seen));
-    let stretches = merged(of_volumes.values().chain(of_slices.values())).stretches();
-    let title = format!("{} {}: validation pixels", settings.name, settings.version);
-    let plot = reliability_plot(&stretches, &title);
-    replace(&settings.model.join(RELIABILITY_FILE), plot.as_bytes())?;
-    write_worst(settings, &passport, patients, [&volumes, &slices])?;
-    let alone = slices.iter().flatten().map(|seen| judge(&passport, seen));
-    let text = reference(split, &alone.collect::<Result<Vec<_>>>()?)?;
-    replace(&settings.model.join(REFERENCE_FILE), text.as_bytes())?;
-    Ok(card)
+    let facts = Weights::read(&again.from)?.facts;
+    let cut = Reading::plain(facts.side, UNTRIED);
+    let facts = Facts {
+        version: again.version.clone(),
+        tells: Vec::new(),
+        readings: Readings::alike(cut),
+        ..facts
+    };
+    for folder in [&again.run, &again.model] {
+        fs::create_dir_all(folder).map_err(|error| {
+            domain::ErrorKind::Unavailable
+                .error(format!("cannot make {}", folder.display()))
+                .because(error)
+        })?;
+    }
+    make(
+        Making {
+            run: &again.run,
+            model: &again.model,
+            facts,
+            units: Weights::quantised(&again.from)?,
+            split: &split,
+            mirrored: again.mirrored,
+            judged_phantoms: again.judged_phantoms,
+            story,
+        },
+        device,
+    )
 }
 
 /// What is known of a model before anybody has looked at what it does.
@@ -112,197 +150,163 @@ pub fn facts(settings: &Settings) -> Facts {
         design: settings.design,
         side: settings.side,
         preprocessing: imaging::Preprocessing::NEWEST.name().to_owned(),
-        threshold: UNTRIED.threshold,
-        minimum_pixels: UNTRIED.minimum_pixels,
-        volumes: None,
         modalities: MODALITIES.to_vec(),
-        mirrored: settings.mirrored,
-        calibration: Calibration::default(),
-        doubt: None,
+        tells: Vec::new(),
+        readings: Readings::alike(Reading::plain(settings.side, UNTRIED)),
     }
 }
 
-/// What the model in the run's folder sees in each scan of each patient.
-pub fn seen(settings: &Settings, device: Device, patients: &[Patient]) -> Result<Vec<Vec<Seen>>> {
-    let mut segmenter = Segmenter::load(&settings.run, device)?;
-    let mut of_scans = |patient: &Patient| {
-        let scans = patient.scans().into_iter();
-        scans.map(|scan| look(&mut segmenter, &Labelled::load(scan)?)).collect()
-    };
-    patients.iter().map(&mut of_scans).collect()
-}
+fn make(making: Making, device: Device) -> Result<PathBuf> {
+    let Making { run, model, facts, units, split, .. } = &making;
+    Weights::write(run, facts, units, None)?;
+    let tells = kinds_of(&split.training);
+    let head = kind_head(&mut Segmenter::load(run, device)?, &split.training, &tells)?;
+    let facts = Facts { tells: head.as_ref().map_or(Vec::new(), |_| tells), ..facts.clone() };
+    Weights::write(run, &facts, units, head.as_ref())?;
 
-/// What was seen in volumes, and in slices that came alone; of each patient.
-pub fn by_kind(patients: Vec<Vec<Seen>>) -> [Vec<Vec<Seen>>; 2] {
-    let parted = patients
+    let mut segmenter = Segmenter::load(run, device)?;
+    let patients = &split.validation;
+    let sightings = looks(facts.side, making.mirrored)
         .into_iter()
-        .map(|scans| scans.into_iter().partition::<Vec<_>, _>(|seen| seen.shape.slices > 1));
-    let (volumes, slices) = parted.unzip();
-    [volumes, slices]
+        .map(|look| Sightings::new(&mut segmenter, look, patients))
+        .collect::<Result<Vec<_>>>()?;
+    let kind_by = if head.is_some() { KindBy::Model } else { KindBy::Data };
+    let choice = Choice::new(patients, sightings, kind_by, facts.side)?;
+    let readings = choice.readings(&choice.everything(), &choice.all())?;
+    let facts = Facts { readings, ..facts };
+    let manifest = Weights::write(model, &facts, units, head.as_ref())?;
+
+    let mut segmenter = Segmenter::load(model, device)?;
+    let passport = segmenter.passport().clone();
+    let phantoms = measure_phantoms(&mut segmenter, making.judged_phantoms)?;
+    let readings = &facts.readings;
+    let figures_of = |form: Form| -> Result<Vec<(String, Evaluation)>> {
+        Ok(choice.judged(readings, form, &choice.all())?.figures(&passport))
+    };
+    let groups = choice.groups();
+    let nested = choice.nested(&choice.everything(), &groups)?;
+    let text = card(&Card {
+        story: &making.story,
+        manifest: &manifest,
+        figures: [figures_of(Form::Volume)?, figures_of(Form::Slice)?],
+        nested: figures(&nested, &passport),
+        trials: trials(&choice, &groups, &passport, facts.side)?,
+        few: few(&choice, &groups, &passport, &nested),
+        phantoms: &phantoms,
+    });
+    let card = model.join(CARD_FILE);
+    replace(&card, text.as_bytes())?;
+    let pixels = nested.forms.iter().flat_map(|judged| judged.pixels.values());
+    let title = format!("{} {}: validation pixels", facts.name, facts.version);
+    let plot = reliability_plot(&merged(pixels).stretches(), &title);
+    replace(&model.join(RELIABILITY_FILE), plot.as_bytes())?;
+    write_worst(run, &choice, readings)?;
+    let mut said = Vec::new();
+    choice.each(readings, Form::Slice, |_, _, judged| {
+        let mask_fraction = judged.outcome.mask_fraction();
+        said.push(Said { mask_fraction, confidence: judged.judgement.confidence });
+        Ok(())
+    })?;
+    replace(&model.join(REFERENCE_FILE), reference(split, &said)?.as_bytes())?;
+    Ok(card)
 }
 
-/// Adds what is seen in each slice of a volume when that comes alone.
-fn look_alone(
+/// Slices that the head is shown at once, and about how many of each kind it is fitted to: evenly drawn, they say as much
+/// as all.
+const SHOWN: usize = 16;
+const SLICES_OF_KIND: usize = 400;
+
+/// Fits what tells these kinds apart to the slices of patients that were learned from, each shown alone: no kind is then
+/// told by how its scans happened to come. None with fewer than two kinds.
+fn kind_head(
     segmenter: &mut Segmenter,
-    patients: &[Patient],
-    slices: &mut [Vec<Seen>],
-) -> Result<()> {
-    for (patient, seen) in patients.iter().zip(slices) {
-        for slice in patient.scans().into_iter().filter(|scan| scan.len() > 1).flatten() {
-            seen.push(look(segmenter, &Labelled::load(from_ref(slice))?)?);
+    training: &[Patient],
+    kinds: &[ImageKind],
+) -> Result<Option<KindHead>> {
+    if kinds.len() < 2 {
+        return Ok(None);
+    }
+    let side = segmenter.passport().readings.general.slice.look.side;
+    let preprocessing = segmenter.passport().preprocessing()?;
+    let mut images = Vec::new();
+    for (number, kind) in kinds.iter().enumerate() {
+        let slices = training.iter().filter(|patient| patient.kind == *kind);
+        let slices: Vec<_> = slices.flat_map(|patient| &patient.slices).collect();
+        let step = slices.len().div_ceil(SLICES_OF_KIND).max(1);
+        let slices: Vec<_> = slices.into_iter().step_by(step).collect();
+        for shown in slices.chunks(SHOWN) {
+            let square = |entry: &&dataset::Entry| {
+                let Labelled { volume, .. } = Labelled::load(from_ref(*entry))?;
+                Framed::new(&volume, preprocessing)?.slice(0, side)
+            };
+            let squares = shown.iter().map(square).collect::<Result<Vec<_>>>()?;
+            images.extend(segmenter.features(&squares)?.into_iter().map(|of| (of, number)));
         }
     }
-    Ok(())
+    Ok(KindHead::fit(&images, kinds.len()))
 }
 
-/// All that these have counted.
-pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Reliability>) -> Reliability {
-    let mut all = Reliability::default();
-    parts.into_iter().for_each(|part| all.merge(part));
-    all
+/// The figures of each source, of volumes and of slices that came alone.
+pub fn figures(nested: &Nested, passport: &Passport) -> [Vec<(String, Evaluation)>; 2] {
+    nested.forms.each_ref().map(|judged| judged.figures(passport))
 }
 
-/// The calibration error before and after, and the calibration. Each patient's error after is that of a calibration
-/// which was fitted without the patient.
-fn calibrated(patients: &[Vec<Seen>]) -> (Option<f64>, Option<f64>, Calibration) {
-    let of_patient = |scans: &Vec<Seen>| {
-        let mut pixels = Reliability::default();
-        scans.iter().for_each(|seen| pixels.add(&seen.probabilities, &seen.truth));
-        pixels
-    };
-    let each: Vec<Reliability> = patients.iter().map(of_patient).collect();
-    let all = merged(&each);
-    let mut after = Reliability::default();
-    for (index, patient) in each.iter().enumerate() {
-        let others = each[..index].iter().chain(&each[index + 1..]);
-        after.merge(&patient.calibrated(merged(others).fit()));
-    }
-    (all.error(), after.error(), all.fit())
-}
-
-/// Pixels by what their source is called.
-pub type Pixels = BTreeMap<String, Reliability>;
-
-/// A threshold and a smallest finding, and what they come to.
-pub struct Tried {
-    pub cut: Cut,
-    /// One for each source.
-    pub sources: Vec<(String, Evaluation)>,
-}
-
-impl Tried {
-    /// The mean Dice over the scans of each source, and the mean of that over sources.
-    pub fn dice(&self) -> f64 {
-        let each: Vec<f64> =
-            self.sources.iter().filter_map(|(_, figures)| figures.scan_dice_mean).collect();
-        mean(&each).unwrap_or(0.0)
-    }
-
-    fn wrong(&self) -> usize {
-        self.sources.iter().map(|(_, figures)| figures.far.count + figures.frr.count).sum()
-    }
-}
-
-/// All thresholds with all smallest findings.
-pub fn tried(passport: &Passport, patients: &[Patient], seen: &[Vec<Seen>]) -> Result<Vec<Tried>> {
-    let pixels = pixels(patients, seen);
-    let mut tried = Vec::new();
-    for threshold in THRESHOLDS {
-        for minimum_pixels in MINIMUM_PIXELS {
-            let cut = Cut { threshold, minimum_pixels };
-            let passport =
-                Passport { threshold, minimum_pixels, volumes: None, ..passport.clone() };
-            let sources = by_source(&passport, patients, seen, &pixels)?;
-            tried.push(Tried { cut, sources });
-        }
-    }
-    Ok(tried)
-}
-
-/// What has the best Dice; of what is alike, what is wrong about the fewest slices. None where there was nothing to try
-/// on.
-fn chosen(tried: &[Tried]) -> Option<Cut> {
-    let best = tried.iter().map(Tried::dice).fold(0.0, f64::max);
-    let alike = tried.iter().filter(|tried| tried.dice() >= best - DICE_ALIKE);
-    let seen = tried.first()?.sources.iter().any(|(_, figures)| figures.scans > 0);
-    alike.min_by_key(|tried| tried.wrong()).filter(|_| seen).map(|tried| tried.cut)
-}
-
-/// What each patient's scans come to, of patients with any.
-pub fn cases(passport: &Passport, patients: &[Patient], seen: &[Vec<Seen>]) -> Result<Vec<Case>> {
-    let mut cases = Vec::new();
-    for (patient, scans) in patients.iter().zip(seen).filter(|(_, scans)| !scans.is_empty()) {
-        let mut case = Case::new(patient);
-        for seen in scans {
-            case.scans.push(judge(passport, seen)?.outcome);
-        }
-        cases.push(case);
-    }
-    Ok(cases)
-}
-
-/// What the sources of these patients are called.
-pub fn sources_of<'a>(patients: impl IntoIterator<Item = &'a Patient>) -> BTreeSet<String> {
-    patients.into_iter().map(|patient| patient.source.clone()).collect()
-}
-
-/// The pixels of each source.
-pub fn pixels(patients: &[Patient], seen: &[Vec<Seen>]) -> Pixels {
-    let mut pixels = Pixels::new();
-    for (patient, scans) in patients.iter().zip(seen) {
-        let of_source = pixels.entry(patient.source.clone()).or_default();
-        scans.iter().for_each(|seen| of_source.add(&seen.probabilities, &seen.truth));
-    }
-    pixels
-}
-
-/// The figures of each source.
-fn by_source(
+/// What each step of choosing brings: every patient judged by what was chosen on others.
+pub fn trials(
+    choice: &Choice,
+    groups: &[usize],
     passport: &Passport,
-    patients: &[Patient],
-    seen: &[Vec<Seen>],
-    pixels: &Pixels,
-) -> Result<Vec<(String, Evaluation)>> {
-    let all = cases(passport, patients, seen)?;
-    let figures = |source: String| {
-        let cases: Vec<Case> = all.iter().filter(|case| case.source == source).cloned().collect();
-        let evaluation = Evaluation::new(passport, &cases, &pixels[&source]);
-        (source, evaluation)
+    side: usize,
+) -> Result<Vec<Trial>> {
+    let Allowed { looks, .. } = choice.everything();
+    // The ways before there were kinds.
+    let one: Vec<_> = looks.iter().copied().filter(|look| look.side == side).collect();
+    let one: Vec<_> = one.into_iter().max_by_key(|look| look.mirrored).into_iter().collect();
+    let steps = [
+        ("one way for all", false, false, one.clone()),
+        ("a calibration and a cut for each kind", true, false, one.clone()),
+        ("in volumes, what is apart from the main finding is lesser", true, true, one),
+        ("a look for each kind", true, true, looks),
+    ];
+    let trial = |(name, kinds, grows, looks): (&str, bool, bool, Vec<Look>)| {
+        let nested = choice.nested(&Allowed { kinds, grows, looks }, groups)?;
+        Ok(Trial { name: name.to_owned(), figures: figures(&nested, passport) })
     };
-    Ok(sources_of(patients).into_iter().map(figures).collect())
+    steps.into_iter().map(trial).collect()
 }
 
-/// What the expected Dice is learned from: every scan in which something was found.
-pub fn samples(passport: &Passport, patients: &[Vec<Seen>]) -> Result<Vec<Sample>> {
-    let mut samples = Vec::new();
-    for (patient, scans) in patients.iter().enumerate() {
-        for seen in scans {
-            let Judged { outcome, findings, .. } = judge(passport, seen)?;
-            if let Some(signs) = signs(&seen.probabilities, &findings) {
-                let volume = seen.shape.slices > 1;
-                samples.push(Sample { patient, volume, signs, dice: outcome.counts().dice() });
+/// FAR and FRR where few may be missed, of each form and source whose slices have both.
+pub fn few(
+    choice: &Choice,
+    groups: &[usize],
+    passport: &Passport,
+    nested: &Nested,
+) -> BTreeMap<(String, &'static str), [Rate; 2]> {
+    let mut few = BTreeMap::new();
+    for (form, judged) in Form::ALL.into_iter().zip(&nested.forms) {
+        for (source, figures) in judged.figures(passport) {
+            if figures.far.of > 0 && figures.frr.of > 0 {
+                let rates = choice.missing_few(form, &source, groups, FRR_MAX);
+                few.insert((source, form.title()), rates);
             }
         }
     }
-    Ok(samples)
+    few
 }
 
-fn write_worst(
-    settings: &Settings,
-    passport: &Passport,
-    patients: &[Patient],
-    [volumes, slices]: [&[Vec<Seen>]; 2],
-) -> Result<()> {
-    for name in sources_of(patients) {
-        let mut worst = Worst::default();
-        for ((patient, volumes), slices) in patients.iter().zip(volumes).zip(slices) {
-            // In the order of scans: a volume is all that there is of its patient.
-            let scans = patient.scans().into_iter().zip(volumes.iter().chain(slices));
-            for (scan, seen) in scans.filter(|_| patient.source == name) {
-                worst.add(patient, scan, &judge(passport, seen)?);
-            }
-        }
-        worst.write(&settings.run.join(WORST_FOLDER).join(name))?;
+fn write_worst(run: &Path, choice: &Choice, readings: &Readings) -> Result<()> {
+    let mut worst = BTreeMap::<String, Worst>::new();
+    for form in Form::ALL {
+        choice.each(readings, form, |patient, index, judged| {
+            let scan = match form {
+                Form::Volume => patient.scans()[index],
+                // Slices of volumes are in their volume already.
+                Form::Slice if patient.scans()[0].len() > 1 => return Ok(()),
+                Form::Slice => from_ref(&patient.slices[index]),
+            };
+            worst.entry(patient.source.clone()).or_default().add(patient, scan, judged);
+            Ok(())
+        })?;
     }
-    Ok(())
+    worst.iter().try_for_each(|(source, worst)| worst.write(&run.join(WORST_FOLDER).join(source)))
 }

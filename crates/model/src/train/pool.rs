@@ -17,7 +17,7 @@ pub const DARKEST: f64 = -1.0;
 pub const BRIGHTEST: f64 = 3.0;
 
 /// How often a drawn slice is a phantom; of the others, each source gives as many.
-const PHANTOM_PART: f64 = 0.03;
+pub const PHANTOM_PART: f64 = 0.03;
 /// How often a slice of a patient who has both kinds shows a tumour.
 const TUMOUR_PART: f64 = 0.6;
 /// How often a slice of a volume is shown as if it had come alone.

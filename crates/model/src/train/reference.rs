@@ -5,7 +5,6 @@ use imaging::Features;
 use serde::Serialize;
 
 use crate::dataset::{Labelled, Split};
-use crate::evaluate::Judged;
 
 /// Bins of a histogram, each with about as many values as the next.
 const BINS: usize = 10;
@@ -21,9 +20,15 @@ struct Distribution {
     sample: Vec<f64>,
 }
 
+/// What a model says of one slice.
+pub struct Said {
+    pub mask_fraction: f64,
+    pub confidence: f64,
+}
+
 /// What drift is measured against, as JSON: how images look, over the slices of both sides of the split; and what
 /// the model says of them, over the validation slices only, as it is too sure of those that it learned from.
-pub fn reference(split: &Split, validated: &[Judged]) -> Result<String> {
+pub fn reference(split: &Split, validated: &[Said]) -> Result<String> {
     let mut values = BTreeMap::<&str, Vec<f64>>::new();
     let mut add = |features: &Features| {
         let Features { mean, std, p01, p99, sharpness, background } = *features;
@@ -42,9 +47,9 @@ pub fn reference(split: &Split, validated: &[Judged]) -> Result<String> {
             add(&Features::new(&Labelled::load(std::slice::from_ref(entry))?.volume));
         }
     }
-    let said = |part: fn(&Judged) -> f64| validated.iter().map(part).collect();
-    values.insert("mask_fraction", said(|judged| judged.outcome.mask_fraction()));
-    values.insert("confidence", said(|judged| judged.confidence));
+    let said = |part: fn(&Said) -> f64| validated.iter().map(part).collect();
+    values.insert("mask_fraction", said(|said| said.mask_fraction));
+    values.insert("confidence", said(|said| said.confidence));
     let features: BTreeMap<&str, Distribution> =
         values.into_iter().map(|(name, values)| (name, Distribution::new(values))).collect();
     Ok(serde_json::to_string(&BTreeMap::from([("features", features)]))

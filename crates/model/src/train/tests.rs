@@ -41,7 +41,7 @@ fn manifest(folder: &Path) -> PathBuf {
     path
 }
 
-fn settings(folder: &Path) -> Settings {
+pub(super) fn settings(folder: &Path) -> Settings {
     Settings {
         manifests: vec![manifest(folder)],
         run: folder.join("run"),
@@ -73,7 +73,7 @@ fn split(settings: &Settings) -> Split {
     settings.split().unwrap()
 }
 
-fn cpu() -> Device {
+pub(super) fn cpu() -> Device {
     Device::choose("cpu").unwrap().exact()
 }
 
@@ -436,7 +436,7 @@ fn each_patient_is_judged_by_a_network_that_has_not_learned_from_it() {
     let settings = Settings { length: Length::Views(8), ..settings(folder.path()) };
     let report = cross_validate(&settings, 2, cpu()).unwrap();
     let text = fs::read_to_string(&report).unwrap();
-    assert!(text.contains("2 folds") && text.contains("4 scans of 4 patients"), "{text}");
+    assert!(text.contains("2 folds") && text.contains("4 volumes of 4 patients"), "{text}");
     let figures = || fs::read_to_string(settings.run.join(FIGURES_FILE)).unwrap();
     let first = figures();
     let seen: serde_json::Value = serde_json::from_str(&first).unwrap();
@@ -596,7 +596,7 @@ fn what_is_left_unjudged_is_whole_and_says_nothing_of_itself() {
     let half = Weights::read(&settings.model).unwrap().sha256;
     let manifest = run(&Settings { resume: true, ..settings.clone() }, cpu()).unwrap();
     let Weights { facts, sha256, .. } = Weights::read(&manifest).unwrap();
-    assert!(sha256 != half && facts.doubt.is_none());
+    assert!(sha256 != half && facts.tells.is_empty() && facts.readings.kinds.is_empty());
     assert!(!settings.model.join(CARD_FILE).try_exists().unwrap());
 }
 

@@ -1,5 +1,9 @@
-use super::*;
+use imaging::{Calibration, Cut, ImageKind, Modality, Reading, Readings};
 
+use super::*;
+use crate::network::Design;
+
+const CUT: Cut = Cut { threshold: 0.5, minimum_pixels: 1 };
 const TINY: Design = Design { width: 8, depths: [1, 1, 1, 1], neighbours: true };
 
 pub(crate) fn facts() -> Facts {
@@ -9,14 +13,22 @@ pub(crate) fn facts() -> Facts {
         design: TINY,
         side: 32,
         preprocessing: imaging::Preprocessing::NEWEST.name().into(),
-        threshold: 0.5,
-        minimum_pixels: 1,
-        volumes: None,
         modalities: vec![Modality::MagneticResonance],
-        mirrored: false,
-        calibration: Calibration::default(),
-        doubt: None,
+        tells: Vec::new(),
+        readings: Readings::alike(Reading::plain(32, CUT)),
     }
+}
+
+/// The facts with one reading for everything.
+fn reading(change: impl FnOnce(&mut Reading)) -> Facts {
+    let mut reading = Reading::plain(32, CUT);
+    change(&mut reading);
+    Facts { readings: Readings::alike(reading), ..facts() }
+}
+
+fn write(folder: &Path, facts: &Facts, units: &[Folded]) -> Result<Manifest> {
+    let quantised = Quantised::new(&Network::new(facts.design), units);
+    Weights::write(folder, facts, &quantised, None)
 }
 
 /// Random weights of a design.
@@ -30,7 +42,7 @@ pub(crate) fn units(design: Design) -> Vec<Folded> {
 
 fn written() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    Weights::write(folder.path(), &facts(), &units(TINY)).unwrap();
+    write(folder.path(), &facts(), &units(TINY)).unwrap();
     folder
 }
 
@@ -104,7 +116,7 @@ fn a_manifest_vouches_for_its_own_folder_and_its_own_model_only() {
     let manifest = fs::read_to_string(&path).unwrap();
     fs::write(&path, manifest.replace(WEIGHTS_FILE, "../weights.safetensors")).unwrap();
     assert!(refusal(folder.path()).contains("elsewhere"));
-    fs::write(&path, manifest.replace("\"threshold\": 0.5", "\"threshold\": 0.25")).unwrap();
+    fs::write(&path, manifest.replacen("\"threshold\": 0.5", "\"threshold\": 0.25", 1)).unwrap();
     assert!(refusal(folder.path()).contains("another model"));
 }
 
@@ -114,7 +126,7 @@ fn numbers_that_are_not_finite_are_refused() {
     for bad in [f64::NAN, f64::INFINITY] {
         let mut units = units(TINY);
         let _ = units[3].bias.fill_(bad);
-        Weights::write(folder.path(), &facts(), &units).unwrap();
+        write(folder.path(), &facts(), &units).unwrap();
         assert!(refusal(folder.path()).contains("not finite"), "{bad}");
     }
 }
@@ -123,7 +135,7 @@ fn numbers_that_are_not_finite_are_refused() {
 fn tensors_of_another_design_are_refused() {
     let folder = written();
     let other = Design { width: 16, ..TINY };
-    Weights::write(folder.path(), &Facts { design: other, ..facts() }, &units(other)).unwrap();
+    write(folder.path(), &Facts { design: other, ..facts() }, &units(other)).unwrap();
     let bytes = fs::read(folder.path().join(WEIGHTS_FILE)).unwrap();
     // The same length of text, so that the header stays sound: only what the file says of itself changes.
     let (from, to) = (b"\\\"width\\\":16", b"\\\"width\\\": 8");
@@ -139,10 +151,14 @@ fn facts_that_this_program_cannot_follow_are_refused() {
     let cases = [
         (Facts { preprocessing: "other".into(), ..facts() }, "preprocessing"),
         (Facts { side: 40, ..facts() }, "side"),
-        (Facts { threshold: 1.5, ..facts() }, "threshold"),
+        (reading(|reading| reading.cut.threshold = 1.5), "threshold"),
+        (reading(|reading| reading.look.side = 48), "side"),
+        (reading(|reading| reading.grows_from = Some(0.6)), "grow"),
+        (reading(|reading| reading.calibration.slope = -1.0), "calibration"),
+        (Facts { tells: vec![ImageKind::Other], ..facts() }, "kinds"),
     ];
     for (facts, word) in cases {
-        Weights::write(folder.path(), &facts, &units(TINY)).unwrap();
+        write(folder.path(), &facts, &units(TINY)).unwrap();
         assert!(refusal(folder.path()).contains(word), "{word}");
     }
 }
@@ -154,9 +170,77 @@ fn a_full_disk_keeps_the_old_model() {
     let before = fs::read(folder.path().join(WEIGHTS_FILE)).unwrap();
     let part = folder.path().join(format!("{WEIGHTS_FILE}.part"));
     std::os::unix::fs::symlink("/dev/full", &part).unwrap();
-    let again =
-        Weights::write(folder.path(), &Facts { version: "2".into(), ..facts() }, &units(TINY));
+    let again = write(folder.path(), &Facts { version: "2".into(), ..facts() }, &units(TINY));
     assert_eq!(again.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(fs::read(folder.path().join(WEIGHTS_FILE)).unwrap(), before);
     assert_eq!(Weights::read(folder.path()).unwrap().facts.version, "1");
+}
+
+fn head() -> KindHead {
+    let features = Network::new(TINY).features() as usize;
+    let row = |first: f32| (0..features).map(|i| first + i as f32).collect();
+    KindHead { weights: vec![row(0.5), row(-0.5)], biases: vec![0.25, -0.25] }
+}
+
+fn telling() -> Facts {
+    Facts { tells: vec![ImageKind::Flair, ImageKind::T1Contrast], ..facts() }
+}
+
+#[test]
+fn the_head_survives_the_file_and_the_units_do_not_change_with_it() {
+    let (folder, again) = (written(), tempfile::tempdir().unwrap());
+    let units = Weights::quantised(folder.path()).unwrap();
+    Weights::write(again.path(), &telling(), &units, Some(&head())).unwrap();
+    assert_eq!(Weights::read(again.path()).unwrap().kind_head, Some(head()));
+    assert!(Weights::read(folder.path()).unwrap().kind_head.is_none());
+    assert!(Weights::quantised(again.path()).unwrap().0 == units.0);
+}
+
+#[test]
+fn a_head_that_is_missing_or_of_another_shape_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let quantised = Quantised::new(&Network::new(TINY), &units(TINY));
+    Weights::write(folder.path(), &telling(), &quantised, None).unwrap();
+    assert!(refusal(folder.path()).contains("lacks kind.weight"));
+    let mut short = head();
+    short.weights[0].pop();
+    short.weights[1].pop();
+    Weights::write(folder.path(), &telling(), &quantised, Some(&short)).unwrap();
+    assert!(refusal(folder.path()).contains("kind.weight has the wrong shape"));
+    let mut broken = head();
+    broken.biases[1] = f32::NAN;
+    Weights::write(folder.path(), &telling(), &quantised, Some(&broken)).unwrap();
+    assert!(refusal(folder.path()).contains("kind.bias holds a number that is not finite"));
+}
+
+/// The facts of medseg-mr 0.3.0, written before there were kinds.
+const BEFORE_KINDS: &str = r#"{
+  "name": "old", "version": "1", "design": {"width": 8, "depths": [1, 1, 1, 1]}, "side": 192,
+  "preprocessing": "head-square-1", "threshold": 0.25, "minimum_pixels": 24,
+  "volumes": {"threshold": 0.5, "minimum_pixels": 48}, "modalities": ["MR"], "mirrored": true,
+  "calibration": {"slope": 0.4, "offset": -0.3},
+  "doubt": {"volume": null, "slice": {"weights": [0.1, 0.2, 0.3], "errors": [-1.0, 1.0]}}
+}"#;
+
+#[test]
+fn facts_without_kinds_read_every_kind_in_their_one_way() {
+    let facts: Facts = serde_json::from_str(BEFORE_KINDS).unwrap();
+    let [slice, volume] = [1, 20].map(|slices| facts.readings.of(ImageKind::Flair, slices));
+    assert_eq!((slice.cut.threshold, slice.cut.minimum_pixels), (0.25, 24));
+    assert_eq!((volume.cut.threshold, volume.cut.minimum_pixels), (0.5, 48));
+    for reading in [slice, volume] {
+        assert_eq!(
+            (reading.look.side, reading.look.mirrored, reading.grows_from),
+            (192, true, None)
+        );
+        assert_eq!(reading.calibration, Calibration { slope: 0.4, offset: -0.3 });
+    }
+    assert!(slice.expected_dice.is_some() && volume.expected_dice.is_none());
+    assert_eq!(facts.readings.of(ImageKind::Unknown, 1), slice);
+    // Written again, it is in the new form and means the same.
+    let json = serde_json::to_string(&facts).unwrap();
+    assert_eq!(serde_json::from_str::<Facts>(&json).unwrap(), facts);
+    let lacking = BEFORE_KINDS.replace("\"threshold\": 0.25,", "");
+    let facts: Facts = serde_json::from_str(&lacking).unwrap();
+    assert!(facts.check().unwrap_err().contains("threshold"));
 }

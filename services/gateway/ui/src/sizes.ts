@@ -38,7 +38,7 @@ export function boxOf({ box, unit }: Finding, slices: number): string {
   return lengths(slices > 1 && unit === 'mm' ? [width, height, depth] : [width, height], unit)
 }
 
-/** The size in a sentence. */
+/** The size of the main findings in a sentence. */
 export function inWords(findings: readonly Finding[], totals: Sized, slices: number): string {
   const [largest] = findings
   if (!largest) return ''
@@ -49,6 +49,12 @@ export function inWords(findings: readonly Finding[], totals: Sized, slices: num
   if (findings.length === 1) return `One region, ${extent}.`
   const size = sizeOf(totals, slices)
   return `${count(findings.length)} regions, ${size.number} ${size.unit} together. The largest is ${extent}.`
+}
+
+/** Main findings, and lesser ones apart. */
+export function byRole(findings: readonly Finding[]): { main: Finding[]; lesser: Finding[] } {
+  const isLesser = ({ role }: Finding) => role === 'lesser'
+  return { main: findings.filter((finding) => !isLesser(finding)), lesser: findings.filter(isLesser) }
 }
 
 function lengths(values: readonly number[], unit: Finding['unit']): string {

@@ -7,9 +7,9 @@ import { dicomHeader } from './dicom'
 import { lineOf } from './geometry'
 import { grouped, leftInWords } from './grouping'
 import { saysMask, series, twin } from './names'
-import { boxOf, diametersOf, inWords, sizeOf } from './sizes'
+import { boxOf, byRole, diametersOf, inWords, sizeOf } from './sizes'
 import { bytes, dayOf, figures, probability } from './units'
-import { ANSWERS, fitOf, sentence, shortId } from './words'
+import { ANSWERS, fitOf, imageKindOf, lookOf, sentence, shortId } from './words'
 
 async function events(chunks: string[]): Promise<ServerEvent[]> {
   async function* stream() {
@@ -77,6 +77,24 @@ test('the sentence tells of one region, and of several together', () => {
   assert.equal(inWords([finding], finding, 24), 'One region, 31.3 mm at its longest and 9.96 mm across.')
   const totals = { voxels: 1800, volume_ml: 7, area_mm2: null }
   assert.match(inWords([finding, finding], totals, 24), /^2 regions, 7\.00 mL together\. The largest is 31\.3 mm/)
+})
+
+test('lesser findings stand apart, and a finding without a role is a main one', () => {
+  const lesser: Finding = { ...finding, label: 2, role: 'lesser' }
+  assert.deepEqual(byRole([finding, lesser]), { main: [finding], lesser: [lesser] })
+})
+
+test('the kind of image says who told it', () => {
+  const model = { kind: 't1_contrast', probability: 0.97 } as const
+  assert.equal(imageKindOf({ kind: 'flair', told_by: 'dicom', model }), 'FLAIR, says its header')
+  assert.match(imageKindOf({ kind: 't1_contrast', told_by: 'model', model }), /^T1 .*as the model sees it \(97 %\)$/)
+  assert.equal(imageKindOf({ kind: 'unknown', told_by: null, model }), 'Not known')
+})
+
+test('a look says its size and its mirror', () => {
+  const model = { name: 'm', version: '1', sha256: '', preprocessing: 'p', threshold: 0.5, side: 224, device: 'cpu' }
+  assert.equal(lookOf(model), '224 pixels')
+  assert.equal(lookOf({ ...model, mirrored: true }), '224 pixels, in the mirror too')
 })
 
 test('a diameter is drawn through the centres of pixels, in millimetres where they are known', () => {

@@ -1,4 +1,5 @@
-import type { ExpectedDice } from './api/result'
+import type { ExpectedDice, ImageKind, Model, Told } from './api/result'
+import { probability } from './units'
 import type { Answer, Scan } from './api/scans'
 
 /** The four answers, each with its own words; the sentence says what the answer does not mean. */
@@ -32,6 +33,25 @@ export function fitOf({ dice, interval: [from, to] }: ExpectedDice): string {
     `The outline is expected to overlap with a radiologist’s by ${expected} (Dice: 1 is a perfect fit, 0 none). ` +
     `For nine in ten scans like this one it lies between ${low} and ${high}.`
   )
+}
+
+const KINDS: Record<ImageKind, string> = {
+  flair: 'FLAIR',
+  t1_contrast: 'T1 with contrast agent',
+  other: 'Neither FLAIR nor T1 with contrast agent',
+  unknown: 'Not known',
+}
+
+/** What kind of image a scan was taken for, and who said so. */
+export function imageKindOf({ kind, told_by, model }: Told): string {
+  if (told_by === 'dicom') return `${KINDS[kind]}, says its header`
+  if (told_by === 'model' && model) return `${KINDS[kind]}, as the model sees it (${probability(model.probability)})`
+  return KINDS[kind]
+}
+
+/** How the model looked, as in `224 pixels, in the mirror too`. */
+export function lookOf({ side, mirrored }: Model): string {
+  return `${side} pixels${mirrored ? ', in the mirror too' : ''}`
 }
 
 /** Where a scan is, in a few words. */

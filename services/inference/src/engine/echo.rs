@@ -1,7 +1,7 @@
 use domain::Result;
-use imaging::{Passport, Prepared};
+use imaging::{Passport, Prepared, Sight};
 
-use super::{Engine, weightless};
+use super::{Engine, sights, weightless};
 
 /// What is three times as bright as the head's median, counted from air. It must cover less than a hundredth
 /// of the slice, or brightness is measured by it.
@@ -16,10 +16,10 @@ impl Engine for Echo {
         weightless("echo", 0.5, 1)
     }
 
-    fn probabilities(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>> {
+    fn look(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
         let marked = |square: &Prepared| {
             square.pixels.iter().map(|p| f32::from(u8::from(*p >= MARK))).collect()
         };
-        Ok(squares.iter().map(marked).collect())
+        Ok(sights(squares.iter().map(marked).collect()))
     }
 }

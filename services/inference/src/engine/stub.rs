@@ -2,10 +2,10 @@ use std::thread;
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
-use imaging::{Passport, Prepared};
+use imaging::{Passport, Prepared, Sight};
 use url::Url;
 
-use super::{Engine, weightless};
+use super::{Engine, sights, weightless};
 
 /// Takes its time and finds nothing; or breaks, in one of the ways that engines break.
 ///
@@ -63,7 +63,7 @@ impl Engine for Stub {
         weightless("stub", 0.5, 1)
     }
 
-    fn probabilities(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>> {
+    fn look(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
         let slices = u32::try_from(squares.len()).unwrap_or(u32::MAX);
         thread::sleep(self.batch + self.slice * slices);
         let nothing = |square: &Prepared| vec![0.0; square.pixels.len()];
@@ -87,6 +87,6 @@ impl Engine for Stub {
                 }
             }
         }
-        Ok(outputs)
+        Ok(sights(outputs))
     }
 }

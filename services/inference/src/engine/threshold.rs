@@ -1,7 +1,7 @@
 use domain::Result;
-use imaging::{Passport, Prepared, Shape, components};
+use imaging::{Passport, Prepared, Shape, Sight, components};
 
-use super::{Engine, weightless};
+use super::{Engine, sights, weightless};
 
 /// Darker than this is bone, fluid or air (air is -1, the head's median 0).
 const TISSUE: f32 = -0.55;
@@ -24,8 +24,8 @@ impl Engine for Threshold {
         weightless("threshold", 0.5, 24)
     }
 
-    fn probabilities(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>> {
-        Ok(squares.iter().map(bright).collect())
+    fn look(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+        Ok(sights(squares.iter().map(bright).collect()))
     }
 }
 
@@ -131,21 +131,20 @@ fn solved(mut matrix: [[f64; TERMS + 1]; TERMS]) -> Option<[f64; TERMS]> {
 #[cfg(test)]
 mod tests {
     use imaging::phantom::{Phantom, Settings};
-    use imaging::{Findings, prepare, restore};
+    use imaging::{Findings, prepare, restored};
 
     use super::*;
 
     fn found(settings: &Settings) -> (Phantom, Findings) {
         let phantom = Phantom::new(settings).unwrap();
         let square = prepare(phantom.volume.slice(0), 256, 256, 256).unwrap();
-        let probabilities = restore(&bright(&square), &square.placement);
-        let probabilities: Vec<f32> =
-            probabilities.into_iter().map(|p| p.clamp(0.0, 1.0)).collect();
-        let criteria = Threshold.passport().criteria(&[square.placement]);
-        let geometry = phantom.volume.geometry;
-        let findings =
-            Findings::new(&probabilities, phantom.volume.shape, geometry.as_ref(), criteria)
-                .unwrap();
+        let sight = sights(vec![bright(&square)]);
+        let placements = [square.placement];
+        let (shape, geometry) = (phantom.volume.shape, phantom.volume.geometry);
+        let reading = Threshold.passport().readings.general.slice;
+        let probabilities = restored(&placements, &sight);
+        let judged = reading.judge(probabilities, shape, geometry.as_ref(), &placements).unwrap();
+        let findings = judged.findings;
         (phantom, findings)
     }
 

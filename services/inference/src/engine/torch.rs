@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use domain::Result;
-use imaging::{Passport, Prepared};
+use imaging::{Passport, Prepared, Sight};
 use model::{Device, Segmenter};
 
 use super::Engine;
@@ -21,7 +21,7 @@ impl Engine for Network {
         self.0.passport().clone()
     }
 
-    fn probabilities(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>> {
-        self.0.probabilities(squares)
+    fn look(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
+        self.0.look(squares, mirrored)
     }
 }

@@ -181,8 +181,8 @@ fn thumbnail(volume: &Volume) -> Volume {
         tile.sum::<f32>() / (step * step) as f32
     };
     let voxels = if step == 1 { slice.to_vec() } else { (0..shape.len()).map(mean).collect() };
-    let Volume { geometry, modality, format, window, .. } = *volume;
-    Volume { shape, voxels, geometry, modality, format, window, remarks: Vec::new() }
+    let Volume { geometry, modality, kind, format, window, .. } = *volume;
+    Volume { shape, voxels, geometry, modality, kind, format, window, remarks: Vec::new() }
 }
 
 #[cfg(test)]
@@ -208,6 +208,7 @@ mod tests {
             voxels,
             geometry: None,
             modality: None,
+            kind: imaging::ImageKind::Unknown,
             format,
             window: [0.0, 9.0],
             remarks: Vec::new(),

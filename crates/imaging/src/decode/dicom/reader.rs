@@ -154,6 +154,17 @@ impl<'a> DataSet<'a> {
         self.shorts(tag)?.first().copied()
     }
 
+    /// The first value of an attribute of doubles (FD), if it is a finite number.
+    pub fn double(&self, tag: Tag) -> Option<f64> {
+        let element = self.elements.get(&tag)?;
+        let bytes = *element.bytes.first_chunk::<8>()?;
+        let value = match element.encoding.big_endian {
+            true => f64::from_be_bytes(bytes),
+            false => f64::from_le_bytes(bytes),
+        };
+        value.is_finite().then_some(value)
+    }
+
     /// The items of a sequence; none when it is absent.
     pub fn items(&self, tag: Tag) -> Result<Vec<DataSet<'a>>, Refusal> {
         let Some(element) = self.elements.get(&tag) else { return Ok(Vec::new()) };

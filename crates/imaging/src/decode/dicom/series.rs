@@ -2,7 +2,7 @@
 
 use super::class::is_capture;
 use super::reader::File;
-use super::{Class, Image, class, decoded, geometry, identity, reordered};
+use super::{Class, Image, class, decoded, geometry, identity, kind, reordered};
 use crate::decode::folder::several;
 use crate::decode::left_out::LeftOut;
 use crate::decode::{Decoded, Limits};
@@ -36,9 +36,10 @@ pub(in crate::decode) fn join(
     let Shape { rows, columns, .. } = images[0].shape;
     let shape = limits.shape(planes.len(), rows, columns)?;
     let voxels = images.iter_mut().flat_map(|image| std::mem::take(&mut image.voxels)).collect();
+    let kind = kind::common(images.iter().map(|image| image.kind));
     let first = images.swap_remove(0);
     let identity = Identity { sop_instance_uids: uids, ..first.identity.clone() };
-    let joined = Image { shape, voxels, window, identity, ..first };
+    let joined = Image { shape, voxels, window, kind, identity, ..first };
     let voxels = reordered(&joined, &order);
     decoded(Image { voxels, ..joined }, geometry, Format::Zip)
 }

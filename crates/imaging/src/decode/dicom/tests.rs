@@ -1,4 +1,4 @@
-mod write;
+pub(super) mod write;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;

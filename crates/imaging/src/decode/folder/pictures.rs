@@ -5,7 +5,7 @@ use crate::decode::Limits;
 use crate::decode::left_out::LeftOut;
 use crate::label_map::{Look, look};
 use crate::names::{gap, says_mask, series, shown};
-use crate::{Format, Problem, Refusal, Shape, Volume};
+use crate::{Format, ImageKind, Problem, Refusal, Shape, Volume};
 
 pub(super) struct Picture {
     name: String,
@@ -133,6 +133,7 @@ fn pile(pictures: Vec<Picture>, limits: &Limits) -> Result<Volume, Refusal> {
         voxels,
         geometry: None,
         modality: None,
+        kind: ImageKind::Unknown,
         format: Format::Zip,
         window: [0.0, white],
         remarks,

@@ -1,6 +1,10 @@
 use std::fmt::Write;
 
-use crate::evaluate::{Evaluation, GroupedBy, Rate};
+use imaging::{Look, Reading, Readings};
+
+use super::Trial;
+use crate::evaluate::{Evaluation, GroupedBy, KindsTold, Measured, Rate};
+use crate::train::sightings::Form;
 
 /// Patients are listed one by one where they are no more than this.
 const LISTED_MAX: usize = 40;
@@ -30,6 +34,96 @@ pub fn table(figures: &Evaluation) -> String {
     };
     rate("slices falsely found (FAR)", figures.far);
     rate("slices missed (FRR)", figures.frr);
+    if let Some(lesser) = &figures.with_lesser {
+        let _ = writeln!(
+            text,
+            "| with lesser findings: Dice, FAR, FRR | {}, {}, {} | in {} slices nothing else |",
+            number(lesser.dice_mean),
+            percent(lesser.far),
+            percent(lesser.frr),
+            lesser.slices
+        );
+    }
+    if let Some(KindsTold { right, unsure, wrong }) = figures.kinds {
+        let _ = writeln!(text, "| kind told right, unsure, wrong | {right}, {unsure}, {wrong} | |");
+    }
+    text
+}
+
+/// One line for each form and source.
+pub fn overview(figures: &[Vec<(String, Evaluation)>; 2]) -> String {
+    let mut text = "\
+| scans | Dice, mean | 95 % interval | Dice of slices | FAR | FRR | calibration error | expected Dice held |
+|---|--:|--:|--:|--:|--:|--:|--:|
+"
+    .to_owned();
+    for (form, sources) in Form::ALL.into_iter().zip(figures) {
+        for (source, figures) in sources {
+            let _ = writeln!(
+                text,
+                "| `{source}`, {} | {} | {} | {} | {} | {} | {} | {} |",
+                form.title(),
+                number(figures.dice_mean),
+                interval(figures.dice_interval),
+                number(figures.slice_dice_mean),
+                percent(figures.far),
+                percent(figures.frr),
+                number(figures.calibration_error),
+                percent(figures.expected_dice_covers),
+            );
+        }
+    }
+    text
+}
+
+/// What each step of choosing brings.
+pub fn trials(trials: &[Trial]) -> String {
+    let mut text = "
+What each step brings, judged in the same way: mean Dice over patients, mean Dice of slices with a tumour, FAR, FRR.
+
+| step | scans | Dice | of slices | FAR | FRR |
+|---|---|--:|--:|--:|--:|
+"
+    .to_owned();
+    for Trial { name, figures } in trials {
+        for (form, sources) in Form::ALL.into_iter().zip(figures) {
+            for (source, figures) in sources {
+                let _ = writeln!(
+                    text,
+                    "| {name} | `{source}`, {} | {} | {} | {} | {} |",
+                    form.title(),
+                    number(figures.dice_mean),
+                    number(figures.slice_dice_mean),
+                    percent(figures.far),
+                    percent(figures.frr),
+                );
+            }
+        }
+    }
+    text
+}
+
+/// How each kind of scan is read.
+pub fn readings(readings: &Readings) -> String {
+    let mut text = "
+| scans | look, pixels | threshold | findings of at least, pixels | calibration | lesser findings apart, main one grows from |
+|---|--:|--:|--:|--:|--:|
+"
+    .to_owned();
+    let kinds = readings.kinds.iter().map(|(kind, forms)| (kind.title(), forms));
+    for (kind, forms) in kinds.chain([("of an unknown kind", &readings.general)]) {
+        for (form, reading) in [("volumes", &forms.volume), ("slices alone", &forms.slice)] {
+            let Reading { look: Look { side, mirrored }, cut, calibration, grows_from, .. } =
+                reading;
+            let mirrored = if *mirrored { ", also in the mirror" } else { "" };
+            let grows = grows_from.map_or("no".into(), |from| format!("{from:.3}"));
+            let _ = writeln!(
+                text,
+                "| {kind}, {form} | {side}{mirrored} | {:.3} | {} | logit x {:.3} {:+.3} | {grows} |",
+                cut.threshold, cut.minimum_pixels, calibration.slope, calibration.offset,
+            );
+        }
+    }
     text
 }
 
@@ -85,4 +179,32 @@ fn interval(interval: Option<[f64; 2]>) -> String {
 
 pub fn percent(Rate { rate, count, of, .. }: Rate) -> String {
     rate.map_or("-".to_owned(), |rate| format!("{:.1} % ({count} of {of})", 100.0 * rate))
+}
+
+/// How well volumes are measured where they are known.
+pub fn phantoms(measured: &[Measured]) -> String {
+    if measured.is_empty() {
+        return String::new();
+    }
+    let mut text = "
+## Volumes of phantoms
+
+Generated heads with a lesion of exactly known volume, each with a seed of its own. A missed lesion counts as an error of 1.
+
+| mm between slices, rows, columns | slices | median error | nine in ten below | missed |
+|---|--:|--:|--:|--:|
+"
+    .to_owned();
+    for Measured { spacing_mm: [a, b, c], slices, volume_error, volume_error_p90, missed } in
+        measured
+    {
+        let _ = writeln!(
+            text,
+            "| {a} x {b} x {c} | {slices} | {} | {} | {} |",
+            number(*volume_error),
+            number(*volume_error_p90),
+            percent(*missed),
+        );
+    }
+    text
 }

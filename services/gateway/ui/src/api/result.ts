@@ -26,9 +26,11 @@ export interface ExpectedDice {
 
 export type Unit = 'mm' | 'px'
 
-/** One connected region, the largest first. */
+/** One connected region: main ones first, the largest of each role first. */
 export interface Finding {
   label: number
+  /** Lesser ones lie apart from the one tumour that was to be expected: they are in no total. */
+  role?: Role
   /** What lengths are given in; `px` when the scan does not say how large a pixel is. */
   unit: Unit
   voxels: number
@@ -43,6 +45,8 @@ export interface Finding {
   confidence: number
 }
 
+export type Role = 'main' | 'lesser'
+
 export interface Diameter {
   length: number
   /** Row and column of both ends; centres of pixels lie at whole numbers. */
@@ -52,20 +56,33 @@ export interface Diameter {
 /** Slice, row, column. */
 export type Place = [number, number, number]
 
+/** Of the main findings alone. */
 export interface Totals {
   voxels: number
   volume_ml: number | null
   /** Of a single slice only. */
   area_mm2: number | null
+  lesser?: { findings: number; voxels: number; volume_ml: number | null }
 }
 
 export interface ImageFacts {
   shape: { slices: number; rows: number; columns: number }
   /** Between slices, rows and columns. */
   spacing_mm: [number | null, number | null, number | null] | null
+  /** What kind of image it was taken for, and who said so. */
+  kind?: Told
   /** The slice, from 0, that mask and overlay show. */
   shown_slice: number
 }
+
+export interface Told {
+  kind: ImageKind
+  told_by: 'dicom' | 'model' | null
+  /** What the model takes it for, whoever had the word. */
+  model: { kind: ImageKind; probability: number } | null
+}
+
+export type ImageKind = 'flair' | 't1_contrast' | 'other' | 'unknown'
 
 export interface Model {
   name: string
@@ -73,5 +90,8 @@ export interface Model {
   sha256: string
   preprocessing: string
   threshold: number
+  /** The side of the squares that it looked at, in pixels, and whether it did so in the mirror too. */
+  side: number
+  mirrored?: boolean
   device: string
 }

@@ -1,0 +1,189 @@
+use serde::{Deserialize, Serialize};
+
+/// What kind of image a scan is, as far as models see and judge kinds differently.
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageKind {
+    /// T2-weighted, the signal of fluid suppressed.
+    Flair,
+    /// T1-weighted, after a contrast agent.
+    T1Contrast,
+    /// One that is neither, as its header says: T2, T1 before a contrast agent, diffusion.
+    Other,
+    #[default]
+    Unknown,
+}
+
+impl ImageKind {
+    /// The name used in results, facts and manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flair => "flair",
+            Self::T1Contrast => "t1_contrast",
+            Self::Other => "other",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// What readers call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Flair => "FLAIR",
+            Self::T1Contrast => "contrast-enhanced T1",
+            Self::Other => "another kind of image",
+            Self::Unknown => "an unknown kind of image",
+        }
+    }
+
+    /// The kind of that name, of those that a model can be made for.
+    pub fn of_name(name: &str) -> Option<ImageKind> {
+        [Self::Flair, Self::T1Contrast].into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub(crate) fn is_unknown(&self) -> bool {
+        *self == Self::Unknown
+    }
+}
+
+/// Who said what kind of image a scan is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToldBy {
+    /// The attributes of its DICOM header.
+    Dicom,
+    /// The model, from the image itself.
+    Model,
+}
+
+/// What a model takes a scan for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Opinion {
+    pub kind: ImageKind,
+    /// The mean over the scan's slices.
+    pub probability: f64,
+}
+
+impl Opinion {
+    /// Of the kinds `told` apart by the model, the likeliest over all slices, each of which brings a probability for
+    /// each of them. None without a slice, or from a model that tells no kinds.
+    pub fn of<'a>(
+        told: &[ImageKind],
+        slices: impl IntoIterator<Item = &'a [f32]>,
+    ) -> Option<Opinion> {
+        let mut sums = vec![0.0; told.len()];
+        let mut count = 0;
+        for slice in slices {
+            sums.iter_mut().zip(slice).for_each(|(sum, p)| *sum += f64::from(*p));
+            count += 1;
+        }
+        let (kind, sum) = told.iter().zip(sums).max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        (count > 0).then(|| Opinion { kind: *kind, probability: sum / f64::from(count) })
+    }
+}
+
+/// The kind of image that a scan was taken for, and how that was told.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Told {
+    /// `unknown` where neither its header says it nor the model is sure: then what counts for any kind counts.
+    pub kind: ImageKind,
+    /// None of an unknown kind.
+    pub told_by: Option<ToldBy>,
+    /// The model's opinion, also where the header had the word.
+    pub model: Option<Opinion>,
+    /// Whether that was sure enough to be taken, had there been no header.
+    #[serde(default)]
+    pub model_sure: bool,
+}
+
+impl Told {
+    /// The header has the first word; else a model that is at least `sure_from` sure has it.
+    pub fn new(header: ImageKind, model: Option<Opinion>, sure_from: f64) -> Told {
+        let sure = model.filter(|opinion| opinion.probability >= sure_from);
+        let (kind, told_by) = match (header, sure) {
+            (ImageKind::Unknown, Some(opinion)) => (opinion.kind, Some(ToldBy::Model)),
+            (ImageKind::Unknown, None) => (ImageKind::Unknown, None),
+            (said, _) => (said, Some(ToldBy::Dicom)),
+        };
+        Told { kind, told_by, model, model_sure: sure.is_some() }
+    }
+
+    /// What a reader should know of it, in words; nothing of a model that judges all kinds alike.
+    pub(crate) fn remark(&self, kinds_matter: bool) -> Option<String> {
+        if !kinds_matter {
+            return None;
+        }
+        let title = self.kind.title();
+        match (self.kind, self.model.filter(|_| self.model_sure)) {
+            (ImageKind::Unknown, _) => Some(
+                "what kind of image this is could not be told: the general cut was used".into(),
+            ),
+            (ImageKind::Other, _) => Some(
+                "its header says that it is of a kind that the model was not made for: \
+                 neither FLAIR nor contrast-enhanced T1"
+                    .into(),
+            ),
+            (kind, Some(opinion)) if opinion.kind != kind => Some(format!(
+                "its header says that it is {title}, and to the model it looks like {}: it was judged as {title}",
+                opinion.kind.title()
+            )),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [ImageKind; 2] = [ImageKind::Flair, ImageKind::T1Contrast];
+
+    fn opinion(probability: f64) -> Option<Opinion> {
+        Some(Opinion { kind: ImageKind::T1Contrast, probability })
+    }
+
+    #[test]
+    fn an_opinion_is_the_mean_over_the_slices() {
+        let slices: [&[f32]; 3] = [&[0.9, 0.1], &[0.2, 0.8], &[0.1, 0.9]];
+        let Opinion { kind, probability } = Opinion::of(&KINDS, slices).unwrap();
+        assert!(kind == ImageKind::T1Contrast && (probability - 0.6).abs() < 1e-6);
+        assert_eq!(Opinion::of(&KINDS, []), None);
+        assert_eq!(Opinion::of(&[], slices), None);
+    }
+
+    #[test]
+    fn the_header_has_the_first_word_and_an_unsure_model_none() {
+        let told = |header, probability| {
+            let Told { kind, told_by, .. } = Told::new(header, opinion(probability), 0.9);
+            (kind, told_by)
+        };
+        assert_eq!(told(ImageKind::Flair, 0.99), (ImageKind::Flair, Some(ToldBy::Dicom)));
+        assert_eq!(told(ImageKind::Other, 0.99), (ImageKind::Other, Some(ToldBy::Dicom)));
+        assert_eq!(told(ImageKind::Unknown, 0.9), (ImageKind::T1Contrast, Some(ToldBy::Model)));
+        assert_eq!(told(ImageKind::Unknown, 0.89), (ImageKind::Unknown, None));
+        assert_eq!(Told::new(ImageKind::Unknown, None, 0.0), Told::default());
+    }
+
+    #[test]
+    fn contradictions_and_doubts_are_remarked_and_agreement_is_not() {
+        let remark =
+            |header, probability| Told::new(header, opinion(probability), 0.9).remark(true);
+        let words = remark(ImageKind::Flair, 0.95).unwrap();
+        assert!(words.contains("FLAIR") && words.contains("looks like contrast-enhanced T1"));
+        assert_eq!(remark(ImageKind::Flair, 0.8), None);
+        assert_eq!(remark(ImageKind::T1Contrast, 0.95), None);
+        assert!(remark(ImageKind::Unknown, 0.5).unwrap().contains("could not be told"));
+        assert!(remark(ImageKind::Other, 0.5).unwrap().contains("not made for"));
+        assert_eq!(Told::default().remark(false), None);
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for kind in KINDS {
+            assert_eq!(ImageKind::of_name(kind.name()), Some(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+        assert_eq!(ImageKind::of_name("other"), None);
+    }
+}

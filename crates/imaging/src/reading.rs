@@ -1,0 +1,342 @@
+use std::collections::BTreeMap;
+
+use domain::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Criteria, DiceModel, ExpectedDice, Findings, Geometry, ImageKind, Modality, Placement,
+    Preprocessing, Shape, Told, confidence, restore, signs,
+};
+
+/// Which model it is, where it runs, and how it reads each kind of scan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passport {
+    pub name: String,
+    pub version: String,
+    /// Of the weights file, in hex; empty for an engine that has no weights.
+    pub sha256: String,
+    /// The version of everything done to pixels before the model sees them.
+    pub preprocessing: String,
+    /// What the model may judge.
+    pub modalities: Vec<Modality>,
+    /// Where it runs: `cpu`, `cuda:0`.
+    pub device: String,
+    /// The kinds that it tells apart by itself, in the order of [`Sight::kinds`]; none of a model that cannot.
+    pub tells: Vec<ImageKind>,
+    pub readings: Readings,
+}
+
+/// Which model looked, and how: enough to repeat it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ModelUsed {
+    pub name: String,
+    pub version: String,
+    /// Of the weights file, in hex; empty for an engine that has no weights.
+    pub sha256: String,
+    /// The version of everything done to pixels before the model sees them.
+    pub preprocessing: String,
+    /// What the model may judge.
+    pub modalities: Vec<Modality>,
+    /// Where it ran: `cpu`, `cuda:0`.
+    pub device: String,
+    #[serde(flatten)]
+    pub reading: Reading,
+}
+
+impl Passport {
+    /// How slices are prepared for it; `Invalid` for a way that is unknown here.
+    pub fn preprocessing(&self) -> Result<Preprocessing> {
+        Preprocessing::named(&self.preprocessing)
+    }
+
+    /// What a result of that reading says of the model.
+    pub fn used(&self, reading: &Reading) -> ModelUsed {
+        let Passport { name, version, sha256, preprocessing, modalities, device, .. } =
+            self.clone();
+        ModelUsed {
+            name,
+            version,
+            sha256,
+            preprocessing,
+            modalities,
+            device,
+            reading: reading.clone(),
+        }
+    }
+}
+
+/// What a model says of one square.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sight {
+    /// Of tumour, one for each of the square's pixels, as the network gives them.
+    pub probabilities: Vec<f32>,
+    /// Of each kind that the model tells apart; empty from one that cannot.
+    pub kinds: Vec<f32>,
+}
+
+/// The probabilities of whole slices, in the scan's own pixels, from what was seen of their squares. Weights that sum to
+/// one may do so but for a rounding.
+pub fn restored(placements: &[Placement], sights: &[Sight]) -> Vec<f32> {
+    let slices = placements.iter().zip(sights);
+    slices
+        .flat_map(|(placement, sight)| restore(&sight.probabilities, placement))
+        .map(|p| p.clamp(0.0, 1.0))
+        .collect()
+}
+
+/// How a square is looked at.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct Look {
+    /// The square's side in pixels.
+    pub side: usize,
+    /// Whether it is also looked at in the mirror, which costs twice the time.
+    #[serde(default)]
+    pub mirrored: bool,
+}
+
+/// What counts as tumour.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Cut {
+    /// The calibrated probability from which on a voxel counts.
+    pub threshold: f32,
+    /// Regions of fewer pixels, in the squares that the model sees, are noise.
+    pub minimum_pixels: usize,
+}
+
+/// A line through the logits that makes probabilities true (Platt 1999): of the pixels called 0.7, seven in ten are
+/// tumour.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Calibration {
+    /// Above 0, so that what is likelier stays likelier.
+    pub slope: f32,
+    pub offset: f32,
+}
+
+impl Default for Calibration {
+    /// Changes nothing.
+    fn default() -> Calibration {
+        Calibration { slope: 1.0, offset: 0.0 }
+    }
+}
+
+impl Calibration {
+    /// The calibrated probability; of what is no probability, NaN.
+    pub fn apply(self, p: f32) -> f32 {
+        // Most voxels lie outside of the head.
+        if self == Calibration::default() || p == 0.0 {
+            return p;
+        }
+        let logit = (p / (1.0 - p)).ln();
+        1.0 / (1.0 + (-self.slope * logit - self.offset).exp())
+    }
+}
+
+/// How scans of one kind are looked at, and what counts in them.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Reading {
+    #[serde(flatten)]
+    pub look: Look,
+    #[serde(flatten)]
+    pub cut: Cut,
+    #[serde(default)]
+    pub calibration: Calibration,
+    /// Where one tumour is to be expected: the calibrated probability from which on its largest region goes on into
+    /// the slices beyond its ends. What lies apart from it are lesser findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grows_from: Option<f32>,
+    /// How well masks fit, as far as that can be told; None where nobody measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_dice: Option<DiceModel>,
+}
+
+/// How scans of one kind are read: slices that come alone, and volumes.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Forms {
+    pub slice: Reading,
+    pub volume: Reading,
+}
+
+/// How a model reads scans, by what is known of them.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Readings {
+    /// Of any kind, and of an unknown one.
+    pub general: Forms,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<ImageKind, Forms>,
+    /// How sure the model must be of a scan's kind to be believed.
+    #[serde(default = "sure_from")]
+    pub sure_from: f64,
+}
+
+/// Nobody has measured what is sure enough.
+fn sure_from() -> f64 {
+    0.9
+}
+
+impl Readings {
+    /// One reading for everything.
+    pub fn alike(reading: Reading) -> Readings {
+        let general = Forms { slice: reading.clone(), volume: reading };
+        Readings { general, kinds: BTreeMap::new(), sure_from: sure_from() }
+    }
+
+    /// How a scan of that kind and that many slices is read.
+    pub fn of(&self, kind: ImageKind, slices: usize) -> &Reading {
+        let forms = self.kinds.get(&kind).unwrap_or(&self.general);
+        if slices > 1 { &forms.volume } else { &forms.slice }
+    }
+
+    /// What kind of image a scan is taken for.
+    pub fn told(&self, header: ImageKind, model: Option<crate::Opinion>) -> Told {
+        Told::new(header, model, self.sure_from)
+    }
+
+    /// What a reader should know of how the kind was told.
+    pub fn remark(&self, told: &Told) -> Option<String> {
+        told.remark(!self.kinds.is_empty())
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Reading> {
+        let forms = std::iter::once(&self.general).chain(self.kinds.values());
+        forms.flat_map(|forms| [&forms.slice, &forms.volume])
+    }
+}
+
+/// What a scan comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// Calibrated, of the scan's own voxels.
+    pub probabilities: Vec<f32>,
+    pub findings: Findings,
+    /// How sure the model is of the answer.
+    pub confidence: f64,
+    /// None of an empty mask, or where nobody measured it.
+    pub expected_dice: Option<ExpectedDice>,
+}
+
+impl Reading {
+    /// The network's own probabilities as they are, one look, all findings alike.
+    pub fn plain(side: usize, cut: Cut) -> Reading {
+        Reading {
+            look: Look { side, mirrored: false },
+            cut,
+            calibration: Calibration::default(),
+            grows_from: None,
+            expected_dice: None,
+        }
+    }
+
+    /// Decides what in a scan is a finding: the one way from the network's probabilities (of the scan's own voxels)
+    /// to an answer, for the service, for evaluation and for training alike.
+    ///
+    /// `Internal` when one is no probability.
+    pub fn judge(
+        &self,
+        mut probabilities: Vec<f32>,
+        shape: Shape,
+        geometry: Option<&Geometry>,
+        placements: &[Placement],
+    ) -> Result<Judgement> {
+        probabilities.iter_mut().for_each(|p| *p = self.calibration.apply(*p));
+        let findings = Findings::new(&probabilities, shape, geometry, self.criteria(placements))?;
+        let confidence = confidence(&probabilities, &findings.findings);
+        let foretold = self.expected_dice.zip(signs(&probabilities, &findings));
+        let expected_dice = foretold.map(|(model, signs)| model.expected(signs));
+        Ok(Judgement { probabilities, findings, confidence, expected_dice })
+    }
+
+    /// What counts as tumour in a scan whose slices were prepared at `placements`: the smallest region, counted in
+    /// the scan's own pixels.
+    pub fn criteria(&self, placements: &[Placement]) -> Criteria {
+        let areas: f64 = placements.iter().map(Placement::pixel_area).sum();
+        let pixels = self.cut.minimum_pixels as f64 * areas / placements.len().max(1) as f64;
+        Criteria {
+            threshold: self.cut.threshold,
+            minimum_voxels: pixels.round() as usize,
+            grows_from: self.grows_from.filter(|_| placements.len() > 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(threshold: f32, minimum_pixels: usize) -> Reading {
+        Reading::plain(4, Cut { threshold, minimum_pixels })
+    }
+
+    fn readings() -> Readings {
+        let forms =
+            |first: f32| Forms { slice: reading(first, 8), volume: reading(first + 0.1, 96) };
+        Readings {
+            general: forms(0.3),
+            kinds: BTreeMap::from([
+                (ImageKind::Flair, forms(0.5)),
+                (ImageKind::T1Contrast, forms(0.7)),
+            ]),
+            sure_from: 0.9,
+        }
+    }
+
+    #[test]
+    fn each_kind_and_form_has_its_own_cut_and_what_is_unknown_the_general_one() {
+        let readings = readings();
+        let threshold = |kind, slices| readings.of(kind, slices).cut.threshold;
+        assert_eq!(threshold(ImageKind::Flair, 1), 0.5);
+        assert_eq!(threshold(ImageKind::Flair, 2), 0.5 + 0.1);
+        assert_eq!(threshold(ImageKind::T1Contrast, 1), 0.7);
+        for kind in [ImageKind::Unknown, ImageKind::Other] {
+            assert_eq!((threshold(kind, 1), threshold(kind, 9)), (0.3, 0.3 + 0.1));
+        }
+        let alike = Readings::alike(reading(0.2, 1));
+        assert_eq!(alike.of(ImageKind::Flair, 1), alike.of(ImageKind::T1Contrast, 30));
+    }
+
+    #[test]
+    fn readings_survive_json() {
+        let json = serde_json::to_string(&readings()).unwrap();
+        assert_eq!(serde_json::from_str::<Readings>(&json).unwrap(), readings());
+    }
+
+    #[test]
+    fn the_smallest_region_is_counted_in_the_scans_own_pixels() {
+        let placement = Placement {
+            rows: 8,
+            columns: 8,
+            side: 4,
+            top: 0.0,
+            left: 0.0,
+            extent: 8.0,
+            aspect: 1.0,
+        };
+        let criteria =
+            |slices| readings().of(ImageKind::Unknown, slices).criteria(&vec![placement; slices]);
+        assert_eq!((criteria(1).threshold, criteria(1).minimum_voxels), (0.3, 32));
+        assert_eq!(criteria(2).minimum_voxels, 384);
+    }
+
+    #[test]
+    fn a_cut_of_calibrated_probabilities_marks_what_the_same_cut_before_did() {
+        let shape = Shape { slices: 1, rows: 1, columns: 9 };
+        let raw: Vec<f32> = (0..9).map(|i| i as f32 / 8.0).collect();
+        let placement = Placement {
+            rows: 1,
+            columns: 9,
+            side: 9,
+            top: 0.0,
+            left: 0.0,
+            extent: 9.0,
+            aspect: 1.0,
+        };
+        let plain = reading(0.375, 1).judge(raw.clone(), shape, None, &[placement]).unwrap();
+        let calibration = Calibration { slope: 0.5, offset: -0.3 };
+        let cut = Cut { threshold: calibration.apply(0.375), minimum_pixels: 1 };
+        let reading = Reading { cut, calibration, ..reading(0.0, 1) };
+        let calibrated = reading.judge(raw, shape, None, &[placement]).unwrap();
+        assert_eq!(plain.findings.mask, calibrated.findings.mask);
+        assert!(calibrated.confidence < plain.confidence);
+        assert!(reading.judge(vec![1.5; 9], shape, None, &[placement]).is_err());
+    }
+}

@@ -1,0 +1,357 @@
+//! How scans are read, chosen on patients that were not learned from: for each kind of image and each form a look, a
+//! calibration, a cut, whether one main region is to be told from others, and how far masks can be trusted.
+
+mod tried;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::Result;
+use imaging::{Cut, Forms, ImageKind, Look, Reading, Readings, Told, signs};
+
+use super::doubt::{self, Sample};
+use super::sightings::{Form, Sightings, cost, kinds_of};
+use crate::dataset::Patient;
+use crate::evaluate::{Case, Evaluation, Outcome, Rate, Reliability, Seen, judge_as, mean};
+use crate::parallel::in_parallel;
+use tried::{GROWS_FROM, Tried, rates, tries, wrong};
+
+/// What counts where there was nothing to choose it on.
+pub const UNTRIED: Cut = Cut { threshold: 0.5, minimum_pixels: 1 };
+/// A Dice that differs by less is the same: then what costs less, and then false alarms and misses decide.
+const DICE_ALIKE: f64 = 0.002;
+/// How sure a model must be of a scan's kind, the least first; of those at which at most the part below is told wrong.
+const SURE: [f64; 4] = [0.9, 0.95, 0.98, 0.99];
+const WRONG_MAX: f64 = 0.001;
+/// Patients are left out in so many groups.
+const GROUPS: usize = 15;
+
+/// What may be chosen.
+#[derive(Clone, Debug)]
+pub struct Allowed {
+    /// Whether each kind of image may be read in its own way.
+    pub kinds: bool,
+    /// Whether a main region may be told from others.
+    pub grows: bool,
+    pub looks: Vec<Look>,
+}
+
+/// Who says what kind of image a scan is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KindBy {
+    /// The model, as in the service where no header says it.
+    Model,
+    /// The data.
+    Data,
+}
+
+/// Patients that were not learned from, all that was seen of them, and all that it may come to.
+pub struct Choice<'a> {
+    patients: &'a [Patient],
+    sightings: Vec<Sightings>,
+    tried: [Vec<Tried>; 2],
+    kind_by: KindBy,
+    side: usize,
+}
+
+/// Patients judged by what was chosen on others.
+pub struct Nested {
+    /// Of volumes, and of slices that came alone.
+    pub forms: [Judged; 2],
+}
+
+/// What patients come to in one form.
+#[derive(Default)]
+pub struct Judged {
+    pub cases: Vec<Case>,
+    /// The pixels of each source, calibrated.
+    pub pixels: BTreeMap<String, Reliability>,
+}
+
+impl<'a> Choice<'a> {
+    /// Tries all ways on these patients, seen in several looks by a network that was trained on squares of that side.
+    pub fn new(
+        patients: &'a [Patient],
+        sightings: Vec<Sightings>,
+        kind_by: KindBy,
+        side: usize,
+    ) -> Result<Choice<'a>> {
+        let mut tried = [Vec::new(), Vec::new()];
+        for (form, tried) in Form::ALL.into_iter().zip(&mut tried) {
+            let of_looks = (0..sightings.len()).map(|look| {
+                let sightings = &sightings[look];
+                move || tries(look, sightings, form, patients.len())
+            });
+            *tried = in_parallel(of_looks)?.into_iter().flatten().collect();
+        }
+        Ok(Choice { patients, sightings, tried, kind_by, side })
+    }
+
+    /// All that may be chosen.
+    pub fn everything(&self) -> Allowed {
+        let looks = self.sightings.iter().map(|sightings| sightings.look).collect();
+        Allowed { kinds: true, grows: true, looks }
+    }
+
+    /// All patients' places.
+    pub fn all(&self) -> Vec<usize> {
+        (0..self.patients.len()).collect()
+    }
+
+    /// How scans are read as these patients (by their places) say.
+    pub fn readings(&self, allowed: &Allowed, patients: &[usize]) -> Result<Readings> {
+        // Of an unknown kind, a second tumour may be a second tumour.
+        let cautious = Allowed { grows: false, ..allowed.clone() };
+        let general = self.forms(&cautious, patients)?;
+        let mut readings = Readings {
+            general: general.unwrap_or_else(|| {
+                let reading = Reading::plain(self.side, UNTRIED);
+                Forms { slice: reading.clone(), volume: reading }
+            }),
+            kinds: BTreeMap::new(),
+            sure_from: self.sure_from(patients),
+        };
+        if allowed.kinds {
+            for kind in kinds_of(patients.iter().map(|index| &self.patients[*index])) {
+                let of_kind = |index: &usize| self.patients[*index].kind == kind;
+                let patients: Vec<usize> = patients.iter().copied().filter(of_kind).collect();
+                if let Some(forms) = self.forms(allowed, &patients)? {
+                    readings.kinds.insert(kind, forms);
+                }
+            }
+        }
+        Ok(readings)
+    }
+
+    /// None without a scan. A form that there is no scan of is read like the other, as far as that can be carried over.
+    fn forms(&self, allowed: &Allowed, patients: &[usize]) -> Result<Option<Forms>> {
+        let [volume, slice] = Form::ALL.map(|form| self.reading(form, allowed, patients));
+        let unmeasured = |reading: &Reading| Reading {
+            grows_from: None,
+            expected_dice: None,
+            ..reading.clone()
+        };
+        Ok(match (volume?, slice?) {
+            (Some(volume), Some(slice)) => Some(Forms { slice, volume }),
+            (None, Some(slice)) => Some(Forms { volume: unmeasured(&slice), slice }),
+            (Some(volume), None) => Some(Forms { slice: unmeasured(&volume), volume }),
+            (None, None) => None,
+        })
+    }
+
+    fn reading(
+        &self,
+        form: Form,
+        allowed: &Allowed,
+        patients: &[usize],
+    ) -> Result<Option<Reading>> {
+        let Some(Tried { look, grows, cut, .. }) = self.best(form, allowed, patients) else {
+            return Ok(None);
+        };
+        let sightings = &self.sightings[*look];
+        let calibration = merged(patients.iter().map(|at| sightings.pixels(form, *at))).fit();
+        let reading = Reading {
+            look: sightings.look,
+            cut: Cut { threshold: calibration.apply(cut.threshold), ..*cut },
+            calibration,
+            grows_from: grows.then(|| calibration.apply(GROWS_FROM)),
+            expected_dice: None,
+        };
+        let mut samples = Vec::new();
+        for patient in patients {
+            for seen in sightings.of(form, *patient) {
+                samples.extend(sample(*patient, &judge_as(&reading, seen)?));
+            }
+        }
+        Ok(Some(Reading { expected_dice: doubt::fit(&samples), ..reading }))
+    }
+
+    /// Of all that is allowed, what has the best Dice; of what is alike, what costs least; of what costs alike, what is
+    /// wrong about the fewest slices. None where there was nothing to try it on.
+    fn best(&self, form: Form, allowed: &Allowed, patients: &[usize]) -> Option<&Tried> {
+        let allows = |tried: &&Tried| {
+            let look = self.sightings[tried.look].look;
+            (allowed.grows || !tried.grows) && allowed.looks.contains(&look)
+        };
+        let scored: Vec<(f64, &Tried)> = self.tried[form as usize]
+            .iter()
+            .filter(allows)
+            .filter_map(|tried| Some((self.dice(tried, patients)?, tried)))
+            .collect();
+        let best = scored.iter().map(|(dice, _)| *dice).fold(0.0, f64::max);
+        let alike = scored.into_iter().filter(|(dice, _)| *dice >= best - DICE_ALIKE);
+        let cost = |tried: &Tried| cost(self.sightings[tried.look].look);
+        let chosen = alike.min_by_key(|(_, tried)| (cost(tried), wrong(tried, patients)));
+        chosen.map(|(_, tried)| tried)
+    }
+
+    /// The mean Dice over the scans of each source, and the mean of that over sources. None without a scan.
+    fn dice(&self, tried: &Tried, patients: &[usize]) -> Option<f64> {
+        let mut of_sources = BTreeMap::<&str, Vec<f64>>::new();
+        for index in patients {
+            let dice = tried.outcomes[*index].iter().map(|outcome| outcome.counts().dice());
+            of_sources.entry(&self.patients[*index].source).or_default().extend(dice);
+        }
+        mean(&of_sources.values().filter_map(|dice| mean(dice)).collect::<Vec<_>>())
+    }
+
+    /// How sure the model must be of a scan's kind, so that it is hardly ever wrong about these patients.
+    fn sure_from(&self, patients: &[usize]) -> f64 {
+        let mut opinions = Vec::new();
+        for (index, form) in patients.iter().flat_map(|at| Form::ALL.map(|form| (*at, form))) {
+            let kind = self.patients[index].kind;
+            let seen = self.sightings.iter().flat_map(|sightings| sightings.of(form, index));
+            opinions.extend(seen.filter_map(|seen| seen.told.model).map(|o| (o, o.kind == kind)));
+        }
+        let wrong = |sure: f64| {
+            let wrong = opinions.iter().filter(|(o, right)| !right && o.probability >= sure);
+            wrong.count() as f64 <= WRONG_MAX * opinions.len() as f64
+        };
+        SURE.into_iter().find(|sure| wrong(*sure)).unwrap_or(SURE[SURE.len() - 1])
+    }
+
+    /// The scan at that place as those readings look at it, and what kind it is taken for.
+    fn seen(
+        &self,
+        readings: &Readings,
+        form: Form,
+        patient: usize,
+        scan: usize,
+    ) -> (&Seen, ImageKind) {
+        let in_look = |look: Look| {
+            let sightings = self.sightings.iter().find(|sightings| sightings.look == look);
+            &sightings.unwrap_or(&self.sightings[0]).of(form, patient)[scan]
+        };
+        let slices = if form == Form::Volume { usize::MAX } else { 1 };
+        let first = in_look(readings.of(ImageKind::Unknown, slices).look);
+        let kind = match self.kind_by {
+            KindBy::Data => self.patients[patient].kind,
+            KindBy::Model => {
+                Told::new(ImageKind::Unknown, first.told.model, readings.sure_from).kind
+            }
+        };
+        (in_look(readings.of(kind, slices).look), kind)
+    }
+
+    /// What these patients come to when they are read so.
+    pub fn judged(&self, readings: &Readings, form: Form, patients: &[usize]) -> Result<Judged> {
+        let mut judged = Judged::default();
+        for &index in patients {
+            let patient = &self.patients[index];
+            let mut case = Case::new(patient);
+            for scan in 0..self.sightings[0].of(form, index).len() {
+                let (seen, told) = self.seen(readings, form, index, scan);
+                let reading = readings.of(told, seen.shape.slices);
+                let came_to = judge_as(reading, seen)?;
+                let pixels = judged.pixels.entry(patient.source.clone()).or_default();
+                pixels.add(&came_to.judgement.probabilities, &seen.truth);
+                case.scans.push(Outcome { told, ..came_to.outcome });
+            }
+            if !case.scans.is_empty() {
+                judged.cases.push(case);
+            }
+        }
+        Ok(judged)
+    }
+
+    /// Every scan of every patient that is read so, with what it comes to; in the order of patients.
+    pub fn each(
+        &self,
+        readings: &Readings,
+        form: Form,
+        mut hears: impl FnMut(&Patient, usize, &crate::evaluate::Judged) -> Result<()>,
+    ) -> Result<()> {
+        for (index, patient) in self.patients.iter().enumerate() {
+            for scan in 0..self.sightings[0].of(form, index).len() {
+                let (seen, told) = self.seen(readings, form, index, scan);
+                hears(patient, scan, &judge_as(readings.of(told, seen.shape.slices), seen)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Groups of patients that are left out together: as many of each source as of the others.
+    pub fn groups(&self) -> Vec<usize> {
+        let mut counts = BTreeMap::<&str, usize>::new();
+        let group = |patient: &'a Patient| {
+            let count = counts.entry(patient.source.as_str()).or_default();
+            *count += 1;
+            (*count - 1) % GROUPS
+        };
+        self.patients.iter().map(group).collect()
+    }
+
+    /// Judges each patient by what is chosen on the patients of other groups.
+    pub fn nested(&self, allowed: &Allowed, groups: &[usize]) -> Result<Nested> {
+        let mut nested = Nested { forms: [Judged::default(), Judged::default()] };
+        for group in groups.iter().collect::<BTreeSet<_>>() {
+            let (own, others) = self.parted(groups, *group);
+            let readings = self.readings(allowed, &others)?;
+            for (form, all) in Form::ALL.into_iter().zip(&mut nested.forms) {
+                let Judged { cases, pixels } = self.judged(&readings, form, &own)?;
+                all.cases.extend(cases);
+                for (source, pixels) in pixels {
+                    all.pixels.entry(source).or_default().merge(&pixels);
+                }
+            }
+        }
+        Ok(nested)
+    }
+
+    /// FAR and FRR of a source's slices with the fewest false alarms among the cuts that miss at most the part `frr_max`
+    /// of the others' slices with a tumour; where all miss more, with the cut that misses fewest.
+    pub fn missing_few(
+        &self,
+        form: Form,
+        source: &str,
+        groups: &[usize],
+        frr_max: f64,
+    ) -> [Rate; 2] {
+        let mut counts = [[0; 2]; 2];
+        for group in groups.iter().collect::<BTreeSet<_>>() {
+            let (mut own, mut others) = self.parted(groups, *group);
+            for side in [&mut own, &mut others] {
+                side.retain(|index| self.patients[*index].source == source);
+            }
+            let order = |tried: &&Tried| {
+                let [false_alarms, misses] = rates(tried, &others);
+                let few = misses[0] as f64 <= frr_max * misses[1] as f64;
+                if few { (0, false_alarms[0]) } else { (misses[0], false_alarms[0]) }
+            };
+            let Some(tried) = self.tried[form as usize].iter().min_by_key(order) else { continue };
+            for (sum, rate) in counts.iter_mut().zip(rates(tried, &own)) {
+                *sum = [sum[0] + rate[0], sum[1] + rate[1]];
+            }
+        }
+        counts.map(|[count, of]| Rate::new(count, of))
+    }
+
+    /// The patients of a group, and all others.
+    fn parted(&self, groups: &[usize], group: usize) -> (Vec<usize>, Vec<usize>) {
+        (0..groups.len()).partition(|index| groups[*index] == group)
+    }
+}
+
+impl Judged {
+    /// The figures of each source that has a scan.
+    pub fn figures(&self, passport: &imaging::Passport) -> Vec<(String, Evaluation)> {
+        let figures = |(source, pixels): (&String, &Reliability)| {
+            let of_source = self.cases.iter().filter(|case| case.source == *source);
+            let cases: Vec<Case> = of_source.cloned().collect();
+            (source.clone(), Evaluation::new(passport, &cases, pixels))
+        };
+        self.pixels.iter().map(figures).collect()
+    }
+}
+
+/// All that these have counted.
+pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Reliability>) -> Reliability {
+    let mut all = Reliability::default();
+    parts.into_iter().for_each(|part| all.merge(part));
+    all
+}
+
+/// What the expected Dice is learned from: a scan in which something was found.
+fn sample(patient: usize, judged: &crate::evaluate::Judged) -> Option<Sample> {
+    let signs = signs(&judged.judgement.probabilities, &judged.judgement.findings)?;
+    Some(Sample { patient, signs, dice: judged.outcome.counts().dice() })
+}

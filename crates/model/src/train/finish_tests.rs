@@ -1,0 +1,136 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::{GrayImage, Luma};
+use imaging::ImageKind;
+use imaging::phantom::{self, Phantom};
+
+use super::tests::{cpu, settings};
+use super::*;
+use crate::weights::Weights;
+use crate::{Segmenter, evaluate};
+
+/// Three patients with a volume of two slices each, or with two slices alone each and turned from bright to dark, in a
+/// folder of that name.
+fn manifest(folder: &Path, name: &str, volumes: bool) -> PathBuf {
+    let folder = folder.join(name);
+    fs::create_dir_all(&folder).unwrap();
+    let mut lines = "patient,slice,image,mask\n".to_owned();
+    for seed in 0..6 {
+        let Phantom { volume, truth, .. } = Phantom::new(&phantom::Settings::slice(seed)).unwrap();
+        let png = |name: &str, value: &dyn Fn(usize) -> u8| {
+            let at = |x: u32, y: u32| Luma([value((y * 256 + x) as usize)]);
+            GrayImage::from_fn(256, 256, at).save(folder.join(name)).unwrap();
+        };
+        let grey = |index: usize| (volume.voxels[index] / 5.0) as u8;
+        png(&format!("{seed}.png"), &|index| match (volumes, grey(index)) {
+            (true, grey) => grey,
+            (false, grey) if grey > 20 => 255 - grey,
+            (false, grey) => grey,
+        });
+        png(&format!("{seed}_mask.png"), &|index| 255 * truth[index]);
+        let slice = if volumes { seed % 2 + 1 } else { 10 * seed + 7 };
+        lines += &format!("{name}{},{slice},{seed}.png,{seed}_mask.png\n", seed / 2);
+    }
+    let path = folder.join("manifest.csv");
+    fs::write(&path, lines).unwrap();
+    path
+}
+
+fn of_two_kinds(folder: &Path) -> Settings {
+    let manifests = vec![manifest(folder, "a-flair", true), manifest(folder, "b-t1ce", false)];
+    Settings { manifests, validation: 0.34, mirrored: true, ..settings(folder) }
+}
+
+fn again(settings: &Settings, folder: &Path) -> Again {
+    Again {
+        from: settings.model.clone(),
+        manifests: settings.manifests.clone(),
+        data: "Phantoms again.".into(),
+        seed: settings.seed,
+        validation: settings.validation,
+        model: folder.join("again"),
+        run: folder.join("run-again"),
+        version: "2".into(),
+        mirrored: false,
+        judged_phantoms: 0,
+        cross_validation: None,
+    }
+}
+
+#[test]
+fn a_finished_model_reads_each_kind_in_its_own_way_and_finishing_again_keeps_its_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = of_two_kinds(folder.path());
+    run(&settings, cpu()).unwrap();
+    let made = Weights::read(&settings.model).unwrap();
+    let kinds = [ImageKind::Flair, ImageKind::T1Contrast];
+    assert_eq!(made.facts.tells, kinds);
+    let readings = &made.facts.readings;
+    assert!(readings.kinds.keys().eq(kinds.iter()));
+    // Of the second kind there are no volumes to choose on.
+    let [slice, volume] = [1, 9].map(|slices| readings.of(kinds[1], slices));
+    assert_eq!((slice.look, slice.cut), (volume.look, volume.cut));
+    assert!(volume.grows_from.is_none() && volume.expected_dice.is_none());
+    assert_eq!(readings.general.volume.grows_from, None);
+
+    let again = again(&settings, folder.path());
+    let card = fs::read_to_string(finish_again(&again, cpu()).unwrap()).unwrap();
+    let anew = Weights::read(&again.model).unwrap();
+    assert_eq!(anew.facts.version, "2");
+    assert_ne!(anew.sha256, made.sha256);
+    for (a, b) in made.units.iter().zip(&anew.units) {
+        assert!(a.weight.equal(&b.weight) && a.bias.equal(&b.bias));
+    }
+    assert_eq!(anew.kind_head.unwrap().weights.len(), 2);
+    assert!(anew.facts.readings.all().all(|reading| !reading.look.mirrored));
+    let before = fs::read_to_string(settings.model.join(CARD_FILE)).unwrap();
+    let section = |card: &str| {
+        let from = card.find("## Data").unwrap();
+        card[from..card.find("## Figures").unwrap()].to_owned()
+    };
+    assert_eq!(section(&card), section(&before));
+    for words in
+        ["# tiny 2", "## Judged by what was chosen on others", "contrast-enhanced T1, slices alone"]
+    {
+        assert!(card.contains(words), "{card}");
+    }
+}
+
+#[test]
+fn evaluation_comes_to_what_the_card_says_and_tells_the_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = of_two_kinds(folder.path());
+    run(&settings, cpu()).unwrap();
+    let card = fs::read_to_string(settings.model.join(CARD_FILE)).unwrap();
+    let mut segmenter = Segmenter::load(&settings.model, cpu()).unwrap();
+    let validation = settings.split().unwrap().validation;
+    for patient in &validation {
+        let one = std::slice::from_ref(patient);
+        let judged = evaluate::evaluate(&mut segmenter, one, false, |_, _, _, _| Ok(())).unwrap();
+        let dice = judged.patients[0].dice;
+        assert!(card.contains(&format!("| {} | 2 | {dice:.3} |", patient.id)), "{card}");
+        // Bright and dark: at worst it is not sure.
+        assert_eq!(judged.kinds.unwrap().wrong, 0, "{card}");
+    }
+}
+
+#[test]
+fn a_model_is_not_judged_by_what_it_learned_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = of_two_kinds(folder.path());
+    run(&settings, cpu()).unwrap();
+    let again = again(&settings, folder.path());
+    let refused = |again: Again| finish_again(&again, cpu()).unwrap_err().to_string();
+    let why = refused(Again { seed: 8, ..again.clone() });
+    assert!(why.contains("another split"), "{why}");
+    let other = manifest(folder.path(), "c-flair", true);
+    fs::write(&other, fs::read_to_string(&other).unwrap() + "\n").unwrap();
+    let why = refused(Again { manifests: vec![other], ..again.clone() });
+    assert!(why.contains("other manifests"), "{why}");
+    assert!(!again.model.join("weights.safetensors").exists());
+    // Without a card it is for the caller to know.
+    fs::remove_file(settings.model.join(CARD_FILE)).unwrap();
+    let card = fs::read_to_string(finish_again(&again, cpu()).unwrap()).unwrap();
+    assert!(card.contains("Phantoms again.") && card.contains("(seed 7, part 0.34)"), "{card}");
+}

@@ -1,0 +1,111 @@
+//! What a network sees in labelled patients, look by look: what everything after training is chosen on.
+
+use std::slice::from_ref;
+
+use domain::Result;
+use imaging::{ImageKind, Look};
+
+use crate::Segmenter;
+use crate::dataset::{Labelled, Patient};
+use crate::evaluate::{Reliability, Seen, look_in};
+use crate::network::SIDE_MULTIPLE;
+
+/// How a scan comes: as a volume, or as a slice alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    Volume,
+    Slice,
+}
+
+impl Form {
+    pub const ALL: [Form; 2] = [Form::Volume, Form::Slice];
+
+    /// As cards call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Form::Volume => "volumes",
+            Form::Slice => "slices alone",
+        }
+    }
+}
+
+/// What was seen of patients in one look.
+pub struct Sightings {
+    pub look: Look,
+    /// Of each patient: the volumes; and the slices that came alone, those of volumes shown alone among them.
+    seen: [Vec<Vec<Seen>>; 2],
+    /// The pixels of each patient, not calibrated.
+    pixels: [Vec<Reliability>; 2],
+}
+
+impl Sightings {
+    /// Shows all scans of these patients to the model.
+    pub fn new(segmenter: &mut Segmenter, look: Look, patients: &[Patient]) -> Result<Sightings> {
+        let mut seen = [Vec::new(), Vec::new()];
+        for patient in patients {
+            let (mut volumes, mut slices) = (Vec::new(), Vec::new());
+            for scan in patient.scans() {
+                if scan.len() > 1 {
+                    volumes.push(look_in(segmenter, &Labelled::load(scan)?, look)?);
+                }
+                for slice in scan {
+                    slices.push(look_in(segmenter, &Labelled::load(from_ref(slice))?, look)?);
+                }
+            }
+            seen[0].push(volumes);
+            seen[1].push(slices);
+        }
+        let pixels = seen.each_ref().map(|form| form.iter().map(|scans| pixels(scans)).collect());
+        Ok(Sightings { look, seen, pixels })
+    }
+
+    /// The scans of the patient at `index`.
+    pub fn of(&self, form: Form, index: usize) -> &[Seen] {
+        &self.seen[form as usize][index]
+    }
+
+    /// The pixels of the patient at `index`.
+    pub fn pixels(&self, form: Form, index: usize) -> &Reliability {
+        &self.pixels[form as usize][index]
+    }
+
+    /// These patients and, after them, those of `other`, seen in the same look.
+    pub fn append(&mut self, other: Sightings) {
+        for (form, (seen, pixels)) in other.seen.into_iter().zip(other.pixels).enumerate() {
+            self.seen[form].extend(seen);
+            self.pixels[form].extend(pixels);
+        }
+    }
+}
+
+fn pixels(scans: &[Seen]) -> Reliability {
+    let mut pixels = Reliability::default();
+    scans.iter().for_each(|seen| pixels.add(&seen.probabilities, &seen.truth));
+    pixels
+}
+
+/// The looks that are tried with a network that was trained on squares of that side, the cheapest first: as large as
+/// those, one step larger, and as large in the mirror too where that is wanted.
+pub fn looks(side: usize, mirrored: bool) -> Vec<Look> {
+    let straight = |side: usize| Look { side, mirrored: false };
+    let mut looks = vec![straight(side), straight(side + SIDE_MULTIPLE)];
+    if mirrored {
+        looks.push(Look { side, mirrored: true });
+    }
+    looks.sort_by_key(|look| cost(*look));
+    looks
+}
+
+/// What a look costs, in pixels.
+pub fn cost(look: Look) -> usize {
+    look.side * look.side * if look.mirrored { 2 } else { 1 }
+}
+
+/// The kinds of image among these patients, as far as they are known, in order.
+pub fn kinds_of<'a>(patients: impl IntoIterator<Item = &'a Patient>) -> Vec<ImageKind> {
+    let known = patients.into_iter().map(|patient| patient.kind);
+    let mut kinds: Vec<ImageKind> = known.filter(|kind| *kind != ImageKind::Unknown).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}

@@ -1,0 +1,124 @@
+use imaging::{Calibration, Cut, DiceModel, Forms, ImageKind, Look, Modality, Reading, Readings};
+use serde::{Deserialize, Serialize};
+
+use crate::network::{Design, SIDE_MULTIPLE};
+
+/// What a weights file says of itself. It lies in the file, so the file's digest covers it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(from = "Stored")]
+pub struct Facts {
+    pub name: String,
+    pub version: String,
+    pub design: Design,
+    /// The side of the squares that the network was trained on, in pixels.
+    pub side: usize,
+    /// What was done to pixels before the network saw them ([`imaging::Preprocessing`]).
+    pub preprocessing: String,
+    pub modalities: Vec<Modality>,
+    /// The kinds of image that it tells apart by itself, in the order of its kind head's outputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tells: Vec<ImageKind>,
+    pub readings: Readings,
+}
+
+/// Facts as files hold them: those written before there were kinds have one way for all of them.
+#[derive(Deserialize)]
+struct Stored {
+    name: String,
+    version: String,
+    design: Design,
+    side: usize,
+    preprocessing: String,
+    modalities: Vec<Modality>,
+    #[serde(default)]
+    tells: Vec<ImageKind>,
+    readings: Option<Readings>,
+    threshold: Option<f32>,
+    minimum_pixels: Option<usize>,
+    volumes: Option<Cut>,
+    #[serde(default)]
+    mirrored: bool,
+    #[serde(default)]
+    calibration: Calibration,
+    #[serde(default)]
+    doubt: Doubt,
+}
+
+/// How well masks fit, as those files have it.
+#[derive(Default, Deserialize)]
+struct Doubt {
+    volume: Option<DiceModel>,
+    slice: Option<DiceModel>,
+}
+
+impl From<Stored> for Facts {
+    fn from(stored: Stored) -> Facts {
+        let one_way = stored.one_way();
+        let Stored { name, version, design, side, preprocessing, modalities, tells, .. } = stored;
+        let readings = stored.readings.unwrap_or(one_way);
+        Facts { name, version, design, side, preprocessing, modalities, tells, readings }
+    }
+}
+
+impl Stored {
+    fn one_way(&self) -> Readings {
+        // A threshold that is missing is refused as no probability.
+        let threshold = self.threshold.unwrap_or(f32::NAN);
+        let alone = Cut { threshold, minimum_pixels: self.minimum_pixels.unwrap_or(1) };
+        let reading = |cut: Cut, expected_dice: Option<DiceModel>| Reading {
+            look: Look { side: self.side, mirrored: self.mirrored },
+            cut,
+            calibration: self.calibration,
+            grows_from: None,
+            expected_dice,
+        };
+        let slice = reading(alone, self.doubt.slice);
+        let volume = reading(self.volumes.unwrap_or(alone), self.doubt.volume);
+        Readings { general: Forms { slice: slice.clone(), volume }, ..Readings::alike(slice) }
+    }
+}
+
+/// Squares are no larger.
+const SIDE_MAX: usize = 1024;
+
+impl Facts {
+    /// Says what of them this program cannot follow.
+    pub fn check(&self) -> Result<(), String> {
+        let Facts { design, side, preprocessing, tells, .. } = self;
+        imaging::Preprocessing::named(preprocessing).map_err(|error| error.to_string())?;
+        for side in self.readings.all().map(|reading| reading.look.side).chain([*side]) {
+            if side == 0 || !side.is_multiple_of(SIDE_MULTIPLE) || side > SIDE_MAX {
+                return Err(format!(
+                    "its input side {side} is no multiple of {SIDE_MULTIPLE} up to {SIDE_MAX}"
+                ));
+            }
+        }
+        self.readings.all().try_for_each(sound)?;
+        if tells.iter().any(|kind| ImageKind::of_name(kind.name()).is_none()) {
+            return Err("it tells kinds of image that nobody knows".into());
+        }
+        if !(0.0..=1.0).contains(&self.readings.sure_from) {
+            return Err("how sure it must be of a kind is no probability".into());
+        }
+        let buildable = (4..=256).contains(&design.width)
+            && design.width % 4 == 0
+            && design.depths.iter().all(|depth| (1..=64).contains(depth));
+        if buildable { Ok(()) } else { Err("its design cannot be built".into()) }
+    }
+}
+
+fn sound(reading: &Reading) -> Result<(), String> {
+    let threshold = reading.cut.threshold;
+    let growth = reading.grows_from.unwrap_or(threshold);
+    if ![threshold, growth].iter().all(|threshold| (0.0..1.0).contains(threshold)) {
+        return Err(format!("its threshold {threshold} is no probability"));
+    }
+    if growth > threshold {
+        return Err(format!("its regions would grow from {growth}, above their threshold"));
+    }
+    let Calibration { slope, offset } = reading.calibration;
+    if slope > 0.0 && slope.is_finite() && offset.is_finite() {
+        return Ok(());
+    }
+    Err("its calibration would turn probabilities about".into())
+}

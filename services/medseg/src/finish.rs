@@ -1,0 +1,80 @@
+use std::path::PathBuf;
+
+use anyhow::Context;
+use model::Device;
+use model::train::{Again, finish_again};
+
+/// `medseg finish`
+#[derive(clap::Args)]
+pub struct Finish {
+    /// The model whose weights are taken as they are. Its card, if it has one, must tell of the same data and split.
+    #[arg(long, default_value = "models/medseg-mr")]
+    model: PathBuf,
+
+    /// The manifests that it was trained with. How each kind of image is looked at and judged is chosen on the validation
+    /// patients.
+    #[arg(long, required = true)]
+    manifest: Vec<PathBuf>,
+
+    /// What the data is, whose, and under which licence: for weights that were left unjudged and have no card yet.
+    #[arg(long, default_value = "Not described.")]
+    data: String,
+
+    /// Where the model goes with what was chosen and measured anew: weights, manifest, card and drift reference.
+    #[arg(long, default_value = "model")]
+    out: PathBuf,
+
+    /// Where pictures of the worst validation scans go.
+    #[arg(long, default_value = "run")]
+    run: PathBuf,
+
+    /// The version that it then has.
+    #[arg(long)]
+    model_version: String,
+
+    /// Never look in the mirror, which costs twice the time.
+    #[arg(long)]
+    straight: bool,
+
+    /// The part of the patients that was kept for validation.
+    #[arg(long, default_value_t = 0.17)]
+    validation: f64,
+
+    /// The split's seed.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+
+    /// Phantoms whose volumes the model measures for its card, shared out among five spacings.
+    #[arg(long, default_value_t = 200)]
+    judged_phantoms: u64,
+
+    /// The report of a cross-validation, to be part of the card; without it, the card's own stays.
+    #[arg(long)]
+    cross_validation: Option<PathBuf>,
+
+    /// Where to calculate: auto, cpu or cuda:0.
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+impl Finish {
+    /// Chooses and measures everything that does not change the weights, and says where the card is.
+    pub fn run(self) -> anyhow::Result<()> {
+        let again = Again {
+            from: self.model,
+            manifests: self.manifest,
+            data: self.data,
+            seed: self.seed,
+            validation: self.validation,
+            model: self.out,
+            run: self.run,
+            version: self.model_version,
+            mirrored: !self.straight,
+            judged_phantoms: self.judged_phantoms,
+            cross_validation: self.cross_validation,
+        };
+        let card = finish_again(&again, Device::choose(&self.device)?);
+        println!("{}", card.context("the model was not finished")?.display());
+        Ok(())
+    }
+}
