@@ -29,7 +29,8 @@ fn manifest(folder: &Path) -> PathBuf {
 }
 
 fn script(name: &str) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(name));
+    let mut command =
+        Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(name));
     command.env("MEDSEG_BINARY", tests::process::built("medseg").unwrap());
     command
 }
@@ -54,7 +55,9 @@ fn a_run_prepared_here_trains_elsewhere_goes_on_and_comes_back_as_a_model() {
         let mut go = Command::new(at("gpu/go.sh"));
         go.args([minutes.as_ref(), at("out").as_os_str()]);
         go.env("LIBTORCH", std::env::var("LIBTORCH").unwrap());
-        for (name, value) in [("SIDE", "64"), ("BATCH", "4"), ("STEPS", "1"), ("CHECKPOINT_MINUTES", "0.02")] {
+        for (name, value) in
+            [("SIDE", "64"), ("BATCH", "4"), ("STEPS", "1"), ("CHECKPOINT_MINUTES", "0.02")]
+        {
             go.env(name, value);
         }
         go.env("EXTRA", "--phantoms 2 --validation 0.25 --device cpu");

@@ -50,6 +50,7 @@ async function route(request, response) {
   if (!scan) return problem(response, 404, 'not-found', 'There is no such thing', 'no such scan')
   if (!what) return json(response, 200, scan.public)
   if (what === 'events') return events(scan, response)
+  if (what === 'identity') return json(response, 200, { ...scan.identity, scan_id: id })
   return artefact(scan, what, response)
 }
 
@@ -105,7 +106,7 @@ function accept(request, url, body, response) {
     return problem(response, 422, 'too-small', 'The image is too small', detail)
   }
   const answers = { 256: 'found', 255: 'none_found', 254: 'not_analysable', 253: 'failed' }
-  const scan = make({ answer: answers[size.width] ?? 'found', accepted_ms: Date.now(), format: 'png', modality: null, unit: 'px', priority: url.searchParams.get('priority') })
+  const scan = make({ answer: answers[size.width] ?? 'found', accepted_ms: Date.now(), format: 'png', modality: null, unit: 'px', priority: url.searchParams.get('priority') ?? 'routine', reference: url.searchParams.get('reference') })
   scan.key = request.headers['idempotency-key']
   scan.plain = body
   setTimeout(() => change(scan, { state: 'running', attempt: 1 }), STEP_MS)
@@ -118,7 +119,10 @@ const REASONS = {
   failed: 'the model’s output is no probability',
 }
 
-function make({ answer, accepted_ms, format, modality, unit, slices = 1, priority = 'routine' }) {
+const NOBODY = { reference: null, patient_name: null, patient_id: null, study_date: null, study_description: null }
+const DICOM_IDENTITY = { ...NOBODY, patient_name: 'Phantom^Fiona', patient_id: '0815', study_date: '20260131', study_description: 'Head, follow-up' }
+
+function make({ answer, accepted_ms, format, modality, unit, slices = 1, priority = 'routine', reference }) {
   clock += 1
   const id = `0198f3a2-7c1d-7${randomBytes(1).toString('hex')}0-9a${randomBytes(1).toString('hex')}-${createHash('sha256').update(String(clock)).digest('hex').slice(0, 12)}`
   const reason = REASONS[answer] ?? null
@@ -126,7 +130,8 @@ function make({ answer, accepted_ms, format, modality, unit, slices = 1, priorit
     id, state: 'queued', priority, answer: null, reason: null, accepted_ms, completed_ms: null, format, modality,
     shape: [slices, 256, 256], original_sha256: '', volume_sha256: '', attempt: 0, repeated: false,
   }
-  const scan = { public: made, answer, reason, unit, listeners: new Set(), pictures: phantom({ tumour: answer === 'found', seed: clock }) }
+  const identity = format === 'dicom' ? DICOM_IDENTITY : { ...NOBODY, reference: reference ?? null }
+  const scan = { identity, public: made, answer, reason, unit, listeners: new Set(), pictures: phantom({ tumour: answer === 'found', seed: clock }) }
   scans.set(id, scan)
   return scan
 }

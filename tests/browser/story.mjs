@@ -228,6 +228,33 @@ const claims = {
     assert.equal(page.url(), address)
   },
 
+  async 'whose scan it is stands beside it, and stays hidden where it was hidden'() {
+    const at = (path) => new URL(path, page.url()).href
+    const form = new URLSearchParams({ grant_type: 'password', username: user, password })
+    const { access_token } = await (await fetch(at('v1/token'), { method: 'POST', body: form })).json()
+    const headers = { authorization: `Bearer ${access_token}` }
+    const sent = await fetch(at('v1/scans?reference=CANARY-7'), { method: 'POST', headers, body: readFileSync(image) })
+    const { id } = await sent.json()
+    await page.goto(`${url}#/scans/${id}`)
+    await page.reload()
+    await page.getByTestId('size').waitFor()
+    await page.getByTestId('whose').filter({ hasText: 'CANARY-7' }).waitFor()
+    await page.getByRole('navigation').getByText('CANARY-7').waitFor()
+    await look('whose')
+
+    await page.getByLabel('Hide names').check()
+    assert.ok(!(await page.content()).includes('CANARY-7'), 'hidden is gone from the page')
+    const before = requests.length
+    await page.reload()
+    await page.getByTestId('size').waitFor()
+    assert.ok(!(await page.content()).includes('CANARY-7'))
+    assert.ok(!requests.slice(before).some((request) => request.url().endsWith('/identity')), 'what is hidden is not asked for')
+    await look('hidden')
+    await page.getByLabel('Hide names').uncheck()
+    await page.getByTestId('whose').filter({ hasText: 'CANARY-7' }).waitFor()
+    assert.ok(!requests.some((request) => request.url().includes('CANARY')), 'no address names anybody')
+  },
+
   async 'the session is renewed before its token ends'() {
     const renewed = page.waitForResponse((response) => response.url().endsWith('/v1/token'))
     await page.clock.fastForward('04:30')

@@ -1,4 +1,5 @@
 use std::io::{Cursor, Read};
+use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, ensure};
 use futures::StreamExt;
@@ -21,6 +22,8 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     a_zip_of_images_comes_back_as_a_zip_of_masks(&client).await?;
     drift_is_reported(&client).await?;
     one_upload_is_one_trace(&client, &mesh).await?;
+    whose_scan_it_is_is_told_to_whom_may_know(&client).await?;
+    nobody_else_can_read_what_is_kept(&mesh)?;
     no_log_names_what_was_uploaded(&mesh)?;
     mesh.terminate()
 }
@@ -178,12 +181,57 @@ async fn drift_is_reported(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn whose_scan_it_is_is_told_to_whom_may_know(client: &Client) -> anyhow::Result<()> {
+    let path = "/v1/scans?patient_id=canary-4711&accession_number=canary-1&reference=canary-order";
+    let upload = client.post(path, "image/png", scans::png(10, true)).await?;
+    let (status, scan) = answer(upload).await?;
+    ensure!(status == 202, "{status} {scan}");
+    let (status, identity) = client.json(&format!("/v1/scans/{}/identity", id(&scan)?)).await?;
+    let known = ["patient_id", "accession_number", "reference"].map(|field| &identity[field]);
+    ensure!(known == ["canary-4711", "canary-1", "canary-order"], "{status} {identity}");
+    for query in ["patient_id=canary-4711", "accession_number=canary-1", "reference=canary-order"] {
+        let (status, found) = client.json(&format!("/v1/scans?{query}")).await?;
+        let ids: Vec<_> = found["scans"].as_array().context("scans")?.iter().collect();
+        ensure!(ids.len() == 1 && ids[0]["id"] == scan["id"], "{query}: {status} {found}");
+    }
+    let (_, none) = client.json("/v1/scans?patient_id=CANARY-4711").await?;
+    ensure!(none["scans"] == json!([]), "{none}");
+    let (status, refused) = client.json("/v1/scans?patient=canary-4711").await?;
+    ensure!(status == 400, "{status} {refused}");
+    Ok(())
+}
+
+/// Databases with what SQLite keeps beside them, objects, spool and keys. The test's own logs lie outside.
+fn nobody_else_can_read_what_is_kept(mesh: &Mesh) -> anyhow::Result<()> {
+    let home = mesh.data.path().join("home");
+    let (mut folders, mut files) = (vec![home.clone()], 0);
+    if !home.exists() {
+        return Ok(());
+    }
+    while let Some(folder) = folders.pop() {
+        let mode = std::fs::metadata(&folder)?.permissions().mode() & 0o777;
+        ensure!(mode == 0o700, "{} is {mode:o}", folder.display());
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let mode = std::fs::metadata(&path)?.permissions().mode() & 0o777;
+            ensure!(mode == 0o600, "{} is {mode:o}", path.display());
+            files += 1;
+        }
+    }
+    ensure!(files > 10, "only {files} files were looked at");
+    Ok(())
+}
+
 fn no_log_names_what_was_uploaded(mesh: &Mesh) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(mesh.data.path())? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "log") {
             let log = std::fs::read_to_string(&path)?;
-            for secret in [mesh.password.as_str(), "Bearer ", "one.png", "eyJ"] {
+            for secret in [mesh.password.as_str(), "Bearer ", "one.png", "eyJ", "canary"] {
                 ensure!(!log.contains(secret), "{} tells `{secret}`", path.display());
             }
         }

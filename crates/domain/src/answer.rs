@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 /// What medseg says of a scan: one of four, never confused with one another.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// At least one finding.

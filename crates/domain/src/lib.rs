@@ -5,6 +5,7 @@ mod clock;
 mod error;
 mod hex;
 mod id;
+mod moment;
 mod priority;
 mod seeded;
 
@@ -13,5 +14,6 @@ pub use clock::{Clock, ManualClock, Random};
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
 pub use id::{BatchId, JobId, ScanId, TenantId, UserId};
+pub use moment::rfc3339;
 pub use priority::Priority;
 pub use seeded::{SEEDED_BUG, seeded};

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 /// How urgent an analysis is, in DICOM's words for a requested procedure (PS3.3 C.4.11, attribute 0040,1003).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// In its turn.

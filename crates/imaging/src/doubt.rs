@@ -4,6 +4,7 @@ use crate::Findings;
 
 /// The Dice that a scan's mask is expected to reach, judged without a truth.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExpectedDice {
     pub dice: f64,
     /// Where the real one lies for nine scans in ten like those that this was fitted on.
@@ -12,6 +13,7 @@ pub struct ExpectedDice {
 
 /// A line through the [`signs`] of scans that the model had not learned from, with the errors that it left.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DiceModel {
     /// One for each sign.
     pub weights: [f64; SIGNS],

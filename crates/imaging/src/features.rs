@@ -11,6 +11,7 @@ const BACKGROUND_LEVEL: f32 = 0.1;
 ///
 /// Brightness is relative to the volume's window: 0 is shown as black and 1 as white.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Features {
     /// Of all voxels.
     pub mean: f64,

@@ -22,6 +22,7 @@ pub struct Criteria {
 
 /// What a finding is to the answer.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// It counts in totals.
@@ -43,6 +44,7 @@ impl Role {
 
 /// What lengths are given in.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Unit {
     #[serde(rename = "mm")]
     Millimetre,
@@ -62,6 +64,7 @@ pub struct Findings {
 
 /// One connected region (26 neighbours; 8 in a single slice).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finding {
     /// From 1, in the order of the findings.
     pub label: usize,
@@ -93,6 +96,7 @@ pub struct Finding {
 
 /// The smallest box around a region.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Bounds {
     /// The first slice, row and column.
     pub from: [usize; 3],

@@ -2,10 +2,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Problem, Refusal};
+
 /// Whose scan it is, as its file says: kept apart from the pixels, shown to nobody by accident.
 ///
 /// Its fields are DICOM's attributes; an absent or empty one is None. Its `Debug` form shows none of them.
 #[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Identity {
     pub patient_name: Option<String>,
@@ -43,16 +46,59 @@ impl Identity {
     /// Ids that differ in more than outer blanks stay different: two keys for one patient cost a link, one key for
     /// two patients costs a patient.
     pub fn patient_key(&self) -> Option<String> {
-        let id = normalised(self.patient_id.as_deref()?)?;
-        if PLACEHOLDERS.contains(&id.to_uppercase().as_str()) {
-            return None;
-        }
+        let id = somebody(self.patient_id.as_deref()?)?;
         // A backslash cannot stand in either part: it separates DICOM's values.
         Some(match self.issuer_of_patient_id.as_deref().and_then(normalised) {
             Some(issuer) => format!("{issuer}\\{id}"),
             None => id,
         })
     }
+
+    /// What the scan is found by: patient id, accession number and study, each without padding; empty: the file does not say.
+    pub fn keys(&self) -> [String; 3] {
+        [&self.patient_id, &self.accession_number, &self.study_instance_uid]
+            .map(|value| value.as_deref().and_then(normalised).unwrap_or_default())
+    }
+
+    /// The same with what its sender knows of a file that does not say so itself; empty: nothing.
+    ///
+    /// A file that says otherwise is refused: one of the two is another patient's, and nobody here can tell which.
+    pub fn stated(self, patient_id: &str, accession_number: &str) -> Result<Identity, Refusal> {
+        let named = self.patient_id.as_deref().and_then(somebody);
+        let numbered = self.accession_number.as_deref().and_then(normalised);
+        Ok(Identity {
+            patient_id: agreed(self.patient_id, named, patient_id, "patient id")?,
+            accession_number: agreed(
+                self.accession_number,
+                numbered,
+                accession_number,
+                "accession number",
+            )?,
+            ..self
+        })
+    }
+}
+
+/// What the file says as it says it, if that means anything and agrees with what is stated; else what is stated.
+fn agreed(
+    own: Option<String>,
+    meaning: Option<String>,
+    stated: &str,
+    what: &str,
+) -> Result<Option<String>, Refusal> {
+    let Some(stated) = normalised(stated) else { return Ok(own) };
+    match meaning {
+        Some(meaning) if meaning == stated => Ok(own),
+        Some(_) => Err(Problem::WrongIdentity
+            .refuse(format!("The file has another {what} than the upload states."))),
+        None => Ok(Some(stated)),
+    }
+}
+
+/// The patient that an id names; None for one that stands there for form's sake.
+fn somebody(patient_id: &str) -> Option<String> {
+    let id = normalised(patient_id)?;
+    (!PLACEHOLDERS.contains(&id.to_uppercase().as_str())).then_some(id)
 }
 
 /// A person's name as far as it says something: without padding, and without empty components and groups at its end
@@ -120,6 +166,31 @@ mod tests {
             assert_ne!(person(Some(other)), "Test^Case", "{other:?}");
         }
         assert_eq!(person(None), person(Some("^^ ^=")));
+    }
+
+    #[test]
+    fn what_is_stated_fills_what_is_missing_and_never_overrides() {
+        let stated = |own: Identity, patient, accession| {
+            let joined = own.stated(patient, accession);
+            joined.map(|joined| (joined.patient_id, joined.accession_number, joined.patient_name))
+        };
+        let name = Some("Canary^Yellow".to_owned());
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(stated(Identity::default(), "4711", "A1"), Ok((some("4711"), some("A1"), None)));
+        assert_eq!(
+            stated(identity("ANON", None), " 4711", ""),
+            Ok((some("4711"), None, name.clone()))
+        );
+        assert_eq!(
+            stated(identity(" 4711\0", None), "4711", ""),
+            Ok((some(" 4711\0"), None, name.clone()))
+        );
+        assert_eq!(stated(identity("4711", None), "", ""), Ok((some("4711"), None, name)));
+        let refused = stated(identity("4711", None), "4712", "").unwrap_err();
+        assert_eq!(refused.problem, Problem::WrongIdentity);
+        assert!(!refused.detail.contains("471"), "a refusal names nobody: {refused}");
+        let numbered = Identity { accession_number: some("A1"), ..Identity::default() };
+        assert_eq!(stated(numbered, "", "A2").unwrap_err().problem, Problem::WrongIdentity);
     }
 
     #[test]

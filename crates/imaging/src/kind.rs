@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
 )]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ImageKind {
     /// T2-weighted, the signal of fluid suppressed.
@@ -49,6 +50,7 @@ impl ImageKind {
 
 /// Who said what kind of image a scan is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ToldBy {
     /// The attributes of its DICOM header.
@@ -59,6 +61,7 @@ pub enum ToldBy {
 
 /// What a model takes a scan for.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Opinion {
     pub kind: ImageKind,
     /// The mean over the scan's slices.
@@ -85,6 +88,7 @@ impl Opinion {
 
 /// The kind of image that a scan was taken for, and how that was told.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Told {
     /// `unknown` where neither its header says it nor the model is sure: then what counts for any kind counts.
     pub kind: ImageKind,

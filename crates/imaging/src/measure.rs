@@ -7,6 +7,7 @@ use crate::components::Run;
 
 /// A straight line across a finding.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Diameter {
     /// In the finding's unit.
     pub length: f64,

@@ -28,6 +28,7 @@ pub struct Passport {
 
 /// Which model looked, and how: enough to repeat it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelUsed {
     pub name: String,
     pub version: String,
@@ -86,6 +87,7 @@ pub fn restored(placements: &[Placement], sights: &[Sight]) -> Vec<f32> {
 
 /// How a square is looked at.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Look {
     /// The square's side in pixels.
     pub side: usize,
@@ -96,6 +98,7 @@ pub struct Look {
 
 /// What counts as tumour.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cut {
     /// The calibrated probability from which on a voxel counts.
     pub threshold: f32,
@@ -106,6 +109,7 @@ pub struct Cut {
 /// A line through the logits that makes probabilities true (Platt 1999): of the pixels called 0.7, seven in ten are
 /// tumour.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Calibration {
     /// Above 0, so that what is likelier stays likelier.
     pub slope: f32,
@@ -133,6 +137,7 @@ impl Calibration {
 
 /// How scans of one kind are looked at, and what counts in them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reading {
     #[serde(flatten)]
     pub look: Look,

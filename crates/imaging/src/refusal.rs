@@ -33,6 +33,8 @@ pub enum Problem {
     NotAHead,
     /// Made by a kind of machine that no registered model was trained on.
     WrongModality,
+    /// The file says that it is of another patient, or another examination, than its sender does.
+    WrongIdentity,
 }
 
 /// A problem's name, its title, and what to do about it.
@@ -40,8 +42,8 @@ type Row = (Problem, &'static str, &'static str, &'static str);
 
 impl Problem {
     /// Every problem.
-    pub const ALL: [Problem; 14] = {
-        let mut all = [Problem::NotAnImage; 14];
+    pub const ALL: [Problem; 15] = {
+        let mut all = [Problem::NotAnImage; 15];
         let mut index = 0;
         while index < all.len() {
             all[index] = Self::TABLE[index].0;
@@ -50,7 +52,7 @@ impl Problem {
         all
     };
 
-    const TABLE: [Row; 14] = [
+    const TABLE: [Row; 15] = [
         (
             Self::NotAnImage,
             "not-an-image",
@@ -134,6 +136,12 @@ impl Problem {
             "wrong-modality",
             "No model here can judge this kind of scan",
             "Send a scan of a kind that this installation has a model for.",
+        ),
+        (
+            Self::WrongIdentity,
+            "wrong-identity",
+            "The file and its sender disagree whose scan it is",
+            "Check whose scan it is, and send the right file, or leave out what the file says itself.",
         ),
     ];
 

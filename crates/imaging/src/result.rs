@@ -1,4 +1,4 @@
-use domain::Answer;
+use domain::{Answer, rfc3339};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -19,6 +19,7 @@ const DOUBTFUL: f64 = 0.75;
 
 /// The whole result of one scan: the artefact `result.json`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResultDocument {
     #[serde(flatten)]
     pub about: About,
@@ -46,6 +47,7 @@ pub struct ResultDocument {
 
 /// What is the same in every document of this software.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct About {
     /// The document's form.
     pub schema: String,
@@ -64,6 +66,7 @@ impl Default for About {
 
 /// All main findings together, and the lesser ones apart.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Totals {
     /// Which findings these are.
     #[serde(default)]
@@ -82,6 +85,7 @@ pub struct Totals {
 
 /// All lesser findings together.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Lesser {
     pub findings: usize,
     pub voxels: usize,
@@ -90,6 +94,7 @@ pub struct Lesser {
 
 /// What speaks for or against trusting the numbers.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quality {
     pub features: Features,
     /// In words, for people.
@@ -98,6 +103,7 @@ pub struct Quality {
 
 /// The scan as it was measured.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageFacts {
     pub shape: Shape,
     /// What lengths are given in.
@@ -115,6 +121,7 @@ pub struct ImageFacts {
 
 /// Digests of what went in.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Inputs {
     /// Of the decoded volume, in hex.
     pub volume_sha256: String,
@@ -124,14 +131,42 @@ pub struct Inputs {
 }
 
 /// When, and how long.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Timing {
     /// Milliseconds since the Unix epoch.
     pub accepted_ms: i64,
     pub started_ms: i64,
     pub finished_ms: i64,
+    /// The same moments as RFC 3339 writes them.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = "date-time"))]
+    pub accepted_at: Option<String>,
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = "date-time"))]
+    pub started_at: Option<String>,
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = "date-time"))]
+    pub finished_at: Option<String>,
     /// What the model's thread spent on the batches that this scan was in.
     pub compute_ms: f64,
+}
+
+impl Timing {
+    /// Of an analysis between those moments, in milliseconds since the Unix epoch.
+    pub fn new(accepted_ms: i64, started_ms: i64, finished_ms: i64, compute_ms: f64) -> Timing {
+        let [accepted_at, started_at, finished_at] =
+            [accepted_ms, started_ms, finished_ms].map(rfc3339);
+        Timing {
+            accepted_ms,
+            started_ms,
+            finished_ms,
+            accepted_at,
+            started_at,
+            finished_at,
+            compute_ms,
+        }
+    }
 }
 
 impl Totals {

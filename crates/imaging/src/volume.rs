@@ -5,6 +5,7 @@ use crate::ImageKind;
 
 /// Voxels in slice, row, column order.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Shape {
     pub slices: usize,
     pub rows: usize,
@@ -76,6 +77,7 @@ fn length(step: [f64; 3]) -> f64 {
 
 /// What made the image, as DICOM's Modality (0008,0060) names it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Modality {
     #[serde(rename = "MR")]
     MagneticResonance,
@@ -100,6 +102,7 @@ impl Modality {
 
 /// The file format that a volume was read from.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     Png,

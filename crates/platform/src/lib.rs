@@ -19,3 +19,8 @@ pub fn choose_tls() {
     // Refused where it is chosen already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
+
+/// From now on, what this process makes is its owner's alone: databases, objects and keys name patients, or stand for them.
+pub fn keep_private() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}

@@ -29,6 +29,7 @@ pub mod ingest {
 }
 
 pub mod storage {
+    #[expect(clippy::large_enum_variant, reason = "a header is one message of very many")]
     pub mod v1 {
         tonic::include_proto!("medseg.storage.v1");
     }

@@ -21,7 +21,7 @@ mod worker;
 
 pub use health::{Check, check};
 pub use peer::Peer;
-pub use platform::{choose_tls, deadline};
+pub use platform::{choose_tls, deadline, keep_private};
 pub use run::{Life, live, run};
 pub use serve::{serve, serve_mutual};
 pub use system::{system_clock, system_random};

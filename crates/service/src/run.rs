@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::tls::TlsFiles;
 use crate::trace::Exporter;
-use crate::{Identity, Service, choose_tls, logs, serve, serve_mutual};
+use crate::{Identity, Service, choose_tls, keep_private, logs, serve, serve_mutual};
 
 /// What a shell reports for a program that SIGTERM has ended.
 const TERMINATED: i32 = 128 + 15;
@@ -51,6 +51,7 @@ struct Options<C: Args> {
 pub async fn run<C: Args>(build: impl AsyncFnOnce(C) -> Result<Service>) -> anyhow::Result<()> {
     let Options { listen, log, otlp_endpoint, tls, probes, migrate, service } =
         Options::<C>::parse();
+    keep_private();
     let identity = tls.read()?;
     if let Some(identity) = &identity {
         identity.assume();

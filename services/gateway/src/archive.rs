@@ -1,5 +1,4 @@
 use std::io::{self, Write};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
@@ -8,18 +7,18 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use domain::{Error, ErrorKind, Result};
-use futures::{Stream, TryStreamExt};
+use futures::TryStreamExt;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status};
+use tonic::Code;
 use tracing::Instrument;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::Gateway;
-use crate::artefacts::{self, RESULT};
+use crate::artefacts::{self, Kept, RESULT};
 use crate::batches::{Batch, Entry};
 use crate::caller::Caller;
 use crate::extract::Path;
@@ -32,7 +31,7 @@ const NAME_LONGEST: usize = 64;
 
 /// Gives all results of a batch: overlays, masks and one `batch.json`
 #[utoipa::path(
-    operation_id = "get_batch_results", get, path = "/v1/batches/{id}/result.zip", tag = "batches", params(("id" = String, Path, description = "The batch's id")),
+    operation_id = "get_batch_results", get, path = "/v1/batches/{id}/result.zip", tag = "batches", params(("id" = String, Path, description = "The batch's id", format = "uuid")),
     responses(
         (status = 200, description = "A zip: `overlays/`, `masks/` and `batch.json`", body = Binary, content_type = "application/zip"),
         (status = 404, description = "No such batch", body = Problem, content_type = "application/problem+json"),
@@ -118,10 +117,10 @@ impl Archive {
 
     /// Copies an artefact of the entry's scan to `path`; `None` when there is no such artefact.
     async fn add(&mut self, entry: &Entry, name: &str, path: String) -> Result<Option<String>> {
-        let Some(bytes) = self.read(entry, name).await? else { return Ok(None) };
+        let Some(kept) = self.read(entry, name).await? else { return Ok(None) };
         // PNG is packed already.
         self.begin(&path, CompressionMethod::Stored)?;
-        let mut bytes = pin!(bytes);
+        let mut bytes = kept.bytes;
         while let Some(bytes) = bytes.try_next().await? {
             self.put(&bytes).await?;
         }
@@ -129,17 +128,15 @@ impl Archive {
     }
 
     async fn result(&mut self, entry: &Entry) -> Result<Option<Value>> {
-        let Some(bytes) = self.read(entry, RESULT).await? else { return Ok(None) };
-        let document: Vec<u8> =
-            bytes.try_fold(Vec::new(), async |all, part| Ok([&all[..], &part].concat())).await?;
+        let Some(kept) = self.read(entry, RESULT).await? else { return Ok(None) };
+        let document: Vec<u8> = kept
+            .bytes
+            .try_fold(Vec::new(), async |all, part| Ok([&all[..], &part].concat()))
+            .await?;
         Ok(Some(serde_json::from_slice(&document).map_err(broken)?))
     }
 
-    async fn read(
-        &mut self,
-        entry: &Entry,
-        name: &str,
-    ) -> Result<Option<impl Stream<Item = Result<Bytes, Status>> + Send + use<>>> {
+    async fn read(&mut self, entry: &Entry, name: &str) -> Result<Option<Kept>> {
         let Some(Scan { id, .. }) = &entry.scan else { return Ok(None) };
         match artefacts::read(&mut self.gateway, &self.caller, id, name).await {
             Ok(bytes) => Ok(Some(bytes)),

@@ -1,6 +1,7 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, StatusCode, header};
+use domain::rfc3339;
 use futures::{StreamExt, TryStreamExt, stream};
 use proto::ingest::batch_answer;
 use proto::storage::{self, BatchEntry, BatchRef, ScanRef};
@@ -21,9 +22,13 @@ const SIDE_BY_SIDE: usize = 16;
 /// Images that came together, each picture and each series one scan.
 #[derive(Serialize, ToSchema)]
 pub struct Batch {
+    #[schema(format = "uuid")]
     pub id: String,
     /// When it was accepted, in milliseconds since 1970.
     pub accepted_ms: i64,
+    /// The same as RFC 3339 writes it.
+    #[schema(format = "date-time")]
+    pub accepted_at: Option<String>,
     /// Whether each scan is done; then `result.zip` is ready.
     pub done: bool,
     /// In the archive's order.
@@ -37,8 +42,20 @@ pub struct Entry {
     pub name: String,
     pub scan: Option<Scan>,
     /// Why there is no scan: the input requirement that the image does not meet.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<EntryRefusal>)]
     pub refusal: Option<Value>,
+}
+
+/// Why an image of a batch is not analysed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the API")]
+struct EntryRefusal {
+    /// Where this kind of problem is explained, on this gateway: `/problems/<name>`. Stable.
+    r#type: String,
+    /// The kind of problem in words.
+    title: String,
+    /// What is wrong with this very image, and what to do.
+    detail: String,
 }
 
 /// Takes a zip of images, each of them one scan
@@ -47,7 +64,7 @@ pub struct Entry {
 /// themselves. What is no scan is an entry with the reason.
 #[utoipa::path(
     operation_id = "upload_batch", post, path = "/v1/batches", tag = "batches",
-    params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scans instead of making new ones")),
+    params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scans instead of making new ones", min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
     request_body(
         description = "The zip",
         content((Binary = "application/zip"), (Form = "multipart/form-data")),
@@ -83,7 +100,7 @@ pub async fn create(
 
 /// Shows how far each image of a batch is
 #[utoipa::path(
-    operation_id = "get_batch", get, path = "/v1/batches/{id}", tag = "batches", params(("id" = String, Path, description = "The batch's id")),
+    operation_id = "get_batch", get, path = "/v1/batches/{id}", tag = "batches", params(("id" = String, Path, description = "The batch's id", format = "uuid")),
     responses(
         (status = 200, description = "The batch", body = Batch),
         (status = 404, description = "No such batch", body = Problem, content_type = "application/problem+json"),
@@ -114,7 +131,8 @@ impl Batch {
         let entries = stream::iter(batch.entries).map(|entry| Entry::look(gateway, caller, entry));
         let entries: Vec<Entry> = entries.buffered(SIDE_BY_SIDE).try_collect().await?;
         let done = entries.iter().all(|entry| entry.scan.as_ref().is_none_or(Scan::is_done));
-        Ok(Batch { id: batch.id, accepted_ms: batch.accepted_ms, done, entries })
+        let (id, accepted_ms) = (batch.id, batch.accepted_ms);
+        Ok(Batch { id, accepted_ms, accepted_at: rfc3339(accepted_ms), done, entries })
     }
 }
 

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::caller::Caller;
+use crate::drift_report::DriftReport;
 use crate::extract::{Path, prefers_html};
 use crate::problem::{INVALID, Problem};
 
@@ -17,6 +18,7 @@ const REPORT_POLICY: &str =
 
 /// Which scans to compare with what the model was trained on; without a body, all of them.
 #[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewReport {
     /// From then on, in milliseconds since 1970.
     #[serde(default)]
@@ -33,7 +35,7 @@ pub struct NewReport {
     operation_id = "create_drift_report", post, path = "/v1/drift/reports", tag = "drift",
     request_body(content = Option<NewReport>, description = "The window; nothing means everything"),
     responses((status = 201, description = "The report",
-        content((Object = "application/json"), (String = "text/html")),
+        content((DriftReport = "application/json"), (String = "text/html")),
         headers(("Location" = String, description = "Where the report is")))),
     security(("bearer" = [])),
 )]
@@ -43,10 +45,10 @@ pub async fn create(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let window =
-        if body.is_empty() { Ok(NewReport::default()) } else { serde_json::from_slice(&body) };
-    let NewReport { from_ms, to_ms } =
+    let window = if body.is_empty() { Ok(None) } else { serde_json::from_slice(&body) };
+    let window: Option<NewReport> =
         window.map_err(|error| INVALID.problem(format!("the body is no window: {error}")))?;
+    let NewReport { from_ms, to_ms } = window.unwrap_or_default();
     let report = gateway
         .drift
         .create_report(caller.says(ReportRequest { from_ms, to_ms }))
@@ -63,7 +65,7 @@ pub async fn create(
 #[utoipa::path(
     operation_id = "get_drift_report", get, path = "/v1/drift/reports/{id}", tag = "drift", params(("id" = String, Path, description = "The report's id")),
     responses(
-        (status = 200, description = "The report", content((Object = "application/json"), (String = "text/html"))),
+        (status = 200, description = "The report", content((DriftReport = "application/json"), (String = "text/html"))),
         (status = 404, description = "No such report", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),

@@ -26,7 +26,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[utoipa::path(
     operation_id = "watch_scan", get, path = "/v1/scans/{id}/events", tag = "scans",
     params(
-        ("id" = String, Path, description = "The scan's id"),
+        ("id" = String, Path, description = "The scan's id", format = "uuid"),
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
     ),
     responses(

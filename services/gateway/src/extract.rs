@@ -1,12 +1,35 @@
-use axum::extract::{FromRequest, FromRequestParts};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
 
-use crate::problem::Problem;
+use crate::problem::{INVALID, Problem};
 
 /// A JSON body; what is wrong with it is told as a [`Problem`].
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(Problem))]
+///
+/// Its types deny fields that they do not know: what is passed over would be answered as if it had not been asked for.
 pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<JsonBody<T>, Problem> {
+        let body = axum::Json::from_request(request, state).await;
+        body.map(|axum::Json(body)| JsonBody(body)).map_err(json_problem)
+    }
+}
+
+/// An unknown field is a request that is not valid; a missing one, or one of another type, a request that cannot be followed.
+fn json_problem(rejection: JsonRejection) -> Problem {
+    let words = rejection.body_text();
+    match rejection {
+        JsonRejection::JsonDataError(_) if words.contains(UNKNOWN) => INVALID.problem(words),
+        rejection => rejection.into(),
+    }
+}
+
+/// How serde begins to say that a field is unknown.
+const UNKNOWN: &str = "unknown field `";
 
 /// Parts of the path.
 #[derive(FromRequestParts)]
@@ -28,7 +51,39 @@ pub fn prefers_html(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use serde::Deserialize;
+
     use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        name: String,
+    }
+
+    #[tokio::test]
+    async fn an_unknown_field_is_named_and_a_missing_one_is_another_problem() {
+        for (json, problem) in [
+            (r#"{"name":"a"}"#, None),
+            (r#"{"name":"a","nick":"b"}"#, Some((400, "unknown field `nick`"))),
+            (r#"{"nick":"b"}"#, Some((400, "unknown field `nick`"))),
+            ("{}", Some((422, "missing field `name`"))),
+            ("{", Some((400, "EOF"))),
+        ] {
+            let request = Request::builder().header("content-type", "application/json");
+            let request = request.body(Body::from(json)).unwrap();
+            let said = JsonBody::<Named>::from_request(request, &()).await;
+            match (said, problem) {
+                (Ok(JsonBody(named)), None) => assert_eq!(named.name, "a"),
+                (Err(said), Some((status, words))) => {
+                    assert_eq!(said.status(), status, "{json}: {said}");
+                    assert!(said.to_string().contains(words), "{json}: {said}");
+                }
+                (said, _) => panic!("{json}: {:?}", said.err()),
+            }
+        }
+    }
 
     #[test]
     fn html_is_for_those_who_ask_for_it_first() {

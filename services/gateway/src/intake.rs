@@ -75,8 +75,14 @@ impl Intake {
     }
 
     fn too_large(&self) -> Problem {
-        PAYLOAD_TOO_LARGE.problem(format!("an upload may have {} bytes at most", self.max_bytes))
+        PAYLOAD_TOO_LARGE.problem(format!("an upload may have {} at most", words(self.max_bytes)))
     }
+}
+
+/// So many bytes, in words.
+fn words(bytes: u64) -> String {
+    const MIB: u64 = 1024 * 1024;
+    if bytes >= MIB { format!("{} MiB", bytes / MIB) } else { format!("{bytes} bytes") }
 }
 
 /// Where the bytes of an upload go.

@@ -4,12 +4,18 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Extensions, HeaderName, HeaderValue, header};
+use axum::http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header,
+};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use domain::Random;
 use service::deadline;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
 use crate::problem::{INTERNAL, MEDIA_TYPE, Problem, TIMEOUT};
@@ -19,6 +25,12 @@ const REQUEST_ID_LONGEST: usize = 128;
 
 /// How long a request may take until its answer begins, unless it is an upload.
 const CONTROL_TIME: Duration = Duration::from_secs(30);
+
+/// Smaller answers fit into a packet as they are.
+const WORTH_PACKING: u64 = 1024;
+
+/// For how long a browser need not ask again whether it may call.
+const PREFLIGHT_KEPT: Duration = Duration::from_secs(600);
 
 /// Sent with every answer that does not say otherwise.
 const CAREFUL: [(HeaderName, HeaderValue); 5] = [
@@ -33,12 +45,82 @@ const CAREFUL: [(HeaderName, HeaderValue); 5] = [
 ];
 
 /// What is done around every route; the last is the outermost.
-pub fn around(router: Router, random: Random) -> Router {
+pub fn around(router: Router, random: Random, origins: &[HeaderValue]) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(explain))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(WORTH_PACKING).and(is_text)))
+        .layer(from_fn(head_as_get))
         .layer(from_fn(careful))
+        .layer(option_layer(cross_origin(origins)))
         .layer(from_fn_with_state(random, identify))
+}
+
+/// Lets pages from those origins call, and nobody's page from anywhere else.
+///
+/// Without cookies there is nothing that a foreign page could use unasked: a call needs a token, which it must have got itself.
+fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
+    let allowed = AllowOrigin::list(origins.iter().cloned());
+    let cors = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            header::IF_RANGE,
+            header::RANGE,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("traceparent"),
+            REQUEST_ID,
+        ])
+        .expose_headers([
+            header::ACCEPT_RANGES,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_RANGE,
+            header::ETAG,
+            header::LINK,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+            REQUEST_ID,
+        ])
+        .max_age(PREFLIGHT_KEPT);
+    (!origins.is_empty()).then_some(cors)
+}
+
+/// Answers HEAD as GET in everything but the body, which the router leaves out: so it says the very same length.
+async fn head_as_get(mut request: Request, next: Next) -> Response {
+    if request.method() == Method::HEAD {
+        *request.method_mut() = Method::GET;
+    }
+    let mut response = next.run(request).await;
+    weaken_tag_of_packed(response.headers_mut());
+    response
+}
+
+/// What is packed is not the same to the byte as what is not: a tag that both have is a weak one (RFC 9110, 8.8.1).
+fn weaken_tag_of_packed(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONTENT_ENCODING) {
+        return;
+    }
+    let tag = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    let weak = tag.filter(|tag| tag.starts_with('"')).map(|tag| format!("W/{tag}"));
+    if let Some(weak) = weak.and_then(|weak| weak.parse().ok()) {
+        headers.insert(header::ETAG, weak);
+    }
+}
+
+/// Images and archives are packed already; events must not wait for more of them.
+fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    let media = headers.get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+    let media = media.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    media != "text/event-stream"
+        && (media.starts_with("text/")
+            || media.ends_with("json")
+            || media.ends_with("javascript")
+            || media.ends_with("svg+xml"))
 }
 
 /// The id that a request has in the log, in answers and at the peers.

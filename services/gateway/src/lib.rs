@@ -9,17 +9,24 @@ mod batches;
 mod caller;
 mod docs;
 mod drift;
+mod drift_report;
 mod events;
 mod extract;
 mod form;
+mod identity;
 mod intake;
+mod known;
 mod layers;
 mod linger;
 mod page;
 mod problem;
 mod problems;
+mod range;
 mod readiness;
 mod scans;
+mod stated;
+mod summary;
+mod times;
 mod token;
 mod upload;
 mod users;
@@ -27,7 +34,8 @@ mod users;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::http::HeaderValue;
+use axum::middleware::{from_fn, from_fn_with_state};
 use domain::{Clock, ErrorKind, Random, Result};
 use proto::auth::auth_client::AuthClient;
 use proto::drift::drift_client::DriftClient;
@@ -38,6 +46,8 @@ use service::{Peer, Service};
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+use known::Known;
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
@@ -83,18 +93,34 @@ impl PeerUrls {
 /// What the gateway lets in.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
-    /// The largest upload, in bytes.
-    #[arg(long, env, default_value_t = 2 * 1024 * 1024 * 1024)]
-    pub max_upload_bytes: u64,
+    /// The largest upload, in MiB: the same as ingest's. A larger one is refused before its bytes are sent.
+    #[arg(long, env, default_value_t = 512)]
+    pub upload_mib: u64,
 
     /// How many uploads may be under way at once; more are told to come back.
     #[arg(long, env, default_value_t = 64)]
     pub max_uploads: usize,
+
+    /// The origins whose pages may call from a browser, such as `https://viewer.hospital.example`; none but this gateway's own
+    /// without.
+    #[arg(long, env, value_delimiter = ',', value_parser = origin)]
+    pub cors_origins: Vec<HeaderValue>,
+}
+
+/// An origin as browsers write it: scheme, host and port, and nothing else.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let bad = || format!("`{text}` is no origin, such as https://viewer.hospital.example");
+    let url = url::Url::parse(text).map_err(|_| bad())?;
+    // Browsers compare letter by letter.
+    if url.origin().ascii_serialization() != text {
+        return Err(bad());
+    }
+    HeaderValue::from_str(text).map_err(|_| bad())
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { max_upload_bytes: 2 * 1024 * 1024 * 1024, max_uploads: 64 }
+        Config { upload_mib: 512, max_uploads: 64, cors_origins: Vec::new() }
     }
 }
 
@@ -112,9 +138,10 @@ struct Gateway {
 
 /// The gateway in front of `peers`.
 pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Result<Service> {
-    if config.max_uploads == 0 || config.max_upload_bytes == 0 {
-        return Err(ErrorKind::Invalid
-            .error("a gateway that lets no upload in: max-uploads, max-upload-bytes"));
+    if config.max_uploads == 0 || config.upload_mib == 0 {
+        return Err(
+            ErrorKind::Invalid.error("a gateway that lets no upload in: max-uploads, upload-mib")
+        );
     }
     let readiness = readiness::of(&peers);
     let gateway = Gateway {
@@ -124,15 +151,19 @@ pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Resu
         scans: ScansClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
         uploads: Arc::new(Semaphore::new(config.max_uploads.min(Semaphore::MAX_PERMITS))),
-        max_upload_bytes: config.max_upload_bytes,
+        max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
     let (api, openapi) = api().split_for_parts();
+    let known = Known::of(&openapi);
     let http = api
+        .layer(from_fn_with_state(known, known::refuse_unknown))
+        // Outside of whatever refuses early.
+        .layer(from_fn(linger::linger))
         .with_state(gateway)
         .merge(docs::routes(openapi))
         .merge(problems::routes())
         .fallback(page::show);
-    let http = layers::around(http, random);
+    let http = layers::around(http, random, &config.cors_origins);
     Ok(Service { name: "gateway", http, readiness, public: true, ..Service::default() })
 }
 
@@ -146,6 +177,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(users::create_client))
         .routes(routes!(scans::list))
         .routes(routes!(scans::show))
+        .routes(routes!(identity::show))
         .routes(routes!(events::watch))
         .routes(routes!(artefacts::result))
         .routes(routes!(artefacts::image))
@@ -160,16 +192,26 @@ fn api() -> OpenApiRouter<Gateway> {
         .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES))
         .layer(from_fn(layers::in_time));
     // Uploads take as long as their size asks for, and count their own bytes.
-    let uploads = OpenApiRouter::new()
-        .routes(routes!(scans::create))
-        .routes(routes!(batches::create))
-        .layer(from_fn(linger::linger));
+    let uploads =
+        OpenApiRouter::new().routes(routes!(scans::create)).routes(routes!(batches::create));
     control.merge(uploads)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        for origin in ["https://viewer.hospital.example", "http://10.0.0.7:8042"] {
+            assert_eq!(super::origin(origin).unwrap(), origin);
+        }
+        for none in
+            ["*", "null", "viewer.example", "https://viewer.example/", "https://Viewer.example"]
+        {
+            assert!(super::origin(none).unwrap_err().contains(none), "{none}");
+        }
+    }
 
     #[test]
     fn the_defaults_are_those_of_the_command_line() {

@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use crate::artefacts;
 use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 
 /// The web page as it was built.
@@ -31,8 +32,7 @@ pub async fn show(method: Method, uri: Uri, headers: HeaderMap) -> Result<Respon
         "no-cache"
     };
     let tag = tag(&file);
-    let known =
-        headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let known = artefacts::matches(&headers, &tag);
     let about = [
         (header::ETAG, tag),
         (header::CACHE_CONTROL, cached.to_owned()),

@@ -87,6 +87,8 @@ kinds! {
         "It is well formed, but something in it is missing or makes no sense; the detail says what.";
     TOO_MANY_REQUESTS = "too-many-requests", TOO_MANY_REQUESTS, "Too many requests",
         "Wait for `Retry-After` seconds, then send it again.";
+    RANGE_NOT_SATISFIABLE = "range-not-satisfiable", RANGE_NOT_SATISFIABLE, "There are no such bytes",
+        "The header `Content-Range` says how many there are. Ask for some of them, or leave `Range` out.";
     HEADERS_TOO_LARGE = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large",
         "Send fewer or shorter headers.";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Something broke on our side",
@@ -128,6 +130,12 @@ impl Problem {
     pub fn of_status(status: StatusCode) -> Problem {
         let kind = Kind::of(status);
         Problem { status: status.as_u16(), ..kind.problem(kind.title) }
+    }
+
+    /// The HTTP status.
+    #[cfg(test)]
+    pub fn status(&self) -> u16 {
+        self.status
     }
 
     /// Adds OAuth's name for it.

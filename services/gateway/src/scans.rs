@@ -1,11 +1,12 @@
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use domain::{Answer, Priority};
+use domain::{Answer, Priority, rfc3339};
 use proto::ingest::upload_answer;
 use proto::storage;
 use serde::{Deserialize, Serialize};
 use service::wire;
+use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Gateway;
@@ -13,7 +14,8 @@ use crate::batches::Batch;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::{INTERNAL, INVALID, Problem};
-use crate::upload;
+use crate::stated::{self, Identifier};
+use crate::{times, upload};
 
 const PAGE: u32 = 50;
 const PAGE_LARGEST: u32 = 200;
@@ -21,30 +23,38 @@ const PAGE_LARGEST: u32 = 200;
 /// One uploaded scan, and how far its analysis is.
 #[derive(Serialize, ToSchema)]
 pub struct Scan {
+    #[schema(format = "uuid")]
     pub id: String,
     #[schema(value_type = StateName)]
     pub state: &'static str,
     /// What medseg says of it; `null` until it is done.
-    #[schema(value_type = Option<AnswerName>)]
     pub answer: Option<Answer>,
     /// Why, when the answer is `not_analysable` or `failed`.
     pub reason: Option<String>,
     /// When it was accepted, in milliseconds since 1970.
     pub accepted_ms: i64,
+    /// The same as RFC 3339 writes it.
+    #[schema(format = "date-time")]
+    pub accepted_at: Option<String>,
     /// When it was done, in milliseconds since 1970.
     pub completed_ms: Option<i64>,
+    /// The same as RFC 3339 writes it.
+    #[schema(format = "date-time")]
+    pub completed_at: Option<String>,
     /// `png`, `jpeg`, `tiff`, `webp`, `dicom`, `nifti` or `zip`.
     pub format: String,
     /// `MR` or `CT`, when the upload says.
     pub modality: Option<String>,
     /// Slices, rows, columns.
+    #[schema(min_items = 3, max_items = 3)]
     pub shape: Vec<u32>,
     /// SHA-256 of the file as it was uploaded, in hexadecimal.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub original_sha256: String,
     /// SHA-256 of the voxels that are analysed, in hexadecimal.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub volume_sha256: String,
     /// How urgent its analysis is.
-    #[schema(value_type = PriorityName)]
     pub priority: Priority,
     /// How often the analysis was begun.
     pub attempt: u32,
@@ -53,43 +63,32 @@ pub struct Scan {
 }
 
 /// How far a scan is.
-#[derive(ToSchema)]
-#[schema(as = State, rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the API")]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = State)]
 enum StateName {
     Queued,
     Running,
     Done,
 }
 
-/// How urgent the analysis is: `stat` goes before everything `routine`. DICOM's words for a requested procedure.
-#[derive(ToSchema)]
-#[schema(as = Priority, rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the API")]
-enum PriorityName {
-    Routine,
-    Stat,
-}
-
-/// What an upload asks for beside its file.
+/// What an upload says beside its file.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Wishes {
     /// How urgent the analysis is.
     #[serde(default)]
-    #[param(value_type = Option<PriorityName>)]
+    #[param(required = false)]
     pub priority: Priority,
-}
-
-/// One of four, never confused with one another.
-#[derive(ToSchema)]
-#[schema(as = Answer, rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the API")]
-enum AnswerName {
-    Found,
-    NoneFound,
-    NotAnalysable,
-    Failed,
+    /// What the sender calls the scan; kept with its identity, and found again by it.
+    #[param(inline, value_type = Option<Identifier>)]
+    pub reference: Option<String>,
+    /// Whose scan it is, where the file does not say so itself. A file that says otherwise is refused.
+    #[param(inline, value_type = Option<Identifier>)]
+    pub patient_id: Option<String>,
+    /// Of which examination it is, where the file does not say so itself. A file that says otherwise is refused.
+    #[param(inline, value_type = Option<Identifier>)]
+    pub accession_number: Option<String>,
 }
 
 impl Scan {
@@ -118,6 +117,7 @@ impl TryFrom<storage::Scan> for Scan {
             storage::Answer::Failed => Some(Answer::Failed),
         };
         let priority = wire::priority_of(scan.priority());
+        let completed_ms = (scan.completed_ms != 0).then_some(scan.completed_ms);
         // Never a silent number: a scan that is done has an answer, and only then.
         if answer.is_some() != (state == DONE) {
             return Err(unclear(&scan));
@@ -128,7 +128,9 @@ impl TryFrom<storage::Scan> for Scan {
             answer,
             reason: some(scan.reason),
             accepted_ms: scan.accepted_ms,
-            completed_ms: (scan.completed_ms != 0).then_some(scan.completed_ms),
+            accepted_at: rfc3339(scan.accepted_ms),
+            completed_ms,
+            completed_at: completed_ms.and_then(rfc3339),
             format: scan.format,
             modality: some(scan.modality),
             shape: scan.shape,
@@ -158,7 +160,7 @@ fn unclear(scan: &storage::Scan) -> Problem {
 /// result.
 #[utoipa::path(
     operation_id = "upload_scan", post, path = "/v1/scans", tag = "scans",
-    params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scan instead of making a second one")),
+    params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scan instead of making a second one", min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
     request_body(
         description = "The file",
         content((Binary = "application/octet-stream"), (Form = "multipart/form-data")),
@@ -218,15 +220,83 @@ pub struct Form {
     file: Vec<u8>,
 }
 
-/// Which part of a list.
+/// Which scans, and which part of the list of them.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Page {
+pub struct Wanted {
     /// How many at most.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
     /// Where to go on: `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")]
     cursor: Option<String>,
+    /// Only this patient's. To find scans by whose they are takes the role `clinician` or `integrator`.
+    #[param(inline, value_type = Option<Identifier>)]
+    patient_id: Option<String>,
+    /// Only those of this examination.
+    #[param(inline, value_type = Option<Identifier>)]
+    accession_number: Option<String>,
+    /// Only those of this DICOM study.
+    #[param(inline, value_type = Option<Identifier>)]
+    study_uid: Option<String>,
+    /// Only what its sender called so.
+    #[param(inline, value_type = Option<Identifier>)]
+    reference: Option<String>,
+    /// Only those with this answer.
+    answer: Option<Answer>,
+    /// Only those that are so far.
+    state: Option<StateName>,
+    /// Only those that are so urgent.
+    priority: Option<Priority>,
+    /// Only those accepted then or later.
+    #[param(format = "date-time")]
+    from: Option<String>,
+    /// Only those accepted before.
+    #[param(format = "date-time")]
+    to: Option<String>,
+}
+
+impl Wanted {
+    /// In the words of storage.
+    fn message(self) -> Result<storage::ListScans, Problem> {
+        let limit = self.limit.unwrap_or(PAGE);
+        if !(1..=PAGE_LARGEST).contains(&limit) {
+            return Err(INVALID.problem(format!("limit is a number from 1 to {PAGE_LARGEST}")));
+        }
+        let moment = |name, moment: Option<String>| {
+            moment.map(|moment| times::ms_of(name, &moment)).transpose()
+        };
+        Ok(storage::ListScans {
+            limit,
+            cursor: self.cursor.unwrap_or_default(),
+            patient_id: stated::text("patient_id", self.patient_id)?,
+            accession_number: stated::text("accession_number", self.accession_number)?,
+            study_uid: stated::text("study_uid", self.study_uid)?,
+            reference: stated::text("reference", self.reference)?,
+            answer: self.answer.map(answer_asked).unwrap_or_default().into(),
+            state: self.state.map(state_asked).unwrap_or_default().into(),
+            priority: self.priority.map(wire::priority).unwrap_or_default().into(),
+            from_ms: moment("from", self.from)?,
+            to_ms: moment("to", self.to)?,
+        })
+    }
+}
+
+fn answer_asked(answer: Answer) -> storage::Answer {
+    match answer {
+        Answer::Found => storage::Answer::Found,
+        Answer::NoneFound => storage::Answer::NoneFound,
+        Answer::NotAnalysable => storage::Answer::NotAnalysable,
+        Answer::Failed => storage::Answer::Failed,
+    }
+}
+
+fn state_asked(state: StateName) -> storage::State {
+    match state {
+        StateName::Queued => storage::State::Queued,
+        StateName::Running => storage::State::Running,
+        StateName::Done => storage::State::Done,
+    }
 }
 
 /// Scans, newest first.
@@ -238,8 +308,10 @@ pub struct Scans {
 }
 
 /// Lists the hospital's scans, newest first
+///
+/// All of them, or those for which everything holds that is asked for.
 #[utoipa::path(
-    operation_id = "list_scans", get, path = "/v1/scans", tag = "scans", params(Page),
+    operation_id = "list_scans", get, path = "/v1/scans", tag = "scans", params(Wanted),
     responses((status = 200, description = "One page of scans", body = Scans,
         headers(("Link" = Option<String>, description = "The next page, as `rel=\"next\"` (RFC 8288)")))),
     security(("bearer" = [])),
@@ -247,33 +319,28 @@ pub struct Scans {
 pub async fn list(
     State(mut gateway): State<Gateway>,
     caller: Caller,
-    Query(Page { limit, cursor }): Query<Page>,
+    RawQuery(query): RawQuery,
+    Query(wanted): Query<Wanted>,
 ) -> Result<(HeaderMap, Json<Scans>), Problem> {
-    let limit = limit.unwrap_or(PAGE);
-    if !(1..=PAGE_LARGEST).contains(&limit) {
-        return Err(INVALID.problem(format!("limit is a number from 1 to {PAGE_LARGEST}")));
-    }
-    let message = storage::ListScans { limit, cursor: cursor.unwrap_or_default() };
-    let page = gateway.scans.list(caller.says(message)).await?.into_inner();
+    let page = gateway.scans.list(caller.says(wanted.message()?)).await?.into_inner();
     let scans = page.scans.into_iter().map(Scan::try_from).collect::<Result<_, _>>()?;
     let next_cursor = some(page.next_cursor);
-    Ok((
-        next_cursor.as_deref().map(|next| link(limit, next)).unwrap_or_default(),
-        Json(Scans { scans, next_cursor }),
-    ))
+    let link = next_cursor.as_deref().map(|next| link(&query.unwrap_or_default(), next));
+    Ok((link.unwrap_or_default(), Json(Scans { scans, next_cursor })))
 }
 
-fn link(limit: u32, cursor: &str) -> HeaderMap {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    let query =
-        query.append_pair("limit", &limit.to_string()).append_pair("cursor", cursor).finish();
-    let link = format!("</v1/scans?{query}>; rel=\"next\"").parse();
+/// Leads to the next page of what `query` asks for.
+fn link(query: &str, cursor: &str) -> HeaderMap {
+    let asked = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
+    let mut next = form_urlencoded::Serializer::new(String::new());
+    let next = next.extend_pairs(asked).append_pair("cursor", cursor).finish();
+    let link = format!("</v1/scans?{next}>; rel=\"next\"").parse();
     link.map(|link| HeaderMap::from_iter([(header::LINK, link)])).unwrap_or_default()
 }
 
 /// Shows how far a scan is
 #[utoipa::path(
-    operation_id = "get_scan", get, path = "/v1/scans/{id}", tag = "scans", params(("id" = String, Path, description = "The scan's id")),
+    operation_id = "get_scan", get, path = "/v1/scans/{id}", tag = "scans", params(("id" = String, Path, description = "The scan's id", format = "uuid")),
     responses(
         (status = 200, description = "The scan", body = Scan),
         (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),

@@ -9,12 +9,15 @@ use base64::engine::general_purpose::STANDARD;
 use proto::auth::{ClientCredentialsRequest, KeysRequest, RefreshRequest, SignInRequest, Tokens};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use service::claims::ORIGIN;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::Gateway;
 use crate::caller::credentials;
-use crate::problem::{INVALID, Problem};
+use crate::extract::JsonBody;
+use crate::problem::{INVALID, Problem, UNPROCESSABLE};
 
 /// What to sign in with (RFC 6749). Clients may send their id and secret by HTTP Basic instead.
 #[derive(Deserialize, ToSchema)]
@@ -158,10 +161,35 @@ pub async fn revoke(
     Ok(StatusCode::OK)
 }
 
+/// The keys whose tokens are valid.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the API")]
+struct Keys {
+    keys: Vec<Key>,
+}
+
+/// The public half of a key, as a JWK (RFC 8037).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the API")]
+struct Key {
+    /// `OKP`
+    kty: String,
+    /// `Ed25519`
+    crv: String,
+    /// `sig`
+    r#use: String,
+    /// `EdDSA`
+    alg: String,
+    /// What tokens name it by.
+    kid: String,
+    /// The key, in base64url.
+    x: String,
+}
+
 /// Gives the public keys that access tokens are signed with (RFC 7517)
 #[utoipa::path(
     operation_id = "get_keys", get, path = "/.well-known/jwks.json", tag = "token",
-    responses((status = 200, description = "The key set", body = Object)),
+    responses((status = 200, description = "The key set", body = Keys)),
 )]
 pub async fn keys(State(mut gateway): State<Gateway>) -> Result<impl IntoResponse, Problem> {
     let keys = gateway.auth.keys(KeysRequest {}).await?.into_inner();
@@ -170,21 +198,19 @@ pub async fn keys(State(mut gateway): State<Gateway>) -> Result<impl IntoRespons
     Ok((headers, keys.jwks_json))
 }
 
-/// The fields of a body that is a form, as the standards have it, or JSON.
+/// The fields of a body that is a form, as the standards have it, or JSON, which has no others than those.
 pub struct Fields<T>(T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Fields<T> {
+impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Fields<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Fields<T>, Problem> {
         let media = request.headers().get(header::CONTENT_TYPE);
         let is_json = media.is_some_and(|media| media.as_bytes().starts_with(b"application/json"));
         let fields = if is_json {
-            Json::from_request(request, state)
-                .await
-                .map(|Json(fields)| fields)
-                .map_err(Problem::from)
+            JsonBody::from_request(request, state).await.and_then(|JsonBody(json)| only_known(json))
         } else {
+            // Forms are the standards' own: what they do not name is passed over (RFC 6749, 3.2).
             Form::from_request(request, state)
                 .await
                 .map(|Form(fields)| fields)
@@ -192,6 +218,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Fields<T> {
         };
         fields.map(Fields).map_err(|problem| problem.named("invalid_request"))
     }
+}
+
+/// The fields of that JSON, unless there are others than its description names.
+fn only_known<T: DeserializeOwned + PartialSchema>(json: Map<String, Value>) -> Result<T, Problem> {
+    if let RefOr::T(Schema::Object(described)) = T::schema()
+        && let Some(name) = json.keys().find(|&name| !described.properties.contains_key(name))
+    {
+        let known = described.properties.keys().map(|known| format!("`{known}`"));
+        let known = known.collect::<Vec<_>>().join(", ");
+        return Err(INVALID.problem(format!("unknown field `{name}`, expected one of {known}")));
+    }
+    serde_json::from_value(json.into()).map_err(|error| UNPROCESSABLE.problem(error.to_string()))
 }
 
 fn needed(field: Option<String>, name: &str) -> Result<String, Problem> {

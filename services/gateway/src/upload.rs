@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use domain::Priority;
 use futures::Stream;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{UploadEnd, UploadFile, UploadHeader, UploadPart};
@@ -20,6 +19,7 @@ use crate::caller::Caller;
 use crate::intake::{Sink, Upload};
 use crate::problem::{INTERNAL, INVALID, Problem, TIMEOUT, UNAVAILABLE};
 use crate::scans::Wishes;
+use crate::stated;
 
 /// Parts on their way to ingest; a slow ingest holds the sender back.
 const PARTS_UNDER_WAY: usize = 4;
@@ -48,15 +48,14 @@ where
         .uploads
         .try_acquire()
         .map_err(|_| UNAVAILABLE.problem("too many uploads are under way"))?;
-    let idempotency_key = idempotency_key(request.headers())?;
+    let header = header_of(wishes, request.headers())?;
     let upload = Upload::new(request, gateway.max_upload_bytes)?;
     let (sender, parts) = mpsc::channel(PARTS_UNDER_WAY);
     let mut message = caller.says(Parts(parts));
     message.set_timeout(UPLOAD_TIME);
 
     let mut call = pin!(call(message));
-    let mut sink =
-        Ingest { idempotency_key, priority: wishes.priority, sender, begun: false, size_bytes: 0 };
+    let mut sink = Ingest { header, sender, begun: false, size_bytes: 0 };
     let mut pour = pin!(async {
         upload.pour(&mut sink).await?;
         sink.end().await;
@@ -95,9 +94,20 @@ impl Stream for Parts {
     }
 }
 
+/// What ingest is told of the file before it comes; its name is known only then.
+fn header_of(wishes: Wishes, headers: &HeaderMap) -> Result<UploadHeader, Problem> {
+    Ok(UploadHeader {
+        idempotency_key: idempotency_key(headers)?,
+        file_name: String::new(),
+        priority: wire::priority(wishes.priority).into(),
+        reference: stated::text("reference", wishes.reference)?,
+        patient_id: stated::text("patient_id", wishes.patient_id)?,
+        accession_number: stated::text("accession_number", wishes.accession_number)?,
+    })
+}
+
 struct Ingest {
-    idempotency_key: String,
-    priority: Priority,
+    header: UploadHeader,
     sender: mpsc::Sender<Option<Part>>,
     begun: bool,
     size_bytes: u64,
@@ -121,11 +131,7 @@ impl Sink for Ingest {
             self.send(Some(Part::File(UploadFile { name: file_name.to_owned() }))).await;
             return;
         }
-        let header = UploadHeader {
-            idempotency_key: self.idempotency_key.clone(),
-            file_name: file_name.to_owned(),
-            priority: wire::priority(self.priority).into(),
-        };
+        let header = UploadHeader { file_name: file_name.to_owned(), ..self.header.clone() };
         self.send(Some(Part::Header(header))).await;
     }
 

@@ -10,12 +10,23 @@ use crate::caller::Caller;
 use crate::extract::JsonBody;
 use crate::problem::Problem;
 
+/// What somebody may do; a role contains no other.
+#[derive(ToSchema)]
+#[schema(as = AccountRole, rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the API")]
+enum RoleName {
+    Clinician,
+    Integrator,
+    Scientist,
+    Admin,
+}
+
 /// Somebody who signs in with a password.
 #[derive(Serialize, ToSchema)]
 pub struct User {
     id: String,
     user_name: String,
-    /// Of `clinician`, `integrator`, `scientist`, `admin`.
+    #[schema(value_type = Vec<RoleName>)]
     roles: Vec<String>,
 }
 
@@ -33,19 +44,21 @@ pub struct Users {
 
 /// A user to be.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewUser {
     user_name: String,
     password: String,
-    /// Of `clinician`, `integrator`, `scientist`, `admin`.
+    #[schema(value_type = Vec<RoleName>, min_items = 1)]
     roles: Vec<String>,
 }
 
 /// A program to be, that signs in with a secret.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewClient {
     /// What people call it.
     name: String,
-    /// Of `clinician`, `integrator`, `scientist`, `admin`.
+    #[schema(value_type = Vec<RoleName>, min_items = 1)]
     roles: Vec<String>,
 }
 

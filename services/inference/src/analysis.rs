@@ -194,7 +194,7 @@ impl Case {
 
     fn timing(&self, compute_ms: f64) -> Timing {
         let (accepted_ms, started_ms) = (self.job.accepted_ms, self.started_ms);
-        Timing { accepted_ms, started_ms, finished_ms: self.clock.now_ms(), compute_ms }
+        Timing::new(accepted_ms, started_ms, self.clock.now_ms(), compute_ms)
     }
 
     /// How the kind was told, for remarks.

@@ -76,8 +76,10 @@ impl Jobs for Storage {
         if let Some(damage) = self.damage {
             volume[0] = damage;
         }
-        let chunks: Vec<_> =
-            volume.chunks(100_000).map(|part| Ok(Chunk { data: part.to_vec().into() })).collect();
+        let chunks: Vec<_> = volume
+            .chunks(100_000)
+            .map(|part| Ok(Chunk { data: part.to_vec().into(), size_bytes: 0 }))
+            .collect();
         Ok(Response::new(futures::stream::iter(chunks).boxed()))
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use domain::{Error, ErrorKind, Result};
 use futures::StreamExt;
+use imaging::{Identity, Refusal};
 use proto::ingest::UploadHeader;
 use proto::storage::accept_part::Part;
 use proto::storage::{AcceptHeader, AcceptPart};
@@ -24,6 +25,8 @@ pub fn header(facts: &Facts, spooled: &Spooled, upload: &UploadHeader) -> Result
         None => String::new(),
     };
     let patient = facts.identity.as_ref().and_then(|identity| identity.patient_key());
+    let keys = facts.identity.as_ref().map(|identity| identity.keys());
+    let [patient_id, accession_number, study_uid] = keys.unwrap_or_default();
     Ok(AcceptHeader {
         idempotency_key: upload.idempotency_key.clone(),
         format: facts.format.clone(),
@@ -34,7 +37,34 @@ pub fn header(facts: &Facts, spooled: &Spooled, upload: &UploadHeader) -> Result
         identity_json,
         patient: patient.unwrap_or_default(),
         priority: upload.priority,
+        patient_id,
+        accession_number,
+        study_uid,
+        reference: upload.reference.clone(),
+        stated: stated(upload),
     })
+}
+
+/// All that the sender stated beside the file, as one text; empty: nothing.
+fn stated(upload: &UploadHeader) -> String {
+    let all = [&upload.reference, &upload.patient_id, &upload.accession_number];
+    if all.iter().all(|one| one.is_empty()) {
+        return String::new();
+    }
+    // The gateway lets no control characters through.
+    all.map(String::as_str).join("\u{1f}")
+}
+
+/// The identity that the file has, together with what its sender states; refused where the two disagree.
+pub fn identity(
+    own: Option<Identity>,
+    upload: &UploadHeader,
+) -> std::result::Result<Option<Identity>, Refusal> {
+    let UploadHeader { patient_id, accession_number, .. } = upload;
+    if patient_id.is_empty() && accession_number.is_empty() {
+        return Ok(own);
+    }
+    own.unwrap_or_default().stated(patient_id, accession_number).map(Some)
 }
 
 /// Sends the header, the preview, the volume and the original. A receiver that is gone is its own business.

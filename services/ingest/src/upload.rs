@@ -71,9 +71,13 @@ impl Uploads {
         upload: &UploadHeader,
         token: &str,
     ) -> Result<Result<Scan, Refusal>> {
-        let (facts, rest) = match self.decoder.decode(spooled.path()).await? {
+        let (mut facts, rest) = match self.decoder.decode(spooled.path()).await? {
             Ok(Answered { answer: Answer::Image(facts), rest }) => (*facts, rest),
             Ok(_) => return Ok(Err(Problem::Corrupt.refuse("It cannot be decoded."))),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        facts.identity = match image::identity(facts.identity.take(), upload) {
+            Ok(identity) => identity,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let header = image::header(&facts, spooled, upload)?;

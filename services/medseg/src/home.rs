@@ -1,9 +1,17 @@
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
 
+/// What nobody but the owner needs of a directory and of a file that names patients.
+const OWNERS_FOLDER: u32 = 0o700;
+const OWNERS_FILE: u32 = 0o600;
+
 /// The directory that one process keeps everything in, and what lies where in it.
+///
+/// Nobody but its owner reads anything there: whatever the process makes from now on, here and elsewhere, is its own.
 pub struct Home {
     folder: PathBuf,
     /// Held for as long as the process lives: two processes on one directory would undo each other's work.
@@ -17,8 +25,11 @@ impl Home {
             let what = format!("the data directory {} cannot be used", folder.display());
             ErrorKind::Invalid.error(what).because(error)
         };
-        fs::create_dir_all(folder).map_err(unusable)?;
+        service::keep_private();
+        let mut private = DirBuilder::new();
+        private.recursive(true).mode(OWNERS_FOLDER).create(folder).map_err(unusable)?;
         let folder = folder.canonicalize().map_err(unusable)?;
+        close(&folder).map_err(unusable)?;
         let lock = File::create(folder.join("lock")).map_err(unusable)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => ErrorKind::Conflict
@@ -43,5 +54,76 @@ impl Home {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+}
+
+/// Takes away what earlier versions, or copies of a backup, have let others read.
+///
+/// The objects beneath are looked through only where the directory itself was open: there may be very many.
+fn close(folder: &Path) -> io::Result<()> {
+    let was_open = close_one(folder, &fs::metadata(folder)?)?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        if about.is_dir() && was_open {
+            close_all(&entry.path())?;
+        }
+        close_one(&entry.path(), &about)?;
+    }
+    Ok(())
+}
+
+fn close_all(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        if about.is_dir() {
+            close_all(&entry.path())?;
+        }
+        close_one(&entry.path(), &about)?;
+    }
+    Ok(())
+}
+
+/// Whether it was open; links are left alone: what they lead to is somebody else's.
+fn close_one(path: &Path, about: &Metadata) -> io::Result<bool> {
+    let wanted = if about.is_dir() { OWNERS_FOLDER } else { OWNERS_FILE };
+    let open = !about.is_symlink() && about.permissions().mode() & 0o777 & !wanted != 0;
+    if open {
+        fs::set_permissions(path, Permissions::from_mode(wanted))?;
+    }
+    Ok(open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_an_earlier_version_left_open_is_closed() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = data.path().join("data");
+        let (database, object) = (folder.join("storage.db"), folder.join("objects/tenant/scan"));
+        fs::create_dir_all(object.parent().unwrap()).unwrap();
+        for file in [&database, &object] {
+            fs::write(file, "a patient").unwrap();
+            fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();
+        }
+        for folder in [&folder, &folder.join("objects"), &folder.join("objects/tenant")] {
+            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
+        let home = Home::open(&folder).unwrap();
+        let folders = [folder.clone(), folder.join("objects"), folder.join("objects/tenant")];
+        assert_eq!(folders.map(|folder| mode(&folder)), [0o700; 3]);
+        assert_eq!([database, object, folder.join("lock")].map(|file| mode(&file)), [0o600; 3]);
+
+        // And whatever comes to lie there.
+        let later = home.path("queue.db");
+        fs::write(&later, "").unwrap();
+        assert_eq!(mode(&later), 0o600);
     }
 }

@@ -94,7 +94,9 @@ impl Serve {
         let to_storage = Peer::within(&storage);
 
         let peers = ingest::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
-        let ingest = ingest::build(&ingest::Config::at(home.path("spool")), clock.clone(), peers)?;
+        let upload_mib = usize::try_from(self.gateway.upload_mib).unwrap_or(usize::MAX >> 20);
+        let config = ingest::Config { upload_mib, ..ingest::Config::at(home.path("spool")) };
+        let ingest = ingest::build(&config, clock.clone(), peers)?;
         let to_ingest = Peer::within(&ingest);
 
         let peers = inference::Peers { storage: to_storage.clone(), auth: to_auth.clone() };

@@ -8,6 +8,7 @@ use service::{trace, wire};
 
 use crate::artefacts::{self, Artefact, ORIGINAL, PREVIEW, VOLUME, sha256_of};
 use crate::audit::{self, Entry};
+use crate::identities;
 use crate::jobs::ANNOUNCE_MS;
 use crate::store::Store;
 
@@ -131,7 +132,8 @@ impl Store {
         insert_scan(unit, &accepted).await?;
         insert_key(unit, &accepted).await?;
         insert_job(unit, &accepted).await?;
-        insert_identity(unit, &accepted).await?;
+        let (of, scan) = (accepted.tenant.to_string(), accepted.scan.to_string());
+        identities::insert(unit, &of, &scan, &accepted.header).await?;
         let topic = scan_ready(accepted.priority());
         let Accepted { tenant, scan, job, at_ms, artefacts, subject, .. } = accepted;
         artefacts::insert(unit, tenant, scan, &artefacts).await?;
@@ -171,7 +173,8 @@ fn check(header: &AcceptHeader, objects: &[(String, Staged)]) -> Result<()> {
         && header.format.len() <= 32
         && header.modality.len() <= 16
         && header.patient.len() <= PATIENT_MAX
-        && header.identity_json.len() <= IDENTITY_BYTES_MAX;
+        && header.identity_json.len() <= IDENTITY_BYTES_MAX
+        && header.reference.len() <= PATIENT_MAX;
     if !fits {
         return Err(ErrorKind::Invalid.error("a field of the scan's header has no sound length"));
     }
@@ -196,7 +199,11 @@ fn shown(accepted: &Accepted) -> Scan {
 }
 
 fn fingerprint_of(header: &AcceptHeader) -> String {
-    sha256_of(&[&header.original_sha256, &header.patient])
+    let AcceptHeader { original_sha256, patient, stated, .. } = header;
+    match stated.as_str() {
+        "" => sha256_of(&[original_sha256, patient]),
+        stated => sha256_of(&[original_sha256, patient, stated]),
+    }
 }
 
 async fn insert_scan(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
@@ -251,24 +258,6 @@ async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     .bind(&accepted.binding)
     .bind(&accepted.traceparent)
     .bind(accepted.priority().name())
-    .execute(&mut **unit)
-    .await
-    .map(drop)
-    .map_err(failed)
-}
-
-async fn insert_identity(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
-    let header = &accepted.header;
-    if header.patient.is_empty() && header.identity_json.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO identities (tenant_id, scan_id, patient, identity_json) VALUES (?, ?, ?, ?)",
-    )
-    .bind(accepted.tenant.to_string())
-    .bind(accepted.scan.to_string())
-    .bind(&header.patient)
-    .bind(&header.identity_json)
     .execute(&mut **unit)
     .await
     .map(drop)

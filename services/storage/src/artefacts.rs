@@ -100,7 +100,7 @@ pub async fn insert(
     rows.build().execute(&mut **unit).await.map(drop).map_err(failed)
 }
 
-/// The bytes of one artefact, verified as they are read.
+/// How large one artefact is, and its bytes, verified as they are read.
 ///
 /// `NOT_FOUND` for one that is not there, whichever the reason; `INTERNAL` when its bytes are lost.
 pub async fn read(
@@ -109,9 +109,10 @@ pub async fn read(
     tenant: TenantId,
     scan: ScanId,
     name: &str,
-) -> Result<ByteStream> {
-    let found: Option<(String, String)> = sqlx::query_as(
-        "SELECT blob_key, sha256 FROM artefacts WHERE tenant_id = ? AND scan_id = ? AND name = ?",
+) -> Result<(u64, ByteStream)> {
+    let found: Option<(String, String, i64)> = sqlx::query_as(
+        "SELECT blob_key, sha256, size_bytes FROM artefacts
+         WHERE tenant_id = ? AND scan_id = ? AND name = ?",
     )
     .bind(tenant.to_string())
     .bind(scan.to_string())
@@ -119,11 +120,12 @@ pub async fn read(
     .fetch_optional(database.pool())
     .await
     .map_err(failed)?;
-    let (key, sha256) = found.ok_or_else(|| ErrorKind::NotFound.error("no such artefact"))?;
-    blobs.get(&key, &sha256).await.map_err(|error| match error.kind() {
+    let (key, sha256, size) = found.ok_or_else(|| ErrorKind::NotFound.error("no such artefact"))?;
+    let bytes = blobs.get(&key, &sha256).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => ErrorKind::Internal.error("stored bytes are lost").because(error),
         _ => error,
-    })
+    })?;
+    Ok((u64::try_from(size).unwrap_or_default(), bytes))
 }
 
 /// The digest of `parts`, each with its length, so that no two lists are the same text.

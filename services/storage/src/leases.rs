@@ -78,13 +78,13 @@ impl Store {
 
     /// The volume that the job is about. Bytes that are not those that were stored end the stream, and
     /// the job, with the reason: they are never analysed.
-    pub async fn read_volume(&self, id: &str, attempt: u32) -> Result<ByteStream> {
+    pub async fn read_volume(&self, id: &str, attempt: u32) -> Result<(u64, ByteStream)> {
         let job = find(self.database.pool(), JobId::from_str(id)?).await?;
         job.require(attempt)?;
         let read = artefacts::read(&self.database, &self.blobs, job.tenant, job.scan, VOLUME).await;
-        let volume = match read {
+        let (size, volume) = match read {
             Err(error) => return Err(self.damaged(&job, error).await),
-            Ok(volume) => volume,
+            Ok(read) => read,
         };
         let store = self.clone();
         let watched = volume.then(move |piece| {
@@ -96,7 +96,7 @@ impl Store {
                 }
             }
         });
-        Ok(watched.boxed())
+        Ok((size, watched.boxed()))
     }
 
     /// Ends a job whose volume is lost; anything but that is only passed on.

@@ -15,6 +15,8 @@ use tonic::Status;
 
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
 
-fn chunks(bytes: ByteStream) -> Answers<Chunk> {
-    bytes.map_ok(|data| Chunk { data }).map_err(Status::from).boxed()
+/// The bytes in pieces, the first of which says how many there are.
+fn chunks((mut size_bytes, bytes): (u64, ByteStream)) -> Answers<Chunk> {
+    let chunk = move |data| Chunk { data, size_bytes: std::mem::take(&mut size_bytes) };
+    bytes.map_ok(chunk).map_err(Status::from).boxed()
 }

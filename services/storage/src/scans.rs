@@ -6,7 +6,7 @@ use futures::Stream;
 use futures::stream;
 use platform::blob::ByteStream;
 use platform::db::failed;
-use proto::storage::{Answer as WireAnswer, Scan, ScanPage, State};
+use proto::storage::{Answer as WireAnswer, Scan, State};
 use service::claims::Tenant;
 use service::wire;
 use sqlx::any::AnyRow;
@@ -19,22 +19,21 @@ use crate::artefacts;
 use crate::jobs::priority_named;
 use crate::store::Store;
 
-const PAGE_MAX: u32 = 200;
-const PAGE_DEFAULT: u32 = 50;
 /// How soon a watcher sees what another process has changed.
 const POLL: Duration = Duration::from_secs(2);
 
+/// What [`scan_of`] reads.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT scans.id, scans.state, answer, reason, accepted_ms, completed_ms, format,
                 modality, shape, original_sha256, volume_sha256, attempt, priority
-             FROM scans JOIN jobs ON jobs.tenant_id = scans.tenant_id AND jobs.scan_id = scans.id
-             WHERE scans.tenant_id = ? ",
+             FROM scans JOIN jobs ON jobs.tenant_id = scans.tenant_id AND jobs.scan_id = scans.id ",
             $rest
         )
     };
 }
+pub(crate) use select;
 
 /// What a signed-in caller may ask: nothing here answers without a tenant.
 impl Store {
@@ -42,30 +41,6 @@ impl Store {
     pub async fn scan(&self, tenant: &Tenant, id: &str) -> Result<Scan> {
         let id = ScanId::from_str(id)?;
         of_tenant(self.database.pool(), tenant.id(), id).await
-    }
-
-    /// One page, newest first; ids sort by the time they were made, so an id is all a cursor needs.
-    pub async fn scans(&self, tenant: &Tenant, limit: u32, cursor: &str) -> Result<ScanPage> {
-        let limit = if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) };
-        let before = match cursor {
-            // Greater than every id.
-            "" => "g".to_owned(),
-            cursor => ScanId::from_str(cursor)
-                .map_err(|_| ErrorKind::Invalid.error("this is no cursor of ours"))?
-                .to_string(),
-        };
-        let rows = sqlx::query(select!("AND scans.id < ? ORDER BY scans.id DESC LIMIT ?"))
-            .bind(tenant.to_string())
-            .bind(before)
-            .bind(i64::from(limit) + 1)
-            .fetch_all(self.database.pool())
-            .await
-            .map_err(failed)?;
-        let mut scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
-        let more = scans.len() > limit as usize;
-        scans.truncate(limit as usize);
-        let next_cursor = scans.last().filter(|_| more).map(|last| last.id.clone());
-        Ok(ScanPage { scans, next_cursor: next_cursor.unwrap_or_default() })
     }
 
     /// The scan now, and again after each change, until it is done.
@@ -89,8 +64,8 @@ impl Store {
         }))
     }
 
-    /// The bytes of one of the scan's artefacts.
-    pub async fn read(&self, tenant: &Tenant, id: &str, name: &str) -> Result<ByteStream> {
+    /// How large one of the scan's artefacts is, and its bytes.
+    pub async fn read(&self, tenant: &Tenant, id: &str, name: &str) -> Result<(u64, ByteStream)> {
         let id = ScanId::from_str(id).map_err(|_| ErrorKind::NotFound.error("no such artefact"))?;
         artefacts::read(&self.database, &self.blobs, tenant.id(), id, name).await
     }
@@ -142,8 +117,8 @@ pub async fn of_tenant(
     id: ScanId,
 ) -> Result<Scan> {
     let query = match seeded("no_tenant") {
-        true => select!("IS NOT NULL AND scans.id = ?"),
-        false => select!("AND scans.id = ?"),
+        true => select!("WHERE scans.tenant_id = ? IS NOT NULL AND scans.id = ?"),
+        false => select!("WHERE scans.tenant_id = ? AND scans.id = ?"),
     };
     let row = sqlx::query(query)
         .bind(tenant.to_string())
@@ -154,7 +129,7 @@ pub async fn of_tenant(
     scan_of(&row.ok_or_else(|| ErrorKind::NotFound.error("no such scan"))?)
 }
 
-fn scan_of(row: &AnyRow) -> Result<Scan> {
+pub fn scan_of(row: &AnyRow) -> Result<Scan> {
     let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
     let number = |column: &str| row.try_get::<i64, _>(column).map_err(failed);
     Ok(Scan {

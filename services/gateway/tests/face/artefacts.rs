@@ -17,8 +17,10 @@ async fn each_artefact_has_its_media_type_and_a_tag_that_saves_the_second_downlo
         assert_eq!((answer.status().as_u16(), header("content-type").as_str()), (200, media));
         assert_eq!(
             (header("cache-control").as_str(), header("x-content-type-options").as_str()),
-            ("no-store", "nosniff")
+            ("private, no-cache", "nosniff")
         );
+        let shown = format!("inline; filename=\"done-{name}\"");
+        assert_eq!(header("content-disposition"), shown);
         let tag = header("etag");
         assert_eq!(answer.text().await.unwrap(), format!("bytes of {name}"));
 
@@ -84,6 +86,43 @@ async fn the_original_is_only_ever_downloaded() {
     let answer = gateway.get("/v1/scans/done/original").send().await.unwrap();
     let header = |name: &str| answer.headers()[name].to_str().unwrap();
     let (media, shown) = (header("content-type"), header("content-disposition"));
-    assert_eq!((media, shown), ("application/octet-stream", "attachment"));
+    assert_eq!((media, shown), ("application/octet-stream", "attachment; filename=\"done.png\""));
     assert_eq!(header("x-content-type-options"), "nosniff");
+}
+
+#[tokio::test]
+async fn a_part_of_an_artefact_is_that_part_of_it() {
+    let gateway = Gateway::start().await;
+    let whole = gateway.get("/v1/scans/done/mask.nii.gz").send().await.unwrap();
+    let header = |name: &str| whole.headers()[name].to_str().unwrap().to_owned();
+    let (tag, length) = (header("etag"), header("content-length"));
+    assert_eq!((header("accept-ranges").as_str(), length.as_str()), ("bytes", "20"));
+    assert_eq!(whole.text().await.unwrap(), "bytes of mask.nii.gz");
+
+    let part = |range: &str, tag: &str| {
+        let request = gateway.get("/v1/scans/done/mask.nii.gz");
+        request.header("range", range).header("if-range", tag).send()
+    };
+    for (range, said, expected) in [
+        ("bytes=0-4", "bytes 0-4/20", "bytes"),
+        ("bytes=6-12", "bytes 6-12/20", "of mask"),
+        ("bytes=-6", "bytes 14-19/20", "nii.gz"),
+        ("bytes=9-", "bytes 9-19/20", "mask.nii.gz"),
+    ] {
+        let answer = part(range, &tag).await.unwrap();
+        let length = answer.content_length();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-range"]),
+            (206, &said.parse().unwrap())
+        );
+        let text = answer.text().await.unwrap();
+        assert_eq!((text.as_str(), length), (expected, Some(expected.len() as u64)), "{range}");
+    }
+    assert_eq!(part("bytes=0-4", "\"older\"").await.unwrap().status(), 200);
+    let beyond = part("bytes=20-", &tag).await.unwrap();
+    assert_eq!(beyond.headers()["content-range"], "bytes */20");
+    assert_eq!(problem(beyond).await.1, "range-not-satisfiable");
+    // Of a size that nobody tells there are no parts.
+    let untold = gateway.get("/v1/scans/volume/mask.png").header("range", "bytes=0-4").send().await;
+    assert_eq!(untold.unwrap().status(), 200);
 }

@@ -1,8 +1,9 @@
 use std::path::Path;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{Gateway, json};
+use crate::{Gateway, json, problem};
 
 async fn served() -> Value {
     let gateway = Gateway::start().await;
@@ -74,4 +75,62 @@ async fn every_reference_leads_somewhere_and_every_operation_has_its_own_id() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), all, "{ids:?}");
+}
+
+/// Of each operation: its method, its address with ids filled in, and what the document says of it.
+fn operations(document: &Value) -> impl Iterator<Item = (Method, String, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    paths.iter().flat_map(|(path, item)| {
+        item.as_object().unwrap().iter().map(move |(method, operation)| {
+            let method = method.to_uppercase().parse().unwrap();
+            (method, path.replace("{id}", "done"), operation)
+        })
+    })
+}
+
+#[tokio::test]
+async fn what_no_operation_knows_is_refused_by_name_by_each_of_them() {
+    let gateway = Gateway::start().await;
+    let document = served().await;
+    let mut asked = 0;
+    for (method, path, operation) in operations(&document) {
+        let url = format!("{}{path}?surely_unknown=1", gateway.url);
+        let request = gateway.client.request(method.clone(), url).bearer_auth(&gateway.token);
+        let (status, name, body) = problem(request.send().await.unwrap()).await;
+        assert_eq!((status, name.as_str()), (400, "invalid"), "{method} {path}: {body}");
+        assert!(body["detail"].as_str().unwrap().contains("`surely_unknown`"), "{body}");
+        asked += 1;
+
+        if operation["requestBody"]["content"].get("application/json").is_none() {
+            continue;
+        }
+        let request = gateway.client.request(method.clone(), format!("{}{path}", gateway.url));
+        let request = request.bearer_auth(&gateway.token).json(&json!({ "surely_unknown": 1 }));
+        let (status, name, body) = problem(request.send().await.unwrap()).await;
+        assert_eq!((status, name.as_str()), (400, "invalid"), "{method} {path}: {body}");
+        assert!(body["detail"].as_str().unwrap().contains("`surely_unknown`"), "{body}");
+    }
+    assert!(asked > 15, "only {asked} operations");
+}
+
+/// The schema that a reference leads to, or the schema itself.
+fn resolved<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
+    let Some(reference) = schema["$ref"].as_str() else { return schema };
+    document.pointer(reference.trim_start_matches('#')).unwrap()
+}
+
+#[tokio::test]
+async fn every_json_body_that_is_taken_says_that_it_has_no_other_fields() {
+    let document = served().await;
+    for (method, path, operation) in operations(&document) {
+        let content = &operation["requestBody"]["content"]["application/json"];
+        if content.is_null() {
+            continue;
+        }
+        let schema = &content["schema"];
+        let named = |schema: &&Value| schema["$ref"].is_string();
+        let either = schema["oneOf"].as_array().and_then(|either| either.iter().find(named));
+        let object = resolved(&document, either.unwrap_or(schema));
+        assert_eq!(object["additionalProperties"], json!(false), "{method} {path}: {schema}");
+    }
 }

@@ -26,6 +26,8 @@ pub struct Seen {
     pub key: String,
     pub file_name: String,
     pub stat: bool,
+    /// Reference, patient id and accession number.
+    pub stated: [String; 3],
     /// The beginning; the rest is only counted.
     pub start: Vec<u8>,
     pub length: usize,
@@ -60,7 +62,8 @@ impl Ingest {
             match part.part.unwrap() {
                 Part::Header(header) => {
                     seen.stat = header.priority() == Priority::Stat;
-                    (seen.key, seen.file_name) = (header.idempotency_key, header.file_name)
+                    (seen.key, seen.file_name) = (header.idempotency_key, header.file_name);
+                    seen.stated = [header.reference, header.patient_id, header.accession_number];
                 }
                 Part::Data(data) => {
                     let room = 64_usize.saturating_sub(seen.start.len()).min(data.len());
@@ -109,11 +112,18 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
 
 /// Knows a scan by what it is: `queued`, `running`, `done`, `failed`; what goes wrong: `broken`,
 /// `late`; and `echo`, whose reason is the id of the request.
-pub struct Scans;
+///
+/// Remembers what list it was asked for last.
+#[derive(Clone, Default)]
+pub struct Scans(Arc<Mutex<ListScans>>);
 
 impl Scans {
     pub fn server(self) -> ScansServer<Scans> {
         ScansServer::new(self)
+    }
+
+    pub fn listed(&self) -> ListScans {
+        self.0.lock().unwrap().clone()
     }
 }
 
@@ -187,12 +197,24 @@ impl proto::storage::scans_server::Scans for Scans {
     }
 
     async fn list(&self, request: Request<ListScans>) -> Answer<ScanPage> {
-        let ListScans { limit, cursor } = request.into_inner();
+        let ListScans { limit, ref cursor, .. } = *request.get_ref();
+        *self.0.lock().unwrap() = request.get_ref().clone();
         let next_cursor = if cursor.is_empty() { "a+b/c=".to_owned() } else { String::new() };
         Ok(Response::new(ScanPage {
             scans: vec![scan("done"); limit.min(2) as usize],
             next_cursor,
         }))
+    }
+
+    async fn get_identity(&self, request: Request<ScanRef>) -> Answer<ScanIdentity> {
+        let scan_id = known(&request.get_ref().id)?.id;
+        let (identity_json, reference) = match scan_id.as_str() {
+            "done" => (r#"{"patient_name":"Canary^Yellow","patient_id":"4711"}"#, "order 7"),
+            "running" => ("Canary^Yellow", ""),
+            _ => ("", ""),
+        };
+        let (identity_json, reference) = (identity_json.into(), reference.into());
+        Ok(Response::new(ScanIdentity { scan_id, identity_json, reference }))
     }
 
     async fn watch(&self, request: Request<ScanRef>) -> Answer<Flow<Scan>> {
@@ -224,10 +246,13 @@ impl proto::storage::scans_server::Scans for Scans {
                 ));
             }
         };
-        let chunks: Vec<_> = bytes
-            .into_iter()
-            .map(|data| Ok(Chunk { data: Bytes::copy_from_slice(data) }))
-            .collect();
+        // A storage of the version before tells no sizes.
+        let told = if id == "volume" { 0 } else { bytes.concat().len() as u64 };
+        let chunk = |(index, data): (usize, &[u8])| {
+            let size_bytes = if index == 0 { told } else { 0 };
+            Ok(Chunk { data: Bytes::copy_from_slice(data), size_bytes })
+        };
+        let chunks: Vec<_> = bytes.into_iter().enumerate().map(chunk).collect();
         Ok(Response::new(stream::iter(chunks).boxed()))
     }
 

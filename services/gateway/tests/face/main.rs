@@ -8,6 +8,7 @@ mod docs;
 mod doubles;
 mod drift;
 mod events;
+mod http;
 mod memory;
 mod page;
 mod problems;
@@ -34,6 +35,7 @@ struct Gateway {
     url: String,
     token: String,
     ingest: Ingest,
+    scans: Scans,
     client: reqwest::Client,
     _stop: DropGuard,
 }
@@ -52,11 +54,11 @@ impl Gateway {
 
     async fn with(config: Config, way: Way) -> Gateway {
         let stop = CancellationToken::new();
-        let (issuer, ingest) = (Issuer::new(), Ingest::default());
+        let (issuer, ingest, scans) = (Issuer::new(), Ingest::default(), Scans::default());
         let token = issuer
             .token("018f0000-0000-7000-8000-000000000001".parse().unwrap(), &[Role::Clinician]);
         let auth = reach(Routes::new(Auth::new(issuer).server()), way, &stop).await;
-        let storage = reach(Routes::new(Scans.server()), way, &stop).await;
+        let storage = reach(Routes::new(scans.clone().server()), way, &stop).await;
         let drift = reach(Routes::new(Drift.server()), way, &stop).await;
         let peers = Peers {
             auth,
@@ -67,7 +69,14 @@ impl Gateway {
         let service = gateway::build(config, peers, system_clock(), system_random()).unwrap();
         let url = listen(service, &stop).await;
         service::choose_tls();
-        Gateway { url, token, ingest, client: reqwest::Client::new(), _stop: stop.drop_guard() }
+        Gateway {
+            url,
+            token,
+            ingest,
+            scans,
+            client: reqwest::Client::new(),
+            _stop: stop.drop_guard(),
+        }
     }
 
     fn get(&self, path: &str) -> RequestBuilder {

@@ -1,3 +1,4 @@
+use proto::storage::{Answer, ListScans, Priority, State};
 use serde_json::json;
 
 use crate::{Gateway, json, problem};
@@ -8,7 +9,8 @@ async fn a_scan_is_shown_with_the_names_of_the_contract() {
     let (status, scan) = json(gateway.get("/v1/scans/failed").send().await.unwrap()).await;
     let expected = json!({
         "id": "failed", "state": "done", "answer": "failed", "reason": "the worker died three times",
-        "accepted_ms": 1_700_000_000_000_u64, "completed_ms": 1_700_000_001_000_u64, "format": "png", "modality": null,
+        "accepted_ms": 1_700_000_000_000_u64, "completed_ms": 1_700_000_001_000_u64,
+        "accepted_at": "2023-11-14T22:13:20.000Z", "completed_at": "2023-11-14T22:13:21.000Z", "format": "png", "modality": null,
         "shape": [1, 64, 64], "original_sha256": "0a".repeat(32), "volume_sha256": "0b".repeat(32),
         "priority": "routine", "attempt": 1, "repeated": false,
     });
@@ -36,4 +38,63 @@ async fn a_list_leads_to_its_next_page_and_ends() {
         let answer = gateway.get(&format!("/v1/scans?limit={limit}")).send().await.unwrap();
         assert_eq!(problem(answer).await.0, 400, "{limit}");
     }
+}
+
+#[tokio::test]
+async fn a_list_asks_for_what_was_asked_for_and_so_does_its_next_page() {
+    let gateway = Gateway::start().await;
+    let asked = "patient_id=47%2F11&accession_number=A1&study_uid=1.2.3&reference=order+7&answer=none_found\
+        &state=done&priority=stat&from=2023-11-14T22%3A13%3A20Z&to=2023-11-14T23%3A13%3A20.5%2B01%3A00";
+    let first = gateway.get(&format!("/v1/scans?limit=2&{asked}")).send().await.unwrap();
+    let expected = ListScans {
+        limit: 2,
+        cursor: String::new(),
+        patient_id: "47/11".into(),
+        accession_number: "A1".into(),
+        study_uid: "1.2.3".into(),
+        reference: "order 7".into(),
+        answer: Answer::NoneFound.into(),
+        state: State::Done.into(),
+        priority: Priority::Stat.into(),
+        from_ms: Some(1_700_000_000_000),
+        to_ms: Some(1_700_000_000_500),
+    };
+    assert_eq!(gateway.scans.listed(), expected);
+    let link = first.headers()["link"].to_str().unwrap().to_owned();
+    let next = link.trim_start_matches('<').split('>').next().unwrap();
+    gateway.get(next).send().await.unwrap();
+    assert_eq!(gateway.scans.listed(), ListScans { cursor: "a+b/c=".into(), ..expected });
+
+    for (query, words) in [
+        ("patient=4711", "`patient`"),
+        ("patient_id=", "`patient_id`"),
+        ("from=2023-11-14", "`from`"),
+        ("to=yesterday", "`to`"),
+        ("answer=maybe", "`none_found`"),
+        ("state=finished", "`done`"),
+        ("limit=2&limit=3", "`limit`"),
+    ] {
+        let answer = gateway.get(&format!("/v1/scans?{query}")).send().await.unwrap();
+        let (status, _, body) = problem(answer).await;
+        assert_eq!(status, 400, "{query}");
+        assert!(body["detail"].as_str().unwrap().contains(words), "{query}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_identity_is_shown_and_one_that_cannot_be_read_is_not_quoted() {
+    let gateway = Gateway::start().await;
+    let identity = |id: &str| gateway.get(&format!("/v1/scans/{id}/identity"));
+    let (status, known) = json(identity("done").send().await.unwrap()).await;
+    let shown = ["scan_id", "reference", "patient_name", "patient_id", "accession_number"];
+    let shown = shown.map(|field| known[field].clone());
+    let expected =
+        [json!("done"), json!("order 7"), json!("Canary^Yellow"), json!("4711"), json!(null)];
+    assert_eq!((status, shown), (200, expected));
+
+    let (status, unknown) = json(identity("queued").send().await.unwrap()).await;
+    assert_eq!((status, &unknown["patient_name"]), (200, &json!(null)));
+    assert_eq!(problem(identity("nobody").send().await.unwrap()).await.0, 404);
+    let (status, _, body) = problem(identity("running").send().await.unwrap()).await;
+    assert!(status == 500 && !body.to_string().contains("Canary"), "{body}");
 }

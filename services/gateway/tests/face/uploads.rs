@@ -13,7 +13,8 @@ const WAYS: [Way; 2] = [Way::Within, Way::Network];
 
 fn seen(key: &str, file_name: &str, bytes: &[u8]) -> Seen {
     let (key, file_name) = (key.to_owned(), file_name.to_owned());
-    Seen { key, file_name, stat: false, start: bytes.to_vec(), length: bytes.len(), whole: true }
+    let (start, length) = (bytes.to_vec(), bytes.len());
+    Seen { key, file_name, start, length, whole: true, ..Seen::default() }
 }
 
 #[tokio::test]
@@ -51,6 +52,26 @@ async fn an_upload_may_be_urgent_and_nothing_else_than_urgent_or_routine() {
     let detail = body["detail"].as_str().unwrap_or_default();
     assert!(status == 400 && detail.contains("`routine` or `stat`"), "{status}: {detail}");
     assert_eq!(gateway.ingest.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn what_the_sender_states_of_a_file_goes_along_and_must_be_a_text() {
+    let gateway = Gateway::start().await;
+    for path in ["/v1/scans", "/v1/batches"] {
+        let path =
+            format!("{path}?reference=order%207&patient_id=47%2F11&accession_number=%C3%84%201");
+        assert_eq!(gateway.post(&path).body("pixels").send().await.unwrap().status(), 202);
+        let stated = gateway.ingest.seen().pop().unwrap().stated;
+        assert_eq!(stated, ["order 7", "47/11", "Ä 1"], "{path}");
+    }
+    for query in ["patient_id=", "patient_id=a%5Cb", "reference=a%0Ab", "patient=4711"] {
+        let refused = gateway.post(&format!("/v1/scans?{query}")).body("pixels").send().await;
+        let (status, _, body) = problem(refused.unwrap()).await;
+        let name = query.split('=').next().unwrap();
+        assert_eq!(status, 400, "{query}");
+        assert!(body["detail"].as_str().unwrap().contains(&format!("`{name}`")), "{body}");
+    }
+    assert_eq!(gateway.ingest.seen().len(), 2);
 }
 
 #[tokio::test]
@@ -153,8 +174,7 @@ async fn a_bad_token_is_refused_before_a_byte_of_the_body() {
 
 #[tokio::test]
 async fn who_is_refused_before_his_last_byte_still_gets_the_answer() {
-    let gateway =
-        Gateway::with(Config { max_upload_bytes: 1000, ..Config::default() }, Way::Within).await;
+    let gateway = Gateway::with(Config { upload_mib: 1, ..Config::default() }, Way::Within).await;
     let token = format!("authorization: Bearer {}\r\n", gateway.token);
     for (token, status) in [("", 401), (token.as_str(), 413)] {
         let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
@@ -173,8 +193,9 @@ async fn who_is_refused_before_his_last_byte_still_gets_the_answer() {
 
 #[tokio::test]
 async fn what_is_too_large_is_refused_at_the_limit_and_not_below() {
-    let config = Config { max_upload_bytes: 1000, ..Config::default() };
-    for (length, expected) in [(999, 202), (1000, 202), (1001, 413), (100_000, 413)] {
+    let config = Config { upload_mib: 1, ..Config::default() };
+    const MIB: usize = 1 << 20;
+    for (length, expected) in [(MIB - 1, 202), (MIB, 202), (MIB + 1, 413), (3 * MIB, 413)] {
         for streamed in [false, true] {
             let gateway = Gateway::with(config.clone(), Way::Within).await;
             let bytes = vec![b'x'; length];

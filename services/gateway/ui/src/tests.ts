@@ -7,6 +7,7 @@ import { dicomHeader } from './dicom'
 import { lineOf } from './geometry'
 import { grouped, leftInWords } from './grouping'
 import { saysMask, series, twin } from './names'
+import { dateOf, nameOf, personOf, studyOf } from './person'
 import { boxOf, byRole, diametersOf, inWords, sizeOf } from './sizes'
 import { bytes, dayOf, figures, probability } from './units'
 import { ANSWERS, fitOf, imageKindOf, lookOf, sentence, shortId } from './words'
@@ -279,4 +280,24 @@ test('names are understood as the server understands them', () => {
     assert.equal(twin(mask), twin(image), mask)
   }
   assert.ok(!saysMask('damask_1.png') && !saysMask('masked/3.png'))
+})
+
+test('a patient is called what people call them, and two of a name are told apart', () => {
+  const names = ['Doe^Jane', 'Doe^Jane^Mary^Dr', 'Doe', '^Jane', 'Yamada^Tarou=山田^太郎=やまだ^たろう', '=山田^太郎', '', null]
+  assert.deepEqual(names.map(nameOf), [
+    'Doe, Jane', 'Doe, Jane Mary', 'Doe', 'Jane', 'Yamada, Tarou (山田, 太郎)', '山田, 太郎', '', '',
+  ])
+  const nobody = {
+    scan_id: '', reference: null, patient_name: null, patient_id: null, issuer_of_patient_id: null,
+    patient_birth_date: null, accession_number: null, study_date: null, study_description: null,
+  }
+  assert.equal(personOf({ ...nobody, patient_name: 'Doe^Jane', patient_id: ' 4711', reference: 'order 7' }), 'Doe, Jane · 4711')
+  assert.equal(personOf({ ...nobody, reference: 'order 7' }), 'order 7')
+  assert.equal(personOf(nobody) + studyOf(nobody), '')
+})
+
+test('a date that is none is shown as it was written', () => {
+  assert.match(dateOf('20260131'), /31.*2026/)
+  assert.equal(dateOf('2026.01.31'), dateOf('20260131'))
+  assert.deepEqual(['20261331', 'May', ' ', null].map(dateOf), ['20261331', 'May', '', ''])
 })

@@ -85,6 +85,10 @@ impl Scans for Memory {
         Err(Status::unimplemented("not in this double"))
     }
 
+    async fn get_identity(&self, _: Request<ScanRef>) -> Result<Response<ScanIdentity>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
     type WatchStream = Stream<Scan>;
 
     async fn watch(&self, _: Request<ScanRef>) -> Result<Response<Self::WatchStream>, Status> {

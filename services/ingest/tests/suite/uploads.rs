@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use domain::ErrorKind;
 use imaging::encode::{Series, zip};
-use imaging::{Modality, Volume};
+use imaging::{Identity, Modality, Volume};
+use proto::ingest::UploadHeader;
 use proto::ingest::upload_answer::Answer;
 use proto::storage::Priority;
 use service::claims::Role;
@@ -82,6 +83,27 @@ async fn files_of_one_series_are_one_scan_and_their_masks_are_left_out() {
 }
 
 #[tokio::test]
+async fn what_the_sender_states_fills_what_a_file_does_not_say() {
+    let world = World::new();
+    let stated = UploadHeader {
+        reference: "order 7".into(),
+        patient_id: "4711".into(),
+        accession_number: "A1".into(),
+        ..UploadHeader::default()
+    };
+    for (_, bytes) in files::all().into_iter().filter(|(kind, _)| !kind.contains("dicom")) {
+        world.upload_stated(&bytes, stated.clone()).await.unwrap().unwrap();
+        let header = world.storage.kept().scans.pop().unwrap().header;
+        let identity: Identity = serde_json::from_str(&header.identity_json).unwrap();
+        assert_eq!(identity.patient_id.as_deref(), Some("4711"));
+        let found_by =
+            [header.patient_id, header.accession_number, header.reference, header.patient];
+        assert_eq!(found_by, ["4711", "A1", "order 7", "4711"]);
+        assert!(!header.stated.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn files_of_several_series_are_a_batch_of_which_nothing_is_missing() {
     let world = World::new();
     let files = [
@@ -113,6 +135,25 @@ async fn files_of_one_name_are_all_kept() {
     let files = vec![("image".to_owned(), slice.clone()), ("image".to_owned(), slice)];
     let Answer::Batch(batch) = world.upload_files(&files).await else { panic!() };
     assert_eq!(batch.entries.len(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_says_it_is_somebody_elses_is_refused_and_never_renamed() {
+    let world = World::new();
+    let stated = |patient_id: &str| UploadHeader {
+        patient_id: patient_id.into(),
+        ..UploadHeader::default()
+    };
+    let refused =
+        world.upload_stated(&files::dicom_slice(), stated("nobody of ours")).await.unwrap();
+    assert_eq!(refused.unwrap_err().problem, "wrong-identity");
+    assert!(world.storage.kept().scans.is_empty());
+
+    world.upload(&files::dicom_slice()).await.unwrap().unwrap();
+    let own = world.storage.kept().scans.pop().unwrap().header;
+    world.upload_stated(&files::dicom_slice(), stated(&own.patient_id)).await.unwrap().unwrap();
+    let same = world.storage.kept().scans.pop().unwrap().header;
+    assert_eq!((same.identity_json, same.patient), (own.identity_json, own.patient));
 }
 
 #[tokio::test]

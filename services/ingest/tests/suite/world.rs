@@ -46,7 +46,17 @@ impl World {
     }
 
     pub async fn upload(&self, bytes: &[u8]) -> Result<std::result::Result<Scan, Refusal>> {
-        let answer = self.upload_as(bytes, &self.token).await?;
+        self.upload_stated(bytes, UploadHeader::default()).await
+    }
+
+    /// What becomes of a file of which the sender states more than it says.
+    pub async fn upload_stated(
+        &self,
+        bytes: &[u8],
+        stated: UploadHeader,
+    ) -> Result<std::result::Result<Scan, Refusal>> {
+        let request = authorised(parts(bytes, stated), &self.token);
+        let answer = self.ingest.clone().upload(request).await?.into_inner();
         Ok(match answer.answer.unwrap() {
             upload_answer::Answer::Scan(scan) => Ok(scan),
             upload_answer::Answer::Refusal(refusal) => Err(refusal),
@@ -73,18 +83,18 @@ impl World {
     }
 
     pub async fn upload_as(&self, bytes: &[u8], token: &str) -> Result<UploadAnswer> {
-        let request = authorised(parts(bytes), token);
+        let request = authorised(parts(bytes, UploadHeader::default()), token);
         Ok(self.ingest.clone().upload(request).await?.into_inner())
     }
 
     /// What a cancelled stream looks like over HTTP/2: it just stops.
     pub async fn upload_cut(&self, bytes: &[u8]) -> Result<UploadAnswer> {
-        let request = authorised(parts_without_end(bytes), &self.token);
+        let request = authorised(parts_without_end(bytes, UploadHeader::default()), &self.token);
         Ok(self.ingest.clone().upload(request).await?.into_inner())
     }
 
     pub async fn upload_batch(&self, bytes: &[u8]) -> Result<BatchAnswer> {
-        let request = authorised(parts(bytes), &self.token);
+        let request = authorised(parts(bytes, UploadHeader::default()), &self.token);
         Ok(self.ingest.clone().upload_batch(request).await?.into_inner())
     }
 
@@ -99,16 +109,25 @@ fn header() -> UploadHeader {
         idempotency_key: "key".into(),
         file_name: "x".into(),
         priority: Priority::Stat.into(),
+        ..UploadHeader::default()
     }
 }
 
-fn parts(bytes: &[u8]) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
+fn parts(
+    bytes: &[u8],
+    stated: UploadHeader,
+) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
     let end = Part::End(UploadEnd { size_bytes: bytes.len() as u64 });
-    parts_without_end(bytes).chain(stream::once(async { UploadPart { part: Some(end) } }))
+    parts_without_end(bytes, stated).chain(stream::once(async { UploadPart { part: Some(end) } }))
 }
 
-fn parts_without_end(bytes: &[u8]) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
+fn parts_without_end(
+    bytes: &[u8],
+    stated: UploadHeader,
+) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
+    let UploadHeader { idempotency_key, file_name, priority, .. } = header();
+    let header = UploadHeader { idempotency_key, file_name, priority, ..stated };
     let chunks = bytes.chunks(100_000).map(|chunk| Part::Data(chunk.to_vec().into()));
-    let parts: Vec<_> = std::iter::once(Part::Header(header())).chain(chunks).collect();
+    let parts: Vec<_> = std::iter::once(Part::Header(header)).chain(chunks).collect();
     stream::iter(parts.into_iter().map(|part| UploadPart { part: Some(part) }))
 }

@@ -4,8 +4,8 @@ use platform::blob::Staged;
 use proto::storage::accept_part::Part;
 use proto::storage::scans_server::Scans as Wire;
 use proto::storage::{
-    AcceptHeader, AcceptPart, ArtefactRef, Batch, BatchRef, Chunk, ListScans, Scan, ScanPage,
-    ScanRef,
+    AcceptHeader, AcceptPart, ArtefactRef, Batch, BatchRef, Chunk, ListScans, Scan, ScanIdentity,
+    ScanPage, ScanRef,
 };
 use service::claims::{Claims, Role, Verifier};
 use tonic::metadata::MetadataMap;
@@ -13,10 +13,14 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Answers, chunks};
 use crate::artefacts::{Incoming, ORIGINAL, PREVIEW, VOLUME};
+use crate::list;
 use crate::store::Store;
 
 /// For those who send scans and look at them.
 const PEOPLE: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
+
+/// For those who care for patients, and for the systems that file results: who only manages users need not know who is ill.
+const WHO_MAY_KNOW: [Role; 2] = [Role::Clinician, Role::Integrator];
 
 /// The face towards people and their systems.
 pub struct Scans {
@@ -80,8 +84,20 @@ impl Wire for Scans {
 
     async fn list(&self, request: Request<ListScans>) -> Result<Response<ScanPage>, Status> {
         let claims = self.caller(request.metadata()).await?;
-        let ListScans { limit, cursor } = request.into_inner();
-        Ok(Response::new(self.store.scans(&claims.tenant(), limit, &cursor).await?))
+        let list = request.into_inner();
+        if list::names_somebody(&list) {
+            claims.require(&WHO_MAY_KNOW)?;
+        }
+        Ok(Response::new(self.store.scans(&claims.tenant(), &list).await?))
+    }
+
+    async fn get_identity(
+        &self,
+        request: Request<ScanRef>,
+    ) -> Result<Response<ScanIdentity>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        claims.require(&WHO_MAY_KNOW)?;
+        Ok(Response::new(self.store.identity(&claims, &request.get_ref().id).await?))
     }
 
     type WatchStream = Answers<Scan>;

@@ -110,7 +110,7 @@ pub async fn pages_are_newest_first_and_lose_nothing(world: World) {
     made.reverse();
     let (mut listed, mut cursor) = (Vec::new(), String::new());
     loop {
-        let list = world.by(world.hospital, ListScans { limit: 2, cursor });
+        let list = world.by(world.hospital, ListScans { limit: 2, cursor, ..Default::default() });
         let page = world.scans.clone().list(list).await.unwrap().into_inner();
         assert!(page.scans.len() <= 2);
         listed.extend(page.scans.into_iter().map(|scan| scan.id));
@@ -120,7 +120,8 @@ pub async fn pages_are_newest_first_and_lose_nothing(world: World) {
         }
     }
     assert_eq!(listed, made);
-    let forged = world.by(world.hospital, ListScans { limit: 2, cursor: "' OR 1".into() });
+    let forged = world
+        .by(world.hospital, ListScans { limit: 2, cursor: "' OR 1".into(), ..Default::default() });
     let refused = world.scans.clone().list(forged).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
 }

@@ -7,6 +7,7 @@ mod accepting;
 mod faults;
 mod leasing;
 mod tenants;
+mod whose;
 mod world;
 
 /// Each of these claims as one test per database.
@@ -59,6 +60,13 @@ on_every_database! {
     tenants::a_list_shows_only_ones_own;
     tenants::the_same_key_in_two_hospitals_is_two_scans;
     tenants::only_workers_touch_jobs_and_only_people_scans;
+    whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
+    whose::another_hospitals_identity_is_as_if_it_never_was;
+    whose::a_scan_without_an_identity_says_nothing_of_anybody;
+    whose::a_list_has_what_was_asked_for_and_all_of_it;
+    whose::who_may_not_know_whose_it_is_cannot_find_it_by_that;
+    whose::the_same_key_with_other_words_about_the_file_is_another_upload;
+    whose::a_scan_of_an_earlier_version_is_found_by_whose_it_is;
     faults::a_bit_that_flips_at_rest_is_noticed_and_said;
     faults::a_lost_volume_fails_the_scan_in_words;
     faults::an_upload_that_breaks_off_leaves_nothing;

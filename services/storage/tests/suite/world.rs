@@ -97,6 +97,11 @@ impl World {
         authorised(message, &self.issuer.token(tenant, &[Role::Clinician]))
     }
 
+    /// A call by somebody with that role there.
+    pub fn by_role<T>(&self, tenant: TenantId, role: Role, message: T) -> Request<T> {
+        authorised(message, &self.issuer.token(tenant, &[role]))
+    }
+
     /// A call by one of medseg's workers.
     pub fn worker<T>(&self, message: T) -> Request<T> {
         authorised(message, &self.issuer.service_token())

@@ -1,0 +1,52 @@
+use axum::Json;
+use axum::extract::State;
+use imaging::Identity;
+use proto::storage::ScanRef;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::extract::Path;
+use crate::problem::{INTERNAL, Problem};
+
+/// Whose scan it is: what its file says of the patient and the examination, apart from the pixels.
+#[derive(Serialize, ToSchema)]
+pub struct ScanIdentity {
+    #[schema(format = "uuid")]
+    scan_id: String,
+    /// What its sender calls the scan.
+    reference: Option<String>,
+    #[serde(flatten)]
+    identity: Identity,
+}
+
+/// Shows whose scan it is
+///
+/// Kept apart from the pixels and from everything else here. For the roles `clinician` and `integrator`; each reading
+/// is noted in the audit trail before it is answered. Fields that the file does not have are `null`.
+#[utoipa::path(
+    operation_id = "get_identity", get, path = "/v1/scans/{id}/identity", tag = "scans", params(("id" = String, Path, description = "The scan's id", format = "uuid")),
+    responses(
+        (status = 200, description = "Whose it is", body = ScanIdentity),
+        (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn show(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<ScanIdentity>, Problem> {
+    let kept = gateway.scans.get_identity(caller.says(ScanRef { id })).await?.into_inner();
+    let identity = match kept.identity_json.as_str() {
+        "" => Identity::default(),
+        json => serde_json::from_str(json).map_err(|_| {
+            // The words of the parser could quote it.
+            tracing::error!("a kept identity cannot be read");
+            INTERNAL.problem("internal error")
+        })?,
+    };
+    let reference = Some(kept.reference).filter(|reference| !reference.is_empty());
+    Ok(Json(ScanIdentity { scan_id: kept.scan_id, reference, identity }))
+}

@@ -1,0 +1,35 @@
+//! Times as people and other programs write them (RFC 3339) instead of milliseconds since 1970.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::problem::{INVALID, Problem};
+
+const NANOSECONDS_PER_MS: i128 = 1_000_000;
+
+/// The milliseconds since 1970 of a moment that the parameter `name` gives.
+pub fn ms_of(name: &str, moment: &str) -> Result<i64, Problem> {
+    let said = OffsetDateTime::parse(moment, &Rfc3339).map_err(|_| {
+        INVALID.problem(format!(
+            "`{name}` is a time as RFC 3339 writes it, such as 2026-11-27T08:50:00Z (in a query, `+` is written %2B)"
+        ))
+    })?;
+    let ms = said.unix_timestamp_nanos().div_euclid(NANOSECONDS_PER_MS);
+    i64::try_from(ms).map_err(|_| INVALID.problem(format!("`{name}` is too far away")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_one_whatever_its_zone_and_nothing_else_is_a_time() {
+        for text in ["2023-11-14T22:13:20.007Z", "2023-11-14T23:13:20.007+01:00"] {
+            assert_eq!(ms_of("from", text).ok(), Some(1_700_000_000_007));
+        }
+        for text in ["", "yesterday", "2023-11-14", "1700000000007", "2023-11-14T23:13:20 01:00"] {
+            let problem = ms_of("from", text).unwrap_err().to_string();
+            assert!(problem.starts_with("`from` is a time"), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What holds of every answer, whatever it is about.
+
+use gateway::Config;
+use reqwest::{Method, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::{Gateway, Way, problem};
+
+fn header(response: &Response, name: &str) -> Option<String> {
+    response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn head_says_what_get_says_its_length_included() {
+    let gateway = Gateway::start().await;
+    for path in [
+        "/",
+        "/openapi.json",
+        "/v1/scans",
+        "/v1/scans/done",
+        "/v1/scans/done/result",
+        "/v1/scans/done/mask.nii.gz",
+        "/v1/scans/failed/result",
+        "/v1/scans/nobody",
+        "/v1/nothing",
+    ] {
+        for coding in ["identity", "gzip"] {
+            let ask = |method: Method| {
+                let request = gateway.client.request(method, format!("{}{path}", gateway.url));
+                let request = request.bearer_auth(&gateway.token).header("accept-encoding", coding);
+                request.header("x-request-id", "one").send()
+            };
+            let (head, get) = (ask(Method::HEAD).await.unwrap(), ask(Method::GET).await.unwrap());
+            assert_eq!(head.status(), get.status(), "{path}");
+            for name in ["content-length", "content-type", "content-encoding", "etag", "vary"] {
+                assert_eq!(header(&head, name), header(&get, name), "{path}: {name}, {coding}");
+            }
+            let length = header(&get, "content-length").map(|length| length.parse().unwrap());
+            assert_eq!(head.bytes().await.unwrap().len(), 0, "{path}");
+            let body = get.bytes().await.unwrap().len();
+            assert!(length.map_or(coding == "gzip", |length: usize| length == body), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn long_texts_are_packed_and_what_is_packed_already_is_not() {
+    let gateway = Gateway::start().await;
+    let ask = |path: &str| gateway.get(path).header("accept-encoding", "gzip").send();
+    for (path, packed) in [
+        ("/openapi.json", true),
+        ("/", false),
+        ("/v1/scans/done", false),
+        ("/v1/scans/done/mask.nii.gz", false),
+        ("/v1/scans/done/image.png", false),
+        ("/v1/scans/done/events", false),
+    ] {
+        let answer = ask(path).await.unwrap();
+        let coding = header(&answer, "content-encoding");
+        assert_eq!(coding.as_deref(), packed.then_some("gzip"), "{path}");
+    }
+    let plain = gateway.get("/openapi.json").send().await.unwrap().bytes().await.unwrap();
+    let packed = ask("/openapi.json").await.unwrap().bytes().await.unwrap();
+    assert!(packed.starts_with(&[0x1f, 0x8b]) && packed.len() * 4 < plain.len());
+}
+
+#[tokio::test]
+async fn pages_from_elsewhere_call_only_if_they_are_named() {
+    let viewer = "https://viewer.hospital.example";
+    let config = Config { cors_origins: vec![viewer.parse().unwrap()], ..Config::default() };
+    for (config, origin, allowed) in [
+        (config.clone(), viewer, true),
+        (config, "https://elsewhere.example", false),
+        (Config::default(), viewer, false),
+    ] {
+        let gateway = Gateway::with(config, Way::Within).await;
+        let url = format!("{}/v1/scans", gateway.url);
+        let preflight = gateway.client.request(Method::OPTIONS, &url).header("origin", origin);
+        let preflight = preflight
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,idempotency-key");
+        let preflight = preflight.send().await.unwrap();
+        let call = gateway.get("/v1/scans").header("origin", origin).send().await.unwrap();
+        for answer in [preflight, call] {
+            let named = header(&answer, "access-control-allow-origin");
+            assert_eq!(named.as_deref(), allowed.then_some(viewer), "{origin}");
+            assert_eq!(header(&answer, "access-control-allow-credentials"), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_told_before_a_byte_is_sent() {
+    let gateway = Gateway::with(Config { upload_mib: 1, ..Config::default() }, Way::Within).await;
+    let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+    let head = format!(
+        "POST /v1/scans HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        gateway.token,
+        (1 << 20) + 1
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+
+    let body = vec![0; (1 << 20) + 1];
+    let (_, name, body) = problem(gateway.post("/v1/scans").body(body).send().await.unwrap()).await;
+    assert_eq!(name, "payload-too-large");
+    assert!(body["detail"].as_str().unwrap().contains("1 MiB"), "{body}");
+}

@@ -1,0 +1,138 @@
+//! Which of a hospital's scans, page by page.
+
+use std::str::FromStr;
+
+use domain::{ErrorKind, Result, ScanId};
+use platform::db::failed;
+use proto::storage::{Answer, ListScans, Priority, ScanPage, State};
+use service::claims::Tenant;
+use service::wire;
+use sqlx::{Any, QueryBuilder};
+
+use crate::scans::{answer_of, scan_of, select};
+use crate::store::Store;
+
+const PAGE_MAX: u32 = 200;
+const PAGE_DEFAULT: u32 = 50;
+/// Greater than every id.
+const BEYOND: &str = "g";
+
+impl Store {
+    /// One page of those that `list` asks for, newest first; ids sort by the time they were made, so an id is all a cursor
+    /// needs, whatever is asked for.
+    pub async fn scans(&self, tenant: &Tenant, list: &ListScans) -> Result<ScanPage> {
+        let limit = if list.limit == 0 { PAGE_DEFAULT } else { list.limit.min(PAGE_MAX) };
+        let rows =
+            query(&tenant.to_string(), list, limit)?.build().fetch_all(self.database.pool()).await;
+        let rows = rows.map_err(failed)?;
+        let mut scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
+        let more = scans.len() > limit as usize;
+        scans.truncate(limit as usize);
+        let next_cursor = scans.last().filter(|_| more).map(|last| last.id.clone());
+        Ok(ScanPage { scans, next_cursor: next_cursor.unwrap_or_default() })
+    }
+}
+
+/// Whether the list says whose scans it wants.
+pub fn names_somebody(list: &ListScans) -> bool {
+    of_whom(list).iter().any(|(_, value)| !value.is_empty())
+}
+
+fn of_whom(list: &ListScans) -> [(&'static str, &str); 4] {
+    [
+        ("identities.patient_id", &list.patient_id),
+        ("identities.accession_number", &list.accession_number),
+        ("identities.study_uid", &list.study_uid),
+        ("identities.reference", &list.reference),
+    ]
+}
+
+/// One scan more than the page holds says whether there is a next one.
+fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>> {
+    let mut query = QueryBuilder::<Any>::new(select!(""));
+    if names_somebody(list) {
+        query.push(
+            "JOIN identities ON identities.tenant_id = scans.tenant_id AND identities.scan_id = scans.id ",
+        );
+    }
+    query.push("WHERE scans.tenant_id = ").push_bind(tenant.to_owned());
+    query.push(" AND scans.id < ").push_bind(before(&list.cursor)?);
+    for (column, value) in of_whom(list).into_iter().filter(|(_, value)| !value.is_empty()) {
+        // MySQL's own comparison takes `ab` for `AB `: it finds the rows, their bytes decide.
+        query.push(" AND identities.tenant_id = ").push_bind(tenant.to_owned());
+        query.push(format_args!(" AND {column} = ")).push_bind(value.to_owned());
+        query.push(format_args!(" AND HEX({column}) = HEX(")).push_bind(value.to_owned()).push(")");
+    }
+    if let Some(state) = named(list.state()) {
+        query.push(" AND scans.state = ").push_bind(state);
+    }
+    if list.answer() != Answer::Unspecified {
+        query.push(" AND scans.answer = ").push_bind(answer_of(list.answer())?.name());
+    }
+    if list.priority() != Priority::Unspecified {
+        query.push(" AND jobs.tenant_id = ").push_bind(tenant.to_owned());
+        let priority = wire::priority_of(list.priority()).name();
+        query.push(" AND jobs.priority = ").push_bind(priority);
+    }
+    if let Some(from_ms) = list.from_ms {
+        query.push(" AND scans.accepted_ms >= ").push_bind(from_ms);
+    }
+    if let Some(to_ms) = list.to_ms {
+        query.push(" AND scans.accepted_ms < ").push_bind(to_ms);
+    }
+    query.push(" ORDER BY scans.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+    Ok(query)
+}
+
+fn before(cursor: &str) -> Result<String> {
+    if cursor.is_empty() {
+        return Ok(BEYOND.to_owned());
+    }
+    let id = ScanId::from_str(cursor)
+        .map_err(|_| ErrorKind::Invalid.error("this is no cursor of ours"))?;
+    Ok(id.to_string())
+}
+
+fn named(state: State) -> Option<&'static str> {
+    match state {
+        State::Unspecified => None,
+        State::Queued => Some("queued"),
+        State::Running => Some("running"),
+        State::Done => Some("done"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::db;
+    use sqlx::Row;
+
+    use super::*;
+
+    /// How SQLite would look for what the list asks for.
+    async fn plan(list: ListScans) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/storage.db", folder.path().display());
+        let database = db::connect(&url, &crate::MIGRATIONS).await.unwrap();
+        let query = query("a hospital", &list, 50).unwrap();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", query.sql().as_str()));
+        let rows = sqlx::query(explain).fetch_all(database.pool()).await.unwrap();
+        rows.iter().map(|row| row.get::<String, _>("detail") + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn whatever_is_asked_for_has_an_index() {
+        let list = ListScans::default;
+        for (list, index) in [
+            (ListScans { patient_id: "4711".into(), ..list() }, "identities_by_patient"),
+            (ListScans { accession_number: "A1".into(), ..list() }, "identities_by_accession"),
+            (ListScans { study_uid: "1.2".into(), ..list() }, "identities_by_study"),
+            (ListScans { reference: "order".into(), ..list() }, "identities_by_reference"),
+            (ListScans { answer: Answer::Found.into(), ..list() }, "scans_by_answer"),
+            (ListScans { state: State::Queued.into(), ..list() }, "scans_by_state"),
+        ] {
+            let plan = plan(list).await;
+            assert!(plan.contains(index) && !plan.contains("SCAN "), "{index}: {plan}");
+        }
+    }
+}
