@@ -26,7 +26,7 @@ export function documentOf({ public: scan, answer, reason, unit }) {
     confidence: judged ? 0.93 : null,
     expected_dice: found ? { dice: 0.84, interval: [0.66, 0.95] } : null,
     quality: { features: {}, remarks: spacing ? [] : ['the file does not say how large its pixels are: sizes are in pixels', 'the file does not say what made the image: it was taken for MR'] },
-    image: { shape: { slices, rows, columns }, unit, spacing_mm: spacing, modality: scan.modality, format: scan.format, kind: { kind: 'flair', told_by: 'model', model: { kind: 'flair', probability: 0.98 }, model_sure: true }, shown_slice: slices === 1 ? 0 : 14 },
+    image: { shape: { slices, rows, columns }, unit, spacing_mm: spacing, modality: scan.modality, format: scan.format, kind: { kind: 'flair', told_by: 'model', model: { kind: 'flair', probability: 0.98 }, model_sure: true }, shown_slice: slices === 1 ? 0 : 14, view: spacing && { plane: 'axial', left: 'R', right: 'L', top: 'A', bottom: 'P' } },
     model: {
       name: 'resnet50-unet', version: '2026.11', preprocessing: '1', threshold: 0.5, minimum_pixels: 8, side: 256, mirrored: false, calibration: { slope: 1, offset: 0 }, modalities: ['MR'], device: 'cpu',
       sha256: 'b4f7c1c3a7ce6f1d0d7a34b0b2f7f2b0a1d4f65a9e8c3b27d16f0e5c94a8d723',
@@ -49,6 +49,6 @@ function finding(label, voxels, unit, slices) {
     longest_diameter: { length: length(long), ends: long },
     perpendicular_diameter: { length: length(short), ends: short },
     box: { from: [slice, 105, 148], to: [slice + (slices === 1 ? 1 : 4), 144, 192], size: [slices === 1 ? 5 : 20, 39 * size, 44 * size], patient_mm: null },
-    centroid: [slice, 124, 170], centroid_mm: null, confidence: label === 1 ? 0.95 : 0.78,
+    centroid: [slice, 124, 170], centroid_mm: null, laterality: unit === 'mm' ? (label === 1 ? 'left' : 'right') : null, confidence: label === 1 ? 0.95 : 0.78,
   }
 }

@@ -14,6 +14,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     let client = mesh.client().await?;
     a_tumour_is_found_and_measured(&client).await?;
     a_healthy_head_has_none(&client).await?;
+    one_head_is_one_picture_however_it_is_stored(&client).await?;
     progress_is_streamed_until_the_answer(&client).await?;
     the_same_key_twice_is_one_scan(&client).await?;
     what_cannot_be_analysed_is_refused_in_words(&client).await?;
@@ -70,6 +71,63 @@ async fn one_upload_is_one_trace(client: &Client, mesh: &Mesh) -> anyhow::Result
     };
     let seen = timeout(Duration::from_secs(30), seen).await;
     seen.with_context(|| format!("the trace has only {:?}", mesh.collector.trace(trace)))
+}
+
+async fn one_head_is_one_picture_however_it_is_stored(client: &Client) -> anyhow::Result<()> {
+    let head = scans::stack(5);
+    let mut uploads = vec![("DICOM", scans::dicom_as(&head, "LPS"), [96, 96, 12])];
+    for (storage, own) in [
+        ("LPS", [96, 96, 12]),
+        ("RAS", [96, 96, 12]),
+        ("LAS", [96, 96, 12]),
+        ("RPS", [96, 96, 12]),
+        ("LIA", [96, 12, 96]),
+        ("PSR", [96, 12, 96]),
+        ("PLI", [96, 96, 12]),
+    ] {
+        uploads.push((storage, scans::nifti_as(&head, storage), own));
+    }
+    let mut first: Option<(image::GrayImage, Value, Value)> = None;
+    for (storage, file, own) in uploads {
+        let (scan, result) = client.analyse(&file).await?;
+        ensure!(scan["answer"] == "found", "{storage}: {scan}");
+        let path = format!("/v1/scans/{}", id(&scan)?);
+        let image = client.bytes(&format!("{path}/image.png")).await?;
+        let image = image::load_from_memory(&image)?.into_luma8();
+        let view =
+            json!({ "plane": "axial", "left": "R", "right": "L", "top": "A", "bottom": "P" });
+        ensure!(
+            (&result["image"]["view"], &result["coordinates"]) == (&view, &json!("LPS")),
+            "{storage}: {result}"
+        );
+        let findings = result["findings"].as_array().context("findings")?;
+        let sides = findings.iter().map(|finding| finding["laterality"].clone()).collect::<Value>();
+        ensure!(
+            sides.as_array().is_some_and(|sides| !sides.contains(&Value::Null)),
+            "{storage}: {sides}"
+        );
+        let mask = client.bytes(&format!("{path}/mask.nii.gz")).await?;
+        let mut header = [0; 48];
+        flate2::read::GzDecoder::new(&mask[..]).read_exact(&mut header)?;
+        let lengths = [42, 44, 46].map(|at| i16::from_le_bytes([header[at], header[at + 1]]));
+        ensure!(lengths == own, "{storage}: the mask's grid is {lengths:?} and not the file's");
+        let volume_ml = result["totals"]["volume_ml"].clone();
+        let (picture, side, size) =
+            first.get_or_insert((image.clone(), sides.clone(), volume_ml.clone()));
+        // DICOM's window ends one grey before NIfTI's range.
+        let alike = picture.iter().zip(image.iter()).all(|(a, b)| a.abs_diff(*b) <= 2);
+        ensure!(
+            picture.dimensions() == image.dimensions() && alike,
+            "{storage} shows another picture than DICOM"
+        );
+        ensure!(*side == sides, "{storage}: {sides} instead of {side}");
+        let apart = volume_ml.as_f64().zip(size.as_f64()).map(|(a, b)| (a / b - 1.0).abs());
+        ensure!(
+            apart.is_some_and(|apart| apart < 0.01),
+            "{storage}: {volume_ml} mL instead of {size}"
+        );
+    }
+    Ok(())
 }
 
 async fn a_healthy_head_has_none(client: &Client) -> anyhow::Result<()> {

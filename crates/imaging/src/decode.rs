@@ -16,7 +16,7 @@ pub use archive::Archive;
 pub(crate) use folder::label_map_alone;
 pub use groups::{Group, Grouping};
 
-use crate::{Identity, Problem, Refusal, Shape, Volume};
+use crate::{Identity, Problem, Refusal, Shape, Volume, window};
 
 /// What an upload may cost. Everything beyond is refused as too large before it is allocated.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,7 @@ pub struct Decoded {
 /// Reads an image, a series or a volume, whatever its name says.
 ///
 /// Never panics and never allocates more than a small multiple of `limits`, whatever the bytes are. The volume
-/// is sound (its voxels fit its shape, all finite); whether it may be analysed, [`check`](crate::check) says.
+/// is sound (its voxels fit its shape, all finite) and [`radiological`](Volume::radiological); whether it may be analysed, [`check`](crate::check) says.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
     if bytes.len() > limits.bytes {
         let limit = limits.bytes / 1_000_000;
@@ -106,7 +106,10 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
     }));
     let decoded = decoded
         .unwrap_or_else(|_| Err(Problem::Corrupt.refuse("The image data cannot be decoded.")))?;
-    sound(decoded)
+    let Decoded { volume, identity } = sound(decoded)?;
+    let volume = volume.radiological();
+    let window = window::shown(&volume);
+    Ok(Decoded { volume: Volume { window, ..volume }, identity })
 }
 
 /// The kinds of file, told apart by what stands in them, never by their names.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::components::{Run, components};
 use crate::growth::{grown, joined};
 use crate::measure::{Diameter, Plane, bidirectional};
-use crate::{Geometry, Shape};
+use crate::{Geometry, Laterality, Middle, Shape, Volume, round_trip};
 
 /// What counts as tumour.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,8 +88,12 @@ pub struct Finding {
     pub bounds: Bounds,
     /// Mean voxel index: slice, row, column.
     pub centroid: [f64; 3],
-    /// The centroid in the patient: millimetres, LPS.
+    /// The centroid in the patient: millimetres, LPS. None where the file does not say where its voxels lie.
     pub centroid_mm: Option<[f64; 3]>,
+    /// The patient's side that it lies on, measured from the middle of the head in this scan. None where the file does
+    /// not say which way the patient lies, or the head is not seen from side to side.
+    #[serde(default)]
+    pub laterality: Option<Laterality>,
     /// The mean probability over the region.
     pub confidence: f64,
 }
@@ -106,7 +110,7 @@ pub struct Bounds {
     /// pixels when that is the unit).
     pub size: [f64; 3],
     /// The smallest and the largest patient coordinates (LPS, millimetres) of the box's eight corners,
-    /// the voxels' own extent included.
+    /// the voxels' own extent included; None where the file does not say where its voxels lie.
     pub patient_mm: Option<[[f64; 3]; 2]>,
 }
 
@@ -145,6 +149,18 @@ impl Findings {
             .zip(&regions)
             .map(|(label, (role, runs))| Finding { role: *role, ..scan.finding(label, runs) });
         Ok(Findings { findings: findings.collect(), mask })
+    }
+
+    /// Says of each finding on which side of the patient it lies, and proves that pictures, positions and the file's
+    /// own grid agree on where it is ([`round_trip`]).
+    pub fn located(mut self, volume: &Volume) -> Result<Findings> {
+        round_trip(volume, &self.findings)?;
+        // Nobody asks for the middle of a head without findings, and it costs a look at all voxels.
+        let middle = if self.findings.is_empty() { None } else { Middle::of(volume) };
+        for finding in &mut self.findings {
+            finding.laterality = middle.map(|middle| middle.side_of(finding));
+        }
+        Ok(self)
     }
 
     /// Those that count in totals.
@@ -207,7 +223,9 @@ impl Scan<'_> {
             centroid,
             centroid_mm: self
                 .geometry
+                .and_then(Geometry::in_patient)
                 .map(|geometry| geometry.position(centroid[0], centroid[1], centroid[2])),
+            laterality: None,
             confidence: self.confidence(runs, voxels),
         }
     }
@@ -236,7 +254,10 @@ impl Scan<'_> {
             from: axes.map(|(from, _)| from),
             to: axes.map(|(_, to)| to),
             size: std::array::from_fn(|axis| (axes[axis].1 - axes[axis].0) as f64 * spacing[axis]),
-            patient_mm: self.geometry.map(|geometry| patient_box(geometry, axes)),
+            patient_mm: self
+                .geometry
+                .and_then(Geometry::in_patient)
+                .map(|geometry| patient_box(geometry, axes)),
         }
     }
 }

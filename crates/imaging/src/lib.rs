@@ -12,8 +12,10 @@ mod growth;
 mod identity;
 mod kind;
 mod label_map;
+mod laterality;
 mod measure;
 pub mod names;
+mod orientation;
 pub mod phantom;
 mod prepare;
 mod reading;
@@ -22,6 +24,7 @@ mod render;
 mod requirements;
 mod result;
 mod volume;
+mod window;
 
 pub use components::{Run, components};
 pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode};
@@ -30,7 +33,9 @@ pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
 pub use identity::Identity;
 pub use kind::{ImageKind, Opinion, Told, ToldBy};
+pub use laterality::{Laterality, Middle, round_trip};
 pub use measure::Diameter;
+pub use orientation::{Orientation, Plane, View};
 pub use prepare::{Framed, Placement, Prepared, Preprocessing, prepare, restore};
 pub use reading::{
     Calibration, Cut, Forms, Judgement, Look, ModelUsed, Passport, Reading, Readings, Sight,
@@ -38,10 +43,10 @@ pub use reading::{
 };
 pub use refusal::{Problem, Refusal};
 pub use render::{
-    comparison_png, mask_nifti, mask_png, overlay_png, preview_png, shown_slice, slice_png,
+    comparison_png, lettered_png, mask_nifti, mask_png, overlay_png, shown_slice, slice_png,
 };
 pub use requirements::check;
 pub use result::{
-    About, ImageFacts, Inputs, Lesser, Quality, ResultDocument, Timing, Totals, confidence,
+    About, ImageFacts, Inputs, Lesser, OwnGrid, Quality, ResultDocument, Timing, Totals, confidence,
 };
-pub use volume::{Format, Geometry, Modality, Shape, Volume};
+pub use volume::{Format, Geometry, Known, Modality, Shape, Volume};

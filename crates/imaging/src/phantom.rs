@@ -12,7 +12,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::{Format, Geometry, ImageKind, Modality, Shape, Volume};
+use crate::{Format, Geometry, ImageKind, Known, Modality, Orientation, Shape, Volume};
 use anatomy::Head;
 use lesion::Lesion;
 
@@ -107,6 +107,7 @@ impl Phantom {
             format: Format::Nifti,
             window: [0.0, brightest],
             remarks: Vec::new(),
+            stored: Orientation::default(),
         };
         Ok(Phantom { volume, truth, lesion: lesion.map(|lesion| lesion.truth()) })
     }
@@ -129,6 +130,7 @@ fn placed(settings: &Settings, random: &mut ChaCha8Rng) -> Geometry {
         slice_step: [0.0, 0.0, slice_mm],
         row_step: [0.0, row_mm, 0.0],
         column_step: [column_mm, 0.0, 0.0],
+        known: Known::Place,
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Problem {
     TooLarge,
     /// The file does not say which way the patient lies, and its slices cannot be understood without.
     UnknownOrientation,
+    /// The file says two things of where its voxels lie, or how large they are, and nothing tells which is true.
+    ContradictoryGeometry,
     /// Files of different series or patients, or files that do not fit together, in one archive.
     MixedSeries,
     /// A series with missing or unevenly spaced slices.
@@ -94,6 +96,12 @@ impl Problem {
             "unknown-orientation",
             "The orientation is unknown",
             "Send the original DICOM series, or a NIfTI file whose sform or qform is set.",
+        ),
+        (
+            Self::ContradictoryGeometry,
+            "contradictory-geometry",
+            "The file contradicts itself about sizes or sides",
+            "Send the original DICOM series, or a NIfTI file whose pixdim, sform and qform agree.",
         ),
         (
             Self::MixedSeries,

@@ -1,5 +1,7 @@
 //! Pictures of a result.
 
+mod letters;
+
 use domain::Result;
 
 use crate::encode::{grey_png, nifti_gz, rgb_png};
@@ -14,12 +16,17 @@ const TRUTH: [u8; 3] = BOX;
 /// Lines grow by one pixel for each so many of the image's shorter side.
 const PIXELS_PER_LINE: usize = 320;
 
-/// The middle slice as it is shown: an 8-bit grey PNG in the scan's own pixels.
-pub fn preview_png(volume: &Volume) -> Result<Vec<u8>> {
-    slice_png(volume, volume.shape.slices / 2)
+/// One slice as it is shown, with the patient's sides at its edges: an 8-bit grey PNG in the scan's own pixels.
+pub fn lettered_png(volume: &Volume, slice: usize) -> Result<Vec<u8>> {
+    let Shape { rows, columns, .. } = volume.shape;
+    let mut pixels = shown(volume, slice);
+    for (index, light) in letters::of(volume, |_| true) {
+        pixels[index] = light;
+    }
+    grey_png(&pixels, rows, columns)
 }
 
-/// One slice as it is shown: an 8-bit grey PNG in the scan's own pixels.
+/// The bare pixels of one slice as it is shown: an 8-bit grey PNG.
 pub fn slice_png(volume: &Volume, slice: usize) -> Result<Vec<u8>> {
     grey_png(&shown(volume, slice), volume.shape.rows, volume.shape.columns)
 }
@@ -53,12 +60,16 @@ pub fn mask_png(shape: Shape, findings: &Findings, slice: usize) -> Result<Vec<u
     grey_png(&pixels, shape.rows, shape.columns)
 }
 
-/// The whole mask in the volume's geometry, as `.nii.gz`: 1 in main findings, 2 in lesser ones, 0 elsewhere.
+/// The whole mask as `.nii.gz`, in the grid and with the geometry that the scan's own file has: 1 in main findings, 2 in
+/// lesser ones, 0 elsewhere.
 pub fn mask_nifti(volume: &Volume, findings: &Findings) -> Result<Vec<u8>> {
-    nifti_gz(&findings.mask, volume.shape, volume.geometry.as_ref())
+    let (shape, geometry) = volume.own_grid();
+    let mask = volume.stored.inverse().turned(&findings.mask, volume.shape);
+    nifti_gz(&mask, shape, geometry.as_ref())
 }
 
-/// One slice with each main finding's outline and box over it, and each lesser one's outline in another colour: an 8-bit colour PNG in the scan's own pixels.
+/// One slice with each main finding's outline and box over it, each lesser one's outline in another colour, and the
+/// patient's sides at its edges: an 8-bit colour PNG in the scan's own pixels.
 ///
 /// Lines run outside of the tumour, so that none of it is hidden, and grow with the image.
 pub fn overlay_png(volume: &Volume, findings: &Findings, slice: usize) -> Result<Vec<u8>> {
@@ -73,6 +84,7 @@ pub fn overlay_png(volume: &Volume, findings: &Findings, slice: usize) -> Result
         picture.frame(finding);
     }
     picture.outlines(mask);
+    picture.letter(volume, |index| mask[index] == 0);
     rgb_png(&picture.pixels, rows, columns)
 }
 
@@ -91,6 +103,9 @@ pub fn comparison_png(
         let mut picture = Picture { pixels, rows, columns, line: 1 };
         picture.outline(&truth[slice * length..][..length], 1, TRUTH);
         picture.outlines(&found[slice * length..][..length]);
+        let found = &found[slice * length..][..length];
+        let truth = &truth[slice * length..][..length];
+        picture.letter(volume, |index| truth[index] == 0 && found[index] == 0);
         picture.pixels
     });
     let tiles: Vec<Vec<u8>> = tiles.collect();
@@ -165,6 +180,13 @@ impl Picture {
         }
     }
 
+    /// The patient's sides, wherever `free` lets them stand.
+    fn letter(&mut self, volume: &Volume, free: impl Fn(usize) -> bool) {
+        for (index, light) in letters::of(volume, free) {
+            self.paint(index, [light; 3]);
+        }
+    }
+
     fn at(&self, row: isize, column: isize) -> Option<usize> {
         let row = usize::try_from(row).ok().filter(|row| *row < self.rows)?;
         let column = usize::try_from(column).ok().filter(|column| *column < self.columns)?;
@@ -217,11 +239,12 @@ mod tests {
         let (volume, findings) = found(&Settings::slice(1));
         let overlay = colours(&overlay_png(&volume, &findings, 0).unwrap());
         let plain = shown(&volume, 0);
+        let lettered: Vec<usize> = letters::of(&volume, |_| true).map(|(index, _)| index).collect();
         for (index, &inside) in findings.mask.iter().enumerate() {
             let beside = findings.mask.get(index + 1).copied().unwrap_or(0);
             if inside == 1 {
                 assert_eq!(overlay[index], [plain[index]; 3], "pixel {index} of the tumour");
-            } else if beside == 1 {
+            } else if beside == 1 && !lettered.contains(&index) {
                 assert_eq!(overlay[index], OUTLINE, "pixel {index} beside the tumour");
             }
         }
@@ -259,7 +282,9 @@ mod tests {
     fn an_empty_mask_leaves_the_image_as_it_is() {
         let (volume, findings) = found(&Settings { tumour: false, ..Settings::slice(1) });
         let overlay = colours(&overlay_png(&volume, &findings, 0).unwrap());
-        assert!(overlay.iter().zip(shown(&volume, 0)).all(|(pixel, value)| *pixel == [value; 3]));
+        let image = image::load_from_memory(&lettered_png(&volume, 0).unwrap()).unwrap();
+        let image = image.into_luma8().into_raw();
+        assert!(overlay.iter().zip(image).all(|(pixel, value)| *pixel == [value; 3]));
     }
 
     #[test]

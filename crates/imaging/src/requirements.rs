@@ -12,8 +12,10 @@ use crate::{Format, Modality, Problem, Refusal, Shape, Volume};
 
 /// Fewer pixels than this a side show no lesion.
 const SIDE_MIN: usize = 64;
-/// A newborn's head is wider.
+/// A newborn's head is wider,
 const FIELD_OF_VIEW_MM_MIN: f64 = 60.0;
+/// and no scanner's bore is.
+const FIELD_OF_VIEW_MM_MAX: f64 = 1000.0;
 /// Slices of a volume that are looked at, evenly spread over its middle.
 const LOOKED_AT: usize = 9;
 /// Of the display range: less between dark and bright is blank, less in the brightest places is too dark.
@@ -101,6 +103,10 @@ fn large_enough(volume: &Volume) -> Result<(), Refusal> {
         return Err(Problem::NotAHead
             .refuse(format!("It shows {wide:.0} x {high:.0} mm, less than a head.")));
     }
+    if high.max(wide) > FIELD_OF_VIEW_MM_MAX {
+        return Err(Problem::NotAHead
+            .refuse(format!("It shows {wide:.0} x {high:.0} mm, more than a scanner can.")));
+    }
     Ok(())
 }
 
@@ -136,7 +142,7 @@ fn not_clipped(volume: &Volume) -> Result<(), Refusal> {
 }
 
 /// Whether black and white are the file's, so that dark and bright mean something: in MR they do not.
-fn absolute(volume: &Volume) -> bool {
+pub(crate) fn absolute(volume: &Volume) -> bool {
     let picture = matches!(volume.format, Format::Png | Format::Jpeg | Format::Tiff | Format::WebP);
     picture || (volume.format == Format::Zip && volume.geometry.is_none())
 }
@@ -168,7 +174,7 @@ fn shows_head(volume: &Volume, index: usize) -> bool {
         }
         _ => volume.slice(index).into(),
     };
-    // A scanner may make air bright (real inversion recovery, MONOCHROME1); a picture of a head is not a negative.
+    // A scanner may make air bright (real inversion recovery); a picture of a head is not a negative.
     head::is_head(&measured, rows, columns, !absolute(volume))
 }
 

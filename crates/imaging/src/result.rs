@@ -2,8 +2,8 @@ use domain::{Answer, rfc3339};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ExpectedDice, Features, Finding, Format, Geometry, Modality, ModelUsed, Readings, Role, Shape,
-    Told, Unit, Volume,
+    ExpectedDice, Features, Finding, Format, Geometry, Modality, ModelUsed, Orientation, Readings,
+    Role, Shape, Told, Unit, View, Volume,
 };
 
 /// The form of the document; a change that could break a reader changes the number.
@@ -55,12 +55,25 @@ pub struct About {
     pub software: String,
     /// What the result is not.
     pub limits: String,
+    /// Patient coordinates are DICOM's: millimetres, x to the patient's left, y to the back, z to the head. (NIfTI
+    /// files say RAS: there x and y have the other sign.) Voxel indices count slices, rows and columns of the pictures.
+    #[serde(default = "coordinates")]
+    pub coordinates: String,
+}
+
+fn coordinates() -> String {
+    "LPS".into()
 }
 
 impl Default for About {
     fn default() -> About {
         let software = concat!("medseg ", env!("CARGO_PKG_VERSION"));
-        About { schema: SCHEMA.into(), software: software.into(), limits: LIMITS.into() }
+        About {
+            schema: SCHEMA.into(),
+            software: software.into(),
+            limits: LIMITS.into(),
+            coordinates: coordinates(),
+        }
     }
 }
 
@@ -117,6 +130,23 @@ pub struct ImageFacts {
     pub format: Format,
     /// The slice (from 0) that `mask.png` and `overlay.png` show.
     pub shown_slice: usize,
+    /// What is at the edges of the pictures; None where the file does not say which way the patient lies: the pictures
+    /// are then as stored, and nobody knows which side is which.
+    #[serde(default)]
+    pub view: Option<View>,
+    /// The grid that the file stores, which `mask.nii.gz` has too.
+    #[serde(default)]
+    pub own_grid: Option<OwnGrid>,
+}
+
+/// The file's own grid, beside the one that the pictures and all indices have.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OwnGrid {
+    pub shape: Shape,
+    /// How slices, rows and columns of the pictures run through it.
+    #[serde(flatten)]
+    pub orientation: Orientation,
 }
 
 /// Digests of what went in.
@@ -207,6 +237,8 @@ impl ImageFacts {
             kind,
             format: volume.format,
             shown_slice,
+            view: volume.geometry.as_ref().and_then(View::of),
+            own_grid: Some(OwnGrid { shape: volume.own_grid().0, orientation: volume.stored }),
         }
     }
 }
@@ -220,6 +252,7 @@ impl Quality {
         confidence: Option<f64>,
         kind: (&Readings, &Told),
     ) -> Quality {
+        let view = volume.geometry.as_ref().and_then(View::of);
         let no_volume =
             volume.geometry.as_ref().is_some_and(|geometry| Geometry::voxel_mm3(geometry) == 0.0);
         let at_the_end = |finding: &Finding| {
@@ -230,6 +263,10 @@ impl Quality {
             (
                 volume.geometry.is_none(),
                 "the file does not say how large its pixels are: sizes are in pixels",
+            ),
+            (
+                view.is_none(),
+                "the file does not say which way the patient lies: pictures are as stored, and sides are unknown",
             ),
             (no_volume, "one slice of unknown thickness: an area is given and no volume"),
             (

@@ -1,7 +1,7 @@
 use domain::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::ImageKind;
+use crate::{ImageKind, Orientation};
 
 /// Voxels in slice, row, column order.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -23,10 +23,28 @@ impl Shape {
         self.slices * self.slice_len()
     }
 
+    /// Slices, rows and columns.
+    pub fn lengths(self) -> [usize; 3] {
+        [self.slices, self.rows, self.columns]
+    }
+
     /// Whether there is no voxel at all.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
+}
+
+/// How much a file says of where its voxels lie. What is said includes what stands before it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Known {
+    /// How far apart they are: sizes are in millimetres, and nobody knows which side is which.
+    Distances,
+    /// And which way the patient lies.
+    Directions,
+    /// And where in the patient they are.
+    #[default]
+    Place,
 }
 
 /// Where voxels lie in the patient, in DICOM's patient coordinate system (PS3.3 C.7.6.2.1.1):
@@ -44,20 +62,51 @@ pub struct Geometry {
     pub row_step: [f64; 3],
     /// From one column to the next (to the right in the image).
     pub column_step: [f64; 3],
+    /// What of this is true of the patient: below `Place` the origin means nothing, and below `Directions` only the
+    /// steps' lengths mean something.
+    #[serde(default)]
+    pub known: Known,
 }
 
 impl Geometry {
+    /// A grid of which only the distances between slices, rows and columns are known, in millimetres.
+    pub fn of_distances([slice_mm, row_mm, column_mm]: [f64; 3]) -> Geometry {
+        Geometry {
+            origin: [0.0; 3],
+            slice_step: [0.0, 0.0, slice_mm],
+            row_step: [0.0, row_mm, 0.0],
+            column_step: [column_mm, 0.0, 0.0],
+            known: Known::Distances,
+        }
+    }
+
+    /// This geometry, if positions in it are positions in the patient.
+    pub fn in_patient(&self) -> Option<&Geometry> {
+        Some(self).filter(|geometry| geometry.known == Known::Place)
+    }
+
+    /// The steps from one slice, row and column to the next.
+    pub fn steps(&self) -> [[f64; 3]; 3] {
+        [self.slice_step, self.row_step, self.column_step]
+    }
+
     /// Millimetres between slices, rows and columns.
     pub fn spacing(&self) -> [f64; 3] {
-        [self.slice_step, self.row_step, self.column_step].map(length)
+        self.steps().map(length)
+    }
+
+    /// The steps' directions, each of length one; a single slice's is its normal.
+    pub(crate) fn directions(&self) -> [[f64; 3]; 3] {
+        let [_, row, column] = self.steps();
+        let normal = cross(column, row);
+        let slice = if self.slice_step == [0.0; 3] { normal } else { self.slice_step };
+        [slice, row, column].map(|step| step.map(|part| part / length(step)))
     }
 
     /// Cubic millimetres of one voxel: the determinant, so that sheared stacks are measured right.
     pub fn voxel_mm3(&self) -> f64 {
-        let [a, b, c] = [self.slice_step, self.row_step, self.column_step];
-        let cross =
-            [b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]];
-        (a[0] * cross[0] + a[1] * cross[1] + a[2] * cross[2]).abs()
+        let [a, b, c] = self.steps();
+        dot(a, cross(b, c)).abs()
     }
 
     /// The patient position of a (possibly fractional) voxel index, in millimetres (LPS).
@@ -71,8 +120,28 @@ impl Geometry {
     }
 }
 
-fn length(step: [f64; 3]) -> f64 {
-    step.iter().map(|part| part * part).sum::<f64>().sqrt()
+/// The voxel index (slice, row, column) of a position, the inverse of [`Geometry::position`]; of a single slice of
+/// unknown thickness the millimetres beside it stand for slices.
+pub(crate) fn index_of(geometry: &Geometry, position: [f64; 3]) -> [f64; 3] {
+    let [mut a, b, c] = geometry.steps();
+    if a == [0.0; 3] {
+        [a, ..] = geometry.directions();
+    }
+    let from = std::array::from_fn(|axis| position[axis] - geometry.origin[axis]);
+    let volume = dot(a, cross(b, c));
+    [cross(b, c), cross(c, a), cross(a, b)].map(|normal| dot(from, normal) / volume)
+}
+
+pub(crate) fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+pub(crate) fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+}
+
+pub(crate) fn length(step: [f64; 3]) -> f64 {
+    dot(step, step).sqrt()
 }
 
 /// What made the image, as DICOM's Modality (0008,0060) names it.
@@ -147,6 +216,8 @@ pub struct Volume {
     pub window: [f32; 2],
     /// What a reader of the result should know of how the file was read (what was left out of it), in words.
     pub remarks: Vec<String>,
+    /// How it runs through the grid that its file stores.
+    pub stored: Orientation,
 }
 
 /// What stands before the voxels in the stored form.
@@ -161,6 +232,8 @@ struct Header {
     window: [f32; 2],
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<String>,
+    #[serde(default)]
+    stored: Orientation,
 }
 
 const MAGIC: &[u8; 8] = b"MSVOL\x00\x00\x01";
@@ -173,12 +246,35 @@ impl Volume {
         &self.voxels[index * self.shape.slice_len()..][..self.shape.slice_len()]
     }
 
+    /// The same scan as radiologists look at it, where the file says which way the patient lies; else as stored.
+    ///
+    /// All that comes after decoding sees this one orientation.
+    pub fn radiological(self) -> Volume {
+        let turn = Orientation::radiological(self.shape, self.geometry.as_ref());
+        if turn == Orientation::default() {
+            return self;
+        }
+        Volume {
+            shape: turn.shape(self.shape),
+            voxels: turn.turned(&self.voxels, self.shape),
+            geometry: self.geometry.map(|geometry| turn.geometry(&geometry, self.shape)),
+            stored: self.stored.then(turn),
+            ..self
+        }
+    }
+
+    /// The shape and the geometry of the file's own grid.
+    pub fn own_grid(&self) -> (Shape, Option<Geometry>) {
+        let back = self.stored.inverse();
+        (back.shape(self.shape), self.geometry.map(|geometry| back.geometry(&geometry, self.shape)))
+    }
+
     /// The stored form: magic, the header's length (u32, little endian), the header as JSON, then the
     /// voxels as little-endian f32. Equal volumes have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Volume { shape, geometry, modality, kind, format, window, .. } = *self;
+        let Volume { shape, geometry, modality, kind, format, window, stored, .. } = *self;
         let remarks = self.remarks.clone();
-        let header = Header { shape, geometry, modality, kind, format, window, remarks };
+        let header = Header { shape, geometry, modality, kind, format, window, remarks, stored };
         let header = serde_json::to_vec(&header).expect("a header is plain data");
         let mut bytes = Vec::with_capacity(12 + header.len() + 4 * self.voxels.len());
         bytes.extend_from_slice(MAGIC);
@@ -198,7 +294,7 @@ impl Volume {
             return Err(invalid());
         }
         let (header, voxels) = rest.split_at_checked(length).ok_or_else(invalid)?;
-        let Header { shape, geometry, modality, kind, format, window, remarks } =
+        let Header { shape, geometry, modality, kind, format, window, remarks, stored } =
             serde_json::from_slice(header).map_err(|error| invalid().because(error))?;
         let expected =
             shape.slices.checked_mul(shape.rows).and_then(|n| n.checked_mul(shape.columns));
@@ -207,7 +303,7 @@ impl Volume {
         }
         let (voxels, _) = voxels.as_chunks::<4>();
         let voxels = voxels.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        Ok(Volume { shape, voxels, geometry, modality, kind, format, window, remarks })
+        Ok(Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored })
     }
 }
 
@@ -224,12 +320,14 @@ mod tests {
                 slice_step: [0., 0., 3.],
                 row_step: [0., 0.5, 0.],
                 column_step: [0.5, 0., 0.],
+                known: Known::Place,
             }),
             modality: Some(Modality::MagneticResonance),
             kind: ImageKind::Flair,
             format: Format::Dicom,
             window: [0., 5.],
             remarks: vec!["1 file was left out: notes.txt".into()],
+            stored: Orientation { axes: [2, 0, 1], flipped: [false, true, false] },
         }
     }
 
@@ -244,6 +342,21 @@ mod tests {
         let bytes = volume.to_bytes();
         assert!(!bytes.windows(6).any(|word| word == b"\"kind\""));
         assert_eq!(Volume::from_bytes(&bytes).unwrap(), volume);
+    }
+
+    #[test]
+    fn a_volume_that_was_stored_before_orientations_were_is_as_it_was() {
+        let plain = Volume { stored: Orientation::default(), ..volume() };
+        let bytes = String::from_utf8_lossy(&plain.to_bytes()[12..]).into_owned();
+        let json = bytes.split_once("}}").map(|(header, _)| format!("{header}}}}}")).unwrap();
+        let mut header: serde_json::Value = serde_json::from_str(&json).unwrap();
+        header["geometry"].as_object_mut().unwrap().remove("known").unwrap();
+        header.as_object_mut().unwrap().remove("stored").unwrap();
+        let header = header.to_string().into_bytes();
+        let voxels = plain.voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
+        let length = (header.len() as u32).to_le_bytes().to_vec();
+        let old = [MAGIC.to_vec(), length, header, voxels].concat();
+        assert_eq!(Volume::from_bytes(&old).unwrap(), plain);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use domain::ErrorKind;
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Criteria, Findings, Geometry, Role, Shape, Unit};
+use imaging::{Criteria, Findings, Geometry, Known, Role, Shape, Unit};
 use proptest::prelude::*;
 
 const CRITERIA: Criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: None };
@@ -33,6 +33,7 @@ fn oblique(sheared: bool) -> Geometry {
         slice_step: std::array::from_fn(|axis| 2.0 * normal[axis] + slide * row[axis]),
         row_step: row.map(|part| 0.8 * part),
         column_step: column.map(|part| 0.5 * part),
+        known: Known::Place,
     }
 }
 
@@ -66,6 +67,7 @@ fn the_patient_box_of_an_upright_stack_is_the_box_itself() {
         slice_step: [0.0, 0.0, 3.0],
         row_step: [0.0, 2.0, 0.0],
         column_step: [1.0, 0.0, 0.0],
+        known: Known::Place,
     };
     let mask = drawn(shape, |s, r, c| s == 1 && r == 2 && (3..5).contains(&c));
     let finding = &find(&mask, shape, Some(&geometry)).findings[0];
@@ -204,6 +206,7 @@ proptest! {
             slice_step: turn(still.slice_step),
             row_step: turn(still.row_step),
             column_step: turn(still.column_step),
+            known: Known::Place,
         };
         let (a, b) = (find(&mask, SMALL, Some(&still)), find(&mask, SMALL, Some(&turned)));
         prop_assert_eq!(sizes(&a), sizes(&b));

@@ -57,7 +57,7 @@ impl Labelled {
         let mut whole: Option<Labelled> = None;
         for entry in scan {
             let volume = single(&entry.image)?;
-            let mask = single(&entry.mask)?;
+            let mask = beside(&volume, single(&entry.mask)?);
             if mask.shape != volume.shape {
                 let message = format!("{} is not as large as its image", entry.mask.display());
                 return Err(ErrorKind::Invalid.error(message));
@@ -92,6 +92,16 @@ impl Labelled {
             truth,
         }
     }
+}
+
+/// A mask as its image is shown. One that does not say where it lies is drawn in the grid that the image's file stores.
+fn beside(image: &Volume, mask: Volume) -> Volume {
+    let own_shape = image.own_grid().0;
+    if mask.geometry.is_some() || mask.shape != own_shape {
+        return mask;
+    }
+    let voxels = image.stored.turned(&mask.voxels, own_shape);
+    Volume { shape: image.shape, voxels, ..mask }
 }
 
 fn single(path: &Path) -> Result<Volume> {
@@ -205,6 +215,10 @@ fn barcode_site(id: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use imaging::encode::nifti;
+    use imaging::phantom::{Phantom, Settings};
+    use imaging::slice_png;
+
     use super::*;
 
     /// A folder with two files and a manifest of these lines.
@@ -285,6 +299,36 @@ mod tests {
         assert!(refused(&[entry(&a, &large)]).contains("large.png is not as large as its image"));
         let why = refused(&[entry(&a, &mask), entry(&large, &large)]);
         assert!(why.contains("large.png is not as large as the slices before"), "{why}");
+    }
+
+    #[test]
+    fn a_mask_lies_on_its_image_whatever_order_both_are_stored_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: Vec<u8>| {
+            fs::write(folder.path().join(name), bytes).unwrap();
+            folder.path().join(name)
+        };
+        let Phantom { volume, truth, .. } = Phantom::new(&Settings::slice(4)).unwrap();
+        let voxels = truth.iter().map(|inside| f32::from(*inside)).collect();
+        let mask = Volume { voxels, window: [0.0, 1.0], ..volume.clone() };
+        for storage in ["LPS", "RAS", "PLS", "LIA"] {
+            let nifti = |volume: &Volume| {
+                let stored = volume.stored_as(storage).unwrap();
+                nifti(&stored.voxels, stored.shape, stored.geometry.as_ref()).unwrap()
+            };
+            let (image, own) = (file("image.nii", nifti(&volume)), file("mask.nii", nifti(&mask)));
+            let picture = slice_png(&mask.stored_as(storage).unwrap(), 0);
+            let mut masks = vec![own];
+            if storage != "LIA" {
+                // A picture has no third axis to tell which way it was cut.
+                masks.push(file("mask.png", picture.unwrap()));
+            }
+            for mask in masks {
+                let entry = Entry { slice: 1, image: image.clone(), mask };
+                let labelled = Labelled::load(&[entry]).unwrap();
+                assert_eq!(labelled.truth, truth, "{storage}");
+            }
+        }
     }
 
     #[test]

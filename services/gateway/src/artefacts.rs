@@ -68,9 +68,10 @@ pub async fn result(
     serve(gateway, caller, id, headers, document).await
 }
 
-/// Shows the scan as it was uploaded
+/// Shows the scan as radiologists look at it
 ///
-/// Of a volume it is the middle slice, at most 1,024 pixels a side; once there is a result it is the very slice, in the
+/// The patient's right is at the left and the front or the head above, with letters at the edges (R or L, A or P, H or F);
+/// where the file does not say which way the patient lies it is as stored, marked "side unknown". Of a volume it is the middle slice, at most 1,024 pixels a side; once there is a result it is the very slice, in the
 /// scan's own pixels, that `mask.png` and `overlay.png` show.
 #[utoipa::path(
     operation_id = "get_image", get, path = "/v1/scans/{id}/image.png", tag = "results", params(("id" = String, Path, description = "The scan's id", format = "uuid")),
@@ -137,6 +138,10 @@ pub async fn overlay(
 }
 
 /// Gives the mask of the whole volume, in its own geometry
+///
+/// It has the grid and the storage order of the file that was uploaded, whatever way up pictures show it: result.json's
+/// `image.own_grid` says how slices, rows and columns of the pictures run through it. As all NIfTI files it counts
+/// millimetres to the right, the front and the head (RAS); result.json counts to the left, the back and the head (LPS).
 #[utoipa::path(
     operation_id = "get_mask_volume", get, path = "/v1/scans/{id}/mask.nii.gz", tag = "results", params(("id" = String, Path, description = "The scan's id", format = "uuid")),
     responses(

@@ -48,7 +48,7 @@ struct FailedTiming {
 
 /// The result of a scan that has no other.
 pub fn of(scan: &Scan) -> String {
-    let About { schema: _, software, limits } = About::default();
+    let About { schema: _, software, limits, .. } = About::default();
     let document = FailedResult {
         software,
         limits,

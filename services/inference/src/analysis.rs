@@ -5,7 +5,7 @@ use domain::{Answer, Clock, ErrorKind, Priority, Result, seeded};
 use imaging::{
     About, Features, Framed, ImageFacts, Inputs, Judgement, Look, Opinion, Passport, Placement,
     Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument, Sight, Timing, Told,
-    Totals, Volume, mask_nifti, mask_png, overlay_png, restored, shown_slice, slice_png,
+    Totals, Volume, lettered_png, mask_nifti, mask_png, overlay_png, restored, shown_slice,
 };
 use proto::storage::Job;
 use serde_json::json;
@@ -126,6 +126,7 @@ impl Case {
         let (shape, geometry) = (volume.shape, volume.geometry.as_ref());
         let judged = self.reading.judge(seen.probabilities(), shape, geometry, &seen.placements)?;
         let Judgement { findings: found, confidence: sure, expected_dice, .. } = judged;
+        let found = found.located(volume)?;
         let answer = if found.findings.is_empty() { Answer::NoneFound } else { Answer::Found };
         let slice = shown_slice(volume.shape, &found);
         let mut artefacts: Vec<Artefact> = vec![
@@ -135,7 +136,7 @@ impl Case {
         if volume.shape.slices > 1 {
             artefacts.push(("mask.nii.gz", mask_nifti(volume, &found)?.into()));
             // The picture made at upload is of the middle slice.
-            artefacts.push(("shown.png", slice_png(volume, slice)?.into()));
+            artefacts.push(("shown.png", lettered_png(volume, slice)?.into()));
         }
         let features = Features::new(volume);
         let totals = Totals::new(&found.findings, volume.shape);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Modality, ResultDocument, Shape, Unit, Volume, slice_png};
+use imaging::{Modality, ResultDocument, Shape, Unit, Volume, lettered_png};
 use inference::{Config, Peers, Ports, build};
 use proto::storage::complete_part::Part;
 use proto::storage::jobs_server::{Jobs, JobsServer};
@@ -237,7 +237,7 @@ async fn a_volume_brings_its_mask_as_a_volume() {
     bench.announce("job").await;
     let (_, artefacts, document) = bench.result().await;
     assert!(artefacts.contains_key("mask.nii.gz"));
-    let shown = slice_png(&phantom(&settings).volume, document.image.shown_slice).unwrap();
+    let shown = lettered_png(&phantom(&settings).volume, document.image.shown_slice).unwrap();
     assert!(artefacts["shown.png"] == shown, "not the slice that the mask is of");
     let ml = document.totals.unwrap().volume_ml.unwrap();
     assert!((ml / 20.0 - 1.0).abs() < 0.35, "{ml} mL where 20 are");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Look, Prepared, prepare, preview_png};
+use imaging::{Look, Prepared, prepare, slice_png};
 use model::{Device, Segmenter};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -240,7 +240,7 @@ impl Gateway {
 }
 
 fn png(seed: u64) -> anyhow::Result<Vec<u8>> {
-    Ok(preview_png(&Phantom::new(&Settings::slice(seed))?.volume)?)
+    Ok(slice_png(&Phantom::new(&Settings::slice(seed))?.volume, 0)?)
 }
 
 fn square(side: usize) -> anyhow::Result<Prepared> {

@@ -19,10 +19,13 @@ pub(super) use series::{join, series_of};
 
 use self::class::Class;
 use self::geometry::Plane;
-use self::pixels::PixelFormat;
+use self::pixels::{Padding, PixelFormat};
 use self::reader::{DataSet, File};
 use super::{Decoded, Limits};
-use crate::{Format, Identity, ImageKind, Modality, Problem, Refusal, Shape, Volume, requirements};
+use crate::{
+    Format, Identity, ImageKind, Modality, Orientation, Problem, Refusal, Shape, Volume,
+    requirements,
+};
 
 /// One file's image: real-world values, and what its header says of them.
 pub(super) struct Image {
@@ -108,24 +111,54 @@ pub(super) fn content(bytes: &[u8], limits: &Limits) -> Result<Content, Refusal>
 fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> {
     let format = PixelFormat::read(set, limits)?;
     let mut voxels = pixels::stored_values(set, &file.transfer_syntax, &format)?;
-    let frames = Frame::all(set, format.shape.slices)?;
-    for (frame, voxels) in frames.iter().zip(voxels.chunks_mut(format.shape.slice_len())) {
+    let padding = Padding::read(set, &format);
+    let padded: Option<Vec<bool>> =
+        padding.map(|padding| voxels.iter().map(|value| padding.holds(*value)).collect());
+    let modality = set.text(tags::MODALITY);
+    // Hounsfield units mean what they mean, however they are to be shown.
+    let inverted = format.inverted && modality.as_deref() != Some("CT");
+    let mut frames = Frame::all(set, format.shape.slices)?;
+    for (frame, voxels) in frames.iter_mut().zip(voxels.chunks_mut(format.shape.slice_len())) {
         frame.lut.apply(voxels)?;
+        if inverted {
+            frame.invert(voxels, format.ends())?;
+        }
+    }
+    if let Some(padded) = padded {
+        pad_with_air(&mut voxels, &padded);
     }
     let middle = &frames[frames.len() / 2];
     let window = middle.window.unwrap_or_else(|| super::range(&voxels));
-    let window = if format.inverted { [window[1], window[0]] } else { window };
     Ok(Image {
         shape: format.shape,
         voxels,
         planes: frames.into_iter().map(|frame| frame.plane).collect(),
         window,
         kind: kind_of(set)?,
-        modality: set.text(tags::MODALITY),
+        modality,
         body_part: set.text(tags::BODY_PART_EXAMINED),
         identity: identity(set),
         name: String::new(),
     })
+}
+
+/// What fills the picture beside the measured values becomes the darkest of these, unless it is a dark one itself: an
+/// extreme of the storage would press the whole head into one grey.
+fn pad_with_air(voxels: &mut [f32], padded: &[bool]) {
+    let measured = voxels.iter().zip(padded).filter(|(_, padded)| !**padded);
+    let [low, high] = measured
+        .fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], (value, _)| {
+            [low.min(*value), high.max(*value)]
+        });
+    if low > high {
+        return;
+    }
+    let dark = low - (high - low)..=low;
+    for (value, _) in voxels.iter_mut().zip(padded).filter(|(_, padded)| **padded) {
+        if !dark.contains(value) {
+            *value = low;
+        }
+    }
 }
 
 /// What kind of image the file says that it is; only MR has kinds.
@@ -159,6 +192,17 @@ impl Frame {
         let shared = set.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE)?;
         let shared = shared.into_iter().next().unwrap_or_default();
         own.iter().map(|own| Frame::grouped(own, &shared, set)).collect()
+    }
+
+    /// Turns a picture that shows its lowest values as white (MONOCHROME1) into one that shows them as black: nothing
+    /// that looks at it later needs to know. The storage's ends change places, so that slices stay comparable.
+    fn invert(&mut self, voxels: &mut [f32], ends: [i32; 2]) -> Result<(), Refusal> {
+        let mut ends = ends.map(|end| end as f32);
+        self.lut.apply(&mut ends)?;
+        let both = ends[0] + ends[1];
+        voxels.iter_mut().for_each(|value| *value = both - *value);
+        self.window = self.window.map(|[black, white]| [both - white, both - black]);
+        Ok(())
     }
 
     fn grouped(own: &DataSet, shared: &DataSet, set: &DataSet) -> Result<Frame, Refusal> {
@@ -248,8 +292,9 @@ fn decoded(
 ) -> Result<Decoded, Refusal> {
     let Image { shape, voxels, window, modality, kind, body_part, identity, .. } = image;
     let known = modality.as_deref().and_then(Modality::of_term);
-    let remarks = Vec::new();
-    let volume = Volume { shape, voxels, geometry, modality: known, kind, format, window, remarks };
+    let (stored, remarks) = (Orientation::default(), Vec::new());
+    let volume =
+        Volume { shape, voxels, geometry, modality: known, kind, format, window, remarks, stored };
     if let Some(part) = body_part.as_deref().and_then(requirements::other_body_part) {
         return Err(Problem::NotAHead.refuse(format!("Its header says that it shows: {part}.")));
     }

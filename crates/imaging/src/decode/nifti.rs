@@ -6,7 +6,7 @@ mod tests;
 
 use self::header::{Header, Type};
 use super::{Limits, range};
-use crate::{Format, ImageKind, Problem, Refusal, Volume};
+use crate::{Format, ImageKind, Orientation, Problem, Refusal, Volume};
 
 pub(super) use header::is_header;
 
@@ -37,6 +37,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
         format: Format::Nifti,
         window,
         remarks: Vec::new(),
+        stored: Orientation::default(),
     })
 }
 

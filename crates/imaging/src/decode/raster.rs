@@ -5,12 +5,13 @@ mod pages;
 
 use std::io::Cursor;
 
+use image::metadata::Orientation as Turn;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use self::jpeg::Frame;
 use super::Limits;
 use crate::label_map::{Look, look};
-use crate::{Format, ImageKind, Problem, Refusal, Volume};
+use crate::{Format, ImageKind, Orientation, Problem, Refusal, Volume};
 
 /// Bytes of one pixel in the widest form that a codec unpacks to (RGBA, 32 bit).
 const PIXEL_BYTES_MAX: usize = 16;
@@ -86,8 +87,9 @@ fn picture(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Volume,
         ImageFormat::Tiff => Format::Tiff,
         _ => Format::WebP,
     };
-    let (kind, remarks) = (ImageKind::Unknown, Vec::new());
-    Ok(Volume { shape, voxels, geometry: None, modality: None, kind, format, window, remarks })
+    let (geometry, modality, kind) = (None, None, ImageKind::Unknown);
+    let (remarks, stored) = (Vec::new(), Orientation::default());
+    Ok(Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored })
 }
 
 fn unpacked(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<DynamicImage, Refusal> {
@@ -97,10 +99,46 @@ fn unpacked(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Dynami
     caps.max_image_height = caps.max_image_width;
     caps.max_alloc = Some((limits.voxels * PIXEL_BYTES_MAX) as u64);
     reader.limits(caps);
-    let decoder = reader.into_decoder().map_err(refused)?;
+    let mut decoder = reader.into_decoder().map_err(refused)?;
     let (columns, rows) = decoder.dimensions();
     limits.shape(1, rows as usize, columns as usize)?;
-    DynamicImage::from_decoder(decoder).map_err(refused)
+    let way_up = way_up(bytes, format, &mut decoder)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(refused)?;
+    image.apply_orientation(way_up);
+    Ok(image)
+}
+
+/// How the picture is to be turned before it is shown, as every viewer does: by TIFF's own tag, or by Exif's.
+fn way_up(
+    bytes: &[u8],
+    format: ImageFormat,
+    decoder: &mut impl ImageDecoder,
+) -> Result<Turn, Refusal> {
+    let exif = match format {
+        ImageFormat::Tiff => return decoder.orientation().map_err(refused),
+        // The codec sees it before the pixels only; it may stand behind them.
+        ImageFormat::Png => png_chunk(bytes, b"eXIf").map(<[u8]>::to_vec),
+        _ => decoder.exif_metadata().map_err(refused)?,
+    };
+    let exif = exif.unwrap_or_default();
+    // Some writers keep the header that only JPEG has.
+    let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif);
+    Ok(Turn::from_exif_chunk(exif).unwrap_or(Turn::NoTransforms))
+}
+
+/// The content of a PNG's first chunk of that name.
+fn png_chunk<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
+    let mut rest = bytes.get(8..)?;
+    loop {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (found, content) = after.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        if found == name {
+            return content.get(..length);
+        }
+        // The chunk's checksum follows it.
+        rest = content.get(length.checked_add(4)?..)?;
+    }
 }
 
 fn refused(error: ImageError) -> Refusal {

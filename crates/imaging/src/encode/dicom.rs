@@ -45,6 +45,7 @@ impl Series {
 pub fn dicom(volume: &Volume, series: &Series, slice: usize) -> Result<Vec<u8>> {
     let geometry = volume
         .geometry
+        .filter(|geometry| geometry.in_patient().is_some())
         .ok_or_else(|| ErrorKind::Invalid.error("a DICOM image needs a geometry"))?;
     let instance_uid = uid(u128::from(series.instance_root) << 64 | slice as u128);
     let mut elements = described(series, slice, &instance_uid);

@@ -34,7 +34,7 @@ impl Sample for f32 {
     }
 }
 
-/// A NIfTI-1 file (`.nii`) in the geometry given; without one its affine is marked unknown.
+/// A NIfTI-1 file (`.nii`) in the geometry given; without a place in the patient its affine is marked unknown.
 ///
 /// `Invalid` when a length does not fit the format's 16 bits.
 pub fn nifti<S: Sample>(
@@ -57,8 +57,10 @@ pub fn nifti<S: Sample>(
     let [slice_mm, row_mm, column_mm] = geometry.map_or([1.0; 3], Geometry::spacing);
     header.floats(76, &[1.0, column_mm, row_mm, slice_mm, 1.0, 1.0, 1.0, 1.0]);
     header.floats(108, &[DATA_OFFSET as f64, 1.0]);
-    if let Some(geometry) = geometry {
+    if geometry.is_some() {
         header.0[123] = 2; // millimetres
+    }
+    if let Some(geometry) = geometry.and_then(Geometry::in_patient) {
         // Scanner coordinates in the sform; no qform, which cannot hold a sheared stack.
         header.int16s(252, &[0, 1]);
         header.floats(280, &affine(geometry));
@@ -84,7 +86,7 @@ pub fn nifti_gz<S: Sample>(
 
 /// The sform's three rows. NIfTI's x points to the right and y to the front; DICOM's the other ways.
 fn affine(geometry: &Geometry) -> [f64; 12] {
-    let Geometry { origin, slice_step, row_step, column_step } = geometry;
+    let Geometry { origin, slice_step, row_step, column_step, .. } = geometry;
     let mut rows = [0.0; 12];
     for (axis, sign) in [-1.0, -1.0, 1.0].into_iter().enumerate() {
         let row = [column_step[axis], row_step[axis], slice_step[axis], origin[axis]];
@@ -134,6 +136,7 @@ mod tests {
             slice_step: [0.0, 0.0, 5.0],
             row_step: [0.0, 2.0, 0.0],
             column_step: [1.5, 0.0, 0.0],
+            known: crate::Known::Place,
         };
         let expected = [-1.5, 0.0, 0.0, -10.0, 0.0, -2.0, 0.0, -20.0, 0.0, 0.0, 5.0, 30.0];
         assert_eq!(affine(&geometry), expected);

@@ -2,7 +2,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::phantom::{Phantom, Settings};
-use crate::{Format, ImageKind, Shape};
+use crate::{Format, ImageKind, Known, Orientation, Shape};
 
 /// An ellipse of brightness 100 with a darker middle on air, its half axes a part of the slice's.
 fn head(rows: usize, columns: usize, tall: f64, wide: f64) -> Vec<f32> {
@@ -107,6 +107,7 @@ fn neighbours_lie_in_the_same_place_on_the_same_scale() {
         format,
         window,
         remarks: Vec::new(),
+        stored: Orientation::default(),
     };
     let framed = Framed::new(&volume, Preprocessing::HeadSquare1).unwrap();
     let middle = framed.slice(1, 32).unwrap();
@@ -129,9 +130,17 @@ fn slices_of_a_volume_share_their_levels_and_their_place() {
     let dim: Vec<f32> = small.iter().map(|value| 0.5 * value).collect();
     let voxels = [dim, large.clone(), small].concat();
     let (format, window) = (Format::Png, [0.0, 100.0]);
-    let (geometry, modality, kind) = (None, None, ImageKind::Unknown);
-    let remarks = Vec::new();
-    let volume = Volume { shape, voxels, geometry, modality, kind, format, window, remarks };
+    let volume = Volume {
+        shape,
+        voxels,
+        geometry: None,
+        modality: None,
+        kind: ImageKind::Unknown,
+        format,
+        window,
+        remarks: Vec::new(),
+        stored: Orientation::default(),
+    };
     let framed = Framed::new(&volume, Preprocessing::HeadSquare2).unwrap();
     let [dim, large, small] = [0, 1, 2].map(|index| framed.slice(index, 32).unwrap());
     assert_eq!((dim.placement, small.placement), (large.placement, large.placement));
@@ -207,11 +216,21 @@ fn in_millimetres(row_mm: f64, column_mm: f64) -> Volume {
         slice_step: [0.0, 0.0, 5.0],
         row_step: [0.0, row_mm, 0.0],
         column_step: [column_mm, 0.0, 0.0],
+        known: Known::Place,
     };
     let shape = Shape { slices: 1, rows, columns };
     let (format, window) = (Format::Dicom, [0.0, 100.0]);
-    let (geometry, kind, remarks) = (Some(geometry), ImageKind::Unknown, Vec::new());
-    Volume { shape, voxels, geometry, modality: None, kind, format, window, remarks }
+    Volume {
+        shape,
+        voxels,
+        geometry: Some(geometry),
+        modality: None,
+        kind: ImageKind::Unknown,
+        format,
+        window,
+        remarks: Vec::new(),
+        stored: Orientation::default(),
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::phantom::{Phantom, Settings};
-use crate::{Geometry, ImageKind, Limits, decode};
+use crate::{Geometry, ImageKind, Known, Limits, Orientation, decode};
 
 const ANY: [Modality; 2] = [Modality::MagneticResonance, Modality::ComputedTomography];
 
@@ -16,6 +16,7 @@ fn picture(side: usize, value: impl Fn(usize, usize) -> f32) -> Volume {
         format: Format::Png,
         window: [0.0, 255.0],
         remarks: Vec::new(),
+        stored: Orientation::default(),
     }
 }
 
@@ -137,13 +138,17 @@ fn each_requirement_is_a_problem_of_its_own() {
     assert_eq!(check(&ct, &ANY), Ok(()));
     let step =
         |axis: usize, mm: f64| std::array::from_fn(|index| if index == axis { mm } else { 0.0 });
-    let geometry = Geometry {
-        origin: [0.0; 3],
-        slice_step: step(2, 1.0),
-        row_step: step(1, 0.1),
-        column_step: step(0, 0.1),
-    };
-    assert_eq!(problem(&Volume { geometry: Some(geometry), ..head(1) }), Some(Problem::NotAHead));
+    for mm in [0.1, 5.0] {
+        let geometry = Geometry {
+            origin: [0.0; 3],
+            slice_step: step(2, 1.0),
+            row_step: step(1, mm),
+            column_step: step(0, mm),
+            known: Known::Place,
+        };
+        let sized = Volume { geometry: Some(geometry), ..head(1) };
+        assert_eq!(problem(&sized), Some(Problem::NotAHead), "{mm} mm");
+    }
 }
 
 #[test]

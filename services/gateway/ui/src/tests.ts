@@ -10,7 +10,7 @@ import { saysMask, series, twin } from './names'
 import { dateOf, nameOf, personOf, studyOf } from './person'
 import { boxOf, byRole, diametersOf, inWords, sizeOf } from './sizes'
 import { bytes, dayOf, figures, probability } from './units'
-import { ANSWERS, fitOf, imageKindOf, lookOf, sentence, shortId } from './words'
+import { ANSWERS, fitOf, imageKindOf, lookOf, sentence, shortId, sideOf, viewOf } from './words'
 
 async function events(chunks: string[]): Promise<ServerEvent[]> {
   async function* stream() {
@@ -134,6 +134,18 @@ test('no two answers have the same title, and none says more than it may', () =>
 test('an expected fit says where it may lie', () => {
   const words = fitOf({ dice: 0.812, interval: [0.6, 0.951] })
   assert.match(words, /by 0\.81 .* between 0\.60 and 0\.95\.$/)
+})
+
+test('sides are the patient’s, and an unknown one is called unknown', () => {
+  assert.deepEqual((['left', 'right', null, undefined] as const).map(sideOf), [
+    'Patient’s left',
+    'Patient’s right',
+    'Unknown',
+    'Unknown',
+  ])
+  const axial = { plane: 'axial', left: 'R', right: 'L', top: 'A', bottom: 'P' } as const
+  assert.equal(viewOf(axial), 'Axial: patient’s right at the left, front at the top')
+  assert.match(viewOf(null), /unknown/)
 })
 
 test('numbers are as fine as they may be', () => {

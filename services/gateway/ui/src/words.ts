@@ -1,4 +1,4 @@
-import type { ExpectedDice, ImageKind, Model, Told } from './api/result'
+import type { ExpectedDice, ImageKind, Laterality, Model, Told, View } from './api/result'
 import { probability } from './units'
 import type { Answer, Scan } from './api/scans'
 
@@ -52,6 +52,33 @@ export function imageKindOf({ kind, told_by, model }: Told): string {
 /** How the model looked, as in `224 pixels, in the mirror too`. */
 export function lookOf({ side, mirrored }: Model): string {
   return `${side} pixels${mirrored ? ', in the mirror too' : ''}`
+}
+
+const SIDES: Record<Laterality, string> = {
+  left: 'Patient’s left',
+  right: 'Patient’s right',
+  midline: 'On the middle, or on both sides of it',
+}
+
+/** On which side of the patient a finding lies. */
+export function sideOf(laterality: Laterality | null | undefined): string {
+  return laterality ? SIDES[laterality] : 'Unknown'
+}
+
+const ENDS: Record<string, string> = {
+  R: 'patient’s right',
+  L: 'patient’s left',
+  A: 'front',
+  P: 'back',
+  H: 'head',
+  F: 'feet',
+}
+
+/** What is at the left and at the top of a picture. */
+export function viewOf(view: View | null | undefined): string {
+  if (!view) return 'As stored: which side is which is unknown'
+  const plane = view.plane.charAt(0).toUpperCase() + view.plane.slice(1)
+  return `${plane}: ${ENDS[view.left] ?? view.left} at the left, ${ENDS[view.top] ?? view.top} at the top`
 }
 
 /** Where a scan is, in a few words. */

@@ -140,7 +140,7 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
     drop(bytes);
     imaging::check(&volume, &registered)?;
     credible(identity.as_ref())?;
-    let preview = imaging::preview_png(&thumbnail(&volume))
+    let preview = imaging::lettered_png(&thumbnail(&volume), 0)
         .map_err(|_| Problem::Corrupt.refuse("The image cannot be shown."))?;
     let Shape { slices, rows, columns } = volume.shape;
     let (format, modality) = (volume.format.name(), volume.modality.map_or("", Modality::term));
@@ -181,12 +181,15 @@ fn thumbnail(volume: &Volume) -> Volume {
         tile.sum::<f32>() / (step * step) as f32
     };
     let voxels = if step == 1 { slice.to_vec() } else { (0..shape.len()).map(mean).collect() };
-    let Volume { geometry, modality, kind, format, window, .. } = *volume;
-    Volume { shape, voxels, geometry, modality, kind, format, window, remarks: Vec::new() }
+    let Volume { geometry, modality, kind, format, window, stored, .. } = *volume;
+    let remarks = Vec::new();
+    Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored }
 }
 
 #[cfg(test)]
 mod tests {
+    use imaging::Orientation;
+
     use super::*;
 
     #[test]
@@ -212,6 +215,7 @@ mod tests {
             format,
             window: [0.0, 9.0],
             remarks: Vec::new(),
+            stored: Orientation::default(),
         };
         let small = thumbnail(&volume);
         assert_eq!((small.shape.rows, small.shape.columns), (512, 1024));

@@ -4,7 +4,8 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use super::reader::DataSet;
-use crate::{Geometry, Problem, Refusal};
+use crate::volume::{cross, dot, length};
+use crate::{Geometry, Known, Problem, Refusal};
 
 type Vector = [f64; 3];
 
@@ -19,6 +20,9 @@ pub(in crate::decode) struct Plane {
     thickness: Option<f64>,
 }
 
+/// How far from one the lengths of direction cosines may be: writers round them, and their directions are plain.
+const UNIT: f64 = 0.1;
+
 /// Relative difference between directions or distances that are one and the same for scanners.
 const TOLERANCE: f64 = 0.01;
 
@@ -26,9 +30,9 @@ impl Plane {
     /// The plane of a file of one frame.
     pub fn of_image(set: &DataSet) -> Result<Plane, Refusal> {
         let plane = Plane {
-            position: set.decimal(tags::IMAGE_POSITION_PATIENT),
-            orientation: set.decimal(tags::IMAGE_ORIENTATION_PATIENT),
-            spacing: set.decimal(tags::PIXEL_SPACING),
+            position: told(set, tags::IMAGE_POSITION_PATIENT)?,
+            orientation: told(set, tags::IMAGE_ORIENTATION_PATIENT)?,
+            spacing: told(set, tags::PIXEL_SPACING)?,
             thickness: set.decimal(tags::SLICE_THICKNESS).map(|[thickness]| thickness),
         };
         plane.checked()
@@ -50,8 +54,7 @@ impl Plane {
                 tags::IMAGE_ORIENTATION_PATIENT,
             )?,
             spacing: grouped(own, shared, tags::PIXEL_MEASURES_SEQUENCE, tags::PIXEL_SPACING)?,
-            thickness: grouped(own, shared, tags::PIXEL_MEASURES_SEQUENCE, tags::SLICE_THICKNESS)?
-                .map(|[thickness]| thickness),
+            thickness: measured(own, shared)?,
         };
         plane.checked()
     }
@@ -64,12 +67,18 @@ impl Plane {
                 Problem::Corrupt.refuse("The DICOM file declares pixels of an impossible size.")
             );
         }
-        if self.orientation.is_some_and(|[a, b, c, d, e, f]| !at_right_angles([a, b, c], [d, e, f]))
-        {
-            return Err(Problem::UnknownOrientation
-                .refuse("The DICOM file gives its rows and columns impossible directions."));
+        let Some([a, b, c, d, e, f]) = self.orientation else { return Ok(self) };
+        let cosines = [[a, b, c], [d, e, f]];
+        if !cosines.iter().all(|cosine| (length(*cosine) - 1.0).abs() < UNIT) {
+            return Err(impossible_directions());
         }
-        Ok(self)
+        // Distances are what PixelSpacing says, however long the cosines are.
+        let [across, down] = cosines.map(|cosine| scaled(cosine, 1.0 / length(cosine)));
+        if dot(across, down).abs() >= TOLERANCE {
+            return Err(impossible_directions());
+        }
+        let [[a, b, c], [d, e, f]] = [across, down];
+        Ok(Plane { orientation: Some([a, b, c, d, e, f]), ..self })
     }
 
     fn normal(&self) -> Option<Vector> {
@@ -85,13 +94,21 @@ impl Plane {
             slice_step,
             row_step: scaled([d, e, f], between_rows),
             column_step: scaled([a, b, c], between_columns),
+            known: Known::Place,
         })
     }
 
-    /// The geometry of a single slice: as thick as the file says, because there is no neighbour to measure to.
+    /// The geometry of a single slice: as thick as the file says, because there is no neighbour to measure to. Sizes
+    /// are known without a position, and sides without one; None when not even the pixels' sizes are.
     pub fn alone(&self) -> Option<Geometry> {
+        let [between_rows, between_columns] = self.spacing?;
         let thickness = self.thickness.filter(|mm| *mm > 0.0).unwrap_or(0.0);
-        self.geometry(scaled(self.normal()?, thickness))
+        let Some(normal) = self.normal() else {
+            return Some(Geometry::of_distances([thickness, between_rows, between_columns]));
+        };
+        let known = if self.position.is_some() { Known::Place } else { Known::Directions };
+        let placed = Plane { position: self.position.or(Some([0.0; 3])), ..self.clone() };
+        Some(Geometry { known, ..placed.geometry(scaled(normal, thickness))? })
     }
 
     /// Whether this can be a slice beside the other one.
@@ -108,6 +125,37 @@ impl Plane {
     }
 }
 
+/// The numbers of an attribute; None when it is absent or empty. One that is there and says something else is refused:
+/// to go on without it would be to say that the file does not tell.
+fn told<const N: usize>(set: &DataSet, tag: Tag) -> Result<Option<[f64; N]>, Refusal> {
+    match set.decimal(tag) {
+        None if set.text(tag).is_some() => Err(Problem::Corrupt.refuse(format!(
+            "The DICOM file's {} is not {N} numbers.",
+            match tag {
+                tags::PIXEL_SPACING => "PixelSpacing",
+                tags::IMAGE_POSITION_PATIENT => "ImagePositionPatient",
+                _ => "ImageOrientationPatient",
+            }
+        ))),
+        numbers => Ok(numbers),
+    }
+}
+
+fn impossible_directions() -> Refusal {
+    Problem::UnknownOrientation
+        .refuse("The DICOM file gives its rows and columns impossible directions.")
+}
+
+fn measured(own: &DataSet, shared: &DataSet) -> Result<Option<f64>, Refusal> {
+    for groups in [own, shared] {
+        let item = groups.items(tags::PIXEL_MEASURES_SEQUENCE)?.into_iter().next();
+        if let Some([mm]) = item.and_then(|item| item.decimal(tags::SLICE_THICKNESS)) {
+            return Ok(Some(mm));
+        }
+    }
+    Ok(None)
+}
+
 /// An attribute in a functional group (PS3.3, C.7.6.16).
 fn grouped<const N: usize>(
     own: &DataSet,
@@ -116,7 +164,8 @@ fn grouped<const N: usize>(
     tag: Tag,
 ) -> Result<Option<[f64; N]>, Refusal> {
     for groups in [own, shared] {
-        if let Some(value) = groups.items(group)?.first().and_then(|item| item.decimal(tag)) {
+        let item = groups.items(group)?.into_iter().next();
+        if let Some(value) = item.map(|item| told(&item, tag)).transpose()?.flatten() {
             return Ok(Some(value));
         }
     }
@@ -177,25 +226,8 @@ fn evenly(order: &[usize], positions: &[Vector], step: Vector) -> Result<(), Ref
     Ok(())
 }
 
-fn at_right_angles(a: Vector, b: Vector) -> bool {
-    let unit = |vector| (length(vector) - 1.0).abs() < TOLERANCE;
-    unit(a) && unit(b) && dot(a, b).abs() < TOLERANCE
-}
-
-fn cross(a: Vector, b: Vector) -> Vector {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-}
-
-fn dot(a: Vector, b: Vector) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 fn scaled(vector: Vector, factor: f64) -> Vector {
     vector.map(|part| part * factor)
-}
-
-fn length(vector: Vector) -> f64 {
-    dot(vector, vector).sqrt()
 }
 
 #[cfg(test)]
@@ -249,5 +281,35 @@ mod tests {
         let unknown = Plane { thickness: None, ..axial(1.0) };
         assert_eq!(unknown.alone().unwrap().slice_step, [0.0, 0.0, 0.0]);
         assert_eq!(Plane { spacing: None, ..axial(1.0) }.alone(), None);
+    }
+
+    #[test]
+    fn sizes_need_no_position_and_sides_none_either() {
+        let known =
+            |plane: Plane| plane.alone().map(|geometry| (geometry.known, geometry.spacing()));
+        let sizes = [99.0, 0.5, 0.25];
+        assert_eq!(known(axial(1.0)), Some((Known::Place, sizes)));
+        let somewhere = Plane { position: None, ..axial(1.0) };
+        assert_eq!(known(somewhere.clone()), Some((Known::Directions, sizes)));
+        assert_eq!(
+            known(Plane { orientation: None, ..somewhere }),
+            Some((Known::Distances, sizes))
+        );
+    }
+
+    #[test]
+    fn the_length_of_direction_cosines_changes_no_size() {
+        let with = |orientation| Plane { orientation: Some(orientation), ..axial(1.0) }.checked();
+        for short in [0.92, 0.98, 0.992, 1.0, 1.05] {
+            let plane = with([short, 0.0, 0.0, 0.0, short, 0.0]).unwrap();
+            let spacing = plane.alone().unwrap().spacing();
+            assert!((spacing[1] - 0.5).abs() < 1e-12 && (spacing[2] - 0.25).abs() < 1e-12);
+        }
+        for impossible in
+            [[0.0; 6], [0.5, 0.0, 0.0, 0.0, 0.5, 0.0], [1.0, 0.0, 0.0, 0.05, 1.0, 0.0]]
+        {
+            let refusal = with(impossible).unwrap_err();
+            assert_eq!(refusal.problem, Problem::UnknownOrientation, "{impossible:?}");
+        }
     }
 }

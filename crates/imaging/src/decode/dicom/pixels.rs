@@ -69,10 +69,23 @@ impl PixelFormat {
             bits_stored,
             high_bit,
             signed: set.short(tags::PIXEL_REPRESENTATION) == Some(1),
-            inverted: photometric == "MONOCHROME1",
+            // Both say one and the same (PS3.3, C.11.6.1.2).
+            inverted: photometric == "MONOCHROME1"
+                || set.text(tags::PRESENTATION_LUT_SHAPE).as_deref() == Some("INVERSE"),
             first_is_grey: photometric.starts_with("YBR_FULL"),
             planar: samples > 1 && set.short(tags::PLANAR_CONFIGURATION) == Some(1),
         })
+    }
+
+    /// The lowest and the highest value that can be stored.
+    pub fn ends(&self) -> [i32; 2] {
+        let all = if self.bits_stored >= 32 { u32::MAX } else { (1 << self.bits_stored) - 1 };
+        if self.signed {
+            let half = (all >> 1) as i32;
+            [-half - 1, half]
+        } else {
+            [0, i32::try_from(all).unwrap_or(i32::MAX)]
+        }
     }
 
     /// Samples of one frame.
@@ -104,6 +117,29 @@ impl PixelFormat {
             false => raster::luma(sample(pixel, 0), sample(pixel, 1), sample(pixel, 2)),
         };
         (0..pixels).map(grey).collect()
+    }
+}
+
+/// The stored values that fill what was not measured (PS3.3, C.7.5.1.1.2): one, or those between two.
+pub(super) struct Padding {
+    from: f32,
+    to: f32,
+}
+
+impl Padding {
+    pub fn read(set: &DataSet, format: &PixelFormat) -> Option<Padding> {
+        let value = |tag| {
+            let stored = u32::from(set.short(tag)?);
+            // It is written in 16 bits, whatever the image's are.
+            Some(if format.signed { f32::from(stored as u16 as i16) } else { stored as f32 })
+        };
+        let one = value(tags::PIXEL_PADDING_VALUE).filter(|_| format.samples == 1)?;
+        let other = value(tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(one);
+        Some(Padding { from: one.min(other), to: one.max(other) })
+    }
+
+    pub fn holds(&self, value: f32) -> bool {
+        (self.from..=self.to).contains(&value)
     }
 }
 

@@ -109,8 +109,78 @@ fn values_are_what_the_header_says_they_measure() {
     assert_eq!(rescaled.window, [0.0, 80.0]);
     let inverted =
         [&rescale[..], &[(tags::PHOTOMETRIC_INTERPRETATION, "CS", text("MONOCHROME1"))]].concat();
-    assert_eq!(volume(EXPLICIT, &inverted).window, [80.0, 0.0]);
+    let turned = volume(EXPLICIT, &inverted);
+    assert_eq!(turned.voxels, rescaled.voxels.iter().map(|value| 47.5 - value).collect::<Vec<_>>());
+    assert_eq!(turned.window, [-32.5, 47.5]);
     assert_eq!(refused(&[(tags::RESCALE_SLOPE, "DS", text("0"))]), Problem::Corrupt);
+}
+
+#[test]
+fn what_is_stored_as_a_negative_is_the_picture_that_it_shows() {
+    let plain = volume(EXPLICIT, &[]);
+    let pixels: Vec<u8> =
+        PIXELS.iter().flat_map(|pixel| EXPLICIT.u16(4095 - *pixel as u16)).collect();
+    let negative = (tags::PIXEL_DATA, "OW", pixels);
+    let says = [
+        vec![(tags::PHOTOMETRIC_INTERPRETATION, "CS", text("MONOCHROME1"))],
+        vec![(tags::PRESENTATION_LUT_SHAPE, "CS", text("INVERSE"))],
+        vec![
+            (tags::PHOTOMETRIC_INTERPRETATION, "CS", text("MONOCHROME1")),
+            (tags::PRESENTATION_LUT_SHAPE, "CS", text("INVERSE")),
+        ],
+    ];
+    for says in says {
+        let turned = volume(EXPLICIT, &[&says[..], &[negative.clone()]].concat());
+        assert_eq!((turned.voxels, turned.window), (plain.voxels.clone(), plain.window));
+    }
+    // Hounsfield units stay what they are.
+    let ct = [
+        (tags::MODALITY, "CS", text("CT")),
+        (tags::PHOTOMETRIC_INTERPRETATION, "CS", text("MONOCHROME1")),
+    ];
+    assert_eq!(volume(EXPLICIT, &ct).voxels, plain.voxels);
+}
+
+#[test]
+fn padding_is_air() {
+    let with = |padding: &[Element], pixels: [i32; 8]| {
+        let data = pixels.iter().flat_map(|pixel| EXPLICIT.u16(*pixel as u16)).collect();
+        let wide = [
+            EXPLICIT.us(tags::BITS_STORED, 16),
+            EXPLICIT.us(tags::HIGH_BIT, 15),
+            EXPLICIT.us(tags::PIXEL_REPRESENTATION, 1),
+            (tags::PIXEL_DATA, "OW", data),
+        ];
+        volume(EXPLICIT, &[&wide[..], padding].concat()).voxels
+    };
+    let value = |tag, value: i16| (tag, "SS", EXPLICIT.u16(value as u16));
+    let one = [value(tags::PIXEL_PADDING_VALUE, -32768)];
+    let range =
+        [value(tags::PIXEL_PADDING_VALUE, -32768), value(tags::PIXEL_PADDING_RANGE_LIMIT, -30000)];
+    let pixels = [-32768, -30500, 12, 300, 900, -32768, 4000, 5];
+    assert_eq!(with(&one, [-32768, 9, 12, 300, 900, -32768, 4000, 5])[..2], [5.0, 9.0]);
+    assert_eq!(with(&range, pixels), [5.0, 5.0, 12.0, 300.0, 900.0, 5.0, 4000.0, 5.0]);
+    // White padding is air too, and what is dark as it is stays so.
+    let white = [value(tags::PIXEL_PADDING_VALUE, 30000)];
+    assert_eq!(with(&white, [30000, 10, 10, 20, 30, 40, 50, 60])[0], 10.0);
+    let black = [value(tags::PIXEL_PADDING_VALUE, 0)];
+    assert_eq!(with(&black, [0, 30, 40, 50, 60, 70, 80, 90])[0], 0.0);
+}
+
+#[test]
+fn a_size_or_a_place_that_is_no_number_is_refused_and_an_empty_one_unknown() {
+    for (tag, words) in [
+        (tags::PIXEL_SPACING, "0.9,0.8"),
+        (tags::PIXEL_SPACING, "0.9"),
+        (tags::PIXEL_SPACING, "0.9\\0\\0.8"),
+        (tags::IMAGE_POSITION_PATIENT, "-110,0\\-120,0\\3"),
+    ] {
+        assert_eq!(refused(&[(tag, "DS", text(words))]), Problem::Corrupt, "{words}");
+    }
+    let spacing = |more: &[Element]| volume(EXPLICIT, more).geometry.map(|geometry| geometry.known);
+    assert_eq!(spacing(&[(tags::PIXEL_SPACING, "DS", text(" "))]), None);
+    assert_eq!(spacing(&place(0.0)[2..]), Some(crate::Known::Distances));
+    assert_eq!(spacing(&place(0.0)[1..]), Some(crate::Known::Directions));
 }
 
 #[test]

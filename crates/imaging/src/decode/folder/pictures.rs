@@ -5,7 +5,7 @@ use crate::decode::Limits;
 use crate::decode::left_out::LeftOut;
 use crate::label_map::{Look, look};
 use crate::names::{gap, says_mask, series, shown};
-use crate::{Format, ImageKind, Problem, Refusal, Shape, Volume};
+use crate::{Format, ImageKind, Orientation, Problem, Refusal, Shape, Volume};
 
 pub(super) struct Picture {
     name: String,
@@ -137,5 +137,6 @@ fn pile(pictures: Vec<Picture>, limits: &Limits) -> Result<Volume, Refusal> {
         format: Format::Zip,
         window: [0.0, white],
         remarks,
+        stored: Orientation::default(),
     })
 }

@@ -1,6 +1,11 @@
 //! The header of NIfTI-1 (nifti1.h) and NIfTI-2 (nifti2.h): fields at fixed places, in either byte order.
 
-use crate::{Geometry, Problem, Refusal};
+use crate::{Geometry, Known, Problem, Refusal, View};
+
+/// No scanner's voxels are larger.
+const MILLIMETRES_MAX: f64 = 100.0;
+/// How far sizes may lie apart that are one and the same: the header has single precision, writers round.
+const SIZES_AGREE: f64 = 0.01;
 
 /// How one voxel is stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,6 +32,7 @@ struct Layout {
     pixdim: usize,
     data_offset: usize,
     slope: usize,
+    units: usize,
     form_codes: usize,
     quaternion: usize,
     sform: usize,
@@ -40,6 +46,7 @@ const NIFTI_1: Layout = Layout {
     pixdim: 76,
     data_offset: 108,
     slope: 112,
+    units: 123,
     form_codes: 252,
     quaternion: 256,
     sform: 280,
@@ -52,6 +59,7 @@ const NIFTI_2: Layout = Layout {
     pixdim: 104,
     data_offset: 168,
     slope: 176,
+    units: 500,
     form_codes: 344,
     quaternion: 352,
     sform: 400,
@@ -102,7 +110,7 @@ impl<'a> Header<'a> {
     pub fn sizes(&self) -> Result<[usize; 3], Refusal> {
         let width = if self.layout.wide { 8 } else { 2 };
         let dim = |index: usize| self.integer(self.layout.dim + index * width, width);
-        let dimensions = dim(0);
+        let dimensions = self.dimensions();
         if !(2..=7).contains(&dimensions) {
             return Err(Problem::Corrupt
                 .refuse("The NIfTI file declares an impossible number of dimensions."));
@@ -118,6 +126,10 @@ impl<'a> Header<'a> {
             return Err(Problem::Corrupt.refuse("The NIfTI file declares an impossible size."));
         }
         Ok(sizes)
+    }
+
+    fn dimensions(&self) -> i64 {
+        self.integer(self.layout.dim, if self.layout.wide { 8 } else { 2 })
     }
 
     pub fn data_type(&self) -> Result<Type, Refusal> {
@@ -162,36 +174,57 @@ impl<'a> Header<'a> {
         (sound && (slope, intercept) != (1.0, 0.0)).then_some((slope, intercept))
     }
 
-    /// The sform if there is one, else the qform, in DICOM's LPS instead of NIfTI's RAS.
+    /// The sform if there is one, else the qform, in DICOM's LPS instead of NIfTI's RAS, in millimetres.
+    ///
+    /// Voxel sizes and directions that contradict each other are refused: nothing tells which of them is the patient's.
     pub fn geometry(&self) -> Result<Geometry, Refusal> {
         let [qform, sform] = match self.layout.wide {
             true => [0, 4].map(|at| self.integer(self.layout.form_codes + at, 4)),
             false => [0, 2].map(|at| self.integer(self.layout.form_codes + at, 2)),
         };
-        let unknown = |what: &str| Problem::UnknownOrientation.refuse(what);
-        let affine = match (sform > 0, qform > 0) {
-            (true, _) => self.sform(),
-            (_, true) => self.qform(),
-            _ => return Err(unknown("The NIfTI file does not say which way the patient lies.")),
-        };
-        let column = |index: usize| -> [f64; 3] {
-            std::array::from_fn(
-                |axis| if axis < 2 { -affine[axis][index] } else { affine[axis][index] },
-            )
-        };
-        let geometry = Geometry {
-            origin: column(3),
-            slice_step: column(2),
-            row_step: column(1),
-            column_step: column(0),
-        };
-        let volume = geometry.voxel_mm3();
-        let sound =
-            geometry.origin.iter().all(|mm| mm.is_finite()) && volume.is_finite() && volume > 1e-9;
-        if !sound || geometry.spacing().iter().any(|mm| *mm > 100.0) {
-            return Err(unknown("The NIfTI file's position in the patient is impossible."));
+        let unit = self.millimetres()?;
+        let pixdim = self.voxel_sizes()?.map(|size| size * unit);
+        let sform = (sform > 0).then(|| placed(self.sform(), unit)).transpose()?;
+        let qform = (qform > 0).then(|| placed(self.qform(), unit)).transpose()?;
+        if let Some(sform) = &sform {
+            sizes_agree(sform, pixdim)?;
         }
-        Ok(geometry)
+        match (sform, qform) {
+            (Some(sform), Some(qform)) if View::of(&sform) != View::of(&qform) => {
+                Err(Problem::ContradictoryGeometry.refuse(
+                    "The NIfTI file's sform and its qform say different things of which side is which.",
+                ))
+            }
+            (Some(geometry), _) | (None, Some(geometry)) => Ok(geometry),
+            _ => Err(Problem::UnknownOrientation
+                .refuse("The NIfTI file does not say which way the patient lies.")),
+        }
+    }
+
+    /// The three voxel sizes of pixdim, in the file's unit.
+    fn voxel_sizes(&self) -> Result<[f64; 3], Refusal> {
+        let [_, sizes @ ..] = self.reals::<4>(self.layout.pixdim);
+        // The third size means nothing where there is no third dimension.
+        let told = if self.dimensions() < 3 { 2 } else { 3 };
+        if !sizes[..told].iter().all(|size| size.is_finite() && *size > 0.0) {
+            let [x, y, z] = sizes;
+            return Err(Problem::Corrupt.refuse(format!(
+                "The NIfTI file's pixdim declares voxels of {x} x {y} x {z}, which no voxel can be."
+            )));
+        }
+        Ok(sizes)
+    }
+
+    /// How many millimetres the file's unit of length has; files that name none mean millimetres.
+    fn millimetres(&self) -> Result<f64, Refusal> {
+        match self.integer(self.layout.units, if self.layout.wide { 4 } else { 1 }) & 7 {
+            0 | 2 => Ok(1.0),
+            1 => Ok(1000.0),
+            3 => Ok(0.001),
+            _ => {
+                Err(Problem::Corrupt.refuse("The NIfTI file measures in a unit that there is not."))
+            }
+        }
     }
 
     fn sform(&self) -> [[f64; 4]; 3] {
@@ -243,4 +276,44 @@ impl<'a> Header<'a> {
         let step = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
         if self.big_endian { field.iter().fold(0, step) } else { field.iter().rev().fold(0, step) }
     }
+}
+
+/// An affine of NIfTI's as a geometry, if voxels can lie so.
+fn placed(affine: [[f64; 4]; 3], unit: f64) -> Result<Geometry, Refusal> {
+    let column = |index: usize| -> [f64; 3] {
+        let ras = |axis: usize| affine[axis][index] * unit;
+        [-ras(0), -ras(1), ras(2)]
+    };
+    let geometry = Geometry {
+        origin: column(3),
+        slice_step: column(2),
+        row_step: column(1),
+        column_step: column(0),
+        known: Known::Place,
+    };
+    let volume = geometry.voxel_mm3();
+    let sound =
+        geometry.origin.iter().all(|mm| mm.is_finite()) && volume.is_finite() && volume > 1e-9;
+    if !sound || geometry.spacing().iter().any(|mm| *mm > MILLIMETRES_MAX) {
+        return Err(Problem::UnknownOrientation
+            .refuse("The NIfTI file's position in the patient is impossible."));
+    }
+    Ok(geometry)
+}
+
+/// Refuses an sform whose voxels have other sizes than pixdim says: one of the two is not the patient's.
+fn sizes_agree(sform: &Geometry, pixdim: [f64; 3]) -> Result<(), Refusal> {
+    let [slice_mm, row_mm, column_mm] = sform.spacing();
+    let said = [column_mm, row_mm, slice_mm];
+    // The third size of a single plane may be left out.
+    let agree = |(a, b): (&f64, f64)| b == 0.0 || (a / b - 1.0).abs() <= SIZES_AGREE;
+    if said.iter().zip(pixdim).all(agree) {
+        return Ok(());
+    }
+    let words = |sizes: [f64; 3]| sizes.map(|mm| format!("{mm:.3}")).join(" x ");
+    Err(Problem::ContradictoryGeometry.refuse(format!(
+        "The NIfTI file's sform makes its voxels {} mm, its pixdim {} mm.",
+        words(said),
+        words(pixdim)
+    )))
 }

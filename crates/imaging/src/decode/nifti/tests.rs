@@ -4,7 +4,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
-use crate::{Geometry, Shape};
+use crate::{Geometry, Known, Shape};
 
 /// A header in which fields are set one by one.
 struct Writer {
@@ -31,6 +31,7 @@ impl Writer {
             writer.real(108, 352.0)
         }
         writer.sform([[-2.0, 0.0, 0.0, 10.0], [0.0, -3.0, 0.0, 20.0], [0.0, 0.0, 4.0, 30.0]]);
+        writer.pixdim([2.0, 3.0, 4.0]);
         writer
     }
 
@@ -72,6 +73,13 @@ impl Writer {
         }
     }
 
+    fn pixdim(&mut self, sizes: [f64; 3]) {
+        let (at, width) = if self.wide { (104, 8) } else { (76, 4) };
+        for (index, size) in (1..).zip(sizes) {
+            self.real(at + index * width, size);
+        }
+    }
+
     fn file(&self, data: &[u8]) -> Vec<u8> {
         [&self.bytes[..], data].concat()
     }
@@ -109,6 +117,7 @@ fn both_versions_in_both_byte_orders_are_the_same_volume() {
             slice_step: [0.0, 0.0, 4.0],
             row_step: [0.0, 3.0, 0.0],
             column_step: [2.0, 0.0, 0.0],
+            known: Known::Place,
         };
         assert_eq!(volume.geometry, Some(geometry), "NIfTI-2: {wide}, big endian: {big_endian}");
     }
@@ -197,6 +206,58 @@ fn every_plain_number_is_read() {
         assert_eq!(volume.voxels, [1.0; 12], "type {code}");
         assert_eq!(read(&writer.file(&one.repeat(11))).unwrap_err().problem, Problem::Truncated);
     }
+}
+
+#[test]
+fn sizes_and_sides_that_contradict_each_other_are_refused_by_name() {
+    let contradicts = |change: &dyn Fn(&mut Writer)| {
+        let mut writer = Writer::new(false, false);
+        change(&mut writer);
+        read(&writer.whole()).map(|volume| volume.geometry.unwrap().spacing())
+    };
+    let problem =
+        |change: &dyn Fn(&mut Writer)| contradicts(change).map_err(|refusal| refusal.problem);
+    assert_eq!(problem(&|_| ()), Ok([4.0, 3.0, 2.0]));
+    // Rounding is no contradiction.
+    assert_eq!(problem(&|w| w.pixdim([2.01, 3.0, 4.0])), Ok([4.0, 3.0, 2.0]));
+    assert_eq!(problem(&|w| w.pixdim([1.0, 1.0, 1.0])), Err(Problem::ContradictoryGeometry));
+    let refusal = contradicts(&|w| w.pixdim([2.0, 2.0, 2.0])).unwrap_err();
+    assert!(
+        refusal.detail.contains("2.000 x 3.000 x 4.000 mm, its pixdim 2.000 x 2.000 x 2.000"),
+        "{refusal}"
+    );
+    // A qform that turns left and right round.
+    let sides = |w: &mut Writer, half_turn: f64| {
+        w.int(252, 2, 1);
+        w.real(76, 1.0);
+        w.real(264, half_turn);
+    };
+    assert_eq!(problem(&|w| sides(w, 1.0)), Ok([4.0, 3.0, 2.0]));
+    assert_eq!(problem(&|w| sides(w, 0.0)), Err(Problem::ContradictoryGeometry));
+    for impossible in [0.0, -2.0, f64::NAN, f64::INFINITY] {
+        let refusal = contradicts(&|w| w.pixdim([2.0, impossible, 4.0])).unwrap_err();
+        assert_eq!(refusal.problem, Problem::Corrupt, "{impossible}");
+        assert!(refusal.detail.contains("pixdim"), "{refusal}");
+    }
+}
+
+#[test]
+fn lengths_are_in_the_files_own_unit() {
+    for (unit, millimetres) in [(0, 1.0), (2, 1.0), (1, 1000.0), (3, 0.001), (2 | 8, 1.0)] {
+        let mut writer = Writer::new(false, false);
+        writer.int(123, 1, unit);
+        let scaled = |row: [f64; 4]| row.map(|part| part / millimetres);
+        writer.sform(
+            [[2.0, 0.0, 0.0, 10.0], [0.0, 3.0, 0.0, 20.0], [0.0, 0.0, 4.0, 30.0]].map(scaled),
+        );
+        writer.pixdim([2.0, 3.0, 4.0].map(|mm| mm / millimetres));
+        let spacing = read(&writer.whole()).unwrap().geometry.unwrap().spacing();
+        assert!(
+            spacing.iter().zip([4.0, 3.0, 2.0]).all(|(a, b)| (a - b).abs() < 1e-5),
+            "{unit}: {spacing:?}"
+        );
+    }
+    assert_eq!(problem(|w| w.int(123, 1, 5)), Problem::Corrupt);
 }
 
 #[test]

@@ -159,3 +159,80 @@ fn a_size_beyond_the_limits_is_refused_before_it_is_unpacked() {
     let limits = Limits { voxels: 5, ..Limits::default() };
     assert_eq!(decode(&png, ImageFormat::Png, &limits).unwrap_err().problem, Problem::TooLarge);
 }
+
+/// An Exif block that says nothing but the orientation.
+fn exif(orientation: u8) -> Vec<u8> {
+    let entry = [0x12, 0x01, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0];
+    [&b"II*\0\x08\0\0\0\x01\0"[..], &entry, &[0; 4]].concat()
+}
+
+/// The PNG with one more chunk, before its pixels or behind them.
+fn with_chunk(png: &[u8], before: &[u8; 4], name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let at = png.windows(4).position(|window| window == before).unwrap() - 4;
+    let checked = [&name[..], content].concat();
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&checked);
+    let length = (content.len() as u32).to_be_bytes();
+    [&png[..at], &length, &checked, &checksum.sum().to_be_bytes(), &png[at..]].concat()
+}
+
+/// What a viewer shows of the ramp's pixels with each orientation of Exif.
+const SHOWN: [(u8, [usize; 2], [f32; 6]); 8] = [
+    (1, [2, 3], [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]),
+    (2, [2, 3], [20.0, 10.0, 0.0, 50.0, 40.0, 30.0]),
+    (3, [2, 3], [50.0, 40.0, 30.0, 20.0, 10.0, 0.0]),
+    (4, [2, 3], [30.0, 40.0, 50.0, 0.0, 10.0, 20.0]),
+    (5, [3, 2], [0.0, 30.0, 10.0, 40.0, 20.0, 50.0]),
+    (6, [3, 2], [30.0, 0.0, 40.0, 10.0, 50.0, 20.0]),
+    (7, [3, 2], [50.0, 20.0, 40.0, 10.0, 30.0, 0.0]),
+    (8, [3, 2], [20.0, 50.0, 10.0, 40.0, 0.0, 30.0]),
+];
+
+#[test]
+fn a_picture_is_turned_as_its_tag_says() {
+    let png = encoded(ramp(), ImageFormat::Png);
+    for (orientation, [rows, columns], pixels) in SHOWN {
+        let tag = exif(orientation);
+        let jpegs = [b"Exif\0\0", &tag[..]].concat();
+        for (place, content) in [(b"IDAT", &tag), (b"IEND", &tag), (b"IDAT", &jpegs)] {
+            let volume =
+                read(&with_chunk(&png, place, b"eXIf", content), ImageFormat::Png).unwrap();
+            assert_eq!(volume.shape, Shape { slices: 1, rows, columns }, "{orientation}");
+            assert_eq!(volume.voxels, pixels, "{orientation}");
+        }
+        let mut tiff = encoded(ramp(), ImageFormat::Tiff);
+        tiff = with_tiff_orientation(&tiff, orientation);
+        let volume = read(&tiff, ImageFormat::Tiff).unwrap();
+        assert_eq!((volume.shape.rows, &volume.voxels[..]), (rows, &pixels[..]), "{orientation}");
+    }
+    let broken = with_chunk(&png, b"IDAT", b"eXIf", b"no Exif at all");
+    assert_eq!(read(&broken, ImageFormat::Png).unwrap().voxels, RAMP);
+}
+
+/// A copy of the file's page with one more entry, at its end.
+fn with_tiff_orientation(tiff: &[u8], orientation: u8) -> Vec<u8> {
+    let short = |at: usize| u16::from_le_bytes([tiff[at], tiff[at + 1]]);
+    let page = u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize;
+    let count = usize::from(short(page));
+    let entry = [0x12, 0x01, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0];
+    let mut entries: Vec<&[u8]> = tiff[page + 2..][..12 * count].chunks(12).collect();
+    entries.push(&entry);
+    entries.sort_by_key(|entry| u16::from_le_bytes([entry[0], entry[1]]));
+    let start = (tiff.len() as u32).to_le_bytes();
+    let entries = entries.concat();
+    let head = [&tiff[..4], &start, &tiff[8..]].concat();
+    [&head[..], &(count as u16 + 1).to_le_bytes(), &entries, &[0; 4]].concat()
+}
+
+#[test]
+fn a_photograph_is_turned_as_its_tag_says() {
+    let grey = ImageBuffer::from_fn(64, 32, |x, _| Luma([(4 * x) as u8]));
+    let jpeg = encoded(grey, ImageFormat::Jpeg);
+    let tag = [b"Exif\0\0", &exif(6)[..]].concat();
+    let length = (tag.len() as u16 + 2).to_be_bytes();
+    let tagged = [&jpeg[..2], &[0xff, 0xe1], &length, &tag, &jpeg[2..]].concat();
+    let volume = read(&tagged, ImageFormat::Jpeg).unwrap();
+    assert_eq!((volume.shape.rows, volume.shape.columns), (64, 32));
+    // What grew to the right now grows downwards.
+    assert!(volume.voxels[0] < 20.0 && volume.voxels[63 * 32] > 230.0);
+}

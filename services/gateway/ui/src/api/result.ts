@@ -42,10 +42,13 @@ export interface Finding {
   longest_diameter: Diameter
   perpendicular_diameter: Diameter
   box: { from: Place; to: Place; size: Place }
+  /** The patient's side, measured from the middle of the head; null where it is unknown. */
+  laterality?: Laterality | null
   confidence: number
 }
 
 export type Role = 'main' | 'lesser'
+export type Laterality = 'left' | 'right' | 'midline'
 
 export interface Diameter {
   length: number
@@ -73,6 +76,17 @@ export interface ImageFacts {
   kind?: Told
   /** The slice, from 0, that mask and overlay show. */
   shown_slice: number
+  /** What is at the edges of the pictures; null where the file does not say which way the patient lies. */
+  view?: View | null
+}
+
+export interface View {
+  plane: 'axial' | 'coronal' | 'sagittal'
+  /** R or L, A or P, H or F. */
+  left: string
+  right: string
+  top: string
+  bottom: string
 }
 
 export interface Told {

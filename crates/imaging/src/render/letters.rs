@@ -1,0 +1,178 @@
+//! The patient's sides at the edges of a picture, so that nobody takes the left for the right.
+
+use embedded_graphics::draw_target::DrawTarget;
+use embedded_graphics::geometry::{OriginDimensions, Point, Size};
+use embedded_graphics::mono_font::ascii::{FONT_5X7, FONT_6X10, FONT_9X15_BOLD};
+use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
+use embedded_graphics::pixelcolor::BinaryColor;
+use embedded_graphics::text::{Alignment, Baseline, Text, TextStyleBuilder};
+use embedded_graphics::{Drawable, Pixel};
+
+use crate::{View, Volume};
+
+const LIGHT: u8 = 235;
+const DARK: u8 = 0;
+/// Pictures of fewer pixels than this a side have smaller letters.
+const SMALL: usize = 160;
+const LARGE: usize = 400;
+/// The share of the width that the words may take; beyond they stand in two lines.
+const WORDS_WIDE: usize = 2;
+
+/// The pixels of the letters and of the dark rim that makes them readable on any grey, with their brightness, as far as
+/// they stand on pixels that are `free`.
+pub(super) fn of(
+    volume: &Volume,
+    free: impl Fn(usize) -> bool,
+) -> impl Iterator<Item = (usize, u8)> {
+    let (rows, columns) = (volume.shape.rows, volume.shape.columns);
+    let mut sheet = Sheet { rows, columns, set: vec![false; rows * columns] };
+    match volume.geometry.as_ref().and_then(View::of) {
+        Some(view) => sheet.sides(view),
+        None => sheet.unknown(),
+    }
+    let lights: Vec<(usize, u8)> = (0..sheet.set.len())
+        .filter(|index| free(*index))
+        .filter_map(|index| Some((index, sheet.light(index)?)))
+        .collect();
+    lights.into_iter()
+}
+
+struct Sheet {
+    rows: usize,
+    columns: usize,
+    set: Vec<bool>,
+}
+
+impl Sheet {
+    fn font(&self) -> &'static MonoFont<'static> {
+        match self.rows.min(self.columns) {
+            ..SMALL => &FONT_5X7,
+            SMALL..LARGE => &FONT_6X10,
+            _ => &FONT_9X15_BOLD,
+        }
+    }
+
+    fn sides(&mut self, View { left, right, top, bottom, .. }: View) {
+        let (wide, high) = (self.columns as i32, self.rows as i32);
+        let edge = 2;
+        let places = [
+            (left, Point::new(edge, high / 2), Alignment::Left, Baseline::Middle),
+            (right, Point::new(wide - 1 - edge, high / 2), Alignment::Right, Baseline::Middle),
+            (top, Point::new(wide / 2, edge), Alignment::Center, Baseline::Top),
+            (bottom, Point::new(wide / 2, high - 1 - edge), Alignment::Center, Baseline::Bottom),
+        ];
+        for (letter, place, alignment, baseline) in places {
+            self.write(&letter.to_string(), place, alignment, baseline);
+        }
+    }
+
+    fn unknown(&mut self) {
+        let wide = self.font().character_size.width as usize * "side unknown".len();
+        let words =
+            if wide * WORDS_WIDE <= self.columns { "side unknown" } else { "side\nunknown" };
+        let lines = words.lines().count() as i32;
+        let high = self.font().character_size.height as i32 * lines;
+        let place = Point::new(2, self.rows as i32 - 2 - high);
+        self.write(words, place, Alignment::Left, Baseline::Top);
+    }
+
+    fn write(&mut self, words: &str, place: Point, alignment: Alignment, baseline: Baseline) {
+        let style = MonoTextStyle::new(self.font(), BinaryColor::On);
+        let layout = TextStyleBuilder::new().alignment(alignment).baseline(baseline).build();
+        // Drawing on a sheet cannot fail.
+        let Ok(_) = Text::with_text_style(words, place, style, layout).draw(self);
+    }
+
+    fn light(&self, index: usize) -> Option<u8> {
+        let (row, column) = (index / self.columns, index % self.columns);
+        let near = |row: usize| {
+            let columns = column.saturating_sub(1)..=(column + 1).min(self.columns - 1);
+            self.set[row * self.columns..][columns].contains(&true)
+        };
+        let rim = || (row.saturating_sub(1)..=(row + 1).min(self.rows - 1)).any(near);
+        if self.set[index] { Some(LIGHT) } else { rim().then_some(DARK) }
+    }
+}
+
+impl OriginDimensions for Sheet {
+    fn size(&self) -> Size {
+        Size::new(self.columns as u32, self.rows as u32)
+    }
+}
+
+impl DrawTarget for Sheet {
+    type Color = BinaryColor;
+    type Error = std::convert::Infallible;
+
+    fn draw_iter<I>(&mut self, pixels: I) -> Result<(), Self::Error>
+    where
+        I: IntoIterator<Item = Pixel<BinaryColor>>,
+    {
+        for Pixel(at, colour) in pixels {
+            let (Ok(row), Ok(column)) = (usize::try_from(at.y), usize::try_from(at.x)) else {
+                continue;
+            };
+            if row < self.rows && column < self.columns && colour.is_on() {
+                self.set[row * self.columns + column] = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phantom::{Phantom, Settings};
+    use crate::{Known, Shape};
+
+    /// The picture's quarters, above, below, left and right, that hold a bright pixel of a letter.
+    fn lit(volume: &Volume) -> Vec<(usize, usize)> {
+        let columns = volume.shape.columns;
+        let lit = of(volume, |_| true).filter(|(_, light)| *light == LIGHT);
+        lit.map(|(index, _)| (index / columns, index % columns)).collect()
+    }
+
+    #[test]
+    fn letters_stand_at_all_four_edges_and_the_words_in_a_corner() {
+        for side in [64, 256, 600] {
+            let shape = Shape { slices: 1, rows: side, columns: side };
+            let spacing = [5.0, 240.0 / side as f64, 240.0 / side as f64];
+            let settings = Settings { shape, spacing, tumour: false, ..Settings::slice(1) };
+            let volume = Phantom::new(&settings).unwrap().volume;
+            let pixels = lit(&volume);
+            let near = |low: usize| low < side / 6;
+            assert!(pixels.iter().any(|(row, _)| near(*row)), "{side}");
+            assert!(pixels.iter().any(|(row, _)| near(side - 1 - row)), "{side}");
+            assert!(pixels.iter().any(|(_, column)| near(*column)), "{side}");
+            assert!(pixels.iter().any(|(_, column)| near(side - 1 - column)), "{side}");
+            // The right's letter is another one than the left's.
+            let half = |left: bool| {
+                let here = |column: usize| {
+                    (column < side / 3) == left && (column < side / 3 || column > side * 2 / 3)
+                };
+                pixels.iter().filter(|(_, column)| here(*column)).count()
+            };
+            assert_ne!(half(true), half(false));
+            let unknown = Volume { geometry: None, ..volume.clone() };
+            let words = lit(&unknown);
+            assert!(
+                !words.is_empty()
+                    && words
+                        .iter()
+                        .all(|(row, column)| { *row > side / 2 && *column < side * 3 / 5 })
+            );
+            let sized = volume
+                .geometry
+                .map(|geometry| crate::Geometry { known: Known::Distances, ..geometry });
+            assert_eq!(lit(&Volume { geometry: sized, ..volume }), words);
+        }
+    }
+
+    #[test]
+    fn no_letter_stands_where_it_must_not() {
+        let volume = Phantom::new(&Settings::slice(1)).unwrap().volume;
+        let (first, _) = of(&volume, |_| true).next().unwrap();
+        assert!(of(&volume, |index| index != first).all(|(index, _)| index != first));
+    }
+}
