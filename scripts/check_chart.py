@@ -18,10 +18,16 @@ import helm_sdkpy
 import kubernetes_validate
 import yaml
 
+import check_gke
+
 KUBERNETES = "1.31"
 # Kinds that come with other charts, and what a resource of each must say; Kubernetes' own schemas do not know them.
 FOREIGN = {
     "Certificate": {"secretName", "dnsNames", "issuerRef"},
+    "Gateway": {"gatewayClassName", "listeners"},
+    "GCPBackendPolicy": {"targetRef", "default"},
+    "HealthCheckPolicy": {"targetRef", "default"},
+    "HTTPRoute": {"parentRefs", "hostnames", "rules"},
     "PodMonitoring": {"selector", "endpoints"},
     "ScaledObject": {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers"},
     "TriggerAuthentication": {"secretTargetRef"},
@@ -40,8 +46,10 @@ RESOURCES = {
     "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
     "batch/v1": {"Job": "jobs"},
     "cert-manager.io/v1": {"Certificate": "certificates"},
+    "gateway.networking.k8s.io/v1": {"Gateway": "gateways", "HTTPRoute": "httproutes"},
     "keda.sh/v1alpha1": {"ScaledObject": "scaledobjects", "TriggerAuthentication": "triggerauthentications"},
     "monitoring.googleapis.com/v1": {"PodMonitoring": "podmonitorings"},
+    "networking.gke.io/v1": {"GCPBackendPolicy": "gcpbackendpolicies", "HealthCheckPolicy": "healthcheckpolicies"},
     "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
     "policy/v1": {"PodDisruptionBudget": "poddisruptionbudgets"},
 }
@@ -191,9 +199,6 @@ def faults_of_calls(spec):
         if "TLS_CERTIFICATE" not in env or "/tls" not in {mount["mountPath"] for mount in container["volumeMounts"]}:
             yield f"{container['name']} has no certificate"
         yield from (f"{name} is in the clear" for name, value in env.items() if value.startswith("http://release-"))
-        ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
-        if "mesh" in ports and env.get("PROBES") != f"0.0.0.0:{ports['http']}":
-            yield "probes are asked where nobody answers"
 
 
 def unwatched(manifests):
@@ -203,16 +208,16 @@ def unwatched(manifests):
             peer
             for rule in policy["spec"].get("ingress") or []
             for peer in rule.get("from") or []
-            if {"port": "http"} in rule["ports"] and "namespaceSelector" in peer
+            if {"port": "probes"} in rule["ports"] and "namespaceSelector" in peer
         ]
         if not allowed:
             yield policy["metadata"]["name"].removeprefix("release-")
 
 
 def check(chart, values, services):
-    """Renders the chart with `values`; answers how many manifests there were."""
+    """Renders the chart with `values`; answers the manifests, which are sound."""
     manifests = asyncio.run(install(chart, values))
-    faults = []
+    faults = list(check_gke.faults(manifests, kube_version(chart), services))
     kinds = collections.defaultdict(set)
     for manifest in manifests:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
@@ -242,7 +247,12 @@ def check(chart, values, services):
                 faults += [f"{manifest['metadata']['name']}: {fault}" for fault in faults_of_calls(spec)]
     if faults:
         sys.exit("\n".join(f"error: {fault}" for fault in faults))
-    return len(manifests)
+    return manifests
+
+
+def kube_version(chart):
+    """The clusters that the chart takes."""
+    return yaml.safe_load((pathlib.Path(chart) / "Chart.yaml").read_text())["kubeVersion"]
 
 
 def main():
@@ -252,10 +262,12 @@ def main():
     warnings.simplefilter("ignore")
     for file in [*sorted((chart / "ci").glob("*-values.yaml")), *sorted(pathlib.Path("deploy/environments").glob("*.yaml"))]:
         values = yaml.safe_load(file.read_text())
-        check(str(chart), values, services)
+        manifests = check(str(chart), values, services)
+        if file.name == "gke-values.yaml" and (blind := list(check_gke.blind(manifests, kube_version(chart), services))):
+            sys.exit("\n".join(f"error: {rule}" for rule in blind))
         # A hook is no part of an installation: as plain jobs they are seen.
         more = {"migrations": {"enabled": True, "hook": ""}, "mutualTls": {"enabled": True, "issuer": {"kind": "Issuer", "name": "mesh"}}}
-        count = check(str(chart), {**values, **more}, services)
+        count = len(check(str(chart), {**values, **more}, services))
         print(f"chart: {file.name}: {count} manifests for {len(services)} services are sound")
 
     good = yaml.safe_load((chart / "ci/external-values.yaml").read_text())
@@ -264,7 +276,12 @@ def main():
         {**good, "secretName": ""},
         {**good, "services": {"gateway": {"replicas": "two", "resources": {}}}},
         {**good, "cloudSql": {"instance": "no-such-form"}},
-        {**good, "ingress": {"enabled": True, "host": ""}},
+        {**good, "ingress": {"enabled": True, "className": "nginx", "host": ""}},
+        {**good, "ingress": {"enabled": True, "host": "medseg.example.org"}},
+        {**good, "ingress": {"enabled": True, "className": "gce", "host": "medseg.example.org"}},
+        {**good, "gateway": {"enabled": True, "host": "", "certificateMap": "medseg"}},
+        {**good, "gateway": {"enabled": True, "host": "medseg.example.org"}},
+        {**good, "image": {**good["image"], "digests": {"gateway": f"sha256:{64 * '0'}"}}},
         {**good, "mutualTls": {"enabled": True}},
     ]
     for wrong in unsound:

@@ -49,6 +49,20 @@ def unknown_alerts(anchors):
     yield from (f"docs/operations.md does not explain {name}" for name in names if name.lower() not in anchors)
 
 
+def unscraped():
+    """Services of docker-compose.yml whose metrics are not collected where they are, and ports for them that strangers see."""
+    services = yaml.safe_load(pathlib.Path("docker-compose.yml").read_text())["services"]
+    ours = {name: service for name, service in services.items() if "build" in service}
+    jobs = yaml.safe_load(pathlib.Path("deploy/observe/prometheus.yaml").read_text())["scrape_configs"]
+    targets = {target for job in jobs for config in job["static_configs"] for target in config["targets"]}
+    for name, service in ours.items():
+        if f"{name}:8081" not in targets:
+            yield f"nobody collects the metrics of {name}"
+        if any(str(port).endswith("8081") for port in service.get("ports", [])):
+            yield f"the probes of {name} are published"
+    yield from (f"Prometheus asks {target}, where nobody answers" for target in targets - {f"{name}:8081" for name in ours})
+
+
 def main():
     known, used, faults = recorded(), set(), []
     for place, expression in asked_for():
@@ -65,6 +79,7 @@ def main():
         if not notes.get("action") or file != "docs/operations.md" or anchor not in anchors:
             faults.append(f"alert {rule['alert']} does not say what to do, or its section is missing")
     faults += unknown_alerts(anchors)
+    faults += unscraped()
     faults += [f"nobody looks at {name}" for name in sorted(known - used)]
     if faults:
         sys.exit("\n".join(f"error: {fault}" for fault in faults))

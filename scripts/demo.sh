@@ -2,12 +2,12 @@
 # demo.sh: builds, starts `medseg serve` on one fresh directory, sends it a phantom and prints what it answers.
 #
 # At a terminal the page stays up until Ctrl-C; elsewhere, or with DEMO_ONCE=1, it stops after the answer.
-# PORT=N chooses the port; otherwise a free one is taken.
+# PORT=N chooses the port; otherwise a free one is taken. DEMO_FOLDER=DIR is emptied and used in place of ~/.cache/medseg/demo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cache=${MEDSEG_CACHE:-$HOME/.cache/medseg}
-folder=$cache/demo
+folder=${DEMO_FOLDER:-$cache/demo}
 
 say() { echo "demo: $*"; }
 fail() { echo "error: $*" >&2; exit 1; }
@@ -20,14 +20,14 @@ rm -rf "$folder"
 mkdir -p "$folder"
 
 say "starting medseg on $folder/data"
-"$medseg" serve --data "$folder/data" --listen "127.0.0.1:${PORT:-0}" >"$folder/said" 2>"$folder/log" &
+"$medseg" serve --data "$folder/data" --listen "127.0.0.1:${PORT:-0}" >"$folder/log" 2>"$folder/errors" &
 server=$!
 stop() { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
 trap stop EXIT
 trap 'exit 0' INT TERM
 
-until url=$(sed -n 's/^medseg answers on //p' "$folder/said") && [ -n "$url" ]; do
-    kill -0 "$server" 2>/dev/null || { tail -n 5 "$folder/log" >&2; fail "medseg did not start (log: $folder/log)"; }
+until url=$(sed -n 's/^medseg answers on //p' "$folder/log") && [ -n "$url" ]; do
+    kill -0 "$server" 2>/dev/null || { tail -n 5 "$folder/log" "$folder/errors" >&2; fail "medseg did not start (log: $folder/log)"; }
     sleep 0.1
 done
 
@@ -36,8 +36,8 @@ say "making a phantom: a head with a lesion of known size"
 image=$folder/phantom.dcm
 "$medseg" phantom --format dicom --slices 1 --out "$image" >"$folder/truth.json"
 
-password=$(sed -n 's/.*password[: =]*\([^ ]*\).*/\1/p' "$folder/said" | head -n 1)
-[ -n "$password" ] || fail "medseg printed no password (see $folder/said)"
+password=$(sed -n 's/^First start\..* the password \([^ ]*\).*/\1/p' "$folder/log")
+[ -n "$password" ] || fail "medseg printed no password (see $folder/log)"
 MEDSEG_PASSWORD=$password python3 scripts/demo.py "$url" "$image" "$folder"
 say "page: $url (user admin, password $password)"
 

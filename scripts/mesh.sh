@@ -28,14 +28,18 @@ stop() {
 trap stop EXIT
 trap 'exit 0' INT TERM
 
-read -r auth storage ingest drift worker1 worker2 bucket free < <(python3 - <<'PYTHON'
-import socket
-sockets = [socket.socket() for _ in range(8)]
+# free_ports COUNT: so many ports that were free a moment ago.
+free_ports() {
+    python3 - "$1" <<'PYTHON'
+import socket, sys
+sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
 for each in sockets:
     each.bind(("127.0.0.1", 0))
 print(*(each.getsockname()[1] for each in sockets))
 PYTHON
-)
+}
+read -r auth storage ingest drift worker1 worker2 bucket free < <(free_ports 8)
+read -ra probes < <(free_ports 7)
 gateway=${PORT:-$free}
 url() { echo "http://127.0.0.1:$1"; }
 
@@ -52,17 +56,21 @@ PYTHON
     echo "$root/$1"
 }
 
-# start NAME PROGRAM PORT OPTION...: a process of the mesh, waited for until it is ready.
+# start NAME PROGRAM PORT OPTION...: a process of the mesh, waited for until it is ready. Its log is what it prints.
 start() {
-    local name=$1 program=$2 port=$3
+    local name=$1 program=$2 port=$3 probed=
     shift 3
-    "$MESH_PROGRAMS/$program" --listen "127.0.0.1:$port" "$@" >"$folder/$name.out" 2>"$folder/$name.log" &
+    if [ "$program" != gcs ]; then
+        probed=${probes[0]} probes=("${probes[@]:1}")
+        set -- --probes "127.0.0.1:$probed" "$@"
+    fi
+    "$MESH_PROGRAMS/$program" --listen "127.0.0.1:$port" "$@" >"$folder/$name.out" 2>"$folder/$name.err" &
     local pid=$!
     pids=("$pid" "${pids[@]}")
     for _ in $(seq 300); do
         if [ "$program" = gcs ] && [ -s "$folder/$name.out" ]; then break; fi
-        if curl -sf "$(url "$port")/readyz" >/dev/null 2>&1; then break; fi
-        kill -0 $pid 2>/dev/null || { tail -n 5 "$folder/$name.log" >&2; fail "$name did not start"; }
+        if curl -sf "$(url "$probed")/readyz" >/dev/null 2>&1; then break; fi
+        kill -0 $pid 2>/dev/null || { tail -n 5 "$folder/$name.out" "$folder/$name.err" >&2; fail "$name did not start"; }
         sleep 0.1
     done
     say "$name (process $pid) on $(url "$port")"
@@ -83,7 +91,7 @@ for worker in "$worker1" "$worker2"; do
 done
 start gateway gateway "$gateway"
 
-password=$(sed -n 's/.*password[: =]*\([^ ]*\).*/\1/p' "$folder/auth.out" | head -n 1)
+password=$(sed -n 's/^First start\..* the password \([^ ]*\).*/\1/p' "$folder/auth.out")
 [ -n "$password" ] || fail "auth printed no password (see $folder/auth.out)"
 say "making a phantom: a head with a lesion of known size"
 "$MESH_PROGRAMS/medseg" phantom --format dicom --slices 1 --out "$folder/phantom.dcm" >"$folder/truth.json"

@@ -57,10 +57,11 @@ class Mesh:
         common = {**os.environ, **self.settings, **urls, "QUEUE_URL": os.environ["TEST_AMQP_URL"]}
         common |= {"SERVICE_SECRET": SECRET, "SPOOL": f"{self.folder}/spool", "MODEL_URL": "threshold:"}
         for service in services:
-            own = {"LISTEN": address[service], "DATABASE_URL": self.settings.get(f"{service.upper()}_DATABASE_URL", "")}
+            probes = f"127.0.0.1:{free_port()}"
+            own = {"LISTEN": address[service], "PROBES": probes, "DATABASE_URL": self.settings.get(f"{service.upper()}_DATABASE_URL", "")}
             with open(self.folder / f"{service}.log", "ab") as log, open(self.folder / f"{service}.out", "ab") as out:
                 self.running.append(subprocess.Popen([PROGRAMS / service], env={**common, **own}, stdout=out, stderr=log))
-            until(lambda at=urls[f"{service.upper()}_URL"]: answers(f"{at}/readyz"), f"{service} is ready")
+            until(lambda at=probes: answers(f"http://{at}/readyz"), f"{service} is ready")
         self.url = urls["GATEWAY_URL"]
 
     def password(self):

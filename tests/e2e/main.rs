@@ -36,9 +36,10 @@ async fn certificates_are_renewed_under_a_new_authority_while_the_mesh_runs() ->
         mesh.renew_certificates()?;
         // These two are called by all others, which have not been started anew and connect to them again.
         for service in ["auth", "storage"] {
-            mesh.renew(mesh.parts_of(service)[0])?;
+            let part = mesh.parts_of(service)[0];
+            mesh.renew(part)?;
+            ready(&mesh.probes(part)?).await?;
         }
-        ready(&mesh.url).await?;
     }
     let (scan, _) = client.analyse(&scans::png(3, true)).await?;
     ensure!(scan["answer"] == "found", "{scan}");

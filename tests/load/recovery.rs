@@ -24,7 +24,7 @@ pub async fn measure(_: &Args) -> anyhow::Result<()> {
         rig.mesh.kill(gateway);
         let begun = Instant::now();
         rig.mesh.restart(gateway)?;
-        ready(&rig.mesh.url).await?;
+        ready(&rig.mesh.probes(gateway)?).await?;
         starts.push(begun.elapsed());
     }
     row("the gateway, from start to ready", starts);

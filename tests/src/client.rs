@@ -18,14 +18,22 @@ pub struct Client {
 }
 
 impl Client {
-    /// Waits for the gateway to be ready, and signs in.
+    /// Waits for the gateway to answer, and signs in.
     pub async fn sign_in(url: &str, user: &str, password: &str) -> anyhow::Result<Client> {
         let mut client = Client { url: url.to_owned(), http: http(), token: String::new() };
-        ready(url).await?;
+        answers(url).await?;
         let form = json!({ "grant_type": "password", "username": user, "password": password });
         let answer = client.http.post(format!("{url}/v1/token")).json(&form).send().await?;
         let answer: Value = answer.error_for_status()?.json().await?;
         client.token = answer["access_token"].as_str().context("an access token")?.to_owned();
+        // Peers that have just been started anew may not answer yet.
+        timeout(PATIENCE, async {
+            while client.get("/v1/scans?limit=1").await.is_ok_and(|answer| answer.status() == 503) {
+                sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await
+        .context("storage does not answer")?;
         Ok(client)
     }
 
@@ -122,12 +130,21 @@ fn http() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-/// Waits until the process at `url` says that it is ready.
+/// Waits until the process whose probes are answered at `url` says that it is ready.
 pub async fn ready(url: &str) -> anyhow::Result<()> {
+    got(&format!("{url}/readyz")).await
+}
+
+/// Waits until the gateway at `url` answers, and all that it calls.
+pub async fn answers(url: &str) -> anyhow::Result<()> {
+    got(&format!("{url}/.well-known/jwks.json")).await
+}
+
+async fn got(url: &str) -> anyhow::Result<()> {
     let http = http();
     let poll = async {
         loop {
-            let answer = http.get(format!("{url}/readyz")).send().await;
+            let answer = http.get(url).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return;
             }

@@ -105,19 +105,14 @@ impl Mesh {
         for &service in services {
             let mut listen = address[service].clone();
             if parts.iter().any(|part| part.service == service) {
-                // Nobody calls a worker: the second answers its probes somewhere else.
+                // Nobody calls a worker, but each listens.
                 listen = format!("127.0.0.1:{}", free_port()?);
             }
-            let mut arguments = vec![option("listen", listen.clone())];
-            let mut probed = listen;
+            let probed = format!("127.0.0.1:{}", free_port()?);
+            let mut arguments = vec![option("listen", listen), option("probes", probed.clone())];
             if options.mutual {
                 for (name, file) in certificates::files(data.path(), service) {
                     arguments.push(option(name, file.display().to_string()));
-                }
-                // People show no certificate: the gateway is asked where it listens.
-                if service != "gateway" {
-                    probed = format!("127.0.0.1:{}", free_port()?);
-                    arguments.push(option("probes", probed.clone()));
                 }
             }
             let mut say = |name: &str, value: String| {

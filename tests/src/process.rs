@@ -1,4 +1,4 @@
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,6 +37,7 @@ impl Process {
         ready: Option<&str>,
     ) -> anyhow::Result<Process> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+        let mut copy = log.try_clone()?;
         let mut words = through.to_vec();
         words.push(built(program)?.display().to_string());
         words.extend_from_slice(arguments);
@@ -50,9 +51,10 @@ impl Process {
         let stdout = child.stdout.take().context("a piped output")?;
         let mut process = Process { child, said: Vec::new() };
         let (lines, said) = mpsc::channel();
-        // Read to the end: a full pipe would stop the process.
+        // Read to the end: a full pipe would stop the process. What it logs is there too, for whoever looks into `log`.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = writeln!(copy, "{line}");
                 let _ = lines.send(line);
             }
         });

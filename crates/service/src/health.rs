@@ -30,18 +30,23 @@ where
 #[derive(Clone)]
 pub(crate) struct Readiness {
     checks: Arc<[(String, Check)]>,
+    peers: Arc<[(String, Check)]>,
     shutdown: CancellationToken,
 }
 
 impl Readiness {
-    pub fn new(checks: Vec<(String, Check)>, shutdown: CancellationToken) -> Readiness {
-        Readiness { checks: checks.into(), shutdown }
+    /// Of a service with these checks and these peers, until `shutdown`.
+    pub fn new(
+        checks: Vec<(String, Check)>,
+        peers: Vec<(String, Check)>,
+        shutdown: CancellationToken,
+    ) -> Readiness {
+        Readiness { checks: checks.into(), peers: peers.into(), shutdown }
     }
 
     /// What each check says; all of them are asked at once.
     pub async fn ask(&self) -> BTreeMap<String, Result<()>> {
-        let mut said: BTreeMap<_, _> =
-            join_all(self.checks.iter().map(ask)).await.into_iter().collect();
+        let mut said = ask_all(&self.checks).await;
         if self.shutdown.is_cancelled() {
             said.insert("running".into(), Err(ErrorKind::Unavailable.error("shutting down")));
         }
@@ -52,13 +57,24 @@ impl Readiness {
     pub async fn respond(self) -> Response {
         let said = self.ask().await;
         let ready = said.values().all(Result::is_ok);
-        let words =
-            |result: Result<()>| result.map_or_else(|error| error.to_string(), |()| "ok".into());
-        let checks: BTreeMap<String, String> =
-            said.into_iter().map(|(name, result)| (name, words(result))).collect();
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        (status, Json(json!({ "ready": ready, "checks": checks }))).into_response()
+        (status, Json(json!({ "ready": ready, "checks": words(said) }))).into_response()
     }
+
+    /// The answer of `/peers`: for people, who look for the one that is away. No orchestrator should: a process that can
+    /// say that a peer is away is of more use than none.
+    pub async fn tell_of_peers(self) -> Response {
+        Json(words(ask_all(&self.peers).await)).into_response()
+    }
+}
+
+fn words(said: BTreeMap<String, Result<()>>) -> BTreeMap<String, String> {
+    let word = |result: Result<()>| result.map_or_else(|error| error.to_string(), |()| "ok".into());
+    said.into_iter().map(|(name, result)| (name, word(result))).collect()
+}
+
+async fn ask_all(checks: &[(String, Check)]) -> BTreeMap<String, Result<()>> {
+    join_all(checks.iter().map(ask)).await.into_iter().collect()
 }
 
 async fn ask((name, check): &(String, Check)) -> (String, Result<()>) {

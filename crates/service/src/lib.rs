@@ -5,6 +5,7 @@
 //! without one; [`Service::join`] makes one of several.
 
 pub mod claims;
+pub mod cli;
 mod health;
 mod logs;
 mod peer;
@@ -20,10 +21,11 @@ pub mod wire;
 mod worker;
 
 pub use health::{Check, check};
+pub use logs::LogSettings;
 pub use peer::Peer;
 pub use platform::{choose_tls, deadline, keep_private};
 pub use run::{Life, live, run};
-pub use serve::{serve, serve_mutual};
+pub use serve::{Doors, serve, serve_at};
 pub use system::{system_clock, system_random};
 pub use tls::Identity;
 pub use worker::{Worker, work};
@@ -43,7 +45,7 @@ pub struct Service {
     pub name: &'static str,
     /// Its face towards the mesh.
     pub grpc: Routes,
-    /// Its face towards the world; `/healthz`, `/readyz` and `/metrics` are added when it is served.
+    /// Its face towards the world.
     pub http: Router,
     /// What it does unasked.
     pub workers: Vec<Worker>,
@@ -51,8 +53,11 @@ pub struct Service {
     pub public: bool,
     /// How long its workers may take to finish what they have in hand, once it is told to stop; a few seconds at least.
     pub drain: Duration,
-    /// What must answer before it is ready; the names appear in `/readyz`.
+    /// What must answer before it is ready; the names appear in `/readyz`. Its own only, such as its database: who waits for
+    /// a peer there takes all its instances away, and with them whoever could say what is wrong.
     pub readiness: Vec<(String, Check)>,
+    /// Whether those answer whom it calls; the names appear in `/peers`, and nothing depends on them.
+    pub peers: Vec<(String, Check)>,
 }
 
 impl Service {
@@ -70,9 +75,9 @@ impl Service {
             joined.workers.extend(service.workers);
             joined.drain = joined.drain.max(service.drain);
             joined.public |= service.public;
-            let checks = service.readiness.into_iter();
-            let named = checks.map(|(check, ask)| (format!("{}.{check}", service.name), ask));
-            joined.readiness.extend(named);
+            let named = |(check, ask)| (format!("{}.{check}", service.name), ask);
+            joined.readiness.extend(service.readiness.into_iter().map(named));
+            joined.peers.extend(service.peers.into_iter().map(named));
         }
         joined
     }

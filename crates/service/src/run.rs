@@ -1,15 +1,16 @@
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Parser};
 use domain::Result;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::tls::TlsFiles;
 use crate::trace::Exporter;
-use crate::{Identity, Service, choose_tls, keep_private, logs, serve, serve_mutual};
+use crate::{Doors, Identity, LogSettings, Service, choose_tls, cli, keep_private, logs, serve_at};
 
 /// What a shell reports for a program that SIGTERM has ended.
 const TERMINATED: i32 = 128 + 15;
@@ -22,9 +23,13 @@ struct Options<C: Args> {
     #[arg(long, env, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// What to log, as `RUST_LOG` would have it.
-    #[arg(long, env, default_value = "info")]
-    log: EnvFilter,
+    /// Where probes and metrics are answered, and nothing else is: `/healthz`, `/readyz`, `/peers`, `/metrics`. Without TLS:
+    /// for the network of who runs it.
+    #[arg(long, env, default_value = "127.0.0.1:8081")]
+    probes: SocketAddr,
+
+    #[command(flatten)]
+    logs: LogSettings,
 
     /// The OpenTelemetry collector that traces go to (OTLP over gRPC): `http://HOST:4317`; none are made without.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
@@ -32,10 +37,6 @@ struct Options<C: Args> {
 
     #[command(flatten)]
     tls: TlsFiles,
-
-    /// Where probes and metrics are answered, without TLS, where peers must show certificates.
-    #[arg(long, env, default_value = "127.0.0.1:8081")]
-    probes: SocketAddr,
 
     /// Only bring what the service keeps up to date: its database, before a new version comes.
     #[arg(long)]
@@ -47,23 +48,31 @@ struct Options<C: Args> {
 
 /// The life of a service's own process: its configuration is what [`live`] builds from.
 ///
-/// Nothing is listened on before the configuration is read and everything is open.
-pub async fn run<C: Args>(build: impl AsyncFnOnce(C) -> Result<Service>) -> anyhow::Result<()> {
-    let Options { listen, log, otlp_endpoint, tls, probes, migrate, service } =
-        Options::<C>::parse();
+/// Nothing is listened on before the configuration is read and everything is open. What keeps it from starting is told in
+/// one line on standard error.
+pub async fn run<C: Args>(build: impl AsyncFnOnce(C) -> Result<Service>) -> ExitCode {
+    // Before anything connects: each client of TLS asks the process which implementation it has.
+    choose_tls();
+    cli::end(started(cli::parse(), build).await)
+}
+
+async fn started<C: Args>(
+    options: Options<C>,
+    build: impl AsyncFnOnce(C) -> Result<Service>,
+) -> anyhow::Result<()> {
     keep_private();
+    let Options { listen, probes, logs, otlp_endpoint, tls, migrate, service } = options;
     let identity = tls.read()?;
     if let Some(identity) = &identity {
         identity.assume();
     }
     if migrate {
-        logs::start(log, None);
+        logs::start(logs, &Exporter::nowhere());
         build(service).await?;
         tracing::info!("up to date");
         return Ok(());
     }
-    let mutual = identity.map(|identity| (identity, probes));
-    let life = Life { listen, log, otlp_endpoint, mutual };
+    let life = Life { listen, probes: Some(probes), logs, otlp_endpoint, identity };
     live(life, async || build(service).await, |_| ()).await
 }
 
@@ -71,11 +80,13 @@ pub async fn run<C: Args>(build: impl AsyncFnOnce(C) -> Result<Service>) -> anyh
 pub struct Life {
     /// The address to answer on.
     pub listen: SocketAddr,
-    pub log: EnvFilter,
+    /// Where probes and metrics are answered apart from it.
+    pub probes: Option<SocketAddr>,
+    pub logs: LogSettings,
     /// Where traces go, if anywhere.
     pub otlp_endpoint: Option<String>,
-    /// Who the process is to its peers, who must show a certificate too; and where probes are answered without.
-    pub mutual: Option<(Identity, SocketAddr)>,
+    /// Who the process is to its peers, who must show a certificate too.
+    pub identity: Option<Identity>,
 }
 
 /// The life of a process: build the service, serve it until told to stop.
@@ -87,11 +98,11 @@ pub async fn live(
     build: impl AsyncFnOnce() -> Result<Service>,
     announce: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
-    let Life { listen, log, otlp_endpoint, mutual } = life;
+    let Life { listen, probes, logs, otlp_endpoint, identity } = life;
     // Orchestrators cannot leave a variable out: an empty one says nothing.
     let endpoint = otlp_endpoint.filter(|endpoint| !endpoint.is_empty());
-    let traces = endpoint.map(|endpoint| Exporter::to(&endpoint)).transpose()?;
-    logs::start(log, traces.as_ref());
+    let traces = endpoint.map_or_else(|| Ok(Exporter::nowhere()), |to| Exporter::to(&to))?;
+    logs::start(logs, &traces);
     choose_tls();
     let shutdown = CancellationToken::new();
     tokio::spawn(obey(
@@ -101,22 +112,24 @@ pub async fn live(
     ));
 
     let service = build().await?;
-    let listener = TcpListener::bind(listen).await?;
-    let address = listener.local_addr()?;
+    let calls = bind(listen).await?;
+    let probes = match probes {
+        Some(probes) => Some(bind(probes).await?),
+        None => None,
+    };
+    let address = calls.local_addr()?;
     tracing::info!(service = service.name, listen = %address, "ready");
     announce(address);
-    match mutual {
-        Some((identity, probes)) if !service.public => {
-            let probes = TcpListener::bind(probes).await?;
-            serve_mutual(service, listener, &identity, probes, shutdown).await?;
-        }
-        _ => serve(service, listener, shutdown).await?,
-    }
+    // People have no certificate of the mesh.
+    let identity = identity.filter(|_| !service.public);
+    serve_at(service, Doors { calls, probes, identity }, shutdown).await?;
     tracing::info!("stopped");
-    if let Some(traces) = traces {
-        traces.end().await;
-    }
+    traces.end().await;
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 async fn obey(mut terminate: Signal, mut interrupt: Signal, shutdown: CancellationToken) {

@@ -42,62 +42,70 @@ const HEALTH_PAUSE: Duration = Duration::from_secs(2);
 /// For a socket that cannot be accepted, such as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves both faces of `service` on one listener, and runs its workers, until `shutdown`.
-///
-/// Then, in this order: `/readyz` says no, no connection is accepted, requests in flight finish, the
-/// workers finish what they have in hand. What takes longer than a few seconds, or than [`Service::drain`], is dropped: nothing
-/// that has been promised depends on it. Ends early, with the error, when a worker fails.
+/// Where a service answers.
+pub struct Doors {
+    /// Both faces of it.
+    pub calls: TcpListener,
+    /// Probes and metrics, without TLS, and nothing else; without it, they are answered among the calls.
+    pub probes: Option<TcpListener>,
+    /// Who it is to its callers, who must show a certificate of the same authority; without it, there is no TLS.
+    pub identity: Option<Identity>,
+}
+
+/// Serves everything of `service` on one listener, and runs its workers, until `shutdown`: see [`serve_at`].
 pub async fn serve(
     service: Service,
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    serve_on(service, listener, None, shutdown).await
+    serve_at(service, Doors { calls: listener, probes: None, identity: None }, shutdown).await
 }
 
-/// As [`serve`], for callers of the same authority only. Probes and metrics, which nobody signs for, are answered on
-/// `probes` without TLS, and nothing else is.
-pub async fn serve_mutual(
+/// Serves `service` at its doors, and runs its workers, until `shutdown`.
+///
+/// Then, in this order: `/readyz` says no, no connection is accepted, requests in flight finish, the
+/// workers finish what they have in hand. What takes longer than a few seconds, or than [`Service::drain`], is dropped: nothing
+/// that has been promised depends on it. Ends early, with the error, when a worker fails. Probes are answered to the end.
+pub async fn serve_at(
     service: Service,
-    listener: TcpListener,
-    identity: &Identity,
-    probes: TcpListener,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let readiness = Readiness::new(service.readiness.clone(), shutdown.clone());
-    let probing = tokio::spawn({
-        let shutdown = shutdown.clone();
-        async move { accept(probes, None, probed(readiness), &shutdown).await }
-    });
-    let served = serve_on(service, listener, Some(identity), shutdown).await;
-    probing.abort();
-    served
-}
-
-async fn serve_on(
-    service: Service,
-    listener: TcpListener,
-    identity: Option<&Identity>,
+    doors: Doors,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     telemetry::prometheus();
-    let readiness = Readiness::new(service.readiness, shutdown.clone());
+    let Doors { calls, probes, identity } = doors;
+    let readiness = Readiness::new(service.readiness, service.peers, shutdown.clone());
     let (reporter, health) = tonic_health::server::health_reporter();
     let grpc = service.grpc.add_service(health).add_service(reflection()?);
-    let router = router(service.name, grpc, service.http, readiness.clone());
+    let mut http = service.http;
+    let probing = match probes {
+        Some(probes) => Some(tokio::spawn(answer_probes(probes, readiness.clone()))),
+        None => {
+            http = probed(readiness.clone()).merge(http);
+            None
+        }
+    };
+    let router = router(service.name, grpc, http);
 
     let stop = CancellationToken::new();
     let mut running = start(service.workers, &stop, &shutdown);
     let drain = service.drain.max(DRAIN_WORKERS);
     let reporting = tokio::spawn(report(reporter, readiness));
-    accept(listener, identity, router, &shutdown).await;
+    accept(calls, identity.as_ref(), router, &shutdown).await;
     stop.cancel();
     let outcome = timeout(drain, finish(&mut running)).await;
     reporting.abort();
+    if let Some(probing) = probing {
+        probing.abort();
+    }
     outcome.unwrap_or_else(|_| {
         tracing::warn!("dropped workers that did not finish in time");
         Ok(())
     })
+}
+
+/// Answers probes for as long as the process lives: also while it drains, when they say so.
+async fn answer_probes(listener: TcpListener, readiness: Readiness) {
+    accept(listener, None, probed(readiness), &CancellationToken::new()).await;
 }
 
 /// Runs `workers` until `stop`; one that fails shuts the process down.
@@ -132,10 +140,9 @@ async fn finish(running: &mut JoinSet<domain::Result<()>>) -> anyhow::Result<()>
 }
 
 /// Every face of the service as one router.
-fn router(name: &'static str, grpc: Routes, http: Router, readiness: Readiness) -> Router {
+fn router(name: &'static str, grpc: Routes, http: Router) -> Router {
     let measure = from_fn(move |request, next| telemetry::measure(name, request, next));
-    let http = probed(readiness)
-        .merge(http)
+    let http = http
         .layer(measure.clone())
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()));
     let grpc = unpanicked(grpc.into_axum_router().layer(measure).into());
@@ -154,11 +161,13 @@ fn router(name: &'static str, grpc: Routes, http: Router, readiness: Readiness) 
     })
 }
 
-/// What orchestrators and collectors ask.
+/// What orchestrators, collectors and operators ask.
 fn probed(readiness: Readiness) -> Router {
+    let peers = readiness.clone();
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(move || readiness.clone().respond()))
+        .route("/peers", get(move || peers.clone().tell_of_peers()))
         .route("/metrics", get(telemetry::render))
 }
 

@@ -3,17 +3,18 @@
 //! Between services a trace travels in the header `traceparent` (W3C Trace Context), and with the job while that waits. It
 //! begins at the edge; what nobody asked for (sweeps, heartbeats, probes) makes none.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry::trace::{TraceContextExt, TraceId, TracerProvider};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use tracing::{Span, field, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -37,6 +38,11 @@ impl Exporter {
         let provider =
             SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter);
         Ok(Exporter(provider.build()))
+    }
+
+    /// To nowhere: traces have ids all the same, which the log names, and peers are told.
+    pub fn nowhere() -> Exporter {
+        Exporter(SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build())
     }
 
     pub fn tracer(&self) -> SdkTracer {
@@ -66,11 +72,11 @@ pub fn traceparent() -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// Makes `span` a part of the trace that `traceparent` names, if it names one.
+/// Makes `span` a part of the trace that `traceparent` names, if it names one, and says which in its field `trace_id`.
 pub fn resume(span: &Span, traceparent: &str) {
-    if let Ok(value) = HeaderValue::from_str(traceparent) {
-        adopt(span, &HeaderMap::from_iter([(HeaderName::from_static(TRACEPARENT), value)]));
-    }
+    let value = HeaderValue::from_str(traceparent);
+    let value = value.unwrap_or(HeaderValue::from_static(""));
+    adopt(span, &HeaderMap::from_iter([(HeaderName::from_static(TRACEPARENT), value)]));
 }
 
 /// Says in `headers` which trace the current span is of.
@@ -89,20 +95,38 @@ pub(crate) fn of_request(service: &str, name: &str, headers: &HeaderMap, edge: b
         otel.name = name,
         otel.kind = "server",
         service,
-        trace_id = field::Empty
+        trace_id = field::Empty,
+        user.id = field::Empty,
+        tenant.id = field::Empty,
+        scan.id = field::Empty
     );
     adopt(&span, headers);
-    // For the log, so that its lines and the trace are found from each other.
-    let trace = span.context().span().span_context().trace_id();
-    span.record("trace_id", trace.to_string());
     span
+}
+
+/// Says in the log, for what is done within the current span, who asks. Ids, never names.
+pub fn asked_by(user: &str, tenant: impl Display) {
+    let span = Span::current();
+    span.record("user.id", user);
+    span.record("tenant.id", field::display(tenant));
+}
+
+/// Says in the log which scan the current span is about.
+pub fn about_scan(id: &str) {
+    Span::current().record("scan.id", id);
 }
 
 fn adopt(span: &Span, headers: &HeaderMap) {
     let parent: Context = TraceContextPropagator::new().extract(&HeadersOf(headers));
     if parent.span().span_context().is_valid() {
-        // Refused where no exporter is configured: then there is no trace to be part of.
+        // Refused where nothing is subscribed, as in tests: then there is no trace to be part of.
         let _ = span.set_parent(parent);
+    }
+    // For the log, so that its lines and the trace are found from each other.
+    let context = span.context();
+    let trace = context.span().span_context().trace_id();
+    if trace != TraceId::INVALID {
+        span.record("trace_id", trace.to_string());
     }
 }
 

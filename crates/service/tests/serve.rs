@@ -13,7 +13,7 @@ use proto::drift::drift_client::DriftClient;
 use proto::drift::drift_server::{Drift, DriftServer};
 use proto::drift::{Report, ReportRef, ReportRequest};
 use serde_json::Value;
-use service::{Peer, Service, Worker, check, choose_tls, deadline, serve};
+use service::{Doors, Peer, Service, Worker, check, choose_tls, deadline, serve, serve_at};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -144,6 +144,39 @@ async fn readiness_names_what_is_missing() {
 
     there.store(true, Ordering::SeqCst);
     assert_eq!(fetch(&running.url, "/readyz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_away_is_told_of_and_takes_nobody_out_of_service() {
+    let away = check(async || Err(ErrorKind::Unavailable.error("it does not answer")));
+    let running = start(Service { peers: vec![("storage".into(), away)], ..double() }).await;
+    assert_eq!(fetch(&running.url, "/readyz").await.0, 200);
+    let (status, peers) = fetch(&running.url, "/peers").await;
+    assert_eq!((status, peers.as_str()), (200, r#"{"storage":"it does not answer"}"#));
+}
+
+#[tokio::test]
+async fn probes_have_a_port_of_their_own_and_answer_there_until_the_end() {
+    let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (calls, probes) = (listen().await, listen().await);
+    let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
+    let (called, probed) = (url(&calls), url(&probes));
+    let stop = CancellationToken::new();
+    let doors = Doors { calls, probes: Some(probes), identity: None };
+    let ended = tokio::spawn(serve_at(double(), doors, stop.clone()));
+    for path in ["/healthz", "/readyz", "/peers", "/metrics"] {
+        let answered = (fetch(&called, path).await.0, fetch(&probed, path).await.0);
+        assert_eq!(answered, (404, 200), "{path}");
+    }
+    assert_eq!(fetch(&probed, "/slow").await.0, 404, "and nothing else");
+
+    let in_flight = tokio::spawn(async move { fetch(&called, "/slow").await.0 });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    stop.cancel();
+    assert_eq!(fetch(&probed, "/healthz").await.0, 200);
+    assert_eq!(fetch(&probed, "/readyz").await.0, 503);
+    assert_eq!(in_flight.await.unwrap(), 200);
+    ended.await.unwrap().unwrap();
 }
 
 #[tokio::test]

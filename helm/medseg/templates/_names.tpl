@@ -49,18 +49,17 @@ capabilities: { drop: [ALL] }
 {{ if .Values.mutualTls.enabled }}https{{ else }}http{{ end }}
 {{- end }}
 
-{{/* Whether a service answers callers of the mesh only, and its probes somewhere else. */}}
-{{- define "medseg.closed" -}}
-{{- $service := index .root.Values.services .name }}
-{{- if and .root.Values.mutualTls.enabled (not $service.public) }}true{{ end }}
-{{- end }}
-
 {{- define "medseg.env" -}}
 {{- $service := index .root.Values.services .name }}
 {{- if .root.Values.mutualTls.enabled }}
 - { name: TLS_CERTIFICATE, value: /tls/tls.crt }
 - { name: TLS_KEY, value: /tls/tls.key }
 - { name: TLS_AUTHORITY, value: /tls/ca.crt }
+{{- end }}
+{{- if hasKey ($service.resources.limits | default dict) "nvidia.com/gpu" }}
+# Where GKE puts the node's driver; and a worker that finds no GPU says so at once, in place of being a slow one.
+- { name: LD_LIBRARY_PATH, value: /usr/local/nvidia/lib64 }
+- { name: DEVICE, value: "cuda:0" }
 {{- end }}
 {{- range $key, $value := $service.env }}
 - { name: {{ $key }}, value: {{ tpl $value $.root | quote }} }
@@ -115,6 +114,6 @@ capabilities: { drop: [ALL] }
     failureThreshold: 60
   securityContext: {{- include "medseg.container" . | nindent 4 }}
   resources:
-    requests: { cpu: 50m, memory: 64Mi }
-    limits: { memory: 256Mi }
+    requests: { cpu: 50m, memory: 64Mi, ephemeral-storage: 64Mi }
+    limits: { memory: 256Mi, ephemeral-storage: 64Mi }
 {{- end }}

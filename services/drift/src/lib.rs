@@ -22,6 +22,7 @@ use service::claims::Verifier;
 use service::topics::SCAN_COMPLETED;
 use service::{Peer, Service, check, trace, work};
 use tonic::service::Routes;
+use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
 use event::Event;
@@ -95,7 +96,13 @@ pub fn build(
         let observer = observer.clone();
         async move {
             let event = Event::parse(&body)?;
-            let span = info_span!("observe", otel.kind = "consumer");
+            let span = info_span!(
+                "observe",
+                otel.kind = "consumer",
+                tenant.id = %event.data.tenant,
+                scan.id = %event.data.scan_id,
+                trace_id = Empty
+            );
             trace::resume(&span, &event.traceparent);
             observer.observe(&event).instrument(span).await
         }

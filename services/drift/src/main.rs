@@ -1,4 +1,6 @@
+use std::process::ExitCode;
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     service::run(drift::open).await
 }

@@ -9,14 +9,15 @@ use axum::http::{
 };
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use domain::Random;
-use service::deadline;
+use domain::{Random, ScanId};
+use service::{deadline, trace};
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::problem::{INTERNAL, MEDIA_TYPE, Problem, TIMEOUT};
 
@@ -162,11 +163,23 @@ async fn identify(State(random): State<Random>, mut request: Request, next: Next
     // The route as written: an address may hold what somebody typed.
     let route =
         request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span =
-        tracing::info_span!("request", request.id = id.as_str(), method = %request.method(), route);
+    let span = tracing::info_span!(
+        "request",
+        request.id = id.as_str(),
+        method = %request.method(),
+        route,
+        user.id = Empty,
+        tenant.id = Empty,
+        scan.id = Empty
+    );
+    let named = request.uri().path().to_owned();
     let begun = Instant::now();
     let answered = async {
         let response = next.run(request).await;
+        let made = response.headers().get(header::LOCATION).and_then(|made| made.to_str().ok());
+        if let Some(scan) = scan_of(made.unwrap_or(&named)) {
+            trace::about_scan(scan);
+        }
         let (status, ms) = (response.status().as_u16(), begun.elapsed().as_millis() as u64);
         tracing::info!(status, ms, "answered");
         response
@@ -174,6 +187,12 @@ async fn identify(State(random): State<Random>, mut request: Request, next: Next
     let mut response = answered.instrument(span).await;
     response.headers_mut().insert(REQUEST_ID, id.0);
     response
+}
+
+/// The id of the scan that a path is about: an id, never what else somebody may type there.
+fn scan_of(path: &str) -> Option<&str> {
+    let id = path.strip_prefix("/v1/scans/")?.split('/').next()?;
+    id.parse::<ScanId>().is_ok().then_some(id)
 }
 
 async fn careful(request: Request, next: Next) -> Response {

@@ -19,10 +19,10 @@ mod known;
 mod layers;
 mod linger;
 mod page;
+mod peers;
 mod problem;
 mod problems;
 mod range;
-mod readiness;
 mod scans;
 mod stated;
 mod summary;
@@ -143,7 +143,7 @@ pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Resu
             ErrorKind::Invalid.error("a gateway that lets no upload in: max-uploads, upload-mib")
         );
     }
-    let readiness = readiness::of(&peers);
+    let asked = peers::checks(&peers);
     let gateway = Gateway {
         verifier: Verifier::new(peers.auth.clone(), clock),
         auth: AuthClient::new(peers.auth),
@@ -164,7 +164,8 @@ pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Resu
         .merge(problems::routes())
         .fallback(page::show);
     let http = layers::around(http, random, &config.cors_origins);
-    Ok(Service { name: "gateway", http, readiness, public: true, ..Service::default() })
+    // It is ready while it answers: that a peer is away, the caller is told with 503.
+    Ok(Service { name: "gateway", http, peers: asked, public: true, ..Service::default() })
 }
 
 /// Every route, with its description.

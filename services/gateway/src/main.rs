@@ -1,3 +1,5 @@
+use std::process::ExitCode;
+
 use gateway::{Config, PeerUrls, build};
 use service::{system_clock, system_random};
 
@@ -11,7 +13,7 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     service::run(async |Settings { config, peers }| {
         build(config, peers.connect()?, system_clock(), system_random())
     })

@@ -1,3 +1,5 @@
+use std::process::ExitCode;
+
 use inference::{Peers, Ports, build};
 use service::{Peer, system_clock};
 
@@ -20,7 +22,7 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     service::run(async |Settings { inference, queue_url, storage_url, auth_url }| {
         let peers =
             Peers { storage: Peer::connect(&storage_url)?, auth: Peer::connect(&auth_url)? };

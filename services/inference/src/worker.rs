@@ -7,6 +7,7 @@ use metrics::{counter, histogram};
 use proto::storage::{Answer as WireAnswer, CompleteHeader, Job};
 use service::trace;
 use tokio::sync::{RwLock, Semaphore};
+use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
 use crate::analysis::{Analysis, analyse};
@@ -48,8 +49,14 @@ impl Worker {
             false => Either::Right(self.company.read().await),
         };
         let Some(job) = self.jobs.claim(&job_id, self.alone).await? else { return Ok(()) };
-        let span =
-            info_span!("job", otel.kind = "consumer", job = job.job_id, attempt = job.attempt);
+        let span = info_span!(
+            "job",
+            otel.kind = "consumer",
+            job.id = job.job_id,
+            attempt = job.attempt,
+            scan.id = job.scan_id,
+            trace_id = Empty
+        );
         trace::resume(&span, &job.traceparent);
         self.run(&job).instrument(span).await
     }
@@ -90,7 +97,7 @@ impl Worker {
                 Ok(()) => {}
                 Err(error) if is_not_ours(&error) => return,
                 Err(error) => {
-                    tracing::warn!(job = %job.job_id, %error, "cannot extend a lease yet")
+                    tracing::warn!(job.id = %job.job_id, %error, "cannot extend a lease yet")
                 }
             }
         }
@@ -111,7 +118,7 @@ impl Worker {
         for _ in 1..DELIVERIES {
             match self.jobs.complete(header.clone(), &analysis.artefacts).await {
                 Err(error) if error.kind().is_transient() => {
-                    tracing::warn!(job = %job.job_id, %error, "cannot deliver a result yet");
+                    tracing::warn!(job.id = %job.job_id, %error, "cannot deliver a result yet");
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
@@ -124,7 +131,7 @@ impl Worker {
     /// Tells storage that the attempt has failed, and whether another may go better.
     async fn give_up(&self, job: &Job, error: Error) -> Result<&'static str> {
         let retry = error.kind().is_transient();
-        tracing::error!(job = %job.job_id, retry, error = &error as &dyn std::error::Error, "a job failed");
+        tracing::error!(job.id = %job.job_id, retry, error = &error as &dyn std::error::Error, "a job failed");
         match self.jobs.fail(job, error.to_string(), retry).await {
             Ok(()) => Ok(if retry { "retried" } else { "failed" }),
             Err(error) if is_not_ours(&error) => Ok("lost"),

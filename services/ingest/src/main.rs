@@ -1,3 +1,5 @@
+use std::process::ExitCode;
+
 use ingest::{Peers, build};
 use service::Peer;
 
@@ -16,7 +18,7 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     service::run(async |config: Settings| {
         let storage = Peer::connect(&config.storage_url)?;
         let auth = Peer::connect(&config.auth_url)?;

@@ -1,6 +1,6 @@
 //! What the way of a scan costs beside the bare network: both in one run, because machines differ.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::serve::shipped_model;
+use crate::models;
 
 /// The batch sizes among which the bare loop's best is looked for.
 const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];
@@ -31,17 +31,17 @@ pub struct Bench {
     device: String,
 
     /// How many scans are sent one after another.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
     scans: u64,
 
     /// How many clients send scans side by side.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     clients: u64,
 }
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<()> {
-        let model = self.model.clone().unwrap_or_else(shipped_model);
+        let model = self.model.clone().map_or_else(models::shipped, Ok)?;
         let bare = Bare::measure(&model, &self.device, self.scans)?;
         let way =
             tokio::runtime::Runtime::new()?.block_on(self.whole_way(&model, bare.best_batch))?;
@@ -174,25 +174,30 @@ impl Server {
     fn start(model: &Path, device: &str, batch: usize) -> anyhow::Result<Server> {
         let data = tempfile::tempdir()?;
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["serve", "--listen=127.0.0.1:0", "--log=warn"])
+            .args(["serve", "--listen=127.0.0.1:0", "--log=error"])
             .arg(format!("--data={}", data.path().display()))
             .arg(format!("--model-url={}", model.display()))
             .args([format!("--device={device}"), format!("--batch={batch}")])
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()?;
-        let stdout = process.stdout.take().context("a piped output")?;
+        let mut stdout = BufReader::new(process.stdout.take().context("a piped output")?);
         let mut password = None;
-        for line in BufReader::new(stdout).lines() {
+        for line in stdout.by_ref().lines() {
             let line = line?;
             password = password
                 .or(line.split_once(" the password ").map(|(_, word)| word.trim().to_owned()));
             if let Some(url) = line.strip_prefix("medseg answers on ") {
                 let (url, password) =
                     (url.to_owned(), password.context("no password was printed")?);
+                // Read to the end: a full pipe would stop it.
+                std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
                 return Ok(Server { process, url, password, _data: data });
             }
         }
-        bail!("medseg serve ended before it answered")
+        let mut said = String::new();
+        process.stderr.take().context("a piped output")?.read_to_string(&mut said)?;
+        bail!("medseg serve does not start: {}", said.trim().trim_start_matches("error: "))
     }
 
     async fn sign_in(&self) -> anyhow::Result<Gateway> {

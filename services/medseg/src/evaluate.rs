@@ -11,6 +11,8 @@ use model::evaluate::{
 };
 use model::{Device, Segmenter};
 
+use crate::models;
+
 /// `medseg evaluate`
 #[derive(clap::Args)]
 pub struct Evaluate {
@@ -23,9 +25,9 @@ pub struct Evaluate {
     #[arg(long, conflicts_with = "manifest")]
     phantoms: Option<u64>,
 
-    /// The model: its folder, its manifest or its weights file.
-    #[arg(long, default_value = "models/medseg-mr")]
-    model: PathBuf,
+    /// The model: its folder, its manifest or its weights file; without it, the model that came with this program.
+    #[arg(long)]
+    model: Option<PathBuf>,
 
     /// Print JSON in place of text.
     #[arg(long)]
@@ -78,7 +80,8 @@ enum Side {
 impl Evaluate {
     /// Judges the model scan by scan, as the service would, and prints the figures.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut segmenter = Segmenter::load(&self.model, Device::choose(&self.device)?)?;
+        let model = self.model.clone().map_or_else(models::shipped, Ok)?;
+        let mut segmenter = Segmenter::load(&model, Device::choose(&self.device)?)?;
         let manifest = match (&self.manifest, self.phantoms) {
             (Some(manifest), _) => manifest,
             (None, count) => return self.phantoms(&mut segmenter, count.unwrap_or_default()),

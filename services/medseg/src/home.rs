@@ -39,6 +39,18 @@ impl Home {
         Ok(Home { folder, _lock: lock })
     }
 
+    /// Opens a directory that `medseg serve` has made, for this process alone. A mistyped name must not make one.
+    pub fn existing(folder: &Path) -> Result<Home> {
+        let database = folder.join("auth.db");
+        match database.try_exists() {
+            Ok(true) => Home::open(folder),
+            _ => Err(ErrorKind::NotFound.error(format!(
+                "{} is no data directory of `medseg serve`: name it with --data",
+                folder.display()
+            ))),
+        }
+    }
+
     /// A database of its own for each service, as in the mesh.
     pub fn database_url(&self, service: &str) -> String {
         format!("sqlite://{}/{service}.db?mode=rwc", self.folder.display())

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod evaluate;
 pub mod finish;
 mod home;
+mod models;
 pub mod phantom;
 pub mod serve;
 pub mod train;

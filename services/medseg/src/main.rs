@@ -1,5 +1,8 @@
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use medseg::{bench, evaluate, finish, phantom, serve, train, user};
+use service::cli;
 
 /// Finds brain tumours in head scans: the whole mesh in one process, and the tools around it.
 #[derive(Parser)]
@@ -27,8 +30,15 @@ enum Command {
     Phantom(phantom::Phantom),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Medseg::parse().command {
+fn main() -> ExitCode {
+    // Before anything connects: each client of TLS asks the process which implementation it has.
+    service::choose_tls();
+    cli::mind_readers();
+    cli::end(run(cli::parse::<Medseg>().command))
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Serve(serve) => serve.run(),
         Command::User(user) => user.run(),
         Command::Train(train) => train.run(),

@@ -4,16 +4,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use domain::{Result, hex};
 use platform::queue::Queue;
-use service::{Peer, Service, system_clock, system_random};
+use service::{Life, LogSettings, Peer, Service, system_clock, system_random};
 use tonic::service::Routes;
 
 use crate::home::Home;
-
-/// Where the trained model lies in a checkout.
-const MODEL: &str = "models/medseg-mr/weights.safetensors";
+use crate::models;
 
 /// `medseg serve`
 #[derive(clap::Args)]
@@ -26,9 +23,12 @@ pub struct Serve {
     #[arg(long, env, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// What to log, as `RUST_LOG` would have it.
-    #[arg(long, env, default_value = "info")]
-    log: String,
+    /// Where probes and metrics are answered (`/healthz`, `/readyz`, `/peers`, `/metrics`); among the calls unless it is said.
+    #[arg(long, env)]
+    probes: Option<SocketAddr>,
+
+    #[command(flatten)]
+    logs: LogSettings,
 
     /// The OpenTelemetry collector that traces go to (OTLP over gRPC): `http://HOST:4317`; none are made without.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
@@ -61,12 +61,12 @@ pub struct Serve {
 impl Serve {
     /// Serves until told to stop.
     pub fn run(self) -> anyhow::Result<()> {
-        let log = self.log.parse().context("--log")?;
         let home = Home::open(&self.data)?;
         let announce = |address| println!("medseg answers on http://{address}");
         tokio::runtime::Runtime::new()?.block_on(async {
             let otlp_endpoint = self.otlp_endpoint.clone();
-            let life = service::Life { listen: self.listen, log, otlp_endpoint, mutual: None };
+            let (listen, probes, logs) = (self.listen, self.probes, self.logs.clone());
+            let life = Life { listen, probes, logs, otlp_endpoint, identity: None };
             service::live(life, async || self.build(&home).await, announce).await
         })
     }
@@ -76,7 +76,7 @@ impl Serve {
         let (clock, random) = (system_clock(), system_random());
         // Both sides of it live in this process, so it need not outlive it.
         let service_secret = hex(&random.bytes::<32>());
-        let model_url = self.model_url();
+        let model_url = self.model_url()?;
 
         let auth = self.auth(home, &service_secret).await?;
         let to_auth = Peer::within(&auth);
@@ -148,8 +148,11 @@ impl Serve {
         }
     }
 
-    fn model_url(&self) -> String {
-        self.model_url.clone().unwrap_or_else(|| shipped_model().display().to_string())
+    fn model_url(&self) -> Result<String> {
+        match &self.model_url {
+            Some(named) => Ok(named.clone()),
+            None => Ok(models::shipped()?.display().to_string()),
+        }
     }
 }
 
@@ -159,13 +162,4 @@ async fn drift(home: &Home, queue: Queue, model_url: &str, auth: Peer) -> Result
     let reference =
         if beside.is_file() { drift::Reference::read(&beside)? } else { Default::default() };
     Ok(drift::build(ports, drift::Peers { auth }, reference, system_clock(), system_random()))
-}
-
-/// The model beside the program where it is installed, below the working directory, or in the
-/// checkout that the program was built from.
-pub(crate) fn shipped_model() -> PathBuf {
-    let installed = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(MODEL)));
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(MODEL);
-    let places = [installed, Some(PathBuf::from(MODEL))].into_iter().flatten();
-    places.into_iter().find(|path| path.is_file()).unwrap_or(checkout)
 }

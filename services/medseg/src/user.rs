@@ -1,3 +1,4 @@
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -12,7 +13,7 @@ use crate::home::Home;
 #[derive(clap::Args)]
 pub struct User {
     /// The directory of a `medseg serve` that is not running.
-    #[arg(long, env = "MEDSEG_DATA", default_value = "data")]
+    #[arg(long, env = "MEDSEG_DATA", default_value = "data", global = true)]
     data: PathBuf,
 
     #[command(subcommand)]
@@ -42,7 +43,7 @@ enum Action {
 impl User {
     pub fn run(self) -> anyhow::Result<()> {
         tokio::runtime::Runtime::new()?.block_on(async {
-            let home = Home::open(&self.data)?;
+            let home = Home::existing(&self.data)?;
             let url = home.database_url("auth");
             let accounts = Accounts::open(&url, system_clock(), system_random()).await?;
             act(&accounts, self.action).await
@@ -88,7 +89,9 @@ fn named(role: &str) -> anyhow::Result<Role> {
 
 /// From standard input and not an argument, which other users of the machine could read.
 fn password() -> anyhow::Result<String> {
-    eprintln!("password:");
+    if std::io::stdin().is_terminal() {
+        eprintln!("password:");
+    }
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())

@@ -72,7 +72,7 @@ impl Store {
                 self.repeated(claims.tenant(), &header).await?.ok_or(error)
             }
             Err(error) => {
-                tracing::warn!(%tenant, "kept the bytes of a scan but not its row");
+                tracing::warn!(tenant.id = %tenant, "kept the bytes of a scan but not its row");
                 Err(error)
             }
         }

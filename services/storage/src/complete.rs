@@ -89,7 +89,7 @@ fn same_patient(job: &Job, header: &CompleteHeader) -> Result<()> {
     if header.binding == job.binding && header.volume_sha256 == job.volume_sha256 {
         return Ok(());
     }
-    tracing::error!(scan = %job.scan, job = %job.id, "a result is not about the scan it came for");
+    tracing::error!(scan.id = %job.scan, job.id = %job.id, "a result is not about the scan it came for");
     Err(ErrorKind::Invalid.error("the result is not about this scan and this patient"))
 }
 

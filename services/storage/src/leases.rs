@@ -102,10 +102,10 @@ impl Store {
     /// Ends a job whose volume is lost; anything but that is only passed on.
     async fn damaged(&self, job: &Job, error: domain::Error) -> domain::Error {
         if error.kind() == ErrorKind::Internal {
-            tracing::error!(scan = %job.scan, error = &error as &dyn std::error::Error, "a stored volume is damaged");
+            tracing::error!(scan.id = %job.scan, error = &error as &dyn std::error::Error, "a stored volume is damaged");
             let reason = "the stored scan is damaged and was not analysed: please upload it again";
             if let Err(error) = self.fail(&job.id.to_string(), job.attempt, reason, false).await {
-                tracing::warn!(scan = %job.scan, %error, "could not end the job");
+                tracing::warn!(scan.id = %job.scan, %error, "could not end the job");
             }
         }
         error

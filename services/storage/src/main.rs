@@ -1,3 +1,5 @@
+use std::process::ExitCode;
+
 use service::Peer;
 use storage::{Peers, Ports, build};
 
@@ -12,7 +14,7 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     service::run(async |config: Settings| {
         let auth = Peer::connect(&config.auth_url)?;
         let (clock, random) = (service::system_clock(), service::system_random());

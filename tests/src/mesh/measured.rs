@@ -21,8 +21,8 @@ impl Mesh {
 
     /// Where that process answers probes.
     pub fn probes(&self, part: usize) -> anyhow::Result<String> {
-        let listen =
-            self.parts[part].arguments.iter().find_map(|told| told.strip_prefix("--listen="));
-        Ok(format!("http://{}", listen.context("a process that listens")?))
+        let probes =
+            self.parts[part].arguments.iter().find_map(|told| told.strip_prefix("--probes="));
+        Ok(format!("http://{}", probes.context("a process that is probed")?))
     }
 }

@@ -10,7 +10,7 @@ use tonic::metadata::MetadataMap;
 
 use super::token::{Unverified, refused};
 use super::{Claims, PublicKeys, bearer};
-use crate::Peer;
+use crate::{Peer, trace};
 
 /// A key that auth has retired is refused at most so much later.
 const MAX_AGE_MS: i64 = 60_000;
@@ -88,7 +88,11 @@ impl Verifier {
         };
         let key = known.keys.as_deref().and_then(|keys| keys.get(&token.key_id));
         match key {
-            Some(key) => token.verify(key, self.0.clock.now_ms()),
+            Some(key) => {
+                let claims = token.verify(key, self.0.clock.now_ms())?;
+                trace::asked_by(&claims.subject, claims.tenant());
+                Ok(claims)
+            }
             None if known.away => Err(ErrorKind::Unavailable.error("cannot verify tokens now")),
             None => Err(refused("it is signed with an unknown key")),
         }

@@ -79,6 +79,22 @@ impl Gateway {
         }
     }
 
+    /// Nobody answers it.
+    async fn alone() -> Gateway {
+        service::choose_tls();
+        let away = Peer::connect("http://127.0.0.1:1").unwrap();
+        let peers =
+            Peers { auth: away.clone(), storage: away.clone(), drift: away.clone(), ingest: away };
+        let stop = CancellationToken::new();
+        let service =
+            gateway::build(Config::default(), peers, system_clock(), system_random()).unwrap();
+        let url = listen(service, &stop).await;
+        let token = Issuer::new()
+            .token("018f0000-0000-7000-8000-000000000001".parse().unwrap(), &[Role::Clinician]);
+        let (ingest, client) = (Ingest::default(), reqwest::Client::new());
+        Gateway { url, token, ingest, client, _stop: stop.drop_guard() }
+    }
+
     fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token)
     }

@@ -93,9 +93,33 @@ async fn each_problem_has_a_page_for_people_and_for_programs() {
 }
 
 #[tokio::test]
-async fn it_is_ready_when_its_peers_answer() {
+async fn it_tells_which_of_its_peers_answer() {
     let gateway = Gateway::with(Config::default(), Way::Network).await;
+    let (status, peers) = json(gateway.get("/peers").send().await.unwrap()).await;
+    let there = json!({ "auth": "ok", "drift": "ok", "ingest": "ok", "storage": "ok" });
+    assert_eq!((status, peers), (200, there));
+}
+
+/// Out of service it could not say so.
+#[tokio::test]
+async fn while_peers_are_away_it_is_ready_and_tells_callers_to_come_back() {
+    let gateway = Gateway::alone().await;
     let (status, ready) = json(gateway.get("/readyz").send().await.unwrap()).await;
-    let checks = json!({ "auth": "ok", "ingest": "ok", "storage": "ok" });
-    assert_eq!((status, ready), (200, json!({ "ready": true, "checks": checks })));
+    assert_eq!((status, ready), (200, json!({ "ready": true, "checks": {} })));
+    let (status, peers) = json(gateway.get("/peers").send().await.unwrap()).await;
+    assert_eq!((status, &peers["storage"]), (200, &json!("it does not answer")));
+
+    let sign_in =
+        [("grant_type", "client_credentials"), ("client_id", "a"), ("client_secret", "b")];
+    let requests = [
+        gateway.get("/v1/scans"),
+        gateway.post("/v1/scans").body("bytes"),
+        gateway.client.post(format!("{}/v1/token", gateway.url)).form(&sign_in),
+    ];
+    for request in requests {
+        let answer = request.send().await.unwrap();
+        assert!(answer.headers().contains_key("retry-after"), "{answer:?}");
+        let (status, name, _) = problem(answer).await;
+        assert_eq!((status, name.as_str()), (503, "unavailable"));
+    }
 }

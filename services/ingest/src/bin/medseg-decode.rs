@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
@@ -18,6 +19,7 @@ use imaging::{
 use ingest::answer::{Answer, Facts, Group, IDENTITY_BYTES_MAX, NAME_CHARS_MAX};
 use ingest::handover;
 use rlimit::Resource;
+use service::cli;
 use sha2::{Digest, Sha256};
 
 /// A preview is no larger than this a side.
@@ -57,9 +59,12 @@ enum Task {
     Entry { places: Vec<usize> },
 }
 
-fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
-    confine(&options).context("cannot limit this process")?;
+fn main() -> ExitCode {
+    cli::end(run(&cli::parse()))
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    confine(options).context("cannot limit this process")?;
     let limits = Limits { bytes: options.bytes_max, ..Limits::default() };
     let Some(file) = handover::take(std::io::stdin()).context("no socket to take a file from")?
     else {

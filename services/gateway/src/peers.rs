@@ -1,6 +1,8 @@
 use domain::{ErrorKind, Result};
 use proto::auth::KeysRequest;
 use proto::auth::auth_client::AuthClient;
+use proto::drift::ReportRef;
+use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
 use proto::storage::ScanRef;
 use proto::storage::scans_client::ScansClient;
@@ -9,11 +11,12 @@ use tonic::{Code, Response, Status};
 
 use crate::Peers;
 
-/// Whether the peers answer without which no scan can be taken or shown.
-pub fn of(peers: &Peers) -> Vec<(String, Check)> {
+/// Whether the peers answer that a request may need: for people who look for the one that is away.
+pub fn checks(peers: &Peers) -> Vec<(String, Check)> {
     let (auth, ingest) =
         (AuthClient::new(peers.auth.clone()), IngestClient::new(peers.ingest.clone()));
-    let storage = ScansClient::new(peers.storage.clone());
+    let (storage, drift) =
+        (ScansClient::new(peers.storage.clone()), DriftClient::new(peers.drift.clone()));
     let auth = check(move || {
         let mut auth = auth.clone();
         async move { answers(auth.keys(KeysRequest {}).await) }
@@ -26,7 +29,11 @@ pub fn of(peers: &Peers) -> Vec<(String, Check)> {
         let mut storage = storage.clone();
         async move { answers(storage.get(ScanRef::default()).await) }
     });
-    [("auth", auth), ("ingest", ingest), ("storage", storage)]
+    let drift = check(move || {
+        let mut drift = drift.clone();
+        async move { answers(drift.get_report(ReportRef::default()).await) }
+    });
+    [("auth", auth), ("drift", drift), ("ingest", ingest), ("storage", storage)]
         .map(|(name, ask)| (name.to_owned(), ask))
         .into()
 }

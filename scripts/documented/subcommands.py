@@ -1,0 +1,211 @@
+"""Every subcommand of medseg, and every program beside it: once as it should go, and with what people get wrong."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import time
+
+from running import Failed, same
+
+SERVICES = ("auth", "drift", "gateway", "inference", "ingest", "storage")
+PASSWORD = "a password that is long enough"
+
+
+def phantom(place):
+    medseg = place.program("medseg")
+    made = json.loads(place.good(medseg, "phantom", "--format", "dicom", "--slices", "1", "--out", "scan.dcm"))
+    if made["files"] != ["scan.dcm"] or not (place.folder / "scan.dcm").is_file():
+        raise Failed(f"medseg phantom says {made['files']}")
+    place.good(medseg, "phantom", "--format", "nifti", "--slices", "8", "--size", "64", "--no-lesion", "--out", "head.nii.gz")
+    place.good(medseg, "phantom", "--slices", "3", "--size", "64", "--out", "all.zip")
+    place.bad(medseg, "phantom", says="--out")
+    place.bad(medseg, "phantom", "--out", "two.png", "--slices", "2", "--no-lesion", says="name a folder")
+    place.bad(medseg, "phantom", "--out", "a.png", "--format", "gif", says="invalid value 'gif'.*png")
+    place.bad(medseg, "phantom", "--out", "a.png", "--slices", "0", says="voxels")
+    place.bad(medseg, "phantom", "--out", "a.png", "--size", "0", says="row and column")
+    place.bad(medseg, "phantom", "--out", "a.png", "--spacing", "1,2", says="spacing")
+    place.bad(medseg, "phantom", "--out", "a.png", "--spacing", "5,0,1", says="spacing")
+    place.bad(medseg, "phantom", "--out", "a.png", "--lesion-ml", "5000", says="lesion")
+    place.bad(medseg, "phantom", "--out", "/proc/nowhere/a.png", says="/proc/nowhere")
+
+
+@contextlib.contextmanager
+def serving(place, *options, said=None):
+    """`medseg serve` on port 0, its address, and the password of its first start; its log goes to the list `said`."""
+    command = [place.program("medseg"), "serve", "--listen", "127.0.0.1:0", *options]
+    with subprocess.Popen(command, cwd=place.folder, env=place.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        url, password = None, None
+        try:
+            for line in server.stdout:
+                if found := re.search(r" the password (\S+)", line):
+                    password = found.group(1)
+                if found := re.match(r"medseg answers on (\S+)", line):
+                    url = found.group(1)
+                    break
+            if url is None:
+                raise Failed(f"medseg serve does not start: {server.stderr.read().strip()}")
+            yield url, password
+        finally:
+            server.send_signal(signal.SIGTERM)
+            log = server.stdout.read().splitlines()
+            errors, status = server.stderr.read(), server.wait()
+            if said is not None:
+                said += log
+        if status != 0 or "panicked" in errors:
+            raise Failed(f"medseg serve ends with {status}: {errors.strip()[-400:]}")
+
+
+def serve(place):
+    medseg = place.program("medseg")
+    with serving(place, "--data", "served", "--model-url", "threshold:") as (url, password):
+        if password is None:
+            raise Failed("medseg serve prints no password at its first start")
+        place.good("curl", "-sS", "--fail", f"{url}/problems", says="too-small")
+        place.bad(medseg, "serve", "--data", "served", says="another medseg runs on .*served")
+        port = url.rsplit(":", 1)[1]
+        place.bad(medseg, "serve", "--data", "other", "--model-url", "threshold:", "--listen", f"127.0.0.1:{port}", says=f"127.0.0.1:{port}")
+    logs(place)
+    place.bad(medseg, "serve", "--data", "/proc/nowhere", says="/proc/nowhere")
+    place.bad(medseg, "serve", "--listen", "nowhere", says="invalid value 'nowhere'")
+    place.bad(medseg, "serve", "--log", "a=b=c", says="log")
+    place.bad(medseg, "serve", "--data", "other", "--model-url", "no-such-model", says="no-such-model")
+    place.bad(medseg, "serve", "--data", "other", "--device", "tpu", says="no device `tpu`")
+    place.bad(medseg, "serve", "--data", "other", "--max-uploads", "0", says="max-uploads")
+
+
+def logs(place):
+    """Each request in the log, in the form of Google Cloud: how bad, in which trace, who asked, for whom, about which scan."""
+    said, names = [], ["user.id", "tenant.id", "scan.id", "logging.googleapis.com/trace"]
+    options = ["--data", "logged", "--model-url", "threshold:", "--log-format", "json", "--probes", "127.0.0.1:0"]
+    with serving(place, *options, said=said) as (url, password):
+        curl = ["curl", "-sS", "--fail", "--max-time", "60"]
+        form = ["-d", "grant_type=password", "-d", "username=admin", "-d", f"password={password}"]
+        token = json.loads(place.good(*curl, f"{url}/v1/token", *form))["access_token"]
+        curl += ["-H", f"authorization: Bearer {token}"]
+        scan = json.loads(place.good(*curl, f"{url}/v1/scans", "--data-binary", "@scan.dcm"))
+        place.good(*curl, "-N", f"{url}/v1/scans/{scan['id']}/events", says="done")
+        # Where probes have a port of their own, strangers do not see them.
+        place.good("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"{url}/metrics", says="404")
+    lines = [json.loads(line) for line in said]
+    answered = [line for line in lines if line["message"] == "answered" and line.get("scan.id") == scan["id"]]
+    if len(answered) != 2 or any(not line.get(name) for line in answered for name in names):
+        raise Failed(f"the log does not say who asked about which scan: {answered}")
+    if any(line["severity"] != "INFO" for line in answered) or any(line.keys().isdisjoint(["severity"]) for line in lines):
+        raise Failed("the log does not say how bad it is")
+    if any(word in line for line in said for word in ("PHANTOM", "Phantom^", token, password)):
+        raise Failed("the log says what nobody may read there")
+
+
+def user(place):
+    medseg = place.program("medseg")
+    here = [medseg, "user", "--data", "served"]
+    same("medseg user", {"add-tenant", "list", "add", "reset-password"}, subcommands_of(place, medseg, "user"))
+    place.good(*here, "list", says="first hospital")
+    place.good(*here, "add-tenant", "second hospital", says=r"^\S+$")
+    place.good(*here, "add", "reader", "--tenant", "second hospital", "--role", "clinician", stdin=PASSWORD)
+    place.good(*here, "reset-password", "reader", stdin=f"{PASSWORD} indeed")
+    place.good(medseg, "user", "list", "--data", "served", says="reader")
+    place.bad(*here, "add", "other", "--tenant", "third", "--role", "clinician", stdin=PASSWORD, says="no tenant is called `third`")
+    place.bad(*here, "add", "other", "--tenant", "second hospital", "--role", "king", stdin=PASSWORD, says="no role is called `king`")
+    place.bad(*here, "add", "other", "--tenant", "second hospital", "--role", "clinician", stdin="short", says="password")
+    place.bad(*here, "add", "reader", "--tenant", "second hospital", "--role", "clinician", stdin=PASSWORD, says="reader|name")
+    place.bad(*here, "reset-password", "nobody", stdin=PASSWORD, says="nobody|user")
+    place.bad(*here, "add", "other", "--tenant", "second hospital", says="--role")
+    place.bad(medseg, "user", "--data", "nowhere", "list", says="nowhere is no data directory")
+    if (place.folder / "nowhere").exists():
+        raise Failed("medseg user makes a data directory of a mistyped name")
+
+
+def manifest(place, patients):
+    """A labelled data set of phantoms: the lesion's own mask comes from no program, so a square stands in for it."""
+    medseg, folder = place.program("medseg"), place.folder / "labelled"
+    folder.mkdir(exist_ok=True)
+    lines = ["patient,slice,image,mask"]
+    for seed in range(patients):
+        for name, more in (("image", []), ("mask", ["--no-lesion"])):
+            place.good(medseg, "phantom", "--size", "64", "--seed", seed, "--out", folder / f"{name}-{seed}.png", *more)
+        lines.append(f"p{seed},1,image-{seed}.png,mask-{seed}.png")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return "labelled/manifest.csv"
+
+
+def train(place):
+    medseg, labelled = place.program("medseg"), manifest(place, 6)
+    # `make train` runs `--speed`.
+    quick = ["--side", "64", "--batch", "2", "--replicas", "1", "--views", "2", "--phantoms", "2", "--judged-phantoms", "5"]
+    place.good(medseg, "train", "--manifest", labelled, *quick, "--out", "model", "--run", "run", says="model")
+    place.good(medseg, "evaluate", "--manifest", labelled, "--model", "model", "--json", says="dice_mean")
+    place.bad(medseg, "train", says="--manifest")
+    place.bad(medseg, "train", "--manifest", "nowhere.csv", *quick, "--run", "other", says="nowhere.csv")
+    place.bad(medseg, "train", "--manifest", labelled, *quick, "--run", "run", says="run")
+    place.bad(medseg, "train", "--manifest", labelled, "--side", "33", "--run", "other", says="32")
+    place.bad(medseg, "train", "--manifest", labelled, "--batch", "0", "--run", "other", says="batch")
+    place.bad(medseg, "train", "--manifest", labelled, "--views", "0", "--run", "other", says="view|slice")
+    place.bad(medseg, "train", "--manifest", labelled, "--views", "2", "--minutes", "1", says="--views|--minutes")
+    place.bad(medseg, "train", "--manifest", labelled, "--folds", "1", "--run", "other", says="fold")
+    place.bad(medseg, "train", "--manifest", labelled, "--validation", "2", "--run", "other", says="validation|part")
+    place.bad(medseg, "train", "--manifest", labelled, "--device", "cuda:9", "--run", "other", says="cuda:9")
+    place.bad(medseg, "train", "--speed", "--batch", "0", says="batch")
+
+
+def evaluate(place):
+    medseg, labelled = place.program("medseg"), manifest(place, 6)
+    # With the model that came with the program, although none lies here.
+    place.good(medseg, "evaluate", "--manifest", labelled, "--masks", "masks", says="Dice per patient")
+    place.good(medseg, "evaluate", "--phantoms", "5", says="volume off by")
+    place.bad(medseg, "evaluate", says="--manifest")
+    place.bad(medseg, "evaluate", "--manifest", "nowhere.csv", says="nowhere.csv")
+    place.bad(medseg, "evaluate", "--manifest", labelled, "--model", "no-such-model", says="no-such-model")
+    place.bad(medseg, "evaluate", "--manifest", labelled, "--patients", "p9", says="no patient p9")
+    place.bad(medseg, "evaluate", "--manifest", labelled, "--plot", "/proc/nowhere.svg", says="/proc/nowhere.svg")
+    (place.folder / "empty.csv").write_text("patient,slice,image,mask\n")
+    place.bad(medseg, "evaluate", "--manifest", "empty.csv", says="empty.csv")
+    (place.folder / "wrong.csv").write_text("patient,slice,image,mask\np0,one,a.png,b.png\n")
+    place.bad(medseg, "evaluate", "--manifest", "wrong.csv", says="wrong.csv")
+
+
+def bench(place):
+    medseg = place.program("medseg")
+    place.good(medseg, "bench", "--scans", "1", "--clients", "1", says="whole way")
+    place.bad(medseg, "bench", "--scans", "0", says="--scans")
+    place.bad(medseg, "bench", "--clients", "0", says="--clients")
+    place.bad(medseg, "bench", "--model", "no-such-model", says="no-such-model")
+    place.bad(medseg, "bench", "--device", "tpu", says="no device `tpu`")
+
+
+SUBCOMMANDS = {"phantom": phantom, "serve": serve, "user": user, "train": train, "evaluate": evaluate, "bench": bench}
+
+
+def subcommands_of(place, *program):
+    said = place.good(*program, "--help")
+    listed = said[said.index("Commands:") :].split("\n\n")[0]
+    return set(re.findall(r"^  ([a-z][a-z-]*)", listed, re.MULTILINE)) - {"help"}
+
+
+def services(place):
+    """Each service says what it lacks before it opens anything."""
+    for name in SERVICES:
+        program = place.program(name)
+        place.good(program, "--help", says="Usage:")
+        place.bad(program, "--listen", "nowhere", says="nowhere|required")
+        place.bad(program, "--no-such-option", says="--no-such-option")
+    place.bad(place.program("gateway"), says="--auth-url.*--storage-url")
+    mesh = ["--auth-url", "http://127.0.0.1:1", "--storage-url", "http://127.0.0.1:1"]
+    place.bad(place.program("gateway"), *mesh, "--ingest-url", "none of that", "--drift-url", "http://127.0.0.1:1", says="bad peer URL")
+    place.bad(place.program("storage"), "--auth-url", mesh[1], "--database-url", "oracle://x", "--queue-url", "sqlite://q.db", "--blob-url", "file:///tmp", says="oracle|database")
+
+
+def check(place):
+    medseg = place.program("medseg")
+    same("medseg --help", SUBCOMMANDS, subcommands_of(place, medseg))
+    place.good(medseg, "--version", says="medseg")
+    place.bad(medseg, "sgement", says="unrecognized subcommand 'sgement'")
+    for name, run in SUBCOMMANDS.items():
+        begun = time.monotonic()
+        run(place)
+        print(f"documented: medseg {name} ({time.monotonic() - begun:.0f} s)", flush=True)
+    services(place)
+    # Somebody who only wants the first line.
+    place.good("bash", "-o", "pipefail", "-c", f"'{medseg}' --help | head -n 1", says="tumours")
