@@ -54,7 +54,7 @@ impl Problem {
         all
     };
 
-    const TABLE: [Row; 15] = [
+    const TABLE: [Row; 16] = [
         (
             Self::NotAnImage,
             "not-an-image",

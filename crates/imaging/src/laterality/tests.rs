@@ -4,7 +4,7 @@ use crate::{Criteria, Findings, Orientation, Shape};
 
 fn found(volume: &Volume, mask: &[u8]) -> Vec<Finding> {
     let probabilities: Vec<f32> = mask.iter().map(|inside| f32::from(*inside)).collect();
-    let criteria = Criteria { threshold: 0.5, minimum_voxels: 1 };
+    let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: None };
     Findings::new(&probabilities, volume.shape, volume.geometry.as_ref(), criteria)
         .unwrap()
         .findings

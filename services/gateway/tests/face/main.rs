@@ -91,8 +91,9 @@ impl Gateway {
         let url = listen(service, &stop).await;
         let token = Issuer::new()
             .token("018f0000-0000-7000-8000-000000000001".parse().unwrap(), &[Role::Clinician]);
-        let (ingest, client) = (Ingest::default(), reqwest::Client::new());
-        Gateway { url, token, ingest, client, _stop: stop.drop_guard() }
+        let (ingest, scans) = (Ingest::default(), Scans::default());
+        let client = reqwest::Client::new();
+        Gateway { url, token, ingest, scans, client, _stop: stop.drop_guard() }
     }
 
     fn get(&self, path: &str) -> RequestBuilder {
