@@ -69,7 +69,7 @@ fn upload_all(client: &Client, round: u64) -> JoinSet<Upload> {
             let scan = match client.upload_once(&key, &png).await {
                 Ok((202, scan)) => id(&scan).map(str::to_owned).map_err(|error| error.to_string()),
                 Ok((status, problem)) => Err(format!("{status} {problem}")),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(format!("{error:#}")),
             };
             (key, scan)
         });

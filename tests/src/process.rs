@@ -51,10 +51,13 @@ impl Process {
         let stdout = child.stdout.take().context("a piped output")?;
         let mut process = Process { child, said: Vec::new() };
         let (lines, said) = mpsc::channel();
-        // Read to the end: a full pipe would stop the process. What it logs is there too, for whoever looks into `log`.
+        // Read to the end: a full pipe would stop the process. What it logs (JSON, or a line that begins with the time) is
+        // there too and goes to `log`; what it says to whoever started it, such as the first password, does not.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = writeln!(copy, "{line}");
+                if line.starts_with(|first: char| first == '{' || first.is_ascii_digit()) {
+                    let _ = writeln!(copy, "{line}");
+                }
                 let _ = lines.send(line);
             }
         });

@@ -183,10 +183,14 @@ mod tests {
     #[test]
     fn what_differs_in_one_feature_is_told_by_it() {
         let head = KindHead::fit(&images(1), 2).unwrap();
+        let mut right = Vec::new();
         for (features, kind) in images(2) {
             let p = head.probabilities(&features);
-            assert!(p[kind] > 0.8 && (p.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{p:?}");
+            // The nearest to the border lie a sixth of the way from it.
+            assert!(p[kind] > 0.6 && (p.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{p:?}");
+            right.push(p[kind]);
         }
+        assert!(right.iter().sum::<f32>() / right.len() as f32 > 0.9);
         let row = &head.weights[1];
         assert!(row[2] > 5.0 * row[0].abs() && row[4] == 0.0, "{row:?}");
         assert_eq!(KindHead::fit(&images(1), 2), Some(head));

@@ -1,5 +1,3 @@
-use std::process::ExitCode;
-
 use inference::{Peers, Ports, build};
 use service::{Peer, system_clock};
 
@@ -22,7 +20,7 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> std::process::ExitCode {
     service::run(async |Settings { inference, queue_url, storage_url, auth_url }| {
         let peers =
             Peers { storage: Peer::connect(&storage_url)?, auth: Peer::connect(&auth_url)? };

@@ -50,13 +50,15 @@ fn of_whom(list: &ListScans) -> [(&'static str, &str); 4] {
 /// One scan more than the page holds says whether there is a next one.
 fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>> {
     let mut query = QueryBuilder::<Any>::new(select!(""));
+    // Who is named has few scans among many: their own index is gone along, which ends in the scan's id.
+    let id = if names_somebody(list) { "identities.scan_id" } else { "scans.id" };
     if names_somebody(list) {
         query.push(
             "JOIN identities ON identities.tenant_id = scans.tenant_id AND identities.scan_id = scans.id ",
         );
     }
     query.push("WHERE scans.tenant_id = ").push_bind(tenant.to_owned());
-    query.push(" AND scans.id < ").push_bind(before(&list.cursor)?);
+    query.push(format_args!(" AND {id} < ")).push_bind(before(&list.cursor)?);
     for (column, value) in of_whom(list).into_iter().filter(|(_, value)| !value.is_empty()) {
         // MySQL's own comparison takes `ab` for `AB `: it finds the rows, their bytes decide.
         query.push(" AND identities.tenant_id = ").push_bind(tenant.to_owned());
@@ -80,7 +82,7 @@ fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>
     if let Some(to_ms) = list.to_ms {
         query.push(" AND scans.accepted_ms < ").push_bind(to_ms);
     }
-    query.push(" ORDER BY scans.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+    query.push(format_args!(" ORDER BY {id} DESC LIMIT ")).push_bind(i64::from(limit) + 1);
     Ok(query)
 }
 
