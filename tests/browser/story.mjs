@@ -299,7 +299,9 @@ const claims = {
     await page.getByRole('button', { name: 'Sign out' }).click()
     assert.equal((await revoked).status(), 200)
     await page.getByRole('button', { name: 'Sign in' }).waitFor()
-    assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length), 0)
+    assert.equal(await page.evaluate(() => sessionStorage.length), 0)
+    // The device remembers whether names are hidden, and nothing of anybody.
+    assert.deepEqual(await page.evaluate(() => Object.entries(localStorage)), [['medseg.hide-names', 'no']])
     const form = { grant_type: 'refresh_token', refresh_token: JSON.parse(kept).refresh_token }
     assert.equal((await context.request.post(new URL('v1/token', url).href, { form })).status(), 401)
     await page.reload()
