@@ -1,5 +1,7 @@
 //! The prepared training run for a machine with a GPU, as its scripts do it: here on the processor, on phantoms.
 
+#![expect(clippy::unwrap_used, reason = "what a test's helpers need is there, or the test fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -263,7 +263,7 @@ async fn whose_scan_it_is_is_told_to_whom_may_know(client: &Client) -> anyhow::R
 fn nobody_else_can_read_what_is_kept(mesh: &Mesh) -> anyhow::Result<()> {
     let home = mesh.data.path().join("home");
     let (mut folders, mut files) = (vec![home.clone()], 0);
-    if !home.exists() {
+    if !home.try_exists()? {
         return Ok(());
     }
     while let Some(folder) = folders.pop() {

@@ -228,7 +228,7 @@ proptest! {
 fn apart(rows: &[[f32; 8]]) -> Findings {
     let shape = Shape { slices: rows.len(), rows: 1, columns: 8 };
     let criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: Some(0.2) };
-    Findings::new(&rows.concat(), shape, None, criteria).unwrap()
+    Findings::new(&rows.concat(), shape, None, criteria).expect("probabilities of that shape")
 }
 
 #[test]

@@ -295,7 +295,7 @@ fn checked(square: &Prepared, Sight { probabilities, kinds }: &Sight) -> Result<
     }
     // NaN is in no range.
     let sound = |values: &[f32]| values.iter().all(|p| (0.0..=1.0).contains(p));
-    if !seeded("unchecked_output") && !(sound(probabilities) && sound(kinds)) {
+    if !(seeded("unchecked_output") || sound(probabilities) && sound(kinds)) {
         return Err(wrong("is no probability"));
     }
     Ok(())

@@ -194,8 +194,11 @@ async fn a_model_that_does_not_open_says_why() {
     assert!(error.to_string().contains("none:"), "{error}");
 }
 
-/// Tells of each batch the sides of its squares and whether it was seen in the mirror.
-struct Witness(Arc<Mutex<Vec<(Vec<usize>, bool)>>>, Receiver<()>);
+/// The sides of a batch's squares, and whether it was seen in the mirror.
+type Look = (Vec<usize>, bool);
+
+/// Tells of each batch how it was looked at.
+struct Witness(Arc<Mutex<Vec<Look>>>, Receiver<()>);
 
 impl Engine for Witness {
     fn passport(&self) -> Passport {

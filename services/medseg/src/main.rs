@@ -15,7 +15,7 @@ struct Medseg {
 #[derive(Subcommand)]
 enum Command {
     /// Run every service in one process, on one directory.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Manage tenants and users of a data directory.
     User(user::User),
     /// Train a model from a folder with a manifest.csv.

@@ -118,7 +118,10 @@ mod tests {
         folder
     }
 
-    fn patients(files: &[&str]) -> Result<Vec<(String, Vec<(u32, String, String)>)>> {
+    /// A slice: its number, its image and its mask.
+    type Slice = (u32, String, String);
+
+    fn patients(files: &[&str]) -> Result<Vec<(String, Vec<Slice>)>> {
         let folder = folder(files);
         let below =
             |path: &Path| path.strip_prefix(folder.path()).unwrap().to_string_lossy().into_owned();

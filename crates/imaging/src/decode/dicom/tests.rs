@@ -130,7 +130,7 @@ fn what_is_stored_as_a_negative_is_the_picture_that_it_shows() {
         ],
     ];
     for says in says {
-        let turned = volume(EXPLICIT, &[&says[..], &[negative.clone()]].concat());
+        let turned = volume(EXPLICIT, &[&says[..], std::slice::from_ref(&negative)].concat());
         assert_eq!((turned.voxels, turned.window), (plain.voxels.clone(), plain.window));
     }
     // Hounsfield units stay what they are.
