@@ -127,7 +127,10 @@ impl Client {
 
 fn http() -> reqwest::Client {
     service::choose_tls();
-    reqwest::Client::new()
+    // A service closes what has been idle for ten seconds: a client that takes up such a connection at that very moment gets
+    // no answer.
+    let idle = Duration::from_secs(5);
+    reqwest::Client::builder().pool_idle_timeout(idle).build().expect("settings that always fit")
 }
 
 /// Waits until the process whose probes are answered at `url` says that it is ready.
