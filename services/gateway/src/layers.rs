@@ -2,7 +2,7 @@ use std::any::Any;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header,
@@ -93,17 +93,12 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
 
 /// Answers HEAD as GET in everything but the body, which the router leaves out: so it says the very same length.
 async fn head_as_get(mut request: Request, next: Next) -> Response {
-    let (head, version) = (request.method() == Method::HEAD, request.version());
-    if head {
+    if request.method() == Method::HEAD {
         *request.method_mut() = Method::GET;
+        // How long a packed answer is, is known only when it has been packed: HEAD tells of the answer as it is.
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     let mut response = next.run(request).await;
-    // A length that GET would not tell beforehand is not nought either, which is what an empty body would be taken for.
-    if head && version == Version::HTTP_11 && response.body().size_hint().exact().is_none() {
-        response
-            .headers_mut()
-            .insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
     weaken_tag_of_packed(response.headers_mut());
     response
 }
