@@ -31,6 +31,12 @@ mesh: ## the same, each service a process of its own on MariaDB, RabbitMQ and a 
 test: ## the whole suite, with private servers in temporary folders
 	@scripts/test.sh
 
+.PHONY: documented
+documented: ## run every documented command, subcommand and target, with its errors: longer than the suite, which runs the documents' own blocks
+	@scripts/setup.sh test
+	@$(ENV) cargo build --quiet --workspace --lib --bins --tests
+	@$(ENV) python3 scripts/documented "$(CARGO_TARGET_DIR)/debug"
+
 FAULTS := scripts/servers.sh $(ENV) cargo test --quiet --package tests --test e2e --
 
 .PHONY: faults

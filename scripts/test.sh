@@ -53,7 +53,7 @@ if stage build scripts/env.sh cargo build --workspace --lib --bins --tests --qui
     count_rust_tests
     stage browser scripts/env.sh tests/browser/run.sh
     stage drill scripts/servers.sh scripts/env.sh scripts/restore_drill.sh
-    stage documented scripts/env.sh python3 scripts/documented "$CARGO_TARGET_DIR/debug"
+    stage documented scripts/env.sh python3 scripts/documented "$CARGO_TARGET_DIR/debug" blocks
 fi
 stage page scripts/env.sh services/gateway/ui/check.sh
 stage deploy scripts/env.sh scripts/check-deploy.sh

@@ -166,6 +166,13 @@ def evaluate(place):
     place.bad(medseg, "evaluate", "--manifest", "wrong.csv", says="wrong.csv")
 
 
+def finish(place):
+    medseg, labelled = place.program("medseg"), manifest(place, 6)
+    place.bad(medseg, "finish", says="--manifest")
+    place.bad(medseg, "finish", "--manifest", "nowhere.csv", "--model-version", "9", says="nowhere.csv")
+    place.bad(medseg, "finish", "--manifest", labelled, "--model", "no-such-model", "--model-version", "9", says="no-such-model")
+
+
 def bench(place):
     medseg = place.program("medseg")
     place.good(medseg, "bench", "--scans", "1", "--clients", "1", says="whole way")
@@ -175,7 +182,7 @@ def bench(place):
     place.bad(medseg, "bench", "--device", "tpu", says="no device `tpu`")
 
 
-SUBCOMMANDS = {"phantom": phantom, "serve": serve, "user": user, "train": train, "evaluate": evaluate, "bench": bench}
+SUBCOMMANDS = {"phantom": phantom, "serve": serve, "user": user, "train": train, "evaluate": evaluate, "finish": finish, "bench": bench}
 
 
 def subcommands_of(place, *program):
