@@ -151,7 +151,8 @@ impl Kind {
     fn decode(self, bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
         match self {
             Kind::Raster(format) => {
-                Ok(Decoded { volume: raster::decode(bytes, format, limits)?, identity: None })
+                let picture = raster::decode(bytes, format, limits)?;
+                Ok(Decoded { volume: picture.volume, identity: None })
             }
             Kind::Dicom => dicom::decode(bytes, limits),
             Kind::Nifti => Ok(Decoded { volume: nifti::decode(bytes, limits)?, identity: None }),
@@ -163,24 +164,41 @@ impl Kind {
 }
 
 fn unknown(bytes: &[u8]) -> Refusal {
+    if let Some(what) = unread(bytes) {
+        return Problem::Unsupported.refuse(format!("This is {what}, which is not read here."));
+    }
     let what = match bytes {
         [] => "The file is empty.",
         [b'%', b'P', b'D', b'F', ..] => "This is a PDF document.",
-        [b'G', b'I', b'F', b'8', ..] => {
-            return Problem::Unsupported.refuse("This is a GIF file, which is not read here.");
-        }
         [b'B', b'Z', b'h', ..]
         | [0xfd, b'7', b'z', b'X', b'Z', 0, ..]
-        | [b'7', b'z', 0xbc, 0xaf, ..] => {
+        | [b'7', b'z', 0xbc, 0xaf, ..]
+        | [b'R', b'a', b'r', b'!', ..] => {
             return Problem::Unsupported
                 .refuse("The file is compressed in a way that is not read here.");
-        }
-        [b'I', b'I', 43, 0, ..] | [b'M', b'M', 0, 43, ..] => {
-            return Problem::Unsupported.refuse("This is a BigTIFF file.");
         }
         _ => "The file is in none of the formats that are read here.",
     };
     Problem::NotAnImage.refuse(what)
+}
+
+/// The kinds of picture that are known by their first bytes and not read.
+fn unread(bytes: &[u8]) -> Option<&'static str> {
+    Some(match bytes {
+        [b'G', b'I', b'F', b'8', ..] => "a GIF file",
+        [b'I', b'I', 43, 0, ..] | [b'M', b'M', 0, 43, ..] => "a BigTIFF file",
+        // Behind the size of the file, four bytes are reserved.
+        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => "a BMP file",
+        [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => {
+            "a JPEG 2000 file"
+        }
+        [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] | [0xff, 0x0a, ..] => "a JPEG XL file",
+        [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e', ..]
+        | [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i' | b's', ..]
+        | [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', ..] => "a HEIF or AVIF file",
+        [b'N', b'R', b'R', b'D', b'0', ..] => "an NRRD file",
+        _ => return None,
+    })
 }
 
 /// Holds decoders to [`decode`]'s promise.
@@ -201,6 +219,23 @@ fn range(voxels: &[f32]) -> [f32; 2] {
     })
 }
 
+/// Turns what fills a picture beside the measured values, where no header says so, into the darkest of these: one value
+/// below nought and far below all others, which no scanner measures so often.
+fn fill_with_air(voxels: &mut [f32]) {
+    /// Of all voxels; fewer are odd ones in the head.
+    const OFTEN: f64 = 0.005;
+    /// Of the whole range; in an image without fill, values follow upon each other.
+    const FAR: f32 = 0.25;
+    let [low, high] = range(voxels);
+    let others = voxels.iter().copied().filter(|voxel| *voxel > low);
+    let darkest = others.fold(f32::INFINITY, f32::min);
+    let far = low < 0.0 && darkest.is_finite() && darkest - low > FAR * (high - low);
+    let filled = voxels.iter().filter(|voxel| **voxel == low).count();
+    if far && filled as f64 > (OFTEN * voxels.len() as f64).max(1.0) {
+        voxels.iter_mut().filter(|voxel| **voxel == low).for_each(|voxel| *voxel = darkest);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,8 +249,31 @@ mod tests {
         for bytes in [&b""[..], b"%PDF-1.7", b"hello", &[0; 4096]] {
             assert_eq!(problem(bytes), Problem::NotAnImage, "{bytes:?}");
         }
-        for bytes in [&b"GIF89a"[..], b"BZh9", b"II\x2b\0"] {
+        for bytes in
+            [&b"GIF89a"[..], b"BZh9", b"II\x2b\0", b"BM\x36\0\x01\0\0\0\0\0\x36\0", b"Rar!\x1a\x07"]
+        {
             assert_eq!(problem(bytes), Problem::Unsupported, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn fill_that_no_header_tells_of_is_air_and_what_was_measured_stays() {
+        let filled = |voxels: [f32; 6]| {
+            let mut voxels = voxels;
+            fill_with_air(&mut voxels);
+            voxels
+        };
+        let with = |value: f32| [value, value, 3.0, 900.0, 1200.0, 2000.0];
+        for value in [-2000.0, -32768.0] {
+            assert_eq!(filled(with(value)), with(3.0));
+        }
+        // Air, a mask's background, and values below nought that go on upwards.
+        for voxels in [
+            with(0.0),
+            [0.0, 0.0, 0.0, 0.0, 1.0, 1.0],
+            [-1024.0, -1024.0, -900.0, -500.0, 40.0, 60.0],
+        ] {
+            assert_eq!(filled(voxels), voxels);
         }
     }
 

@@ -1,7 +1,7 @@
 use domain::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{Geometry, Volume};
+use crate::Volume;
 
 /// How the slices of a volume become the network's. Weights fit the one way they were trained with and name it;
 /// whatever changes a pixel is a new way with a new name.
@@ -91,9 +91,6 @@ struct Levels {
     head: f32,
 }
 
-/// Pixels that differ by less than this from square ones are square: it is rounding in a file.
-const SQUARE: f64 = 1e-3;
-
 /// Cuts the head out of one slice that came alone (`rows * columns` values, all finite, square pixels), as a square of
 /// `side` pixels of normalised brightness, aspect kept and antialiased.
 ///
@@ -150,11 +147,8 @@ struct Pixels {
 
 impl Pixels {
     fn of(volume: &Volume) -> Pixels {
-        let spacing = volume.geometry.as_ref().map(Geometry::spacing);
-        let aspect = spacing.map(|[_, row_mm, column_mm]| row_mm / column_mm);
-        let oblong = |aspect: &f64| aspect.is_finite() && (aspect - 1.0).abs() > SQUARE;
-        let aspect = aspect.filter(oblong).unwrap_or(1.0);
-        Pixels { rows: volume.shape.rows, columns: volume.shape.columns, aspect }
+        let (rows, columns) = (volume.shape.rows, volume.shape.columns);
+        Pixels { rows, columns, aspect: volume.pixel_aspect() }
     }
 }
 

@@ -4,8 +4,6 @@
 mod head;
 mod mask;
 
-use std::borrow::Cow;
-
 use crate::decode::label_map_alone;
 use crate::label_map::{Look, look};
 use crate::{Format, Modality, Problem, Refusal, Shape, Volume};
@@ -157,10 +155,9 @@ fn a_head(volume: &Volume) -> Result<(), Refusal> {
     if 2 * heads.count() >= looked_at.len() {
         return Ok(());
     }
-    let what = if slices == 1 { "The picture" } else { "Most of its slices" };
-    let what = format!(
-        "{what} lacks what a head's slice shows: one rounded outline on a quiet background."
-    );
+    let what = if slices == 1 { "The picture lacks" } else { "Most of its slices lack" };
+    let what =
+        format!("{what} what a head's slice shows: one rounded outline on a quiet background.");
     Err(Problem::NotAHead.refuse(what))
 }
 
@@ -168,14 +165,16 @@ fn shows_head(volume: &Volume, index: usize) -> bool {
     /// In Hounsfield units: what is below is not measured, but filled in around a round field of view.
     const AIR: f32 = -1000.0;
     let Shape { rows, columns, .. } = volume.shape;
-    let measured: Cow<[f32]> = match volume.modality {
+    let values: Vec<f32> = match volume.modality {
         Some(Modality::ComputedTomography) => {
             volume.slice(index).iter().map(|voxel| voxel.max(AIR)).collect()
         }
-        _ => volume.slice(index).into(),
+        _ => volume.slice(index).to_vec(),
     };
+    let aspect = volume.pixel_aspect();
+    let picture = head::Grid { width: columns, height: rows, values, aspect };
     // A scanner may make air bright (real inversion recovery); a picture of a head is not a negative.
-    head::is_head(&measured, rows, columns, !absolute(volume))
+    head::is_head(picture, !absolute(volume))
 }
 
 #[cfg(test)]

@@ -246,6 +246,16 @@ impl Volume {
         &self.voxels[index * self.shape.slice_len()..][..self.shape.slice_len()]
     }
 
+    /// How high a pixel of its slices is for its width: 1 where the file does not say, or where its pixels are square but
+    /// for rounding.
+    pub fn pixel_aspect(&self) -> f64 {
+        const ROUNDING: f64 = 1e-3;
+        let spacing = self.geometry.as_ref().map(Geometry::spacing);
+        let aspect = spacing.map(|[_, row_mm, column_mm]| row_mm / column_mm);
+        let oblong = |aspect: &f64| aspect.is_finite() && (aspect - 1.0).abs() > ROUNDING;
+        aspect.filter(oblong).unwrap_or(1.0)
+    }
+
     /// The same scan as radiologists look at it, where the file says which way the patient lies; else as stored.
     ///
     /// All that comes after decoding sees this one orientation.

@@ -30,6 +30,7 @@ use crate::{
 /// One file's image: real-world values, and what its header says of them.
 pub(super) struct Image {
     shape: Shape,
+    bytes_per_sample: usize,
     voxels: Vec<f32>,
     /// One per frame.
     planes: Vec<Plane>,
@@ -124,13 +125,15 @@ fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> 
             frame.invert(voxels, format.ends())?;
         }
     }
-    if let Some(padded) = padded {
-        pad_with_air(&mut voxels, &padded);
+    match padded {
+        Some(padded) => pad_with_air(&mut voxels, &padded),
+        None => super::fill_with_air(&mut voxels),
     }
     let middle = &frames[frames.len() / 2];
     let window = middle.window.unwrap_or_else(|| super::range(&voxels));
     Ok(Image {
         shape: format.shape,
+        bytes_per_sample: format.bytes_per_sample,
         voxels,
         planes: frames.into_iter().map(|frame| frame.plane).collect(),
         window,
@@ -142,18 +145,15 @@ fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> 
     })
 }
 
-/// What fills the picture beside the measured values becomes the darkest of these, unless it is a dark one itself: an
-/// extreme of the storage would press the whole head into one grey.
+/// What fills the picture beside the measured values becomes the darkest of these, unless it lies between them and nought: a
+/// value far from all that was measured would press the whole head into one grey, an extreme of the storage or not.
 fn pad_with_air(voxels: &mut [f32], padded: &[bool]) {
     let measured = voxels.iter().zip(padded).filter(|(_, padded)| !**padded);
-    let [low, high] = measured
-        .fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], (value, _)| {
-            [low.min(*value), high.max(*value)]
-        });
-    if low > high {
+    let low = measured.fold(f32::INFINITY, |low, (value, _)| low.min(*value));
+    if low == f32::INFINITY {
         return;
     }
-    let dark = low - (high - low)..=low;
+    let dark = low.min(0.0)..=low;
     for (value, _) in voxels.iter_mut().zip(padded).filter(|(_, padded)| **padded) {
         if !dark.contains(value) {
             *value = low;

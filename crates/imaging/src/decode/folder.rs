@@ -13,7 +13,7 @@ use super::dicom::{self, Content};
 use super::left_out::{ARCHIVE, LeftOut, only_labels};
 use super::{Archive, Decoded, Kind, Limits, gzip, nifti, raster, unknown};
 use crate::label_map::{Look, look};
-use crate::names::shown;
+use crate::names::{series, shown};
 use crate::{Format, Problem, Refusal, Volume};
 
 /// The one scan that an archive holds.
@@ -27,24 +27,27 @@ struct Folder<R> {
     limits: Limits,
     /// What the entries are, by their first bytes, with their names.
     entries: Vec<(Option<Kind>, String)>,
+    /// Of each that is none of these, what picture it is all the same.
+    unread: Vec<Option<&'static str>>,
     left_out: LeftOut,
 }
 
 impl<R: Read + Seek> Folder<R> {
     fn open(mut archive: Archive<R>, limits: Limits) -> Result<Folder<R>, Refusal> {
         let names: Vec<String> = archive.names().map(str::to_owned).collect();
-        let mut entries = Vec::with_capacity(names.len());
+        let (mut entries, mut unread) = (Vec::with_capacity(names.len()), Vec::new());
         for (place, name) in names.into_iter().enumerate() {
             let head = archive.head(place).map_err(|refusal| refusal.at(&shown(&name)))?;
             entries.push((Kind::of_head(&head), name));
+            unread.push(super::unread(&head));
         }
-        Ok(Folder { archive, limits, entries, left_out: LeftOut::default() })
+        Ok(Folder { archive, limits, entries, unread, left_out: LeftOut::default() })
     }
 
     fn decode(mut self) -> Result<Decoded, Refusal> {
-        for (kind, name) in &self.entries {
+        for ((kind, name), unread) in self.entries.iter().zip(&self.unread) {
             match kind {
-                None => self.left_out.other(name, "no image"),
+                None => self.left_out.other(name, unread.unwrap_or("no image")),
                 Some(Kind::Archive) => self.left_out.other(name, ARCHIVE),
                 Some(_) => {}
             }
@@ -109,14 +112,34 @@ impl<R: Read + Seek> Folder<R> {
         )
     }
 
+    /// Refuses a picture that is not read and, by its name, is a slice among others: left out, it would leave a hole.
+    fn whole(&self) -> Result<(), Refusal> {
+        let is_read = |place: usize| matches!(self.entries[place].0, Some(Kind::Raster(_)));
+        let unread = |place: usize| self.unread[place].filter(|_| self.entries[place].0.is_none());
+        let places: Vec<usize> = (0..self.entries.len())
+            .filter(|place| is_read(*place) || unread(*place).is_some())
+            .collect();
+        let names: Vec<&str> = places.iter().map(|place| self.entries[*place].1.as_str()).collect();
+        for run in series(&names).iter().filter(|run| run.iter().any(|at| is_read(places[*at]))) {
+            for (number, at) in (1..).zip(run) {
+                if let Some(what) = unread(places[*at]) {
+                    let what = format!("This is {what}, which is not read here.");
+                    let place = format!("Slice {number} of {} ({})", run.len(), shown(names[*at]));
+                    return Err(Problem::Unsupported.refuse(what).at(&place));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The pictures, as slices without geometry.
     fn pictures(&mut self) -> Result<Decoded, Refusal> {
+        self.whole()?;
         let pictures = self.each(
             |kind| matches!(kind, Kind::Raster(_)),
             |_, name, kind, bytes, limits| {
                 let Kind::Raster(format) = kind else { return Err(unknown(bytes)) };
-                let volume = raster::decode(bytes, format, limits)?;
-                let picture = Picture::new(name, volume);
+                let picture = Picture::new(name, raster::decode(bytes, format, limits)?);
                 Ok(Some((picture.voxels(), picture)))
             },
         )?;

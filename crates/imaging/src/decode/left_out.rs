@@ -52,7 +52,10 @@ impl LeftOut {
         let [(_, what), ..] = &*self.others else {
             return Problem::NotAnImage.refuse("The archive holds no image.");
         };
-        let detail = format!("The archive holds no image, but {}.", self.others_in_words());
+        let detail = format!(
+            "The archive holds no image that is read here, but {}.",
+            self.others_in_words()
+        );
         match *what {
             ARCHIVE => Problem::Unsupported.refuse("The archive contains another archive."),
             _ => Problem::NotAnImage.refuse(detail),

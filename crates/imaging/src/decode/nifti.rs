@@ -5,7 +5,7 @@ mod header;
 mod tests;
 
 use self::header::{Header, Type};
-use super::{Limits, range};
+use super::{Limits, fill_with_air, range};
 use crate::{Format, ImageKind, Orientation, Problem, Refusal, Volume};
 
 pub(super) use header::is_header;
@@ -27,6 +27,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
         voxels.iter_mut().for_each(|voxel| *voxel = (f64::from(*voxel) * slope + intercept) as f32);
     }
     fill(&mut voxels)?;
+    fill_with_air(&mut voxels);
     let window = range(&voxels);
     Ok(Volume {
         shape,

@@ -16,12 +16,20 @@ use crate::{Format, ImageKind, Orientation, Problem, Refusal, Volume};
 /// Bytes of one pixel in the widest form that a codec unpacks to (RGBA, 32 bit).
 const PIXEL_BYTES_MAX: usize = 16;
 
-/// One slice; the pages of a TIFF are as many.
+/// What a picture holds.
+#[derive(Debug)]
+pub(super) struct Picture {
+    /// One slice; the pages of a TIFF are as many.
+    pub volume: Volume,
+    /// How many its samples have: those of one depth are on one scale.
+    pub bits: u16,
+}
+
 pub(super) fn decode(
     bytes: &[u8],
     format: ImageFormat,
     limits: &Limits,
-) -> Result<Volume, Refusal> {
+) -> Result<Picture, Refusal> {
     if format != ImageFormat::Tiff {
         complete(bytes, format)?;
         return picture(bytes, format, limits);
@@ -33,44 +41,50 @@ pub(super) fn decode(
 }
 
 /// The pages of a TIFF as slices, without the label maps among them.
-fn stacked(bytes: &[u8], pages: &[usize], limits: &Limits) -> Result<Volume, Refusal> {
+fn stacked(bytes: &[u8], pages: &[usize], limits: &Limits) -> Result<Picture, Refusal> {
     let mut bytes = bytes.to_vec();
-    let (mut whole, mut labels, mut left): (Option<Volume>, Vec<usize>, usize) =
+    let (mut whole, mut labels, mut left): (Option<Picture>, Vec<usize>, usize) =
         (None, Vec::new(), limits.voxels);
     for (number, page) in (1..).zip(pages) {
         pages::begun_at(&mut bytes, *page);
         let at = |refusal: Refusal| refusal.at(&format!("Slice {number} of {}", pages.len()));
         let limits = Limits { voxels: left, ..*limits };
-        let page = picture(&bytes, ImageFormat::Tiff, &limits).map_err(at)?;
+        let Picture { volume: page, bits } =
+            picture(&bytes, ImageFormat::Tiff, &limits).map_err(at)?;
         if pages.len() > 1 && matches!(look(&page.voxels, page.shape.columns), Look::Labels(_)) {
             labels.push(number);
             continue;
         }
         left -= page.voxels.len();
-        let Some(whole) = &mut whole else {
-            whole = Some(page);
+        let Some(Picture { volume: whole, bits: bits_before }) = &mut whole else {
+            whole = Some(Picture { volume: page, bits });
             continue;
         };
         let size = |volume: &Volume| (volume.shape.rows, volume.shape.columns);
         if size(&page) != size(whole) {
             return Err(at(Problem::MixedSeries.refuse("It has another size than those before.")));
         }
+        if bits != *bits_before {
+            let what = format!("It has {bits} bits, those before have {bits_before}.");
+            return Err(at(Problem::MixedSeries.refuse(what)));
+        }
         whole.shape.slices += 1;
         whole.window[1] = whole.window[1].max(page.window[1]);
         whole.voxels.extend(page.voxels);
     }
-    let mut whole = whole.ok_or_else(super::label_map_alone)?;
-    limits.shape(whole.shape.slices, whole.shape.rows, whole.shape.columns)?;
+    let mut picture = whole.ok_or_else(super::label_map_alone)?;
+    let Volume { shape, remarks, .. } = &mut picture.volume;
+    limits.shape(shape.slices, shape.rows, shape.columns)?;
     if let [first, ..] = &*labels {
-        whole.remarks.push(match labels.len() {
+        remarks.push(match labels.len() {
             1 => format!("page {first} is a label map and was left out"),
             all => format!("{all} pages are label maps and were left out, page {first} first"),
         });
     }
-    Ok(whole)
+    Ok(picture)
 }
 
-fn picture(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Volume, Refusal> {
+fn picture(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Picture, Refusal> {
     let image = match format {
         ImageFormat::Jpeg => match jpeg::frame(bytes) {
             Frame::Usual => unpacked(bytes, format, limits)?,
@@ -80,6 +94,8 @@ fn picture(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Volume,
         _ => unpacked(bytes, format, limits)?,
     };
     let shape = limits.shape(1, image.height() as usize, image.width() as usize)?;
+    let colour = image.color();
+    let bits = colour.bits_per_pixel() / u16::from(colour.channel_count());
     let (voxels, window) = grey(image)?;
     let format = match format {
         ImageFormat::Png => Format::Png,
@@ -89,7 +105,9 @@ fn picture(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Volume,
     };
     let (geometry, modality, kind) = (None, None, ImageKind::Unknown);
     let (remarks, stored) = (Vec::new(), Orientation::default());
-    Ok(Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored })
+    let volume =
+        Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored };
+    Ok(Picture { volume, bits })
 }
 
 fn unpacked(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<DynamicImage, Refusal> {
@@ -120,10 +138,14 @@ fn way_up(
         ImageFormat::Png => png_chunk(bytes, b"eXIf").map(<[u8]>::to_vec),
         _ => decoder.exif_metadata().map_err(refused)?,
     };
-    let exif = exif.unwrap_or_default();
+    Ok(turn(&exif.unwrap_or_default()))
+}
+
+/// What an Exif block says of it; nothing where there is none.
+fn turn(exif: &[u8]) -> Turn {
     // Some writers keep the header that only JPEG has.
-    let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif);
-    Ok(Turn::from_exif_chunk(exif).unwrap_or(Turn::NoTransforms))
+    let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    Turn::from_exif_chunk(exif).unwrap_or(Turn::NoTransforms)
 }
 
 /// The content of a PNG's first chunk of that name.
@@ -162,7 +184,7 @@ fn complete(bytes: &[u8], format: ImageFormat) -> Result<(), Refusal> {
     }
     let whole = match format {
         ImageFormat::Png => bytes.windows(4).rev().any(|name| name == b"IEND"),
-        ImageFormat::Jpeg => jpeg_ends(bytes),
+        ImageFormat::Jpeg => jpeg::ends(bytes),
         ImageFormat::WebP => webp_is_whole(bytes),
         _ => true,
     };
@@ -171,22 +193,6 @@ fn complete(bytes: &[u8], format: ImageFormat) -> Result<(), Refusal> {
     } else {
         Err(Problem::Truncated.refuse("The file ends before the image does."))
     }
-}
-
-/// Whether the image itself (not a thumbnail in its header) has its end marker.
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    const SCAN: u8 = 0xda;
-    let mut at = 2;
-    while let Some([0xff, marker, high, low]) = bytes.get(at..at + 4) {
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        at += 2 + length.max(2);
-        if *marker == SCAN {
-            return bytes
-                .get(at..)
-                .is_some_and(|scan| scan.windows(2).any(|pair| pair == [0xff, 0xd9]));
-        }
-    }
-    false
 }
 
 fn webp_is_whole(bytes: &[u8]) -> bool {

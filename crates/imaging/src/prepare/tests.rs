@@ -2,7 +2,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::phantom::{Phantom, Settings};
-use crate::{Format, ImageKind, Known, Orientation, Shape};
+use crate::{Format, Geometry, ImageKind, Known, Orientation, Shape};
 
 /// An ellipse of brightness 100 with a darker middle on air, its half axes a part of the slice's.
 fn head(rows: usize, columns: usize, tall: f64, wide: f64) -> Vec<f32> {

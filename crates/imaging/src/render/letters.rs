@@ -10,7 +10,8 @@ use embedded_graphics::{Drawable, Pixel};
 
 use crate::{View, Volume};
 
-const LIGHT: u8 = 235;
+/// Light grey: easily read, and no brighter than what the picture is looked at for.
+const LIGHT: u8 = 160;
 const DARK: u8 = 0;
 /// Pictures of fewer pixels than this a side have smaller letters.
 const SMALL: usize = 160;

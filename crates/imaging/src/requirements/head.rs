@@ -28,27 +28,26 @@ const CORNERS_MAX: [f64; 2] = [0.1, 0.9];
 /// At least this much of what is bright on both sides of a dark line across: several pictures on one sheet.
 const BESIDE_LINE: f64 = 0.2;
 
-/// Whether these pixels look like a slice through a head, brighter than what is around it (or darker, if
-/// `negatives` count as well).
-pub(super) fn is_head(slice: &[f32], rows: usize, columns: usize, negatives: bool) -> bool {
-    let picture = Grid::new(slice, rows, columns).without_frame().shrunk();
+/// Whether this picture looks like a slice through a head, brighter than what is around it (or darker, if `negatives`
+/// count as well).
+pub(super) fn is_head(picture: Grid, negatives: bool) -> bool {
+    let picture = picture.without_frame().shrunk();
     let looks_like_head =
         |grid: &Grid| Picture::of(grid).and_then(|picture| picture.looks_like_head());
     looks_like_head(&picture).unwrap_or(false)
         || (negatives && looks_like_head(&picture.negative()).unwrap_or(false))
 }
 
-struct Grid {
-    width: usize,
-    height: usize,
-    values: Vec<f32>,
+/// Pixels row by row.
+pub(super) struct Grid {
+    pub width: usize,
+    pub height: usize,
+    pub values: Vec<f32>,
+    /// How high a pixel is for its width.
+    pub aspect: f64,
 }
 
 impl Grid {
-    fn new(slice: &[f32], rows: usize, columns: usize) -> Grid {
-        Grid { width: columns, height: rows, values: slice.to_vec() }
-    }
-
     /// Without the even frame that some scanners put around a picture to make it square.
     fn without_frame(self) -> Grid {
         const NEARLY_LOWEST: f32 = 0.02;
@@ -70,18 +69,20 @@ impl Grid {
             .flat_map(|y| &self.values[y * self.width..][left..right])
             .copied()
             .collect();
-        Grid { width, height, values }
+        Grid { width, height, values, ..self }
     }
 
     fn negative(&self) -> Grid {
         Grid { values: self.values.iter().map(|value| -value).collect(), ..*self }
     }
 
-    /// The means of tiles, [`SIDE`] of them along the longer side.
+    /// The means of square tiles, [`SIDE`] of them along the longer side: a head is told by its form, which oblong
+    /// pixels would stretch.
     fn shrunk(&self) -> Grid {
-        let longer = self.width.max(self.height);
-        let tiles = |length: usize| ((length * SIDE + longer / 2) / longer).clamp(1, length);
-        let (width, height) = (tiles(self.width), tiles(self.height));
+        let (wide, high) = (self.width as f64, self.height as f64 * self.aspect);
+        let tiles = |length: f64| (length * SIDE as f64 / wide.max(high)).round() as usize;
+        let width = tiles(wide).clamp(1, self.width);
+        let height = tiles(high).clamp(1, self.height);
         let tile =
             |at: usize, tiles: usize, length: usize| at * length / tiles..(at + 1) * length / tiles;
         let mean = |x, y| {
@@ -91,7 +92,7 @@ impl Grid {
             rows.map(row).sum::<f32>() / count
         };
         let values = (0..width * height).map(|at| mean(at % width, at / width)).collect();
-        Grid { width, height, values }
+        Grid { width, height, values, aspect: 1.0 }
     }
 
     fn edge(&self) -> Vec<f32> {
@@ -129,7 +130,7 @@ impl Picture {
     }
 
     fn looks_like_head(&self) -> Option<bool> {
-        let Grid { width, height, values } = &self.brightness;
+        let Grid { width, height, values, .. } = &self.brightness;
         // Half of Otsu's level: in MR the brain is darker than the fat around it.
         let level = 0.5 * otsu(values).min(0.5);
         let bright =

@@ -63,6 +63,26 @@ fn made_up_heads_pass_as_pictures_and_as_volumes() {
 }
 
 #[test]
+fn a_head_in_oblong_pixels_is_a_head() {
+    for seed in 0..10 {
+        let whole = head(seed);
+        let narrow = Volume {
+            shape: Shape { columns: 128, ..whole.shape },
+            voxels: whole.voxels.iter().copied().step_by(2).collect(),
+            geometry: Some(Geometry::of_distances([5.0, 0.8, 1.6])),
+            ..whole.clone()
+        };
+        let low = Volume {
+            shape: Shape { rows: 128, ..whole.shape },
+            voxels: whole.voxels.chunks(512).flat_map(|rows| rows[..256].to_vec()).collect(),
+            geometry: Some(Geometry::of_distances([5.0, 1.6, 0.8])),
+            ..whole
+        };
+        assert_eq!([&narrow, &low].map(problem), [None, None], "seed {seed}");
+    }
+}
+
+#[test]
 fn other_pictures_are_no_heads() {
     type Drawing = Box<dyn Fn(usize, usize) -> f32>;
     let others: [(&str, Drawing); 9] = [

@@ -111,6 +111,16 @@ impl Plane {
         Some(Geometry { known, ..placed.geometry(scaled(normal, thickness))? })
     }
 
+    /// What a slice among others has to say and this one does not, in words.
+    pub fn unsaid(&self) -> Option<&'static str> {
+        match self {
+            Plane { position: Some(_), orientation: Some(_), spacing, .. } => {
+                spacing.is_none().then_some("how large its pixels are")
+            }
+            _ => Some("where it lies in the patient"),
+        }
+    }
+
     /// Whether this can be a slice beside the other one.
     pub fn goes_with(&self, other: &Plane) -> bool {
         self.is_parallel_to(other) && self.position != other.position
@@ -180,11 +190,14 @@ pub(in crate::decode) fn stack(planes: &[Plane]) -> Result<(Vec<usize>, Geometry
         Problem::UnknownOrientation
             .refuse("The DICOM slices do not say where they lie in the patient.")
     };
+    let mut slices = (1..).zip(planes);
+    if let Some((number, what)) = slices.find_map(|(number, plane)| Some((number, plane.unsaid()?)))
+    {
+        let what = format!("Slice {number} of {} does not say {what}.", planes.len());
+        return Err(Problem::UnknownOrientation.refuse(what));
+    }
     let first = planes.first().ok_or_else(unknown)?;
     let normal = first.normal().ok_or_else(unknown)?;
-    if planes.iter().any(|plane| plane.position.is_none() || plane.spacing.is_none()) {
-        return Err(unknown());
-    }
     if !planes.iter().all(|plane| plane.is_parallel_to(first)) {
         return Err(Problem::MixedSeries
             .refuse("Its slices lie in different directions or have different pixels."));
@@ -211,19 +224,38 @@ fn evenly(order: &[usize], positions: &[Vector], step: Vector) -> Result<(), Ref
     if order.windows(2).any(|pair| positions[pair[0]] == positions[pair[1]]) {
         return Err(Problem::MixedSeries.refuse("Several of its images show the same slice."));
     }
-    for (index, slice) in order.iter().enumerate() {
+    let off = |(index, slice): (usize, &usize)| {
         let expected: Vector =
             std::array::from_fn(|axis| positions[order[0]][axis] + step[axis] * index as f64);
-        let off = length(std::array::from_fn(|axis| positions[*slice][axis] - expected[axis]));
-        if off.is_nan() || off > allowed {
-            return Err(Problem::UnevenSlices.refuse(format!(
-                "Slice {} of {} is not where its neighbours let expect it.",
-                index + 1,
-                order.len()
-            )));
-        }
+        length(difference(positions[*slice], expected))
+    };
+    // Not a number is not near either.
+    if order.iter().enumerate().map(off).all(|off| off <= allowed) {
+        return Ok(());
     }
-    Ok(())
+    Err(Problem::UnevenSlices.refuse(format!(
+        "Slice {} of {} is not where its neighbours let expect it.",
+        odd_one(order, positions) + 1,
+        order.len()
+    )))
+}
+
+/// The slice whose step from the one before is least like the usual step: behind a missing slice, the next.
+fn odd_one(order: &[usize], positions: &[Vector]) -> usize {
+    let steps: Vec<Vector> =
+        order.windows(2).map(|pair| difference(positions[pair[1]], positions[pair[0]])).collect();
+    let usual: Vector = std::array::from_fn(|axis| {
+        let mut along: Vec<f64> = steps.iter().map(|step| step[axis]).collect();
+        along.sort_by(f64::total_cmp);
+        along.get(along.len() / 2).copied().unwrap_or_default()
+    });
+    let off = |index: &usize| length(difference(steps[*index], usual));
+    let odd = (0..steps.len()).max_by(|a, b| off(a).total_cmp(&off(b)));
+    odd.map_or(0, |before| before + 1)
+}
+
+fn difference(a: Vector, b: Vector) -> Vector {
+    std::array::from_fn(|axis| a[axis] - b[axis])
 }
 
 fn scaled(vector: Vector, factor: f64) -> Vector {
@@ -272,6 +304,20 @@ mod tests {
         assert_eq!(problem(&[axial(0.0), nowhere]), Problem::UnknownOrientation);
         let sagittal = Plane { orientation: Some([0.0, 1.0, 0.0, 0.0, 0.0, -1.0]), ..axial(3.0) };
         assert_eq!(problem(&[axial(0.0), sagittal]), Problem::MixedSeries);
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_missing_and_where() {
+        let words = |planes: &[Plane]| stack(planes).unwrap_err().detail;
+        let with_gap: Vec<Plane> = [0.0, 3.0, 6.0, 9.0, 15.0, 18.0].map(axial).into();
+        assert!(words(&with_gap).starts_with("Slice 5 of 6 is not "), "{}", words(&with_gap));
+        let nowhere = Plane { orientation: None, ..axial(3.0) };
+        let words_of_nowhere = words(&[axial(0.0), nowhere]);
+        assert!(words_of_nowhere.starts_with("Slice 2 of 2 does not say where"));
+        let sizeless = [0.0, 3.0].map(|z| Plane { spacing: None, ..axial(z) });
+        assert!(
+            words(&sizeless).starts_with("Slice 1 of 2 does not say how large its pixels are.")
+        );
     }
 
     #[test]

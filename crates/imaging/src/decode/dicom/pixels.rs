@@ -52,7 +52,11 @@ impl PixelFormat {
             return Err(Problem::Corrupt
                 .refuse("The DICOM file contradicts itself about its pixels' bits."));
         }
-        let photometric = set.text(tags::PHOTOMETRIC_INTERPRETATION).unwrap_or_default();
+        let Some(photometric) = set.text(tags::PHOTOMETRIC_INTERPRETATION) else {
+            return Err(Problem::Corrupt.refuse(
+                "The DICOM file does not say whether its lowest value is black, white or a colour.",
+            ));
+        };
         let samples = set.short(tags::SAMPLES_PER_PIXEL).map_or(1, usize::from);
         let grey = photometric.starts_with("MONOCHROME") && samples == 1;
         let colour =
@@ -153,6 +157,14 @@ pub(super) fn stored_values(
         return Err(Problem::NotAnImage.refuse("The DICOM file holds no image."));
     };
     let codec = Codec::of(transfer_syntax)?;
+    // Two bytes a pixel (PS3.3, C.7.6.3.1.2), unless a writer unpacked them and left the name.
+    if let PixelData::Native { bytes, .. } = &data
+        && set.text(tags::PHOTOMETRIC_INTERPRETATION).as_deref() == Some("YBR_FULL_422")
+        && bytes.len() / format.shape.len() == 2
+    {
+        return Err(Problem::Unsupported
+            .refuse("Its colours are stored in half the resolution of its brightness."));
+    }
     let mut format = format.clone();
     codec.adjust(&mut format);
     let mut values = Vec::new();

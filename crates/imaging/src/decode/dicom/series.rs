@@ -1,6 +1,7 @@
 //! The files of one series, each of them one slice, as one volume.
 
 use super::class::is_capture;
+use super::geometry::Plane;
 use super::reader::File;
 use super::{Class, Image, class, decoded, geometry, identity, kind, reordered};
 use crate::decode::folder::several;
@@ -89,8 +90,13 @@ fn without_copies(images: Vec<Image>, left_out: &mut LeftOut) -> Vec<Image> {
     kept
 }
 
-/// The refusal with the names of the two files that do not go together, where there are two.
+/// The refusal with the name of the file that does not say where it lies, or of the two that do not go together.
 fn named(refusal: Refusal, images: &[Image]) -> Refusal {
+    let unsaid = |image: &Image| image.planes.iter().find_map(Plane::unsaid);
+    if let Some((image, what)) = images.iter().find_map(|image| Some((image, unsaid(image)?))) {
+        let what = format!("{} does not say {what}.", shown(&image.name));
+        return Problem::UnknownOrientation.refuse(what);
+    }
     let planes: Vec<_> = images
         .iter()
         .flat_map(|image| image.planes.iter().map(move |plane| (image, plane)))
@@ -133,6 +139,10 @@ fn one_series(images: &[Image]) -> Result<(), Refusal> {
             let other = if image.name == first.name { &images[1] } else { first };
             let what = "are two scans: the one has several frames";
             return Err(several(&image.name, &other.name, what));
+        }
+        if image.bytes_per_sample != first.bytes_per_sample {
+            let [one, other] = [first, image].map(|image| 8 * image.bytes_per_sample);
+            return mixed(&format!("have pixels of different depth ({one} and {other} bits)"));
         }
         if image.shape != first.shape {
             let [one, other] = [first, image].map(|image| image.shape);

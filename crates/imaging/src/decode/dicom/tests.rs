@@ -5,7 +5,7 @@ use dicom_dictionary_std::tags;
 
 use self::write::{BIG, DEFLATED, EXPLICIT, Element, IMPLICIT, Writer, place, slice, text};
 use super::*;
-use crate::decode;
+use crate::{decode, encode};
 
 const PIXELS: [i32; 8] = [0, 1, 2, 3, 100, 2000, 4000, 4095];
 
@@ -142,6 +142,25 @@ fn what_is_stored_as_a_negative_is_the_picture_that_it_shows() {
 }
 
 #[test]
+fn slices_of_8_and_of_16_bits_are_no_series() {
+    let at = |z: f64, more: &[Element]| {
+        let elements = slice(EXPLICIT, &PIXELS, &[&place(z)[..], more].concat());
+        EXPLICIT.file(&EXPLICIT.data_set(&elements))
+    };
+    let narrow = [
+        EXPLICIT.us(tags::BITS_ALLOCATED, 8),
+        EXPLICIT.us(tags::BITS_STORED, 8),
+        EXPLICIT.us(tags::HIGH_BIT, 7),
+        (tags::PIXEL_DATA, "OB", vec![10, 200, 30, 90, 250, 60, 120, 180]),
+    ];
+    let files = [("a".to_owned(), at(0.0, &[])), ("b".to_owned(), at(9.0, &narrow))];
+    let refusal = decode::decode(&encode::zip(&files).unwrap(), &limits()).unwrap_err();
+    assert_eq!(refusal.problem, Problem::MixedSeries);
+    let expected = "a and b have pixels of different depth (16 and 8 bits).";
+    assert!(refusal.detail.starts_with(expected), "{refusal}");
+}
+
+#[test]
 fn padding_is_air() {
     let with = |padding: &[Element], pixels: [i32; 8]| {
         let data = pixels.iter().flat_map(|pixel| EXPLICIT.u16(*pixel as u16)).collect();
@@ -160,6 +179,9 @@ fn padding_is_air() {
     let pixels = [-32768, -30500, 12, 300, 900, -32768, 4000, 5];
     assert_eq!(with(&one, [-32768, 9, 12, 300, 900, -32768, 4000, 5])[..2], [5.0, 9.0]);
     assert_eq!(with(&range, pixels), [5.0, 5.0, 12.0, 300.0, 900.0, 5.0, 4000.0, 5.0]);
+    // So is what lies below all that was measured, if not far below.
+    let below = [value(tags::PIXEL_PADDING_VALUE, -2000)];
+    assert_eq!(with(&below, [-2000, 9, 12, 300, 900, -2000, 4000, 5])[..2], [5.0, 9.0]);
     // White padding is air too, and what is dark as it is stays so.
     let white = [value(tags::PIXEL_PADDING_VALUE, 30000)];
     assert_eq!(with(&white, [30000, 10, 10, 20, 30, 40, 50, 60])[0], 10.0);

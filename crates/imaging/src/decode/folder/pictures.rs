@@ -1,8 +1,8 @@
 //! Pictures as slices: in the order of their names' numbers, without the masks among them.
 
 use super::several;
-use crate::decode::Limits;
 use crate::decode::left_out::LeftOut;
+use crate::decode::{Limits, raster};
 use crate::label_map::{Look, look};
 use crate::names::{gap, says_mask, series, shown};
 use crate::{Format, ImageKind, Orientation, Problem, Refusal, Shape, Volume};
@@ -10,16 +10,17 @@ use crate::{Format, ImageKind, Orientation, Problem, Refusal, Shape, Volume};
 pub(super) struct Picture {
     name: String,
     shape: Shape,
+    bits: u16,
     look: Look,
     /// None of a label map, which is no slice.
     volume: Option<Volume>,
 }
 
 impl Picture {
-    pub fn new(name: &str, volume: Volume) -> Picture {
+    pub fn new(name: &str, raster::Picture { volume, bits }: raster::Picture) -> Picture {
         let (shape, look) = (volume.shape, look(&volume.voxels, volume.shape.columns));
         let volume = (!matches!(look, Look::Labels(_))).then_some(volume);
-        Picture { name: name.to_owned(), shape, look, volume }
+        Picture { name: name.to_owned(), shape, bits, look, volume }
     }
 
     /// How much of the limit it takes.
@@ -50,6 +51,7 @@ pub(super) fn join(
         }
     }
     one_size(runs.iter().flatten())?;
+    one_scale(runs.iter().flatten())?;
     match &*runs {
         [] => return Ok(None),
         [one, other, ..] => {
@@ -97,6 +99,19 @@ fn one_size<'a>(mut slices: impl Iterator<Item = &'a Picture>) -> Result<(), Ref
             let words = |(rows, columns)| format!("{columns} x {rows}");
             let (one_size, other_size) = (words(size(first)), words(size(other)));
             let what = format!("have different sizes ({one_size} and {other_size} pixels)");
+            Err(several(&first.name, &other.name, &what))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The values of 8 and of 16 bits mean different things.
+fn one_scale<'a>(mut slices: impl Iterator<Item = &'a Picture>) -> Result<(), Refusal> {
+    let Some(first) = slices.next() else { return Ok(()) };
+    match slices.find(|picture| picture.bits != first.bits) {
+        Some(other) => {
+            let what =
+                format!("have pixels of different depth ({} and {} bits)", first.bits, other.bits);
             Err(several(&first.name, &other.name, &what))
         }
         None => Ok(()),

@@ -1,6 +1,6 @@
 use std::io::Cursor;
 
-use image::{GrayImage, ImageFormat};
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma};
 
 use super::*;
 use crate::encode::{Series, dicom, nifti, zip};
@@ -108,6 +108,26 @@ fn slices_and_masks_under_one_kind_of_name_are_told_apart_by_what_they_show() {
 }
 
 #[test]
+fn a_slice_in_a_format_that_is_not_read_is_no_hole_and_a_logo_is_left_out() {
+    let gif = |name: &str| file(name, b"GIF89a\x60\0\x60\0");
+    let refusal = refused(&[slices(|n| format!("{n}.png")), gif("6.gif")]);
+    let expected = "unsupported: Slice 7 of 7 (6.gif): This is a GIF file, which is not read here.";
+    assert!(refusal.starts_with(expected), "{refusal}");
+    let volume = read(&[slices(|n| format!("{n}.png")), gif("viewer/logo.gif")]).unwrap();
+    assert_eq!(volume.remarks, ["1 file that is no slice was left out: logo.gif (a GIF file)"]);
+}
+
+#[test]
+fn pictures_of_8_and_of_16_bits_are_no_series() {
+    let wide = ImageBuffer::from_fn(96, 96, |x, y| Luma([(500 * x + 13 * y) as u16]));
+    let mut png = Cursor::new(Vec::new());
+    DynamicImage::from(wide).write_to(&mut png, ImageFormat::Png).unwrap();
+    let refusal = refused(&[slices(|n| format!("{n}.png")), file("6.png", png.get_ref())]);
+    let expected = "mixed-series: 0.png and 6.png have pixels of different depth (8 and 16 bits).";
+    assert!(refusal.starts_with(expected), "{refusal}");
+}
+
+#[test]
 fn a_label_map_is_never_a_scan() {
     for files in [masks(|n| format!("{n}_mask.png")), masks(|n| format!("{n}.png"))] {
         let first = files[0].0.clone();
@@ -191,7 +211,7 @@ fn what_is_no_slice_on_a_disc_is_left_out_and_listed() {
          viewer.exe (no image), logo.png (a picture) and 1 more"
     );
     let nothing = refused(&[file("README.TXT", b"Patient CD")]);
-    assert!(nothing.contains("holds no image, but README.TXT (no image)"), "{nothing}");
+    assert!(nothing.contains("but README.TXT (no image)"), "{nothing}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use image::{DynamicImage, ImageBuffer};
 use jpeg_decoder::{Decoder, Error, PixelFormat};
 
-use super::Limits;
+use super::{Limits, turn};
 use crate::{Problem, Refusal};
 
 /// How a frame is coded, by its marker.
@@ -17,25 +17,51 @@ pub(super) enum Frame {
 }
 
 const LOSSLESS: u8 = 0xc3;
+const JPEG_LS: u8 = 0xf7;
+const SCAN: u8 = 0xda;
+const END: [u8; 2] = [0xff, 0xd9];
 
 /// The first frame's coding; a file without one is left to the decoder to judge.
 pub(super) fn frame(bytes: &[u8]) -> Frame {
-    let mut at = 2;
-    while let Some([0xff, marker, high, low, precision]) = bytes.get(at..at + 5) {
-        match (*marker, *precision) {
-            (0xc0..=0xc2, 8) => return Frame::Usual,
-            (0xc0..=0xc2, _) => return Frame::Unsupported("of more than 8 bits, with losses"),
+    for (marker, at) in segments(bytes) {
+        match (marker, bytes.get(at + 2)) {
+            (0xc0..=0xc2, Some(8)) => return Frame::Usual,
+            (0xc0..=0xc2, Some(_)) => {
+                return Frame::Unsupported("of more than 8 bits, with losses");
+            }
             (LOSSLESS, _) => return Frame::Lossless,
             (0xc5..=0xc7, _) => return Frame::Unsupported("in layers"),
             (0xc9..=0xcb | 0xcd..=0xcf, _) => return Frame::Unsupported("with arithmetic coding"),
+            (JPEG_LS, _) => return Frame::Unsupported("of another standard (JPEG-LS)"),
             _ => {}
         }
-        at += 2 + usize::from(u16::from_be_bytes([*high, *low])).max(2);
     }
     Frame::Usual
 }
 
-/// Decodes a lossless frame of grey pixels.
+/// Whether the image itself (not a thumbnail in its header) has its end marker.
+pub(super) fn ends(bytes: &[u8]) -> bool {
+    let scan = segments(bytes).find(|(marker, _)| *marker == SCAN);
+    let scan = scan.and_then(|(_, at)| bytes.get(at..));
+    scan.is_some_and(|scan| scan.windows(2).any(|pair| pair == END))
+}
+
+/// The segments in front of the pixels, and that which begins them: each one's marker, and where its length stands. Any
+/// number of fill bytes may stand before a marker (B.1.1.2).
+fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, usize)> {
+    let mut at = Some(2);
+    std::iter::from_fn(move || {
+        let begin = at?;
+        let fill = bytes.get(begin..)?.iter().take_while(|byte| **byte == 0xff).count();
+        let length_at = begin + fill + 1;
+        let (&marker, length) = bytes.get(length_at - 1..)?.split_first()?;
+        let length = usize::from(u16::from_be_bytes(*length.first_chunk()?));
+        at = (marker != SCAN).then_some(length_at + length.max(2));
+        (fill > 0).then_some((marker, length_at))
+    })
+}
+
+/// Decodes a lossless frame of grey pixels, turned as its Exif tag says.
 pub(super) fn lossless(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Refusal> {
     let broken = || Problem::Corrupt.refuse("The image data cannot be decoded.");
     let refused = |error| match error {
@@ -62,7 +88,9 @@ pub(super) fn lossless(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Re
             return Err(unsupported("without losses, in colour"));
         }
     };
-    image.ok_or_else(broken)
+    let mut image = image.ok_or_else(broken)?;
+    image.apply_orientation(turn(decoder.exif_data().unwrap_or_default()));
+    Ok(image)
 }
 
 pub(super) fn unsupported(how: &str) -> Refusal {

@@ -10,7 +10,7 @@ fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8], format: ImageFormat) -> Result<Volume, Refusal> {
-    decode(bytes, format, &Limits::default())
+    decode(bytes, format, &Limits::default()).map(|picture| picture.volume)
 }
 
 /// Three columns and two rows of 0, 10, … 50.
@@ -112,6 +112,11 @@ fn the_pages_of_a_tiff_are_slices_and_a_label_map_among_them_is_none() {
     let other = other.unwrap_err();
     assert_eq!(other.problem, Problem::MixedSeries);
     assert!(other.detail.starts_with("Slice 2 of 2: "), "{other}");
+    let wide = ImageBuffer::from_fn(64, 64, |x, y| Luma([(x * 7919 + y * 104_729) as u16]));
+    let wide = read(&pages(&[page(0), encoded(wide, ImageFormat::Tiff)]), ImageFormat::Tiff);
+    let wide = wide.unwrap_err();
+    assert_eq!(wide.problem, Problem::MixedSeries);
+    assert!(wide.detail.contains("It has 16 bits, those before have 8."), "{wide}");
 }
 
 #[test]
@@ -142,8 +147,8 @@ fn an_animation_is_refused_as_what_it_is() {
 fn a_jpeg_that_is_coded_in_another_way_is_unsupported_and_not_corrupt() {
     let jpeg = encoded(ramp(), ImageFormat::Jpeg);
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
-    // Extended with 12 bits, arithmetic, hierarchical.
-    for (at, value) in [(frame + 4, 12), (frame + 1, 0xc9), (frame + 1, 0xc5)] {
+    // Extended with 12 bits, arithmetic, hierarchical, JPEG-LS.
+    for (at, value) in [(frame + 4, 12), (frame + 1, 0xc9), (frame + 1, 0xc5), (frame + 1, 0xf7)] {
         let mut other = jpeg.clone();
         other[at] = value;
         let refusal = read(&other, ImageFormat::Jpeg).unwrap_err();
@@ -228,11 +233,48 @@ fn with_tiff_orientation(tiff: &[u8], orientation: u8) -> Vec<u8> {
 fn a_photograph_is_turned_as_its_tag_says() {
     let grey = ImageBuffer::from_fn(64, 32, |x, _| Luma([(4 * x) as u8]));
     let jpeg = encoded(grey, ImageFormat::Jpeg);
-    let tag = [b"Exif\0\0", &exif(6)[..]].concat();
-    let length = (tag.len() as u16 + 2).to_be_bytes();
-    let tagged = [&jpeg[..2], &[0xff, 0xe1], &length, &tag, &jpeg[2..]].concat();
-    let volume = read(&tagged, ImageFormat::Jpeg).unwrap();
+    let volume = read(&with_exif(&jpeg, &exif(6)), ImageFormat::Jpeg).unwrap();
     assert_eq!((volume.shape.rows, volume.shape.columns), (64, 32));
     // What grew to the right now grows downwards.
     assert!(volume.voxels[0] < 20.0 && volume.voxels[63 * 32] > 230.0);
+}
+
+/// The ramp as a lossless JPEG (one component of 8 bits, first predictor).
+const LOSSLESS: [u8; 74] = [
+    0xff, 0xd8, 0xff, 0xe0, 0x00, 0x10, 0x4a, 0x46, 0x49, 0x46, 0x00, 0x01, 0x01, 0x00, 0x00, 0x01,
+    0x00, 0x01, 0x00, 0x00, 0xff, 0xc3, 0x00, 0x0b, 0x08, 0x00, 0x02, 0x00, 0x03, 0x01, 0x01, 0x11,
+    0x00, 0xff, 0xc4, 0x00, 0x16, 0x00, 0x01, 0x01, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x05, 0x08, 0xff, 0xda, 0x00, 0x08, 0x01, 0x01, 0x00,
+    0x01, 0x00, 0x00, 0xcf, 0xea, 0x55, 0xe5, 0x2b, 0xff, 0xd9,
+];
+
+/// The JPEG with that Exif block in front of everything else.
+fn with_exif(jpeg: &[u8], exif: &[u8]) -> Vec<u8> {
+    let tag = [b"Exif\0\0", exif].concat();
+    let length = (tag.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &tag, &jpeg[2..]].concat()
+}
+
+#[test]
+fn a_lossless_jpeg_is_turned_as_its_tag_says_too() {
+    assert_eq!(read(&LOSSLESS, ImageFormat::Jpeg).unwrap().voxels, RAMP);
+    for (orientation, [rows, columns], pixels) in SHOWN {
+        let tagged = with_exif(&LOSSLESS, &exif(orientation));
+        let volume = read(&tagged, ImageFormat::Jpeg).unwrap();
+        assert_eq!(volume.shape, Shape { slices: 1, rows, columns }, "{orientation}");
+        assert_eq!(volume.voxels, pixels, "{orientation}");
+    }
+}
+
+#[test]
+fn fill_bytes_before_a_marker_hide_nothing_of_a_jpeg() {
+    let filled = |jpeg: &[u8], marker: u8| {
+        let at = jpeg.windows(2).position(|pair| pair == [0xff, marker]).unwrap();
+        [&jpeg[..at], &[0xff, 0xff], &jpeg[at..]].concat()
+    };
+    let jpeg = encoded(ramp(), ImageFormat::Jpeg);
+    let plain = read(&jpeg, ImageFormat::Jpeg).unwrap();
+    assert_eq!(read(&filled(&jpeg, 0xdb), ImageFormat::Jpeg).unwrap(), plain);
+    let lossless = read(&filled(&LOSSLESS, 0xc3), ImageFormat::Jpeg).unwrap();
+    assert_eq!(lossless.voxels, RAMP);
 }
