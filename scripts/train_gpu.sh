@@ -5,7 +5,8 @@
 #   FOLDER/go.sh MINUTES OUT                   there: trains by the clock; OUT gets files small enough to send back
 #   train_gpu.sh collect OUT MODEL VERSION MANIFEST...   here: puts them together, and judges on the data as it is
 #
-# MAX_MIB: how large FOLDER may become (64). MEDSEG_BINARY: the program, in place of a release build. EXTRA: more settings of `medseg finish`.
+# MAX_MIB: how large FOLDER may become (64). MEDSEG_BINARY: the program, in place of a release build. DATA: what
+# the data is, whose, and under which licence, for the card. EXTRA: more settings of `medseg finish`.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 
@@ -56,10 +57,10 @@ collect() {
     cat "$out"/weights.safetensors.part-* >"$raw/weights.safetensors"
     cp "$out/model.json" "$raw/"
     "$scripts/env.sh" "$(binary)" finish --model "$raw" --out "$model" --run "$model/judged" --model-version "$version" \
-        ${JUDGED_PHANTOMS:+--judged-phantoms "$JUDGED_PHANTOMS"} ${EXTRA:-} $(printf -- '--manifest %q ' "$@")
+        ${JUDGED_PHANTOMS:+--judged-phantoms "$JUDGED_PHANTOMS"} ${DATA:+--data "$DATA"} ${EXTRA:-} $(printf -- '--manifest %q ' "$@")
 }
 
 case "${1:-}" in
 prepare | collect) "$@" ;;
-*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -13,7 +13,7 @@ mkdir -p "$run"
 
 # libtorch is PyTorch's own, and CUDA's libraries lie beside it.
 lib=$(python3 -c 'import os, torch; print(os.path.join(os.path.dirname(torch.__file__), "lib"))' 2>/dev/null || echo "${LIBTORCH:?PyTorch is missing: set LIBTORCH}/lib")
-cuda=$(find "$lib/../../nvidia" -maxdepth 3 -type d -name lib 2>/dev/null | paste -sd: -)
+cuda=$({ find "$lib/../../nvidia" -maxdepth 3 -type d -name lib 2>/dev/null || true; } | paste -sd: -)
 export LD_LIBRARY_PATH="$lib${cuda:+:$cuda}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
 python3 -c 'import lzma, shutil, sys

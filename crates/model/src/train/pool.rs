@@ -8,6 +8,7 @@ use super::picture::Picture;
 use super::variation::Variation;
 use crate::Device;
 use crate::dataset::{Labelled, Patient};
+use crate::parallel::in_parallel;
 
 /// The side of the squares that training keeps in memory: more than the network sees, so that turning and zooming
 /// them loses nothing.
@@ -82,26 +83,22 @@ impl Pool {
         device: Device,
         loaded: impl Fn(),
     ) -> Result<Pool> {
-        let mut kept = Kept::default();
-        let mut sources: Vec<Source> = Vec::new();
-        let mut all = Vec::new();
-        for patient in patients {
-            let known = sources.iter().position(|source| source.name == patient.source);
-            let source = known.unwrap_or_else(|| {
-                sources.push(Source::new(&patient.source));
-                sources.len() - 1
-            });
-            let mut views = Views { source, with_tumour: Vec::new(), without: Vec::new() };
-            let mut volumes = false;
-            for scan in patient.scans() {
-                volumes |= scan.len() > 1;
-                for view in kept.views(&Labelled::load(scan)?)? {
-                    views.side(view.tumour > 0.0).push(view);
+        let (mut kept, mut sources, mut all) = (Kept::default(), Vec::new(), Vec::new());
+        // A patient for each core at a time: decoding and preparing take far longer than reading.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for wave in patients.chunks(cores) {
+            let parts = in_parallel(wave.iter().map(|patient| || Kept::of(patient)))?;
+            for (patient, (part, own)) in wave.iter().zip(parts) {
+                let (source, first) = (Source::of(&mut sources, patient), kept.append(part));
+                let mut views = Views { source, with_tumour: Vec::new(), without: Vec::new() };
+                for view in own {
+                    views.side(view.tumour > 0.0).push(view.later(first));
                     loaded();
                 }
+                let volumes = patient.scans().iter().any(|scan| scan.len() > 1);
+                sources[source].add(all.len(), &views, volumes);
+                all.push(views);
             }
-            sources[source].add(all.len(), &views, volumes);
-            all.push(views);
         }
         let mut made = Vec::new();
         for seed in PHANTOM_SEED..PHANTOM_SEED + phantoms {
@@ -172,9 +169,15 @@ impl Pool {
 }
 
 impl Source {
-    fn new(name: &str) -> Source {
-        let name = name.to_owned();
-        Source { name, patients: Vec::new(), with_tumour: Vec::new(), healthy: false }
+    /// The place of the patient's source among them, which it takes if it is new.
+    fn of(sources: &mut Vec<Source>, patient: &Patient) -> usize {
+        let known = sources.iter().position(|source| source.name == patient.source);
+        known.unwrap_or_else(|| {
+            let name = patient.source.clone();
+            let (patients, with_tumour) = (Vec::new(), Vec::new());
+            sources.push(Source { name, patients, with_tumour, healthy: false });
+            sources.len() - 1
+        })
     }
 
     /// Volumes are judged by patient, so each patient counts alike; where slices come alone, each slice does.
@@ -209,6 +212,11 @@ impl Views {
 }
 
 impl View {
+    /// The same so many places later.
+    fn later(self, by: i64) -> View {
+        View { together: self.together.map(|at| at + by), alone: self.alone + by, ..self }
+    }
+
     fn shown(self, alone: bool) -> [i64; 3] {
         if alone { [self.alone; 3] } else { self.together }
     }
@@ -245,6 +253,24 @@ struct Kept {
 const PLANE: usize = KEPT_SIDE * KEPT_SIDE;
 
 impl Kept {
+    /// All slices of one patient.
+    fn of(patient: &Patient) -> Result<(Kept, Vec<View>)> {
+        let mut kept = Kept::default();
+        let mut views = Vec::new();
+        for scan in patient.scans() {
+            views.extend(kept.views(&Labelled::load(scan)?)?);
+        }
+        Ok((kept, views))
+    }
+
+    /// Keeps what another keeps, after its own; answers at which place.
+    fn append(&mut self, mut other: Kept) -> i64 {
+        let first = self.count();
+        self.brightness.append(&mut other.brightness);
+        self.tumour.append(&mut other.tumour);
+        first
+    }
+
     /// Keeps all slices of a scan, both with their volume and as if each had come alone.
     fn views(&mut self, scan: &Labelled) -> Result<Vec<View>> {
         let slices = scan.volume.shape.slices;
