@@ -2,8 +2,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
@@ -15,6 +16,8 @@ pub struct Process {
     child: Child,
     /// What it printed on standard output until it was ready.
     pub said: Vec<String>,
+    /// Whether it has printed anything: from then on it minds signals.
+    awake: Arc<AtomicBool>,
 }
 
 impl Process {
@@ -49,12 +52,14 @@ impl Process {
             .spawn()
             .with_context(|| format!("{program} does not start"))?;
         let stdout = child.stdout.take().context("a piped output")?;
-        let mut process = Process { child, said: Vec::new() };
+        let awake = Arc::<AtomicBool>::default();
+        let mut process = Process { child, said: Vec::new(), awake: awake.clone() };
         let (lines, said) = mpsc::channel();
         // Read to the end: a full pipe would stop the process. What it logs (JSON, or a line that begins with the time) is
         // there too and goes to `log`; what it says to whoever started it, such as the first password, does not.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                awake.store(true, Ordering::Relaxed);
                 if line.starts_with(|first: char| first == '{' || first.is_ascii_digit()) {
                     let _ = writeln!(copy, "{line}");
                 }
@@ -97,8 +102,13 @@ impl Process {
         Ok(())
     }
 
-    /// Asks it to stop and waits; the exit status must say that all went well.
+    /// Asks it to stop and waits; the exit status must say that all went well. One that was started a moment ago is still
+    /// being loaded, and would die of the signal: it is let wake up first.
     pub fn terminate(&mut self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while !self.awake.load(Ordering::Relaxed) && !self.has_ended()? && began.elapsed() < START {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         self.signal("TERM")?;
         let status = self.child.wait()?;
         if !status.success() {
