@@ -51,6 +51,7 @@ stage clippy scripts/env.sh cargo clippy --workspace --all-targets --quiet -- --
 if stage build scripts/env.sh cargo build --workspace --lib --bins --tests --quiet; then
     stage rust rust_tests
     count_rust_tests
+    stage clients scripts/env.sh scripts/check-clients.sh "$CARGO_TARGET_DIR/debug"
     stage browser scripts/env.sh tests/browser/run.sh
     stage drill scripts/servers.sh scripts/env.sh scripts/restore_drill.sh
     stage documented scripts/env.sh python3 scripts/documented "$CARGO_TARGET_DIR/debug" blocks

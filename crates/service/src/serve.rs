@@ -2,12 +2,14 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use http::{StatusCode, header};
+use futures::stream;
+use http::{Method, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -176,10 +178,17 @@ where
     S: tower::Service<Request, Response = http::Response<B>, Error = Infallible>,
     http::Response<B>: IntoResponse,
 {
+    let head = request.method() == Method::HEAD;
     match face.call(request).await {
+        Ok(response) if head => response.into_response().map(|_| unmeasured()),
         Ok(response) => response.into_response(),
         Err(never) => match never {},
     }
+}
+
+/// No bytes, for HEAD: the length is told already where it is known, and a router that measures this body must not tell another.
+fn unmeasured() -> Body {
+    Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())
 }
 
 fn is_grpc(request: &Request) -> bool {

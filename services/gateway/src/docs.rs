@@ -4,9 +4,8 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder, Schema};
+use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -58,7 +57,6 @@ pub fn about() -> Document {
 
 /// The document with what is true of every route: each may be refused, or fail.
 pub fn complete(mut document: Document) -> Document {
-    tell_json_from_forms(&mut document);
     for path in document.paths.paths.values_mut() {
         for operation in operations(path) {
             let (secured, has_body) =
@@ -70,31 +68,6 @@ pub fn complete(mut document: Document) -> Document {
     }
     document
 }
-
-/// The same fields have two descriptions where they come as a form or as JSON: the standards let forms have others too, our
-/// JSON has no others.
-fn tell_json_from_forms(document: &mut Document) {
-    let Some(components) = &mut document.components else { return };
-    for operation in document.paths.paths.values_mut().flat_map(operations) {
-        let Some(RefOr::T(body)) = &mut operation.request_body else { continue };
-        if !body.content.contains_key(FORM) {
-            continue;
-        }
-        let Some(RefOr::T(json)) = body.content.get_mut(JSON) else { continue };
-        let Some(RefOr::Ref(reference)) = &json.schema else { continue };
-        let name = reference.ref_location.rsplit('/').next().unwrap_or_default();
-        if let Some(RefOr::T(Schema::Object(fields))) = components.schemas.get(name) {
-            let mut fields = fields.clone();
-            fields.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
-            let name = format!("{name}Json");
-            json.schema = Some(Ref::from_schema_name(&name).into());
-            components.schemas.insert(name, RefOr::T(Schema::Object(fields)));
-        }
-    }
-}
-
-const FORM: &str = "application/x-www-form-urlencoded";
-const JSON: &str = "application/json";
 
 fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, put, post, delete, patch, .. } = path;

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::Gateway;
 use crate::caller::Caller;
 use crate::drift_report::DriftReport;
-use crate::extract::{Path, prefers_html};
+use crate::extract::{Object, Path, prefers_html};
 use crate::problem::{INVALID, Problem};
 
 /// A report brings its own styles and drawings, and runs nothing.
@@ -22,9 +22,11 @@ const REPORT_POLICY: &str =
 pub struct NewReport {
     /// From then on, in milliseconds since 1970.
     #[serde(default)]
+    #[schema(minimum = 0)]
     from_ms: i64,
     /// Until then, in milliseconds since 1970; 0: until now.
     #[serde(default)]
+    #[schema(minimum = 0)]
     to_ms: i64,
 }
 
@@ -46,9 +48,9 @@ pub async fn create(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let window = if body.is_empty() { Ok(None) } else { serde_json::from_slice(&body) };
-    let window: Option<NewReport> =
+    let window: Option<Object<NewReport>> =
         window.map_err(|error| INVALID.problem(format!("the body is no window: {error}")))?;
-    let NewReport { from_ms, to_ms } = window.unwrap_or_default();
+    let NewReport { from_ms, to_ms } = window.map(|Object(window)| window).unwrap_or_default();
     let report = gateway
         .drift
         .create_report(caller.says(ReportRequest { from_ms, to_ms }))

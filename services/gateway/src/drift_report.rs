@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 /// What the model has seen and said in a window of time, beside what it was trained on.
 #[derive(ToSchema)]
 pub struct DriftReport {
-    #[schema(format = "uuid")]
+    #[schema(pattern = "^[0-9a-f]{32}$")]
     id: String,
     /// Milliseconds since 1970, as all times here.
     created_ms: i64,

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use proto::storage::{self, ScanRef};
 use tonic::{Status, Streaming};
+use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::caller::Caller;
@@ -18,6 +19,35 @@ use crate::scans::Scan;
 /// Shorter than what proxies take for a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// The stream: one text, or event by event.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the API")]
+enum ScanEvents {
+    Text(String),
+    Event(ScanEvent),
+}
+
+/// One event of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the API")]
+struct ScanEvent {
+    event: EventName,
+    /// For `Last-Event-ID`; a `problem` has none.
+    id: Option<String>,
+    /// As JSON, what the event is named after.
+    data: String,
+}
+
+/// What an event tells of.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the API")]
+enum EventName {
+    Scan,
+    Problem,
+}
+
 /// Tells of each change of a scan until it is done
 ///
 /// Server-sent events: `scan` with the scan as JSON, first as it is now. The stream ends when the
@@ -25,12 +55,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// tell, the answer is 204. A stream that fails ends with the event `problem`.
 #[utoipa::path(
     operation_id = "watch_scan", get, path = "/v1/scans/{id}/events", tag = "scans",
-    params(
-        ("id" = String, Path, description = "The scan's id", format = "uuid"),
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
-    ),
+    params(("id" = String, Path, description = "The scan's id", format = "uuid")),
     responses(
-        (status = 200, description = "The events; the data of each is a `Scan`", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events; the data of each is a `Scan`", body = ScanEvents, content_type = "text/event-stream"),
         (status = 204, description = "Nothing has happened since, and nothing more will"),
         (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),
     ),

@@ -1,7 +1,12 @@
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::problem::{INVALID, Problem};
 
@@ -15,7 +20,30 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<JsonBody<T>, Problem> {
         let body = axum::Json::from_request(request, state).await;
-        body.map(|axum::Json(body)| JsonBody(body)).map_err(json_problem)
+        body.map(|axum::Json(Object(body))| JsonBody(body)).map_err(json_problem)
+    }
+}
+
+/// What a JSON object says. A list of its values, without their names, would be taken for one by serde.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        deserializer.deserialize_map(Fields(PhantomData)).map(Object)
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields))
     }
 }
 
@@ -52,7 +80,6 @@ pub fn prefers_html(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use serde::Deserialize;
 
     use super::*;
 
@@ -69,6 +96,7 @@ mod tests {
             (r#"{"name":"a","nick":"b"}"#, Some((400, "unknown field `nick`"))),
             (r#"{"nick":"b"}"#, Some((400, "unknown field `nick`"))),
             ("{}", Some((422, "missing field `name`"))),
+            (r#"["a"]"#, Some((422, "expected an object"))),
             ("{", Some((400, "EOF"))),
         ] {
             let request = Request::builder().header("content-type", "application/json");

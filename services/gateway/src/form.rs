@@ -14,6 +14,7 @@ use futures::stream::BoxStream;
 
 use crate::intake::Sink;
 use crate::problem::{INVALID, Problem};
+use crate::scans::Wishes;
 
 const FORM: &[u8] = b"multipart/form-data";
 /// Beside the files; those are counted where they are kept.
@@ -57,6 +58,11 @@ pub async fn pour(
         }
         if let Some(name) = file_name {
             sink.begin(&name).await;
+        } else if let Some(name) = field.name().filter(|name| Wishes::has(name)) {
+            // Passed over, it would be a scan of nobody's, or one that is not urgent.
+            return Err(INVALID.problem(format!(
+                "`{name}` is no field of the form: say it in the query of the address, `?{name}=...`"
+            )));
         }
         while let Some(part) = next(&mut field, &held).await? {
             if is_file {

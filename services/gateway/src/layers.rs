@@ -91,12 +91,11 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
     (!origins.is_empty()).then_some(cors)
 }
 
-/// Answers HEAD as GET in everything but the body, which the router leaves out: so it says the very same length.
+/// Answers HEAD as GET in everything but the body, which the router leaves out: so it says the very same length, and none
+/// where GET says none beforehand.
 async fn head_as_get(mut request: Request, next: Next) -> Response {
     if request.method() == Method::HEAD {
         *request.method_mut() = Method::GET;
-        // How long a packed answer is, is known only when it has been packed: HEAD tells of the answer as it is.
-        request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     let mut response = next.run(request).await;
     weaken_tag_of_packed(response.headers_mut());

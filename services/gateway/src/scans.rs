@@ -91,6 +91,14 @@ pub struct Wishes {
     pub accession_number: Option<String>,
 }
 
+impl Wishes {
+    /// Whether there is a wish of that name.
+    pub fn has(name: &str) -> bool {
+        let wishes = Wishes::into_params(|| None);
+        wishes.iter().any(|wish| wish.name.eq_ignore_ascii_case(name))
+    }
+}
+
 impl Scan {
     pub fn is_done(&self) -> bool {
         self.state == DONE
@@ -212,12 +220,14 @@ pub enum Accepted {
 #[expect(dead_code, reason = "describes the API")]
 pub struct Binary(Vec<u8>);
 
-/// A form with one file or several, in fields of any name.
+/// A form with the file, or with several. What the query says of them, no field says.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the API")]
 pub struct Form {
-    #[schema(value_type = String, format = Binary)]
-    file: Vec<u8>,
+    /// Each file is a field of its own.
+    #[schema(min_items = 1)]
+    file: Vec<Binary>,
 }
 
 /// Which scans, and which part of the list of them.

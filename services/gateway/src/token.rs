@@ -74,9 +74,8 @@ impl From<Tokens> for Token {
 /// Signs in, or renews a sign-in
 #[utoipa::path(
     operation_id = "sign_in", post, path = "/v1/token", tag = "token",
-    request_body(description = "A form (RFC 6749) or JSON", content(
-        (GrantRequest = "application/x-www-form-urlencoded"), (GrantRequest = "application/json"),
-    )),
+    request_body(content = GrantRequest, content_type = "application/x-www-form-urlencoded",
+        description = "A form (RFC 6749); JSON with these fields, and no others, is understood too"),
     responses(
         (status = 200, description = "Signed in", body = Token),
         (status = 401, description = "Who this is cannot be told: wrong password, secret or refresh token", body = Problem, content_type = "application/problem+json"),
@@ -148,9 +147,8 @@ pub struct Revocation {
 /// Signs out: the refresh token, and all that came from the same sign-in, end
 #[utoipa::path(
     operation_id = "sign_out", post, path = "/v1/token/revoke", tag = "token",
-    request_body(description = "A form (RFC 7009) or JSON", content(
-        (Revocation = "application/x-www-form-urlencoded"), (Revocation = "application/json"),
-    )),
+    request_body(content = Revocation, content_type = "application/x-www-form-urlencoded",
+        description = "A form (RFC 7009); JSON with this field, and no other, is understood too"),
     responses((status = 200, description = "The token is not valid any more, or never was")),
 )]
 pub async fn revoke(

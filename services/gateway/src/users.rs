@@ -24,6 +24,7 @@ enum RoleName {
 /// Somebody who signs in with a password.
 #[derive(Serialize, ToSchema)]
 pub struct User {
+    #[schema(format = "uuid")]
     id: String,
     user_name: String,
     #[schema(value_type = Vec<RoleName>)]
@@ -46,7 +47,10 @@ pub struct Users {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
+    #[schema(pattern = r"^\s*[A-Za-z0-9._@+-]{1,128}\s*$")]
     user_name: String,
+    /// None of those that are guessed first.
+    #[schema(min_length = 12, max_length = 128)]
     password: String,
     #[schema(value_type = Vec<RoleName>, min_items = 1)]
     roles: Vec<String>,
@@ -57,6 +61,11 @@ pub struct NewUser {
 #[serde(deny_unknown_fields)]
 pub struct NewClient {
     /// What people call it.
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: String,
     #[schema(value_type = Vec<RoleName>, min_items = 1)]
     roles: Vec<String>,
@@ -65,10 +74,12 @@ pub struct NewClient {
 /// A program that signs in with a secret.
 #[derive(Serialize, ToSchema)]
 pub struct Client {
+    #[schema(format = "uuid")]
     client_id: String,
     /// Shown this once.
     client_secret: String,
     name: String,
+    #[schema(value_type = Vec<RoleName>)]
     roles: Vec<String>,
 }
 

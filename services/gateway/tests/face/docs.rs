@@ -105,10 +105,15 @@ async fn what_no_operation_knows_is_refused_by_name_by_each_of_them() {
             continue;
         }
         let request = gateway.client.request(method.clone(), format!("{}{path}", gateway.url));
-        let request = request.bearer_auth(&gateway.token).json(&json!({ "surely_unknown": 1 }));
-        let (status, name, body) = problem(request.send().await.unwrap()).await;
+        let request = request.bearer_auth(&gateway.token);
+        let said = request.try_clone().unwrap().json(&json!({ "surely_unknown": 1 }));
+        let (status, name, body) = problem(said.send().await.unwrap()).await;
         assert_eq!((status, name.as_str()), (400, "invalid"), "{method} {path}: {body}");
         assert!(body["detail"].as_str().unwrap().contains("`surely_unknown`"), "{body}");
+
+        // Values without their names say nothing.
+        let (_, _, body) = problem(request.json(&json!([])).send().await.unwrap()).await;
+        assert!(body["detail"].as_str().unwrap().contains("expected an object"), "{body}");
     }
     assert!(asked > 15, "only {asked} operations");
 }

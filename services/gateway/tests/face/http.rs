@@ -20,6 +20,7 @@ async fn head_says_what_get_says_its_length_included() {
         "/v1/scans",
         "/v1/scans/done",
         "/v1/scans/done/result",
+        "/v1/scans/done/events",
         "/v1/scans/done/mask.nii.gz",
         "/v1/scans/failed/result",
         "/v1/scans/nobody",
@@ -33,26 +34,14 @@ async fn head_says_what_get_says_its_length_included() {
             };
             let (head, get) = (ask(Method::HEAD).await.unwrap(), ask(Method::GET).await.unwrap());
             assert_eq!(head.status(), get.status(), "{path}");
-            let packed = header(&get, "content-encoding").is_some();
-            // Of a packed answer, HEAD tells what it is before it is packed: its length is known.
-            let same: &[&str] = match packed {
-                true => &["content-type", "vary"],
-                false => &["content-length", "content-type", "content-encoding", "etag", "vary"],
-            };
-            for name in same {
+            for name in ["content-length", "content-type", "content-encoding", "etag", "vary"] {
                 assert_eq!(header(&head, name), header(&get, name), "{path}: {name}, {coding}");
-            }
-            if packed {
-                let told = header(&head, "content-length").unwrap().parse::<usize>().unwrap();
-                assert!(
-                    told > 1024 && header(&head, "content-encoding").is_none(),
-                    "{path}: {told}"
-                );
             }
             let length = header(&get, "content-length").map(|length| length.parse().unwrap());
             assert_eq!(head.bytes().await.unwrap().len(), 0, "{path}");
             let body = get.bytes().await.unwrap().len();
-            assert!(length.map_or(coding == "gzip", |length: usize| length == body), "{path}");
+            let untold = coding == "gzip" || path.ends_with("/events");
+            assert!(length.map_or(untold, |length: usize| length == body), "{path}");
         }
     }
 }

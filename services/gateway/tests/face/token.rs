@@ -86,6 +86,18 @@ async fn signing_out_needs_no_access_token() {
 }
 
 #[tokio::test]
+async fn json_has_no_other_fields_than_the_form() {
+    let gateway = Gateway::start().await;
+    for path in ["/v1/token", "/v1/token/revoke"] {
+        let request = gateway.client.post(format!("{}{path}", gateway.url));
+        let fields = json!({"grant_type": "password", "token": "once", "surely_unknown": 1});
+        let (status, name, body) = problem(request.json(&fields).send().await.unwrap()).await;
+        assert_eq!((status, name.as_str()), (400, "invalid"), "{path}");
+        assert!(body["detail"].as_str().unwrap().starts_with("unknown field"), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn the_key_set_is_public() {
     let gateway = Gateway::start().await;
     let answer =

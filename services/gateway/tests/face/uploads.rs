@@ -101,6 +101,25 @@ async fn every_file_of_a_form_is_sent_on() {
 }
 
 #[tokio::test]
+async fn what_the_query_says_is_never_passed_over_in_a_form() {
+    let gateway = Gateway::start().await;
+    for name in ["priority", "reference", "patient_id", "accession_number", "Patient_ID"] {
+        for (path, first) in [("/v1/scans", true), ("/v1/scans", false), ("/v1/batches", true)] {
+            let file = Part::text("pixels").file_name("a.png");
+            let form = match first {
+                true => Form::new().text(name, "stat").part("file", file),
+                false => Form::new().part("file", file).text(name, "stat"),
+            };
+            let answer = gateway.post(path).multipart(form).send().await.unwrap();
+            let (status, _, body) = problem(answer).await;
+            assert_eq!(status, 400, "{path}, {name}");
+            assert!(body["detail"].as_str().unwrap().contains(&format!("`{name}`")), "{body}");
+        }
+    }
+    assert!(gateway.ingest.seen().iter().all(|seen| !seen.whole));
+}
+
+#[tokio::test]
 async fn a_refusal_is_a_problem_of_its_own_type_with_a_page() {
     let gateway = Gateway::start().await;
     let (status, name, body) =
