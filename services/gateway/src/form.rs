@@ -30,6 +30,15 @@ pub fn is_form(headers: &HeaderMap) -> bool {
     media.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM))
 }
 
+/// Whether a body has parts, but is no form.
+pub fn is_another_multipart(headers: &HeaderMap) -> bool {
+    const MULTIPART: &[u8] = b"multipart/";
+    let media = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let parts =
+        media.get(..MULTIPART.len()).is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART));
+    parts && !is_form(headers)
+}
+
 /// Pours the files of the form that `bytes` are into `sink`, and reads the form to its end.
 pub async fn pour(
     head: Parts,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, timeout};
@@ -29,7 +29,7 @@ struct Intake {
 
 impl Intake {
     fn new(headers: &HeaderMap, body: Body, max_bytes: u64) -> Result<Intake, Problem> {
-        if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        if headers.get_all(header::CONTENT_ENCODING).iter().any(codes) {
             return Err(
                 UNSUPPORTED_MEDIA_TYPE.problem("send the file itself, without a content encoding")
             );
@@ -79,6 +79,12 @@ impl Intake {
     }
 }
 
+/// Whether a Content-Encoding says that the body is another one than it looks: `identity` says that it is not.
+fn codes(coding: &HeaderValue) -> bool {
+    let coding = coding.as_bytes().trim_ascii();
+    !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+}
+
 /// So many bytes, in words.
 fn words(bytes: u64) -> String {
     const MIB: u64 = 1024 * 1024;
@@ -103,6 +109,10 @@ impl Upload {
     /// Refuses what is known to be too large, or is coded, before a byte is read.
     pub fn new(request: Request, max_bytes: u64) -> Result<Upload, Problem> {
         let (head, body) = request.into_parts();
+        if form::is_another_multipart(&head.headers) {
+            return Err(UNSUPPORTED_MEDIA_TYPE
+                .problem("of the multipart types only multipart/form-data is read"));
+        }
         let intake = Intake::new(&head.headers, body, max_bytes)?;
         Ok(Upload { head, intake })
     }
@@ -141,6 +151,28 @@ mod tests {
 
     async fn received(pieces: Vec<(Duration, usize)>) -> Result<usize, Problem> {
         intake(pieces).bytes().try_fold(0, async |sum, bytes| Ok(sum + bytes.len())).await
+    }
+
+    #[test]
+    fn bodies_that_are_not_what_they_look_like_are_refused() {
+        let refused = |name: header::HeaderName, value: &str| {
+            let request = Request::builder().header(name, value).body(Body::empty()).unwrap();
+            Upload::new(request, u64::MAX).err().map(|problem| problem.status())
+        };
+        let unsupported = Some(415u16);
+        for plain in ["", "identity", "Identity", " identity "] {
+            assert_eq!(refused(header::CONTENT_ENCODING, plain), None, "{plain}");
+        }
+        assert_eq!(refused(header::CONTENT_ENCODING, "gzip"), unsupported);
+        for (media, answer) in [
+            ("multipart/form-data; boundary=x", None),
+            ("Multipart/Form-Data; boundary=x", None),
+            ("multipart/related; boundary=x", unsupported),
+            ("MULTIPART/mixed", unsupported),
+            ("application/dicom", None),
+        ] {
+            assert_eq!(refused(header::CONTENT_TYPE, media), answer, "{media}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ use crate::segmenter::broken;
 
 /// Steps between two looks at the loss: each makes a GPU wait.
 const READ_STEPS: u64 = 20;
-/// How often, in all of training, the held-out patients are looked at.
+/// How often, in all of training, the held-out patients are looked at: at checkpoints, and no more often than those come.
 const VALIDATIONS: f64 = 10.0;
 /// The most that one step counts: what takes longer is a machine that was stopped and not a machine at work.
 const STEP_SECONDS_MAX: f64 = 120.0;
@@ -51,6 +51,7 @@ pub fn learn(
     let trainer = Trainer::new(settings, device, &network, &pool);
     let mut stopwatch = Instant::now();
     let mut saved = state.progress.seconds;
+    let mut next_look = schedule.done(state.gone()) + 1.0 / VALIDATIONS;
     loop {
         let done = schedule.done(state.gone());
         if done >= until {
@@ -69,11 +70,11 @@ pub fn learn(
         if state.progress.seconds - saved >= 60.0 * settings.checkpoint_minutes {
             trainer.save(state)?;
             saved = state.progress.seconds;
-        }
-        if (done * VALIDATIONS) as u64 != (now_done * VALIDATIONS) as u64 {
-            trainer.save(state)?;
-            let dice = held_out.validate(&network, &state.average, schedule.side(done), device)?;
-            display.validated(&dice);
+            if now_done >= next_look {
+                let side = schedule.side(done);
+                display.validated(&held_out.validate(&network, &state.average, side, device)?);
+                next_look = now_done + 1.0 / VALIDATIONS;
+            }
         }
         // Neither saving nor validating is training.
         stopwatch = Instant::now();
