@@ -5,8 +5,9 @@
 #   FOLDER/go.sh MINUTES OUT                   there: trains by the clock; OUT gets files small enough to send back
 #   train_gpu.sh collect OUT MODEL VERSION MANIFEST...   here: puts them together, and judges on the data as it is
 #
-# MAX_MIB: how large FOLDER may become (64). MEDSEG_BINARY: the program, in place of a release build. DATA: what
-# the data is, whose, and under which licence, for the card. EXTRA: more settings of `medseg finish`.
+# MAX_MIB: how large FOLDER may become (64). PRESET: how hard the program is compressed, 0 to 9 (6). MEDSEG_BINARY: the
+# program, in place of a release build. DATA: what the data is, whose, and under which licence, for the card. EXTRA: more
+# settings of `medseg finish`.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 
@@ -31,7 +32,7 @@ prepare() {
     [ "$(printf '%s\n' "$glibc" "GLIBC_$GLIBC_MAX" | sort -V | tail -n 1)" = "GLIBC_$GLIBC_MAX" ] ||
         fail "the program needs $glibc; build it where the C library is at most $GLIBC_MAX"
     python3 -c 'import lzma, shutil, sys
-with open(sys.argv[1], "rb") as source, lzma.open(sys.argv[1] + ".xz", "wb", preset=6) as sink: shutil.copyfileobj(source, sink)' "$folder/medseg"
+with open(sys.argv[1], "rb") as source, lzma.open(sys.argv[1] + ".xz", "wb", preset=int(sys.argv[2])) as sink: shutil.copyfileobj(source, sink)' "$folder/medseg" "${PRESET:-6}"
     rm "$folder/medseg"
     # Pillow writes WebP with loss, which no Rust library does.
     local pillow=${MEDSEG_CACHE:-$HOME/.cache/medseg}/pillow
@@ -62,5 +63,5 @@ collect() {
 
 case "${1:-}" in
 prepare | collect) "$@" ;;
-*) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
