@@ -166,14 +166,6 @@ pub fn shown(name: &str) -> String {
     clean.chars().take(SHOWN_CHARS_MAX - 1).chain(['…']).collect()
 }
 
-/// The first few names, and how many more there are.
-pub fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    const FEW: usize = 4;
-    let more = names.len().saturating_sub(FEW);
-    let list = names.take(FEW).map(shown).collect::<Vec<_>>().join(", ");
-    if more == 0 { list } else { format!("{list} and {more} more") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +258,5 @@ mod tests {
         assert_eq!(shown("study/masks\\7.png"), "masks/7.png");
         assert_eq!(shown("../../1.png"), "1.png");
         assert_eq!(shown(&"x".repeat(300)).chars().count(), SHOWN_CHARS_MAX);
-        assert_eq!(listed(["a", "b", "c", "d", "e"].into_iter()), "a, b, c, d and 1 more");
     }
 }

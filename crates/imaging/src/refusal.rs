@@ -136,7 +136,7 @@ impl Problem {
         (
             Self::NotAHead,
             "not-a-head",
-            "This does not look like a slice through a head",
+            "This does not look like a head",
             "Send MR or CT images of one head, one slice per image, without screens, text or other body parts.",
         ),
         (

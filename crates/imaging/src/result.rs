@@ -204,8 +204,12 @@ impl Totals {
     pub fn new(findings: &[Finding], shape: Shape) -> Totals {
         let of = |role: Role| findings.iter().filter(move |finding| finding.role == role);
         let voxels = |role: Role| of(role).map(|finding| finding.voxels).sum();
-        let volume_ml = |role: Role| of(role).map(|finding| finding.volume_ml).sum();
+        // A sum over nothing is -0.0.
+        let volume_ml = |role: Role| {
+            of(role).map(|finding| finding.volume_ml).sum::<Option<f64>>().map(|ml| ml + 0.0)
+        };
         let areas = of(Role::Main).map(|finding| finding.area_mm2).sum::<Option<f64>>();
+        let areas = areas.map(|mm2| mm2 + 0.0);
         let main: usize = voxels(Role::Main);
         Totals {
             includes: Role::Main,

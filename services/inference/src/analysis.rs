@@ -3,9 +3,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::{Answer, Clock, ErrorKind, Priority, Result, seeded};
 use imaging::{
-    About, Features, Framed, ImageFacts, Inputs, Judgement, Look, Opinion, Passport, Placement,
-    Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument, Sight, Timing, Told,
-    Totals, Volume, lettered_png, mask_nifti, mask_png, overlay_png, restored, shown_slice,
+    About, Features, Format, Framed, ImageFacts, Inputs, Judgement, Look, Opinion, Passport,
+    Placement, Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument, Sight, Timing,
+    Told, Totals, Volume, lettered_png, mask_nifti, mask_png, overlay_png, restored, shown_slice,
 };
 use proto::storage::Job;
 use serde_json::json;
@@ -133,8 +133,10 @@ impl Case {
             ("mask.png", mask_png(volume.shape, &found, slice)?.into()),
             ("overlay.png", overlay_png(volume, &found, slice)?.into()),
         ];
-        if volume.shape.slices > 1 {
+        if volume.shape.slices > 1 || volume.format == Format::Nifti {
             artefacts.push(("mask.nii.gz", mask_nifti(volume, &found)?.into()));
+        }
+        if volume.shape.slices > 1 {
             // The picture made at upload is of the middle slice.
             artefacts.push(("shown.png", lettered_png(volume, slice)?.into()));
         }

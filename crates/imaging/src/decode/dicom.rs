@@ -34,7 +34,7 @@ pub(super) struct Image {
     voxels: Vec<f32>,
     /// One per frame.
     planes: Vec<Plane>,
-    window: [f32; 2],
+    window: Option<[f32; 2]>,
     /// DICOM's defined term, if the file gives one.
     modality: Option<String>,
     kind: ImageKind,
@@ -129,8 +129,7 @@ fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> 
         Some(padded) => pad_with_air(&mut voxels, &padded),
         None => super::fill_with_air(&mut voxels),
     }
-    let middle = &frames[frames.len() / 2];
-    let window = middle.window.unwrap_or_else(|| super::range(&voxels));
+    let window = common_window(frames.iter().filter_map(|frame| frame.window));
     Ok(Image {
         shape: format.shape,
         bytes_per_sample: format.bytes_per_sample,
@@ -271,6 +270,15 @@ impl ModalityLut {
     }
 }
 
+/// Of the windows that slices bring, one in the middle, by width and then by level: the same from whichever end of the head
+/// the slices are counted.
+fn common_window(windows: impl Iterator<Item = [f32; 2]>) -> Option<[f32; 2]> {
+    let mut windows: Vec<[f32; 2]> = windows.collect();
+    let width = |[black, white]: &[f32; 2]| white - black;
+    windows.sort_by(|a, b| width(a).total_cmp(&width(b)).then(a[0].total_cmp(&b[0])));
+    windows.get(windows.len().saturating_sub(1) / 2).copied()
+}
+
 /// The values shown as black and as white (PS3.3, C.11.2.1.2.1); of several windows the first.
 fn window(set: &DataSet) -> Option<[f32; 2]> {
     let first = |tag| set.decimals(tag).and_then(|values| values.first().copied());
@@ -291,6 +299,7 @@ fn decoded(
     format: Format,
 ) -> Result<Decoded, Refusal> {
     let Image { shape, voxels, window, modality, kind, body_part, identity, .. } = image;
+    let window = window.unwrap_or_else(|| super::range(&voxels));
     let known = modality.as_deref().and_then(Modality::of_term);
     let (stored, remarks) = (Orientation::default(), Vec::new());
     let volume =

@@ -1,6 +1,8 @@
 //! What an archive holds besides the slices that are analysed.
 
-use crate::names::{listed, shown};
+use std::collections::BTreeMap;
+
+use crate::names::shown;
 use crate::{Problem, Refusal};
 
 /// Left out of a scan, and said so.
@@ -9,7 +11,7 @@ pub(super) struct LeftOut {
     label_maps: Vec<String>,
     /// With what they are instead.
     others: Vec<(String, &'static str)>,
-    copies: Vec<String>,
+    copies: usize,
 }
 
 impl LeftOut {
@@ -21,25 +23,26 @@ impl LeftOut {
         self.others.push((name.to_owned(), what));
     }
 
-    pub fn copy(&mut self, name: &str) {
-        self.copies.push(name.to_owned());
+    pub fn copy(&mut self) {
+        self.copies += 1;
     }
 
-    /// In words, for the reader of the result.
+    /// In words, for the reader of the result: how many and of what kind, and not what the files are called, as names of
+    /// files are often names of patients.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if !self.label_maps.is_empty() {
             let count = counted(self.label_maps.len(), "label map", "label maps");
-            remarks.push(format!("{count} left out: {}", names(&self.label_maps)));
+            remarks.push(format!("{count} left out"));
         }
-        if !self.copies.is_empty() {
-            let count = counted(self.copies.len(), "copy of a slice", "copies of slices");
-            remarks.push(format!("{count} left out: {}", names(&self.copies)));
+        if self.copies > 0 {
+            let count = counted(self.copies, "copy of a slice", "copies of slices");
+            remarks.push(format!("{count} left out"));
         }
         if !self.others.is_empty() {
             let (one, many) = ("file that is no slice", "files that are no slices");
             let count = counted(self.others.len(), one, many);
-            remarks.push(format!("{count} left out: {}", self.others_in_words()));
+            remarks.push(format!("{count} left out: {}", self.kinds_of_others()));
         }
         remarks
     }
@@ -62,6 +65,18 @@ impl LeftOut {
         }
     }
 
+    fn kinds_of_others(&self) -> String {
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for (_, what) in &self.others {
+            *counts.entry(*what).or_default() += 1;
+        }
+        let kind = |(what, count): (&str, usize)| match count {
+            1 => what.to_owned(),
+            many => format!("{what} ({many})"),
+        };
+        counts.into_iter().map(kind).collect::<Vec<_>>().join(", ")
+    }
+
     fn others_in_words(&self) -> String {
         let named: Vec<String> =
             self.others.iter().map(|(name, what)| format!("{} ({what})", shown(name))).collect();
@@ -81,10 +96,6 @@ pub(crate) fn only_labels(what: &str) -> Refusal {
 
 fn counted(count: usize, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one} was") } else { format!("{count} {many} were") }
-}
-
-fn names(names: &[String]) -> String {
-    listed(names.iter().map(String::as_str))
 }
 
 fn listed_as_they_are(named: &[String]) -> String {

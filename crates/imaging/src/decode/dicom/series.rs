@@ -3,7 +3,7 @@
 use super::class::is_capture;
 use super::geometry::Plane;
 use super::reader::File;
-use super::{Class, Image, class, decoded, geometry, identity, kind, reordered};
+use super::{Class, Image, class, common_window, decoded, geometry, identity, kind, reordered};
 use crate::decode::folder::several;
 use crate::decode::left_out::LeftOut;
 use crate::decode::{Decoded, Limits};
@@ -32,8 +32,7 @@ pub(in crate::decode) fn join(
         .iter()
         .filter_map(|index| images.get(*index)?.identity.sop_instance_uids.first().cloned());
     let uids = uids.collect();
-    let middle = order[order.len() / 2].min(images.len() - 1);
-    let window = images[middle].window;
+    let window = common_window(images.iter().filter_map(|image| image.window));
     let Shape { rows, columns, .. } = images[0].shape;
     let shape = limits.shape(planes.len(), rows, columns)?;
     let voxels = images.iter_mut().flat_map(|image| std::mem::take(&mut image.voxels)).collect();
@@ -82,7 +81,7 @@ fn without_copies(images: Vec<Image>, left_out: &mut LeftOut) -> Vec<Image> {
                 && (other.planes == image.planes && other.voxels == image.voxels)
         };
         if uid.is_some() && kept.iter().any(same) {
-            left_out.copy(&image.name);
+            left_out.copy();
         } else {
             kept.push(image);
         }

@@ -116,6 +116,15 @@ fn values_are_what_the_header_says_they_measure() {
 }
 
 #[test]
+fn slices_share_one_window_whichever_end_they_are_counted_from() {
+    let windows = [[0.0, 80.0], [0.0, 100.0], [20.0, 120.0], [-50.0, 300.0]];
+    let shared = common_window(windows.into_iter());
+    assert_eq!(shared, Some([0.0, 100.0]));
+    assert_eq!(common_window(windows.into_iter().rev()), shared);
+    assert_eq!(common_window(std::iter::empty()), None);
+}
+
+#[test]
 fn what_is_stored_as_a_negative_is_the_picture_that_it_shows() {
     let plain = volume(EXPLICIT, &[]);
     let pixels: Vec<u8> =

@@ -79,8 +79,8 @@ fn masks_beside_their_slices_change_nothing_but_a_remark() {
         let volume = read(&[images, labels]).unwrap();
         assert!(volume.voxels == alone.voxels, "{name}");
         let [remark] = &*volume.remarks else { panic!("{name}: {:?}", volume.remarks) };
-        assert!(remark.starts_with("6 label maps were left out: "), "{remark}");
-        assert!(remark.contains(&shown(&name)) && remark.ends_with("and 2 more"), "{remark}");
+        // Without their names, in which patients may be named.
+        assert_eq!(remark, "6 label maps were left out");
     }
 }
 
@@ -114,7 +114,7 @@ fn a_slice_in_a_format_that_is_not_read_is_no_hole_and_a_logo_is_left_out() {
     let expected = "unsupported: Slice 7 of 7 (6.gif): This is a GIF file, which is not read here.";
     assert!(refusal.starts_with(expected), "{refusal}");
     let volume = read(&[slices(|n| format!("{n}.png")), gif("viewer/logo.gif")]).unwrap();
-    assert_eq!(volume.remarks, ["1 file that is no slice was left out: logo.gif (a GIF file)"]);
+    assert_eq!(volume.remarks, ["1 file that is no slice was left out: a GIF file"]);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_label_map_is_never_a_scan() {
     let with_labels = [file("case_flair.nii", &scan), file("case_seg.nii", &labels)];
     let read = read(&with_labels).unwrap();
     assert!(read.voxels == volume.voxels);
-    assert_eq!(read.remarks, ["1 label map was left out: case_seg.nii"]);
+    assert_eq!(read.remarks, ["1 label map was left out"]);
     assert!(refused(&[file("seg.nii", &labels)]).starts_with("not-a-head: seg.nii holds"));
     let alone = super::super::decode(&labels, &Limits::default()).unwrap().volume;
     let refusal = crate::check(&alone, &[]).unwrap_err();
@@ -207,8 +207,7 @@ fn what_is_no_slice_on_a_disc_is_left_out_and_listed() {
     let [remark] = &*volume.remarks else { panic!("{:?}", volume.remarks) };
     assert_eq!(
         remark,
-        "5 files that are no slices were left out: README.TXT (no image), lib.jar (another archive), \
-         viewer.exe (no image), logo.png (a picture) and 1 more"
+        "5 files that are no slices were left out: a picture (2), another archive, no image (2)"
     );
     let nothing = refused(&[file("README.TXT", b"Patient CD")]);
     assert!(nothing.contains("but README.TXT (no image)"), "{nothing}");
@@ -220,7 +219,7 @@ fn a_slice_that_is_there_twice_is_taken_once() {
     files.push(("IM3 (1)".into(), files[3].1.clone()));
     let volume = read(&[files]).unwrap();
     assert_eq!(volume.shape.slices, 6);
-    assert_eq!(volume.remarks, ["1 copy of a slice was left out: IM3 (1)"]);
+    assert_eq!(volume.remarks, ["1 copy of a slice was left out"]);
 }
 
 #[test]
