@@ -221,7 +221,10 @@ async fn a_phantoms_tumour_is_found_measured_and_drawn() {
     let area = document.totals.unwrap().area_mm2.unwrap();
     let truth = phantom.lesion.unwrap().section_mm2;
     assert!((area / truth - 1.0).abs() < 0.35, "{area} mm2 where {truth} are");
-    assert_eq!(artefacts.keys().collect::<Vec<_>>(), ["mask.png", "overlay.png", "result.json"]);
+    assert_eq!(
+        artefacts.keys().collect::<Vec<_>>(),
+        ["mask.nii.gz", "mask.png", "overlay.png", "result.json"]
+    );
     let observation: serde_json::Value = serde_json::from_str(&header.observation_json).unwrap();
     assert!(observation["features"]["sharpness"].as_f64().unwrap() > 0.0);
     assert_eq!(observation["model"]["name"], "threshold");
