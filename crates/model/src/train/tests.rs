@@ -484,7 +484,7 @@ fn a_full_disk_costs_the_new_checkpoint_and_not_the_old() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let settings = settings(folder.path());
+    let settings = Settings { checkpoint_minutes: 0.0, ..settings(folder.path()) };
     stopped_half_way(&settings);
     let before = fs::read(settings.checkpoint()).unwrap();
     // Below the size of a checkpoint and above that of anything before it; the signal would end the process at once.
@@ -550,7 +550,7 @@ fn speed_is_measured_without_any_patient() {
 #[test]
 fn a_checkpoint_that_was_cut_short_gives_way_to_the_one_before_it() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = settings(folder.path());
+    let settings = Settings { checkpoint_minutes: 0.0, ..settings(folder.path()) };
     stopped_half_way(&settings);
     let views = || {
         let resumed = Settings { resume: true, ..settings.clone() };
