@@ -6,30 +6,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-fail() { echo "error: $*" >&2; exit 1; }
+# shellcheck source=scripts/serving.sh
+. scripts/serving.sh
 [ $# = 1 ] || fail "usage: check-clients.sh FOLDER"
 medseg=$1/medseg document=$PWD/services/gateway/openapi.json
 tools=$MEDSEG_CACHE/clients
 [ -f "$tools/complete" ] || fail "the client generators are missing: scripts/setup.sh test"
 
-folder=$(mktemp -d)
-server=
-stop() {
-    [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
-    rm -rf "$folder"
-}
-trap stop EXIT
-trap 'exit 1' INT TERM
-
-"$medseg" serve --data "$folder/data" --listen 127.0.0.1:0 --model-url threshold: >"$folder/said" 2>"$folder/log" &
-server=$!
-tries=600
-until url=$(sed -n 's/^medseg answers on //p' "$folder/said") && [ -n "$url" ]; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] && kill -0 "$server" 2>/dev/null || { tail -n 5 "$folder/log" >&2; fail "medseg did not start"; }
-    sleep 0.1
-done
-password=$(sed -n 's/.* with the password //p' "$folder/said")
+serve "$medseg" --model-url threshold:
 "$medseg" phantom --out "$folder/scan.png" >/dev/null
 
 # quietly NAME COMMAND...: shows what COMMAND says only where it fails.

@@ -8,21 +8,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
 cache=${MEDSEG_CACHE:-$HOME/.cache/medseg}
 
-fail() { echo "error: $*" >&2; exit 1; }
+# shellcheck source=scripts/serving.sh
+. "$root/scripts/serving.sh"
 
 command -v node >/dev/null && command -v npm >/dev/null ||
     fail "node and npm are missing: 'scripts/setup.sh test' fetches them where the system has none"
 chromium=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
 [ -n "$chromium" ] || fail "chromium is missing: install it (apt-get install chromium), or set CHROMIUM to one"
-
-folder=$(mktemp -d)
-server=
-stop() {
-    [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
-    rm -rf "$folder"
-}
-trap stop EXIT
-trap 'exit 1' INT TERM
 
 # The test's packages, outside the checkout, fetched once for each package-lock.json.
 work=$cache/browser-$(cat "$here/package-lock.json" "$here/.npmrc" | sha256sum | cut -c 1-16)
@@ -47,22 +39,6 @@ built() {
     { ls -t "$target/debug/medseg" "$target/release/medseg" 2>/dev/null || true; } | head -n 1
 }
 
-start() {
-    local medseg=$1
-    cd "$root"
-    "$medseg" serve --data "$folder/data" --listen 127.0.0.1:0 >"$folder/said" 2>"$folder/log" &
-    server=$!
-    local tries=600
-    until url=$(sed -n 's/^medseg answers on //p' "$folder/said") && [ -n "$url" ]; do
-        tries=$((tries - 1))
-        [ $tries -gt 0 ] && kill -0 "$server" 2>/dev/null || { tail -n 5 "$folder/log" >&2; fail "medseg did not start"; }
-        sleep 0.1
-    done
-    user=admin
-    password=$(sed -n 's/.*password[: =]*\([^ ]*\).*/\1/p' "$folder/said" | head -n 1)
-    [ -n "$password" ] || fail "medseg printed no password"
-}
-
 image=${4:-}
 if [ $# -ge 3 ]; then
     url=$1 user=$2 password=$3
@@ -70,7 +46,8 @@ else
     [ $# = 0 ] || fail "usage: run.sh [URL USER PASSWORD [PHANTOM.png]]"
     medseg=$(built)
     [ -n "$medseg" ] || fail "medseg is not built: cargo build --package medseg"
-    start "$medseg"
+    cd "$root"
+    serve "$medseg"
 fi
 if [ -z "$image" ]; then
     medseg=${medseg:-$(built)}

@@ -91,24 +91,28 @@ fn the_top_of_a_head_is_not_blown_up() {
     assert_eq!(placement.extent, 0.55 * 256.0);
 }
 
+/// A volume whose file says nothing of sizes.
+fn unsized_volume(shape: Shape, voxels: Vec<f32>, window: [f32; 2]) -> Volume {
+    Volume {
+        shape,
+        voxels,
+        geometry: None,
+        modality: None,
+        kind: ImageKind::Unknown,
+        format: Format::Png,
+        window,
+        remarks: Vec::new(),
+        stored: Orientation::default(),
+    }
+}
+
 #[test]
 fn neighbours_lie_in_the_same_place_on_the_same_scale() {
     let shape = Shape { slices: 3, rows: 64, columns: 64 };
     let small = head(64, 64, 0.4, 0.4);
     let large: Vec<f32> = head(64, 64, 0.8, 0.8).iter().map(|value| 2.0 * value).collect();
     let voxels = [small.clone(), large.clone(), small.clone()].concat();
-    let (format, window) = (Format::Png, [0.0, 200.0]);
-    let volume = Volume {
-        shape,
-        voxels,
-        geometry: None,
-        modality: None,
-        kind: ImageKind::Unknown,
-        format,
-        window,
-        remarks: Vec::new(),
-        stored: Orientation::default(),
-    };
+    let volume = unsized_volume(shape, voxels, [0.0, 200.0]);
     let framed = Framed::new(&volume, Preprocessing::HeadSquare1).unwrap();
     let middle = framed.slice(1, 32).unwrap();
     let alone = prepare(&large, 64, 64, 32).unwrap();
@@ -129,18 +133,7 @@ fn slices_of_a_volume_share_their_levels_and_their_place() {
     let (small, large) = (head(64, 64, 0.4, 0.4), head(64, 64, 0.9, 0.7));
     let dim: Vec<f32> = small.iter().map(|value| 0.5 * value).collect();
     let voxels = [dim, large.clone(), small].concat();
-    let (format, window) = (Format::Png, [0.0, 100.0]);
-    let volume = Volume {
-        shape,
-        voxels,
-        geometry: None,
-        modality: None,
-        kind: ImageKind::Unknown,
-        format,
-        window,
-        remarks: Vec::new(),
-        stored: Orientation::default(),
-    };
+    let volume = unsized_volume(shape, voxels, [0.0, 100.0]);
     let framed = Framed::new(&volume, Preprocessing::HeadSquare2).unwrap();
     let [dim, large, small] = [0, 1, 2].map(|index| framed.slice(index, 32).unwrap());
     assert_eq!((dim.placement, small.placement), (large.placement, large.placement));
