@@ -127,11 +127,17 @@ const claims = {
   },
 
   async 'a scan is sent, followed by events and answered'() {
+    await page.getByText('Say whose scan it is').click()
+    await page.getByLabel('Patient ID').fill(' 4711 ')
+    await page.getByLabel('Your reference').fill('order 7')
+    await look('about')
     const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().includes('/v1/scans'))
     const followed = page.waitForResponse((response) => response.url().endsWith('/events'))
     await send({ name: FILE_NAME, mimeType: 'image/png', buffer: readFileSync(image) })
     const headers = await (await sent).allHeaders()
     assert.match(headers['idempotency-key'], /^[0-9a-f]{32}$/)
+    const said = new URL((await sent).url()).searchParams
+    assert.deepEqual([said.get('patient_id'), said.get('reference'), said.has('accession_number')], ['4711', 'order 7', false])
     assert.ok(!JSON.stringify(headers).includes('DOE'), 'the file’s name stays with the browser')
     assert.equal((await followed).status(), 200)
     await page.getByTestId('answer').filter({ hasText: 'Tumour region found' }).waitFor()

@@ -22,8 +22,8 @@ const DICE_ALIKE: f64 = 0.002;
 /// How sure a model must be of a scan's kind, the least first; of those at which at most the part below is told wrong.
 const SURE: [f64; 4] = [0.9, 0.95, 0.98, 0.99];
 const WRONG_MAX: f64 = 0.001;
-/// Patients are left out in so many groups.
-const GROUPS: usize = 15;
+/// Patients are left out in so many groups: every group costs one choosing anew on all others.
+const GROUPS: usize = 5;
 
 /// What may be chosen.
 #[derive(Clone, Debug)]
@@ -90,6 +90,11 @@ impl<'a> Choice<'a> {
     pub fn everything(&self) -> Allowed {
         let looks = self.sightings.iter().map(|sightings| sightings.look).collect();
         Allowed { kinds: true, grows: true, looks }
+    }
+
+    /// The side of the squares that the network was trained on.
+    pub fn side(&self) -> usize {
+        self.side
     }
 
     /// All patients' places.
@@ -282,12 +287,17 @@ impl<'a> Choice<'a> {
 
     /// Judges each patient by what is chosen on the patients of other groups.
     pub fn nested(&self, allowed: &Allowed, groups: &[usize]) -> Result<Nested> {
+        let of_groups = groups.iter().collect::<BTreeSet<_>>().into_iter().map(|group| {
+            move || {
+                let (own, others) = self.parted(groups, *group);
+                let readings = self.readings(allowed, &others)?;
+                let [volume, slice] = Form::ALL.map(|form| self.judged(&readings, form, &own));
+                Ok([volume?, slice?])
+            }
+        });
         let mut nested = Nested { forms: [Judged::default(), Judged::default()] };
-        for group in groups.iter().collect::<BTreeSet<_>>() {
-            let (own, others) = self.parted(groups, *group);
-            let readings = self.readings(allowed, &others)?;
-            for (form, all) in Form::ALL.into_iter().zip(&mut nested.forms) {
-                let Judged { cases, pixels } = self.judged(&readings, form, &own)?;
+        for judged in in_parallel(of_groups)? {
+            for (Judged { cases, pixels }, all) in judged.into_iter().zip(&mut nested.forms) {
                 all.cases.extend(cases);
                 for (source, pixels) in pixels {
                     all.pixels.entry(source).or_default().merge(&pixels);

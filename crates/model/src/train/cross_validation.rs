@@ -137,7 +137,7 @@ fn judged(folds: usize, seen: Seen, side: usize) -> Result<Figures> {
             sources.push(SourceFigures { source, form: form.title(), figures, missing_few });
         }
     }
-    let steps = trials(&tried(&choice, &of_patients, &passport, side)?);
+    let steps = trials(&tried(&choice, &of_patients, &passport, &nested)?);
     Ok(Figures { folds, sources, steps })
 }
 

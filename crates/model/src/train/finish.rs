@@ -190,7 +190,7 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
         manifest: &manifest,
         figures: [figures_of(Form::Volume)?, figures_of(Form::Slice)?],
         nested: figures(&nested, &passport),
-        trials: trials(&choice, &groups, &passport, facts.side)?,
+        trials: trials(&choice, &groups, &passport, &nested)?,
         few: few(&choice, &groups, &passport, &nested),
         phantoms: &phantoms,
     });
@@ -251,28 +251,33 @@ pub fn figures(nested: &Nested, passport: &Passport) -> [Vec<(String, Evaluation
     nested.forms.each_ref().map(|judged| judged.figures(passport))
 }
 
-/// What each step of choosing brings: every patient judged by what was chosen on others.
+/// What each step of choosing brings: every patient judged by what was chosen on others. The last step allows everything,
+/// which has been `nested` already.
 pub fn trials(
     choice: &Choice,
     groups: &[usize],
     passport: &Passport,
-    side: usize,
+    nested: &Nested,
 ) -> Result<Vec<Trial>> {
     let Allowed { looks, .. } = choice.everything();
     // The ways before there were kinds.
-    let one: Vec<_> = looks.iter().copied().filter(|look| look.side == side).collect();
+    let one: Vec<_> = looks.into_iter().filter(|look| look.side == choice.side()).collect();
     let one: Vec<_> = one.into_iter().max_by_key(|look| look.mirrored).into_iter().collect();
     let steps = [
         ("one way for all", false, false, one.clone()),
         ("a calibration and a cut for each kind", true, false, one.clone()),
         ("in volumes, what is apart from the main finding is lesser", true, true, one),
-        ("a look for each kind", true, true, looks),
     ];
-    let trial = |(name, kinds, grows, looks): (&str, bool, bool, Vec<Look>)| {
-        let nested = choice.nested(&Allowed { kinds, grows, looks }, groups)?;
-        Ok(Trial { name: name.to_owned(), figures: figures(&nested, passport) })
+    let of = |name: &str, nested: &Nested| Trial {
+        name: name.to_owned(),
+        figures: figures(nested, passport),
     };
-    steps.into_iter().map(trial).collect()
+    let trial = |(name, kinds, grows, looks): (&str, bool, bool, Vec<Look>)| {
+        Ok(of(name, &choice.nested(&Allowed { kinds, grows, looks }, groups)?))
+    };
+    let mut trials = steps.into_iter().map(trial).collect::<Result<Vec<_>>>()?;
+    trials.push(of("a look for each kind", nested));
+    Ok(trials)
 }
 
 /// FAR and FRR where few may be missed, of each form and source whose slices have both.

@@ -21,6 +21,7 @@ export interface Found {
 type Kind = 'DICOM' | 'NIfTI' | 'PNG' | 'JPEG' | 'TIFF' | 'WebP' | 'zip' | 'gzip'
 
 interface Looked extends Chosen {
+  /** What stands in it, in spite of a compression. */
   kind: Kind | undefined
   dicom: DicomHeader | undefined
 }
@@ -50,8 +51,24 @@ function isContent(path: string): boolean {
 
 async function look({ file, path }: Chosen): Promise<Looked> {
   const head = await file.slice(0, HEAD_BYTES).arrayBuffer()
-  const kind = kindOf(new Uint8Array(head))
-  return { file, path, kind, dicom: kind === 'DICOM' ? dicomHeader(head) : undefined }
+  const stored = kindOf(new Uint8Array(head))
+  const kind = (stored === 'gzip' && kindOf(await unpacked(head))) || stored
+  return { file, path, kind, dicom: kind === 'DICOM' && stored === kind ? dicomHeader(head) : undefined }
+}
+
+/** The beginning of what a gzip file holds, whose own beginning this is; nothing where it is broken. */
+async function unpacked(head: ArrayBuffer): Promise<Uint8Array> {
+  const reader = new Blob([head]).stream().pipeThrough(new DecompressionStream('gzip')).getReader()
+  try {
+    const { value } = await reader.read()
+    return value ?? new Uint8Array()
+  } catch {
+    // The server says what is wrong with it.
+    return new Uint8Array()
+  } finally {
+    // What is cut off here is no fault of the file.
+    reader.cancel().catch(() => undefined)
+  }
 }
 
 /** By what stands in it, never by its name. */
@@ -78,7 +95,10 @@ function sorted(files: readonly Looked[]): Found {
   const dicom = files.filter(({ kind }) => kind === 'DICOM')
   const slices = dicom.filter((file) => !isReport(file))
   leave(dicom.filter(isReport), 'report')
-  const others = files.filter(({ kind }) => kind === 'NIfTI' || kind === 'zip' || kind === 'gzip')
+  const isVolume = ({ kind }: Looked) => kind === 'NIfTI' || kind === 'gzip'
+  const labels = masksOf(files.filter(isVolume))
+  leave(labels, 'mask')
+  const others = files.filter((file) => (isVolume(file) && !labels.includes(file)) || file.kind === 'zip')
   const pictures = files.filter(({ kind }) => kind && PICTURES.has(kind))
   const images = new Set(pictures.filter(({ path }) => !saysMask(path)).map(({ path }) => twin(path)))
   const isMask = ({ path }: Looked) => saysMask(path) && images.has(twin(path))
@@ -90,6 +110,12 @@ function sorted(files: readonly Looked[]): Found {
     scans.push(...runsOf(pictures.filter((file) => !isMask(file))))
   }
   return { scans, left }
+}
+
+/** Volumes whose names say that they are masks, beside those that they belong to: `case_1-seg` beside `case_1-t1c`. */
+function masksOf(volumes: readonly Looked[]): Looked[] {
+  const images = volumes.filter(({ path }) => !saysMask(path)).map(({ path }) => twin(path))
+  return volumes.filter(({ path }) => saysMask(path) && images.some((image) => `${image} `.startsWith(`${twin(path)} `)))
 }
 
 function seriesOf(slices: readonly Looked[]): FoundScan[] {

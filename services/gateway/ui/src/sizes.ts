@@ -58,7 +58,9 @@ export function byRole(findings: readonly Finding[]): { main: Finding[]; lesser:
 }
 
 function lengths(values: readonly number[], unit: Finding['unit']): string {
-  return `${values.map(figures).join(' × ')} ${unitName(unit)}`
+  // Whole pixels are counted, not measured.
+  const written = (value: number) => (unit === 'px' && Number.isInteger(value) ? count(value) : figures(value))
+  return `${values.map(written).join(' × ')} ${unitName(unit)}`
 }
 
 function unitName(unit: Finding['unit']): string {

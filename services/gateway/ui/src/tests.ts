@@ -72,6 +72,7 @@ test('lengths carry the unit of the finding', () => {
   assert.equal(diametersOf(inPixels), '31.3 × 9.96 pixels')
   assert.equal(boxOf(finding, 24), '28.1 × 18.8 × 15.0 mm')
   assert.equal(boxOf(inPixels, 24), '28.1 × 18.8 pixels')
+  assert.equal(boxOf({ ...inPixels, box: { ...finding.box, size: [1, 4, 1200] } }, 1), '1200 × 4 pixels')
 })
 
 test('the sentence tells of one region, and of several together', () => {
@@ -251,6 +252,24 @@ test('numbered pictures are one scan without their masks, and others stand alone
     ],
   )
   assert.deepEqual(leftInWords(found.left), ['2 masks beside their images'])
+})
+
+test('a compressed volume is called a volume, and its masks are not sent', async () => {
+  const nifti = new Uint8Array(360)
+  nifti.set([0x6e, 0x2b, 0x31], 344)
+  const packed = await new Response(new Blob([nifti]).stream().pipeThrough(new CompressionStream('gzip'))).arrayBuffer()
+  const names = ['BraTS-7/BraTS-7-t1c.nii.gz', 'BraTS-7/BraTS-7-seg.nii.gz', 'other-mask.nii.gz']
+  const found = await grouped([...names.map((path) => chosen(path, packed)), chosen('case.nii', [...nifti]), chosen('x.gz', [0x1f, 0x8b])])
+  assert.deepEqual(
+    found.scans.map(({ words, files }) => [words, files[0]?.name]),
+    [
+      ['one NIfTI volume', 'BraTS-7-t1c.nii.gz'],
+      ['one NIfTI volume', 'case.nii'],
+      ['one NIfTI volume', 'other-mask.nii.gz'],
+      ['one compressed file', 'x.gz'],
+    ],
+  )
+  assert.deepEqual(leftInWords(found.left), ['1 mask beside its image'])
 })
 
 // The same cases as the server's own (crates/imaging/src/names.rs).

@@ -100,7 +100,7 @@ const FORMATS: Record<string, string> = {
   jpeg: 'JPEG',
   tiff: 'TIFF',
   webp: 'WebP',
-  zip: 'Zip of slices',
+  zip: 'zip',
 }
 
 export function formatName(format: string): string {

@@ -9,6 +9,13 @@ export function idempotencyKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+/** Whose scan it is, where its files do not say so themselves; empty where it is not said. */
+export interface About {
+  patient_id: string
+  accession_number: string
+  reference: string
+}
+
 /** What became of an upload: one scan, or several where the server saw that they are. */
 export interface Accepted {
   scans: Scan[]
@@ -25,13 +32,20 @@ export async function upload(
   files: readonly File[],
   key: string,
   priority: Priority,
+  about: About,
   sent: (share: number) => void,
   signal: AbortSignal,
 ): Promise<Accepted> {
+  const query = queryOf(priority, about)
   const token = await session.token()
-  const answer = await send(files, key, priority, token, sent, signal)
+  const answer = await send(files, key, query, token, sent, signal)
   if (answer.status !== 401) return accepted(answer)
-  return accepted(await send(files, key, priority, await session.renewed(token), sent, signal))
+  return accepted(await send(files, key, query, await session.renewed(token), sent, signal))
+}
+
+function queryOf(priority: Priority, about: About): URLSearchParams {
+  const said = Object.entries(about).filter(([, text]) => text !== '') as [string, string][]
+  return new URLSearchParams([['priority', priority], ...said])
 }
 
 interface Reply {
@@ -42,14 +56,14 @@ interface Reply {
 function send(
   files: readonly File[],
   key: string,
-  priority: Priority,
+  query: URLSearchParams,
   token: string,
   sent: (share: number) => void,
   signal: AbortSignal,
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest()
-    request.open('POST', `v1/scans?priority=${priority}`)
+    request.open('POST', `v1/scans?${query}`)
     request.setRequestHeader('authorization', `Bearer ${token}`)
     request.setRequestHeader('idempotency-key', key)
     const [file, ...others] = files

@@ -1,11 +1,13 @@
 import { asProblem, type Problem } from '../api/problem'
 import type { Priority, Scan } from '../api/scans'
-import { idempotencyKey, upload } from '../api/upload'
+import { idempotencyKey, upload, type About } from '../api/upload'
 import type { FoundScan } from '../grouping'
 import { scans } from './scans.svelte'
 
 /** Two at a time: while one is checked, the next one travels. */
 const AT_ONCE = 2
+
+const NOBODY: About = { patient_id: '', accession_number: '', reference: '' }
 
 export type Phase = 'waiting' | 'sending' | 'checking' | 'accepted' | 'refused'
 
@@ -16,6 +18,7 @@ export class Upload {
   /** What it is, as in `one series, MR, 24 slices`. */
   readonly words: string
   readonly priority: Priority
+  readonly about: About
   /** How the page calls it: a file's name may name the patient, so it is shown only on demand. */
   readonly number: number
 
@@ -26,10 +29,11 @@ export class Upload {
 
   #leaving = new AbortController()
 
-  constructor({ files, words }: FoundScan, priority: Priority, number: number) {
+  constructor({ files, words }: FoundScan, priority: Priority, about: About, number: number) {
     this.files = files
     this.words = words
     this.priority = priority
+    this.about = about
     this.number = number
   }
 
@@ -54,7 +58,7 @@ export class Upload {
     this.problem = undefined
     try {
       const sent = (share: number) => this.#progress(share)
-      const accepted = await upload(this.files, this.key, this.priority, sent, this.#leaving.signal)
+      const accepted = await upload(this.files, this.key, this.priority, this.about, sent, this.#leaving.signal)
       accepted.scans.forEach((scan) => scans.remember(scan))
       this.scan = accepted.scans[0]
       this.problem = accepted.refusals[0]
@@ -80,6 +84,8 @@ class Uploads {
   list = $state<Upload[]>([])
   /** Whether what is sent next goes before all that is routine. Off again once such files are accepted, so that urgent stays rare. */
   urgent = $state(false)
+  /** Whose scan it is that is sent next. Forgotten with the sending: the next one may be another patient's. */
+  about = $state<About>({ ...NOBODY })
   #count = 0
 
   get busy(): boolean {
@@ -97,8 +103,11 @@ class Uploads {
   /** Sends what was found, each scan by itself; resolves when each is accepted or refused. */
   async add(found: readonly FoundScan[]): Promise<Upload[]> {
     const priority = this.urgent ? 'stat' : 'routine'
+    const { patient_id, accession_number, reference } = this.about
+    const about = { patient_id: patient_id.trim(), accession_number: accession_number.trim(), reference: reference.trim() }
+    this.about = { ...NOBODY }
     if (!this.busy) this.#forget()
-    const added = found.map((scan) => new Upload(scan, priority, ++this.#count))
+    const added = found.map((scan) => new Upload(scan, priority, about, ++this.#count))
     this.list.push(...added)
     const queue = [...added]
     const lane = async () => {
@@ -112,6 +121,7 @@ class Uploads {
   clear(): void {
     this.#forget()
     this.urgent = false
+    this.about = { ...NOBODY }
   }
 
   #forget(): void {
