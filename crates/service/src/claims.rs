@@ -3,6 +3,7 @@
 //! Every user-facing call carries `authorization: Bearer <access token>`. The callee asks a
 //! [`Verifier`] for the [`Claims`]; no service asks auth about a single call.
 
+mod ed25519;
 mod keys;
 mod service_token;
 #[cfg(any(test, feature = "testing"))]

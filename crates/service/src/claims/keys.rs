@@ -57,8 +57,13 @@ impl SigningKey {
         json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.id, "x": x})
     }
 
+    /// The key itself, 32 bytes. A secret.
+    pub(super) fn seed(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
     /// The 64-byte signature of `message`.
-    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()
     }
 
@@ -129,12 +134,27 @@ impl Jwk {
     }
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl SigningKey {
+    /// Whatever header and payload, soundly signed; to forge with.
+    pub(super) fn sign_parts(&self, header: &str, payload: &str) -> String {
+        let message = format!("{}.{}", encode(header.as_bytes()), encode(payload.as_bytes()));
+        let signature = encode(&self.sign(message.as_bytes()));
+        format!("{message}.{signature}")
+    }
+
+    #[cfg(test)]
+    pub(super) fn public(&self) -> VerifyingKey {
+        self.key.verifying_key()
+    }
+}
+
 fn thumbprint(key: &VerifyingKey) -> String {
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(key.as_bytes()));
     encode(&Sha256::digest(canonical))
 }
 
-pub(super) fn encode(bytes: &[u8]) -> String {
+fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 

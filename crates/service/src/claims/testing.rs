@@ -10,7 +10,6 @@ use serde_json::json;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use super::token::sign_parts;
 use super::{
     Claims, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT, SigningKey, Tenant, Verifier,
     service_tenant,
@@ -66,7 +65,7 @@ impl Issuer {
 
     /// Whatever header and payload, soundly signed; to forge with.
     pub fn sign(&self, header: &str, payload: &str) -> String {
-        sign_parts(&self.0.key, header, payload)
+        self.0.key.sign_parts(header, payload)
     }
 
     /// The key behind the tokens.

@@ -1,14 +1,22 @@
 //! The form of an access token: a JWT (RFC 7519) of the profile RFC 9068, and nothing beside it.
 //!
-//! Written here instead of taken from a JWT library, because all that such a library adds is choice
-//! (of algorithms, header parameters, types of claims), and each choice has been somebody's hole.
+//! `jsonwebtoken` signs and verifies. What it leaves to choose (other header parameters, lists for texts, its own clock) is
+//! settled here, before and after it: each such choice has been somebody's hole.
+
+mod object;
+#[cfg(test)]
+mod reference;
+
+use std::sync::LazyLock;
 
 use domain::{Error, ErrorKind, Result, TenantId};
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::VerifyingKey;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::keys::{SigningKey, decode, encode};
-use super::{Claims, Role, Tenant};
+use self::object::Object;
+use super::keys::{SigningKey, decode};
+use super::{Claims, Role, Tenant, ed25519};
 
 /// How long an access token lives.
 pub const LIFETIME_S: i64 = 300;
@@ -49,24 +57,29 @@ impl Grant {
             nbf: now,
             exp: now + LIFETIME_S,
         };
-        let header = Header { alg: ALGORITHM.into(), typ: TYPE.into(), kid: key.id().into() };
-        sign_parts(key, &json(&header), &json(&payload))
+        let header = jsonwebtoken::Header {
+            typ: Some(TYPE.to_owned()),
+            kid: Some(key.id().to_owned()),
+            ..jsonwebtoken::Header::new(Algorithm::EdDSA)
+        };
+        ed25519::install();
+        jsonwebtoken::encode(&header, &payload, &EncodingKey::from_ed_der(key.seed()))
+            .expect("texts and numbers are always JSON, and an Ed25519 key signs any message")
     }
 }
 
-fn json(part: &impl Serialize) -> String {
-    serde_json::to_string(part).expect("texts and numbers are always JSON")
-}
-
-/// Signs any header and payload; the tests forge with it.
-pub(super) fn sign_parts(key: &SigningKey, header: &str, payload: &str) -> String {
-    let message = format!("{}.{}", encode(header.as_bytes()), encode(payload.as_bytes()));
-    let signature = encode(&key.sign(message.as_bytes()));
-    format!("{message}.{signature}")
-}
+/// What is checked with the signature. Times are not: they go by the service's own clock, in [`Payload::is_for_us_at`].
+static RULES: LazyLock<Validation> = LazyLock::new(|| {
+    let mut rules = Validation::new(Algorithm::EdDSA);
+    rules.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+    rules.set_issuer(&[ISSUER]);
+    rules.set_audience(&[AUDIENCE]);
+    (rules.validate_exp, rules.validate_nbf, rules.leeway) = (false, false, 0);
+    rules
+});
 
 /// All three are required. One more (`jku`, `jwk`, `x5u`, `crit`, `zip`, `b64`…) and the token is refused.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
     alg: String,
@@ -88,12 +101,10 @@ struct Payload {
     exp: i64,
 }
 
-/// A token taken apart, of which nothing is believed yet.
+/// A token of which nothing is believed yet.
 pub(super) struct Unverified<'a> {
     pub key_id: String,
-    message: &'a str,
-    payload: &'a str,
-    signature: &'a str,
+    token: &'a str,
 }
 
 impl<'a> Unverified<'a> {
@@ -101,23 +112,20 @@ impl<'a> Unverified<'a> {
         if token.len() > MAX_LENGTH {
             return Err(refused("it is too long"));
         }
-        let (message, signature) =
-            token.rsplit_once('.').ok_or_else(|| refused("it has no parts"))?;
-        let (header, payload) =
-            message.split_once('.').ok_or_else(|| refused("it has two parts"))?;
-        let header: Header = read(header)?;
+        let (header, _) = token.split_once('.').ok_or_else(|| refused("it has no parts"))?;
+        let Object::<Header>(header) = serde_json::from_slice(&decode(header)?).map_err(refused)?;
         if header.alg != ALGORITHM || header.typ != TYPE {
             return Err(refused("it is of another type or algorithm"));
         }
-        Ok(Unverified { key_id: header.kid, message, payload, signature })
+        Ok(Unverified { key_id: header.kid, token })
     }
 
     /// The claims, once the signature fits `key` and the token is for us and for now.
     pub fn verify(&self, key: &VerifyingKey, now_ms: i64) -> Result<Claims> {
-        let signature = Signature::from_slice(&decode(self.signature)?).map_err(refused)?;
-        key.verify_strict(self.message.as_bytes(), &signature).map_err(refused)?;
-        // Only now is the payload worth parsing: it is ours.
-        let payload: Payload = read(self.payload)?;
+        ed25519::install();
+        let key = DecodingKey::from_ed_der(key.as_bytes());
+        let Object::<Payload>(payload) =
+            jsonwebtoken::decode(self.token, &key, &RULES).map_err(refused)?.claims;
         payload.is_for_us_at(now_ms.div_euclid(1000))?;
         payload.claims()
     }
@@ -161,10 +169,6 @@ impl Payload {
         }
         Ok(Claims { subject: self.sub, roles: self.roles, tenant: Tenant(tenant) })
     }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T> {
-    serde_json::from_slice(&decode(part)?).map_err(refused)
 }
 
 /// One answer for every flaw: a forger learns nothing, the log has the reason.
