@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 
 scripts/setup.sh test
 # In one go: apart, our crates would be built twice.
-scripts/env.sh cargo build --quiet --release --workspace --bins --bench mesh
+scripts/env.sh cargo build --quiet --release --workspace --features inference/doubles --bins --bench mesh
 # Of its own, because whatever uses the one broker of the suite takes turns by a file in the common one.
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-DURABLE=1 scripts/servers.sh env TMPDIR="$folder" scripts/env.sh cargo bench --quiet --workspace --bench mesh -- "$@"
+DURABLE=1 scripts/servers.sh env TMPDIR="$folder" scripts/env.sh cargo bench --quiet --workspace --features inference/doubles --bench mesh -- "$@"

@@ -13,7 +13,7 @@ medseg=$1/medseg document=$PWD/services/gateway/openapi.json
 tools=$MEDSEG_CACHE/clients
 [ -f "$tools/complete" ] || fail "the client generators are missing: scripts/setup.sh test"
 
-serve "$medseg" --model-url threshold:
+serve "$medseg" --model-url threshold: --research
 "$medseg" phantom --out "$folder/scan.png" >/dev/null
 
 # quietly NAME COMMAND...: shows what COMMAND says only where it fails.

@@ -59,13 +59,13 @@ def serving(place, *options, said=None):
 
 def serve(place):
     medseg = place.program("medseg")
-    with serving(place, "--data", "served", "--model-url", "threshold:") as (url, password):
+    with serving(place, "--data", "served", "--model-url", "threshold:", "--research") as (url, password):
         if password is None:
             raise Failed("medseg serve prints no password at its first start")
         place.good("curl", "-sS", "--fail", f"{url}/problems", says="too-small")
         place.bad(medseg, "serve", "--data", "served", says="another medseg runs on .*served")
         port = url.rsplit(":", 1)[1]
-        place.bad(medseg, "serve", "--data", "other", "--model-url", "threshold:", "--listen", f"127.0.0.1:{port}", says=f"127.0.0.1:{port}")
+        place.bad(medseg, "serve", "--data", "other", "--model-url", "threshold:", "--research", "--listen", f"127.0.0.1:{port}", says=f"127.0.0.1:{port}")
     logs(place)
     place.bad(medseg, "serve", "--data", "/proc/nowhere", says="/proc/nowhere")
     place.bad(medseg, "serve", "--listen", "nowhere", says="invalid value 'nowhere'")
@@ -78,7 +78,7 @@ def serve(place):
 def logs(place):
     """Each request in the log, in the form of Google Cloud: how bad, in which trace, who asked, for whom, about which scan."""
     said, names = [], ["user.id", "tenant.id", "scan.id", "logging.googleapis.com/trace"]
-    options = ["--data", "logged", "--model-url", "threshold:", "--log-format", "json", "--probes", "127.0.0.1:0"]
+    options = ["--data", "logged", "--model-url", "threshold:", "--research", "--log-format", "json", "--probes", "127.0.0.1:0"]
     with serving(place, *options, said=said) as (url, password):
         curl = ["curl", "-sS", "--fail", "--max-time", "60"]
         form = ["-d", "grant_type=password", "-d", "username=admin", "-d", f"password={password}"]

@@ -144,6 +144,7 @@ impl Mesh {
                 "ingest" => say("spool", data.path().join("spool").display().to_string()),
                 "inference" => {
                     say("model-url", "threshold:".to_owned());
+                    say("research", "true".to_owned());
                     say("worker", worker_name(parts.len()));
                 }
                 "gateway" => {

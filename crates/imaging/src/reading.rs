@@ -34,6 +34,9 @@ pub struct ModelUsed {
     pub version: String,
     /// Of the weights file, in hex; empty for an engine that has no weights.
     pub sha256: String,
+    /// Whether it was trained. What was not only stands in for a model, for research.
+    #[serde(default = "trained")]
+    pub trained: bool,
     /// The version of everything done to pixels before the model sees them.
     pub preprocessing: String,
     /// What the model may judge.
@@ -44,7 +47,16 @@ pub struct ModelUsed {
     pub reading: Reading,
 }
 
+fn trained() -> bool {
+    true
+}
+
 impl Passport {
+    /// Whether there are weights that somebody has trained.
+    pub fn is_trained(&self) -> bool {
+        !self.sha256.is_empty()
+    }
+
     /// How slices are prepared for it; `Invalid` for a way that is unknown here.
     pub fn preprocessing(&self) -> Result<Preprocessing> {
         Preprocessing::named(&self.preprocessing)
@@ -57,6 +69,7 @@ impl Passport {
         ModelUsed {
             name,
             version,
+            trained: self.is_trained(),
             sha256,
             preprocessing,
             modalities,

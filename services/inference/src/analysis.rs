@@ -14,6 +14,10 @@ use service::wire;
 use crate::jobs::Artefact;
 use crate::model::Model;
 
+/// What a result says whose model has no weights.
+const UNTRAINED: &str =
+    "this is no trained model: it stands in for one, for research, and no patient may depend on it";
+
 /// What one job comes to.
 pub struct Analysis {
     pub answer: Answer,
@@ -147,7 +151,13 @@ impl Case {
             totals: Some(totals),
             confidence: Some(sure),
             expected_dice,
-            quality: Quality::new(volume, features, &found.findings, Some(sure), self.kind()),
+            quality: self.quality(Quality::new(
+                volume,
+                features,
+                &found.findings,
+                Some(sure),
+                self.kind(),
+            )),
             findings: found.findings,
             timing: self.timing(seen.compute_ms),
             ..self.document(volume, slice, features)
@@ -187,7 +197,7 @@ impl Case {
             totals: None,
             confidence: None,
             expected_dice: None,
-            quality: Quality { features, remarks: Vec::new() },
+            quality: self.quality(Quality { features, remarks: Vec::new() }),
             image: ImageFacts::new(volume, self.told, shown_slice),
             model: self.passport.used(&self.reading),
             inputs: Inputs { volume_sha256, binding, attempt },
@@ -198,6 +208,14 @@ impl Case {
     fn timing(&self, compute_ms: f64) -> Timing {
         let (accepted_ms, started_ms) = (self.job.accepted_ms, self.started_ms);
         Timing::new(accepted_ms, started_ms, self.clock.now_ms(), compute_ms)
+    }
+
+    /// With a warning first where no model looked that was trained.
+    fn quality(&self, mut quality: Quality) -> Quality {
+        if !self.passport.is_trained() {
+            quality.remarks.insert(0, UNTRAINED.to_owned());
+        }
+        quality
     }
 
     /// How the kind was told, for remarks.

@@ -1,6 +1,8 @@
 //! What looks at slices, behind one trait; a URL chooses.
 
+#[cfg(any(debug_assertions, feature = "doubles"))]
 mod echo;
+#[cfg(any(debug_assertions, feature = "doubles"))]
 mod stub;
 mod threshold;
 #[cfg(feature = "torch")]
@@ -26,21 +28,36 @@ pub trait Engine: Send {
 
 /// The engine at `url`, on `device` (`auto`, `cpu` or `cuda:N`) if it is one that can choose.
 ///
-/// `threshold:` knows bright from dark · `echo:` and `stub:` are for tests and measurements ·
-/// `file:///…` and a plain path name the network's weights.
-pub fn open(url: &str, device: &str) -> Result<Box<dyn Engine>> {
+/// `file:///…` and a plain path name the network's weights. What has none only stands in for a model, and is opened only
+/// for research: `threshold:` knows bright from dark · `echo:` and `stub:` are for tests and measurements, and no release
+/// build has them.
+pub fn open(url: &str, device: &str, research: bool) -> Result<Box<dyn Engine>> {
     let Ok(parsed) = Url::parse(url) else { return network(url.as_ref(), device) };
-    match parsed.scheme() {
-        "threshold" => Ok(Box::new(threshold::Threshold)),
-        "echo" => Ok(Box::new(echo::Echo)),
-        "stub" => Ok(Box::new(stub::Stub::new(&parsed)?)),
-        "file" => match parsed.to_file_path() {
+    if parsed.scheme() == "file" {
+        return match parsed.to_file_path() {
             Ok(path) => network(&path, device),
             Err(()) => Err(ErrorKind::Invalid.error(format!("`{url}` names no file"))),
-        },
-        scheme => Err(ErrorKind::Invalid.error(format!(
-            "no engine for `{scheme}:`: use file:///…, threshold:, echo: or stub:"
-        ))),
+        };
+    }
+    let engine = weightless_engine(&parsed)?;
+    if !research {
+        return Err(ErrorKind::Invalid.error(format!(
+            "`{}:` is no trained model: name a weights file, or say `--research` where no patient depends on the answer",
+            parsed.scheme()
+        )));
+    }
+    Ok(engine)
+}
+
+fn weightless_engine(url: &Url) -> Result<Box<dyn Engine>> {
+    match url.scheme() {
+        "threshold" => Ok(Box::new(threshold::Threshold)),
+        #[cfg(any(debug_assertions, feature = "doubles"))]
+        "echo" => Ok(Box::new(echo::Echo)),
+        #[cfg(any(debug_assertions, feature = "doubles"))]
+        "stub" => Ok(Box::new(stub::Stub::new(url)?)),
+        scheme => Err(ErrorKind::Invalid
+            .error(format!("no engine for `{scheme}:`: use file:///… or threshold:"))),
     }
 }
 
@@ -107,21 +124,31 @@ mod tests {
     #[test]
     fn the_closed_form_engines_keep_the_traits_promises() {
         for url in ["threshold:", "echo:", "stub:"] {
-            suite(open(url, "auto").unwrap());
+            suite(open(url, "auto", true).unwrap());
         }
     }
 
     #[test]
     fn an_unknown_engine_is_refused_by_name() {
-        let error = open("magic:wand", "auto").err().unwrap();
+        let error = open("magic:wand", "auto", true).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("`magic:`"), "{error}");
     }
 
     #[test]
+    fn what_only_stands_in_for_a_model_is_refused_unless_it_is_for_research() {
+        for url in ["threshold:", "echo:", "stub:"] {
+            let error = open(url, "auto", false).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.to_string().contains("no trained model"), "{error}");
+            assert!(!open(url, "auto", true).unwrap().passport().is_trained());
+        }
+    }
+
+    #[test]
     fn missing_weights_are_refused_by_name() {
         for url in ["/nowhere/weights.safetensors", "file:///nowhere/weights.safetensors"] {
-            let error = open(url, "cpu").err().unwrap();
+            let error = open(url, "cpu", false).err().unwrap();
             assert!(error.to_string().contains("/nowhere/weights.safetensors"), "{error}");
         }
     }

@@ -28,10 +28,14 @@ use worker::Worker;
 /// Which model, and how much of it. Not `Debug`: it holds a secret.
 #[derive(Clone, clap::Args)]
 pub struct Config {
-    /// The model: `file:///…/weights.safetensors` (or the path alone), or `threshold:`, which knows
+    /// The model: `file:///…/weights.safetensors` (or the path alone), or with `--research` `threshold:`, which knows
     /// bright from dark and needs no weights.
     #[arg(long, env)]
     pub model_url: String,
+
+    /// Takes what is no trained model, too. No patient may depend on its answers; every result says so.
+    #[arg(long, env)]
+    pub research: bool,
 
     /// Where the network runs: `auto`, `cpu` or `cuda:N`.
     #[arg(long, env, default_value = "auto")]
@@ -84,8 +88,10 @@ pub struct Peers {
 /// The service, with its model loaded: one that cannot be is an error here and now.
 pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     describe();
-    let Config { model_url, device, batch, window, worker, service_secret, drain_s } = config;
-    let (model, ended) = Model::start(move || engine::open(&model_url, &device), batch).await?;
+    let Config { model_url, research, device, batch, window, worker, service_secret, drain_s } =
+        config;
+    let open = move || engine::open(&model_url, &device, research);
+    let (model, ended) = Model::start(open, batch).await?;
     let passport = model.passport();
     tracing::info!(
         model = passport.name,

@@ -17,7 +17,7 @@ struct Gate {
 
 impl Engine for Gate {
     fn passport(&self) -> Passport {
-        engine::open("stub:", "cpu").unwrap().passport()
+        engine::open("stub:", "cpu", true).unwrap().passport()
     }
 
     fn look(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
@@ -43,7 +43,7 @@ async fn gated() -> (Model, Receiver<usize>, Sender<()>) {
 }
 
 async fn of(url: &'static str, batch: usize) -> (Model, Ended) {
-    Model::start(move || engine::open(url, "cpu"), batch).await.unwrap()
+    Model::start(move || engine::open(url, "cpu", true), batch).await.unwrap()
 }
 
 fn squares(count: usize) -> Vec<Prepared> {
@@ -170,7 +170,7 @@ async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
     let open = move || {
         *opened.lock().unwrap() += 1;
         let first = *opened.lock().unwrap() == 1;
-        engine::open(if first { "stub:?fault=panic" } else { "none:" }, "cpu")
+        engine::open(if first { "stub:?fault=panic" } else { "none:" }, "cpu", true)
     };
     let (model, ended) = Model::start(open, 2).await.unwrap();
     assert!(model.see(squares(1), false, Priority::Routine).await.is_err());
@@ -190,7 +190,7 @@ async fn out_of_memory_means_smaller_batches_and_no_lost_slice() {
 
 #[tokio::test]
 async fn a_model_that_does_not_open_says_why() {
-    let error = Model::start(|| engine::open("none:", "cpu"), 2).await.err().unwrap();
+    let error = Model::start(|| engine::open("none:", "cpu", true), 2).await.err().unwrap();
     assert!(error.to_string().contains("none:"), "{error}");
 }
 
@@ -202,7 +202,7 @@ struct Witness(Arc<Mutex<Vec<Look>>>, Receiver<()>);
 
 impl Engine for Witness {
     fn passport(&self) -> Passport {
-        engine::open("stub:", "cpu").unwrap().passport()
+        engine::open("stub:", "cpu", true).unwrap().passport()
     }
 
     fn look(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {

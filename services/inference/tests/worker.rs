@@ -147,6 +147,7 @@ impl Bench {
         let peers = Peers { storage: Peer::within(&storage), auth: Issuer::new().peer() };
         let config = Config {
             model_url: model_url.into(),
+            research: true,
             device: "cpu".into(),
             batch: 4,
             window: Some(8),
@@ -218,6 +219,8 @@ async fn a_phantoms_tumour_is_found_measured_and_drawn() {
         (document.model.name.as_str(), document.image.unit),
         ("threshold", Unit::Millimetre)
     );
+    assert!(!document.model.trained);
+    assert!(document.quality.remarks[0].contains("no trained model"), "{:?}", document.quality);
     let area = document.totals.unwrap().area_mm2.unwrap();
     let truth = phantom.lesion.unwrap().section_mm2;
     assert!((area / truth - 1.0).abs() < 0.35, "{area} mm2 where {truth} are");

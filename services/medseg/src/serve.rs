@@ -34,10 +34,14 @@ pub struct Serve {
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
 
-    /// The model: a weights file, or `threshold:`, which knows bright from dark and needs no weights.
+    /// The model: a weights file, or with `--research` `threshold:`, which knows bright from dark and needs no weights.
     /// Without it, the model that came with this program.
     #[arg(long, env)]
     model_url: Option<String>,
+
+    /// Takes what is no trained model, too. No patient may depend on its answers; every result says so.
+    #[arg(long, env)]
+    research: bool,
 
     /// Where the network runs: `auto`, `cpu` or `cuda:N`.
     #[arg(long, env, default_value = "auto")]
@@ -139,6 +143,7 @@ impl Serve {
     fn inference(&self, model_url: &str, service_secret: String) -> inference::Config {
         inference::Config {
             model_url: model_url.to_owned(),
+            research: self.research,
             device: self.device.clone(),
             batch: self.batch,
             window: self.window,

@@ -69,6 +69,7 @@ fn serve(through: &[String], data: &Path, more: &[String]) -> anyhow::Result<Pro
         format!("--data={}", data.join("home").display()),
         "--listen=127.0.0.1:0".to_owned(),
         "--model-url=threshold:".to_owned(),
+        "--research".to_owned(),
     ];
     arguments.extend_from_slice(more);
     let ready = Some("medseg answers on ");
