@@ -8,8 +8,30 @@ const MASK_WORDS = new Set(
   ).split(' '),
 )
 const SLICE_WORDS = new Set(['sl', 'slice', 'slices', 'z'])
+/** Words whose number is that of a slice where no other follows: `IM-0003-0001` begins with that of the series. */
+const FRAME_WORDS = new Set(['frame', 'im', 'image', 'images', 'img', 'instance'])
+/** Words whose number says of which patient, visit, sequence or part of a data set a file is, and never which slice. */
+const KEY_WORDS = new Set(
+  (
+    'acq axt case cases cort day dyn echo exam fu id month participant pat patient patients phase pid pt run sagt se ' +
+    'seq sequence ser series ses session study sub subj subject subjects t te test ti time timepoint tp tr train ' +
+    'training v val validation visit vol volume week year'
+  ).split(' '),
+)
+/** Words whose number may be a b-value. */
+const B_WORDS = new Set(['b', 'dwi'])
+/** Dates of a visit, perhaps with the time. */
+const [YEAR, MONTH, DAY] = ['(?:19|20)\\d\\d', '(?:0[1-9]|1[0-2])', '(?:0[1-9]|[12]\\d|3[01])']
+const TIME = '(?:\\d{4}(?:\\d\\d)?)?'
+const DATE = `(?:${YEAR}${MONTH}${DAY}${TIME}|${YEAR}-${MONTH}-${DAY}|${DAY}\\.${MONTH}\\.${YEAR})(?!\\d)`
 /** Echoes, phases or sequences of one slice: more of them are rare. */
 const FEW = 8
+/** Numbers that are years where all of a place are. */
+const YEARS = [1900, 2099] as const
+/** So many years in a row are numbers of a camera or of a long export: no patient is imaged every year for so long. */
+const COUNTED_YEARS = 20
+/** Below this, a number behind a `b` is no b-value of diffusion. */
+const B_VALUE = 50
 const IMAGE_WORDS = new Set(['image', 'images', 'img', 'imgs', 'scan'])
 
 /** Whether a name, or that of a folder around it, says that the file is a mask. */
@@ -29,9 +51,12 @@ export function series(names: readonly string[]): number[][] {
   const alike = new Map<string, Alike>()
   names.forEach((name, index) => {
     const parts = pieces(name)
-    const skeleton = parts.map((part) => (isNumber(part) ? '#' : part))
+    const file = parts.lastIndexOf('/') + 1
+    // Numbers of folders, and those that a word calls something else, tell series apart.
+    const mayCount = (at: number) => at >= file && isNumber(parts[at]) && !KEY_WORDS.has(parts[at - 1] ?? '')
+    const skeleton = parts.map((part, at) => (mayCount(at) ? '#' : part))
     const files = alike.get(skeleton.join(' '))?.files ?? []
-    files.push({ index, numbers: parts.filter(isNumber) })
+    files.push({ index, numbers: parts.filter((_, at) => mayCount(at)) })
     alike.set(skeleton.join(' '), { skeleton, files })
   })
   const byName = (a: number, b: number) => natural(names[a] ?? '', names[b] ?? '')
@@ -62,12 +87,15 @@ function runsOf({ skeleton, files }: Alike): number[][] {
   const fields = files[0]?.numbers.map((_, field) => field) ?? []
   const varying = fields.filter((field) => files.some(({ numbers }) => numbers[field] !== files[0]?.numbers[field]))
   const places = skeleton.flatMap((piece, at) => (piece === '#' ? at : []))
-  // The one that a word for slice stands before, else the last that is not always the same.
-  const named = varying.filter((field) => SLICE_WORDS.has(skeleton[(places[field] ?? 0) - 1] ?? ''))
-  const counter = named.at(-1) ?? varying.at(-1)
+  const named = fields.filter((field) => isOfSlice(skeleton, places, field))
+  const before = (field: number) => skeleton[(places[field] ?? 0) - 1] ?? ''
+  const isKey = (field: number) => tellsApart(before(field), files.map(({ numbers }) => numbers[field] ?? ''))
+  const counts = varying.filter((field) => !isKey(field))
+  // Where a word for slice stands before a number, that one counts or none does.
+  const counter = counts.filter((field) => named.length === 0 || named.includes(field)).at(-1)
   const alone = files.map(({ index }) => [index])
   if (counter === undefined) return alone
-  const others = varying.filter((field) => field !== counter && !inStep(files, counter, field))
+  const others = varying.filter((field) => field !== counter && (isKey(field) || !inStep(files, counter, field)))
   const runs = new Map<string, Numbered[]>()
   for (const file of files) {
     const key = others.map((field) => file.numbers[field]).join(' ')
@@ -83,6 +111,26 @@ function runsOf({ skeleton, files }: Alike): number[][] {
   })
 }
 
+/** Whether the word before a number calls it a slice's: `slice_7`, but not `slice5mm`. */
+function isOfSlice(skeleton: string[], places: number[], field: number): boolean {
+  const at = places[field] ?? 0
+  const before = skeleton[at - 1] ?? ''
+  const isLength = skeleton[at + 1] === 'mm'
+  return (SLICE_WORDS.has(before) && !isLength) || (FRAME_WORDS.has(before) && field === places.length - 1)
+}
+
+/** Whether the numbers of a place are years or b-values, which are too few, or too far apart, to count slices. */
+function tellsApart(before: string, numbers: string[]): boolean {
+  if (numbers.some((number) => number.includes('.'))) return false
+  const values = [...new Set(numbers.map(Number))]
+  const [first, last] = [Math.min(...values), Math.max(...values)]
+  // More numbers than gaps.
+  const isRow = last - first < 2 * values.length
+  const years = YEARS[0] <= first && last <= YEARS[1] && !SLICE_WORDS.has(before)
+  const bValues = B_WORDS.has(before) && last >= B_VALUE
+  return (years && !(isRow && values.length >= COUNTED_YEARS)) || (bValues && !isRow)
+}
+
 /** Whether a number rises or falls by the same amount with each step of the counter, over three files at least. */
 function inStep(files: Numbered[], counter: number, field: number): boolean {
   const pairs = files
@@ -96,19 +144,26 @@ function inStep(files: Numbered[], counter: number, field: number): boolean {
   return slopes.length >= 2 && slopes.every((slope) => Math.abs(slope - first) < 1e-6)
 }
 
-function isNumber(piece: string): boolean {
-  return /^[0-9]/.test(piece)
+/** A number that may count, which a date may not. */
+function isNumber(piece: string | undefined): boolean {
+  return piece !== undefined && /^[0-9]/.test(piece) && !ONLY_DATE.test(piece)
 }
 
-/** Words and numbers of a path, without the extension; a folder ends with a `/`. */
+const ONLY_DATE = new RegExp(`^${DATE}$`)
+// A decimal is one number, but not a part of an identifier of many, nor a date's end; `brainMask` is two words.
+const PIECE = new RegExp(
+  `${DATE}|\\d+\\.(?!${DATE})\\d+(?![\\d.])|\\d+|\\p{Lu}*(?:(?!\\p{Lu})[\\p{L}\\ufffd])+|[\\p{L}\\ufffd]+|[/\\\\]`,
+  'gu',
+)
+
+/** Words, dates and numbers of a path, without the extension; a folder ends with a `/`. */
 function pieces(name: string): string[] {
   const stem = withoutExtension(name.replace(/^[./\\]+/, ''))
-  // A decimal is one number, but not a part of an identifier of many; `brainMask` is two words.
-  const found = stem.matchAll(/\d+\.\d+(?![\d.])|\d+|\p{Lu}*(?:(?!\p{Lu})[\p{L}\ufffd])+|[\p{L}\ufffd]+|[/\\]/gu)
-  return [...found].map(([piece]) => {
-    if (piece === '\\') return '/'
-    return isNumber(piece) ? piece.replace(/^0+(?=\d)/, '') : piece.toLowerCase()
-  })
+  const found = [...stem.matchAll(PIECE)].map(([piece]) => (piece === '\\' ? '/' : piece.toLowerCase()))
+  // `T2.001` is slice 1 of T2.
+  const isKey = (word = '') => KEY_WORDS.has(word) || B_WORDS.has(word)
+  const parts = found.flatMap((piece, at) => (isKey(found[at - 1]) && isNumber(piece) ? piece.split('.') : piece))
+  return parts.map((piece) => (isNumber(piece) ? piece.replace(/^0+(?=\d)/, '') : piece))
 }
 
 function withoutExtension(name: string): string {

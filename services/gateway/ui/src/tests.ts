@@ -280,6 +280,28 @@ test('names are understood as the server understands them', () => {
     ['p_7_of_24.tif', 'p_8_of_24.tif', 'p_9_of_24.tif'],
     ['s1_z5.5.png', 's2_z7.png', 's3_z8.5.png'],
     ['1.PNG', '2.png', '3.jpg'],
+    ['patient_07/slice_001.png', 'patient_07/slice_002.png'],
+    ['visit2/20200101/T1/1.png', 'visit2/20200101/T1/2.png'],
+    ['sub-01_ses-2_T1w_001.png', 'sub-01_ses-2_T1w_002.png'],
+    ['AX_T2_1.png', 'AX_T2_2.png'],
+    ['T2.001.png', 'T2.002.png'],
+    ['case_101_slice_7.png', 'case_101_slice_8.png'],
+    ['sl5mm_001.png', 'sl5mm_002.png'],
+    ['slice_1999.png', 'slice_2003.png'],
+    ['image_7_of_24.png', 'image_8_of_24.png'],
+    ['img_2_T1.png', 'img_3_T1.png'],
+    ['scan_1.png', 'scan_2.png'],
+    ['scan_20200101_1.png', 'scan_20200101_2.png'],
+    ['scan (1).png', 'scan (2).png'],
+    ['flair_1.png', 'flair_2.png'],
+    ['dwi_1.png', 'dwi_2.png'],
+    ['b_2.png', 'b_10.png'],
+    ['b50.png', 'b51.png'],
+    ['IM_1899.png', 'IM_1900.png'],
+    ['20201301.png', '20201302.png'],
+    // More of them than any patient has yearly visits, or b-values.
+    Array.from({ length: 24 }, (_, at) => `IMG_${1998 + at}.png`),
+    Array.from({ length: 24 }, (_, at) => `b${90 + at}.png`),
   ]
   for (const names of one) assert.equal(series(names).length, 1, names.join())
   const two = [
@@ -292,6 +314,53 @@ test('names are understood as the server understands them', () => {
     ['1.png', '01.png'],
   ]
   for (const names of two) assert.equal(series(names).length, 2, names.join())
+  const apart = [
+    ['T1.png', 'T2.png'],
+    ['AX_T1.png', 'AX_T2.png'],
+    ['AXT1.png', 'AXT2.png'],
+    ['1_T1.png', '1_T2.png'],
+    ['patient1.png', 'patient2.png', 'patient3.png'],
+    ['patient_01/scan.png', 'patient_02/scan.png'],
+    ['sub-01_FLAIR.png', 'sub-02_FLAIR.png'],
+    ['sub-01/anat/sub-01_FLAIR.png', 'sub-02/anat/sub-02_FLAIR.png'],
+    ['case1/flair.png', 'case2/flair.png'],
+    ['41\\1.png', '42\\2.png', '43\\3.png'],
+    ['case_101_slice_7.png', 'case_102_slice_7.png', 'case_103_slice_7.png'],
+    ['101_slice_7.png', '102_slice_7.png'],
+    ['101_img_7.png', '102_img_7.png'],
+    ['BraTS20_Training_001.png', 'BraTS20_Training_002.png'],
+    ['TCGA_CS_4941_19960909_12.tif', 'TCGA_CS_4942_19970222_10.tif'],
+    ['series1_1.png', 'series2_1.png'],
+    ['visit1.png', 'visit2.png'],
+    ['ses-1.png', 'ses-2.png'],
+    ['echo1.png', 'echo2.png'],
+    ['TE30.png', 'TE90.png'],
+    ['TE30_1.png', 'TE60_2.png', 'TE90_3.png'],
+    ['b0.png', 'b1000.png'],
+    ['b0.png', 'b500.png', 'b1000.png'],
+    ['dwi_0.png', 'dwi_800.png'],
+    ['Smith_2019.png', 'Smith_2021.png'],
+    ['IMG_2019.png', 'IMG_2020.png', 'IMG_2021.png'],
+    ['scan_20200101.png', 'scan_20210505.png'],
+    ['scan_20200101.png', 'scan_20200102.png'],
+    ['scan_202001011200.png', 'scan_202001011430.png'],
+    ['2019-03-01.png', '2019-03-02.png'],
+    ['01.02.2020.png', '01.02.2021.png'],
+    ['img1.png', 'img1 (1).png'],
+    Array.from({ length: 24 }, (_, at) => `T${at + 1}.png`),
+  ]
+  for (const names of apart) assert.equal(series(names).length, names.length, names.join())
+  const halves = [
+    ['b0_1.png', 'b0_2.png', 'b1000_1.png', 'b1000_2.png'],
+    ['T1_1.png', 'T1_2.png', 'T2_1.png', 'T2_2.png'],
+    ['T1.001.png', 'T1.002.png', 'T2.001.png', 'T2.002.png'],
+    ['X_2019_1.png', 'X_2019_2.png', 'X_2021_1.png', 'X_2021_2.png'],
+    ['case1/1.png', 'case1/2.png', 'case2/1.png', 'case2/2.png'],
+    ['p/20200101/1.png', 'p/20200101/2.png', 'p/20210101/1.png', 'p/20210101/2.png'],
+  ]
+  for (const names of halves) assert.deepEqual(series(names), [[0, 1], [2, 3]], names.join())
+  const few = Array.from({ length: 120 }, (_, at) => `${at % 40}/${Math.floor(at / 40)}.png`)
+  assert.deepEqual([series(few).length, series(few)[0]?.length], [40, 3])
   const patients = Array.from({ length: 480 }, (_, at) => `CS_${4941 + (at % 40)}/CS_${4941 + (at % 40)}_${Math.floor(at / 40)}.tif`)
   assert.deepEqual([series(patients).length, series(patients)[0]?.length], [40, 12])
   const echoes = Array.from({ length: 18 }, (_, at) => `im${at % 9}_${at < 9 ? 1 : 2}.png`)

@@ -55,7 +55,8 @@ pub(super) fn join(
     match &*runs {
         [] => return Ok(None),
         [one, other, ..] => {
-            let what = "are no slices of one series, whose names differ in nothing but a number";
+            let what =
+                "are no slices of one series, whose names differ only in the number of the slice";
             return Err(several(&one[0].name, &other[0].name, what));
         }
         [_] => {}
@@ -80,9 +81,7 @@ fn without_labels(run: Vec<Picture>, left_out: &mut LeftOut) -> Result<Vec<Pictu
 
 /// Where images and masks are mixed under one kind of name, an empty picture among them may be either.
 fn unambiguous(run: &[Picture]) -> Result<(), Refusal> {
-    let first = run.iter().position(|picture| picture.look != Look::Blank).unwrap_or(0);
-    let last = run.iter().rposition(|picture| picture.look != Look::Blank).unwrap_or(0);
-    match run[first..=last].iter().find(|picture| picture.look == Look::Blank) {
+    match run.iter().find(|picture| picture.look == Look::Blank) {
         Some(empty) => Err(Problem::MixedSeries.refuse(format!(
             "The archive holds slices and label maps, and {} is empty and may be either.",
             shown(&empty.name)
