@@ -5,6 +5,7 @@ mod dicom;
 mod folder;
 mod groups;
 mod gzip;
+mod holes;
 mod left_out;
 mod nifti;
 mod raster;
@@ -73,6 +74,9 @@ fn unpacking(error: std::io::Error) -> Refusal {
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
             Problem::Truncated.refuse("The compressed data ends too early.")
+        }
+        std::io::ErrorKind::Unsupported => {
+            Problem::Unsupported.refuse("It is compressed in a way that is not read here.")
         }
         _ => Problem::Corrupt.refuse("The compressed data cannot be unpacked."),
     }

@@ -8,6 +8,8 @@ use crate::{Geometry, Known, Shape, Volume};
 const SIDE_MIN: usize = 64;
 /// Axes whose voxels are within this factor of the thickest were all resolved alike: the most axial one is cut along.
 const ALIKE: f64 = 1.5;
+/// What single precision and decimals leave of two numbers that are one: it decides nothing.
+const ROUNDING: f64 = 1e-3;
 
 /// How slices, rows and columns as they are shown run through the grid that the file stores.
 ///
@@ -220,9 +222,23 @@ fn leading(geometry: &Geometry) -> Option<[Direction; 3]> {
     let fit = |order: &[usize; 3]| -> f64 {
         order.iter().zip(&directions).map(|(axis, direction)| direction[*axis].abs()).sum()
     };
-    // The first of equals is kept, so that rounding decides nothing.
-    let best = ORDERS.iter().rev().max_by(|a, b| fit(a).total_cmp(&fit(b)))?;
+    let best_fit = ORDERS.iter().map(fit).fold(0.0, f64::max);
+    // Of two that fit alike, as at 45 degrees, the patient decides, not the order in which his axes are stored.
+    let alike = ORDERS.iter().rev().filter(|order| fit(order) >= best_fit - ROUNDING);
+    let best =
+        alike.max_by(|a, b| rotation(a, &directions).total_cmp(&rotation(b, &directions)))?;
     Some(std::array::from_fn(|axis| (best[axis], directions[axis][best[axis]] > 0.0)))
+}
+
+/// Which way round the axes are turned away from the patient axes that they lead along in that order: the sum of the
+/// rotation's parts about these, which is one and the same however the axes are stored.
+fn rotation(order: &[usize; 3], directions: &[[f64; 3]; 3]) -> f64 {
+    let mut led = [[0.0; 3]; 3];
+    for (patient, direction) in order.iter().zip(directions) {
+        led[*patient] = direction.map(|part| part * direction[*patient].signum());
+    }
+    let [left, back, head] = led;
+    back[2] - head[1] + head[0] - left[2] + left[1] - back[0]
 }
 
 /// Which of the file's axes slices follow one another along.
@@ -237,16 +253,11 @@ fn through_plane(shape: Shape, spacing: [f64; 3], stored: [Direction; 3]) -> usi
     let able = [whole, single, vec![0, 1, 2]].into_iter().find(|axes| !axes.is_empty());
     let able = able.unwrap_or_default();
     let thickest = able.iter().map(|axis| spacing[*axis]).fold(0.0, f64::max);
-    let thick = able.into_iter().filter(|axis| spacing[*axis] * ALIKE >= thickest);
+    let within = |axis: &usize, factor: f64| spacing[*axis] * factor * (1.0 + ROUNDING) >= thickest;
     // The most axial one; among others the thickest, and as stored where nothing tells them apart.
-    let order = |axis: &usize| (stored[*axis].0 == 2, spacing[*axis]);
-    thick
-        .rev()
-        .max_by(|a, b| {
-            let ((a, a_mm), (b, b_mm)) = (order(a), order(b));
-            a.cmp(&b).then(a_mm.total_cmp(&b_mm))
-        })
-        .unwrap_or(0)
+    let axial = able.iter().find(|axis| stored[**axis].0 == 2 && within(axis, ALIKE));
+    let axis = axial.or_else(|| able.iter().find(|axis| within(axis, 1.0)));
+    axis.copied().unwrap_or(0)
 }
 
 #[cfg(test)]

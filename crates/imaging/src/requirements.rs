@@ -5,7 +5,7 @@ mod head;
 mod mask;
 
 use crate::decode::label_map_alone;
-use crate::label_map::{Look, look};
+use crate::label_map::is_label_map;
 use crate::{Format, Modality, Problem, Refusal, Shape, Volume};
 
 /// Fewer pixels than this a side show no lesion.
@@ -26,7 +26,7 @@ const CLIPPED: f64 = 0.05;
 /// overexposed, a head and no map of labels, and of a modality that some model was trained on. A file that does not say its modality passes.
 pub fn check(volume: &Volume, registered: &[Modality]) -> Result<(), Refusal> {
     large_enough(volume)?;
-    if let Look::Labels(_) = look(&volume.voxels, volume.shape.columns) {
+    if is_label_map(volume) {
         return Err(label_map_alone());
     }
     visible(volume)?;

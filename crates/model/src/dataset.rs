@@ -57,12 +57,17 @@ impl Labelled {
         let mut whole: Option<Labelled> = None;
         for entry in scan {
             let volume = single(&entry.image)?;
+            if imaging::is_label_map(&volume) {
+                let message = format!("{} is no image, but a mask", entry.image.display());
+                return Err(ErrorKind::Invalid.error(message));
+            }
             let mask = beside(&volume, single(&entry.mask)?);
             if mask.shape != volume.shape {
                 let message = format!("{} is not as large as its image", entry.mask.display());
                 return Err(ErrorKind::Invalid.error(message));
             }
-            let truth = mask.voxels.iter().map(|value| u8::from(*value > 0.0));
+            let counts = counting(&mask, entry)?;
+            let truth = mask.voxels.iter().map(|value| u8::from(*value > counts));
             let Some(whole) = &mut whole else {
                 whole = Some(Labelled { truth: truth.collect(), volume });
                 continue;
@@ -92,6 +97,26 @@ impl Labelled {
             truth,
         }
     }
+}
+
+/// Above which value a mask's pixels count. Labels all count but nought; where a lossy codec or resampling has softened two
+/// of them, half of the larger.
+fn counting(mask: &Volume, entry: &Entry) -> Result<f32> {
+    const LABELS_MAX: usize = 16;
+    if !imaging::is_label_map(mask) && mask.voxels.iter().any(|value| *value != mask.voxels[0]) {
+        let message = format!("{} is no mask, but an image", entry.mask.display());
+        return Err(ErrorKind::Invalid.error(message));
+    }
+    let mut values: Vec<u32> = Vec::new();
+    for value in mask.voxels.iter().map(|value| value.to_bits()) {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+        if values.len() > LABELS_MAX {
+            return Ok(mask.voxels.iter().copied().fold(0.0, f32::max) / 2.0);
+        }
+    }
+    Ok(0.0)
 }
 
 /// A mask as its image is shown. One that does not say where it lies is drawn in the grid that the image's file stores.

@@ -92,10 +92,11 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// Whether there is a wish of that name.
-    pub fn has(name: &str) -> bool {
-        let wishes = Wishes::into_params(|| None);
-        wishes.iter().any(|wish| wish.name.eq_ignore_ascii_case(name))
+    /// The wish of that name, however it is spelt: `patientId` is `patient_id`.
+    pub fn named(name: &str) -> Option<String> {
+        let plain = |name: &str| name.replace(['_', '-', ' '], "").to_ascii_lowercase();
+        let wishes = Wishes::into_params(|| None).into_iter().map(|wish| wish.name);
+        wishes.into_iter().find(|wish| plain(wish) == plain(name))
     }
 }
 

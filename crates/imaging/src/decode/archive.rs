@@ -6,7 +6,7 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
-use super::Limits;
+use super::{Limits, unpacking};
 use crate::names::natural;
 use crate::{Problem, Refusal};
 
@@ -84,9 +84,11 @@ impl<R: Read + Seek> Archive<R> {
     /// The first bytes of the entry at that place, as far as they can be unpacked: enough to tell what it is.
     pub(super) fn head(&mut self, place: usize) -> Result<Vec<u8>, Refusal> {
         let mut bytes = Vec::new();
-        // What is broken behind the head is found out where the whole is read.
-        let _ = self.entry(place)?.take(HEAD_BYTES).read_to_end(&mut bytes);
-        Ok(bytes)
+        match self.entry(place)?.take(HEAD_BYTES).read_to_end(&mut bytes) {
+            // What is broken behind the head is found out where the whole is read.
+            Err(error) if bytes.is_empty() => Err(unpacking(error)),
+            _ => Ok(bytes),
+        }
     }
 
     fn entry(&mut self, place: usize) -> Result<ZipFile<'_, R>, Refusal> {

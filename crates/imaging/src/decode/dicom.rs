@@ -1,10 +1,13 @@
 //! DICOM images of MR and CT, single and enhanced multi-frame.
 
+mod acquired;
+mod character_set;
 mod class;
 mod codec;
 mod cursor;
 mod geometry;
 mod kind;
+mod lut;
 mod pixels;
 mod reader;
 mod series;
@@ -14,11 +17,14 @@ mod tests;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
+pub(super) use geometry::SHEAR_MAX_DEGREES;
 pub(super) use reader::is_headless;
 pub(super) use series::{join, series_of};
 
+use self::acquired::Acquired;
 use self::class::Class;
 use self::geometry::Plane;
+use self::lut::ModalityLut;
 use self::pixels::{Padding, PixelFormat};
 use self::reader::{DataSet, File};
 use super::{Decoded, Limits};
@@ -34,6 +40,8 @@ pub(super) struct Image {
     voxels: Vec<f32>,
     /// One per frame.
     planes: Vec<Plane>,
+    /// One per frame.
+    acquired: Vec<Acquired>,
     window: Option<[f32; 2]>,
     /// DICOM's defined term, if the file gives one.
     modality: Option<String>,
@@ -76,6 +84,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> 
     let geometry = match &*image.planes {
         [plane] => plane.alone(),
         planes => {
+            series::one_volume(std::slice::from_ref(&image))?;
             let (order, geometry) = geometry::stack(planes)?;
             return decoded(
                 Image { voxels: reordered(&image, &order), ..image },
@@ -118,22 +127,24 @@ fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> 
     let modality = set.text(tags::MODALITY);
     // Hounsfield units mean what they mean, however they are to be shown.
     let inverted = format.inverted && modality.as_deref() != Some("CT");
-    let mut frames = Frame::all(set, format.shape.slices)?;
+    let mut frames = Frame::all(set, &format)?;
     for (frame, voxels) in frames.iter_mut().zip(voxels.chunks_mut(format.shape.slice_len())) {
-        frame.lut.apply(voxels)?;
+        frame.lut.apply(voxels);
         if inverted {
-            frame.invert(voxels, format.ends())?;
+            frame.invert(voxels, format.ends());
         }
     }
-    match padded {
-        Some(padded) => pad_with_air(&mut voxels, &padded),
-        None => super::fill_with_air(&mut voxels),
+    if let Some(padded) = padded {
+        pad_with_air(&mut voxels, &padded);
     }
+    // Some files declare one value and are filled with another.
+    super::fill_with_air(&mut voxels);
     let window = common_window(frames.iter().filter_map(|frame| frame.window));
     Ok(Image {
         shape: format.shape,
         bytes_per_sample: format.bytes_per_sample,
         voxels,
+        acquired: frames.iter().map(|frame| frame.acquired.clone()).collect(),
         planes: frames.into_iter().map(|frame| frame.plane).collect(),
         window,
         kind: kind_of(set)?,
@@ -172,101 +183,71 @@ fn kind_of(set: &DataSet) -> Result<ImageKind, Refusal> {
 /// What the header says of one frame.
 struct Frame {
     plane: Plane,
+    acquired: Acquired,
     lut: ModalityLut,
     window: Option<[f32; 2]>,
 }
 
 impl Frame {
-    fn all(set: &DataSet, frames: usize) -> Result<Vec<Frame>, Refusal> {
+    fn all(set: &DataSet, format: &PixelFormat) -> Result<Vec<Frame>, Refusal> {
+        let (frames, signed) = (format.shape.slices, format.signed);
         let own = set.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE)?;
+        let shared = set.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE)?.into_iter().next();
         if frames == 1 && own.is_empty() {
-            let (plane, lut) = (Plane::of_image(set)?, ModalityLut::read(set)?);
-            return Ok(vec![Frame { plane, lut, window: window(set) }]);
+            return Ok(vec![Frame::single(shared.as_ref(), set, signed)?]);
         }
         // A gap would give a frame its neighbour's values.
         if own.len() != frames {
             return Err(Problem::UnknownOrientation
                 .refuse("The DICOM file has several frames and does not describe each of them."));
         }
-        let shared = set.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE)?;
-        let shared = shared.into_iter().next().unwrap_or_default();
-        own.iter().map(|own| Frame::grouped(own, &shared, set)).collect()
+        let shared = shared.unwrap_or_default();
+        own.iter().map(|own| Frame::grouped(own, &shared, set, signed)).collect()
+    }
+
+    /// The one frame of a file: what its shared functional groups say, if it has any, else what stands beside them.
+    fn single(shared: Option<&DataSet>, set: &DataSet, signed: bool) -> Result<Frame, Refusal> {
+        let plane = Plane::of_image(set)?;
+        let Some(shared) = shared else {
+            let (acquired, lut) = (Acquired::of_image(set), ModalityLut::read(set, signed)?);
+            return Ok(Frame { plane, acquired, lut, window: window(set) });
+        };
+        let frame = Frame::grouped(&DataSet::default(), shared, set, signed)?;
+        let window = frame.window.or_else(|| window(set));
+        Ok(Frame { plane: frame.plane.or(plane), window, ..frame })
     }
 
     /// Turns a picture that shows its lowest values as white (MONOCHROME1) into one that shows them as black: nothing
     /// that looks at it later needs to know. The storage's ends change places, so that slices stay comparable.
-    fn invert(&mut self, voxels: &mut [f32], ends: [i32; 2]) -> Result<(), Refusal> {
+    fn invert(&mut self, voxels: &mut [f32], ends: [i64; 2]) {
         let mut ends = ends.map(|end| end as f32);
-        self.lut.apply(&mut ends)?;
+        self.lut.apply(&mut ends);
         let both = ends[0] + ends[1];
         voxels.iter_mut().for_each(|value| *value = both - *value);
         self.window = self.window.map(|[black, white]| [both - white, both - black]);
-        Ok(())
     }
 
-    fn grouped(own: &DataSet, shared: &DataSet, set: &DataSet) -> Result<Frame, Refusal> {
+    fn grouped(
+        own: &DataSet,
+        shared: &DataSet,
+        set: &DataSet,
+        signed: bool,
+    ) -> Result<Frame, Refusal> {
         let first = |group: Tag| -> Result<Option<DataSet>, Refusal> {
             let own = own.items(group)?.into_iter().next();
             Ok(if own.is_some() { own } else { shared.items(group)?.into_iter().next() })
         };
         let lut = match first(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE)? {
-            Some(group) => ModalityLut::read(&group)?,
-            None => ModalityLut::read(set)?,
+            Some(group) => ModalityLut::read(&group, signed)?,
+            None => ModalityLut::read(set, signed)?,
         };
         let voi = first(tags::FRAME_VOILUT_SEQUENCE)?;
         Ok(Frame {
             plane: Plane::of_frame(own, shared)?,
+            acquired: Acquired::of_frame(own, shared),
             lut,
             window: voi.as_ref().and_then(window),
         })
-    }
-}
-
-/// From stored values to what they measure (PS3.3, C.11.1).
-enum ModalityLut {
-    Linear { slope: f64, intercept: f64 },
-    Table { first: i32, values: Vec<u16> },
-}
-
-impl ModalityLut {
-    fn read(set: &DataSet) -> Result<ModalityLut, Refusal> {
-        if let Some(item) = set.items(tags::MODALITY_LUT_SEQUENCE)?.first() {
-            return ModalityLut::table(item).ok_or_else(|| {
-                Problem::Corrupt.refuse("The DICOM file's modality table is broken.")
-            });
-        }
-        let single = |tag: Tag, default: f64| set.decimal(tag).map_or(default, |[value]| value);
-        let (slope, intercept) =
-            (single(tags::RESCALE_SLOPE, 1.0), single(tags::RESCALE_INTERCEPT, 0.0));
-        if slope == 0.0 {
-            return Err(Problem::Corrupt.refuse("The DICOM file scales all its values to nothing."));
-        }
-        Ok(ModalityLut::Linear { slope, intercept })
-    }
-
-    fn table(item: &DataSet) -> Option<ModalityLut> {
-        let descriptor = item.shorts(tags::LUT_DESCRIPTOR)?;
-        let values = item.shorts(tags::LUT_DATA)?;
-        // The first mapped value may be meant signed; stored values of CT are.
-        let first = i32::from(*descriptor.get(1)? as i16);
-        Some(ModalityLut::Table { first, values })
-    }
-
-    fn apply(&self, voxels: &mut [f32]) -> Result<(), Refusal> {
-        match self {
-            ModalityLut::Linear { slope, intercept } if (*slope, *intercept) == (1.0, 0.0) => {}
-            ModalityLut::Linear { slope, intercept } => {
-                voxels
-                    .iter_mut()
-                    .for_each(|voxel| *voxel = (f64::from(*voxel) * slope + intercept) as f32);
-            }
-            ModalityLut::Table { first, values } => {
-                let last = values.len() as i32 - 1;
-                let at = |voxel: f32| values[(voxel as i32 - first).clamp(0, last) as usize];
-                voxels.iter_mut().for_each(|voxel| *voxel = f32::from(at(*voxel)));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -10,11 +10,15 @@ use std::io::{Cursor, Read, Seek};
 
 use self::pictures::Picture;
 use super::dicom::{self, Content};
+use super::holes::{Hole, holes};
 use super::left_out::{ARCHIVE, LeftOut, only_labels};
 use super::{Archive, Decoded, Kind, Limits, gzip, nifti, raster, unknown};
 use crate::label_map::{Look, look};
-use crate::names::{series, shown};
+use crate::names::{says_mask, shown};
 use crate::{Format, Problem, Refusal, Volume};
+
+/// What a file without a byte is called.
+const EMPTY: &str = "an empty file";
 
 /// The one scan that an archive holds.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
@@ -39,7 +43,7 @@ impl<R: Read + Seek> Folder<R> {
         for (place, name) in names.into_iter().enumerate() {
             let head = archive.head(place).map_err(|refusal| refusal.at(&shown(&name)))?;
             entries.push((Kind::of_head(&head), name));
-            unread.push(super::unread(&head));
+            unread.push(if head.is_empty() { Some(EMPTY) } else { super::unread(&head) });
         }
         Ok(Folder { archive, limits, entries, unread, left_out: LeftOut::default() })
     }
@@ -52,6 +56,7 @@ impl<R: Read + Seek> Folder<R> {
                 Some(_) => {}
             }
         }
+        self.whole(|kind| kind == Kind::Dicom)?;
         let slices = self.dicom_slices()?;
         let volumes = self.volumes()?;
         let Decoded { mut volume, identity } = match (slices.is_empty(), volumes.len()) {
@@ -97,8 +102,20 @@ impl<R: Read + Seek> Folder<R> {
         )
     }
 
-    /// The NIfTI volumes that are no label maps, with their names.
+    /// The NIfTI volumes that are no label maps, by their content or by their name beside a scan, with their names.
     fn volumes(&mut self) -> Result<Vec<(String, Volume)>, Refusal> {
+        let volumes = self.unlabelled()?;
+        if volumes.iter().all(|(name, _)| says_mask(name)) {
+            return Ok(volumes);
+        }
+        // One that is empty, or softened by resampling, does not look like one.
+        let (masks, scans): (Vec<_>, Vec<_>) =
+            volumes.into_iter().partition(|(name, _)| says_mask(name));
+        masks.iter().for_each(|(name, _)| self.left_out.label_map(name));
+        Ok(scans)
+    }
+
+    fn unlabelled(&mut self) -> Result<Vec<(String, Volume)>, Refusal> {
         self.each(
             |kind| kind == Kind::Nifti,
             |left_out, name, _, bytes, limits| {
@@ -112,29 +129,36 @@ impl<R: Read + Seek> Folder<R> {
         )
     }
 
-    /// Refuses a picture that is not read and, by its name, is a slice among others: left out, it would leave a hole.
-    fn whole(&self) -> Result<(), Refusal> {
-        let is_read = |place: usize| matches!(self.entries[place].0, Some(Kind::Raster(_)));
-        let unread = |place: usize| self.unread[place].filter(|_| self.entries[place].0.is_none());
+    /// Refuses a file that is not read and, by its name, is one of the slices of the `wanted` kind: left out, it would leave
+    /// a hole.
+    fn whole(&self, wanted: impl Fn(Kind) -> bool) -> Result<(), Refusal> {
         let places: Vec<usize> = (0..self.entries.len())
-            .filter(|place| is_read(*place) || unread(*place).is_some())
+            .filter(|place| self.entries[*place].0.is_none_or(&wanted))
             .collect();
         let names: Vec<&str> = places.iter().map(|place| self.entries[*place].1.as_str()).collect();
-        for run in series(&names).iter().filter(|run| run.iter().any(|at| is_read(places[*at]))) {
-            for (number, at) in (1..).zip(run) {
-                if let Some(what) = unread(places[*at]) {
-                    let what = format!("This is {what}, which is not read here.");
-                    let place = format!("Slice {number} of {} ({})", run.len(), shown(names[*at]));
-                    return Err(Problem::Unsupported.refuse(what).at(&place));
-                }
+        let is_slice: Vec<bool> =
+            places.iter().map(|place| self.entries[*place].0.is_some()).collect();
+        let is_picture: Vec<bool> = places
+            .iter()
+            .map(|place| self.unread[*place].is_some_and(|what| what != EMPTY))
+            .collect();
+        let holes = holes(&names, &is_slice, &is_picture);
+        let Some(Hole { place, number, of, .. }) = holes.first().copied() else { return Ok(()) };
+        let refusal = match self.unread[places[place]] {
+            Some(EMPTY) => Problem::Truncated.refuse("The file is empty."),
+            Some(what) => {
+                Problem::Unsupported.refuse(format!("This is {what}, which is not read here."))
             }
-        }
-        Ok(())
+            None => Problem::Corrupt.refuse(
+                "By its name it is one of the slices, but it holds no image that is read here.",
+            ),
+        };
+        Err(refusal.at(&format!("Slice {number} of {of} ({})", shown(names[place]))))
     }
 
     /// The pictures, as slices without geometry.
     fn pictures(&mut self) -> Result<Decoded, Refusal> {
-        self.whole()?;
+        self.whole(|kind| matches!(kind, Kind::Raster(_)))?;
         let pictures = self.each(
             |kind| matches!(kind, Kind::Raster(_)),
             |_, name, kind, bytes, limits| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::holes::holes;
 use super::{Archive, Kind, dicom, gzip};
 use crate::names::{says_mask, series, twin};
 use crate::{Problem, Refusal};
@@ -38,19 +39,26 @@ impl<R: Read + Seek> Archive<R> {
         let names: Vec<String> = self.names().map(str::to_owned).collect();
         let mut groups = Vec::new();
         let mut series_of = BTreeMap::<[String; 3], Vec<usize>>::new();
-        let mut pictures = Vec::new();
+        let (mut pictures, mut unknown) = (Vec::new(), Vec::new());
         for place in 0..names.len() {
-            match Kind::of_head(&self.head(place)?) {
+            // What cannot be unpacked is said by who reads it.
+            let Ok(head) = self.head(place) else {
+                groups.push(Group { places: vec![place], scan: true });
+                continue;
+            };
+            match Kind::of_head(&head) {
                 Some(Kind::Raster(_)) => pictures.push(place),
                 Some(Kind::Dicom) => match self.series(place, grouping)? {
                     Some(key) => series_of.entry(key).or_default().push(place),
                     None => groups.push(Group { places: vec![place], scan: false }),
                 },
-                kind => groups.push(Group { places: vec![place], scan: kind.is_some() }),
+                Some(_) => groups.push(Group { places: vec![place], scan: true }),
+                None => unknown.push(place),
             }
         }
         groups.extend(series_of.into_values().map(|places| Group { places, scan: true }));
         groups.extend(numbered(&names, &pictures, grouping));
+        share_out_unknown(&mut groups, &names, &unknown, grouping);
         groups.sort_by_key(|group| group.places[0]);
         Ok(groups)
     }
@@ -66,6 +74,36 @@ impl<R: Read + Seek> Archive<R> {
             .unwrap_or_else(|_| Some(alone()));
         let unsaid = |key: &[String; 3]| key[2].is_empty() && grouping == Grouping::Alone;
         Ok(read.map(|key| if unsaid(&key) { alone() } else { key }))
+    }
+}
+
+/// What is of no known content goes with the slices that it is one of by its name: whoever reads them misses it. Else it is
+/// no scan.
+fn share_out_unknown(
+    groups: &mut Vec<Group>,
+    names: &[String],
+    unknown: &[usize],
+    grouping: Grouping,
+) {
+    let slices = groups.iter().filter(|group| group.scan).flat_map(|group| group.places.clone());
+    let places: Vec<usize> = slices.chain(unknown.iter().copied()).collect();
+    let is_slice: Vec<bool> = places.iter().map(|place| !unknown.contains(place)).collect();
+    let named: Vec<&str> = places.iter().map(|place| names[*place].as_str()).collect();
+    let holes = match grouping {
+        Grouping::Alone => Vec::new(),
+        Grouping::Numbered => holes(&named, &is_slice, &vec![false; named.len()]),
+    };
+    for place in unknown {
+        let slice =
+            holes.iter().find(|hole| places[hole.place] == *place).map(|hole| places[hole.slice]);
+        let of_it = |group: &&mut Group| slice.is_some_and(|slice| group.places.contains(&slice));
+        match groups.iter_mut().find(of_it) {
+            Some(group) => {
+                group.places.push(*place);
+                group.places.sort_unstable();
+            }
+            None => groups.push(Group { places: vec![*place], scan: false }),
+        }
     }
 }
 

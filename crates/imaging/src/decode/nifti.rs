@@ -1,5 +1,6 @@
 //! NIfTI-1 and NIfTI-2, single file.
 
+mod forms;
 mod header;
 #[cfg(test)]
 mod tests;
@@ -18,14 +19,12 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
     let geometry = header.geometry()?;
     let data = bytes.get(header.data_offset()?..).unwrap_or_default();
     // The shape is within limits: the product cannot overflow.
-    let Some(data) = data.get(..shape.len() * values.bytes()) else {
+    let Some((data, rest)) = data.split_at_checked(shape.len() * values.bytes()) else {
         return Err(Problem::Truncated
             .refuse("The NIfTI file does not hold all the voxels that it declares."));
     };
-    let mut voxels = values.read(data, header.big_endian);
-    if let Some((slope, intercept)) = header.scaling() {
-        voxels.iter_mut().for_each(|voxel| *voxel = (f64::from(*voxel) * slope + intercept) as f32);
-    }
+    no_surplus(rest, shape.slice_len() * values.bytes())?;
+    let mut voxels = scaled(values, data, &header)?;
     fill(&mut voxels)?;
     fill_with_air(&mut voxels);
     let window = range(&voxels);
@@ -40,6 +39,47 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
         remarks: Vec::new(),
         stored: Orientation::default(),
     })
+}
+
+/// Refuses more slices than are declared, and a second file behind the first: nobody can tell which of them are meant.
+/// Less than a slice is padding.
+fn no_surplus(rest: &[u8], slice: usize) -> Result<(), Refusal> {
+    /// As long as the shorter of the two headers.
+    const HEADER: usize = 348;
+    if rest.len() < slice && (rest.len() < HEADER || !is_header(rest)) {
+        return Ok(());
+    }
+    Err(Problem::Corrupt.refuse("The NIfTI file holds more slices than it declares."))
+}
+
+/// Real-world values in single precision. Refused where that cannot hold them: too large, or so close together, for
+/// how large they are, that different ones would become one.
+fn scaled(values: Type, data: &[u8], header: &Header) -> Result<Vec<f32>, Refusal> {
+    /// Steps of single precision in an image's range; with fewer, they would be its grey levels.
+    const STEPS_MIN: f64 = 1024.0;
+    let scaling = header.scaling();
+    let (slope, intercept) = scaling.unwrap_or((1.0, 0.0));
+    let mut voxels = Vec::with_capacity(data.len() / values.bytes());
+    let [mut low, mut high] = [f64::INFINITY, f64::NEG_INFINITY];
+    values.each(data, header.big_endian, |stored| {
+        let value = stored * slope + intercept;
+        // What is no number is fill, and says so whatever it is scaled by.
+        if stored.is_finite() {
+            [low, high] = [low.min(value), high.max(value)];
+        }
+        voxels.push(value as f32);
+    });
+    let largest = low.abs().max(high.abs());
+    let step = (largest * f64::from(f32::EPSILON)).max(f64::from(f32::from_bits(1)));
+    let same = values == Type::F32 && scaling.is_none();
+    let merged = !same && high > low && high - low < STEPS_MIN * step;
+    let beyond = high >= low && largest > f64::from(f32::MAX);
+    if merged || beyond {
+        return Err(Problem::Unsupported.refuse(format!(
+            "Its voxels have values between {low:e} and {high:e}, which single precision cannot tell apart."
+        )));
+    }
+    Ok(voxels)
 }
 
 /// Tools mark what lies outside of the head as NaN: it becomes the darkest value there is.
@@ -63,13 +103,14 @@ impl Type {
         }
     }
 
-    fn read(self, data: &[u8], big_endian: bool) -> Vec<f32> {
+    /// Gives one number after another.
+    fn each(self, data: &[u8], big_endian: bool, mut take: impl FnMut(f64)) {
         macro_rules! numbers {
             ($number:ty) => {{
                 let (numbers, _) = data.as_chunks::<{ size_of::<$number>() }>();
                 let of =
                     if big_endian { <$number>::from_be_bytes } else { <$number>::from_le_bytes };
-                numbers.iter().map(|bytes| of(*bytes) as f32).collect()
+                numbers.iter().for_each(|bytes| take(of(*bytes) as f64))
             }};
         }
         match self {

@@ -4,12 +4,13 @@ mod jpeg;
 mod pages;
 
 use std::io::Cursor;
+use std::ops::Range;
 
 use image::metadata::Orientation as Turn;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use self::jpeg::Frame;
-use super::Limits;
+use super::{Kind, Limits};
 use crate::label_map::{Look, look};
 use crate::{Format, ImageKind, Orientation, Problem, Refusal, Volume};
 
@@ -34,7 +35,11 @@ pub(super) fn decode(
         complete(bytes, format)?;
         return picture(bytes, format, limits);
     }
-    match *pages::full(bytes)? {
+    let pages = pages::full(bytes)?;
+    if let Some(refusal) = pages::hidden(bytes, &pages) {
+        return Err(refusal);
+    }
+    match *pages {
         [page] if page == pages::first(bytes) => picture(bytes, format, limits),
         ref pages => stacked(bytes, pages, limits),
     }
@@ -43,17 +48,21 @@ pub(super) fn decode(
 /// The pages of a TIFF as slices, without the label maps among them.
 fn stacked(bytes: &[u8], pages: &[usize], limits: &Limits) -> Result<Picture, Refusal> {
     let mut bytes = bytes.to_vec();
-    let (mut whole, mut labels, mut left): (Option<Picture>, Vec<usize>, usize) =
-        (None, Vec::new(), limits.voxels);
+    let (mut whole, mut left): (Option<Picture>, usize) = (None, limits.voxels);
+    let (mut labels, mut empty) = (Vec::new(), Vec::new());
     for (number, page) in (1..).zip(pages) {
         pages::begun_at(&mut bytes, *page);
         let at = |refusal: Refusal| refusal.at(&format!("Slice {number} of {}", pages.len()));
         let limits = Limits { voxels: left, ..*limits };
         let Picture { volume: page, bits } =
             picture(&bytes, ImageFormat::Tiff, &limits).map_err(at)?;
-        if pages.len() > 1 && matches!(look(&page.voxels, page.shape.columns), Look::Labels(_)) {
-            labels.push(number);
-            continue;
+        match look(&page.voxels, page.shape.columns) {
+            Look::Labels(_) if pages.len() > 1 => {
+                labels.push(number);
+                continue;
+            }
+            Look::Blank => empty.push(number),
+            _ => {}
         }
         left -= page.voxels.len();
         let Some(Picture { volume: whole, bits: bits_before }) = &mut whole else {
@@ -71,6 +80,11 @@ fn stacked(bytes: &[u8], pages: &[usize], limits: &Limits) -> Result<Picture, Re
         whole.shape.slices += 1;
         whole.window[1] = whole.window[1].max(page.window[1]);
         whole.voxels.extend(page.voxels);
+    }
+    if let ([_, ..], [page, ..]) = (&*labels, &*empty) {
+        return Err(Problem::MixedSeries.refuse(format!(
+            "The file holds slices and label maps, and page {page} is empty and may be either."
+        )));
     }
     let mut picture = whole.ok_or_else(super::label_map_alone)?;
     let Volume { shape, remarks, .. } = &mut picture.volume;
@@ -135,7 +149,7 @@ fn way_up(
     let exif = match format {
         ImageFormat::Tiff => return decoder.orientation().map_err(refused),
         // The codec sees it before the pixels only; it may stand behind them.
-        ImageFormat::Png => png_chunk(bytes, b"eXIf").map(<[u8]>::to_vec),
+        ImageFormat::Png => png_chunk(bytes, b"eXIf").map(|content| bytes[content].to_vec()),
         _ => decoder.exif_metadata().map_err(refused)?,
     };
     Ok(turn(&exif.unwrap_or_default()))
@@ -145,21 +159,22 @@ fn way_up(
 fn turn(exif: &[u8]) -> Turn {
     // Some writers keep the header that only JPEG has.
     let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
-    Turn::from_exif_chunk(exif).unwrap_or(Turn::NoTransforms)
+    pages::way_up(exif).and_then(Turn::from_exif).unwrap_or(Turn::NoTransforms)
 }
 
-/// The content of a PNG's first chunk of that name.
-fn png_chunk<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
-    let mut rest = bytes.get(8..)?;
+/// Where the content of a PNG's first chunk of that name lies.
+fn png_chunk(bytes: &[u8], name: &[u8; 4]) -> Option<Range<usize>> {
+    let mut at: usize = 8;
     loop {
-        let (length, after) = rest.split_first_chunk::<4>()?;
-        let (found, content) = after.split_first_chunk::<4>()?;
-        let length = u32::from_be_bytes(*length) as usize;
+        let (length, rest) = bytes.get(at..)?.split_first_chunk::<4>()?;
+        let found = rest.first_chunk::<4>()?;
+        let from = at + 8;
+        let to = from.checked_add(u32::from_be_bytes(*length) as usize)?;
         if found == name {
-            return content.get(..length);
+            return (to <= bytes.len()).then_some(from..to);
         }
         // The chunk's checksum follows it.
-        rest = content.get(length.checked_add(4)?..)?;
+        at = to.checked_add(4)?;
     }
 }
 
@@ -184,15 +199,38 @@ fn complete(bytes: &[u8], format: ImageFormat) -> Result<(), Refusal> {
     }
     let whole = match format {
         ImageFormat::Png => bytes.windows(4).rev().any(|name| name == b"IEND"),
-        ImageFormat::Jpeg => jpeg::ends(bytes),
+        ImageFormat::Jpeg => jpeg::end(bytes).is_some(),
         ImageFormat::WebP => webp_is_whole(bytes),
         _ => true,
     };
-    if whole {
-        Ok(())
-    } else {
-        Err(Problem::Truncated.refuse("The file ends before the image does."))
+    if !whole {
+        return Err(Problem::Truncated.refuse("The file ends before the image does."));
     }
+    if followed(bytes, format) {
+        return Err(Problem::Unsupported.refuse(
+            "It holds several pictures one behind the other, of which one would be read.",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether another picture of the format begins right behind the first: some cameras and tools write them so. Whatever else
+/// stands there is padding.
+fn followed(bytes: &[u8], format: ImageFormat) -> bool {
+    let end = match format {
+        ImageFormat::Png => png_end(bytes),
+        ImageFormat::Jpeg => jpeg::end(bytes),
+        _ => None,
+    };
+    let Some(behind) = end.and_then(|end| bytes.get(end..)) else { return false };
+    let padding = behind.iter().take_while(|byte| **byte == 0).count();
+    matches!(Kind::of(&behind[padding..]), Some(Kind::Raster(_)))
+}
+
+/// Where the chunk ends that ends a PNG.
+fn png_end(bytes: &[u8]) -> Option<usize> {
+    const CHECKSUM: usize = 4;
+    png_chunk(bytes, b"IEND").map(|content| content.end + CHECKSUM)
 }
 
 fn webp_is_whole(bytes: &[u8]) -> bool {

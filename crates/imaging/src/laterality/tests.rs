@@ -84,3 +84,31 @@ fn what_does_not_come_back_fails() {
     let turned = Orientation { axes: [0, 1, 2], flipped: [false, false, true] };
     round_trip(&Volume { stored: turned, ..volume }, &findings).unwrap();
 }
+
+#[test]
+fn what_lies_beside_the_head_moves_no_middle_and_a_head_that_is_cut_off_has_none() {
+    let (volume, _) = with_cube(0.0);
+    let middle = Middle::of(&volume).unwrap();
+    let columns = volume.shape.columns;
+    let bright = volume.window[1];
+    let mut padded = volume.clone();
+    for (index, voxel) in padded.voxels.iter_mut().enumerate() {
+        if index % columns < 3 {
+            *voxel = bright;
+        }
+    }
+    let beside = Middle::of(&padded).unwrap();
+    let strayed = std::array::from_fn(|axis| beside.at[axis] - middle.at[axis]);
+    assert!(dot(middle.to_the_left, strayed).abs() < 2.0, "{beside:?} {middle:?}");
+    // Columns that hold much of the head become the picture's edge.
+    let is_bright = |column: &usize| {
+        volume.voxels.iter().skip(*column).step_by(columns).any(|voxel| *voxel > bright / 2.0)
+    };
+    let from = (0..columns).find(is_bright).unwrap() + 8;
+    let mut cut = volume.clone();
+    for row in cut.voxels.chunks_exact_mut(columns) {
+        row.rotate_left(from);
+        row[columns - from..].fill(0.0);
+    }
+    assert_eq!(Middle::of(&cut), None);
+}

@@ -151,3 +151,80 @@ fn two_turns_are_one() {
     let index = [1.0, 2.0, 0.25];
     assert_eq!(first.inverse().index(first.index(index, shape), first.shape(shape)), index);
 }
+
+/// Every way to store one and the same grid.
+fn storages() -> Vec<Orientation> {
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let flips = (0..8).map(|bits| [0, 1, 2].map(|axis| bits >> axis & 1 == 1));
+    flips.flat_map(|flipped| orders.map(|axes| Orientation { axes, flipped })).collect()
+}
+
+#[test]
+fn a_head_between_two_planes_is_one_picture_in_every_storage_order() {
+    let shape = Shape { slices: 70, rows: 80, columns: 90 };
+    // About each patient axis, at 45 degrees but for rounding, either way.
+    for (axis, degrees) in [0, 1, 2].into_iter().flat_map(|axis| [45.0, -45.0].map(|d| (axis, d))) {
+        for noise in [0.0, 1e-6, -1e-6] {
+            let (sin, cos) = (f64::to_radians(degrees) + noise).sin_cos();
+            let step = |along: usize| {
+                let (next, last) = ((axis + 1) % 3, (axis + 2) % 3);
+                let mut step = [0.0; 3];
+                match along {
+                    _ if along == axis => step[axis] = 2.0,
+                    _ if along == next => (step[next], step[last]) = (2.0 * cos, 2.0 * sin),
+                    _ => (step[next], step[last]) = (-2.0 * sin, 2.0 * cos),
+                }
+                step
+            };
+            let geometry = Geometry {
+                origin: [3.0, 4.0, 5.0],
+                slice_step: step(2),
+                row_step: step(1),
+                column_step: step(0),
+                known: Known::Place,
+            };
+            let shown = |stored: Orientation| {
+                let (shape, geometry) = (stored.shape(shape), stored.geometry(&geometry, shape));
+                let turn = Orientation::radiological(shape, Some(&geometry));
+                (turn.shape(shape), turn.geometry(&geometry, shape))
+            };
+            let (shape, expected) = shown(Orientation::default());
+            for stored in storages() {
+                let (own, geometry) = shown(stored);
+                assert!(own == shape && close(&geometry, &expected), "{axis} {degrees} {stored:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rounding_does_not_choose_the_plane() {
+    let shape = Shape { slices: 100, rows: 100, columns: 100 };
+    // Sagittal slices that are one and a half times as thick as their pixels are wide.
+    for thick in [1.2, f64::from(1.2_f32), 1.2 - 1e-7, 1.2 + 1e-7] {
+        for thin in [0.8, f64::from(0.8_f32), 0.8 - 1e-7, 0.8 + 1e-7] {
+            let geometry = Geometry {
+                origin: [0.0; 3],
+                slice_step: [-thick, 0.0, 0.0],
+                row_step: [0.0, 0.0, -thin],
+                column_step: [0.0, thin, 0.0],
+                known: Known::Place,
+            };
+            let turn = Orientation::radiological(shape, Some(&geometry));
+            let view = View::of(&turn.geometry(&geometry, shape)).unwrap();
+            assert_eq!(view.plane, Plane::Axial, "{thick} {thin}");
+        }
+    }
+    // Of two that are as thick as each other, the one that the file's slices lie along.
+    for noise in [0.0, 1e-7, -1e-7] {
+        let geometry = Geometry {
+            origin: [0.0; 3],
+            slice_step: [2.0, 0.0, 0.0],
+            row_step: [0.0, 2.0 + noise, 0.0],
+            column_step: [0.0, 0.0, 1.0],
+            known: Known::Place,
+        };
+        let turn = Orientation::radiological(shape, Some(&geometry));
+        assert_eq!(turn.axes[0], 0, "{noise}");
+    }
+}

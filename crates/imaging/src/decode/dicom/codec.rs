@@ -43,8 +43,19 @@ impl Codec {
         format.planar = format.samples > 1 && (format.planar || self == Codec::Rle);
     }
 
+    /// Whether an image begins with these bytes: in a fragment behind the first one, it is another frame.
+    pub fn begins(self, bytes: &[u8]) -> bool {
+        match self {
+            Codec::Native => false,
+            // How many segments there are, and that the first follows the header (PS3.5, Annex G.5).
+            Codec::Rle => matches!(bytes, [1..=15, 0, 0, 0, 64, 0, 0, 0, ..]),
+            Codec::Jpeg | Codec::JpegLs => bytes.starts_with(&[0xff, 0xd8, 0xff]),
+            Codec::Jpeg2000 => bytes.starts_with(&[0xff, 0x4f, 0xff, 0x51]),
+        }
+    }
+
     /// The samples of one frame.
-    pub fn decode(self, bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {
+    pub fn decode(self, bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
         match self {
             Codec::Native => {
                 Err(Problem::Corrupt.refuse("The image is compressed and says that it is not."))
@@ -70,7 +81,7 @@ fn agree(format: &PixelFormat, columns: usize, rows: usize, samples: usize) -> R
 }
 
 /// PS3.5, Annex G: one PackBits segment per byte of a sample, the most significant first.
-fn rle(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {
+fn rle(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     const HEADER_BYTES: usize = 64;
     let (words, _) = bytes.get(..HEADER_BYTES).ok_or_else(broken)?.as_chunks::<4>();
     let word = |index: usize| u32::from_le_bytes(words[index]) as usize;
@@ -116,7 +127,7 @@ fn unpack_bits(mut packed: &[u8], samples: &mut [u32]) -> Option<()> {
     Some(())
 }
 
-fn jpeg(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {
+fn jpeg(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     let refused = |error| match error {
         jpeg_decoder::Error::Unsupported(_) => Problem::Unsupported
             .refuse("It is compressed in a rare variant of JPEG that is not read here."),
@@ -143,7 +154,7 @@ fn jpeg(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {
     }
 }
 
-fn jpeg_ls(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {
+fn jpeg_ls(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     // The frame header: marker SOF55, length, precision, lines, samples per line, components.
     let header =
         bytes.windows(10).find(|window| window.starts_with(&[0xff, 0xf7])).ok_or_else(broken)?;
@@ -175,7 +186,7 @@ fn unpadded(bytes: &[u8]) -> Option<Vec<u8>> {
     Some([stream, &END].concat())
 }
 
-fn jpeg_2000(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {
+fn jpeg_2000(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     let (columns, rows, samples) = jpeg_2000_size(bytes).ok_or_else(broken)?;
     agree(format, columns, rows, samples)?;
     let strict = jpeg2k::DecodeParameters::new().strict(true);
@@ -187,20 +198,26 @@ fn jpeg_2000(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i32>, Refusal> {
     if components.len() != samples || !components.iter().all(whole) {
         return Err(broken());
     }
-    let planes: Vec<Vec<i32>> =
+    let planes: Vec<Vec<i64>> =
         components.iter().map(|component| signed_as(component, format)).collect();
     let pixels = columns * rows;
     Ok((0..pixels).flat_map(|pixel| planes.iter().map(move |plane| plane[pixel])).collect())
 }
 
-/// A component's samples with the sign that the file, not the codestream, gives them.
-fn signed_as(component: &jpeg2k::ImageComponent, format: &PixelFormat) -> Vec<i32> {
-    let precision = component.precision().clamp(1, 32);
-    if component.is_signed() == format.signed {
-        return component.data().to_vec();
-    }
-    let bits = PixelFormat { bits_stored: precision, high_bit: precision - 1, ..format.clone() };
+/// A component's samples with the sign that the file, not the codestream, gives them (PS3.5, 8.2.4).
+fn signed_as(component: &jpeg2k::ImageComponent, format: &PixelFormat) -> Vec<i64> {
+    let bits = bits_within(component.precision(), component.is_signed(), format);
     component.data().iter().map(|&value| bits.value(value as u32)).collect()
+}
+
+/// Which bits of the decoder's samples are the value's: all of them where codestream and file agree on the sign, as the
+/// decoder has extended it. Else the sign is the highest stored bit, in a codestream that is wider, too.
+fn bits_within(precision: u32, signed: bool, format: &PixelFormat) -> PixelFormat {
+    let bits = match signed == format.signed {
+        true => 32,
+        false => precision.clamp(1, 32).min(format.bits_stored),
+    };
+    PixelFormat { bits_stored: bits, high_bit: bits - 1, ..format.clone() }
 }
 
 /// Columns, rows and components that the codestream's SIZ marker declares (ISO 15444-1, A.5.1).
@@ -211,4 +228,42 @@ fn jpeg_2000_size(bytes: &[u8]) -> Option<(usize, usize, usize)> {
     let columns = word(0).checked_sub(word(8))?;
     let rows = word(4).checked_sub(word(12))?;
     Some((columns as usize, rows as usize, usize::from(u16::from_be_bytes([siz[32], siz[33]]))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+
+    #[test]
+    fn the_highest_stored_bit_is_the_sign_in_a_wider_codestream_too() {
+        let format = |bits_stored: u32, signed| PixelFormat {
+            shape: Shape { slices: 1, rows: 1, columns: 1 },
+            samples: 1,
+            bytes_per_sample: 4,
+            bits_stored,
+            high_bit: bits_stored - 1,
+            signed,
+            inverted: false,
+            first_is_grey: false,
+            planar: false,
+        };
+        // The codestream's precision and sign, the file's stored bits and sign, what is decoded, and what it means.
+        let cases: [(u32, bool, u32, bool, i32, i64); 10] = [
+            (12, false, 12, true, 0x0fff, -1),
+            (16, false, 12, true, 0x0fff, -1),
+            (16, false, 12, true, 0xffff, -1),
+            (16, false, 12, true, 0x07ff, 2047),
+            (12, false, 16, true, 0x0fff, -1),
+            (16, false, 16, true, 0x8000, -32768),
+            (16, true, 16, false, -1, 0xffff),
+            (14, true, 16, true, -2000, -2000),
+            (16, false, 12, false, 4100, 4100),
+            (32, false, 32, false, i32::MIN, 1 << 31),
+        ];
+        for (precision, own, stored, signed, decoded, value) in cases {
+            let bits = bits_within(precision, own, &format(stored, signed));
+            assert_eq!(bits.value(decoded as u32), value, "{precision} {own} {stored} {signed}");
+        }
+    }
 }

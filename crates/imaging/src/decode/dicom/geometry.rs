@@ -26,13 +26,19 @@ const UNIT: f64 = 0.1;
 /// Relative difference between directions or distances that are one and the same for scanners.
 const TOLERANCE: f64 = 0.01;
 
+/// No scanner's pixels or slices are larger.
+const MILLIMETRES_MAX: f64 = 100.0;
+
+/// How far slices may be shifted against each other: gantries tilt by 30 degrees at most.
+pub(in crate::decode) const SHEAR_MAX_DEGREES: f64 = 45.0;
+
 impl Plane {
     /// The plane of a file of one frame.
     pub fn of_image(set: &DataSet) -> Result<Plane, Refusal> {
         let plane = Plane {
-            position: told(set, tags::IMAGE_POSITION_PATIENT)?,
-            orientation: told(set, tags::IMAGE_ORIENTATION_PATIENT)?,
-            spacing: told(set, tags::PIXEL_SPACING)?,
+            position: set.told(tags::IMAGE_POSITION_PATIENT)?,
+            orientation: set.told(tags::IMAGE_ORIENTATION_PATIENT)?,
+            spacing: set.told(tags::PIXEL_SPACING)?,
             thickness: set.decimal(tags::SLICE_THICKNESS).map(|[thickness]| thickness),
         };
         plane.checked()
@@ -60,12 +66,15 @@ impl Plane {
     }
 
     fn checked(self) -> Result<Plane, Refusal> {
-        let sound_spacing =
-            self.spacing.is_none_or(|spacing| spacing.iter().all(|mm| *mm > 0.0 && *mm < 100.0));
-        if !sound_spacing {
+        let sound = |mm: &f64| *mm > 0.0 && *mm < MILLIMETRES_MAX;
+        if !self.spacing.is_none_or(|spacing| spacing.iter().all(sound)) {
             return Err(
                 Problem::Corrupt.refuse("The DICOM file declares pixels of an impossible size.")
             );
+        }
+        if let Some(mm) = self.thickness.filter(|mm| *mm > MILLIMETRES_MAX) {
+            return Err(Problem::Corrupt
+                .refuse(format!("The DICOM file declares a slice that is {mm} mm thick.")));
         }
         let Some([a, b, c, d, e, f]) = self.orientation else { return Ok(self) };
         let cosines = [[a, b, c], [d, e, f]];
@@ -111,6 +120,16 @@ impl Plane {
         Some(Geometry { known, ..placed.geometry(scaled(normal, thickness))? })
     }
 
+    /// This plane, and of another one what this one does not say.
+    pub fn or(self, other: Plane) -> Plane {
+        Plane {
+            position: self.position.or(other.position),
+            orientation: self.orientation.or(other.orientation),
+            spacing: self.spacing.or(other.spacing),
+            thickness: self.thickness.or(other.thickness),
+        }
+    }
+
     /// What a slice among others has to say and this one does not, in words.
     pub fn unsaid(&self) -> Option<&'static str> {
         match self {
@@ -132,22 +151,6 @@ impl Plane {
             (Some(a), Some(b), Some(c), Some(d)) => pairs(a, b) && pairs(&c, &d),
             _ => false,
         }
-    }
-}
-
-/// The numbers of an attribute; None when it is absent or empty. One that is there and says something else is refused:
-/// to go on without it would be to say that the file does not tell.
-fn told<const N: usize>(set: &DataSet, tag: Tag) -> Result<Option<[f64; N]>, Refusal> {
-    match set.decimal(tag) {
-        None if set.text(tag).is_some() => Err(Problem::Corrupt.refuse(format!(
-            "The DICOM file's {} is not {N} numbers.",
-            match tag {
-                tags::PIXEL_SPACING => "PixelSpacing",
-                tags::IMAGE_POSITION_PATIENT => "ImagePositionPatient",
-                _ => "ImageOrientationPatient",
-            }
-        ))),
-        numbers => Ok(numbers),
     }
 }
 
@@ -175,7 +178,7 @@ fn grouped<const N: usize>(
 ) -> Result<Option<[f64; N]>, Refusal> {
     for groups in [own, shared] {
         let item = groups.items(group)?.into_iter().next();
-        if let Some(value) = item.map(|item| told(&item, tag)).transpose()?.flatten() {
+        if let Some(value) = item.map(|item| item.told(tag)).transpose()?.flatten() {
             return Ok(Some(value));
         }
     }
@@ -213,6 +216,7 @@ pub(in crate::decode) fn stack(planes: &[Plane]) -> Result<(Vec<usize>, Geometry
         1.0 / gaps,
     );
     evenly(&order, &positions, step)?;
+    hardly_sheared(step, normal)?;
     let geometry = planes[low].geometry(step).ok_or_else(unknown)?;
     Ok((order, geometry))
 }
@@ -240,6 +244,22 @@ fn evenly(order: &[usize], positions: &[Vector], step: Vector) -> Result<(), Ref
     )))
 }
 
+/// Refuses slices that lie rather beside than behind one another.
+fn hardly_sheared(step: Vector, normal: Vector) -> Result<(), Refusal> {
+    let across = dot(step, normal) / (length(step) * length(normal));
+    let degrees = across.clamp(-1.0, 1.0).acos().to_degrees();
+    if degrees <= SHEAR_MAX_DEGREES {
+        return Ok(());
+    }
+    Err(Problem::UnknownOrientation.refuse(if degrees > 89.0 {
+        "Its slices lie beside one another in one plane, so that they form no volume.".to_owned()
+    } else {
+        format!(
+            "Its slices are shifted against one another by {degrees:.0} degrees, more than any gantry tilts."
+        )
+    }))
+}
+
 /// The slice whose step from the one before is least like the usual step: behind a missing slice, the next.
 fn odd_one(order: &[usize], positions: &[Vector]) -> usize {
     let steps: Vec<Vector> =
@@ -263,99 +283,4 @@ fn scaled(vector: Vector, factor: f64) -> Vector {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn axial(z: f64) -> Plane {
-        Plane {
-            position: Some([-10.0, -20.0, z]),
-            orientation: Some([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
-            spacing: Some([0.5, 0.25]),
-            thickness: Some(99.0),
-        }
-    }
-
-    fn problem(planes: &[Plane]) -> Problem {
-        stack(planes).unwrap_err().problem
-    }
-
-    #[test]
-    fn slices_are_ordered_by_position_and_the_distance_is_measured() {
-        let (order, geometry) = stack(&[axial(6.0), axial(0.0), axial(3.0)]).unwrap();
-        assert_eq!(order, [1, 2, 0]);
-        assert_eq!(geometry.origin, [-10.0, -20.0, 0.0]);
-        assert_eq!(geometry.spacing(), [3.0, 0.5, 0.25]);
-        assert_eq!(geometry.slice_step, [0.0, 0.0, 3.0]);
-    }
-
-    #[test]
-    fn a_tilted_gantry_shears_the_volume_and_is_kept() {
-        let tilted = |n: f64| Plane { position: Some([0.0, n, 3.0 * n]), ..axial(0.0) };
-        let (_, geometry) = stack(&[tilted(0.0), tilted(1.0), tilted(2.0)]).unwrap();
-        assert_eq!(geometry.slice_step, [0.0, 1.0, 3.0]);
-        assert!((geometry.voxel_mm3() - 3.0 * 0.5 * 0.25).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_missing_slice_a_doubled_one_and_an_unknown_place_are_told_apart() {
-        assert_eq!(problem(&[axial(0.0), axial(3.0), axial(9.0)]), Problem::UnevenSlices);
-        assert_eq!(problem(&[axial(0.0), axial(3.0), axial(3.0)]), Problem::MixedSeries);
-        let nowhere = Plane { position: None, ..axial(3.0) };
-        assert_eq!(problem(&[axial(0.0), nowhere]), Problem::UnknownOrientation);
-        let sagittal = Plane { orientation: Some([0.0, 1.0, 0.0, 0.0, 0.0, -1.0]), ..axial(3.0) };
-        assert_eq!(problem(&[axial(0.0), sagittal]), Problem::MixedSeries);
-    }
-
-    #[test]
-    fn a_refusal_says_what_is_missing_and_where() {
-        let words = |planes: &[Plane]| stack(planes).unwrap_err().detail;
-        let with_gap: Vec<Plane> = [0.0, 3.0, 6.0, 9.0, 15.0, 18.0].map(axial).into();
-        assert!(words(&with_gap).starts_with("Slice 5 of 6 is not "), "{}", words(&with_gap));
-        let nowhere = Plane { orientation: None, ..axial(3.0) };
-        let words_of_nowhere = words(&[axial(0.0), nowhere]);
-        assert!(words_of_nowhere.starts_with("Slice 2 of 2 does not say where"));
-        let sizeless = [0.0, 3.0].map(|z| Plane { spacing: None, ..axial(z) });
-        assert!(
-            words(&sizeless).starts_with("Slice 1 of 2 does not say how large its pixels are.")
-        );
-    }
-
-    #[test]
-    fn a_single_slice_is_as_thick_as_it_says() {
-        let geometry = axial(1.0).alone().unwrap();
-        assert_eq!(geometry.slice_step, [0.0, 0.0, 99.0]);
-        let unknown = Plane { thickness: None, ..axial(1.0) };
-        assert_eq!(unknown.alone().unwrap().slice_step, [0.0, 0.0, 0.0]);
-        assert_eq!(Plane { spacing: None, ..axial(1.0) }.alone(), None);
-    }
-
-    #[test]
-    fn sizes_need_no_position_and_sides_none_either() {
-        let known =
-            |plane: Plane| plane.alone().map(|geometry| (geometry.known, geometry.spacing()));
-        let sizes = [99.0, 0.5, 0.25];
-        assert_eq!(known(axial(1.0)), Some((Known::Place, sizes)));
-        let somewhere = Plane { position: None, ..axial(1.0) };
-        assert_eq!(known(somewhere.clone()), Some((Known::Directions, sizes)));
-        assert_eq!(
-            known(Plane { orientation: None, ..somewhere }),
-            Some((Known::Distances, sizes))
-        );
-    }
-
-    #[test]
-    fn the_length_of_direction_cosines_changes_no_size() {
-        let with = |orientation| Plane { orientation: Some(orientation), ..axial(1.0) }.checked();
-        for short in [0.92, 0.98, 0.992, 1.0, 1.05] {
-            let plane = with([short, 0.0, 0.0, 0.0, short, 0.0]).unwrap();
-            let spacing = plane.alone().unwrap().spacing();
-            assert!((spacing[1] - 0.5).abs() < 1e-12 && (spacing[2] - 0.25).abs() < 1e-12);
-        }
-        for impossible in
-            [[0.0; 6], [0.5, 0.0, 0.0, 0.0, 0.5, 0.0], [1.0, 0.0, 0.0, 0.05, 1.0, 0.0]]
-        {
-            let refusal = with(impossible).unwrap_err();
-            assert_eq!(refusal.problem, Problem::UnknownOrientation, "{impossible:?}");
-        }
-    }
-}
+mod tests;

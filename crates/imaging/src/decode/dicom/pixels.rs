@@ -82,14 +82,10 @@ impl PixelFormat {
     }
 
     /// The lowest and the highest value that can be stored.
-    pub fn ends(&self) -> [i32; 2] {
-        let all = if self.bits_stored >= 32 { u32::MAX } else { (1 << self.bits_stored) - 1 };
-        if self.signed {
-            let half = (all >> 1) as i32;
-            [-half - 1, half]
-        } else {
-            [0, i32::try_from(all).unwrap_or(i32::MAX)]
-        }
+    pub fn ends(&self) -> [i64; 2] {
+        let all = (1_i64 << self.bits_stored) - 1;
+        let half = all >> 1;
+        if self.signed { [-half - 1, half] } else { [0, all] }
     }
 
     /// Samples of one frame.
@@ -98,18 +94,15 @@ impl PixelFormat {
     }
 
     /// The stored value in a sample's bits: PS3.5, 8.1.1. What stands outside of the stored bits is not the image's.
-    pub fn value(&self, sample: u32) -> i32 {
-        let left = 31 - self.high_bit;
+    pub fn value(&self, sample: u32) -> i64 {
+        let aligned = sample << (31 - self.high_bit);
         let unused = 32 - self.bits_stored;
-        if self.signed {
-            (sample << left) as i32 >> unused
-        } else {
-            (sample << left >> unused) as i32
-        }
+        // Shifted right, a signed number keeps its sign.
+        if self.signed { (aligned as i32 >> unused).into() } else { (aligned >> unused).into() }
     }
 
     /// One value per pixel of a frame's samples.
-    fn grey(&self, samples: &[i32]) -> Vec<f32> {
+    fn grey(&self, samples: &[i64]) -> Vec<f32> {
         if self.samples == 1 {
             return samples.iter().map(|&value| value as f32).collect();
         }
@@ -132,10 +125,15 @@ pub(super) struct Padding {
 
 impl Padding {
     pub fn read(set: &DataSet, format: &PixelFormat) -> Option<Padding> {
+        let [_, high] = format.ends();
         let value = |tag| {
-            let stored = u32::from(set.short(tag)?);
-            // It is written in 16 bits, whatever the image's are.
-            Some(if format.signed { f32::from(stored as u16 as i16) } else { stored as f32 })
+            let stored = set.short(tag)?;
+            if !format.signed {
+                return Some(f32::from(stored));
+            }
+            // It is written in 16 bits, whatever the image's are; some writers leave the sign at the highest stored one.
+            let value = i64::from(stored as i16);
+            Some(if value > high { value - 2 * (high + 1) } else { value } as f32)
         };
         let one = value(tags::PIXEL_PADDING_VALUE).filter(|_| format.samples == 1)?;
         let other = value(tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(one);
@@ -145,6 +143,43 @@ impl Padding {
     pub fn holds(&self, value: f32) -> bool {
         (self.from..=self.to).contains(&value)
     }
+}
+
+/// The bits of a whole number that single precision keeps.
+const EXACT_BITS: u32 = 24;
+/// Steps of single precision in an image's range; with fewer, they would be its grey levels.
+const STEPS_MIN: i64 = 1024;
+
+/// Refuses pixels of 32 bits whose values lie so close together, far from nought, that they would run into one another.
+fn told_apart(format: &PixelFormat, samples: &[i64]) -> Result<(), Refusal> {
+    let Some((low, high)) = samples.iter().min().zip(samples.iter().max()) else { return Ok(()) };
+    let step = low.abs().max(high.abs()) >> EXACT_BITS;
+    if format.bits_stored <= EXACT_BITS || high == low || high - low >= STEPS_MIN * step {
+        return Ok(());
+    }
+    Err(Problem::Unsupported.refuse(format!(
+        "Its pixels have values between {low} and {high}: too large to be told apart in single precision."
+    )))
+}
+
+/// The refusal of pixel data that holds more frames than are declared: nobody can tell which of them is meant.
+fn surplus() -> Refusal {
+    Problem::Corrupt.refuse("The file holds the pixels of more frames than it declares.")
+}
+
+/// Refuses pixel data with more frames than are declared, as far as its size or its offset table tells. Less than a
+/// frame is padding.
+fn no_surplus(data: &PixelData, format: &PixelFormat) -> Result<(), Refusal> {
+    let frames = format.shape.slices;
+    let held = match data {
+        PixelData::Native { bytes, .. } => {
+            let frame = format.samples_per_frame() * format.bytes_per_sample;
+            // An odd length is made even (PS3.5, 7.1.1).
+            bytes.len().saturating_sub(frame * frames % 2) / frame
+        }
+        PixelData::Encapsulated { offsets, .. } => offsets.len(),
+    };
+    if held > frames { Err(surplus()) } else { Ok(()) }
 }
 
 /// The stored values of all frames (of a colour image: their luma).
@@ -167,6 +202,7 @@ pub(super) fn stored_values(
     }
     let mut format = format.clone();
     codec.adjust(&mut format);
+    no_surplus(&data, &format)?;
     let mut values = Vec::new();
     for index in 0..format.shape.slices {
         let samples =
@@ -174,6 +210,7 @@ pub(super) fn stored_values(
                 1 => refusal,
                 all => refusal.at(&format!("Slice {} of {all}", index + 1)),
             })?;
+        told_apart(&format, &samples)?;
         values.extend(format.grey(&samples));
     }
     Ok(values)
@@ -185,8 +222,8 @@ fn samples(
     format: &PixelFormat,
     codec: Codec,
     index: usize,
-) -> Result<Vec<i32>, Refusal> {
-    let frame = frame(data, format, index)?;
+) -> Result<Vec<i64>, Refusal> {
+    let frame = frame(data, format, codec, index)?;
     let samples = match data {
         PixelData::Native { big_endian, words, .. } => native(&frame, format, *big_endian, *words),
         PixelData::Encapsulated { .. } => codec.decode(&frame, format)?,
@@ -202,6 +239,7 @@ fn samples(
 fn frame<'a>(
     data: &PixelData<'a>,
     format: &PixelFormat,
+    codec: Codec,
     index: usize,
 ) -> Result<Cow<'a, [u8]>, Refusal> {
     let missing =
@@ -230,12 +268,16 @@ fn frame<'a>(
                 }
             };
             let parts = fragments.iter().filter(|(at, _)| (start..end).contains(at));
-            Ok(Cow::Owned(parts.flat_map(|(_, bytes)| bytes.iter().copied()).collect()))
+            let parts: Vec<&[u8]> = parts.map(|(_, bytes)| *bytes).collect();
+            if parts.iter().skip(1).any(|part| codec.begins(part)) {
+                return Err(surplus());
+            }
+            Ok(Cow::Owned(parts.concat()))
         }
     }
 }
 
-fn native(bytes: &[u8], format: &PixelFormat, big_endian: bool, words: bool) -> Vec<i32> {
+fn native(bytes: &[u8], format: &PixelFormat, big_endian: bool, words: bool) -> Vec<i64> {
     let value = |bytes: &[u8]| {
         let step = |sum: u32, byte: &u8| sum << 8 | u32::from(*byte);
         let ordered =

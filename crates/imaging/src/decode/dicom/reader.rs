@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use dicom_encoding::text::{SpecificCharacterSet, TextCodec};
 use flate2::read::DeflateDecoder;
 
+use super::character_set;
 use super::cursor::{
     Cursor, EXPLICIT, EXPLICIT_BIG_ENDIAN, Encoding, IMPLICIT, ITEM, ITEM_END, SEQUENCE_END,
     UNDEFINED, garbled,
 };
-use crate::Refusal;
 use crate::decode::Limits;
+use crate::{Problem, Refusal};
 
 /// A file, unpacked if it was deflated; its elements are read by [`data_set`](File::data_set).
 pub(super) struct File<'a> {
@@ -94,6 +94,9 @@ pub(super) struct DataSet<'a> {
     pub depth: usize,
 }
 
+/// The names of persons that are read here.
+const NAMES: [Tag; 2] = [tags::PATIENT_NAME, tags::REFERRING_PHYSICIAN_NAME];
+
 /// Pixel data as it stands in the file.
 pub(super) enum PixelData<'a> {
     Native {
@@ -111,22 +114,14 @@ pub(super) enum PixelData<'a> {
 impl<'a> DataSet<'a> {
     /// All values of an attribute, trimmed; None when it is absent or empty.
     pub fn text(&self, tag: Tag) -> Option<String> {
-        let bytes = self.elements.get(&tag)?.bytes;
-        let text = match self.character_set() {
-            Some(set) => set.decode(bytes).ok()?,
-            None => String::from_utf8_lossy(bytes).into_owned(),
-        };
+        let element = self.elements.get(&tag)?;
+        let sets = self.elements.get(&tags::SPECIFIC_CHARACTER_SET).map(|sets| sets.bytes);
+        let sets = String::from_utf8_lossy(sets.unwrap_or_default());
+        // Implicit encoding does not say what is a name.
+        let name = element.vr == *b"PN" || NAMES.contains(&tag);
+        let text = character_set::decoded(element.bytes, &sets, name);
         let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
         (!text.is_empty()).then(|| text.to_string())
-    }
-
-    fn character_set(&self) -> Option<SpecificCharacterSet> {
-        let codes =
-            String::from_utf8_lossy(self.elements.get(&tags::SPECIFIC_CHARACTER_SET)?.bytes);
-        // With code extensions the first value may be empty: the default repertoire.
-        SpecificCharacterSet::from_code(
-            codes.split('\\').map(str::trim).find(|code| !code.is_empty())?,
-        )
     }
 
     /// The values of a decimal or integer string (DS, IS); None unless all of them are finite numbers.
@@ -139,6 +134,26 @@ impl<'a> DataSet<'a> {
     /// Exactly `N` decimals.
     pub fn decimal<const N: usize>(&self, tag: Tag) -> Option<[f64; N]> {
         self.decimals(tag)?.try_into().ok()
+    }
+
+    /// Exactly `N` decimals; None when the attribute is absent or empty. One that is there and says something else is
+    /// refused: to go on without it would be to say that the file does not tell.
+    pub fn told<const N: usize>(&self, tag: Tag) -> Result<Option<[f64; N]>, Refusal> {
+        match self.decimal(tag) {
+            None if self.text(tag).is_some() => Err(Problem::Corrupt.refuse(format!(
+                "The DICOM file's {} is not {}.",
+                match tag {
+                    tags::PIXEL_SPACING => "PixelSpacing",
+                    tags::IMAGE_POSITION_PATIENT => "ImagePositionPatient",
+                    tags::IMAGE_ORIENTATION_PATIENT => "ImageOrientationPatient",
+                    tags::RESCALE_SLOPE => "RescaleSlope",
+                    tags::RESCALE_INTERCEPT => "RescaleIntercept",
+                    _ => "attribute",
+                },
+                if N == 1 { "a number".to_owned() } else { format!("{N} numbers") }
+            ))),
+            numbers => Ok(numbers),
+        }
     }
 
     /// The values of an attribute of unsigned shorts (US).

@@ -1,5 +1,6 @@
 //! The files of one series, each of them one slice, as one volume.
 
+use super::acquired::{self, Acquired};
 use super::class::is_capture;
 use super::geometry::Plane;
 use super::reader::File;
@@ -20,6 +21,7 @@ pub(in crate::decode) fn join(
 ) -> Result<Decoded, Refusal> {
     let mut images = without_copies(without_captures(images, left_out), left_out);
     one_series(&images)?;
+    one_volume(&images)?;
     let planes: Vec<_> = images.iter().flat_map(|image| image.planes.iter().cloned()).collect();
     let (order, geometry) = match &*planes {
         [plane] => (vec![0], plane.alone()),
@@ -124,8 +126,11 @@ fn one_series(images: &[Image]) -> Result<(), Refusal> {
     let series = |image: &Image| {
         let Identity { study_instance_uid, series_instance_uid, frame_of_reference_uid, .. } =
             &image.identity;
-        (study_instance_uid.clone(), series_instance_uid.clone(), frame_of_reference_uid.clone())
+        // Files of one named series may leave out what its others say.
+        let frame = frame_of_reference_uid.clone().filter(|_| series_instance_uid.is_none());
+        (study_instance_uid.clone(), series_instance_uid.clone(), frame)
     };
+    one_person(images)?;
     for image in images {
         let mixed = |what: &str| Err(several(&first.name, &image.name, what));
         if whose(image) != whose(first) {
@@ -151,5 +156,49 @@ fn one_series(images: &[Image]) -> Result<(), Refusal> {
             ));
         }
     }
-    Ok(())
+    differing(images, "are images of two series", |identity| {
+        identity.frame_of_reference_uid.clone()
+    })
+}
+
+/// Refuses images of people who cannot be one and the same, whatever they are called.
+fn one_person(images: &[Image]) -> Result<(), Refusal> {
+    differing(images, "are images of two patients: their dates of birth differ", |identity| {
+        // Old files have points between its parts (PS3.5, 6.2: DA).
+        Some(identity.patient_birth_date.as_deref()?.replace('.', ""))
+    })?;
+    differing(images, "are images of two patients: their sexes differ", |identity| {
+        identity.patient_sex.clone()
+    })
+}
+
+/// Refuses images of which two say different things. One that says nothing contradicts none.
+fn differing(
+    images: &[Image],
+    what: &str,
+    said: impl Fn(&Identity) -> Option<String>,
+) -> Result<(), Refusal> {
+    let mut said = images.iter().filter_map(|image| Some((image, said(&image.identity)?)));
+    let Some((first, one)) = said.next() else { return Ok(()) };
+    match said.find(|(_, other)| *other != one) {
+        Some((image, _)) => Err(several(&first.name, &image.name, what)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses slices that were not taken alike: two echoes are two volumes, though their slices may lie between each other.
+pub(super) fn one_volume(images: &[Image]) -> Result<(), Refusal> {
+    let taken =
+        images.iter().flat_map(|image| image.acquired.iter().map(move |taken| (image, taken)));
+    let (of, slices): (Vec<&Image>, Vec<&Acquired>) = taken.unzip();
+    let Some(([one, other], what)) = acquired::difference(&slices) else { return Ok(()) };
+    if of[one].name != of[other].name {
+        return Err(several(&of[one].name, &of[other].name, &what));
+    }
+    Err(Problem::MixedSeries.refuse(format!(
+        "Slices {} and {} of {} {what}.",
+        one + 1,
+        other + 1,
+        slices.len()
+    )))
 }

@@ -1,3 +1,6 @@
+mod real;
+mod together;
+mod values;
 pub(super) mod write;
 
 use dicom_core::Tag;
@@ -196,6 +199,9 @@ fn padding_is_air() {
     assert_eq!(with(&white, [30000, 10, 10, 20, 30, 40, 50, 60])[0], 10.0);
     let black = [value(tags::PIXEL_PADDING_VALUE, 0)];
     assert_eq!(with(&black, [0, 30, 40, 50, 60, 70, 80, 90])[0], 0.0);
+    // What fills the picture beside the declared value is air all the same.
+    let filled = [-32768, -32768, 5, 9, 300, 900, 0, 4000];
+    assert_eq!(with(&black, filled), [5.0, 5.0, 5.0, 9.0, 300.0, 900.0, 5.0, 4000.0]);
 }
 
 #[test]
@@ -421,5 +427,3 @@ fn what_is_neither_mr_nor_ct_or_holds_no_image_is_refused() {
     let file = vendor.file(&vendor.data_set(&slice(vendor, &PIXELS, &[])));
     assert_eq!(problem(&file), Problem::Unsupported);
 }
-
-mod real;

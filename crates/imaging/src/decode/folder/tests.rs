@@ -274,3 +274,57 @@ fn files_are_shared_out_by_series_number_and_kind() {
         (2 + 12 + 2, &[group("IM0", 6, true), group("JM0", 6, true)][..])
     );
 }
+
+#[test]
+fn a_slice_that_cannot_be_read_is_missed_and_not_left_out() {
+    let lost = |mut files: Files, bytes: &[u8]| {
+        files.last_mut().unwrap().1 = bytes.to_vec();
+        read(&[files]).unwrap_err()
+    };
+    let pngs = || slices(|slice| format!("{slice}.png"));
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n";
+    let of_dicom = || dicoms(1, |slice| format!("IM{slice}"));
+    for files in [pngs(), of_dicom()] {
+        let name = files.last().unwrap().0.clone();
+        for (bytes, problem) in [
+            (&b""[..], Problem::Truncated),
+            (&[0; 3000], Problem::Corrupt),
+            (pointer, Problem::Corrupt),
+        ] {
+            let refusal = lost(files.clone(), bytes);
+            assert_eq!(refusal.problem, problem, "{refusal}");
+            assert!(refusal.detail.starts_with(&format!("Slice 6 of 6 ({name})")), "{refusal}");
+        }
+    }
+    // What is called otherwise is no slice.
+    let beside: Files =
+        vec![("README".into(), b"words".to_vec()), ("notes_7.txt".into(), Vec::new())];
+    assert_eq!(read(&[of_dicom(), beside]).unwrap().shape.slices, 6);
+}
+
+#[test]
+fn a_form_keeps_what_it_cannot_read_with_the_slices_that_miss_it() {
+    let mut files = dicoms(1, |slice| format!("a{slice}"));
+    files[5].1.clear();
+    files.push(("words.txt".into(), b"words".to_vec()));
+    let archive = zip(&files).unwrap();
+    let mut archive = Archive::open(Cursor::new(archive), Limits::default()).unwrap();
+    let groups = archive.groups(Grouping::Numbered).unwrap();
+    let scans: Vec<_> = groups.iter().filter(|group| group.scan).collect();
+    assert_eq!(scans.len(), 1);
+    assert_eq!(scans[0].places.len(), 6);
+    assert_eq!(groups.len(), 2);
+}
+
+#[test]
+fn an_empty_segmentation_is_no_second_scan() {
+    let Phantom { volume, .. } = head();
+    let written = |voxels: &[f32]| nifti(voxels, volume.shape, volume.geometry.as_ref()).unwrap();
+    let scan: Files = vec![("a-t2f.nii".into(), written(&volume.voxels))];
+    let mask: Files = vec![("a-seg.nii".into(), written(&vec![0.0; volume.voxels.len()]))];
+    let read = read(&[scan, mask]).unwrap();
+    assert_eq!(
+        (read.shape.slices, &*read.remarks),
+        (6, &["1 label map was left out".to_owned()][..])
+    );
+}

@@ -1,11 +1,8 @@
 //! The header of NIfTI-1 (nifti1.h) and NIfTI-2 (nifti2.h): fields at fixed places, in either byte order.
 
-use crate::{Geometry, Known, Problem, Refusal, View};
-
-/// No scanner's voxels are larger.
-const MILLIMETRES_MAX: f64 = 100.0;
-/// How far sizes may lie apart that are one and the same: the header has single precision, writers round.
-const SIZES_AGREE: f64 = 0.01;
+use super::forms::{forms_agree, placed, sizes_agree};
+use crate::volume::length;
+use crate::{Geometry, Problem, Refusal};
 
 /// How one voxel is stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -178,27 +175,32 @@ impl<'a> Header<'a> {
     ///
     /// Voxel sizes and directions that contradict each other are refused: nothing tells which of them is the patient's.
     pub fn geometry(&self) -> Result<Geometry, Refusal> {
-        let [qform, sform] = match self.layout.wide {
+        let [qform_code, sform_code] = match self.layout.wide {
             true => [0, 4].map(|at| self.integer(self.layout.form_codes + at, 4)),
             false => [0, 2].map(|at| self.integer(self.layout.form_codes + at, 2)),
         };
         let unit = self.millimetres()?;
         let pixdim = self.voxel_sizes()?.map(|size| size * unit);
-        let sform = (sform > 0).then(|| placed(self.sform(), unit)).transpose()?;
-        let qform = (qform > 0).then(|| placed(self.qform(), unit)).transpose()?;
-        if let Some(sform) = &sform {
-            sizes_agree(sform, pixdim)?;
-        }
-        match (sform, qform) {
-            (Some(sform), Some(qform)) if View::of(&sform) != View::of(&qform) => {
-                Err(Problem::ContradictoryGeometry.refuse(
-                    "The NIfTI file's sform and its qform say different things of which side is which.",
-                ))
+        let sform = (sform_code > 0).then(|| placed(self.sform(), unit)).transpose()?;
+        let qform = (qform_code > 0).then(|| placed(self.qform(), unit)).transpose()?;
+        for (form, name) in [(&sform, "sform"), (&qform, "qform")] {
+            if let Some(form) = form {
+                sizes_agree(form, name, pixdim)?;
             }
-            (Some(geometry), _) | (None, Some(geometry)) => Ok(geometry),
-            _ => Err(Problem::UnknownOrientation
-                .refuse("The NIfTI file does not say which way the patient lies.")),
         }
+        if let (Some(sform), Some(qform)) = (&sform, &qform) {
+            forms_agree(sform, qform, self.middle()?, sform_code == qform_code)?;
+        }
+        sform.or(qform).ok_or_else(|| {
+            Problem::UnknownOrientation
+                .refuse("The NIfTI file does not say which way the patient lies.")
+        })
+    }
+
+    /// The slice, row and column in the middle.
+    fn middle(&self) -> Result<[f64; 3], Refusal> {
+        let [columns, rows, slices] = self.sizes()?;
+        Ok([slices, rows, columns].map(|size| (size - 1) as f64 / 2.0))
     }
 
     /// The three voxel sizes of pixdim, in the file's unit.
@@ -233,9 +235,18 @@ impl<'a> Header<'a> {
     }
 
     /// nifti1.h, "method 2": a rotation as a quaternion, voxel sizes, and an offset.
+    ///
+    /// A quaternion that is (nearly) as long as one, or longer, is a half turn about its axis, whatever its length: as
+    /// nifti1_io.c (`nifti_quatern_to_mat44`) has it, so that sizes are what pixdim says.
     fn qform(&self) -> [[f64; 4]; 3] {
+        const HALF_TURN: f64 = 1e-7;
         let [b, c, d, x, y, z] = self.reals(self.layout.quaternion);
-        let a = (1.0 - (b * b + c * c + d * d)).max(0.0).sqrt();
+        let vector = length([b, c, d]);
+        let left = 1.0 - vector * vector;
+        let ([b, c, d], a) = match left < HALF_TURN {
+            true => ([b, c, d].map(|part| part / vector), 0.0),
+            false => ([b, c, d], left.sqrt()),
+        };
         let [sign, dx, dy, dz] = self.reals(self.layout.pixdim);
         let dz = if sign < 0.0 { -dz } else { dz };
         let row = |rotation: [f64; 3], offset| {
@@ -276,44 +287,4 @@ impl<'a> Header<'a> {
         let step = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
         if self.big_endian { field.iter().fold(0, step) } else { field.iter().rev().fold(0, step) }
     }
-}
-
-/// An affine of NIfTI's as a geometry, if voxels can lie so.
-fn placed(affine: [[f64; 4]; 3], unit: f64) -> Result<Geometry, Refusal> {
-    let column = |index: usize| -> [f64; 3] {
-        let ras = |axis: usize| affine[axis][index] * unit;
-        [-ras(0), -ras(1), ras(2)]
-    };
-    let geometry = Geometry {
-        origin: column(3),
-        slice_step: column(2),
-        row_step: column(1),
-        column_step: column(0),
-        known: Known::Place,
-    };
-    let volume = geometry.voxel_mm3();
-    let sound =
-        geometry.origin.iter().all(|mm| mm.is_finite()) && volume.is_finite() && volume > 1e-9;
-    if !sound || geometry.spacing().iter().any(|mm| *mm > MILLIMETRES_MAX) {
-        return Err(Problem::UnknownOrientation
-            .refuse("The NIfTI file's position in the patient is impossible."));
-    }
-    Ok(geometry)
-}
-
-/// Refuses an sform whose voxels have other sizes than pixdim says: one of the two is not the patient's.
-fn sizes_agree(sform: &Geometry, pixdim: [f64; 3]) -> Result<(), Refusal> {
-    let [slice_mm, row_mm, column_mm] = sform.spacing();
-    let said = [column_mm, row_mm, slice_mm];
-    // The third size of a single plane may be left out.
-    let agree = |(a, b): (&f64, f64)| b == 0.0 || (a / b - 1.0).abs() <= SIZES_AGREE;
-    if said.iter().zip(pixdim).all(agree) {
-        return Ok(());
-    }
-    let words = |sizes: [f64; 3]| sizes.map(|mm| format!("{mm:.3}")).join(" x ");
-    Err(Problem::ContradictoryGeometry.refuse(format!(
-        "The NIfTI file's sform makes its voxels {} mm, its pixdim {} mm.",
-        words(said),
-        words(pixdim)
-    )))
 }

@@ -6,6 +6,8 @@ use flate2::write::GzEncoder;
 use super::*;
 use crate::{Geometry, Known, Shape};
 
+mod forms;
+
 /// A header in which fields are set one by one.
 struct Writer {
     bytes: Vec<u8>,
@@ -77,6 +79,13 @@ impl Writer {
         let (at, width) = if self.wide { (104, 8) } else { (76, 4) };
         for (index, size) in (1..).zip(sizes) {
             self.real(at + index * width, size);
+        }
+    }
+
+    /// NIfTI-1's.
+    fn qoffset(&mut self, offset: [f64; 3]) {
+        for (at, value) in [268, 272, 276].into_iter().zip(offset) {
+            self.real(at, value);
         }
     }
 
@@ -231,6 +240,7 @@ fn sizes_and_sides_that_contradict_each_other_are_refused_by_name() {
         w.int(252, 2, 1);
         w.real(76, 1.0);
         w.real(264, half_turn);
+        w.qoffset([10.0, 20.0, 30.0]);
     };
     assert_eq!(problem(&|w| sides(w, 1.0)), Ok([4.0, 3.0, 2.0]));
     assert_eq!(problem(&|w| sides(w, 0.0)), Err(Problem::ContradictoryGeometry));
@@ -284,4 +294,52 @@ fn each_lie_has_its_name() {
     }
     assert_eq!(problem(|w| w.real(108, 1e9)), Problem::Truncated);
     assert_eq!(problem(|w| w.bytes[345] = b'i'), Problem::Unsupported);
+}
+
+#[test]
+fn what_single_precision_cannot_hold_is_refused_by_name_and_not_as_blank() {
+    let offset = |offset: i64, factor: i64| -> (i64, Vec<u8>) {
+        (1024, (0..12).flat_map(|value| (offset + factor * value).to_le_bytes()).collect())
+    };
+    let doubles = |factor: f64| -> (i64, Vec<u8>) {
+        (64, (0..12).flat_map(|value| (f64::from(value) * factor).to_le_bytes()).collect())
+    };
+    let shorts = || (4, Writer::new(false, false).shorts(0..12));
+    let cases = [
+        ("a large factor", doubles(1e300), (0.0, 0.0), false),
+        ("a tiny factor", doubles(1e-300), (0.0, 0.0), false),
+        ("a large offset", offset(1 << 40, 1), (0.0, 0.0), false),
+        ("a large intercept", shorts(), (1.0, 1e9), false),
+        ("a large slope", shorts(), (1e38, 0.0), false),
+        ("a negative one", shorts(), (-1e38, 0.0), false),
+        ("doubles", doubles(0.5), (0.0, 0.0), true),
+        ("a large offset of large steps", offset(1 << 40, 1 << 30), (0.0, 0.0), true),
+        ("an intercept", shorts(), (1.0, -1024.0), true),
+        ("a large and sound slope", shorts(), (1e30, 0.0), true),
+    ];
+    for (name, (code, data), (slope, intercept), sound) in cases {
+        let mut writer = Writer::new(false, false);
+        writer.int(70, 2, code);
+        writer.real(112, slope);
+        writer.real(116, intercept);
+        let outcome = read(&writer.file(&data)).map(|_| ()).map_err(|refusal| refusal.problem);
+        let expected = if sound { Ok(()) } else { Err(Problem::Unsupported) };
+        assert_eq!(outcome, expected, "{name}");
+    }
+    // Stored in single precision, values are what they are.
+    let mut writer = Writer::new(false, false);
+    writer.int(70, 2, 16);
+    let near: Vec<f32> = (0..12).map(|value| 1.0 + value as f32 * f32::EPSILON).collect();
+    let bytes: Vec<u8> = near.iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert_eq!(read(&writer.file(&bytes)).unwrap().voxels, near);
+}
+
+#[test]
+fn more_slices_than_are_declared_are_refused_and_padding_is_not() {
+    let file = |more: &[u8]| [Writer::new(false, false).whole(), more.to_vec()].concat();
+    // A slice has 12 bytes.
+    assert_eq!(read(&file(&[7; 11])).unwrap(), read(&file(&[])).unwrap());
+    for more in [vec![7; 12], vec![0; 500], file(&[])] {
+        assert_eq!(read(&file(&more)).unwrap_err().problem, Problem::Corrupt, "{}", more.len());
+    }
 }

@@ -39,11 +39,11 @@ pub(super) fn frame(bytes: &[u8]) -> Frame {
     Frame::Usual
 }
 
-/// Whether the image itself (not a thumbnail in its header) has its end marker.
-pub(super) fn ends(bytes: &[u8]) -> bool {
-    let scan = segments(bytes).find(|(marker, _)| *marker == SCAN);
-    let scan = scan.and_then(|(_, at)| bytes.get(at..));
-    scan.is_some_and(|scan| scan.windows(2).any(|pair| pair == END))
+/// Where the image itself (not a thumbnail in its header) ends, behind its end marker.
+pub(super) fn end(bytes: &[u8]) -> Option<usize> {
+    let (_, scan) = segments(bytes).find(|(marker, _)| *marker == SCAN)?;
+    let length = bytes.get(scan..)?.windows(END.len()).position(|pair| pair == END)?;
+    Some(scan + length + END.len())
 }
 
 /// The segments in front of the pixels, and that which begins them: each one's marker, and where its length stands. Any

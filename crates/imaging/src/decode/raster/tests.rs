@@ -278,3 +278,96 @@ fn fill_bytes_before_a_marker_hide_nothing_of_a_jpeg() {
     let lossless = read(&filled(&LOSSLESS, 0xc3), ImageFormat::Jpeg).unwrap();
     assert_eq!(lossless.voxels, RAMP);
 }
+
+/// A big-endian Exif block that says of the way up what that type of integer writes so.
+fn typed_exif(kind: u16, value: [u8; 4]) -> Vec<u8> {
+    let header = [b"MM\0*", &8u32.to_be_bytes()[..], &1u16.to_be_bytes()].concat();
+    let entry = [&274u16.to_be_bytes()[..], &kind.to_be_bytes(), &1u32.to_be_bytes(), &value];
+    [header, entry.concat(), vec![0; 4]].concat()
+}
+
+#[test]
+fn the_way_up_is_read_from_exif_in_whatever_type_of_integer() {
+    let written = [
+        (3, [0, 6, 0, 0]),
+        (4, [0, 0, 0, 6]),
+        (1, [6, 0, 0, 0]),
+        (8, [0, 6, 0, 0]),
+        (9, [0, 0, 0, 6]),
+    ];
+    for (kind, value) in written {
+        assert_eq!(turn(&typed_exif(kind, value)), Turn::Rotate90, "type {kind}");
+    }
+    for block in
+        [typed_exif(3, [0, 9, 0, 0]), typed_exif(2, [b'6', 0, 0, 0]), b"MM\0*".to_vec(), Vec::new()]
+    {
+        assert_eq!(turn(&block), Turn::NoTransforms);
+    }
+}
+
+#[test]
+fn a_second_picture_behind_the_first_is_not_left_out_in_silence() {
+    for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+        let file = encoded(ramp(), format);
+        let twice = [&file[..], &file].concat();
+        let padded = [&file[..], &[0; 7], &file].concat();
+        for bytes in [twice, padded] {
+            assert_eq!(read(&bytes, format).unwrap_err().problem, Problem::Unsupported);
+        }
+        for padding in [&[0; 512][..], b"trailing words"] {
+            assert!(read(&[&file[..], padding].concat(), format).is_ok());
+        }
+    }
+}
+
+/// The ramp as a TIFF of one page with that description.
+fn described(description: &str) -> Vec<u8> {
+    const HEADER: usize = 8;
+    let text = [description.as_bytes(), b"\0\0\0\0\0"].concat();
+    let (pixels_at, directory_at) = (HEADER + text.len(), HEADER + text.len() + RAMP.len());
+    let long = |value: usize| (value as u32).to_le_bytes();
+    let entry = |tag: u16, kind: u16, count: usize, value: usize| {
+        [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &long(count), &long(value)].concat()
+    };
+    let entries = [
+        entry(256, 4, 1, 3),
+        entry(257, 4, 1, 2),
+        entry(258, 3, 1, 8),
+        entry(259, 3, 1, 1),
+        entry(262, 3, 1, 1),
+        entry(270, 2, text.len(), HEADER),
+        entry(273, 4, 1, pixels_at),
+        entry(277, 3, 1, 1),
+        entry(278, 4, 1, 2),
+        entry(279, 4, 1, RAMP.len()),
+    ];
+    let pixels = RAMP.map(|value| value as u8);
+    let begin = [&b"II*\0"[..], &long(directory_at), &text, &pixels].concat();
+    let count = (entries.len() as u16).to_le_bytes();
+    [begin, count.to_vec(), entries.concat(), vec![0; 4]].concat()
+}
+
+#[test]
+fn a_stack_behind_one_page_is_refused() {
+    for stack in
+        ["ImageJ=1.11a\nimages=10\nslices=10\n", r#"{"shape": [10, 2, 3], "truncated": true}"#]
+    {
+        let refusal = read(&described(stack), ImageFormat::Tiff).unwrap_err();
+        assert_eq!(refusal.problem, Problem::Unsupported, "{refusal}");
+    }
+    for one in ["ImageJ=1.11a\nimages=1\n", r#"{"shape": [2, 3]}"#, "a head", ""] {
+        assert_eq!(read(&described(one), ImageFormat::Tiff).unwrap().voxels, RAMP, "{one}");
+    }
+}
+
+#[test]
+fn an_empty_page_among_slices_and_label_maps_may_be_either() {
+    let noise = ImageBuffer::from_fn(64, 64, |x, y| Luma([((x * 7919 + y * 104_729) % 251) as u8]));
+    let mask = ImageBuffer::from_fn(64, 64, |x, y| Luma([if x.max(y) < 20 { 255u8 } else { 0 }]));
+    let empty = ImageBuffer::from_pixel(64, 64, Luma([0u8]));
+    let [noise, mask, empty] = [noise, mask, empty].map(|image| encoded(image, ImageFormat::Tiff));
+    let file = pages(&[noise.clone(), mask, noise.clone(), empty.clone()]);
+    let refusal = read(&file, ImageFormat::Tiff).unwrap_err();
+    assert!(refusal.detail.contains("page 4 is empty and may be either"), "{refusal}");
+    assert_eq!(read(&pages(&[noise, empty]), ImageFormat::Tiff).unwrap().shape.slices, 2);
+}
