@@ -8,6 +8,8 @@ mod id;
 mod moment;
 mod priority;
 mod seeded;
+#[cfg(feature = "wire")]
+mod wire;
 
 pub use answer::Answer;
 pub use clock::{Clock, ManualClock, Random};

@@ -1,0 +1,67 @@
+//! How an error looks on the wire: one HTTP status and one gRPC code for each kind.
+
+use http::StatusCode;
+use tonic::{Code, Status};
+
+use crate::{Error, ErrorKind};
+
+/// In the order of the kinds.
+const TABLE: [(ErrorKind, StatusCode, Code); 8] = [
+    (ErrorKind::Invalid, StatusCode::BAD_REQUEST, Code::InvalidArgument),
+    (ErrorKind::Unauthenticated, StatusCode::UNAUTHORIZED, Code::Unauthenticated),
+    (ErrorKind::Forbidden, StatusCode::FORBIDDEN, Code::PermissionDenied),
+    (ErrorKind::NotFound, StatusCode::NOT_FOUND, Code::NotFound),
+    (ErrorKind::Conflict, StatusCode::CONFLICT, Code::AlreadyExists),
+    (ErrorKind::Exhausted, StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
+    (ErrorKind::Unavailable, StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
+    (ErrorKind::Internal, StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
+];
+
+impl ErrorKind {
+    pub fn http_status(self) -> StatusCode {
+        self.row().1
+    }
+
+    pub fn grpc_code(self) -> Code {
+        self.row().2
+    }
+
+    fn row(self) -> (ErrorKind, StatusCode, Code) {
+        TABLE[self as usize]
+    }
+
+    fn of(code: Code) -> ErrorKind {
+        match code {
+            // A deadline says nothing about the request; the peer may answer next time.
+            Code::DeadlineExceeded | Code::Cancelled => Self::Unavailable,
+            _ => TABLE.iter().find(|row| row.2 == code).map_or(Self::Internal, |row| row.0),
+        }
+    }
+}
+
+impl From<Error> for Status {
+    /// Only the kind and the message cross the wire; the source stays in this process's log.
+    fn from(error: Error) -> Status {
+        Status::new(error.kind().grpc_code(), error.to_string())
+    }
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Error {
+        ErrorKind::of(status.code()).error(status.message())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_the_wire() {
+        for (index, (kind, ..)) in TABLE.into_iter().enumerate() {
+            assert_eq!(index, kind as usize);
+            let back = Error::from(Status::from(kind.error("why")));
+            assert_eq!((back.kind(), back.to_string().as_str()), (kind, "why"));
+        }
+    }
+}
