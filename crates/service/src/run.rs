@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::tls::TlsFiles;
 use crate::trace::Exporter;
-use crate::{Doors, Identity, LogSettings, Service, choose_tls, cli, keep_private, logs, serve_at};
+use crate::{
+    Doors, Identity, LogSettings, Service, choose_tls, cli, keep_private, logs, serve_at, telemetry,
+};
 
 /// What a shell reports for a program that SIGTERM has ended.
 const TERMINATED: i32 = 128 + 15;
@@ -111,6 +113,8 @@ pub async fn live(
         shutdown.clone(),
     ));
 
+    // First: what is counted or described before it is lost.
+    telemetry::prometheus();
     let service = build().await?;
     let calls = bind(listen).await?;
     let probes = match probes {

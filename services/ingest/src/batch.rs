@@ -4,12 +4,12 @@ use bytes::Bytes;
 use domain::{ErrorKind, Result};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use imaging::{Problem, Refusal};
+use jail::answer::{Answer, Group, NAME_CHARS_MAX};
 use proto::ingest::UploadHeader;
 use proto::storage::{Batch, BatchEntry};
 use service::CHUNK_BYTES;
 use service::claims::authorised;
 
-use crate::answer::{Answer, Group, NAME_CHARS_MAX};
 use crate::process::{Answered, Rest};
 use crate::spool::{Piece, Received, Spooled};
 use crate::upload::Uploads;

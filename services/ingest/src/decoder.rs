@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use domain::{ErrorKind, Result};
 use imaging::{Modality, Refusal};
+use jail::answer::{Answer, Group};
+use jail::{Demand, Walls};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::Config;
-use crate::answer::{Answer, Group};
-use crate::process::{Answered, Process, crashed, internal};
+use crate::process::{Answered, Process, count_escapes, crashed, internal, walls};
 
 const PROGRAM: &str = "medseg-decode";
 /// How long an upload waits for its turn.
@@ -28,28 +29,38 @@ struct Inner {
     at_a_time: usize,
     time: Duration,
     options: Vec<String>,
+    demand: Demand,
     modalities: String,
     /// Started ahead, for the next scan: starting takes as long as decoding a small one.
     spare: Mutex<Option<Process>>,
 }
 
 impl Decoder {
+    /// Fails when there is no decoder, or none in the jail that is demanded.
     pub fn new(config: &Config) -> Result<Decoder> {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let turns = if config.decoders == 0 { processors } else { config.decoders };
         let terms: Vec<_> =
             config.modalities.iter().map(|modality: &Modality| modality.term()).collect();
         let options = [
-            ("--memory-mib", config.decode_mib),
-            ("--cpu-s", config.decode_s),
-            ("--bytes-max", (config.upload_mib as u64) << 20),
+            ("--memory-mib", config.decode_mib.to_string()),
+            ("--cpu-s", config.decode_s.to_string()),
+            ("--bytes-max", (config.upload_mib << 20).to_string()),
+            ("--jail", config.decode_jail.term().to_owned()),
         ];
+        let options = options.map(|(name, value)| format!("{name}={value}")).to_vec();
+        let program = program(config.decoder.as_deref())?;
+        count_escapes();
+        let walls = walls(&program, options.iter().map(String::as_str))?;
+        suffices(walls, config.decode_jail)?;
+        tell_of(walls);
         Ok(Decoder(Arc::new(Inner {
-            program: program(config.decoder.as_deref())?,
+            program,
             turns: Arc::new(Semaphore::new(turns)),
             at_a_time: turns,
             time: Duration::from_secs(config.decode_s),
-            options: options.map(|(name, value)| format!("{name}={value}")).to_vec(),
+            options,
+            demand: config.decode_jail,
             modalities: format!("--modalities={}", terms.join(",")),
             spare: Mutex::default(),
         })))
@@ -60,10 +71,10 @@ impl Decoder {
         self.0.at_a_time
     }
 
-    /// Whether a decoder can be started and answers.
+    /// Whether a decoder can be started and answers, from within the jail that is demanded.
     pub async fn answers(&self) -> Result<()> {
         match self.ask(Path::new("/dev/null"), &["ready"]).await? {
-            Ok(Answered { answer: Answer::Ready, .. }) => Ok(()),
+            Ok(Answered { answer: Answer::Ready(walls), .. }) => suffices(walls, self.0.demand),
             _ => Err(ErrorKind::Internal.error("the decoder gave an answer to another question")),
         }
     }
@@ -150,6 +161,29 @@ impl Inner {
     }
 }
 
+/// Refuses a jail that is not whole where that is demanded.
+fn suffices(walls: Walls, demand: Demand) -> Result<()> {
+    match (demand, walls.missing()) {
+        (Demand::Required, Some(missing)) => Err(ErrorKind::Internal.error(format!(
+            "this kernel has no {missing} to jail the decoder with \
+             (DECODE_JAIL=best-effort takes uploads all the same)"
+        ))),
+        (Demand::Required, None) | (Demand::BestEffort, _) => Ok(()),
+    }
+}
+
+fn tell_of(walls: Walls) {
+    let Walls { landlock, seccomp } = walls;
+    match walls.missing() {
+        None => tracing::info!(landlock, seccomp, "uploads are decoded in a whole jail"),
+        Some(missing) => tracing::warn!(
+            landlock,
+            seccomp,
+            "uploads are decoded in a jail that is not whole: this kernel has no {missing}"
+        ),
+    }
+}
+
 /// The decoder that is configured, or the one beside this program (or beside its folder, where tests run).
 fn program(configured: Option<&Path>) -> Result<PathBuf> {
     if let Some(program) = configured {
@@ -159,7 +193,25 @@ fn program(configured: Option<&Path>) -> Result<PathBuf> {
         .map_err(|error| internal("cannot tell where this program is", error))?;
     let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join(PROGRAM));
     beside.into_iter().find(|program| program.is_file()).ok_or_else(|| {
-        ErrorKind::Internal
-            .error(format!("`{PROGRAM}` is not beside this program: build it, or name it"))
+        ErrorKind::Internal.error(format!(
+            "`{PROGRAM}` is not beside this program: build it (package `jail`), or name it"
+        ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_jail_suffices_only_where_somebody_said_so_and_what_is_missing_is_named() {
+        let whole = Walls { landlock: 1, seccomp: true };
+        let half = Walls { landlock: 0, seccomp: true };
+        let told = |walls, demand| suffices(walls, demand).err().map(|error| error.to_string());
+        assert_eq!(told(whole, Demand::Required), None);
+        assert_eq!(told(half, Demand::BestEffort), None);
+        let refused = told(half, Demand::Required).unwrap();
+        assert!(refused.contains("landlock") && !refused.contains("seccomp"), "{refused}");
+        assert!(refused.contains("DECODE_JAIL=best-effort"), "{refused}");
+    }
 }

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use domain::{Error, ErrorKind, Result};
 use futures::StreamExt;
 use imaging::{Identity, Refusal};
+use jail::answer::Facts;
 use proto::ingest::UploadHeader;
 use proto::storage::accept_part::Part;
 use proto::storage::{AcceptHeader, AcceptPart};
 use service::CHUNK_BYTES;
 use tokio::sync::mpsc::Sender;
 
-use crate::answer::Facts;
 use crate::process::Rest;
 use crate::spool::Spooled;
 

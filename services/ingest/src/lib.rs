@@ -3,10 +3,8 @@
 //!
 //! No byte of an upload is parsed in this process.
 
-pub mod answer;
 mod batch;
 mod decoder;
-pub mod handover;
 mod image;
 mod process;
 mod rpc;
@@ -17,6 +15,7 @@ use std::path::PathBuf;
 
 use domain::{Clock, Result};
 use imaging::Modality;
+pub use jail::Demand;
 use proto::ingest::ingest_server::IngestServer;
 use proto::storage::scans_client::ScansClient;
 use service::claims::Verifier;
@@ -57,6 +56,11 @@ pub struct Config {
     /// How much address space decoding one upload may take, in MiB.
     #[arg(long, env, default_value_t = 2048)]
     pub decode_mib: u64,
+
+    /// The jail that uploads are decoded in: `required` refuses to start where the kernel has no landlock or no seccomp,
+    /// `best-effort` goes on within what there is.
+    #[arg(long, env, value_enum, default_value_t = Demand::Required)]
+    pub decode_jail: Demand,
 }
 
 fn modality(term: &str) -> Result<Modality, String> {
@@ -74,6 +78,7 @@ impl Config {
             decoders: 0,
             decode_s: 20,
             decode_mib: 2048,
+            decode_jail: Demand::Required,
         }
     }
 }
@@ -86,7 +91,8 @@ pub struct Peers {
     pub auth: Peer,
 }
 
-/// The service, assembled. Fails when the spool cannot be written or the decoder is not there.
+/// The service, assembled. Fails when the spool cannot be written, or the decoder is not there or not in the jail
+/// that is demanded.
 pub fn build(config: &Config, clock: Clock, peers: Peers) -> Result<Service> {
     let spool = Spool::open(&config.spool, config.upload_mib << 20)?;
     let decoder = Decoder::new(config)?;

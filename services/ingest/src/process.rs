@@ -6,18 +6,22 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use domain::{Error, ErrorKind, Result};
 use imaging::{Problem, Refusal};
+use jail::answer::{Answer, length_of, refusal};
+use jail::{Walls, handover};
+use metrics::Unit::Count;
+use metrics::{counter, describe_counter};
 use tokio::io::AsyncReadExt;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use crate::answer::{Answer, JSON_BYTES_MAX, refusal};
-use crate::handover;
+/// How long a decoder may take to say that it works.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// A decoder keeps what it frees: to a process that lives for milliseconds, fresh pages for each copy of an image are a tenth of
 /// its time. Other allocators than glibc's do not look.
@@ -25,6 +29,62 @@ const ALLOCATOR: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=1073741824:glibc.malloc.top_pad=1048576",
 );
+
+/// Which walls are around a decoder here: one is asked, before there is anything to decode. Blocks until it has answered.
+pub fn walls<'a>(program: &Path, options: impl Iterator<Item = &'a str>) -> Result<Walls> {
+    let (socket, theirs) = pair()?;
+    let (ours, stdout) = pair()?;
+    let mut child = command(program, options.chain(["ready"]), theirs, OwnedFd::from(stdout))
+        .spawn()
+        .map_err(|error| internal("the decoder cannot be started", error))?;
+    let answer = greeting(&socket, &ours);
+    // Whatever it is, it is not asked again.
+    let _ = child.kill();
+    let _ = child.wait();
+    match answer.map_err(|error| internal("the decoder does not say that it works", error))? {
+        Answer::Ready(walls) => Ok(walls),
+        _ => Err(ErrorKind::Internal.error("the decoder gave an answer to another question")),
+    }
+}
+
+fn greeting(socket: &UnixStream, stdout: &UnixStream) -> std::io::Result<Answer> {
+    stdout.set_read_timeout(Some(GREETING))?;
+    handover::give(socket, File::open("/dev/null")?)?;
+    Answer::read(stdout)
+}
+
+fn pair() -> Result<(UnixStream, UnixStream)> {
+    UnixStream::pair().map_err(|error| internal("there is no socket to be had", error))
+}
+
+/// The decoder's start: it knows nothing of this process but its arguments and a socket.
+fn command<'a>(
+    program: &Path,
+    arguments: impl Iterator<Item = &'a str>,
+    socket: UnixStream,
+    stdout: impl Into<Stdio>,
+) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .env(ALLOCATOR.0, ALLOCATOR.1)
+        .stdin(OwnedFd::from(socket))
+        .stdout(stdout)
+        // A codec's last words may quote the file; nobody may log them.
+        .stderr(Stdio::null());
+    command
+}
+
+/// Tells what the alarm's counter counts. From then on it is there, so that the first alarm is a rise.
+pub fn count_escapes() {
+    describe_counter!(
+        "medseg_decoder_escapes_total",
+        Count,
+        "Decoders that were killed at a system call that no codec makes"
+    );
+    counter!("medseg_decoder_escapes_total").increment(0);
+}
 
 /// A process that waits for its file. It is killed when this is dropped.
 pub struct Process {
@@ -48,18 +108,11 @@ pub struct Rest {
 }
 
 impl Process {
-    /// Starts `program`, which knows nothing of this process but its arguments and a socket.
+    /// Starts `program`.
     pub fn start<'a>(program: &Path, arguments: impl Iterator<Item = &'a str>) -> Result<Process> {
-        let (socket, theirs) =
-            UnixStream::pair().map_err(|error| internal("there is no socket to be had", error))?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .env(ALLOCATOR.0, ALLOCATOR.1)
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::piped())
-            // A codec's last words may quote the file; nobody may log them.
-            .stderr(Stdio::null())
+        let (socket, theirs) = pair()?;
+        let command = command(program, arguments, theirs, Stdio::piped());
+        let mut child = tokio::process::Command::from(command)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| internal("the decoder cannot be started", error))?;
@@ -99,11 +152,7 @@ impl Process {
 
 impl Rest {
     async fn answer(&mut self) -> std::io::Result<Answer> {
-        let length = self.stdout.read_u32_le().await? as usize;
-        if length > JSON_BYTES_MAX {
-            return Err(std::io::ErrorKind::InvalidData.into());
-        }
-        let mut json = vec![0; length];
+        let mut json = vec![0; length_of(self.stdout.read_u32_le().await?)?];
         self.stdout.read_exact(&mut json).await?;
         Ok(serde_json::from_slice(&json)?)
     }
@@ -111,31 +160,53 @@ impl Rest {
     /// Reads the next `length` bytes that were announced.
     pub async fn read(&mut self, length: usize) -> Result<bytes::Bytes> {
         let mut bytes = vec![0; length];
-        timeout(self.time, self.stdout.read_exact(&mut bytes))
+        let read = timeout(self.time, self.stdout.read_exact(&mut bytes))
             .await
-            .map_err(|error| internal("the decoder stopped in the middle of its answer", error))?
-            .map_err(|error| internal("the decoder died in the middle of its answer", error))?;
+            .map_err(|error| internal("the decoder stopped in the middle of its answer", error))?;
+        if let Err(error) = read {
+            self.ended().await;
+            return Err(internal("the decoder died in the middle of its answer", error));
+        }
         Ok(bytes.into())
+    }
+
+    /// How the process ended; None when it does not. An escape is an alarm wherever it was tried.
+    async fn ended(&mut self) -> Option<ExitStatus> {
+        let status = timeout(self.time, self.child.wait()).await.ok()?.ok()?;
+        if let Cause::Escape = cause(status) {
+            counter!("medseg_decoder_escapes_total").increment(1);
+            tracing::error!(%status, "a decoder was killed at a forbidden system call: its file may be an attack");
+        } else {
+            tracing::warn!(%status, "the decoder died");
+        }
+        Some(status)
     }
 
     /// Why a process ended without an answer: mostly one of its limits.
     async fn autopsy(mut self) -> Result<Result<Answered, Refusal>> {
-        let ended = timeout(self.time, self.child.wait()).await;
-        let Ok(Ok(status)) = ended else { return Ok(Err(took_too_long())) };
-        tracing::warn!(%status, "the decoder died");
+        let Some(status) = self.ended().await else { return Ok(Err(took_too_long())) };
         match cause(status) {
             Cause::Setup => {
                 Err(ErrorKind::Internal.error("the decoder does not understand its orders"))
             }
+            Cause::Unjailed => {
+                Err(ErrorKind::Internal.error("the decoder's jail is not what DECODE_JAIL demands"))
+            }
             Cause::Limits => Ok(Err(took_too_much())),
-            Cause::File => Ok(Err(crashed())),
+            // Whoever tried it is told no more than others are.
+            Cause::Escape | Cause::File => Ok(Err(crashed())),
         }
     }
 }
 
+#[derive(Debug, Eq, PartialEq)]
 enum Cause {
     Setup,
+    /// It refused to work outside of a whole jail.
+    Unjailed,
     Limits,
+    /// It tried what the jail forbids.
+    Escape,
     File,
 }
 
@@ -145,8 +216,12 @@ fn cause(status: ExitStatus) -> Cause {
     const SIGABRT: i32 = 6;
     const SIGKILL: i32 = 9;
     const SIGXCPU: i32 = 24;
+    const SIGSYS: i32 = 31;
+    const UNJAILED: i32 = jail::UNJAILED as i32;
     match (status.code(), status.signal()) {
         (Some(USAGE), _) => Cause::Setup,
+        (Some(UNJAILED), _) => Cause::Unjailed,
+        (_, Some(SIGSYS)) => Cause::Escape,
         // Rust aborts when memory is refused; the kernel kills what uses too much of it or of time.
         (_, Some(SIGABRT | SIGKILL | SIGXCPU)) => Cause::Limits,
         _ => Cause::File,
@@ -170,4 +245,26 @@ pub fn internal(
     error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
     ErrorKind::Internal.error(message).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_escape_is_told_from_a_limit_and_from_a_broken_file() {
+        let exited = |code: i32| cause(ExitStatus::from_raw(code << 8));
+        let killed = |signal: i32| cause(ExitStatus::from_raw(signal));
+        assert_eq!(killed(31), Cause::Escape);
+        assert_eq!([6, 9, 24].map(killed), [Cause::Limits, Cause::Limits, Cause::Limits]);
+        assert_eq!([killed(11), exited(101), exited(1)], [Cause::File, Cause::File, Cause::File]);
+        assert_eq!([exited(2), exited(3)], [Cause::Setup, Cause::Unjailed]);
+    }
+
+    #[test]
+    fn a_program_that_is_no_decoder_does_not_start_the_service() {
+        let options = std::iter::empty();
+        let error = walls(Path::new("/bin/false"), options).unwrap_err();
+        assert_eq!(error.to_string(), "the decoder does not say that it works");
+    }
 }

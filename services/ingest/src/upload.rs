@@ -3,6 +3,7 @@ use std::time::Duration;
 use domain::Result;
 use futures::Stream;
 use imaging::{Problem, Refusal};
+use jail::answer::Answer;
 use proto::ingest::UploadHeader;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::{AcceptPart, Batch, Scan};
@@ -11,7 +12,6 @@ use service::claims::authorised;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::answer::Answer;
 use crate::decoder::Decoder;
 use crate::image;
 use crate::process::Answered;

@@ -55,6 +55,11 @@ pub struct Serve {
     #[arg(long, env)]
     window: Option<u16>,
 
+    /// The jail that uploads are decoded in: `required` refuses to start where the kernel has no landlock or no seccomp,
+    /// `best-effort` goes on within what there is.
+    #[arg(long, env, value_enum, default_value_t = ingest::Demand::Required)]
+    decode_jail: ingest::Demand,
+
     #[command(flatten)]
     gateway: gateway::Config,
 
@@ -99,7 +104,9 @@ impl Serve {
 
         let peers = ingest::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
         let upload_mib = usize::try_from(self.gateway.upload_mib).unwrap_or(usize::MAX >> 20);
-        let config = ingest::Config { upload_mib, ..ingest::Config::at(home.path("spool")) };
+        let decode_jail = self.decode_jail;
+        let config =
+            ingest::Config { upload_mib, decode_jail, ..ingest::Config::at(home.path("spool")) };
         let ingest = ingest::build(&config, clock.clone(), peers)?;
         let to_ingest = Peer::within(&ingest);
 

@@ -55,6 +55,34 @@ pub fn dicom_slice() -> Vec<u8> {
     dicom(&slice(), &Series::of_seed(1), 0).unwrap()
 }
 
+/// The same slice with its pixels as a baseline JPEG (PS3.5, A.4.1), whose decoder starts threads.
+pub fn dicom_jpeg() -> Vec<u8> {
+    let mut file = dicom_slice();
+    for (element, value) in [(0x0100u16, 8u16), (0x0101, 8), (0x0102, 7)] {
+        let head = [&[0x28, 0][..], &element.to_le_bytes(), b"US\x02\0"].concat();
+        let at = place(&file, &head) + head.len();
+        file[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    }
+    let mut jpeg = picture(&slice(), ImageFormat::Jpeg);
+    jpeg.resize(jpeg.len().next_multiple_of(2), 0);
+    let item = |length: usize| [&b"\xfe\xff\0\xe0"[..], &(length as u32).to_le_bytes()].concat();
+    file.truncate(place(&file, b"\xe0\x7f\x10\0OW"));
+    file.extend(b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff");
+    file.extend([item(0), item(jpeg.len()), jpeg, b"\xfe\xff\xdd\xe0\0\0\0\0".into()].concat());
+    // The name of the transfer syntax grows by two bytes, and with it its group.
+    let (plain, baseline) =
+        (b"UI\x14\x001.2.840.10008.1.2.1\0", b"UI\x16\x001.2.840.10008.1.2.4.50");
+    let at = place(&file, plain);
+    file.splice(at..at + plain.len(), *baseline);
+    let at = place(&file, b"\x02\0\0\0UL\x04\0") + 8;
+    file[at] += 2;
+    file
+}
+
+fn place(bytes: &[u8], wanted: &[u8]) -> usize {
+    bytes.windows(wanted.len()).position(|window| window == wanted).unwrap()
+}
+
 /// Slices of these series in turn, not in the order of their positions.
 pub fn dicom_slices(series: &[Series]) -> Vec<(String, Vec<u8>)> {
     let volume = stack();

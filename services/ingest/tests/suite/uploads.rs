@@ -285,6 +285,22 @@ async fn a_decoder_that_dies_before_its_file_comes_costs_nobody_an_upload() {
 }
 
 #[tokio::test]
+async fn a_codec_that_starts_threads_works_in_the_jail() {
+    let world = World::new();
+    let scan = world.upload(&files::dicom_jpeg()).await.unwrap();
+    assert!(scan.is_ok(), "{scan:?}");
+}
+
+#[tokio::test]
+async fn a_decoder_that_tries_to_break_out_is_a_refusal_that_tells_nothing() {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/outlaw.sh").into();
+    let world = World::with(|config| config.decoder = Some(program));
+    let refusal = world.upload(&files::dicom_slice()).await.unwrap().unwrap_err();
+    assert_eq!((&*refusal.problem, &*refusal.detail), ("corrupt", "It cannot be decoded."));
+    assert_eq!(world.spooled(), 0);
+}
+
+#[tokio::test]
 async fn many_uploads_at_once_take_turns() {
     let world = World::with(|config| config.decoders = 2);
     let png = files::picture(&files::slice(), image::ImageFormat::Png);

@@ -1,7 +1,5 @@
 //! Ingest with its real decoder, an issuer of tokens and a storage that remembers.
 
-use std::path::PathBuf;
-
 use domain::{Result, TenantId};
 use futures::{StreamExt, stream};
 use ingest::{Config, Peers, build};
@@ -35,7 +33,6 @@ impl World {
     pub fn with(change: impl FnOnce(&mut Config)) -> World {
         let spool = tempfile::tempdir().unwrap();
         let mut config = Config::at(spool.path());
-        config.decoder = Some(PathBuf::from(env!("CARGO_BIN_EXE_medseg-decode")));
         change(&mut config);
         let (storage, issuer) = (Memory::default(), Issuer::new());
         let peers = Peers { storage: storage.peer(), auth: issuer.peer() };

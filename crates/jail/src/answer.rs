@@ -1,12 +1,14 @@
 //! What the decoder's process says to the service: a length, that much JSON, then the bytes that the JSON announces.
 
-use std::io::Write;
+use std::io::{Error, ErrorKind, Read, Result, Write};
 
 use imaging::{Identity, Problem, Refusal};
 use serde::{Deserialize, Serialize};
 
+use crate::Walls;
+
 /// JSON beyond this is none of ours: 4,096 names of [`NAME_CHARS_MAX`] characters fit.
-pub const JSON_BYTES_MAX: usize = 16 << 20;
+const JSON_BYTES_MAX: usize = 16 << 20;
 
 /// Names of an archive's entries are cut here: they are only shown.
 pub const NAME_CHARS_MAX: usize = 255;
@@ -26,8 +28,8 @@ pub enum Answer {
     Groups(Vec<Group>),
     /// The bytes of one entry, or of a zip of several, follow: that many of them.
     Entry { bytes: u64 },
-    /// The decoder works.
-    Ready,
+    /// The decoder works, within these walls.
+    Ready(Walls),
 }
 
 /// Entries of an archive that are sent on together.
@@ -63,16 +65,54 @@ impl From<Refusal> for Answer {
 
 impl Answer {
     /// Writes the answer and the bytes that it announces.
-    pub fn write(&self, payload: &[&[u8]], mut to: impl Write) -> std::io::Result<()> {
+    pub fn write(&self, payload: &[&[u8]], mut to: impl Write) -> Result<()> {
         let json = serde_json::to_vec(self)?;
         to.write_all(&(json.len() as u32).to_le_bytes())?;
         to.write_all(&json)?;
         payload.iter().try_for_each(|bytes| to.write_all(bytes))?;
         to.flush()
     }
+
+    /// Reads an answer, and none of the bytes that it announces.
+    pub fn read(mut from: impl Read) -> Result<Answer> {
+        let mut length = [0; 4];
+        from.read_exact(&mut length)?;
+        let mut json = vec![0; length_of(u32::from_le_bytes(length))?];
+        from.read_exact(&mut json)?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+}
+
+/// The length of an answer's JSON. A decoder that was taken over may announce anything.
+pub fn length_of(announced: u32) -> Result<usize> {
+    match announced as usize {
+        length if length <= JSON_BYTES_MAX => Ok(length),
+        _ => Err(Error::from(ErrorKind::InvalidData)),
+    }
 }
 
 /// The refusal of that name; None for a name that no problem has.
 pub fn refusal(problem: &str, detail: String) -> Option<Refusal> {
     Some(Refusal { problem: Problem::named(problem)?, detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_as_it_was_written() {
+        let walls = Walls { landlock: 7, seccomp: true };
+        let mut bytes = Vec::new();
+        Answer::Ready(walls).write(&[b"and more"], &mut bytes).unwrap();
+        let mut rest = &bytes[..];
+        assert!(matches!(Answer::read(&mut rest), Ok(Answer::Ready(read)) if read == walls));
+        assert_eq!(rest, b"and more");
+    }
+
+    #[test]
+    fn what_announces_too_much_is_not_believed() {
+        let bytes = (JSON_BYTES_MAX as u32 + 1).to_le_bytes();
+        assert_eq!(Answer::read(&bytes[..]).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
 }

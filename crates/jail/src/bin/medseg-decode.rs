@@ -1,14 +1,14 @@
-//! Decodes one upload under limits that it sets itself, and answers on standard output. The file comes over the socket
+//! Decodes one upload in a jail that it locks itself, and answers on standard output. The file comes over the socket
 //! that is its standard input, when there is one: it may be started ahead.
 //!
-//! Nothing but [`ingest::handover`] and [`ingest::answer`] connects it with the service: it opens no file, knows no
+//! Nothing but [`jail::handover`] and [`jail::answer`] connects it with the service: it opens no file, knows no
 //! token, and may be killed at any moment.
 
 use std::fs::File;
-use std::io::{BufWriter, Read};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use domain::hex;
 use imaging::encode::zip;
@@ -16,10 +16,8 @@ use imaging::names::shown;
 use imaging::{
     Archive, Decoded, Grouping, Identity, Limits, Modality, Problem, Refusal, Shape, Volume,
 };
-use ingest::answer::{Answer, Facts, Group, IDENTITY_BYTES_MAX, NAME_CHARS_MAX};
-use ingest::handover;
-use rlimit::Resource;
-use service::cli;
+use jail::answer::{Answer, Facts, Group, IDENTITY_BYTES_MAX, NAME_CHARS_MAX};
+use jail::{Demand, UNJAILED, Walls, handover};
 use sha2::{Digest, Sha256};
 
 /// A preview is no larger than this a side.
@@ -36,13 +34,16 @@ struct Options {
     /// The largest file, and the most that it may unpack to.
     #[arg(long)]
     bytes_max: usize,
+    /// What becomes of decoding where the kernel cannot build the whole jail.
+    #[arg(long, value_enum, default_value_t = Demand::Required)]
+    jail: Demand,
     #[command(subcommand)]
     task: Task,
 }
 
 #[derive(Parser)]
 enum Task {
-    /// Says that it works.
+    /// Says that it works, and which walls are around it.
     Ready,
     /// Decodes and checks one scan.
     Decode {
@@ -60,42 +61,58 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    cli::end(run(&cli::parse()))
+    // A panic's words may quote the file, and a backtrace opens others.
+    std::panic::set_hook(Box::new(|_| ()));
+    run(&Options::parse()).unwrap_or_else(|error| complain(&error, ExitCode::FAILURE))
 }
 
-fn run(options: &Options) -> anyhow::Result<()> {
-    confine(options).context("cannot limit this process")?;
+fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    jail::limit(options.memory_mib, options.cpu_s).context("cannot limit this process")?;
     let limits = Limits { bytes: options.bytes_max, ..Limits::default() };
     let Some(file) = handover::take(std::io::stdin()).context("no socket to take a file from")?
     else {
         // The service has gone.
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     };
-    let (answer, payload) = match perform(&options.task, file, limits)? {
+    let walls = match confined(options) {
+        Ok(walls) => walls,
+        Err(error) => return Ok(complain(&error, ExitCode::from(UNJAILED))),
+    };
+    let (answer, payload) = match perform(&options.task, file, limits, walls)? {
         Ok(answered) => answered,
         Err(refusal) => (refusal.into(), Vec::new()),
     };
     let payload: Vec<&[u8]> = payload.iter().map(Vec::as_slice).collect();
     answer.write(&payload, BufWriter::new(std::io::stdout().lock()))?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-/// From here on this process is killed rather than let grow, and can neither write a file nor leave a core.
-fn confine(options: &Options) -> std::io::Result<()> {
-    Resource::AS.set(options.memory_mib << 20, options.memory_mib << 20)?;
-    Resource::CPU.set(options.cpu_s, options.cpu_s)?;
-    Resource::CORE.set(0, 0)?;
-    Resource::FSIZE.set(0, 0)
+/// Locks this process in. Whoever asks whether it works is told which walls there are, whatever is demanded.
+fn confined(options: &Options) -> anyhow::Result<Walls> {
+    let walls = jail::confine()?;
+    let asks = matches!(options.task, Task::Ready);
+    if let (Demand::Required, false, Some(missing)) = (options.jail, asks, walls.missing()) {
+        bail!("this kernel has no {missing} for the jail (--jail=best-effort decodes without)");
+    }
+    Ok(walls)
+}
+
+/// One line, for whoever started it by hand: the service listens to none.
+fn complain(error: &anyhow::Error, code: ExitCode) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    code
 }
 
 type Answered = Result<(Answer, Vec<Vec<u8>>), Refusal>;
 
-fn perform(task: &Task, mut file: File, limits: Limits) -> std::io::Result<Answered> {
+fn perform(task: &Task, mut file: File, limits: Limits, walls: Walls) -> std::io::Result<Answered> {
     Ok(match task {
-        Task::Ready => Ok((Answer::Ready, Vec::new())),
+        Task::Ready => Ok((Answer::Ready(walls), Vec::new())),
         Task::Decode { modalities } => {
-            let mut bytes =
-                Vec::with_capacity(file.metadata()?.len().min(limits.bytes as u64 + 1) as usize);
+            // Asking for the file's metadata is a call that could ask for any other file's.
+            let length = file.seek(SeekFrom::End(0))?;
+            file.rewind()?;
+            let mut bytes = Vec::with_capacity(length.min(limits.bytes as u64 + 1) as usize);
             file.by_ref().take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
             decode(bytes, &limits, modalities)
         }

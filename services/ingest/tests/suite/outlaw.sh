@@ -1,0 +1,6 @@
+#!/bin/sh
+# A decoder that says it is in a whole jail, and is killed as one that tried to leave it.
+case "$*" in
+*ready) printf '\047\000\000\000{"ready":{"landlock":7,"seccomp":true}}' ;;
+*) kill -SYS $$ ;;
+esac
