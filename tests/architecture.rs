@@ -68,7 +68,7 @@ fn a_service_depends_on_no_other_service() {
 #[test]
 fn shared_crates_know_no_service() {
     let dependencies = dependencies();
-    for shared in ["proto", "domain", "imaging", "model", "platform", "service"] {
+    for shared in ["proto", "domain", "imaging", "jail", "model", "platform", "service"] {
         let known: Vec<_> =
             SERVICES.iter().filter(|s| dependencies[shared].contains(**s)).collect();
         assert!(known.is_empty(), "{shared} depends on {known:?}");
@@ -77,10 +77,11 @@ fn shared_crates_know_no_service() {
 
 #[test]
 fn dependencies_point_one_way() {
-    let ours: [(&str, &[&str]); 6] = [
+    let ours: [(&str, &[&str]); 7] = [
         ("domain", &[]),
         ("proto", &[]),
         ("imaging", &["domain"]),
+        ("jail", &["domain", "imaging"]),
         ("model", &["domain", "imaging"]),
         ("platform", &["domain"]),
         ("service", &["domain", "platform", "proto"]),
@@ -109,6 +110,60 @@ fn what_needs_a_keeper_is_named_by_its_keeper_only() {
                 package == keeper || !names.contains(driver),
                 "{package} names {driver}; only {keeper} may"
             );
+        }
+    }
+}
+
+/// All that is linked with a crate built by itself, by name.
+fn linked_with(package: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--edges=normal", "--prefix=none", "--format={p}"])
+        .args(["--package", package])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8(output.stdout).expect("names are text");
+    tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_decoder_is_linked_with_no_network_no_runtime_and_no_database() {
+    let linked = linked_with("jail");
+    for needed in ["imaging", "landlock", "seccompiler"] {
+        assert!(linked.contains(needed), "cargo tells of no {needed} in `jail`: {linked:?}");
+    }
+    let network = ["axum", "h2", "http", "hyper", "reqwest", "rustls", "socket2", "tonic", "tower"];
+    let runtimes = ["futures", "mio", "tokio"];
+    let stores = ["lapin", "libsqlite3-sys", "object_store", "sqlx", "sqlx-core"];
+    let ours = ["platform", "proto", "service"];
+    let strangers = network.iter().chain(&runtimes).chain(&stores).chain(&ours);
+    let found: Vec<_> = strangers.filter(|name| linked.contains(**name)).collect();
+    assert!(found.is_empty(), "`jail` is linked with {found:?}");
+}
+
+/// What `text` names of the crate `imaging`, by its first path or in the braces of a `use`.
+fn taken_from_imaging(text: &str) -> BTreeSet<&str> {
+    let named = text.split("imaging::").skip(1).flat_map(|rest| {
+        let end = match rest.starts_with('{') {
+            true => rest.find('}'),
+            false => rest.find(|c: char| !c.is_alphanumeric() && c != '_'),
+        };
+        rest[..end.unwrap_or(rest.len())].split(|c: char| !c.is_alphanumeric() && c != '_')
+    });
+    named.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn no_byte_of_an_upload_is_parsed_in_the_process_that_lives_on() {
+    // Words, not parsers: what a problem is called, whose scan it is, what may be judged.
+    let words = BTreeSet::from(["Identity", "Modality", "Problem", "Refusal"]);
+    assert!(taken_from_imaging("use imaging::{Refusal, decode};").contains("decode"));
+    assert!(taken_from_imaging("imaging::decode(&bytes)").contains("decode"));
+    for (path, text) in sources(&root().join("services/ingest/src")) {
+        let strange: Vec<_> = taken_from_imaging(&text).difference(&words).copied().collect();
+        assert!(strange.is_empty(), "{} takes {strange:?} from `imaging`", path.display());
+        for parser in ["ZipArchive", "zip::read", "dicom_", "image::load"] {
+            assert!(!text.contains(parser), "{} names {parser}", path.display());
         }
     }
 }
