@@ -53,6 +53,9 @@ const NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET;
 
+/// The signal with which glibc changes the user of all threads alike (nptl(7)).
+const SIGSETXID: i32 = 33;
+
 /// One condition: which argument, how it is compared, and with what. The low half says it all for every one of these.
 type Condition = (u8, SeccompCmpOp, u64);
 
@@ -100,6 +103,8 @@ fn bound() -> Vec<(c_long, Vec<Condition>)> {
         // The standard library's handler gives way to the kernel's when it is no overflow of a stack.
         (libc::SYS_rt_sigaction, vec![is(0, libc::SIGSEGV)]),
         (libc::SYS_rt_sigaction, vec![is(0, libc::SIGBUS)]),
+        // The C library's, once, before the first thread.
+        (libc::SYS_rt_sigaction, vec![is(0, SIGSETXID)]),
     ]
 }
 
