@@ -1,6 +1,7 @@
 //! The vocabulary that every crate shares. No I/O, but that [`seeded`] looks into the environment of a debug build.
 
 mod answer;
+pub mod artefact;
 mod clock;
 mod error;
 mod hex;
@@ -12,6 +13,7 @@ mod seeded;
 mod wire;
 
 pub use answer::Answer;
+pub use artefact::Artefact;
 pub use clock::{Clock, ManualClock, Random};
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;

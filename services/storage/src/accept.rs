@@ -1,3 +1,4 @@
+use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
 use domain::{ErrorKind, JobId, Priority, Result, ScanId, TenantId, seeded};
 use platform::blob::Staged;
 use platform::db::{Unit, failed};
@@ -6,7 +7,7 @@ use service::claims::{Claims, Tenant};
 use service::topics::scan_ready;
 use service::{trace, wire};
 
-use crate::artefacts::{self, Artefact, ORIGINAL, PREVIEW, VOLUME, sha256_of};
+use crate::artefacts::{self, Artefact, sha256_of};
 use crate::audit::{self, Entry};
 use crate::identities;
 use crate::jobs::ANNOUNCE_MS;
@@ -159,14 +160,15 @@ fn check(header: &AcceptHeader, objects: &[(String, Staged)]) -> Result<()> {
         let mut named = objects.iter().filter(|(object, _)| object == name);
         named.next().map(|(_, staged)| staged.sha256.as_str())
     };
-    for (name, declared) in [(VOLUME, &header.volume_sha256), (ORIGINAL, &header.original_sha256)] {
+    let declared = [(VOLUME, &header.volume_sha256), (ORIGINAL, &header.original_sha256)];
+    for (name, declared) in declared.map(|(artefact, declared)| (artefact.name, declared)) {
         if digest(name) != Some(declared.as_str()) {
             return Err(ErrorKind::Invalid.error(format!(
                 "the {name}'s bytes are not those that were announced: they were damaged on the way"
             )));
         }
     }
-    if digest(PREVIEW).is_none() {
+    if digest(IMAGE.name).is_none() {
         return Err(ErrorKind::Invalid.error("a scan needs its preview"));
     }
     let fits = header.shape.len() == 3

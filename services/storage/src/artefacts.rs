@@ -5,10 +5,6 @@ use platform::db::{Database, Unit, failed};
 use sha2::{Digest, Sha256};
 use sqlx::{Any, QueryBuilder};
 
-pub const ORIGINAL: &str = "original";
-pub const VOLUME: &str = "volume";
-pub const PREVIEW: &str = "image.png";
-
 /// The largest object that is taken; an upload's own limits are stricter, and are the gateway's.
 const BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 const NAME_MAX: usize = 64;

@@ -5,7 +5,7 @@ use platform::blob::Staged;
 use platform::db::Unit;
 use proto::storage::{CompleteHeader, Scan};
 
-use crate::artefacts::{self, Artefact, ORIGINAL, PREVIEW, VOLUME};
+use crate::artefacts::{self, Artefact};
 use crate::jobs::{Job, Outcome, State, find};
 use crate::scans;
 use crate::store::Store;
@@ -95,7 +95,7 @@ fn same_patient(job: &Job, header: &CompleteHeader) -> Result<()> {
 
 /// A result adds to what was uploaded and never replaces it.
 fn fresh_names(objects: &[(String, Staged)]) -> Result<()> {
-    let taken = |name: &str| [ORIGINAL, VOLUME, PREVIEW].contains(&name);
+    let taken = domain::Artefact::is_uploaded;
     let repeated = |at: usize| objects[..at].iter().any(|(name, _)| *name == objects[at].0);
     if (0..objects.len()).any(|at| taken(&objects[at].0) || repeated(at)) {
         return Err(ErrorKind::Invalid.error("a result has an artefact of a name that is taken"));

@@ -1,5 +1,6 @@
 use std::str::FromStr;
 
+use domain::artefact::VOLUME;
 use domain::{Answer, ErrorKind, JobId, Result, ScanId};
 use futures::StreamExt;
 use platform::blob::ByteStream;
@@ -7,7 +8,7 @@ use platform::db::{Unit, failed};
 use proto::storage::{ClaimJob, Job as WireJob, Scan};
 use service::topics::{SCAN_READY_AGAIN, scan_ready};
 
-use crate::artefacts::{self, VOLUME};
+use crate::artefacts;
 use crate::jobs::{ANNOUNCE_MS, Job, Outcome, REASON_MAX, State, Step, cut, find, show, step};
 use crate::scans;
 use crate::store::Store;
@@ -81,7 +82,8 @@ impl Store {
     pub async fn read_volume(&self, id: &str, attempt: u32) -> Result<(u64, ByteStream)> {
         let job = find(self.database.pool(), JobId::from_str(id)?).await?;
         job.require(attempt)?;
-        let read = artefacts::read(&self.database, &self.blobs, job.tenant, job.scan, VOLUME).await;
+        let (tenant, scan) = (job.tenant, job.scan);
+        let read = artefacts::read(&self.database, &self.blobs, tenant, scan, VOLUME.name).await;
         let (size, volume) = match read {
             Err(error) => return Err(self.damaged(&job, error).await),
             Ok(read) => read,

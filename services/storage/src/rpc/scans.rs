@@ -1,3 +1,4 @@
+use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
 use domain::{ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt};
 use platform::blob::Staged;
@@ -12,7 +13,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Answers, chunks};
-use crate::artefacts::{Incoming, ORIGINAL, PREVIEW, VOLUME};
+use crate::artefacts::Incoming;
 use crate::list;
 use crate::store::Store;
 
@@ -49,17 +50,17 @@ impl Scans {
         };
         let mut incoming: Vec<Incoming> = Vec::new();
         while let Some(part) = parts.message().await? {
-            let (name, bytes) = match part.part {
+            let (artefact, bytes) = match part.part {
                 Some(Part::Volume(bytes)) => (VOLUME, bytes),
                 Some(Part::Original(bytes)) => (ORIGINAL, bytes),
-                Some(Part::Preview(bytes)) => (PREVIEW, bytes),
+                Some(Part::Preview(bytes)) => (IMAGE, bytes),
                 Some(Part::Header(_)) | None => {
                     return Err(
                         ErrorKind::Invalid.error("an upload has one header, and then bytes")
                     );
                 }
             };
-            write(&self.store, &mut incoming, name, bytes).await?;
+            write(&self.store, &mut incoming, artefact.name, bytes).await?;
         }
         Ok((header, finish(incoming).await?))
     }
