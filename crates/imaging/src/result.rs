@@ -18,6 +18,8 @@ const LIMITS: &str = "Computed by software without medical approval, for researc
 const DOUBTFUL: f64 = 0.75;
 
 /// The whole result of one scan: the artefact `result.json`.
+///
+/// Of a scan that nobody could look at it says why, and what it was of is missing.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResultDocument {
@@ -37,11 +39,19 @@ pub struct ResultDocument {
     /// How well the mask is expected to fit; None without a finding, or from a model that cannot tell.
     #[serde(default)]
     pub expected_dice: Option<ExpectedDice>,
-    pub quality: Quality,
-    pub image: ImageFacts,
-    pub model: ModelUsed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub quality: Option<Quality>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub image: Option<ImageFacts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub model: Option<ModelUsed>,
     /// What was analysed.
-    pub inputs: Inputs,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub inputs: Option<Inputs>,
     pub timing: Timing,
 }
 
@@ -166,7 +176,10 @@ pub struct Inputs {
 pub struct Timing {
     /// Milliseconds since the Unix epoch.
     pub accepted_ms: i64,
-    pub started_ms: i64,
+    /// Missing, as is `compute_ms`, where no analysis came to an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub started_ms: Option<i64>,
     pub finished_ms: i64,
     /// The same moments as RFC 3339 writes them.
     #[serde(default)]
@@ -179,22 +192,32 @@ pub struct Timing {
     #[cfg_attr(feature = "openapi", schema(format = "date-time"))]
     pub finished_at: Option<String>,
     /// What the model's thread spent on the batches that this scan was in.
-    pub compute_ms: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub compute_ms: Option<f64>,
 }
 
 impl Timing {
     /// Of an analysis between those moments, in milliseconds since the Unix epoch.
     pub fn new(accepted_ms: i64, started_ms: i64, finished_ms: i64, compute_ms: f64) -> Timing {
-        let [accepted_at, started_at, finished_at] =
-            [accepted_ms, started_ms, finished_ms].map(rfc3339);
+        Timing {
+            started_ms: Some(started_ms),
+            started_at: rfc3339(started_ms),
+            compute_ms: Some(compute_ms),
+            ..Timing::given_up(accepted_ms, finished_ms)
+        }
+    }
+
+    /// Of a scan that was given up, in milliseconds since the Unix epoch.
+    fn given_up(accepted_ms: i64, finished_ms: i64) -> Timing {
         Timing {
             accepted_ms,
-            started_ms,
+            started_ms: None,
             finished_ms,
-            accepted_at,
-            started_at,
-            finished_at,
-            compute_ms,
+            accepted_at: rfc3339(accepted_ms),
+            started_at: None,
+            finished_at: rfc3339(finished_ms),
+            compute_ms: None,
         }
     }
 }
@@ -314,6 +337,31 @@ pub fn confidence(probabilities: &[f32], findings: &[Finding]) -> f64 {
 }
 
 impl ResultDocument {
+    /// The result of a scan that nobody could look at: it says why, and nothing about the patient. Times are in milliseconds
+    /// since the Unix epoch.
+    pub fn failed(
+        scan_id: String,
+        reason: Option<String>,
+        accepted_ms: i64,
+        finished_ms: i64,
+    ) -> ResultDocument {
+        ResultDocument {
+            about: About::default(),
+            scan_id,
+            answer: Answer::Failed,
+            reason,
+            findings: Vec::new(),
+            totals: None,
+            confidence: None,
+            expected_dice: None,
+            quality: None,
+            image: None,
+            model: None,
+            inputs: None,
+            timing: Timing::given_up(accepted_ms, finished_ms),
+        }
+    }
+
     /// The bytes of `result.json`.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).expect("a result is plain data")
@@ -344,6 +392,20 @@ mod tests {
         let kind = (&readings, &Told::default());
         let quality = Quality::new(volume, Features::new(volume), &found, Some(sure), kind);
         (Totals::new(&found, volume.shape), sure, quality)
+    }
+
+    #[test]
+    fn a_failed_scans_result_is_of_the_same_form_and_tells_nothing_of_an_image() {
+        let failed = ResultDocument::failed("7".into(), Some("why".into()), 1, 2);
+        let bytes = failed.to_json();
+        assert_eq!(serde_json::from_slice::<ResultDocument>(&bytes).unwrap(), failed);
+        let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!((&document["schema"], &document["answer"]), (&SCHEMA.into(), &"failed".into()));
+        for missing in ["quality", "image", "model", "inputs"] {
+            assert!(document.get(missing).is_none(), "{document}");
+        }
+        let timing = document["timing"].as_object().unwrap();
+        assert!(!timing.contains_key("started_ms") && !timing.contains_key("compute_ms"));
     }
 
     #[test]

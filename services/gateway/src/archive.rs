@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +7,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use domain::{Error, ErrorKind, Result};
+use domain::artefact::{ALL, RESULT};
+use domain::{Artefact, Error, ErrorKind, Result};
 use futures::TryStreamExt;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,7 +20,7 @@ use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::Gateway;
-use crate::artefacts::{self, Kept, RESULT};
+use crate::artefacts::{self, Kept};
 use crate::batches::{Batch, Entry};
 use crate::caller::Caller;
 use crate::extract::Path;
@@ -79,9 +81,9 @@ struct Archive {
 struct Line<'e> {
     #[serde(flatten)]
     entry: &'e Entry,
-    /// Where its overlay and its mask are in the archive.
-    overlay: Option<String>,
-    mask: Option<String>,
+    /// Where its overlay, its mask and so on are in the archive.
+    #[serde(flatten)]
+    packed: BTreeMap<&'static str, Option<String>>,
     /// The scan's own result document.
     result: Option<Value>,
 }
@@ -95,10 +97,8 @@ impl Archive {
     async fn write(mut self, batch: Batch) -> Result<()> {
         let mut lines = Vec::with_capacity(batch.entries.len());
         for (index, entry) in batch.entries.iter().enumerate() {
-            let name = file_name(index, &entry.name);
-            let overlay = self.add(entry, "overlay.png", format!("overlays/{name}")).await?;
-            let mask = self.add(entry, "mask.png", format!("masks/{name}")).await?;
-            lines.push(Line { entry, overlay, mask, result: None });
+            let packed = self.pack(index, entry).await?;
+            lines.push(Line { entry, packed, result: None });
         }
         self.begin("batch.json", CompressionMethod::Deflated)?;
         let about = json!({ "id": batch.id, "accepted_ms": batch.accepted_ms });
@@ -115,11 +115,35 @@ impl Archive {
         send(&sender, &written).await
     }
 
+    /// Copies the entry's artefacts into their folders, and says where each is.
+    async fn pack(
+        &mut self,
+        index: usize,
+        entry: &Entry,
+    ) -> Result<BTreeMap<&'static str, Option<String>>> {
+        let mut all = BTreeMap::new();
+        for artefact in ALL {
+            let Some(packed) = artefact.packed else { continue };
+            let name = file_name(index, &entry.name, artefact.extension());
+            let path = format!("{}/{name}", packed.folder);
+            all.insert(packed.field, self.add(entry, artefact, path).await?);
+        }
+        Ok(all)
+    }
+
     /// Copies an artefact of the entry's scan to `path`; `None` when there is no such artefact.
-    async fn add(&mut self, entry: &Entry, name: &str, path: String) -> Result<Option<String>> {
-        let Some(kept) = self.read(entry, name).await? else { return Ok(None) };
-        // PNG is packed already.
-        self.begin(&path, CompressionMethod::Stored)?;
+    async fn add(
+        &mut self,
+        entry: &Entry,
+        artefact: &Artefact,
+        path: String,
+    ) -> Result<Option<String>> {
+        let Some(kept) = self.read(entry, artefact).await? else { return Ok(None) };
+        let packed = match artefact.is_compressed() {
+            true => CompressionMethod::Stored,
+            false => CompressionMethod::Deflated,
+        };
+        self.begin(&path, packed)?;
         let mut bytes = kept.bytes;
         while let Some(bytes) = bytes.try_next().await? {
             self.put(&bytes).await?;
@@ -128,7 +152,7 @@ impl Archive {
     }
 
     async fn result(&mut self, entry: &Entry) -> Result<Option<Value>> {
-        let Some(kept) = self.read(entry, RESULT).await? else { return Ok(None) };
+        let Some(kept) = self.read(entry, &RESULT).await? else { return Ok(None) };
         let document: Vec<u8> = kept
             .bytes
             .try_fold(Vec::new(), async |all, part| Ok([&all[..], &part].concat()))
@@ -136,9 +160,9 @@ impl Archive {
         Ok(Some(serde_json::from_slice(&document).map_err(broken)?))
     }
 
-    async fn read(&mut self, entry: &Entry, name: &str) -> Result<Option<Kept>> {
+    async fn read(&mut self, entry: &Entry, artefact: &Artefact) -> Result<Option<Kept>> {
         let Some(Scan { id, .. }) = &entry.scan else { return Ok(None) };
-        match artefacts::read(&mut self.gateway, &self.caller, id, name).await {
+        match artefacts::read(&mut self.gateway, &self.caller, id, artefact.name).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(status.into()),
@@ -190,14 +214,14 @@ fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 }
 
 /// A name that is unique in the archive and safe wherever it is unpacked, and still tells which image it is.
-fn file_name(index: usize, name: &str) -> String {
+fn file_name(index: usize, name: &str, extension: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
     let safe = |letter: char| {
         if letter.is_ascii_alphanumeric() || "-_".contains(letter) { letter } else { '_' }
     };
     let stem: String = stem.chars().take(NAME_LONGEST).map(safe).collect();
-    format!("{:04}-{stem}.png", index + 1)
+    format!("{:04}-{stem}.{extension}", index + 1)
 }
 
 #[cfg(test)]
@@ -206,9 +230,9 @@ mod tests {
 
     #[test]
     fn no_name_leaves_the_folder() {
-        assert_eq!(file_name(0, "series/slice 7.dcm"), "0001-slice_7.png");
-        assert_eq!(file_name(41, "../../etc/passwd"), "0042-passwd.png");
-        assert_eq!(file_name(1, r"C:\..\con.png"), "0002-con.png");
-        assert_eq!(file_name(12_344, "…"), "12345-_.png");
+        assert_eq!(file_name(0, "series/slice 7.dcm", "png"), "0001-slice_7.png");
+        assert_eq!(file_name(41, "../../etc/passwd", "png"), "0042-passwd.png");
+        assert_eq!(file_name(1, r"C:\..\con.png", "nii.gz"), "0002-con.nii.gz");
+        assert_eq!(file_name(12_344, "…", "png"), "12345-_.png");
     }
 }

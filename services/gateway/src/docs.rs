@@ -5,7 +5,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{Content, OpenApi as Document, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -76,12 +76,15 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 fn add(operation: &mut Operation, applies: bool, kinds: &[Kind]) {
     for kind in kinds.iter().filter(|_| applies) {
-        let schema = Content::new(Some(Ref::from_schema_name("Problem")));
-        let response =
-            ResponseBuilder::new().description(kind.title).content(MEDIA_TYPE, schema).build();
         let status = kind.status.as_u16().to_string();
-        operation.responses.responses.entry(status).or_insert(RefOr::T(response));
+        operation.responses.responses.entry(status).or_insert_with(|| problem(kind.title).into());
     }
+}
+
+/// An answer that is a problem.
+pub fn problem(words: &str) -> ResponseBuilder {
+    let schema = Content::new(Some(Ref::from_schema_name("Problem")));
+    ResponseBuilder::new().description(words).content(MEDIA_TYPE, schema)
 }
 
 /// `/openapi.json`, and the page that shows it.

@@ -25,7 +25,6 @@ mod problems;
 mod range;
 mod scans;
 mod stated;
-mod summary;
 mod times;
 mod token;
 mod upload;
@@ -180,12 +179,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(scans::show))
         .routes(routes!(identity::show))
         .routes(routes!(events::watch))
-        .routes(routes!(artefacts::result))
-        .routes(routes!(artefacts::image))
-        .routes(routes!(artefacts::mask))
-        .routes(routes!(artefacts::overlay))
-        .routes(routes!(artefacts::mask_volume))
-        .routes(routes!(artefacts::original))
+        .merge(artefacts::routes())
         .routes(routes!(batches::show))
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))

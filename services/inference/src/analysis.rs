@@ -1,17 +1,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
 use domain::{Answer, Clock, ErrorKind, Priority, Result, seeded};
 use imaging::{
-    About, Features, Format, Framed, ImageFacts, Inputs, Judgement, Look, Opinion, Passport,
-    Placement, Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument, Sight, Timing,
-    Told, Totals, Volume, lettered_png, mask_nifti, mask_png, overlay_png, restored, shown_slice,
+    About, Features, Findings, Format, Framed, ImageFacts, Inputs, Judgement, Look, Opinion,
+    Passport, Placement, Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument,
+    Sight, Timing, Told, Totals, Volume, lettered_png, mask_nifti, mask_png, overlay_png, restored,
+    shown_slice,
 };
 use proto::storage::Job;
 use serde_json::json;
 use service::wire;
 
-use crate::jobs::Artefact;
+use crate::jobs::File;
 use crate::model::Model;
 
 /// What a result says whose model has no weights.
@@ -23,7 +25,7 @@ pub struct Analysis {
     pub answer: Answer,
     /// Empty unless the answer needs one.
     pub reason: String,
-    pub artefacts: Vec<Artefact>,
+    pub files: Vec<File>,
     pub observation_json: String,
 }
 
@@ -133,31 +135,16 @@ impl Case {
         let found = found.located(volume)?;
         let answer = if found.findings.is_empty() { Answer::NoneFound } else { Answer::Found };
         let slice = shown_slice(volume.shape, &found);
-        let mut artefacts: Vec<Artefact> = vec![
-            ("mask.png", mask_png(volume.shape, &found, slice)?.into()),
-            ("overlay.png", overlay_png(volume, &found, slice)?.into()),
-        ];
-        if volume.shape.slices > 1 || volume.format == Format::Nifti {
-            artefacts.push(("mask.nii.gz", mask_nifti(volume, &found)?.into()));
-        }
-        if volume.shape.slices > 1 {
-            // The picture made at upload is of the middle slice.
-            artefacts.push(("shown.png", lettered_png(volume, slice)?.into()));
-        }
+        let files = encoded(volume, &found, slice)?;
         let features = Features::new(volume);
         let totals = Totals::new(&found.findings, volume.shape);
+        let quality = Quality::new(volume, features, &found.findings, Some(sure), self.kind());
         let document = ResultDocument {
             answer,
             totals: Some(totals),
             confidence: Some(sure),
             expected_dice,
-            quality: self.quality(Quality::new(
-                volume,
-                features,
-                &found.findings,
-                Some(sure),
-                self.kind(),
-            )),
+            quality: Some(self.quality(quality)),
             findings: found.findings,
             timing: self.timing(seen.compute_ms),
             ..self.document(volume, slice, features)
@@ -170,7 +157,7 @@ impl Case {
             "image_kind": self.told.kind,
             "compute_ms": seen.compute_ms,
         });
-        Ok(Analysis::new(document, artefacts, observation))
+        Ok(Analysis::new(document, files, observation))
     }
 
     fn not_analysable(&self, volume: &Volume) -> Analysis {
@@ -197,10 +184,10 @@ impl Case {
             totals: None,
             confidence: None,
             expected_dice: None,
-            quality: self.quality(Quality { features, remarks: Vec::new() }),
-            image: ImageFacts::new(volume, self.told, shown_slice),
-            model: self.passport.used(&self.reading),
-            inputs: Inputs { volume_sha256, binding, attempt },
+            quality: Some(self.quality(Quality { features, remarks: Vec::new() })),
+            image: Some(ImageFacts::new(volume, self.told, shown_slice)),
+            model: Some(self.passport.used(&self.reading)),
+            inputs: Some(Inputs { volume_sha256, binding, attempt }),
             timing: self.timing(0.0),
         }
     }
@@ -229,18 +216,30 @@ impl Case {
     }
 }
 
+/// The files that show what was found: each a row of the table, and its encoder.
+fn encoded(volume: &Volume, found: &Findings, slice: usize) -> Result<Vec<File>> {
+    let mut files: Vec<File> = vec![
+        (MASK, mask_png(volume.shape, found, slice)?.into()),
+        (OVERLAY, overlay_png(volume, found, slice)?.into()),
+    ];
+    if volume.shape.slices > 1 || volume.format == Format::Nifti {
+        files.push((MASK_VOLUME, mask_nifti(volume, found)?.into()));
+    }
+    if volume.shape.slices > 1 {
+        // The picture made at upload is of the middle slice.
+        files.push((SHOWN, lettered_png(volume, slice)?.into()));
+    }
+    Ok(files)
+}
+
 impl Analysis {
-    fn new(
-        document: ResultDocument,
-        artefacts: Vec<Artefact>,
-        observation: serde_json::Value,
-    ) -> Analysis {
-        let mut all: Vec<Artefact> = vec![("result.json", Bytes::from(document.to_json()))];
-        all.extend(artefacts);
+    fn new(document: ResultDocument, files: Vec<File>, observation: serde_json::Value) -> Analysis {
+        let mut all: Vec<File> = vec![(RESULT, Bytes::from(document.to_json()))];
+        all.extend(files);
         Analysis {
             answer: document.answer,
             reason: document.reason.unwrap_or_default(),
-            artefacts: all,
+            files: all,
             observation_json: observation.to_string(),
         }
     }

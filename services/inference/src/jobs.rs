@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use domain::{ErrorKind, Result, hex};
+use domain::{Artefact, ErrorKind, Result, hex};
 use futures::stream;
 use proto::storage::complete_part::Part;
 use proto::storage::jobs_client::JobsClient;
@@ -8,8 +8,8 @@ use service::claims::{ServiceToken, authorised};
 use service::{CHUNK_BYTES, Peer};
 use sha2::{Digest, Sha256};
 
-/// A file of a result: its name and its bytes.
-pub type Artefact = (&'static str, Bytes);
+/// A file of a result: which one, and its bytes.
+pub type File = (Artefact, Bytes);
 
 /// The jobs that storage keeps, as a worker sees them.
 #[derive(Clone)]
@@ -59,14 +59,14 @@ impl Jobs {
     }
 
     /// Records the result. May be repeated: the same result twice changes nothing.
-    pub async fn complete(&self, header: CompleteHeader, artefacts: &[Artefact]) -> Result<()> {
+    pub async fn complete(&self, header: CompleteHeader, files: &[File]) -> Result<()> {
         let mut parts = vec![CompletePart { part: Some(Part::Header(header)) }];
-        for (name, bytes) in artefacts {
+        for (artefact, bytes) in files {
             let cuts = (0..bytes.len()).step_by(CHUNK_BYTES);
             parts.extend(cuts.map(|from| {
                 let data = bytes.slice(from..bytes.len().min(from + CHUNK_BYTES));
-                let artefact = ArtefactPart { name: (*name).to_owned(), data };
-                CompletePart { part: Some(Part::Artefact(artefact)) }
+                let part = ArtefactPart { name: artefact.name.to_owned(), data };
+                CompletePart { part: Some(Part::Artefact(part)) }
             }));
         }
         let request = authorised(stream::iter(parts), &self.token.get().await?);

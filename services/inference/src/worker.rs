@@ -116,7 +116,7 @@ impl Worker {
         };
         let mut pause = PAUSE;
         for _ in 1..DELIVERIES {
-            match self.jobs.complete(header.clone(), &analysis.artefacts).await {
+            match self.jobs.complete(header.clone(), &analysis.files).await {
                 Err(error) if error.kind().is_transient() => {
                     tracing::warn!(job.id = %job.job_id, %error, "cannot deliver a result yet");
                     tokio::time::sleep(pause).await;
@@ -125,7 +125,7 @@ impl Worker {
                 delivered => return delivered,
             }
         }
-        self.jobs.complete(header, &analysis.artefacts).await
+        self.jobs.complete(header, &analysis.files).await
     }
 
     /// Tells storage that the attempt has failed, and whether another may go better.

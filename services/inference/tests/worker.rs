@@ -215,12 +215,11 @@ async fn a_phantoms_tumour_is_found_measured_and_drawn() {
     assert_eq!((header.answer(), header.binding.as_str()), (Answer::Found, "binding of job"));
     assert_eq!(header.volume_sha256, sha256(&phantom.volume.to_bytes()));
     assert_eq!(document.scan_id, "scan of job");
-    assert_eq!(
-        (document.model.name.as_str(), document.image.unit),
-        ("threshold", Unit::Millimetre)
-    );
-    assert!(!document.model.trained);
-    assert!(document.quality.remarks[0].contains("no trained model"), "{:?}", document.quality);
+    let (model, image) = (document.model.unwrap(), document.image.unwrap());
+    assert_eq!((model.name.as_str(), image.unit), ("threshold", Unit::Millimetre));
+    assert!(!model.trained);
+    let quality = document.quality.unwrap();
+    assert!(quality.remarks[0].contains("no trained model"), "{quality:?}");
     let area = document.totals.unwrap().area_mm2.unwrap();
     let truth = phantom.lesion.unwrap().section_mm2;
     assert!((area / truth - 1.0).abs() < 0.35, "{area} mm2 where {truth} are");
@@ -243,7 +242,8 @@ async fn a_volume_brings_its_mask_as_a_volume() {
     bench.announce("job").await;
     let (_, artefacts, document) = bench.result().await;
     assert!(artefacts.contains_key("mask.nii.gz"));
-    let shown = lettered_png(&phantom(&settings).volume, document.image.shown_slice).unwrap();
+    let slice = document.image.unwrap().shown_slice;
+    let shown = lettered_png(&phantom(&settings).volume, slice).unwrap();
     assert!(artefacts["shown.png"] == shown, "not the slice that the mask is of");
     let ml = document.totals.unwrap().volume_ml.unwrap();
     assert!((ml / 20.0 - 1.0).abs() < 0.35, "{ml} mL where 20 are");

@@ -1,3 +1,4 @@
+use imaging::ResultDocument;
 use serde_json::json;
 
 use crate::{Gateway, json, problem};
@@ -74,6 +75,11 @@ async fn a_scan_that_failed_has_a_result_that_says_so_and_no_mask() {
         (status, answer, reason),
         (200, Some("failed"), Some("the worker died three times"))
     );
+    let document: ResultDocument = serde_json::from_value(result).unwrap();
+    let reason = Some("the worker died three times".to_owned());
+    let (accepted_ms, completed_ms) = (1_700_000_000_000, 1_700_000_001_000);
+    let expected = ResultDocument::failed("failed".into(), reason, accepted_ms, completed_ms);
+    assert_eq!(document, expected);
     assert_eq!(
         problem(gateway.get("/v1/scans/failed/mask.png").send().await.unwrap()).await.0,
         404

@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use domain::Artefact;
+use domain::artefact::{ALL, Published};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -14,19 +16,83 @@ async fn served() -> Value {
     document
 }
 
-/// `UPDATE_OPENAPI=1 cargo test -p gateway` writes the snapshot anew; a change of the face shows in review.
+/// Compares a file of the repository with what it should say.
+///
+/// `UPDATE_OPENAPI=1 cargo test -p gateway` writes it anew; a change of the face shows in review.
+fn keeps(file: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(&path, expected).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == kept, "{file} has changed: run UPDATE_OPENAPI=1 cargo test -p gateway");
+}
+
+fn pretty(document: &Value) -> String {
+    serde_json::to_string_pretty(document).unwrap() + "\n"
+}
+
 #[tokio::test]
 async fn the_description_of_the_face_is_the_one_in_the_repository() {
-    let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
-    let served = serde_json::to_string_pretty(&served().await).unwrap() + "\n";
-    if std::env::var_os("UPDATE_OPENAPI").is_some() {
-        std::fs::write(&snapshot, &served).unwrap();
+    let document = served().await;
+    keeps("openapi.json", &pretty(&document));
+    keeps("../../docs/result.schema.json", &pretty(&result_schema(&document)));
+    keeps("ui/src/api/artefacts.ts", &artefacts_of_the_page());
+}
+
+/// The schema of a result alone, with all that it refers to.
+fn result_schema(document: &Value) -> Value {
+    let schemas = &document["components"]["schemas"];
+    let mut parts = serde_json::Map::new();
+    let mut wanted = vec!["ResultDocument".to_owned()];
+    while let Some(name) = wanted.pop() {
+        if !parts.contains_key(&name) {
+            wanted.extend(named_by(&schemas[&name]));
+            parts.insert(name.clone(), schemas[&name].clone());
+        }
     }
-    let kept = std::fs::read_to_string(&snapshot).unwrap();
-    assert!(
-        served == kept,
-        "the REST face has changed: run UPDATE_OPENAPI=1 cargo test -p gateway"
-    );
+    let parts = Value::Object(parts).to_string().replace(SCHEMAS, "#/$defs/");
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": imaging::About::default().schema,
+        "$ref": "#/$defs/ResultDocument",
+        "$defs": serde_json::from_str::<Value>(&parts).unwrap(),
+    })
+}
+
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// The names of the schemas that a schema refers to.
+fn named_by(schema: &Value) -> Vec<String> {
+    let text = schema.to_string();
+    let references = text.split(SCHEMAS).skip(1);
+    references.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+}
+
+/// What the page knows of artefacts: those that it may ask for.
+fn artefacts_of_the_page() -> String {
+    let row = |artefact: &Artefact| {
+        let Artefact { name, media_type, title, .. } = artefact;
+        let Published { path, offered, .. } = artefact.published?;
+        Some(format!(
+            "  {{ name: '{name}', path: '{path}', media_type: '{media_type}', title: '{title}', offered: {offered} }},\n"
+        ))
+    };
+    let rows: String = ALL.iter().filter_map(row).collect();
+    format!(
+        "// Made of crates/domain/src/artefact.rs: UPDATE_OPENAPI=1 cargo test -p gateway writes it anew.\n\n\
+         export const ARTEFACTS = [\n{rows}] as const\n"
+    )
+}
+
+#[tokio::test]
+async fn the_archives_description_names_each_of_its_folders() {
+    let document = served().await;
+    let archive = &document["paths"]["/v1/batches/{id}/result.zip"]["get"];
+    let said = archive["responses"]["200"]["description"].as_str().unwrap();
+    for packed in ALL.iter().filter_map(|artefact| artefact.packed) {
+        assert!(said.contains(&format!("`{}/`", packed.folder)), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,79 @@
+//! What the OpenAPI document says of artefacts, from their rows.
+
+use domain::Artefact;
+use domain::artefact::{Made, Published, RESULT};
+use imaging::ResultDocument;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{
+    Content, HttpMethod, ObjectBuilder, Paths, Ref, RefOr, Required, ResponseBuilder, Schema,
+    SchemaFormat, SecurityRequirement, Type,
+};
+
+use crate::docs;
+use crate::scans::Binary;
+
+/// The schema of an artefact's bytes, and those that it refers to, by name.
+pub fn schemas(artefact: &Artefact) -> Vec<(String, RefOr<Schema>)> {
+    if *artefact == RESULT { named::<ResultDocument>() } else { named::<Binary>() }
+}
+
+fn named<T: ToSchema>() -> Vec<(String, RefOr<Schema>)> {
+    let mut schemas = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut schemas);
+    schemas
+}
+
+/// The address of an artefact, and what it answers there.
+pub fn paths(artefact: &Artefact, published: Published) -> Paths {
+    let operation = OperationBuilder::new()
+        .operation_id(Some(published.operation_id))
+        .tag("results")
+        .summary(Some(published.summary))
+        .description(published.description)
+        .parameter(id())
+        .response("200", body(artefact, published))
+        .response("206", words("The bytes that `Range` asks for"))
+        .response("304", words("Unchanged: the `If-None-Match` still matches"))
+        .response("404", docs::problem(absent(artefact)))
+        .security(SecurityRequirement::new("bearer", [] as [&str; 0]));
+    let operation = match artefact.made {
+        Made::Upload => operation,
+        Made::Result => operation.response("409", docs::problem(NOT_READY)),
+    };
+    let mut paths = Paths::new();
+    let path = format!("/v1/scans/{{id}}/{}", published.path);
+    paths.add_path_operation(path, vec![HttpMethod::Get], operation);
+    paths
+}
+
+const NOT_READY: &str = "Not ready: ask again after `Retry-After` seconds";
+
+/// Why it may not be there.
+fn absent(artefact: &Artefact) -> &'static str {
+    // Each scan has what it was uploaded with, and once it is done a result.
+    let always = artefact.made == Made::Upload || *artefact == RESULT;
+    if always { "No such scan" } else { "No such scan, or its result has none" }
+}
+
+fn body(artefact: &Artefact, published: Published) -> ResponseBuilder {
+    let schema = if *artefact == RESULT { ResultDocument::name() } else { Binary::name() };
+    let content = Content::new(Some(Ref::from_schema_name(schema)));
+    words(published.body).content(artefact.media_type, content)
+}
+
+fn words(words: &str) -> ResponseBuilder {
+    ResponseBuilder::new().description(words)
+}
+
+/// The scan's id in the address.
+fn id() -> Parameter {
+    let uuid = SchemaFormat::Custom("uuid".to_owned());
+    ParameterBuilder::new()
+        .name("id")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("The scan's id"))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).format(Some(uuid))))
+        .build()
+}
