@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# check.sh: type-checks and tests the page, builds it afresh and fails if dist/ is not what comes out.
+# check.sh: type-checks and tests the page, builds it afresh and fails if dist/ is not what comes out, or src/api/types.ts not
+# what ../openapi.json makes.
 #
 # Works on a copy outside the checkout; its packages are fetched once for each package-lock.json.
 set -euo pipefail
@@ -22,20 +23,23 @@ exec 9>"$work/lock"
 flock 9
 
 if [ ! -f "$work/complete" ]; then
-    echo "page: fetching its packages (75 MB, once)"
+    echo "page: fetching its packages (100 MB, once)"
     cp package.json package-lock.json .npmrc "$work"
     (cd "$work" && npm ci --loglevel=error) || fail "the page's packages could not be fetched: is an npm registry reachable?"
     touch "$work/complete"
 fi
 
 rm -rf "$work/src" "$work/dist"
-cp -R package.json tsconfig.json vite.config.ts index.html src "$work"
+cp -R package.json tsconfig.json vite.config.ts index.html src ../openapi.json "$work"
+export OPENAPI=openapi.json
 (
     cd "$work"
     npm run --silent check
     npm test --silent
     npm run --silent build -- --logLevel warn
 )
+diff "$work/src/api/types.ts" src/api/types.ts ||
+    fail "src/api/types.ts is not what openapi.json makes: run 'npm ci && npm run types' in services/gateway/ui and commit it"
 diff -r "$work/dist" dist ||
     fail "dist/ is not what its sources build: run 'npm ci && npm run build' in services/gateway/ui and commit dist/"
 echo "page: dist/ is what its sources build"

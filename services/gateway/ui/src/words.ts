@@ -1,4 +1,4 @@
-import type { ExpectedDice, ImageKind, Laterality, Model, Told, View } from './api/result'
+import type { ExpectedDice, ImageKind, Laterality, Look, Told, View } from './api/result'
 import { probability } from './units'
 import type { Answer, Scan } from './api/scans'
 
@@ -50,7 +50,7 @@ export function imageKindOf({ kind, told_by, model }: Told): string {
 }
 
 /** How the model looked, as in `224 pixels, in the mirror too`. */
-export function lookOf({ side, mirrored }: Model): string {
+export function lookOf({ side, mirrored }: Look): string {
   return `${side} pixels${mirrored ? ', in the mirror too' : ''}`
 }
 

@@ -1,32 +1,32 @@
+import type { ARTEFACTS } from './artefacts'
 import { request } from './http'
 import type { ResultDocument } from './result'
+import type * as api from './types'
+import type { Written } from './written'
 
-export type Answer = 'found' | 'none_found' | 'not_analysable' | 'failed'
-/** DICOM's words: `stat` goes before everything that is `routine`. */
-export type Priority = 'stat' | 'routine'
-export type State = 'queued' | 'running' | 'done'
+export type { Answer, Priority, State } from './types'
 
 /** A scan as the gateway describes it. */
-export interface Scan {
-  id: string
-  state: State
-  priority: Priority
-  answer: Answer | null
-  reason: string | null
-  accepted_ms: number
-  completed_ms: number | null
-  format: string
-  modality: string | null
-  /** Slices, rows, columns. */
-  shape: number[]
-}
+export type Scan = Written<
+  api.Scan,
+  | 'id'
+  | 'state'
+  | 'priority'
+  | 'answer'
+  | 'reason'
+  | 'accepted_ms'
+  | 'completed_ms'
+  | 'format'
+  | 'modality'
+  | 'shape'
+>
 
-export interface ScanPage {
+export interface ScanPage extends Written<api.Scans, 'next_cursor'> {
   scans: Scan[]
-  next_cursor: string | null
 }
 
-export type Artefact = 'image.png' | 'overlay.png' | 'mask.png'
+/** Those that are pictures. */
+export type Artefact = Extract<(typeof ARTEFACTS)[number], { media_type: 'image/png' }>['name']
 
 export async function listScans(cursor: string, limit: number): Promise<ScanPage> {
   const query = new URLSearchParams({ limit: String(limit) })

@@ -1,0 +1,10 @@
+// Made of crates/domain/src/artefact.rs: UPDATE_OPENAPI=1 cargo test -p gateway writes it anew.
+
+export const ARTEFACTS = [
+  { name: 'original', path: 'original', media_type: 'application/octet-stream', title: 'Original file', offered: false },
+  { name: 'image.png', path: 'image.png', media_type: 'image/png', title: 'Image', offered: false },
+  { name: 'mask.png', path: 'mask.png', media_type: 'image/png', title: 'Mask', offered: true },
+  { name: 'overlay.png', path: 'overlay.png', media_type: 'image/png', title: 'Overlay', offered: true },
+  { name: 'mask.nii.gz', path: 'mask.nii.gz', media_type: 'application/gzip', title: 'Mask of the volume', offered: false },
+  { name: 'result.json', path: 'result', media_type: 'application/json', title: 'Result', offered: true },
+] as const
