@@ -89,7 +89,7 @@ def generator():
         scan = scans.upload_scan(Path(IMAGE).read_bytes(), patient_id=WHAT, reference="order 1").actual_instance
         look_at(
             until_done(lambda: scans.get_scan(scan.id)),
-            results.get_result(scan.id).actual_instance,
+            results.get_result(scan.id),
             bytes(results.get_mask(scan.id)),
             scans.get_identity(scan.id),
             scans.list_scans(patient_id=WHAT),

@@ -372,6 +372,7 @@ async fn a_model_that_is_missing_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config {
         model_url: "file:///nowhere/weights.safetensors".into(),
+        research: false,
         device: "cpu".into(),
         batch: 1,
         window: None,
