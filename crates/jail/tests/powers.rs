@@ -165,7 +165,7 @@ fn taken_over() {
 fn without_the_jail_the_powers_work() {
     let tried = POWERS.map(|(name, _)| (name, World::new().tries(name, false)));
     let (work, skipped): (Vec<_>, Vec<_>) =
-        tried.iter().partition(|(_, ended)| ended.code() == Some(WORKED));
+        tried.into_iter().partition(|(_, ended)| ended.code() == Some(WORKED));
     println!("skipped, refused here without a jail too: {skipped:?}");
     assert!(work.len() >= TRIED_MIN, "too few powers to take away: {skipped:?}");
 }

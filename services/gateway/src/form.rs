@@ -67,10 +67,12 @@ pub async fn pour(
         }
         if let Some(name) = file_name {
             sink.begin(&name).await;
-        } else if let Some(wish) = field.name().and_then(Wishes::named) {
+        } else if let Some(name) = field.name()
+            && let Some(wish) = Wishes::named(name)
+        {
             // Passed over, it would be a scan of nobody's, or one that is not urgent.
             return Err(INVALID.problem(format!(
-                "`{wish}` is no field of the form: say it in the query of the address, `?{wish}=...`"
+                "`{name}` is no field of the form: say it in the query of the address, `?{wish}=...`"
             )));
         }
         while let Some(part) = next(&mut field, &held).await? {

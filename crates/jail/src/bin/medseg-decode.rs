@@ -113,7 +113,7 @@ fn perform(task: &Task, mut file: File, limits: Limits, walls: Walls) -> std::io
             let length = file.seek(SeekFrom::End(0))?;
             file.rewind()?;
             let mut bytes = Vec::with_capacity(length.min(limits.bytes as u64 + 1) as usize);
-            file.by_ref().take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
+            file.take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
             decode(bytes, &limits, modalities)
         }
         Task::Groups { numbered } => groups(file, limits, *numbered),

@@ -842,6 +842,8 @@ export interface components {
             preprocessing: string;
             /** @description Of the weights file, in hex; empty for an engine that has no weights. */
             sha256: string;
+            /** @description Whether it was trained. What was not only stands in for a model, for research. */
+            trained?: boolean;
             version: string;
         };
         /** @description A program to be, that signs in with a secret. */
