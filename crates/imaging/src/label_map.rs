@@ -71,11 +71,11 @@ const LEVELS: usize = 64;
 const COMMONEST: usize = 6;
 const COMMONEST_MIN: f64 = 0.98;
 /// A foreground of less or more than this shows too little of shapes.
-const FOREGROUND: Range<f64> = 0.03..0.6;
+const FOREGROUND: Range<f64> = 0.002..0.6;
 
 /// Whether rows of `columns` voxels that look like no labels are softened ones all the same: even areas of a few levels. To
-/// be asked of a whole scan; a slice at its end may be even by itself.
-fn softened(voxels: &[f32], columns: usize) -> bool {
+/// be asked of a whole scan, or of several slices; one at its end may be even by itself.
+pub(crate) fn softened(voxels: &[f32], columns: usize) -> bool {
     let [low, high] = ends(voxels);
     if low >= high || few_values(voxels).is_some() {
         return false;

@@ -13,7 +13,7 @@ use super::dicom::{self, Content};
 use super::holes::{Hole, holes};
 use super::left_out::{ARCHIVE, LeftOut, only_labels};
 use super::{Archive, Decoded, Kind, Limits, gzip, nifti, raster, unknown};
-use crate::label_map::{Look, look};
+use crate::label_map::{Look, is_label_map, look};
 use crate::names::{says_mask, shown};
 use crate::{Format, Problem, Refusal, Volume};
 
@@ -108,9 +108,13 @@ impl<R: Read + Seek> Folder<R> {
         if volumes.iter().all(|(name, _)| says_mask(name)) {
             return Ok(volumes);
         }
-        // One that is empty, or softened by resampling, does not look like one.
+        // One that is empty, or a map of probabilities, does not look like one.
+        let may_be = |volume: &Volume| {
+            let between = |voxel: &f32| (0.0..=1.0).contains(voxel);
+            is_label_map(volume) || volume.voxels.iter().all(between)
+        };
         let (masks, scans): (Vec<_>, Vec<_>) =
-            volumes.into_iter().partition(|(name, _)| says_mask(name));
+            volumes.into_iter().partition(|(name, volume)| says_mask(name) && may_be(volume));
         masks.iter().for_each(|(name, _)| self.left_out.label_map(name));
         Ok(scans)
     }

@@ -103,7 +103,9 @@ async fn every_file_of_a_form_is_sent_on() {
 #[tokio::test]
 async fn what_the_query_says_is_never_passed_over_in_a_form() {
     let gateway = Gateway::start().await;
-    for name in ["priority", "reference", "patient_id", "accession_number", "Patient_ID", "patientId"] {
+    for name in
+        ["priority", "reference", "patient_id", "accession_number", "Patient_ID", "patientId"]
+    {
         for (path, first) in [("/v1/scans", true), ("/v1/scans", false), ("/v1/batches", true)] {
             let file = Part::text("pixels").file_name("a.png");
             let form = match first {

@@ -3,7 +3,7 @@
 use super::several;
 use crate::decode::left_out::LeftOut;
 use crate::decode::{Limits, raster};
-use crate::label_map::{Look, look};
+use crate::label_map::{Look, look, softened};
 use crate::names::{gap, says_mask, series, shown};
 use crate::{Format, ImageKind, Orientation, Problem, Refusal, Shape, Volume};
 
@@ -12,6 +12,8 @@ pub(super) struct Picture {
     shape: Shape,
     bits: u16,
     look: Look,
+    /// Whether it looks like a label map through a lossy codec, which the last slices of a head may, too.
+    soft: bool,
     /// None of a label map, which is no slice.
     volume: Option<Volume>,
 }
@@ -19,8 +21,9 @@ pub(super) struct Picture {
 impl Picture {
     pub fn new(name: &str, raster::Picture { volume, bits }: raster::Picture) -> Picture {
         let (shape, look) = (volume.shape, look(&volume.voxels, volume.shape.columns));
+        let soft = bits == 8 && look == Look::Image && softened(&volume.voxels, shape.columns);
         let volume = (!matches!(look, Look::Labels(_))).then_some(volume);
-        Picture { name: name.to_owned(), shape, bits, look, volume }
+        Picture { name: name.to_owned(), shape, bits, look, soft, volume }
     }
 
     /// How much of the limit it takes.
@@ -64,8 +67,18 @@ pub(super) fn join(
     pile(runs.swap_remove(0), limits).map(Some)
 }
 
+/// So many soft pictures of a run, and this part of it, are label maps: no head has as many ends.
+const SOFT_MIN: usize = 3;
+const SOFT_PART: usize = 5;
+
 /// The slices of a run, its label maps left out.
-fn without_labels(run: Vec<Picture>, left_out: &mut LeftOut) -> Result<Vec<Picture>, Refusal> {
+fn without_labels(mut run: Vec<Picture>, left_out: &mut LeftOut) -> Result<Vec<Picture>, Refusal> {
+    let soft = run.iter().filter(|picture| picture.soft).count();
+    if soft >= SOFT_MIN && SOFT_PART * soft >= run.len() {
+        for picture in run.iter_mut().filter(|picture| picture.soft) {
+            (picture.look, picture.volume) = (Look::Labels(0), None);
+        }
+    }
     let labels = run.iter().filter(|picture| picture.is_labels()).count();
     let images = run.iter().filter(|picture| picture.look == Look::Image).count();
     // Between masks, and under a mask's name, what is empty is an empty mask.

@@ -328,3 +328,19 @@ fn an_empty_segmentation_is_no_second_scan() {
         (6, &["1 label map was left out".to_owned()][..])
     );
 }
+
+#[test]
+fn masks_through_a_lossy_codec_are_no_slices_behind_their_images() {
+    let soft = |slice: usize| {
+        let level = |x: f32, y: f32| match x.hypot(1.3 * y) {
+            r if r < 12.0 + slice as f32 => 240u8,
+            r if r < 46.0 => 120,
+            _ => 0,
+        };
+        let pixels = (0..96 * 96).map(|at| level((at % 96) as f32 - 48.0, (at / 96) as f32 - 48.0));
+        written(96, 96, pixels.collect(), ImageFormat::Jpeg)
+    };
+    let behind: Files = (0..6).map(|slice| (format!("{}.jpg", slice + 6), soft(slice))).collect();
+    let volume = read(&[slices(|slice| format!("{slice}.png")), behind]).unwrap();
+    assert_eq!((volume.shape.slices, &*volume.remarks[0]), (6, "6 label maps were left out"));
+}
