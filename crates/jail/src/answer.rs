@@ -13,9 +13,6 @@ const JSON_BYTES_MAX: usize = 16 << 20;
 /// Names of an archive's entries are cut here: they are only shown.
 pub const NAME_CHARS_MAX: usize = 255;
 
-/// A volume of 4,096 slices names as many instances of 64 characters; the rest of an identity is short.
-pub const IDENTITY_BYTES_MAX: usize = 1 << 20;
-
 /// What became of one request to the decoder.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,6 +6,7 @@
 
 pub mod claims;
 pub mod cli;
+mod connections;
 mod health;
 mod logs;
 mod peer;
@@ -27,6 +28,7 @@ pub use platform::{choose_tls, deadline, keep_private};
 pub use run::{Life, live, run};
 pub use serve::{Doors, serve, serve_at};
 pub use system::{system_clock, system_random};
+pub use telemetry::method_name;
 pub use tls::Identity;
 pub use worker::{Worker, work};
 

@@ -27,6 +27,7 @@ use tonic_health::server::HealthReporter;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::connections::Connections;
 use crate::health::Readiness;
 use crate::peer::timeout_of;
 use crate::{Identity, Service, Worker, telemetry};
@@ -229,9 +230,14 @@ async fn accept(
     shutdown: &CancellationToken,
 ) {
     let (server, open) = (server(), GracefulShutdown::new());
+    let connections = Connections::limited_by_the_system();
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let Ok((stream, caller)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let Some(counted) = connections.admit(caller.ip()) else {
+            metrics::counter!("medseg_connections_refused_total").increment(1);
             continue;
         };
         let _ = stream.set_nodelay(true);
@@ -239,8 +245,11 @@ async fn accept(
         let service = TowerToHyperService::new(router);
         let (server, watcher, identity) = (server.clone(), open.watcher(), identity.cloned());
         tokio::spawn(async move {
-            // A connection that breaks, or that nobody signs for, is its caller's to notice.
+            let _counted = counted;
+            // A connection that breaks, says nothing, or that nobody signs for, is its caller's to notice.
             let Some(identity) = identity else {
+                // The server's own limit begins with the first byte.
+                let Ok(Ok(())) = timeout(HEADER_TIME, stream.readable()).await else { return };
                 let connection =
                     server.serve_connection_with_upgrades(TokioIo::new(stream), service);
                 return drop(watcher.watch(connection).await);

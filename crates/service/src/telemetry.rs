@@ -2,6 +2,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -40,13 +41,13 @@ pub(crate) async fn measure(service: &'static str, request: Request, next: Next)
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let labels = [
         ("service", service.to_owned()),
-        ("method", request.method().to_string()),
+        ("method", method_name(request.method()).to_owned()),
         ("route", route.clone().unwrap_or_else(|| "none".into())),
     ];
     // People call the interface under /v1; services call each other, each with its caller's trace.
     let edge = route.as_deref().is_some_and(|route| route.starts_with("/v1/"));
     let path = route.as_deref().filter(|_| edge).unwrap_or(request.uri().path());
-    let name = format!("{} {path}", request.method());
+    let name = format!("{} {path}", method_name(request.method()));
     let span = trace::of_request(service, &name, request.headers(), edge);
     let begun = Instant::now();
     let response = next.run(request).instrument(span).await;
@@ -55,6 +56,13 @@ pub(crate) async fn measure(service: &'static str, request: Request, next: Next)
     let labels: Vec<(&str, String)> = labels.into_iter().chain([status]).collect();
     metrics::counter!("medseg_requests_total", &labels).increment(1);
     response
+}
+
+/// The method as it is counted and logged: of those that callers invent, each would be a series of numbers for ever.
+pub fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// gRPC's own status where the response ends with its headers, else HTTP's.

@@ -3,6 +3,7 @@ use platform::db::{self, Database};
 use service::claims::Role;
 
 use crate::passwords::{self, Passwords};
+use crate::waiting::Asker;
 use crate::{MIGRATIONS, roles};
 
 /// Tenants and their users; also what the command line manages them with.
@@ -150,10 +151,15 @@ impl Accounts {
     }
 
     /// The user whom `user_name` and `password` are of. It takes as long when there is no such user.
-    pub(crate) async fn known(&self, user_name: &str, password: &str) -> Result<Option<User>> {
+    pub(crate) async fn known(
+        &self,
+        asker: Asker<'_>,
+        user_name: &str,
+        password: &str,
+    ) -> Result<Option<User>> {
         let found = self.named(user_name).await?;
         let hash = found.as_ref().map(|found| found.password_hash.as_str());
-        let matches = self.passwords.matches(password, hash).await?;
+        let matches = self.passwords.matches(asker, password, hash).await?;
         Ok(found.filter(|_| matches).map(|found| found.user))
     }
 

@@ -11,6 +11,7 @@ mod secrets;
 mod sessions;
 mod sign_in;
 mod throttle;
+mod waiting;
 
 use std::path::PathBuf;
 

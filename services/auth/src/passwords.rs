@@ -6,10 +6,10 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Versio
 use domain::{Error, ErrorKind, Random, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::waiting::{Asker, Waiting};
+
 const MIN_CHARACTERS: usize = 12;
 const MAX_CHARACTERS: usize = 128;
-/// Who would wait behind more than these is sent away.
-const MAX_WAITING: usize = 256;
 
 /// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -47,7 +47,7 @@ pub fn check(password: &str, user_name: &str) -> Result<()> {
 pub struct Passwords {
     /// Each turn holds 19 MiB.
     turns: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    waiting: Waiting,
     /// Compared with where there is no account, so that its absence cannot be measured.
     nobodys: Arc<str>,
     random: Random,
@@ -56,8 +56,8 @@ pub struct Passwords {
 impl Passwords {
     pub async fn new(random: Random) -> Result<Passwords> {
         let turns = Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
-        let places = Arc::new(Semaphore::new(MAX_WAITING));
-        let passwords = Passwords { turns, places, nobodys: "".into(), random };
+        let waiting = Waiting::default();
+        let passwords = Passwords { turns, waiting, nobodys: "".into(), random };
         let nobodys = passwords.hash(&crate::secrets::secret(&passwords.random)).await?.into();
         Ok(Passwords { nobodys, ..passwords })
     }
@@ -65,7 +65,7 @@ impl Passwords {
     /// The hash to keep: a PHC string, which names its own parameters and salt.
     pub async fn hash(&self, password: &str) -> Result<String> {
         let (password, salt) = (password.to_owned(), self.random.bytes::<16>());
-        self.compute(move || {
+        self.compute(Asker::Known, move || {
             let hash = argon2id()?.hash_password_with_salt(password.as_bytes(), &salt);
             hash.map(|hash| hash.to_string()).map_err(failed)
         })
@@ -73,10 +73,15 @@ impl Passwords {
     }
 
     /// Whether `password` is the one behind `hash`; without a hash it is not, and takes as long to say.
-    pub async fn matches(&self, password: &str, hash: Option<&str>) -> Result<bool> {
+    pub async fn matches(
+        &self,
+        asker: Asker<'_>,
+        password: &str,
+        hash: Option<&str>,
+    ) -> Result<bool> {
         let exists = hash.is_some();
         let (password, hash) = (password.to_owned(), hash.unwrap_or(&self.nobodys).to_owned());
-        self.compute(move || {
+        self.compute(asker, move || {
             let hash = PasswordHash::new(&hash).map_err(failed)?;
             Ok(argon2id()?.verify_password(password.as_bytes(), &hash).is_ok() && exists)
         })
@@ -85,11 +90,10 @@ impl Passwords {
 
     async fn compute<T: Send + 'static>(
         &self,
+        asker: Asker<'_>,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let _place = self.places.clone().try_acquire_owned().map_err(|_| {
-            ErrorKind::Exhausted.error("too many are signing in at once, try again")
-        })?;
+        let _place = self.waiting.join(asker)?;
         // The turn goes with the work: a caller that leaves frees no memory.
         let turn: OwnedSemaphorePermit =
             self.turns.clone().acquire_owned().await.map_err(failed)?;
@@ -121,9 +125,19 @@ mod tests {
             let passwords = Passwords::new(service::system_random()).await.unwrap();
             let hash = passwords.hash("correct horse battery").await.unwrap();
             assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-            assert!(passwords.matches("correct horse battery", Some(&hash)).await.unwrap());
-            assert!(!passwords.matches("correct horse batterz", Some(&hash)).await.unwrap());
-            assert!(!passwords.matches("correct horse battery", None).await.unwrap());
+            assert!(
+                passwords
+                    .matches(Asker::Known, "correct horse battery", Some(&hash))
+                    .await
+                    .unwrap()
+            );
+            assert!(
+                !passwords
+                    .matches(Asker::Known, "correct horse batterz", Some(&hash))
+                    .await
+                    .unwrap()
+            );
+            assert!(!passwords.matches(Asker::Known, "correct horse battery", None).await.unwrap());
             let again = passwords.hash("correct horse battery").await.unwrap();
             assert_ne!(again, hash, "two hashes share their salt");
         });

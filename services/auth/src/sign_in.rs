@@ -28,7 +28,8 @@ impl SignIn {
         }
         let mut account = self.throttle.account(&user_name).await;
         account.admit(place, self.clock.now_ms())?;
-        let Some(user) = self.accounts.known(&user_name, password).await? else {
+        let Some(user) = self.accounts.known(account.asker(place), &user_name, password).await?
+        else {
             account.failed(place, self.clock.now_ms());
             tracing::info!("a sign-in failed");
             return Err(wrong());

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use domain::{ErrorKind, Result};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::waiting::Asker;
+
 /// Failures from one place that cost nothing: fingers slip.
 const FREE: u32 = 5;
 /// The same for an account as a whole, for places from which nobody has ever signed in to it.
@@ -48,12 +50,10 @@ impl Throttle {
     fn entry(&self, user_name: &str) -> Arc<Mutex<Account>> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if accounts.len() >= MAX_ACCOUNTS && !accounts.contains_key(user_name) {
-            // Whose failures matter least; one that is locked is being tried just now.
+            // One that is locked is being tried just now.
             let least = accounts
                 .iter()
-                .filter_map(|(name, account)| {
-                    Some((account.try_lock().ok()?.anywhere.failures, name))
-                })
+                .filter_map(|(name, account)| Some((account.try_lock().ok()?.worth(), name)))
                 .min();
             if let Some(name) = least.map(|(_, name)| name.clone()) {
                 accounts.remove(&name);
@@ -77,6 +77,20 @@ impl Account {
                 .error(format!("too many failed attempts, try again in {seconds} s")));
         }
         Ok(())
+    }
+
+    /// How much would be lost with it, the least first: the places of an owner before all, then failures, the newest last.
+    fn worth(&self) -> (bool, u32, i64) {
+        let is_trusted = self.places.values().any(|place| place.trusted);
+        (is_trusted, self.anywhere.failures, self.anywhere.last_ms)
+    }
+
+    /// Who asks from there.
+    pub fn asker<'a>(&self, place: &'a str) -> Asker<'a> {
+        match self.places.get(place) {
+            Some(Tally { trusted: true, .. }) => Asker::Known,
+            _ => Asker::At(place),
+        }
     }
 
     pub fn failed(&mut self, place: &str, now_ms: i64) {
@@ -175,6 +189,18 @@ mod tests {
         assert!(account.admit(HOME, 0).is_err());
         account.failed(HOME, 0);
         account.admit(HOME, 2000).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_names_forgets_no_owners_place() {
+        let throttle = Throttle::default();
+        throttle.account("ada").await.succeeded(HOME);
+        for name in 0..MAX_ACCOUNTS + 10 {
+            throttle.account(&format!("name {name}")).await.failed(AWAY, 0);
+        }
+        (0..2 * FREE_FROM_ANYWHERE)
+            .for_each(|_| throttle.entry("ada").try_lock().unwrap().failed(AWAY, 0));
+        throttle.account("ada").await.admit(HOME, 0).unwrap();
     }
 
     #[tokio::test]

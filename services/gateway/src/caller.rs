@@ -1,6 +1,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use domain::TenantId;
 use service::claims::authorised;
 use tonic::Request;
 
@@ -11,10 +12,16 @@ use crate::problem::{Problem, UNAUTHENTICATED};
 /// Who is calling: somebody with a valid token, which goes along with each call to a peer.
 pub struct Caller {
     token: String,
+    tenant: TenantId,
     request_id: RequestId,
 }
 
 impl Caller {
+    /// The hospital that the caller belongs to.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// `message`, in the caller's name.
     pub fn says<T>(&self, message: T) -> Request<T> {
         let mut request = authorised(message, &self.token);
@@ -32,9 +39,11 @@ impl FromRequestParts<Gateway> for Caller {
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Caller, Problem> {
         let token = credentials(&parts.headers, "bearer")
             .ok_or_else(|| UNAUTHENTICATED.problem("no bearer token: get one from /v1/token"))?;
-        gateway.verifier.verify(token).await.map_err(|error| Problem::from(error).bad_token())?;
+        let claims = gateway.verifier.verify(token).await;
+        let claims = claims.map_err(|error| Problem::from(error).bad_token())?;
+        let tenant = claims.tenant().id();
         let request_id = RequestId::of(&parts.extensions);
-        Ok(Caller { token: token.to_owned(), request_id })
+        Ok(Caller { token: token.to_owned(), tenant, request_id })
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -16,12 +17,18 @@ use crate::problem::{INVALID, PAYLOAD_TOO_LARGE, Problem, TOO_SLOW, UNSUPPORTED_
 const GRACE: Duration = Duration::from_secs(10);
 /// What a sender must keep up with, counting only the time that we wait for it.
 const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
+/// What has come of a body, or all of it, before it counts as an upload.
+const BEGUN_BYTES: u64 = 64 * 1024;
 /// A sender that says nothing for so long is gone.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// A body on its way in, never held whole: its size, its pace and its end are watched.
 struct Intake {
     body: BodyDataStream,
+    /// What has been read ahead, in its order.
+    ahead: VecDeque<Bytes>,
+    /// Whether the body has ended.
+    ended: bool,
     max_bytes: u64,
     received: u64,
     waited: Duration,
@@ -39,6 +46,8 @@ impl Intake {
             .and_then(|length| length.to_str().ok()?.parse().ok());
         let intake = Intake {
             body: body.into_data_stream(),
+            ahead: VecDeque::new(),
+            ended: false,
             max_bytes,
             received: 0,
             waited: Duration::ZERO,
@@ -56,7 +65,24 @@ impl Intake {
         })
     }
 
+    /// Reads ahead until the sender has shown that it sends.
+    async fn begin(&mut self) -> Result<(), Problem> {
+        while !self.ended && self.received < BEGUN_BYTES {
+            let Some(part) = self.read().await? else { break };
+            self.ahead.push_back(part);
+        }
+        Ok(())
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        match self.ahead.pop_front() {
+            Some(part) => Ok(Some(part)),
+            None if self.ended => Ok(None),
+            None => self.read().await,
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, Problem> {
         let begun = Instant::now();
         let earned = Duration::from_secs(self.received / SLOWEST_BYTES_PER_SECOND);
         let patience = (GRACE + earned).saturating_sub(self.waited).min(IDLE);
@@ -64,7 +90,10 @@ impl Intake {
             return Err(TOO_SLOW.problem("the upload stopped, or came too slowly; send it again"));
         };
         self.waited += begun.elapsed();
-        let Some(part) = part else { return Ok(None) };
+        let Some(part) = part else {
+            self.ended = true;
+            return Ok(None);
+        };
         let part =
             part.map_err(|error| INVALID.problem(format!("the upload was cut short: {error}")))?;
         self.received += part.len() as u64;
@@ -115,6 +144,12 @@ impl Upload {
         }
         let intake = Intake::new(&head.headers, body, max_bytes)?;
         Ok(Upload { head, intake })
+    }
+
+    /// This upload, once its sender has shown that it sends: some bytes have come, or all there are.
+    pub async fn begun(mut self) -> Result<Upload, Problem> {
+        self.intake.begin().await?;
+        Ok(self)
     }
 
     /// Pours the file into `sink`: the body itself, or each file of a form.
@@ -188,6 +223,19 @@ mod tests {
         // However much has come before.
         let stops = vec![(Duration::ZERO, 1 << 30), (IDLE * 2, 1)];
         assert_eq!(received(stops).await.ok(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_ahead_is_not_lost_and_who_sends_nothing_never_begins() {
+        let pieces = vec![(Duration::ZERO, 40_000), (Duration::from_secs(1), 40_000), (IDLE, 7)];
+        for pieces in [pieces.clone(), pieces[..1].to_vec(), Vec::new()] {
+            let all: usize = pieces.iter().map(|(_, size)| size).sum();
+            let mut intake = intake(pieces);
+            intake.begin().await.unwrap();
+            let bytes = intake.bytes().try_fold(0, async |sum, bytes| Ok(sum + bytes.len())).await;
+            assert_eq!(bytes.ok(), Some(all));
+        }
+        assert!(intake(vec![(2 * GRACE, 1)]).begin().await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -167,7 +167,7 @@ async fn identify(State(random): State<Random>, mut request: Request, next: Next
     let span = tracing::info_span!(
         "request",
         request.id = id.as_str(),
-        method = %request.method(),
+        method = service::method_name(request.method()),
         route,
         user.id = Empty,
         tenant.id = Empty,

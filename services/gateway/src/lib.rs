@@ -24,13 +24,12 @@ mod problem;
 mod problems;
 mod range;
 mod scans;
+mod shares;
 mod stated;
 mod times;
 mod token;
 mod upload;
 mod users;
-
-use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -42,11 +41,11 @@ use proto::ingest::ingest_client::IngestClient;
 use proto::storage::scans_client::ScansClient;
 use service::claims::Verifier;
 use service::{Peer, Service};
-use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use known::Known;
+use shares::Shares;
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
@@ -131,7 +130,7 @@ struct Gateway {
     scans: ScansClient<Peer>,
     drift: DriftClient<Peer>,
     verifier: Verifier,
-    uploads: Arc<Semaphore>,
+    uploads: Shares,
     max_upload_bytes: u64,
 }
 
@@ -149,7 +148,7 @@ pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Resu
         ingest: IngestClient::new(peers.ingest),
         scans: ScansClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
-        uploads: Arc::new(Semaphore::new(config.max_uploads.min(Semaphore::MAX_PERMITS))),
+        uploads: Shares::of(config.max_uploads),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
     let (api, openapi) = api().split_for_parts();

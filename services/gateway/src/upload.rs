@@ -17,7 +17,7 @@ use tonic::{Response, Status};
 use crate::Gateway;
 use crate::caller::Caller;
 use crate::intake::{Sink, Upload};
-use crate::problem::{INTERNAL, INVALID, Problem, TIMEOUT, UNAVAILABLE};
+use crate::problem::{INTERNAL, INVALID, Problem, TIMEOUT};
 use crate::scans::Wishes;
 use crate::stated;
 
@@ -44,12 +44,10 @@ pub async fn forward<A, F>(
 where
     F: Future<Output = Result<Response<A>, Status>>,
 {
-    let _permit = gateway
-        .uploads
-        .try_acquire()
-        .map_err(|_| UNAVAILABLE.problem("too many uploads are under way"))?;
     let header = header_of(wishes, request.headers())?;
-    let upload = Upload::new(request, gateway.max_upload_bytes)?;
+    // Who sends nothing takes no place.
+    let upload = Upload::new(request, gateway.max_upload_bytes)?.begun().await?;
+    let _place = gateway.uploads.take(caller.tenant())?;
     let (sender, parts) = mpsc::channel(PARTS_UNDER_WAY);
     let mut message = caller.says(Parts(parts));
     message.set_timeout(UPLOAD_TIME);

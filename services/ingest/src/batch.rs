@@ -1,5 +1,7 @@
 //! Several scans that came together: in a zip, or as the files of one form.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use domain::{ErrorKind, Result};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -46,11 +48,12 @@ impl Uploads {
         upload: &UploadHeader,
         token: &str,
     ) -> Result<Batch> {
+        let unpacked = AtomicU64::new(0);
         let entries = groups.into_iter().map(|group| {
             let first = group.places.first().copied().unwrap_or_default();
             let idempotency_key = key_of(&upload.idempotency_key, first);
             let upload = UploadHeader { idempotency_key, ..upload.clone() };
-            self.take_group(archive, group, upload, token)
+            self.take_group(archive, group, &unpacked, upload, token)
         });
         let entries =
             stream::iter(entries).buffered(self.decoder.at_a_time()).try_collect().await?;
@@ -62,11 +65,19 @@ impl Uploads {
         &self,
         archive: &Spooled,
         group: Group,
+        // All that the archive's groups have unpacked to so far.
+        unpacked_bytes: &AtomicU64,
         upload: UploadHeader,
         token: &str,
     ) -> Result<BatchEntry> {
         let entry = BatchEntry { name: shown(&group.name), ..BatchEntry::default() };
         let taken = match self.decoder.entry(archive.path(), &group.places).await? {
+            Ok(Answered { answer: Answer::Entry { bytes }, .. })
+                if unpacked_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
+                    > self.unpacked_max =>
+            {
+                Err(unpacks_to_too_much(self.unpacked_max))
+            }
             Ok(Answered { answer: Answer::Entry { bytes }, rest }) => {
                 // On disk before it is decoded, so that this entry's decoder can have the turn of its unpacker.
                 match self.spool.keep(unpacked(rest, bytes)).await? {
@@ -82,6 +93,13 @@ impl Uploads {
             Err(refusal) => BatchEntry { refusal_json: json(&refusal)?, ..entry },
         })
     }
+}
+
+fn unpacks_to_too_much(most: u64) -> Refusal {
+    Problem::TooLarge.refuse(format!(
+        "The files of the archive unpack to more than {} MB all together. Send it in parts.",
+        most / 1_000_000
+    ))
 }
 
 /// The bytes that an unpacker has announced.

@@ -26,6 +26,9 @@ use decoder::Decoder;
 use spool::Spool;
 use upload::Uploads;
 
+/// The files of one archive unpack to so many times the largest upload at most: DICOM files shrink to a half or a third.
+const UNPACKED_TIMES: u64 = 4;
+
 /// Where uploads wait, and what they may cost.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
@@ -99,7 +102,8 @@ pub fn build(config: &Config, clock: Clock, peers: Peers) -> Result<Service> {
     let readiness =
         vec![("spool".into(), spool_check(&spool)), ("decoder".into(), decoder_check(&decoder))];
     let storage = ScansClient::new(peers.storage);
-    let uploads = Uploads { spool, decoder, storage };
+    let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
+    let uploads = Uploads { spool, decoder, storage, unpacked_max };
     let rpc = rpc::Ingest::new(uploads, Verifier::new(peers.auth, clock));
     Ok(Service {
         name: "ingest",

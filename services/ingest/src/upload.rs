@@ -34,6 +34,8 @@ pub struct Uploads {
     pub spool: Spool,
     pub decoder: Decoder,
     pub storage: ScansClient<Peer>,
+    /// What the files of one archive may unpack to, all together.
+    pub unpacked_max: u64,
 }
 
 impl Uploads {

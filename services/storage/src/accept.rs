@@ -1,5 +1,5 @@
 use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
-use domain::{ErrorKind, JobId, Priority, Result, ScanId, TenantId, seeded};
+use domain::{ErrorKind, IDENTITY_BYTES_MAX, JobId, Priority, Result, ScanId, TenantId, seeded};
 use platform::blob::Staged;
 use platform::db::{Unit, failed};
 use proto::storage::{AcceptHeader, Scan, State};
@@ -13,7 +13,6 @@ use crate::identities;
 use crate::jobs::ANNOUNCE_MS;
 use crate::store::Store;
 
-const IDENTITY_BYTES_MAX: usize = 60_000;
 const PATIENT_MAX: usize = 400;
 
 /// A scan as it is about to be kept.

@@ -39,19 +39,19 @@ use store::Store;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Where everything is kept, and by which rules.
-#[derive(Clone, Debug, clap::Args)]
+/// Where everything is kept, and by which rules. Not `Debug`: the addresses hold secrets.
+#[derive(Clone, clap::Args)]
 pub struct Config {
     /// Where rows live: `mysql://…` or `sqlite://…`.
-    #[arg(long, env)]
+    #[arg(long, env, hide_env_values = true)]
     pub database_url: String,
 
     /// Where bytes live: `gs://BUCKET[/PREFIX]`, `s3://BUCKET[/PREFIX]` or `file:///…`.
-    #[arg(long, env)]
+    #[arg(long, env, hide_env_values = true)]
     pub blob_url: String,
 
     /// Where news goes: `amqp://…` or `sqlite://…`.
-    #[arg(long, env)]
+    #[arg(long, env, hide_env_values = true)]
     pub queue_url: String,
 
     #[command(flatten)]

@@ -10,13 +10,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use domain::hex;
+use domain::{IDENTITY_BYTES_MAX, hex};
 use imaging::encode::zip;
 use imaging::names::shown;
 use imaging::{
     Archive, Decoded, Grouping, Identity, Limits, Modality, Problem, Refusal, Shape, Volume,
 };
-use jail::answer::{Answer, Facts, Group, IDENTITY_BYTES_MAX, NAME_CHARS_MAX};
+use jail::answer::{Answer, Facts, Group, NAME_CHARS_MAX};
 use jail::{Demand, UNJAILED, Walls, handover};
 use sha2::{Digest, Sha256};
 

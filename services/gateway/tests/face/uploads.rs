@@ -241,11 +241,15 @@ async fn more_uploads_than_allowed_are_told_to_come_back() {
     let gateway = Gateway::with(Config { max_uploads: 1, ..Config::default() }, Way::Within).await;
     let mut first = TcpStream::connect(gateway.address()).await.unwrap();
     let head = format!(
-        "POST /v1/scans HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 10\r\n\r\nstart",
+        "POST /v1/scans HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 70005\r\n\r\n",
         gateway.token
     );
     first.write_all(head.as_bytes()).await.unwrap();
-    until(|| !gateway.ingest.seen().is_empty()).await;
+    // Who has sent nothing keeps nobody out.
+    assert_eq!(gateway.post("/v1/scans").body("pixels").send().await.unwrap().status(), 202);
+    let before = gateway.ingest.seen().len();
+    first.write_all(&[b'x'; 70_000]).await.unwrap();
+    until(|| gateway.ingest.seen().len() > before).await;
 
     let second = gateway.post("/v1/scans").body("pixels").send().await.unwrap();
     assert_eq!(second.headers()["retry-after"], "1");
@@ -253,7 +257,7 @@ async fn more_uploads_than_allowed_are_told_to_come_back() {
     assert_eq!((status, name.as_str()), (503, "unavailable"));
 
     first.write_all(b" end.").await.unwrap();
-    until(|| gateway.ingest.seen()[0].whole).await;
+    until(|| gateway.ingest.seen()[before].whole).await;
     let mut answer = [0; 12];
     first.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 202");

@@ -88,3 +88,19 @@ async fn a_batch_that_is_no_archive_is_refused_as_a_whole() {
     }
     assert_eq!((world.storage.kept().batches.len(), world.spooled()), (0, 0));
 }
+
+#[tokio::test]
+async fn what_the_entries_of_a_batch_unpack_to_is_counted_all_together() {
+    let world = World::with(|config| config.upload_mib = 1);
+    let zeros =
+        (0..7).map(|number| (format!("{number}.bin"), vec![0; 900 << 10])).collect::<Vec<_>>();
+    let Some(Answer::Batch(batch)) =
+        world.upload_batch(&zip(&zeros).unwrap()).await.unwrap().answer
+    else {
+        panic!()
+    };
+    let refusals: Vec<_> = batch.entries.iter().map(|entry| entry.refusal_json.as_str()).collect();
+    assert_eq!(refusals.len(), 7);
+    let too_large = refusals.iter().filter(|json| json.contains("\"problem\":\"too-large\""));
+    assert_eq!(too_large.count(), 3, "{refusals:?}");
+}
