@@ -252,3 +252,25 @@ async fn joined_services_answer_as_one() {
     let unknown = unknown.get(proto::storage::ScanRef::default()).await.unwrap_err();
     assert_eq!(unknown.code(), Code::Unimplemented);
 }
+
+#[tokio::test]
+async fn methods_that_callers_invent_are_counted_as_one() {
+    let running = start(double()).await;
+    for number in 0..20 {
+        let method = reqwest::Method::from_bytes(format!("INVENTED{number}").as_bytes()).unwrap();
+        reqwest::Client::new().request(method, format!("{}/slow", running.url)).send().await.unwrap();
+    }
+    let (_, metrics) = fetch(&running.url, "/metrics").await;
+    assert!(!metrics.contains("INVENTED"), "{metrics}");
+    let counted = |line: &&str| line.starts_with("medseg_requests_total") && line.contains("other");
+    assert_eq!(metrics.lines().filter(counted).count(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed() {
+    let running = start(double()).await;
+    let address = running.url.strip_prefix("http://").unwrap();
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    let closed = tokio::io::AsyncReadExt::read(&mut silent, &mut [0; 1]);
+    assert_eq!(tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap().unwrap(), 0);
+}
