@@ -96,8 +96,9 @@ mod tests {
         let flood: Vec<_> =
             (0..1000).filter_map(|_| connections.admit(address("192.0.2.1"))).collect();
         assert_eq!(flood.len(), 32);
-        let others: Vec<_> =
-            (2..6).filter_map(|last| connections.admit(address(&format!("192.0.2.{last}")))).collect();
+        let others: Vec<_> = (2..6)
+            .filter_map(|last| connections.admit(address(&format!("192.0.2.{last}"))))
+            .collect();
         assert_eq!(others.len(), 4);
         drop(flood);
         assert!(connections.admit(address("192.0.2.1")).is_some());

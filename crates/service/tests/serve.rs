@@ -258,7 +258,11 @@ async fn methods_that_callers_invent_are_counted_as_one() {
     let running = start(double()).await;
     for number in 0..20 {
         let method = reqwest::Method::from_bytes(format!("INVENTED{number}").as_bytes()).unwrap();
-        reqwest::Client::new().request(method, format!("{}/slow", running.url)).send().await.unwrap();
+        reqwest::Client::new()
+            .request(method, format!("{}/slow", running.url))
+            .send()
+            .await
+            .unwrap();
     }
     let (_, metrics) = fetch(&running.url, "/metrics").await;
     assert!(!metrics.contains("INVENTED"), "{metrics}");

@@ -49,7 +49,7 @@ async fn serve(
     headers: HeaderMap,
     artefact: &'static Artefact,
 ) -> Result<Response, Problem> {
-    let scan = gateway.scans.get(caller.says(ScanRef { id })).await?.into_inner();
+    let scan = gateway.scans.get(caller.request(ScanRef { id })).await?.into_inner();
     let scan = Scan::try_from(scan)?;
     if artefact.made == Made::Result && !scan.is_done() {
         return Err(NOT_READY.problem(format!("the scan is {}", scan.state)));
@@ -187,7 +187,7 @@ pub async fn read(
     name: &str,
 ) -> Result<Kept, Status> {
     let artefact = ArtefactRef { id: id.to_owned(), name: name.to_owned() };
-    let mut chunks = gateway.scans.read(caller.says(artefact)).await?.into_inner();
+    let mut chunks = gateway.scans.read(caller.request(artefact)).await?.into_inner();
     let Some(first) = chunks.message().await? else { return Ok(Kept::from(Vec::new())) };
     let (size, beginning) = (Some(first.size_bytes).filter(|size| *size > 0), first.data);
     // What breaks from here on breaks the answer off, so that nobody takes it for whole.

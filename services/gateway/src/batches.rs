@@ -13,7 +13,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::Problem;
-use crate::scans::{Binary, Form, Scan, Wishes};
+use crate::scans::{Binary, Form, Scan, UploadOptions};
 use crate::upload;
 
 /// How many scans of a batch are asked for at once.
@@ -64,7 +64,7 @@ struct EntryRefusal {
 /// themselves. What is no scan is an entry with the reason.
 #[utoipa::path(
     operation_id = "upload_batch", post, path = "/v1/batches", tag = "batches",
-    params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scans instead of making new ones", min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
+    params(UploadOptions, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scans instead of making new ones", min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
     request_body(
         description = "The zip",
         content((Binary = "application/zip"), (Form = "multipart/form-data")),
@@ -80,7 +80,7 @@ struct EntryRefusal {
 pub async fn create(
     State(mut gateway): State<Gateway>,
     caller: Caller,
-    Query(wishes): Query<Wishes>,
+    Query(wishes): Query<UploadOptions>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Batch>), Problem> {
     let mut ingest = gateway.ingest.clone();
@@ -118,7 +118,7 @@ pub async fn show(
 impl Batch {
     /// The batch as it is now, with its scans.
     pub async fn get(gateway: &mut Gateway, caller: &Caller, id: String) -> Result<Batch, Problem> {
-        let batch = gateway.scans.get_batch(caller.says(BatchRef { id })).await?.into_inner();
+        let batch = gateway.scans.get_batch(caller.request(BatchRef { id })).await?.into_inner();
         Batch::look(gateway, caller, batch).await
     }
 
@@ -142,7 +142,7 @@ impl Entry {
         if scan_id.is_empty() {
             return Ok(Entry { name, scan: None, refusal: Some(explained(&refusal_json)) });
         }
-        let scan = gateway.scans.clone().get(caller.says(ScanRef { id: scan_id })).await?;
+        let scan = gateway.scans.clone().get(caller.request(ScanRef { id: scan_id })).await?;
         Ok(Entry { name, scan: Some(scan.into_inner().try_into()?), refusal: None })
     }
 }

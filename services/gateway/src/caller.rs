@@ -23,7 +23,7 @@ impl Caller {
     }
 
     /// `message`, in the caller's name.
-    pub fn says<T>(&self, message: T) -> Request<T> {
+    pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = authorised(message, &self.token);
         if let Ok(id) = self.request_id.as_str().parse() {
             request.metadata_mut().insert("x-request-id", id);

@@ -53,7 +53,7 @@ pub async fn create(
     let NewReport { from_ms, to_ms } = window.map(|Object(window)| window).unwrap_or_default();
     let report = gateway
         .drift
-        .create_report(caller.says(ReportRequest { from_ms, to_ms }))
+        .create_report(caller.request(ReportRequest { from_ms, to_ms }))
         .await?
         .into_inner();
     let location = format!("/v1/drift/reports/{}", report.id);
@@ -81,7 +81,7 @@ pub async fn show(
     let page = id.strip_suffix(".html");
     let html = page.is_some() || prefers_html(&headers);
     let id = page.unwrap_or(&id).to_owned();
-    let report = gateway.drift.get_report(caller.says(ReportRef { id })).await?.into_inner();
+    let report = gateway.drift.get_report(caller.request(ReportRef { id })).await?.into_inner();
     Ok(shown(report, html))
 }
 

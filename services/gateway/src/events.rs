@@ -69,7 +69,7 @@ pub async fn watch(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut changes = gateway.scans.watch(caller.says(ScanRef { id })).await?.into_inner();
+    let mut changes = gateway.scans.watch(caller.request(ScanRef { id })).await?.into_inner();
     let first = changes.message().await?.ok_or_else(|| NOT_FOUND.problem("no such scan"))?;
     let first = Scan::try_from(first)?;
     let seen = headers

@@ -14,7 +14,7 @@ use futures::stream::BoxStream;
 
 use crate::intake::Sink;
 use crate::problem::{INVALID, Problem};
-use crate::scans::Wishes;
+use crate::scans::UploadOptions;
 
 const FORM: &[u8] = b"multipart/form-data";
 /// Beside the files; those are counted where they are kept.
@@ -40,7 +40,7 @@ pub fn is_another_multipart(headers: &HeaderMap) -> bool {
 }
 
 /// Pours the files of the form that `bytes` are into `sink`, and reads the form to its end.
-pub async fn pour(
+pub async fn copy_to(
     head: Parts,
     bytes: impl Stream<Item = Result<Bytes, Problem>> + Send + 'static,
     sink: &mut impl Sink,
@@ -68,7 +68,7 @@ pub async fn pour(
         if let Some(name) = file_name {
             sink.begin(&name).await;
         } else if let Some(name) = field.name()
-            && let Some(wish) = Wishes::named(name)
+            && let Some(wish) = UploadOptions::named(name)
         {
             // Passed over, it would be a scan of nobody's, or one that is not urgent.
             return Err(INVALID.problem(format!(
@@ -155,7 +155,7 @@ mod tests {
         let (head, ()) = head.body(()).unwrap().into_parts();
         let mut sink = Poured(Vec::new());
         let pieces = stream::iter(pieces).map(|piece| Ok(Bytes::from_static(piece)));
-        pour(head, pieces, &mut sink).await.map(|()| sink)
+        copy_to(head, pieces, &mut sink).await.map(|()| sink)
     }
 
     const PIECE: &[u8] = &[b'x'; 64 * 1024];

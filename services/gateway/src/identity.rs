@@ -38,7 +38,7 @@ pub async fn show(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ScanIdentity>, Problem> {
-    let kept = gateway.scans.get_identity(caller.says(ScanRef { id })).await?.into_inner();
+    let kept = gateway.scans.get_identity(caller.request(ScanRef { id })).await?.into_inner();
     let identity = match kept.identity_json.as_str() {
         "" => Identity::default(),
         json => serde_json::from_str(json).map_err(|_| {

@@ -155,9 +155,9 @@ impl Upload {
     /// Pours the file into `sink`: the body itself, or each file of a form.
     ///
     /// Returns only when the body has ended as it should, so that one cut short is never taken for whole.
-    pub async fn pour(self, sink: &mut impl Sink) -> Result<(), Problem> {
+    pub async fn copy_to(self, sink: &mut impl Sink) -> Result<(), Problem> {
         if form::is_form(&self.head.headers) {
-            return form::pour(self.head, self.intake.bytes(), sink).await;
+            return form::copy_to(self.head, self.intake.bytes(), sink).await;
         }
         sink.begin("").await;
         let mut bytes = pin!(self.intake.bytes());

@@ -49,12 +49,12 @@ const CAREFUL: [(HeaderName, HeaderValue); 5] = [
 pub fn around(router: Router, random: Random, origins: &[HeaderValue]) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(explain))
+        .layer(from_fn(problem_json))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(WORTH_PACKING).and(is_text)))
         .layer(from_fn(head_as_get))
-        .layer(from_fn(careful))
+        .layer(from_fn(security_headers))
         .layer(option_layer(cross_origin(origins)))
-        .layer(from_fn_with_state(random, identify))
+        .layer(from_fn_with_state(random, request_id))
 }
 
 /// Lets pages from those origins call, and nobody's page from anywhere else.
@@ -158,7 +158,7 @@ impl RequestId {
 }
 
 /// Gives the request its id, and says in the log what became of it.
-async fn identify(State(random): State<Random>, mut request: Request, next: Next) -> Response {
+async fn request_id(State(random): State<Random>, mut request: Request, next: Next) -> Response {
     let id = RequestId::take(&request, &random);
     request.extensions_mut().insert(id.clone());
     // The route as written: an address may hold what somebody typed.
@@ -196,7 +196,7 @@ fn scan_of(path: &str) -> Option<&str> {
     id.parse::<ScanId>().is_ok().then_some(id)
 }
 
-async fn careful(request: Request, next: Next) -> Response {
+async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in CAREFUL {
         response.headers_mut().entry(name).or_insert(value);
@@ -205,7 +205,7 @@ async fn careful(request: Request, next: Next) -> Response {
 }
 
 /// Writes the body of every refusal and failure, ours or the router's, as a [`Problem`].
-async fn explain(request: Request, next: Next) -> Response {
+async fn problem_json(request: Request, next: Next) -> Response {
     let id = RequestId::of(request.extensions());
     let response = next.run(request).await;
     let (mut parts, body) = response.into_parts();

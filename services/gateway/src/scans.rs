@@ -75,7 +75,7 @@ enum StateName {
 /// What an upload says beside its file.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Wishes {
+pub struct UploadOptions {
     /// How urgent the analysis is.
     #[serde(default)]
     #[param(required = false)]
@@ -91,11 +91,11 @@ pub struct Wishes {
     pub accession_number: Option<String>,
 }
 
-impl Wishes {
+impl UploadOptions {
     /// The wish of that name, however it is spelt: `patientId` is `patient_id`.
     pub fn named(name: &str) -> Option<String> {
         let plain = |name: &str| name.replace(['_', '-', ' '], "").to_ascii_lowercase();
-        let wishes = Wishes::into_params(|| None).into_iter().map(|wish| wish.name);
+        let wishes = UploadOptions::into_params(|| None).into_iter().map(|wish| wish.name);
         wishes.into_iter().find(|wish| plain(wish) == plain(name))
     }
 }
@@ -169,7 +169,7 @@ fn unclear(scan: &storage::Scan) -> Problem {
 /// result.
 #[utoipa::path(
     operation_id = "upload_scan", post, path = "/v1/scans", tag = "scans",
-    params(Wishes, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scan instead of making a second one", min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
+    params(UploadOptions, ("Idempotency-Key" = Option<String>, Header, description = "Names this upload: the same key finds the same scan instead of making a second one", min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
     request_body(
         description = "The file",
         content((Binary = "application/octet-stream"), (Form = "multipart/form-data")),
@@ -185,7 +185,7 @@ fn unclear(scan: &storage::Scan) -> Problem {
 pub async fn create(
     State(mut gateway): State<Gateway>,
     caller: Caller,
-    Query(wishes): Query<Wishes>,
+    Query(wishes): Query<UploadOptions>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Accepted>), Problem> {
     let mut ingest = gateway.ingest.clone();
@@ -333,7 +333,7 @@ pub async fn list(
     RawQuery(query): RawQuery,
     Query(wanted): Query<Wanted>,
 ) -> Result<(HeaderMap, Json<Scans>), Problem> {
-    let page = gateway.scans.list(caller.says(wanted.message()?)).await?.into_inner();
+    let page = gateway.scans.list(caller.request(wanted.message()?)).await?.into_inner();
     let scans = page.scans.into_iter().map(Scan::try_from).collect::<Result<_, _>>()?;
     let next_cursor = some(page.next_cursor);
     let link = next_cursor.as_deref().map(|next| link(&query.unwrap_or_default(), next));
@@ -363,6 +363,6 @@ pub async fn show(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Scan>, Problem> {
-    let scan = gateway.scans.get(caller.says(storage::ScanRef { id })).await?;
+    let scan = gateway.scans.get(caller.request(storage::ScanRef { id })).await?;
     Ok(Json(scan.into_inner().try_into()?))
 }

@@ -18,7 +18,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::intake::{Sink, Upload};
 use crate::problem::{INTERNAL, INVALID, Problem, TIMEOUT};
-use crate::scans::Wishes;
+use crate::scans::UploadOptions;
 use crate::stated;
 
 /// Parts on their way to ingest; a slow ingest holds the sender back.
@@ -37,7 +37,7 @@ const KEY_LONGEST: usize = 255;
 pub async fn forward<A, F>(
     gateway: &Gateway,
     caller: &Caller,
-    wishes: Wishes,
+    wishes: UploadOptions,
     request: Request,
     call: impl FnOnce(tonic::Request<Parts>) -> F,
 ) -> Result<A, Problem>
@@ -49,13 +49,13 @@ where
     let upload = Upload::new(request, gateway.max_upload_bytes)?.begun().await?;
     let _place = gateway.uploads.take(caller.tenant())?;
     let (sender, parts) = mpsc::channel(PARTS_UNDER_WAY);
-    let mut message = caller.says(Parts(parts));
+    let mut message = caller.request(Parts(parts));
     message.set_timeout(UPLOAD_TIME);
 
     let mut call = pin!(call(message));
     let mut sink = Ingest { header, sender, begun: false, size_bytes: 0 };
     let mut pour = pin!(async {
-        upload.pour(&mut sink).await?;
+        upload.copy_to(&mut sink).await?;
         sink.end().await;
         Ok::<(), Problem>(())
     });
@@ -93,7 +93,7 @@ impl Stream for Parts {
 }
 
 /// What ingest is told of the file before it comes; its name is known only then.
-fn header_of(wishes: Wishes, headers: &HeaderMap) -> Result<UploadHeader, Problem> {
+fn header_of(wishes: UploadOptions, headers: &HeaderMap) -> Result<UploadHeader, Problem> {
     Ok(UploadHeader {
         idempotency_key: idempotency_key(headers)?,
         file_name: String::new(),

@@ -93,7 +93,8 @@ pub async fn list(
     State(mut gateway): State<Gateway>,
     caller: Caller,
 ) -> Result<Json<Users>, Problem> {
-    let users = gateway.auth.list_users(caller.says(auth::ListUsersRequest {})).await?.into_inner();
+    let users =
+        gateway.auth.list_users(caller.request(auth::ListUsersRequest {})).await?.into_inner();
     Ok(Json(Users { users: users.users.into_iter().map(User::from).collect() }))
 }
 
@@ -111,8 +112,10 @@ pub async fn create(
     caller: Caller,
     JsonBody(NewUser { user_name, password, roles }): JsonBody<NewUser>,
 ) -> Result<(StatusCode, Json<User>), Problem> {
-    let user =
-        gateway.auth.create_user(caller.says(auth::NewUser { user_name, password, roles })).await?;
+    let user = gateway
+        .auth
+        .create_user(caller.request(auth::NewUser { user_name, password, roles }))
+        .await?;
     Ok((StatusCode::CREATED, Json(user.into_inner().into())))
 }
 
@@ -127,7 +130,8 @@ pub async fn create_client(
     caller: Caller,
     JsonBody(NewClient { name, roles }): JsonBody<NewClient>,
 ) -> Result<(StatusCode, Json<Client>), Problem> {
-    let client = gateway.auth.create_client(caller.says(auth::NewClient { name, roles })).await?;
+    let client =
+        gateway.auth.create_client(caller.request(auth::NewClient { name, roles })).await?;
     let auth::Client { client_id, client_secret, name, roles } = client.into_inner();
     Ok((StatusCode::CREATED, Json(Client { client_id, client_secret, name, roles })))
 }

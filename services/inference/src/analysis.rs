@@ -58,26 +58,26 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
         return blocking(move || Ok(case.not_analysable(&volume))).await;
     }
     let first = of(&told).look;
-    let mut seen = look(&volume, first, model, priority).await?;
+    let mut seen = predict(&volume, first, model, priority).await?;
     let told = readings.told(volume.kind, seen.opinion(&passport));
     let then = of(&told).look;
     if then != first {
         // What the model takes it for is looked at in another way.
-        let again = look(&volume, then, model, priority).await?;
-        seen = Seen { compute_ms: seen.compute_ms + again.compute_ms, ..again };
+        let again = predict(&volume, then, model, priority).await?;
+        seen = Prediction { compute_ms: seen.compute_ms + again.compute_ms, ..again };
     }
     let case = case(told);
     blocking(move || case.analysed(&volume, seen)).await
 }
 
 /// What the model saw of all slices.
-struct Seen {
+struct Prediction {
     placements: Vec<Placement>,
     sights: Vec<Sight>,
     compute_ms: f64,
 }
 
-impl Seen {
+impl Prediction {
     fn opinion(&self, passport: &Passport) -> Option<Opinion> {
         Opinion::of(&passport.tells, self.sights.iter().map(|sight| sight.kinds.as_slice()))
     }
@@ -94,14 +94,19 @@ impl Seen {
 }
 
 /// Shows the model every slice in that look.
-async fn look(volume: &Arc<Volume>, look: Look, model: &Model, priority: Priority) -> Result<Seen> {
+async fn predict(
+    volume: &Arc<Volume>,
+    look: Look,
+    model: &Model,
+    priority: Priority,
+) -> Result<Prediction> {
     let (shown, preprocessing) = (volume.clone(), model.passport().preprocessing()?);
     let squares = blocking(move || squares(&shown, preprocessing, look.side)).await?;
     let placements = squares.iter().map(|square| square.placement).collect();
-    let seen = model.see(squares, look.mirrored, priority).await?;
+    let seen = model.predict(squares, look.mirrored, priority).await?;
     let compute_ms = seen.iter().map(|seen| seen.compute_ms).sum();
     let sights = seen.into_iter().map(|seen| seen.sight).collect();
-    Ok(Seen { placements, sights, compute_ms })
+    Ok(Prediction { placements, sights, compute_ms })
 }
 
 fn squares(volume: &Volume, preprocessing: Preprocessing, side: usize) -> Result<Vec<Prepared>> {
@@ -128,7 +133,7 @@ struct Case {
 }
 
 impl Case {
-    fn analysed(&self, volume: &Volume, seen: Seen) -> Result<Analysis> {
+    fn analysed(&self, volume: &Volume, seen: Prediction) -> Result<Analysis> {
         let (shape, geometry) = (volume.shape, volume.geometry.as_ref());
         let judged = self.reading.judge(seen.probabilities(), shape, geometry, &seen.placements)?;
         let Judgement { findings: found, confidence: sure, expected_dice, .. } = judged;

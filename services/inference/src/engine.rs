@@ -23,7 +23,7 @@ pub trait Engine: Send {
     ///
     /// `Exhausted` when the squares are too many for the memory at once; any other error says that
     /// the engine itself is broken. What it returns is checked by the caller.
-    fn look(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>>;
+    fn predict(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>>;
 }
 
 /// The engine at `url`, on `device` (`auto`, `cpu` or `cuda:N`) if it is one that can choose.
@@ -108,17 +108,17 @@ mod tests {
                 prepare(volume.slice(0), 256, 256, side).unwrap()
             })
             .collect();
-        let together = engine.look(&squares, false).unwrap();
+        let together = engine.predict(&squares, false).unwrap();
         assert_eq!(together.len(), squares.len());
         for (square, output) in squares.iter().zip(&together) {
             let output = &output.probabilities;
             assert_eq!(output.len(), square.pixels.len());
             assert!(output.iter().all(|p| (0.0..=1.0).contains(p)));
-            let alone = engine.look(std::slice::from_ref(square), false).unwrap().remove(0);
+            let alone = engine.predict(std::slice::from_ref(square), false).unwrap().remove(0);
             // Sums in another order may differ in their last bits.
             assert!(alone.probabilities.iter().zip(output).all(|(a, b)| (a - b).abs() < 1e-3));
         }
-        assert!(engine.look(&[], false).unwrap().is_empty());
+        assert!(engine.predict(&[], false).unwrap().is_empty());
     }
 
     #[test]

@@ -108,12 +108,19 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         ("queue".to_owned(), answers(queue.clone())),
     ];
     let window = window.unwrap_or_else(|| three_batches(batch));
-    let company = Arc::default();
-    let work = |topic, window, alone| {
+    let exclusive_lock = Arc::default();
+    let work = |topic, window, is_exclusive| {
         // What waits for room in memory does so behind its own kind only.
-        let room = Arc::new(Semaphore::new(worker::ROOM));
+        let memory_budget = Arc::new(Semaphore::new(worker::MEMORY_UNITS));
         let (jobs, model, clock) = (jobs.clone(), model.clone(), clock.clone());
-        let worker = Worker { jobs, model, clock, room, company: Arc::clone(&company), alone };
+        let worker = Worker {
+            jobs,
+            model,
+            clock,
+            memory_budget,
+            exclusive_lock: Arc::clone(&exclusive_lock),
+            is_exclusive,
+        };
         service::work(queue.clone(), topic, window, move |job_id| worker.clone().work(job_id))
     };
     let mut workers = vec![outlive(ended), work(SCAN_READY_AGAIN, 1, true)];

@@ -26,7 +26,7 @@ type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
 /// repair, say), the thread ends, and with it the process: see [`Ended`].
 #[derive(Clone)]
 pub struct Model {
-    lines: Lines<mpsc::Sender<Waiting>>,
+    queues: Queues<mpsc::Sender<Pending>>,
     passport: Arc<Passport>,
     batch: usize,
 }
@@ -36,7 +36,7 @@ pub type Ended = oneshot::Receiver<Result<()>>;
 
 /// What the model says of one slice.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Prediction {
     /// As many probabilities as the square has pixels.
     pub sight: Sight,
     /// The slice's share of the time that its batch took.
@@ -45,15 +45,15 @@ pub struct Seen {
 
 /// One for each priority.
 #[derive(Clone)]
-struct Lines<T> {
+struct Queues<T> {
     stat: T,
     routine: T,
 }
 
-struct Waiting {
+struct Pending {
     square: Prepared,
     mirrored: bool,
-    answer: oneshot::Sender<Result<Seen>>,
+    answer: oneshot::Sender<Result<Prediction>>,
 }
 
 impl Model {
@@ -66,8 +66,8 @@ impl Model {
         // One batch in the thread's hands, one in each line.
         let (stat, urgent) = mpsc::channel(batch);
         let (routine, others) = mpsc::channel(batch);
-        let lines = Lines { stat, routine };
-        let inbox = Lines { stat: urgent, routine: others };
+        let queues = Queues { stat, routine };
+        let inbox = Queues { stat: urgent, routine: others };
         let (ready, opened) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let run = move || {
@@ -86,7 +86,7 @@ impl Model {
         })?;
         let panicked = |_| ErrorKind::Internal.error("the model panicked when it was opened");
         let passport = Arc::new(opened.await.map_err(panicked)??);
-        Ok((Model { lines, passport, batch }, ended))
+        Ok((Model { queues, passport, batch }, ended))
     }
 
     /// What looks.
@@ -96,7 +96,7 @@ impl Model {
 
     /// Whether the thread still takes slices.
     pub fn check(&self) -> Result<()> {
-        if self.lines.routine.is_closed() {
+        if self.queues.routine.is_closed() {
             return Err(gone());
         }
         Ok(())
@@ -106,34 +106,39 @@ impl Model {
     ///
     /// Dropping the future takes back the slices that still wait. `Internal` when what comes out is
     /// no probability or of the wrong shape; any other failure may pass.
-    pub async fn see(
+    pub async fn predict(
         &self,
         squares: Vec<Prepared>,
         mirrored: bool,
         priority: Priority,
-    ) -> Result<Vec<Seen>> {
+    ) -> Result<Vec<Prediction>> {
         // Enough of a tall volume to fill a batch and have the next one ready; the rest waits its turn
         // here, so that other scans come in between.
         let ahead = 2 * self.batch;
-        let seen = stream::iter(squares).map(|square| self.see_one(square, mirrored, priority));
+        let seen = stream::iter(squares).map(|square| self.predict_one(square, mirrored, priority));
         seen.buffered(ahead).try_collect().await
     }
 
-    async fn see_one(&self, square: Prepared, mirrored: bool, priority: Priority) -> Result<Seen> {
-        let _pending = Pending::new();
+    async fn predict_one(
+        &self,
+        square: Prepared,
+        mirrored: bool,
+        priority: Priority,
+    ) -> Result<Prediction> {
+        let _pending = PendingCount::new();
         let (answer, seen) = oneshot::channel();
         let line = match priority {
-            Priority::Stat => &self.lines.stat,
-            Priority::Routine => &self.lines.routine,
+            Priority::Stat => &self.queues.stat,
+            Priority::Routine => &self.queues.routine,
         };
-        line.send(Waiting { square, mirrored, answer }).await.map_err(|_| gone())?;
+        line.send(Pending { square, mirrored, answer }).await.map_err(|_| gone())?;
         seen.await.map_err(|_| gone())?
     }
 }
 
-impl Lines<mpsc::Receiver<Waiting>> {
+impl Queues<mpsc::Receiver<Pending>> {
     /// Waits for the next slice, an urgent one if there is any; none once nobody holds the model any more.
-    fn wait(&mut self) -> Option<Waiting> {
+    fn wait(&mut self) -> Option<Pending> {
         block_on(async {
             tokio::select! {
                 biased;
@@ -145,7 +150,7 @@ impl Lines<mpsc::Receiver<Waiting>> {
     }
 
     /// The next slice, if one is there.
-    fn take(&mut self) -> Option<Waiting> {
+    fn take(&mut self) -> Option<Pending> {
         self.stat.try_recv().or_else(|_| self.routine.try_recv()).ok()
     }
 }
@@ -155,16 +160,16 @@ fn gone() -> domain::Error {
 }
 
 /// Counts the slices that somebody waits for.
-struct Pending;
+struct PendingCount;
 
-impl Pending {
-    fn new() -> Pending {
+impl PendingCount {
+    fn new() -> PendingCount {
         gauge!("medseg_inference_pending_slices").increment(1.0);
-        Pending
+        PendingCount
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingCount {
     fn drop(&mut self) {
         gauge!("medseg_inference_pending_slices").decrement(1.0);
     }
@@ -181,7 +186,7 @@ struct Thread {
 
 impl Thread {
     /// Works until nobody holds the model any more, or the engine is beyond repair.
-    fn serve(mut self, mut inbox: Lines<mpsc::Receiver<Waiting>>) -> Result<()> {
+    fn serve(mut self, mut inbox: Queues<mpsc::Receiver<Pending>>) -> Result<()> {
         while let Some(first) = inbox.wait() {
             let mut next = Some(first);
             let mut batch = Vec::with_capacity(self.batch);
@@ -200,12 +205,12 @@ impl Thread {
     }
 
     /// Lets the engine look at slices that are all looked at in one way.
-    fn run(&mut self, batch: Vec<Waiting>) -> Result<()> {
+    fn run(&mut self, batch: Vec<Pending>) -> Result<()> {
         let Some(mirrored) = batch.first().map(|waiting| waiting.mirrored) else { return Ok(()) };
         let (squares, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|w| (w.square, w.answer)).unzip();
         let began = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.engine.look(&squares, mirrored)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.engine.predict(&squares, mirrored)));
         let took = began.elapsed();
         match outcome {
             Ok(Ok(outputs)) => {
@@ -218,7 +223,7 @@ impl Thread {
             Ok(Err(error)) if error.kind() == ErrorKind::Exhausted && squares.len() > 1 => {
                 self.batch = squares.len() / 2;
                 tracing::warn!(batch = self.batch, "out of memory: making smaller batches");
-                let mut again = squares.into_iter().zip(answers).map(|(square, answer)| Waiting {
+                let mut again = squares.into_iter().zip(answers).map(|(square, answer)| Pending {
                     square,
                     mirrored,
                     answer,
@@ -239,7 +244,7 @@ impl Thread {
     }
 
     /// The slices in hand fail, and a new engine takes the next.
-    fn reopen(&mut self, answers: Vec<oneshot::Sender<Result<Seen>>>) -> Result<()> {
+    fn reopen(&mut self, answers: Vec<oneshot::Sender<Result<Prediction>>>) -> Result<()> {
         counter!("medseg_inference_restarts_total").increment(1);
         let broken = || ErrorKind::Unavailable.error("the model broke off and was started anew");
         answers.into_iter().for_each(|answer| drop(answer.send(Err(broken()))));
@@ -257,9 +262,9 @@ impl Thread {
 
 /// A batch in parts that are looked at in one way each, those who waited longest first: squares of two sizes are no
 /// batch, and what is seen in the mirror is seen twice.
-fn by_look(batch: Vec<Waiting>) -> Vec<Vec<Waiting>> {
-    let mut parts: Vec<Vec<Waiting>> = Vec::new();
-    let look = |waiting: &Waiting| (waiting.square.placement.side, waiting.mirrored);
+fn by_look(batch: Vec<Pending>) -> Vec<Vec<Pending>> {
+    let mut parts: Vec<Vec<Pending>> = Vec::new();
+    let look = |waiting: &Pending| (waiting.square.placement.side, waiting.mirrored);
     for waiting in batch {
         match parts.iter_mut().find(|part| look(&part[0]) == look(&waiting)) {
             Some(part) => part.push(waiting),
@@ -272,7 +277,7 @@ fn by_look(batch: Vec<Waiting>) -> Vec<Vec<Waiting>> {
 /// Gives each slice what the model says of it, if that is something.
 fn reply(
     squares: &[Prepared],
-    answers: Vec<oneshot::Sender<Result<Seen>>>,
+    answers: Vec<oneshot::Sender<Result<Prediction>>>,
     mut outputs: Vec<Sight>,
     compute_ms: f64,
 ) {
@@ -283,7 +288,7 @@ fn reply(
     for (square, answer) in squares.iter().zip(answers) {
         let seen = outputs.next().ok_or_else(|| wrong("has too few slices")).and_then(|sight| {
             checked(square, &sight)?;
-            Ok(Seen { sight, compute_ms })
+            Ok(Prediction { sight, compute_ms })
         });
         let _ = answer.send(seen);
     }

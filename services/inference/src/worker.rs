@@ -25,18 +25,18 @@ pub struct Worker {
     pub jobs: Jobs,
     pub model: Model,
     pub clock: Clock,
-    /// Room in memory for the scans of one priority, in units of [`ROOM_VOXELS`].
-    pub room: Arc<Semaphore>,
+    /// Room in memory for the scans of one priority, in units of [`MEMORY_UNIT_VOXELS`].
+    pub memory_budget: Arc<Semaphore>,
     /// Held by every job in hand of this process, and by one that is done alone for itself.
-    pub company: Arc<RwLock<()>>,
-    pub alone: bool,
+    pub exclusive_lock: Arc<RwLock<()>>,
+    pub is_exclusive: bool,
 }
 
-/// What one unit of room holds. A small scan takes a whole one.
-const ROOM_VOXELS: u64 = 1 << 20;
+/// what one unit of memory holds. A small scan takes a whole one.
+const MEMORY_UNIT_VOXELS: u64 = 1 << 20;
 /// For each priority the largest volume that is accepted, or any number of slices: while it is worked on, a volume is
 /// in memory several times over, and many large ones at once would not fit.
-pub const ROOM: usize = 64;
+pub const MEMORY_UNITS: usize = 64;
 
 impl Worker {
     /// Does the job that a message names. A job that is not there, done, or somebody else's, is none of
@@ -44,11 +44,11 @@ impl Worker {
     pub async fn work(self, job_id: Vec<u8>) -> Result<()> {
         let Ok(job_id) = String::from_utf8(job_id) else { return Ok(()) };
         // Before the claim, which counts as an attempt even if somebody else's job ends the process.
-        let _turn = match self.alone {
-            true => Either::Left(self.company.write().await),
-            false => Either::Right(self.company.read().await),
+        let _turn = match self.is_exclusive {
+            true => Either::Left(self.exclusive_lock.write().await),
+            false => Either::Right(self.exclusive_lock.read().await),
         };
-        let Some(job) = self.jobs.claim(&job_id, self.alone).await? else { return Ok(()) };
+        let Some(job) = self.jobs.claim(&job_id, self.is_exclusive).await? else { return Ok(()) };
         let span = info_span!(
             "job",
             otel.kind = "consumer",
@@ -78,8 +78,9 @@ impl Worker {
     }
 
     async fn finish(&self, job: &Job) -> Result<&'static str> {
-        let closed = |error| ErrorKind::Internal.error("no room is given").because(error);
-        let _room = self.room.acquire_many(room(&job.shape)).await.map_err(closed)?;
+        let closed = |error| ErrorKind::Internal.error("no memory is given").because(error);
+        let _memory =
+            self.memory_budget.acquire_many(memory_units(&job.shape)).await.map_err(closed)?;
         let bytes = self.jobs.volume(job).instrument(info_span!("read the volume")).await?;
         let analysis = analyse(job, bytes, &self.model, &self.clock);
         let analysis = analysis.instrument(info_span!("analyse")).await?;
@@ -140,10 +141,10 @@ impl Worker {
     }
 }
 
-/// How much room a volume of that shape takes; never more than there is.
-fn room(shape: &[u32]) -> u32 {
+/// How many units of memory a volume of that shape takes; never more than there is.
+fn memory_units(shape: &[u32]) -> u32 {
     let voxels = shape.iter().fold(1u64, |voxels, length| voxels.saturating_mul((*length).into()));
-    voxels.div_ceil(ROOM_VOXELS).clamp(1, ROOM as u64) as u32
+    voxels.div_ceil(MEMORY_UNIT_VOXELS).clamp(1, MEMORY_UNITS as u64) as u32
 }
 
 fn wire(answer: Answer) -> WireAnswer {
@@ -161,9 +162,9 @@ mod tests {
 
     #[test]
     fn room_goes_with_voxels_and_the_largest_volume_still_gets_in() {
-        assert_eq!((room(&[1, 256, 256]), room(&[])), (1, 1));
-        assert_eq!((room(&[256, 512, 512]), room(&[257, 512, 512])), (64, 64));
-        assert_eq!((room(&[128, 512, 512]), room(&[129, 512, 512])), (32, 33));
-        assert_eq!(room(&[u32::MAX; 3]), ROOM as u32);
+        assert_eq!((memory_units(&[1, 256, 256]), memory_units(&[])), (1, 1));
+        assert_eq!((memory_units(&[256, 512, 512]), memory_units(&[257, 512, 512])), (64, 64));
+        assert_eq!((memory_units(&[128, 512, 512]), memory_units(&[129, 512, 512])), (32, 33));
+        assert_eq!(memory_units(&[u32::MAX; 3]), MEMORY_UNITS as u32);
     }
 }

@@ -16,7 +16,7 @@ impl Engine for Echo {
         weightless("echo", 0.5, 1)
     }
 
-    fn look(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+    fn predict(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
         let marked = |square: &Prepared| {
             square.pixels.iter().map(|p| f32::from(u8::from(*p >= MARK))).collect()
         };

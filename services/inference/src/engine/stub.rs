@@ -63,7 +63,7 @@ impl Engine for Stub {
         weightless("stub", 0.5, 1)
     }
 
-    fn look(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+    fn predict(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
         let slices = u32::try_from(squares.len()).unwrap_or(u32::MAX);
         thread::sleep(self.batch + self.slice * slices);
         let nothing = |square: &Prepared| vec![0.0; square.pixels.len()];

@@ -24,7 +24,7 @@ impl Engine for Threshold {
         weightless("threshold", 0.5, 24)
     }
 
-    fn look(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+    fn predict(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
         Ok(sights(squares.iter().map(bright).collect()))
     }
 }

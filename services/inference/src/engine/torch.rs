@@ -21,7 +21,7 @@ impl Engine for Network {
         self.0.passport().clone()
     }
 
-    fn look(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
+    fn predict(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
         self.0.look(squares, mirrored)
     }
 }
