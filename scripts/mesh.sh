@@ -84,7 +84,7 @@ AUTH_URL=$(url "$auth") STORAGE_URL=$(url "$storage") INGEST_URL=$(url "$ingest"
 start objects gcs "$bucket" --folder "$folder/objects"
 start auth auth "$auth" --database-url "$(database auth)" --signing-key "$folder/key.pem" --service-secret "$secret"
 start storage storage "$storage" --database-url "$(database storage)" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
-start ingest ingest "$ingest" --spool "$folder/spool"
+start ingest ingest "$ingest" --spool "$folder/spool" --service-secret "$secret"
 start drift drift "$drift" --database-url "$(database drift)" --reference "$models/reference.json"
 for worker in "$worker1" "$worker2"; do
     start "inference-$worker" inference "$worker" --service-secret "$secret" --model-url "file://$models/weights.safetensors"

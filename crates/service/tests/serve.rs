@@ -275,6 +275,7 @@ async fn a_connection_that_says_nothing_is_closed() {
     let running = start(double()).await;
     let address = running.url.strip_prefix("http://").unwrap();
     let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
-    let closed = tokio::io::AsyncReadExt::read(&mut silent, &mut [0; 1]);
+    let mut byte = [0; 1];
+    let closed = tokio::io::AsyncReadExt::read(&mut silent, &mut byte);
     assert_eq!(tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap().unwrap(), 0);
 }

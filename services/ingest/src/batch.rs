@@ -10,7 +10,7 @@ use jail::answer::{Answer, Group, NAME_CHARS_MAX};
 use proto::ingest::UploadHeader;
 use proto::storage::{Batch, BatchEntry};
 use service::CHUNK_BYTES;
-use service::claims::authorised;
+use service::claims::{authorised, vouched};
 
 use crate::process::{Answered, Rest};
 use crate::spool::{Piece, Received, Spooled};
@@ -58,6 +58,7 @@ impl Uploads {
         let entries =
             stream::iter(entries).buffered(self.decoder.at_a_time()).try_collect().await?;
         let batch = authorised(Batch { entries, ..Batch::default() }, token);
+        let batch = vouched(batch, &self.own.get().await?);
         Ok(self.storage.clone().put_batch(batch).await?.into_inner())
     }
 

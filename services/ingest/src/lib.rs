@@ -18,7 +18,7 @@ use imaging::Modality;
 pub use jail::Demand;
 use proto::ingest::ingest_server::IngestServer;
 use proto::storage::scans_client::ScansClient;
-use service::claims::Verifier;
+use service::claims::{ServiceToken, Verifier};
 use service::{Check, Peer, Service, check};
 use tonic::service::Routes;
 
@@ -29,8 +29,8 @@ use upload::Uploads;
 /// The files of one archive unpack to so many times the largest upload at most: DICOM files shrink to a half or a third.
 const UNPACKED_TIMES: u64 = 4;
 
-/// Where uploads wait, and what they may cost.
-#[derive(Clone, Debug, clap::Args)]
+/// Where uploads wait, and what they may cost. Not `Debug`: it holds a secret.
+#[derive(Clone, clap::Args)]
 pub struct Config {
     /// The folder where uploads lie while they are decoded. Its own: what a crash left in it is deleted at start.
     #[arg(long, env)]
@@ -64,6 +64,10 @@ pub struct Config {
     /// `best-effort` goes on within what there is.
     #[arg(long, env, value_enum, default_value_t = Demand::Required)]
     pub decode_jail: Demand,
+
+    /// What medseg's own services sign in with: storage takes scans from no one else.
+    #[arg(long, env, hide_env_values = true)]
+    pub service_secret: String,
 }
 
 fn modality(term: &str) -> Result<Modality, String> {
@@ -72,8 +76,9 @@ fn modality(term: &str) -> Result<Modality, String> {
 
 impl Config {
     /// The defaults, with uploads spooled at `spool`.
-    pub fn at(spool: impl Into<PathBuf>) -> Config {
+    pub fn at(spool: impl Into<PathBuf>, service_secret: String) -> Config {
         Config {
+            service_secret,
             spool: spool.into(),
             decoder: None,
             modalities: vec![Modality::MagneticResonance],
@@ -103,7 +108,8 @@ pub fn build(config: &Config, clock: Clock, peers: Peers) -> Result<Service> {
         vec![("spool".into(), spool_check(&spool)), ("decoder".into(), decoder_check(&decoder))];
     let storage = ScansClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
-    let uploads = Uploads { spool, decoder, storage, unpacked_max };
+    let own = ServiceToken::new(peers.auth.clone(), config.service_secret.clone(), clock.clone());
+    let uploads = Uploads { spool, decoder, storage, own, unpacked_max };
     let rpc = rpc::Ingest::new(uploads, Verifier::new(peers.auth, clock));
     Ok(Service {
         name: "ingest",

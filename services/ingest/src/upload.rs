@@ -8,7 +8,7 @@ use proto::ingest::UploadHeader;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::{AcceptPart, Batch, Scan};
 use service::Peer;
-use service::claims::authorised;
+use service::claims::{ServiceToken, authorised, vouched};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -34,6 +34,8 @@ pub struct Uploads {
     pub spool: Spool,
     pub decoder: Decoder,
     pub storage: ScansClient<Peer>,
+    /// What storage is shown beside the caller's own token.
+    pub own: ServiceToken,
     /// What the files of one archive may unpack to, all together.
     pub unpacked_max: u64,
 }
@@ -101,7 +103,7 @@ impl Uploads {
     }
 
     async fn accept(&self, parts: ReceiverStream<AcceptPart>, token: &str) -> Result<Scan> {
-        let mut request = authorised(parts, token);
+        let mut request = vouched(authorised(parts, token), &self.own.get().await?);
         request.set_timeout(ACCEPT);
         Ok(self.storage.clone().accept(request).await?.into_inner())
     }

@@ -105,8 +105,11 @@ impl Serve {
         let peers = ingest::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
         let upload_mib = usize::try_from(self.gateway.upload_mib).unwrap_or(usize::MAX >> 20);
         let decode_jail = self.decode_jail;
-        let config =
-            ingest::Config { upload_mib, decode_jail, ..ingest::Config::at(home.path("spool")) };
+        let config = ingest::Config {
+            upload_mib,
+            decode_jail,
+            ..ingest::Config::at(home.path("spool"), service_secret.clone())
+        };
         let ingest = ingest::build(&config, clock.clone(), peers)?;
         let to_ingest = Peer::within(&ingest);
 

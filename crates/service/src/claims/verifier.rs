@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tonic::metadata::MetadataMap;
 
 use super::token::{Unverified, refused};
-use super::{Claims, PublicKeys, bearer};
+use super::{Claims, PublicKeys, Role, VOUCHER, bearer};
 use crate::{Peer, trace};
 
 /// A key that auth has retired is refused at most so much later.
@@ -76,6 +76,14 @@ impl Verifier {
         let token = bearer(metadata)
             .ok_or_else(|| ErrorKind::Unauthenticated.error("sign in first: no bearer token"))?;
         self.verify(token).await
+    }
+
+    /// Refuses a call that no service of medseg [vouches](super::vouched) for: `Forbidden` without a token of one.
+    pub async fn require_service(&self, metadata: &MetadataMap) -> Result<()> {
+        let mut tokens = metadata.get_all(VOUCHER).iter();
+        let (Some(token), None) = (tokens.next(), tokens.next()) else { return Err(unvouched()) };
+        let token = token.to_str().map_err(|_| unvouched())?;
+        self.verify(token).await?.require(&[Role::Service])
     }
 
     /// The claims of `token`: `Unauthenticated` when it is not valid, `Unavailable` when that cannot
@@ -157,4 +165,8 @@ impl Verifier {
         }
         known.clone()
     }
+}
+
+fn unvouched() -> domain::Error {
+    ErrorKind::Forbidden.error("only medseg's own services may do this")
 }

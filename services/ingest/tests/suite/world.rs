@@ -32,7 +32,7 @@ impl World {
 
     pub fn with(change: impl FnOnce(&mut Config)) -> World {
         let spool = tempfile::tempdir().unwrap();
-        let mut config = Config::at(spool.path());
+        let mut config = Config::at(spool.path(), Issuer::SERVICE_SECRET.into());
         change(&mut config);
         let (storage, issuer) = (Memory::default(), Issuer::new());
         let peers = Peers { storage: storage.peer(), auth: issuer.peer() };

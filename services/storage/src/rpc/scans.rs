@@ -40,6 +40,12 @@ impl Scans {
         Ok(claims)
     }
 
+    /// Who sends scans, by way of ingest: whatever else reaches this port has been in no decoder's jail.
+    async fn sender(&self, metadata: &MetadataMap) -> Result<Claims> {
+        self.verifier.require_service(metadata).await?;
+        self.caller(metadata).await
+    }
+
     /// Writes what comes to where nobody sees it yet.
     async fn receive(
         &self,
@@ -72,7 +78,7 @@ impl Wire for Scans {
         &self,
         request: Request<Streaming<AcceptPart>>,
     ) -> Result<Response<Scan>, Status> {
-        let claims = self.caller(request.metadata()).await?;
+        let claims = self.sender(request.metadata()).await?;
         self.store.require_ready(claims.tenant()).await?;
         let (header, objects) = self.receive(request.into_inner()).await?;
         Ok(Response::new(self.store.accept(&claims, header, objects).await?))
@@ -124,7 +130,7 @@ impl Wire for Scans {
     }
 
     async fn put_batch(&self, request: Request<Batch>) -> Result<Response<Batch>, Status> {
-        let claims = self.caller(request.metadata()).await?;
+        let claims = self.sender(request.metadata()).await?;
         let entries = request.into_inner().entries;
         Ok(Response::new(self.store.put_batch(claims.tenant(), entries).await?))
     }

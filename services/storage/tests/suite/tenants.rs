@@ -1,4 +1,5 @@
 use proto::storage::*;
+use service::claims::{Role, authorised, vouched};
 use tonic::{Code, Request, Status};
 
 use crate::world::{Upload, World};
@@ -67,4 +68,24 @@ pub async fn only_workers_touch_jobs_and_only_people_scans(world: World) {
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
     let refused = world.scans.clone().get(Request::new(get)).await;
     assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+}
+
+pub async fn a_scan_that_no_service_vouches_for_is_kept_from_nobody(world: World) {
+    let token = world.issuer.token(world.hospital, &[Role::Clinician]);
+    let parts = || futures::stream::iter(Upload::of("a head").parts());
+    let bare = authorised(parts(), &token);
+    // The caller's own token is no voucher, nor is one that is none.
+    let own = vouched(authorised(parts(), &token), &token);
+    let false_one = vouched(authorised(parts(), &token), "a.b.c");
+    for (request, code) in [
+        (bare, Code::PermissionDenied),
+        (own, Code::PermissionDenied),
+        (false_one, Code::Unauthenticated),
+    ] {
+        assert_eq!(world.scans.clone().accept(request).await.unwrap_err().code(), code);
+    }
+    let batch = authorised(proto::storage::Batch::default(), &token);
+    let refused = world.scans.clone().put_batch(batch).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(world.accept(Upload::of("a head")).await.is_ok());
 }

@@ -12,7 +12,7 @@ use proto::storage::jobs_client::JobsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
 use service::claims::testing::Issuer;
-use service::claims::{Role, authorised};
+use service::claims::{Role, authorised, vouched};
 use service::{Peer, Service, topics};
 use sha2::{Digest, Sha256};
 use storage::{Config, Peers, Ports, Rules};
@@ -32,7 +32,7 @@ pub struct World {
     pub queue: Queue,
     pub data: TempDir,
     pub ports: Ports,
-    issuer: Issuer,
+    pub issuer: Issuer,
     pub hospital: TenantId,
     pub neighbour: TenantId,
     _stop: DropGuard,
@@ -94,12 +94,17 @@ impl World {
 
     /// A call by a clinician of that hospital.
     pub fn by<T>(&self, tenant: TenantId, message: T) -> Request<T> {
-        authorised(message, &self.issuer.token(tenant, &[Role::Clinician]))
+        self.vouched(authorised(message, &self.issuer.token(tenant, &[Role::Clinician])))
     }
 
     /// A call by somebody with that role there.
     pub fn by_role<T>(&self, tenant: TenantId, role: Role, message: T) -> Request<T> {
-        authorised(message, &self.issuer.token(tenant, &[role]))
+        self.vouched(authorised(message, &self.issuer.token(tenant, &[role])))
+    }
+
+    /// As ingest passes calls on.
+    fn vouched<T>(&self, request: Request<T>) -> Request<T> {
+        vouched(request, &self.issuer.service_token())
     }
 
     /// A call by one of medseg's workers.
@@ -257,7 +262,7 @@ impl Upload {
         self
     }
 
-    fn parts(self) -> Vec<AcceptPart> {
+    pub fn parts(self) -> Vec<AcceptPart> {
         let chunked = |bytes: Vec<u8>, part: fn(bytes::Bytes) -> Part| {
             bytes.chunks(100_000).map(|piece| part(piece.to_vec().into())).collect::<Vec<_>>()
         };
