@@ -249,7 +249,8 @@ async fn accept(
             // A connection that breaks, says nothing, or that nobody signs for, is its caller's to notice.
             let Some(identity) = identity else {
                 // The server's own limit begins with the first byte.
-                let Ok(Ok(())) = timeout(HEADER_TIME, stream.readable()).await else { return };
+                let mut first = [0];
+                let Ok(Ok(1)) = timeout(HEADER_TIME, stream.peek(&mut first)).await else { return };
                 let connection =
                     server.serve_connection_with_upgrades(TokioIo::new(stream), service);
                 return drop(watcher.watch(connection).await);

@@ -255,6 +255,7 @@ async fn joined_services_answer_as_one() {
 
 #[tokio::test]
 async fn methods_that_callers_invent_are_counted_as_one() {
+    choose_tls();
     let running = start(double()).await;
     for number in 0..20 {
         let method = reqwest::Method::from_bytes(format!("INVENTED{number}").as_bytes()).unwrap();

@@ -227,7 +227,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_read_ahead_is_not_lost_and_who_sends_nothing_never_begins() {
-        let pieces = vec![(Duration::ZERO, 40_000), (Duration::from_secs(1), 40_000), (IDLE, 7)];
+        let pieces =
+            vec![(Duration::ZERO, 40_000), (Duration::from_secs(1), 40_000), (GRACE / 2, 7)];
         for pieces in [pieces.clone(), pieces[..1].to_vec(), Vec::new()] {
             let all: usize = pieces.iter().map(|(_, size)| size).sum();
             let mut intake = intake(pieces);

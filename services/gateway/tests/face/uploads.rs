@@ -137,14 +137,18 @@ async fn a_refusal_is_a_problem_of_its_own_type_with_a_page() {
 
 #[tokio::test]
 async fn a_body_that_is_cut_short_is_no_upload() {
+    // So much that it has begun.
+    let begin = "x".repeat(70_000);
+    let form = "--b\r\ncontent-disposition: form-data; name=f; filename=f\r\n\r\n";
     let cut = [
-        "content-length: 100\r\n\r\nonly the beginning",
-        "transfer-encoding: chunked\r\n\r\n5\r\nbegin\r\n",
-        "content-type: multipart/form-data; boundary=b\r\ncontent-length: 1000\r\n\r\n\
-            --b\r\ncontent-disposition: form-data; name=f; filename=f\r\n\r\nbegin of a file that goes on",
+        format!("content-length: 90000\r\n\r\n{begin}"),
+        format!("transfer-encoding: chunked\r\n\r\n11170\r\n{begin}\r\n"),
+        format!(
+            "content-type: multipart/form-data; boundary=b\r\ncontent-length: 90000\r\n\r\n{form}{begin}"
+        ),
     ];
     for way in WAYS {
-        for (index, cut) in cut.into_iter().enumerate() {
+        for (index, cut) in cut.iter().enumerate() {
             let gateway = Gateway::with(Config::default(), way).await;
             let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
             let request = format!(

@@ -1,3 +1,6 @@
+use std::io::{Cursor, Write};
+
+use ::zip::write::SimpleFileOptions;
 use imaging::encode::{Series, zip};
 use proto::ingest::batch_answer::Answer;
 
@@ -92,11 +95,15 @@ async fn a_batch_that_is_no_archive_is_refused_as_a_whole() {
 #[tokio::test]
 async fn what_the_entries_of_a_batch_unpack_to_is_counted_all_together() {
     let world = World::with(|config| config.upload_mib = 1);
-    let zeros =
-        (0..7).map(|number| (format!("{number}.bin"), vec![0; 900 << 10])).collect::<Vec<_>>();
-    let Some(Answer::Batch(batch)) =
-        world.upload_batch(&zip(&zeros).unwrap()).await.unwrap().answer
-    else {
+    let mut archive = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for number in 0..7 {
+        let packed = SimpleFileOptions::default();
+        archive.start_file(format!("{number}.bin"), packed).unwrap();
+        archive.write_all(&vec![0; 900 << 10]).unwrap();
+    }
+    let archive = archive.finish().unwrap().into_inner();
+    assert!(archive.len() < 100_000, "{} bytes are not packed", archive.len());
+    let Some(Answer::Batch(batch)) = world.upload_batch(&archive).await.unwrap().answer else {
         panic!()
     };
     let refusals: Vec<_> = batch.entries.iter().map(|entry| entry.refusal_json.as_str()).collect();
