@@ -39,6 +39,15 @@ macro_rules! ids {
                     .map_err(|_| ErrorKind::NotFound.error(concat!("no such ", $what)))
             }
         }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            /// As a column holds it.
+            fn try_from(text: String) -> Result<$name, Error> {
+                text.parse()
+            }
+        }
     )* };
 }
 

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, ErrorKind, Result};
+
 /// How urgent an analysis is, in DICOM's words for a requested procedure (PS3.3 C.4.11, attribute 0040,1003).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -27,6 +29,16 @@ impl Priority {
     /// The priority of that [`name`](Priority::name).
     pub fn named(name: &str) -> Option<Priority> {
         Self::ALL.into_iter().find(|priority| priority.name() == name)
+    }
+}
+
+impl TryFrom<String> for Priority {
+    type Error = Error;
+
+    /// As a column holds it.
+    fn try_from(name: String) -> Result<Priority> {
+        Priority::named(&name)
+            .ok_or_else(|| ErrorKind::Internal.error("a priority that nobody knows"))
     }
 }
 

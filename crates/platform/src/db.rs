@@ -6,13 +6,15 @@
 #[cfg(feature = "testsuite")]
 pub mod testsuite;
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{AnyArguments, AnyPoolOptions};
 use sqlx::migrate::Migrator;
+use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
@@ -166,6 +168,43 @@ impl Dialect {
             }
         };
         Box::pin(async move { connection.execute(settings).await.map(drop) })
+    }
+}
+
+/// Binds ids. They have no `sqlx::Encode`: the crate that they are of knows no database, and this one may not write it for them.
+pub trait BindId: Sized {
+    /// Binds an id as the text that it is kept as.
+    fn id(self, id: impl Display) -> Self;
+}
+
+impl BindId for Query<'_, Any, AnyArguments> {
+    fn id(self, id: impl Display) -> Self {
+        self.bind(id.to_string())
+    }
+}
+
+impl<O> BindId for QueryAs<'_, Any, O, AnyArguments> {
+    fn id(self, id: impl Display) -> Self {
+        self.bind(id.to_string())
+    }
+}
+
+impl<O> BindId for QueryScalar<'_, Any, O, AnyArguments> {
+    fn id(self, id: impl Display) -> Self {
+        self.bind(id.to_string())
+    }
+}
+
+/// Runs a statement that answers with no rows.
+pub trait Run {
+    /// Runs it as part of `unit`, and says how many rows it has changed.
+    fn run(self, unit: &mut Unit) -> impl Future<Output = Result<u64>> + Send;
+}
+
+impl Run for Query<'_, Any, AnyArguments> {
+    async fn run(self, unit: &mut Unit) -> Result<u64> {
+        let done = self.execute(&mut **unit).await.map_err(failed)?;
+        Ok(done.rows_affected())
     }
 }
 
