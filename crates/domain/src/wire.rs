@@ -1,5 +1,7 @@
 //! How an error looks on the wire: one HTTP status and one gRPC code for each kind.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use tonic::{Code, Status};
 
@@ -40,15 +42,18 @@ impl ErrorKind {
 }
 
 impl From<Error> for Status {
-    /// Only the kind and the message cross the wire; the source stays in this process's log.
+    /// Only the kind and the message cross the wire. The error itself is the status's source, for the log of this process.
     fn from(error: Error) -> Status {
-        Status::new(error.kind().grpc_code(), error.to_string())
+        let mut status = Status::new(error.kind().grpc_code(), error.to_string());
+        status.set_source(Arc::new(error));
+        status
     }
 }
 
 impl From<Status> for Error {
+    /// The status is the error's source, so that it can be told who failed: this process, its peer, or the way between.
     fn from(status: Status) -> Error {
-        ErrorKind::of(status.code()).error(status.message())
+        ErrorKind::of(status.code()).error(status.message()).because(status)
     }
 }
 

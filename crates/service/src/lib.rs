@@ -7,6 +7,7 @@
 pub mod claims;
 pub mod cli;
 mod connections;
+mod failures;
 mod health;
 mod logs;
 mod peer;
@@ -21,6 +22,7 @@ pub mod trace;
 pub mod wire;
 mod worker;
 
+pub use failures::status_in_stream;
 pub use health::{Check, check};
 pub use logs::LogSettings;
 pub use peer::Peer;

@@ -13,6 +13,7 @@ use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 
+use crate::failures::logged;
 use crate::retry::Repeating;
 use crate::serve::unpanicked;
 use crate::{Identity, Service, trace};
@@ -75,7 +76,7 @@ impl Peer {
 
     /// A service of this process, called as a function.
     pub fn within(service: &Service) -> Peer {
-        let routes = unpanicked(service.grpc.clone().prepare());
+        let routes = unpanicked(logged(service.grpc.clone().prepare()));
         let routes = ServiceExt::<Request<Body>>::map_err(routes, BoxError::from);
         Peer(BoxCloneSyncService::new(routes.map_request(told)))
     }

@@ -28,6 +28,7 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::connections::Connections;
+use crate::failures::logged;
 use crate::health::Readiness;
 use crate::peer::timeout_of;
 use crate::{Identity, Service, Worker, telemetry};
@@ -148,7 +149,8 @@ fn router(name: &'static str, grpc: Routes, http: Router) -> Router {
     let http = http
         .layer(measure.clone())
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()));
-    let grpc = unpanicked(grpc.into_axum_router().layer(measure).into());
+    // A failure is logged within its request's span, which names the trace.
+    let grpc = unpanicked(logged(grpc).into_axum_router().layer(measure).into());
     // By content type, not by path: either face keeps its own answer to what it does not know.
     Router::new().fallback(move |request: Request| {
         let (grpc, http) = (grpc.clone(), http.clone());

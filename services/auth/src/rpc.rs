@@ -1,4 +1,3 @@
-use domain::{Error, ErrorKind};
 use proto::auth::auth_server::Auth;
 use proto::auth::*;
 use service::claims::{ORIGIN, Role, Tenant, Verifier};
@@ -24,8 +23,8 @@ impl Auth for Rpc {
     async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<Tokens>, Status> {
         let place = origin(request.metadata()).to_owned();
         let SignInRequest { user_name, password } = request.into_inner();
-        let tokens = self.sign_in.password(&user_name, &password, &place).await;
-        tokens.map(Response::new).map_err(status)
+        let tokens = self.sign_in.password(&user_name, &password, &place).await?;
+        Ok(Response::new(tokens))
     }
 
     async fn client_credentials(
@@ -33,18 +32,18 @@ impl Auth for Rpc {
         request: Request<ClientCredentialsRequest>,
     ) -> Result<Response<Tokens>, Status> {
         let ClientCredentialsRequest { client_id, client_secret } = request.into_inner();
-        let grant = self.clients.grant(&client_id, &client_secret).await.map_err(status)?;
+        let grant = self.clients.grant(&client_id, &client_secret).await?;
         Ok(Response::new(self.sign_in.client(&grant)))
     }
 
     async fn refresh(&self, request: Request<RefreshRequest>) -> Result<Response<Tokens>, Status> {
-        let tokens = self.sign_in.refresh(&request.get_ref().refresh_token).await;
-        tokens.map(Response::new).map_err(status)
+        let tokens = self.sign_in.refresh(&request.get_ref().refresh_token).await?;
+        Ok(Response::new(tokens))
     }
 
     async fn sign_out(&self, request: Request<RefreshRequest>) -> Result<Response<Done>, Status> {
-        let ended = self.sign_in.sessions.end(&request.get_ref().refresh_token).await;
-        ended.map(|()| Response::new(Done {})).map_err(status)
+        self.sign_in.sessions.end(&request.get_ref().refresh_token).await?;
+        Ok(Response::new(Done {}))
     }
 
     async fn keys(&self, _: Request<KeysRequest>) -> Result<Response<KeySet>, Status> {
@@ -55,8 +54,8 @@ impl Auth for Rpc {
         let tenant = self.administered(&request).await?;
         let NewUser { user_name, password, roles } = request.into_inner();
         let roles = roles::parse(&roles)?;
-        let user = self.accounts.create_user(tenant.id(), &user_name, &password, &roles).await;
-        user.map(|user| Response::new(user.into())).map_err(status)
+        let user = self.accounts.create_user(tenant.id(), &user_name, &password, &roles).await?;
+        Ok(Response::new(user.into()))
     }
 
     async fn list_users(
@@ -64,7 +63,7 @@ impl Auth for Rpc {
         request: Request<ListUsersRequest>,
     ) -> Result<Response<Users>, Status> {
         let tenant = self.administered(&request).await?;
-        let users = self.accounts.users(tenant.id()).await.map_err(status)?;
+        let users = self.accounts.users(tenant.id()).await?;
         Ok(Response::new(Users { users: users.into_iter().map(User::from).collect() }))
     }
 
@@ -72,7 +71,7 @@ impl Auth for Rpc {
         let tenant = self.administered(&request).await?;
         let NewClient { name, roles } = request.into_inner();
         let roles = roles::parse(&roles)?;
-        let made = self.clients.create(tenant.id(), &name, &roles).await.map_err(status)?;
+        let made = self.clients.create(tenant.id(), &name, &roles).await?;
         Ok(Response::new(Client {
             client_id: made.id.to_string(),
             client_secret: made.secret,
@@ -102,12 +101,4 @@ impl From<accounts::User> for User {
 fn origin(metadata: &MetadataMap) -> &str {
     let text = metadata.get(ORIGIN).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.get(..64).unwrap_or(text)
-}
-
-/// Errors stop here: what is our fault is logged, with its cause, before only its message goes on.
-fn status(error: Error) -> Status {
-    if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
-        tracing::error!(error = &error as &dyn std::error::Error, "a request to auth failed");
-    }
-    error.into()
 }

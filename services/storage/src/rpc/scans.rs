@@ -9,6 +9,7 @@ use proto::storage::{
     ScanPage, ScanRef,
 };
 use service::claims::{Claims, Role, Verifier};
+use service::status_in_stream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -115,7 +116,7 @@ impl Wire for Scans {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let claims = self.caller(request.metadata()).await?;
         let scans = self.store.watch(claims.tenant(), &request.get_ref().id).await?;
-        Ok(Response::new(scans.map_err(Status::from).boxed()))
+        Ok(Response::new(scans.map_err(status_in_stream).boxed()))
     }
 
     type ReadStream = Answers<Chunk>;
