@@ -1,7 +1,7 @@
 use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
 use domain::{ErrorKind, IDENTITY_BYTES_MAX, JobId, Priority, Result, ScanId, TenantId, seeded};
 use platform::blob::Staged;
-use platform::db::{Unit, failed};
+use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{AcceptHeader, Scan, State};
 use service::claims::{Claims, Tenant};
 use service::topics::scan_ready;
@@ -10,7 +10,7 @@ use service::{trace, wire};
 use crate::artefacts::{self, Artefact, sha256_of};
 use crate::audit::{self, Entry};
 use crate::identities;
-use crate::jobs::ANNOUNCE_MS;
+use crate::lifecycle::ANNOUNCE_MS;
 use crate::store::Store;
 
 const PATIENT_MAX: usize = 400;
@@ -86,7 +86,7 @@ impl Store {
         let found: Option<(String, String)> = sqlx::query_as(
             "SELECT scan_id, fingerprint FROM idempotency WHERE tenant_id = ? AND key_sha256 = ?",
         )
-        .bind(tenant.to_string())
+        .id(tenant)
         .bind(sha256_of(&[&header.idempotency_key]))
         .fetch_optional(self.database.pool())
         .await
@@ -215,18 +215,17 @@ async fn insert_scan(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
              modality, shape, original_sha256, volume_sha256)
          VALUES (?, ?, 'queued', '', '', ?, 0, ?, ?, ?, ?, ?)",
     )
-    .bind(accepted.tenant.to_string())
-    .bind(accepted.scan.to_string())
+    .id(accepted.tenant)
+    .id(accepted.scan)
     .bind(accepted.at_ms)
     .bind(&header.format)
     .bind(&header.modality)
     .bind(shape.join(","))
     .bind(&header.original_sha256)
     .bind(&header.volume_sha256)
-    .execute(&mut **unit)
+    .run(unit)
     .await
     .map(drop)
-    .map_err(failed)
 }
 
 async fn insert_key(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
@@ -236,14 +235,13 @@ async fn insert_key(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     sqlx::query(
         "INSERT INTO idempotency (tenant_id, key_sha256, fingerprint, scan_id) VALUES (?, ?, ?, ?)",
     )
-    .bind(accepted.tenant.to_string())
+    .id(accepted.tenant)
     .bind(sha256_of(&[&accepted.header.idempotency_key]))
     .bind(fingerprint_of(&accepted.header))
-    .bind(accepted.scan.to_string())
-    .execute(&mut **unit)
+    .id(accepted.scan)
+    .run(unit)
     .await
     .map(drop)
-    .map_err(failed)
 }
 
 async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
@@ -252,15 +250,14 @@ async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
              priority)
          VALUES (?, ?, ?, 'queued', 0, ?, '', ?, ?, ?)",
     )
-    .bind(accepted.tenant.to_string())
-    .bind(accepted.job.to_string())
-    .bind(accepted.scan.to_string())
+    .id(accepted.tenant)
+    .id(accepted.job)
+    .id(accepted.scan)
     .bind(accepted.at_ms + ANNOUNCE_MS)
     .bind(&accepted.binding)
     .bind(&accepted.traceparent)
     .bind(accepted.priority().name())
-    .execute(&mut **unit)
+    .run(unit)
     .await
     .map(drop)
-    .map_err(failed)
 }

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use domain::{ErrorKind, Result, ScanId, TenantId, hex};
 use platform::blob::{Blobs, ByteStream, Staged, Staging};
-use platform::db::{Database, Unit, failed};
+use platform::db::{BindId, Database, Run, Unit, failed};
 use sha2::{Digest, Sha256};
 use sqlx::{Any, QueryBuilder};
 
@@ -93,7 +93,7 @@ pub async fn insert(
             .push_bind(artefact.sha256.clone())
             .push_bind(i64::try_from(artefact.size).unwrap_or(i64::MAX));
     });
-    rows.build().execute(&mut **unit).await.map(drop).map_err(failed)
+    rows.build().run(unit).await.map(drop)
 }
 
 /// How large one artefact is, and its bytes, verified as they are read.
@@ -110,8 +110,8 @@ pub async fn read(
         "SELECT blob_key, sha256, size_bytes FROM artefacts
          WHERE tenant_id = ? AND scan_id = ? AND name = ?",
     )
-    .bind(tenant.to_string())
-    .bind(scan.to_string())
+    .id(tenant)
+    .id(scan)
     .bind(name)
     .fetch_optional(database.pool())
     .await

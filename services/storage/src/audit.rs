@@ -1,5 +1,5 @@
 use domain::{Result, TenantId};
-use platform::db::{Database, Unit, failed};
+use platform::db::{BindId, Database, Run, Unit, failed};
 
 use crate::artefacts::sha256_of;
 
@@ -38,15 +38,13 @@ pub async fn note(unit: &mut Unit, entry: Entry<'_>) -> Result<()> {
     .bind(entry.object)
     .bind(previous)
     .bind(&digest)
-    .execute(&mut **unit)
-    .await
-    .map_err(failed)?;
+    .run(unit)
+    .await?;
     sqlx::query("UPDATE audit_heads SET sha256 = ? WHERE tenant_id = ?")
         .bind(digest)
         .bind(tenant)
-        .execute(&mut **unit)
-        .await
-        .map_err(failed)?;
+        .run(unit)
+        .await?;
     Ok(())
 }
 
@@ -55,9 +53,8 @@ pub async fn note(unit: &mut Unit, entry: Entry<'_>) -> Result<()> {
 async fn next(unit: &mut Unit, tenant: &str) -> Result<(i64, String)> {
     sqlx::query("UPDATE audit_heads SET position = position + 1 WHERE tenant_id = ?")
         .bind(tenant)
-        .execute(&mut **unit)
-        .await
-        .map_err(failed)?;
+        .run(unit)
+        .await?;
     sqlx::query_as("SELECT position, sha256 FROM audit_heads WHERE tenant_id = ?")
         .bind(tenant)
         .fetch_one(&mut **unit)
@@ -70,7 +67,7 @@ async fn next(unit: &mut Unit, tenant: &str) -> Result<(i64, String)> {
 pub async fn begin(database: &Database, tenant: TenantId) -> Result<()> {
     let begun: Option<i64> =
         sqlx::query_scalar("SELECT position FROM audit_heads WHERE tenant_id = ?")
-            .bind(tenant.to_string())
+            .id(tenant)
             .fetch_optional(database.pool())
             .await
             .map_err(failed)?;
@@ -79,7 +76,7 @@ pub async fn begin(database: &Database, tenant: TenantId) -> Result<()> {
     }
     let begun =
         sqlx::query("INSERT INTO audit_heads (tenant_id, position, sha256) VALUES (?, 0, '')")
-            .bind(tenant.to_string())
+            .id(tenant)
             .execute(database.pool())
             .await;
     match begun {

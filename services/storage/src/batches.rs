@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 use domain::{BatchId, ErrorKind, Result};
-use platform::db::{Unit, failed};
+use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{Batch, BatchEntry};
 use service::claims::Tenant;
 
@@ -31,7 +31,7 @@ impl Store {
         let id = BatchId::from_str(id)?.to_string();
         let accepted_ms: Option<i64> =
             sqlx::query_scalar("SELECT accepted_ms FROM batches WHERE tenant_id = ? AND id = ?")
-                .bind(tenant.to_string())
+                .id(tenant)
                 .bind(&id)
                 .fetch_optional(self.database.pool())
                 .await
@@ -41,7 +41,7 @@ impl Store {
             "SELECT name, scan_id, refusal_json FROM batch_entries
              WHERE tenant_id = ? AND batch_id = ? ORDER BY position",
         )
-        .bind(tenant.to_string())
+        .id(tenant)
         .bind(&id)
         .fetch_all(self.database.pool())
         .await
@@ -71,9 +71,8 @@ async fn insert(unit: &mut Unit, tenant: &str, batch: &Batch) -> Result<()> {
         .bind(tenant)
         .bind(&batch.id)
         .bind(batch.accepted_ms)
-        .execute(&mut **unit)
-        .await
-        .map_err(failed)?;
+        .run(unit)
+        .await?;
     for (position, entry) in (0_i64..).zip(&batch.entries) {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         sqlx::query(
@@ -86,9 +85,8 @@ async fn insert(unit: &mut Unit, tenant: &str, batch: &Batch) -> Result<()> {
         .bind(&entry.name)
         .bind(some(&entry.scan_id))
         .bind(some(&entry.refusal_json))
-        .execute(&mut **unit)
-        .await
-        .map_err(failed)?;
+        .run(unit)
+        .await?;
     }
     Ok(())
 }

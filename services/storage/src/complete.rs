@@ -1,12 +1,13 @@
 use std::str::FromStr;
 
-use domain::{Answer, ErrorKind, JobId, Result, seeded};
+use domain::{Answer, Error, ErrorKind, JobId, Result, seeded};
 use platform::blob::Staged;
 use platform::db::Unit;
 use proto::storage::{CompleteHeader, Scan};
 
 use crate::artefacts::{self, Artefact};
-use crate::jobs::{Job, Outcome, State, find};
+use crate::jobs::find;
+use crate::lifecycle::{Event, Job, Outcome, Transition, decide};
 use crate::scans;
 use crate::store::Store;
 
@@ -23,74 +24,82 @@ impl Store {
         objects: Vec<(String, Staged)>,
         subject: &str,
     ) -> Result<Scan> {
-        let id = JobId::from_str(&header.job_id)?;
+        let (id, attempt) = (JobId::from_str(&header.job_id)?, header.attempt);
         let job = find(self.database.pool(), id).await?;
-        if job.is_done_by(header.attempt) {
-            return scans::of_tenant(self.database.pool(), job.tenant, job.scan).await;
+        let event = completion(header, answer, subject);
+        // Before the artefacts are kept: for a result that will not be taken, they need not be.
+        let foreseen = decide(&job, event.clone(), self.clock.now_ms(), &self.rules)
+            .inspect_err(|error| alarm(&job, error))?;
+        if foreseen == Transition::Stays {
+            return self.scan_of(&job).await;
         }
-        job.require(header.attempt)?;
-        same_patient(&job, &header)?;
         fresh_names(&objects)?;
-        let kept =
-            artefacts::keep(&self.blobs, job.tenant, job.scan, header.attempt, objects).await?;
-        let outcome = Outcome {
-            answer,
-            reason: header.reason,
-            observation: header.observation_json,
-            subject: subject.to_owned(),
-        };
-        let (id, attempt) = (job.id, header.attempt);
-        let recorded = self
-            .unit(move |store, unit| {
-                Box::pin(async move { store.record(unit, id, attempt, &kept, &outcome).await })
-            })
-            .await;
-        match recorded {
-            Ok(scan) => {
+        let kept = artefacts::keep(&self.blobs, job.tenant, job.scan, attempt, objects).await?;
+        let recorded = self.unit(move |store, unit| {
+            Box::pin(async move { store.record(unit, id, event, &kept).await })
+        });
+        match recorded.await {
+            Ok(Some(scan)) => {
                 self.changed(job.scan);
-                let response_s = (scan.completed_ms - scan.accepted_ms) as f64 / 1000.0;
-                metrics::histogram!("medseg_response_seconds", "answer" => answer.name())
-                    .record(response_s);
+                measure(&scan, answer);
                 Ok(scan)
             }
+            Ok(None) => self.scan_of(&job).await,
             // The same completion may have come twice at once, and the other was first.
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 let job = find(self.database.pool(), id).await?;
-                if !job.is_done_by(attempt) {
-                    return Err(error);
-                }
-                scans::of_tenant(self.database.pool(), job.tenant, job.scan).await
+                if job.is_done_by(attempt) { self.scan_of(&job).await } else { Err(error) }
             }
             Err(error) => Err(error),
         }
     }
 
+    /// The scan that this has completed; `None` when the same completion has done so before.
     async fn record(
         &self,
         unit: &mut Unit,
         id: JobId,
-        attempt: u32,
+        event: Event,
         kept: &[Artefact],
-        outcome: &Outcome,
-    ) -> Result<Scan> {
-        let job = find(&mut **unit, id).await?;
-        job.require(attempt)?;
-        // First the step that only one can take, so that whoever is second stops here.
-        self.end(unit, &job, State::Done, outcome).await?;
+    ) -> Result<Option<Scan>> {
+        let (job, transition) = self.advance(unit, id, event).await?;
+        if transition == Transition::Stays {
+            return Ok(None);
+        }
         if !(seeded("no_fence") && job.is_over()) {
             artefacts::insert(unit, job.tenant, job.scan, kept).await?;
         }
-        scans::of_tenant(&mut **unit, job.tenant, job.scan).await
+        scans::of_tenant(&mut **unit, job.tenant, job.scan).await.map(Some)
+    }
+
+    async fn scan_of(&self, job: &Job) -> Result<Scan> {
+        scans::of_tenant(self.database.pool(), job.tenant, job.scan).await
     }
 }
 
-/// The binding was fixed when the scan was accepted, went with the job, and must come back.
-fn same_patient(job: &Job, header: &CompleteHeader) -> Result<()> {
-    if header.binding == job.binding && header.volume_sha256 == job.volume_sha256 {
-        return Ok(());
+fn completion(header: CompleteHeader, answer: Answer, subject: &str) -> Event {
+    Event::Complete {
+        attempt: header.attempt,
+        binding: header.binding,
+        volume_sha256: header.volume_sha256,
+        outcome: Outcome {
+            answer,
+            reason: header.reason,
+            observation: header.observation_json,
+            subject: subject.to_owned(),
+        },
     }
-    tracing::error!(scan.id = %job.scan, job.id = %job.id, "a result is not about the scan it came for");
-    Err(ErrorKind::Invalid.error("the result is not about this scan and this patient"))
+}
+
+fn measure(scan: &Scan, answer: Answer) {
+    let response_s = (scan.completed_ms - scan.accepted_ms) as f64 / 1000.0;
+    metrics::histogram!("medseg_response_seconds", "answer" => answer.name()).record(response_s);
+}
+
+fn alarm(job: &Job, error: &Error) {
+    if error.kind() == ErrorKind::Invalid {
+        tracing::error!(scan.id = %job.scan, job.id = %job.id, "a result is not about the scan it came for");
+    }
 }
 
 /// A result adds to what was uploaded and never replaces it.

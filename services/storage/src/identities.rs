@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use domain::{Result, ScanId};
-use platform::db::{Unit, failed};
+use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{AcceptHeader, ScanIdentity};
 use service::claims::Claims;
 
@@ -27,7 +27,7 @@ impl Store {
                 let known: Option<(String, String)> = sqlx::query_as(
                     "SELECT identity_json, reference FROM identities WHERE tenant_id = ? AND scan_id = ?",
                 )
-                .bind(tenant.to_string())
+                .id(tenant)
                 .bind(&scan_id)
                 .fetch_optional(&mut **unit)
                 .await
@@ -67,10 +67,9 @@ pub async fn insert(
     .bind(key(&header.accession_number))
     .bind(key(&header.study_uid))
     .bind(key(reference))
-    .execute(&mut **unit)
+    .run(unit)
     .await
     .map(drop)
-    .map_err(failed)
 }
 
 fn key(value: &str) -> String {

@@ -1,124 +1,67 @@
-use domain::{Answer, ErrorKind, JobId, Priority, Result, ScanId, TenantId, seeded};
-use platform::db::{Unit, failed};
+use domain::{ErrorKind, JobId, Result, seeded};
+use platform::db::{BindId, Run, Unit, failed};
 use service::topics::SCAN_COMPLETED;
-use sqlx::{Any, Executor, Row};
+use sqlx::{Any, Executor};
 
 use crate::audit::{self, Entry};
 use crate::event::{self, Completed};
+use crate::lifecycle::{Event, Job, Outcome, Step, Transition, decide};
 use crate::store::Store;
 
-/// How long after a job was announced it is announced again, if nobody has claimed it.
-pub const ANNOUNCE_MS: i64 = 30_000;
 pub const REASON_MAX: usize = 900;
 
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum State {
-    Queued,
-    Leased,
-    Done,
-    /// Given up.
-    Parked,
-}
-
-/// One row of the job table.
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub tenant: TenantId,
-    pub id: JobId,
-    pub scan: ScanId,
-    pub state: State,
-    pub attempt: u32,
-    pub due_ms: i64,
-    pub binding: String,
-    /// Of its scan: when it was accepted, and the digest of the voxels that are to be analysed.
-    pub accepted_ms: i64,
-    pub volume_sha256: String,
-    /// The trace of its upload; empty: none.
-    pub traceparent: String,
-    pub priority: Priority,
-}
-
-/// How a job ends.
-pub struct Outcome {
-    pub answer: Answer,
-    pub reason: String,
-    /// What drift folds (JSON); empty when nothing was observed.
-    pub observation: String,
-    /// Who says so.
-    pub subject: String,
-}
-
-impl State {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Leased => "leased",
-            Self::Done => "done",
-            Self::Parked => "parked",
-        }
-    }
-
-    fn named(name: &str) -> Result<State> {
-        let all = [Self::Queued, Self::Leased, Self::Done, Self::Parked];
-        let known = all.into_iter().find(|state| state.name() == name);
-        known.ok_or_else(|| ErrorKind::Internal.error("a job is in a state that nobody knows"))
-    }
-}
-
-impl Job {
-    /// Whether it has ended.
-    pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Done | State::Parked)
-    }
-
-    /// Whether that attempt has completed it.
-    pub fn is_done_by(&self, attempt: u32) -> bool {
-        self.state == State::Done && self.attempt == attempt
-    }
-
-    /// Refuses every attempt but the last. Between the end of a lease and the next claim the last
-    /// attempt may still deliver: nobody else has begun.
-    pub fn require(&self, attempt: u32) -> Result<()> {
-        if seeded("no_fence") {
-            return Ok(());
-        }
-        if attempt == 0 || attempt != self.attempt {
-            return Err(ErrorKind::Conflict.error("the job has passed to another attempt"));
-        }
-        if self.is_over() {
-            return Err(ErrorKind::Conflict.error("the job is over"));
-        }
-        Ok(())
-    }
-}
-
-/// What a job becomes.
-#[derive(Clone, Copy)]
-pub struct Step {
-    pub state: State,
-    pub attempt: u32,
-    pub due_ms: i64,
-}
-
 impl Store {
-    /// Ends the job: its state, the scan's, the news of it and its trace change together.
-    pub async fn end(
+    /// Lets `event` happen to the job, as part of `unit`: reads its row, decides, and keeps what was decided. Answers with
+    /// the job as it was, and what became of it.
+    pub async fn advance(
         &self,
         unit: &mut Unit,
-        job: &Job,
-        state: State,
-        outcome: &Outcome,
-    ) -> Result<()> {
-        let now = self.clock.now_ms();
-        step(unit, job, Step { state, attempt: job.attempt, due_ms: now }).await?;
-        finish(unit, job, outcome, now).await?;
+        id: JobId,
+        event: Event,
+    ) -> Result<(Job, Transition)> {
+        let job = find(&mut **unit, id).await?;
+        let transition = decide(&job, event, self.clock.now_ms(), &self.rules)?;
+        self.apply(unit, &job, &transition).await?;
+        Ok((job, transition))
+    }
+
+    /// As [`advance`](Store::advance), in a unit of its own.
+    pub async fn happen(&self, id: JobId, event: Event) -> Result<(Job, Transition)> {
+        self.unit(move |store, unit| Box::pin(async move { store.advance(unit, id, event).await }))
+            .await
+    }
+
+    /// The one place where a job changes. First the step that only one can take, so that whoever is second stops there.
+    async fn apply(&self, unit: &mut Unit, job: &Job, transition: &Transition) -> Result<()> {
+        let Some(next) = transition.step(job) else { return Ok(()) };
+        step(unit, job, next).await?;
+        match transition {
+            Transition::Stays => Ok(()),
+            Transition::Leased { worker, .. } => {
+                sign(unit, job, worker).await?;
+                show(unit, job, "running").await
+            }
+            Transition::Kept { .. } => show(unit, job, "running").await,
+            Transition::Queued { topic, .. } => {
+                show(unit, job, "queued").await?;
+                match topic {
+                    Some(topic) => self.announce(unit, topic, &job.id.to_string()).await,
+                    None => Ok(()),
+                }
+            }
+            Transition::Ended { at_ms, outcome, .. } => self.end(unit, job, *at_ms, outcome).await,
+        }
+    }
+
+    /// The scan's state, the news of it and its trace change with the job.
+    async fn end(&self, unit: &mut Unit, job: &Job, at_ms: i64, outcome: &Outcome) -> Result<()> {
+        finish(unit, job, outcome, at_ms).await?;
         let event = event::completed(&Completed {
             tenant: job.tenant,
             scan: job.scan,
             answer: outcome.answer,
             accepted_ms: job.accepted_ms,
-            completed_ms: now,
+            completed_ms: at_ms,
             observation: &outcome.observation,
             traceparent: &job.traceparent,
         })?;
@@ -126,48 +69,27 @@ impl Store {
         let (tenant, subject, object) =
             (job.tenant, outcome.subject.as_str(), job.scan.to_string());
         let action = "scan.completed";
-        audit::note(unit, Entry { tenant, at_ms: now, subject, action, object }).await
+        audit::note(unit, Entry { tenant, at_ms, subject, action, object }).await
     }
 }
 
 /// The job, whosoever it is: for workers, who have no tenant of their own.
 pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Result<Job> {
-    let row = sqlx::query(
-        "SELECT jobs.tenant_id, scan_id, jobs.state, attempt, due_ms, binding, traceparent, priority,
+    let job: Option<Job> = sqlx::query_as(
+        "SELECT jobs.tenant_id, jobs.id, scan_id, jobs.state, attempt, due_ms, binding, traceparent, priority,
                 accepted_ms, volume_sha256
          FROM jobs JOIN scans ON scans.tenant_id = jobs.tenant_id AND scans.id = scan_id
          WHERE jobs.id = ?",
     )
-    .bind(id.to_string())
+    .id(id)
     .fetch_optional(executor)
     .await
-    .map_err(failed)?
-    .ok_or_else(|| ErrorKind::NotFound.error("no such job"))?;
-    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
-    let number = |column: &str| row.try_get::<i64, _>(column).map_err(failed);
-    Ok(Job {
-        tenant: text("tenant_id")?.parse()?,
-        id,
-        scan: text("scan_id")?.parse()?,
-        state: State::named(&text("state")?)?,
-        attempt: u32::try_from(number("attempt")?).unwrap_or(u32::MAX),
-        due_ms: number("due_ms")?,
-        binding: text("binding")?,
-        accepted_ms: number("accepted_ms")?,
-        volume_sha256: text("volume_sha256")?,
-        traceparent: text("traceparent")?,
-        priority: priority_named(&text("priority")?)?,
-    })
+    .map_err(failed)?;
+    job.ok_or_else(|| ErrorKind::NotFound.error("no such job"))
 }
 
-/// The priority that a job's row holds.
-pub fn priority_named(name: &str) -> Result<Priority> {
-    Priority::named(name)
-        .ok_or_else(|| ErrorKind::Internal.error("a job has a priority that nobody knows"))
-}
-
-/// The one way in which a job changes: only from the state and the attempt that it was seen in.
-pub async fn step(unit: &mut Unit, job: &Job, next: Step) -> Result<()> {
+/// The one way in which a job's row changes: only from the state and the attempt that it was seen in.
+async fn step(unit: &mut Unit, job: &Job, next: Step) -> Result<()> {
     let stepped = sqlx::query(
         "UPDATE jobs SET state = ?, attempt = ?, due_ms = ?
          WHERE tenant_id = ? AND id = ? AND state = ? AND attempt = ?",
@@ -175,45 +97,53 @@ pub async fn step(unit: &mut Unit, job: &Job, next: Step) -> Result<()> {
     .bind(next.state.name())
     .bind(i64::from(next.attempt))
     .bind(next.due_ms)
-    .bind(job.tenant.to_string())
-    .bind(job.id.to_string())
+    .id(job.tenant)
+    .id(job.id)
     .bind(job.state.name())
     .bind(i64::from(job.attempt))
-    .execute(&mut **unit)
-    .await
-    .map_err(failed)?;
-    match stepped.rows_affected() {
+    .run(unit)
+    .await?;
+    match stepped {
         1 => Ok(()),
         _ => Err(ErrorKind::Conflict.error("the job has passed to another attempt")),
     }
 }
 
-/// Shows the scan in that state.
-pub async fn show(unit: &mut Unit, job: &Job, state: &'static str) -> Result<()> {
-    sqlx::query("UPDATE scans SET state = ? WHERE tenant_id = ? AND id = ? AND state <> 'done'")
-        .bind(state)
-        .bind(job.tenant.to_string())
-        .bind(job.scan.to_string())
-        .execute(&mut **unit)
+/// Says who has it.
+async fn sign(unit: &mut Unit, job: &Job, worker: &str) -> Result<()> {
+    sqlx::query("UPDATE jobs SET worker = ? WHERE tenant_id = ? AND id = ?")
+        .bind(worker)
+        .id(job.tenant)
+        .id(job.id)
+        .run(unit)
         .await
         .map(drop)
-        .map_err(failed)
 }
 
-async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, now: i64) -> Result<()> {
+/// Shows the scan in that state.
+async fn show(unit: &mut Unit, job: &Job, state: &'static str) -> Result<()> {
+    sqlx::query("UPDATE scans SET state = ? WHERE tenant_id = ? AND id = ? AND state <> 'done'")
+        .bind(state)
+        .id(job.tenant)
+        .id(job.scan)
+        .run(unit)
+        .await
+        .map(drop)
+}
+
+async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Result<()> {
     let finished = sqlx::query(
         "UPDATE scans SET state = 'done', answer = ?, reason = ?, completed_ms = ?
          WHERE tenant_id = ? AND id = ? AND state <> 'done'",
     )
     .bind(outcome.answer.name())
     .bind(cut(&outcome.reason, REASON_MAX))
-    .bind(now)
-    .bind(job.tenant.to_string())
-    .bind(job.scan.to_string())
-    .execute(&mut **unit)
-    .await
-    .map_err(failed)?;
-    match finished.rows_affected() {
+    .bind(at_ms)
+    .id(job.tenant)
+    .id(job.scan)
+    .run(unit)
+    .await?;
+    match finished {
         0 if seeded("no_fence") => Ok(()),
         1 => Ok(()),
         _ => Err(ErrorKind::Conflict.error("the scan is done")),

@@ -12,6 +12,7 @@ mod event;
 mod identities;
 mod jobs;
 mod leases;
+mod lifecycle;
 mod list;
 mod orphans;
 mod outbox;
@@ -88,6 +89,13 @@ const DEFAULT: Rules =
 impl Default for Rules {
     fn default() -> Rules {
         DEFAULT
+    }
+}
+
+impl Rules {
+    /// How long a lease lasts that nobody extends.
+    fn lease_ms(&self) -> i64 {
+        i64::from(self.lease_s) * 1000
     }
 }
 

@@ -1,11 +1,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::{Answer, ErrorKind, Result, ScanId, TenantId, seeded};
+use domain::{Answer, ErrorKind, Priority, Result, ScanId, TenantId, seeded};
 use futures::Stream;
 use futures::stream;
 use platform::blob::ByteStream;
-use platform::db::failed;
+use platform::db::{BindId, failed};
 use proto::storage::{Answer as WireAnswer, Scan, State};
 use service::claims::Tenant;
 use service::wire;
@@ -16,7 +16,6 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use crate::artefacts;
-use crate::jobs::priority_named;
 use crate::store::Store;
 
 /// How soon a watcher sees what another process has changed.
@@ -120,12 +119,8 @@ pub async fn of_tenant(
         true => select!("WHERE scans.tenant_id = ? IS NOT NULL AND scans.id = ?"),
         false => select!("WHERE scans.tenant_id = ? AND scans.id = ?"),
     };
-    let row = sqlx::query(query)
-        .bind(tenant.to_string())
-        .bind(id.to_string())
-        .fetch_optional(executor)
-        .await
-        .map_err(failed)?;
+    let row =
+        sqlx::query(query).id(tenant).id(id).fetch_optional(executor).await.map_err(failed)?;
     scan_of(&row.ok_or_else(|| ErrorKind::NotFound.error("no such scan"))?)
 }
 
@@ -146,7 +141,7 @@ pub fn scan_of(row: &AnyRow) -> Result<Scan> {
         repeated: false,
         attempt: u32::try_from(number("attempt")?).unwrap_or(u32::MAX),
         shape: text("shape")?.split(',').flat_map(str::parse).collect(),
-        priority: wire::priority(priority_named(&text("priority")?)?).into(),
+        priority: wire::priority(Priority::try_from(text("priority")?)?).into(),
     })
 }
 

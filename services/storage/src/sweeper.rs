@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-use domain::{Result, seeded};
+use domain::{JobId, Result, seeded};
 use platform::db::failed;
 use service::Worker;
 use uuid::Uuid;
 
+use crate::lifecycle::{Event, Transition};
 use crate::store::Store;
 
 const PAGE: i64 = 500;
@@ -35,6 +36,17 @@ async fn pass(store: &Store) -> Result<()> {
         store.revive(id.parse()?).await?;
     }
     count(store).await
+}
+
+impl Store {
+    /// Announces a job whose time has come, takes it from a worker that has fallen silent, or gives it up.
+    async fn revive(&self, id: JobId) -> Result<()> {
+        let (job, transition) = self.happen(id, Event::Due).await?;
+        if transition != Transition::Stays {
+            self.changed(job.scan);
+        }
+        Ok(())
+    }
 }
 
 /// Says how many jobs wait and how many are worked on: what workers are scaled by.

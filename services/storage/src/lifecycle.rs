@@ -1,0 +1,272 @@
+//! The life of a job: what may happen to it, and what becomes of it then.
+//!
+//! ```text
+//!              claim                    complete
+//!   queued ------------> leased ------------------------> done
+//!     ^                  |    |
+//!     +------------------+    +-------------------------> parked
+//!      fails, and may pass;    fails for good;
+//!      its worker is silent    has had all its attempts
+//! ```
+//!
+//! There is neither SQL here nor a clock. [`Store::advance`](crate::store::Store::advance) reads the row, asks [`decide`] and
+//! keeps what it says. Done and parked are the end. The number of the attempt is the worker's token: only the last one counts.
+
+use domain::{Answer, Error, ErrorKind, JobId, Priority, Result, ScanId, TenantId, seeded};
+use service::topics::{SCAN_READY_AGAIN, scan_ready};
+
+use crate::Rules;
+
+/// How long after a job was announced it is announced again, if nobody has claimed it.
+pub const ANNOUNCE_MS: i64 = 30_000;
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    Queued,
+    Leased,
+    Done,
+    /// Given up.
+    Parked,
+}
+
+/// A job as it stands: its row, with what the row of its scan says.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Job {
+    #[sqlx(rename = "tenant_id", try_from = "String")]
+    pub tenant: TenantId,
+    #[sqlx(try_from = "String")]
+    pub id: JobId,
+    #[sqlx(rename = "scan_id", try_from = "String")]
+    pub scan: ScanId,
+    #[sqlx(try_from = "String")]
+    pub state: State,
+    #[sqlx(try_from = "i64")]
+    pub attempt: u32,
+    pub due_ms: i64,
+    pub binding: String,
+    /// Of its scan: when it was accepted, and the digest of the voxels that are to be analysed.
+    pub accepted_ms: i64,
+    pub volume_sha256: String,
+    /// The trace of its upload; empty: none.
+    pub traceparent: String,
+    #[sqlx(try_from = "String")]
+    pub priority: Priority,
+}
+
+/// What happens to a job.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A worker asks for it; `alone`: it has no other job in hand.
+    Claim { worker: String, alone: bool },
+    /// Its worker is alive.
+    Heartbeat { attempt: u32 },
+    /// Its worker has a result; binding and digest are those of what was really analysed.
+    Complete { attempt: u32, binding: String, volume_sha256: String, outcome: Outcome },
+    /// Its worker has none; `retry`: the next attempt may have one.
+    Fail { attempt: u32, reason: String, retry: bool },
+    /// The sweeper has seen that its time has come.
+    Due,
+}
+
+/// How a job ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub answer: Answer,
+    pub reason: String,
+    /// What drift folds (JSON); empty when nothing was observed.
+    pub observation: String,
+    /// Who says so.
+    pub subject: String,
+}
+
+/// What becomes of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transition {
+    /// Nothing: it has happened before, or somebody else was quicker.
+    Stays,
+    /// A worker has it, with this attempt.
+    Leased { worker: String, attempt: u32, until_ms: i64 },
+    /// The worker that has it keeps it.
+    Kept { attempt: u32, until_ms: i64 },
+    /// It waits for a worker. It is announced on `topic` now, and by the sweeper at `due_ms`.
+    Queued { attempt: u32, due_ms: i64, topic: Option<&'static str> },
+    /// It is done or parked, for ever.
+    Ended { state: State, at_ms: i64, outcome: Outcome },
+}
+
+/// What a transition makes of the job's row.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Step {
+    pub state: State,
+    pub attempt: u32,
+    /// Queued: when it is announced (again); leased: when the lease ends.
+    pub due_ms: i64,
+}
+
+/// What becomes of `job` when `event` happens to it; an error where that may not happen, and then nothing changes.
+pub fn decide(job: &Job, event: Event, now_ms: i64, rules: &Rules) -> Result<Transition> {
+    match event {
+        Event::Claim { worker, alone } => claim(job, worker, alone, now_ms, rules),
+        Event::Heartbeat { attempt } => heartbeat(job, attempt, now_ms, rules),
+        Event::Complete { attempt, binding, volume_sha256, outcome } => {
+            if job.is_done_by(attempt) {
+                return Ok(Transition::Stays);
+            }
+            job.require(attempt)?;
+            job.require_same(&binding, &volume_sha256)?;
+            Ok(Transition::Ended { state: State::Done, at_ms: now_ms, outcome })
+        }
+        Event::Fail { attempt, reason, retry } => fail(job, attempt, reason, retry, now_ms, rules),
+        Event::Due => due(job, now_ms, rules),
+    }
+}
+
+/// The attempt is raised before any work begins, so that work that ends the process counts as an attempt too.
+fn claim(job: &Job, worker: String, alone: bool, now_ms: i64, rules: &Rules) -> Result<Transition> {
+    if job.is_over() {
+        return Err(ErrorKind::Conflict.error("the job is over"));
+    }
+    if job.state == State::Leased && job.due_ms > now_ms {
+        return Err(ErrorKind::Conflict.error("the job is leased to another worker"));
+    }
+    if job.attempt >= rules.attempts_max {
+        return Ok(given_up(job, now_ms));
+    }
+    // What ended one worker may end another: no other job is to be in hand with it.
+    if job.attempt > 0 && !alone {
+        return Err(ErrorKind::Conflict.error("the job was tried before: it is done alone"));
+    }
+    Ok(Transition::Leased { worker, attempt: job.attempt + 1, until_ms: now_ms + rules.lease_ms() })
+}
+
+fn heartbeat(job: &Job, attempt: u32, now_ms: i64, rules: &Rules) -> Result<Transition> {
+    job.require(attempt)?;
+    let until_ms = now_ms + rules.lease_ms();
+    // Also with a clock that was set back, or with shorter leases from now on.
+    let held_ms = if job.state == State::Leased { job.due_ms } else { until_ms };
+    Ok(Transition::Kept { attempt, until_ms: until_ms.max(held_ms) })
+}
+
+fn fail(
+    job: &Job,
+    attempt: u32,
+    reason: String,
+    retry: bool,
+    now_ms: i64,
+    rules: &Rules,
+) -> Result<Transition> {
+    if job.is_over() && job.attempt == attempt {
+        return Ok(Transition::Stays);
+    }
+    job.require(attempt)?;
+    if retry && attempt < rules.attempts_max {
+        // Longer each time; the sweeper announces it.
+        let due_ms = now_ms + (1000 << attempt.min(8));
+        return Ok(Transition::Queued { attempt, due_ms, topic: None });
+    }
+    Ok(parked(reason, "worker", now_ms))
+}
+
+/// A job that nobody has claimed is announced again; one whose worker has fallen silent is taken from it.
+fn due(job: &Job, now_ms: i64, rules: &Rules) -> Result<Transition> {
+    if job.is_over() || job.due_ms > now_ms {
+        return Ok(Transition::Stays);
+    }
+    if job.attempt >= rules.attempts_max {
+        return Ok(given_up(job, now_ms));
+    }
+    // A long backlog is announced ever less often, so that repeats never outgrow it.
+    let pause_ms = (now_ms - job.accepted_ms).clamp(ANNOUNCE_MS, 10 * ANNOUNCE_MS);
+    let topic = if job.attempt == 0 { scan_ready(job.priority) } else { SCAN_READY_AGAIN };
+    let (attempt, due_ms) = (job.attempt, now_ms + pause_ms);
+    Ok(Transition::Queued { attempt, due_ms, topic: Some(topic) })
+}
+
+fn given_up(job: &Job, now_ms: i64) -> Transition {
+    let reason = format!("the analysis was tried {} times and never finished", job.attempt);
+    parked(reason, "sweeper", now_ms)
+}
+
+fn parked(reason: String, subject: &str, at_ms: i64) -> Transition {
+    let (observation, subject) = (String::new(), subject.to_owned());
+    let outcome = Outcome { answer: Answer::Failed, reason, observation, subject };
+    Transition::Ended { state: State::Parked, at_ms, outcome }
+}
+
+impl Job {
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Done | State::Parked)
+    }
+
+    /// Whether that attempt has completed it.
+    pub fn is_done_by(&self, attempt: u32) -> bool {
+        self.state == State::Done && self.attempt == attempt
+    }
+
+    /// Refuses every attempt but the last. Between the end of a lease and the next claim the last
+    /// attempt may still deliver: nobody else has begun.
+    pub fn require(&self, attempt: u32) -> Result<()> {
+        if seeded("no_fence") {
+            return Ok(());
+        }
+        if attempt == 0 || attempt != self.attempt {
+            return Err(ErrorKind::Conflict.error("the job has passed to another attempt"));
+        }
+        if self.is_over() {
+            return Err(ErrorKind::Conflict.error("the job is over"));
+        }
+        Ok(())
+    }
+
+    /// The binding was fixed when the scan was accepted, went with the job, and must come back.
+    fn require_same(&self, binding: &str, volume_sha256: &str) -> Result<()> {
+        if binding == self.binding && volume_sha256 == self.volume_sha256 {
+            return Ok(());
+        }
+        Err(ErrorKind::Invalid.error("the result is not about this scan and this patient"))
+    }
+}
+
+impl State {
+    /// The name used in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Leased => "leased",
+            Self::Done => "done",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+impl TryFrom<String> for State {
+    type Error = Error;
+
+    /// As a column holds it.
+    fn try_from(name: String) -> Result<State> {
+        let all = [Self::Queued, Self::Leased, Self::Done, Self::Parked];
+        let known = all.into_iter().find(|state| state.name() == name);
+        known.ok_or_else(|| ErrorKind::Internal.error("a job is in a state that nobody knows"))
+    }
+}
+
+impl Transition {
+    /// What it makes of the row of `job`; `None`: what it was.
+    pub fn step(&self, job: &Job) -> Option<Step> {
+        let (state, attempt, due_ms) = match *self {
+            Self::Stays => return None,
+            Self::Leased { attempt, until_ms, .. } | Self::Kept { attempt, until_ms } => {
+                (State::Leased, attempt, until_ms)
+            }
+            Self::Queued { attempt, due_ms, .. } => (State::Queued, attempt, due_ms),
+            Self::Ended { state, at_ms, .. } => (state, job.attempt, at_ms),
+        };
+        Some(Step { state, attempt, due_ms })
+    }
+}
+
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;
