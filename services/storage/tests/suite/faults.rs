@@ -9,6 +9,7 @@ use service::Peer;
 use storage::{Peers, Ports, Rules};
 use tonic::Code;
 
+use crate::log::Log;
 use crate::world::{Upload, World, serve, until};
 
 /// Every file below `folder`.
@@ -34,7 +35,11 @@ pub async fn a_bit_that_flips_at_rest_is_noticed_and_said(world: World) {
     fs::write(&path, bytes).unwrap();
 
     let job = world.claim(&id).await.unwrap();
+    let log = Log::listen();
     assert_eq!(world.volume(&job).await.unwrap_err().code(), Code::Internal);
+    // Once, though it is amid a stream that the bytes turn out to be others.
+    let lines = log.lines();
+    assert!(lines.len() == 1 && lines[0].contains(&scan.id), "{lines:?}");
     let failed = until(|| world.get(&scan), |scan| scan.state() == State::Done).await;
     assert_eq!(failed.answer(), Answer::Failed);
     assert!(failed.reason.contains("damaged"), "{}", failed.reason);

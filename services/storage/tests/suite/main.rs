@@ -6,6 +6,7 @@
 mod accepting;
 mod faults;
 mod leasing;
+mod log;
 mod tenants;
 mod whose;
 mod world;
@@ -73,4 +74,6 @@ on_every_database! {
     faults::an_upload_that_breaks_off_leaves_nothing;
     faults::an_object_without_a_row_is_deleted_when_old;
     faults::a_full_disk_refuses_before_it_stores;
+    log::a_broken_database_is_logged_once_with_its_cause;
+    log::what_a_caller_does_wrong_is_no_error_in_the_log;
 }
