@@ -225,7 +225,8 @@ proptest! {
         let attempts_max = life.1;
         for Moment { before, event, after, .. } in played(life) {
             let begun = after.attempt - before.attempt;
-            prop_assert!(begun <= u32::from(matches!(event, Event::Claim { .. })));
+            let claims = u32::from(matches!(event, Event::Claim { .. }));
+            prop_assert!(begun <= claims);
             prop_assert!(after.attempt <= attempts_max);
         }
     }
