@@ -1,5 +1,7 @@
-//! Work queues with at-least-once delivery.
+//! Work and events, delivered at least once.
 //!
+//! A message of work is for one of those who take from its topic, and waits until there is one. An event is for every
+//! group that listens: each group gets all of it, the members of a group share it, and where no group is, nothing is kept.
 //! Messages hold ids and small events, never pixels and never identity.
 
 mod rabbit;
@@ -19,20 +21,46 @@ pub type Queue = Arc<dyn Backend>;
 /// What a subscriber receives; ends, or yields an error, when the connection is lost.
 pub type Deliveries = BoxStream<'static, Result<Delivery>>;
 
+/// The name of a kind of work.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Work<'a>(pub &'a str);
+
+/// The name of a kind of event. No work has the same name, nor the name of an event and a group with a dot between them.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Event<'a>(pub &'a str);
+
+/// What a message is about.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Topic<'a> {
+    Work(Work<'a>),
+    Event(Event<'a>),
+}
+
 /// What an adapter does.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// Returns once the message will survive a crash.
-    async fn publish(&self, topic: &str, body: &[u8]) -> Result<()>;
+    /// Leaves a message of work; returns once it will survive a crash.
+    async fn publish(&self, work: Work<'_>, body: &[u8]) -> Result<()>;
 
-    /// As [`publish`](Backend::publish), for an event (a CloudEvent in its JSON form) that others than medseg may want:
-    /// with RabbitMQ, whoever binds a queue of his own to the topic exchange `medseg.events` gets it too.
-    async fn emit(&self, topic: &str, event: &[u8]) -> Result<()> {
-        self.publish(topic, event).await
-    }
+    /// Tells every group that there is of an event (a CloudEvent in its JSON form); returns once it will survive a crash
+    /// for each of them. With RabbitMQ, whoever binds a queue of their own to the topic exchange `medseg.events` gets it
+    /// too.
+    async fn emit(&self, event: Event<'_>, body: &[u8]) -> Result<()>;
 
-    /// Messages of `topic`, at most `window` of them unsettled at a time.
-    async fn subscribe(&self, topic: &str, window: u16) -> Result<Deliveries>;
+    /// Creates the group, unless there is one of that name: from now on it gets every event of that kind, also while no
+    /// member listens.
+    async fn create_group(&self, event: Event<'_>, group: &str) -> Result<()>;
+
+    /// Messages of `work`, shared with whoever else subscribes; at most `window` of them unsettled at a time.
+    async fn subscribe_work(&self, work: Work<'_>, window: u16) -> Result<Deliveries>;
+
+    /// Events for the members of `group`, which is created where it is new; at most `window` of them unsettled at a time.
+    async fn subscribe_event(
+        &self,
+        event: Event<'_>,
+        group: &str,
+        window: u16,
+    ) -> Result<Deliveries>;
 
     /// Whether the queue answers.
     async fn ping(&self) -> Result<()>;
@@ -55,6 +83,34 @@ impl Delivery {
     /// Puts the message back after a pause, for a failure that may pass.
     pub async fn retry(self) -> Result<()> {
         self.settle.retry().await
+    }
+}
+
+impl Event<'_> {
+    /// Where the events of a group wait.
+    fn queue_of(self, group: &str) -> String {
+        format!("{}.{group}", self.0)
+    }
+}
+
+impl<'a> Topic<'a> {
+    /// The name that both sides know it by.
+    pub fn name(self) -> &'a str {
+        match self {
+            Topic::Work(Work(name)) | Topic::Event(Event(name)) => name,
+        }
+    }
+}
+
+impl<'a> From<Work<'a>> for Topic<'a> {
+    fn from(work: Work<'a>) -> Topic<'a> {
+        Topic::Work(work)
+    }
+}
+
+impl<'a> From<Event<'a>> for Topic<'a> {
+    fn from(event: Event<'a>) -> Topic<'a> {
+        Topic::Event(event)
     }
 }
 

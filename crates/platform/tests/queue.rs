@@ -6,8 +6,8 @@ use std::fs::File;
 use std::path::Path;
 
 use domain::ErrorKind;
-use platform::queue::testsuite::next;
-use platform::queue::{connect, testsuite};
+use platform::queue::testsuite::{next, nothing};
+use platform::queue::{Event, Work, connect, testsuite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -25,17 +25,17 @@ async fn sqlite() {
 async fn sqlite_delivers_after_a_restart_what_was_not_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let queue = connect(&url(dir.path())).await.unwrap();
-    queue.publish("topic", b"acknowledged").await.unwrap();
-    queue.publish("topic", b"taken").await.unwrap();
-    queue.publish("topic", b"waiting").await.unwrap();
-    let mut deliveries = queue.subscribe("topic", 2).await.unwrap();
+    queue.publish(Work("topic"), b"acknowledged").await.unwrap();
+    queue.publish(Work("topic"), b"taken").await.unwrap();
+    queue.publish(Work("topic"), b"waiting").await.unwrap();
+    let mut deliveries = queue.subscribe_work(Work("topic"), 2).await.unwrap();
     next(&mut deliveries).await.ack().await.unwrap();
     // As after kill -9: nobody puts back what was taken.
     std::mem::forget(next(&mut deliveries).await);
     drop((deliveries, queue));
 
     let queue = connect(&url(dir.path())).await.unwrap();
-    let mut deliveries = queue.subscribe("topic", 8).await.unwrap();
+    let mut deliveries = queue.subscribe_work(Work("topic"), 8).await.unwrap();
     for body in [b"taken".as_slice(), b"waiting"] {
         let delivery = next(&mut deliveries).await;
         assert_eq!((delivery.body.as_slice(), delivery.redelivered), (body, true));
@@ -46,8 +46,8 @@ async fn sqlite_delivers_after_a_restart_what_was_not_acknowledged() {
 async fn sqlite_delivers_again_what_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let queue = connect(&url(dir.path())).await.unwrap();
-    queue.publish("topic", b"dropped").await.unwrap();
-    let mut deliveries = queue.subscribe("topic", 1).await.unwrap();
+    queue.publish(Work("topic"), b"dropped").await.unwrap();
+    let mut deliveries = queue.subscribe_work(Work("topic"), 1).await.unwrap();
     drop(next(&mut deliveries).await);
     assert!(next(&mut deliveries).await.redelivered);
 }
@@ -57,8 +57,8 @@ async fn sqlite_is_shared_within_a_process_and_refused_to_a_second() {
     let dir = tempfile::tempdir().unwrap();
     let queue = connect(&url(dir.path())).await.unwrap();
     let again = connect(&url(dir.path())).await.unwrap();
-    let mut deliveries = again.subscribe("topic", 1).await.unwrap();
-    queue.publish("topic", b"seen").await.unwrap();
+    let mut deliveries = again.subscribe_work(Work("topic"), 1).await.unwrap();
+    queue.publish(Work("topic"), b"seen").await.unwrap();
     next(&mut deliveries).await.ack().await.unwrap();
 
     let other = tempfile::tempdir().unwrap();
@@ -85,20 +85,20 @@ async fn rabbitmq_is_found_again_after_the_connection_is_lost() {
     let topic = format!("suite-{}-lost", std::process::id());
     let (url, mut proxied) = through_proxy(&server).await;
     let queue = connect(&url).await.unwrap();
-    let mut deliveries = queue.subscribe(&topic, 1).await.unwrap();
-    queue.publish(&topic, b"before").await.unwrap();
+    let mut deliveries = queue.subscribe_work(Work(&topic), 1).await.unwrap();
+    queue.publish(Work(&topic), b"before").await.unwrap();
     next(&mut deliveries).await.ack().await.unwrap();
 
     while let Ok(connection) = proxied.try_recv() {
         connection.abort();
     }
     // The loss is noticed by the first that tries, or before.
-    let mut published = queue.publish(&topic, b"after").await;
+    let mut published = queue.publish(Work(&topic), b"after").await;
     if published.is_err() {
-        published = queue.publish(&topic, b"after").await;
+        published = queue.publish(Work(&topic), b"after").await;
     }
     published.unwrap();
-    let mut deliveries = queue.subscribe(&topic, 1).await.unwrap();
+    let mut deliveries = queue.subscribe_work(Work(&topic), 1).await.unwrap();
     let mut delivery = next(&mut deliveries).await;
     // Brokers confirm no acknowledgement: one that was cut off on its way brings its message back, marked.
     if delivery.redelivered {
@@ -120,12 +120,12 @@ async fn rabbitmq_that_is_away_at_the_start_is_found_when_it_comes() {
     url.set_port(Some(away.port())).unwrap();
     let queue = connect(url.as_str()).await.unwrap();
     assert_eq!(queue.ping().await.unwrap_err().kind(), ErrorKind::Unavailable);
-    let published = queue.publish(&topic, b"early").await;
+    let published = queue.publish(Work(&topic), b"early").await;
     assert_eq!(published.unwrap_err().kind(), ErrorKind::Unavailable);
 
     let _proxy = through_proxy_at(TcpListener::bind(away).await.unwrap(), &server);
-    queue.publish(&topic, b"late").await.unwrap();
-    let mut deliveries = queue.subscribe(&topic, 1).await.unwrap();
+    queue.publish(Work(&topic), b"late").await.unwrap();
+    let mut deliveries = queue.subscribe_work(Work(&topic), 1).await.unwrap();
     let delivery = next(&mut deliveries).await;
     assert_eq!(delivery.body, b"late");
     delivery.ack().await.unwrap();
@@ -141,34 +141,81 @@ async fn rabbitmq_shows_events_to_whoever_binds_a_queue() {
     let topic = format!("suite-{}-shown", std::process::id());
     let queue = connect(&url).await.unwrap();
     // Declares the exchange.
-    let mut ours = queue.subscribe(&topic, 8).await.unwrap();
+    let mut ours = queue.subscribe_event(Event(&topic), "ours", 8).await.unwrap();
     let outside = lapin::Connection::connect(&url, Default::default()).await.unwrap();
     let channel = outside.create_channel().await.unwrap();
     let exclusive = lapin::options::QueueDeclareOptions { exclusive: true, ..Default::default() };
     let theirs = channel.queue_declare("".into(), exclusive, Default::default()).await.unwrap();
     let name = theirs.name();
-    let bind = channel.queue_bind(
-        name.clone(),
-        "medseg.events".into(),
-        topic.as_str().into(),
-        Default::default(),
-        Default::default(),
-    );
-    bind.await.unwrap();
+    bind(&channel, name.as_str(), &topic).await;
 
-    queue.emit(&topic, b"{}").await.unwrap();
-    queue.publish(&topic, b"work").await.unwrap();
-    for body in [b"{}".as_slice(), b"work"] {
-        let delivery = next(&mut ours).await;
-        assert_eq!(delivery.body, body);
-        delivery.ack().await.unwrap();
-    }
+    queue.emit(Event(&topic), b"{}").await.unwrap();
+    queue.publish(Work(&topic), b"work").await.unwrap();
+    let delivery = next(&mut ours).await;
+    assert_eq!(delivery.body, b"{}");
+    delivery.ack().await.unwrap();
+    assert!(nothing(&mut ours).await, "work is no event");
     let get = || channel.basic_get(name.clone(), lapin::options::BasicGetOptions { no_ack: true });
     let seen = get().await.unwrap().expect("the event");
     assert_eq!(seen.data, b"{}");
     let kind = seen.properties.content_type().as_ref().unwrap().to_string();
     assert_eq!(kind, "application/cloudevents+json");
     assert!(get().await.unwrap().is_none(), "work is nobody else's");
+}
+
+#[tokio::test]
+async fn rabbitmq_takes_over_the_queue_that_an_earlier_version_bound() {
+    let Ok(url) = std::env::var("TEST_AMQP_URL") else {
+        return eprintln!("skipped: TEST_AMQP_URL is not set");
+    };
+    let topic = format!("suite-{}-earlier", std::process::id());
+    let queue = connect(&url).await.unwrap();
+    // Declares the exchange.
+    queue.emit(Event(&topic), b"to nobody").await.unwrap();
+    // As the earlier version left it: a queue named as the event, bound to the exchange.
+    queue.publish(Work(&topic), b"before the upgrade").await.unwrap();
+    let outside = lapin::Connection::connect(&url, Default::default()).await.unwrap();
+    let channel = outside.create_channel().await.unwrap();
+    bind(&channel, &topic, &topic).await;
+    queue.emit(Event(&topic), b"meanwhile").await.unwrap();
+
+    let mut group = queue.subscribe_event(Event(&topic), "group", 8).await.unwrap();
+    queue.emit(Event(&topic), b"after it").await.unwrap();
+    for body in [b"before the upgrade".as_slice(), b"meanwhile", b"after it"] {
+        let delivery = next(&mut group).await;
+        assert_eq!(delivery.body, body);
+        delivery.ack().await.unwrap();
+    }
+    assert!(nothing(&mut group).await, "each once");
+    let passive = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
+    let earlier = channel.queue_declare(topic.as_str().into(), passive, Default::default()).await;
+    assert!(earlier.is_err(), "the earlier queue is gone");
+}
+
+#[tokio::test]
+async fn sqlite_keeps_groups_and_their_events_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = connect(&url(dir.path())).await.unwrap();
+    queue.create_group(Event("event"), "group").await.unwrap();
+    queue.emit(Event("event"), b"before").await.unwrap();
+    drop(queue);
+
+    let queue = connect(&url(dir.path())).await.unwrap();
+    queue.emit(Event("event"), b"after").await.unwrap();
+    let mut group = queue.subscribe_event(Event("event"), "group", 8).await.unwrap();
+    for body in [b"before".as_slice(), b"after"] {
+        let delivery = next(&mut group).await;
+        assert_eq!(delivery.body, body);
+        delivery.ack().await.unwrap();
+    }
+}
+
+/// Binds a queue to the exchange of events.
+async fn bind(channel: &lapin::Channel, queue: &str, event: &str) {
+    let (options, none) = (Default::default(), Default::default());
+    let bound =
+        channel.queue_bind(queue.into(), "medseg.events".into(), event.into(), options, none);
+    bound.await.unwrap();
 }
 
 type Proxied = tokio::sync::mpsc::UnboundedReceiver<JoinHandle<()>>;

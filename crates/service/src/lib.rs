@@ -32,7 +32,7 @@ pub use serve::{Doors, serve, serve_at};
 pub use system::{system_clock, system_random};
 pub use telemetry::method_name;
 pub use tls::Identity;
-pub use worker::{Worker, work};
+pub use worker::{Worker, listen, work};
 
 use std::time::Duration;
 

@@ -1,29 +1,61 @@
-//! The names of the queues, and what their messages mean.
+//! What services tell each other through the queue, and what its messages mean.
 
 use domain::Priority;
+use platform::queue::{Event, Topic, Work};
 
 /// One message for every job that waits for a worker; the body is the job's id.
-pub const SCAN_READY: &str = "scan.ready";
+pub const SCAN_READY: Work<'static> = Work("scan.ready");
 
 /// The same for urgent ones: in a queue of their own they never wait behind what is not.
-pub const SCAN_READY_STAT: &str = "scan.ready.stat";
+pub const SCAN_READY_STAT: Work<'static> = Work("scan.ready.stat");
 
 /// The same for jobs that were tried before, of whatever priority: a worker does them alone, so that one that it does not
 /// survive takes no other with it.
-pub const SCAN_READY_AGAIN: &str = "scan.ready.again";
+pub const SCAN_READY_AGAIN: Work<'static> = Work("scan.ready.again");
 
 /// Where jobs of that priority wait.
-pub fn scan_ready(priority: Priority) -> &'static str {
+pub fn scan_ready(priority: Priority) -> Work<'static> {
     match priority {
         Priority::Routine => SCAN_READY,
         Priority::Stat => SCAN_READY_STAT,
     }
 }
 
-/// One message for every scan that is done; the body is a CloudEvents 1.0 event (JSON).
-pub const SCAN_COMPLETED: &str = "scan.completed";
+/// One event for every scan that is done; the body is a CloudEvents 1.0 event (JSON).
+pub const SCAN_COMPLETED: Event<'static> = Event("scan.completed");
 
-/// Whether what is said under that name is news for whoever wants it, and not work for one.
-pub fn is_event(topic: &str) -> bool {
-    topic == SCAN_COMPLETED
+const ALL: [Topic<'static>; 4] = [
+    Topic::Work(SCAN_READY),
+    Topic::Work(SCAN_READY_STAT),
+    Topic::Work(SCAN_READY_AGAIN),
+    Topic::Event(SCAN_COMPLETED),
+];
+
+/// The topic of that name, for whoever finds it written down.
+pub fn named(name: &str) -> Option<Topic<'static>> {
+    ALL.into_iter().find(|topic| topic.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_topic_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = ALL.iter().map(|topic| topic.name()).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(ALL.into_iter().all(|topic| named(topic.name()) == Some(topic)));
+        assert_eq!(named("scan"), None);
+    }
+
+    /// The queue of an event's group is called by both their names.
+    #[test]
+    fn no_topic_is_named_like_the_queue_of_a_group() {
+        let events = ALL.iter().filter(|topic| matches!(topic, Topic::Event(_)));
+        for event in events.map(|event| format!("{}.", event.name())) {
+            assert!(ALL.iter().all(|topic| !topic.name().starts_with(&event)), "{event}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{Error, ErrorKind, Result, seeded};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use platform::queue::{Delivery, Queue};
+use platform::queue::{Deliveries, Delivery, Event, Queue, Work};
 use tokio_util::sync::CancellationToken;
 
 /// How long to wait before subscribing again after the queue was lost.
@@ -46,14 +46,61 @@ impl Worker {
 /// A message is acknowledged when it is handled, and also when it never will be (any error that is
 /// not transient, and a panic); a transient error brings it back after a pause. A lost queue is
 /// subscribed to again. Once told to stop, takes no more messages and finishes those in hand.
-pub fn work<H, F>(queue: Queue, topic: &'static str, window: u16, handle: H) -> Worker
+pub fn work<H, F>(queue: Queue, topic: Work<'static>, window: u16, handle: H) -> Worker
 where
     H: Fn(Vec<u8>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<()>> + Send + 'static,
 {
+    feed(queue, Source::Work(topic), window, handle)
+}
+
+/// As [`work`], for a member of `group` that listens to `event`.
+pub fn listen<H, F>(
+    queue: Queue,
+    event: Event<'static>,
+    group: &'static str,
+    window: u16,
+    handle: H,
+) -> Worker
+where
+    H: Fn(Vec<u8>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    feed(queue, Source::Group(event, group), window, handle)
+}
+
+/// Where a worker's messages come from.
+#[derive(Clone, Copy)]
+enum Source {
+    Work(Work<'static>),
+    Group(Event<'static>, &'static str),
+}
+
+impl Source {
+    /// What it is called in logs and metrics.
+    fn topic(self) -> &'static str {
+        match self {
+            Source::Work(Work(name)) | Source::Group(Event(name), _) => name,
+        }
+    }
+
+    async fn subscribe(self, queue: &Queue, window: u16) -> Result<Deliveries> {
+        match self {
+            Source::Work(work) => queue.subscribe_work(work, window).await,
+            Source::Group(event, group) => queue.subscribe_event(event, group, window).await,
+        }
+    }
+}
+
+fn feed<H, F>(queue: Queue, source: Source, window: u16, handle: H) -> Worker
+where
+    H: Fn(Vec<u8>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let topic = source.topic();
     Worker::new(topic, move |stop| async move {
         while !stop.is_cancelled() {
-            if let Err(error) = consume(&queue, topic, window, handle.clone(), &stop).await {
+            if let Err(error) = consume(&queue, source, window, handle.clone(), &stop).await {
                 if !error.kind().is_transient() {
                     return Err(error);
                 }
@@ -67,7 +114,7 @@ where
 
 async fn consume<H, F>(
     queue: &Queue,
-    topic: &'static str,
+    source: Source,
     window: u16,
     handle: H,
     stop: &CancellationToken,
@@ -76,11 +123,11 @@ where
     H: Fn(Vec<u8>) -> F + Clone,
     F: Future<Output = Result<()>>,
 {
-    let deliveries = queue.subscribe(topic, window).await?;
+    let deliveries = source.subscribe(queue, window).await?;
     deliveries
         .take_until(stop.cancelled())
         .try_for_each_concurrent(usize::from(window), |delivery| {
-            settle(topic, delivery, handle.clone())
+            settle(source.topic(), delivery, handle.clone())
         })
         .await
 }

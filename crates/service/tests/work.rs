@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
-use platform::queue::{self, Queue};
-use service::{Service, serve, work};
+use platform::queue::{self, Event, Queue, Work};
+use service::{Service, Worker, listen, serve, work};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-const TOPIC: &str = "topic";
+const TOPIC: Work<'static> = Work("topic");
 
 async fn queue() -> (TempDir, Queue) {
     let dir = tempfile::tempdir().unwrap();
@@ -30,11 +30,16 @@ async fn working(queue: &Queue, outcome: fn(u32) -> Result<()>) -> (Arc<AtomicU3
         let tries = counted.fetch_add(1, Ordering::SeqCst) + 1;
         async move { outcome(tries) }
     });
+    (tries, serving(worker).await)
+}
+
+/// Runs the worker until the guard is dropped.
+async fn serving(worker: Worker) -> DropGuard {
     let stop = CancellationToken::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let service = Service { workers: vec![worker], ..Default::default() };
     tokio::spawn(serve(service, listener, stop.clone()));
-    (tries, stop.drop_guard())
+    stop.drop_guard()
 }
 
 async fn tried(tries: &AtomicU32, times: u32) {
@@ -82,4 +87,21 @@ async fn a_failure_for_good_and_a_panic_stop_neither_worker_nor_others() {
         queue.publish(TOPIC, body).await.unwrap();
     }
     tried(&tries, 3).await;
+}
+
+#[tokio::test]
+async fn a_listener_handles_the_events_of_its_group() {
+    let (_dir, queue) = queue().await;
+    let event = Event("event");
+    queue.create_group(event, "group").await.unwrap();
+    let heard = Arc::new(AtomicU32::new(0));
+    let counted = heard.clone();
+    let worker = listen(queue.clone(), event, "group", 4, move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Ok(()) }
+    });
+    let _stop = serving(worker).await;
+    queue.emit(event, b"1").await.unwrap();
+    queue.emit(event, b"2").await.unwrap();
+    tried(&heard, 2).await;
 }

@@ -20,7 +20,7 @@ use platform::queue::{self, Queue};
 use proto::drift::drift_server::DriftServer;
 use service::claims::Verifier;
 use service::topics::SCAN_COMPLETED;
-use service::{Peer, Service, check, trace, work};
+use service::{Peer, Service, check, listen, trace};
 use tonic::service::Routes;
 use tracing::field::Empty;
 use tracing::{Instrument, info_span};
@@ -29,6 +29,9 @@ use event::Event;
 use store::Store;
 
 pub use reference::{Distribution, Reference};
+
+/// The group that drift listens with.
+const GROUP: &str = "drift";
 
 /// Observations in hand at a time; each is one small row.
 const WINDOW: u16 = 16;
@@ -66,9 +69,21 @@ pub struct Peers {
 }
 
 impl Ports {
-    /// Opens what the URLs name, and migrates the database.
+    /// Opens what the URLs name, migrates the database and joins those who listen to completed scans.
     pub async fn open(database_url: &str, queue: Queue) -> Result<Ports> {
-        Ok(Ports { database: db::connect(database_url, &MIGRATIONS).await?, queue })
+        let database = db::connect(database_url, &MIGRATIONS).await?;
+        join(&queue).await;
+        Ok(Ports { database, queue })
+    }
+}
+
+/// From the first start on nothing is missed, also not what comes before the worker subscribes.
+async fn join(queue: &Queue) {
+    if let Err(error) = queue.create_group(SCAN_COMPLETED, GROUP).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "completed scans are not listened to yet"
+        );
     }
 }
 
@@ -92,7 +107,7 @@ pub fn build(
 ) -> Service {
     let store = Store { database: ports.database.clone() };
     let observer = store.clone();
-    let observe = work(ports.queue.clone(), SCAN_COMPLETED, WINDOW, move |body| {
+    let observe = listen(ports.queue.clone(), SCAN_COMPLETED, GROUP, WINDOW, move |body| {
         let observer = observer.clone();
         async move {
             let event = Event::parse(&body)?;

@@ -55,8 +55,8 @@ impl Drift {
         Ok(Drift { client, queue, issuer, stop, _folder: folder })
     }
 
-    async fn publish(&self, event: &Value) -> anyhow::Result<()> {
-        Ok(self.queue.publish(SCAN_COMPLETED, event.to_string().as_bytes()).await?)
+    async fn emit(&self, event: &Value) -> anyhow::Result<()> {
+        Ok(self.queue.emit(SCAN_COMPLETED, event.to_string().as_bytes()).await?)
     }
 
     async fn report(&self, tenant: TenantId, window: ReportRequest) -> anyhow::Result<Value> {
@@ -114,7 +114,7 @@ async fn a_window_unlike_the_training_is_reported_as_drift() -> anyhow::Result<(
     let drift = Drift::start().await?;
     let hospital = tenant();
     for (index, value) in spread(40).enumerate() {
-        drift.publish(&completed(hospital, &format!("e{index}"), value + 0.6)).await?;
+        drift.emit(&completed(hospital, &format!("e{index}"), value + 0.6)).await?;
     }
     let report = drift.report_of(hospital, 40).await?;
     let verdicts: Vec<_> = report["features"]
@@ -143,7 +143,7 @@ async fn an_event_that_comes_twice_counts_once() -> anyhow::Result<()> {
     let drift = Drift::start().await?;
     let hospital = tenant();
     for id in ["same", "same", "other", "same", "last"] {
-        drift.publish(&completed(hospital, id, 0.5)).await?;
+        drift.emit(&completed(hospital, id, 0.5)).await?;
     }
     // The queue gives them in order, and at most a few at a time: the last is seen with all before it in hand.
     let report = drift.report_of(hospital, 3).await?;
@@ -155,8 +155,8 @@ async fn an_event_that_comes_twice_counts_once() -> anyhow::Result<()> {
 async fn a_message_that_is_no_event_stops_nothing() -> anyhow::Result<()> {
     let drift = Drift::start().await?;
     let hospital = tenant();
-    drift.queue.publish(SCAN_COMPLETED, b"no event").await?;
-    drift.publish(&completed(hospital, "one", 0.5)).await?;
+    drift.queue.emit(SCAN_COMPLETED, b"no event").await?;
+    drift.emit(&completed(hospital, "one", 0.5)).await?;
     assert_eq!(drift.report_of(hospital, 1).await?["features"][2]["verdict"], "too_few_scans");
     Ok(())
 }
@@ -165,7 +165,7 @@ async fn a_message_that_is_no_event_stops_nothing() -> anyhow::Result<()> {
 async fn another_hospital_sees_neither_scans_nor_reports() -> anyhow::Result<()> {
     let drift = Drift::start().await?;
     let (hospital, other) = (tenant(), tenant());
-    drift.publish(&completed(hospital, "one", 0.5)).await?;
+    drift.emit(&completed(hospital, "one", 0.5)).await?;
     let mine = drift.report_of(hospital, 1).await?;
     assert_eq!(drift.report(other, ReportRequest::default()).await?["scans"], 0);
 
@@ -201,7 +201,7 @@ async fn reports_are_for_scientists_and_admins() -> anyhow::Result<()> {
 async fn only_scans_of_the_window_are_compared() -> anyhow::Result<()> {
     let drift = Drift::start().await?;
     let hospital = tenant();
-    drift.publish(&completed(hospital, "one", 0.5)).await?;
+    drift.emit(&completed(hospital, "one", 0.5)).await?;
     drift.report_of(hospital, 1).await?;
     for (from_ms, to_ms, scans) in
         [(0, NOW_MS - 1000, 0), (NOW_MS - 1000, NOW_MS, 1), (NOW_MS - 999, 0, 0)]
@@ -225,7 +225,7 @@ async fn mysql_keeps_observations_too() -> anyhow::Result<()> {
     let drift = Drift::on(&url, tempfile::tempdir()?).await?;
     let hospital = tenant();
     for id in ["one", "one", "two"] {
-        drift.publish(&completed(hospital, id, 0.5)).await?;
+        drift.emit(&completed(hospital, id, 0.5)).await?;
     }
     let report = drift.report_of(hospital, 2).await?;
     let token = drift.issuer.token(hospital, &[Role::Admin]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 use domain::{Result, seeded};
 use futures::{StreamExt, stream};
 use platform::db::failed;
-use platform::queue::Queue;
+use platform::queue::{Queue, Topic};
 use service::{Worker, topics};
 use tokio::time::timeout;
 
@@ -61,13 +61,14 @@ impl Relay {
                 .fetch_all(self.store.database.pool())
                 .await
                 .map_err(failed)?;
-        let new: Vec<_> = rows.into_iter().filter(|row| !self.published.contains(&row.0)).collect();
+        let new = rows.into_iter().filter(|row| !self.published.contains(&row.0));
+        let known: Vec<_> = new.filter_map(known).collect();
         let queue = &self.queue;
-        let mut publishing = stream::iter(new)
-            .map(async |(id, topic, body): (String, String, String)| {
-                let sent = match topics::is_event(&topic) {
-                    true => queue.emit(&topic, body.as_bytes()).await,
-                    false => queue.publish(&topic, body.as_bytes()).await,
+        let mut publishing = stream::iter(known)
+            .map(async |(id, topic, body): (String, Topic<'static>, String)| {
+                let sent = match topic {
+                    Topic::Work(work) => queue.publish(work, body.as_bytes()).await,
+                    Topic::Event(event) => queue.emit(event, body.as_bytes()).await,
                 };
                 if seeded("sent_unconfirmed") { Ok(id) } else { sent.map(|()| id) }
             })
@@ -100,4 +101,13 @@ impl Relay {
         self.published.clear();
         Ok(())
     }
+}
+
+/// The row with its topic. One that only a later version knows is left to it.
+fn known((id, name, body): (String, String, String)) -> Option<(String, Topic<'static>, String)> {
+    let topic = topics::named(&name);
+    if topic.is_none() {
+        tracing::warn!(topic = name, "the outbox holds a message that this version does not know");
+    }
+    Some((id, topic?, body))
 }

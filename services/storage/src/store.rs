@@ -4,6 +4,7 @@ use domain::{Clock, ErrorKind, Random, Result, ScanId, seeded};
 use futures::future::BoxFuture;
 use platform::blob::Blobs;
 use platform::db::{Database, Unit, failed};
+use platform::queue::Topic;
 use service::claims::Tenant;
 use tokio::sync::{Notify, broadcast};
 use uuid::Builder;
@@ -59,12 +60,17 @@ impl Store {
     }
 
     /// Puts a message into the outbox, as part of `unit`.
-    pub async fn announce(&self, unit: &mut Unit, topic: &str, body: &str) -> Result<()> {
+    pub async fn announce(
+        &self,
+        unit: &mut Unit,
+        topic: impl Into<Topic<'static>> + Send,
+        body: &str,
+    ) -> Result<()> {
         let ms = u64::try_from(self.clock.now_ms()).unwrap_or_default();
         let id = Builder::from_unix_timestamp_millis(ms, &self.random.bytes()).into_uuid();
         sqlx::query("INSERT INTO outbox (id, topic, body) VALUES (?, ?, ?)")
             .bind(id.to_string())
-            .bind(topic)
+            .bind(topic.into().name())
             .bind(body)
             .execute(&mut **unit)
             .await

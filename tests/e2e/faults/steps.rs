@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use futures::StreamExt;
+use service::topics::{SCAN_COMPLETED, SCAN_READY};
 use tests::mesh::Mesh;
 
 use super::rows::Stage;
@@ -86,12 +87,12 @@ pub async fn repeat_messages(mesh: &mut Mesh, stage: Stage) -> anyhow::Result<()
         .await?
     {
         for _ in 0..2 {
-            queue.publish("scan.ready", job.as_bytes()).await?;
+            queue.publish(SCAN_READY, job.as_bytes()).await?;
         }
     }
     workers.iter().try_for_each(|worker| mesh.restart(*worker))?;
     until(mesh, stage, DONE).await?;
-    let mut news = queue.subscribe("scan.completed", 64).await?;
+    let mut news = queue.subscribe_event(SCAN_COMPLETED, "drift", 64).await?;
     let mut events = Vec::new();
     // Until it is quiet; some may have been taken before drift was ended.
     while let Ok(Some(event)) = tokio::time::timeout(ms(3_000), news.next()).await {
@@ -102,7 +103,7 @@ pub async fn repeat_messages(mesh: &mut Mesh, stage: Stage) -> anyhow::Result<()
     ensure!(!events.is_empty(), "there was no news: the row shows nothing");
     drop(news);
     for event in events.iter().rev().flat_map(|event| [event; 3]) {
-        queue.emit("scan.completed", event).await?;
+        queue.emit(SCAN_COMPLETED, event).await?;
     }
     mesh.restart(drift)
 }

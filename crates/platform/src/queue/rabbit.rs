@@ -1,4 +1,9 @@
-//! RabbitMQ: quorum queues, confirmed and mandatory publishes, manual acknowledgement.
+//! RabbitMQ: quorum queues, confirmed publishes, manual acknowledgement.
+//!
+//! Work waits in a queue of its name. An event goes through the topic exchange [`EVENTS`] into the queue `event.group` of
+//! each group.
+
+mod earlier;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{Backend, Deliveries, Delivery, Queue, Settle};
+use super::{Backend, Deliveries, Delivery, Event, Queue, Settle, Topic, Work};
 
 const PERSISTENT: u8 = 2;
 /// A broker in alarm stops reading from publishers; they must not wait for it for ever.
@@ -50,7 +55,9 @@ struct Rabbit {
 
 struct Publisher {
     channel: Channel,
-    declared: HashSet<String>,
+    /// What is declared on it.
+    queues: HashSet<String>,
+    exchange: bool,
 }
 
 pub(super) async fn connect(url: &str) -> Result<Queue> {
@@ -68,21 +75,79 @@ pub(super) async fn connect(url: &str) -> Result<Queue> {
 
 #[async_trait]
 impl Backend for Rabbit {
-    async fn publish(&self, topic: &str, body: &[u8]) -> Result<()> {
-        self.send("", topic, body, BasicProperties::default()).await
+    async fn publish(&self, work: Work<'_>, body: &[u8]) -> Result<()> {
+        self.send(work.into(), body).await
     }
 
-    async fn emit(&self, topic: &str, event: &[u8]) -> Result<()> {
-        let kind = BasicProperties::default().with_content_type(CLOUD_EVENT.into());
-        self.send(EVENTS, topic, event, kind).await
+    async fn emit(&self, event: Event<'_>, body: &[u8]) -> Result<()> {
+        self.send(event.into(), body).await
     }
 
-    async fn subscribe(&self, topic: &str, window: u16) -> Result<Deliveries> {
-        let subscription = in_time(self.consume(topic, window)).await;
-        if subscription.is_err() {
-            self.consuming.forget().await;
+    async fn create_group(&self, event: Event<'_>, group: &str) -> Result<()> {
+        let queue = event.queue_of(group);
+        let declared = in_time(self.declare_group(event, &queue)).await;
+        self.or_forget(declared).await?;
+        // The group listens all the same, and what is left is moved when somebody subscribes again.
+        if let Err(error) = earlier::inherit(&self.publishing, event, &queue).await {
+            tracing::warn!(
+                queue,
+                error = &error as &dyn std::error::Error,
+                "could not move what waits in the queue of an earlier version"
+            );
         }
-        let subscription = subscription?;
+        Ok(())
+    }
+
+    async fn subscribe_work(&self, Work(queue): Work<'_>, window: u16) -> Result<Deliveries> {
+        let declared = in_time(self.declare_work(queue)).await;
+        self.or_forget(declared).await?;
+        self.subscribe(queue, window).await
+    }
+
+    async fn subscribe_event(
+        &self,
+        event: Event<'_>,
+        group: &str,
+        window: u16,
+    ) -> Result<Deliveries> {
+        self.create_group(event, group).await?;
+        self.subscribe(&event.queue_of(group), window).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.publishing.connected().await
+    }
+}
+
+impl Rabbit {
+    async fn send(&self, topic: Topic<'_>, body: &[u8]) -> Result<()> {
+        let published = in_time(async {
+            let channel = self.publisher(topic).await?;
+            publish(&channel, topic, body).await
+        });
+        let published = published.await;
+        if published.is_err() {
+            // The channel may be closed, the queue gone, or the network dark: all is made anew next time.
+            self.publisher.lock().await.take();
+            self.publishing.forget().await;
+        }
+        published
+    }
+
+    async fn declare_work(&self, queue: &str) -> Result<()> {
+        declare(&self.consuming.channel().await?, queue).await
+    }
+
+    async fn declare_group(&self, event: Event<'_>, queue: &str) -> Result<()> {
+        let channel = self.consuming.channel().await?;
+        declare(&channel, queue).await?;
+        declare_exchange(&channel).await?;
+        bind(&channel, queue, event).await
+    }
+
+    async fn subscribe(&self, queue: &str, window: u16) -> Result<Deliveries> {
+        let subscription = in_time(self.consume(queue, window)).await;
+        let subscription = self.or_forget(subscription).await?;
         let deliveries = stream::unfold(subscription, async |mut subscription| {
             let delivery = subscription.consumer.as_mut()?.next().await?.map_err(failed);
             let delivery = delivery.map(|delivery| Delivery {
@@ -98,53 +163,31 @@ impl Backend for Rabbit {
         Ok(deliveries.boxed())
     }
 
-    async fn ping(&self) -> Result<()> {
-        self.publishing.connected().await
-    }
-}
-
-impl Rabbit {
-    async fn send(
-        &self,
-        exchange: &str,
-        topic: &str,
-        body: &[u8],
-        properties: BasicProperties,
-    ) -> Result<()> {
-        let published = in_time(async {
-            let channel = self.publisher(topic).await?;
-            publish(&channel, exchange, topic, body, properties).await
-        });
-        let published = published.await;
-        if published.is_err() {
-            // The channel may be closed, the queue gone, or the network dark: all is made anew next time.
-            self.publisher.lock().await.take();
-            self.publishing.forget().await;
-        }
-        published
-    }
-
-    async fn consume(&self, topic: &str, window: u16) -> Result<Subscription> {
+    async fn consume(&self, queue: &str, window: u16) -> Result<Subscription> {
         let channel = self.consuming.channel().await?;
         channel.basic_qos(window, BasicQosOptions::default()).await.map_err(failed)?;
-        declare(&channel, topic).await?;
         let (manual, none) = (BasicConsumeOptions::default(), FieldTable::default());
         let consumer =
-            channel.basic_consume(topic.into(), "".into(), manual, none).await.map_err(failed)?;
+            channel.basic_consume(queue.into(), "".into(), manual, none).await.map_err(failed)?;
         Ok(Subscription { consumer: Some(consumer), channel })
     }
 
-    /// The channel to publish on, with the queue of `topic` declared on it.
-    async fn publisher(&self, topic: &str) -> Result<Channel> {
+    /// What failed may have failed with its connection: the next who consumes makes another.
+    async fn or_forget<T>(&self, done: Result<T>) -> Result<T> {
+        if done.is_err() {
+            self.consuming.forget().await;
+        }
+        done
+    }
+
+    /// The channel to publish on, with what `topic` is sent to declared on it.
+    async fn publisher(&self, topic: Topic<'_>) -> Result<Channel> {
         let mut slot = self.publisher.lock().await;
         let mut publisher = match slot.take() {
             Some(publisher) if publisher.channel.status().connected() => publisher,
             _ => Publisher::on(self.publishing.channel().await?).await?,
         };
-        if !publisher.declared.contains(topic) {
-            declare(&publisher.channel, topic).await?;
-            publisher.declared.insert(topic.to_owned());
-        }
+        publisher.declare(topic).await?;
         Ok(slot.insert(publisher).channel.clone())
     }
 }
@@ -152,7 +195,22 @@ impl Rabbit {
 impl Publisher {
     async fn on(channel: Channel) -> Result<Publisher> {
         channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
-        Ok(Publisher { channel, declared: HashSet::new() })
+        Ok(Publisher { channel, queues: HashSet::new(), exchange: false })
+    }
+
+    async fn declare(&mut self, topic: Topic<'_>) -> Result<()> {
+        match topic {
+            Topic::Work(Work(queue)) if !self.queues.contains(queue) => {
+                declare(&self.channel, queue).await?;
+                self.queues.insert(queue.to_owned());
+            }
+            Topic::Event(_) if !self.exchange => {
+                declare_exchange(&self.channel).await?;
+                self.exchange = true;
+            }
+            Topic::Work(_) | Topic::Event(_) => {}
+        }
+        Ok(())
     }
 }
 
@@ -161,17 +219,18 @@ async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(PATIENCE, work).await.map_err(silent)?
 }
 
-async fn publish(
-    channel: &Channel,
-    exchange: &str,
-    topic: &str,
-    body: &[u8],
-    properties: BasicProperties,
-) -> Result<()> {
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+async fn publish(channel: &Channel, topic: Topic<'_>, body: &[u8]) -> Result<()> {
+    // Work that no queue takes is an error; an event that no group listens to is not.
+    let (exchange, mandatory, properties) = match topic {
+        Topic::Work(_) => ("", true, BasicProperties::default()),
+        Topic::Event(_) => {
+            (EVENTS, false, BasicProperties::default().with_content_type(CLOUD_EVENT.into()))
+        }
+    };
+    let options = BasicPublishOptions { mandatory, ..Default::default() };
     let properties = properties.with_delivery_mode(PERSISTENT);
     let confirm = channel
-        .basic_publish(exchange.into(), topic.into(), options, body, properties)
+        .basic_publish(exchange.into(), topic.name().into(), options, body, properties)
         .await
         .map_err(failed)?;
     match confirm.await.map_err(failed)? {
@@ -268,8 +327,8 @@ impl Settle for Unacked {
 
 /// The queue, and the one beside it for what was delivered too often: for people to look at, since
 /// the job table decides what becomes of a job.
-async fn declare(channel: &Channel, topic: &str) -> Result<()> {
-    let dead = format!("{topic}.dead");
+async fn declare(channel: &Channel, queue: &str) -> Result<()> {
+    let dead = format!("{queue}.dead");
     let quorum = ("x-queue-type", text("quorum"));
     let keep = ("x-max-length", AMQPValue::LongLongInt(DEAD_MAX));
     declare_durable(channel, &dead, [quorum.clone(), keep]).await?;
@@ -281,20 +340,20 @@ async fn declare(channel: &Channel, topic: &str) -> Result<()> {
         ("x-dead-letter-strategy", text("at-least-once")),
         ("x-overflow", text("reject-publish")),
     ];
-    declare_durable(channel, topic, arguments).await?;
-    // What is emitted under that name comes to the queue as well.
-    let (durable, none) =
-        (ExchangeDeclareOptions { durable: true, ..Default::default() }, FieldTable::default());
-    let declared =
-        channel.exchange_declare(EVENTS.into(), ExchangeKind::Topic, durable, none.clone());
-    declared.await.map_err(failed)?;
-    let bound = channel.queue_bind(
-        topic.into(),
-        EVENTS.into(),
-        topic.into(),
-        QueueBindOptions::default(),
-        none,
-    );
+    declare_durable(channel, queue, arguments).await
+}
+
+async fn declare_exchange(channel: &Channel) -> Result<()> {
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    let none = FieldTable::default();
+    let declared = channel.exchange_declare(EVENTS.into(), ExchangeKind::Topic, durable, none);
+    declared.await.map_err(failed)
+}
+
+/// What is emitted under the event's name comes to the queue.
+async fn bind(channel: &Channel, queue: &str, event: Event<'_>) -> Result<()> {
+    let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+    let bound = channel.queue_bind(queue.into(), EVENTS.into(), event.0.into(), options, none);
     bound.await.map_err(failed)
 }
 

@@ -16,17 +16,25 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Backend, Deliveries, Delivery, Queue, Settle};
+use super::{Backend, Deliveries, Delivery, Event, Queue, Settle, Work};
 use crate::db::failed;
 
 /// How soon a retried message comes back.
 const PAUSE: Duration = Duration::from_millis(200);
 
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS messages (
-    id    INTEGER PRIMARY KEY AUTOINCREMENT,
-    topic TEXT    NOT NULL,
-    body  BLOB    NOT NULL
-)";
+const SCHEMA: [&str; 2] = [
+    // `topic` is the queue that the message waits in: named as its work, or as its event and a group.
+    "CREATE TABLE IF NOT EXISTS messages (
+        id    INTEGER PRIMARY KEY AUTOINCREMENT,
+        topic TEXT    NOT NULL,
+        body  BLOB    NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS consumer_groups (
+        event TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        PRIMARY KEY (event, queue)
+    )",
+];
 
 /// The queues that this process holds: whoever opens a file again shares it.
 static HELD: LazyLock<tokio::sync::Mutex<HashMap<PathBuf, Weak<Sqlite>>>> =
@@ -35,13 +43,13 @@ static HELD: LazyLock<tokio::sync::Mutex<HashMap<PathBuf, Weak<Sqlite>>>> =
 struct Sqlite {
     writer: SqlitePool,
     reader: SqlitePool,
-    topics: Mutex<HashMap<String, Arc<Topic>>>,
+    backlogs: Mutex<HashMap<String, Arc<Backlog>>>,
     /// Locked as long as the queue is held, so that a second process is told instead of left to wait.
     _lock: File,
 }
 
-/// The messages of one topic that nobody has taken.
-struct Topic {
+/// The messages of one queue that nobody has taken.
+struct Backlog {
     waiting: Mutex<VecDeque<Waiting>>,
     /// One permit for each of them.
     arrivals: Semaphore,
@@ -76,9 +84,11 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full);
         let one = || SqlitePoolOptions::new().max_connections(1);
         let writer = one().connect_with(options.clone()).await.map_err(failed)?;
-        sqlx::query(SCHEMA).execute(&writer).await.map_err(failed)?;
+        for table in SCHEMA {
+            sqlx::query(table).execute(&writer).await.map_err(failed)?;
+        }
         let reader = one().connect_with(options).await.map_err(failed)?;
-        let queue = Sqlite { writer, reader, topics: Mutex::default(), _lock: lock };
+        let queue = Sqlite { writer, reader, backlogs: Mutex::default(), _lock: lock };
         queue.remember().await?;
         Ok(queue)
     }
@@ -89,21 +99,50 @@ impl Sqlite {
             .fetch_all(&self.reader)
             .await
             .map_err(failed)?;
-        for (id, topic) in left {
-            self.topic(&topic).push(Waiting { id, redelivered: true });
+        for (id, queue) in left {
+            self.backlog(&queue).push(Waiting { id, redelivered: true });
         }
         Ok(())
     }
 
-    fn topic(&self, name: &str) -> Arc<Topic> {
-        let mut topics = locked(&self.topics);
-        topics.entry(name.to_owned()).or_insert_with(|| Arc::new(Topic::new())).clone()
+    /// Gives the group's queue what waits under the event's own name: there were no groups in earlier versions.
+    async fn inherit(&self, event: Event<'_>, queue: &str) -> Result<()> {
+        sqlx::query("UPDATE messages SET topic = ? WHERE topic = ?")
+            .bind(queue)
+            .bind(event.0)
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        let earlier = locked(&self.backlogs).remove(event.0);
+        let waiting = earlier.map(|earlier| earlier.drain()).unwrap_or_default();
+        let backlog = self.backlog(queue);
+        waiting.into_iter().for_each(|message| backlog.push(message));
+        Ok(())
+    }
+
+    fn subscribe(&self, queue: &str, window: u16) -> Deliveries {
+        let taker = Taker {
+            writer: self.writer.clone(),
+            reader: self.reader.clone(),
+            backlog: self.backlog(queue),
+            window: Arc::new(Semaphore::new(window.into())),
+        };
+        let deliveries = stream::unfold(taker, async |taker| {
+            let delivery = taker.next().await.transpose()?;
+            Some((delivery, taker))
+        });
+        deliveries.boxed()
+    }
+
+    fn backlog(&self, queue: &str) -> Arc<Backlog> {
+        let mut backlogs = locked(&self.backlogs);
+        backlogs.entry(queue.to_owned()).or_insert_with(|| Arc::new(Backlog::new())).clone()
     }
 }
 
-impl Topic {
-    fn new() -> Topic {
-        Topic { waiting: Mutex::default(), arrivals: Semaphore::new(0) }
+impl Backlog {
+    fn new() -> Backlog {
+        Backlog { waiting: Mutex::default(), arrivals: Semaphore::new(0) }
     }
 
     fn push(&self, message: Waiting) {
@@ -115,34 +154,66 @@ impl Topic {
         self.arrivals.acquire().await.ok()?.forget();
         locked(&self.waiting).pop_front()
     }
+
+    /// All of them, of a queue that nobody takes from.
+    fn drain(&self) -> VecDeque<Waiting> {
+        std::mem::take(&mut *locked(&self.waiting))
+    }
 }
 
 #[async_trait]
 impl Backend for Sqlite {
-    async fn publish(&self, topic: &str, body: &[u8]) -> Result<()> {
+    async fn publish(&self, Work(queue): Work<'_>, body: &[u8]) -> Result<()> {
         let inserted = sqlx::query("INSERT INTO messages (topic, body) VALUES (?, ?)")
-            .bind(topic)
+            .bind(queue)
             .bind(body)
             .execute(&self.writer)
             .await
             .map_err(failed)?;
         let id = inserted.last_insert_rowid();
-        self.topic(topic).push(Waiting { id, redelivered: false });
+        self.backlog(queue).push(Waiting { id, redelivered: false });
         Ok(())
     }
 
-    async fn subscribe(&self, topic: &str, window: u16) -> Result<Deliveries> {
-        let taker = Taker {
-            writer: self.writer.clone(),
-            reader: self.reader.clone(),
-            topic: self.topic(topic),
-            window: Arc::new(Semaphore::new(window.into())),
-        };
-        let deliveries = stream::unfold(taker, async |taker| {
-            let delivery = taker.next().await.transpose()?;
-            Some((delivery, taker))
-        });
-        Ok(deliveries.boxed())
+    async fn emit(&self, event: Event<'_>, body: &[u8]) -> Result<()> {
+        let inserted: Vec<(i64, String)> = sqlx::query_as(
+            "INSERT INTO messages (topic, body) SELECT queue, ? FROM consumer_groups WHERE event = ?
+             RETURNING id, topic",
+        )
+        .bind(body)
+        .bind(event.0)
+        .fetch_all(&self.writer)
+        .await
+        .map_err(failed)?;
+        for (id, queue) in inserted {
+            self.backlog(&queue).push(Waiting { id, redelivered: false });
+        }
+        Ok(())
+    }
+
+    async fn create_group(&self, event: Event<'_>, group: &str) -> Result<()> {
+        let queue = event.queue_of(group);
+        sqlx::query("INSERT OR IGNORE INTO consumer_groups (event, queue) VALUES (?, ?)")
+            .bind(event.0)
+            .bind(&queue)
+            .execute(&self.writer)
+            .await
+            .map_err(failed)?;
+        self.inherit(event, &queue).await
+    }
+
+    async fn subscribe_work(&self, Work(queue): Work<'_>, window: u16) -> Result<Deliveries> {
+        Ok(self.subscribe(queue, window))
+    }
+
+    async fn subscribe_event(
+        &self,
+        event: Event<'_>,
+        group: &str,
+        window: u16,
+    ) -> Result<Deliveries> {
+        self.create_group(event, group).await?;
+        Ok(self.subscribe(&event.queue_of(group), window))
     }
 
     async fn ping(&self) -> Result<()> {
@@ -154,7 +225,7 @@ impl Backend for Sqlite {
 struct Taker {
     writer: SqlitePool,
     reader: SqlitePool,
-    topic: Arc<Topic>,
+    backlog: Arc<Backlog>,
     window: Arc<Semaphore>,
 }
 
@@ -162,11 +233,11 @@ impl Taker {
     async fn next(&self) -> Result<Option<Delivery>> {
         loop {
             let Ok(permit) = self.window.clone().acquire_owned().await else { return Ok(None) };
-            let Some(message) = self.topic.pop().await else { return Ok(None) };
+            let Some(message) = self.backlog.pop().await else { return Ok(None) };
             // From here on the message goes back by itself if this future is dropped.
             let taken = Taken {
                 writer: self.writer.clone(),
-                topic: Some(self.topic.clone()),
+                backlog: Some(self.backlog.clone()),
                 id: message.id,
                 _permit: permit,
             };
@@ -191,7 +262,7 @@ impl Taker {
 struct Taken {
     writer: SqlitePool,
     /// Where it goes back to; `None` once it is settled.
-    topic: Option<Arc<Topic>>,
+    backlog: Option<Arc<Backlog>>,
     id: i64,
     _permit: OwnedSemaphorePermit,
 }
@@ -216,14 +287,14 @@ impl Settle for Taken {
 
 impl Taken {
     fn forget(mut self) {
-        self.topic = None;
+        self.backlog = None;
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        if let Some(topic) = self.topic.take() {
-            topic.push(Waiting { id: self.id, redelivered: true });
+        if let Some(backlog) = self.backlog.take() {
+            backlog.push(Waiting { id: self.id, redelivered: true });
         }
     }
 }

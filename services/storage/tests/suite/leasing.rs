@@ -62,7 +62,7 @@ pub async fn the_same_completion_twice_changes_nothing(world: World) {
     world.clock.advance(5000);
     assert_eq!(world.complete(found(&job)).await.unwrap(), once);
     assert_eq!((world.count("artefacts").await, world.count("audit").await), (5, 2));
-    let mut completed = world.subscribe(topics::SCAN_COMPLETED).await;
+    let mut completed = world.completed().await;
     next(&mut completed).await;
     let second =
         tokio::time::timeout(std::time::Duration::from_millis(300), completed.next()).await;
@@ -158,7 +158,7 @@ pub async fn completion_is_news_of_the_right_shape(world: World) {
     let job = world.claim(&id).await.unwrap();
     world.clock.advance(1500);
     world.complete(found(&job)).await.unwrap();
-    let mut completed = world.subscribe(topics::SCAN_COMPLETED).await;
+    let mut completed = world.completed().await;
     let event: Value = serde_json::from_slice(&next(&mut completed).await).unwrap();
     assert_eq!(event["specversion"], "1.0");
     assert_eq!(event["type"], "scan.completed");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{ManualClock, TenantId};
 use futures::StreamExt;
-use platform::queue::{self, Deliveries, Queue};
+use platform::queue::{self, Deliveries, Queue, Work};
 use proto::storage::accept_part::Part;
 use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::jobs_client::JobsClient;
@@ -23,6 +23,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Status};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The group that the suite listens with.
+const GROUP: &str = "suite";
 
 /// A running storage service; stops when dropped.
 pub struct World {
@@ -69,6 +71,7 @@ impl World {
         let random = service::system_random();
         let ports = Ports::open(&config, clock.clock(), random.clone()).await.unwrap();
         let issuer = Issuer::at(clock.clock());
+        ports.queue.create_group(topics::SCAN_COMPLETED, GROUP).await.unwrap();
 
         let service = storage::build(ports.clone(), Peers { auth: issuer.peer() });
         let peer = Peer::within(&service);
@@ -168,8 +171,13 @@ impl World {
         Ok(self.jobs.clone().fail(self.worker(fail)).await?.into_inner())
     }
 
-    pub async fn subscribe(&self, topic: &str) -> Deliveries {
-        self.queue.subscribe(topic, 16).await.unwrap()
+    pub async fn subscribe(&self, work: Work<'_>) -> Deliveries {
+        self.queue.subscribe_work(work, 16).await.unwrap()
+    }
+
+    /// The news of completed scans since the world began.
+    pub async fn completed(&self) -> Deliveries {
+        self.queue.subscribe_event(topics::SCAN_COMPLETED, GROUP, 16).await.unwrap()
     }
 
     /// The job that the next message announces; the message is acknowledged.
