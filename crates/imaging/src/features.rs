@@ -53,6 +53,19 @@ impl Features {
             background: dark / count,
         }
     }
+
+    /// Each number with its name.
+    pub fn named(&self) -> [(&'static str, f64); 6] {
+        let Features { mean, std, p01, p99, sharpness, background } = *self;
+        [
+            ("mean", mean),
+            ("std", std),
+            ("p01", p01),
+            ("p99", p99),
+            ("sharpness", sharpness),
+            ("background", background),
+        ]
+    }
 }
 
 fn spread(slices: usize) -> Vec<usize> {
@@ -131,6 +144,17 @@ mod tests {
         let blank = Volume { window: [0.0, 1000.0], ..volume(|_| 500.0) };
         let Features { mean, std, sharpness, background, .. } = Features::new(&blank);
         assert_eq!((mean, std, sharpness, background), (0.5, 0.0, 0.0, 1.0));
+    }
+
+    #[test]
+    fn every_feature_is_named_as_in_json() {
+        let features = Features::new(&volume(|v| v));
+        let named: serde_json::Map<_, _> = features
+            .named()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        assert_eq!(serde_json::to_value(features).unwrap(), serde_json::Value::Object(named));
     }
 
     #[test]

@@ -31,16 +31,9 @@ pub struct Said {
 pub fn reference(split: &Split, validated: &[Said]) -> Result<String> {
     let mut values = BTreeMap::<&str, Vec<f64>>::new();
     let mut add = |features: &Features| {
-        let Features { mean, std, p01, p99, sharpness, background } = *features;
-        let named = [
-            ("mean", mean),
-            ("std", std),
-            ("p01", p01),
-            ("p99", p99),
-            ("sharpness", sharpness),
-            ("background", background),
-        ];
-        named.into_iter().for_each(|(name, value)| values.entry(name).or_default().push(value));
+        for (name, value) in features.named() {
+            values.entry(name).or_default().push(value);
+        }
     };
     for patient in split.training.iter().chain(&split.validation) {
         for entry in &patient.slices {
