@@ -3,13 +3,20 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
+use tonic_prost_build::Builder;
+
 const ROOT: &str = "../../proto";
-const FILES: [&str; 4] = [
+const EVENTS: &str = ".medseg.events.v1";
+const FILES: [&str; 5] = [
     "medseg/auth/v1/auth.proto",
     "medseg/drift/v1/drift.proto",
+    "medseg/events/v1/scan_completed.proto",
     "medseg/ingest/v1/ingest.proto",
     "medseg/storage/v1/storage.proto",
 ];
+
+/// What is optional in an observation, and left out of its JSON where there is none.
+const OPTIONAL: [&str; 5] = ["mask_fraction", "confidence", "model", "image_kind", "compute_ms"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
@@ -18,6 +25,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `compile_fds` writes no descriptor file, and reflection needs one.
     let descriptor = PathBuf::from(env::var("OUT_DIR")?).join("descriptor.bin");
     fs::write(descriptor, compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().bytes(".").compile_fds(compiler.file_descriptor_set())?;
+    let builder = events(tonic_prost_build::configure().bytes("."));
+    builder.compile_fds(compiler.file_descriptor_set())?;
     Ok(())
+}
+
+/// Events are JSON on the broker.
+fn events(builder: Builder) -> Builder {
+    let json = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(default)]";
+    let numbers = "#[serde(deserialize_with = \"crate::json::numbers\")]";
+    let optional = "#[serde(skip_serializing_if = \"Option::is_none\")]";
+    let observation = format!("{EVENTS}.Observation");
+    let builder = builder
+        .btree_map(EVENTS)
+        .message_attribute(EVENTS, json)
+        .message_attribute(format!("{EVENTS}.ModelIdentity"), "#[derive(PartialOrd, Ord)]")
+        .field_attribute(format!("{observation}.features"), numbers);
+    OPTIONAL.iter().fold(builder, |builder, field| {
+        builder.field_attribute(format!("{observation}.{field}"), optional)
+    })
 }

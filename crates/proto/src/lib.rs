@@ -1,6 +1,8 @@
 //! The contract between services: messages, clients and servers generated from `/proto`.
 //!
-//! Nothing here is written by hand; behaviour belongs to the services.
+//! Events are JSON too, by the names of their fields. Nothing else here is written by hand; behaviour belongs to the services.
+
+mod json;
 
 /// The descriptors of everything below, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
@@ -21,6 +23,13 @@ pub mod drift {
     pub use v1::*;
 }
 
+pub mod events {
+    pub mod v1 {
+        tonic::include_proto!("medseg.events.v1");
+    }
+    pub use v1::*;
+}
+
 pub mod ingest {
     pub mod v1 {
         tonic::include_proto!("medseg.ingest.v1");
@@ -34,4 +43,43 @@ pub mod storage {
         tonic::include_proto!("medseg.storage.v1");
     }
     pub use v1::*;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::events::{ModelIdentity, Observation, ScanCompleted};
+
+    #[test]
+    fn an_event_is_json_by_the_names_of_its_fields() {
+        let model = ModelIdentity { name: "m".into(), version: "1".into(), sha256: "ab".into() };
+        let observation = Observation {
+            features: [("mean".to_owned(), 0.5)].into(),
+            model: Some(model),
+            ..Default::default()
+        };
+        let done = ScanCompleted {
+            tenant: "t".into(),
+            scan_id: "s".into(),
+            answer: "found".into(),
+            completed_ms: 7,
+            response_ms: Some(5),
+            observation: Some(observation),
+        };
+        let json = concat!(
+            r#"{"tenant":"t","scan_id":"s","answer":"found","completed_ms":7,"response_ms":5,"#,
+            r#""observation":{"features":{"mean":0.5},"model":{"name":"m","version":"1","sha256":"ab"}}}"#,
+        );
+        assert_eq!(serde_json::to_string(&done).unwrap(), json);
+        assert_eq!(serde_json::from_str::<ScanCompleted>(json).unwrap(), done);
+    }
+
+    #[test]
+    fn what_an_event_does_not_say_is_none() {
+        let json = r#"{"features":{"mean":null,"std":1},"confidence":null,"of a later version":1}"#;
+        let observation: Observation = serde_json::from_str(json).unwrap();
+        let only = Observation { features: [("std".to_owned(), 1.0)].into(), ..Default::default() };
+        assert_eq!(observation, only);
+        let failed: ScanCompleted = serde_json::from_str(r#"{"observation":null}"#).unwrap();
+        assert_eq!(failed, ScanCompleted::default());
+    }
 }

@@ -8,6 +8,7 @@ pub mod claims;
 pub mod cli;
 mod connections;
 mod failures;
+mod event;
 mod health;
 mod logs;
 mod peer;
@@ -23,6 +24,7 @@ pub mod wire;
 mod worker;
 
 pub use failures::status_in_stream;
+pub use event::{CloudEvent, Origin};
 pub use health::{Check, check};
 pub use logs::LogSettings;
 pub use peer::Peer;

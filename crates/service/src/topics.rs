@@ -21,10 +21,12 @@ pub fn scan_ready(priority: Priority) -> Work<'static> {
     }
 }
 
-/// One event for every scan that is done; the body is a CloudEvents 1.0 event (JSON).
+/// One event for every scan that is done; the body is a [`CloudEvent`](crate::CloudEvent) with
+/// [`ScanCompleted`](proto::events::ScanCompleted) in it.
 pub const SCAN_COMPLETED: Event<'static> = Event("scan.completed");
 
-const ALL: [Topic<'static>; 4] = [
+/// All that there are; `docs/asyncapi.yaml` has the events.
+pub const ALL: [Topic<'static>; 4] = [
     Topic::Work(SCAN_READY),
     Topic::Work(SCAN_READY_STAT),
     Topic::Work(SCAN_READY_AGAIN),

@@ -1,65 +1,96 @@
-//! The event `scan.completed`, as far as drift looks into it.
+//! The event `scan.completed`, as drift reads it.
 
-use std::collections::BTreeMap;
-
-use domain::{Answer, ErrorKind, Result, ScanId, TenantId};
-use serde::{Deserialize, Serialize};
-
-/// A CloudEvent 1.0 in its JSON form.
-#[derive(Debug, Deserialize)]
-pub struct Event {
-    pub id: String,
-    /// The trace of the scan's upload (CloudEvents' extension for distributed tracing).
-    #[serde(default)]
-    pub traceparent: String,
-    pub data: Completed,
-}
+use domain::{Answer, Error, ErrorKind, Result, ScanId, TenantId};
+use proto::events::{Observation, ScanCompleted};
+use service::CloudEvent;
+use service::topics::SCAN_COMPLETED;
 
 /// What is told of a scan when it is done.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Completed {
+    pub event_id: String,
     pub tenant: TenantId,
-    pub scan_id: ScanId,
+    pub scan: ScanId,
     pub answer: Answer,
     pub completed_ms: i64,
     /// From upload accepted to result readable.
     pub response_ms: Option<i64>,
     /// None when the scan failed before anything was seen of it.
     pub observation: Option<Observation>,
+    /// The trace of the scan's upload; empty: none.
+    pub traceparent: String,
 }
 
-/// What the model saw of one scan, and said.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
-pub struct Observation {
-    pub features: BTreeMap<String, Option<f64>>,
-    pub mask_fraction: Option<f64>,
-    pub confidence: Option<f64>,
-    pub compute_ms: Option<f64>,
-    pub model: Model,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(default)]
-pub struct Model {
-    pub name: String,
-    pub version: String,
-    pub sha256: String,
-}
-
-impl Event {
-    pub fn parse(body: &[u8]) -> Result<Event> {
-        serde_json::from_slice(body).map_err(|error| {
-            ErrorKind::Invalid.error("not an event of a completed scan").because(error)
+impl Completed {
+    pub fn parse(body: &[u8]) -> Result<Completed> {
+        let CloudEvent { id, data, traceparent, .. } = CloudEvent::parse(SCAN_COMPLETED, body)?;
+        let ScanCompleted { tenant, scan_id, answer, completed_ms, response_ms, observation } =
+            data;
+        Ok(Completed {
+            event_id: id,
+            tenant: tenant.parse().map_err(strange)?,
+            scan: scan_id.parse().map_err(strange)?,
+            answer: Answer::named(&answer)
+                .ok_or_else(|| ErrorKind::Invalid.error(format!("no answer is `{answer}`")))?,
+            completed_ms,
+            response_ms,
+            observation,
+            traceparent,
         })
     }
 }
 
-impl Observation {
-    /// Everything that is compared with the reference, by name; what is no finite number is left out.
-    pub fn values(&self) -> impl Iterator<Item = (&str, f64)> {
-        let said = [("mask_fraction", self.mask_fraction), ("confidence", self.confidence)];
-        let seen = self.features.iter().map(|(name, value)| (name.as_str(), *value));
-        seen.chain(said).filter_map(|(name, value)| Some((name, value.filter(|v| v.is_finite())?)))
+fn strange(error: Error) -> Error {
+    ErrorKind::Invalid.error("an event about no scan of a tenant").because(error)
+}
+
+/// Everything that is compared with the reference, by name; what is no finite number is left out.
+pub fn values(observation: &Observation) -> impl Iterator<Item = (&str, f64)> {
+    let said =
+        [("mask_fraction", observation.mask_fraction), ("confidence", observation.confidence)];
+    let said = said.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let seen = observation.features.iter().map(|(name, value)| (name.as_str(), *value));
+    seen.chain(said).filter(|(_, value)| value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn event() -> Value {
+        json!({
+            "specversion": "1.0", "id": "e", "source": "/medseg/storage", "type": "scan.completed",
+            "data": {
+                "tenant": "01890000-0000-7000-8000-000000000001",
+                "scan_id": "01890000-0000-7000-8000-000000000002",
+                "answer": "none_found", "completed_ms": 5, "response_ms": 3,
+                "observation": { "features": { "mean": 0.5, "std": null }, "confidence": 0.9 },
+            },
+        })
+    }
+
+    fn parsed(event: &Value) -> Result<Completed> {
+        Completed::parse(event.to_string().as_bytes())
+    }
+
+    #[test]
+    fn an_event_is_read_with_what_it_observed() {
+        let done = parsed(&event()).unwrap();
+        assert_eq!((done.event_id.as_str(), done.answer), ("e", Answer::NoneFound));
+        assert_eq!((done.completed_ms, done.response_ms), (5, Some(3)));
+        let observation = done.observation.unwrap();
+        let values: Vec<_> = values(&observation).collect();
+        assert_eq!(values, [("mean", 0.5), ("confidence", 0.9)]);
+    }
+
+    #[test]
+    fn an_event_that_names_no_scan_tenant_or_answer_is_invalid() {
+        for field in ["tenant", "scan_id", "answer"] {
+            let mut event = event();
+            event["data"][field] = "nonsense".into();
+            assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid, "{field}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use tonic::service::Routes;
 use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
-use event::Event;
+use event::Completed;
 use store::Store;
 
 pub use reference::{Distribution, Reference};
@@ -110,16 +110,16 @@ pub fn build(
     let observe = listen(ports.queue.clone(), SCAN_COMPLETED, GROUP, WINDOW, move |body| {
         let observer = observer.clone();
         async move {
-            let event = Event::parse(&body)?;
+            let done = Completed::parse(&body)?;
             let span = info_span!(
                 "observe",
                 otel.kind = "consumer",
-                tenant.id = %event.data.tenant,
-                scan.id = %event.data.scan_id,
+                tenant.id = %done.tenant,
+                scan.id = %done.scan,
                 trace_id = Empty
             );
-            trace::resume(&span, &event.traceparent);
-            observer.observe(&event).instrument(span).await
+            trace::resume(&span, &done.traceparent);
+            observer.observe(&done).instrument(span).await
         }
     });
     let verifier = Verifier::new(peers.auth, clock.clone());

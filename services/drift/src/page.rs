@@ -194,9 +194,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use domain::Answer;
+    use proto::events::Observation;
 
     use super::*;
-    use crate::event::Observation;
     use crate::reference::{Distribution, Reference};
     use crate::report::{Seen, Window, report};
 
@@ -205,7 +205,7 @@ mod tests {
         let distribution =
             Distribution { edges: vec![0.0, 0.5, 1.0], counts: vec![1, 1], sample: vec![0.2, 0.7] };
         let reference = Reference { features: BTreeMap::from([(name.to_owned(), distribution)]) };
-        let features = BTreeMap::from([(name.to_owned(), Some(0.4))]);
+        let features = BTreeMap::from([(name.to_owned(), 0.4)]);
         let observation = Some(Observation { features, ..Default::default() });
         let seen = Seen { answer: Answer::Found, response_ms: Some(7), observation };
         let window = Window { from_ms: 0, to_ms: 1000, scans: vec![seen], cut: false };

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Answer;
+use proto::events::{ModelIdentity, Observation};
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Model, Observation};
+use crate::event;
 use crate::reference::{Distribution, Reference};
 use crate::statistics::{kolmogorov_smirnov, psi, quantile};
 
@@ -74,7 +75,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ModelCount {
     #[serde(flatten)]
-    pub model: Model,
+    pub model: ModelIdentity,
     pub scans: usize,
 }
 
@@ -164,7 +165,7 @@ fn observations(scans: &[Seen]) -> impl Iterator<Item = &Observation> {
 
 fn values(scans: &[Seen]) -> BTreeMap<&str, Vec<f64>> {
     let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (name, value) in observations(scans).flat_map(Observation::values) {
+    for (name, value) in observations(scans).flat_map(event::values) {
         values.entry(name).or_default().push(value);
     }
     values
@@ -178,9 +179,9 @@ fn answers(scans: &[Seen]) -> BTreeMap<String, usize> {
 }
 
 fn models(scans: &[Seen]) -> Vec<ModelCount> {
-    let mut counts: BTreeMap<Model, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<ModelIdentity, usize> = BTreeMap::new();
     for observation in observations(scans) {
-        *counts.entry(observation.model.clone()).or_default() += 1;
+        *counts.entry(observation.model.clone().unwrap_or_default()).or_default() += 1;
     }
     counts.into_iter().map(|(model, scans)| ModelCount { model, scans }).collect()
 }

@@ -15,7 +15,7 @@ fn reference() -> Reference {
 fn window(means: impl Iterator<Item = f64>) -> Window {
     let scans = means
         .map(|mean| {
-            let features = BTreeMap::from([("mean".to_owned(), Some(mean))]);
+            let features = BTreeMap::from([("mean".to_owned(), mean)]);
             let observation = Some(Observation { features, ..Default::default() });
             Seen { answer: Answer::Found, response_ms: Some(40), observation }
         })
@@ -60,7 +60,7 @@ fn a_feature_that_the_reference_does_not_know_is_said_so() {
 fn the_gravest_verdict_is_the_reports() {
     let mut window = window(spread(100));
     for scan in &mut window.scans {
-        scan.observation.as_mut().unwrap().features.insert("unknown".into(), Some(1.0));
+        scan.observation.as_mut().unwrap().features.insert("unknown".into(), 1.0);
     }
     let report = report("1".into(), 10, &window, &reference());
     let verdicts: Vec<_> = report.features.iter().map(|f| (f.name.as_str(), f.verdict)).collect();

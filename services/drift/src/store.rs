@@ -4,7 +4,7 @@ use domain::{Answer, ErrorKind, Result};
 use platform::db::{self, Database};
 use service::claims::Tenant;
 
-use crate::event::Event;
+use crate::event::Completed;
 use crate::report::{Report, Seen, Window};
 
 /// The newest scans that a report looks at; a window that holds more says that it was cut.
@@ -17,16 +17,15 @@ pub struct Store {
 
 impl Store {
     /// Keeps what an event tells; the same event again changes nothing.
-    pub async fn observe(&self, event: &Event) -> Result<()> {
-        let done = &event.data;
+    pub async fn observe(&self, done: &Completed) -> Result<()> {
         let inserted = sqlx::query(
             "INSERT INTO observations
                  (tenant_id, event_id, scan_id, answer, completed_ms, response_ms, observation)
              VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(done.tenant.to_string())
-        .bind(&event.id)
-        .bind(done.scan_id.to_string())
+        .bind(&done.event_id)
+        .bind(done.scan.to_string())
         .bind(done.answer.name())
         .bind(done.completed_ms)
         .bind(done.response_ms)

@@ -9,8 +9,8 @@ use imaging::{
     Sight, Timing, Told, Totals, Volume, lettered_png, mask_nifti, mask_png, overlay_png, restored,
     shown_slice,
 };
+use proto::events::{ModelIdentity, Observation};
 use proto::storage::Job;
-use serde_json::json;
 use service::wire;
 
 use crate::jobs::File;
@@ -26,7 +26,7 @@ pub struct Analysis {
     /// Empty unless the answer needs one.
     pub reason: String,
     pub files: Vec<File>,
-    pub observation_json: String,
+    pub observation: Observation,
 }
 
 /// Looks at a stored volume and writes down what is seen.
@@ -154,14 +154,13 @@ impl Case {
             timing: self.timing(seen.compute_ms),
             ..self.document(volume, slice, features)
         };
-        let observation = json!({
-            "features": features,
-            "mask_fraction": totals.mask_fraction,
-            "confidence": sure,
-            "model": self.model(),
-            "image_kind": self.told.kind,
-            "compute_ms": seen.compute_ms,
-        });
+        let observation = Observation {
+            mask_fraction: Some(totals.mask_fraction),
+            confidence: Some(sure),
+            image_kind: Some(self.told.kind.name().to_owned()),
+            compute_ms: Some(seen.compute_ms),
+            ..self.observation(features)
+        };
         Ok(Analysis::new(document, files, observation))
     }
 
@@ -173,8 +172,7 @@ impl Case {
             reason: Some(format!("no model is registered for {term}")),
             ..self.document(volume, volume.shape.slices / 2, features)
         };
-        let observation = json!({ "features": features, "model": self.model() });
-        Analysis::new(document, Vec::new(), observation)
+        Analysis::new(document, Vec::new(), self.observation(features))
     }
 
     /// A document that answers nothing yet.
@@ -215,9 +213,15 @@ impl Case {
         (&self.passport.readings, &self.told)
     }
 
-    fn model(&self) -> serde_json::Value {
+    /// How the image looks, and to which model; nothing yet of what the model says.
+    fn observation(&self, features: Features) -> Observation {
         let Passport { name, version, sha256, .. } = &self.passport;
-        json!({ "name": name, "version": version, "sha256": sha256 })
+        let (name, version, sha256) = (name.clone(), version.clone(), sha256.clone());
+        Observation {
+            features: features.named().map(|(name, value)| (name.to_owned(), value)).into(),
+            model: Some(ModelIdentity { name, version, sha256 }),
+            ..Default::default()
+        }
     }
 }
 
@@ -238,14 +242,14 @@ fn encoded(volume: &Volume, found: &Findings, slice: usize) -> Result<Vec<File>>
 }
 
 impl Analysis {
-    fn new(document: ResultDocument, files: Vec<File>, observation: serde_json::Value) -> Analysis {
+    fn new(document: ResultDocument, files: Vec<File>, observation: Observation) -> Analysis {
         let mut all: Vec<File> = vec![(RESULT, Bytes::from(document.to_json()))];
         all.extend(files);
         Analysis {
             answer: document.answer,
             reason: document.reason.unwrap_or_default(),
             files: all,
-            observation_json: observation.to_string(),
+            observation,
         }
     }
 }

@@ -113,7 +113,7 @@ impl Worker {
             volume_sha256: job.volume_sha256.clone(),
             answer: wire(analysis.answer).into(),
             reason: analysis.reason.clone(),
-            observation_json: analysis.observation_json.clone(),
+            observation: Some(analysis.observation.clone()),
         };
         let mut pause = PAUSE;
         for _ in 1..DELIVERIES {

@@ -1,7 +1,7 @@
 //! A worker against a storage that only remembers what it was told.
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -227,10 +227,20 @@ async fn a_phantoms_tumour_is_found_measured_and_drawn() {
         artefacts.keys().collect::<Vec<_>>(),
         ["mask.nii.gz", "mask.png", "overlay.png", "result.json"]
     );
-    let observation: serde_json::Value = serde_json::from_str(&header.observation_json).unwrap();
-    assert!(observation["features"]["sharpness"].as_f64().unwrap() > 0.0);
-    assert_eq!(observation["model"]["name"], "threshold");
-    assert!(observation["mask_fraction"].as_f64().unwrap() > 0.0);
+    let observation = header.observation.unwrap();
+    assert!(observation.features["sharpness"] > 0.0);
+    assert_eq!(observation.model.as_ref().unwrap().name, "threshold");
+    assert!(observation.mask_fraction.unwrap() > 0.0);
+    assert_eq!(observation.image_kind.as_deref(), Some(image.kind.kind.name()));
+    assert_eq!(observation.features.into_keys().collect::<BTreeSet<_>>(), documented());
+}
+
+/// The features that the document about events names.
+fn documented() -> BTreeSet<String> {
+    let schema = include_str!("../../../docs/scan.completed.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    let path = "/properties/data/properties/observation/properties/features/properties";
+    schema.pointer(path).unwrap().as_object().unwrap().keys().cloned().collect()
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ fn completion(header: CompleteHeader, answer: Answer, subject: &str) -> Event {
         outcome: Outcome {
             answer,
             reason: header.reason,
-            observation: header.observation_json,
+            observation: header.observation,
             subject: subject.to_owned(),
         },
     }

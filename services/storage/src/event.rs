@@ -1,7 +1,9 @@
-use domain::{Answer, ErrorKind, Result, ScanId, TenantId};
-use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use domain::{Answer, Result, ScanId, TenantId};
+use proto::events::{Observation, ScanCompleted};
+use service::topics::SCAN_COMPLETED;
+use service::{CloudEvent, Origin};
+
+const SOURCE: &str = "/medseg/storage";
 
 /// A scan that is done.
 pub struct Completed<'a> {
@@ -10,53 +12,131 @@ pub struct Completed<'a> {
     pub answer: Answer,
     pub accepted_ms: i64,
     pub completed_ms: i64,
-    /// What drift folds (JSON); empty when nothing was observed.
-    pub observation: &'a str,
+    /// None when nothing was observed.
+    pub observation: Option<&'a Observation>,
     /// The trace of its upload; empty: none.
     pub traceparent: &'a str,
 }
 
-/// The event `scan.completed`: a CloudEvent 1.0 in structured JSON.
+/// The event `scan.completed`, as JSON.
 ///
 /// A scan is completed once, so its id is the event's: whoever receives it twice can tell.
-pub fn completed(scan: &Completed) -> Result<String> {
-    let observation = observation(scan.observation)?;
-    let mut event = json!({
-        "specversion": "1.0",
-        "id": scan.scan.to_string(),
-        "source": "/medseg/storage",
-        "type": "scan.completed",
-        "subject": scan.scan.to_string(),
-        "time": rfc3339(scan.completed_ms)?,
-        "datacontenttype": "application/json",
-        "data": {
-            "tenant": scan.tenant.to_string(),
-            "scan_id": scan.scan.to_string(),
-            "answer": scan.answer,
-            "completed_ms": scan.completed_ms,
-            "response_ms": scan.completed_ms - scan.accepted_ms,
-            "observation": observation,
-        },
-    });
-    // CloudEvents' extension for distributed tracing.
-    if !scan.traceparent.is_empty() {
-        event["traceparent"] = scan.traceparent.into();
-    }
-    Ok(event.to_string())
+pub fn completed(done: &Completed) -> Result<String> {
+    let scan = done.scan.to_string();
+    let origin = Origin {
+        source: SOURCE,
+        id: scan.clone(),
+        subject: scan.clone(),
+        at_ms: done.completed_ms,
+        traceparent: done.traceparent,
+    };
+    let data = ScanCompleted {
+        tenant: done.tenant.to_string(),
+        scan_id: scan,
+        answer: done.answer.name().to_owned(),
+        completed_ms: done.completed_ms,
+        response_ms: Some(done.completed_ms - done.accepted_ms),
+        observation: done.observation.cloned(),
+    };
+    CloudEvent::new(SCAN_COMPLETED, origin, data)?.to_json()
 }
 
-fn observation(text: &str) -> Result<Value> {
-    if text.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_str(text)
-        .map_err(|error| ErrorKind::Invalid.error("the observation is no JSON").because(error))
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-fn rfc3339(ms: i64) -> Result<String> {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
-    let unsayable = |_| ErrorKind::Internal.error("a time that no calendar has");
-    time.map_err(unsayable)?
-        .format(&Rfc3339)
-        .map_err(|error| ErrorKind::Internal.error("a time without words").because(error))
+    use proto::events::ModelIdentity;
+    use serde_json::Value;
+    use service::{system_clock, system_random};
+
+    use super::*;
+
+    const SCHEMA: &str = include_str!("../../../docs/scan.completed.schema.json");
+
+    /// What inference tells of a scan that was analysed in full.
+    fn observation() -> Observation {
+        let features = ["mean", "std", "p01", "p99", "sharpness", "background"];
+        Observation {
+            features: features.map(|name| (name.to_owned(), 0.5)).into(),
+            mask_fraction: Some(0.25),
+            confidence: Some(0.9),
+            model: Some(ModelIdentity::default()),
+            image_kind: Some("flair".to_owned()),
+            compute_ms: Some(40.5),
+        }
+    }
+
+    fn event(observation: Option<&Observation>, traceparent: &str) -> Value {
+        let (clock, random) = (system_clock(), system_random());
+        let event = completed(&Completed {
+            tenant: TenantId::new(&clock, &random),
+            scan: ScanId::new(&clock, &random),
+            answer: Answer::Found,
+            accepted_ms: 1_000,
+            completed_ms: 3_000,
+            observation,
+            traceparent,
+        });
+        serde_json::from_str(&event.unwrap()).unwrap()
+    }
+
+    /// The paths of all fields below `value`.
+    fn fields(value: &Value, path: &str) -> BTreeSet<String> {
+        let Some(object) = value.as_object() else { return BTreeSet::new() };
+        let below = object.iter().flat_map(|(name, value)| {
+            let path = format!("{path}/{name}");
+            fields(value, &path).into_iter().chain([path])
+        });
+        below.collect()
+    }
+
+    /// The paths of all fields that the schema names; of those that it requires, with `required`.
+    fn documented(schema: &Value, path: &str, required: bool) -> BTreeSet<String> {
+        let names = schema["properties"].as_object().into_iter().flatten();
+        let needed = |name: &str| {
+            schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name))
+        };
+        let shown = names.filter(|(name, _)| !required || needed(name));
+        let below = shown.flat_map(|(name, schema)| {
+            let path = format!("{path}/{name}");
+            documented(schema, &path, required).into_iter().chain([path])
+        });
+        below.collect()
+    }
+
+    fn below(fields: BTreeSet<String>, part: &str) -> BTreeSet<String> {
+        fields.into_iter().filter(|path| path.starts_with(part)).collect()
+    }
+
+    #[test]
+    fn an_event_has_exactly_the_fields_that_the_document_names() {
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        let full = fields(&event(Some(&observation()), "00-ab"), "");
+        assert_eq!(full, documented(&schema, "", false));
+    }
+
+    #[test]
+    fn an_event_never_lacks_what_the_document_requires() {
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        // As of a scan that no model may judge.
+        let Observation { features, model, .. } = observation();
+        let unjudged = Observation { features, model, ..Default::default() };
+        assert_eq!(fields(&event(Some(&unjudged), ""), ""), documented(&schema, "", true));
+
+        let failed = fields(&event(None, ""), "");
+        let observed = below(documented(&schema, "", true), "/data/observation/");
+        let required: BTreeSet<_> =
+            documented(&schema, "", true).difference(&observed).cloned().collect();
+        assert_eq!(failed, required);
+        assert!(event(None, "")["data"]["observation"].is_null());
+    }
+
+    #[test]
+    fn an_event_tells_when_and_how_long_and_of_what() {
+        let event = event(None, "");
+        assert_eq!((&event["type"], &event["id"]), (&"scan.completed".into(), &event["subject"]));
+        assert_eq!(event["time"], "1970-01-01T00:00:03.000Z");
+        assert_eq!(event["data"]["response_ms"], 2_000);
+        assert_eq!(event["data"]["answer"], "found");
+    }
 }

@@ -62,7 +62,7 @@ impl Store {
             answer: outcome.answer,
             accepted_ms: job.accepted_ms,
             completed_ms: at_ms,
-            observation: &outcome.observation,
+            observation: outcome.observation.as_ref(),
             traceparent: &job.traceparent,
         })?;
         self.announce(unit, SCAN_COMPLETED, &event).await?;

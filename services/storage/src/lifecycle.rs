@@ -13,6 +13,8 @@
 //! keeps what it says. Done and parked are the end. The number of the attempt is the worker's token: only the last one counts.
 
 use domain::{Answer, Error, ErrorKind, JobId, Priority, Result, ScanId, TenantId, seeded};
+use platform::queue::Work;
+use proto::events::Observation;
 use service::topics::{SCAN_READY_AGAIN, scan_ready};
 
 use crate::Rules;
@@ -74,8 +76,8 @@ pub enum Event {
 pub struct Outcome {
     pub answer: Answer,
     pub reason: String,
-    /// What drift folds (JSON); empty when nothing was observed.
-    pub observation: String,
+    /// None when nothing was observed.
+    pub observation: Option<Observation>,
     /// Who says so.
     pub subject: String,
 }
@@ -90,7 +92,7 @@ pub enum Transition {
     /// The worker that has it keeps it.
     Kept { attempt: u32, until_ms: i64 },
     /// It waits for a worker. It is announced on `topic` now, and by the sweeper at `due_ms`.
-    Queued { attempt: u32, due_ms: i64, topic: Option<&'static str> },
+    Queued { attempt: u32, due_ms: i64, topic: Option<Work<'static>> },
     /// It is done or parked, for ever.
     Ended { state: State, at_ms: i64, outcome: Outcome },
 }
@@ -189,7 +191,7 @@ fn given_up(job: &Job, now_ms: i64) -> Transition {
 }
 
 fn parked(reason: String, subject: &str, at_ms: i64) -> Transition {
-    let (observation, subject) = (String::new(), subject.to_owned());
+    let (observation, subject) = (None, subject.to_owned());
     let outcome = Outcome { answer: Answer::Failed, reason, observation, subject };
     Transition::Ended { state: State::Parked, at_ms, outcome }
 }

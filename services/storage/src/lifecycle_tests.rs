@@ -35,7 +35,7 @@ fn claim(alone: bool) -> Event {
 }
 
 fn complete(attempt: u32) -> Event {
-    let (reason, observation) = (String::new(), String::new());
+    let (reason, observation) = (String::new(), None);
     let outcome = Outcome { answer: Answer::Found, reason, observation, subject: "worker".into() };
     Event::Complete { attempt, binding: BINDING.into(), volume_sha256: VOLUME.into(), outcome }
 }
@@ -55,7 +55,7 @@ fn said(decided: Result<Transition>) -> String {
         Ok(Transition::Leased { attempt, .. }) => format!("leased {attempt}"),
         Ok(Transition::Kept { .. }) => "kept".into(),
         Ok(Transition::Queued { topic: None, .. }) => "queued".into(),
-        Ok(Transition::Queued { topic: Some(topic), .. }) => format!("announced: {topic}"),
+        Ok(Transition::Queued { topic: Some(Work(topic)), .. }) => format!("announced: {topic}"),
         Ok(Transition::Ended { state: State::Done, .. }) => "done".into(),
         Ok(Transition::Ended { outcome, .. }) => format!("parked: {}", outcome.reason),
     }

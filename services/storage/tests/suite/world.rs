@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::{ManualClock, TenantId};
 use futures::StreamExt;
 use platform::queue::{self, Deliveries, Queue, Work};
+use proto::events::Observation;
 use proto::storage::accept_part::Part;
 use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::jobs_client::JobsClient;
@@ -291,7 +292,7 @@ pub fn found(job: &Job) -> Vec<CompletePart> {
         volume_sha256: job.volume_sha256.clone(),
         answer: Answer::Found.into(),
         reason: String::new(),
-        observation_json: r#"{"mask_fraction":0.25}"#.into(),
+        observation: Some(Observation { mask_fraction: Some(0.25), ..Default::default() }),
     };
     let artefact = |name: &str, data: &'static str| {
         ResultPart::Artefact(ArtefactPart { name: name.into(), data: data.into() })
