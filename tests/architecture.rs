@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use platform::queue::Topic;
 use serde_json::Value;
+use service::topics;
 
 const SERVICES: [&str; 6] = ["auth", "drift", "gateway", "inference", "ingest", "storage"];
 
@@ -245,6 +247,21 @@ fn the_gateway_and_every_rpc_file_translate_only() {
     for (path, text) in sources(&root().join("services")) {
         let translates = path.file_name().is_some_and(|name| name == "rpc.rs");
         assert!(!translates || !text.contains("sqlx::"), "{} speaks SQL", path.display());
+    }
+}
+
+#[test]
+fn every_event_is_described_to_those_outside() {
+    let document = fs::read_to_string(root().join("docs/asyncapi.yaml")).expect("asyncapi.yaml");
+    assert!(document.contains("name: medseg.events"), "the exchange is not named");
+    let events = topics::ALL.iter().filter(|topic| matches!(topic, Topic::Event(_)));
+    for event in events.map(|event| event.name()) {
+        // That an event has the fields of its schema is tested where it is written.
+        let schema = format!("{event}.schema.json");
+        for line in [format!("address: {event}"), format!("$ref: './{schema}'")] {
+            assert!(document.contains(&line), "docs/asyncapi.yaml lacks `{line}`");
+        }
+        assert!(root().join("docs").join(&schema).is_file(), "docs/{schema} is missing");
     }
 }
 
