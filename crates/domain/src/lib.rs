@@ -1,5 +1,7 @@
 //! The vocabulary that every crate shares. No I/O, but that [`seeded`] looks into the environment of a debug build.
 
+#![deny(missing_docs)]
+
 mod answer;
 pub mod artefact;
 mod clock;

@@ -20,10 +20,12 @@ const TABLE: [(ErrorKind, StatusCode, Code); 8] = [
 ];
 
 impl ErrorKind {
+    /// The status that the REST face answers with (RFC 9110).
     pub fn http_status(self) -> StatusCode {
         self.row().1
     }
 
+    /// The code that crosses the mesh; [`Error`] is made from it again at the other side.
     pub fn grpc_code(self) -> Code {
         self.row().2
     }

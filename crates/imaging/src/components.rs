@@ -5,7 +5,9 @@ use crate::Shape;
 /// Rows are seldom broken, so regions are quicker to find and to measure in runs than in voxels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Run {
+    /// The slice that it lies in, from 0.
     pub slice: usize,
+    /// The row within the slice, from 0.
     pub row: usize,
     /// The first column.
     pub from: usize,

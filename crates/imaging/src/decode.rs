@@ -85,6 +85,7 @@ fn unpacking(error: std::io::Error) -> Refusal {
 /// What a file held: the pixels, and apart from them whose they are.
 #[derive(Debug)]
 pub struct Decoded {
+    /// The pixels, turned the one radiological way.
     pub volume: Volume,
     /// None: a format that carries no identity.
     pub identity: Option<Identity>,

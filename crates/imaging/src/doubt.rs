@@ -6,6 +6,7 @@ use crate::Findings;
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExpectedDice {
+    /// The likeliest value, 0 to 1.
     pub dice: f64,
     /// Where the real one lies for nine scans in ten like those that this was fitted on.
     pub interval: [f64; 2],

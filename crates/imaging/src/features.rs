@@ -17,8 +17,9 @@ pub struct Features {
     pub mean: f64,
     /// The standard deviation of all voxels.
     pub std: f64,
-    /// The percentiles 1 and 99.
+    /// The percentile 1.
     pub p01: f64,
+    /// The percentile 99.
     pub p99: f64,
     /// The mean absolute Laplacian within a slice over the mean brightness, both of the foreground:
     /// it falls with blur, rises with noise, and does not mind how bright the image is.

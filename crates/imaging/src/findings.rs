@@ -46,6 +46,7 @@ impl Role {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Unit {
+    /// Millimetres in the patient.
     #[serde(rename = "mm")]
     Millimetre,
     /// The scan does not say where its pixels lie.
@@ -68,22 +69,28 @@ pub struct Findings {
 pub struct Finding {
     /// From 1, in the order of the findings.
     pub label: usize,
+    /// Whether it counts in the totals.
     #[serde(default)]
     pub role: Role,
     /// What `longest_diameter`, `perpendicular_diameter` and `box.size` are given in.
     pub unit: Unit,
+    /// How many voxels it has, over all slices.
     pub voxels: usize,
     /// None without known distances between voxels in all three directions.
     pub volume_ml: Option<f64>,
-    /// The slice (from 0) in which the region is largest, with the area of its section there.
+    /// The slice (from 0) in which the region is largest.
     pub slice: usize,
+    /// Pixels of the section in `slice`.
     pub area_px: usize,
     /// None when pixels' sizes are unknown.
     pub area_mm2: Option<f64>,
-    /// RANO's bidirectional measure, in the slice with the longest diameter of all.
+    /// The slice (from 0) with the longest diameter of all: RANO's bidirectional measure is taken there.
     pub diameter_slice: usize,
+    /// The longest line between two of its points within `diameter_slice`.
     pub longest_diameter: Diameter,
+    /// The longest line at a right angle to that one, in the same slice.
     pub perpendicular_diameter: Diameter,
+    /// The smallest box of voxels that holds it.
     #[serde(rename = "box")]
     pub bounds: Bounds,
     /// Mean voxel index: slice, row, column.

@@ -11,25 +11,45 @@ use crate::{Problem, Refusal};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Identity {
+    /// (0010,0010), components joined by `^` as DICOM writes them.
     pub patient_name: Option<String>,
+    /// (0010,0020): unique within its issuer only.
     pub patient_id: Option<String>,
+    /// (0010,0021): who gave the patient's number.
     pub issuer_of_patient_id: Option<String>,
+    /// (0010,0030), as YYYYMMDD.
     pub patient_birth_date: Option<String>,
+    /// (0010,0040): M, F or O.
     pub patient_sex: Option<String>,
+    /// (0010,1010), when the scan was made: three digits and D, W, M or Y.
     pub patient_age: Option<String>,
+    /// (0008,0050): the order's number in the hospital's information system.
     pub accession_number: Option<String>,
+    /// (0020,0010): the department's own name of the study.
     pub study_id: Option<String>,
+    /// (0008,0020), as YYYYMMDD.
     pub study_date: Option<String>,
+    /// (0008,0030), as HHMMSS.FFFFFF or less of it, in the scanner's local time.
     pub study_time: Option<String>,
+    /// (0008,1030), in free words.
     pub study_description: Option<String>,
+    /// (0008,103E), in free words.
     pub series_description: Option<String>,
+    /// (0020,0011): the place of the series in its study.
     pub series_number: Option<String>,
+    /// (0020,0013): the place of the image in its series.
     pub instance_number: Option<String>,
+    /// (0008,0090): who asked for the scan.
     pub referring_physician_name: Option<String>,
+    /// (0008,0080): where the scan was made.
     pub institution_name: Option<String>,
+    /// (0020,000D): the study, unique in the world.
     pub study_instance_uid: Option<String>,
+    /// (0020,000E): the series, unique in the world.
     pub series_instance_uid: Option<String>,
+    /// (0008,0016): what kind of object the file was.
     pub sop_class_uid: Option<String>,
+    /// (0020,0052): images that share it share their coordinates.
     pub frame_of_reference_uid: Option<String>,
     /// One per slice, in the volume's order, or one for all frames of one file.
     pub sop_instance_uids: Vec<String>,

@@ -13,6 +13,7 @@ pub enum ImageKind {
     T1Contrast,
     /// One that is neither, as its header says: T2, T1 before a contrast agent, diffusion.
     Other,
+    /// Nobody says: the file does not, and no model was sure.
     #[default]
     Unknown,
 }
@@ -63,6 +64,7 @@ pub enum ToldBy {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Opinion {
+    /// The likeliest kind.
     pub kind: ImageKind,
     /// The mean over the scan's slices.
     pub probability: f64,

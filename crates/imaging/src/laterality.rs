@@ -12,7 +12,9 @@ use crate::{Finding, Geometry, Known, Volume};
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Laterality {
+    /// The patient's left: on the right of a picture in the radiological convention.
     Left,
+    /// The patient's right.
     Right,
     /// On the middle of the head, or on both sides of it.
     Midline,

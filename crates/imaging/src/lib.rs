@@ -2,6 +2,8 @@
 //!
 //! Everything here is pure: no files, no clock, no network.
 
+#![deny(missing_docs)]
+
 mod components;
 mod decode;
 mod doubt;

@@ -35,8 +35,11 @@ impl Default for Orientation {
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Plane {
+    /// Slices from feet to head, or the other way.
     Axial,
+    /// Slices from front to back, or the other way.
     Coronal,
+    /// Slices from side to side.
     Sagittal,
 }
 
@@ -64,13 +67,18 @@ impl Plane {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct View {
+    /// The plane that the picture lies nearest to.
     pub plane: Plane,
+    /// The patient's direction at the left edge.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub left: char,
+    /// The patient's direction at the right edge.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub right: char,
+    /// The patient's direction at the upper edge.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub top: char,
+    /// The patient's direction at the lower edge.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub bottom: char,
 }

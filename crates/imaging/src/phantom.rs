@@ -26,6 +26,7 @@ const WHITE: f32 = 1000.0;
 pub struct Settings {
     /// Varies everything that is not set here: head, pose, texture, noise, the lesion's place and form.
     pub seed: u64,
+    /// How many slices, rows and columns; with the spacing it says how large the field of view is.
     pub shape: Shape,
     /// Millimetres between slices, rows and columns.
     pub spacing: [f64; 3],
@@ -62,6 +63,7 @@ impl Settings {
 /// A made-up head and the truth about it.
 #[derive(Clone, Debug)]
 pub struct Phantom {
+    /// The head as an axial FLAIR scan would show it.
     pub volume: Volume,
     /// 1 where the voxel's centre lies in the lesion, else 0; the volume's order.
     pub truth: Vec<u8>,

@@ -55,11 +55,13 @@ const HEAD_PART: f64 = 0.02;
 pub struct Placement {
     /// The slice's own size.
     pub rows: usize,
+    /// Pixels of a row of the slice.
     pub columns: usize,
     /// Pixels along the square's side.
     pub side: usize,
     /// The square's upper left corner; it may lie outside the slice.
     pub top: f64,
+    /// The column of that corner.
     pub left: f64,
     /// The length of the square's side, in widths of a pixel.
     pub extent: f64,

@@ -11,7 +11,9 @@ use crate::{
 /// Which model it is, where it runs, and how it reads each kind of scan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Passport {
+    /// What the model is called, as in `model.json`.
     pub name: String,
+    /// Which of the models of that name it is.
     pub version: String,
     /// Of the weights file, in hex; empty for an engine that has no weights.
     pub sha256: String,
@@ -23,6 +25,7 @@ pub struct Passport {
     pub device: String,
     /// The kinds that it tells apart by itself, in the order of [`Sight::kinds`]; none of a model that cannot.
     pub tells: Vec<ImageKind>,
+    /// How it reads scans, by their kind and form.
     pub readings: Readings,
 }
 
@@ -30,7 +33,9 @@ pub struct Passport {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelUsed {
+    /// What the model is called.
     pub name: String,
+    /// Which of the models of that name it is.
     pub version: String,
     /// Of the weights file, in hex; empty for an engine that has no weights.
     pub sha256: String,
@@ -43,6 +48,7 @@ pub struct ModelUsed {
     pub modalities: Vec<Modality>,
     /// Where it ran: `cpu`, `cuda:0`.
     pub device: String,
+    /// How it read this scan.
     #[serde(flatten)]
     pub reading: Reading,
 }
@@ -126,6 +132,7 @@ pub struct Cut {
 pub struct Calibration {
     /// Above 0, so that what is likelier stays likelier.
     pub slope: f32,
+    /// Added to the logit after the slope was applied.
     pub offset: f32,
 }
 
@@ -152,10 +159,13 @@ impl Calibration {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reading {
+    /// What is shown to the network.
     #[serde(flatten)]
     pub look: Look,
+    /// From which probability on, and from which size on, something is a finding.
     #[serde(flatten)]
     pub cut: Cut,
+    /// What makes the network's probabilities true, before the cut.
     #[serde(default)]
     pub calibration: Calibration,
     /// Where one tumour is to be expected: the calibrated probability from which on its largest region goes on into
@@ -170,7 +180,9 @@ pub struct Reading {
 /// How scans of one kind are read: slices that come alone, and volumes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Forms {
+    /// Of slices that come alone, without neighbours.
     pub slice: Reading,
+    /// Of several slices of one series.
     pub volume: Reading,
 }
 
@@ -179,6 +191,7 @@ pub struct Forms {
 pub struct Readings {
     /// Of any kind, and of an unknown one.
     pub general: Forms,
+    /// Of the kinds that are read in a way of their own; the others are read as `general` says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kinds: BTreeMap<ImageKind, Forms>,
     /// How sure the model must be of a scan's kind to be believed.
@@ -226,6 +239,7 @@ impl Readings {
 pub struct Judgement {
     /// Calibrated, of the scan's own voxels.
     pub probabilities: Vec<f32>,
+    /// The mask and its regions, in the scan's own grid.
     pub findings: Findings,
     /// How sure the model is of the answer.
     pub confidence: f64,

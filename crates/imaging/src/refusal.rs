@@ -194,6 +194,7 @@ impl Refusal {
 /// An upload that is not analysed, and why, in a clinician's words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal {
+    /// Which requirement is not met, for programs.
     pub problem: Problem,
     /// What is wrong with this file, and what to do.
     pub detail: String,

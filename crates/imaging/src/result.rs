@@ -23,12 +23,16 @@ const DOUBTFUL: f64 = 0.75;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResultDocument {
+    /// The statement of limits, and what software wrote the document.
     #[serde(flatten)]
     pub about: About,
+    /// The id that the upload was answered with.
     pub scan_id: String,
+    /// One of the four answers.
     pub answer: Answer,
     /// Why, when the answer is not about findings.
     pub reason: Option<String>,
+    /// Main ones first, the largest of each role first; empty unless the answer is `found`.
     pub findings: Vec<Finding>,
     /// None when the scan was not analysed: nothing found is another thing.
     pub totals: Option<Totals>,
@@ -39,12 +43,15 @@ pub struct ResultDocument {
     /// How well the mask is expected to fit; None without a finding, or from a model that cannot tell.
     #[serde(default)]
     pub expected_dice: Option<ExpectedDice>,
+    /// How the image is, and what a reader should know of it; missing when the scan was not analysed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub quality: Option<Quality>,
+    /// The image as it was measured; missing when the scan was not analysed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub image: Option<ImageFacts>,
+    /// The model and its reading; missing when no model looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub model: Option<ModelUsed>,
@@ -52,6 +59,7 @@ pub struct ResultDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub inputs: Option<Inputs>,
+    /// When each step was done.
     pub timing: Timing,
 }
 
@@ -94,10 +102,13 @@ pub struct Totals {
     /// Which findings these are.
     #[serde(default)]
     pub includes: Role,
+    /// How many there are.
     pub findings: usize,
+    /// Voxels of all of them.
     pub voxels: usize,
     /// The part of all voxels that lies in these findings.
     pub mask_fraction: f64,
+    /// Millilitres. None without known distances between voxels in all three directions.
     pub volume_ml: Option<f64>,
     /// Of a single slice only.
     pub area_mm2: Option<f64>,
@@ -110,8 +121,11 @@ pub struct Totals {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Lesser {
+    /// How many there are.
     pub findings: usize,
+    /// Voxels of all of them.
     pub voxels: usize,
+    /// Millilitres. None without known distances between voxels in all three directions.
     pub volume_ml: Option<f64>,
 }
 
@@ -119,6 +133,7 @@ pub struct Lesser {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quality {
+    /// Brightness and sharpness of the image: what drift is measured by.
     pub features: Features,
     /// In words, for people.
     pub remarks: Vec<String>,
@@ -128,15 +143,18 @@ pub struct Quality {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageFacts {
+    /// Slices, rows and columns of the pictures and of all indices here.
     pub shape: Shape,
     /// What lengths are given in.
     pub unit: Unit,
     /// Between slices (null for a single slice of unknown thickness), rows and columns.
     pub spacing_mm: Option<[Option<f64>; 3]>,
+    /// None where the file does not say.
     pub modality: Option<Modality>,
     /// What kind of image it was taken for, and how that was told.
     #[serde(default)]
     pub kind: Told,
+    /// What kind of file the upload was.
     pub format: Format,
     /// The slice (from 0) that `mask.png` and `overlay.png` show.
     pub shown_slice: usize,
@@ -153,6 +171,7 @@ pub struct ImageFacts {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OwnGrid {
+    /// Slices, rows and columns as the file stores them: those of `mask.nii.gz`.
     pub shape: Shape,
     /// How slices, rows and columns of the pictures run through it.
     #[serde(flatten)]
@@ -167,6 +186,7 @@ pub struct Inputs {
     pub volume_sha256: String,
     /// The digest that ties the result to tenant, scan and patient.
     pub binding: String,
+    /// Which attempt at the analysis brought the result, from 1.
     pub attempt: u32,
 }
 
@@ -180,14 +200,17 @@ pub struct Timing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub started_ms: Option<i64>,
+    /// When the result was made, in milliseconds since the Unix epoch.
     pub finished_ms: i64,
     /// The same moments as RFC 3339 writes them.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(format = "date-time"))]
     pub accepted_at: Option<String>,
+    /// As `started_ms`; missing with it.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(format = "date-time"))]
     pub started_at: Option<String>,
+    /// As `finished_ms`.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(format = "date-time"))]
     pub finished_at: Option<String>,

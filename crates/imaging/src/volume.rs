@@ -7,8 +7,11 @@ use crate::{ImageKind, Orientation};
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Shape {
+    /// Images of the stack; 1 for a single one.
     pub slices: usize,
+    /// Height of a slice in pixels.
     pub rows: usize,
+    /// Width of a slice in pixels.
     pub columns: usize,
 }
 
@@ -148,8 +151,10 @@ pub(crate) fn length(step: [f64; 3]) -> f64 {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Modality {
+    /// Magnetic resonance: voxels have no unit.
     #[serde(rename = "MR")]
     MagneticResonance,
+    /// Computed tomography: voxels are Hounsfield units.
     #[serde(rename = "CT")]
     ComputedTomography,
 }
@@ -174,11 +179,17 @@ impl Modality {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
+    /// Portable Network Graphics, 8 or 16 bits.
     Png,
+    /// JPEG, mostly with the loss that 8 bits and a codec bring.
     Jpeg,
+    /// TIFF, of one page or of several.
     Tiff,
+    /// WebP, lossy or lossless.
     WebP,
+    /// One DICOM file (PS3.10), of one frame or of several.
     Dicom,
+    /// NIfTI-1 or NIfTI-2 in one file, gzipped or not.
     Nifti,
     /// A zip of slices.
     Zip,
@@ -202,6 +213,7 @@ impl Format {
 /// A scan's voxels and where they lie; no identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Volume {
+    /// Slices, rows and columns of `voxels`.
     pub shape: Shape,
     /// Real-world values (after DICOM's modality LUT, NIfTI's slope), [`Shape`]'s order, all finite.
     pub voxels: Vec<f32>,
@@ -211,6 +223,7 @@ pub struct Volume {
     pub modality: Option<Modality>,
     /// What kind of image it is, as far as the file says.
     pub kind: ImageKind,
+    /// What kind of file it came in.
     pub format: Format,
     /// The values shown as black and as white (DICOM's window, or the range of an 8 or 16 bit file).
     pub window: [f32; 2],

@@ -17,14 +17,22 @@ pub const NAME_CHARS_MAX: usize = 255;
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Not analysed: the problem's name, and the detail in words.
-    Refused { problem: String, detail: String },
+    /// Not analysed.
+    Refused {
+        /// [`imaging::Problem`], by its name.
+        problem: String,
+        /// What is wrong with this file and what to do, in a clinician's words.
+        detail: String,
+    },
     /// Sound: the preview and then the volume follow.
     Image(Box<Facts>),
     /// The entries of an archive, shared out.
     Groups(Vec<Group>),
-    /// The bytes of one entry, or of a zip of several, follow: that many of them.
-    Entry { bytes: u64 },
+    /// The bytes of one entry, or of a zip of several, follow.
+    Entry {
+        /// How many they are.
+        bytes: u64,
+    },
     /// The decoder works, within these walls.
     Ready(Walls),
 }
@@ -43,14 +51,19 @@ pub struct Group {
 /// What is known of a decoded scan besides its voxels.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Facts {
+    /// [`imaging::Format::name`].
     pub format: String,
     /// Empty: the file does not say.
     pub modality: String,
     /// Slices, rows, columns.
     pub shape: [u32; 3],
+    /// Whose scan it is; None of a format that carries no identity.
     pub identity: Option<Identity>,
+    /// The length of the preview, a PNG, which follows first.
     pub preview_bytes: u64,
+    /// The length of the encoded volume, which follows the preview.
     pub volume_bytes: u64,
+    /// Of the encoded volume, in lower-case hex.
     pub volume_sha256: String,
 }
 

@@ -4,6 +4,8 @@
 //! Who starts it needs [`handover::give`] and [`answer::Answer`], and nothing else of this crate. It links what decoding
 //! needs: no network, no database, no runtime.
 
+#![deny(missing_docs)]
+
 pub mod answer;
 mod calls;
 mod confine;

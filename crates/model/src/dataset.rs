@@ -15,14 +15,18 @@ pub use split::Split;
 pub struct Entry {
     /// The place in its volume, from the manifest.
     pub slice: u32,
+    /// The picture, below the manifest's folder.
     pub image: PathBuf,
+    /// Its truth, a picture of the same size: labels, of which all but 0 are tumour.
     pub mask: PathBuf,
 }
 
 /// The slices of one patient, in slice order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Patient {
+    /// As the manifest says it; unique within its source only.
     pub id: String,
+    /// Sorted by their place, no place twice.
     pub slices: Vec<Entry>,
     /// The manifest's folder: what the data is called.
     pub source: String,
@@ -36,6 +40,7 @@ pub struct Patient {
 
 /// A scan with the truth about it.
 pub struct Labelled {
+    /// The scan, as the decoder gives it.
     pub volume: Volume,
     /// 1 where there is tumour, else 0; the volume's order.
     pub truth: Vec<u8>,

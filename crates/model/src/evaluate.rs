@@ -28,14 +28,18 @@ use crate::dataset::{Entry, Labelled, Patient};
 /// Pixels in both masks, in the one found, and in the true one.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
+    /// In both.
     pub overlap: usize,
+    /// In the mask that was found.
     pub found: usize,
+    /// In the true mask.
     pub truth: usize,
 }
 
 /// One scan as the model saw it.
 #[derive(Clone)]
 pub struct Seen {
+    /// Slices, rows and columns of the scan's own grid.
     pub shape: Shape,
     /// How it was looked at.
     pub look: Look,
@@ -45,12 +49,15 @@ pub struct Seen {
     pub probabilities: Vec<f32>,
     /// One for each slice.
     pub placements: Vec<Placement>,
+    /// 1 where there is tumour, else 0; the order of the probabilities.
     pub truth: Vec<u8>,
+    /// Milliseconds from voxels to probabilities, without reading files.
     pub ms: f64,
 }
 
 /// What a scan came to.
 pub struct Judged {
+    /// What figures are counted from.
     pub outcome: Outcome,
     /// What was compared, and what the service says besides.
     pub judgement: Judgement,

@@ -6,7 +6,9 @@
 /// One row of weights and one bias for each kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KindHead {
+    /// One row for each kind; as long as there are features.
     pub weights: Vec<Vec<f32>>,
+    /// One for each kind, in the same order.
     pub biases: Vec<f32>,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The only crate that names tch; what goes in and out are slices and plain values.
 
+#![deny(missing_docs)]
+
 pub mod dataset;
 mod device;
 pub mod evaluate;

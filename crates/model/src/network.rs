@@ -5,10 +5,13 @@ use tch::{Kind, TchError, Tensor};
 pub struct Unit {
     /// The tensor's name in weights files and checkpoints.
     pub name: String,
+    /// Channels that go in.
     pub inputs: i64,
+    /// Channels that come out.
     pub outputs: i64,
     /// The kernel's side in pixels.
     pub kernel: i64,
+    /// Pixels from one place of the kernel to the next: 2 halves the image.
     pub stride: i64,
 }
 
@@ -97,7 +100,9 @@ pub struct Network {
 /// How far a unit's output goes through the rectifier.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Activation {
+    /// Nothing below zero goes on.
     Relu,
+    /// All of it: before a sum, and of the head's logits.
     None,
 }
 

@@ -13,6 +13,7 @@ pub const EPSILON: f64 = 1e-5;
 /// Flat, so that the optimiser, the moving average and a checkpoint each are a few operations on a few
 /// vectors. First come all convolution weights (they decay), then each unit's scale and shift.
 pub struct Parameters {
+    /// All that is learned, f32, on the device that trains.
     pub flat: Tensor,
     /// How many of [`flat`](Parameters::flat) are convolution weights.
     pub decaying: i64,

@@ -52,10 +52,13 @@ pub struct Settings {
     /// Whether judging is left for later: then the model's folder gets the weights as they are at each checkpoint, and
     /// nothing is chosen or measured. For a machine whose time is too dear for that.
     pub unjudged: bool,
+    /// What the finished model is called.
     pub name: String,
+    /// Which of the models of that name it will be.
     pub version: String,
     /// What the data is, whose, and under which licence: for the card.
     pub data: String,
+    /// What the network is made of.
     pub design: Design,
     /// A finished model to go on from, in place of random weights; of the same design. That no validation patient
     /// was learned from before is the caller's to know: the same seed and manifest draw the same split.
@@ -65,6 +68,7 @@ pub struct Settings {
     pub side: usize,
     /// Whether the finished model may also look at images in the mirror, where that pays: at twice the cost.
     pub mirrored: bool,
+    /// How long training goes on.
     pub length: Length,
     /// How long training goes on between two checkpoints.
     pub checkpoint_minutes: f64,
@@ -75,6 +79,7 @@ pub struct Settings {
     pub replicas: usize,
     /// The highest learning rate.
     pub rate: f64,
+    /// Weight decay of AdamW, for convolution weights only.
     pub decay: f64,
     /// The part of the patients that is kept for validation.
     pub validation: f64,
@@ -84,6 +89,7 @@ pub struct Settings {
     pub judged_phantoms: u64,
     /// The report of a cross-validation of the same settings, for the card.
     pub cross_validation: Option<PathBuf>,
+    /// Draws the split, the first weights and every picture: the same seed and data give the same run on the same machine.
     pub seed: u64,
     /// Goes on from the run's last checkpoint.
     pub resume: bool,

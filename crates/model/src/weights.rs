@@ -21,9 +21,11 @@ use crate::network::{Network, Unit};
 pub struct Manifest {
     /// The weights file's name, in the same folder.
     pub file: String,
+    /// The length of the weights file.
     pub bytes: u64,
     /// Of the weights file, in lower-case hex.
     pub sha256: String,
+    /// What the weights file says of itself, for whoever does not open it.
     #[serde(flatten)]
     pub facts: Facts,
 }
@@ -32,6 +34,7 @@ pub struct Manifest {
 pub struct Folded {
     /// [`Unit::shape`].
     pub weight: Tensor,
+    /// One for each output channel, f32.
     pub bias: Tensor,
 }
 
@@ -52,7 +55,9 @@ impl Folded {
 
 /// A weights file that was read whole, verified, and expanded.
 pub struct Weights {
+    /// What the file says of itself.
     pub facts: Facts,
+    /// Of the file's bytes, in lower-case hex.
     pub sha256: String,
     /// In the order of [`Network::units`].
     pub units: Vec<Folded>,
@@ -63,8 +68,9 @@ pub struct Weights {
 /// A network's weights as files hold them: int8 with one scale per output channel.
 pub struct Quantised(Vec<Part>);
 
-/// The name of a model's weights file and of the manifest beside it.
+/// The name of a model's weights file.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// The name of the manifest beside it.
 pub const MANIFEST_FILE: &str = "model.json";
 /// Where the file's header keeps the facts.
 const FACTS: &str = "medseg";

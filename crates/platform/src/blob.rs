@@ -102,6 +102,7 @@ impl Blobs {
 /// An object as it is listed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Object {
+    /// The path that it was put under, without the store's own prefix.
     pub key: String,
     /// When it was put, in milliseconds since the Unix epoch.
     pub put_ms: i64,
@@ -133,6 +134,7 @@ impl Staging {
 pub struct Staged {
     /// The digest of its bytes (hexadecimal).
     pub sha256: String,
+    /// Its length in bytes.
     pub size: u64,
     object: Written,
 }

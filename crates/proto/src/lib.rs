@@ -2,6 +2,8 @@
 //!
 //! Events are JSON too, by the names of their fields. Nothing else here is written by hand; behaviour belongs to the services.
 
+#![deny(missing_docs)]
+
 mod json;
 
 /// The descriptors of everything below, for gRPC reflection.
@@ -9,35 +11,45 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 
 // The modules nest as the packages do, because the generated code names its siblings by path.
 
+/// Accounts, sign-in, tokens and the key set that they are verified with.
 pub mod auth {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
     pub mod v1 {
         tonic::include_proto!("medseg.auth.v1");
     }
     pub use v1::*;
 }
 
+/// Reports of how scans differ from what the model was trained on.
 pub mod drift {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
     pub mod v1 {
         tonic::include_proto!("medseg.drift.v1");
     }
     pub use v1::*;
 }
 
+/// What services tell whoever listens.
 pub mod events {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
     pub mod v1 {
         tonic::include_proto!("medseg.events.v1");
     }
     pub use v1::*;
 }
 
+/// Uploads: a file in, an accepted scan or a refusal out.
 pub mod ingest {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
     pub mod v1 {
         tonic::include_proto!("medseg.ingest.v1");
     }
     pub use v1::*;
 }
 
+/// Scans, their artefacts and the jobs that analyse them.
 pub mod storage {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
     #[expect(clippy::large_enum_variant, reason = "a header is one message of very many")]
     pub mod v1 {
         tonic::include_proto!("medseg.storage.v1");

@@ -4,6 +4,8 @@
 //! [`serve`] gives one a socket; [`Peer::within`] lets a neighbour in the same process call it
 //! without one; [`Service::join`] makes one of several.
 
+#![deny(missing_docs)]
+
 pub mod claims;
 pub mod cli;
 mod connections;

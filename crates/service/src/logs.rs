@@ -34,7 +34,9 @@ pub struct LogSettings {
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum LogFormat {
+    /// One line for people.
     Text,
+    /// One JSON object for programs.
     Json,
 }
 

@@ -70,6 +70,7 @@ pub struct Repeating<S> {
 }
 
 impl<S> Repeating<S> {
+    /// With a budget of its own: one peer's failures do not use up another's.
     pub fn new(way: S) -> Repeating<S> {
         let budget = TpsBudget::new(BUDGET_TIME, BUDGET_PER_SECOND, BUDGET_SHARE);
         Repeating { way, policy: Again { budget: Arc::new(budget), repeated: 0, pauses: None } }

@@ -84,6 +84,7 @@ pub struct Life {
     pub listen: SocketAddr,
     /// Where probes and metrics are answered apart from it.
     pub probes: Option<SocketAddr>,
+    /// What is logged, and in which form.
     pub logs: LogSettings,
     /// Where traces go, if anywhere.
     pub otlp_endpoint: Option<String>,

@@ -45,6 +45,7 @@ impl Exporter {
         Exporter(SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build())
     }
 
+    /// What spans are made with; they go this way.
     pub fn tracer(&self) -> SdkTracer {
         self.0.tracer("medseg")
     }

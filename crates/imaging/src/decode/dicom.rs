@@ -53,18 +53,22 @@ pub(super) struct Image {
 }
 
 impl Image {
+    /// Real-world values (after the modality LUT), frame by frame, each in row, column order.
     pub fn voxels(&self) -> &[f32] {
         &self.voxels
     }
 
+    /// The pixels of a row.
     pub fn columns(&self) -> usize {
         self.shape.columns
     }
 
+    /// The name of its file in the archive; empty for a file that came alone.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// The same image, said to be of that file: refusals name it.
     pub fn named(self, name: &str) -> Image {
         Image { name: name.to_owned(), ..self }
     }

@@ -15,14 +15,17 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
+    /// Counts the file `name` as a label map: no slice of the scan.
     pub fn label_map(&mut self, name: &str) {
         self.label_maps.push(name.to_owned());
     }
 
+    /// Counts the file `name` as `what`, a noun in the words of remarks.
     pub fn other(&mut self, name: &str, what: &'static str) {
         self.others.push((name.to_owned(), what));
     }
 
+    /// Counts one more slice that is there a second time.
     pub fn copy(&mut self) {
         self.copies += 1;
     }

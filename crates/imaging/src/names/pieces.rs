@@ -43,30 +43,37 @@ pub(super) enum Piece {
 }
 
 impl Piece {
+    /// Whether it says that a file is a mask, or a folder holds masks.
     pub fn is_mask_word(&self) -> bool {
         self.is_of(&MASK_WORDS)
     }
 
+    /// Whether the number after it is surely that of a slice.
     pub fn is_slice_word(&self) -> bool {
         self.is_of(&SLICE_WORDS)
     }
 
+    /// Whether the number after it is that of a slice where no other number follows.
     pub fn is_frame_word(&self) -> bool {
         self.is_of(&FRAME_WORDS)
     }
 
+    /// Whether the number after it never is that of a slice.
     pub fn is_key_word(&self) -> bool {
         matches!(self, Piece::Text(text) if KEY_WORDS.split(' ').any(|word| word == text))
     }
 
+    /// Whether the number after it may be a b-value of diffusion imaging.
     pub fn is_b_word(&self) -> bool {
         self.is_of(&B_WORDS)
     }
 
+    /// Whether it stands where the name of a mask has a mask's word.
     pub fn is_image_word(&self) -> bool {
         self.is_of(&IMAGE_WORDS)
     }
 
+    /// Whether it is one of those words; `words` are in lower case.
     pub fn is_of(&self, words: &[&str]) -> bool {
         matches!(self, Piece::Text(text) if words.contains(&text.as_str()))
     }

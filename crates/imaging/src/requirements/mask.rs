@@ -11,14 +11,17 @@ pub(super) struct Mask {
 }
 
 impl Mask {
+    /// Of `set`, row by row; it has `width * height` elements.
     pub fn new(width: usize, height: usize, set: Vec<bool>) -> Mask {
         Mask { width, height, set }
     }
 
+    /// Whether the pixel in column `x` of row `y` belongs to it, both from 0.
     pub fn get(&self, x: usize, y: usize) -> bool {
         self.set[y * self.width + x]
     }
 
+    /// Its pixels.
     pub fn area(&self) -> usize {
         self.set.iter().filter(|set| **set).count()
     }

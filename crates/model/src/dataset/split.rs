@@ -12,7 +12,9 @@ use super::{Entry, Patient};
 /// Patients to learn from and patients to be judged by; no patient is on both sides.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Split {
+    /// Whom the network learns from.
     pub training: Vec<Patient>,
+    /// Whom readings are chosen on and figures are measured on.
     pub validation: Vec<Patient>,
 }
 

@@ -15,23 +15,31 @@ const SEED: u64 = 1;
 /// What `medseg evaluate --json` prints. Dice is 2 * overlap / (found + truth), and 1 where both are empty.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
+    /// Which model was measured, and how it read.
     pub model: Model,
     /// Volumetric: over all slices of a patient together.
     pub patients: Vec<PatientDice>,
+    /// The mean over patients; None without one.
     pub dice_mean: Option<f64>,
+    /// The median over patients; None without one.
     pub dice_median: Option<f64>,
     /// 95 %, bootstrap over patients.
     pub dice_interval: Option<[f64; 2]>,
-    /// Patients without tumour in the truth and in the mask, who count 1 above; and the mean without them.
+    /// Patients without tumour in the truth and in the mask, who count 1 above.
     pub patients_empty: usize,
+    /// The mean over patients with tumour in the truth or in the mask.
     pub dice_mean_not_empty: Option<f64>,
     /// Over scans, where a patient has several.
     pub scans: usize,
+    /// The mean of the scans' volumetric Dice.
     pub scan_dice_mean: Option<f64>,
     /// The mean Dice of the slices that show a tumour, with its 95 % interval (bootstrap over patients).
     pub slice_dice_mean: Option<f64>,
+    /// 95 %, bootstrap over patients: slices of one patient are alike.
     pub slice_dice_interval: Option<[f64; 2]>,
+    /// All slices of all patients.
     pub slices: usize,
+    /// Those with tumour in the truth.
     pub slices_with_tumour: usize,
     /// Slices without tumour in which one was found, of all slices without.
     pub far: Rate,
@@ -45,6 +53,7 @@ pub struct Evaluation {
     pub groups: Vec<Group>,
     /// Expected calibration error over the pixels that are not ruled out (probability at least 0.01).
     pub calibration_error: Option<f64>,
+    /// What the reliability diagram is drawn from.
     pub reliability: Vec<Stretch>,
     /// How often a scan's real Dice lies in the interval that was foretold; of scans with a finding.
     pub expected_dice_covers: Rate,
@@ -52,12 +61,18 @@ pub struct Evaluation {
     pub ms_per_slice: Option<f64>,
 }
 
+/// The model that was measured: enough to measure it again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Model {
+    /// As its weights file says it.
     pub name: String,
+    /// As its weights file says it.
     pub version: String,
+    /// Of the weights file, in lower-case hex.
     pub sha256: String,
+    /// Where it ran: `cpu`, `cuda:0`.
     pub device: String,
+    /// How it read each kind of scan.
     pub readings: Readings,
 }
 
@@ -66,37 +81,52 @@ pub struct Model {
 pub struct WithLesser {
     /// Slices in which only a lesser finding was marked.
     pub slices: usize,
+    /// The mean volumetric Dice over patients; None without one.
     pub dice_mean: Option<f64>,
+    /// False acceptance rate: slices without tumour in which something was marked, of all without.
     pub far: Rate,
+    /// False rejection rate: slices with tumour in which nothing was marked, of all with.
     pub frr: Rate,
 }
 
 /// How often a scan's kind was told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct KindsTold {
+    /// Told as the data says.
     pub right: usize,
     /// `unknown`: read in the general way.
     pub unsure: usize,
+    /// Taken for another kind, and so perhaps read in a way that is not theirs.
     pub wrong: usize,
 }
 
+/// The Dice of one patient, over all slices together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PatientDice {
+    /// As the manifest says it.
     pub id: String,
+    /// What the data is called that the patient is in.
     pub source: String,
+    /// Where the patient was scanned, if that is known.
     pub site: Option<String>,
+    /// 0 to 1; 1 also where truth and mask both are empty.
     pub dice: f64,
+    /// How many it was counted over.
     pub slices: usize,
 }
 
 /// A patient to be judged by, with what the scans came to.
 #[derive(Clone, Debug)]
 pub struct Case {
+    /// As the manifest says it.
     pub id: String,
+    /// What the data is called that the patient is in.
     pub source: String,
+    /// Where the patient was scanned, if that is known.
     pub site: Option<String>,
     /// What kind of image the patient's scans are.
     pub kind: ImageKind,
+    /// One for each scan of the patient.
     pub scans: Vec<Outcome>,
 }
 
@@ -113,6 +143,7 @@ pub struct Outcome {
     pub slice_pixels: usize,
     /// None without a finding, or from a model that cannot tell.
     pub expected: Option<ExpectedDice>,
+    /// Milliseconds from voxels to probabilities, of the whole scan.
     pub ms: f64,
 }
 

@@ -12,6 +12,7 @@ use crate::dataset::Labelled;
 pub struct Measured {
     /// Millimetres between slices, rows and columns.
     pub spacing_mm: [f64; 3],
+    /// Slices of each phantom.
     pub slices: usize,
     /// The median of |measured - true| / true; a lesion that was missed counts 1.
     pub volume_error: Option<f64>,

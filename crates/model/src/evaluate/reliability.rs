@@ -24,6 +24,7 @@ pub struct Stretch {
     pub called: f64,
     /// The part of its pixels that is tumour.
     pub observed: f64,
+    /// How many pixels it is of.
     pub pixels: u64,
 }
 

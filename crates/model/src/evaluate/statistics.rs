@@ -11,8 +11,11 @@ const RESAMPLES: usize = 4000;
 pub struct Rate {
     /// None when it never could have.
     pub rate: Option<f64>,
+    /// Wilson's 95 % interval, 0 to 1; all of it where nothing could have happened.
     pub interval: [f64; 2],
+    /// How often it happened.
     pub count: usize,
+    /// How often it could have happened.
     pub of: usize,
 }
 

@@ -22,23 +22,29 @@ use tables::{phantoms, readings};
 
 /// All that a card tells.
 pub struct Card<'a> {
+    /// How the weights came about.
     pub story: &'a Story,
+    /// What lies beside the weights file.
     pub manifest: &'a Manifest,
     /// The figures of each source's validation patients: of volumes, and of slices that come alone, those of volumes
     /// among them.
     pub figures: [Vec<(String, Evaluation)>; 2],
     /// The same, each patient judged by what was chosen on others.
     pub nested: [Vec<(String, Evaluation)>; 2],
+    /// What each step of choosing gained, in the order of the steps.
     pub trials: Vec<Trial>,
     /// FAR and FRR where few may be missed, by source and form.
     pub few: BTreeMap<(String, &'static str), [Rate; 2]>,
+    /// How well volumes are measured, one for each spacing.
     pub phantoms: &'a [Measured],
 }
 
 /// What a step of choosing brings: figures of volumes and of slices alone, each patient judged by what was chosen on
 /// others.
 pub struct Trial {
+    /// What was allowed in this step, in words.
     pub name: String,
+    /// By source: of volumes, and of slices alone.
     pub figures: [Vec<(String, Evaluation)>; 2],
 }
 

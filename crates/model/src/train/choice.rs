@@ -32,6 +32,7 @@ pub struct Allowed {
     pub kinds: bool,
     /// Whether a main region may be told from others.
     pub grows: bool,
+    /// The looks that may be chosen; each costs a pass over all validation scans.
     pub looks: Vec<Look>,
 }
 
@@ -62,6 +63,7 @@ pub struct Nested {
 /// What patients come to in one form.
 #[derive(Default)]
 pub struct Judged {
+    /// One for each patient that has a scan in this form.
     pub cases: Vec<Case>,
     /// The pixels of each source, calibrated.
     pub pixels: BTreeMap<String, Reliability>,

@@ -18,8 +18,9 @@ use crate::network::Network;
 use crate::weights::{Quantised, Weights};
 use crate::{Device, Segmenter};
 
-/// The report in the run's folder: for the card, and for programs.
+/// The report in the run's folder, for the card.
 pub const REPORT_FILE: &str = "cross-validation.md";
+/// The same figures as JSON, for programs.
 pub const FIGURES_FILE: &str = "cross-validation.json";
 
 /// Patients, and what networks that have not learned from them see in them.

@@ -23,6 +23,7 @@ pub struct Display {
 }
 
 impl Display {
+    /// Draws a bar where a terminal watches, and plain lines elsewhere.
     pub fn new() -> Display {
         let plain = !std::io::stderr().is_terminal();
         let target =
@@ -72,12 +73,14 @@ impl Display {
         self.bar.set_message(text);
     }
 
+    /// Tells the mean Dice of each source's validation slices.
     pub fn validated(&self, dice: &BTreeMap<String, f64>) {
         let each: Vec<String> =
             dice.iter().map(|(source, dice)| format!("{source} {dice:.4}")).collect();
         self.line(&format!("validation Dice: {}", each.join(", ")));
     }
 
+    /// Ends the bar, so that what is printed next begins on a line of its own.
     pub fn done(&self) {
         self.bar.finish();
     }

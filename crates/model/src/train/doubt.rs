@@ -5,7 +5,9 @@ use imaging::{DiceModel, SIGNS};
 pub struct Sample {
     /// Scans of one patient are alike: they stay together.
     pub patient: usize,
+    /// What the line is fitted to; see [`imaging::signs`].
     pub signs: [f64; SIGNS],
+    /// The Dice that its mask reached in truth.
     pub dice: f64,
 }
 

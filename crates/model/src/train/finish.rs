@@ -20,9 +20,11 @@ use crate::network::Network;
 use crate::weights::{Facts, Quantised, Weights, replace};
 use crate::{Device, Segmenter};
 
-/// The names of what lies beside the weights: the model card, its reliability plot, and the drift reference.
+/// The model card; like the next two it lies beside the weights.
 pub const CARD_FILE: &str = "card.md";
+/// The reliability plot, which the card shows.
 pub const RELIABILITY_FILE: &str = "reliability.svg";
+/// What drift compares new scans with.
 pub const REFERENCE_FILE: &str = "reference.json";
 /// Where the run's folder keeps pictures of the worst validation scans.
 pub const WORST_FOLDER: &str = "worst";
@@ -48,19 +50,23 @@ struct Making<'a> {
 pub struct Again {
     /// The model's folder.
     pub from: PathBuf,
-    /// The labelled slices that it was trained with, and the split's seed and part.
+    /// The labelled slices that it was trained with.
     pub manifests: Vec<PathBuf>,
     /// What the data is, for a model that has no card yet.
     pub data: String,
+    /// The seed that the split was drawn with.
     pub seed: u64,
+    /// The part of the patients that was kept for validation, 0 to 1.
     pub validation: f64,
     /// Where the same weights go with what was chosen and measured anew.
     pub model: PathBuf,
     /// Where pictures of the worst validation scans go.
     pub run: PathBuf,
+    /// The version of the model with the new readings.
     pub version: String,
     /// Whether looks in the mirror may be chosen.
     pub mirrored: bool,
+    /// Phantoms whose volumes are measured, shared out among five spacings.
     pub judged_phantoms: u64,
     /// The report of a cross-validation, for the card; without it, the card's own stays.
     pub cross_validation: Option<PathBuf>,

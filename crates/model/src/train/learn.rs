@@ -114,6 +114,7 @@ impl Objective {
 }
 
 impl<'a> Trainer<'a> {
+    /// Borrows all that stays; where memory runs out, a batch is later looked at in more shares.
     pub fn new(
         settings: &'a Settings,
         device: Device,

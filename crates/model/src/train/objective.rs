@@ -17,7 +17,9 @@ const SHOWN: usize = 16;
 
 /// A loss and a (soft) Dice, both of one number on the device.
 pub struct Objective {
+    /// What the gradient is taken of.
     pub loss: Tensor,
+    /// Soft Dice over the batch, 0 to 1: for people who watch.
     pub dice: Tensor,
 }
 

@@ -11,12 +11,15 @@ const CHUNK: i64 = 1 << 18;
 
 /// AdamW (Loshchilov and Hutter 2019) over one flat vector.
 pub struct Optimiser {
-    /// Moving mean of the gradient, and of its square.
+    /// Moving mean of the gradient: the first moment.
     pub mean: Tensor,
+    /// Moving mean of the gradient's square: the second moment.
     pub square: Tensor,
+    /// Steps taken, by which the moments' start from zero is set right.
     pub steps: i64,
-    /// Weight decay of the first `decaying` elements.
+    /// Weight decay, of the first `decaying` elements only.
     pub decay: f64,
+    /// Convolution weights come first in the vector: that many of them.
     pub decaying: i64,
 }
 

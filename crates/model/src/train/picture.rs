@@ -50,6 +50,7 @@ const MEDIAN: f64 = -DARKEST;
 const HEAD: f64 = 0.3;
 
 impl Picture {
+    /// Of the middle one of those three slices of the pool.
     pub fn new(slices: [i64; 3], variation: Variation) -> Picture {
         Picture { slices, variation, pasted: None }
     }
@@ -66,6 +67,7 @@ impl Picture {
 }
 
 impl Softness {
+    /// Drawn once a batch: blur as a part of the picture's side, coarseness as a factor of a pixel's.
     pub fn draw(random: &mut impl Rng) -> Softness {
         Softness {
             blur: random.random_range(0.3..1.0) / 128.0,

@@ -13,8 +13,9 @@ use crate::parallel::in_parallel;
 /// The side of the squares that training keeps in memory: more than the network sees, so that turning and zooming
 /// them loses nothing.
 pub const KEPT_SIDE: usize = 256;
-/// Normalised brightness that a kept byte of 0 stands for, and one of 255.
+/// The normalised brightness of a kept byte of 0.
 pub const DARKEST: f64 = -1.0;
+/// The normalised brightness of a kept byte of 255; what is brighter is cut off.
 pub const BRIGHTEST: f64 = 3.0;
 
 /// How often a drawn slice is a phantom; of the others, each source gives as many.
@@ -44,7 +45,9 @@ pub struct Pool {
 
 /// Brightness, and how much of each pixel is tumour, as bytes of the same shape.
 pub struct Planes {
+    /// From [`DARKEST`] at 0 to [`BRIGHTEST`] at 255.
     pub brightness: Tensor,
+    /// 0: none; 255: all of the pixel.
     pub tumour: Tensor,
 }
 

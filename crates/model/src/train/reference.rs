@@ -22,7 +22,9 @@ struct Distribution {
 
 /// What a model says of one slice.
 pub struct Said {
+    /// The part of the slice's pixels that is in main findings, 0 to 1.
     pub mask_fraction: f64,
+    /// How sure it is of the answer, 0 to 1.
     pub confidence: f64,
 }
 

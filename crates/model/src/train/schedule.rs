@@ -24,7 +24,9 @@ impl std::fmt::Display for Length {
 /// How far training has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Gone {
+    /// Pictures that were learned from.
     pub views: u64,
+    /// Spent on training, over all runs that led here.
     pub seconds: f64,
 }
 
@@ -32,6 +34,7 @@ pub struct Gone {
 /// could spoil.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
+    /// When all is done.
     pub length: Length,
     /// The side of the squares at the end, in pixels.
     pub side: usize,

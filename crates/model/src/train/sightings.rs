@@ -13,11 +13,14 @@ use crate::network::SIDE_MULTIPLE;
 /// How a scan comes: as a volume, or as a slice alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
+    /// Slices of one series, each with its neighbours.
     Volume,
+    /// A slice that stands in for its neighbours.
     Slice,
 }
 
 impl Form {
+    /// In the order in which figures are kept by form.
     pub const ALL: [Form; 2] = [Form::Volume, Form::Slice];
 
     /// As cards call it.
@@ -31,6 +34,7 @@ impl Form {
 
 /// What was seen of patients in one look.
 pub struct Sightings {
+    /// How everything here was looked at.
     pub look: Look,
     /// Of each patient: the volumes; and the slices that came alone, those of volumes shown alone among them.
     seen: [Vec<Vec<Seen>>; 2],

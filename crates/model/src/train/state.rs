@@ -15,20 +15,26 @@ use crate::parameters::Parameters;
 
 /// All that training changes: saved from time to time, and enough to go on as if never stopped.
 pub struct State {
+    /// As the last step left them.
     pub parameters: Parameters,
     /// The moving average of the parameters: steadier than they are, and what is judged and shipped.
     pub average: Parameters,
+    /// The moments of the gradient.
     pub optimiser: Optimiser,
+    /// How far it has come, and of what.
     pub progress: Progress,
 }
 
 /// How far training has come.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Progress {
+    /// The checkpoint fits no other network.
     pub design: Design,
+    /// Of the run: going on with another would draw another split.
     pub seed: u64,
     /// Names the patients on both sides.
     pub split: String,
+    /// Pictures that were learned from.
     pub views: u64,
     /// Spent on training.
     pub seconds: f64,

@@ -2,8 +2,9 @@ use std::f32::consts::TAU;
 
 use rand::{Rng, RngExt};
 
-/// Control points along each side of the field that bends a picture, and of the one that lights it unevenly.
+/// Control points along each side of the field that bends a picture.
 pub const BEND_POINTS: usize = 5;
+/// Control points along each side of the field that lights it unevenly.
 pub const LIGHT_POINTS: usize = 4;
 
 /// How often each of these happens: often enough to be known, seldom enough that most of what is learned from is as
@@ -21,18 +22,23 @@ const UPSIDE_DOWN_PART: f64 = 0.1;
 /// How a picture differs from the slice that it is made from: what might as well have been another patient's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variation {
+    /// Turned, zoomed, mirrored and moved.
     pub place: Place,
     /// Displacements (first all of x, then all of y) at control points, in half sides.
     pub bend: [f32; 2 * BEND_POINTS * BEND_POINTS],
-    /// Brightness above air to this power, and times this.
+    /// Brightness above air to this power.
     pub gamma: f32,
+    /// Brightness above air times this, before the power.
     pub contrast: f32,
     /// The logarithm of a coil's sensitivity at control points.
     pub light: [f32; LIGHT_POINTS * LIGHT_POINTS],
+    /// Whether it is seen through a softer lens; how soft is drawn once a batch.
     pub blurred: bool,
+    /// Whether it comes from fewer pixels; how few is drawn once a batch.
     pub coarse: bool,
-    /// The standard deviation of the noise, in normalised brightness, and where in the bank of noise it begins.
+    /// The standard deviation of the noise, in normalised brightness.
     pub noise: f32,
+    /// Where in the bank of noise it begins, in values.
     pub noise_at: u32,
     /// How much of its difference to the brain's median a tumour loses.
     pub faded: f32,

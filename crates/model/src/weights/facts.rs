@@ -7,17 +7,22 @@ use crate::network::{Design, SIDE_MULTIPLE};
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(from = "Stored")]
 pub struct Facts {
+    /// What the model is called.
     pub name: String,
+    /// Which of the models of that name it is.
     pub version: String,
+    /// What the network is made of: the tensors must fit it.
     pub design: Design,
     /// The side of the squares that the network was trained on, in pixels.
     pub side: usize,
     /// What was done to pixels before the network saw them ([`imaging::Preprocessing`]).
     pub preprocessing: String,
+    /// What it may judge: it was trained on these.
     pub modalities: Vec<Modality>,
     /// The kinds of image that it tells apart by itself, in the order of its kind head's outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tells: Vec<ImageKind>,
+    /// How it reads each kind of scan.
     pub readings: Readings,
 }
 

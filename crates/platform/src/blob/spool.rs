@@ -16,6 +16,7 @@ const PENDING_BYTES: usize = 1024 * 1024;
 
 /// What bytes that are too many for memory go to. It goes with its handle.
 pub trait Medium: Write + Send + Sync + Sized + 'static {
+    /// A new and empty one, beside the objects, so that keeping it needs no copy.
     fn make(folder: &Path) -> io::Result<Self>;
 }
 
@@ -46,15 +47,19 @@ pub struct Spool<M> {
 
 /// The bytes of an object, wherever they came to lie.
 pub enum Bulk<M> {
+    /// All of them, in memory.
     Small(Vec<u8>),
+    /// What they were written to, to its end.
     Large(M),
 }
 
 impl<M: Medium> Spool<M> {
+    /// Nothing yet; `folder` is where the medium is made once the bytes are too many for memory.
     pub fn new(folder: PathBuf) -> Spool<M> {
         Spool { folder, pending: Vec::new(), medium: None, broken: false }
     }
 
+    /// `Unavailable` once a write has failed: what is there is not the object.
     pub fn sound(&self) -> Result<()> {
         if self.broken {
             return Err(ErrorKind::Unavailable.error("an earlier write of this object failed"));
@@ -110,10 +115,12 @@ pub async fn blocking<T: Send + 'static>(
     spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done).map_err(disk_failed)
 }
 
+/// What was staged by another store's adapter: a mistake in the composition.
 pub fn not_ours() -> Error {
     ErrorKind::Internal.error("the object was staged in another store")
 }
 
+/// A disk's error by its kind: absent is `NotFound`; a full disk, and all else, is `Unavailable`.
 pub fn disk_failed(error: io::Error) -> Error {
     let (kind, message) = match error.kind() {
         io::ErrorKind::NotFound => (ErrorKind::NotFound, "no such object"),

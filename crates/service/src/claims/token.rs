@@ -38,8 +38,11 @@ pub fn service_tenant() -> TenantId {
 
 /// What a token will say.
 pub struct Grant {
+    /// Who acts: the id of a user or of an API client, or a service's name.
     pub subject: String,
+    /// The hospital that they act for, and whose rows they see.
     pub tenant: TenantId,
+    /// What they may do.
     pub roles: Vec<Role>,
 }
 
@@ -108,6 +111,7 @@ pub(super) struct Unverified<'a> {
 }
 
 impl<'a> Unverified<'a> {
+    /// Takes it apart. `Unauthenticated` where it is no compact JWS (RFC 7515) of EdDSA with a key id, or is too long.
     pub fn parse(token: &'a str) -> Result<Unverified<'a>> {
         if token.len() > MAX_LENGTH {
             return Err(refused("it is too long"));

@@ -16,6 +16,8 @@ pub(super) enum Codec {
 }
 
 impl Codec {
+    /// The codec of a transfer syntax, by its UID (PS3.5, annex A). A [`Refusal`] where it is a vendor's own, or one that
+    /// nothing here decodes.
     pub fn of(transfer_syntax: &str) -> Result<Codec, Refusal> {
         let Some(syntax) = transfer_syntax.strip_prefix("1.2.840.10008.1.2") else {
             return Err(

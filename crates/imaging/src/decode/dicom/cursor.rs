@@ -30,6 +30,7 @@ pub(super) const IMPLICIT: Encoding = Encoding { big_endian: false, explicit: fa
 pub(super) const EXPLICIT_BIG_ENDIAN: Encoding = Encoding { big_endian: true, explicit: true };
 
 impl Encoding {
+    /// Two bytes as a number, in the file's byte order.
     pub fn u16(self, bytes: [u8; 2]) -> u16 {
         if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
@@ -100,6 +101,7 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// At the beginning of a data set that stands in no sequence.
     pub fn new(bytes: &'a [u8], encoding: Encoding) -> Cursor<'a> {
         Cursor::within(bytes, encoding, 0)
     }
@@ -109,6 +111,7 @@ impl<'a> Cursor<'a> {
         Cursor { rest: bytes, length: bytes.len(), encoding, depth, elements_left: ELEMENTS_MAX }
     }
 
+    /// The next `length` bytes, without a copy; a refusal where the file ends before them.
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], Refusal> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(cut_short)?;
         self.rest = rest;
@@ -126,6 +129,7 @@ impl<'a> Cursor<'a> {
         Some(Tag(self.encoding.u16([a, b]), self.encoding.u16([c, d])))
     }
 
+    /// The tag, the representation and the length of the next element (PS3.5, 7.1). The value is left where it is.
     pub fn header(&mut self) -> Result<Header, Refusal> {
         self.elements_left = self.elements_left.checked_sub(1).ok_or_else(garbled)?;
         let tag = self.peek().ok_or_else(cut_short)?;

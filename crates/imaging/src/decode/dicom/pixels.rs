@@ -26,6 +26,8 @@ pub(super) struct PixelFormat {
 }
 
 impl PixelFormat {
+    /// As the Image Pixel module says it (PS3.3, C.7.6.3). A refusal where something needed is missing, contradicts the rest or
+    /// exceeds `limits`.
     pub fn read(set: &DataSet, limits: &Limits) -> Result<PixelFormat, Refusal> {
         let required = |tag| {
             set.short(tag).map(u32::from).ok_or_else(|| {
@@ -124,6 +126,7 @@ pub(super) struct Padding {
 }
 
 impl Padding {
+    /// As the data set says it; None where it names no such values, or a pixel has several samples.
     pub fn read(set: &DataSet, format: &PixelFormat) -> Option<Padding> {
         let [_, high] = format.ends();
         let value = |tag| {
@@ -140,6 +143,7 @@ impl Padding {
         Some(Padding { from: one.min(other), to: one.max(other) })
     }
 
+    /// Whether a pixel of that stored value was not measured.
     pub fn holds(&self, value: f32) -> bool {
         (self.from..=self.to).contains(&value)
     }

@@ -26,6 +26,7 @@ pub(super) struct File<'a> {
 }
 
 impl<'a> File<'a> {
+    /// Reads the meta group and finds the data set, unpacking it where it is deflated. A file without preamble is read, too.
     pub fn read(bytes: &'a [u8], limits: &Limits) -> Result<File<'a>, Refusal> {
         let start = if bytes.get(128..132) == Some(b"DICM") { 132 } else { 0 };
         let mut cursor = Cursor::new(&bytes[start..], EXPLICIT);

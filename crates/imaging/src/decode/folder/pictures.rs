@@ -19,6 +19,7 @@ pub(super) struct Picture {
 }
 
 impl Picture {
+    /// Judges what the picture is by its values: an image, a label map, or something between.
     pub fn new(name: &str, raster::Picture { volume, bits }: raster::Picture) -> Picture {
         let (shape, look) = (volume.shape, look(&volume.voxels, volume.shape.columns));
         let soft = bits == 8 && look == Look::Image && softened(&volume.voxels, shape.columns);

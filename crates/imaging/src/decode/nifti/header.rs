@@ -90,6 +90,7 @@ fn recognised(bytes: &[u8]) -> Option<(&'static Layout, bool)> {
 }
 
 impl<'a> Header<'a> {
+    /// Reads the header of NIfTI-1 or NIfTI-2, in either byte order. A refusal where it is neither, or contradicts itself.
     pub fn read(bytes: &'a [u8]) -> Result<Header<'a>, Refusal> {
         let truncated = || Problem::Truncated.refuse("The NIfTI file ends within its header.");
         let (layout, big_endian) = recognised(bytes).ok_or_else(truncated)?;
@@ -129,6 +130,7 @@ impl<'a> Header<'a> {
         self.integer(self.layout.dim, if self.layout.wide { 8 } else { 2 })
     }
 
+    /// The type of one stored voxel (`datatype`); a refusal for colours, complex numbers and those wider than 64 bits.
     pub fn data_type(&self) -> Result<Type, Refusal> {
         Ok(match self.integer(self.layout.data_type, 2) {
             2 => Type::U8,

@@ -8,16 +8,23 @@ use crate::evaluate::{Counts, Rate, bootstrap, mean};
 /// Some of the patients, or some of the slices.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
+    /// What the members have in common.
     pub by: GroupedBy,
+    /// The site, or one of [`SIZES`].
     pub name: String,
     /// Patients, or slices.
     pub count: usize,
+    /// Volumetric of patients, within the slice of slices; None of a group without any.
     pub dice_mean: Option<f64>,
+    /// 95 %, bootstrap over patients.
     pub dice_interval: Option<[f64; 2]>,
+    /// Slices without tumour in which one was found, of the group's slices without.
     pub far: Rate,
+    /// Slices with tumour in which none was found, of the group's slices with.
     pub frr: Rate,
 }
 
+/// What figures are given apart by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupedBy {
@@ -30,6 +37,7 @@ pub enum GroupedBy {
 /// Where small tumours end and large ones begin, as parts of their slice.
 const SMALL: f64 = 0.005;
 const LARGE: f64 = 0.02;
+/// The groups by size, as reports name them, from small to large.
 pub const SIZES: [&str; 3] = ["under 0.5 % of the slice", "0.5 to 2 %", "over 2 %"];
 
 /// Patients by site, where that is known.

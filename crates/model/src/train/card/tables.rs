@@ -158,6 +158,7 @@ pub fn groups(figures: &Evaluation) -> String {
     text
 }
 
+/// Each patient's Dice as a table in Markdown; empty where there are too many to be listed.
 pub fn patients(figures: &Evaluation) -> String {
     if figures.patients.len() > LISTED_MAX {
         return String::new();
@@ -169,6 +170,7 @@ pub fn patients(figures: &Evaluation) -> String {
     text
 }
 
+/// Three decimals, or `none`.
 pub fn number(value: Option<f64>) -> String {
     value.map_or("none".to_owned(), |value| format!("{value:.3}"))
 }
@@ -177,6 +179,7 @@ fn interval(interval: Option<[f64; 2]>) -> String {
     interval.map_or(String::new(), |[from, to]| format!("{from:.3} to {to:.3}"))
 }
 
+/// A rate with one decimal and the counts behind it; `-` where it could not happen.
 pub fn percent(Rate { rate, count, of, .. }: Rate) -> String {
     rate.map_or("-".to_owned(), |rate| format!("{:.1} % ({count} of {of})", 100.0 * rate))
 }

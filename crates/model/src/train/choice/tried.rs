@@ -14,6 +14,7 @@ pub const GROWS_FROM: f32 = 0.1;
 pub struct Tried {
     /// The place of the look among the sightings.
     pub look: usize,
+    /// Whether a main region is told from lesser ones, and goes on beyond its ends.
     pub grows: bool,
     /// Of probabilities that are not calibrated.
     pub cut: Cut,
