@@ -288,6 +288,16 @@ fn every_crate_inherits_the_lints() {
 }
 
 #[test]
+fn every_public_item_of_the_shared_crates_is_documented() {
+    for entry in fs::read_dir(root().join("crates")).expect("a folder") {
+        let path = entry.expect("an entry").path().join("src/lib.rs");
+        let lib = fs::read_to_string(&path).expect("lib.rs");
+        // The workspace's lints cannot be added to for some of its crates.
+        assert!(lib.contains("\n#![deny(missing_docs)]\n"), "{}", path.display());
+    }
+}
+
+#[test]
 fn time_and_randomness_are_arguments() {
     let lints = fs::read_to_string(root().join("clippy.toml")).expect("clippy.toml");
     assert!(

@@ -463,7 +463,10 @@ export interface components {
          *     tumour.
          */
         Calibration: {
-            /** Format: float */
+            /**
+             * Format: float
+             * @description Added to the logit after the slope was applied.
+             */
             offset: number;
             /**
              * Format: float
@@ -579,7 +582,10 @@ export interface components {
         EventName: "scan" | "problem";
         /** @description The Dice that a scan's mask is expected to reach, judged without a truth. */
         ExpectedDice: {
-            /** Format: double */
+            /**
+             * Format: double
+             * @description The likeliest value, 0 to 1.
+             */
             dice: number;
             /** @description Where the real one lies for nine scans in ten like those that this was fitted on. */
             interval: number[];
@@ -602,10 +608,13 @@ export interface components {
             mean: number;
             /**
              * Format: double
-             * @description The percentiles 1 and 99.
+             * @description The percentile 1.
              */
             p01: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description The percentile 99.
+             */
             p99: number;
             /**
              * Format: double
@@ -626,7 +635,9 @@ export interface components {
              * @description None when pixels' sizes are unknown.
              */
             area_mm2?: number | null;
+            /** @description Pixels of the section in `slice`. */
             area_px: number;
+            /** @description The smallest box of voxels that holds it. */
             box: components["schemas"]["Bounds"];
             /** @description Mean voxel index: slice, row, column. */
             centroid: number[];
@@ -637,15 +648,18 @@ export interface components {
              * @description The mean probability over the region.
              */
             confidence: number;
-            /** @description RANO's bidirectional measure, in the slice with the longest diameter of all. */
+            /** @description The slice (from 0) with the longest diameter of all: RANO's bidirectional measure is taken there. */
             diameter_slice: number;
             /** @description From 1, in the order of the findings. */
             label: number;
             laterality?: components["schemas"]["Laterality"] | null;
+            /** @description The longest line between two of its points within `diameter_slice`. */
             longest_diameter: components["schemas"]["Diameter"];
+            /** @description The longest line at a right angle to that one, in the same slice. */
             perpendicular_diameter: components["schemas"]["Diameter"];
+            /** @description Whether it counts in the totals. */
             role?: components["schemas"]["Role"];
-            /** @description The slice (from 0) in which the region is largest, with the area of its section there. */
+            /** @description The slice (from 0) in which the region is largest. */
             slice: number;
             /** @description What `longest_diameter`, `perpendicular_diameter` and `box.size` are given in. */
             unit: components["schemas"]["Unit"];
@@ -654,6 +668,7 @@ export interface components {
              * @description None without known distances between voxels in all three directions.
              */
             volume_ml?: number | null;
+            /** @description How many voxels it has, over all slices. */
             voxels: number;
         };
         /** @description A form with the file, or with several. What the query says of them, no field says. */
@@ -705,59 +720,121 @@ export interface components {
          *     Its fields are DICOM's attributes; an absent or empty one is None. Its `Debug` form shows none of them.
          */
         Identity: {
-            /** @default null */
+            /**
+             * @description (0008,0050): the order's number in the hospital's information system.
+             * @default null
+             */
             accession_number: string | null;
-            /** @default null */
+            /**
+             * @description (0020,0052): images that share it share their coordinates.
+             * @default null
+             */
             frame_of_reference_uid: string | null;
-            /** @default null */
+            /**
+             * @description (0020,0013): the place of the image in its series.
+             * @default null
+             */
             instance_number: string | null;
-            /** @default null */
+            /**
+             * @description (0008,0080): where the scan was made.
+             * @default null
+             */
             institution_name: string | null;
-            /** @default null */
+            /**
+             * @description (0010,0021): who gave the patient's number.
+             * @default null
+             */
             issuer_of_patient_id: string | null;
-            /** @default null */
+            /**
+             * @description (0010,1010), when the scan was made: three digits and D, W, M or Y.
+             * @default null
+             */
             patient_age: string | null;
-            /** @default null */
+            /**
+             * @description (0010,0030), as YYYYMMDD.
+             * @default null
+             */
             patient_birth_date: string | null;
-            /** @default null */
+            /**
+             * @description (0010,0020): unique within its issuer only.
+             * @default null
+             */
             patient_id: string | null;
-            /** @default null */
+            /**
+             * @description (0010,0010), components joined by `^` as DICOM writes them.
+             * @default null
+             */
             patient_name: string | null;
-            /** @default null */
+            /**
+             * @description (0010,0040): M, F or O.
+             * @default null
+             */
             patient_sex: string | null;
-            /** @default null */
+            /**
+             * @description (0008,0090): who asked for the scan.
+             * @default null
+             */
             referring_physician_name: string | null;
-            /** @default null */
+            /**
+             * @description (0008,103E), in free words.
+             * @default null
+             */
             series_description: string | null;
-            /** @default null */
+            /**
+             * @description (0020,000E): the series, unique in the world.
+             * @default null
+             */
             series_instance_uid: string | null;
-            /** @default null */
+            /**
+             * @description (0020,0011): the place of the series in its study.
+             * @default null
+             */
             series_number: string | null;
-            /** @default null */
+            /**
+             * @description (0008,0016): what kind of object the file was.
+             * @default null
+             */
             sop_class_uid: string | null;
             /**
              * @description One per slice, in the volume's order, or one for all frames of one file.
              * @default []
              */
             sop_instance_uids: string[];
-            /** @default null */
+            /**
+             * @description (0008,0020), as YYYYMMDD.
+             * @default null
+             */
             study_date: string | null;
-            /** @default null */
+            /**
+             * @description (0008,1030), in free words.
+             * @default null
+             */
             study_description: string | null;
-            /** @default null */
+            /**
+             * @description (0020,0010): the department's own name of the study.
+             * @default null
+             */
             study_id: string | null;
-            /** @default null */
+            /**
+             * @description (0020,000D): the study, unique in the world.
+             * @default null
+             */
             study_instance_uid: string | null;
-            /** @default null */
+            /**
+             * @description (0008,0030), as HHMMSS.FFFFFF or less of it, in the scanner's local time.
+             * @default null
+             */
             study_time: string | null;
         };
         /** @description The scan as it was measured. */
         ImageFacts: {
+            /** @description What kind of file the upload was. */
             format: components["schemas"]["Format"];
             /** @description What kind of image it was taken for, and how that was told. */
             kind?: components["schemas"]["Told"];
             modality?: components["schemas"]["Modality"] | null;
             own_grid?: components["schemas"]["OwnGrid"] | null;
+            /** @description Slices, rows and columns of the pictures and of all indices here. */
             shape: components["schemas"]["Shape"];
             /** @description The slice (from 0) that `mask.png` and `overlay.png` show. */
             shown_slice: number;
@@ -774,7 +851,10 @@ export interface components {
         ImageKind: "flair" | "t1_contrast" | "other" | "unknown";
         /** @description Digests of what went in. */
         Inputs: {
-            /** Format: int32 */
+            /**
+             * Format: int32
+             * @description Which attempt at the analysis brought the result, from 1.
+             */
             attempt: number;
             /** @description The digest that ties the result to tenant, scan and patient. */
             binding: string;
@@ -807,9 +887,14 @@ export interface components {
         Laterality: "left" | "right" | "midline";
         /** @description All lesser findings together. */
         Lesser: {
+            /** @description How many there are. */
             findings: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Millilitres. None without known distances between voxels in all three directions.
+             */
             volume_ml?: number | null;
+            /** @description Voxels of all of them. */
             voxels: number;
         };
         /** @description How a square is looked at. */
@@ -837,6 +922,7 @@ export interface components {
             device: string;
             /** @description What the model may judge. */
             modalities: components["schemas"]["Modality"][];
+            /** @description What the model is called. */
             name: string;
             /** @description The version of everything done to pixels before the model sees them. */
             preprocessing: string;
@@ -844,6 +930,7 @@ export interface components {
             sha256: string;
             /** @description Whether it was trained. What was not only stands in for a model, for research. */
             trained?: boolean;
+            /** @description Which of the models of that name it is. */
             version: string;
         };
         /** @description A program to be, that signs in with a secret. */
@@ -874,6 +961,7 @@ export interface components {
         };
         /** @description What a model takes a scan for. */
         Opinion: {
+            /** @description The likeliest kind. */
             kind: components["schemas"]["ImageKind"];
             /**
              * Format: double
@@ -894,6 +982,7 @@ export interface components {
         };
         /** @description The file's own grid, beside the one that the pictures and all indices have. */
         OwnGrid: components["schemas"]["Orientation"] & {
+            /** @description Slices, rows and columns as the file stores them: those of `mask.nii.gz`. */
             shape: components["schemas"]["Shape"];
         };
         /**
@@ -933,12 +1022,14 @@ export interface components {
         };
         /** @description What speaks for or against trusting the numbers. */
         Quality: {
+            /** @description Brightness and sharpness of the image: what drift is measured by. */
             features: components["schemas"]["Features"];
             /** @description In words, for people. */
             remarks: string[];
         };
         /** @description How scans of one kind are looked at, and what counts in them. */
         Reading: components["schemas"]["Look"] & components["schemas"]["Cut"] & {
+            /** @description What makes the network's probabilities true, before the cut. */
             calibration?: components["schemas"]["Calibration"];
             expected_dice?: components["schemas"]["DiceModel"] | null;
             /**
@@ -954,6 +1045,7 @@ export interface components {
          *     Of a scan that nobody could look at it says why, and what it was of is missing.
          */
         ResultDocument: components["schemas"]["About"] & {
+            /** @description One of the four answers. */
             answer: components["schemas"]["Answer"];
             /**
              * Format: double
@@ -963,15 +1055,21 @@ export interface components {
              */
             confidence?: number | null;
             expected_dice?: components["schemas"]["ExpectedDice"] | null;
+            /** @description Main ones first, the largest of each role first; empty unless the answer is `found`. */
             findings: components["schemas"]["Finding"][];
+            /** @description The image as it was measured; missing when the scan was not analysed. */
             image?: components["schemas"]["ImageFacts"];
             /** @description What was analysed. */
             inputs?: components["schemas"]["Inputs"];
+            /** @description The model and its reading; missing when no model looked. */
             model?: components["schemas"]["ModelUsed"];
+            /** @description How the image is, and what a reader should know of it; missing when the scan was not analysed. */
             quality?: components["schemas"]["Quality"];
             /** @description Why, when the answer is not about findings. */
             reason?: string | null;
+            /** @description The id that the upload was answered with. */
             scan_id: string;
+            /** @description When each step was done. */
             timing: components["schemas"]["Timing"];
             totals?: components["schemas"]["Totals"] | null;
         };
@@ -1058,8 +1156,11 @@ export interface components {
         };
         /** @description Voxels in slice, row, column order. */
         Shape: {
+            /** @description Width of a slice in pixels. */
             columns: number;
+            /** @description Height of a slice in pixels. */
             rows: number;
+            /** @description Images of the stack; 1 for a single one. */
             slices: number;
         };
         /**
@@ -1107,11 +1208,20 @@ export interface components {
              * @description What the model's thread spent on the batches that this scan was in.
              */
             compute_ms?: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description As `finished_ms`.
+             */
             finished_at?: string | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description When the result was made, in milliseconds since the Unix epoch.
+             */
             finished_ms: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description As `started_ms`; missing with it.
+             */
             started_at?: string | null;
             /**
              * Format: int64
@@ -1153,6 +1263,7 @@ export interface components {
              * @description Of a single slice only.
              */
             area_mm2?: number | null;
+            /** @description How many there are. */
             findings: number;
             /** @description Which findings these are. */
             includes?: components["schemas"]["Role"];
@@ -1163,8 +1274,12 @@ export interface components {
              * @description The part of all voxels that lies in these findings.
              */
             mask_fraction: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Millilitres. None without known distances between voxels in all three directions.
+             */
             volume_ml?: number | null;
+            /** @description Voxels of all of them. */
             voxels: number;
         };
         /**
@@ -1190,10 +1305,15 @@ export interface components {
         Verdict: "no_reference" | "too_few_scans" | "stable" | "watch" | "drift";
         /** @description What stands at the four edges of a picture: R or L, A or P, H or F. */
         View: {
+            /** @description The patient's direction at the lower edge. */
             bottom: string;
+            /** @description The patient's direction at the left edge. */
             left: string;
+            /** @description The plane that the picture lies nearest to. */
             plane: components["schemas"]["Plane"];
+            /** @description The patient's direction at the right edge. */
             right: string;
+            /** @description The patient's direction at the upper edge. */
             top: string;
         };
     };
