@@ -1,7 +1,7 @@
 mod folder;
+mod manifest;
 mod split;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -150,78 +150,19 @@ fn single(path: &Path) -> Result<Volume> {
     }
 }
 
-const COLUMNS: [&str; 4] = ["patient", "slice", "image", "mask"];
-
-/// Reads a `manifest.csv`: a header with at least `patient,slice,image,mask` and perhaps `fold`, `site` and `kind`, then one
-/// line per slice, paths relative to the manifest. Without a site, a TCGA barcode's tells it. The kind of image stands in
-/// a column `kind` (`flair`, `t1_contrast`), else in the name of the manifest's folder. Patients come sorted by id.
-/// `NotFound` names a file that is missing.
+/// Reads a `manifest.csv` (RFC 4180): a header with at least `patient,slice,image,mask` and perhaps `fold`, `site` and
+/// `kind`, then one line per slice, paths relative to the manifest. Without a site, a TCGA barcode's tells it. The kind of
+/// image stands in a column `kind` (`flair`, `t1_contrast`), else in the name of the manifest's folder. Patients come
+/// sorted by id. `NotFound` names a file that is missing, `Invalid` the line and the column that are wrong.
 ///
 /// A folder in place of a manifest is read by the one in it, else by its files' names: images with a mask beside each.
 pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
     let within = manifest.join("manifest.csv");
-    if manifest.is_dir() {
-        return if within.is_file() { read(&within) } else { folder::read(manifest) };
-    }
-    let text = fs::read_to_string(manifest).map_err(|error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
-    })?;
-    let folder = manifest.parent().unwrap_or(Path::new("."));
-    let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').map(str::trim).collect();
-    let column = |name: &str| {
-        header.iter().position(|title| *title == name).ok_or_else(|| {
-            ErrorKind::Invalid.error(format!("{} has no column {name}", manifest.display()))
-        })
+    let mut patients = match (manifest.is_dir(), within.is_file()) {
+        (false, _) => manifest::read(manifest)?,
+        (true, true) => manifest::read(&within)?,
+        (true, false) => return folder::read(manifest),
     };
-    let [patient, slice, image, mask] =
-        [column(COLUMNS[0])?, column(COLUMNS[1])?, column(COLUMNS[2])?, column(COLUMNS[3])?];
-    let optional = |name: &str| header.iter().position(|title| *title == name);
-    let (fold, site, kind) = (optional("fold"), optional("site"), optional("kind"));
-    let source = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
-    let mut patients = BTreeMap::<String, Patient>::new();
-    for (number, line) in (2..).zip(lines).filter(|(_, line)| !line.trim().is_empty()) {
-        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-        let bad = |what: &str| {
-            ErrorKind::Invalid.error(format!("{} line {number}: {what}", manifest.display()))
-        };
-        let cell = |at: usize| cells.get(at).copied().ok_or_else(|| bad("too few columns"));
-        let known = |at: Option<usize>| -> Result<Option<&str>> {
-            Ok(at.map(cell).transpose()?.filter(|text| !text.is_empty()))
-        };
-        let slice = cell(slice)?.parse().map_err(|_| bad("slice is not a number"))?;
-        let entry =
-            Entry { slice, image: folder.join(cell(image)?), mask: folder.join(cell(mask)?) };
-        for file in [&entry.image, &entry.mask] {
-            if !file.is_file() {
-                return Err(ErrorKind::NotFound.error(format!("no file {}", file.display())));
-            }
-        }
-        let id = cell(patient)?;
-        let (fold, site) = (known(fold)?, known(site)?.or(barcode_site(id)));
-        let kind = match known(kind)? {
-            Some(name) => {
-                ImageKind::of_name(name).ok_or_else(|| bad("kind is not one that is known"))?
-            }
-            None => kind_of_folder(&source),
-        };
-        let patient = patients.entry(id.to_owned()).or_insert_with(|| Patient {
-            id: id.to_owned(),
-            slices: Vec::new(),
-            source: source.clone(),
-            fold: fold.map(str::to_owned),
-            site: site.map(str::to_owned),
-            kind,
-        });
-        if patient.kind != kind {
-            return Err(bad(&format!("patient {id} has images of two kinds")));
-        }
-        if patient.fold.as_deref() != fold {
-            return Err(bad(&format!("patient {id} is in two folds")));
-        }
-        patient.slices.push(entry);
-    }
-    let mut patients: Vec<Patient> = patients.into_values().collect();
     patients.iter_mut().for_each(|patient| patient.slices.sort_by_key(|entry| entry.slice));
     Ok(patients)
 }
@@ -261,12 +202,8 @@ mod tests {
         folder
     }
 
-    fn refusal(lines: &str) -> String {
-        read(&folder(lines).path().join("manifest.csv")).unwrap_err().to_string()
-    }
-
     #[test]
-    fn columns_are_found_by_name_and_slices_sorted_by_number() {
+    fn slices_are_sorted_by_number() {
         let folder = folder(
             "mask,extra,image,slice,patient\nb.png,x,a.png,10,p\nb.png,x,a.png,9,p\n\nb.png,,a.png,1,o\n",
         );
@@ -277,17 +214,6 @@ mod tests {
             .collect();
         assert_eq!(seen, [("o", vec![1]), ("p", vec![9, 10])]);
         assert_eq!(patients[0].slices[0].image, folder.path().join("a.png"));
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        assert!(refusal("patient,slice,image\n").contains("no column mask"));
-        assert!(refusal("patient,slice,image,mask\np,1,a.png,gone.png\n").contains("gone.png"));
-        assert!(refusal("patient,slice,image,mask\np,one,a.png,b.png\n").contains("line 2: slice"));
-        assert!(refusal("patient,slice,image,mask\np,1,a.png\n").contains("line 2: too few"));
-        assert!(
-            read(Path::new("/nowhere/m.csv")).unwrap_err().to_string().contains("/nowhere/m.csv")
-        );
     }
 
     #[test]
@@ -362,38 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn fold_and_site_are_read_and_a_patient_is_in_one_fold() {
-        let manifest = |lines: &str| {
-            read(
-                &folder(&format!("patient,slice,image,mask,fold\n{lines}"))
-                    .path()
-                    .join("manifest.csv"),
-            )
-        };
-        let patients = manifest("TCGA_DU_7013_1,5,a.png,b.png,3\nx,1,a.png,b.png,\n").unwrap();
-        assert_eq!(
-            (patients[0].site.as_deref(), patients[0].fold.as_deref()),
-            (Some("DU"), Some("3"))
-        );
-        assert_eq!((&patients[1].site, &patients[1].fold), (&None, &None));
-        let why = manifest("p,1,a.png,b.png,1\np,2,a.png,b.png,2\n").unwrap_err().to_string();
-        assert!(why.contains("line 3: patient p is in two folds"), "{why}");
-    }
-
-    #[test]
-    fn the_kind_of_image_is_a_column_or_stands_in_the_folders_name() {
-        let kinds = |lines: &str| {
-            let folder = folder(&format!("patient,slice,image,mask,kind\n{lines}"));
-            let patients = read(&folder.path().join("manifest.csv"));
-            patients.map(|all| all.iter().map(|patient| patient.kind).collect::<Vec<_>>())
-        };
-        assert_eq!(
-            kinds("p,1,a.png,b.png,t1_contrast\nq,1,a.png,b.png,\n").unwrap(),
-            [ImageKind::T1Contrast, ImageKind::Unknown]
-        );
-        let why = |lines: &str| kinds(lines).unwrap_err().to_string();
-        assert!(why("p,1,a.png,b.png,t2\n").contains("line 2: kind"));
-        assert!(why("p,1,a.png,b.png,flair\np,2,a.png,b.png,t1_contrast\n").contains("two kinds"));
+    fn the_kind_of_image_stands_in_the_folders_name() {
         let named = ["lgg-flair", "figshare-t1ce", "T1Gd 2024", "reflairs"].map(kind_of_folder);
         let t1 = ImageKind::T1Contrast;
         assert_eq!(named, [ImageKind::Flair, t1, t1, ImageKind::Unknown]);
