@@ -1,12 +1,11 @@
 //! A report as one page that needs nothing else: it can be mailed, printed and kept.
 
-use std::fmt::Write;
-
+use maud::{Markup, PreEscaped, html};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::plot;
-use crate::report::{Feature, Report, Times, Verdict};
+use crate::report::{Feature, ModelCount, Report, Times, Verdict};
 
 const STYLE: &str = "
 body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c2024;background:#fff}
@@ -18,28 +17,34 @@ section{break-inside:avoid;margin:1.5rem 0;border-top:1px solid #d5d9de;padding-
 svg{width:100%;height:auto}.key{display:inline-block;width:1.2em;height:.8em;margin:0 .3em 0 1em;vertical-align:baseline}
 @media print{body{margin:0;max-width:none}}";
 
-/// The page of `report`. Every name in it is escaped: names come with events.
+/// The page of `report`.
 pub fn html(report: &Report) -> String {
-    let (head, word) = (sentence(report), verdict(report.verdict));
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Drift report</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\
-         <body><main><h1>Drift report: {word}</h1><p>{head}</p>"
-    );
-    page.push_str(&facts(report));
-    page.push_str(&overview(report));
-    for feature in &report.features {
-        page.push_str(&section(feature));
-    }
-    page.push_str(&method(report));
-    page.push_str("</main></body></html>\n");
-    page
+    let page = html! {
+        (PreEscaped("<!doctype html>\n"))
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                title { "Drift report" }
+                meta name="viewport" content="width=device-width";
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main {
+                h1 { "Drift report: " (verdict(report.verdict)) }
+                p { (sentence(report)) }
+                (facts(report))
+                (overview(report))
+                @for feature in &report.features { (section(feature)) }
+                (method(report))
+            } }
+        }
+    };
+    page.into_string() + "\n"
 }
 
 fn sentence(report: &Report) -> String {
     let named = |wanted| {
         let found = report.features.iter().filter(|feature| feature.verdict == wanted);
-        found.map(|feature| escaped(&feature.name)).collect::<Vec<_>>().join(", ")
+        found.map(|feature| feature.name.as_str()).collect::<Vec<_>>().join(", ")
     };
     match report.verdict {
         Verdict::Drift => {
@@ -55,43 +60,39 @@ fn sentence(report: &Report) -> String {
     }
 }
 
-fn facts(report: &Report) -> String {
+fn facts(report: &Report) -> Markup {
     let from = if report.from_ms == 0 { "the beginning".into() } else { utc(report.from_ms) };
     let cut = if report.cut { " (the newest; the window holds more)" } else { "" };
-    let mut html = String::from("<table><tbody>");
-    row(&mut html, "Window", &format!("{from} to {}", utc(report.to_ms)));
-    row(&mut html, "Scans", &format!("{}{cut}", report.scans));
-    for (answer, count) in &report.answers {
-        row(
-            &mut html,
-            &format!("Answer: {}", escaped(&answer.replace('_', " "))),
-            &count.to_string(),
-        );
+    html! {
+        table { tbody {
+            (row("Window", &format!("{from} to {}", utc(report.to_ms))))
+            (row("Scans", &format!("{}{cut}", report.scans)))
+            @for (answer, count) in &report.answers {
+                (row(&format!("Answer: {}", answer.replace('_', " ")), &count.to_string()))
+            }
+            (row("Response time (upload accepted to result readable)", &times(report.response_ms)))
+            (row("The model's part of it", &times(report.compute_ms)))
+            @for seen in &report.models { (model(seen)) }
+            (row("Report", &format!("{}, made {}", report.id, utc(report.created_ms))))
+            @if report.models.len() > 1 {
+                tr { td colspan="2" { "More than one model answered in this window; the reference belongs to one." } }
+            }
+        } }
     }
-    row(
-        &mut html,
-        "Response time (upload accepted to result readable)",
-        &times(report.response_ms),
-    );
-    row(&mut html, "The model's part of it", &times(report.compute_ms));
-    for seen in &report.models {
-        let model = escaped(&format!("{} {}", seen.model.name, seen.model.version));
-        // An engine without weights has no digest.
-        let weights = match seen.model.sha256.get(..12) {
-            Some(digest) => format!(", weights {}", escaped(digest)),
-            None => String::new(),
-        };
-        row(&mut html, &format!("Model {model}"), &format!("{} scans{weights}", seen.scans));
-    }
-    row(&mut html, "Report", &format!("{}, made {}", escaped(&report.id), utc(report.created_ms)));
-    if report.models.len() > 1 {
-        html.push_str("<tr><td colspan=\"2\">More than one model answered in this window; the reference belongs to one.</td></tr>");
-    }
-    html + "</tbody></table>"
 }
 
-fn row(html: &mut String, name: &str, value: &str) {
-    let _ = write!(html, "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>");
+fn model(seen: &ModelCount) -> Markup {
+    // An engine without weights has no digest.
+    let digest = seen.model.sha256.get(..12);
+    let weights = digest.map_or_else(String::new, |digest| format!(", weights {digest}"));
+    row(
+        &format!("Model {} {}", seen.model.name, seen.model.version),
+        &format!("{} scans{weights}", seen.scans),
+    )
+}
+
+fn row(name: &str, value: &str) -> Markup {
+    html! { tr { th scope="row" { (name) } td { (value) } } }
 }
 
 fn times(times: Option<Times>) -> String {
@@ -103,56 +104,68 @@ fn times(times: Option<Times>) -> String {
     )
 }
 
-fn overview(report: &Report) -> String {
-    let mut html = String::from(
-        "<h2>Features</h2><table><thead><tr><th scope=\"col\">Feature</th><th scope=\"col\">Verdict</th>\
-         <th scope=\"col\" class=\"n\">Scans</th><th scope=\"col\" class=\"n\">PSI</th>\
-         <th scope=\"col\" class=\"n\">KS distance</th><th scope=\"col\" class=\"n\">KS p</th>\
-         <th scope=\"col\" class=\"n\">Median (training)</th></tr></thead><tbody>",
-    );
-    for feature in &report.features {
-        let _ = write!(
-            html,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{} ({})</td></tr>",
-            escaped(&feature.name),
-            verdict(feature.verdict),
-            feature.scans,
-            optional(feature.psi),
-            optional(feature.ks_statistic),
-            optional(feature.ks_p_value),
-            optional(feature.median),
-            optional(feature.reference_median),
-        );
+fn overview(report: &Report) -> Markup {
+    html! {
+        h2 { "Features" }
+        table {
+            thead { tr {
+                th scope="col" { "Feature" }
+                th scope="col" { "Verdict" }
+                @for title in ["Scans", "PSI", "KS distance", "KS p", "Median (training)"] {
+                    th.n scope="col" { (title) }
+                }
+            } }
+            tbody {
+                @for feature in &report.features { (line(feature)) }
+            }
+        }
+        p {
+            span.key style="background:#9db8d3" {} "training reference"
+            span.key style="border-top:2px solid #b3410e;height:0" {} "this window"
+        }
     }
-    html + "</tbody></table><p><span class=\"key\" style=\"background:#9db8d3\"></span>training reference\
-            <span class=\"key\" style=\"border-top:2px solid #b3410e;height:0\"></span>this window</p>"
 }
 
-fn section(feature: &Feature) -> String {
-    let Some(histogram) = &feature.histogram else { return String::new() };
-    let (name, plot) = (escaped(&feature.name), plot::histogram(&feature.name, histogram));
-    format!("<section><h3>{name}: {}</h3>{plot}</section>", verdict(feature.verdict))
+fn line(feature: &Feature) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (feature.name) }
+            td { (verdict(feature.verdict)) }
+            td.n { (feature.scans) }
+            td.n { (optional(feature.psi)) }
+            td.n { (optional(feature.ks_statistic)) }
+            td.n { (optional(feature.ks_p_value)) }
+            td.n { (optional(feature.median)) " (" (optional(feature.reference_median)) ")" }
+        }
+    }
 }
 
-fn method(report: &Report) -> String {
+fn section(feature: &Feature) -> Markup {
+    let Some(histogram) = &feature.histogram else { return Markup::default() };
+    html! {
+        section {
+            h3 { (feature.name) ": " (verdict(feature.verdict)) }
+            (plot::histogram(&feature.name, histogram))
+        }
+    }
+}
+
+fn method(report: &Report) -> Markup {
     let limits = report.thresholds;
-    format!(
-        "<h2>How this was judged</h2><p>PSI is the population stability index over ten quantile bins of the training \
-         reference, a bin's share being at least 0.0001. KS is the two-sample Kolmogorov-Smirnov test with its asymptotic \
-         p-value. A feature is worth watching from a PSI of {} and has drifted from {}, in both cases only when its \
-         p-value is below {} ({} shared out among the features compared). With fewer than {} scans nothing is \
-         concluded.</p>",
-        limits.psi_watch,
-        limits.psi_drift,
-        number(limits.p_max),
-        crate::report::P_MAX,
-        limits.scans_min
-    )
+    html! {
+        h2 { "How this was judged" }
+        p {
+            "PSI is the population stability index over ten quantile bins of the training reference, a bin's share being \
+             at least 0.0001. KS is the two-sample Kolmogorov-Smirnov test with its asymptotic p-value. A feature is worth \
+             watching from a PSI of " (limits.psi_watch) " and has drifted from " (limits.psi_drift) ", in both cases only \
+             when its p-value is below " (number(limits.p_max)) " (" (crate::report::P_MAX) " shared out among the features \
+             compared). With fewer than " (limits.scans_min) " scans nothing is concluded."
+        }
+    }
 }
 
 /// In words first: colour alone says nothing to some readers, and to no printer.
-fn verdict(verdict: Verdict) -> String {
+fn verdict(verdict: Verdict) -> Markup {
     let (class, words) = match verdict {
         Verdict::NoReference => ("none", "no reference"),
         Verdict::TooFewScans => ("none", "too few scans"),
@@ -160,7 +173,7 @@ fn verdict(verdict: Verdict) -> String {
         Verdict::Watch => ("watch", "watch"),
         Verdict::Drift => ("drift", "drift"),
     };
-    format!("<span class=\"v {class}\">{words}</span>")
+    html! { span.v.(class) { (words) } }
 }
 
 fn utc(ms: i64) -> String {
@@ -183,10 +196,6 @@ pub fn number(value: f64) -> String {
 
 pub fn percent(share: f64) -> String {
     format!("{:.*} %", usize::from(share < 0.1 && share > 0.0), share * 100.0)
-}
-
-pub fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

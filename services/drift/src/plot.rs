@@ -1,8 +1,8 @@
 //! Histograms as SVG that stands alone: no script, no font, no address.
 
-use std::fmt::Write;
+use maud::{Markup, html};
 
-use crate::page::{escaped, number, percent};
+use crate::page::{number, percent};
 use crate::report::Histogram;
 
 const WIDTH: f64 = 640.0;
@@ -13,21 +13,20 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
 
 /// The reference as filled bars, the window as a line over them: apart without colour too.
-pub fn histogram(name: &str, histogram: &Histogram) -> String {
+pub fn histogram(name: &str, histogram: &Histogram) -> Markup {
     let reference = padded(&histogram.reference, 0.0, 0.0);
     let window = padded(&histogram.window, histogram.below, histogram.above);
     let top = reference.iter().chain(&window).copied().fold(0.01, f64::max);
     let scale = Scale { bins: reference.len(), top };
-    let name = escaped(name);
-    let mut svg = format!(
-        r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Histogram of {name}: training reference and window" font-family="sans-serif" font-size="12">"#
-    );
-    svg.push_str(&grid(scale));
-    svg.push_str(&bars(scale, &reference));
-    svg.push_str(&steps(scale, &window));
-    svg.push_str(&axis(scale, histogram, &name));
-    svg.push_str("</svg>");
-    svg
+    let label = format!("Histogram of {name}: training reference and window");
+    html! {
+        svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(label) font-family="sans-serif" font-size="12" {
+            (grid(scale))
+            (bars(scale, &reference))
+            (steps(scale, &window))
+            (axis(scale, histogram, name))
+        }
+    }
 }
 
 /// The bins, with one more on each side for what lies beyond them.
@@ -51,54 +50,51 @@ impl Scale {
     }
 }
 
-fn grid(scale: Scale) -> String {
-    let mut svg = String::new();
-    for part in [0.0, 0.5, 1.0] {
-        let share = part * scale.top;
-        let (y, label) = (scale.y(share), percent(share));
-        let (end, at, base) = (WIDTH - RIGHT, LEFT - 6.0, y + 4.0);
-        let _ = write!(
-            svg,
-            r##"<line x1="{LEFT}" y1="{y:.1}" x2="{end}" y2="{y:.1}" stroke="#d5d9de"/><text x="{at}" y="{base:.1}" text-anchor="end" fill="#454d57">{label}</text>"##
-        );
+fn grid(scale: Scale) -> Markup {
+    html! {
+        @for part in [0.0, 0.5, 1.0] {
+            @let share = part * scale.top;
+            @let y = scale.y(share);
+            line x1=(LEFT) y1=(tenths(y)) x2=(WIDTH - RIGHT) y2=(tenths(y)) stroke="#d5d9de" {}
+            text x=(LEFT - 6.0) y=(tenths(y + 4.0)) text-anchor="end" fill="#454d57" { (percent(share)) }
+        }
     }
-    svg
 }
 
-fn bars(scale: Scale, shares: &[f64]) -> String {
-    let mut svg = String::from(r##"<g fill="#9db8d3">"##);
-    for (bin, share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
-        let (x, y) = (scale.x(bin) + 0.5, scale.y(*share));
-        let (width, height) = (scale.x(1) - scale.x(0) - 1.0, scale.y(0.0) - y);
-        let _ =
-            write!(svg, r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}"/>"#);
+fn bars(scale: Scale, shares: &[f64]) -> Markup {
+    let width = tenths(scale.x(1) - scale.x(0) - 1.0);
+    html! {
+        g fill="#9db8d3" {
+            @for (bin, share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
+                @let y = scale.y(*share);
+                rect x=(tenths(scale.x(bin) + 0.5)) y=(tenths(y)) width=(width) height=(tenths(scale.y(0.0) - y)) {}
+            }
+        }
     }
-    svg + "</g>"
 }
 
-fn steps(scale: Scale, shares: &[f64]) -> String {
-    let mut path = format!("M{:.1} {:.1}", scale.x(0), scale.y(0.0));
-    for (bin, share) in shares.iter().enumerate() {
-        let _ = write!(path, "V{:.1}H{:.1}", scale.y(*share), scale.x(bin + 1));
-    }
-    format!(
-        r##"<path d="{path}V{:.1}" fill="none" stroke="#b3410e" stroke-width="2"/>"##,
-        scale.y(0.0)
-    )
+fn steps(scale: Scale, shares: &[f64]) -> Markup {
+    let floor = tenths(scale.y(0.0));
+    let step =
+        |(bin, share): (usize, &f64)| format!("V{:.1}H{:.1}", scale.y(*share), scale.x(bin + 1));
+    let steps: String = shares.iter().enumerate().map(step).collect();
+    let path = format!("M{:.1} {floor}{steps}V{floor}", scale.x(0));
+    html! { path d=(path) fill="none" stroke="#b3410e" stroke-width="2" {} }
 }
 
-fn axis(scale: Scale, histogram: &Histogram, name: &str) -> String {
+fn axis(scale: Scale, histogram: &Histogram, name: &str) -> Markup {
     let bins = histogram.edges.len() - 1;
-    let y = HEIGHT - BOTTOM + 16.0;
-    let mut svg = String::from(r##"<g text-anchor="middle" fill="#454d57">"##);
-    for edge in [0, bins / 2, bins] {
-        let (x, label) = (scale.x(edge + 1), number(histogram.edges[edge]));
-        let _ = write!(svg, r#"<text x="{x:.1}" y="{y}">{label}</text>"#);
+    html! {
+        g text-anchor="middle" fill="#454d57" {
+            @for edge in [0, bins / 2, bins] {
+                text x=(tenths(scale.x(edge + 1))) y=(HEIGHT - BOTTOM + 16.0) { (number(histogram.edges[edge])) }
+            }
+            text x=((LEFT + WIDTH - RIGHT) / 2.0) y=(HEIGHT - 8.0) { (name) " (outer bars: beyond the reference)" }
+        }
     }
-    let (middle, base) = ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 8.0);
-    let _ = write!(
-        svg,
-        r#"<text x="{middle}" y="{base}">{name} (outer bars: beyond the reference)</text>"#
-    );
-    svg + "</g>"
+}
+
+/// As fine as a picture needs it.
+fn tenths(value: f64) -> String {
+    format!("{value:.1}")
 }

@@ -3,6 +3,7 @@ use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use imaging::Problem as Requirement;
+use maud::{DOCTYPE, html};
 use serde::Serialize;
 
 use crate::extract::{Path, prefers_html};
@@ -33,10 +34,14 @@ async fn show(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, 
         return Ok(axum::Json(found).into_response());
     }
     let Explanation { title, advice, .. } = found;
-    let page = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><h1>{title}</h1><p>{advice}"
-    );
-    Ok(Html(page).into_response())
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { meta charset="utf-8"; title { (title) } }
+            body { h1 { (title) } p { (advice) } }
+        }
+    };
+    Ok(Html(page.into_string()).into_response())
 }
 
 /// The gateway's own problems, then the input requirements.

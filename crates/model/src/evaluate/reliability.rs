@@ -1,7 +1,8 @@
-use std::fmt::Write;
-
 use imaging::Calibration;
+use maud::{Markup, html};
 use serde::Serialize;
+
+use super::plot::tenths;
 
 /// How often pixels that are called likely are tumour: a histogram over logits.
 #[derive(Clone, Debug)]
@@ -184,60 +185,44 @@ const EDGE: f64 = 48.0;
 
 /// The reliability plot: what was called against what was observed, an SVG. On the diagonal, words are true.
 pub fn reliability_plot(stretches: &[Stretch], title: &str) -> String {
-    let x = |p: f64| EDGE + p * (SIDE - EDGE - 12.0);
-    let y = |p: f64| SIDE - EDGE - p * (SIDE - EDGE - 32.0);
-    let mut svg = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}" font-family="sans-serif" font-size="11">
-<rect width="100%" height="100%" fill="white"/>
-<text x="{EDGE}" y="18">{}</text>
-<path d="M{:.1} {:.1}L{:.1} {:.1}" stroke="#999" stroke-dasharray="4 3"/>
-"##,
-        super::plot::escaped(title),
-        x(0.0),
-        y(0.0),
-        x(1.0),
-        y(1.0),
-    );
-    for tick in [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] {
-        let _ = writeln!(
-            svg,
-            r##"<path d="M{:.1} {:.1}H{:.1}" stroke="#ddd"/><text x="{:.1}" y="{:.1}" dy="4" text-anchor="end">{tick:.1}</text><text x="{:.1}" y="{:.1}" text-anchor="middle">{tick:.1}</text>"##,
-            x(0.0),
-            y(tick),
-            x(1.0),
-            x(0.0) - 6.0,
-            y(tick),
-            x(tick),
-            y(0.0) + 16.0
-        );
+    let place = |s: &Stretch| format!("{:.1},{:.1}", x(s.called), y(s.observed));
+    let points: Vec<String> = stretches.iter().map(place).collect();
+    let svg = html! {
+        svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {SIDE} {SIDE}")) font-family="sans-serif" font-size="11" {
+            rect width="100%" height="100%" fill="white" {}
+            text x=(EDGE) y="18" { (title) }
+            path d=(format!("M{:.1} {:.1}L{:.1} {:.1}", x(0.0), y(0.0), x(1.0), y(1.0))) stroke="#999" stroke-dasharray="4 3" {}
+            (grid())
+            polyline points=(points.join(" ")) fill="none" stroke="#4477aa" stroke-width="2" {}
+            @for Stretch { called, observed, pixels } in stretches {
+                circle cx=(tenths(x(*called))) cy=(tenths(y(*observed))) r="3.5" fill="#4477aa" {
+                    title { (format!("called {called:.3}, observed {observed:.3}, {pixels} pixels")) }
+                }
+            }
+            text x=(tenths(x(0.5))) y=(tenths(SIDE - 12.0)) text-anchor="middle" { "called" }
+            text transform=(format!("translate(14 {:.1}) rotate(-90)", y(0.5))) text-anchor="middle" { "observed" }
+        }
+    };
+    svg.into_string() + "\n"
+}
+
+fn grid() -> Markup {
+    html! {
+        @for tick in [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] {
+            @let height = tenths(y(tick));
+            path d=(format!("M{:.1} {height}H{:.1}", x(0.0), x(1.0))) stroke="#ddd" {}
+            text x=(tenths(x(0.0) - 6.0)) y=(height) dy="4" text-anchor="end" { (tenths(tick)) }
+            text x=(tenths(x(tick))) y=(tenths(y(0.0) + 16.0)) text-anchor="middle" { (tenths(tick)) }
+        }
     }
-    let points: Vec<String> =
-        stretches.iter().map(|s| format!("{:.1},{:.1}", x(s.called), y(s.observed))).collect();
-    let _ = writeln!(
-        svg,
-        r##"<polyline points="{}" fill="none" stroke="#4477aa" stroke-width="2"/>"##,
-        points.join(" ")
-    );
-    for s in stretches {
-        let _ = writeln!(
-            svg,
-            r##"<circle cx="{:.1}" cy="{:.1}" r="3.5" fill="#4477aa"><title>called {:.3}, observed {:.3}, {} pixels</title></circle>"##,
-            x(s.called),
-            y(s.observed),
-            s.called,
-            s.observed,
-            s.pixels
-        );
-    }
-    let _ = writeln!(
-        svg,
-        r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">called</text><text transform="translate(14 {:.1}) rotate(-90)" text-anchor="middle">observed</text>
-</svg>"#,
-        x(0.5),
-        SIDE - 12.0,
-        y(0.5)
-    );
-    svg
+}
+
+fn x(p: f64) -> f64 {
+    EDGE + p * (SIDE - EDGE - 12.0)
+}
+
+fn y(p: f64) -> f64 {
+    SIDE - EDGE - p * (SIDE - EDGE - 32.0)
 }
 
 #[cfg(test)]
@@ -289,5 +274,17 @@ mod tests {
         let mut halves = seen(&[a]);
         halves.merge(&seen(&[b]));
         assert_eq!(halves.stretches(), seen(&[a, b]).stretches());
+    }
+
+    #[test]
+    fn the_plot_marks_every_stretch_and_escapes_its_title() {
+        let stretches = seen(&[(0.3, 0.25), (0.7, 0.75)]).stretches();
+        let svg = reliability_plot(&stretches, "<a> & \"b\"");
+        assert_eq!(svg.matches("<circle").count(), stretches.len());
+        assert!(svg.contains("called 0.300, observed 0.250, 10000 pixels"), "{svg}");
+        assert!(
+            svg.contains("&lt;a&gt; &amp; &quot;b&quot;") && svg.ends_with("</svg>\n"),
+            "{svg}"
+        );
     }
 }
