@@ -1,9 +1,23 @@
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// What medseg says of a scan: one of four, never confused with one another.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Deserialize,
+    EnumString,
+    Eq,
+    Hash,
+    IntoStaticStr,
+    PartialEq,
+    Serialize,
+    VariantArray,
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Answer {
     /// At least one finding.
     Found,
@@ -18,19 +32,12 @@ pub enum Answer {
 impl Answer {
     /// The name used in SQL, JSON, logs and pages.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Found => "found",
-            Self::NoneFound => "none_found",
-            Self::NotAnalysable => "not_analysable",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 
     /// The answer of that [`name`](Answer::name).
     pub fn named(name: &str) -> Option<Answer> {
-        [Self::Found, Self::NoneFound, Self::NotAnalysable, Self::Failed]
-            .into_iter()
-            .find(|answer| answer.name() == name)
+        name.parse().ok()
     }
 }
 
@@ -40,9 +47,12 @@ mod tests {
 
     #[test]
     fn json_says_the_same_name() {
-        for answer in [Answer::Found, Answer::NoneFound, Answer::NotAnalysable, Answer::Failed] {
+        for &answer in Answer::VARIANTS {
             assert_eq!(Answer::named(answer.name()), Some(answer));
             assert_eq!(serde_json::to_value(answer).unwrap(), answer.name());
         }
+        let names: Vec<&str> = Answer::VARIANTS.iter().map(|answer| answer.name()).collect();
+        assert_eq!(names, ["found", "none_found", "not_analysable", "failed"]);
+        assert_eq!(Answer::named("Found"), None);
     }
 }

@@ -1,11 +1,26 @@
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::{Error, ErrorKind, Result};
 
 /// How urgent an analysis is, in DICOM's words for a requested procedure (PS3.3 C.4.11, attribute 0040,1003).
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Deserialize,
+    EnumString,
+    Eq,
+    Hash,
+    IntoStaticStr,
+    PartialEq,
+    Serialize,
+    VariantArray,
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Priority {
     /// In its turn.
     #[default]
@@ -15,20 +30,14 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// Most urgent first.
-    pub const ALL: [Priority; 2] = [Self::Stat, Self::Routine];
-
     /// The name used in SQL, JSON and logs.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Routine => "routine",
-            Self::Stat => "stat",
-        }
+        self.into()
     }
 
     /// The priority of that [`name`](Priority::name).
     pub fn named(name: &str) -> Option<Priority> {
-        Self::ALL.into_iter().find(|priority| priority.name() == name)
+        name.parse().ok()
     }
 }
 
@@ -48,10 +57,12 @@ mod tests {
 
     #[test]
     fn json_says_the_same_name_and_what_is_not_urgent_is_routine() {
-        for priority in Priority::ALL {
+        for &priority in Priority::VARIANTS {
             assert_eq!(Priority::named(priority.name()), Some(priority));
             assert_eq!(serde_json::to_value(priority).unwrap(), priority.name());
         }
+        let names: Vec<&str> = Priority::VARIANTS.iter().map(|priority| priority.name()).collect();
+        assert_eq!(names, ["routine", "stat"]);
         assert_eq!(Priority::default(), Priority::Routine);
         assert_eq!(Priority::named("urgent"), None);
     }

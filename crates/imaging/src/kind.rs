@@ -1,11 +1,25 @@
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 /// What kind of image a scan is, as far as models see and judge kinds differently.
 #[derive(
-    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Deserialize,
+    EnumString,
+    Eq,
+    Hash,
+    IntoStaticStr,
+    Ord,
+    PartialEq,
+    PartialOrd,
+    Serialize,
 )]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ImageKind {
     /// T2-weighted, the signal of fluid suppressed.
     Flair,
@@ -21,12 +35,7 @@ pub enum ImageKind {
 impl ImageKind {
     /// The name used in results, facts and manifests.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Flair => "flair",
-            Self::T1Contrast => "t1_contrast",
-            Self::Other => "other",
-            Self::Unknown => "unknown",
-        }
+        self.into()
     }
 
     /// What readers call it.
@@ -41,7 +50,7 @@ impl ImageKind {
 
     /// The kind of that name, of those that a model can be made for.
     pub fn of_name(name: &str) -> Option<ImageKind> {
-        [Self::Flair, Self::T1Contrast].into_iter().find(|kind| kind.name() == name)
+        name.parse::<ImageKind>().ok().filter(|kind| matches!(kind, Self::Flair | Self::T1Contrast))
     }
 
     pub(crate) fn is_unknown(&self) -> bool {
@@ -190,6 +199,9 @@ mod tests {
             assert_eq!(ImageKind::of_name(kind.name()), Some(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
+        let names =
+            [ImageKind::T1Contrast, ImageKind::Other, ImageKind::Unknown].map(ImageKind::name);
+        assert_eq!(names, ["t1_contrast", "other", "unknown"]);
         assert_eq!(ImageKind::of_name("other"), None);
     }
 }

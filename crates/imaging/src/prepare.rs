@@ -1,36 +1,36 @@
 use domain::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::Volume;
 
 /// How the slices of a volume become the network's. Weights fit the one way they were trained with and name it;
 /// whatever changes a pixel is a new way with a new name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// The newest stands last.
+#[derive(Clone, Copy, Debug, EnumString, Eq, IntoStaticStr, PartialEq, VariantArray)]
 pub enum Preprocessing {
     /// Each slice has levels and a place of its own.
+    #[strum(serialize = "head-square-1")]
     HeadSquare1,
     /// The slices of a volume share their levels and their place; a slice that came alone is prepared as ever.
+    #[strum(serialize = "head-square-2")]
     HeadSquare2,
 }
 
 impl Preprocessing {
-    /// All ways that there are, the newest last.
-    pub const ALL: [Preprocessing; 2] = [Preprocessing::HeadSquare1, Preprocessing::HeadSquare2];
     /// What models are trained with.
     pub const NEWEST: Preprocessing = Preprocessing::HeadSquare2;
 
     /// The name that weights files and results carry.
     pub fn name(self) -> &'static str {
-        match self {
-            Preprocessing::HeadSquare1 => "head-square-1",
-            Preprocessing::HeadSquare2 => "head-square-2",
-        }
+        self.into()
     }
 
     /// The way of that name; `Invalid`, with all names, where there is none.
     pub fn named(name: &str) -> Result<Preprocessing> {
-        Preprocessing::ALL.into_iter().find(|way| way.name() == name).ok_or_else(|| {
-            let known = Preprocessing::ALL.map(Preprocessing::name).join(" and ");
+        name.parse().map_err(|_| {
+            let known: Vec<&str> = Preprocessing::VARIANTS.iter().map(|way| way.name()).collect();
+            let known = known.join(" and ");
             ErrorKind::Invalid.error(format!("preprocessing {name} is unknown here: {known} are"))
         })
     }

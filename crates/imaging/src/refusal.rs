@@ -1,9 +1,11 @@
 use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// Why an upload is not analysed: one problem type each, so that programs can tell them apart.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, EnumString, Eq, Hash, IntoStaticStr, PartialEq, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Problem {
     /// Not one of the formats that medseg reads.
     NotAnImage,
@@ -39,142 +41,94 @@ pub enum Problem {
     WrongIdentity,
 }
 
-/// A problem's name, its title, and what to do about it.
-type Row = (Problem, &'static str, &'static str, &'static str);
-
 impl Problem {
-    /// Every problem.
-    pub const ALL: [Problem; 15] = {
-        let mut all = [Problem::NotAnImage; 15];
-        let mut index = 0;
-        while index < all.len() {
-            all[index] = Self::TABLE[index].0;
-            index += 1;
-        }
-        all
-    };
-
-    const TABLE: [Row; 16] = [
-        (
-            Self::NotAnImage,
-            "not-an-image",
-            "This is not an image",
-            "Send a DICOM, NIfTI, PNG, JPEG, TIFF or WebP file, or a zip of one series.",
-        ),
-        (
-            Self::Unsupported,
-            "unsupported",
-            "This kind of image cannot be read",
-            "Export the scan as uncompressed DICOM, NIfTI or PNG and send that.",
-        ),
-        (
-            Self::Truncated,
-            "truncated",
-            "The file is incomplete",
-            "Export the file again, check that the transfer finished, and send it once more.",
-        ),
-        (
-            Self::Corrupt,
-            "corrupt",
-            "The file is damaged",
-            "Export the file again from the archive or the scanner and send the new copy.",
-        ),
-        (
-            Self::TooSmall,
-            "too-small",
-            "The image is too small",
-            "Send the scan in its original resolution, at least 64 x 64 pixels, not a thumbnail.",
-        ),
-        (
-            Self::TooLarge,
-            "too-large",
-            "The scan is too large",
-            "Send one series of one head, in its original resolution.",
-        ),
-        (
-            Self::UnknownOrientation,
-            "unknown-orientation",
-            "The orientation is unknown",
-            "Send the original DICOM series, or a NIfTI file whose sform or qform is set.",
-        ),
-        (
-            Self::ContradictoryGeometry,
-            "contradictory-geometry",
-            "The file contradicts itself about sizes or sides",
-            "Send the original DICOM series, or a NIfTI file whose pixdim, sform and qform agree.",
-        ),
-        (
-            Self::MixedSeries,
-            "mixed-series",
-            "The files do not belong together",
-            "Send one series of one patient at a time.",
-        ),
-        (
-            Self::UnevenSlices,
-            "uneven-slices",
-            "Slices are missing or unevenly spaced",
-            "Send the complete series, with the same distance between all slices.",
-        ),
-        (
-            Self::Blank,
-            "blank",
-            "The image is blank",
-            "Check that the right image was exported, and send one that shows the head.",
-        ),
-        (
-            Self::TooDark,
-            "too-dark",
-            "The image is too dark",
-            "Export it again with the window set so that the brain can be seen, or send the DICOM file.",
-        ),
-        (
-            Self::Clipped,
-            "clipped",
-            "The image is overexposed",
-            "Export it again with a wider window, so that the brain is not pure white, or send the DICOM file.",
-        ),
-        (
-            Self::NotAHead,
-            "not-a-head",
-            "This does not look like a head",
-            "Send MR or CT images of one head, one slice per image, without screens, text or other body parts.",
-        ),
-        (
-            Self::WrongModality,
-            "wrong-modality",
-            "No model here can judge this kind of scan",
-            "Send a scan of a kind that this installation has a model for.",
-        ),
-        (
-            Self::WrongIdentity,
-            "wrong-identity",
-            "The file and its sender disagree whose scan it is",
-            "Check whose scan it is, and send the right file, or leave out what the file says itself.",
-        ),
-    ];
-
-    fn row(self) -> &'static Row {
-        &Self::TABLE[self as usize]
-    }
-
     /// The stable name of the problem type: `too-small`, `not-a-head`, …
     pub fn name(self) -> &'static str {
-        self.row().1
+        self.into()
     }
 
     /// The problem of that [`name`](Problem::name).
     pub fn named(name: &str) -> Option<Problem> {
-        Self::ALL.into_iter().find(|problem| problem.name() == name)
+        name.parse().ok()
     }
 
     /// What is wrong, the same for each file with this problem.
     pub fn title(self) -> &'static str {
-        self.row().2
+        self.words().0
     }
 
     /// What the sender can do about it, as a sentence.
     pub fn advice(self) -> &'static str {
-        self.row().3
+        self.words().1
+    }
+
+    /// Title and advice.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::NotAnImage => (
+                "This is not an image",
+                "Send a DICOM, NIfTI, PNG, JPEG, TIFF or WebP file, or a zip of one series.",
+            ),
+            Self::Unsupported => (
+                "This kind of image cannot be read",
+                "Export the scan as uncompressed DICOM, NIfTI or PNG and send that.",
+            ),
+            Self::Truncated => (
+                "The file is incomplete",
+                "Export the file again, check that the transfer finished, and send it once more.",
+            ),
+            Self::Corrupt => (
+                "The file is damaged",
+                "Export the file again from the archive or the scanner and send the new copy.",
+            ),
+            Self::TooSmall => (
+                "The image is too small",
+                "Send the scan in its original resolution, at least 64 x 64 pixels, not a thumbnail.",
+            ),
+            Self::TooLarge => (
+                "The scan is too large",
+                "Send one series of one head, in its original resolution.",
+            ),
+            Self::UnknownOrientation => (
+                "The orientation is unknown",
+                "Send the original DICOM series, or a NIfTI file whose sform or qform is set.",
+            ),
+            Self::ContradictoryGeometry => (
+                "The file contradicts itself about sizes or sides",
+                "Send the original DICOM series, or a NIfTI file whose pixdim, sform and qform agree.",
+            ),
+            Self::MixedSeries => {
+                ("The files do not belong together", "Send one series of one patient at a time.")
+            }
+            Self::UnevenSlices => (
+                "Slices are missing or unevenly spaced",
+                "Send the complete series, with the same distance between all slices.",
+            ),
+            Self::Blank => (
+                "The image is blank",
+                "Check that the right image was exported, and send one that shows the head.",
+            ),
+            Self::TooDark => (
+                "The image is too dark",
+                "Export it again with the window set so that the brain can be seen, or send the DICOM file.",
+            ),
+            Self::Clipped => (
+                "The image is overexposed",
+                "Export it again with a wider window, so that the brain is not pure white, or send the DICOM file.",
+            ),
+            Self::NotAHead => (
+                "This does not look like a head",
+                "Send MR or CT images of one head, one slice per image, without screens, text or other body parts.",
+            ),
+            Self::WrongModality => (
+                "No model here can judge this kind of scan",
+                "Send a scan of a kind that this installation has a model for.",
+            ),
+            Self::WrongIdentity => (
+                "The file and its sender disagree whose scan it is",
+                "Check whose scan it is, and send the right file, or leave out what the file says itself.",
+            ),
+        }
     }
 
     /// The refusal of one file for this problem. `what` is a sentence on this very file, and never
@@ -224,9 +178,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_problem_has_its_own_name_and_its_own_row() {
-        for (index, problem) in Problem::ALL.into_iter().enumerate() {
-            assert_eq!(index, problem as usize);
+    fn names_are_what_programs_know() {
+        let names: Vec<&str> = Problem::VARIANTS.iter().map(|problem| problem.name()).collect();
+        let known = [
+            "not-an-image",
+            "unsupported",
+            "truncated",
+            "corrupt",
+            "too-small",
+            "too-large",
+            "unknown-orientation",
+            "contradictory-geometry",
+            "mixed-series",
+            "uneven-slices",
+            "blank",
+            "too-dark",
+            "clipped",
+            "not-a-head",
+            "wrong-modality",
+            "wrong-identity",
+        ];
+        assert_eq!(names, known);
+    }
+
+    #[test]
+    fn every_problem_has_its_own_name_and_its_own_words() {
+        for &problem in Problem::VARIANTS {
             assert_eq!(Problem::named(problem.name()), Some(problem));
             assert!(problem.advice().ends_with('.') && !problem.title().ends_with('.'));
         }

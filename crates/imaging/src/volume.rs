@@ -1,5 +1,6 @@
 use domain::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::{ImageKind, Orientation};
 
@@ -148,36 +149,38 @@ pub(crate) fn length(step: [f64; 3]) -> f64 {
 }
 
 /// What made the image, as DICOM's Modality (0008,0060) names it.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, EnumString, Eq, IntoStaticStr, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Modality {
     /// Magnetic resonance: voxels have no unit.
     #[serde(rename = "MR")]
+    #[strum(serialize = "MR")]
     MagneticResonance,
     /// Computed tomography: voxels are Hounsfield units.
     #[serde(rename = "CT")]
+    #[strum(serialize = "CT")]
     ComputedTomography,
 }
 
 impl Modality {
     /// DICOM's defined term.
     pub fn term(self) -> &'static str {
-        match self {
-            Self::MagneticResonance => "MR",
-            Self::ComputedTomography => "CT",
-        }
+        self.into()
     }
 
     /// The modality of DICOM's defined term.
     pub fn of_term(term: &str) -> Option<Modality> {
-        [Self::MagneticResonance, Self::ComputedTomography].into_iter().find(|m| m.term() == term)
+        term.parse().ok()
     }
 }
 
 /// The file format that a volume was read from.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, IntoStaticStr, PartialEq, Serialize, VariantArray,
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Format {
     /// Portable Network Graphics, 8 or 16 bits.
     Png,
@@ -198,15 +201,7 @@ pub enum Format {
 impl Format {
     /// The name used in SQL, JSON, logs and pages.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpeg",
-            Self::Tiff => "tiff",
-            Self::WebP => "webp",
-            Self::Dicom => "dicom",
-            Self::Nifti => "nifti",
-            Self::Zip => "zip",
-        }
+        self.into()
     }
 }
 
@@ -333,6 +328,20 @@ impl Volume {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn formats_and_modalities_have_one_name_everywhere() {
+        for &format in Format::VARIANTS {
+            assert_eq!(serde_json::to_value(format).unwrap(), format.name());
+        }
+        let names: Vec<&str> = Format::VARIANTS.iter().map(|format| format.name()).collect();
+        assert_eq!(names, ["png", "jpeg", "tiff", "webp", "dicom", "nifti", "zip"]);
+        for modality in [Modality::MagneticResonance, Modality::ComputedTomography] {
+            assert_eq!(Modality::of_term(modality.term()), Some(modality));
+            assert_eq!(serde_json::to_value(modality).unwrap(), modality.term());
+        }
+        assert_eq!(Modality::of_term("mr"), None);
+    }
 
     fn volume() -> Volume {
         Volume {

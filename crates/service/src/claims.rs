@@ -15,6 +15,7 @@ use std::fmt;
 
 use domain::{ErrorKind, Result, TenantId};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
@@ -50,8 +51,21 @@ impl fmt::Display for Tenant {
 }
 
 /// What a caller may do.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Deserialize,
+    EnumString,
+    Eq,
+    Hash,
+    IntoStaticStr,
+    PartialEq,
+    Serialize,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Uploads, looks, says agree, correct or reject.
     Clinician,
@@ -66,23 +80,14 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Role; 5] =
-        [Self::Clinician, Self::Integrator, Self::Scientist, Self::Admin, Self::Service];
-
     /// The name used in tokens, SQL and pages.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Clinician => "clinician",
-            Self::Integrator => "integrator",
-            Self::Scientist => "scientist",
-            Self::Admin => "admin",
-            Self::Service => "service",
-        }
+        self.into()
     }
 
     /// The role of that [`name`](Role::name).
     pub fn named(name: &str) -> Option<Role> {
-        Role::ALL.into_iter().find(|role| role.name() == name)
+        name.parse().ok()
     }
 }
 
@@ -147,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_role_has_one_name_everywhere() {
-        for role in Role::ALL {
+        for &role in Role::VARIANTS {
             assert_eq!(Role::named(role.name()), Some(role));
             assert_eq!(serde_json::to_value(role).unwrap(), role.name());
         }

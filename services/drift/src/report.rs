@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::Answer;
 use proto::events::{ModelIdentity, Observation};
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::event;
 use crate::reference::{Distribution, Reference};
@@ -173,9 +174,9 @@ fn values(scans: &[Seen]) -> BTreeMap<&str, Vec<f64>> {
 
 /// How often each of the four answers was given, the rare zero included.
 fn answers(scans: &[Seen]) -> BTreeMap<String, usize> {
-    let all = [Answer::Found, Answer::NoneFound, Answer::NotAnalysable, Answer::Failed];
     let count = |answer| scans.iter().filter(|scan| scan.answer == answer).count();
-    all.into_iter().map(|answer| (answer.name().to_owned(), count(answer))).collect()
+    let counted = |&answer: &Answer| (answer.name().to_owned(), count(answer));
+    Answer::VARIANTS.iter().map(counted).collect()
 }
 
 fn models(scans: &[Seen]) -> Vec<ModelCount> {

@@ -5,6 +5,7 @@ use axum::routing::get;
 use imaging::Problem as Requirement;
 use maud::{DOCTYPE, html};
 use serde::Serialize;
+use strum::VariantArray;
 
 use crate::extract::{Path, prefers_html};
 use crate::problem::{KINDS, NOT_FOUND, Problem, UNPROCESSABLE};
@@ -52,7 +53,7 @@ fn known() -> impl Iterator<Item = Explanation> {
         status: kind.status.as_u16(),
         advice: kind.advice,
     });
-    let requirements = Requirement::ALL.into_iter().map(|requirement| Explanation {
+    let requirements = Requirement::VARIANTS.iter().map(|requirement| Explanation {
         name: requirement.name(),
         title: requirement.title(),
         status: UNPROCESSABLE.status.as_u16(),

@@ -19,6 +19,7 @@ use platform::queue::{self, Queue};
 use service::claims::ServiceToken;
 use service::topics::{SCAN_READY_AGAIN, scan_ready};
 use service::{Check, Peer, Service, check};
+use strum::VariantArray;
 use tokio::sync::Semaphore;
 
 use jobs::Jobs;
@@ -124,7 +125,9 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         service::work(queue.clone(), topic, window, move |job_id| worker.clone().work(job_id))
     };
     let mut workers = vec![outlive(ended), work(SCAN_READY_AGAIN, 1, true)];
-    workers.extend(Priority::ALL.map(|priority| work(scan_ready(priority), window, false)));
+    workers.extend(
+        Priority::VARIANTS.iter().map(|&priority| work(scan_ready(priority), window, false)),
+    );
     let drain = Duration::from_secs(drain_s);
     Ok(Service { name: "inference", workers, readiness, drain, ..Default::default() })
 }
