@@ -308,3 +308,40 @@ fn time_and_randomness_are_arguments() {
         assert!(!text.contains("SystemTime"), "{} reads the clock", path.display());
     }
 }
+
+/// Whether a path from the root is there; of one with a `<name>` to be filled in, the folder that it would be in.
+fn is_there(path: &str) -> bool {
+    let known = path.split_once('<').map_or(path, |(before, _)| before);
+    root().join(known).try_exists().expect("a path that can be looked at")
+}
+
+#[test]
+fn where_a_new_thing_goes_names_what_is_there_and_marks_what_is_not() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let (_, section) = page.split_once("## Where does a new X go?").expect("its section");
+    let code = section.split('`').skip(1).step_by(2);
+    let paths: Vec<&str> = code.filter(|code| code.contains('/')).collect();
+    assert!(
+        paths.len() > 100,
+        "{} paths were found: are tables written in another way?",
+        paths.len()
+    );
+    for path in paths {
+        match path.strip_prefix("new:") {
+            Some(path) => assert!(!is_there(path), "{path} is there: it is new no more"),
+            None => assert!(is_there(path), "ARCHITECTURE.md names {path}, which is not there"),
+        }
+    }
+}
+
+#[test]
+fn the_table_answers_for_each_of_the_ten_changes_to_come() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let (_, table) = page.split_once("### Ten changes that are to come").expect("its section");
+    let rows =
+        table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| change |"));
+    assert_eq!(rows.count(), 10);
+    for row in table.lines().filter(|line| line.starts_with("| ")) {
+        assert_eq!(row.matches('|').count(), 4, "{row}");
+    }
+}
