@@ -4,6 +4,7 @@
 
 #![deny(missing_docs)]
 
+/// Labelled scans: manifests of slices with a mask for each, read, checked and split by patient.
 pub mod dataset;
 mod device;
 pub mod evaluate;

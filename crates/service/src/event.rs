@@ -35,8 +35,11 @@ pub struct CloudEvent<Data> {
 pub struct Origin<'a> {
     /// Which part of medseg tells it, as a path.
     pub source: &'a str,
+    /// Of the event: the same for every delivery of it.
     pub id: String,
+    /// The id of what the event is about.
     pub subject: String,
+    /// When it happened, in milliseconds since 1970 (UTC).
     pub at_ms: i64,
     /// Empty: none.
     pub traceparent: &'a str,

@@ -9,8 +9,8 @@
 pub mod claims;
 pub mod cli;
 mod connections;
-mod failures;
 mod event;
+mod failures;
 mod health;
 mod logs;
 mod peer;
@@ -25,8 +25,8 @@ pub mod trace;
 pub mod wire;
 mod worker;
 
-pub use failures::status_in_stream;
 pub use event::{CloudEvent, Origin};
+pub use failures::status_in_stream;
 pub use health::{Check, check};
 pub use logs::LogSettings;
 pub use peer::Peer;

@@ -45,7 +45,7 @@ impl Store {
             Transition::Queued { topic, .. } => {
                 show(unit, job, "queued").await?;
                 match topic {
-                    Some(topic) => self.announce(unit, topic, &job.id.to_string()).await,
+                    Some(topic) => self.announce(unit, *topic, &job.id.to_string()).await,
                     None => Ok(()),
                 }
             }

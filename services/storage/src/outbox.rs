@@ -2,7 +2,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use domain::{Result, seeded};
-use futures::{StreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 use platform::db::failed;
 use platform::queue::{Queue, Topic};
 use service::{Worker, topics};
@@ -64,15 +65,11 @@ impl Relay {
         let new = rows.into_iter().filter(|row| !self.published.contains(&row.0));
         let known: Vec<_> = new.filter_map(known).collect();
         let queue = &self.queue;
-        let mut publishing = stream::iter(known)
-            .map(async |(id, topic, body): (String, Topic<'static>, String)| {
-                let sent = match topic {
-                    Topic::Work(work) => queue.publish(work, body.as_bytes()).await,
-                    Topic::Event(event) => queue.emit(event, body.as_bytes()).await,
-                };
-                if seeded("sent_unconfirmed") { Ok(id) } else { sent.map(|()| id) }
-            })
-            .buffered(AT_ONCE);
+        let mut sending: Vec<BoxFuture<Result<String>>> = Vec::new();
+        for row in known {
+            sending.push(send(queue, row).boxed());
+        }
+        let mut publishing = stream::iter(sending).buffered(AT_ONCE);
         while let Some(published) = publishing.next().await {
             self.published.insert(published?);
         }
@@ -101,6 +98,18 @@ impl Relay {
         self.published.clear();
         Ok(())
     }
+}
+
+/// Sends a row's message, and answers with the row's id once the queue has confirmed it.
+async fn send(
+    queue: &Queue,
+    (id, topic, body): (String, Topic<'static>, String),
+) -> Result<String> {
+    let sent = match topic {
+        Topic::Work(work) => queue.publish(work, body.as_bytes()).await,
+        Topic::Event(event) => queue.emit(event, body.as_bytes()).await,
+    };
+    if seeded("sent_unconfirmed") { Ok(id) } else { sent.map(|()| id) }
 }
 
 /// The row with its topic. One that only a later version knows is left to it.
