@@ -144,7 +144,6 @@ impl Mesh {
                 "ingest" => say("spool", data.path().join("spool").display().to_string()),
                 "inference" => {
                     say("model-url", "threshold:".to_owned());
-                    say("research", "true".to_owned());
                     say("worker", worker_name(parts.len()));
                 }
                 "gateway" => {
@@ -152,6 +151,9 @@ impl Mesh {
                     say("drift-url", url("drift"));
                 }
                 _ => (),
+            }
+            if service == "inference" {
+                arguments.push("--research".to_owned());
             }
             arguments.extend(options.arguments(service));
             let log = data.path().join(format!("{service}.log"));
