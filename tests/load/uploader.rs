@@ -70,7 +70,7 @@ impl Uploader {
             let (status, answer) = self.send(run, number).await?;
             match status {
                 202 => return Ok(answer),
-                503 => sleep(PAUSE).await,
+                429 | 503 => sleep(PAUSE).await,
                 _ => bail!("{status}: {answer}"),
             }
         }

@@ -95,8 +95,8 @@ pub struct Config {
     #[arg(long, env, default_value_t = 512)]
     pub upload_mib: u64,
 
-    /// How many uploads may be under way at once; more are told to come back.
-    #[arg(long, env, default_value_t = 64)]
+    /// How many uploads may be under way at once; more are told to come back. One hospital has three quarters of them at most.
+    #[arg(long, env, default_value_t = 96)]
     pub max_uploads: usize,
 
     /// The origins whose pages may call from a browser, such as `https://viewer.hospital.example`; none but this gateway's own
@@ -118,7 +118,7 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { upload_mib: 512, max_uploads: 64, cors_origins: Vec::new() }
+        Config { upload_mib: 512, max_uploads: 96, cors_origins: Vec::new() }
     }
 }
 
