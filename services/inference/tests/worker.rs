@@ -25,6 +25,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// What the worker told the storage.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a few in a test")]
 enum Told {
     Done(CompleteHeader, BTreeMap<String, Vec<u8>>),
     Failed(FailJob),
