@@ -118,6 +118,7 @@ RUN = {f"{README}: make demo": only_targets}
 NAMED = {
     "CONTRIBUTING.md: make lint": "its targets are run; the suite is what its other lines run",
     "docs/operations.md: helm upgrade medseg helm/medseg -f values.yaml": "there is no cluster here; stage `deploy` renders the chart",
+    "docs/operations.md: rabbitmqctl list_queues name consumers messages": "no broker is left over here; a test of `platform` plays the upgrade",
     "docs/operations.md: deploy/backup.sh FOLDER": "stage `drill` runs both",
 }
 
