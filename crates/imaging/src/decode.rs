@@ -17,7 +17,13 @@ pub use archive::Archive;
 pub(crate) use folder::label_map_alone;
 pub use groups::{Group, Grouping};
 
+use crate::window::range;
 use crate::{Identity, Problem, Refusal, Shape, Volume, window};
+
+/// No scanner's pixels or slices are larger, in millimetres.
+const MILLIMETRES_MAX: f64 = 100.0;
+/// How far slices may be shifted against each other: gantries tilt by 30 degrees at most.
+const SHEAR_MAX_DEGREES: f64 = 45.0;
 
 /// What an upload may cost. Everything beyond is refused as too large before it is allocated.
 #[derive(Clone, Copy, Debug)]
@@ -217,13 +223,6 @@ fn sound(decoded: Decoded) -> Result<Decoded, Refusal> {
     Ok(decoded)
 }
 
-/// The smallest and the largest value: the window of an image that brings none.
-fn range(voxels: &[f32]) -> [f32; 2] {
-    voxels.iter().fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], &voxel| {
-        [low.min(voxel), high.max(voxel)]
-    })
-}
-
 /// Turns what fills a picture beside the measured values, where no header says so, into the darkest of these: one value
 /// below nought and far below all others, which no scanner measures so often.
 fn fill_with_air(voxels: &mut [f32]) {
@@ -231,7 +230,7 @@ fn fill_with_air(voxels: &mut [f32]) {
     const OFTEN: f64 = 0.005;
     /// Of the whole range; in an image without fill, values follow upon each other.
     const FAR: f32 = 0.25;
-    let [low, high] = range(voxels);
+    let [low, high] = range(&*voxels);
     let others = voxels.iter().copied().filter(|voxel| *voxel > low);
     let darkest = others.fold(f32::INFINITY, f32::min);
     let far = low < 0.0 && darkest.is_finite() && darkest - low > FAR * (high - low);

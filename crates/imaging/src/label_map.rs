@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::window::range;
 use crate::{Format, Volume};
 
 /// What the pixels of a slice or volume look like, whatever their file is called.
@@ -46,9 +47,23 @@ pub fn is_label_map(volume: &Volume) -> bool {
     matches!(look(voxels, columns), Look::Labels(_)) || (bounded && softened(voxels, columns))
 }
 
+/// More values than this are no labels but two of them, softened.
+const EXACT_MAX: usize = 16;
+
+/// Above which value the pixels of a mask count: labels all do but nought, and of two that a lossy codec or resampling has
+/// softened those above half of the larger. None where it is no mask but an image.
+pub fn mask_level(mask: &Volume) -> Option<f32> {
+    let [low, high] = range(&mask.voxels);
+    if low < high && !is_label_map(mask) {
+        return None;
+    }
+    let is_exact = few_values(&mask.voxels).is_some_and(|values| values.len() <= EXACT_MAX);
+    Some(if is_exact { 0.0 } else { high.max(0.0) / 2.0 })
+}
+
 /// Looks at rows of `columns` voxels.
 pub(crate) fn look(voxels: &[f32], columns: usize) -> Look {
-    let [low, high] = ends(voxels);
+    let [low, high] = range(voxels);
     if low >= high {
         return Look::Blank;
     }
@@ -76,7 +91,7 @@ const FOREGROUND: Range<f64> = 0.002..0.6;
 /// Whether rows of `columns` voxels that look like no labels are softened ones all the same: even areas of a few levels. To
 /// be asked of a whole scan, or of several slices; one at its end may be even by itself.
 pub(crate) fn softened(voxels: &[f32], columns: usize) -> bool {
-    let [low, high] = ends(voxels);
+    let [low, high] = range(voxels);
     if low >= high || few_values(voxels).is_some() {
         return false;
     }
@@ -112,15 +127,9 @@ fn surroundings(voxels: &[f32], columns: usize) -> impl Iterator<Item = (f32, f3
             return None;
         }
         let rows = [&window[..3], &window[columns..columns + 3], &window[2 * columns..]];
-        let [low, high] = ends(rows.into_iter().flatten());
+        let [low, high] = range(rows.into_iter().flatten());
         Some((window[columns + 1], high - low))
     })
-}
-
-fn ends<'a>(voxels: impl IntoIterator<Item = &'a f32>) -> [f32; 2] {
-    voxels
-        .into_iter()
-        .fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| [low.min(*v), high.max(*v)])
 }
 
 /// All values in their order; None when there are more than labels.

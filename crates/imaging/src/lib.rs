@@ -35,7 +35,7 @@ pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
 pub use identity::Identity;
 pub use kind::{ImageKind, Opinion, Told, ToldBy};
-pub use label_map::is_label_map;
+pub use label_map::{is_label_map, mask_level};
 pub use laterality::{Laterality, Middle, round_trip};
 pub use measure::Diameter;
 pub use orientation::{Orientation, Plane, View};

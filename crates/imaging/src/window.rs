@@ -32,6 +32,13 @@ fn shows_something(volume: &Volume) -> bool {
         && bright - dark >= CONTRAST * (white - black)
 }
 
+/// The smallest and the largest value: the window of an image that brings none.
+pub(crate) fn range<'a>(values: impl IntoIterator<Item = &'a f32>) -> [f32; 2] {
+    values.into_iter().fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], value| {
+        [low.min(*value), high.max(*value)]
+    })
+}
+
 /// The values below which these parts of all values lie.
 pub(crate) fn percentiles<const N: usize>(values: &[f32], parts: [f64; N]) -> [f32; N] {
     let mut sample = sample(values);

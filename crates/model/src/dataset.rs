@@ -71,8 +71,11 @@ impl Labelled {
                 let message = format!("{} is not as large as its image", entry.mask.display());
                 return Err(ErrorKind::Invalid.error(message));
             }
-            let counts = counting(&mask, entry)?;
-            let truth = mask.voxels.iter().map(|value| u8::from(*value > counts));
+            let level = imaging::mask_level(&mask).ok_or_else(|| {
+                let message = format!("{} is no mask, but an image", entry.mask.display());
+                ErrorKind::Invalid.error(message)
+            })?;
+            let truth = mask.voxels.iter().map(|value| u8::from(*value > level));
             let Some(whole) = &mut whole else {
                 whole = Some(Labelled { truth: truth.collect(), volume });
                 continue;
@@ -102,26 +105,6 @@ impl Labelled {
             truth,
         }
     }
-}
-
-/// Above which value a mask's pixels count. Labels all count but nought; where a lossy codec or resampling has softened two
-/// of them, half of the larger.
-fn counting(mask: &Volume, entry: &Entry) -> Result<f32> {
-    const LABELS_MAX: usize = 16;
-    if !imaging::is_label_map(mask) && mask.voxels.iter().any(|value| *value != mask.voxels[0]) {
-        let message = format!("{} is no mask, but an image", entry.mask.display());
-        return Err(ErrorKind::Invalid.error(message));
-    }
-    let mut values: Vec<u32> = Vec::new();
-    for value in mask.voxels.iter().map(|value| value.to_bits()) {
-        if !values.contains(&value) {
-            values.push(value);
-        }
-        if values.len() > LABELS_MAX {
-            return Ok(mask.voxels.iter().copied().fold(0.0, f32::max) / 2.0);
-        }
-    }
-    Ok(0.0)
 }
 
 /// A mask as its image is shown. One that does not say where it lies is drawn in the grid that the image's file stores.
@@ -292,5 +275,37 @@ mod tests {
         let named = ["lgg-flair", "figshare-t1ce", "T1Gd 2024", "reflairs"].map(kind_of_folder);
         let t1 = ImageKind::T1Contrast;
         assert_eq!(named, [ImageKind::Flair, t1, t1, ImageKind::Unknown]);
+    }
+
+    #[test]
+    fn a_softened_mask_counts_from_half_and_an_image_is_no_mask() {
+        let folder = tempfile::tempdir().unwrap();
+        let Phantom { volume, truth, .. } = Phantom::new(&Settings::slice(3)).unwrap();
+        let write = |name: &str, voxels: &[f32]| {
+            let file = folder.path().join(name);
+            let bytes = nifti(voxels, volume.shape, volume.geometry.as_ref()).unwrap();
+            fs::write(&file, bytes).unwrap();
+            file
+        };
+        let exact: Vec<f32> = truth.iter().map(|inside| f32::from(*inside)).collect();
+        let columns = volume.shape.columns;
+        // As resampling leaves it: each row's rim is a ramp of values.
+        let soft = |at: usize| {
+            let around = exact[at.saturating_sub(1)..(at + 2).min(exact.len())].iter();
+            around.sum::<f32>() / 3.0 * (1.0 - (at % columns) as f32 * 1e-5)
+        };
+        let soft: Vec<f32> = (0..exact.len()).map(soft).collect();
+        let image = write("image.nii", &volume.voxels);
+        let labelled = |image: &Path, mask: PathBuf| {
+            Labelled::load(&[Entry { slice: 1, image: image.to_owned(), mask }])
+        };
+        for mask in [&exact, &soft] {
+            assert_eq!(labelled(&image, write("mask.nii", mask)).unwrap().truth, truth);
+        }
+        let why = labelled(&image, image.clone()).err().unwrap().to_string();
+        assert!(why.contains("image.nii is no mask, but an image"), "{why}");
+        let mask = write("mask.nii", &exact);
+        let why = labelled(&mask, mask.clone()).err().unwrap().to_string();
+        assert!(why.contains("mask.nii is no image, but a mask"), "{why}");
     }
 }

@@ -14,7 +14,6 @@
 pub mod blob;
 pub mod db;
 pub mod deadline;
-#[expect(missing_docs, reason = "`Delivery` is documented with the queue's next change")]
 pub mod queue;
 
 /// Makes ring the process's TLS: the clients of both clouds leave the choice to whoever starts it.

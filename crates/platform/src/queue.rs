@@ -32,7 +32,9 @@ pub struct Event<'a>(pub &'a str);
 /// What a message is about.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Topic<'a> {
+    /// Each message is for one of those who take it.
     Work(Work<'a>),
+    /// Each message is for every group.
     Event(Event<'a>),
 }
 
@@ -51,8 +53,17 @@ pub trait Backend: Send + Sync + 'static {
     /// member listens.
     async fn create_group(&self, event: Event<'_>, group: &str) -> Result<()>;
 
+    /// Creates the queue that work of that name waits in, unless it is there.
+    async fn create_work(&self, work: Work<'_>) -> Result<()>;
+
+    /// Messages of a queue that is there; at most `window` of them unsettled at a time.
+    async fn subscribe(&self, queue: &str, window: u16) -> Result<Deliveries>;
+
     /// Messages of `work`, shared with whoever else subscribes; at most `window` of them unsettled at a time.
-    async fn subscribe_work(&self, work: Work<'_>, window: u16) -> Result<Deliveries>;
+    async fn subscribe_work(&self, work: Work<'_>, window: u16) -> Result<Deliveries> {
+        self.create_work(work).await?;
+        self.subscribe(work.0, window).await
+    }
 
     /// Events for the members of `group`, which is created where it is new; at most `window` of them unsettled at a time.
     async fn subscribe_event(
@@ -60,7 +71,10 @@ pub trait Backend: Send + Sync + 'static {
         event: Event<'_>,
         group: &str,
         window: u16,
-    ) -> Result<Deliveries>;
+    ) -> Result<Deliveries> {
+        self.create_group(event, group).await?;
+        self.subscribe(&event.queue_of(group), window).await
+    }
 
     /// Whether the queue answers.
     async fn ping(&self) -> Result<()>;
@@ -68,6 +82,7 @@ pub trait Backend: Send + Sync + 'static {
 
 /// One message, to be settled exactly once. Dropping it unsettled leaves it to be redelivered.
 pub struct Delivery {
+    /// The message, byte for byte as it was sent.
     pub body: Vec<u8>,
     /// Whether it may have been delivered before.
     pub redelivered: bool,

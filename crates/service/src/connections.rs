@@ -1,8 +1,8 @@
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Resource, getrlimit};
+
+use crate::shares::{Share, Shares};
 
 /// Where the system says of no limit on open files.
 const OPEN_FILES: u64 = 1 << 16;
@@ -15,17 +15,9 @@ const PART_OF_ADDRESS: usize = 8;
 /// The connections that a listener has open. While there is room, anybody may have any number of them, as a proxy in front of
 /// all callers does; when it becomes scarce, no address keeps others out.
 #[derive(Clone)]
-pub struct Connections(Arc<Inner>);
-
-struct Inner {
+pub struct Connections {
     most: usize,
-    open: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// One of them; it is closed when this is dropped.
-pub struct Connection {
-    connections: Connections,
-    address: IpAddr,
+    open: Shares<IpAddr>,
 }
 
 impl Connections {
@@ -36,39 +28,18 @@ impl Connections {
     }
 
     fn at_most(most: usize) -> Connections {
-        Connections(Arc::new(Inner { most, open: Mutex::default() }))
+        Connections { most, open: Shares::default() }
     }
 
-    /// Lets a connection from there in, if there is room for it.
-    pub fn admit(&self, address: IpAddr) -> Option<Connection> {
-        let address = neighbourhood(address);
-        let mut open = self.open();
-        let (all, own) = (open.values().sum::<usize>(), open.get(&address).copied().unwrap_or(0));
-        let most = self.0.most;
-        let is_crowded = all >= most / CROWDED;
-        if all >= most || (is_crowded && own >= (most / PART_OF_ADDRESS).max(1)) {
-            return None;
-        }
-        *open.entry(address).or_default() += 1;
-        drop(open);
-        Some(Connection { connections: self.clone(), address })
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        // Counts are whole whatever panics beside them.
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        let mut open = self.connections.open();
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
+    /// Lets a connection from there in, if there is room for it; it is counted until the share is dropped.
+    pub fn admit(&self, address: IpAddr) -> Option<Share<IpAddr>> {
+        let (address, most) = (neighbourhood(address), self.most);
+        let admitted = self.open.take(address, |open| {
+            let is_crowded = open.all() >= most / CROWDED;
+            let has_its_part = open.of(&address) >= (most / PART_OF_ADDRESS).max(1);
+            if open.all() >= most || (is_crowded && has_its_part) { Err(()) } else { Ok(()) }
+        });
+        admitted.ok()
     }
 }
 
@@ -103,7 +74,11 @@ mod tests {
         drop(flood);
         assert!(connections.admit(address("192.0.2.1")).is_some());
         drop(others);
-        assert!(connections.open().is_empty());
+        let last = connections.open.take(address("192.0.2.1"), |open| {
+            assert_eq!(open.all(), 0);
+            Ok::<(), ()>(())
+        });
+        assert!(last.is_ok());
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! Who waits for a password to be hashed, which costs memory and time.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use domain::{ErrorKind, Result};
+use service::{Share, Shares};
 
 /// Who would wait behind more than these is sent away; the second half is kept for those who are known where they are.
 const MOST: usize = 256;
@@ -20,67 +18,26 @@ pub enum Asker<'a> {
     At(&'a str),
 }
 
-/// All who wait.
+/// All who wait, by where they are; who is known there waits nowhere.
 #[derive(Clone, Default)]
-pub struct Waiting(Arc<Mutex<Counts>>);
-
-#[derive(Default)]
-struct Counts {
-    all: usize,
-    strangers: usize,
-    places: HashMap<String, usize>,
-}
-
-/// A place in the queue; left when this is dropped.
-pub struct Turn {
-    waiting: Waiting,
-    place: Option<String>,
-}
+pub struct Waiting(Shares<Option<String>>);
 
 impl Waiting {
-    /// A place in the queue; `Exhausted` where there is none for `asker`.
-    pub fn join(&self, asker: Asker) -> Result<Turn> {
-        let mut counts = self.counts();
+    /// A place in the queue, left when it is dropped; `Exhausted` where there is none for `asker`.
+    pub fn join(&self, asker: Asker) -> Result<Share<Option<String>>> {
         let place = match asker {
             Asker::Known => None,
-            Asker::At(place) => {
-                let from_there = counts.places.get(place).copied().unwrap_or(0);
-                if counts.strangers >= STRANGERS_MAX || from_there >= FROM_ONE_PLACE_MAX {
-                    return Err(full());
-                }
-                Some(place.to_owned())
-            }
+            Asker::At(place) => Some(place.to_owned()),
         };
-        if counts.all >= MOST {
-            return Err(full());
-        }
-        counts.all += 1;
-        if let Some(place) = &place {
-            counts.strangers += 1;
-            *counts.places.entry(place.clone()).or_default() += 1;
-        }
-        drop(counts);
-        Ok(Turn { waiting: self.clone(), place })
-    }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Counts are whole whatever panics beside them.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut counts = self.waiting.counts();
-        counts.all -= 1;
-        let Some(place) = &self.place else { return };
-        counts.strangers -= 1;
-        if let Some(count) = counts.places.get_mut(place) {
-            *count -= 1;
-            if *count == 0 {
-                counts.places.remove(place);
+        self.0.take(place.clone(), |taken| {
+            let strangers = taken.all() - taken.of(&None);
+            let is_crowded = strangers >= STRANGERS_MAX || taken.of(&place) >= FROM_ONE_PLACE_MAX;
+            if taken.all() >= MOST || (place.is_some() && is_crowded) {
+                Err(full())
+            } else {
+                Ok(())
             }
-        }
+        })
     }
 }
 
@@ -95,7 +52,7 @@ mod tests {
     #[test]
     fn strangers_keep_out_neither_those_elsewhere_nor_those_who_are_known() {
         let waiting = Waiting::default();
-        let flood = |place: &str| -> Vec<Turn> {
+        let flood = |place: &str| -> Vec<_> {
             (0..300).filter_map(|_| waiting.join(Asker::At(place)).ok()).collect()
         };
         let first = flood("192.0.2.1");
@@ -106,7 +63,10 @@ mod tests {
         let known: Vec<_> = (0..300).filter_map(|_| waiting.join(Asker::Known).ok()).collect();
         assert_eq!(known.len(), MOST - STRANGERS_MAX);
         drop((first, others, known));
-        let counts = waiting.counts();
-        assert_eq!((counts.all, counts.strangers, counts.places.len()), (0, 0, 0));
+        let last = waiting.0.take(None, |taken| {
+            assert_eq!((taken.all(), taken.of(&None)), (0, 0));
+            Ok::<(), ()>(())
+        });
+        assert!(last.is_ok());
     }
 }

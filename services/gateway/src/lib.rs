@@ -20,11 +20,11 @@ mod layers;
 mod linger;
 mod page;
 mod peers;
+mod places;
 mod problem;
 mod problems;
 mod range;
 mod scans;
-mod shares;
 mod stated;
 mod times;
 mod token;
@@ -45,7 +45,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use known::Known;
-use shares::Shares;
+use places::Places;
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
@@ -130,7 +130,7 @@ struct Gateway {
     scans: ScansClient<Peer>,
     drift: DriftClient<Peer>,
     verifier: Verifier,
-    uploads: Shares,
+    uploads: Places,
     max_upload_bytes: u64,
 }
 
@@ -148,7 +148,7 @@ pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Resu
         ingest: IngestClient::new(peers.ingest),
         scans: ScansClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
-        uploads: Shares::of(config.max_uploads),
+        uploads: Places::of(config.max_uploads),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
     let (api, openapi) = api().split_for_parts();

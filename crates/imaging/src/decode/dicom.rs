@@ -17,7 +17,6 @@ mod tests;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-pub(super) use geometry::SHEAR_MAX_DEGREES;
 pub(super) use reader::is_headless;
 pub(super) use series::{join, series_of};
 

@@ -16,6 +16,9 @@ pub(super) struct Hole {
 /// All such files among `names`. `is_slice` says of each of `names` whether it was known as a slice, `is_picture` whether as a picture that is not
 /// read; all others are of no known content, and their names must end as that of a slice.
 pub(super) fn holes(names: &[&str], is_slice: &[bool], is_picture: &[bool]) -> Vec<Hole> {
+    if is_slice.iter().all(|known| *known) {
+        return Vec::new();
+    }
     let places = 0..names.len();
     let slices = places.clone().filter(|place| is_slice[*place]);
     let kinds: Vec<&str> = slices.map(|place| extension(names[place])).collect();

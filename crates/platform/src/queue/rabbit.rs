@@ -98,20 +98,27 @@ impl Backend for Rabbit {
         Ok(())
     }
 
-    async fn subscribe_work(&self, Work(queue): Work<'_>, window: u16) -> Result<Deliveries> {
+    async fn create_work(&self, Work(queue): Work<'_>) -> Result<()> {
         let declared = in_time(self.declare_work(queue)).await;
-        self.or_forget(declared).await?;
-        self.subscribe(queue, window).await
+        self.or_forget(declared).await.map(drop)
     }
 
-    async fn subscribe_event(
-        &self,
-        event: Event<'_>,
-        group: &str,
-        window: u16,
-    ) -> Result<Deliveries> {
-        self.create_group(event, group).await?;
-        self.subscribe(&event.queue_of(group), window).await
+    async fn subscribe(&self, queue: &str, window: u16) -> Result<Deliveries> {
+        let subscription = in_time(self.consume(queue, window)).await;
+        let subscription = self.or_forget(subscription).await?;
+        let deliveries = stream::unfold(subscription, async |mut subscription| {
+            let delivery = subscription.consumer.as_mut()?.next().await?.map_err(failed);
+            let delivery = delivery.map(|delivery| Delivery {
+                body: delivery.data,
+                redelivered: delivery.redelivered,
+                settle: Box::new(Unacked {
+                    acker: delivery.acker,
+                    _channel: subscription.channel.clone(),
+                }),
+            });
+            Some((delivery, subscription))
+        });
+        Ok(deliveries.boxed())
     }
 
     async fn ping(&self) -> Result<()> {
@@ -143,24 +150,6 @@ impl Rabbit {
         declare(&channel, queue).await?;
         declare_exchange(&channel).await?;
         bind(&channel, queue, event).await
-    }
-
-    async fn subscribe(&self, queue: &str, window: u16) -> Result<Deliveries> {
-        let subscription = in_time(self.consume(queue, window)).await;
-        let subscription = self.or_forget(subscription).await?;
-        let deliveries = stream::unfold(subscription, async |mut subscription| {
-            let delivery = subscription.consumer.as_mut()?.next().await?.map_err(failed);
-            let delivery = delivery.map(|delivery| Delivery {
-                body: delivery.data,
-                redelivered: delivery.redelivered,
-                settle: Box::new(Unacked {
-                    acker: delivery.acker,
-                    _channel: subscription.channel.clone(),
-                }),
-            });
-            Some((delivery, subscription))
-        });
-        Ok(deliveries.boxed())
     }
 
     async fn consume(&self, queue: &str, window: u16) -> Result<Subscription> {

@@ -120,20 +120,6 @@ impl Sqlite {
         Ok(())
     }
 
-    fn subscribe(&self, queue: &str, window: u16) -> Deliveries {
-        let taker = Taker {
-            writer: self.writer.clone(),
-            reader: self.reader.clone(),
-            backlog: self.backlog(queue),
-            window: Arc::new(Semaphore::new(window.into())),
-        };
-        let deliveries = stream::unfold(taker, async |taker| {
-            let delivery = taker.next().await.transpose()?;
-            Some((delivery, taker))
-        });
-        deliveries.boxed()
-    }
-
     fn backlog(&self, queue: &str) -> Arc<Backlog> {
         let mut backlogs = locked(&self.backlogs);
         backlogs.entry(queue.to_owned()).or_insert_with(|| Arc::new(Backlog::new())).clone()
@@ -202,18 +188,23 @@ impl Backend for Sqlite {
         self.inherit(event, &queue).await
     }
 
-    async fn subscribe_work(&self, Work(queue): Work<'_>, window: u16) -> Result<Deliveries> {
-        Ok(self.subscribe(queue, window))
+    async fn create_work(&self, _: Work<'_>) -> Result<()> {
+        // A queue is there with its first row.
+        Ok(())
     }
 
-    async fn subscribe_event(
-        &self,
-        event: Event<'_>,
-        group: &str,
-        window: u16,
-    ) -> Result<Deliveries> {
-        self.create_group(event, group).await?;
-        Ok(self.subscribe(&event.queue_of(group), window))
+    async fn subscribe(&self, queue: &str, window: u16) -> Result<Deliveries> {
+        let taker = Taker {
+            writer: self.writer.clone(),
+            reader: self.reader.clone(),
+            backlog: self.backlog(queue),
+            window: Arc::new(Semaphore::new(window.into())),
+        };
+        let deliveries = stream::unfold(taker, async |taker| {
+            let delivery = taker.next().await.transpose()?;
+            Some((delivery, taker))
+        });
+        Ok(deliveries.boxed())
     }
 
     async fn ping(&self) -> Result<()> {

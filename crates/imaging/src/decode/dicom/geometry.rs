@@ -4,6 +4,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use super::reader::DataSet;
+use crate::decode::{MILLIMETRES_MAX, SHEAR_MAX_DEGREES};
 use crate::volume::{cross, dot, length};
 use crate::{Geometry, Known, Problem, Refusal};
 
@@ -25,12 +26,6 @@ const UNIT: f64 = 0.1;
 
 /// Relative difference between directions or distances that are one and the same for scanners.
 const TOLERANCE: f64 = 0.01;
-
-/// No scanner's pixels or slices are larger.
-const MILLIMETRES_MAX: f64 = 100.0;
-
-/// How far slices may be shifted against each other: gantries tilt by 30 degrees at most.
-pub(in crate::decode) const SHEAR_MAX_DEGREES: f64 = 45.0;
 
 impl Plane {
     /// The plane of a file of one frame.

@@ -12,8 +12,6 @@ pub(super) struct Picture {
     shape: Shape,
     bits: u16,
     look: Look,
-    /// Whether it looks like a label map through a lossy codec, which the last slices of a head may, too.
-    soft: bool,
     /// None of a label map, which is no slice.
     volume: Option<Volume>,
 }
@@ -22,14 +20,20 @@ impl Picture {
     /// Judges what the picture is by its values: an image, a label map, or something between.
     pub fn new(name: &str, raster::Picture { volume, bits }: raster::Picture) -> Picture {
         let (shape, look) = (volume.shape, look(&volume.voxels, volume.shape.columns));
-        let soft = bits == 8 && look == Look::Image && softened(&volume.voxels, shape.columns);
         let volume = (!matches!(look, Look::Labels(_))).then_some(volume);
-        Picture { name: name.to_owned(), shape, bits, look, soft, volume }
+        Picture { name: name.to_owned(), shape, bits, look, volume }
     }
 
     /// How much of the limit it takes.
     pub fn voxels(&self) -> usize {
         self.volume.as_ref().map_or(0, |volume| volume.voxels.len())
+    }
+
+    /// Whether it looks like a label map through a lossy codec, which the last slices of a head may, too.
+    fn is_soft(&self) -> bool {
+        let is_image = self.bits == 8 && self.look == Look::Image;
+        let volume = self.volume.as_ref().filter(|_| is_image);
+        volume.is_some_and(|volume| softened(&volume.voxels, self.shape.columns))
     }
 
     fn is_labels(&self) -> bool {
@@ -74,10 +78,12 @@ const SOFT_PART: usize = 5;
 
 /// The slices of a run, its label maps left out.
 fn without_labels(mut run: Vec<Picture>, left_out: &mut LeftOut) -> Result<Vec<Picture>, Refusal> {
-    let soft = run.iter().filter(|picture| picture.soft).count();
-    if soft >= SOFT_MIN && SOFT_PART * soft >= run.len() {
-        for picture in run.iter_mut().filter(|picture| picture.soft) {
-            (picture.look, picture.volume) = (Look::Labels(0), None);
+    if run.len() >= SOFT_MIN {
+        let soft: Vec<usize> = (0..run.len()).filter(|at| run[*at].is_soft()).collect();
+        if soft.len() >= SOFT_MIN && SOFT_PART * soft.len() >= run.len() {
+            for at in soft {
+                (run[at].look, run[at].volume) = (Look::Labels(0), None);
+            }
         }
     }
     let labels = run.iter().filter(|picture| picture.is_labels()).count();

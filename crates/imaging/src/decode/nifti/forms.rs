@@ -1,11 +1,9 @@
 //! Where the sform and the qform of a NIfTI file put its voxels, and whether they agree.
 
-use crate::decode::dicom::SHEAR_MAX_DEGREES;
+use crate::decode::{MILLIMETRES_MAX, SHEAR_MAX_DEGREES};
 use crate::volume::{cross, dot, length};
 use crate::{Geometry, Known, Problem, Refusal};
 
-/// No scanner's voxels are larger.
-const MILLIMETRES_MAX: f64 = 100.0;
 /// How far sizes may lie apart that are one and the same: the header has single precision, writers round.
 const SIZES_AGREE: f64 = 0.01;
 /// How far an sform and a qform of one space may turn and move the patient against each other: far more than rounding

@@ -1,0 +1,118 @@
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How much of something each of many has, such as places for uploads: who takes a share keeps it until it is dropped.
+pub struct Shares<K: Eq + Hash>(Arc<Mutex<Taken<K>>>);
+
+/// All that is taken.
+pub struct Taken<K> {
+    all: usize,
+    of: HashMap<K, usize>,
+}
+
+/// One share; free again when this is dropped.
+pub struct Share<K: Eq + Hash> {
+    shares: Shares<K>,
+    key: K,
+}
+
+impl<K> Taken<K>
+where
+    K: Eq + Hash,
+{
+    /// How many shares are taken.
+    pub fn all(&self) -> usize {
+        self.all
+    }
+
+    /// How many of them by `key`.
+    pub fn of(&self, key: &K) -> usize {
+        self.of.get(key).copied().unwrap_or(0)
+    }
+}
+
+impl<K> Shares<K>
+where
+    K: Clone + Eq + Hash,
+{
+    /// A share for `key`, unless `admit` refuses it in the face of what is taken.
+    pub fn take<E>(
+        &self,
+        key: K,
+        admit: impl FnOnce(&Taken<K>) -> Result<(), E>,
+    ) -> Result<Share<K>, E> {
+        let mut taken = self.taken();
+        admit(&taken)?;
+        taken.all += 1;
+        *taken.of.entry(key.clone()).or_default() += 1;
+        drop(taken);
+        Ok(Share { shares: self.clone(), key })
+    }
+}
+
+impl<K> Shares<K>
+where
+    K: Eq + Hash,
+{
+    fn taken(&self) -> MutexGuard<'_, Taken<K>> {
+        // Counts are whole whatever panics beside them.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K> Default for Shares<K>
+where
+    K: Eq + Hash,
+{
+    fn default() -> Shares<K> {
+        Shares(Arc::new(Mutex::new(Taken { all: 0, of: HashMap::new() })))
+    }
+}
+
+impl<K> Clone for Shares<K>
+where
+    K: Eq + Hash,
+{
+    fn clone(&self) -> Shares<K> {
+        Shares(Arc::clone(&self.0))
+    }
+}
+
+impl<K> Drop for Share<K>
+where
+    K: Eq + Hash,
+{
+    fn drop(&mut self) {
+        let mut taken = self.shares.taken();
+        taken.all -= 1;
+        if let Some(count) = taken.of.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                taken.of.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_counted_while_it_lasts_and_leaves_nothing_behind() {
+        let shares = Shares::default();
+        let at_most =
+            |most| move |taken: &Taken<&str>| if taken.all() < most { Ok(()) } else { Err(()) };
+        let held: Vec<_> =
+            ["a", "a", "b", "c"].into_iter().map(|key| shares.take(key, at_most(3))).collect();
+        assert!(held[2].is_ok() && held[3].is_err());
+        let taken = || {
+            let taken = shares.taken();
+            (taken.all(), taken.of(&"a"), taken.of.len())
+        };
+        assert_eq!(taken(), (3, 2, 2));
+        drop(held);
+        assert_eq!(taken(), (0, 0, 0));
+    }
+}
