@@ -4,6 +4,7 @@
 #   train_gpu.sh prepare FOLDER MANIFEST...    here: the program, the data made small, and go.sh
 #   FOLDER/go.sh MINUTES OUT                   there: trains by the clock; OUT gets files small enough to send back
 #   train_gpu.sh collect OUT MODEL VERSION MANIFEST...   here: puts them together, and judges on the data as it is
+#   train_gpu.sh judge OUT RUN FOLDS MANIFEST...         here: the same for the folds of a cross-validation (FOLDS=5 go.sh)
 #
 # MAX_MIB: how large FOLDER may become (64). PRESET: how hard the program is compressed, 0 to 9 (6). MEDSEG_BINARY: the
 # program, in place of a release build. DATA: what the data is, whose, and under which licence, for the card. EXTRA: more
@@ -46,22 +47,37 @@ with open(sys.argv[1], "rb") as source, lzma.open(sys.argv[1] + ".xz", "wb", pre
     [ "$mib" -le "${MAX_MIB:-64}" ] || fail "$folder is larger than ${MAX_MIB:-64} MiB: give fewer manifests, or raise MAX_MIB"
 }
 
+# whole OUT FOLDER: the weights of OUT in one piece.
+whole() {
+    local out=$1 folder=$2
+    (cd "$out" && sha256sum --quiet --check SHA256SUMS) || fail "$out is not whole: what came back differs from what was sent"
+    mkdir -p "$folder"
+    cat "$out"/weights.safetensors.part-* >"$folder/weights.safetensors"
+    cp "$out/model.json" "$out/learned.json" "$folder/"
+}
+
 collect() {
     local out=${1:?from where?} model=${2:?into which folder?} version=${3:?which version?}
     shift 3
     [ $# -gt 0 ] || fail "collect needs the manifests that it was trained with"
-    (cd "$out" && sha256sum --quiet --check SHA256SUMS) || fail "$out is not whole: what came back differs from what was sent"
     local raw
     raw=$(mktemp -d)
     # Now: the folder is a local variable, which is gone when the script ends.
     trap "rm -rf '$raw'" EXIT
-    cat "$out"/weights.safetensors.part-* >"$raw/weights.safetensors"
-    cp "$out/model.json" "$raw/"
+    whole "$out" "$raw"
     "$scripts/env.sh" "$(binary)" finish --model "$raw" --out "$model" --run "$model/judged" --model-version "$version" \
         ${JUDGED_PHANTOMS:+--judged-phantoms "$JUDGED_PHANTOMS"} ${DATA:+--data "$DATA"} ${EXTRA:-} $(printf -- '--manifest %q ' "$@")
 }
 
+judge() {
+    local out=${1:?from where?} run=${2:?into which folder?} folds=${3:?how many folds?} fold
+    shift 3
+    [ $# -gt 0 ] || fail "judge needs the manifests that they were trained with"
+    for fold in $(seq "$folds"); do whole "$out/fold-$fold" "$run/fold-$fold"; done
+    "$scripts/env.sh" "$(binary)" train --run "$run" --folds "$folds" ${EXTRA:-} $(printf -- '--manifest %q ' "$@")
+}
+
 case "${1:-}" in
-prepare | collect) "$@" ;;
-*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+prepare | collect | judge) "$@" ;;
+*) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

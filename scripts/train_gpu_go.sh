@@ -2,12 +2,13 @@
 # go.sh MINUTES OUT: trains for so many minutes, and goes on where it was cut off; OUT gets the weights as they are, each minute.
 #
 # SIDE (256), BATCH (64), RATE (0.0014), STEPS (20, of measuring speed; 0 for none), RUN (a folder for checkpoints, beside
-# this one), EXTRA (more settings of `medseg train`).
+# this one), EXTRA (more settings of `medseg train`), FOLDS (so many folds of a cross-validation side by side in place of
+# one network, each into its own OUT/fold-N).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 minutes=${1:?how many minutes?}
 out=$(mkdir -p "${2:?where to?}" && cd "$2" && pwd)
-side=${SIDE:-256} batch=${BATCH:-64} steps=${STEPS:-20}
+side=${SIDE:-256} batch=${BATCH:-64} steps=${STEPS:-20} folds=${FOLDS:-}
 run=${RUN:-$here-run}
 mkdir -p "$run"
 
@@ -16,17 +17,13 @@ lib=$(python3 -c 'import os, torch; print(os.path.join(os.path.dirname(torch.__f
 cuda=$({ find "$lib/../../nvidia" -maxdepth 3 -type d -name lib 2>/dev/null || true; } | paste -sd: -)
 export LD_LIBRARY_PATH="$lib${cuda:+:$cuda}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
-python3 -c 'import lzma, shutil, sys
-with lzma.open(sys.argv[1]) as source, open(sys.argv[2], "wb") as sink: shutil.copyfileobj(source, sink)' "$here/medseg.xz" "$run/medseg"
-chmod +x "$run/medseg"
-
 # Leaves what there is, in parts that are small enough to be sent; whole or not at all.
 leave() {
     [ -f "$run/model/model.json" ] || return 0
     local part=$run/leaving
     rm -rf "$part"
     mkdir -p "$part"
-    cp "$run/model/model.json" "$part/"
+    cp "$run/model/model.json" "$run/model/learned.json" "$part/"
     split --bytes=12M --numeric-suffixes "$run/model/weights.safetensors" "$part/weights.safetensors.part-"
     tail -c 1000000 "$run/log" >"$part/log"
     # Weights that were replaced while they were read belong to another manifest: the next minute leaves them.
@@ -37,6 +34,23 @@ leave() {
     rm -f "$out"/weights.safetensors.part-*
     mv "$part"/* "$out/"
 }
+
+if [ -n "$folds" ]; then
+    training=()
+    for fold in $(seq "$folds"); do
+        FOLDS='' STEPS=0 RUN=$run/fold-$fold EXTRA="${EXTRA:-} --folds $folds --fold $fold" "$0" "$minutes" "$out/fold-$fold" &
+        training+=($!)
+    done
+    trap 'kill "${training[@]}" 2>/dev/null || true' EXIT
+    status=0
+    for one in "${training[@]}"; do wait "$one" || status=$?; done
+    trap - EXIT
+    exit "$status"
+fi
+
+python3 -c 'import lzma, shutil, sys
+with lzma.open(sys.argv[1]) as source, open(sys.argv[2], "wb") as sink: shutil.copyfileobj(source, sink)' "$here/medseg.xz" "$run/medseg"
+chmod +x "$run/medseg"
 
 if [ "$steps" -gt 0 ]; then
     for measured in $((side / 2)) $((side * 3 / 4)) "$side"; do

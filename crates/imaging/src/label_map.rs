@@ -78,10 +78,10 @@ pub(crate) fn look(voxels: &[f32], columns: usize) -> Look {
 }
 
 /// Of a picture's foreground, what is even over three pixels each way, and how much of that lies at its six commonest levels:
-/// labels softened by resampling or a lossy codec have more of both than heads. (Of 497 slices of heads none has as much,
-/// through JPEG of quality 30 two; three labels through JPEG have it in two of three.)
+/// labels softened by resampling or a lossy codec have more of both than heads. (Of 5,575 slices of heads none has as much,
+/// through WebP of quality 90, which smooths, either: they have 0.497 at most.)
 const EVEN: f32 = 0.0125;
-const EVEN_MIN: f64 = 0.4;
+const EVEN_MIN: f64 = 0.55;
 const LEVELS: usize = 64;
 const COMMONEST: usize = 6;
 const COMMONEST_MIN: f64 = 0.98;

@@ -62,10 +62,6 @@ impl Labelled {
         let mut whole: Option<Labelled> = None;
         for entry in scan {
             let volume = single(&entry.image)?;
-            if imaging::is_label_map(&volume) {
-                let message = format!("{} is no image, but a mask", entry.image.display());
-                return Err(ErrorKind::Invalid.error(message));
-            }
             let mask = beside(&volume, single(&entry.mask)?);
             if mask.shape != volume.shape {
                 let message = format!("{} is not as large as its image", entry.mask.display());
@@ -92,7 +88,15 @@ impl Labelled {
             whole.volume.voxels.extend(volume.voxels);
             whole.truth.extend(truth);
         }
-        whole.ok_or_else(|| ErrorKind::Invalid.error("a scan has at least one slice"))
+        let whole =
+            whole.ok_or_else(|| ErrorKind::Invalid.error("a scan has at least one slice"))?;
+        // Of a scan as a whole: a slice at its end may be even by itself.
+        if imaging::is_label_map(&whole.volume) {
+            let first = scan[0].image.display();
+            let message = format!("{first} is no image, but a mask");
+            return Err(ErrorKind::Invalid.error(message));
+        }
+        Ok(whole)
     }
 
     /// The slice at `index`, as if it had come alone.

@@ -7,6 +7,7 @@ mod display;
 mod doubt;
 mod finish;
 mod learn;
+mod learned;
 mod objective;
 mod optimiser;
 mod picture;
@@ -30,6 +31,7 @@ use crate::network::{Design, Network, SIDE_MULTIPLE};
 use crate::parameters::Parameters;
 use crate::weights::{Folded, MANIFEST_FILE, Quantised, Weights};
 use learn::learn;
+use learned::Learned;
 use picture::Darkroom;
 use pool::Pool;
 use schedule::Schedule;
@@ -83,6 +85,9 @@ pub struct Settings {
     pub decay: f64,
     /// The part of the patients that is kept for validation.
     pub validation: f64,
+    /// Of a cross-validation, whose patients are kept for validation in place of such a part. For folds that are trained
+    /// side by side on other machines, and judged together where they are brought.
+    pub fold: Option<Fold>,
     /// Phantoms mixed in.
     pub phantoms: u64,
     /// Phantoms whose volumes the finished model measures, shared out among five spacings.
@@ -93,6 +98,15 @@ pub struct Settings {
     pub seed: u64,
     /// Goes on from the run's last checkpoint.
     pub resume: bool,
+}
+
+/// One of the folds of a cross-validation.
+#[derive(Clone, Copy, Debug)]
+pub struct Fold {
+    /// From 1 to `of`.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
 }
 
 /// What the slices of a manifest are made with: its masks are of FLAIR.
@@ -114,7 +128,10 @@ impl Settings {
 
     /// The patients of all manifests, on two sides.
     fn split(&self) -> Result<Split> {
-        Split::of_manifests(&self.manifests, self.validation, self.seed)
+        match self.fold {
+            Some(fold) => cross_validation::split(self, fold),
+            None => Split::of_manifests(&self.manifests, self.validation, self.seed),
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -156,15 +173,16 @@ pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
     let mut state = begin(settings, device, &split)?;
     learn(settings, device, &split, &mut state, 1.0)?;
     if settings.unjudged {
-        return unjudged(settings, &state);
+        return unjudged(settings, &split, &state);
     }
     finish::finish(settings, device, &split, &state)
 }
 
 /// Writes the averaged weights as they are to the model's folder; answers where their manifest is.
-fn unjudged(settings: &Settings, state: &State) -> Result<PathBuf> {
+fn unjudged(settings: &Settings, split: &Split, state: &State) -> Result<PathBuf> {
     let network = Network::new(settings.design);
     let units = Quantised::new(&network, &state.average.cut(&network, false).folded());
+    Learned::new(settings, split, state).write(&settings.model)?;
     Weights::write(&settings.model, &finish::facts(settings), &units, None)?;
     Ok(settings.model.join(MANIFEST_FILE))
 }

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use model::train::{Length, Settings};
+use model::train::{Fold, Length, Settings};
 use model::{Design, Device};
 
 /// `medseg train`
@@ -36,7 +36,7 @@ pub struct Train {
     from: Option<PathBuf>,
 
     /// Leave the judging to `medseg finish`: the model's folder gets the weights at each checkpoint, and no card.
-    #[arg(long, conflicts_with = "folds")]
+    #[arg(long)]
     unjudged: bool,
 
     /// The model's name.
@@ -98,8 +98,13 @@ pub struct Train {
 
     /// Train no model to ship, but one for each of so many folds, and judge each by its own: the report goes to the run's
     /// folder. Started again, it goes on where it was cut off.
-    #[arg(long, conflicts_with_all = ["resume", "validation"])]
+    #[arg(long, conflicts_with = "validation")]
     folds: Option<usize>,
+
+    /// Train only this one of the folds, on another machine or beside the others, and leave it unjudged: brought into the
+    /// run's `fold-N`, `--folds` judges it with the rest.
+    #[arg(long, requires = "folds", requires = "unjudged")]
+    fold: Option<usize>,
 
     /// Generated phantoms that are mixed in.
     #[arg(long, default_value_t = 240)]
@@ -126,6 +131,11 @@ impl Train {
     /// Trains until it is done, and says where the model is.
     pub fn run(self) -> anyhow::Result<()> {
         let device = Device::choose(&self.device)?;
+        anyhow::ensure!(
+            self.folds.is_none() || self.fold.is_some() || !(self.unjudged || self.resume),
+            "a cross-validation goes on by itself and is judged at its end: --resume and --unjudged are for one --fold"
+        );
+        let fold = self.folds.zip(self.fold).map(|(of, number)| Fold { number, of });
         let settings = Settings {
             manifests: self.manifest,
             run: self.run,
@@ -145,6 +155,7 @@ impl Train {
             rate: self.rate,
             decay: self.decay,
             validation: self.validation,
+            fold,
             phantoms: self.phantoms,
             judged_phantoms: self.judged_phantoms,
             cross_validation: self.cross_validation,
@@ -155,7 +166,7 @@ impl Train {
             println!("{:.2}", model::train::speed(&settings, self.steps, device)?);
             return Ok(());
         }
-        let written = match self.folds {
+        let written = match self.folds.filter(|_| fold.is_none()) {
             Some(folds) => model::train::cross_validate(&settings, folds, device),
             None => model::train::run(&settings, device),
         };

@@ -11,11 +11,11 @@ use super::card::{groups, number, percent, table, trials};
 use super::choice::{Choice, KindBy};
 use super::finish::{facts, few, figures, trials as tried};
 use super::sightings::{Form, Sightings, looks};
-use super::{Settings, State, begin, learn};
+use super::{Fold, Learned, Settings, State, begin, learn};
 use crate::dataset::{self, Patient, Split};
 use crate::evaluate::{Evaluation, Rate};
 use crate::network::Network;
-use crate::weights::{Quantised, Weights};
+use crate::weights::{MANIFEST_FILE, Quantised, Weights};
 use crate::{Device, Segmenter};
 
 /// The report in the run's folder, for the card.
@@ -29,6 +29,8 @@ struct Seen {
     patients: Vec<Patient>,
     /// Which fold each of them is in.
     folds: Vec<usize>,
+    /// What each fold's network was shown, in slices.
+    views: Vec<u64>,
     sightings: Vec<Sightings>,
 }
 
@@ -36,6 +38,8 @@ struct Seen {
 #[derive(Serialize)]
 struct Figures {
     folds: usize,
+    /// What each fold's network was shown, in slices.
+    views: Vec<u64>,
     sources: Vec<SourceFigures>,
     /// What the report says of each step of choosing.
     #[serde(skip)]
@@ -53,7 +57,11 @@ struct SourceFigures {
 }
 
 /// Trains one network for each fold, from the same settings, and judges each by the patients that it has not learned
-/// from. Whatever is chosen (look, cut, calibration, main region, expected Dice) is chosen for each fold on the others. Folds that are finished are not trained again, so a run that was cut off goes on. Answers where the report is.
+/// from. Whatever is chosen (look, cut, calibration, main region, expected Dice) is chosen for each fold on the others.
+/// Folds that are finished are not trained again: a run that was cut off goes on, and weights that were trained elsewhere
+/// as one fold ([`Settings::fold`]) and lie in the run's `fold-N` are judged here. Answers where the report is.
+///
+/// `Invalid` where such weights are unfinished or learned from a patient who is to judge them.
 pub fn cross_validate(settings: &Settings, folds: usize, device: Device) -> Result<PathBuf> {
     settings.check()?;
     let mut all: Option<Seen> = None;
@@ -76,6 +84,19 @@ pub fn cross_validate(settings: &Settings, folds: usize, device: Device) -> Resu
     write(REPORT_FILE, report(settings, &figures))
 }
 
+/// The split of one fold, as [`cross_validate`] draws it.
+pub fn split(settings: &Settings, fold: Fold) -> Result<Split> {
+    let Fold { number, of } = fold;
+    let split = number.checked_sub(1).and_then(|index| {
+        splits(settings, of)
+            .map(|mut all| (index < all.len()).then(|| all.swap_remove(index)))
+            .transpose()
+    });
+    split.unwrap_or_else(|| {
+        Err(ErrorKind::Invalid.error(format!("the folds are 1 to {of}, and {number} is none")))
+    })
+}
+
 fn splits(settings: &Settings, folds: usize) -> Result<Vec<Split>> {
     let mut all: Vec<Split> = Vec::new();
     for manifest in &settings.manifests {
@@ -91,18 +112,11 @@ fn splits(settings: &Settings, folds: usize) -> Result<Vec<Split>> {
 }
 
 fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Result<Seen> {
-    fs::create_dir_all(&settings.run).map_err(|error| {
-        let message = format!("cannot make {}", settings.run.display());
-        ErrorKind::Unavailable.error(message).because(error)
-    })?;
-    let checkpoint = settings.checkpoint();
-    let resume = checkpoint.is_file() || super::state::before(&checkpoint).is_file();
-    let settings = Settings { resume, ..settings.clone() };
-    let mut state: State = begin(&settings, device, &split)?;
-    learn(&settings, device, &split, &mut state, 1.0)?;
-    let network = Network::new(settings.design);
-    let units = Quantised::new(&network, &state.average.cut(&network, false).folded());
-    Weights::write(&settings.run, &facts(&settings), &units, None)?;
+    let brought = settings.run.join(MANIFEST_FILE).is_file() && !checkpointed(settings);
+    let views = match brought {
+        true => Learned::read(&settings.run, &split.validation)?.views,
+        false => trained(settings, device, &split)?,
+    };
     let mut segmenter = Segmenter::load(&settings.run, device)?;
     let patients = split.validation;
     let looks = looks(settings.side, settings.mirrored).into_iter();
@@ -111,14 +125,36 @@ fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Resu
         sightings: sightings.collect::<Result<_>>()?,
         passport: segmenter.passport().clone(),
         folds: vec![index; patients.len()],
+        views: vec![views],
         patients,
     })
+}
+
+fn checkpointed(settings: &Settings) -> bool {
+    let checkpoint = settings.checkpoint();
+    checkpoint.is_file() || super::state::before(&checkpoint).is_file()
+}
+
+/// Trains the fold to its end, from its last checkpoint where there is one, and writes its weights to its folder.
+fn trained(settings: &Settings, device: Device, split: &Split) -> Result<u64> {
+    fs::create_dir_all(&settings.run).map_err(|error| {
+        let message = format!("cannot make {}", settings.run.display());
+        ErrorKind::Unavailable.error(message).because(error)
+    })?;
+    let settings = Settings { resume: checkpointed(settings), ..settings.clone() };
+    let mut state: State = begin(&settings, device, split)?;
+    learn(&settings, device, split, &mut state, 1.0)?;
+    let network = Network::new(settings.design);
+    let units = Quantised::new(&network, &state.average.cut(&network, false).folded());
+    Weights::write(&settings.run, &facts(&settings), &units, None)?;
+    Ok(state.progress.views)
 }
 
 impl Seen {
     fn with(mut self, other: Seen) -> Seen {
         self.patients.extend(other.patients);
         self.folds.extend(other.folds);
+        self.views.extend(other.views);
         for (mine, other) in self.sightings.iter_mut().zip(other.sightings) {
             mine.append(other);
         }
@@ -127,7 +163,7 @@ impl Seen {
 }
 
 fn judged(folds: usize, seen: Seen, side: usize) -> Result<Figures> {
-    let Seen { passport, patients, folds: of_patients, sightings } = seen;
+    let Seen { passport, patients, folds: of_patients, views, sightings } = seen;
     let choice = Choice::new(&patients, sightings, KindBy::Data, side)?;
     let nested = choice.nested(&choice.everything(), &of_patients)?;
     let mut few: BTreeMap<_, _> = few(&choice, &of_patients, &passport, &nested);
@@ -139,20 +175,21 @@ fn judged(folds: usize, seen: Seen, side: usize) -> Result<Figures> {
         }
     }
     let steps = trials(&tried(&choice, &of_patients, &passport, &nested)?);
-    Ok(Figures { folds, sources, steps })
+    Ok(Figures { folds, views, sources, steps })
 }
 
 /// Markdown, to stand in a card.
 fn report(settings: &Settings, figures: &Figures) -> String {
+    let views: Vec<String> = figures.views.iter().map(u64::to_string).collect();
     let begun = if settings.from.is_some() { "a finished model" } else { "random weights" };
     let mut text = format!(
         "## Cross-validation
 
-{} folds by patient, or the data's own where it has them: each network learned from the other folds ({}, {} at a time, up to \
+{} folds by patient, or the data's own where it has them: each network learned from the other folds ({} slices, {} at a time, up to \
 {} pixels, from {begun}, seed {}) and was judged by its own. Looks, calibrations and cuts of a fold were \
 chosen on the others; the kind of image was known.
 ",
-        figures.folds, settings.length, settings.batch, settings.side, settings.seed,
+        figures.folds, views.join(", "), settings.batch, settings.side, settings.seed,
     );
     for SourceFigures { source, form, figures, missing_few } in &figures.sources {
         let _ = write!(

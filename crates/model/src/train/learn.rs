@@ -68,7 +68,7 @@ pub fn learn(
             display.step(state.gone(), now_done, schedule.side(done), loss, dice);
         }
         if state.progress.seconds - saved >= 60.0 * settings.checkpoint_minutes {
-            trainer.save(state)?;
+            trainer.save(split, state)?;
             saved = state.progress.seconds;
             if now_done >= next_look {
                 let side = schedule.side(done);
@@ -83,7 +83,7 @@ pub fn learn(
         trainer.measure(state, settings.side)?;
         display.validated(&held_out.validate(&network, &state.average, settings.side, device)?);
     }
-    trainer.save(state)?;
+    trainer.save(split, state)?;
     display.done();
     Ok(())
 }
@@ -233,11 +233,11 @@ impl<'a> Trainer<'a> {
         Err(ErrorKind::Internal.error(message))
     }
 
-    fn save(&self, state: &State) -> Result<()> {
+    fn save(&self, split: &Split, state: &State) -> Result<()> {
         self.check(state, 0.0)?;
         state.save(&self.settings.checkpoint())?;
         if self.settings.unjudged {
-            super::unjudged(self.settings, state)?;
+            super::unjudged(self.settings, split, state)?;
         }
         Ok(())
     }

@@ -47,6 +47,7 @@ pub(super) fn settings(folder: &Path) -> Settings {
         run: folder.join("run"),
         model: folder.join("model"),
         unjudged: false,
+        fold: None,
         name: "tiny".into(),
         version: "1".into(),
         data: "Phantoms.".into(),
@@ -467,6 +468,48 @@ fn each_patient_is_judged_by_a_network_that_has_not_learned_from_it() {
         assert!(card.contains(title), "{card}");
     }
     assert!(refusal_of_folds(&settings, 5).contains("do not make 5 folds"));
+}
+
+#[test]
+fn folds_that_were_trained_elsewhere_are_judged_by_patients_that_they_do_not_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { length: Length::Views(8), ..settings(folder.path()) };
+    let elsewhere = |number: usize| {
+        let at = |name: &str| folder.path().join(format!("{name}-{number}"));
+        let fold = Some(Fold { number, of: 2 });
+        let (run_folder, model) = (at("elsewhere"), at("model"));
+        let settings = Settings {
+            fold,
+            unjudged: true,
+            run: run_folder,
+            model: model.clone(),
+            ..settings.clone()
+        };
+        run(&settings, cpu()).unwrap();
+        model
+    };
+    let models = [elsewhere(1), elsewhere(2)];
+    let bring = |from: &Path, fold: usize| {
+        let to = settings.run.join(format!("fold-{fold}"));
+        fs::create_dir_all(&to).unwrap();
+        for file in fs::read_dir(from).unwrap().map(|file| file.unwrap()) {
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    };
+    // Exchanged on the way, they would be judged by their own lessons.
+    bring(&models[1], 1);
+    assert!(refusal_of_folds(&settings, 2).contains("was learned from"));
+    bring(&models[0], 1);
+    bring(&models[1], 2);
+    let text = fs::read_to_string(cross_validate(&settings, 2, cpu()).unwrap()).unwrap();
+    assert!(text.contains("(8, 8 slices, ") && text.contains("4 volumes of 4 patients"), "{text}");
+    assert!(!settings.run.join("fold-1/last.safetensors").try_exists().unwrap());
+    let learned = settings.run.join("fold-2").join(Learned::FILE);
+    let half = fs::read_to_string(&learned).unwrap().replace("\"done\": 1.0", "\"done\": 0.5");
+    fs::write(&learned, half).unwrap();
+    assert!(refusal_of_folds(&settings, 2).contains("50.0 % of the training"));
+    let none = Settings { fold: Some(Fold { number: 3, of: 2 }), ..settings };
+    assert!(refusal(&none).contains("3 is none"));
 }
 
 fn refusal_of_folds(settings: &Settings, folds: usize) -> String {
