@@ -48,10 +48,8 @@ faults: ## kill, cut, freeze and fill the mesh's parts and its servers under loa
 	@DURABLE=1 FAULT_SERVERS=1 FAULT_UPLOADS=$(or $(UPLOADS),200) FAULT_TRACED=1000 FAULT_MODELS=200 FAULT_FULL_DISKS=200 $(FAULTS) faults:: --nocapture --test-threads=1
 
 .PHONY: seeded
-seeded: ## show that those tests see: twelve bugs made on purpose, each caught
-	@scripts/setup.sh test
-	@$(ENV) cargo build --quiet --workspace --bins
-	@$(FAULTS) every_seeded_bug --ignored --nocapture
+seeded: ## show that those tests see: twelve bugs made on purpose, each caught, in a copy of the tree
+	@scripts/seeded.sh
 
 .PHONY: setup
 setup: ## fetch what building needs and is missing

@@ -19,7 +19,7 @@ use crate::collector::Collector;
 use crate::process::{Process, free_port};
 
 use faulty::Proxies;
-pub use faulty::seeded;
+pub use faulty::{SEEDED_BUG, seeded};
 pub use one_process::OneProcess;
 pub use options::Options;
 

@@ -1,4 +1,4 @@
-//! The vocabulary that every crate shares. No I/O, but that [`seeded`] looks into the environment of a debug build.
+//! The vocabulary that every crate shares. No I/O.
 
 #![deny(missing_docs)]
 
@@ -10,7 +10,6 @@ mod hex;
 mod id;
 mod moment;
 mod priority;
-mod seeded;
 #[cfg(feature = "wire")]
 mod wire;
 
@@ -24,5 +23,3 @@ pub use moment::rfc3339;
 pub use priority::Priority;
 /// The longest identity of a scan, as JSON: that of a volume of thousands of slices, each of which is named in it.
 pub const IDENTITY_BYTES_MAX: usize = 1 << 20;
-
-pub use seeded::{SEEDED_BUG, seeded};

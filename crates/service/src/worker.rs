@@ -2,7 +2,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use domain::{Error, ErrorKind, Result, seeded};
+use domain::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use platform::queue::{Deliveries, Delivery, Event, Queue, Work};
@@ -137,11 +137,6 @@ where
     H: Fn(Vec<u8>) -> F,
     F: Future<Output = Result<()>>,
 {
-    if seeded("ack_first") {
-        let body = delivery.body.clone();
-        delivery.ack().await?;
-        return handle(body).await.or(Ok(()));
-    }
     let handled = AssertUnwindSafe(handle(delivery.body.clone())).catch_unwind().await;
     let handled = handled.unwrap_or_else(|_| Err(ErrorKind::Internal.error("a handler panicked")));
     let outcome = match &handled {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
-use domain::{Answer, Clock, ErrorKind, Priority, Result, seeded};
+use domain::{Answer, Clock, ErrorKind, Priority, Result};
 use imaging::{
     About, Features, Findings, Format, Framed, ImageFacts, Inputs, Judgement, Look, Opinion,
     Passport, Placement, Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument,
@@ -84,12 +84,7 @@ impl Prediction {
 
     /// The probabilities in the scan's own pixels.
     fn probabilities(&self) -> Vec<f32> {
-        let mut all = restored(&self.placements, &self.sights);
-        if seeded("unchecked_output") {
-            // Of NaN and a number, `max` takes the number.
-            all.iter_mut().for_each(|p| *p = p.max(0.0));
-        }
-        all
+        restored(&self.placements, &self.sights)
     }
 }
 

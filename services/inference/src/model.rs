@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use domain::{ErrorKind, Priority, Result, seeded};
+use domain::{ErrorKind, Priority, Result};
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
 use imaging::{Passport, Prepared, Sight};
@@ -278,12 +278,9 @@ fn by_look(batch: Vec<Pending>) -> Vec<Vec<Pending>> {
 fn reply(
     squares: &[Prepared],
     answers: Vec<oneshot::Sender<Result<Prediction>>>,
-    mut outputs: Vec<Sight>,
+    outputs: Vec<Sight>,
     compute_ms: f64,
 ) {
-    if seeded("swapped") {
-        outputs.reverse();
-    }
     let mut outputs = outputs.into_iter();
     for (square, answer) in squares.iter().zip(answers) {
         let seen = outputs.next().ok_or_else(|| wrong("has too few slices")).and_then(|sight| {
@@ -300,7 +297,7 @@ fn checked(square: &Prepared, Sight { probabilities, kinds }: &Sight) -> Result<
     }
     // NaN is in no range.
     let sound = |values: &[f32]| values.iter().all(|p| (0.0..=1.0).contains(p));
-    if !(seeded("unchecked_output") || sound(probabilities) && sound(kinds)) {
+    if !(sound(probabilities) && sound(kinds)) {
         return Err(wrong("is no probability"));
     }
     Ok(())

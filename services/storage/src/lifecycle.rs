@@ -12,7 +12,7 @@
 //! There is neither SQL here nor a clock. [`Store::advance`](crate::store::Store::advance) reads the row, asks [`decide`] and
 //! keeps what it says. Done and parked are the end. The number of the attempt is the worker's token: only the last one counts.
 
-use domain::{Answer, Error, ErrorKind, JobId, Priority, Result, ScanId, TenantId, seeded};
+use domain::{Answer, Error, ErrorKind, JobId, Priority, Result, ScanId, TenantId};
 use platform::queue::Work;
 use proto::events::Observation;
 use service::topics::{SCAN_READY_AGAIN, scan_ready};
@@ -211,9 +211,6 @@ impl Job {
     /// Refuses every attempt but the last. Between the end of a lease and the next claim the last
     /// attempt may still deliver: nobody else has begun.
     pub fn require(&self, attempt: u32) -> Result<()> {
-        if seeded("no_fence") {
-            return Ok(());
-        }
         if attempt == 0 || attempt != self.attempt {
             return Err(ErrorKind::Conflict.error("the job has passed to another attempt"));
         }

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use domain::{Result, seeded};
+use domain::Result;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use platform::db::failed;
@@ -105,11 +105,11 @@ async fn send(
     queue: &Queue,
     (id, topic, body): (String, Topic<'static>, String),
 ) -> Result<String> {
-    let sent = match topic {
-        Topic::Work(work) => queue.publish(work, body.as_bytes()).await,
-        Topic::Event(event) => queue.emit(event, body.as_bytes()).await,
-    };
-    if seeded("sent_unconfirmed") { Ok(id) } else { sent.map(|()| id) }
+    match topic {
+        Topic::Work(work) => queue.publish(work, body.as_bytes()).await?,
+        Topic::Event(event) => queue.emit(event, body.as_bytes()).await?,
+    }
+    Ok(id)
 }
 
 /// The row with its topic. One that only a later version knows is left to it.

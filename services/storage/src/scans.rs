@@ -1,7 +1,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::{Answer, ErrorKind, Priority, Result, ScanId, TenantId, seeded};
+use domain::{Answer, ErrorKind, Priority, Result, ScanId, TenantId};
 use futures::Stream;
 use futures::stream;
 use platform::blob::ByteStream;
@@ -115,10 +115,7 @@ pub async fn of_tenant(
     tenant: TenantId,
     id: ScanId,
 ) -> Result<Scan> {
-    let query = match seeded("no_tenant") {
-        true => select!("WHERE scans.tenant_id = ? IS NOT NULL AND scans.id = ?"),
-        false => select!("WHERE scans.tenant_id = ? AND scans.id = ?"),
-    };
+    let query = select!("WHERE scans.tenant_id = ? AND scans.id = ?");
     let row =
         sqlx::query(query).id(tenant).id(id).fetch_optional(executor).await.map_err(failed)?;
     scan_of(&row.ok_or_else(|| ErrorKind::NotFound.error("no such scan"))?)

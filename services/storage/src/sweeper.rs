@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use domain::{JobId, Result, seeded};
+use domain::{JobId, Result};
 use platform::db::failed;
 use service::Worker;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ async fn pass(store: &Store) -> Result<()> {
     .fetch_all(store.database.pool())
     .await
     .map_err(failed)?;
-    for id in due.into_iter().filter(|_| !seeded("no_sweep")) {
+    for id in due {
         store.revive(id.parse()?).await?;
     }
     count(store).await

@@ -7,6 +7,9 @@ use super::{Mesh, Options, worker_name};
 use crate::client::Client;
 use crate::proxy::Proxy;
 
+/// The variable that names the bug which a process is to have, where it is built with the patches of `tests/seeded`.
+pub const SEEDED_BUG: &str = "MEDSEG_SEEDED_BUG";
+
 pub(super) struct Proxies {
     broker: Proxy,
     /// The broker itself.
@@ -42,10 +45,23 @@ impl Mesh {
         Ok(mesh)
     }
 
-    /// Starts every process anew with that bug ([`domain::seeded`]).
+    /// Starts every process anew with that bug ([`SEEDED_BUG`]).
     pub fn seed(&mut self, bug: &'static str) -> anyhow::Result<()> {
         self.bug = Some(bug);
         (0..self.parts.len()).try_for_each(|part| self.renew(part))
+    }
+
+    /// Whether a process has come to where its bug is, and said so.
+    pub fn has_met(&self, bug: &str) -> anyhow::Result<bool> {
+        let line = format!("seeded bug: {bug}");
+        for part in &self.parts {
+            // One that was killed may have left half a character.
+            let log = std::fs::read(&part.log)?;
+            if String::from_utf8_lossy(&log).lines().any(|said| said.ends_with(&line)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Starts every process anew that has ended by itself, as an orchestrator does.
@@ -142,8 +158,8 @@ impl Mesh {
     }
 }
 
-/// What makes a process have that bug.
+/// What makes a process have that bug, to start it through.
 pub fn seeded(bug: Option<&str>) -> Vec<String> {
-    let setting = |bug| ["env".to_owned(), format!("{}={bug}", domain::SEEDED_BUG)];
+    let setting = |bug| ["env".to_owned(), format!("{SEEDED_BUG}={bug}")];
     bug.into_iter().flat_map(setting).collect()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
-use domain::{ErrorKind, Result, seeded};
+use domain::{ErrorKind, Result};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use tempfile::NamedTempFile;
@@ -107,9 +107,7 @@ impl Backend for Files {
 /// write may be marked clean.
 fn keep(spool: Spool<NamedTempFile>, path: &Path) -> io::Result<()> {
     let file = spool.into_medium()?;
-    if !seeded("no_fsync") {
-        file.as_file().sync_all()?;
-    }
+    file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|error| error.error)
 }
 
