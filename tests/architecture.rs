@@ -1,5 +1,8 @@
 //! The edges and habits that ARCHITECTURE.md promises; each test names the rule that it keeps.
 
+#[path = "architecture/seeded.rs"]
+mod seeded;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

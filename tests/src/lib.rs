@@ -3,6 +3,7 @@
 pub mod client;
 pub mod collector;
 pub mod mesh;
+pub mod patches;
 pub mod process;
 pub mod proxy;
 pub mod scans;
