@@ -11,7 +11,7 @@ from running import REPOSITORY, Failed, same
 NAMED = {
     "test": "it is the suite that runs this",
     "faults": "it takes hours; stage `rust` runs the same tests with small numbers",
-    "seeded": "it takes half an hour; stage `rust` runs the ledger that it shows to see",
+    "seeded": "it builds a copy of the tree and takes half an hour; stage `rust` runs the ledger, and holds that the patches of the copy apply",
     "train-background": "it goes on for hours after the suite; `make train` runs the same program",
     "bench-training": "it fetches PyTorch, 3 GB",
 }
