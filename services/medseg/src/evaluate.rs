@@ -80,13 +80,14 @@ enum Side {
 impl Evaluate {
     /// Judges the model scan by scan, as the service would, and prints the figures.
     pub fn run(self) -> anyhow::Result<()> {
+        // What is wrong with the data is told before the model has been waited for.
+        let patients =
+            self.manifest.as_deref().map(|manifest| self.chosen(manifest)).transpose()?;
         let model = self.model.clone().map_or_else(models::shipped, Ok)?;
         let mut segmenter = Segmenter::load(&model, Device::choose(&self.device)?)?;
-        let manifest = match (&self.manifest, self.phantoms) {
-            (Some(manifest), _) => manifest,
-            (None, count) => return self.phantoms(&mut segmenter, count.unwrap_or_default()),
+        let Some(patients) = patients else {
+            return self.phantoms(&mut segmenter, self.phantoms.unwrap_or_default());
         };
-        let patients = self.chosen(manifest)?;
         let mut worst = Worst::default();
         let evaluation =
             evaluate(&mut segmenter, &patients, self.alone, |patient, scan, seen, judged| {

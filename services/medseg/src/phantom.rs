@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use imaging::encode::{Series, dicom, nifti, nifti_gz, zip};
 use imaging::phantom::{Phantom as Head, Settings};
 use imaging::{Criteria, Finding, Findings, Shape, Volume, slice_png};
@@ -54,14 +54,45 @@ enum Format {
     Dicom,
 }
 
+impl Format {
+    /// As it is said on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Nifti => "nifti",
+            Self::Dicom => "dicom",
+        }
+    }
+}
+
+/// How the name of a single file ends, and what is in it then.
+const ENDINGS: [(&str, Format); 4] = [
+    (".png", Format::Png),
+    (".dcm", Format::Dicom),
+    (".nii", Format::Nifti),
+    (".nii.gz", Format::Nifti),
+];
+
 impl Phantom {
     /// Makes the phantom and writes it.
     pub fn run(self) -> anyhow::Result<()> {
+        self.check_name()?;
         let head = Head::new(&self.settings()?)?;
         let files = self.files(&head.volume)?;
         let written = write(&self.out, files)?;
         println!("{:#}", self.truth(&head, &written)?);
         Ok(())
+    }
+
+    /// A file whose name says another format than it is in misleads whoever opens it.
+    fn check_name(&self) -> anyhow::Result<()> {
+        match ENDINGS.into_iter().find(|(ending, _)| ends(&self.out, ending)) {
+            Some((_, format)) if format != self.format => {
+                let (out, format) = (self.out.display(), format.name());
+                bail!("the name {out} says --format {format}: say it too, or name a folder")
+            }
+            _ => Ok(()),
+        }
     }
 
     fn settings(&self) -> anyhow::Result<Settings> {
@@ -139,10 +170,10 @@ fn write(out: &Path, mut files: Vec<(String, Vec<u8>)>) -> anyhow::Result<Vec<Pa
     if ends(out, ".zip") {
         return Ok(vec![save(out.into(), &zip(&files)?)?]);
     }
-    if [".png", ".dcm", ".nii", ".nii.gz"].iter().any(|ending| ends(out, ending)) {
+    if ENDINGS.iter().any(|(ending, _)| ends(out, ending)) {
         let count = files.len();
         let (Some((_, bytes)), 1) = (files.pop(), count) else {
-            anyhow::bail!("{count} slices do not fit in one such file: name a folder or a .zip");
+            bail!("{count} slices do not fit in one such file: name a folder or a .zip");
         };
         return Ok(vec![save(out.into(), &bytes)?]);
     }

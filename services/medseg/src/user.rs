@@ -45,7 +45,10 @@ impl User {
         tokio::runtime::Runtime::new()?.block_on(async {
             let home = Home::existing(&self.data)?;
             let url = home.database_url("auth");
-            let accounts = Accounts::open(&url, system_clock(), system_random()).await?;
+            let accounts = Accounts::open(&url, system_clock(), system_random()).await;
+            let accounts = accounts.with_context(|| {
+                format!("cannot open the accounts in {}", home.path("auth.db").display())
+            })?;
             act(&accounts, self.action).await
         })
     }
@@ -53,7 +56,10 @@ impl User {
 
 async fn act(accounts: &Accounts, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::AddTenant { name } => println!("{}", accounts.create_tenant(&name).await?),
+        Action::AddTenant { name } => {
+            let tenant = accounts.create_tenant(&name).await;
+            println!("{}", tenant.with_context(|| format!("cannot add the tenant `{name}`"))?);
+        }
         Action::List => list(accounts).await?,
         Action::Add { user_name, tenant, roles } => {
             let tenants = accounts.tenants().await?;
@@ -62,11 +68,12 @@ async fn act(accounts: &Accounts, action: Action) -> anyhow::Result<()> {
                     format!("no tenant is called `{tenant}`: `medseg user list` names them")
                 })?;
             let roles = roles.iter().map(|role| named(role)).collect::<anyhow::Result<Vec<_>>>()?;
-            let user = accounts.create_user(tenant, &user_name, &password()?, &roles).await?;
-            println!("{}", user.id);
+            let user = accounts.create_user(tenant, &user_name, &password()?, &roles).await;
+            println!("{}", user.with_context(|| format!("cannot add `{user_name}`"))?.id);
         }
         Action::ResetPassword { user_name } => {
-            accounts.reset_password(&user_name, &password()?).await?;
+            let reset = accounts.reset_password(&user_name, &password()?).await;
+            reset.with_context(|| format!("cannot give `{user_name}` a new password"))?;
         }
     }
     Ok(())
@@ -84,7 +91,9 @@ async fn list(accounts: &Accounts) -> anyhow::Result<()> {
 }
 
 fn named(role: &str) -> anyhow::Result<Role> {
-    Role::named(role).with_context(|| format!("no role is called `{role}`"))
+    Role::named(role).with_context(|| {
+        format!("no role is called `{role}`: use clinician, integrator, scientist or admin")
+    })
 }
 
 /// From standard input and not an argument, which other users of the machine could read.

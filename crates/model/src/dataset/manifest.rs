@@ -48,7 +48,11 @@ pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
     let header = rows.headers().map_err(no_table)?.clone();
     if let Some(missing) = REQUIRED.iter().find(|name| !header.iter().any(|title| title == **name))
     {
-        let message = format!("{} has no column {missing}", manifest.display());
+        let message = format!(
+            "{} has no column {missing}: its first line names {}",
+            manifest.display(),
+            REQUIRED.join(", ")
+        );
         return Err(ErrorKind::Invalid.error(message));
     }
     let mut patients = BTreeMap::new();
@@ -95,8 +99,9 @@ impl Place<'_> {
         self.require("image", &image)?;
         self.require("mask", &mask)?;
         let kind = match row.kind.as_deref() {
-            Some(name) => ImageKind::of_name(name)
-                .ok_or_else(|| self.refuse_cell("kind", "not one that is known"))?,
+            Some(name) => ImageKind::of_name(name).ok_or_else(|| {
+                self.refuse_cell("kind", "not one that is known: use flair or t1_contrast")
+            })?,
             None => kind_of_folder(&source),
         };
         let (id, fold) = (row.patient, row.fold);

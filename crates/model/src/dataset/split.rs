@@ -36,7 +36,9 @@ impl Split {
     pub fn of_manifests(manifests: &[PathBuf], part: f64, seed: u64) -> Result<Split> {
         let nobody = Split { training: Vec::new(), validation: Vec::new() };
         manifests.iter().try_fold(nobody, |split, manifest| {
-            split.and(Split::draw(super::read(manifest)?, part, seed)?)
+            let drawn = Split::draw(super::read(manifest)?, part, seed)
+                .map_err(|error| error.kind().error(format!("{}: {error}", manifest.display())))?;
+            split.and(drawn)
         })
     }
 
