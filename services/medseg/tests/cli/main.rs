@@ -1,0 +1,13 @@
+//! The program as people start it: what it prints and writes, and what it says of bad input.
+
+#![expect(clippy::unwrap_used, reason = "what a test's helpers need is there, or the test fails")]
+
+mod bench;
+mod evaluate;
+mod help;
+mod labelled;
+mod phantom;
+mod place;
+mod serve;
+mod train;
+mod user;

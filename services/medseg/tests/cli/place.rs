@@ -1,0 +1,121 @@
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// What clap, and most programs, end with when the command line is wrong.
+pub const MISUSED: i32 = 2;
+/// What the program ends with when it cannot do what it was rightly asked for.
+pub const FAILED: i32 = 1;
+
+/// A folder of its own, in which the program is started.
+pub struct Place(TempDir);
+
+/// What the program has said, and how it ended.
+pub struct Ended {
+    line: String,
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        Place(tempfile::tempdir().unwrap())
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
+        fs::write(self.at(name), content).unwrap();
+    }
+
+    /// Whether anything lies there.
+    pub fn has(&self, name: &str) -> bool {
+        self.at(name).try_exists().unwrap()
+    }
+
+    /// The names of what lies in that folder, sorted.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let entries =
+            fs::read_dir(self.at(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Runs `medseg` with the words of that line.
+    pub fn medseg(&self, line: &str) -> Ended {
+        self.medseg_told(line, "")
+    }
+
+    /// The same, with something to read on standard input.
+    pub fn medseg_told(&self, line: &str, input: &str) -> Ended {
+        self.words(&line.split_whitespace().collect::<Vec<_>>(), input)
+    }
+
+    /// The same, for words with spaces in them.
+    pub fn words(&self, words: &[&str], input: &str) -> Ended {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_medseg"))
+            .args(words)
+            .current_dir(self.0.path())
+            // Whoever has set it, for another program, still wants one line from ours.
+            .env("RUST_BACKTRACE", "1")
+            .env_remove("MEDSEG_DATA")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // One that ends before it has read is not to be told.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        Ended {
+            line: words.join(" "),
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ended {
+    /// What it printed, where all went well.
+    #[track_caller]
+    pub fn good(self) -> String {
+        let Ended { line, code, stderr, .. } = &self;
+        assert_eq!(*code, Some(0), "medseg {line}: {stderr}");
+        self.stdout
+    }
+
+    /// That it ended with `code`, without output, and with one line that says all of these words.
+    #[track_caller]
+    pub fn bad(self, code: i32, words: &[&str]) {
+        let Ended { line, stderr, .. } = &self;
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "medseg {line}: {stderr}");
+        let is_one_line = stderr.starts_with("error: ") && stderr.lines().count() == 1;
+        assert!(is_one_line, "medseg {line}: {stderr}");
+        for word in words {
+            assert!(stderr.contains(word), "medseg {line} says no `{word}`: {stderr}");
+        }
+    }
+
+    /// What it wrote to standard error.
+    pub fn stderr(&self) -> &str {
+        &self.stderr
+    }
+
+    pub fn code(&self) -> Option<i32> {
+        self.code
+    }
+}
+
+/// A file of the model that came with the program.
+pub fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/medseg-mr").join(name)
+}
