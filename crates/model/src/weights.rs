@@ -1,8 +1,7 @@
 mod facts;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::{Error, ErrorKind, Result, hex};
@@ -173,16 +172,7 @@ impl Weights {
 
 /// Puts `bytes` at `path`, whole or not at all: when the disk is full, what was there stays.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let unfinished = path.with_added_extension("part");
-    let written = || -> std::io::Result<()> {
-        let mut file = File::create(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    written().map_err(|error| {
-        // Best effort: what matters is that the old file is untouched.
-        let _ = fs::remove_file(&unfinished);
+    durable::replace(path, bytes).map_err(|error| {
         ErrorKind::Unavailable.error(format!("cannot write {}", path.display())).because(error)
     })
 }

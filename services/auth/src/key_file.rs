@@ -1,10 +1,10 @@
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use domain::{ErrorKind, Random, Result};
+use durable::{Draft, flush_folder, folder_of};
 use serde_json::json;
 use service::claims::{PublicKeys, SigningKey};
 
@@ -50,15 +50,12 @@ fn read(path: &Path) -> Result<Option<SigningKey>> {
 /// Makes the file whole or not at all, and never replaces one that another process has just made.
 fn create(path: &Path, random: &Random) -> Result<SigningKey> {
     let key = SigningKey::generate(random);
-    let draft = path.with_extension(format!("{:016x}", u64::from_le_bytes(random.bytes())));
-    let linked = write(&draft, &key.to_pem()?).and_then(|()| fs::hard_link(&draft, path));
-    let removed = fs::remove_file(&draft);
-    match linked {
+    match write(path, &key.to_pem()?) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             read(path)?.ok_or_else(|| ErrorKind::Unavailable.error("the signing key came and went"))
         }
-        linked => {
-            linked.and(removed).and_then(|()| sync_folder(path)).map_err(|error| {
+        written => {
+            written.and_then(|()| flush_folder(folder_of(path))).map_err(|error| {
                 ErrorKind::Invalid
                     .error(format!("cannot make a signing key at {}", path.display()))
                     .because(error)
@@ -69,18 +66,10 @@ fn create(path: &Path, random: &Random) -> Result<SigningKey> {
     }
 }
 
-/// Readable by its owner only, from the first byte on.
 fn write(path: &Path, pem: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(pem.as_bytes())?;
-    file.sync_all()
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
+    let mut draft = Draft::private(path)?;
+    draft.write_all(pem.as_bytes())?;
+    draft.finish()?.create(path)
 }
 
 #[cfg(test)]

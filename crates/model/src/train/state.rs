@@ -3,6 +3,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
+use durable::Draft;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -79,18 +80,18 @@ impl State {
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
             (*name, view.expect("a flat vector's length is its shape"))
         });
-        let unfinished = path.with_extension("part");
         let written = || -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
-            safetensors::serialize_to_file(views, Some(progress), &unfinished)?;
-            File::open(&unfinished)?.sync_all()?;
+            let draft = Draft::beside(path)?;
+            safetensors::serialize_to_file(views, Some(progress), draft.path())?;
+            // What it has written is a file of its own, which has taken the draft's name.
+            File::open(draft.path())?.sync_all()?;
+            let written = draft.finish()?;
             if path.is_file() {
                 fs::rename(path, before(path))?;
             }
-            Ok(fs::rename(&unfinished, path)?)
+            Ok(written.replace(path)?)
         };
         written().map_err(|error| {
-            // Best effort: what matters is that the old state is untouched.
-            let _ = fs::remove_file(&unfinished);
             let message = format!("cannot write {}: the state before it stays", path.display());
             ErrorKind::Unavailable.error(message).because(error)
         })

@@ -1,7 +1,7 @@
 //! Objects as files under one folder, for the one process that holds it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 use domain::{ErrorKind, Result};
+use durable::{Draft, flush_folder};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use tempfile::NamedTempFile;
@@ -43,7 +44,7 @@ fn empty(staging: &Path) -> io::Result<()> {
         _ => fs::create_dir_all(staging)?,
     }
     let root = staging.parent().unwrap_or(staging);
-    sync_folder(root)
+    flush_folder(root)
 }
 
 #[async_trait]
@@ -69,7 +70,7 @@ impl Backend for Files {
         for kept in keeping {
             kept.await.map_err(io::Error::other).and_then(|kept| kept).map_err(disk_failed)?;
         }
-        blocking(move || folders.iter().try_for_each(|folder| sync_folder(folder))).await
+        blocking(move || folders.iter().try_for_each(|folder| flush_folder(folder))).await
     }
 
     async fn get(&self, key: &str) -> Result<ByteStream> {
@@ -103,12 +104,10 @@ impl Backend for Files {
     }
 }
 
-/// Durable first, visible second. An fsync that fails is not tried again: the pages it could not
-/// write may be marked clean.
+/// Durable first, visible second.
 fn keep(spool: Spool<NamedTempFile>, path: &Path) -> io::Result<()> {
     let file = spool.into_medium()?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    Draft::from(file).finish()?.replace(path)
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
@@ -116,11 +115,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     fs::create_dir_all(folder)?;
-    folder.parent().map_or(Ok(()), sync_folder)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    folder.parent().map_or(Ok(()), flush_folder)
 }
 
 type Found = mpsc::Sender<Result<Object>>;

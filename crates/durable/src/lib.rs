@@ -1,0 +1,199 @@
+//! Files that are whole or not there at all: whatever happens while one is written, nobody reads half of it, and what was
+//! there before stays.
+
+#![deny(missing_docs)]
+
+use std::ffi::OsString;
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::{Builder, NamedTempFile};
+
+/// What the process's umask makes of it.
+const ANYBODYS: u32 = 0o666;
+const OWNERS: u32 = 0o600;
+
+/// A file that is being written, beside the place where it is to lie. Dropped, nothing is left of it.
+pub struct Draft(NamedTempFile);
+
+/// A draft that survives a crash, and has no name yet that anybody looks for.
+pub struct Flushed(NamedTempFile);
+
+impl Draft {
+    /// An empty one for `path`: in the same folder, so that taking the place is one step. Whoever may read what a process
+    /// like this one makes may read it.
+    pub fn beside(path: &Path) -> io::Result<Draft> {
+        draft(path, ANYBODYS)
+    }
+
+    /// The same, readable by its owner only, from the first byte on.
+    pub fn private(path: &Path) -> io::Result<Draft> {
+        draft(path, OWNERS)
+    }
+
+    /// Where it is written.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Writes it out to the disk. One that fails is not tried again: the pages that could not be written may be marked
+    /// clean.
+    pub fn finish(self) -> io::Result<Flushed> {
+        self.0.as_file().sync_all()?;
+        Ok(Flushed(self.0))
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl From<NamedTempFile> for Draft {
+    /// One that somebody else has begun, on the file system where it is to lie.
+    fn from(file: NamedTempFile) -> Draft {
+        Draft(file)
+    }
+}
+
+impl Flushed {
+    /// Puts it at `path`, in place of what is there.
+    pub fn replace(self, path: &Path) -> io::Result<()> {
+        self.0.persist(path).map(drop).map_err(|error| error.error)
+    }
+
+    /// Puts it at `path`; `AlreadyExists` when anything is there, however short a time.
+    pub fn create(self, path: &Path) -> io::Result<()> {
+        self.0.persist_noclobber(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// Puts `bytes` at `path`, in place of what is there. When that fails, what was there stays.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = Draft::beside(path)?;
+    draft.write_all(bytes)?;
+    draft.finish()?.replace(path)
+}
+
+/// Makes the names in `folder` survive a crash, as flushing the files alone does not.
+pub fn flush_folder(folder: &Path) -> io::Result<()> {
+    File::open(named(folder))?.sync_all()
+}
+
+/// The folder that `path` lies in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().map_or(path, named)
+}
+
+/// A folder as it can be opened: that of a bare file name is the working directory.
+fn named(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// Hidden, and named after what it is to be: whoever finds one that a crash has left knows whose it is.
+fn draft(path: &Path, mode: u32) -> io::Result<Draft> {
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push(".");
+    let mut builder = Builder::new();
+    builder.prefix(&prefix).suffix(".part").permissions(Permissions::from_mode(mode));
+    builder.tempfile_in(folder_of(path)).map(Draft)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.map(|name| name.into_string().unwrap()).collect()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_replaced_is_whole_before_and_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("card.md");
+        replace(&path, b"first").unwrap();
+        let mut draft = Draft::beside(&path).unwrap();
+        draft.write_all(b"sec").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        draft.write_all(b"ond").unwrap();
+        draft.finish().unwrap().replace(&path).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names(folder.path()).len()), (b"second".to_vec(), 1));
+    }
+
+    #[test]
+    fn of_a_draft_that_is_given_up_nothing_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        fs::write(&path, "old").unwrap();
+        let mut draft = Draft::beside(&path).unwrap();
+        draft.write_all(b"half of the n").unwrap();
+        let beside = draft.path().file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(beside.starts_with(".weights.") && beside.ends_with(".part"), "{beside}");
+        drop(draft);
+        assert_eq!(
+            (names(folder.path()), fs::read(&path).unwrap()),
+            (vec!["weights".to_owned()], b"old".to_vec())
+        );
+    }
+
+    #[test]
+    fn what_is_created_takes_nobodys_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        let put = |bytes: &[u8]| {
+            let mut draft = Draft::private(&path)?;
+            draft.write_all(bytes)?;
+            draft.finish()?.create(&path)
+        };
+        put(b"first").unwrap();
+        assert_eq!(put(b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            (names(folder.path()), fs::read(&path).unwrap()),
+            (vec!["key.pem".to_owned()], b"first".to_vec())
+        );
+    }
+
+    #[test]
+    fn a_private_file_is_its_owners_alone_and_any_other_is_as_the_process_makes_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("as made"), "").unwrap();
+        replace(&at("replaced"), b"").unwrap();
+        let draft = Draft::private(&at("private")).unwrap();
+        assert_eq!(mode(draft.path()), 0o600);
+        draft.finish().unwrap().create(&at("private")).unwrap();
+        assert_eq!(mode(&at("private")), 0o600);
+        assert_eq!(mode(&at("replaced")), mode(&at("as made")));
+    }
+
+    #[test]
+    fn a_bare_name_lies_in_the_working_directory() {
+        assert_eq!(folder_of(Path::new("card.md")), Path::new("."));
+        assert_eq!(folder_of(Path::new("model/card.md")), Path::new("model"));
+        assert_eq!(folder_of(Path::new("/card.md")), Path::new("/"));
+        flush_folder(folder_of(Path::new("card.md"))).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error_and_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nowhere/card.md");
+        assert_eq!(replace(&path, b"").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(names(folder.path()).is_empty());
+    }
+}
