@@ -126,12 +126,12 @@ enum Dialect {
 
 impl Dialect {
     fn of(url: &str) -> Result<Dialect> {
-        match url.split(':').next() {
-            Some("mysql" | "mariadb") => Ok(Self::MySql),
-            Some("sqlite") => Ok(Self::Sqlite),
+        // What has no scheme is not quoted: it may be a password.
+        match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+            "mysql" | "mariadb" => Ok(Self::MySql),
+            "sqlite" => Ok(Self::Sqlite),
             scheme => Err(ErrorKind::Invalid.error(format!(
-                "no database adapter for `{}://`: use mysql:// or sqlite://",
-                scheme.unwrap_or_default()
+                "no database adapter for `{scheme}://`: use mysql:// or sqlite://"
             ))),
         }
     }

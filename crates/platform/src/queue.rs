@@ -137,12 +137,12 @@ trait Settle: Send {
 
 /// Opens the queue at `url`: `amqp://…`, `amqps://…` or `sqlite://FILE`.
 pub async fn connect(url: &str) -> Result<Queue> {
-    match url.split(':').next() {
-        Some("amqp" | "amqps") => rabbit::connect(url).await,
-        Some("sqlite") => sqlite::connect(url).await,
+    // What has no scheme is not quoted: it may be a password.
+    match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+        "amqp" | "amqps" => rabbit::connect(url).await,
+        "sqlite" => sqlite::connect(url).await,
         scheme => Err(ErrorKind::Invalid.error(format!(
-            "no queue adapter for `{}://`: use amqp://, amqps:// or sqlite://",
-            scheme.unwrap_or_default()
+            "no queue adapter for `{scheme}://`: use amqp://, amqps:// or sqlite://"
         ))),
     }
 }

@@ -37,6 +37,14 @@ async fn sqlite_survives_the_loss_of_power() {
 }
 
 #[tokio::test]
+async fn a_bad_address_is_refused_without_a_word_of_its_password() {
+    for url in ["hunter2", "mysql://medseg:hunter2@db:port/x"] {
+        let refused = connect(url, &MIGRATIONS).await.map(drop).unwrap_err();
+        assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn mysql() {
     let Some(server) = Server::named("suite").await else { return };
     testsuite::run(connect(&server.url, &MIGRATIONS).await.unwrap()).await;

@@ -16,6 +16,15 @@ fn url(folder: &Path) -> String {
 }
 
 #[tokio::test]
+async fn a_bad_address_is_refused_without_a_word_of_its_password() {
+    for url in ["hunter2", "amqp:medseg:hunter2@broker", "amqp://medseg:hunter2@broker:port"] {
+        let refused = connect(url).await.map(drop).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn sqlite() {
     let dir = tempfile::tempdir().unwrap();
     testsuite::run(connect(&url(dir.path())).await.unwrap(), "suite").await;

@@ -61,8 +61,10 @@ struct Publisher {
 }
 
 pub(super) async fn connect(url: &str) -> Result<Queue> {
-    let mut uri: AMQPUri =
-        url.parse().map_err(|why| ErrorKind::Invalid.error("bad queue URL").because(why))?;
+    let mut uri: AMQPUri = url.parse().map_err(|why: String| {
+        // Some of the parser's words quote the URL, and with it a password.
+        ErrorKind::Invalid.error("bad queue URL").because(why.replace(url, "…"))
+    })?;
     // A network that has gone dark is noticed by its silence, unless the URL says otherwise.
     uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
     let (publishing, consuming) = (Link::new(uri.clone()), Link::new(uri));
