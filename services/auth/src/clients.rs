@@ -1,5 +1,6 @@
 use domain::{Clock, ErrorKind, Random, Result, TenantId, UserId};
 use platform::db::{self, Database};
+use secrecy::{ExposeSecret, SecretString};
 use service::claims::{Grant, Role, SERVICE_CLIENT, service_tenant};
 
 use crate::accounts::label;
@@ -23,11 +24,12 @@ pub struct NewClient {
 impl Clients {
     pub fn new(
         database: Database,
-        service_secret: Option<String>,
+        service_secret: Option<SecretString>,
         clock: Clock,
         random: Random,
     ) -> Clients {
-        let service_secret_hash = service_secret.as_deref().map(secrets::hash);
+        let service_secret_hash =
+            service_secret.map(|secret| secrets::hash(secret.expose_secret()));
         Clients { database, service_secret_hash, clock, random }
     }
 

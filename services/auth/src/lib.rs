@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use domain::{Clock, ErrorKind, Random, Result};
 use platform::db::{self, Database};
 use proto::auth::auth_server::AuthServer;
+use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
 use service::{Service, check};
 use tonic::service::Routes;
@@ -36,12 +37,12 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// A shorter secret could be guessed.
 const MIN_SERVICE_SECRET: usize = 32;
 
-/// What auth is told. Not `Debug`: it holds a secret.
-#[derive(Clone, clap::Args)]
+/// What auth is told.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     /// Where accounts are kept: `mysql://…` or `sqlite://…`; a database of auth's own.
     #[arg(long, env, hide_env_values = true)]
-    pub database_url: String,
+    pub database_url: SecretString,
 
     /// The file with the Ed25519 key (PKCS#8 PEM) that access tokens are signed with; made when absent.
     ///
@@ -56,7 +57,7 @@ pub struct Config {
 
     /// What medseg's own workers sign in with, 32 characters or more; without it none can.
     #[arg(long, env, hide_env_values = true)]
-    pub service_secret: Option<String>,
+    pub service_secret: Option<SecretString>,
 
     /// The name of the hospital that the first start makes.
     #[arg(long, env, default_value = "first hospital")]
@@ -68,7 +69,7 @@ pub struct Ports {
     database: Database,
     accounts: Accounts,
     keys: Keys,
-    service_secret: Option<String>,
+    service_secret: Option<SecretString>,
     clock: Clock,
     random: Random,
 }
@@ -80,11 +81,12 @@ pub async fn open(
     clock: Clock,
     random: Random,
 ) -> Result<(Ports, Option<FirstStart>)> {
-    if config.service_secret.as_ref().is_some_and(|secret| secret.len() < MIN_SERVICE_SECRET) {
+    let secret = config.service_secret.as_ref().map(ExposeSecret::expose_secret);
+    if secret.is_some_and(|secret| secret.len() < MIN_SERVICE_SECRET) {
         return Err(ErrorKind::Invalid.error("the service secret is shorter than 32 characters"));
     }
     let keys = Keys::open(&config.signing_key, config.previous_key.as_deref(), &random)?;
-    let database = db::connect(&config.database_url, &MIGRATIONS).await?;
+    let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
     let accounts = Accounts::new(database.clone(), clock.clone(), random.clone()).await?;
     let first_start = first_start::prepare(&accounts, &config.first_tenant).await?;
     let service_secret = config.service_secret.clone();

@@ -18,6 +18,7 @@ use domain::{Clock, Random, Result};
 use platform::db::{self, Database};
 use platform::queue::{self, Queue};
 use proto::drift::drift_server::DriftServer;
+use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
 use service::topics::SCAN_COMPLETED;
 use service::{Peer, Service, check, listen, trace};
@@ -42,11 +43,11 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 pub struct Config {
     /// Where observations and reports live: `mysql://…` or `sqlite://…`; a database of drift's own.
     #[arg(long, env, hide_env_values = true)]
-    pub database_url: String,
+    pub database_url: SecretString,
 
     /// Where news of completed scans comes from: `amqp://…` or `sqlite://…`.
     #[arg(long, env, hide_env_values = true)]
-    pub queue_url: String,
+    pub queue_url: SecretString,
 
     /// Where auth answers.
     #[arg(long, env)]
@@ -90,8 +91,8 @@ async fn join(queue: &Queue) {
 /// The service that `config` describes.
 pub async fn open(config: Config) -> Result<Service> {
     let reference = config.reference.as_deref().map(Reference::read).transpose()?;
-    let queue = queue::connect(&config.queue_url).await?;
-    let ports = Ports::open(&config.database_url, queue).await?;
+    let queue = queue::connect(config.queue_url.expose_secret()).await?;
+    let ports = Ports::open(config.database_url.expose_secret(), queue).await?;
     let peers = Peers { auth: Peer::connect(&config.auth_url)? };
     let (clock, random) = (service::system_clock(), service::system_random());
     Ok(build(ports, peers, reference.unwrap_or_default(), clock, random))

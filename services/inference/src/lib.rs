@@ -16,6 +16,7 @@ use domain::{Clock, ErrorKind, Priority, Result};
 use metrics::Unit::{Count, Seconds};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use platform::queue::{self, Queue};
+use secrecy::SecretString;
 use service::claims::ServiceToken;
 use service::topics::{SCAN_READY_AGAIN, scan_ready};
 use service::{Check, Peer, Service, check};
@@ -26,8 +27,8 @@ use jobs::Jobs;
 use model::{Ended, Model};
 use worker::Worker;
 
-/// Which model, and how much of it. Not `Debug`: it holds a secret.
-#[derive(Clone, clap::Args)]
+/// Which model, and how much of it.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     /// The model: `file:///…/weights.safetensors` (or the path alone), or with `--research` `threshold:`, which knows
     /// bright from dark and needs no weights.
@@ -57,7 +58,7 @@ pub struct Config {
 
     /// What medseg's own workers sign in with.
     #[arg(long, env, hide_env_values = true)]
-    pub service_secret: String,
+    pub service_secret: SecretString,
 
     /// How long a worker that is told to stop may take to finish the scans in hand, in seconds. Those that are not
     /// finished then are done again elsewhere.

@@ -1,4 +1,5 @@
 use inference::{Peers, Ports, build};
+use secrecy::{ExposeSecret, SecretString};
 use service::{Peer, system_clock};
 
 #[derive(clap::Args)]
@@ -8,7 +9,7 @@ struct Settings {
 
     /// Where work comes from: `amqp://…` or `sqlite://…`.
     #[arg(long, env, hide_env_values = true)]
-    queue_url: String,
+    queue_url: SecretString,
 
     /// Where the storage service answers.
     #[arg(long, env)]
@@ -24,7 +25,7 @@ async fn main() -> std::process::ExitCode {
     service::run(async |Settings { inference, queue_url, storage_url, auth_url }| {
         let peers =
             Peers { storage: Peer::connect(&storage_url)?, auth: Peer::connect(&auth_url)? };
-        build(inference, Ports::open(&queue_url, system_clock()).await?, peers).await
+        build(inference, Ports::open(queue_url.expose_secret(), system_clock()).await?, peers).await
     })
     .await
 }

@@ -388,7 +388,7 @@ async fn a_model_that_is_missing_stops_the_start() {
         batch: 1,
         window: None,
         worker: "bench".into(),
-        service_secret: String::new(),
+        service_secret: "".into(),
         drain_s: 3,
     };
     let queue_url = format!("sqlite://{}/queue.db", folder.path().display());

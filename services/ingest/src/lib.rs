@@ -18,6 +18,7 @@ use imaging::Modality;
 pub use jail::Demand;
 use proto::ingest::ingest_server::IngestServer;
 use proto::storage::scans_client::ScansClient;
+use secrecy::SecretString;
 use service::claims::{ServiceToken, Verifier};
 use service::{Check, Peer, Service, check};
 use tonic::service::Routes;
@@ -29,8 +30,8 @@ use upload::Uploads;
 /// The files of one archive unpack to so many times the largest upload at most: DICOM files shrink to a half or a third.
 const UNPACKED_TIMES: u64 = 4;
 
-/// Where uploads wait, and what they may cost. Not `Debug`: it holds a secret.
-#[derive(Clone, clap::Args)]
+/// Where uploads wait, and what they may cost.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     /// The folder where uploads lie while they are decoded. Its own: what a crash left in it is deleted at start.
     #[arg(long, env)]
@@ -67,7 +68,7 @@ pub struct Config {
 
     /// What medseg's own services sign in with: storage takes scans from no one else.
     #[arg(long, env, hide_env_values = true)]
-    pub service_secret: String,
+    pub service_secret: SecretString,
 }
 
 fn modality(term: &str) -> Result<Modality, String> {
@@ -76,7 +77,7 @@ fn modality(term: &str) -> Result<Modality, String> {
 
 impl Config {
     /// The defaults, with uploads spooled at `spool`.
-    pub fn at(spool: impl Into<PathBuf>, service_secret: String) -> Config {
+    pub fn at(spool: impl Into<PathBuf>, service_secret: SecretString) -> Config {
         Config {
             service_secret,
             spool: spool.into(),

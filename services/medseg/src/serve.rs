@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use domain::{Result, hex};
 use platform::queue::Queue;
+use secrecy::SecretString;
 use service::{Life, LogSettings, Peer, Service, system_clock, system_random};
 use tonic::service::Routes;
 
@@ -84,16 +85,16 @@ impl Serve {
     pub async fn build(&self, home: &Home) -> Result<Service> {
         let (clock, random) = (system_clock(), system_random());
         // Both sides of it live in this process, so it need not outlive it.
-        let service_secret = hex(&random.bytes::<32>());
+        let service_secret = SecretString::from(hex(&random.bytes::<32>()));
         let model_url = self.model_url()?;
 
         let auth = self.auth(home, &service_secret).await?;
         let to_auth = Peer::within(&auth);
 
         let config = storage::Config {
-            database_url: home.database_url("storage"),
-            blob_url: home.blob_url(),
-            queue_url: home.queue_url(),
+            database_url: home.database_url("storage").into(),
+            blob_url: home.blob_url().into(),
+            queue_url: home.queue_url().into(),
             rules: self.rules.clone(),
         };
         let ports = storage::Ports::open(&config, clock.clone(), random.clone()).await?;
@@ -135,12 +136,12 @@ impl Serve {
         Ok(joined)
     }
 
-    async fn auth(&self, home: &Home, service_secret: &str) -> Result<Service> {
+    async fn auth(&self, home: &Home, service_secret: &SecretString) -> Result<Service> {
         let config = auth::Config {
-            database_url: home.database_url("auth"),
+            database_url: home.database_url("auth").into(),
             signing_key: home.path("signing-key.pem"),
             previous_key: None,
-            service_secret: Some(service_secret.to_owned()),
+            service_secret: Some(service_secret.clone()),
             first_tenant: "first hospital".to_owned(),
         };
         let (ports, first_start) = auth::open(&config, system_clock(), system_random()).await?;
@@ -150,7 +151,7 @@ impl Serve {
         Ok(auth::build(ports))
     }
 
-    fn inference(&self, model_url: &str, service_secret: String) -> inference::Config {
+    fn inference(&self, model_url: &str, service_secret: SecretString) -> inference::Config {
         inference::Config {
             model_url: model_url.to_owned(),
             research: self.research,

@@ -32,6 +32,7 @@ use platform::queue::Queue;
 use platform::{blob, db, queue};
 use proto::storage::jobs_server::JobsServer;
 use proto::storage::scans_server::ScansServer;
+use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
 use service::{Peer, Service, check};
 use tonic::service::Routes;
@@ -40,20 +41,20 @@ use store::Store;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Where everything is kept, and by which rules. Not `Debug`: the addresses hold secrets.
-#[derive(Clone, clap::Args)]
+/// Where everything is kept, and by which rules.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     /// Where rows live: `mysql://…` or `sqlite://…`.
     #[arg(long, env, hide_env_values = true)]
-    pub database_url: String,
+    pub database_url: SecretString,
 
     /// Where bytes live: `gs://BUCKET[/PREFIX]`, `s3://BUCKET[/PREFIX]` or `file:///…`.
     #[arg(long, env, hide_env_values = true)]
-    pub blob_url: String,
+    pub blob_url: SecretString,
 
     /// Where news goes: `amqp://…` or `sqlite://…`.
     #[arg(long, env, hide_env_values = true)]
-    pub queue_url: String,
+    pub queue_url: SecretString,
 
     #[command(flatten)]
     pub rules: Rules,
@@ -113,9 +114,9 @@ pub struct Ports {
 impl Ports {
     /// Opens what `config` names.
     pub async fn open(config: &Config, clock: Clock, random: Random) -> Result<Ports> {
-        let database = db::connect(&config.database_url, &MIGRATIONS).await?;
-        let blobs = blob::connect(&config.blob_url).await?;
-        let queue = queue::connect(&config.queue_url).await?;
+        let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
+        let blobs = blob::connect(config.blob_url.expose_secret()).await?;
+        let queue = queue::connect(config.queue_url.expose_secret()).await?;
         Ok(Ports { database, blobs, queue, clock, random, rules: config.rules.clone() })
     }
 }

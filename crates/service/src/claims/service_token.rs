@@ -3,6 +3,7 @@ use std::sync::Arc;
 use domain::{Clock, Result};
 use proto::auth::ClientCredentialsRequest;
 use proto::auth::auth_client::AuthClient;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use crate::Peer;
@@ -19,7 +20,7 @@ pub struct ServiceToken(Arc<Inner>);
 
 struct Inner {
     auth: AuthClient<Peer>,
-    secret: String,
+    secret: SecretString,
     clock: Clock,
     current: Mutex<Option<Current>>,
 }
@@ -32,7 +33,7 @@ struct Current {
 
 impl ServiceToken {
     /// Signs in at `auth` with `secret` when a token is first asked for.
-    pub fn new(auth: Peer, secret: String, clock: Clock) -> ServiceToken {
+    pub fn new(auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
         let (auth, current) = (AuthClient::new(auth), Mutex::default());
         ServiceToken(Arc::new(Inner { auth, secret, clock, current }))
     }
@@ -60,7 +61,7 @@ impl ServiceToken {
     async fn sign_in(&self, now_ms: i64) -> Result<Current> {
         let request = ClientCredentialsRequest {
             client_id: SERVICE_CLIENT.into(),
-            client_secret: self.0.secret.clone(),
+            client_secret: self.0.secret.expose_secret().to_owned(),
         };
         let tokens = self.0.auth.clone().client_credentials(request).await?.into_inner();
         let expires_ms = now_ms + i64::from(tokens.expires_in_s) * 1000;

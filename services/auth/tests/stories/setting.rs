@@ -2,6 +2,7 @@ use auth::{Accounts, Config, FirstStart};
 use domain::{Error, ErrorKind, ManualClock, TenantId};
 use proto::auth::auth_client::AuthClient;
 use proto::auth::*;
+use secrecy::ExposeSecret;
 use service::claims::{Claims, ORIGIN, Role, Verifier};
 use service::{Peer, system_random};
 use tempfile::TempDir;
@@ -57,7 +58,7 @@ impl Setting {
 
     async fn on(database_url: String, folder: TempDir) -> Setting {
         let config = Config {
-            database_url,
+            database_url: database_url.into(),
             signing_key: folder.path().join("signing.pem"),
             previous_key: None,
             service_secret: Some(SERVICE_SECRET.into()),
@@ -65,7 +66,9 @@ impl Setting {
         };
         let clock = ManualClock::at(NOW_MS);
         let (peer, first) = start(&config, &clock).await;
-        let accounts = Accounts::open(&config.database_url, clock.clock(), system_random()).await;
+        let accounts =
+            Accounts::open(config.database_url.expose_secret(), clock.clock(), system_random())
+                .await;
         Setting {
             auth: AuthClient::new(peer.clone()),
             verifier: Verifier::new(peer.clone(), clock.clock()),

@@ -103,6 +103,6 @@ async fn auth_refuses_to_start_on_a_secret_that_could_be_guessed() {
 
     let config = auth::Config { service_secret: None, ..setting.config.clone() };
     let (peer, _) = start(&config, &setting.clock).await;
-    let none = ServiceToken::new(peer, String::new(), setting.clock.clock());
+    let none = ServiceToken::new(peer, "".into(), setting.clock.clock());
     assert_eq!(refusal(none.get().await).0, ErrorKind::Unauthenticated);
 }

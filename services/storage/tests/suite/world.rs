@@ -67,7 +67,12 @@ impl World {
         let queue_url = format!("sqlite://{}", at("queue.db"));
         let rules = Rules { sweep_s: 1, disk_reserve_mib: 1, ..Default::default() };
         let blob_url = format!("file://{}", at("blobs"));
-        let config = Config { database_url, blob_url, queue_url: queue_url.clone(), rules };
+        let config = Config {
+            database_url: database_url.into(),
+            blob_url: blob_url.into(),
+            queue_url: queue_url.as_str().into(),
+            rules,
+        };
         let clock = ManualClock::at(service::system_clock().now_ms());
         let random = service::system_random();
         let ports = Ports::open(&config, clock.clock(), random.clone()).await.unwrap();

@@ -1,0 +1,48 @@
+//! Settings that are secrets: neither a log, nor whoever prints a configuration, nor help shows one.
+
+use std::any::TypeId;
+use std::fmt::Debug;
+
+use clap::{Args, CommandFactory, Parser};
+use secrecy::SecretString;
+
+const SECRET: &str = "correct-horse-battery-staple-which-nobody-may-read";
+
+/// A service's program, as far as its own settings go.
+#[derive(Debug, Parser)]
+struct Program<C: Args> {
+    #[command(flatten)]
+    config: C,
+}
+
+/// That of these settings so many are secrets, and that no way of printing shows one.
+#[track_caller]
+fn keeps<C: Args + Debug>(secrets: usize, settings: &[&str]) {
+    let settings = settings.iter().map(|setting| setting.replace("SECRET", SECRET));
+    let line = std::iter::once("program".to_owned()).chain(settings);
+    let program = Program::<C>::try_parse_from(line).expect("what such a service is told");
+    for printed in [format!("{program:?}"), format!("{:#?}", program.config)] {
+        assert!(!printed.contains(SECRET), "{printed}");
+        assert_eq!(printed.matches("[REDACTED]").count(), secrets, "{printed}");
+    }
+    let command = Program::<C>::command();
+    let hidden = command.get_arguments().filter(|argument| {
+        let is_secret = argument.get_value_parser().type_id() == TypeId::of::<SecretString>();
+        assert!(!is_secret || argument.is_hide_env_values_set(), "help shows {argument}");
+        is_secret
+    });
+    assert_eq!(hidden.count(), secrets);
+}
+
+#[test]
+fn no_configuration_shows_its_secrets() {
+    let (database, queue) =
+        ("--database-url=mysql://medseg:SECRET@db/x", "--queue-url=amqp://medseg:SECRET@broker/x");
+    let service = "--service-secret=SECRET";
+    keeps::<auth::Config>(2, &[database, service, "--signing-key=key.pem"]);
+    keeps::<storage::Config>(3, &[database, queue, "--blob-url=s3://bucket?key=SECRET"]);
+    keeps::<drift::Config>(2, &[database, queue, "--auth-url=http://auth:8080"]);
+    keeps::<inference::Config>(1, &[service, "--model-url=weights.safetensors"]);
+    keeps::<ingest::Config>(1, &[service, "--spool=spool"]);
+    keeps::<gateway::Config>(0, &[]);
+}
