@@ -1,6 +1,7 @@
 use std::fmt;
 
 use domain::{ErrorKind, Result};
+use secrecy::{ExposeSecret, SecretString};
 use service::claims::Role;
 
 use crate::Accounts;
@@ -12,12 +13,12 @@ const ROLES: [Role; 3] = [Role::Admin, Role::Clinician, Role::Scientist];
 /// The administrator that the first start has made. Its display is for the terminal of who started it.
 pub struct FirstStart {
     pub user_name: String,
-    pub password: String,
+    pub password: SecretString,
 }
 
 impl fmt::Display for FirstStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FirstStart { user_name, password } = self;
+        let (user_name, password) = (&self.user_name, self.password.expose_secret());
         writeln!(f, "First start. Sign in as {user_name:?} with the password {password}")?;
         write!(f, "It is shown this once and kept nowhere.")
     }
@@ -36,8 +37,8 @@ pub async fn prepare(accounts: &Accounts, tenant_name: &str) -> Result<Option<Fi
         [(only, _)] if accounts.users(*only).await?.is_empty() => *only,
         _ => return Ok(None),
     };
-    let password = accounts.readable_password();
-    match accounts.create_user(tenant, USER_NAME, &password, &ROLES).await {
+    let password = SecretString::from(accounts.readable_password());
+    match accounts.create_user(tenant, USER_NAME, password.expose_secret(), &ROLES).await {
         Ok(user) => Ok(Some(FirstStart { user_name: user.user_name, password })),
         Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
         Err(error) => Err(error),

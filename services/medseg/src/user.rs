@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use auth::Accounts;
 use clap::Subcommand;
+use secrecy::{ExposeSecret, SecretString};
 use service::claims::Role;
 use service::{system_clock, system_random};
 
@@ -68,11 +69,12 @@ async fn act(accounts: &Accounts, action: Action) -> anyhow::Result<()> {
                     format!("no tenant is called `{tenant}`: `medseg user list` names them")
                 })?;
             let roles = roles.iter().map(|role| named(role)).collect::<anyhow::Result<Vec<_>>>()?;
-            let user = accounts.create_user(tenant, &user_name, &password()?, &roles).await;
+            let user =
+                accounts.create_user(tenant, &user_name, password()?.expose_secret(), &roles).await;
             println!("{}", user.with_context(|| format!("cannot add `{user_name}`"))?.id);
         }
         Action::ResetPassword { user_name } => {
-            let reset = accounts.reset_password(&user_name, &password()?).await;
+            let reset = accounts.reset_password(&user_name, password()?.expose_secret()).await;
             reset.with_context(|| format!("cannot give `{user_name}` a new password"))?;
         }
     }
@@ -97,11 +99,11 @@ fn named(role: &str) -> anyhow::Result<Role> {
 }
 
 /// From standard input and not an argument, which other users of the machine could read.
-fn password() -> anyhow::Result<String> {
+fn password() -> anyhow::Result<SecretString> {
     if std::io::stdin().is_terminal() {
         eprintln!("password:");
     }
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(line.trim_end_matches(['\r', '\n']).into())
 }

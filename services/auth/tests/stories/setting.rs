@@ -97,9 +97,14 @@ impl Setting {
         plain(self.auth.clone().sign_in(request).await)
     }
 
+    /// The first administrator's.
+    pub fn password(&self) -> &str {
+        self.first.password.expose_secret()
+    }
+
     /// The administrator of the first start, signed in.
     pub async fn admin(&self) -> Tokens {
-        self.sign_in(&self.first.user_name, &self.first.password).await.unwrap()
+        self.sign_in(&self.first.user_name, self.password()).await.unwrap()
     }
 
     pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens, Error> {

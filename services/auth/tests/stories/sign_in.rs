@@ -38,10 +38,10 @@ async fn a_wrong_password_and_an_unknown_name_get_the_same_answer(setting: Setti
     );
     assert_eq!((&unknown, &empty, &long), (&wrong, &wrong, &wrong));
     // The name is the same in any case and spacing; the password is not.
-    assert_eq!(refusal(setting.sign_in("ádmin", &setting.first.password).await), wrong);
-    let upper = setting.first.password.to_uppercase();
+    assert_eq!(refusal(setting.sign_in("ádmin", setting.password()).await), wrong);
+    let upper = setting.password().to_uppercase();
     assert_eq!(refusal(setting.sign_in(name, &upper).await), wrong);
-    setting.sign_in(" ADMIN ", &setting.first.password).await.unwrap();
+    setting.sign_in(" ADMIN ", setting.password()).await.unwrap();
 }
 
 async fn guessing_is_slowed_down_for_names_that_exist_and_names_that_do_not(setting: Setting) {
@@ -55,7 +55,7 @@ async fn guessing_is_slowed_down_for_names_that_exist_and_names_that_do_not(sett
         assert_eq!(throttled, (ErrorKind::Exhausted, words.into()), "{name}");
     }
     // Even the right password waits there, but not elsewhere, and not for ever.
-    let password = &setting.first.password;
+    let password = setting.password();
     let there = setting.sign_in_from("192.0.2.9", "admin", password).await;
     assert_eq!(refusal(there).0, ErrorKind::Exhausted);
     setting.sign_in_from("203.0.113.1", "admin", password).await.unwrap();
@@ -86,7 +86,7 @@ async fn another_password_ends_the_sessions_of_the_old_one(setting: Setting) {
     setting.accounts.reset_password("Admin", "a password that is new").await.unwrap();
     let (kind, _) = refusal(setting.refresh(&tokens.refresh_token).await);
     assert_eq!(kind, ErrorKind::Unauthenticated);
-    let old = setting.sign_in("admin", &setting.first.password).await;
+    let old = setting.sign_in("admin", setting.password()).await;
     assert_eq!(refusal(old).0, ErrorKind::Unauthenticated);
     setting.sign_in("admin", "a password that is new").await.unwrap();
     let (kind, _) =
