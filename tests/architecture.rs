@@ -26,6 +26,11 @@ fn root() -> PathBuf {
 
 /// The normal (not dev, not build) dependencies of each crate of the workspace.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    dependencies_for(&Value::Null)
+}
+
+/// The dependencies of each crate that cargo calls of that kind.
+fn dependencies_for(kind: &Value) -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
         .current_dir(root())
@@ -33,12 +38,11 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .expect("cargo runs");
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
     let packages = metadata["packages"].as_array().expect("packages");
-    packages.iter().map(|package| (text(&package["name"]), normal_dependencies(package))).collect()
-}
-
-fn normal_dependencies(package: &Value) -> BTreeSet<String> {
-    let all = package["dependencies"].as_array().expect("dependencies");
-    all.iter().filter(|d| d["kind"].is_null()).map(|d| text(&d["name"])).collect()
+    let of = |package: &Value| {
+        let all = package["dependencies"].as_array().expect("dependencies");
+        all.iter().filter(|d| d["kind"] == *kind).map(|d| text(&d["name"])).collect()
+    };
+    packages.iter().map(|package| (text(&package["name"]), of(package))).collect()
 }
 
 fn text(value: &Value) -> String {
@@ -209,6 +213,19 @@ fn peers_form_no_cycle() {
             !reaches(&peers, service, service, 0),
             "{service} reaches itself through its peers: {peers:?}"
         );
+    }
+}
+
+/// What stands in for a service drifts away from it: so a test runs the service itself.
+#[test]
+fn the_tests_of_a_service_run_those_that_it_calls_and_no_others() {
+    let peers: BTreeMap<&str, BTreeSet<String>> =
+        SERVICES.iter().map(|service| (*service, peers_of(service))).collect();
+    let for_tests = dependencies_for(&Value::from("dev"));
+    for service in SERVICES {
+        let named = SERVICES.iter().filter(|other| for_tests[service].contains(**other));
+        let strangers: Vec<_> = named.filter(|other| !reaches(&peers, service, other, 0)).collect();
+        assert!(strangers.is_empty(), "{service} never calls {strangers:?}");
     }
 }
 

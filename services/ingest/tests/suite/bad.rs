@@ -116,7 +116,7 @@ fn with_checksum(png: &[u8]) -> Vec<u8> {
 
 /// Uploads all of them, a few at a time; says which were accepted.
 async fn survive(inputs: Vec<Input>) -> Vec<String> {
-    let world = World::with(|config| config.decode_mib = 1024);
+    let world = World::with(|config| config.decode_mib = 1024).await;
     let uploads = stream::iter(&inputs).map(async |(name, bytes)| {
         let answer = world.upload(bytes).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         if let Err(refusal) = &answer {
@@ -125,15 +125,18 @@ async fn survive(inputs: Vec<Input>) -> Vec<String> {
             // Limits are for what nobody foresaw: none of these may need them.
             assert!(!refusal.detail.starts_with("Decoding it takes"), "{name}: {refusal:?}");
         }
-        (name, answer.is_ok())
+        (name, answer.ok())
     });
     let answered: Vec<_> = uploads.buffered(4).collect().await;
-    for scan in world.storage.kept().scans {
-        let volume = Volume::from_bytes(&scan.volume).unwrap();
-        assert!(volume.voxels.iter().all(|voxel| voxel.is_finite()));
+    let accepted: Vec<_> =
+        answered.into_iter().filter_map(|(name, scan)| Some((name, scan?))).collect();
+    for (name, scan) in &accepted {
+        let volume = Volume::from_bytes(&world.storage.kept(scan).await.volume).unwrap();
+        assert!(volume.voxels.iter().all(|voxel| voxel.is_finite()), "{name}");
     }
-    assert_eq!(world.spooled(), 0);
-    answered.into_iter().filter(|(_, accepted)| *accepted).map(|(name, _)| name.clone()).collect()
+    let kept = usize::try_from(world.storage.count("scans").await).unwrap();
+    assert_eq!((kept, world.spooled()), (accepted.len(), 0));
+    accepted.into_iter().map(|(name, _)| name.clone()).collect()
 }
 
 #[tokio::test]

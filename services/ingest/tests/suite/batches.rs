@@ -3,13 +3,14 @@ use std::io::{Cursor, Write};
 use ::zip::write::SimpleFileOptions;
 use imaging::encode::{Series, zip};
 use proto::ingest::batch_answer::Answer;
+use proto::storage::ListScans;
 
 use crate::files;
 use crate::world::World;
 
 #[tokio::test]
 async fn each_entry_of_a_batch_is_a_scan_or_a_refusal_of_its_own() {
-    let world = World::new();
+    let world = World::new().await;
     let archive = zip(&[
         ("b.dcm".into(), files::dicom_slice()),
         ("a.png".into(), files::picture(&files::slice(), image::ImageFormat::Png)),
@@ -18,9 +19,13 @@ async fn each_entry_of_a_batch_is_a_scan_or_a_refusal_of_its_own() {
         ("__MACOSX/a.png".into(), vec![0; 9]),
     ])
     .unwrap();
-    let Some(Answer::Batch(batch)) = world.upload_batch(&archive).await.unwrap().answer else {
-        panic!()
+    let header = world.header();
+    let sent = async || {
+        let answer = world.upload_batch_with(&archive, header.clone()).await.unwrap().answer;
+        let Some(Answer::Batch(batch)) = answer else { panic!("{answer:?}") };
+        batch
     };
+    let batch = sent().await;
     let entries: Vec<_> = batch
         .entries
         .iter()
@@ -38,16 +43,19 @@ async fn each_entry_of_a_batch_is_a_scan_or_a_refusal_of_its_own() {
         ]
     );
     assert!(batch.entries[2].refusal_json.contains("\"problem\":\"not-an-image\""));
-    let keys: Vec<_> =
-        world.storage.kept().scans.into_iter().map(|scan| scan.header.idempotency_key).collect();
-    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
-    assert!(keys.iter().all(|key| key.starts_with("key/")));
-    assert_eq!((world.storage.kept().batches.len(), world.spooled()), (1, 0));
+    assert_eq!(world.storage.batch(&batch.id).await, batch);
+    let kept = (world.storage.count("scans").await, world.storage.count("batches").await);
+    assert_eq!((kept, world.spooled()), ((3, 1), 0));
+
+    // Each entry has a key of its own, made of the batch's: the scans are found again.
+    assert_eq!(sent().await.entries, batch.entries);
+    assert_eq!(world.storage.count("scans").await, 3);
+    assert_eq!(world.storage.count("idempotency").await, 3);
 }
 
 #[tokio::test]
 async fn a_series_in_a_batch_is_one_scan_and_a_mask_is_none() {
-    let world = World::new();
+    let world = World::new().await;
     let files = [
         files::dicom_slices(&[Series::of_seed(2), Series::of_seed(3)]),
         vec![files::png_slices().remove(3), files::masks().remove(3)],
@@ -76,25 +84,25 @@ async fn a_series_in_a_batch_is_one_scan_and_a_mask_is_none() {
         "{}",
         batch.entries[3].refusal_json
     );
-    let slices: Vec<_> = world.storage.kept().scans.iter().map(|s| s.header.shape[0]).collect();
-    assert_eq!(slices.iter().sum::<u32>(), 4 + 4 + 1);
+    let scans = world.storage.scans(ListScans::default()).await;
+    assert_eq!(scans.iter().map(|scan| scan.shape[0]).sum::<u32>(), 4 + 4 + 1);
 }
 
 #[tokio::test]
 async fn a_batch_that_is_no_archive_is_refused_as_a_whole() {
-    let world = World::new();
+    let world = World::new().await;
     for bytes in [&b""[..], b"no zip at all", &files::dicom_slice()] {
         let Some(Answer::Refusal(refusal)) = world.upload_batch(bytes).await.unwrap().answer else {
             panic!()
         };
         assert!(!refusal.detail.is_empty());
     }
-    assert_eq!((world.storage.kept().batches.len(), world.spooled()), (0, 0));
+    assert_eq!((world.storage.count("batches").await, world.spooled()), (0, 0));
 }
 
 #[tokio::test]
 async fn what_the_entries_of_a_batch_unpack_to_is_counted_all_together() {
-    let world = World::with(|config| config.upload_mib = 1);
+    let world = World::with(|config| config.upload_mib = 1).await;
     let mut archive = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
     for number in 0..7 {
         let packed = SimpleFileOptions::default();

@@ -1,4 +1,4 @@
-//! The promises of ingest, through its real decoder, against a storage that only remembers.
+//! The promises of ingest, through its real decoder, against the real storage on SQLite and files.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 

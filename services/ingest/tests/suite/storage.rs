@@ -1,107 +1,117 @@
-//! A storage that keeps in memory what it is given, and answers as the real one does.
+//! The real storage on SQLite and files, and what it has kept.
 
-use std::sync::{Arc, Mutex};
+use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
+use domain::{Artefact, Clock, Random, Result};
+use imaging::Identity;
+use proto::storage::scans_client::ScansClient;
+use proto::storage::{ArtefactRef, Batch, BatchRef, ListScans, Scan, ScanIdentity, ScanRef};
+use service::Peer;
+use service::claims::authorised;
+use service::claims::testing::Issuer;
+use storage::{Config, Peers, Ports, Rules};
+use tempfile::TempDir;
 
-use proto::storage::accept_part::Part;
-use proto::storage::scans_server::{Scans, ScansServer};
-use proto::storage::*;
-use service::{Peer, Service};
-use tonic::service::Routes;
-use tonic::{Request, Response, Status, Streaming};
+/// The most scans of one page.
+const PAGE: u32 = 200;
 
-#[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<Kept>>);
-
-#[derive(Clone, Default)]
-pub struct Kept {
-    pub scans: Vec<Accepted>,
-    pub batches: Vec<Batch>,
-    /// The next acceptance fails.
-    pub broken: bool,
+/// A storage, looked at by somebody of one hospital.
+pub struct Storage {
+    pub peer: Peer,
+    scans: ScansClient<Peer>,
+    token: String,
+    ports: Ports,
+    _data: TempDir,
 }
 
-#[derive(Clone, Default)]
-pub struct Accepted {
-    pub token: String,
-    pub header: AcceptHeader,
+/// A scan with the bytes that are kept of it.
+pub struct Kept {
+    pub scan: Scan,
     pub volume: Vec<u8>,
     pub original: Vec<u8>,
     pub preview: Vec<u8>,
 }
 
-type Stream<T> = futures::stream::BoxStream<'static, Result<T, Status>>;
-
-impl Memory {
-    pub fn peer(&self) -> Peer {
-        let grpc = Routes::new(ScansServer::new(self.clone()));
-        Peer::within(&Service { grpc, ..Service::default() })
+impl Storage {
+    /// Its workers do not run: nobody here waits for news.
+    pub async fn open(
+        rules: Rules,
+        issuer: &Issuer,
+        token: String,
+        (clock, random): (Clock, Random),
+    ) -> Storage {
+        let data = tempfile::tempdir().unwrap();
+        let at = |name: &str| data.path().join(name).display().to_string();
+        let config = Config {
+            database_url: format!("sqlite://{}", at("storage.db")),
+            blob_url: format!("file://{}", at("blobs")),
+            queue_url: format!("sqlite://{}", at("queue.db")),
+            rules,
+        };
+        let ports = Ports::open(&config, clock, random).await.unwrap();
+        let service = storage::build(ports.clone(), Peers { auth: issuer.peer() });
+        let peer = Peer::within(&service);
+        let scans = ScansClient::new(peer.clone());
+        Storage { peer, scans, token, ports, _data: data }
     }
 
-    pub fn kept(&self) -> Kept {
-        self.0.lock().unwrap().clone()
+    /// The scan as that token's bearer sees it.
+    pub async fn get_as(&self, scan: &Scan, token: &str) -> Result<Scan> {
+        let request = authorised(ScanRef { id: scan.id.clone() }, token);
+        Ok(self.scans.clone().get(request).await?.into_inner())
     }
 
-    pub fn breaks(&self) {
-        self.0.lock().unwrap().broken = true;
-    }
-}
-
-#[tonic::async_trait]
-impl Scans for Memory {
-    async fn accept(
-        &self,
-        request: Request<Streaming<AcceptPart>>,
-    ) -> Result<Response<Scan>, Status> {
-        let token = service::claims::bearer(request.metadata()).unwrap_or_default().to_owned();
-        if self.0.lock().unwrap().broken {
-            return Err(Status::unavailable("the disk is full"));
+    pub async fn kept(&self, scan: &Scan) -> Kept {
+        Kept {
+            scan: self.get_as(scan, &self.token).await.unwrap(),
+            volume: self.read(scan, VOLUME).await,
+            original: self.read(scan, ORIGINAL).await,
+            preview: self.read(scan, IMAGE).await,
         }
-        let mut accepted = Accepted { token, ..Accepted::default() };
-        let mut parts = request.into_inner();
-        while let Some(part) = parts.message().await? {
-            match part.part.unwrap() {
-                Part::Header(header) => accepted.header = header,
-                Part::Volume(bytes) => accepted.volume.extend(bytes),
-                Part::Original(bytes) => accepted.original.extend(bytes),
-                Part::Preview(bytes) => accepted.preview.extend(bytes),
-            }
+    }
+
+    async fn read(&self, scan: &Scan, artefact: Artefact) -> Vec<u8> {
+        let of = ArtefactRef { id: scan.id.clone(), name: artefact.name.to_owned() };
+        let chunks = self.scans.clone().read(authorised(of, &self.token)).await.unwrap();
+        let (mut chunks, mut bytes) = (chunks.into_inner(), Vec::new());
+        while let Some(chunk) = chunks.message().await.unwrap() {
+            bytes.extend_from_slice(&chunk.data);
         }
-        let mut kept = self.0.lock().unwrap();
-        kept.scans.push(accepted);
-        Ok(Response::new(Scan { id: format!("scan-{}", kept.scans.len()), ..Scan::default() }))
+        bytes
     }
 
-    async fn put_batch(&self, request: Request<Batch>) -> Result<Response<Batch>, Status> {
-        let batch = Batch { id: "batch".into(), ..request.into_inner() };
-        self.0.lock().unwrap().batches.push(batch.clone());
-        Ok(Response::new(batch))
+    /// Those of the hospital's scans that the list asks for.
+    pub async fn scans(&self, list: ListScans) -> Vec<Scan> {
+        let request = authorised(ListScans { limit: PAGE, ..list }, &self.token);
+        let page = self.scans.clone().list(request).await.unwrap().into_inner();
+        assert!(page.next_cursor.is_empty(), "more than one page");
+        page.scans
     }
 
-    async fn get(&self, _: Request<ScanRef>) -> Result<Response<Scan>, Status> {
-        Err(Status::unimplemented("not in this double"))
+    pub async fn batch(&self, id: &str) -> Batch {
+        let request = authorised(BatchRef { id: id.into() }, &self.token);
+        self.scans.clone().get_batch(request).await.unwrap().into_inner()
     }
 
-    async fn list(&self, _: Request<ListScans>) -> Result<Response<ScanPage>, Status> {
-        Err(Status::unimplemented("not in this double"))
+    /// Whose scan it is.
+    pub async fn identity(&self, scan: &Scan) -> Identity {
+        let request = authorised(ScanRef { id: scan.id.clone() }, &self.token);
+        let ScanIdentity { identity_json, .. } =
+            self.scans.clone().get_identity(request).await.unwrap().into_inner();
+        serde_json::from_str(&identity_json).unwrap()
     }
 
-    async fn get_identity(&self, _: Request<ScanRef>) -> Result<Response<ScanIdentity>, Status> {
-        Err(Status::unimplemented("not in this double"))
+    /// What the binding of scan and patient is made with; no call asks for it.
+    pub async fn patient(&self, scan: &Scan) -> String {
+        sqlx::query_scalar("SELECT patient FROM identities WHERE scan_id = ?")
+            .bind(&scan.id)
+            .fetch_one(self.ports.database.pool())
+            .await
+            .unwrap()
     }
 
-    type WatchStream = Stream<Scan>;
-
-    async fn watch(&self, _: Request<ScanRef>) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("not in this double"))
-    }
-
-    type ReadStream = Stream<Chunk>;
-
-    async fn read(&self, _: Request<ArtefactRef>) -> Result<Response<Self::ReadStream>, Status> {
-        Err(Status::unimplemented("not in this double"))
-    }
-
-    async fn get_batch(&self, _: Request<BatchRef>) -> Result<Response<Batch>, Status> {
-        Err(Status::unimplemented("not in this double"))
+    /// How many rows of the table there are.
+    pub async fn count(&self, table: &'static str) -> i64 {
+        let query = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        sqlx::query_scalar(query).fetch_one(self.ports.database.pool()).await.unwrap()
     }
 }

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use domain::ErrorKind;
 use imaging::encode::{Series, zip};
-use imaging::{Identity, Modality, Volume};
+use imaging::{Modality, Volume};
 use proto::ingest::UploadHeader;
 use proto::ingest::upload_answer::Answer;
-use proto::storage::Priority;
+use proto::storage::{ListScans, Priority};
 use service::claims::Role;
 
 use crate::files;
@@ -13,27 +13,39 @@ use crate::world::World;
 
 #[tokio::test]
 async fn every_kind_of_file_becomes_a_scan_and_leaves_nothing_behind() {
-    let world = World::new();
+    let world = World::new().await;
     for (kind, bytes) in files::all() {
-        let scan = world.upload(&bytes).await.unwrap();
-        assert!(scan.is_ok(), "{kind}: {scan:?}");
-        let kept = world.storage.kept().scans.pop().unwrap();
+        let header = world.header();
+        let scan = world.upload_with(&bytes, header.clone()).await.unwrap();
+        let scan = scan.unwrap_or_else(|refusal| panic!("{kind}: {refusal:?}"));
+        let kept = world.storage.kept(&scan).await;
         let volume = Volume::from_bytes(&kept.volume).unwrap();
         let shape = [volume.shape.slices, volume.shape.rows, volume.shape.columns];
-        assert_eq!(kept.header.shape, shape.map(|length| length as u32), "{kind}");
+        assert_eq!(kept.scan.shape, shape.map(|length| length as u32), "{kind}");
         assert_eq!(kept.original, bytes, "{kind}");
-        assert_eq!(kept.header.original_sha256, sha256(&bytes), "{kind}");
-        assert_eq!(kept.header.volume_sha256, sha256(&kept.volume), "{kind}");
-        assert_eq!(
-            (&*kept.header.idempotency_key, kept.header.priority()),
-            ("key", Priority::Stat)
-        );
-        assert_eq!(kept.token, world.token);
+        assert_eq!(kept.scan.original_sha256, sha256(&bytes), "{kind}");
+        assert_eq!(kept.scan.volume_sha256, sha256(&kept.volume), "{kind}");
+        assert_eq!(kept.scan.priority(), Priority::Stat);
         assert_eq!(
             imaging::decode(&kept.preview, &Default::default()).unwrap().volume.shape.slices,
             1
         );
+        let again = world.upload_with(&bytes, header).await.unwrap().unwrap();
+        assert_eq!((again.id, again.repeated), (scan.id, true), "{kind}");
         assert_eq!(world.spooled(), 0, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_scan_is_its_senders_hospitals_alone() {
+    let world = World::new().await;
+    let scan = world.upload(&files::dicom_slice()).await.unwrap().unwrap();
+    assert_eq!(world.storage.get_as(&scan, &world.token).await.unwrap().id, scan.id);
+    for (token, kind) in [
+        (world.stranger(), ErrorKind::NotFound),
+        (world.issuer.service_token(), ErrorKind::Forbidden),
+    ] {
+        assert_eq!(world.storage.get_as(&scan, &token).await.unwrap_err().kind(), kind);
     }
 }
 
@@ -44,9 +56,9 @@ fn sha256(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_series_is_one_volume_in_the_order_of_its_positions() {
-    let world = World::new();
-    world.upload(&files::dicom_zip(&[Series::of_seed(2)])).await.unwrap().unwrap();
-    let kept = world.storage.kept().scans.pop().unwrap();
+    let world = World::new().await;
+    let scan = world.upload(&files::dicom_zip(&[Series::of_seed(2)])).await.unwrap().unwrap();
+    let kept = world.storage.kept(&scan).await;
     let (volume, expected) = (Volume::from_bytes(&kept.volume).unwrap(), files::stack());
     assert_eq!(volume.shape, expected.shape);
     let step = volume.geometry.unwrap().slice_step;
@@ -65,10 +77,10 @@ async fn files_of_one_series_are_one_scan_and_their_masks_are_left_out() {
         [files::dicom_slices(&[Series::of_seed(2)]), vec![("README.TXT".into(), b"CD".to_vec())]]
             .concat(),
     ] {
-        let world = World::new();
+        let world = World::new().await;
         let answer = world.upload_files(&files).await;
-        assert!(matches!(answer, Answer::Scan(_)), "{answer:?}");
-        let kept = world.storage.kept().scans.pop().unwrap();
+        let Answer::Scan(scan) = answer else { panic!("{answer:?}") };
+        let kept = world.storage.kept(&scan).await;
         let volume = Volume::from_bytes(&kept.volume).unwrap();
         assert_eq!(volume.shape, files::stack().shape);
         let beside = files.len() - 8;
@@ -77,35 +89,42 @@ async fn files_of_one_series_are_one_scan_and_their_masks_are_left_out() {
         let limits = imaging::Limits::default();
         let archive = imaging::Archive::open(std::io::Cursor::new(&kept.original), limits).unwrap();
         assert_eq!(archive.len(), files.len());
-        assert_eq!(kept.header.original_sha256, sha256(&kept.original));
+        assert_eq!(kept.scan.original_sha256, sha256(&kept.original));
         assert_eq!(world.spooled(), 0);
     }
 }
 
 #[tokio::test]
 async fn what_the_sender_states_fills_what_a_file_does_not_say() {
-    let world = World::new();
-    let stated = UploadHeader {
-        reference: "order 7".into(),
-        patient_id: "4711".into(),
-        accession_number: "A1".into(),
-        ..UploadHeader::default()
-    };
-    for (_, bytes) in files::all().into_iter().filter(|(kind, _)| !kind.contains("dicom")) {
-        world.upload_stated(&bytes, stated.clone()).await.unwrap().unwrap();
-        let header = world.storage.kept().scans.pop().unwrap().header;
-        let identity: Identity = serde_json::from_str(&header.identity_json).unwrap();
-        assert_eq!(identity.patient_id.as_deref(), Some("4711"));
-        let found_by =
-            [header.patient_id, header.accession_number, header.reference, header.patient];
-        assert_eq!(found_by, ["4711", "A1", "order 7", "4711"]);
-        assert!(!header.stated.is_empty());
+    let world = World::new().await;
+    for (kind, bytes) in files::all().into_iter().filter(|(kind, _)| !kind.contains("dicom")) {
+        let stated = UploadHeader {
+            reference: "order 7".into(),
+            patient_id: "4711".into(),
+            accession_number: "A1".into(),
+            ..world.header()
+        };
+        let scan = world.upload_with(&bytes, stated.clone()).await.unwrap().unwrap();
+        let identity = world.storage.identity(&scan).await;
+        assert_eq!(identity.patient_id.as_deref(), Some("4711"), "{kind}");
+        assert_eq!(world.storage.patient(&scan).await, "4711", "{kind}");
+        for list in [
+            ListScans { patient_id: "4711".into(), ..ListScans::default() },
+            ListScans { accession_number: "A1".into(), ..ListScans::default() },
+            ListScans { reference: "order 7".into(), ..ListScans::default() },
+        ] {
+            let found = world.storage.scans(list.clone()).await;
+            assert!(found.iter().any(|found| found.id == scan.id), "{kind}: {list:?}");
+        }
+        let otherwise = UploadHeader { reference: "order 8".into(), ..stated };
+        let refused = world.upload_with(&bytes, otherwise).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{kind}: it is not the same upload");
     }
 }
 
 #[tokio::test]
 async fn files_of_several_series_are_a_batch_of_which_nothing_is_missing() {
-    let world = World::new();
+    let world = World::new().await;
     let files = [
         files::dicom_slices(&[Series::of_seed(2)]),
         files::png_slices(),
@@ -125,12 +144,12 @@ async fn files_of_several_series_are_a_batch_of_which_nothing_is_missing() {
             ("slice-0.png … slice-7.png (8 files)", true),
         ]
     );
-    assert_eq!((world.storage.kept().scans.len(), world.spooled()), (2, 0));
+    assert_eq!((world.storage.count("scans").await, world.spooled()), (2, 0));
 }
 
 #[tokio::test]
 async fn files_of_one_name_are_all_kept() {
-    let world = World::new();
+    let world = World::new().await;
     let slice = files::png_slices().remove(3).1;
     let files = vec![("image".to_owned(), slice.clone()), ("image".to_owned(), slice)];
     let Answer::Batch(batch) = world.upload_files(&files).await else { panic!() };
@@ -139,43 +158,44 @@ async fn files_of_one_name_are_all_kept() {
 
 #[tokio::test]
 async fn a_file_that_says_it_is_somebody_elses_is_refused_and_never_renamed() {
-    let world = World::new();
-    let stated = |patient_id: &str| UploadHeader {
-        patient_id: patient_id.into(),
-        ..UploadHeader::default()
-    };
-    let refused =
-        world.upload_stated(&files::dicom_slice(), stated("nobody of ours")).await.unwrap();
+    let world = World::new().await;
+    let stated =
+        |patient_id: &str| UploadHeader { patient_id: patient_id.into(), ..world.header() };
+    let refused = world.upload_with(&files::dicom_slice(), stated("nobody of ours")).await.unwrap();
     assert_eq!(refused.unwrap_err().problem, "wrong-identity");
-    assert!(world.storage.kept().scans.is_empty());
+    assert_eq!(world.storage.count("scans").await, 0);
 
-    world.upload(&files::dicom_slice()).await.unwrap().unwrap();
-    let own = world.storage.kept().scans.pop().unwrap().header;
-    world.upload_stated(&files::dicom_slice(), stated(&own.patient_id)).await.unwrap().unwrap();
-    let same = world.storage.kept().scans.pop().unwrap().header;
-    assert_eq!((same.identity_json, same.patient), (own.identity_json, own.patient));
+    let own = world.upload(&files::dicom_slice()).await.unwrap().unwrap();
+    let identity = world.storage.identity(&own).await;
+    let patient_id = identity.patient_id.clone().unwrap();
+    let same =
+        world.upload_with(&files::dicom_slice(), stated(&patient_id)).await.unwrap().unwrap();
+    assert_ne!(same.id, own.id);
+    let of_same = (world.storage.identity(&same).await, world.storage.patient(&same).await);
+    assert_eq!(of_same, (identity, world.storage.patient(&own).await));
 }
 
 #[tokio::test]
 async fn identity_travels_apart_from_the_volume() {
-    let world = World::new();
-    world.upload(&files::dicom_slice()).await.unwrap().unwrap();
-    let kept = world.storage.kept().scans.pop().unwrap();
-    assert_eq!(kept.header.patient, "PHANTOM-1");
-    assert!(kept.header.identity_json.contains("Phantom^Seed 1"));
-    assert!(!String::from_utf8_lossy(&kept.volume).contains("hantom"));
+    let world = World::new().await;
+    let scan = world.upload(&files::dicom_slice()).await.unwrap().unwrap();
+    assert_eq!(world.storage.patient(&scan).await, "PHANTOM-1");
+    let identity = world.storage.identity(&scan).await;
+    assert_eq!(identity.patient_name.as_deref(), Some("Phantom^Seed 1"));
+    let volume = world.storage.kept(&scan).await.volume;
+    assert!(!String::from_utf8_lossy(&volume).contains("hantom"));
 }
 
 #[tokio::test]
 async fn files_of_two_patients_are_no_volume() {
-    let world = World::new();
+    let world = World::new().await;
     let mixed = files::dicom_zip(&[Series::of_seed(2), Series::of_seed(3)]);
     assert_eq!(world.upload(&mixed).await.unwrap().unwrap_err().problem, "mixed-series");
 }
 
 #[tokio::test]
 async fn refusals_are_answers_with_a_name_a_title_and_a_way_out() {
-    let world = World::new();
+    let world = World::new().await;
     let png = files::picture(&files::slice(), image::ImageFormat::Png);
     let nested = zip(&[("a.zip".into(), files::png_zip())]).unwrap();
     let cases: [(&[u8], &str); 6] = [
@@ -191,12 +211,12 @@ async fn refusals_are_answers_with_a_name_a_title_and_a_way_out() {
         assert_eq!(refusal.problem, problem);
         assert!(!refusal.title.is_empty() && refusal.detail.ends_with('.'), "{refusal:?}");
     }
-    assert_eq!((world.storage.kept().scans.len(), world.spooled()), (0, 0));
+    assert_eq!((world.storage.count("scans").await, world.spooled()), (0, 0));
 }
 
 #[tokio::test]
 async fn an_upload_beyond_the_limit_is_refused_before_it_is_decoded() {
-    let world = World::with(|config| config.upload_mib = 1);
+    let world = World::with(|config| config.upload_mib = 1).await;
     assert_eq!(
         world.upload(&vec![1; (1 << 20) + 1]).await.unwrap().unwrap_err().problem,
         "too-large"
@@ -207,13 +227,13 @@ async fn an_upload_beyond_the_limit_is_refused_before_it_is_decoded() {
 #[tokio::test]
 async fn a_ct_is_refused_where_only_mr_is_registered() {
     let png = files::dicom_slice();
-    let world = World::with(|config| config.modalities = vec![Modality::ComputedTomography]);
+    let world = World::with(|config| config.modalities = vec![Modality::ComputedTomography]).await;
     assert_eq!(world.upload(&png).await.unwrap().unwrap_err().problem, "wrong-modality");
 }
 
 #[tokio::test]
 async fn nobody_uploads_without_a_token_that_may() {
-    let world = World::new();
+    let world = World::new().await;
     let kind = async |token: &str| world.upload_as(b"x", token).await.unwrap_err().kind();
     assert_eq!(kind("").await, ErrorKind::Unauthenticated);
     assert_eq!(kind("forged").await, ErrorKind::Unauthenticated);
@@ -224,7 +244,7 @@ async fn nobody_uploads_without_a_token_that_may() {
 
 #[tokio::test]
 async fn a_stream_that_stops_without_its_end_is_no_upload() {
-    let world = World::new();
+    let world = World::new().await;
     // Even a whole image: nothing but the sender knows that nothing was to follow.
     let png = files::picture(&files::slice(), image::ImageFormat::Png);
     assert_eq!(world.upload_cut(&png).await.unwrap_err().kind(), ErrorKind::Invalid);
@@ -233,20 +253,19 @@ async fn a_stream_that_stops_without_its_end_is_no_upload() {
 
 #[tokio::test]
 async fn a_storage_that_fails_is_an_error_and_leaves_nothing_behind() {
-    let world = World::new();
-    world.storage.breaks();
+    let world = World::full().await;
     let png = files::picture(&files::slice(), image::ImageFormat::Png);
     assert_eq!(world.upload(&png).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(world.spooled(), 0);
+    assert_eq!((world.storage.count("scans").await, world.spooled()), (0, 0));
 }
 
 #[tokio::test]
 async fn a_decoder_without_memory_is_a_refusal_and_the_next_upload_works() {
-    let world = World::with(|config| config.decode_mib = 24);
+    let world = World::with(|config| config.decode_mib = 24).await;
     let stack = files::dicom_zip(&[Series::of_seed(2)]);
     let large = zip(&[("x".into(), vec![7; 40 << 20])]).unwrap();
     assert_eq!(world.upload(&large).await.unwrap().unwrap_err().problem, "too-large");
-    let small = World::new();
+    let small = World::new().await;
     assert!(small.upload(&stack).await.unwrap().is_ok());
 }
 
@@ -267,7 +286,7 @@ fn decoders() -> Vec<String> {
 
 #[tokio::test]
 async fn a_decoder_that_dies_before_its_file_comes_costs_nobody_an_upload() {
-    let world = World::new();
+    let world = World::new().await;
     let png = files::picture(&files::slice(), image::ImageFormat::Png);
     assert!(world.upload(&png).await.unwrap().is_ok());
     let started_ahead = async {
@@ -286,7 +305,7 @@ async fn a_decoder_that_dies_before_its_file_comes_costs_nobody_an_upload() {
 
 #[tokio::test]
 async fn a_codec_that_starts_threads_works_in_the_jail() {
-    let world = World::new();
+    let world = World::new().await;
     let scan = world.upload(&files::dicom_jpeg()).await.unwrap();
     assert!(scan.is_ok(), "{scan:?}");
 }
@@ -294,7 +313,7 @@ async fn a_codec_that_starts_threads_works_in_the_jail() {
 #[tokio::test]
 async fn a_decoder_that_tries_to_break_out_is_a_refusal_that_tells_nothing() {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/outlaw.sh").into();
-    let world = World::with(|config| config.decoder = Some(program));
+    let world = World::with(|config| config.decoder = Some(program)).await;
     let refusal = world.upload(&files::dicom_slice()).await.unwrap().unwrap_err();
     assert_eq!(refusal.problem, "corrupt");
     assert!(refusal.detail.starts_with("It cannot be decoded. Export"), "{}", refusal.detail);
@@ -303,10 +322,10 @@ async fn a_decoder_that_tries_to_break_out_is_a_refusal_that_tells_nothing() {
 
 #[tokio::test]
 async fn many_uploads_at_once_take_turns() {
-    let world = World::with(|config| config.decoders = 2);
+    let world = World::with(|config| config.decoders = 2).await;
     let png = files::picture(&files::slice(), image::ImageFormat::Png);
     let uploads = (0..12).map(|_| world.upload(&png));
     let all = tokio::time::timeout(Duration::from_secs(60), futures::future::join_all(uploads));
     assert!(all.await.unwrap().into_iter().all(|scan| scan.unwrap().is_ok()));
-    assert_eq!((world.storage.kept().scans.len(), world.spooled()), (12, 0));
+    assert_eq!((world.storage.count("scans").await, world.spooled()), (12, 0));
 }

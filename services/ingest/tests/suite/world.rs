@@ -1,4 +1,6 @@
-//! Ingest with its real decoder, an issuer of tokens and a storage that remembers.
+//! Ingest with its real decoder, the real storage and an issuer of tokens.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::{Result, TenantId};
 use futures::{StreamExt, stream};
@@ -13,46 +15,78 @@ use proto::storage::{Priority, Scan};
 use service::claims::testing::Issuer;
 use service::claims::{Role, authorised};
 use service::{Peer, system_clock, system_random};
+use storage::Rules;
 use tempfile::TempDir;
 
-use crate::storage::Memory;
+use crate::storage::Storage;
+
+/// No machine is expected to have much room, and none has this much.
+const ROOM_MIB: u64 = 1;
+const NO_ROOM_MIB: u64 = u64::MAX >> 20;
 
 pub struct World {
-    pub storage: Memory,
+    pub storage: Storage,
     pub token: String,
     pub issuer: Issuer,
     spool: TempDir,
     ingest: IngestClient<Peer>,
+    uploads: AtomicUsize,
 }
 
 impl World {
-    pub fn new() -> World {
-        World::with(|_| ())
+    pub async fn new() -> World {
+        World::with(|_| ()).await
     }
 
-    pub fn with(change: impl FnOnce(&mut Config)) -> World {
+    pub async fn with(change: impl FnOnce(&mut Config)) -> World {
+        World::over(ROOM_MIB, change).await
+    }
+
+    /// Whose storage has no room for any scan.
+    pub async fn full() -> World {
+        World::over(NO_ROOM_MIB, |_| ()).await
+    }
+
+    async fn over(disk_reserve_mib: u64, change: impl FnOnce(&mut Config)) -> World {
         let spool = tempfile::tempdir().unwrap();
         let mut config = Config::at(spool.path(), Issuer::SERVICE_SECRET.into());
         change(&mut config);
-        let (storage, issuer) = (Memory::default(), Issuer::new());
-        let peers = Peers { storage: storage.peer(), auth: issuer.peer() };
-        let service = build(&config, system_clock(), peers).unwrap();
-        let tenant = TenantId::new(&system_clock(), &system_random());
-        let token = issuer.token(tenant, &[Role::Clinician]);
-        World { storage, token, issuer, spool, ingest: IngestClient::new(Peer::within(&service)) }
+        let (clock, random, issuer) = (system_clock(), system_random(), Issuer::new());
+        let token = issuer.token(TenantId::new(&clock, &random), &[Role::Clinician]);
+        let rules = Rules { disk_reserve_mib, ..Rules::default() };
+        let world = (clock.clone(), random);
+        let storage = Storage::open(rules, &issuer, token.clone(), world).await;
+        let peers = Peers { storage: storage.peer.clone(), auth: issuer.peer() };
+        let service = build(&config, clock, peers).unwrap();
+        let ingest = IngestClient::new(Peer::within(&service));
+        World { storage, token, issuer, spool, ingest, uploads: AtomicUsize::new(0) }
+    }
+
+    /// The token of a clinician of another hospital.
+    pub fn stranger(&self) -> String {
+        self.issuer.token(TenantId::new(&system_clock(), &system_random()), &[Role::Clinician])
+    }
+
+    /// What goes before an upload, with a key that no other has.
+    pub fn header(&self) -> UploadHeader {
+        UploadHeader {
+            idempotency_key: format!("key {}", self.uploads.fetch_add(1, Ordering::Relaxed)),
+            file_name: "x".into(),
+            priority: Priority::Stat.into(),
+            ..UploadHeader::default()
+        }
     }
 
     pub async fn upload(&self, bytes: &[u8]) -> Result<std::result::Result<Scan, Refusal>> {
-        self.upload_stated(bytes, UploadHeader::default()).await
+        self.upload_with(bytes, self.header()).await
     }
 
-    /// What becomes of a file of which the sender states more than it says.
-    pub async fn upload_stated(
+    pub async fn upload_with(
         &self,
         bytes: &[u8],
-        stated: UploadHeader,
+        header: UploadHeader,
     ) -> Result<std::result::Result<Scan, Refusal>> {
-        let request = authorised(parts(bytes, stated), &self.token);
+        let request = authorised(parts(bytes, header), &self.token);
         let answer = self.ingest.clone().upload(request).await?.into_inner();
         Ok(match answer.answer.unwrap() {
             upload_answer::Answer::Scan(scan) => Ok(scan),
@@ -67,7 +101,7 @@ impl World {
             let begun = Part::File(UploadFile { name: name.clone() });
             std::iter::once(begun).chain([Part::Data(bytes.clone().into())]).collect::<Vec<_>>()
         };
-        let header = UploadHeader { file_name: files[0].0.clone(), ..header() };
+        let header = UploadHeader { file_name: files[0].0.clone(), ..self.header() };
         let size_bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         // The first file is the header's.
         let parts = files.iter().flat_map(file).skip(1);
@@ -80,18 +114,26 @@ impl World {
     }
 
     pub async fn upload_as(&self, bytes: &[u8], token: &str) -> Result<UploadAnswer> {
-        let request = authorised(parts(bytes, UploadHeader::default()), token);
+        let request = authorised(parts(bytes, self.header()), token);
         Ok(self.ingest.clone().upload(request).await?.into_inner())
     }
 
     /// What a cancelled stream looks like over HTTP/2: it just stops.
     pub async fn upload_cut(&self, bytes: &[u8]) -> Result<UploadAnswer> {
-        let request = authorised(parts_without_end(bytes, UploadHeader::default()), &self.token);
+        let request = authorised(parts_without_end(bytes, self.header()), &self.token);
         Ok(self.ingest.clone().upload(request).await?.into_inner())
     }
 
     pub async fn upload_batch(&self, bytes: &[u8]) -> Result<BatchAnswer> {
-        let request = authorised(parts(bytes, UploadHeader::default()), &self.token);
+        self.upload_batch_with(bytes, self.header()).await
+    }
+
+    pub async fn upload_batch_with(
+        &self,
+        bytes: &[u8],
+        header: UploadHeader,
+    ) -> Result<BatchAnswer> {
+        let request = authorised(parts(bytes, header), &self.token);
         Ok(self.ingest.clone().upload_batch(request).await?.into_inner())
     }
 
@@ -101,29 +143,18 @@ impl World {
     }
 }
 
-fn header() -> UploadHeader {
-    UploadHeader {
-        idempotency_key: "key".into(),
-        file_name: "x".into(),
-        priority: Priority::Stat.into(),
-        ..UploadHeader::default()
-    }
-}
-
 fn parts(
     bytes: &[u8],
-    stated: UploadHeader,
+    header: UploadHeader,
 ) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
     let end = Part::End(UploadEnd { size_bytes: bytes.len() as u64 });
-    parts_without_end(bytes, stated).chain(stream::once(async { UploadPart { part: Some(end) } }))
+    parts_without_end(bytes, header).chain(stream::once(async { UploadPart { part: Some(end) } }))
 }
 
 fn parts_without_end(
     bytes: &[u8],
-    stated: UploadHeader,
+    header: UploadHeader,
 ) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
-    let UploadHeader { idempotency_key, file_name, priority, .. } = header();
-    let header = UploadHeader { idempotency_key, file_name, priority, ..stated };
     let chunks = bytes.chunks(100_000).map(|chunk| Part::Data(chunk.to_vec().into()));
     let parts: Vec<_> = std::iter::once(Part::Header(header)).chain(chunks).collect();
     stream::iter(parts.into_iter().map(|part| UploadPart { part: Some(part) }))
