@@ -242,3 +242,15 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let (id, secret) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
     Some((id.to_owned(), secret.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_sent_by_basic_may_hold_a_colon() {
+        let sent = format!("Basic {}", STANDARD.encode("pacs:s:cret"));
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, sent.parse().unwrap())]);
+        assert_eq!(basic(&headers), Some(("pacs".to_owned(), "s:cret".to_owned())));
+    }
+}

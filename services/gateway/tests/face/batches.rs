@@ -7,12 +7,16 @@ use crate::{Gateway, json, problem};
 #[tokio::test]
 async fn a_batch_is_accepted_and_shows_each_entry() {
     let gateway = Gateway::start().await;
+    let scan = gateway.mesh.queued().await;
+    let batch = gateway.mesh.batch(&scan).await;
+    gateway.ingest.makes(batch.clone());
     let answer = gateway.post("/v1/batches").body("a zip").send().await.unwrap();
-    assert_eq!(answer.headers()["location"], "/v1/batches/done");
+    let place = format!("/v1/batches/{}", batch.id);
+    assert_eq!(answer.headers()["location"], place);
     assert_eq!(answer.status(), 202);
     assert_eq!(gateway.ingest.seen()[0].length, 5);
 
-    let (status, batch) = json(gateway.get("/v1/batches/queued").send().await.unwrap()).await;
+    let (status, batch) = json(gateway.get(&place).send().await.unwrap()).await;
     let entries = &batch["entries"];
     assert_eq!(
         (status, &batch["done"], &entries[0]["scan"]["state"]),
@@ -31,8 +35,9 @@ async fn a_batch_is_accepted_and_shows_each_entry() {
 #[tokio::test]
 async fn the_archive_waits_for_the_last_scan() {
     let gateway = Gateway::start().await;
-    let (status, name, _) =
-        problem(gateway.get("/v1/batches/queued/result.zip").send().await.unwrap()).await;
+    let batch = gateway.mesh.batch(&gateway.mesh.queued().await).await;
+    let archive = format!("/v1/batches/{}/result.zip", batch.id);
+    let (status, name, _) = problem(gateway.get(&archive).send().await.unwrap()).await;
     assert_eq!((status, name.as_str()), (409, "not-ready"));
     assert_eq!(
         problem(gateway.get("/v1/batches/nobody/result.zip").send().await.unwrap()).await.0,
@@ -43,7 +48,9 @@ async fn the_archive_waits_for_the_last_scan() {
 #[tokio::test]
 async fn the_archive_holds_overlays_masks_and_one_document() {
     let gateway = Gateway::start().await;
-    let answer = gateway.get("/v1/batches/done/result.zip").send().await.unwrap();
+    let batch = gateway.mesh.batch(&gateway.mesh.done().await).await;
+    let archive = format!("/v1/batches/{}/result.zip", batch.id);
+    let answer = gateway.get(&archive).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "application/zip");
     let mut zip = zip::ZipArchive::new(Cursor::new(answer.bytes().await.unwrap())).unwrap();
     let mut names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();

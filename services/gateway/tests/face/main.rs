@@ -1,15 +1,17 @@
-//! The gateway through its front door, with doubles of its peers for what real ones do rarely.
+//! The gateway through its front door, before the real auth, storage and drift, and an ingest that tells what it was sent.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 mod artefacts;
 mod batches;
+mod between;
 mod docs;
-mod doubles;
 mod drift;
 mod events;
 mod http;
+mod ingest;
 mod memory;
+mod mesh;
 mod page;
 mod problems;
 mod scans;
@@ -22,20 +24,20 @@ use gateway::{Config, Peers};
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 use service::claims::Role;
-use service::claims::testing::Issuer;
-use service::{Peer, Service, system_clock, system_random};
+use service::{Peer, Service, system_random};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 
-use doubles::{Auth, Drift, Ingest, Scans};
+use ingest::Ingest;
+use mesh::{Faces, Mesh};
 
 /// A gateway on a port of its own; stops when dropped.
 struct Gateway {
     url: String,
     token: String,
     ingest: Ingest,
-    scans: Scans,
+    mesh: Mesh,
     client: reqwest::Client,
     _stop: DropGuard,
 }
@@ -54,29 +56,15 @@ impl Gateway {
 
     async fn with(config: Config, way: Way) -> Gateway {
         let stop = CancellationToken::new();
-        let (issuer, ingest, scans) = (Issuer::new(), Ingest::default(), Scans::default());
-        let token = issuer
-            .token("018f0000-0000-7000-8000-000000000001".parse().unwrap(), &[Role::Clinician]);
-        let auth = reach(Routes::new(Auth::new(issuer).server()), way, &stop).await;
-        let storage = reach(Routes::new(scans.clone().server()), way, &stop).await;
-        let drift = reach(Routes::new(Drift.server()), way, &stop).await;
+        let (mesh, Faces { auth, storage, drift }) = Mesh::open().await;
+        let ingest = Ingest::default();
         let peers = Peers {
-            auth,
-            storage,
-            drift,
+            auth: reach(auth, way, &stop).await,
+            storage: reach(storage, way, &stop).await,
+            drift: reach(drift, way, &stop).await,
             ingest: reach(Routes::new(ingest.clone().server()), way, &stop).await,
         };
-        let service = gateway::build(config, peers, system_clock(), system_random()).unwrap();
-        let url = listen(service, &stop).await;
-        service::choose_tls();
-        Gateway {
-            url,
-            token,
-            ingest,
-            scans,
-            client: reqwest::Client::new(),
-            _stop: stop.drop_guard(),
-        }
+        Gateway::before(peers, config, (mesh, ingest), stop).await
     }
 
     /// Nobody answers it.
@@ -85,15 +73,27 @@ impl Gateway {
         let away = Peer::connect("http://127.0.0.1:1").unwrap();
         let peers =
             Peers { auth: away.clone(), storage: away.clone(), drift: away.clone(), ingest: away };
-        let stop = CancellationToken::new();
-        let service =
-            gateway::build(Config::default(), peers, system_clock(), system_random()).unwrap();
+        let unreached = (Mesh::open().await.0, Ingest::default());
+        Gateway::before(peers, Config::default(), unreached, CancellationToken::new()).await
+    }
+
+    async fn before(
+        peers: Peers,
+        config: Config,
+        (mesh, ingest): (Mesh, Ingest),
+        stop: CancellationToken,
+    ) -> Gateway {
+        let service = gateway::build(config, peers, mesh.clock.clock(), system_random()).unwrap();
         let url = listen(service, &stop).await;
-        let token = Issuer::new()
-            .token("018f0000-0000-7000-8000-000000000001".parse().unwrap(), &[Role::Clinician]);
-        let (ingest, scans) = (Ingest::default(), Scans::default());
-        let client = reqwest::Client::new();
-        Gateway { url, token, ingest, scans, client, _stop: stop.drop_guard() }
+        service::choose_tls();
+        let (token, client) = (mesh.token(Role::Clinician), reqwest::Client::new());
+        Gateway { url, token, ingest, mesh, client, _stop: stop.drop_guard() }
+    }
+
+    /// From now on somebody else calls.
+    fn signed_in_as(mut self, role: Role) -> Gateway {
+        self.token = self.mesh.token(role);
+        self
     }
 
     fn get(&self, path: &str) -> RequestBuilder {
@@ -111,7 +111,7 @@ impl Gateway {
 }
 
 async fn reach(grpc: Routes, way: Way, stop: &CancellationToken) -> Peer {
-    let service = Service { name: "double", grpc, ..Service::default() };
+    let service = Service { name: "peer", grpc, ..Service::default() };
     match way {
         Way::Within => Peer::within(&service),
         Way::Network => Peer::connect(&listen(service, stop).await).unwrap(),

@@ -2,6 +2,7 @@ use gateway::Config;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::between::Fault;
 use crate::{Gateway, Way, json, problem};
 
 #[tokio::test]
@@ -37,15 +38,28 @@ async fn whatever_goes_wrong_is_told_as_a_problem() {
             "payload-too-large",
         ),
         (at(Method::POST, "/v1/drift/reports").body("all"), 400, "invalid"),
-        (at(Method::GET, "/v1/scans/broken"), 500, "internal"),
-        (at(Method::GET, "/v1/scans/unclear"), 500, "internal"),
-        (at(Method::GET, "/v1/scans/panic"), 500, "internal"),
-        (at(Method::GET, "/v1/scans/late"), 504, "timeout"),
+        (at(Method::GET, &format!("/v1/scans/{}", gateway.mesh.unclear().await)), 500, "internal"),
     ] {
         let request = request.build().unwrap();
         let said = format!("{} {}", request.method(), request.url());
         let (answered, kind, body) = problem(gateway.client.execute(request).await.unwrap()).await;
         assert_eq!((answered, kind.as_str()), (status, name), "{said}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_behind_it_is_told_without_its_cause() {
+    let gateway = Gateway::start().await;
+    let path = format!("/v1/scans/{}", gateway.mesh.done().await);
+    assert_eq!(gateway.get(&path).send().await.unwrap().status(), 200);
+    for (fault, status, name) in [
+        (Fault::Broken, 500, "internal"),
+        (Fault::Panics, 500, "internal"),
+        (Fault::Late, 504, "timeout"),
+    ] {
+        gateway.mesh.between.fails(fault);
+        let (answered, kind, body) = problem(gateway.get(&path).send().await.unwrap()).await;
+        assert_eq!((answered, kind.as_str()), (status, name), "{fault:?}: {body}");
         assert!(!body.to_string().contains("1234"), "{body}");
     }
 }
@@ -70,11 +84,7 @@ async fn a_request_keeps_the_id_that_it_came_with_if_a_log_can_hold_it() {
             gateway.get("/v1/scans/nobody").header("x-request-id", offered).send().await.unwrap();
         let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
         assert_eq!((id == offered, id.is_empty()), (kept, false), "{offered}");
-
-        let answer =
-            gateway.get("/v1/scans/echo").header("x-request-id", offered).send().await.unwrap();
-        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
-        assert_eq!(json(answer).await.1["reason"], id, "the peers are told the same");
+        assert_eq!(gateway.mesh.between.request_id(), id, "the peers are told the same");
     }
 }
 

@@ -1,42 +1,55 @@
-use serde_json::json;
+use serde_json::{Value, json};
+use service::claims::{LIFETIME_S, Role};
 
+use crate::mesh::{PASSWORD, USER};
 use crate::{Gateway, json, problem};
 
 #[tokio::test]
 async fn a_user_signs_in_by_form_or_by_json_and_goes_on_with_the_refresh_token() {
     let gateway = Gateway::start().await;
-    let fields = json!({"grant_type": "password", "username": "ada", "password": "right"});
+    let fields = json!({"grant_type": "password", "username": USER, "password": PASSWORD});
     let url = format!("{}/v1/token", gateway.url);
     let by_json = gateway.client.post(&url).json(&fields).send().await.unwrap();
     assert_eq!(by_json.headers()["cache-control"], "no-store");
     let (status, by_json) = json(by_json).await;
-    let expected = json!({"access_token": "access", "token_type": "Bearer", "expires_in": 300, "refresh_token": "once"});
+    let (access, refresh) = (&by_json["access_token"], &by_json["refresh_token"]);
+    let expected = json!({"access_token": access, "token_type": "Bearer", "expires_in": LIFETIME_S, "refresh_token": refresh});
     assert_eq!((status, &by_json), (200, &expected));
+    let scans = gateway.client.get(format!("{}/v1/scans", gateway.url));
+    let scans = scans.bearer_auth(access.as_str().unwrap()).send().await.unwrap();
+    assert_eq!(scans.status(), 200);
 
-    let form = "grant_type=password&username=ada&password=right&scope=all";
+    let password = PASSWORD.replace(' ', "+");
+    let form = format!("grant_type=password&username={USER}&password={password}&scope=all");
     let by_form = gateway
         .client
         .post(&url)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(form);
-    assert_eq!(json(by_form.send().await.unwrap()).await, (200, expected));
+    let (status, by_form) = json(by_form.send().await.unwrap()).await;
+    let names = |token: &Value| token.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!((status, names(&by_form)), (200, names(&expected)));
 
     let renewed = gateway
         .client
         .post(&url)
-        .json(&json!({"grant_type": "refresh_token", "refresh_token": "once"}));
+        .json(&json!({"grant_type": "refresh_token", "refresh_token": refresh}));
     let (status, renewed) = json(renewed.send().await.unwrap()).await;
-    assert_eq!((status, &renewed["refresh_token"]), (200, &json!("twice")));
+    assert_eq!((status, names(&renewed)), (200, names(&expected)));
+    assert_ne!(&renewed["refresh_token"], refresh);
 }
 
 #[tokio::test]
 async fn an_api_client_signs_in_with_basic_and_has_no_refresh_token() {
-    let gateway = Gateway::start().await;
-    let request =
-        gateway.client.post(format!("{}/v1/token", gateway.url)).basic_auth("pacs", Some("s:cret"));
+    let gateway = Gateway::start().await.signed_in_as(Role::Admin);
+    let pacs = json!({"name": "pacs", "roles": ["integrator"]});
+    let (_, pacs) = json(gateway.post("/v1/clients").json(&pacs).send().await.unwrap()).await;
+    let (id, secret) = (pacs["client_id"].as_str().unwrap(), pacs["client_secret"].as_str());
+    let request = gateway.client.post(format!("{}/v1/token", gateway.url)).basic_auth(id, secret);
     let request = request.json(&json!({"grant_type": "client_credentials"}));
     let (status, token) = json(request.send().await.unwrap()).await;
     assert_eq!((status, token.get("refresh_token")), (200, None));
+    assert!(token["access_token"].is_string(), "{token}");
 }
 
 #[tokio::test]
@@ -44,11 +57,11 @@ async fn what_is_wrong_with_a_sign_in_has_oauths_name() {
     let gateway = Gateway::start().await;
     for (fields, status, error) in [
         (
-            json!({"grant_type": "password", "username": "ada", "password": "wrong"}),
+            json!({"grant_type": "password", "username": USER, "password": "wrong"}),
             401,
             "invalid_grant",
         ),
-        (json!({"grant_type": "password", "username": "ada"}), 400, "invalid_request"),
+        (json!({"grant_type": "password", "username": USER}), 400, "invalid_request"),
         (
             json!({"grant_type": "client_credentials", "client_id": "x", "client_secret": "y"}),
             401,
@@ -78,11 +91,15 @@ async fn what_is_wrong_with_a_sign_in_has_oauths_name() {
 #[tokio::test]
 async fn signing_out_needs_no_access_token() {
     let gateway = Gateway::start().await;
-    let request = gateway
-        .client
-        .post(format!("{}/v1/token/revoke", gateway.url))
-        .json(&json!({"token": "once"}));
+    let url = format!("{}/v1/token", gateway.url);
+    let fields = json!({"grant_type": "password", "username": USER, "password": PASSWORD});
+    let (_, token) = json(gateway.client.post(&url).json(&fields).send().await.unwrap()).await;
+    let refresh = &token["refresh_token"];
+    let request = gateway.client.post(format!("{url}/revoke")).json(&json!({"token": refresh}));
     assert_eq!(request.send().await.unwrap().status(), 200);
+    let again = json!({"grant_type": "refresh_token", "refresh_token": refresh});
+    let again = gateway.client.post(&url).json(&again).send().await.unwrap();
+    assert_eq!(again.status(), 401);
 }
 
 #[tokio::test]
@@ -109,23 +126,30 @@ async fn the_key_set_is_public() {
 #[tokio::test]
 async fn users_are_managed_through_auth() {
     let gateway = Gateway::start().await;
-    let grace = json!({"user_name": "grace", "password": "a long one", "roles": ["clinician"]});
-    let (status, user) = json(gateway.post("/v1/users").json(&grace).send().await.unwrap()).await;
-    assert_eq!(
-        (status, user),
-        (201, json!({"id": "u1", "user_name": "grace", "roles": ["clinician"]}))
-    );
+    let (status, name, _) = problem(gateway.get("/v1/users").send().await.unwrap()).await;
+    assert_eq!((status, name.as_str()), (403, "forbidden"));
 
-    let ada = json!({"user_name": "ada", "password": "a long one", "roles": []});
+    let gateway = gateway.signed_in_as(Role::Admin);
+    let password = "a rather long one";
+    let grace = json!({"user_name": "grace", "password": password, "roles": ["clinician"]});
+    let (status, user) = json(gateway.post("/v1/users").json(&grace).send().await.unwrap()).await;
+    let expected = json!({"id": user["id"], "user_name": "grace", "roles": ["clinician"]});
+    assert_eq!((status, &user), (201, &expected));
+
+    let ada = json!({"user_name": USER, "password": password, "roles": ["clinician"]});
     let (status, name, _) =
         problem(gateway.post("/v1/users").json(&ada).send().await.unwrap()).await;
     assert_eq!((status, name.as_str()), (409, "conflict"));
 
-    let (status, name, _) = problem(gateway.get("/v1/users").send().await.unwrap()).await;
-    assert_eq!((status, name.as_str()), (403, "forbidden"));
+    let (status, all) = json(gateway.get("/v1/users").send().await.unwrap()).await;
+    let users = all["users"].as_array().unwrap();
+    let names: Vec<_> = users.iter().map(|user| user["user_name"].as_str().unwrap()).collect();
+    assert_eq!((status, names), (200, vec![USER, "grace"]));
+    assert_eq!(users[1], user);
 
     let pacs = json!({"name": "pacs", "roles": ["integrator"]});
     let (status, client) =
         json(gateway.post("/v1/clients").json(&pacs).send().await.unwrap()).await;
-    assert_eq!((status, client["client_secret"].as_str()), (201, Some("shown once")));
+    assert_eq!((status, &client["name"]), (201, &json!("pacs")));
+    assert!(client["client_secret"].as_str().is_some_and(|secret| !secret.is_empty()));
 }

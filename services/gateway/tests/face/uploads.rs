@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::doubles::Seen;
+use crate::ingest::Seen;
 use crate::{Gateway, Way, json, problem, until};
 
 const WAYS: [Way; 2] = [Way::Within, Way::Network];
@@ -88,11 +88,13 @@ async fn every_file_of_a_form_is_sent_on() {
     assert_eq!(gateway.ingest.seen(), [seen("", "a.png, b.png", b"pixels and more")]);
 
     // Which are one scan and which are several, ingest tells.
+    let scan = gateway.mesh.queued().await;
+    gateway.ingest.makes(gateway.mesh.batch(&scan).await);
     let form = Form::new().part("a", file("a", "seve")).part("b", file("b", "ral"));
     let answer = gateway.post("/v1/scans").multipart(form).send().await.unwrap();
     assert!(answer.headers()["location"].to_str().unwrap().starts_with("/v1/batches/"));
     let (status, batch) = json(answer).await;
-    assert!(status == 202 && batch["entries"].is_array(), "{status} {batch}");
+    assert_eq!((status, &batch["entries"][0]["scan"]["id"]), (202, &json!(scan)));
 
     let form = Form::new().text("note", "not a file");
     let (status, _, body) =

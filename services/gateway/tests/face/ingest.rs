@@ -1,0 +1,128 @@
+//! An ingest that takes whatever comes and says what came: the real one takes sound images and keeps to itself what it was
+//! sent besides.
+
+use std::sync::{Arc, Mutex};
+
+use proto::ingest::ingest_server::IngestServer;
+use proto::ingest::upload_part::Part;
+use proto::ingest::{BatchAnswer, Refusal, UploadAnswer, UploadPart, batch_answer, upload_answer};
+use proto::storage::{Batch, Priority, Scan};
+use service::claims::bearer;
+use tonic::{Request, Response, Status, Streaming};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// What ingest saw of one upload.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    pub key: String,
+    pub file_name: String,
+    pub stat: bool,
+    /// Reference, patient id and accession number.
+    pub stated: [String; 3],
+    /// The beginning; the rest is only counted.
+    pub start: Vec<u8>,
+    pub length: usize,
+    /// Whether the upload came to its own end.
+    pub whole: bool,
+}
+
+/// Drains uploads; refuses those that are `refuse`, and makes a batch of `several`.
+#[derive(Clone, Default)]
+pub struct Ingest(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    seen: Vec<Seen>,
+    /// What uploads of several scans become.
+    batch: Batch,
+}
+
+impl Ingest {
+    pub fn server(self) -> IngestServer<Ingest> {
+        IngestServer::new(self)
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.0.lock().unwrap().seen.clone()
+    }
+
+    /// From now on several scans become this batch.
+    pub fn makes(&self, batch: Batch) {
+        self.0.lock().unwrap().batch = batch;
+    }
+
+    fn batch(&self) -> Batch {
+        self.0.lock().unwrap().batch.clone()
+    }
+
+    async fn drain(&self, request: Request<Streaming<UploadPart>>) -> Result<Seen, Status> {
+        bearer(request.metadata()).ok_or_else(|| Status::unauthenticated("no token"))?;
+        let index = {
+            let seen = &mut self.0.lock().unwrap().seen;
+            seen.push(Seen::default());
+            seen.len() - 1
+        };
+        let mut parts = request.into_inner();
+        while let Some(part) = parts.message().await? {
+            let mut state = self.0.lock().unwrap();
+            let seen = &mut state.seen[index];
+            match part.part.unwrap() {
+                Part::Header(header) => {
+                    seen.stat = header.priority() == Priority::Stat;
+                    (seen.key, seen.file_name) = (header.idempotency_key, header.file_name);
+                    seen.stated = [header.reference, header.patient_id, header.accession_number];
+                }
+                Part::Data(data) => {
+                    let room = 64_usize.saturating_sub(seen.start.len()).min(data.len());
+                    seen.start.extend_from_slice(&data[..room]);
+                    seen.length += data.len();
+                }
+                // The names of several files, one after another.
+                Part::File(file) => seen.file_name = format!("{}, {}", seen.file_name, file.name),
+                Part::End(end) => seen.whole = end.size_bytes == seen.length as u64,
+            }
+        }
+        Ok(self.0.lock().unwrap().seen[index].clone())
+    }
+}
+
+fn too_small() -> Refusal {
+    Refusal {
+        problem: "too-small".into(),
+        title: "The image is too small".into(),
+        detail: "It is 12 x 12 pixels. Send a larger one.".into(),
+    }
+}
+
+#[tonic::async_trait]
+impl proto::ingest::ingest_server::Ingest for Ingest {
+    async fn upload(&self, request: Request<Streaming<UploadPart>>) -> Answer<UploadAnswer> {
+        let seen = self.drain(request).await?;
+        let answer = match seen.start.as_slice() {
+            b"refuse" => upload_answer::Answer::Refusal(too_small()),
+            b"several" => upload_answer::Answer::Batch(self.batch()),
+            b"full" => return Err(Status::unavailable("no room on /dev/sdb1")),
+            _ => upload_answer::Answer::Scan(queued()),
+        };
+        Ok(Response::new(UploadAnswer { answer: Some(answer) }))
+    }
+
+    async fn upload_batch(&self, request: Request<Streaming<UploadPart>>) -> Answer<BatchAnswer> {
+        let seen = self.drain(request).await?;
+        let answer = match seen.start.as_slice() {
+            b"refuse" => batch_answer::Answer::Refusal(too_small()),
+            _ => batch_answer::Answer::Batch(self.batch()),
+        };
+        Ok(Response::new(BatchAnswer { answer: Some(answer) }))
+    }
+}
+
+fn queued() -> Scan {
+    Scan {
+        id: "queued".into(),
+        state: proto::storage::State::Queued.into(),
+        shape: vec![1, 64, 64],
+        ..Scan::default()
+    }
+}

@@ -1,0 +1,271 @@
+//! The real auth, storage and drift behind the gateway, on SQLite and files, with a clock that the test holds.
+
+use auth::Accounts;
+use domain::{Clock, ManualClock, Random, TenantId};
+use futures::stream;
+use platform::queue::Queue;
+use proto::storage::accept_part::Part;
+use proto::storage::complete_part::Part as ResultPart;
+use proto::storage::jobs_client::JobsClient;
+use proto::storage::scans_client::ScansClient;
+use proto::storage::*;
+use service::claims::{Grant, Role, SigningKey, authorised, service_tenant, vouched};
+use service::{Peer, Service, system_random};
+use sha2::{Digest, Sha256};
+use storage::{Ports, Rules};
+use tempfile::TempDir;
+use tonic::Request;
+use tonic::service::Routes;
+
+use crate::between::Between;
+
+/// When the clock begins to be held.
+pub const NOW_MS: i64 = 1_700_000_000_000;
+/// How long an analysis takes by that clock.
+pub const ANALYSIS_MS: i64 = 1_000;
+/// Whom the hospital has from the start, a clinician.
+pub const USER: &str = "ada";
+pub const PASSWORD: &str = "a long and right one";
+/// The files of a result, beside its document.
+const FILES: [&str; 3] = ["mask.png", "overlay.png", "mask.nii.gz"];
+
+/// One hospital's scans and users, and what may be done to them behind the gateway's back.
+pub struct Mesh {
+    pub clock: ManualClock,
+    pub between: Between,
+    key: SigningKey,
+    tenant: TenantId,
+    scans: ScansClient<Peer>,
+    jobs: JobsClient<Peer>,
+    ports: Ports,
+    _data: TempDir,
+}
+
+/// What answers the gateway.
+pub struct Faces {
+    pub auth: Routes,
+    pub storage: Routes,
+    pub drift: Routes,
+}
+
+impl Mesh {
+    pub async fn open() -> (Mesh, Faces) {
+        let data = tempfile::tempdir().unwrap();
+        let (clock, random) = (ManualClock::at(NOW_MS), system_random());
+        let (tenant, auth) = auth(&data, clock.clock(), random.clone()).await;
+        let to_auth = Peer::within(&auth);
+        let pem = std::fs::read_to_string(data.path().join("key.pem")).unwrap();
+
+        let ports = storage_ports(&data, clock.clock(), random.clone()).await;
+        let storage = storage::build(ports.clone(), storage::Peers { auth: to_auth.clone() });
+        let peer = Peer::within(&storage);
+        let drift = drift(&data, ports.queue.clone(), to_auth, (clock.clock(), random)).await;
+
+        let between = Between::default();
+        let faces =
+            Faces { auth: auth.grpc, storage: between.before(storage.grpc), drift: drift.grpc };
+        let mesh = Mesh {
+            clock,
+            between,
+            key: SigningKey::from_pem(&pem).unwrap(),
+            tenant,
+            scans: ScansClient::new(peer.clone()),
+            jobs: JobsClient::new(peer),
+            ports,
+            _data: data,
+        };
+        (mesh, faces)
+    }
+
+    /// As auth signs it for somebody of the hospital.
+    pub fn token(&self, role: Role) -> String {
+        self.sign(self.tenant, role)
+    }
+
+    fn sign(&self, tenant: TenantId, role: Role) -> String {
+        let grant = Grant { subject: "tester".into(), tenant, roles: vec![role] };
+        grant.sign(&self.key, self.clock.clock().now_ms())
+    }
+
+    fn service_token(&self) -> String {
+        self.sign(service_tenant(), Role::Service)
+    }
+
+    /// As ingest passes calls on.
+    fn sent<T>(&self, message: T) -> Request<T> {
+        vouched(authorised(message, &self.token(Role::Clinician)), &self.service_token())
+    }
+
+    /// Keeps a scan of which that is known; its id.
+    pub async fn accept(&self, known: AcceptHeader) -> String {
+        let (volume, original) = (b"voxels".as_slice(), b"<script>".as_slice());
+        let header = AcceptHeader {
+            format: "png".into(),
+            shape: vec![1, 64, 64],
+            original_sha256: sha256(original),
+            volume_sha256: sha256(volume),
+            ..known
+        };
+        let parts = [
+            Part::Header(header),
+            Part::Volume(volume.into()),
+            Part::Original(original.into()),
+            Part::Preview(b"bytes of image.png".as_slice().into()),
+        ];
+        let parts = stream::iter(parts.map(|part| AcceptPart { part: Some(part) }));
+        self.scans.clone().accept(self.sent(parts)).await.unwrap().into_inner().id
+    }
+
+    pub async fn queued(&self) -> String {
+        self.accept(AcceptHeader::default()).await
+    }
+
+    pub async fn running(&self) -> String {
+        let id = self.queued().await;
+        self.claim(&id).await;
+        id
+    }
+
+    pub async fn done(&self) -> String {
+        self.analysed(&FILES).await
+    }
+
+    /// A scan of whose image the result shows another slice.
+    pub async fn volume(&self) -> String {
+        self.analysed(&[&FILES[..], &["shown.png"]].concat()).await
+    }
+
+    async fn analysed(&self, files: &[&str]) -> String {
+        let id = self.queued().await;
+        let job = self.claim(&id).await;
+        self.clock.advance(ANALYSIS_MS);
+        self.complete(&job, Answer::Found, files).await;
+        id
+    }
+
+    pub async fn failed(&self) -> String {
+        let id = self.queued().await;
+        let Job { job_id, attempt, .. } = self.claim(&id).await;
+        self.clock.advance(ANALYSIS_MS);
+        let reason = "the worker died three times".into();
+        let fail = FailJob { job_id, attempt, reason, retry: false };
+        self.jobs.clone().fail(authorised(fail, &self.service_token())).await.unwrap();
+        id
+    }
+
+    /// A scan that is done with an answer that nobody knows.
+    pub async fn unclear(&self) -> String {
+        let id = self.done().await;
+        let query = sqlx::query("UPDATE scans SET answer = '' WHERE id = ?").bind(&id);
+        query.execute(self.ports.database.pool()).await.unwrap();
+        id
+    }
+
+    /// From now on storage cannot read its scans.
+    pub async fn lose_the_scans(&self) {
+        let query = sqlx::query("ALTER TABLE scans RENAME TO scans_of_nobody");
+        query.execute(self.ports.database.pool()).await.unwrap();
+    }
+
+    /// Lets a worker have the scan's job.
+    pub async fn claim(&self, scan: &str) -> Job {
+        let job_id = sqlx::query_scalar("SELECT id FROM jobs WHERE scan_id = ?")
+            .bind(scan)
+            .fetch_one(self.ports.database.pool())
+            .await
+            .unwrap();
+        let claim = ClaimJob { job_id, worker: "worker".into(), alone: true };
+        let request = authorised(claim, &self.service_token());
+        self.jobs.clone().claim(request).await.unwrap().into_inner()
+    }
+
+    /// Hands in a result with these files.
+    pub async fn complete(&self, job: &Job, answer: Answer, files: &[&str]) {
+        let header = CompleteHeader {
+            job_id: job.job_id.clone(),
+            attempt: job.attempt,
+            binding: job.binding.clone(),
+            volume_sha256: job.volume_sha256.clone(),
+            answer: answer.into(),
+            ..CompleteHeader::default()
+        };
+        let part = |name: &str, data: &str| {
+            let (name, data) = (name.to_owned(), data.as_bytes().to_vec().into());
+            ResultPart::Artefact(ArtefactPart { name, data })
+        };
+        let mut parts = vec![ResultPart::Header(header)];
+        parts.extend(
+            [r#"{"answer":"found","#, r#""findings":[{}]}"#].map(|half| part("result.json", half)),
+        );
+        for name in files {
+            parts.extend([part(name, "bytes of "), part(name, name)]);
+        }
+        let parts = stream::iter(parts.into_iter().map(|part| CompletePart { part: Some(part) }));
+        self.jobs.clone().complete(authorised(parts, &self.service_token())).await.unwrap();
+    }
+
+    /// A batch of that scan, of one that failed, and of a file that was refused.
+    pub async fn batch(&self, scan: &str) -> Batch {
+        let entry = |name: &str, scan_id: &str, refusal_json: &str| BatchEntry {
+            name: name.into(),
+            scan_id: scan_id.into(),
+            refusal_json: refusal_json.into(),
+        };
+        let refusal =
+            r#"{"problem":"too-small","title":"The image is too small","detail":"12 x 12"}"#;
+        let failed = self.failed().await;
+        let entries = vec![
+            entry("../a.png", scan, ""),
+            entry("b.png", &failed, ""),
+            entry("c.png", "", refusal),
+        ];
+        let batch = self.sent(Batch { entries, ..Batch::default() });
+        self.scans.clone().put_batch(batch).await.unwrap().into_inner()
+    }
+}
+
+fn at(data: &TempDir, name: &str) -> String {
+    data.path().join(name).display().to_string()
+}
+
+/// A hospital with one user, and who knows them.
+async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Service) {
+    let database_url = format!("sqlite://{}", at(data, "auth.db"));
+    let accounts = Accounts::open(&database_url, clock.clone(), random.clone()).await.unwrap();
+    let tenant = accounts.create_tenant("the hospital").await.unwrap();
+    accounts.create_user(tenant, USER, PASSWORD, &[Role::Clinician]).await.unwrap();
+    let config = auth::Config {
+        database_url,
+        signing_key: data.path().join("key.pem"),
+        previous_key: None,
+        service_secret: None,
+        first_tenant: String::new(),
+    };
+    let (ports, _) = auth::open(&config, clock, random).await.unwrap();
+    (tenant, auth::build(ports))
+}
+
+async fn storage_ports(data: &TempDir, clock: Clock, random: Random) -> Ports {
+    let config = storage::Config {
+        database_url: format!("sqlite://{}", at(data, "storage.db")),
+        blob_url: format!("file://{}", at(data, "blobs")),
+        queue_url: format!("sqlite://{}", at(data, "queue.db")),
+        rules: Rules { disk_reserve_mib: 1, ..Rules::default() },
+    };
+    Ports::open(&config, clock, random).await.unwrap()
+}
+
+async fn drift(
+    data: &TempDir,
+    queue: Queue,
+    auth: Peer,
+    (clock, random): (Clock, Random),
+) -> Service {
+    let database_url = format!("sqlite://{}", at(data, "drift.db"));
+    let ports = drift::Ports::open(&database_url, queue).await.unwrap();
+    drift::build(ports, drift::Peers { auth }, drift::Reference::default(), clock, random)
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
