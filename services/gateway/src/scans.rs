@@ -366,3 +366,15 @@ pub async fn show(
     let scan = gateway.scans.get(caller.request(storage::ScanRef { id })).await?;
     Ok(Json(scan.into_inner().try_into()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_of_whatever_characters_is_one_field_of_the_next_pages_address() {
+        let headers = link("limit=2&cursor=old", "a+b/c=");
+        let expected = r#"</v1/scans?limit=2&cursor=a%2Bb%2Fc%3D>; rel="next""#;
+        assert_eq!(headers[header::LINK], expected);
+    }
+}
