@@ -25,8 +25,8 @@ use crate::deadline;
 pub type Unit = Transaction<'static, Any>;
 
 /// How long a caller waits for a free connection.
-const PATIENCE: Duration = Duration::from_secs(5);
-const CONNECTIONS: u32 = 8;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECTIONS_MAX: u32 = 8;
 
 /// A database that its migrations have been applied to; cheap to clone.
 #[derive(Clone)]
@@ -45,8 +45,8 @@ pub async fn connect(url: &str, migrations: &Migrator) -> Result<Database> {
     sqlx::any::install_default_drivers();
     let dialect = Dialect::of(url)?;
     let pool = AnyPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(PATIENCE)
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |connection, _| dialect.prepare(connection))
         .after_release(|connection, _| Box::pin(is_clean(connection)))
         .connect(&dialect.address(url))
@@ -60,7 +60,7 @@ pub async fn connect(url: &str, migrations: &Migrator) -> Result<Database> {
 }
 
 impl Database {
-    /// For reading, and for single statements that are a unit by themselves.
+    /// The connection pool: for reads, and for single statements that are a unit by themselves.
     pub fn pool(&self) -> &AnyPool {
         &self.pool
     }
@@ -78,14 +78,14 @@ impl Database {
         let span = tracing::info_span!("unit of work", otel.kind = "client");
         let until = deadline::current();
         let run = async move { database.run(work).await };
-        let unit = tokio::spawn(deadline::carried(until, run).instrument(span));
+        let unit = tokio::spawn(deadline::propagate(until, run).instrument(span));
         let ended = async {
             unit.await.map_err(|error| {
                 ErrorKind::Internal.error("a unit of work did not end").because(error)
             })?
         };
-        // Whoever waits stops waiting at his deadline; what has begun ends as it will, whole or not at all.
-        deadline::keep(ended).await
+        // The caller stops waiting at its deadline; a unit that has begun is committed or rolled back all the same.
+        deadline::enforce(ended).await
     }
 
     async fn run<T, F>(&self, work: F) -> Result<T>
@@ -171,9 +171,9 @@ impl Dialect {
     }
 }
 
-/// Binds ids. They have no `sqlx::Encode`: the crate that they are of knows no database, and this one may not write it for them.
+/// Binds ids. They have no `sqlx::Encode`: their crate knows no database, and the orphan rule forbids the impl here.
 pub trait BindId: Sized {
-    /// Binds an id as the text that it is kept as.
+    /// Binds an id as text, which is how it is stored.
     fn id(self, id: impl Display) -> Self;
 }
 
@@ -195,9 +195,9 @@ impl<O> BindId for QueryScalar<'_, Any, O, AnyArguments> {
     }
 }
 
-/// Runs a statement that answers with no rows.
+/// Runs a statement that returns no rows.
 pub trait Run {
-    /// Runs it as part of `unit`, and says how many rows it has changed.
+    /// Runs it as part of `unit`; answers how many rows it has changed.
     fn run(self, unit: &mut Unit) -> impl Future<Output = Result<u64>> + Send;
 }
 
@@ -208,7 +208,7 @@ impl Run for Query<'_, Any, AnyArguments> {
     }
 }
 
-/// What a database error means to the caller.
+/// The error of a database, by the kind that it means to the caller.
 pub fn failed(error: sqlx::Error) -> Error {
     let (kind, message) = match &error {
         sqlx::Error::RowNotFound => (ErrorKind::NotFound, "no such row"),

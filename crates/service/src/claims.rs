@@ -1,4 +1,4 @@
-//! Who is calling: access tokens, verified offline, and the tenant that only they can name.
+//! Access tokens, verified offline, and the tenant that only a verified token can name.
 //!
 //! Every user-facing call carries `authorization: Bearer <access token>`. The callee asks a
 //! [`Verifier`] for the [`Claims`]; no service asks auth about a single call.

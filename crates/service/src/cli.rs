@@ -1,4 +1,4 @@
-//! How a program of ours meets whoever started it: what went wrong is one line on standard error.
+//! Command lines: an error is one line on standard error.
 
 use std::io::Write;
 use std::process::ExitCode;

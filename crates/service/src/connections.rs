@@ -4,7 +4,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::shares::{Share, Shares};
 
-/// Where the system says of no limit on open files.
+/// The limit on open files where the system has none.
 const OPEN_FILES: u64 = 1 << 16;
 /// Of the files that the process may open, connections take this part at most: the others are its own.
 const PART_OF_FILES: u64 = 2;
@@ -31,7 +31,7 @@ impl Connections {
         Connections { most, open: Shares::default() }
     }
 
-    /// Lets a connection from there in, if there is room for it; it is counted until the share is dropped.
+    /// Admits a connection from `address`, if there is room; it counts until the share is dropped.
     pub fn admit(&self, address: IpAddr) -> Option<Share<IpAddr>> {
         let (address, most) = (neighbourhood(address), self.most);
         let admitted = self.open.take(address, |open| {
@@ -43,7 +43,7 @@ impl Connections {
     }
 }
 
-/// Who has one IPv6 address has all of its /64.
+/// The addresses that count as one: an IPv6 host has the whole /64.
 fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 const SPECVERSION: &str = "1.0";
 const JSON: &str = "application/json";
 
-/// An event as it travels: a CloudEvent 1.0 in its structured JSON form.
+/// A CloudEvent 1.0 in its structured JSON form, as the queue carries it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct CloudEvent<Data> {
     specversion: String,
-    /// What the event is called by its source: two with the same id are one that came twice.
+    /// The event's id at its source: two events with the same id are one that was delivered twice.
     pub id: String,
-    /// Which part of medseg tells it, as a path.
+    /// The part of medseg that emits it, as a path.
     pub source: String,
     #[serde(rename = "type")]
     kind: String,
-    /// What it is about.
+    /// The id of the scan or other object that it is about.
     #[serde(default)]
     pub subject: String,
     /// When it happened (RFC 3339).
@@ -31,9 +31,9 @@ pub struct CloudEvent<Data> {
     pub traceparent: String,
 }
 
-/// Where an event comes from.
+/// The source and the context of an event.
 pub struct Origin<'a> {
-    /// Which part of medseg tells it, as a path.
+    /// The part of medseg that emits it, as a path.
     pub source: &'a str,
     /// Of the event: the same for every delivery of it.
     pub id: String,

@@ -13,12 +13,12 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 /// How long a check may take before it counts as failed.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks whether something that a service needs is there.
+/// Checks that a dependency of a service answers.
 pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
-/// The check that `ask` makes.
+/// The check that runs `ask`.
 pub fn check<F>(ask: impl Fn() -> F + Send + Sync + 'static) -> Check
 where
     F: Future<Output = Result<()>> + Send + 'static,
@@ -26,7 +26,7 @@ where
     Arc::new(move || ask().boxed())
 }
 
-/// Whether a service can do its work now.
+/// The readiness checks of a service, and the checks of its peers.
 #[derive(Clone)]
 pub(crate) struct Readiness {
     checks: Arc<[(String, Check)]>,
@@ -61,8 +61,7 @@ impl Readiness {
         (status, Json(json!({ "ready": ready, "checks": words(said) }))).into_response()
     }
 
-    /// The answer of `/peers`: for people, who look for the one that is away. No orchestrator should: a process that can
-    /// say that a peer is away is of more use than none.
+    /// The answer of `/peers`, for operators. No probe uses it: a process that reports a missing peer is of more use than none.
     pub async fn tell_of_peers(self) -> Response {
         Json(words(ask_all(&self.peers).await)).into_response()
     }
@@ -79,6 +78,6 @@ async fn ask_all(checks: &[(String, Check)]) -> BTreeMap<String, Result<()>> {
 
 async fn ask((name, check): &(String, Check)) -> (String, Result<()>) {
     let late = |_| Err(ErrorKind::Unavailable.error("no answer in time"));
-    let said = tokio::time::timeout(PATIENCE, check()).await.unwrap_or_else(late);
+    let said = tokio::time::timeout(CHECK_TIMEOUT, check()).await.unwrap_or_else(late);
     (name.clone(), said)
 }

@@ -32,8 +32,8 @@ pub use health::{Check, check};
 pub use logs::LogSettings;
 pub use peer::Peer;
 pub use platform::{choose_tls, deadline, keep_private};
-pub use run::{Life, live, run};
-pub use serve::{Doors, serve, serve_at};
+pub use run::{Process, run};
+pub use serve::{Listeners, serve, serve_at};
 pub use shares::{Share, Shares, Taken};
 pub use system::{system_clock, system_random};
 pub use telemetry::method_name;
@@ -51,13 +51,13 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 /// One service, ready to be served or called in-process.
 #[derive(Default)]
 pub struct Service {
-    /// What it is called in logs and metrics.
+    /// The name in logs and metrics.
     pub name: &'static str,
-    /// Its face towards the mesh.
+    /// gRPC, for other services.
     pub grpc: Routes,
-    /// Its face towards the world.
+    /// HTTP, for clients.
     pub http: Router,
-    /// What it does unasked.
+    /// The tasks that run beside requests.
     pub workers: Vec<Worker>,
     /// Whether people call it, who have no certificate of the mesh.
     pub public: bool,

@@ -14,24 +14,24 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 
 use crate::failures::logged;
-use crate::retry::Repeating;
-use crate::serve::unpanicked;
+use crate::retry::RetryingChannel;
+use crate::serve::catch_panics;
 use crate::{Identity, Service, trace};
 
 /// How long a peer may take to begin its answer, unless the request sets a timeout of its own (as a
 /// long upload must: its answer begins when the last byte has arrived).
-const DEADLINE: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(5);
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer that is gone without a word is noticed after interval + timeout.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for volumes in flight: the default of 64 KiB makes a stream wait for every round trip.
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
-/// The way to another service, over the network or in this process.
+/// A channel to another service, over the network or in this process.
 ///
-/// Generated clients take either, so `ScansClient<Peer>` is the only client type there is. Both ways
-/// keep the same promises: a deadline, and `INTERNAL` instead of a panic. Over the network, calls that
+/// Generated clients take either, so `ScansClient<Peer>` is the only client type there is. Calls
+/// over the network and in process keep the same promises: a deadline, and `INTERNAL` instead of a panic. Over the network, calls that
 /// a repetition cannot harm are repeated within that deadline.
 #[derive(Clone)]
 pub struct Peer(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
@@ -39,7 +39,7 @@ pub struct Peer(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
 impl Peer {
     /// The service at `url`; the connection is made when it is first used, and again when it breaks.
     ///
-    /// By `https://`, this process shows the [`Identity`] that it has assumed.
+    /// By `https://`, this process shows the [`Identity`] that it has installed.
     pub fn connect(url: &str) -> Result<Peer> {
         Peer::connect_as(url, Identity::own())
     }
@@ -55,7 +55,7 @@ impl Peer {
             .map_err(|error| bad().because(error))?
             .origin(uri.clone())
             .tcp_nodelay(true)
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
@@ -71,14 +71,16 @@ impl Peer {
         } else {
             endpoint.connect_lazy()
         };
-        Ok(Peer(BoxCloneSyncService::new(Repeating::new(channel.map_request(told)))))
+        Ok(Peer(BoxCloneSyncService::new(RetryingChannel::new(
+            channel.map_request(with_timeout_header),
+        ))))
     }
 
     /// A service of this process, called as a function.
     pub fn within(service: &Service) -> Peer {
-        let routes = unpanicked(logged(service.grpc.clone().prepare()));
+        let routes = catch_panics(logged(service.grpc.clone().prepare()));
         let routes = ServiceExt::<Request<Body>>::map_err(routes, BoxError::from);
-        Peer(BoxCloneSyncService::new(routes.map_request(told)))
+        Peer(BoxCloneSyncService::new(routes.map_request(with_timeout_header)))
     }
 }
 
@@ -87,28 +89,28 @@ impl tower::Service<Request<Body>> for Peer {
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
 
-    /// The way is made ready within the deadline.
+    /// The channel is made ready within the deadline.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Keeps the deadline here and not in the server, so that both ways keep the same promise.
+    /// Enforces the deadline here and not in the server, so that calls in process keep it too.
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         trace::inject(request.headers_mut());
-        let asked = timeout_of(request.headers()).unwrap_or(DEADLINE);
-        let way = self.0.clone();
+        let asked = timeout_of(request.headers()).unwrap_or(TIMEOUT_DEFAULT);
+        let channel = self.0.clone();
         // No longer than whoever waits for us.
-        Box::pin(deadline::within(asked, async move {
+        Box::pin(deadline::with_deadline(asked, async move {
             let until = deadline::current().expect("it was set a moment ago");
             let late = |_| Ok(Status::deadline_exceeded("no answer in time").into_http());
-            timeout_at(until, way.oneshot(request)).await.unwrap_or_else(late)
+            timeout_at(until, channel.oneshot(request)).await.unwrap_or_else(late)
         }))
     }
 }
 
-/// Tells the peer how long we wait for it.
-fn told(mut request: Request<Body>) -> Request<Body> {
-    let left = deadline::left().unwrap_or(DEADLINE);
+/// Sets `grpc-timeout` to the time that is left, so that the peer stops when we stop waiting.
+fn with_timeout_header(mut request: Request<Body>) -> Request<Body> {
+    let left = deadline::left().unwrap_or(TIMEOUT_DEFAULT);
     request.headers_mut().insert("grpc-timeout", grpc_timeout(left));
     request
 }

@@ -1,4 +1,4 @@
-//! The one layer that makes calls again: calls that a repetition cannot harm, within a budget.
+//! Retries of idempotent calls, within a budget: the only layer that retries between services.
 //!
 //! Which calls those are, the contract says of each (`idempotency_level` in `/proto`). The budget keeps an outage from
 //! being made worse by those who wait for its end: see "Addressing Cascading Failures" in Google's SRE book.
@@ -25,13 +25,13 @@ use tower::util::rng::HasherRng;
 use tower::{BoxError, Service, ServiceExt};
 
 /// How often a call is made, at most.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS_MAX: u32 = 3;
 /// Between the first two attempts, and the most between any two; half as much again at random, so that those who failed
 /// together do not come back together.
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-const JITTER: f64 = 0.5;
-/// Of the calls of the last ten seconds a fifth may be repeated, and one in each second whatever went before.
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+const BACKOFF_JITTER: f64 = 0.5;
+/// Of the calls of the last ten seconds a fifth may be retries, and one in each second whatever went before.
 const BUDGET_TIME: Duration = Duration::from_secs(10);
 const BUDGET_SHARE: f32 = 0.2;
 const BUDGET_PER_SECOND: u32 = 1;
@@ -60,24 +60,27 @@ static REPEATABLE: LazyLock<HashSet<String>> = LazyLock::new(|| {
     paths
 });
 
-/// A way to a peer on which calls that may be repeated are, when the peer cannot be reached or says `UNAVAILABLE`.
+/// A channel that retries a call when the peer cannot be reached or says `UNAVAILABLE`, if the contract allows it.
 ///
 /// Must run within a deadline: it knows none of its own.
 #[derive(Clone)]
-pub struct Repeating<S> {
-    way: S,
-    policy: Again,
+pub struct RetryingChannel<S> {
+    inner: S,
+    policy: RetryPolicy,
 }
 
-impl<S> Repeating<S> {
+impl<S> RetryingChannel<S> {
     /// With a budget of its own: one peer's failures do not use up another's.
-    pub fn new(way: S) -> Repeating<S> {
+    pub fn new(inner: S) -> RetryingChannel<S> {
         let budget = TpsBudget::new(BUDGET_TIME, BUDGET_PER_SECOND, BUDGET_SHARE);
-        Repeating { way, policy: Again { budget: Arc::new(budget), repeated: 0, pauses: None } }
+        RetryingChannel {
+            inner,
+            policy: RetryPolicy { budget: Arc::new(budget), retries: 0, backoffs: None },
+        }
     }
 }
 
-impl<S> Service<Request<Body>> for Repeating<S>
+impl<S> Service<Request<Body>> for RetryingChannel<S>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
@@ -87,36 +90,36 @@ where
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
 
-    /// The way is made ready for each attempt.
+    /// The inner channel is made ready for each attempt.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (way, policy) = (self.way.clone().map_err(Into::into), self.policy.clone());
+        let (inner, policy) = (self.inner.clone().map_err(Into::into), self.policy.clone());
         Box::pin(async move {
             if !REPEATABLE.contains(request.uri().path()) {
-                return way.oneshot(request).await;
+                return inner.oneshot(request).await;
             }
             let (head, body) = request.into_parts();
             let bytes = to_bytes(axum::body::Body::new(body), REQUEST_BYTES_MAX).await?;
             let body = |bytes: Bytes| Body::new(axum::body::Body::from(bytes));
-            let way = way.map_request(move |request: Request<Bytes>| request.map(body));
-            Retry::new(policy, way).oneshot(Request::from_parts(head, bytes)).await
+            let inner = inner.map_request(move |request: Request<Bytes>| request.map(body));
+            Retry::new(policy, inner).oneshot(Request::from_parts(head, bytes)).await
         })
     }
 }
 
 #[derive(Clone)]
-struct Again {
+struct RetryPolicy {
     /// One for all calls to this peer.
     budget: Arc<TpsBudget>,
-    /// Of this call: how often it was repeated, and the pauses that come next.
-    repeated: u32,
-    pauses: Option<ExponentialBackoff>,
+    /// Of this call: how often it was retried, and the waits that come next.
+    retries: u32,
+    backoffs: Option<ExponentialBackoff>,
 }
 
-impl<E> Policy<Request<Bytes>, Response<Body>, E> for Again {
+impl<E> Policy<Request<Bytes>, Response<Body>, E> for RetryPolicy {
     type Future = Sleep;
 
     fn retry(
@@ -124,10 +127,10 @@ impl<E> Policy<Request<Bytes>, Response<Body>, E> for Again {
         request: &mut Request<Bytes>,
         result: &mut Result<Response<Body>, E>,
     ) -> Option<Sleep> {
-        if self.repeated == 0 {
+        if self.retries == 0 {
             self.budget.deposit();
         }
-        if !is_unavailable(result) || self.repeated + 1 == ATTEMPTS {
+        if !is_unavailable(result) || self.retries + 1 == ATTEMPTS_MAX {
             return None;
         }
         let method = request.uri().path().to_owned();
@@ -137,8 +140,8 @@ impl<E> Policy<Request<Bytes>, Response<Body>, E> for Again {
         if !allowed {
             return None;
         }
-        self.repeated += 1;
-        Some(self.pauses.get_or_insert_with(pauses).next_backoff())
+        self.retries += 1;
+        Some(self.backoffs.get_or_insert_with(backoffs).next_backoff())
     }
 
     fn clone_request(&mut self, request: &Request<Bytes>) -> Option<Request<Bytes>> {
@@ -146,9 +149,10 @@ impl<E> Policy<Request<Bytes>, Response<Body>, E> for Again {
     }
 }
 
-fn pauses() -> ExponentialBackoff {
-    // A generator of its own: copies of one would all choose the same pauses.
-    let maker = ExponentialBackoffMaker::new(PAUSE, PAUSE_MAX, JITTER, HasherRng::new());
+fn backoffs() -> ExponentialBackoff {
+    // A generator of its own: copies of one would all choose the same waits.
+    let maker =
+        ExponentialBackoffMaker::new(BACKOFF_MIN, BACKOFF_MAX, BACKOFF_JITTER, HasherRng::new());
     maker.expect("the pauses are in order").make_backoff()
 }
 
@@ -216,7 +220,7 @@ mod tests {
         for (bad, calls_made, answered) in [(0, 1, true), (1, 2, true), (2, 3, true), (3, 3, false)]
         {
             let (calls, way) = peer(bad);
-            let answer = Repeating::new(way).oneshot(request(GET)).await;
+            let answer = RetryingChannel::new(way).oneshot(request(GET)).await;
             assert_eq!(calls.load(Ordering::SeqCst), calls_made);
             assert_eq!(!is_unavailable(&answer), answered, "{bad}");
         }
@@ -226,7 +230,7 @@ mod tests {
     async fn what_may_not_be_repeated_is_called_once() {
         let (calls, way) = peer(3);
         let claim = request("/medseg.storage.v1.Jobs/Claim");
-        let answer = Repeating::new(way).oneshot(claim).await.expect("its answer");
+        let answer = RetryingChannel::new(way).oneshot(claim).await.expect("its answer");
         assert!(answer.headers().contains_key("grpc-status"));
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
@@ -234,7 +238,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_not_made_worse() {
         let (calls, way) = peer(u32::MAX);
-        let way = Repeating::new(way);
+        let way = RetryingChannel::new(way);
         for _ in 0..1000 {
             // Whatever it is, it is the peer's answer.
             let _ = way.clone().oneshot(request(GET)).await;

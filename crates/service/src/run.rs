@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use crate::tls::TlsFiles;
 use crate::trace::Exporter;
 use crate::{
-    Doors, Identity, LogSettings, Service, choose_tls, cli, keep_private, logs, serve_at, telemetry,
+    Identity, Listeners, LogSettings, Service, choose_tls, cli, keep_private, logs, serve_at,
+    telemetry,
 };
 
 /// What a shell reports for a program that SIGTERM has ended.
 const TERMINATED: i32 = 128 + 15;
 
-/// What every process is told, whichever service it is.
+/// The options that every service has.
 #[derive(Parser)]
 #[command(about = None, long_about = None)]
 struct Options<C: Args> {
@@ -48,7 +49,7 @@ struct Options<C: Args> {
     service: C,
 }
 
-/// The life of a service's own process: its configuration is what [`live`] builds from.
+/// Runs a service in a process of its own: reads the configuration, builds the service from it and serves it.
 ///
 /// Nothing is listened on before the configuration is read and everything is open. What keeps it from starting is told in
 /// one line on standard error.
@@ -66,7 +67,7 @@ async fn started<C: Args>(
     let Options { listen, probes, logs, otlp_endpoint, tls, migrate, service } = options;
     let identity = tls.read()?;
     if let Some(identity) = &identity {
-        identity.assume();
+        identity.install();
     }
     if migrate {
         logs::start(logs, &Exporter::nowhere());
@@ -74,12 +75,12 @@ async fn started<C: Args>(
         tracing::info!("up to date");
         return Ok(());
     }
-    let life = Life { listen, probes: Some(probes), logs, otlp_endpoint, identity };
-    live(life, async || build(service).await, |_| ()).await
+    let process = Process { listen, probes: Some(probes), logs, otlp_endpoint, identity };
+    process.run(async || build(service).await, |_| ()).await
 }
 
-/// How a process lives, whatever it does.
-pub struct Life {
+/// A process that serves one service: where it listens, what it logs, and its identity.
+pub struct Process {
     /// The address to answer on.
     pub listen: SocketAddr,
     /// Where probes and metrics are answered apart from it.
@@ -92,52 +93,54 @@ pub struct Life {
     pub identity: Option<Identity>,
 }
 
-/// The life of a process: build the service, serve it until told to stop.
-///
-/// `announce` is told the address once it is listened on (port 0 takes a free one). The first SIGTERM
-/// (or Ctrl-C) drains, the second ends the process at once.
-pub async fn live(
-    life: Life,
-    build: impl AsyncFnOnce() -> Result<Service>,
-    announce: impl FnOnce(SocketAddr),
-) -> anyhow::Result<()> {
-    let Life { listen, probes, logs, otlp_endpoint, identity } = life;
-    // Orchestrators cannot leave a variable out: an empty one says nothing.
-    let endpoint = otlp_endpoint.filter(|endpoint| !endpoint.is_empty());
-    let traces = endpoint.map_or_else(|| Ok(Exporter::nowhere()), |to| Exporter::to(&to))?;
-    logs::start(logs, &traces);
-    choose_tls();
-    let shutdown = CancellationToken::new();
-    tokio::spawn(obey(
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-        shutdown.clone(),
-    ));
+impl Process {
+    /// Builds the service and serves it until the process is told to stop.
+    ///
+    /// `on_listening` gets the address once it is listened on (port 0 takes a free one). The first SIGTERM
+    /// (or Ctrl-C) drains, the second ends the process at once.
+    pub async fn run(
+        self,
+        build: impl AsyncFnOnce() -> Result<Service>,
+        on_listening: impl FnOnce(SocketAddr),
+    ) -> anyhow::Result<()> {
+        let Process { listen, probes, logs, otlp_endpoint, identity } = self;
+        // Orchestrators cannot leave a variable out: an empty one says nothing.
+        let endpoint = otlp_endpoint.filter(|endpoint| !endpoint.is_empty());
+        let traces = endpoint.map_or_else(|| Ok(Exporter::nowhere()), |to| Exporter::to(&to))?;
+        logs::start(logs, &traces);
+        choose_tls();
+        let shutdown = CancellationToken::new();
+        tokio::spawn(handle_signals(
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            shutdown.clone(),
+        ));
 
-    // First: what is counted or described before it is lost.
-    telemetry::prometheus();
-    let service = build().await?;
-    let calls = bind(listen).await?;
-    let probes = match probes {
-        Some(probes) => Some(bind(probes).await?),
-        None => None,
-    };
-    let address = calls.local_addr()?;
-    tracing::info!(service = service.name, listen = %address, "ready");
-    announce(address);
-    // People have no certificate of the mesh.
-    let identity = identity.filter(|_| !service.public);
-    serve_at(service, Doors { calls, probes, identity }, shutdown).await?;
-    tracing::info!("stopped");
-    traces.end().await;
-    Ok(())
+        // First: what is counted or described before it is lost.
+        telemetry::prometheus();
+        let service = build().await?;
+        let calls = bind(listen).await?;
+        let probes = match probes {
+            Some(probes) => Some(bind(probes).await?),
+            None => None,
+        };
+        let address = calls.local_addr()?;
+        tracing::info!(service = service.name, listen = %address, "ready");
+        on_listening(address);
+        // People have no certificate of the mesh.
+        let identity = identity.filter(|_| !service.public);
+        serve_at(service, Listeners { calls, probes, identity }, shutdown).await?;
+        tracing::info!("stopped");
+        traces.end().await;
+        Ok(())
+    }
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-async fn obey(mut terminate: Signal, mut interrupt: Signal, shutdown: CancellationToken) {
+async fn handle_signals(mut terminate: Signal, mut interrupt: Signal, shutdown: CancellationToken) {
     for first in [true, false] {
         tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
         if first {

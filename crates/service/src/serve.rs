@@ -37,22 +37,22 @@ use crate::{Identity, Service, Worker, telemetry};
 /// together less than the ten seconds after which a container is killed, unless the service wants more.
 const DRAIN_REQUESTS: Duration = Duration::from_secs(6);
 const DRAIN_WORKERS: Duration = Duration::from_secs(3);
-const HEADER_TIME: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const STREAMS_MAX: u32 = 200;
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-const KEEPALIVE: Duration = Duration::from_secs(20);
-const HEALTH_PAUSE: Duration = Duration::from_secs(2);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 /// For a socket that cannot be accepted, such as when no file descriptor is left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Where a service answers.
-pub struct Doors {
-    /// Both faces of it.
+/// The sockets that a service answers on.
+pub struct Listeners {
+    /// For gRPC and HTTP calls.
     pub calls: TcpListener,
     /// Probes and metrics, without TLS, and nothing else; without it, they are answered among the calls.
     pub probes: Option<TcpListener>,
-    /// Who it is to its callers, who must show a certificate of the same authority; without it, there is no TLS.
+    /// Its identity for TLS: callers must show a certificate of the same authority; without it, there is no TLS.
     pub identity: Option<Identity>,
 }
 
@@ -62,21 +62,21 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    serve_at(service, Doors { calls: listener, probes: None, identity: None }, shutdown).await
+    serve_at(service, Listeners { calls: listener, probes: None, identity: None }, shutdown).await
 }
 
-/// Serves `service` at its doors, and runs its workers, until `shutdown`.
+/// Serves `service` on its listeners, and runs its workers, until `shutdown`.
 ///
 /// Then, in this order: `/readyz` says no, no connection is accepted, requests in flight finish, the
 /// workers finish what they have in hand. What takes longer than a few seconds, or than [`Service::drain`], is dropped: nothing
 /// that has been promised depends on it. Ends early, with the error, when a worker fails. Probes are answered to the end.
 pub async fn serve_at(
     service: Service,
-    doors: Doors,
+    listeners: Listeners,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     telemetry::prometheus();
-    let Doors { calls, probes, identity } = doors;
+    let Listeners { calls, probes, identity } = listeners;
     let readiness = Readiness::new(service.readiness, service.peers, shutdown.clone());
     let (reporter, health) = tonic_health::server::health_reporter();
     let grpc = service.grpc.add_service(health).add_service(reflection()?);
@@ -143,15 +143,15 @@ async fn finish(running: &mut JoinSet<domain::Result<()>>) -> anyhow::Result<()>
     outcome
 }
 
-/// Every face of the service as one router.
+/// gRPC and HTTP as one router.
 fn router(name: &'static str, grpc: Routes, http: Router) -> Router {
     let measure = from_fn(move |request, next| telemetry::measure(name, request, next));
     let http = http
         .layer(measure.clone())
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()));
     // A failure is logged within its request's span, which names the trace.
-    let grpc = unpanicked(logged(grpc).into_axum_router().layer(measure).into());
-    // By content type, not by path: either face keeps its own answer to what it does not know.
+    let grpc = catch_panics(logged(grpc).into_axum_router().layer(measure).into());
+    // By content type, not by path: gRPC and HTTP each answer an unknown path in their own way.
     Router::new().fallback(move |request: Request| {
         let (grpc, http) = (grpc.clone(), http.clone());
         async move {
@@ -159,14 +159,14 @@ fn router(name: &'static str, grpc: Routes, http: Router) -> Router {
                 return call(http, request).await;
             }
             match timeout_of(request.headers()) {
-                Some(patience) => deadline::within(patience, call(grpc, request)).await,
+                Some(timeout) => deadline::with_deadline(timeout, call(grpc, request)).await,
                 None => call(grpc, request).await,
             }
         }
     })
 }
 
-/// What orchestrators, collectors and operators ask.
+/// The routes for probes, metrics and operators.
 fn probed(readiness: Readiness) -> Router {
     let peers = readiness.clone();
     Router::new()
@@ -176,13 +176,13 @@ fn probed(readiness: Readiness) -> Router {
         .route("/metrics", get(telemetry::render))
 }
 
-async fn call<S, B>(mut face: S, request: Request) -> Response
+async fn call<S, B>(mut service: S, request: Request) -> Response
 where
     S: tower::Service<Request, Response = http::Response<B>, Error = Infallible>,
     http::Response<B>: IntoResponse,
 {
     let head = request.method() == Method::HEAD;
-    match face.call(request).await {
+    match service.call(request).await {
         Ok(response) if head => response.into_response().map(|_| unmeasured()),
         Ok(response) => response.into_response(),
         Err(never) => match never {},
@@ -200,7 +200,7 @@ fn is_grpc(request: &Request) -> bool {
 }
 
 /// The same routes, with `INTERNAL` instead of a panic.
-pub(crate) fn unpanicked(grpc: Routes) -> Routes {
+pub(crate) fn catch_panics(grpc: Routes) -> Routes {
     grpc.into_axum_router().layer(CatchPanicLayer::custom(panicked)).into()
 }
 
@@ -220,7 +220,7 @@ async fn report(reporter: HealthReporter, readiness: Readiness) {
         let ready = readiness.ask().await.values().all(Result::is_ok);
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
         reporter.set_service_status("", status).await;
-        tokio::time::sleep(HEALTH_PAUSE).await;
+        tokio::time::sleep(HEALTH_INTERVAL).await;
     }
 }
 
@@ -235,7 +235,7 @@ async fn accept(
     let connections = Connections::limited_by_the_system();
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let Ok((stream, caller)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
+            tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             continue;
         };
         let Some(counted) = connections.admit(caller.ip()) else {
@@ -252,13 +252,15 @@ async fn accept(
             let Some(identity) = identity else {
                 // The server's own limit begins with the first byte.
                 let mut first = [0];
-                let Ok(Ok(1)) = timeout(HEADER_TIME, stream.peek(&mut first)).await else { return };
+                let Ok(Ok(1)) = timeout(HEADER_TIMEOUT, stream.peek(&mut first)).await else {
+                    return;
+                };
                 let connection =
                     server.serve_connection_with_upgrades(TokioIo::new(stream), service);
                 return drop(watcher.watch(connection).await);
             };
             let acceptor = TlsAcceptor::from(identity.server());
-            if let Ok(Ok(stream)) = timeout(HEADER_TIME, acceptor.accept(stream)).await {
+            if let Ok(Ok(stream)) = timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
                 let connection =
                     server.serve_connection_with_upgrades(TokioIo::new(stream), service);
                 let _ = watcher.watch(connection).await;
@@ -273,11 +275,11 @@ async fn accept(
 
 fn server() -> Builder<TokioExecutor> {
     let mut server = Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_headers(64);
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_headers(64);
     server
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_LIST_BYTES)
         .initial_stream_window_size(WINDOW_BYTES)

@@ -2,10 +2,10 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How much of something each of many has, such as places for uploads: who takes a share keeps it until it is dropped.
+/// Counts shares of a limited resource by key, such as upload slots by tenant. A share counts until it is dropped.
 pub struct Shares<K: Eq + Hash>(Arc<Mutex<Taken<K>>>);
 
-/// All that is taken.
+/// The shares that are taken.
 pub struct Taken<K> {
     all: usize,
     of: HashMap<K, usize>,
@@ -36,7 +36,7 @@ impl<K> Shares<K>
 where
     K: Clone + Eq + Hash,
 {
-    /// A share for `key`, unless `admit` refuses it in the face of what is taken.
+    /// A share for `key`, unless `admit` refuses it given the shares that are taken.
     pub fn take<E>(
         &self,
         key: K,

@@ -11,7 +11,7 @@ pub fn system_clock() -> Clock {
     })
 }
 
-/// The machine's source of secrets.
+/// The operating system's random number generator.
 ///
 /// # Panics
 /// When the operating system has none: nothing may be signed with guessable bytes.

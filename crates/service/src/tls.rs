@@ -38,18 +38,18 @@ pub(crate) struct TlsFiles {
     tls_authority: Option<PathBuf>,
 }
 
-/// Who a process is to its peers: always what its files say, so that a renewed certificate is shown from the next connection on.
+/// The TLS identity of a process, as its files hold it now: a renewed certificate is shown from the next connection on.
 #[derive(Clone)]
-pub struct Identity(Arc<Kept>);
+pub struct Identity(Arc<Inner>);
 
-struct Kept {
+struct Inner {
     files: Files<PathBuf>,
-    sound: Mutex<Sound>,
+    last_valid: Mutex<LastValid>,
 }
 
-/// What the files said when they last made sense.
-struct Sound {
-    said: Files<Vec<u8>>,
+/// What was read when the files were last valid together.
+struct LastValid {
+    pem: Files<Vec<u8>>,
     client: ClientConfig,
     server: Arc<ServerConfig>,
 }
@@ -62,11 +62,11 @@ struct Files<T> {
     authority: T,
 }
 
-/// The process's own; peers are connected from everywhere in it.
+/// The process's own identity: peers are connected from everywhere in it.
 static OWN: OnceLock<Identity> = OnceLock::new();
 
 impl TlsFiles {
-    /// What the files say; `Invalid` names the one that says nothing.
+    /// Reads the identity, if one is configured. `Invalid` names the file that is not valid.
     pub fn read(&self) -> Result<Option<Identity>> {
         match (&self.tls_certificate, &self.tls_key, &self.tls_authority) {
             (Some(certificate), Some(key), Some(authority)) => {
@@ -78,7 +78,7 @@ impl TlsFiles {
 }
 
 impl Identity {
-    /// Reads the three files (PEM), and whether they make sense together. `Invalid` names what does not.
+    /// Reads the three files (PEM). `Invalid` names the one that is not valid, or does not fit the others.
     pub fn read(certificate: &Path, key: &Path, authority: &Path) -> Result<Identity> {
         choose_tls();
         let files = Files {
@@ -86,16 +86,16 @@ impl Identity {
             key: key.to_owned(),
             authority: authority.to_owned(),
         };
-        let sound = Mutex::new(Sound::of(files.read()?)?);
-        Ok(Identity(Arc::new(Kept { files, sound })))
+        let last_valid = Mutex::new(LastValid::of(files.read()?)?);
+        Ok(Identity(Arc::new(Inner { files, last_valid })))
     }
 
-    /// Makes it what every [`Peer`](crate::Peer) of this process shows. The first stays.
-    pub fn assume(&self) {
+    /// Installs it as the identity of this process: every [`Peer`](crate::Peer) shows it. Only the first call has an effect.
+    pub fn install(&self) {
         let _ = OWN.set(self.clone());
     }
 
-    /// What the process has assumed.
+    /// The identity that the process has installed.
     pub(crate) fn own() -> Option<&'static Identity> {
         OWN.get()
     }
@@ -118,15 +118,15 @@ impl Identity {
         self.now().server.clone()
     }
 
-    /// What the files say now; what they said before, while they make no sense (one of them may be replaced before the others).
-    fn now(&self) -> MutexGuard<'_, Sound> {
-        let mut sound = self.0.sound.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What the files hold now, or what was last valid while they do not fit together (one may be replaced before the others).
+    fn now(&self) -> MutexGuard<'_, LastValid> {
+        let mut last_valid = self.0.last_valid.lock().unwrap_or_else(PoisonError::into_inner);
         match self.0.files.read() {
-            Ok(said) if said == sound.said => (),
-            read => match read.and_then(Sound::of) {
+            Ok(pem) if pem == last_valid.pem => (),
+            read => match read.and_then(LastValid::of) {
                 Ok(renewed) => {
                     tracing::info!(file = %self.0.files.certificate.display(), "certificate renewed");
-                    *sound = renewed;
+                    *last_valid = renewed;
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
@@ -137,7 +137,7 @@ impl Identity {
                 }
             },
         }
-        sound
+        last_valid
     }
 }
 
@@ -157,39 +157,39 @@ impl Files<PathBuf> {
     }
 }
 
-impl Sound {
-    fn of(said: Files<Vec<u8>>) -> Result<Sound> {
-        let chain = certificates(&said.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&said.key).map_err(unsound("private key"))?;
+impl LastValid {
+    fn of(pem: Files<Vec<u8>>) -> Result<LastValid> {
+        let chain = certificates(&pem.certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(invalid("private key"))?;
         let mut roots = RootCertStore::empty();
-        for authority in certificates(&said.authority)? {
-            roots.add(authority).map_err(unsound("authority"))?;
+        for authority in certificates(&pem.authority)? {
+            roots.add(authority).map_err(invalid("authority"))?;
         }
         let roots = Arc::new(roots);
         let client = ClientConfig::builder()
             .with_root_certificates(roots.clone())
             .with_client_auth_cert(chain.clone(), key.clone_key())
-            .map_err(unsound("certificate or key"))?;
-        let callers = WebPkiClientVerifier::builder(roots).build().map_err(unsound("authority"))?;
+            .map_err(invalid("certificate or key"))?;
+        let callers = WebPkiClientVerifier::builder(roots).build().map_err(invalid("authority"))?;
         let mut server = ServerConfig::builder()
             .with_client_cert_verifier(callers)
             .with_single_cert(chain, key)
-            .map_err(unsound("certificate or key"))?;
+            .map_err(invalid("certificate or key"))?;
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Sound { said, client, server: Arc::new(server) })
+        Ok(LastValid { pem, client, server: Arc::new(server) })
     }
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let all: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(unsound("certificate"))?;
+        .map_err(invalid("certificate"))?;
     if all.is_empty() {
         return Err(ErrorKind::Invalid.error("a certificate file holds no certificate"));
     }
     Ok(all)
 }
 
-fn unsound<E: std::error::Error + Send + Sync + 'static>(what: &str) -> impl Fn(E) -> Error {
+fn invalid<E: std::error::Error + Send + Sync + 'static>(what: &str) -> impl Fn(E) -> Error {
     move |error| ErrorKind::Invalid.error(format!("the {what} for TLS is not sound")).because(error)
 }

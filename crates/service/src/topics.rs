@@ -1,4 +1,4 @@
-//! What services tell each other through the queue, and what its messages mean.
+//! The topics of the queue: kinds of work and events, and what their messages hold.
 
 use domain::Priority;
 use platform::queue::{Event, Topic, Work};
@@ -13,7 +13,7 @@ pub const SCAN_READY_STAT: Work<'static> = Work("scan.ready.stat");
 /// survive takes no other with it.
 pub const SCAN_READY_AGAIN: Work<'static> = Work("scan.ready.again");
 
-/// Where jobs of that priority wait.
+/// The work topic of that priority.
 pub fn scan_ready(priority: Priority) -> Work<'static> {
     match priority {
         Priority::Routine => SCAN_READY,
@@ -25,7 +25,7 @@ pub fn scan_ready(priority: Priority) -> Work<'static> {
 /// [`ScanCompleted`](proto::events::ScanCompleted) in it.
 pub const SCAN_COMPLETED: Event<'static> = Event("scan.completed");
 
-/// All that there are; `docs/asyncapi.yaml` has the events.
+/// All topics; `docs/asyncapi.yaml` describes the events.
 pub const ALL: [Topic<'static>; 4] = [
     Topic::Work(SCAN_READY),
     Topic::Work(SCAN_READY_STAT),
@@ -33,7 +33,7 @@ pub const ALL: [Topic<'static>; 4] = [
     Topic::Event(SCAN_COMPLETED),
 ];
 
-/// The topic of that name, for whoever finds it written down.
+/// The topic of that name, as the outbox stores it.
 pub fn named(name: &str) -> Option<Topic<'static>> {
     ALL.into_iter().find(|topic| topic.name() == name)
 }

@@ -22,7 +22,7 @@ const TRACEPARENT: &str = "traceparent";
 /// How long the last spans may take on their way out.
 const LAST: Duration = Duration::from_secs(2);
 
-/// The way of spans out of this process.
+/// Exports spans to an OpenTelemetry collector.
 pub(crate) struct Exporter(SdkTracerProvider);
 
 impl Exporter {

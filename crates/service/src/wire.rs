@@ -1,9 +1,9 @@
-//! What several services say to each other in the same words.
+//! Conversions between domain types and messages that several services need.
 
 use domain::Priority;
 use proto::storage;
 
-/// A priority as messages have it.
+/// The message's enum of a priority.
 pub fn priority(priority: Priority) -> storage::Priority {
     match priority {
         Priority::Routine => storage::Priority::Routine,
@@ -11,7 +11,7 @@ pub fn priority(priority: Priority) -> storage::Priority {
     }
 }
 
-/// The priority that a message asks for; one that says nothing is routine.
+/// The priority of a message's enum; an unset one is routine.
 pub fn priority_of(wire: storage::Priority) -> Priority {
     match wire {
         storage::Priority::Stat => Priority::Stat,

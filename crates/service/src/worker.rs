@@ -9,11 +9,11 @@ use platform::queue::{Deliveries, Delivery, Event, Queue, Work};
 use tokio_util::sync::CancellationToken;
 
 /// How long to wait before subscribing again after the queue was lost.
-const PAUSE: Duration = Duration::from_secs(1);
+const RESUBSCRIBE_DELAY: Duration = Duration::from_secs(1);
 
 type Loop = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, Result<()>> + Send>;
 
-/// Something that a service does unasked, for as long as it lives.
+/// A background task that runs as long as its service does.
 pub struct Worker {
     name: &'static str,
     run: Loop,
@@ -32,7 +32,7 @@ impl Worker {
         Worker { name, run: Box::new(move |stop| run(stop).boxed()) }
     }
 
-    /// Runs it to its end; a panic is an error.
+    /// Runs the task until it returns; a panic is an error.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<()> {
         let run = AssertUnwindSafe((self.run)(stop)).catch_unwind();
         let panicked =
@@ -77,7 +77,7 @@ enum Source {
 }
 
 impl Source {
-    /// What it is called in logs and metrics.
+    /// The topic's name in logs and metrics.
     fn topic(self) -> &'static str {
         match self {
             Source::Work(Work(name)) | Source::Group(Event(name), _) => name,
@@ -106,7 +106,7 @@ where
                 }
                 tracing::warn!(topic, error = &error as &dyn std::error::Error, "lost the queue");
             }
-            stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+            stop.run_until_cancelled(tokio::time::sleep(RESUBSCRIBE_DELAY)).await;
         }
         Ok(())
     })

@@ -13,7 +13,7 @@ use proto::drift::drift_client::DriftClient;
 use proto::drift::drift_server::{Drift, DriftServer};
 use proto::drift::{Report, ReportRef, ReportRequest};
 use serde_json::Value;
-use service::{Doors, Peer, Service, Worker, check, choose_tls, deadline, serve, serve_at};
+use service::{Listeners, Peer, Service, Worker, check, choose_tls, deadline, serve, serve_at};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -106,10 +106,11 @@ async fn both_ways_to_a_peer_keep_the_same_promises() {
 async fn a_deadline_is_carried_from_peer_to_peer() {
     let running = start(double()).await;
     let peer = Peer::connect(&running.url).unwrap();
-    let asked = deadline::within(Duration::from_millis(200), report(peer.clone(), "sleep"));
+    let asked = deadline::with_deadline(Duration::from_millis(200), report(peer.clone(), "sleep"));
     let late = asked.await.unwrap_err();
     assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late}");
-    let left = deadline::within(Duration::from_secs(7), report(peer, "deadline")).await.unwrap();
+    let left =
+        deadline::with_deadline(Duration::from_secs(7), report(peer, "deadline")).await.unwrap();
     let left: u64 = left.parse().unwrap();
     assert!((1..=7_000).contains(&left), "{left} ms");
 }
@@ -162,8 +163,8 @@ async fn probes_have_a_port_of_their_own_and_answer_there_until_the_end() {
     let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
     let (called, probed) = (url(&calls), url(&probes));
     let stop = CancellationToken::new();
-    let doors = Doors { calls, probes: Some(probes), identity: None };
-    let ended = tokio::spawn(serve_at(double(), doors, stop.clone()));
+    let listeners = Listeners { calls, probes: Some(probes), identity: None };
+    let ended = tokio::spawn(serve_at(double(), listeners, stop.clone()));
     for path in ["/healthz", "/readyz", "/peers", "/metrics"] {
         let answered = (fetch(&called, path).await.0, fetch(&probed, path).await.0);
         assert_eq!(answered, (404, 200), "{path}");

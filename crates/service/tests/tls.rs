@@ -7,7 +7,7 @@ use std::path::Path;
 use proto::drift::ReportRef;
 use proto::drift::drift_client::DriftClient;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use service::{Doors, Identity, Peer, Service, choose_tls, serve_at};
+use service::{Identity, Listeners, Peer, Service, choose_tls, serve_at};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request};
@@ -73,8 +73,9 @@ async fn start(identity: Identity) -> (String, String) {
     );
     tokio::spawn(async move {
         let service = Service { name: "closed", ..Service::default() };
-        let doors = Doors { calls: listener, probes: Some(probes), identity: Some(identity) };
-        serve_at(service, doors, CancellationToken::new()).await
+        let listeners =
+            Listeners { calls: listener, probes: Some(probes), identity: Some(identity) };
+        serve_at(service, listeners, CancellationToken::new()).await
     });
     urls
 }

@@ -223,7 +223,7 @@ async fn problem_json(request: Request, next: Next) -> Response {
 pub async fn in_time(request: Request, next: Next) -> Response {
     let late = |_| TIMEOUT.problem("the answer took too long").into_response();
     let answered = tokio::time::timeout(CONTROL_TIME, next.run(request));
-    deadline::within(CONTROL_TIME, answered).await.unwrap_or_else(late)
+    deadline::with_deadline(CONTROL_TIME, answered).await.unwrap_or_else(late)
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use domain::{Result, hex};
 use platform::queue::Queue;
 use secrecy::SecretString;
-use service::{Life, LogSettings, Peer, Service, system_clock, system_random};
+use service::{LogSettings, Peer, Process, Service, system_clock, system_random};
 use tonic::service::Routes;
 
 use crate::home::Home;
@@ -72,12 +72,12 @@ impl Serve {
     /// Serves until told to stop.
     pub fn run(self) -> anyhow::Result<()> {
         let home = Home::open(&self.data)?;
-        let announce = |address| println!("medseg answers on http://{address}");
+        let on_listening = |address| println!("medseg answers on http://{address}");
         tokio::runtime::Runtime::new()?.block_on(async {
             let otlp_endpoint = self.otlp_endpoint.clone();
             let (listen, probes, logs) = (self.listen, self.probes, self.logs.clone());
-            let life = Life { listen, probes, logs, otlp_endpoint, identity: None };
-            service::live(life, async || self.build(&home).await, announce).await
+            let process = Process { listen, probes, logs, otlp_endpoint, identity: None };
+            process.run(async || self.build(&home).await, on_listening).await
         })
     }
 

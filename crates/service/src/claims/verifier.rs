@@ -15,9 +15,9 @@ use crate::{Peer, trace};
 /// A key that auth has retired is refused at most so much later.
 const MAX_AGE_MS: i64 = 60_000;
 /// Auth is asked at most this often, however many tokens name keys that do not exist.
-const PAUSE: Duration = Duration::from_secs(1);
+const JWKS_FETCH_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// A caller waits no longer than this for auth.
-const PATIENCE: Duration = Duration::from_secs(3);
+const JWKS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Tells who is calling, from the token alone.
 ///
@@ -124,7 +124,7 @@ impl Verifier {
     /// Asks for newer keys, unless somebody is asking already: then the old ones will do.
     async fn renewed(&self, auth: &AuthClient<Peer>, known: &Known) -> Known {
         match self.0.asking.try_lock() {
-            Ok(mut last) if last.is_none_or(|last| last.elapsed() >= PAUSE) => {
+            Ok(mut last) if last.is_none_or(|last| last.elapsed() >= JWKS_FETCH_INTERVAL_MIN) => {
                 *last = Some(Instant::now());
                 self.ask(auth).await
             }
@@ -140,14 +140,14 @@ impl Verifier {
             return newest;
         }
         if let Some(last) = *last {
-            sleep_until(last + PAUSE).await;
+            sleep_until(last + JWKS_FETCH_INTERVAL_MIN).await;
         }
         *last = Some(Instant::now());
         self.ask(auth).await
     }
 
     async fn ask(&self, auth: &AuthClient<Peer>) -> Known {
-        let answer = timeout(PATIENCE, auth.clone().keys(KeysRequest {})).await;
+        let answer = timeout(JWKS_TIMEOUT, auth.clone().keys(KeysRequest {})).await;
         let keys = match answer {
             Ok(Ok(set)) => PublicKeys::from_jwks(&set.into_inner().jwks_json),
             Ok(Err(status)) => Err(status.into()),
