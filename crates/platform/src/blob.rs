@@ -1,4 +1,4 @@
-//! Object storage: immutable bytes under keys, durable before anybody is told, verified when read.
+//! Object storage: immutable objects, durable before they are visible, verified when read.
 //!
 //! A port of our own, because what it promises (nothing visible before it is durable, digests on
 //! every read) is less than an object store can do and more than its clients check.
@@ -61,7 +61,7 @@ async fn bucket(url: &Url) -> Result<Blobs> {
 }
 
 impl Blobs {
-    /// Begins an object that nobody sees yet. Dropping it leaves nothing behind.
+    /// Begins an object, invisible until it is kept. Dropping it leaves nothing behind.
     pub async fn stage(&self) -> Result<Staging> {
         Ok(Staging { sink: self.0.stage().await?, digest: Sha256::new(), size: 0 })
     }
@@ -70,7 +70,7 @@ impl Blobs {
     /// survive a crash; when it fails, any of them may be visible, and putting them again is harmless.
     pub async fn keep(&self, objects: Vec<(String, Staged)>) -> Result<()> {
         for (key, _) in &objects {
-            sound(key)?;
+            check_key(key)?;
         }
         self.0.keep(objects.into_iter().map(|(key, staged)| (key, staged.object)).collect()).await
     }
@@ -78,13 +78,13 @@ impl Blobs {
     /// The object under `key`. `NOT_FOUND` when there is none. The stream ends with an error of the
     /// kind `Internal` when the bytes are not those of `sha256` (hexadecimal).
     pub async fn get(&self, key: &str, sha256: &str) -> Result<ByteStream> {
-        sound(key)?;
+        check_key(key)?;
         Ok(verified(self.0.get(key).await?, sha256.to_owned()))
     }
 
     /// Deletes the object under `key`, if there is one.
     pub async fn delete(&self, key: &str) -> Result<()> {
-        sound(key)?;
+        check_key(key)?;
         self.0.delete(key).await
     }
 
@@ -110,7 +110,7 @@ pub struct Object {
 
 /// An object that is being written.
 pub struct Staging {
-    sink: Box<dyn Sink>,
+    sink: Box<dyn ObjectWriter>,
     digest: Sha256,
     size: u64,
 }
@@ -142,10 +142,10 @@ pub struct Staged {
 /// An adapter's own handle to what it has written; dropping it removes that.
 type Written = Box<dyn Any + Send + Sync>;
 
-/// What an adapter does.
+/// An adapter to one object store.
 #[async_trait]
 trait Backend: Send + Sync + 'static {
-    async fn stage(&self) -> Result<Box<dyn Sink>>;
+    async fn stage(&self) -> Result<Box<dyn ObjectWriter>>;
     async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()>;
     async fn get(&self, key: &str) -> Result<ByteStream>;
     async fn delete(&self, key: &str) -> Result<()>;
@@ -154,13 +154,13 @@ trait Backend: Send + Sync + 'static {
 }
 
 #[async_trait]
-trait Sink: Send + Sync {
+trait ObjectWriter: Send + Sync {
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
     async fn finish(self: Box<Self>) -> Result<Written>;
 }
 
-/// Keys are ours, but what becomes a path is checked where it does.
-fn sound(key: &str) -> Result<()> {
+/// Refuses a key that could leave the store when it becomes a path. Keys are medseg's own, but are checked here all the same.
+fn check_key(key: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(plain);
     if key.split('/').all(part) {
@@ -169,7 +169,7 @@ fn sound(key: &str) -> Result<()> {
     Err(ErrorKind::Internal.error("an object's key has a character that keys may not have"))
 }
 
-/// Where in which bucket, and through which door.
+/// A bucket, a prefix in it, and the endpoint to reach it by.
 struct Bucket {
     name: String,
     /// Empty, or ending in `/`.
@@ -201,23 +201,23 @@ impl Bucket {
     }
 }
 
-/// Uploads that go on at the same time while objects are kept.
-const UPLOADS: usize = 8;
-/// What a store has to begin an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How many objects are uploaded at the same time.
+const UPLOADS_AT_ONCE: usize = 8;
+/// How long a store may take to begin its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// An upload that is slower than this has stopped.
 const BYTES_PER_SECOND_MIN: u64 = 256 * 1024;
 
-/// How long sending that many bytes may take.
-fn patience_for(bytes: u64) -> Duration {
-    PATIENCE + Duration::from_secs(bytes / BYTES_PER_SECOND_MIN)
+/// How long uploading that many bytes may take.
+fn upload_timeout(bytes: u64) -> Duration {
+    REQUEST_TIMEOUT + Duration::from_secs(bytes / BYTES_PER_SECOND_MIN)
 }
 
-/// A future that a store must end in time.
-async fn in_time<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let patience = deadline::left().map_or(patience, |left| left.min(patience));
+/// Runs `work` until the limit or the caller's deadline, whichever comes first.
+async fn within_timeout<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let limit = deadline::left().map_or(limit, |left| left.min(limit));
     let slow = |_| ErrorKind::Unavailable.error("the object store does not answer");
-    timeout(patience, work).await.map_err(slow)?
+    timeout(limit, work).await.map_err(slow)?
 }
 
 /// Passes `bytes` on, and an error last when they were not those of `sha256`.

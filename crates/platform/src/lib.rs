@@ -16,13 +16,13 @@ pub mod db;
 pub mod deadline;
 pub mod queue;
 
-/// Makes ring the process's TLS: the clients of both clouds leave the choice to whoever starts it.
+/// Installs ring as the process's TLS implementation: the clients of both clouds leave the choice to the process.
 pub fn choose_tls() {
-    // Refused where it is chosen already.
+    // An error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// From now on, what this process makes is its owner's alone: databases, objects and keys name patients, or stand for them.
+/// Sets the umask so that only the owner can read what this process creates: databases, objects and keys name patients.
 pub fn keep_private() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }

@@ -1,7 +1,7 @@
 //! Work and events, delivered at least once.
 //!
-//! A message of work is for one of those who take from its topic, and waits until there is one. An event is for every
-//! group that listens: each group gets all of it, the members of a group share it, and where no group is, nothing is kept.
+//! A message of work goes to one of the subscribers of its topic (competing consumers), and waits until there is one. An
+//! event goes to every consumer group: the members of a group share its messages, and without a group nothing is kept.
 //! Messages hold ids and small events, never pixels and never identity.
 
 mod rabbit;
@@ -29,43 +29,42 @@ pub struct Work<'a>(pub &'a str);
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Event<'a>(pub &'a str);
 
-/// What a message is about.
+/// What a message is published under.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Topic<'a> {
-    /// Each message is for one of those who take it.
+    /// Each message goes to one subscriber.
     Work(Work<'a>),
-    /// Each message is for every group.
+    /// Each message goes to every group.
     Event(Event<'a>),
 }
 
-/// What an adapter does.
+/// An adapter to one message queue.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// Leaves a message of work; returns once it will survive a crash.
+    /// Publishes a message of work; returns once it will survive a crash.
     async fn publish(&self, work: Work<'_>, body: &[u8]) -> Result<()>;
 
-    /// Tells every group that there is of an event (a CloudEvent in its JSON form); returns once it will survive a crash
-    /// for each of them. With RabbitMQ, whoever binds a queue of their own to the topic exchange `medseg.events` gets it
-    /// too.
+    /// Publishes an event (a CloudEvent in its JSON form) to every group that exists; returns once it will survive a crash
+    /// for each of them. With RabbitMQ, every queue that is bound to the topic exchange `medseg.events` gets it too.
     async fn emit(&self, event: Event<'_>, body: &[u8]) -> Result<()>;
 
     /// Creates the group, unless there is one of that name: from now on it gets every event of that kind, also while no
     /// member listens.
     async fn create_group(&self, event: Event<'_>, group: &str) -> Result<()>;
 
-    /// Creates the queue that work of that name waits in, unless it is there.
+    /// Creates the queue for work of that name, unless it exists.
     async fn create_work(&self, work: Work<'_>) -> Result<()>;
 
-    /// Messages of a queue that is there; at most `window` of them unsettled at a time.
+    /// Subscribes to a queue that exists; at most `window` of them unsettled at a time.
     async fn subscribe(&self, queue: &str, window: u16) -> Result<Deliveries>;
 
-    /// Messages of `work`, shared with whoever else subscribes; at most `window` of them unsettled at a time.
+    /// Subscribes to `work`, shared with all other subscribers; at most `window` of them unsettled at a time.
     async fn subscribe_work(&self, work: Work<'_>, window: u16) -> Result<Deliveries> {
         self.create_work(work).await?;
         self.subscribe(work.0, window).await
     }
 
-    /// Events for the members of `group`, which is created where it is new; at most `window` of them unsettled at a time.
+    /// Subscribes to an event as a member of `group`, which is created if it is new; at most `window` of them unsettled at a time.
     async fn subscribe_event(
         &self,
         event: Event<'_>,
@@ -102,14 +101,14 @@ impl Delivery {
 }
 
 impl Event<'_> {
-    /// Where the events of a group wait.
+    /// The name of the queue of a group.
     fn queue_of(self, group: &str) -> String {
         format!("{}.{group}", self.0)
     }
 }
 
 impl<'a> Topic<'a> {
-    /// The name that both sides know it by.
+    /// The name that publisher and subscriber use.
     pub fn name(self) -> &'a str {
         match self {
             Topic::Work(Work(name)) | Topic::Event(Event(name)) => name,

@@ -18,8 +18,8 @@ use tokio::task::spawn_blocking;
 use tokio_util::io::ReaderStream;
 use url::Url;
 
-use super::spool::{Spool, blocking, disk_failed, not_ours};
-use super::{Backend, ByteStream, Object, Sink, Written};
+use super::spool::{Spool, blocking, disk_error, foreign_object};
+use super::{Backend, ByteStream, Object, ObjectWriter, Written};
 
 /// What is not kept yet; on the same file system, so that keeping is a rename.
 const STAGING: &str = ".staging";
@@ -49,7 +49,7 @@ fn empty(staging: &Path) -> io::Result<()> {
 
 #[async_trait]
 impl Backend for Files {
-    async fn stage(&self) -> Result<Box<dyn Sink>> {
+    async fn stage(&self) -> Result<Box<dyn ObjectWriter>> {
         let staging = self.root.join(STAGING);
         Ok(Box::new(Spool::<NamedTempFile>::new(staging)))
     }
@@ -58,7 +58,8 @@ impl Backend for Files {
         let mut folders = BTreeSet::new();
         let mut keeping = Vec::new();
         for (key, written) in objects {
-            let written = written.downcast::<Spool<NamedTempFile>>().map_err(|_| not_ours())?;
+            let written =
+                written.downcast::<Spool<NamedTempFile>>().map_err(|_| foreign_object())?;
             let path = self.root.join(key);
             let folder = path.parent().unwrap_or(&self.root).to_owned();
             if folders.insert(folder.clone()) {
@@ -68,19 +69,19 @@ impl Backend for Files {
             keeping.push(spawn_blocking(move || keep(*written, &path)));
         }
         for kept in keeping {
-            kept.await.map_err(io::Error::other).and_then(|kept| kept).map_err(disk_failed)?;
+            kept.await.map_err(io::Error::other).and_then(|kept| kept).map_err(disk_error)?;
         }
         blocking(move || folders.iter().try_for_each(|folder| flush_folder(folder))).await
     }
 
     async fn get(&self, key: &str) -> Result<ByteStream> {
-        let file = tokio::fs::File::open(self.root.join(key)).await.map_err(disk_failed)?;
-        Ok(ReaderStream::with_capacity(file, PIECE_BYTES).map_err(disk_failed).boxed())
+        let file = tokio::fs::File::open(self.root.join(key)).await.map_err(disk_error)?;
+        Ok(ReaderStream::with_capacity(file, PIECE_BYTES).map_err(disk_error).boxed())
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
         match tokio::fs::remove_file(self.root.join(key)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk_failed(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk_error(error)),
             _ => Ok(()),
         }
     }
@@ -90,7 +91,7 @@ impl Backend for Files {
         let root = self.root.clone();
         spawn_blocking(move || {
             if let Err(error) = walk(&root, &root, &found) {
-                let _ = found.blocking_send(Err(disk_failed(error)));
+                let _ = found.blocking_send(Err(disk_error(error)));
             }
         });
         let next = async |mut objects: mpsc::Receiver<_>| Some((objects.recv().await?, objects));

@@ -1,4 +1,4 @@
-//! Google Cloud Storage: created if absent, compared by crc32c, resumed where cut.
+//! Google Cloud Storage: objects are created if absent, compared by crc32c, and interrupted transfers resume.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
@@ -23,14 +23,15 @@ use google_cloud_storage::read_resume_policy::{ReadResumePolicyExt, Recommended}
 use google_cloud_storage::retry_policy::RetryableErrors;
 use google_cloud_storage::streaming_source::{Payload, Seek, StreamingSource};
 
-use super::spool::{Bulk, Spool, blocking, not_ours};
+use super::spool::{Bulk, Spool, blocking, foreign_object};
 use super::{
-    Backend, Bucket, ByteStream, Object, PATIENCE, Sink, UPLOADS, Written, in_time, patience_for,
+    Backend, Bucket, ByteStream, Object, ObjectWriter, REQUEST_TIMEOUT, UPLOADS_AT_ONCE, Written,
+    upload_timeout, within_timeout,
 };
 
 /// Larger ones are sent so that they go on where a connection was cut.
 const RESUMABLE_BYTES: usize = 8 * 1024 * 1024;
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS_MAX: u32 = 4;
 
 struct Gcs {
     bytes: Storage,
@@ -42,12 +43,12 @@ struct Gcs {
 
 pub(super) async fn connect(bucket: Bucket) -> Result<Arc<dyn Backend>> {
     let mut bytes = Storage::builder()
-        .with_retry_policy(RetryableErrors.with_attempt_limit(ATTEMPTS))
+        .with_retry_policy(RetryableErrors.with_attempt_limit(ATTEMPTS_MAX))
         .with_backoff_policy(backoff())
-        .with_read_resume_policy(Recommended.with_attempt_limit(ATTEMPTS))
+        .with_read_resume_policy(Recommended.with_attempt_limit(ATTEMPTS_MAX))
         .with_resumable_upload_threshold(RESUMABLE_BYTES);
     let mut control = StorageControl::builder()
-        .with_retry_policy(RetryableErrors.with_attempt_limit(ATTEMPTS))
+        .with_retry_policy(RetryableErrors.with_attempt_limit(ATTEMPTS_MAX))
         .with_backoff_policy(backoff());
     if let Some(endpoint) = &bucket.endpoint {
         let anybody = || anonymous::Builder::new().build();
@@ -66,28 +67,33 @@ pub(super) async fn connect(bucket: Bucket) -> Result<Arc<dyn Backend>> {
         bucket,
         resource,
     };
-    gcs.look().await?;
+    gcs.check_access().await?;
     Ok(Arc::new(gcs))
 }
 
 #[async_trait]
 impl Backend for Gcs {
-    async fn stage(&self) -> Result<Box<dyn Sink>> {
+    async fn stage(&self) -> Result<Box<dyn ObjectWriter>> {
         let spool = Spool::new(std::env::temp_dir());
-        Ok(Box::new(Upload { spool, crc32c: 0, size: 0 }))
+        Ok(Box::new(SpooledObject { spool, crc32c: 0, size: 0 }))
     }
 
     async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()> {
         let uploads = objects.into_iter().map(|(key, written)| self.put(key, written).boxed());
-        stream::iter(uploads.collect::<Vec<_>>()).buffer_unordered(UPLOADS).try_collect().await
+        stream::iter(uploads.collect::<Vec<_>>())
+            .buffer_unordered(UPLOADS_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn get(&self, key: &str) -> Result<ByteStream> {
         let request = self.bytes.read_object(&self.resource, self.bucket.name_of(key));
-        let answer = in_time(PATIENCE, async { request.send().await.map_err(failed) }).await?;
+        let answer =
+            within_timeout(REQUEST_TIMEOUT, async { request.send().await.map_err(gcs_error) })
+                .await?;
         let pieces = stream::try_unfold(answer, async |mut answer| {
-            let piece = async { answer.next().await.transpose().map_err(failed) };
-            Ok(in_time(PATIENCE, piece).await?.map(|piece| (piece, answer)))
+            let piece = async { answer.next().await.transpose().map_err(gcs_error) };
+            Ok(within_timeout(REQUEST_TIMEOUT, piece).await?.map(|piece| (piece, answer)))
         });
         Ok(pieces.boxed())
     }
@@ -95,7 +101,7 @@ impl Backend for Gcs {
     async fn delete(&self, key: &str) -> Result<()> {
         let request = self.control.delete_object().set_bucket(&self.resource);
         let request = request.set_object(self.bucket.name_of(key)).with_idempotency(true);
-        match request.with_attempt_timeout(PATIENCE).send().await.map_err(failed) {
+        match request.with_attempt_timeout(REQUEST_TIMEOUT).send().await.map_err(gcs_error) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -103,14 +109,14 @@ impl Backend for Gcs {
 
     async fn list(&self) -> Result<BoxStream<'static, Result<Object>>> {
         let request = self.control.list_objects().set_parent(&self.resource);
-        let request = request.set_prefix(&self.bucket.prefix).with_attempt_timeout(PATIENCE);
+        let request = request.set_prefix(&self.bucket.prefix).with_attempt_timeout(REQUEST_TIMEOUT);
         let prefix = self.bucket.prefix.clone();
         let listed = stream::unfold(request.by_item(), async |mut items| {
             let meta = items.next().await?;
             Some((meta, items))
         });
         let listed = listed.map(move |meta| {
-            let meta = meta.map_err(failed)?;
+            let meta = meta.map_err(gcs_error)?;
             let key = meta.name.strip_prefix(&prefix).unwrap_or(&meta.name).to_owned();
             let created = meta.create_time.unwrap_or_default();
             let put_ms = created.seconds() * 1000 + i64::from(created.nanos() / 1_000_000);
@@ -125,18 +131,18 @@ impl Backend for Gcs {
 }
 
 impl Gcs {
-    /// Whether the bucket is there and may be used: said at the start, not at the first scan.
-    async fn look(&self) -> Result<()> {
+    /// Lists the bucket, so that a missing one or a missing permission shows at the start and not at the first scan.
+    async fn check_access(&self) -> Result<()> {
         let request = self.control.list_objects().set_parent(&self.resource);
         let request = request.set_prefix(&self.bucket.prefix).set_page_size(1);
-        let looked = request.with_attempt_timeout(PATIENCE).send().await;
-        looked.map(drop).map_err(|error| {
+        let listed = request.with_attempt_timeout(REQUEST_TIMEOUT).send().await;
+        listed.map(drop).map_err(|error| {
             let bucket = &self.bucket.name;
-            if is_refusal(&error) {
+            if is_access_denied(&error) {
                 let message = format!("the bucket {bucket} may not be listed: give objectUser");
                 return ErrorKind::Invalid.error(message).because(error);
             }
-            let error = failed(error);
+            let error = gcs_error(error);
             match error.kind() {
                 ErrorKind::NotFound => {
                     ErrorKind::Invalid.error(format!("there is no bucket {bucket}")).because(error)
@@ -147,8 +153,8 @@ impl Gcs {
     }
 
     async fn put(&self, key: String, written: Written) -> Result<()> {
-        let upload = written.downcast::<Upload>().map_err(|_| not_ours())?;
-        let Upload { spool, crc32c, size } = *upload;
+        let object = written.downcast::<SpooledObject>().map_err(|_| foreign_object())?;
+        let SpooledObject { spool, crc32c, size } = *object;
         let name = self.bucket.name_of(&key);
         match blocking(move || spool.into_bulk()).await? {
             Bulk::Small(bytes) => self.send(&name, Bytes::from(bytes), crc32c, size).await,
@@ -174,7 +180,8 @@ impl Gcs {
             .set_if_generation_match(0)
             .with_known_crc32c(crc32c);
         let sent =
-            in_time(patience_for(size), async { Ok(request.send_unbuffered().await) }).await?;
+            within_timeout(upload_timeout(size), async { Ok(request.send_unbuffered().await) })
+                .await?;
         match sent {
             Ok(_) => Ok(()),
             Err(error) if error.http_status_code() == Some(412) => {
@@ -185,25 +192,25 @@ impl Gcs {
                 }
                 Err(ErrorKind::Internal.error("another object is there under the same key"))
             }
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(gcs_error(error)),
         }
     }
 
     async fn meta(&self, name: &str) -> Result<Meta> {
         let request = self.control.get_object().set_bucket(&self.resource).set_object(name);
-        request.with_attempt_timeout(PATIENCE).send().await.map_err(failed)
+        request.with_attempt_timeout(REQUEST_TIMEOUT).send().await.map_err(gcs_error)
     }
 }
 
-/// An object on its way, with the checksum that the store is to compare.
-struct Upload {
+/// An object to upload, with the checksum that the store is to compare.
+struct SpooledObject {
     spool: Spool<File>,
     crc32c: u32,
     size: u64,
 }
 
 #[async_trait]
-impl Sink for Upload {
+impl ObjectWriter for SpooledObject {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.crc32c = crc32c::crc32c_append(self.crc32c, &bytes);
         self.size += bytes.len() as u64;
@@ -211,7 +218,7 @@ impl Sink for Upload {
     }
 
     async fn finish(self: Box<Self>) -> Result<Written> {
-        self.spool.sound()?;
+        self.spool.check_writes()?;
         Ok(self)
     }
 }
@@ -223,27 +230,29 @@ fn backoff() -> ExponentialBackoff {
         .clamp()
 }
 
-fn is_refusal(error: &google_cloud_storage::Error) -> bool {
+fn is_access_denied(error: &google_cloud_storage::Error) -> bool {
     let code = error.status().map(|status| status.code);
     matches!(error.http_status_code(), Some(401 | 403))
         || matches!(code, Some(Code::PermissionDenied | Code::Unauthenticated))
 }
 
-/// Whether what was read is not what the store has a checksum of: asking again does not help.
-fn has_rotted(error: &google_cloud_storage::Error) -> bool {
+/// Whether the bytes read do not match the store's checksum: another read does not help.
+fn is_checksum_mismatch(error: &google_cloud_storage::Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
     matches!(cause, Some(ReadError::ChecksumMismatch(_)))
 }
 
-/// It is medseg that the store refuses, not its caller: to whom it is a store that does not answer.
-fn failed(error: google_cloud_storage::Error) -> Error {
+/// The error of the port. To medseg's caller, refused credentials are a store that does not answer.
+fn gcs_error(error: google_cloud_storage::Error) -> Error {
     let code = error.status().map(|status| status.code);
     let (kind, message) = match (error.http_status_code(), code) {
         (Some(404), _) | (_, Some(Code::NotFound)) => (ErrorKind::NotFound, "no such object"),
-        _ if is_refusal(&error) => {
+        _ if is_access_denied(&error) => {
             (ErrorKind::Unavailable, "the object store refuses our credentials")
         }
-        _ if has_rotted(&error) => (ErrorKind::Internal, "stored bytes are not what was stored"),
+        _ if is_checksum_mismatch(&error) => {
+            (ErrorKind::Internal, "stored bytes are not what was stored")
+        }
         _ => (ErrorKind::Unavailable, "the object store does not answer"),
     };
     kind.error(message).because(error)

@@ -1,4 +1,4 @@
-//! Amazon S3 and what speaks like it: created if absent, in parts where large, with SHA-256 on the way.
+//! Amazon S3 and compatible stores: objects are created if absent, large ones in parts, with SHA-256 checksums.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -16,9 +16,10 @@ use object_store::{
     WriteMultipart,
 };
 
-use super::spool::{Bulk, Spool, blocking, not_ours};
+use super::spool::{Bulk, Spool, blocking, foreign_object};
 use super::{
-    Backend, Bucket, ByteStream, Object, PATIENCE, Sink, UPLOADS, Written, in_time, patience_for,
+    Backend, Bucket, ByteStream, Object, ObjectWriter, REQUEST_TIMEOUT, UPLOADS_AT_ONCE, Written,
+    upload_timeout, within_timeout,
 };
 
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -34,7 +35,7 @@ pub(super) async fn connect(bucket: Bucket) -> Result<Arc<dyn Backend>> {
     let retry = RetryConfig {
         backoff: BackoffConfig::default(),
         max_retries: RETRIES,
-        retry_timeout: PATIENCE,
+        retry_timeout: REQUEST_TIMEOUT,
     };
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(&bucket.name)
@@ -48,27 +49,31 @@ pub(super) async fn connect(bucket: Bucket) -> Result<Arc<dyn Backend>> {
         ErrorKind::Invalid.error("the settings for S3 are not sound").because(error)
     })?;
     let s3 = S3 { store, bucket };
-    s3.look().await?;
+    s3.check_access().await?;
     Ok(Arc::new(s3))
 }
 
 #[async_trait]
 impl Backend for S3 {
-    async fn stage(&self) -> Result<Box<dyn Sink>> {
+    async fn stage(&self) -> Result<Box<dyn ObjectWriter>> {
         Ok(Box::new(Spool::<File>::new(std::env::temp_dir())))
     }
 
     async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()> {
         let uploads = objects.into_iter().map(|(key, written)| self.put(key, written).boxed());
-        stream::iter(uploads.collect::<Vec<_>>()).buffer_unordered(UPLOADS).try_collect().await
+        stream::iter(uploads.collect::<Vec<_>>())
+            .buffer_unordered(UPLOADS_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn get(&self, key: &str) -> Result<ByteStream> {
         let path = self.path(key)?;
-        let answer = async { self.store.get(&path).await.map_err(failed) };
-        let pieces = in_time(PATIENCE, answer).await?.into_stream().map_err(failed).boxed();
+        let answer = async { self.store.get(&path).await.map_err(s3_error) };
+        let pieces =
+            within_timeout(REQUEST_TIMEOUT, answer).await?.into_stream().map_err(s3_error).boxed();
         let pieces = stream::try_unfold(pieces, async |mut pieces| {
-            let piece = in_time(PATIENCE, pieces.try_next()).await?;
+            let piece = within_timeout(REQUEST_TIMEOUT, pieces.try_next()).await?;
             Ok(piece.map(|piece| (piece, pieces)))
         });
         Ok(pieces.boxed())
@@ -76,7 +81,11 @@ impl Backend for S3 {
 
     async fn delete(&self, key: &str) -> Result<()> {
         let path = self.path(key)?;
-        match in_time(PATIENCE, async { self.store.delete(&path).await.map_err(failed) }).await {
+        match within_timeout(REQUEST_TIMEOUT, async {
+            self.store.delete(&path).await.map_err(s3_error)
+        })
+        .await
+        {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -85,7 +94,7 @@ impl Backend for S3 {
     async fn list(&self) -> Result<BoxStream<'static, Result<Object>>> {
         let prefix = self.bucket.prefix.clone();
         let listed = self.store.list(self.prefix().as_ref()).map(move |meta| {
-            let meta = meta.map_err(failed)?;
+            let meta = meta.map_err(s3_error)?;
             let name = meta.location.as_ref();
             let key = name.strip_prefix(&prefix).unwrap_or(name).to_owned();
             Ok(Object { key, put_ms: meta.last_modified.timestamp_millis() })
@@ -109,22 +118,22 @@ impl S3 {
         Some(Path::from(self.bucket.prefix.as_str())).filter(|path| !path.as_ref().is_empty())
     }
 
-    /// Whether the bucket is there and may be used: said at the start, not at the first scan.
-    async fn look(&self) -> Result<()> {
+    /// Lists the bucket, so that a missing one or a missing permission shows at the start and not at the first scan.
+    async fn check_access(&self) -> Result<()> {
         let prefix = self.prefix();
         let mut listed = self.store.list(prefix.as_ref());
-        let first = in_time(PATIENCE, async { Ok(listed.try_next().await) }).await?;
+        let first = within_timeout(REQUEST_TIMEOUT, async { Ok(listed.try_next().await) }).await?;
         first.map(drop).map_err(|error| {
-            if is_refusal(&error) || is_no_bucket(&error) {
+            if is_access_denied(&error) || is_no_bucket(&error) {
                 let message = format!("there is no bucket {} that we may use", self.bucket.name);
                 return ErrorKind::Invalid.error(message).because(error);
             }
-            failed(error)
+            s3_error(error)
         })
     }
 
     async fn put(&self, key: String, written: Written) -> Result<()> {
-        let spool = written.downcast::<Spool<File>>().map_err(|_| not_ours())?;
+        let spool = written.downcast::<Spool<File>>().map_err(|_| foreign_object())?;
         let path = self.path(&key)?;
         match blocking(move || spool.into_bulk()).await? {
             Bulk::Small(bytes) => self.put_at_once(&path, bytes.into()).await,
@@ -134,11 +143,11 @@ impl S3 {
 
     /// An object that is there already was put by an earlier attempt: its key is made of its bytes' digest.
     async fn put_at_once(&self, path: &Path, bytes: PutPayload) -> Result<()> {
-        let patience = patience_for(bytes.content_length() as u64);
+        let limit = upload_timeout(bytes.content_length() as u64);
         let put = self.store.put_opts(path, bytes, PutMode::Create.into());
-        match in_time(patience, async { Ok(put.await) }).await? {
+        match within_timeout(limit, async { Ok(put.await) }).await? {
             Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(s3_error(error)),
         }
     }
 
@@ -151,10 +160,10 @@ impl S3 {
         })
         .await?;
         let parts = async {
-            let upload = self.store.put_multipart(path).await.map_err(failed)?;
+            let upload = self.store.put_multipart(path).await.map_err(s3_error)?;
             let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
             match parts_of(file, &mut upload).await {
-                Ok(()) => upload.finish().await.map(drop).map_err(failed),
+                Ok(()) => upload.finish().await.map(drop).map_err(s3_error),
                 Err(error) => {
                     // Best effort: what is left of it costs the bucket's owner, until his rule for unfinished uploads.
                     let _ = upload.abort().await;
@@ -162,7 +171,7 @@ impl S3 {
                 }
             }
         };
-        in_time(patience_for(size), parts).await
+        within_timeout(upload_timeout(size), parts).await
     }
 }
 
@@ -178,12 +187,12 @@ async fn parts_of(mut file: File, upload: &mut WriteMultipart) -> Result<()> {
         if part.is_empty() {
             return Ok(());
         }
-        upload.wait_for_capacity(PARTS_AT_ONCE).await.map_err(failed)?;
+        upload.wait_for_capacity(PARTS_AT_ONCE).await.map_err(s3_error)?;
         upload.put(Bytes::from(part));
     }
 }
 
-fn is_refusal(error: &object_store::Error) -> bool {
+fn is_access_denied(error: &object_store::Error) -> bool {
     use object_store::Error as E;
     matches!(error, E::PermissionDenied { .. } | E::Unauthenticated { .. })
 }
@@ -193,12 +202,12 @@ fn is_no_bucket(error: &object_store::Error) -> bool {
     error.to_string().contains("NoSuchBucket")
 }
 
-/// It is medseg that the store refuses, not its caller: to whom it is a store that does not answer.
-fn failed(error: object_store::Error) -> Error {
+/// The error of the port. To medseg's caller, refused credentials are a store that does not answer.
+fn s3_error(error: object_store::Error) -> Error {
     use object_store::Error as E;
     let (kind, message) = match &error {
         E::NotFound { .. } => (ErrorKind::NotFound, "no such object"),
-        error if is_refusal(error) => {
+        error if is_access_denied(error) => {
             (ErrorKind::Unavailable, "the object store refuses our credentials")
         }
         _ => (ErrorKind::Unavailable, "the object store does not answer"),

@@ -1,4 +1,4 @@
-//! Where an adapter puts what is being written, until it is kept.
+//! A spool: holds an object while it is written, in memory first and then in a file.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,11 +10,11 @@ use domain::{Error, ErrorKind, Result};
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use super::{Sink, Written};
+use super::{ObjectWriter, Written};
 
 const PENDING_BYTES: usize = 1024 * 1024;
 
-/// What bytes that are too many for memory go to. It goes with its handle.
+/// Holds the bytes that are too many for memory; deleted with its handle.
 pub trait Medium: Write + Send + Sync + Sized + 'static {
     /// A new and empty one, beside the objects, so that keeping it needs no copy.
     fn make(folder: &Path) -> io::Result<Self>;
@@ -33,7 +33,7 @@ impl Medium for File {
     }
 }
 
-/// An object that nobody sees.
+/// An object that is being written and that no reader sees.
 ///
 /// A small one stays in memory until it is kept: then writing it is one step with its fsync, or with its upload.
 pub struct Spool<M> {
@@ -41,11 +41,11 @@ pub struct Spool<M> {
     pending: Vec<u8>,
     /// Made by the first bytes that are too many for memory.
     medium: Option<M>,
-    /// Whether a write has not come back: what is there then is not the object.
-    broken: bool,
+    /// Whether a write has failed or was dropped: the spool is then incomplete.
+    write_failed: bool,
 }
 
-/// The bytes of an object, wherever they came to lie.
+/// The bytes of an object, in memory or on disk.
 pub enum Bulk<M> {
     /// All of them, in memory.
     Small(Vec<u8>),
@@ -54,14 +54,14 @@ pub enum Bulk<M> {
 }
 
 impl<M: Medium> Spool<M> {
-    /// Nothing yet; `folder` is where the medium is made once the bytes are too many for memory.
+    /// An empty spool; `folder` is where the medium is made once the bytes are too many for memory.
     pub fn new(folder: PathBuf) -> Spool<M> {
-        Spool { folder, pending: Vec::new(), medium: None, broken: false }
+        Spool { folder, pending: Vec::new(), medium: None, write_failed: false }
     }
 
-    /// `Unavailable` once a write has failed: what is there is not the object.
-    pub fn sound(&self) -> Result<()> {
-        if self.broken {
+    /// `Unavailable` once a write has failed: the spool is then incomplete.
+    pub fn check_writes(&self) -> Result<()> {
+        if self.write_failed {
             return Err(ErrorKind::Unavailable.error("an earlier write of this object failed"));
         }
         Ok(())
@@ -81,23 +81,23 @@ impl<M: Medium> Spool<M> {
 }
 
 #[async_trait]
-impl<M: Medium> Sink for Spool<M> {
+impl<M: Medium> ObjectWriter for Spool<M> {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        self.sound()?;
+        self.check_writes()?;
         self.pending.extend_from_slice(&bytes);
         if self.pending.len() < PENDING_BYTES {
             return Ok(());
         }
         let (folder, medium) = (self.folder.clone(), self.medium.take());
         let pending = std::mem::take(&mut self.pending);
-        self.broken = true;
+        self.write_failed = true;
         self.medium = Some(blocking(move || append(&folder, medium, &pending)).await?);
-        self.broken = false;
+        self.write_failed = false;
         Ok(())
     }
 
     async fn finish(self: Box<Self>) -> Result<Written> {
-        self.sound()?;
+        self.check_writes()?;
         Ok(self)
     }
 }
@@ -108,20 +108,20 @@ fn append<M: Medium>(folder: &Path, medium: Option<M>, bytes: &[u8]) -> io::Resu
     Ok(medium)
 }
 
-/// Runs `work`, which waits for a disk, where nobody waits for it.
+/// Runs `work`, which blocks on a disk, on the thread pool for blocking work.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
-    spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done).map_err(disk_failed)
+    spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done).map_err(disk_error)
 }
 
-/// What was staged by another store's adapter: a mistake in the composition.
-pub fn not_ours() -> Error {
+/// The error for an object that another store's adapter has staged: a mistake in the composition.
+pub fn foreign_object() -> Error {
     ErrorKind::Internal.error("the object was staged in another store")
 }
 
 /// A disk's error by its kind: absent is `NotFound`; a full disk, and all else, is `Unavailable`.
-pub fn disk_failed(error: io::Error) -> Error {
+pub fn disk_error(error: io::Error) -> Error {
     let (kind, message) = match error.kind() {
         io::ErrorKind::NotFound => (ErrorKind::NotFound, "no such object"),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -32,12 +32,12 @@ use super::{Backend, Deliveries, Delivery, Event, Queue, Settle, Topic, Work};
 
 const PERSISTENT: u8 = 2;
 /// A broker in alarm stops reading from publishers; they must not wait for it for ever.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Two of them without a word, and the connection is taken for lost.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The heartbeat interval; after two missed ones the connection counts as lost.
 const HEARTBEAT_S: u16 = 5;
-/// How soon a retried message comes back.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Said aloud, because the default differs between releases (none in 3.10, 20 in 4.0).
+/// After how long a retried message is delivered again.
+const REDELIVERY_DELAY: Duration = Duration::from_secs(1);
+/// The delivery limit, set because the default differs between releases (none in 3.10, 20 in 4.0).
 const DELIVERIES_MAX: i64 = 20;
 const DEAD_MAX: i64 = 100_000;
 /// The topic exchange that events go through, each under its type.
@@ -55,7 +55,7 @@ struct Rabbit {
 
 struct Publisher {
     channel: Channel,
-    /// What is declared on it.
+    /// The queues that are declared on it.
     queues: HashSet<String>,
     exchange: bool,
 }
@@ -87,8 +87,8 @@ impl Backend for Rabbit {
 
     async fn create_group(&self, event: Event<'_>, group: &str) -> Result<()> {
         let queue = event.queue_of(group);
-        let declared = in_time(self.declare_group(event, &queue)).await;
-        self.or_forget(declared).await?;
+        let declared = within_timeout(self.declare_group(event, &queue)).await;
+        self.or_disconnect(declared).await?;
         // The group listens all the same, and what is left is moved when somebody subscribes again.
         if let Err(error) = earlier::inherit(&self.publishing, event, &queue).await {
             tracing::warn!(
@@ -101,15 +101,15 @@ impl Backend for Rabbit {
     }
 
     async fn create_work(&self, Work(queue): Work<'_>) -> Result<()> {
-        let declared = in_time(self.declare_work(queue)).await;
-        self.or_forget(declared).await.map(drop)
+        let declared = within_timeout(self.declare_work(queue)).await;
+        self.or_disconnect(declared).await.map(drop)
     }
 
     async fn subscribe(&self, queue: &str, window: u16) -> Result<Deliveries> {
-        let subscription = in_time(self.consume(queue, window)).await;
-        let subscription = self.or_forget(subscription).await?;
+        let subscription = within_timeout(self.consume(queue, window)).await;
+        let subscription = self.or_disconnect(subscription).await?;
         let deliveries = stream::unfold(subscription, async |mut subscription| {
-            let delivery = subscription.consumer.as_mut()?.next().await?.map_err(failed);
+            let delivery = subscription.consumer.as_mut()?.next().await?.map_err(amqp_error);
             let delivery = delivery.map(|delivery| Delivery {
                 body: delivery.data,
                 redelivered: delivery.redelivered,
@@ -130,7 +130,7 @@ impl Backend for Rabbit {
 
 impl Rabbit {
     async fn send(&self, topic: Topic<'_>, body: &[u8]) -> Result<()> {
-        let published = in_time(async {
+        let published = within_timeout(async {
             let channel = self.publisher(topic).await?;
             publish(&channel, topic, body).await
         });
@@ -138,7 +138,7 @@ impl Rabbit {
         if published.is_err() {
             // The channel may be closed, the queue gone, or the network dark: all is made anew next time.
             self.publisher.lock().await.take();
-            self.publishing.forget().await;
+            self.publishing.disconnect().await;
         }
         published
     }
@@ -156,17 +156,19 @@ impl Rabbit {
 
     async fn consume(&self, queue: &str, window: u16) -> Result<Subscription> {
         let channel = self.consuming.channel().await?;
-        channel.basic_qos(window, BasicQosOptions::default()).await.map_err(failed)?;
+        channel.basic_qos(window, BasicQosOptions::default()).await.map_err(amqp_error)?;
         let (manual, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consumer =
-            channel.basic_consume(queue.into(), "".into(), manual, none).await.map_err(failed)?;
+        let consumer = channel
+            .basic_consume(queue.into(), "".into(), manual, none)
+            .await
+            .map_err(amqp_error)?;
         Ok(Subscription { consumer: Some(consumer), channel })
     }
 
-    /// What failed may have failed with its connection: the next who consumes makes another.
-    async fn or_forget<T>(&self, done: Result<T>) -> Result<T> {
+    /// Drops the connection on an error, which it may have caused: the next consumer opens another.
+    async fn or_disconnect<T>(&self, done: Result<T>) -> Result<T> {
         if done.is_err() {
-            self.consuming.forget().await;
+            self.consuming.disconnect().await;
         }
         done
     }
@@ -185,7 +187,7 @@ impl Rabbit {
 
 impl Publisher {
     async fn on(channel: Channel) -> Result<Publisher> {
-        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(amqp_error)?;
         Ok(Publisher { channel, queues: HashSet::new(), exchange: false })
     }
 
@@ -205,9 +207,9 @@ impl Publisher {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+async fn within_timeout<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let silent = |_| ErrorKind::Unavailable.error("the broker does not answer");
-    timeout(PATIENCE, work).await.map_err(silent)?
+    timeout(BROKER_TIMEOUT, work).await.map_err(silent)?
 }
 
 async fn publish(channel: &Channel, topic: Topic<'_>, body: &[u8]) -> Result<()> {
@@ -223,8 +225,8 @@ async fn publish(channel: &Channel, topic: Topic<'_>, body: &[u8]) -> Result<()>
     let confirm = channel
         .basic_publish(exchange.into(), topic.name().into(), options, body, properties)
         .await
-        .map_err(failed)?;
-    match confirm.await.map_err(failed)? {
+        .map_err(amqp_error)?;
+    match confirm.await.map_err(amqp_error)? {
         Confirmation::Ack(None) => Ok(()),
         // An unroutable message is returned, and then acknowledged.
         Confirmation::Ack(Some(_)) => Err(ErrorKind::Unavailable.error("no queue for the message")),
@@ -232,7 +234,7 @@ async fn publish(channel: &Channel, topic: Topic<'_>, body: &[u8]) -> Result<()>
     }
 }
 
-/// A connection that is made again when it is found broken.
+/// A connection that is opened again when it is lost.
 struct Link {
     uri: AMQPUri,
     connection: Mutex<Option<Connection>>,
@@ -249,13 +251,13 @@ impl Link {
             Some(connection) if connection.status().connected() => connection,
             _ => self.connect().await?,
         };
-        let channel = connection.create_channel().await.map_err(failed);
+        let channel = connection.create_channel().await.map_err(amqp_error);
         *slot = Some(connection);
         channel
     }
 
-    /// Ends the connection as far as we are concerned: the next user makes another.
-    async fn forget(&self) {
+    /// Drops the connection: the next user opens another.
+    async fn disconnect(&self) {
         self.connection.lock().await.take();
     }
 
@@ -270,11 +272,11 @@ impl Link {
     async fn connect(&self) -> Result<Connection> {
         let uri = self.uri.clone();
         let connection = Connection::connect_uri(uri, ConnectionProperties::default());
-        in_time(async { connection.await.map_err(failed) }).await
+        within_timeout(async { connection.await.map_err(amqp_error) }).await
     }
 }
 
-/// A consumer that is ended with its handle: a worker that drains takes nothing that it will not do.
+/// A consumer that is cancelled when it is dropped: a worker that drains takes no message that it will not do.
 struct Subscription {
     consumer: Option<Consumer>,
     channel: Channel,
@@ -306,17 +308,17 @@ struct Unacked {
 #[async_trait]
 impl Settle for Unacked {
     async fn ack(self: Box<Self>) -> Result<()> {
-        self.acker.ack(BasicAckOptions::default()).await.map(drop).map_err(failed)
+        self.acker.ack(BasicAckOptions::default()).await.map(drop).map_err(amqp_error)
     }
 
     async fn retry(self: Box<Self>) -> Result<()> {
         // Each return counts against the delivery limit: an outage must not use it up at once.
-        tokio::time::sleep(PAUSE).await;
-        self.acker.nack(REQUEUE).await.map(drop).map_err(failed)
+        tokio::time::sleep(REDELIVERY_DELAY).await;
+        self.acker.nack(REQUEUE).await.map(drop).map_err(amqp_error)
     }
 }
 
-/// The queue, and the one beside it for what was delivered too often: for people to look at, since
+/// Declares the queue, and beside it the dead letter queue for what was delivered too often: for operators, since
 /// the job table decides what becomes of a job.
 async fn declare(channel: &Channel, queue: &str) -> Result<()> {
     let dead = format!("{queue}.dead");
@@ -338,14 +340,14 @@ async fn declare_exchange(channel: &Channel) -> Result<()> {
     let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     let none = FieldTable::default();
     let declared = channel.exchange_declare(EVENTS.into(), ExchangeKind::Topic, durable, none);
-    declared.await.map_err(failed)
+    declared.await.map_err(amqp_error)
 }
 
-/// What is emitted under the event's name comes to the queue.
+/// Binds the queue to the event's routing key.
 async fn bind(channel: &Channel, queue: &str, event: Event<'_>) -> Result<()> {
     let (options, none) = (QueueBindOptions::default(), FieldTable::default());
     let bound = channel.queue_bind(queue.into(), EVENTS.into(), event.0.into(), options, none);
-    bound.await.map_err(failed)
+    bound.await.map_err(amqp_error)
 }
 
 async fn declare_durable<const N: usize>(
@@ -358,13 +360,13 @@ async fn declare_durable<const N: usize>(
         table.insert(key.into(), value);
     }
     let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-    channel.queue_declare(name.into(), durable, table).await.map(drop).map_err(failed)
+    channel.queue_declare(name.into(), durable, table).await.map(drop).map_err(amqp_error)
 }
 
 fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
 }
 
-fn failed(error: lapin::Error) -> Error {
+fn amqp_error(error: lapin::Error) -> Error {
     ErrorKind::Unavailable.error("a broker request failed").because(error)
 }

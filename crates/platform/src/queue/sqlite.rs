@@ -1,7 +1,7 @@
 //! A queue in one SQLite file, for the one process that holds it.
 //!
-//! The file is the memory: a publish is one durable commit. Who waits for what is kept in the
-//! process, so a consumer is woken at once and taking a message writes nothing.
+//! A publish is one durable commit to the file. The consumers that wait are known to the
+//! process alone, so a consumer is woken at once and a delivery writes nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -19,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{Backend, Deliveries, Delivery, Event, Queue, Settle, Work};
 use crate::db::failed;
 
-/// How soon a retried message comes back.
-const PAUSE: Duration = Duration::from_millis(200);
+/// After how long a retried message is delivered again.
+const REDELIVERY_DELAY: Duration = Duration::from_millis(200);
 
 const SCHEMA: [&str; 2] = [
     // `topic` is the queue that the message waits in: named as its work, or as its event and a group.
@@ -36,7 +36,7 @@ const SCHEMA: [&str; 2] = [
     )",
 ];
 
-/// The queues that this process holds: whoever opens a file again shares it.
+/// The queues that this process has open: the same file opened again is the same queue.
 static HELD: LazyLock<tokio::sync::Mutex<HashMap<PathBuf, Weak<Sqlite>>>> =
     LazyLock::new(Default::default);
 
@@ -48,15 +48,15 @@ struct Sqlite {
     _lock: File,
 }
 
-/// The messages of one queue that nobody has taken.
+/// The messages of one queue that are not delivered.
 struct Backlog {
-    waiting: Mutex<VecDeque<Waiting>>,
+    waiting: Mutex<VecDeque<QueuedMessage>>,
     /// One permit for each of them.
     arrivals: Semaphore,
 }
 
 #[derive(Clone, Copy)]
-struct Waiting {
+struct QueuedMessage {
     id: i64,
     redelivered: bool,
 }
@@ -89,18 +89,18 @@ impl Sqlite {
         }
         let reader = one().connect_with(options).await.map_err(failed)?;
         let queue = Sqlite { writer, reader, backlogs: Mutex::default(), _lock: lock };
-        queue.remember().await?;
+        queue.load().await?;
         Ok(queue)
     }
 
-    /// What an earlier process left: any of it may have been delivered.
-    async fn remember(&self) -> Result<()> {
+    /// Loads the messages that an earlier process left: any of them may have been delivered.
+    async fn load(&self) -> Result<()> {
         let left: Vec<(i64, String)> = sqlx::query_as("SELECT id, topic FROM messages ORDER BY id")
             .fetch_all(&self.reader)
             .await
             .map_err(failed)?;
         for (id, queue) in left {
-            self.backlog(&queue).push(Waiting { id, redelivered: true });
+            self.backlog(&queue).push(QueuedMessage { id, redelivered: true });
         }
         Ok(())
     }
@@ -131,18 +131,18 @@ impl Backlog {
         Backlog { waiting: Mutex::default(), arrivals: Semaphore::new(0) }
     }
 
-    fn push(&self, message: Waiting) {
+    fn push(&self, message: QueuedMessage) {
         locked(&self.waiting).push_back(message);
         self.arrivals.add_permits(1);
     }
 
-    async fn pop(&self) -> Option<Waiting> {
+    async fn pop(&self) -> Option<QueuedMessage> {
         self.arrivals.acquire().await.ok()?.forget();
         locked(&self.waiting).pop_front()
     }
 
     /// All of them, of a queue that nobody takes from.
-    fn drain(&self) -> VecDeque<Waiting> {
+    fn drain(&self) -> VecDeque<QueuedMessage> {
         std::mem::take(&mut *locked(&self.waiting))
     }
 }
@@ -157,7 +157,7 @@ impl Backend for Sqlite {
             .await
             .map_err(failed)?;
         let id = inserted.last_insert_rowid();
-        self.backlog(queue).push(Waiting { id, redelivered: false });
+        self.backlog(queue).push(QueuedMessage { id, redelivered: false });
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl Backend for Sqlite {
         .await
         .map_err(failed)?;
         for (id, queue) in inserted {
-            self.backlog(&queue).push(Waiting { id, redelivered: false });
+            self.backlog(&queue).push(QueuedMessage { id, redelivered: false });
         }
         Ok(())
     }
@@ -194,15 +194,15 @@ impl Backend for Sqlite {
     }
 
     async fn subscribe(&self, queue: &str, window: u16) -> Result<Deliveries> {
-        let taker = Taker {
+        let subscription = Subscription {
             writer: self.writer.clone(),
             reader: self.reader.clone(),
             backlog: self.backlog(queue),
             window: Arc::new(Semaphore::new(window.into())),
         };
-        let deliveries = stream::unfold(taker, async |taker| {
-            let delivery = taker.next().await.transpose()?;
-            Some((delivery, taker))
+        let deliveries = stream::unfold(subscription, async |subscription| {
+            let delivery = subscription.next().await.transpose()?;
+            Some((delivery, subscription))
         });
         Ok(deliveries.boxed())
     }
@@ -213,20 +213,20 @@ impl Backend for Sqlite {
 }
 
 /// One subscription.
-struct Taker {
+struct Subscription {
     writer: SqlitePool,
     reader: SqlitePool,
     backlog: Arc<Backlog>,
     window: Arc<Semaphore>,
 }
 
-impl Taker {
+impl Subscription {
     async fn next(&self) -> Result<Option<Delivery>> {
         loop {
             let Ok(permit) = self.window.clone().acquire_owned().await else { return Ok(None) };
             let Some(message) = self.backlog.pop().await else { return Ok(None) };
             // From here on the message goes back by itself if this future is dropped.
-            let taken = Taken {
+            let taken = Unacked {
                 writer: self.writer.clone(),
                 backlog: Some(self.backlog.clone()),
                 id: message.id,
@@ -249,8 +249,8 @@ impl Taker {
     }
 }
 
-/// A message in somebody's hands.
-struct Taken {
+/// A message that is delivered and not yet acknowledged.
+struct Unacked {
     writer: SqlitePool,
     /// Where it goes back to; `None` once it is settled.
     backlog: Option<Arc<Backlog>>,
@@ -259,7 +259,7 @@ struct Taken {
 }
 
 #[async_trait]
-impl Settle for Taken {
+impl Settle for Unacked {
     async fn ack(self: Box<Self>) -> Result<()> {
         sqlx::query("DELETE FROM messages WHERE id = ?")
             .bind(self.id)
@@ -271,21 +271,21 @@ impl Settle for Taken {
     }
 
     async fn retry(self: Box<Self>) -> Result<()> {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(REDELIVERY_DELAY).await;
         Ok(())
     }
 }
 
-impl Taken {
+impl Unacked {
     fn forget(mut self) {
         self.backlog = None;
     }
 }
 
-impl Drop for Taken {
+impl Drop for Unacked {
     fn drop(&mut self) {
         if let Some(backlog) = self.backlog.take() {
-            backlog.push(Waiting { id: self.id, redelivered: true });
+            backlog.push(QueuedMessage { id: self.id, redelivered: true });
         }
     }
 }

@@ -8,17 +8,17 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 
-use super::{EVENTS, Event, Link, Result, Work, failed, in_time, publish};
+use super::{EVENTS, Event, Link, Result, Work, amqp_error, publish, within_timeout};
 
 /// Brings what waits there to `queue`, and deletes the earlier queue unless an earlier version still takes from it.
 ///
 /// `queue` gets the event already, so nothing is missed meanwhile; some of it may come twice.
 pub(super) async fn inherit(link: &Link, Event(earlier): Event<'_>, queue: &str) -> Result<()> {
-    let Some(consumers) = in_time(consumers(link, earlier)).await? else { return Ok(()) };
-    let channel = in_time(unbind(link, earlier)).await?;
-    while in_time(hand_over(&channel, earlier, queue)).await? {}
+    let Some(consumers) = within_timeout(consumers(link, earlier)).await? else { return Ok(()) };
+    let channel = within_timeout(unbind(link, earlier)).await?;
+    while within_timeout(hand_over(&channel, earlier, queue)).await? {}
     if consumers == 0 {
-        in_time(delete(&channel, earlier)).await?;
+        within_timeout(delete(&channel, earlier)).await?;
     }
     tracing::info!(earlier, queue, "moved what waited in the queue of an earlier version");
     Ok(())
@@ -32,31 +32,32 @@ async fn consumers(link: &Link, name: &str) -> Result<Option<u32>> {
     match channel.queue_declare(name.into(), passive, FieldTable::default()).await {
         Ok(queue) => Ok(Some(queue.consumer_count())),
         Err(error) if error.is_amqp_soft_error() => Ok(None),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(amqp_error(error)),
     }
 }
 
 /// The channel to move messages on, once no more of them come.
 async fn unbind(link: &Link, name: &str) -> Result<Channel> {
     let channel = link.channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(amqp_error)?;
     let unbound =
         channel.queue_unbind(name.into(), EVENTS.into(), name.into(), FieldTable::default());
-    unbound.await.map_err(failed)?;
+    unbound.await.map_err(amqp_error)?;
     Ok(channel)
 }
 
 /// Moves one message; answers whether there was one.
 async fn hand_over(channel: &Channel, from: &str, to: &str) -> Result<bool> {
-    let got = channel.basic_get(from.into(), BasicGetOptions::default()).await.map_err(failed)?;
+    let got =
+        channel.basic_get(from.into(), BasicGetOptions::default()).await.map_err(amqp_error)?;
     let Some(message) = got else { return Ok(false) };
     publish(channel, Work(to).into(), &message.data).await?;
-    message.acker.ack(BasicAckOptions::default()).await.map_err(failed)?;
+    message.acker.ack(BasicAckOptions::default()).await.map_err(amqp_error)?;
     Ok(true)
 }
 
 async fn delete(channel: &Channel, name: &str) -> Result<()> {
     // A quorum queue knows no `if-unused` and no `if-empty`.
     let deleted = channel.queue_delete(name.into(), QueueDeleteOptions::default());
-    deleted.await.map(drop).map_err(failed)
+    deleted.await.map(drop).map_err(amqp_error)
 }
