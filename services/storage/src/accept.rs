@@ -15,7 +15,7 @@ use crate::store::Store;
 
 const PATIENT_MAX: usize = 400;
 
-/// A scan as it is about to be kept.
+/// A scan that is about to be stored.
 struct Accepted {
     tenant: TenantId,
     scan: ScanId,
@@ -52,7 +52,7 @@ impl Store {
             return Ok(scan);
         }
         let accepted = self.prepare(claims, header.clone(), objects).await?;
-        let (tenant, scan) = (accepted.tenant, shown(&accepted));
+        let (tenant, scan) = (accepted.tenant, scan_of(&accepted));
         let keys: Vec<_> = accepted.artefacts.iter().map(|kept| kept.key.clone()).collect();
         let inserted = self
             .unit(move |store, unit| Box::pin(async move { store.insert(unit, accepted).await }))
@@ -74,7 +74,7 @@ impl Store {
         }
     }
 
-    /// The scan that the same key has made.
+    /// The scan of an earlier upload with the same idempotency key.
     async fn repeated(&self, tenant: Tenant, header: &AcceptHeader) -> Result<Option<Scan>> {
         if header.idempotency_key.is_empty() {
             return Ok(None);
@@ -136,7 +136,7 @@ impl Store {
         self.announce(unit, topic, &job.to_string()).await?;
         let action = "scan.accepted";
         let object = scan.to_string();
-        audit::note(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await
+        audit::append(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await
     }
 
     /// Deletes objects that will never have a row; the sweep for orphans does what this misses.
@@ -149,7 +149,7 @@ impl Store {
     }
 }
 
-/// What the header says must be so.
+/// Checks the header against the objects, and the lengths of its fields.
 fn check(header: &AcceptHeader, objects: &[(String, Staged)]) -> Result<()> {
     let digest = |name: &str| {
         let mut named = objects.iter().filter(|(object, _)| object == name);
@@ -178,8 +178,8 @@ fn check(header: &AcceptHeader, objects: &[(String, Staged)]) -> Result<()> {
     Ok(())
 }
 
-/// The scan as its rows will say it.
-fn shown(accepted: &Accepted) -> Scan {
+/// The scan as the API will return it.
+fn scan_of(accepted: &Accepted) -> Scan {
     let header = accepted.header.clone();
     Scan {
         id: accepted.scan.to_string(),

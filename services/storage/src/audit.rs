@@ -3,7 +3,7 @@ use platform::db::{BindId, Database, Run, Unit, failed};
 
 use crate::artefacts::sha256_of;
 
-/// What is noted: who did what to which scan, never what is in it.
+/// An entry of the audit trail: who did what to which scan, never what is in it.
 pub struct Entry<'a> {
     pub tenant: TenantId,
     pub at_ms: i64,
@@ -13,8 +13,8 @@ pub struct Entry<'a> {
     pub object: String,
 }
 
-/// Adds an entry to the tenant's chain, as part of `unit`: the change and its trace are one.
-pub async fn note(unit: &mut Unit, entry: Entry<'_>) -> Result<()> {
+/// Appends an entry to the tenant's hash chain, as part of `unit`: a change and its audit entry commit together.
+pub async fn append(unit: &mut Unit, entry: Entry<'_>) -> Result<()> {
     let tenant = entry.tenant.to_string();
     let (position, previous) = next(unit, &tenant).await?;
     let digest = sha256_of(&[

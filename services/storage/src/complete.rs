@@ -12,8 +12,8 @@ use crate::scans;
 use crate::store::Store;
 
 impl Store {
-    /// Records the result, once. The artefacts are durable first; then job, scan, news and trace
-    /// change in one unit. The same completion twice changes nothing.
+    /// Records the result, once. The artefacts are durable first; then job, scan, event and
+    /// audit entry are written in one unit. The same completion twice changes nothing.
     ///
     /// Refused as a conflict when the attempt is stale, and as invalid when what was analysed is not
     /// what was accepted: that is an alarm, and never a reason to try again.
@@ -29,11 +29,11 @@ impl Store {
         let event = completion(header, answer, subject);
         // Before the artefacts are kept: for a result that will not be taken, they need not be.
         let foreseen = decide(&job, event.clone(), self.clock.now_ms(), &self.rules)
-            .inspect_err(|error| alarm(&job, error))?;
+            .inspect_err(|error| log_mismatch(&job, error))?;
         if foreseen == Transition::Stays {
             return self.scan_of(&job).await;
         }
-        fresh_names(&objects)?;
+        check_names(&objects)?;
         let kept = artefacts::keep(&self.blobs, job.tenant, job.scan, attempt, objects).await?;
         let recorded = self.unit(move |store, unit| {
             Box::pin(async move { store.record(unit, id, event, &kept).await })
@@ -54,7 +54,7 @@ impl Store {
         }
     }
 
-    /// The scan that this has completed; `None` when the same completion has done so before.
+    /// Writes the completion; `None` when the same completion was written before.
     async fn record(
         &self,
         unit: &mut Unit,
@@ -94,14 +94,14 @@ fn measure(scan: &Scan, answer: Answer) {
     metrics::histogram!("medseg_response_seconds", "answer" => answer.name()).record(response_s);
 }
 
-fn alarm(job: &Job, error: &Error) {
+fn log_mismatch(job: &Job, error: &Error) {
     if error.kind() == ErrorKind::Invalid {
         tracing::error!(scan.id = %job.scan, job.id = %job.id, "a result is not about the scan it came for");
     }
 }
 
 /// A result adds to what was uploaded and never replaces it.
-fn fresh_names(objects: &[(String, Staged)]) -> Result<()> {
+fn check_names(objects: &[(String, Staged)]) -> Result<()> {
     let taken = domain::Artefact::is_uploaded;
     let repeated = |at: usize| objects[..at].iter().any(|(name, _)| *name == objects[at].0);
     if (0..objects.len()).any(|at| taken(&objects[at].0) || repeated(at)) {

@@ -5,7 +5,7 @@ use service::{CloudEvent, Origin};
 
 const SOURCE: &str = "/medseg/storage";
 
-/// A scan that is done.
+/// The facts of a completed scan that the event reports.
 pub struct Completed<'a> {
     pub tenant: TenantId,
     pub scan: ScanId,

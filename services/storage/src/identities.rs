@@ -1,4 +1,4 @@
-//! Whose scan it is: apart from everything else, and never read without a trace.
+//! Patients' identities: in a table of their own, and never read without an audit entry.
 
 use std::str::FromStr;
 
@@ -11,11 +11,11 @@ use crate::audit::{self, Entry};
 use crate::scans::of_tenant;
 use crate::store::Store;
 
-/// As much of a value as its column holds; nobody asks for a longer one.
+/// The length of the columns; longer values are never searched for.
 const KEY_CHARS: usize = 190;
 
 impl Store {
-    /// Whose scan it is. Answers only when the audit trail says who has read it.
+    /// The identity of the scan's patient. Answers only once the read is in the audit trail.
     ///
     /// `NOT_FOUND` in the same words for another tenant's scan and for one that never was; nothing is noted then.
     pub async fn identity(&self, claims: &Claims, id: &str) -> Result<ScanIdentity> {
@@ -34,7 +34,7 @@ impl Store {
                 .map_err(failed)?;
                 let (at_ms, action) = (store.clock.now_ms(), "scan.identity.read");
                 let object = scan_id.clone();
-                audit::note(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await?;
+                audit::append(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await?;
                 let (identity_json, reference) = known.unwrap_or_default();
                 Ok(ScanIdentity { scan_id, identity_json, reference })
             })

@@ -11,8 +11,8 @@ use crate::store::Store;
 pub const REASON_MAX: usize = 900;
 
 impl Store {
-    /// Lets `event` happen to the job, as part of `unit`: reads its row, decides, and keeps what was decided. Answers with
-    /// the job as it was, and what became of it.
+    /// Applies `event` to the job, as part of `unit`: reads its row, decides on the transition and writes it. Answers with
+    /// the job as it was, and the transition.
     pub async fn advance(
         &self,
         unit: &mut Unit,
@@ -31,19 +31,20 @@ impl Store {
             .await
     }
 
-    /// The one place where a job changes. First the step that only one can take, so that whoever is second stops there.
+    /// Writes the transition: the only place where a job changes. The guarded update comes first, so that of two writers
+    /// the second stops there.
     async fn apply(&self, unit: &mut Unit, job: &Job, transition: &Transition) -> Result<()> {
         let Some(next) = transition.step(job) else { return Ok(()) };
         step(unit, job, next).await?;
         match transition {
             Transition::Stays => Ok(()),
             Transition::Leased { worker, .. } => {
-                sign(unit, job, worker).await?;
-                show(unit, job, "running").await
+                set_worker(unit, job, worker).await?;
+                set_scan_state(unit, job, "running").await
             }
-            Transition::Kept { .. } => show(unit, job, "running").await,
+            Transition::Kept { .. } => set_scan_state(unit, job, "running").await,
             Transition::Queued { topic, .. } => {
-                show(unit, job, "queued").await?;
+                set_scan_state(unit, job, "queued").await?;
                 match topic {
                     Some(topic) => self.announce(unit, *topic, &job.id.to_string()).await,
                     None => Ok(()),
@@ -53,7 +54,7 @@ impl Store {
         }
     }
 
-    /// The scan's state, the news of it and its trace change with the job.
+    /// Ends the job: the scan's state, the event and the audit entry are written with it.
     async fn end(&self, unit: &mut Unit, job: &Job, at_ms: i64, outcome: &Outcome) -> Result<()> {
         finish(unit, job, outcome, at_ms).await?;
         let event = event::completed(&Completed {
@@ -69,11 +70,11 @@ impl Store {
         let (tenant, subject, object) =
             (job.tenant, outcome.subject.as_str(), job.scan.to_string());
         let action = "scan.completed";
-        audit::note(unit, Entry { tenant, at_ms, subject, action, object }).await
+        audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await
     }
 }
 
-/// The job, whosoever it is: for workers, who have no tenant of their own.
+/// The job of any tenant, by its id: for workers, whose token names no tenant.
 pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Result<Job> {
     let job: Option<Job> = sqlx::query_as(
         "SELECT jobs.tenant_id, jobs.id, scan_id, jobs.state, attempt, due_ms, binding, traceparent, priority,
@@ -88,7 +89,7 @@ pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Res
     job.ok_or_else(|| ErrorKind::NotFound.error("no such job"))
 }
 
-/// The one way in which a job's row changes: only from the state and the attempt that it was seen in.
+/// Updates the job's row, if its state and attempt are still those that were read (optimistic locking).
 async fn step(unit: &mut Unit, job: &Job, next: Step) -> Result<()> {
     let stepped = sqlx::query(
         "UPDATE jobs SET state = ?, attempt = ?, due_ms = ?
@@ -109,8 +110,8 @@ async fn step(unit: &mut Unit, job: &Job, next: Step) -> Result<()> {
     }
 }
 
-/// Says who has it.
-async fn sign(unit: &mut Unit, job: &Job, worker: &str) -> Result<()> {
+/// Records the worker that holds the lease.
+async fn set_worker(unit: &mut Unit, job: &Job, worker: &str) -> Result<()> {
     sqlx::query("UPDATE jobs SET worker = ? WHERE tenant_id = ? AND id = ?")
         .bind(worker)
         .id(job.tenant)
@@ -120,8 +121,8 @@ async fn sign(unit: &mut Unit, job: &Job, worker: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Shows the scan in that state.
-async fn show(unit: &mut Unit, job: &Job, state: &'static str) -> Result<()> {
+/// Sets the scan's state, unless the scan is done.
+async fn set_scan_state(unit: &mut Unit, job: &Job, state: &'static str) -> Result<()> {
     sqlx::query("UPDATE scans SET state = ? WHERE tenant_id = ? AND id = ? AND state <> 'done'")
         .bind(state)
         .id(job.tenant)
@@ -137,7 +138,7 @@ async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Re
          WHERE tenant_id = ? AND id = ? AND state <> 'done'",
     )
     .bind(outcome.answer.name())
-    .bind(cut(&outcome.reason, REASON_MAX))
+    .bind(truncate(&outcome.reason, REASON_MAX))
     .bind(at_ms)
     .id(job.tenant)
     .id(job.scan)
@@ -149,6 +150,6 @@ async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Re
     }
 }
 
-pub fn cut(text: &str, chars: usize) -> String {
+pub fn truncate(text: &str, chars: usize) -> String {
     text.chars().take(chars).collect()
 }

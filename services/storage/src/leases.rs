@@ -7,21 +7,22 @@ use platform::blob::ByteStream;
 use proto::storage::{ClaimJob, Job as WireJob, Scan};
 
 use crate::artefacts;
-use crate::jobs::{REASON_MAX, cut, find};
+use crate::jobs::{REASON_MAX, find, truncate};
 use crate::lifecycle::{Event, Job, Transition};
 use crate::scans;
 use crate::store::Store;
 
 const WORKER_MAX: usize = 190;
 
-/// The worker's side of a job, from the claim to giving up; what each call does to the job is [`decide`]d elsewhere.
+/// The calls of a worker on its job, from the claim to giving up; [`decide`] says what each does to the job.
 ///
 /// [`decide`]: crate::lifecycle::decide
 impl Store {
     /// Leases the job.
     pub async fn claim(&self, claim: ClaimJob) -> Result<WireJob> {
         let id = JobId::from_str(&claim.job_id)?;
-        let event = Event::Claim { worker: cut(&claim.worker, WORKER_MAX), alone: claim.alone };
+        let event =
+            Event::Claim { worker: truncate(&claim.worker, WORKER_MAX), alone: claim.alone };
         let claimed = self.unit(move |store, unit| {
             Box::pin(async move {
                 let (job, transition) = store.advance(unit, id, event).await?;
@@ -33,7 +34,7 @@ impl Store {
         self.changed(job.scan);
         match transition {
             Transition::Leased { attempt, .. } => {
-                Ok(wire(job, attempt, self.rules.lease_ms(), scan))
+                Ok(job_message(job, attempt, self.rules.lease_ms(), scan))
             }
             _ => Err(ErrorKind::Conflict.error("the job has had all its attempts")),
         }
@@ -46,7 +47,7 @@ impl Store {
 
     /// Gives the job up for now, or for good when it should not be tried again or has been too often.
     pub async fn fail(&self, id: &str, attempt: u32, reason: &str, retry: bool) -> Result<Scan> {
-        let event = Event::Fail { attempt, reason: cut(reason, REASON_MAX), retry };
+        let event = Event::Fail { attempt, reason: truncate(reason, REASON_MAX), retry };
         let (job, _) = self.happen(JobId::from_str(id)?, event).await?;
         self.changed(job.scan);
         scans::of_tenant(self.database.pool(), job.tenant, job.scan).await
@@ -60,7 +61,7 @@ impl Store {
         let (tenant, scan) = (job.tenant, job.scan);
         let read = artefacts::read(&self.database, &self.blobs, tenant, scan, VOLUME.name).await;
         let (size, volume) = match read {
-            Err(error) => return Err(self.damaged(&job, error).await),
+            Err(error) => return Err(self.fail_if_damaged(&job, error).await),
             Ok(read) => read,
         };
         let store = self.clone();
@@ -68,7 +69,7 @@ impl Store {
             let (store, job) = (store.clone(), job.clone());
             async move {
                 match piece {
-                    Err(error) => Err(store.damaged(&job, error).await),
+                    Err(error) => Err(store.fail_if_damaged(&job, error).await),
                     piece => piece,
                 }
             }
@@ -76,8 +77,8 @@ impl Store {
         Ok((size, watched.boxed()))
     }
 
-    /// Ends a job whose volume is lost, and says which; anything but that is only passed on.
-    async fn damaged(&self, job: &Job, error: domain::Error) -> domain::Error {
+    /// Fails the job for good if `error` says that its volume is damaged, and names the scan; other errors are passed on.
+    async fn fail_if_damaged(&self, job: &Job, error: domain::Error) -> domain::Error {
         if error.kind() != ErrorKind::Internal {
             return error;
         }
@@ -90,7 +91,7 @@ impl Store {
     }
 }
 
-fn wire(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
+fn job_message(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
     WireJob {
         job_id: job.id.to_string(),
         attempt,

@@ -1,4 +1,4 @@
-//! Keeps scans: bytes in object storage, rows in the database, news on the queue.
+//! Stores scans: bytes in object storage, rows in the database, messages on the queue.
 //!
 //! The only writer of scans and results. What is accepted is durable before it is answered; the job
 //! table is the truth, and messages only point to it.
@@ -100,7 +100,7 @@ impl Rules {
     }
 }
 
-/// What this service needs of the outside world, opened by whoever starts it.
+/// The ports that the service runs on, opened by the composition root.
 #[derive(Clone)]
 pub struct Ports {
     pub database: Database,
@@ -112,7 +112,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Opens what `config` names.
+    /// Opens the ports that `config` names.
     pub async fn open(config: &Config, clock: Clock, random: Random) -> Result<Ports> {
         let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
         let blobs = blob::connect(config.blob_url.expose_secret()).await?;
@@ -121,22 +121,22 @@ impl Ports {
     }
 }
 
-/// Whom this service asks.
+/// The services that this one calls.
 pub struct Peers {
     /// For the public keys that tokens are verified with.
     pub auth: Peer,
 }
 
-/// The service, assembled.
+/// Builds the service.
 pub fn build(ports: Ports, peers: Peers) -> Service {
     describe();
     let verifier = Verifier::new(peers.auth, ports.clock.clone());
     let readiness = readiness(&ports);
-    let (queue, pause) = (ports.queue.clone(), Duration::from_secs(ports.rules.sweep_s.into()));
+    let (queue, interval) = (ports.queue.clone(), Duration::from_secs(ports.rules.sweep_s.into()));
     let store = Store::new(ports);
     let workers = vec![
         outbox::relay(store.clone(), queue),
-        sweeper::sweep(store.clone(), pause),
+        sweeper::sweep(store.clone(), interval),
         orphans::clean(store.clone()),
     ];
     let grpc = Routes::new(ScansServer::new(rpc::Scans::new(store.clone(), verifier.clone())))
@@ -144,7 +144,7 @@ pub fn build(ports: Ports, peers: Peers) -> Service {
     Service { name: "storage", grpc, workers, readiness, ..Default::default() }
 }
 
-/// The queue is not asked: without it, uploads are still taken, and wait in the outbox.
+/// The readiness checks. The queue is none of them: without it, uploads are accepted and their messages wait in the outbox.
 fn readiness(ports: &Ports) -> Vec<(String, service::Check)> {
     let database = ports.database.clone();
     let database = check(move || {

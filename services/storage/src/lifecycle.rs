@@ -1,4 +1,4 @@
-//! The life of a job: what may happen to it, and what becomes of it then.
+//! The state machine of a job: its states, the events that happen to it, and the transitions.
 //!
 //! ```text
 //!              claim                    complete
@@ -22,7 +22,7 @@ use crate::Rules;
 /// How long after a job was announced it is announced again, if nobody has claimed it.
 pub const ANNOUNCE_MS: i64 = 30_000;
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum State {
     Queued,
@@ -32,7 +32,7 @@ pub enum State {
     Parked,
 }
 
-/// A job as it stands: its row, with what the row of its scan says.
+/// A job: its row, joined with that of its scan.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Job {
     #[sqlx(rename = "tenant_id", try_from = "String")]
@@ -83,7 +83,7 @@ pub struct Outcome {
     pub subject: String,
 }
 
-/// What becomes of a job.
+/// The transition that an event causes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transition {
     /// Nothing: it has happened before, or somebody else was quicker.
@@ -98,7 +98,7 @@ pub enum Transition {
     Ended { state: State, at_ms: i64, outcome: Outcome },
 }
 
-/// What a transition makes of the job's row.
+/// The columns of the job's row that a transition sets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Step {
     pub state: State,
@@ -253,7 +253,7 @@ impl TryFrom<String> for State {
 }
 
 impl Transition {
-    /// What it makes of the row of `job`; `None`: what it was.
+    /// The new columns of the row of `job`; `None` if it stays as it is.
     pub fn step(&self, job: &Job) -> Option<Step> {
         let (state, attempt, due_ms) = match *self {
             Self::Stays => return None,

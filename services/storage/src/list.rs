@@ -1,4 +1,4 @@
-//! Which of a hospital's scans, page by page.
+//! Lists a tenant's scans, filtered and page by page.
 
 use std::str::FromStr;
 
@@ -14,12 +14,12 @@ use crate::store::Store;
 
 const PAGE_MAX: u32 = 200;
 const PAGE_DEFAULT: u32 = 50;
-/// Greater than every id.
-const BEYOND: &str = "g";
+/// The cursor of the first page: greater than every id.
+const CURSOR_START: &str = "g";
 
 impl Store {
-    /// One page of those that `list` asks for, newest first; ids sort by the time they were made, so an id is all a cursor
-    /// needs, whatever is asked for.
+    /// One page of the scans that match `list`, newest first. Ids sort by creation time, so an id is a cursor under any
+    /// filter.
     pub async fn scans(&self, tenant: &Tenant, list: &ListScans) -> Result<ScanPage> {
         let limit = if list.limit == 0 { PAGE_DEFAULT } else { list.limit.min(PAGE_MAX) };
         let rows =
@@ -33,12 +33,12 @@ impl Store {
     }
 }
 
-/// Whether the list says whose scans it wants.
-pub fn names_somebody(list: &ListScans) -> bool {
-    of_whom(list).iter().any(|(_, value)| !value.is_empty())
+/// Whether the list filters by an identifier of a patient or study.
+pub fn filters_by_identity(list: &ListScans) -> bool {
+    identity_filters(list).iter().any(|(_, value)| !value.is_empty())
 }
 
-fn of_whom(list: &ListScans) -> [(&'static str, &str); 4] {
+fn identity_filters(list: &ListScans) -> [(&'static str, &str); 4] {
     [
         ("identities.patient_id", &list.patient_id),
         ("identities.accession_number", &list.accession_number),
@@ -47,25 +47,26 @@ fn of_whom(list: &ListScans) -> [(&'static str, &str); 4] {
     ]
 }
 
-/// One scan more than the page holds says whether there is a next one.
+/// The query for one page and one scan more, which tells whether there is a next page.
 fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>> {
     let mut query = QueryBuilder::<Any>::new(select!(""));
-    // Who is named has few scans among many: their own index is gone along, which ends in the scan's id.
-    let id = if names_somebody(list) { "identities.scan_id" } else { "scans.id" };
-    if names_somebody(list) {
+    // A patient has few scans among many: the index of identities is scanned, which ends in the scan's id.
+    let id = if filters_by_identity(list) { "identities.scan_id" } else { "scans.id" };
+    if filters_by_identity(list) {
         query.push(
             "JOIN identities ON identities.tenant_id = scans.tenant_id AND identities.scan_id = scans.id ",
         );
     }
     query.push("WHERE scans.tenant_id = ").push_bind(tenant.to_owned());
-    query.push(format_args!(" AND {id} < ")).push_bind(before(&list.cursor)?);
-    for (column, value) in of_whom(list).into_iter().filter(|(_, value)| !value.is_empty()) {
+    query.push(format_args!(" AND {id} < ")).push_bind(cursor_id(&list.cursor)?);
+    for (column, value) in identity_filters(list).into_iter().filter(|(_, value)| !value.is_empty())
+    {
         // MySQL's own comparison takes `ab` for `AB `: it finds the rows, their bytes decide.
         query.push(" AND identities.tenant_id = ").push_bind(tenant.to_owned());
         query.push(format_args!(" AND {column} = ")).push_bind(value.to_owned());
         query.push(format_args!(" AND HEX({column}) = HEX(")).push_bind(value.to_owned()).push(")");
     }
-    if let Some(state) = named(list.state()) {
+    if let Some(state) = state_name(list.state()) {
         query.push(" AND scans.state = ").push_bind(state);
     }
     if list.answer() != Answer::Unspecified {
@@ -86,16 +87,16 @@ fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>
     Ok(query)
 }
 
-fn before(cursor: &str) -> Result<String> {
+fn cursor_id(cursor: &str) -> Result<String> {
     if cursor.is_empty() {
-        return Ok(BEYOND.to_owned());
+        return Ok(CURSOR_START.to_owned());
     }
     let id = ScanId::from_str(cursor)
         .map_err(|_| ErrorKind::Invalid.error("this is no cursor of ours"))?;
     Ok(id.to_string())
 }
 
-fn named(state: State) -> Option<&'static str> {
+fn state_name(state: State) -> Option<&'static str> {
     match state {
         State::Unspecified => None,
         State::Queued => Some("queued"),

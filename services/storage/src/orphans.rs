@@ -14,7 +14,7 @@ pub fn clean(store: Store) -> Worker {
     let grace = Duration::from_secs(3600 * u64::from(store.rules.orphan_hours.max(1)));
     Worker::new("orphans", move |stop| async move {
         loop {
-            match stop.run_until_cancelled(pass(&store, grace)).await {
+            match stop.run_until_cancelled(delete_orphans(&store, grace)).await {
                 Some(Ok(0)) => (),
                 Some(Ok(deleted)) => tracing::info!(deleted, "deleted objects without a row"),
                 Some(Err(error)) => {
@@ -29,8 +29,8 @@ pub fn clean(store: Store) -> Worker {
     })
 }
 
-/// How many it has deleted.
-async fn pass(store: &Store, grace: Duration) -> Result<u64> {
+/// Deletes the orphans; answers how many there were.
+async fn delete_orphans(store: &Store, grace: Duration) -> Result<u64> {
     let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
     let before_ms = store.clock.now_ms().saturating_sub(grace_ms);
     let mut objects = store.blobs.list().await?;

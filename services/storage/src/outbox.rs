@@ -13,16 +13,16 @@ use crate::store::Store;
 
 /// How long the relay waits for more before it deletes what it has published: a delete is a commit,
 /// and would stand in the way of the next upload or claim.
-const LULL: Duration = Duration::from_millis(50);
-/// How often it looks without being woken: for the rows of another process, and after a failure.
-const PAUSE: Duration = Duration::from_secs(1);
-const PAGE: i64 = 256;
-/// With so many published the relay deletes without a lull: until then each look reads them again, and a steady trickle of
-/// messages never makes one.
-const ENOUGH: usize = 32;
-const AT_ONCE: usize = 16;
+const DELETE_DELAY: Duration = Duration::from_millis(50);
+/// How often it polls without being woken: for the rows of another process, and after a failure.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+const ROWS_PER_POLL: i64 = 256;
+/// With so many published the relay deletes without delay: until then each poll reads them again, and a steady trickle of
+/// messages never pauses.
+const DELETE_BATCH: usize = 32;
+const PUBLISHES_AT_ONCE: usize = 16;
 
-/// Publishes what the database decided, at least once: a row goes only after the queue has confirmed it.
+/// The relay of the outbox: publishes its rows at least once, and deletes a row only after the queue has confirmed it.
 pub fn relay(store: Store, queue: Queue) -> Worker {
     Worker::new("outbox", move |stop| async move {
         let mut relay = Relay { store, queue, published: HashSet::new() };
@@ -30,12 +30,12 @@ pub fn relay(store: Store, queue: Queue) -> Worker {
             if let Err(error) = relay.publish().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not publish");
             }
-            let wait = if relay.published.is_empty() { PAUSE } else { LULL };
+            let wait = if relay.published.is_empty() { POLL_INTERVAL } else { DELETE_DELAY };
             let woken =
                 stop.run_until_cancelled(timeout(wait, relay.store.outbox.notified())).await;
-            let enough = relay.published.len() >= ENOUGH;
+            let enough = relay.published.len() >= DELETE_BATCH;
             if (enough || !matches!(woken, Some(Ok(()))))
-                && let Err(error) = relay.forget().await
+                && let Err(error) = relay.delete_published().await
             {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -58,7 +58,7 @@ impl Relay {
     async fn publish(&mut self) -> Result<()> {
         let rows: Vec<(String, String, String)> =
             sqlx::query_as("SELECT id, topic, body FROM outbox ORDER BY id LIMIT ?")
-                .bind(PAGE)
+                .bind(ROWS_PER_POLL)
                 .fetch_all(self.store.database.pool())
                 .await
                 .map_err(failed)?;
@@ -69,14 +69,14 @@ impl Relay {
         for row in known {
             sending.push(send(queue, row).boxed());
         }
-        let mut publishing = stream::iter(sending).buffered(AT_ONCE);
+        let mut publishing = stream::iter(sending).buffered(PUBLISHES_AT_ONCE);
         while let Some(published) = publishing.next().await {
             self.published.insert(published?);
         }
         Ok(())
     }
 
-    async fn forget(&mut self) -> Result<()> {
+    async fn delete_published(&mut self) -> Result<()> {
         if self.published.is_empty() {
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl Relay {
     }
 }
 
-/// Sends a row's message, and answers with the row's id once the queue has confirmed it.
+/// Publishes a row's message; answers with the row's id once the queue has confirmed it.
 async fn send(
     queue: &Queue,
     (id, topic, body): (String, Topic<'static>, String),
@@ -112,7 +112,7 @@ async fn send(
     Ok(id)
 }
 
-/// The row with its topic. One that only a later version knows is left to it.
+/// The row with its topic. A topic that only a later version knows is left to that version.
 fn known((id, name, body): (String, String, String)) -> Option<(String, Topic<'static>, String)> {
     let topic = topics::named(&name);
     if topic.is_none() {

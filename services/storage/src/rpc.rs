@@ -1,4 +1,4 @@
-//! Translates between the wire and the store; decides nothing but who may ask.
+//! Translates RPCs into calls of the store; decides nothing but authorization.
 
 mod jobs;
 mod scans;
@@ -14,10 +14,10 @@ use proto::storage::Chunk;
 use service::status_in_stream;
 use tonic::Status;
 
-type Answers<T> = BoxStream<'static, Result<T, Status>>;
+type Responses<T> = BoxStream<'static, Result<T, Status>>;
 
-/// The bytes in pieces, the first of which says how many there are.
-fn chunks((mut size_bytes, bytes): (u64, ByteStream)) -> Answers<Chunk> {
+/// The bytes as chunks, the first of which has the total size.
+fn chunks((mut size_bytes, bytes): (u64, ByteStream)) -> Responses<Chunk> {
     let chunk = move |data| Chunk { data, size_bytes: std::mem::take(&mut size_bytes) };
     bytes.map_ok(chunk).map_err(status_in_stream).boxed()
 }

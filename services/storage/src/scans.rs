@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use crate::artefacts;
 use crate::store::Store;
 
-/// How soon a watcher sees what another process has changed.
-const POLL: Duration = Duration::from_secs(2);
+/// How often a watcher reads the scan, for changes by another process.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What [`scan_of`] reads.
 macro_rules! select {
@@ -34,7 +34,7 @@ macro_rules! select {
 }
 pub(crate) use select;
 
-/// What a signed-in caller may ask: nothing here answers without a tenant.
+/// Reads for a signed-in caller: each takes a tenant.
 impl Store {
     /// The scan; `NOT_FOUND` in the same words for another tenant's and for one that never was.
     pub async fn scan(&self, tenant: &Tenant, id: &str) -> Result<Scan> {
@@ -49,7 +49,7 @@ impl Store {
         id: &str,
     ) -> Result<impl Stream<Item = Result<Scan>> + Send + 'static> {
         let id = ScanId::from_str(id)?;
-        // Listen before looking, so that no change falls in between.
+        // Subscribe before reading, so that no change falls in between.
         let changes = self.changes();
         let first = of_tenant(self.database.pool(), tenant.id(), id).await?;
         let watch = Watch { store: self.clone(), tenant, id, changes, last: None };
@@ -70,7 +70,7 @@ impl Store {
     }
 }
 
-/// Somebody who waits for a scan to change.
+/// A subscription to the changes of one scan.
 struct Watch {
     store: Store,
     tenant: Tenant,
@@ -87,7 +87,7 @@ impl Watch {
         }
         loop {
             // In vain is fine: another process may have made the change.
-            let _ = timeout(POLL, self.changed()).await;
+            let _ = timeout(POLL_INTERVAL, self.changed()).await;
             let pool = self.store.database.pool();
             let scan = of_tenant(pool, self.tenant.id(), self.id).await?;
             if self.last.as_ref() != Some(&scan) {

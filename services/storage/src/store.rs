@@ -12,9 +12,9 @@ use uuid::Builder;
 use crate::{Ports, Rules, audit};
 
 /// How many changes a slow watcher may miss before it has to read its scan again.
-const NEWS: usize = 1024;
+const WATCH_BUFFER: usize = 1024;
 
-/// What every part of the service works on; cheap to clone.
+/// The ports and the rules that every part of the service shares; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     pub database: Database,
@@ -22,20 +22,20 @@ pub struct Store {
     pub clock: Clock,
     pub random: Random,
     pub rules: Rules,
-    /// The scans that change, as they do.
+    /// Sends the id of each scan that changes.
     changes: broadcast::Sender<ScanId>,
-    /// That the outbox has something.
+    /// Notified when the outbox has a message.
     pub outbox: Arc<Notify>,
 }
 
 impl Store {
     pub fn new(ports: Ports) -> Store {
         let Ports { database, blobs, queue: _, clock, random, rules } = ports;
-        let (changes, _) = broadcast::channel(NEWS);
+        let (changes, _) = broadcast::channel(WATCH_BUFFER);
         Store { database, blobs, clock, random, rules, changes, outbox: Arc::default() }
     }
 
-    /// Wakes whoever waits for news of `scan`, and the relay; after each committed change.
+    /// Wakes the watchers of `scan`, and the relay; to be called after each committed change.
     pub fn changed(&self, scan: ScanId) {
         self.outbox.notify_one();
         // Nobody watching is no error.

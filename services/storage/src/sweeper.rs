@@ -8,13 +8,13 @@ use uuid::Uuid;
 use crate::lifecycle::{Event, Transition};
 use crate::store::Store;
 
-const PAGE: i64 = 500;
+const JOBS_PER_SWEEP: i64 = 500;
 
-/// Looks for jobs whose time has come: the reason why a lost message loses nothing.
-pub fn sweep(store: Store, pause: Duration) -> Worker {
+/// The sweeper: announces overdue jobs again and takes them from dead workers, so that a lost message loses nothing.
+pub fn sweep(store: Store, interval: Duration) -> Worker {
     Worker::new("sweeper", move |stop| async move {
-        while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-            if let Err(error) = pass(&store).await {
+        while stop.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+            if let Err(error) = sweep_once(&store).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a sweep failed");
             }
         }
@@ -22,25 +22,25 @@ pub fn sweep(store: Store, pause: Duration) -> Worker {
     })
 }
 
-async fn pass(store: &Store) -> Result<()> {
+async fn sweep_once(store: &Store) -> Result<()> {
     let due: Vec<String> = sqlx::query_scalar(
         "SELECT id FROM jobs WHERE state IN ('queued', 'leased') AND due_ms <= ?
          ORDER BY due_ms LIMIT ?",
     )
     .bind(store.clock.now_ms())
-    .bind(PAGE)
+    .bind(JOBS_PER_SWEEP)
     .fetch_all(store.database.pool())
     .await
     .map_err(failed)?;
     for id in due {
-        store.revive(id.parse()?).await?;
+        store.requeue(id.parse()?).await?;
     }
     count(store).await
 }
 
 impl Store {
-    /// Announces a job whose time has come, takes it from a worker that has fallen silent, or gives it up.
-    async fn revive(&self, id: JobId) -> Result<()> {
+    /// Announces an overdue job again, takes it from a worker whose lease has ended, or gives it up.
+    async fn requeue(&self, id: JobId) -> Result<()> {
         let (job, transition) = self.happen(id, Event::Due).await?;
         if transition != Transition::Stays {
             self.changed(job.scan);
@@ -49,7 +49,7 @@ impl Store {
     }
 }
 
-/// Says how many jobs wait and how many are worked on: what workers are scaled by.
+/// Sets the gauges of queued and leased jobs, which workers are scaled by.
 async fn count(store: &Store) -> Result<()> {
     for state in ["queued", "leased"] {
         let jobs: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM jobs WHERE state = ?")

@@ -8,13 +8,13 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::scans::{finish, write};
-use super::{Answers, chunks};
+use super::{Responses, chunks};
 use crate::scans::answer_of;
 use crate::store::Store;
 
 const ARTEFACTS_MAX: usize = 64;
 
-/// The face towards medseg's own workers.
+/// The RPCs for medseg's own workers.
 pub struct Jobs {
     store: Store,
     verifier: Verifier,
@@ -59,7 +59,7 @@ impl Wire for Jobs {
         Ok(Response::new(self.store.claim(request.into_inner()).await?))
     }
 
-    type ReadVolumeStream = Answers<Chunk>;
+    type ReadVolumeStream = Responses<Chunk>;
 
     async fn read_volume(
         &self,

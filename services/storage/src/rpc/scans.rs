@@ -13,18 +13,19 @@ use service::status_in_stream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answers, chunks};
+use super::{Responses, chunks};
 use crate::artefacts::Incoming;
 use crate::list;
 use crate::store::Store;
 
-/// For those who send scans and look at them.
-const PEOPLE: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
+/// The roles that may send and read scans.
+const SCAN_ROLES: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
 
-/// For those who care for patients, and for the systems that file results: who only manages users need not know who is ill.
-const WHO_MAY_KNOW: [Role; 2] = [Role::Clinician, Role::Integrator];
+/// The roles that may read identities: those who care for patients, and systems that file results. Admins manage users
+/// and need not know who is ill.
+const IDENTITY_ROLES: [Role; 2] = [Role::Clinician, Role::Integrator];
 
-/// The face towards people and their systems.
+/// The RPCs for users and their systems.
 pub struct Scans {
     store: Store,
     verifier: Verifier,
@@ -37,17 +38,17 @@ impl Scans {
 
     async fn caller(&self, metadata: &MetadataMap) -> Result<Claims> {
         let claims = self.verifier.claims(metadata).await?;
-        claims.require(&PEOPLE)?;
+        claims.require(&SCAN_ROLES)?;
         Ok(claims)
     }
 
-    /// Who sends scans, by way of ingest: whatever else reaches this port has been in no decoder's jail.
+    /// The claims of a user whose call comes through ingest: no other upload has been decoded in the jail.
     async fn sender(&self, metadata: &MetadataMap) -> Result<Claims> {
         self.verifier.require_service(metadata).await?;
         self.caller(metadata).await
     }
 
-    /// Writes what comes to where nobody sees it yet.
+    /// Stages the objects of an upload.
     async fn receive(
         &self,
         mut parts: Streaming<AcceptPart>,
@@ -93,8 +94,8 @@ impl Wire for Scans {
     async fn list(&self, request: Request<ListScans>) -> Result<Response<ScanPage>, Status> {
         let claims = self.caller(request.metadata()).await?;
         let list = request.into_inner();
-        if list::names_somebody(&list) {
-            claims.require(&WHO_MAY_KNOW)?;
+        if list::filters_by_identity(&list) {
+            claims.require(&IDENTITY_ROLES)?;
         }
         Ok(Response::new(self.store.scans(&claims.tenant(), &list).await?))
     }
@@ -104,11 +105,11 @@ impl Wire for Scans {
         request: Request<ScanRef>,
     ) -> Result<Response<ScanIdentity>, Status> {
         let claims = self.caller(request.metadata()).await?;
-        claims.require(&WHO_MAY_KNOW)?;
+        claims.require(&IDENTITY_ROLES)?;
         Ok(Response::new(self.store.identity(&claims, &request.get_ref().id).await?))
     }
 
-    type WatchStream = Answers<Scan>;
+    type WatchStream = Responses<Scan>;
 
     async fn watch(
         &self,
@@ -119,7 +120,7 @@ impl Wire for Scans {
         Ok(Response::new(scans.map_err(status_in_stream).boxed()))
     }
 
-    type ReadStream = Answers<Chunk>;
+    type ReadStream = Responses<Chunk>;
 
     async fn read(
         &self,
@@ -142,7 +143,7 @@ impl Wire for Scans {
     }
 }
 
-/// Appends to the object of that name, which begins with its first bytes.
+/// Appends to the object of that name, which is staged with its first bytes.
 pub(super) async fn write(
     store: &Store,
     incoming: &mut Vec<Incoming>,
