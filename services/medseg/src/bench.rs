@@ -1,4 +1,4 @@
-//! What the way of a scan costs beside the bare network: both in one run, because machines differ.
+//! Compares the latency of a whole upload with the network alone: both in one run, because machines differ.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::models;
 
 /// The batch sizes among which the bare loop's best is looked for.
 const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];
-const PATIENCE: Duration = Duration::from_secs(300);
+const ANALYSIS_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// `medseg bench`
 #[derive(clap::Args)]
@@ -42,14 +42,14 @@ pub struct Bench {
 impl Bench {
     pub fn run(self) -> anyhow::Result<()> {
         let model = self.model.clone().map_or_else(models::shipped, Ok)?;
-        let bare = Bare::measure(&model, &self.device, self.scans)?;
-        let way =
-            tokio::runtime::Runtime::new()?.block_on(self.whole_way(&model, bare.best_batch))?;
-        print_table(&bare, &way);
+        let network_only = NetworkOnly::measure(&model, &self.device, self.scans)?;
+        let end_to_end = tokio::runtime::Runtime::new()?
+            .block_on(self.whole_way(&model, network_only.best_batch))?;
+        print_table(&network_only, &end_to_end);
         Ok(())
     }
 
-    async fn whole_way(&self, model: &Path, batch: usize) -> anyhow::Result<Way> {
+    async fn whole_way(&self, model: &Path, batch: usize) -> anyhow::Result<EndToEnd> {
         let server = Server::start(model, &self.device, batch)?;
         let client = server.sign_in().await?;
         // The first scans warm caches, allocators and connections.
@@ -64,7 +64,7 @@ impl Bench {
             latencies.push(start.elapsed());
         }
         let throughput = self.throughput(&client).await?;
-        Ok(Way { latency: median(latencies), throughput })
+        Ok(EndToEnd { latency: median(latencies), throughput })
     }
 
     /// Scans per second with all clients at once, each sending its next scan when it has the answer to its last.
@@ -89,8 +89,8 @@ impl Bench {
     }
 }
 
-/// The network alone, in this process.
-struct Bare {
+/// The times of the network alone, in this process.
+struct NetworkOnly {
     forward: Duration,
     best_batch: usize,
     /// Slices per second at the best batch size.
@@ -98,8 +98,8 @@ struct Bare {
     facts: String,
 }
 
-impl Bare {
-    fn measure(model: &Path, device: &str, scans: u64) -> anyhow::Result<Bare> {
+impl NetworkOnly {
+    fn measure(model: &Path, device: &str, scans: u64) -> anyhow::Result<NetworkOnly> {
         let mut segmenter = Segmenter::load(model, Device::choose(device)?)?;
         let passport = segmenter.passport();
         // How an upload is looked at whose header tells no kind, as these.
@@ -130,36 +130,36 @@ impl Bare {
                 (best_batch, throughput) = (size, rate);
             }
         }
-        Ok(Bare { forward, best_batch, throughput, facts })
+        Ok(NetworkOnly { forward, best_batch, throughput, facts })
     }
 }
 
-/// From upload to result.
-struct Way {
+/// The times from upload to result.
+struct EndToEnd {
     latency: Duration,
     throughput: f64,
 }
 
-fn print_table(bare: &Bare, way: &Way) {
+fn print_table(network_only: &NetworkOnly, end_to_end: &EndToEnd) {
     let ms = |time: Duration| 1000.0 * time.as_secs_f64();
-    let allowed = 1.25 * ms(bare.forward) + 10.0;
+    let allowed = 1.25 * ms(network_only.forward) + 10.0;
     println!("| what | bare network | whole way | ratio | asked |");
     println!("|---|--:|--:|--:|--:|");
     println!(
         "| one 256 x 256 PNG, upload to result, median ms | {:.1} | {:.1} | {:.2} | <= {:.2} (1.25 x + 10 ms) |",
-        ms(bare.forward),
-        ms(way.latency),
-        ms(way.latency) / ms(bare.forward),
-        allowed / ms(bare.forward),
+        ms(network_only.forward),
+        ms(end_to_end.latency),
+        ms(end_to_end.latency) / ms(network_only.forward),
+        allowed / ms(network_only.forward),
     );
     println!(
         "| side by side, scans/s (bare: batches of {}) | {:.2} | {:.2} | {:.2} | >= 0.90 |",
-        bare.best_batch,
-        bare.throughput,
-        way.throughput,
-        way.throughput / bare.throughput,
+        network_only.best_batch,
+        network_only.throughput,
+        end_to_end.throughput,
+        end_to_end.throughput / network_only.throughput,
     );
-    println!("\nmodel: {}", bare.facts);
+    println!("\nmodel: {}", network_only.facts);
 }
 
 /// `medseg serve` in a process and a directory of its own.
@@ -234,7 +234,8 @@ impl Gateway {
         let path = format!("{}/v1/scans/{}", self.url, scan["id"].as_str().context("an id")?);
         let events = self.http.get(format!("{path}/events")).bearer_auth(&self.token);
         // The stream ends with the answer.
-        tokio::time::timeout(PATIENCE, events.send().await?.error_for_status()?.bytes()).await??;
+        tokio::time::timeout(ANALYSIS_TIMEOUT, events.send().await?.error_for_status()?.bytes())
+            .await??;
         let result = self.http.get(format!("{path}/result")).bearer_auth(&self.token);
         let result: Value = result.send().await?.error_for_status()?.json().await?;
         if result["answer"] != "found" && result["answer"] != "none_found" {

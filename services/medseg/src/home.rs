@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
 
-/// What nobody but the owner needs of a directory and of a file that names patients.
-const OWNERS_FOLDER: u32 = 0o700;
-const OWNERS_FILE: u32 = 0o600;
+/// The modes of a directory and of a file that names patients: for their owner alone.
+const PRIVATE_FOLDER_MODE: u32 = 0o700;
+const PRIVATE_FILE_MODE: u32 = 0o600;
 
-/// The directory that one process keeps everything in, and what lies where in it.
+/// The data directory of `medseg serve`, locked by one process, and the places in it.
 ///
 /// Nobody but its owner reads anything there: whatever the process makes from now on, here and elsewhere, is its own.
 pub struct Home {
@@ -27,9 +27,9 @@ impl Home {
         };
         service::keep_private();
         let mut private = DirBuilder::new();
-        private.recursive(true).mode(OWNERS_FOLDER).create(folder).map_err(unusable)?;
+        private.recursive(true).mode(PRIVATE_FOLDER_MODE).create(folder).map_err(unusable)?;
         let folder = folder.canonicalize().map_err(unusable)?;
-        close(&folder).map_err(unusable)?;
+        make_private(&folder).map_err(unusable)?;
         let lock = File::create(folder.join("lock")).map_err(unusable)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => ErrorKind::Conflict
@@ -69,37 +69,37 @@ impl Home {
     }
 }
 
-/// Takes away what earlier versions, or copies of a backup, have let others read.
+/// Takes other users' permissions from files of earlier versions, or of a restored backup.
 ///
 /// The objects beneath are looked through only where the directory itself was open: there may be very many.
-fn close(folder: &Path) -> io::Result<()> {
-    let was_open = close_one(folder, &fs::metadata(folder)?)?;
+fn make_private(folder: &Path) -> io::Result<()> {
+    let was_open = make_one_private(folder, &fs::metadata(folder)?)?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let about = entry.metadata()?;
         if about.is_dir() && was_open {
-            close_all(&entry.path())?;
+            make_all_private(&entry.path())?;
         }
-        close_one(&entry.path(), &about)?;
+        make_one_private(&entry.path(), &about)?;
     }
     Ok(())
 }
 
-fn close_all(folder: &Path) -> io::Result<()> {
+fn make_all_private(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let about = entry.metadata()?;
         if about.is_dir() {
-            close_all(&entry.path())?;
+            make_all_private(&entry.path())?;
         }
-        close_one(&entry.path(), &about)?;
+        make_one_private(&entry.path(), &about)?;
     }
     Ok(())
 }
 
 /// Whether it was open; links are left alone: what they lead to is somebody else's.
-fn close_one(path: &Path, about: &Metadata) -> io::Result<bool> {
-    let wanted = if about.is_dir() { OWNERS_FOLDER } else { OWNERS_FILE };
+fn make_one_private(path: &Path, about: &Metadata) -> io::Result<bool> {
+    let wanted = if about.is_dir() { PRIVATE_FOLDER_MODE } else { PRIVATE_FILE_MODE };
     let open = !about.is_symlink() && about.permissions().mode() & 0o777 & !wanted != 0;
     if open {
         fs::set_permissions(path, Permissions::from_mode(wanted))?;

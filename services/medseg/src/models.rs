@@ -5,7 +5,7 @@ use domain::{ErrorKind, Result};
 /// Where the trained model lies in a checkout, and beside an installed program.
 const MODEL: &str = "models/medseg-mr/weights.safetensors";
 
-/// The model that came with this program: beside it where it is installed, below the working directory, or in the
+/// The path of the shipped model: beside the program where it is installed, below the working directory, or in the
 /// checkout that it was built from.
 pub fn shipped() -> Result<PathBuf> {
     let installed = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(MODEL)));

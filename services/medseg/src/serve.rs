@@ -81,7 +81,7 @@ impl Serve {
         })
     }
 
-    /// All services, joined behind the gateway's face.
+    /// All services, joined behind the gateway's routes.
     pub async fn build(&self, home: &Home) -> Result<Service> {
         let (clock, random) = (system_clock(), system_random());
         // Both sides of it live in this process, so it need not outlive it.
@@ -131,7 +131,7 @@ impl Serve {
 
         let mut joined =
             Service::join("medseg", vec![auth, storage, ingest, inference, drift, gateway]);
-        // The peers have each other already; the world gets the gateway's face alone.
+        // The peers have each other already; the world gets the gateway's routes alone.
         joined.grpc = Routes::default();
         Ok(joined)
     }
