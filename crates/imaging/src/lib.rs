@@ -6,7 +6,7 @@
 
 mod components;
 mod decode;
-mod doubt;
+mod dice_predictor;
 pub mod encode;
 mod features;
 mod findings;
@@ -30,7 +30,7 @@ mod window;
 
 pub use components::{Run, components};
 pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode};
-pub use doubt::{DiceModel, ExpectedDice, SIGNS, signs};
+pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_features};
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
 pub use identity::Identity;
@@ -39,10 +39,10 @@ pub use label_map::{is_label_map, mask_level};
 pub use laterality::{Laterality, Middle, round_trip};
 pub use measure::Diameter;
 pub use orientation::{Orientation, Plane, View};
-pub use prepare::{Framed, Placement, Prepared, Preprocessing, prepare, restore};
+pub use prepare::{Framed, Prepared, Preprocessing, TilePlacement, prepare, restore};
 pub use reading::{
-    Calibration, Cut, Forms, Judgement, Look, ModelUsed, Passport, Reading, Readings, Sight,
-    restored,
+    Calibration, Forms, Judgement, Look, ModelInfo, ModelUsed, OperatingPoint, Reading, Readings,
+    Sight, restored,
 };
 pub use refusal::{Problem, Refusal};
 pub use render::{
@@ -50,6 +50,7 @@ pub use render::{
 };
 pub use requirements::check;
 pub use result::{
-    About, ImageFacts, Inputs, Lesser, OwnGrid, Quality, ResultDocument, Timing, Totals, confidence,
+    DocumentHeader, ImageFacts, Inputs, Lesser, OwnGrid, Quality, ResultDocument, Timing, Totals,
+    confidence,
 };
 pub use volume::{Format, Geometry, Known, Modality, Shape, Volume};

@@ -52,7 +52,7 @@ const HEAD_PART: f64 = 0.02;
 /// Where a prepared square lies in its slice, in pixels of the slice: pixel centres are at whole
 /// numbers, so the first pixel reaches from -0.5 to 0.5.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Placement {
+pub struct TilePlacement {
     /// The slice's own size.
     pub rows: usize,
     /// Pixels of a row of the slice.
@@ -78,7 +78,7 @@ pub struct Prepared {
     /// of a slice that came alone.
     pub neighbours: [Option<Vec<f32>>; 2],
     /// The way back to the slice.
-    pub placement: Placement,
+    pub placement: TilePlacement,
 }
 
 /// How a slice's values become the network's: `(value - middle) / (middle - air)`, cut to -1..3.
@@ -184,15 +184,15 @@ fn all_finite(slice: &[f32]) -> Result<()> {
 
 /// A square's values (probabilities, say) in the geometry of the slice that it was cut from: `rows *
 /// columns` values, zero outside of the square.
-pub fn restore(square: &[f32], placement: &Placement) -> Vec<f32> {
-    let Placement { rows, columns, side, top, left, extent, aspect } = *placement;
+pub fn restore(square: &[f32], placement: &TilePlacement) -> Vec<f32> {
+    let TilePlacement { rows, columns, side, top, left, extent, aspect } = *placement;
     let [down, across] = [extent / aspect, extent].map(|length| side as f64 / length);
     let down = Axis::new(rows, side, -top * down - 0.5, down);
     let across = Axis::new(columns, side, -left * across - 0.5, across);
     resample(square, side, &down, &across, 0.0)
 }
 
-impl Placement {
+impl TilePlacement {
     /// Another channel of the same slice (a mask, say) in the square; `outside` stands for what the slice lacks.
     pub fn sample(&self, slice: &[f32], outside: f32) -> Vec<f32> {
         let [down, across] = self.steps();
@@ -215,7 +215,7 @@ impl Placement {
 }
 
 impl Levels {
-    fn sampled(&self, slice: &[f32], placement: &Placement) -> Vec<f32> {
+    fn sampled(&self, slice: &[f32], placement: &TilePlacement) -> Vec<f32> {
         let values = placement.sample(slice, self.air).into_iter();
         values.map(|value| self.normalised(value)).collect()
     }
@@ -254,12 +254,12 @@ struct Frame {
 }
 
 impl Frame {
-    fn placement(self, pixels: Pixels, side: usize) -> Result<Placement> {
+    fn placement(self, pixels: Pixels, side: usize) -> Result<TilePlacement> {
         if side == 0 {
             return Err(ErrorKind::Invalid.error("a square has at least one pixel"));
         }
         let (Frame { top, left, extent }, Pixels { rows, columns, aspect }) = (self, pixels);
-        Ok(Placement { rows, columns, side, top, left, extent, aspect })
+        Ok(TilePlacement { rows, columns, side, top, left, extent, aspect })
     }
 }
 

@@ -4,13 +4,13 @@ use domain::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Criteria, DiceModel, ExpectedDice, Findings, Geometry, ImageKind, Modality, Placement,
-    Preprocessing, Shape, Told, confidence, restore, signs,
+    Criteria, DicePredictor, ExpectedDice, Findings, Geometry, ImageKind, Modality, Preprocessing,
+    Shape, TilePlacement, Told, confidence, dice_features, restore,
 };
 
-/// Which model it is, where it runs, and how it reads each kind of scan.
+/// The identity of a model, where it runs, and its reading of each kind of scan.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Passport {
+pub struct ModelInfo {
     /// What the model is called, as in `model.json`.
     pub name: String,
     /// Which of the models of that name it is.
@@ -29,7 +29,7 @@ pub struct Passport {
     pub readings: Readings,
 }
 
-/// Which model looked, and how: enough to repeat it.
+/// The model and the reading that made a result: enough to repeat it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelUsed {
@@ -57,20 +57,20 @@ fn trained() -> bool {
     true
 }
 
-impl Passport {
+impl ModelInfo {
     /// Whether there are weights that somebody has trained.
     pub fn is_trained(&self) -> bool {
         !self.sha256.is_empty()
     }
 
-    /// How slices are prepared for it; `Invalid` for a way that is unknown here.
+    /// How slices are prepared for it; `Invalid` for a preprocessing that is unknown here.
     pub fn preprocessing(&self) -> Result<Preprocessing> {
         Preprocessing::named(&self.preprocessing)
     }
 
-    /// What a result of that reading says of the model.
+    /// The model as a result of that reading names it.
     pub fn used(&self, reading: &Reading) -> ModelUsed {
-        let Passport { name, version, sha256, preprocessing, modalities, device, .. } =
+        let ModelInfo { name, version, sha256, preprocessing, modalities, device, .. } =
             self.clone();
         ModelUsed {
             name,
@@ -85,18 +85,18 @@ impl Passport {
     }
 }
 
-/// What a model says of one square.
+/// A model's output for one input tile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sight {
-    /// Of tumour, one for each of the square's pixels, as the network gives them.
+    /// Of tumour, one for each pixel of the tile, as the network gives them.
     pub probabilities: Vec<f32>,
     /// Of each kind that the model tells apart; empty from one that cannot.
     pub kinds: Vec<f32>,
 }
 
-/// The probabilities of whole slices, in the scan's own pixels, from what was seen of their squares. Weights that sum to
-/// one may do so but for a rounding.
-pub fn restored(placements: &[Placement], sights: &[Sight]) -> Vec<f32> {
+/// The probabilities of whole slices, resampled from their tiles to the scan's own pixels, and clamped: interpolation
+/// weights sum to one but for rounding.
+pub fn restored(placements: &[TilePlacement], sights: &[Sight]) -> Vec<f32> {
     let slices = placements.iter().zip(sights);
     slices
         .flat_map(|(placement, sight)| restore(&sight.probabilities, placement))
@@ -118,7 +118,8 @@ pub struct Look {
 /// What counts as tumour.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Cut {
+#[cfg_attr(feature = "openapi", schema(as = Cut))]
+pub struct OperatingPoint {
     /// The calibrated probability from which on a voxel counts.
     pub threshold: f32,
     /// Regions of fewer pixels, in the squares that the model sees, are noise.
@@ -164,7 +165,7 @@ pub struct Reading {
     pub look: Look,
     /// From which probability on, and from which size on, something is a finding.
     #[serde(flatten)]
-    pub cut: Cut,
+    pub operating_point: OperatingPoint,
     /// What makes the network's probabilities true, before the cut.
     #[serde(default)]
     pub calibration: Calibration,
@@ -174,7 +175,7 @@ pub struct Reading {
     pub grows_from: Option<f32>,
     /// How well masks fit, as far as that can be told; None where nobody measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_dice: Option<DiceModel>,
+    pub expected_dice: Option<DicePredictor>,
 }
 
 /// How scans of one kind are read: slices that come alone, and volumes.
@@ -234,7 +235,7 @@ impl Readings {
     }
 }
 
-/// What a scan comes to.
+/// The result of judging a scan by a reading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     /// Calibrated, of the scan's own voxels.
@@ -249,10 +250,10 @@ pub struct Judgement {
 
 impl Reading {
     /// The network's own probabilities as they are, one look, all findings alike.
-    pub fn plain(side: usize, cut: Cut) -> Reading {
+    pub fn plain(side: usize, operating_point: OperatingPoint) -> Reading {
         Reading {
             look: Look { side, mirrored: false },
-            cut,
+            operating_point,
             calibration: Calibration::default(),
             grows_from: None,
             expected_dice: None,
@@ -268,23 +269,24 @@ impl Reading {
         mut probabilities: Vec<f32>,
         shape: Shape,
         geometry: Option<&Geometry>,
-        placements: &[Placement],
+        placements: &[TilePlacement],
     ) -> Result<Judgement> {
         probabilities.iter_mut().for_each(|p| *p = self.calibration.apply(*p));
         let findings = Findings::new(&probabilities, shape, geometry, self.criteria(placements))?;
         let confidence = confidence(&probabilities, &findings.findings);
-        let foretold = self.expected_dice.zip(signs(&probabilities, &findings));
-        let expected_dice = foretold.map(|(model, signs)| model.expected(signs));
+        let foretold = self.expected_dice.zip(dice_features(&probabilities, &findings));
+        let expected_dice = foretold.map(|(predictor, features)| predictor.expected(features));
         Ok(Judgement { probabilities, findings, confidence, expected_dice })
     }
 
     /// What counts as tumour in a scan whose slices were prepared at `placements`: the smallest region, counted in
     /// the scan's own pixels.
-    pub fn criteria(&self, placements: &[Placement]) -> Criteria {
-        let areas: f64 = placements.iter().map(Placement::pixel_area).sum();
-        let pixels = self.cut.minimum_pixels as f64 * areas / placements.len().max(1) as f64;
+    pub fn criteria(&self, placements: &[TilePlacement]) -> Criteria {
+        let areas: f64 = placements.iter().map(TilePlacement::pixel_area).sum();
+        let pixels =
+            self.operating_point.minimum_pixels as f64 * areas / placements.len().max(1) as f64;
         Criteria {
-            threshold: self.cut.threshold,
+            threshold: self.operating_point.threshold,
             minimum_voxels: pixels.round() as usize,
             grows_from: self.grows_from.filter(|_| placements.len() > 1),
         }
@@ -296,7 +298,7 @@ mod tests {
     use super::*;
 
     fn reading(threshold: f32, minimum_pixels: usize) -> Reading {
-        Reading::plain(4, Cut { threshold, minimum_pixels })
+        Reading::plain(4, OperatingPoint { threshold, minimum_pixels })
     }
 
     fn readings() -> Readings {
@@ -315,7 +317,7 @@ mod tests {
     #[test]
     fn each_kind_and_form_has_its_own_cut_and_what_is_unknown_the_general_one() {
         let readings = readings();
-        let threshold = |kind, slices| readings.of(kind, slices).cut.threshold;
+        let threshold = |kind, slices| readings.of(kind, slices).operating_point.threshold;
         assert_eq!(threshold(ImageKind::Flair, 1), 0.5);
         assert_eq!(threshold(ImageKind::Flair, 2), 0.5 + 0.1);
         assert_eq!(threshold(ImageKind::T1Contrast, 1), 0.7);
@@ -334,7 +336,7 @@ mod tests {
 
     #[test]
     fn the_smallest_region_is_counted_in_the_scans_own_pixels() {
-        let placement = Placement {
+        let placement = TilePlacement {
             rows: 8,
             columns: 8,
             side: 4,
@@ -353,7 +355,7 @@ mod tests {
     fn a_cut_of_calibrated_probabilities_marks_what_the_same_cut_before_did() {
         let shape = Shape { slices: 1, rows: 1, columns: 9 };
         let raw: Vec<f32> = (0..9).map(|i| i as f32 / 8.0).collect();
-        let placement = Placement {
+        let placement = TilePlacement {
             rows: 1,
             columns: 9,
             side: 9,
@@ -364,8 +366,9 @@ mod tests {
         };
         let plain = reading(0.375, 1).judge(raw.clone(), shape, None, &[placement]).unwrap();
         let calibration = Calibration { slope: 0.5, offset: -0.3 };
-        let cut = Cut { threshold: calibration.apply(0.375), minimum_pixels: 1 };
-        let reading = Reading { cut, calibration, ..reading(0.0, 1) };
+        let operating_point =
+            OperatingPoint { threshold: calibration.apply(0.375), minimum_pixels: 1 };
+        let reading = Reading { operating_point, calibration, ..reading(0.0, 1) };
         let calibrated = reading.judge(raw, shape, None, &[placement]).unwrap();
         assert_eq!(plain.findings.mask, calibrated.findings.mask);
         assert!(calibrated.confidence < plain.confidence);

@@ -25,7 +25,7 @@ const DOUBTFUL: f64 = 0.75;
 pub struct ResultDocument {
     /// The statement of limits, and what software wrote the document.
     #[serde(flatten)]
-    pub about: About,
+    pub header: DocumentHeader,
     /// The id that the upload was answered with.
     pub scan_id: String,
     /// One of the four answers.
@@ -66,7 +66,8 @@ pub struct ResultDocument {
 /// What is the same in every document of this software.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct About {
+#[cfg_attr(feature = "openapi", schema(as = About))]
+pub struct DocumentHeader {
     /// The document's form.
     pub schema: String,
     /// Name and version of this software.
@@ -83,10 +84,10 @@ fn coordinates() -> String {
     "LPS".into()
 }
 
-impl Default for About {
-    fn default() -> About {
+impl Default for DocumentHeader {
+    fn default() -> DocumentHeader {
         let software = concat!("medseg ", env!("CARGO_PKG_VERSION"));
-        About {
+        DocumentHeader {
             schema: SCHEMA.into(),
             software: software.into(),
             limits: LIMITS.into(),
@@ -369,7 +370,7 @@ impl ResultDocument {
         finished_ms: i64,
     ) -> ResultDocument {
         ResultDocument {
-            about: About::default(),
+            header: DocumentHeader::default(),
             scan_id,
             answer: Answer::Failed,
             reason,
@@ -395,11 +396,11 @@ impl ResultDocument {
 mod tests {
     use super::*;
     use crate::phantom::{Phantom, Settings};
-    use crate::{Criteria, Cut, Findings, Reading};
+    use crate::{Criteria, Findings, OperatingPoint, Reading};
 
     fn told_of(volume: &Volume, findings: &[Finding]) -> Quality {
-        let cut = Cut { threshold: 0.5, minimum_pixels: 1 };
-        let readings = Readings::alike(Reading::plain(64, cut));
+        let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
+        let readings = Readings::alike(Reading::plain(64, operating_point));
         let kind = (&readings, &Told::default());
         Quality::new(volume, Features::new(volume), findings, Some(0.9), kind)
     }
@@ -410,8 +411,8 @@ mod tests {
             .unwrap()
             .findings;
         let sure = confidence(probabilities, &found);
-        let cut = Cut { threshold: 0.5, minimum_pixels: 1 };
-        let readings = Readings::alike(Reading::plain(64, cut));
+        let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
+        let readings = Readings::alike(Reading::plain(64, operating_point));
         let kind = (&readings, &Told::default());
         let quality = Quality::new(volume, Features::new(volume), &found, Some(sure), kind);
         (Totals::new(&found, volume.shape), sure, quality)

@@ -1,4 +1,4 @@
-//! How well a model does on labelled patients.
+//! Evaluates a model on labelled patients.
 
 mod figures;
 mod phantoms;
@@ -11,14 +11,14 @@ use std::time::Instant;
 
 use domain::Result;
 use imaging::{
-    Findings, Framed, Judgement, Look, Opinion, Passport, Placement, Reading, Role, Shape, Sight,
-    Told, Volume, restored,
+    Findings, Framed, Judgement, Look, ModelInfo, Opinion, Reading, Role, Shape, Sight,
+    TilePlacement, Told, Volume, restored,
 };
 
 pub use figures::{Case, Evaluation, Group, GroupedBy, KindsTold, Outcome, WithLesser};
 pub use phantoms::{Measured, measure_phantoms};
 pub use plot::plot;
-pub use reliability::{Reliability, Stretch, reliability_plot};
+pub use reliability::{Reliability, ReliabilityBin, reliability_plot};
 pub use statistics::{Rate, bootstrap, mean, median};
 pub use worst::Worst;
 
@@ -36,9 +36,9 @@ pub struct Counts {
     pub truth: usize,
 }
 
-/// One scan as the model saw it.
+/// The model's prediction for one labelled scan.
 #[derive(Clone)]
-pub struct Seen {
+pub struct ScanPrediction {
     /// Slices, rows and columns of the scan's own grid.
     pub shape: Shape,
     /// How it was looked at.
@@ -48,16 +48,16 @@ pub struct Seen {
     /// Of the scan's own voxels, as the network gives them: not calibrated.
     pub probabilities: Vec<f32>,
     /// One for each slice.
-    pub placements: Vec<Placement>,
+    pub placements: Vec<TilePlacement>,
     /// 1 where there is tumour, else 0; the order of the probabilities.
     pub truth: Vec<u8>,
     /// Milliseconds from voxels to probabilities, without reading files.
     pub ms: f64,
 }
 
-/// What a scan came to.
-pub struct Judged {
-    /// What figures are counted from.
+/// The result of one scan and its score against the truth.
+pub struct Scored {
+    /// The counts that figures are computed from.
     pub outcome: Outcome,
     /// What was compared, and what the service says besides.
     pub judgement: Judgement,
@@ -82,55 +82,59 @@ impl Counts {
     }
 }
 
-/// Slices that the model is shown at once.
-const SHOWN: usize = 16;
+/// The batch size, in slices.
+const BATCH: usize = 16;
 
-/// Shows a scan to the model, exactly as the service does: once more where what it is taken for is looked at otherwise.
-pub fn look(segmenter: &mut Segmenter, labelled: &Labelled) -> Result<Seen> {
+/// Predicts a scan exactly as the service does: a second time where the kind that the model tells has another look.
+pub fn predict(segmenter: &mut Segmenter, labelled: &Labelled) -> Result<ScanPrediction> {
     let Labelled { volume, .. } = labelled;
-    let (readings, slices) = (segmenter.passport().readings.clone(), volume.shape.slices);
+    let (readings, slices) = (segmenter.model_info().readings.clone(), volume.shape.slices);
     let first = readings.of(volume.kind, slices).look;
-    let seen = look_in(segmenter, labelled, first)?;
+    let seen = predict_with(segmenter, labelled, first)?;
     let then = readings.of(seen.told.kind, slices).look;
     if then == first {
         return Ok(seen);
     }
-    let again = look_in(segmenter, labelled, then)?;
-    Ok(Seen { told: seen.told, ms: seen.ms + again.ms, ..again })
+    let again = predict_with(segmenter, labelled, then)?;
+    Ok(ScanPrediction { told: seen.told, ms: seen.ms + again.ms, ..again })
 }
 
-/// Shows a scan to the model in that look.
-pub fn look_in(segmenter: &mut Segmenter, labelled: &Labelled, look: Look) -> Result<Seen> {
+/// Predicts a scan in that look.
+pub fn predict_with(
+    segmenter: &mut Segmenter,
+    labelled: &Labelled,
+    look: Look,
+) -> Result<ScanPrediction> {
     let Labelled { volume, truth } = labelled;
-    let framed = Framed::new(volume, segmenter.passport().preprocessing()?)?;
+    let framed = Framed::new(volume, segmenter.model_info().preprocessing()?)?;
     let began = Instant::now();
     let (mut sights, mut placements) = (Vec::new(), Vec::new());
     let slices: Vec<usize> = (0..volume.shape.slices).collect();
-    for shown in slices.chunks(SHOWN) {
-        let squares = shown.iter().map(|slice| framed.slice(*slice, look.side));
-        let squares = squares.collect::<Result<Vec<_>>>()?;
-        sights.extend(segmenter.look(&squares, look.mirrored)?);
-        placements.extend(squares.iter().map(|square| square.placement));
+    for shown in slices.chunks(BATCH) {
+        let tiles = shown.iter().map(|slice| framed.slice(*slice, look.side));
+        let tiles = tiles.collect::<Result<Vec<_>>>()?;
+        sights.extend(segmenter.predict(&tiles, look.mirrored)?);
+        placements.extend(tiles.iter().map(|tile| tile.placement));
     }
-    let told = told(segmenter.passport(), volume, &sights);
+    let told = told(segmenter.model_info(), volume, &sights);
     let probabilities = restored(&placements, &sights);
     let ms = began.elapsed().as_secs_f64() * 1000.0;
     let (shape, truth) = (volume.shape, truth.clone());
-    Ok(Seen { shape, look, told, probabilities, placements, truth, ms })
+    Ok(ScanPrediction { shape, look, told, probabilities, placements, truth, ms })
 }
 
-fn told(passport: &Passport, volume: &Volume, sights: &[Sight]) -> Told {
+fn told(model_info: &ModelInfo, volume: &Volume, sights: &[Sight]) -> Told {
     let votes = sights.iter().map(|sight| sight.kinds.as_slice());
-    passport.readings.told(volume.kind, Opinion::of(&passport.tells, votes))
+    model_info.readings.told(volume.kind, Opinion::of(&model_info.tells, votes))
 }
 
-/// Decides what in a scan is a finding, exactly as the service does, and compares it with the truth.
-pub fn judge(passport: &Passport, seen: &Seen) -> Result<Judged> {
-    judge_as(passport.readings.of(seen.told.kind, seen.shape.slices), seen)
+/// Judges a prediction exactly as the service does, and compares the findings with the truth.
+pub fn score(model_info: &ModelInfo, seen: &ScanPrediction) -> Result<Scored> {
+    score_with(model_info.readings.of(seen.told.kind, seen.shape.slices), seen)
 }
 
-/// The same by that reading.
-pub fn judge_as(reading: &Reading, seen: &Seen) -> Result<Judged> {
+/// As [`score`], by that reading.
+pub fn score_with(reading: &Reading, seen: &ScanPrediction) -> Result<Scored> {
     let began = Instant::now();
     let probabilities = seen.probabilities.clone();
     let judgement = reading.judge(probabilities, seen.shape, None, &seen.placements)?;
@@ -143,11 +147,11 @@ pub fn judge_as(reading: &Reading, seen: &Seen) -> Result<Judged> {
         expected: judgement.expected_dice,
         ms,
     };
-    Ok(Judged { outcome, judgement })
+    Ok(Scored { outcome, judgement })
 }
 
 /// Of each slice, where the mask has a label that counts.
-fn counted(seen: &Seen, findings: &Findings, counts: impl Fn(u8) -> bool) -> Vec<Counts> {
+fn counted(seen: &ScanPrediction, findings: &Findings, counts: impl Fn(u8) -> bool) -> Vec<Counts> {
     let length = seen.shape.slice_len();
     let slices = findings.mask.chunks(length).zip(seen.truth.chunks(length));
     let slice = |(mask, truth): (&[u8], &[u8])| {
@@ -168,35 +172,35 @@ pub fn evaluate(
     segmenter: &mut Segmenter,
     patients: &[Patient],
     alone: bool,
-    mut judged: impl FnMut(&Patient, &[Entry], &Seen, &Judged) -> Result<()>,
+    mut judged: impl FnMut(&Patient, &[Entry], &ScanPrediction, &Scored) -> Result<()>,
 ) -> Result<Evaluation> {
-    let passport = segmenter.passport().clone();
+    let model_info = segmenter.model_info().clone();
     let mut reliability = Reliability::default();
     let mut cases = Vec::new();
     for patient in patients {
         let mut case = Case::new(patient);
         let scans = if alone { patient.slices.chunks(1).collect() } else { patient.scans() };
         for scan in scans {
-            let seen = look(segmenter, &Labelled::load(scan)?)?;
-            let came_to = judge(&passport, &seen)?;
-            judged(patient, scan, &seen, &came_to)?;
-            reliability.add(&came_to.judgement.probabilities, &seen.truth);
-            case.scans.push(came_to.outcome);
+            let seen = predict(segmenter, &Labelled::load(scan)?)?;
+            let scored = score(&model_info, &seen)?;
+            judged(patient, scan, &seen, &scored)?;
+            reliability.add(&scored.judgement.probabilities, &seen.truth);
+            case.scans.push(scored.outcome);
         }
         cases.push(case);
     }
-    Ok(Evaluation::new(&passport, &cases, &reliability))
+    Ok(Evaluation::new(&model_info, &cases, &reliability))
 }
 
 #[cfg(test)]
 mod tests {
-    use imaging::{Cut, Readings};
+    use imaging::{OperatingPoint, Readings};
 
     use super::*;
 
-    pub(super) fn passport() -> Passport {
-        let cut = Cut { threshold: 0.5, minimum_pixels: 1 };
-        Passport {
+    pub(super) fn model_info() -> ModelInfo {
+        let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
+        ModelInfo {
             name: "test".into(),
             version: "1".into(),
             sha256: String::new(),
@@ -204,13 +208,13 @@ mod tests {
             modalities: vec![],
             device: "cpu".into(),
             tells: vec![],
-            readings: Readings::alike(Reading::plain(32, cut)),
+            readings: Readings::alike(Reading::plain(32, operating_point)),
         }
     }
 
     #[test]
     fn a_scan_is_compared_pixel_by_pixel_after_specks_are_gone() {
-        let placement = Placement {
+        let placement = TilePlacement {
             rows: 2,
             columns: 4,
             side: 4,
@@ -219,7 +223,7 @@ mod tests {
             extent: 4.0,
             aspect: 1.0,
         };
-        let seen = Seen {
+        let seen = ScanPrediction {
             shape: Shape { slices: 2, rows: 2, columns: 4 },
             look: Look { side: 4, mirrored: false },
             told: Told::default(),
@@ -231,8 +235,8 @@ mod tests {
             truth: vec![1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0],
             ms: 1.0,
         };
-        let reading = Reading::plain(4, Cut { threshold: 0.5, minimum_pixels: 2 });
-        let judged = judge_as(&reading, &seen).unwrap();
+        let reading = Reading::plain(4, OperatingPoint { threshold: 0.5, minimum_pixels: 2 });
+        let judged = score_with(&reading, &seen).unwrap();
         assert_eq!(judged.judgement.findings.mask[..8], [1, 1, 0, 0, 1, 0, 0, 0]);
         let first = Counts { overlap: 2, found: 3, truth: 3 };
         let slices = [first, Counts { overlap: 1, found: 1, truth: 2 }];
@@ -241,9 +245,9 @@ mod tests {
             (&slices.to_vec(), &slices.to_vec())
         );
         // What lies apart from the largest region is marked, and not counted.
-        let cut = Cut { threshold: 0.5, minimum_pixels: 1 };
-        let reading = Reading { grows_from: Some(0.3), ..Reading::plain(4, cut) };
-        let judged = judge_as(&reading, &seen).unwrap();
+        let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
+        let reading = Reading { grows_from: Some(0.3), ..Reading::plain(4, operating_point) };
+        let judged = score_with(&reading, &seen).unwrap();
         assert_eq!(judged.judgement.findings.mask[..8], [1, 1, 0, 0, 1, 0, 0, 2]);
         assert_eq!(judged.outcome.slices, slices);
         assert_eq!(judged.outcome.marked[0], Counts { overlap: 2, found: 4, truth: 3 });

@@ -30,8 +30,8 @@ struct Views {
     variance: Tensor,
 }
 
-/// Parameters cut into units and ready for a forward pass.
-pub struct Cut<'a> {
+/// The parameters of each unit, ready for a forward pass.
+pub struct UnitParameters<'a> {
     network: &'a Network,
     views: Vec<Views>,
 }
@@ -139,8 +139,8 @@ impl Parameters {
         }
     }
 
-    /// The parameters as units; gradients, if wanted, gather in [`Cut::gradient`].
-    pub fn cut<'a>(&self, network: &'a Network, trainable: bool) -> Cut<'a> {
+    /// The parameters as units; gradients, if wanted, gather in [`UnitParameters::gradient`].
+    pub fn by_unit<'a>(&self, network: &'a Network, trainable: bool) -> UnitParameters<'a> {
         let mut views = self.views(network);
         if trainable {
             for view in &mut views {
@@ -149,7 +149,7 @@ impl Parameters {
                 }
             }
         }
-        Cut { network, views }
+        UnitParameters { network, views }
     }
 
     fn views(&self, network: &Network) -> Vec<Views> {
@@ -159,18 +159,18 @@ impl Parameters {
             *at += length;
             view
         };
-        let cut = network.units().iter().map(|unit| Views {
+        let views = network.units().iter().map(|unit| Views {
             weight: take(&self.flat, &mut weight_at, unit.weights()).view(unit.shape()).detach(),
             scale: take(&self.flat, &mut norm_at, unit.outputs),
             shift: take(&self.flat, &mut norm_at, unit.outputs),
             mean: take(&self.statistics, &mut statistics_at, unit.outputs),
             variance: take(&self.statistics, &mut statistics_at, unit.outputs),
         });
-        cut.collect()
+        views.collect()
     }
 }
 
-impl Cut<'_> {
+impl UnitParameters<'_> {
     /// The logits of `x`. Weights are cast to `x`'s kind for the convolutions; statistics stay f32.
     ///
     pub fn forward(&self, x: &Tensor, normalising: Normalising) -> Result<Tensor, TchError> {
@@ -260,7 +260,7 @@ mod tests {
             let _ = parameters.flat.shallow_clone().g_add_(&(parameters.flat.randn_like() * 0.1));
         });
         for _ in 0..3 {
-            let _ = parameters.cut(network, false).forward(&x(), Normalising::Batch).unwrap();
+            let _ = parameters.by_unit(network, false).forward(&x(), Normalising::Batch).unwrap();
         }
         parameters
     }
@@ -269,9 +269,9 @@ mod tests {
     fn folding_the_normalisation_changes_no_logit() {
         let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1], neighbours: false });
         let parameters = seasoned(&network);
-        let cut = parameters.cut(&network, false);
-        let straight = cut.forward(&x(), Normalising::Running).unwrap();
-        let folded = cut.folded();
+        let unit_parameters = parameters.by_unit(&network, false);
+        let straight = unit_parameters.forward(&x(), Normalising::Running).unwrap();
+        let folded = unit_parameters.folded();
         let same = network.forward(&x(), |id, x, activation| {
             let Folded { weight, bias } = &folded[id];
             activation.applied(network.units()[id].convolve(x, weight, Some(bias))?)
@@ -284,17 +284,17 @@ mod tests {
     #[test]
     fn unfolded_parameters_do_what_the_folded_ones_did_and_go_on_learning() {
         let network = Network::new(Design { width: 8, depths: [1, 2, 1, 1], neighbours: false });
-        let cut = |parameters: &Parameters, normalising| {
-            parameters.cut(&network, false).forward(&x(), normalising).unwrap()
+        let forward = |parameters: &Parameters, normalising| {
+            parameters.by_unit(&network, false).forward(&x(), normalising).unwrap()
         };
         let before = seasoned(&network);
-        let folded = before.cut(&network, false).folded();
+        let folded = before.by_unit(&network, false).folded();
         let after = Parameters::unfolded(&network, &folded, &x()).unwrap();
-        let expected = cut(&before, Normalising::Running);
+        let expected = forward(&before, Normalising::Running);
         let largest = expected.abs().max().double_value(&[]);
         // By the running statistics and by the batch's own alike; the latter move the former.
         for normalising in [Normalising::Running, Normalising::Batch] {
-            let off = (cut(&after, normalising) - &expected).abs().max().double_value(&[]);
+            let off = (forward(&after, normalising) - &expected).abs().max().double_value(&[]);
             assert!(largest > 0.05 && off < 1e-3 * largest, "{off} of {largest}");
         }
         let deviations =
@@ -307,17 +307,18 @@ mod tests {
     fn measured_statistics_are_the_mean_over_all_batches() {
         let network = Network::new(Design { width: 8, depths: [1, 1, 1, 1], neighbours: false });
         let parameters = seasoned(&network);
-        let cut = parameters.cut(&network, false);
+        let unit_parameters = parameters.by_unit(&network, false);
         let halves = [x().narrow(0, 0, 2), x().narrow(0, 2, 2) * 3.0];
         for (batch, half) in (1..).zip(&halves) {
-            let _ = cut.forward(half, Normalising::Measured(batch)).unwrap();
+            let _ = unit_parameters.forward(half, Normalising::Measured(batch)).unwrap();
         }
         // Of the first unit, which sees the pictures themselves.
         let means = halves.each_ref().map(|half| {
-            let seen = network.units()[0].convolve(half, &cut.views[0].weight, None).unwrap();
+            let seen =
+                network.units()[0].convolve(half, &unit_parameters.views[0].weight, None).unwrap();
             seen.mean_dim([0i64, 2, 3].as_slice(), false, Kind::Float)
         });
-        let off = ((&means[0] + &means[1]) / 2.0 - &cut.views[0].mean).abs().max();
+        let off = ((&means[0] + &means[1]) / 2.0 - &unit_parameters.views[0].mean).abs().max();
         assert!(off.double_value(&[]) < 1e-5, "{off:?}");
     }
 
@@ -327,15 +328,16 @@ mod tests {
         let mut parameters = seasoned(&network);
         let loss = |parameters: &Parameters| {
             parameters
-                .cut(&network, true)
+                .by_unit(&network, true)
                 .forward(&x(), Normalising::Batch)
                 .unwrap()
                 .square()
                 .mean(Kind::Float)
         };
-        let cut = parameters.cut(&network, true);
-        let before = cut.forward(&x(), Normalising::Batch).unwrap().square().mean(Kind::Float);
-        let gradient = cut.gradient(&before).unwrap();
+        let unit_parameters = parameters.by_unit(&network, true);
+        let before =
+            unit_parameters.forward(&x(), Normalising::Batch).unwrap().square().mean(Kind::Float);
+        let gradient = unit_parameters.gradient(&before).unwrap();
         assert_eq!(gradient.size(), parameters.flat.size());
         // A small step against it lowers the loss by as much as its length says.
         let step = 1e-3 / gradient.norm().double_value(&[]).powi(2) * before.double_value(&[]);
@@ -353,7 +355,7 @@ mod tests {
         let parameters = seasoned(&network);
         let before = parameters.statistics.copy();
         let replica = parameters.sharing_weights();
-        let _ = replica.cut(&network, true).forward(&x(), Normalising::Batch).unwrap();
+        let _ = replica.by_unit(&network, true).forward(&x(), Normalising::Batch).unwrap();
         assert!(parameters.statistics.equal(&before) && !replica.statistics.equal(&before));
         assert_eq!(parameters.flat.data_ptr(), replica.flat.data_ptr());
     }

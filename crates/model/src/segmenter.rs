@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use domain::{Error, ErrorKind, Result};
-use imaging::{Passport, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, Sight};
 use tch::{Kind, TchError, Tensor};
 
 use crate::Device;
@@ -10,21 +10,21 @@ use crate::network::{Network, SIDE_MULTIPLE, images};
 use crate::parallel::in_parallel;
 use crate::weights::{Folded, Weights};
 
-/// The network with its weights, ready to look at slices.
+/// The network with its weights, ready for inference.
 pub struct Segmenter {
     network: Network,
-    /// One for each core of a CPU, one for a GPU: each looks at a share of a batch, on a thread of its own.
-    lanes: Vec<Lane>,
+    /// One for each core of a CPU, one for a GPU: each runs a shard of a batch, on a thread of its own.
+    replicas: Vec<Replica>,
     device: Device,
     channels: usize,
     kind_head: Option<KindHead>,
-    passport: Passport,
+    model_info: ModelInfo,
 }
 
-/// The weights as one thread holds them; all lanes share the memory behind.
-struct Lane(Vec<Folded>);
+/// The weights as one thread holds them; all replicas share the memory behind.
+struct Replica(Vec<Folded>);
 
-/// What the network makes of some images, one after another.
+/// The network's output for some images, one after another.
 #[derive(Default)]
 struct Output {
     /// Of tumour, for each pixel.
@@ -49,11 +49,11 @@ impl Segmenter {
             .collect();
         Segmenter {
             network: Network::new(facts.design),
-            lanes: (0..device.cores()).map(|_| Lane::sharing(&units)).collect(),
+            replicas: (0..device.cores()).map(|_| Replica::sharing(&units)).collect(),
             device,
             channels: facts.design.channels() as usize,
             kind_head,
-            passport: Passport {
+            model_info: ModelInfo {
                 name: facts.name,
                 version: facts.version,
                 sha256,
@@ -66,29 +66,29 @@ impl Segmenter {
         }
     }
 
-    /// Which model this is, and where it runs.
-    pub fn passport(&self) -> &Passport {
-        &self.passport
+    /// The identity of the model, and where it runs.
+    pub fn model_info(&self) -> &ModelInfo {
+        &self.model_info
     }
 
-    /// What the network says of each square, all of which have the same side; seen in the mirror too where `mirrored`.
+    /// Predicts a batch of tiles, all of which have the same side; with test-time augmentation by a flip where `mirrored`.
     ///
-    /// `Invalid` when a square is of another side than the first or than the network can look at, `Exhausted` when there
+    /// `Invalid` when a tile is of another side than the first or than the network can take, `Exhausted` when there
     /// are too many for the memory at once, `Internal` when the network breaks or gives something that is no
     /// probability: never zeros instead.
-    pub fn look(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
-        let Some(side) = side_of(squares)? else { return Ok(Vec::new()) };
-        let mut pixels = self.pixels(squares);
+    pub fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
+        let Some(side) = side_of(tiles)? else { return Ok(Vec::new()) };
+        let mut pixels = self.pixels(tiles);
         if mirrored {
-            pixels.extend(in_the_mirror(&pixels, side, self.channels));
+            pixels.extend(flipped(&pixels, side, self.channels));
         }
         let mut seen = self.forward(&pixels, side)?;
         let mut kinds = self.kinds(&seen.features);
         if mirrored {
             let turned = seen.probabilities.split_off(seen.probabilities.len() / 2);
-            halved(&mut seen.probabilities, in_the_mirror(&turned, side, 1));
+            average_into(&mut seen.probabilities, flipped(&turned, side, 1));
             let turned = kinds.split_off(kinds.len() / 2);
-            kinds.iter_mut().zip(turned).for_each(|(kinds, turned)| halved(kinds, turned));
+            kinds.iter_mut().zip(turned).for_each(|(kinds, turned)| average_into(kinds, turned));
         }
         if !seen.probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
             return Err(ErrorKind::Internal.error("the network's output is no probability"));
@@ -101,16 +101,16 @@ impl Segmenter {
             .collect())
     }
 
-    /// The bottleneck's features of each square: what kinds of image are told by.
-    pub fn features(&mut self, squares: &[Prepared]) -> Result<Vec<Vec<f32>>> {
-        let Some(side) = side_of(squares)? else { return Ok(Vec::new()) };
-        let seen = self.forward(&self.pixels(squares), side)?;
+    /// The bottleneck's features of each tile, by which kinds of image are told.
+    pub fn features(&mut self, tiles: &[Prepared]) -> Result<Vec<Vec<f32>>> {
+        let Some(side) = side_of(tiles)? else { return Ok(Vec::new()) };
+        let seen = self.forward(&self.pixels(tiles), side)?;
         let count = self.network.features() as usize;
         Ok(seen.features.chunks(count).map(<[f32]>::to_vec).collect())
     }
 
-    fn pixels(&self, squares: &[Prepared]) -> Vec<f32> {
-        squares.iter().flat_map(|square| side_by_side(square, self.channels)).collect()
+    fn pixels(&self, tiles: &[Prepared]) -> Vec<f32> {
+        tiles.iter().flat_map(|tile| side_by_side(tile, self.channels)).collect()
     }
 
     /// The probability of each kind, of each image; none of a model that tells no kinds.
@@ -120,7 +120,7 @@ impl Segmenter {
         images.map(|features| head.probabilities(features)).collect()
     }
 
-    /// What the network makes of these images, shared out among the lanes.
+    /// The network's output for these images, sharded among the replicas.
     ///
     /// Threads that meet once a batch lose far less on a busy machine than kernels that meet a thousand times,
     /// so a kernel gets several threads only where there are more cores than images.
@@ -129,18 +129,18 @@ impl Segmenter {
         let channels = self.channels as i64;
         let image = side * side * self.channels;
         let count = pixels.len() / image;
-        let share = count.div_ceil(self.lanes.len());
-        let shares = pixels.chunks(share * image);
-        let threads = (self.lanes.len() / shares.len()).max(1);
-        let looks = shares.zip(&mut self.lanes).map(|(pixels, lane)| {
+        let shard = count.div_ceil(self.replicas.len());
+        let shards = pixels.chunks(shard * image);
+        let threads = (self.replicas.len() / shards.len()).max(1);
+        let passes = shards.zip(&mut self.replicas).map(|(pixels, replica)| {
             move || {
                 device.take_threads(threads);
                 let images = images(pixels, channels, side, device.kind, device.place);
-                lane.look(network, images).map_err(broken)
+                replica.forward(network, images).map_err(torch_error)
             }
         });
         let mut all = Output::default();
-        for Output { probabilities, features } in in_parallel(looks)? {
+        for Output { probabilities, features } in in_parallel(passes)? {
             all.probabilities.extend(probabilities);
             all.features.extend(features);
         }
@@ -151,13 +151,13 @@ impl Segmenter {
     }
 }
 
-/// The side of these squares; None without one.
-fn side_of(squares: &[Prepared]) -> Result<Option<usize>> {
-    let Some(first) = squares.first() else { return Ok(None) };
+/// The side of these tiles; None without one.
+fn side_of(tiles: &[Prepared]) -> Result<Option<usize>> {
+    let Some(first) = tiles.first() else { return Ok(None) };
     let side = first.placement.side;
-    let lengths = squares.iter().flat_map(|square| {
-        square.neighbours.iter().flatten().chain([&square.pixels]).map(Vec::len)
-    });
+    let lengths = tiles
+        .iter()
+        .flat_map(|tile| tile.neighbours.iter().flatten().chain([&tile.pixels]).map(Vec::len));
     let sound = side > 0 && side.is_multiple_of(SIDE_MULTIPLE);
     if !sound || lengths.into_iter().any(|length| length != side * side) {
         let message = format!(
@@ -168,22 +168,22 @@ fn side_of(squares: &[Prepared]) -> Result<Option<usize>> {
     Ok(Some(side))
 }
 
-/// The mean of both.
-fn halved(seen: &mut [f32], turned: Vec<f32>) {
+/// Averages `turned` into `seen`.
+fn average_into(seen: &mut [f32], turned: Vec<f32>) {
     seen.iter_mut().zip(turned).for_each(|(seen, turned)| *seen = (*seen + turned) / 2.0);
 }
 
-impl Lane {
-    fn sharing(units: &[Folded]) -> Lane {
+impl Replica {
+    fn sharing(units: &[Folded]) -> Replica {
         let share = |unit: &Folded| Folded {
             weight: unit.weight.shallow_clone(),
             bias: unit.bias.shallow_clone(),
         };
-        Lane(units.iter().map(share).collect())
+        Replica(units.iter().map(share).collect())
     }
 
-    /// What the network makes of the images `x` (N, C, S, S).
-    fn look(&self, network: &Network, x: Tensor) -> Result<Output, TchError> {
+    /// The network's output for the images `x` (N, C, S, S).
+    fn forward(&self, network: &Network, x: Tensor) -> Result<Output, TchError> {
         let _guard = tch::no_grad_guard();
         let mut features = Vec::new();
         let logits = network.forward(&x, |id, x, activation| {
@@ -200,9 +200,9 @@ impl Lane {
     }
 }
 
-/// A square's pixels with the channels of each side by side: the slice before, itself, the one after.
-pub(crate) fn side_by_side(square: &Prepared, channels: usize) -> Vec<f32> {
-    let Prepared { pixels, neighbours: [before, after], .. } = square;
+/// A tile's pixels with the channels of each side by side: the slice before, itself, the one after.
+pub(crate) fn side_by_side(tile: &Prepared, channels: usize) -> Vec<f32> {
+    let Prepared { pixels, neighbours: [before, after], .. } = tile;
     if channels == 1 {
         return pixels.clone();
     }
@@ -210,14 +210,14 @@ pub(crate) fn side_by_side(square: &Prepared, channels: usize) -> Vec<f32> {
     (0..pixels.len()).flat_map(|at| three.map(|channel| channel[at])).collect()
 }
 
-/// Images of `side` pixels a row, each row the other way round.
-fn in_the_mirror(values: &[f32], side: usize, channels: usize) -> Vec<f32> {
+/// The images flipped left to right, of `side` pixels a row.
+fn flipped(values: &[f32], side: usize, channels: usize) -> Vec<f32> {
     let rows = values.chunks(side * channels);
     rows.flat_map(|row| row.chunks(channels).rev().flatten().copied()).collect()
 }
 
-/// libtorch tells a full memory from a bug only in words.
-pub(crate) fn broken(error: TchError) -> Error {
+/// The error of libtorch, which tells a full memory from a bug only in words.
+pub(crate) fn torch_error(error: TchError) -> Error {
     let text = error.to_string().to_lowercase();
     if text.contains("out of memory") || text.contains("allocate memory") {
         return ErrorKind::Exhausted
@@ -242,22 +242,22 @@ mod tests {
         Segmenter::new(Weights { facts, sha256: "00".into(), units, kind_head: None }, device)
     }
 
-    fn square(seed: u64) -> Prepared {
+    fn tile(seed: u64) -> Prepared {
         let volume = Phantom::new(&Settings::slice(seed)).unwrap().volume;
         prepare(volume.slice(0), 256, 256, 32).unwrap()
     }
 
-    fn turned(square: &Prepared) -> Prepared {
-        Prepared { pixels: in_the_mirror(&square.pixels, 32, 1), ..square.clone() }
+    fn turned(tile: &Prepared) -> Prepared {
+        Prepared { pixels: flipped(&tile.pixels, 32, 1), ..tile.clone() }
     }
 
     #[test]
     fn company_changes_no_answer() {
         let mut segmenter = segmenter();
-        let squares = [square(1), square(2), square(3)];
-        let together = segmenter.look(&squares, false).unwrap();
-        for (square, together) in squares.into_iter().zip(together) {
-            let alone = segmenter.look(&[square], false).unwrap().remove(0).probabilities;
+        let tiles = [tile(1), tile(2), tile(3)];
+        let together = segmenter.predict(&tiles, false).unwrap();
+        for (tile, together) in tiles.into_iter().zip(together) {
+            let alone = segmenter.predict(&[tile], false).unwrap().remove(0).probabilities;
             let same = alone.iter().zip(&together.probabilities).all(|(a, b)| (a - b).abs() < 1e-5);
             assert!(same);
             assert!(
@@ -265,50 +265,50 @@ mod tests {
                 "an answer to everything alike"
             );
         }
-        assert!(segmenter.look(&[], true).unwrap().is_empty());
+        assert!(segmenter.predict(&[], true).unwrap().is_empty());
     }
 
     #[test]
     fn in_the_mirror_the_answer_is_the_mirrored_one() {
         let mut segmenter = segmenter();
-        let straight = square(1);
-        let seen = segmenter.look(&[straight.clone(), turned(&straight)], true).unwrap();
+        let straight = tile(1);
+        let seen = segmenter.predict(&[straight.clone(), turned(&straight)], true).unwrap();
         let [a, b] = [&seen[0].probabilities, &seen[1].probabilities];
-        assert!(in_the_mirror(a, 32, 1).iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5));
-        let one = segmenter.look(&[straight], false).unwrap().remove(0).probabilities;
+        assert!(flipped(a, 32, 1).iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5));
+        let one = segmenter.predict(&[straight], false).unwrap().remove(0).probabilities;
         assert!(one.iter().zip(a).any(|(one, both)| (one - both).abs() > 1e-4), "no second look");
     }
 
     #[test]
     fn kinds_are_told_by_the_features_of_the_same_look() {
         let mut segmenter = segmenter();
-        let squares = [square(1), square(2)];
-        let features = segmenter.features(&squares).unwrap();
+        let tiles = [tile(1), tile(2)];
+        let features = segmenter.features(&tiles).unwrap();
         assert!(features[0].len() == segmenter.network.features() as usize);
-        assert!(segmenter.look(&squares, false).unwrap()[0].kinds.is_empty());
+        assert!(segmenter.predict(&tiles, false).unwrap()[0].kinds.is_empty());
         let images: Vec<_> = features.iter().cloned().zip(0..).collect();
         let head = KindHead::fit(&images, 2).unwrap();
         segmenter.kind_head = Some(head.clone());
-        let seen = segmenter.look(&squares, false).unwrap();
+        let seen = segmenter.predict(&tiles, false).unwrap();
         for (kind, (sight, features)) in seen.iter().zip(&features).enumerate() {
             assert_eq!(sight.kinds, head.probabilities(features));
             assert!(sight.kinds[kind] > 0.9, "{:?}", sight.kinds);
         }
-        let mirrored = segmenter.look(&squares, true).unwrap();
-        let back = segmenter.look(&squares.each_ref().map(turned), false).unwrap();
+        let mirrored = segmenter.predict(&tiles, true).unwrap();
+        let back = segmenter.predict(&tiles.each_ref().map(turned), false).unwrap();
         let mean = (seen[0].kinds[0] + back[0].kinds[0]) / 2.0;
         assert!((mirrored[0].kinds[0] - mean).abs() < 1e-5);
     }
 
     #[test]
     fn squares_of_another_size_or_of_two_are_refused() {
-        let mut short = square(1);
+        let mut short = tile(1);
         short.pixels.pop();
         let volume = Phantom::new(&Settings::slice(1)).unwrap().volume;
         let larger = prepare(volume.slice(0), 256, 256, 64).unwrap();
         let odd = prepare(volume.slice(0), 256, 256, 48).unwrap();
-        for squares in [vec![short], vec![square(1), larger], vec![odd]] {
-            let error = segmenter().look(&squares, false).unwrap_err();
+        for tiles in [vec![short], vec![tile(1), larger], vec![odd]] {
+            let error = segmenter().predict(&tiles, false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
         }
     }
@@ -316,14 +316,14 @@ mod tests {
     #[test]
     fn an_output_that_is_no_probability_is_an_error_and_never_no_tumour() {
         let mut segmenter = segmenter();
-        let _ = segmenter.lanes[0].0[0].bias.fill_(f64::NAN);
-        let error = segmenter.look(&[square(1)], false).unwrap_err();
+        let _ = segmenter.replicas[0].0[0].bias.fill_(f64::NAN);
+        let error = segmenter.predict(&[tile(1)], false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
     }
 
     #[test]
     fn memory_that_ran_out_is_told_from_a_bug() {
-        let error = |text: &str| broken(TchError::Torch(text.into())).kind();
+        let error = |text: &str| torch_error(TchError::Torch(text.into())).kind();
         assert_eq!(error("CUDA out of memory. Tried to allocate 2 GiB"), ErrorKind::Exhausted);
         assert_eq!(error("DefaultCPUAllocator: can't allocate memory"), ErrorKind::Exhausted);
         assert_eq!(error("expected 4-dimensional input"), ErrorKind::Internal);

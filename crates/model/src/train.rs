@@ -3,8 +3,8 @@
 mod card;
 mod choice;
 mod cross_validation;
+mod dice_predictor;
 mod display;
-mod doubt;
 mod finish;
 mod learn;
 mod learned;
@@ -181,7 +181,7 @@ pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
 /// Writes the averaged weights as they are to the model's folder; answers where their manifest is.
 fn unjudged(settings: &Settings, split: &Split, state: &State) -> Result<PathBuf> {
     let network = Network::new(settings.design);
-    let units = Quantised::new(&network, &state.average.cut(&network, false).folded());
+    let units = Quantised::new(&network, &state.average.by_unit(&network, false).folded());
     Learned::new(settings, split, state).write(&settings.model)?;
     Weights::write(&settings.model, &finish::facts(settings), &units, None)?;
     Ok(settings.model.join(MANIFEST_FILE))
@@ -282,7 +282,7 @@ fn learned(
     let slices: Vec<_> = pool.views().iter().map(|(_, view)| view.together).collect();
     let side = settings.schedule().side(0.0);
     let batch = Darkroom::new(&pool, network.channels(), exact).plain(&slices, side);
-    Parameters::unfolded(network, &units, &batch.images).map_err(crate::segmenter::broken)
+    Parameters::unfolded(network, &units, &batch.images).map_err(crate::segmenter::torch_error)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
 use domain::{Answer, Clock, ErrorKind, Priority, Result};
 use imaging::{
-    About, Features, Findings, Format, Framed, ImageFacts, Inputs, Judgement, Look, Opinion,
-    Passport, Placement, Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument,
-    Sight, Timing, Told, Totals, Volume, lettered_png, mask_nifti, mask_png, overlay_png, restored,
-    shown_slice,
+    DocumentHeader, Features, Findings, Format, Framed, ImageFacts, Inputs, Judgement, Look,
+    ModelInfo, Opinion, Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument, Sight,
+    TilePlacement, Timing, Told, Totals, Volume, lettered_png, mask_nifti, mask_png, overlay_png,
+    restored, shown_slice,
 };
 use proto::events::{ModelIdentity, Observation};
 use proto::storage::Job;
@@ -20,7 +20,7 @@ use crate::model::Model;
 const UNTRAINED: &str =
     "this is no trained model: it stands in for one, for research, and no patient may depend on it";
 
-/// What one job comes to.
+/// The result of one job.
 pub struct Analysis {
     pub answer: Answer,
     /// Empty unless the answer needs one.
@@ -29,25 +29,25 @@ pub struct Analysis {
     pub observation: Observation,
 }
 
-/// Looks at a stored volume and writes down what is seen.
+/// Analyses a stored volume and makes the result's files.
 ///
 /// Whatever goes wrong is an error: an answer is only ever given by a model that has seen every slice.
 pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) -> Result<Analysis> {
     let (started_ms, priority) = (clock.now_ms(), wire::priority_of(job.priority()));
-    let passport = model.passport().clone();
-    let modalities = passport.modalities.clone();
+    let model_info = model.model_info().clone();
+    let modalities = model_info.modalities.clone();
     let (volume, judged) = blocking(move || {
         let volume = Volume::from_bytes(&bytes)?;
         let judged = volume.modality.is_none_or(|modality| modalities.contains(&modality));
         Ok((Arc::new(volume), judged))
     })
     .await?;
-    let readings = &passport.readings;
+    let readings = &model_info.readings;
     let told = readings.told(volume.kind, None);
     let of = |told: &Told| readings.of(told.kind, volume.shape.slices).clone();
     let case = |told: Told| Case {
         job: job.clone(),
-        passport: passport.clone(),
+        model_info: model_info.clone(),
         reading: of(&told),
         told,
         started_ms,
@@ -59,10 +59,10 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
     }
     let first = of(&told).look;
     let mut seen = predict(&volume, first, model, priority).await?;
-    let told = readings.told(volume.kind, seen.opinion(&passport));
+    let told = readings.told(volume.kind, seen.opinion(&model_info));
     let then = of(&told).look;
     if then != first {
-        // What the model takes it for is looked at in another way.
+        // The kind that the model tells has another look.
         let again = predict(&volume, then, model, priority).await?;
         seen = Prediction { compute_ms: seen.compute_ms + again.compute_ms, ..again };
     }
@@ -70,16 +70,16 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
     blocking(move || case.analysed(&volume, seen)).await
 }
 
-/// What the model saw of all slices.
+/// The model's output for all slices.
 struct Prediction {
-    placements: Vec<Placement>,
+    placements: Vec<TilePlacement>,
     sights: Vec<Sight>,
     compute_ms: f64,
 }
 
 impl Prediction {
-    fn opinion(&self, passport: &Passport) -> Option<Opinion> {
-        Opinion::of(&passport.tells, self.sights.iter().map(|sight| sight.kinds.as_slice()))
+    fn opinion(&self, model_info: &ModelInfo) -> Option<Opinion> {
+        Opinion::of(&model_info.tells, self.sights.iter().map(|sight| sight.kinds.as_slice()))
     }
 
     /// The probabilities in the scan's own pixels.
@@ -88,23 +88,23 @@ impl Prediction {
     }
 }
 
-/// Shows the model every slice in that look.
+/// Predicts every slice in that look.
 async fn predict(
     volume: &Arc<Volume>,
     look: Look,
     model: &Model,
     priority: Priority,
 ) -> Result<Prediction> {
-    let (shown, preprocessing) = (volume.clone(), model.passport().preprocessing()?);
-    let squares = blocking(move || squares(&shown, preprocessing, look.side)).await?;
-    let placements = squares.iter().map(|square| square.placement).collect();
-    let seen = model.predict(squares, look.mirrored, priority).await?;
+    let (shown, preprocessing) = (volume.clone(), model.model_info().preprocessing()?);
+    let tiles = blocking(move || tiles(&shown, preprocessing, look.side)).await?;
+    let placements = tiles.iter().map(|tile| tile.placement).collect();
+    let seen = model.predict(tiles, look.mirrored, priority).await?;
     let compute_ms = seen.iter().map(|seen| seen.compute_ms).sum();
     let sights = seen.into_iter().map(|seen| seen.sight).collect();
     Ok(Prediction { placements, sights, compute_ms })
 }
 
-fn squares(volume: &Volume, preprocessing: Preprocessing, side: usize) -> Result<Vec<Prepared>> {
+fn tiles(volume: &Volume, preprocessing: Preprocessing, side: usize) -> Result<Vec<Prepared>> {
     let framed = Framed::new(volume, preprocessing)?;
     (0..volume.shape.slices).map(|slice| framed.slice(slice, side)).collect()
 }
@@ -117,10 +117,10 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(panicked)?
 }
 
-/// What is known beside what the model saw.
+/// The facts of the analysis beside the model's output.
 struct Case {
     job: Job,
-    passport: Passport,
+    model_info: ModelInfo,
     reading: Reading,
     told: Told,
     started_ms: i64,
@@ -174,7 +174,7 @@ impl Case {
     fn document(&self, volume: &Volume, shown_slice: usize, features: Features) -> ResultDocument {
         let Job { scan_id, volume_sha256, binding, attempt, .. } = self.job.clone();
         ResultDocument {
-            about: About::default(),
+            header: DocumentHeader::default(),
             scan_id,
             answer: Answer::Failed,
             reason: None,
@@ -184,7 +184,7 @@ impl Case {
             expected_dice: None,
             quality: Some(self.quality(Quality { features, remarks: Vec::new() })),
             image: Some(ImageFacts::new(volume, self.told, shown_slice)),
-            model: Some(self.passport.used(&self.reading)),
+            model: Some(self.model_info.used(&self.reading)),
             inputs: Some(Inputs { volume_sha256, binding, attempt }),
             timing: self.timing(0.0),
         }
@@ -197,7 +197,7 @@ impl Case {
 
     /// With a warning first where no model looked that was trained.
     fn quality(&self, mut quality: Quality) -> Quality {
-        if !self.passport.is_trained() {
+        if !self.model_info.is_trained() {
             quality.remarks.insert(0, UNTRAINED.to_owned());
         }
         quality
@@ -205,12 +205,12 @@ impl Case {
 
     /// How the kind was told, for remarks.
     fn kind(&self) -> (&Readings, &Told) {
-        (&self.passport.readings, &self.told)
+        (&self.model_info.readings, &self.told)
     }
 
     /// How the image looks, and to which model; nothing yet of what the model says.
     fn observation(&self, features: Features) -> Observation {
-        let Passport { name, version, sha256, .. } = &self.passport;
+        let ModelInfo { name, version, sha256, .. } = &self.model_info;
         let (name, version, sha256) = (name.clone(), version.clone(), sha256.clone());
         Observation {
             features: features.named().map(|(name, value)| (name.to_owned(), value)).into(),

@@ -1,4 +1,4 @@
-//! What looks at slices, behind one trait; a URL chooses.
+//! Inference engines, behind one trait; a URL chooses.
 
 #[cfg(any(debug_assertions, feature = "doubles"))]
 mod echo;
@@ -9,21 +9,20 @@ mod threshold;
 mod torch;
 
 use domain::{ErrorKind, Result};
-use imaging::{Cut, Passport, Prepared, Reading, Readings, Sight};
+use imaging::{ModelInfo, OperatingPoint, Prepared, Reading, Readings, Sight};
 use url::Url;
 
-/// Something that says of each pixel how likely it is tumour. It lives on a thread of its own, where
-/// it may block.
+/// An inference engine: gives each pixel's probability of tumour. It runs on a thread of its own, where it may block.
 pub trait Engine: Send {
-    /// What it is, for results to name.
-    fn passport(&self) -> Passport;
+    /// The identity of the model, for results to name.
+    fn model_info(&self) -> ModelInfo;
 
-    /// What it says of each square, in their order; all are of one side. `mirrored`: in the mirror, too, where the engine
-    /// knows of mirrors.
+    /// Predicts a batch of tiles of one side, in their order; `mirrored`: with test-time augmentation by a flip, where the
+    /// engine supports it.
     ///
-    /// `Exhausted` when the squares are too many for the memory at once; any other error says that
-    /// the engine itself is broken. What it returns is checked by the caller.
-    fn predict(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>>;
+    /// `Exhausted` when the tiles are too many for the memory at once; any other error says that
+    /// the engine itself has failed. What it returns is checked by the caller.
+    fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<Sight>>;
 }
 
 /// The engine at `url`, on `device` (`auto`, `cpu` or `cuda:N`) if it is one that can choose.
@@ -72,9 +71,9 @@ fn network(path: &std::path::Path, _device: &str) -> Result<Box<dyn Engine>> {
     Err(ErrorKind::Invalid.error(format!("cannot run {path}: built without the feature `torch`")))
 }
 
-/// The passport of an engine that has no weights: it reads everything alike.
-fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> Passport {
-    Passport {
+/// The info of an engine that has no weights: one reading for everything.
+fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> ModelInfo {
+    ModelInfo {
         name: name.into(),
         version: env!("CARGO_PKG_VERSION").into(),
         sha256: String::new(),
@@ -82,11 +81,14 @@ fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> Passport {
         modalities: vec![imaging::Modality::MagneticResonance],
         device: "cpu".into(),
         tells: Vec::new(),
-        readings: Readings::alike(Reading::plain(256, Cut { threshold, minimum_pixels })),
+        readings: Readings::alike(Reading::plain(
+            256,
+            OperatingPoint { threshold, minimum_pixels },
+        )),
     }
 }
 
-/// What an engine says that knows of no kinds.
+/// The outputs of an engine that tells no kinds of image.
 fn sights(probabilities: Vec<Vec<f32>>) -> Vec<Sight> {
     let sight = |probabilities| Sight { probabilities, kinds: Vec::new() };
     probabilities.into_iter().map(sight).collect()
@@ -101,20 +103,20 @@ mod tests {
 
     /// Promises of the trait, for any engine.
     pub fn suite(mut engine: Box<dyn Engine>) {
-        let side = engine.passport().readings.general.slice.look.side;
-        let squares: Vec<Prepared> = (0..3)
+        let side = engine.model_info().readings.general.slice.look.side;
+        let tiles: Vec<Prepared> = (0..3)
             .map(|seed| {
                 let volume = Phantom::new(&Settings::slice(seed)).unwrap().volume;
                 prepare(volume.slice(0), 256, 256, side).unwrap()
             })
             .collect();
-        let together = engine.predict(&squares, false).unwrap();
-        assert_eq!(together.len(), squares.len());
-        for (square, output) in squares.iter().zip(&together) {
+        let together = engine.predict(&tiles, false).unwrap();
+        assert_eq!(together.len(), tiles.len());
+        for (tile, output) in tiles.iter().zip(&together) {
             let output = &output.probabilities;
-            assert_eq!(output.len(), square.pixels.len());
+            assert_eq!(output.len(), tile.pixels.len());
             assert!(output.iter().all(|p| (0.0..=1.0).contains(p)));
-            let alone = engine.predict(std::slice::from_ref(square), false).unwrap().remove(0);
+            let alone = engine.predict(std::slice::from_ref(tile), false).unwrap().remove(0);
             // Sums in another order may differ in their last bits.
             assert!(alone.probabilities.iter().zip(output).all(|(a, b)| (a - b).abs() < 1e-3));
         }
@@ -141,7 +143,7 @@ mod tests {
             let error = open(url, "auto", false).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.to_string().contains("no trained model"), "{error}");
-            assert!(!open(url, "auto", true).unwrap().passport().is_trained());
+            assert!(!open(url, "auto", true).unwrap().model_info().is_trained());
         }
     }
 

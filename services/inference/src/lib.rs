@@ -1,4 +1,4 @@
-//! Takes jobs, lets the model look at their scans, and hands in what it sees.
+//! The inference worker: claims jobs, runs the model on their scans, and delivers the results.
 //!
 //! Storage owns the jobs: a worker leases one, keeps the lease while it works, and either completes
 //! the job or says why not. Slices of all jobs in hand share the batches of one model.
@@ -66,7 +66,7 @@ pub struct Config {
     pub drain_s: u64,
 }
 
-/// What this service needs of the outside world, opened by whoever starts it.
+/// The ports that the service runs on, opened by the composition root.
 pub struct Ports {
     pub queue: Queue,
     pub clock: Clock,
@@ -79,7 +79,7 @@ impl Ports {
     }
 }
 
-/// Whom this service asks.
+/// The services that this one calls.
 pub struct Peers {
     /// For jobs and volumes, and to hand in results.
     pub storage: Peer,
@@ -94,11 +94,11 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         config;
     let open = move || engine::open(&model_url, &device, research);
     let (model, ended) = Model::start(open, batch).await?;
-    let passport = model.passport();
+    let model_info = model.model_info();
     tracing::info!(
-        model = passport.name,
-        version = passport.version,
-        device = passport.device,
+        model = model_info.name,
+        version = model_info.version,
+        device = model_info.device,
         "the model is loaded"
     );
 

@@ -6,20 +6,20 @@ use std::time::Instant;
 use domain::{ErrorKind, Priority, Result};
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
-use imaging::{Passport, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, Sight};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::Engine;
 
-/// Opens the engine: at the start, and again after it broke.
+/// Opens the engine: at the start, and again after it has failed.
 type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
 
 /// The model, alone on its own thread, where it may block; clones share it.
 ///
 /// Slices of all callers wait in one line for each priority, and the thread takes what is there, the urgent ones first,
 /// up to the best batch size, whenever it is free: a lone slice never waits for company, and a busy model always has
-/// the next batch prepared. Of a batch, what is looked at in one way goes to the engine together.
+/// the next batch prepared. Tiles of one size and one augmentation go to the engine together.
 ///
 /// An engine that fails or panics is dropped and opened anew: the slices in hand fail as something
 /// that may pass, those in line go on. Where it cannot be opened again (a CUDA context that is beyond
@@ -27,17 +27,17 @@ type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
 #[derive(Clone)]
 pub struct Model {
     queues: Queues<mpsc::Sender<Pending>>,
-    passport: Arc<Passport>,
+    model_info: Arc<ModelInfo>,
     batch: usize,
 }
 
 /// Tells why the model's thread ended.
 pub type Ended = oneshot::Receiver<Result<()>>;
 
-/// What the model says of one slice.
+/// The model's output for one slice.
 #[derive(Debug)]
 pub struct Prediction {
-    /// As many probabilities as the square has pixels.
+    /// As many probabilities as the tile has pixels.
     pub sight: Sight,
     /// The slice's share of the time that its batch took.
     pub compute_ms: f64,
@@ -51,7 +51,7 @@ struct Queues<T> {
 }
 
 struct Pending {
-    square: Prepared,
+    tile: Prepared,
     mirrored: bool,
     answer: oneshot::Sender<Result<Prediction>>,
 }
@@ -75,9 +75,9 @@ impl Model {
                 Ok(engine) => engine,
                 Err(error) => return drop(ready.send(Err(error))),
             };
-            let passport = engine.passport();
-            if ready.send(Ok(passport.clone())).is_ok() {
-                let thread = Thread { open: Box::new(open), engine, passport, batch };
+            let model_info = engine.model_info();
+            if ready.send(Ok(model_info.clone())).is_ok() {
+                let thread = Thread { open: Box::new(open), engine, model_info, batch };
                 let _ = end.send(thread.serve(inbox));
             }
         };
@@ -85,13 +85,13 @@ impl Model {
             ErrorKind::Internal.error("cannot start the model's thread").because(error)
         })?;
         let panicked = |_| ErrorKind::Internal.error("the model panicked when it was opened");
-        let passport = Arc::new(opened.await.map_err(panicked)??);
-        Ok((Model { queues, passport, batch }, ended))
+        let model_info = Arc::new(opened.await.map_err(panicked)??);
+        Ok((Model { queues, model_info, batch }, ended))
     }
 
-    /// What looks.
-    pub fn passport(&self) -> &Passport {
-        &self.passport
+    /// The model that the engine runs.
+    pub fn model_info(&self) -> &ModelInfo {
+        &self.model_info
     }
 
     /// Whether the thread still takes slices.
@@ -102,26 +102,26 @@ impl Model {
         Ok(())
     }
 
-    /// What the model says of each square, in their order; seen in the mirror too where `mirrored`.
+    /// Predicts each tile, in their order; with test-time augmentation by a flip where `mirrored`.
     ///
     /// Dropping the future takes back the slices that still wait. `Internal` when what comes out is
     /// no probability or of the wrong shape; any other failure may pass.
     pub async fn predict(
         &self,
-        squares: Vec<Prepared>,
+        tiles: Vec<Prepared>,
         mirrored: bool,
         priority: Priority,
     ) -> Result<Vec<Prediction>> {
         // Enough of a tall volume to fill a batch and have the next one ready; the rest waits its turn
         // here, so that other scans come in between.
         let ahead = 2 * self.batch;
-        let seen = stream::iter(squares).map(|square| self.predict_one(square, mirrored, priority));
+        let seen = stream::iter(tiles).map(|tile| self.predict_one(tile, mirrored, priority));
         seen.buffered(ahead).try_collect().await
     }
 
     async fn predict_one(
         &self,
-        square: Prepared,
+        tile: Prepared,
         mirrored: bool,
         priority: Priority,
     ) -> Result<Prediction> {
@@ -131,7 +131,7 @@ impl Model {
             Priority::Stat => &self.queues.stat,
             Priority::Routine => &self.queues.routine,
         };
-        line.send(Pending { square, mirrored, answer }).await.map_err(|_| gone())?;
+        line.send(Pending { tile, mirrored, answer }).await.map_err(|_| gone())?;
         seen.await.map_err(|_| gone())?
     }
 }
@@ -179,7 +179,7 @@ impl Drop for PendingCount {
 struct Thread {
     open: Open,
     engine: Box<dyn Engine>,
-    passport: Passport,
+    model_info: ModelInfo,
     /// Shrinks when memory runs out.
     batch: usize,
 }
@@ -190,10 +190,10 @@ impl Thread {
         while let Some(first) = inbox.wait() {
             let mut next = Some(first);
             let mut batch = Vec::with_capacity(self.batch);
-            while let Some(waiting) = next {
+            while let Some(pending) = next {
                 // A caller that has gone away wants no work done.
-                if !waiting.answer.is_closed() {
-                    batch.push(waiting);
+                if !pending.answer.is_closed() {
+                    batch.push(pending);
                 }
                 next = if batch.len() < self.batch { inbox.take() } else { None };
             }
@@ -206,25 +206,25 @@ impl Thread {
 
     /// Lets the engine look at slices that are all looked at in one way.
     fn run(&mut self, batch: Vec<Pending>) -> Result<()> {
-        let Some(mirrored) = batch.first().map(|waiting| waiting.mirrored) else { return Ok(()) };
-        let (squares, answers): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|w| (w.square, w.answer)).unzip();
+        let Some(mirrored) = batch.first().map(|pending| pending.mirrored) else { return Ok(()) };
+        let (tiles, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|w| (w.tile, w.answer)).unzip();
         let began = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.engine.predict(&squares, mirrored)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.engine.predict(&tiles, mirrored)));
         let took = began.elapsed();
         match outcome {
             Ok(Ok(outputs)) => {
-                histogram!("medseg_inference_batch_slices").record(squares.len() as f64);
+                histogram!("medseg_inference_batch_slices").record(tiles.len() as f64);
                 histogram!("medseg_inference_compute_seconds").record(took.as_secs_f64());
-                let compute_ms = took.as_secs_f64() * 1000.0 / squares.len() as f64;
-                reply(&squares, answers, outputs, compute_ms);
+                let compute_ms = took.as_secs_f64() * 1000.0 / tiles.len() as f64;
+                reply(&tiles, answers, outputs, compute_ms);
                 Ok(())
             }
-            Ok(Err(error)) if error.kind() == ErrorKind::Exhausted && squares.len() > 1 => {
-                self.batch = squares.len() / 2;
+            Ok(Err(error)) if error.kind() == ErrorKind::Exhausted && tiles.len() > 1 => {
+                self.batch = tiles.len() / 2;
                 tracing::warn!(batch = self.batch, "out of memory: making smaller batches");
-                let mut again = squares.into_iter().zip(answers).map(|(square, answer)| Pending {
-                    square,
+                let mut again = tiles.into_iter().zip(answers).map(|(tile, answer)| Pending {
+                    tile,
                     mirrored,
                     answer,
                 });
@@ -252,7 +252,7 @@ impl Thread {
             Err(ErrorKind::Internal.error("the model panicked when it was opened"))
         })?;
         // Results name the model that was there at the start.
-        if engine.passport() != self.passport {
+        if engine.model_info() != self.model_info {
             return Err(ErrorKind::Internal.error("the model is another one than before"));
         }
         self.engine = engine;
@@ -260,39 +260,39 @@ impl Thread {
     }
 }
 
-/// A batch in parts that are looked at in one way each, those who waited longest first: squares of two sizes are no
-/// batch, and what is seen in the mirror is seen twice.
+/// A batch in parts of one tile size and one augmentation each, those who waited longest first: tiles of two sizes are no
+/// batch, and a flip doubles the work.
 fn by_look(batch: Vec<Pending>) -> Vec<Vec<Pending>> {
     let mut parts: Vec<Vec<Pending>> = Vec::new();
-    let look = |waiting: &Pending| (waiting.square.placement.side, waiting.mirrored);
-    for waiting in batch {
-        match parts.iter_mut().find(|part| look(&part[0]) == look(&waiting)) {
-            Some(part) => part.push(waiting),
-            None => parts.push(vec![waiting]),
+    let look = |pending: &Pending| (pending.tile.placement.side, pending.mirrored);
+    for pending in batch {
+        match parts.iter_mut().find(|part| look(&part[0]) == look(&pending)) {
+            Some(part) => part.push(pending),
+            None => parts.push(vec![pending]),
         }
     }
     parts
 }
 
-/// Gives each slice what the model says of it, if that is something.
+/// Answers each slice with its prediction, if that is valid.
 fn reply(
-    squares: &[Prepared],
+    tiles: &[Prepared],
     answers: Vec<oneshot::Sender<Result<Prediction>>>,
     outputs: Vec<Sight>,
     compute_ms: f64,
 ) {
     let mut outputs = outputs.into_iter();
-    for (square, answer) in squares.iter().zip(answers) {
+    for (tile, answer) in tiles.iter().zip(answers) {
         let seen = outputs.next().ok_or_else(|| wrong("has too few slices")).and_then(|sight| {
-            checked(square, &sight)?;
+            checked(tile, &sight)?;
             Ok(Prediction { sight, compute_ms })
         });
         let _ = answer.send(seen);
     }
 }
 
-fn checked(square: &Prepared, Sight { probabilities, kinds }: &Sight) -> Result<()> {
-    if probabilities.len() != square.pixels.len() {
+fn checked(tile: &Prepared, Sight { probabilities, kinds }: &Sight) -> Result<()> {
+    if probabilities.len() != tile.pixels.len() {
         return Err(wrong("has the wrong shape"));
     }
     // NaN is in no range.

@@ -16,18 +16,18 @@ struct Gate {
 }
 
 impl Engine for Gate {
-    fn passport(&self) -> Passport {
-        engine::open("stub:", "cpu", true).unwrap().passport()
+    fn model_info(&self) -> ModelInfo {
+        engine::open("stub:", "cpu", true).unwrap().model_info()
     }
 
-    fn predict(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
-        self.batches.send(squares.len()).unwrap();
+    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+        self.batches.send(tiles.len()).unwrap();
         self.go.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
-        let sight = |square: &Prepared| Sight {
-            probabilities: vec![0.25; square.pixels.len()],
+        let sight = |tile: &Prepared| Sight {
+            probabilities: vec![0.25; tile.pixels.len()],
             kinds: Vec::new(),
         };
-        Ok(squares.iter().map(sight).collect())
+        Ok(tiles.iter().map(sight).collect())
     }
 }
 
@@ -46,7 +46,7 @@ async fn of(url: &'static str, batch: usize) -> (Model, Ended) {
     Model::start(move || engine::open(url, "cpu", true), batch).await.unwrap()
 }
 
-fn squares(count: usize) -> Vec<Prepared> {
+fn tiles(count: usize) -> Vec<Prepared> {
     let slice: Vec<f32> = (0..1024).map(|i| (i % 37) as f32).collect();
     vec![prepare(&slice, 32, 32, 16).unwrap(); count]
 }
@@ -66,7 +66,7 @@ async fn an_urgent_slice_is_in_the_next_batch_however_many_others_wait() {
     let see = |count, priority| {
         let model = model.clone();
         tokio::spawn(async move {
-            model.predict(squares(count), false, priority).await.map(|seen| seen.len())
+            model.predict(tiles(count), false, priority).await.map(|seen| seen.len())
         })
     };
     let others = see(40, Priority::Routine);
@@ -92,7 +92,7 @@ async fn a_lone_slice_runs_at_once_and_those_that_came_meanwhile_share_a_batch()
     let (model, sizes, allow) = gated().await;
     let seeing = |model: Model| {
         tokio::spawn(async move {
-            model.predict(squares(1), false, Priority::Routine).await.map(|seen| seen.len())
+            model.predict(tiles(1), false, Priority::Routine).await.map(|seen| seen.len())
         })
     };
     let mut callers = vec![seeing(model.clone())];
@@ -114,7 +114,7 @@ async fn a_lone_slice_runs_at_once_and_those_that_came_meanwhile_share_a_batch()
 async fn a_tall_volume_comes_back_in_order_in_batches_no_larger_than_asked() {
     let (model, sizes, allow) = gated().await;
     (0..20).for_each(|_| allow.send(()).unwrap());
-    assert_eq!(model.predict(squares(11), false, Priority::Routine).await.unwrap().len(), 11);
+    assert_eq!(model.predict(tiles(11), false, Priority::Routine).await.unwrap().len(), 11);
     let ran: Vec<usize> = sizes.try_iter().collect();
     assert!(ran.iter().all(|size| *size <= 4) && ran.iter().sum::<usize>() == 11, "{ran:?}");
 }
@@ -124,15 +124,15 @@ async fn a_caller_who_has_gone_costs_nothing() {
     let (model, sizes, allow) = gated().await;
     let first = tokio::spawn({
         let model = model.clone();
-        async move { model.predict(squares(1), false, Priority::Routine).await }
+        async move { model.predict(tiles(1), false, Priority::Routine).await }
     });
     assert_eq!(next(&sizes).await, 1);
-    let mut gone = Box::pin(model.predict(squares(2), false, Priority::Routine));
+    let mut gone = Box::pin(model.predict(tiles(2), false, Priority::Routine));
     assert!((&mut gone).now_or_never().is_none());
     drop(gone);
     (0..3).for_each(|_| allow.send(()).unwrap());
     assert!(first.await.unwrap().is_ok());
-    assert_eq!(model.predict(squares(1), false, Priority::Routine).await.unwrap().len(), 1);
+    assert_eq!(model.predict(tiles(1), false, Priority::Routine).await.unwrap().len(), 1);
     assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1]);
 }
 
@@ -141,7 +141,7 @@ async fn an_output_that_is_no_probability_is_an_error_of_ours_that_will_not_pass
     for url in ["stub:?fault=nan", "stub:?fault=short"] {
         let (model, _ended) = of(url, 2).await;
         assert_eq!(
-            model.predict(squares(3), false, Priority::Routine).await.unwrap_err().kind(),
+            model.predict(tiles(3), false, Priority::Routine).await.unwrap_err().kind(),
             ErrorKind::Internal,
             "{url}"
         );
@@ -155,7 +155,7 @@ async fn a_model_that_breaks_fails_what_it_has_in_hand_and_starts_anew() {
         let (model, _ended) = of(url, 2).await;
         for _ in 0..2 {
             assert_eq!(
-                model.predict(squares(1), false, Priority::Routine).await.unwrap_err().kind(),
+                model.predict(tiles(1), false, Priority::Routine).await.unwrap_err().kind(),
                 ErrorKind::Unavailable,
                 "{url}"
             );
@@ -173,10 +173,10 @@ async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
         engine::open(if first { "stub:?fault=panic" } else { "none:" }, "cpu", true)
     };
     let (model, ended) = Model::start(open, 2).await.unwrap();
-    assert!(model.predict(squares(1), false, Priority::Routine).await.is_err());
+    assert!(model.predict(tiles(1), false, Priority::Routine).await.is_err());
     assert!(ended.await.unwrap().unwrap_err().to_string().contains("none:"));
     assert_eq!(
-        model.predict(squares(1), false, Priority::Routine).await.unwrap_err().kind(),
+        model.predict(tiles(1), false, Priority::Routine).await.unwrap_err().kind(),
         ErrorKind::Unavailable
     );
     assert!(model.check().is_err());
@@ -185,7 +185,7 @@ async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
 #[tokio::test]
 async fn out_of_memory_means_smaller_batches_and_no_lost_slice() {
     let (model, _ended) = of("stub:?fault=memory&ms=2", 8).await;
-    assert_eq!(model.predict(squares(17), false, Priority::Routine).await.unwrap().len(), 17);
+    assert_eq!(model.predict(tiles(17), false, Priority::Routine).await.unwrap().len(), 17);
 }
 
 #[tokio::test]
@@ -201,19 +201,19 @@ type Look = (Vec<usize>, bool);
 struct Witness(Arc<Mutex<Vec<Look>>>, Receiver<()>);
 
 impl Engine for Witness {
-    fn passport(&self) -> Passport {
-        engine::open("stub:", "cpu", true).unwrap().passport()
+    fn model_info(&self) -> ModelInfo {
+        engine::open("stub:", "cpu", true).unwrap().model_info()
     }
 
-    fn predict(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
-        let sides = squares.iter().map(|square| square.placement.side).collect();
+    fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
+        let sides = tiles.iter().map(|tile| tile.placement.side).collect();
         self.0.lock().unwrap().push((sides, mirrored));
         self.1.recv_timeout(Duration::from_secs(10)).unwrap();
-        let sight = |square: &Prepared| Sight {
-            probabilities: vec![square.placement.side as f32 / 100.0; square.pixels.len()],
+        let sight = |tile: &Prepared| Sight {
+            probabilities: vec![tile.placement.side as f32 / 100.0; tile.pixels.len()],
             kinds: vec![f32::from(u8::from(mirrored)); 2],
         };
-        Ok(squares.iter().map(sight).collect())
+        Ok(tiles.iter().map(sight).collect())
     }
 }
 
@@ -227,13 +227,13 @@ async fn what_is_looked_at_in_two_ways_shares_no_batch_and_finds_its_way_back() 
         Ok(Box::new(Witness(log.clone(), go)) as Box<dyn Engine>)
     };
     let (model, _ended) = Model::start(open, 8).await.unwrap();
-    let square = |side: usize| {
+    let tile = |side: usize| {
         let slice: Vec<f32> = (0..1024).map(|i| (i % 37) as f32).collect();
         prepare(&slice, 32, 32, side).unwrap()
     };
     let ask = |side: usize, mirrored: bool| {
-        let (model, square) = (model.clone(), square(side));
-        tokio::spawn(async move { model.predict(vec![square], mirrored, Priority::Routine).await })
+        let (model, tile) = (model.clone(), tile(side));
+        tokio::spawn(async move { model.predict(vec![tile], mirrored, Priority::Routine).await })
     };
     let first = ask(16, false);
     while seen.lock().unwrap().is_empty() {

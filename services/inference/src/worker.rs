@@ -15,11 +15,11 @@ use crate::jobs::{Jobs, is_not_ours};
 use crate::model::Model;
 
 /// How often a finished result is offered to a storage that cannot be reached.
-const DELIVERIES: u32 = 4;
+const DELIVERY_ATTEMPTS: u32 = 4;
 /// Between the first two; twice as long each time.
-const PAUSE: Duration = Duration::from_millis(200);
+const DELIVERY_BACKOFF: Duration = Duration::from_millis(200);
 
-/// Takes jobs to their end.
+/// Does jobs, from the claim to the delivered result.
 #[derive(Clone)]
 pub struct Worker {
     pub jobs: Jobs,
@@ -66,7 +66,7 @@ impl Worker {
         histogram!("medseg_inference_queue_seconds").record(waited_ms as f64 / 1000.0);
         let done = tokio::select! {
             done = self.finish(job) => done,
-            () = self.keep(job) => Ok("lost"),
+            () = self.extend_lease(job) => Ok("lost"),
         };
         let outcome = match done {
             Ok(outcome) => outcome,
@@ -89,7 +89,7 @@ impl Worker {
     }
 
     /// Extends the lease until it is lost.
-    async fn keep(&self, job: &Job) {
+    async fn extend_lease(&self, job: &Job) {
         let lease_ms = u64::try_from(job.lease_ms).unwrap_or_default();
         let pause = Duration::from_millis((lease_ms / 3).max(1));
         loop {
@@ -104,7 +104,7 @@ impl Worker {
         }
     }
 
-    /// What was computed is not thrown away for a hiccup of the network.
+    /// Delivers the result, again where the network fails: it is not computed twice for that.
     async fn deliver(&self, job: &Job, analysis: &Analysis) -> Result<()> {
         let header = CompleteHeader {
             job_id: job.job_id.clone(),
@@ -115,8 +115,8 @@ impl Worker {
             reason: analysis.reason.clone(),
             observation: Some(analysis.observation.clone()),
         };
-        let mut pause = PAUSE;
-        for _ in 1..DELIVERIES {
+        let mut pause = DELIVERY_BACKOFF;
+        for _ in 1..DELIVERY_ATTEMPTS {
             match self.jobs.complete(header.clone(), &analysis.files).await {
                 Err(error) if error.kind().is_transient() => {
                     tracing::warn!(job.id = %job.job_id, %error, "cannot deliver a result yet");

@@ -101,17 +101,17 @@ struct NetworkOnly {
 impl NetworkOnly {
     fn measure(model: &Path, device: &str, scans: u64) -> anyhow::Result<NetworkOnly> {
         let mut segmenter = Segmenter::load(model, Device::choose(device)?)?;
-        let passport = segmenter.passport();
+        let model_info = segmenter.model_info();
         // How an upload is looked at whose header tells no kind, as these.
-        let Look { side, mirrored } = passport.readings.general.slice.look;
-        let (name, version) = (&passport.name, &passport.version);
+        let Look { side, mirrored } = model_info.readings.general.slice.look;
+        let (name, version) = (&model_info.name, &model_info.version);
         let times = if mirrored { ", in the mirror too" } else { "" };
-        let device = &passport.device;
+        let device = &model_info.device;
         let facts = format!("{name} {version}, squares of {side} pixels{times}, {device}");
         let square = square(side)?;
         let mut pass = |batch: &[Prepared]| -> anyhow::Result<Duration> {
             let start = Instant::now();
-            segmenter.look(batch, mirrored)?;
+            segmenter.predict(batch, mirrored)?;
             Ok(start.elapsed())
         };
         let one = std::slice::from_ref(&square);

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use imaging::mask_png;
 use model::dataset::{self, Entry, Patient, Split};
 use model::evaluate::{
-    Evaluation, Group, GroupedBy, Judged, KindsTold, Measured, Rate, Seen, WithLesser, Worst,
-    evaluate, measure_phantoms, plot,
+    Evaluation, Group, GroupedBy, KindsTold, Measured, Rate, ScanPrediction, Scored, WithLesser,
+    Worst, evaluate, measure_phantoms, plot,
 };
 use model::{Device, Segmenter};
 
@@ -160,8 +160,8 @@ fn write_masks(
     folder: &Path,
     patient: &Patient,
     scan: &[Entry],
-    seen: &Seen,
-    judged: &Judged,
+    seen: &ScanPrediction,
+    judged: &Scored,
 ) -> domain::Result<()> {
     // An id is data: it must not choose a folder outside of this one.
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };

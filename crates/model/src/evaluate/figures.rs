@@ -1,12 +1,12 @@
 mod groups;
 
-use imaging::{ExpectedDice, ImageKind, Passport, Readings};
+use imaging::{ExpectedDice, ImageKind, ModelInfo, Readings};
 use serde::Serialize;
 
 pub use groups::{Group, GroupedBy};
 use groups::{by_site, by_size};
 
-use super::{Counts, Rate, Reliability, Stretch, bootstrap, mean, median};
+use super::{Counts, Rate, Reliability, ReliabilityBin, bootstrap, mean, median};
 use crate::dataset::Patient;
 
 /// The bootstrap's seed: the same masks have the same interval.
@@ -54,7 +54,7 @@ pub struct Evaluation {
     /// Expected calibration error over the pixels that are not ruled out (probability at least 0.01).
     pub calibration_error: Option<f64>,
     /// What the reliability diagram is drawn from.
-    pub reliability: Vec<Stretch>,
+    pub reliability: Vec<ReliabilityBin>,
     /// How often a scan's real Dice lies in the interval that was foretold; of scans with a finding.
     pub expected_dice_covers: Rate,
     /// From pixels to mask, without reading files.
@@ -173,7 +173,7 @@ impl Outcome {
 
 impl Evaluation {
     /// The figures of these patients.
-    pub fn new(passport: &Passport, cases: &[Case], reliability: &Reliability) -> Evaluation {
+    pub fn new(model_info: &ModelInfo, cases: &[Case], reliability: &Reliability) -> Evaluation {
         let volumes: Vec<Counts> = cases.iter().map(Case::counts).collect();
         let dice: Vec<f64> = volumes.iter().map(|volume| volume.dice()).collect();
         let not_empty: Vec<f64> =
@@ -195,7 +195,7 @@ impl Evaluation {
             foretold.iter().filter(|(dice, e)| (e.interval[0]..=e.interval[1]).contains(dice));
         let ms = scans.iter().map(|scan| scan.ms).sum::<f64>();
         Evaluation {
-            model: Model::new(passport),
+            model: Model::new(model_info),
             patients: per_patient.collect(),
             dice_mean: mean(&dice),
             dice_median: median(&dice),
@@ -216,7 +216,7 @@ impl Evaluation {
             kinds: kinds_told(cases),
             groups: by_site(cases).into_iter().chain(by_size(cases)).collect(),
             calibration_error: reliability.error(),
-            reliability: reliability.stretches(),
+            reliability: reliability.curve(),
             expected_dice_covers: Rate::new(covered.count(), foretold.len()),
             ms_per_slice: (!slices.is_empty()).then(|| ms / slices.len() as f64),
         }
@@ -271,8 +271,8 @@ fn rates(slices: &[Counts]) -> (Rate, Rate) {
 }
 
 impl Model {
-    fn new(passport: &Passport) -> Model {
-        let Passport { name, version, sha256, device, readings, .. } = passport.clone();
+    fn new(model_info: &ModelInfo) -> Model {
+        let ModelInfo { name, version, sha256, device, readings, .. } = model_info.clone();
         Model { name, version, sha256, device, readings }
     }
 }
@@ -282,7 +282,7 @@ mod tests {
     use super::groups::SIZES;
     use super::*;
     use crate::evaluate::plot;
-    use crate::evaluate::tests::passport;
+    use crate::evaluate::tests::model_info;
 
     fn counts(overlap: usize, found: usize, truth: usize) -> Counts {
         Counts { overlap, found, truth }
@@ -307,7 +307,7 @@ mod tests {
     }
 
     fn evaluation(cases: &[Case]) -> Evaluation {
-        Evaluation::new(&passport(), cases, &Reliability::default())
+        Evaluation::new(&model_info(), cases, &Reliability::default())
     }
 
     #[test]

@@ -3,7 +3,7 @@ use imaging::phantom::{Phantom, Settings};
 use imaging::{Shape, Totals};
 use serde::Serialize;
 
-use super::{Rate, look, median};
+use super::{Rate, median, predict};
 use crate::Segmenter;
 use crate::dataset::Labelled;
 
@@ -61,8 +61,8 @@ fn volume_error(segmenter: &mut Segmenter, settings: &Settings) -> Result<f64> {
     let shape = volume.shape;
     let geometry = volume.geometry;
     let true_ml = lesion.map_or(0.0, |lesion| lesion.volume_mm3 / 1000.0);
-    let seen = look(segmenter, &Labelled { volume, truth })?;
-    let reading = segmenter.passport().readings.of(seen.told.kind, shape.slices);
+    let seen = predict(segmenter, &Labelled { volume, truth })?;
+    let reading = segmenter.model_info().readings.of(seen.told.kind, shape.slices);
     let judged = reading.judge(seen.probabilities, shape, geometry.as_ref(), &seen.placements)?;
     let found_ml = Totals::new(&judged.findings.findings, shape).volume_ml.unwrap_or(0.0);
     Ok((found_ml - true_ml).abs() / true_ml)

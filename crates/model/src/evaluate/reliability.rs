@@ -18,9 +18,9 @@ struct Bin {
     sum: f64,
 }
 
-/// One stretch of probabilities.
+/// One bin of a reliability curve: an interval of probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Stretch {
+pub struct ReliabilityBin {
     /// The mean probability in it.
     pub called: f64,
     /// The part of its pixels that is tumour.
@@ -34,7 +34,7 @@ const BINS: usize = 480;
 const LOGIT_MAX: f64 = 12.0;
 /// Pixels below are ruled out: nine tenths of an image, which would make any error look small.
 const RULED_OUT: f64 = 0.01;
-const STRETCHES: usize = 15;
+const CURVE_BINS: usize = 15;
 /// Newton's steps to a fit, of which about five are needed, and how often one is halved.
 const STEPS: usize = 30;
 const HALVINGS: i32 = 30;
@@ -110,13 +110,13 @@ impl Reliability {
             let x = slope * logit(bin.called()) + offset;
             bin.tumour as f64 * log(x) + (bin.pixels - bin.tumour) as f64 * log(-x)
         };
-        self.in_doubt().map(of_bin).sum()
+        self.not_ruled_out().map(of_bin).sum()
     }
 
     /// Newton's step from there: gradient over Hessian.
     fn step(&self, [slope, offset]: [f64; 2]) -> [f64; 2] {
         let (mut g, mut h) = ([0.0; 2], [0.0; 3]);
-        for bin in self.in_doubt() {
+        for bin in self.not_ruled_out() {
             let x = logit(bin.called());
             let p = 1.0 / (1.0 + (-slope * x - offset).exp());
             let (n, error) = (bin.pixels as f64, bin.tumour as f64 - bin.pixels as f64 * p);
@@ -128,35 +128,36 @@ impl Reliability {
         [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant]
     }
 
-    /// The expected calibration error (Naeini et al. 2015) in 15 equal stretches of probability, over the pixels that
+    /// The expected calibration error (Naeini et al. 2015) in 15 equal bins of probability, over the pixels that
     /// are not ruled out, which have at least 0.01. None without any.
     pub fn error(&self) -> Option<f64> {
-        let stretches = self.stretches();
-        let pixels: u64 = stretches.iter().map(|stretch| stretch.pixels).sum();
-        let off = |s: &Stretch| (s.called - s.observed).abs() * s.pixels as f64 / pixels as f64;
-        (pixels > 0).then(|| stretches.iter().map(off).sum())
+        let curve = self.curve();
+        let pixels: u64 = curve.iter().map(|bin| bin.pixels).sum();
+        let off =
+            |s: &ReliabilityBin| (s.called - s.observed).abs() * s.pixels as f64 / pixels as f64;
+        (pixels > 0).then(|| curve.iter().map(off).sum())
     }
 
-    /// The stretches of probability that hold a pixel, lowest first, without what is ruled out.
-    pub fn stretches(&self) -> Vec<Stretch> {
-        let mut stretches = [Bin::default(); STRETCHES];
-        for bin in self.in_doubt() {
+    /// The reliability curve: the bins that hold a pixel, lowest first, without what is ruled out.
+    pub fn curve(&self) -> Vec<ReliabilityBin> {
+        let mut curve = [Bin::default(); CURVE_BINS];
+        for bin in self.not_ruled_out() {
             let into =
-                &mut stretches[((bin.called() * STRETCHES as f64) as usize).min(STRETCHES - 1)];
+                &mut curve[((bin.called() * CURVE_BINS as f64) as usize).min(CURVE_BINS - 1)];
             into.pixels += bin.pixels;
             into.tumour += bin.tumour;
             into.sum += bin.sum;
         }
-        let filled = stretches.into_iter().filter(|bin| bin.pixels > 0);
-        let stretch = |bin: Bin| Stretch {
+        let filled = curve.into_iter().filter(|bin| bin.pixels > 0);
+        let point = |bin: Bin| ReliabilityBin {
             called: bin.called(),
             observed: bin.tumour as f64 / bin.pixels as f64,
             pixels: bin.pixels,
         };
-        filled.map(stretch).collect()
+        filled.map(point).collect()
     }
 
-    fn in_doubt(&self) -> impl Iterator<Item = &Bin> {
+    fn not_ruled_out(&self) -> impl Iterator<Item = &Bin> {
         self.filled().filter(|bin| bin.called() >= RULED_OUT)
     }
 
@@ -184,9 +185,9 @@ const SIDE: f64 = 320.0;
 const EDGE: f64 = 48.0;
 
 /// The reliability plot: what was called against what was observed, an SVG. On the diagonal, words are true.
-pub fn reliability_plot(stretches: &[Stretch], title: &str) -> String {
-    let place = |s: &Stretch| format!("{:.1},{:.1}", x(s.called), y(s.observed));
-    let points: Vec<String> = stretches.iter().map(place).collect();
+pub fn reliability_plot(curve: &[ReliabilityBin], title: &str) -> String {
+    let place = |s: &ReliabilityBin| format!("{:.1},{:.1}", x(s.called), y(s.observed));
+    let points: Vec<String> = curve.iter().map(place).collect();
     let svg = html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {SIDE} {SIDE}")) font-family="sans-serif" font-size="11" {
             rect width="100%" height="100%" fill="white" {}
@@ -194,7 +195,7 @@ pub fn reliability_plot(stretches: &[Stretch], title: &str) -> String {
             path d=(format!("M{:.1} {:.1}L{:.1} {:.1}", x(0.0), y(0.0), x(1.0), y(1.0))) stroke="#999" stroke-dasharray="4 3" {}
             (grid())
             polyline points=(points.join(" ")) fill="none" stroke="#4477aa" stroke-width="2" {}
-            @for Stretch { called, observed, pixels } in stretches {
+            @for ReliabilityBin { called, observed, pixels } in curve {
                 circle cx=(tenths(x(*called))) cy=(tenths(y(*observed))) r="3.5" fill="#4477aa" {
                     title { (format!("called {called:.3}, observed {observed:.3}, {pixels} pixels")) }
                 }
@@ -273,14 +274,14 @@ mod tests {
         let (a, b) = ((0.2, 0.3), (0.8, 0.6));
         let mut halves = seen(&[a]);
         halves.merge(&seen(&[b]));
-        assert_eq!(halves.stretches(), seen(&[a, b]).stretches());
+        assert_eq!(halves.curve(), seen(&[a, b]).curve());
     }
 
     #[test]
     fn the_plot_marks_every_stretch_and_escapes_its_title() {
-        let stretches = seen(&[(0.3, 0.25), (0.7, 0.75)]).stretches();
-        let svg = reliability_plot(&stretches, "<a> & \"b\"");
-        assert_eq!(svg.matches("<circle").count(), stretches.len());
+        let curve = seen(&[(0.3, 0.25), (0.7, 0.75)]).curve();
+        let svg = reliability_plot(&curve, "<a> & \"b\"");
+        assert_eq!(svg.matches("<circle").count(), curve.len());
         assert!(svg.contains("called 0.300, observed 0.250, 10000 pixels"), "{svg}");
         assert!(
             svg.contains("&lt;a&gt; &amp; &quot;b&quot;") && svg.ends_with("</svg>\n"),

@@ -4,7 +4,7 @@ use std::path::Path;
 use domain::{ErrorKind, Result};
 use imaging::comparison_png;
 
-use super::Judged;
+use super::Scored;
 use crate::dataset::{Entry, Labelled, Patient};
 
 /// The scans that a model does worst on. They show where there is most to gain.
@@ -28,7 +28,7 @@ const SLICES: usize = 5;
 
 impl Worst {
     /// Keeps the scan if it is among the worst.
-    pub fn add(&mut self, patient: &Patient, scan: &[Entry], judged: &Judged) {
+    pub fn add(&mut self, patient: &Patient, scan: &[Entry], judged: &Scored) {
         let slices = &judged.outcome.slices;
         let wrong = |slice: &usize| {
             slices[*slice].found + slices[*slice].truth - 2 * slices[*slice].overlap

@@ -1,22 +1,24 @@
 //! How scans are read, chosen on patients that were not learned from: for each kind of image and each form a look, a
-//! calibration, a cut, whether one main region is to be told from others, and how far masks can be trusted.
+//! calibration, an operating point, whether one main region is to be told from others, and how far masks can be trusted.
 
-mod tried;
+mod candidate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Result;
-use imaging::{Cut, Forms, ImageKind, Look, Reading, Readings, Told, signs};
+use imaging::{Forms, ImageKind, Look, OperatingPoint, Reading, Readings, Told, dice_features};
 
-use super::doubt::{self, Sample};
+use super::dice_predictor::{self, Sample};
 use super::sightings::{Form, Sightings, cost, kinds_of};
 use crate::dataset::Patient;
-use crate::evaluate::{Case, Evaluation, Outcome, Rate, Reliability, Seen, judge_as, mean};
+use crate::evaluate::{
+    Case, Evaluation, Outcome, Rate, Reliability, ScanPrediction, mean, score_with,
+};
 use crate::parallel::in_parallel;
-use tried::{GROWS_FROM, Tried, rates, tries, wrong};
+use candidate::{Candidate, GROWS_FROM, candidates, rates, wrong_slices};
 
 /// What counts where there was nothing to choose it on.
-pub const UNTRIED: Cut = Cut { threshold: 0.5, minimum_pixels: 1 };
+pub const UNTRIED: OperatingPoint = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
 /// A Dice that differs by less is the same: then what costs less, and then false alarms and misses decide.
 const DICE_ALIKE: f64 = 0.002;
 /// How sure a model must be of a scan's kind, the least first; of those at which at most the part below is told wrong.
@@ -49,7 +51,7 @@ pub enum KindBy {
 pub struct Choice<'a> {
     patients: &'a [Patient],
     sightings: Vec<Sightings>,
-    tried: [Vec<Tried>; 2],
+    candidates: [Vec<Candidate>; 2],
     kind_by: KindBy,
     side: usize,
 }
@@ -70,22 +72,23 @@ pub struct Judged {
 }
 
 impl<'a> Choice<'a> {
-    /// Tries all ways on these patients, seen in several looks by a network that was trained on squares of that side.
+    /// Evaluates all candidates on these patients, predicted in several looks by a network that was trained on squares of
+    /// that side.
     pub fn new(
         patients: &'a [Patient],
         sightings: Vec<Sightings>,
         kind_by: KindBy,
         side: usize,
     ) -> Result<Choice<'a>> {
-        let mut tried = [Vec::new(), Vec::new()];
-        for (form, tried) in Form::ALL.into_iter().zip(&mut tried) {
+        let mut all = [Vec::new(), Vec::new()];
+        for (form, of_form) in Form::ALL.into_iter().zip(&mut all) {
             let of_looks = (0..sightings.len()).map(|look| {
                 let sightings = &sightings[look];
-                move || tries(look, sightings, form, patients.len())
+                move || candidates(look, sightings, form, patients.len())
             });
-            *tried = in_parallel(of_looks)?.into_iter().flatten().collect();
+            *of_form = in_parallel(of_looks)?.into_iter().flatten().collect();
         }
-        Ok(Choice { patients, sightings, tried, kind_by, side })
+        Ok(Choice { patients, sightings, candidates: all, kind_by, side })
     }
 
     /// All that may be chosen.
@@ -151,14 +154,19 @@ impl<'a> Choice<'a> {
         allowed: &Allowed,
         patients: &[usize],
     ) -> Result<Option<Reading>> {
-        let Some(Tried { look, grows, cut, .. }) = self.best(form, allowed, patients) else {
+        let Some(Candidate { look, grows, operating_point, .. }) =
+            self.best(form, allowed, patients)
+        else {
             return Ok(None);
         };
         let sightings = &self.sightings[*look];
         let calibration = merged(patients.iter().map(|at| sightings.pixels(form, *at))).fit();
         let reading = Reading {
             look: sightings.look,
-            cut: Cut { threshold: calibration.apply(cut.threshold), ..*cut },
+            operating_point: OperatingPoint {
+                threshold: calibration.apply(operating_point.threshold),
+                ..*operating_point
+            },
             calibration,
             grows_from: grows.then(|| calibration.apply(GROWS_FROM)),
             expected_dice: None,
@@ -166,36 +174,37 @@ impl<'a> Choice<'a> {
         let mut samples = Vec::new();
         for patient in patients {
             for seen in sightings.of(form, *patient) {
-                samples.extend(sample(*patient, &judge_as(&reading, seen)?));
+                samples.extend(sample(*patient, &score_with(&reading, seen)?));
             }
         }
-        Ok(Some(Reading { expected_dice: doubt::fit(&samples), ..reading }))
+        Ok(Some(Reading { expected_dice: dice_predictor::fit(&samples), ..reading }))
     }
 
     /// Of all that is allowed, what has the best Dice; of what is alike, what costs least; of what costs alike, what is
     /// wrong about the fewest slices. None where there was nothing to try it on.
-    fn best(&self, form: Form, allowed: &Allowed, patients: &[usize]) -> Option<&Tried> {
-        let allows = |tried: &&Tried| {
-            let look = self.sightings[tried.look].look;
-            (allowed.grows || !tried.grows) && allowed.looks.contains(&look)
+    fn best(&self, form: Form, allowed: &Allowed, patients: &[usize]) -> Option<&Candidate> {
+        let allows = |candidate: &&Candidate| {
+            let look = self.sightings[candidate.look].look;
+            (allowed.grows || !candidate.grows) && allowed.looks.contains(&look)
         };
-        let scored: Vec<(f64, &Tried)> = self.tried[form as usize]
+        let by_dice: Vec<(f64, &Candidate)> = self.candidates[form as usize]
             .iter()
             .filter(allows)
-            .filter_map(|tried| Some((self.dice(tried, patients)?, tried)))
+            .filter_map(|candidate| Some((self.dice(candidate, patients)?, candidate)))
             .collect();
-        let best = scored.iter().map(|(dice, _)| *dice).fold(0.0, f64::max);
-        let alike = scored.into_iter().filter(|(dice, _)| *dice >= best - DICE_ALIKE);
-        let cost = |tried: &Tried| cost(self.sightings[tried.look].look);
-        let chosen = alike.min_by_key(|(_, tried)| (cost(tried), wrong(tried, patients)));
-        chosen.map(|(_, tried)| tried)
+        let best = by_dice.iter().map(|(dice, _)| *dice).fold(0.0, f64::max);
+        let alike = by_dice.into_iter().filter(|(dice, _)| *dice >= best - DICE_ALIKE);
+        let cost = |candidate: &Candidate| cost(self.sightings[candidate.look].look);
+        let chosen =
+            alike.min_by_key(|(_, candidate)| (cost(candidate), wrong_slices(candidate, patients)));
+        chosen.map(|(_, candidate)| candidate)
     }
 
     /// The mean Dice over the scans of each source, and the mean of that over sources. None without a scan.
-    fn dice(&self, tried: &Tried, patients: &[usize]) -> Option<f64> {
+    fn dice(&self, candidate: &Candidate, patients: &[usize]) -> Option<f64> {
         let mut of_sources = BTreeMap::<&str, Vec<f64>>::new();
         for index in patients {
-            let dice = tried.outcomes[*index].iter().map(|outcome| outcome.counts().dice());
+            let dice = candidate.outcomes[*index].iter().map(|outcome| outcome.counts().dice());
             of_sources.entry(&self.patients[*index].source).or_default().extend(dice);
         }
         mean(&of_sources.values().filter_map(|dice| mean(dice)).collect::<Vec<_>>())
@@ -223,7 +232,7 @@ impl<'a> Choice<'a> {
         form: Form,
         patient: usize,
         scan: usize,
-    ) -> (&Seen, ImageKind) {
+    ) -> (&ScanPrediction, ImageKind) {
         let in_look = |look: Look| {
             let sightings = self.sightings.iter().find(|sightings| sightings.look == look);
             &sightings.unwrap_or(&self.sightings[0]).of(form, patient)[scan]
@@ -248,10 +257,10 @@ impl<'a> Choice<'a> {
             for scan in 0..self.sightings[0].of(form, index).len() {
                 let (seen, told) = self.seen(readings, form, index, scan);
                 let reading = readings.of(told, seen.shape.slices);
-                let came_to = judge_as(reading, seen)?;
+                let scored = score_with(reading, seen)?;
                 let pixels = judged.pixels.entry(patient.source.clone()).or_default();
-                pixels.add(&came_to.judgement.probabilities, &seen.truth);
-                case.scans.push(Outcome { told, ..came_to.outcome });
+                pixels.add(&scored.judgement.probabilities, &seen.truth);
+                case.scans.push(Outcome { told, ..scored.outcome });
             }
             if !case.scans.is_empty() {
                 judged.cases.push(case);
@@ -265,12 +274,12 @@ impl<'a> Choice<'a> {
         &self,
         readings: &Readings,
         form: Form,
-        mut hears: impl FnMut(&Patient, usize, &crate::evaluate::Judged) -> Result<()>,
+        mut hears: impl FnMut(&Patient, usize, &crate::evaluate::Scored) -> Result<()>,
     ) -> Result<()> {
         for (index, patient) in self.patients.iter().enumerate() {
             for scan in 0..self.sightings[0].of(form, index).len() {
                 let (seen, told) = self.seen(readings, form, index, scan);
-                hears(patient, scan, &judge_as(readings.of(told, seen.shape.slices), seen)?)?;
+                hears(patient, scan, &score_with(readings.of(told, seen.shape.slices), seen)?)?;
             }
         }
         Ok(())
@@ -324,13 +333,15 @@ impl<'a> Choice<'a> {
             for side in [&mut own, &mut others] {
                 side.retain(|index| self.patients[*index].source == source);
             }
-            let order = |tried: &&Tried| {
-                let [false_alarms, misses] = rates(tried, &others);
+            let order = |candidate: &&Candidate| {
+                let [false_alarms, misses] = rates(candidate, &others);
                 let few = misses[0] as f64 <= frr_max * misses[1] as f64;
                 if few { (0, false_alarms[0]) } else { (misses[0], false_alarms[0]) }
             };
-            let Some(tried) = self.tried[form as usize].iter().min_by_key(order) else { continue };
-            for (sum, rate) in counts.iter_mut().zip(rates(tried, &own)) {
+            let Some(candidate) = self.candidates[form as usize].iter().min_by_key(order) else {
+                continue;
+            };
+            for (sum, rate) in counts.iter_mut().zip(rates(candidate, &own)) {
                 *sum = [sum[0] + rate[0], sum[1] + rate[1]];
             }
         }
@@ -345,11 +356,11 @@ impl<'a> Choice<'a> {
 
 impl Judged {
     /// The figures of each source that has a scan.
-    pub fn figures(&self, passport: &imaging::Passport) -> Vec<(String, Evaluation)> {
+    pub fn figures(&self, model_info: &imaging::ModelInfo) -> Vec<(String, Evaluation)> {
         let figures = |(source, pixels): (&String, &Reliability)| {
             let of_source = self.cases.iter().filter(|case| case.source == *source);
             let cases: Vec<Case> = of_source.cloned().collect();
-            (source.clone(), Evaluation::new(passport, &cases, pixels))
+            (source.clone(), Evaluation::new(model_info, &cases, pixels))
         };
         self.pixels.iter().map(figures).collect()
     }
@@ -362,8 +373,8 @@ pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Reliability>) -> Reliabili
     all
 }
 
-/// What the expected Dice is learned from: a scan in which something was found.
-fn sample(patient: usize, judged: &crate::evaluate::Judged) -> Option<Sample> {
-    let signs = signs(&judged.judgement.probabilities, &judged.judgement.findings)?;
-    Some(Sample { patient, signs, dice: judged.outcome.counts().dice() })
+/// The sample of a scan for the Dice predictor; none where nothing was found.
+fn sample(patient: usize, scored: &crate::evaluate::Scored) -> Option<Sample> {
+    let features = dice_features(&scored.judgement.probabilities, &scored.judgement.findings)?;
+    Some(Sample { patient, features, dice: scored.outcome.counts().dice() })
 }

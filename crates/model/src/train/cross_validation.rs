@@ -4,12 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use domain::{ErrorKind, Result};
-use imaging::Passport;
+use imaging::ModelInfo;
 use serde::Serialize;
 
 use super::card::{groups, number, percent, table, trials};
 use super::choice::{Choice, KindBy};
-use super::finish::{facts, few, figures, trials as tried};
+use super::finish::{facts, few, figures, trials as trials_of};
 use super::sightings::{Form, Sightings, looks};
 use super::{Fold, Learned, Settings, State, begin, learn};
 use crate::dataset::{self, Patient, Split};
@@ -23,9 +23,9 @@ pub const REPORT_FILE: &str = "cross-validation.md";
 /// The same figures as JSON, for programs.
 pub const FIGURES_FILE: &str = "cross-validation.json";
 
-/// Patients, and what networks that have not learned from them see in them.
-struct Seen {
-    passport: Passport,
+/// Held-out patients, and the predictions of networks that have not learned from them.
+struct HeldOut {
+    model_info: ModelInfo,
     patients: Vec<Patient>,
     /// Which fold each of them is in.
     folds: Vec<usize>,
@@ -64,7 +64,7 @@ struct SourceFigures {
 /// `Invalid` where such weights are unfinished or learned from a patient who is to judge them.
 pub fn cross_validate(settings: &Settings, folds: usize, device: Device) -> Result<PathBuf> {
     settings.check()?;
-    let mut all: Option<Seen> = None;
+    let mut all: Option<HeldOut> = None;
     for (index, split) in splits(settings, folds)?.into_iter().enumerate() {
         let settings =
             Settings { run: settings.run.join(format!("fold-{}", index + 1)), ..settings.clone() };
@@ -111,7 +111,7 @@ fn splits(settings: &Settings, folds: usize) -> Result<Vec<Split>> {
     Ok(all)
 }
 
-fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Result<Seen> {
+fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Result<HeldOut> {
     let brought = settings.run.join(MANIFEST_FILE).is_file() && !checkpointed(settings);
     let views = match brought {
         true => Learned::read(&settings.run, &split.validation)?.views,
@@ -121,9 +121,9 @@ fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Resu
     let patients = split.validation;
     let looks = looks(settings.side, settings.mirrored).into_iter();
     let sightings = looks.map(|look| Sightings::new(&mut segmenter, look, &patients));
-    Ok(Seen {
+    Ok(HeldOut {
         sightings: sightings.collect::<Result<_>>()?,
-        passport: segmenter.passport().clone(),
+        model_info: segmenter.model_info().clone(),
         folds: vec![index; patients.len()],
         views: vec![views],
         patients,
@@ -145,13 +145,13 @@ fn trained(settings: &Settings, device: Device, split: &Split) -> Result<u64> {
     let mut state: State = begin(&settings, device, split)?;
     learn(&settings, device, split, &mut state, 1.0)?;
     let network = Network::new(settings.design);
-    let units = Quantised::new(&network, &state.average.cut(&network, false).folded());
+    let units = Quantised::new(&network, &state.average.by_unit(&network, false).folded());
     Weights::write(&settings.run, &facts(&settings), &units, None)?;
     Ok(state.progress.views)
 }
 
-impl Seen {
-    fn with(mut self, other: Seen) -> Seen {
+impl HeldOut {
+    fn with(mut self, other: HeldOut) -> HeldOut {
         self.patients.extend(other.patients);
         self.folds.extend(other.folds);
         self.views.extend(other.views);
@@ -162,19 +162,19 @@ impl Seen {
     }
 }
 
-fn judged(folds: usize, seen: Seen, side: usize) -> Result<Figures> {
-    let Seen { passport, patients, folds: of_patients, views, sightings } = seen;
+fn judged(folds: usize, seen: HeldOut, side: usize) -> Result<Figures> {
+    let HeldOut { model_info, patients, folds: of_patients, views, sightings } = seen;
     let choice = Choice::new(&patients, sightings, KindBy::Data, side)?;
     let nested = choice.nested(&choice.everything(), &of_patients)?;
-    let mut few: BTreeMap<_, _> = few(&choice, &of_patients, &passport, &nested);
+    let mut few: BTreeMap<_, _> = few(&choice, &of_patients, &model_info, &nested);
     let mut sources = Vec::new();
-    for (form, of_form) in Form::ALL.into_iter().zip(figures(&nested, &passport)) {
+    for (form, of_form) in Form::ALL.into_iter().zip(figures(&nested, &model_info)) {
         for (source, figures) in of_form {
             let missing_few = few.remove(&(source.clone(), form.title()));
             sources.push(SourceFigures { source, form: form.title(), figures, missing_few });
         }
     }
-    let steps = trials(&tried(&choice, &of_patients, &passport, &nested)?);
+    let steps = trials(&trials_of(&choice, &of_patients, &model_info, &nested)?);
     Ok(Figures { folds, views, sources, steps })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 
 use domain::Result;
-use imaging::{Framed, ImageKind, Look, Passport, Reading, Readings};
+use imaging::{Framed, ImageKind, Look, ModelInfo, Reading, Readings};
 
 use super::card::{Card, FRR_MAX, Story, Trial, card};
 use super::choice::{Allowed, Choice, KindBy, Nested, UNTRIED, merged};
@@ -85,7 +85,7 @@ pub fn finish(
     state: &State,
 ) -> Result<PathBuf> {
     let network = Network::new(settings.design);
-    let units = state.average.cut(&network, false).folded();
+    let units = state.average.by_unit(&network, false).folded();
     make(
         Making {
             run: &settings.run,
@@ -119,11 +119,11 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
         }
     };
     let facts = Weights::read(&again.from)?.facts;
-    let cut = Reading::plain(facts.side, UNTRIED);
+    let unchosen = Reading::plain(facts.side, UNTRIED);
     let facts = Facts {
         version: again.version.clone(),
         tells: Vec::new(),
-        readings: Readings::alike(cut),
+        readings: Readings::alike(unchosen),
         ..facts
     };
     for folder in [&again.run, &again.model] {
@@ -183,11 +183,11 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
     let manifest = Weights::write(model, &facts, units, head.as_ref())?;
 
     let mut segmenter = Segmenter::load(model, device)?;
-    let passport = segmenter.passport().clone();
+    let model_info = segmenter.model_info().clone();
     let phantoms = measure_phantoms(&mut segmenter, making.judged_phantoms)?;
     let readings = &facts.readings;
     let figures_of = |form: Form| -> Result<Vec<(String, Evaluation)>> {
-        Ok(choice.judged(readings, form, &choice.all())?.figures(&passport))
+        Ok(choice.judged(readings, form, &choice.all())?.figures(&model_info))
     };
     let groups = choice.groups();
     let nested = choice.nested(&choice.everything(), &groups)?;
@@ -195,16 +195,16 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
         story: &making.story,
         manifest: &manifest,
         figures: [figures_of(Form::Volume)?, figures_of(Form::Slice)?],
-        nested: figures(&nested, &passport),
-        trials: trials(&choice, &groups, &passport, &nested)?,
-        few: few(&choice, &groups, &passport, &nested),
+        nested: figures(&nested, &model_info),
+        trials: trials(&choice, &groups, &model_info, &nested)?,
+        few: few(&choice, &groups, &model_info, &nested),
         phantoms: &phantoms,
     });
     let card = model.join(CARD_FILE);
     replace(&card, text.as_bytes())?;
     let pixels = nested.forms.iter().flat_map(|judged| judged.pixels.values());
     let title = format!("{} {}: validation pixels", facts.name, facts.version);
-    let plot = reliability_plot(&merged(pixels).stretches(), &title);
+    let plot = reliability_plot(&merged(pixels).curve(), &title);
     replace(&model.join(RELIABILITY_FILE), plot.as_bytes())?;
     write_worst(run, &choice, readings)?;
     let mut said = Vec::new();
@@ -232,8 +232,8 @@ fn kind_head(
     if kinds.len() < 2 {
         return Ok(None);
     }
-    let side = segmenter.passport().readings.general.slice.look.side;
-    let preprocessing = segmenter.passport().preprocessing()?;
+    let side = segmenter.model_info().readings.general.slice.look.side;
+    let preprocessing = segmenter.model_info().preprocessing()?;
     let mut images = Vec::new();
     for (number, kind) in kinds.iter().enumerate() {
         let slices = training.iter().filter(|patient| patient.kind == *kind);
@@ -253,8 +253,8 @@ fn kind_head(
 }
 
 /// The figures of each source, of volumes and of slices that came alone.
-pub fn figures(nested: &Nested, passport: &Passport) -> [Vec<(String, Evaluation)>; 2] {
-    nested.forms.each_ref().map(|judged| judged.figures(passport))
+pub fn figures(nested: &Nested, model_info: &ModelInfo) -> [Vec<(String, Evaluation)>; 2] {
+    nested.forms.each_ref().map(|judged| judged.figures(model_info))
 }
 
 /// What each step of choosing brings: every patient judged by what was chosen on others. The last step allows everything,
@@ -262,7 +262,7 @@ pub fn figures(nested: &Nested, passport: &Passport) -> [Vec<(String, Evaluation
 pub fn trials(
     choice: &Choice,
     groups: &[usize],
-    passport: &Passport,
+    model_info: &ModelInfo,
     nested: &Nested,
 ) -> Result<Vec<Trial>> {
     let Allowed { looks, .. } = choice.everything();
@@ -276,7 +276,7 @@ pub fn trials(
     ];
     let of = |name: &str, nested: &Nested| Trial {
         name: name.to_owned(),
-        figures: figures(nested, passport),
+        figures: figures(nested, model_info),
     };
     let trial = |(name, kinds, grows, looks): (&str, bool, bool, Vec<Look>)| {
         Ok(of(name, &choice.nested(&Allowed { kinds, grows, looks }, groups)?))
@@ -290,12 +290,12 @@ pub fn trials(
 pub fn few(
     choice: &Choice,
     groups: &[usize],
-    passport: &Passport,
+    model_info: &ModelInfo,
     nested: &Nested,
 ) -> BTreeMap<(String, &'static str), [Rate; 2]> {
     let mut few = BTreeMap::new();
     for (form, judged) in Form::ALL.into_iter().zip(&nested.forms) {
-        for (source, figures) in judged.figures(passport) {
+        for (source, figures) in judged.figures(model_info) {
             if figures.far.of > 0 && figures.frr.of > 0 {
                 let rates = choice.missing_few(form, &source, groups, FRR_MAX);
                 few.insert((source, form.title()), rates);

@@ -70,7 +70,7 @@ fn a_finished_model_reads_each_kind_in_its_own_way_and_finishing_again_keeps_its
     assert!(readings.kinds.keys().eq(kinds.iter()));
     // Of the second kind there are no volumes to choose on.
     let [slice, volume] = [1, 9].map(|slices| readings.of(kinds[1], slices));
-    assert_eq!((slice.look, slice.cut), (volume.look, volume.cut));
+    assert_eq!((slice.look, slice.operating_point), (volume.look, volume.operating_point));
     assert!(volume.grows_from.is_none() && volume.expected_dice.is_none());
     assert_eq!(readings.general.volume.grows_from, None);
 

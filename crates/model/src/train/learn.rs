@@ -17,7 +17,7 @@ use crate::dataset::Split;
 use crate::network::Network;
 use crate::parallel::in_parallel;
 use crate::parameters::{Normalising, Parameters};
-use crate::segmenter::broken;
+use crate::segmenter::torch_error;
 
 /// Steps between two looks at the loss: each makes a GPU wait.
 const READ_STEPS: u64 = 20;
@@ -95,12 +95,12 @@ pub struct Trainer<'a> {
     network: &'a Network,
     pool: &'a Pool,
     darkroom: Darkroom<'a>,
-    /// How many shares a batch is looked at in: more than the replicas where memory ran out.
-    shares: Cell<usize>,
+    /// How many shards a batch is divided into: more than the replicas where memory ran out.
+    shards: Cell<usize>,
 }
 
-/// What one replica made of its share of a batch.
-struct Share {
+/// The result of one replica for its shard of a batch.
+struct Shard {
     seen: Objective,
     gradient: Tensor,
     statistics: Tensor,
@@ -114,7 +114,7 @@ impl Objective {
 }
 
 impl<'a> Trainer<'a> {
-    /// Borrows all that stays; where memory runs out, a batch is later looked at in more shares.
+    /// Borrows all that stays; where memory runs out, a batch is later divided into more shards.
     pub fn new(
         settings: &'a Settings,
         device: Device,
@@ -122,8 +122,8 @@ impl<'a> Trainer<'a> {
         pool: &'a Pool,
     ) -> Trainer<'a> {
         let darkroom = Darkroom::new(pool, network.channels(), device);
-        let shares = Cell::new(settings.replicas);
-        Trainer { settings, device, network, pool, darkroom, shares }
+        let shards = Cell::new(settings.replicas);
+        Trainer { settings, device, network, pool, darkroom, shards }
     }
 
     /// One step on squares of that side, varied with that strength, when that part of training is done.
@@ -138,23 +138,23 @@ impl<'a> Trainer<'a> {
         // All cores until the replicas begin.
         self.device.take_threads(self.device.cores());
         let batch = self.batch(step, side, strength);
-        let shares = self.looked_at(state, &batch)?;
+        let shards = self.run_shards(state, &batch)?;
         self.device.take_threads(self.device.cores());
-        let mean = |part: &dyn Fn(&Share) -> Tensor| {
-            let mut mean = part(&shares[0]);
-            for share in &shares[1..] {
-                let _ = mean.g_add_(&part(share));
+        let mean = |part: &dyn Fn(&Shard) -> Tensor| {
+            let mut mean = part(&shards[0]);
+            for shard in &shards[1..] {
+                let _ = mean.g_add_(&part(shard));
             }
-            mean.g_div_scalar_(shares.len() as f64)
+            mean.g_div_scalar_(shards.len() as f64)
         };
         tch::no_grad(|| {
-            state.parameters.statistics.copy_(&mean(&|share| share.statistics.shallow_clone()));
+            state.parameters.statistics.copy_(&mean(&|shard| shard.statistics.shallow_clone()));
             let rate = self.settings.schedule().rate(step, done);
             // The memory of the first gradient holds the mean of all.
-            state.step(&mean(&|share| share.gradient.shallow_clone()), rate);
+            state.step(&mean(&|shard| shard.gradient.shallow_clone()), rate);
             Ok(Objective {
-                loss: mean(&|share| share.seen.loss.detach().copy()),
-                dice: mean(&|share| share.seen.dice.copy()),
+                loss: mean(&|shard| shard.seen.loss.detach().copy()),
+                dice: mean(&|shard| shard.seen.dice.copy()),
             })
         })
     }
@@ -169,34 +169,34 @@ impl<'a> Trainer<'a> {
         self.darkroom.varied(&pictures, side, softness)
     }
 
-    /// What each share of the batch comes to; in more and smaller shares where they do not fit the memory.
-    fn looked_at(&self, state: &State, batch: &Batch) -> Result<Vec<Share>> {
+    /// Runs each shard of the batch; more and smaller ones where they do not fit the memory.
+    fn run_shards(&self, state: &State, batch: &Batch) -> Result<Vec<Shard>> {
         loop {
-            let shares = self.shares.get();
-            let count = self.settings.batch / shares;
+            let shards = self.shards.get();
+            let count = self.settings.batch / shards;
             let cores = self.device.cores();
-            let works = (0..shares).map(|share| {
-                let part = batch.part((share * count) as i64, count as i64);
+            let works = (0..shards).map(|shard| {
+                let part = batch.part((shard * count) as i64, count as i64);
                 let parameters = state.parameters.sharing_weights();
                 let (network, device) = (self.network, self.device);
                 move || {
-                    device.take_threads((cores / shares).max(1));
-                    look(network, parameters, &part)
+                    device.take_threads((cores / shards).max(1));
+                    forward_backward(network, parameters, &part)
                 }
             });
-            let looked_at = match cores {
+            let done = match cores {
                 1 => works.map(|work| work()).collect(),
                 _ => in_parallel(works),
             };
-            match looked_at {
+            match done {
                 Err(error) if error.kind() == ErrorKind::Exhausted && count > 1 => {
-                    let smaller = (shares + 1..=self.settings.batch)
-                        .find(|shares| self.settings.batch.is_multiple_of(*shares));
-                    let shares = smaller.unwrap_or(self.settings.batch);
-                    eprintln!("out of memory: {shares} shares of each batch, one after another");
-                    self.shares.set(shares);
+                    let smaller = (shards + 1..=self.settings.batch)
+                        .find(|shards| self.settings.batch.is_multiple_of(*shards));
+                    let shards = smaller.unwrap_or(self.settings.batch);
+                    eprintln!("out of memory: {shards} shares of each batch, one after another");
+                    self.shards.set(shards);
                 }
-                looked_at => return looked_at,
+                done => return done,
             }
         }
     }
@@ -208,13 +208,13 @@ impl<'a> Trainer<'a> {
         self.device.take_threads(self.device.cores());
         let mut random = ChaCha8Rng::seed_from_u64(self.settings.seed);
         random.set_stream(u64::MAX);
-        let cut = state.average.cut(self.network, false);
+        let unit_parameters = state.average.by_unit(self.network, false);
         let pictures = MEASURED.min(state.progress.views);
         for batch in 1..=pictures.div_ceil(self.settings.batch as u64) {
             let drawn = (0..self.settings.batch).map(|_| self.pool.draw(1.0, &mut random).slices());
             let plain = self.darkroom.plain(&drawn.collect::<Vec<_>>(), side);
             let normalising = Normalising::Measured(batch as u32);
-            let _ = cut.forward(&plain.images, normalising).map_err(broken)?;
+            let _ = unit_parameters.forward(&plain.images, normalising).map_err(torch_error)?;
         }
         Ok(())
     }
@@ -243,11 +243,11 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// One share of a batch, forwards and back.
-fn look(network: &Network, parameters: Parameters, batch: &Batch) -> Result<Share> {
-    let cut = parameters.cut(network, true);
-    let logits = cut.forward(&batch.images, Normalising::Batch).map_err(broken)?;
+/// The forward and backward pass of one shard.
+fn forward_backward(network: &Network, parameters: Parameters, batch: &Batch) -> Result<Shard> {
+    let unit_parameters = parameters.by_unit(network, true);
+    let logits = unit_parameters.forward(&batch.images, Normalising::Batch).map_err(torch_error)?;
     let seen = objective(&logits, &batch.targets);
-    let gradient = cut.gradient(&seen.loss).map_err(broken)?;
-    Ok(Share { seen, gradient, statistics: parameters.statistics })
+    let gradient = unit_parameters.gradient(&seen.loss).map_err(torch_error)?;
+    Ok(Shard { seen, gradient, statistics: parameters.statistics })
 }

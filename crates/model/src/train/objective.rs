@@ -10,7 +10,7 @@ use crate::dataset::Patient;
 use crate::evaluate::{Counts, mean};
 use crate::network::Network;
 use crate::parameters::{Normalising, Parameters};
-use crate::segmenter::broken;
+use crate::segmenter::torch_error;
 
 /// Slices that are shown at once when there is nothing to learn from them.
 const SHOWN: usize = 16;
@@ -90,12 +90,13 @@ impl HeldOut {
 /// The counts of each slice of the batch.
 fn count(network: &Network, parameters: &Parameters, batch: &Batch) -> Result<Vec<Counts>> {
     let _guard = tch::no_grad_guard();
-    let cut = parameters.cut(network, false);
-    let logits = cut.forward(&batch.images, Normalising::Running).map_err(broken)?;
+    let unit_parameters = parameters.by_unit(network, false);
+    let logits =
+        unit_parameters.forward(&batch.images, Normalising::Running).map_err(torch_error)?;
     let (found, truth) = (logits.gt(0.0), batch.targets.gt(0.5));
     let pixels = |mask: &Tensor| {
         let sums = mask.sum_dim_intlist([1i64, 2, 3].as_slice(), false, Kind::Int64);
-        Vec::<i64>::try_from(&sums).map_err(broken)
+        Vec::<i64>::try_from(&sums).map_err(torch_error)
     };
     let (overlap, found, truth) =
         (pixels(&found.logical_and(&truth))?, pixels(&found)?, pixels(&truth)?);

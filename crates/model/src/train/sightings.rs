@@ -7,7 +7,7 @@ use imaging::{ImageKind, Look};
 
 use crate::Segmenter;
 use crate::dataset::{Labelled, Patient};
-use crate::evaluate::{Reliability, Seen, look_in};
+use crate::evaluate::{Reliability, ScanPrediction, predict_with};
 use crate::network::SIDE_MULTIPLE;
 
 /// How a scan comes: as a volume, or as a slice alone.
@@ -37,7 +37,7 @@ pub struct Sightings {
     /// How everything here was looked at.
     pub look: Look,
     /// Of each patient: the volumes; and the slices that came alone, those of volumes shown alone among them.
-    seen: [Vec<Vec<Seen>>; 2],
+    seen: [Vec<Vec<ScanPrediction>>; 2],
     /// The pixels of each patient, not calibrated.
     pixels: [Vec<Reliability>; 2],
 }
@@ -50,10 +50,10 @@ impl Sightings {
             let (mut volumes, mut slices) = (Vec::new(), Vec::new());
             for scan in patient.scans() {
                 if scan.len() > 1 {
-                    volumes.push(look_in(segmenter, &Labelled::load(scan)?, look)?);
+                    volumes.push(predict_with(segmenter, &Labelled::load(scan)?, look)?);
                 }
                 for slice in scan {
-                    slices.push(look_in(segmenter, &Labelled::load(from_ref(slice))?, look)?);
+                    slices.push(predict_with(segmenter, &Labelled::load(from_ref(slice))?, look)?);
                 }
             }
             seen[0].push(volumes);
@@ -64,7 +64,7 @@ impl Sightings {
     }
 
     /// The scans of the patient at `index`.
-    pub fn of(&self, form: Form, index: usize) -> &[Seen] {
+    pub fn of(&self, form: Form, index: usize) -> &[ScanPrediction] {
         &self.seen[form as usize][index]
     }
 
@@ -82,7 +82,7 @@ impl Sightings {
     }
 }
 
-fn pixels(scans: &[Seen]) -> Reliability {
+fn pixels(scans: &[ScanPrediction]) -> Reliability {
     let mut pixels = Reliability::default();
     scans.iter().for_each(|seen| pixels.add(&seen.probabilities, &seen.truth));
     pixels

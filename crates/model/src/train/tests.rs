@@ -97,10 +97,10 @@ fn the_loss_falls_on_eight_phantoms() {
     let batch = Darkroom::new(&pool, 3, cpu()).plain(&slices, 32);
     let losses: Vec<f64> = (0..100)
         .map(|_| {
-            let cut = state.parameters.cut(&network, true);
-            let logits = cut.forward(&batch.images, Normalising::Batch).unwrap();
+            let unit_parameters = state.parameters.by_unit(&network, true);
+            let logits = unit_parameters.forward(&batch.images, Normalising::Batch).unwrap();
             let seen = objective(&logits, &batch.targets);
-            let gradient = cut.gradient(&seen.loss).unwrap();
+            let gradient = unit_parameters.gradient(&seen.loss).unwrap();
             tch::no_grad(|| state.step(&gradient, 1e-2));
             seen.loss.double_value(&[])
         })
@@ -315,7 +315,7 @@ fn training_goes_on_from_a_finished_model_and_says_so() {
     };
     let network = Network::new(TINY);
     let state = begin(&on, cpu(), &split(&on)).unwrap();
-    let begun = state.parameters.cut(&network, false).folded();
+    let begun = state.parameters.by_unit(&network, false).folded();
     for (unit, (begun, finished)) in network.units().iter().zip(begun.iter().zip(&finished.units)) {
         let off = (&begun.weight - &finished.weight).abs().max().double_value(&[]);
         let largest = finished.weight.abs().max().double_value(&[]);
@@ -385,8 +385,8 @@ fn one_slice_networks_learn_to_look_at_neighbours_which_at_first_change_nothing(
     let logits = |design: Design, parameters: &Parameters, slices: [i64; 3]| {
         let network = Network::new(design);
         let batch = Darkroom::new(&pool, network.channels(), cpu()).plain(&[slices], 64);
-        let cut = parameters.cut(&network, false);
-        cut.forward(&batch.images, Normalising::Running).unwrap()
+        let unit_parameters = parameters.by_unit(&network, false);
+        unit_parameters.forward(&batch.images, Normalising::Running).unwrap()
     };
     let finished = Weights::read(&first.model).unwrap();
     let shown = Darkroom::new(&pool, 1, cpu()).plain(&[[1; 3]], 64).images;

@@ -1,4 +1,6 @@
-use imaging::{Calibration, Cut, DiceModel, Forms, ImageKind, Look, Modality, Reading, Readings};
+use imaging::{
+    Calibration, DicePredictor, Forms, ImageKind, Look, Modality, OperatingPoint, Reading, Readings,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::network::{Design, SIDE_MULTIPLE};
@@ -40,20 +42,20 @@ struct Stored {
     readings: Option<Readings>,
     threshold: Option<f32>,
     minimum_pixels: Option<usize>,
-    volumes: Option<Cut>,
+    volumes: Option<OperatingPoint>,
     #[serde(default)]
     mirrored: bool,
     #[serde(default)]
     calibration: Calibration,
-    #[serde(default)]
-    doubt: Doubt,
+    #[serde(default, rename = "doubt")]
+    dice_predictors: StoredDicePredictors,
 }
 
-/// How well masks fit, as those files have it.
+/// The Dice predictors, as those files have them.
 #[derive(Default, Deserialize)]
-struct Doubt {
-    volume: Option<DiceModel>,
-    slice: Option<DiceModel>,
+struct StoredDicePredictors {
+    volume: Option<DicePredictor>,
+    slice: Option<DicePredictor>,
 }
 
 impl From<Stored> for Facts {
@@ -69,16 +71,17 @@ impl Stored {
     fn one_way(&self) -> Readings {
         // A threshold that is missing is refused as no probability.
         let threshold = self.threshold.unwrap_or(f32::NAN);
-        let alone = Cut { threshold, minimum_pixels: self.minimum_pixels.unwrap_or(1) };
-        let reading = |cut: Cut, expected_dice: Option<DiceModel>| Reading {
-            look: Look { side: self.side, mirrored: self.mirrored },
-            cut,
-            calibration: self.calibration,
-            grows_from: None,
-            expected_dice,
-        };
-        let slice = reading(alone, self.doubt.slice);
-        let volume = reading(self.volumes.unwrap_or(alone), self.doubt.volume);
+        let alone = OperatingPoint { threshold, minimum_pixels: self.minimum_pixels.unwrap_or(1) };
+        let reading =
+            |operating_point: OperatingPoint, expected_dice: Option<DicePredictor>| Reading {
+                look: Look { side: self.side, mirrored: self.mirrored },
+                operating_point,
+                calibration: self.calibration,
+                grows_from: None,
+                expected_dice,
+            };
+        let slice = reading(alone, self.dice_predictors.slice);
+        let volume = reading(self.volumes.unwrap_or(alone), self.dice_predictors.volume);
         Readings { general: Forms { slice: slice.clone(), volume }, ..Readings::alike(slice) }
     }
 }
@@ -98,7 +101,7 @@ impl Facts {
                 ));
             }
         }
-        self.readings.all().try_for_each(sound)?;
+        self.readings.all().try_for_each(check_reading)?;
         if tells.iter().any(|kind| ImageKind::of_name(kind.name()).is_none()) {
             return Err("it tells kinds of image that nobody knows".into());
         }
@@ -112,8 +115,8 @@ impl Facts {
     }
 }
 
-fn sound(reading: &Reading) -> Result<(), String> {
-    let threshold = reading.cut.threshold;
+fn check_reading(reading: &Reading) -> Result<(), String> {
+    let threshold = reading.operating_point.threshold;
     let growth = reading.grows_from.unwrap_or(threshold);
     if ![threshold, growth].iter().all(|threshold| (0.0..1.0).contains(threshold)) {
         return Err(format!("its threshold {threshold} is no probability"));

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
-use imaging::{Calibration, Cut, ImageKind, Modality, Reading, Readings};
+use imaging::{Calibration, ImageKind, Modality, OperatingPoint, Reading, Readings};
 
 use super::*;
 use crate::network::Design;
 
-const CUT: Cut = Cut { threshold: 0.5, minimum_pixels: 1 };
+const OPERATING_POINT: OperatingPoint = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
 const TINY: Design = Design { width: 8, depths: [1, 1, 1, 1], neighbours: true };
 
 pub(crate) fn facts() -> Facts {
@@ -17,13 +17,13 @@ pub(crate) fn facts() -> Facts {
         preprocessing: imaging::Preprocessing::NEWEST.name().into(),
         modalities: vec![Modality::MagneticResonance],
         tells: Vec::new(),
-        readings: Readings::alike(Reading::plain(32, CUT)),
+        readings: Readings::alike(Reading::plain(32, OPERATING_POINT)),
     }
 }
 
 /// The facts with one reading for everything.
 fn reading(change: impl FnOnce(&mut Reading)) -> Facts {
-    let mut reading = Reading::plain(32, CUT);
+    let mut reading = Reading::plain(32, OPERATING_POINT);
     change(&mut reading);
     Facts { readings: Readings::alike(reading), ..facts() }
 }
@@ -153,7 +153,7 @@ fn facts_that_this_program_cannot_follow_are_refused() {
     let cases = [
         (Facts { preprocessing: "other".into(), ..facts() }, "preprocessing"),
         (Facts { side: 40, ..facts() }, "side"),
-        (reading(|reading| reading.cut.threshold = 1.5), "threshold"),
+        (reading(|reading| reading.operating_point.threshold = 1.5), "threshold"),
         (reading(|reading| reading.look.side = 48), "side"),
         (reading(|reading| reading.grows_from = Some(0.6)), "grow"),
         (reading(|reading| reading.calibration.slope = -1.0), "calibration"),
@@ -246,8 +246,11 @@ const BEFORE_KINDS: &str = r#"{
 fn facts_without_kinds_read_every_kind_in_their_one_way() {
     let facts: Facts = serde_json::from_str(BEFORE_KINDS).unwrap();
     let [slice, volume] = [1, 20].map(|slices| facts.readings.of(ImageKind::Flair, slices));
-    assert_eq!((slice.cut.threshold, slice.cut.minimum_pixels), (0.25, 24));
-    assert_eq!((volume.cut.threshold, volume.cut.minimum_pixels), (0.5, 48));
+    assert_eq!((slice.operating_point.threshold, slice.operating_point.minimum_pixels), (0.25, 24));
+    assert_eq!(
+        (volume.operating_point.threshold, volume.operating_point.minimum_pixels),
+        (0.5, 48)
+    );
     for reading in [slice, volume] {
         assert_eq!(
             (reading.look.side, reading.look.mirrored, reading.grows_from),

@@ -54,7 +54,7 @@ fn result_schema(document: &Value) -> Value {
     let parts = Value::Object(parts).to_string().replace(SCHEMAS, "#/$defs/");
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": imaging::About::default().schema,
+        "title": imaging::DocumentHeader::default().schema,
         "$ref": "#/$defs/ResultDocument",
         "$defs": serde_json::from_str::<Value>(&parts).unwrap(),
     })

@@ -1,5 +1,5 @@
 use domain::Result;
-use imaging::{Passport, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, Sight};
 
 use super::{Engine, sights, weightless};
 
@@ -12,14 +12,13 @@ const MARK: f32 = 2.0;
 pub struct Echo;
 
 impl Engine for Echo {
-    fn passport(&self) -> Passport {
+    fn model_info(&self) -> ModelInfo {
         weightless("echo", 0.5, 1)
     }
 
-    fn predict(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
-        let marked = |square: &Prepared| {
-            square.pixels.iter().map(|p| f32::from(u8::from(*p >= MARK))).collect()
-        };
-        Ok(sights(squares.iter().map(marked).collect()))
+    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+        let marked =
+            |tile: &Prepared| tile.pixels.iter().map(|p| f32::from(u8::from(*p >= MARK))).collect();
+        Ok(sights(tiles.iter().map(marked).collect()))
     }
 }

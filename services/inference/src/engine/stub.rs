@@ -2,7 +2,7 @@ use std::thread;
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
-use imaging::{Passport, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, Sight};
 use url::Url;
 
 use super::{Engine, sights, weightless};
@@ -59,15 +59,15 @@ impl Fault {
 }
 
 impl Engine for Stub {
-    fn passport(&self) -> Passport {
+    fn model_info(&self) -> ModelInfo {
         weightless("stub", 0.5, 1)
     }
 
-    fn predict(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
-        let slices = u32::try_from(squares.len()).unwrap_or(u32::MAX);
+    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+        let slices = u32::try_from(tiles.len()).unwrap_or(u32::MAX);
         thread::sleep(self.batch + self.slice * slices);
-        let nothing = |square: &Prepared| vec![0.0; square.pixels.len()];
-        let mut outputs: Vec<Vec<f32>> = squares.iter().map(nothing).collect();
+        let nothing = |tile: &Prepared| vec![0.0; tile.pixels.len()];
+        let mut outputs: Vec<Vec<f32>> = tiles.iter().map(nothing).collect();
         match self.fault {
             None => {}
             Some(Fault::Nan) => outputs.iter_mut().for_each(|output| output[0] = f32::NAN),
@@ -76,13 +76,13 @@ impl Engine for Stub {
                 return Err(ErrorKind::Internal.error("the stub was told to fail"));
             }
             Some(Fault::Panic) => panic!("the stub was told to panic"),
-            Some(Fault::Memory) if squares.len() > 1 => {
+            Some(Fault::Memory) if tiles.len() > 1 => {
                 return Err(ErrorKind::Exhausted.error("the stub was told to have no memory"));
             }
             Some(Fault::Memory) => {}
             Some(Fault::Abort) => {
-                let square = |square: &Prepared| square.placement.rows == square.placement.columns;
-                if !squares.iter().all(square) {
+                let is_square = |tile: &Prepared| tile.placement.rows == tile.placement.columns;
+                if !tiles.iter().all(is_square) {
                     std::process::abort();
                 }
             }

@@ -1,5 +1,5 @@
 use domain::Result;
-use imaging::{Passport, Prepared, Shape, Sight, components};
+use imaging::{ModelInfo, Prepared, Shape, Sight, components};
 
 use super::{Engine, sights, weightless};
 
@@ -20,21 +20,21 @@ const TERMS: usize = 5;
 pub struct Threshold;
 
 impl Engine for Threshold {
-    fn passport(&self) -> Passport {
+    fn model_info(&self) -> ModelInfo {
         weightless("threshold", 0.5, 24)
     }
 
-    fn predict(&mut self, squares: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
-        Ok(sights(squares.iter().map(bright).collect()))
+    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+        Ok(sights(tiles.iter().map(bright).collect()))
     }
 }
 
-fn bright(square: &Prepared) -> Vec<f32> {
-    let side = square.placement.side;
-    let brain = brain(&square.pixels, side);
-    let field = field(&square.pixels, &brain, side);
-    let soft = smoothed(&square.pixels, side);
-    let mut output = vec![0.0; square.pixels.len()];
+fn bright(tile: &Prepared) -> Vec<f32> {
+    let side = tile.placement.side;
+    let brain = brain(&tile.pixels, side);
+    let field = field(&tile.pixels, &brain, side);
+    let soft = smoothed(&tile.pixels, side);
+    let mut output = vec![0.0; tile.pixels.len()];
     for index in brain {
         // A field that dims the signal dims the contrast with it.
         let base = field.at(index, side);
@@ -137,11 +137,11 @@ mod tests {
 
     fn found(settings: &Settings) -> (Phantom, Findings) {
         let phantom = Phantom::new(settings).unwrap();
-        let square = prepare(phantom.volume.slice(0), 256, 256, 256).unwrap();
-        let sight = sights(vec![bright(&square)]);
-        let placements = [square.placement];
+        let tile = prepare(phantom.volume.slice(0), 256, 256, 256).unwrap();
+        let sight = sights(vec![bright(&tile)]);
+        let placements = [tile.placement];
         let (shape, geometry) = (phantom.volume.shape, phantom.volume.geometry);
-        let reading = Threshold.passport().readings.general.slice;
+        let reading = Threshold.model_info().readings.general.slice;
         let probabilities = restored(&placements, &sight);
         let judged = reading.judge(probabilities, shape, geometry.as_ref(), &placements).unwrap();
         let findings = judged.findings;
@@ -173,8 +173,8 @@ mod tests {
 
     #[test]
     fn a_square_of_air_has_no_brain() {
-        let square = prepare(&[0.0; 4096], 64, 64, 64).unwrap();
-        assert!(bright(&square).iter().all(|p| *p < 0.5));
+        let tile = prepare(&[0.0; 4096], 64, 64, 64).unwrap();
+        assert!(bright(&tile).iter().all(|p| *p < 0.5));
     }
 
     #[test]

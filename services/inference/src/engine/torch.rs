@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use domain::Result;
-use imaging::{Passport, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, Sight};
 use model::{Device, Segmenter};
 
 use super::Engine;
@@ -17,11 +17,11 @@ impl Network {
 }
 
 impl Engine for Network {
-    fn passport(&self) -> Passport {
-        self.0.passport().clone()
+    fn model_info(&self) -> ModelInfo {
+        self.0.model_info().clone()
     }
 
-    fn predict(&mut self, squares: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
-        self.0.look(squares, mirrored)
+    fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
+        self.0.predict(tiles, mirrored)
     }
 }

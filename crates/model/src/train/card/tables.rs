@@ -113,14 +113,22 @@ pub fn readings(readings: &Readings) -> String {
     let kinds = readings.kinds.iter().map(|(kind, forms)| (kind.title(), forms));
     for (kind, forms) in kinds.chain([("of an unknown kind", &readings.general)]) {
         for (form, reading) in [("volumes", &forms.volume), ("slices alone", &forms.slice)] {
-            let Reading { look: Look { side, mirrored }, cut, calibration, grows_from, .. } =
-                reading;
+            let Reading {
+                look: Look { side, mirrored },
+                operating_point,
+                calibration,
+                grows_from,
+                ..
+            } = reading;
             let mirrored = if *mirrored { ", also in the mirror" } else { "" };
             let grows = grows_from.map_or("no".into(), |from| format!("{from:.3}"));
             let _ = writeln!(
                 text,
                 "| {kind}, {form} | {side}{mirrored} | {:.3} | {} | logit x {:.3} {:+.3} | {grows} |",
-                cut.threshold, cut.minimum_pixels, calibration.slope, calibration.offset,
+                operating_point.threshold,
+                operating_point.minimum_pixels,
+                calibration.slope,
+                calibration.offset,
             );
         }
     }

@@ -503,14 +503,14 @@ export interface components {
              */
             length: number;
         };
-        /** @description A line through the [`signs`] of scans that the model had not learned from, with the errors that it left. */
+        /** @description A linear regression of Dice on the [`dice_features`] of scans that the model had not learned from, with its errors. */
         DiceModel: {
             /**
              * @description The errors between which nine in ten lie (split conformal prediction, Lei et al. 2018), each divided by
              *     [`DiceModel::scale`].
              */
             errors: number[];
-            /** @description One for each sign. */
+            /** @description One for each feature. */
             weights: number[];
         };
         /** @description One feature of images or of answers. */
@@ -916,7 +916,7 @@ export interface components {
             sha256: string;
             version: string;
         };
-        /** @description Which model looked, and how: enough to repeat it. */
+        /** @description The model and the reading that made a result: enough to repeat it. */
         ModelUsed: components["schemas"]["Reading"] & {
             /** @description Where it ran: `cpu`, `cuda:0`. */
             device: string;

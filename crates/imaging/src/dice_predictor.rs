@@ -12,34 +12,36 @@ pub struct ExpectedDice {
     pub interval: [f64; 2],
 }
 
-/// A line through the [`signs`] of scans that the model had not learned from, with the errors that it left.
+/// A linear regression of Dice on the [`dice_features`] of scans that the model had not learned from, with its errors.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct DiceModel {
-    /// One for each sign.
-    pub weights: [f64; SIGNS],
+#[cfg_attr(feature = "openapi", schema(as = DiceModel))]
+pub struct DicePredictor {
+    /// One for each feature.
+    pub weights: [f64; DICE_FEATURES],
     /// The errors between which nine in ten lie (split conformal prediction, Lei et al. 2018), each divided by
-    /// [`DiceModel::scale`].
+    /// [`DicePredictor::scale`].
     pub errors: [f64; 2],
 }
 
-/// How many [`signs`] there are.
-pub const SIGNS: usize = 3;
+/// How many [`dice_features`] there are.
+pub const DICE_FEATURES: usize = 3;
 /// Even the best masks differ from a radiologist's by so much, and by so much in turn.
 const SCALE_MIN: f64 = 0.05;
 
-impl DiceModel {
-    /// What is expected at these signs.
-    pub fn expected(&self, signs: [f64; SIGNS]) -> ExpectedDice {
-        let dice = self.dice(signs);
-        let scale = DiceModel::scale(dice);
+impl DicePredictor {
+    /// The Dice expected at these features, with its interval.
+    pub fn expected(&self, features: [f64; DICE_FEATURES]) -> ExpectedDice {
+        let dice = self.dice(features);
+        let scale = DicePredictor::scale(dice);
         let interval = self.errors.map(|error| (dice + error * scale).clamp(0.0, 1.0));
         ExpectedDice { dice, interval }
     }
 
     /// The expected Dice alone.
-    pub fn dice(&self, signs: [f64; SIGNS]) -> f64 {
-        let sum: f64 = self.weights.iter().zip(signs).map(|(weight, sign)| weight * sign).sum();
+    pub fn dice(&self, features: [f64; DICE_FEATURES]) -> f64 {
+        let sum: f64 =
+            self.weights.iter().zip(features).map(|(weight, feature)| weight * feature).sum();
         sum.clamp(0.0, 1.0 - SCALE_MIN)
     }
 
@@ -49,9 +51,9 @@ impl DiceModel {
     }
 }
 
-/// What tells a good mask from a bad one: one, the Dice that the probabilities themselves expect, and how large the
-/// marked part is (its decimal logarithm). None of an empty mask. Lesser findings are no part of the mask.
-pub fn signs(probabilities: &[f32], found: &Findings) -> Option<[f64; SIGNS]> {
+/// The features that predict a mask's Dice: the constant one, the Dice that the probabilities themselves expect, and the
+/// decimal logarithm of the marked part. None of an empty mask. Lesser findings are no part of the mask.
+pub fn dice_features(probabilities: &[f32], found: &Findings) -> Option<[f64; DICE_FEATURES]> {
     let voxels: usize = found.main().map(|finding| finding.voxels).sum();
     if voxels == 0 {
         return None;
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
     use crate::{Criteria, Shape};
 
-    const MODEL: DiceModel = DiceModel { weights: [0.0, 1.0, 0.0], errors: [-1.0, 0.5] };
+    const MODEL: DicePredictor = DicePredictor { weights: [0.0, 1.0, 0.0], errors: [-1.0, 0.5] };
 
     fn found(probabilities: &[f32]) -> Findings {
         let shape = Shape { slices: 1, rows: 4, columns: 4 };
@@ -80,7 +82,7 @@ mod tests {
         let expected = |inside: f32, around: f32| {
             let mut probabilities = [around; 16];
             probabilities[..4].fill(inside);
-            MODEL.expected(signs(&probabilities, &found(&probabilities)).unwrap())
+            MODEL.expected(dice_features(&probabilities, &found(&probabilities)).unwrap())
         };
         // Never a perfect fit.
         let sure = expected(1.0, 0.0);
@@ -94,6 +96,6 @@ mod tests {
 
     #[test]
     fn of_an_empty_mask_nothing_is_expected() {
-        assert_eq!(signs(&[0.1; 16], &found(&[0.1; 16])), None);
+        assert_eq!(dice_features(&[0.1; 16], &found(&[0.1; 16])), None);
     }
 }

@@ -1,12 +1,12 @@
-use imaging::{DiceModel, SIGNS};
+use imaging::{DICE_FEATURES, DicePredictor};
 
-/// A scan with a finding that was not learned from.
+/// A sample of the regression: a scan with a finding that the model had not learned from.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// Scans of one patient are alike: they stay together.
     pub patient: usize,
-    /// What the line is fitted to; see [`imaging::signs`].
-    pub signs: [f64; SIGNS],
+    /// The regression's inputs; see [`imaging::dice_features`].
+    pub features: [f64; DICE_FEATURES],
     /// The Dice that its mask reached in truth.
     pub dice: f64,
 }
@@ -27,43 +27,43 @@ fn parted(samples: &[Sample], fold: usize) -> (Vec<Sample>, Vec<Sample>) {
 
 /// Fits what can be told of a mask's Dice without a truth: a line through all samples, with the errors of lines that
 /// were drawn without the patient (cross-conformal prediction, Vovk 2015). None of too few samples.
-pub fn fit(samples: &[Sample]) -> Option<DiceModel> {
+pub fn fit(samples: &[Sample]) -> Option<DicePredictor> {
     if samples.len() < SAMPLES_MIN {
         return None;
     }
     let mut errors = Vec::new();
     for fold in 0..FOLDS {
         let (held_out, others) = parted(samples, fold);
-        let line = DiceModel { weights: line(&others), errors: [0.0; 2] };
+        let line = DicePredictor { weights: line(&others), errors: [0.0; 2] };
         errors.extend(held_out.iter().map(|sample| {
-            let dice = line.dice(sample.signs);
-            (sample.dice - dice) / DiceModel::scale(dice)
+            let dice = line.dice(sample.features);
+            (sample.dice - dice) / DicePredictor::scale(dice)
         }));
     }
     errors.sort_by(f64::total_cmp);
     // The ranks that hold for the next scan, too: of n + 1, not of n.
     let tail = (1.0 - COVERED) / 2.0 * (errors.len() + 1) as f64;
     let below = (tail.floor() as usize).max(1) - 1;
-    Some(DiceModel {
+    Some(DicePredictor {
         weights: line(samples),
         errors: [errors[below], errors[errors.len() - 1 - below]],
     })
 }
 
 /// The weights of least squares, slightly drawn towards zero.
-fn line(samples: &[Sample]) -> [f64; SIGNS] {
-    let mut matrix = [[0.0; SIGNS + 1]; SIGNS];
+fn line(samples: &[Sample]) -> [f64; DICE_FEATURES] {
+    let mut matrix = [[0.0; DICE_FEATURES + 1]; DICE_FEATURES];
     for (at, row) in matrix.iter_mut().enumerate() {
         row[at] = RIDGE * samples.len().max(1) as f64;
         for sample in samples {
-            for (cell, sign) in row.iter_mut().zip(sample.signs) {
-                *cell += sample.signs[at] * sign;
+            for (cell, feature) in row.iter_mut().zip(sample.features) {
+                *cell += sample.features[at] * feature;
             }
-            row[SIGNS] += sample.signs[at] * sample.dice;
+            row[DICE_FEATURES] += sample.features[at] * sample.dice;
         }
     }
     // Gauss's elimination: the ridge keeps every pivot above zero.
-    for column in 0..SIGNS {
+    for column in 0..DICE_FEATURES {
         let pivot = matrix[column].map(|cell| cell / matrix[column][column]);
         matrix[column] = pivot;
         for (_, other) in matrix.iter_mut().enumerate().filter(|(row, _)| *row != column) {
@@ -71,7 +71,7 @@ fn line(samples: &[Sample]) -> [f64; SIGNS] {
             other.iter_mut().zip(pivot).for_each(|(cell, part)| *cell -= factor * part);
         }
     }
-    matrix.map(|row| row[SIGNS])
+    matrix.map(|row| row[DICE_FEATURES])
 }
 
 #[cfg(test)]
@@ -88,8 +88,8 @@ mod tests {
             let soft: f64 = random.random_range(0.4..0.95);
             let error: f64 = random.random_range(-0.5..0.5);
             let dice = (0.1 + 0.8 * soft) + error * (1.0 - soft);
-            let signs = [1.0, soft, random.random_range(-3.0..-1.0)];
-            Sample { patient: patient / 3, signs, dice: dice.clamp(0.0, 1.0) }
+            let features = [1.0, soft, random.random_range(-3.0..-1.0)];
+            Sample { patient: patient / 3, features, dice: dice.clamp(0.0, 1.0) }
         };
         (0..count).map(&mut sample).collect()
     }
@@ -100,7 +100,7 @@ mod tests {
         assert!((model.weights[1] - 0.8).abs() < 0.1 && model.weights[2].abs() < 0.02, "{model:?}");
         let new = samples(2000, 2);
         let covered = new.iter().filter(|sample| {
-            let [from, to] = model.expected(sample.signs).interval;
+            let [from, to] = model.expected(sample.features).interval;
             (from..=to).contains(&sample.dice)
         });
         let part = covered.count() as f64 / 2000.0;
