@@ -20,7 +20,7 @@ use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::Gateway;
-use crate::artefacts::{self, Kept};
+use crate::artefacts::{self, StoredArtefact};
 use crate::batches::{Batch, Entry};
 use crate::caller::Caller;
 use crate::extract::Path;
@@ -107,11 +107,11 @@ impl Archive {
             // One document at a time: a batch may have thousands.
             let line = Line { result: self.result(line.entry).await?, ..line };
             self.put(if index == 0 { b"\n" } else { b",\n" }).await?;
-            self.put(&serde_json::to_vec(&line).map_err(broken)?).await?;
+            self.put(&serde_json::to_vec(&line).map_err(archive_error)?).await?;
         }
         self.put(b"\n]}\n").await?;
         let Archive { zip, written, sender, .. } = self;
-        zip.finish().map_err(broken)?;
+        zip.finish().map_err(archive_error)?;
         send(&sender, &written).await
     }
 
@@ -157,10 +157,10 @@ impl Archive {
             .bytes
             .try_fold(Vec::new(), async |all, part| Ok([&all[..], &part].concat()))
             .await?;
-        Ok(Some(serde_json::from_slice(&document).map_err(broken)?))
+        Ok(Some(serde_json::from_slice(&document).map_err(archive_error)?))
     }
 
-    async fn read(&mut self, entry: &Entry, artefact: &Artefact) -> Result<Option<Kept>> {
+    async fn read(&mut self, entry: &Entry, artefact: &Artefact) -> Result<Option<StoredArtefact>> {
         let Some(Scan { id, .. }) = &entry.scan else { return Ok(None) };
         match artefacts::read(&mut self.gateway, &self.caller, id, artefact.name).await {
             Ok(bytes) => Ok(Some(bytes)),
@@ -171,11 +171,11 @@ impl Archive {
 
     fn begin(&mut self, path: &str, packed: CompressionMethod) -> Result<()> {
         let options = SimpleFileOptions::default().compression_method(packed);
-        self.zip.start_file(path, options).map_err(broken)
+        self.zip.start_file(path, options).map_err(archive_error)
     }
 
     async fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.zip.write_all(bytes).map_err(broken)?;
+        self.zip.write_all(bytes).map_err(archive_error)?;
         send(&self.sender, &self.written).await
     }
 }
@@ -209,7 +209,7 @@ async fn send(sender: &mpsc::Sender<io::Result<Bytes>>, written: &Buffer) -> Res
     sender.send(Ok(bytes.into())).await.map_err(gone)
 }
 
-fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+fn archive_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     ErrorKind::Internal.error("cannot write the archive").because(error)
 }
 

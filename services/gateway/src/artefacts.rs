@@ -63,7 +63,7 @@ async fn serve(
     }
     match read(&mut gateway, &caller, &reply.scan.id, artefact.name).await {
         Err(status) if status.code() == Code::NotFound && reply.says_why() => {
-            let document = failed(&reply.scan);
+            let document = failed_result(&reply.scan);
             Ok(reply.with(artefact.name, document))
         }
         kept => Ok(reply.with(artefact.name, kept?)),
@@ -71,7 +71,7 @@ async fn serve(
 }
 
 /// The result of a scan that was given up: nobody came to write one.
-fn failed(scan: &Scan) -> Kept {
+fn failed_result(scan: &Scan) -> StoredArtefact {
     let Scan { accepted_ms, completed_ms, .. } = *scan;
     let (id, reason) = (scan.id.clone(), scan.reason.clone());
     let finished_ms = completed_ms.unwrap_or(accepted_ms);
@@ -94,7 +94,7 @@ impl Reply {
     }
 
     /// The bytes of the artefact `name`, those of them that are asked for, or that the caller has them already.
-    fn with(self, name: &str, kept: Kept) -> Response {
+    fn with(self, name: &str, kept: StoredArtefact) -> Response {
         // Artefacts never change once they are there, so their names tell them apart.
         let tag = format!("\"{}/{name}\"", self.scan.id);
         // A browser may keep it, and asks each time whether its reader may still see it.
@@ -133,7 +133,7 @@ impl Reply {
     }
 
     /// What a browser is to do with it, and under which name it is kept: the scan's, never a patient's.
-    fn disposition(&self, kept: &Kept) -> String {
+    fn disposition(&self, kept: &StoredArtefact) -> String {
         let id = &self.scan.id;
         if *self.artefact == ORIGINAL {
             // Whoever has sent it may have put anything into it.
@@ -161,7 +161,7 @@ fn extension_of(format: &str, beginning: &[u8]) -> &'static str {
 }
 
 /// An artefact as it comes from storage.
-pub struct Kept {
+pub struct StoredArtefact {
     /// How large it is; None where storage does not tell.
     size: Option<u64>,
     /// Its first bytes, which are among the bytes too.
@@ -169,11 +169,11 @@ pub struct Kept {
     pub bytes: BoxStream<'static, Result<Bytes, Status>>,
 }
 
-impl From<Vec<u8>> for Kept {
-    fn from(bytes: Vec<u8>) -> Kept {
+impl From<Vec<u8>> for StoredArtefact {
+    fn from(bytes: Vec<u8>) -> StoredArtefact {
         let beginning = Bytes::from(bytes);
         let size = Some(beginning.len() as u64);
-        Kept { size, bytes: stream::iter([Ok(beginning.clone())]).boxed(), beginning }
+        StoredArtefact { size, bytes: stream::iter([Ok(beginning.clone())]).boxed(), beginning }
     }
 }
 
@@ -185,15 +185,19 @@ pub async fn read(
     caller: &Caller,
     id: &str,
     name: &str,
-) -> Result<Kept, Status> {
+) -> Result<StoredArtefact, Status> {
     let artefact = ArtefactRef { id: id.to_owned(), name: name.to_owned() };
     let mut chunks = gateway.scans.read(caller.request(artefact)).await?.into_inner();
-    let Some(first) = chunks.message().await? else { return Ok(Kept::from(Vec::new())) };
+    let Some(first) = chunks.message().await? else { return Ok(StoredArtefact::from(Vec::new())) };
     let (size, beginning) = (Some(first.size_bytes).filter(|size| *size > 0), first.data);
     // What breaks from here on breaks the answer off, so that nobody takes it for whole.
     let told = |status: &Status| tracing::error!(code = ?status.code(), "an artefact broke off");
     let rest = chunks.map_ok(|chunk| chunk.data).inspect_err(told);
-    Ok(Kept { size, bytes: stream::iter([Ok(beginning.clone())]).chain(rest).boxed(), beginning })
+    Ok(StoredArtefact {
+        size,
+        bytes: stream::iter([Ok(beginning.clone())]).chain(rest).boxed(),
+        beginning,
+    })
 }
 
 /// Whether the caller has what is tagged so.

@@ -80,17 +80,17 @@ struct EntryRefusal {
 pub async fn create(
     State(mut gateway): State<Gateway>,
     caller: Caller,
-    Query(wishes): Query<UploadOptions>,
+    Query(options): Query<UploadOptions>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Batch>), Problem> {
     let mut ingest = gateway.ingest.clone();
     let answer =
-        upload::forward(&gateway, &caller, wishes, request, |parts| ingest.upload_batch(parts))
+        upload::forward(&gateway, &caller, options, request, |parts| ingest.upload_batch(parts))
             .await?;
     match answer.answer {
         Some(batch_answer::Answer::Batch(batch)) => {
             let location = format!("/v1/batches/{}", batch.id);
-            let batch = Batch::look(&mut gateway, &caller, batch).await?;
+            let batch = Batch::with_scans(&mut gateway, &caller, batch).await?;
             Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(batch)))
         }
         Some(batch_answer::Answer::Refusal(refusal)) => Err(refusal.into()),
@@ -119,16 +119,17 @@ impl Batch {
     /// The batch as it is now, with its scans.
     pub async fn get(gateway: &mut Gateway, caller: &Caller, id: String) -> Result<Batch, Problem> {
         let batch = gateway.scans.get_batch(caller.request(BatchRef { id })).await?.into_inner();
-        Batch::look(gateway, caller, batch).await
+        Batch::with_scans(gateway, caller, batch).await
     }
 
-    pub async fn look(
+    pub async fn with_scans(
         gateway: &mut Gateway,
         caller: &Caller,
         batch: storage::Batch,
     ) -> Result<Batch, Problem> {
         let gateway = &*gateway;
-        let entries = stream::iter(batch.entries).map(|entry| Entry::look(gateway, caller, entry));
+        let entries =
+            stream::iter(batch.entries).map(|entry| Entry::with_scan(gateway, caller, entry));
         let entries: Vec<Entry> = entries.buffered(SIDE_BY_SIDE).try_collect().await?;
         let done = entries.iter().all(|entry| entry.scan.as_ref().is_none_or(Scan::is_done));
         let (id, accepted_ms) = (batch.id, batch.accepted_ms);
@@ -137,10 +138,14 @@ impl Batch {
 }
 
 impl Entry {
-    async fn look(gateway: &Gateway, caller: &Caller, entry: BatchEntry) -> Result<Entry, Problem> {
+    async fn with_scan(
+        gateway: &Gateway,
+        caller: &Caller,
+        entry: BatchEntry,
+    ) -> Result<Entry, Problem> {
         let BatchEntry { name, scan_id, refusal_json } = entry;
         if scan_id.is_empty() {
-            return Ok(Entry { name, scan: None, refusal: Some(explained(&refusal_json)) });
+            return Ok(Entry { name, scan: None, refusal: Some(problem_json(&refusal_json)) });
         }
         let scan = gateway.scans.clone().get(caller.request(ScanRef { id: scan_id })).await?;
         Ok(Entry { name, scan: Some(scan.into_inner().try_into()?), refusal: None })
@@ -148,7 +153,7 @@ impl Entry {
 }
 
 /// The refusal with the `type` that a problem would have.
-fn explained(refusal_json: &str) -> Value {
+fn problem_json(refusal_json: &str) -> Value {
     let mut refusal = serde_json::from_str(refusal_json).unwrap_or(Value::Null);
     if let Some(fields) = refusal.as_object_mut()
         && let Some(name) = fields.remove("problem")
@@ -167,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_refusal_leads_to_its_page() {
-        let refusal = explained(
+        let refusal = problem_json(
             r#"{"problem":"too-small","title":"The image is too small","detail":"12 x 12"}"#,
         );
         assert_eq!(

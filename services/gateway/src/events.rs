@@ -91,9 +91,9 @@ fn rest(changes: Streaming<storage::Scan>) -> impl Stream<Item = Event> {
         match changes.message().await.transpose()? {
             Ok(scan) => match Scan::try_from(scan) {
                 Ok(scan) => Some((event(&scan), Some(changes))),
-                Err(problem) => Some((failed(problem), None)),
+                Err(problem) => Some((problem_event(problem), None)),
             },
-            Err(status) => Some((broken(status), None)),
+            Err(status) => Some((status_event(status), None)),
         }
     })
 }
@@ -102,11 +102,11 @@ fn event(scan: &Scan) -> Event {
     data(Event::default().event("scan").id(event_id(scan)), scan)
 }
 
-fn broken(status: Status) -> Event {
-    failed(status.into())
+fn status_event(status: Status) -> Event {
+    problem_event(status.into())
 }
 
-fn failed(problem: Problem) -> Event {
+fn problem_event(problem: Problem) -> Event {
     data(Event::default().event("problem"), &problem)
 }
 

@@ -39,22 +39,22 @@ pub fn is_another_multipart(headers: &HeaderMap) -> bool {
     parts && !is_form(headers)
 }
 
-/// Pours the files of the form that `bytes` are into `sink`, and reads the form to its end.
+/// Copies the files of the form that `bytes` are into `sink`, and reads the form to its end.
 pub async fn copy_to(
     head: Parts,
     bytes: impl Stream<Item = Result<Bytes, Problem>> + Send + 'static,
     sink: &mut impl Sink,
 ) -> Result<(), Problem> {
     let held = Arc::<AtomicUsize>::default();
-    let feed = Feed { bytes: Box::pin(bytes), held: held.clone(), fed: false };
-    let mut request = Request::from_parts(head, Body::from_stream(feed));
+    let body = FormBody { bytes: Box::pin(bytes), held: held.clone(), fed: false };
+    let mut request = Request::from_parts(head, Body::from_stream(body));
     // The intake counts already, up to the limit that was configured.
     DefaultBodyLimit::disable().apply(&mut request);
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| INVALID.problem(error.body_text()))?;
 
     let (mut fields, mut files) = (0, 0);
-    while let Some(mut field) = form.next_field().await.map_err(broken)? {
+    while let Some(mut field) = form.next_field().await.map_err(form_problem)? {
         let file_name = field.file_name().map(str::to_owned);
         let is_file = file_name.is_some();
         let (count, most, what) = match is_file {
@@ -68,11 +68,11 @@ pub async fn copy_to(
         if let Some(name) = file_name {
             sink.begin(&name).await;
         } else if let Some(name) = field.name()
-            && let Some(wish) = UploadOptions::named(name)
+            && let Some(option) = UploadOptions::named(name)
         {
             // Passed over, it would be a scan of nobody's, or one that is not urgent.
             return Err(INVALID.problem(format!(
-                "`{name}` is no field of the form: say it in the query of the address, `?{wish}=...`"
+                "`{name}` is no field of the form: say it in the query of the address, `?{option}=...`"
             )));
         }
         while let Some(part) = next(&mut field, &held).await? {
@@ -86,29 +86,29 @@ pub async fn copy_to(
 
 async fn next(field: &mut Field<'_>, held: &AtomicUsize) -> Result<Option<Bytes>, Problem> {
     held.store(0, Ordering::Relaxed);
-    field.chunk().await.map_err(broken)
+    field.chunk().await.map_err(form_problem)
 }
 
-/// What stopped a form: a reason of our own, or that it is no form.
-fn broken(error: MultipartError) -> Problem {
+/// The problem of a form that could not be read: one of the gateway's own, or a malformed form.
+fn form_problem(error: MultipartError) -> Problem {
     let ours = Problem::within(&error).cloned();
     ours.unwrap_or_else(|| {
         INVALID.problem(format!("the form cannot be read: {}", error.body_text()))
     })
 }
 
-/// The body on its way to the parser.
+/// The body as the parser reads it.
 ///
 /// The parser keeps what it has read until it is asked for it, and reads on for as long as there is
 /// something to read. So it gets one piece at a time, and no more than a form's headers may take
 /// before it has something to give.
-struct Feed {
+struct FormBody {
     bytes: BoxStream<'static, Result<Bytes, Problem>>,
     held: Arc<AtomicUsize>,
     fed: bool,
 }
 
-impl Stream for Feed {
+impl Stream for FormBody {
     type Item = Result<Bytes, Problem>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -137,9 +137,9 @@ mod tests {
     use super::*;
 
     /// The names of the files, each with its length.
-    struct Poured(Vec<(String, usize)>);
+    struct Copied(Vec<(String, usize)>);
 
-    impl Sink for Poured {
+    impl Sink for Copied {
         async fn begin(&mut self, file_name: &str) {
             self.0.push((file_name.to_owned(), 0));
         }
@@ -150,10 +150,10 @@ mod tests {
     }
 
     /// What becomes of a form of `pieces` that are all there at once.
-    async fn poured(pieces: Vec<&'static [u8]>) -> Result<Poured, Problem> {
+    async fn copied(pieces: Vec<&'static [u8]>) -> Result<Copied, Problem> {
         let head = Request::builder().header("content-type", "multipart/form-data; boundary=b");
         let (head, ()) = head.body(()).unwrap().into_parts();
-        let mut sink = Poured(Vec::new());
+        let mut sink = Copied(Vec::new());
         let pieces = stream::iter(pieces).map(|piece| Ok(Bytes::from_static(piece)));
         copy_to(head, pieces, &mut sink).await.map(|()| sink)
     }
@@ -165,17 +165,17 @@ mod tests {
     #[tokio::test]
     async fn a_file_may_be_far_larger_than_what_is_held() {
         let pieces = [vec![BEGIN], vec![PIECE; 1000], vec![END]].concat();
-        let poured = poured(pieces).await.ok().unwrap();
-        assert_eq!(poured.0, [("f".to_owned(), 1000 * PIECE.len())]);
+        let copied = copied(pieces).await.ok().unwrap();
+        assert_eq!(copied.0, [("f".to_owned(), 1000 * PIECE.len())]);
     }
 
     #[tokio::test]
     async fn every_file_of_a_form_is_poured() {
         let next: &[u8] = b"\r\n--b\r\ncontent-disposition: form-data; name=f; filename=g\r\n\r\n";
         let pieces = [vec![BEGIN], vec![PIECE; 3], vec![next], vec![PIECE; 2], vec![END]].concat();
-        let poured = poured(pieces).await.ok().unwrap();
+        let copied = copied(pieces).await.ok().unwrap();
         let named = |name: &str, pieces: usize| (name.to_owned(), pieces * PIECE.len());
-        assert_eq!(poured.0, [named("f", 3), named("g", 2)]);
+        assert_eq!(copied.0, [named("f", 3), named("g", 2)]);
     }
 
     #[tokio::test]
@@ -184,7 +184,7 @@ mod tests {
         let begin: &[u8] =
             b"\r\n--b\r\ncontent-disposition: form-data; name=f; filename=f\r\n\r\nfile";
         let pieces = [vec![text], vec![PIECE; 1000], vec![begin, END]].concat();
-        assert_eq!(poured(pieces).await.ok().unwrap().0, [("f".to_owned(), 4)]);
+        assert_eq!(copied(pieces).await.ok().unwrap().0, [("f".to_owned(), 4)]);
     }
 
     #[tokio::test]
@@ -192,7 +192,7 @@ mod tests {
         let endless: &[u8] = b"--b\r\ncontent-disposition: form-data; name=";
         for begin in [endless, b"no boundary"] {
             let pieces = [vec![begin], vec![PIECE; 1000]].concat();
-            let problem = poured(pieces).await.err().unwrap();
+            let problem = copied(pieces).await.err().unwrap();
             assert_eq!(problem.to_string(), "the form has no file where one must begin");
         }
     }

@@ -152,7 +152,7 @@ impl Upload {
         Ok(self)
     }
 
-    /// Pours the file into `sink`: the body itself, or each file of a form.
+    /// Copies the file into `sink`: the body itself, or each file of a form.
     ///
     /// Returns only when the body has ended as it should, so that one cut short is never taken for whole.
     pub async fn copy_to(self, sink: &mut impl Sink) -> Result<(), Problem> {

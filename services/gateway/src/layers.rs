@@ -25,7 +25,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LONGEST: usize = 128;
 
 /// How long a request may take until its answer begins, unless it is an upload.
-const CONTROL_TIME: Duration = Duration::from_secs(30);
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Smaller answers fit into a packet as they are.
 const WORTH_PACKING: u64 = 1024;
@@ -222,8 +222,8 @@ async fn problem_json(request: Request, next: Next) -> Response {
 /// Ends a request that takes too long; whatever is done for it, in whichever service, knows until when.
 pub async fn in_time(request: Request, next: Next) -> Response {
     let late = |_| TIMEOUT.problem("the answer took too long").into_response();
-    let answered = tokio::time::timeout(CONTROL_TIME, next.run(request));
-    deadline::with_deadline(CONTROL_TIME, answered).await.unwrap_or_else(late)
+    let answered = tokio::time::timeout(CONTROL_TIMEOUT, next.run(request));
+    deadline::with_deadline(CONTROL_TIMEOUT, answered).await.unwrap_or_else(late)
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

@@ -8,6 +8,7 @@ mod artefacts;
 mod batches;
 mod caller;
 mod docs;
+mod drain;
 mod drift;
 mod drift_report;
 mod events;
@@ -17,7 +18,6 @@ mod identity;
 mod intake;
 mod known;
 mod layers;
-mod linger;
 mod page;
 mod peers;
 mod places;
@@ -156,7 +156,7 @@ pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Resu
     let http = api
         .layer(from_fn_with_state(known, known::refuse_unknown))
         // Outside of whatever refuses early.
-        .layer(from_fn(linger::linger))
+        .layer(from_fn(drain::drain))
         .with_state(gateway)
         .merge(docs::routes(openapi))
         .merge(problems::routes())

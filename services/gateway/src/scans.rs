@@ -95,8 +95,8 @@ impl UploadOptions {
     /// The wish of that name, however it is spelt: `patientId` is `patient_id`.
     pub fn named(name: &str) -> Option<String> {
         let plain = |name: &str| name.replace(['_', '-', ' '], "").to_ascii_lowercase();
-        let wishes = UploadOptions::into_params(|| None).into_iter().map(|wish| wish.name);
-        wishes.into_iter().find(|wish| plain(wish) == plain(name))
+        let options = UploadOptions::into_params(|| None).into_iter().map(|option| option.name);
+        options.into_iter().find(|option| plain(option) == plain(name))
     }
 }
 
@@ -185,12 +185,12 @@ fn unclear(scan: &storage::Scan) -> Problem {
 pub async fn create(
     State(mut gateway): State<Gateway>,
     caller: Caller,
-    Query(wishes): Query<UploadOptions>,
+    Query(options): Query<UploadOptions>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Accepted>), Problem> {
     let mut ingest = gateway.ingest.clone();
     let answer =
-        upload::forward(&gateway, &caller, wishes, request, |parts| ingest.upload(parts)).await?;
+        upload::forward(&gateway, &caller, options, request, |parts| ingest.upload(parts)).await?;
     match answer.answer {
         Some(upload_answer::Answer::Scan(scan)) => {
             let location = format!("/v1/scans/{}", scan.id);
@@ -199,7 +199,7 @@ pub async fn create(
         }
         Some(upload_answer::Answer::Batch(batch)) => {
             let location = format!("/v1/batches/{}", batch.id);
-            let batch = Accepted::Batch(Batch::look(&mut gateway, &caller, batch).await?);
+            let batch = Accepted::Batch(Batch::with_scans(&mut gateway, &caller, batch).await?);
             Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(batch)))
         }
         Some(upload_answer::Answer::Refusal(refusal)) => Err(refusal.into()),

@@ -37,14 +37,14 @@ const KEY_LONGEST: usize = 255;
 pub async fn forward<A, F>(
     gateway: &Gateway,
     caller: &Caller,
-    wishes: UploadOptions,
+    options: UploadOptions,
     request: Request,
     call: impl FnOnce(tonic::Request<Parts>) -> F,
 ) -> Result<A, Problem>
 where
     F: Future<Output = Result<Response<A>, Status>>,
 {
-    let header = header_of(wishes, request.headers())?;
+    let header = header_of(options, request.headers())?;
     // Who sends nothing takes no place.
     let upload = Upload::new(request, gateway.max_upload_bytes)?.begun().await?;
     let _place = gateway.uploads.take(caller.tenant())?;
@@ -93,14 +93,14 @@ impl Stream for Parts {
 }
 
 /// What ingest is told of the file before it comes; its name is known only then.
-fn header_of(wishes: UploadOptions, headers: &HeaderMap) -> Result<UploadHeader, Problem> {
+fn header_of(options: UploadOptions, headers: &HeaderMap) -> Result<UploadHeader, Problem> {
     Ok(UploadHeader {
         idempotency_key: idempotency_key(headers)?,
         file_name: String::new(),
-        priority: wire::priority(wishes.priority).into(),
-        reference: stated::text("reference", wishes.reference)?,
-        patient_id: stated::text("patient_id", wishes.patient_id)?,
-        accession_number: stated::text("accession_number", wishes.accession_number)?,
+        priority: wire::priority(options.priority).into(),
+        reference: stated::text("reference", options.reference)?,
+        patient_id: stated::text("patient_id", options.patient_id)?,
+        accession_number: stated::text("accession_number", options.accession_number)?,
     })
 }
 

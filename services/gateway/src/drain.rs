@@ -11,20 +11,20 @@ use futures::StreamExt;
 use http_body::{Frame, SizeHint};
 use tokio::time::timeout;
 
-/// For how long a body goes on being read that nobody wants any more.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long the rest of a body is read after the request is answered.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Lets senders send to the end what is refused at its beginning, for a while.
+/// Drains the body of a request that is answered before its end, for a while.
 ///
 /// Many look for the answer only then; and a connection that is closed before its bytes are read is reset, and the answer
 /// lost with it (RFC 9112, 9.6). The answer itself waits for nothing.
-pub async fn linger(request: Request, next: Next) -> Response {
-    next.run(request.map(|body| Body::new(Lingering(body)))).await
+pub async fn drain(request: Request, next: Next) -> Response {
+    next.run(request.map(|body| Body::new(DrainedBody(body)))).await
 }
 
-struct Lingering(Body);
+struct DrainedBody(Body);
 
-impl HttpBody for Lingering {
+impl HttpBody for DrainedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -44,13 +44,13 @@ impl HttpBody for Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl Drop for DrainedBody {
     fn drop(&mut self) {
         if self.0.is_end_stream() {
             return;
         }
         let mut rest = mem::take(&mut self.0).into_data_stream();
         let read = async move { while let Some(Ok(_)) = rest.next().await {} };
-        tokio::spawn(timeout(LINGER, read));
+        tokio::spawn(timeout(DRAIN_TIMEOUT, read));
     }
 }
