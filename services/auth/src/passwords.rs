@@ -67,7 +67,7 @@ impl Passwords {
         let (password, salt) = (password.to_owned(), self.random.bytes::<16>());
         self.compute(Asker::Known, move || {
             let hash = argon2id()?.hash_password_with_salt(password.as_bytes(), &salt);
-            hash.map(|hash| hash.to_string()).map_err(failed)
+            hash.map(|hash| hash.to_string()).map_err(hash_error)
         })
         .await
     }
@@ -82,7 +82,7 @@ impl Passwords {
         let exists = hash.is_some();
         let (password, hash) = (password.to_owned(), hash.unwrap_or(&self.nobodys).to_owned());
         self.compute(asker, move || {
-            let hash = PasswordHash::new(&hash).map_err(failed)?;
+            let hash = PasswordHash::new(&hash).map_err(hash_error)?;
             Ok(argon2id()?.verify_password(password.as_bytes(), &hash).is_ok() && exists)
         })
         .await
@@ -96,21 +96,21 @@ impl Passwords {
         let _place = self.waiting.join(asker)?;
         // The turn goes with the work: a caller that leaves frees no memory.
         let turn: OwnedSemaphorePermit =
-            self.turns.clone().acquire_owned().await.map_err(failed)?;
+            self.turns.clone().acquire_owned().await.map_err(hash_error)?;
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work()
         });
-        work.await.map_err(failed)?
+        work.await.map_err(hash_error)?
     }
 }
 
 fn argon2id() -> Result<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(failed)?;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(hash_error)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+fn hash_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     ErrorKind::Internal.error("cannot compute a password's hash").because(error)
 }
 

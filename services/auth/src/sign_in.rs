@@ -22,19 +22,19 @@ impl SignIn {
     pub async fn password(&self, user_name: &str, password: &str, place: &str) -> Result<Tokens> {
         // Neither can be anybody's. Asked first, because a database may think "ádmin" equal to "admin",
         // which would give every spelling five guesses of its own.
-        let Ok(user_name) = acceptable(user_name) else { return Err(wrong()) };
+        let Ok(user_name) = acceptable(user_name) else { return Err(wrong_credentials()) };
         if password.len() > 1024 {
-            return Err(wrong());
+            return Err(wrong_credentials());
         }
         let mut account = self.throttle.account(&user_name).await;
         account.admit(place, self.clock.now_ms())?;
         let Some(user) = self.accounts.known(account.asker(place), &user_name, password).await?
         else {
-            account.failed(place, self.clock.now_ms());
+            account.record_failure(place, self.clock.now_ms());
             tracing::info!("a sign-in failed");
-            return Err(wrong());
+            return Err(wrong_credentials());
         };
-        account.succeeded(place);
+        account.record_success(place);
         drop(account);
         let refresh_token = self.sessions.begin(&user).await?;
         tracing::info!(tenant.id = %user.tenant, user.id = %user.id, "signed in");
@@ -66,6 +66,6 @@ fn grant(user: User) -> Grant {
 }
 
 /// One answer, so that nobody learns which names exist.
-fn wrong() -> domain::Error {
+fn wrong_credentials() -> domain::Error {
     ErrorKind::Unauthenticated.error("the user name or the password is wrong")
 }

@@ -93,12 +93,12 @@ impl Account {
         }
     }
 
-    pub fn failed(&mut self, place: &str, now_ms: i64) {
-        self.anywhere.failed(now_ms);
-        self.at(place).failed(now_ms);
+    pub fn record_failure(&mut self, place: &str, now_ms: i64) {
+        self.anywhere.record_failure(now_ms);
+        self.at(place).record_failure(now_ms);
     }
 
-    pub fn succeeded(&mut self, place: &str) {
+    pub fn record_success(&mut self, place: &str) {
         *self.at(place) = Tally { trusted: true, ..Tally::default() };
     }
 
@@ -114,7 +114,7 @@ impl Account {
 }
 
 impl Tally {
-    fn failed(&mut self, now_ms: i64) {
+    fn record_failure(&mut self, now_ms: i64) {
         if now_ms - self.last_ms > FORGOTTEN_AFTER_MS {
             self.failures = 0;
         }
@@ -142,7 +142,7 @@ mod tests {
         let mut guesses = 0;
         for second in 0..24 * 60 * 60 {
             if account.admit(place, second * 1000).is_ok() {
-                account.failed(place, second * 1000);
+                account.record_failure(place, second * 1000);
                 guesses += 1;
             }
         }
@@ -154,7 +154,7 @@ mod tests {
         let mut account = Account::default();
         for _ in 0..FREE {
             account.admit(HOME, 0).unwrap();
-            account.failed(HOME, 0);
+            account.record_failure(HOME, 0);
         }
         assert_eq!(account.admit(HOME, 999).unwrap_err().kind(), ErrorKind::Exhausted);
         account.admit(HOME, 1000).unwrap();
@@ -165,9 +165,9 @@ mod tests {
     #[test]
     fn strangers_cannot_lock_the_owner_out() {
         let mut account = Account::default();
-        account.succeeded(HOME);
+        account.record_success(HOME);
         for stranger in 0..1000 {
-            account.failed(&format!("203.0.113.{stranger}"), 0);
+            account.record_failure(&format!("203.0.113.{stranger}"), 0);
         }
         account.admit(HOME, 0).unwrap();
         assert!(account.admit("a new stranger", 0).is_err());
@@ -177,38 +177,38 @@ mod tests {
     #[test]
     fn success_forgives() {
         let mut account = Account::default();
-        (0..FREE).for_each(|_| account.failed(HOME, 0));
-        account.succeeded(HOME);
+        (0..FREE).for_each(|_| account.record_failure(HOME, 0));
+        account.record_success(HOME);
         account.admit(HOME, 0).unwrap();
     }
 
     #[test]
     fn a_clock_set_back_delays_no_longer_than_the_delay() {
         let mut account = Account::default();
-        (0..FREE).for_each(|_| account.failed(HOME, 1_000_000_000));
+        (0..FREE).for_each(|_| account.record_failure(HOME, 1_000_000_000));
         assert!(account.admit(HOME, 0).is_err());
-        account.failed(HOME, 0);
+        account.record_failure(HOME, 0);
         account.admit(HOME, 2000).unwrap();
     }
 
     #[tokio::test]
     async fn a_flood_of_names_forgets_no_owners_place() {
         let throttle = Throttle::default();
-        throttle.account("ada").await.succeeded(HOME);
+        throttle.account("ada").await.record_success(HOME);
         for name in 0..MAX_ACCOUNTS + 10 {
-            throttle.account(&format!("name {name}")).await.failed(AWAY, 0);
+            throttle.account(&format!("name {name}")).await.record_failure(AWAY, 0);
         }
         (0..2 * FREE_FROM_ANYWHERE)
-            .for_each(|_| throttle.entry("ada").try_lock().unwrap().failed(AWAY, 0));
+            .for_each(|_| throttle.entry("ada").try_lock().unwrap().record_failure(AWAY, 0));
         throttle.account("ada").await.admit(HOME, 0).unwrap();
     }
 
     #[tokio::test]
     async fn a_flood_of_names_forgets_the_least_first() {
         let throttle = Throttle::default();
-        (0..FREE).for_each(|_| throttle.entry("ada").try_lock().unwrap().failed(HOME, 0));
+        (0..FREE).for_each(|_| throttle.entry("ada").try_lock().unwrap().record_failure(HOME, 0));
         for name in 0..MAX_ACCOUNTS + 10 {
-            throttle.account(&format!("name {name}")).await.failed(AWAY, 0);
+            throttle.account(&format!("name {name}")).await.record_failure(AWAY, 0);
         }
         assert!(throttle.account("ada").await.admit(HOME, 0).is_err());
         assert_eq!(throttle.0.lock().unwrap().len(), MAX_ACCOUNTS);

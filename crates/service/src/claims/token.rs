@@ -114,12 +114,13 @@ impl<'a> Unverified<'a> {
     /// Takes it apart. `Unauthenticated` where it is no compact JWS (RFC 7515) of EdDSA with a key id, or is too long.
     pub fn parse(token: &'a str) -> Result<Unverified<'a>> {
         if token.len() > MAX_LENGTH {
-            return Err(refused("it is too long"));
+            return Err(invalid_token("it is too long"));
         }
-        let (header, _) = token.split_once('.').ok_or_else(|| refused("it has no parts"))?;
-        let Object::<Header>(header) = serde_json::from_slice(&decode(header)?).map_err(refused)?;
+        let (header, _) = token.split_once('.').ok_or_else(|| invalid_token("it has no parts"))?;
+        let Object::<Header>(header) =
+            serde_json::from_slice(&decode(header)?).map_err(invalid_token)?;
         if header.alg != ALGORITHM || header.typ != TYPE {
-            return Err(refused("it is of another type or algorithm"));
+            return Err(invalid_token("it is of another type or algorithm"));
         }
         Ok(Unverified { key_id: header.kid, token })
     }
@@ -129,7 +130,7 @@ impl<'a> Unverified<'a> {
         ed25519::install();
         let key = DecodingKey::from_ed_der(key.as_bytes());
         let Object::<Payload>(payload) =
-            jsonwebtoken::decode(self.token, &key, &RULES).map_err(refused)?.claims;
+            jsonwebtoken::decode(self.token, &key, &RULES).map_err(invalid_token)?.claims;
         payload.is_for_us_at(now_ms.div_euclid(1000))?;
         payload.claims()
     }
@@ -138,44 +139,44 @@ impl<'a> Unverified<'a> {
 impl Payload {
     fn is_for_us_at(&self, now: i64) -> Result<()> {
         if self.iss != ISSUER || self.aud != AUDIENCE {
-            return Err(refused("it is from or for somebody else"));
+            return Err(invalid_token("it is from or for somebody else"));
         }
         let times = [self.iat, self.nbf, self.exp];
         if times.iter().any(|time| !(0..=i64::from(u32::MAX)).contains(time)) {
-            return Err(refused("its times make no sense"));
+            return Err(invalid_token("its times make no sense"));
         }
         if self.exp < self.nbf || self.exp - self.iat > LIFETIME_S {
-            return Err(refused("it lives longer than any token of ours"));
+            return Err(invalid_token("it lives longer than any token of ours"));
         }
         if self.iat > now + LEEWAY_S || self.nbf > now + LEEWAY_S {
-            return Err(refused("it is not valid yet"));
+            return Err(invalid_token("it is not valid yet"));
         }
         if self.exp + LEEWAY_S <= now {
-            return Err(refused("it has expired"));
+            return Err(invalid_token("it has expired"));
         }
         Ok(())
     }
 
     fn claims(self) -> Result<Claims> {
-        let tenant: TenantId = self.tenant.parse().map_err(refused)?;
+        let tenant: TenantId = self.tenant.parse().map_err(invalid_token)?;
         if tenant.to_string() != self.tenant {
-            return Err(refused("its tenant is not written as we write it"));
+            return Err(invalid_token("its tenant is not written as we write it"));
         }
         if self.sub.is_empty() || self.roles.is_empty() {
-            return Err(refused("it names nobody, or no role"));
+            return Err(invalid_token("it names nobody, or no role"));
         }
         // Workers belong to no hospital, and nobody in a hospital is a worker.
         let is_service = self.roles == [Role::Service];
         if is_service != (tenant == service_tenant())
             || (!is_service && self.roles.contains(&Role::Service))
         {
-            return Err(refused("its roles do not go with its tenant"));
+            return Err(invalid_token("its roles do not go with its tenant"));
         }
         Ok(Claims { subject: self.sub, roles: self.roles, tenant: Tenant(tenant) })
     }
 }
 
 /// One answer for every flaw: a forger learns nothing, the log has the reason.
-pub(super) fn refused(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn invalid_token(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     ErrorKind::Unauthenticated.error("the access token is not valid").because(reason)
 }

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::metadata::MetadataMap;
 
-use super::token::{Unverified, refused};
+use super::token::{Unverified, invalid_token};
 use super::{Claims, PublicKeys, Role, VOUCHER, bearer};
 use crate::{Peer, trace};
 
@@ -102,7 +102,7 @@ impl Verifier {
                 Ok(claims)
             }
             None if known.away => Err(ErrorKind::Unavailable.error("cannot verify tokens now")),
-            None => Err(refused("it is signed with an unknown key")),
+            None => Err(invalid_token("it is signed with an unknown key")),
         }
     }
 

@@ -11,29 +11,29 @@ const TENANT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 fn by_hand(token: &str, key: &VerifyingKey, key_id: &str) -> Result<Claims> {
     if token.len() > MAX_LENGTH {
-        return Err(refused("it is too long"));
+        return Err(invalid_token("it is too long"));
     }
-    let (message, signature) = token.rsplit_once('.').ok_or_else(|| refused("no parts"))?;
-    let (header, payload) = message.split_once('.').ok_or_else(|| refused("two parts"))?;
+    let (message, signature) = token.rsplit_once('.').ok_or_else(|| invalid_token("no parts"))?;
+    let (header, payload) = message.split_once('.').ok_or_else(|| invalid_token("two parts"))?;
     let header: Header = read(header)?;
     if (&*header.alg, &*header.typ, &*header.kid) != (ALGORITHM, TYPE, key_id) {
-        return Err(refused("another type, algorithm or key"));
+        return Err(invalid_token("another type, algorithm or key"));
     }
-    let signature = Signature::from_slice(&decode(signature)?).map_err(refused)?;
-    key.verify_strict(message.as_bytes(), &signature).map_err(refused)?;
+    let signature = Signature::from_slice(&decode(signature)?).map_err(invalid_token)?;
+    key.verify_strict(message.as_bytes(), &signature).map_err(invalid_token)?;
     let payload: Payload = read(payload)?;
     payload.is_for_us_at(NOW)?;
     payload.claims()
 }
 
 fn read<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T> {
-    serde_json::from_slice(&decode(part)?).map_err(refused)
+    serde_json::from_slice(&decode(part)?).map_err(invalid_token)
 }
 
 fn by_library(token: &str, key: &VerifyingKey, key_id: &str) -> Result<Claims> {
     let token = Unverified::parse(token)?;
     if token.key_id != key_id {
-        return Err(refused("another key"));
+        return Err(invalid_token("another key"));
     }
     token.verify(key, NOW * 1000)
 }
