@@ -117,7 +117,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
     }));
     let decoded = decoded
         .unwrap_or_else(|_| Err(Problem::Corrupt.refuse("The image data cannot be decoded.")))?;
-    let Decoded { volume, identity } = sound(decoded)?;
+    let Decoded { volume, identity } = check_decoded(decoded)?;
     let volume = volume.radiological();
     let window = window::shown(&volume);
     Ok(Decoded { volume: Volume { window, ..volume }, identity })
@@ -213,7 +213,7 @@ fn unread(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// Holds decoders to [`decode`]'s promise.
-fn sound(decoded: Decoded) -> Result<Decoded, Refusal> {
+fn check_decoded(decoded: Decoded) -> Result<Decoded, Refusal> {
     let Volume { shape, ref voxels, window, .. } = decoded.volume;
     let finite =
         voxels.iter().all(|voxel| voxel.is_finite()) && window.iter().all(|end| end.is_finite());

@@ -16,7 +16,7 @@ pub const NAME_CHARS_MAX: usize = 255;
 /// What became of one request to the decoder.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum DecoderAnswer {
     /// Not analysed.
     Refused {
         /// [`imaging::Problem`], by its name.
@@ -67,13 +67,13 @@ pub struct Facts {
     pub volume_sha256: String,
 }
 
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Answer {
-        Answer::Refused { problem: refusal.problem.name().into(), detail: refusal.detail }
+impl From<Refusal> for DecoderAnswer {
+    fn from(refusal: Refusal) -> DecoderAnswer {
+        DecoderAnswer::Refused { problem: refusal.problem.name().into(), detail: refusal.detail }
     }
 }
 
-impl Answer {
+impl DecoderAnswer {
     /// Writes the answer and the bytes that it announces.
     pub fn write(&self, payload: &[&[u8]], mut to: impl Write) -> Result<()> {
         let json = serde_json::to_vec(self)?;
@@ -84,7 +84,7 @@ impl Answer {
     }
 
     /// Reads an answer, and none of the bytes that it announces.
-    pub fn read(mut from: impl Read) -> Result<Answer> {
+    pub fn read(mut from: impl Read) -> Result<DecoderAnswer> {
         let mut length = [0; 4];
         from.read_exact(&mut length)?;
         let mut json = vec![0; length_of(u32::from_le_bytes(length))?];
@@ -114,15 +114,17 @@ mod tests {
     fn an_answer_is_read_as_it_was_written() {
         let walls = Walls { landlock: 7, seccomp: true };
         let mut bytes = Vec::new();
-        Answer::Ready(walls).write(&[b"and more"], &mut bytes).unwrap();
+        DecoderAnswer::Ready(walls).write(&[b"and more"], &mut bytes).unwrap();
         let mut rest = &bytes[..];
-        assert!(matches!(Answer::read(&mut rest), Ok(Answer::Ready(read)) if read == walls));
+        assert!(
+            matches!(DecoderAnswer::read(&mut rest), Ok(DecoderAnswer::Ready(read)) if read == walls)
+        );
         assert_eq!(rest, b"and more");
     }
 
     #[test]
     fn what_announces_too_much_is_not_believed() {
         let bytes = (JSON_BYTES_MAX as u32 + 1).to_le_bytes();
-        assert_eq!(Answer::read(&bytes[..]).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(DecoderAnswer::read(&bytes[..]).unwrap_err().kind(), ErrorKind::InvalidData);
     }
 }

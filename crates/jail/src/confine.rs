@@ -35,8 +35,8 @@ pub fn limit(memory_mib: u64, cpu_s: u64) -> std::io::Result<()> {
 /// To be called while there is one thread: landlock holds the caller and what it starts.
 pub fn confine() -> Result<Walls> {
     // In this order: seccomp ends whoever asks for anything more.
-    let landlock =
-        landlock().map_err(|error| failed("landlock refuses to lock this process in", error))?;
+    let landlock = landlock()
+        .map_err(|error| confinement_error("landlock refuses to lock this process in", error))?;
     Ok(Walls { landlock, seccomp: seccomp()? })
 }
 
@@ -62,10 +62,13 @@ fn seccomp() -> Result<bool> {
         Ok(()) => Ok(true),
         // The kernel has none, or somebody else's filter keeps it away.
         Err(seccompiler::Error::Prctl(_) | seccompiler::Error::Seccomp(_)) => Ok(false),
-        Err(error) => Err(failed("seccomp refuses to lock this process in", error)),
+        Err(error) => Err(confinement_error("seccomp refuses to lock this process in", error)),
     }
 }
 
-fn failed(message: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+fn confinement_error(
+    message: &str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
     ErrorKind::Internal.error(message).because(error)
 }

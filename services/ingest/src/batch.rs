@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::{ErrorKind, Result};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use imaging::{Problem, Refusal};
-use jail::answer::{Answer, Group, NAME_CHARS_MAX};
+use jail::answer::{DecoderAnswer, Group, NAME_CHARS_MAX};
 use proto::ingest::UploadHeader;
 use proto::storage::{Batch, BatchEntry};
 use service::CHUNK_BYTES;
@@ -73,13 +73,13 @@ impl Uploads {
     ) -> Result<BatchEntry> {
         let entry = BatchEntry { name: shown(&group.name), ..BatchEntry::default() };
         let taken = match self.decoder.entry(archive.path(), &group.places).await? {
-            Ok(Answered { answer: Answer::Entry { bytes }, .. })
+            Ok(Answered { answer: DecoderAnswer::Entry { bytes }, .. })
                 if unpacked_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
                     > self.unpacked_max =>
             {
                 Err(unpacks_to_too_much(self.unpacked_max))
             }
-            Ok(Answered { answer: Answer::Entry { bytes }, rest }) => {
+            Ok(Answered { answer: DecoderAnswer::Entry { bytes }, rest }) => {
                 // On disk before it is decoded, so that this entry's decoder can have the turn of its unpacker.
                 match self.spool.keep(unpacked(rest, bytes)).await? {
                     Ok(spooled) => self.hand_on(&spooled, &upload, token).await?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::{ErrorKind, Result};
 use imaging::{Modality, Refusal};
-use jail::answer::{Answer, Group};
+use jail::answer::{DecoderAnswer, Group};
 use jail::{Demand, Walls};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -74,7 +74,9 @@ impl Decoder {
     /// Whether a decoder can be started and answers, from within the jail that is demanded.
     pub async fn answers(&self) -> Result<()> {
         match self.ask(Path::new("/dev/null"), &["ready"]).await? {
-            Ok(Answered { answer: Answer::Ready(walls), .. }) => suffices(walls, self.0.demand),
+            Ok(Answered { answer: DecoderAnswer::Ready(walls), .. }) => {
+                suffices(walls, self.0.demand)
+            }
             _ => Err(ErrorKind::Internal.error("the decoder gave an answer to another question")),
         }
     }
@@ -88,7 +90,7 @@ impl Decoder {
     pub async fn groups(&self, file: &Path, numbered: bool) -> Result<Result<Vec<Group>, Refusal>> {
         let task: &[&str] = if numbered { &["groups", "--numbered"] } else { &["groups"] };
         Ok(match self.ask(file, task).await? {
-            Ok(Answered { answer: Answer::Groups(groups), .. }) => Ok(groups),
+            Ok(Answered { answer: DecoderAnswer::Groups(groups), .. }) => Ok(groups),
             Ok(_) => Err(crashed()),
             Err(refusal) => Err(refusal),
         })

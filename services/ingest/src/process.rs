@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use domain::{Error, ErrorKind, Result};
 use imaging::{Problem, Refusal};
-use jail::answer::{Answer, length_of, refusal};
+use jail::answer::{DecoderAnswer, length_of, refusal};
 use jail::{Walls, handover};
 use metrics::Unit::Count;
 use metrics::{counter, describe_counter};
@@ -42,15 +42,15 @@ pub fn walls<'a>(program: &Path, options: impl Iterator<Item = &'a str>) -> Resu
     let _ = child.kill();
     let _ = child.wait();
     match answer.map_err(|error| internal("the decoder does not say that it works", error))? {
-        Answer::Ready(walls) => Ok(walls),
+        DecoderAnswer::Ready(walls) => Ok(walls),
         _ => Err(ErrorKind::Internal.error("the decoder gave an answer to another question")),
     }
 }
 
-fn greeting(socket: &UnixStream, stdout: &UnixStream) -> std::io::Result<Answer> {
+fn greeting(socket: &UnixStream, stdout: &UnixStream) -> std::io::Result<DecoderAnswer> {
     stdout.set_read_timeout(Some(GREETING))?;
     handover::give(socket, File::open("/dev/null")?)?;
-    Answer::read(stdout)
+    DecoderAnswer::read(stdout)
 }
 
 fn pair() -> Result<(UnixStream, UnixStream)> {
@@ -95,7 +95,7 @@ pub struct Process {
 
 /// A decoder's answer, and the process that has announced more bytes.
 pub struct Answered {
-    pub answer: Answer,
+    pub answer: DecoderAnswer,
     pub rest: Rest,
 }
 
@@ -142,7 +142,7 @@ impl Process {
             Err(_) => return Ok(Err(took_too_long())),
         };
         Ok(match answer {
-            Answer::Refused { problem, detail } => {
+            DecoderAnswer::Refused { problem, detail } => {
                 Err(refusal(&problem, detail).unwrap_or_else(crashed))
             }
             answer => Ok(Answered { answer, rest }),
@@ -151,7 +151,7 @@ impl Process {
 }
 
 impl Rest {
-    async fn answer(&mut self) -> std::io::Result<Answer> {
+    async fn answer(&mut self) -> std::io::Result<DecoderAnswer> {
         let mut json = vec![0; length_of(self.stdout.read_u32_le().await?)?];
         self.stdout.read_exact(&mut json).await?;
         Ok(serde_json::from_slice(&json)?)

@@ -63,7 +63,7 @@ fn pieces(parts: Streaming<UploadPart>) -> impl Stream<Item = Result<Piece>> {
     })
 }
 
-fn refused(refusal: imaging::Refusal) -> Refusal {
+fn refusal_message(refusal: imaging::Refusal) -> Refusal {
     let problem = refusal.problem;
     tracing::info!(problem = problem.name(), "refused an upload");
     Refusal {
@@ -84,7 +84,7 @@ impl Wire for Ingest {
         let answer = match taken {
             Ok(Taken::Scan(scan)) => upload_answer::Answer::Scan(scan),
             Ok(Taken::Batch(batch)) => upload_answer::Answer::Batch(batch),
-            Err(refusal) => upload_answer::Answer::Refusal(refused(refusal)),
+            Err(refusal) => upload_answer::Answer::Refusal(refusal_message(refusal)),
         };
         Ok(Response::new(UploadAnswer { answer: Some(answer) }))
     }
@@ -97,7 +97,7 @@ impl Wire for Ingest {
         let taken = self.uploads.take_batch(pieces(parts), &header, &token).await?;
         let answer = match taken {
             Ok(batch) => batch_answer::Answer::Batch(batch),
-            Err(refusal) => batch_answer::Answer::Refusal(refused(refusal)),
+            Err(refusal) => batch_answer::Answer::Refusal(refusal_message(refusal)),
         };
         Ok(Response::new(BatchAnswer { answer: Some(answer) }))
     }

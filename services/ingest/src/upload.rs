@@ -3,7 +3,7 @@ use std::time::Duration;
 use domain::Result;
 use futures::Stream;
 use imaging::{Problem, Refusal};
-use jail::answer::Answer;
+use jail::answer::DecoderAnswer;
 use proto::ingest::UploadHeader;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::{AcceptPart, Batch, Scan};
@@ -76,7 +76,7 @@ impl Uploads {
         token: &str,
     ) -> Result<Result<Scan, Refusal>> {
         let (mut facts, rest) = match self.decoder.decode(spooled.path()).await? {
-            Ok(Answered { answer: Answer::Image(facts), rest }) => (*facts, rest),
+            Ok(Answered { answer: DecoderAnswer::Image(facts), rest }) => (*facts, rest),
             Ok(_) => return Ok(Err(Problem::Corrupt.refuse("It cannot be decoded."))),
             Err(refusal) => return Ok(Err(refusal)),
         };

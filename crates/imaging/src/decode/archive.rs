@@ -25,7 +25,7 @@ pub struct Archive<R> {
 impl<R: Read + Seek> Archive<R> {
     /// Reads the directory. Folders and what operating systems add of their own are left out.
     pub fn open(reader: R, limits: Limits) -> Result<Archive<R>, Refusal> {
-        let mut zip = ZipArchive::new(reader).map_err(refused)?;
+        let mut zip = ZipArchive::new(reader).map_err(archive_refusal)?;
         if zip.len() > limits.slices {
             return Err(Problem::TooLarge.refuse(format!(
                 "The archive has {} entries; at most {} are read.",
@@ -33,12 +33,12 @@ impl<R: Read + Seek> Archive<R> {
                 limits.slices
             )));
         }
-        if zip.has_duplicate_names() || zip.has_overlapping_entries().map_err(refused)? {
+        if zip.has_duplicate_names() || zip.has_overlapping_entries().map_err(archive_refusal)? {
             return Err(Problem::Corrupt.refuse("The archive's entries overlap."));
         }
         let mut entries = Vec::new();
         for index in 0..zip.len() {
-            let entry = zip.by_index_raw(index).map_err(refused)?;
+            let entry = zip.by_index_raw(index).map_err(archive_refusal)?;
             if entry.encrypted() {
                 return Err(
                     Problem::Unsupported.refuse("The archive is protected with a password.")
@@ -95,11 +95,11 @@ impl<R: Read + Seek> Archive<R> {
         let Some((index, _)) = self.entries.get(place) else {
             return Err(Problem::Corrupt.refuse("The archive has no such entry."));
         };
-        self.zip.by_index(*index).map_err(refused)
+        self.zip.by_index(*index).map_err(archive_refusal)
     }
 }
 
-fn refused(error: ZipError) -> Refusal {
+fn archive_refusal(error: ZipError) -> Refusal {
     match error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => {
             Problem::Unsupported.refuse("The archive is protected with a password.")

@@ -131,11 +131,11 @@ fn unpacked(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Dynami
     caps.max_image_height = caps.max_image_width;
     caps.max_alloc = Some((limits.voxels * PIXEL_BYTES_MAX) as u64);
     reader.limits(caps);
-    let mut decoder = reader.into_decoder().map_err(refused)?;
+    let mut decoder = reader.into_decoder().map_err(image_refusal)?;
     let (columns, rows) = decoder.dimensions();
     limits.shape(1, rows as usize, columns as usize)?;
     let way_up = way_up(bytes, format, &mut decoder)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(refused)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(image_refusal)?;
     image.apply_orientation(way_up);
     Ok(image)
 }
@@ -147,10 +147,10 @@ fn way_up(
     decoder: &mut impl ImageDecoder,
 ) -> Result<Turn, Refusal> {
     let exif = match format {
-        ImageFormat::Tiff => return decoder.orientation().map_err(refused),
+        ImageFormat::Tiff => return decoder.orientation().map_err(image_refusal),
         // The codec sees it before the pixels only; it may stand behind them.
         ImageFormat::Png => png_chunk(bytes, b"eXIf").map(|content| bytes[content].to_vec()),
-        _ => decoder.exif_metadata().map_err(refused)?,
+        _ => decoder.exif_metadata().map_err(image_refusal)?,
     };
     Ok(turn(&exif.unwrap_or_default()))
 }
@@ -178,7 +178,7 @@ fn png_chunk(bytes: &[u8], name: &[u8; 4]) -> Option<Range<usize>> {
     }
 }
 
-fn refused(error: ImageError) -> Refusal {
+fn image_refusal(error: ImageError) -> Refusal {
     match error {
         ImageError::Limits(_) => {
             Problem::TooLarge.refuse("The image has more pixels than are read here.")

@@ -16,7 +16,7 @@ use imaging::names::shown;
 use imaging::{
     Archive, Decoded, Grouping, Identity, Limits, Modality, Problem, Refusal, Shape, Volume,
 };
-use jail::answer::{Answer, Facts, Group, NAME_CHARS_MAX};
+use jail::answer::{DecoderAnswer, Facts, Group, NAME_CHARS_MAX};
 use jail::{Demand, UNJAILED, Walls, handover};
 use sha2::{Digest, Sha256};
 
@@ -103,11 +103,11 @@ fn complain(error: &anyhow::Error, code: ExitCode) -> ExitCode {
     code
 }
 
-type Answered = Result<(Answer, Vec<Vec<u8>>), Refusal>;
+type Answered = Result<(DecoderAnswer, Vec<Vec<u8>>), Refusal>;
 
 fn perform(task: &Task, mut file: File, limits: Limits, walls: Walls) -> std::io::Result<Answered> {
     Ok(match task {
-        Task::Ready => Ok((Answer::Ready(walls), Vec::new())),
+        Task::Ready => Ok((DecoderAnswer::Ready(walls), Vec::new())),
         Task::Decode { modalities } => {
             // Asking for the file's metadata is a call that could ask for any other file's.
             let length = file.seek(SeekFrom::End(0))?;
@@ -118,7 +118,7 @@ fn perform(task: &Task, mut file: File, limits: Limits, walls: Walls) -> std::io
         }
         Task::Groups { numbered } => groups(file, limits, *numbered),
         Task::Entry { places } => entry(file, limits, places)
-            .map(|bytes| (Answer::Entry { bytes: bytes.len() as u64 }, vec![bytes])),
+            .map(|bytes| (DecoderAnswer::Entry { bytes: bytes.len() as u64 }, vec![bytes])),
     })
 }
 
@@ -139,7 +139,7 @@ fn groups(file: File, limits: Limits, numbered: bool) -> Answered {
         Group { name, places, scan }
     };
     let groups = archive.groups(grouping)?.into_iter().map(group).collect();
-    Ok((Answer::Groups(groups), Vec::new()))
+    Ok((DecoderAnswer::Groups(groups), Vec::new()))
 }
 
 fn entry(file: File, limits: Limits, places: &[usize]) -> Result<Vec<u8>, Refusal> {
@@ -177,7 +177,7 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
         volume_bytes: stored.len() as u64,
         volume_sha256: hex(&Sha256::digest(&stored)),
     };
-    Ok((Answer::Image(Box::new(facts)), vec![preview, stored]))
+    Ok((DecoderAnswer::Image(Box::new(facts)), vec![preview, stored]))
 }
 
 /// Refuses an identity that is too long to be one, rather than cut it into somebody else's.

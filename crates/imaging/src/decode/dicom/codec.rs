@@ -70,7 +70,7 @@ impl Codec {
     }
 }
 
-fn broken() -> Refusal {
+fn corrupt_stream() -> Refusal {
     Problem::Corrupt.refuse("The compressed image data cannot be decoded.")
 }
 
@@ -85,19 +85,19 @@ fn agree(format: &PixelFormat, columns: usize, rows: usize, samples: usize) -> R
 /// PS3.5, Annex G: one PackBits segment per byte of a sample, the most significant first.
 fn rle(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     const HEADER_BYTES: usize = 64;
-    let (words, _) = bytes.get(..HEADER_BYTES).ok_or_else(broken)?.as_chunks::<4>();
+    let (words, _) = bytes.get(..HEADER_BYTES).ok_or_else(corrupt_stream)?.as_chunks::<4>();
     let word = |index: usize| u32::from_le_bytes(words[index]) as usize;
     let count = format.samples * format.bytes_per_sample;
     if word(0) != count || count >= words.len() {
-        return Err(broken());
+        return Err(corrupt_stream());
     }
     let pixels = format.shape.slice_len();
     let mut samples = vec![0u32; pixels * format.samples];
     for segment in 0..count {
         let end = if segment + 1 < count { word(segment + 2) } else { bytes.len() };
-        let packed = bytes.get(word(segment + 1)..end).ok_or_else(broken)?;
+        let packed = bytes.get(word(segment + 1)..end).ok_or_else(corrupt_stream)?;
         let plane = &mut samples[segment / format.bytes_per_sample * pixels..][..pixels];
-        unpack_bits(packed, plane).ok_or_else(broken)?;
+        unpack_bits(packed, plane).ok_or_else(corrupt_stream)?;
     }
     Ok(samples.into_iter().map(|sample| format.value(sample)).collect())
 }
@@ -133,12 +133,12 @@ fn jpeg(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     let refused = |error| match error {
         jpeg_decoder::Error::Unsupported(_) => Problem::Unsupported
             .refuse("It is compressed in a rare variant of JPEG that is not read here."),
-        _ => broken(),
+        _ => corrupt_stream(),
     };
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
     decoder.set_max_decoding_buffer_size(format.samples_per_frame() * 4);
     decoder.read_info().map_err(refused)?;
-    let info = decoder.info().ok_or_else(broken)?;
+    let info = decoder.info().ok_or_else(corrupt_stream)?;
     let samples = if info.pixel_format == Jpeg::RGB24 { 3 } else { 1 };
     agree(format, info.width.into(), info.height.into(), samples)?;
     let decoded = decoder.decode().map_err(refused)?;
@@ -158,8 +158,10 @@ fn jpeg(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
 
 fn jpeg_ls(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     // The frame header: marker SOF55, length, precision, lines, samples per line, components.
-    let header =
-        bytes.windows(10).find(|window| window.starts_with(&[0xff, 0xf7])).ok_or_else(broken)?;
+    let header = bytes
+        .windows(10)
+        .find(|window| window.starts_with(&[0xff, 0xf7]))
+        .ok_or_else(corrupt_stream)?;
     let precision = header[4];
     let [lines, columns] =
         [5, 7].map(|at| usize::from(u16::from_be_bytes([header[at], header[at + 1]])));
@@ -172,7 +174,7 @@ fn jpeg_ls(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     let decode = |bytes: &[u8]| charls::CharLS::default().decode(bytes);
     let decoded = decode(bytes)
         .or_else(|error| decode(&unpadded(bytes).ok_or(error)?))
-        .map_err(|_| broken())?;
+        .map_err(|_| corrupt_stream())?;
     if precision <= 8 {
         return Ok(decoded.iter().map(|&byte| format.value(byte.into())).collect());
     }
@@ -189,16 +191,16 @@ fn unpadded(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn jpeg_2000(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
-    let (columns, rows, samples) = jpeg_2000_size(bytes).ok_or_else(broken)?;
+    let (columns, rows, samples) = jpeg_2000_size(bytes).ok_or_else(corrupt_stream)?;
     agree(format, columns, rows, samples)?;
     let strict = jpeg2k::DecodeParameters::new().strict(true);
-    let image = jpeg2k::Image::from_bytes_with(bytes, strict).map_err(|_| broken())?;
+    let image = jpeg2k::Image::from_bytes_with(bytes, strict).map_err(|_| corrupt_stream())?;
     let components = image.components();
     let whole = |component: &jpeg2k::ImageComponent| {
         (component.width() as usize, component.height() as usize) == (columns, rows)
     };
     if components.len() != samples || !components.iter().all(whole) {
-        return Err(broken());
+        return Err(corrupt_stream());
     }
     let planes: Vec<Vec<i64>> =
         components.iter().map(|component| signed_as(component, format)).collect();
