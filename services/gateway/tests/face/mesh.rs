@@ -235,7 +235,7 @@ async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Servic
     let tenant = accounts.create_tenant("the hospital").await.unwrap();
     accounts.create_user(tenant, USER, PASSWORD, &[Role::Clinician]).await.unwrap();
     let config = auth::Config {
-        database_url,
+        database_url: database_url.into(),
         signing_key: data.path().join("key.pem"),
         previous_key: None,
         service_secret: None,
@@ -247,9 +247,9 @@ async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Servic
 
 async fn storage_ports(data: &TempDir, clock: Clock, random: Random) -> Ports {
     let config = storage::Config {
-        database_url: format!("sqlite://{}", at(data, "storage.db")),
-        blob_url: format!("file://{}", at(data, "blobs")),
-        queue_url: format!("sqlite://{}", at(data, "queue.db")),
+        database_url: format!("sqlite://{}", at(data, "storage.db")).into(),
+        blob_url: format!("file://{}", at(data, "blobs")).into(),
+        queue_url: format!("sqlite://{}", at(data, "queue.db")).into(),
         rules: Rules { disk_reserve_mib: 1, ..Rules::default() },
     };
     Ports::open(&config, clock, random).await.unwrap()

@@ -221,9 +221,9 @@ pub fn config() -> Config {
 async fn ports(folder: &TempDir, rules: Rules, clock: &ManualClock) -> Ports {
     let at = |name: &str| folder.path().join(name).display().to_string();
     let config = storage::Config {
-        database_url: format!("sqlite://{}", at("storage.db")),
-        blob_url: format!("file://{}", at("blobs")),
-        queue_url: format!("sqlite://{}", at("queue.db")),
+        database_url: format!("sqlite://{}", at("storage.db")).into(),
+        blob_url: format!("file://{}", at("blobs")).into(),
+        queue_url: format!("sqlite://{}", at("queue.db")).into(),
         rules,
     };
     Ports::open(&config, clock.clock(), system_random()).await.unwrap()

@@ -42,9 +42,9 @@ impl Storage {
         let data = tempfile::tempdir().unwrap();
         let at = |name: &str| data.path().join(name).display().to_string();
         let config = Config {
-            database_url: format!("sqlite://{}", at("storage.db")),
-            blob_url: format!("file://{}", at("blobs")),
-            queue_url: format!("sqlite://{}", at("queue.db")),
+            database_url: format!("sqlite://{}", at("storage.db")).into(),
+            blob_url: format!("file://{}", at("blobs")).into(),
+            queue_url: format!("sqlite://{}", at("queue.db")).into(),
             rules,
         };
         let ports = Ports::open(&config, clock, random).await.unwrap();
