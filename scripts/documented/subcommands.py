@@ -4,8 +4,10 @@ import contextlib
 import json
 import re
 import signal
+import struct
 import subprocess
 import time
+import zlib
 
 from running import Failed, same
 
@@ -118,15 +120,27 @@ def user(place):
         raise Failed("medseg user makes a data directory of a mistyped name")
 
 
+def square(side=64):
+    """A mask as PNG (8-bit grey): the phantom's own comes from no program, so a square stands in for it."""
+    row = bytes(1) + bytes(255 if side // 4 <= column < side // 2 else 0 for column in range(side))
+    rows = b"".join(row if side // 4 <= number < side // 2 else bytes(side + 1) for number in range(side))
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
 def manifest(place, patients):
-    """A labelled data set of phantoms: the lesion's own mask comes from no program, so a square stands in for it."""
+    """A labelled data set of phantoms."""
     medseg, folder = place.program("medseg"), place.folder / "labelled"
     folder.mkdir(exist_ok=True)
+    (folder / "mask.png").write_bytes(square())
     lines = ["patient,slice,image,mask"]
     for seed in range(patients):
-        for name, more in (("image", []), ("mask", ["--no-lesion"])):
-            place.good(medseg, "phantom", "--size", "64", "--seed", seed, "--out", folder / f"{name}-{seed}.png", *more)
-        lines.append(f"p{seed},1,image-{seed}.png,mask-{seed}.png")
+        place.good(medseg, "phantom", "--size", "64", "--seed", seed, "--out", folder / f"image-{seed}.png")
+        lines.append(f"p{seed},1,image-{seed}.png,mask.png")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     return "labelled/manifest.csv"
 
