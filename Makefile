@@ -9,6 +9,9 @@ export MEDSEG_CACHE ?= $(HOME)/.cache/medseg
 export CARGO_TARGET_DIR ?= $(MEDSEG_CACHE)/target
 
 # PROFILE=dev takes the build that the suite makes: slower programs, sooner.
+ifndef PROFILE
+demo: export PROFILE := demo
+endif
 export PROFILE ?= release
 
 # Runs a command with libtorch found, fetched first where it is missing.

@@ -54,7 +54,7 @@ def clean(place):
 
 def lacking(place):
     """What somebody mistypes who calls make."""
-    for words, said in ((["PROFILE=fast", "build"], "PROFILE is release or dev"), (["evaluate"], "required arguments.*--manifest")):
+    for words, said in ((["PROFILE=fast", "build"], "PROFILE is release, demo or dev"), (["evaluate"], "required arguments.*--manifest")):
         ended = place.run("make", "-C", REPOSITORY, *words)
         if ended.returncode == 0 or not re.search(f"error: .*{said}", ended.stderr):
             raise Failed(f"make {' '.join(words)} does not say {said!r}: {ended.stderr.strip()[-400:]}")

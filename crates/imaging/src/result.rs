@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The form of the document; a change that could break a reader changes the number.
-const SCHEMA: &str = "medseg.result/1";
+const SCHEMA: &str = "medseg.result/2";
 
 /// What every result says of itself, whatever it found.
 const LIMITS: &str = "Computed by software without medical approval, for research use. It is not a \
