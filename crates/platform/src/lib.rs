@@ -14,6 +14,7 @@
 pub mod blob;
 pub mod db;
 pub mod deadline;
+pub mod disk;
 pub mod queue;
 
 /// Installs ring as the process's TLS implementation: the clients of both clouds leave the choice to the process.

@@ -6,7 +6,9 @@
 mod batch;
 mod decoder;
 mod image;
+mod pack;
 mod process;
+mod reserve;
 mod rpc;
 mod spool;
 mod upload;
@@ -16,6 +18,7 @@ use std::path::PathBuf;
 use domain::{Clock, Result};
 use imaging::Modality;
 pub use jail::Demand;
+use platform::disk::RESERVE_MIB;
 use proto::ingest::ingest_server::IngestServer;
 use proto::storage::scans_client::ScansClient;
 use secrecy::SecretString;
@@ -24,6 +27,7 @@ use service::{Check, Peer, Service, check};
 use tonic::service::Routes;
 
 use decoder::Decoder;
+use reserve::Reserve;
 use spool::Spool;
 use upload::Uploads;
 
@@ -48,6 +52,10 @@ pub struct Config {
     /// The largest upload, in MiB.
     #[arg(long, env, default_value_t = 512)]
     pub upload_mib: usize,
+
+    /// Uploads are refused when the disk of the spool has less room than this, in MiB.
+    #[arg(long, env, default_value_t = RESERVE_MIB)]
+    pub disk_reserve_mib: u64,
 
     /// How many uploads are decoded at a time; 0 stands for one per processor.
     #[arg(long, env, default_value_t = 0)]
@@ -84,6 +92,7 @@ impl Config {
             decoder: None,
             modalities: vec![Modality::MagneticResonance],
             upload_mib: 512,
+            disk_reserve_mib: RESERVE_MIB,
             decoders: 0,
             decode_s: 20,
             decode_mib: 2048,
@@ -103,7 +112,8 @@ pub struct Peers {
 /// The service, assembled. Fails when the spool cannot be written, or the decoder is not there or not in the jail
 /// that is demanded.
 pub fn build(config: &Config, clock: Clock, peers: Peers) -> Result<Service> {
-    let spool = Spool::open(&config.spool, config.upload_mib << 20)?;
+    let reserve = Reserve::of_disk(&config.spool, config.disk_reserve_mib);
+    let spool = Spool::open(&config.spool, config.upload_mib << 20, reserve)?;
     let decoder = Decoder::new(config)?;
     let readiness =
         vec![("spool".into(), spool_check(&spool)), ("decoder".into(), decoder_check(&decoder))];

@@ -1,4 +1,4 @@
-//! Translates between the wire and uploads; decides nothing but who may send.
+//! Translates between the wire and uploads; decides nothing but who may send, and whether there is room for it.
 
 use domain::{ErrorKind, Result};
 use futures::{Stream, stream};
@@ -36,6 +36,7 @@ impl Ingest {
     async fn open(&self, request: Request<Streaming<UploadPart>>) -> Result<Sent> {
         let claims = self.verifier.claims(request.metadata()).await?;
         claims.require(&SENDERS)?;
+        self.uploads.spool.require_room()?;
         let token = bearer(request.metadata()).unwrap_or_default().to_owned();
         let mut parts = request.into_inner();
         let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {

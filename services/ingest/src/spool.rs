@@ -1,5 +1,3 @@
-use std::collections::HashSet;
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::task::{Poll, ready};
 
@@ -11,12 +9,16 @@ use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+
+use crate::pack::packed;
+use crate::reserve::Reserve;
 
 const PREFIX: &str = "upload-";
 /// Written at once: each write is a turn of another thread, and bodies come in small pieces.
-const WRITE_BYTES: usize = 256 * 1024;
+pub const WRITE_BYTES: usize = 256 * 1024;
+
+/// Written between two looks at the disk: so much of the reserve each upload under way may take.
+const LOOK_BYTES: usize = 1024 * 1024;
 
 /// Files of one upload: as many as an archive may have entries.
 const FILES_MAX: usize = 4096;
@@ -26,6 +28,7 @@ const FILES_MAX: usize = 4096;
 pub struct Spool {
     folder: PathBuf,
     bytes_max: usize,
+    reserve: Reserve,
 }
 
 /// A part of an upload on its way in.
@@ -50,6 +53,10 @@ pub struct Spooled {
 }
 
 impl Spooled {
+    pub fn new(path: TempPath, sha256: String) -> Spooled {
+        Spooled { path, sha256 }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -57,7 +64,7 @@ impl Spooled {
 
 impl Spool {
     /// Makes the folder if needed, and deletes what an earlier process left there.
-    pub fn open(folder: &Path, bytes_max: usize) -> Result<Spool> {
+    pub fn open(folder: &Path, bytes_max: usize, reserve: Reserve) -> Result<Spool> {
         std::fs::create_dir_all(folder).map_err(unusable)?;
         for entry in std::fs::read_dir(folder).map_err(unusable)? {
             let entry = entry.map_err(unusable)?;
@@ -65,7 +72,12 @@ impl Spool {
                 std::fs::remove_file(entry.path()).map_err(unusable)?;
             }
         }
-        Ok(Spool { folder: folder.to_owned(), bytes_max })
+        Ok(Spool { folder: folder.to_owned(), bytes_max, reserve })
+    }
+
+    /// Refuses while the disk has less room than the reserve.
+    pub fn require_room(&self) -> Result<()> {
+        self.reserve.require_room(0)
     }
 
     /// An empty file that nobody else can read.
@@ -73,7 +85,8 @@ impl Spool {
         tempfile::Builder::new().prefix(PREFIX).tempfile_in(&self.folder).map_err(unusable)
     }
 
-    /// Writes `body` to disk as it comes, and its digest along with it; refuses what is larger than allowed.
+    /// Writes `body` to disk as it comes, and its digest along with it; refuses what is larger than allowed. Fails when
+    /// the reserve is breached, by whomever, before the first byte or amid the body.
     pub async fn keep<E>(
         &self,
         body: impl Stream<Item = Result<Bytes, E>>,
@@ -93,14 +106,19 @@ impl Spool {
     where
         Error: From<E>,
     {
+        self.require_room()?;
         let (file, path) = self.create()?.into_parts();
         let mut file = BufWriter::with_capacity(WRITE_BYTES, File::from_std(file));
-        let (mut digest, mut bytes) = (Sha256::new(), 0);
+        let (mut digest, mut bytes, mut bytes_at_look) = (Sha256::new(), 0, 0);
         let mut body = std::pin::pin!(body);
         while let Some(chunk) = body.try_next().await? {
             bytes += chunk.len();
             if bytes > bytes_max {
                 return Ok(Err(self.too_large()));
+            }
+            if bytes - bytes_at_look >= LOOK_BYTES {
+                self.require_room()?;
+                bytes_at_look = bytes;
             }
             digest.update(&chunk);
             file.write_all(&chunk).await.map_err(unusable)?;
@@ -150,7 +168,8 @@ impl Spool {
 
     async fn pack(&self, files: Vec<(String, Spooled)>) -> Result<Spooled> {
         let archive = self.create()?;
-        let packed = tokio::task::spawn_blocking(move || packed(archive, &files)).await;
+        let reserve = self.reserve.clone();
+        let packed = tokio::task::spawn_blocking(move || packed(archive, &files, &reserve)).await;
         packed.map_err(|error| ErrorKind::Internal.error("packing panicked").because(error))?
     }
 
@@ -159,54 +178,28 @@ impl Spool {
     }
 }
 
-/// A zip of the files, stored as they are: equal files give equal bytes.
-fn packed(archive: NamedTempFile, files: &[(String, Spooled)]) -> Result<Spooled> {
-    let unwritable =
-        |error| ErrorKind::Unavailable.error("uploads cannot be packed").because(error);
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    let (file, path) = archive.into_parts();
-    let mut zip = ZipWriter::new(file);
-    for (name, (_, spooled)) in distinct(files).into_iter().zip(files) {
-        zip.start_file(name, options).map_err(unwritable)?;
-        let mut original = std::fs::File::open(spooled.path()).map_err(unusable)?;
-        std::io::copy(&mut original, &mut zip).map_err(unusable)?;
-    }
-    let mut file = zip.finish().map_err(unwritable)?;
-    file.rewind().map_err(unusable)?;
-    let mut digest = Sha256::new();
-    let mut chunk = vec![0; WRITE_BYTES];
-    loop {
-        match file.read(&mut chunk).map_err(unusable)? {
-            0 => return Ok(Spooled { path, sha256: hex(&digest.finalize()) }),
-            read => digest.update(&chunk[..read]),
-        }
-    }
-}
-
-/// The files' names, told apart where browsers and scripts send one name twice.
-fn distinct(files: &[(String, Spooled)]) -> Vec<String> {
-    let mut seen = HashSet::new();
-    let named = (1..).zip(files).map(|(number, (name, _))| {
-        let clean: String = name.chars().filter(|c| !c.is_control()).collect();
-        let name = if clean.is_empty() { format!("file {number}") } else { clean };
-        if seen.insert(name.clone()) { name } else { format!("file {number}/{name}") }
-    });
-    named.collect()
-}
-
-fn unusable(error: std::io::Error) -> Error {
+pub fn unusable(error: std::io::Error) -> Error {
     ErrorKind::Unavailable.error("uploads cannot be spooled").because(error)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
     use futures::stream;
+
+    const NO_RESERVE: u64 = 0;
 
     fn body(chunks: &[&'static str]) -> impl Stream<Item = Result<Bytes>> {
         stream::iter(
             chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect::<Vec<_>>(),
         )
+    }
+
+    fn spool(folder: &Path) -> Spool {
+        Spool::open(folder, 6, Reserve::of_disk(folder, NO_RESERVE)).unwrap()
     }
 
     fn files(folder: &Path) -> usize {
@@ -216,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_kept_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(folder.path(), 6).unwrap();
+        let spool = spool(folder.path());
         let spooled = spool.keep(body(&["ab", "", "c"])).await.unwrap().unwrap();
         assert_eq!(std::fs::read(spooled.path()).unwrap(), b"abc");
         // FIPS 180-4's own example.
@@ -231,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn the_limit_is_exact_and_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(folder.path(), 6).unwrap();
+        let spool = spool(folder.path());
         assert!(spool.keep(body(&["abc", "def"])).await.unwrap().is_ok());
         let refusal = spool.keep(body(&["abc", "def", "g"])).await.unwrap().err().unwrap();
         assert_eq!(refusal.problem, Problem::TooLarge);
@@ -244,7 +237,47 @@ mod tests {
         for name in ["upload-x", "README"] {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
-        Spool::open(folder.path(), 6).unwrap();
+        spool(folder.path());
         assert_eq!(files(folder.path()), 1);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_finds_the_reserve_breached_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 6, Reserve::new(|| Ok(9), 10)).unwrap();
+        let body = stream::poll_fn(|_| -> Poll<Option<Result<Bytes>>> { panic!("it is read") });
+        assert_eq!(spool.keep(body).await.err().unwrap().kind(), ErrorKind::Unavailable);
+        assert_eq!(files(folder.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_stops_where_others_breach_the_reserve_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (free, sent) = (Arc::new(AtomicU64::new(10)), AtomicU64::new(0));
+        let disk = free.clone();
+        let reserve = Reserve::new(move || Ok(disk.load(Ordering::SeqCst)), 10);
+        let spool = Spool::open(folder.path(), usize::MAX, reserve).unwrap();
+        let endless = stream::repeat_with(|| {
+            if sent.fetch_add(1, Ordering::SeqCst) == 2 {
+                free.fetch_sub(1, Ordering::SeqCst);
+            }
+            Ok::<_, Error>(Bytes::from(vec![7; LOOK_BYTES]))
+        });
+        assert_eq!(spool.keep(endless).await.err().unwrap().kind(), ErrorKind::Unavailable);
+        assert_eq!((sent.into_inner(), files(folder.path())), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn files_are_not_packed_into_the_reserve() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 6, Reserve::new(|| Ok(12), 10)).unwrap();
+        let pieces = [
+            Piece::Bytes(Bytes::from_static(b"abc")),
+            Piece::File("second".into()),
+            Piece::Bytes(Bytes::from_static(b"de")),
+        ];
+        let kept = spool.keep_files("first", stream::iter(pieces.map(Ok))).await;
+        assert_eq!(kept.err().unwrap().kind(), ErrorKind::Unavailable);
+        assert_eq!(files(folder.path()), 0);
     }
 }

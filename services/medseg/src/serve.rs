@@ -108,6 +108,7 @@ impl Serve {
         let decode_jail = self.decode_jail;
         let config = ingest::Config {
             upload_mib,
+            disk_reserve_mib: self.rules.disk_reserve_mib,
             decode_jail,
             ..ingest::Config::at(home.path("spool"), service_secret.clone())
         };

@@ -28,6 +28,7 @@ use metrics::Unit::{Count, Seconds};
 use metrics::{describe_gauge, describe_histogram};
 use platform::blob::Blobs;
 use platform::db::Database;
+use platform::disk::RESERVE_MIB;
 use platform::queue::Queue;
 use platform::{blob, db, queue};
 use proto::storage::jobs_server::JobsServer;
@@ -84,8 +85,13 @@ pub struct Rules {
     pub orphan_hours: u32,
 }
 
-const DEFAULT: Rules =
-    Rules { lease_s: 30, attempts_max: 3, sweep_s: 4, disk_reserve_mib: 512, orphan_hours: 24 };
+const DEFAULT: Rules = Rules {
+    lease_s: 30,
+    attempts_max: 3,
+    sweep_s: 4,
+    disk_reserve_mib: RESERVE_MIB,
+    orphan_hours: 24,
+};
 
 impl Default for Rules {
     fn default() -> Rules {

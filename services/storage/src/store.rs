@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
-use domain::{Clock, ErrorKind, Random, Result, ScanId};
+use domain::{Clock, Random, Result, ScanId};
 use futures::future::BoxFuture;
 use platform::blob::Blobs;
 use platform::db::{Database, Unit, failed};
+use platform::disk;
 use platform::queue::Topic;
 use service::claims::Tenant;
 use tokio::sync::{Notify, broadcast};
@@ -79,11 +80,9 @@ impl Store {
     /// come, not after.
     pub async fn require_ready(&self, tenant: Tenant) -> Result<()> {
         audit::begin(&self.database, tenant.id()).await?;
-        let reserve = self.rules.disk_reserve_mib * 1024 * 1024;
+        let reserve = self.rules.disk_reserve_mib.saturating_mul(1024 * 1024);
         match self.blobs.free_bytes().await? {
-            Some(free) if free < reserve => {
-                Err(ErrorKind::Unavailable.error("the server's disk is full: nothing was stored"))
-            }
+            Some(free) if free < reserve => Err(disk::full()),
             _ => Ok(()),
         }
     }

@@ -20,6 +20,7 @@ use url::Url;
 
 use super::spool::{Spool, blocking, disk_error, foreign_object};
 use super::{Backend, ByteStream, Object, ObjectWriter, Written};
+use crate::disk;
 
 /// What is not kept yet; on the same file system, so that keeping is a rename.
 const STAGING: &str = ".staging";
@@ -100,8 +101,7 @@ impl Backend for Files {
 
     async fn free_bytes(&self) -> Result<Option<u64>> {
         let root = self.root.clone();
-        let disk = blocking(move || Ok(rustix::fs::statvfs(&root)?)).await?;
-        Ok(Some(disk.f_bavail * disk.f_frsize))
+        blocking(move || disk::free_bytes(&root)).await.map(Some)
     }
 }
 

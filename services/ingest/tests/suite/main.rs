@@ -5,6 +5,7 @@
 mod bad;
 mod batches;
 mod files;
+mod room;
 mod storage;
 mod uploads;
 mod world;

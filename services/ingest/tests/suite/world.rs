@@ -22,7 +22,7 @@ use crate::storage::Storage;
 
 /// No machine is expected to have much room, and none has this much.
 const ROOM_MIB: u64 = 1;
-const NO_ROOM_MIB: u64 = u64::MAX >> 20;
+pub const NO_ROOM_MIB: u64 = u64::MAX >> 20;
 
 pub struct World {
     pub storage: Storage,
@@ -49,7 +49,10 @@ impl World {
 
     async fn over(disk_reserve_mib: u64, change: impl FnOnce(&mut Config)) -> World {
         let spool = tempfile::tempdir().unwrap();
-        let mut config = Config::at(spool.path(), Issuer::SERVICE_SECRET.into());
+        let mut config = Config {
+            disk_reserve_mib: ROOM_MIB,
+            ..Config::at(spool.path(), Issuer::SERVICE_SECRET.into())
+        };
         change(&mut config);
         let (clock, random, issuer) = (system_clock(), system_random(), Issuer::new());
         let token = issuer.token(TenantId::new(&clock, &random), &[Role::Clinician]);
@@ -116,6 +119,18 @@ impl World {
     pub async fn upload_as(&self, bytes: &[u8], token: &str) -> Result<UploadAnswer> {
         let request = authorised(parts(bytes, self.header()), token);
         Ok(self.ingest.clone().upload(request).await?.into_inner())
+    }
+
+    /// Sends nothing, not even a header, and waits for the answer.
+    pub async fn upload_in_silence(&self) -> Result<UploadAnswer> {
+        let request = authorised(stream::pending::<UploadPart>(), &self.token);
+        Ok(self.ingest.clone().upload(request).await?.into_inner())
+    }
+
+    /// The same for a batch.
+    pub async fn upload_batch_in_silence(&self) -> Result<BatchAnswer> {
+        let request = authorised(stream::pending::<UploadPart>(), &self.token);
+        Ok(self.ingest.clone().upload_batch(request).await?.into_inner())
     }
 
     /// What a cancelled stream looks like over HTTP/2: it just stops.
