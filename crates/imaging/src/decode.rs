@@ -72,6 +72,8 @@ impl Limits {
             return Err(Problem::TooLarge
                 .refuse(format!("It unpacks to more than {} MB.", self.bytes / 1_000_000)));
         }
+        // It has grown by doubling, and the voxels are still to come.
+        bytes.shrink_to_fit();
         Ok(bytes)
     }
 }

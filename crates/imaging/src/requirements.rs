@@ -165,16 +165,14 @@ fn shows_head(volume: &Volume, index: usize) -> bool {
     /// In Hounsfield units: what is below is not measured, but filled in around a round field of view.
     const AIR: f32 = -1000.0;
     let Shape { rows, columns, .. } = volume.shape;
-    let values: Vec<f32> = match volume.modality {
-        Some(Modality::ComputedTomography) => {
-            volume.slice(index).iter().map(|voxel| voxel.max(AIR)).collect()
-        }
-        _ => volume.slice(index).to_vec(),
+    let lowest = match volume.modality {
+        Some(Modality::ComputedTomography) => AIR,
+        _ => f32::NEG_INFINITY,
     };
-    let aspect = volume.pixel_aspect();
-    let picture = head::Grid { width: columns, height: rows, values, aspect };
+    let (values, aspect) = (volume.slice(index), volume.pixel_aspect());
+    let picture = head::View { width: columns, height: rows, values, lowest, aspect };
     // A scanner may make air bright (real inversion recovery); a picture of a head is not a negative.
-    head::is_head(picture, !absolute(volume))
+    head::is_head(&picture, !absolute(volume))
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ use upload::Uploads;
 /// The files of one archive unpack to so many times the largest upload at most: DICOM files shrink to a half or a third.
 const UNPACKED_TIMES: u64 = 4;
 
+/// Address space for one decoder, in MiB: the largest file that is taken by default (512) and its pixels twice, as they
+/// are turned, in the widest form that is read (64 Mi pixels of 8 bytes: 512), or that file unpacked (512) and its voxels
+/// twice (256 each); and 64 for the program.
+const DECODE_MIB: u64 = 512 + 2 * 512 + 64;
+
 /// Where uploads wait, and what they may cost.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
@@ -66,7 +71,7 @@ pub struct Config {
     pub decode_s: u64,
 
     /// How much address space decoding one upload may take, in MiB.
-    #[arg(long, env, default_value_t = 2048)]
+    #[arg(long, env, default_value_t = DECODE_MIB)]
     pub decode_mib: u64,
 
     /// The jail that uploads are decoded in: `required` refuses to start where the kernel has no landlock or no seccomp,
@@ -95,7 +100,7 @@ impl Config {
             disk_reserve_mib: RESERVE_MIB,
             decoders: 0,
             decode_s: 20,
-            decode_mib: 2048,
+            decode_mib: DECODE_MIB,
             decode_jail: Demand::Required,
         }
     }

@@ -83,17 +83,14 @@ pub(super) enum Content {
 }
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
-    let image = read(bytes, limits)?;
+    let mut image = read(bytes, limits)?;
     let geometry = match &*image.planes {
         [plane] => plane.alone(),
         planes => {
             series::one_volume(std::slice::from_ref(&image))?;
             let (order, geometry) = geometry::stack(planes)?;
-            return decoded(
-                Image { voxels: reordered(&image, &order), ..image },
-                Some(geometry),
-                Format::Dicom,
-            );
+            image.voxels = reordered(image.voxels, image.shape.slice_len(), &order);
+            return decoded(image, Some(geometry), Format::Dicom);
         }
     };
     decoded(image, geometry, Format::Dicom)
@@ -271,9 +268,16 @@ fn window(set: &DataSet) -> Option<[f32; 2]> {
     (half > 0.0).then_some([(center - 0.5 - half) as f32, (center - 0.5 + half) as f32])
 }
 
-fn reordered(image: &Image, order: &[usize]) -> Vec<f32> {
-    let slice = image.shape.slice_len();
-    order.iter().flat_map(|index| &image.voxels[index * slice..][..slice]).copied().collect()
+/// The slices of `voxels` in that order; untouched where they lie in it.
+fn reordered(voxels: Vec<f32>, slice: usize, order: &[usize]) -> Vec<f32> {
+    if order.iter().copied().eq(0..voxels.len() / slice) {
+        return voxels;
+    }
+    let mut ordered = Vec::with_capacity(voxels.len());
+    for index in order {
+        ordered.extend_from_slice(&voxels[index * slice..][..slice]);
+    }
+    ordered
 }
 
 /// The volume, unless its header says that it shows no head, or was made by no MR and no CT.

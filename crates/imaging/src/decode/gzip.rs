@@ -27,6 +27,8 @@ pub(super) fn unpacked<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [
         }
         rest = member.into_inner();
     }
+    // It has grown by doubling, and the voxels are still to come.
+    file.shrink_to_fit();
     Ok(Cow::Owned(file))
 }
 

@@ -30,69 +30,91 @@ const BESIDE_LINE: f64 = 0.2;
 
 /// Whether this picture looks like a slice through a head, brighter than what is around it (or darker, if `negatives`
 /// count as well).
-pub(super) fn is_head(picture: Grid, negatives: bool) -> bool {
-    let picture = picture.without_frame().shrunk();
+pub(super) fn is_head(picture: &View, negatives: bool) -> bool {
+    let picture = picture.shrunk(picture.within_frame());
     let looks_like_head =
         |grid: &Grid| Picture::of(grid).and_then(|picture| picture.looks_like_head());
     looks_like_head(&picture).unwrap_or(false)
         || (negatives && looks_like_head(&picture.negative()).unwrap_or(false))
 }
 
-/// Pixels row by row.
-pub(super) struct Grid {
+/// A slice where it lies: the largest have a quarter of a GiB, and a copy as much again.
+pub(super) struct View<'v> {
     pub width: usize,
     pub height: usize,
-    pub values: Vec<f32>,
+    /// Row by row.
+    pub values: &'v [f32],
+    /// What a lower value counts as.
+    pub lowest: f32,
     /// How high a pixel is for its width.
     pub aspect: f64,
 }
 
-impl Grid {
-    /// Without the even frame that some scanners put around a picture to make it square.
-    fn without_frame(self) -> Grid {
-        const NEARLY_LOWEST: f32 = 0.02;
+impl View<'_> {
+    fn values(&self) -> impl Iterator<Item = f32> {
+        self.values.iter().map(|value| value.max(self.lowest))
+    }
+
+    /// What the even frame leaves that some scanners put around a picture to make it square: columns from and to
+    /// (exclusive), then rows.
+    fn within_frame(&self) -> [usize; 4] {
         const NEARLY_ALL: f64 = 0.95;
-        let mut values = self.values.clone();
-        let (low, high) = (percentile(&mut values, 0.0), percentile(&mut values, 0.99));
-        let frame = low + NEARLY_LOWEST * (high - low);
-        let mask = Mask::new(
-            self.width,
-            self.height,
-            self.values.iter().map(|value| *value > frame).collect(),
-        );
-        let Some([left, right, top, bottom]) = mask.bounds() else { return self };
-        let (width, height) = (right - left, bottom - top);
-        if (mask.area() as f64) < NEARLY_ALL * (width * height) as f64 {
-            return self;
+        let frame = self.frame_level();
+        let above = self.values().map(|value| value > frame).collect();
+        let mask = Mask::new(self.width, self.height, above);
+        match mask.bounds() {
+            Some([left, right, top, bottom])
+                if mask.area() as f64 >= NEARLY_ALL * ((right - left) * (bottom - top)) as f64 =>
+            {
+                [left, right, top, bottom]
+            }
+            _ => [0, self.width, 0, self.height],
         }
-        let values = (top..bottom)
-            .flat_map(|y| &self.values[y * self.width..][left..right])
-            .copied()
-            .collect();
-        Grid { width, height, values, ..self }
     }
 
-    fn negative(&self) -> Grid {
-        Grid { values: self.values.iter().map(|value| -value).collect(), ..*self }
+    /// The highest value that a frame may have.
+    fn frame_level(&self) -> f32 {
+        const NEARLY_LOWEST: f32 = 0.02;
+        let mut values: Vec<f32> = self.values().collect();
+        let (low, high) = (percentile(&mut values, 0.0), percentile(&mut values, 0.99));
+        low + NEARLY_LOWEST * (high - low)
     }
 
-    /// The means of square tiles, [`SIDE`] of them along the longer side: a head is told by its form, which oblong
-    /// pixels would stretch.
-    fn shrunk(&self) -> Grid {
-        let (wide, high) = (self.width as f64, self.height as f64 * self.aspect);
+    /// The means of square tiles of a part, [`SIDE`] of them along its longer side: a head is told by its form, which
+    /// oblong pixels would stretch.
+    fn shrunk(&self, [left, right, top, bottom]: [usize; 4]) -> Grid {
+        let (columns, rows) = (right - left, bottom - top);
+        let (wide, high) = (columns as f64, rows as f64 * self.aspect);
         let tiles = |length: f64| (length * SIDE as f64 / wide.max(high)).round() as usize;
-        let width = tiles(wide).clamp(1, self.width);
-        let height = tiles(high).clamp(1, self.height);
-        let tile =
-            |at: usize, tiles: usize, length: usize| at * length / tiles..(at + 1) * length / tiles;
+        let width = tiles(wide).clamp(1, columns);
+        let height = tiles(high).clamp(1, rows);
+        let tile = |at: usize, tiles: usize, from: usize, length: usize| {
+            from + at * length / tiles..from + (at + 1) * length / tiles
+        };
         let mean = |x, y| {
-            let (columns, rows) = (tile(x, width, self.width), tile(y, height, self.height));
+            let (columns, rows) = (tile(x, width, left, columns), tile(y, height, top, rows));
             let count = (columns.len() * rows.len()) as f32;
-            let row = |y: usize| self.values[y * self.width..][columns.clone()].iter().sum::<f32>();
+            let row = |y: usize| {
+                let values = &self.values[y * self.width..][columns.clone()];
+                values.iter().map(|value| value.max(self.lowest)).sum::<f32>()
+            };
             rows.map(row).sum::<f32>() / count
         };
         let values = (0..width * height).map(|at| mean(at % width, at / width)).collect();
-        Grid { width, height, values, aspect: 1.0 }
+        Grid { width, height, values }
+    }
+}
+
+/// Pixels row by row.
+struct Grid {
+    width: usize,
+    height: usize,
+    values: Vec<f32>,
+}
+
+impl Grid {
+    fn negative(&self) -> Grid {
+        Grid { values: self.values.iter().map(|value| -value).collect(), ..*self }
     }
 
     fn edge(&self) -> Vec<f32> {

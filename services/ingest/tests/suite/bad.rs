@@ -139,6 +139,37 @@ async fn survive(inputs: Vec<Input>) -> Vec<String> {
     accepted.into_iter().map(|(name, _)| name.clone()).collect()
 }
 
+/// The largest picture that is read: a slope of brightness with some noise, in an even frame. No head.
+fn largest_picture() -> Vec<u8> {
+    const SIDE: usize = 8192;
+    const FRAME: usize = 64;
+    const NOISE: usize = 40;
+    let inside = SIDE - 2 * FRAME;
+    let row = |shift: usize| -> Vec<u8> {
+        let value = |x: usize| 60 + 100 * x / inside + (7 * x + shift) % NOISE;
+        let row = (0..inside).map(|x| value(x) as u8);
+        [0; FRAME].into_iter().chain(row).chain([0; FRAME]).collect()
+    };
+    let rows: Vec<Vec<u8>> = (0..NOISE).map(row).collect();
+    let mut pixels = vec![0; SIDE * SIDE];
+    for (y, line) in pixels.chunks_exact_mut(SIDE).enumerate().skip(FRAME).take(inside) {
+        line.copy_from_slice(&rows[13 * y % NOISE]);
+    }
+    let mut file = std::io::Cursor::new(Vec::new());
+    let (colour, format) = (image::ExtendedColorType::L8, image::ImageFormat::Png);
+    let side = SIDE as u32;
+    image::write_buffer_with_format(&mut file, &pixels, side, side, colour, format).unwrap();
+    file.into_inner()
+}
+
+#[tokio::test]
+async fn the_largest_picture_is_judged_in_the_room_of_its_voxels_and_one_copy() {
+    // 256 MiB each, and what the program takes.
+    let world = World::with(|config| config.decode_mib = 2 * 256 + 160).await;
+    let refusal = world.upload(&largest_picture()).await.unwrap().unwrap_err();
+    assert_eq!(refusal.problem, Problem::NotAHead.name());
+}
+
 #[tokio::test]
 async fn every_truncation_is_refused() {
     assert_eq!(survive(truncations()).await, Vec::<String>::new());

@@ -202,8 +202,12 @@ fn jpeg_2000(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     if components.len() != samples || !components.iter().all(whole) {
         return Err(corrupt_stream());
     }
-    let planes: Vec<Vec<i64>> =
+    let mut planes: Vec<Vec<i64>> =
         components.iter().map(|component| signed_as(component, format)).collect();
+    drop(image);
+    if samples == 1 {
+        return planes.pop().ok_or_else(corrupt_stream);
+    }
     let pixels = columns * rows;
     Ok((0..pixels).flat_map(|pixel| planes.iter().map(move |plane| plane[pixel])).collect())
 }

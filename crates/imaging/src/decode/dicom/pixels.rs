@@ -103,10 +103,10 @@ impl PixelFormat {
         if self.signed { (aligned as i32 >> unused).into() } else { (aligned >> unused).into() }
     }
 
-    /// One value per pixel of a frame's samples.
-    fn grey(&self, samples: &[i64]) -> Vec<f32> {
+    /// Appends one value per pixel of a frame's samples.
+    fn append_grey(&self, samples: &[i64], values: &mut Vec<f32>) {
         if self.samples == 1 {
-            return samples.iter().map(|&value| value as f32).collect();
+            return values.extend(samples.iter().map(|&value| value as f32));
         }
         let pixels = self.shape.slice_len();
         let (across, along) = if self.planar { (pixels, 1) } else { (1, self.samples) };
@@ -115,7 +115,7 @@ impl PixelFormat {
             true => sample(pixel, 0),
             false => raster::luma(sample(pixel, 0), sample(pixel, 1), sample(pixel, 2)),
         };
-        (0..pixels).map(grey).collect()
+        values.extend((0..pixels).map(grey));
     }
 }
 
@@ -207,7 +207,7 @@ pub(super) fn stored_values(
     let mut format = format.clone();
     codec.adjust(&mut format);
     no_surplus(&data, &format)?;
-    let mut values = Vec::new();
+    let mut values = Vec::with_capacity(format.shape.len());
     for index in 0..format.shape.slices {
         let samples =
             samples(&data, &format, codec, index).map_err(|refusal| match format.shape.slices {
@@ -215,7 +215,7 @@ pub(super) fn stored_values(
                 all => refusal.at(&format!("Slice {} of {all}", index + 1)),
             })?;
         told_apart(&format, &samples)?;
-        values.extend(format.grey(&samples));
+        format.append_grey(&samples, &mut values);
     }
     Ok(values)
 }

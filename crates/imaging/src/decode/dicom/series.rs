@@ -37,13 +37,16 @@ pub(in crate::decode) fn join(
     let window = common_window(images.iter().filter_map(|image| image.window));
     let Shape { rows, columns, .. } = images[0].shape;
     let shape = limits.shape(planes.len(), rows, columns)?;
-    let voxels = images.iter_mut().flat_map(|image| std::mem::take(&mut image.voxels)).collect();
+    let mut voxels = Vec::with_capacity(shape.len());
+    for image in &mut images {
+        // Each slice is dropped once it is copied.
+        voxels.extend(std::mem::take(&mut image.voxels));
+    }
+    let voxels = reordered(voxels, shape.slice_len(), &order);
     let kind = kind::common(images.iter().map(|image| image.kind));
     let first = images.swap_remove(0);
     let identity = Identity { sop_instance_uids: uids, ..first.identity.clone() };
-    let joined = Image { shape, voxels, window, kind, identity, ..first };
-    let voxels = reordered(&joined, &order);
-    decoded(Image { voxels, ..joined }, geometry, Format::Zip)
+    decoded(Image { shape, voxels, window, kind, identity, ..first }, geometry, Format::Zip)
 }
 
 /// Patient, study and series that a file says it belongs to; None of one that is no slice.

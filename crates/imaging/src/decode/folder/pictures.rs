@@ -161,7 +161,11 @@ fn pile(pictures: Vec<Picture>, limits: &Limits) -> Result<Volume, Refusal> {
         volumes.iter().flat_map(|volume| volume.remarks.iter().cloned()).collect();
     remarks.dedup();
     remarks.extend(gap);
-    let voxels = volumes.into_iter().flat_map(|volume| volume.voxels).collect();
+    let mut voxels = Vec::with_capacity(shape.len());
+    for volume in volumes {
+        // Each slice is dropped once it is copied.
+        voxels.extend(volume.voxels);
+    }
     Ok(Volume {
         shape,
         voxels,
