@@ -69,7 +69,6 @@ pub struct Ports {
     database: Database,
     accounts: Accounts,
     keys: Keys,
-    service_secret: Option<SecretString>,
     clock: Clock,
     random: Random,
 }
@@ -89,17 +88,21 @@ pub async fn open(
     let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
     let accounts = Accounts::new(database.clone(), clock.clone(), random.clone()).await?;
     let first_start = first_start::prepare(&accounts, &config.first_tenant).await?;
-    let service_secret = config.service_secret.clone();
-    Ok((Ports { database, accounts, keys, service_secret, clock, random }, first_start))
+    Ok((Ports { database, accounts, keys, clock, random }, first_start))
 }
 
 /// The service, with everything that `ports` holds.
-pub fn build(ports: Ports) -> Service {
-    let Ports { database, accounts, keys, service_secret, clock, random } = ports;
+pub fn build(config: Config, ports: Ports) -> Service {
+    let Ports { database, accounts, keys, clock, random } = ports;
     let rpc = rpc::Rpc {
         verifier: Verifier::with_keys(keys.public, clock.clone()),
         jwks: keys.jwks,
-        clients: Clients::new(database.clone(), service_secret, clock.clone(), random.clone()),
+        clients: Clients::new(
+            database.clone(),
+            config.service_secret,
+            clock.clone(),
+            random.clone(),
+        ),
         sign_in: SignIn {
             accounts: accounts.clone(),
             sessions: Sessions::new(database.clone(), keys.signing.clone(), clock.clone(), random),

@@ -10,7 +10,7 @@ async fn main() -> ExitCode {
         if let Some(first_start) = first_start {
             println!("{first_start}");
         }
-        Ok(build(ports))
+        Ok(build(config, ports))
     })
     .await
 }

@@ -62,6 +62,8 @@ pub struct Config {
 pub struct Ports {
     pub database: Database,
     pub queue: Queue,
+    pub clock: Clock,
+    pub random: Random,
 }
 
 /// Whom it calls.
@@ -71,10 +73,15 @@ pub struct Peers {
 
 impl Ports {
     /// Opens what the URLs name, migrates the database and joins those who listen to completed scans.
-    pub async fn open(database_url: &str, queue: Queue) -> Result<Ports> {
+    pub async fn open(
+        database_url: &str,
+        queue: Queue,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Ports> {
         let database = db::connect(database_url, &MIGRATIONS).await?;
         join(&queue).await;
-        Ok(Ports { database, queue })
+        Ok(Ports { database, queue, clock, random })
     }
 }
 
@@ -92,23 +99,18 @@ async fn join(queue: &Queue) {
 pub async fn open(config: Config) -> Result<Service> {
     let reference = config.reference.as_deref().map(Reference::read).transpose()?;
     let queue = queue::connect(config.queue_url.expose_secret()).await?;
-    let ports = Ports::open(config.database_url.expose_secret(), queue).await?;
-    let peers = Peers { auth: Peer::connect(&config.auth_url)? };
     let (clock, random) = (service::system_clock(), service::system_random());
-    Ok(build(ports, peers, reference.unwrap_or_default(), clock, random))
+    let ports = Ports::open(config.database_url.expose_secret(), queue, clock, random).await?;
+    let peers = Peers { auth: Peer::connect(&config.auth_url)? };
+    Ok(build(reference.unwrap_or_default(), ports, peers))
 }
 
 /// Assembles the service; `reference` is what reports compare with.
-pub fn build(
-    ports: Ports,
-    peers: Peers,
-    reference: Reference,
-    clock: Clock,
-    random: Random,
-) -> Service {
-    let store = Store { database: ports.database.clone() };
+pub fn build(reference: Reference, ports: Ports, peers: Peers) -> Service {
+    let Ports { database, queue, clock, random } = ports;
+    let store = Store { database: database.clone() };
     let observer = store.clone();
-    let observe = listen(ports.queue.clone(), SCAN_COMPLETED, GROUP, WINDOW, move |body| {
+    let observe = listen(queue.clone(), SCAN_COMPLETED, GROUP, WINDOW, move |body| {
         let observer = observer.clone();
         async move {
             let done = Completed::parse(&body)?;
@@ -130,8 +132,8 @@ pub fn build(
         grpc: Routes::new(DriftServer::new(rpc)),
         workers: vec![observe],
         readiness: vec![
-            ("database".into(), check(move || ping_database(ports.database.clone()))),
-            ("queue".into(), check(move || ping_queue(ports.queue.clone()))),
+            ("database".into(), check(move || ping_database(database.clone()))),
+            ("queue".into(), check(move || ping_queue(queue.clone()))),
         ],
         ..Service::default()
     }

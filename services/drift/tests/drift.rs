@@ -43,11 +43,10 @@ impl Drift {
     async fn on(database_url: &str, folder: TempDir) -> anyhow::Result<Drift> {
         let queue =
             queue::connect(&format!("sqlite://{}/queue.db", folder.path().display())).await?;
-        let ports = Ports::open(database_url, queue.clone()).await?;
         let clock = ManualClock::at(NOW_MS).clock();
         let issuer = Issuer::at(clock.clone());
-        let service =
-            build(ports, Peers { auth: issuer.peer() }, reference(), clock, system_random());
+        let ports = Ports::open(database_url, queue.clone(), clock, system_random()).await?;
+        let service = build(reference(), ports, Peers { auth: issuer.peer() });
         let client = DriftClient::new(Peer::within(&service));
         let stop = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -50,6 +50,12 @@ use places::Places;
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
 
+/// What the gateway needs of the outside world.
+pub struct Ports {
+    pub clock: Clock,
+    pub random: Random,
+}
+
 /// The services that the gateway speaks for.
 #[derive(Clone)]
 pub struct Peers {
@@ -135,7 +141,8 @@ struct Gateway {
 }
 
 /// The gateway in front of `peers`.
-pub fn build(config: Config, peers: Peers, clock: Clock, random: Random) -> Result<Service> {
+pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
+    let Ports { clock, random } = ports;
     if config.max_uploads == 0 || config.upload_mib == 0 {
         return Err(
             ErrorKind::Invalid.error("a gateway that lets no upload in: max-uploads, upload-mib")

@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use gateway::{Config, PeerUrls, build};
+use gateway::{Config, PeerUrls, Ports, build};
 use service::{system_clock, system_random};
 
 #[derive(clap::Args)]
@@ -15,7 +15,8 @@ struct Settings {
 #[tokio::main]
 async fn main() -> ExitCode {
     service::run(async |Settings { config, peers }| {
-        build(config, peers.connect()?, system_clock(), system_random())
+        let ports = Ports { clock: system_clock(), random: system_random() };
+        build(config, ports, peers.connect()?)
     })
     .await
 }

@@ -12,7 +12,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Clock, ErrorKind, Priority, Result};
+use domain::{Clock, ErrorKind, Priority, Random, Result};
 use metrics::Unit::{Count, Seconds};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use platform::queue::{self, Queue};
@@ -70,12 +70,13 @@ pub struct Config {
 pub struct Ports {
     pub queue: Queue,
     pub clock: Clock,
+    pub random: Random,
 }
 
 impl Ports {
     /// Opens the queue at `queue_url`.
-    pub async fn open(queue_url: &str, clock: Clock) -> Result<Ports> {
-        Ok(Ports { queue: queue::connect(queue_url).await?, clock })
+    pub async fn open(queue_url: &str, clock: Clock, random: Random) -> Result<Ports> {
+        Ok(Ports { queue: queue::connect(queue_url).await?, clock, random })
     }
 }
 
@@ -102,7 +103,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         "the model is loaded"
     );
 
-    let Ports { queue, clock } = ports;
+    let Ports { queue, clock, random: _ } = ports;
     let token = ServiceToken::new(peers.auth, service_secret, clock.clone());
     let jobs = Jobs::new(peers.storage, token, worker);
     let readiness = vec![

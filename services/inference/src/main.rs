@@ -1,6 +1,6 @@
 use inference::{Peers, Ports, build};
 use secrecy::{ExposeSecret, SecretString};
-use service::{Peer, system_clock};
+use service::{Peer, system_clock, system_random};
 
 #[derive(clap::Args)]
 struct Settings {
@@ -25,7 +25,9 @@ async fn main() -> std::process::ExitCode {
     service::run(async |Settings { inference, queue_url, storage_url, auth_url }| {
         let peers =
             Peers { storage: Peer::connect(&storage_url)?, auth: Peer::connect(&auth_url)? };
-        build(inference, Ports::open(queue_url.expose_secret(), system_clock()).await?, peers).await
+        let (clock, random) = (system_clock(), system_random());
+        let ports = Ports::open(queue_url.expose_secret(), clock, random).await?;
+        build(inference, ports, peers).await
     })
     .await
 }

@@ -15,7 +15,7 @@ mod upload;
 
 use std::path::PathBuf;
 
-use domain::{Clock, Result};
+use domain::{Clock, Random, Result};
 use imaging::Modality;
 pub use jail::Demand;
 use platform::disk::RESERVE_MIB;
@@ -106,6 +106,12 @@ impl Config {
     }
 }
 
+/// What this service needs of the outside world.
+pub struct Ports {
+    pub clock: Clock,
+    pub random: Random,
+}
+
 /// Whom this service asks.
 pub struct Peers {
     /// Takes what has been accepted.
@@ -116,15 +122,16 @@ pub struct Peers {
 
 /// The service, assembled. Fails when the spool cannot be written, or the decoder is not there or not in the jail
 /// that is demanded.
-pub fn build(config: &Config, clock: Clock, peers: Peers) -> Result<Service> {
+pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
+    let Ports { clock, random: _ } = ports;
     let reserve = Reserve::of_disk(&config.spool, config.disk_reserve_mib);
     let spool = Spool::open(&config.spool, config.upload_mib << 20, reserve)?;
-    let decoder = Decoder::new(config)?;
+    let decoder = Decoder::new(&config)?;
     let readiness =
         vec![("spool".into(), spool_check(&spool)), ("decoder".into(), decoder_check(&decoder))];
     let storage = ScansClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
-    let own = ServiceToken::new(peers.auth.clone(), config.service_secret.clone(), clock.clone());
+    let own = ServiceToken::new(peers.auth.clone(), config.service_secret, clock.clone());
     let uploads = Uploads { spool, decoder, storage, own, unpacked_max };
     let rpc = rpc::Ingest::new(uploads, Verifier::new(peers.auth, clock));
     Ok(Service {

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
-use ingest::{Peers, build};
-use service::Peer;
+use ingest::{Peers, Ports, build};
+use service::{Peer, system_clock, system_random};
 
 #[derive(clap::Args)]
 struct Settings {
@@ -22,7 +22,8 @@ async fn main() -> ExitCode {
     service::run(async |config: Settings| {
         let storage = Peer::connect(&config.storage_url)?;
         let auth = Peer::connect(&config.auth_url)?;
-        build(&config.ingest, service::system_clock(), Peers { storage, auth })
+        let ports = Ports { clock: system_clock(), random: system_random() };
+        build(config.ingest, ports, Peers { storage, auth })
     })
     .await
 }

@@ -91,34 +91,25 @@ impl Serve {
         let auth = self.auth(home, &service_secret).await?;
         let to_auth = Peer::within(&auth);
 
-        let config = storage::Config {
-            database_url: home.database_url("storage").into(),
-            blob_url: home.blob_url().into(),
-            queue_url: home.queue_url().into(),
-            rules: self.rules.clone(),
-        };
+        let config = self.storage(home);
         let ports = storage::Ports::open(&config, clock.clone(), random.clone()).await?;
         // One handle for all: whoever publishes wakes whoever waits.
         let queue = ports.queue.clone();
-        let storage = storage::build(ports, storage::Peers { auth: to_auth.clone() });
+        let peers = storage::Peers { auth: to_auth.clone() };
+        let storage = storage::build(config.rules, ports, peers);
         let to_storage = Peer::within(&storage);
 
         let peers = ingest::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
-        let upload_mib = usize::try_from(self.gateway.upload_mib).unwrap_or(usize::MAX >> 20);
-        let decode_jail = self.decode_jail;
-        let config = ingest::Config {
-            upload_mib,
-            disk_reserve_mib: self.rules.disk_reserve_mib,
-            decode_jail,
-            ..ingest::Config::at(home.path("spool"), service_secret.clone())
-        };
-        let ingest = ingest::build(&config, clock.clone(), peers)?;
+        let config = self.ingest(home, service_secret.clone());
+        let ports = ingest::Ports { clock: clock.clone(), random: random.clone() };
+        let ingest = ingest::build(config, ports, peers)?;
         let to_ingest = Peer::within(&ingest);
 
         let peers = inference::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
-        let ports = inference::Ports { queue: queue.clone(), clock: clock.clone() };
-        let inference =
-            inference::build(self.inference(&model_url, service_secret), ports, peers).await?;
+        let config = self.inference(&model_url, service_secret);
+        let ports =
+            inference::Ports { queue: queue.clone(), clock: clock.clone(), random: random.clone() };
+        let inference = inference::build(config, ports, peers).await?;
 
         let drift = drift(home, queue, &model_url, to_auth.clone()).await?;
 
@@ -128,7 +119,8 @@ impl Serve {
             storage: to_storage,
             drift: Peer::within(&drift),
         };
-        let gateway = gateway::build(self.gateway.clone(), peers, clock, random)?;
+        let ports = gateway::Ports { clock, random };
+        let gateway = gateway::build(self.gateway.clone(), ports, peers)?;
 
         let mut joined =
             Service::join("medseg", vec![auth, storage, ingest, inference, drift, gateway]);
@@ -149,7 +141,26 @@ impl Serve {
         if let Some(first_start) = first_start {
             println!("{first_start}");
         }
-        Ok(auth::build(ports))
+        Ok(auth::build(config, ports))
+    }
+
+    fn storage(&self, home: &Home) -> storage::Config {
+        storage::Config {
+            database_url: home.database_url("storage").into(),
+            blob_url: home.blob_url().into(),
+            queue_url: home.queue_url().into(),
+            rules: self.rules.clone(),
+        }
+    }
+
+    fn ingest(&self, home: &Home, service_secret: SecretString) -> ingest::Config {
+        let upload_mib = usize::try_from(self.gateway.upload_mib).unwrap_or(usize::MAX >> 20);
+        ingest::Config {
+            upload_mib,
+            disk_reserve_mib: self.rules.disk_reserve_mib,
+            decode_jail: self.decode_jail,
+            ..ingest::Config::at(home.path("spool"), service_secret)
+        }
     }
 
     fn inference(&self, model_url: &str, service_secret: SecretString) -> inference::Config {
@@ -174,9 +185,10 @@ impl Serve {
 }
 
 async fn drift(home: &Home, queue: Queue, model_url: &str, auth: Peer) -> Result<Service> {
-    let ports = drift::Ports::open(&home.database_url("drift"), queue).await?;
+    let (clock, random) = (system_clock(), system_random());
+    let ports = drift::Ports::open(&home.database_url("drift"), queue, clock, random).await?;
     let beside = Path::new(model_url).with_file_name("reference.json");
     let reference =
         if beside.is_file() { drift::Reference::read(&beside)? } else { Default::default() };
-    Ok(drift::build(ports, drift::Peers { auth }, reference, system_clock(), system_random()))
+    Ok(drift::build(reference, ports, drift::Peers { auth }))
 }

@@ -114,7 +114,6 @@ pub struct Ports {
     pub queue: Queue,
     pub clock: Clock,
     pub random: Random,
-    pub rules: Rules,
 }
 
 impl Ports {
@@ -123,7 +122,7 @@ impl Ports {
         let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
         let blobs = blob::connect(config.blob_url.expose_secret()).await?;
         let queue = queue::connect(config.queue_url.expose_secret()).await?;
-        Ok(Ports { database, blobs, queue, clock, random, rules: config.rules.clone() })
+        Ok(Ports { database, blobs, queue, clock, random })
     }
 }
 
@@ -134,12 +133,12 @@ pub struct Peers {
 }
 
 /// Builds the service.
-pub fn build(ports: Ports, peers: Peers) -> Service {
+pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
     describe();
     let verifier = Verifier::new(peers.auth, ports.clock.clone());
     let readiness = readiness(&ports);
-    let (queue, interval) = (ports.queue.clone(), Duration::from_secs(ports.rules.sweep_s.into()));
-    let store = Store::new(ports);
+    let (queue, interval) = (ports.queue.clone(), Duration::from_secs(rules.sweep_s.into()));
+    let store = Store::new(rules, ports);
     let workers = vec![
         outbox::relay(store.clone(), queue),
         sweeper::sweep(store.clone(), interval),

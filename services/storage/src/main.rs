@@ -18,7 +18,8 @@ async fn main() -> ExitCode {
     service::run(async |config: Settings| {
         let auth = Peer::connect(&config.auth_url)?;
         let (clock, random) = (service::system_clock(), service::system_random());
-        Ok(build(Ports::open(&config.storage, clock, random).await?, Peers { auth }))
+        let ports = Ports::open(&config.storage, clock, random).await?;
+        Ok(build(config.storage.rules, ports, Peers { auth }))
     })
     .await
 }

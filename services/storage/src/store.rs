@@ -30,8 +30,8 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn new(ports: Ports) -> Store {
-        let Ports { database, blobs, queue: _, clock, random, rules } = ports;
+    pub fn new(rules: Rules, ports: Ports) -> Store {
+        let Ports { database, blobs, queue: _, clock, random } = ports;
         let (changes, _) = broadcast::channel(WATCH_BUFFER);
         Store { database, blobs, clock, random, rules, changes, outbox: Arc::default() }
     }

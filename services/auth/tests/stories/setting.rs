@@ -138,7 +138,7 @@ impl Setting {
 /// Starts auth as a process does.
 pub async fn start(config: &Config, clock: &ManualClock) -> (Peer, Option<FirstStart>) {
     let (ports, first) = auth::open(config, clock.clock(), system_random()).await.unwrap();
-    (Peer::within(&auth::build(ports)), first)
+    (Peer::within(&auth::build(config.clone(), ports)), first)
 }
 
 pub fn plain<T>(answer: Result<Response<T>, Status>) -> Result<T, Error> {

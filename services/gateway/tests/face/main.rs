@@ -20,7 +20,7 @@ mod uploads;
 
 use std::time::Duration;
 
-use gateway::{Config, Peers};
+use gateway::{Config, Peers, Ports};
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 use service::claims::Role;
@@ -83,7 +83,8 @@ impl Gateway {
         (mesh, ingest): (Mesh, Ingest),
         stop: CancellationToken,
     ) -> Gateway {
-        let service = gateway::build(config, peers, mesh.clock.clock(), system_random()).unwrap();
+        let ports = Ports { clock: mesh.clock.clock(), random: system_random() };
+        let service = gateway::build(config, ports, peers).unwrap();
         let url = listen(service, &stop).await;
         service::choose_tls();
         let (token, client) = (mesh.token(Role::Clinician), reqwest::Client::new());

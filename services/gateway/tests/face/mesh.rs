@@ -56,8 +56,10 @@ impl Mesh {
         let to_auth = Peer::within(&auth);
         let pem = std::fs::read_to_string(data.path().join("key.pem")).unwrap();
 
-        let ports = storage_ports(&data, clock.clock(), random.clone()).await;
-        let storage = storage::build(ports.clone(), storage::Peers { auth: to_auth.clone() });
+        let rules = Rules { disk_reserve_mib: 1, ..Rules::default() };
+        let ports = storage_ports(&data, rules.clone(), clock.clock(), random.clone()).await;
+        let peers = storage::Peers { auth: to_auth.clone() };
+        let storage = storage::build(rules, ports.clone(), peers);
         let peer = Peer::within(&storage);
         let drift = drift(&data, ports.queue.clone(), to_auth, (clock.clock(), random)).await;
 
@@ -242,15 +244,15 @@ async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Servic
         first_tenant: String::new(),
     };
     let (ports, _) = auth::open(&config, clock, random).await.unwrap();
-    (tenant, auth::build(ports))
+    (tenant, auth::build(config, ports))
 }
 
-async fn storage_ports(data: &TempDir, clock: Clock, random: Random) -> Ports {
+async fn storage_ports(data: &TempDir, rules: Rules, clock: Clock, random: Random) -> Ports {
     let config = storage::Config {
         database_url: format!("sqlite://{}", at(data, "storage.db")).into(),
         blob_url: format!("file://{}", at(data, "blobs")).into(),
         queue_url: format!("sqlite://{}", at(data, "queue.db")).into(),
-        rules: Rules { disk_reserve_mib: 1, ..Rules::default() },
+        rules,
     };
     Ports::open(&config, clock, random).await.unwrap()
 }
@@ -262,8 +264,8 @@ async fn drift(
     (clock, random): (Clock, Random),
 ) -> Service {
     let database_url = format!("sqlite://{}", at(data, "drift.db"));
-    let ports = drift::Ports::open(&database_url, queue).await.unwrap();
-    drift::build(ports, drift::Peers { auth }, drift::Reference::default(), clock, random)
+    let ports = drift::Ports::open(&database_url, queue, clock, random).await.unwrap();
+    drift::build(drift::Reference::default(), ports, drift::Peers { auth })
 }
 
 pub fn sha256(bytes: &[u8]) -> String {

@@ -78,10 +78,11 @@ impl Bench {
         };
         let clock = ManualClock::at(system_clock().now_ms());
         let issuer = Issuer::at(clock.clock());
-        let ports = ports(&folder, rules, &clock).await;
+        let ports = ports(&folder, rules.clone(), &clock).await;
         let queue = ports.queue.clone();
         let completed = queue.subscribe_event(SCAN_COMPLETED, GROUP, 16).await.unwrap();
-        let service = storage::build(ports.clone(), storage::Peers { auth: issuer.peer() });
+        let peers = storage::Peers { auth: issuer.peer() };
+        let service = storage::build(rules, ports.clone(), peers);
         let (peer, worker) = (Peer::within(&service), Overheard::of(&service));
         let stop = CancellationToken::new();
         run(service, &stop).await;
@@ -104,7 +105,8 @@ impl Bench {
     /// Lets a worker begin.
     pub async fn work(&self, model_url: &str) {
         let config = Config { model_url: model_url.into(), research: true, ..config() };
-        let ports = inference::Ports { queue: self.queue.clone(), clock: system_clock() };
+        let (queue, clock, random) = (self.queue.clone(), system_clock(), system_random());
+        let ports = inference::Ports { queue, clock, random };
         let peers = inference::Peers { storage: self.worker.peer(), auth: self.issuer.peer() };
         run(build(config, ports, peers).await.unwrap(), &self.stop).await;
     }

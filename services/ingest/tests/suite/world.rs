@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::{Result, TenantId};
 use futures::{StreamExt, stream};
-use ingest::{Config, Peers, build};
+use ingest::{Config, Peers, Ports, build};
 use proto::ingest::ingest_client::IngestClient;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
@@ -57,10 +57,10 @@ impl World {
         let (clock, random, issuer) = (system_clock(), system_random(), Issuer::new());
         let token = issuer.token(TenantId::new(&clock, &random), &[Role::Clinician]);
         let rules = Rules { disk_reserve_mib, ..Rules::default() };
-        let world = (clock.clone(), random);
+        let world = (clock.clone(), random.clone());
         let storage = Storage::open(rules, &issuer, token.clone(), world).await;
         let peers = Peers { storage: storage.peer.clone(), auth: issuer.peer() };
-        let service = build(&config, clock, peers).unwrap();
+        let service = build(config, Ports { clock, random }, peers).unwrap();
         let ingest = IngestClient::new(Peer::within(&service));
         World { storage, token, issuer, spool, ingest, uploads: AtomicUsize::new(0) }
     }

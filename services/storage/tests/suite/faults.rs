@@ -6,7 +6,7 @@ use proto::storage::accept_part::Part;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
 use service::Peer;
-use storage::{Peers, Ports, Rules};
+use storage::{Peers, Rules};
 use tonic::Code;
 
 use crate::log::Log;
@@ -71,7 +71,10 @@ pub async fn an_object_without_a_row_is_deleted_when_old(world: World) {
     let folder = volume_of(&world, &scan).parent().unwrap().to_owned();
     let orphan = folder.join(format!("{}-0-{}", scan.id, "ab".repeat(32)));
     fs::write(&orphan, b"nobody's").unwrap();
-    let restart = || serve(storage::build(world.ports.clone(), Peers { auth: world.auth() }));
+    let restart = || {
+        let (rules, ports) = (world.rules.clone(), world.ports.clone());
+        serve(storage::build(rules, ports, Peers { auth: world.auth() }))
+    };
     let _young = restart().await;
     world.clock.advance(23 * 3_600_000);
     let _middling = restart().await;
@@ -86,8 +89,8 @@ pub async fn an_object_without_a_row_is_deleted_when_old(world: World) {
 
 pub async fn a_full_disk_refuses_before_it_stores(world: World) {
     let rules = Rules { disk_reserve_mib: u64::MAX >> 20, ..Default::default() };
-    let ports = Ports { rules, ..world.ports.clone() };
-    let full = Peer::within(&storage::build(ports, Peers { auth: world.auth() }));
+    let full = storage::build(rules, world.ports.clone(), Peers { auth: world.auth() });
+    let full = Peer::within(&full);
     let (full, upload) = (ScansClient::new(full), Upload::of("a head"));
     let refused = world.accept_at(full, world.hospital, upload).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);

@@ -35,6 +35,7 @@ pub struct World {
     pub queue: Queue,
     pub data: TempDir,
     pub ports: Ports,
+    pub rules: Rules,
     pub issuer: Issuer,
     pub hospital: TenantId,
     pub neighbour: TenantId,
@@ -71,7 +72,7 @@ impl World {
             database_url: database_url.into(),
             blob_url: blob_url.into(),
             queue_url: queue_url.as_str().into(),
-            rules,
+            rules: rules.clone(),
         };
         let clock = ManualClock::at(service::system_clock().now_ms());
         let random = service::system_random();
@@ -79,7 +80,7 @@ impl World {
         let issuer = Issuer::at(clock.clock());
         ports.queue.create_group(topics::SCAN_COMPLETED, GROUP).await.unwrap();
 
-        let service = storage::build(ports.clone(), Peers { auth: issuer.peer() });
+        let service = storage::build(rules.clone(), ports.clone(), Peers { auth: issuer.peer() });
         let peer = Peer::within(&service);
         let _stop = serve(service).await;
         World {
@@ -91,6 +92,7 @@ impl World {
             clock,
             data,
             ports,
+            rules,
             issuer,
             _stop,
         }
