@@ -11,7 +11,7 @@ use seccompiler::{
 };
 
 /// Allowed whatever their arguments: none of them names a file, an address or another process.
-const FREE: [c_long; 24] = [
+const FREE: [c_long; 21] = [
     // The file, the answer, and the last words: `writev` is how the allocator complains of a broken heap.
     libc::SYS_read,
     libc::SYS_write,
@@ -23,14 +23,10 @@ const FREE: [c_long; 24] = [
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_madvise,
-    // Threads, once `clone` has let them be.
+    // Locks, which are written for threads though there is one here.
     libc::SYS_futex,
     libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
-    libc::SYS_set_robust_list,
-    libc::SYS_rseq,
-    // Refused by the other filter, which says so instead of killing.
-    libc::SYS_clone3,
     // Signals: a panic, a stack that overflows and memory that is refused end with SIGABRT, and are told from an escape by that.
     libc::SYS_sigaltstack,
     libc::SYS_rt_sigprocmask,
@@ -44,34 +40,13 @@ const FREE: [c_long; 24] = [
     libc::SYS_exit_group,
 ];
 
-/// What `clone` would take a new process out of this one's namespaces with.
-const NAMESPACES: i32 = libc::CLONE_NEWNS
-    | libc::CLONE_NEWCGROUP
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET;
-
-/// The signal with which glibc changes the user of all threads alike (nptl(7)).
-const SIGSETXID: i32 = 33;
-
 /// One condition: which argument, how it is compared, and with what. The low half says it all for every one of these.
 type Condition = (u8, SeccompCmpOp, u64);
 
 /// Locks all threads of this process in.
 pub fn allow_decoding_only() -> Result<(), Error> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-    let (threads, all) = (older_threads(arch)?, decoding(arch)?);
-    apply_filter_all_threads(&threads)?;
-    apply_filter_all_threads(&all)
-}
-
-/// `clone3` keeps its flags where no filter sees them. Told that the kernel has none, the C library takes `clone`.
-fn older_threads(arch: TargetArch) -> Result<BpfProgram, BackendError> {
-    let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let missing = SeccompAction::Errno(libc::ENOSYS as u32);
-    SeccompFilter::new(rules, SeccompAction::Allow, missing, arch)?.try_into()
+    apply_filter_all_threads(&decoding(arch)?)
 }
 
 fn decoding(arch: TargetArch) -> Result<BpfProgram, BackendError> {
@@ -94,17 +69,12 @@ fn bound() -> Vec<(c_long, Vec<Condition>)> {
         // Memory that is nobody's file, and never code.
         (libc::SYS_mmap, vec![without(2, libc::PROT_EXEC), with(3, libc::MAP_ANONYMOUS)]),
         (libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)]),
-        // A thread, not a process.
-        (libc::SYS_clone, vec![with(0, libc::CLONE_THREAD), without(0, NAMESPACES)]),
-        (libc::SYS_prctl, vec![is(0, libc::PR_SET_NAME)]),
         // The standard library's own check of what it closes, in debug builds.
         (libc::SYS_fcntl, vec![is(1, libc::F_GETFD)]),
         (libc::SYS_tgkill, vec![is(0, own), is(2, libc::SIGABRT)]),
         // The standard library's handler gives way to the kernel's when it is no overflow of a stack.
         (libc::SYS_rt_sigaction, vec![is(0, libc::SIGSEGV)]),
         (libc::SYS_rt_sigaction, vec![is(0, libc::SIGBUS)]),
-        // The C library's, once, before the first thread.
-        (libc::SYS_rt_sigaction, vec![is(0, SIGSETXID)]),
     ]
 }
 

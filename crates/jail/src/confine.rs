@@ -19,14 +19,14 @@ const RULES: ABI = ABI::V10;
 /// From here on this process is killed rather than let grow, can neither write a file nor leave a core, and no other
 /// process of its user may look into it.
 ///
-/// The number of processes has no limit: Linux counts threads among them, and a JPEG of more than 128 columns is decoded by
-/// one for each colour. [`confine`] refuses processes and lets threads be.
+/// Nor can it start another or a thread, unless it is root's, which Linux does not count: [`confine`] refuses them to all.
 pub fn limit(memory_mib: u64, cpu_s: u64) -> std::io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Resource::AS.set(memory_mib << 20, memory_mib << 20)?;
     Resource::CPU.set(cpu_s, cpu_s)?;
     Resource::CORE.set(0, 0)?;
     Resource::FSIZE.set(0, 0)?;
+    Resource::NPROC.set(0, 0)?;
     Resource::NOFILE.set(FILES_MAX, FILES_MAX)
 }
 

@@ -30,7 +30,7 @@ const TRIED_MIN: usize = 12;
 
 type Attempt = fn(&Victim) -> Result<()>;
 
-const POWERS: [(&str, Attempt); 22] = [
+const POWERS: [(&str, Attempt); 23] = [
     ("read the signing key", |victim| fs::read(victim.path("key.pem")).map(drop)),
     ("read the password hashes", |victim| fs::read(victim.path("auth.db")).map(drop)),
     ("read identities", |victim| fs::read(victim.path("storage.db")).map(drop)),
@@ -48,6 +48,12 @@ const POWERS: [(&str, Attempt); 22] = [
     ("connect to a port", |victim| TcpStream::connect(("127.0.0.1", victim.port)).map(drop)),
     ("listen on a port", |_| TcpListener::bind("127.0.0.1:0").map(drop)),
     ("connect to a socket", |victim| UnixStream::connect_addr(&victim.socket()).map(drop)),
+    ("start a thread", |_| {
+        std::thread::spawn(|| vec![7u8; 1 << 20])
+            .join()
+            .map(drop)
+            .map_err(|_| Error::other("it died"))
+    }),
     ("fork", |_| born(c_long::from(unsafe { libc::fork() }))),
     ("run a shell", |_| {
         Err(Command::new("/bin/sh").args(["-c", &format!("exit {WORKED}")]).exec())
@@ -58,14 +64,8 @@ const POWERS: [(&str, Attempt); 22] = [
 ];
 
 /// What decoding does, and what a decoder dies of.
-const NEEDS: [(&str, Attempt); 4] = [
+const NEEDS: [(&str, Attempt); 3] = [
     ("read, think and answer", read_think_answer),
-    ("start a thread", |_| {
-        std::thread::spawn(|| vec![7u8; 1 << 20])
-            .join()
-            .map(drop)
-            .map_err(|_| Error::other("it died"))
-    }),
     ("survive a panic", |_| {
         std::panic::catch_unwind(|| panic!("of a codec"))
             .map_or(Ok(()), |()| Err(Error::other("none")))
@@ -180,13 +180,13 @@ fn in_the_jail_no_power_is_left() {
 
 #[test]
 fn what_decoding_needs_is_left_and_an_end_of_memory_is_no_alarm() {
-    for (name, _) in &NEEDS[..3] {
+    for (name, _) in &NEEDS[..2] {
         for jailed in [false, true] {
             let ended = World::new().tries(name, jailed);
             assert_eq!(ended.code(), Some(WORKED), "{name}, jailed: {jailed}, {ended}");
         }
     }
-    let (name, _) = NEEDS[3];
+    let (name, _) = NEEDS[2];
     assert_eq!(World::new().tries(name, true).signal(), Some(SIGABRT), "{name}");
 }
 

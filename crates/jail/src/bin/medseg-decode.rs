@@ -68,6 +68,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
     jail::limit(options.memory_mib, options.cpu_s).context("cannot limit this process")?;
+    stay_alone()?;
     let limits = Limits { bytes: options.bytes_max, ..Limits::default() };
     let Some(file) = handover::take(std::io::stdin()).context("no socket to take a file from")?
     else {
@@ -85,6 +86,12 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let payload: Vec<&[u8]> = payload.iter().map(Vec::as_slice).collect();
     answer.write(&payload, BufWriter::new(std::io::stdout().lock()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes this thread the only one of the pool that a JPEG's components are shared out in: in the jail none can be started.
+fn stay_alone() -> anyhow::Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+    pool.build_global().context("this thread cannot work alone")
 }
 
 /// Locks this process in. Whoever asks whether it works is told which walls there are, whatever is demanded.

@@ -55,7 +55,7 @@ pub fn dicom_slice() -> Vec<u8> {
     dicom(&slice(), &Series::of_seed(1), 0).unwrap()
 }
 
-/// The same slice with its pixels as a baseline JPEG (PS3.5, A.4.1), whose decoder starts threads.
+/// The same slice with its pixels as a baseline JPEG (PS3.5, A.4.1), whose decoder would start threads.
 pub fn dicom_jpeg() -> Vec<u8> {
     let mut file = dicom_slice();
     for (element, value) in [(0x0100u16, 8u16), (0x0101, 8), (0x0102, 7)] {
