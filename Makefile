@@ -100,6 +100,10 @@ bench-training: setup ## images per second in training, beside the same network 
 bench-mesh: ## load on the mesh: uploads, a long queue, workers, and FastAPI + PyTorch beside it; ARGS='uploads --seconds 5'
 	@scripts/bench_mesh.sh $(ARGS)
 
+.PHONY: flood
+flood: setup ## what a hospital notices of floods by strangers and by another hospital; FLOODERS=2 processes, ARGS='silent lists --seconds 5'
+	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) python3 scripts/bench_flood.py "$$medseg" $(ARGS)
+
 .PHONY: clean
 clean: ## delete what was built; downloads stay
 	cargo clean
