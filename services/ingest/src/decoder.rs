@@ -5,27 +5,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Result, TenantId};
 use imaging::{Modality, Refusal};
 use jail::answer::{DecoderAnswer, Group};
 use jail::{Demand, Walls};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::Config;
 use crate::process::{Answered, Process, count_escapes, crashed, internal, walls};
+use crate::turns::{Party, Turns};
 
 const PROGRAM: &str = "medseg-decode";
 /// How long an upload waits for its turn.
 const TURN: Duration = Duration::from_secs(20);
 
-/// Starts decoders, so many at a time.
+/// Starts decoders, so many at a time, in turns of whoever it is for.
 #[derive(Clone)]
-pub struct Decoder(Arc<Inner>);
+pub struct Decoder(Arc<Inner>, Party);
 
 struct Inner {
     program: PathBuf,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     at_a_time: usize,
     time: Duration,
     options: Vec<String>,
@@ -54,16 +54,24 @@ impl Decoder {
         let walls = walls(&program, options.iter().map(String::as_str))?;
         suffices(walls, config.decode_jail)?;
         tell_of(walls);
-        Ok(Decoder(Arc::new(Inner {
-            program,
-            turns: Arc::new(Semaphore::new(turns)),
-            at_a_time: turns,
-            time: Duration::from_secs(config.decode_s),
-            options,
-            demand: config.decode_jail,
-            modalities: format!("--modalities={}", terms.join(",")),
-            spare: Mutex::default(),
-        })))
+        Ok(Decoder(
+            Arc::new(Inner {
+                program,
+                turns: Turns::of(turns),
+                at_a_time: turns,
+                time: Duration::from_secs(config.decode_s),
+                options,
+                demand: config.decode_jail,
+                modalities: format!("--modalities={}", terms.join(",")),
+                spare: Mutex::default(),
+            }),
+            None,
+        ))
+    }
+
+    /// The same, for uploads of that hospital.
+    pub fn of(&self, tenant: TenantId) -> Decoder {
+        Decoder(Arc::clone(&self.0), Some(tenant))
     }
 
     /// How many uploads are decoded at a time.
@@ -105,9 +113,8 @@ impl Decoder {
     }
 
     async fn ask(&self, file: &Path, task: &[&str]) -> Result<Result<Answered, Refusal>> {
-        let turn = timeout(TURN, self.0.turns.clone().acquire_owned()).await;
+        let turn = timeout(TURN, self.0.turns.take(self.1)).await;
         let turn = turn.map_err(|_| ErrorKind::Exhausted.error("too many uploads at once"))?;
-        let turn = turn.map_err(|error| internal("the decoder is closed", error))?;
         let file = File::open(file).map_err(|error| internal("a spooled upload is gone", error))?;
         let process = match self.spare_for(task).filter(|spare| spare.give(&file).is_ok()) {
             Some(spare) => spare,

@@ -11,6 +11,7 @@ mod process;
 mod reserve;
 mod rpc;
 mod spool;
+mod turns;
 mod upload;
 
 use std::path::PathBuf;

@@ -17,8 +17,9 @@ use metrics::Unit::Count;
 use metrics::{counter, describe_counter};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+
+use crate::turns::Turn;
 
 /// How long a decoder may take to say that it works.
 const GREETING: Duration = Duration::from_secs(10);
@@ -104,7 +105,7 @@ pub struct Rest {
     stdout: ChildStdout,
     time: Duration,
     child: Child,
-    _turn: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 impl Process {
@@ -128,11 +129,7 @@ impl Process {
     }
 
     /// What it makes of its file, within `time`.
-    pub async fn answer(
-        self,
-        time: Duration,
-        turn: OwnedSemaphorePermit,
-    ) -> Result<Result<Answered, Refusal>> {
+    pub async fn answer(self, time: Duration, turn: Turn) -> Result<Result<Answered, Refusal>> {
         let Process { child, stdout, socket: _ } = self;
         let mut rest = Rest { stdout, time, child, _turn: turn };
         let answer = match timeout(time, rest.answer()).await {

@@ -23,6 +23,8 @@ pub struct Ingest {
 
 /// An upload whose sender is known: nothing of it is read before.
 struct Sent {
+    /// In the name of whose hospital.
+    uploads: Uploads,
     token: String,
     header: UploadHeader,
     parts: Streaming<UploadPart>,
@@ -42,7 +44,8 @@ impl Ingest {
         let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
             return Err(ErrorKind::Invalid.error("an upload begins with its header"));
         };
-        Ok(Sent { token, header, parts })
+        let uploads = self.uploads.of(claims.tenant().id());
+        Ok(Sent { uploads, token, header, parts })
     }
 }
 
@@ -80,8 +83,8 @@ impl Wire for Ingest {
         &self,
         request: Request<Streaming<UploadPart>>,
     ) -> Result<Response<UploadAnswer>, Status> {
-        let Sent { token, header, parts } = self.open(request).await?;
-        let taken = self.uploads.take(pieces(parts), &header, &token).await?;
+        let Sent { uploads, token, header, parts } = self.open(request).await?;
+        let taken = uploads.take(pieces(parts), &header, &token).await?;
         let answer = match taken {
             Ok(Taken::Scan(scan)) => upload_answer::Answer::Scan(scan),
             Ok(Taken::Batch(batch)) => upload_answer::Answer::Batch(batch),
@@ -94,8 +97,8 @@ impl Wire for Ingest {
         &self,
         request: Request<Streaming<UploadPart>>,
     ) -> Result<Response<BatchAnswer>, Status> {
-        let Sent { token, header, parts } = self.open(request).await?;
-        let taken = self.uploads.take_batch(pieces(parts), &header, &token).await?;
+        let Sent { uploads, token, header, parts } = self.open(request).await?;
+        let taken = uploads.take_batch(pieces(parts), &header, &token).await?;
         let answer = match taken {
             Ok(batch) => batch_answer::Answer::Batch(batch),
             Err(refusal) => batch_answer::Answer::Refusal(refusal_message(refusal)),

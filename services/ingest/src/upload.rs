@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use domain::Result;
+use domain::{Result, TenantId};
 use futures::Stream;
 use imaging::{Problem, Refusal};
 use jail::answer::DecoderAnswer;
@@ -41,6 +41,11 @@ pub struct Uploads {
 }
 
 impl Uploads {
+    /// The same, for a sender of that hospital.
+    pub fn of(&self, tenant: TenantId) -> Uploads {
+        Uploads { decoder: self.decoder.of(tenant), ..self.clone() }
+    }
+
     /// Spools what comes, has it decoded and checked, and hands it to storage in the name of `token`'s bearer.
     ///
     /// Several files are one scan when they are of one series, else a batch: none of them is dropped.
