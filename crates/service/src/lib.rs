@@ -6,6 +6,7 @@
 
 #![deny(missing_docs)]
 
+mod accept;
 pub mod claims;
 pub mod cli;
 mod connections;

@@ -2,23 +2,18 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 use futures::stream;
 use http::{Method, StatusCode, header};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use platform::deadline;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::service::Routes;
@@ -27,7 +22,7 @@ use tonic_health::server::HealthReporter;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::connections::Connections;
+use crate::accept::accept;
 use crate::failures::logged;
 use crate::health::Readiness;
 use crate::peer::timeout_of;
@@ -35,16 +30,9 @@ use crate::{Identity, Service, Worker, telemetry};
 
 /// How long requests, and after them workers, may take to finish once the process is told to stop:
 /// together less than the ten seconds after which a container is killed, unless the service wants more.
-const DRAIN_REQUESTS: Duration = Duration::from_secs(6);
+pub const DRAIN_REQUESTS: Duration = Duration::from_secs(6);
 const DRAIN_WORKERS: Duration = Duration::from_secs(3);
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-const STREAMS_MAX: u32 = 200;
-const HEADER_LIST_BYTES: u32 = 16 * 1024;
-const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
-/// For a socket that cannot be accepted, such as when no file descriptor is left.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The sockets that a service answers on.
 pub struct Listeners {
@@ -222,67 +210,4 @@ async fn report(reporter: HealthReporter, readiness: Readiness) {
         reporter.set_service_status("", status).await;
         tokio::time::sleep(HEALTH_INTERVAL).await;
     }
-}
-
-/// Accepts connections until `shutdown`, then waits for those that are open.
-async fn accept(
-    listener: TcpListener,
-    identity: Option<&Identity>,
-    router: Router,
-    shutdown: &CancellationToken,
-) {
-    let (server, open) = (server(), GracefulShutdown::new());
-    let connections = Connections::limited_by_the_system();
-    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
-        let Ok((stream, caller)) = accepted else {
-            tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-            continue;
-        };
-        let Some(counted) = connections.admit(caller.ip()) else {
-            metrics::counter!("medseg_connections_refused_total").increment(1);
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        let router = router.clone().layer(Extension(ConnectInfo(caller)));
-        let service = TowerToHyperService::new(router);
-        let (server, watcher, identity) = (server.clone(), open.watcher(), identity.cloned());
-        tokio::spawn(async move {
-            let _counted = counted;
-            // A connection that breaks, says nothing, or that nobody signs for, is its caller's to notice.
-            let Some(identity) = identity else {
-                // The server's own limit begins with the first byte.
-                let mut first = [0];
-                let Ok(Ok(1)) = timeout(HEADER_TIMEOUT, stream.peek(&mut first)).await else {
-                    return;
-                };
-                let connection =
-                    server.serve_connection_with_upgrades(TokioIo::new(stream), service);
-                return drop(watcher.watch(connection).await);
-            };
-            let acceptor = TlsAcceptor::from(identity.server());
-            if let Ok(Ok(stream)) = timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
-                let connection =
-                    server.serve_connection_with_upgrades(TokioIo::new(stream), service);
-                let _ = watcher.watch(connection).await;
-            }
-        });
-    }
-    drop(listener);
-    if timeout(DRAIN_REQUESTS, open.shutdown()).await.is_err() {
-        tracing::warn!("dropped requests that did not finish in time");
-    }
-}
-
-fn server() -> Builder<TokioExecutor> {
-    let mut server = Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_headers(64);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEADER_LIST_BYTES)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES);
-    server
 }

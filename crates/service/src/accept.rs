@@ -1,0 +1,109 @@
+//! Connections, from their acceptance to their end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::{Next, from_fn};
+use axum::{Extension, Router};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::Identity;
+use crate::connections::Connections;
+use crate::serve::DRAIN_REQUESTS;
+
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const STREAMS_MAX: u32 = 200;
+const HEADER_LIST_BYTES: u32 = 16 * 1024;
+const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// For a socket that cannot be accepted, such as when no file descriptor is left.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Accepts connections until `shutdown`, then waits for those that are open.
+pub async fn accept(
+    listener: TcpListener,
+    identity: Option<&Identity>,
+    router: Router,
+    shutdown: &CancellationToken,
+) {
+    let (server, open) = (server(), GracefulShutdown::new());
+    let connections = Connections::limited_by_the_system();
+    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+        let Ok((stream, caller)) = accepted else {
+            tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+            continue;
+        };
+        let Some(admitted) = connections.admit(caller.ip()) else {
+            metrics::counter!("medseg_connections_refused_total").increment(1);
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let first = Arc::clone(&admitted.first_request);
+        let router = router.clone().layer(Extension(ConnectInfo(caller)));
+        let router = router.layer(from_fn(move |request: Request, next: Next| {
+            first.came();
+            next.run(request)
+        }));
+        let service = TowerToHyperService::new(router);
+        let (server, watcher) = (server.clone(), open.watcher());
+        let answered = answer(stream, identity.cloned(), server, service, watcher);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = answered => {}
+                () = admitted.first_request.given_up() => {
+                    metrics::counter!("medseg_connections_refused_total").increment(1);
+                }
+            }
+        });
+    }
+    drop(listener);
+    if timeout(DRAIN_REQUESTS, open.shutdown()).await.is_err() {
+        tracing::warn!("dropped requests that did not finish in time");
+    }
+}
+
+/// Answers on one connection. That it breaks, says nothing, or that nobody signs for it, is its caller's to notice.
+async fn answer(
+    stream: TcpStream,
+    identity: Option<Identity>,
+    server: Builder<TokioExecutor>,
+    service: TowerToHyperService<Router>,
+    watcher: Watcher,
+) {
+    let Some(identity) = identity else {
+        // The server's own limit begins with the first byte.
+        let mut first = [0];
+        if let Ok(Ok(1)) = timeout(HEADER_TIMEOUT, stream.peek(&mut first)).await {
+            let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
+            let _ = watcher.watch(connection).await;
+        }
+        return;
+    };
+    let acceptor = TlsAcceptor::from(identity.server());
+    if let Ok(Ok(stream)) = timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
+        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let _ = watcher.watch(connection).await;
+    }
+}
+
+fn server() -> Builder<TokioExecutor> {
+    let mut server = Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_headers(64);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES);
+    server
+}
