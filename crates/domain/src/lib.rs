@@ -8,6 +8,7 @@ mod clock;
 mod error;
 mod hex;
 mod id;
+pub mod limits;
 mod moment;
 mod priority;
 #[cfg(feature = "wire")]
@@ -21,5 +22,3 @@ pub use hex::hex;
 pub use id::{BatchId, JobId, ScanId, TenantId, UserId};
 pub use moment::rfc3339;
 pub use priority::Priority;
-/// The longest identity of a scan, as JSON: that of a volume of thousands of slices, each of which is named in it.
-pub const IDENTITY_BYTES_MAX: usize = 1 << 20;

@@ -17,6 +17,8 @@ pub use archive::Archive;
 pub(crate) use folder::label_map_alone;
 pub use groups::{Group, Grouping};
 
+use domain::limits::{UPLOAD_FILES_MAX, UPLOAD_MIB_DEFAULT};
+
 use crate::window::range;
 use crate::{Identity, Problem, Refusal, Shape, Volume, window};
 
@@ -41,7 +43,9 @@ pub struct Limits {
 impl Default for Limits {
     /// A head at 0.5 mm in every direction fits; the voxels then need 256 MiB.
     fn default() -> Limits {
-        Limits { bytes: 512 << 20, voxels: 64 << 20, side: 8192, slices: 4096 }
+        // A series may come as one file for each slice.
+        let (bytes, slices) = ((UPLOAD_MIB_DEFAULT as usize) << 20, UPLOAD_FILES_MAX);
+        Limits { bytes, voxels: 64 << 20, side: 8192, slices }
     }
 }
 

@@ -7,11 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Walls;
 
-/// JSON beyond this is none of ours: 4,096 names of [`NAME_CHARS_MAX`] characters fit.
+/// JSON beyond this is none of ours: as many names as an upload may have files fit, each of
+/// [`ENTRY_NAME_CHARS_MAX`](domain::limits::ENTRY_NAME_CHARS_MAX) characters.
 const JSON_BYTES_MAX: usize = 16 << 20;
-
-/// Names of an archive's entries are cut here: they are only shown.
-pub const NAME_CHARS_MAX: usize = 255;
 
 /// What became of one request to the decoder.
 #[derive(Debug, Deserialize, Serialize)]

@@ -1,3 +1,4 @@
+use domain::limits::ACCOUNT_NAME_CHARS_MAX;
 use domain::{Clock, ErrorKind, Random, Result, TenantId, UserId};
 use platform::db::{self, Database};
 use service::claims::Role;
@@ -202,11 +203,12 @@ fn credentials((tenant, id, user_name, roles, password_hash): Row) -> Result<Cre
 /// A user name as it is kept: in lower case, so that both databases compare it alike.
 pub(crate) fn acceptable(user_name: &str) -> Result<String> {
     let name = user_name.trim().to_lowercase();
-    let fits = (1..=128).contains(&name.len())
+    let fits = (1..=ACCOUNT_NAME_CHARS_MAX).contains(&name.len())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-@+".contains(c));
     if !fits {
-        return Err(ErrorKind::Invalid
-            .error("a user name has 1 to 128 letters, digits and any of . _ - @ +"));
+        return Err(ErrorKind::Invalid.error(format!(
+            "a user name has 1 to {ACCOUNT_NAME_CHARS_MAX} letters, digits and any of . _ - @ +"
+        )));
     }
     Ok(name)
 }
@@ -214,8 +216,11 @@ pub(crate) fn acceptable(user_name: &str) -> Result<String> {
 /// A name for people to read.
 pub(crate) fn label(name: &str, what: &str) -> Result<String> {
     let name = name.trim();
-    if !(1..=128).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        return Err(ErrorKind::Invalid.error(format!("{what} has 1 to 128 characters")));
+    if !(1..=ACCOUNT_NAME_CHARS_MAX).contains(&name.chars().count())
+        || name.chars().any(char::is_control)
+    {
+        return Err(ErrorKind::Invalid
+            .error(format!("{what} has 1 to {ACCOUNT_NAME_CHARS_MAX} characters")));
     }
     Ok(name.to_owned())
 }

@@ -3,13 +3,11 @@ use std::thread::available_parallelism;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use domain::limits::{PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use domain::{Error, ErrorKind, Random, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::waiting::{Asker, Waiting};
-
-const MIN_CHARACTERS: usize = 12;
-const MAX_CHARACTERS: usize = 128;
 
 /// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -23,14 +21,16 @@ const COMMONEST: &str = include_str!("commonest.txt");
 pub fn check(password: &str, user_name: &str) -> Result<()> {
     let refuse = |why: &str| Err(ErrorKind::Invalid.error(why));
     let length = password.chars().count();
-    if !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&length) {
-        return refuse("a password has 12 to 128 characters");
+    if !(PASSWORD_CHARS_MIN..=PASSWORD_CHARS_MAX).contains(&length) {
+        return refuse(&format!(
+            "a password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters"
+        ));
     }
     let lower = password.to_lowercase();
     if COMMONEST.lines().any(|common| common == lower) {
         return refuse("this password is among the first that anyone tries");
     }
-    if lower.contains(&user_name.to_lowercase()) && length < 2 * MIN_CHARACTERS {
+    if lower.contains(&user_name.to_lowercase()) && length < 2 * PASSWORD_CHARS_MIN {
         return refuse("a password does not contain the user's name");
     }
     let mut letters: Vec<char> = lower.chars().collect();

@@ -9,6 +9,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
+use domain::limits::UPLOAD_FILES_MAX;
 use futures::Stream;
 use futures::stream::BoxStream;
 
@@ -19,8 +20,6 @@ use crate::scans::UploadOptions;
 const FORM: &[u8] = b"multipart/form-data";
 /// Beside the files; those are counted where they are kept.
 const FIELDS_MAX: usize = 64;
-/// A series has some hundred slices, and what has more is sent as a zip.
-const FILES_MAX: usize = 4096;
 /// What the parser may hold back of a form; the headers of a field are far smaller.
 const HELD_MAX: usize = 1024 * 1024;
 
@@ -58,7 +57,7 @@ pub async fn copy_to(
         let file_name = field.file_name().map(str::to_owned);
         let is_file = file_name.is_some();
         let (count, most, what) = match is_file {
-            true => (&mut files, FILES_MAX, "files"),
+            true => (&mut files, UPLOAD_FILES_MAX, "files"),
             false => (&mut fields, FIELDS_MAX, "fields"),
         };
         *count += 1;

@@ -34,6 +34,7 @@ mod users;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::middleware::{from_fn, from_fn_with_state};
+use domain::limits::UPLOAD_MIB_DEFAULT;
 use domain::{Clock, ErrorKind, Random, Result};
 use proto::auth::auth_client::AuthClient;
 use proto::drift::drift_client::DriftClient;
@@ -98,7 +99,7 @@ impl PeerUrls {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     /// The largest upload, in MiB: the same as ingest's. A larger one is refused before its bytes are sent.
-    #[arg(long, env, default_value_t = 512)]
+    #[arg(long, env, default_value_t = UPLOAD_MIB_DEFAULT.into())]
     pub upload_mib: u64,
 
     /// How many uploads may be under way at once; more are told to come back. One hospital has three quarters of them at most.
@@ -124,7 +125,7 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { upload_mib: 512, max_uploads: 96, cors_origins: Vec::new() }
+        Config { upload_mib: UPLOAD_MIB_DEFAULT.into(), max_uploads: 96, cors_origins: Vec::new() }
     }
 }
 

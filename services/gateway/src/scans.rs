@@ -1,6 +1,7 @@
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use domain::{Answer, Priority, rfc3339};
 use proto::ingest::upload_answer;
 use proto::storage;
@@ -16,9 +17,6 @@ use crate::extract::{Path, Query};
 use crate::problem::{INTERNAL, INVALID, Problem};
 use crate::stated::{self, Identifier};
 use crate::{times, upload};
-
-const PAGE: u32 = 50;
-const PAGE_LARGEST: u32 = 200;
 
 /// One uploaded scan, and how far its analysis is.
 #[derive(Serialize, ToSchema)]
@@ -270,9 +268,9 @@ pub struct Wanted {
 impl Wanted {
     /// In the words of storage.
     fn message(self) -> Result<storage::ListScans, Problem> {
-        let limit = self.limit.unwrap_or(PAGE);
-        if !(1..=PAGE_LARGEST).contains(&limit) {
-            return Err(INVALID.problem(format!("limit is a number from 1 to {PAGE_LARGEST}")));
+        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(INVALID.problem(format!("limit is a number from 1 to {PAGE_MAX}")));
         }
         let moment = |name, moment: Option<String>| {
             moment.map(|moment| times::ms_of(name, &moment)).transpose()

@@ -1,11 +1,9 @@
 //! What people call a patient, an examination or a scan, where it comes in a query.
 
+use domain::limits::IDENTIFIER_CHARS_MAX;
 use utoipa::ToSchema;
 
 use crate::problem::{INVALID, Problem};
-
-/// DICOM's longest identifier has 64 characters (PS3.5, LO and UI).
-const LONGEST: usize = 64;
 
 /// How such a text looks: see [`text`].
 #[derive(ToSchema)]
@@ -24,12 +22,12 @@ pub struct Identifier(String);
 /// characters nor backslashes in an identifier.
 pub fn text(name: &str, value: Option<String>) -> Result<String, Problem> {
     let Some(value) = value else { return Ok(String::new()) };
-    let fit = (1..=LONGEST).contains(&value.chars().count())
+    let fit = (1..=IDENTIFIER_CHARS_MAX).contains(&value.chars().count())
         && value.trim() == value
         && !value.contains(|letter: char| letter.is_control() || letter == '\\');
     let bad = || {
         INVALID.problem(format!(
-            "`{name}` is a text of 1 to {LONGEST} characters, without blanks around it, control characters and backslashes"
+            "`{name}` is a text of 1 to {IDENTIFIER_CHARS_MAX} characters, without blanks around it, control characters and backslashes"
         ))
     };
     if fit { Ok(value) } else { Err(bad()) }
@@ -44,8 +42,11 @@ mod tests {
         let said = |value: Option<&str>| text("patient_id", value.map(str::to_owned)).ok();
         assert_eq!(said(None).as_deref(), Some(""));
         assert_eq!(said(Some("Müller 7")).as_deref(), Some("Müller 7"));
-        assert_eq!(said(Some(&"ü".repeat(LONGEST))), Some("ü".repeat(LONGEST)));
-        for bad in ["", " ", " 7", "7 ", "a\\b", "a\nb", &"x".repeat(LONGEST + 1)] {
+        assert_eq!(
+            said(Some(&"ü".repeat(IDENTIFIER_CHARS_MAX))),
+            Some("ü".repeat(IDENTIFIER_CHARS_MAX))
+        );
+        for bad in ["", " ", " 7", "7 ", "a\\b", "a\nb", &"x".repeat(IDENTIFIER_CHARS_MAX + 1)] {
             assert_eq!(said(Some(bad)), None, "{bad:?}");
         }
     }

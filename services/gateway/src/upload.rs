@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use bytes::Bytes;
+use domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use futures::Stream;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{UploadEnd, UploadFile, UploadHeader, UploadPart};
@@ -27,7 +28,6 @@ const PARTS_UNDER_WAY: usize = 4;
 const UPLOAD_TIME: Duration = Duration::from_secs(48 * 3600);
 /// How long checking and keeping may take once the last byte has arrived.
 const ANSWER_TIME: Duration = Duration::from_secs(600);
-const KEY_LONGEST: usize = 255;
 
 /// Streams the request's file into `call`, and gives its answer.
 ///
@@ -149,11 +149,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
         (Some(key), None) => key.to_str().unwrap_or_default(),
         (Some(_), Some(_)) => "",
     };
-    let fit = (1..=KEY_LONGEST).contains(&key.len())
+    let fit = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len())
         && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     let bad = || {
         INVALID.problem(format!(
-            "an Idempotency-Key is one text of 1 to {KEY_LONGEST} visible characters"
+            "an Idempotency-Key is one text of 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible characters"
         ))
     };
     fit.then(|| key.to_owned()).ok_or_else(bad)
@@ -186,7 +186,7 @@ mod tests {
             idempotency_key(&headers).ok()
         };
         assert_eq!(key("a key \"of\" mine"), Some("a key \"of\" mine".into()));
-        assert_eq!(key(&"k".repeat(KEY_LONGEST + 1)), None);
+        assert_eq!(key(&"k".repeat(IDEMPOTENCY_KEY_CHARS_MAX + 1)), None);
         assert_eq!(key(""), None);
         assert_eq!(idempotency_key(&HeaderMap::new()).ok(), Some(String::new()));
     }

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use domain::limits::ENTRY_NAME_CHARS_MAX;
 use domain::{ErrorKind, Result};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use imaging::{Problem, Refusal};
-use jail::answer::{DecoderAnswer, Group, NAME_CHARS_MAX};
+use jail::answer::{DecoderAnswer, Group};
 use proto::ingest::UploadHeader;
 use proto::storage::{Batch, BatchEntry};
 use service::CHUNK_BYTES;
@@ -121,7 +122,7 @@ fn key_of(batch: &str, place: usize) -> String {
 }
 
 fn shown(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
+    name.chars().filter(|c| !c.is_control()).take(ENTRY_NAME_CHARS_MAX).collect()
 }
 
 fn json(refusal: &Refusal) -> Result<String> {
@@ -142,6 +143,6 @@ mod tests {
     #[test]
     fn a_name_is_shown_without_what_a_terminal_would_obey() {
         assert_eq!(shown("a\u{1b}[31m\r\nb.png"), "a[31mb.png");
-        assert_eq!(shown(&"x".repeat(70_000)).len(), NAME_CHARS_MAX);
+        assert_eq!(shown(&"x".repeat(70_000)).len(), ENTRY_NAME_CHARS_MAX);
     }
 }

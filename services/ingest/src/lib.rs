@@ -16,6 +16,7 @@ mod upload;
 
 use std::path::PathBuf;
 
+use domain::limits::UPLOAD_MIB_DEFAULT;
 use domain::{Clock, Random, Result};
 use imaging::Modality;
 pub use jail::Demand;
@@ -56,7 +57,7 @@ pub struct Config {
     pub modalities: Vec<Modality>,
 
     /// The largest upload, in MiB.
-    #[arg(long, env, default_value_t = 512)]
+    #[arg(long, env, default_value_t = UPLOAD_MIB_DEFAULT as usize)]
     pub upload_mib: usize,
 
     /// Uploads are refused when the disk of the spool has less room than this, in MiB.
@@ -97,7 +98,7 @@ impl Config {
             spool: spool.into(),
             decoder: None,
             modalities: vec![Modality::MagneticResonance],
-            upload_mib: 512,
+            upload_mib: UPLOAD_MIB_DEFAULT as usize,
             disk_reserve_mib: RESERVE_MIB,
             decoders: 0,
             decode_s: 20,

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::task::{Poll, ready};
 
 use bytes::Bytes;
+use domain::limits::UPLOAD_FILES_MAX;
 use domain::{Error, ErrorKind, Result, hex};
 use futures::{Stream, TryStreamExt, stream};
 use imaging::{Problem, Refusal};
@@ -19,9 +20,6 @@ pub const WRITE_BYTES: usize = 256 * 1024;
 
 /// Written between two looks at the disk: so much of the reserve each upload under way may take.
 const LOOK_BYTES: usize = 1024 * 1024;
-
-/// Files of one upload: as many as an archive may have entries.
-const FILES_MAX: usize = 4096;
 
 /// The folder where uploads lie while they are decoded.
 #[derive(Clone)]
@@ -153,8 +151,8 @@ impl Spool {
             };
             left -= bytes;
             files.push((named, spooled));
-            if files.len() > FILES_MAX {
-                let what = format!("It has more than {FILES_MAX} files.");
+            if files.len() > UPLOAD_FILES_MAX {
+                let what = format!("It has more than {UPLOAD_FILES_MAX} files.");
                 return Ok(Err(Problem::TooLarge.refuse(what)));
             }
             name = next;

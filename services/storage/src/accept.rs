@@ -1,5 +1,6 @@
 use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
-use domain::{ErrorKind, IDENTITY_BYTES_MAX, JobId, Priority, Result, ScanId, TenantId};
+use domain::limits::IDENTITY_BYTES_MAX;
+use domain::{ErrorKind, JobId, Priority, Result, ScanId, TenantId};
 use platform::blob::Staged;
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{AcceptHeader, Scan, State};

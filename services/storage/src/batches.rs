@@ -1,5 +1,6 @@
 use std::str::FromStr;
 
+use domain::limits::ENTRY_NAME_CHARS_MAX;
 use domain::{BatchId, ErrorKind, Result};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{Batch, BatchEntry};
@@ -8,7 +9,6 @@ use service::claims::Tenant;
 use crate::store::Store;
 
 const ENTRIES_MAX: usize = 10_000;
-const NAME_MAX: usize = 500;
 
 impl Store {
     /// Binds scans and refusals to the entries of one archive.
@@ -60,7 +60,8 @@ fn check(entries: &[BatchEntry]) -> Result<()> {
         return Err(ErrorKind::Invalid.error("a batch has too few entries, or too many"));
     }
     let one = |entry: &BatchEntry| entry.scan_id.is_empty() != entry.refusal_json.is_empty();
-    if !entries.iter().all(|entry| one(entry) && entry.name.len() <= NAME_MAX) {
+    let named = |entry: &BatchEntry| entry.name.chars().count() <= ENTRY_NAME_CHARS_MAX;
+    if !entries.iter().all(|entry| one(entry) && named(entry)) {
         return Err(ErrorKind::Invalid.error("an entry is either a scan or a refusal, with a name"));
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use domain::{ErrorKind, Result, ScanId};
 use platform::db::failed;
 use proto::storage::{Answer, ListScans, Priority, ScanPage, State};
@@ -12,8 +13,6 @@ use sqlx::{Any, QueryBuilder};
 use crate::scans::{answer_of, scan_of, select};
 use crate::store::Store;
 
-const PAGE_MAX: u32 = 200;
-const PAGE_DEFAULT: u32 = 50;
 /// The cursor of the first page: greater than every id.
 const CURSOR_START: &str = "g";
 
@@ -117,7 +116,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/storage.db", folder.path().display());
         let database = db::connect(&url, &crate::MIGRATIONS).await.unwrap();
-        let query = query("a hospital", &list, 50).unwrap();
+        let query = query("a hospital", &list, PAGE_DEFAULT).unwrap();
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", query.sql().as_str()));
         let rows = sqlx::query(explain).fetch_all(database.pool()).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>("detail") + "\n").collect()

@@ -10,13 +10,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use domain::{IDENTITY_BYTES_MAX, hex};
+use domain::hex;
+use domain::limits::{ENTRY_NAME_CHARS_MAX, IDENTITY_BYTES_MAX};
 use imaging::encode::zip;
 use imaging::names::shown;
 use imaging::{
     Archive, Decoded, Grouping, Identity, Limits, Modality, Problem, Refusal, Shape, Volume,
 };
-use jail::answer::{DecoderAnswer, Facts, Group, NAME_CHARS_MAX};
+use jail::answer::{DecoderAnswer, Facts, Group};
 use jail::{Demand, UNJAILED, Walls, handover};
 use sha2::{Digest, Sha256};
 
@@ -142,7 +143,7 @@ fn groups(file: File, limits: Limits, numbered: bool) -> Answered {
             [place] => names[*place].clone(),
             [] => String::new(),
         };
-        let name = name.chars().take(NAME_CHARS_MAX).collect();
+        let name = name.chars().take(ENTRY_NAME_CHARS_MAX).collect();
         Group { name, places, scan }
     };
     let groups = archive.groups(grouping)?.into_iter().map(group).collect();

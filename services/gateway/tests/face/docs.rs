@@ -2,6 +2,7 @@ use std::path::Path;
 
 use domain::Artefact;
 use domain::artefact::{ALL, Published};
+use domain::limits::*;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -204,4 +205,44 @@ async fn every_json_body_that_is_taken_says_that_it_has_no_other_fields() {
         let object = resolved(&document, either.unwrap_or(schema));
         assert_eq!(object["additionalProperties"], json!(false), "{method} {path}: {schema}");
     }
+}
+
+/// What the description says of the parameter of that name, wherever it is one.
+fn parameters<'d>(document: &'d Value, name: &str) -> Vec<&'d Value> {
+    let all = operations(document).flat_map(|(_, _, operation)| {
+        operation["parameters"].as_array().map_or(&[][..], Vec::as_slice)
+    });
+    let named: Vec<_> = all.filter(|parameter| parameter["name"] == name).collect();
+    assert!(!named.is_empty(), "no operation has a parameter `{name}`");
+    named.into_iter().map(|parameter| &parameter["schema"]).collect()
+}
+
+/// The description can hold literals only, so what is kept may not change without it.
+#[tokio::test]
+async fn the_limits_that_are_described_are_those_that_are_kept() {
+    let document = served().await;
+    for limit in parameters(&document, "limit") {
+        assert_eq!(
+            (&limit["maximum"], &limit["default"]),
+            (&json!(PAGE_MAX), &json!(PAGE_DEFAULT))
+        );
+    }
+    for key in parameters(&document, "Idempotency-Key") {
+        assert_eq!(key["maxLength"], json!(IDEMPOTENCY_KEY_CHARS_MAX));
+    }
+    for name in ["patient_id", "accession_number", "study_uid", "reference"] {
+        for identifier in parameters(&document, name) {
+            assert_eq!(identifier["maxLength"], json!(IDENTIFIER_CHARS_MAX), "{name}");
+        }
+    }
+    let schemas = &document["components"]["schemas"];
+    let user = &schemas["NewUser"]["properties"];
+    assert_eq!(
+        (&user["password"]["minLength"], &user["password"]["maxLength"]),
+        (&json!(PASSWORD_CHARS_MIN), &json!(PASSWORD_CHARS_MAX))
+    );
+    let pattern = user["user_name"]["pattern"].as_str().unwrap();
+    assert!(pattern.contains(&format!("{{1,{ACCOUNT_NAME_CHARS_MAX}}}")), "{pattern}");
+    let client = &schemas["NewClient"]["properties"]["name"];
+    assert_eq!(client["maxLength"], json!(ACCOUNT_NAME_CHARS_MAX));
 }

@@ -1,6 +1,7 @@
 //! The real storage on SQLite and files, and what it has kept.
 
 use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
+use domain::limits::PAGE_MAX;
 use domain::{Artefact, Clock, Random, Result};
 use imaging::Identity;
 use proto::storage::scans_client::ScansClient;
@@ -10,9 +11,6 @@ use service::claims::authorised;
 use service::claims::testing::Issuer;
 use storage::{Config, Peers, Ports, Rules};
 use tempfile::TempDir;
-
-/// The most scans of one page.
-const PAGE: u32 = 200;
 
 /// A storage, looked at by somebody of one hospital.
 pub struct Storage {
@@ -81,7 +79,7 @@ impl Storage {
 
     /// Those of the hospital's scans that the list asks for.
     pub async fn scans(&self, list: ListScans) -> Vec<Scan> {
-        let request = authorised(ListScans { limit: PAGE, ..list }, &self.token);
+        let request = authorised(ListScans { limit: PAGE_MAX, ..list }, &self.token);
         let page = self.scans.clone().list(request).await.unwrap().into_inner();
         assert!(page.next_cursor.is_empty(), "more than one page");
         page.scans

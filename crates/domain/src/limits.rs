@@ -1,0 +1,36 @@
+//! How much of anything there may be, where more than one part of the system says it: said once, used by all.
+//!
+//! What the REST face's description says of them is literals, which a test of the gateway compares with these.
+
+/// Scans of a page whose reader does not say how many.
+pub const PAGE_DEFAULT: u32 = 50;
+
+/// Scans of a page at most.
+pub const PAGE_MAX: u32 = 200;
+
+/// The largest upload where nobody has configured another, in MiB. Gateway and decoder are told the same.
+pub const UPLOAD_MIB_DEFAULT: u32 = 512;
+
+/// Files of one upload. A series has some hundred slices, and what has more is sent as a zip.
+pub const UPLOAD_FILES_MAX: usize = 4096;
+
+/// Characters of the name of a batch's entry: longer ones are cut, as they are only shown.
+pub const ENTRY_NAME_CHARS_MAX: usize = 255;
+
+/// Characters of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+
+/// Characters of what people call a patient, an examination or a scan: DICOM's longest identifier (PS3.5, LO and UI).
+pub const IDENTIFIER_CHARS_MAX: usize = 64;
+
+/// The longest identity of a scan, as JSON: that of a volume of thousands of slices, each of which is named in it.
+pub const IDENTITY_BYTES_MAX: usize = 1 << 20;
+
+/// Characters of a new password at least: length counts, not composition.
+pub const PASSWORD_CHARS_MIN: usize = 12;
+
+/// Characters of a new password at most.
+pub const PASSWORD_CHARS_MAX: usize = 128;
+
+/// Characters of the name of a user, an API client or a hospital.
+pub const ACCOUNT_NAME_CHARS_MAX: usize = 128;
