@@ -6,6 +6,10 @@ use std::{env, fs};
 use tonic_prost_build::Builder;
 
 const ROOT: &str = "../../proto";
+/// Of the patient: to be printed by nobody.
+const IDENTITY: &str = ".medseg.storage.v1.Identity";
+/// A row of storage's, and for a peer of the version before: JSON, by the names of its fields.
+const REFUSAL: &str = ".medseg.storage.v1.Refusal";
 const EVENTS: &str = ".medseg.events.v1";
 const FILES: [&str; 5] = [
     "medseg/auth/v1/auth.proto",
@@ -14,6 +18,8 @@ const FILES: [&str; 5] = [
     "medseg/ingest/v1/ingest.proto",
     "medseg/storage/v1/storage.proto",
 ];
+
+const JSON: &str = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(default)]";
 
 /// What is optional in an observation, and left out of its JSON where there is none.
 const OPTIONAL: [&str; 5] = ["mask_fraction", "confidence", "model", "image_kind", "compute_ms"];
@@ -25,20 +31,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `compile_fds` writes no descriptor file, and reflection needs one.
     let descriptor = PathBuf::from(env::var("OUT_DIR")?).join("descriptor.bin");
     fs::write(descriptor, compiler.encode_file_descriptor_set())?;
-    let builder = events(tonic_prost_build::configure().bytes("."));
+    let builder = events(tonic_prost_build::configure().bytes("."))
+        .skip_debug([IDENTITY])
+        .message_attribute(REFUSAL, JSON);
     builder.compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 
 /// Events are JSON on the broker.
 fn events(builder: Builder) -> Builder {
-    let json = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(default)]";
     let numbers = "#[serde(deserialize_with = \"crate::json::numbers\")]";
     let optional = "#[serde(skip_serializing_if = \"Option::is_none\")]";
     let observation = format!("{EVENTS}.Observation");
     let builder = builder
         .btree_map(EVENTS)
-        .message_attribute(EVENTS, json)
+        .message_attribute(EVENTS, JSON)
         .message_attribute(format!("{EVENTS}.ModelIdentity"), "#[derive(PartialOrd, Ord)]")
         .field_attribute(format!("{observation}.features"), numbers);
     OPTIONAL.iter().fold(builder, |builder, field| {

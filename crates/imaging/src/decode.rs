@@ -17,10 +17,11 @@ pub use archive::Archive;
 pub(crate) use folder::label_map_alone;
 pub use groups::{Group, Grouping};
 
+use domain::Identity;
 use domain::limits::{UPLOAD_FILES_MAX, UPLOAD_MIB_DEFAULT};
 
 use crate::window::range;
-use crate::{Identity, Problem, Refusal, Shape, Volume, window};
+use crate::{Problem, Refusal, Shape, Volume, window};
 
 /// No scanner's pixels or slices are larger, in millimetres.
 const MILLIMETRES_MAX: f64 = 100.0;

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use domain::identity::Contradiction;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
@@ -154,6 +155,13 @@ pub struct Refusal {
     pub detail: String,
 }
 
+impl From<Contradiction> for Refusal {
+    fn from(Contradiction(what): Contradiction) -> Refusal {
+        Problem::WrongIdentity
+            .refuse(format!("The file has another {what} than the upload states."))
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.problem.name(), self.detail)
@@ -207,6 +215,13 @@ mod tests {
             assert_eq!(Problem::named(problem.name()), Some(problem));
             assert!(problem.advice().ends_with('.') && !problem.title().ends_with('.'));
         }
+    }
+
+    #[test]
+    fn a_refusal_of_another_patients_file_says_what_differs() {
+        let refusal = Refusal::from(Contradiction("patient id"));
+        assert_eq!(refusal.problem, Problem::WrongIdentity);
+        assert!(refusal.detail.starts_with("The file has another patient id than"), "{refusal}");
     }
 
     #[test]

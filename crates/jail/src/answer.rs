@@ -2,7 +2,8 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
-use imaging::{Identity, Problem, Refusal};
+use domain::Identity;
+use imaging::{Problem, Refusal};
 use serde::{Deserialize, Serialize};
 
 use crate::Walls;

@@ -1,6 +1,6 @@
 //! The contract between services: messages, clients and servers generated from `/proto`.
 //!
-//! Events are JSON too, by the names of their fields. Nothing else here is written by hand; behaviour belongs to the services.
+//! Events are JSON too, by the names of their fields. Little else here is written by hand; behaviour belongs to the services.
 
 #![deny(missing_docs)]
 
@@ -54,12 +54,20 @@ pub mod storage {
     pub mod v1 {
         tonic::include_proto!("medseg.storage.v1");
     }
+
+    impl std::fmt::Debug for v1::Identity {
+        /// Shows nothing of the patient.
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Identity(redacted)")
+        }
+    }
     pub use v1::*;
 }
 
 #[cfg(test)]
 mod tests {
     use super::events::{ModelIdentity, Observation, ScanCompleted};
+    use super::storage::{AcceptHeader, Identity};
 
     #[test]
     fn an_event_is_json_by_the_names_of_its_fields() {
@@ -93,5 +101,14 @@ mod tests {
         assert_eq!(observation, only);
         let failed: ScanCompleted = serde_json::from_str(r#"{"observation":null}"#).unwrap();
         assert_eq!(failed, ScanCompleted::default());
+    }
+
+    #[test]
+    fn a_debug_print_of_a_message_shows_no_identity() {
+        let identity =
+            Identity { patient_name: Some("Canary^Yellow".into()), ..Default::default() };
+        let header = AcceptHeader { identity: Some(identity), ..Default::default() };
+        let shown = format!("{header:?}");
+        assert!(shown.contains("redacted") && !shown.contains("Canary"), "{shown}");
     }
 }

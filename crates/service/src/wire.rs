@@ -1,5 +1,11 @@
 //! Conversions between domain types and messages that several services need.
 
+mod identity;
+mod refusal;
+
+pub use identity::{identity, identity_json, identity_of, said_identity};
+pub use refusal::{refusal_json, said_refusal};
+
 use domain::Priority;
 use proto::storage;
 

@@ -1,12 +1,12 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, StatusCode, header};
-use domain::rfc3339;
+use domain::{ErrorKind, rfc3339};
 use futures::{StreamExt, TryStreamExt, stream};
 use proto::ingest::batch_answer;
-use proto::storage::{self, BatchEntry, BatchRef, ScanRef};
+use proto::storage::{self, BatchEntry, BatchRef, Refusal, ScanRef};
 use serde::Serialize;
-use serde_json::Value;
+use service::wire;
 use utoipa::ToSchema;
 
 use crate::Gateway;
@@ -42,14 +42,12 @@ pub struct Entry {
     pub name: String,
     pub scan: Option<Scan>,
     /// Why there is no scan: the input requirement that the image does not meet.
-    #[schema(value_type = Option<EntryRefusal>)]
-    pub refusal: Option<Value>,
+    pub refusal: Option<EntryRefusal>,
 }
 
 /// Why an image of a batch is not analysed.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the API")]
-struct EntryRefusal {
+#[derive(Serialize, ToSchema)]
+pub struct EntryRefusal {
     /// Where this kind of problem is explained, on this gateway: `/problems/<name>`. Stable.
     r#type: String,
     /// The kind of problem in words.
@@ -143,27 +141,23 @@ impl Entry {
         caller: &Caller,
         entry: BatchEntry,
     ) -> Result<Entry, Problem> {
-        let BatchEntry { name, scan_id, refusal_json } = entry;
+        let BatchEntry { name, scan_id, refusal, refusal_json } = entry;
         if scan_id.is_empty() {
-            return Ok(Entry { name, scan: None, refusal: Some(problem_json(&refusal_json)) });
+            let refusal = wire::said_refusal(refusal, &refusal_json).map_err(|error| {
+                ErrorKind::Internal.error("storage answered with no refusal").because(error)
+            })?;
+            return Ok(Entry { name, scan: None, refusal: refusal.map(EntryRefusal::from) });
         }
         let scan = gateway.scans.clone().get(caller.request(ScanRef { id: scan_id })).await?;
         Ok(Entry { name, scan: Some(scan.into_inner().try_into()?), refusal: None })
     }
 }
 
-/// The refusal with the `type` that a problem would have.
-fn problem_json(refusal_json: &str) -> Value {
-    let mut refusal = serde_json::from_str(refusal_json).unwrap_or(Value::Null);
-    if let Some(fields) = refusal.as_object_mut()
-        && let Some(name) = fields.remove("problem")
-    {
-        fields.insert(
-            "type".into(),
-            format!("/problems/{}", name.as_str().unwrap_or_default()).into(),
-        );
+impl From<Refusal> for EntryRefusal {
+    /// With the `type` that a problem would have.
+    fn from(Refusal { problem, title, detail }: Refusal) -> EntryRefusal {
+        EntryRefusal { r#type: format!("/problems/{problem}"), title, detail }
     }
-    refusal
 }
 
 #[cfg(test)]
@@ -172,12 +166,15 @@ mod tests {
 
     #[test]
     fn a_refusal_leads_to_its_page() {
-        let refusal = problem_json(
-            r#"{"problem":"too-small","title":"The image is too small","detail":"12 x 12"}"#,
-        );
+        let refusal = Refusal {
+            problem: "too-small".into(),
+            title: "The image is too small".into(),
+            detail: "12 x 12".into(),
+        };
+        let shown = serde_json::to_value(EntryRefusal::from(refusal)).unwrap();
         assert_eq!(
-            (refusal["type"].as_str(), refusal["detail"].as_str()),
-            (Some("/problems/too-small"), Some("12 x 12"))
+            (&shown["type"], &shown["detail"]),
+            (&"/problems/too-small".into(), &"12 x 12".into())
         );
     }
 }

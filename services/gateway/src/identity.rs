@@ -1,14 +1,15 @@
 use axum::Json;
 use axum::extract::State;
-use imaging::Identity;
+use domain::{ErrorKind, Identity};
 use proto::storage::ScanRef;
 use serde::Serialize;
+use service::wire;
 use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::Path;
-use crate::problem::{INTERNAL, Problem};
+use crate::problem::Problem;
 
 /// Whose scan it is: what its file says of the patient and the examination, apart from the pixels.
 #[derive(Serialize, ToSchema)]
@@ -39,14 +40,9 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<ScanIdentity>, Problem> {
     let kept = gateway.scans.get_identity(caller.request(ScanRef { id })).await?.into_inner();
-    let identity = match kept.identity_json.as_str() {
-        "" => Identity::default(),
-        json => serde_json::from_str(json).map_err(|_| {
-            // The words of the parser could quote it.
-            tracing::error!("a kept identity cannot be read");
-            INTERNAL.problem("internal error")
-        })?,
-    };
+    let said = wire::said_identity(kept.identity, &kept.identity_json);
+    let identity = said.map_err(|error| ErrorKind::Internal.error(error.to_string()))?;
+    let identity = identity.unwrap_or_default();
     let reference = Some(kept.reference).filter(|reference| !reference.is_empty());
     Ok(Json(ScanIdentity { scan_id: kept.scan_id, reference, identity }))
 }

@@ -6,7 +6,7 @@ use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, Quer
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::{Error, ErrorKind};
-use proto::ingest::Refusal;
+use proto::storage::Refusal;
 use serde::Serialize;
 use tonic::{Code, Status};
 use utoipa::ToSchema;

@@ -3,17 +3,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use domain::Result;
 use domain::limits::ENTRY_NAME_CHARS_MAX;
-use domain::{ErrorKind, Result};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use imaging::{Problem, Refusal};
 use jail::answer::{DecoderAnswer, Group};
 use proto::ingest::UploadHeader;
 use proto::storage::{Batch, BatchEntry};
-use service::CHUNK_BYTES;
 use service::claims::{authorised, vouched};
+use service::{CHUNK_BYTES, wire};
 
 use crate::process::{Answered, Rest};
+use crate::rpc::refusal_message;
 use crate::spool::{Piece, Received, Spooled};
 use crate::upload::Uploads;
 
@@ -92,7 +93,11 @@ impl Uploads {
         };
         Ok(match taken {
             Ok(scan) => BatchEntry { scan_id: scan.id, ..entry },
-            Err(refusal) => BatchEntry { refusal_json: json(&refusal)?, ..entry },
+            Err(refusal) => {
+                let refusal = refusal_message(refusal);
+                let refusal_json = wire::refusal_json(&refusal)?;
+                BatchEntry { refusal: Some(refusal), refusal_json, ..entry }
+            }
         })
     }
 }
@@ -123,11 +128,6 @@ fn key_of(batch: &str, place: usize) -> String {
 
 fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(ENTRY_NAME_CHARS_MAX).collect()
-}
-
-fn json(refusal: &Refusal) -> Result<String> {
-    serde_json::to_string(refusal)
-        .map_err(|error| ErrorKind::Internal.error("a refusal cannot be written").because(error))
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use domain::{Error, ErrorKind, Result};
+use domain::{Error, ErrorKind, Identity, Result};
 use futures::StreamExt;
-use imaging::{Identity, Refusal};
+use imaging::Refusal;
 use jail::answer::Facts;
 use proto::ingest::UploadHeader;
 use proto::storage::accept_part::Part;
 use proto::storage::{AcceptHeader, AcceptPart};
-use service::CHUNK_BYTES;
+use service::{CHUNK_BYTES, wire};
 use tokio::sync::mpsc::Sender;
 
 use crate::process::Rest;
@@ -18,12 +18,7 @@ use crate::spool::Spooled;
 
 /// The header of a scan's acceptance.
 pub fn header(facts: &Facts, spooled: &Spooled, upload: &UploadHeader) -> Result<AcceptHeader> {
-    let identity_json = match &facts.identity {
-        Some(identity) => serde_json::to_string(identity).map_err(|error| {
-            ErrorKind::Internal.error("an identity cannot be written").because(error)
-        })?,
-        None => String::new(),
-    };
+    let identity_json = facts.identity.as_ref().map(wire::identity_json).transpose()?;
     let patient = facts.identity.as_ref().and_then(|identity| identity.patient_key());
     let keys = facts.identity.as_ref().map(|identity| identity.keys());
     let [patient_id, accession_number, study_uid] = keys.unwrap_or_default();
@@ -34,7 +29,7 @@ pub fn header(facts: &Facts, spooled: &Spooled, upload: &UploadHeader) -> Result
         shape: facts.shape.to_vec(),
         original_sha256: spooled.sha256.clone(),
         volume_sha256: facts.volume_sha256.clone(),
-        identity_json,
+        identity_json: identity_json.unwrap_or_default(),
         patient: patient.unwrap_or_default(),
         priority: upload.priority,
         patient_id,
@@ -42,6 +37,7 @@ pub fn header(facts: &Facts, spooled: &Spooled, upload: &UploadHeader) -> Result
         study_uid,
         reference: upload.reference.clone(),
         stated: stated(upload),
+        identity: facts.identity.clone().map(wire::identity),
     })
 }
 
@@ -64,7 +60,7 @@ pub fn identity(
     if patient_id.is_empty() && accession_number.is_empty() {
         return Ok(own);
     }
-    own.unwrap_or_default().stated(patient_id, accession_number).map(Some)
+    Ok(Some(own.unwrap_or_default().stated(patient_id, accession_number)?))
 }
 
 /// Sends the header, the preview, the volume and the original. A receiver that is gone is its own business.

@@ -5,8 +5,9 @@ use futures::{Stream, stream};
 use proto::ingest::ingest_server::Ingest as Wire;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    BatchAnswer, Refusal, UploadAnswer, UploadHeader, UploadPart, batch_answer, upload_answer,
+    BatchAnswer, UploadAnswer, UploadHeader, UploadPart, batch_answer, upload_answer,
 };
+use proto::storage::Refusal;
 use service::claims::{Role, Verifier, bearer};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -67,9 +68,15 @@ fn pieces(parts: Streaming<UploadPart>) -> impl Stream<Item = Result<Piece>> {
     })
 }
 
-fn refusal_message(refusal: imaging::Refusal) -> Refusal {
+/// The refusal of a whole upload.
+fn refused(refusal: imaging::Refusal) -> Refusal {
+    tracing::info!(problem = refusal.problem.name(), "refused an upload");
+    refusal_message(refusal)
+}
+
+/// The message of a refusal.
+pub fn refusal_message(refusal: imaging::Refusal) -> Refusal {
     let problem = refusal.problem;
-    tracing::info!(problem = problem.name(), "refused an upload");
     Refusal {
         problem: problem.name().into(),
         title: problem.title().into(),
@@ -88,7 +95,7 @@ impl Wire for Ingest {
         let answer = match taken {
             Ok(Taken::Scan(scan)) => upload_answer::Answer::Scan(scan),
             Ok(Taken::Batch(batch)) => upload_answer::Answer::Batch(batch),
-            Err(refusal) => upload_answer::Answer::Refusal(refusal_message(refusal)),
+            Err(refusal) => upload_answer::Answer::Refusal(refused(refusal)),
         };
         Ok(Response::new(UploadAnswer { answer: Some(answer) }))
     }
@@ -101,7 +108,7 @@ impl Wire for Ingest {
         let taken = uploads.take_batch(pieces(parts), &header, &token).await?;
         let answer = match taken {
             Ok(batch) => batch_answer::Answer::Batch(batch),
-            Err(refusal) => batch_answer::Answer::Refusal(refusal_message(refusal)),
+            Err(refusal) => batch_answer::Answer::Refusal(refused(refusal)),
         };
         Ok(Response::new(BatchAnswer { answer: Some(answer) }))
     }

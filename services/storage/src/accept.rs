@@ -1,5 +1,4 @@
 use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
-use domain::limits::IDENTITY_BYTES_MAX;
 use domain::{ErrorKind, JobId, Priority, Result, ScanId, TenantId};
 use platform::blob::Staged;
 use platform::db::{BindId, Run, Unit, failed};
@@ -24,6 +23,8 @@ struct Accepted {
     at_ms: i64,
     binding: String,
     header: AcceptHeader,
+    /// The row's text of whose scan it is.
+    identity: String,
     artefacts: Vec<Artefact>,
     subject: String,
     /// The trace that it is a part of; empty: none.
@@ -104,6 +105,8 @@ impl Store {
     ) -> Result<Accepted> {
         let tenant = claims.tenant().id();
         let scan = ScanId::new(&self.clock, &self.random);
+        // What cannot be read is refused before a byte is kept.
+        let identity = identities::text(&header)?;
         let artefacts = artefacts::keep(&self.blobs, tenant, scan, 0, objects).await?;
         let binding = sha256_of(&[
             &tenant.to_string(),
@@ -118,6 +121,7 @@ impl Store {
             at_ms: self.clock.now_ms(),
             binding,
             header,
+            identity,
             artefacts,
             subject: claims.subject.clone(),
             traceparent: trace::traceparent(),
@@ -130,7 +134,7 @@ impl Store {
         insert_key(unit, &accepted).await?;
         insert_job(unit, &accepted).await?;
         let (of, scan) = (accepted.tenant.to_string(), accepted.scan.to_string());
-        identities::insert(unit, &of, &scan, &accepted.header).await?;
+        identities::insert(unit, &of, &scan, &accepted.header, &accepted.identity).await?;
         let topic = scan_ready(accepted.priority());
         let Accepted { tenant, scan, job, at_ms, artefacts, subject, .. } = accepted;
         artefacts::insert(unit, tenant, scan, &artefacts).await?;
@@ -171,7 +175,6 @@ fn check(header: &AcceptHeader, objects: &[(String, Staged)]) -> Result<()> {
         && header.format.len() <= 32
         && header.modality.len() <= 16
         && header.patient.len() <= PATIENT_MAX
-        && header.identity_json.len() <= IDENTITY_BYTES_MAX
         && header.reference.len() <= PATIENT_MAX;
     if !fits {
         return Err(ErrorKind::Invalid.error("a field of the scan's header has no sound length"));

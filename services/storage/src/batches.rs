@@ -5,6 +5,7 @@ use domain::{BatchId, ErrorKind, Result};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{Batch, BatchEntry};
 use service::claims::Tenant;
+use service::wire;
 
 use crate::store::Store;
 
@@ -14,6 +15,7 @@ impl Store {
     /// Binds scans and refusals to the entries of one archive.
     pub async fn put_batch(&self, tenant: Tenant, entries: Vec<BatchEntry>) -> Result<Batch> {
         check(&entries)?;
+        let entries = entries.into_iter().map(typed).collect::<Result<Vec<_>>>()?;
         for entry in entries.iter().filter(|entry| !entry.scan_id.is_empty()) {
             self.scan(&tenant, &entry.scan_id).await?;
         }
@@ -46,20 +48,36 @@ impl Store {
         .fetch_all(self.database.pool())
         .await
         .map_err(failed)?;
-        let entry = |(name, scan_id, refusal_json): (_, Option<_>, Option<_>)| BatchEntry {
-            name,
-            scan_id: scan_id.unwrap_or_default(),
-            refusal_json: refusal_json.unwrap_or_default(),
-        };
-        Ok(Batch { id, entries: rows.into_iter().map(entry).collect(), accepted_ms })
+        let entries = rows.into_iter().map(entry_of).collect::<Result<_>>()?;
+        Ok(Batch { id, entries, accepted_ms })
     }
+}
+
+/// The entry of a row: its refusal is JSON, as every version has written it, and read by this service alone.
+fn entry_of(
+    (name, scan_id, refusal): (String, Option<String>, Option<String>),
+) -> Result<BatchEntry> {
+    let scan_id = scan_id.unwrap_or_default();
+    let refusal_json = refusal.unwrap_or_default();
+    let refusal = wire::said_refusal(None, &refusal_json).map_err(|error| {
+        ErrorKind::Internal.error("a stored refusal cannot be read").because(error)
+    })?;
+    Ok(BatchEntry { name, scan_id, refusal, refusal_json })
+}
+
+/// The entry with its refusal in both forms, whichever version has sent it.
+fn typed(entry: BatchEntry) -> Result<BatchEntry> {
+    let refusal = wire::said_refusal(entry.refusal, &entry.refusal_json)?;
+    let refusal_json = refusal.as_ref().map(wire::refusal_json).transpose()?.unwrap_or_default();
+    Ok(BatchEntry { refusal, refusal_json, ..entry })
 }
 
 fn check(entries: &[BatchEntry]) -> Result<()> {
     if entries.is_empty() || entries.len() > ENTRIES_MAX {
         return Err(ErrorKind::Invalid.error("a batch has too few entries, or too many"));
     }
-    let one = |entry: &BatchEntry| entry.scan_id.is_empty() != entry.refusal_json.is_empty();
+    let refused = |entry: &BatchEntry| entry.refusal.is_some() || !entry.refusal_json.is_empty();
+    let one = |entry: &BatchEntry| entry.scan_id.is_empty() == refused(entry);
     let named = |entry: &BatchEntry| entry.name.chars().count() <= ENTRY_NAME_CHARS_MAX;
     if !entries.iter().all(|entry| one(entry) && named(entry)) {
         return Err(ErrorKind::Invalid.error("an entry is either a scan or a refusal, with a name"));

@@ -2,10 +2,12 @@
 
 use std::str::FromStr;
 
-use domain::{Result, ScanId};
+use domain::limits::IDENTITY_BYTES_MAX;
+use domain::{ErrorKind, Identity, Result, ScanId};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{AcceptHeader, ScanIdentity};
 use service::claims::Claims;
+use service::wire;
 
 use crate::audit::{self, Entry};
 use crate::scans::of_tenant;
@@ -36,22 +38,41 @@ impl Store {
                 let object = scan_id.clone();
                 audit::append(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await?;
                 let (identity_json, reference) = known.unwrap_or_default();
-                Ok(ScanIdentity { scan_id, identity_json, reference })
+                let identity = read(&identity_json)?.map(wire::identity);
+                Ok(ScanIdentity { scan_id, identity_json, reference, identity })
             })
         })
         .await
     }
 }
 
-/// Keeps what the upload says of the patient, as part of `unit`.
+/// The row's text of what the upload says of the patient; empty: nothing.
+///
+/// JSON, as every version has written it: this service alone reads it, and its migrations look into it.
+pub fn text(header: &AcceptHeader) -> Result<String> {
+    let said = wire::said_identity(header.identity.clone(), &header.identity_json)?;
+    let text = said.as_ref().map(wire::identity_json).transpose()?.unwrap_or_default();
+    if text.len() > IDENTITY_BYTES_MAX {
+        return Err(ErrorKind::Invalid.error("a field of the scan's header has no sound length"));
+    }
+    Ok(text)
+}
+
+fn read(text: &str) -> Result<Option<Identity>> {
+    wire::said_identity(None, text)
+        .map_err(|_| ErrorKind::Internal.error("a stored identity cannot be read"))
+}
+
+/// Keeps what the upload says of the patient, together with its [`text`], as part of `unit`.
 pub async fn insert(
     unit: &mut Unit,
     tenant: &str,
     scan: &str,
     header: &AcceptHeader,
+    identity: &str,
 ) -> Result<()> {
-    let AcceptHeader { patient, identity_json, reference, .. } = header;
-    if [patient, identity_json, reference].into_iter().all(String::is_empty) {
+    let AcceptHeader { patient, reference, .. } = header;
+    if [patient.as_str(), identity, reference].iter().all(|said| said.is_empty()) {
         return Ok(());
     }
     sqlx::query(
@@ -62,7 +83,7 @@ pub async fn insert(
     .bind(tenant)
     .bind(scan)
     .bind(patient)
-    .bind(identity_json)
+    .bind(identity)
     .bind(key(&header.patient_id))
     .bind(key(&header.accession_number))
     .bind(key(&header.study_uid))

@@ -16,6 +16,7 @@ mod tests;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
+use domain::Identity;
 
 pub(super) use reader::is_headless;
 pub(super) use series::{join, series_of};
@@ -28,8 +29,7 @@ use self::pixels::{Padding, PixelFormat};
 use self::reader::{DataSet, File};
 use super::{Decoded, Limits};
 use crate::{
-    Format, Identity, ImageKind, Modality, Orientation, Problem, Refusal, Shape, Volume,
-    requirements,
+    Format, ImageKind, Modality, Orientation, Problem, Refusal, Shape, Volume, requirements,
 };
 
 /// One file's image: real-world values, and what its header says of them.

@@ -10,13 +10,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use domain::hex;
 use domain::limits::{ENTRY_NAME_CHARS_MAX, IDENTITY_BYTES_MAX};
+use domain::{Identity, hex};
 use imaging::encode::zip;
 use imaging::names::shown;
-use imaging::{
-    Archive, Decoded, Grouping, Identity, Limits, Modality, Problem, Refusal, Shape, Volume,
-};
+use imaging::{Archive, Decoded, Grouping, Limits, Modality, Problem, Refusal, Shape, Volume};
 use jail::answer::{DecoderAnswer, Facts, Group};
 use jail::{Demand, UNJAILED, Walls, handover};
 use sha2::{Digest, Sha256};

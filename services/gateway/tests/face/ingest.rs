@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use proto::ingest::ingest_server::IngestServer;
 use proto::ingest::upload_part::Part;
-use proto::ingest::{BatchAnswer, Refusal, UploadAnswer, UploadPart, batch_answer, upload_answer};
-use proto::storage::{Batch, Priority, Scan};
+use proto::ingest::{BatchAnswer, UploadAnswer, UploadPart, batch_answer, upload_answer};
+use proto::storage::{Batch, Priority, Refusal, Scan};
 use service::claims::bearer;
 use tonic::{Request, Response, Status, Streaming};
 

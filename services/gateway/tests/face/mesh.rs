@@ -163,6 +163,12 @@ impl Mesh {
         id
     }
 
+    /// What storage has kept of whose scan it is becomes that text.
+    pub async fn overwrite_identity(&self, scan: &str, text: &str) {
+        let query = sqlx::query("UPDATE identities SET identity_json = ? WHERE scan_id = ?");
+        query.bind(text).bind(scan).execute(self.ports.database.pool()).await.unwrap();
+    }
+
     /// From now on storage cannot read its scans.
     pub async fn lose_the_scans(&self) {
         let query = sqlx::query("ALTER TABLE scans RENAME TO scans_of_nobody");
@@ -208,18 +214,21 @@ impl Mesh {
 
     /// A batch of that scan, of one that failed, and of a file that was refused.
     pub async fn batch(&self, scan: &str) -> Batch {
-        let entry = |name: &str, scan_id: &str, refusal_json: &str| BatchEntry {
+        let entry = |name: &str, scan_id: &str| BatchEntry {
             name: name.into(),
             scan_id: scan_id.into(),
-            refusal_json: refusal_json.into(),
+            ..BatchEntry::default()
         };
-        let refusal =
-            r#"{"problem":"too-small","title":"The image is too small","detail":"12 x 12"}"#;
+        let refusal = Refusal {
+            problem: "too-small".into(),
+            title: "The image is too small".into(),
+            detail: "12 x 12".into(),
+        };
         let failed = self.failed().await;
         let entries = vec![
-            entry("../a.png", scan, ""),
-            entry("b.png", &failed, ""),
-            entry("c.png", "", refusal),
+            entry("../a.png", scan),
+            entry("b.png", &failed),
+            BatchEntry { refusal: Some(refusal), ..entry("c.png", "") },
         ];
         let batch = self.sent(Batch { entries, ..Batch::default() });
         self.scans.clone().put_batch(batch).await.unwrap().into_inner()

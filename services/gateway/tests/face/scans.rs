@@ -1,4 +1,4 @@
-use proto::storage::{AcceptHeader, Answer, ListScans, Priority, State};
+use proto::storage::{AcceptHeader, Answer, Identity, ListScans, Priority, State};
 use serde_json::{Value, json};
 
 use crate::mesh::sha256;
@@ -108,14 +108,20 @@ async fn a_list_asks_for_what_was_asked_for_and_so_does_its_next_page() {
 #[tokio::test]
 async fn an_identity_is_shown_and_one_that_cannot_be_read_is_not_quoted() {
     let gateway = Gateway::start().await;
-    let accept = async |identity_json: &str, reference: &str| {
-        let (identity_json, reference) = (identity_json.into(), reference.into());
-        let known = AcceptHeader { identity_json, reference, ..AcceptHeader::default() };
+    let accept = async |identity: Option<Identity>, reference: &str| {
+        let reference = reference.into();
+        let known = AcceptHeader { identity, reference, ..AcceptHeader::default() };
         gateway.mesh.accept(known).await
     };
-    let named = accept(r#"{"patient_name":"Canary^Yellow","patient_id":"4711"}"#, "order 7").await;
-    let nameless = accept("", "").await;
-    let unreadable = accept("Canary^Yellow", "").await;
+    let canary = Identity {
+        patient_name: Some("Canary^Yellow".into()),
+        patient_id: Some("4711".into()),
+        ..Identity::default()
+    };
+    let named = accept(Some(canary.clone()), "order 7").await;
+    let nameless = accept(None, "").await;
+    let unreadable = accept(Some(canary), "").await;
+    gateway.mesh.overwrite_identity(&unreadable, "Canary^Yellow").await;
 
     let identity = |id: &str| gateway.get(&format!("/v1/scans/{id}/identity"));
     let (status, known) = json(identity(&named).send().await.unwrap()).await;

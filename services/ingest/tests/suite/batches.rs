@@ -29,9 +29,7 @@ async fn each_entry_of_a_batch_is_a_scan_or_a_refusal_of_its_own() {
     let entries: Vec<_> = batch
         .entries
         .iter()
-        .map(|entry| {
-            (entry.name.as_str(), !entry.scan_id.is_empty(), !entry.refusal_json.is_empty())
-        })
+        .map(|entry| (entry.name.as_str(), !entry.scan_id.is_empty(), entry.refusal.is_some()))
         .collect();
     assert_eq!(
         entries,
@@ -42,7 +40,7 @@ async fn each_entry_of_a_batch_is_a_scan_or_a_refusal_of_its_own() {
             ("series.zip", true, false),
         ]
     );
-    assert!(batch.entries[2].refusal_json.contains("\"problem\":\"not-an-image\""));
+    assert_eq!(batch.entries[2].refusal.as_ref().unwrap().problem, "not-an-image");
     assert_eq!(world.storage.batch(&batch.id).await, batch);
     let kept = (world.storage.count("scans").await, world.storage.count("batches").await);
     assert_eq!((kept, world.spooled()), ((3, 1), 0));
@@ -79,11 +77,8 @@ async fn a_series_in_a_batch_is_one_scan_and_a_mask_is_none() {
             ("slice-3_mask.png", false),
         ]
     );
-    assert!(
-        batch.entries[3].refusal_json.contains("label map"),
-        "{}",
-        batch.entries[3].refusal_json
-    );
+    let refusal = batch.entries[3].refusal.as_ref().unwrap();
+    assert!(refusal.detail.contains("label map"), "{refusal:?}");
     let scans = world.storage.scans(ListScans::default()).await;
     assert_eq!(scans.iter().map(|scan| scan.shape[0]).sum::<u32>(), 4 + 4 + 1);
 }
@@ -114,8 +109,9 @@ async fn what_the_entries_of_a_batch_unpack_to_is_counted_all_together() {
     let Some(Answer::Batch(batch)) = world.upload_batch(&archive).await.unwrap().answer else {
         panic!()
     };
-    let refusals: Vec<_> = batch.entries.iter().map(|entry| entry.refusal_json.as_str()).collect();
+    let refusals: Vec<_> =
+        batch.entries.iter().filter_map(|entry| entry.refusal.as_ref()).collect();
     assert_eq!(refusals.len(), 7);
-    let too_large = refusals.iter().filter(|json| json.contains("\"problem\":\"too-large\""));
+    let too_large = refusals.iter().filter(|refusal| refusal.problem == "too-large");
     assert_eq!(too_large.count(), 3, "{refusals:?}");
 }

@@ -2,13 +2,12 @@
 
 use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
 use domain::limits::PAGE_MAX;
-use domain::{Artefact, Clock, Random, Result};
-use imaging::Identity;
+use domain::{Artefact, Clock, Identity, Random, Result};
 use proto::storage::scans_client::ScansClient;
 use proto::storage::{ArtefactRef, Batch, BatchRef, ListScans, Scan, ScanIdentity, ScanRef};
-use service::Peer;
 use service::claims::authorised;
 use service::claims::testing::Issuer;
+use service::{Peer, wire};
 use storage::{Config, Peers, Ports, Rules};
 use tempfile::TempDir;
 
@@ -93,9 +92,9 @@ impl Storage {
     /// Whose scan it is.
     pub async fn identity(&self, scan: &Scan) -> Identity {
         let request = authorised(ScanRef { id: scan.id.clone() }, &self.token);
-        let ScanIdentity { identity_json, .. } =
+        let ScanIdentity { identity, .. } =
             self.scans.clone().get_identity(request).await.unwrap().into_inner();
-        serde_json::from_str(&identity_json).unwrap()
+        wire::identity_of(identity.unwrap())
     }
 
     /// What the binding of scan and patient is made with; no call asks for it.

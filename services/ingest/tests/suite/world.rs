@@ -8,10 +8,9 @@ use ingest::{Config, Peers, Ports, build};
 use proto::ingest::ingest_client::IngestClient;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    BatchAnswer, Refusal, UploadAnswer, UploadEnd, UploadFile, UploadHeader, UploadPart,
-    upload_answer,
+    BatchAnswer, UploadAnswer, UploadEnd, UploadFile, UploadHeader, UploadPart, upload_answer,
 };
-use proto::storage::{Priority, Scan};
+use proto::storage::{Priority, Refusal, Scan};
 use service::claims::testing::Issuer;
 use service::claims::{Role, authorised};
 use service::{Peer, system_clock, system_random};

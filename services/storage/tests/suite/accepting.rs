@@ -1,6 +1,6 @@
 use futures::StreamExt;
 use proto::storage::*;
-use service::topics;
+use service::{topics, wire};
 use tonic::Code;
 
 use crate::world::{Upload, World, found};
@@ -138,18 +138,45 @@ pub async fn a_watcher_sees_each_change_until_the_end(world: World) {
     assert!(seen.next().await.is_none());
 }
 
+fn blank() -> Refusal {
+    Refusal {
+        problem: "blank".into(),
+        title: "The image is blank".into(),
+        detail: "It is black.".into(),
+    }
+}
+
+pub async fn a_refusal_from_the_version_before_is_kept_as_any_other(world: World) {
+    let refusal_json = wire::refusal_json(&blank()).unwrap();
+    let entry = BatchEntry { name: "2.png".into(), refusal_json, ..Default::default() };
+    let batch = Batch { entries: vec![entry.clone()], ..Default::default() };
+    let put = world.scans.clone().put_batch(world.by(world.hospital, batch)).await.unwrap();
+    let get = world.by(world.hospital, BatchRef { id: put.into_inner().id });
+    let batch = world.scans.clone().get_batch(get).await.unwrap().into_inner();
+    assert_eq!(batch.entries, [BatchEntry { refusal: Some(blank()), ..entry }]);
+
+    let refusal_json = "no JSON".into();
+    let entry = BatchEntry { name: "2.png".into(), refusal_json, ..Default::default() };
+    let batch = Batch { entries: vec![entry], ..Default::default() };
+    let refused = world.scans.clone().put_batch(world.by(world.hospital, batch)).await;
+    assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+}
+
 pub async fn a_batch_names_scans_and_refusals(world: World) {
     let scan = world.accept(Upload::of("a head")).await.unwrap();
     let entries = vec![
         BatchEntry { name: "a/1.png".into(), scan_id: scan.id, ..Default::default() },
-        BatchEntry { name: "2.png".into(), refusal_json: "{}".into(), ..Default::default() },
+        BatchEntry { name: "2.png".into(), refusal: Some(blank()), ..Default::default() },
     ];
     let batch = Batch { entries: entries.clone(), ..Default::default() };
     let put = world.scans.clone().put_batch(world.by(world.hospital, batch)).await.unwrap();
     let id = put.into_inner().id;
     let get = |tenant| world.by(tenant, BatchRef { id: id.clone() });
     let batch = world.scans.clone().get_batch(get(world.hospital)).await.unwrap().into_inner();
-    assert_eq!(batch.entries, entries);
+    // A reader of the version before finds the refusal where it looks for it.
+    let json = r#"{"problem":"blank","title":"The image is blank","detail":"It is black."}"#;
+    let second = BatchEntry { refusal_json: json.into(), ..entries[1].clone() };
+    assert_eq!(batch.entries, [entries[0].clone(), second]);
     let other = world.scans.clone().get_batch(get(world.neighbour)).await.unwrap_err();
     assert_eq!((other.code(), other.message()), (Code::NotFound, "no such batch"));
 

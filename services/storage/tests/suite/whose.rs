@@ -1,6 +1,7 @@
 use domain::TenantId;
 use proto::storage::*;
 use service::claims::Role;
+use service::wire;
 use tonic::{Code, Status};
 
 use crate::world::{Upload, World, found};
@@ -12,8 +13,12 @@ fn of(patient_id: &str, accession_number: &str, study_uid: &str, reference: &str
     (header.patient, header.patient_id) = (patient_id.into(), patient_id.into());
     (header.accession_number, header.study_uid) = (accession_number.into(), study_uid.into());
     (header.reference, header.stated) = (reference.into(), reference.into());
-    header.identity_json = format!(r#"{{"patient_id":"{patient_id}"}}"#);
+    header.identity = Some(of_patient(patient_id));
     upload
+}
+
+fn of_patient(patient_id: &str) -> Identity {
+    Identity { patient_id: Some(patient_id.into()), ..Identity::default() }
 }
 
 async fn ask(
@@ -31,7 +36,10 @@ pub async fn an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted
     for role in [Role::Clinician, Role::Integrator] {
         let known = ask(&world, world.hospital, role, &scan.id).await.unwrap();
         assert_eq!((&known.scan_id, known.reference.as_str()), (&scan.id, "order 7"));
-        assert_eq!(known.identity_json, r#"{"patient_id":"4711"}"#);
+        assert_eq!(known.identity, Some(of_patient("4711")));
+        // A reader of the version before finds it where it looks for it.
+        let earlier = wire::said_identity(None, &known.identity_json).unwrap();
+        assert_eq!(earlier.map(wire::identity), known.identity);
     }
     for role in [Role::Admin, Role::Scientist] {
         let refused = ask(&world, world.hospital, role, &scan.id).await.unwrap_err();
@@ -44,6 +52,21 @@ pub async fn an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted
             .unwrap();
     let read = ("scan.identity.read".to_owned(), scan.id.clone());
     assert_eq!(readings[1..], [read.clone(), read]);
+}
+
+pub async fn an_identity_from_the_version_before_is_kept_as_any_other(world: World) {
+    let mut upload = of("4711", "", "", "");
+    upload.header.identity = None;
+    upload.header.identity_json = r#"{"patient_id":"4711"}"#.into();
+    let scan = world.accept(upload.clone()).await.unwrap();
+    let known = ask(&world, world.hospital, Role::Clinician, &scan.id).await.unwrap();
+    assert_eq!(known.identity, Some(of_patient("4711")));
+
+    upload.header.identity_json = "Canary^Yellow".into();
+    let refused = world.accept(upload).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(!refused.message().contains("Canary"), "{refused}");
+    assert_eq!(world.count("scans").await, 1);
 }
 
 pub async fn another_hospitals_identity_is_as_if_it_never_was(world: World) {
@@ -62,7 +85,7 @@ pub async fn another_hospitals_identity_is_as_if_it_never_was(world: World) {
 pub async fn a_scan_without_an_identity_says_nothing_of_anybody(world: World) {
     let mut upload = Upload::of("a head");
     upload.header.patient.clear();
-    upload.header.identity_json.clear();
+    upload.header.identity = None;
     let scan = world.accept(upload).await.unwrap();
     let known = ask(&world, world.hospital, Role::Clinician, &scan.id).await.unwrap();
     let nothing = ScanIdentity { scan_id: scan.id, ..ScanIdentity::default() };
@@ -170,15 +193,14 @@ pub async fn the_same_key_with_other_words_about_the_file_is_another_upload(worl
 /// What an earlier version has kept is found too.
 pub async fn a_scan_of_an_earlier_version_is_found_by_whose_it_is(world: World) {
     let mut upload = of("", "", "", "");
-    upload.header.identity_json =
-        r#"{"patient_name":"Doe^Jane","patient_id":" 47 11","accession_number":null,"study_instance_uid":"1.2"}"#
-            .into();
+    upload.header.identity = Some(Identity {
+        patient_name: Some("Doe^Jane".into()),
+        study_instance_uid: Some("1.2".into()),
+        ..of_patient(" 47 11")
+    });
     let scan = world.accept(upload).await.unwrap();
     let nothing = Upload::of("a picture of nobody");
-    let nothing = Upload {
-        header: AcceptHeader { identity_json: String::new(), ..nothing.header },
-        ..nothing
-    };
+    let nothing = Upload { header: AcceptHeader { identity: None, ..nothing.header }, ..nothing };
     world.accept(nothing).await.unwrap();
     let migration = include_str!("../../migrations/0004_whose.sql");
     let fill = migration.split(';').find(|statement| statement.contains("UPDATE identities"));

@@ -265,7 +265,10 @@ impl Upload {
             shape: vec![1, 64, 64],
             original_sha256: sha256(original.as_bytes()),
             volume_sha256: sha256(volume.as_bytes()),
-            identity_json: r#"{"PatientName":"Doe^Jane"}"#.into(),
+            identity: Some(Identity {
+                patient_name: Some("Doe^Jane".into()),
+                ..Identity::default()
+            }),
             patient: "4711".into(),
             ..Default::default()
         };

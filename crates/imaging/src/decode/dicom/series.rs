@@ -1,5 +1,8 @@
 //! The files of one series, each of them one slice, as one volume.
 
+use domain::Identity;
+use domain::identity::person;
+
 use super::acquired::{self, Acquired};
 use super::class::is_capture;
 use super::geometry::Plane;
@@ -8,9 +11,8 @@ use super::{Class, Image, class, common_window, decoded, geometry, identity, kin
 use crate::decode::folder::several;
 use crate::decode::left_out::LeftOut;
 use crate::decode::{Decoded, Limits};
-use crate::identity::person;
 use crate::names::shown;
-use crate::{Format, Identity, Problem, Refusal, Shape};
+use crate::{Format, Problem, Refusal, Shape};
 
 /// Joins the slices of one series of one patient, ordered by their positions. Screen captures beside them, and what is
 /// there twice, are left out.

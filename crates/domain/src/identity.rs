@@ -1,8 +1,8 @@
+//! Whose scan it is, apart from its pixels.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-use crate::{Problem, Refusal};
 
 /// Whose scan it is, as its file says: kept apart from the pixels, shown to nobody by accident.
 ///
@@ -55,6 +55,10 @@ pub struct Identity {
     pub sop_instance_uids: Vec<String>,
 }
 
+/// What a file and its sender say differently of whose scan it is, by its name: never what they say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Contradiction(pub &'static str);
+
 /// What stands in PatientID where nobody knows the patient.
 const PLACEHOLDERS: [&str; 9] =
     ["0", "UNKNOWN", "UNKNOWN ID", "ANONYMOUS", "ANON", "ANONYMIZED", "NONE", "N/A", "W/I"];
@@ -82,8 +86,12 @@ impl Identity {
 
     /// The same with what its sender knows of a file that does not say so itself; empty: nothing.
     ///
-    /// A file that says otherwise is refused: one of the two is another patient's, and nobody here can tell which.
-    pub fn stated(self, patient_id: &str, accession_number: &str) -> Result<Identity, Refusal> {
+    /// Not for a file that says otherwise: one of the two is another patient's, and nobody here can tell which.
+    pub fn stated(
+        self,
+        patient_id: &str,
+        accession_number: &str,
+    ) -> Result<Identity, Contradiction> {
         let named = self.patient_id.as_deref().and_then(somebody);
         let numbered = self.accession_number.as_deref().and_then(normalised);
         Ok(Identity {
@@ -104,13 +112,12 @@ fn agreed(
     own: Option<String>,
     meaning: Option<String>,
     stated: &str,
-    what: &str,
-) -> Result<Option<String>, Refusal> {
+    what: &'static str,
+) -> Result<Option<String>, Contradiction> {
     let Some(stated) = normalised(stated) else { return Ok(own) };
     match meaning {
         Some(meaning) if meaning == stated => Ok(own),
-        Some(_) => Err(Problem::WrongIdentity
-            .refuse(format!("The file has another {what} than the upload states."))),
+        Some(_) => Err(Contradiction(what)),
         None => Ok(Some(stated)),
     }
 }
@@ -123,7 +130,7 @@ fn somebody(patient_id: &str) -> Option<String> {
 
 /// A person's name as far as it says something: without padding, and without empty components and groups at its end
 /// (PS3.5, 6.2.1.1), so that `Test^Case` and `Test^Case^^^` are one.
-pub(crate) fn person(name: Option<&str>) -> String {
+pub fn person(name: Option<&str>) -> String {
     let without_end = |text: &str, separator: char| {
         let parts = text.split(separator).map(|part| normalised(part).unwrap_or_default());
         let parts: Vec<String> = parts.collect();
@@ -206,11 +213,10 @@ mod tests {
             Ok((some(" 4711\0"), None, name.clone()))
         );
         assert_eq!(stated(identity("4711", None), "", ""), Ok((some("4711"), None, name)));
-        let refused = stated(identity("4711", None), "4712", "").unwrap_err();
-        assert_eq!(refused.problem, Problem::WrongIdentity);
-        assert!(!refused.detail.contains("471"), "a refusal names nobody: {refused}");
+        let other = stated(identity("4711", None), "4712", "");
+        assert_eq!(other, Err(Contradiction("patient id")));
         let numbered = Identity { accession_number: some("A1"), ..Identity::default() };
-        assert_eq!(stated(numbered, "", "A2").unwrap_err().problem, Problem::WrongIdentity);
+        assert_eq!(stated(numbered, "", "A2"), Err(Contradiction("accession number")));
     }
 
     #[test]
