@@ -15,6 +15,7 @@ mod kind;
 mod label_map;
 mod laterality;
 mod measure;
+mod model_info;
 pub mod names;
 mod orientation;
 pub mod phantom;
@@ -36,11 +37,11 @@ pub use kind::{ImageKind, Opinion, Told, ToldBy};
 pub use label_map::{is_label_map, mask_level};
 pub use laterality::{Laterality, Middle, round_trip};
 pub use measure::Diameter;
+pub use model_info::{ModelFacts, ModelInfo, ModelUsed};
 pub use orientation::{Orientation, Plane, View};
 pub use prepare::{Framed, Prepared, Preprocessing, TilePlacement, prepare, restore};
 pub use reading::{
-    Calibration, Forms, Judgement, Look, ModelInfo, ModelUsed, OperatingPoint, Reading, Readings,
-    Sight, restored,
+    Calibration, Forms, Judgement, Look, OperatingPoint, Reading, Readings, Sight, restored,
 };
 pub use refusal::{Problem, Refusal};
 pub use render::{

@@ -4,86 +4,9 @@ use domain::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Criteria, DicePredictor, ExpectedDice, Findings, Geometry, ImageKind, Modality, Preprocessing,
-    Shape, TilePlacement, Told, confidence, dice_features, restore,
+    Criteria, DicePredictor, ExpectedDice, Findings, Geometry, ImageKind, Shape, TilePlacement,
+    Told, confidence, dice_features, restore,
 };
-
-/// The identity of a model, where it runs, and its reading of each kind of scan.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelInfo {
-    /// What the model is called, as in `model.json`.
-    pub name: String,
-    /// Which of the models of that name it is.
-    pub version: String,
-    /// Of the weights file, in hex; empty for an engine that has no weights.
-    pub sha256: String,
-    /// The version of everything done to pixels before the model sees them.
-    pub preprocessing: String,
-    /// What the model may judge.
-    pub modalities: Vec<Modality>,
-    /// Where it runs: `cpu`, `cuda:0`.
-    pub device: String,
-    /// The kinds that it tells apart by itself, in the order of [`Sight::kinds`]; none of a model that cannot.
-    pub tells: Vec<ImageKind>,
-    /// How it reads scans, by their kind and form.
-    pub readings: Readings,
-}
-
-/// The model and the reading that made a result: enough to repeat it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ModelUsed {
-    /// What the model is called.
-    pub name: String,
-    /// Which of the models of that name it is.
-    pub version: String,
-    /// Of the weights file, in hex; empty for an engine that has no weights.
-    pub sha256: String,
-    /// Whether it was trained. What was not only stands in for a model, for research.
-    #[serde(default = "trained")]
-    pub trained: bool,
-    /// The version of everything done to pixels before the model sees them.
-    pub preprocessing: String,
-    /// What the model may judge.
-    pub modalities: Vec<Modality>,
-    /// Where it ran: `cpu`, `cuda:0`.
-    pub device: String,
-    /// How it read this scan.
-    #[serde(flatten)]
-    pub reading: Reading,
-}
-
-fn trained() -> bool {
-    true
-}
-
-impl ModelInfo {
-    /// Whether there are weights that somebody has trained.
-    pub fn is_trained(&self) -> bool {
-        !self.sha256.is_empty()
-    }
-
-    /// How slices are prepared for it; `Invalid` for a preprocessing that is unknown here.
-    pub fn preprocessing(&self) -> Result<Preprocessing> {
-        Preprocessing::named(&self.preprocessing)
-    }
-
-    /// The model as a result of that reading names it.
-    pub fn used(&self, reading: &Reading) -> ModelUsed {
-        let ModelInfo { name, version, sha256, preprocessing, modalities, device, .. } =
-            self.clone();
-        ModelUsed {
-            name,
-            version,
-            trained: self.is_trained(),
-            sha256,
-            preprocessing,
-            modalities,
-            device,
-            reading: reading.clone(),
-        }
-    }
-}
 
 /// A model's output for one input tile.
 #[derive(Clone, Debug, Default, PartialEq)]

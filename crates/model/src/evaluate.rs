@@ -88,7 +88,7 @@ const BATCH: usize = 16;
 /// Predicts a scan exactly as the service does: a second time where the kind that the model tells has another look.
 pub fn predict(segmenter: &mut Segmenter, labelled: &Labelled) -> Result<ScanPrediction> {
     let Labelled { volume, .. } = labelled;
-    let (readings, slices) = (segmenter.model_info().readings.clone(), volume.shape.slices);
+    let (readings, slices) = (segmenter.model_info().facts.readings.clone(), volume.shape.slices);
     let first = readings.of(volume.kind, slices).look;
     let seen = predict_with(segmenter, labelled, first)?;
     let then = readings.of(seen.told.kind, slices).look;
@@ -125,12 +125,13 @@ pub fn predict_with(
 
 fn told(model_info: &ModelInfo, volume: &Volume, sights: &[Sight]) -> Told {
     let votes = sights.iter().map(|sight| sight.kinds.as_slice());
-    model_info.readings.told(volume.kind, Opinion::of(&model_info.tells, votes))
+    let facts = &model_info.facts;
+    facts.readings.told(volume.kind, Opinion::of(&facts.tells, votes))
 }
 
 /// Judges a prediction exactly as the service does, and compares the findings with the truth.
 pub fn score(model_info: &ModelInfo, seen: &ScanPrediction) -> Result<Scored> {
-    score_with(model_info.readings.of(seen.told.kind, seen.shape.slices), seen)
+    score_with(model_info.facts.readings.of(seen.told.kind, seen.shape.slices), seen)
 }
 
 /// As [`score`], by that reading.
@@ -194,22 +195,21 @@ pub fn evaluate(
 
 #[cfg(test)]
 mod tests {
-    use imaging::{OperatingPoint, Readings};
+    use imaging::{ModelFacts, OperatingPoint, Readings};
 
     use super::*;
 
     pub(super) fn model_info() -> ModelInfo {
         let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
-        ModelInfo {
+        let facts = ModelFacts {
             name: "test".into(),
             version: "1".into(),
-            sha256: String::new(),
             preprocessing: imaging::Preprocessing::NEWEST.name().into(),
             modalities: vec![],
-            device: "cpu".into(),
             tells: vec![],
             readings: Readings::alike(Reading::plain(32, operating_point)),
-        }
+        };
+        ModelInfo { facts, sha256: String::new(), device: "cpu".into() }
     }
 
     #[test]

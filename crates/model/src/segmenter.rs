@@ -53,16 +53,7 @@ impl Segmenter {
             device,
             channels: facts.design.channels() as usize,
             kind_head,
-            model_info: ModelInfo {
-                name: facts.name,
-                version: facts.version,
-                sha256,
-                preprocessing: facts.preprocessing,
-                modalities: facts.modalities,
-                device: device.to_string(),
-                tells: facts.tells,
-                readings: facts.readings,
-            },
+            model_info: ModelInfo { facts: facts.model, sha256, device: device.to_string() },
         }
     }
 

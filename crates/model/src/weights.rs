@@ -238,7 +238,7 @@ fn kind_head(
     tensors: &SafeTensors,
     features: usize,
 ) -> Result<Option<KindHead>, String> {
-    if facts.tells.is_empty() {
+    if facts.model.tells.is_empty() {
         return Ok(None);
     }
     let floats = |name: &str, shape: &[usize]| {
@@ -253,7 +253,7 @@ fn kind_head(
             false => Err(format!("{name} holds a number that is not finite")),
         }
     };
-    let kinds = facts.tells.len();
+    let kinds = facts.model.tells.len();
     let weights = floats(HEAD_WEIGHT, &[kinds, features])?;
     let weights = weights.chunks(features).map(<[f32]>::to_vec).collect();
     Ok(Some(KindHead { weights, biases: floats(HEAD_BIAS, &[kinds])? }))

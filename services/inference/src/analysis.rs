@@ -5,9 +5,9 @@ use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
 use domain::{Answer, Clock, ErrorKind, Priority, Result};
 use imaging::{
     DocumentHeader, Features, Findings, Format, Framed, ImageFacts, Inputs, Judgement, Look,
-    ModelInfo, Opinion, Prepared, Preprocessing, Quality, Reading, Readings, ResultDocument, Sight,
-    TilePlacement, Timing, Told, Totals, Volume, lettered_png, mask_nifti, mask_png, overlay_png,
-    restored, shown_slice,
+    ModelFacts, ModelInfo, Opinion, Prepared, Preprocessing, Quality, Reading, Readings,
+    ResultDocument, Sight, TilePlacement, Timing, Told, Totals, Volume, lettered_png, mask_nifti,
+    mask_png, overlay_png, restored, shown_slice,
 };
 use proto::events::{ModelIdentity, Observation};
 use proto::storage::Job;
@@ -35,14 +35,14 @@ pub struct Analysis {
 pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) -> Result<Analysis> {
     let (started_ms, priority) = (clock.now_ms(), wire::priority_of(job.priority()));
     let model_info = model.model_info().clone();
-    let modalities = model_info.modalities.clone();
+    let modalities = model_info.facts.modalities.clone();
     let (volume, judged) = blocking(move || {
         let volume = Volume::from_bytes(&bytes)?;
         let judged = volume.modality.is_none_or(|modality| modalities.contains(&modality));
         Ok((Arc::new(volume), judged))
     })
     .await?;
-    let readings = &model_info.readings;
+    let readings = &model_info.facts.readings;
     let told = readings.told(volume.kind, None);
     let of = |told: &Told| readings.of(told.kind, volume.shape.slices).clone();
     let case = |told: Told| Case {
@@ -79,7 +79,7 @@ struct Prediction {
 
 impl Prediction {
     fn opinion(&self, model_info: &ModelInfo) -> Option<Opinion> {
-        Opinion::of(&model_info.tells, self.sights.iter().map(|sight| sight.kinds.as_slice()))
+        Opinion::of(&model_info.facts.tells, self.sights.iter().map(|sight| sight.kinds.as_slice()))
     }
 
     /// The probabilities in the scan's own pixels.
@@ -205,13 +205,13 @@ impl Case {
 
     /// How the kind was told, for remarks.
     fn kind(&self) -> (&Readings, &Told) {
-        (&self.model_info.readings, &self.told)
+        (&self.model_info.facts.readings, &self.told)
     }
 
     /// How the image looks, and to which model; nothing yet of what the model says.
     fn observation(&self, features: Features) -> Observation {
-        let ModelInfo { name, version, sha256, .. } = &self.model_info;
-        let (name, version, sha256) = (name.clone(), version.clone(), sha256.clone());
+        let ModelInfo { facts: ModelFacts { name, version, .. }, sha256, .. } =
+            self.model_info.clone();
         Observation {
             features: features.named().map(|(name, value)| (name.to_owned(), value)).into(),
             model: Some(ModelIdentity { name, version, sha256 }),

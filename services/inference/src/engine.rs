@@ -9,7 +9,7 @@ mod threshold;
 mod torch;
 
 use domain::{ErrorKind, Result};
-use imaging::{ModelInfo, OperatingPoint, Prepared, Reading, Readings, Sight};
+use imaging::{ModelFacts, ModelInfo, OperatingPoint, Prepared, Reading, Readings, Sight};
 use url::Url;
 
 /// An inference engine: gives each pixel's probability of tumour. It runs on a thread of its own, where it may block.
@@ -73,19 +73,16 @@ fn network(path: &std::path::Path, _device: &str) -> Result<Box<dyn Engine>> {
 
 /// The info of an engine that has no weights: one reading for everything.
 fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> ModelInfo {
-    ModelInfo {
+    let operating_point = OperatingPoint { threshold, minimum_pixels };
+    let facts = ModelFacts {
         name: name.into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        sha256: String::new(),
         preprocessing: imaging::Preprocessing::HeadSquare1.name().into(),
         modalities: vec![imaging::Modality::MagneticResonance],
-        device: "cpu".into(),
         tells: Vec::new(),
-        readings: Readings::alike(Reading::plain(
-            256,
-            OperatingPoint { threshold, minimum_pixels },
-        )),
-    }
+        readings: Readings::alike(Reading::plain(256, operating_point)),
+    };
+    ModelInfo { facts, sha256: String::new(), device: "cpu".into() }
 }
 
 /// The outputs of an engine that tells no kinds of image.
@@ -103,7 +100,7 @@ mod tests {
 
     /// Promises of the trait, for any engine.
     pub fn suite(mut engine: Box<dyn Engine>) {
-        let side = engine.model_info().readings.general.slice.look.side;
+        let side = engine.model_info().facts.readings.general.slice.look.side;
         let tiles: Vec<Prepared> = (0..3)
             .map(|seed| {
                 let volume = Phantom::new(&Settings::slice(seed)).unwrap().volume;

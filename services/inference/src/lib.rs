@@ -97,8 +97,8 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
     let (model, ended) = Model::start(open, batch).await?;
     let model_info = model.model_info();
     tracing::info!(
-        model = model_info.name,
-        version = model_info.version,
+        model = model_info.facts.name,
+        version = model_info.facts.version,
         device = model_info.device,
         "the model is loaded"
     );

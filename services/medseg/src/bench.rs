@@ -103,8 +103,8 @@ impl NetworkOnly {
         let mut segmenter = Segmenter::load(model, Device::choose(device)?)?;
         let model_info = segmenter.model_info();
         // How an upload is looked at whose header tells no kind, as these.
-        let Look { side, mirrored } = model_info.readings.general.slice.look;
-        let (name, version) = (&model_info.name, &model_info.version);
+        let Look { side, mirrored } = model_info.facts.readings.general.slice.look;
+        let (name, version) = (&model_info.facts.name, &model_info.facts.version);
         let times = if mirrored { ", in the mirror too" } else { "" };
         let device = &model_info.device;
         let facts = format!("{name} {version}, squares of {side} pixels{times}, {device}");

@@ -225,8 +225,8 @@ fn print(evaluation: &Evaluation) {
     println!("calibration error        {}", number(evaluation.calibration_error));
     println!("expected Dice held       {}", rate(evaluation.expected_dice_covers));
     println!("milliseconds per slice   {}", number(evaluation.ms_per_slice));
-    let model = &evaluation.model;
-    println!("model {} {} {} on {}", model.name, model.version, model.sha256, model.device);
+    let imaging::ModelInfo { facts, sha256, device } = &evaluation.model;
+    println!("model {} {} {sha256} on {device}", facts.name, facts.version);
 }
 
 fn number(value: Option<f64>) -> String {

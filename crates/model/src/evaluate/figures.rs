@@ -1,7 +1,8 @@
 mod groups;
 
-use imaging::{ExpectedDice, ImageKind, ModelInfo, Readings};
+use imaging::{ExpectedDice, ImageKind, ModelInfo};
 use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
 
 pub use groups::{Group, GroupedBy};
 use groups::{by_site, by_size};
@@ -16,7 +17,8 @@ const SEED: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
     /// Which model was measured, and how it read.
-    pub model: Model,
+    #[serde(serialize_with = "measured")]
+    pub model: ModelInfo,
     /// Volumetric: over all slices of a patient together.
     pub patients: Vec<PatientDice>,
     /// The mean over patients; None without one.
@@ -59,21 +61,6 @@ pub struct Evaluation {
     pub expected_dice_covers: Rate,
     /// From pixels to mask, without reading files.
     pub ms_per_slice: Option<f64>,
-}
-
-/// The model that was measured: enough to measure it again.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Model {
-    /// As its weights file says it.
-    pub name: String,
-    /// As its weights file says it.
-    pub version: String,
-    /// Of the weights file, in lower-case hex.
-    pub sha256: String,
-    /// Where it ran: `cpu`, `cuda:0`.
-    pub device: String,
-    /// How it read each kind of scan.
-    pub readings: Readings,
 }
 
 /// What changes when lesser findings count like main ones.
@@ -195,7 +182,7 @@ impl Evaluation {
             foretold.iter().filter(|(dice, e)| (e.interval[0]..=e.interval[1]).contains(dice));
         let ms = scans.iter().map(|scan| scan.ms).sum::<f64>();
         Evaluation {
-            model: Model::new(model_info),
+            model: model_info.clone(),
             patients: per_patient.collect(),
             dice_mean: mean(&dice),
             dice_median: median(&dice),
@@ -270,11 +257,16 @@ fn rates(slices: &[Counts]) -> (Rate, Rate) {
     (Rate::new(found, without.len()), Rate::new(missed, with.len()))
 }
 
-impl Model {
-    fn new(model_info: &ModelInfo) -> Model {
-        let ModelInfo { name, version, sha256, device, readings, .. } = model_info.clone();
-        Model { name, version, sha256, device, readings }
-    }
+/// What figures say of the model: enough to measure it again.
+fn measured<S: Serializer>(model: &ModelInfo, serializer: S) -> Result<S::Ok, S::Error> {
+    let ModelInfo { facts, sha256, device } = model;
+    let mut object = serializer.serialize_struct("Model", 5)?;
+    object.serialize_field("name", &facts.name)?;
+    object.serialize_field("version", &facts.version)?;
+    object.serialize_field("sha256", sha256)?;
+    object.serialize_field("device", device)?;
+    object.serialize_field("readings", &facts.readings)?;
+    object.end()
 }
 
 #[cfg(test)]
@@ -308,6 +300,16 @@ mod tests {
 
     fn evaluation(cases: &[Case]) -> Evaluation {
         Evaluation::new(&model_info(), cases, &Reliability::default())
+    }
+
+    #[test]
+    fn figures_say_of_the_model_what_measures_it_again_and_no_more() {
+        let evaluation =
+            serde_json::to_value(evaluation(&[case("a", "X", vec![counts(1, 1, 1)])])).unwrap();
+        let mut said: Vec<_> = evaluation["model"].as_object().unwrap().keys().collect();
+        said.sort();
+        assert_eq!(said, ["device", "name", "readings", "sha256", "version"]);
+        assert_eq!(evaluation["model"]["name"], "test");
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn volume_error(segmenter: &mut Segmenter, settings: &Settings) -> Result<f64> {
     let geometry = volume.geometry;
     let true_ml = lesion.map_or(0.0, |lesion| lesion.volume_mm3 / 1000.0);
     let seen = predict(segmenter, &Labelled { volume, truth })?;
-    let reading = segmenter.model_info().readings.of(seen.told.kind, shape.slices);
+    let reading = segmenter.model_info().facts.readings.of(seen.told.kind, shape.slices);
     let judged = reading.judge(seen.probabilities, shape, geometry.as_ref(), &seen.placements)?;
     let found_ml = Totals::new(&judged.findings.findings, shape).volume_ml.unwrap_or(0.0);
     Ok((found_ml - true_ml).abs() / true_ml)

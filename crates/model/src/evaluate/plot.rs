@@ -57,7 +57,7 @@ fn mean(evaluation: &Evaluation) -> Markup {
         path d=(format!("M{LEFT} {:.1}H{WIDTH}", y(mean))) stroke="#cc6677" stroke-width="2" {}
         text x=(LEFT) y="22" {
             (format!("Dice per patient: mean {mean:.3} (95 % {from:.3} to {to:.3}), {patients} patients, "))
-            (model.name) " " (model.version)
+            (model.facts.name) " " (model.facts.version)
         }
     }
 }

@@ -170,7 +170,8 @@ fn identity(card: &Card) -> String {
         true => "a slice with the ones before and after it",
         false => "one slice",
     };
-    let modalities: Vec<&str> = facts.modalities.iter().map(|modality| modality.term()).collect();
+    let modalities: Vec<&str> =
+        facts.model.modalities.iter().map(|modality| modality.term()).collect();
     let mut text = format!(
         "# {} {}
 
@@ -185,27 +186,27 @@ Finds tumours in head MRI: in FLAIR and in contrast-enhanced T1, in volumes and 
 | modalities | {} |
 | kinds that it tells apart | {} |
 ",
-        facts.name,
-        facts.version,
-        facts.preprocessing,
+        facts.model.name,
+        facts.model.version,
+        facts.model.preprocessing,
         modalities.join(", "),
         told(facts),
         side = facts.side,
     );
-    text.push_str(&readings(&facts.readings));
+    text.push_str(&readings(&facts.model.readings));
     text
 }
 
 fn told(facts: &Facts) -> String {
-    if facts.tells.is_empty() {
+    if facts.model.tells.is_empty() {
         return "none".into();
     }
-    let kinds: Vec<&str> = facts.tells.iter().map(|kind| kind.title()).collect();
+    let kinds: Vec<&str> = facts.model.tells.iter().map(|kind| kind.title()).collect();
     format!(
         "{}: by a linear layer on the averaged features of the bottleneck, where the DICOM header does not say it; believed \
          from a probability of {} on",
         kinds.join(", "),
-        facts.readings.sure_from
+        facts.model.readings.sure_from
     )
 }
 
@@ -324,7 +325,7 @@ fn start(settings: &Settings) -> Result<String> {
     let Weights { facts, sha256, .. } = Weights::read(model)?;
     Ok(format!(
         "the weights of {} {} (SHA-256 `{sha256}`, made by the same program)",
-        facts.name, facts.version
+        facts.model.name, facts.model.version
     ))
 }
 

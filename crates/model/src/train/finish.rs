@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 
 use domain::Result;
-use imaging::{Framed, ImageKind, Look, ModelInfo, Reading, Readings};
+use imaging::{Framed, ImageKind, Look, ModelFacts, ModelInfo, Reading, Readings};
 
 use super::card::{Card, FRR_MAX, Story, Trial, card};
 use super::choice::{Allowed, Choice, KindBy, Nested, UNTRIED, merged};
@@ -120,12 +120,13 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
     };
     let facts = Weights::read(&again.from)?.facts;
     let unchosen = Reading::plain(facts.side, UNTRIED);
-    let facts = Facts {
+    let model = ModelFacts {
         version: again.version.clone(),
         tells: Vec::new(),
         readings: Readings::alike(unchosen),
-        ..facts
+        ..facts.model
     };
+    let facts = Facts { model, ..facts };
     for folder in [&again.run, &again.model] {
         fs::create_dir_all(folder).map_err(|error| {
             domain::ErrorKind::Unavailable
@@ -150,16 +151,15 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
 
 /// What is known of a model before anybody has looked at what it does.
 pub fn facts(settings: &Settings) -> Facts {
-    Facts {
+    let model = ModelFacts {
         name: settings.name.clone(),
         version: settings.version.clone(),
-        design: settings.design,
-        side: settings.side,
         preprocessing: imaging::Preprocessing::NEWEST.name().to_owned(),
         modalities: MODALITIES.to_vec(),
         tells: Vec::new(),
         readings: Readings::alike(Reading::plain(settings.side, UNTRIED)),
-    }
+    };
+    Facts { model, design: settings.design, side: settings.side }
 }
 
 fn make(making: Making, device: Device) -> Result<PathBuf> {
@@ -167,7 +167,8 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
     Weights::write(run, facts, units, None)?;
     let tells = kinds_of(&split.training);
     let head = kind_head(&mut Segmenter::load(run, device)?, &split.training, &tells)?;
-    let facts = Facts { tells: head.as_ref().map_or(Vec::new(), |_| tells), ..facts.clone() };
+    let mut facts = facts.clone();
+    facts.model.tells = head.as_ref().map_or(Vec::new(), |_| tells);
     Weights::write(run, &facts, units, head.as_ref())?;
 
     let mut segmenter = Segmenter::load(run, device)?;
@@ -178,14 +179,13 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
         .collect::<Result<Vec<_>>>()?;
     let kind_by = if head.is_some() { KindBy::Model } else { KindBy::Data };
     let choice = Choice::new(patients, sightings, kind_by, facts.side)?;
-    let readings = choice.readings(&choice.everything(), &choice.all())?;
-    let facts = Facts { readings, ..facts };
+    facts.model.readings = choice.readings(&choice.everything(), &choice.all())?;
     let manifest = Weights::write(model, &facts, units, head.as_ref())?;
 
     let mut segmenter = Segmenter::load(model, device)?;
     let model_info = segmenter.model_info().clone();
     let phantoms = measure_phantoms(&mut segmenter, making.judged_phantoms)?;
-    let readings = &facts.readings;
+    let readings = &facts.model.readings;
     let figures_of = |form: Form| -> Result<Vec<(String, Evaluation)>> {
         Ok(choice.judged(readings, form, &choice.all())?.figures(&model_info))
     };
@@ -203,7 +203,7 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
     let card = model.join(CARD_FILE);
     replace(&card, text.as_bytes())?;
     let pixels = nested.forms.iter().flat_map(|judged| judged.pixels.values());
-    let title = format!("{} {}: validation pixels", facts.name, facts.version);
+    let title = format!("{} {}: validation pixels", facts.model.name, facts.model.version);
     let plot = reliability_plot(&merged(pixels).curve(), &title);
     replace(&model.join(RELIABILITY_FILE), plot.as_bytes())?;
     write_worst(run, &choice, readings)?;
@@ -232,7 +232,7 @@ fn kind_head(
     if kinds.len() < 2 {
         return Ok(None);
     }
-    let side = segmenter.model_info().readings.general.slice.look.side;
+    let side = segmenter.model_info().facts.readings.general.slice.look.side;
     let preprocessing = segmenter.model_info().preprocessing()?;
     let mut images = Vec::new();
     for (number, kind) in kinds.iter().enumerate() {

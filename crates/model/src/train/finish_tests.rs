@@ -65,8 +65,8 @@ fn a_finished_model_reads_each_kind_in_its_own_way_and_finishing_again_keeps_its
     run(&settings, cpu()).unwrap();
     let made = Weights::read(&settings.model).unwrap();
     let kinds = [ImageKind::Flair, ImageKind::T1Contrast];
-    assert_eq!(made.facts.tells, kinds);
-    let readings = &made.facts.readings;
+    assert_eq!(made.facts.model.tells, kinds);
+    let readings = &made.facts.model.readings;
     assert!(readings.kinds.keys().eq(kinds.iter()));
     // Of the second kind there are no volumes to choose on.
     let [slice, volume] = [1, 9].map(|slices| readings.of(kinds[1], slices));
@@ -77,13 +77,13 @@ fn a_finished_model_reads_each_kind_in_its_own_way_and_finishing_again_keeps_its
     let again = again(&settings, folder.path());
     let card = fs::read_to_string(finish_again(&again, cpu()).unwrap()).unwrap();
     let anew = Weights::read(&again.model).unwrap();
-    assert_eq!(anew.facts.version, "2");
+    assert_eq!(anew.facts.model.version, "2");
     assert_ne!(anew.sha256, made.sha256);
     for (a, b) in made.units.iter().zip(&anew.units) {
         assert!(a.weight.equal(&b.weight) && a.bias.equal(&b.bias));
     }
     assert_eq!(anew.kind_head.unwrap().weights.len(), 2);
-    assert!(anew.facts.readings.all().all(|reading| !reading.look.mirrored));
+    assert!(anew.facts.model.readings.all().all(|reading| !reading.look.mirrored));
     let before = fs::read_to_string(settings.model.join(CARD_FILE)).unwrap();
     let section = |card: &str| {
         let from = card.find("## Data").unwrap();

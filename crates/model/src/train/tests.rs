@@ -639,7 +639,9 @@ fn what_is_left_unjudged_is_whole_and_says_nothing_of_itself() {
     let half = Weights::read(&settings.model).unwrap().sha256;
     let manifest = run(&Settings { resume: true, ..settings.clone() }, cpu()).unwrap();
     let Weights { facts, sha256, .. } = Weights::read(&manifest).unwrap();
-    assert!(sha256 != half && facts.tells.is_empty() && facts.readings.kinds.is_empty());
+    assert!(
+        sha256 != half && facts.model.tells.is_empty() && facts.model.readings.kinds.is_empty()
+    );
     assert!(!settings.model.join(CARD_FILE).try_exists().unwrap());
 }
 

@@ -1,5 +1,6 @@
 use imaging::{
-    Calibration, DicePredictor, Forms, ImageKind, Look, Modality, OperatingPoint, Reading, Readings,
+    Calibration, DicePredictor, Forms, ImageKind, Look, Modality, ModelFacts, OperatingPoint,
+    Reading, Readings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -7,25 +8,36 @@ use crate::network::{Design, SIDE_MULTIPLE};
 
 /// What a weights file says of itself. It lies in the file, so the file's digest covers it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(from = "Stored")]
+#[serde(from = "Stored", into = "Written")]
 pub struct Facts {
-    /// What the model is called.
-    pub name: String,
-    /// Which of the models of that name it is.
-    pub version: String,
+    /// What is known of the model wherever it runs.
+    pub model: ModelFacts,
     /// What the network is made of: the tensors must fit it.
     pub design: Design,
     /// The side of the squares that the network was trained on, in pixels.
     pub side: usize,
-    /// What was done to pixels before the network saw them ([`imaging::Preprocessing`]).
-    pub preprocessing: String,
-    /// What it may judge: it was trained on these.
-    pub modalities: Vec<Modality>,
-    /// The kinds of image that it tells apart by itself, in the order of its kind head's outputs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tells: Vec<ImageKind>,
-    /// How it reads each kind of scan.
-    pub readings: Readings,
+}
+
+/// Facts as files are written: one object, in this order.
+#[derive(Serialize)]
+struct Written {
+    name: String,
+    version: String,
+    design: Design,
+    side: usize,
+    preprocessing: String,
+    modalities: Vec<Modality>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tells: Vec<ImageKind>,
+    readings: Readings,
+}
+
+impl From<Facts> for Written {
+    fn from(facts: Facts) -> Written {
+        let Facts { model, design, side } = facts;
+        let ModelFacts { name, version, preprocessing, modalities, tells, readings } = model;
+        Written { name, version, design, side, preprocessing, modalities, tells, readings }
+    }
 }
 
 /// Facts as files hold them: those written before there were kinds have one way for all of them.
@@ -63,7 +75,8 @@ impl From<Stored> for Facts {
         let one_way = stored.one_way();
         let Stored { name, version, design, side, preprocessing, modalities, tells, .. } = stored;
         let readings = stored.readings.unwrap_or(one_way);
-        Facts { name, version, design, side, preprocessing, modalities, tells, readings }
+        let model = ModelFacts { name, version, preprocessing, modalities, tells, readings };
+        Facts { model, design, side }
     }
 }
 
@@ -92,20 +105,21 @@ const SIDE_MAX: usize = 1024;
 impl Facts {
     /// Says what of them this program cannot follow.
     pub fn check(&self) -> Result<(), String> {
-        let Facts { design, side, preprocessing, tells, .. } = self;
+        let Facts { model, design, side } = self;
+        let ModelFacts { preprocessing, tells, readings, .. } = model;
         imaging::Preprocessing::named(preprocessing).map_err(|error| error.to_string())?;
-        for side in self.readings.all().map(|reading| reading.look.side).chain([*side]) {
+        for side in readings.all().map(|reading| reading.look.side).chain([*side]) {
             if side == 0 || !side.is_multiple_of(SIDE_MULTIPLE) || side > SIDE_MAX {
                 return Err(format!(
                     "its input side {side} is no multiple of {SIDE_MULTIPLE} up to {SIDE_MAX}"
                 ));
             }
         }
-        self.readings.all().try_for_each(check_reading)?;
+        readings.all().try_for_each(check_reading)?;
         if tells.iter().any(|kind| ImageKind::of_name(kind.name()).is_none()) {
             return Err("it tells kinds of image that nobody knows".into());
         }
-        if !(0.0..=1.0).contains(&self.readings.sure_from) {
+        if !(0.0..=1.0).contains(&readings.sure_from) {
             return Err("how sure it must be of a kind is no probability".into());
         }
         let buildable = (4..=256).contains(&design.width)

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use imaging::{Calibration, ImageKind, Modality, OperatingPoint, Reading, Readings};
+use imaging::{Calibration, ImageKind, Modality, ModelFacts, OperatingPoint, Reading, Readings};
 
 use super::*;
 use crate::network::Design;
@@ -9,23 +9,29 @@ const OPERATING_POINT: OperatingPoint = OperatingPoint { threshold: 0.5, minimum
 const TINY: Design = Design { width: 8, depths: [1, 1, 1, 1], neighbours: true };
 
 pub(crate) fn facts() -> Facts {
-    Facts {
+    let model = ModelFacts {
         name: "tiny".into(),
         version: "1".into(),
-        design: TINY,
-        side: 32,
         preprocessing: imaging::Preprocessing::NEWEST.name().into(),
         modalities: vec![Modality::MagneticResonance],
         tells: Vec::new(),
         readings: Readings::alike(Reading::plain(32, OPERATING_POINT)),
-    }
+    };
+    Facts { model, design: TINY, side: 32 }
+}
+
+/// The facts with something else known of the model.
+fn facts_but(change: impl FnOnce(&mut ModelFacts)) -> Facts {
+    let mut facts = facts();
+    change(&mut facts.model);
+    facts
 }
 
 /// The facts with one reading for everything.
 fn reading(change: impl FnOnce(&mut Reading)) -> Facts {
     let mut reading = Reading::plain(32, OPERATING_POINT);
     change(&mut reading);
-    Facts { readings: Readings::alike(reading), ..facts() }
+    facts_but(|model| model.readings = Readings::alike(reading))
 }
 
 fn write(folder: &Path, facts: &Facts, units: &[Folded]) -> Result<Manifest> {
@@ -151,13 +157,13 @@ fn tensors_of_another_design_are_refused() {
 fn facts_that_this_program_cannot_follow_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let cases = [
-        (Facts { preprocessing: "other".into(), ..facts() }, "preprocessing"),
+        (facts_but(|model| model.preprocessing = "other".into()), "preprocessing"),
         (Facts { side: 40, ..facts() }, "side"),
         (reading(|reading| reading.operating_point.threshold = 1.5), "threshold"),
         (reading(|reading| reading.look.side = 48), "side"),
         (reading(|reading| reading.grows_from = Some(0.6)), "grow"),
         (reading(|reading| reading.calibration.slope = -1.0), "calibration"),
-        (Facts { tells: vec![ImageKind::Other], ..facts() }, "kinds"),
+        (facts_but(|model| model.tells = vec![ImageKind::Other]), "kinds"),
     ];
     for (facts, word) in cases {
         write(folder.path(), &facts, &units(TINY)).unwrap();
@@ -171,7 +177,7 @@ const NO_ROOM: &str = "MEDSEG_TEST_NO_ROOM";
 #[test]
 fn a_full_disk_keeps_the_old_model() {
     if let Some(folder) = std::env::var_os(NO_ROOM) {
-        let newer = Facts { version: "2".into(), ..facts() };
+        let newer = facts_but(|model| model.version = "2".into());
         let again = write(Path::new(&folder), &newer, &units(TINY)).unwrap_err();
         print!("{:?}: {again}", again.kind());
         return;
@@ -193,7 +199,7 @@ fn a_full_disk_keeps_the_old_model() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("Unavailable: cannot write") && said.contains(WEIGHTS_FILE), "{said}");
     assert_eq!((fs::read(folder.path().join(WEIGHTS_FILE)).unwrap(), names()), before);
-    assert_eq!(Weights::read(folder.path()).unwrap().facts.version, "1");
+    assert_eq!(Weights::read(folder.path()).unwrap().facts.model.version, "1");
 }
 
 fn head() -> KindHead {
@@ -203,7 +209,7 @@ fn head() -> KindHead {
 }
 
 fn telling() -> Facts {
-    Facts { tells: vec![ImageKind::Flair, ImageKind::T1Contrast], ..facts() }
+    facts_but(|model| model.tells = vec![ImageKind::Flair, ImageKind::T1Contrast])
 }
 
 #[test]
@@ -233,6 +239,17 @@ fn a_head_that_is_missing_or_of_another_shape_is_refused() {
     assert!(refusal(folder.path()).contains("kind.bias holds a number that is not finite"));
 }
 
+#[test]
+fn facts_are_written_as_one_object_in_the_order_of_every_version() {
+    let json = serde_json::to_string(&telling()).unwrap();
+    let fields =
+        ["name", "version", "design", "side", "preprocessing", "modalities", "tells", "readings"];
+    let places = fields.map(|field| json.find(&format!("\"{field}\":")));
+    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{json}");
+    assert!(json.starts_with(r#"{"name":"tiny","version":"1","design":{"#), "{json}");
+    assert!(!serde_json::to_string(&facts()).unwrap().contains("tells"));
+}
+
 /// The facts of medseg-mr 0.3.0, written before there were kinds.
 const BEFORE_KINDS: &str = r#"{
   "name": "old", "version": "1", "design": {"width": 8, "depths": [1, 1, 1, 1]}, "side": 192,
@@ -245,7 +262,7 @@ const BEFORE_KINDS: &str = r#"{
 #[test]
 fn facts_without_kinds_read_every_kind_in_their_one_way() {
     let facts: Facts = serde_json::from_str(BEFORE_KINDS).unwrap();
-    let [slice, volume] = [1, 20].map(|slices| facts.readings.of(ImageKind::Flair, slices));
+    let [slice, volume] = [1, 20].map(|slices| facts.model.readings.of(ImageKind::Flair, slices));
     assert_eq!((slice.operating_point.threshold, slice.operating_point.minimum_pixels), (0.25, 24));
     assert_eq!(
         (volume.operating_point.threshold, volume.operating_point.minimum_pixels),
@@ -259,7 +276,7 @@ fn facts_without_kinds_read_every_kind_in_their_one_way() {
         assert_eq!(reading.calibration, Calibration { slope: 0.4, offset: -0.3 });
     }
     assert!(slice.expected_dice.is_some() && volume.expected_dice.is_none());
-    assert_eq!(facts.readings.of(ImageKind::Unknown, 1), slice);
+    assert_eq!(facts.model.readings.of(ImageKind::Unknown, 1), slice);
     // Written again, it is in the new form and means the same.
     let json = serde_json::to_string(&facts).unwrap();
     assert_eq!(serde_json::from_str::<Facts>(&json).unwrap(), facts);

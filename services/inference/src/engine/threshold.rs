@@ -141,7 +141,7 @@ mod tests {
         let sight = sights(vec![bright(&tile)]);
         let placements = [tile.placement];
         let (shape, geometry) = (phantom.volume.shape, phantom.volume.geometry);
-        let reading = Threshold.model_info().readings.general.slice;
+        let reading = Threshold.model_info().facts.readings.general.slice;
         let probabilities = restored(&placements, &sight);
         let judged = reading.judge(probabilities, shape, geometry.as_ref(), &placements).unwrap();
         let findings = judged.findings;
