@@ -4,6 +4,7 @@
 //! reference, in JSON and as a page.
 
 mod event;
+mod message;
 mod page;
 mod plot;
 mod reference;

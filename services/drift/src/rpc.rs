@@ -5,6 +5,7 @@ use service::claims::{Claims, Role, Verifier};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use crate::message::message;
 use crate::page;
 use crate::reference::Reference;
 use crate::report::{Report, report};
@@ -44,13 +45,13 @@ impl Drift for Rpc {
         let report = report(new_id(&self.random), now_ms, &window, &self.reference);
         let json = store::json(&report)?;
         self.store.keep(tenant, &report, &json).await?;
-        Ok(reply(&report, json))
+        Ok(reply(report, json))
     }
 
     async fn get_report(&self, request: Request<ReportRef>) -> Result<Response<Reply>, Status> {
         let tenant = self.allowed(request.metadata()).await?.tenant();
         let json = self.store.report(tenant, &request.get_ref().id).await?;
-        Ok(reply(&store::parsed(&json)?, json))
+        Ok(reply(store::parsed(&json)?, json))
     }
 }
 
@@ -58,6 +59,7 @@ fn new_id(random: &Random) -> String {
     format!("{:032x}", u128::from_be_bytes(random.bytes()))
 }
 
-fn reply(report: &Report, json: String) -> Response<Reply> {
-    Response::new(Reply { id: report.id.clone(), json, html: page::html(report) })
+fn reply(report: Report, json: String) -> Response<Reply> {
+    let html = page::html(&report);
+    Response::new(message(report, json, html))
 }

@@ -6,7 +6,7 @@ use domain::{ManualClock, ScanId, TenantId};
 use drift::{Distribution, Peers, Ports, Reference, build};
 use platform::queue::{self, Queue};
 use proto::drift::drift_client::DriftClient;
-use proto::drift::{ReportRef, ReportRequest};
+use proto::drift::{ReportRef, ReportRequest, Verdict};
 use serde_json::{Value, json};
 use service::claims::testing::Issuer;
 use service::claims::{Role, authorised};
@@ -175,6 +175,12 @@ async fn another_hospital_sees_neither_scans_nor_reports() -> anyhow::Result<()>
     let again = client.get_report(again).await?.into_inner();
     assert_eq!(serde_json::from_str::<Value>(&again.json)?, mine);
     assert!(again.html.starts_with("<!doctype html>"));
+    // The fields say what the JSON says, which the gateway of the version before reads.
+    let said = (again.scans, again.verdict(), again.features.len(), again.answers["found"]);
+    assert_eq!(said, (1, Verdict::TooFewScans, 3, 1));
+    let times = again.response_ms.map(|times| (times.scans, times.p95));
+    let model = again.models[0].model.as_ref().map(|model| model.name.as_str());
+    assert_eq!((times, model), (Some((1, 120.0)), Some("medseg-mr")));
 
     let refused =
         drift.client.clone().get_report(authorised(ReportRef { id }, &token(other))).await;
