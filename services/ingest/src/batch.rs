@@ -93,13 +93,16 @@ impl Uploads {
         };
         Ok(match taken {
             Ok(scan) => BatchEntry { scan_id: scan.id, ..entry },
-            Err(refusal) => {
-                let refusal = refusal_message(refusal);
-                let refusal_json = wire::refusal_json(&refusal)?;
-                BatchEntry { refusal: Some(refusal), refusal_json, ..entry }
-            }
+            Err(refusal) => refused(entry, refusal)?,
         })
     }
+}
+
+/// The entry of what is no scan, in both forms: storage may be of the version before.
+fn refused(entry: BatchEntry, refusal: Refusal) -> Result<BatchEntry> {
+    let refusal = refusal_message(refusal);
+    let refusal_json = wire::refusal_json(&refusal)?;
+    Ok(BatchEntry { refusal: Some(refusal), refusal_json, ..entry })
 }
 
 fn unpacks_to_too_much(most: u64) -> Refusal {
