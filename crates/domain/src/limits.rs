@@ -11,7 +11,7 @@ pub const PAGE_MAX: u32 = 200;
 /// The largest upload where nobody has configured another, in MiB. Gateway and decoder are told the same.
 pub const UPLOAD_MIB_DEFAULT: u32 = 512;
 
-/// Files of one upload. A series has some hundred slices, and what has more is sent as a zip.
+/// Files of one upload, entries of an archive and of a batch. A series has some hundred slices.
 pub const UPLOAD_FILES_MAX: usize = 4096;
 
 /// Characters of the name of a batch's entry: longer ones are cut, as they are only shown.

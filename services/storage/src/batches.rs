@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use domain::limits::ENTRY_NAME_CHARS_MAX;
+use domain::limits::{ENTRY_NAME_CHARS_MAX, UPLOAD_FILES_MAX};
 use domain::{BatchId, ErrorKind, Result};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{Batch, BatchEntry};
@@ -8,8 +8,6 @@ use service::claims::Tenant;
 use service::wire;
 
 use crate::store::Store;
-
-const ENTRIES_MAX: usize = 10_000;
 
 impl Store {
     /// Binds scans and refusals to the entries of one archive.
@@ -73,7 +71,7 @@ fn typed(entry: BatchEntry) -> Result<BatchEntry> {
 }
 
 fn check(entries: &[BatchEntry]) -> Result<()> {
-    if entries.is_empty() || entries.len() > ENTRIES_MAX {
+    if entries.is_empty() || entries.len() > UPLOAD_FILES_MAX {
         return Err(ErrorKind::Invalid.error("a batch has too few entries, or too many"));
     }
     let refused = |entry: &BatchEntry| entry.refusal.is_some() || !entry.refusal_json.is_empty();
