@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use domain::limits::PAGE_MAX;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -107,7 +108,8 @@ impl Client {
     pub async fn count_scans(&self) -> anyhow::Result<usize> {
         let (mut count, mut cursor) = (0, String::new());
         loop {
-            let (_, page) = self.json(&format!("/v1/scans?limit=200&cursor={cursor}")).await?;
+            let path = format!("/v1/scans?limit={PAGE_MAX}&cursor={cursor}");
+            let (_, page) = self.json(&path).await?;
             count += page["scans"].as_array().context("a page of scans")?.len();
             match page["next_cursor"].as_str() {
                 Some(next) if !next.is_empty() => cursor = next.to_owned(),

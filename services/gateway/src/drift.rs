@@ -97,3 +97,17 @@ fn shown(report: Report, html: bool) -> Response {
     }
     Json(DriftReport::from(report)).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_report_of_the_version_before_is_handed_on_as_it_says_it() {
+        let report = Report { json: r#"{"id":"7"}"#.into(), ..Report::default() };
+        let body = shown(report, false).into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, r#"{"id":"7"}"#);
+    }
+}
