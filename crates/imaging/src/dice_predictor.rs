@@ -20,7 +20,7 @@ pub struct DicePredictor {
     /// One for each feature.
     pub weights: [f64; DICE_FEATURES],
     /// The errors between which nine in ten lie (split conformal prediction, Lei et al. 2018), each divided by
-    /// [`DicePredictor::scale`].
+    /// its scale.
     pub errors: [f64; 2],
 }
 

@@ -44,7 +44,8 @@ pub fn is_label_map(volume: &Volume) -> bool {
         Format::Dicom => false,
         _ => most <= 255.0,
     };
-    matches!(look(voxels, columns), Look::Labels(_)) || (bounded && softened(voxels, columns))
+    matches!(look(voxels, columns), Look::Labels(_))
+        || (bounded && softened(voxels, columns, EVEN_ALONE_MIN))
 }
 
 /// More values than this are no labels but two of them, softened.
@@ -79,18 +80,19 @@ pub(crate) fn look(voxels: &[f32], columns: usize) -> Look {
 
 /// Of a picture's foreground, what is even over three pixels each way, and how much of that lies at its six commonest levels:
 /// labels softened by resampling or a lossy codec have more of both than heads. (Of 5,575 slices of heads none has as much,
-/// through WebP of quality 90, which smooths, either: they have 0.497 at most.)
+/// through WebP of quality 90, which smooths, five have 0.4 to 0.497: so one alone must have more than several together.)
 const EVEN: f32 = 0.0125;
-const EVEN_MIN: f64 = 0.55;
+pub(crate) const EVEN_MIN: f64 = 0.4;
+const EVEN_ALONE_MIN: f64 = 0.55;
 const LEVELS: usize = 64;
 const COMMONEST: usize = 6;
 const COMMONEST_MIN: f64 = 0.98;
 /// A foreground of less or more than this shows too little of shapes.
 const FOREGROUND: Range<f64> = 0.002..0.6;
 
-/// Whether rows of `columns` voxels that look like no labels are softened ones all the same: even areas of a few levels. To
-/// be asked of a whole scan, or of several slices; one at its end may be even by itself.
-pub(crate) fn softened(voxels: &[f32], columns: usize) -> bool {
+/// Whether rows of `columns` voxels that look like no labels are softened ones all the same: even areas of a few levels, at least
+/// `even_min` of the foreground. To be asked of a whole scan, or of several slices; one at its end may be even by itself.
+pub(crate) fn softened(voxels: &[f32], columns: usize, even_min: f64) -> bool {
     let [low, high] = range(voxels);
     if low >= high || few_values(voxels).is_some() {
         return false;
@@ -115,7 +117,7 @@ pub(crate) fn softened(voxels: &[f32], columns: usize) -> bool {
     let even: usize = levels.iter().sum();
     levels.sort_unstable_by(|a, b| b.cmp(a));
     let commonest: usize = levels[..COMMONEST].iter().sum();
-    even as f64 >= EVEN_MIN * f64::from(seen) && commonest as f64 >= COMMONEST_MIN * even as f64
+    even as f64 >= even_min * f64::from(seen) && commonest as f64 >= COMMONEST_MIN * even as f64
 }
 
 /// Each voxel that has eight neighbours, and how far apart the values of all nine are.
@@ -287,10 +289,10 @@ mod tests {
                 _ => 0.0,
             }
         });
-        assert!(look(&rings, SIDE) == Look::Image && softened(&rings, SIDE));
+        assert!(look(&rings, SIDE) == Look::Image && softened(&rings, SIDE, EVEN_MIN));
         for seed in 0..10 {
             let Phantom { volume, .. } = Phantom::new(&Settings::slice(seed)).unwrap();
-            assert!(!softened(&volume.voxels, 256), "seed {seed}");
+            assert!(!softened(&volume.voxels, 256, EVEN_MIN), "seed {seed}");
         }
     }
 

@@ -222,17 +222,19 @@ mod tests {
     #[test]
     fn a_volumes_slices_and_masks_are_as_large_as_each_other() {
         let folder = tempfile::tempdir().unwrap();
-        let png = |name: &str, side: u32, value: u8| {
+        let png = |name: &str, side: u32, texture: u32, value: u8| {
             let path = folder.path().join(name);
-            image::GrayImage::from_pixel(side, side, image::Luma([value])).save(&path).unwrap();
+            let pixel = |x, y| image::Luma([value + ((x * 7 + y * 13) % texture) as u8]);
+            image::GrayImage::from_fn(side, side, pixel).save(&path).unwrap();
             path
         };
-        let (a, b) = (png("a.png", 32, 10), png("b.png", 32, 200));
-        let (large, mask) = (png("large.png", 48, 10), png("mask.png", 32, 255));
+        let (a, b) = (png("a.png", 32, 41, 10), png("b.png", 32, 41, 200));
+        let (large, mask) = (png("large.png", 48, 41, 10), png("mask.png", 32, 1, 255));
+        let large_mask = png("large-mask.png", 48, 1, 255);
         let entry =
             |image: &Path, mask: &Path| Entry { slice: 1, image: image.into(), mask: mask.into() };
         let Labelled { volume, truth } =
-            Labelled::load(&[entry(&a, &mask), entry(&b, &a)]).unwrap();
+            Labelled::load(&[entry(&a, &mask), entry(&b, &mask)]).unwrap();
         assert_eq!(
             (volume.shape.slices, volume.voxels[0], volume.voxels[32 * 32]),
             (2, 10.0, 200.0)
@@ -240,7 +242,7 @@ mod tests {
         assert_eq!((truth.len(), truth.iter().all(|inside| *inside == 1)), (2 * 32 * 32, true));
         let refused = |scan: &[Entry]| Labelled::load(scan).err().unwrap().to_string();
         assert!(refused(&[entry(&a, &large)]).contains("large.png is not as large as its image"));
-        let why = refused(&[entry(&a, &mask), entry(&large, &large)]);
+        let why = refused(&[entry(&a, &mask), entry(&large, &large_mask)]);
         assert!(why.contains("large.png is not as large as the slices before"), "{why}");
     }
 

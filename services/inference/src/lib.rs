@@ -16,7 +16,7 @@ use domain::{Clock, ErrorKind, Priority, Random, Result};
 use metrics::Unit::{Count, Seconds};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use platform::queue::{self, Queue};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use service::claims::ServiceToken;
 use service::topics::{SCAN_READY_AGAIN, scan_ready};
 use service::{Check, Peer, Service, check};
@@ -75,8 +75,28 @@ pub struct Ports {
 
 impl Ports {
     /// Opens the queue at `queue_url`.
-    pub async fn open(queue_url: &str, clock: Clock, random: Random) -> Result<Ports> {
-        Ok(Ports { queue: queue::connect(queue_url).await?, clock, random })
+    pub async fn open(queue_url: &SecretString, clock: Clock, random: Random) -> Result<Ports> {
+        Ok(Ports { queue: queue::connect(queue_url.expose_secret()).await?, clock, random })
+    }
+}
+
+/// Where the services that this one calls answer, when it is a process of its own.
+#[derive(Debug, clap::Args)]
+pub struct PeerUrls {
+    /// Where the storage service answers.
+    #[arg(long, env)]
+    storage_url: String,
+
+    /// Where the auth service answers.
+    #[arg(long, env)]
+    auth_url: String,
+}
+
+impl PeerUrls {
+    /// Connects when the first call is made.
+    pub fn connect(&self) -> Result<Peers> {
+        let [storage, auth] = [&self.storage_url, &self.auth_url].map(|url| Peer::connect(url));
+        Ok(Peers { storage: storage?, auth: auth? })
     }
 }
 

@@ -1,6 +1,6 @@
-use inference::{Peers, Ports, build};
-use secrecy::{ExposeSecret, SecretString};
-use service::{Peer, system_clock, system_random};
+use inference::{PeerUrls, Ports, build};
+use secrecy::SecretString;
+use service::{system_clock, system_random};
 
 #[derive(clap::Args)]
 struct Settings {
@@ -11,23 +11,15 @@ struct Settings {
     #[arg(long, env, hide_env_values = true)]
     queue_url: SecretString,
 
-    /// Where the storage service answers.
-    #[arg(long, env)]
-    storage_url: String,
-
-    /// Where the auth service answers.
-    #[arg(long, env)]
-    auth_url: String,
+    #[command(flatten)]
+    peers: PeerUrls,
 }
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    service::run(async |Settings { inference, queue_url, storage_url, auth_url }| {
-        let peers =
-            Peers { storage: Peer::connect(&storage_url)?, auth: Peer::connect(&auth_url)? };
-        let (clock, random) = (system_clock(), system_random());
-        let ports = Ports::open(queue_url.expose_secret(), clock, random).await?;
-        build(inference, ports, peers).await
+    service::run(async |Settings { inference, queue_url, peers }| {
+        let ports = Ports::open(&queue_url, system_clock(), system_random()).await?;
+        build(inference, ports, peers.connect()?).await
     })
     .await
 }

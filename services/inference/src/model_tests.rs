@@ -22,7 +22,7 @@ impl Engine for Gate {
 
     fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
         self.batches.send(tiles.len()).unwrap();
-        self.go.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
+        self.go.lock().unwrap().recv_timeout(Duration::from_secs(60)).unwrap();
         let sight = |tile: &Prepared| Sight {
             probabilities: vec![0.25; tile.pixels.len()],
             kinds: Vec::new(),
@@ -208,7 +208,7 @@ impl Engine for Witness {
     fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
         let sides = tiles.iter().map(|tile| tile.placement.side).collect();
         self.0.lock().unwrap().push((sides, mirrored));
-        self.1.recv_timeout(Duration::from_secs(10)).unwrap();
+        self.1.recv_timeout(Duration::from_secs(60)).unwrap();
         let sight = |tile: &Prepared| Sight {
             probabilities: vec![tile.placement.side as f32 / 100.0; tile.pixels.len()],
             kinds: vec![f32::from(u8::from(mirrored)); 2],

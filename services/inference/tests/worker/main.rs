@@ -246,7 +246,7 @@ async fn a_model_that_is_missing_stops_the_start() {
     let config = Config { model_url, ..config() };
     let queue_url = format!("sqlite://{}/queue.db", folder.path().display());
     let (clock, random) = (service::system_clock(), service::system_random());
-    let ports = Ports::open(&queue_url, clock, random).await.unwrap();
+    let ports = Ports::open(&queue_url.into(), clock, random).await.unwrap();
     let auth = Issuer::new().peer();
     let error = build(config, ports, Peers { storage: auth.clone(), auth }).await.err().unwrap();
     assert!(error.to_string().contains("/nowhere/weights.safetensors"), "{error}");

@@ -71,7 +71,7 @@ fn a_bad_option_is_named_with_what_would_do() {
         ("--out a.png --slices 0", FAILED, ["between 1 and", "voxels"]),
         ("--out a.png --slices 99999999999", FAILED, ["between 1 and", "voxels"]),
         ("--out a.png --size 0", FAILED, ["at least one", "row and column"]),
-        ("--out a.png --spacing 5,0,1", FAILED, ["spacing", "above 0 mm"]),
+        ("--out a.png --spacing 5 0 1", FAILED, ["spacing", "above 0 mm"]),
         ("--out a.png --lesion-ml 5000", FAILED, ["lesion", "does not fit"]),
         ("--out a.png --lesion-ml nan", FAILED, ["lesion's volume", "above 0 mL"]),
         ("--out two.png --slices 2 --no-lesion", FAILED, ["2 slices", "name a folder or a .zip"]),

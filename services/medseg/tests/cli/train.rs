@@ -36,7 +36,7 @@ fn a_model_is_trained_in_one_step_finished_and_measured() {
     place.label(4);
     let trained = place.medseg(&format!("train --manifest {MANIFEST} {ONE_STEP} --unjudged"));
     assert_eq!(trained.good(), "model/model.json\n");
-    assert_eq!(place.names("model"), ["model.json", "weights.safetensors"]);
+    assert_eq!(place.names("model"), ["learned.json", "model.json", "weights.safetensors"]);
     assert_eq!(place.names("run"), ["last.safetensors"]);
     let again = format!("train --manifest {MANIFEST} {ONE_STEP} --unjudged");
     let words = ["run/last.safetensors is there already", "resume, or choose another run"];
@@ -97,7 +97,9 @@ fn settings_that_train_nothing_are_refused_by_name() {
         ("--device tpu", FAILED, ["no device `tpu`", "auto, cpu or cuda:0"]),
         ("--folds 1", FAILED, ["do not make", "1 folds"]),
         ("--views 2 --minutes 1", MISUSED, ["--views", "--minutes"]),
-        ("--resume --folds 2", MISUSED, ["--resume", "--folds"]),
+        ("--resume --folds 2", FAILED, ["a cross-validation goes on by itself", "--fold"]),
+        ("--fold 1", MISUSED, ["--folds", "required"]),
+        ("--folds 2 --fold 3 --unjudged", FAILED, ["1 to 2", "3 is none"]),
         ("--views many", MISUSED, ["invalid value 'many'", "--views"]),
     ] {
         place.medseg(&format!("train --manifest {MANIFEST} {options}")).bad(code, &words);

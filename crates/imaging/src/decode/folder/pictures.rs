@@ -3,7 +3,7 @@
 use super::several;
 use crate::decode::left_out::LeftOut;
 use crate::decode::{Limits, raster};
-use crate::label_map::{Look, look, softened};
+use crate::label_map::{EVEN_MIN, Look, look, softened};
 use crate::names::{gap, says_mask, series, shown};
 use crate::{Format, ImageKind, Orientation, Problem, Refusal, Shape, Volume};
 
@@ -33,7 +33,7 @@ impl Picture {
     fn is_soft(&self) -> bool {
         let is_image = self.bits == 8 && self.look == Look::Image;
         let volume = self.volume.as_ref().filter(|_| is_image);
-        volume.is_some_and(|volume| softened(&volume.voxels, self.shape.columns))
+        volume.is_some_and(|volume| softened(&volume.voxels, self.shape.columns, EVEN_MIN))
     }
 
     fn is_labels(&self) -> bool {

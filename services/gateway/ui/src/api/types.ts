@@ -507,7 +507,7 @@ export interface components {
         DiceModel: {
             /**
              * @description The errors between which nine in ten lie (split conformal prediction, Lei et al. 2018), each divided by
-             *     [`DiceModel::scale`].
+             *     its scale.
              */
             errors: number[];
             /** @description One for each feature. */
