@@ -17,6 +17,14 @@ lib=$(python3 -c 'import os, torch; print(os.path.join(os.path.dirname(torch.__f
 cuda=$({ find "$lib/../../nvidia" -maxdepth 3 -type d -name lib 2>/dev/null || true; } | paste -sd: -)
 export LD_LIBRARY_PATH="$lib${cuda:+:$cuda}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
+# Unpacked once: folds share the program.
+if [ -z "${PROGRAM:-}" ]; then
+    export PROGRAM=$run/medseg
+    python3 -c 'import lzma, shutil, sys
+with lzma.open(sys.argv[1]) as source, open(sys.argv[2], "wb") as sink: shutil.copyfileobj(source, sink)' "$here/medseg.xz" "$PROGRAM"
+    chmod +x "$PROGRAM"
+fi
+
 # Leaves what there is, in parts that are small enough to be sent; whole or not at all.
 leave() {
     [ -f "$run/model/model.json" ] || return 0
@@ -48,14 +56,10 @@ if [ -n "$folds" ]; then
     exit "$status"
 fi
 
-python3 -c 'import lzma, shutil, sys
-with lzma.open(sys.argv[1]) as source, open(sys.argv[2], "wb") as sink: shutil.copyfileobj(source, sink)' "$here/medseg.xz" "$run/medseg"
-chmod +x "$run/medseg"
-
 if [ "$steps" -gt 0 ]; then
     for measured in $((side / 2)) $((side * 3 / 4)) "$side"; do
         measured=$(((measured + 31) / 32 * 32))
-        speed=$("$run/medseg" train --speed --side "$measured" --batch "$batch" --replicas 1 --steps "$steps" --phantoms 40 2>>"$run/log")
+        speed=$("$PROGRAM" train --speed --side "$measured" --batch "$batch" --replicas 1 --steps "$steps" --phantoms 40 2>>"$run/log")
         echo "$measured pixels: $speed images/s" | tee -a "$run/log"
     done
 fi
@@ -64,7 +68,7 @@ settings=(--minutes "$minutes" --checkpoint-minutes "${CHECKPOINT_MINUTES:-1}" -
 for manifest in "$here"/data/*/manifest.csv; do settings+=(--manifest "$manifest"); done
 [ ! -f "$run/last.safetensors" ] && [ ! -f "$run/last.before.safetensors" ] || settings+=(--resume)
 # shellcheck disable=SC2086 # EXTRA is words.
-"$run/medseg" train "${settings[@]}" --unjudged --run "$run" --out "$run/model" ${EXTRA:-} >>"$run/log" 2>&1 &
+"$PROGRAM" train "${settings[@]}" --unjudged --run "$run" --out "$run/model" ${EXTRA:-} >>"$run/log" 2>&1 &
 training=$!
 trap 'kill "$training" 2>/dev/null || true; leave' EXIT
 while kill -0 "$training" 2>/dev/null; do

@@ -165,17 +165,23 @@ impl Settings {
 pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
     settings.check()?;
     let split = settings.split()?;
+    let state = trained(settings, device, &split)?;
+    if settings.unjudged {
+        return unjudged(settings, &split, &state);
+    }
+    finish::finish(settings, device, &split, &state)
+}
+
+/// Trains to the end, in folders that are made where they are missing.
+fn trained(settings: &Settings, device: Device, split: &Split) -> Result<State> {
     for folder in [&settings.run, &settings.model] {
         fs::create_dir_all(folder).map_err(|error| {
             ErrorKind::Unavailable.error(format!("cannot make {}", folder.display())).because(error)
         })?;
     }
-    let mut state = begin(settings, device, &split)?;
-    learn(settings, device, &split, &mut state, 1.0)?;
-    if settings.unjudged {
-        return unjudged(settings, &split, &state);
-    }
-    finish::finish(settings, device, &split, &state)
+    let mut state = begin(settings, device, split)?;
+    learn(settings, device, split, &mut state, 1.0)?;
+    Ok(state)
 }
 
 /// Writes the averaged weights as they are to the model's folder; answers where their manifest is.

@@ -49,6 +49,11 @@ where
         drop(taken);
         Ok(Share { shares: self.clone(), key })
     }
+
+    /// How many shares `key` has at this moment.
+    pub fn of(&self, key: &K) -> usize {
+        self.taken().of(key)
+    }
 }
 
 impl<K> Shares<K>

@@ -1,9 +1,10 @@
 //! Turns at decoding, shared out among hospitals.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::TenantId;
+use service::{Share, Shares};
 use tokio::sync::oneshot;
 
 /// Whose turn it is: a hospital's, or this service's own, which asks whether a decoder answers.
@@ -12,34 +13,30 @@ pub type Party = Option<TenantId>;
 /// So many turns at a time. One that becomes free goes to the hospital that has the fewest, and among its uploads to the one
 /// that has waited longest: nobody waits behind another hospital's queue.
 #[derive(Clone)]
-pub struct Turns(Arc<Mutex<State>>);
-
-struct State {
-    free: usize,
-    held: HashMap<Party, usize>,
-    waiting: VecDeque<(Party, oneshot::Sender<Turn>)>,
+pub struct Turns {
+    most: usize,
+    held: Shares<Party>,
+    waiting: Arc<Mutex<Queue>>,
 }
+
+type Queue = VecDeque<(Party, oneshot::Sender<Turn>)>;
 
 /// One turn; somebody else's when this is dropped.
 pub struct Turn {
     turns: Turns,
-    party: Party,
+    share: Option<Share<Party>>,
 }
 
 impl Turns {
     /// So many turns.
     pub fn of(most: usize) -> Turns {
-        Turns(Arc::new(Mutex::new(State {
-            free: most,
-            held: HashMap::new(),
-            waiting: VecDeque::new(),
-        })))
+        Turns { most, held: Shares::default(), waiting: Arc::default() }
     }
 
     /// A turn for `party`, once there is one. Who stops waiting leaves nothing behind.
     pub async fn take(&self, party: Party) -> Turn {
         let (sender, turn) = oneshot::channel();
-        self.state().waiting.push_back((party, sender));
+        self.waiting().push_back((party, sender));
         self.share_out();
         turn.await.expect("whoever waits is passed over only once they have gone")
     }
@@ -52,49 +49,32 @@ impl Turns {
     }
 
     fn next(&self) -> Option<(oneshot::Sender<Turn>, Turn)> {
-        let mut state = self.state();
-        if state.free == 0 {
-            return None;
-        }
-        state.waiting.retain(|(_, sender)| !sender.is_closed());
-        let (party, sender) = state.next_waiting()?;
-        state.free -= 1;
-        *state.held.entry(party).or_default() += 1;
-        Some((sender, Turn { turns: self.clone(), party }))
+        let mut waiting = self.waiting();
+        waiting.retain(|(_, sender)| !sender.is_closed());
+        // The first of those that are equal. Nobody takes a turn meanwhile: that is done under this lock only.
+        let (place, party) = waiting
+            .iter()
+            .map(|(party, _)| *party)
+            .enumerate()
+            .min_by_key(|(_, party)| self.held.of(party))?;
+        let free =
+            self.held.take(party, |held| if held.all() < self.most { Ok(()) } else { Err(()) });
+        let share = Some(free.ok()?);
+        let (_, sender) = waiting.remove(place)?;
+        Some((sender, Turn { turns: self.clone(), share }))
     }
 
-    fn give_back(&self, party: Party) {
-        let mut state = self.state();
-        state.free += 1;
-        if let Some(held) = state.held.get_mut(&party) {
-            *held -= 1;
-            if *held == 0 {
-                state.held.remove(&party);
-            }
-        }
-        drop(state);
-        self.share_out();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Counts are whole whatever panics beside them.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn next_waiting(&mut self) -> Option<(Party, oneshot::Sender<Turn>)> {
-        let held = |party: &Party| self.held.get(party).copied().unwrap_or(0);
-        // The first of those that are equal.
-        let (place, _) =
-            self.waiting.iter().enumerate().min_by_key(|(_, (party, _))| held(party))?;
-        self.waiting.remove(place)
+    fn waiting(&self) -> MutexGuard<'_, Queue> {
+        // The queue is whole whatever panics beside it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.turns.give_back(self.party);
+        // First free, then somebody else's.
+        drop(self.share.take());
+        self.turns.share_out();
     }
 }
 
@@ -140,7 +120,8 @@ mod tests {
         drop(held);
         drop(handed);
         assert!(turns.take(None).now_or_never().is_some());
-        assert!(turns.state().held.is_empty() && turns.state().waiting.is_empty());
+        let nobody = turns.held.take(None, |held| if held.all() == 0 { Ok(()) } else { Err(()) });
+        assert!(nobody.is_ok() && turns.waiting().is_empty());
     }
 
     fn tenants() -> [Party; 2] {

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
 use std::path::PathBuf;
 
 use domain::{ErrorKind, Result};
@@ -9,13 +8,12 @@ use serde::Serialize;
 
 use super::card::{groups, number, percent, table, trials};
 use super::choice::{Choice, KindBy};
-use super::finish::{facts, few, figures, trials as trials_of};
+use super::finish::{few, figures, trials as trials_of};
 use super::sightings::{Form, Sightings, looks};
-use super::{Fold, Learned, Settings, State, begin, learn};
+use super::{Fold, Learned, Settings, trained, unjudged};
 use crate::dataset::{self, Patient, Split};
 use crate::evaluate::{Evaluation, Rate};
-use crate::network::Network;
-use crate::weights::{MANIFEST_FILE, Quantised, Weights};
+use crate::weights::MANIFEST_FILE;
 use crate::{Device, Segmenter};
 
 /// The report in the run's folder, for the card.
@@ -112,11 +110,15 @@ fn splits(settings: &Settings, folds: usize) -> Result<Vec<Split>> {
 }
 
 fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Result<HeldOut> {
-    let brought = settings.run.join(MANIFEST_FILE).is_file() && !checkpointed(settings);
-    let views = match brought {
-        true => Learned::read(&settings.run, &split.validation)?.views,
-        false => trained(settings, device, &split)?,
-    };
+    let checkpoint = settings.checkpoint();
+    let begun = checkpoint.is_file() || super::state::before(&checkpoint).is_file();
+    let brought = !begun && settings.run.join(MANIFEST_FILE).is_file();
+    if !brought {
+        let settings = Settings { resume: begun, model: settings.run.clone(), ..settings.clone() };
+        let state = trained(&settings, device, &split)?;
+        unjudged(&settings, &split, &state)?;
+    }
+    let views = Learned::read(&settings.run, &split.validation)?.views;
     let mut segmenter = Segmenter::load(&settings.run, device)?;
     let patients = split.validation;
     let looks = looks(settings.side, settings.mirrored).into_iter();
@@ -128,26 +130,6 @@ fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Resu
         views: vec![views],
         patients,
     })
-}
-
-fn checkpointed(settings: &Settings) -> bool {
-    let checkpoint = settings.checkpoint();
-    checkpoint.is_file() || super::state::before(&checkpoint).is_file()
-}
-
-/// Trains the fold to its end, from its last checkpoint where there is one, and writes its weights to its folder.
-fn trained(settings: &Settings, device: Device, split: &Split) -> Result<u64> {
-    fs::create_dir_all(&settings.run).map_err(|error| {
-        let message = format!("cannot make {}", settings.run.display());
-        ErrorKind::Unavailable.error(message).because(error)
-    })?;
-    let settings = Settings { resume: checkpointed(settings), ..settings.clone() };
-    let mut state: State = begin(&settings, device, split)?;
-    learn(&settings, device, split, &mut state, 1.0)?;
-    let network = Network::new(settings.design);
-    let units = Quantised::new(&network, &state.average.by_unit(&network, false).folded());
-    Weights::write(&settings.run, &facts(&settings), &units, None)?;
-    Ok(state.progress.views)
 }
 
 impl HeldOut {

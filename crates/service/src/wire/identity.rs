@@ -3,105 +3,49 @@
 use domain::{ErrorKind, Identity, Result};
 use proto::storage;
 
+/// The same fields in the other type, each by its name: one that is new does not compile until it travels too.
+macro_rules! converted {
+    ($value:expr, $from:path => $to:path) => {
+        converted!(
+            $value,
+            $from => $to,
+            patient_name
+            patient_id
+            issuer_of_patient_id
+            patient_birth_date
+            patient_sex
+            patient_age
+            accession_number
+            study_id
+            study_date
+            study_time
+            study_description
+            series_description
+            series_number
+            instance_number
+            referring_physician_name
+            institution_name
+            study_instance_uid
+            series_instance_uid
+            sop_class_uid
+            frame_of_reference_uid
+            sop_instance_uids
+        )
+    };
+    ($value:expr, $from:path => $to:path, $($field:ident)+) => {{
+        let $from { $($field),+ } = $value;
+        $to { $($field),+ }
+    }};
+}
+
 /// The message of an identity.
 pub fn identity(identity: Identity) -> storage::Identity {
-    // Each field by its name: one that is new does not compile until it travels too.
-    let Identity {
-        patient_name,
-        patient_id,
-        issuer_of_patient_id,
-        patient_birth_date,
-        patient_sex,
-        patient_age,
-        accession_number,
-        study_id,
-        study_date,
-        study_time,
-        study_description,
-        series_description,
-        series_number,
-        instance_number,
-        referring_physician_name,
-        institution_name,
-        study_instance_uid,
-        series_instance_uid,
-        sop_class_uid,
-        frame_of_reference_uid,
-        sop_instance_uids,
-    } = identity;
-    storage::Identity {
-        patient_name,
-        patient_id,
-        issuer_of_patient_id,
-        patient_birth_date,
-        patient_sex,
-        patient_age,
-        accession_number,
-        study_id,
-        study_date,
-        study_time,
-        study_description,
-        series_description,
-        series_number,
-        instance_number,
-        referring_physician_name,
-        institution_name,
-        study_instance_uid,
-        series_instance_uid,
-        sop_class_uid,
-        frame_of_reference_uid,
-        sop_instance_uids,
-    }
+    converted!(identity, Identity => storage::Identity)
 }
 
 /// The identity that a message says.
 pub fn identity_of(message: storage::Identity) -> Identity {
-    let storage::Identity {
-        patient_name,
-        patient_id,
-        issuer_of_patient_id,
-        patient_birth_date,
-        patient_sex,
-        patient_age,
-        accession_number,
-        study_id,
-        study_date,
-        study_time,
-        study_description,
-        series_description,
-        series_number,
-        instance_number,
-        referring_physician_name,
-        institution_name,
-        study_instance_uid,
-        series_instance_uid,
-        sop_class_uid,
-        frame_of_reference_uid,
-        sop_instance_uids,
-    } = message;
-    Identity {
-        patient_name,
-        patient_id,
-        issuer_of_patient_id,
-        patient_birth_date,
-        patient_sex,
-        patient_age,
-        accession_number,
-        study_id,
-        study_date,
-        study_time,
-        study_description,
-        series_description,
-        series_number,
-        instance_number,
-        referring_physician_name,
-        institution_name,
-        study_instance_uid,
-        series_instance_uid,
-        sop_class_uid,
-        frame_of_reference_uid,
-        sop_instance_uids,
-    }
+    converted!(message, storage::Identity => Identity)
 }
 
 /// The identity as JSON: storage's row, and what a peer of the version before reads.
