@@ -24,6 +24,7 @@ mod telemetry;
 mod tls;
 pub mod topics;
 pub mod trace;
+mod turns;
 pub mod wire;
 mod worker;
 
@@ -39,6 +40,7 @@ pub use shares::{Share, Shares, Taken};
 pub use system::{system_clock, system_random};
 pub use telemetry::method_name;
 pub use tls::Identity;
+pub use turns::{Turn, Turns};
 pub use worker::{Worker, listen, work};
 
 use std::time::Duration;

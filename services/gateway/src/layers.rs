@@ -20,6 +20,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::problem::{INTERNAL, MEDIA_TYPE, Problem, TIMEOUT};
+use crate::refusals::{self, Refusals};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LONGEST: usize = 128;
@@ -55,6 +56,7 @@ pub fn around(router: Router, random: Random, origins: &[HeaderValue]) -> Router
         .layer(from_fn(security_headers))
         .layer(option_layer(cross_origin(origins)))
         .layer(from_fn_with_state(random, request_id))
+        .layer(from_fn_with_state(Refusals::new(), refusals::hold_back))
 }
 
 /// Lets pages from those origins call, and nobody's page from anywhere else.

@@ -24,6 +24,7 @@ mod places;
 mod problem;
 mod problems;
 mod range;
+mod refusals;
 mod scans;
 mod stated;
 mod times;

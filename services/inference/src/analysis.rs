@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
-use domain::{Answer, Clock, ErrorKind, Priority, Result};
+use domain::{Answer, Clock, ErrorKind, Result};
 use imaging::{
     DocumentHeader, Features, Findings, Format, Framed, ImageFacts, Inputs, Judgement, Look,
     ModelFacts, ModelInfo, Opinion, Prepared, Preprocessing, Quality, Reading, Readings,
@@ -14,7 +14,7 @@ use proto::storage::Job;
 use service::wire;
 
 use crate::jobs::File;
-use crate::model::Model;
+use crate::model::{Model, Whose};
 
 /// What a result says whose model has no weights.
 const UNTRAINED: &str =
@@ -33,7 +33,11 @@ pub struct Analysis {
 ///
 /// Whatever goes wrong is an error: an answer is only ever given by a model that has seen every slice.
 pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) -> Result<Analysis> {
-    let (started_ms, priority) = (clock.now_ms(), wire::priority_of(job.priority()));
+    let started_ms = clock.now_ms();
+    let whose = Whose {
+        tenant: job.tenant_id.as_str().into(),
+        priority: wire::priority_of(job.priority()),
+    };
     let model_info = model.model_info().clone();
     let modalities = model_info.facts.modalities.clone();
     let (volume, judged) = blocking(move || {
@@ -58,12 +62,12 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
         return blocking(move || Ok(case.not_analysable(&volume))).await;
     }
     let first = of(&told).look;
-    let mut seen = predict(&volume, first, model, priority).await?;
+    let mut seen = predict(&volume, first, model, &whose).await?;
     let told = readings.told(volume.kind, seen.opinion(&model_info));
     let then = of(&told).look;
     if then != first {
         // The kind that the model tells has another look.
-        let again = predict(&volume, then, model, priority).await?;
+        let again = predict(&volume, then, model, &whose).await?;
         seen = Prediction { compute_ms: seen.compute_ms + again.compute_ms, ..again };
     }
     let case = case(told);
@@ -93,12 +97,12 @@ async fn predict(
     volume: &Arc<Volume>,
     look: Look,
     model: &Model,
-    priority: Priority,
+    whose: &Whose,
 ) -> Result<Prediction> {
     let (shown, preprocessing) = (volume.clone(), model.model_info().preprocessing()?);
     let tiles = blocking(move || tiles(&shown, preprocessing, look.side)).await?;
     let placements = tiles.iter().map(|tile| tile.placement).collect();
-    let seen = model.predict(tiles, look.mirrored, priority).await?;
+    let seen = model.predict(tiles, look.mirrored, whose).await?;
     let compute_ms = seen.iter().map(|seen| seen.compute_ms).sum();
     let sights = seen.into_iter().map(|seen| seen.sight).collect();
     Ok(Prediction { placements, sights, compute_ms })

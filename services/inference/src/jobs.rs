@@ -24,10 +24,11 @@ impl Jobs {
         Jobs { client: JobsClient::new(storage), token, worker }
     }
 
-    /// Leases the job; None when it is unknown, done, or somebody else's.
-    /// One that was tried before is to be had only by who says that he works `alone`.
+    /// Leases the job, or in its place that of the hospital whose turn it is; None when there is none to be had.
+    /// One that was tried before is to be had by its name, by who says that he works `alone`.
     pub async fn claim(&self, job_id: &str, alone: bool) -> Result<Option<Job>> {
-        let claim = ClaimJob { job_id: job_id.to_owned(), worker: self.worker.clone(), alone };
+        let (job_id, worker) = (job_id.to_owned(), self.worker.clone());
+        let claim = ClaimJob { job_id, worker, alone, in_turn: !alone };
         let claimed = self.client.clone().claim(authorised(claim, &self.token.get().await?)).await;
         match claimed.map_err(domain::Error::from) {
             Ok(job) => Ok(Some(job.into_inner())),

@@ -8,6 +8,7 @@ use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
 use imaging::{ModelInfo, Prepared, Sight};
 use metrics::{counter, gauge, histogram};
+use service::Turns;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::Engine;
@@ -17,16 +18,16 @@ type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
 
 /// The model, alone on its own thread, where it may block; clones share it.
 ///
-/// Slices of all callers wait in one line for each priority, and the thread takes what is there, the urgent ones first,
-/// up to the best batch size, whenever it is free: a lone slice never waits for company, and a busy model always has
-/// the next batch prepared. Tiles of one size and one augmentation go to the engine together.
+/// Slices wait in one line for each priority, where each hospital gets places in turn. The thread takes what is there, the
+/// urgent ones first, up to the best batch size, whenever it is free: a lone slice never waits for company, and a busy model
+/// always has the next batch prepared. Tiles of one size and one augmentation go to the engine together.
 ///
 /// An engine that fails or panics is dropped and opened anew: the slices in hand fail as something
 /// that may pass, those in line go on. Where it cannot be opened again (a CUDA context that is beyond
 /// repair, say), the thread ends, and with it the process: see [`Ended`].
 #[derive(Clone)]
 pub struct Model {
-    queues: Queues<mpsc::Sender<Pending>>,
+    queues: Queues<Line>,
     model_info: Arc<ModelInfo>,
     batch: usize,
 }
@@ -50,6 +51,21 @@ struct Queues<T> {
     routine: T,
 }
 
+/// Where slices wait, and the hospitals' turns at it and at the thread's hands.
+#[derive(Clone)]
+struct Line {
+    slices: mpsc::Sender<Pending>,
+    turns: Turns<Arc<str>>,
+}
+
+/// Whose slices they are, and how urgent.
+#[derive(Clone)]
+pub struct Whose {
+    /// The hospital's id.
+    pub tenant: Arc<str>,
+    pub priority: Priority,
+}
+
 struct Pending {
     tile: Prepared,
     mirrored: bool,
@@ -66,7 +82,8 @@ impl Model {
         // One batch in the thread's hands, one in each line.
         let (stat, urgent) = mpsc::channel(batch);
         let (routine, others) = mpsc::channel(batch);
-        let queues = Queues { stat, routine };
+        let line = |slices| Line { slices, turns: Turns::of(2 * batch) };
+        let queues = Queues { stat: line(stat), routine: line(routine) };
         let inbox = Queues { stat: urgent, routine: others };
         let (ready, opened) = oneshot::channel();
         let (end, ended) = oneshot::channel();
@@ -96,7 +113,7 @@ impl Model {
 
     /// Whether the thread still takes slices.
     pub fn check(&self) -> Result<()> {
-        if self.queues.routine.is_closed() {
+        if self.queues.routine.slices.is_closed() {
             return Err(gone());
         }
         Ok(())
@@ -110,12 +127,12 @@ impl Model {
         &self,
         tiles: Vec<Prepared>,
         mirrored: bool,
-        priority: Priority,
+        whose: &Whose,
     ) -> Result<Vec<Prediction>> {
         // Enough of a tall volume to fill a batch and have the next one ready; the rest waits its turn
         // here, so that other scans come in between.
         let ahead = 2 * self.batch;
-        let seen = stream::iter(tiles).map(|tile| self.predict_one(tile, mirrored, priority));
+        let seen = stream::iter(tiles).map(|tile| self.predict_one(tile, mirrored, whose));
         seen.buffered(ahead).try_collect().await
     }
 
@@ -123,15 +140,16 @@ impl Model {
         &self,
         tile: Prepared,
         mirrored: bool,
-        priority: Priority,
+        whose: &Whose,
     ) -> Result<Prediction> {
         let _pending = PendingCount::new();
         let (answer, seen) = oneshot::channel();
-        let line = match priority {
+        let line = match whose.priority {
             Priority::Stat => &self.queues.stat,
             Priority::Routine => &self.queues.routine,
         };
-        line.send(Pending { tile, mirrored, answer }).await.map_err(|_| gone())?;
+        let _turn = line.turns.take(whose.tenant.clone()).await;
+        line.slices.send(Pending { tile, mirrored, answer }).await.map_err(|_| gone())?;
         seen.await.map_err(|_| gone())?
     }
 }

@@ -51,6 +51,10 @@ fn tiles(count: usize) -> Vec<Prepared> {
     vec![prepare(&slice, 32, 32, 16).unwrap(); count]
 }
 
+fn routine() -> Whose {
+    Whose { tenant: "a".into(), priority: Priority::Routine }
+}
+
 async fn next(sizes: &Receiver<usize>) -> usize {
     loop {
         match sizes.try_recv() {
@@ -64,18 +68,18 @@ async fn next(sizes: &Receiver<usize>) -> usize {
 async fn an_urgent_slice_is_in_the_next_batch_however_many_others_wait() {
     let (model, sizes, allow) = gated().await;
     let see = |count, priority| {
-        let model = model.clone();
+        let (model, whose) = (model.clone(), Whose { priority, ..routine() });
         tokio::spawn(async move {
-            model.predict(tiles(count), false, priority).await.map(|seen| seen.len())
+            model.predict(tiles(count), false, &whose).await.map(|seen| seen.len())
         })
     };
     let others = see(40, Priority::Routine);
     next(&sizes).await;
-    while model.queues.routine.capacity() > 0 {
+    while model.queues.routine.slices.capacity() > 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let urgent = see(1, Priority::Stat);
-    while model.queues.stat.capacity() == 4 {
+    while model.queues.stat.slices.capacity() == 4 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     allow.send(()).unwrap();
@@ -88,18 +92,37 @@ async fn an_urgent_slice_is_in_the_next_batch_however_many_others_wait() {
 }
 
 #[tokio::test]
+async fn a_hospitals_slice_is_in_the_next_batch_but_one_however_many_of_anothers_wait() {
+    let (model, sizes, allow) = gated().await;
+    let see = |count, tenant: &str| {
+        let (model, whose) = (model.clone(), Whose { tenant: tenant.into(), ..routine() });
+        tokio::spawn(async move { model.predict(tiles(count), false, &whose).await })
+    };
+    let flood: Vec<_> = (0..10).map(|_| see(40, "a")).collect();
+    next(&sizes).await;
+    while model.queues.routine.slices.capacity() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let others = see(1, "b");
+    // The batch in hand, that in the line, and the one with the slice.
+    (0..3).for_each(|_| allow.send(()).unwrap());
+    others.await.unwrap().unwrap();
+    assert!(flood.iter().all(|scan| !scan.is_finished()));
+}
+
+#[tokio::test]
 async fn a_lone_slice_runs_at_once_and_those_that_came_meanwhile_share_a_batch() {
     let (model, sizes, allow) = gated().await;
     let seeing = |model: Model| {
         tokio::spawn(async move {
-            model.predict(tiles(1), false, Priority::Routine).await.map(|seen| seen.len())
+            model.predict(tiles(1), false, &routine()).await.map(|seen| seen.len())
         })
     };
     let mut callers = vec![seeing(model.clone())];
     assert_eq!(next(&sizes).await, 1);
     callers.extend((0..3).map(|_| seeing(model.clone())));
     // The line is full of them once three of its four places are taken.
-    while model.queues.routine.capacity() > 1 {
+    while model.queues.routine.slices.capacity() > 1 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     allow.send(()).unwrap();
@@ -114,7 +137,7 @@ async fn a_lone_slice_runs_at_once_and_those_that_came_meanwhile_share_a_batch()
 async fn a_tall_volume_comes_back_in_order_in_batches_no_larger_than_asked() {
     let (model, sizes, allow) = gated().await;
     (0..20).for_each(|_| allow.send(()).unwrap());
-    assert_eq!(model.predict(tiles(11), false, Priority::Routine).await.unwrap().len(), 11);
+    assert_eq!(model.predict(tiles(11), false, &routine()).await.unwrap().len(), 11);
     let ran: Vec<usize> = sizes.try_iter().collect();
     assert!(ran.iter().all(|size| *size <= 4) && ran.iter().sum::<usize>() == 11, "{ran:?}");
 }
@@ -124,15 +147,16 @@ async fn a_caller_who_has_gone_costs_nothing() {
     let (model, sizes, allow) = gated().await;
     let first = tokio::spawn({
         let model = model.clone();
-        async move { model.predict(tiles(1), false, Priority::Routine).await }
+        async move { model.predict(tiles(1), false, &routine()).await }
     });
     assert_eq!(next(&sizes).await, 1);
-    let mut gone = Box::pin(model.predict(tiles(2), false, Priority::Routine));
+    let whose = routine();
+    let mut gone = Box::pin(model.predict(tiles(2), false, &whose));
     assert!((&mut gone).now_or_never().is_none());
     drop(gone);
     (0..3).for_each(|_| allow.send(()).unwrap());
     assert!(first.await.unwrap().is_ok());
-    assert_eq!(model.predict(tiles(1), false, Priority::Routine).await.unwrap().len(), 1);
+    assert_eq!(model.predict(tiles(1), false, &routine()).await.unwrap().len(), 1);
     assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1]);
 }
 
@@ -141,7 +165,7 @@ async fn an_output_that_is_no_probability_is_an_error_of_ours_that_will_not_pass
     for url in ["stub:?fault=nan", "stub:?fault=short"] {
         let (model, _ended) = of(url, 2).await;
         assert_eq!(
-            model.predict(tiles(3), false, Priority::Routine).await.unwrap_err().kind(),
+            model.predict(tiles(3), false, &routine()).await.unwrap_err().kind(),
             ErrorKind::Internal,
             "{url}"
         );
@@ -155,7 +179,7 @@ async fn a_model_that_breaks_fails_what_it_has_in_hand_and_starts_anew() {
         let (model, _ended) = of(url, 2).await;
         for _ in 0..2 {
             assert_eq!(
-                model.predict(tiles(1), false, Priority::Routine).await.unwrap_err().kind(),
+                model.predict(tiles(1), false, &routine()).await.unwrap_err().kind(),
                 ErrorKind::Unavailable,
                 "{url}"
             );
@@ -173,10 +197,10 @@ async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
         engine::open(if first { "stub:?fault=panic" } else { "none:" }, "cpu", true)
     };
     let (model, ended) = Model::start(open, 2).await.unwrap();
-    assert!(model.predict(tiles(1), false, Priority::Routine).await.is_err());
+    assert!(model.predict(tiles(1), false, &routine()).await.is_err());
     assert!(ended.await.unwrap().unwrap_err().to_string().contains("none:"));
     assert_eq!(
-        model.predict(tiles(1), false, Priority::Routine).await.unwrap_err().kind(),
+        model.predict(tiles(1), false, &routine()).await.unwrap_err().kind(),
         ErrorKind::Unavailable
     );
     assert!(model.check().is_err());
@@ -185,7 +209,7 @@ async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
 #[tokio::test]
 async fn out_of_memory_means_smaller_batches_and_no_lost_slice() {
     let (model, _ended) = of("stub:?fault=memory&ms=2", 8).await;
-    assert_eq!(model.predict(tiles(17), false, Priority::Routine).await.unwrap().len(), 17);
+    assert_eq!(model.predict(tiles(17), false, &routine()).await.unwrap().len(), 17);
 }
 
 #[tokio::test]
@@ -233,7 +257,7 @@ async fn what_is_looked_at_in_two_ways_shares_no_batch_and_finds_its_way_back() 
     };
     let ask = |side: usize, mirrored: bool| {
         let (model, tile) = (model.clone(), tile(side));
-        tokio::spawn(async move { model.predict(vec![tile], mirrored, Priority::Routine).await })
+        tokio::spawn(async move { model.predict(vec![tile], mirrored, &routine()).await })
     };
     let first = ask(16, false);
     while seen.lock().unwrap().is_empty() {
@@ -243,7 +267,7 @@ async fn what_is_looked_at_in_two_ways_shares_no_batch_and_finds_its_way_back() 
     let mut asked = Vec::new();
     for (count, (side, mirrored)) in (1..).zip(ways) {
         asked.push(ask(side, mirrored));
-        while 8 - model.queues.routine.capacity() < count {
+        while 8 - model.queues.routine.slices.capacity() < count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

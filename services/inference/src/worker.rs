@@ -39,8 +39,8 @@ const MEMORY_UNIT_VOXELS: u64 = 1 << 20;
 pub const MEMORY_UNITS: usize = 64;
 
 impl Worker {
-    /// Does the job that a message names. A job that is not there, done, or somebody else's, is none of
-    /// this worker's; an error says that storage could not even be told.
+    /// Does the job that a message names, or that whose turn it is: one for each message. A job that is not there, done, or
+    /// somebody else's, is none of this worker's; an error says that storage could not even be told.
     pub async fn work(self, job_id: Vec<u8>) -> Result<()> {
         let Ok(job_id) = String::from_utf8(job_id) else { return Ok(()) };
         // Before the claim, which counts as an attempt even if somebody else's job ends the process.

@@ -9,11 +9,14 @@ use domain::{ErrorKind, Result, TenantId};
 use imaging::{Modality, Refusal};
 use jail::answer::{DecoderAnswer, Group};
 use jail::{Demand, Walls};
+use service::Turns;
 use tokio::time::timeout;
 
 use crate::Config;
 use crate::process::{Answered, Process, count_escapes, crashed, internal, walls};
-use crate::turns::{Party, Turns};
+
+/// Whose turn it is: a hospital's, or this service's own, which asks whether a decoder answers.
+pub type Party = Option<TenantId>;
 
 const PROGRAM: &str = "medseg-decode";
 /// How long an upload waits for its turn.
@@ -25,7 +28,7 @@ pub struct Decoder(Arc<Inner>, Party);
 
 struct Inner {
     program: PathBuf,
-    turns: Turns,
+    turns: Turns<Party>,
     at_a_time: usize,
     time: Duration,
     options: Vec<String>,

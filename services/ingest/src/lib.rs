@@ -11,7 +11,6 @@ mod process;
 mod reserve;
 mod rpc;
 mod spool;
-mod turns;
 mod upload;
 
 use std::path::PathBuf;

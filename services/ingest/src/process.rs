@@ -15,11 +15,12 @@ use jail::answer::{DecoderAnswer, length_of, refusal};
 use jail::{Walls, handover};
 use metrics::Unit::Count;
 use metrics::{counter, describe_counter};
+use service::Turn;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
-use crate::turns::Turn;
+use crate::decoder::Party;
 
 /// How long a decoder may take to say that it works.
 const GREETING: Duration = Duration::from_secs(10);
@@ -105,7 +106,7 @@ pub struct Rest {
     stdout: ChildStdout,
     time: Duration,
     child: Child,
-    _turn: Turn,
+    _turn: Turn<Party>,
 }
 
 impl Process {
@@ -129,7 +130,11 @@ impl Process {
     }
 
     /// What it makes of its file, within `time`.
-    pub async fn answer(self, time: Duration, turn: Turn) -> Result<Result<Answered, Refusal>> {
+    pub async fn answer(
+        self,
+        time: Duration,
+        turn: Turn<Party>,
+    ) -> Result<Result<Answered, Refusal>> {
         let Process { child, stdout, socket: _ } = self;
         let mut rest = Rest { stdout, time, child, _turn: turn };
         let answer = match timeout(time, rest.answer()).await {

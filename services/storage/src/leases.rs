@@ -1,9 +1,10 @@
 use std::str::FromStr;
 
 use domain::artefact::VOLUME;
-use domain::{ErrorKind, JobId, Result};
+use domain::{ErrorKind, JobId, Priority, Result};
 use futures::StreamExt;
 use platform::blob::ByteStream;
+use platform::db::failed;
 use proto::storage::{ClaimJob, Job as WireJob, Scan};
 
 use crate::artefacts;
@@ -13,16 +14,59 @@ use crate::scans;
 use crate::store::Store;
 
 const WORKER_MAX: usize = 190;
+/// How often a job is chosen that somebody else takes first, before the worker is told to ask again.
+const CHOICES_MAX: usize = 8;
 
 /// The calls of a worker on its job, from the claim to giving up; [`decide`] says what each does to the job.
 ///
 /// [`decide`]: crate::lifecycle::decide
 impl Store {
-    /// Leases the job.
+    /// Leases the job, or the one whose turn it is.
     pub async fn claim(&self, claim: ClaimJob) -> Result<WireJob> {
         let id = JobId::from_str(&claim.job_id)?;
         let event =
             Event::Claim { worker: truncate(&claim.worker, WORKER_MAX), alone: claim.alone };
+        if !claim.in_turn {
+            return self.lease(id, event).await;
+        }
+        let priority = find(self.database.pool(), id).await?.priority;
+        // One at a time: side by side all would choose the same job.
+        let _choosing = self.choosing.lock().await;
+        for _ in 0..CHOICES_MAX {
+            let Some(chosen) = self.next_in_turn(priority).await? else {
+                return Err(ErrorKind::Conflict.error("no job waits"));
+            };
+            match self.lease(chosen, event.clone()).await {
+                // Another instance of this service was quicker.
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                leased => return leased,
+            }
+        }
+        Err(ErrorKind::Unavailable.error("others took each job that was chosen"))
+    }
+
+    /// The job that has waited longest of the hospital that has the fewest in hand: nobody waits behind another hospital's
+    /// queue. None when no job of that priority waits for its first attempt.
+    async fn next_in_turn(&self, priority: Priority) -> Result<Option<JobId>> {
+        // Ids are ordered by time (UUIDv7).
+        let next: Option<String> = sqlx::query_scalar(
+            "SELECT waiting.id
+             FROM (SELECT tenant_id, MIN(id) AS id FROM jobs
+                   WHERE state = 'queued' AND priority = ? AND attempt = 0 GROUP BY tenant_id) AS waiting
+             LEFT JOIN (SELECT tenant_id, COUNT(*) AS jobs FROM jobs
+                        WHERE state = 'leased' AND priority = ? GROUP BY tenant_id) AS held
+             ON held.tenant_id = waiting.tenant_id
+             ORDER BY COALESCE(held.jobs, 0), waiting.id LIMIT 1",
+        )
+        .bind(priority.name())
+        .bind(priority.name())
+        .fetch_optional(self.database.pool())
+        .await
+        .map_err(failed)?;
+        next.as_deref().map(JobId::from_str).transpose()
+    }
+
+    async fn lease(&self, id: JobId, event: Event) -> Result<WireJob> {
         let claimed = self.unit(move |store, unit| {
             Box::pin(async move {
                 let (job, transition) = store.advance(unit, id, event).await?;
@@ -105,5 +149,6 @@ fn job_message(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
         shape: scan.shape,
         traceparent: job.traceparent,
         priority: scan.priority,
+        tenant_id: job.tenant.to_string(),
     }
 }

@@ -1,19 +1,24 @@
 use std::sync::Arc;
 
-use domain::{Clock, Random, Result, ScanId};
+use domain::{Clock, Random, Result, ScanId, TenantId};
 use futures::future::BoxFuture;
 use platform::blob::Blobs;
 use platform::db::{Database, Unit, failed};
 use platform::disk;
 use platform::queue::Topic;
+use service::Turns;
 use service::claims::Tenant;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Mutex, Notify, broadcast};
 use uuid::Builder;
 
 use crate::{Ports, Rules, audit};
 
 /// How many changes a slow watcher may miss before it has to read its scan again.
 const WATCH_BUFFER: usize = 1024;
+
+/// How many reads and writes for hospitals are under way at once; the other connections are for the service's own work.
+const READS_AT_ONCE: usize = 3;
+const WRITES_AT_ONCE: usize = 3;
 
 /// The ports and the rules that every part of the service shares; cheap to clone.
 #[derive(Clone)]
@@ -25,6 +30,11 @@ pub struct Store {
     pub rules: Rules,
     /// Sends the id of each scan that changes.
     changes: broadcast::Sender<ScanId>,
+    /// Held while the next job in turn is chosen and leased.
+    pub choosing: Arc<Mutex<()>>,
+    /// The hospitals' turns at reading rows, and at writing scans.
+    pub reads: Turns<TenantId>,
+    pub writes: Turns<TenantId>,
     /// Notified when the outbox has a message.
     pub outbox: Arc<Notify>,
 }
@@ -33,7 +43,18 @@ impl Store {
     pub fn new(rules: Rules, ports: Ports) -> Store {
         let Ports { database, blobs, queue: _, clock, random } = ports;
         let (changes, _) = broadcast::channel(WATCH_BUFFER);
-        Store { database, blobs, clock, random, rules, changes, outbox: Arc::default() }
+        Store {
+            database,
+            blobs,
+            clock,
+            random,
+            rules,
+            changes,
+            choosing: Arc::default(),
+            reads: Turns::of(READS_AT_ONCE),
+            writes: Turns::of(WRITES_AT_ONCE),
+            outbox: Arc::default(),
+        }
     }
 
     /// Wakes the watchers of `scan`, and the relay; to be called after each committed change.

@@ -182,7 +182,7 @@ impl Mesh {
             .fetch_one(self.ports.database.pool())
             .await
             .unwrap();
-        let claim = ClaimJob { job_id, worker: "worker".into(), alone: true };
+        let claim = ClaimJob { job_id, worker: "worker".into(), alone: true, in_turn: false };
         let request = authorised(claim, &self.service_token());
         self.jobs.clone().claim(request).await.unwrap().into_inner()
     }

@@ -192,7 +192,12 @@ impl Bench {
 
     /// Leases the job for another worker.
     pub async fn claim(&self, job_id: &str) -> Result<Job, Status> {
-        let claim = ClaimJob { job_id: job_id.into(), worker: "another".into(), alone: true };
+        let claim = ClaimJob {
+            job_id: job_id.into(),
+            worker: "another".into(),
+            alone: true,
+            in_turn: false,
+        };
         let request = authorised(claim, &self.issuer.service_token());
         Ok(self.jobs.clone().claim(request).await?.into_inner())
     }

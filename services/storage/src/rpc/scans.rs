@@ -83,11 +83,13 @@ impl Wire for Scans {
         let claims = self.sender(request.metadata()).await?;
         self.store.require_ready(claims.tenant()).await?;
         let (header, objects) = self.receive(request.into_inner()).await?;
+        let _turn = self.store.writes.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.accept(&claims, header, objects).await?))
     }
 
     async fn get(&self, request: Request<ScanRef>) -> Result<Response<Scan>, Status> {
         let claims = self.caller(request.metadata()).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.scan(&claims.tenant(), &request.get_ref().id).await?))
     }
 
@@ -97,6 +99,7 @@ impl Wire for Scans {
         if list::filters_by_identity(&list) {
             claims.require(&IDENTITY_ROLES)?;
         }
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.scans(&claims.tenant(), &list).await?))
     }
 
@@ -106,6 +109,7 @@ impl Wire for Scans {
     ) -> Result<Response<ScanIdentity>, Status> {
         let claims = self.caller(request.metadata()).await?;
         claims.require(&IDENTITY_ROLES)?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.identity(&claims, &request.get_ref().id).await?))
     }
 
@@ -116,6 +120,7 @@ impl Wire for Scans {
         request: Request<ScanRef>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let claims = self.caller(request.metadata()).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
         let scans = self.store.watch(claims.tenant(), &request.get_ref().id).await?;
         Ok(Response::new(scans.map_err(status_in_stream).boxed()))
     }
@@ -128,17 +133,20 @@ impl Wire for Scans {
     ) -> Result<Response<Self::ReadStream>, Status> {
         let claims = self.caller(request.metadata()).await?;
         let ArtefactRef { id, name } = request.into_inner();
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(chunks(self.store.read(&claims.tenant(), &id, &name).await?)))
     }
 
     async fn put_batch(&self, request: Request<Batch>) -> Result<Response<Batch>, Status> {
         let claims = self.sender(request.metadata()).await?;
         let entries = request.into_inner().entries;
+        let _turn = self.store.writes.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.put_batch(claims.tenant(), entries).await?))
     }
 
     async fn get_batch(&self, request: Request<BatchRef>) -> Result<Response<Batch>, Status> {
         let claims = self.caller(request.metadata()).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.batch(&claims.tenant(), &request.get_ref().id).await?))
     }
 }

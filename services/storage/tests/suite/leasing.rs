@@ -116,6 +116,37 @@ pub async fn a_job_that_was_tried_before_is_done_alone(world: World) {
     assert_eq!((first.attempt, second.attempt), (1, 2));
 }
 
+pub async fn nobodys_scan_waits_behind_another_hospitals_queue(world: World) {
+    let mut queue = Vec::new();
+    for (number, tenant) in [world.hospital; 5].into_iter().chain([world.neighbour; 2]).enumerate()
+    {
+        let scan = world.accept_for(tenant, Upload::of(&format!("head {number}"))).await.unwrap();
+        queue.push(scan.id);
+        world.clock.advance(1);
+    }
+    let mut ready = world.subscribe(topics::SCAN_READY).await;
+    let mut taken = Vec::new();
+    for _ in 0..queue.len() {
+        let named = world.announced(&mut ready).await;
+        taken.push(world.claim_in_turn(&named).await.unwrap().scan_id);
+    }
+    let expected = [0, 5, 1, 6, 2, 3, 4].map(|place: usize| queue[place].clone());
+    assert_eq!(taken, expected);
+}
+
+pub async fn each_message_is_one_job_whichever_it_names(world: World) {
+    let (_, named) = world.ready().await;
+    for number in 0..7 {
+        world.accept(Upload::of(&format!("head {number}"))).await.unwrap();
+    }
+    let claims = (0..8).map(|_| world.claim_in_turn(&named));
+    let claims = futures::future::join_all(claims).await;
+    let taken: std::collections::BTreeSet<_> =
+        claims.into_iter().map(|claim| claim.unwrap().job_id).collect();
+    assert_eq!(taken.len(), 8);
+    assert_eq!(world.claim_in_turn(&named).await.unwrap_err().code(), Code::AlreadyExists);
+}
+
 pub async fn after_three_attempts_the_scan_has_failed(world: World) {
     let (scan, id) = world.ready().await;
     for attempt in 1..=3 {

@@ -54,6 +54,8 @@ on_every_database! {
     leasing::an_emptied_queue_loses_nothing;
     leasing::a_worker_that_falls_silent_loses_its_job;
     leasing::a_job_that_was_tried_before_is_done_alone;
+    leasing::nobodys_scan_waits_behind_another_hospitals_queue;
+    leasing::each_message_is_one_job_whichever_it_names;
     leasing::after_three_attempts_the_scan_has_failed;
     leasing::a_failure_that_may_pass_is_tried_again_later;
     leasing::a_failure_for_good_says_why;

@@ -57,7 +57,7 @@ pub async fn the_same_key_in_two_hospitals_is_two_scans(world: World) {
 
 pub async fn only_workers_touch_jobs_and_only_people_scans(world: World) {
     let (scan, job_id) = world.ready().await;
-    let claim = ClaimJob { job_id, worker: "mallory".into(), alone: true };
+    let claim = ClaimJob { job_id, worker: "mallory".into(), alone: true, in_turn: false };
     let refused = world.jobs.clone().claim(world.by(world.hospital, claim.clone())).await;
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
     let refused = world.jobs.clone().claim(Request::new(claim)).await;

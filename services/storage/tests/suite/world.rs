@@ -158,7 +158,15 @@ impl World {
 
     /// As a worker that has other jobs in hand too, or none.
     pub async fn claim_as(&self, job_id: &str, alone: bool) -> Result<Job, Status> {
-        let claim = ClaimJob { job_id: job_id.into(), worker: "worker-1".into(), alone };
+        let (job_id, worker) = (job_id.into(), "worker-1".into());
+        let claim = ClaimJob { job_id, worker, alone, in_turn: false };
+        Ok(self.jobs.clone().claim(self.worker(claim)).await?.into_inner())
+    }
+
+    /// As a worker that takes a job in turn, in place of the one that its message names.
+    pub async fn claim_in_turn(&self, job_id: &str) -> Result<Job, Status> {
+        let (job_id, worker) = (job_id.into(), "worker-1".into());
+        let claim = ClaimJob { job_id, worker, alone: false, in_turn: true };
         Ok(self.jobs.clone().claim(self.worker(claim)).await?.into_inner())
     }
 

@@ -1,40 +1,45 @@
-//! Turns at decoding, shared out among hospitals.
-
 use std::collections::VecDeque;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::TenantId;
-use service::{Share, Shares};
 use tokio::sync::oneshot;
 
-/// Whose turn it is: a hospital's, or this service's own, which asks whether a decoder answers.
-pub type Party = Option<TenantId>;
+use crate::shares::{Share, Shares};
 
-/// So many turns at a time. One that becomes free goes to the hospital that has the fewest, and among its uploads to the one
-/// that has waited longest: nobody waits behind another hospital's queue.
-#[derive(Clone)]
-pub struct Turns {
+/// Turns at a limited resource, shared out among parties such as hospitals: so many at a time. One that becomes free goes to
+/// the party that has the fewest, and among those that wait for it to the one that has waited longest: nobody waits behind
+/// another party's queue.
+pub struct Turns<K>
+where
+    K: Clone + Eq + Hash,
+{
     most: usize,
-    held: Shares<Party>,
-    waiting: Arc<Mutex<Queue>>,
+    held: Shares<K>,
+    waiting: Arc<Mutex<Queue<K>>>,
 }
 
-type Queue = VecDeque<(Party, oneshot::Sender<Turn>)>;
+type Queue<K> = VecDeque<(K, oneshot::Sender<Turn<K>>)>;
 
 /// One turn; somebody else's when this is dropped.
-pub struct Turn {
-    turns: Turns,
-    share: Option<Share<Party>>,
+pub struct Turn<K>
+where
+    K: Clone + Eq + Hash,
+{
+    turns: Turns<K>,
+    share: Option<Share<K>>,
 }
 
-impl Turns {
-    /// So many turns.
-    pub fn of(most: usize) -> Turns {
+impl<K> Turns<K>
+where
+    K: Clone + Eq + Hash,
+{
+    /// So many turns at a time.
+    pub fn of(most: usize) -> Turns<K> {
         Turns { most, held: Shares::default(), waiting: Arc::default() }
     }
 
     /// A turn for `party`, once there is one. Who stops waiting leaves nothing behind.
-    pub async fn take(&self, party: Party) -> Turn {
+    pub async fn take(&self, party: K) -> Turn<K> {
         let (sender, turn) = oneshot::channel();
         self.waiting().push_back((party, sender));
         self.share_out();
@@ -48,13 +53,13 @@ impl Turns {
         }
     }
 
-    fn next(&self) -> Option<(oneshot::Sender<Turn>, Turn)> {
+    fn next(&self) -> Option<(oneshot::Sender<Turn<K>>, Turn<K>)> {
         let mut waiting = self.waiting();
         waiting.retain(|(_, sender)| !sender.is_closed());
         // The first of those that are equal. Nobody takes a turn meanwhile: that is done under this lock only.
         let (place, party) = waiting
             .iter()
-            .map(|(party, _)| *party)
+            .map(|(party, _)| party.clone())
             .enumerate()
             .min_by_key(|(_, party)| self.held.of(party))?;
         let free =
@@ -64,13 +69,25 @@ impl Turns {
         Some((sender, Turn { turns: self.clone(), share }))
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Queue> {
+    fn waiting(&self) -> MutexGuard<'_, Queue<K>> {
         // The queue is whole whatever panics beside it.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Turn {
+impl<K> Clone for Turns<K>
+where
+    K: Clone + Eq + Hash,
+{
+    fn clone(&self) -> Turns<K> {
+        Turns { most: self.most, held: self.held.clone(), waiting: Arc::clone(&self.waiting) }
+    }
+}
+
+impl<K> Drop for Turn<K>
+where
+    K: Clone + Eq + Hash,
+{
     fn drop(&mut self) {
         // First free, then somebody else's.
         drop(self.share.take());
@@ -85,8 +102,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_hospital_waits_for_a_turn_and_not_for_anothers_queue() {
-        let (turns, [one, other]) = (Turns::of(2), tenants());
+    async fn a_party_waits_for_a_turn_and_not_for_anothers_queue() {
+        let (turns, [one, other]) = (Turns::of(2), ["a", "b"]);
         let held = [turns.take(one).await, turns.take(one).await];
         let mut queue: Vec<_> = (0..50).map(|_| Box::pin(turns.take(one))).collect();
         assert!(queue.iter_mut().all(|next| next.as_mut().now_or_never().is_none()));
@@ -102,30 +119,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn turns_that_nobody_else_wants_may_all_be_one_hospitals() {
-        let (turns, [one, _]) = (Turns::of(3), tenants());
-        let held: Vec<_> = (0..5).filter_map(|_| turns.take(one).now_or_never()).collect();
+    async fn turns_that_nobody_else_wants_may_all_be_one_partys() {
+        let turns = Turns::of(3);
+        let held: Vec<_> = (0..5).filter_map(|_| turns.take("a").now_or_never()).collect();
         assert_eq!(held.len(), 3);
     }
 
     #[tokio::test]
     async fn who_stops_waiting_takes_no_turn_along() {
         let turns = Turns::of(1);
-        let held = turns.take(None).await;
-        let mut gone = Box::pin(turns.take(None));
-        let mut handed = Box::pin(turns.take(None));
+        let held = turns.take("a").await;
+        let mut gone = Box::pin(turns.take("a"));
+        let mut handed = Box::pin(turns.take("a"));
         assert!(gone.as_mut().now_or_never().is_none() && handed.as_mut().now_or_never().is_none());
         drop(gone);
         // From here on the turn is that one's, who has not looked yet.
         drop(held);
         drop(handed);
-        assert!(turns.take(None).now_or_never().is_some());
-        let nobody = turns.held.take(None, |held| if held.all() == 0 { Ok(()) } else { Err(()) });
+        assert!(turns.take("a").now_or_never().is_some());
+        let nobody = turns.held.take("a", |held| if held.all() == 0 { Ok(()) } else { Err(()) });
         assert!(nobody.is_ok() && turns.waiting().is_empty());
-    }
-
-    fn tenants() -> [Party; 2] {
-        ["01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"]
-            .map(|id| id.parse().ok())
     }
 }
