@@ -18,7 +18,7 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 use platform::queue::{self, Queue};
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::ServiceToken;
-use service::topics::{SCAN_READY_AGAIN, scan_ready};
+use service::topics::{SCAN_RETRY, scan_ready};
 use service::{Check, Peer, Service, check};
 use strum::VariantArray;
 use tokio::sync::Semaphore;
@@ -146,7 +146,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         };
         service::work(queue.clone(), topic, window, move |job_id| worker.clone().work(job_id))
     };
-    let mut workers = vec![outlive(ended), work(SCAN_READY_AGAIN, 1, true)];
+    let mut workers = vec![outlive(ended), work(SCAN_RETRY, 1, true)];
     workers.extend(
         Priority::VARIANTS.iter().map(|&priority| work(scan_ready(priority), window, false)),
     );
