@@ -60,7 +60,7 @@ pub struct Weights {
     pub sha256: String,
     /// In the order of [`Network::units`].
     pub units: Vec<Folded>,
-    /// There exactly where the facts name kinds that it tells.
+    /// There exactly where the facts name classes.
     pub kind_head: Option<KindHead>,
 }
 
@@ -139,7 +139,7 @@ impl Weights {
         Ok(Quantised(parts))
     }
 
-    /// Writes a model into `folder`: the weights with the head that tells kinds apart, and the manifest. The weights come
+    /// Writes a model into `folder`: the weights with the head that classifies kinds, and the manifest. The weights come
     /// first, so that a manifest never vouches for a file that is not there.
     pub fn write(
         folder: &Path,
@@ -210,7 +210,7 @@ type Part = (String, Dtype, Vec<usize>, Vec<u8>);
 
 /// What a unit's tensors are called after its name.
 const PARTS: [&str; 3] = ["weight", "scale", "bias"];
-/// The tensors of the head that tells kinds apart, of no unit.
+/// The tensors of the head that classifies kinds, of no unit.
 const HEAD_WEIGHT: &str = "kind.weight";
 const HEAD_BIAS: &str = "kind.bias";
 
@@ -238,7 +238,7 @@ fn kind_head(
     tensors: &SafeTensors,
     features: usize,
 ) -> Result<Option<KindHead>, String> {
-    if facts.model.tells.is_empty() {
+    if facts.model.classes.is_empty() {
         return Ok(None);
     }
     let floats = |name: &str, shape: &[usize]| {
@@ -253,7 +253,7 @@ fn kind_head(
             false => Err(format!("{name} holds a number that is not finite")),
         }
     };
-    let kinds = facts.model.tells.len();
+    let kinds = facts.model.classes.len();
     let weights = floats(HEAD_WEIGHT, &[kinds, features])?;
     let weights = weights.chunks(features).map(<[f32]>::to_vec).collect();
     Ok(Some(KindHead { weights, biases: floats(HEAD_BIAS, &[kinds])? }))

@@ -43,12 +43,12 @@ pub struct Config {
     #[arg(long, env, default_value = "auto")]
     pub device: String,
 
-    /// How many slices the model looks at together, at most.
+    /// How many slices the model predicts in one batch, at most.
     #[arg(long, env, default_value_t = 8)]
     pub batch: usize,
 
     /// How many scans of each priority are in hand at a time; when it is not said, enough for three batches: one that the
-    /// model looks at, one that is read and prepared, one that is handed in. Large volumes wait for room in memory all the same.
+    /// model predicts, one that is read and prepared, one that is handed in. Large volumes wait for room in memory all the same.
     #[arg(long, env)]
     pub window: Option<u16>,
 
@@ -190,11 +190,7 @@ fn describe() {
         Seconds,
         "What one batch took the model"
     );
-    describe_histogram!(
-        "medseg_inference_batch_slices",
-        Count,
-        "Slices that the model looked at together"
-    );
+    describe_histogram!("medseg_inference_batch_slices", Count, "Slices in one batch of the model");
     describe_gauge!(
         "medseg_inference_pending_slices",
         Count,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Look, Prepared, prepare, slice_png};
+use imaging::{NetworkInput, Prepared, prepare, slice_png};
 use model::{Device, Segmenter};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -102,10 +102,10 @@ impl NetworkOnly {
     fn measure(model: &Path, device: &str, scans: u64) -> anyhow::Result<NetworkOnly> {
         let mut segmenter = Segmenter::load(model, Device::choose(device)?)?;
         let model_info = segmenter.model_info();
-        // How an upload is looked at whose header tells no kind, as these.
-        let Look { side, mirrored } = model_info.facts.readings.general.slice.look;
+        // How an upload is given to the network whose header says no kind, as these.
+        let NetworkInput { side, mirrored } = model_info.facts.readings.general.slice.input;
         let (name, version) = (&model_info.facts.name, &model_info.facts.version);
-        let times = if mirrored { ", in the mirror too" } else { "" };
+        let times = if mirrored { ", flipped too" } else { "" };
         let device = &model_info.device;
         let facts = format!("{name} {version}, squares of {side} pixels{times}, {device}");
         let square = square(side)?;

@@ -13,7 +13,7 @@ use super::dicom::{self, Content};
 use super::holes::{Hole, holes};
 use super::left_out::{ARCHIVE, LeftOut, only_labels};
 use super::{Archive, Decoded, Kind, Limits, gzip, nifti, raster, unknown};
-use crate::label_map::{Look, is_label_map, look};
+use crate::label_map::{PixelContent, is_label_map, pixel_content};
 use crate::names::{says_mask, shown};
 use crate::{Format, Problem, Refusal, Volume};
 
@@ -84,7 +84,8 @@ impl<R: Read + Seek> Folder<R> {
             |kind| kind == Kind::Dicom,
             |left_out, name, _, bytes, limits| match dicom::content(bytes, limits)? {
                 Content::Slice(image) => {
-                    if let Look::Labels(_) = look(image.voxels(), image.columns()) {
+                    if let PixelContent::Labels(_) = pixel_content(image.voxels(), image.columns())
+                    {
                         left_out.label_map(name);
                         return Ok(None);
                     }
@@ -124,7 +125,8 @@ impl<R: Read + Seek> Folder<R> {
             |kind| kind == Kind::Nifti,
             |left_out, name, _, bytes, limits| {
                 let volume = nifti::decode(bytes, limits)?;
-                if let Look::Labels(_) = look(&volume.voxels, volume.shape.columns) {
+                if let PixelContent::Labels(_) = pixel_content(&volume.voxels, volume.shape.columns)
+                {
                     left_out.label_map(name);
                     return Ok(None);
                 }

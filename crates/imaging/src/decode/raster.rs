@@ -11,7 +11,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use self::jpeg::Frame;
 use super::{Kind, Limits};
-use crate::label_map::{Look, look};
+use crate::label_map::{PixelContent, pixel_content};
 use crate::{Format, ImageKind, Orientation, Problem, Refusal, Volume};
 
 /// Bytes of one pixel in the widest form that a codec unpacks to (RGBA, 32 bit).
@@ -56,12 +56,12 @@ fn stacked(bytes: &[u8], pages: &[usize], limits: &Limits) -> Result<Picture, Re
         let limits = Limits { voxels: left, ..*limits };
         let Picture { volume: page, bits } =
             picture(&bytes, ImageFormat::Tiff, &limits).map_err(at)?;
-        match look(&page.voxels, page.shape.columns) {
-            Look::Labels(_) if pages.len() > 1 => {
+        match pixel_content(&page.voxels, page.shape.columns) {
+            PixelContent::Labels(_) if pages.len() > 1 => {
                 labels.push(number);
                 continue;
             }
-            Look::Blank => empty.push(number),
+            PixelContent::Blank => empty.push(number),
             _ => {}
         }
         left -= page.voxels.len();

@@ -36,7 +36,7 @@ const PHANTOM_SEED: u64 = 1 << 40;
 pub struct Pool {
     /// Bytes (N, [`KEPT_SIDE`], [`KEPT_SIDE`]): brightness, and how much of each pixel is tumour.
     whole: Planes,
-    /// The same with half as many pixels a side, which is all that a small network looks at.
+    /// The same with half as many pixels a side, which is all that a small network takes.
     halved: Planes,
     patients: Vec<Views>,
     sources: Vec<Source>,
@@ -183,7 +183,7 @@ impl Source {
         })
     }
 
-    /// Volumes are judged by patient, so each patient counts alike; where slices come alone, each slice does.
+    /// Volumes are evaluated by patient, so each patient counts alike; where slices come alone, each slice does.
     fn add(&mut self, patient: usize, views: &Views, volumes: bool) {
         let often = if volumes { 1 } else { views.with_tumour.len() + views.without.len() };
         self.patients.extend(std::iter::repeat_n(patient, often));

@@ -14,7 +14,7 @@ pub(crate) fn facts() -> Facts {
         version: "1".into(),
         preprocessing: imaging::Preprocessing::NEWEST.name().into(),
         modalities: vec![Modality::MagneticResonance],
-        tells: Vec::new(),
+        classes: Vec::new(),
         readings: Readings::alike(Reading::plain(32, OPERATING_POINT)),
     };
     Facts { model, design: TINY, side: 32 }
@@ -160,10 +160,10 @@ fn facts_that_this_program_cannot_follow_are_refused() {
         (facts_but(|model| model.preprocessing = "other".into()), "preprocessing"),
         (Facts { side: 40, ..facts() }, "side"),
         (reading(|reading| reading.operating_point.threshold = 1.5), "threshold"),
-        (reading(|reading| reading.look.side = 48), "side"),
+        (reading(|reading| reading.input.side = 48), "side"),
         (reading(|reading| reading.grows_from = Some(0.6)), "grow"),
         (reading(|reading| reading.calibration.slope = -1.0), "calibration"),
-        (facts_but(|model| model.tells = vec![ImageKind::Other]), "kinds"),
+        (facts_but(|model| model.classes = vec![ImageKind::Other]), "kinds"),
     ];
     for (facts, word) in cases {
         write(folder.path(), &facts, &units(TINY)).unwrap();
@@ -209,7 +209,7 @@ fn head() -> KindHead {
 }
 
 fn telling() -> Facts {
-    facts_but(|model| model.tells = vec![ImageKind::Flair, ImageKind::T1Contrast])
+    facts_but(|model| model.classes = vec![ImageKind::Flair, ImageKind::T1Contrast])
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn facts_without_kinds_read_every_kind_in_their_one_way() {
     );
     for reading in [slice, volume] {
         assert_eq!(
-            (reading.look.side, reading.look.mirrored, reading.grows_from),
+            (reading.input.side, reading.input.mirrored, reading.grows_from),
             (192, true, None)
         );
         assert_eq!(reading.calibration, Calibration { slope: 0.4, offset: -0.3 });

@@ -31,9 +31,9 @@ impl Plane {
     /// The plane of a file of one frame.
     pub fn of_image(set: &DataSet) -> Result<Plane, Refusal> {
         let plane = Plane {
-            position: set.told(tags::IMAGE_POSITION_PATIENT)?,
-            orientation: set.told(tags::IMAGE_ORIENTATION_PATIENT)?,
-            spacing: set.told(tags::PIXEL_SPACING)?,
+            position: set.stated(tags::IMAGE_POSITION_PATIENT)?,
+            orientation: set.stated(tags::IMAGE_ORIENTATION_PATIENT)?,
+            spacing: set.stated(tags::PIXEL_SPACING)?,
             thickness: set.decimal(tags::SLICE_THICKNESS).map(|[thickness]| thickness),
         };
         plane.checked()
@@ -173,7 +173,7 @@ fn grouped<const N: usize>(
 ) -> Result<Option<[f64; N]>, Refusal> {
     for groups in [own, shared] {
         let item = groups.items(group)?.into_iter().next();
-        if let Some(value) = item.map(|item| item.told(tag)).transpose()?.flatten() {
+        if let Some(value) = item.map(|item| item.stated(tag)).transpose()?.flatten() {
             return Ok(Some(value));
         }
     }

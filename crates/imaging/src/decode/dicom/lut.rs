@@ -21,7 +21,7 @@ impl ModalityLut {
             });
         }
         let single = |tag: Tag, default: f64| -> Result<f64, Refusal> {
-            Ok(set.told(tag)?.map_or(default, |[value]| value))
+            Ok(set.stated(tag)?.map_or(default, |[value]| value))
         };
         let slope = single(tags::RESCALE_SLOPE, 1.0)?;
         let intercept = single(tags::RESCALE_INTERCEPT, 0.0)?;

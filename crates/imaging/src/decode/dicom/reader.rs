@@ -139,7 +139,7 @@ impl<'a> DataSet<'a> {
 
     /// Exactly `N` decimals; None when the attribute is absent or empty. One that is there and says something else is
     /// refused: to go on without it would be to say that the file does not tell.
-    pub fn told<const N: usize>(&self, tag: Tag) -> Result<Option<[f64; N]>, Refusal> {
+    pub fn stated<const N: usize>(&self, tag: Tag) -> Result<Option<[f64; N]>, Refusal> {
         match self.decimal(tag) {
             None if self.text(tag).is_some() => Err(Problem::Corrupt.refuse(format!(
                 "The DICOM file's {} is not {}.",
