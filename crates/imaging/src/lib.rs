@@ -44,7 +44,7 @@ pub use reading::{
     Assessment, Calibration, Forms, NetworkInput, OperatingPoint, Reading, Readings,
     TilePrediction, restored,
 };
-pub use refusal::{Problem, Refusal};
+pub use refusal::{Refusal, RefusalReason};
 pub use render::{
     comparison_png, lettered_png, mask_nifti, mask_png, overlay_png, shown_slice, slice_png,
 };

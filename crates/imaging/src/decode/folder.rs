@@ -15,7 +15,7 @@ use super::left_out::{ARCHIVE, LeftOut, only_labels};
 use super::{Archive, Decoded, Kind, Limits, gzip, nifti, raster, unknown};
 use crate::label_map::{PixelContent, is_label_map, pixel_content};
 use crate::names::{says_mask, shown};
-use crate::{Format, Problem, Refusal, Volume};
+use crate::{Format, Refusal, RefusalReason, Volume};
 
 /// What a file without a byte is called.
 const EMPTY: &str = "an empty file";
@@ -151,11 +151,10 @@ impl<R: Read + Seek> Folder<R> {
         let holes = holes(&names, &is_slice, &is_picture);
         let Some(Hole { place, number, of, .. }) = holes.first().copied() else { return Ok(()) };
         let refusal = match self.unread[places[place]] {
-            Some(EMPTY) => Problem::Truncated.refuse("The file is empty."),
-            Some(what) => {
-                Problem::Unsupported.refuse(format!("This is {what}, which is not read here."))
-            }
-            None => Problem::Corrupt.refuse(
+            Some(EMPTY) => RefusalReason::Truncated.refuse("The file is empty."),
+            Some(what) => RefusalReason::Unsupported
+                .refuse(format!("This is {what}, which is not read here.")),
+            None => RefusalReason::Corrupt.refuse(
                 "By its name it is one of the slices, but it holds no image that is read here.",
             ),
         };
@@ -221,7 +220,7 @@ impl<R: Read + Seek> Folder<R> {
 
 /// The refusal of what belongs to two scans, of which `one` and `other` are files.
 pub(super) fn several(one: &str, other: &str, what: &str) -> Refusal {
-    Problem::MixedSeries.refuse(format!("{} and {} {what}.", shown(one), shown(other)))
+    RefusalReason::MixedSeries.refuse(format!("{} and {} {what}.", shown(one), shown(other)))
 }
 
 /// The refusal of a label map that came alone.

@@ -5,7 +5,7 @@ use crate::decode::left_out::LeftOut;
 use crate::decode::{Limits, raster};
 use crate::label_map::{EVEN_MIN, PixelContent, pixel_content, softened};
 use crate::names::{gap, says_mask, series, shown};
-use crate::{Format, ImageKind, Orientation, Problem, Refusal, Shape, Volume};
+use crate::{Format, ImageKind, Orientation, Refusal, RefusalReason, Shape, Volume};
 
 pub(super) struct Picture {
     name: String,
@@ -102,7 +102,7 @@ fn without_labels(mut run: Vec<Picture>, left_out: &mut LeftOut) -> Result<Vec<P
 /// Where images and masks are mixed under one kind of name, an empty picture among them may be either.
 fn unambiguous(run: &[Picture]) -> Result<(), Refusal> {
     match run.iter().find(|picture| picture.content == PixelContent::Blank) {
-        Some(empty) => Err(Problem::MixedSeries.refuse(format!(
+        Some(empty) => Err(RefusalReason::MixedSeries.refuse(format!(
             "The archive holds slices and label maps, and {} is empty and may be either.",
             shown(&empty.name)
         ))),
@@ -152,7 +152,7 @@ fn pile(pictures: Vec<Picture>, limits: &Limits) -> Result<Volume, Refusal> {
     });
     let volumes: Vec<Volume> = pictures.into_iter().filter_map(|picture| picture.volume).collect();
     let Some(Shape { rows, columns, .. }) = volumes.first().map(|volume| volume.shape) else {
-        return Err(Problem::NotAnImage.refuse("The archive holds no image."));
+        return Err(RefusalReason::NotAnImage.refuse("The archive holds no image."));
     };
     let slices = volumes.iter().map(|volume| volume.shape.slices).sum();
     let shape = limits.shape(slices, rows, columns)?;
