@@ -24,7 +24,7 @@ pub enum DecoderAnswer {
         detail: String,
     },
     /// Sound: the preview and then the volume follow.
-    Image(Box<Facts>),
+    Image(Box<ScanFacts>),
     /// The entries of an archive, shared out.
     Groups(Vec<Group>),
     /// The bytes of one entry, or of a zip of several, follow.
@@ -49,7 +49,7 @@ pub struct Group {
 
 /// What is known of a decoded scan besides its voxels.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Facts {
+pub struct ScanFacts {
     /// [`imaging::Format::name`].
     pub format: String,
     /// Empty: the file does not say.

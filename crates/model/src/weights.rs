@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-pub use self::facts::Facts;
+pub use self::facts::WeightsFacts;
 use crate::kind_head::KindHead;
 use crate::network::{Network, Unit};
 
@@ -26,7 +26,7 @@ pub struct Manifest {
     pub sha256: String,
     /// What the weights file says of itself, for whoever does not open it.
     #[serde(flatten)]
-    pub facts: Facts,
+    pub facts: WeightsFacts,
 }
 
 /// A unit's convolution with its normalisation folded in, f32.
@@ -55,7 +55,7 @@ impl Folded {
 /// A weights file that was read whole, verified, and expanded.
 pub struct Weights {
     /// What the file says of itself.
-    pub facts: Facts,
+    pub facts: WeightsFacts,
     /// Of the file's bytes, in lower-case hex.
     pub sha256: String,
     /// In the order of [`Network::units`].
@@ -143,7 +143,7 @@ impl Weights {
     /// first, so that a manifest never vouches for a file that is not there.
     pub fn write(
         folder: &Path,
-        facts: &Facts,
+        facts: &WeightsFacts,
         Quantised(units): &Quantised,
         head: Option<&KindHead>,
     ) -> Result<Manifest> {
@@ -201,7 +201,7 @@ fn read_manifest(path: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-fn facts(bytes: &[u8]) -> Option<Facts> {
+fn facts(bytes: &[u8]) -> Option<WeightsFacts> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).ok()?;
     serde_json::from_str(metadata.metadata().as_ref()?.get(FACTS)?).ok()
 }
@@ -234,7 +234,7 @@ fn head_parts(head: &KindHead) -> Vec<Part> {
 
 /// The head for the kinds that the facts name.
 fn kind_head(
-    facts: &Facts,
+    facts: &WeightsFacts,
     tensors: &SafeTensors,
     features: usize,
 ) -> Result<Option<KindHead>, String> {

@@ -17,7 +17,7 @@ use tonic::{Response, Status};
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::intake::{Sink, Upload};
+use crate::intake::{Upload, UploadSink};
 use crate::problem::{INTERNAL, INVALID, Problem, TIMEOUT};
 use crate::scans::UploadOptions;
 use crate::stated;
@@ -123,7 +123,7 @@ impl Ingest {
     }
 }
 
-impl Sink for Ingest {
+impl UploadSink for Ingest {
     async fn begin(&mut self, file_name: &str) {
         if std::mem::replace(&mut self.begun, true) {
             self.send(Some(Part::File(UploadFile { name: file_name.to_owned() }))).await;

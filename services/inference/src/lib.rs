@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use jobs::Jobs;
 use model::{Ended, Model};
-use worker::Worker;
+use worker::JobWorker;
 
 /// Which model, and how much of it.
 #[derive(Clone, Debug, clap::Args)]
@@ -136,7 +136,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         // What waits for room in memory does so behind its own kind only.
         let memory_budget = Arc::new(Semaphore::new(worker::MEMORY_UNITS));
         let (jobs, model, clock) = (jobs.clone(), model.clone(), clock.clone());
-        let worker = Worker {
+        let worker = JobWorker {
             jobs,
             model,
             clock,

@@ -17,7 +17,7 @@ use imaging::names::shown;
 use imaging::{
     Archive, Decoded, Grouping, Limits, Modality, Refusal, RefusalReason, Shape, Volume,
 };
-use jail::answer::{DecoderAnswer, Facts, Group};
+use jail::answer::{DecoderAnswer, Group, ScanFacts};
 use jail::{Demand, UNJAILED, Walls, handover};
 use sha2::{Digest, Sha256};
 
@@ -176,7 +176,7 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
     let (format, modality) = (volume.format.name(), volume.modality.map_or("", Modality::term));
     let stored = volume.to_bytes();
     drop(volume);
-    let facts = Facts {
+    let facts = ScanFacts {
         format: format.into(),
         modality: modality.into(),
         shape: [slices, rows, columns].map(|length| length as u32),

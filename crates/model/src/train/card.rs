@@ -15,7 +15,7 @@ use super::predictions::Form;
 use super::state::State;
 use crate::dataset::{Patient, Split};
 use crate::evaluate::{Evaluation, Measured, Rate};
-use crate::weights::{Facts, Manifest, Weights};
+use crate::weights::{Manifest, Weights, WeightsFacts};
 
 pub use tables::{groups, number, overview, patients, percent, table, trials};
 use tables::{phantoms, readings};
@@ -197,7 +197,7 @@ Finds tumours in head MRI: in FLAIR and in contrast-enhanced T1, in volumes and 
     text
 }
 
-fn classes(facts: &Facts) -> String {
+fn classes(facts: &WeightsFacts) -> String {
     if facts.model.classes.is_empty() {
         return "none".into();
     }

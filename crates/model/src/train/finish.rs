@@ -17,7 +17,7 @@ use crate::dataset::{self, Labelled, Patient, Split};
 use crate::evaluate::{Evaluation, Rate, Worst, measure_phantoms, reliability_plot};
 use crate::kind_head::KindHead;
 use crate::network::Network;
-use crate::weights::{Facts, Quantised, Weights, replace};
+use crate::weights::{Quantised, Weights, WeightsFacts, replace};
 use crate::{Device, Segmenter};
 
 /// The model card; like the next two it lies beside the weights.
@@ -36,7 +36,7 @@ struct Making<'a> {
     /// Where the model goes.
     model: &'a Path,
     /// What is known of it before anybody has measured what it does.
-    facts: Facts,
+    facts: WeightsFacts,
     units: Quantised,
     split: &'a Split,
     /// Whether test-time augmentation may be chosen.
@@ -126,7 +126,7 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
         readings: Readings::alike(unchosen),
         ..facts.model
     };
-    let facts = Facts { model, ..facts };
+    let facts = WeightsFacts { model, ..facts };
     for folder in [&again.run, &again.model] {
         fs::create_dir_all(folder).map_err(|error| {
             domain::ErrorKind::Unavailable
@@ -150,7 +150,7 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
 }
 
 /// What is known of a model before anybody has measured what it does.
-pub fn facts(settings: &Settings) -> Facts {
+pub fn facts(settings: &Settings) -> WeightsFacts {
     let model = ModelFacts {
         name: settings.name.clone(),
         version: settings.version.clone(),
@@ -159,7 +159,7 @@ pub fn facts(settings: &Settings) -> Facts {
         classes: Vec::new(),
         readings: Readings::alike(Reading::plain(settings.side, UNTRIED)),
     };
-    Facts { model, design: settings.design, side: settings.side }
+    WeightsFacts { model, design: settings.design, side: settings.side }
 }
 
 fn make(making: Making, device: Device) -> Result<PathBuf> {

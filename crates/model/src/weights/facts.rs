@@ -9,7 +9,7 @@ use crate::network::{Design, SIDE_MULTIPLE};
 /// What a weights file says of itself. It lies in the file, so the file's digest covers it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(from = "Stored", into = "Written")]
-pub struct Facts {
+pub struct WeightsFacts {
     /// What is known of the model wherever it runs.
     pub model: ModelFacts,
     /// What the network is made of: the tensors must fit it.
@@ -32,9 +32,9 @@ struct Written {
     readings: Readings,
 }
 
-impl From<Facts> for Written {
-    fn from(facts: Facts) -> Written {
-        let Facts { model, design, side } = facts;
+impl From<WeightsFacts> for Written {
+    fn from(facts: WeightsFacts) -> Written {
+        let WeightsFacts { model, design, side } = facts;
         let ModelFacts { name, version, preprocessing, modalities, classes, readings } = model;
         Written { name, version, design, side, preprocessing, modalities, classes, readings }
     }
@@ -70,13 +70,13 @@ struct StoredDicePredictors {
     slice: Option<DicePredictor>,
 }
 
-impl From<Stored> for Facts {
-    fn from(stored: Stored) -> Facts {
+impl From<Stored> for WeightsFacts {
+    fn from(stored: Stored) -> WeightsFacts {
         let one_way = stored.one_way();
         let Stored { name, version, design, side, preprocessing, modalities, classes, .. } = stored;
         let readings = stored.readings.unwrap_or(one_way);
         let model = ModelFacts { name, version, preprocessing, modalities, classes, readings };
-        Facts { model, design, side }
+        WeightsFacts { model, design, side }
     }
 }
 
@@ -102,10 +102,10 @@ impl Stored {
 /// Squares are no larger.
 const SIDE_MAX: usize = 1024;
 
-impl Facts {
+impl WeightsFacts {
     /// Says what of them this program cannot follow.
     pub fn check(&self) -> Result<(), String> {
-        let Facts { model, design, side } = self;
+        let WeightsFacts { model, design, side } = self;
         let ModelFacts { preprocessing, classes, readings, .. } = model;
         imaging::Preprocessing::named(preprocessing).map_err(|error| error.to_string())?;
         for side in readings.all().map(|reading| reading.input.side).chain([*side]) {
