@@ -65,7 +65,7 @@ pub struct Settings {
     /// A finished model to go on from, in place of random weights; of the same design. That no validation patient
     /// was learned from before is the caller's to know: the same seed and manifest draw the same split.
     pub from: Option<PathBuf>,
-    /// The side of the squares at the end of training, in pixels. It begins at half of it, or at three quarters where it
+    /// The side of the tiles at the end of training, in pixels. It begins at half of it, or at three quarters where it
     /// goes on from a model.
     pub side: usize,
     /// Whether the finished model may use test-time augmentation (a flip), where that pays: at twice the cost.

@@ -14,7 +14,7 @@ pub struct WeightsFacts {
     pub model: ModelFacts,
     /// What the network is made of: the tensors must fit it.
     pub design: Design,
-    /// The side of the squares that the network was trained on, in pixels.
+    /// The side of the tiles that the network was trained on, in pixels.
     pub side: usize,
 }
 
