@@ -2,7 +2,7 @@
 
 FastAPI in one process, PyTorch in the request, the answer in the response; nothing is kept, queued, checked or signed in for.
 The network is that of crates/model with weights drawn by chance, which cost the same: squares of 192 pixels, three slices (a
-slice alone stands in for its neighbours), each looked at in the mirror too.
+slice alone stands in for its neighbours), each with test-time augmentation by a flip.
 
 `usual` is PyTorch as it comes: float32. `tuned` is what ours does as well: bfloat16, channels last, normalisation folded
 into the convolutions.

@@ -166,8 +166,8 @@ fn taken_from_imaging(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn no_byte_of_an_upload_is_parsed_in_the_process_that_lives_on() {
-    // Words, not parsers: what a problem is called, what may be judged.
-    let words = BTreeSet::from(["Modality", "Problem", "Refusal"]);
+    // Words, not parsers: why an upload is refused, what may be judged.
+    let words = BTreeSet::from(["Modality", "Refusal", "RefusalReason"]);
     assert!(taken_from_imaging("use imaging::{Refusal, decode};").contains("decode"));
     assert!(taken_from_imaging("imaging::decode(&bytes)").contains("decode"));
     for (path, text) in sources(&root().join("services/ingest/src")) {

@@ -56,10 +56,10 @@ async fn every_202_ends_in_one_result_though_the_process_is_killed_twenty_times(
 }
 
 /// Its key, and the scan that it was accepted as or what came instead.
-type Upload = (String, Result<String, String>);
+type UploadOutcome = (String, Result<String, String>);
 
 /// Sends the round's uploads side by side, each under its own key; no answer is a fact, not a failure.
-fn upload_all(client: &Client, round: u64) -> JoinSet<Upload> {
+fn upload_all(client: &Client, round: u64) -> JoinSet<UploadOutcome> {
     let mut uploads = JoinSet::new();
     for index in 0..UPLOADS {
         let client = client.clone();
@@ -77,7 +77,7 @@ fn upload_all(client: &Client, round: u64) -> JoinSet<Upload> {
     uploads
 }
 
-fn note(accepted: &mut BTreeMap<String, String>, (key, scan): Upload) {
+fn note(accepted: &mut BTreeMap<String, String>, (key, scan): UploadOutcome) {
     if let Ok(scan) = scan {
         accepted.insert(key, scan);
     }

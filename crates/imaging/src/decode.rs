@@ -21,7 +21,7 @@ use domain::Identity;
 use domain::limits::{UPLOAD_FILES_MAX, UPLOAD_MIB_DEFAULT};
 
 use crate::window::range;
-use crate::{Problem, Refusal, Shape, Volume, window};
+use crate::{Refusal, RefusalReason, Shape, Volume, window};
 
 /// No scanner's pixels or slices are larger, in millimetres.
 const MILLIMETRES_MAX: f64 = 100.0;
@@ -54,12 +54,14 @@ impl Limits {
     /// The shape, if it is not empty and within the limits.
     fn shape(&self, slices: usize, rows: usize, columns: usize) -> Result<Shape, Refusal> {
         if slices == 0 || rows == 0 || columns == 0 {
-            return Err(Problem::Corrupt.refuse("The file declares an image without any pixels."));
+            return Err(
+                RefusalReason::Corrupt.refuse("The file declares an image without any pixels.")
+            );
         }
         let voxels = slices.checked_mul(rows).and_then(|n| n.checked_mul(columns));
         let fits = slices <= self.slices && rows.max(columns) <= self.side;
         if !fits || voxels.is_none_or(|n| n > self.voxels) {
-            return Err(Problem::TooLarge.refuse(format!(
+            return Err(RefusalReason::TooLarge.refuse(format!(
                 "The file declares {slices} slice(s) of {columns} x {rows} pixels; at most {} pixels a side \
                  and {} million in all are read.",
                 self.side,
@@ -74,7 +76,7 @@ impl Limits {
         let mut bytes = Vec::new();
         packed.take(self.bytes as u64 + 1).read_to_end(&mut bytes).map_err(unpacking)?;
         if bytes.len() > self.bytes {
-            return Err(Problem::TooLarge
+            return Err(RefusalReason::TooLarge
                 .refuse(format!("It unpacks to more than {} MB.", self.bytes / 1_000_000)));
         }
         // It has grown by doubling, and the voxels are still to come.
@@ -86,12 +88,12 @@ impl Limits {
 fn unpacking(error: std::io::Error) -> Refusal {
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
-            Problem::Truncated.refuse("The compressed data ends too early.")
+            RefusalReason::Truncated.refuse("The compressed data ends too early.")
         }
         std::io::ErrorKind::Unsupported => {
-            Problem::Unsupported.refuse("It is compressed in a way that is not read here.")
+            RefusalReason::Unsupported.refuse("It is compressed in a way that is not read here.")
         }
-        _ => Problem::Corrupt.refuse("The compressed data cannot be unpacked."),
+        _ => RefusalReason::Corrupt.refuse("The compressed data cannot be unpacked."),
     }
 }
 
@@ -111,7 +113,7 @@ pub struct Decoded {
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
     if bytes.len() > limits.bytes {
         let limit = limits.bytes / 1_000_000;
-        return Err(Problem::TooLarge.refuse(format!("The file is larger than {limit} MB.")));
+        return Err(RefusalReason::TooLarge.refuse(format!("The file is larger than {limit} MB.")));
     }
     // The codecs below are other people's: a panic in one of them is one damaged file, not a lost service.
     let decoded = catch_unwind(AssertUnwindSafe(|| {
@@ -122,8 +124,9 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
             None => Err(unknown(&bytes)),
         }
     }));
-    let decoded = decoded
-        .unwrap_or_else(|_| Err(Problem::Corrupt.refuse("The image data cannot be decoded.")))?;
+    let decoded = decoded.unwrap_or_else(|_| {
+        Err(RefusalReason::Corrupt.refuse("The image data cannot be decoded."))
+    })?;
     let Decoded { volume, identity } = check_decoded(decoded)?;
     let volume = volume.radiological();
     let window = window::shown(&volume);
@@ -175,7 +178,7 @@ impl Kind {
             Kind::Dicom => dicom::decode(bytes, limits),
             Kind::Nifti => Ok(Decoded { volume: nifti::decode(bytes, limits)?, identity: None }),
             Kind::Archive => {
-                Err(Problem::Unsupported.refuse("The archive contains another archive."))
+                Err(RefusalReason::Unsupported.refuse("The archive contains another archive."))
             }
         }
     }
@@ -183,7 +186,8 @@ impl Kind {
 
 fn unknown(bytes: &[u8]) -> Refusal {
     if let Some(what) = unread(bytes) {
-        return Problem::Unsupported.refuse(format!("This is {what}, which is not read here."));
+        return RefusalReason::Unsupported
+            .refuse(format!("This is {what}, which is not read here."));
     }
     let what = match bytes {
         [] => "The file is empty.",
@@ -192,12 +196,12 @@ fn unknown(bytes: &[u8]) -> Refusal {
         | [0xfd, b'7', b'z', b'X', b'Z', 0, ..]
         | [b'7', b'z', 0xbc, 0xaf, ..]
         | [b'R', b'a', b'r', b'!', ..] => {
-            return Problem::Unsupported
+            return RefusalReason::Unsupported
                 .refuse("The file is compressed in a way that is not read here.");
         }
         _ => "The file is in none of the formats that are read here.",
     };
-    Problem::NotAnImage.refuse(what)
+    RefusalReason::NotAnImage.refuse(what)
 }
 
 /// The kinds of picture that are known by their first bytes and not read.
@@ -225,7 +229,7 @@ fn check_decoded(decoded: Decoded) -> Result<Decoded, Refusal> {
     let finite =
         voxels.iter().all(|voxel| voxel.is_finite()) && window.iter().all(|end| end.is_finite());
     if voxels.len() != shape.len() || !finite {
-        return Err(Problem::Corrupt.refuse("The image holds values that are no numbers."));
+        return Err(RefusalReason::Corrupt.refuse("The image holds values that are no numbers."));
     }
     Ok(decoded)
 }
@@ -251,19 +255,19 @@ fn fill_with_air(voxels: &mut [f32]) {
 mod tests {
     use super::*;
 
-    fn problem(bytes: &[u8]) -> Problem {
+    fn problem(bytes: &[u8]) -> RefusalReason {
         decode(bytes, &Limits::default()).unwrap_err().problem
     }
 
     #[test]
     fn what_is_no_image_is_refused_as_such() {
         for bytes in [&b""[..], b"%PDF-1.7", b"hello", &[0; 4096]] {
-            assert_eq!(problem(bytes), Problem::NotAnImage, "{bytes:?}");
+            assert_eq!(problem(bytes), RefusalReason::NotAnImage, "{bytes:?}");
         }
         for bytes in
             [&b"GIF89a"[..], b"BZh9", b"II\x2b\0", b"BM\x36\0\x01\0\0\0\0\0\x36\0", b"Rar!\x1a\x07"]
         {
-            assert_eq!(problem(bytes), Problem::Unsupported, "{bytes:?}");
+            assert_eq!(problem(bytes), RefusalReason::Unsupported, "{bytes:?}");
         }
     }
 
@@ -291,7 +295,7 @@ mod tests {
     #[test]
     fn a_file_beyond_the_limit_is_not_even_looked_at() {
         let limits = Limits { bytes: 3, ..Limits::default() };
-        assert_eq!(decode(b"1234", &limits).unwrap_err().problem, Problem::TooLarge);
+        assert_eq!(decode(b"1234", &limits).unwrap_err().problem, RefusalReason::TooLarge);
     }
 
     #[test]
@@ -302,9 +306,9 @@ mod tests {
         {
             assert_eq!(
                 limits.shape(shape.0, shape.1, shape.2).unwrap_err().problem,
-                Problem::TooLarge
+                RefusalReason::TooLarge
             );
         }
-        assert_eq!(limits.shape(1, 0, 5).unwrap_err().problem, Problem::Corrupt);
+        assert_eq!(limits.shape(1, 0, 5).unwrap_err().problem, RefusalReason::Corrupt);
     }
 }

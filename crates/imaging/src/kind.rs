@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-/// What kind of image a scan is, as far as models see and judge kinds differently.
+/// What kind of image a scan is, as far as models treat kinds differently.
 #[derive(
     Clone,
     Copy,
@@ -58,73 +58,77 @@ impl ImageKind {
     }
 }
 
-/// Who said what kind of image a scan is.
+/// What a scan's kind of image was classified by.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum ToldBy {
+#[cfg_attr(feature = "openapi", schema(as = ToldBy))]
+pub enum KindSource {
     /// The attributes of its DICOM header.
     Dicom,
     /// The model, from the image itself.
     Model,
 }
 
-/// What a model takes a scan for.
+/// The kind of image that a model predicts for a scan.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Opinion {
+#[cfg_attr(feature = "openapi", schema(as = Opinion))]
+pub struct KindPrediction {
     /// The likeliest kind.
     pub kind: ImageKind,
     /// The mean over the scan's slices.
     pub probability: f64,
 }
 
-impl Opinion {
-    /// Of the kinds `told` apart by the model, the likeliest over all slices, each of which brings a probability for
-    /// each of them. None without a slice, or from a model that tells no kinds.
+impl KindPrediction {
+    /// Of the model's `classes`, the likeliest over all slices, each of which brings a probability for
+    /// each of them. None without a slice, or from a model that has no classes.
     pub fn of<'a>(
-        told: &[ImageKind],
+        classes: &[ImageKind],
         slices: impl IntoIterator<Item = &'a [f32]>,
-    ) -> Option<Opinion> {
-        let mut sums = vec![0.0; told.len()];
+    ) -> Option<KindPrediction> {
+        let mut sums = vec![0.0; classes.len()];
         let mut count = 0;
         for slice in slices {
             sums.iter_mut().zip(slice).for_each(|(sum, p)| *sum += f64::from(*p));
             count += 1;
         }
-        let (kind, sum) = told.iter().zip(sums).max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-        (count > 0).then(|| Opinion { kind: *kind, probability: sum / f64::from(count) })
+        let (kind, sum) = classes.iter().zip(sums).max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        (count > 0).then(|| KindPrediction { kind: *kind, probability: sum / f64::from(count) })
     }
 }
 
-/// The kind of image that a scan was taken for, and how that was told.
+/// The kind of image that a scan was taken for, and how it was classified.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Told {
+#[cfg_attr(feature = "openapi", schema(as = Told))]
+pub struct ClassifiedKind {
     /// `unknown` where neither its header says it nor the model is sure: then what counts for any kind counts.
     pub kind: ImageKind,
     /// None of an unknown kind.
-    pub told_by: Option<ToldBy>,
-    /// The model's opinion, also where the header had the word.
-    pub model: Option<Opinion>,
+    #[serde(rename = "told_by")]
+    pub source: Option<KindSource>,
+    /// The model's prediction, also where the header decided.
+    pub model: Option<KindPrediction>,
     /// Whether that was sure enough to be taken, had there been no header.
     #[serde(default)]
     pub model_sure: bool,
 }
 
-impl Told {
+impl ClassifiedKind {
     /// The header has the first word; else a model that is at least `sure_from` sure has it.
-    pub fn new(header: ImageKind, model: Option<Opinion>, sure_from: f64) -> Told {
-        let sure = model.filter(|opinion| opinion.probability >= sure_from);
-        let (kind, told_by) = match (header, sure) {
-            (ImageKind::Unknown, Some(opinion)) => (opinion.kind, Some(ToldBy::Model)),
+    pub fn new(header: ImageKind, model: Option<KindPrediction>, sure_from: f64) -> ClassifiedKind {
+        let sure = model.filter(|prediction| prediction.probability >= sure_from);
+        let (kind, source) = match (header, sure) {
+            (ImageKind::Unknown, Some(prediction)) => (prediction.kind, Some(KindSource::Model)),
             (ImageKind::Unknown, None) => (ImageKind::Unknown, None),
-            (said, _) => (said, Some(ToldBy::Dicom)),
+            (said, _) => (said, Some(KindSource::Dicom)),
         };
-        Told { kind, told_by, model, model_sure: sure.is_some() }
+        ClassifiedKind { kind, source, model, model_sure: sure.is_some() }
     }
 
-    /// What a reader should know of it, in words; nothing of a model that judges all kinds alike.
+    /// What a reader should know of it, in words; nothing of a model that treats all kinds alike.
     pub(crate) fn remark(&self, kinds_matter: bool) -> Option<String> {
         if !kinds_matter {
             return None;
@@ -139,9 +143,9 @@ impl Told {
                  neither FLAIR nor contrast-enhanced T1"
                     .into(),
             ),
-            (kind, Some(opinion)) if opinion.kind != kind => Some(format!(
+            (kind, Some(prediction)) if prediction.kind != kind => Some(format!(
                 "its header says that it is {title}, and to the model it looks like {}: it was judged as {title}",
-                opinion.kind.title()
+                prediction.kind.title()
             )),
             _ => None,
         }
@@ -154,43 +158,48 @@ mod tests {
 
     const KINDS: [ImageKind; 2] = [ImageKind::Flair, ImageKind::T1Contrast];
 
-    fn opinion(probability: f64) -> Option<Opinion> {
-        Some(Opinion { kind: ImageKind::T1Contrast, probability })
+    fn predicted(probability: f64) -> Option<KindPrediction> {
+        Some(KindPrediction { kind: ImageKind::T1Contrast, probability })
     }
 
     #[test]
-    fn an_opinion_is_the_mean_over_the_slices() {
+    fn a_prediction_is_the_mean_over_the_slices() {
         let slices: [&[f32]; 3] = [&[0.9, 0.1], &[0.2, 0.8], &[0.1, 0.9]];
-        let Opinion { kind, probability } = Opinion::of(&KINDS, slices).unwrap();
+        let KindPrediction { kind, probability } = KindPrediction::of(&KINDS, slices).unwrap();
         assert!(kind == ImageKind::T1Contrast && (probability - 0.6).abs() < 1e-6);
-        assert_eq!(Opinion::of(&KINDS, []), None);
-        assert_eq!(Opinion::of(&[], slices), None);
+        assert_eq!(KindPrediction::of(&KINDS, []), None);
+        assert_eq!(KindPrediction::of(&[], slices), None);
     }
 
     #[test]
     fn the_header_has_the_first_word_and_an_unsure_model_none() {
-        let told = |header, probability| {
-            let Told { kind, told_by, .. } = Told::new(header, opinion(probability), 0.9);
-            (kind, told_by)
+        let classified = |header, probability| {
+            let ClassifiedKind { kind, source, .. } =
+                ClassifiedKind::new(header, predicted(probability), 0.9);
+            (kind, source)
         };
-        assert_eq!(told(ImageKind::Flair, 0.99), (ImageKind::Flair, Some(ToldBy::Dicom)));
-        assert_eq!(told(ImageKind::Other, 0.99), (ImageKind::Other, Some(ToldBy::Dicom)));
-        assert_eq!(told(ImageKind::Unknown, 0.9), (ImageKind::T1Contrast, Some(ToldBy::Model)));
-        assert_eq!(told(ImageKind::Unknown, 0.89), (ImageKind::Unknown, None));
-        assert_eq!(Told::new(ImageKind::Unknown, None, 0.0), Told::default());
+        assert_eq!(classified(ImageKind::Flair, 0.99), (ImageKind::Flair, Some(KindSource::Dicom)));
+        assert_eq!(classified(ImageKind::Other, 0.99), (ImageKind::Other, Some(KindSource::Dicom)));
+        assert_eq!(
+            classified(ImageKind::Unknown, 0.9),
+            (ImageKind::T1Contrast, Some(KindSource::Model))
+        );
+        assert_eq!(classified(ImageKind::Unknown, 0.89), (ImageKind::Unknown, None));
+        assert_eq!(ClassifiedKind::new(ImageKind::Unknown, None, 0.0), ClassifiedKind::default());
     }
 
     #[test]
     fn contradictions_and_doubts_are_remarked_and_agreement_is_not() {
-        let remark =
-            |header, probability| Told::new(header, opinion(probability), 0.9).remark(true);
+        let remark = |header, probability| {
+            ClassifiedKind::new(header, predicted(probability), 0.9).remark(true)
+        };
         let words = remark(ImageKind::Flair, 0.95).unwrap();
         assert!(words.contains("FLAIR") && words.contains("looks like contrast-enhanced T1"));
         assert_eq!(remark(ImageKind::Flair, 0.8), None);
         assert_eq!(remark(ImageKind::T1Contrast, 0.95), None);
         assert!(remark(ImageKind::Unknown, 0.5).unwrap().contains("could not be told"));
         assert!(remark(ImageKind::Other, 0.5).unwrap().contains("not made for"));
-        assert_eq!(Told::default().remark(false), None);
+        assert_eq!(ClassifiedKind::default().remark(false), None);
     }
 
     #[test]

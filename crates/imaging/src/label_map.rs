@@ -5,9 +5,9 @@ use std::ops::Range;
 use crate::window::range;
 use crate::{Format, Volume};
 
-/// What the pixels of a slice or volume look like, whatever their file is called.
+/// What the pixels of a slice or volume show, whatever their file is called.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Look {
+pub(crate) enum PixelContent {
     /// One value everywhere: an empty slice and an empty mask are the same.
     Blank,
     /// So many values, each of them in patches.
@@ -44,7 +44,7 @@ pub fn is_label_map(volume: &Volume) -> bool {
         Format::Dicom => false,
         _ => most <= 255.0,
     };
-    matches!(look(voxels, columns), Look::Labels(_))
+    matches!(pixel_content(voxels, columns), PixelContent::Labels(_))
         || (bounded && softened(voxels, columns, EVEN_ALONE_MIN))
 }
 
@@ -62,19 +62,19 @@ pub fn mask_level(mask: &Volume) -> Option<f32> {
     Some(if is_exact { 0.0 } else { high.max(0.0) / 2.0 })
 }
 
-/// Looks at rows of `columns` voxels.
-pub(crate) fn look(voxels: &[f32], columns: usize) -> Look {
+/// Classifies rows of `columns` voxels.
+pub(crate) fn pixel_content(voxels: &[f32], columns: usize) -> PixelContent {
     let [low, high] = range(voxels);
     if low >= high {
-        return Look::Blank;
+        return PixelContent::Blank;
     }
     let values = few_values(voxels);
     if two_levels(voxels, columns, low..high) {
-        return Look::Labels(values.map_or(2, |values| values.len()));
+        return PixelContent::Labels(values.map_or(2, |values| values.len()));
     }
     match values {
-        Some(values) if in_patches(voxels, columns, &values) => Look::Labels(values.len()),
-        _ => Look::Image,
+        Some(values) if in_patches(voxels, columns, &values) => PixelContent::Labels(values.len()),
+        _ => PixelContent::Image,
     }
 }
 
@@ -245,15 +245,15 @@ mod tests {
         for radius in [1.6, 4.0, 30.0] {
             for white in [1.0, 255.0, 65_535.0] {
                 let mask = drawn(|x, y| white * disc(radius, 0.0)(x, y));
-                assert_eq!(look(&mask, SIDE), Look::Labels(2), "{radius} {white}");
+                assert_eq!(pixel_content(&mask, SIDE), PixelContent::Labels(2), "{radius} {white}");
             }
         }
         // Resampled, or through a lossy codec.
         let soft = drawn(|x, y| (255.0 * disc(30.0, 1.2)(x, y)).round());
-        assert!(matches!(look(&soft, SIDE), Look::Labels(_)));
+        assert!(matches!(pixel_content(&soft, SIDE), PixelContent::Labels(_)));
         let on_white = drawn(|x, y| 255.0 - 255.0 * disc(9.0, 0.0)(x, y));
-        assert_eq!(look(&on_white, SIDE), Look::Labels(2));
-        assert_eq!(look(&drawn(|_, _| 0.0), SIDE), Look::Blank);
+        assert_eq!(pixel_content(&on_white, SIDE), PixelContent::Labels(2));
+        assert_eq!(pixel_content(&drawn(|_, _| 0.0), SIDE), PixelContent::Blank);
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
             r if r < 30.0 => 2.0,
             _ => 0.0,
         });
-        assert_eq!(look(&brats, SIDE), Look::Labels(4));
+        assert_eq!(pixel_content(&brats, SIDE), PixelContent::Labels(4));
         let atlas = drawn(|x, y| {
             let (column, row) = ((x / 16.0).floor() as i32, (y / 16.0).floor() as i32);
             if x.hypot(y) < 60.0 {
@@ -273,7 +273,7 @@ mod tests {
                 0.0
             }
         });
-        assert!(matches!(look(&atlas, SIDE), Look::Labels(_)));
+        assert!(matches!(pixel_content(&atlas, SIDE), PixelContent::Labels(_)));
     }
 
     #[test]
@@ -289,7 +289,9 @@ mod tests {
                 _ => 0.0,
             }
         });
-        assert!(look(&rings, SIDE) == Look::Image && softened(&rings, SIDE, EVEN_MIN));
+        assert!(
+            pixel_content(&rings, SIDE) == PixelContent::Image && softened(&rings, SIDE, EVEN_MIN)
+        );
         for seed in 0..10 {
             let Phantom { volume, .. } = Phantom::new(&Settings::slice(seed)).unwrap();
             assert!(!softened(&volume.voxels, 256, EVEN_MIN), "seed {seed}");
@@ -307,7 +309,11 @@ mod tests {
                 volume.voxels.iter().map(|voxel| shown(voxel).round()).collect()
             };
             for depth in [4, 8, 12] {
-                assert_eq!(look(&bits(depth), 256), Look::Image, "seed {seed}, {depth} bits");
+                assert_eq!(
+                    pixel_content(&bits(depth), 256),
+                    PixelContent::Image,
+                    "seed {seed}, {depth} bits"
+                );
             }
         }
         // Where the inversion of real-valued recovery makes air bright, a head is still an image.
@@ -316,8 +322,8 @@ mod tests {
             r if r > 40.0 => 2050.0 + (x * 7.0 + y * 13.0).rem_euclid(40.0),
             r => 1200.0 + 20.0 * r + (x * 3.0 + y * 11.0).rem_euclid(90.0),
         };
-        assert_eq!(look(&drawn(inverted), SIDE), Look::Image);
+        assert_eq!(pixel_content(&drawn(inverted), SIDE), PixelContent::Image);
         let speckle = |x: f32, y: f32| f32::from((x * 7.0 + y * 13.0).rem_euclid(11.0) < 1.0);
-        assert_eq!(look(&drawn(speckle), SIDE), Look::Image);
+        assert_eq!(pixel_content(&drawn(speckle), SIDE), PixelContent::Image);
     }
 }

@@ -33,7 +33,7 @@ pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode};
 pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_features};
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
-pub use kind::{ImageKind, Opinion, Told, ToldBy};
+pub use kind::{ClassifiedKind, ImageKind, KindPrediction, KindSource};
 pub use label_map::{is_label_map, mask_level};
 pub use laterality::{Laterality, Middle, round_trip};
 pub use measure::Diameter;
@@ -41,9 +41,10 @@ pub use model_info::{ModelFacts, ModelInfo, ModelUsed};
 pub use orientation::{Orientation, Plane, View};
 pub use prepare::{Framed, Prepared, Preprocessing, TilePlacement, prepare, restore};
 pub use reading::{
-    Calibration, Forms, Judgement, Look, OperatingPoint, Reading, Readings, Sight, restored,
+    Assessment, Calibration, Forms, NetworkInput, OperatingPoint, Reading, Readings,
+    TilePrediction, restored,
 };
-pub use refusal::{Problem, Refusal};
+pub use refusal::{Refusal, RefusalReason};
 pub use render::{
     comparison_png, lettered_png, mask_nifti, mask_png, overlay_png, shown_slice, slice_png,
 };

@@ -16,9 +16,9 @@ pub struct ModelFacts {
     pub preprocessing: String,
     /// What it may judge: it was trained on these.
     pub modalities: Vec<Modality>,
-    /// The kinds that it tells apart by itself, in the order of [`Sight::kinds`](crate::Sight::kinds); none of a model that
+    /// The kinds that it classifies scans into, in the order of [`TilePrediction::kinds`](crate::TilePrediction::kinds); none of a model that
     /// cannot.
-    pub tells: Vec<ImageKind>,
+    pub classes: Vec<ImageKind>,
     /// How it reads scans, by their kind and form.
     pub readings: Readings,
 }

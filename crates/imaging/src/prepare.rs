@@ -49,7 +49,7 @@ const HEAD_LEVEL: f32 = 0.15;
 /// A row or column belongs to the head when this part of it does; specks and wires stay outside.
 const HEAD_PART: f64 = 0.02;
 
-/// Where a prepared square lies in its slice, in pixels of the slice: pixel centres are at whole
+/// Where a prepared tile lies in its slice, in pixels of the slice: pixel centres are at whole
 /// numbers, so the first pixel reaches from -0.5 to 0.5.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct TilePlacement {
@@ -57,15 +57,15 @@ pub struct TilePlacement {
     pub rows: usize,
     /// Pixels of a row of the slice.
     pub columns: usize,
-    /// Pixels along the square's side.
+    /// Pixels along the tile's side.
     pub side: usize,
-    /// The square's upper left corner; it may lie outside the slice.
+    /// The tile's upper left corner; it may lie outside the slice.
     pub top: f64,
     /// The column of that corner.
     pub left: f64,
-    /// The length of the square's side, in widths of a pixel.
+    /// The length of the tile's side, in widths of a pixel.
     pub extent: f64,
-    /// How high a pixel is for its width: the square is one in millimetres, so that oblong pixels stretch no head.
+    /// How high a pixel is for its width: the tile is square in millimetres, so that oblong pixels stretch no head.
     pub aspect: f64,
 }
 
@@ -93,12 +93,12 @@ struct Levels {
     head: f32,
 }
 
-/// Cuts the head out of one slice that came alone (`rows * columns` values, all finite, square pixels), as a square of
+/// Crops the head out of one slice that came alone (`rows * columns` values, all finite, square pixels), as a tile of
 /// `side` pixels of normalised brightness, aspect kept and antialiased.
 ///
 /// `Invalid` when there is no pixel, the length is not `rows * columns`, or a value is not finite.
 pub fn prepare(slice: &[f32], rows: usize, columns: usize, side: usize) -> Result<Prepared> {
-    cut(slice, Pixels { rows, columns, aspect: 1.0 }, side)
+    crop(slice, Pixels { rows, columns, aspect: 1.0 }, side)
 }
 
 /// A volume whose slices are about to be prepared: what they have in common is measured once.
@@ -122,7 +122,7 @@ impl Framed<'_> {
         Ok(Framed { volume, pixels, shared })
     }
 
-    /// The slice at `index` with its neighbours, as squares of `side` pixels.
+    /// The slice at `index` with its neighbours, as tiles of `side` pixels.
     ///
     /// `Invalid` when `side` is nought. Panics where the volume has no such slice.
     pub fn slice(&self, index: usize, side: usize) -> Result<Prepared> {
@@ -154,7 +154,7 @@ impl Pixels {
     }
 }
 
-fn cut(slice: &[f32], pixels: Pixels, side: usize) -> Result<Prepared> {
+fn crop(slice: &[f32], pixels: Pixels, side: usize) -> Result<Prepared> {
     check(slice, pixels)?;
     let (levels, frame) = framed(slice, pixels);
     let placement = frame.placement(pixels, side)?;
@@ -182,18 +182,18 @@ fn all_finite(slice: &[f32]) -> Result<()> {
     }
 }
 
-/// A square's values (probabilities, say) in the geometry of the slice that it was cut from: `rows *
-/// columns` values, zero outside of the square.
-pub fn restore(square: &[f32], placement: &TilePlacement) -> Vec<f32> {
+/// A tile's values (probabilities, say) in the geometry of the slice that it was cropped from: `rows *
+/// columns` values, zero outside of the tile.
+pub fn restore(tile: &[f32], placement: &TilePlacement) -> Vec<f32> {
     let TilePlacement { rows, columns, side, top, left, extent, aspect } = *placement;
     let [down, across] = [extent / aspect, extent].map(|length| side as f64 / length);
     let down = Axis::new(rows, side, -top * down - 0.5, down);
     let across = Axis::new(columns, side, -left * across - 0.5, across);
-    resample(square, side, &down, &across, 0.0)
+    resample(tile, side, &down, &across, 0.0)
 }
 
 impl TilePlacement {
-    /// Another channel of the same slice (a mask, say) in the square; `outside` stands for what the slice lacks.
+    /// Another channel of the same slice (a mask, say) in the tile; `outside` stands for what the slice lacks.
     pub fn sample(&self, slice: &[f32], outside: f32) -> Vec<f32> {
         let [down, across] = self.steps();
         let down = Axis::new(self.side, self.rows, self.top + 0.5 * down, down);
@@ -201,13 +201,13 @@ impl TilePlacement {
         resample(slice, self.columns, &down, &across, outside)
     }
 
-    /// Slice pixels that one pixel of the square covers.
+    /// Slice pixels that one pixel of the tile covers.
     pub fn pixel_area(&self) -> f64 {
         let [down, across] = self.steps();
         down * across
     }
 
-    /// Slice pixels from one pixel of the square to the next, down and across.
+    /// Slice pixels from one pixel of the tile to the next, down and across.
     fn steps(&self) -> [f64; 2] {
         let across = self.extent / self.side as f64;
         [across / self.aspect, across]
@@ -256,7 +256,7 @@ struct Frame {
 impl Frame {
     fn placement(self, pixels: Pixels, side: usize) -> Result<TilePlacement> {
         if side == 0 {
-            return Err(ErrorKind::Invalid.error("a square has at least one pixel"));
+            return Err(ErrorKind::Invalid.error("a tile has at least one pixel"));
         }
         let (Frame { top, left, extent }, Pixels { rows, columns, aspect }) = (self, pixels);
         Ok(TilePlacement { rows, columns, side, top, left, extent, aspect })

@@ -4,36 +4,37 @@ use domain::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Criteria, DicePredictor, ExpectedDice, Findings, Geometry, ImageKind, Shape, TilePlacement,
-    Told, confidence, dice_features, restore,
+    ClassifiedKind, Criteria, DicePredictor, ExpectedDice, Findings, Geometry, ImageKind,
+    KindPrediction, Shape, TilePlacement, confidence, dice_features, restore,
 };
 
 /// A model's output for one input tile.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sight {
+pub struct TilePrediction {
     /// Of tumour, one for each pixel of the tile, as the network gives them.
     pub probabilities: Vec<f32>,
-    /// Of each kind that the model tells apart; empty from one that cannot.
+    /// Of each of the model's classes of image kinds; empty from one that has none.
     pub kinds: Vec<f32>,
 }
 
 /// The probabilities of whole slices, resampled from their tiles to the scan's own pixels, and clamped: interpolation
 /// weights sum to one but for rounding.
-pub fn restored(placements: &[TilePlacement], sights: &[Sight]) -> Vec<f32> {
-    let slices = placements.iter().zip(sights);
+pub fn restored(placements: &[TilePlacement], predictions: &[TilePrediction]) -> Vec<f32> {
+    let slices = placements.iter().zip(predictions);
     slices
-        .flat_map(|(placement, sight)| restore(&sight.probabilities, placement))
+        .flat_map(|(placement, prediction)| restore(&prediction.probabilities, placement))
         .map(|p| p.clamp(0.0, 1.0))
         .collect()
 }
 
-/// How a square is looked at.
+/// How slices are given to the network.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Look {
-    /// The square's side in pixels.
+#[cfg_attr(feature = "openapi", schema(as = Look))]
+pub struct NetworkInput {
+    /// The side of an input tile in pixels.
     pub side: usize,
-    /// Whether it is also looked at in the mirror, which costs twice the time.
+    /// Whether a tile is also predicted flipped and averaged (test-time augmentation), which costs twice the time.
     #[serde(default)]
     pub mirrored: bool,
 }
@@ -45,7 +46,7 @@ pub struct Look {
 pub struct OperatingPoint {
     /// The calibrated probability from which on a voxel counts.
     pub threshold: f32,
-    /// Regions of fewer pixels, in the squares that the model sees, are noise.
+    /// Regions of fewer pixels, in the tiles that the model sees, are noise.
     pub minimum_pixels: usize,
 }
 
@@ -79,13 +80,13 @@ impl Calibration {
     }
 }
 
-/// How scans of one kind are looked at, and what counts in them.
+/// How scans of one kind are predicted, and what counts in them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reading {
     /// What is shown to the network.
     #[serde(flatten)]
-    pub look: Look,
+    pub input: NetworkInput,
     /// From which probability on, and from which size on, something is a finding.
     #[serde(flatten)]
     pub operating_point: OperatingPoint,
@@ -96,7 +97,7 @@ pub struct Reading {
     /// the slices beyond its ends. What lies apart from it are lesser findings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grows_from: Option<f32>,
-    /// How well masks fit, as far as that can be told; None where nobody measured it.
+    /// How well masks fit, as far as that can be predicted; None where nobody measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_dice: Option<DicePredictor>,
 }
@@ -142,13 +143,13 @@ impl Readings {
     }
 
     /// What kind of image a scan is taken for.
-    pub fn told(&self, header: ImageKind, model: Option<crate::Opinion>) -> Told {
-        Told::new(header, model, self.sure_from)
+    pub fn classify(&self, header: ImageKind, model: Option<KindPrediction>) -> ClassifiedKind {
+        ClassifiedKind::new(header, model, self.sure_from)
     }
 
-    /// What a reader should know of how the kind was told.
-    pub fn remark(&self, told: &Told) -> Option<String> {
-        told.remark(!self.kinds.is_empty())
+    /// What a reader should know of how the kind was classified.
+    pub fn remark(&self, classified: &ClassifiedKind) -> Option<String> {
+        classified.remark(!self.kinds.is_empty())
     }
 
     /// All of them.
@@ -158,9 +159,9 @@ impl Readings {
     }
 }
 
-/// The result of judging a scan by a reading.
+/// What a reading makes of a scan's probabilities.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
+pub struct Assessment {
     /// Calibrated, of the scan's own voxels.
     pub probabilities: Vec<f32>,
     /// The mask and its regions, in the scan's own grid.
@@ -172,10 +173,10 @@ pub struct Judgement {
 }
 
 impl Reading {
-    /// The network's own probabilities as they are, one look, all findings alike.
+    /// The network's own probabilities as they are, one input, all findings alike.
     pub fn plain(side: usize, operating_point: OperatingPoint) -> Reading {
         Reading {
-            look: Look { side, mirrored: false },
+            input: NetworkInput { side, mirrored: false },
             operating_point,
             calibration: Calibration::default(),
             grows_from: None,
@@ -187,19 +188,19 @@ impl Reading {
     /// to an answer, for the service, for evaluation and for training alike.
     ///
     /// `Internal` when one is no probability.
-    pub fn judge(
+    pub fn assess(
         &self,
         mut probabilities: Vec<f32>,
         shape: Shape,
         geometry: Option<&Geometry>,
         placements: &[TilePlacement],
-    ) -> Result<Judgement> {
+    ) -> Result<Assessment> {
         probabilities.iter_mut().for_each(|p| *p = self.calibration.apply(*p));
         let findings = Findings::new(&probabilities, shape, geometry, self.criteria(placements))?;
         let confidence = confidence(&probabilities, &findings.findings);
-        let foretold = self.expected_dice.zip(dice_features(&probabilities, &findings));
-        let expected_dice = foretold.map(|(predictor, features)| predictor.expected(features));
-        Ok(Judgement { probabilities, findings, confidence, expected_dice })
+        let predictable = self.expected_dice.zip(dice_features(&probabilities, &findings));
+        let expected_dice = predictable.map(|(predictor, features)| predictor.expected(features));
+        Ok(Assessment { probabilities, findings, confidence, expected_dice })
     }
 
     /// What counts as tumour in a scan whose slices were prepared at `placements`: the smallest region, counted in
@@ -287,14 +288,14 @@ mod tests {
             extent: 9.0,
             aspect: 1.0,
         };
-        let plain = reading(0.375, 1).judge(raw.clone(), shape, None, &[placement]).unwrap();
+        let plain = reading(0.375, 1).assess(raw.clone(), shape, None, &[placement]).unwrap();
         let calibration = Calibration { slope: 0.5, offset: -0.3 };
         let operating_point =
             OperatingPoint { threshold: calibration.apply(0.375), minimum_pixels: 1 };
         let reading = Reading { operating_point, calibration, ..reading(0.0, 1) };
-        let calibrated = reading.judge(raw, shape, None, &[placement]).unwrap();
+        let calibrated = reading.assess(raw, shape, None, &[placement]).unwrap();
         assert_eq!(plain.findings.mask, calibrated.findings.mask);
         assert!(calibrated.confidence < plain.confidence);
-        assert!(reading.judge(vec![1.5; 9], shape, None, &[placement]).is_err());
+        assert!(reading.assess(vec![1.5; 9], shape, None, &[placement]).is_err());
     }
 }

@@ -7,7 +7,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 /// Why an upload is not analysed: one problem type each, so that programs can tell them apart.
 #[derive(Clone, Copy, Debug, EnumString, Eq, Hash, IntoStaticStr, PartialEq, VariantArray)]
 #[strum(serialize_all = "kebab-case")]
-pub enum Problem {
+pub enum RefusalReason {
     /// Not one of the formats that medseg reads.
     NotAnImage,
     /// A format that medseg knows, in a form that it does not read.
@@ -42,18 +42,18 @@ pub enum Problem {
     WrongIdentity,
 }
 
-impl Problem {
-    /// The stable name of the problem type: `too-small`, `not-a-head`, …
+impl RefusalReason {
+    /// The stable name of the reason, which is its problem type: `too-small`, `not-a-head`, …
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// The problem of that [`name`](Problem::name).
-    pub fn named(name: &str) -> Option<Problem> {
+    /// The reason of that [`name`](RefusalReason::name).
+    pub fn named(name: &str) -> Option<RefusalReason> {
         name.parse().ok()
     }
 
-    /// What is wrong, the same for each file with this problem.
+    /// What is wrong, the same for each file that is refused for this reason.
     pub fn title(self) -> &'static str {
         self.words().0
     }
@@ -132,7 +132,7 @@ impl Problem {
         }
     }
 
-    /// The refusal of one file for this problem. `what` is a sentence on this very file, and never
+    /// The refusal of one file for this reason. `what` is a sentence on this very file, and never
     /// says anything of the patient.
     pub fn refuse(self, what: impl Into<String>) -> Refusal {
         Refusal { problem: self, detail: format!("{} {}", what.into(), self.advice()) }
@@ -150,14 +150,14 @@ impl Refusal {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal {
     /// Which requirement is not met, for programs.
-    pub problem: Problem,
+    pub problem: RefusalReason,
     /// What is wrong with this file, and what to do.
     pub detail: String,
 }
 
 impl From<Contradiction> for Refusal {
     fn from(Contradiction(what): Contradiction) -> Refusal {
-        Problem::WrongIdentity
+        RefusalReason::WrongIdentity
             .refuse(format!("The file has another {what} than the upload states."))
     }
 }
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn names_are_what_programs_know() {
-        let names: Vec<&str> = Problem::VARIANTS.iter().map(|problem| problem.name()).collect();
+        let names: Vec<&str> = RefusalReason::VARIANTS.iter().map(|reason| reason.name()).collect();
         let known = [
             "not-an-image",
             "unsupported",
@@ -210,23 +210,24 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_has_its_own_name_and_its_own_words() {
-        for &problem in Problem::VARIANTS {
-            assert_eq!(Problem::named(problem.name()), Some(problem));
-            assert!(problem.advice().ends_with('.') && !problem.title().ends_with('.'));
+    fn every_reason_has_its_own_name_and_its_own_words() {
+        for &reason in RefusalReason::VARIANTS {
+            assert_eq!(RefusalReason::named(reason.name()), Some(reason));
+            assert!(reason.advice().ends_with('.') && !reason.title().ends_with('.'));
         }
     }
 
     #[test]
     fn a_refusal_of_another_patients_file_says_what_differs() {
         let refusal = Refusal::from(Contradiction("patient id"));
-        assert_eq!(refusal.problem, Problem::WrongIdentity);
+        assert_eq!(refusal.problem, RefusalReason::WrongIdentity);
         assert!(refusal.detail.starts_with("The file has another patient id than"), "{refusal}");
     }
 
     #[test]
     fn a_refusal_says_what_is_wrong_and_what_to_do() {
-        let json = serde_json::to_value(Problem::TooSmall.refuse("It is 12 x 12 pixels.")).unwrap();
+        let json =
+            serde_json::to_value(RefusalReason::TooSmall.refuse("It is 12 x 12 pixels.")).unwrap();
         assert_eq!(json["problem"], "too-small");
         assert_eq!(json["title"], "The image is too small");
         assert!(json["detail"].as_str().unwrap().starts_with("It is 12 x 12 pixels. Send "));

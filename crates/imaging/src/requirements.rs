@@ -6,7 +6,7 @@ mod mask;
 
 use crate::decode::label_map_alone;
 use crate::label_map::is_label_map;
-use crate::{Format, Modality, Problem, Refusal, Shape, Volume};
+use crate::{Format, Modality, Refusal, RefusalReason, Shape, Volume};
 
 /// Fewer pixels than this a side show no lesion.
 const SIDE_MIN: usize = 64;
@@ -49,7 +49,7 @@ pub(crate) fn foreign(volume: &Volume) -> Refusal {
 }
 
 fn wrong_modality(what: &str) -> Refusal {
-    Problem::WrongModality.refuse(what)
+    RefusalReason::WrongModality.refuse(what)
 }
 
 /// The body part, if DICOM's BodyPartExamined names one that shows no brain.
@@ -91,18 +91,18 @@ pub(crate) fn other_body_part(term: &str) -> Option<&'static str> {
 fn large_enough(volume: &Volume) -> Result<(), Refusal> {
     let (rows, columns) = (volume.shape.rows, volume.shape.columns);
     if rows.min(columns) < SIDE_MIN {
-        return Err(Problem::TooSmall.refuse(format!("It is {columns} x {rows} pixels.")));
+        return Err(RefusalReason::TooSmall.refuse(format!("It is {columns} x {rows} pixels.")));
     }
     let Some([_, row_mm, column_mm]) = volume.geometry.map(|geometry| geometry.spacing()) else {
         return Ok(());
     };
     let (high, wide) = (row_mm * rows as f64, column_mm * columns as f64);
     if high.min(wide) < FIELD_OF_VIEW_MM_MIN {
-        return Err(Problem::NotAHead
+        return Err(RefusalReason::NotAHead
             .refuse(format!("It shows {wide:.0} x {high:.0} mm, less than a head.")));
     }
     if high.max(wide) > FIELD_OF_VIEW_MM_MAX {
-        return Err(Problem::NotAHead
+        return Err(RefusalReason::NotAHead
             .refuse(format!("It shows {wide:.0} x {high:.0} mm, more than a scanner can.")));
     }
     Ok(())
@@ -121,10 +121,10 @@ fn visible(volume: &Volume) -> Result<(), Refusal> {
     let [black, white] = volume.window;
     let range = if absolute(volume) { (white - black).abs() } else { low.abs().max(high.abs()) };
     if range == 0.0 || (high - low) / range < BLANK {
-        return Err(Problem::Blank.refuse("All its pixels have the same brightness."));
+        return Err(RefusalReason::Blank.refuse("All its pixels have the same brightness."));
     }
     if absolute(volume) && (high - black) / range < DARK {
-        return Err(Problem::TooDark.refuse("Its brightest parts are nearly black."));
+        return Err(RefusalReason::TooDark.refuse("Its brightest parts are nearly black."));
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ fn not_clipped(volume: &Volume) -> Result<(), Refusal> {
     let clipped = volume.voxels.iter().filter(|voxel| **voxel >= white).count();
     if absolute(volume) && clipped as f64 > CLIPPED * volume.voxels.len() as f64 {
         let percent = 100 * clipped / volume.voxels.len();
-        return Err(Problem::Clipped.refuse(format!("{percent} % of it is pure white.")));
+        return Err(RefusalReason::Clipped.refuse(format!("{percent} % of it is pure white.")));
     }
     Ok(())
 }
@@ -158,7 +158,7 @@ fn a_head(volume: &Volume) -> Result<(), Refusal> {
     let what = if slices == 1 { "The picture lacks" } else { "Most of its slices lack" };
     let what =
         format!("{what} what a head's slice shows: one rounded outline on a quiet background.");
-    Err(Problem::NotAHead.refuse(what))
+    Err(RefusalReason::NotAHead.refuse(what))
 }
 
 fn shows_head(volume: &Volume, index: usize) -> bool {

@@ -2,8 +2,8 @@ use domain::{Answer, rfc3339};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ExpectedDice, Features, Finding, Format, Geometry, Modality, ModelUsed, Orientation, Readings,
-    Role, Shape, Told, Unit, View, Volume,
+    ClassifiedKind, ExpectedDice, Features, Finding, Format, Geometry, Modality, ModelUsed,
+    Orientation, Readings, Role, Shape, Unit, View, Volume,
 };
 
 /// The form of the document; a change that could break a reader changes the number.
@@ -51,7 +51,7 @@ pub struct ResultDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub image: Option<ImageFacts>,
-    /// The model and its reading; missing when no model looked.
+    /// The model and its reading; missing when no model was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub model: Option<ModelUsed>,
@@ -152,9 +152,9 @@ pub struct ImageFacts {
     pub spacing_mm: Option<[Option<f64>; 3]>,
     /// None where the file does not say.
     pub modality: Option<Modality>,
-    /// What kind of image it was taken for, and how that was told.
+    /// What kind of image it was taken for, and how it was classified.
     #[serde(default)]
-    pub kind: Told,
+    pub kind: ClassifiedKind,
     /// What kind of file the upload was.
     pub format: Format,
     /// The slice (from 0) that `mask.png` and `overlay.png` show.
@@ -276,7 +276,7 @@ impl Totals {
 
 impl ImageFacts {
     /// What is known of a volume that was taken for an image of that kind.
-    pub fn new(volume: &Volume, kind: Told, shown_slice: usize) -> ImageFacts {
+    pub fn new(volume: &Volume, kind: ClassifiedKind, shown_slice: usize) -> ImageFacts {
         ImageFacts {
             shape: volume.shape,
             unit: if volume.geometry.is_some() { Unit::Millimetre } else { Unit::Pixel },
@@ -301,7 +301,7 @@ impl Quality {
         features: Features,
         findings: &[Finding],
         confidence: Option<f64>,
-        kind: (&Readings, &Told),
+        kind: (&Readings, &ClassifiedKind),
     ) -> Quality {
         let view = volume.geometry.as_ref().and_then(View::of);
         let no_volume =
@@ -332,8 +332,8 @@ impl Quality {
         ];
         let remarks =
             remarks.into_iter().filter(|(holds, _)| *holds).map(|(_, words)| words.to_owned());
-        let (readings, told) = kind;
-        let remarks = remarks.chain(readings.remark(told)).chain(lesser(findings));
+        let (readings, classified) = kind;
+        let remarks = remarks.chain(readings.remark(classified)).chain(lesser(findings));
         Quality { features, remarks: volume.remarks.iter().cloned().chain(remarks).collect() }
     }
 }
@@ -398,10 +398,10 @@ mod tests {
     use crate::phantom::{Phantom, Settings};
     use crate::{Criteria, Findings, OperatingPoint, Reading};
 
-    fn told_of(volume: &Volume, findings: &[Finding]) -> Quality {
+    fn quality_of(volume: &Volume, findings: &[Finding]) -> Quality {
         let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
         let readings = Readings::alike(Reading::plain(64, operating_point));
-        let kind = (&readings, &Told::default());
+        let kind = (&readings, &ClassifiedKind::default());
         Quality::new(volume, Features::new(volume), findings, Some(0.9), kind)
     }
 
@@ -413,7 +413,7 @@ mod tests {
         let sure = confidence(probabilities, &found);
         let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
         let readings = Readings::alike(Reading::plain(64, operating_point));
-        let kind = (&readings, &Told::default());
+        let kind = (&readings, &ClassifiedKind::default());
         let quality = Quality::new(volume, Features::new(volume), &found, Some(sure), kind);
         (Totals::new(&found, volume.shape), sure, quality)
     }
@@ -471,10 +471,10 @@ mod tests {
         let ml = |totals: Option<f64>| totals.unwrap();
         assert!((ml(totals.volume_ml) / ml(totals.lesser.volume_ml) - 2.0).abs() < 1e-9);
         assert!((confidence(&probabilities, &found) - 0.9).abs() < 1e-6);
-        let quality = told_of(&volume, &found);
+        let quality = quality_of(&volume, &found);
         assert!(quality.remarks.iter().any(|words| words.contains("one lesser finding")));
         assert!(
-            told_of(&volume, &found[..1]).remarks.iter().all(|words| !words.contains("lesser"))
+            quality_of(&volume, &found[..1]).remarks.iter().all(|words| !words.contains("lesser"))
         );
     }
 

@@ -3,7 +3,7 @@
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
 use domain::Identity;
-use imaging::{Problem, Refusal};
+use imaging::{Refusal, RefusalReason};
 use serde::{Deserialize, Serialize};
 
 use crate::Walls;
@@ -18,13 +18,13 @@ const JSON_BYTES_MAX: usize = 16 << 20;
 pub enum DecoderAnswer {
     /// Not analysed.
     Refused {
-        /// [`imaging::Problem`], by its name.
+        /// [`imaging::RefusalReason`], by its name.
         problem: String,
         /// What is wrong with this file and what to do, in a clinician's words.
         detail: String,
     },
     /// Sound: the preview and then the volume follow.
-    Image(Box<Facts>),
+    Image(Box<ScanFacts>),
     /// The entries of an archive, shared out.
     Groups(Vec<Group>),
     /// The bytes of one entry, or of a zip of several, follow.
@@ -49,7 +49,7 @@ pub struct Group {
 
 /// What is known of a decoded scan besides its voxels.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Facts {
+pub struct ScanFacts {
     /// [`imaging::Format::name`].
     pub format: String,
     /// Empty: the file does not say.
@@ -102,7 +102,7 @@ pub fn length_of(announced: u32) -> Result<usize> {
 
 /// The refusal of that name; None for a name that no problem has.
 pub fn refusal(problem: &str, detail: String) -> Option<Refusal> {
-    Some(Refusal { problem: Problem::named(problem)?, detail })
+    Some(Refusal { problem: RefusalReason::named(problem)?, detail })
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use std::time::Instant;
 
 use domain::Result;
 use imaging::{
-    Findings, Framed, Judgement, Look, ModelInfo, Opinion, Reading, Role, Shape, Sight,
-    TilePlacement, Told, Volume, restored,
+    Assessment, ClassifiedKind, Findings, Framed, KindPrediction, ModelInfo, NetworkInput, Reading,
+    Role, Shape, TilePlacement, TilePrediction, Volume, restored,
 };
 
-pub use figures::{Case, Evaluation, Group, GroupedBy, KindsTold, Outcome, WithLesser};
+pub use figures::{Case, Evaluation, Group, GroupedBy, KindAccuracy, Outcome, WithLesser};
 pub use phantoms::{Measured, measure_phantoms};
 pub use plot::plot;
 pub use reliability::{Reliability, ReliabilityBin, reliability_plot};
@@ -41,10 +41,10 @@ pub struct Counts {
 pub struct ScanPrediction {
     /// Slices, rows and columns of the scan's own grid.
     pub shape: Shape,
-    /// How it was looked at.
-    pub look: Look,
+    /// How it was given to the network.
+    pub input: NetworkInput,
     /// What kind of image it was taken for.
-    pub told: Told,
+    pub classified: ClassifiedKind,
     /// Of the scan's own voxels, as the network gives them: not calibrated.
     pub probabilities: Vec<f32>,
     /// One for each slice.
@@ -60,7 +60,7 @@ pub struct Scored {
     /// The counts that figures are computed from.
     pub outcome: Outcome,
     /// What was compared, and what the service says besides.
-    pub judgement: Judgement,
+    pub assessment: Assessment,
 }
 
 impl Counts {
@@ -85,76 +85,88 @@ impl Counts {
 /// The batch size, in slices.
 const BATCH: usize = 16;
 
-/// Predicts a scan exactly as the service does: a second time where the kind that the model tells has another look.
+/// Predicts a scan exactly as the service does: a second time where the kind that the model predicts has another input.
 pub fn predict(segmenter: &mut Segmenter, labelled: &Labelled) -> Result<ScanPrediction> {
     let Labelled { volume, .. } = labelled;
     let (readings, slices) = (segmenter.model_info().facts.readings.clone(), volume.shape.slices);
-    let first = readings.of(volume.kind, slices).look;
-    let seen = predict_with(segmenter, labelled, first)?;
-    let then = readings.of(seen.told.kind, slices).look;
+    let first = readings.of(volume.kind, slices).input;
+    let prediction = predict_with(segmenter, labelled, first)?;
+    let then = readings.of(prediction.classified.kind, slices).input;
     if then == first {
-        return Ok(seen);
+        return Ok(prediction);
     }
     let again = predict_with(segmenter, labelled, then)?;
-    Ok(ScanPrediction { told: seen.told, ms: seen.ms + again.ms, ..again })
+    Ok(ScanPrediction { classified: prediction.classified, ms: prediction.ms + again.ms, ..again })
 }
 
-/// Predicts a scan in that look.
+/// Predicts a scan with that input.
 pub fn predict_with(
     segmenter: &mut Segmenter,
     labelled: &Labelled,
-    look: Look,
+    input: NetworkInput,
 ) -> Result<ScanPrediction> {
     let Labelled { volume, truth } = labelled;
     let framed = Framed::new(volume, segmenter.model_info().preprocessing()?)?;
     let began = Instant::now();
-    let (mut sights, mut placements) = (Vec::new(), Vec::new());
+    let (mut predictions, mut placements) = (Vec::new(), Vec::new());
     let slices: Vec<usize> = (0..volume.shape.slices).collect();
     for shown in slices.chunks(BATCH) {
-        let tiles = shown.iter().map(|slice| framed.slice(*slice, look.side));
+        let tiles = shown.iter().map(|slice| framed.slice(*slice, input.side));
         let tiles = tiles.collect::<Result<Vec<_>>>()?;
-        sights.extend(segmenter.predict(&tiles, look.mirrored)?);
+        predictions.extend(segmenter.predict(&tiles, input.mirrored)?);
         placements.extend(tiles.iter().map(|tile| tile.placement));
     }
-    let told = told(segmenter.model_info(), volume, &sights);
-    let probabilities = restored(&placements, &sights);
+    let classified = classified(segmenter.model_info(), volume, &predictions);
+    let probabilities = restored(&placements, &predictions);
     let ms = began.elapsed().as_secs_f64() * 1000.0;
     let (shape, truth) = (volume.shape, truth.clone());
-    Ok(ScanPrediction { shape, look, told, probabilities, placements, truth, ms })
+    Ok(ScanPrediction { shape, input, classified, probabilities, placements, truth, ms })
 }
 
-fn told(model_info: &ModelInfo, volume: &Volume, sights: &[Sight]) -> Told {
-    let votes = sights.iter().map(|sight| sight.kinds.as_slice());
+fn classified(
+    model_info: &ModelInfo,
+    volume: &Volume,
+    predictions: &[TilePrediction],
+) -> ClassifiedKind {
+    let votes = predictions.iter().map(|prediction| prediction.kinds.as_slice());
     let facts = &model_info.facts;
-    facts.readings.told(volume.kind, Opinion::of(&facts.tells, votes))
+    facts.readings.classify(volume.kind, KindPrediction::of(&facts.classes, votes))
 }
 
-/// Judges a prediction exactly as the service does, and compares the findings with the truth.
-pub fn score(model_info: &ModelInfo, seen: &ScanPrediction) -> Result<Scored> {
-    score_with(model_info.facts.readings.of(seen.told.kind, seen.shape.slices), seen)
+/// Assesses a prediction exactly as the service does, and compares the findings with the truth.
+pub fn score(model_info: &ModelInfo, prediction: &ScanPrediction) -> Result<Scored> {
+    score_with(
+        model_info.facts.readings.of(prediction.classified.kind, prediction.shape.slices),
+        prediction,
+    )
 }
 
 /// As [`score`], by that reading.
-pub fn score_with(reading: &Reading, seen: &ScanPrediction) -> Result<Scored> {
+pub fn score_with(reading: &Reading, prediction: &ScanPrediction) -> Result<Scored> {
     let began = Instant::now();
-    let probabilities = seen.probabilities.clone();
-    let judgement = reading.judge(probabilities, seen.shape, None, &seen.placements)?;
-    let ms = seen.ms + began.elapsed().as_secs_f64() * 1000.0;
+    let probabilities = prediction.probabilities.clone();
+    let assessment =
+        reading.assess(probabilities, prediction.shape, None, &prediction.placements)?;
+    let ms = prediction.ms + began.elapsed().as_secs_f64() * 1000.0;
     let outcome = Outcome {
-        slices: counted(seen, &judgement.findings, |label| label == Role::Main.label()),
-        marked: counted(seen, &judgement.findings, |label| label != 0),
-        slice_pixels: seen.shape.slice_len(),
-        told: seen.told.kind,
-        expected: judgement.expected_dice,
+        slices: counted(prediction, &assessment.findings, |label| label == Role::Main.label()),
+        marked: counted(prediction, &assessment.findings, |label| label != 0),
+        slice_pixels: prediction.shape.slice_len(),
+        classified: prediction.classified.kind,
+        expected: assessment.expected_dice,
         ms,
     };
-    Ok(Scored { outcome, judgement })
+    Ok(Scored { outcome, assessment })
 }
 
 /// Of each slice, where the mask has a label that counts.
-fn counted(seen: &ScanPrediction, findings: &Findings, counts: impl Fn(u8) -> bool) -> Vec<Counts> {
-    let length = seen.shape.slice_len();
-    let slices = findings.mask.chunks(length).zip(seen.truth.chunks(length));
+fn counted(
+    prediction: &ScanPrediction,
+    findings: &Findings,
+    counts: impl Fn(u8) -> bool,
+) -> Vec<Counts> {
+    let length = prediction.shape.slice_len();
+    let slices = findings.mask.chunks(length).zip(prediction.truth.chunks(length));
     let slice = |(mask, truth): (&[u8], &[u8])| {
         let mut slice = Counts::default();
         for (label, truth) in mask.iter().zip(truth) {
@@ -168,12 +180,12 @@ fn counted(seen: &ScanPrediction, findings: &Findings, counts: impl Fn(u8) -> bo
     slices.map(slice).collect()
 }
 
-/// Judges a model by all scans of `patients`, or by each slice as if it had come alone; `judged` hears of each scan.
+/// Evaluates a model on all scans of `patients`, or on each slice as if it had come alone; `report` hears of each scan.
 pub fn evaluate(
     segmenter: &mut Segmenter,
     patients: &[Patient],
     alone: bool,
-    mut judged: impl FnMut(&Patient, &[Entry], &ScanPrediction, &Scored) -> Result<()>,
+    mut report: impl FnMut(&Patient, &[Entry], &ScanPrediction, &Scored) -> Result<()>,
 ) -> Result<Evaluation> {
     let model_info = segmenter.model_info().clone();
     let mut reliability = Reliability::default();
@@ -182,10 +194,10 @@ pub fn evaluate(
         let mut case = Case::new(patient);
         let scans = if alone { patient.slices.chunks(1).collect() } else { patient.scans() };
         for scan in scans {
-            let seen = predict(segmenter, &Labelled::load(scan)?)?;
-            let scored = score(&model_info, &seen)?;
-            judged(patient, scan, &seen, &scored)?;
-            reliability.add(&scored.judgement.probabilities, &seen.truth);
+            let prediction = predict(segmenter, &Labelled::load(scan)?)?;
+            let scored = score(&model_info, &prediction)?;
+            report(patient, scan, &prediction, &scored)?;
+            reliability.add(&scored.assessment.probabilities, &prediction.truth);
             case.scans.push(scored.outcome);
         }
         cases.push(case);
@@ -206,7 +218,7 @@ mod tests {
             version: "1".into(),
             preprocessing: imaging::Preprocessing::NEWEST.name().into(),
             modalities: vec![],
-            tells: vec![],
+            classes: vec![],
             readings: Readings::alike(Reading::plain(32, operating_point)),
         };
         ModelInfo { facts, sha256: String::new(), device: "cpu".into() }
@@ -223,10 +235,10 @@ mod tests {
             extent: 4.0,
             aspect: 1.0,
         };
-        let seen = ScanPrediction {
+        let prediction = ScanPrediction {
             shape: Shape { slices: 2, rows: 2, columns: 4 },
-            look: Look { side: 4, mirrored: false },
-            told: Told::default(),
+            input: NetworkInput { side: 4, mirrored: false },
+            classified: ClassifiedKind::default(),
             probabilities: vec![
                 0.9, 0.8, 0.1, 0.0, 0.7, 0.1, 0.1, 0.6, // one region, and a speck
                 0.9, 0.1, 0.1, 0.0, 0.1, 0.1, 0.1, 0.1, // more of the region above
@@ -236,20 +248,20 @@ mod tests {
             ms: 1.0,
         };
         let reading = Reading::plain(4, OperatingPoint { threshold: 0.5, minimum_pixels: 2 });
-        let judged = score_with(&reading, &seen).unwrap();
-        assert_eq!(judged.judgement.findings.mask[..8], [1, 1, 0, 0, 1, 0, 0, 0]);
+        let scored = score_with(&reading, &prediction).unwrap();
+        assert_eq!(scored.assessment.findings.mask[..8], [1, 1, 0, 0, 1, 0, 0, 0]);
         let first = Counts { overlap: 2, found: 3, truth: 3 };
         let slices = [first, Counts { overlap: 1, found: 1, truth: 2 }];
         assert_eq!(
-            (&judged.outcome.slices, &judged.outcome.marked),
+            (&scored.outcome.slices, &scored.outcome.marked),
             (&slices.to_vec(), &slices.to_vec())
         );
         // What lies apart from the largest region is marked, and not counted.
         let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
         let reading = Reading { grows_from: Some(0.3), ..Reading::plain(4, operating_point) };
-        let judged = score_with(&reading, &seen).unwrap();
-        assert_eq!(judged.judgement.findings.mask[..8], [1, 1, 0, 0, 1, 0, 0, 2]);
-        assert_eq!(judged.outcome.slices, slices);
-        assert_eq!(judged.outcome.marked[0], Counts { overlap: 2, found: 4, truth: 3 });
+        let scored = score_with(&reading, &prediction).unwrap();
+        assert_eq!(scored.assessment.findings.mask[..8], [1, 1, 0, 0, 1, 0, 0, 2]);
+        assert_eq!(scored.outcome.slices, slices);
+        assert_eq!(scored.outcome.marked[0], Counts { overlap: 2, found: 4, truth: 3 });
     }
 }

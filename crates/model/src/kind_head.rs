@@ -1,4 +1,4 @@
-//! What tells kinds of image apart: a linear layer on what the network knows of the whole image.
+//! What classifies kinds of image: a linear layer on what the network knows of the whole image.
 //!
 //! It is no part of the network: its features are the bottleneck's, averaged over the image, and the network is trained
 //! without it. So it is fitted afterwards, in seconds, to any weights.

@@ -19,4 +19,4 @@ mod weights;
 pub use device::Device;
 pub use network::Design;
 pub use segmenter::Segmenter;
-pub use weights::{Facts, Manifest, Weights};
+pub use weights::{Manifest, Weights, WeightsFacts};

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use domain::{Error, ErrorKind, Result};
-use imaging::{ModelInfo, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, TilePrediction};
 use tch::{Kind, TchError, Tensor};
 
 use crate::Device;
@@ -67,44 +67,44 @@ impl Segmenter {
     /// `Invalid` when a tile is of another side than the first or than the network can take, `Exhausted` when there
     /// are too many for the memory at once, `Internal` when the network breaks or gives something that is no
     /// probability: never zeros instead.
-    pub fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
+    pub fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<TilePrediction>> {
         let Some(side) = side_of(tiles)? else { return Ok(Vec::new()) };
         let mut pixels = self.pixels(tiles);
         if mirrored {
             pixels.extend(flipped(&pixels, side, self.channels));
         }
-        let mut seen = self.forward(&pixels, side)?;
-        let mut kinds = self.kinds(&seen.features);
+        let mut output = self.forward(&pixels, side)?;
+        let mut kinds = self.kinds(&output.features);
         if mirrored {
-            let turned = seen.probabilities.split_off(seen.probabilities.len() / 2);
-            average_into(&mut seen.probabilities, flipped(&turned, side, 1));
+            let turned = output.probabilities.split_off(output.probabilities.len() / 2);
+            average_into(&mut output.probabilities, flipped(&turned, side, 1));
             let turned = kinds.split_off(kinds.len() / 2);
             kinds.iter_mut().zip(turned).for_each(|(kinds, turned)| average_into(kinds, turned));
         }
-        if !seen.probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
+        if !output.probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
             return Err(ErrorKind::Internal.error("the network's output is no probability"));
         }
-        let probabilities = seen.probabilities.chunks(side * side).map(<[f32]>::to_vec);
+        let probabilities = output.probabilities.chunks(side * side).map(<[f32]>::to_vec);
         let kinds = kinds.into_iter().chain(std::iter::repeat_with(Vec::new));
         Ok(probabilities
             .zip(kinds)
-            .map(|(probabilities, kinds)| Sight { probabilities, kinds })
+            .map(|(probabilities, kinds)| TilePrediction { probabilities, kinds })
             .collect())
     }
 
-    /// The bottleneck's features of each tile, by which kinds of image are told.
+    /// The bottleneck's features of each tile, by which kinds of image are classified.
     pub fn features(&mut self, tiles: &[Prepared]) -> Result<Vec<Vec<f32>>> {
         let Some(side) = side_of(tiles)? else { return Ok(Vec::new()) };
-        let seen = self.forward(&self.pixels(tiles), side)?;
+        let output = self.forward(&self.pixels(tiles), side)?;
         let count = self.network.features() as usize;
-        Ok(seen.features.chunks(count).map(<[f32]>::to_vec).collect())
+        Ok(output.features.chunks(count).map(<[f32]>::to_vec).collect())
     }
 
     fn pixels(&self, tiles: &[Prepared]) -> Vec<f32> {
         tiles.iter().flat_map(|tile| side_by_side(tile, self.channels)).collect()
     }
 
-    /// The probability of each kind, of each image; none of a model that tells no kinds.
+    /// The probability of each kind, of each image; none of a model that has no classes.
     fn kinds(&self, features: &[f32]) -> Vec<Vec<f32>> {
         let Some(head) = &self.kind_head else { return Vec::new() };
         let images = features.chunks(self.network.features() as usize);
@@ -152,16 +152,16 @@ fn side_of(tiles: &[Prepared]) -> Result<Option<usize>> {
     let sound = side > 0 && side.is_multiple_of(SIDE_MULTIPLE);
     if !sound || lengths.into_iter().any(|length| length != side * side) {
         let message = format!(
-            "the network looks at squares of one size at a time, its side a multiple of {SIDE_MULTIPLE} pixels"
+            "the network takes tiles of one size at a time, its side a multiple of {SIDE_MULTIPLE} pixels"
         );
         return Err(ErrorKind::Invalid.error(message));
     }
     Ok(Some(side))
 }
 
-/// Averages `turned` into `seen`.
-fn average_into(seen: &mut [f32], turned: Vec<f32>) {
-    seen.iter_mut().zip(turned).for_each(|(seen, turned)| *seen = (*seen + turned) / 2.0);
+/// Averages `turned` into `straight`.
+fn average_into(straight: &mut [f32], turned: Vec<f32>) {
+    straight.iter_mut().zip(turned).for_each(|(p, turned)| *p = (*p + turned) / 2.0);
 }
 
 impl Replica {
@@ -212,7 +212,7 @@ pub(crate) fn torch_error(error: TchError) -> Error {
     let text = error.to_string().to_lowercase();
     if text.contains("out of memory") || text.contains("allocate memory") {
         return ErrorKind::Exhausted
-            .error("these squares do not fit the memory at once")
+            .error("these tiles do not fit the memory at once")
             .because(error);
     }
     ErrorKind::Internal.error("the network failed").because(error)
@@ -260,18 +260,21 @@ mod tests {
     }
 
     #[test]
-    fn in_the_mirror_the_answer_is_the_mirrored_one() {
+    fn a_flipped_tile_has_the_flipped_prediction_under_augmentation() {
         let mut segmenter = segmenter();
         let straight = tile(1);
         let seen = segmenter.predict(&[straight.clone(), turned(&straight)], true).unwrap();
         let [a, b] = [&seen[0].probabilities, &seen[1].probabilities];
         assert!(flipped(a, 32, 1).iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5));
         let one = segmenter.predict(&[straight], false).unwrap().remove(0).probabilities;
-        assert!(one.iter().zip(a).any(|(one, both)| (one - both).abs() > 1e-4), "no second look");
+        assert!(
+            one.iter().zip(a).any(|(one, both)| (one - both).abs() > 1e-4),
+            "no second prediction"
+        );
     }
 
     #[test]
-    fn kinds_are_told_by_the_features_of_the_same_look() {
+    fn kinds_are_classified_by_the_features_of_the_same_pass() {
         let mut segmenter = segmenter();
         let tiles = [tile(1), tile(2)];
         let features = segmenter.features(&tiles).unwrap();
@@ -281,9 +284,9 @@ mod tests {
         let head = KindHead::fit(&images, 2).unwrap();
         segmenter.kind_head = Some(head.clone());
         let seen = segmenter.predict(&tiles, false).unwrap();
-        for (kind, (sight, features)) in seen.iter().zip(&features).enumerate() {
-            assert_eq!(sight.kinds, head.probabilities(features));
-            assert!(sight.kinds[kind] > 0.9, "{:?}", sight.kinds);
+        for (kind, (prediction, features)) in seen.iter().zip(&features).enumerate() {
+            assert_eq!(prediction.kinds, head.probabilities(features));
+            assert!(prediction.kinds[kind] > 0.9, "{:?}", prediction.kinds);
         }
         let mirrored = segmenter.predict(&tiles, true).unwrap();
         let back = segmenter.predict(&tiles.each_ref().map(turned), false).unwrap();
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn squares_of_another_size_or_of_two_are_refused() {
+    fn tiles_of_another_size_or_of_two_are_refused() {
         let mut short = tile(1);
         short.pixels.pop();
         let volume = Phantom::new(&Settings::slice(1)).unwrap().volume;

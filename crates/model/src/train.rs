@@ -12,9 +12,9 @@ mod objective;
 mod optimiser;
 mod picture;
 mod pool;
+mod predictions;
 mod reference;
 mod schedule;
-mod sightings;
 mod speed;
 mod state;
 mod variation;
@@ -51,7 +51,7 @@ pub struct Settings {
     pub run: PathBuf,
     /// Where the finished model goes.
     pub model: PathBuf,
-    /// Whether judging is left for later: then the model's folder gets the weights as they are at each checkpoint, and
+    /// Whether evaluation is left for later: then the model's folder gets the weights as they are at each checkpoint, and
     /// nothing is chosen or measured. For a machine whose time is too dear for that.
     pub unjudged: bool,
     /// What the finished model is called.
@@ -65,10 +65,10 @@ pub struct Settings {
     /// A finished model to go on from, in place of random weights; of the same design. That no validation patient
     /// was learned from before is the caller's to know: the same seed and manifest draw the same split.
     pub from: Option<PathBuf>,
-    /// The side of the squares at the end of training, in pixels. It begins at half of it, or at three quarters where it
+    /// The side of the tiles at the end of training, in pixels. It begins at half of it, or at three quarters where it
     /// goes on from a model.
     pub side: usize,
-    /// Whether the finished model may also look at images in the mirror, where that pays: at twice the cost.
+    /// Whether the finished model may use test-time augmentation (a flip), where that pays: at twice the cost.
     pub mirrored: bool,
     /// How long training goes on.
     pub length: Length,
@@ -86,7 +86,7 @@ pub struct Settings {
     /// The part of the patients that is kept for validation.
     pub validation: f64,
     /// Of a cross-validation, whose patients are kept for validation in place of such a part. For folds that are trained
-    /// side by side on other machines, and judged together where they are brought.
+    /// side by side on other machines, and evaluated together where they are brought.
     pub fold: Option<Fold>,
     /// Phantoms mixed in.
     pub phantoms: u64,
@@ -244,7 +244,7 @@ fn fitting(settings: &Settings, device: Device, split: &Split, path: &Path) -> R
     if (*design, *seed) != (settings.design, settings.seed) {
         return invalid("another design or seed");
     }
-    // What it learned from must not come to be what it is judged by.
+    // What it learned from must not come to be what it is validated on.
     if *learned != split.digest() {
         return invalid("other patients or slices: the manifests are not those that it began with");
     }
@@ -254,7 +254,7 @@ fn fitting(settings: &Settings, device: Device, split: &Split, path: &Path) -> R
 /// Training slices on which a finished model's normalisations are measured.
 const MEASURED: usize = 64;
 
-/// The parameters of a finished model. One that saw each slice alone begins to look at neighbours, which at first
+/// The parameters of a finished model. One that saw each slice alone begins to see neighbours, which at first
 /// change nothing.
 fn learned(
     settings: &Settings,

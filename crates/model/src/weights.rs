@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-pub use self::facts::Facts;
+pub use self::facts::WeightsFacts;
 use crate::kind_head::KindHead;
 use crate::network::{Network, Unit};
 
@@ -26,7 +26,7 @@ pub struct Manifest {
     pub sha256: String,
     /// What the weights file says of itself, for whoever does not open it.
     #[serde(flatten)]
-    pub facts: Facts,
+    pub facts: WeightsFacts,
 }
 
 /// A unit's convolution with its normalisation folded in, f32.
@@ -55,12 +55,12 @@ impl Folded {
 /// A weights file that was read whole, verified, and expanded.
 pub struct Weights {
     /// What the file says of itself.
-    pub facts: Facts,
+    pub facts: WeightsFacts,
     /// Of the file's bytes, in lower-case hex.
     pub sha256: String,
     /// In the order of [`Network::units`].
     pub units: Vec<Folded>,
-    /// There exactly where the facts name kinds that it tells.
+    /// There exactly where the facts name classes.
     pub kind_head: Option<KindHead>,
 }
 
@@ -139,11 +139,11 @@ impl Weights {
         Ok(Quantised(parts))
     }
 
-    /// Writes a model into `folder`: the weights with the head that tells kinds apart, and the manifest. The weights come
+    /// Writes a model into `folder`: the weights with the head that classifies kinds, and the manifest. The weights come
     /// first, so that a manifest never vouches for a file that is not there.
     pub fn write(
         folder: &Path,
-        facts: &Facts,
+        facts: &WeightsFacts,
         Quantised(units): &Quantised,
         head: Option<&KindHead>,
     ) -> Result<Manifest> {
@@ -201,7 +201,7 @@ fn read_manifest(path: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-fn facts(bytes: &[u8]) -> Option<Facts> {
+fn facts(bytes: &[u8]) -> Option<WeightsFacts> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).ok()?;
     serde_json::from_str(metadata.metadata().as_ref()?.get(FACTS)?).ok()
 }
@@ -210,7 +210,7 @@ type Part = (String, Dtype, Vec<usize>, Vec<u8>);
 
 /// What a unit's tensors are called after its name.
 const PARTS: [&str; 3] = ["weight", "scale", "bias"];
-/// The tensors of the head that tells kinds apart, of no unit.
+/// The tensors of the head that classifies kinds, of no unit.
 const HEAD_WEIGHT: &str = "kind.weight";
 const HEAD_BIAS: &str = "kind.bias";
 
@@ -234,11 +234,11 @@ fn head_parts(head: &KindHead) -> Vec<Part> {
 
 /// The head for the kinds that the facts name.
 fn kind_head(
-    facts: &Facts,
+    facts: &WeightsFacts,
     tensors: &SafeTensors,
     features: usize,
 ) -> Result<Option<KindHead>, String> {
-    if facts.model.tells.is_empty() {
+    if facts.model.classes.is_empty() {
         return Ok(None);
     }
     let floats = |name: &str, shape: &[usize]| {
@@ -253,7 +253,7 @@ fn kind_head(
             false => Err(format!("{name} holds a number that is not finite")),
         }
     };
-    let kinds = facts.model.tells.len();
+    let kinds = facts.model.classes.len();
     let weights = floats(HEAD_WEIGHT, &[kinds, features])?;
     let weights = weights.chunks(features).map(<[f32]>::to_vec).collect();
     Ok(Some(KindHead { weights, biases: floats(HEAD_BIAS, &[kinds])? }))

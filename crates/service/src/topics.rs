@@ -11,7 +11,7 @@ pub const SCAN_READY_STAT: Work<'static> = Work("scan.ready.stat");
 
 /// The same for jobs that were tried before, of whatever priority: a worker does them alone, so that one that it does not
 /// survive takes no other with it.
-pub const SCAN_READY_AGAIN: Work<'static> = Work("scan.ready.again");
+pub const SCAN_RETRY: Work<'static> = Work("scan.ready.again");
 
 /// The work topic of that priority.
 pub fn scan_ready(priority: Priority) -> Work<'static> {
@@ -29,7 +29,7 @@ pub const SCAN_COMPLETED: Event<'static> = Event("scan.completed");
 pub const ALL: [Topic<'static>; 4] = [
     Topic::Work(SCAN_READY),
     Topic::Work(SCAN_READY_STAT),
-    Topic::Work(SCAN_READY_AGAIN),
+    Topic::Work(SCAN_RETRY),
     Topic::Event(SCAN_COMPLETED),
 ];
 

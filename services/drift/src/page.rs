@@ -72,7 +72,7 @@ fn facts(report: &Report) -> Markup {
             }
             (row("Response time (upload accepted to result readable)", &times(report.response_ms)))
             (row("The model's part of it", &times(report.compute_ms)))
-            @for seen in &report.models { (model(seen)) }
+            @for count in &report.models { (model(count)) }
             (row("Report", &format!("{}, made {}", report.id, utc(report.created_ms))))
             @if report.models.len() > 1 {
                 tr { td colspan="2" { "More than one model answered in this window; the reference belongs to one." } }
@@ -81,13 +81,13 @@ fn facts(report: &Report) -> Markup {
     }
 }
 
-fn model(seen: &ModelCount) -> Markup {
+fn model(count: &ModelCount) -> Markup {
     // An engine without weights has no digest.
-    let digest = seen.model.sha256.get(..12);
+    let digest = count.model.sha256.get(..12);
     let weights = digest.map_or_else(String::new, |digest| format!(", weights {digest}"));
     row(
-        &format!("Model {} {}", seen.model.name, seen.model.version),
-        &format!("{} scans{weights}", seen.scans),
+        &format!("Model {} {}", count.model.name, count.model.version),
+        &format!("{} scans{weights}", count.scans),
     )
 }
 
@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
     use crate::reference::{Distribution, Reference};
-    use crate::report::{Seen, Window, report};
+    use crate::report::{CompletedScan, Window, report};
 
     fn page() -> String {
         let name = "<img src=x onerror=alert(1)>\"&";
@@ -216,8 +216,8 @@ mod tests {
         let reference = Reference { features: BTreeMap::from([(name.to_owned(), distribution)]) };
         let features = BTreeMap::from([(name.to_owned(), 0.4)]);
         let observation = Some(Observation { features, ..Default::default() });
-        let seen = Seen { answer: Answer::Found, response_ms: Some(7), observation };
-        let window = Window { from_ms: 0, to_ms: 1000, scans: vec![seen], cut: false };
+        let scan = CompletedScan { answer: Answer::Found, response_ms: Some(7), observation };
+        let window = Window { from_ms: 0, to_ms: 1000, scans: vec![scan], cut: false };
         html(&report("r".into(), 1000, &window, &reference))
     }
 

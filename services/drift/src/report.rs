@@ -25,7 +25,7 @@ pub const P_MAX: f64 = 0.01;
 
 /// One completed scan.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct CompletedScan {
     pub answer: Answer,
     pub response_ms: Option<i64>,
     pub observation: Option<Observation>,
@@ -36,7 +36,7 @@ pub struct Seen {
 pub struct Window {
     pub from_ms: i64,
     pub to_ms: i64,
-    pub scans: Vec<Seen>,
+    pub scans: Vec<CompletedScan>,
     /// Whether older scans of the window were left out, because it holds too many.
     pub cut: bool,
 }
@@ -160,11 +160,11 @@ pub fn report(id: String, created_ms: i64, window: &Window, reference: &Referenc
     }
 }
 
-fn observations(scans: &[Seen]) -> impl Iterator<Item = &Observation> {
+fn observations(scans: &[CompletedScan]) -> impl Iterator<Item = &Observation> {
     scans.iter().filter_map(|scan| scan.observation.as_ref())
 }
 
-fn values(scans: &[Seen]) -> BTreeMap<&str, Vec<f64>> {
+fn values(scans: &[CompletedScan]) -> BTreeMap<&str, Vec<f64>> {
     let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (name, value) in observations(scans).flat_map(event::values) {
         values.entry(name).or_default().push(value);
@@ -173,13 +173,13 @@ fn values(scans: &[Seen]) -> BTreeMap<&str, Vec<f64>> {
 }
 
 /// How often each of the four answers was given, the rare zero included.
-fn answers(scans: &[Seen]) -> BTreeMap<String, usize> {
+fn answers(scans: &[CompletedScan]) -> BTreeMap<String, usize> {
     let count = |answer| scans.iter().filter(|scan| scan.answer == answer).count();
     let counted = |&answer: &Answer| (answer.name().to_owned(), count(answer));
     Answer::VARIANTS.iter().map(counted).collect()
 }
 
-fn models(scans: &[Seen]) -> Vec<ModelCount> {
+fn models(scans: &[CompletedScan]) -> Vec<ModelCount> {
     let mut counts: BTreeMap<ModelIdentity, usize> = BTreeMap::new();
     for observation in observations(scans) {
         *counts.entry(observation.model.clone().unwrap_or_default()).or_default() += 1;

@@ -17,7 +17,7 @@ fn window(means: impl Iterator<Item = f64>) -> Window {
         .map(|mean| {
             let features = BTreeMap::from([("mean".to_owned(), mean)]);
             let observation = Some(Observation { features, ..Default::default() });
-            Seen { answer: Answer::Found, response_ms: Some(40), observation }
+            CompletedScan { answer: Answer::Found, response_ms: Some(40), observation }
         })
         .collect();
     Window { from_ms: 0, to_ms: 10, scans, cut: false }
@@ -79,7 +79,11 @@ fn values_beyond_the_reference_are_drawn_outside_it() {
 #[test]
 fn answers_times_and_models_are_counted() {
     let mut window = window(spread(4));
-    window.scans.push(Seen { answer: Answer::Failed, response_ms: None, observation: None });
+    window.scans.push(CompletedScan {
+        answer: Answer::Failed,
+        response_ms: None,
+        observation: None,
+    });
     let report = report("1".into(), 10, &window, &reference());
     let answers: Vec<_> = report.answers.iter().map(|(name, n)| (name.as_str(), *n)).collect();
     assert_eq!(answers, [("failed", 1), ("found", 4), ("none_found", 0), ("not_analysable", 0)]);

@@ -5,7 +5,7 @@ use platform::db::{self, Database};
 use service::claims::Tenant;
 
 use crate::event::Completed;
-use crate::report::{Report, Seen, Window};
+use crate::report::{CompletedScan, Report, Window};
 
 /// The newest scans that a report looks at; a window that holds more says that it was cut.
 const WINDOW_SCANS_MAX: i64 = 20_000;
@@ -55,7 +55,7 @@ impl Store {
         .map_err(db::failed)?;
         let cut = rows.len() as i64 > WINDOW_SCANS_MAX;
         rows.truncate(WINDOW_SCANS_MAX as usize);
-        let scans = rows.into_iter().map(seen).collect::<Result<_>>()?;
+        let scans = rows.into_iter().map(completed).collect::<Result<_>>()?;
         Ok(Window { from_ms, to_ms, scans, cut })
     }
 
@@ -88,11 +88,13 @@ impl Store {
     }
 }
 
-fn seen((answer, response_ms, observation): (String, Option<i64>, String)) -> Result<Seen> {
+fn completed(
+    (answer, response_ms, observation): (String, Option<i64>, String),
+) -> Result<CompletedScan> {
     let answer = Answer::named(&answer).ok_or_else(|| {
         ErrorKind::Internal.error(format!("observations.answer holds `{answer}`"))
     })?;
-    Ok(Seen { answer, response_ms, observation: parsed(&observation)? })
+    Ok(CompletedScan { answer, response_ms, observation: parsed(&observation)? })
 }
 
 pub fn json(value: &impl serde::Serialize) -> Result<String> {

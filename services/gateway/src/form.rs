@@ -13,7 +13,7 @@ use domain::limits::UPLOAD_FILES_MAX;
 use futures::Stream;
 use futures::stream::BoxStream;
 
-use crate::intake::Sink;
+use crate::intake::UploadSink;
 use crate::problem::{INVALID, Problem};
 use crate::scans::UploadOptions;
 
@@ -42,7 +42,7 @@ pub fn is_another_multipart(headers: &HeaderMap) -> bool {
 pub async fn copy_to(
     head: Parts,
     bytes: impl Stream<Item = Result<Bytes, Problem>> + Send + 'static,
-    sink: &mut impl Sink,
+    sink: &mut impl UploadSink,
 ) -> Result<(), Problem> {
     let held = Arc::<AtomicUsize>::default();
     let body = FormBody { bytes: Box::pin(bytes), held: held.clone(), fed: false };
@@ -138,7 +138,7 @@ mod tests {
     /// The names of the files, each with its length.
     struct Copied(Vec<(String, usize)>);
 
-    impl Sink for Copied {
+    impl UploadSink for Copied {
         async fn begin(&mut self, file_name: &str) {
             self.0.push((file_name.to_owned(), 0));
         }

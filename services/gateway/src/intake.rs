@@ -121,7 +121,7 @@ fn words(bytes: u64) -> String {
 }
 
 /// Where the bytes of an upload go.
-pub trait Sink {
+pub trait UploadSink {
     /// A file begins; its name is a hint for messages, and for what belongs together.
     async fn begin(&mut self, file_name: &str);
     /// Its next bytes.
@@ -155,7 +155,7 @@ impl Upload {
     /// Copies the file into `sink`: the body itself, or each file of a form.
     ///
     /// Returns only when the body has ended as it should, so that one cut short is never taken for whole.
-    pub async fn copy_to(self, sink: &mut impl Sink) -> Result<(), Problem> {
+    pub async fn copy_to(self, sink: &mut impl UploadSink) -> Result<(), Problem> {
         if form::is_form(&self.head.headers) {
             return form::copy_to(self.head, self.intake.bytes(), sink).await;
         }

@@ -2,7 +2,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use imaging::Problem as Requirement;
+use imaging::RefusalReason;
 use maud::{DOCTYPE, html};
 use serde::Serialize;
 use strum::VariantArray;
@@ -53,7 +53,7 @@ fn known() -> impl Iterator<Item = Explanation> {
         status: kind.status.as_u16(),
         advice: kind.advice,
     });
-    let requirements = Requirement::VARIANTS.iter().map(|requirement| Explanation {
+    let requirements = RefusalReason::VARIANTS.iter().map(|requirement| Explanation {
         name: requirement.name(),
         title: requirement.title(),
         status: UNPROCESSABLE.status.as_u16(),

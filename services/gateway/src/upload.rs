@@ -17,7 +17,7 @@ use tonic::{Response, Status};
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::intake::{Sink, Upload};
+use crate::intake::{Upload, UploadSink};
 use crate::problem::{INTERNAL, INVALID, Problem, TIMEOUT};
 use crate::scans::UploadOptions;
 use crate::stated;
@@ -54,7 +54,7 @@ where
 
     let mut call = pin!(call(message));
     let mut sink = Ingest { header, sender, begun: false, size_bytes: 0 };
-    let mut pour = pin!(async {
+    let mut copy = pin!(async {
         upload.copy_to(&mut sink).await?;
         sink.end().await;
         Ok::<(), Problem>(())
@@ -62,7 +62,7 @@ where
     tokio::select! {
         biased;
         answer = &mut call => return Ok(answer?.into_inner()),
-        poured = &mut pour => poured?,
+        copied = &mut copy => copied?,
     }
     let answer = timeout(ANSWER_TIME, call).await;
     Ok(answer.map_err(|_| TIMEOUT.problem("the upload was not checked in time"))??.into_inner())
@@ -123,7 +123,7 @@ impl Ingest {
     }
 }
 
-impl Sink for Ingest {
+impl UploadSink for Ingest {
     async fn begin(&mut self, file_name: &str) {
         if std::mem::replace(&mut self.begun, true) {
             self.send(Some(Part::File(UploadFile { name: file_name.to_owned() }))).await;

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
 use domain::{Answer, Clock, ErrorKind, Result};
 use imaging::{
-    DocumentHeader, Features, Findings, Format, Framed, ImageFacts, Inputs, Judgement, Look,
-    ModelFacts, ModelInfo, Opinion, Prepared, Preprocessing, Quality, Reading, Readings,
-    ResultDocument, Sight, TilePlacement, Timing, Told, Totals, Volume, lettered_png, mask_nifti,
-    mask_png, overlay_png, restored, shown_slice,
+    Assessment, ClassifiedKind, DocumentHeader, Features, Findings, Format, Framed, ImageFacts,
+    Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared, Preprocessing, Quality,
+    Reading, Readings, ResultDocument, TilePlacement, TilePrediction, Timing, Totals, Volume,
+    lettered_png, mask_nifti, mask_png, overlay_png, restored, shown_slice,
 };
 use proto::events::{ModelIdentity, Observation};
 use proto::storage::Job;
@@ -47,9 +47,9 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
     })
     .await?;
     let readings = &model_info.facts.readings;
-    let told = readings.told(volume.kind, None);
-    let of = |told: &Told| readings.of(told.kind, volume.shape.slices).clone();
-    let case = |told: Told| Case {
+    let told = readings.classify(volume.kind, None);
+    let of = |told: &ClassifiedKind| readings.of(told.kind, volume.shape.slices).clone();
+    let case = |told: ClassifiedKind| Case {
         job: job.clone(),
         model_info: model_info.clone(),
         reading: of(&told),
@@ -61,12 +61,12 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
         let case = case(told);
         return blocking(move || Ok(case.not_analysable(&volume))).await;
     }
-    let first = of(&told).look;
+    let first = of(&told).input;
     let mut seen = predict(&volume, first, model, &whose).await?;
-    let told = readings.told(volume.kind, seen.opinion(&model_info));
-    let then = of(&told).look;
+    let told = readings.classify(volume.kind, seen.opinion(&model_info));
+    let then = of(&told).input;
     if then != first {
-        // The kind that the model tells has another look.
+        // The kind that the model predicts has another input.
         let again = predict(&volume, then, model, &whose).await?;
         seen = Prediction { compute_ms: seen.compute_ms + again.compute_ms, ..again };
     }
@@ -77,35 +77,38 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
 /// The model's output for all slices.
 struct Prediction {
     placements: Vec<TilePlacement>,
-    sights: Vec<Sight>,
+    outputs: Vec<TilePrediction>,
     compute_ms: f64,
 }
 
 impl Prediction {
-    fn opinion(&self, model_info: &ModelInfo) -> Option<Opinion> {
-        Opinion::of(&model_info.facts.tells, self.sights.iter().map(|sight| sight.kinds.as_slice()))
+    fn opinion(&self, model_info: &ModelInfo) -> Option<KindPrediction> {
+        KindPrediction::of(
+            &model_info.facts.classes,
+            self.outputs.iter().map(|output| output.kinds.as_slice()),
+        )
     }
 
     /// The probabilities in the scan's own pixels.
     fn probabilities(&self) -> Vec<f32> {
-        restored(&self.placements, &self.sights)
+        restored(&self.placements, &self.outputs)
     }
 }
 
-/// Predicts every slice in that look.
+/// Predicts every slice with that input.
 async fn predict(
     volume: &Arc<Volume>,
-    look: Look,
+    input: NetworkInput,
     model: &Model,
     whose: &Whose,
 ) -> Result<Prediction> {
     let (shown, preprocessing) = (volume.clone(), model.model_info().preprocessing()?);
-    let tiles = blocking(move || tiles(&shown, preprocessing, look.side)).await?;
+    let tiles = blocking(move || tiles(&shown, preprocessing, input.side)).await?;
     let placements = tiles.iter().map(|tile| tile.placement).collect();
-    let seen = model.predict(tiles, look.mirrored, whose).await?;
+    let seen = model.predict(tiles, input.mirrored, whose).await?;
     let compute_ms = seen.iter().map(|seen| seen.compute_ms).sum();
-    let sights = seen.into_iter().map(|seen| seen.sight).collect();
-    Ok(Prediction { placements, sights, compute_ms })
+    let outputs = seen.into_iter().map(|seen| seen.output).collect();
+    Ok(Prediction { placements, outputs, compute_ms })
 }
 
 fn tiles(volume: &Volume, preprocessing: Preprocessing, side: usize) -> Result<Vec<Prepared>> {
@@ -126,7 +129,7 @@ struct Case {
     job: Job,
     model_info: ModelInfo,
     reading: Reading,
-    told: Told,
+    told: ClassifiedKind,
     started_ms: i64,
     clock: Clock,
 }
@@ -134,8 +137,9 @@ struct Case {
 impl Case {
     fn analysed(&self, volume: &Volume, seen: Prediction) -> Result<Analysis> {
         let (shape, geometry) = (volume.shape, volume.geometry.as_ref());
-        let judged = self.reading.judge(seen.probabilities(), shape, geometry, &seen.placements)?;
-        let Judgement { findings: found, confidence: sure, expected_dice, .. } = judged;
+        let judged =
+            self.reading.assess(seen.probabilities(), shape, geometry, &seen.placements)?;
+        let Assessment { findings: found, confidence: sure, expected_dice, .. } = judged;
         let found = found.located(volume)?;
         let answer = if found.findings.is_empty() { Answer::NoneFound } else { Answer::Found };
         let slice = shown_slice(volume.shape, &found);
@@ -208,7 +212,7 @@ impl Case {
     }
 
     /// How the kind was told, for remarks.
-    fn kind(&self) -> (&Readings, &Told) {
+    fn kind(&self) -> (&Readings, &ClassifiedKind) {
         (&self.model_info.facts.readings, &self.told)
     }
 

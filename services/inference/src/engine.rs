@@ -9,7 +9,7 @@ mod threshold;
 mod torch;
 
 use domain::{ErrorKind, Result};
-use imaging::{ModelFacts, ModelInfo, OperatingPoint, Prepared, Reading, Readings, Sight};
+use imaging::{ModelFacts, ModelInfo, OperatingPoint, Prepared, Reading, Readings, TilePrediction};
 use url::Url;
 
 /// An inference engine: gives each pixel's probability of tumour. It runs on a thread of its own, where it may block.
@@ -22,7 +22,7 @@ pub trait Engine: Send {
     ///
     /// `Exhausted` when the tiles are too many for the memory at once; any other error says that
     /// the engine itself has failed. What it returns is checked by the caller.
-    fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<Sight>>;
+    fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<TilePrediction>>;
 }
 
 /// The engine at `url`, on `device` (`auto`, `cpu` or `cuda:N`) if it is one that can choose.
@@ -79,16 +79,16 @@ fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> ModelInfo {
         version: env!("CARGO_PKG_VERSION").into(),
         preprocessing: imaging::Preprocessing::HeadSquare1.name().into(),
         modalities: vec![imaging::Modality::MagneticResonance],
-        tells: Vec::new(),
+        classes: Vec::new(),
         readings: Readings::alike(Reading::plain(256, operating_point)),
     };
     ModelInfo { facts, sha256: String::new(), device: "cpu".into() }
 }
 
-/// The outputs of an engine that tells no kinds of image.
-fn sights(probabilities: Vec<Vec<f32>>) -> Vec<Sight> {
-    let sight = |probabilities| Sight { probabilities, kinds: Vec::new() };
-    probabilities.into_iter().map(sight).collect()
+/// The outputs of an engine that has no classes of image kinds.
+fn tile_predictions(probabilities: Vec<Vec<f32>>) -> Vec<TilePrediction> {
+    let prediction = |probabilities| TilePrediction { probabilities, kinds: Vec::new() };
+    probabilities.into_iter().map(prediction).collect()
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
 
     /// Promises of the trait, for any engine.
     pub fn suite(mut engine: Box<dyn Engine>) {
-        let side = engine.model_info().facts.readings.general.slice.look.side;
+        let side = engine.model_info().facts.readings.general.slice.input.side;
         let tiles: Vec<Prepared> = (0..3)
             .map(|seed| {
                 let volume = Phantom::new(&Settings::slice(seed)).unwrap().volume;

@@ -18,14 +18,14 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 use platform::queue::{self, Queue};
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::ServiceToken;
-use service::topics::{SCAN_READY_AGAIN, scan_ready};
+use service::topics::{SCAN_RETRY, scan_ready};
 use service::{Check, Peer, Service, check};
 use strum::VariantArray;
 use tokio::sync::Semaphore;
 
 use jobs::Jobs;
 use model::{Ended, Model};
-use worker::Worker;
+use worker::JobWorker;
 
 /// Which model, and how much of it.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,12 +43,12 @@ pub struct Config {
     #[arg(long, env, default_value = "auto")]
     pub device: String,
 
-    /// How many slices the model looks at together, at most.
+    /// How many slices the model predicts in one batch, at most.
     #[arg(long, env, default_value_t = 8)]
     pub batch: usize,
 
     /// How many scans of each priority are in hand at a time; when it is not said, enough for three batches: one that the
-    /// model looks at, one that is read and prepared, one that is handed in. Large volumes wait for room in memory all the same.
+    /// model predicts, one that is read and prepared, one that is handed in. Large volumes wait for room in memory all the same.
     #[arg(long, env)]
     pub window: Option<u16>,
 
@@ -136,7 +136,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         // What waits for room in memory does so behind its own kind only.
         let memory_budget = Arc::new(Semaphore::new(worker::MEMORY_UNITS));
         let (jobs, model, clock) = (jobs.clone(), model.clone(), clock.clone());
-        let worker = Worker {
+        let worker = JobWorker {
             jobs,
             model,
             clock,
@@ -146,7 +146,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         };
         service::work(queue.clone(), topic, window, move |job_id| worker.clone().work(job_id))
     };
-    let mut workers = vec![outlive(ended), work(SCAN_READY_AGAIN, 1, true)];
+    let mut workers = vec![outlive(ended), work(SCAN_RETRY, 1, true)];
     workers.extend(
         Priority::VARIANTS.iter().map(|&priority| work(scan_ready(priority), window, false)),
     );
@@ -190,11 +190,7 @@ fn describe() {
         Seconds,
         "What one batch took the model"
     );
-    describe_histogram!(
-        "medseg_inference_batch_slices",
-        Count,
-        "Slices that the model looked at together"
-    );
+    describe_histogram!("medseg_inference_batch_slices", Count, "Slices in one batch of the model");
     describe_gauge!(
         "medseg_inference_pending_slices",
         Count,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use domain::{ErrorKind, Priority, Result};
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
-use imaging::{ModelInfo, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, TilePrediction};
 use metrics::{counter, gauge, histogram};
 use service::Turns;
 use tokio::sync::{mpsc, oneshot};
@@ -39,7 +39,7 @@ pub type Ended = oneshot::Receiver<Result<()>>;
 #[derive(Debug)]
 pub struct Prediction {
     /// As many probabilities as the tile has pixels.
-    pub sight: Sight,
+    pub output: TilePrediction,
     /// The slice's share of the time that its batch took.
     pub compute_ms: f64,
 }
@@ -215,14 +215,14 @@ impl Thread {
                 }
                 next = if batch.len() < self.batch { inbox.take() } else { None };
             }
-            for alike in by_look(batch) {
+            for alike in by_input(batch) {
                 self.run(alike)?;
             }
         }
         Ok(())
     }
 
-    /// Lets the engine look at slices that are all looked at in one way.
+    /// Runs the engine on tiles that all have one input.
     fn run(&mut self, batch: Vec<Pending>) -> Result<()> {
         let Some(mirrored) = batch.first().map(|pending| pending.mirrored) else { return Ok(()) };
         let (tiles, answers): (Vec<_>, Vec<_>) =
@@ -280,11 +280,11 @@ impl Thread {
 
 /// A batch in parts of one tile size and one augmentation each, those who waited longest first: tiles of two sizes are no
 /// batch, and a flip doubles the work.
-fn by_look(batch: Vec<Pending>) -> Vec<Vec<Pending>> {
+fn by_input(batch: Vec<Pending>) -> Vec<Vec<Pending>> {
     let mut parts: Vec<Vec<Pending>> = Vec::new();
-    let look = |pending: &Pending| (pending.tile.placement.side, pending.mirrored);
+    let input = |pending: &Pending| (pending.tile.placement.side, pending.mirrored);
     for pending in batch {
-        match parts.iter_mut().find(|part| look(&part[0]) == look(&pending)) {
+        match parts.iter_mut().find(|part| input(&part[0]) == input(&pending)) {
             Some(part) => part.push(pending),
             None => parts.push(vec![pending]),
         }
@@ -296,20 +296,23 @@ fn by_look(batch: Vec<Pending>) -> Vec<Vec<Pending>> {
 fn reply(
     tiles: &[Prepared],
     answers: Vec<oneshot::Sender<Result<Prediction>>>,
-    outputs: Vec<Sight>,
+    outputs: Vec<TilePrediction>,
     compute_ms: f64,
 ) {
     let mut outputs = outputs.into_iter();
     for (tile, answer) in tiles.iter().zip(answers) {
-        let seen = outputs.next().ok_or_else(|| wrong("has too few slices")).and_then(|sight| {
-            checked(tile, &sight)?;
-            Ok(Prediction { sight, compute_ms })
+        let seen = outputs.next().ok_or_else(|| wrong("has too few slices")).and_then(|output| {
+            checked(tile, &output)?;
+            Ok(Prediction { output, compute_ms })
         });
         let _ = answer.send(seen);
     }
 }
 
-fn checked(tile: &Prepared, Sight { probabilities, kinds }: &Sight) -> Result<()> {
+fn checked(
+    tile: &Prepared,
+    TilePrediction { probabilities, kinds }: &TilePrediction,
+) -> Result<()> {
     if probabilities.len() != tile.pixels.len() {
         return Err(wrong("has the wrong shape"));
     }

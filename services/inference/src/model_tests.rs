@@ -20,14 +20,14 @@ impl Engine for Gate {
         engine::open("stub:", "cpu", true).unwrap().model_info()
     }
 
-    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<TilePrediction>> {
         self.batches.send(tiles.len()).unwrap();
         self.go.lock().unwrap().recv_timeout(Duration::from_secs(60)).unwrap();
-        let sight = |tile: &Prepared| Sight {
+        let output = |tile: &Prepared| TilePrediction {
             probabilities: vec![0.25; tile.pixels.len()],
             kinds: Vec::new(),
         };
-        Ok(tiles.iter().map(sight).collect())
+        Ok(tiles.iter().map(output).collect())
     }
 }
 
@@ -218,31 +218,31 @@ async fn a_model_that_does_not_open_says_why() {
     assert!(error.to_string().contains("none:"), "{error}");
 }
 
-/// The sides of a batch's squares, and whether it was seen in the mirror.
-type Look = (Vec<usize>, bool);
+/// The sides of a batch's tiles, and whether it was predicted with test-time augmentation.
+type BatchInput = (Vec<usize>, bool);
 
-/// Tells of each batch how it was looked at.
-struct Witness(Arc<Mutex<Vec<Look>>>, Receiver<()>);
+/// Records the input of each batch.
+struct Witness(Arc<Mutex<Vec<BatchInput>>>, Receiver<()>);
 
 impl Engine for Witness {
     fn model_info(&self) -> ModelInfo {
         engine::open("stub:", "cpu", true).unwrap().model_info()
     }
 
-    fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
+    fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<TilePrediction>> {
         let sides = tiles.iter().map(|tile| tile.placement.side).collect();
         self.0.lock().unwrap().push((sides, mirrored));
         self.1.recv_timeout(Duration::from_secs(60)).unwrap();
-        let sight = |tile: &Prepared| Sight {
+        let output = |tile: &Prepared| TilePrediction {
             probabilities: vec![tile.placement.side as f32 / 100.0; tile.pixels.len()],
             kinds: vec![f32::from(u8::from(mirrored)); 2],
         };
-        Ok(tiles.iter().map(sight).collect())
+        Ok(tiles.iter().map(output).collect())
     }
 }
 
 #[tokio::test]
-async fn what_is_looked_at_in_two_ways_shares_no_batch_and_finds_its_way_back() {
+async fn tiles_of_two_inputs_share_no_batch_and_find_their_way_back() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (allow, go) = channel();
     let (log, go) = (seen.clone(), Mutex::new(Some(go)));
@@ -274,9 +274,9 @@ async fn what_is_looked_at_in_two_ways_shares_no_batch_and_finds_its_way_back() 
     (0..9).for_each(|_| allow.send(()).unwrap());
     first.await.unwrap().unwrap();
     for ((side, mirrored), answer) in ways.into_iter().zip(asked) {
-        let sight = answer.await.unwrap().unwrap().remove(0).sight;
-        assert_eq!(sight.probabilities, vec![side as f32 / 100.0; side * side]);
-        assert_eq!(sight.kinds, vec![f32::from(u8::from(mirrored)); 2]);
+        let output = answer.await.unwrap().unwrap().remove(0).output;
+        assert_eq!(output.probabilities, vec![side as f32 / 100.0; side * side]);
+        assert_eq!(output.kinds, vec![f32::from(u8::from(mirrored)); 2]);
     }
     let batches = [(vec![16], false), (vec![16; 2], false), (vec![32; 2], false), (vec![16], true)];
     assert_eq!(*seen.lock().unwrap(), batches);

@@ -21,7 +21,7 @@ const DELIVERY_BACKOFF: Duration = Duration::from_millis(200);
 
 /// Does jobs, from the claim to the delivered result.
 #[derive(Clone)]
-pub struct Worker {
+pub struct JobWorker {
     pub jobs: Jobs,
     pub model: Model,
     pub clock: Clock,
@@ -38,7 +38,7 @@ const MEMORY_UNIT_VOXELS: u64 = 1 << 20;
 /// in memory several times over, and many large ones at once would not fit.
 pub const MEMORY_UNITS: usize = 64;
 
-impl Worker {
+impl JobWorker {
     /// Does the job that a message names, or that whose turn it is: one for each message. A job that is not there, done, or
     /// somebody else's, is none of this worker's; an error says that storage could not even be told.
     pub async fn work(self, job_id: Vec<u8>) -> Result<()> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::Result;
 use domain::limits::ENTRY_NAME_CHARS_MAX;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use imaging::{Problem, Refusal};
+use imaging::{Refusal, RefusalReason};
 use jail::answer::{DecoderAnswer, Group};
 use proto::ingest::UploadHeader;
 use proto::storage::{Batch, BatchEntry};
@@ -35,7 +35,7 @@ impl Uploads {
         };
         match self.decoder.groups(archive.path(), false).await? {
             Ok(groups) if groups.is_empty() => {
-                Ok(Err(Problem::NotAnImage.refuse("The archive is empty.")))
+                Ok(Err(RefusalReason::NotAnImage.refuse("The archive is empty.")))
             }
             Ok(groups) => self.take_groups(&archive, groups, upload, token).await.map(Ok),
             Err(refusal) => Ok(Err(refusal)),
@@ -88,7 +88,7 @@ impl Uploads {
                     Err(refusal) => Err(refusal),
                 }
             }
-            Ok(_) => Err(Problem::Corrupt.refuse("It cannot be unpacked.")),
+            Ok(_) => Err(RefusalReason::Corrupt.refuse("It cannot be unpacked.")),
             Err(refusal) => Err(refusal),
         };
         Ok(match taken {
@@ -106,7 +106,7 @@ fn refused(entry: BatchEntry, refusal: Refusal) -> Result<BatchEntry> {
 }
 
 fn unpacks_to_too_much(most: u64) -> Refusal {
-    Problem::TooLarge.refuse(format!(
+    RefusalReason::TooLarge.refuse(format!(
         "The files of the archive unpack to more than {} MB all together. Send it in parts.",
         most / 1_000_000
     ))

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::{Error, ErrorKind, Identity, Result};
 use futures::StreamExt;
 use imaging::Refusal;
-use jail::answer::Facts;
+use jail::answer::ScanFacts;
 use proto::ingest::UploadHeader;
 use proto::storage::accept_part::Part;
 use proto::storage::{AcceptHeader, AcceptPart};
@@ -17,7 +17,7 @@ use crate::process::Rest;
 use crate::spool::Spooled;
 
 /// The header of a scan's acceptance.
-pub fn header(facts: &Facts, spooled: &Spooled, upload: &UploadHeader) -> Result<AcceptHeader> {
+pub fn header(facts: &ScanFacts, spooled: &Spooled, upload: &UploadHeader) -> Result<AcceptHeader> {
     let identity_json = facts.identity.as_ref().map(wire::identity_json).transpose()?;
     let patient = facts.identity.as_ref().and_then(|identity| identity.patient_key());
     let keys = facts.identity.as_ref().map(|identity| identity.keys());
@@ -66,7 +66,7 @@ pub fn identity(
 /// Sends the header, the preview, the volume and the original. A receiver that is gone is its own business.
 pub async fn send(
     header: AcceptHeader,
-    facts: Facts,
+    facts: ScanFacts,
     mut rest: Rest,
     original: &Path,
     to: &Sender<AcceptPart>,

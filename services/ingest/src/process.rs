@@ -10,7 +10,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use domain::{Error, ErrorKind, Result};
-use imaging::{Problem, Refusal};
+use imaging::{Refusal, RefusalReason};
 use jail::answer::{DecoderAnswer, length_of, refusal};
 use jail::{Walls, handover};
 use metrics::Unit::Count;
@@ -231,15 +231,15 @@ fn cause(status: ExitStatus) -> Cause {
 }
 
 fn took_too_long() -> Refusal {
-    Problem::TooLarge.refuse("Decoding it takes longer than a head scan may.")
+    RefusalReason::TooLarge.refuse("Decoding it takes longer than a head scan may.")
 }
 
 fn took_too_much() -> Refusal {
-    Problem::TooLarge.refuse("Decoding it takes more memory or time than a head scan may.")
+    RefusalReason::TooLarge.refuse("Decoding it takes more memory or time than a head scan may.")
 }
 
 pub fn crashed() -> Refusal {
-    Problem::Corrupt.refuse("It cannot be decoded.")
+    RefusalReason::Corrupt.refuse("It cannot be decoded.")
 }
 
 pub fn internal(

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use domain::limits::UPLOAD_FILES_MAX;
 use domain::{Error, ErrorKind, Result, hex};
 use futures::{Stream, TryStreamExt, stream};
-use imaging::{Problem, Refusal};
+use imaging::{Refusal, RefusalReason};
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::fs::File;
@@ -153,7 +153,7 @@ impl Spool {
             files.push((named, spooled));
             if files.len() > UPLOAD_FILES_MAX {
                 let what = format!("It has more than {UPLOAD_FILES_MAX} files.");
-                return Ok(Err(Problem::TooLarge.refuse(what)));
+                return Ok(Err(RefusalReason::TooLarge.refuse(what)));
             }
             name = next;
         }
@@ -172,7 +172,8 @@ impl Spool {
     }
 
     fn too_large(&self) -> Refusal {
-        Problem::TooLarge.refuse(format!("The file is larger than {} MiB.", self.bytes_max >> 20))
+        RefusalReason::TooLarge
+            .refuse(format!("The file is larger than {} MiB.", self.bytes_max >> 20))
     }
 }
 
@@ -225,7 +226,7 @@ mod tests {
         let spool = spool(folder.path());
         assert!(spool.keep(body(&["abc", "def"])).await.unwrap().is_ok());
         let refusal = spool.keep(body(&["abc", "def", "g"])).await.unwrap().err().unwrap();
-        assert_eq!(refusal.problem, Problem::TooLarge);
+        assert_eq!(refusal.problem, RefusalReason::TooLarge);
         assert_eq!(files(folder.path()), 0);
     }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use domain::{Result, TenantId};
 use futures::Stream;
-use imaging::{Problem, Refusal};
+use imaging::{Refusal, RefusalReason};
 use jail::answer::DecoderAnswer;
 use proto::ingest::UploadHeader;
 use proto::storage::scans_client::ScansClient;
@@ -82,7 +82,7 @@ impl Uploads {
     ) -> Result<Result<Scan, Refusal>> {
         let (mut facts, rest) = match self.decoder.decode(spooled.path()).await? {
             Ok(Answered { answer: DecoderAnswer::Image(facts), rest }) => (*facts, rest),
-            Ok(_) => return Ok(Err(Problem::Corrupt.refuse("It cannot be decoded."))),
+            Ok(_) => return Ok(Err(RefusalReason::Corrupt.refuse("It cannot be decoded."))),
             Err(refusal) => return Ok(Err(refusal)),
         };
         facts.identity = match image::identity(facts.identity.take(), upload) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use imaging::phantom::{Phantom, Settings};
-use imaging::{Look, Prepared, prepare, slice_png};
+use imaging::{NetworkInput, Prepared, prepare, slice_png};
 use model::{Device, Segmenter};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -102,26 +102,26 @@ impl NetworkOnly {
     fn measure(model: &Path, device: &str, scans: u64) -> anyhow::Result<NetworkOnly> {
         let mut segmenter = Segmenter::load(model, Device::choose(device)?)?;
         let model_info = segmenter.model_info();
-        // How an upload is looked at whose header tells no kind, as these.
-        let Look { side, mirrored } = model_info.facts.readings.general.slice.look;
+        // How an upload is given to the network whose header says no kind, as these.
+        let NetworkInput { side, mirrored } = model_info.facts.readings.general.slice.input;
         let (name, version) = (&model_info.facts.name, &model_info.facts.version);
-        let times = if mirrored { ", in the mirror too" } else { "" };
+        let times = if mirrored { ", flipped too" } else { "" };
         let device = &model_info.device;
         let facts = format!("{name} {version}, squares of {side} pixels{times}, {device}");
-        let square = square(side)?;
+        let tile = tile(side)?;
         let mut pass = |batch: &[Prepared]| -> anyhow::Result<Duration> {
             let start = Instant::now();
             segmenter.predict(batch, mirrored)?;
             Ok(start.elapsed())
         };
-        let one = std::slice::from_ref(&square);
+        let one = std::slice::from_ref(&tile);
         for _ in 0..5 {
             pass(one)?;
         }
         let forward = median((0..scans).map(|_| pass(one)).collect::<anyhow::Result<Vec<_>>>()?);
         let (mut best_batch, mut throughput) = (1, 0.0);
         for size in BATCHES {
-            let batch = vec![square.clone(); size];
+            let batch = vec![tile.clone(); size];
             pass(&batch)?;
             let times = (0..(scans as usize / size).max(3)).map(|_| pass(&batch));
             let rate =
@@ -249,7 +249,7 @@ fn png(seed: u64) -> anyhow::Result<Vec<u8>> {
     Ok(slice_png(&Phantom::new(&Settings::slice(seed))?.volume, 0)?)
 }
 
-fn square(side: usize) -> anyhow::Result<Prepared> {
+fn tile(side: usize) -> anyhow::Result<Prepared> {
     Ok(prepare(Phantom::new(&Settings::slice(0))?.volume.slice(0), 256, 256, side)?)
 }
 

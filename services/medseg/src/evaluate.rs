@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use imaging::mask_png;
 use model::dataset::{self, Entry, Patient, Split};
 use model::evaluate::{
-    Evaluation, Group, GroupedBy, KindsTold, Measured, Rate, ScanPrediction, Scored, WithLesser,
+    Evaluation, Group, GroupedBy, KindAccuracy, Measured, Rate, ScanPrediction, Scored, WithLesser,
     Worst, evaluate, measure_phantoms, plot,
 };
 use model::{Device, Segmenter};
@@ -17,7 +17,7 @@ use crate::models;
 #[derive(clap::Args)]
 pub struct Evaluate {
     /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it. Slices of
-    /// a patient that are numbered from 1 without a gap are judged as one volume, others alone.
+    /// a patient that are numbered from 1 without a gap are evaluated as one volume, others alone.
     #[arg(long, required_unless_present = "phantoms")]
     manifest: Option<PathBuf>,
 
@@ -45,7 +45,7 @@ pub struct Evaluate {
     #[arg(long)]
     worst: Option<PathBuf>,
 
-    /// Judge each slice as if it had come alone, not as a part of its patient's volume.
+    /// Evaluate each slice as if it had come alone, not as a part of its patient's volume.
     #[arg(long)]
     alone: bool,
 
@@ -78,9 +78,9 @@ enum Side {
 }
 
 impl Evaluate {
-    /// Judges the model scan by scan, as the service would, and prints the figures.
+    /// Evaluates the model scan by scan, as the service would, and prints the figures.
     pub fn run(self) -> anyhow::Result<()> {
-        // What is wrong with the data is told before the model has been waited for.
+        // What is wrong with the data is said before the model has been waited for.
         let patients =
             self.manifest.as_deref().map(|manifest| self.chosen(manifest)).transpose()?;
         let model = self.model.clone().map_or_else(models::shipped, Ok)?;
@@ -89,14 +89,18 @@ impl Evaluate {
             return self.phantoms(&mut segmenter, self.phantoms.unwrap_or_default());
         };
         let mut worst = Worst::default();
-        let evaluation =
-            evaluate(&mut segmenter, &patients, self.alone, |patient, scan, seen, judged| {
-                worst.add(patient, scan, judged);
+        let evaluation = evaluate(
+            &mut segmenter,
+            &patients,
+            self.alone,
+            |patient, scan, prediction, scored| {
+                worst.add(patient, scan, scored);
                 match &self.masks {
-                    Some(folder) => write_masks(folder, patient, scan, seen, judged),
+                    Some(folder) => write_masks(folder, patient, scan, prediction, scored),
                     None => Ok(()),
                 }
-            })?;
+            },
+        )?;
         if let Some(folder) = &self.worst {
             worst.write(folder)?;
         }
@@ -160,14 +164,14 @@ fn write_masks(
     folder: &Path,
     patient: &Patient,
     scan: &[Entry],
-    seen: &ScanPrediction,
-    judged: &Scored,
+    prediction: &ScanPrediction,
+    scored: &Scored,
 ) -> domain::Result<()> {
     // An id is data: it must not choose a folder outside of this one.
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let folder = folder.join(patient.id.replace("..", "__").chars().map(safe).collect::<String>());
     for (index, entry) in scan.iter().enumerate() {
-        let png = mask_png(seen.shape, &judged.judgement.findings, index)?;
+        let png = mask_png(prediction.shape, &scored.assessment.findings, index)?;
         let path = folder.join(format!("{:03}.png", entry.slice));
         fs::create_dir_all(&folder).and_then(|()| fs::write(&path, png)).map_err(|error| {
             domain::ErrorKind::Unavailable
@@ -219,7 +223,7 @@ fn print(evaluation: &Evaluation) {
             rate(frr)
         );
     }
-    if let Some(KindsTold { right, unsure, wrong }) = evaluation.kinds {
+    if let Some(KindAccuracy { right, unsure, wrong }) = evaluation.kinds {
         println!("kinds of scans           {right} told right, {unsure} unsure, {wrong} wrong");
     }
     println!("calibration error        {}", number(evaluation.calibration_error));

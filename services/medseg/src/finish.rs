@@ -11,7 +11,7 @@ pub struct Finish {
     #[arg(long, default_value = "models/medseg-mr")]
     model: PathBuf,
 
-    /// The manifests that it was trained with. How each kind of image is looked at and judged is chosen on the validation
+    /// The manifests that it was trained with. How each kind of image is predicted and assessed is chosen on the validation
     /// patients.
     #[arg(long, required = true)]
     manifest: Vec<PathBuf>,
@@ -32,7 +32,7 @@ pub struct Finish {
     #[arg(long)]
     model_version: String,
 
-    /// Never look in the mirror, which costs twice the time.
+    /// Use no test-time augmentation (a flip), which costs twice the time.
     #[arg(long)]
     straight: bool,
 

@@ -48,7 +48,7 @@ pub struct Serve {
     #[arg(long, env, default_value = "auto")]
     device: String,
 
-    /// How many slices the model looks at together, at most.
+    /// How many slices the model predicts in one batch, at most.
     #[arg(long, env, default_value_t = 8)]
     batch: usize,
 

@@ -79,7 +79,7 @@ pub struct Train {
     #[arg(long, default_value_t = 128)]
     side: usize,
 
-    /// Let the finished model look at images in the mirror too, where that pays on the validation patients: it costs twice
+    /// Let the finished model use test-time augmentation (a flip), where that pays on the validation patients: it costs twice
     /// the time.
     #[arg(long)]
     mirrored: bool,

@@ -15,7 +15,7 @@
 use domain::{Answer, Error, ErrorKind, JobId, Priority, Result, ScanId, TenantId};
 use platform::queue::Work;
 use proto::events::Observation;
-use service::topics::{SCAN_READY_AGAIN, scan_ready};
+use service::topics::{SCAN_RETRY, scan_ready};
 
 use crate::Rules;
 
@@ -181,7 +181,7 @@ fn due(job: &Job, now_ms: i64, rules: &Rules) -> Result<Transition> {
     }
     // A long backlog is announced ever less often, so that repeats never outgrow it.
     let pause_ms = (now_ms - job.accepted_ms).clamp(ANNOUNCE_MS, 10 * ANNOUNCE_MS);
-    let topic = if job.attempt == 0 { scan_ready(job.priority) } else { SCAN_READY_AGAIN };
+    let topic = if job.attempt == 0 { scan_ready(job.priority) } else { SCAN_RETRY };
     let (attempt, due_ms) = (job.attempt, now_ms + pause_ms);
     Ok(Transition::Queued { attempt, due_ms, topic: Some(topic) })
 }

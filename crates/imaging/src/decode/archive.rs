@@ -8,7 +8,7 @@ use zip::result::ZipError;
 
 use super::{Limits, unpacking};
 use crate::names::natural;
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 /// A NIfTI-2 header has 540 bytes; a few more let a compressed one be recognised.
 const HEAD_BYTES: u64 = 4096;
@@ -27,21 +27,21 @@ impl<R: Read + Seek> Archive<R> {
     pub fn open(reader: R, limits: Limits) -> Result<Archive<R>, Refusal> {
         let mut zip = ZipArchive::new(reader).map_err(archive_refusal)?;
         if zip.len() > limits.slices {
-            return Err(Problem::TooLarge.refuse(format!(
+            return Err(RefusalReason::TooLarge.refuse(format!(
                 "The archive has {} entries; at most {} are read.",
                 zip.len(),
                 limits.slices
             )));
         }
         if zip.has_duplicate_names() || zip.has_overlapping_entries().map_err(archive_refusal)? {
-            return Err(Problem::Corrupt.refuse("The archive's entries overlap."));
+            return Err(RefusalReason::Corrupt.refuse("The archive's entries overlap."));
         }
         let mut entries = Vec::new();
         for index in 0..zip.len() {
             let entry = zip.by_index_raw(index).map_err(archive_refusal)?;
             if entry.encrypted() {
                 return Err(
-                    Problem::Unsupported.refuse("The archive is protected with a password.")
+                    RefusalReason::Unsupported.refuse("The archive is protected with a password.")
                 );
             }
             let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
@@ -93,7 +93,7 @@ impl<R: Read + Seek> Archive<R> {
 
     fn entry(&mut self, place: usize) -> Result<ZipFile<'_, R>, Refusal> {
         let Some((index, _)) = self.entries.get(place) else {
-            return Err(Problem::Corrupt.refuse("The archive has no such entry."));
+            return Err(RefusalReason::Corrupt.refuse("The archive has no such entry."));
         };
         self.zip.by_index(*index).map_err(archive_refusal)
     }
@@ -102,20 +102,21 @@ impl<R: Read + Seek> Archive<R> {
 fn archive_refusal(error: ZipError) -> Refusal {
     match error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => {
-            Problem::Unsupported.refuse("The archive is protected with a password.")
+            RefusalReason::Unsupported.refuse("The archive is protected with a password.")
         }
         ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
-            Problem::Unsupported.refuse("The archive is packed in a way that is not read here.")
+            RefusalReason::Unsupported
+                .refuse("The archive is packed in a way that is not read here.")
         }
         ZipError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => truncated(),
         // The directory stands at a zip's end: without it the end is missing.
         ZipError::InvalidArchive(_) => truncated(),
-        _ => Problem::Corrupt.refuse("The archive cannot be unpacked."),
+        _ => RefusalReason::Corrupt.refuse("The archive cannot be unpacked."),
     }
 }
 
 fn truncated() -> Refusal {
-    Problem::Truncated.refuse("The archive's directory is missing or incomplete.")
+    RefusalReason::Truncated.refuse("The archive's directory is missing or incomplete.")
 }
 
 fn is_content(name: &str) -> bool {

@@ -29,7 +29,7 @@ use self::pixels::{Padding, PixelFormat};
 use self::reader::{DataSet, File};
 use super::{Decoded, Limits};
 use crate::{
-    Format, ImageKind, Modality, Orientation, Problem, Refusal, Shape, Volume, requirements,
+    Format, ImageKind, Modality, Orientation, Refusal, RefusalReason, Shape, Volume, requirements,
 };
 
 /// One file's image: real-world values, and what its header says of them.
@@ -101,9 +101,8 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Image, Refusal> {
     match content(bytes, limits)? {
         Content::Slice(image) => Ok(*image),
         Content::LabelMap => Err(super::label_map_alone()),
-        Content::Other(what) => {
-            Err(Problem::NotAnImage.refuse(format!("The DICOM file holds no image: it is {what}.")))
-        }
+        Content::Other(what) => Err(RefusalReason::NotAnImage
+            .refuse(format!("The DICOM file holds no image: it is {what}."))),
     }
 }
 
@@ -198,7 +197,7 @@ impl Frame {
         }
         // A gap would give a frame its neighbour's values.
         if own.len() != frames {
-            return Err(Problem::UnknownOrientation
+            return Err(RefusalReason::UnknownOrientation
                 .refuse("The DICOM file has several frames and does not describe each of them."));
         }
         let shared = shared.unwrap_or_default();
@@ -293,7 +292,9 @@ fn decoded(
     let volume =
         Volume { shape, voxels, geometry, modality: known, kind, format, window, remarks, stored };
     if let Some(part) = body_part.as_deref().and_then(requirements::other_body_part) {
-        return Err(Problem::NotAHead.refuse(format!("Its header says that it shows: {part}.")));
+        return Err(
+            RefusalReason::NotAHead.refuse(format!("Its header says that it shows: {part}."))
+        );
     }
     // "Other" is what secondary captures say; what they show is for the content to tell.
     match modality.as_deref() {

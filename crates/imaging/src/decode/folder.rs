@@ -13,9 +13,9 @@ use super::dicom::{self, Content};
 use super::holes::{Hole, holes};
 use super::left_out::{ARCHIVE, LeftOut, only_labels};
 use super::{Archive, Decoded, Kind, Limits, gzip, nifti, raster, unknown};
-use crate::label_map::{Look, is_label_map, look};
+use crate::label_map::{PixelContent, is_label_map, pixel_content};
 use crate::names::{says_mask, shown};
-use crate::{Format, Problem, Refusal, Volume};
+use crate::{Format, Refusal, RefusalReason, Volume};
 
 /// What a file without a byte is called.
 const EMPTY: &str = "an empty file";
@@ -84,7 +84,8 @@ impl<R: Read + Seek> Folder<R> {
             |kind| kind == Kind::Dicom,
             |left_out, name, _, bytes, limits| match dicom::content(bytes, limits)? {
                 Content::Slice(image) => {
-                    if let Look::Labels(_) = look(image.voxels(), image.columns()) {
+                    if let PixelContent::Labels(_) = pixel_content(image.voxels(), image.columns())
+                    {
                         left_out.label_map(name);
                         return Ok(None);
                     }
@@ -124,7 +125,8 @@ impl<R: Read + Seek> Folder<R> {
             |kind| kind == Kind::Nifti,
             |left_out, name, _, bytes, limits| {
                 let volume = nifti::decode(bytes, limits)?;
-                if let Look::Labels(_) = look(&volume.voxels, volume.shape.columns) {
+                if let PixelContent::Labels(_) = pixel_content(&volume.voxels, volume.shape.columns)
+                {
                     left_out.label_map(name);
                     return Ok(None);
                 }
@@ -149,11 +151,10 @@ impl<R: Read + Seek> Folder<R> {
         let holes = holes(&names, &is_slice, &is_picture);
         let Some(Hole { place, number, of, .. }) = holes.first().copied() else { return Ok(()) };
         let refusal = match self.unread[places[place]] {
-            Some(EMPTY) => Problem::Truncated.refuse("The file is empty."),
-            Some(what) => {
-                Problem::Unsupported.refuse(format!("This is {what}, which is not read here."))
-            }
-            None => Problem::Corrupt.refuse(
+            Some(EMPTY) => RefusalReason::Truncated.refuse("The file is empty."),
+            Some(what) => RefusalReason::Unsupported
+                .refuse(format!("This is {what}, which is not read here.")),
+            None => RefusalReason::Corrupt.refuse(
                 "By its name it is one of the slices, but it holds no image that is read here.",
             ),
         };
@@ -219,7 +220,7 @@ impl<R: Read + Seek> Folder<R> {
 
 /// The refusal of what belongs to two scans, of which `one` and `other` are files.
 pub(super) fn several(one: &str, other: &str, what: &str) -> Refusal {
-    Problem::MixedSeries.refuse(format!("{} and {} {what}.", shown(one), shown(other)))
+    RefusalReason::MixedSeries.refuse(format!("{} and {} {what}.", shown(one), shown(other)))
 }
 
 /// The refusal of a label map that came alone.

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::holes::holes;
 use super::{Archive, Kind, dicom, gzip};
 use crate::names::{says_mask, series, twin};
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 /// What makes pictures one scan. DICOM files say themselves which series they are of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,7 +32,7 @@ impl<R: Read + Seek> Archive<R> {
     pub fn groups(&mut self, grouping: Grouping) -> Result<Vec<Group>, Refusal> {
         // As in `decode`: a panic in somebody else's parser is one damaged archive.
         let groups = catch_unwind(AssertUnwindSafe(|| self.shared_out(grouping)));
-        groups.unwrap_or_else(|_| Err(Problem::Corrupt.refuse("The archive cannot be read.")))
+        groups.unwrap_or_else(|_| Err(RefusalReason::Corrupt.refuse("The archive cannot be read.")))
     }
 
     fn shared_out(&mut self, grouping: Grouping) -> Result<Vec<Group>, Refusal> {

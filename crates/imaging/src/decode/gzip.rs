@@ -6,7 +6,7 @@ use std::io::Read;
 use flate2::bufread::GzDecoder;
 
 use super::{Limits, unpacking};
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -23,7 +23,9 @@ pub(super) fn unpacked<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [
         member.by_ref().take(left as u64 + 1).read_to_end(&mut file).map_err(unpacking)?;
         if file.len() > limits.bytes {
             let most = limits.bytes / 1_000_000;
-            return Err(Problem::TooLarge.refuse(format!("It unpacks to more than {most} MB.")));
+            return Err(
+                RefusalReason::TooLarge.refuse(format!("It unpacks to more than {most} MB."))
+            );
         }
         rest = member.into_inner();
     }
@@ -61,7 +63,7 @@ mod tests {
         packed
     }
 
-    fn file(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+    fn file(bytes: &[u8]) -> Result<Vec<u8>, RefusalReason> {
         let unpacked = unpacked(bytes, &Limits::default());
         unpacked.map(Cow::into_owned).map_err(|refusal| refusal.problem)
     }
@@ -78,9 +80,9 @@ mod tests {
     #[test]
     fn a_member_that_ends_early_is_truncated_and_one_too_large_is_refused() {
         let whole = packed(&[7; 4000]);
-        assert_eq!(file(&whole[..whole.len() - 9]), Err(Problem::Truncated));
+        assert_eq!(file(&whole[..whole.len() - 9]), Err(RefusalReason::Truncated));
         let limits = Limits { bytes: 3999, ..Limits::default() };
-        assert_eq!(unpacked(&whole, &limits).unwrap_err().problem, Problem::TooLarge);
+        assert_eq!(unpacked(&whole, &limits).unwrap_err().problem, RefusalReason::TooLarge);
     }
 
     #[test]

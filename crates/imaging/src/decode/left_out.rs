@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::names::shown;
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 /// Left out of a scan, and said so.
 #[derive(Default)]
@@ -56,15 +56,15 @@ impl LeftOut {
             return only_labels(&format!("{} holds", shown(first)));
         }
         let [(_, what), ..] = &*self.others else {
-            return Problem::NotAnImage.refuse("The archive holds no image.");
+            return RefusalReason::NotAnImage.refuse("The archive holds no image.");
         };
         let detail = format!(
             "The archive holds no image that is read here, but {}.",
             self.others_in_words()
         );
         match *what {
-            ARCHIVE => Problem::Unsupported.refuse("The archive contains another archive."),
-            _ => Problem::NotAnImage.refuse(detail),
+            ARCHIVE => RefusalReason::Unsupported.refuse("The archive contains another archive."),
+            _ => RefusalReason::NotAnImage.refuse(detail),
         }
     }
 
@@ -92,7 +92,7 @@ pub(super) const ARCHIVE: &str = "another archive";
 
 /// The refusal of label maps that came alone. `what` is who holds them: `x_mask.png holds`.
 pub(crate) fn only_labels(what: &str) -> Refusal {
-    Problem::NotAHead.refuse(format!(
+    RefusalReason::NotAHead.refuse(format!(
         "{what} a label map (a mask): a few values in even patches. A label map is never a scan."
     ))
 }

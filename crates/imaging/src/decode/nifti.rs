@@ -7,7 +7,7 @@ mod tests;
 
 use self::header::{Header, Type};
 use super::{Limits, fill_with_air, range};
-use crate::{Format, ImageKind, Orientation, Problem, Refusal, Volume};
+use crate::{Format, ImageKind, Orientation, Refusal, RefusalReason, Volume};
 
 pub(super) use header::is_header;
 
@@ -20,7 +20,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
     let data = bytes.get(header.data_offset()?..).unwrap_or_default();
     // The shape is within limits: the product cannot overflow.
     let Some((data, rest)) = data.split_at_checked(shape.len() * values.bytes()) else {
-        return Err(Problem::Truncated
+        return Err(RefusalReason::Truncated
             .refuse("The NIfTI file does not hold all the voxels that it declares."));
     };
     no_surplus(rest, shape.slice_len() * values.bytes())?;
@@ -49,7 +49,7 @@ fn no_surplus(rest: &[u8], slice: usize) -> Result<(), Refusal> {
     if rest.len() < slice && (rest.len() < HEADER || !is_header(rest)) {
         return Ok(());
     }
-    Err(Problem::Corrupt.refuse("The NIfTI file holds more slices than it declares."))
+    Err(RefusalReason::Corrupt.refuse("The NIfTI file holds more slices than it declares."))
 }
 
 /// Real-world values in single precision. Refused where that cannot hold them: too large, or so close together, for
@@ -75,7 +75,7 @@ fn scaled(values: Type, data: &[u8], header: &Header) -> Result<Vec<f32>, Refusa
     let merged = !same && high > low && high - low < STEPS_MIN * step;
     let beyond = high >= low && largest > f64::from(f32::MAX);
     if merged || beyond {
-        return Err(Problem::Unsupported.refuse(format!(
+        return Err(RefusalReason::Unsupported.refuse(format!(
             "Its voxels have values between {low:e} and {high:e}, which single precision cannot tell apart."
         )));
     }
@@ -87,7 +87,7 @@ fn fill(voxels: &mut [f32]) -> Result<(), Refusal> {
     let finite = voxels.iter().copied().filter(|voxel| voxel.is_finite());
     let darkest = finite.fold(f32::INFINITY, f32::min);
     if darkest == f32::INFINITY {
-        return Err(Problem::Blank.refuse("None of its voxels has a value."));
+        return Err(RefusalReason::Blank.refuse("None of its voxels has a value."));
     }
     voxels.iter_mut().filter(|voxel| !voxel.is_finite()).for_each(|voxel| *voxel = darkest);
     Ok(())

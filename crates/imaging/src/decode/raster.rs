@@ -11,8 +11,8 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use self::jpeg::Frame;
 use super::{Kind, Limits};
-use crate::label_map::{Look, look};
-use crate::{Format, ImageKind, Orientation, Problem, Refusal, Volume};
+use crate::label_map::{PixelContent, pixel_content};
+use crate::{Format, ImageKind, Orientation, Refusal, RefusalReason, Volume};
 
 /// Bytes of one pixel in the widest form that a codec unpacks to (RGBA, 32 bit).
 const PIXEL_BYTES_MAX: usize = 16;
@@ -56,12 +56,12 @@ fn stacked(bytes: &[u8], pages: &[usize], limits: &Limits) -> Result<Picture, Re
         let limits = Limits { voxels: left, ..*limits };
         let Picture { volume: page, bits } =
             picture(&bytes, ImageFormat::Tiff, &limits).map_err(at)?;
-        match look(&page.voxels, page.shape.columns) {
-            Look::Labels(_) if pages.len() > 1 => {
+        match pixel_content(&page.voxels, page.shape.columns) {
+            PixelContent::Labels(_) if pages.len() > 1 => {
                 labels.push(number);
                 continue;
             }
-            Look::Blank => empty.push(number),
+            PixelContent::Blank => empty.push(number),
             _ => {}
         }
         left -= page.voxels.len();
@@ -71,18 +71,20 @@ fn stacked(bytes: &[u8], pages: &[usize], limits: &Limits) -> Result<Picture, Re
         };
         let size = |volume: &Volume| (volume.shape.rows, volume.shape.columns);
         if size(&page) != size(whole) {
-            return Err(at(Problem::MixedSeries.refuse("It has another size than those before.")));
+            return Err(at(
+                RefusalReason::MixedSeries.refuse("It has another size than those before.")
+            ));
         }
         if bits != *bits_before {
             let what = format!("It has {bits} bits, those before have {bits_before}.");
-            return Err(at(Problem::MixedSeries.refuse(what)));
+            return Err(at(RefusalReason::MixedSeries.refuse(what)));
         }
         whole.shape.slices += 1;
         whole.window[1] = whole.window[1].max(page.window[1]);
         whole.voxels.extend(page.voxels);
     }
     if let ([_, ..], [page, ..]) = (&*labels, &*empty) {
-        return Err(Problem::MixedSeries.refuse(format!(
+        return Err(RefusalReason::MixedSeries.refuse(format!(
             "The file holds slices and label maps, and page {page} is empty and may be either."
         )));
     }
@@ -181,21 +183,21 @@ fn png_chunk(bytes: &[u8], name: &[u8; 4]) -> Option<Range<usize>> {
 fn image_refusal(error: ImageError) -> Refusal {
     match error {
         ImageError::Limits(_) => {
-            Problem::TooLarge.refuse("The image has more pixels than are read here.")
+            RefusalReason::TooLarge.refuse("The image has more pixels than are read here.")
         }
-        ImageError::Unsupported(_) => Problem::Unsupported
+        ImageError::Unsupported(_) => RefusalReason::Unsupported
             .refuse("The image uses a variant of its format that is not read here."),
         ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Problem::Truncated.refuse("The file ends before the image does.")
+            RefusalReason::Truncated.refuse("The file ends before the image does.")
         }
-        _ => Problem::Corrupt.refuse("The image data cannot be decoded."),
+        _ => RefusalReason::Corrupt.refuse("The image data cannot be decoded."),
     }
 }
 
 /// Checks that the file's own end is there: some codecs fill what is missing with grey and say nothing.
 fn complete(bytes: &[u8], format: ImageFormat) -> Result<(), Refusal> {
     if is_animated(bytes, format) {
-        return Err(Problem::Unsupported.refuse("It is an animation, not one picture."));
+        return Err(RefusalReason::Unsupported.refuse("It is an animation, not one picture."));
     }
     let whole = match format {
         ImageFormat::Png => bytes.windows(4).rev().any(|name| name == b"IEND"),
@@ -204,10 +206,10 @@ fn complete(bytes: &[u8], format: ImageFormat) -> Result<(), Refusal> {
         _ => true,
     };
     if !whole {
-        return Err(Problem::Truncated.refuse("The file ends before the image does."));
+        return Err(RefusalReason::Truncated.refuse("The file ends before the image does."));
     }
     if followed(bytes, format) {
-        return Err(Problem::Unsupported.refuse(
+        return Err(RefusalReason::Unsupported.refuse(
             "It holds several pictures one behind the other, of which one would be read.",
         ));
     }
@@ -266,7 +268,9 @@ fn grey(image: DynamicImage) -> Result<(Vec<f32>, [f32; 2]), Refusal> {
         DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA16(_) => 65535.0,
         DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) => 65535.0,
         _ => {
-            return Err(Problem::Unsupported.refuse("The image's pixels are neither 8 nor 16 bit."));
+            return Err(
+                RefusalReason::Unsupported.refuse("The image's pixels are neither 8 nor 16 bit.")
+            );
         }
     };
     let voxels: Vec<f32> = match image {

@@ -231,11 +231,11 @@ fn in_millimetres(row_mm: f64, column_mm: f64) -> Volume {
 fn a_head_in_oblong_pixels_is_the_same_head() {
     let prepared =
         |volume: &Volume| Framed::new(volume, Preprocessing::NEWEST).unwrap().slice(0, 64).unwrap();
-    let square = prepared(&in_millimetres(1.0, 1.0));
+    let tile = prepared(&in_millimetres(1.0, 1.0));
     for (row_mm, column_mm) in [(1.0, 2.0), (2.0, 1.0), (0.7, 1.75)] {
         let oblong = in_millimetres(row_mm, column_mm);
         let prepared = prepared(&oblong);
-        let pairs = square.pixels.iter().zip(&prepared.pixels);
+        let pairs = tile.pixels.iter().zip(&prepared.pixels);
         let apart = pairs.map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / (64.0 * 64.0);
         assert!(apart < 0.06, "{row_mm} x {column_mm} mm: {apart}");
         // The way back ends in the scan's own pixels.
@@ -243,6 +243,6 @@ fn a_head_in_oblong_pixels_is_the_same_head() {
         let back = restore(&prepared.placement.sample(&mask, 0.0), &prepared.placement);
         assert!(dice(&mask, &back) > 0.97, "{row_mm} x {column_mm} mm: {}", dice(&mask, &back));
         let area = prepared.placement.pixel_area() * row_mm * column_mm;
-        assert!((area / square.placement.pixel_area() - 1.0).abs() < 0.05, "{area}");
+        assert!((area / tile.placement.pixel_area() - 1.0).abs() < 0.05, "{area}");
     }
 }

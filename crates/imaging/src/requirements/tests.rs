@@ -28,7 +28,7 @@ fn head(seed: u64) -> Volume {
     picture(256, |x, y| shown(made.voxels[y * 256 + x]))
 }
 
-fn problem(volume: &Volume) -> Option<Problem> {
+fn problem(volume: &Volume) -> Option<RefusalReason> {
     check(volume, &ANY).err().map(|refusal| refusal.problem)
 }
 
@@ -119,7 +119,7 @@ fn other_pictures_are_no_heads() {
         ),
     ];
     for (name, value) in others {
-        assert_eq!(problem(&picture(256, value)), Some(Problem::NotAHead), "{name}");
+        assert_eq!(problem(&picture(256, value)), Some(RefusalReason::NotAHead), "{name}");
     }
 }
 
@@ -132,15 +132,15 @@ fn a_sheet_of_several_heads_is_no_scan() {
             (true, true) => heads[y / 256 * across + x / 256].voxels[y % 256 * 256 + x % 256],
             _ => 0.0,
         });
-        assert_eq!(problem(&sheet), Some(Problem::NotAHead), "{across} x {down}");
+        assert_eq!(problem(&sheet), Some(RefusalReason::NotAHead), "{across} x {down}");
     }
 }
 
 #[test]
 fn each_requirement_is_a_problem_of_its_own() {
     let small = picture(63, |x, y| (x + y) as f32);
-    assert_eq!(problem(&small), Some(Problem::TooSmall));
-    assert_eq!(problem(&picture(64, |_, _| 77.0)), Some(Problem::Blank));
+    assert_eq!(problem(&small), Some(RefusalReason::TooSmall));
+    assert_eq!(problem(&picture(64, |_, _| 77.0)), Some(RefusalReason::Blank));
     let scaled = |factor: f32| {
         let mut scaled = head(1);
         scaled
@@ -149,12 +149,12 @@ fn each_requirement_is_a_problem_of_its_own() {
             .for_each(|voxel| *voxel = (*voxel * factor).clamp(0.0, 255.0).round());
         scaled
     };
-    assert_eq!(problem(&scaled(0.06)), Some(Problem::TooDark));
-    assert_eq!(problem(&scaled(6.0)), Some(Problem::Clipped));
+    assert_eq!(problem(&scaled(0.06)), Some(RefusalReason::TooDark));
+    assert_eq!(problem(&scaled(6.0)), Some(RefusalReason::Clipped));
     assert_eq!(problem(&scaled(0.5)), None);
     let ct = Volume { modality: Some(Modality::ComputedTomography), ..head(1) };
     let refused = check(&ct, &[Modality::MagneticResonance]).unwrap_err();
-    assert_eq!(refused.problem, Problem::WrongModality);
+    assert_eq!(refused.problem, RefusalReason::WrongModality);
     assert_eq!(check(&ct, &ANY), Ok(()));
     let step =
         |axis: usize, mm: f64| std::array::from_fn(|index| if index == axis { mm } else { 0.0 });
@@ -167,7 +167,7 @@ fn each_requirement_is_a_problem_of_its_own() {
             known: Known::Place,
         };
         let sized = Volume { geometry: Some(geometry), ..head(1) };
-        assert_eq!(problem(&sized), Some(Problem::NotAHead), "{mm} mm");
+        assert_eq!(problem(&sized), Some(RefusalReason::NotAHead), "{mm} mm");
     }
 }
 

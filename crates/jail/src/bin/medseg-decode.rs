@@ -14,8 +14,10 @@ use domain::limits::{ENTRY_NAME_CHARS_MAX, IDENTITY_BYTES_MAX};
 use domain::{Identity, hex};
 use imaging::encode::zip;
 use imaging::names::shown;
-use imaging::{Archive, Decoded, Grouping, Limits, Modality, Problem, Refusal, Shape, Volume};
-use jail::answer::{DecoderAnswer, Facts, Group};
+use imaging::{
+    Archive, Decoded, Grouping, Limits, Modality, Refusal, RefusalReason, Shape, Volume,
+};
+use jail::answer::{DecoderAnswer, Group, ScanFacts};
 use jail::{Demand, UNJAILED, Walls, handover};
 use sha2::{Digest, Sha256};
 
@@ -158,7 +160,7 @@ fn entry(file: File, limits: Limits, places: &[usize]) -> Result<Vec<u8>, Refusa
         .iter()
         .map(|place| Ok((names.get(*place).cloned().unwrap_or_default(), archive.read(*place)?)))
         .collect();
-    zip(&files?).map_err(|_| Problem::Corrupt.refuse("Its files cannot be packed together."))
+    zip(&files?).map_err(|_| RefusalReason::Corrupt.refuse("Its files cannot be packed together."))
 }
 
 fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
@@ -169,12 +171,12 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
     imaging::check(&volume, &registered)?;
     credible(identity.as_ref())?;
     let preview = imaging::lettered_png(&thumbnail(&volume), 0)
-        .map_err(|_| Problem::Corrupt.refuse("The image cannot be shown."))?;
+        .map_err(|_| RefusalReason::Corrupt.refuse("The image cannot be shown."))?;
     let Shape { slices, rows, columns } = volume.shape;
     let (format, modality) = (volume.format.name(), volume.modality.map_or("", Modality::term));
     let stored = volume.to_bytes();
     drop(volume);
-    let facts = Facts {
+    let facts = ScanFacts {
         format: format.into(),
         modality: modality.into(),
         shape: [slices, rows, columns].map(|length| length as u32),
@@ -191,7 +193,7 @@ fn credible(identity: Option<&Identity>) -> Result<(), Refusal> {
     let length = serde_json::to_vec(&identity).map_or(usize::MAX, |json| json.len());
     if length > IDENTITY_BYTES_MAX {
         return Err(
-            Problem::Corrupt.refuse("Its header says more of the patient than a header can.")
+            RefusalReason::Corrupt.refuse("Its header says more of the patient than a header can.")
         );
     }
     Ok(())
@@ -226,7 +228,7 @@ mod tests {
             |length| Identity { patient_id: Some("x".repeat(length)), ..Identity::default() };
         assert_eq!(credible(None), Ok(()));
         assert_eq!(credible(Some(&named(64))), Ok(()));
-        assert_eq!(credible(Some(&named(2 << 20))).unwrap_err().problem, Problem::Corrupt);
+        assert_eq!(credible(Some(&named(2 << 20))).unwrap_err().problem, RefusalReason::Corrupt);
     }
 
     #[test]

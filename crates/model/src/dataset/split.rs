@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Entry, Patient};
 
-/// Patients to learn from and patients to be judged by; no patient is on both sides.
+/// Patients to learn from and patients to validate on; no patient is on both sides.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Split {
     /// Whom the network learns from.

@@ -50,14 +50,14 @@ pub struct Evaluation {
     /// The same figures with lesser findings counted, too; None where there are none.
     pub with_lesser: Option<WithLesser>,
     /// What scans were taken for, of those whose kind is known; None without one.
-    pub kinds: Option<KindsTold>,
+    pub kinds: Option<KindAccuracy>,
     /// The same by where patients were scanned, and by how large the tumour is in a slice.
     pub groups: Vec<Group>,
     /// Expected calibration error over the pixels that are not ruled out (probability at least 0.01).
     pub calibration_error: Option<f64>,
     /// What the reliability diagram is drawn from.
     pub reliability: Vec<ReliabilityBin>,
-    /// How often a scan's real Dice lies in the interval that was foretold; of scans with a finding.
+    /// How often a scan's real Dice lies in the interval that was predicted; of scans with a finding.
     pub expected_dice_covers: Rate,
     /// From pixels to mask, without reading files.
     pub ms_per_slice: Option<f64>,
@@ -76,10 +76,10 @@ pub struct WithLesser {
     pub frr: Rate,
 }
 
-/// How often a scan's kind was told.
+/// How often a scan's kind was classified rightly.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-pub struct KindsTold {
-    /// Told as the data says.
+pub struct KindAccuracy {
+    /// As the data says.
     pub right: usize,
     /// `unknown`: read in the general way.
     pub unsure: usize,
@@ -102,7 +102,7 @@ pub struct PatientDice {
     pub slices: usize,
 }
 
-/// A patient to be judged by, with what the scans came to.
+/// A patient of an evaluation, with the outcome of each scan.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// As the manifest says it.
@@ -125,7 +125,7 @@ pub struct Outcome {
     /// The same with lesser findings.
     pub marked: Vec<Counts>,
     /// What kind of image it was taken for.
-    pub told: ImageKind,
+    pub classified: ImageKind,
     /// Pixels of a slice.
     pub slice_pixels: usize,
     /// None without a finding, or from a model that cannot tell.
@@ -176,10 +176,10 @@ impl Evaluation {
             slices: case.scans.iter().map(|scan| scan.slices.len()).sum(),
         });
         let (far, frr) = rates(&slices);
-        let foretold: Vec<(f64, ExpectedDice)> =
+        let predicted: Vec<(f64, ExpectedDice)> =
             scans.iter().filter_map(|scan| Some((scan.counts().dice(), scan.expected?))).collect();
         let covered =
-            foretold.iter().filter(|(dice, e)| (e.interval[0]..=e.interval[1]).contains(dice));
+            predicted.iter().filter(|(dice, e)| (e.interval[0]..=e.interval[1]).contains(dice));
         let ms = scans.iter().map(|scan| scan.ms).sum::<f64>();
         Evaluation {
             model: model_info.clone(),
@@ -200,11 +200,11 @@ impl Evaluation {
             far,
             frr,
             with_lesser: with_lesser(cases),
-            kinds: kinds_told(cases),
+            kinds: kind_accuracy(cases),
             groups: by_site(cases).into_iter().chain(by_size(cases)).collect(),
             calibration_error: reliability.error(),
             reliability: reliability.curve(),
-            expected_dice_covers: Rate::new(covered.count(), foretold.len()),
+            expected_dice_covers: Rate::new(covered.count(), predicted.len()),
             ms_per_slice: (!slices.is_empty()).then(|| ms / slices.len() as f64),
         }
     }
@@ -228,13 +228,13 @@ fn with_lesser(cases: &[Case]) -> Option<WithLesser> {
     Some(WithLesser { slices, dice_mean, far, frr })
 }
 
-fn kinds_told(cases: &[Case]) -> Option<KindsTold> {
+fn kind_accuracy(cases: &[Case]) -> Option<KindAccuracy> {
     let known = cases.iter().filter(|case| case.kind != ImageKind::Unknown);
-    let told: Vec<(ImageKind, ImageKind)> =
-        known.flat_map(|case| case.scans.iter().map(|scan| (case.kind, scan.told))).collect();
-    let right = told.iter().filter(|(kind, told)| kind == told).count();
-    let unsure = told.iter().filter(|(_, told)| *told == ImageKind::Unknown).count();
-    (!told.is_empty()).then(|| KindsTold { right, unsure, wrong: told.len() - right - unsure })
+    let pairs: Vec<(ImageKind, ImageKind)> =
+        known.flat_map(|case| case.scans.iter().map(|scan| (case.kind, scan.classified))).collect();
+    let right = pairs.iter().filter(|(kind, classified)| kind == classified).count();
+    let unsure = pairs.iter().filter(|(_, classified)| *classified == ImageKind::Unknown).count();
+    (!pairs.is_empty()).then(|| KindAccuracy { right, unsure, wrong: pairs.len() - right - unsure })
 }
 
 /// Each value as a group of its own, for the bootstrap.
@@ -284,7 +284,7 @@ mod tests {
         let scan = Outcome {
             marked: slices.clone(),
             slices,
-            told: ImageKind::Flair,
+            classified: ImageKind::Flair,
             slice_pixels: 1000,
             expected: None,
             ms: 10.0,
@@ -365,11 +365,11 @@ mod tests {
     fn kinds_are_counted_where_they_are_known() {
         let mut cases: Vec<Case> =
             (0..4).map(|i| case(&i.to_string(), "X", vec![counts(1, 1, 1)])).collect();
-        cases[1].scans[0].told = ImageKind::Unknown;
-        cases[2].scans[0].told = ImageKind::T1Contrast;
+        cases[1].scans[0].classified = ImageKind::Unknown;
+        cases[2].scans[0].classified = ImageKind::T1Contrast;
         cases[3].kind = ImageKind::Unknown;
-        let told = KindsTold { right: 1, unsure: 1, wrong: 1 };
-        assert_eq!(evaluation(&cases).kinds, Some(told));
+        let accuracy = KindAccuracy { right: 1, unsure: 1, wrong: 1 };
+        assert_eq!(evaluation(&cases).kinds, Some(accuracy));
         assert_eq!(evaluation(&cases[3..]).kinds, None);
     }
 

@@ -61,9 +61,15 @@ fn volume_error(segmenter: &mut Segmenter, settings: &Settings) -> Result<f64> {
     let shape = volume.shape;
     let geometry = volume.geometry;
     let true_ml = lesion.map_or(0.0, |lesion| lesion.volume_mm3 / 1000.0);
-    let seen = predict(segmenter, &Labelled { volume, truth })?;
-    let reading = segmenter.model_info().facts.readings.of(seen.told.kind, shape.slices);
-    let judged = reading.judge(seen.probabilities, shape, geometry.as_ref(), &seen.placements)?;
-    let found_ml = Totals::new(&judged.findings.findings, shape).volume_ml.unwrap_or(0.0);
+    let prediction = predict(segmenter, &Labelled { volume, truth })?;
+    let reading =
+        segmenter.model_info().facts.readings.of(prediction.classified.kind, shape.slices);
+    let assessment = reading.assess(
+        prediction.probabilities,
+        shape,
+        geometry.as_ref(),
+        &prediction.placements,
+    )?;
+    let found_ml = Totals::new(&assessment.findings.findings, shape).volume_ml.unwrap_or(0.0);
     Ok((found_ml - true_ml).abs() / true_ml)
 }

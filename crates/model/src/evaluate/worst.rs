@@ -28,8 +28,8 @@ const SLICES: usize = 5;
 
 impl Worst {
     /// Keeps the scan if it is among the worst.
-    pub fn add(&mut self, patient: &Patient, scan: &[Entry], judged: &Scored) {
-        let slices = &judged.outcome.slices;
+    pub fn add(&mut self, patient: &Patient, scan: &[Entry], scored: &Scored) {
+        let slices = &scored.outcome.slices;
         let wrong = |slice: &usize| {
             slices[*slice].found + slices[*slice].truth - 2 * slices[*slice].overlap
         };
@@ -38,10 +38,10 @@ impl Worst {
         shown.truncate(SLICES);
         shown.sort_unstable();
         let case = Case {
-            dice: judged.outcome.counts().dice(),
+            dice: scored.outcome.counts().dice(),
             patient: patient.id.clone(),
             entries: scan.to_vec(),
-            mask: judged.judgement.findings.mask.clone(),
+            mask: scored.assessment.findings.mask.clone(),
             shown,
         };
         let at = self.scans.partition_point(|other| other.dice <= case.dice);

@@ -11,16 +11,16 @@ use sha2::{Digest, Sha256};
 use super::Settings;
 use super::finish::Again;
 use super::pool::PHANTOM_PART;
-use super::sightings::Form;
+use super::predictions::Form;
 use super::state::State;
 use crate::dataset::{Patient, Split};
 use crate::evaluate::{Evaluation, Measured, Rate};
-use crate::weights::{Facts, Manifest, Weights};
+use crate::weights::{Manifest, Weights, WeightsFacts};
 
 pub use tables::{groups, number, overview, patients, percent, table, trials};
 use tables::{phantoms, readings};
 
-/// All that a card tells.
+/// All that a card says.
 pub struct Card<'a> {
     /// How the weights came about.
     pub story: &'a Story,
@@ -29,7 +29,7 @@ pub struct Card<'a> {
     /// The figures of each source's validation patients: of volumes, and of slices that come alone, those of volumes
     /// among them.
     pub figures: [Vec<(String, Evaluation)>; 2],
-    /// The same, each patient judged by what was chosen on others.
+    /// The same, each patient assessed by what was chosen on others.
     pub nested: [Vec<(String, Evaluation)>; 2],
     /// What each step of choosing gained, in the order of the steps.
     pub trials: Vec<Trial>,
@@ -39,7 +39,7 @@ pub struct Card<'a> {
     pub phantoms: &'a [Measured],
 }
 
-/// What a step of choosing brings: figures of volumes and of slices alone, each patient judged by what was chosen on
+/// What a step of choosing brings: figures of volumes and of slices alone, each patient assessed by what was chosen on
 /// others.
 pub struct Trial {
     /// What was allowed in this step, in words.
@@ -56,7 +56,7 @@ pub struct Story {
     cross_validation: String,
 }
 
-const UNTOLD: &str = "
+const TRAINED_ELSEWHERE: &str = "
 ## Training
 
 By `medseg train --unjudged`, on another machine or at another time: the log of that run tells how.
@@ -82,20 +82,20 @@ impl Story {
     }
 
     /// Of weights that came without a card. That they were trained with this split is for the caller to know.
-    pub fn untold(again: &Again, split: &Split) -> Result<Story> {
+    pub fn without_card(again: &Again, split: &Split) -> Result<Story> {
         let report = again.cross_validation.as_deref().map(report).transpose()?;
         let drawn = drawn(again.seed, again.validation);
         Ok(Story {
             data: data(&again.manifests, &again.data, split, &drawn)?,
-            training: UNTOLD.into(),
+            training: TRAINED_ELSEWHERE.into(),
             cross_validation: report.unwrap_or_default(),
         })
     }
 
-    /// Of weights whose card tells it.
+    /// Of weights whose card has it.
     ///
-    /// `Invalid` where that names other manifests or another split than are to judge them now.
-    pub fn told(card: &str, again: &Again) -> Result<Story> {
+    /// `Invalid` where that names other manifests or another split than are to evaluate them now.
+    pub fn from_card(card: &str, again: &Again) -> Result<Story> {
         let section = |title: &str| {
             let from = card.find(&format!("\n## {title}\n"))?;
             let rest = &card[from + 1..];
@@ -114,7 +114,7 @@ impl Story {
         }
         if !known.iter().all(|words| data.contains(words)) {
             return Err(refused(
-                "tells of other manifests or another split: it would be judged by patients that it learned from",
+                "tells of other manifests or another split: it would be evaluated on patients that it learned from",
             ));
         }
         let report = again.cross_validation.as_deref().map(report).transpose()?;
@@ -184,24 +184,24 @@ Finds tumours in head MRI: in FLAIR and in contrast-enhanced T1, in volumes and 
 | network | U-Net with a ResNet-50 encoder (width {width}, bottlenecks {depths}), trained on {side} x {side} pixels, sees {channels}, one logit; one network for both kinds of image |
 | preprocessing | `{}` |
 | modalities | {} |
-| kinds that it tells apart | {} |
+| kinds that it classifies | {} |
 ",
         facts.model.name,
         facts.model.version,
         facts.model.preprocessing,
         modalities.join(", "),
-        told(facts),
+        classes(facts),
         side = facts.side,
     );
     text.push_str(&readings(&facts.model.readings));
     text
 }
 
-fn told(facts: &Facts) -> String {
-    if facts.model.tells.is_empty() {
+fn classes(facts: &WeightsFacts) -> String {
+    if facts.model.classes.is_empty() {
         return "none".into();
     }
-    let kinds: Vec<&str> = facts.model.tells.iter().map(|kind| kind.title()).collect();
+    let kinds: Vec<&str> = facts.model.classes.iter().map(|kind| kind.title()).collect();
     format!(
         "{}: by a linear layer on the averaged features of the bottleneck, where the DICOM header does not say it; believed \
          from a probability of {} on",
@@ -214,7 +214,7 @@ const FIGURES: &str = "
 ## Figures
 
 On the validation patients, with the shipped (quantised) weights, each scan read as the service reads it where no header tells its kind. \
-They were not learned from, but looks, cuts, calibrations and the expected Dice were chosen on them: the section after this one judges \
+They were not learned from, but network inputs, cuts, calibrations and the expected Dice were chosen on them: the section after this one judges \
 each by what was chosen on others. Main findings count, lesser ones do not; what changes when they do is said. Intervals are 95 %: \
 Wilson for rates, bootstrap over patients for Dice.
 ";
@@ -222,7 +222,7 @@ Wilson for rates, bootstrap over patients for Dice.
 const NESTED: &str = "
 ## Judged by what was chosen on others
 
-The same patients in 15 groups: of each group, look, calibration, cut, main region and expected Dice were chosen on the others.
+The same patients in 15 groups: of each group, network input, calibration, cut, main region and expected Dice were chosen on the others.
 
 ";
 
@@ -246,8 +246,8 @@ const DOUBT: &str = "
 ## Doubt
 
 A calibration is a line through the logits, fitted for each kind and form. The calibration errors above are over the pixels that are not \
-ruled out (probability at least 0.01), and for each scan with a finding a Dice is foretold, with an interval that is to hold nine times in \
-ten: both are of patients that were not looked at for it.
+ruled out (probability at least 0.01), and for each scan with a finding a Dice is predicted, with an interval that is to hold nine times in \
+ten: both are of patients that were not used for it.
 
 ![what was called against what was observed](reliability.svg)
 ";
@@ -278,7 +278,7 @@ fn data(manifests: &[PathBuf], described: &str, split: &Split, drawn: &str) -> R
     Ok(text)
 }
 
-/// How a split was drawn: [`Story::told`] reads it again.
+/// How a split was drawn: [`Story::from_card`] reads it again.
 fn drawn(seed: u64, part: f64) -> String {
     format!("seed {seed}, part {part}")
 }

@@ -1,15 +1,18 @@
-//! How scans are read, chosen on patients that were not learned from: for each kind of image and each form a look, a
-//! calibration, an operating point, whether one main region is to be told from others, and how far masks can be trusted.
+//! How scans are read, chosen on patients that were not learned from: for each kind of image and each form a network input, a
+//! calibration, an operating point, whether one main region is to be kept apart from others, and how far masks can be trusted.
 
 mod candidate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Result;
-use imaging::{Forms, ImageKind, Look, OperatingPoint, Reading, Readings, Told, dice_features};
+use imaging::{
+    ClassifiedKind, Forms, ImageKind, NetworkInput, OperatingPoint, Reading, Readings,
+    dice_features,
+};
 
 use super::dice_predictor::{self, Sample};
-use super::sightings::{Form, Sightings, cost, kinds_of};
+use super::predictions::{Form, Predictions, cost, kinds_of};
 use crate::dataset::Patient;
 use crate::evaluate::{
     Case, Evaluation, Outcome, Rate, Reliability, ScanPrediction, mean, score_with,
@@ -21,7 +24,7 @@ use candidate::{Candidate, GROWS_FROM, candidates, rates, wrong_slices};
 pub const UNTRIED: OperatingPoint = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
 /// A Dice that differs by less is the same: then what costs less, and then false alarms and misses decide.
 const DICE_ALIKE: f64 = 0.002;
-/// How sure a model must be of a scan's kind, the least first; of those at which at most the part below is told wrong.
+/// How sure a model must be of a scan's kind, the least first; of those at which at most the part below is classified wrongly.
 const SURE: [f64; 4] = [0.9, 0.95, 0.98, 0.99];
 const WRONG_MAX: f64 = 0.001;
 /// Patients are left out in so many groups: every group costs one choosing anew on all others.
@@ -32,10 +35,10 @@ const GROUPS: usize = 5;
 pub struct Allowed {
     /// Whether each kind of image may be read in its own way.
     pub kinds: bool,
-    /// Whether a main region may be told from others.
+    /// Whether a main region may be kept apart from others.
     pub grows: bool,
-    /// The looks that may be chosen; each costs a pass over all validation scans.
-    pub looks: Vec<Look>,
+    /// The inputs that may be chosen; each costs a pass over all validation scans.
+    pub inputs: Vec<NetworkInput>,
 }
 
 /// Who says what kind of image a scan is.
@@ -47,24 +50,24 @@ pub enum KindBy {
     Data,
 }
 
-/// Patients that were not learned from, all that was seen of them, and all that it may come to.
+/// Patients that were not learned from, all that was predicted for them, and all that it may come to.
 pub struct Choice<'a> {
     patients: &'a [Patient],
-    sightings: Vec<Sightings>,
+    predictions: Vec<Predictions>,
     candidates: [Vec<Candidate>; 2],
     kind_by: KindBy,
     side: usize,
 }
 
-/// Patients judged by what was chosen on others.
+/// Patients assessed by what was chosen on others.
 pub struct Nested {
     /// Of volumes, and of slices that came alone.
-    pub forms: [Judged; 2],
+    pub forms: [CohortOutcome; 2],
 }
 
 /// What patients come to in one form.
 #[derive(Default)]
-pub struct Judged {
+pub struct CohortOutcome {
     /// One for each patient that has a scan in this form.
     pub cases: Vec<Case>,
     /// The pixels of each source, calibrated.
@@ -72,32 +75,32 @@ pub struct Judged {
 }
 
 impl<'a> Choice<'a> {
-    /// Evaluates all candidates on these patients, predicted in several looks by a network that was trained on squares of
+    /// Evaluates all candidates on these patients, predicted with several inputs by a network that was trained on tiles of
     /// that side.
     pub fn new(
         patients: &'a [Patient],
-        sightings: Vec<Sightings>,
+        predictions: Vec<Predictions>,
         kind_by: KindBy,
         side: usize,
     ) -> Result<Choice<'a>> {
         let mut all = [Vec::new(), Vec::new()];
         for (form, of_form) in Form::ALL.into_iter().zip(&mut all) {
-            let of_looks = (0..sightings.len()).map(|look| {
-                let sightings = &sightings[look];
-                move || candidates(look, sightings, form, patients.len())
+            let of_inputs = (0..predictions.len()).map(|input| {
+                let predictions = &predictions[input];
+                move || candidates(input, predictions, form, patients.len())
             });
-            *of_form = in_parallel(of_looks)?.into_iter().flatten().collect();
+            *of_form = in_parallel(of_inputs)?.into_iter().flatten().collect();
         }
-        Ok(Choice { patients, sightings, candidates: all, kind_by, side })
+        Ok(Choice { patients, predictions, candidates: all, kind_by, side })
     }
 
     /// All that may be chosen.
     pub fn everything(&self) -> Allowed {
-        let looks = self.sightings.iter().map(|sightings| sightings.look).collect();
-        Allowed { kinds: true, grows: true, looks }
+        let inputs = self.predictions.iter().map(|predictions| predictions.input).collect();
+        Allowed { kinds: true, grows: true, inputs }
     }
 
-    /// The side of the squares that the network was trained on.
+    /// The side of the tiles that the network was trained on.
     pub fn side(&self) -> usize {
         self.side
     }
@@ -154,15 +157,15 @@ impl<'a> Choice<'a> {
         allowed: &Allowed,
         patients: &[usize],
     ) -> Result<Option<Reading>> {
-        let Some(Candidate { look, grows, operating_point, .. }) =
+        let Some(Candidate { input, grows, operating_point, .. }) =
             self.best(form, allowed, patients)
         else {
             return Ok(None);
         };
-        let sightings = &self.sightings[*look];
-        let calibration = merged(patients.iter().map(|at| sightings.pixels(form, *at))).fit();
+        let predictions = &self.predictions[*input];
+        let calibration = merged(patients.iter().map(|at| predictions.pixels(form, *at))).fit();
         let reading = Reading {
-            look: sightings.look,
+            input: predictions.input,
             operating_point: OperatingPoint {
                 threshold: calibration.apply(operating_point.threshold),
                 ..*operating_point
@@ -173,8 +176,8 @@ impl<'a> Choice<'a> {
         };
         let mut samples = Vec::new();
         for patient in patients {
-            for seen in sightings.of(form, *patient) {
-                samples.extend(sample(*patient, &score_with(&reading, seen)?));
+            for prediction in predictions.of(form, *patient) {
+                samples.extend(sample(*patient, &score_with(&reading, prediction)?));
             }
         }
         Ok(Some(Reading { expected_dice: dice_predictor::fit(&samples), ..reading }))
@@ -184,8 +187,8 @@ impl<'a> Choice<'a> {
     /// wrong about the fewest slices. None where there was nothing to try it on.
     fn best(&self, form: Form, allowed: &Allowed, patients: &[usize]) -> Option<&Candidate> {
         let allows = |candidate: &&Candidate| {
-            let look = self.sightings[candidate.look].look;
-            (allowed.grows || !candidate.grows) && allowed.looks.contains(&look)
+            let input = self.predictions[candidate.input].input;
+            (allowed.grows || !candidate.grows) && allowed.inputs.contains(&input)
         };
         let by_dice: Vec<(f64, &Candidate)> = self.candidates[form as usize]
             .iter()
@@ -194,7 +197,7 @@ impl<'a> Choice<'a> {
             .collect();
         let best = by_dice.iter().map(|(dice, _)| *dice).fold(0.0, f64::max);
         let alike = by_dice.into_iter().filter(|(dice, _)| *dice >= best - DICE_ALIKE);
-        let cost = |candidate: &Candidate| cost(self.sightings[candidate.look].look);
+        let cost = |candidate: &Candidate| cost(self.predictions[candidate.input].input);
         let chosen =
             alike.min_by_key(|(_, candidate)| (cost(candidate), wrong_slices(candidate, patients)));
         chosen.map(|(_, candidate)| candidate)
@@ -212,61 +215,73 @@ impl<'a> Choice<'a> {
 
     /// How sure the model must be of a scan's kind, so that it is hardly ever wrong about these patients.
     fn sure_from(&self, patients: &[usize]) -> f64 {
-        let mut opinions = Vec::new();
+        let mut predicted = Vec::new();
         for (index, form) in patients.iter().flat_map(|at| Form::ALL.map(|form| (*at, form))) {
             let kind = self.patients[index].kind;
-            let seen = self.sightings.iter().flat_map(|sightings| sightings.of(form, index));
-            opinions.extend(seen.filter_map(|seen| seen.told.model).map(|o| (o, o.kind == kind)));
+            let prediction =
+                self.predictions.iter().flat_map(|predictions| predictions.of(form, index));
+            predicted.extend(
+                prediction
+                    .filter_map(|prediction| prediction.classified.model)
+                    .map(|o| (o, o.kind == kind)),
+            );
         }
         let wrong = |sure: f64| {
-            let wrong = opinions.iter().filter(|(o, right)| !right && o.probability >= sure);
-            wrong.count() as f64 <= WRONG_MAX * opinions.len() as f64
+            let wrong = predicted.iter().filter(|(o, right)| !right && o.probability >= sure);
+            wrong.count() as f64 <= WRONG_MAX * predicted.len() as f64
         };
         SURE.into_iter().find(|sure| wrong(*sure)).unwrap_or(SURE[SURE.len() - 1])
     }
 
-    /// The scan at that place as those readings look at it, and what kind it is taken for.
-    fn seen(
+    /// The prediction of the scan at that place by those readings, and what kind it is taken for.
+    fn prediction(
         &self,
         readings: &Readings,
         form: Form,
         patient: usize,
         scan: usize,
     ) -> (&ScanPrediction, ImageKind) {
-        let in_look = |look: Look| {
-            let sightings = self.sightings.iter().find(|sightings| sightings.look == look);
-            &sightings.unwrap_or(&self.sightings[0]).of(form, patient)[scan]
+        let with_input = |input: NetworkInput| {
+            let predictions =
+                self.predictions.iter().find(|predictions| predictions.input == input);
+            &predictions.unwrap_or(&self.predictions[0]).of(form, patient)[scan]
         };
         let slices = if form == Form::Volume { usize::MAX } else { 1 };
-        let first = in_look(readings.of(ImageKind::Unknown, slices).look);
+        let first = with_input(readings.of(ImageKind::Unknown, slices).input);
         let kind = match self.kind_by {
             KindBy::Data => self.patients[patient].kind,
             KindBy::Model => {
-                Told::new(ImageKind::Unknown, first.told.model, readings.sure_from).kind
+                ClassifiedKind::new(ImageKind::Unknown, first.classified.model, readings.sure_from)
+                    .kind
             }
         };
-        (in_look(readings.of(kind, slices).look), kind)
+        (with_input(readings.of(kind, slices).input), kind)
     }
 
     /// What these patients come to when they are read so.
-    pub fn judged(&self, readings: &Readings, form: Form, patients: &[usize]) -> Result<Judged> {
-        let mut judged = Judged::default();
+    pub fn outcome(
+        &self,
+        readings: &Readings,
+        form: Form,
+        patients: &[usize],
+    ) -> Result<CohortOutcome> {
+        let mut outcome = CohortOutcome::default();
         for &index in patients {
             let patient = &self.patients[index];
             let mut case = Case::new(patient);
-            for scan in 0..self.sightings[0].of(form, index).len() {
-                let (seen, told) = self.seen(readings, form, index, scan);
-                let reading = readings.of(told, seen.shape.slices);
-                let scored = score_with(reading, seen)?;
-                let pixels = judged.pixels.entry(patient.source.clone()).or_default();
-                pixels.add(&scored.judgement.probabilities, &seen.truth);
-                case.scans.push(Outcome { told, ..scored.outcome });
+            for scan in 0..self.predictions[0].of(form, index).len() {
+                let (prediction, kind) = self.prediction(readings, form, index, scan);
+                let reading = readings.of(kind, prediction.shape.slices);
+                let scored = score_with(reading, prediction)?;
+                let pixels = outcome.pixels.entry(patient.source.clone()).or_default();
+                pixels.add(&scored.assessment.probabilities, &prediction.truth);
+                case.scans.push(Outcome { classified: kind, ..scored.outcome });
             }
             if !case.scans.is_empty() {
-                judged.cases.push(case);
+                outcome.cases.push(case);
             }
         }
-        Ok(judged)
+        Ok(outcome)
     }
 
     /// Every scan of every patient that is read so, with what it comes to; in the order of patients.
@@ -277,9 +292,13 @@ impl<'a> Choice<'a> {
         mut hears: impl FnMut(&Patient, usize, &crate::evaluate::Scored) -> Result<()>,
     ) -> Result<()> {
         for (index, patient) in self.patients.iter().enumerate() {
-            for scan in 0..self.sightings[0].of(form, index).len() {
-                let (seen, told) = self.seen(readings, form, index, scan);
-                hears(patient, scan, &score_with(readings.of(told, seen.shape.slices), seen)?)?;
+            for scan in 0..self.predictions[0].of(form, index).len() {
+                let (prediction, kind) = self.prediction(readings, form, index, scan);
+                hears(
+                    patient,
+                    scan,
+                    &score_with(readings.of(kind, prediction.shape.slices), prediction)?,
+                )?;
             }
         }
         Ok(())
@@ -296,19 +315,21 @@ impl<'a> Choice<'a> {
         self.patients.iter().map(group).collect()
     }
 
-    /// Judges each patient by what is chosen on the patients of other groups.
+    /// Assesses each patient by what is chosen on the patients of other groups.
     pub fn nested(&self, allowed: &Allowed, groups: &[usize]) -> Result<Nested> {
         let of_groups = groups.iter().collect::<BTreeSet<_>>().into_iter().map(|group| {
             move || {
                 let (own, others) = self.parted(groups, *group);
                 let readings = self.readings(allowed, &others)?;
-                let [volume, slice] = Form::ALL.map(|form| self.judged(&readings, form, &own));
+                let [volume, slice] = Form::ALL.map(|form| self.outcome(&readings, form, &own));
                 Ok([volume?, slice?])
             }
         });
-        let mut nested = Nested { forms: [Judged::default(), Judged::default()] };
-        for judged in in_parallel(of_groups)? {
-            for (Judged { cases, pixels }, all) in judged.into_iter().zip(&mut nested.forms) {
+        let mut nested = Nested { forms: [CohortOutcome::default(), CohortOutcome::default()] };
+        for outcomes in in_parallel(of_groups)? {
+            for (CohortOutcome { cases, pixels }, all) in
+                outcomes.into_iter().zip(&mut nested.forms)
+            {
                 all.cases.extend(cases);
                 for (source, pixels) in pixels {
                     all.pixels.entry(source).or_default().merge(&pixels);
@@ -354,7 +375,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-impl Judged {
+impl CohortOutcome {
     /// The figures of each source that has a scan.
     pub fn figures(&self, model_info: &imaging::ModelInfo) -> Vec<(String, Evaluation)> {
         let figures = |(source, pixels): (&String, &Reliability)| {
@@ -375,6 +396,6 @@ pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Reliability>) -> Reliabili
 
 /// The sample of a scan for the Dice predictor; none where nothing was found.
 fn sample(patient: usize, scored: &crate::evaluate::Scored) -> Option<Sample> {
-    let features = dice_features(&scored.judgement.probabilities, &scored.judgement.findings)?;
+    let features = dice_features(&scored.assessment.probabilities, &scored.assessment.findings)?;
     Some(Sample { patient, features, dice: scored.outcome.counts().dice() })
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::card::{groups, number, percent, table, trials};
 use super::choice::{Choice, KindBy};
 use super::finish::{few, figures, trials as trials_of};
-use super::sightings::{Form, Sightings, looks};
+use super::predictions::{Form, Predictions, inputs};
 use super::{Fold, Learned, Settings, trained, unjudged};
 use crate::dataset::{self, Patient, Split};
 use crate::evaluate::{Evaluation, Rate};
@@ -29,7 +29,7 @@ struct HeldOut {
     folds: Vec<usize>,
     /// What each fold's network was shown, in slices.
     views: Vec<u64>,
-    sightings: Vec<Sightings>,
+    predictions: Vec<Predictions>,
 }
 
 /// The figures of all folds together.
@@ -54,26 +54,26 @@ struct SourceFigures {
     missing_few: Option<[Rate; 2]>,
 }
 
-/// Trains one network for each fold, from the same settings, and judges each by the patients that it has not learned
-/// from. Whatever is chosen (look, cut, calibration, main region, expected Dice) is chosen for each fold on the others.
+/// Trains one network for each fold, from the same settings, and evaluates each on the patients that it has not learned
+/// from. Whatever is chosen (input, cut, calibration, main region, expected Dice) is chosen for each fold on the others.
 /// Folds that are finished are not trained again: a run that was cut off goes on, and weights that were trained elsewhere
-/// as one fold ([`Settings::fold`]) and lie in the run's `fold-N` are judged here. Answers where the report is.
+/// as one fold ([`Settings::fold`]) and lie in the run's `fold-N` are evaluated here. Answers where the report is.
 ///
-/// `Invalid` where such weights are unfinished or learned from a patient who is to judge them.
+/// `Invalid` where such weights are unfinished or learned from a patient of their own fold.
 pub fn cross_validate(settings: &Settings, folds: usize, device: Device) -> Result<PathBuf> {
     settings.check()?;
     let mut all: Option<HeldOut> = None;
     for (index, split) in splits(settings, folds)?.into_iter().enumerate() {
         let settings =
             Settings { run: settings.run.join(format!("fold-{}", index + 1)), ..settings.clone() };
-        let seen = fold(&settings, device, split, index)?;
+        let held_out = fold(&settings, device, split, index)?;
         all = Some(match all {
-            Some(all) => all.with(seen),
-            None => seen,
+            Some(all) => all.with(held_out),
+            None => held_out,
         });
     }
     let none = || ErrorKind::Invalid.error("a cross-validation needs folds");
-    let figures = judged(folds, all.ok_or_else(none)?, settings.side)?;
+    let figures = evaluated(folds, all.ok_or_else(none)?, settings.side)?;
     let write = |name: &str, text: String| {
         let path = settings.run.join(name);
         crate::weights::replace(&path, text.as_bytes()).map(|()| path)
@@ -121,10 +121,10 @@ fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Resu
     let views = Learned::read(&settings.run, &split.validation)?.views;
     let mut segmenter = Segmenter::load(&settings.run, device)?;
     let patients = split.validation;
-    let looks = looks(settings.side, settings.mirrored).into_iter();
-    let sightings = looks.map(|look| Sightings::new(&mut segmenter, look, &patients));
+    let inputs = inputs(settings.side, settings.mirrored).into_iter();
+    let predictions = inputs.map(|input| Predictions::new(&mut segmenter, input, &patients));
     Ok(HeldOut {
-        sightings: sightings.collect::<Result<_>>()?,
+        predictions: predictions.collect::<Result<_>>()?,
         model_info: segmenter.model_info().clone(),
         folds: vec![index; patients.len()],
         views: vec![views],
@@ -137,16 +137,16 @@ impl HeldOut {
         self.patients.extend(other.patients);
         self.folds.extend(other.folds);
         self.views.extend(other.views);
-        for (mine, other) in self.sightings.iter_mut().zip(other.sightings) {
+        for (mine, other) in self.predictions.iter_mut().zip(other.predictions) {
             mine.append(other);
         }
         self
     }
 }
 
-fn judged(folds: usize, seen: HeldOut, side: usize) -> Result<Figures> {
-    let HeldOut { model_info, patients, folds: of_patients, views, sightings } = seen;
-    let choice = Choice::new(&patients, sightings, KindBy::Data, side)?;
+fn evaluated(folds: usize, held_out: HeldOut, side: usize) -> Result<Figures> {
+    let HeldOut { model_info, patients, folds: of_patients, views, predictions } = held_out;
+    let choice = Choice::new(&patients, predictions, KindBy::Data, side)?;
     let nested = choice.nested(&choice.everything(), &of_patients)?;
     let mut few: BTreeMap<_, _> = few(&choice, &of_patients, &model_info, &nested);
     let mut sources = Vec::new();
@@ -168,7 +168,7 @@ fn report(settings: &Settings, figures: &Figures) -> String {
         "## Cross-validation
 
 {} folds by patient, or the data's own where it has them: each network learned from the other folds ({} slices, {} at a time, up to \
-{} pixels, from {begun}, seed {}) and was judged by its own. Looks, calibrations and cuts of a fold were \
+{} pixels, from {begun}, seed {}) and was judged by its own. Network inputs, calibrations and cuts of a fold were \
 chosen on the others; the kind of image was known.
 ",
         figures.folds, views.join(", "), settings.batch, settings.side, settings.seed,

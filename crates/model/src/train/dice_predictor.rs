@@ -25,7 +25,7 @@ fn parted(samples: &[Sample], fold: usize) -> (Vec<Sample>, Vec<Sample>) {
     samples.iter().partition(|sample| sample.patient % FOLDS == fold)
 }
 
-/// Fits what can be told of a mask's Dice without a truth: a line through all samples, with the errors of lines that
+/// Fits what can be predicted of a mask's Dice without a truth: a line through all samples, with the errors of lines that
 /// were drawn without the patient (cross-conformal prediction, Vovk 2015). None of too few samples.
 pub fn fit(samples: &[Sample]) -> Option<DicePredictor> {
     if samples.len() < SAMPLES_MIN {

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 
 use domain::Result;
-use imaging::{Framed, ImageKind, Look, ModelFacts, ModelInfo, Reading, Readings};
+use imaging::{Framed, ImageKind, ModelFacts, ModelInfo, NetworkInput, Reading, Readings};
 
 use super::card::{Card, FRR_MAX, Story, Trial, card};
 use super::choice::{Allowed, Choice, KindBy, Nested, UNTRIED, merged};
+use super::predictions::{Form, Predictions, inputs, kinds_of};
 use super::reference::{Said, reference};
-use super::sightings::{Form, Sightings, kinds_of, looks};
 use super::state::State;
 use super::{MODALITIES, Settings};
 use crate::dataset::{self, Labelled, Patient, Split};
 use crate::evaluate::{Evaluation, Rate, Worst, measure_phantoms, reliability_plot};
 use crate::kind_head::KindHead;
 use crate::network::Network;
-use crate::weights::{Facts, Quantised, Weights, replace};
+use crate::weights::{Quantised, Weights, WeightsFacts, replace};
 use crate::{Device, Segmenter};
 
 /// The model card; like the next two it lies beside the weights.
@@ -35,11 +35,11 @@ struct Making<'a> {
     run: &'a Path,
     /// Where the model goes.
     model: &'a Path,
-    /// What is known of it before anybody has looked at what it does.
-    facts: Facts,
+    /// What is known of it before anybody has measured what it does.
+    facts: WeightsFacts,
     units: Quantised,
     split: &'a Split,
-    /// Whether looks in the mirror may be chosen.
+    /// Whether test-time augmentation may be chosen.
     mirrored: bool,
     judged_phantoms: u64,
     story: Story,
@@ -64,7 +64,7 @@ pub struct Again {
     pub run: PathBuf,
     /// The version of the model with the new readings.
     pub version: String,
-    /// Whether looks in the mirror may be chosen.
+    /// Whether test-time augmentation may be chosen.
     pub mirrored: bool,
     /// Phantoms whose volumes are measured, shared out among five spacings.
     pub judged_phantoms: u64,
@@ -72,12 +72,12 @@ pub struct Again {
     pub cross_validation: Option<PathBuf>,
 }
 
-/// Makes a model of the averaged weights: quantises them, fits what tells kinds of image apart, and chooses on the
-/// validation patients how each kind is looked at, its calibration and its cut, and how far its masks can be trusted;
+/// Makes a model of the averaged weights: quantises them, fits what classifies kinds of image, and chooses on the
+/// validation patients how each kind is given to the network, its calibration and its cut, and how far its masks can be trusted;
 /// and writes weights, manifest, card, reliability plot and drift reference to the model's folder, and pictures of the
 /// worst to the run's.
 ///
-/// What is judged are the quantised weights, the very ones that ship.
+/// What is evaluated are the quantised weights, the very ones that ship.
 pub fn finish(
     settings: &Settings,
     device: Device,
@@ -104,15 +104,15 @@ pub fn finish(
 /// Does for a finished model, or for weights that were left unjudged, what [`finish`] does for new ones, without a step of
 /// training. Answers where the card is.
 ///
-/// `Invalid` where its card says that it was trained with other data or another split: it would be judged by patients
+/// `Invalid` where its card says that it was trained with other data or another split: it would be evaluated on patients
 /// that it learned from.
 pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
     let split = Split::of_manifests(&again.manifests, again.validation, again.seed)?;
     let path = again.from.join(CARD_FILE);
     let story = match fs::read_to_string(&path) {
-        Ok(told) => Story::told(&told, again)?,
-        // Weights that nobody has judged yet.
-        Err(error) if error.kind() == ErrorKind::NotFound => Story::untold(again, &split)?,
+        Ok(card) => Story::from_card(&card, again)?,
+        // Weights that nobody has evaluated yet.
+        Err(error) if error.kind() == ErrorKind::NotFound => Story::without_card(again, &split)?,
         Err(error) => {
             let message = format!("cannot read {}", path.display());
             return Err(domain::ErrorKind::Unavailable.error(message).because(error));
@@ -122,11 +122,11 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
     let unchosen = Reading::plain(facts.side, UNTRIED);
     let model = ModelFacts {
         version: again.version.clone(),
-        tells: Vec::new(),
+        classes: Vec::new(),
         readings: Readings::alike(unchosen),
         ..facts.model
     };
-    let facts = Facts { model, ..facts };
+    let facts = WeightsFacts { model, ..facts };
     for folder in [&again.run, &again.model] {
         fs::create_dir_all(folder).map_err(|error| {
             domain::ErrorKind::Unavailable
@@ -149,36 +149,36 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
     )
 }
 
-/// What is known of a model before anybody has looked at what it does.
-pub fn facts(settings: &Settings) -> Facts {
+/// What is known of a model before anybody has measured what it does.
+pub fn facts(settings: &Settings) -> WeightsFacts {
     let model = ModelFacts {
         name: settings.name.clone(),
         version: settings.version.clone(),
         preprocessing: imaging::Preprocessing::NEWEST.name().to_owned(),
         modalities: MODALITIES.to_vec(),
-        tells: Vec::new(),
+        classes: Vec::new(),
         readings: Readings::alike(Reading::plain(settings.side, UNTRIED)),
     };
-    Facts { model, design: settings.design, side: settings.side }
+    WeightsFacts { model, design: settings.design, side: settings.side }
 }
 
 fn make(making: Making, device: Device) -> Result<PathBuf> {
     let Making { run, model, facts, units, split, .. } = &making;
     Weights::write(run, facts, units, None)?;
-    let tells = kinds_of(&split.training);
-    let head = kind_head(&mut Segmenter::load(run, device)?, &split.training, &tells)?;
+    let classes = kinds_of(&split.training);
+    let head = kind_head(&mut Segmenter::load(run, device)?, &split.training, &classes)?;
     let mut facts = facts.clone();
-    facts.model.tells = head.as_ref().map_or(Vec::new(), |_| tells);
+    facts.model.classes = head.as_ref().map_or(Vec::new(), |_| classes);
     Weights::write(run, &facts, units, head.as_ref())?;
 
     let mut segmenter = Segmenter::load(run, device)?;
     let patients = &split.validation;
-    let sightings = looks(facts.side, making.mirrored)
+    let predictions = inputs(facts.side, making.mirrored)
         .into_iter()
-        .map(|look| Sightings::new(&mut segmenter, look, patients))
+        .map(|input| Predictions::new(&mut segmenter, input, patients))
         .collect::<Result<Vec<_>>>()?;
     let kind_by = if head.is_some() { KindBy::Model } else { KindBy::Data };
-    let choice = Choice::new(patients, sightings, kind_by, facts.side)?;
+    let choice = Choice::new(patients, predictions, kind_by, facts.side)?;
     facts.model.readings = choice.readings(&choice.everything(), &choice.all())?;
     let manifest = Weights::write(model, &facts, units, head.as_ref())?;
 
@@ -187,7 +187,7 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
     let phantoms = measure_phantoms(&mut segmenter, making.judged_phantoms)?;
     let readings = &facts.model.readings;
     let figures_of = |form: Form| -> Result<Vec<(String, Evaluation)>> {
-        Ok(choice.judged(readings, form, &choice.all())?.figures(&model_info))
+        Ok(choice.outcome(readings, form, &choice.all())?.figures(&model_info))
     };
     let groups = choice.groups();
     let nested = choice.nested(&choice.everything(), &groups)?;
@@ -202,15 +202,15 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
     });
     let card = model.join(CARD_FILE);
     replace(&card, text.as_bytes())?;
-    let pixels = nested.forms.iter().flat_map(|judged| judged.pixels.values());
+    let pixels = nested.forms.iter().flat_map(|outcome| outcome.pixels.values());
     let title = format!("{} {}: validation pixels", facts.model.name, facts.model.version);
     let plot = reliability_plot(&merged(pixels).curve(), &title);
     replace(&model.join(RELIABILITY_FILE), plot.as_bytes())?;
     write_worst(run, &choice, readings)?;
     let mut said = Vec::new();
-    choice.each(readings, Form::Slice, |_, _, judged| {
-        let mask_fraction = judged.outcome.mask_fraction();
-        said.push(Said { mask_fraction, confidence: judged.judgement.confidence });
+    choice.each(readings, Form::Slice, |_, _, scored| {
+        let mask_fraction = scored.outcome.mask_fraction();
+        said.push(Said { mask_fraction, confidence: scored.assessment.confidence });
         Ok(())
     })?;
     replace(&model.join(REFERENCE_FILE), reference(split, &said)?.as_bytes())?;
@@ -222,8 +222,8 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
 const SHOWN: usize = 16;
 const SLICES_OF_KIND: usize = 400;
 
-/// Fits what tells these kinds apart to the slices of patients that were learned from, each shown alone: no kind is then
-/// told by how its scans happened to come. None with fewer than two kinds.
+/// Fits what classifies these kinds to the slices of patients that were learned from, each shown alone: no kind is then
+/// recognised by how its scans happened to come. None with fewer than two kinds.
 fn kind_head(
     segmenter: &mut Segmenter,
     training: &[Patient],
@@ -232,7 +232,7 @@ fn kind_head(
     if kinds.len() < 2 {
         return Ok(None);
     }
-    let side = segmenter.model_info().facts.readings.general.slice.look.side;
+    let side = segmenter.model_info().facts.readings.general.slice.input.side;
     let preprocessing = segmenter.model_info().preprocessing()?;
     let mut images = Vec::new();
     for (number, kind) in kinds.iter().enumerate() {
@@ -241,12 +241,12 @@ fn kind_head(
         let step = slices.len().div_ceil(SLICES_OF_KIND).max(1);
         let slices: Vec<_> = slices.into_iter().step_by(step).collect();
         for shown in slices.chunks(SHOWN) {
-            let square = |entry: &&dataset::Entry| {
+            let tile = |entry: &&dataset::Entry| {
                 let Labelled { volume, .. } = Labelled::load(from_ref(*entry))?;
                 Framed::new(&volume, preprocessing)?.slice(0, side)
             };
-            let squares = shown.iter().map(square).collect::<Result<Vec<_>>>()?;
-            images.extend(segmenter.features(&squares)?.into_iter().map(|of| (of, number)));
+            let tiles = shown.iter().map(tile).collect::<Result<Vec<_>>>()?;
+            images.extend(segmenter.features(&tiles)?.into_iter().map(|of| (of, number)));
         }
     }
     Ok(KindHead::fit(&images, kinds.len()))
@@ -254,10 +254,10 @@ fn kind_head(
 
 /// The figures of each source, of volumes and of slices that came alone.
 pub fn figures(nested: &Nested, model_info: &ModelInfo) -> [Vec<(String, Evaluation)>; 2] {
-    nested.forms.each_ref().map(|judged| judged.figures(model_info))
+    nested.forms.each_ref().map(|outcome| outcome.figures(model_info))
 }
 
-/// What each step of choosing brings: every patient judged by what was chosen on others. The last step allows everything,
+/// What each step of choosing brings: every patient assessed by what was chosen on others. The last step allows everything,
 /// which has been `nested` already.
 pub fn trials(
     choice: &Choice,
@@ -265,10 +265,10 @@ pub fn trials(
     model_info: &ModelInfo,
     nested: &Nested,
 ) -> Result<Vec<Trial>> {
-    let Allowed { looks, .. } = choice.everything();
+    let Allowed { inputs, .. } = choice.everything();
     // The ways before there were kinds.
-    let one: Vec<_> = looks.into_iter().filter(|look| look.side == choice.side()).collect();
-    let one: Vec<_> = one.into_iter().max_by_key(|look| look.mirrored).into_iter().collect();
+    let one: Vec<_> = inputs.into_iter().filter(|input| input.side == choice.side()).collect();
+    let one: Vec<_> = one.into_iter().max_by_key(|input| input.mirrored).into_iter().collect();
     let steps = [
         ("one way for all", false, false, one.clone()),
         ("a calibration and a cut for each kind", true, false, one.clone()),
@@ -278,11 +278,11 @@ pub fn trials(
         name: name.to_owned(),
         figures: figures(nested, model_info),
     };
-    let trial = |(name, kinds, grows, looks): (&str, bool, bool, Vec<Look>)| {
-        Ok(of(name, &choice.nested(&Allowed { kinds, grows, looks }, groups)?))
+    let trial = |(name, kinds, grows, inputs): (&str, bool, bool, Vec<NetworkInput>)| {
+        Ok(of(name, &choice.nested(&Allowed { kinds, grows, inputs }, groups)?))
     };
     let mut trials = steps.into_iter().map(trial).collect::<Result<Vec<_>>>()?;
-    trials.push(of("a look for each kind", nested));
+    trials.push(of("a network input for each kind", nested));
     Ok(trials)
 }
 
@@ -294,8 +294,8 @@ pub fn few(
     nested: &Nested,
 ) -> BTreeMap<(String, &'static str), [Rate; 2]> {
     let mut few = BTreeMap::new();
-    for (form, judged) in Form::ALL.into_iter().zip(&nested.forms) {
-        for (source, figures) in judged.figures(model_info) {
+    for (form, outcome) in Form::ALL.into_iter().zip(&nested.forms) {
+        for (source, figures) in outcome.figures(model_info) {
             if figures.far.of > 0 && figures.frr.of > 0 {
                 let rates = choice.missing_few(form, &source, groups, FRR_MAX);
                 few.insert((source, form.title()), rates);
@@ -308,14 +308,14 @@ pub fn few(
 fn write_worst(run: &Path, choice: &Choice, readings: &Readings) -> Result<()> {
     let mut worst = BTreeMap::<String, Worst>::new();
     for form in Form::ALL {
-        choice.each(readings, form, |patient, index, judged| {
+        choice.each(readings, form, |patient, index, scored| {
             let scan = match form {
                 Form::Volume => patient.scans()[index],
                 // Slices of volumes are in their volume already.
                 Form::Slice if patient.scans()[0].len() > 1 => return Ok(()),
                 Form::Slice => from_ref(&patient.slices[index]),
             };
-            worst.entry(patient.source.clone()).or_default().add(patient, scan, judged);
+            worst.entry(patient.source.clone()).or_default().add(patient, scan, scored);
             Ok(())
         })?;
     }

@@ -65,12 +65,12 @@ fn a_finished_model_reads_each_kind_in_its_own_way_and_finishing_again_keeps_its
     run(&settings, cpu()).unwrap();
     let made = Weights::read(&settings.model).unwrap();
     let kinds = [ImageKind::Flair, ImageKind::T1Contrast];
-    assert_eq!(made.facts.model.tells, kinds);
+    assert_eq!(made.facts.model.classes, kinds);
     let readings = &made.facts.model.readings;
     assert!(readings.kinds.keys().eq(kinds.iter()));
     // Of the second kind there are no volumes to choose on.
     let [slice, volume] = [1, 9].map(|slices| readings.of(kinds[1], slices));
-    assert_eq!((slice.look, slice.operating_point), (volume.look, volume.operating_point));
+    assert_eq!((slice.input, slice.operating_point), (volume.input, volume.operating_point));
     assert!(volume.grows_from.is_none() && volume.expected_dice.is_none());
     assert_eq!(readings.general.volume.grows_from, None);
 
@@ -83,7 +83,7 @@ fn a_finished_model_reads_each_kind_in_its_own_way_and_finishing_again_keeps_its
         assert!(a.weight.equal(&b.weight) && a.bias.equal(&b.bias));
     }
     assert_eq!(anew.kind_head.unwrap().weights.len(), 2);
-    assert!(anew.facts.model.readings.all().all(|reading| !reading.look.mirrored));
+    assert!(anew.facts.model.readings.all().all(|reading| !reading.input.mirrored));
     let before = fs::read_to_string(settings.model.join(CARD_FILE)).unwrap();
     let section = |card: &str| {
         let from = card.find("## Data").unwrap();
@@ -107,11 +107,12 @@ fn evaluation_comes_to_what_the_card_says_and_tells_the_kinds() {
     let validation = settings.split().unwrap().validation;
     for patient in &validation {
         let one = std::slice::from_ref(patient);
-        let judged = evaluate::evaluate(&mut segmenter, one, false, |_, _, _, _| Ok(())).unwrap();
-        let dice = judged.patients[0].dice;
+        let evaluation =
+            evaluate::evaluate(&mut segmenter, one, false, |_, _, _, _| Ok(())).unwrap();
+        let dice = evaluation.patients[0].dice;
         assert!(card.contains(&format!("| {} | 2 | {dice:.3} |", patient.id)), "{card}");
         // Bright and dark: at worst it is not sure.
-        assert_eq!(judged.kinds.unwrap().wrong, 0, "{card}");
+        assert_eq!(evaluation.kinds.unwrap().wrong, 0, "{card}");
     }
 }
 

@@ -19,9 +19,9 @@ use crate::parallel::in_parallel;
 use crate::parameters::{Normalising, Parameters};
 use crate::segmenter::torch_error;
 
-/// Steps between two looks at the loss: each makes a GPU wait.
+/// Steps between two readings of the loss: each makes a GPU wait.
 const READ_STEPS: u64 = 20;
-/// How often, in all of training, the held-out patients are looked at: at checkpoints, and no more often than those come.
+/// How often, in all of training, the held-out patients are evaluated: at checkpoints, and no more often than those come.
 const VALIDATIONS: f64 = 10.0;
 /// The most that one step counts: what takes longer is a machine that was stopped and not a machine at work.
 const STEP_SECONDS_MAX: f64 = 120.0;

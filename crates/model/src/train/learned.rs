@@ -9,7 +9,7 @@ use super::{Settings, Split, State};
 use crate::dataset::Patient;
 use crate::weights::replace;
 
-/// What weights that nobody has judged yet learned from: it travels with them, so that they are never judged by a patient
+/// What weights that nobody has evaluated yet learned from: it travels with them, so that they are never evaluated on a patient
 /// that they know.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Learned {
@@ -37,7 +37,7 @@ impl Learned {
     }
 
     /// `Invalid` where the training was not finished, or where one of these patients was learned from.
-    pub fn read(folder: &Path, judges: &[Patient]) -> Result<Learned> {
+    pub fn read(folder: &Path, validation: &[Patient]) -> Result<Learned> {
         let path = folder.join(Learned::FILE);
         let invalid = |what: &str| ErrorKind::Invalid.error(format!("{}: {what}", path.display()));
         let bytes = fs::read(&path).map_err(|error| {
@@ -50,11 +50,11 @@ impl Learned {
             let done = 100.0 * learned.done;
             return Err(invalid(&format!("only {done:.1} % of the training is done")));
         }
-        match judges.iter().find(|patient| learned.patients.contains(&name(patient))) {
+        match validation.iter().find(|patient| learned.patients.contains(&name(patient))) {
             Some(known) => {
                 let known = name(known);
                 Err(invalid(&format!(
-                    "{known} was learned from, and is to judge: it is another fold or seed"
+                    "{known} was learned from, and is to validate: it is another fold or seed"
                 )))
             }
             None => Ok(learned),

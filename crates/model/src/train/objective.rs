@@ -43,7 +43,7 @@ pub fn objective(logits: &Tensor, targets: &Tensor) -> Objective {
     Objective { loss: entropy + (1.0 - all) * 0.5 + each * 0.5, dice }
 }
 
-/// Slices to be judged by.
+/// Slices to validate on.
 pub struct HeldOut {
     pool: Pool,
     /// Each with its patient's place in the pool.

@@ -10,7 +10,7 @@ use crate::Device;
 use crate::dataset::{Labelled, Patient};
 use crate::parallel::in_parallel;
 
-/// The side of the squares that training keeps in memory: more than the network sees, so that turning and zooming
+/// The side of the tiles that training keeps in memory: more than the network sees, so that turning and zooming
 /// them loses nothing.
 pub const KEPT_SIDE: usize = 256;
 /// The normalised brightness of a kept byte of 0.
@@ -24,7 +24,7 @@ pub const PHANTOM_PART: f64 = 0.03;
 const TUMOUR_PART: f64 = 0.6;
 /// How often a slice of a volume is shown as if it had come alone.
 const ALONE_PART: f64 = 0.3;
-/// Below this part of the square a tumour is small, and drawn that much more often: small ones are missed most.
+/// Below this part of the tile a tumour is small, and drawn that much more often: small ones are missed most.
 const SMALL_PART: f32 = 0.005;
 const SMALL_WEIGHT: f64 = 2.5;
 /// How often a tumour of another patient is pasted in, where a source has slices without any.
@@ -36,7 +36,7 @@ const PHANTOM_SEED: u64 = 1 << 40;
 pub struct Pool {
     /// Bytes (N, [`KEPT_SIDE`], [`KEPT_SIDE`]): brightness, and how much of each pixel is tumour.
     whole: Planes,
-    /// The same with half as many pixels a side, which is all that a small network looks at.
+    /// The same with half as many pixels a side, which is all that a small network takes.
     halved: Planes,
     patients: Vec<Views>,
     sources: Vec<Source>,
@@ -58,7 +58,7 @@ pub struct View {
     pub together: [i64; 3],
     /// Prepared as if it had come alone.
     alone: i64,
-    /// How much of the square is tumour.
+    /// How much of the tile is tumour.
     tumour: f32,
 }
 
@@ -183,7 +183,7 @@ impl Source {
         })
     }
 
-    /// Volumes are judged by patient, so each patient counts alike; where slices come alone, each slice does.
+    /// Volumes are evaluated by patient, so each patient counts alike; where slices come alone, each slice does.
     fn add(&mut self, patient: usize, views: &Views, volumes: bool) {
         let often = if volumes { 1 } else { views.with_tumour.len() + views.without.len() };
         self.patients.extend(std::iter::repeat_n(patient, often));

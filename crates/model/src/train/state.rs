@@ -18,7 +18,7 @@ use crate::parameters::Parameters;
 pub struct State {
     /// As the last step left them.
     pub parameters: Parameters,
-    /// The moving average of the parameters: steadier than they are, and what is judged and shipped.
+    /// The moving average of the parameters: steadier than they are, and what is evaluated and shipped.
     pub average: Parameters,
     /// The moments of the gradient.
     pub optimiser: Optimiser,

@@ -254,11 +254,11 @@ fn training_ends_in_a_model_that_evaluates_as_its_card_says() {
     run(&settings, cpu()).unwrap();
     let mut segmenter = Segmenter::load(&settings.model, cpu()).unwrap();
     let split = split(&settings);
-    let judged =
+    let evaluation =
         evaluate::evaluate(&mut segmenter, &split.validation, false, |_, _, _, _| Ok(())).unwrap();
     let card = fs::read_to_string(settings.model.join(CARD_FILE)).unwrap();
-    let dice = judged.patients[0].dice;
-    assert!(card.contains(&format!("| {} | 2 | {dice:.3} |", judged.patients[0].id)), "{card}");
+    let dice = evaluation.patients[0].dice;
+    assert!(card.contains(&format!("| {} | 2 | {dice:.3} |", evaluation.patients[0].id)), "{card}");
     assert!(card.contains(&Weights::read(&settings.model).unwrap().sha256));
     let reference = fs::read_to_string(settings.model.join(REFERENCE_FILE)).unwrap();
     let reference: serde_json::Value = serde_json::from_str(&reference).unwrap();
@@ -496,7 +496,7 @@ fn folds_that_were_trained_elsewhere_are_judged_by_patients_that_they_do_not_kno
             fs::copy(file.path(), to.join(file.file_name())).unwrap();
         }
     };
-    // Exchanged on the way, they would be judged by their own lessons.
+    // Exchanged on the way, they would be validated on their own lessons.
     bring(&models[1], 1);
     assert!(refusal_of_folds(&settings, 2).contains("was learned from"));
     bring(&models[0], 1);
@@ -640,7 +640,7 @@ fn what_is_left_unjudged_is_whole_and_says_nothing_of_itself() {
     let manifest = run(&Settings { resume: true, ..settings.clone() }, cpu()).unwrap();
     let Weights { facts, sha256, .. } = Weights::read(&manifest).unwrap();
     assert!(
-        sha256 != half && facts.model.tells.is_empty() && facts.model.readings.kinds.is_empty()
+        sha256 != half && facts.model.classes.is_empty() && facts.model.readings.kinds.is_empty()
     );
     assert!(!settings.model.join(CARD_FILE).try_exists().unwrap());
 }

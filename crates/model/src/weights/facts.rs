@@ -1,6 +1,6 @@
 use imaging::{
-    Calibration, DicePredictor, Forms, ImageKind, Look, Modality, ModelFacts, OperatingPoint,
-    Reading, Readings,
+    Calibration, DicePredictor, Forms, ImageKind, Modality, ModelFacts, NetworkInput,
+    OperatingPoint, Reading, Readings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +9,12 @@ use crate::network::{Design, SIDE_MULTIPLE};
 /// What a weights file says of itself. It lies in the file, so the file's digest covers it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(from = "Stored", into = "Written")]
-pub struct Facts {
+pub struct WeightsFacts {
     /// What is known of the model wherever it runs.
     pub model: ModelFacts,
     /// What the network is made of: the tensors must fit it.
     pub design: Design,
-    /// The side of the squares that the network was trained on, in pixels.
+    /// The side of the tiles that the network was trained on, in pixels.
     pub side: usize,
 }
 
@@ -27,16 +27,16 @@ struct Written {
     side: usize,
     preprocessing: String,
     modalities: Vec<Modality>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tells: Vec<ImageKind>,
+    #[serde(rename = "tells", skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<ImageKind>,
     readings: Readings,
 }
 
-impl From<Facts> for Written {
-    fn from(facts: Facts) -> Written {
-        let Facts { model, design, side } = facts;
-        let ModelFacts { name, version, preprocessing, modalities, tells, readings } = model;
-        Written { name, version, design, side, preprocessing, modalities, tells, readings }
+impl From<WeightsFacts> for Written {
+    fn from(facts: WeightsFacts) -> Written {
+        let WeightsFacts { model, design, side } = facts;
+        let ModelFacts { name, version, preprocessing, modalities, classes, readings } = model;
+        Written { name, version, design, side, preprocessing, modalities, classes, readings }
     }
 }
 
@@ -49,8 +49,8 @@ struct Stored {
     side: usize,
     preprocessing: String,
     modalities: Vec<Modality>,
-    #[serde(default)]
-    tells: Vec<ImageKind>,
+    #[serde(default, rename = "tells")]
+    classes: Vec<ImageKind>,
     readings: Option<Readings>,
     threshold: Option<f32>,
     minimum_pixels: Option<usize>,
@@ -70,13 +70,13 @@ struct StoredDicePredictors {
     slice: Option<DicePredictor>,
 }
 
-impl From<Stored> for Facts {
-    fn from(stored: Stored) -> Facts {
+impl From<Stored> for WeightsFacts {
+    fn from(stored: Stored) -> WeightsFacts {
         let one_way = stored.one_way();
-        let Stored { name, version, design, side, preprocessing, modalities, tells, .. } = stored;
+        let Stored { name, version, design, side, preprocessing, modalities, classes, .. } = stored;
         let readings = stored.readings.unwrap_or(one_way);
-        let model = ModelFacts { name, version, preprocessing, modalities, tells, readings };
-        Facts { model, design, side }
+        let model = ModelFacts { name, version, preprocessing, modalities, classes, readings };
+        WeightsFacts { model, design, side }
     }
 }
 
@@ -87,7 +87,7 @@ impl Stored {
         let alone = OperatingPoint { threshold, minimum_pixels: self.minimum_pixels.unwrap_or(1) };
         let reading =
             |operating_point: OperatingPoint, expected_dice: Option<DicePredictor>| Reading {
-                look: Look { side: self.side, mirrored: self.mirrored },
+                input: NetworkInput { side: self.side, mirrored: self.mirrored },
                 operating_point,
                 calibration: self.calibration,
                 grows_from: None,
@@ -102,13 +102,13 @@ impl Stored {
 /// Squares are no larger.
 const SIDE_MAX: usize = 1024;
 
-impl Facts {
+impl WeightsFacts {
     /// Says what of them this program cannot follow.
     pub fn check(&self) -> Result<(), String> {
-        let Facts { model, design, side } = self;
-        let ModelFacts { preprocessing, tells, readings, .. } = model;
+        let WeightsFacts { model, design, side } = self;
+        let ModelFacts { preprocessing, classes, readings, .. } = model;
         imaging::Preprocessing::named(preprocessing).map_err(|error| error.to_string())?;
-        for side in readings.all().map(|reading| reading.look.side).chain([*side]) {
+        for side in readings.all().map(|reading| reading.input.side).chain([*side]) {
             if side == 0 || !side.is_multiple_of(SIDE_MULTIPLE) || side > SIDE_MAX {
                 return Err(format!(
                     "its input side {side} is no multiple of {SIDE_MULTIPLE} up to {SIDE_MAX}"
@@ -116,8 +116,8 @@ impl Facts {
             }
         }
         readings.all().try_for_each(check_reading)?;
-        if tells.iter().any(|kind| ImageKind::of_name(kind.name()).is_none()) {
-            return Err("it tells kinds of image that nobody knows".into());
+        if classes.iter().any(|kind| ImageKind::of_name(kind.name()).is_none()) {
+            return Err("it classifies kinds of image that nobody knows".into());
         }
         if !(0.0..=1.0).contains(&readings.sure_from) {
             return Err("how sure it must be of a kind is no probability".into());

@@ -8,33 +8,33 @@ use crate::network::Design;
 const OPERATING_POINT: OperatingPoint = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
 const TINY: Design = Design { width: 8, depths: [1, 1, 1, 1], neighbours: true };
 
-pub(crate) fn facts() -> Facts {
+pub(crate) fn facts() -> WeightsFacts {
     let model = ModelFacts {
         name: "tiny".into(),
         version: "1".into(),
         preprocessing: imaging::Preprocessing::NEWEST.name().into(),
         modalities: vec![Modality::MagneticResonance],
-        tells: Vec::new(),
+        classes: Vec::new(),
         readings: Readings::alike(Reading::plain(32, OPERATING_POINT)),
     };
-    Facts { model, design: TINY, side: 32 }
+    WeightsFacts { model, design: TINY, side: 32 }
 }
 
 /// The facts with something else known of the model.
-fn facts_but(change: impl FnOnce(&mut ModelFacts)) -> Facts {
+fn facts_but(change: impl FnOnce(&mut ModelFacts)) -> WeightsFacts {
     let mut facts = facts();
     change(&mut facts.model);
     facts
 }
 
 /// The facts with one reading for everything.
-fn reading(change: impl FnOnce(&mut Reading)) -> Facts {
+fn reading(change: impl FnOnce(&mut Reading)) -> WeightsFacts {
     let mut reading = Reading::plain(32, OPERATING_POINT);
     change(&mut reading);
     facts_but(|model| model.readings = Readings::alike(reading))
 }
 
-fn write(folder: &Path, facts: &Facts, units: &[Folded]) -> Result<Manifest> {
+fn write(folder: &Path, facts: &WeightsFacts, units: &[Folded]) -> Result<Manifest> {
     let quantised = Quantised::new(&Network::new(facts.design), units);
     Weights::write(folder, facts, &quantised, None)
 }
@@ -60,7 +60,7 @@ fn refusal(folder: &Path) -> String {
 }
 
 /// Puts `bytes` in the place of the weights, with a manifest that vouches for them.
-fn vouch(folder: &Path, bytes: &[u8], facts: &Facts) {
+fn vouch(folder: &Path, bytes: &[u8], facts: &WeightsFacts) {
     let manifest = Manifest {
         file: WEIGHTS_FILE.into(),
         bytes: bytes.len() as u64,
@@ -143,7 +143,7 @@ fn numbers_that_are_not_finite_are_refused() {
 fn tensors_of_another_design_are_refused() {
     let folder = written();
     let other = Design { width: 16, ..TINY };
-    write(folder.path(), &Facts { design: other, ..facts() }, &units(other)).unwrap();
+    write(folder.path(), &WeightsFacts { design: other, ..facts() }, &units(other)).unwrap();
     let bytes = fs::read(folder.path().join(WEIGHTS_FILE)).unwrap();
     // The same length of text, so that the header stays sound: only what the file says of itself changes.
     let (from, to) = (b"\\\"width\\\":16", b"\\\"width\\\": 8");
@@ -158,12 +158,12 @@ fn facts_that_this_program_cannot_follow_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let cases = [
         (facts_but(|model| model.preprocessing = "other".into()), "preprocessing"),
-        (Facts { side: 40, ..facts() }, "side"),
+        (WeightsFacts { side: 40, ..facts() }, "side"),
         (reading(|reading| reading.operating_point.threshold = 1.5), "threshold"),
-        (reading(|reading| reading.look.side = 48), "side"),
+        (reading(|reading| reading.input.side = 48), "side"),
         (reading(|reading| reading.grows_from = Some(0.6)), "grow"),
         (reading(|reading| reading.calibration.slope = -1.0), "calibration"),
-        (facts_but(|model| model.tells = vec![ImageKind::Other]), "kinds"),
+        (facts_but(|model| model.classes = vec![ImageKind::Other]), "kinds"),
     ];
     for (facts, word) in cases {
         write(folder.path(), &facts, &units(TINY)).unwrap();
@@ -208,8 +208,8 @@ fn head() -> KindHead {
     KindHead { weights: vec![row(0.5), row(-0.5)], biases: vec![0.25, -0.25] }
 }
 
-fn telling() -> Facts {
-    facts_but(|model| model.tells = vec![ImageKind::Flair, ImageKind::T1Contrast])
+fn telling() -> WeightsFacts {
+    facts_but(|model| model.classes = vec![ImageKind::Flair, ImageKind::T1Contrast])
 }
 
 #[test]
@@ -261,7 +261,7 @@ const BEFORE_KINDS: &str = r#"{
 
 #[test]
 fn facts_without_kinds_read_every_kind_in_their_one_way() {
-    let facts: Facts = serde_json::from_str(BEFORE_KINDS).unwrap();
+    let facts: WeightsFacts = serde_json::from_str(BEFORE_KINDS).unwrap();
     let [slice, volume] = [1, 20].map(|slices| facts.model.readings.of(ImageKind::Flair, slices));
     assert_eq!((slice.operating_point.threshold, slice.operating_point.minimum_pixels), (0.25, 24));
     assert_eq!(
@@ -270,7 +270,7 @@ fn facts_without_kinds_read_every_kind_in_their_one_way() {
     );
     for reading in [slice, volume] {
         assert_eq!(
-            (reading.look.side, reading.look.mirrored, reading.grows_from),
+            (reading.input.side, reading.input.mirrored, reading.grows_from),
             (192, true, None)
         );
         assert_eq!(reading.calibration, Calibration { slope: 0.4, offset: -0.3 });
@@ -279,8 +279,8 @@ fn facts_without_kinds_read_every_kind_in_their_one_way() {
     assert_eq!(facts.model.readings.of(ImageKind::Unknown, 1), slice);
     // Written again, it is in the new form and means the same.
     let json = serde_json::to_string(&facts).unwrap();
-    assert_eq!(serde_json::from_str::<Facts>(&json).unwrap(), facts);
+    assert_eq!(serde_json::from_str::<WeightsFacts>(&json).unwrap(), facts);
     let lacking = BEFORE_KINDS.replace("\"threshold\": 0.25,", "");
-    let facts: Facts = serde_json::from_str(&lacking).unwrap();
+    let facts: WeightsFacts = serde_json::from_str(&lacking).unwrap();
     assert!(facts.check().unwrap_err().contains("threshold"));
 }

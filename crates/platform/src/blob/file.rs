@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::io::ReaderStream;
 use url::Url;
 
-use super::spool::{Spool, blocking, disk_error, foreign_object};
+use super::spool::{ObjectSpool, blocking, disk_error, foreign_object};
 use super::{Backend, ByteStream, Object, ObjectWriter, Written};
 use crate::disk;
 
@@ -52,7 +52,7 @@ fn empty(staging: &Path) -> io::Result<()> {
 impl Backend for Files {
     async fn stage(&self) -> Result<Box<dyn ObjectWriter>> {
         let staging = self.root.join(STAGING);
-        Ok(Box::new(Spool::<NamedTempFile>::new(staging)))
+        Ok(Box::new(ObjectSpool::<NamedTempFile>::new(staging)))
     }
 
     async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()> {
@@ -60,7 +60,7 @@ impl Backend for Files {
         let mut keeping = Vec::new();
         for (key, written) in objects {
             let written =
-                written.downcast::<Spool<NamedTempFile>>().map_err(|_| foreign_object())?;
+                written.downcast::<ObjectSpool<NamedTempFile>>().map_err(|_| foreign_object())?;
             let path = self.root.join(key);
             let folder = path.parent().unwrap_or(&self.root).to_owned();
             if folders.insert(folder.clone()) {
@@ -106,7 +106,7 @@ impl Backend for Files {
 }
 
 /// Durable first, visible second.
-fn keep(spool: Spool<NamedTempFile>, path: &Path) -> io::Result<()> {
+fn keep(spool: ObjectSpool<NamedTempFile>, path: &Path) -> io::Result<()> {
     let file = spool.into_medium()?;
     Draft::from(file).finish()?.replace(path)
 }

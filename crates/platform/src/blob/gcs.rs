@@ -23,7 +23,7 @@ use google_cloud_storage::read_resume_policy::{ReadResumePolicyExt, Recommended}
 use google_cloud_storage::retry_policy::RetryableErrors;
 use google_cloud_storage::streaming_source::{Payload, Seek, StreamingSource};
 
-use super::spool::{Bulk, Spool, blocking, foreign_object};
+use super::spool::{Bulk, ObjectSpool, blocking, foreign_object};
 use super::{
     Backend, Bucket, ByteStream, Object, ObjectWriter, REQUEST_TIMEOUT, UPLOADS_AT_ONCE, Written,
     upload_timeout, within_timeout,
@@ -74,7 +74,7 @@ pub(super) async fn connect(bucket: Bucket) -> Result<Arc<dyn Backend>> {
 #[async_trait]
 impl Backend for Gcs {
     async fn stage(&self) -> Result<Box<dyn ObjectWriter>> {
-        let spool = Spool::new(std::env::temp_dir());
+        let spool = ObjectSpool::new(std::env::temp_dir());
         Ok(Box::new(SpooledObject { spool, crc32c: 0, size: 0 }))
     }
 
@@ -204,7 +204,7 @@ impl Gcs {
 
 /// An object to upload, with the checksum that the store is to compare.
 struct SpooledObject {
-    spool: Spool<File>,
+    spool: ObjectSpool<File>,
     crc32c: u32,
     size: u64,
 }

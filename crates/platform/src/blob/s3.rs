@@ -16,7 +16,7 @@ use object_store::{
     WriteMultipart,
 };
 
-use super::spool::{Bulk, Spool, blocking, foreign_object};
+use super::spool::{Bulk, ObjectSpool, blocking, foreign_object};
 use super::{
     Backend, Bucket, ByteStream, Object, ObjectWriter, REQUEST_TIMEOUT, UPLOADS_AT_ONCE, Written,
     upload_timeout, within_timeout,
@@ -56,7 +56,7 @@ pub(super) async fn connect(bucket: Bucket) -> Result<Arc<dyn Backend>> {
 #[async_trait]
 impl Backend for S3 {
     async fn stage(&self) -> Result<Box<dyn ObjectWriter>> {
-        Ok(Box::new(Spool::<File>::new(std::env::temp_dir())))
+        Ok(Box::new(ObjectSpool::<File>::new(std::env::temp_dir())))
     }
 
     async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()> {
@@ -133,7 +133,7 @@ impl S3 {
     }
 
     async fn put(&self, key: String, written: Written) -> Result<()> {
-        let spool = written.downcast::<Spool<File>>().map_err(|_| foreign_object())?;
+        let spool = written.downcast::<ObjectSpool<File>>().map_err(|_| foreign_object())?;
         let path = self.path(&key)?;
         match blocking(move || spool.into_bulk()).await? {
             Bulk::Small(bytes) => self.put_at_once(&path, bytes.into()).await,

@@ -36,7 +36,7 @@ impl Medium for File {
 /// An object that is being written and that no reader sees.
 ///
 /// A small one stays in memory until it is kept: then writing it is one step with its fsync, or with its upload.
-pub struct Spool<M> {
+pub struct ObjectSpool<M> {
     folder: PathBuf,
     pending: Vec<u8>,
     /// Made by the first bytes that are too many for memory.
@@ -53,10 +53,10 @@ pub enum Bulk<M> {
     Large(M),
 }
 
-impl<M: Medium> Spool<M> {
+impl<M: Medium> ObjectSpool<M> {
     /// An empty spool; `folder` is where the medium is made once the bytes are too many for memory.
-    pub fn new(folder: PathBuf) -> Spool<M> {
-        Spool { folder, pending: Vec::new(), medium: None, write_failed: false }
+    pub fn new(folder: PathBuf) -> ObjectSpool<M> {
+        ObjectSpool { folder, pending: Vec::new(), medium: None, write_failed: false }
     }
 
     /// `Unavailable` once a write has failed: the spool is then incomplete.
@@ -81,7 +81,7 @@ impl<M: Medium> Spool<M> {
 }
 
 #[async_trait]
-impl<M: Medium> ObjectWriter for Spool<M> {
+impl<M: Medium> ObjectWriter for ObjectSpool<M> {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.check_writes()?;
         self.pending.extend_from_slice(&bytes);

@@ -10,11 +10,11 @@ use proto::storage::{Batch, Priority, Refusal, Scan};
 use service::claims::bearer;
 use tonic::{Request, Response, Status, Streaming};
 
-type Answer<T> = Result<Response<T>, Status>;
+type Reply<T> = Result<Response<T>, Status>;
 
 /// What ingest saw of one upload.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
+pub struct ReceivedUpload {
     pub key: String,
     pub file_name: String,
     pub stat: bool,
@@ -33,7 +33,7 @@ pub struct Ingest(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    seen: Vec<Seen>,
+    seen: Vec<ReceivedUpload>,
     /// What uploads of several scans become.
     batch: Batch,
 }
@@ -43,7 +43,7 @@ impl Ingest {
         IngestServer::new(self)
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<ReceivedUpload> {
         self.0.lock().unwrap().seen.clone()
     }
 
@@ -56,11 +56,14 @@ impl Ingest {
         self.0.lock().unwrap().batch.clone()
     }
 
-    async fn drain(&self, request: Request<Streaming<UploadPart>>) -> Result<Seen, Status> {
+    async fn drain(
+        &self,
+        request: Request<Streaming<UploadPart>>,
+    ) -> Result<ReceivedUpload, Status> {
         bearer(request.metadata()).ok_or_else(|| Status::unauthenticated("no token"))?;
         let index = {
             let seen = &mut self.0.lock().unwrap().seen;
-            seen.push(Seen::default());
+            seen.push(ReceivedUpload::default());
             seen.len() - 1
         };
         let mut parts = request.into_inner();
@@ -97,7 +100,7 @@ fn too_small() -> Refusal {
 
 #[tonic::async_trait]
 impl proto::ingest::ingest_server::Ingest for Ingest {
-    async fn upload(&self, request: Request<Streaming<UploadPart>>) -> Answer<UploadAnswer> {
+    async fn upload(&self, request: Request<Streaming<UploadPart>>) -> Reply<UploadAnswer> {
         let seen = self.drain(request).await?;
         let answer = match seen.start.as_slice() {
             b"refuse" => upload_answer::Answer::Refusal(too_small()),
@@ -108,7 +111,7 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
         Ok(Response::new(UploadAnswer { answer: Some(answer) }))
     }
 
-    async fn upload_batch(&self, request: Request<Streaming<UploadPart>>) -> Answer<BatchAnswer> {
+    async fn upload_batch(&self, request: Request<Streaming<UploadPart>>) -> Reply<BatchAnswer> {
         let seen = self.drain(request).await?;
         let answer = match seen.start.as_slice() {
             b"refuse" => batch_answer::Answer::Refusal(too_small()),

@@ -6,15 +6,15 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::ingest::Seen;
+use crate::ingest::ReceivedUpload;
 use crate::{Gateway, Way, json, problem, until};
 
 const WAYS: [Way; 2] = [Way::Within, Way::Network];
 
-fn seen(key: &str, file_name: &str, bytes: &[u8]) -> Seen {
+fn seen(key: &str, file_name: &str, bytes: &[u8]) -> ReceivedUpload {
     let (key, file_name) = (key.to_owned(), file_name.to_owned());
     let (start, length) = (bytes.to_vec(), bytes.len());
-    Seen { key, file_name, start, length, whole: true, ..Seen::default() }
+    ReceivedUpload { key, file_name, start, length, whole: true, ..ReceivedUpload::default() }
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_body_that_is_cut_short_is_no_upload() {
                 gateway.token
             );
             socket.write_all(request.as_bytes()).await.unwrap();
-            let begun = |seen: &Seen| seen.length > 0 || seen.file_name == "f";
+            let begun = |seen: &ReceivedUpload| seen.length > 0 || seen.file_name == "f";
             until(|| gateway.ingest.seen().first().is_some_and(begun)).await;
             drop(socket);
             tokio::time::sleep(Duration::from_millis(200)).await;

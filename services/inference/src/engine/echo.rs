@@ -1,7 +1,7 @@
 use domain::Result;
-use imaging::{ModelInfo, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, TilePrediction};
 
-use super::{Engine, sights, weightless};
+use super::{Engine, tile_predictions, weightless};
 
 /// What is three times as bright as the head's median, counted from air. It must cover less than a hundredth
 /// of the slice, or brightness is measured by it.
@@ -16,9 +16,9 @@ impl Engine for Echo {
         weightless("echo", 0.5, 1)
     }
 
-    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<TilePrediction>> {
         let marked =
             |tile: &Prepared| tile.pixels.iter().map(|p| f32::from(u8::from(*p >= MARK))).collect();
-        Ok(sights(tiles.iter().map(marked).collect()))
+        Ok(tile_predictions(tiles.iter().map(marked).collect()))
     }
 }

@@ -2,10 +2,10 @@ use std::thread;
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
-use imaging::{ModelInfo, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, TilePrediction};
 use url::Url;
 
-use super::{Engine, sights, weightless};
+use super::{Engine, tile_predictions, weightless};
 
 /// Takes its time and finds nothing; or breaks, in one of the ways that engines break.
 ///
@@ -63,7 +63,7 @@ impl Engine for Stub {
         weightless("stub", 0.5, 1)
     }
 
-    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
+    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<TilePrediction>> {
         let slices = u32::try_from(tiles.len()).unwrap_or(u32::MAX);
         thread::sleep(self.batch + self.slice * slices);
         let nothing = |tile: &Prepared| vec![0.0; tile.pixels.len()];
@@ -87,6 +87,6 @@ impl Engine for Stub {
                 }
             }
         }
-        Ok(sights(outputs))
+        Ok(tile_predictions(outputs))
     }
 }

@@ -1,7 +1,7 @@
 use domain::Result;
-use imaging::{ModelInfo, Prepared, Shape, Sight, components};
+use imaging::{ModelInfo, Prepared, Shape, TilePrediction, components};
 
-use super::{Engine, sights, weightless};
+use super::{Engine, tile_predictions, weightless};
 
 /// Darker than this is bone, fluid or air (air is -1, the head's median 0).
 const TISSUE: f32 = -0.55;
@@ -24,8 +24,8 @@ impl Engine for Threshold {
         weightless("threshold", 0.5, 24)
     }
 
-    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<Sight>> {
-        Ok(sights(tiles.iter().map(bright).collect()))
+    fn predict(&mut self, tiles: &[Prepared], _mirrored: bool) -> Result<Vec<TilePrediction>> {
+        Ok(tile_predictions(tiles.iter().map(bright).collect()))
     }
 }
 
@@ -138,13 +138,14 @@ mod tests {
     fn found(settings: &Settings) -> (Phantom, Findings) {
         let phantom = Phantom::new(settings).unwrap();
         let tile = prepare(phantom.volume.slice(0), 256, 256, 256).unwrap();
-        let sight = sights(vec![bright(&tile)]);
+        let predictions = tile_predictions(vec![bright(&tile)]);
         let placements = [tile.placement];
         let (shape, geometry) = (phantom.volume.shape, phantom.volume.geometry);
         let reading = Threshold.model_info().facts.readings.general.slice;
-        let probabilities = restored(&placements, &sight);
-        let judged = reading.judge(probabilities, shape, geometry.as_ref(), &placements).unwrap();
-        let findings = judged.findings;
+        let probabilities = restored(&placements, &predictions);
+        let assessment =
+            reading.assess(probabilities, shape, geometry.as_ref(), &placements).unwrap();
+        let findings = assessment.findings;
         (phantom, findings)
     }
 

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use domain::Result;
-use imaging::{ModelInfo, Prepared, Sight};
+use imaging::{ModelInfo, Prepared, TilePrediction};
 use model::{Device, Segmenter};
 
 use super::Engine;
@@ -21,7 +21,7 @@ impl Engine for Network {
         self.0.model_info().clone()
     }
 
-    fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<Sight>> {
+    fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<TilePrediction>> {
         self.0.predict(tiles, mirrored)
     }
 }

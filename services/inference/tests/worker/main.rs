@@ -13,7 +13,7 @@ use imaging::{Modality, Shape, Unit, Volume, lettered_png};
 use inference::{Config, Peers, Ports, build};
 use proto::storage::{Answer, Scan, State};
 use service::claims::testing::Issuer;
-use service::topics::{SCAN_READY, SCAN_READY_AGAIN};
+use service::topics::{SCAN_READY, SCAN_RETRY};
 use tokio::time::sleep;
 use tonic::Code;
 
@@ -121,7 +121,7 @@ async fn what_was_tried_before_is_done_with_nothing_else_in_hand() {
     bench.work("stub:?ms=200").await;
     let before = bench.accept(&slice()).await;
     bench.until(&before, |scan| scan.state() == State::Running).await;
-    bench.queue.publish(SCAN_READY_AGAIN, again_job.as_bytes()).await.unwrap();
+    bench.queue.publish(SCAN_RETRY, again_job.as_bytes()).await.unwrap();
     // Until it waits for the first to be done.
     sleep(Duration::from_millis(100)).await;
     let after = bench.accept(&slice()).await;

@@ -3,7 +3,7 @@
 
 use futures::{StreamExt, stream};
 use imaging::encode::zip;
-use imaging::{Problem, Volume};
+use imaging::{RefusalReason, Volume};
 
 use crate::files;
 use crate::world::World;
@@ -120,7 +120,7 @@ async fn survive(inputs: Vec<Input>) -> Vec<String> {
     let uploads = stream::iter(&inputs).map(async |(name, bytes)| {
         let answer = world.upload(bytes).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         if let Err(refusal) = &answer {
-            assert!(Problem::named(&refusal.problem).is_some(), "{name}: {refusal:?}");
+            assert!(RefusalReason::named(&refusal.problem).is_some(), "{name}: {refusal:?}");
             assert!(refusal.detail.len() > 20, "{name}: {refusal:?}");
             // Limits are for what nobody foresaw: none of these may need them.
             assert!(!refusal.detail.starts_with("Decoding it takes"), "{name}: {refusal:?}");
@@ -167,7 +167,7 @@ async fn the_largest_picture_is_judged_in_the_room_of_its_voxels_and_one_copy() 
     // 256 MiB each, and what the program takes.
     let world = World::with(|config| config.decode_mib = 2 * 256 + 160).await;
     let refusal = world.upload(&largest_picture()).await.unwrap().unwrap_err();
-    assert_eq!(refusal.problem, Problem::NotAHead.name());
+    assert_eq!(refusal.problem, RefusalReason::NotAHead.name());
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ pub async fn an_emptied_queue_loses_nothing(world: World) {
 pub async fn a_worker_that_falls_silent_loses_its_job(world: World) {
     let (scan, id) = world.ready().await;
     let job = world.claim(&id).await.unwrap();
-    let mut ready = world.subscribe(topics::SCAN_READY_AGAIN).await;
+    let mut ready = world.subscribe(topics::SCAN_RETRY).await;
     world.clock.advance(31_000);
     assert_eq!(world.announced(&mut ready).await, id);
     assert_eq!(world.get(&scan).await.state(), State::Queued);
@@ -161,7 +161,7 @@ pub async fn after_three_attempts_the_scan_has_failed(world: World) {
 
 pub async fn a_failure_that_may_pass_is_tried_again_later(world: World) {
     let (scan, id) = world.ready().await;
-    let mut ready = world.subscribe(topics::SCAN_READY_AGAIN).await;
+    let mut ready = world.subscribe(topics::SCAN_RETRY).await;
     let job = world.claim(&id).await.unwrap();
     let again = world.fail(&job, "no memory", true).await.unwrap();
     assert_eq!((again.state(), again.reason.as_str()), (State::Queued, ""));

@@ -3,7 +3,7 @@
 use dicom_dictionary_std::tags;
 
 use super::reader::{DataSet, File};
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 pub(super) enum Class {
     Image,
@@ -49,11 +49,11 @@ pub(super) fn of(file: &File, set: &DataSet) -> Result<Class, Refusal> {
         return Ok(Class::Image);
     }
     if has(tags::FLOAT_PIXEL_DATA) || has(tags::DOUBLE_FLOAT_PIXEL_DATA) {
-        return Err(Problem::Unsupported.refuse("Its pixels are floating-point numbers."));
+        return Err(RefusalReason::Unsupported.refuse("Its pixels are floating-point numbers."));
     }
     // What describes pixels and has none was cut where they begin.
     if has(tags::ROWS) || has(tags::BITS_ALLOCATED) {
-        return Err(Problem::Truncated.refuse("The file ends before its pixels begin."));
+        return Err(RefusalReason::Truncated.refuse("The file ends before its pixels begin."));
     }
     Ok(Class::Other("a file without pixels"))
 }

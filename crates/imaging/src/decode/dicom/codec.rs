@@ -4,7 +4,7 @@
 use jpeg_decoder::PixelFormat as Jpeg;
 
 use super::pixels::PixelFormat;
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Codec {
@@ -20,9 +20,8 @@ impl Codec {
     /// nothing here decodes.
     pub fn of(transfer_syntax: &str) -> Result<Codec, Refusal> {
         let Some(syntax) = transfer_syntax.strip_prefix("1.2.840.10008.1.2") else {
-            return Err(
-                Problem::Unsupported.refuse("Its pixels are compressed in a vendor's own way.")
-            );
+            return Err(RefusalReason::Unsupported
+                .refuse("Its pixels are compressed in a vendor's own way."));
         };
         match syntax {
             "" | ".1" | ".1.99" | ".2" => Ok(Codec::Native),
@@ -30,7 +29,7 @@ impl Codec {
             ".4.50" | ".4.51" | ".4.57" | ".4.70" => Ok(Codec::Jpeg),
             ".4.80" | ".4.81" => Ok(Codec::JpegLs),
             ".4.90" | ".4.91" => Ok(Codec::Jpeg2000),
-            _ => Err(Problem::Unsupported
+            _ => Err(RefusalReason::Unsupported
                 .refuse("Its pixels are compressed in a way that is not read here.")),
         }
     }
@@ -60,7 +59,8 @@ impl Codec {
     pub fn decode(self, bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
         match self {
             Codec::Native => {
-                Err(Problem::Corrupt.refuse("The image is compressed and says that it is not."))
+                Err(RefusalReason::Corrupt
+                    .refuse("The image is compressed and says that it is not."))
             }
             Codec::Rle => rle(bytes, format),
             Codec::Jpeg => jpeg(bytes, format),
@@ -71,7 +71,7 @@ impl Codec {
 }
 
 fn corrupt_stream() -> Refusal {
-    Problem::Corrupt.refuse("The compressed image data cannot be decoded.")
+    RefusalReason::Corrupt.refuse("The compressed image data cannot be decoded.")
 }
 
 /// Refuses a stream whose own header differs from the file's.
@@ -79,7 +79,8 @@ fn agree(format: &PixelFormat, columns: usize, rows: usize, samples: usize) -> R
     if (format.shape.columns, format.shape.rows, format.samples) == (columns, rows, samples) {
         return Ok(());
     }
-    Err(Problem::Corrupt.refuse("The compressed image has another size than the file declares."))
+    Err(RefusalReason::Corrupt
+        .refuse("The compressed image has another size than the file declares."))
 }
 
 /// PS3.5, Annex G: one PackBits segment per byte of a sample, the most significant first.
@@ -131,7 +132,7 @@ fn unpack_bits(mut packed: &[u8], samples: &mut [u32]) -> Option<()> {
 
 fn jpeg(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
     let refused = |error| match error {
-        jpeg_decoder::Error::Unsupported(_) => Problem::Unsupported
+        jpeg_decoder::Error::Unsupported(_) => RefusalReason::Unsupported
             .refuse("It is compressed in a rare variant of JPEG that is not read here."),
         _ => corrupt_stream(),
     };
@@ -151,7 +152,7 @@ fn jpeg(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
             Ok(words.iter().map(|word| format.value(u16::from_ne_bytes(*word).into())).collect())
         }
         Jpeg::CMYK32 => {
-            Err(Problem::Unsupported.refuse("It is a JPEG for print, in four colours."))
+            Err(RefusalReason::Unsupported.refuse("It is a JPEG for print, in four colours."))
         }
     }
 }
@@ -167,9 +168,8 @@ fn jpeg_ls(bytes: &[u8], format: &PixelFormat) -> Result<Vec<i64>, Refusal> {
         [5, 7].map(|at| usize::from(u16::from_be_bytes([header[at], header[at + 1]])));
     agree(format, columns, lines, header[9].into())?;
     if format.samples > 1 {
-        return Err(
-            Problem::Unsupported.refuse("It is a JPEG-LS image in colour, which is not read here.")
-        );
+        return Err(RefusalReason::Unsupported
+            .refuse("It is a JPEG-LS image in colour, which is not read here."));
     }
     let decode = |bytes: &[u8]| charls::CharLS::default().decode(bytes);
     let decoded = decode(bytes)

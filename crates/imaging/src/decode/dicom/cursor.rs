@@ -6,7 +6,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use super::reader::{DataSet, Element};
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 /// Real files nest four or five deep.
 const DEPTH_MAX: usize = 32;
@@ -78,11 +78,11 @@ impl Encoding {
 }
 
 pub(super) fn garbled() -> Refusal {
-    Problem::Corrupt.refuse("The DICOM file's structure is broken.")
+    RefusalReason::Corrupt.refuse("The DICOM file's structure is broken.")
 }
 
 fn cut_short() -> Refusal {
-    Problem::Truncated.refuse("The DICOM file ends before its contents do.")
+    RefusalReason::Truncated.refuse("The DICOM file ends before its contents do.")
 }
 
 pub(super) struct Header {

@@ -6,7 +6,7 @@ use dicom_dictionary_std::tags;
 use super::reader::DataSet;
 use crate::decode::{MILLIMETRES_MAX, SHEAR_MAX_DEGREES};
 use crate::volume::{cross, dot, length};
-use crate::{Geometry, Known, Problem, Refusal};
+use crate::{Geometry, Known, Refusal, RefusalReason};
 
 type Vector = [f64; 3];
 
@@ -31,9 +31,9 @@ impl Plane {
     /// The plane of a file of one frame.
     pub fn of_image(set: &DataSet) -> Result<Plane, Refusal> {
         let plane = Plane {
-            position: set.told(tags::IMAGE_POSITION_PATIENT)?,
-            orientation: set.told(tags::IMAGE_ORIENTATION_PATIENT)?,
-            spacing: set.told(tags::PIXEL_SPACING)?,
+            position: set.stated(tags::IMAGE_POSITION_PATIENT)?,
+            orientation: set.stated(tags::IMAGE_ORIENTATION_PATIENT)?,
+            spacing: set.stated(tags::PIXEL_SPACING)?,
             thickness: set.decimal(tags::SLICE_THICKNESS).map(|[thickness]| thickness),
         };
         plane.checked()
@@ -63,12 +63,11 @@ impl Plane {
     fn checked(self) -> Result<Plane, Refusal> {
         let sound = |mm: &f64| *mm > 0.0 && *mm < MILLIMETRES_MAX;
         if !self.spacing.is_none_or(|spacing| spacing.iter().all(sound)) {
-            return Err(
-                Problem::Corrupt.refuse("The DICOM file declares pixels of an impossible size.")
-            );
+            return Err(RefusalReason::Corrupt
+                .refuse("The DICOM file declares pixels of an impossible size."));
         }
         if let Some(mm) = self.thickness.filter(|mm| *mm > MILLIMETRES_MAX) {
-            return Err(Problem::Corrupt
+            return Err(RefusalReason::Corrupt
                 .refuse(format!("The DICOM file declares a slice that is {mm} mm thick.")));
         }
         let Some([a, b, c, d, e, f]) = self.orientation else { return Ok(self) };
@@ -150,7 +149,7 @@ impl Plane {
 }
 
 fn impossible_directions() -> Refusal {
-    Problem::UnknownOrientation
+    RefusalReason::UnknownOrientation
         .refuse("The DICOM file gives its rows and columns impossible directions.")
 }
 
@@ -173,7 +172,7 @@ fn grouped<const N: usize>(
 ) -> Result<Option<[f64; N]>, Refusal> {
     for groups in [own, shared] {
         let item = groups.items(group)?.into_iter().next();
-        if let Some(value) = item.map(|item| item.told(tag)).transpose()?.flatten() {
+        if let Some(value) = item.map(|item| item.stated(tag)).transpose()?.flatten() {
             return Ok(Some(value));
         }
     }
@@ -185,19 +184,19 @@ fn grouped<const N: usize>(
 /// Distances are measured between positions, never taken from SliceThickness: slices may overlap or have gaps.
 pub(in crate::decode) fn stack(planes: &[Plane]) -> Result<(Vec<usize>, Geometry), Refusal> {
     let unknown = || {
-        Problem::UnknownOrientation
+        RefusalReason::UnknownOrientation
             .refuse("The DICOM slices do not say where they lie in the patient.")
     };
     let mut slices = (1..).zip(planes);
     if let Some((number, what)) = slices.find_map(|(number, plane)| Some((number, plane.unsaid()?)))
     {
         let what = format!("Slice {number} of {} does not say {what}.", planes.len());
-        return Err(Problem::UnknownOrientation.refuse(what));
+        return Err(RefusalReason::UnknownOrientation.refuse(what));
     }
     let first = planes.first().ok_or_else(unknown)?;
     let normal = first.normal().ok_or_else(unknown)?;
     if !planes.iter().all(|plane| plane.is_parallel_to(first)) {
-        return Err(Problem::MixedSeries
+        return Err(RefusalReason::MixedSeries
             .refuse("Its slices lie in different directions or have different pixels."));
     }
     let positions: Vec<Vector> = planes.iter().filter_map(|plane| plane.position).collect();
@@ -221,7 +220,7 @@ fn evenly(order: &[usize], positions: &[Vector], step: Vector) -> Result<(), Ref
     // A tenth of a millimetre is rounding in the files; half of the step would be a missing slice.
     let allowed = (TOLERANCE * length(step)).max(0.1).min(0.5 * length(step));
     if order.windows(2).any(|pair| positions[pair[0]] == positions[pair[1]]) {
-        return Err(Problem::MixedSeries.refuse("Several of its images show the same slice."));
+        return Err(RefusalReason::MixedSeries.refuse("Several of its images show the same slice."));
     }
     let off = |(index, slice): (usize, &usize)| {
         let expected: Vector =
@@ -232,7 +231,7 @@ fn evenly(order: &[usize], positions: &[Vector], step: Vector) -> Result<(), Ref
     if order.iter().enumerate().map(off).all(|off| off <= allowed) {
         return Ok(());
     }
-    Err(Problem::UnevenSlices.refuse(format!(
+    Err(RefusalReason::UnevenSlices.refuse(format!(
         "Slice {} of {} is not where its neighbours let expect it.",
         odd_one(order, positions) + 1,
         order.len()
@@ -246,7 +245,7 @@ fn hardly_sheared(step: Vector, normal: Vector) -> Result<(), Refusal> {
     if degrees <= SHEAR_MAX_DEGREES {
         return Ok(());
     }
-    Err(Problem::UnknownOrientation.refuse(if degrees > 89.0 {
+    Err(RefusalReason::UnknownOrientation.refuse(if degrees > 89.0 {
         "Its slices lie beside one another in one plane, so that they form no volume.".to_owned()
     } else {
         format!(

@@ -4,7 +4,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use super::reader::DataSet;
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 /// From stored values to what they measure.
 pub(super) enum ModalityLut {
@@ -17,16 +17,18 @@ impl ModalityLut {
     pub fn read(set: &DataSet, signed: bool) -> Result<ModalityLut, Refusal> {
         if let Some(item) = set.items(tags::MODALITY_LUT_SEQUENCE)?.first() {
             return ModalityLut::table(item, signed).ok_or_else(|| {
-                Problem::Corrupt.refuse("The DICOM file's modality table is broken.")
+                RefusalReason::Corrupt.refuse("The DICOM file's modality table is broken.")
             });
         }
         let single = |tag: Tag, default: f64| -> Result<f64, Refusal> {
-            Ok(set.told(tag)?.map_or(default, |[value]| value))
+            Ok(set.stated(tag)?.map_or(default, |[value]| value))
         };
         let slope = single(tags::RESCALE_SLOPE, 1.0)?;
         let intercept = single(tags::RESCALE_INTERCEPT, 0.0)?;
         if slope == 0.0 {
-            return Err(Problem::Corrupt.refuse("The DICOM file scales all its values to nothing."));
+            return Err(
+                RefusalReason::Corrupt.refuse("The DICOM file scales all its values to nothing.")
+            );
         }
         Ok(ModalityLut::Linear { slope, intercept })
     }

@@ -7,7 +7,7 @@ use dicom_dictionary_std::tags;
 use super::codec::Codec;
 use super::reader::{DataSet, PixelData};
 use crate::decode::{Limits, raster};
-use crate::{Problem, Refusal, Shape};
+use crate::{Refusal, RefusalReason, Shape};
 
 /// How a pixel is stored.
 #[derive(Clone, Debug)]
@@ -31,7 +31,8 @@ impl PixelFormat {
     pub fn read(set: &DataSet, limits: &Limits) -> Result<PixelFormat, Refusal> {
         let required = |tag| {
             set.short(tag).map(u32::from).ok_or_else(|| {
-                Problem::Corrupt.refuse("The DICOM file does not say how its pixels are stored.")
+                RefusalReason::Corrupt
+                    .refuse("The DICOM file does not say how its pixels are stored.")
             })
         };
         let frames =
@@ -46,16 +47,15 @@ impl PixelFormat {
         let bits_stored = set.short(tags::BITS_STORED).map_or(bits_allocated, u32::from);
         let high_bit = set.short(tags::HIGH_BIT).map_or(bits_stored.wrapping_sub(1), u32::from);
         if !matches!(bits_allocated, 8 | 16 | 32) {
-            return Err(
-                Problem::Unsupported.refuse(format!("Its pixels have {bits_allocated} bits."))
-            );
+            return Err(RefusalReason::Unsupported
+                .refuse(format!("Its pixels have {bits_allocated} bits.")));
         }
         if bits_stored == 0 || high_bit >= bits_allocated || high_bit + 1 < bits_stored {
-            return Err(Problem::Corrupt
+            return Err(RefusalReason::Corrupt
                 .refuse("The DICOM file contradicts itself about its pixels' bits."));
         }
         let Some(photometric) = set.text(tags::PHOTOMETRIC_INTERPRETATION) else {
-            return Err(Problem::Corrupt.refuse(
+            return Err(RefusalReason::Corrupt.refuse(
                 "The DICOM file does not say whether its lowest value is black, white or a colour.",
             ));
         };
@@ -64,9 +64,8 @@ impl PixelFormat {
         let colour =
             matches!(&*photometric, "RGB" | "YBR_FULL" | "YBR_FULL_422" | "YBR_RCT" | "YBR_ICT");
         if !(grey || colour && samples == 3 && bits_allocated == 8) {
-            return Err(
-                Problem::Unsupported.refuse("Its pixels are in colours that are not read here.")
-            );
+            return Err(RefusalReason::Unsupported
+                .refuse("Its pixels are in colours that are not read here."));
         }
         Ok(PixelFormat {
             shape,
@@ -161,14 +160,14 @@ fn told_apart(format: &PixelFormat, samples: &[i64]) -> Result<(), Refusal> {
     if format.bits_stored <= EXACT_BITS || high == low || high - low >= STEPS_MIN * step {
         return Ok(());
     }
-    Err(Problem::Unsupported.refuse(format!(
+    Err(RefusalReason::Unsupported.refuse(format!(
         "Its pixels have values between {low} and {high}: too large to be told apart in single precision."
     )))
 }
 
 /// The refusal of pixel data that holds more frames than are declared: nobody can tell which of them is meant.
 fn surplus() -> Refusal {
-    Problem::Corrupt.refuse("The file holds the pixels of more frames than it declares.")
+    RefusalReason::Corrupt.refuse("The file holds the pixels of more frames than it declares.")
 }
 
 /// Refuses pixel data with more frames than are declared, as far as its size or its offset table tells. Less than a
@@ -193,7 +192,7 @@ pub(super) fn stored_values(
     format: &PixelFormat,
 ) -> Result<Vec<f32>, Refusal> {
     let Some(data) = set.pixel_data()? else {
-        return Err(Problem::NotAnImage.refuse("The DICOM file holds no image."));
+        return Err(RefusalReason::NotAnImage.refuse("The DICOM file holds no image."));
     };
     let codec = Codec::of(transfer_syntax)?;
     // Two bytes a pixel (PS3.3, C.7.6.3.1.2), unless a writer unpacked them and left the name.
@@ -201,7 +200,7 @@ pub(super) fn stored_values(
         && set.text(tags::PHOTOMETRIC_INTERPRETATION).as_deref() == Some("YBR_FULL_422")
         && bytes.len() / format.shape.len() == 2
     {
-        return Err(Problem::Unsupported
+        return Err(RefusalReason::Unsupported
             .refuse("Its colours are stored in half the resolution of its brightness."));
     }
     let mut format = format.clone();
@@ -233,7 +232,7 @@ fn samples(
         PixelData::Encapsulated { .. } => codec.decode(&frame, format)?,
     };
     if samples.len() != format.samples_per_frame() {
-        return Err(Problem::Corrupt
+        return Err(RefusalReason::Corrupt
             .refuse("The image data does not have the size that the file declares."));
     }
     Ok(samples)
@@ -246,8 +245,9 @@ fn frame<'a>(
     codec: Codec,
     index: usize,
 ) -> Result<Cow<'a, [u8]>, Refusal> {
-    let missing =
-        || Problem::Truncated.refuse("The file does not hold all the pixels that it declares.");
+    let missing = || {
+        RefusalReason::Truncated.refuse("The file does not hold all the pixels that it declares.")
+    };
     let frames = format.shape.slices;
     match data {
         PixelData::Native { bytes, .. } => {
@@ -266,9 +266,8 @@ fn frame<'a>(
                 Some(start) => *start as usize,
                 None if frames == 1 => 0,
                 None => {
-                    return Err(
-                        Problem::Corrupt.refuse("The file does not say where its frames begin.")
-                    );
+                    return Err(RefusalReason::Corrupt
+                        .refuse("The file does not say where its frames begin."));
                 }
             };
             let parts = fragments.iter().filter(|(at, _)| (start..end).contains(at));

@@ -14,7 +14,7 @@ use super::cursor::{
     UNDEFINED, garbled,
 };
 use crate::decode::Limits;
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 /// A file, unpacked if it was deflated; its elements are read by [`data_set`](File::data_set).
 pub(super) struct File<'a> {
@@ -139,9 +139,9 @@ impl<'a> DataSet<'a> {
 
     /// Exactly `N` decimals; None when the attribute is absent or empty. One that is there and says something else is
     /// refused: to go on without it would be to say that the file does not tell.
-    pub fn told<const N: usize>(&self, tag: Tag) -> Result<Option<[f64; N]>, Refusal> {
+    pub fn stated<const N: usize>(&self, tag: Tag) -> Result<Option<[f64; N]>, Refusal> {
         match self.decimal(tag) {
-            None if self.text(tag).is_some() => Err(Problem::Corrupt.refuse(format!(
+            None if self.text(tag).is_some() => Err(RefusalReason::Corrupt.refuse(format!(
                 "The DICOM file's {} is not {}.",
                 match tag {
                     tags::PIXEL_SPACING => "PixelSpacing",

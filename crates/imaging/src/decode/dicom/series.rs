@@ -12,7 +12,7 @@ use crate::decode::folder::several;
 use crate::decode::left_out::LeftOut;
 use crate::decode::{Decoded, Limits};
 use crate::names::shown;
-use crate::{Format, Problem, Refusal, Shape};
+use crate::{Format, Refusal, RefusalReason, Shape};
 
 /// Joins the slices of one series of one patient, ordered by their positions. Screen captures beside them, and what is
 /// there twice, are left out.
@@ -101,7 +101,7 @@ fn named(refusal: Refusal, images: &[Image]) -> Refusal {
     let unsaid = |image: &Image| image.planes.iter().find_map(Plane::unsaid);
     if let Some((image, what)) = images.iter().find_map(|image| Some((image, unsaid(image)?))) {
         let what = format!("{} does not say {what}.", shown(&image.name));
-        return Problem::UnknownOrientation.refuse(what);
+        return RefusalReason::UnknownOrientation.refuse(what);
     }
     let planes: Vec<_> = images
         .iter()
@@ -112,7 +112,7 @@ fn named(refusal: Refusal, images: &[Image]) -> Refusal {
         other.map(|(other, _)| (&other.name, &image.name))
     });
     match pair {
-        Some((one, other)) if refusal.problem == Problem::MixedSeries && one != other => {
+        Some((one, other)) if refusal.problem == RefusalReason::MixedSeries && one != other => {
             refusal.at(&format!("{} and {}", shown(one), shown(other)))
         }
         _ => refusal,
@@ -122,7 +122,7 @@ fn named(refusal: Refusal, images: &[Image]) -> Refusal {
 /// Refuses files that are not slices of one and the same series.
 fn one_series(images: &[Image]) -> Result<(), Refusal> {
     let Some(first) = images.first() else {
-        return Err(Problem::NotAnImage.refuse("The archive holds no image."));
+        return Err(RefusalReason::NotAnImage.refuse("The archive holds no image."));
     };
     let whose = |image: &Image| {
         let Identity { patient_id, issuer_of_patient_id, patient_name, .. } = &image.identity;
@@ -200,7 +200,7 @@ pub(super) fn one_volume(images: &[Image]) -> Result<(), Refusal> {
     if of[one].name != of[other].name {
         return Err(several(&of[one].name, &of[other].name, &what));
     }
-    Err(Problem::MixedSeries.refuse(format!(
+    Err(RefusalReason::MixedSeries.refuse(format!(
         "Slices {} and {} of {} {what}.",
         one + 1,
         other + 1,

@@ -21,11 +21,11 @@ fn volume(writer: Writer, more: &[Element]) -> Volume {
     decode::decode(&file, &limits()).unwrap().volume
 }
 
-fn problem(bytes: &[u8]) -> Problem {
+fn problem(bytes: &[u8]) -> RefusalReason {
     decode::decode(bytes, &limits()).unwrap_err().problem
 }
 
-fn refused(more: &[Element]) -> Problem {
+fn refused(more: &[Element]) -> RefusalReason {
     problem(&EXPLICIT.file(&EXPLICIT.data_set(&slice(EXPLICIT, &PIXELS, more))))
 }
 
@@ -64,12 +64,17 @@ fn what_holds_no_slice_is_told_by_what_it_is() {
         decode::decode(&file, &limits()).unwrap_err()
     };
     let report = refusal(&[class("1.2.840.10008.5.1.4.1.1.88.22")], false);
-    assert!(report.problem == Problem::NotAnImage && report.detail.contains("structured report"));
+    assert!(
+        report.problem == RefusalReason::NotAnImage && report.detail.contains("structured report")
+    );
     let labels = refusal(&[class("1.2.840.10008.5.1.4.1.1.66.4")], true);
-    assert!(labels.problem == Problem::NotAHead && labels.detail.contains("label map"), "{labels}");
+    assert!(
+        labels.problem == RefusalReason::NotAHead && labels.detail.contains("label map"),
+        "{labels}"
+    );
     // An image whose pixels are missing was cut; to leave it out would be to lose a slice.
     let cut = refusal(&[class("1.2.840.10008.5.1.4.1.1.4")], false);
-    assert_eq!(cut.problem, Problem::Truncated);
+    assert_eq!(cut.problem, RefusalReason::Truncated);
 }
 
 #[test]
@@ -115,7 +120,7 @@ fn values_are_what_the_header_says_they_measure() {
     let turned = volume(EXPLICIT, &inverted);
     assert_eq!(turned.voxels, rescaled.voxels.iter().map(|value| 47.5 - value).collect::<Vec<_>>());
     assert_eq!(turned.window, [-32.5, 47.5]);
-    assert_eq!(refused(&[(tags::RESCALE_SLOPE, "DS", text("0"))]), Problem::Corrupt);
+    assert_eq!(refused(&[(tags::RESCALE_SLOPE, "DS", text("0"))]), RefusalReason::Corrupt);
 }
 
 #[test]
@@ -167,7 +172,7 @@ fn slices_of_8_and_of_16_bits_are_no_series() {
     ];
     let files = [("a".to_owned(), at(0.0, &[])), ("b".to_owned(), at(9.0, &narrow))];
     let refusal = decode::decode(&encode::zip(&files).unwrap(), &limits()).unwrap_err();
-    assert_eq!(refusal.problem, Problem::MixedSeries);
+    assert_eq!(refusal.problem, RefusalReason::MixedSeries);
     let expected = "a and b have pixels of different depth (16 and 8 bits).";
     assert!(refusal.detail.starts_with(expected), "{refusal}");
 }
@@ -212,7 +217,7 @@ fn a_size_or_a_place_that_is_no_number_is_refused_and_an_empty_one_unknown() {
         (tags::PIXEL_SPACING, "0.9\\0\\0.8"),
         (tags::IMAGE_POSITION_PATIENT, "-110,0\\-120,0\\3"),
     ] {
-        assert_eq!(refused(&[(tag, "DS", text(words))]), Problem::Corrupt, "{words}");
+        assert_eq!(refused(&[(tag, "DS", text(words))]), RefusalReason::Corrupt, "{words}");
     }
     let spacing = |more: &[Element]| volume(EXPLICIT, more).geometry.map(|geometry| geometry.known);
     assert_eq!(spacing(&[(tags::PIXEL_SPACING, "DS", text(" "))]), None);
@@ -311,7 +316,7 @@ fn an_enhanced_file_is_a_volume_of_its_frames_in_their_own_places_and_values() {
 fn frames_that_are_not_described_are_refused() {
     let mut elements = enhanced(&[(0.0, "1"), (2.0, "1")]);
     elements.retain(|(tag, ..)| *tag != tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
-    assert_eq!(refused(&elements), Problem::UnknownOrientation);
+    assert_eq!(refused(&elements), RefusalReason::UnknownOrientation);
 }
 
 #[test]
@@ -335,7 +340,7 @@ fn run_lengths_and_jpeg_ls_are_unpacked() {
         // The codec's own size is compared with the header's before it is believed.
         let wider =
             [writer.data_set(&elements).replaced(4), writer.encapsulated(&[&frame])].concat();
-        assert_eq!(problem(&writer.file(&wider)), Problem::Corrupt, "{syntax}");
+        assert_eq!(problem(&writer.file(&wider)), RefusalReason::Corrupt, "{syntax}");
     }
 }
 
@@ -357,24 +362,27 @@ impl Replaced for Vec<u8> {
 #[test]
 fn headers_that_contradict_themselves_are_refused() {
     let us = |tag, value| refused(&[EXPLICIT.us(tag, value)]);
-    assert_eq!(us(tags::ROWS, 3), Problem::Truncated);
-    assert_eq!(us(tags::ROWS, 0), Problem::Corrupt);
-    assert_eq!(us(tags::ROWS, 65535), Problem::TooLarge);
-    assert_eq!(us(tags::BITS_ALLOCATED, 1), Problem::Unsupported);
-    assert_eq!(us(tags::BITS_STORED, 0), Problem::Corrupt);
-    assert_eq!(us(tags::BITS_STORED, 17), Problem::Corrupt);
-    assert_eq!(us(tags::HIGH_BIT, 16), Problem::Corrupt);
-    assert_eq!(us(tags::SAMPLES_PER_PIXEL, 3), Problem::Unsupported);
+    assert_eq!(us(tags::ROWS, 3), RefusalReason::Truncated);
+    assert_eq!(us(tags::ROWS, 0), RefusalReason::Corrupt);
+    assert_eq!(us(tags::ROWS, 65535), RefusalReason::TooLarge);
+    assert_eq!(us(tags::BITS_ALLOCATED, 1), RefusalReason::Unsupported);
+    assert_eq!(us(tags::BITS_STORED, 0), RefusalReason::Corrupt);
+    assert_eq!(us(tags::BITS_STORED, 17), RefusalReason::Corrupt);
+    assert_eq!(us(tags::HIGH_BIT, 16), RefusalReason::Corrupt);
+    assert_eq!(us(tags::SAMPLES_PER_PIXEL, 3), RefusalReason::Unsupported);
     let text = |tag, vr, value| refused(&[(tag, vr, write::text(value))]);
-    assert_eq!(text(tags::NUMBER_OF_FRAMES, "IS", "2000000000"), Problem::TooLarge);
-    assert_eq!(text(tags::NUMBER_OF_FRAMES, "IS", "-1"), Problem::Corrupt);
-    assert_eq!(text(tags::PHOTOMETRIC_INTERPRETATION, "CS", "PALETTE COLOR"), Problem::Unsupported);
-    assert_eq!(text(tags::BODY_PART_EXAMINED, "CS", "KNEE"), Problem::NotAHead);
+    assert_eq!(text(tags::NUMBER_OF_FRAMES, "IS", "2000000000"), RefusalReason::TooLarge);
+    assert_eq!(text(tags::NUMBER_OF_FRAMES, "IS", "-1"), RefusalReason::Corrupt);
+    assert_eq!(
+        text(tags::PHOTOMETRIC_INTERPRETATION, "CS", "PALETTE COLOR"),
+        RefusalReason::Unsupported
+    );
+    assert_eq!(text(tags::BODY_PART_EXAMINED, "CS", "KNEE"), RefusalReason::NotAHead);
     assert_eq!(
         text(tags::IMAGE_ORIENTATION_PATIENT, "DS", "0\\0\\0\\0\\0\\0"),
-        Problem::UnknownOrientation
+        RefusalReason::UnknownOrientation
     );
-    assert_eq!(text(tags::PIXEL_SPACING, "DS", "0\\0"), Problem::Corrupt);
+    assert_eq!(text(tags::PIXEL_SPACING, "DS", "0\\0"), RefusalReason::Corrupt);
 }
 
 #[test]
@@ -385,7 +393,7 @@ fn a_declared_length_beyond_the_file_allocates_nothing_and_is_refused() {
         EXPLICIT.file(&[EXPLICIT.data_set(&elements[..1]), lie].concat())
     };
     for vr in ["OB", "OW", "UN", "UT"] {
-        assert_eq!(problem(&lie(vr)), Problem::Truncated, "{vr}");
+        assert_eq!(problem(&lie(vr)), RefusalReason::Truncated, "{vr}");
     }
 }
 
@@ -413,17 +421,17 @@ fn nesting_without_end_and_unending_sequences_are_refused() {
         )
     };
     assert!(decode::decode(&file(deep(20)), &limits()).is_ok());
-    assert_eq!(problem(&file(deep(100_000))), Problem::Corrupt);
-    assert_eq!(problem(&file(deep(20)[..100].to_vec())), Problem::Truncated);
+    assert_eq!(problem(&file(deep(100_000))), RefusalReason::Corrupt);
+    assert_eq!(problem(&file(deep(20)[..100].to_vec())), RefusalReason::Truncated);
 }
 
 #[test]
 fn what_is_neither_mr_nor_ct_or_holds_no_image_is_refused() {
-    assert_eq!(refused(&[(tags::MODALITY, "CS", text("CR"))]), Problem::NotAHead);
+    assert_eq!(refused(&[(tags::MODALITY, "CS", text("CR"))]), RefusalReason::NotAHead);
     let mut report = slice(EXPLICIT, &PIXELS, &[]);
     report.truncate(2);
-    assert_eq!(problem(&EXPLICIT.file(&EXPLICIT.data_set(&report))), Problem::NotAnImage);
+    assert_eq!(problem(&EXPLICIT.file(&EXPLICIT.data_set(&report))), RefusalReason::NotAnImage);
     let vendor = Writer { syntax: "1.2.3.4", ..EXPLICIT };
     let file = vendor.file(&vendor.data_set(&slice(vendor, &PIXELS, &[])));
-    assert_eq!(problem(&file), Problem::Unsupported);
+    assert_eq!(problem(&file), RefusalReason::Unsupported);
 }

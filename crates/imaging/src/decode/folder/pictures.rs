@@ -3,25 +3,25 @@
 use super::several;
 use crate::decode::left_out::LeftOut;
 use crate::decode::{Limits, raster};
-use crate::label_map::{EVEN_MIN, Look, look, softened};
+use crate::label_map::{EVEN_MIN, PixelContent, pixel_content, softened};
 use crate::names::{gap, says_mask, series, shown};
-use crate::{Format, ImageKind, Orientation, Problem, Refusal, Shape, Volume};
+use crate::{Format, ImageKind, Orientation, Refusal, RefusalReason, Shape, Volume};
 
 pub(super) struct Picture {
     name: String,
     shape: Shape,
     bits: u16,
-    look: Look,
+    content: PixelContent,
     /// None of a label map, which is no slice.
     volume: Option<Volume>,
 }
 
 impl Picture {
-    /// Judges what the picture is by its values: an image, a label map, or something between.
+    /// Classifies the picture by its values: an image, a label map, or something between.
     pub fn new(name: &str, raster::Picture { volume, bits }: raster::Picture) -> Picture {
-        let (shape, look) = (volume.shape, look(&volume.voxels, volume.shape.columns));
-        let volume = (!matches!(look, Look::Labels(_))).then_some(volume);
-        Picture { name: name.to_owned(), shape, bits, look, volume }
+        let (shape, content) = (volume.shape, pixel_content(&volume.voxels, volume.shape.columns));
+        let volume = (!matches!(content, PixelContent::Labels(_))).then_some(volume);
+        Picture { name: name.to_owned(), shape, bits, content, volume }
     }
 
     /// How much of the limit it takes.
@@ -31,13 +31,13 @@ impl Picture {
 
     /// Whether it looks like a label map through a lossy codec, which the last slices of a head may, too.
     fn is_soft(&self) -> bool {
-        let is_image = self.bits == 8 && self.look == Look::Image;
+        let is_image = self.bits == 8 && self.content == PixelContent::Image;
         let volume = self.volume.as_ref().filter(|_| is_image);
         volume.is_some_and(|volume| softened(&volume.voxels, self.shape.columns, EVEN_MIN))
     }
 
     fn is_labels(&self) -> bool {
-        matches!(self.look, Look::Labels(_))
+        matches!(self.content, PixelContent::Labels(_))
     }
 }
 
@@ -82,12 +82,12 @@ fn without_labels(mut run: Vec<Picture>, left_out: &mut LeftOut) -> Result<Vec<P
         let soft: Vec<usize> = (0..run.len()).filter(|at| run[*at].is_soft()).collect();
         if soft.len() >= SOFT_MIN && SOFT_PART * soft.len() >= run.len() {
             for at in soft {
-                (run[at].look, run[at].volume) = (Look::Labels(0), None);
+                (run[at].content, run[at].volume) = (PixelContent::Labels(0), None);
             }
         }
     }
     let labels = run.iter().filter(|picture| picture.is_labels()).count();
-    let images = run.iter().filter(|picture| picture.look == Look::Image).count();
+    let images = run.iter().filter(|picture| picture.content == PixelContent::Image).count();
     // Between masks, and under a mask's name, what is empty is an empty mask.
     let empty_too = images == 0 && (labels > 0 || run.iter().all(|slice| says_mask(&slice.name)));
     if labels > 0 && images > 0 {
@@ -101,8 +101,8 @@ fn without_labels(mut run: Vec<Picture>, left_out: &mut LeftOut) -> Result<Vec<P
 
 /// Where images and masks are mixed under one kind of name, an empty picture among them may be either.
 fn unambiguous(run: &[Picture]) -> Result<(), Refusal> {
-    match run.iter().find(|picture| picture.look == Look::Blank) {
-        Some(empty) => Err(Problem::MixedSeries.refuse(format!(
+    match run.iter().find(|picture| picture.content == PixelContent::Blank) {
+        Some(empty) => Err(RefusalReason::MixedSeries.refuse(format!(
             "The archive holds slices and label maps, and {} is empty and may be either.",
             shown(&empty.name)
         ))),
@@ -152,7 +152,7 @@ fn pile(pictures: Vec<Picture>, limits: &Limits) -> Result<Volume, Refusal> {
     });
     let volumes: Vec<Volume> = pictures.into_iter().filter_map(|picture| picture.volume).collect();
     let Some(Shape { rows, columns, .. }) = volumes.first().map(|volume| volume.shape) else {
-        return Err(Problem::NotAnImage.refuse("The archive holds no image."));
+        return Err(RefusalReason::NotAnImage.refuse("The archive holds no image."));
     };
     let slices = volumes.iter().map(|volume| volume.shape.slices).sum();
     let shape = limits.shape(slices, rows, columns)?;

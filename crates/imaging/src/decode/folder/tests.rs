@@ -287,9 +287,9 @@ fn a_slice_that_cannot_be_read_is_missed_and_not_left_out() {
     for files in [pngs(), of_dicom()] {
         let name = files.last().unwrap().0.clone();
         for (bytes, problem) in [
-            (&b""[..], Problem::Truncated),
-            (&[0; 3000], Problem::Corrupt),
-            (pointer, Problem::Corrupt),
+            (&b""[..], RefusalReason::Truncated),
+            (&[0; 3000], RefusalReason::Corrupt),
+            (pointer, RefusalReason::Corrupt),
         ] {
             let refusal = lost(files.clone(), bytes);
             assert_eq!(refusal.problem, problem, "{refusal}");

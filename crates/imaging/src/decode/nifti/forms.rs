@@ -2,7 +2,7 @@
 
 use crate::decode::{MILLIMETRES_MAX, SHEAR_MAX_DEGREES};
 use crate::volume::{cross, dot, length};
-use crate::{Geometry, Known, Problem, Refusal};
+use crate::{Geometry, Known, Refusal, RefusalReason};
 
 /// How far sizes may lie apart that are one and the same: the header has single precision, writers round.
 const SIZES_AGREE: f64 = 0.01;
@@ -31,12 +31,12 @@ pub(super) fn placed(affine: [[f64; 4]; 3], unit: f64) -> Result<Geometry, Refus
     let sound =
         geometry.origin.iter().all(|mm| mm.is_finite()) && volume.is_finite() && volume > 1e-9;
     if !sound || geometry.spacing().iter().any(|mm| *mm > MILLIMETRES_MAX) {
-        return Err(Problem::UnknownOrientation
+        return Err(RefusalReason::UnknownOrientation
             .refuse("The NIfTI file's position in the patient is impossible."));
     }
     let sheared = shear(&geometry);
     if sheared > SHEAR_MAX_DEGREES {
-        return Err(Problem::UnknownOrientation.refuse(format!(
+        return Err(RefusalReason::UnknownOrientation.refuse(format!(
             "The NIfTI file's axes are shifted against one another by {sheared:.0} degrees, more than any gantry tilts."
         )));
     }
@@ -62,7 +62,7 @@ pub(super) fn forms_agree(
     let turned = pairs.map(|(a, b)| dot(a, b).clamp(-1.0, 1.0).acos().to_degrees());
     let turned = turned.fold(0.0, f64::max);
     if turned > turned_max + shear(sform) {
-        return Err(Problem::ContradictoryGeometry.refuse(format!(
+        return Err(RefusalReason::ContradictoryGeometry.refuse(format!(
             "The NIfTI file's sform and its qform say different things of which side is which: an axis differs by {turned:.0} degrees."
         )));
     }
@@ -72,7 +72,7 @@ pub(super) fn forms_agree(
     let middles = apart(sform.position(slice, row, column), qform.position(slice, row, column));
     let moved = corners.min(middles);
     if one_space && moved > MOVED_MAX_MM {
-        return Err(Problem::ContradictoryGeometry.refuse(format!(
+        return Err(RefusalReason::ContradictoryGeometry.refuse(format!(
             "The NIfTI file's sform and its qform put the patient {moved:.0} mm apart."
         )));
     }
@@ -89,7 +89,7 @@ pub(super) fn sizes_agree(form: &Geometry, name: &str, pixdim: [f64; 3]) -> Resu
         return Ok(());
     }
     let words = |sizes: [f64; 3]| sizes.map(|mm| format!("{mm:.3}")).join(" x ");
-    Err(Problem::ContradictoryGeometry.refuse(format!(
+    Err(RefusalReason::ContradictoryGeometry.refuse(format!(
         "The NIfTI file's {name} makes its voxels {} mm, its pixdim {} mm.",
         words(said),
         words(pixdim)

@@ -2,7 +2,7 @@
 
 use super::forms::{forms_agree, placed, sizes_agree};
 use crate::volume::length;
-use crate::{Geometry, Problem, Refusal};
+use crate::{Geometry, Refusal, RefusalReason};
 
 /// How one voxel is stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,13 +92,14 @@ fn recognised(bytes: &[u8]) -> Option<(&'static Layout, bool)> {
 impl<'a> Header<'a> {
     /// Reads the header of NIfTI-1 or NIfTI-2, in either byte order. A refusal where it is neither, or contradicts itself.
     pub fn read(bytes: &'a [u8]) -> Result<Header<'a>, Refusal> {
-        let truncated = || Problem::Truncated.refuse("The NIfTI file ends within its header.");
+        let truncated =
+            || RefusalReason::Truncated.refuse("The NIfTI file ends within its header.");
         let (layout, big_endian) = recognised(bytes).ok_or_else(truncated)?;
         let header = bytes.get(..layout.size).ok_or_else(truncated)?;
         let magic = &header[if layout.wide { 4 } else { 344 }..];
         if magic.starts_with(b"ni") {
             return Err(
-                Problem::Unsupported.refuse("The NIfTI header comes without its .img file.")
+                RefusalReason::Unsupported.refuse("The NIfTI header comes without its .img file.")
             );
         }
         Ok(Header { bytes: header, layout, big_endian })
@@ -110,18 +111,20 @@ impl<'a> Header<'a> {
         let dim = |index: usize| self.integer(self.layout.dim + index * width, width);
         let dimensions = self.dimensions();
         if !(2..=7).contains(&dimensions) {
-            return Err(Problem::Corrupt
+            return Err(RefusalReason::Corrupt
                 .refuse("The NIfTI file declares an impossible number of dimensions."));
         }
         let size = |index: usize| if index as i64 <= dimensions { dim(index) } else { 1 };
         if (4..=7).any(|index| size(index) > 1) {
             return Err(
-                Problem::Unsupported.refuse("The NIfTI file holds several volumes, not one.")
+                RefusalReason::Unsupported.refuse("The NIfTI file holds several volumes, not one.")
             );
         }
         let sizes = [size(1), size(2), size(3)].map(|size| usize::try_from(size).unwrap_or(0));
         if sizes.contains(&0) {
-            return Err(Problem::Corrupt.refuse("The NIfTI file declares an impossible size."));
+            return Err(
+                RefusalReason::Corrupt.refuse("The NIfTI file declares an impossible size.")
+            );
         }
         Ok(sizes)
     }
@@ -144,9 +147,8 @@ impl<'a> Header<'a> {
             1024 => Type::I64,
             1280 => Type::U64,
             _ => {
-                return Err(
-                    Problem::Unsupported.refuse("The NIfTI file's voxels are no plain numbers.")
-                );
+                return Err(RefusalReason::Unsupported
+                    .refuse("The NIfTI file's voxels are no plain numbers."));
             }
         })
     }
@@ -159,9 +161,8 @@ impl<'a> Header<'a> {
         };
         // The four bytes behind the header say whether extensions follow.
         if !(offset >= (self.layout.size + 4) as f64 && offset < 1e15 && offset.fract() == 0.0) {
-            return Err(
-                Problem::Corrupt.refuse("The NIfTI file's voxels begin at an impossible place.")
-            );
+            return Err(RefusalReason::Corrupt
+                .refuse("The NIfTI file's voxels begin at an impossible place."));
         }
         Ok(offset as usize)
     }
@@ -194,7 +195,7 @@ impl<'a> Header<'a> {
             forms_agree(sform, qform, self.middle()?, sform_code == qform_code)?;
         }
         sform.or(qform).ok_or_else(|| {
-            Problem::UnknownOrientation
+            RefusalReason::UnknownOrientation
                 .refuse("The NIfTI file does not say which way the patient lies.")
         })
     }
@@ -212,7 +213,7 @@ impl<'a> Header<'a> {
         let told = if self.dimensions() < 3 { 2 } else { 3 };
         if !sizes[..told].iter().all(|size| size.is_finite() && *size > 0.0) {
             let [x, y, z] = sizes;
-            return Err(Problem::Corrupt.refuse(format!(
+            return Err(RefusalReason::Corrupt.refuse(format!(
                 "The NIfTI file's pixdim declares voxels of {x} x {y} x {z}, which no voxel can be."
             )));
         }
@@ -225,9 +226,8 @@ impl<'a> Header<'a> {
             0 | 2 => Ok(1.0),
             1 => Ok(1000.0),
             3 => Ok(0.001),
-            _ => {
-                Err(Problem::Corrupt.refuse("The NIfTI file measures in a unit that there is not."))
-            }
+            _ => Err(RefusalReason::Corrupt
+                .refuse("The NIfTI file measures in a unit that there is not.")),
         }
     }
 

@@ -108,7 +108,7 @@ fn read(bytes: &[u8]) -> Result<Volume, Refusal> {
     decode(bytes, &Limits::default())
 }
 
-fn problem(change: impl FnOnce(&mut Writer)) -> Problem {
+fn problem(change: impl FnOnce(&mut Writer)) -> RefusalReason {
     let mut writer = Writer::new(false, false);
     change(&mut writer);
     read(&writer.whole()).unwrap_err().problem
@@ -142,9 +142,9 @@ fn a_gzipped_volume_is_the_same_and_what_it_unpacks_to_is_limited() {
     let volume = unpacked(&packed, Limits::default()).unwrap().volume;
     assert_eq!(volume, read(&plain).unwrap());
     let cut = unpacked(&packed[..packed.len() - 9], Limits::default()).unwrap_err();
-    assert_eq!(cut.problem, Problem::Truncated);
+    assert_eq!(cut.problem, RefusalReason::Truncated);
     let limits = Limits { bytes: plain.len() - 1, ..Limits::default() };
-    assert_eq!(unpacked(&packed, limits).unwrap_err().problem, Problem::TooLarge);
+    assert_eq!(unpacked(&packed, limits).unwrap_err().problem, RefusalReason::TooLarge);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn values_are_scaled_and_nan_is_the_darkest_of_them() {
         .collect();
     assert_eq!(read(&writer.file(&floats)).unwrap().voxels[3], -5.0);
     let nothing = [f32::NAN; 12].map(f32::to_be_bytes).concat();
-    assert_eq!(read(&writer.file(&nothing)).unwrap_err().problem, Problem::Blank);
+    assert_eq!(read(&writer.file(&nothing)).unwrap_err().problem, RefusalReason::Blank);
 }
 
 #[test]
@@ -213,7 +213,10 @@ fn every_plain_number_is_read() {
         };
         let volume = read(&writer.file(&one.repeat(12))).unwrap();
         assert_eq!(volume.voxels, [1.0; 12], "type {code}");
-        assert_eq!(read(&writer.file(&one.repeat(11))).unwrap_err().problem, Problem::Truncated);
+        assert_eq!(
+            read(&writer.file(&one.repeat(11))).unwrap_err().problem,
+            RefusalReason::Truncated
+        );
     }
 }
 
@@ -229,7 +232,7 @@ fn sizes_and_sides_that_contradict_each_other_are_refused_by_name() {
     assert_eq!(problem(&|_| ()), Ok([4.0, 3.0, 2.0]));
     // Rounding is no contradiction.
     assert_eq!(problem(&|w| w.pixdim([2.01, 3.0, 4.0])), Ok([4.0, 3.0, 2.0]));
-    assert_eq!(problem(&|w| w.pixdim([1.0, 1.0, 1.0])), Err(Problem::ContradictoryGeometry));
+    assert_eq!(problem(&|w| w.pixdim([1.0, 1.0, 1.0])), Err(RefusalReason::ContradictoryGeometry));
     let refusal = contradicts(&|w| w.pixdim([2.0, 2.0, 2.0])).unwrap_err();
     assert!(
         refusal.detail.contains("2.000 x 3.000 x 4.000 mm, its pixdim 2.000 x 2.000 x 2.000"),
@@ -243,10 +246,10 @@ fn sizes_and_sides_that_contradict_each_other_are_refused_by_name() {
         w.qoffset([10.0, 20.0, 30.0]);
     };
     assert_eq!(problem(&|w| sides(w, 1.0)), Ok([4.0, 3.0, 2.0]));
-    assert_eq!(problem(&|w| sides(w, 0.0)), Err(Problem::ContradictoryGeometry));
+    assert_eq!(problem(&|w| sides(w, 0.0)), Err(RefusalReason::ContradictoryGeometry));
     for impossible in [0.0, -2.0, f64::NAN, f64::INFINITY] {
         let refusal = contradicts(&|w| w.pixdim([2.0, impossible, 4.0])).unwrap_err();
-        assert_eq!(refusal.problem, Problem::Corrupt, "{impossible}");
+        assert_eq!(refusal.problem, RefusalReason::Corrupt, "{impossible}");
         assert!(refusal.detail.contains("pixdim"), "{refusal}");
     }
 }
@@ -267,33 +270,33 @@ fn lengths_are_in_the_files_own_unit() {
             "{unit}: {spacing:?}"
         );
     }
-    assert_eq!(problem(|w| w.int(123, 1, 5)), Problem::Corrupt);
+    assert_eq!(problem(|w| w.int(123, 1, 5)), RefusalReason::Corrupt);
 }
 
 #[test]
 fn each_lie_has_its_name() {
-    assert_eq!(problem(|w| w.int(254, 2, 0)), Problem::UnknownOrientation);
-    assert_eq!(problem(|w| w.sform([[0.0; 4]; 3])), Problem::UnknownOrientation);
-    assert_eq!(problem(|w| w.sform([[f64::NAN; 4]; 3])), Problem::UnknownOrientation);
+    assert_eq!(problem(|w| w.int(254, 2, 0)), RefusalReason::UnknownOrientation);
+    assert_eq!(problem(|w| w.sform([[0.0; 4]; 3])), RefusalReason::UnknownOrientation);
+    assert_eq!(problem(|w| w.sform([[f64::NAN; 4]; 3])), RefusalReason::UnknownOrientation);
     for dimensions in [0, 1, 8, 200, -1] {
-        assert_eq!(problem(|w| w.dim(0, dimensions)), Problem::Corrupt, "{dimensions}");
+        assert_eq!(problem(|w| w.dim(0, dimensions)), RefusalReason::Corrupt, "{dimensions}");
     }
-    assert_eq!(problem(|w| w.dim(1, -1)), Problem::Corrupt);
-    assert_eq!(problem(|w| w.dim(2, 32767)), Problem::TooLarge);
-    assert_eq!(problem(|w| w.dim(2, 300)), Problem::Truncated);
+    assert_eq!(problem(|w| w.dim(1, -1)), RefusalReason::Corrupt);
+    assert_eq!(problem(|w| w.dim(2, 32767)), RefusalReason::TooLarge);
+    assert_eq!(problem(|w| w.dim(2, 300)), RefusalReason::Truncated);
     let several = |w: &mut Writer| {
         w.dim(0, 4);
         w.dim(4, 2);
     };
-    assert_eq!(problem(several), Problem::Unsupported);
+    assert_eq!(problem(several), RefusalReason::Unsupported);
     for other in [0, 1, 32, 128, 1536] {
-        assert_eq!(problem(|w| w.int(70, 2, other)), Problem::Unsupported, "type {other}");
+        assert_eq!(problem(|w| w.int(70, 2, other)), RefusalReason::Unsupported, "type {other}");
     }
     for offset in [f64::NAN, f64::INFINITY, -352.0, 0.0, 348.0, 352.5, 1e30] {
-        assert_eq!(problem(|w| w.real(108, offset)), Problem::Corrupt, "{offset}");
+        assert_eq!(problem(|w| w.real(108, offset)), RefusalReason::Corrupt, "{offset}");
     }
-    assert_eq!(problem(|w| w.real(108, 1e9)), Problem::Truncated);
-    assert_eq!(problem(|w| w.bytes[345] = b'i'), Problem::Unsupported);
+    assert_eq!(problem(|w| w.real(108, 1e9)), RefusalReason::Truncated);
+    assert_eq!(problem(|w| w.bytes[345] = b'i'), RefusalReason::Unsupported);
 }
 
 #[test]
@@ -323,7 +326,7 @@ fn what_single_precision_cannot_hold_is_refused_by_name_and_not_as_blank() {
         writer.real(112, slope);
         writer.real(116, intercept);
         let outcome = read(&writer.file(&data)).map(|_| ()).map_err(|refusal| refusal.problem);
-        let expected = if sound { Ok(()) } else { Err(Problem::Unsupported) };
+        let expected = if sound { Ok(()) } else { Err(RefusalReason::Unsupported) };
         assert_eq!(outcome, expected, "{name}");
     }
     // Stored in single precision, values are what they are.
@@ -340,6 +343,11 @@ fn more_slices_than_are_declared_are_refused_and_padding_is_not() {
     // A slice has 12 bytes.
     assert_eq!(read(&file(&[7; 11])).unwrap(), read(&file(&[])).unwrap());
     for more in [vec![7; 12], vec![0; 500], file(&[])] {
-        assert_eq!(read(&file(&more)).unwrap_err().problem, Problem::Corrupt, "{}", more.len());
+        assert_eq!(
+            read(&file(&more)).unwrap_err().problem,
+            RefusalReason::Corrupt,
+            "{}",
+            more.len()
+        );
     }
 }

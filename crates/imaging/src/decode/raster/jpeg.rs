@@ -4,7 +4,7 @@ use image::{DynamicImage, ImageBuffer};
 use jpeg_decoder::{Decoder, Error, PixelFormat};
 
 use super::{Limits, turn};
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 /// How a frame is coded, by its marker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,7 +63,7 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, usize)> {
 
 /// Decodes a lossless frame of grey pixels, turned as its Exif tag says.
 pub(super) fn lossless(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Refusal> {
-    let broken = || Problem::Corrupt.refuse("The image data cannot be decoded.");
+    let broken = || RefusalReason::Corrupt.refuse("The image data cannot be decoded.");
     let refused = |error| match error {
         Error::Unsupported(_) => unsupported("without losses, in a rare variant"),
         _ => broken(),
@@ -94,5 +94,5 @@ pub(super) fn lossless(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Re
 }
 
 pub(super) fn unsupported(how: &str) -> Refusal {
-    Problem::Unsupported.refuse(format!("It is a JPEG {how}, which is not read here."))
+    RefusalReason::Unsupported.refuse(format!("It is a JPEG {how}, which is not read here."))
 }

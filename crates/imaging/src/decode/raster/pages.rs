@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Problem, Refusal};
+use crate::{Refusal, RefusalReason};
 
 /// A file of more pages is none of ours, and a chain of them may run in a circle.
 const PAGES_MAX: usize = 4096;
@@ -16,14 +16,14 @@ const HEADER_BYTES: usize = 8;
 /// Where full pages begin; those that say that they are a smaller version of another (a thumbnail) are left out.
 pub(super) fn full(bytes: &[u8]) -> Result<Vec<usize>, Refusal> {
     let file = File::new(bytes);
-    let cut = || Problem::Truncated.refuse("The file ends before the image does.");
+    let cut = || RefusalReason::Truncated.refuse("The file ends before the image does.");
     let mut next = file.number(4, 4).ok_or_else(cut)?;
     let (mut pages, mut seen) = (Vec::new(), 0);
     while next != 0 {
         seen += 1;
         if seen > PAGES_MAX {
             let what = format!("The TIFF file has more than {PAGES_MAX} pages.");
-            return Err(Problem::TooLarge.refuse(what));
+            return Err(RefusalReason::TooLarge.refuse(what));
         }
         let page = next;
         let entries = file.number(page, 2).ok_or_else(cut)?;
@@ -32,11 +32,11 @@ pub(super) fn full(bytes: &[u8]) -> Result<Vec<usize>, Refusal> {
             pages.push(page);
         }
         if next == page {
-            return Err(Problem::Corrupt.refuse("The TIFF file's pages run in a circle."));
+            return Err(RefusalReason::Corrupt.refuse("The TIFF file's pages run in a circle."));
         }
     }
     match pages.is_empty() {
-        true => Err(Problem::Corrupt.refuse("The TIFF file has no page.")),
+        true => Err(RefusalReason::Corrupt.refuse("The TIFF file has no page.")),
         false => Ok(pages),
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn hidden(bytes: &[u8], pages: &[usize]) -> Option<Refusal> {
 }
 
 fn stack() -> Refusal {
-    Problem::Unsupported.refuse(
+    RefusalReason::Unsupported.refuse(
         "The TIFF file is a stack of several pictures behind one page, which is not read here.",
     )
 }

@@ -60,10 +60,13 @@ fn a_jpeg_is_read_nearly_as_it_was() {
 fn a_jpeg_without_its_end_is_truncated_even_if_its_thumbnail_has_one() {
     let jpeg = encoded(ramp(), ImageFormat::Jpeg);
     let cut = &jpeg[..jpeg.len() - 2];
-    assert_eq!(read(cut, ImageFormat::Jpeg).unwrap_err().problem, Problem::Truncated);
+    assert_eq!(read(cut, ImageFormat::Jpeg).unwrap_err().problem, RefusalReason::Truncated);
     let thumbnail = [&[0xff, 0xe1, 0, 6, 0xff, 0xd8, 0xff, 0xd9][..], &cut[2..]].concat();
     let with_thumbnail = [&[0xff, 0xd8][..], &thumbnail].concat();
-    assert_eq!(read(&with_thumbnail, ImageFormat::Jpeg).unwrap_err().problem, Problem::Truncated);
+    assert_eq!(
+        read(&with_thumbnail, ImageFormat::Jpeg).unwrap_err().problem,
+        RefusalReason::Truncated
+    );
 }
 
 /// The TIFF files as pages of one.
@@ -110,12 +113,12 @@ fn the_pages_of_a_tiff_are_slices_and_a_label_map_among_them_is_none() {
     assert_eq!(whole.remarks, ["page 2 is a label map and was left out"]);
     let other = read(&pages(&[page(0), encoded(ramp(), ImageFormat::Tiff)]), ImageFormat::Tiff);
     let other = other.unwrap_err();
-    assert_eq!(other.problem, Problem::MixedSeries);
+    assert_eq!(other.problem, RefusalReason::MixedSeries);
     assert!(other.detail.starts_with("Slice 2 of 2: "), "{other}");
     let wide = ImageBuffer::from_fn(64, 64, |x, y| Luma([(x * 7919 + y * 104_729) as u16]));
     let wide = read(&pages(&[page(0), encoded(wide, ImageFormat::Tiff)]), ImageFormat::Tiff);
     let wide = wide.unwrap_err();
-    assert_eq!(wide.problem, Problem::MixedSeries);
+    assert_eq!(wide.problem, RefusalReason::MixedSeries);
     assert!(wide.detail.contains("It has 16 bits, those before have 8."), "{wide}");
 }
 
@@ -127,7 +130,7 @@ fn pages_that_run_in_a_circle_end_all_the_same() {
     let entries = usize::from(u16::from_le_bytes([tiff[at], tiff[at + 1]]));
     let next = at + 2 + 12 * entries;
     tiff[next..next + 4].copy_from_slice(&page.to_le_bytes());
-    assert_eq!(read(&tiff, ImageFormat::Tiff).unwrap_err().problem, Problem::Corrupt);
+    assert_eq!(read(&tiff, ImageFormat::Tiff).unwrap_err().problem, RefusalReason::Corrupt);
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn an_animation_is_refused_as_what_it_is() {
     let webp = [&b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0"[..], &[0; 20]].concat();
     for (file, format) in [(png, ImageFormat::Png), (webp, ImageFormat::WebP)] {
         let refusal = read(&file, format).unwrap_err();
-        assert_eq!(refusal.problem, Problem::Unsupported, "{refusal}");
+        assert_eq!(refusal.problem, RefusalReason::Unsupported, "{refusal}");
         assert!(refusal.detail.contains("animation"), "{refusal}");
     }
 }
@@ -152,7 +155,7 @@ fn a_jpeg_that_is_coded_in_another_way_is_unsupported_and_not_corrupt() {
         let mut other = jpeg.clone();
         other[at] = value;
         let refusal = read(&other, ImageFormat::Jpeg).unwrap_err();
-        assert_eq!(refusal.problem, Problem::Unsupported, "{refusal}");
+        assert_eq!(refusal.problem, RefusalReason::Unsupported, "{refusal}");
     }
 }
 
@@ -160,9 +163,15 @@ fn a_jpeg_that_is_coded_in_another_way_is_unsupported_and_not_corrupt() {
 fn a_size_beyond_the_limits_is_refused_before_it_is_unpacked() {
     let png = encoded(ramp(), ImageFormat::Png);
     let limits = Limits { side: 2, ..Limits::default() };
-    assert_eq!(decode(&png, ImageFormat::Png, &limits).unwrap_err().problem, Problem::TooLarge);
+    assert_eq!(
+        decode(&png, ImageFormat::Png, &limits).unwrap_err().problem,
+        RefusalReason::TooLarge
+    );
     let limits = Limits { voxels: 5, ..Limits::default() };
-    assert_eq!(decode(&png, ImageFormat::Png, &limits).unwrap_err().problem, Problem::TooLarge);
+    assert_eq!(
+        decode(&png, ImageFormat::Png, &limits).unwrap_err().problem,
+        RefusalReason::TooLarge
+    );
 }
 
 /// An Exif block that says nothing but the orientation.
@@ -312,7 +321,7 @@ fn a_second_picture_behind_the_first_is_not_left_out_in_silence() {
         let twice = [&file[..], &file].concat();
         let padded = [&file[..], &[0; 7], &file].concat();
         for bytes in [twice, padded] {
-            assert_eq!(read(&bytes, format).unwrap_err().problem, Problem::Unsupported);
+            assert_eq!(read(&bytes, format).unwrap_err().problem, RefusalReason::Unsupported);
         }
         for padding in [&[0; 512][..], b"trailing words"] {
             assert!(read(&[&file[..], padding].concat(), format).is_ok());
@@ -353,7 +362,7 @@ fn a_stack_behind_one_page_is_refused() {
         ["ImageJ=1.11a\nimages=10\nslices=10\n", r#"{"shape": [10, 2, 3], "truncated": true}"#]
     {
         let refusal = read(&described(stack), ImageFormat::Tiff).unwrap_err();
-        assert_eq!(refusal.problem, Problem::Unsupported, "{refusal}");
+        assert_eq!(refusal.problem, RefusalReason::Unsupported, "{refusal}");
     }
     for one in ["ImageJ=1.11a\nimages=1\n", r#"{"shape": [2, 3]}"#, "a head", ""] {
         assert_eq!(read(&described(one), ImageFormat::Tiff).unwrap().voxels, RAMP, "{one}");

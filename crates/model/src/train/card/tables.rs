@@ -1,10 +1,10 @@
 use std::fmt::Write;
 
-use imaging::{Look, Reading, Readings};
+use imaging::{NetworkInput, Reading, Readings};
 
 use super::Trial;
-use crate::evaluate::{Evaluation, GroupedBy, KindsTold, Measured, Rate};
-use crate::train::sightings::Form;
+use crate::evaluate::{Evaluation, GroupedBy, KindAccuracy, Measured, Rate};
+use crate::train::predictions::Form;
 
 /// Patients are listed one by one where they are no more than this.
 const LISTED_MAX: usize = 40;
@@ -44,7 +44,7 @@ pub fn table(figures: &Evaluation) -> String {
             lesser.slices
         );
     }
-    if let Some(KindsTold { right, unsure, wrong }) = figures.kinds {
+    if let Some(KindAccuracy { right, unsure, wrong }) = figures.kinds {
         let _ = writeln!(text, "| kind told right, unsure, wrong | {right}, {unsure}, {wrong} | |");
     }
     text
@@ -106,7 +106,7 @@ What each step brings, judged in the same way: mean Dice over patients, mean Dic
 /// How each kind of scan is read.
 pub fn readings(readings: &Readings) -> String {
     let mut text = "
-| scans | look, pixels | threshold | findings of at least, pixels | calibration | lesser findings apart, main one grows from |
+| scans | input side, pixels | threshold | findings of at least, pixels | calibration | lesser findings apart, main one grows from |
 |---|--:|--:|--:|--:|--:|
 "
     .to_owned();
@@ -114,13 +114,13 @@ pub fn readings(readings: &Readings) -> String {
     for (kind, forms) in kinds.chain([("of an unknown kind", &readings.general)]) {
         for (form, reading) in [("volumes", &forms.volume), ("slices alone", &forms.slice)] {
             let Reading {
-                look: Look { side, mirrored },
+                input: NetworkInput { side, mirrored },
                 operating_point,
                 calibration,
                 grows_from,
                 ..
             } = reading;
-            let mirrored = if *mirrored { ", also in the mirror" } else { "" };
+            let mirrored = if *mirrored { ", also flipped" } else { "" };
             let grows = grows_from.map_or("no".into(), |from| format!("{from:.3}"));
             let _ = writeln!(
                 text,

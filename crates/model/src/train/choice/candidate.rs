@@ -2,7 +2,7 @@ use domain::Result;
 use imaging::{OperatingPoint, Reading};
 
 use crate::evaluate::{Outcome, ScanPrediction, score_with};
-use crate::train::sightings::{Form, Sightings};
+use crate::train::predictions::{Form, Predictions};
 
 /// Of probabilities that are not calibrated, so that a cut is the same cut whatever the calibration.
 const THRESHOLDS: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
@@ -12,9 +12,9 @@ pub const GROWS_FROM: f32 = 0.1;
 
 /// A candidate for a reading, and the outcome of every scan under it.
 pub struct Candidate {
-    /// The place of the look among the sightings.
-    pub look: usize,
-    /// Whether a main region is told from lesser ones, and goes on beyond its ends.
+    /// The place of the input among the predictions.
+    pub input: usize,
+    /// Whether a main region is kept apart from lesser ones, and goes on beyond its ends.
     pub grows: bool,
     /// Of probabilities that are not calibrated.
     pub operating_point: OperatingPoint,
@@ -22,10 +22,10 @@ pub struct Candidate {
     pub outcomes: Vec<Vec<Outcome>>,
 }
 
-/// The grid of candidates in one look: all thresholds with all smallest findings, in volumes with and without a main region.
+/// The grid of candidates with one input: all thresholds with all smallest findings, in volumes with and without a main region.
 pub fn candidates(
-    look: usize,
-    sightings: &Sightings,
+    input: usize,
+    predictions: &Predictions,
     form: Form,
     patients: usize,
 ) -> Result<Vec<Candidate>> {
@@ -37,13 +37,14 @@ pub fn candidates(
                 let operating_point = OperatingPoint { threshold, minimum_pixels };
                 let reading = Reading {
                     grows_from: grows.then_some(GROWS_FROM),
-                    ..Reading::plain(sightings.look.side, operating_point)
+                    ..Reading::plain(predictions.input.side, operating_point)
                 };
-                let outcome =
-                    |seen: &ScanPrediction| score_with(&reading, seen).map(|scored| scored.outcome);
-                let of_patient = |at: usize| sightings.of(form, at).iter().map(outcome).collect();
+                let outcome = |prediction: &ScanPrediction| {
+                    score_with(&reading, prediction).map(|scored| scored.outcome)
+                };
+                let of_patient = |at: usize| predictions.of(form, at).iter().map(outcome).collect();
                 let outcomes = (0..patients).map(of_patient).collect::<Result<_>>()?;
-                all.push(Candidate { look, grows, operating_point, outcomes });
+                all.push(Candidate { input, grows, operating_point, outcomes });
             }
         }
     }

@@ -485,7 +485,7 @@ export interface components {
         };
         /** @description What counts as tumour. */
         Cut: {
-            /** @description Regions of fewer pixels, in the squares that the model sees, are noise. */
+            /** @description Regions of fewer pixels, in the tiles that the model sees, are noise. */
             minimum_pixels: number;
             /**
              * Format: float
@@ -830,7 +830,7 @@ export interface components {
         ImageFacts: {
             /** @description What kind of file the upload was. */
             format: components["schemas"]["Format"];
-            /** @description What kind of image it was taken for, and how that was told. */
+            /** @description What kind of image it was taken for, and how it was classified. */
             kind?: components["schemas"]["Told"];
             modality?: components["schemas"]["Modality"] | null;
             own_grid?: components["schemas"]["OwnGrid"] | null;
@@ -845,7 +845,7 @@ export interface components {
             view?: components["schemas"]["View"] | null;
         };
         /**
-         * @description What kind of image a scan is, as far as models see and judge kinds differently.
+         * @description What kind of image a scan is, as far as models treat kinds differently.
          * @enum {string}
          */
         ImageKind: "flair" | "t1_contrast" | "other" | "unknown";
@@ -897,11 +897,11 @@ export interface components {
             /** @description Voxels of all of them. */
             voxels: number;
         };
-        /** @description How a square is looked at. */
+        /** @description How slices are given to the network. */
         Look: {
-            /** @description Whether it is also looked at in the mirror, which costs twice the time. */
+            /** @description Whether a tile is also predicted flipped and averaged (test-time augmentation), which costs twice the time. */
             mirrored?: boolean;
-            /** @description The square's side in pixels. */
+            /** @description The side of an input tile in pixels. */
             side: number;
         };
         /**
@@ -959,7 +959,7 @@ export interface components {
             roles: components["schemas"]["AccountRole"][];
             user_name: string;
         };
-        /** @description What a model takes a scan for. */
+        /** @description The kind of image that a model predicts for a scan. */
         Opinion: {
             /** @description The likeliest kind. */
             kind: components["schemas"]["ImageKind"];
@@ -1027,7 +1027,7 @@ export interface components {
             /** @description In words, for people. */
             remarks: string[];
         };
-        /** @description How scans of one kind are looked at, and what counts in them. */
+        /** @description How scans of one kind are predicted, and what counts in them. */
         Reading: components["schemas"]["Look"] & components["schemas"]["Cut"] & {
             /** @description What makes the network's probabilities true, before the cut. */
             calibration?: components["schemas"]["Calibration"];
@@ -1061,7 +1061,7 @@ export interface components {
             image?: components["schemas"]["ImageFacts"];
             /** @description What was analysed. */
             inputs?: components["schemas"]["Inputs"];
-            /** @description The model and its reading; missing when no model looked. */
+            /** @description The model and its reading; missing when no model was run. */
             model?: components["schemas"]["ModelUsed"];
             /** @description How the image is, and what a reader should know of it; missing when the scan was not analysed. */
             quality?: components["schemas"]["Quality"];
@@ -1242,7 +1242,7 @@ export interface components {
             /** @description Always `Bearer`. */
             token_type: string;
         };
-        /** @description The kind of image that a scan was taken for, and how that was told. */
+        /** @description The kind of image that a scan was taken for, and how it was classified. */
         Told: {
             /** @description `unknown` where neither its header says it nor the model is sure: then what counts for any kind counts. */
             kind: components["schemas"]["ImageKind"];
@@ -1252,7 +1252,7 @@ export interface components {
             told_by?: components["schemas"]["ToldBy"] | null;
         };
         /**
-         * @description Who said what kind of image a scan is.
+         * @description What a scan's kind of image was classified by.
          * @enum {string}
          */
         ToldBy: "dicom" | "model";

@@ -9,7 +9,7 @@ fn axial(z: f64) -> Plane {
     }
 }
 
-fn problem(planes: &[Plane]) -> Problem {
+fn problem(planes: &[Plane]) -> RefusalReason {
     stack(planes).unwrap_err().problem
 }
 
@@ -32,12 +32,12 @@ fn a_tilted_gantry_shears_the_volume_and_is_kept() {
 
 #[test]
 fn a_missing_slice_a_doubled_one_and_an_unknown_place_are_told_apart() {
-    assert_eq!(problem(&[axial(0.0), axial(3.0), axial(9.0)]), Problem::UnevenSlices);
-    assert_eq!(problem(&[axial(0.0), axial(3.0), axial(3.0)]), Problem::MixedSeries);
+    assert_eq!(problem(&[axial(0.0), axial(3.0), axial(9.0)]), RefusalReason::UnevenSlices);
+    assert_eq!(problem(&[axial(0.0), axial(3.0), axial(3.0)]), RefusalReason::MixedSeries);
     let nowhere = Plane { position: None, ..axial(3.0) };
-    assert_eq!(problem(&[axial(0.0), nowhere]), Problem::UnknownOrientation);
+    assert_eq!(problem(&[axial(0.0), nowhere]), RefusalReason::UnknownOrientation);
     let sagittal = Plane { orientation: Some([0.0, 1.0, 0.0, 0.0, 0.0, -1.0]), ..axial(3.0) };
-    assert_eq!(problem(&[axial(0.0), sagittal]), Problem::MixedSeries);
+    assert_eq!(problem(&[axial(0.0), sagittal]), RefusalReason::MixedSeries);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn the_length_of_direction_cosines_changes_no_size() {
     }
     for impossible in [[0.0; 6], [0.5, 0.0, 0.0, 0.0, 0.5, 0.0], [1.0, 0.0, 0.0, 0.05, 1.0, 0.0]] {
         let refusal = with(impossible).unwrap_err();
-        assert_eq!(refusal.problem, Problem::UnknownOrientation, "{impossible:?}");
+        assert_eq!(refusal.problem, RefusalReason::UnknownOrientation, "{impossible:?}");
     }
 }
 
@@ -98,14 +98,17 @@ fn slices_are_shifted_by_no_more_than_a_gantry_tilts() {
                 assert!(sound && (voxel - 3.0 * 0.5 * 0.25).abs() < 1e-9, "{degrees}");
             }
             Err(refusal) => {
-                assert!(!sound && refusal.problem == Problem::UnknownOrientation, "{refusal}");
+                assert!(
+                    !sound && refusal.problem == RefusalReason::UnknownOrientation,
+                    "{refusal}"
+                );
                 assert!(refusal.detail.contains(&format!("by {degrees} degrees")), "{refusal}");
             }
         }
     }
     let beside = [0.0, 1.0, 2.0].map(|x| Plane { position: Some([x, 0.0, 0.0]), ..axial(0.0) });
     let refusal = stack(&beside).unwrap_err();
-    assert_eq!(refusal.problem, Problem::UnknownOrientation);
+    assert_eq!(refusal.problem, RefusalReason::UnknownOrientation);
     assert!(refusal.detail.starts_with("Its slices lie beside one another"), "{refusal}");
 }
 
@@ -113,5 +116,5 @@ fn slices_are_shifted_by_no_more_than_a_gantry_tilts() {
 fn no_slice_is_thicker_than_a_hand() {
     let thick = |mm| Plane { thickness: Some(mm), ..axial(0.0) }.checked().map_err(|r| r.problem);
     assert_eq!(thick(20.0).map(|plane| plane.thickness), Ok(Some(20.0)));
-    assert_eq!(thick(500.0).map(|plane| plane.thickness), Err(Problem::Corrupt));
+    assert_eq!(thick(500.0).map(|plane| plane.thickness), Err(RefusalReason::Corrupt));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::super::*;
-use crate::Problem::{self, NotAHead, Truncated, UnknownOrientation, Unsupported};
+use crate::RefusalReason::{self, NotAHead, Truncated, UnknownOrientation, Unsupported};
 
 /// pydicom's `pixel_array` as little-endian 32 bit integers, if it decodes the file.
 const CT: &str = "f956baa39f6a3ac1b5b2026222bf5f0579b954079ce5457653f9f99e77620294";
@@ -18,7 +18,7 @@ const MR4: &str = "b5c9df142a1d965b311052fb903760d9e35f8bd5fd9e0c883293b1b5bfc91
 const ENHANCED: &str = "8be61098d4942b61e899bb8316673dc949d7daa8fbbaee02918e4c21214baa4d";
 
 /// Name, what pydicom reads, and why we refuse the file as a scan (if we do).
-const FILES: [(&str, Option<&str>, Option<Problem>); 22] = [
+const FILES: [(&str, Option<&str>, Option<RefusalReason>); 22] = [
     ("693_J2KR.dcm", Some(CT), None),
     ("693_UNCR.dcm", Some(CT), None),
     // 20 x 20 mm of some vessel.

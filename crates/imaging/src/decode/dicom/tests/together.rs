@@ -54,7 +54,7 @@ fn slices_of_two_people_two_series_or_two_echoes_are_no_volume() {
         match (joined(&one, &other), wrong) {
             (Ok(slices), None) => assert_eq!(slices, 2),
             (Err(refusal), Some(words)) => {
-                assert_eq!(refusal.problem, Problem::MixedSeries, "{words}");
+                assert_eq!(refusal.problem, RefusalReason::MixedSeries, "{words}");
                 assert!(refusal.detail.starts_with("a and b ") && refusal.detail.contains(words));
                 // Nothing of the patient.
                 assert!(!refusal.detail.contains("19"), "{refusal}");
@@ -83,7 +83,7 @@ fn frames_of_two_echoes_between_each_other_are_no_volume() {
     };
     assert_eq!(with_echoes([90.0, 90.0, 90.1]).unwrap().volume.shape.slices, 3);
     let refusal = with_echoes([10.0, 90.0, 10.0]).unwrap_err();
-    assert_eq!(refusal.problem, Problem::MixedSeries);
+    assert_eq!(refusal.problem, RefusalReason::MixedSeries);
     let expected = "Slices 1 and 2 of 3 have different echo times (10 and 90 ms).";
     assert!(refusal.detail.starts_with(expected), "{refusal}");
 }

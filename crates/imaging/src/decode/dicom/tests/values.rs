@@ -25,7 +25,7 @@ fn pixels_of_32_bits_are_as_large_as_they_say() {
     assert_eq!(turned, pixels.map(|pixel| 4_294_967_296.0 - pixel as f32));
     // Too near to each other, so far from nought, to stay different.
     let near = [0, 1, 2, 3, 4, 5, 6, 7].map(|step| (1 << 31) + step);
-    assert_eq!(refused(&tall(near, &[])), Problem::Unsupported);
+    assert_eq!(refused(&tall(near, &[])), RefusalReason::Unsupported);
 }
 
 /// A modality table with that descriptor.
@@ -56,7 +56,7 @@ fn entries_of_a_modality_table_have_8_or_16_bits() {
     }
     for bits in [8, 16] {
         let short = table(EXPLICIT, [4096, 0, bits], entries[..4000].to_vec());
-        assert_eq!(refused(&[short]), Problem::Corrupt, "{bits}");
+        assert_eq!(refused(&[short]), RefusalReason::Corrupt, "{bits}");
     }
 }
 
@@ -91,7 +91,7 @@ fn a_slope_that_is_no_number_is_refused_by_name_and_an_empty_one_is_none() {
         (tags::RESCALE_INTERCEPT, "-1024,0", "RescaleIntercept"),
     ] {
         let refusal = refusal(tag, words);
-        assert_eq!(refusal.problem, Problem::Corrupt, "{words}");
+        assert_eq!(refusal.problem, RefusalReason::Corrupt, "{words}");
         let expected = format!("The DICOM file's {name} is not a number.");
         assert!(refusal.detail.starts_with(&expected), "{refusal}");
     }
@@ -126,7 +126,7 @@ fn pixels_of_more_frames_than_are_declared_are_refused_and_padding_is_not() {
     let file = |more| EXPLICIT.file(&EXPLICIT.data_set(&longer(more)));
     let padded = decode::decode(&file(plain.len() - 2), &limits()).unwrap();
     assert_eq!(padded.volume.voxels, floats(&PIXELS));
-    assert_eq!(problem(&file(plain.len())), Problem::Corrupt);
+    assert_eq!(problem(&file(plain.len())), RefusalReason::Corrupt);
 
     let info = charls::FrameInfo { width: 4, height: 2, bits_per_sample: 12, component_count: 1 };
     let jls = charls::CharLS::default().encode(info, 0, &plain).unwrap();
@@ -140,7 +140,7 @@ fn pixels_of_more_frames_than_are_declared_are_refused_and_padding_is_not() {
     let (head, tail) = jls.split_at(jls.len() / 2);
     let whole = decode::decode(&compressed(&[head, tail]), &limits()).unwrap().volume;
     assert_eq!(whole.voxels, floats(&PIXELS));
-    assert_eq!(problem(&compressed(&[&jls, &jls])), Problem::Corrupt);
+    assert_eq!(problem(&compressed(&[&jls, &jls])), RefusalReason::Corrupt);
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn forms_may_differ_by_rounding_and_those_of_two_spaces_by_how_heads_lie() {
                 assert!((step[1] - 3.0 * cos).abs() < 1e-5, "{case}: the sform is taken");
             }
             (Err(refusal), Some(words)) => {
-                assert_eq!(refusal.problem, Problem::ContradictoryGeometry, "{case}");
+                assert_eq!(refusal.problem, RefusalReason::ContradictoryGeometry, "{case}");
                 assert!(refusal.detail.contains(words), "{case}: {refusal}");
             }
             (outcome, _) => panic!("{case}: {:?}", outcome.map(|volume| volume.geometry)),
@@ -108,7 +108,10 @@ fn axes_are_sheared_by_no_more_than_a_gantry_tilts() {
                 assert!(sound && (voxel - 24.0).abs() < 1e-4, "{degrees}: {voxel}");
             }
             Err(refusal) => {
-                assert!(!sound && refusal.problem == Problem::UnknownOrientation, "{refusal}");
+                assert!(
+                    !sound && refusal.problem == RefusalReason::UnknownOrientation,
+                    "{refusal}"
+                );
                 assert!(refusal.detail.contains(&format!("by {degrees} degrees")), "{refusal}");
             }
         }

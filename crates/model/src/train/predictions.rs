@@ -1,9 +1,9 @@
-//! What a network sees in labelled patients, look by look: what everything after training is chosen on.
+//! A network's predictions for labelled patients, input by input: what everything after training is chosen on.
 
 use std::slice::from_ref;
 
 use domain::Result;
-use imaging::{ImageKind, Look};
+use imaging::{ImageKind, NetworkInput};
 
 use crate::Segmenter;
 use crate::dataset::{Labelled, Patient};
@@ -32,40 +32,45 @@ impl Form {
     }
 }
 
-/// What was seen of patients in one look.
-pub struct Sightings {
-    /// How everything here was looked at.
-    pub look: Look,
+/// What was predicted for patients with one input.
+pub struct Predictions {
+    /// How every scan was given to the network.
+    pub input: NetworkInput,
     /// Of each patient: the volumes; and the slices that came alone, those of volumes shown alone among them.
-    seen: [Vec<Vec<ScanPrediction>>; 2],
+    scans: [Vec<Vec<ScanPrediction>>; 2],
     /// The pixels of each patient, not calibrated.
     pixels: [Vec<Reliability>; 2],
 }
 
-impl Sightings {
+impl Predictions {
     /// Shows all scans of these patients to the model.
-    pub fn new(segmenter: &mut Segmenter, look: Look, patients: &[Patient]) -> Result<Sightings> {
-        let mut seen = [Vec::new(), Vec::new()];
+    pub fn new(
+        segmenter: &mut Segmenter,
+        input: NetworkInput,
+        patients: &[Patient],
+    ) -> Result<Predictions> {
+        let mut scans = [Vec::new(), Vec::new()];
         for patient in patients {
             let (mut volumes, mut slices) = (Vec::new(), Vec::new());
             for scan in patient.scans() {
                 if scan.len() > 1 {
-                    volumes.push(predict_with(segmenter, &Labelled::load(scan)?, look)?);
+                    volumes.push(predict_with(segmenter, &Labelled::load(scan)?, input)?);
                 }
                 for slice in scan {
-                    slices.push(predict_with(segmenter, &Labelled::load(from_ref(slice))?, look)?);
+                    slices.push(predict_with(segmenter, &Labelled::load(from_ref(slice))?, input)?);
                 }
             }
-            seen[0].push(volumes);
-            seen[1].push(slices);
+            scans[0].push(volumes);
+            scans[1].push(slices);
         }
-        let pixels = seen.each_ref().map(|form| form.iter().map(|scans| pixels(scans)).collect());
-        Ok(Sightings { look, seen, pixels })
+        let pixels =
+            scans.each_ref().map(|form| form.iter().map(|of_patient| pixels(of_patient)).collect());
+        Ok(Predictions { input, scans, pixels })
     }
 
     /// The scans of the patient at `index`.
     pub fn of(&self, form: Form, index: usize) -> &[ScanPrediction] {
-        &self.seen[form as usize][index]
+        &self.scans[form as usize][index]
     }
 
     /// The pixels of the patient at `index`.
@@ -73,10 +78,10 @@ impl Sightings {
         &self.pixels[form as usize][index]
     }
 
-    /// These patients and, after them, those of `other`, seen in the same look.
-    pub fn append(&mut self, other: Sightings) {
-        for (form, (seen, pixels)) in other.seen.into_iter().zip(other.pixels).enumerate() {
-            self.seen[form].extend(seen);
+    /// These patients and, after them, those of `other`, predicted with the same input.
+    pub fn append(&mut self, other: Predictions) {
+        for (form, (scans, pixels)) in other.scans.into_iter().zip(other.pixels).enumerate() {
+            self.scans[form].extend(scans);
             self.pixels[form].extend(pixels);
         }
     }
@@ -84,25 +89,25 @@ impl Sightings {
 
 fn pixels(scans: &[ScanPrediction]) -> Reliability {
     let mut pixels = Reliability::default();
-    scans.iter().for_each(|seen| pixels.add(&seen.probabilities, &seen.truth));
+    scans.iter().for_each(|prediction| pixels.add(&prediction.probabilities, &prediction.truth));
     pixels
 }
 
-/// The looks that are tried with a network that was trained on squares of that side, the cheapest first: as large as
-/// those, one step larger, and as large in the mirror too where that is wanted.
-pub fn looks(side: usize, mirrored: bool) -> Vec<Look> {
-    let straight = |side: usize| Look { side, mirrored: false };
-    let mut looks = vec![straight(side), straight(side + SIDE_MULTIPLE)];
+/// The inputs that are tried with a network that was trained on tiles of that side, the cheapest first: as large as
+/// those, one step larger, and as large with test-time augmentation too where that is wanted.
+pub fn inputs(side: usize, mirrored: bool) -> Vec<NetworkInput> {
+    let straight = |side: usize| NetworkInput { side, mirrored: false };
+    let mut inputs = vec![straight(side), straight(side + SIDE_MULTIPLE)];
     if mirrored {
-        looks.push(Look { side, mirrored: true });
+        inputs.push(NetworkInput { side, mirrored: true });
     }
-    looks.sort_by_key(|look| cost(*look));
-    looks
+    inputs.sort_by_key(|input| cost(*input));
+    inputs
 }
 
-/// What a look costs, in pixels.
-pub fn cost(look: Look) -> usize {
-    look.side * look.side * if look.mirrored { 2 } else { 1 }
+/// What an input costs, in pixels.
+pub fn cost(input: NetworkInput) -> usize {
+    input.side * input.side * if input.mirrored { 2 } else { 1 }
 }
 
 /// The kinds of image among these patients, as far as they are known, in order.
