@@ -51,7 +51,7 @@ pub struct Identity {
     pub sop_class_uid: Option<String>,
     /// (0020,0052): images that share it share their coordinates.
     pub frame_of_reference_uid: Option<String>,
-    /// One per slice, in the volume's order, or one for all frames of one file.
+    /// One per slice of the file's own grid, in its order, or one for all frames of one file.
     pub sop_instance_uids: Vec<String>,
 }
 
