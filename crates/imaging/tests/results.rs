@@ -7,8 +7,8 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use imaging::phantom::{Phantom, Settings};
 use imaging::{
-    Criteria, Findings, Geometry, ImageFacts, Known, Role, Shape, Told, Totals, Unit, Volume,
-    lettered_png, mask_nifti, overlay_png, shown_slice,
+    ClassifiedKind, Criteria, Findings, Geometry, ImageFacts, Known, Role, Shape, Totals, Unit,
+    Volume, lettered_png, mask_nifti, overlay_png, shown_slice,
 };
 
 const CRITERIA: Criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: None };
@@ -161,7 +161,7 @@ fn facts_are_of_the_shown_grid_and_lead_back_to_the_files_own() {
     let scan = head(Shape { slices: 7, rows: 66, columns: 70 }, [14.0, 2.5, 3.0]);
     // Columns to the head, rows to the back, slices to the left: what is shown is none of them.
     let shown = scan.stored_as("SPL").unwrap().radiological();
-    let facts = ImageFacts::new(&shown, Told::default(), 3);
+    let facts = ImageFacts::new(&shown, ClassifiedKind::default(), 3);
     assert_eq!((facts.shape, facts.unit), (scan.shape, Unit::Millimetre));
     let [slice_mm, row_mm, column_mm] = facts.spacing_mm.unwrap().map(Option::unwrap);
     assert!((slice_mm - 14.0).abs() + (row_mm - 2.5).abs() + (column_mm - 3.0).abs() < 1e-9);
@@ -175,9 +175,10 @@ fn facts_are_of_the_shown_grid_and_lead_back_to_the_files_own() {
     let voxels = scan.slice(0).to_vec();
     let geometry = scan.geometry.map(|geometry| Geometry { slice_step: [0.0; 3], ..geometry });
     let flat = Volume { shape, voxels, geometry, ..scan };
-    let spacing = ImageFacts::new(&flat, Told::default(), 0).spacing_mm;
+    let spacing = ImageFacts::new(&flat, ClassifiedKind::default(), 0).spacing_mm;
     assert_eq!(spacing, Some([None, Some(2.5), Some(3.0)]), "a thickness that nobody knows");
-    let unsized_facts = ImageFacts::new(&Volume { geometry: None, ..flat }, Told::default(), 0);
+    let unsized_facts =
+        ImageFacts::new(&Volume { geometry: None, ..flat }, ClassifiedKind::default(), 0);
     assert_eq!((unsized_facts.spacing_mm, unsized_facts.unit), (None, Unit::Pixel));
     assert!(unsized_facts.view.is_none());
 }

@@ -110,7 +110,7 @@ fn gone(error: std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use imaging::Problem;
+    use imaging::RefusalReason;
     use tempfile::NamedTempFile;
 
     use super::*;
@@ -222,7 +222,7 @@ mod tests {
             let said = identity(own.clone(), &upload).map_err(|refusal| refusal.problem);
             let expected = kept
                 .map(|[patient_id, accession]| Some(of_a_file(patient_id, accession)))
-                .ok_or(Problem::WrongIdentity);
+                .ok_or(RefusalReason::WrongIdentity);
             assert_eq!(said, expected, "{own:?} {upload:?}");
         }
         // Who states nothing makes no identity.
