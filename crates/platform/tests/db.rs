@@ -71,6 +71,28 @@ async fn callers_that_go_away_leave_no_transaction_open() {
 }
 
 #[tokio::test]
+async fn who_waits_too_long_for_a_row_is_told_to_come_again() {
+    const UPDATE: &str = "UPDATE counters SET value = value + 1 WHERE name = 'row'";
+    let Some(server) = Server::named("waiting").await else { return };
+    let database = connect(&server.url, &MIGRATIONS).await.unwrap();
+    let insert = "INSERT INTO counters (name, value) VALUES ('row', 0)";
+    sqlx::query(insert).execute(database.pool()).await.unwrap();
+    let mut holder = database.pool().begin().await.unwrap();
+    sqlx::query(UPDATE).execute(&mut *holder).await.unwrap();
+    let waiting = database.unit(|unit| {
+        Box::pin(async move {
+            for statement in ["SET SESSION innodb_lock_wait_timeout = 1", UPDATE] {
+                sqlx::query(statement).execute(&mut **unit).await.map_err(failed)?;
+            }
+            Ok(())
+        })
+    });
+    assert_eq!(waiting.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    holder.rollback().await.unwrap();
+    server.discard().await;
+}
+
+#[tokio::test]
 async fn after_a_full_disk_units_succeed_again() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("full.db").display());
