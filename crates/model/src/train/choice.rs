@@ -378,3 +378,7 @@ fn sample(patient: usize, scored: &crate::evaluate::Scored) -> Option<Sample> {
     let features = dice_features(&scored.judgement.probabilities, &scored.judgement.findings)?;
     Some(Sample { patient, features, dice: scored.outcome.counts().dice() })
 }
+
+#[cfg(test)]
+#[path = "choice_tests.rs"]
+mod tests;
