@@ -140,7 +140,7 @@ mod tests {
             sop_instance_uids: vec!["1.2.3".into(), "1.2.4".into()],
             ..Identity::default()
         };
-        let facts = |identity| Facts {
+        let facts = |identity| ScanFacts {
             format: "dicom".into(),
             modality: "MR".into(),
             shape: [1, u32::MAX, 3],
