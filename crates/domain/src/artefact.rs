@@ -228,4 +228,22 @@ mod tests {
         let extensions = [ORIGINAL, MASK, MASK_VOLUME].map(|artefact| artefact.extension());
         assert_eq!(extensions, ["", "png", "nii.gz"]);
     }
+
+    #[test]
+    fn a_name_and_an_address_end_as_the_media_type_says() {
+        for artefact in ALL {
+            let ends = match artefact.media_type {
+                "image/png" => "png",
+                "application/gzip" => "nii.gz",
+                "application/json" => "json",
+                _ => "",
+            };
+            assert_eq!(artefact.extension(), ends, "{}", artefact.name);
+            let Some(Published { path, .. }) = artefact.published else { continue };
+            // A browser that saves one under its address opens it by that ending.
+            let of_path = path.split_once('.').map_or("", |(_, ends)| ends);
+            assert!(of_path.is_empty() || of_path == ends, "{path}");
+            assert_eq!(artefact.is_compressed(), ends == "png" || ends == "nii.gz", "{path}");
+        }
+    }
 }

@@ -63,3 +63,66 @@ ids! {
     /// Scans that came in one archive.
     BatchId, "batch";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ManualClock;
+
+    fn always(byte: u8) -> Random {
+        Random::new(move |bytes| bytes.fill(byte))
+    }
+
+    #[test]
+    fn an_id_is_the_uuid_that_rfc_9562_gives_as_an_example() {
+        // Its appendix A.6, made on 22 February 2022 at 19:22:22 UTC.
+        let clock = ManualClock::at(1_645_557_742_000).clock();
+        let drawn = [0x0c, 0xc3, 0x18, 0xc4, 0xdc, 0x0c, 0x0c, 0x07, 0x39, 0x8f];
+        let random = Random::new(move |bytes| bytes.copy_from_slice(&drawn));
+        let id = ScanId::new(&clock, &random);
+        assert_eq!(id.to_string(), "017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
+        let id = ScanId::new(&clock, &always(0xff));
+        assert_eq!(id.to_string(), "017f22e2-79b0-7fff-bfff-ffffffffffff", "version and variant");
+    }
+
+    #[test]
+    fn ids_sort_by_the_time_that_they_were_made_as_text_too() {
+        // The next millisecond carries into the upper half of the time.
+        let clock = ManualClock::at(0x018b_cfff_ffff);
+        let ids = [0xff, 0x80, 0x00].map(|drawn| {
+            let id = JobId::new(&clock.clock(), &always(drawn));
+            clock.advance(1);
+            id
+        });
+        assert!(ids.is_sorted() && ids.map(|id| id.to_string()).is_sorted(), "{ids:?}");
+    }
+
+    #[test]
+    fn what_is_no_id_answers_like_one_that_never_was() {
+        for text in [
+            "",
+            "1",
+            "../../etc/passwd",
+            "' OR '1' = '1",
+            "017f22e2-79b0-7cc3-98c4-dc0c0c07398",
+            "017f22e2-79b0-7cc3-98c4-dc0c0c07398g",
+            " 017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
+        ] {
+            let refused = text.parse::<ScanId>().unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::NotFound, "{text:?}");
+            assert_eq!(refused.to_string(), "no such scan");
+        }
+        let refused = TenantId::try_from("hospital".to_owned()).unwrap_err();
+        assert_eq!(refused.to_string(), "no such tenant");
+    }
+
+    #[test]
+    fn an_id_is_the_same_text_in_json_and_in_a_column() {
+        let id = BatchId::new(&ManualClock::at(1).clock(), &always(7));
+        let json = serde_json::to_value(id).unwrap();
+        assert_eq!(json, id.to_string());
+        assert_eq!(serde_json::from_value::<BatchId>(json).unwrap(), id);
+        assert_eq!(BatchId::try_from(id.to_string()).unwrap(), id);
+        assert!(serde_json::from_str::<BatchId>("\"a batch\"").is_err());
+    }
+}

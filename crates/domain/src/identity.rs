@@ -51,7 +51,7 @@ pub struct Identity {
     pub sop_class_uid: Option<String>,
     /// (0020,0052): images that share it share their coordinates.
     pub frame_of_reference_uid: Option<String>,
-    /// One per slice, in the volume's order, or one for all frames of one file.
+    /// One per slice of the file's own grid, in its order, or one for all frames of one file.
     pub sop_instance_uids: Vec<String>,
 }
 
@@ -231,5 +231,38 @@ mod tests {
         let json = serde_json::to_string(&identity("4711", Some("A"))).unwrap();
         assert_eq!(serde_json::from_str::<Identity>(&json).unwrap(), identity("4711", Some("A")));
         assert_eq!(serde_json::from_str::<Identity>("{}").unwrap(), Identity::default());
+    }
+
+    #[test]
+    fn a_scan_is_found_by_its_numbers_without_their_padding() {
+        let scan = Identity {
+            accession_number: Some(" A 1\0".into()),
+            study_instance_uid: Some("1.2.840\0".into()),
+            ..identity(" 47 11 ", Some("A"))
+        };
+        assert_eq!(scan.keys(), ["47 11", "A 1", "1.2.840"]);
+        let blank = Identity { patient_id: Some(" \0".into()), ..Identity::default() };
+        assert_eq!(blank.keys(), ["", "", ""]);
+    }
+
+    #[test]
+    fn an_id_that_only_resembles_a_placeholder_or_another_is_a_patient_of_its_own() {
+        let ids = ["00", "0 0", "ANON1", "NONE-7", "N/A 2", "ab1", "AB1", "47 11", "4711"];
+        let keys = ids.map(|id| identity(id, None).patient_key());
+        assert_eq!(keys, ids.map(|id| Some(id.to_owned())));
+    }
+
+    #[test]
+    fn a_name_keeps_its_groups_in_their_places() {
+        for (name, plain) in [
+            ("Yamada^Tarou=山田^太郎=やまだ^たろう^^", "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+            ("=山田^太郎", "=山田^太郎"),
+            ("Test^Case=^^=X ", "Test^Case==X"),
+            ("^^Middle", "^^Middle"),
+            ("\0", ""),
+        ] {
+            assert_eq!(person(Some(name)), plain, "{name:?}");
+            assert_eq!(person(Some(plain)), plain, "made plain twice");
+        }
     }
 }

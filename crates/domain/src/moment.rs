@@ -26,4 +26,18 @@ mod tests {
         }
         assert_eq!((rfc3339(i64::MAX), rfc3339(i64::MIN)), (None, None));
     }
+
+    #[test]
+    fn a_leap_day_and_both_ends_of_the_calendar_are_written() {
+        for (ms, text) in [
+            (951_782_400_000, Some("2000-02-29T00:00:00.000Z")),
+            (4_107_542_400_000, Some("2100-03-01T00:00:00.000Z")),
+            (253_402_300_799_999, Some("9999-12-31T23:59:59.999Z")),
+            (253_402_300_800_000, None),
+            (-62_167_219_200_000, Some("0000-01-01T00:00:00.000Z")),
+            (-62_167_219_200_001, None),
+        ] {
+            assert_eq!(rfc3339(ms).as_deref(), text, "{ms}");
+        }
+    }
 }

@@ -66,4 +66,13 @@ mod tests {
         assert_eq!(Priority::default(), Priority::Routine);
         assert_eq!(Priority::named("urgent"), None);
     }
+
+    #[test]
+    fn a_column_that_holds_another_word_is_a_mistake_of_ours() {
+        assert_eq!(Priority::try_from("stat".to_owned()).unwrap(), Priority::Stat);
+        for word in ["", "STAT", "urgent"] {
+            let refused = Priority::try_from(word.to_owned()).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Internal, "{word:?}");
+        }
+    }
 }

@@ -71,4 +71,44 @@ mod tests {
             assert_eq!((back.kind(), back.to_string().as_str()), (kind, "why"));
         }
     }
+
+    #[test]
+    fn each_kind_is_answered_as_rfc_9110_and_grpc_number_it() {
+        for (kind, http, grpc) in [
+            (ErrorKind::Invalid, 400, 3),
+            (ErrorKind::Unauthenticated, 401, 16),
+            (ErrorKind::Forbidden, 403, 7),
+            (ErrorKind::NotFound, 404, 5),
+            (ErrorKind::Conflict, 409, 6),
+            (ErrorKind::Exhausted, 429, 8),
+            (ErrorKind::Unavailable, 503, 14),
+            (ErrorKind::Internal, 500, 13),
+        ] {
+            let numbers = (kind.http_status().as_u16(), i32::from(kind.grpc_code()));
+            assert_eq!(numbers, (http, grpc), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_no_kind_is_a_mistake_of_ours_and_a_missed_deadline_may_pass() {
+        use Code::*;
+        for code in [Ok, Unknown, FailedPrecondition, Aborted, OutOfRange, Unimplemented, DataLoss]
+        {
+            assert_eq!(Error::from(Status::new(code, "")).kind(), ErrorKind::Internal, "{code:?}");
+        }
+        for code in [DeadlineExceeded, Cancelled] {
+            let error = Error::from(Status::new(code, ""));
+            assert!(error.kind().is_transient(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_cause_does_not_cross_the_wire() {
+        let cause = std::io::Error::other("the password of the database");
+        let status = Status::from(ErrorKind::Internal.error("a row is broken").because(cause));
+        assert_eq!(status.message(), "a row is broken");
+        assert!(status.details().is_empty() && status.metadata().is_empty());
+        let headers = format!("{:?}", status.into_http::<()>().headers());
+        assert!(headers.contains("row") && !headers.contains("password"), "{headers}");
+    }
 }

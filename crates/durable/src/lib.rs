@@ -196,4 +196,104 @@ mod tests {
         assert_eq!(replace(&path, b"").unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(names(folder.path()).is_empty());
     }
+    /// Names that are given to `Path` as bytes: no text.
+    fn nameless(folder: &Path) -> std::path::PathBuf {
+        use std::os::unix::ffi::OsStringExt;
+        folder.join(OsString::from_vec(b"caf\xe9.bin".to_vec()))
+    }
+
+    #[test]
+    fn whoever_reads_while_it_is_replaced_reads_the_one_or_the_other_whole() {
+        const LENGTH: usize = 300_000;
+        let folder = tempfile::tempdir().unwrap();
+        let path = nameless(folder.path());
+        replace(&path, &[0; LENGTH]).unwrap();
+        std::thread::scope(|scope| {
+            let versions = 1..20;
+            let write = |byte| replace(&path, &vec![byte; LENGTH]).unwrap();
+            let writer = scope.spawn(move || versions.for_each(write));
+            while !writer.is_finished() {
+                let bytes = fs::read(&path).unwrap();
+                assert_eq!(bytes.len(), LENGTH);
+                assert!(bytes.iter().all(|byte| *byte == bytes[0]), "of two versions");
+            }
+        });
+        assert!(fs::read(&path).unwrap() == [19; LENGTH]);
+    }
+
+    #[test]
+    fn of_many_who_create_one_file_one_does_and_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = nameless(folder.path());
+        let create = |byte: u8| {
+            let mut draft = Draft::beside(&path)?;
+            draft.write_all(&[byte; 5000])?;
+            draft.finish()?.create(&path)
+        };
+        let created: Vec<u8> = std::thread::scope(|scope| {
+            let tries: Vec<_> =
+                (0..8).map(|byte| (byte, scope.spawn(move || create(byte)))).collect();
+            let made = |(byte, attempt): (u8, std::thread::ScopedJoinHandle<io::Result<()>>)| {
+                match attempt.join().unwrap() {
+                    Ok(()) => Some(byte),
+                    Err(error) => {
+                        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+                        None
+                    }
+                }
+            };
+            tries.into_iter().filter_map(made).collect()
+        });
+        let [byte] = created[..] else { panic!("{created:?} have made one file") };
+        assert_eq!(fs::read(&path).unwrap(), [byte; 5000]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_is_replaced_itself_and_what_it_leads_to_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let (elsewhere, link) = (folder.path().join("elsewhere"), folder.path().join("link"));
+        fs::write(&elsewhere, "theirs").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        replace(&link, b"ours").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_file());
+        assert_eq!(
+            (fs::read(&link).unwrap(), fs::read(&elsewhere).unwrap()),
+            (b"ours".to_vec(), b"theirs".to_vec())
+        );
+        // A link that leads nowhere is there all the same.
+        let dangling = folder.path().join("dangling");
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &dangling).unwrap();
+        let created = Draft::private(&dangling).unwrap().finish().unwrap().create(&dangling);
+        assert_eq!(created.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(fs::symlink_metadata(folder.path().join("nowhere")).is_err());
+    }
+
+    #[test]
+    fn what_cannot_take_its_place_leaves_what_is_there_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("inside"), "kept").unwrap();
+        assert!(replace(&path, b"new").is_err());
+        assert_eq!(
+            (names(folder.path()), names(&path)),
+            (vec!["taken".to_owned()], vec!["inside".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_has_begun_takes_its_place_as_one_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("object");
+        let mut begun = Builder::new().tempfile_in(folder.path()).unwrap();
+        begun.write_all(b"first ").unwrap();
+        let mut draft = Draft::from(begun);
+        draft.write_all(b"second").unwrap();
+        draft.finish().unwrap().create(&path).unwrap();
+        assert_eq!(
+            (fs::read(&path).unwrap(), names(folder.path())),
+            (b"first second".to_vec(), vec!["object".to_owned()])
+        );
+    }
 }

@@ -304,3 +304,6 @@ fn voxels(runs: &[Run]) -> usize {
 fn index(shape: Shape, run: &Run) -> usize {
     (run.slice * shape.rows + run.row) * shape.columns + run.from
 }
+
+#[cfg(test)]
+mod tests;

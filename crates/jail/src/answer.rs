@@ -126,4 +126,85 @@ mod tests {
         let bytes = (JSON_BYTES_MAX as u32 + 1).to_le_bytes();
         assert_eq!(DecoderAnswer::read(&bytes[..]).unwrap_err().kind(), ErrorKind::InvalidData);
     }
+    fn written(answer: &DecoderAnswer) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        answer.write(&[], &mut bytes).unwrap();
+        bytes
+    }
+
+    /// One answer of each kind, with what JSON must escape or could round.
+    fn answers() -> Vec<DecoderAnswer> {
+        let identity = Identity {
+            patient_name: Some("M\u{fc}ller^Zo\u{eb}=\u{5c71}\u{7530}".into()),
+            patient_id: Some("47\\11 \"A\"\u{1}".into()),
+            sop_instance_uids: vec!["1.2.3".into(), "1.2.4".into()],
+            ..Identity::default()
+        };
+        let facts = |identity| Facts {
+            format: "dicom".into(),
+            modality: "MR".into(),
+            shape: [1, u32::MAX, 3],
+            identity,
+            preview_bytes: 7,
+            volume_bytes: u64::MAX,
+            volume_sha256: "ab".repeat(32),
+        };
+        vec![
+            DecoderAnswer::Ready(Walls::default()),
+            DecoderAnswer::Entry { bytes: u64::MAX - 1 },
+            DecoderAnswer::Groups(vec![
+                Group { name: "IM0 \u{2026} IM7 (8 files)".into(), places: vec![7, 0], scan: true },
+                Group { name: String::new(), places: Vec::new(), scan: false },
+            ]),
+            DecoderAnswer::Image(Box::new(facts(Some(identity)))),
+            DecoderAnswer::Image(Box::new(facts(None))),
+            Problem::Corrupt.refuse("It says \u{201c}no\u{201d}.").into(),
+        ]
+    }
+
+    #[test]
+    fn every_answer_loses_nothing_on_its_way() {
+        for answer in answers() {
+            let read = DecoderAnswer::read(&written(&answer)[..]).unwrap();
+            // Neither has another form: an identity shows itself to nobody by accident.
+            let [before, after] = [&answer, &read].map(|one| serde_json::to_value(one).unwrap());
+            assert_eq!(before, after);
+        }
+        let Some(DecoderAnswer::Image(facts)) = answers().into_iter().nth(3) else { panic!() };
+        let sent = DecoderAnswer::Image(facts);
+        let Ok(DecoderAnswer::Image(read)) = DecoderAnswer::read(&written(&sent)[..]) else {
+            panic!()
+        };
+        let identity = read.identity.unwrap();
+        assert_eq!(identity.patient_id.as_deref(), Some("47\\11 \"A\"\u{1}"));
+        assert_eq!((read.volume_bytes, identity.sop_instance_uids.len()), (u64::MAX, 2));
+    }
+
+    #[test]
+    fn every_refusal_comes_over_as_the_problem_that_it_is() {
+        for problem in ["not-an-image", "truncated", "too-large", "mixed-series", "wrong-identity"]
+        {
+            let sent = Problem::named(problem).unwrap().refuse("It is what it is.");
+            let read = DecoderAnswer::read(&written(&sent.clone().into())[..]).unwrap();
+            let DecoderAnswer::Refused { problem, detail } = read else { panic!("{read:?}") };
+            assert_eq!(refusal(&problem, detail), Some(sent));
+        }
+        assert_eq!(refusal("no-such-problem", "words".into()), None);
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_or_is_none_is_an_error() {
+        for answer in answers() {
+            let bytes = written(&answer);
+            for length in 0..bytes.len() {
+                assert!(DecoderAnswer::read(&bytes[..length]).is_err(), "{length} of {answer:?}");
+            }
+        }
+        for json in
+            ["", "null", "{}", r#"{"ready":{"landlock":-1,"seccomp":true}}"#, r#"{"image":{}}"#]
+        {
+            let bytes = [&(json.len() as u32).to_le_bytes()[..], json.as_bytes()].concat();
+            assert!(DecoderAnswer::read(&bytes[..]).is_err(), "{json}");
+        }
+    }
 }

@@ -70,4 +70,17 @@ mod tests {
         drop(theirs);
         assert!(give(&ours, tempfile::tempfile().unwrap()).is_err());
     }
+    #[test]
+    fn files_are_taken_in_the_order_in_which_they_were_given_and_a_byte_alone_is_none() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        for length in [1, 2, 3] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&vec![7; length]).unwrap();
+            give(&ours, &file).unwrap();
+        }
+        let lengths = [(); 3].map(|()| take(&theirs).unwrap().unwrap().metadata().unwrap().len());
+        assert_eq!(lengths, [1, 2, 3]);
+        (&ours).write_all(b"x").unwrap();
+        assert!(take(&theirs).unwrap().is_none());
+    }
 }

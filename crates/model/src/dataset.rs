@@ -172,6 +172,8 @@ fn barcode_site(id: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
+mod load_tests;
+#[cfg(test)]
 mod tests {
     use imaging::encode::nifti;
     use imaging::phantom::{Phantom, Settings};

@@ -211,4 +211,37 @@ mod tests {
         assert_eq!(KindHead::fit(&images, 2), None);
         assert_eq!(KindHead::fit(&images, 1), None);
     }
+
+    #[test]
+    fn logits_of_any_size_are_probabilities() {
+        let head = |weights: &[f32]| KindHead {
+            weights: weights.iter().map(|weight| vec![*weight]).collect(),
+            biases: vec![0.0; weights.len()],
+        };
+        assert_eq!(head(&[1000.0, -1000.0]).probabilities(&[1.0]), [1.0, 0.0]);
+        assert_eq!(head(&[1000.0, -1000.0]).probabilities(&[-1.0]), [0.0, 1.0]);
+        assert_eq!(head(&[500.0; 4]).probabilities(&[2.0]), [0.25; 4]);
+        // Logits of nought and of the logarithm of three.
+        let p = head(&[0.0, 3.0_f32.ln()]).probabilities(&[1.0]);
+        assert!((p[0] - 0.25).abs() < 1e-6 && (p[1] - 0.75).abs() < 1e-6, "{p:?}");
+    }
+
+    #[test]
+    fn three_kinds_are_told_apart_and_one_that_nobody_showed_is_not() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        // Corners of a triangle.
+        let corners = [[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]];
+        let mut image = |index: usize| {
+            let kind = index % 3;
+            let features = corners[kind].map(|at: f32| at + random.random_range(-1.0..1.0));
+            (features.to_vec(), kind)
+        };
+        let images: Vec<_> = (0..150).map(&mut image).collect();
+        let head = KindHead::fit(&images, 3).unwrap();
+        for (kind, corner) in corners.iter().enumerate() {
+            let p = head.probabilities(corner);
+            assert!(p[kind] > 0.9 && (p.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{kind}: {p:?}");
+        }
+        assert_eq!(KindHead::fit(&images, 4), None);
+    }
 }

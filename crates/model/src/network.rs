@@ -294,6 +294,8 @@ pub fn images(
 }
 
 #[cfg(test)]
+mod layout_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 

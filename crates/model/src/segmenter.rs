@@ -219,6 +219,8 @@ pub(crate) fn torch_error(error: TchError) -> Error {
 }
 
 #[cfg(test)]
+mod channel_tests;
+#[cfg(test)]
 mod tests {
     use imaging::phantom::{Phantom, Settings};
     use imaging::prepare;

@@ -302,4 +302,6 @@ fn expanded(unit: &Unit, tensors: &SafeTensors) -> Result<Folded, String> {
 }
 
 #[cfg(test)]
+mod form_tests;
+#[cfg(test)]
 pub(crate) mod tests;

@@ -239,3 +239,7 @@ fn same(digest: Sha256, sha256: &str) -> Result<()> {
     }
     Err(ErrorKind::Internal.error("stored bytes are not what was stored: their digest differs"))
 }
+
+#[cfg(test)]
+#[path = "blob_tests.rs"]
+mod tests;

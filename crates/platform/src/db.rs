@@ -13,7 +13,9 @@ use std::time::Duration;
 use domain::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;
 use sqlx::any::{AnyArguments, AnyPoolOptions};
+use sqlx::error::DatabaseError;
 use sqlx::migrate::Migrator;
+use sqlx::mysql::MySqlDatabaseError;
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
 use tokio::sync::Semaphore;
@@ -215,6 +217,7 @@ pub fn failed(error: sqlx::Error) -> Error {
         sqlx::Error::Database(cause) if cause.is_unique_violation() => {
             (ErrorKind::Conflict, "the row exists already")
         }
+        sqlx::Error::Database(cause) if is_lock_wait(cause.as_ref()) => BUSY,
         sqlx::Error::Database(cause) => of_code(cause.code().as_deref().unwrap_or_default()),
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
@@ -225,15 +228,56 @@ pub fn failed(error: sqlx::Error) -> Error {
     kind.error(message).because(error)
 }
 
-/// SQLite's result codes (the low byte is the primary one), or SQLSTATE.
+/// The same unit may succeed later.
+const BUSY: (ErrorKind, &str) = (ErrorKind::Unavailable, "the database is busy");
+
+/// `ER_LOCK_WAIT_TIMEOUT`: its SQLSTATE is the general one, HY000, so that its number alone tells it.
+const MYSQL_LOCK_WAIT: u16 = 1205;
+
+fn is_lock_wait(cause: &(dyn DatabaseError + 'static)) -> bool {
+    let mysql = cause.try_downcast_ref::<MySqlDatabaseError>();
+    mysql.is_some_and(|cause| cause.number() == MYSQL_LOCK_WAIT)
+}
+
+/// SQLite's result codes (the low byte is the primary one), or SQLSTATE, which alone has five characters.
 fn of_code(code: &str) -> (ErrorKind, &'static str) {
-    match code.parse::<u32>().map(|code| code & 0xff) {
-        Ok(5 | 6) => (ErrorKind::Unavailable, "the database is busy"),
-        Ok(8) => (ErrorKind::Unavailable, "the database is read-only"),
-        Ok(10) => (ErrorKind::Unavailable, "the database cannot reach its disk"),
-        Ok(13) => (ErrorKind::Unavailable, "the database's disk is full"),
-        // Deadlock or lock wait: the same unit may succeed later.
-        _ if code == "40001" => (ErrorKind::Unavailable, "the database is busy"),
+    let sqlite = code.parse::<u32>().ok().filter(|_| code.len() < 5);
+    match sqlite.map(|code| code & 0xff) {
+        Some(5 | 6) => BUSY,
+        Some(8) => (ErrorKind::Unavailable, "the database is read-only"),
+        Some(10) => (ErrorKind::Unavailable, "the database cannot reach its disk"),
+        Some(13) => (ErrorKind::Unavailable, "the database's disk is full"),
+        // Deadlock.
+        _ if code == "40001" => BUSY,
         _ => (ErrorKind::Internal, "a database request failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_fail_again() {
+        for (code, words) in [
+            // SQLITE_BUSY, _BUSY_SNAPSHOT, _LOCKED_SHAREDCACHE, _READONLY_DBMOVED, _IOERR_FSYNC, _IOERR_IN_PAGE, _FULL.
+            ("5", "the database is busy"),
+            ("517", "the database is busy"),
+            ("262", "the database is busy"),
+            ("1032", "the database is read-only"),
+            ("1034", "the database cannot reach its disk"),
+            ("8714", "the database cannot reach its disk"),
+            ("13", "the database's disk is full"),
+            // MySQL's deadlock.
+            ("40001", "the database is busy"),
+        ] {
+            assert_eq!(of_code(code), (ErrorKind::Unavailable, words), "{code}");
+        }
+        // SQLITE_ERROR, _CORRUPT, _CONSTRAINT_FOREIGNKEY, _MISUSE; a subquery of many rows, whose number ends as that of
+        // a read-only SQLite; data too long; what MySQL has no class for.
+        for code in ["1", "11", "787", "21", "21000", "22001", "HY000", ""] {
+            let failed = (ErrorKind::Internal, "a database request failed");
+            assert_eq!(of_code(code), failed, "{code}");
+        }
     }
 }

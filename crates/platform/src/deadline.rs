@@ -92,4 +92,18 @@ mod tests {
         });
         assert_eq!(seen.await.unwrap(), Some(SECOND));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_deadline_nothing_is_left_and_nothing_begins() {
+        with_deadline(SECOND, async {
+            tokio::time::sleep(3 * SECOND).await;
+            assert_eq!(left(), Some(Duration::ZERO));
+            assert_eq!(check().unwrap_err().kind(), ErrorKind::Unavailable);
+            // Nor does who comes later with more patience of their own.
+            with_deadline(5 * SECOND, async { assert!(check().is_err()) }).await;
+        })
+        .await;
+        assert!(check().is_ok(), "it was that task's alone");
+        assert_eq!(propagate(None, async { left() }).await, None);
+    }
 }

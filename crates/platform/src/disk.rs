@@ -18,3 +18,16 @@ pub fn free_bytes(folder: &Path) -> io::Result<u64> {
 pub fn full() -> Error {
     ErrorKind::Unavailable.error("the server's disk is full: nothing was stored")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_of_a_folder_that_is_not_there_is_an_error_and_no_number() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free_bytes(folder.path()).unwrap() > 0);
+        let missing = free_bytes(&folder.path().join("missing")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -50,6 +50,59 @@ async fn a_disk_says_how_much_room_it_has() {
 }
 
 #[tokio::test]
+async fn an_object_of_no_bytes_is_an_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = connect(&url(dir.path())).await.unwrap();
+    let staged = blobs.stage().await.unwrap().finish().await.unwrap();
+    // FIPS 180-4's digest of the empty message.
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!((staged.sha256.as_str(), staged.size), (empty, 0));
+    blobs.keep(vec![("empty".into(), staged)]).await.unwrap();
+    assert_eq!(read(&blobs, "empty", empty).await.unwrap(), b"");
+}
+
+#[tokio::test]
+async fn a_file_that_has_rotted_grown_or_shrunk_is_not_given_out_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = connect(&url(dir.path())).await.unwrap();
+    let whole = large(600_000);
+    let digest = put(&blobs, "one/scan", &whole).await.unwrap();
+    let mut flipped = whole.clone();
+    flipped[599_999] ^= 1;
+    let grown = [&whole[..], b"!"].concat();
+    for damaged in [&flipped[..], &grown, &whole[..599_999], b""] {
+        fs::write(dir.path().join("one/scan"), damaged).unwrap();
+        let refused = read(&blobs, "one/scan", &digest).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Internal, "{} bytes", damaged.len());
+    }
+    fs::write(dir.path().join("one/scan"), &whole).unwrap();
+    assert!(read(&blobs, "one/scan", &digest).await.unwrap() == whole);
+}
+
+#[tokio::test]
+async fn what_was_staged_in_another_kind_of_store_is_not_kept() {
+    let (_dir, _double, bucket) = bucket().await;
+    let dir = tempfile::tempdir().unwrap();
+    let folder = connect(&url(dir.path())).await.unwrap();
+    for (from, to) in [(&bucket, &folder), (&folder, &bucket)] {
+        let staged = from.stage().await.unwrap().finish().await.unwrap();
+        let refused = to.keep(vec![("key".into(), staged)]).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Internal);
+        let missing = read(to, "key", "").await.unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_read_is_refused_without_a_word_of_it() {
+    for url in ["hunter2", "file://host/hunter2", "gs:///hunter2"] {
+        let refused = connect(url).await.map(drop).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{url}");
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn google_cloud_storage() {
     let dir = tempfile::tempdir().unwrap();
     let double = Double::start("bucket", dir.path()).await.unwrap();

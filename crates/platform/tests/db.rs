@@ -1,7 +1,10 @@
 //! Every database against the one suite. MySQL or MariaDB runs when `TEST_MYSQL_URL` names a server.
 
+use std::time::Duration;
+
 use domain::ErrorKind;
 use platform::db::{connect, failed, testsuite};
+use platform::deadline::with_deadline;
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
@@ -71,6 +74,28 @@ async fn callers_that_go_away_leave_no_transaction_open() {
 }
 
 #[tokio::test]
+async fn who_waits_too_long_for_a_row_is_told_to_come_again() {
+    const UPDATE: &str = "UPDATE counters SET value = value + 1 WHERE name = 'row'";
+    let Some(server) = Server::named("waiting").await else { return };
+    let database = connect(&server.url, &MIGRATIONS).await.unwrap();
+    let insert = "INSERT INTO counters (name, value) VALUES ('row', 0)";
+    sqlx::query(insert).execute(database.pool()).await.unwrap();
+    let mut holder = database.pool().begin().await.unwrap();
+    sqlx::query(UPDATE).execute(&mut *holder).await.unwrap();
+    let waiting = database.unit(|unit| {
+        Box::pin(async move {
+            for statement in ["SET SESSION innodb_lock_wait_timeout = 1", UPDATE] {
+                sqlx::query(statement).execute(&mut **unit).await.map_err(failed)?;
+            }
+            Ok(())
+        })
+    });
+    assert_eq!(waiting.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    holder.rollback().await.unwrap();
+    server.discard().await;
+}
+
+#[tokio::test]
 async fn after_a_full_disk_units_succeed_again() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("full.db").display());
@@ -87,6 +112,60 @@ async fn after_a_full_disk_units_succeed_again() {
     });
     assert_eq!(full.await.unwrap_err().kind(), ErrorKind::Unavailable);
     testsuite::run(database).await;
+}
+
+#[tokio::test]
+async fn tables_of_other_migrations_are_left_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", dir.path().join("suite.db").display());
+    let database = connect(&url, &MIGRATIONS).await.unwrap();
+    // The same number as ours: it was changed after it had been applied, or is another service's.
+    let other = Migration::new(
+        1,
+        "other".into(),
+        MigrationType::Simple,
+        "DROP TABLE counters".into_sql_str(),
+        false,
+    );
+    let refused = connect(&url, &Migrator::with_migrations(vec![other])).await.map(drop);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Internal);
+    let counters: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM counters")
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(counters, 0);
+}
+
+#[tokio::test]
+async fn a_unit_is_not_begun_too_late_and_once_begun_is_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", dir.path().join("suite.db").display());
+    let database = connect(&url, &MIGRATIONS).await.unwrap();
+    let unit = |name: &'static str, pause: Duration| {
+        database.unit(move |unit| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO counters (name, value) VALUES (?, 0)")
+                    .bind(name)
+                    .execute(&mut **unit)
+                    .await
+                    .map_err(failed)?;
+                tokio::time::sleep(pause).await;
+                Ok(())
+            })
+        })
+    };
+    let late = with_deadline(Duration::ZERO, unit("late", Duration::ZERO)).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Unavailable);
+    let patience = Duration::from_millis(500);
+    let left = with_deadline(patience, unit("begun", 2 * patience)).await;
+    assert_eq!(left.unwrap_err().kind(), ErrorKind::Unavailable);
+    // SQLite has one writer: this one waits for those before it.
+    unit("next", Duration::ZERO).await.unwrap();
+    let names: Vec<(String,)> = sqlx::query_as("SELECT name FROM counters ORDER BY name")
+        .fetch_all(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(names, [("begun".to_owned(),), ("next".to_owned(),)]);
 }
 
 /// A roll-out and a rollback start the version before on the tables of the version after.

@@ -219,6 +219,27 @@ async fn sqlite_keeps_groups_and_their_events_over_a_restart() {
     }
 }
 
+#[tokio::test]
+async fn sqlite_keeps_for_each_group_what_that_group_has_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = connect(&url(dir.path())).await.unwrap();
+    let mut done = queue.subscribe_event(Event("event"), "done", 8).await.unwrap();
+    let mut away = queue.subscribe_event(Event("event"), "away", 8).await.unwrap();
+    queue.emit(Event("event"), b"one").await.unwrap();
+    next(&mut done).await.ack().await.unwrap();
+    // As after kill -9.
+    std::mem::forget(next(&mut away).await);
+    drop((done, away, queue));
+
+    let queue = connect(&url(dir.path())).await.unwrap();
+    let mut done = queue.subscribe_event(Event("event"), "done", 8).await.unwrap();
+    let mut away = queue.subscribe_event(Event("event"), "away", 8).await.unwrap();
+    let delivery = next(&mut away).await;
+    assert_eq!((delivery.body.as_slice(), delivery.redelivered), (b"one".as_slice(), true));
+    delivery.ack().await.unwrap();
+    assert!(nothing(&mut done).await, "it had its own");
+}
+
 /// Binds a queue to the exchange of events.
 async fn bind(channel: &lapin::Channel, queue: &str, event: &str) {
     let (options, none) = (Default::default(), Default::default());

@@ -231,3 +231,40 @@ fn taken(error: sqlx::Error, why: &str) -> domain::Error {
         error => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_name_is_kept_in_one_spelling_that_every_database_compares_alike() {
+        let longest = "x".repeat(ACCOUNT_NAME_CHARS_MAX);
+        for (name, kept) in [
+            (" Ada.Lovelace+mr@example.org\n", Some("ada.lovelace+mr@example.org")),
+            ("A_B-1", Some("a_b-1")),
+            // The sign for Kelvin is another spelling of k.
+            ("\u{212a}ay", Some("kay")),
+            (longest.as_str(), Some(longest.as_str())),
+            (&format!("{longest}x"), None),
+            ("\u{130}da", None),
+            ("ada\u{301}", None),
+            ("ada lovelace", None),
+            ("ada\0", None),
+            ("  ", None),
+        ] {
+            let accepted = acceptable(name);
+            assert_eq!(accepted.as_deref().ok(), kept, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_counted_in_characters_and_holds_no_line_end() {
+        let longest = "ü".repeat(ACCOUNT_NAME_CHARS_MAX);
+        assert_eq!(label(&format!(" {longest}\t"), "a name").unwrap(), longest);
+        for bad in ["", " \n", "St.\nMary", "St.\u{7f}", &format!("{longest}x")] {
+            let refused = label(bad, "a hospital's name").unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid, "{bad:?}");
+            assert!(refused.to_string().starts_with("a hospital's name has 1 to "), "{refused}");
+        }
+    }
+}

@@ -107,4 +107,40 @@ mod tests {
         assert!(Keys::open(&path, None, &service::system_random()).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"");
     }
+
+    #[test]
+    fn a_key_that_was_used_before_is_published_after_the_one_that_signs() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let random = service::system_random();
+        let ids = |keys: &Keys| -> Vec<String> {
+            let jwks: serde_json::Value = serde_json::from_str(&keys.jwks).unwrap();
+            let keys = jwks["keys"].as_array().unwrap().iter();
+            keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+        };
+        let before = Keys::open(&at("before.pem"), None, &random).unwrap();
+        let after = Keys::open(&at("after.pem"), Some(&at("before.pem")), &random).unwrap();
+        assert_eq!(ids(&after), [after.signing.id(), before.signing.id()]);
+        // A rotation that forgot to change the key.
+        let same = Keys::open(&at("before.pem"), Some(&at("before.pem")), &random).unwrap();
+        assert_eq!(ids(&same), [before.signing.id()]);
+    }
+
+    #[test]
+    fn a_previous_key_that_is_missing_and_a_key_that_is_no_file_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, gone) = (folder.path().join("signing.pem"), folder.path().join("gone.pem"));
+        let refused = |signing: &Path, previous: Option<&Path>| {
+            let error = Keys::open(signing, previous, &service::system_random()).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            error.to_string()
+        };
+        let why = refused(&path, Some(&gone));
+        assert!(why.contains("no previous key at") && why.contains("gone.pem"), "{why}");
+        assert!(!gone.try_exists().unwrap(), "a previous key is never made");
+        let why = refused(folder.path(), None);
+        assert!(why.contains("cannot read the signing key at"), "{why}");
+        let why = refused(&folder.path().join("nowhere/signing.pem"), None);
+        assert!(why.contains("cannot make a signing key at"), "{why}");
+    }
 }

@@ -154,4 +154,39 @@ mod tests {
             assert_eq!(check(bad, "lovelace").unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
         }
     }
+
+    #[test]
+    fn characters_are_counted_and_not_bytes() {
+        for (password, is_long_enough) in [
+            ("zwölf äöü üß", true),
+            ("elf äöü üßx", false),
+            (&"äöüß".repeat(32), true),
+            (&format!("{}x", "äöüß".repeat(32)), false),
+        ] {
+            assert_eq!(check(password, "ada").is_ok(), is_long_enough, "{password}");
+        }
+    }
+
+    #[test]
+    fn a_user_name_may_stand_in_a_long_sentence_only_and_no_case_hides_it() {
+        for (password, user_name, is_good) in [
+            ("my Lovelace 1815", "lovelace", false),
+            ("my lovelace 1815", "LOVELACE", false),
+            ("my lovelace of eighteen", "lovelace", false),
+            ("my lovelace of eighteen15", "lovelace", true),
+        ] {
+            assert_eq!(check(password, user_name).is_ok(), is_good, "{password}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_cannot_be_read_is_an_error_and_never_a_match() {
+        let passwords = Passwords::new(service::system_random()).await.unwrap();
+        for hash in ["", "correct horse battery", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA"] {
+            let known = passwords.matches(Asker::Known, "correct horse battery", Some(hash)).await;
+            assert!(!known.unwrap_or(false), "{hash:?}");
+        }
+        let broken = passwords.matches(Asker::Known, "", Some("no hash")).await.unwrap_err();
+        assert_eq!(broken.kind(), ErrorKind::Internal);
+    }
 }

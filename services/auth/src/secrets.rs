@@ -45,4 +45,23 @@ mod tests {
         let random = Random::new(|bytes| (0..).zip(bytes).for_each(|(n, byte)| *byte = n));
         assert_eq!(readable_password(&random), "abcd-efgh-ijkm-npqr-stuv");
     }
+
+    #[test]
+    fn a_readable_password_has_no_signs_that_look_alike_and_draws_each_as_often() {
+        let mut counts = std::collections::BTreeMap::<char, u32>::new();
+        for drawn in 0..=u8::MAX {
+            let password = readable_password(&Random::new(move |bytes| bytes.fill(drawn)));
+            *counts.entry(password.chars().next().unwrap()).or_default() += 1;
+        }
+        assert!(!counts.keys().any(|sign| "0O1lIo-".contains(*sign)), "{counts:?}");
+        assert!(counts.len() == 32 && counts.values().all(|count| *count == 8), "{counts:?}");
+    }
+
+    #[test]
+    fn a_secret_is_all_of_its_bits_in_signs_that_no_url_escapes() {
+        let secret_of = |drawn: u8| secret(&Random::new(move |bytes| bytes.fill(drawn)));
+        // RFC 4648, section 5, without padding: 32 bytes are 43 signs, the last with two bits of nought.
+        assert_eq!(secret_of(0x00), "A".repeat(43));
+        assert_eq!(secret_of(0xff), "_".repeat(42) + "8");
+    }
 }

@@ -213,4 +213,56 @@ mod tests {
         assert!(throttle.account("ada").await.admit(HOME, 0).is_err());
         assert_eq!(throttle.0.lock().unwrap().len(), MAX_ACCOUNTS);
     }
+
+    /// What is said to an attempt at that time; None: it is admitted.
+    fn said(account: &Account, place: &str, now_ms: i64) -> Option<String> {
+        account.admit(place, now_ms).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_failure_doubles_the_wait_up_to_a_quarter_of_an_hour() {
+        const LAST_MS: i64 = 1_000_000;
+        let mut account = Account::default();
+        for failures in 1..=40 {
+            account.record_failure(HOME, LAST_MS);
+            let wait_s = match failures {
+                ..5 => 0,
+                5..15 => 1 << (failures - 5),
+                _ => 15 * 60,
+            };
+            assert_eq!(said(&account, HOME, LAST_MS + 1000 * wait_s), None, "{failures} failures");
+            let early = said(&account, HOME, LAST_MS + 1000 * wait_s - 1);
+            assert_eq!(early.is_some(), wait_s > 0, "{failures} failures");
+        }
+        let words = "too many failed attempts, try again in 901 s";
+        assert_eq!(said(&account, HOME, LAST_MS).as_deref(), Some(words));
+    }
+
+    #[test]
+    fn a_day_without_a_failure_is_forgiven_and_a_moment_less_is_not() {
+        for (pause_ms, is_forgiven) in [(FORGOTTEN_AFTER_MS, false), (FORGOTTEN_AFTER_MS + 1, true)]
+        {
+            let mut account = Account::default();
+            (0..20).for_each(|_| account.record_failure(HOME, 1000));
+            account.record_failure(HOME, 1000 + pause_ms);
+            assert_eq!(said(&account, HOME, 1000 + pause_ms).is_none(), is_forgiven);
+        }
+    }
+
+    #[test]
+    fn failures_elsewhere_count_from_the_fiftieth_on_and_never_where_the_owner_is_known() {
+        let mut account = Account::default();
+        account.record_success(HOME);
+        for place in 1..FREE_FROM_ANYWHERE {
+            account.record_failure(&format!("203.0.113.{place}"), 0);
+        }
+        assert_eq!(said(&account, AWAY, 0), None);
+        account.record_failure("203.0.113.250", 0);
+        assert!(said(&account, AWAY, 0).is_some() && said(&account, HOME, 0).is_none());
+        assert!(matches!(account.asker(HOME), Asker::Known));
+        assert!(matches!(account.asker(AWAY), Asker::At(AWAY)));
+        // What fails at the owner's own place is waited for there, too.
+        (0..FREE).for_each(|_| account.record_failure(HOME, 0));
+        assert!(said(&account, HOME, 0).is_some());
+    }
 }

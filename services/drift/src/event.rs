@@ -93,4 +93,37 @@ mod tests {
             assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid, "{field}");
         }
     }
+
+    #[test]
+    fn a_scan_of_which_nothing_was_seen_is_an_event_too() {
+        let mut event = event();
+        let data = event["data"].as_object_mut().unwrap();
+        data.insert("answer".to_owned(), "failed".into());
+        data.remove("observation");
+        data.remove("response_ms");
+        event["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into();
+        let done = parsed(&event).unwrap();
+        assert_eq!((done.answer, done.response_ms), (Answer::Failed, None));
+        assert!(done.observation.is_none());
+        assert_eq!(done.traceparent, event["traceparent"]);
+    }
+
+    #[test]
+    fn what_is_no_finite_number_is_not_compared() {
+        let features = [("nan", f64::NAN), ("far", f64::NEG_INFINITY), ("mean", 0.0)];
+        let observation = Observation {
+            features: features.map(|(name, value)| (name.to_owned(), value)).into(),
+            mask_fraction: Some(f64::NAN),
+            confidence: Some(f64::INFINITY),
+            ..Observation::default()
+        };
+        assert_eq!(values(&observation).collect::<Vec<_>>(), [("mean", 0.0)]);
+    }
+
+    #[test]
+    fn another_kind_of_event_is_refused() {
+        let mut event = event();
+        event["type"] = "scan.accepted".into();
+        assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid);
+    }
 }

@@ -199,47 +199,5 @@ pub fn percent(share: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use domain::Answer;
-    use proto::events::Observation;
-
-    use super::*;
-    use crate::reference::{Distribution, Reference};
-    use crate::report::{CompletedScan, Window, report};
-
-    fn page() -> String {
-        let name = "<img src=x onerror=alert(1)>\"&";
-        let distribution =
-            Distribution { edges: vec![0.0, 0.5, 1.0], counts: vec![1, 1], sample: vec![0.2, 0.7] };
-        let reference = Reference { features: BTreeMap::from([(name.to_owned(), distribution)]) };
-        let features = BTreeMap::from([(name.to_owned(), 0.4)]);
-        let observation = Some(Observation { features, ..Default::default() });
-        let scan = CompletedScan { answer: Answer::Found, response_ms: Some(7), observation };
-        let window = Window { from_ms: 0, to_ms: 1000, scans: vec![scan], cut: false };
-        html(&report("r".into(), 1000, &window, &reference))
-    }
-
-    #[test]
-    fn a_page_stands_alone() {
-        let page = page();
-        for outside in ["http:", "https:", "src=\"", "href=", "<script", "@import", "url("] {
-            assert!(!page.contains(outside), "{outside}");
-        }
-        assert!(page.contains("<svg") && page.contains("too few scans"));
-    }
-
-    #[test]
-    fn names_are_shown_and_never_obeyed() {
-        let page = page();
-        assert!(!page.contains("<img"));
-        assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;&quot;&amp;"));
-    }
-
-    #[test]
-    fn numbers_have_three_digits() {
-        let words = [0.0, 0.123_45, 12.345, 987.6, 0.000_012, -3.0].map(number);
-        assert_eq!(words, ["0", "0.123", "12.3", "988", "1.2e-5", "-3.00"]);
-    }
-}
+#[path = "page_tests.rs"]
+mod tests;

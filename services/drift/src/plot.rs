@@ -98,3 +98,66 @@ fn axis(scale: Scale, histogram: &Histogram, name: &str) -> Markup {
 fn tenths(value: f64) -> String {
     format!("{value:.1}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLOOR: f64 = HEIGHT - BOTTOM;
+
+    fn drawn(reference: [f64; 2], window: [f64; 2], below: f64, above: f64) -> String {
+        let (reference, window) = (reference.to_vec(), window.to_vec());
+        let edges = vec![0.0, 1.0, 2.0];
+        histogram("mean", &Histogram { edges, reference, window, below, above }).into_string()
+    }
+
+    /// The numbers that stand after `before`.
+    fn numbers(text: &str, before: &str) -> Vec<f64> {
+        let is_end = |c: char| !c.is_ascii_digit() && c != '.';
+        let number = |rest: &str| rest.split(is_end).next().unwrap().parse::<f64>().unwrap();
+        text.split(before).skip(1).map(number).collect()
+    }
+
+    #[test]
+    fn a_bar_stands_on_the_floor_and_is_as_high_as_its_share_of_the_reference() {
+        let svg = drawn([0.25, 0.75], [0.5, 0.5], 0.0, 0.0);
+        let (heights, lefts) = (numbers(&svg, " height=\""), numbers(&svg, "<rect x=\""));
+        assert_eq!((heights.len(), lefts.len()), (2, 2), "nothing lies outside the reference");
+        assert!((heights[1] / heights[0] - 3.0).abs() < 0.02, "{heights:?}");
+        assert!(lefts[0] < lefts[1], "low values at the left");
+        let reached: Vec<f64> =
+            svg.split("<rect").skip(1).map(|bar| numbers(bar, " y=\"")[0]).collect();
+        for (top, height) in reached.iter().zip(&heights) {
+            assert!((top + height - FLOOR).abs() < 0.11, "{top} + {height}");
+        }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_reference_is_drawn_at_its_own_side() {
+        let svg = drawn([0.5, 0.5], [0.0, 0.25], 0.5, 0.25);
+        let path = svg.split(" d=\"").nth(1).unwrap().split('"').next().unwrap();
+        let shares: Vec<f64> =
+            numbers(path, "V").iter().map(|y| 0.5 * (FLOOR - y) / (FLOOR - TOP)).collect();
+        // Below, both bins, above; then down to the floor.
+        let expected = [0.5, 0.0, 0.25, 0.25, 0.0];
+        assert_eq!(shares.len(), expected.len());
+        for (share, expected) in shares.iter().zip(expected) {
+            assert!((share - expected).abs() < 0.001, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_text_and_the_axis_says_where_the_reference_begins_and_ends() {
+        let histogram = Histogram {
+            edges: vec![-1.5, 0.0, 40.0],
+            reference: vec![0.5, 0.5],
+            window: vec![0.0, 0.0],
+            below: 0.0,
+            above: 0.0,
+        };
+        let svg = super::histogram("<script>", &histogram).into_string();
+        assert!(!svg.contains("<script>") && svg.contains("&lt;script&gt;"));
+        let places = [">-1.50<", ">0<", ">40.0<"].map(|edge| svg.find(edge));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{svg}");
+    }
+}

@@ -87,4 +87,39 @@ mod tests {
         let error = Reference::read(Path::new("/nowhere/reference.json")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/reference.json"));
     }
+
+    #[test]
+    fn a_file_is_read_whole_and_a_bad_one_is_named_with_what_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reference.json");
+        std::fs::write(
+            &path,
+            r#"{"features": {"mean": {"edges": [-1, 0.5, 2], "counts": [3, 4], "sample": [0.25, 1]}}}"#,
+        )
+        .unwrap();
+        let distribution = Distribution {
+            edges: vec![-1.0, 0.5, 2.0],
+            counts: vec![3, 4],
+            sample: vec![0.25, 1.0],
+        };
+        let features = BTreeMap::from([("mean".to_owned(), distribution)]);
+        assert_eq!(Reference::read(&path).unwrap(), Reference { features });
+        std::fs::write(
+            &path,
+            r#"{"features": {"std": {"edges": [1, 0], "counts": [1], "sample": [1]}}}"#,
+        )
+        .unwrap();
+        let refused = Reference::read(&path).unwrap_err();
+        let words = format!("{}: the reference of `std` has falling edges", path.display());
+        assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::Invalid, words));
+    }
+
+    #[test]
+    fn what_is_no_finite_number_is_no_reference() {
+        for number in ["null", "\"0.5\"", "NaN", "1e999"] {
+            let feature = format!(r#"{{"edges": [0, 1], "counts": [1], "sample": [{number}]}}"#);
+            let refused = Reference::parse(&format!(r#"{{"features": {{"mean": {feature}}}}}"#));
+            assert!(refused.is_err(), "{number}");
+        }
+    }
 }

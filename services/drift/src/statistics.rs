@@ -208,4 +208,60 @@ mod tests {
             close(quantile(&values, q).unwrap(), expected, 1e-12);
         }
     }
+
+    #[test]
+    fn psi_of_a_window_in_one_bin_is_what_a_hand_computes() {
+        // Ten values have nine quantiles between them: a tenth lies in each bin.
+        let reference: Vec<f64> = (1..=10).map(f64::from).collect();
+        // One bin holds all of the window, and each of the nine others the least share.
+        let expected =
+            (1.0 - 0.1) * (1.0_f64 / 0.1).ln() + 9.0 * (SHARE_MIN - 0.1) * (SHARE_MIN / 0.1).ln();
+        close(psi(&reference, &[0.0; 5]).unwrap(), expected, 1e-9);
+        close(psi(&reference, &[99.0; 7]).unwrap(), expected, 1e-9);
+    }
+
+    #[test]
+    fn the_largest_distance_is_what_a_hand_counts() {
+        for (first, second, distance) in [
+            (&[1.0, 2.0, 3.0][..], &[4.0, 5.0, 6.0][..], 1.0),
+            (&[3.0, 1.0, 4.0, 2.0], &[6.0, 3.0, 5.0, 4.0], 0.5),
+            (&[1.0, 1.0, 1.0, 2.0], &[1.0, 2.0], 0.25),
+            (&[1.0], &[1.0, 1.0, 1.0], 0.0),
+        ] {
+            let one = kolmogorov_smirnov(first, second).unwrap();
+            close(one.statistic, distance, 1e-12);
+            assert_eq!(kolmogorov_smirnov(second, first), Some(one), "from the other side");
+        }
+    }
+
+    #[test]
+    fn another_unit_of_measure_changes_no_difference() {
+        let (reference, [bent, ..]) = samples();
+        let scaled = |sample: &[f64]| sample.iter().map(|x| 1024.0 * x - 512.0).collect::<Vec<_>>();
+        let (reference_too, bent_too) = (scaled(&reference), scaled(&bent));
+        close(psi(&reference_too, &bent_too).unwrap(), psi(&reference, &bent).unwrap(), 1e-12);
+        let tests = [(&reference, &bent), (&reference_too, &bent_too)]
+            .map(|(one, other)| kolmogorov_smirnov(one, other).unwrap());
+        assert_eq!(tests[0], tests[1]);
+    }
+
+    #[test]
+    fn the_same_distance_between_larger_samples_is_less_probable() {
+        let times = |count: usize| {
+            let (first, second) = ([1.0, 2.0, 3.0, 4.0], [3.0, 4.0, 5.0, 6.0]);
+            kolmogorov_smirnov(&first.repeat(count), &second.repeat(count)).unwrap()
+        };
+        let tests = [2, 4, 6, 8].map(times);
+        assert!(tests.iter().all(|test| (test.statistic - 0.5).abs() < 1e-12), "{tests:?}");
+        assert!(tests.is_sorted_by(|less, more| less.p_value > 5.0 * more.p_value), "{tests:?}");
+    }
+
+    #[test]
+    fn a_larger_distance_is_never_more_probable() {
+        let survivals: Vec<f64> =
+            (0..500).map(|step| kolmogorov_survival(f64::from(step) / 100.0)).collect();
+        assert!(survivals.is_sorted_by(|nearer, farther| nearer >= farther));
+        // Where one series gives way to the other.
+        close(kolmogorov_survival(1.0 - 1e-9), kolmogorov_survival(1.0 + 1e-9), 1e-8);
+    }
 }

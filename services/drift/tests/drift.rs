@@ -219,6 +219,34 @@ async fn only_scans_of_the_window_are_compared() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_too_many_scans_the_newest_are_compared_and_the_report_says_so() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let url = format!("sqlite://{}/drift.db", folder.path().display());
+    let drift = Drift::on(&url, folder).await?;
+    let hospital = tenant();
+    // One more than a report looks at; the oldest alone has failed.
+    sqlx::query(
+        "INSERT INTO observations
+             (tenant_id, event_id, scan_id, answer, completed_ms, response_ms, observation)
+         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 20001)
+         SELECT ?, 'e' || n, 's' || n, CASE n WHEN 1 THEN 'failed' ELSE 'found' END, n, NULL, 'null'
+         FROM number",
+    )
+    .bind(hospital.to_string())
+    .execute(&sqlx::AnyPool::connect(&url).await?)
+    .await?;
+    let report = drift.report(hospital, ReportRequest::default()).await?;
+    assert_eq!((&report["scans"], &report["cut"]), (&json!(20_000), &json!(true)));
+    assert_eq!(
+        (&report["answers"]["failed"], &report["answers"]["found"]),
+        (&json!(0), &json!(20_000))
+    );
+    let all_but_one = ReportRequest { from_ms: 2, to_ms: 0 };
+    assert_eq!(drift.report(hospital, all_but_one).await?["cut"], false);
+    Ok(())
+}
+
 /// The same rows on MySQL, where the suite has a server for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn mysql_keeps_observations_too() -> anyhow::Result<()> {

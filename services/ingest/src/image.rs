@@ -107,3 +107,125 @@ async fn put(to: &Sender<AcceptPart>, part: Part) -> Result<()> {
 fn gone(error: std::io::Error) -> Error {
     ErrorKind::Internal.error("a spooled upload is gone").because(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use imaging::RefusalReason;
+    use tempfile::NamedTempFile;
+
+    use super::*;
+
+    fn facts(identity: Option<Identity>) -> Facts {
+        Facts {
+            format: "dicom".into(),
+            modality: "MR".into(),
+            shape: [3, 512, 256],
+            identity,
+            preview_bytes: 1,
+            volume_bytes: 2,
+            volume_sha256: "of the volume".into(),
+        }
+    }
+
+    fn header_of(identity: Option<Identity>, upload: &UploadHeader) -> AcceptHeader {
+        let path = NamedTempFile::new().unwrap().into_temp_path();
+        header(&facts(identity), &Spooled::new(path, "of the original".into()), upload).unwrap()
+    }
+
+    fn of_a_file(patient_id: &str, accession_number: &str) -> Identity {
+        let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Identity {
+            patient_id: said(patient_id),
+            accession_number: said(accession_number),
+            ..Identity::default()
+        }
+    }
+
+    #[test]
+    fn each_digest_and_each_length_goes_where_it_belongs() {
+        let said = header_of(None, &UploadHeader::default());
+        assert_eq!(said.original_sha256, "of the original");
+        assert_eq!(said.volume_sha256, "of the volume");
+        assert_eq!((&*said.format, &*said.modality), ("dicom", "MR"));
+        assert_eq!(said.shape, [3, 512, 256]);
+        let nothing = [&said.patient, &said.patient_id, &said.study_uid, &said.identity_json];
+        assert!(nothing.iter().all(|text| text.is_empty()) && said.identity.is_none());
+    }
+
+    #[test]
+    fn a_patient_is_a_number_and_who_gave_it_and_is_searched_for_without_padding() {
+        let identity = Identity {
+            issuer_of_patient_id: Some("HOSPITAL".into()),
+            study_instance_uid: Some("1.2.3\0".into()),
+            ..of_a_file(" 4711 ", "A-1 ")
+        };
+        let said = header_of(Some(identity.clone()), &UploadHeader::default());
+        assert_eq!(said.patient, "HOSPITAL\\4711");
+        assert_eq!(
+            [said.patient_id, said.accession_number, said.study_uid],
+            ["4711", "A-1", "1.2.3"]
+        );
+        // What is kept is what the file says, in both forms.
+        assert_eq!(wire::identity_of(said.identity.unwrap()), identity);
+        assert_eq!(serde_json::from_str::<Identity>(&said.identity_json).unwrap(), identity);
+        // A number for form's sake names nobody.
+        let anonymous = header_of(Some(of_a_file("ANONYMOUS", "")), &UploadHeader::default());
+        assert_eq!(anonymous.patient, "");
+    }
+
+    #[test]
+    fn what_is_stated_is_another_upload_wherever_it_is_stated_otherwise() {
+        let stated = |reference: &str, patient_id: &str, accession_number: &str| {
+            stated(&UploadHeader {
+                reference: reference.into(),
+                patient_id: patient_id.into(),
+                accession_number: accession_number.into(),
+                ..UploadHeader::default()
+            })
+        };
+        let all = [
+            stated("", "", ""),
+            stated("a", "", ""),
+            stated("", "a", ""),
+            stated("", "", "a"),
+            stated("a", "b", ""),
+            stated("ab", "", ""),
+            stated("a", "", "b"),
+            stated("b", "a", ""),
+        ];
+        let different: std::collections::HashSet<&String> = all.iter().collect();
+        assert_eq!(different.len(), all.len(), "{all:?}");
+        assert_eq!(all[0], "");
+    }
+
+    #[test]
+    fn a_sender_fills_in_what_a_file_leaves_out_and_contradicts_nothing() {
+        // What the file says, what its sender states, and what is kept; None: refused.
+        let cases = [
+            (Some(["", ""]), ["4711", "A1"], Some(["4711", "A1"])),
+            (None, ["4711", ""], Some(["4711", ""])),
+            (Some(["4711", ""]), ["4711", "A1"], Some(["4711", "A1"])),
+            (Some(["4711", "A1"]), ["", ""], Some(["4711", "A1"])),
+            (Some(["UNKNOWN", ""]), ["4711", ""], Some(["4711", ""])),
+            (Some(["4711", ""]), ["4712", ""], None),
+            (Some(["", "A1"]), ["4711", "A2"], None),
+            // Leading noughts may be another patient's.
+            (Some(["04711", ""]), ["4711", ""], None),
+        ];
+        for (own, [patient_id, accession_number], kept) in cases {
+            let upload = UploadHeader {
+                patient_id: patient_id.into(),
+                accession_number: accession_number.into(),
+                ..UploadHeader::default()
+            };
+            let own = own.map(|[patient_id, accession]| of_a_file(patient_id, accession));
+            let said = identity(own.clone(), &upload).map_err(|refusal| refusal.problem);
+            let expected = kept
+                .map(|[patient_id, accession]| Some(of_a_file(patient_id, accession)))
+                .ok_or(RefusalReason::WrongIdentity);
+            assert_eq!(said, expected, "{own:?} {upload:?}");
+        }
+        // Who states nothing makes no identity.
+        assert_eq!(identity(None, &UploadHeader::default()), Ok(None));
+    }
+}

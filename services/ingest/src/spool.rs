@@ -182,6 +182,9 @@ pub fn unusable(error: std::io::Error) -> Error {
 }
 
 #[cfg(test)]
+mod several;
+
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};

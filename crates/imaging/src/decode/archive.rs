@@ -128,6 +128,8 @@ fn is_content(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     #[test]
@@ -136,5 +138,80 @@ mod tests {
             assert!(!is_content(name), "{name}");
         }
         assert!(is_content("IMAGES/IM0001") && is_content("MACOSX/1.png"));
+    }
+
+    fn packed(files: &[(&str, usize)]) -> Vec<u8> {
+        let file = |(name, length): &(&str, usize)| ((*name).to_owned(), vec![7; *length]);
+        crate::encode::zip(&files.iter().map(file).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn opened(archive: &[u8], limits: Limits) -> Result<Archive<Cursor<&[u8]>>, Refusal> {
+        Archive::open(Cursor::new(archive), limits)
+    }
+
+    fn problem(archive: &[u8], limits: Limits) -> Problem {
+        opened(archive, limits).map(|archive| archive.len()).unwrap_err().problem
+    }
+
+    #[test]
+    fn entries_are_read_by_their_place_among_names_as_people_number_them() {
+        let names = [("s10", 10), ("s9", 9), (".DS_Store", 1), ("s1", 1), ("__MACOSX/s2", 2)];
+        let archive = packed(&names);
+        let mut archive = opened(&archive, Limits::default()).unwrap();
+        assert_eq!(archive.names().collect::<Vec<_>>(), ["s1", "s9", "s10"]);
+        let lengths: Vec<usize> = (0..3).map(|place| archive.read(place).unwrap().len()).collect();
+        assert_eq!(lengths, [1, 9, 10]);
+        assert_eq!(archive.read(3).unwrap_err().problem, Problem::Corrupt);
+    }
+
+    #[test]
+    fn what_entries_unpack_to_is_limited_all_together() {
+        let archive = packed(&[("a", 600), ("b", 400), ("c", 1)]);
+        let limits = Limits { bytes: 1000, ..Limits::default() };
+        let mut archive = opened(&archive, limits).unwrap();
+        assert_eq!([0, 1].map(|place| archive.read(place).unwrap().len()), [600, 400]);
+        assert_eq!(archive.read(2).unwrap_err().problem, Problem::TooLarge);
+        // One that is refused takes nothing of what is left.
+        let two = packed(&[("a", 600), ("b", 401), ("c", 400)]);
+        let mut archive = opened(&two, limits).unwrap();
+        assert!(archive.read(0).is_ok());
+        assert_eq!(archive.read(1).unwrap_err().problem, Problem::TooLarge);
+        assert!(archive.read(2).is_ok());
+    }
+
+    #[test]
+    fn an_archive_of_too_many_entries_or_without_its_directory_is_not_opened() {
+        let archive = packed(&[("a", 1), ("b", 1), ("c", 1)]);
+        let limits = |slices| Limits { slices, ..Limits::default() };
+        assert_eq!(problem(&archive, limits(2)), Problem::TooLarge);
+        assert!(opened(&archive, limits(3)).is_ok());
+        for length in [archive.len() - 1, archive.len() / 2, 30] {
+            assert_eq!(problem(&archive[..length], limits(3)), Problem::Truncated, "{length}");
+        }
+    }
+
+    /// With each of these bytes changed that stands so far behind the begin of an entry's local or central header (APPNOTE
+    /// 4.3.7 and 4.3.12).
+    fn changed(archive: &[u8], places: [usize; 2], change: impl Fn(u8) -> u8) -> Vec<u8> {
+        let mut changed = archive.to_vec();
+        for (begin, behind) in [b"PK\x03\x04", b"PK\x01\x02"].into_iter().zip(places) {
+            for at in (0..archive.len() - 4).filter(|at| archive[*at..].starts_with(begin)) {
+                changed[at + behind] = change(changed[at + behind]);
+            }
+        }
+        changed
+    }
+
+    #[test]
+    fn an_archive_with_a_password_or_with_one_name_twice_is_refused_as_what_it_is() {
+        let archive = packed(&[("a", 5), ("b", 5)]);
+        // The first flag: encrypted.
+        let locked = changed(&archive, [6, 8], |flags| flags | 1);
+        let refusal = opened(&locked, Limits::default()).err().unwrap();
+        assert_eq!(refusal.problem, Problem::Unsupported);
+        assert!(refusal.detail.contains("password"), "{refusal}");
+        // The names, which are of one byte here.
+        let twice = changed(&archive, [30, 46], |_| b'a');
+        assert_eq!(problem(&twice, Limits::default()), Problem::Corrupt);
     }
 }

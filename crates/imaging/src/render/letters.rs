@@ -123,6 +123,8 @@ impl DrawTarget for Sheet {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use crate::phantom::{Phantom, Settings};
     use crate::{Known, Shape};
@@ -168,6 +170,57 @@ mod tests {
                 .map(|geometry| crate::Geometry { known: Known::Distances, ..geometry });
             assert_eq!(lit(&Volume { geometry: sized, ..volume }), words);
         }
+    }
+
+    /// Which of a letter's lower left, lower right, upper left and upper right parts hold ink, of the pixels within a range of
+    /// rows and columns. Its middle row and column count to neither.
+    fn inked(pixels: &[(usize, usize)], rows: Range<usize>, columns: Range<usize>) -> [bool; 4] {
+        let letter: Vec<(usize, usize)> = pixels
+            .iter()
+            .copied()
+            .filter(|(row, column)| rows.contains(row) && columns.contains(column))
+            .collect();
+        let ends = |along: fn(&(usize, usize)) -> usize| {
+            let along = letter.iter().map(along);
+            along.clone().min().unwrap() + along.max().unwrap()
+        };
+        let (across, down) = (ends(|at| at.1), ends(|at| at.0));
+        let ink = |right: bool, lower: bool| {
+            let half = |at: usize, middle: usize, beyond: bool| {
+                if beyond { 2 * at > middle } else { 2 * at < middle }
+            };
+            letter.iter().any(|at| half(at.1, across, right) && half(at.0, down, lower))
+        };
+        [ink(false, true), ink(true, true), ink(false, false), ink(true, false)]
+    }
+
+    #[test]
+    fn the_patients_right_is_written_at_the_left_of_an_axial_picture_and_his_front_above() {
+        const SIDE: usize = 600;
+        let shape = Shape { slices: 1, rows: SIDE, columns: SIDE };
+        let settings =
+            Settings { shape, spacing: [5.0, 0.4, 0.4], tumour: false, ..Settings::slice(1) };
+        let axial = Phantom::new(&settings).unwrap().volume;
+        let (edge, middle) = (SIDE / 6, SIDE / 3..2 * SIDE / 3);
+        let part = |volume: &Volume| {
+            let (pixels, far) = (lit(volume), SIDE - edge..SIDE);
+            [
+                inked(&pixels, middle.clone(), 0..edge),
+                inked(&pixels, middle.clone(), far.clone()),
+                inked(&pixels, 0..edge, middle.clone()),
+                inked(&pixels, far, middle.clone()),
+            ]
+        };
+        // R has ink in all four corners and L none above on the right; A has none missing, P has none below on the right.
+        let (full, l, p) = ([true; 4], [true, true, true, false], [true, false, true, true]);
+        assert_eq!(part(&axial), [full, l, full, p]);
+        // The same pixels of a patient who lies the other way round.
+        let turned = axial.geometry.map(|geometry| crate::Geometry {
+            row_step: geometry.row_step.map(|part| -part),
+            column_step: geometry.column_step.map(|part| -part),
+            ..geometry
+        });
+        assert_eq!(part(&Volume { geometry: turned, ..axial }), [l, full, p, full]);
     }
 
     #[test]

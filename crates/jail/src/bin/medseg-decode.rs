@@ -231,24 +231,71 @@ mod tests {
         assert_eq!(credible(Some(&named(2 << 20))).unwrap_err().problem, RefusalReason::Corrupt);
     }
 
-    #[test]
-    fn a_large_slice_is_shown_small_and_in_its_proportions() {
-        let shape = Shape { slices: 1, rows: 2048, columns: 4096 };
-        let format = imaging::Format::Png;
-        let voxels = vec![7.0; shape.len()];
-        let volume = Volume {
+    fn picture(shape: Shape, value: impl Fn(usize, usize, usize) -> f32) -> Volume {
+        let at = |at: usize| {
+            let (slice, within) = (at / shape.slice_len(), at % shape.slice_len());
+            value(slice, within / shape.columns, within % shape.columns)
+        };
+        Volume {
             shape,
-            voxels,
+            voxels: (0..shape.len()).map(at).collect(),
             geometry: None,
             modality: None,
             kind: imaging::ImageKind::Unknown,
-            format,
+            format: imaging::Format::Png,
             window: [0.0, 9.0],
             remarks: Vec::new(),
             stored: Orientation::default(),
-        };
-        let small = thumbnail(&volume);
-        assert_eq!((small.shape.rows, small.shape.columns), (512, 1024));
-        assert!(small.voxels.iter().all(|voxel| *voxel == 7.0));
+        }
+    }
+
+    #[test]
+    fn a_large_slice_is_shown_small_the_right_way_up_and_in_its_proportions() {
+        // Three pixels a side become one, and what is left over at the far edges is none.
+        let shape = Shape { slices: 1, rows: 1030, columns: 2054 };
+        let small = thumbnail(&picture(shape, |_, row, column| (row + 10_000 * column) as f32));
+        assert_eq!((small.shape.rows, small.shape.columns), (343, 684));
+        for (row, column) in [(0, 0), (0, 683), (342, 0), (200, 100)] {
+            let mean = (3 * row + 1 + 10_000 * (3 * column + 1)) as f32;
+            let shown = small.voxels[row * 684 + column];
+            assert!((shown / mean - 1.0).abs() < 1e-5, "{row} {column}: {shown} for {mean}");
+        }
+        let even =
+            thumbnail(&picture(Shape { slices: 1, rows: 2048, columns: 4096 }, |_, _, _| 7.0));
+        assert_eq!((even.shape.rows, even.shape.columns), (512, 1024));
+        assert!(even.voxels.iter().all(|voxel| *voxel == 7.0));
+        // The middle one of several, as it is.
+        let stack = Shape { slices: 5, rows: 2, columns: 3 };
+        let middle = thumbnail(&picture(stack, |slice, row, column| {
+            (100 * slice + 10 * row + column) as f32
+        }));
+        assert_eq!(
+            (middle.shape.slices, &middle.voxels[..]),
+            (1, &[200.0, 201.0, 202.0, 210.0, 211.0, 212.0][..])
+        );
+    }
+
+    fn archive(names: &[&str]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        let files = names.iter().map(|name| ((*name).to_owned(), name.as_bytes().to_vec()));
+        file.write_all(&zip(&files.collect::<Vec<_>>()).unwrap()).unwrap();
+        file
+    }
+
+    #[test]
+    fn entries_are_sent_on_under_their_own_names_and_one_alone_as_it_is() {
+        let limits = Limits::default();
+        let file = || archive(&["s2", "a/s10", "s1"]);
+        assert_eq!(entry(file(), limits, &[1]).unwrap(), b"s1");
+        let both = entry(file(), limits, &[2, 0]).unwrap();
+        let mut both = Archive::open(std::io::Cursor::new(both), limits).unwrap();
+        assert_eq!(both.names().collect::<Vec<_>>(), ["a/s10", "s2"]);
+        assert_eq!(
+            [0, 1].map(|place| both.read(place).unwrap()),
+            [b"a/s10".to_vec(), b"s2".to_vec()]
+        );
+        for places in [&[3][..], &[0, 3]] {
+            assert_eq!(entry(file(), limits, places).unwrap_err().problem, Problem::Corrupt);
+        }
     }
 }

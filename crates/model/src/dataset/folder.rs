@@ -162,4 +162,37 @@ mod tests {
         assert!(why(&["1.png", "1_mask.png", "1_seg.png"]).contains("are masks of one image"));
         assert!(why(&["notes.txt"]).contains("no images with masks"));
     }
+
+    #[test]
+    fn a_folders_name_and_a_barcode_say_what_and_where_it_was_scanned() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("tcga-flair");
+        fs::create_dir(&root).unwrap();
+        for name in ["TCGA_DU_7013_2", "TCGA_DU_7013_1"] {
+            fs::write(root.join(format!("{name}.tif")), "").unwrap();
+            fs::write(root.join(format!("{name}_mask.tif")), "").unwrap();
+        }
+        let [patient] = read(&root).unwrap().try_into().unwrap();
+        assert_eq!((patient.id.as_str(), patient.source.as_str()), ("TCGA_DU_7013", "tcga-flair"));
+        assert_eq!((patient.site.as_deref(), patient.fold.as_deref()), (Some("DU"), None));
+        assert_eq!(patient.kind, imaging::ImageKind::Flair);
+        assert_eq!(patient.scans()[0].len(), 2, "numbered from 1 on, they are one volume");
+    }
+
+    #[test]
+    fn images_of_one_name_in_two_folders_are_refused() {
+        let files = ["a/x_1.png", "a/x_1_mask.png", "b/x_2.png", "b/x_2_mask.png"];
+        let why = patients(&files).unwrap_err().to_string();
+        assert!(why.contains("two folders have images of x"), "{why}");
+    }
+
+    #[test]
+    fn slices_that_are_numbers_and_nothing_else_are_of_one_patient() {
+        let folder = folder(&["2.png", "2_mask.png", "10.png", "10_mask.png", ".3.png", "3.txt"]);
+        let [patient] = read(folder.path()).unwrap().try_into().unwrap();
+        let name = folder.path().file_name().unwrap().to_string_lossy();
+        assert_eq!(patient.id, name);
+        let numbers: Vec<u32> = patient.slices.iter().map(|entry| entry.slice).collect();
+        assert_eq!(numbers, [2, 10]);
+    }
 }

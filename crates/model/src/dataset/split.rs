@@ -166,4 +166,55 @@ mod tests {
         assert!(Split::draw(vec![patient("a"), patient("a")], 0.5, 1).is_err());
         assert!(Split::draw(vec![patient("a")], 0.5, 1).is_err());
     }
+
+    #[test]
+    fn where_the_data_has_folds_whole_folds_are_drawn() {
+        let patient =
+            |id: u32| Patient { fold: Some((id % 4).to_string()), ..patient(&id.to_string()) };
+        for seed in 0..5 {
+            let split = Split::draw((0..12).map(patient).collect(), 0.25, seed).unwrap();
+            let fold = &split.validation[0].fold;
+            assert_eq!((split.validation.len(), split.training.len()), (3, 9));
+            assert!(split.validation.iter().all(|patient| patient.fold == *fold), "seed {seed}");
+            assert!(split.training.iter().all(|patient| patient.fold != *fold), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn somebody_is_on_each_side_whatever_part_is_asked_for() {
+        for (part, validation) in [(0.0, 1), (0.01, 1), (0.5, 3), (1.0, 4), (7.0, 4)] {
+            let patients = (0..5).map(|id| patient(&id.to_string())).collect();
+            let split = Split::draw(patients, part, 1).unwrap();
+            assert_eq!(split.validation.len(), validation, "{part}");
+            assert_eq!(split.training.len(), 5 - validation, "{part}");
+        }
+    }
+
+    #[test]
+    fn folds_of_the_data_are_never_torn_apart_to_make_fewer() {
+        let own = |id: u32| Patient { fold: Some(id.to_string()), ..patient(&id.to_string()) };
+        let why = Split::folds((0..4).map(own).collect(), 3, 1).unwrap_err().to_string();
+        assert!(why.contains("4 patients or folds do not make 3 folds"), "{why}");
+    }
+
+    #[test]
+    fn a_digest_names_slices_and_sides_and_not_where_the_folder_lies() {
+        let split = |root: &str, mask: &str, number: u32| {
+            let at = |name: &str| Path::new(root).join(name);
+            let slices = vec![Entry { slice: number, image: at("1.png"), mask: at(mask) }];
+            let source = "made".to_owned();
+            let training = vec![Patient { slices, source, ..patient("a") }];
+            Split { training, validation: vec![patient("b")] }
+        };
+        let one = split("/here", "1_mask.png", 1).digest();
+        assert_eq!(split("/there/too", "1_mask.png", 1).digest(), one);
+        let mut turned = split("/here", "1_mask.png", 1);
+        std::mem::swap(&mut turned.training, &mut turned.validation);
+        let others = [
+            split("/here", "1_seg.png", 1).digest(),
+            split("/here", "1_mask.png", 2).digest(),
+            turned.digest(),
+        ];
+        assert!(others.iter().all(|other| *other != one && other.len() == 64), "{others:?}");
+    }
 }

@@ -73,3 +73,74 @@ impl Worst {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use imaging::{ClassifiedKind, NetworkInput, OperatingPoint, Reading, Shape, TilePlacement};
+
+    use super::*;
+    use crate::evaluate::{ScanPrediction, score_with};
+
+    const SIDE: usize = 64;
+
+    /// The left half is tumour, of which the first `rows` rows were found.
+    fn judged(rows: usize) -> Scored {
+        let half = |place: usize| place % SIDE < SIDE / 2;
+        let side = SIDE as f64;
+        let placement = TilePlacement {
+            rows: SIDE,
+            columns: SIDE,
+            side: SIDE,
+            top: -0.5,
+            left: -0.5,
+            extent: side,
+            aspect: 1.0,
+        };
+        let found = |place: usize| if half(place) && place / SIDE < rows { 0.9 } else { 0.1 };
+        let seen = ScanPrediction {
+            shape: Shape { slices: 1, rows: SIDE, columns: SIDE },
+            input: NetworkInput { side: SIDE, mirrored: false },
+            classified: ClassifiedKind::default(),
+            probabilities: (0..SIDE * SIDE).map(found).collect(),
+            placements: vec![placement],
+            truth: (0..SIDE * SIDE).map(|place| u8::from(half(place))).collect(),
+            ms: 1.0,
+        };
+        let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
+        score_with(&Reading::plain(SIDE, operating_point), &seen).unwrap()
+    }
+
+    fn picture(folder: &Path, name: &str, value: impl Fn(u32, u32) -> u8) -> PathBuf {
+        let (path, side) = (folder.join(name), SIDE as u32);
+        image::GrayImage::from_fn(side, side, |x, y| image::Luma([value(x, y)]))
+            .save(&path)
+            .unwrap();
+        path
+    }
+
+    #[test]
+    fn the_ten_worst_are_drawn_in_their_order_and_an_id_chooses_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = picture(folder.path(), "1.png", |x, y| 10 + ((x * 7 + y * 13) % 41) as u8);
+        let mask = picture(folder.path(), "1_mask.png", |x, _| if x < 32 { 255 } else { 0 });
+        let mut worst = Worst::default();
+        // Twelve scans, in no order.
+        for scan in (0..12).map(|scan| scan * 5 % 12) {
+            let patient = Patient { id: format!("../../p {scan}"), ..Patient::default() };
+            let entry = Entry { slice: scan + 1, image: image.clone(), mask: mask.clone() };
+            worst.add(&patient, &[entry], &judged(2 * scan as usize + 2));
+        }
+        let out = folder.path().join("worst");
+        worst.write(&out).unwrap();
+        let files = fs::read_dir(&out).unwrap().map(|file| file.unwrap().file_name());
+        let mut names: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names.len(), 10);
+        // 2 * 64 / (64 + 2,048), and with ten times as many rows found 2 * 640 / (640 + 2,048).
+        assert_eq!(names[0], "01_dice0.061_______p_0_slices1.png");
+        assert_eq!(names[9], "10_dice0.476_______p_9_slices10.png");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing lies elsewhere");
+    }
+}

@@ -399,3 +399,7 @@ fn sample(patient: usize, scored: &crate::evaluate::Scored) -> Option<Sample> {
     let features = dice_features(&scored.assessment.probabilities, &scored.assessment.findings)?;
     Some(Sample { patient, features, dice: scored.outcome.counts().dice() })
 }
+
+#[cfg(test)]
+#[path = "choice_tests.rs"]
+mod tests;

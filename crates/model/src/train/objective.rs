@@ -107,3 +107,41 @@ fn count(network: &Network, parameters: &Parameters, batch: &Batch) -> Result<Ve
     };
     Ok(overlap.into_iter().zip(found).zip(truth).map(counts).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 8 x 8 pixels of which the first so many have that value, and the others the negative.
+    fn pixels(first: i64, value: f64) -> Tensor {
+        let all = Tensor::full([1, 1, 8, 8], -value, (Kind::Float, tch::Device::Cpu));
+        let _ = all.view([-1]).narrow(0, 0, first).fill_(value);
+        all
+    }
+
+    /// The loss and the Dice of logits of -20 and 20 against a tumour of so many pixels.
+    fn judged(found: i64, tumour: i64) -> [f64; 2] {
+        let targets = pixels(tumour, 1.0).clamp_min(0.0);
+        objective(&pixels(found, 20.0), &targets).read()
+    }
+
+    #[test]
+    fn loss_and_dice_are_what_a_hand_computes() {
+        // Twenty for each pixel that is surely wrong; twice the overlap and one, of both masks and one.
+        let dice = 9.0 / 13.0;
+        let [loss, seen] = judged(4, 8);
+        assert!((seen - dice).abs() < 1e-5, "{seen}");
+        // Half of what is missing over all pictures, half over those with a tumour: here one picture is both.
+        assert!((loss - (20.0 * 4.0 / 64.0 + 1.0 - dice)).abs() < 1e-4, "{loss}");
+    }
+
+    #[test]
+    fn a_healthy_picture_costs_nothing_until_something_is_found_in_it() {
+        let [loss, dice] = judged(0, 0);
+        assert!(loss < 1e-4 && (dice - 1.0).abs() < 1e-4, "{loss} {dice}");
+        let [loss, dice] = judged(9, 0);
+        assert!((dice - 0.1).abs() < 1e-5, "{dice}");
+        // No tumour is missed in it: the Dice over all pictures alone counts, by half.
+        assert!((loss - (20.0 * 9.0 / 64.0 + 0.5 * 0.9)).abs() < 1e-4, "{loss}");
+    }
+}

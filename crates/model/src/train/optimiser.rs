@@ -58,3 +58,70 @@ impl Optimiser {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CPU: (tch::Kind, tch::Device) = (tch::Kind::Float, tch::Device::Cpu);
+
+    /// One element by Loshchilov and Hutter's algorithm 2, in their order.
+    struct Element {
+        value: f64,
+        mean: f64,
+        square: f64,
+    }
+
+    impl Element {
+        fn step(&mut self, gradient: f64, rate: f64, decay: f64, steps: i32) {
+            self.mean = 0.9 * self.mean + 0.1 * gradient;
+            self.square = 0.999 * self.square + 0.001 * gradient * gradient;
+            let mean = self.mean / (1.0 - 0.9_f64.powi(steps));
+            let square = self.square / (1.0 - 0.999_f64.powi(steps));
+            self.value -= rate * (mean / (square.sqrt() + 1e-8) + decay * self.value);
+        }
+    }
+
+    #[test]
+    fn a_step_is_the_papers_and_only_the_first_elements_decay() {
+        let begin = [1.0f32, -2.0, 0.5, 3.0, -0.25];
+        let (rate, decay, decaying) = (0.1, 0.5, 2);
+        let mut flat = Tensor::from_slice(&begin);
+        let mut optimiser = Optimiser::new(&flat, decaying, decay);
+        let mut elements =
+            begin.map(|value| Element { value: value.into(), mean: 0.0, square: 0.0 });
+        // The third is far longer than any may be: it counts as one of length 1.
+        for (steps, gradient) in (1..).zip([
+            [0.1f32, 0.2, -0.3, 0.0, 0.01],
+            [-0.1, 0.2, 0.1, 0.0, 0.01],
+            [30.0, -40.0, 0.0, 0.0, 0.0],
+            [0.2, 0.1, 0.1, -0.4, 0.01],
+        ]) {
+            optimiser.step(&mut flat, &Tensor::from_slice(&gradient), rate);
+            let norm = gradient.map(|g| f64::from(g).powi(2)).iter().sum::<f64>().sqrt();
+            for (at, (element, gradient)) in elements.iter_mut().zip(gradient).enumerate() {
+                let decay = if (at as i64) < decaying { decay } else { 0.0 };
+                element.step(f64::from(gradient) / norm.max(1.0), rate, decay, steps);
+                let value = flat.double_value(&[at as i64]);
+                assert!((value - element.value).abs() < 1e-5, "{steps}, {at}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_element_of_a_long_vector_is_stepped_once() {
+        // Chunks end within what decays, at its end, and within the rest.
+        let (decaying, length) = (CHUNK + 3, 3 * CHUNK + 7);
+        let mut flat = Tensor::ones([length], CPU);
+        let mut optimiser = Optimiser::new(&flat, decaying, 0.5);
+        optimiser.step(&mut flat, &Tensor::ones([length], CPU), 0.1);
+        // A first step is as long as the rate, whatever the gradient.
+        for (from, count, expected) in
+            [(0, decaying, 0.95 - 0.1), (decaying, length - decaying, 0.9)]
+        {
+            let part = flat.narrow(0, from, count);
+            let off = (part - expected).abs().max().double_value(&[]);
+            assert!(off < 1e-4, "from {from}: {off}");
+        }
+    }
+}

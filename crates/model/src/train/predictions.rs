@@ -118,3 +118,39 @@ pub fn kinds_of<'a>(patients: impl IntoIterator<Item = &'a Patient>) -> Vec<Imag
     kinds.dedup();
     kinds
 }
+
+#[cfg(test)]
+impl Predictions {
+    /// What was predicted for patients who each have these slices, and no volume.
+    pub fn of_slices(input: NetworkInput, patients: Vec<Vec<ScanPrediction>>) -> Predictions {
+        let scans = [patients.iter().map(|_| Vec::new()).collect(), patients];
+        let pixels = scans.each_ref().map(|form| form.iter().map(|of_patient| pixels(of_patient)).collect());
+        Predictions { input, scans, pixels }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_come_by_what_they_cost_and_the_mirror_costs_twice() {
+        let sides = |side: usize| {
+            let looks = looks(side, true).into_iter();
+            looks.map(|look| (look.side, look.mirrored)).collect::<Vec<_>>()
+        };
+        // 65,536 pixels, 82,944 and 131,072.
+        assert_eq!(sides(256), [(256, false), (288, false), (256, true)]);
+        // 1,024 pixels, 2,048 and 4,096.
+        assert_eq!(sides(32), [(32, false), (32, true), (64, false)]);
+        assert!(looks(256, false).iter().all(|look| !look.mirrored));
+    }
+
+    #[test]
+    fn kinds_are_named_once_and_what_is_unknown_is_none() {
+        let patient = |kind: ImageKind| Patient { kind, ..Patient::default() };
+        let kinds = [ImageKind::T1Contrast, ImageKind::Unknown, ImageKind::Flair];
+        let patients: Vec<Patient> = kinds.into_iter().cycle().take(7).map(patient).collect();
+        assert_eq!(kinds_of(&patients), [ImageKind::Flair, ImageKind::T1Contrast]);
+    }
+}

@@ -130,4 +130,20 @@ mod tests {
         let schedule = Schedule { from_model: true, ..schedule(Length::Views(1000)) };
         assert_eq!((schedule.side(0.0), schedule.side(0.8)), (192, 256));
     }
+
+    #[test]
+    fn every_side_fits_the_network_and_none_is_larger_than_the_last() {
+        for side in (1..=32).map(|times| times * SIDE_MULTIPLE) {
+            for length in [Length::Minutes(1.0), Length::Views(1)] {
+                for from_model in [false, true] {
+                    let schedule = Schedule { side, from_model, ..schedule(length) };
+                    let sides = (0..=100).map(|part| schedule.side(f64::from(part) / 100.0));
+                    let sides: Vec<usize> = sides.collect();
+                    assert!(sides.is_sorted() && sides[100] == side, "{side}: {sides:?}");
+                    let fits = |side: &usize| *side > 0 && side.is_multiple_of(SIDE_MULTIPLE);
+                    assert!(sides.iter().all(fits), "{side}: {sides:?}");
+                }
+            }
+        }
+    }
 }

@@ -120,3 +120,69 @@ impl<R: Rng> Draw<'_, R> {
         if self.random.random_bool(turned) { -1.0 } else { 1.0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    const DRAWS: u64 = 2000;
+
+    fn drawn(strength: f32) -> impl Iterator<Item = Variation> {
+        (0..DRAWS).map(move |seed| Variation::draw(strength, &mut ChaCha8Rng::seed_from_u64(seed)))
+    }
+
+    /// The part of all draws of which that is true.
+    fn part(strength: f32, is: impl Fn(&Variation) -> bool) -> f64 {
+        drawn(strength).filter(is).count() as f64 / DRAWS as f64
+    }
+
+    #[test]
+    fn half_of_all_pictures_are_mirrored_and_a_tenth_are_upside_down() {
+        for strength in [0.3, 1.0] {
+            // The head is turned by less than a quarter: the signs are those of mirror and of upside down.
+            let mirrored = part(strength, |variation| variation.place.0[0] < 0.0);
+            let upside_down = part(strength, |variation| variation.place.0[4] < 0.0);
+            assert!((mirrored - 0.5).abs() < 0.05, "{mirrored}");
+            assert!((upside_down - 0.1).abs() < 0.03, "{upside_down}");
+        }
+    }
+
+    #[test]
+    fn variations_are_as_large_as_their_strength_and_as_frequent_as_said() {
+        for strength in [0.01f32, 0.3, 1.0] {
+            for variation in drawn(strength) {
+                let Place([a, b, x, c, d, y]) = variation.place;
+                assert!(x.abs() <= 0.14 * strength && y.abs() <= 0.14 * strength, "{x} {y}");
+                // How much larger an area is: zoom squared, as the stretch leaves it.
+                let area = (a * d - b * c).abs().ln();
+                assert!(area.abs() <= 0.5 * strength + 1e-5, "{area}");
+                assert!(variation.bend.iter().all(|by| by.abs() <= 0.05 * strength));
+                assert!(variation.light.iter().all(|by| by.abs() <= 0.3 * strength));
+                assert!(variation.gamma.ln().abs() <= 0.35 * strength + 1e-6);
+                assert!((0.0..=0.1 * strength).contains(&variation.noise));
+                assert!((0.0..=0.6 * strength).contains(&variation.faded));
+                assert!((0.0..=0.7 * strength).contains(&variation.cystic));
+            }
+        }
+        let lit = part(1.0, |variation| variation.light[0] != 0.0);
+        let noisy = part(1.0, |variation| variation.noise > 0.0);
+        let blurred = [0.25, 1.0].map(|strength| part(strength, |variation| variation.blurred));
+        assert!((lit - 0.3).abs() < 0.05 && (noisy - 0.3).abs() < 0.05, "{lit} {noisy}");
+        assert!((blurred[0] - 0.05).abs() < 0.02 && (blurred[1] - 0.2).abs() < 0.04, "{blurred:?}");
+    }
+
+    #[test]
+    fn what_is_pasted_is_never_larger_than_it_was_and_lies_near() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..DRAWS {
+            let Place([a, b, x, c, d, y]) = Place::elsewhere(&mut random);
+            // Points come from farther apart than they are drawn.
+            let zoom = (a * d - b * c).abs().sqrt();
+            assert!((0.999..=3.001).contains(&zoom), "{zoom}");
+            assert!(x.abs() <= 0.25 && y.abs() <= 0.25, "{x} {y}");
+        }
+    }
+}

@@ -131,3 +131,86 @@ pub fn disk_error(error: io::Error) -> Error {
     };
     kind.error(message).because(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for that many bytes, which then is full for one write.
+    struct Disk(usize);
+
+    impl Medium for Disk {
+        fn make(_: &Path) -> io::Result<Disk> {
+            Ok(Disk(2 * PENDING_BYTES))
+        }
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.0.checked_sub(bytes.len()) {
+                Some(left) => self.0 = left,
+                None => {
+                    self.0 = usize::MAX;
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_that_has_lost_bytes_to_a_full_disk_is_never_finished() {
+        let mebibyte = || Bytes::from(vec![7; PENDING_BYTES]);
+        let mut spool = Spool::<Disk>::new(PathBuf::new());
+        for _ in 0..2 {
+            spool.write(mebibyte()).await.unwrap();
+        }
+        let full = spool.write(mebibyte()).await.unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::Unavailable);
+        assert_eq!(full.to_string(), "the disk is full: nothing was stored");
+        // There is room again, and what went wrong stays so.
+        let later = spool.write(Bytes::from_static(b"more")).await.unwrap_err();
+        assert_eq!(later.to_string(), "an earlier write of this object failed");
+        let finished = Box::new(spool).finish().await.err().unwrap();
+        assert_eq!(finished.kind(), ErrorKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn bytes_leave_memory_when_there_are_too_many_and_stay_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for size in [0, 1, PENDING_BYTES - 1, PENDING_BYTES, PENDING_BYTES + 1, 3 * PENDING_BYTES] {
+            let whole: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            let mut spool = Spool::<NamedTempFile>::new(folder.path().to_owned());
+            for piece in whole.chunks(100_000) {
+                spool.write(Bytes::copy_from_slice(piece)).await.unwrap();
+            }
+            let kept = match spool.into_bulk().unwrap() {
+                Bulk::Small(bytes) => {
+                    assert!(size < PENDING_BYTES, "{size} bytes in memory");
+                    bytes
+                }
+                Bulk::Large(file) => std::fs::read(file.path()).unwrap(),
+            };
+            assert!(kept == whole, "{size} bytes");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "files are left behind");
+    }
+
+    #[test]
+    fn what_a_disk_says_is_told_by_what_may_help() {
+        for (cause, kind, words) in [
+            (io::ErrorKind::NotFound, ErrorKind::NotFound, "no such object"),
+            (io::ErrorKind::StorageFull, ErrorKind::Unavailable, "the disk is full"),
+            (io::ErrorKind::QuotaExceeded, ErrorKind::Unavailable, "the disk is full"),
+            (io::ErrorKind::PermissionDenied, ErrorKind::Unavailable, "the disk does not answer"),
+        ] {
+            let error = disk_error(cause.into());
+            assert_eq!(error.kind(), kind, "{cause:?}");
+            assert!(error.to_string().starts_with(words), "{error}");
+        }
+    }
+}

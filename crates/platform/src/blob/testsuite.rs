@@ -14,6 +14,7 @@ pub async fn run(blobs: Blobs) {
     other_bytes_than_named_end_in_an_error(&blobs).await;
     deleting_what_is_not_there_is_fine(&blobs).await;
     a_key_that_leaves_the_store_is_refused(&blobs).await;
+    with_one_bad_key_nothing_is_kept(&blobs).await;
 }
 
 async fn what_is_kept_is_read(blobs: &Blobs) {
@@ -76,6 +77,16 @@ async fn a_key_that_leaves_the_store_is_refused(blobs: &Blobs) {
         assert_eq!(refused.kind(), ErrorKind::Internal, "{key}");
         assert!(read(blobs, key, "").await.is_err() && blobs.delete(key).await.is_err(), "{key}");
     }
+}
+
+async fn with_one_bad_key_nothing_is_kept(blobs: &Blobs) {
+    let before = count(blobs).await;
+    let (good, bad) = (stage(blobs, b"good").await, stage(blobs, b"bad").await);
+    let digest = good.sha256.clone();
+    let both = vec![("one/good".into(), good), ("one/../bad".into(), bad)];
+    assert_eq!(blobs.keep(both).await.expect_err("a refusal").kind(), ErrorKind::Internal);
+    let missing = read(blobs, "one/good", &digest).await.expect_err("nothing");
+    assert_eq!((missing.kind(), count(blobs).await), (ErrorKind::NotFound, before));
 }
 
 async fn stage(blobs: &Blobs, bytes: &[u8]) -> Staged {

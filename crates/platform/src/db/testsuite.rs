@@ -15,6 +15,7 @@ pub async fn run(database: Database) {
     a_unit_that_fails_leaves_nothing(&database).await;
     a_unit_that_panics_leaves_nothing(&database).await;
     a_row_that_exists_is_a_conflict(&database).await;
+    a_unit_is_seen_by_itself_first_and_by_others_when_it_is_whole(&database).await;
     units_at_once_all_succeed(&database).await;
     callers_go_away(&database, 100).await;
 }
@@ -50,6 +51,23 @@ async fn a_row_that_exists_is_a_conflict(database: &Database) {
     let once = || database.unit(|unit| Box::pin(insert(unit, "once")));
     once().await.expect("the first");
     assert_eq!(once().await.expect_err("the second").kind(), ErrorKind::Conflict);
+}
+
+async fn a_unit_is_seen_by_itself_first_and_by_others_when_it_is_whole(database: &Database) {
+    let others = database.clone();
+    let unit = database.unit(move |unit| {
+        Box::pin(async move {
+            insert(unit, "half").await?;
+            add_one(unit, "half").await?;
+            let own: i64 = sqlx::query_scalar("SELECT value FROM counters WHERE name = 'half'")
+                .fetch_one(&mut **unit)
+                .await
+                .map_err(failed)?;
+            Ok((own, value(&others, "half").await))
+        })
+    });
+    assert_eq!(unit.await.expect("a unit"), (1, None));
+    assert_eq!(value(database, "half").await, Some(1));
 }
 
 async fn units_at_once_all_succeed(database: &Database) {

@@ -7,5 +7,6 @@ mod batches;
 mod files;
 mod room;
 mod storage;
+mod streams;
 mod uploads;
 mod world;

@@ -120,6 +120,12 @@ impl World {
         Ok(self.ingest.clone().upload(request).await?.into_inner())
     }
 
+    /// Sends these parts, and that is all.
+    pub async fn upload_parts(&self, parts: Vec<Part>) -> Result<UploadAnswer> {
+        let parts = stream::iter(parts.into_iter().map(|part| UploadPart { part: Some(part) }));
+        Ok(self.ingest.clone().upload(authorised(parts, &self.token)).await?.into_inner())
+    }
+
     /// Sends nothing, not even a header, and waits for the answer.
     pub async fn upload_in_silence(&self) -> Result<UploadAnswer> {
         let request = authorised(stream::pending::<UploadPart>(), &self.token);

@@ -1,5 +1,7 @@
+mod encodings;
 mod real;
 mod together;
+mod turned;
 mod values;
 pub(super) mod write;
 

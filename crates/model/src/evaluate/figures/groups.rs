@@ -96,3 +96,50 @@ pub fn by_size(cases: &[Case]) -> Vec<Group> {
     };
     SIZES.into_iter().enumerate().map(group).filter(|group| group.count > 0).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use imaging::ImageKind;
+
+    use super::*;
+    use crate::evaluate::Outcome;
+
+    /// One slice of 1,000 pixels for each size of tumour, half of which was found.
+    fn case(id: &str, sizes: &[usize]) -> Case {
+        let of_size =
+            |truth: &usize| Counts { overlap: truth / 2, found: truth / 2, truth: *truth };
+        let slices: Vec<Counts> = sizes.iter().map(of_size).collect();
+        let scan = Outcome {
+            marked: slices.clone(),
+            slices,
+            told: ImageKind::Unknown,
+            slice_pixels: 1000,
+            expected: None,
+            ms: 1.0,
+        };
+        let (id, source) = (id.to_owned(), String::new());
+        Case { id, source, site: None, kind: ImageKind::Unknown, scans: vec![scan] }
+    }
+
+    #[test]
+    fn a_tumour_of_half_a_per_cent_is_no_longer_small_and_one_of_two_is_not_yet_large() {
+        let groups = by_size(&[case("a", &[4, 5, 0]), case("b", &[20, 21, 1000])]);
+        let counts: Vec<_> =
+            groups.iter().map(|group| (group.name.as_str(), group.count)).collect();
+        assert_eq!(counts, [(SIZES[0], 1), (SIZES[1], 2), (SIZES[2], 2)]);
+        assert!(
+            groups.iter().all(|group| group.far.of == 0),
+            "slices without a tumour have no size"
+        );
+    }
+
+    #[test]
+    fn patients_of_an_unknown_site_are_in_no_group() {
+        let known = Case { site: Some("DU".into()), ..case("b", &[10, 0]) };
+        let groups = by_site(&[case("a", &[10]), known]);
+        let [group] = &groups[..] else { panic!("{groups:?}") };
+        assert_eq!((group.name.as_str(), group.count, group.far.of, group.frr.of), ("DU", 1, 1, 1));
+        // 2 * 5 / (5 + 10)
+        assert_eq!(group.dice_mean, Some(10.0 / 15.0));
+    }
+}

@@ -796,7 +796,7 @@ export interface components {
              */
             sop_class_uid: string | null;
             /**
-             * @description One per slice, in the volume's order, or one for all frames of one file.
+             * @description One per slice of the file's own grid, in its order, or one for all frames of one file.
              * @default []
              */
             sop_instance_uids: string[];
