@@ -12,7 +12,8 @@ use platform::queue::Topic;
 use serde_json::Value;
 use service::topics;
 
-const SERVICES: [&str; 6] = ["auth", "drift", "gateway", "inference", "ingest", "storage"];
+const SERVICES: [&str; 7] =
+    ["auth", "drift", "gateway", "inference", "ingest", "registry", "storage"];
 
 /// Lines of `main.rs` past which a composition root has begun to decide.
 const MAIN_LINES_MAX: usize = 30;

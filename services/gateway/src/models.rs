@@ -248,7 +248,7 @@ pub async fn list(
 /// Registers a version of a model: a form with its files
 ///
 /// `model.json` and the weights that it names, and as far as there are `card.md`, `reference.json`, `reliability.svg` and
-/// `golden.png`. The files are compared with each other and signed; the same version again changes nothing.
+/// `golden.pbm`. The files are compared with each other and signed; the same version again changes nothing.
 #[utoipa::path(
     operation_id = "register_model", post, path = "/v1/models", tag = "models", params(Origin),
     request_body(content = Form, content_type = "multipart/form-data"),

@@ -15,6 +15,7 @@ use service::wire;
 
 use crate::jobs::File;
 use crate::model::{Model, Whose};
+use crate::serving::Served;
 
 /// What a result says whose model has no weights.
 const UNTRAINED: &str =
@@ -32,7 +33,13 @@ pub struct Analysis {
 /// Analyses a stored volume and makes the result's files.
 ///
 /// Whatever goes wrong is an error: an answer is only ever given by a model that has seen every slice.
-pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) -> Result<Analysis> {
+pub async fn analyse(
+    job: &Job,
+    bytes: Vec<u8>,
+    served: &Served,
+    clock: &Clock,
+) -> Result<Analysis> {
+    let Served { model, forced_because } = served;
     let started_ms = clock.now_ms();
     let whose = Whose {
         tenant: job.tenant_id.as_str().into(),
@@ -52,6 +59,7 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
     let case = |told: ClassifiedKind| Case {
         job: job.clone(),
         model_info: model_info.clone(),
+        forced_because: forced_because.clone(),
         reading: of(&told),
         told,
         started_ms,
@@ -128,6 +136,8 @@ async fn blocking<T: Send + 'static>(
 struct Case {
     job: Job,
     model_info: ModelInfo,
+    /// Why the model serves although the gate refused it; empty: it did not.
+    forced_because: String,
     reading: Reading,
     told: ClassifiedKind,
     started_ms: i64,
@@ -203,8 +213,12 @@ impl Case {
         Timing::new(accepted_ms, started_ms, self.clock.now_ms(), compute_ms)
     }
 
-    /// With a warning first where no model looked that was trained.
+    /// With a warning first where no model looked that was trained, or one that was forced past the gate.
     fn quality(&self, mut quality: Quality) -> Quality {
+        if !self.forced_because.is_empty() {
+            let why = &self.forced_because;
+            quality.remarks.insert(0, format!("this model serves although its figures were refused: {why}"));
+        }
         if !self.model_info.is_trained() {
             quality.remarks.insert(0, UNTRAINED.to_owned());
         }

@@ -12,7 +12,7 @@ use tracing::{Instrument, info_span};
 
 use crate::analysis::{Analysis, analyse};
 use crate::jobs::{Jobs, is_not_ours};
-use crate::model::Model;
+use crate::serving::Serving;
 
 /// How often a finished result is offered to a storage that cannot be reached.
 const DELIVERY_ATTEMPTS: u32 = 4;
@@ -23,7 +23,7 @@ const DELIVERY_BACKOFF: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct JobWorker {
     pub jobs: Jobs,
-    pub model: Model,
+    pub serving: Serving,
     pub clock: Clock,
     /// Room in memory for the scans of one priority, in units of [`MEMORY_UNIT_VOXELS`].
     pub memory_budget: Arc<Semaphore>,
@@ -43,6 +43,7 @@ impl JobWorker {
     /// somebody else's, is none of this worker's; an error says that storage could not even be told.
     pub async fn work(self, job_id: Vec<u8>) -> Result<()> {
         let Ok(job_id) = String::from_utf8(job_id) else { return Ok(()) };
+        self.serving.one_serves().await;
         // Before the claim, which counts as an attempt even if somebody else's job ends the process.
         let _turn = match self.is_exclusive {
             true => Either::Left(self.exclusive_lock.write().await),
@@ -82,7 +83,8 @@ impl JobWorker {
         let _memory =
             self.memory_budget.acquire_many(memory_units(&job.shape)).await.map_err(closed)?;
         let bytes = self.jobs.volume(job).instrument(info_span!("read the volume")).await?;
-        let analysis = analyse(job, bytes, &self.model, &self.clock);
+        let served = self.serving.of(&job.modality)?;
+        let analysis = analyse(job, bytes, &served, &self.clock);
         let analysis = analysis.instrument(info_span!("analyse")).await?;
         self.deliver(job, &analysis).instrument(info_span!("deliver")).await?;
         Ok(analysis.answer.name())

@@ -17,7 +17,7 @@ const FILES: [&str; 6] = [
     "card.md",
     "reference.json",
     "reliability.svg",
-    "golden.png",
+    "golden.pbm",
 ];
 
 /// `medseg model …`

@@ -56,7 +56,7 @@ fn golden(candidate: &Evaluation) -> Check {
                 format!("the golden phantom's mask must be the stored one to a Dice of {GOLDEN_DICE_MIN}"),
             )
         },
-        None => check("golden", false, "no mask of the golden phantom came with it (golden.png)".to_owned()),
+        None => check("golden", false, "no mask of the golden phantom came with it (golden.pbm)".to_owned()),
     }
 }
 

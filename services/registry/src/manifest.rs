@@ -9,7 +9,7 @@ use crate::versions::Kept;
 pub const MANIFEST: &str = "model.json";
 /// What else a version may bring: the card, the drift reference, how reliable its confidence is, and the mask of the golden
 /// phantom.
-pub const OTHERS: [&str; 4] = ["card.md", "reference.json", "reliability.svg", "golden.png"];
+pub const OTHERS: [&str; 4] = ["card.md", "reference.json", "reliability.svg", "golden.pbm"];
 const NAME_MAX: usize = 64;
 
 /// What a model says of itself, as far as the registry decides by it. The network's own facts are the workers'.

@@ -16,7 +16,7 @@ pub async fn a_version_comes_back_bit_by_bit(world: World) {
     for (file, bytes) in &sent {
         assert!(world.read("1", file).await.unwrap() == *bytes, "{file}");
     }
-    assert_eq!(world.read("1", "golden.png").await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(world.read("1", "golden.pbm").await.unwrap_err().code(), Code::NotFound);
     assert_eq!(world.read("2", "model.json").await.unwrap_err().code(), Code::NotFound);
 }
 
