@@ -213,11 +213,10 @@ fn api() -> OpenApiRouter<Gateway> {
         .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES))
         .layer(from_fn(layers::in_time));
     // Uploads take as long as their size asks for, and count their own bytes.
-    let uploads =
-        OpenApiRouter::new()
-            .routes(routes!(scans::create))
-            .routes(routes!(batches::create))
-            .routes(routes!(models::register));
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(scans::create))
+        .routes(routes!(batches::create))
+        .routes(routes!(models::register));
     control.merge(uploads)
 }
 

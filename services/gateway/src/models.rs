@@ -7,7 +7,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::rfc3339;
 use futures::{StreamExt, TryStreamExt};
-use proto::registry::{self, Change, FileRef, ListEventsRequest, ListVersions, Promotion, VersionRef};
+use proto::registry::{
+    self, Change, FileRef, ListEventsRequest, ListVersions, Promotion, VersionRef,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -47,8 +47,8 @@ pub fn checks(peers: &Peers) -> Vec<(String, Check)> {
         ("registry", registry),
         ("storage", storage),
     ]
-        .map(|(name, ask)| (name.to_owned(), ask))
-        .into()
+    .map(|(name, ask)| (name.to_owned(), ask))
+    .into()
 }
 
 /// A peer that asks for a token is there; whether it is ready itself, it says on its own.

@@ -6,7 +6,7 @@ use domain::{Answer, Clock, ErrorKind, Result};
 use imaging::{
     Assessment, ClassifiedKind, DocumentHeader, Features, Findings, Format, Framed, ImageFacts,
     Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared, Preprocessing, Quality,
-    Reading, Readings, ResultDocument, TilePlacement, TilePrediction, Timing, Totals, Volume,
+    Reading, Readings, ResultDocument, Role, TilePlacement, TilePrediction, Timing, Totals, Volume,
     lettered_png, mask_nifti, mask_png, overlay_png, restored, shown_slice,
 };
 use proto::events::{ModelIdentity, Observation};
@@ -28,6 +28,26 @@ pub struct Analysis {
     pub reason: String,
     pub files: Vec<File>,
     pub observation: Observation,
+    pub compared: Compared,
+}
+
+/// What is compared between two models.
+#[derive(Clone, Default)]
+pub struct Compared {
+    /// Whether each voxel is in a main finding; empty where nothing was found.
+    mask: Vec<bool>,
+    /// None where the scan's spacing is not known.
+    pub volume_ml: Option<f64>,
+}
+
+impl Compared {
+    /// Dice between the two masks; None where both are empty.
+    pub fn dice(&self, other: &Compared) -> Option<f64> {
+        let count = |mask: &[bool]| mask.iter().filter(|inside| **inside).count();
+        let overlap = self.mask.iter().zip(&other.mask).filter(|(a, b)| **a && **b).count();
+        let both = count(&self.mask) + count(&other.mask);
+        (both > 0).then(|| 2.0 * overlap as f64 / both as f64)
+    }
 }
 
 /// Analyses a stored volume and makes the result's files.
@@ -156,6 +176,9 @@ impl Case {
         let files = encoded(volume, &found, slice)?;
         let features = Features::new(volume);
         let totals = Totals::new(&found.findings, volume.shape);
+        let main = |label: &u8| *label == Role::Main.label();
+        let mask = found.mask.iter().map(main).collect();
+        let compared = Compared { mask, volume_ml: totals.volume_ml };
         let quality = Quality::new(volume, features, &found.findings, Some(sure), self.kind());
         let document = ResultDocument {
             answer,
@@ -174,7 +197,7 @@ impl Case {
             compute_ms: Some(seen.compute_ms),
             ..self.observation(features)
         };
-        Ok(Analysis::new(document, files, observation))
+        Ok(Analysis { compared, ..Analysis::new(document, files, observation) })
     }
 
     fn not_analysable(&self, volume: &Volume) -> Analysis {
@@ -217,7 +240,9 @@ impl Case {
     fn quality(&self, mut quality: Quality) -> Quality {
         if !self.forced_because.is_empty() {
             let why = &self.forced_because;
-            quality.remarks.insert(0, format!("this model serves although its figures were refused: {why}"));
+            quality
+                .remarks
+                .insert(0, format!("this model serves although its figures were refused: {why}"));
         }
         if !self.model_info.is_trained() {
             quality.remarks.insert(0, UNTRAINED.to_owned());
@@ -267,6 +292,7 @@ impl Analysis {
             reason: document.reason.unwrap_or_default(),
             files: all,
             observation,
+            compared: Compared::default(),
         }
     }
 }

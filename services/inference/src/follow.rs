@@ -15,9 +15,10 @@ use service::{Peer, Worker};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::engine;
+use crate::engine::{self, Engine};
 use crate::model::{Ended, Model};
 use crate::serving::{Served, Serving, Table};
+use crate::shadow::{InHand, Yielding};
 
 /// How often the registry is asked what serves: a promotion is here within twice that and the time to load it.
 const ASK_INTERVAL: Duration = Duration::from_secs(3);
@@ -38,6 +39,8 @@ pub struct Engines {
     pub device: String,
     pub batch: usize,
     pub research: bool,
+    /// What shadows give way to.
+    pub in_hand: InHand,
 }
 
 /// A version's files on this machine; gone when this is dropped.
@@ -64,8 +67,9 @@ impl Registry {
 
     /// Brings the files that a worker needs of a version to this machine.
     pub async fn fetch(&self, name: &str, version: &str) -> Result<Fetched> {
-        let folder = tempfile::tempdir()
-            .map_err(|error| ErrorKind::Unavailable.error("no folder for a model").because(error))?;
+        let folder = tempfile::tempdir().map_err(|error| {
+            ErrorKind::Unavailable.error("no folder for a model").because(error)
+        })?;
         let manifest = self.file(name, version, MANIFEST, folder.path()).await?;
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).map_err(|error| {
             ErrorKind::Invalid.error("the model's manifest is no JSON").because(error)
@@ -141,12 +145,19 @@ pub fn follow(registry: Registry, engines: Engines, serving: Serving) -> Worker 
 /// A version by its name, its version and its weights' digest.
 type Identity = (String, String, String);
 
+/// Whether a version answers, or looks on.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+enum Part {
+    Serves,
+    LooksOn,
+}
+
 struct Follower {
     registry: Registry,
     engines: Engines,
     serving: Serving,
     /// What is loaded. A model that nobody holds any more ends by itself.
-    loaded: BTreeMap<Identity, Loaded>,
+    loaded: BTreeMap<(Part, Identity), Loaded>,
     broken: mpsc::Sender<domain::Error>,
 }
 
@@ -164,9 +175,13 @@ impl Follower {
         let mut needed = BTreeMap::new();
         for route in routes.routes {
             let Some(version) = route.serving else { continue };
-            let loaded = self.load(&version).await?;
-            needed.insert(identity(&version), loaded.clone());
-            let served = Served { model: loaded.model, forced_because: version.forced_because };
+            let loaded = self.load(&version, Part::Serves).await?;
+            needed.insert((Part::Serves, identity(&version)), loaded.clone());
+            let mut served =
+                Served { forced_because: version.forced_because, ..Served::by(loaded.model) };
+            if let Some(shadow) = route.shadow {
+                served.shadow = self.shadow(&shadow, &mut needed).await.map(Box::new);
+            }
             table.insert(route.modality, served);
         }
         gauge!("medseg_model_generation").set(routes.generation as f64);
@@ -176,17 +191,46 @@ impl Follower {
         Ok(())
     }
 
-    async fn load(&self, version: &Version) -> Result<Loaded> {
-        if let Some(loaded) = self.loaded.get(&identity(version)) {
+    /// A shadow that cannot be loaded is none: what serves goes on.
+    async fn shadow(
+        &self,
+        version: &Version,
+        needed: &mut BTreeMap<(Part, Identity), Loaded>,
+    ) -> Option<Served> {
+        match self.load(version, Part::LooksOn).await {
+            Ok(loaded) => {
+                needed.insert((Part::LooksOn, identity(version)), loaded.clone());
+                Some(Served::by(loaded.model))
+            }
+            Err(error) => {
+                counter!("medseg_model_load_failures_total").increment(1);
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, version.version, "could not load a shadow");
+                None
+            }
+        }
+    }
+
+    async fn load(&self, version: &Version, part: Part) -> Result<Loaded> {
+        if let Some(loaded) = self.loaded.get(&(part, identity(version))) {
             return Ok(loaded.clone());
         }
         let files = Arc::new(self.registry.fetch(&version.name, &version.version).await?);
         let (url, engines) = (files.url(), self.engines.clone());
-        let open = move || engine::open(&url, &engines.device, engines.research);
+        let open = move || {
+            let engine = engine::open(&url, &engines.device, engines.research)?;
+            let in_hand = engines.in_hand.clone();
+            Ok(match part {
+                Part::Serves => engine,
+                Part::LooksOn => Box::new(Yielding { engine, in_hand }) as Box<dyn Engine>,
+            })
+        };
         let (model, ended) = Model::start(open, self.engines.batch).await?;
         let model_info = model.model_info();
         if model_info.sha256 != version.sha256 {
-            return Err(ErrorKind::Invalid.error("the weights are not those that the registry names"));
+            return Err(
+                ErrorKind::Invalid.error("the weights are not those that the registry names")
+            );
         }
         tracing::info!(
             model = model_info.facts.name,
@@ -194,7 +238,9 @@ impl Follower {
             device = model_info.device,
             "a model is loaded"
         );
-        tokio::spawn(tell_of_the_end(ended, self.broken.clone()));
+        if part == Part::Serves {
+            tokio::spawn(tell_of_the_end(ended, self.broken.clone()));
+        }
         Ok(Loaded { model, _files: files })
     }
 }

@@ -11,6 +11,7 @@ mod follow;
 mod jobs;
 mod model;
 mod serving;
+mod shadow;
 mod worker;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use follow::{Engines, Registry};
 use jobs::Jobs;
 use model::{Ended, Model};
 use serving::Serving;
+use shadow::{InHand, Shadows};
 use worker::JobWorker;
 
 /// Which model, and how much of it.
@@ -128,10 +130,19 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         config;
     let Ports { queue, clock, random: _ } = ports;
     let token = ServiceToken::new(peers.auth, service_secret, clock.clone());
-    let engines = Engines { device, batch, research };
+    let in_hand = InHand::default();
+    let engines = Engines { device, batch, research, in_hand: in_hand.clone() };
+    let mut shadows = None;
     let (serving, mut workers) = match (model_url, peers.registry) {
         (Some(url), _) => named(url, engines).await?,
-        (None, Some(registry)) => registered(registry, token.clone(), engines, queue.clone()),
+        (None, Some(registry)) => {
+            let registry = Registry::new(registry, token.clone());
+            let (show, compare) = Shadows::new(registry.clone(), clock.clone());
+            shadows = Some(show);
+            let (serving, mut workers) = registered(registry, engines, queue.clone());
+            workers.push(compare);
+            (serving, workers)
+        }
         (None, None) => {
             return Err(ErrorKind::Invalid.error(
                 "no model: name a weights file (MODEL_URL), or where the registry answers (REGISTRY_URL)",
@@ -152,6 +163,8 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         let worker = JobWorker {
             jobs,
             serving,
+            in_hand: in_hand.clone(),
+            shadows: shadows.clone(),
             clock,
             memory_budget,
             exclusive_lock: Arc::clone(&exclusive_lock),
@@ -169,7 +182,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
 
 /// The one model that is named, and what watches over it.
 async fn named(url: String, engines: Engines) -> Result<(Serving, Vec<service::Worker>)> {
-    let Engines { device, batch, research } = engines;
+    let Engines { device, batch, research, .. } = engines;
     let open = move || engine::open(&url, &device, research);
     let (model, ended) = Model::start(open, batch).await?;
     let model_info = model.model_info();
@@ -184,12 +197,11 @@ async fn named(url: String, engines: Engines) -> Result<(Serving, Vec<service::W
 
 /// What the registry lets serve, and what follows it.
 fn registered(
-    registry: Peer,
-    token: ServiceToken,
+    registry: Registry,
     engines: Engines,
     queue: Queue,
 ) -> (Serving, Vec<service::Worker>) {
-    let (serving, registry) = (Serving::default(), Registry::new(registry, token));
+    let serving = Serving::default();
     let follow = follow::follow(registry.clone(), engines.clone(), serving.clone());
     #[cfg(feature = "torch")]
     let evaluate = service::work(queue, MODEL_EVALUATE, 1, move |message| {

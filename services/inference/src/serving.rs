@@ -27,13 +27,22 @@ pub struct Served {
     pub model: Model,
     /// Why it serves although the registry's gate refused it; empty: it did not.
     pub forced_because: String,
+    /// What looks on.
+    pub shadow: Option<Box<Served>>,
+}
+
+impl Served {
+    /// A model that nobody had to force, and that nothing looks on at.
+    pub fn by(model: Model) -> Served {
+        Served { model, forced_because: String::new(), shadow: None }
+    }
 }
 
 impl Serving {
     /// One model for everything.
     pub fn only(model: Model) -> Serving {
         let serving = Serving::default();
-        let served = Served { model, forced_because: String::new() };
+        let served = Served::by(model);
         serving.replace(BTreeMap::from([(DEFAULT.to_owned(), served)]));
         serving
     }
@@ -75,7 +84,7 @@ mod tests {
 
     async fn served(name: &'static str) -> Served {
         let (model, _) = Model::start(move || engine::open(name, "cpu", true), 1).await.unwrap();
-        Served { model, forced_because: String::new() }
+        Served::by(model)
     }
 
     fn name(serving: &Serving, modality: &str) -> String {

@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ::model::evaluate::{GOLDEN_FILE, golden_mask};
+use ::model::{Device, Segmenter, Weights};
 use anyhow::{Context, ensure};
 use clap::Subcommand;
 use reqwest::Method;
@@ -17,7 +19,7 @@ const FILES: [&str; 6] = [
     "card.md",
     "reference.json",
     "reliability.svg",
-    "golden.pbm",
+    GOLDEN_FILE,
 ];
 
 /// `medseg model …`
@@ -132,7 +134,8 @@ impl Model {
 async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
     match action {
         Action::Import { folder, source, git_commit, data_version } => {
-            let folder = folder.map_or_else(|| models::shipped().map(|file| file.with_file_name("")), Ok)?;
+            let folder =
+                folder.map_or_else(|| models::shipped().map(|file| file.with_file_name("")), Ok)?;
             let origin =
                 [("source", source), ("git_commit", git_commit), ("data_version", data_version)];
             let version = import(session, &folder, &origin).await?;
@@ -145,7 +148,11 @@ async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
             let request = session.request(Method::GET, &["models"])?;
             let request = request.query(&[("name", name.unwrap_or_default())]);
             let versions: Value = session.send(request).await?.json().await?;
-            versions["versions"].as_array().into_iter().flatten().for_each(|it| println!("{}", line(it)));
+            versions["versions"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .for_each(|it| println!("{}", line(it)));
         }
         Action::Show { of: Version { of: (name, version) } } => {
             println!("{:#}", session.get(&["models", &name, &version]).await?);
@@ -153,7 +160,11 @@ async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
         Action::Promote { of: Version { of: (name, version) }, force, reason } => {
             let body = json!({ "force": force, "reason": reason });
             let decision = session.post(&["models", &name, &version, "promote"], &body).await?;
-            decision["checks"].as_array().into_iter().flatten().for_each(|it| println!("{}", check_line(it)));
+            decision["checks"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .for_each(|it| println!("{}", check_line(it)));
             println!("{}", line(&decision["version"]));
         }
         Action::RollBack { of, reason } => change(session, of, "roll-back", &reason).await?,
@@ -168,7 +179,12 @@ async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
                 let of = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
                 println!(
                     "{}  {:12} {}/{}  by {}  {}",
-                    of("at"), of("action"), of("name"), of("version"), of("subject"), of("reason")
+                    of("at"),
+                    of("action"),
+                    of("name"),
+                    of("version"),
+                    of("subject"),
+                    of("reason")
                 );
             }
         }
@@ -182,7 +198,8 @@ async fn change(
     what: &str,
     reason: &str,
 ) -> anyhow::Result<()> {
-    let now = session.post(&["models", &name, &version, what], &json!({ "reason": reason })).await?;
+    let now =
+        session.post(&["models", &name, &version, what], &json!({ "reason": reason })).await?;
     println!("{}", line(&now));
     Ok(())
 }
@@ -194,12 +211,19 @@ async fn import(
     origin: &[(&str, String)],
 ) -> anyhow::Result<Value> {
     // What is wrong with the network itself is told here, before a byte is sent.
-    ::model::Weights::read(folder)?;
+    Weights::read(folder)?;
     let mut form = Form::new();
+    if !folder.join(GOLDEN_FILE).is_file() {
+        // What the model's mask of the golden phantom is, it says here: workers must come to the same.
+        let mut segmenter = Segmenter::load(folder, Device::choose("cpu")?)?;
+        let mask = golden_mask(&mut segmenter)?;
+        form = form.part(GOLDEN_FILE, Part::bytes(mask).file_name(GOLDEN_FILE));
+    }
     for name in FILES {
         let path = folder.join(name);
         if path.is_file() {
-            let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes =
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             form = form.part(name, Part::bytes(bytes).file_name(name));
         }
     }
@@ -220,7 +244,7 @@ async fn export(session: &Session, name: &str, version: &str, out: &Path) -> any
         println!("{}", path.display());
     }
     // What was written is what was signed, or it is said.
-    ::model::Weights::read(out)?;
+    Weights::read(out)?;
     Ok(())
 }
 
@@ -228,6 +252,7 @@ async fn export(session: &Session, name: &str, version: &str, out: &Path) -> any
 fn line(version: &Value) -> String {
     let of = |name: &str| version[name].as_str().unwrap_or_default();
     let dice = version["evaluation"]["dice"]["value"].as_f64();
-    let dice = dice.map_or("not evaluated".to_owned(), |dice| format!("Dice {dice:.4} on the gate set"));
+    let dice =
+        dice.map_or("not evaluated".to_owned(), |dice| format!("Dice {dice:.4} on the gate set"));
     format!("{}/{}  {:10}  {dice}  {}", of("name"), of("version"), of("state"), of("registered_at"))
 }

@@ -131,8 +131,10 @@ impl Serve {
         let ports = gateway::Ports { clock, random };
         let gateway = gateway::build(self.gateway.clone(), ports, peers)?;
 
-        let mut joined =
-            Service::join("medseg", vec![auth, storage, ingest, registry, inference, drift, gateway]);
+        let mut joined = Service::join(
+            "medseg",
+            vec![auth, storage, ingest, registry, inference, drift, gateway],
+        );
         // The peers have each other already; the world gets the gateway's routes alone.
         joined.grpc = Routes::default();
         Ok(joined)
@@ -204,13 +206,19 @@ impl Serve {
 
     /// What reports of drift compare with: what lies beside the model.
     fn reference(&self) -> Result<drift::Reference> {
-        let model = self.model_url.as_ref().map_or_else(models::shipped, |named| Ok(named.into()))?;
+        let model =
+            self.model_url.as_ref().map_or_else(models::shipped, |named| Ok(named.into()))?;
         let beside = model.with_file_name("reference.json");
         if beside.is_file() { drift::Reference::read(&beside) } else { Ok(Default::default()) }
     }
 }
 
-async fn drift(home: &Home, queue: Queue, reference: drift::Reference, auth: Peer) -> Result<Service> {
+async fn drift(
+    home: &Home,
+    queue: Queue,
+    reference: drift::Reference,
+    auth: Peer,
+) -> Result<Service> {
     let (clock, random) = (system_clock(), system_random());
     let ports = drift::Ports::open(&home.database_url("drift"), queue, clock, random).await?;
     Ok(drift::build(reference, ports, drift::Peers { auth }))

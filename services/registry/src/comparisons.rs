@@ -70,7 +70,12 @@ impl Store {
     }
 
     /// What would have changed if the version had served, with the scans of `tenant` on which the two differ most.
-    pub async fn comparisons(&self, tenant: &str, name: &str, version: &str) -> Result<Comparisons> {
+    pub async fn comparisons(
+        &self,
+        tenant: &str,
+        name: &str,
+        version: &str,
+    ) -> Result<Comparisons> {
         versions::find(self.database.pool(), name, version).await?;
         let sums: Sums = sqlx::query_as(
             "SELECT COUNT(*) AS count, SUM(CASE WHEN answer <> serving_answer THEN 1 ELSE 0 END) AS changed,

@@ -22,7 +22,10 @@ pub fn announce(store: Store, queue: Queue) -> Worker {
     Worker::new("evaluations", move |stop| async move {
         while !stop.is_cancelled() {
             if let Err(error) = announce_all(&store, &queue).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not announce models");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not announce models"
+                );
             }
             let woken = timeout(ANNOUNCE_INTERVAL, store.registered.notified());
             drop(stop.run_until_cancelled(woken).await);
@@ -50,7 +53,8 @@ impl Store {
     /// Keeps an evaluation, in place of an earlier one of the same version.
     pub async fn record(&self, mut evaluation: Evaluation) -> Result<Evaluation> {
         evaluation.evaluated_ms = self.clock.now_ms();
-        let figures = [evaluation.dice_mean, evaluation.far, evaluation.frr, evaluation.ms_per_slice];
+        let figures =
+            [evaluation.dice_mean, evaluation.far, evaluation.frr, evaluation.ms_per_slice];
         if evaluation.failure.is_empty() && !figures.iter().all(|figure| figure.is_finite()) {
             return Err(ErrorKind::Invalid.error("a figure of the evaluation is no number"));
         }

@@ -39,7 +39,12 @@ pub fn checks(
         return checks;
     }
     checks.extend([
-        compared("dice", candidate.dice_mean, serving.dice_mean, candidate.dice_high >= serving.dice_mean),
+        compared(
+            "dice",
+            candidate.dice_mean,
+            serving.dice_mean,
+            candidate.dice_high >= serving.dice_mean,
+        ),
         compared("far", candidate.far, serving.far, candidate.far_low <= serving.far),
         compared("frr", candidate.frr, serving.frr, candidate.frr_low <= serving.frr),
     ]);
@@ -53,10 +58,16 @@ fn golden(candidate: &Evaluation) -> Check {
             ..check(
                 "golden",
                 dice >= GOLDEN_DICE_MIN,
-                format!("the golden phantom's mask must be the stored one to a Dice of {GOLDEN_DICE_MIN}"),
+                format!(
+                    "the golden phantom's mask must be the stored one to a Dice of {GOLDEN_DICE_MIN}"
+                ),
             )
         },
-        None => check("golden", false, "no mask of the golden phantom came with it (golden.pbm)".to_owned()),
+        None => check(
+            "golden",
+            false,
+            "no mask of the golden phantom came with it (golden.pbm)".to_owned(),
+        ),
     }
 }
 
@@ -71,8 +82,13 @@ fn latency(candidate: &Evaluation, serving: Option<&Evaluation>, rules: &GateRul
 }
 
 fn compared(name: &str, candidate: f64, serving: f64, passed: bool) -> Check {
-    let words = if passed { "no worse than chance could make it" } else { "worse than what serves" };
-    Check { candidate: Some(candidate), serving: Some(serving), ..check(name, passed, words.to_owned()) }
+    let words =
+        if passed { "no worse than chance could make it" } else { "worse than what serves" };
+    Check {
+        candidate: Some(candidate),
+        serving: Some(serving),
+        ..check(name, passed, words.to_owned())
+    }
 }
 
 fn check(name: &str, passed: bool, words: String) -> Check {

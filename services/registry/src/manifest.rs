@@ -51,9 +51,10 @@ impl Manifest {
                 weights.name
             )));
         }
-        let stranger = files.iter().map(|file| file.name.as_str()).find(|name| {
-            ![MANIFEST, &manifest.file].contains(name) && !OTHERS.contains(name)
-        });
+        let stranger = files
+            .iter()
+            .map(|file| file.name.as_str())
+            .find(|name| ![MANIFEST, &manifest.file].contains(name) && !OTHERS.contains(name));
         match stranger {
             Some(name) => Err(ErrorKind::Invalid.error(format!("`{name}` is no file of a model"))),
             None => Ok(manifest),

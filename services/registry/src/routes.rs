@@ -83,7 +83,8 @@ impl Store {
                 }
                 let earlier = earlier(unit, &current).await?;
                 serve(unit, &earlier, &earlier.forced).await?;
-                events::append(&store, unit, "rolled_back", &subject, &current, &change.reason).await?;
+                events::append(&store, unit, "rolled_back", &subject, &current, &change.reason)
+                    .await?;
                 Ok(earlier)
             })
         });
@@ -155,7 +156,8 @@ impl Store {
         let mut told = Vec::with_capacity(routes.len());
         for Route { modality, name, version, .. } in &routes {
             let serving = Some(self.version(name, version).await?);
-            let shadow = shadows.iter().find(|shadow| shadow.modalities().any(|made| made == modality));
+            let shadow =
+                shadows.iter().find(|shadow| shadow.modalities().any(|made| made == modality));
             let shadow = match shadow {
                 Some(shadow) => Some(self.told(shadow.clone()).await?),
                 None => None,
@@ -169,7 +171,9 @@ impl Store {
 
 fn check_reason(reason: &str) -> Result<()> {
     if reason.chars().count() > REASON_MAX {
-        return Err(ErrorKind::Invalid.error(format!("a reason has {REASON_MAX} characters at most")));
+        return Err(
+            ErrorKind::Invalid.error(format!("a reason has {REASON_MAX} characters at most"))
+        );
     }
     Ok(())
 }

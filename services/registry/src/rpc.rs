@@ -66,14 +66,18 @@ impl Models {
                     };
                     *size += bytes.len() as u64;
                     if *size > BYTES_MAX {
-                        return Err(ErrorKind::Exhausted.error(format!("`{name}` is larger than 256 MiB")));
+                        return Err(
+                            ErrorKind::Exhausted.error(format!("`{name}` is larger than 256 MiB"))
+                        );
                     }
                     if name == MANIFEST {
                         manifest.extend_from_slice(&bytes);
                     }
                     staging.write(bytes).await?;
                 }
-                _ => return Err(ErrorKind::Invalid.error("a version has one header, and then files")),
+                _ => {
+                    return Err(ErrorKind::Invalid.error("a version has one header, and then files"));
+                }
             }
         }
         let mut staged = Vec::with_capacity(files.len());
@@ -160,7 +164,10 @@ impl WireModels for Models {
 
 #[tonic::async_trait]
 impl WireRouting for Routing {
-    async fn get_routes(&self, request: Request<RoutesRequest>) -> Result<Response<Routes>, Status> {
+    async fn get_routes(
+        &self,
+        request: Request<RoutesRequest>,
+    ) -> Result<Response<Routes>, Status> {
         allowed(&self.verifier, request.metadata(), &[Role::Service]).await?;
         Ok(Response::new(self.store.routes().await?))
     }

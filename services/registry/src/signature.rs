@@ -32,11 +32,11 @@ impl Signer {
                 .map_err(|error| unusable("cannot be made").because(error))?;
             return Ok(Signer(key));
         }
-        let pem = fs::read_to_string(path)
-            .map_err(|error| unusable("cannot be read").because(error))?;
+        let pem =
+            fs::read_to_string(path).map_err(|error| unusable("cannot be read").because(error))?;
         // The cause is dropped on purpose: a parser's message may quote what it read.
-        let key = SigningKey::from_pkcs8_pem(&pem)
-            .map_err(|_| unusable("is no Ed25519 key in PEM"))?;
+        let key =
+            SigningKey::from_pkcs8_pem(&pem).map_err(|_| unusable("is no Ed25519 key in PEM"))?;
         Ok(Signer(key))
     }
 

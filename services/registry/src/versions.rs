@@ -36,7 +36,8 @@ impl TryFrom<String> for State {
 
     /// As a column holds it.
     fn try_from(name: String) -> Result<State> {
-        name.parse().map_err(|_| ErrorKind::Internal.error(format!("versions.state holds `{name}`")))
+        name.parse()
+            .map_err(|_| ErrorKind::Internal.error(format!("versions.state holds `{name}`")))
     }
 }
 
@@ -95,7 +96,15 @@ impl Store {
         if let Some(there) = self.same(&manifest, &files).await? {
             return Ok(there);
         }
-        self.blobs.keep(files.iter().map(|file| file.key.clone()).zip(staged.into_iter().map(|(_, staged)| staged)).collect()).await?;
+        self.blobs
+            .keep(
+                files
+                    .iter()
+                    .map(|file| file.key.clone())
+                    .zip(staged.into_iter().map(|(_, staged)| staged))
+                    .collect(),
+            )
+            .await?;
         let signature = self.signer.sign(&manifest.name, &manifest.version, &files);
         let version = self.row(subject, header, manifest, signature)?;
         let (row, rows) = (version.clone(), files);
@@ -122,7 +131,10 @@ impl Store {
         signature: String,
     ) -> Result<Version> {
         let RegisterHeader { source, git_commit, data_version } = header;
-        if [&source, &git_commit, &data_version].iter().any(|text| text.chars().count() > SOURCE_MAX) {
+        if [&source, &git_commit, &data_version]
+            .iter()
+            .any(|text| text.chars().count() > SOURCE_MAX)
+        {
             return Err(ErrorKind::Invalid.error(format!(
                 "where a model comes from is told in {SOURCE_MAX} characters at most"
             )));
@@ -152,7 +164,8 @@ impl Store {
             there => there?,
         };
         let digests = |files: &[Kept]| {
-            let mut all: Vec<_> = files.iter().map(|f| (f.name.clone(), f.sha256.clone())).collect();
+            let mut all: Vec<_> =
+                files.iter().map(|f| (f.name.clone(), f.sha256.clone())).collect();
             all.sort();
             all
         };
@@ -231,10 +244,11 @@ impl Store {
         let file = files.into_iter().find(|file| file.name == wanted).ok_or_else(|| {
             ErrorKind::NotFound.error(format!("{name} {version} has no file `{wanted}`"))
         })?;
-        let bytes = self.blobs.get(&file.key, &file.sha256).await.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => lost(name, version, wanted).because(error),
-            _ => error,
-        })?;
+        let bytes =
+            self.blobs.get(&file.key, &file.sha256).await.map_err(|error| match error.kind() {
+                ErrorKind::NotFound => lost(name, version, wanted).because(error),
+                _ => error,
+            })?;
         Ok((file.size, bytes))
     }
 
@@ -246,7 +260,8 @@ impl Store {
 }
 
 fn lost(name: &str, version: &str, file: &str) -> Error {
-    ErrorKind::Internal.error(format!("{file} of {name} {version} is lost: register the version anew"))
+    ErrorKind::Internal
+        .error(format!("{file} of {name} {version} is lost: register the version anew"))
 }
 
 fn unknown(name: &str, version: &str) -> Error {

@@ -63,7 +63,10 @@ pub fn gate_figures(segmenter: &mut Segmenter) -> Result<GateFigures> {
 pub fn golden_mask(segmenter: &mut Segmenter) -> Result<Vec<u8>> {
     let mask = golden(segmenter)?.assessment.findings.mask;
     let byte = |pixels: &[u8]| {
-        pixels.iter().enumerate().fold(0, |byte, (at, label)| byte | (u8::from(*label != 0) << (7 - at)))
+        pixels
+            .iter()
+            .enumerate()
+            .fold(0, |byte, (at, label)| byte | (u8::from(*label != 0) << (7 - at)))
     };
     Ok(GOLDEN_HEADER.iter().copied().chain(mask.chunks(8).map(byte)).collect())
 }
@@ -73,7 +76,9 @@ pub fn golden_dice(segmenter: &mut Segmenter, stored: &[u8]) -> Result<f64> {
     let bits = stored
         .strip_prefix(GOLDEN_HEADER)
         .filter(|bits| bits.len() == GOLDEN_SIDE * GOLDEN_SIDE / 8)
-        .ok_or_else(|| ErrorKind::Invalid.error(format!("{GOLDEN_FILE} is no mask of the golden phantom")))?;
+        .ok_or_else(|| {
+            ErrorKind::Invalid.error(format!("{GOLDEN_FILE} is no mask of the golden phantom"))
+        })?;
     let mask = golden_mask(segmenter)?;
     let own = mask.strip_prefix(GOLDEN_HEADER).unwrap_or_default();
     let ones = |bytes: &mut dyn Iterator<Item = u8>| bytes.map(u8::count_ones).sum::<u32>();
@@ -92,12 +97,18 @@ fn scored(segmenter: &mut Segmenter, tumour: bool) -> Result<Vec<Scored>> {
 }
 
 fn one(segmenter: &mut Segmenter, seed: u64, tumour: bool) -> Result<Scored> {
-    let Phantom { volume, truth, .. } = Phantom::new(&Settings { tumour, ..Settings::slice(seed) })?;
+    let Phantom { volume, truth, .. } =
+        Phantom::new(&Settings { tumour, ..Settings::slice(seed) })?;
     let prediction = predict(segmenter, &Labelled { volume, truth })?;
     score(&segmenter.model_info().clone(), &prediction)
 }
 
 /// Of main findings: what totals count.
 fn dice_of(scored: &Scored) -> f64 {
-    scored.outcome.slices.iter().fold(super::Counts::default(), |all, slice| all.plus(*slice)).dice()
+    scored
+        .outcome
+        .slices
+        .iter()
+        .fold(super::Counts::default(), |all, slice| all.plus(*slice))
+        .dice()
 }

@@ -124,7 +124,8 @@ impl Predictions {
     /// What was predicted for patients who each have these slices, and no volume.
     pub fn of_slices(input: NetworkInput, patients: Vec<Vec<ScanPrediction>>) -> Predictions {
         let scans = [patients.iter().map(|_| Vec::new()).collect(), patients];
-        let pixels = scans.each_ref().map(|form| form.iter().map(|of_patient| pixels(of_patient)).collect());
+        let pixels =
+            scans.each_ref().map(|form| form.iter().map(|of_patient| pixels(of_patient)).collect());
         Predictions { input, scans, pixels }
     }
 }

@@ -66,7 +66,8 @@ impl Mesh {
         let storage = storage::build(rules, ports.clone(), peers);
         let peer = Peer::within(&storage);
         let drift =
-            drift(&data, ports.queue.clone(), to_auth.clone(), (clock.clock(), random.clone())).await;
+            drift(&data, ports.queue.clone(), to_auth.clone(), (clock.clock(), random.clone()))
+                .await;
         let registry = registry(&data, to_auth.clone(), (clock.clock(), random)).await;
         let routing = RoutingClient::new(Peer::within(&registry));
 

@@ -69,7 +69,8 @@ async fn a_version_is_registered_shown_and_given_back() {
 #[tokio::test]
 async fn files_that_do_not_fit_are_refused_in_words() {
     let gateway = Gateway::start().await.signed_in_as(Role::Scientist);
-    let swapped = gateway.post("/v1/models").multipart(form("1.0", b"others")).send().await.unwrap();
+    let swapped =
+        gateway.post("/v1/models").multipart(form("1.0", b"others")).send().await.unwrap();
     let (status, name, why) = problem(swapped).await;
     assert_eq!((status, name.as_str()), (400, "invalid"));
     assert!(why["detail"].as_str().unwrap().contains("weights.safetensors"), "{why}");
@@ -115,10 +116,18 @@ async fn the_gate_shows_the_figures_of_both_and_an_admin_may_force_it_for_a_reas
         .as_array()
         .unwrap()
         .iter()
-        .map(|event| format!("{} {}", event["action"].as_str().unwrap(), event["version"].as_str().unwrap()))
+        .map(|event| {
+            format!("{} {}", event["action"].as_str().unwrap(), event["version"].as_str().unwrap())
+        })
         .collect();
-    let expected =
-        ["rolled_back 2.0", "forced 2.0", "refused 2.0", "promoted 1.0", "registered 2.0", "registered 1.0"];
+    let expected = [
+        "rolled_back 2.0",
+        "forced 2.0",
+        "refused 2.0",
+        "promoted 1.0",
+        "registered 2.0",
+        "registered 1.0",
+    ];
     assert_eq!(actions, expected);
 }
 

@@ -34,7 +34,8 @@ pub async fn who_forces_the_gate_says_why_and_it_stands_with_the_version(world: 
     world.evaluated("m", "1", 0.9).await;
     world.evaluated("m", "2", 0.8).await;
     world.promote("1", "").await.unwrap();
-    let silent = Promotion { name: "m".into(), version: "2".into(), force: true, reason: " ".into() };
+    let silent =
+        Promotion { name: "m".into(), version: "2".into(), force: true, reason: " ".into() };
     let refused = world.models.clone().promote(world.by(Role::Admin, silent)).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     let decision = world.promote("2", "the scanner is new").await.unwrap();
