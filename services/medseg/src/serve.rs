@@ -121,7 +121,7 @@ impl Serve {
 
         let drift_peers =
             drift::Peers { auth: to_auth.clone(), registry: Some(to_registry.clone()) };
-        let drift = drift(home, queue, self.reference()?, to_auth.clone()).await?;
+        let drift = drift(home, queue, self.reference()?, drift_peers).await?;
 
         let peers = gateway::Peers {
             auth: to_auth,
