@@ -272,7 +272,7 @@ async fn earlier(unit: &mut Unit, current: &Version) -> Result<Version> {
 
 async fn next_generation(executor: impl Executor<'_, Database = Any>) -> Result<i64> {
     let (now,): (Option<i64>,) = sqlx::query_as(
-        "SELECT MAX(generation) FROM (SELECT generation FROM routes UNION SELECT generation FROM past_routes) AS every",
+        "SELECT MAX(generation) FROM (SELECT generation FROM routes UNION SELECT generation FROM past_routes) AS numbers",
     )
     .fetch_one(executor)
     .await
