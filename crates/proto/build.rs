@@ -10,12 +10,15 @@ const ROOT: &str = "../../proto";
 const IDENTITY: &str = ".medseg.storage.v1.Identity";
 /// A row of storage's, and for a peer of the version before: JSON, by the names of its fields.
 const REFUSAL: &str = ".medseg.storage.v1.Refusal";
+/// A row of the registry's.
+const EVALUATION: &str = ".medseg.registry.v1.Evaluation";
 const EVENTS: &str = ".medseg.events.v1";
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "medseg/auth/v1/auth.proto",
     "medseg/drift/v1/drift.proto",
     "medseg/events/v1/scan_completed.proto",
     "medseg/ingest/v1/ingest.proto",
+    "medseg/registry/v1/registry.proto",
     "medseg/storage/v1/storage.proto",
 ];
 
@@ -33,7 +36,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(descriptor, compiler.encode_file_descriptor_set())?;
     let builder = events(tonic_prost_build::configure().bytes("."))
         .skip_debug([IDENTITY])
-        .message_attribute(REFUSAL, JSON);
+        .message_attribute(REFUSAL, JSON)
+        .message_attribute(EVALUATION, JSON);
     builder.compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

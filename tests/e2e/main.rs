@@ -5,6 +5,7 @@
 
 mod faults;
 mod kill;
+mod models;
 mod stories;
 
 use anyhow::ensure;

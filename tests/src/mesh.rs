@@ -75,7 +75,7 @@ impl Mesh {
     /// Databases are made on the server that `TEST_MYSQL_URL` names, or else in files.
     pub async fn one_process_each(queue: &str) -> anyhow::Result<Mesh> {
         let server = std::env::var("TEST_MYSQL_URL").ok();
-        let services = ["auth", "storage", "ingest", "inference", "drift", "gateway"];
+        let services = ["auth", "storage", "ingest", "registry", "inference", "drift", "gateway"];
         Mesh::start(queue, server.as_deref(), &services, &Options::default()).await
     }
 
@@ -121,12 +121,12 @@ impl Mesh {
                 }
             };
             say("otlp-endpoint", collector.url.clone());
-            if ["auth", "storage", "drift"].contains(&service) {
+            if ["auth", "storage", "drift", "registry"].contains(&service) {
                 let url = database_url(server, service, data.path()).await?;
                 databases.insert(service, url.clone());
                 say("database-url", url);
             }
-            if ["storage", "inference", "drift"].contains(&service) {
+            if ["storage", "inference", "drift", "registry"].contains(&service) {
                 say("queue-url", queue.to_owned());
             }
             if service != "auth" {
@@ -141,6 +141,10 @@ impl Mesh {
             match service {
                 "auth" => say("signing-key", data.path().join("key.pem").display().to_string()),
                 "storage" => say("blob-url", objects.url()),
+                "registry" => {
+                    say("blob-url", format!("file://{}/models", data.path().display()));
+                    say("model-key", data.path().join("model-key.pem").display().to_string());
+                }
                 "ingest" => say("spool", data.path().join("spool").display().to_string()),
                 "inference" => {
                     say("model-url", "threshold:".to_owned());
@@ -149,6 +153,7 @@ impl Mesh {
                 "gateway" => {
                     say("ingest-url", url("ingest"));
                     say("drift-url", url("drift"));
+                    say("registry-url", url("registry"));
                 }
                 _ => (),
             }

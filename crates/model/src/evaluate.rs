@@ -1,6 +1,7 @@
 //! Evaluates a model on labelled patients.
 
 mod figures;
+mod gate;
 mod phantoms;
 mod plot;
 mod reliability;
@@ -16,6 +17,7 @@ use imaging::{
 };
 
 pub use figures::{Case, Evaluation, Group, GroupedBy, KindAccuracy, Outcome, WithLesser};
+pub use gate::{GATE_SET, GOLDEN_FILE, GateFigures, gate_figures, golden_dice, golden_mask};
 pub use phantoms::{Measured, measure_phantoms};
 pub use plot::plot;
 pub use reliability::{Reliability, ReliabilityBin, reliability_plot};

@@ -47,6 +47,16 @@ pub mod ingest {
     pub use v1::*;
 }
 
+/// The models: their versions, which of them serve, and who decided so.
+pub mod registry {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
+    #[expect(clippy::large_enum_variant, reason = "a header is one message of very many")]
+    pub mod v1 {
+        tonic::include_proto!("medseg.registry.v1");
+    }
+    pub use v1::*;
+}
+
 /// Scans, their artefacts and the jobs that analyse them.
 pub mod storage {
     #[allow(missing_docs, reason = "generated, and documented in `/proto`")]

@@ -13,6 +13,9 @@ pub const SCAN_READY_STAT: Work<'static> = Work("scan.ready.stat");
 /// survive takes no other with it.
 pub const SCAN_RETRY: Work<'static> = Work("scan.ready.again");
 
+/// One message for every model version that waits for its evaluation on the gate set; the body is `NAME/VERSION`.
+pub const MODEL_EVALUATE: Work<'static> = Work("model.evaluate");
+
 /// The work topic of that priority.
 pub fn scan_ready(priority: Priority) -> Work<'static> {
     match priority {
@@ -26,10 +29,11 @@ pub fn scan_ready(priority: Priority) -> Work<'static> {
 pub const SCAN_COMPLETED: Event<'static> = Event("scan.completed");
 
 /// All topics; `docs/asyncapi.yaml` describes the events.
-pub const ALL: [Topic<'static>; 4] = [
+pub const ALL: [Topic<'static>; 5] = [
     Topic::Work(SCAN_READY),
     Topic::Work(SCAN_READY_STAT),
     Topic::Work(SCAN_RETRY),
+    Topic::Work(MODEL_EVALUATE),
     Topic::Event(SCAN_COMPLETED),
 ];
 

@@ -32,6 +32,7 @@ const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
         (name = "results", description = "What was found"),
         (name = "batches", description = "Many images at once"),
         (name = "users", description = "Who may sign in; for the role `admin`"),
+        (name = "models", description = "Which models there are, which of them serve, and who decided so; for the roles `scientist` and `admin`"),
         (name = "drift", description = "Whether the model still sees what it was trained on; for the roles `scientist` and `admin`"),
     ),
     components(schemas(Problem)),

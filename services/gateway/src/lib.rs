@@ -18,6 +18,7 @@ mod identity;
 mod intake;
 mod known;
 mod layers;
+mod models;
 mod page;
 mod peers;
 mod places;
@@ -31,6 +32,7 @@ mod times;
 mod token;
 mod upload;
 mod users;
+mod version_upload;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -40,6 +42,7 @@ use domain::{Clock, ErrorKind, Random, Result};
 use proto::auth::auth_client::AuthClient;
 use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
+use proto::registry::models_client::ModelsClient;
 use proto::storage::scans_client::ScansClient;
 use service::claims::Verifier;
 use service::{Peer, Service};
@@ -65,6 +68,7 @@ pub struct Peers {
     pub ingest: Peer,
     pub storage: Peer,
     pub drift: Peer,
+    pub registry: Peer,
 }
 
 /// Where those services answer, when they are other processes.
@@ -82,6 +86,9 @@ pub struct PeerUrls {
     /// Where the drift service answers.
     #[arg(long, env)]
     drift_url: String,
+    /// Where the registry service answers.
+    #[arg(long, env)]
+    registry_url: String,
 }
 
 impl PeerUrls {
@@ -92,6 +99,7 @@ impl PeerUrls {
             ingest: Peer::connect(&self.ingest_url)?,
             storage: Peer::connect(&self.storage_url)?,
             drift: Peer::connect(&self.drift_url)?,
+            registry: Peer::connect(&self.registry_url)?,
         })
     }
 }
@@ -137,6 +145,7 @@ struct Gateway {
     ingest: IngestClient<Peer>,
     scans: ScansClient<Peer>,
     drift: DriftClient<Peer>,
+    models: ModelsClient<Peer>,
     verifier: Verifier,
     uploads: Places,
     max_upload_bytes: u64,
@@ -157,6 +166,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         ingest: IngestClient::new(peers.ingest),
         scans: ScansClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
+        models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
@@ -192,11 +202,21 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))
         .routes(routes!(drift::show))
+        .routes(routes!(models::list))
+        .routes(routes!(models::show))
+        .routes(routes!(models::file))
+        .routes(routes!(models::promote))
+        .routes(routes!(models::roll_back))
+        .routes(routes!(models::shadow, models::shadow_report))
+        .routes(routes!(models::retire))
+        .routes(routes!(models::events))
         .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES))
         .layer(from_fn(layers::in_time));
     // Uploads take as long as their size asks for, and count their own bytes.
-    let uploads =
-        OpenApiRouter::new().routes(routes!(scans::create)).routes(routes!(batches::create));
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(scans::create))
+        .routes(routes!(batches::create))
+        .routes(routes!(models::register));
     control.merge(uploads)
 }
 

@@ -4,6 +4,8 @@ use proto::auth::auth_client::AuthClient;
 use proto::drift::ReportRef;
 use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
+use proto::registry::ListVersions;
+use proto::registry::models_client::ModelsClient;
 use proto::storage::ScanRef;
 use proto::storage::scans_client::ScansClient;
 use service::{Check, check};
@@ -33,9 +35,20 @@ pub fn checks(peers: &Peers) -> Vec<(String, Check)> {
         let mut drift = drift.clone();
         async move { answers(drift.get_report(ReportRef::default()).await) }
     });
-    [("auth", auth), ("drift", drift), ("ingest", ingest), ("storage", storage)]
-        .map(|(name, ask)| (name.to_owned(), ask))
-        .into()
+    let models = ModelsClient::new(peers.registry.clone());
+    let registry = check(move || {
+        let mut models = models.clone();
+        async move { answers(models.list(ListVersions::default()).await) }
+    });
+    [
+        ("auth", auth),
+        ("drift", drift),
+        ("ingest", ingest),
+        ("registry", registry),
+        ("storage", storage),
+    ]
+    .map(|(name, ask)| (name.to_owned(), ask))
+    .into()
 }
 
 /// A peer that asks for a token is there; whether it is ready itself, it says on its own.

@@ -11,6 +11,8 @@ use serde::Serialize;
 use tonic::{Code, Status};
 use utoipa::ToSchema;
 
+use crate::models::GateCheck;
+
 /// The media type of every refusal and failure (RFC 9457).
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -36,6 +38,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     error: Option<&'static str>,
+    /// What the gate found of a model that may not serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<Vec<GateCheck>>,
     /// Whether the same request may succeed in a moment.
     #[serde(skip)]
     transient: bool,
@@ -79,6 +84,8 @@ kinds! {
         "An `Idempotency-Key` belongs to one file, a user name to one user: choose another.";
     NOT_READY = "not-ready", CONFLICT, "Not ready yet",
         "The scan is still being analysed. Ask again after `Retry-After` seconds, or follow its events.";
+    GATE = "gate-refused", CONFLICT, "The gate refused it",
+        "`checks` says which figures are worse than those of the version that serves. An administrator may `force` it, with a reason.";
     PAYLOAD_TOO_LARGE = "payload-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
         "Send one series of one head at a time. The operator sets the limit.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "This kind of body is not understood",
@@ -113,6 +120,7 @@ impl Kind {
             detail: detail.into(),
             instance: None,
             error: None,
+            checks: None,
             transient: may_pass.contains(&self.name),
             bad_token: false,
         }
@@ -155,6 +163,11 @@ impl Problem {
         }
         let detail = "the access token is not valid, or not any more: get a new one from /v1/token";
         Problem { bad_token: true, detail: detail.into(), ..self }
+    }
+
+    /// Adds what the gate found.
+    pub fn with_checks(self, checks: Vec<GateCheck>) -> Problem {
+        Problem { checks: Some(checks), ..self }
     }
 
     /// Names the request that met it.

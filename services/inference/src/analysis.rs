@@ -6,7 +6,7 @@ use domain::{Answer, Clock, ErrorKind, Result};
 use imaging::{
     Assessment, ClassifiedKind, DocumentHeader, Features, Findings, Format, Framed, ImageFacts,
     Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared, Preprocessing, Quality,
-    Reading, Readings, ResultDocument, TilePlacement, TilePrediction, Timing, Totals, Volume,
+    Reading, Readings, ResultDocument, Role, TilePlacement, TilePrediction, Timing, Totals, Volume,
     lettered_png, mask_nifti, mask_png, overlay_png, restored, shown_slice,
 };
 use proto::events::{ModelIdentity, Observation};
@@ -15,6 +15,7 @@ use service::wire;
 
 use crate::jobs::File;
 use crate::model::{Model, Whose};
+use crate::serving::Served;
 
 /// What a result says whose model has no weights.
 const UNTRAINED: &str =
@@ -27,12 +28,38 @@ pub struct Analysis {
     pub reason: String,
     pub files: Vec<File>,
     pub observation: Observation,
+    pub compared: Compared,
+}
+
+/// What is compared between two models.
+#[derive(Clone, Default)]
+pub struct Compared {
+    /// Whether each voxel is in a main finding; empty where nothing was found.
+    mask: Vec<bool>,
+    /// None where the scan's spacing is not known.
+    pub volume_ml: Option<f64>,
+}
+
+impl Compared {
+    /// Dice between the two masks; None where both are empty.
+    pub fn dice(&self, other: &Compared) -> Option<f64> {
+        let count = |mask: &[bool]| mask.iter().filter(|inside| **inside).count();
+        let overlap = self.mask.iter().zip(&other.mask).filter(|(a, b)| **a && **b).count();
+        let both = count(&self.mask) + count(&other.mask);
+        (both > 0).then(|| 2.0 * overlap as f64 / both as f64)
+    }
 }
 
 /// Analyses a stored volume and makes the result's files.
 ///
 /// Whatever goes wrong is an error: an answer is only ever given by a model that has seen every slice.
-pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) -> Result<Analysis> {
+pub async fn analyse(
+    job: &Job,
+    bytes: Vec<u8>,
+    served: &Served,
+    clock: &Clock,
+) -> Result<Analysis> {
+    let Served { model, forced_because, .. } = served;
     let started_ms = clock.now_ms();
     let whose = Whose {
         tenant: job.tenant_id.as_str().into(),
@@ -52,6 +79,7 @@ pub async fn analyse(job: &Job, bytes: Vec<u8>, model: &Model, clock: &Clock) ->
     let case = |told: ClassifiedKind| Case {
         job: job.clone(),
         model_info: model_info.clone(),
+        forced_because: forced_because.clone(),
         reading: of(&told),
         told,
         started_ms,
@@ -128,6 +156,8 @@ async fn blocking<T: Send + 'static>(
 struct Case {
     job: Job,
     model_info: ModelInfo,
+    /// Why the model serves although the gate refused it; empty: it did not.
+    forced_because: String,
     reading: Reading,
     told: ClassifiedKind,
     started_ms: i64,
@@ -146,6 +176,9 @@ impl Case {
         let files = encoded(volume, &found, slice)?;
         let features = Features::new(volume);
         let totals = Totals::new(&found.findings, volume.shape);
+        let main = |label: &u8| *label == Role::Main.label();
+        let mask = found.mask.iter().map(main).collect();
+        let compared = Compared { mask, volume_ml: totals.volume_ml };
         let quality = Quality::new(volume, features, &found.findings, Some(sure), self.kind());
         let document = ResultDocument {
             answer,
@@ -164,7 +197,7 @@ impl Case {
             compute_ms: Some(seen.compute_ms),
             ..self.observation(features)
         };
-        Ok(Analysis::new(document, files, observation))
+        Ok(Analysis { compared, ..Analysis::new(document, files, observation) })
     }
 
     fn not_analysable(&self, volume: &Volume) -> Analysis {
@@ -203,8 +236,14 @@ impl Case {
         Timing::new(accepted_ms, started_ms, self.clock.now_ms(), compute_ms)
     }
 
-    /// With a warning first where no model looked that was trained.
+    /// With a warning first where no model looked that was trained, or one that was forced past the gate.
     fn quality(&self, mut quality: Quality) -> Quality {
+        if !self.forced_because.is_empty() {
+            let why = &self.forced_because;
+            quality
+                .remarks
+                .insert(0, format!("this model serves although its figures were refused: {why}"));
+        }
         if !self.model_info.is_trained() {
             quality.remarks.insert(0, UNTRAINED.to_owned());
         }
@@ -253,6 +292,7 @@ impl Analysis {
             reason: document.reason.unwrap_or_default(),
             files: all,
             observation,
+            compared: Compared::default(),
         }
     }
 }

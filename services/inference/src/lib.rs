@@ -5,8 +5,13 @@
 
 mod analysis;
 mod engine;
+#[cfg(feature = "torch")]
+mod evaluating;
+mod follow;
 mod jobs;
 mod model;
+mod serving;
+mod shadow;
 mod worker;
 
 use std::sync::Arc;
@@ -18,22 +23,25 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 use platform::queue::{self, Queue};
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::ServiceToken;
-use service::topics::{SCAN_RETRY, scan_ready};
+use service::topics::{MODEL_EVALUATE, SCAN_RETRY, scan_ready};
 use service::{Check, Peer, Service, check};
 use strum::VariantArray;
 use tokio::sync::Semaphore;
 
+use follow::{Engines, Registry};
 use jobs::Jobs;
 use model::{Ended, Model};
+use serving::Serving;
+use shadow::{InHand, Shadows};
 use worker::JobWorker;
 
 /// Which model, and how much of it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     /// The model: `file:///…/weights.safetensors` (or the path alone), or with `--research` `threshold:`, which knows
-    /// bright from dark and needs no weights.
+    /// bright from dark and needs no weights. Without it, the registry says what serves.
     #[arg(long, env)]
-    pub model_url: String,
+    pub model_url: Option<String>,
 
     /// Takes what is no trained model, too. No patient may depend on its answers; every result says so.
     #[arg(long, env)]
@@ -90,13 +98,18 @@ pub struct PeerUrls {
     /// Where the auth service answers.
     #[arg(long, env)]
     auth_url: String,
+
+    /// Where the registry service answers, which says what serves where no model is named.
+    #[arg(long, env)]
+    registry_url: Option<String>,
 }
 
 impl PeerUrls {
     /// Connects when the first call is made.
     pub fn connect(&self) -> Result<Peers> {
         let [storage, auth] = [&self.storage_url, &self.auth_url].map(|url| Peer::connect(url));
-        Ok(Peers { storage: storage?, auth: auth? })
+        let registry = self.registry_url.as_deref().map(Peer::connect).transpose()?;
+        Ok(Peers { storage: storage?, auth: auth?, registry })
     }
 }
 
@@ -106,14 +119,71 @@ pub struct Peers {
     pub storage: Peer,
     /// For the token that says so.
     pub auth: Peer,
+    /// For the models that serve; none where one is named.
+    pub registry: Option<Peer>,
 }
 
-/// The service, with its model loaded: one that cannot be is an error here and now.
+/// The service. A model that is named is loaded: one that cannot be is an error here and now.
 pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     describe();
     let Config { model_url, research, device, batch, window, worker, service_secret, drain_s } =
         config;
-    let open = move || engine::open(&model_url, &device, research);
+    let Ports { queue, clock, random: _ } = ports;
+    let token = ServiceToken::new(peers.auth, service_secret, clock.clone());
+    let in_hand = InHand::default();
+    let engines = Engines { device, batch, research, in_hand: in_hand.clone() };
+    let mut shadows = None;
+    let (serving, mut workers) = match (model_url, peers.registry) {
+        (Some(url), _) => named(url, engines).await?,
+        (None, Some(registry)) => {
+            let registry = Registry::new(registry, token.clone());
+            let (show, compare) = Shadows::new(registry.clone(), clock.clone());
+            shadows = Some(show);
+            let (serving, mut workers) = registered(registry, engines, queue.clone());
+            workers.push(compare);
+            (serving, workers)
+        }
+        (None, None) => {
+            return Err(ErrorKind::Invalid.error(
+                "no model: name a weights file (MODEL_URL), or where the registry answers (REGISTRY_URL)",
+            ));
+        }
+    };
+    let jobs = Jobs::new(peers.storage, token, worker);
+    let readiness = vec![
+        ("model".to_owned(), loaded(serving.clone())),
+        ("queue".to_owned(), answers(queue.clone())),
+    ];
+    let window = window.unwrap_or_else(|| three_batches(batch));
+    let exclusive_lock = Arc::default();
+    let work = |topic, window, is_exclusive| {
+        // What waits for room in memory does so behind its own kind only.
+        let memory_budget = Arc::new(Semaphore::new(worker::MEMORY_UNITS));
+        let (jobs, serving, clock) = (jobs.clone(), serving.clone(), clock.clone());
+        let worker = JobWorker {
+            jobs,
+            serving,
+            in_hand: in_hand.clone(),
+            shadows: shadows.clone(),
+            clock,
+            memory_budget,
+            exclusive_lock: Arc::clone(&exclusive_lock),
+            is_exclusive,
+        };
+        service::work(queue.clone(), topic, window, move |job_id| worker.clone().work(job_id))
+    };
+    workers.push(work(SCAN_RETRY, 1, true));
+    workers.extend(
+        Priority::VARIANTS.iter().map(|&priority| work(scan_ready(priority), window, false)),
+    );
+    let drain = Duration::from_secs(drain_s);
+    Ok(Service { name: "inference", workers, readiness, drain, ..Default::default() })
+}
+
+/// The one model that is named, and what watches over it.
+async fn named(url: String, engines: Engines) -> Result<(Serving, Vec<service::Worker>)> {
+    let Engines { device, batch, research, .. } = engines;
+    let open = move || engine::open(&url, &device, research);
     let (model, ended) = Model::start(open, batch).await?;
     let model_info = model.model_info();
     tracing::info!(
@@ -122,36 +192,25 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         device = model_info.device,
         "the model is loaded"
     );
+    Ok((Serving::only(model), vec![outlive(ended)]))
+}
 
-    let Ports { queue, clock, random: _ } = ports;
-    let token = ServiceToken::new(peers.auth, service_secret, clock.clone());
-    let jobs = Jobs::new(peers.storage, token, worker);
-    let readiness = vec![
-        ("model".to_owned(), loaded(model.clone())),
-        ("queue".to_owned(), answers(queue.clone())),
-    ];
-    let window = window.unwrap_or_else(|| three_batches(batch));
-    let exclusive_lock = Arc::default();
-    let work = |topic, window, is_exclusive| {
-        // What waits for room in memory does so behind its own kind only.
-        let memory_budget = Arc::new(Semaphore::new(worker::MEMORY_UNITS));
-        let (jobs, model, clock) = (jobs.clone(), model.clone(), clock.clone());
-        let worker = JobWorker {
-            jobs,
-            model,
-            clock,
-            memory_budget,
-            exclusive_lock: Arc::clone(&exclusive_lock),
-            is_exclusive,
-        };
-        service::work(queue.clone(), topic, window, move |job_id| worker.clone().work(job_id))
-    };
-    let mut workers = vec![outlive(ended), work(SCAN_RETRY, 1, true)];
-    workers.extend(
-        Priority::VARIANTS.iter().map(|&priority| work(scan_ready(priority), window, false)),
-    );
-    let drain = Duration::from_secs(drain_s);
-    Ok(Service { name: "inference", workers, readiness, drain, ..Default::default() })
+/// What the registry lets serve, and what follows it.
+fn registered(
+    registry: Registry,
+    engines: Engines,
+    queue: Queue,
+) -> (Serving, Vec<service::Worker>) {
+    let serving = Serving::default();
+    let follow = follow::follow(registry.clone(), engines.clone(), serving.clone());
+    #[cfg(feature = "torch")]
+    let evaluate = service::work(queue, MODEL_EVALUATE, 1, move |message| {
+        evaluating::evaluate(registry.clone(), engines.clone(), message)
+    });
+    #[cfg(feature = "torch")]
+    return (serving, vec![follow, evaluate]);
+    #[cfg(not(feature = "torch"))]
+    (serving, vec![follow])
 }
 
 /// Never none: a batch of no slices is one of one, as the model takes it.
@@ -168,8 +227,8 @@ fn outlive(ended: Ended) -> service::Worker {
     })
 }
 
-fn loaded(model: Model) -> Check {
-    check(move || std::future::ready(model.check()))
+fn loaded(serving: Serving) -> Check {
+    check(move || std::future::ready(serving.check()))
 }
 
 fn answers(queue: Queue) -> Check {

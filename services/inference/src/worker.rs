@@ -12,7 +12,8 @@ use tracing::{Instrument, info_span};
 
 use crate::analysis::{Analysis, analyse};
 use crate::jobs::{Jobs, is_not_ours};
-use crate::model::Model;
+use crate::serving::Serving;
+use crate::shadow::{InHand, Seen, Shadows};
 
 /// How often a finished result is offered to a storage that cannot be reached.
 const DELIVERY_ATTEMPTS: u32 = 4;
@@ -23,7 +24,10 @@ const DELIVERY_BACKOFF: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct JobWorker {
     pub jobs: Jobs,
-    pub model: Model,
+    pub serving: Serving,
+    pub in_hand: InHand,
+    /// Where answered scans go; None where no registry lets any version look on.
+    pub shadows: Option<Shadows>,
     pub clock: Clock,
     /// Room in memory for the scans of one priority, in units of [`MEMORY_UNIT_VOXELS`].
     pub memory_budget: Arc<Semaphore>,
@@ -43,6 +47,7 @@ impl JobWorker {
     /// somebody else's, is none of this worker's; an error says that storage could not even be told.
     pub async fn work(self, job_id: Vec<u8>) -> Result<()> {
         let Ok(job_id) = String::from_utf8(job_id) else { return Ok(()) };
+        self.serving.one_serves().await;
         // Before the claim, which counts as an attempt even if somebody else's job ends the process.
         let _turn = match self.is_exclusive {
             true => Either::Left(self.exclusive_lock.write().await),
@@ -64,6 +69,7 @@ impl JobWorker {
     async fn run(&self, job: &Job) -> Result<()> {
         let waited_ms = (self.clock.now_ms() - job.accepted_ms).max(0);
         histogram!("medseg_inference_queue_seconds").record(waited_ms as f64 / 1000.0);
+        let _one = self.in_hand.one();
         let done = tokio::select! {
             done = self.finish(job) => done,
             () = self.extend_lease(job) => Ok("lost"),
@@ -82,9 +88,18 @@ impl JobWorker {
         let _memory =
             self.memory_budget.acquire_many(memory_units(&job.shape)).await.map_err(closed)?;
         let bytes = self.jobs.volume(job).instrument(info_span!("read the volume")).await?;
-        let analysis = analyse(job, bytes, &self.model, &self.clock);
+        let mut served = self.serving.of(&job.modality)?;
+        let shadow = served.shadow.take().zip(self.shadows.as_ref());
+        let kept = shadow.is_some().then(|| bytes.clone());
+        let analysis = analyse(job, bytes, &served, &self.clock);
         let analysis = analysis.instrument(info_span!("analyse")).await?;
         self.deliver(job, &analysis).instrument(info_span!("deliver")).await?;
+        // Only now: nobody waits for it any more.
+        if let Some(((shadow, shadows), volume)) = shadow.zip(kept) {
+            let (job, serving) = (job.clone(), served.model.model_info().clone());
+            let (answer, said) = (analysis.answer, analysis.compared);
+            shadows.show(Seen { job, volume, serving, answer, said, shadow: *shadow });
+        }
         Ok(analysis.answer.name())
     }
 

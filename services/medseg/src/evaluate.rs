@@ -7,7 +7,7 @@ use imaging::mask_png;
 use model::dataset::{self, Entry, Patient, Split};
 use model::evaluate::{
     Evaluation, Group, GroupedBy, KindAccuracy, Measured, Rate, ScanPrediction, Scored, WithLesser,
-    Worst, evaluate, measure_phantoms, plot,
+    Worst, evaluate, gate_figures, measure_phantoms, plot,
 };
 use model::{Device, Segmenter};
 
@@ -18,12 +18,16 @@ use crate::models;
 pub struct Evaluate {
     /// The labelled slices: a CSV file with the columns patient, slice, image and mask, paths relative to it. Slices of
     /// a patient that are numbered from 1 without a gap are evaluated as one volume, others alone.
-    #[arg(long, required_unless_present = "phantoms")]
+    #[arg(long, required_unless_present_any = ["phantoms", "gate"])]
     manifest: Option<PathBuf>,
 
     /// Instead, measure the volumes of so many phantoms, shared out among five spacings.
     #[arg(long, conflicts_with = "manifest")]
     phantoms: Option<u64>,
+
+    /// Instead, what the registry's gate compares: the figures on the bundled gate set, as JSON.
+    #[arg(long, conflicts_with_all = ["manifest", "phantoms"])]
+    gate: bool,
 
     /// The model: its folder, its manifest or its weights file; without it, the model that came with this program.
     #[arg(long)]
@@ -85,6 +89,10 @@ impl Evaluate {
             self.manifest.as_deref().map(|manifest| self.chosen(manifest)).transpose()?;
         let model = self.model.clone().map_or_else(models::shipped, Ok)?;
         let mut segmenter = Segmenter::load(&model, Device::choose(&self.device)?)?;
+        if self.gate {
+            println!("{}", serde_json::to_string_pretty(&gate_figures(&mut segmenter)?)?);
+            return Ok(());
+        }
         let Some(patients) = patients else {
             return self.phantoms(&mut segmenter, self.phantoms.unwrap_or_default());
         };

@@ -64,6 +64,11 @@ impl Home {
         format!("file://{}/objects", self.folder.display())
     }
 
+    /// Apart from the scans' objects: what belongs to no scan is deleted there.
+    pub fn model_url(&self) -> String {
+        format!("file://{}/models", self.folder.display())
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

@@ -1,9 +1,11 @@
 //! The whole mesh in one process, on one directory, and the command line.
 
+mod api;
 pub mod bench;
 pub mod evaluate;
 pub mod finish;
 mod home;
+pub mod model;
 mod models;
 pub mod phantom;
 pub mod serve;

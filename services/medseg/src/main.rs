@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use medseg::{bench, evaluate, finish, phantom, serve, train, user};
+use medseg::{bench, evaluate, finish, model, phantom, serve, train, user};
 use service::cli;
 
 /// Finds brain tumours in head scans: the whole mesh in one process, and the tools around it.
@@ -18,6 +18,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Manage tenants and users of a data directory.
     User(user::User),
+    /// Register, compare and promote the models of a running medseg.
+    Model(model::Model),
     /// Train a model from a folder with a manifest.csv.
     Train(train::Train),
     /// Choose and measure anew how a model reads scans; its weights stay as they are.
@@ -41,6 +43,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(serve) => serve.run(),
         Command::User(user) => user.run(),
+        Command::Model(model) => model.run(),
         Command::Train(train) => train.run(),
         Command::Finish(finish) => finish.run(),
         Command::Evaluate(evaluate) => evaluate.run(),

@@ -2,7 +2,7 @@
 //! ports and direct calls between the peers.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use domain::{Result, hex};
 use platform::queue::Queue;
@@ -36,7 +36,7 @@ pub struct Serve {
     otlp_endpoint: Option<String>,
 
     /// The model: a weights file, or with `--research` `threshold:`, which knows bright from dark and needs no weights.
-    /// Without it, the model that came with this program.
+    /// Without it, whichever the registry lets serve: at first the model that came with this program.
     #[arg(long, env)]
     model_url: Option<String>,
 
@@ -66,6 +66,9 @@ pub struct Serve {
 
     #[command(flatten)]
     rules: storage::Rules,
+
+    #[command(flatten)]
+    registry: registry::Rules,
 }
 
 impl Serve {
@@ -86,8 +89,6 @@ impl Serve {
         let (clock, random) = (system_clock(), system_random());
         // Both sides of it live in this process, so it need not outlive it.
         let service_secret = SecretString::from(hex(&random.bytes::<32>()));
-        let model_url = self.model_url()?;
-
         let auth = self.auth(home, &service_secret).await?;
         let to_auth = Peer::within(&auth);
 
@@ -105,25 +106,37 @@ impl Serve {
         let ingest = ingest::build(config, ports, peers)?;
         let to_ingest = Peer::within(&ingest);
 
-        let peers = inference::Peers { storage: to_storage.clone(), auth: to_auth.clone() };
-        let config = self.inference(&model_url, service_secret);
+        let registry = self.registry(home, to_auth.clone()).await?;
+        let to_registry = Peer::within(&registry);
+
+        let peers = inference::Peers {
+            storage: to_storage.clone(),
+            auth: to_auth.clone(),
+            registry: Some(to_registry.clone()),
+        };
+        let config = self.inference(service_secret);
         let ports =
             inference::Ports { queue: queue.clone(), clock: clock.clone(), random: random.clone() };
         let inference = inference::build(config, ports, peers).await?;
 
-        let drift = drift(home, queue, &model_url, to_auth.clone()).await?;
+        let drift_peers =
+            drift::Peers { auth: to_auth.clone(), registry: Some(to_registry.clone()) };
+        let drift = drift(home, queue, self.reference()?, drift_peers).await?;
 
         let peers = gateway::Peers {
             auth: to_auth,
             ingest: to_ingest,
             storage: to_storage,
             drift: Peer::within(&drift),
+            registry: to_registry,
         };
         let ports = gateway::Ports { clock, random };
         let gateway = gateway::build(self.gateway.clone(), ports, peers)?;
 
-        let mut joined =
-            Service::join("medseg", vec![auth, storage, ingest, inference, drift, gateway]);
+        let mut joined = Service::join(
+            "medseg",
+            vec![auth, storage, ingest, registry, inference, drift, gateway],
+        );
         // The peers have each other already; the world gets the gateway's routes alone.
         joined.grpc = Routes::default();
         Ok(joined)
@@ -163,9 +176,9 @@ impl Serve {
         }
     }
 
-    fn inference(&self, model_url: &str, service_secret: SecretString) -> inference::Config {
+    fn inference(&self, service_secret: SecretString) -> inference::Config {
         inference::Config {
-            model_url: model_url.to_owned(),
+            model_url: self.model_url.clone(),
             research: self.research,
             device: self.device.clone(),
             batch: self.batch,
@@ -176,19 +189,39 @@ impl Serve {
         }
     }
 
-    fn model_url(&self) -> Result<String> {
-        match &self.model_url {
-            Some(named) => Ok(named.clone()),
-            None => Ok(models::shipped()?.display().to_string()),
-        }
+    /// With the model that came with this program as the first one, unless another is named.
+    async fn registry(&self, home: &Home, auth: Peer) -> Result<Service> {
+        let first_model = match self.model_url {
+            Some(_) => None,
+            None => Some(models::shipped()?.with_file_name("")),
+        };
+        let config = registry::Config {
+            database_url: home.database_url("registry").into(),
+            blob_url: home.model_url().into(),
+            queue_url: home.queue_url().into(),
+            model_key: home.path("model-key.pem"),
+            rules: registry::Rules { first_model, ..self.registry.clone() },
+        };
+        let ports = registry::Ports::open(&config, system_clock(), system_random()).await?;
+        Ok(registry::build(config.rules, ports, registry::Peers { auth }))
+    }
+
+    /// What reports of drift compare with: what lies beside the model.
+    fn reference(&self) -> Result<drift::Reference> {
+        let model =
+            self.model_url.as_ref().map_or_else(models::shipped, |named| Ok(named.into()))?;
+        let beside = model.with_file_name("reference.json");
+        if beside.is_file() { drift::Reference::read(&beside) } else { Ok(Default::default()) }
     }
 }
 
-async fn drift(home: &Home, queue: Queue, model_url: &str, auth: Peer) -> Result<Service> {
+async fn drift(
+    home: &Home,
+    queue: Queue,
+    reference: drift::Reference,
+    peers: drift::Peers,
+) -> Result<Service> {
     let (clock, random) = (system_clock(), system_random());
     let ports = drift::Ports::open(&home.database_url("drift"), queue, clock, random).await?;
-    let beside = Path::new(model_url).with_file_name("reference.json");
-    let reference =
-        if beside.is_file() { drift::Reference::read(&beside)? } else { Default::default() };
-    Ok(drift::build(reference, ports, drift::Peers { auth }))
+    Ok(drift::build(reference, ports, peers))
 }

@@ -44,5 +44,9 @@ fn no_configuration_shows_its_secrets() {
     keeps::<drift::Config>(2, &[database, queue, "--auth-url=http://auth:8080"]);
     keeps::<inference::Config>(1, &[service, "--model-url=weights.safetensors"]);
     keeps::<ingest::Config>(1, &[service, "--spool=spool"]);
+    keeps::<registry::Config>(
+        3,
+        &[database, queue, "--blob-url=s3://b?key=SECRET", "--model-key=k.pem"],
+    );
     keeps::<gateway::Config>(0, &[]);
 }

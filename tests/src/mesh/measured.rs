@@ -2,7 +2,8 @@ use anyhow::Context;
 
 use super::{Mesh, Options};
 
-const SERVICES: [&str; 6] = ["auth", "storage", "ingest", "drift", "gateway", "inference"];
+const SERVICES: [&str; 7] =
+    ["auth", "storage", "ingest", "registry", "drift", "gateway", "inference"];
 
 /// What measurements ask of a mesh, beside what stories do.
 impl Mesh {

@@ -32,7 +32,21 @@ impl OneProcess {
         data: TempDir,
         more: &[String],
     ) -> anyhow::Result<OneProcess> {
-        let process = serve(through, data.path(), more)?;
+        OneProcess::serving(through, data, more, &STAND_IN)
+    }
+
+    /// With the models of its registry: at first the one that came with the program.
+    pub async fn of_the_registry() -> anyhow::Result<OneProcess> {
+        OneProcess::serving(&[], tempfile::tempdir()?, &["--device=cpu".to_owned()], &[])
+    }
+
+    fn serving(
+        through: &[String],
+        data: TempDir,
+        more: &[String],
+        model: &[&str],
+    ) -> anyhow::Result<OneProcess> {
+        let process = serve(through, data.path(), more, model)?;
         let password = password(&process.said)?;
         Ok(OneProcess { url: address(&process)?, password, process, data })
     }
@@ -57,20 +71,27 @@ impl OneProcess {
     }
 
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.process = serve(&[], self.data.path(), &[])?;
+        self.process = serve(&[], self.data.path(), &[], &STAND_IN)?;
         self.url = address(&self.process)?;
         Ok(())
     }
 }
 
-fn serve(through: &[String], data: &Path, more: &[String]) -> anyhow::Result<Process> {
+/// What stands in for a model.
+const STAND_IN: [&str; 2] = ["--model-url=threshold:", "--research"];
+
+fn serve(
+    through: &[String],
+    data: &Path,
+    more: &[String],
+    model: &[&str],
+) -> anyhow::Result<Process> {
     let mut arguments = vec![
         "serve".to_owned(),
         format!("--data={}", data.join("home").display()),
         "--listen=127.0.0.1:0".to_owned(),
-        "--model-url=threshold:".to_owned(),
-        "--research".to_owned(),
     ];
+    arguments.extend(model.iter().map(|option| (*option).to_owned()));
     arguments.extend_from_slice(more);
     let ready = Some("medseg answers on ");
     Process::start_through(through, "medseg", &arguments, &data.join("medseg.log"), ready)

@@ -14,7 +14,9 @@ use super::reference::{Said, reference};
 use super::state::State;
 use super::{MODALITIES, Settings};
 use crate::dataset::{self, Labelled, Patient, Split};
-use crate::evaluate::{Evaluation, Rate, Worst, measure_phantoms, reliability_plot};
+use crate::evaluate::{
+    Evaluation, GOLDEN_FILE, Rate, Worst, golden_mask, measure_phantoms, reliability_plot,
+};
 use crate::kind_head::KindHead;
 use crate::network::Network;
 use crate::weights::{Quantised, Weights, WeightsFacts, replace};
@@ -184,6 +186,7 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
 
     let mut segmenter = Segmenter::load(model, device)?;
     let model_info = segmenter.model_info().clone();
+    replace(&model.join(GOLDEN_FILE), &golden_mask(&mut segmenter)?)?;
     let phantoms = measure_phantoms(&mut segmenter, making.judged_phantoms)?;
     let readings = &facts.model.readings;
     let figures_of = |form: Form| -> Result<Vec<(String, Evaluation)>> {

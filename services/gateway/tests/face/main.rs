@@ -12,6 +12,7 @@ mod http;
 mod ingest;
 mod memory;
 mod mesh;
+mod models;
 mod page;
 mod problems;
 mod scans;
@@ -56,12 +57,13 @@ impl Gateway {
 
     async fn with(config: Config, way: Way) -> Gateway {
         let stop = CancellationToken::new();
-        let (mesh, Faces { auth, storage, drift }) = Mesh::open().await;
+        let (mesh, Faces { auth, storage, drift, registry }) = Mesh::open().await;
         let ingest = Ingest::default();
         let peers = Peers {
             auth: reach(auth, way, &stop).await,
             storage: reach(storage, way, &stop).await,
             drift: reach(drift, way, &stop).await,
+            registry: reach(registry, way, &stop).await,
             ingest: reach(Routes::new(ingest.clone().server()), way, &stop).await,
         };
         Gateway::before(peers, config, (mesh, ingest), stop).await
@@ -71,8 +73,13 @@ impl Gateway {
     async fn alone() -> Gateway {
         service::choose_tls();
         let away = Peer::connect("http://127.0.0.1:1").unwrap();
-        let peers =
-            Peers { auth: away.clone(), storage: away.clone(), drift: away.clone(), ingest: away };
+        let peers = Peers {
+            auth: away.clone(),
+            storage: away.clone(),
+            drift: away.clone(),
+            registry: away.clone(),
+            ingest: away,
+        };
         let unreached = (Mesh::open().await.0, Ingest::default());
         Gateway::before(peers, Config::default(), unreached, CancellationToken::new()).await
     }

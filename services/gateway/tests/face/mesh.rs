@@ -4,6 +4,8 @@ use auth::Accounts;
 use domain::{Clock, ManualClock, Random, TenantId};
 use futures::stream;
 use platform::queue::Queue;
+use proto::registry::Evaluation;
+use proto::registry::routing_client::RoutingClient;
 use proto::storage::accept_part::Part;
 use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::jobs_client::JobsClient;
@@ -37,6 +39,7 @@ pub struct Mesh {
     tenant: TenantId,
     scans: ScansClient<Peer>,
     jobs: JobsClient<Peer>,
+    routing: RoutingClient<Peer>,
     ports: Ports,
     _data: TempDir,
 }
@@ -46,6 +49,7 @@ pub struct Faces {
     pub auth: Routes,
     pub storage: Routes,
     pub drift: Routes,
+    pub registry: Routes,
 }
 
 impl Mesh {
@@ -61,11 +65,19 @@ impl Mesh {
         let peers = storage::Peers { auth: to_auth.clone() };
         let storage = storage::build(rules, ports.clone(), peers);
         let peer = Peer::within(&storage);
-        let drift = drift(&data, ports.queue.clone(), to_auth, (clock.clock(), random)).await;
+        let drift =
+            drift(&data, ports.queue.clone(), to_auth.clone(), (clock.clock(), random.clone()))
+                .await;
+        let registry = registry(&data, to_auth.clone(), (clock.clock(), random)).await;
+        let routing = RoutingClient::new(Peer::within(&registry));
 
         let between = Between::default();
-        let faces =
-            Faces { auth: auth.grpc, storage: between.before(storage.grpc), drift: drift.grpc };
+        let faces = Faces {
+            auth: auth.grpc,
+            storage: between.before(storage.grpc),
+            drift: drift.grpc,
+            registry: registry.grpc,
+        };
         let mesh = Mesh {
             clock,
             between,
@@ -73,6 +85,7 @@ impl Mesh {
             tenant,
             scans: ScansClient::new(peer.clone()),
             jobs: JobsClient::new(peer),
+            routing,
             ports,
             _data: data,
         };
@@ -91,6 +104,12 @@ impl Mesh {
 
     fn service_token(&self) -> String {
         self.sign(service_tenant(), Role::Service)
+    }
+
+    /// What a worker reports of a model.
+    pub async fn evaluated(&self, evaluation: Evaluation) {
+        let request = authorised(evaluation, &self.service_token());
+        self.routing.clone().record_evaluation(request).await.unwrap();
     }
 
     /// As ingest passes calls on.
@@ -274,7 +293,19 @@ async fn drift(
 ) -> Service {
     let database_url = format!("sqlite://{}", at(data, "drift.db"));
     let ports = drift::Ports::open(&database_url, queue, clock, random).await.unwrap();
-    drift::build(drift::Reference::default(), ports, drift::Peers { auth })
+    drift::build(drift::Reference::default(), ports, drift::Peers { auth, registry: None })
+}
+
+async fn registry(data: &TempDir, auth: Peer, (clock, random): (Clock, Random)) -> Service {
+    let config = registry::Config {
+        database_url: format!("sqlite://{}", at(data, "registry.db")).into(),
+        blob_url: format!("file://{}", at(data, "models")).into(),
+        queue_url: format!("sqlite://{}", at(data, "queue.db")).into(),
+        model_key: data.path().join("model-key.pem"),
+        rules: registry::Rules::default(),
+    };
+    let ports = registry::Ports::open(&config, clock, random).await.unwrap();
+    registry::build(config.rules, ports, registry::Peers { auth })
 }
 
 pub fn sha256(bytes: &[u8]) -> String {

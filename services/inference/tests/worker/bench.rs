@@ -104,10 +104,11 @@ impl Bench {
 
     /// Lets a worker begin.
     pub async fn work(&self, model_url: &str) {
-        let config = Config { model_url: model_url.into(), research: true, ..config() };
+        let config = Config { model_url: Some(model_url.into()), research: true, ..config() };
         let (queue, clock, random) = (self.queue.clone(), system_clock(), system_random());
         let ports = inference::Ports { queue, clock, random };
-        let peers = inference::Peers { storage: self.worker.peer(), auth: self.issuer.peer() };
+        let (storage, auth) = (self.worker.peer(), self.issuer.peer());
+        let peers = inference::Peers { storage, auth, registry: None };
         run(build(config, ports, peers).await.unwrap(), &self.stop).await;
     }
 
@@ -214,7 +215,7 @@ impl Bench {
 /// Of a worker on the processor; which model is for the test to say.
 pub fn config() -> Config {
     Config {
-        model_url: String::new(),
+        model_url: None,
         research: false,
         device: "cpu".into(),
         batch: 4,

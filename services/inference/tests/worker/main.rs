@@ -242,12 +242,13 @@ async fn a_job_that_nobody_knows_is_dropped_and_the_next_is_done() {
 #[tokio::test]
 async fn a_model_that_is_missing_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
-    let model_url = "file:///nowhere/weights.safetensors".into();
+    let model_url = Some("file:///nowhere/weights.safetensors".into());
     let config = Config { model_url, ..config() };
     let queue_url = format!("sqlite://{}/queue.db", folder.path().display());
     let (clock, random) = (service::system_clock(), service::system_random());
     let ports = Ports::open(&queue_url.into(), clock, random).await.unwrap();
     let auth = Issuer::new().peer();
-    let error = build(config, ports, Peers { storage: auth.clone(), auth }).await.err().unwrap();
+    let peers = Peers { storage: auth.clone(), auth, registry: None };
+    let error = build(config, ports, peers).await.err().unwrap();
     assert!(error.to_string().contains("/nowhere/weights.safetensors"), "{error}");
 }

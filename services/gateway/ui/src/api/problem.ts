@@ -1,3 +1,5 @@
+import type { Check } from './models'
+
 /** What the server refused, or what went wrong on the way to it, in words (RFC 9457). */
 export class Problem extends Error {
   readonly status: number
@@ -5,13 +7,16 @@ export class Problem extends Error {
   readonly name: string
   readonly title: string
   readonly detail: string
+  /** What the gate found of a model that may not serve. */
+  readonly checks: readonly Check[]
 
-  constructor(fields: { status: number; name: string; title: string; detail: string }) {
+  constructor(fields: { status: number; name: string; title: string; detail: string; checks?: readonly Check[] }) {
     super(`${fields.title}: ${fields.detail}`)
     this.status = fields.status
     this.name = fields.name
     this.title = fields.title
     this.detail = fields.detail
+    this.checks = fields.checks ?? []
   }
 
   /** Whether the same request may succeed later, unchanged. */
@@ -29,6 +34,7 @@ export function problemOf(status: number, body: string): Problem {
     name: type.split(/[/:#]/).at(-1) ?? '',
     title: sentence(text(fields.title) || `The server answered with status ${status}`),
     detail: sentence(text(fields.detail)),
+    checks: Array.isArray(fields.checks) ? (fields.checks as Check[]) : [],
   })
 }
 

@@ -2,6 +2,8 @@
 class Place {
   /** The scan that is open; empty: the place for new scans. */
   scan = $state('')
+  /** Whether the models are shown. */
+  models = $state(false)
 
   constructor() {
     this.#read()
@@ -17,6 +19,7 @@ class Place {
   }
 
   #read(): void {
+    this.models = location.hash === '#/models'
     this.scan = /^#\/scans\/([\w-]+)$/.exec(location.hash)?.[1] ?? ''
   }
 }

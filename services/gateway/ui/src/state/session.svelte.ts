@@ -19,6 +19,8 @@ interface Kept {
 class Session {
   phase = $state<'restoring' | 'out' | 'in'>('restoring')
   userName = $state('')
+  /** What the access token says that its bearer may do; whoever decides is the server. */
+  roles = $state.raw<readonly string[]>([])
   /** Why the sign-in form is shown again, when nobody asked for it. */
   notice = $state('')
 
@@ -86,6 +88,7 @@ class Session {
     const lifetime = tokens.expires_in * 1000
     this.#expiresAt = Date.now() + lifetime
     this.userName = userName
+    this.roles = rolesOf(tokens.access_token)
     const session: Kept = { refresh_token: tokens.refresh_token, user_name: userName }
     sessionStorage.setItem(KEPT, JSON.stringify(session))
     clearTimeout(this.#timer)
@@ -111,8 +114,20 @@ class Session {
     this.#access = ''
     this.#expiresAt = 0
     this.userName = ''
+    this.roles = []
     this.notice = notice
     this.phase = 'out'
+  }
+}
+
+/** The roles in a token's payload (RFC 7519), for what the page offers; none where it cannot be read. */
+export function rolesOf(token: string): readonly string[] {
+  try {
+    const payload = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/')
+    const { roles } = JSON.parse(atob(payload)) as { roles?: unknown }
+    return Array.isArray(roles) ? roles.filter((role) => typeof role === 'string') : []
+  } catch {
+    return []
   }
 }
 

@@ -1,0 +1,142 @@
+use proto::registry::Evaluation;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+use service::claims::Role;
+
+use crate::mesh::sha256;
+use crate::{Gateway, json, problem};
+
+const WEIGHTS: &[u8] = b"weights, as far as anybody looks here";
+
+/// A form as `medseg model import` sends it.
+fn form(version: &str, weights: &'static [u8]) -> Form {
+    let manifest = json!({
+        "file": "weights.safetensors", "bytes": WEIGHTS.len(), "sha256": sha256(WEIGHTS),
+        "name": "medseg-mr", "version": version, "preprocessing": "head-square-2", "modalities": ["MR"],
+    });
+    let file = |name: &'static str, bytes: Vec<u8>| Part::bytes(bytes).file_name(name);
+    Form::new()
+        .part("manifest", file("model.json", manifest.to_string().into_bytes()))
+        .part("weights", file("weights.safetensors", weights.to_vec()))
+}
+
+async fn register(gateway: &Gateway, version: &str) -> Value {
+    let request = gateway.post("/v1/models?source=mlflow%3Amedseg%2F7&git_commit=abc");
+    let (status, registered) =
+        json(request.multipart(form(version, WEIGHTS)).send().await.unwrap()).await;
+    assert_eq!(status, 201, "{registered}");
+    registered
+}
+
+fn evaluation(version: &str, dice: f64) -> Evaluation {
+    Evaluation {
+        name: "medseg-mr".into(),
+        version: version.into(),
+        gate_set: "phantoms-1".into(),
+        dice_mean: dice,
+        dice_low: dice - 0.01,
+        dice_high: dice + 0.01,
+        ms_per_slice: 40.0,
+        golden_dice: Some(1.0),
+        ..Evaluation::default()
+    }
+}
+
+#[tokio::test]
+async fn a_version_is_registered_shown_and_given_back() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Scientist);
+    let registered = register(&gateway, "1.0").await;
+    assert_eq!(registered["state"], "registered");
+    assert_eq!(
+        (&registered["source"], &registered["git_commit"], &registered["data_version"]),
+        (&json!("mlflow:medseg/7"), &json!("abc"), &Value::Null)
+    );
+    let (_, listed) = json(gateway.get("/v1/models").send().await.unwrap()).await;
+    assert_eq!(listed, json!({ "versions": [registered] }));
+    let (_, none) = json(gateway.get("/v1/models?name=other").send().await.unwrap()).await;
+    assert_eq!(none, json!({ "versions": [] }));
+    let of = "/v1/models/medseg-mr/1.0";
+    assert_eq!(json(gateway.get(of).send().await.unwrap()).await, (200, registered));
+    let file = gateway.get(&format!("{of}/files/weights.safetensors")).send().await.unwrap();
+    assert_eq!(file.headers()["content-length"], WEIGHTS.len().to_string());
+    assert!(file.bytes().await.unwrap() == WEIGHTS);
+    for missing in [format!("{of}/files/golden.pbm"), "/v1/models/medseg-mr/2.0".into()] {
+        let (status, name, _) = problem(gateway.get(&missing).send().await.unwrap()).await;
+        assert_eq!((status, name.as_str()), (404, "not-found"), "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn files_that_do_not_fit_are_refused_in_words() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Scientist);
+    let swapped =
+        gateway.post("/v1/models").multipart(form("1.0", b"others")).send().await.unwrap();
+    let (status, name, why) = problem(swapped).await;
+    assert_eq!((status, name.as_str()), (400, "invalid"));
+    assert!(why["detail"].as_str().unwrap().contains("weights.safetensors"), "{why}");
+    let none = gateway.post("/v1/models").body("a file alone").send().await.unwrap();
+    assert_eq!(problem(none).await.0, 400);
+    let (_, listed) = json(gateway.get("/v1/models").send().await.unwrap()).await;
+    assert_eq!(listed, json!({ "versions": [] }));
+}
+
+#[tokio::test]
+async fn the_gate_shows_the_figures_of_both_and_an_admin_may_force_it_for_a_reason() {
+    let mut gateway = Gateway::start().await.signed_in_as(Role::Scientist);
+    for (version, dice) in [("1.0", 0.9), ("2.0", 0.8)] {
+        register(&gateway, version).await;
+        gateway.mesh.evaluated(evaluation(version, dice)).await;
+    }
+    let promote = |gateway: &Gateway, version: &str, body: Value| {
+        gateway.post(&format!("/v1/models/medseg-mr/{version}/promote")).json(&body).send()
+    };
+    let (status, name, _) = problem(promote(&gateway, "1.0", json!({})).await.unwrap()).await;
+    assert_eq!((status, name.as_str()), (403, "forbidden"), "a scientist promotes nothing");
+
+    gateway = gateway.signed_in_as(Role::Admin);
+    let (status, decision) = json(promote(&gateway, "1.0", json!({})).await.unwrap()).await;
+    assert_eq!((status, &decision["version"]["state"]), (200, &json!("serving")), "{decision}");
+    let (status, name, refused) = problem(promote(&gateway, "2.0", json!({})).await.unwrap()).await;
+    assert_eq!((status, name.as_str()), (409, "gate-refused"));
+    let checks = refused["checks"].as_array().unwrap();
+    let dice = checks.iter().find(|check| check["name"] == "dice").unwrap();
+    assert_eq!(
+        (&dice["passed"], &dice["candidate"], &dice["serving"]),
+        (&json!(false), &json!(0.8), &json!(0.9))
+    );
+    let forced = json!({ "force": true, "reason": "a new scanner" });
+    let (_, decision) = json(promote(&gateway, "2.0", forced).await.unwrap()).await;
+    assert_eq!(decision["version"]["forced_because"], "a new scanner");
+    let back = gateway.post("/v1/models/medseg-mr/2.0/roll-back").json(&json!({})).send();
+    let (_, back) = json(back.await.unwrap()).await;
+    assert_eq!((&back["version"], &back["state"]), (&json!("1.0"), &json!("serving")));
+
+    let (_, events) = json(gateway.get("/v1/model-events").send().await.unwrap()).await;
+    let actions: Vec<_> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| {
+            format!("{} {}", event["action"].as_str().unwrap(), event["version"].as_str().unwrap())
+        })
+        .collect();
+    let expected = [
+        "rolled_back 2.0",
+        "forced 2.0",
+        "refused 2.0",
+        "promoted 1.0",
+        "registered 2.0",
+        "registered 1.0",
+    ];
+    assert_eq!(actions, expected);
+}
+
+#[tokio::test]
+async fn clinicians_have_no_say_in_models() {
+    let gateway = Gateway::start().await;
+    for path in ["/v1/models", "/v1/model-events", "/v1/models/medseg-mr/1.0"] {
+        assert_eq!(problem(gateway.get(path).send().await.unwrap()).await.0, 403, "{path}");
+    }
+    let sent = gateway.post("/v1/models").multipart(form("1.0", WEIGHTS)).send().await.unwrap();
+    assert_eq!(problem(sent).await.0, 403);
+}

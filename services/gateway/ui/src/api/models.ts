@@ -1,0 +1,73 @@
+import { request } from './http'
+import type * as api from './types'
+
+export type State = api.ModelState
+
+/** A figure with its 95 % interval. */
+export interface Figure {
+  value: number
+  low: number
+  high: number
+}
+
+/** What a version came to on the gate set. */
+export interface Evaluation {
+  gate_set: string
+  device: string
+  failure: string | null
+  dice: Figure
+  far: Figure
+  frr: Figure
+  ms_per_slice: number
+  golden_dice: number | null
+}
+
+/** A version of a model as the gateway describes it. */
+export interface Version {
+  name: string
+  version: string
+  state: State
+  files: { name: string; sha256: string; size_bytes: number }[]
+  modalities: string[]
+  source: string | null
+  git_commit: string | null
+  data_version: string | null
+  registered_ms: number
+  registered_by: string
+  evaluation: Evaluation | null
+  forced_because: string | null
+}
+
+/** One of the gate's checks. */
+export interface Check {
+  name: string
+  passed: boolean
+  words: string
+  candidate: number | null
+  serving: number | null
+}
+
+/** What is done to a version. */
+export type Change = 'promote' | 'roll-back' | 'shadow' | 'retire'
+
+export async function listVersions(): Promise<Version[]> {
+  const response = await request('v1/models')
+  return ((await response.json()) as { versions: Version[] }).versions
+}
+
+export async function getCard({ name, version }: Version): Promise<string> {
+  return (await request(`${pathOf(name, version)}/files/card.md`)).text()
+}
+
+export async function change(of: Version, what: Change, reason: string, force = false): Promise<void> {
+  const body = what === 'promote' ? { reason, force } : { reason }
+  await request(`${pathOf(of.name, of.version)}/${what}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+}
+
+function pathOf(name: string, version: string): string {
+  return `v1/models/${encodeURIComponent(name)}/${encodeURIComponent(version)}`
+}

@@ -1,0 +1,77 @@
+//! Evaluates model versions on the gate set, and tells the registry.
+
+use domain::{ErrorKind, Result};
+use model::evaluate::{GATE_SET, GOLDEN_FILE, gate_figures, golden_dice};
+use model::{Device, Segmenter};
+use proto::registry::Evaluation;
+use service::claims::authorised;
+
+use crate::follow::{Engines, Registry};
+
+/// Evaluates the version that a message names (`NAME/VERSION`).
+///
+/// A version that cannot be loaded has failed, and why is told; that the registry is away may pass.
+pub async fn evaluate(registry: Registry, engines: Engines, message: Vec<u8>) -> Result<()> {
+    let named = String::from_utf8(message).unwrap_or_default();
+    let Some((name, version)) = named.split_once('/') else {
+        return Err(ErrorKind::Invalid.error("the message names no version"));
+    };
+    if registry.is_evaluated(name, version).await? {
+        return Ok(());
+    }
+    let evaluation = match measured(&registry, engines, name, version).await {
+        Err(error) if error.kind().is_transient() => return Err(error),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => Evaluation { failure: error.to_string(), ..Evaluation::default() },
+        Ok(evaluation) => evaluation,
+    };
+    let (name, version) = (name.to_owned(), version.to_owned());
+    let evaluation = Evaluation { name, version, gate_set: GATE_SET.into(), ..evaluation };
+    let (mut routing, token) = registry.routing().await?;
+    routing.record_evaluation(authorised(evaluation, &token)).await?;
+    Ok(())
+}
+
+async fn measured(
+    registry: &Registry,
+    engines: Engines,
+    name: &str,
+    version: &str,
+) -> Result<Evaluation> {
+    let files = registry.fetch(name, version).await?;
+    let golden = match registry.file(name, version, GOLDEN_FILE, files.folder()).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        golden => Some(golden?),
+    };
+    let measure = move || {
+        let device = Device::choose(&engines.device)?;
+        let mut segmenter = Segmenter::load(files.folder(), device)?;
+        gate_set(&mut segmenter, golden.as_deref())
+    };
+    let panicked = |error| ErrorKind::Internal.error("the evaluation panicked").because(error);
+    tokio::task::spawn_blocking(measure).await.map_err(panicked)?
+}
+
+fn gate_set(segmenter: &mut Segmenter, golden: Option<&[u8]>) -> Result<Evaluation> {
+    let figures = gate_figures(segmenter)?;
+    let [scans_with_tumour, scans_without_tumour] = figures.scans.map(|scans| scans as u32);
+    let [dice_low, dice_high] = figures.dice_interval;
+    let ([far_low, far_high], [frr_low, frr_high]) = (figures.far.interval, figures.frr.interval);
+    Ok(Evaluation {
+        device: segmenter.model_info().device.clone(),
+        scans_with_tumour,
+        scans_without_tumour,
+        dice_mean: figures.dice_mean,
+        dice_low,
+        dice_high,
+        far: figures.far.rate.unwrap_or_default(),
+        far_low,
+        far_high,
+        frr: figures.frr.rate.unwrap_or_default(),
+        frr_low,
+        frr_high,
+        ms_per_slice: figures.ms_per_slice,
+        golden_dice: golden.map(|stored| golden_dice(segmenter, stored)).transpose()?,
+        ..Evaluation::default()
+    })
+}

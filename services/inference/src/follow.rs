@@ -1,0 +1,272 @@
+//! Follows the registry: loads what is to serve, and lets it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{ErrorKind, Result};
+use metrics::{counter, gauge};
+use proto::registry::models_client::ModelsClient;
+use proto::registry::routing_client::RoutingClient;
+use proto::registry::{FileRef, Routes, RoutesRequest, Version, VersionRef};
+use service::claims::{ServiceToken, authorised};
+use service::{Peer, Worker};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::engine::{self, Engine};
+use crate::model::{Ended, Model};
+use crate::serving::{Served, Serving, Table};
+use crate::shadow::{InHand, Yielding};
+
+/// How often the registry is asked what serves: a promotion is here within twice that and the time to load it.
+const ASK_INTERVAL: Duration = Duration::from_secs(3);
+/// The files that a worker needs.
+const MANIFEST: &str = "model.json";
+
+/// The registry, as a worker sees it.
+#[derive(Clone)]
+pub struct Registry {
+    models: ModelsClient<Peer>,
+    routing: RoutingClient<Peer>,
+    token: ServiceToken,
+}
+
+/// Where and how models run.
+#[derive(Clone)]
+pub struct Engines {
+    pub device: String,
+    pub batch: usize,
+    pub research: bool,
+    /// What shadows give way to.
+    pub in_hand: InHand,
+}
+
+/// A version's files on this machine; gone when this is dropped.
+pub struct Fetched {
+    folder: TempDir,
+    weights: String,
+}
+
+impl Registry {
+    pub fn new(registry: Peer, token: ServiceToken) -> Registry {
+        let (models, routing) = (ModelsClient::new(registry.clone()), RoutingClient::new(registry));
+        Registry { models, routing, token }
+    }
+
+    async fn routes(&self) -> Result<Routes> {
+        let request = authorised(RoutesRequest {}, &self.token.get().await?);
+        Ok(self.routing.clone().get_routes(request).await?.into_inner())
+    }
+
+    /// Reports to the registry.
+    pub async fn routing(&self) -> Result<(RoutingClient<Peer>, String)> {
+        Ok((self.routing.clone(), self.token.get().await?))
+    }
+
+    /// Whether a version has its evaluation, or is not there at all: then there is nothing to do.
+    pub async fn is_evaluated(&self, name: &str, version: &str) -> Result<bool> {
+        let of = VersionRef { name: name.to_owned(), version: version.to_owned() };
+        let request = authorised(of, &self.token.get().await?);
+        match self.models.clone().get(request).await.map_err(domain::Error::from) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            version => Ok(version?.into_inner().evaluation.is_some()),
+        }
+    }
+
+    /// Brings the files that a worker needs of a version to this machine.
+    pub async fn fetch(&self, name: &str, version: &str) -> Result<Fetched> {
+        let folder = tempfile::tempdir().map_err(|error| {
+            ErrorKind::Unavailable.error("no folder for a model").because(error)
+        })?;
+        let manifest = self.file(name, version, MANIFEST, folder.path()).await?;
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).map_err(|error| {
+            ErrorKind::Invalid.error("the model's manifest is no JSON").because(error)
+        })?;
+        let weights = manifest["file"].as_str().unwrap_or_default().to_owned();
+        // The registry lets no path in; this side does not rely on it.
+        if Path::new(&weights).file_name() != Some(weights.as_ref()) {
+            return Err(ErrorKind::Invalid.error("the model's manifest names no weights file"));
+        }
+        self.file(name, version, &weights, folder.path()).await?;
+        Ok(Fetched { folder, weights })
+    }
+
+    /// A file's bytes, which are written into `folder` too.
+    pub async fn file(
+        &self,
+        name: &str,
+        version: &str,
+        file: &str,
+        folder: &Path,
+    ) -> Result<Vec<u8>> {
+        let (name, version) = (name.to_owned(), version.to_owned());
+        let of = FileRef { name, version, file: file.to_owned() };
+        let request = authorised(of, &self.token.get().await?);
+        let mut chunks = self.models.clone().read(request).await?.into_inner();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.message().await? {
+            bytes.extend_from_slice(&chunk.data);
+        }
+        tokio::fs::write(folder.join(file), &bytes).await.map_err(|error| {
+            ErrorKind::Unavailable.error("a model's file cannot be written here").because(error)
+        })?;
+        Ok(bytes)
+    }
+}
+
+impl Fetched {
+    /// Where the weights file is.
+    pub fn url(&self) -> String {
+        self.folder.path().join(&self.weights).display().to_string()
+    }
+
+    /// Where the files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Asks the registry until something serves, loads it, and from then on whatever takes its place.
+pub fn follow(registry: Registry, engines: Engines, serving: Serving) -> Worker {
+    Worker::new("registry", move |stop| async move {
+        let (broken, mut breaks) = mpsc::channel(1);
+        let mut follower = Follower { registry, engines, serving, loaded: BTreeMap::new(), broken };
+        let follow = async {
+            loop {
+                if let Err(error) = follower.ask().await {
+                    counter!("medseg_model_load_failures_total").increment(1);
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "could not load what is to serve: what served goes on");
+                }
+                tokio::time::sleep(ASK_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            // Without its model the process is of no use, and a new one may do better.
+            Some(error) = breaks.recv() => Err(error),
+            () = follow => Ok(()),
+        }
+    })
+}
+
+/// A version by its name, its version and its weights' digest.
+type Identity = (String, String, String);
+
+/// Whether a version answers, or looks on.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+enum Part {
+    Serves,
+    LooksOn,
+}
+
+struct Follower {
+    registry: Registry,
+    engines: Engines,
+    serving: Serving,
+    /// What is loaded. A model that nobody holds any more ends by itself.
+    loaded: BTreeMap<(Part, Identity), Loaded>,
+    broken: mpsc::Sender<domain::Error>,
+}
+
+#[derive(Clone)]
+struct Loaded {
+    model: Model,
+    /// The engine is opened anew from there after it has failed.
+    _files: Arc<Fetched>,
+}
+
+impl Follower {
+    async fn ask(&mut self) -> Result<()> {
+        let routes = self.registry.routes().await?;
+        let mut table = Table::new();
+        let mut needed = BTreeMap::new();
+        for route in routes.routes {
+            let Some(version) = route.serving else { continue };
+            let loaded = self.load(&version, Part::Serves).await?;
+            needed.insert((Part::Serves, identity(&version)), loaded.clone());
+            let mut served =
+                Served { forced_because: version.forced_because, ..Served::by(loaded.model) };
+            if let Some(shadow) = route.shadow {
+                served.shadow = self.shadow(&shadow, &mut needed).await.map(Box::new);
+            }
+            table.insert(route.modality, served);
+        }
+        gauge!("medseg_model_generation").set(routes.generation as f64);
+        // Whole or not at all: what could not be loaded above leaves everything as it was.
+        self.serving.replace(table);
+        self.loaded = needed;
+        Ok(())
+    }
+
+    /// A shadow that cannot be loaded is none: what serves goes on.
+    async fn shadow(
+        &self,
+        version: &Version,
+        needed: &mut BTreeMap<(Part, Identity), Loaded>,
+    ) -> Option<Served> {
+        match self.load(version, Part::LooksOn).await {
+            Ok(loaded) => {
+                needed.insert((Part::LooksOn, identity(version)), loaded.clone());
+                Some(Served::by(loaded.model))
+            }
+            Err(error) => {
+                counter!("medseg_model_load_failures_total").increment(1);
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, version.version, "could not load a shadow");
+                None
+            }
+        }
+    }
+
+    async fn load(&self, version: &Version, part: Part) -> Result<Loaded> {
+        if let Some(loaded) = self.loaded.get(&(part, identity(version))) {
+            return Ok(loaded.clone());
+        }
+        let files = Arc::new(self.registry.fetch(&version.name, &version.version).await?);
+        let (url, engines) = (files.url(), self.engines.clone());
+        let open = move || {
+            let engine = engine::open(&url, &engines.device, engines.research)?;
+            let in_hand = engines.in_hand.clone();
+            Ok(match part {
+                Part::Serves => engine,
+                Part::LooksOn => Box::new(Yielding { engine, in_hand }) as Box<dyn Engine>,
+            })
+        };
+        let (model, ended) = Model::start(open, self.engines.batch).await?;
+        let model_info = model.model_info();
+        if model_info.sha256 != version.sha256 {
+            return Err(
+                ErrorKind::Invalid.error("the weights are not those that the registry names")
+            );
+        }
+        tracing::info!(
+            model = model_info.facts.name,
+            version = model_info.facts.version,
+            device = model_info.device,
+            "a model is loaded"
+        );
+        if part == Part::Serves {
+            tokio::spawn(tell_of_the_end(ended, self.broken.clone()));
+        }
+        Ok(Loaded { model, _files: files })
+    }
+}
+
+fn identity(version: &Version) -> Identity {
+    (version.name.clone(), version.version.clone(), version.sha256.clone())
+}
+
+/// Passes on why a model's thread ended, unless nobody needs it any more.
+async fn tell_of_the_end(ended: Ended, broken: mpsc::Sender<domain::Error>) {
+    let gone = || ErrorKind::Internal.error("the model's thread is gone");
+    let error = match ended.await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error,
+        Err(_) => gone(),
+    };
+    // The first is enough: the process ends.
+    let _ = broken.try_send(error);
+}

@@ -1,0 +1,110 @@
+//! Which model answers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use domain::{ErrorKind, Result};
+
+use crate::model::Model;
+
+/// How often it is looked whether the first model is loaded.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// The modality whose model takes what does not say how it was made.
+const DEFAULT: &str = "MR";
+
+/// The models that answer, by the modality that they are made for. A job keeps the one that it began with: a change of the
+/// table reaches the next job, never a part of one.
+#[derive(Clone, Default)]
+pub struct Serving(Arc<RwLock<Table>>);
+
+/// What serves each modality (a DICOM term).
+pub type Table = BTreeMap<String, Served>;
+
+/// A model that answers.
+#[derive(Clone)]
+pub struct Served {
+    pub model: Model,
+    /// Why it serves although the registry's gate refused it; empty: it did not.
+    pub forced_because: String,
+    /// What looks on.
+    pub shadow: Option<Box<Served>>,
+}
+
+impl Served {
+    /// A model that nobody had to force, and that nothing looks on at.
+    pub fn by(model: Model) -> Served {
+        Served { model, forced_because: String::new(), shadow: None }
+    }
+}
+
+impl Serving {
+    /// One model for everything.
+    pub fn only(model: Model) -> Serving {
+        let serving = Serving::default();
+        let served = Served::by(model);
+        serving.replace(BTreeMap::from([(DEFAULT.to_owned(), served)]));
+        serving
+    }
+
+    /// Serves by that table from the next job on.
+    pub fn replace(&self, table: Table) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    /// The model for scans of that modality (empty: not told). Where none is made for it, the one that says so.
+    ///
+    /// `Unavailable` while no model is loaded.
+    pub fn of(&self, modality: &str) -> Result<Served> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let any = || table.get(DEFAULT).or_else(|| table.values().next());
+        let served = table.get(modality).or_else(any);
+        served.cloned().ok_or_else(|| ErrorKind::Unavailable.error("no model is loaded yet"))
+    }
+
+    /// Waits until a model serves: until then no job is taken.
+    pub async fn one_serves(&self) {
+        while self.of(DEFAULT).is_err() {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Whether every model that serves still takes slices.
+    pub fn check(&self) -> Result<()> {
+        self.of(DEFAULT)?;
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        table.values().try_for_each(|served| served.model.check())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine;
+
+    async fn served(name: &'static str) -> Served {
+        let (model, _) = Model::start(move || engine::open(name, "cpu", true), 1).await.unwrap();
+        Served::by(model)
+    }
+
+    fn name(serving: &Serving, modality: &str) -> String {
+        serving.of(modality).unwrap().model.model_info().facts.name.clone()
+    }
+
+    #[tokio::test]
+    async fn each_modality_has_its_model_and_what_does_not_say_has_that_of_mr() {
+        let serving = Serving::default();
+        assert_eq!(serving.check().unwrap_err().kind(), ErrorKind::Unavailable);
+        let (mr, ct) = (served("threshold:").await, served("echo:").await);
+        let began = {
+            serving.replace(BTreeMap::from([("MR".into(), mr.clone())]));
+            serving.of("MR").unwrap()
+        };
+        assert_eq!(["MR", "", "CT"].map(|of| name(&serving, of)), ["threshold"; 3]);
+        serving.replace(BTreeMap::from([("MR".into(), ct), ("CT".into(), mr)]));
+        assert_eq!(["MR", "", "CT"].map(|of| name(&serving, of)), ["echo", "echo", "threshold"]);
+        serving.check().unwrap();
+        // Whoever has begun goes on with what it began with.
+        assert_eq!(began.model.model_info().facts.name, "threshold");
+    }
+}

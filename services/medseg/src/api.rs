@@ -1,0 +1,119 @@
+//! A running medseg, as its REST API shows it.
+
+use anyhow::{Context, bail};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+/// Where a medseg answers, and who asks.
+#[derive(clap::Args)]
+pub struct Api {
+    /// Where medseg answers.
+    #[arg(long, env = "MEDSEG_URL", default_value = "http://127.0.0.1:8080", global = true)]
+    url: Url,
+
+    /// The user who signs in.
+    #[arg(long, env = "MEDSEG_USER", default_value = "admin", global = true)]
+    user: String,
+
+    /// That user's password: by the environment, where other users of the machine do not see it.
+    #[arg(long, env = "MEDSEG_PASSWORD", hide_env_values = true, hide = true, global = true)]
+    password: Option<SecretString>,
+}
+
+/// Somebody who has signed in.
+pub struct Session {
+    client: Client,
+    url: Url,
+    token: SecretString,
+}
+
+impl Api {
+    /// Signs in.
+    pub async fn sign_in(&self) -> anyhow::Result<Session> {
+        let password = self
+            .password
+            .as_ref()
+            .context("no password: set MEDSEG_PASSWORD to that of the user (--user)")?;
+        let client = Client::new();
+        let form = [
+            ("grant_type", "password"),
+            ("username", self.user.as_str()),
+            ("password", password.expose_secret()),
+        ];
+        let request = client.post(self.address("v1/token")?).form(&form);
+        let answer = self.sent(request).await?;
+        let answer: Value = understood(answer).await?.json().await.context("no token came")?;
+        let token = answer["access_token"].as_str().context("no token came")?;
+        Ok(Session { client, url: self.url.clone(), token: token.to_owned().into() })
+    }
+
+    async fn sent(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        request.send().await.with_context(|| format!("medseg does not answer at {}", self.url))
+    }
+
+    fn address(&self, path: &str) -> anyhow::Result<Url> {
+        self.url.join(path).with_context(|| format!("{} is no address of medseg", self.url))
+    }
+}
+
+impl Session {
+    /// A request to the path of those segments.
+    pub fn request(&self, method: Method, segments: &[&str]) -> anyhow::Result<RequestBuilder> {
+        let mut url = self.url.clone();
+        let mut path = url
+            .path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("{} is no address of medseg", self.url))?;
+        path.pop_if_empty().push("v1").extend(segments);
+        drop(path);
+        Ok(self.client.request(method, url).bearer_auth(self.token.expose_secret()))
+    }
+
+    /// The answer of a request that was understood.
+    pub async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let answer = request.send().await;
+        understood(answer.with_context(|| format!("medseg does not answer at {}", self.url))?).await
+    }
+
+    /// What is at that path, as JSON.
+    pub async fn get(&self, segments: &[&str]) -> anyhow::Result<Value> {
+        let answer = self.send(self.request(Method::GET, segments)?).await?;
+        answer.json().await.context("the answer is no JSON")
+    }
+
+    /// What `body` does at that path, as JSON.
+    pub async fn post(&self, segments: &[&str], body: &Value) -> anyhow::Result<Value> {
+        let answer = self.send(self.request(Method::POST, segments)?.json(body)).await?;
+        answer.json().await.context("the answer is no JSON")
+    }
+}
+
+/// The answer, unless it is a problem (RFC 9457): then in its own words.
+async fn understood(answer: Response) -> anyhow::Result<Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let problem: Value = answer.json().await.unwrap_or_default();
+    let detail = problem["detail"].as_str().unwrap_or("it does not say why");
+    for check in problem["checks"].as_array().into_iter().flatten() {
+        println!("{}", check_line(check));
+    }
+    match status {
+        StatusCode::UNAUTHORIZED => bail!("not signed in: {detail}"),
+        _ => bail!("{detail} ({status})"),
+    }
+}
+
+/// One of the gate's checks as a line: what it found, of the version and of the one that serves.
+pub fn check_line(check: &Value) -> String {
+    let figure = |name: &str| check[name].as_f64().map_or("-".to_owned(), |it| format!("{it:.4}"));
+    format!(
+        "{} {:10} {:>10} {:>10}  {}",
+        if check["passed"] == true { "passed" } else { "FAILED" },
+        check["name"].as_str().unwrap_or_default(),
+        figure("candidate"),
+        figure("serving"),
+        check["words"].as_str().unwrap_or_default()
+    )
+}

@@ -1,0 +1,258 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ::model::evaluate::{GOLDEN_FILE, golden_mask};
+use ::model::{Device, Segmenter, Weights};
+use anyhow::{Context, ensure};
+use clap::Subcommand;
+use reqwest::Method;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+use crate::api::{Api, Session, check_line};
+use crate::models;
+
+/// The files that a version may bring.
+const FILES: [&str; 6] = [
+    "model.json",
+    "weights.safetensors",
+    "card.md",
+    "reference.json",
+    "reliability.svg",
+    GOLDEN_FILE,
+];
+
+/// `medseg model …`
+#[derive(clap::Args)]
+pub struct Model {
+    #[command(flatten)]
+    api: Api,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Register a version: a folder with model.json and weights.
+    Import {
+        /// The model's folder; without it, the model that came with this program.
+        folder: Option<PathBuf>,
+        /// Where it comes from, for whoever asks later.
+        #[arg(long, default_value = "")]
+        source: String,
+        /// The commit that it was trained with.
+        #[arg(long, default_value = "")]
+        git_commit: String,
+        /// Which version of the data it was trained on.
+        #[arg(long, default_value = "")]
+        data_version: String,
+    },
+    /// Write a version's files into a folder.
+    Export {
+        #[command(flatten)]
+        of: Version,
+        #[arg(long, default_value = "model")]
+        out: PathBuf,
+    },
+    /// List versions, the newest first.
+    List {
+        /// Only of the model of that name.
+        name: Option<String>,
+    },
+    /// Show a version, with what it came to on the gate set.
+    Show {
+        #[command(flatten)]
+        of: Version,
+    },
+    /// Let a version serve, if the gate lets it through.
+    Promote {
+        #[command(flatten)]
+        of: Version,
+        /// Also where the gate refuses; needs a reason, which stands in every result.
+        #[arg(long, requires = "reason")]
+        force: bool,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Let the version serve again that served before this one.
+    RollBack {
+        #[command(flatten)]
+        of: Version,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Let a version see what is served, after the answer is out.
+    Shadow {
+        #[command(flatten)]
+        of: Version,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Tell what would have changed if a shadow had served.
+    Compare {
+        #[command(flatten)]
+        of: Version,
+    },
+    /// End a version's life; old results can still be made anew.
+    Retire {
+        #[command(flatten)]
+        of: Version,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Tell who did what with models, the newest first.
+    History,
+}
+
+/// Which version.
+#[derive(clap::Args)]
+struct Version {
+    /// The model's name and version, as NAME/VERSION.
+    #[arg(value_name = "NAME/VERSION", value_parser = name_and_version)]
+    of: (String, String),
+}
+
+fn name_and_version(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((name, version)) if !name.is_empty() && !version.is_empty() => {
+            Ok((name.to_owned(), version.to_owned()))
+        }
+        _ => Err("a version is named as NAME/VERSION, such as medseg-mr/0.4.0".to_owned()),
+    }
+}
+
+impl Model {
+    pub fn run(self) -> anyhow::Result<()> {
+        tokio::runtime::Runtime::new()?.block_on(async {
+            let session = self.api.sign_in().await?;
+            act(&session, self.action).await
+        })
+    }
+}
+
+async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::Import { folder, source, git_commit, data_version } => {
+            let folder =
+                folder.map_or_else(|| models::shipped().map(|file| file.with_file_name("")), Ok)?;
+            let origin =
+                [("source", source), ("git_commit", git_commit), ("data_version", data_version)];
+            let version = import(session, &folder, &origin).await?;
+            println!("{}", line(&version));
+        }
+        Action::Export { of: Version { of: (name, version) }, out } => {
+            export(session, &name, &version, &out).await?;
+        }
+        Action::List { name } => {
+            let request = session.request(Method::GET, &["models"])?;
+            let request = request.query(&[("name", name.unwrap_or_default())]);
+            let versions: Value = session.send(request).await?.json().await?;
+            versions["versions"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .for_each(|it| println!("{}", line(it)));
+        }
+        Action::Show { of: Version { of: (name, version) } } => {
+            println!("{:#}", session.get(&["models", &name, &version]).await?);
+        }
+        Action::Promote { of: Version { of: (name, version) }, force, reason } => {
+            let body = json!({ "force": force, "reason": reason });
+            let decision = session.post(&["models", &name, &version, "promote"], &body).await?;
+            decision["checks"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .for_each(|it| println!("{}", check_line(it)));
+            println!("{}", line(&decision["version"]));
+        }
+        Action::RollBack { of, reason } => change(session, of, "roll-back", &reason).await?,
+        Action::Shadow { of, reason } => change(session, of, "shadow", &reason).await?,
+        Action::Retire { of, reason } => change(session, of, "retire", &reason).await?,
+        Action::Compare { of: Version { of: (name, version) } } => {
+            println!("{:#}", session.get(&["models", &name, &version, "shadow"]).await?);
+        }
+        Action::History => {
+            let events = session.get(&["model-events"]).await?;
+            for event in events["events"].as_array().into_iter().flatten() {
+                let of = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+                println!(
+                    "{}  {:12} {}/{}  by {}  {}",
+                    of("at"),
+                    of("action"),
+                    of("name"),
+                    of("version"),
+                    of("subject"),
+                    of("reason")
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn change(
+    session: &Session,
+    Version { of: (name, version) }: Version,
+    what: &str,
+    reason: &str,
+) -> anyhow::Result<()> {
+    let now =
+        session.post(&["models", &name, &version, what], &json!({ "reason": reason })).await?;
+    println!("{}", line(&now));
+    Ok(())
+}
+
+/// Registers the model in `folder`, once this program could load it.
+async fn import(
+    session: &Session,
+    folder: &Path,
+    origin: &[(&str, String)],
+) -> anyhow::Result<Value> {
+    // What is wrong with the network itself is told here, before a byte is sent.
+    Weights::read(folder)?;
+    let mut form = Form::new();
+    if !folder.join(GOLDEN_FILE).is_file() {
+        // What the model's mask of the golden phantom is, it says here: workers must come to the same.
+        let mut segmenter = Segmenter::load(folder, Device::choose("cpu")?)?;
+        let mask = golden_mask(&mut segmenter)?;
+        form = form.part(GOLDEN_FILE, Part::bytes(mask).file_name(GOLDEN_FILE));
+    }
+    for name in FILES {
+        let path = folder.join(name);
+        if path.is_file() {
+            let bytes =
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            form = form.part(name, Part::bytes(bytes).file_name(name));
+        }
+    }
+    let request = session.request(Method::POST, &["models"])?.query(origin).multipart(form);
+    session.send(request).await?.json().await.context("the answer is no JSON")
+}
+
+async fn export(session: &Session, name: &str, version: &str, out: &Path) -> anyhow::Result<()> {
+    let about = session.get(&["models", name, version]).await?;
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    for file in about["files"].as_array().into_iter().flatten() {
+        let file = file["name"].as_str().unwrap_or_default();
+        ensure!(FILES.contains(&file), "the model has a file `{file}` that is none of a model's");
+        let request = session.request(Method::GET, &["models", name, version, "files", file])?;
+        let bytes = session.send(request).await?.bytes().await.context("the file broke off")?;
+        let path = out.join(file);
+        fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("{}", path.display());
+    }
+    // What was written is what was signed, or it is said.
+    Weights::read(out)?;
+    Ok(())
+}
+
+/// A version in one line.
+fn line(version: &Value) -> String {
+    let of = |name: &str| version[name].as_str().unwrap_or_default();
+    let dice = version["evaluation"]["dice"]["value"].as_f64();
+    let dice =
+        dice.map_or("not evaluated".to_owned(), |dice| format!("Dice {dice:.4} on the gate set"));
+    format!("{}/{}  {:10}  {dice}  {}", of("name"), of("version"), of("state"), of("registered_at"))
+}

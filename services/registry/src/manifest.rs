@@ -1,0 +1,118 @@
+//! `model.json`, as a version brings it.
+
+use domain::{ErrorKind, Result};
+use serde::Deserialize;
+
+use crate::versions::Kept;
+
+/// The manifest's own name.
+pub const MANIFEST: &str = "model.json";
+/// What else a version may bring: the card, the drift reference, how reliable its confidence is, and the mask of the golden
+/// phantom.
+pub const OTHERS: [&str; 4] = ["card.md", "reference.json", "reliability.svg", "golden.pbm"];
+const NAME_MAX: usize = 64;
+
+/// What a model says of itself, as far as the registry decides by it. The network's own facts are the workers'.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct Manifest {
+    /// The weights file's name.
+    pub file: String,
+    pub bytes: u64,
+    /// Of the weights file, in lower-case hex.
+    pub sha256: String,
+    pub name: String,
+    pub version: String,
+    pub preprocessing: String,
+    /// DICOM terms.
+    pub modalities: Vec<String>,
+}
+
+impl Manifest {
+    /// Reads the manifest and compares it with the files that came with it; `Invalid` says what does not fit.
+    pub fn read(json: &[u8], files: &[Kept]) -> Result<Manifest> {
+        let manifest: Manifest = serde_json::from_slice(json).map_err(|error| {
+            let message = format!("{MANIFEST} is no manifest of a model: {error}");
+            ErrorKind::Invalid.error(message).because(error)
+        })?;
+        manifest.check()?;
+        let weights = files.iter().find(|file| file.name == manifest.file).ok_or_else(|| {
+            let message = format!("the weights {} did not come with their manifest", manifest.file);
+            ErrorKind::Invalid.error(message)
+        })?;
+        if weights.size != manifest.bytes {
+            return Err(ErrorKind::Invalid.error(format!(
+                "{} has {} bytes where {MANIFEST} says {}: it was cut short, or is of another model",
+                weights.name, weights.size, manifest.bytes
+            )));
+        }
+        if weights.sha256 != manifest.sha256 {
+            return Err(ErrorKind::Invalid.error(format!(
+                "{} is not the file that {MANIFEST} vouches for: its SHA-256 is another",
+                weights.name
+            )));
+        }
+        let stranger = files
+            .iter()
+            .map(|file| file.name.as_str())
+            .find(|name| ![MANIFEST, &manifest.file].contains(name) && !OTHERS.contains(name));
+        match stranger {
+            Some(name) => Err(ErrorKind::Invalid.error(format!("`{name}` is no file of a model"))),
+            None => Ok(manifest),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        for (what, text) in [("name", &self.name), ("version", &self.version)] {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            if text.is_empty() || text.len() > NAME_MAX || !text.chars().all(plain) {
+                return Err(ErrorKind::Invalid.error(format!(
+                    "a model's {what} has 1 to {NAME_MAX} letters, digits, dots, dashes or underscores, unlike `{text}`"
+                )));
+            }
+        }
+        if self.modalities.is_empty() {
+            return Err(ErrorKind::Invalid.error("the model is made for no modality"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = r#"{"file":"weights.safetensors","bytes":3,"sha256":"abc","name":"m","version":"1",
+        "preprocessing":"head-square-2","modalities":["MR"],"side":256}"#;
+
+    fn kept(name: &str, size: u64, sha256: &str) -> Kept {
+        Kept { name: name.into(), key: String::new(), sha256: sha256.into(), size }
+    }
+
+    #[test]
+    fn files_that_do_not_fit_each_other_are_refused_with_the_reason() {
+        let weights = || kept("weights.safetensors", 3, "abc");
+        let read = |json: &str, files: &[Kept]| {
+            Manifest::read(json.as_bytes(), files).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(JSON, &[weights()]).unwrap().modalities, ["MR"]);
+        for (files, why) in [
+            (vec![], "did not come"),
+            (vec![kept("weights.safetensors", 2, "abc")], "2 bytes where model.json says 3"),
+            (vec![kept("weights.safetensors", 3, "abd")], "SHA-256"),
+            (vec![weights(), kept("notes.txt", 1, "x")], "`notes.txt` is no file of a model"),
+        ] {
+            let said = read(JSON, &files).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
+        for (from, to, why) in [
+            ("\"m\"", "\"../m\"", "name"),
+            ("\"m\"", "\"\"", "name"),
+            ("\"1\"", "\"1 2\"", "version"),
+            ("[\"MR\"]", "[]", "no modality"),
+            ("\"bytes\":3", "\"bytes\":-3", "no manifest"),
+        ] {
+            let said = read(&JSON.replace(from, to), &[weights()]).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Versions and their files.
+
+use domain::{Error, ErrorKind, Result};
+use platform::blob::{ByteStream, Staged};
+use platform::db::{Run, Unit, failed};
+use proto::registry::{self as wire, RegisterHeader};
+use sqlx::{Any, Executor, FromRow};
+use strum::{EnumString, IntoStaticStr};
+
+use crate::manifest::Manifest;
+use crate::store::Store;
+use crate::{evaluations, events};
+
+const SOURCE_MAX: usize = 400;
+
+/// What a version does at the moment.
+#[derive(Clone, Copy, Debug, EnumString, Eq, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "snake_case")]
+pub enum State {
+    Registered,
+    Shadow,
+    Serving,
+    Retired,
+}
+
+impl State {
+    /// The name used in SQL.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl TryFrom<String> for State {
+    type Error = Error;
+
+    /// As a column holds it.
+    fn try_from(name: String) -> Result<State> {
+        name.parse()
+            .map_err(|_| ErrorKind::Internal.error(format!("versions.state holds `{name}`")))
+    }
+}
+
+/// The row of a version.
+#[derive(Clone, Debug, FromRow)]
+pub struct Version {
+    pub name: String,
+    pub version: String,
+    #[sqlx(try_from = "String")]
+    pub state: State,
+    pub sha256: String,
+    /// DICOM terms, separated by commas.
+    pub modalities: String,
+    pub preprocessing: String,
+    pub source: String,
+    pub git_commit: String,
+    pub data_version: String,
+    pub registered_ms: i64,
+    pub registered_by: String,
+    pub forced: String,
+    pub signature: String,
+    pub announced_ms: i64,
+}
+
+/// A file of a version, whose bytes are kept.
+#[derive(Clone, Debug, FromRow, PartialEq)]
+pub struct Kept {
+    #[sqlx(rename = "file")]
+    pub name: String,
+    #[sqlx(rename = "blob_key")]
+    pub key: String,
+    pub sha256: String,
+    #[sqlx(rename = "size_bytes", try_from = "i64")]
+    pub size: u64,
+}
+
+impl Version {
+    pub fn modalities(&self) -> impl Iterator<Item = &str> {
+        self.modalities.split(',')
+    }
+}
+
+impl Store {
+    /// Keeps a version with its files, signed; `manifest` are the bytes of its `model.json`.
+    ///
+    /// The same version with the same files again is the one that is there; with others it is a conflict: what a result
+    /// names must never mean something else.
+    pub async fn register(
+        &self,
+        subject: &str,
+        header: RegisterHeader,
+        manifest: &[u8],
+        staged: Vec<(String, Staged)>,
+    ) -> Result<wire::Version> {
+        let files: Vec<_> = staged.iter().map(kept).collect();
+        let manifest = Manifest::read(manifest, &files)?;
+        if let Some(there) = self.same(&manifest, &files).await? {
+            return Ok(there);
+        }
+        self.blobs
+            .keep(
+                files
+                    .iter()
+                    .map(|file| file.key.clone())
+                    .zip(staged.into_iter().map(|(_, staged)| staged))
+                    .collect(),
+            )
+            .await?;
+        let signature = self.signer.sign(&manifest.name, &manifest.version, &files);
+        let version = self.row(subject, header, manifest, signature)?;
+        let (row, rows) = (version.clone(), files);
+        let inserted = self.unit(move |store, unit| {
+            Box::pin(async move {
+                insert(unit, &row, &rows).await?;
+                events::append(&store, unit, "registered", &row.registered_by, &row, "").await
+            })
+        });
+        match inserted.await {
+            // Somebody else registered it in the same moment.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            inserted => inserted?,
+        }
+        self.registered.notify_one();
+        self.version(&version.name, &version.version).await
+    }
+
+    fn row(
+        &self,
+        subject: &str,
+        header: RegisterHeader,
+        manifest: Manifest,
+        signature: String,
+    ) -> Result<Version> {
+        let RegisterHeader { source, git_commit, data_version } = header;
+        if [&source, &git_commit, &data_version]
+            .iter()
+            .any(|text| text.chars().count() > SOURCE_MAX)
+        {
+            return Err(ErrorKind::Invalid.error(format!(
+                "where a model comes from is told in {SOURCE_MAX} characters at most"
+            )));
+        }
+        Ok(Version {
+            name: manifest.name,
+            version: manifest.version,
+            state: State::Registered,
+            sha256: manifest.sha256,
+            modalities: manifest.modalities.join(","),
+            preprocessing: manifest.preprocessing,
+            source,
+            git_commit,
+            data_version,
+            registered_ms: self.clock.now_ms(),
+            registered_by: subject.to_owned(),
+            forced: String::new(),
+            signature,
+            announced_ms: 0,
+        })
+    }
+
+    /// The version that is there already, if it has these very files.
+    async fn same(&self, manifest: &Manifest, files: &[Kept]) -> Result<Option<wire::Version>> {
+        let (name, version) = (&manifest.name, &manifest.version);
+        let there = match self.files(name, version).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            there => there?,
+        };
+        let digests = |files: &[Kept]| {
+            let mut all: Vec<_> =
+                files.iter().map(|f| (f.name.clone(), f.sha256.clone())).collect();
+            all.sort();
+            all
+        };
+        if digests(&there) != digests(files) {
+            return Err(ErrorKind::Conflict.error(format!(
+                "{name} {version} is registered with other files: give the new one another version"
+            )));
+        }
+        self.sign_anew(name, version, &there).await?;
+        self.version(name, version).await.map(Some)
+    }
+
+    /// Signs a version again whose very files have come once more, where the deployment has another key than it had.
+    async fn sign_anew(&self, name: &str, version: &str, files: &[Kept]) -> Result<()> {
+        let row = find(self.database.pool(), name, version).await?;
+        if self.signer.verify(name, version, files, &row.signature).is_ok() {
+            return Ok(());
+        }
+        let signature = self.signer.sign(name, version, files);
+        self.unit(move |_, unit| {
+            Box::pin(async move {
+                sqlx::query("UPDATE versions SET signature = ? WHERE name = ? AND version = ?")
+                    .bind(signature)
+                    .bind(row.name)
+                    .bind(row.version)
+                    .run(unit)
+                    .await
+                    .map(drop)
+            })
+        })
+        .await
+    }
+
+    /// A version with its files and its evaluation.
+    pub async fn version(&self, name: &str, version: &str) -> Result<wire::Version> {
+        let row = find(self.database.pool(), name, version).await?;
+        self.told(row).await
+    }
+
+    /// All versions, or those of that name; the newest first.
+    pub async fn versions(&self, name: &str) -> Result<Vec<wire::Version>> {
+        let rows: Vec<Version> = sqlx::query_as(
+            "SELECT * FROM versions WHERE name = ? OR ? = '' ORDER BY registered_ms DESC, version DESC",
+        )
+        .bind(name)
+        .bind(name)
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)?;
+        let mut versions = Vec::with_capacity(rows.len());
+        for row in rows {
+            versions.push(self.told(row).await?);
+        }
+        Ok(versions)
+    }
+
+    pub async fn told(&self, row: Version) -> Result<wire::Version> {
+        let files = self.files(&row.name, &row.version).await?;
+        let evaluation = evaluations::find(self.database.pool(), &row.name, &row.version).await?;
+        let modalities = row.modalities().map(str::to_owned).collect();
+        Ok(wire::Version {
+            state: state(row.state).into(),
+            files: files.into_iter().map(file).collect(),
+            evaluation,
+            modalities,
+            name: row.name,
+            version: row.version,
+            sha256: row.sha256,
+            preprocessing: row.preprocessing,
+            source: row.source,
+            git_commit: row.git_commit,
+            data_version: row.data_version,
+            registered_ms: row.registered_ms,
+            registered_by: row.registered_by,
+            forced_because: row.forced,
+        })
+    }
+
+    /// The files of a version; `NotFound` where there is no such version.
+    async fn files(&self, name: &str, version: &str) -> Result<Vec<Kept>> {
+        let files: Vec<Kept> = sqlx::query_as(
+            "SELECT file, blob_key, sha256, size_bytes FROM files WHERE name = ? AND version = ? ORDER BY file",
+        )
+        .bind(name)
+        .bind(version)
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)?;
+        if files.is_empty() { Err(unknown(name, version)) } else { Ok(files) }
+    }
+
+    /// How large a file of a version is, and its bytes, once its signature is verified. The stream ends with `Internal`
+    /// where the bytes are others than were signed.
+    pub async fn read(&self, name: &str, version: &str, wanted: &str) -> Result<(u64, ByteStream)> {
+        let row = find(self.database.pool(), name, version).await?;
+        let files = self.files(name, version).await?;
+        self.signer.verify(name, version, &files, &row.signature)?;
+        let file = files.into_iter().find(|file| file.name == wanted).ok_or_else(|| {
+            ErrorKind::NotFound.error(format!("{name} {version} has no file `{wanted}`"))
+        })?;
+        let bytes =
+            self.blobs.get(&file.key, &file.sha256).await.map_err(|error| match error.kind() {
+                ErrorKind::NotFound => lost(name, version, wanted).because(error),
+                _ => error,
+            })?;
+        Ok((file.size, bytes))
+    }
+}
+
+fn lost(name: &str, version: &str, file: &str) -> Error {
+    ErrorKind::Internal
+        .error(format!("{file} of {name} {version} is lost: register the version anew"))
+}
+
+fn unknown(name: &str, version: &str) -> Error {
+    ErrorKind::NotFound.error(format!("no model {name} {version} is registered"))
+}
+
+/// The row of a version.
+pub async fn find(
+    executor: impl Executor<'_, Database = Any>,
+    name: &str,
+    version: &str,
+) -> Result<Version> {
+    let row: Option<Version> =
+        sqlx::query_as("SELECT * FROM versions WHERE name = ? AND version = ?")
+            .bind(name)
+            .bind(version)
+            .fetch_optional(executor)
+            .await
+            .map_err(failed)?;
+    row.ok_or_else(|| unknown(name, version))
+}
+
+/// Sets a version's state and, where it serves, why it does although the gate refused it.
+pub async fn set_state(unit: &mut Unit, of: &Version, state: State, forced: &str) -> Result<()> {
+    sqlx::query("UPDATE versions SET state = ?, forced = ? WHERE name = ? AND version = ?")
+        .bind(state.name())
+        .bind(forced)
+        .bind(&of.name)
+        .bind(&of.version)
+        .run(unit)
+        .await
+        .map(drop)
+}
+
+async fn insert(unit: &mut Unit, row: &Version, files: &[Kept]) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO versions (name, version, state, sha256, modalities, preprocessing, source, git_commit,
+             data_version, registered_ms, registered_by, forced, signature, announced_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&row.name)
+    .bind(&row.version)
+    .bind(row.state.name())
+    .bind(&row.sha256)
+    .bind(&row.modalities)
+    .bind(&row.preprocessing)
+    .bind(&row.source)
+    .bind(&row.git_commit)
+    .bind(&row.data_version)
+    .bind(row.registered_ms)
+    .bind(&row.registered_by)
+    .bind(&row.forced)
+    .bind(&row.signature)
+    .bind(row.announced_ms)
+    .run(unit)
+    .await?;
+    for file in files {
+        sqlx::query(
+            "INSERT INTO files (name, version, file, blob_key, sha256, size_bytes) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&row.name)
+        .bind(&row.version)
+        .bind(&file.name)
+        .bind(&file.key)
+        .bind(&file.sha256)
+        .bind(i64::try_from(file.size).unwrap_or(i64::MAX))
+        .run(unit)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Objects are kept under their digest: two versions with the same weights share them.
+fn kept((name, staged): &(String, Staged)) -> Kept {
+    let (sha256, size) = (staged.sha256.clone(), staged.size);
+    Kept { name: name.clone(), key: format!("models/{sha256}"), sha256, size }
+}
+
+fn file(kept: Kept) -> wire::File {
+    wire::File { name: kept.name, sha256: kept.sha256, size_bytes: kept.size }
+}
+
+fn state(state: State) -> wire::State {
+    match state {
+        State::Registered => wire::State::Registered,
+        State::Shadow => wire::State::Shadow,
+        State::Serving => wire::State::Serving,
+        State::Retired => wire::State::Retired,
+    }
+}

@@ -1,0 +1,130 @@
+use std::fs;
+
+use futures::StreamExt;
+use proto::registry::*;
+use service::claims::Role;
+use service::topics::MODEL_EVALUATE;
+use tonic::Code;
+
+use crate::world::{World, evaluation, files};
+
+pub async fn a_version_comes_back_bit_by_bit(world: World) {
+    let sent = files("m", "1", b"abc");
+    let version = world.register(&sent).await.unwrap();
+    assert_eq!((version.name.as_str(), version.state()), ("m", State::Registered));
+    assert_eq!((version.modalities, version.source.as_str()), (vec!["MR".into()], "a test"));
+    for (file, bytes) in &sent {
+        assert!(world.read("1", file).await.unwrap() == *bytes, "{file}");
+    }
+    assert_eq!(world.read("1", "golden.pbm").await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(world.read("2", "model.json").await.unwrap_err().code(), Code::NotFound);
+}
+
+pub async fn the_same_version_again_changes_nothing_and_another_under_its_name_is_refused(
+    world: World,
+) {
+    let first = world.register(&files("m", "1", b"abc")).await.unwrap();
+    world.clock.advance(1000);
+    assert_eq!(world.register(&files("m", "1", b"abc")).await.unwrap(), first);
+    let other = world.register(&files("m", "1", b"abd")).await.unwrap_err();
+    assert_eq!(other.code(), Code::AlreadyExists);
+    assert!(other.message().contains("another version"), "{other}");
+    assert_eq!(world.actions().await, ["registered 1"]);
+}
+
+pub async fn files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept(world: World) {
+    let whole = files("m", "1", b"abcdef");
+    let mut cut = whole.clone();
+    cut[1].1.truncate(3);
+    let mut flipped = whole.clone();
+    flipped[1].1[0] ^= 1;
+    let mut twice = whole.clone();
+    twice.push(whole[1].clone());
+    let mut stranger = whole.clone();
+    stranger.push(("run.sh", b"echo".to_vec()));
+    let bare = vec![whole[1].clone()];
+    for (sent, why) in [
+        (cut, "cut short"),
+        (flipped, "SHA-256"),
+        (twice, "twice"),
+        (stranger, "`run.sh`"),
+        (bare, "manifest"),
+        (Vec::new(), "manifest"),
+    ] {
+        let refused = world.register(&sent).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        assert!(refused.message().contains(why), "{refused}");
+    }
+    let request = world.by(Role::Scientist, ListVersions::default());
+    assert_eq!(world.models.clone().list(request).await.unwrap().into_inner(), Versions::default());
+}
+
+pub async fn a_row_that_somebody_has_swapped_is_refused(world: World) {
+    world.register(&files("m", "1", b"abc")).await.unwrap();
+    world.register(&files("m", "2", b"xyz")).await.unwrap();
+    let swapped = "UPDATE files SET blob_key = (SELECT blob_key FROM (SELECT * FROM files) AS other
+                       WHERE version = '2' AND file = 'weights.safetensors'),
+                   sha256 = (SELECT sha256 FROM (SELECT * FROM files) AS other
+                       WHERE version = '2' AND file = 'weights.safetensors')
+                   WHERE version = '1' AND file = 'weights.safetensors'";
+    assert_eq!(world.sql(swapped).await, 1);
+    for file in ["weights.safetensors", "model.json"] {
+        let refused = world.read("1", file).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Internal);
+        assert!(refused.message().contains("signature"), "{refused}");
+    }
+    world.read("2", "weights.safetensors").await.unwrap();
+}
+
+pub async fn an_object_that_somebody_has_swapped_is_refused(world: World) {
+    world.register(&files("m", "1", b"abc")).await.unwrap();
+    let folder = world.data.path().join("objects/models");
+    for object in fs::read_dir(&folder).unwrap() {
+        let object = object.unwrap().path();
+        if fs::read(&object).unwrap() == b"abc" {
+            fs::write(&object, b"abd").unwrap();
+        }
+    }
+    let refused = world.read("1", "weights.safetensors").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Internal);
+    world.read("1", "model.json").await.unwrap();
+}
+
+pub async fn a_version_waits_for_its_evaluation_until_it_has_one(world: World) {
+    let mut announced = world.queue.subscribe_work(MODEL_EVALUATE, 1).await.unwrap();
+    world.register(&files("m", "1", b"abc")).await.unwrap();
+    let message = announced.next().await.unwrap().unwrap();
+    assert_eq!(message.body, b"m/1");
+    message.ack().await.unwrap();
+
+    let unknown = world.record(evaluation("m", "9", 0.9)).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    let nonsense = Evaluation { far: f64::NAN, ..evaluation("m", "1", 0.9) };
+    assert_eq!(world.record(nonsense).await.unwrap_err().code(), Code::InvalidArgument);
+    world.record(evaluation("m", "1", 0.8)).await.unwrap();
+    world.record(evaluation("m", "1", 0.9)).await.unwrap();
+    assert_eq!(world.get("1").await.evaluation.unwrap().dice_mean, 0.9);
+}
+
+pub async fn only_scientists_register_only_admins_promote_and_only_workers_evaluate(world: World) {
+    world.evaluated("m", "1", 0.9).await;
+    let mut models = world.models.clone();
+    for role in [Role::Clinician, Role::Integrator] {
+        let request = world.by(role, ListVersions::default());
+        assert_eq!(models.list(request).await.unwrap_err().code(), Code::PermissionDenied);
+    }
+    for role in [Role::Clinician, Role::Integrator, Role::Scientist] {
+        let promotion = Promotion { name: "m".into(), version: "1".into(), ..Default::default() };
+        let refused = models.promote(world.by(role, promotion)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        let refused = models.retire(world.by(role, world.change("1"))).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    }
+    for role in [Role::Scientist, Role::Admin] {
+        let request = world.by(role, evaluation("m", "1", 1.0));
+        let refused = world.routing.clone().record_evaluation(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        let refused = world.routing.clone().get_routes(world.by(role, RoutesRequest {})).await;
+        assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+    }
+}

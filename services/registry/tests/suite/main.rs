@@ -1,0 +1,48 @@
+//! The promises of the registry, kept on every database: SQLite always, MySQL or MariaDB where `TEST_MYSQL_URL` names a
+//! server.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+mod keeping;
+mod serving;
+mod world;
+
+/// Each of these claims as one test per database.
+macro_rules! on_every_database {
+    ($($module:ident :: $claim:ident;)*) => {
+        mod sqlite { $(
+            #[tokio::test]
+            async fn $claim() {
+                crate::$module::$claim(crate::world::World::sqlite().await).await;
+            }
+        )* }
+        mod mysql { $(
+            #[tokio::test]
+            async fn $claim() {
+                match crate::world::World::mysql().await {
+                    Some(world) => crate::$module::$claim(world).await,
+                    None => eprintln!("skipped: TEST_MYSQL_URL is not set"),
+                }
+            }
+        )* }
+    };
+}
+
+on_every_database! {
+    keeping::a_version_comes_back_bit_by_bit;
+    keeping::the_same_version_again_changes_nothing_and_another_under_its_name_is_refused;
+    keeping::files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept;
+    keeping::a_row_that_somebody_has_swapped_is_refused;
+    keeping::an_object_that_somebody_has_swapped_is_refused;
+    keeping::a_version_waits_for_its_evaluation_until_it_has_one;
+    keeping::only_scientists_register_only_admins_promote_and_only_workers_evaluate;
+    serving::a_version_serves_once_the_gate_lets_it_through;
+    serving::what_is_worse_than_what_serves_is_refused_with_both_figures;
+    serving::who_forces_the_gate_says_why_and_it_stands_with_the_version;
+    serving::the_version_before_serves_again;
+    serving::a_shadow_never_serves_and_what_serves_is_no_shadow;
+    serving::what_is_retired_is_promoted_no_more_and_can_still_be_read;
+    serving::of_two_promotions_at_once_one_serves_and_the_routes_are_whole;
+    serving::modalities_are_served_apart;
+    serving::a_shadows_scans_are_shown_to_their_own_hospital_only;
+}

@@ -1,0 +1,167 @@
+use futures::future::join;
+use proto::registry::*;
+use service::claims::{Role, authorised};
+use tonic::Code;
+
+use crate::world::{World, evaluation, files, made_for};
+
+pub async fn a_version_serves_once_the_gate_lets_it_through(world: World) {
+    world.register(&files("m", "1", b"abc")).await.unwrap();
+    let early = world.promote("1", "").await.unwrap();
+    assert!(!early.promoted && early.checks[0].name == "evaluated", "{early:?}");
+    assert_eq!(early.version.unwrap().state(), State::Registered);
+
+    world.record(evaluation("m", "1", 0.9)).await.unwrap();
+    let decision = world.promote("1", "").await.unwrap();
+    assert!(decision.promoted && decision.checks.iter().all(|check| check.passed));
+    assert_eq!(decision.version.unwrap().state(), State::Serving);
+    assert_eq!(world.serving().await, ("1".into(), None));
+    assert_eq!(world.actions().await, ["promoted 1", "refused 1", "registered 1"]);
+}
+
+pub async fn what_is_worse_than_what_serves_is_refused_with_both_figures(world: World) {
+    world.evaluated("m", "1", 0.9).await;
+    world.evaluated("m", "2", 0.8).await;
+    world.promote("1", "").await.unwrap();
+    let decision = world.promote("2", "").await.unwrap();
+    assert!(!decision.promoted);
+    let dice = decision.checks.iter().find(|check| check.name == "dice").unwrap();
+    assert_eq!((dice.passed, dice.candidate, dice.serving), (false, Some(0.8), Some(0.9)));
+    assert_eq!(world.serving().await.0, "1");
+}
+
+pub async fn who_forces_the_gate_says_why_and_it_stands_with_the_version(world: World) {
+    world.evaluated("m", "1", 0.9).await;
+    world.evaluated("m", "2", 0.8).await;
+    world.promote("1", "").await.unwrap();
+    let silent =
+        Promotion { name: "m".into(), version: "2".into(), force: true, reason: " ".into() };
+    let refused = world.models.clone().promote(world.by(Role::Admin, silent)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let decision = world.promote("2", "the scanner is new").await.unwrap();
+    assert!(decision.promoted && decision.checks.iter().any(|check| !check.passed));
+    assert_eq!(world.get("2").await.forced_because, "the scanner is new");
+    assert_eq!(world.actions().await[0], "forced 2");
+    // What serves by the gate's leave names no reason.
+    world.promote("1", "").await.unwrap();
+    assert_eq!(world.get("1").await.forced_because, "");
+}
+
+pub async fn the_version_before_serves_again(world: World) {
+    for (version, dice) in [("1", 0.9), ("2", 0.91), ("3", 0.92)] {
+        world.evaluated("m", version, dice).await;
+        world.promote(version, "").await.unwrap();
+    }
+    let back = |version: &str| world.by(Role::Admin, world.change(version));
+    let mut models = world.models.clone();
+    let wrong = models.roll_back(back("1")).await.unwrap_err();
+    assert_eq!(wrong.code(), Code::AlreadyExists);
+    assert_eq!(models.roll_back(back("3")).await.unwrap().into_inner().version, "2");
+    assert_eq!(world.serving().await.0, "2");
+    assert_eq!(world.get("3").await.state(), State::Registered);
+    assert_eq!(world.actions().await[0], "rolled_back 3");
+}
+
+pub async fn a_shadow_never_serves_and_what_serves_is_no_shadow(world: World) {
+    for version in ["1", "2", "3"] {
+        world.evaluated("m", version, 0.9).await;
+    }
+    world.promote("1", "").await.unwrap();
+    let shadow = |version: &str| world.by(Role::Scientist, world.change(version));
+    let mut models = world.models.clone();
+    models.shadow(shadow("2")).await.unwrap();
+    assert_eq!(world.serving().await, ("1".into(), Some("2".into())));
+    models.shadow(shadow("3")).await.unwrap();
+    assert_eq!(world.serving().await, ("1".into(), Some("3".into())));
+    assert_eq!(world.get("2").await.state(), State::Registered);
+    assert_eq!(models.shadow(shadow("1")).await.unwrap_err().code(), Code::AlreadyExists);
+    world.promote("3", "").await.unwrap();
+    assert_eq!(world.serving().await, ("3".into(), None));
+}
+
+pub async fn what_is_retired_is_promoted_no_more_and_can_still_be_read(world: World) {
+    for version in ["1", "2"] {
+        world.evaluated("m", version, 0.9).await;
+    }
+    world.promote("1", "").await.unwrap();
+    let retire = |version: &str| world.by(Role::Admin, world.change(version));
+    let mut models = world.models.clone();
+    assert_eq!(models.retire(retire("1")).await.unwrap_err().code(), Code::AlreadyExists);
+    models.retire(retire("2")).await.unwrap();
+    assert_eq!(world.promote("2", "by force").await.unwrap_err().code(), Code::AlreadyExists);
+    let shadow = world.by(Role::Scientist, world.change("2"));
+    assert_eq!(models.shadow(shadow).await.unwrap_err().code(), Code::AlreadyExists);
+    world.read("2", "weights.safetensors").await.unwrap();
+    assert_eq!(world.serving().await.0, "1");
+}
+
+pub async fn of_two_promotions_at_once_one_serves_and_the_routes_are_whole(world: World) {
+    for version in ["1", "2", "3"] {
+        world.evaluated("m", version, 0.9).await;
+    }
+    world.promote("1", "").await.unwrap();
+    let (mut second, _stop) = world.second().await;
+    let other = Promotion { name: "m".into(), version: "3".into(), ..Default::default() };
+    let both = join(world.promote("2", ""), second.promote(world.by(Role::Admin, other))).await;
+    let both = [both.0, both.1.map(tonic::Response::into_inner)];
+    assert!(both.iter().any(Result::is_ok), "{both:?}");
+    for refused in both.iter().filter_map(|one| one.as_ref().err()) {
+        assert!([Code::AlreadyExists, Code::Unavailable].contains(&refused.code()), "{refused}");
+    }
+    let (serving, _) = world.serving().await;
+    for version in ["1", "2", "3"] {
+        let expected = if version == serving { State::Serving } else { State::Registered };
+        assert_eq!(world.get(version).await.state(), expected, "{version} where {serving} serves");
+    }
+}
+
+pub async fn modalities_are_served_apart(world: World) {
+    world.evaluated("m", "1", 0.9).await;
+    world.promote("1", "").await.unwrap();
+    world.register(&made_for("m", "ct", b"ct", &["CT"])).await.unwrap();
+    world.record(evaluation("m", "ct", 0.2)).await.unwrap();
+    // Nothing serves CT yet that it could be worse than.
+    assert!(world.promote("ct", "").await.unwrap().promoted);
+    assert_eq!(world.serving().await.0, "1");
+    assert_eq!(world.get("1").await.state(), State::Serving);
+    assert_eq!(world.get("ct").await.state(), State::Serving);
+
+    world.register(&made_for("m", "both", b"both", &["CT", "MR"])).await.unwrap();
+    world.record(evaluation("m", "both", 0.9)).await.unwrap();
+    assert!(world.promote("both", "").await.unwrap().promoted);
+    for version in ["1", "ct"] {
+        assert_eq!(world.get(version).await.state(), State::Registered);
+    }
+}
+
+pub async fn a_shadows_scans_are_shown_to_their_own_hospital_only(world: World) {
+    for version in ["1", "2"] {
+        world.evaluated("m", version, 0.9).await;
+    }
+    let scans = [(world.hospital, 0.9), (world.hospital, 0.2), (world.neighbour, 0.1)];
+    for (number, (tenant, dice)) in scans.into_iter().enumerate() {
+        let comparison = Comparison {
+            name: "m".into(),
+            version: "2".into(),
+            serving_name: "m".into(),
+            serving_version: "1".into(),
+            tenant_id: tenant.to_string(),
+            scan_id: format!("scan {number}"),
+            answer: "found".into(),
+            serving_answer: if dice < 0.15 { "none_found" } else { "found" }.into(),
+            dice: Some(dice),
+            ..Default::default()
+        };
+        for _ in 0..2 {
+            let request = world.worker(comparison.clone());
+            world.routing.clone().record_comparison(request).await.unwrap();
+        }
+    }
+    let of = VersionRef { name: "m".into(), version: "2".into() };
+    let request = authorised(of, &world.issuer.token(world.hospital, &[Role::Scientist]));
+    let told = world.models.clone().list_comparisons(request).await.unwrap().into_inner();
+    assert_eq!((told.count, told.answers_changed), (3, 1));
+    assert!((told.dice_mean.unwrap() - 0.4).abs() < 1e-9);
+    let furthest: Vec<_> = told.furthest.iter().map(|one| one.scan_id.as_str()).collect();
+    assert_eq!(furthest, ["scan 1", "scan 0"]);
+}

@@ -1,0 +1,220 @@
+//! A model's life from the outside: it is registered, evaluated, promoted under load, rolled back, and looks on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use model::{Weights, WeightsFacts};
+use serde_json::{Value, json};
+use tests::client::{Client, answer};
+use tests::mesh::OneProcess;
+use tests::process::built;
+use tests::scans;
+
+/// A promotion is on every worker within this.
+const ASKED: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(300);
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/medseg-mr");
+const CHALLENGER: &str = "0.0.0-challenger";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_reaches_the_worker_and_no_scan_is_refused_lost_or_read_by_two_models()
+-> anyhow::Result<()> {
+    let medseg = OneProcess::of_the_registry().await?;
+    let client = medseg.client().await?;
+    let shipped = serving(&client).await?;
+    let folder = tempfile::tempdir()?;
+    let digest = challenger(folder.path())?;
+    import(&medseg, folder.path())?;
+
+    let refused = promote(&client, json!({})).await?;
+    ensure!(refused.0 == 409 && refused.1["type"] == "/problems/gate-refused", "{refused:?}");
+
+    let load = Load::start(&client);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let forced = promote(&client, json!({ "force": true, "reason": "to be seen" })).await?;
+    ensure!(forced.0 == 200, "{forced:?}");
+    let promoted = until_answered_by(&client, CHALLENGER).await?;
+    ensure!(promoted < ASKED, "the promotion took {promoted:?}");
+    let (status, back) = change(&client, "roll-back").await?;
+    ensure!(status == 200 && back["version"] == shipped.0.as_str(), "{status}: {back}");
+    let rolled_back = until_answered_by(&client, &shipped.0).await?;
+    ensure!(rolled_back < ASKED, "the way back took {rolled_back:?}");
+
+    let results = load.end().await?;
+    let known = BTreeMap::from([shipped, (CHALLENGER.to_owned(), digest)]);
+    let mut by_version = BTreeMap::<String, usize>::new();
+    for result in &results {
+        let version = result["model"]["version"].as_str().context("a version")?;
+        ensure!(
+            known.get(version).map(String::as_str) == result["model"]["sha256"].as_str(),
+            "weights of another version: {}",
+            result["model"]
+        );
+        let remarks = result["quality"]["remarks"].to_string();
+        ensure!(remarks.contains("to be seen") == (version == CHALLENGER), "{version}: {remarks}");
+        *by_version.entry(version.to_owned()).or_default() += 1;
+    }
+    ensure!(by_version.len() == 2, "not by both: {by_version:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_is_evaluated_by_a_worker_and_a_shadow_is_compared() -> anyhow::Result<()> {
+    let medseg = OneProcess::of_the_registry().await?;
+    let client = medseg.client().await?;
+    let (version, _) = serving(&client).await?;
+    let folder = tempfile::tempdir()?;
+    challenger(folder.path())?;
+    import(&medseg, folder.path())?;
+    let (status, shadow) = change(&client, "shadow").await?;
+    ensure!(status == 200 && shadow["state"] == "shadow", "{status}: {shadow}");
+
+    let path = format!("/v1/models/medseg-mr/{version}");
+    let evaluated = until(&client, &path, |model| !model["evaluation"].is_null()).await?;
+    let figures = &evaluated["evaluation"];
+    ensure!(figures["failure"].is_null() && figures["scans_with_tumour"] == 40, "{figures}");
+    ensure!(figures["dice"]["value"].as_f64() > Some(0.5), "{figures}");
+
+    let (scan, result) = client.analyse(&scans::png(1, true)).await?;
+    ensure!(result["model"]["version"] == version.as_str(), "a shadow has answered: {result}");
+    let path = format!("/v1/models/medseg-mr/{CHALLENGER}/shadow");
+    // The first scan may have come before the shadow was loaded.
+    let mut report = Value::Null;
+    for seed in 2..40 {
+        report = client.json(&path).await?.1;
+        if report["scans"].as_u64() > Some(0) {
+            break;
+        }
+        client.analyse(&scans::png(seed, true)).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let furthest = &report["furthest"][0];
+    ensure!(furthest["serving_version"] == version.as_str(), "{report} after {scan}");
+    ensure!(furthest["dice"].as_f64() > Some(0.5), "the same weights, cut elsewhere: {report}");
+    Ok(())
+}
+
+/// The shipped weights under another version, cut elsewhere: what a result says tells which of the two has answered.
+fn challenger(folder: &Path) -> anyhow::Result<String> {
+    let shipped = Path::new(SHIPPED);
+    let Weights { mut facts, kind_head, .. } = Weights::read(shipped)?;
+    facts.model.version = CHALLENGER.to_owned();
+    let general = &mut facts.model.readings.general;
+    for reading in [&mut general.slice, &mut general.volume] {
+        reading.operating_point.threshold = 0.4;
+    }
+    let quantised = Weights::quantised(shipped)?;
+    let facts: WeightsFacts = facts;
+    Ok(Weights::write(folder, &facts, &quantised, kind_head.as_ref())?.sha256)
+}
+
+fn import(medseg: &OneProcess, folder: &Path) -> anyhow::Result<()> {
+    let imported = Command::new(built("medseg")?)
+        .args(["model", "import", "--url", &medseg.url])
+        .arg(folder)
+        .env("MEDSEG_PASSWORD", &medseg.password)
+        .stdin(Stdio::null())
+        .output()?;
+    let said = String::from_utf8_lossy(&imported.stderr).into_owned();
+    ensure!(imported.status.success(), "{said}");
+    Ok(())
+}
+
+/// The version that serves, and the digest of its weights.
+async fn serving(client: &Client) -> anyhow::Result<(String, String)> {
+    let of = |model: &Value| {
+        let serving = model["versions"].as_array()?.iter().find(|it| it["state"] == "serving")?;
+        let text = |name: &str| Some(serving[name].as_str()?.to_owned());
+        Some((text("version")?, text("sha256")?))
+    };
+    let listed = until(client, "/v1/models", |model| of(model).is_some()).await?;
+    of(&listed).context("a version that serves")
+}
+
+async fn until(
+    client: &Client,
+    path: &str,
+    wish: impl Fn(&Value) -> bool,
+) -> anyhow::Result<Value> {
+    let began = Instant::now();
+    loop {
+        let (status, value) = client.json(path).await?;
+        if status == 200 && wish(&value) {
+            return Ok(value);
+        }
+        ensure!(began.elapsed() < PATIENCE, "it did not come about: {status}: {value}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn promote(client: &Client, body: Value) -> anyhow::Result<(u16, Value)> {
+    posted(client, "promote", body).await
+}
+
+async fn change(client: &Client, what: &str) -> anyhow::Result<(u16, Value)> {
+    posted(client, what, json!({ "reason": "a test" })).await
+}
+
+async fn posted(client: &Client, what: &str, body: Value) -> anyhow::Result<(u16, Value)> {
+    let path = format!("/v1/models/medseg-mr/{CHALLENGER}/{what}");
+    answer(client.post(&path, "application/json", body.to_string().into_bytes()).await?).await
+}
+
+/// How long it takes until a scan that is sent is answered by that version.
+async fn until_answered_by(client: &Client, version: &str) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        let sent = began.elapsed();
+        let (_, result) = client.analyse(&scans::png(7, true)).await?;
+        if result["model"]["version"] == version {
+            // When it was sent: what an analysis takes on a busy machine is not the promotion's.
+            return Ok(sent);
+        }
+    }
+    anyhow::bail!("{version} never answered")
+}
+
+/// Scans that are sent all the time.
+struct Load {
+    stop: Arc<AtomicBool>,
+    senders: Vec<tokio::task::JoinHandle<anyhow::Result<Vec<Value>>>>,
+}
+
+impl Load {
+    fn start(client: &Client) -> Load {
+        let stop = Arc::<AtomicBool>::default();
+        let senders = (0..3).map(|sender| {
+            let (client, stop) = (client.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut results = Vec::new();
+                for seed in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    // Refused, lost or failed: any of it is an error here.
+                    let (scan, result) =
+                        client.analyse(&scans::png(100 * sender + seed, true)).await?;
+                    ensure!(scan["answer"] != "failed", "{scan}");
+                    results.push(result);
+                }
+                Ok(results)
+            })
+        });
+        let senders = senders.collect();
+        Load { stop, senders }
+    }
+
+    async fn end(self) -> anyhow::Result<Vec<Value>> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut all = Vec::new();
+        for sender in self.senders {
+            all.extend(sender.await??);
+        }
+        Ok(all)
+    }
+}
