@@ -50,7 +50,6 @@ pub mod ingest {
 /// The models: their versions, which of them serve, and who decided so.
 pub mod registry {
     #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
-    #[expect(clippy::large_enum_variant, reason = "a header is one message of very many")]
     pub mod v1 {
         tonic::include_proto!("medseg.registry.v1");
     }

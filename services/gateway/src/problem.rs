@@ -30,17 +30,20 @@ pub struct Problem {
     #[schema(example = 422)]
     status: u16,
     /// What is wrong with this very request, and what to do.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// The id of the request, as in the header `x-request-id`; for asking the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<String>,
+    #[schema(value_type = Option<String>)]
+    instance: Option<Box<str>>,
     /// At the token endpoint: the error code of RFC 6749, section 5.2.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     error: Option<&'static str>,
     /// What the gate found of a model that may not serve.
     #[serde(skip_serializing_if = "Option::is_none")]
-    checks: Option<Vec<GateCheck>>,
+    #[schema(value_type = Option<Vec<GateCheck>>)]
+    checks: Option<Box<[GateCheck]>>,
     /// Whether the same request may succeed in a moment.
     #[serde(skip)]
     transient: bool,
@@ -117,7 +120,7 @@ impl Kind {
             kind: format!("/problems/{}", self.name).into(),
             title: self.title.into(),
             status: self.status.as_u16(),
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             instance: None,
             error: None,
             checks: None,
@@ -167,12 +170,12 @@ impl Problem {
 
     /// Adds what the gate found.
     pub fn with_checks(self, checks: Vec<GateCheck>) -> Problem {
-        Problem { checks: Some(checks), ..self }
+        Problem { checks: Some(checks.into()), ..self }
     }
 
     /// Names the request that met it.
     pub fn at(self, request_id: Option<&str>) -> Problem {
-        Problem { instance: request_id.map(str::to_owned), ..self }
+        Problem { instance: request_id.map(Into::into), ..self }
     }
 
     /// The problem in `error`'s causes that an inner layer of ours has put there.

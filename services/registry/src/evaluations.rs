@@ -29,7 +29,7 @@ pub fn announce(store: Store, queue: Queue) -> Worker {
                 );
             }
             let woken = timeout(ANNOUNCE_INTERVAL, store.registered.notified());
-            drop(stop.run_until_cancelled(woken).await);
+            let _ = stop.run_until_cancelled(woken).await;
         }
         Ok(())
     })

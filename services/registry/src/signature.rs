@@ -23,7 +23,7 @@ impl Signer {
         let unusable = |why: &str| {
             ErrorKind::Invalid.error(format!("the models' key {} {why}", path.display()))
         };
-        if !path.exists() {
+        if !path.try_exists().map_err(|error| unusable("cannot be looked for").because(error))? {
             let key = SigningKey::from_bytes(&random.bytes());
             let pem = key
                 .to_pkcs8_pem(LineEnding::LF)
