@@ -7,7 +7,7 @@ use imaging::mask_png;
 use model::dataset::{self, Entry, Patient, Split};
 use model::evaluate::{
     Evaluation, Group, GroupedBy, KindAccuracy, Measured, Rate, ScanPrediction, Scored, WithLesser,
-    Worst, evaluate, gate_figures, measure_phantoms, plot,
+    Worst, evaluate, gate_figures, golden_mask, measure_phantoms, plot,
 };
 use model::{Device, Segmenter};
 
@@ -28,6 +28,10 @@ pub struct Evaluate {
     /// Instead, what the registry's gate compares: the figures on the bundled gate set, as JSON.
     #[arg(long, conflicts_with_all = ["manifest", "phantoms"])]
     gate: bool,
+
+    /// Also write the model's mask of the golden phantom (golden.pbm), which belongs beside its weights.
+    #[arg(long, requires = "gate")]
+    golden: Option<PathBuf>,
 
     /// The model: its folder, its manifest or its weights file; without it, the model that came with this program.
     #[arg(long)]
@@ -89,6 +93,10 @@ impl Evaluate {
             self.manifest.as_deref().map(|manifest| self.chosen(manifest)).transpose()?;
         let model = self.model.clone().map_or_else(models::shipped, Ok)?;
         let mut segmenter = Segmenter::load(&model, Device::choose(&self.device)?)?;
+        if let Some(path) = &self.golden {
+            fs::write(path, golden_mask(&mut segmenter)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
         if self.gate {
             println!("{}", serde_json::to_string_pretty(&gate_figures(&mut segmenter)?)?);
             return Ok(());

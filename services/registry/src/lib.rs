@@ -59,6 +59,8 @@ pub struct Config {
 
 /// What serves at first, and what may serve later.
 #[derive(Clone, Debug, Default, clap::Args)]
+// Beside storage's rules in one process.
+#[group(id = "registry_rules")]
 pub struct Rules {
     /// The folder of the model that serves where none is registered yet.
     #[arg(long, env)]

@@ -21,6 +21,7 @@ fn form(version: &str, weights: &'static [u8]) -> Form {
 }
 
 async fn register(gateway: &Gateway, version: &str) -> Value {
+    gateway.mesh.clock.advance(1);
     let request = gateway.post("/v1/models?source=mlflow%3Amedseg%2F7&git_commit=abc");
     let (status, registered) =
         json(request.multipart(form(version, WEIGHTS)).send().await.unwrap()).await;
@@ -88,6 +89,8 @@ async fn the_gate_shows_the_figures_of_both_and_an_admin_may_force_it_for_a_reas
         gateway.mesh.evaluated(evaluation(version, dice)).await;
     }
     let promote = |gateway: &Gateway, version: &str, body: Value| {
+        // So that what happens has an order.
+        gateway.mesh.clock.advance(1);
         gateway.post(&format!("/v1/models/medseg-mr/{version}/promote")).json(&body).send()
     };
     let (status, name, _) = problem(promote(&gateway, "1.0", json!({})).await.unwrap()).await;
@@ -107,6 +110,7 @@ async fn the_gate_shows_the_figures_of_both_and_an_admin_may_force_it_for_a_reas
     let forced = json!({ "force": true, "reason": "a new scanner" });
     let (_, decision) = json(promote(&gateway, "2.0", forced).await.unwrap()).await;
     assert_eq!(decision["version"]["forced_because"], "a new scanner");
+    gateway.mesh.clock.advance(1);
     let back = gateway.post("/v1/models/medseg-mr/2.0/roll-back").json(&json!({})).send();
     let (_, back) = json(back.await.unwrap()).await;
     assert_eq!((&back["version"], &back["state"]), (&json!("1.0"), &json!("serving")));

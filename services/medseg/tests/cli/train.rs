@@ -45,8 +45,14 @@ fn a_model_is_trained_in_one_step_finished_and_measured() {
     let finish = format!("finish --manifest {MANIFEST} {FINISH}");
     let finished = place.medseg(&format!("{finish} --model model --out finished"));
     assert_eq!(finished.good(), "finished/card.md\n");
-    let files =
-        ["card.md", "model.json", "reference.json", "reliability.svg", "weights.safetensors"];
+    let files = [
+        "card.md",
+        "golden.pbm",
+        "model.json",
+        "reference.json",
+        "reliability.svg",
+        "weights.safetensors",
+    ];
     assert_eq!(place.names("finished"), files);
     let card = fs::read_to_string(place.at("finished/card.md")).unwrap();
     assert!(card.starts_with("# medseg-mr 9.9.9\n"), "{card}");

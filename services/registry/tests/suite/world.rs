@@ -132,6 +132,7 @@ impl World {
     }
 
     pub async fn register(&self, files: &[File]) -> Result<Version, Status> {
+        self.clock.advance(1);
         let header = RegisterHeader { source: "a test".into(), ..Default::default() };
         let mut parts = vec![Part::Header(header)];
         for (name, bytes) in files {
@@ -157,12 +158,15 @@ impl World {
     }
 
     pub async fn promote(&self, version: &str, force: &str) -> Result<Decision, Status> {
+        // So that what happens has an order.
+        self.clock.advance(1);
         let (name, version, reason) = ("m".into(), version.into(), force.into());
         let promotion = Promotion { name, version, force: !force.is_empty(), reason };
         Ok(self.models.clone().promote(self.by(Role::Admin, promotion)).await?.into_inner())
     }
 
     pub fn change(&self, version: &str) -> Change {
+        self.clock.advance(1);
         Change { name: "m".into(), version: version.into(), reason: "a test".into() }
     }
 
