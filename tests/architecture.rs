@@ -172,7 +172,9 @@ fn no_byte_of_an_upload_is_parsed_in_the_process_that_lives_on() {
     assert!(taken_from_imaging("use imaging::{Refusal, decode};").contains("decode"));
     assert!(taken_from_imaging("imaging::decode(&bytes)").contains("decode"));
     for (path, text) in sources(&root().join("services/ingest/src")) {
-        let strange: Vec<_> = taken_from_imaging(&text).difference(&words).copied().collect();
+        // Tests look into what they have packed.
+        let (text, _) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+        let strange: Vec<_> = taken_from_imaging(text).difference(&words).copied().collect();
         assert!(strange.is_empty(), "{} takes {strange:?} from `imaging`", path.display());
         for parser in ["ZipArchive", "zip::read", "dicom_", "image::load"] {
             assert!(!text.contains(parser), "{} names {parser}", path.display());
