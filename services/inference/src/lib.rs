@@ -256,7 +256,11 @@ fn describe() {
         "Slices that wait for the model or are with it"
     );
     describe_counter!("medseg_inference_jobs_total", Count, "Jobs by how they ended");
-    describe_gauge!("medseg_model_generation", Count, "Of what serves: it rises with each promotion");
+    describe_gauge!(
+        "medseg_model_generation",
+        Count,
+        "Of what serves: it rises with each promotion"
+    );
     describe_counter!("medseg_model_load_failures_total", Count, "Models that could not be loaded");
     describe_counter!(
         "medseg_shadow_scans_total",
