@@ -182,6 +182,7 @@ pub fn unusable(error: std::io::Error) -> Error {
 }
 
 #[cfg(test)]
+#[path = "spool/several_tests.rs"]
 mod several;
 
 #[cfg(test)]
