@@ -17,7 +17,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::{JsonBody, Path, Query};
 use crate::problem::{GATE, NOT_FOUND, Problem};
-use crate::scans::{Binary, Form};
+use crate::scans::{Binary, Form, some};
 use crate::version_upload;
 
 /// What a version does at the moment.
@@ -431,10 +431,6 @@ pub async fn events(
     let asked = ListEventsRequest { name, limit: 0 };
     let events = gateway.models.list_events(caller.request(asked)).await?.into_inner().events;
     Ok(Json(ModelEvents { events: events.into_iter().map(ModelEvent::from).collect() }))
-}
-
-fn some(text: String) -> Option<String> {
-    Some(text).filter(|text| !text.is_empty())
 }
 
 impl From<registry::State> for ModelState {

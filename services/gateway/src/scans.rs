@@ -150,7 +150,8 @@ impl TryFrom<storage::Scan> for Scan {
     }
 }
 
-fn some(text: String) -> Option<String> {
+/// The text, unless it is empty: messages have no other way to leave one out.
+pub fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 

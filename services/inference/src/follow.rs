@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::engine::{self, Engine};
-use crate::model::{Ended, Model};
+use crate::model::{Ended, Model, end_of};
 use crate::serving::{Served, Serving, Table};
 use crate::shadow::{InHand, Yielding};
 
@@ -236,18 +236,11 @@ impl Follower {
             })
         };
         let (model, ended) = Model::start(open, self.engines.batch).await?;
-        let model_info = model.model_info();
-        if model_info.sha256 != version.sha256 {
+        if model.model_info().sha256 != version.sha256 {
             return Err(
                 ErrorKind::Invalid.error("the weights are not those that the registry names")
             );
         }
-        tracing::info!(
-            model = model_info.facts.name,
-            version = model_info.facts.version,
-            device = model_info.device,
-            "a model is loaded"
-        );
         if part == Part::Serves {
             tokio::spawn(tell_of_the_end(ended, self.broken.clone()));
         }
@@ -261,12 +254,8 @@ fn identity(version: &Version) -> Identity {
 
 /// Passes on why a model's thread ended, unless nobody needs it any more.
 async fn tell_of_the_end(ended: Ended, broken: mpsc::Sender<domain::Error>) {
-    let gone = || ErrorKind::Internal.error("the model's thread is gone");
-    let error = match ended.await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error,
-        Err(_) => gone(),
-    };
-    // The first is enough: the process ends.
-    let _ = broken.try_send(error);
+    if let Err(error) = end_of(ended).await {
+        // The first is enough: the process ends.
+        let _ = broken.try_send(error);
+    }
 }

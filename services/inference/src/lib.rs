@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 
 use follow::{Engines, Registry};
 use jobs::Jobs;
-use model::{Ended, Model};
+use model::{Ended, Model, end_of};
 use serving::Serving;
 use shadow::{InHand, Shadows};
 use worker::JobWorker;
@@ -185,13 +185,6 @@ async fn named(url: String, engines: Engines) -> Result<(Serving, Vec<service::W
     let Engines { device, batch, research, .. } = engines;
     let open = move || engine::open(&url, &device, research);
     let (model, ended) = Model::start(open, batch).await?;
-    let model_info = model.model_info();
-    tracing::info!(
-        model = model_info.facts.name,
-        version = model_info.facts.version,
-        device = model_info.device,
-        "the model is loaded"
-    );
     Ok((Serving::only(model), vec![outlive(ended)]))
 }
 
@@ -221,9 +214,7 @@ fn three_batches(batch: usize) -> u16 {
 /// Without its model the process is of no use, and a new one may do better.
 fn outlive(ended: Ended) -> service::Worker {
     service::Worker::new("model", |stop| async move {
-        let Some(ended) = stop.run_until_cancelled(ended).await else { return Ok(()) };
-        let gone = |_| ErrorKind::Internal.error("the model's thread is gone");
-        ended.map_err(gone)?
+        stop.run_until_cancelled(end_of(ended)).await.unwrap_or(Ok(()))
     })
 }
 

@@ -35,6 +35,11 @@ pub struct Model {
 /// Tells why the model's thread ended.
 pub type Ended = oneshot::Receiver<Result<()>>;
 
+/// Waits for the thread's end: `Ok` when nobody held the model any more, else why.
+pub async fn end_of(ended: Ended) -> Result<()> {
+    ended.await.map_err(|_| ErrorKind::Internal.error("the model's thread is gone"))?
+}
+
 /// The model's output for one slice.
 #[derive(Debug)]
 pub struct Prediction {
@@ -103,6 +108,12 @@ impl Model {
         })?;
         let panicked = |_| ErrorKind::Internal.error("the model panicked when it was opened");
         let model_info = Arc::new(opened.await.map_err(panicked)??);
+        tracing::info!(
+            model = model_info.facts.name,
+            version = model_info.facts.version,
+            device = model_info.device,
+            "a model is loaded"
+        );
         Ok((Model { queues, model_info, batch }, ended))
     }
 

@@ -45,7 +45,8 @@ pub struct GateFigures {
 pub fn gate_figures(segmenter: &mut Segmenter) -> Result<GateFigures> {
     let (with, without) = (scored(segmenter, true)?, scored(segmenter, false)?);
     let found = |scored: &Scored| scored.assessment.findings.main().next().is_some();
-    let dice: Vec<f64> = with.iter().map(dice_of).collect();
+    // Of main findings: what totals count.
+    let dice: Vec<f64> = with.iter().map(|scored| scored.outcome.counts().dice()).collect();
     let each: Vec<Vec<f64>> = dice.iter().map(|dice| vec![*dice]).collect();
     let none = || ErrorKind::Internal.error("the gate set is empty");
     let ms: Vec<f64> = with.iter().chain(&without).map(|scored| scored.outcome.ms).collect();
@@ -61,7 +62,7 @@ pub fn gate_figures(segmenter: &mut Segmenter) -> Result<GateFigures> {
 
 /// The model's mask of the golden phantom, as [`GOLDEN_FILE`] holds it.
 pub fn golden_mask(segmenter: &mut Segmenter) -> Result<Vec<u8>> {
-    let mask = golden(segmenter)?.assessment.findings.mask;
+    let mask = one(segmenter, GOLDEN_SEED, true)?.assessment.findings.mask;
     let byte = |pixels: &[u8]| {
         pixels
             .iter()
@@ -87,10 +88,6 @@ pub fn golden_dice(segmenter: &mut Segmenter, stored: &[u8]) -> Result<f64> {
     Ok(if both == 0 { 1.0 } else { 2.0 * f64::from(overlap) / f64::from(both) })
 }
 
-fn golden(segmenter: &mut Segmenter) -> Result<Scored> {
-    one(segmenter, GOLDEN_SEED, true)
-}
-
 fn scored(segmenter: &mut Segmenter, tumour: bool) -> Result<Vec<Scored>> {
     let seeds = (0..SCANS).map(|scan| FIRST_SEED + 2 * scan + u64::from(tumour));
     seeds.map(|seed| one(segmenter, seed, tumour)).collect()
@@ -100,15 +97,5 @@ fn one(segmenter: &mut Segmenter, seed: u64, tumour: bool) -> Result<Scored> {
     let Phantom { volume, truth, .. } =
         Phantom::new(&Settings { tumour, ..Settings::slice(seed) })?;
     let prediction = predict(segmenter, &Labelled { volume, truth })?;
-    score(&segmenter.model_info().clone(), &prediction)
-}
-
-/// Of main findings: what totals count.
-fn dice_of(scored: &Scored) -> f64 {
-    scored
-        .outcome
-        .slices
-        .iter()
-        .fold(super::Counts::default(), |all, slice| all.plus(*slice))
-        .dice()
+    score(segmenter.model_info(), &prediction)
 }
