@@ -143,6 +143,11 @@ impl Store {
         self.version(&name, &version).await
     }
 
+    /// Whether anything serves, or ever did.
+    pub async fn has_served(&self) -> Result<bool> {
+        Ok(next_generation(self.database.pool()).await? > 1)
+    }
+
     /// What serves, and what looks on.
     pub async fn routes(&self) -> Result<wire::Routes> {
         let routes: Vec<Route> = sqlx::query_as("SELECT * FROM routes ORDER BY modality")
