@@ -112,8 +112,19 @@ def only_targets(_, block):
          [line.split()[1] for line in block.splitlines()])
 
 
+def without_server(place, block):
+    """A head with a lesion in a file, and its results in a folder."""
+    seen = terminal(place, block)
+    results = place.folder / "heads/results/scan"
+    told = re.search(r"^scan\.dcm\tfound\t[\d.]+ mm2\t|^scan\.dcm\tfound\t[\d.]+ mL\t", seen.stdout, re.MULTILINE)
+    if seen.stderr or not told or "exit status 10" not in seen.stdout or not (results / "result.json").is_file():
+        raise Failed(f"the README's block without a server ends in {seen.stdout[-600:]} {seen.stderr}")
+    comment = re.search(r"^ls results/scan +# (.*)$", block, re.MULTILINE)
+    same("the README's list of results", sorted(comment.group(1).split(", ")), sorted(path.name for path in results.iterdir()))
+
+
 README = "README.md"
-RUN = {f"{README}: make demo": only_targets}
+RUN = {f"{README}: make demo": only_targets, f"{README}: program=$(make build | tail -n 1)": without_server}
 # What does not run here, and why; for these, that the shell takes them and that their files are there.
 NAMED = {
     "CONTRIBUTING.md: make lint": "its targets are run; the suite is what its other lines run",

@@ -232,7 +232,23 @@ def bench(place):
     place.bad(medseg, "bench", "--device", "tpu", says="no device `tpu`")
 
 
-SUBCOMMANDS = {"phantom": phantom, "serve": serve, "user": user, "model": model, "train": train, "evaluate": evaluate, "finish": finish, "bench": bench}
+def segment(place):
+    """Its exit status is its answer, so that only a run without findings is good."""
+    medseg = place.program("medseg")
+    place.good(medseg, "phantom", "--seed", "2", "--no-lesion", "--out", "healthy.png")
+    engine = ["--model", "threshold:", "--research"]
+    place.good(medseg, "segment", "healthy.png", "--out", "segmented", *engine, says="^healthy.png\tnone_found\t0 pixels\t")
+    place.bad(medseg, "segment", "healthy.png", says="--out")
+    place.bad(medseg, "segment", "--out", "segmented", says="FILE")
+    place.bad(medseg, "segment", "healthy.png", "--out", "segmented", "--model", "no-such-model", says="no-such-model")
+    place.bad(medseg, "segment", "healthy.png", "--out", "/proc/nowhere", says="/proc/nowhere")
+    place.bad(medseg, "segment", "--watch", "nowhere", "--out", "segmented", says="nowhere")
+    ended = place.run(medseg, "segment", "nowhere.png", "--out", "segmented", *engine)
+    if ended.returncode != 30 or not ended.stderr.startswith("error: nowhere.png: "):
+        raise Failed(f"medseg segment ends with {ended.returncode} where a file is missing: {ended.stderr}")
+
+
+SUBCOMMANDS = {"phantom": phantom, "serve": serve, "segment": segment, "user": user, "model": model, "train": train, "evaluate": evaluate, "finish": finish, "bench": bench}
 
 
 def subcommands_of(place, *program):

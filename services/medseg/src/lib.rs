@@ -8,6 +8,7 @@ mod home;
 pub mod model;
 mod models;
 pub mod phantom;
+pub mod segment;
 pub mod serve;
 pub mod train;
 pub mod user;

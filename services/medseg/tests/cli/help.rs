@@ -1,7 +1,7 @@
 use crate::place::{MISUSED, Place};
 
-const SUBCOMMANDS: [&str; 8] =
-    ["serve", "user", "model", "train", "finish", "evaluate", "bench", "phantom"];
+const SUBCOMMANDS: [&str; 9] =
+    ["serve", "segment", "user", "model", "train", "finish", "evaluate", "bench", "phantom"];
 
 #[test]
 fn the_version_is_the_packages() {

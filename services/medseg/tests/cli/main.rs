@@ -8,6 +8,7 @@ mod help;
 mod labelled;
 mod phantom;
 mod place;
+mod segment;
 mod serve;
 mod train;
 mod user;
