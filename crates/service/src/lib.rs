@@ -10,6 +10,7 @@ mod accept;
 pub mod claims;
 pub mod cli;
 mod connections;
+mod drain;
 mod event;
 mod failures;
 mod health;
@@ -28,6 +29,7 @@ mod turns;
 pub mod wire;
 mod worker;
 
+pub use drain::drain;
 pub use event::{CloudEvent, Origin};
 pub use failures::status_in_stream;
 pub use health::{Check, check};

@@ -9,7 +9,6 @@ use domain::{Result, hex};
 use platform::queue::Queue;
 use secrecy::SecretString;
 use service::{LogSettings, Peer, Process, Service, system_clock, system_random};
-use tonic::service::Routes;
 
 use crate::home::Home;
 use crate::models;
@@ -148,12 +147,13 @@ impl Services {
         let ports = gateway::Ports { clock, random };
         let gateway = gateway::build(self.gateway.clone(), ports, peers)?;
 
+        // The peers have each other already; the world gets the gateway's routes, and the bare model's in both its forms.
+        let bare_model = inference.grpc.clone();
         let mut joined = Service::join(
             "medseg",
             vec![auth, storage, ingest, registry, inference, drift, gateway],
         );
-        // The peers have each other already; the world gets the gateway's routes alone.
-        joined.grpc = Routes::default();
+        joined.grpc = bare_model;
         Ok(joined)
     }
 
