@@ -105,6 +105,11 @@ impl Ended {
         }
     }
 
+    /// What it printed, however it ended.
+    pub fn stdout(&self) -> &str {
+        &self.stdout
+    }
+
     /// What it wrote to standard error.
     pub fn stderr(&self) -> &str {
         &self.stderr
