@@ -216,6 +216,27 @@ def evaluate(place):
     place.bad(medseg, "evaluate", "--manifest", "wrong.csv", says="wrong.csv")
 
 
+def dataset(place):
+    medseg = place.program("medseg")
+    same("medseg dataset", {"import", "validate", "split", "export", "version"}, subcommands_of(place, medseg, "dataset"))
+    for seed in range(6):
+        name = f"source/p{seed}_1"
+        place.good(medseg, "phantom", "--size", "64", "--seed", seed, "--out", f"{name}.png", "--mask", f"{name}_mask.png")
+    place.good(medseg, "dataset", "import", "source", "--out", "set", "--sequence", "flair", says="patients: 6, slices: 6")
+    place.good(medseg, "dataset", "split", "set", "--validation", "0.34", "--test", "0.17", says="test +1")
+    place.good(medseg, "dataset", "validate", "set", says="nothing is wrong")
+    place.good(medseg, "dataset", "export", "set", "--out", "exported", "--part", "test", says="exported/manifest.csv")
+    place.good(medseg, "dataset", "version", "set", says="^[0-9a-f]{64}$")
+    place.good(medseg, "evaluate", "--manifest", "set", "--split", "test", "--metrics", "metrics.json", "--table", "dice.csv")
+    place.bad(medseg, "dataset", "split", "set", says="says already who is in which part")
+    place.bad(medseg, "dataset", "split", "set", "--again", "--test", "1.5", says="leave nothing to learn from")
+    place.bad(medseg, "dataset", "import", "nowhere", "--out", "other", says="nowhere")
+    place.bad(medseg, "dataset", "import", "source", "--out", "set", says="set is not empty")
+    place.bad(medseg, "dataset", "validate", "nowhere", says="nowhere")
+    place.bad(medseg, "dataset", "export", "set", "--out", "exported", says="exported is not empty")
+    place.bad(medseg, "dataset", "version", "nowhere", says="nowhere")
+
+
 def finish(place):
     medseg, labelled = place.program("medseg"), manifest(place, 6)
     place.bad(medseg, "finish", says="--manifest")
@@ -248,7 +269,10 @@ def segment(place):
         raise Failed(f"medseg segment ends with {ended.returncode} where a file is missing: {ended.stderr}")
 
 
-SUBCOMMANDS = {"phantom": phantom, "serve": serve, "segment": segment, "user": user, "model": model, "train": train, "evaluate": evaluate, "finish": finish, "bench": bench}
+SUBCOMMANDS = {
+    "phantom": phantom, "serve": serve, "segment": segment, "user": user, "model": model, "train": train, "evaluate": evaluate,
+    "dataset": dataset, "finish": finish, "bench": bench,
+}
 
 
 def subcommands_of(place, *program):

@@ -2,6 +2,7 @@
 
 mod api;
 pub mod bench;
+pub mod dataset;
 pub mod evaluate;
 pub mod finish;
 mod home;

@@ -1,7 +1,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use medseg::{bench, evaluate, finish, model, phantom, segment, serve, train, user};
+use medseg::{
+    bench, dataset, evaluate, finish, model, phantom, segment, serve, train, user,
+};
 use service::cli;
 
 /// Finds brain tumours in head scans: the whole mesh in one process, and the tools around it.
@@ -22,6 +24,8 @@ enum Command {
     User(user::User),
     /// Register, compare and promote the models of a running medseg.
     Model(model::Model),
+    /// Import, look through, split and copy labelled data.
+    Dataset(dataset::Dataset),
     /// Train a model from a folder with a manifest.csv.
     Train(train::Train),
     /// Choose and measure anew how a model reads scans; its weights stay as they are.
@@ -48,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Segment(segment) => return segment.run(),
         Command::User(user) => user.run()?,
         Command::Model(model) => model.run()?,
+        Command::Dataset(dataset) => dataset.run()?,
         Command::Train(train) => train.run()?,
         Command::Finish(finish) => finish.run()?,
         Command::Evaluate(evaluate) => evaluate.run()?,

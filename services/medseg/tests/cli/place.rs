@@ -138,6 +138,11 @@ impl Ended {
         &self.stdout
     }
 
+    /// What it printed, however it ended.
+    pub fn stdout(&self) -> &str {
+        &self.stdout
+    }
+
     /// What it wrote to standard error.
     pub fn stderr(&self) -> &str {
         &self.stderr
