@@ -60,7 +60,8 @@ class OpenVino:
     def __init__(self, folder, options, precision):
         import openvino
 
-        self.core, self.model = openvino.Core(), openvino.Core().read_model(folder / "network.xml")
+        self.core = openvino.Core()
+        self.model = self.core.read_model(folder / "network.xml")
         self.settings = {
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": options["threads"],
