@@ -2,6 +2,8 @@
 CREATE DATABASE auth;
 CREATE DATABASE storage;
 CREATE DATABASE drift;
+CREATE DATABASE registry;
 GRANT ALL ON auth.* TO medseg;
 GRANT ALL ON storage.* TO medseg;
 GRANT ALL ON drift.* TO medseg;
+GRANT ALL ON registry.* TO medseg;

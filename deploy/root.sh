@@ -23,5 +23,5 @@ inference | medseg)
     ;;
 esac
 case $service in
-drift | inference | ingest | medseg) cp -R models "$root/app/models" ;;
+drift | inference | ingest | medseg | registry) cp -R models "$root/app/models" ;;
 esac

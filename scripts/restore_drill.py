@@ -1,8 +1,8 @@
 """restore_drill.py: the drill of docs/operations.md, on the servers that TEST_MYSQL_URL and TEST_AMQP_URL name.
 
-Scans are sent to a mesh and saved (deploy/backup.sh); one more is sent; databases, objects, key and processes are destroyed.
-What deploy/restore.sh brings back is served by a new mesh: the scans of the backup must be there with the very same bytes, the
-one after it must not, and the new mesh must take another.
+Scans are sent to a mesh and saved (deploy/backup.sh); one more is sent; databases, objects, keys and processes are destroyed.
+What deploy/restore.sh brings back is served by a new mesh: the scans and the models of the backup must be there with the very
+same bytes, the scan after it must not, and the new mesh must take another.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ import uuid
 
 import demo
 
+MODEL = pathlib.Path("models/medseg-mr").resolve()
 PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
 SECRET = "what the workers of the drill sign in with"
 SCANS = 3
@@ -43,22 +44,25 @@ class Mesh:
         self.settings = {
             **{f"{service.upper()}_DATABASE_URL": f"{server}/{name}" for service, name in names.items()},
             "BLOB_URL": f"file://{folder}/objects",
+            "REGISTRY_BLOB_URL": f"file://{folder}/models",
             "SIGNING_KEY": f"{folder}/key.pem",
+            "MODEL_KEY": f"{folder}/model-key.pem",
         }
         for name in names.values():
             subprocess.run(
                 ["deploy/mysql.py", "mariadb", os.environ["TEST_MYSQL_URL"], "-e", f"create database {name}"], check=True
             )
 
-    def start(self):
-        services = ["auth", "storage", "ingest", "inference", "drift", "gateway"]
+    def start(self, **settings):
+        services = ["auth", "storage", "ingest", "registry", "inference", "drift", "gateway"]
         address = {service: f"127.0.0.1:{free_port()}" for service in services}
         urls = {f"{service.upper()}_URL": f"http://{at}" for service, at in address.items()}
-        common = {**os.environ, **self.settings, **urls, "QUEUE_URL": os.environ["TEST_AMQP_URL"]}
+        common = {**os.environ, **self.settings, **settings, **urls, "QUEUE_URL": os.environ["TEST_AMQP_URL"]}
         common |= {"SERVICE_SECRET": SECRET, "SPOOL": f"{self.folder}/spool", "MODEL_URL": "threshold:", "RESEARCH": "true"}
         for service in services:
             probes = f"127.0.0.1:{free_port()}"
             own = {"LISTEN": address[service], "PROBES": probes, "DATABASE_URL": self.settings.get(f"{service.upper()}_DATABASE_URL", "")}
+            own["BLOB_URL"] = self.settings.get(f"{service.upper()}_BLOB_URL", common["BLOB_URL"])
             with open(self.folder / f"{service}.log", "ab") as log, open(self.folder / f"{service}.out", "ab") as out:
                 self.running.append(subprocess.Popen([PROGRAMS / service], env={**common, **own}, stdout=out, stderr=log))
             until(lambda at=probes: answers(f"http://{at}/readyz"), f"{service} is ready")
@@ -106,6 +110,20 @@ def digests(mesh, token, scan):
     return {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
 
 
+def listed(mesh, token):
+    return demo.json.loads(demo.call(f"{mesh.url}/v1/models", token))["versions"]
+
+
+def models(mesh, token):
+    """Each version as it is told, with the digests of its files as they are read, which verifies its signature."""
+    versions = listed(mesh, token)
+    for version in versions:
+        files = f"{mesh.url}/v1/models/{version['name']}/{version['version']}/files"
+        bodies = {file["name"]: demo.call(f"{files}/{file['name']}", token) for file in version["files"]}
+        version["digests"] = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
+    return versions
+
+
 def missing(mesh, token, scan):
     request = urllib.request.Request(f"{mesh.url}/v1/scans/{scan}", headers={"authorization": f"Bearer {token}"})
     try:
@@ -121,12 +139,14 @@ def run(script, mesh, saved):
 
 def drill(folder):
     drawn = uuid.uuid4().hex[:8]
-    names = lambda when: {service: f"drill_{drawn}_{when}_{service}" for service in ("auth", "storage", "drift")}
+    names = lambda when: {service: f"drill_{drawn}_{when}_{service}" for service in ("auth", "storage", "drift", "registry")}
     first, second, saved = Mesh(folder / "first", names("a")), Mesh(folder / "second", names("b")), folder / "saved"
     try:
-        first.start()
+        first.start(FIRST_MODEL=str(MODEL))
         password = first.password()
         token = demo.sign_in(first.url, password)
+        until(lambda: any(version["state"] == "serving" for version in listed(first, token)), "a model is registered and serves")
+        models_before = models(first, token)
         before = {scan: digests(first, token, scan) for scan in (send(first, token, folder, seed) for seed in range(SCANS))}
         run("backup", first, saved)
         late = send(first, token, folder, SCANS)
@@ -140,13 +160,17 @@ def drill(folder):
         after = {scan: digests(second, token, scan) for scan in before}
         if after != before:
             sys.exit(f"error: what came back is not what was saved: {before} {after}")
+        # Nothing registers a model here: what is there has come back.
+        if (models_after := models(second, token)) != models_before:
+            sys.exit(f"error: the models that came back are not those that were saved: {models_before} {models_after}")
         if not missing(second, token, late):
             sys.exit("error: a scan of after the backup is there: the drill compares nothing")
         send(second, token, folder, SCANS)
     finally:
         first.stop("kill")
         second.stop()
-    print(f"restore drill: {len(before)} scans came back, {len(before) * len(ARTEFACTS)} of {len(before) * len(ARTEFACTS)} bodies the same")
+    bodies = len(before) * len(ARTEFACTS)
+    print(f"restore drill: {len(before)} scans came back, {bodies} of {bodies} bodies the same, and {len(models_before)} version of a model, signed as it was")
 
 
 def main():

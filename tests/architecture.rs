@@ -236,9 +236,11 @@ fn peers_of(service: &str) -> BTreeSet<String> {
         fs::read_to_string(root().join(format!("services/{service}/src/lib.rs"))).expect("lib.rs");
     let Some((_, fields)) = lib.split_once("pub struct Peers {") else { return BTreeSet::new() };
     let (fields, _) = fields.split_once('}').expect("a closing brace");
-    let peers =
-        fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.strip_suffix(": Peer,"));
-    peers.map(str::to_owned).collect()
+    let peer = |line: &str| {
+        let (name, kind) = line.trim().strip_prefix("pub ")?.split_once(": ")?;
+        ["Peer,", "Option<Peer>,"].contains(&kind).then(|| name.to_owned())
+    };
+    fields.lines().filter_map(peer).collect()
 }
 
 fn reaches(peers: &BTreeMap<&str, BTreeSet<String>>, from: &str, to: &str, depth: usize) -> bool {

@@ -11,7 +11,7 @@ import zlib
 
 from running import Failed, same
 
-SERVICES = ("auth", "drift", "gateway", "inference", "ingest", "storage")
+SERVICES = ("auth", "drift", "gateway", "inference", "ingest", "registry", "storage")
 PASSWORD = "a password that is long enough"
 
 
@@ -120,6 +120,42 @@ def user(place):
         raise Failed("medseg user makes a data directory of a mistyped name")
 
 
+def model(place):
+    medseg = place.program("medseg")
+    actions = {"import", "export", "list", "show", "promote", "roll-back", "shadow", "compare", "retire", "history"}
+    same("medseg model", actions, subcommands_of(place, medseg, "model"))
+    # With a model that is named, none is registered at the start, and none is evaluated.
+    with serving(place, "--data", "registered", "--model-url", "threshold:", "--research") as (url, password):
+        env = {"MEDSEG_URL": url, "MEDSEG_PASSWORD": password}
+
+        def good(*words, says=""):
+            return place.good(medseg, "model", *words, env=env, says=says)
+
+        def bad(*words, says):
+            place.bad(medseg, "model", *words, env=env, says=says)
+
+        # The model that came with the program.
+        version = good("import", "--source", "here", says="registered").split()[0]
+        good("list", says=version)
+        good("show", version, says='"source": "here"')
+        good("export", version, "--out", "exported", says="weights")
+        # The same again, from its own export, changes nothing.
+        good("import", "exported", says=version)
+        good("shadow", version, says="shadow")
+        good("compare", version, says='"scans": 0')
+        good("promote", version, "--force", "--reason", "to try it out", says="serving")
+        good("history", says="forced.*to try it out")
+        bad("roll-back", version, says="nothing served before")
+        bad("retire", version, says="promote another version first")
+        bad("promote", version, "--force", says="--reason")
+        bad("show", version.split("/")[0], says="NAME/VERSION")
+        bad("show", "nobody/1", says="no model nobody 1")
+        bad("import", "nowhere", says="nowhere")
+        place.bad(medseg, "model", "list", env={**env, "MEDSEG_PASSWORD": "not the one"}, says="not signed in")
+        place.bad(medseg, "model", "list", env={"MEDSEG_URL": url}, says="MEDSEG_PASSWORD")
+    place.bad(medseg, "model", "list", env={**env, "MEDSEG_URL": "http://127.0.0.1:1"}, says="does not answer at http://127.0.0.1:1")
+
+
 def square(side=64):
     """A mask as PNG (8-bit grey): the phantom's own comes from no program, so a square stands in for it."""
     row = bytes(1) + bytes(255 if side // 4 <= column < side // 2 else 0 for column in range(side))
@@ -205,7 +241,7 @@ def bench(place):
     place.bad(medseg, "bench", "--device", "tpu", says="no device `tpu`")
 
 
-SUBCOMMANDS = {"phantom": phantom, "serve": serve, "user": user, "train": train, "evaluate": evaluate, "finish": finish, "bench": bench}
+SUBCOMMANDS = {"phantom": phantom, "serve": serve, "user": user, "model": model, "train": train, "evaluate": evaluate, "finish": finish, "bench": bench}
 
 
 def subcommands_of(place, *program):
@@ -223,7 +259,7 @@ def services(place):
         place.bad(program, "--no-such-option", says="--no-such-option")
     place.bad(place.program("gateway"), says="--auth-url.*--storage-url")
     mesh = ["--auth-url", "http://127.0.0.1:1", "--storage-url", "http://127.0.0.1:1"]
-    place.bad(place.program("gateway"), *mesh, "--ingest-url", "none of that", "--drift-url", "http://127.0.0.1:1", says="bad peer URL")
+    place.bad(place.program("gateway"), *mesh, "--ingest-url", "none of that", "--drift-url", "http://127.0.0.1:1", "--registry-url", "http://127.0.0.1:1", says="bad peer URL")
     place.bad(place.program("storage"), "--auth-url", mesh[1], "--database-url", "oracle://x", "--queue-url", "sqlite://q.db", "--blob-url", "file:///tmp", says="oracle|database")
 
 

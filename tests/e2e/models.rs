@@ -136,7 +136,11 @@ async fn serving(client: &Client) -> anyhow::Result<(String, String)> {
     of(&listed).context("a version that serves")
 }
 
-async fn until(client: &Client, path: &str, wish: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+async fn until(
+    client: &Client,
+    path: &str,
+    wish: impl Fn(&Value) -> bool,
+) -> anyhow::Result<Value> {
     let began = Instant::now();
     loop {
         let (status, value) = client.json(path).await?;
@@ -193,7 +197,8 @@ impl Load {
                         break;
                     }
                     // Refused, lost or failed: any of it is an error here.
-                    let (scan, result) = client.analyse(&scans::png(100 * sender + seed, true)).await?;
+                    let (scan, result) =
+                        client.analyse(&scans::png(100 * sender + seed, true)).await?;
                     ensure!(scan["answer"] != "failed", "{scan}");
                     results.push(result);
                 }

@@ -140,7 +140,7 @@ mod tests {
             sop_instance_uids: vec!["1.2.3".into(), "1.2.4".into()],
             ..Identity::default()
         };
-        let facts = |identity| Facts {
+        let facts = |identity| ScanFacts {
             format: "dicom".into(),
             modality: "MR".into(),
             shape: [1, u32::MAX, 3],
@@ -158,7 +158,7 @@ mod tests {
             ]),
             DecoderAnswer::Image(Box::new(facts(Some(identity)))),
             DecoderAnswer::Image(Box::new(facts(None))),
-            Problem::Corrupt.refuse("It says \u{201c}no\u{201d}.").into(),
+            RefusalReason::Corrupt.refuse("It says \u{201c}no\u{201d}.").into(),
         ]
     }
 
@@ -184,7 +184,7 @@ mod tests {
     fn every_refusal_comes_over_as_the_problem_that_it_is() {
         for problem in ["not-an-image", "truncated", "too-large", "mixed-series", "wrong-identity"]
         {
-            let sent = Problem::named(problem).unwrap().refuse("It is what it is.");
+            let sent = RefusalReason::named(problem).unwrap().refuse("It is what it is.");
             let read = DecoderAnswer::read(&written(&sent.clone().into())[..]).unwrap();
             let DecoderAnswer::Refused { problem, detail } = read else { panic!("{read:?}") };
             assert_eq!(refusal(&problem, detail), Some(sent));

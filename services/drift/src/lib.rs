@@ -8,6 +8,7 @@ mod message;
 mod page;
 mod plot;
 mod reference;
+mod references;
 mod report;
 mod rpc;
 mod statistics;
@@ -28,6 +29,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
 use event::Completed;
+use references::References;
 use store::Store;
 
 pub use reference::{Distribution, Reference};
@@ -54,7 +56,11 @@ pub struct Config {
     #[arg(long, env)]
     pub auth_url: String,
 
-    /// The training reference of the model in service; without one, reports show the window alone.
+    /// Where the registry answers, whose versions bring their training reference.
+    #[arg(long, env)]
+    pub registry_url: Option<String>,
+
+    /// The training reference of a model that the registry does not know; without one, its reports show the window alone.
     #[arg(long, env)]
     pub reference: Option<PathBuf>,
 }
@@ -70,6 +76,8 @@ pub struct Ports {
 /// Whom it calls.
 pub struct Peers {
     pub auth: Peer,
+    /// For the training references of versions; none where one is named.
+    pub registry: Option<Peer>,
 }
 
 impl Ports {
@@ -102,11 +110,12 @@ pub async fn open(config: Config) -> Result<Service> {
     let queue = queue::connect(config.queue_url.expose_secret()).await?;
     let (clock, random) = (service::system_clock(), service::system_random());
     let ports = Ports::open(config.database_url.expose_secret(), queue, clock, random).await?;
-    let peers = Peers { auth: Peer::connect(&config.auth_url)? };
+    let registry = config.registry_url.as_deref().map(Peer::connect).transpose()?;
+    let peers = Peers { auth: Peer::connect(&config.auth_url)?, registry };
     Ok(build(reference.unwrap_or_default(), ports, peers))
 }
 
-/// Assembles the service; `reference` is what reports compare with.
+/// Assembles the service; `reference` is what reports of models compare with that the registry does not know.
 pub fn build(reference: Reference, ports: Ports, peers: Peers) -> Service {
     let Ports { database, queue, clock, random } = ports;
     let store = Store { database: database.clone() };
@@ -127,7 +136,8 @@ pub fn build(reference: Reference, ports: Ports, peers: Peers) -> Service {
         }
     });
     let verifier = Verifier::new(peers.auth, clock.clone());
-    let rpc = rpc::Rpc { store, reference, verifier, clock, random };
+    let references = References::new(reference, peers.registry);
+    let rpc = rpc::Rpc { store, references, verifier, clock, random };
     Service {
         name: "drift",
         grpc: Routes::new(DriftServer::new(rpc)),

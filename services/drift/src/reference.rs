@@ -35,7 +35,8 @@ impl Reference {
             .map_err(|error| ErrorKind::Invalid.error(format!("{name}: {error}")).because(error))
     }
 
-    fn parse(text: &str) -> Result<Reference> {
+    /// Reads and checks the text of one.
+    pub fn parse(text: &str) -> Result<Reference> {
         let reference: Reference = serde_json::from_str(text)
             .map_err(|error| ErrorKind::Invalid.error("not a training reference").because(error))?;
         for (name, distribution) in &reference.features {

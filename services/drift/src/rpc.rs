@@ -1,20 +1,20 @@
 use domain::{Clock, ErrorKind, Random};
 use proto::drift::drift_server::Drift;
 use proto::drift::{Report as Reply, ReportRef, ReportRequest};
-use service::claims::{Claims, Role, Verifier};
+use service::claims::{Claims, Role, Verifier, bearer};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use crate::message::message;
 use crate::page;
-use crate::reference::Reference;
+use crate::references::References;
 use crate::report::{Report, report};
 use crate::store::{self, Store};
 
 /// Translates between the wire and the store.
 pub struct Rpc {
     pub store: Store,
-    pub reference: Reference,
+    pub references: References,
     pub verifier: Verifier,
     pub clock: Clock,
     pub random: Random,
@@ -35,6 +35,7 @@ impl Drift for Rpc {
         request: Request<ReportRequest>,
     ) -> Result<Response<Reply>, Status> {
         let tenant = self.allowed(request.metadata()).await?.tenant();
+        let token = bearer(request.metadata()).unwrap_or_default().to_owned();
         let now_ms = self.clock.now_ms();
         let ReportRequest { from_ms, to_ms } = request.into_inner();
         let to_ms = if to_ms == 0 { now_ms } else { to_ms };
@@ -42,7 +43,8 @@ impl Drift for Rpc {
             return Err(ErrorKind::Invalid.error("a window ends after it begins").into());
         }
         let window = self.store.window(tenant, from_ms, to_ms).await?;
-        let report = report(new_id(&self.random), now_ms, &window, &self.reference);
+        let reference = self.references.of(&window, &token).await?;
+        let report = report(new_id(&self.random), now_ms, &window, &reference);
         let json = store::json(&report)?;
         self.store.keep(tenant, &report, &json).await?;
         Ok(reply(report, json))

@@ -46,7 +46,7 @@ impl Drift {
         let clock = ManualClock::at(NOW_MS).clock();
         let issuer = Issuer::at(clock.clone());
         let ports = Ports::open(database_url, queue.clone(), clock, system_random()).await?;
-        let service = build(reference(), ports, Peers { auth: issuer.peer() });
+        let service = build(reference(), ports, Peers { auth: issuer.peer(), registry: None });
         let client = DriftClient::new(Peer::within(&service));
         let stop = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -22,9 +22,8 @@ use crate::version_upload;
 
 /// What a version does at the moment.
 #[derive(Clone, Copy, Serialize, ToSchema)]
-#[schema(as = ModelState)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ModelState {
     /// It waits.
     Registered,
     /// It sees what is served, after the answer is out.
@@ -40,7 +39,7 @@ pub enum State {
 pub struct ModelVersion {
     name: String,
     version: String,
-    state: State,
+    state: ModelState,
     /// SHA-256 of the weights, in hexadecimal.
     sha256: String,
     files: Vec<ModelFile>,
@@ -438,13 +437,13 @@ fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-impl From<registry::State> for State {
-    fn from(state: registry::State) -> State {
+impl From<registry::State> for ModelState {
+    fn from(state: registry::State) -> ModelState {
         match state {
-            registry::State::Shadow => State::Shadow,
-            registry::State::Serving => State::Serving,
-            registry::State::Retired => State::Retired,
-            registry::State::Registered | registry::State::Unspecified => State::Registered,
+            registry::State::Shadow => ModelState::Shadow,
+            registry::State::Serving => ModelState::Serving,
+            registry::State::Retired => ModelState::Retired,
+            registry::State::Registered | registry::State::Unspecified => ModelState::Registered,
         }
     }
 }

@@ -59,7 +59,7 @@ pub async fn analyse(
     served: &Served,
     clock: &Clock,
 ) -> Result<Analysis> {
-    let Served { model, forced_because } = served;
+    let Served { model, forced_because, .. } = served;
     let started_ms = clock.now_ms();
     let whose = Whose {
         tenant: job.tenant_id.as_str().into(),

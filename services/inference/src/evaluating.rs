@@ -16,6 +16,9 @@ pub async fn evaluate(registry: Registry, engines: Engines, message: Vec<u8>) ->
     let Some((name, version)) = named.split_once('/') else {
         return Err(ErrorKind::Invalid.error("the message names no version"));
     };
+    if registry.is_evaluated(name, version).await? {
+        return Ok(());
+    }
     let evaluation = match measured(&registry, engines, name, version).await {
         Err(error) if error.kind().is_transient() => return Err(error),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -9,7 +9,7 @@ use domain::{ErrorKind, Result};
 use metrics::{counter, gauge};
 use proto::registry::models_client::ModelsClient;
 use proto::registry::routing_client::RoutingClient;
-use proto::registry::{FileRef, Routes, RoutesRequest, Version};
+use proto::registry::{FileRef, Routes, RoutesRequest, Version, VersionRef};
 use service::claims::{ServiceToken, authorised};
 use service::{Peer, Worker};
 use tempfile::TempDir;
@@ -63,6 +63,16 @@ impl Registry {
     /// Reports to the registry.
     pub async fn routing(&self) -> Result<(RoutingClient<Peer>, String)> {
         Ok((self.routing.clone(), self.token.get().await?))
+    }
+
+    /// Whether a version has its evaluation, or is not there at all: then there is nothing to do.
+    pub async fn is_evaluated(&self, name: &str, version: &str) -> Result<bool> {
+        let of = VersionRef { name: name.to_owned(), version: version.to_owned() };
+        let request = authorised(of, &self.token.get().await?);
+        match self.models.clone().get(request).await.map_err(domain::Error::from) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            version => Ok(version?.into_inner().evaluation.is_some()),
+        }
     }
 
     /// Brings the files that a worker needs of a version to this machine.

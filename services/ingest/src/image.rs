@@ -115,8 +115,8 @@ mod tests {
 
     use super::*;
 
-    fn facts(identity: Option<Identity>) -> Facts {
-        Facts {
+    fn facts(identity: Option<Identity>) -> ScanFacts {
+        ScanFacts {
             format: "dicom".into(),
             modality: "MR".into(),
             shape: [3, 512, 256],

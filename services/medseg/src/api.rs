@@ -97,7 +97,7 @@ async fn understood(answer: Response) -> anyhow::Result<Response> {
     let problem: Value = answer.json().await.unwrap_or_default();
     let detail = problem["detail"].as_str().unwrap_or("it does not say why");
     for check in problem["checks"].as_array().into_iter().flatten() {
-        eprintln!("{}", check_line(check));
+        println!("{}", check_line(check));
     }
     match status {
         StatusCode::UNAUTHORIZED => bail!("not signed in: {detail}"),

@@ -119,7 +119,9 @@ impl Serve {
             inference::Ports { queue: queue.clone(), clock: clock.clone(), random: random.clone() };
         let inference = inference::build(config, ports, peers).await?;
 
-        let drift = drift(home, queue, self.reference()?, to_auth.clone()).await?;
+        let drift_peers =
+            drift::Peers { auth: to_auth.clone(), registry: Some(to_registry.clone()) };
+        let drift = drift(home, queue, self.reference()?, drift_peers).await?;
 
         let peers = gateway::Peers {
             auth: to_auth,
@@ -217,9 +219,9 @@ async fn drift(
     home: &Home,
     queue: Queue,
     reference: drift::Reference,
-    auth: Peer,
+    peers: drift::Peers,
 ) -> Result<Service> {
     let (clock, random) = (system_clock(), system_random());
     let ports = drift::Ports::open(&home.database_url("drift"), queue, clock, random).await?;
-    Ok(drift::build(reference, ports, drift::Peers { auth }))
+    Ok(drift::build(reference, ports, peers))
 }

@@ -13,6 +13,7 @@ CREATE TABLE versions (
     registered_by VARCHAR(190) NOT NULL,
     forced        VARCHAR(900) NOT NULL, -- why it serves although the gate refused it
     signature     VARCHAR(190) NOT NULL, -- Ed25519, of name, version and the digests of all files
+    announced_ms  BIGINT       NOT NULL, -- when workers were last told that it has no evaluation
     PRIMARY KEY (name, version)
 );
 

@@ -30,7 +30,7 @@ struct Row {
 #[derive(FromRow)]
 struct Sums {
     count: i64,
-    changed: Option<i64>,
+    changed: i64,
     dice: Option<f64>,
 }
 
@@ -78,7 +78,7 @@ impl Store {
     ) -> Result<Comparisons> {
         versions::find(self.database.pool(), name, version).await?;
         let sums: Sums = sqlx::query_as(
-            "SELECT COUNT(*) AS count, SUM(CASE WHEN answer <> serving_answer THEN 1 ELSE 0 END) AS changed,
+            "SELECT COUNT(*) AS count, COUNT(CASE WHEN answer <> serving_answer THEN 1 END) AS changed,
                     AVG(dice) AS dice
              FROM comparisons WHERE name = ? AND version = ?",
         )
@@ -100,7 +100,7 @@ impl Store {
         .map_err(failed)?;
         Ok(Comparisons {
             count: sums.count.unsigned_abs(),
-            answers_changed: sums.changed.unwrap_or(0).unsigned_abs(),
+            answers_changed: sums.changed.unsigned_abs(),
             dice_mean: sums.dice,
             furthest: rows.into_iter().map(comparison).collect(),
         })

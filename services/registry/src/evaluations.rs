@@ -14,10 +14,11 @@ use tokio::time::timeout;
 use crate::store::Store;
 use crate::versions;
 
-/// How often versions without an evaluation are announced again.
+/// How often it is looked for versions without an evaluation, and the least time between two messages about one.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Announces versions that have no evaluation, at once and every minute: the rows are the truth, the queue is a wake-up.
+/// Announces versions that have no evaluation, at once and again as long as they have none: the rows are the truth, the queue
+/// is a wake-up. Each time after twice as long, so that where no worker evaluates, messages do not pile up.
 pub fn announce(store: Store, queue: Queue) -> Worker {
     Worker::new("evaluations", move |stop| async move {
         while !stop.is_cancelled() {
@@ -35,18 +36,43 @@ pub fn announce(store: Store, queue: Queue) -> Worker {
 }
 
 async fn announce_all(store: &Store, queue: &Queue) -> Result<()> {
-    let waiting: Vec<(String, String)> = sqlx::query_as(
-        "SELECT versions.name, versions.version FROM versions
+    let waiting: Vec<(String, String, i64, i64)> = sqlx::query_as(
+        "SELECT versions.name, versions.version, registered_ms, announced_ms FROM versions
          LEFT JOIN evaluations ON evaluations.name = versions.name AND evaluations.version = versions.version
          WHERE evaluations.name IS NULL AND versions.state <> 'retired'",
     )
     .fetch_all(store.database.pool())
     .await
     .map_err(failed)?;
-    for (name, version) in waiting {
-        queue.publish(MODEL_EVALUATE, format!("{name}/{version}").as_bytes()).await?;
+    let now_ms = store.clock.now_ms();
+    for (name, version, registered_ms, announced_ms) in waiting {
+        if is_due(now_ms, registered_ms, announced_ms) {
+            queue.publish(MODEL_EVALUATE, format!("{name}/{version}").as_bytes()).await?;
+            announced(store, name, version, now_ms).await?;
+        }
     }
     Ok(())
+}
+
+fn is_due(now_ms: i64, registered_ms: i64, announced_ms: i64) -> bool {
+    let pause_ms = (announced_ms - registered_ms).max(ANNOUNCE_INTERVAL.as_millis() as i64);
+    announced_ms == 0 || now_ms - announced_ms >= pause_ms
+}
+
+async fn announced(store: &Store, name: String, version: String, at_ms: i64) -> Result<()> {
+    store
+        .unit(move |_, unit| {
+            Box::pin(async move {
+                sqlx::query("UPDATE versions SET announced_ms = ? WHERE name = ? AND version = ?")
+                    .bind(at_ms)
+                    .bind(name)
+                    .bind(version)
+                    .run(unit)
+                    .await
+                    .map(drop)
+            })
+        })
+        .await
 }
 
 impl Store {
@@ -99,4 +125,21 @@ pub async fn find(
     row.map(|(json,)| serde_json::from_str(&json)).transpose().map_err(|error| {
         ErrorKind::Internal.error("a row holds no evaluation of ours").because(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_nobody_evaluates_is_announced_ever_less_often() {
+        let minute = ANNOUNCE_INTERVAL.as_millis() as i64;
+        let (mut announced, mut messages) = (0, 0);
+        for now in (0..60 * 24 * 30).map(|minutes| 1 + minutes * minute) {
+            if is_due(now, 1, announced) {
+                (announced, messages) = (now, messages + 1);
+            }
+        }
+        assert!((10..25).contains(&messages), "{messages} in a month");
+    }
 }

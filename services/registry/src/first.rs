@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{ErrorKind, Result};
 use platform::blob::Staged;
-use proto::registry::RegisterHeader;
+use proto::registry::{RegisterHeader, Version};
 use service::Worker;
 
 use crate::manifest::{MANIFEST, Manifest, OTHERS};
@@ -21,9 +21,7 @@ const SUBJECT: &str = "medseg";
 /// worse than.
 pub fn begin_with(store: Store, folder: PathBuf) -> Worker {
     Worker::new("first model", move |stop| async move {
-        while let Err(error) = begin(&store, &folder).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, folder = %folder.display(), "could not register the first model");
+        while !begun(&store, &folder).await {
             if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
                 break;
             }
@@ -32,8 +30,20 @@ pub fn begin_with(store: Store, folder: PathBuf) -> Worker {
     })
 }
 
+/// Whether there was nothing to do, or it is done.
+async fn begun(store: &Store, folder: &Path) -> bool {
+    let begun = begin(store, folder).await;
+    if let Err(error) = &begun {
+        let error = error as &dyn std::error::Error;
+        tracing::error!(error, folder = %folder.display(), "could not register the first model");
+    }
+    begun.is_ok()
+}
+
 async fn begin(store: &Store, folder: &Path) -> Result<()> {
-    if !store.versions("").await?.is_empty() {
+    // Registered by an earlier start that ended before it served, it is found and serves now.
+    let own = |version: &Version| version.registered_by == SUBJECT;
+    if store.has_served().await? || !store.versions("").await?.iter().all(own) {
         return Ok(());
     }
     let (manifest, files) = read(store, folder).await?;

@@ -143,6 +143,11 @@ impl Store {
         self.version(&name, &version).await
     }
 
+    /// Whether anything serves, or ever did.
+    pub async fn has_served(&self) -> Result<bool> {
+        Ok(next_generation(self.database.pool()).await? > 1)
+    }
+
     /// What serves, and what looks on.
     pub async fn routes(&self) -> Result<wire::Routes> {
         let routes: Vec<Route> = sqlx::query_as("SELECT * FROM routes ORDER BY modality")
@@ -272,7 +277,7 @@ async fn earlier(unit: &mut Unit, current: &Version) -> Result<Version> {
 
 async fn next_generation(executor: impl Executor<'_, Database = Any>) -> Result<i64> {
     let (now,): (Option<i64>,) = sqlx::query_as(
-        "SELECT MAX(generation) FROM (SELECT generation FROM routes UNION SELECT generation FROM past_routes) AS every",
+        "SELECT MAX(generation) FROM (SELECT generation FROM routes UNION SELECT generation FROM past_routes) AS numbers",
     )
     .fetch_one(executor)
     .await

@@ -76,7 +76,9 @@ impl Models {
                     staging.write(bytes).await?;
                 }
                 _ => {
-                    return Err(ErrorKind::Invalid.error("a version has one header, and then files"));
+                    return Err(
+                        ErrorKind::Invalid.error("a version has one header, and then files")
+                    );
                 }
             }
         }

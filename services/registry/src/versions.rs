@@ -1,14 +1,13 @@
 //! Versions and their files.
 
 use domain::{Error, ErrorKind, Result};
-use futures::TryStreamExt;
 use platform::blob::{ByteStream, Staged};
 use platform::db::{Run, Unit, failed};
 use proto::registry::{self as wire, RegisterHeader};
 use sqlx::{Any, Executor, FromRow};
 use strum::{EnumString, IntoStaticStr};
 
-use crate::manifest::{MANIFEST, Manifest};
+use crate::manifest::Manifest;
 use crate::store::Store;
 use crate::{evaluations, events};
 
@@ -59,6 +58,7 @@ pub struct Version {
     pub registered_by: String,
     pub forced: String,
     pub signature: String,
+    pub announced_ms: i64,
 }
 
 /// A file of a version, whose bytes are kept.
@@ -153,6 +153,7 @@ impl Store {
             registered_by: subject.to_owned(),
             forced: String::new(),
             signature,
+            announced_ms: 0,
         })
     }
 
@@ -174,7 +175,29 @@ impl Store {
                 "{name} {version} is registered with other files: give the new one another version"
             )));
         }
+        self.sign_anew(name, version, &there).await?;
         self.version(name, version).await.map(Some)
+    }
+
+    /// Signs a version again whose very files have come once more, where the deployment has another key than it had.
+    async fn sign_anew(&self, name: &str, version: &str, files: &[Kept]) -> Result<()> {
+        let row = find(self.database.pool(), name, version).await?;
+        if self.signer.verify(name, version, files, &row.signature).is_ok() {
+            return Ok(());
+        }
+        let signature = self.signer.sign(name, version, files);
+        self.unit(move |_, unit| {
+            Box::pin(async move {
+                sqlx::query("UPDATE versions SET signature = ? WHERE name = ? AND version = ?")
+                    .bind(signature)
+                    .bind(row.name)
+                    .bind(row.version)
+                    .run(unit)
+                    .await
+                    .map(drop)
+            })
+        })
+        .await
     }
 
     /// A version with its files and its evaluation.
@@ -251,12 +274,6 @@ impl Store {
             })?;
         Ok((file.size, bytes))
     }
-
-    /// The bytes of a small file of a version.
-    pub async fn whole(&self, name: &str, version: &str, file: &str) -> Result<Vec<u8>> {
-        let (_, bytes) = self.read(name, version, file).await?;
-        bytes.try_fold(Vec::new(), async |all, part| Ok([&all[..], &part].concat())).await
-    }
 }
 
 fn lost(name: &str, version: &str, file: &str) -> Error {
@@ -299,8 +316,8 @@ pub async fn set_state(unit: &mut Unit, of: &Version, state: State, forced: &str
 async fn insert(unit: &mut Unit, row: &Version, files: &[Kept]) -> Result<()> {
     sqlx::query(
         "INSERT INTO versions (name, version, state, sha256, modalities, preprocessing, source, git_commit,
-             data_version, registered_ms, registered_by, forced, signature)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             data_version, registered_ms, registered_by, forced, signature, announced_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&row.name)
     .bind(&row.version)
@@ -315,6 +332,7 @@ async fn insert(unit: &mut Unit, row: &Version, files: &[Kept]) -> Result<()> {
     .bind(&row.registered_by)
     .bind(&row.forced)
     .bind(&row.signature)
+    .bind(row.announced_ms)
     .run(unit)
     .await?;
     for file in files {

@@ -149,7 +149,7 @@ mod tests {
         Archive::open(Cursor::new(archive), limits)
     }
 
-    fn problem(archive: &[u8], limits: Limits) -> Problem {
+    fn problem(archive: &[u8], limits: Limits) -> RefusalReason {
         opened(archive, limits).map(|archive| archive.len()).unwrap_err().problem
     }
 
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(archive.names().collect::<Vec<_>>(), ["s1", "s9", "s10"]);
         let lengths: Vec<usize> = (0..3).map(|place| archive.read(place).unwrap().len()).collect();
         assert_eq!(lengths, [1, 9, 10]);
-        assert_eq!(archive.read(3).unwrap_err().problem, Problem::Corrupt);
+        assert_eq!(archive.read(3).unwrap_err().problem, RefusalReason::Corrupt);
     }
 
     #[test]
@@ -170,12 +170,12 @@ mod tests {
         let limits = Limits { bytes: 1000, ..Limits::default() };
         let mut archive = opened(&archive, limits).unwrap();
         assert_eq!([0, 1].map(|place| archive.read(place).unwrap().len()), [600, 400]);
-        assert_eq!(archive.read(2).unwrap_err().problem, Problem::TooLarge);
+        assert_eq!(archive.read(2).unwrap_err().problem, RefusalReason::TooLarge);
         // One that is refused takes nothing of what is left.
         let two = packed(&[("a", 600), ("b", 401), ("c", 400)]);
         let mut archive = opened(&two, limits).unwrap();
         assert!(archive.read(0).is_ok());
-        assert_eq!(archive.read(1).unwrap_err().problem, Problem::TooLarge);
+        assert_eq!(archive.read(1).unwrap_err().problem, RefusalReason::TooLarge);
         assert!(archive.read(2).is_ok());
     }
 
@@ -183,10 +183,14 @@ mod tests {
     fn an_archive_of_too_many_entries_or_without_its_directory_is_not_opened() {
         let archive = packed(&[("a", 1), ("b", 1), ("c", 1)]);
         let limits = |slices| Limits { slices, ..Limits::default() };
-        assert_eq!(problem(&archive, limits(2)), Problem::TooLarge);
+        assert_eq!(problem(&archive, limits(2)), RefusalReason::TooLarge);
         assert!(opened(&archive, limits(3)).is_ok());
         for length in [archive.len() - 1, archive.len() / 2, 30] {
-            assert_eq!(problem(&archive[..length], limits(3)), Problem::Truncated, "{length}");
+            assert_eq!(
+                problem(&archive[..length], limits(3)),
+                RefusalReason::Truncated,
+                "{length}"
+            );
         }
     }
 
@@ -208,10 +212,10 @@ mod tests {
         // The first flag: encrypted.
         let locked = changed(&archive, [6, 8], |flags| flags | 1);
         let refusal = opened(&locked, Limits::default()).err().unwrap();
-        assert_eq!(refusal.problem, Problem::Unsupported);
+        assert_eq!(refusal.problem, RefusalReason::Unsupported);
         assert!(refusal.detail.contains("password"), "{refusal}");
         // The names, which are of one byte here.
         let twice = changed(&archive, [30, 46], |_| b'a');
-        assert_eq!(problem(&twice, Limits::default()), Problem::Corrupt);
+        assert_eq!(problem(&twice, Limits::default()), RefusalReason::Corrupt);
     }
 }

@@ -295,7 +295,7 @@ mod tests {
             [b"a/s10".to_vec(), b"s2".to_vec()]
         );
         for places in [&[3][..], &[0, 3]] {
-            assert_eq!(entry(file(), limits, places).unwrap_err().problem, Problem::Corrupt);
+            assert_eq!(entry(file(), limits, places).unwrap_err().problem, RefusalReason::Corrupt);
         }
     }
 }

@@ -137,14 +137,14 @@ mod tests {
     #[test]
     fn looks_come_by_what_they_cost_and_the_mirror_costs_twice() {
         let sides = |side: usize| {
-            let looks = looks(side, true).into_iter();
-            looks.map(|look| (look.side, look.mirrored)).collect::<Vec<_>>()
+            let inputs = inputs(side, true).into_iter();
+            inputs.map(|input| (input.side, input.mirrored)).collect::<Vec<_>>()
         };
         // 65,536 pixels, 82,944 and 131,072.
         assert_eq!(sides(256), [(256, false), (288, false), (256, true)]);
         // 1,024 pixels, 2,048 and 4,096.
         assert_eq!(sides(32), [(32, false), (32, true), (64, false)]);
-        assert!(looks(256, false).iter().all(|look| !look.mirrored));
+        assert!(inputs(256, false).iter().all(|input| !input.mirrored));
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn a_reading_is_followed_up_to_its_edges_and_not_beyond() {
 fn a_network_is_built_within_bounds_that_memory_allows() {
     for (side, is_good) in [(32, true), (1024, true), (0, false), (33, false), (1056, false)] {
         assert_eq!(WeightsFacts { side, ..facts() }.check().is_ok(), is_good, "{side}");
-        assert_eq!(reads(|reading| reading.look.side = side), is_good, "{side}");
+        assert_eq!(reads(|reading| reading.input.side = side), is_good, "{side}");
     }
     for (width, depths, is_good) in [
         (4, [1, 1, 1, 1], true),

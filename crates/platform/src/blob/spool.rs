@@ -165,7 +165,7 @@ mod tests {
     #[tokio::test]
     async fn an_object_that_has_lost_bytes_to_a_full_disk_is_never_finished() {
         let mebibyte = || Bytes::from(vec![7; PENDING_BYTES]);
-        let mut spool = Spool::<Disk>::new(PathBuf::new());
+        let mut spool = ObjectSpool::<Disk>::new(PathBuf::new());
         for _ in 0..2 {
             spool.write(mebibyte()).await.unwrap();
         }
@@ -184,7 +184,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for size in [0, 1, PENDING_BYTES - 1, PENDING_BYTES, PENDING_BYTES + 1, 3 * PENDING_BYTES] {
             let whole: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
-            let mut spool = Spool::<NamedTempFile>::new(folder.path().to_owned());
+            let mut spool = ObjectSpool::<NamedTempFile>::new(folder.path().to_owned());
             for piece in whole.chunks(100_000) {
                 spool.write(Bytes::copy_from_slice(piece)).await.unwrap();
             }

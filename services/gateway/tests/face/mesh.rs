@@ -293,7 +293,7 @@ async fn drift(
 ) -> Service {
     let database_url = format!("sqlite://{}", at(data, "drift.db"));
     let ports = drift::Ports::open(&database_url, queue, clock, random).await.unwrap();
-    drift::build(drift::Reference::default(), ports, drift::Peers { auth })
+    drift::build(drift::Reference::default(), ports, drift::Peers { auth, registry: None })
 }
 
 async fn registry(data: &TempDir, auth: Peer, (clock, random): (Clock, Random)) -> Service {

@@ -56,7 +56,7 @@ async fn the_limit_is_on_all_files_together() {
     let files = |last| vec![bytes("abc"), begun("2"), bytes("de"), begun("3"), bytes(last)];
     assert!(kept(&spool, files("f")).await.unwrap().is_ok());
     let refusal = kept(&spool, files("fg")).await.unwrap().err().unwrap();
-    assert_eq!(refusal.problem, Problem::TooLarge);
+    assert_eq!(refusal.problem, RefusalReason::TooLarge);
     assert_eq!(left_in(folder.path()), 0);
 }
 
@@ -66,7 +66,7 @@ async fn an_upload_of_too_many_files_is_refused_and_leaves_nothing_behind() {
     let spool = spool(folder.path(), 100);
     let pieces = (0..UPLOAD_FILES_MAX).map(|number| begun(&number.to_string())).collect();
     let refusal = kept(&spool, pieces).await.unwrap().err().unwrap();
-    assert_eq!(refusal.problem, Problem::TooLarge);
+    assert_eq!(refusal.problem, RefusalReason::TooLarge);
     assert!(refusal.detail.contains(&format!("more than {UPLOAD_FILES_MAX} files")), "{refusal}");
     assert_eq!(left_in(folder.path()), 0);
 }

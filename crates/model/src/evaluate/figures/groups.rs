@@ -112,7 +112,7 @@ mod tests {
         let scan = Outcome {
             marked: slices.clone(),
             slices,
-            told: ImageKind::Unknown,
+            classified: ImageKind::Unknown,
             slice_pixels: 1000,
             expected: None,
             ms: 1.0,

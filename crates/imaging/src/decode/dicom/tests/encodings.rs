@@ -171,9 +171,9 @@ fn frames_in_several_fragments_are_put_together_by_the_offset_table_and_never_by
         let refusal = read(table, parts).unwrap_err();
         (refusal.problem, refusal.detail.contains("where its frames begin"))
     };
-    assert_eq!(refused(&[], &[&a, &b, &c, &d]), (Problem::Corrupt, true));
-    assert_eq!(refused(&[], &[&first]), (Problem::Truncated, false));
-    assert_eq!(refused(&[0, begins, begins], &[&a, &b, &c, &d]), (Problem::Corrupt, false));
+    assert_eq!(refused(&[], &[&a, &b, &c, &d]), (RefusalReason::Corrupt, true));
+    assert_eq!(refused(&[], &[&first]), (RefusalReason::Truncated, false));
+    assert_eq!(refused(&[0, begins, begins], &[&a, &b, &c, &d]), (RefusalReason::Corrupt, false));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn runs_and_literals_of_run_length_coding_give_the_same_pixels() {
         assert_eq!(read(segment), Ok(pixels.to_vec()), "{segment:?}");
     }
     for cut in [&[253, 10, 0, 20][..], &[253], &[7, 10, 10], &[]] {
-        assert_eq!(read(cut), Err(Problem::Corrupt), "{cut:?}");
+        assert_eq!(read(cut), Err(RefusalReason::Corrupt), "{cut:?}");
     }
 }
 
@@ -209,6 +209,6 @@ fn a_slope_that_leads_beyond_all_numbers_is_refused() {
     let elements = slice(EXPLICIT, &PIXELS, &steep);
     let file = EXPLICIT.file(&EXPLICIT.data_set(&elements));
     let refusal = decode::decode(&file, &limits()).unwrap_err();
-    assert_eq!(refusal.problem, Problem::Corrupt);
+    assert_eq!(refusal.problem, RefusalReason::Corrupt);
     assert!(refusal.detail.starts_with("The image holds values that are no numbers."), "{refusal}");
 }
