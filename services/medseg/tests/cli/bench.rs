@@ -37,8 +37,8 @@ fn the_network_alone_is_timed_and_its_tiles_lie_ready_for_other_engines() {
         (&document["side"], &document["device"]),
         (&Value::from(64), &Value::from("cpu float32"))
     );
-    for (place, batch) in [(0, 2), (1, 3)] {
-        let part = &document["batches"][place];
+    for (index, batch) in [(0_usize, 2), (1, 3)] {
+        let part = &document["batches"][index];
         assert_eq!(part["batch"], batch);
         let ms: Vec<f64> = serde_json::from_value(part["ms"].clone()).unwrap();
         assert!(ms.len() == 2 && ms.iter().all(|ms| *ms > 0.0), "{ms:?}");
@@ -61,8 +61,8 @@ fn the_network_alone_is_timed_and_its_tiles_lie_ready_for_other_engines() {
     );
     assert_eq!(length("timed.f32"), 3 * 3 * 4 * 64 * 64);
     let said = fs::read(place.at("tiles/probabilities.f32")).unwrap();
-    let said = said.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
-    assert!(said.into_iter().all(|p| (0.0..=1.0).contains(&p)));
+    let mut said = said.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+    assert!(said.all(|p| (0.0..=1.0).contains(&p)));
     let table = place.medseg("bench --network-only --scans 1 --side 64 --batch 2").good();
     assert!(table.starts_with("| images at once | median ms | least ms | images/s |\n"), "{table}");
 }
