@@ -247,6 +247,15 @@ def finish(place):
 def bench(place):
     medseg = place.program("medseg")
     place.good(medseg, "bench", "--scans", "1", "--clients", "1", says="whole way")
+    alone = ["bench", "--network-only", "--scans", "1", "--side", "64"]
+    place.good(medseg, *alone, "--batch", "2", "--threads", "1", says="images at once")
+    place.good(medseg, *alone, "--exact", "--json", "--tiles", "tiles", says="first_answer_ms")
+    place.good(medseg, *alone, "--tiles", "tiles", "--manifest", manifest(place, 6), says="first answer")
+    place.bad(medseg, *alone, "--batch", "0", says="--batch")
+    place.bad(medseg, "bench", "--network-only", "--clients", "2", says="--clients")
+    place.bad(medseg, "bench", "--side", "64", says="--network-only")
+    place.bad(medseg, "bench", "--network-only", "--side", "33", says="a multiple of 32 pixels")
+    place.bad(medseg, *alone, "--tiles", "tiles", "--manifest", "nowhere.csv", says="nowhere.csv")
     place.bad(medseg, "bench", "--scans", "0", says="--scans")
     place.bad(medseg, "bench", "--clients", "0", says="--clients")
     place.bad(medseg, "bench", "--model", "no-such-model", says="no-such-model")
