@@ -92,6 +92,10 @@ evaluate: setup ## measure a model; ARGS='--manifest FILE --model FILE --json'
 bench: setup ## print a table of speeds; ARGS are passed on
 	@$(MEDSEG) bench $(ARGS)
 
+.PHONY: bench-model
+bench-model: setup ## the network beside PyTorch, ONNX Runtime and OpenVINO (fetches them: 3 GB); ARGS='--manifest FILE --rounds 3'
+	@scripts/bench_model.sh $(ARGS)
+
 .PHONY: bench-training
 bench-training: setup ## images per second in training, beside the same network in PyTorch (fetches it: 3 GB)
 	@scripts/bench_training.sh $(ARGS)

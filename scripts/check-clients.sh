@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# check-clients.sh FOLDER: clients that are generated from openapi.json import and work, and all that it promises holds.
+# check-clients.sh FOLDER: clients that are generated from openapi.json import and work, and all that it promises holds; and
+# Triton's client asks the bare model.
 #
 # Starts the medseg that lies in FOLDER on a directory and a port of its own. Two generators make a Python client each, which
-# goes from sign-in to mask; then schemathesis tries every operation for a minute (schemathesis.toml).
+# goes from sign-in to mask; then schemathesis tries every operation for a minute (schemathesis.toml). tritonclient is used as it
+# comes from its package (tests/clients/triton.py).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +14,7 @@ cd "$(dirname "$0")/.."
 medseg=$1/medseg document=$PWD/services/gateway/openapi.json
 tools=$MEDSEG_CACHE/clients
 [ -f "$tools/complete" ] || fail "the client generators are missing: scripts/setup.sh test"
+[ -f "$MEDSEG_CACHE/triton/complete" ] || fail "tritonclient is missing: scripts/setup.sh test"
 
 serve "$medseg" --model-url threshold: --research
 "$medseg" phantom --out "$folder/scan.png" >/dev/null
@@ -36,6 +39,8 @@ uses openapi-python-client "$folder/typed"
 quietly openapi-generator python3 -c 'import openapi_generator_cli as cli; cli.cli()' \
     generate --input-spec "$document" --generator-name python --output "$folder/generated"
 uses openapi-generator "$folder/generated"
+
+PYTHONPATH=$MEDSEG_CACHE/triton python3 tests/clients/triton.py "$url" "$password"
 
 read -r MEDSEG_TOKEN MEDSEG_BATCH < <(python3 scripts/check_clients.py prepare "$url" "$password" "$folder/scan.png")
 export MEDSEG_TOKEN MEDSEG_BATCH

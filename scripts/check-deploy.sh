@@ -21,7 +21,8 @@ else
     exit 1
 fi
 "${compose[@]}" --env-file "$env_file" -f docker-compose.yml config -q
-echo "compose: docker-compose.yml is sound"
+"${compose[@]}" -f deploy/edge/compose.yml --profile watch config -q
+echo "compose: docker-compose.yml and deploy/edge/compose.yml are sound"
 
 # Secrets have no default: without them nothing starts.
 if (cd / && env -u DATABASE_PASSWORD "${compose[@]}" --env-file /dev/null -f "$OLDPWD/docker-compose.yml" config -q) 2>/dev/null; then

@@ -11,35 +11,48 @@ import sys
 import yaml
 
 
-def settings(program):
+# What every program reads that makes temporary folders.
+ANYBODYS = {"TMPDIR"}
+
+
+def settings(program, *subcommand):
     """All names of environment variables that the program reads, and those that it cannot do without."""
     if not program.exists():
         sys.exit(f"error: {program} is not built: run 'scripts/env.sh cargo build --workspace --bins'")
-    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    said = subprocess.run([program, *subcommand, "--help"], capture_output=True, text=True, check=False)
     if said.returncode != 0:
         sys.exit(f"error: {program} --help fails: {said.stderr.strip()[:400]}")
     text = said.stdout
     usage = text[text.index("Usage:") :].split("\n\n")[0]
     required = {name.replace("-", "_").upper() for name in re.findall(r"--([a-z0-9-]+) <", usage)}
-    return set(re.findall(r"\[env: ([A-Z0-9_]+)", text)), required
+    return {*ANYBODYS, *re.findall(r"\[env: ([A-Z0-9_]+)", text)}, required
 
 
 def given():
-    """For each face of the deployment and each service: the names that it is given."""
+    """For each face of the deployment and each service: its program, with a subcommand, and the settings that it is given by the
+    environment and by its command line."""
     for name, service in yaml.safe_load(pathlib.Path("docker-compose.yml").read_text())["services"].items():
         if "build" in service:
-            yield f"docker-compose.yml: {name}", name, set(service.get("environment", {}))
+            yield f"docker-compose.yml: {name}", [name], set(service.get("environment", {})), set()
     for name, service in yaml.safe_load(pathlib.Path("helm/medseg/values.yaml").read_text())["services"].items():
-        yield f"helm/medseg/values.yaml: {name}", name, {*service.get("env", {}), *service.get("secretEnv", {})}
+        yield f"helm/medseg/values.yaml: {name}", [name], {*service.get("env", {}), *service.get("secretEnv", {})}, set()
+    for name, service in yaml.safe_load(pathlib.Path("deploy/edge/compose.yml").read_text())["services"].items():
+        subcommand, *words = service["command"]
+        yield f"deploy/edge/compose.yml: {name}", ["medseg", subcommand], {*service.get("environment", {})}, options(words)
+
+
+def options(words):
+    """The settings that a command line names."""
+    return {word.removeprefix("--").replace("-", "_").upper() for word in words if word.startswith("--")}
 
 
 def main():
     programs = pathlib.Path(sys.argv[1])
     faults, checked = [], 0
-    for place, name, names in given():
-        known, required = settings(programs / name)
+    for place, (name, *subcommand), names, said in given():
+        known, required = settings(programs / name, *subcommand)
         faults += [f"{place} names {extra}, which the service does not read" for extra in sorted(names - known)]
-        faults += [f"{place} lacks {lacking}" for lacking in sorted(required - names)]
+        faults += [f"{place} lacks {lacking}" for lacking in sorted(required - names - said)]
         checked += len(names)
     for workflow in pathlib.Path(".github/workflows").glob("*.yml"):
         steps = [step for job in yaml.safe_load(workflow.read_text())["jobs"].values() for step in job["steps"]]

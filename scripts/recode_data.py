@@ -10,13 +10,16 @@ import sys
 from PIL import Image
 
 QUALITY = 90
+# The digests of files that are not copied.
+LEFT_OUT = ("image_sha256", "mask_sha256")
 
 
 def recode(manifest: pathlib.Path, out: pathlib.Path) -> None:
     out.mkdir(parents=True)
     with open(manifest, newline="") as source, open(out / "manifest.csv", "w", newline="") as sink:
         reader = csv.DictReader(source)
-        writer = csv.DictWriter(sink, reader.fieldnames, lineterminator="\n")
+        columns = [name for name in reader.fieldnames if name not in LEFT_OUT]
+        writer = csv.DictWriter(sink, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for row in reader:
             image, mask = (pathlib.PurePath(row[column]) for column in ("image", "mask"))

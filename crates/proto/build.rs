@@ -13,7 +13,8 @@ const REFUSAL: &str = ".medseg.storage.v1.Refusal";
 /// A row of the registry's.
 const EVALUATION: &str = ".medseg.registry.v1.Evaluation";
 const EVENTS: &str = ".medseg.events.v1";
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
+    "inference/v2/open_inference.proto",
     "medseg/auth/v1/auth.proto",
     "medseg/drift/v1/drift.proto",
     "medseg/events/v1/scan_completed.proto",

@@ -112,13 +112,26 @@ def only_targets(_, block):
          [line.split()[1] for line in block.splitlines()])
 
 
+def without_server(place, block):
+    """A head with a lesion in a file, and its results in a folder."""
+    seen = terminal(place, block)
+    results = place.folder / "heads/results/scan"
+    told = re.search(r"^scan\.dcm\tfound\t[\d.]+ mm2\t|^scan\.dcm\tfound\t[\d.]+ mL\t", seen.stdout, re.MULTILINE)
+    if seen.stderr or not told or "exit status 10" not in seen.stdout or not (results / "result.json").is_file():
+        raise Failed(f"the README's block without a server ends in {seen.stdout[-600:]} {seen.stderr}")
+    comment = re.search(r"^ls results/scan +# (.*)$", block, re.MULTILINE)
+    same("the README's list of results", sorted(comment.group(1).split(", ")), sorted(path.name for path in results.iterdir()))
+
+
 README = "README.md"
-RUN = {f"{README}: make demo": only_targets}
+RUN = {f"{README}: make demo": only_targets, f"{README}: program=$(make build | tail -n 1)": without_server}
 # What does not run here, and why; for these, that the shell takes them and that their files are there.
 NAMED = {
     "CONTRIBUTING.md: make lint": "its targets are run; the suite is what its other lines run",
     "docs/operations.md: helm upgrade medseg helm/medseg -f values.yaml": "there is no cluster here; stage `deploy` renders the chart",
     "docs/operations.md: rabbitmqctl list_queues name consumers messages": "no broker is left over here; a test of `platform` plays the upgrade",
+    "docs/training.md: pip install 'dvc[s3,gs]'": "it would install for the user; stage `dvc` runs the rest in an environment of its own",
+    "docs/training.md: medseg dataset import BraTS2023 --out brats --sequence flair": "that data is not here; the tests of `model` import what looks like it",
     "docs/operations.md: deploy/backup.sh FOLDER": "stage `drill` runs both",
 }
 
@@ -143,7 +156,7 @@ def mentioned(place):
     """Targets, subcommands, files and settings that sentences name."""
     medseg = place.program("medseg")
     known = subcommands.subcommands_of(place, medseg)
-    actions = {f"{name} {action}" for name in ["user"] for action in subcommands.subcommands_of(place, medseg, name)}
+    actions = {f"{name} {action}" for name in ["user", "dataset"] for action in subcommands.subcommands_of(place, medseg, name)}
     for document in documents():
         where = document.relative_to(REPOSITORY)
         if where.name == "CHANGELOG.md":
@@ -154,7 +167,7 @@ def mentioned(place):
             if target not in targets.TARGETS and target not in targets.NAMED:
                 raise Failed(f"{where} speaks of make {target}, which is no target")
         for name, action in re.findall(r"`medseg ([a-z-]+)(?: ([a-z-]+))?[^`]*`", text):
-            if name not in known or (name == "user" and action and f"{name} {action}" not in actions):
+            if name not in known or (name in ("user", "dataset") and action and f"{name} {action}" not in actions):
                 raise Failed(f"{where} speaks of medseg {name} {action}, which there is not")
         for path in re.findall(r"`((?:scripts|deploy|helm|docs|models|tests|crates|services)/[\w./-]+)", text):
             if not (REPOSITORY / path).exists():

@@ -216,6 +216,27 @@ def evaluate(place):
     place.bad(medseg, "evaluate", "--manifest", "wrong.csv", says="wrong.csv")
 
 
+def dataset(place):
+    medseg = place.program("medseg")
+    same("medseg dataset", {"import", "validate", "split", "export", "version"}, subcommands_of(place, medseg, "dataset"))
+    for seed in range(6):
+        name = f"source/p{seed}_1"
+        place.good(medseg, "phantom", "--size", "64", "--seed", seed, "--out", f"{name}.png", "--mask", f"{name}_mask.png")
+    place.good(medseg, "dataset", "import", "source", "--out", "set", "--sequence", "flair", says="patients: 6, slices: 6")
+    place.good(medseg, "dataset", "split", "set", "--validation", "0.34", "--test", "0.17", says="test +1")
+    place.good(medseg, "dataset", "validate", "set", says="nothing is wrong")
+    place.good(medseg, "dataset", "export", "set", "--out", "exported", "--part", "test", says="exported/manifest.csv")
+    place.good(medseg, "dataset", "version", "set", says="^[0-9a-f]{64}$")
+    place.good(medseg, "evaluate", "--manifest", "set", "--split", "test", "--metrics", "metrics.json", "--table", "dice.csv")
+    place.bad(medseg, "dataset", "split", "set", says="says already who is in which part")
+    place.bad(medseg, "dataset", "split", "set", "--again", "--test", "1.5", says="leave nothing to learn from")
+    place.bad(medseg, "dataset", "import", "nowhere", "--out", "other", says="nowhere")
+    place.bad(medseg, "dataset", "import", "source", "--out", "set", says="set is not empty")
+    place.bad(medseg, "dataset", "validate", "nowhere", says="nowhere")
+    place.bad(medseg, "dataset", "export", "set", "--out", "exported", says="exported is not empty")
+    place.bad(medseg, "dataset", "version", "nowhere", says="nowhere")
+
+
 def finish(place):
     medseg, labelled = place.program("medseg"), manifest(place, 6)
     place.bad(medseg, "finish", says="--manifest")
@@ -226,13 +247,41 @@ def finish(place):
 def bench(place):
     medseg = place.program("medseg")
     place.good(medseg, "bench", "--scans", "1", "--clients", "1", says="whole way")
+    alone = ["bench", "--network-only", "--scans", "1", "--side", "64"]
+    place.good(medseg, *alone, "--batch", "2", "--threads", "1", says="images at once")
+    place.good(medseg, *alone, "--exact", "--json", "--tiles", "tiles", says="first_answer_ms")
+    place.good(medseg, *alone, "--tiles", "tiles", "--manifest", manifest(place, 6), says="first answer")
+    place.bad(medseg, *alone, "--batch", "0", says="--batch")
+    place.bad(medseg, "bench", "--network-only", "--clients", "2", says="--clients")
+    place.bad(medseg, "bench", "--side", "64", says="--network-only")
+    place.bad(medseg, "bench", "--network-only", "--side", "33", says="a multiple of 32 pixels")
+    place.bad(medseg, *alone, "--tiles", "tiles", "--manifest", "nowhere.csv", says="nowhere.csv")
     place.bad(medseg, "bench", "--scans", "0", says="--scans")
     place.bad(medseg, "bench", "--clients", "0", says="--clients")
     place.bad(medseg, "bench", "--model", "no-such-model", says="no-such-model")
     place.bad(medseg, "bench", "--device", "tpu", says="no device `tpu`")
 
 
-SUBCOMMANDS = {"phantom": phantom, "serve": serve, "user": user, "model": model, "train": train, "evaluate": evaluate, "finish": finish, "bench": bench}
+def segment(place):
+    """Its exit status is its answer, so that only a run without findings is good."""
+    medseg = place.program("medseg")
+    place.good(medseg, "phantom", "--seed", "2", "--no-lesion", "--out", "healthy.png")
+    engine = ["--model", "threshold:", "--research"]
+    place.good(medseg, "segment", "healthy.png", "--out", "segmented", *engine, says="^healthy.png\tnone_found\t0 pixels\t")
+    place.bad(medseg, "segment", "healthy.png", says="--out")
+    place.bad(medseg, "segment", "--out", "segmented", says="FILE")
+    place.bad(medseg, "segment", "healthy.png", "--out", "segmented", "--model", "no-such-model", says="no-such-model")
+    place.bad(medseg, "segment", "healthy.png", "--out", "/proc/nowhere", says="/proc/nowhere")
+    place.bad(medseg, "segment", "--watch", "nowhere", "--out", "segmented", says="nowhere")
+    ended = place.run(medseg, "segment", "nowhere.png", "--out", "segmented", *engine)
+    if ended.returncode != 30 or not ended.stderr.startswith("error: nowhere.png: "):
+        raise Failed(f"medseg segment ends with {ended.returncode} where a file is missing: {ended.stderr}")
+
+
+SUBCOMMANDS = {
+    "phantom": phantom, "serve": serve, "segment": segment, "user": user, "model": model, "train": train, "evaluate": evaluate,
+    "dataset": dataset, "finish": finish, "bench": bench,
+}
 
 
 def subcommands_of(place, *program):

@@ -13,6 +13,7 @@ NAMED = {
     "faults": "it takes hours; stage `rust` runs the same tests with small numbers",
     "seeded": "it builds a copy of the tree and takes half an hour; stage `rust` runs the ledger, and holds that the patches of the copy apply",
     "train-background": "it goes on for hours after the suite; `make train` runs the same program",
+    "bench-model": "it fetches PyTorch, 3 GB; stage `documented` runs ours, `medseg bench --network-only`",
     "bench-training": "it fetches PyTorch, 3 GB",
 }
 

@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::sync::Once;
 
 use domain::{ErrorKind, Result};
@@ -9,6 +10,8 @@ pub struct Device {
     pub(crate) place: tch::Device,
     /// What convolutions calculate in. Sums and statistics are f32 all the same.
     pub(crate) kind: Kind,
+    /// The most threads that a CPU gives; None: one for each core.
+    threads: Option<NonZeroUsize>,
 }
 
 impl Device {
@@ -34,7 +37,7 @@ impl Device {
                 tch::Device::Cuda(index)
             }
         };
-        Ok(Device { place, kind: arithmetic(place) })
+        Ok(Device { place, kind: arithmetic(place), threads: None })
     }
 
     /// The same place, calculating in f32 whatever else it could do.
@@ -42,10 +45,16 @@ impl Device {
         Device { kind: Kind::Float, ..self }
     }
 
-    /// How many threads have work here: one for each core, or one that feeds a GPU.
+    /// The same, a CPU with that many threads however many cores there are.
+    pub fn limited(self, threads: NonZeroUsize) -> Device {
+        Device { threads: Some(threads), ..self }
+    }
+
+    /// How many threads have work here: one for each core unless limited, or one that feeds a GPU.
     pub(crate) fn cores(self) -> usize {
-        match self.place {
-            tch::Device::Cpu => std::thread::available_parallelism().map_or(1, usize::from),
+        match (self.place, self.threads) {
+            (tch::Device::Cpu, Some(threads)) => threads.get(),
+            (tch::Device::Cpu, None) => std::thread::available_parallelism().map_or(1, usize::from),
             _ => 1,
         }
     }
@@ -147,5 +156,12 @@ mod tests {
         assert_eq!(Device::choose("gpu").unwrap_err().kind(), ErrorKind::Invalid);
         assert_eq!(Device::choose("cuda:99").unwrap_err().kind(), ErrorKind::Unavailable);
         assert_eq!(Device::choose("cpu").unwrap().exact().to_string(), "cpu float32");
+    }
+
+    #[test]
+    fn a_limited_cpu_gives_as_many_threads_as_it_is_told() {
+        let three = NonZeroUsize::new(3).unwrap();
+        assert_eq!(Device::choose("cpu").unwrap().limited(three).cores(), 3);
+        assert_eq!(Device::choose("cpu").unwrap().limited(three).exact().cores(), 3);
     }
 }

@@ -62,6 +62,11 @@ impl Segmenter {
         &self.model_info
     }
 
+    /// How many channels an image has: one, or three where it sees the slices before and after, too.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     /// Predicts a batch of tiles, all of which have the same side; with test-time augmentation by a flip where `mirrored`.
     ///
     /// `Invalid` when a tile is of another side than the first or than the network can take, `Exhausted` when there

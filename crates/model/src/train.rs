@@ -8,6 +8,7 @@ mod display;
 mod finish;
 mod learn;
 mod learned;
+mod losses;
 mod objective;
 mod optimiser;
 mod picture;
@@ -37,8 +38,10 @@ use pool::Pool;
 use schedule::Schedule;
 use state::{Progress, State};
 
+pub use card::data_version;
 pub use cross_validation::{FIGURES_FILE, REPORT_FILE, cross_validate};
 pub use finish::{Again, CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER, finish_again};
+pub use losses::LOSSES_FILE;
 pub use schedule::Length;
 pub use speed::speed;
 

@@ -38,6 +38,15 @@ pub mod events {
     pub use v1::*;
 }
 
+/// The bare model, as anybody's client asks it: names and numbers are those of the Open Inference Protocol.
+pub mod inference {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
+    pub mod v2 {
+        tonic::include_proto!("inference");
+    }
+    pub use v2::*;
+}
+
 /// Uploads: a file in, an accepted scan or a refusal out.
 pub mod ingest {
     #[allow(missing_docs, reason = "generated, and documented in `/proto`")]

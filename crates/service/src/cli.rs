@@ -1,7 +1,7 @@
 //! Command lines: an error is one line on standard error.
 
 use std::io::Write;
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -26,9 +26,9 @@ pub fn parse<P: Parser>() -> P {
 
 /// How a `main` ends: what went wrong is told in one line, the causes after what they have caused. Never a backtrace: it
 /// would bury the line, and whoever typed a wrong name cannot use it.
-pub fn end(ended: anyhow::Result<()>) -> ExitCode {
+pub fn end<T: Termination>(ended: anyhow::Result<T>) -> ExitCode {
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(done) => done.report(),
         Err(error) => {
             complain(&in_one_line(&error));
             ExitCode::FAILURE
@@ -49,7 +49,8 @@ pub fn mind_readers() {
     }));
 }
 
-fn complain(words: &str) {
+/// Tells in one line on standard error what went wrong, where a command goes on all the same.
+pub fn complain(words: &str) {
     // Where standard error is closed, nobody is there to be told.
     let _ = writeln!(std::io::stderr(), "error: {words}");
 }
@@ -62,7 +63,8 @@ fn misuse(said: &str) -> String {
     told.join(" ").trim_start_matches("error: ").to_owned()
 }
 
-fn in_one_line(error: &anyhow::Error) -> String {
+/// An error as one line, each cause after what it has caused.
+pub fn in_one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(|cause| first_words(&cause.to_string())) {
         // Some messages quote their cause already.

@@ -31,6 +31,23 @@ pub struct LogSettings {
     google_cloud_project: Option<String>,
 }
 
+/// What a command that runs services within itself tells of them on standard error: its output is for its results.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ErrorLog {
+    /// What to log on standard error, as `RUST_LOG` would have it.
+    #[arg(long, default_value = "error", value_parser = filter)]
+    log: EnvFilter,
+}
+
+impl ErrorLog {
+    /// Logs from now on, one event a line.
+    pub fn start(self) {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = lines.with_ansi(std::io::stderr().is_terminal());
+        tracing_subscriber::registry().with(lines.with_filter(quietened(self.log))).init();
+    }
+}
+
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum LogFormat {

@@ -1,3 +1,4 @@
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -109,12 +110,7 @@ impl Process {
         let traces = endpoint.map_or_else(|| Ok(Exporter::nowhere()), |to| Exporter::to(&to))?;
         logs::start(logs, &traces);
         choose_tls();
-        let shutdown = CancellationToken::new();
-        tokio::spawn(handle_signals(
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-            shutdown.clone(),
-        ));
+        let shutdown = shutdown_on_signals()?;
 
         // First: what is counted or described before it is lost.
         telemetry::prometheus();
@@ -138,6 +134,15 @@ impl Process {
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// A token that the first SIGTERM (or Ctrl-C) cancels; the second ends the process at once.
+pub fn shutdown_on_signals() -> io::Result<CancellationToken> {
+    let shutdown = CancellationToken::new();
+    let (terminate, interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(handle_signals(terminate, interrupt, shutdown.clone()));
+    Ok(shutdown)
 }
 
 async fn handle_signals(mut terminate: Signal, mut interrupt: Signal, shutdown: CancellationToken) {

@@ -78,21 +78,29 @@ pub async fn serve_at(
     };
     let router = router(service.name, grpc, http);
 
-    let stop = CancellationToken::new();
-    let mut running = start(service.workers, &stop, &shutdown);
-    let drain = service.drain.max(DRAIN_WORKERS);
+    let running = Running::start(service.workers, service.drain, &shutdown);
     let reporting = tokio::spawn(report(reporter, readiness));
     accept(calls, identity.as_ref(), router, &shutdown).await;
-    stop.cancel();
-    let outcome = timeout(drain, finish(&mut running)).await;
+    let outcome = running.end().await;
     reporting.abort();
     if let Some(probing) = probing {
         probing.abort();
     }
-    outcome.unwrap_or_else(|_| {
-        tracing::warn!("dropped workers that did not finish in time");
-        Ok(())
-    })
+    outcome
+}
+
+/// Runs workers without a socket until `shutdown`, for a service that is called within its process only.
+///
+/// Then they finish what they have in hand, within `drain` or a few seconds. When one of them fails, `shutdown` is cancelled
+/// and the answer is its error.
+pub async fn run_workers(
+    workers: Vec<Worker>,
+    drain: Duration,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let running = Running::start(workers, drain, &shutdown);
+    shutdown.cancelled().await;
+    running.end().await
 }
 
 /// Answers probes for as long as the process lives: also while it drains, when they say so.
@@ -100,25 +108,40 @@ async fn answer_probes(listener: TcpListener, readiness: Readiness) {
     accept(listener, None, probed(readiness), &CancellationToken::new()).await;
 }
 
-/// Runs `workers` until `stop`; one that fails shuts the process down.
-fn start(
-    workers: Vec<Worker>,
-    stop: &CancellationToken,
-    shutdown: &CancellationToken,
-) -> JoinSet<domain::Result<()>> {
-    let mut running = JoinSet::new();
-    for worker in workers {
-        let (stop, shutdown) = (stop.clone(), shutdown.clone());
-        running.spawn(async move {
-            let ended = worker.run(stop).await;
-            if let Err(error) = &ended {
-                tracing::error!(error = error as &dyn std::error::Error, "a worker stopped");
-                shutdown.cancel();
-            }
-            ended
-        });
+/// The workers of a service, at work.
+struct Running {
+    tasks: JoinSet<domain::Result<()>>,
+    stop: CancellationToken,
+    drain: Duration,
+}
+
+impl Running {
+    /// One that fails shuts the process down.
+    fn start(workers: Vec<Worker>, drain: Duration, shutdown: &CancellationToken) -> Running {
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        for worker in workers {
+            let (stop, shutdown) = (stop.clone(), shutdown.clone());
+            tasks.spawn(async move {
+                let ended = worker.run(stop).await;
+                if let Err(error) = &ended {
+                    tracing::error!(error = error as &dyn std::error::Error, "a worker stopped");
+                    shutdown.cancel();
+                }
+                ended
+            });
+        }
+        Running { tasks, stop, drain: drain.max(DRAIN_WORKERS) }
     }
-    running
+
+    /// Tells them to stop, and answers with the first failure; those that take too long are dropped.
+    async fn end(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let ended = timeout(self.drain, finish(&mut self.tasks)).await;
+        ended.unwrap_or_else(|_| {
+            tracing::warn!("dropped workers that did not finish in time");
+            Ok(())
+        })
+    }
 }
 
 /// Waits for all of them, and answers with the first failure.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::{ErrorKind, Result};
 use platform::queue::{self, Event, Queue, Work};
-use service::{Service, Worker, listen, serve, work};
+use service::{Service, Worker, listen, run_workers, serve, work};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -104,4 +104,17 @@ async fn a_listener_handles_the_events_of_its_group() {
     queue.emit(event, b"1").await.unwrap();
     queue.emit(event, b"2").await.unwrap();
     tried(&heard, 2).await;
+}
+
+#[tokio::test]
+async fn workers_need_no_socket_and_the_failure_of_one_ends_them_all() {
+    let shutdown = CancellationToken::new();
+    let waits = Worker::new("waits", |stop| async move {
+        stop.cancelled().await;
+        Ok(())
+    });
+    let fails = Worker::new("fails", |_| async { Err(ErrorKind::Internal.error("broken")) });
+    let ended = run_workers(vec![waits, fails], Duration::ZERO, shutdown.clone()).await;
+    assert_eq!(ended.unwrap_err().to_string(), "broken");
+    assert!(shutdown.is_cancelled());
 }

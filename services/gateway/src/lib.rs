@@ -8,7 +8,6 @@ mod artefacts;
 mod batches;
 mod caller;
 mod docs;
-mod drain;
 mod drift;
 mod drift_report;
 mod events;
@@ -175,7 +174,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let http = api
         .layer(from_fn_with_state(known, known::refuse_unknown))
         // Outside of whatever refuses early.
-        .layer(from_fn(drain::drain))
+        .layer(from_fn(service::drain))
         .with_state(gateway)
         .merge(docs::routes(openapi))
         .merge(problems::routes())

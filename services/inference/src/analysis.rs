@@ -145,10 +145,10 @@ fn tiles(volume: &Volume, preprocessing: Preprocessing, side: usize) -> Result<V
 }
 
 /// Runs what keeps a core busy where it holds nobody up.
-async fn blocking<T: Send + 'static>(
+pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let panicked = |error| ErrorKind::Internal.error("the analysis panicked").because(error);
+    let panicked = |error| ErrorKind::Internal.error("what was calculated panicked").because(error);
     tokio::task::spawn_blocking(work).await.map_err(panicked)?
 }
 

@@ -17,6 +17,11 @@ pub trait Engine: Send {
     /// The identity of the model, for results to name.
     fn model_info(&self) -> ModelInfo;
 
+    /// How many channels of a tile it looks at: one, the slice itself; or three, with the slices before and after it.
+    fn channels(&self) -> usize {
+        1
+    }
+
     /// Predicts a batch of tiles of one side, in their order; `mirrored`: with test-time augmentation by a flip, where the
     /// engine supports it.
     ///

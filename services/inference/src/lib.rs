@@ -1,7 +1,8 @@
 //! The inference worker: claims jobs, runs the model on their scans, and delivers the results.
 //!
 //! Storage owns the jobs: a worker leases one, keeps the lease while it works, and either completes
-//! the job or says why not. Slices of all jobs in hand share the batches of one model.
+//! the job or says why not. Slices of all jobs in hand share the batches of one model; so do those of who asks the bare
+//! model, by the Open Inference Protocol.
 
 mod analysis;
 mod engine;
@@ -10,6 +11,7 @@ mod evaluating;
 mod follow;
 mod jobs;
 mod model;
+mod open_inference;
 mod serving;
 mod shadow;
 mod worker;
@@ -22,7 +24,7 @@ use metrics::Unit::{Count, Seconds};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use platform::queue::{self, Queue};
 use secrecy::{ExposeSecret, SecretString};
-use service::claims::ServiceToken;
+use service::claims::{ServiceToken, Verifier};
 use service::topics::{MODEL_EVALUATE, SCAN_RETRY, scan_ready};
 use service::{Check, Peer, Service, check};
 use strum::VariantArray;
@@ -129,6 +131,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
     let Config { model_url, research, device, batch, window, worker, service_secret, drain_s } =
         config;
     let Ports { queue, clock, random: _ } = ports;
+    let verifier = Verifier::new(peers.auth.clone(), clock.clone());
     let token = ServiceToken::new(peers.auth, service_secret, clock.clone());
     let in_hand = InHand::default();
     let engines = Engines { device, batch, research, in_hand: in_hand.clone() };
@@ -176,8 +179,9 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
     workers.extend(
         Priority::VARIANTS.iter().map(|&priority| work(scan_ready(priority), window, false)),
     );
+    let (grpc, http) = open_inference::faces(serving, in_hand.clone(), verifier);
     let drain = Duration::from_secs(drain_s);
-    Ok(Service { name: "inference", workers, readiness, drain, ..Default::default() })
+    Ok(Service { name: "inference", grpc, http, workers, readiness, drain, ..Default::default() })
 }
 
 /// The one model that is named, and what watches over it.

@@ -29,6 +29,7 @@ type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
 pub struct Model {
     queues: Queues<Line>,
     model_info: Arc<ModelInfo>,
+    channels: usize,
     batch: usize,
 }
 
@@ -98,7 +99,7 @@ impl Model {
                 Err(error) => return drop(ready.send(Err(error))),
             };
             let model_info = engine.model_info();
-            if ready.send(Ok(model_info.clone())).is_ok() {
+            if ready.send(Ok((model_info.clone(), engine.channels()))).is_ok() {
                 let thread = Thread { open: Box::new(open), engine, model_info, batch };
                 let _ = end.send(thread.serve(inbox));
             }
@@ -107,19 +108,25 @@ impl Model {
             ErrorKind::Internal.error("cannot start the model's thread").because(error)
         })?;
         let panicked = |_| ErrorKind::Internal.error("the model panicked when it was opened");
-        let model_info = Arc::new(opened.await.map_err(panicked)??);
+        let (model_info, channels) = opened.await.map_err(panicked)??;
+        let model_info = Arc::new(model_info);
         tracing::info!(
             model = model_info.facts.name,
             version = model_info.facts.version,
             device = model_info.device,
             "a model is loaded"
         );
-        Ok((Model { queues, model_info, batch }, ended))
+        Ok((Model { queues, model_info, channels, batch }, ended))
     }
 
     /// The model that the engine runs.
     pub fn model_info(&self) -> &ModelInfo {
         &self.model_info
+    }
+
+    /// How many channels of a tile the engine looks at.
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 
     /// Whether the thread still takes slices.

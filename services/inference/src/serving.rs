@@ -62,6 +62,43 @@ impl Serving {
         served.cloned().ok_or_else(|| ErrorKind::Unavailable.error("no model is loaded yet"))
     }
 
+    /// What serves under that name, in that version if one is told (empty: not told; then what takes scans of no modality
+    /// goes first).
+    ///
+    /// `NotFound` where nothing does, `Unavailable` while no model is loaded.
+    pub fn named(&self, name: &str, version: &str) -> Result<Served> {
+        let asked = |served: &Served| {
+            let facts = &served.model.model_info().facts;
+            facts.name == name && (version.is_empty() || facts.version == version)
+        };
+        let unknown = || match version {
+            "" => ErrorKind::NotFound.error(format!("no model `{name}` serves here")),
+            _ => ErrorKind::NotFound
+                .error(format!("no model `{name}` of version `{version}` serves here")),
+        };
+        self.all()?.into_iter().find(asked).ok_or_else(unknown)
+    }
+
+    /// The versions of that name that serve.
+    pub fn versions(&self, name: &str) -> Vec<String> {
+        let mut versions = Vec::new();
+        for served in self.all().unwrap_or_default() {
+            let facts = &served.model.model_info().facts;
+            // One version may serve several modalities.
+            if facts.name == name && !versions.contains(&facts.version) {
+                versions.push(facts.version.clone());
+            }
+        }
+        versions
+    }
+
+    /// Whatever serves, that for scans of no modality first.
+    fn all(&self) -> Result<Vec<Served>> {
+        let first = self.of(DEFAULT)?;
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(std::iter::once(first).chain(table.values().cloned()).collect())
+    }
+
     /// Waits until a model serves: until then no job is taken.
     pub async fn one_serves(&self) {
         while self.of(DEFAULT).is_err() {
@@ -95,6 +132,7 @@ mod tests {
     async fn each_modality_has_its_model_and_what_does_not_say_has_that_of_mr() {
         let serving = Serving::default();
         assert_eq!(serving.check().unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(serving.named("echo", "").err().unwrap().kind(), ErrorKind::Unavailable);
         let (mr, ct) = (served("threshold:").await, served("echo:").await);
         let began = {
             serving.replace(BTreeMap::from([("MR".into(), mr.clone())]));
@@ -104,6 +142,19 @@ mod tests {
         serving.replace(BTreeMap::from([("MR".into(), ct), ("CT".into(), mr)]));
         assert_eq!(["MR", "", "CT"].map(|of| name(&serving, of)), ["echo", "echo", "threshold"]);
         serving.check().unwrap();
+        assert_eq!(
+            serving.named("threshold", "").unwrap().model.model_info().facts.name,
+            "threshold"
+        );
+        let version = serving.versions("echo");
+        assert_eq!(version.len(), 1);
+        serving.named("echo", &version[0]).unwrap();
+        for (name, version) in [("echo", "none such"), ("none such", "")] {
+            let error = serving.named(name, version).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+            assert!(error.to_string().contains("none such"), "{error}");
+        }
+        assert!(serving.versions("none such").is_empty());
         // Whoever has begun goes on with what it began with.
         assert_eq!(began.model.model_info().facts.name, "threshold");
     }

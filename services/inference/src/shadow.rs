@@ -23,7 +23,7 @@ const WAITING: usize = 2;
 /// How often a shadow looks whether nobody waits for an answer any more.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Jobs in hand. While there is one, shadows stand still: nobody's answer waits for them.
+/// Jobs and calls in hand. While there is one, shadows stand still: nobody's answer waits for them.
 #[derive(Clone, Default)]
 pub struct InHand(Arc<AtomicUsize>);
 
@@ -58,6 +58,10 @@ pub struct Yielding {
 impl Engine for Yielding {
     fn model_info(&self) -> ModelInfo {
         self.engine.model_info()
+    }
+
+    fn channels(&self) -> usize {
+        self.engine.channels()
     }
 
     fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<TilePrediction>> {

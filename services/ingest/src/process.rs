@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::ErrorKind::UnexpectedEof;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -74,7 +74,9 @@ fn command<'a>(
         .stdin(OwnedFd::from(socket))
         .stdout(stdout)
         // A codec's last words may quote the file; nobody may log them.
-        .stderr(Stdio::null());
+        .stderr(Stdio::null())
+        // Ctrl-C is for whoever waits for the decoders: that the files in hand are finished is its to see to.
+        .process_group(0);
     command
 }
 

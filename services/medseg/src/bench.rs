@@ -1,5 +1,10 @@
 //! Compares the latency of a whole upload with the network alone: both in one run, because machines differ.
 
+mod batches;
+mod network;
+mod process;
+mod tiles;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -7,16 +12,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use imaging::phantom::{Phantom, Settings};
-use imaging::{NetworkInput, Prepared, prepare, slice_png};
-use model::{Device, Segmenter};
+use imaging::slice_png;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use self::batches::Batches;
+use self::network::{NetworkOnly, median};
 use crate::models;
 
-/// The batch sizes among which the bare loop's best is looked for.
-const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];
 const ANALYSIS_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// `medseg bench`
@@ -30,18 +34,24 @@ pub struct Bench {
     #[arg(long, env, default_value = "auto")]
     device: String,
 
-    /// How many scans are sent one after another.
+    /// How many scans are sent one after another; with `--network-only`, how often each batch is predicted.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
     scans: u64,
 
     /// How many clients send scans side by side.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     clients: u64,
+
+    #[command(flatten)]
+    batches: Batches,
 }
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<()> {
         let model = self.model.clone().map_or_else(models::shipped, Ok)?;
+        if self.batches.network_only {
+            return self.batches.run(&model, &self.device, self.scans);
+        }
         let network_only = NetworkOnly::measure(&model, &self.device, self.scans)?;
         let end_to_end = tokio::runtime::Runtime::new()?
             .block_on(self.whole_way(&model, network_only.best_batch))?;
@@ -86,51 +96,6 @@ impl Bench {
             ended??;
         }
         Ok((each * self.clients) as f64 / start.elapsed().as_secs_f64())
-    }
-}
-
-/// The times of the network alone, in this process.
-struct NetworkOnly {
-    forward: Duration,
-    best_batch: usize,
-    /// Slices per second at the best batch size.
-    throughput: f64,
-    facts: String,
-}
-
-impl NetworkOnly {
-    fn measure(model: &Path, device: &str, scans: u64) -> anyhow::Result<NetworkOnly> {
-        let mut segmenter = Segmenter::load(model, Device::choose(device)?)?;
-        let model_info = segmenter.model_info();
-        // How an upload is given to the network whose header says no kind, as these.
-        let NetworkInput { side, mirrored } = model_info.facts.readings.general.slice.input;
-        let (name, version) = (&model_info.facts.name, &model_info.facts.version);
-        let times = if mirrored { ", flipped too" } else { "" };
-        let device = &model_info.device;
-        let facts = format!("{name} {version}, squares of {side} pixels{times}, {device}");
-        let tile = tile(side)?;
-        let mut pass = |batch: &[Prepared]| -> anyhow::Result<Duration> {
-            let start = Instant::now();
-            segmenter.predict(batch, mirrored)?;
-            Ok(start.elapsed())
-        };
-        let one = std::slice::from_ref(&tile);
-        for _ in 0..5 {
-            pass(one)?;
-        }
-        let forward = median((0..scans).map(|_| pass(one)).collect::<anyhow::Result<Vec<_>>>()?);
-        let (mut best_batch, mut throughput) = (1, 0.0);
-        for size in BATCHES {
-            let batch = vec![tile.clone(); size];
-            pass(&batch)?;
-            let times = (0..(scans as usize / size).max(3)).map(|_| pass(&batch));
-            let rate =
-                size as f64 / median(times.collect::<anyhow::Result<Vec<_>>>()?).as_secs_f64();
-            if rate > throughput {
-                (best_batch, throughput) = (size, rate);
-            }
-        }
-        Ok(NetworkOnly { forward, best_batch, throughput, facts })
     }
 }
 
@@ -247,13 +212,4 @@ impl Gateway {
 
 fn png(seed: u64) -> anyhow::Result<Vec<u8>> {
     Ok(slice_png(&Phantom::new(&Settings::slice(seed))?.volume, 0)?)
-}
-
-fn tile(side: usize) -> anyhow::Result<Prepared> {
-    Ok(prepare(Phantom::new(&Settings::slice(0))?.volume.slice(0), 256, 256, side)?)
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }

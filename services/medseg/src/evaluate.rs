@@ -1,16 +1,19 @@
+mod tables;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use clap::ValueEnum;
 use imaging::mask_png;
-use model::dataset::{self, Entry, Patient, Split};
+use model::dataset::{self, Entry, Part, Patient, Split};
 use model::evaluate::{
     Evaluation, Group, GroupedBy, KindAccuracy, Measured, Rate, ScanPrediction, Scored, WithLesser,
     Worst, evaluate, gate_figures, golden_mask, measure_phantoms, plot,
 };
 use model::{Device, Segmenter};
 
+use self::tables::{metrics, table, write};
+use crate::dataset::Side;
 use crate::models;
 
 /// `medseg evaluate`
@@ -45,6 +48,14 @@ pub struct Evaluate {
     #[arg(long, default_value = "evaluate.svg")]
     plot: PathBuf,
 
+    /// Also write the figures that models are compared by, each a number of its own, as JSON to this file.
+    #[arg(long)]
+    metrics: Option<PathBuf>,
+
+    /// Also write a table with each patient's Dice, the worst first, as CSV to this file.
+    #[arg(long)]
+    table: Option<PathBuf>,
+
     /// Also write each slice's mask, as FOLDER/patient/slice.png: 255 in main findings, 127 in lesser ones.
     #[arg(long)]
     masks: Option<PathBuf>,
@@ -61,7 +72,7 @@ pub struct Evaluate {
     #[arg(long)]
     patients: Option<String>,
 
-    /// Only one side of the split that `train` draws with this seed and part.
+    /// Only one part of the split: as the manifest's column `part` says, else as `train` draws it with this seed and part.
     #[arg(long)]
     split: Option<Side>,
 
@@ -76,13 +87,6 @@ pub struct Evaluate {
     /// Where to calculate: auto, cpu or cuda:0.
     #[arg(long, default_value = "auto")]
     device: String,
-}
-
-/// A side of a split.
-#[derive(Clone, Copy, ValueEnum)]
-enum Side {
-    Training,
-    Validation,
 }
 
 impl Evaluate {
@@ -117,17 +121,24 @@ impl Evaluate {
                 }
             },
         )?;
-        if let Some(folder) = &self.worst {
-            worst.write(folder)?;
-        }
-        fs::write(&self.plot, plot(&evaluation))
-            .with_context(|| format!("cannot write {}", self.plot.display()))?;
+        self.write_files(&evaluation, &worst)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&evaluation)?);
         } else {
             print(&evaluation);
         }
         Ok(())
+    }
+
+    fn write_files(&self, evaluation: &Evaluation, worst: &Worst) -> anyhow::Result<()> {
+        if let Some(folder) = &self.worst {
+            worst.write(folder)?;
+        }
+        write(&self.plot, plot(evaluation))?;
+        if let Some(path) = &self.metrics {
+            write(path, serde_json::to_string_pretty(&metrics(evaluation))? + "\n")?;
+        }
+        self.table.as_deref().map_or(Ok(()), |path| write(path, table(evaluation)))
     }
 
     fn phantoms(&self, segmenter: &mut Segmenter, count: u64) -> anyhow::Result<()> {
@@ -150,11 +161,7 @@ impl Evaluate {
     fn chosen(&self, manifest: &Path) -> anyhow::Result<Vec<Patient>> {
         let mut patients = dataset::read(manifest)?;
         if let Some(side) = self.split {
-            let split = Split::draw(patients, self.validation, self.seed)?;
-            patients = match side {
-                Side::Training => split.training,
-                Side::Validation => split.validation,
-            };
+            patients = self.part(side.part(), patients)?;
         }
         if let Some(wanted) = &self.patients {
             let wanted = ids(wanted)?;
@@ -165,6 +172,20 @@ impl Evaluate {
         }
         ensure!(!patients.is_empty(), "no patient in {}", manifest.display());
         Ok(patients)
+    }
+
+    /// Those of `patients` who are in that part.
+    fn part(&self, part: Part, patients: Vec<Patient>) -> anyhow::Result<Vec<Patient>> {
+        if Part::are_given(&patients)? {
+            return Ok(part.of(&patients));
+        }
+        let split = match part {
+            Part::Test => {
+                bail!("no column part says who is in part test: `medseg dataset split` writes it")
+            }
+            _ => Split::draw(patients, self.validation, self.seed)?,
+        };
+        Ok(if part == Part::Training { split.training } else { split.validation })
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod api;
 pub mod bench;
+pub mod dataset;
 pub mod evaluate;
 pub mod finish;
 mod home;
 pub mod model;
 mod models;
 pub mod phantom;
+pub mod segment;
 pub mod serve;
 pub mod train;
 pub mod user;

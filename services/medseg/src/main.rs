@@ -1,7 +1,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use medseg::{bench, evaluate, finish, model, phantom, serve, train, user};
+use medseg::{
+    bench, dataset, evaluate, finish, model, phantom, segment, serve, train, user,
+};
 use service::cli;
 
 /// Finds brain tumours in head scans: the whole mesh in one process, and the tools around it.
@@ -16,10 +18,14 @@ struct Medseg {
 enum Command {
     /// Run every service in one process, on one directory.
     Serve(Box<serve::Serve>),
+    /// Analyse files and write the results to a folder: no server, no account, no port.
+    Segment(Box<segment::Segment>),
     /// Manage tenants and users of a data directory.
     User(user::User),
     /// Register, compare and promote the models of a running medseg.
     Model(model::Model),
+    /// Import, look through, split and copy labelled data.
+    Dataset(dataset::Dataset),
     /// Train a model from a folder with a manifest.csv.
     Train(train::Train),
     /// Choose and measure anew how a model reads scans; its weights stay as they are.
@@ -39,15 +45,19 @@ fn main() -> ExitCode {
     cli::end(run(cli::parse::<Medseg>().command))
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(serve) => serve.run(),
-        Command::User(user) => user.run(),
-        Command::Model(model) => model.run(),
-        Command::Train(train) => train.run(),
-        Command::Finish(finish) => finish.run(),
-        Command::Evaluate(evaluate) => evaluate.run(),
-        Command::Bench(bench) => bench.run(),
-        Command::Phantom(phantom) => phantom.run(),
+        Command::Serve(serve) => serve.run()?,
+        // Its exit status is its answer.
+        Command::Segment(segment) => return segment.run(),
+        Command::User(user) => user.run()?,
+        Command::Model(model) => model.run()?,
+        Command::Dataset(dataset) => dataset.run()?,
+        Command::Train(train) => train.run()?,
+        Command::Finish(finish) => finish.run()?,
+        Command::Evaluate(evaluate) => evaluate.run()?,
+        Command::Bench(bench) => bench.run()?,
+        Command::Phantom(phantom) => phantom.run()?,
     }
+    Ok(ExitCode::SUCCESS)
 }

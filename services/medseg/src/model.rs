@@ -2,6 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ::model::evaluate::{GOLDEN_FILE, golden_mask};
+use ::model::train::{CARD_FILE, data_version};
 use ::model::{Device, Segmenter, Weights};
 use anyhow::{Context, ensure};
 use clap::Subcommand;
@@ -44,9 +45,9 @@ enum Action {
         /// The commit that it was trained with.
         #[arg(long, default_value = "")]
         git_commit: String,
-        /// Which version of the data it was trained on.
-        #[arg(long, default_value = "")]
-        data_version: String,
+        /// Which version of the data it was trained on; without it, the one that its card tells.
+        #[arg(long)]
+        data_version: Option<String>,
     },
     /// Write a version's files into a folder.
     Export {
@@ -136,6 +137,7 @@ async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
         Action::Import { folder, source, git_commit, data_version } => {
             let folder =
                 folder.map_or_else(|| models::shipped().map(|file| file.with_file_name("")), Ok)?;
+            let data_version = data_version.unwrap_or_else(|| told_by_card(&folder));
             let origin =
                 [("source", source), ("git_commit", git_commit), ("data_version", data_version)];
             let version = import(session, &folder, &origin).await?;
@@ -202,6 +204,12 @@ async fn change(
         session.post(&["models", &name, &version, what], &json!({ "reason": reason })).await?;
     println!("{}", line(&now));
     Ok(())
+}
+
+/// The data version that the model's card tells; empty without one.
+fn told_by_card(folder: &Path) -> String {
+    let card = fs::read_to_string(folder.join(CARD_FILE)).unwrap_or_default();
+    data_version(&card).unwrap_or_default().to_owned()
 }
 
 /// Registers the model in `folder`, once this program could load it.

@@ -26,6 +26,10 @@ pub struct Phantom {
     #[arg(long)]
     out: PathBuf,
 
+    /// Also where the lesion's mask goes, in the same format: 1 (255 in a PNG) in the lesion, 0 elsewhere.
+    #[arg(long)]
+    mask: Option<PathBuf>,
+
     /// How many slices; a PNG is one unless more are asked for, a volume 24.
     #[arg(long)]
     slices: Option<usize>,
@@ -76,19 +80,22 @@ const ENDINGS: [(&str, Format); 4] = [
 impl Phantom {
     /// Makes the phantom and writes it.
     pub fn run(self) -> anyhow::Result<()> {
-        self.check_name()?;
+        self.check_name(&self.out)?;
+        self.mask.as_deref().map_or(Ok(()), |mask| self.check_name(mask))?;
         let head = Head::new(&self.settings()?)?;
-        let files = self.files(&head.volume)?;
-        let written = write(&self.out, files)?;
+        let written = write(&self.out, self.files(&self.out, &head.volume)?)?;
+        if let Some(mask) = &self.mask {
+            write(mask, self.files(mask, &truth(&head))?)?;
+        }
         println!("{:#}", self.truth(&head, &written)?);
         Ok(())
     }
 
     /// A file whose name says another format than it is in misleads whoever opens it.
-    fn check_name(&self) -> anyhow::Result<()> {
-        match ENDINGS.into_iter().find(|(ending, _)| ends(&self.out, ending)) {
+    fn check_name(&self, out: &Path) -> anyhow::Result<()> {
+        match ENDINGS.into_iter().find(|(ending, _)| ends(out, ending)) {
             Some((_, format)) if format != self.format => {
-                let (out, format) = (self.out.display(), format.name());
+                let (out, format) = (out.display(), format.name());
                 bail!("the name {out} says --format {format}: say it too, or name a folder")
             }
             _ => Ok(()),
@@ -113,7 +120,7 @@ impl Phantom {
     }
 
     /// Names and bytes. Numbers begin at 1 and sort as text.
-    fn files(&self, volume: &Volume) -> domain::Result<Vec<(String, Vec<u8>)>> {
+    fn files(&self, out: &Path, volume: &Volume) -> domain::Result<Vec<(String, Vec<u8>)>> {
         let slices = 0..volume.shape.slices;
         let geometry = volume.geometry.as_ref();
         match self.format {
@@ -126,7 +133,7 @@ impl Phantom {
                     .map(|i| Ok((format!("image-{:03}.dcm", i + 1), dicom(volume, &series, i)?)))
                     .collect()
             }
-            Format::Nifti if ends(&self.out, ".nii") => {
+            Format::Nifti if ends(out, ".nii") => {
                 Ok(vec![("phantom.nii".into(), nifti(&volume.voxels, volume.shape, geometry)?)])
             }
             Format::Nifti => Ok(vec![(
@@ -155,6 +162,12 @@ impl Phantom {
             "files": written,
         }))
     }
+}
+
+/// The lesion's mask, in the head's own grid.
+fn truth(head: &Head) -> Volume {
+    let voxels = head.truth.iter().map(|inside| f32::from(*inside)).collect();
+    Volume { voxels, window: [0.0, 1.0], ..head.volume.clone() }
 }
 
 /// The lesion as its voxels have it: box, diameters, volume.
@@ -233,6 +246,24 @@ mod tests {
         assert_eq!(fs::read(at("head.nii.gz")).unwrap()[..2], [0x1f, 0x8b]);
         run(folder.path(), "all.zip", &["--slices", "2", "--no-lesion"]).unwrap();
         assert_eq!(fs::read(at("all.zip")).unwrap()[..2], *b"PK");
+    }
+
+    #[test]
+    fn a_mask_is_written_in_the_form_of_its_head() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mask = at("one_mask.png");
+        run(folder.path(), "one.png", &["--mask", mask.to_str().unwrap()]).unwrap();
+        let decoded = imaging::decode(&fs::read(&mask).unwrap(), &imaging::Limits::default());
+        let voxels = decoded.unwrap().volume.voxels;
+        assert_eq!(voxels.len(), 64 * 64);
+        assert!(voxels.contains(&255.0) && voxels.iter().all(|value| [0.0, 255.0].contains(value)));
+        let masks = at("masks");
+        let options = ["--slices", "24", "--mask", masks.to_str().unwrap()];
+        run(folder.path(), "head", &options).unwrap();
+        assert_eq!(names(&masks).len(), 24);
+        let wrong = at("mask.nii.gz");
+        assert!(run(folder.path(), "two.png", &["--mask", wrong.to_str().unwrap()]).is_err());
     }
 
     #[test]

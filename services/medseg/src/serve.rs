@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use auth::FirstStart;
 use domain::{Result, hex};
 use platform::queue::Queue;
 use secrecy::SecretString;
 use service::{LogSettings, Peer, Process, Service, system_clock, system_random};
-use tonic::service::Routes;
 
 use crate::home::Home;
 use crate::models;
@@ -35,40 +35,47 @@ pub struct Serve {
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
 
+    #[command(flatten)]
+    services: Services,
+}
+
+/// What the services are told that share a process.
+#[derive(Clone, clap::Args)]
+pub struct Services {
     /// The model: a weights file, or with `--research` `threshold:`, which knows bright from dark and needs no weights.
     /// Without it, whichever the registry lets serve: at first the model that came with this program.
     #[arg(long, env)]
-    model_url: Option<String>,
+    pub model_url: Option<String>,
 
     /// Takes what is no trained model, too. No patient may depend on its answers; every result says so.
     #[arg(long, env)]
-    research: bool,
+    pub research: bool,
 
     /// Where the network runs: `auto`, `cpu` or `cuda:N`.
     #[arg(long, env, default_value = "auto")]
-    device: String,
+    pub device: String,
 
     /// How many slices the model predicts in one batch, at most.
     #[arg(long, env, default_value_t = 8)]
-    batch: usize,
+    pub batch: usize,
 
     /// How many scans of each priority are in hand at a time; when it is not said, enough for three batches.
     #[arg(long, env)]
-    window: Option<u16>,
+    pub window: Option<u16>,
 
     /// The jail that uploads are decoded in: `required` refuses to start where the kernel has no landlock or no seccomp,
     /// `best-effort` goes on within what there is.
     #[arg(long, env, value_enum, default_value_t = ingest::Demand::Required)]
-    decode_jail: ingest::Demand,
+    pub decode_jail: ingest::Demand,
 
     #[command(flatten)]
-    gateway: gateway::Config,
+    pub gateway: gateway::Config,
 
     #[command(flatten)]
-    rules: storage::Rules,
+    pub rules: storage::Rules,
 
     #[command(flatten)]
-    registry: registry::Rules,
+    pub registry: registry::Rules,
 }
 
 impl Serve {
@@ -80,16 +87,23 @@ impl Serve {
             let otlp_endpoint = self.otlp_endpoint.clone();
             let (listen, probes, logs) = (self.listen, self.probes, self.logs.clone());
             let process = Process { listen, probes, logs, otlp_endpoint, identity: None };
-            process.run(async || self.build(&home).await, on_listening).await
+            let announce = |first_start: FirstStart| println!("{first_start}");
+            process.run(async || self.services.build(&home, announce).await, on_listening).await
         })
     }
+}
 
-    /// All services, joined behind the gateway's routes.
-    pub async fn build(&self, home: &Home) -> Result<Service> {
+impl Services {
+    /// All services, joined behind the gateway's routes. On an empty directory, `announce` gets the administrator that the
+    /// first start makes, before anything can fail that would keep the password from being shown.
+    pub async fn build(&self, home: &Home, announce: impl FnOnce(FirstStart)) -> Result<Service> {
         let (clock, random) = (system_clock(), system_random());
         // Both sides of it live in this process, so it need not outlive it.
         let service_secret = SecretString::from(hex(&random.bytes::<32>()));
-        let auth = self.auth(home, &service_secret).await?;
+        let (auth, first_start) = auth(home, &service_secret).await?;
+        if let Some(first_start) = first_start {
+            announce(first_start);
+        }
         let to_auth = Peer::within(&auth);
 
         let config = self.storage(home);
@@ -133,28 +147,14 @@ impl Serve {
         let ports = gateway::Ports { clock, random };
         let gateway = gateway::build(self.gateway.clone(), ports, peers)?;
 
+        // The peers have each other already; the world gets the gateway's routes, and the bare model's in both its forms.
+        let bare_model = inference.grpc.clone();
         let mut joined = Service::join(
             "medseg",
             vec![auth, storage, ingest, registry, inference, drift, gateway],
         );
-        // The peers have each other already; the world gets the gateway's routes alone.
-        joined.grpc = Routes::default();
+        joined.grpc = bare_model;
         Ok(joined)
-    }
-
-    async fn auth(&self, home: &Home, service_secret: &SecretString) -> Result<Service> {
-        let config = auth::Config {
-            database_url: home.database_url("auth").into(),
-            signing_key: home.path("signing-key.pem"),
-            previous_key: None,
-            service_secret: Some(service_secret.clone()),
-            first_tenant: "first hospital".to_owned(),
-        };
-        let (ports, first_start) = auth::open(&config, system_clock(), system_random()).await?;
-        if let Some(first_start) = first_start {
-            println!("{first_start}");
-        }
-        Ok(auth::build(config, ports))
     }
 
     fn storage(&self, home: &Home) -> storage::Config {
@@ -213,6 +213,18 @@ impl Serve {
         let beside = model.with_file_name("reference.json");
         if beside.is_file() { drift::Reference::read(&beside) } else { Ok(Default::default()) }
     }
+}
+
+async fn auth(home: &Home, service_secret: &SecretString) -> Result<(Service, Option<FirstStart>)> {
+    let config = auth::Config {
+        database_url: home.database_url("auth").into(),
+        signing_key: home.path("signing-key.pem"),
+        previous_key: None,
+        service_secret: Some(service_secret.clone()),
+        first_tenant: "first hospital".to_owned(),
+    };
+    let (ports, first_start) = auth::open(&config, system_clock(), system_random()).await?;
+    Ok((auth::build(config, ports), first_start))
 }
 
 async fn drift(

@@ -1,7 +1,8 @@
 //! A double of Google Cloud Storage, for tests and for trying out: one bucket in one folder, on one socket.
 //!
 //! It speaks what the official client asks of it: uploads in one piece and resumable ones, reads and ranges over the JSON
-//! interface; get, list and delete over gRPC. It compares checksums and keeps to preconditions as Google does, and it
+//! interface; get, list and delete over gRPC. And what gcsfs asks, through which DVC keeps data there: descriptions and lists
+//! over the JSON interface. It compares checksums and keeps to preconditions as Google does, and it
 //! fails as it is told to ([`Faults`]).
 
 mod control;
@@ -108,7 +109,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn router(state: &Arc<State>) -> Router {
     let json = Router::new()
         .route("/upload/storage/v1/b/{bucket}/o", post(upload::begin).put(upload::resume))
+        .route("/storage/v1/b/{bucket}", get(json::bucket))
+        .route("/storage/v1/b/{bucket}/o", get(json::list))
         .route("/storage/v1/b/{bucket}/o/{*name}", get(json::read))
+        .route("/download/storage/v1/b/{bucket}/o/{*name}", get(json::download))
         .with_state(state.clone());
     let grpc = tonic::service::Routes::new(control::server(state.clone())).into_axum_router();
     Router::new().fallback(move |request: axum::extract::Request| {

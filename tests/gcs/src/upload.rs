@@ -15,11 +15,9 @@ use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use memchr::memmem;
 use serde::Deserialize;
-use serde_json::json;
 use tempfile::NamedTempFile;
 
-use crate::json::{base64_of, failed, refused};
-use crate::objects::Meta;
+use crate::json::{described, failed, refused};
 use crate::{State, lock};
 
 /// No object that is sent in one piece is larger.
@@ -56,6 +54,8 @@ pub struct Asked {
 /// What is said of an object before its bytes.
 #[derive(Default, Deserialize)]
 struct Declared {
+    /// Where the address does not say it.
+    name: Option<String>,
     crc32c: Option<String>,
 }
 
@@ -68,6 +68,10 @@ pub async fn begin(
 ) -> Response {
     if let Some(refused) = refused(&state, &bucket) {
         return refused;
+    }
+    // Both ways to send the bytes of a session are Google's.
+    if asked.upload_id.is_some() {
+        return resume(Shared(state), Path(bucket), Query(asked), headers, body).await;
     }
     let kind = asked.upload_type.clone().unwrap_or_default();
     let begun = match kind.as_str() {
@@ -86,6 +90,7 @@ async fn in_one_piece(
 ) -> anyhow::Result<Response> {
     let kind = headers.get(header::CONTENT_TYPE).context("no content type")?.to_str()?;
     let (_, boundary) = kind.split_once("boundary=").context("no boundary")?;
+    let boundary = boundary.trim_matches('"');
     let body = to_bytes(body, ONE_PIECE_MAX).await?;
     let parts = parts(&body, boundary);
     let [declared, media, ..] = parts.as_slice() else {
@@ -96,14 +101,16 @@ async fn in_one_piece(
     finish(state, unfinished, None)
 }
 
-/// The parts of a `multipart/related` body (RFC 2387), without their headers.
+/// The parts of a `multipart/related` body (RFC 2387), without their headers. gcsfs ends lines with a line feed alone, and
+/// Google takes it.
 fn parts<'b>(body: &'b [u8], boundary: &str) -> Vec<&'b [u8]> {
     let line = format!("--{boundary}");
     let starts: Vec<usize> = memmem::find_iter(body, line.as_bytes()).collect();
     let between = starts.windows(2).filter_map(|pair| {
         let part = body.get(pair[0] + line.len()..pair[1])?;
-        let headers = memmem::find(part, b"\r\n\r\n")? + 4;
-        part.get(headers..)?.strip_suffix(b"\r\n")
+        let end: &[u8] = if part.starts_with(b"\r\n") { b"\r\n" } else { b"\n" };
+        let headers = memmem::find(part, &end.repeat(2))? + 2 * end.len();
+        part.get(headers..)?.strip_suffix(end)
     });
     between.collect()
 }
@@ -196,7 +203,7 @@ impl Unfinished {
             }
         };
         Ok(Unfinished {
-            name: asked.name.context("an object has a name")?,
+            name: asked.name.or(declared.name).context("an object has a name")?,
             if_absent: asked.if_generation_match == Some(0),
             crc32c_declared,
             file: lock(&state.objects).unfinished()?,
@@ -245,13 +252,16 @@ fn finish(
     Ok(Json(object).into_response())
 }
 
-fn described(state: &State, name: &str, meta: &Meta) -> serde_json::Value {
-    json!({
-        "name": name,
-        "bucket": state.bucket,
-        "generation": meta.generation.to_string(),
-        "metageneration": "1",
-        "size": meta.size.to_string(),
-        "crc32c": base64_of(meta.crc32c),
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_found_whichever_way_lines_end() {
+        for end in ["\r\n", "\n"] {
+            let lines = ["--b", "A: 1", "", "{}", "--b", "B: 2", "", "by\r\ntes\n", "--b--"];
+            let body = lines.join(end);
+            assert_eq!(parts(body.as_bytes(), "b"), [&b"{}"[..], b"by\r\ntes\n"], "{end:?}");
+        }
+    }
 }

@@ -80,14 +80,15 @@ fn collect(root: &Path, below: &str, names: &mut Vec<String>) -> Result<()> {
 }
 
 /// What the patient of an image is called: the name without its counter, or the folder's where nothing is left of it.
-fn id(image: &str) -> String {
+pub(super) fn id(image: &str) -> String {
     let (folder, stem) = stem(image);
     let id = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     let id = id.trim_end_matches(|c: char| !c.is_alphanumeric());
     if !id.is_empty() && id != stem { id.to_owned() } else { folder.to_owned() }
 }
 
-fn number(image: &str) -> Option<u32> {
+/// The number at the end of its name.
+pub(super) fn number(image: &str) -> Option<u32> {
     let (_, stem) = stem(image);
     let digits = stem.len() - stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     stem[stem.len() - digits..].parse().ok()

@@ -10,60 +10,101 @@ use domain::{Error, ErrorKind, Result};
 use imaging::ImageKind;
 use serde::Deserialize;
 
-use super::{Entry, Patient, barcode_site, kind_of_folder};
+use super::{Entry, Part, Patient, barcode_site, kind_of_folder};
 
 /// The columns without which no line tells of a slice.
 const REQUIRED: [&str; 4] = ["patient", "slice", "image", "mask"];
 
 /// One line. Other columns are not read; where one that may be missing is there, its empty cells are None.
-#[derive(Deserialize)]
-struct Row {
-    patient: String,
-    slice: u32,
+#[derive(Clone, Deserialize)]
+pub struct Row {
+    pub patient: String,
+    pub slice: u32,
     image: PathBuf,
     mask: PathBuf,
-    fold: Option<String>,
-    site: Option<String>,
+    pub fold: Option<String>,
+    pub site: Option<String>,
     kind: Option<String>,
+    part: Option<String>,
+    pub image_sha256: Option<String>,
+    pub mask_sha256: Option<String>,
 }
 
 /// Where in a manifest something is wrong.
-struct Place<'a> {
+pub struct Place<'a> {
     manifest: &'a Path,
     /// From 1, the header's.
     line: usize,
 }
 
+/// A manifest as it stands.
+pub struct Table {
+    manifest: PathBuf,
+    /// The columns' names.
+    pub header: StringRecord,
+    /// The lines that are not empty.
+    pub records: Vec<StringRecord>,
+    /// The number of each.
+    lines: Vec<usize>,
+}
+
+impl Table {
+    /// Reads the table at `manifest`; `Invalid` where it is none, or lacks a column that every line needs.
+    pub fn open(manifest: &Path) -> Result<Table> {
+        let text = fs::read_to_string(manifest).map_err(|error| {
+            ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
+        })?;
+        // Uneven lines are counted here, in words that help more than the reader's.
+        let mut rows =
+            ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(text.as_bytes());
+        let no_table = |error: csv::Error| {
+            ErrorKind::Invalid.error(format!("{} is no table", manifest.display())).because(error)
+        };
+        let header = rows.headers().map_err(no_table)?.clone();
+        let lacks = |name: &&&str| !header.iter().any(|title| title == **name);
+        if let Some(missing) = REQUIRED.iter().find(lacks) {
+            let message = format!(
+                "{} has no column {missing}: its first line names {}",
+                manifest.display(),
+                REQUIRED.join(", ")
+            );
+            return Err(ErrorKind::Invalid.error(message));
+        }
+        let (mut records, mut lines) = (Vec::new(), Vec::new());
+        for record in rows.records() {
+            let record = record.map_err(no_table)?;
+            if !record.iter().all(str::is_empty) {
+                lines.push(line(&text, &record));
+                records.push(record);
+            }
+        }
+        Ok(Table { manifest: manifest.to_owned(), header, records, lines })
+    }
+
+    /// What each line says, or what is wrong with it.
+    pub fn rows(&self) -> impl Iterator<Item = (Place<'_>, Result<Row>)> {
+        self.records.iter().zip(&self.lines).map(|(record, line)| {
+            let place = Place { manifest: &self.manifest, line: *line };
+            let row = place.row(&self.header, record);
+            (place, row)
+        })
+    }
+}
+
 /// Reads the table at `manifest`; patients come sorted by id. `NotFound` names a file that is missing, `Invalid` the line,
 /// and the column where there is one.
 pub fn read(manifest: &Path) -> Result<Vec<Patient>> {
-    let text = fs::read_to_string(manifest).map_err(|error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
-    })?;
-    // Uneven lines are counted here, in words that help more than the reader's.
-    let mut rows = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(text.as_bytes());
-    let no_table = |error: csv::Error| {
-        ErrorKind::Invalid.error(format!("{} is no table", manifest.display())).because(error)
-    };
-    let header = rows.headers().map_err(no_table)?.clone();
-    if let Some(missing) = REQUIRED.iter().find(|name| !header.iter().any(|title| title == **name))
-    {
-        let message = format!(
-            "{} has no column {missing}: its first line names {}",
-            manifest.display(),
-            REQUIRED.join(", ")
-        );
-        return Err(ErrorKind::Invalid.error(message));
-    }
     let mut patients = BTreeMap::new();
-    for record in rows.records() {
-        let record = record.map_err(no_table)?;
-        if !record.iter().all(str::is_empty) {
-            let place = Place { manifest, line: line(&text, &record) };
-            place.add(place.row(&header, &record)?, &mut patients)?;
-        }
+    for (place, row) in Table::open(manifest)?.rows() {
+        place.add(row?, &mut patients)?;
     }
     Ok(patients.into_values().collect())
+}
+
+/// What the data of that manifest is called: its folder's name.
+pub fn source_of(manifest: &Path) -> String {
+    let name = manifest.parent().and_then(Path::file_name);
+    name.map_or_else(String::new, |name| name.to_string_lossy().into())
 }
 
 /// The line that a record begins in. The reader's own count is that of the blank lines before it.
@@ -90,20 +131,21 @@ impl Place<'_> {
         }
     }
 
-    fn add(&self, row: Row, patients: &mut BTreeMap<String, Patient>) -> Result<()> {
+    /// Adds the slice to those of its patient; answers where it lies.
+    pub fn add(&self, row: Row, patients: &mut BTreeMap<String, Patient>) -> Result<Entry> {
         let folder = self.manifest.parent().unwrap_or(Path::new("."));
-        let name = folder.file_name();
-        let source: String = name.map_or_else(String::new, |name| name.to_string_lossy().into());
-        let slice = row.slice;
-        let (image, mask) = (folder.join(row.image), folder.join(row.mask));
-        self.require("image", &image)?;
-        self.require("mask", &mask)?;
+        let source = source_of(self.manifest);
+        let entry =
+            Entry { slice: row.slice, image: folder.join(row.image), mask: folder.join(row.mask) };
+        self.require("image", &entry.image)?;
+        self.require("mask", &entry.mask)?;
         let kind = match row.kind.as_deref() {
             Some(name) => ImageKind::of_name(name).ok_or_else(|| {
                 self.refuse_cell("kind", "not one that is known: use flair or t1_contrast")
             })?,
             None => kind_of_folder(&source),
         };
+        let part = row.part.as_deref().map(|name| self.part(name)).transpose()?;
         let (id, fold) = (row.patient, row.fold);
         let patient = patients.entry(id.clone()).or_insert_with(|| Patient {
             site: row.site.or_else(|| barcode_site(&id).map(str::to_owned)),
@@ -112,15 +154,24 @@ impl Place<'_> {
             source,
             fold: fold.clone(),
             kind,
+            part,
         });
-        if patient.kind != kind {
-            return Err(self.refuse(&format!("patient {id} has images of two kinds")));
+        let differs = [
+            (patient.kind != kind, "has images of two kinds"),
+            (patient.fold != fold, "is in two folds"),
+            (patient.part != part, "is in two parts"),
+        ];
+        if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
+            return Err(self.refuse(&format!("patient {id} {what}")));
         }
-        if patient.fold != fold {
-            return Err(self.refuse(&format!("patient {id} is in two folds")));
-        }
-        patient.slices.push(Entry { slice, image, mask });
-        Ok(())
+        patient.slices.push(entry.clone());
+        Ok(entry)
+    }
+
+    fn part(&self, name: &str) -> Result<Part> {
+        Part::of_name(name).ok_or_else(|| {
+            self.refuse_cell("part", "not one that is known: use training, validation or test")
+        })
     }
 
     fn require(&self, column: &str, file: &Path) -> Result<()> {
@@ -147,7 +198,8 @@ impl Place<'_> {
         ErrorKind::Invalid.error(format!("{self}, column {column}: {what}"))
     }
 
-    fn refuse(&self, what: &str) -> Error {
+    /// The refusal of this line.
+    pub fn refuse(&self, what: &str) -> Error {
         ErrorKind::Invalid.error(format!("{self}: {what}"))
     }
 }
@@ -159,119 +211,4 @@ impl Display for Place<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEADER: &str = "patient,slice,image,mask";
-
-    /// What a manifest of that text comes to, beside three files.
-    fn patients(text: &str) -> Result<Vec<Patient>> {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["a.png", "b.png", "a, left.png"] {
-            fs::write(folder.path().join(name), "").unwrap();
-        }
-        let manifest = folder.path().join("manifest.csv");
-        fs::write(&manifest, text).unwrap();
-        read(&manifest)
-    }
-
-    fn refusal(text: &str) -> String {
-        patients(text).unwrap_err().to_string()
-    }
-
-    /// The ids of patients, with the numbers of their slices.
-    fn numbers(text: &str) -> Vec<(String, Vec<u32>)> {
-        let number = |patient: &Patient| patient.slices.iter().map(|entry| entry.slice).collect();
-        let all = patients(text).unwrap();
-        all.iter().map(|patient| (patient.id.clone(), number(patient))).collect()
-    }
-
-    fn image(patient: &Patient) -> String {
-        patient.slices[0].image.file_name().unwrap().to_string_lossy().into()
-    }
-
-    #[test]
-    fn columns_are_found_by_name_and_others_are_not_read() {
-        let text = "mask,extra,image,slice,patient\nb.png,x,a.png,10,p\nb.png,x,a.png,9,p\nb.png,,a.png,1,o\n";
-        assert_eq!(numbers(text), [("o".to_owned(), vec![1]), ("p".to_owned(), vec![10, 9])]);
-        assert_eq!(patients(text).unwrap()[0].slices[0].image.file_name().unwrap(), "a.png");
-    }
-
-    #[test]
-    fn a_value_in_quotes_may_hold_commas_quotes_and_line_ends() {
-        let all = patients(&format!(
-            "{HEADER},site\n\"p \"\"1\"\"\",1,\"a, left.png\",b.png,\"Oslo,\nNorway\"\nq,1,a.png,b.png,\n"
-        ));
-        let all = all.unwrap();
-        assert_eq!((all[0].id.as_str(), image(&all[0]).as_str()), ("p \"1\"", "a, left.png"));
-        assert_eq!((all[0].site.as_deref(), &all[1].site), (Some("Oslo,\nNorway"), &None));
-    }
-
-    #[test]
-    fn a_comma_without_quotes_is_refused_and_shifts_nothing() {
-        let why = refusal(&format!("{HEADER}\np,1,a, left.png,b.png\n"));
-        assert!(why.contains("line 2: too many columns"), "{why}");
-        assert!(refusal(&format!("{HEADER}\np,1,a.png\n")).contains("line 2: too few columns"));
-    }
-
-    #[test]
-    fn a_byte_order_mark_windows_line_ends_and_a_missing_last_one_are_read() {
-        for text in [
-            format!("\u{feff}{HEADER}\np,1,a.png,b.png\n"),
-            format!("{HEADER}\r\np,1,a.png,b.png\r\n"),
-            format!("\u{feff}{HEADER}\r\np,1,a.png,b.png"),
-            format!("{HEADER}\n p , 1 , a.png , b.png \n"),
-        ] {
-            assert_eq!(numbers(&text), [("p".to_owned(), vec![1])], "{text:?}");
-        }
-    }
-
-    #[test]
-    fn blank_lines_are_passed_over_and_counted() {
-        let text = |last: &str| format!("{HEADER}\n\np,1,a.png,b.png\n  \n,,,\n\n\n{last}\n");
-        assert_eq!(numbers(&text("p,2,a.png,b.png")), [("p".to_owned(), vec![1, 2])]);
-        assert!(refusal(&text("p,two,a.png,b.png")).contains("line 8, column slice"));
-        let windows = text("p,two,a.png,b.png").replace('\n', "\r\n");
-        assert!(refusal(&windows).contains("line 8, column slice"));
-    }
-
-    #[test]
-    fn what_is_missing_or_wrong_is_named_with_its_line_and_column() {
-        for (text, why) in [
-            ("", "manifest.csv has no column patient"),
-            ("patient,slice,image\n", "has no column mask"),
-            ("patient,slice,image,mask\np,1,a.png,gone.png\n", "line 2, column mask: no file "),
-            ("patient,slice,image,mask\np,1,,b.png\n", "line 2, column image: no file "),
-            ("patient,slice,image,mask\n,1,a.png,b.png\n", "line 2, column patient: empty"),
-            ("patient,slice,image,mask\np,one,a.png,b.png\n", "column slice: not a whole number"),
-            ("patient,slice,image,mask\np,-1,a.png,b.png\n", "column slice: not a whole number"),
-            ("patient,slice,image,mask,kind\np,1,a.png,b.png,t2\n", "column kind: not one that"),
-        ] {
-            let refused = refusal(text);
-            assert!(refused.contains(why), "{refused}");
-        }
-        assert!(
-            read(Path::new("/nowhere/m.csv")).unwrap_err().to_string().contains("/nowhere/m.csv")
-        );
-    }
-
-    #[test]
-    fn fold_and_site_are_read_and_a_patient_is_in_one_fold() {
-        let lines = |lines: &str| format!("{HEADER},fold\n{lines}");
-        let all = patients(&lines("TCGA_DU_7013_1,5,a.png,b.png,3\nx,1,a.png,b.png,\n")).unwrap();
-        assert_eq!((all[0].site.as_deref(), all[0].fold.as_deref()), (Some("DU"), Some("3")));
-        assert_eq!((&all[1].site, &all[1].fold), (&None, &None));
-        let why = refusal(&lines("p,1,a.png,b.png,1\np,2,a.png,b.png,2\n"));
-        assert!(why.contains("line 3: patient p is in two folds"), "{why}");
-    }
-
-    #[test]
-    fn the_kind_of_image_is_a_column_and_one_for_all_slices_of_a_patient() {
-        let lines = |lines: &str| format!("{HEADER},kind\n{lines}");
-        let all = patients(&lines("p,1,a.png,b.png,t1_contrast\nq,1,a.png,b.png,\n")).unwrap();
-        let kinds: Vec<ImageKind> = all.iter().map(|patient| patient.kind).collect();
-        assert_eq!(kinds, [ImageKind::T1Contrast, ImageKind::Unknown]);
-        let two = lines("p,1,a.png,b.png,flair\np,2,a.png,b.png,t1_contrast\n");
-        assert!(refusal(&two).contains("two kinds"));
-    }
-}
+mod tests;

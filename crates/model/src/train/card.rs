@@ -1,22 +1,24 @@
+mod data;
 mod tables;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use domain::{ErrorKind, Result, hex};
-use sha2::{Digest, Sha256};
+use domain::{ErrorKind, Result};
 
 use super::Settings;
 use super::finish::Again;
 use super::pool::PHANTOM_PART;
 use super::predictions::Form;
 use super::state::State;
-use crate::dataset::{Patient, Split};
+use crate::dataset::Split;
 use crate::evaluate::{Evaluation, Measured, Rate};
 use crate::weights::{Manifest, Weights, WeightsFacts};
 
+pub use data::data_version;
+use data::{data, digest, drawn};
 pub use tables::{groups, number, overview, patients, percent, table, trials};
 use tables::{phantoms, readings};
 
@@ -251,46 +253,6 @@ ten: both are of patients that were not used for it.
 
 ![what was called against what was observed](reliability.svg)
 ";
-
-/// What the data is, and who is on which side of the split.
-fn data(manifests: &[PathBuf], described: &str, split: &Split, drawn: &str) -> Result<String> {
-    let mut text = format!("\n## Data\n\n{described}\n\n");
-    for manifest in manifests {
-        let folder = manifest.parent().and_then(|folder| folder.file_name());
-        let source = folder.map_or_else(String::new, |name| name.to_string_lossy().into());
-        let count = |side: &[Patient]| {
-            let patients = side.iter().filter(|patient| patient.source == source);
-            let slices: usize = patients.clone().map(|patient| patient.slices.len()).sum();
-            format!("{} patients with {slices} slices", patients.count())
-        };
-        let _ = writeln!(
-            text,
-            "- `{source}`: {} to learn from, {} for validation; manifest SHA-256 `{}`",
-            count(&split.training),
-            count(&split.validation),
-            digest(manifest)?,
-        );
-    }
-    let _ = writeln!(
-        text,
-        "\nSplit by patient, or by the data's own folds where it has them ({drawn}).",
-    );
-    Ok(text)
-}
-
-/// How a split was drawn: [`Story::from_card`] reads it again.
-fn drawn(seed: u64, part: f64) -> String {
-    format!("seed {seed}, part {part}")
-}
-
-fn digest(manifest: &Path) -> Result<String> {
-    let within = manifest.join("manifest.csv");
-    let manifest = if within.is_file() { &within } else { manifest };
-    let bytes = fs::read(manifest).map_err(|error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
-    })?;
-    Ok(hex(&Sha256::digest(&bytes)))
-}
 
 fn training(settings: &Settings, state: &State) -> Result<String> {
     Ok(format!(

@@ -11,7 +11,7 @@ use super::choice::{Choice, KindBy};
 use super::finish::{few, figures, trials as trials_of};
 use super::predictions::{Form, Predictions, inputs};
 use super::{Fold, Learned, Settings, trained, unjudged};
-use crate::dataset::{self, Patient, Split};
+use crate::dataset::{self, Part, Patient, Split};
 use crate::evaluate::{Evaluation, Rate};
 use crate::weights::MANIFEST_FILE;
 use crate::{Device, Segmenter};
@@ -98,7 +98,10 @@ pub fn split(settings: &Settings, fold: Fold) -> Result<Split> {
 fn splits(settings: &Settings, folds: usize) -> Result<Vec<Split>> {
     let mut all: Vec<Split> = Vec::new();
     for manifest in &settings.manifests {
-        let of_source = Split::folds(dataset::read(manifest)?, folds, settings.seed)?;
+        let mut patients = dataset::read(manifest)?;
+        // They measure the finished model: no fold learns from them.
+        patients.retain(|patient| patient.part != Some(Part::Test));
+        let of_source = Split::folds(patients, folds, settings.seed)?;
         all = match all.is_empty() {
             true => of_source,
             false => {

@@ -8,6 +8,7 @@ use tch::Tensor;
 
 use super::Settings;
 use super::display::Display;
+use super::losses::Losses;
 use super::objective::{HeldOut, Objective, objective};
 use super::picture::{Batch, Darkroom, Softness};
 use super::pool::Pool;
@@ -45,6 +46,7 @@ pub fn learn(
     device.tune();
     let network = Network::new(settings.design);
     let display = Display::new();
+    let mut losses = Losses::open(&settings.run, state.optimiser.steps as u64)?;
     let pool = Pool::load(&split.training, settings.phantoms, device, || display.loaded())?
         .for_use_in("training")?;
     let held_out = HeldOut::load(&split.validation, device, || display.loaded())?;
@@ -66,6 +68,7 @@ pub fn learn(
             let [loss, dice] = seen.read();
             trainer.check(state, loss)?;
             display.step(state.gone(), now_done, schedule.side(done), loss, dice);
+            losses.add(steps, state.gone(), loss, dice)?;
         }
         if state.progress.seconds - saved >= 60.0 * settings.checkpoint_minutes {
             trainer.save(split, state)?;

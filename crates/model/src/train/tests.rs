@@ -544,7 +544,7 @@ fn a_full_disk_costs_the_new_checkpoint_and_not_the_old() {
     let names = fs::read_dir(&settings.run).unwrap().map(|file| file.unwrap().file_name());
     let mut names: Vec<_> = names.collect();
     names.sort();
-    assert_eq!(names, ["last.before.safetensors", "last.safetensors"]);
+    assert_eq!(names, ["last.before.safetensors", "last.safetensors", "loss.csv"]);
     run(&Settings { resume: true, ..settings }, cpu()).unwrap();
 }
 

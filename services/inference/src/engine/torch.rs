@@ -21,6 +21,10 @@ impl Engine for Network {
         self.0.model_info().clone()
     }
 
+    fn channels(&self) -> usize {
+        self.0.channels()
+    }
+
     fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<TilePrediction>> {
         self.0.predict(tiles, mirrored)
     }

@@ -1,7 +1,8 @@
-//! A worker of the real storage's jobs.
+//! A worker of the real storage's jobs, and its bare model.
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 mod bench;
+mod open_inference;
 mod overheard;
 
 use std::collections::BTreeSet;

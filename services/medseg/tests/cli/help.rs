@@ -1,7 +1,7 @@
 use crate::place::{MISUSED, Place};
 
-const SUBCOMMANDS: [&str; 8] =
-    ["serve", "user", "model", "train", "finish", "evaluate", "bench", "phantom"];
+const SUBCOMMANDS: [&str; 10] =
+    ["serve", "segment", "user", "model", "dataset", "train", "finish", "evaluate", "bench", "phantom"];
 
 #[test]
 fn the_version_is_the_packages() {
@@ -32,6 +32,10 @@ fn each_subcommand_has_help_of_its_own() {
     for action in ["add-tenant", "list", "add", "reset-password"] {
         let help = place.medseg(&format!("user {action} --help")).good();
         assert!(help.contains(&format!("Usage: medseg user {action} ")), "{help}");
+    }
+    for action in ["import", "validate", "split", "export", "version"] {
+        let help = place.medseg(&format!("dataset {action} --help")).good();
+        assert!(help.contains(&format!("Usage: medseg dataset {action} ")), "{help}");
     }
     assert_eq!(place.names("."), [""; 0], "asking for help made something");
 }

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "what a test's helpers need is there, or the test fails")]
 
 mod bench;
+mod dataset;
 mod evaluate;
 mod help;
 mod labelled;
 mod phantom;
 mod place;
+mod segment;
 mod serve;
 mod train;
 mod user;

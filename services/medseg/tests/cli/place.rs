@@ -1,7 +1,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -12,6 +12,12 @@ pub const FAILED: i32 = 1;
 
 /// A folder of its own, in which the program is started.
 pub struct Place(TempDir);
+
+/// The program, while it runs.
+pub struct Running {
+    line: String,
+    child: Child,
+}
 
 /// What the program has said, and how it ended.
 pub struct Ended {
@@ -61,7 +67,15 @@ impl Place {
 
     /// The same, for words with spaces in them.
     pub fn words(&self, words: &[&str], input: &str) -> Ended {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_medseg"))
+        let mut running = self.start(words);
+        // One that ends before it has read is not to be told.
+        let _ = running.child.stdin.take().unwrap().write_all(input.as_bytes());
+        running.ended()
+    }
+
+    /// Starts `medseg` with these words, and goes on.
+    pub fn start(&self, words: &[&str]) -> Running {
+        let child = Command::new(env!("CARGO_BIN_EXE_medseg"))
             .args(words)
             .current_dir(self.0.path())
             // Whoever has set it, for another program, still wants one line from ours.
@@ -72,11 +86,22 @@ impl Place {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // One that ends before it has read is not to be told.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
+        Running { line: words.join(" "), child }
+    }
+}
+
+impl Running {
+    /// Tells it to stop, as whoever runs services does.
+    pub fn terminate(&self) {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// What it has said once it has ended.
+    pub fn ended(self) -> Ended {
+        let output = self.child.wait_with_output().unwrap();
         Ended {
-            line: words.join(" "),
+            line: self.line,
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
@@ -103,6 +128,19 @@ impl Ended {
         for word in words {
             assert!(stderr.contains(word), "medseg {line} says no `{word}`: {stderr}");
         }
+    }
+
+    /// What it printed, where it ended with `code`: what it wrote to standard error is another matter.
+    #[track_caller]
+    pub fn printed(&self, code: i32) -> &str {
+        let Ended { line, stderr, .. } = self;
+        assert_eq!(self.code, Some(code), "medseg {line}: {stderr}");
+        &self.stdout
+    }
+
+    /// What it printed, however it ended.
+    pub fn stdout(&self) -> &str {
+        &self.stdout
     }
 
     /// What it wrote to standard error.

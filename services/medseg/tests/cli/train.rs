@@ -37,7 +37,7 @@ fn a_model_is_trained_in_one_step_finished_and_measured() {
     let trained = place.medseg(&format!("train --manifest {MANIFEST} {ONE_STEP} --unjudged"));
     assert_eq!(trained.good(), "model/model.json\n");
     assert_eq!(place.names("model"), ["learned.json", "model.json", "weights.safetensors"]);
-    assert_eq!(place.names("run"), ["last.safetensors"]);
+    assert_eq!(place.names("run"), ["last.safetensors", "loss.csv"]);
     let again = format!("train --manifest {MANIFEST} {ONE_STEP} --unjudged");
     let words = ["run/last.safetensors is there already", "resume, or choose another run"];
     place.medseg(&again).bad(FAILED, &words);

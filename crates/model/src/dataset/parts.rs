@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use csv::Writer;
+use domain::{Error, ErrorKind, Result};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::manifest::Table;
+use super::split::groups;
+use super::{Part, Patient, manifest_of};
+use crate::weights::replace;
+
+/// The column that says who is in which part.
+const COLUMN: &str = "part";
+
+/// How much of the patients goes where; the rest is learned from.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares {
+    /// For choosing, 0 to 1.
+    pub validation: f64,
+    /// For measuring a finished model, 0 to 1.
+    pub test: f64,
+}
+
+/// How many patients are in each part.
+pub type Drawn = BTreeMap<Part, usize>;
+
+/// Draws a part for each patient of a manifest, and writes it into the column `part`; all else stays as it is. Patients of
+/// one fold stay together, and each source, kind of image and site is spread over the parts as far as that goes. The same
+/// seed draws the same.
+///
+/// `Conflict` where the manifest says already who is in which part, unless they are to be drawn `again`: what was kept for
+/// measuring would be learned from.
+pub fn write_parts(manifest: &Path, shares: Shares, seed: u64, again: bool) -> Result<Drawn> {
+    let manifest = manifest_of(manifest);
+    let mut patients = super::read(&manifest)?;
+    if !again && patients.iter().any(|patient| patient.part.is_some()) {
+        let message = format!("{} says already who is in which part", manifest.display());
+        return Err(ErrorKind::Conflict.error(message));
+    }
+    // Parts of before must not decide anything.
+    patients.iter_mut().for_each(|patient| patient.part = None);
+    let parts = draw(patients, shares, seed)?;
+    let table = Table::open(&manifest)?;
+    replace(&manifest, &with_parts(&table, &parts)?)?;
+    let mut drawn = Drawn::new();
+    parts.values().for_each(|part| *drawn.entry(*part).or_default() += 1);
+    Ok(drawn)
+}
+
+/// The table with that column, in place of one of before.
+fn with_parts(table: &Table, parts: &BTreeMap<String, Part>) -> Result<Vec<u8>> {
+    let kept: Vec<usize> = (0..table.header.len())
+        .filter(|column| table.header.get(*column) != Some(COLUMN))
+        .collect();
+    let patient = table.header.iter().position(|name| name == "patient").unwrap_or_default();
+    let mut writer = Writer::from_writer(Vec::new());
+    let header = kept.iter().filter_map(|column| table.header.get(*column));
+    writer.write_record(header.chain([COLUMN])).map_err(unwritten)?;
+    for record in &table.records {
+        let cells = kept.iter().map(|column| record.get(*column).unwrap_or_default());
+        let part = record.get(patient).and_then(|id| parts.get(id)).map(|part| part.name());
+        writer.write_record(cells.chain([part.unwrap_or_default()])).map_err(unwritten)?;
+    }
+    writer.into_inner().map_err(|error| unwritten(error.into_error().into()))
+}
+
+fn unwritten(error: csv::Error) -> Error {
+    ErrorKind::Internal.error("a table could not be written").because(error)
+}
+
+/// Who is in which part.
+fn draw(patients: Vec<Patient>, shares: Shares, seed: u64) -> Result<BTreeMap<String, Part>> {
+    let mut groups = groups(patients);
+    let quotas = quotas(groups.len(), shares)?;
+    groups.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let groups = by_stratum(groups);
+    let (all, mut given) = (groups.len() as f64, [0_u32; 3]);
+    let mut parts = BTreeMap::new();
+    for (place, group) in groups.into_iter().enumerate() {
+        // The part that is farthest behind its share of those before: so each stratum is spread over all parts.
+        let owed = |part: &usize| {
+            (place + 1) as f64 * quotas[*part] as f64 / all - f64::from(given[*part])
+        };
+        let open = (0..3).filter(|part| (given[*part] as usize) < quotas[*part]);
+        let Some(part) = open.max_by(|a, b| owed(a).total_cmp(&owed(b))) else { break };
+        given[part] += 1;
+        parts.extend(group.into_iter().map(|patient| (patient.id, Part::ALL[part])));
+    }
+    Ok(parts)
+}
+
+/// How many of so many groups are in each part, in the order of [`Part::ALL`]. Somebody is in each that has a share.
+fn quotas(groups: usize, Shares { validation, test }: Shares) -> Result<[usize; 3]> {
+    let invalid = |message: String| Err(ErrorKind::Invalid.error(message));
+    let is_share = |share: f64| (0.0..1.0).contains(&share);
+    if !is_share(validation) || !is_share(test) || validation + test >= 1.0 {
+        return invalid(format!(
+            "parts of {validation} and {test} leave nothing to learn from: each is from 0 to below 1, and so are both together"
+        ));
+    }
+    let [validated, tested] = [validation, test].map(|share| {
+        let count = (groups as f64 * share).round() as usize;
+        if share > 0.0 { count.max(1) } else { 0 }
+    });
+    if validated + tested >= groups {
+        return invalid(format!("{groups} patients or folds are too few for these parts"));
+    }
+    Ok([groups - validated - tested, validated, tested])
+}
+
+/// Those of one source, kind and site beside each other, in their order; strata in the order of their first.
+fn by_stratum(groups: Vec<Vec<Patient>>) -> Vec<Vec<Patient>> {
+    let mut strata: Vec<(_, Vec<Vec<Patient>>)> = Vec::new();
+    for group in groups {
+        let key = group.first().map(|one| (one.source.clone(), one.kind, one.site.clone()));
+        match strata.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, stratum)) => stratum.push(group),
+            None => strata.push((key, vec![group])),
+        }
+    }
+    strata.into_iter().flat_map(|(_, stratum)| stratum).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::{ErrorKind, Result, hex};
+use sha2::{Digest, Sha256};
+
+use crate::dataset::{self, Patient, Split};
+
+/// What the data is, and who is on which side of the split.
+pub fn data(manifests: &[PathBuf], described: &str, split: &Split, drawn: &str) -> Result<String> {
+    let mut text = format!("\n## Data\n\n{described}\n\n");
+    for manifest in manifests {
+        let folder = manifest.parent().and_then(|folder| folder.file_name());
+        let source = folder.map_or_else(String::new, |name| name.to_string_lossy().into());
+        let count = |side: &[Patient]| {
+            let patients = side.iter().filter(|patient| patient.source == source);
+            let slices: usize = patients.clone().map(|patient| patient.slices.len()).sum();
+            format!("{} patients with {slices} slices", patients.count())
+        };
+        let _ = writeln!(
+            text,
+            "- `{source}`: {} to learn from, {} for validation; manifest SHA-256 `{}`",
+            count(&split.training),
+            count(&split.validation),
+            digest(manifest)?,
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\nSplit as the data says, else by patient or by the data's own folds ({drawn}). {DATA_VERSION}{}`.",
+        dataset::version_of(manifests)?
+    );
+    Ok(text)
+}
+
+/// What stands before the data version in a card.
+const DATA_VERSION: &str = "Data version `";
+
+/// The data version that a card tells, as `medseg dataset version` prints it; None of one that was written before there was
+/// any.
+pub fn data_version(card: &str) -> Option<&str> {
+    let (_, rest) = card.split_once(DATA_VERSION)?;
+    rest.split_once('`').map(|(version, _)| version)
+}
+
+/// How a split was drawn: [`Story::from_card`](super::Story::from_card) reads it again.
+pub fn drawn(seed: u64, part: f64) -> String {
+    format!("seed {seed}, part {part}")
+}
+
+/// The SHA-256 of a manifest, in hex.
+pub fn digest(manifest: &Path) -> Result<String> {
+    let within = manifest.join("manifest.csv");
+    let manifest = if within.is_file() { &within } else { manifest };
+    let bytes = fs::read(manifest).map_err(|error| {
+        ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
+    })?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_tells_the_version_of_the_data_that_it_was_made_of() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.png"), "any bytes").unwrap();
+        let lines = "patient,slice,image,mask\np,1,a.png,a.png\nq,1,a.png,a.png\n";
+        let manifest = folder.path().join("manifest.csv");
+        fs::write(&manifest, lines).unwrap();
+        let split = Split::of_manifests(std::slice::from_ref(&manifest), 0.5, 7).unwrap();
+        let told = data(&[manifest.clone()], "Made up.", &split, &drawn(7, 0.5)).unwrap();
+        let version = dataset::version_of(&[manifest]).unwrap();
+        assert_eq!(data_version(&format!("# a model\n{told}\n## more")), Some(version.as_str()));
+        assert_eq!(data_version("# a card of before\n"), None);
+    }
+}

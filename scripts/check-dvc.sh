@@ -1,0 +1,212 @@
+#!/usr/bin/env bash
+# check-dvc.sh FOLDER: the pipeline of dvc.yaml with the real DVC, and the programs that lie in FOLDER, in a copy of its files.
+#
+# Runs it whole, again, with another parameter and broken off; shows metrics and plots; and takes its data to a folder, to an S3
+# (moto) and to the double of Google Cloud Storage and back. Everything lies in a temporary folder.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() { echo "error: $*" >&2; exit 1; }
+say() { echo "dvc: $*"; }
+
+[ $# = 1 ] || fail "usage: check-dvc.sh FOLDER"
+programs=$(cd "$1" && pwd)
+tools=$MEDSEG_CACHE/dvc moto=$MEDSEG_CACHE/moto
+[ -f "$tools/complete" ] && [ -f "$moto/complete" ] || fail "DVC or the S3 server is missing: scripts/setup.sh test"
+
+folder=$(mktemp -d)
+servers=()
+stop() {
+    [ ${#servers[@]} = 0 ] || { kill "${servers[@]}" 2>/dev/null || true; wait "${servers[@]}" 2>/dev/null || true; }
+    rm -rf "$folder"
+}
+trap stop EXIT
+trap 'exit 1' INT TERM
+
+# Nothing of this machine's own settings, nor of its user's.
+mkdir "$folder/home" "$folder/run" "$folder/bin"
+export HOME=$folder/home DVC_NO_ANALYTICS=1 DVC_SITE_CACHE_DIR=$folder/site DVC_GLOBAL_CONFIG_DIR=$folder/config \
+    DVC_SYSTEM_CONFIG_DIR=$folder/config PYTHONDONTWRITEBYTECODE=1
+export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@localhost GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@localhost
+export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1
+# What gcsfs asks of Google's control interface, the double does not know.
+export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT=false
+export PATH=$folder/bin:$programs:$PATH
+unset MEDSEG_URL
+
+dvc() { PYTHONPATH=$tools python3 -m dvc "$@"; }
+
+# quietly WHAT COMMAND...: shows what COMMAND says only where it fails.
+quietly() {
+    local what=$1 started=$SECONDS
+    shift
+    "$@" >"$folder/said" 2>&1 || { tail -n 40 "$folder/said" >&2; fail "$what failed"; }
+    say "$what ($((SECONDS - started)) s)"
+}
+
+# same WHAT ONE OTHER: that both are one text.
+same() { [ "$2" = "$3" ] || fail "$1: $2 in place of $3"; }
+
+version() { medseg dataset version data/prepared; }
+commit() { git add --all && git commit --quiet --message "$1"; }
+
+begin() {
+    cp -r --parents dvc.yaml params.yaml .dvc/config .dvc/.gitignore .dvcignore .gitignore scripts/pipeline "$folder/run"
+    cd "$folder/run"
+    git init --quiet
+    commit "the pipeline"
+    git diff --quiet HEAD
+}
+
+runs_whole() {
+    quietly "repro: prepare, train, evaluate, register" dvc repro
+    for file in data/prepared/manifest.csv data/model/card.md data/run/loss.csv data/evaluation/metrics.json \
+        data/evaluation/dice.csv data/registered/model/weights.safetensors; do
+        [ -s "$file" ] || fail "the pipeline has made no $file"
+    done
+    grep -q "Data version \`$(version)\`" data/model/card.md || fail "the card does not tell the data version $(version)"
+    commit "a first model"
+    [ -z "$(git ls-files data)" ] || fail "data came into git"
+    quietly "repro again" dvc repro
+    grep -q "up to date" "$folder/said" || fail "what is up to date was made again"
+    same "dvc status" "$(dvc status)" "Data and pipelines are up to date."
+}
+
+changes() {
+    sed -i 's/views: 160/views: 240/' params.yaml
+    quietly "repro with another parameter" dvc repro
+    ! grep -q "Running stage 'prepare'" "$folder/said" || fail "data that did not change was prepared again"
+    dvc metrics diff --all --json >"$folder/metrics.json"
+    dvc params diff --json >"$folder/params.json"
+    dvc metrics show --json >"$folder/shown.json"
+    dvc plots show --out "$folder/plots" >/dev/null
+    dvc plots diff HEAD --out "$folder/plots-diff" >/dev/null
+    python3 - "$folder" <<'PYTHON'
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+read = lambda name: json.loads((folder / name).read_text())
+metrics = next(iter(read("metrics.json").values()))
+lacking = {"dice_mean", "falsely_found", "missed"} - metrics.keys()
+assert not lacking, f"dvc metrics diff does not tell {lacking}: {metrics}"
+assert all({"old", "new"} <= figure.keys() for figure in metrics.values()), metrics
+views = read("params.json")["params.yaml"]["train.views"]
+assert (views["old"], views["new"]) == (160, 240), views
+shown = json.dumps(read("shown.json"))
+assert "dice_mean" in shown, shown
+for plots in ("plots", "plots-diff"):
+    page = (folder / plots / "index.html").read_text()
+    for title in ("Training loss", "Dice of each test patient"):
+        assert title in page, f"{plots} shows no plot {title!r}"
+PYTHON
+    say "metrics diff, params diff, plots show, plots diff"
+    commit "a second model"
+}
+
+# What a training that dies leaves is no model, and takes nothing from what was there before.
+breaks_off() {
+    local lock before
+    before=$(version) lock=$(sha256sum dvc.lock)
+    cat >"$folder/bin/medseg" <<SCRIPT
+#!/bin/sh
+[ "\$1" = train ] || exec "$programs/medseg" "\$@"
+mkdir -p data/model data/run && echo half >data/model/weights.safetensors && echo half >data/run/last.safetensors
+echo "error: the machine was stopped" >&2
+exit 1
+SCRIPT
+    chmod +x "$folder/bin/medseg"
+    sed -i 's/views: 240/views: 200/' params.yaml
+    ! dvc repro >"$folder/said" 2>&1 || fail "a stage that failed was taken for done"
+    grep -q "the machine was stopped" "$folder/said" || fail "nothing says why the stage failed"
+    grep -q "failed to reproduce 'train'" "$folder/said" || fail "nothing says which stage failed"
+    same "dvc.lock after a failure" "$(sha256sum dvc.lock)" "$lock"
+    rm "$folder/bin/medseg"
+    quietly "the model of before, after a stage that failed" checked_out
+    same "the data version after a failure" "$(version)" "$before"
+    sed -i 's/views: 240/views: 200/' params.yaml
+    quietly "repro after a stage that failed" dvc repro
+    [ ! -s data/run/last.safetensors ] || [ "$(head -c 4 data/run/last.safetensors)" != half ] ||
+        fail "training went on from a half"
+    medseg evaluate --manifest data/prepared --split test --model data/model --plot "$folder/dice.svg" >/dev/null
+    commit "a third model"
+}
+
+checked_out() {
+    git checkout --quiet params.yaml
+    dvc checkout --force
+    [ "$(dvc status)" = "Data and pipelines are up to date." ]
+}
+
+# A patient on both sides stops the pipeline where the data is prepared, and is named.
+both_sides() {
+    local lines
+    lines=$(cat data/prepared/manifest.csv)
+    printf '%s\n' "$lines" | sed '2s/training/test/;t;2s/validation\|test/training/' >"$folder/manifest.csv"
+    cp -r data/prepared "$folder/wrong"
+    cp "$folder/manifest.csv" "$folder/wrong/manifest.csv"
+    ! medseg dataset validate "$folder/wrong" >"$folder/said" 2>&1 || fail "a patient on both sides was let through"
+    grep -q "is in two parts" "$folder/said" || fail "nobody is named who is on both sides: $(cat "$folder/said")"
+    ! medseg train --manifest "$folder/wrong/manifest.csv" --run "$folder/other" --out "$folder/other" >"$folder/said" 2>&1 ||
+        fail "a network learned from a patient on both sides"
+    grep -q "is in two parts" "$folder/said" || fail "training does not say who is on both sides: $(cat "$folder/said")"
+    say "a patient on both sides is refused"
+}
+
+start_s3() {
+    local port
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    PYTHONPATH=$moto python3 -m moto.server -H 127.0.0.1 -p "$port" >"$folder/s3.log" 2>&1 &
+    servers+=($!)
+    s3=http://127.0.0.1:$port
+    for _ in $(seq 300); do
+        curl -sf -X PUT "$s3/medseg" >/dev/null && return
+        sleep 0.1
+    done
+    tail -n 5 "$folder/s3.log" >&2
+    fail "the S3 server did not start"
+}
+
+start_gcs() {
+    "$programs/gcs" --listen 127.0.0.1:0 --folder "$folder/gcs" >"$folder/gcs.out" 2>"$folder/gcs.err" &
+    servers+=($!)
+    for _ in $(seq 300); do
+        gcs=$(sed -n 's/.*endpoint=//p' "$folder/gcs.out")
+        [ -z "$gcs" ] || return 0
+        sleep 0.1
+    done
+    cat "$folder/gcs.err" >&2
+    fail "the double of Google Cloud Storage did not start"
+}
+
+# there_and_back REMOTE: pushes, forgets everything, and pulls.
+there_and_back() {
+    local before
+    before=$(version)
+    dvc push --remote "$1"
+    rm -rf .dvc/cache data
+    dvc pull --remote "$1"
+    [ "$(version)" = "$before" ] && [ "$(dvc status)" = "Data and pipelines are up to date." ]
+    dvc status --cloud --remote "$1" | grep -q "in sync"
+}
+
+remotes() {
+    start_s3
+    start_gcs
+    dvc remote add --quiet folder "$folder/remote"
+    dvc remote add --quiet s3 s3://medseg/dvc
+    dvc remote modify --quiet s3 endpointurl "$s3"
+    dvc remote add --quiet gcs gs://medseg/dvc
+    dvc remote modify --quiet gcs endpointurl "$gcs"
+    dvc remote modify --quiet gcs allow_anonymous_login true
+    dvc remote modify --quiet gcs projectname test
+    commit "remotes"
+    for remote in folder s3 gcs; do
+        quietly "push and pull: $remote" there_and_back "$remote"
+    done
+}
+
+begin
+runs_whole
+changes
+breaks_off
+both_sides
+remotes
