@@ -283,7 +283,8 @@ fn drawn(seed: u64, part: f64) -> String {
     format!("seed {seed}, part {part}")
 }
 
-fn digest(manifest: &Path) -> Result<String> {
+/// Of a manifest's bytes, in lower-case hex.
+pub fn digest(manifest: &Path) -> Result<String> {
     let within = manifest.join("manifest.csv");
     let manifest = if within.is_file() { &within } else { manifest };
     let bytes = fs::read(manifest).map_err(|error| {
