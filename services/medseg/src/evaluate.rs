@@ -1,3 +1,5 @@
+mod begun;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +11,10 @@ use model::evaluate::{
     Evaluation, Group, GroupedBy, KindAccuracy, Measured, Rate, ScanPrediction, Scored, WithLesser,
     Worst, evaluate, gate_figures, measure_phantoms, plot,
 };
+use model::tracking::{self, Tracking};
 use model::{Device, Segmenter};
 
+use crate::mlflow::Options;
 use crate::models;
 
 /// `medseg evaluate`
@@ -72,6 +76,9 @@ pub struct Evaluate {
     /// Where to calculate: auto, cpu or cuda:0.
     #[arg(long, default_value = "auto")]
     device: String,
+
+    #[command(flatten)]
+    mlflow: Options,
 }
 
 /// A side of a split.
@@ -96,30 +103,51 @@ impl Evaluate {
         let Some(patients) = patients else {
             return self.phantoms(&mut segmenter, self.phantoms.unwrap_or_default());
         };
-        let mut worst = Worst::default();
-        let evaluation = evaluate(
-            &mut segmenter,
-            &patients,
-            self.alone,
-            |patient, scan, prediction, scored| {
-                worst.add(patient, scan, scored);
-                match &self.masks {
-                    Some(folder) => write_masks(folder, patient, scan, prediction, scored),
-                    None => Ok(()),
-                }
-            },
-        )?;
-        if let Some(folder) = &self.worst {
-            worst.write(folder)?;
+        let tracked = self
+            .mlflow
+            .is_told()
+            .then(|| self.mlflow.track(&self.plot.with_extension("run"), "evaluate"));
+        let tracked = tracked.transpose()?;
+        let tracking = tracked.as_ref().map(|tracked| tracked.tracking.clone()).unwrap_or_default();
+        let evaluation = tracking.over(|| self.evaluated(&mut segmenter, &patients, &tracking));
+        if let Some(tracked) = tracked {
+            tracked.finish();
         }
-        fs::write(&self.plot, plot(&evaluation))
-            .with_context(|| format!("cannot write {}", self.plot.display()))?;
+        let evaluation = evaluation?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&evaluation)?);
         } else {
             print(&evaluation);
         }
         Ok(())
+    }
+
+    fn evaluated(
+        &self,
+        segmenter: &mut Segmenter,
+        patients: &[Patient],
+        tracking: &Tracking,
+    ) -> anyhow::Result<Evaluation> {
+        tracking.begin(begun::beginning(self, segmenter.model_info(), patients)?);
+        let mut worst = Worst::default();
+        let evaluation =
+            evaluate(segmenter, patients, self.alone, |patient, scan, prediction, scored| {
+                worst.add(patient, scan, scored);
+                match &self.masks {
+                    Some(folder) => write_masks(folder, patient, scan, prediction, scored),
+                    None => Ok(()),
+                }
+            })?;
+        if let Some(folder) = &self.worst {
+            tracking.pictures("", &worst.write(folder)?)?;
+        }
+        let plot = plot(&evaluation);
+        fs::write(&self.plot, &plot)
+            .with_context(|| format!("cannot write {}", self.plot.display()))?;
+        tracking.metrics(0, &tracking::figures(&[], &evaluation));
+        tracking.artefact("plots/evaluate.svg", plot.as_bytes());
+        tracking.artefact("evaluation.json", &serde_json::to_vec_pretty(&evaluation)?);
+        Ok(evaluation)
     }
 
     fn phantoms(&self, segmenter: &mut Segmenter, count: u64) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod evaluate;
 pub mod finish;
 mod home;
+mod mlflow;
 pub mod model;
 mod models;
 pub mod phantom;

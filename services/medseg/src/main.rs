@@ -21,7 +21,7 @@ enum Command {
     /// Register, compare and promote the models of a running medseg.
     Model(model::Model),
     /// Train a model from a folder with a manifest.csv.
-    Train(train::Train),
+    Train(Box<train::Train>),
     /// Choose and measure anew how a model reads scans; its weights stay as they are.
     Finish(finish::Finish),
     /// Measure a model against scans with known masks.

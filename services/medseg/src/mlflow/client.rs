@@ -170,10 +170,15 @@ async fn limited(mut answer: Response, most: usize) -> Result<Vec<u8>, Fault> {
 }
 
 fn away(error: &reqwest::Error) -> Fault {
-    Fault::Away(match error.is_timeout() {
-        true => "it does not answer in time".to_owned(),
-        false => format!("it does not answer ({error})"),
-    })
+    if error.is_timeout() {
+        return Fault::Away("it does not answer in time".to_owned());
+    }
+    // What lies at the bottom says most: refused, no such host, no such certificate.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Fault::Away(format!("it does not answer ({})", line_of(&cause.to_string())))
 }
 
 /// Of an answer that no MLflow gives.

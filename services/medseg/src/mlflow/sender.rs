@@ -74,7 +74,7 @@ async fn send(client: Client, journal: &Journal, pace: Pace, mut over: oneshot::
         wait = match sent {
             Ok(()) => pace.every,
             Err(why) => {
-                warn(&address, journal, &why.to_string(), &mut warned);
+                warn(&address, journal, &format!("{why:#}"), &mut warned);
                 (2 * wait).min(pace.at_most)
             }
         };
@@ -83,7 +83,7 @@ async fn send(client: Client, journal: &Journal, pace: Pace, mut over: oneshot::
         let last = timeout(pace.last, sending.send(journal.run(), false)).await;
         let why = match last {
             Ok(Ok(())) => return,
-            Ok(Err(why)) => why.to_string(),
+            Ok(Err(why)) => format!("{why:#}"),
             Err(_) => "it takes too long".to_owned(),
         };
         warn(&address, journal, &why, &mut warned);

@@ -46,7 +46,12 @@ impl Sending {
     }
 
     /// Answers what the server calls the run.
-    async fn one(&mut self, record: &Record, parent: Option<&str>, over: bool) -> anyhow::Result<String> {
+    async fn one(
+        &mut self,
+        record: &Record,
+        parent: Option<&str>,
+        over: bool,
+    ) -> anyhow::Result<String> {
         let mut note = Note::read(record);
         self.made(record, parent, &mut note).await?;
         self.described(&record.run, &mut note).await?;
@@ -60,7 +65,12 @@ impl Sending {
     }
 
     /// Makes the run, unless the server has it.
-    async fn made(&mut self, record: &Record, parent: Option<&str>, note: &mut Note) -> anyhow::Result<()> {
+    async fn made(
+        &mut self,
+        record: &Record,
+        parent: Option<&str>,
+        note: &mut Note,
+    ) -> anyhow::Result<()> {
         let run = &record.run;
         if !note.sent.run_id.is_empty() && !self.known.contains(&note.sent.run_id) {
             match self.client.get("runs/get", &[("run_id", &note.sent.run_id)]).await {
@@ -114,7 +124,12 @@ impl Sending {
         Ok(found.get_mut("runs").and_then(Value::as_array_mut).and_then(Vec::pop))
     }
 
-    async fn begun(&self, experiment: &str, run: &Run, parent: Option<&str>) -> Result<Value, Fault> {
+    async fn begun(
+        &self,
+        experiment: &str,
+        run: &Run,
+        parent: Option<&str>,
+    ) -> Result<Value, Fault> {
         let mut tags = vec![json!({ "key": RUN_TAG, "value": run.id })];
         tags.extend(parent.map(|parent| json!({ "key": "mlflow.parentRunId", "value": parent })));
         let mut body =
@@ -149,9 +164,7 @@ impl Sending {
 
     /// A batch that was taken, but not noted, does not count twice: MLflow keeps one of metrics that are alike.
     async fn metrics(&self, record: &Record, note: &mut Note) -> anyhow::Result<()> {
-        let metric = |Point { at_ms, step, name, value }: &Point| {
-            json!({ "key": name, "value": value, "timestamp": at_ms, "step": step })
-        };
+        let metric = |Point { at_ms, step, name, value }: &Point| json!({ "key": name, "value": value, "timestamp": at_ms, "step": step });
         for some in record.metrics(note.sent.metrics)?.chunks(METRICS_AT_ONCE) {
             let metrics: Vec<_> = some.iter().map(metric).collect();
             self.batch(note, "metrics", &metrics).await?;
@@ -183,7 +196,12 @@ impl Sending {
     }
 
     /// The model as a version in the server's registry, with the alias of those that are to be compared.
-    async fn registered(&self, record: &Record, made: &Made, note: &mut Note) -> anyhow::Result<()> {
+    async fn registered(
+        &self,
+        record: &Record,
+        made: &Made,
+        note: &mut Note,
+    ) -> anyhow::Result<()> {
         if note.sent.version.is_none() {
             let create = json!({ "name": made.name });
             match self.client.post("registered-models/create", &create).await {
@@ -216,10 +234,16 @@ impl Sending {
         of_model.next().map(|version| text(&version["version"]).map(str::to_owned)).transpose()
     }
 
-    async fn new_version(&self, record: &Record, made: &Made, note: &Note) -> Result<String, Fault> {
-        let card = record.artefacts().ok().and_then(|all| {
-            fs::read_to_string(record.path(all.get("model/card.md")?)).ok()
-        });
+    async fn new_version(
+        &self,
+        record: &Record,
+        made: &Made,
+        note: &Note,
+    ) -> Result<String, Fault> {
+        let card = record
+            .artefacts()
+            .ok()
+            .and_then(|all| fs::read_to_string(record.path(all.get("model/card.md")?)).ok());
         let mut tags = record.run.tags.clone();
         tags.insert("medseg.version".to_owned(), made.version.clone());
         let body = json!({
@@ -258,9 +282,7 @@ impl Sending {
 }
 
 fn pairs(of: &BTreeMap<String, String>) -> Vec<Value> {
-    let pair = |(key, value): (&String, &String)| {
-        json!({ "key": key, "value": cut(value, VALUE_CHARS_MAX) })
-    };
+    let pair = |(key, value): (&String, &String)| json!({ "key": key, "value": cut(value, VALUE_CHARS_MAX) });
     of.iter().map(pair).collect()
 }
 
@@ -270,5 +292,8 @@ fn cut(text: &str, chars: usize) -> String {
 
 /// What MLflow always answers as a text; an id that it gives is one word.
 fn text(value: &Value) -> Result<&str, Fault> {
-    value.as_str().filter(|text| !text.is_empty()).ok_or_else(|| nonsense("without what it was asked for"))
+    value
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| nonsense("without what it was asked for"))
 }

@@ -13,24 +13,29 @@ pub struct Fetched {
     /// Its files, for as long as this lives.
     folder: TempDir,
     /// Where it comes from.
-    pub source: String,
+    source: String,
     /// The commit that it was trained with, where its run says that.
-    pub git_commit: String,
+    git_commit: String,
     /// Which version of the data it was trained on, where its run says that.
-    pub data_version: String,
+    data_version: String,
 }
 
 impl Fetched {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+
+    /// Source, git commit and data version.
+    pub fn origin(&self) -> [&str; 3] {
+        [&self.source, &self.git_commit, &self.data_version]
+    }
 }
 
 /// Fetches the version `NAME@ALIAS` or `NAME/VERSION`: those of its files that are called as in `files`.
 pub async fn fetch(client: &Client, of: &str, files: &[&str]) -> anyhow::Result<Fetched> {
-    let version = version(client, of).await.with_context(|| {
-        format!("MLflow at {} gives no model {of}", shown(client))
-    })?;
+    let version = version(client, of)
+        .await
+        .with_context(|| format!("MLflow at {} gives no model {of}", shown(client)))?;
     let word = |name: &str| version[name].as_str().unwrap_or_default();
     let query = [("name", word("name")), ("version", word("version"))];
     let lies = client.get("model-versions/get-download-uri", &query).await?;
@@ -39,7 +44,8 @@ pub async fn fetch(client: &Client, of: &str, files: &[&str]) -> anyhow::Result<
     let there = client.files(uri).await?;
     for name in files.iter().filter(|name| there.iter().any(|there| there == **name)) {
         let bytes = client.file(uri, name).await?;
-        fs::write(folder.path().join(name), bytes).with_context(|| format!("cannot keep {name}"))?;
+        fs::write(folder.path().join(name), bytes)
+            .with_context(|| format!("cannot keep {name}"))?;
     }
     ensure!(fs::read_dir(folder.path())?.next().is_some(), "{of} has no file of a model in MLflow");
     let tags = tags(client, word("run_id")).await?;
@@ -53,9 +59,7 @@ pub async fn fetch(client: &Client, of: &str, files: &[&str]) -> anyhow::Result<
 
 async fn version(client: &Client, of: &str) -> anyhow::Result<Value> {
     let (path, query) = match (of.split_once('@'), of.split_once('/')) {
-        (Some((name, alias)), _) => {
-            ("registered-models/alias", [("name", name), ("alias", alias)])
-        }
+        (Some((name, alias)), _) => ("registered-models/alias", [("name", name), ("alias", alias)]),
         (None, Some((name, version))) => {
             ("model-versions/get", [("name", name), ("version", version)])
         }
@@ -63,7 +67,10 @@ async fn version(client: &Client, of: &str) -> anyhow::Result<Value> {
     };
     let answer = client.get(path, &query).await?;
     let version = answer["model_version"].clone();
-    ensure!(version["name"].is_string() && version["version"].is_string(), "its answer has no version");
+    ensure!(
+        version["name"].is_string() && version["version"].is_string(),
+        "its answer has no version"
+    );
     Ok(version)
 }
 
