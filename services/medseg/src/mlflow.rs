@@ -34,7 +34,7 @@ const SCHEME: &str = "mlflow:";
 #[derive(clap::Args)]
 pub struct Server {
     /// The MLflow server that is told how it goes: `http://HOST:5000`.
-    #[arg(long = "mlflow", value_name = "URL", env = "MLFLOW_TRACKING_URI")]
+    #[arg(long, value_name = "URL", env = "MLFLOW_TRACKING_URI", hide_env_values = true)]
     mlflow: Option<String>,
 
     /// Its token: by the environment, where other users of the machine do not see it.

@@ -2,6 +2,7 @@
 
 mod double;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -65,7 +66,7 @@ async fn a_run_is_sent_whole_and_once() {
             (sent.name.as_str(), sent.status.as_str(), kept.runs.len()),
             ("first", "FINISHED", 1)
         );
-        assert_eq!(sent.params, [("batch".to_owned(), "4".to_owned())].into());
+        assert_eq!(sent.params, BTreeMap::from([("batch".to_owned(), "4".to_owned())]));
         assert_eq!(sent.tags["mlflow.source.git.commit"], "c0ffee");
         assert_eq!(sent.tags["data_version"], "d1");
         let loss: Vec<_> = sent.metrics.iter().map(|it| (&it["value"], &it["step"])).collect();
