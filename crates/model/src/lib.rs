@@ -13,6 +13,7 @@ mod network;
 mod parallel;
 mod parameters;
 mod segmenter;
+pub mod tracking;
 pub mod train;
 mod weights;
 

@@ -15,6 +15,7 @@ mod picture;
 mod pool;
 mod predictions;
 mod reference;
+mod report;
 mod schedule;
 mod speed;
 mod state;
@@ -30,6 +31,7 @@ use crate::Device;
 use crate::dataset::{self, Patient, Split};
 use crate::network::{Design, Network, SIDE_MULTIPLE};
 use crate::parameters::Parameters;
+use crate::tracking::Tracking;
 use crate::weights::{Folded, MANIFEST_FILE, Quantised, Weights};
 use learn::learn;
 use learned::Learned;
@@ -101,6 +103,8 @@ pub struct Settings {
     pub seed: u64,
     /// Goes on from the run's last checkpoint.
     pub resume: bool,
+    /// Who hears how it goes; nothing depends on it.
+    pub tracking: Tracking,
 }
 
 /// One of the folds of a cross-validation.
@@ -168,11 +172,15 @@ impl Settings {
 pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
     settings.check()?;
     let split = settings.split()?;
-    let state = trained(settings, device, &split)?;
-    if settings.unjudged {
-        return unjudged(settings, &split, &state);
-    }
-    finish::finish(settings, device, &split, &state)
+    settings.tracking.over(|| {
+        let state = trained(settings, device, &split)?;
+        if settings.unjudged {
+            let written = unjudged(settings, &split, &state)?;
+            report::model(&settings.tracking, &settings.model)?;
+            return Ok(written);
+        }
+        finish::finish(settings, device, &split, &state)
+    })
 }
 
 /// Trains to the end, in folders that are made where they are missing.
@@ -183,6 +191,7 @@ fn trained(settings: &Settings, device: Device, split: &Split) -> Result<State> 
         })?;
     }
     let mut state = begin(settings, device, split)?;
+    settings.tracking.begin(report::beginning(settings, split)?);
     learn(settings, device, split, &mut state, 1.0)?;
     Ok(state)
 }

@@ -1,3 +1,4 @@
+mod begun;
 mod tables;
 
 use std::fs;
@@ -10,10 +11,12 @@ use model::evaluate::{
     Evaluation, Group, GroupedBy, KindAccuracy, Measured, Rate, ScanPrediction, Scored, WithLesser,
     Worst, evaluate, gate_figures, golden_mask, measure_phantoms, plot,
 };
+use model::tracking::{self, Tracking};
 use model::{Device, Segmenter};
 
 use self::tables::{metrics, table, write};
 use crate::dataset::Side;
+use crate::mlflow::Options;
 use crate::models;
 
 /// `medseg evaluate`
@@ -87,6 +90,9 @@ pub struct Evaluate {
     /// Where to calculate: auto, cpu or cuda:0.
     #[arg(long, default_value = "auto")]
     device: String,
+
+    #[command(flatten)]
+    mlflow: Options,
 }
 
 impl Evaluate {
@@ -108,20 +114,17 @@ impl Evaluate {
         let Some(patients) = patients else {
             return self.phantoms(&mut segmenter, self.phantoms.unwrap_or_default());
         };
-        let mut worst = Worst::default();
-        let evaluation = evaluate(
-            &mut segmenter,
-            &patients,
-            self.alone,
-            |patient, scan, prediction, scored| {
-                worst.add(patient, scan, scored);
-                match &self.masks {
-                    Some(folder) => write_masks(folder, patient, scan, prediction, scored),
-                    None => Ok(()),
-                }
-            },
-        )?;
-        self.write_files(&evaluation, &worst)?;
+        let tracked = self
+            .mlflow
+            .is_told()
+            .then(|| self.mlflow.track(&self.plot.with_extension("run"), "evaluate"));
+        let tracked = tracked.transpose()?;
+        let tracking = tracked.as_ref().map(|tracked| tracked.tracking.clone()).unwrap_or_default();
+        let evaluation = tracking.over(|| self.evaluated(&mut segmenter, &patients, &tracking));
+        if let Some(tracked) = tracked {
+            tracked.finish();
+        }
+        let evaluation = evaluation?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&evaluation)?);
         } else {
@@ -130,15 +133,37 @@ impl Evaluate {
         Ok(())
     }
 
-    fn write_files(&self, evaluation: &Evaluation, worst: &Worst) -> anyhow::Result<()> {
+    fn evaluated(
+        &self,
+        segmenter: &mut Segmenter,
+        patients: &[Patient],
+        tracking: &Tracking,
+    ) -> anyhow::Result<Evaluation> {
+        tracking.begin(begun::beginning(self, segmenter.model_info(), patients)?);
+        let mut worst = Worst::default();
+        let evaluation =
+            evaluate(segmenter, patients, self.alone, |patient, scan, prediction, scored| {
+                worst.add(patient, scan, scored);
+                match &self.masks {
+                    Some(folder) => write_masks(folder, patient, scan, prediction, scored),
+                    None => Ok(()),
+                }
+            })?;
         if let Some(folder) = &self.worst {
-            worst.write(folder)?;
+            tracking.pictures("", &worst.write(folder)?)?;
         }
-        write(&self.plot, plot(evaluation))?;
+        let plot = plot(&evaluation);
+        tracking.metrics(0, &tracking::figures(&[], &evaluation));
+        tracking.artefact("plots/evaluate.svg", plot.as_bytes());
+        tracking.artefact("evaluation.json", &serde_json::to_vec_pretty(&evaluation)?);
+        write(&self.plot, plot)?;
         if let Some(path) = &self.metrics {
-            write(path, serde_json::to_string_pretty(&metrics(evaluation))? + "\n")?;
+            write(path, serde_json::to_string_pretty(&metrics(&evaluation))? + "\n")?;
         }
-        self.table.as_deref().map_or(Ok(()), |path| write(path, table(evaluation)))
+        if let Some(path) = &self.table {
+            write(path, table(&evaluation))?;
+        }
+        Ok(evaluation)
     }
 
     fn phantoms(&self, segmenter: &mut Segmenter, count: u64) -> anyhow::Result<()> {

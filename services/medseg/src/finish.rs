@@ -4,6 +4,8 @@ use anyhow::Context;
 use model::Device;
 use model::train::{Again, finish_again};
 
+use crate::mlflow::Options;
+
 /// `medseg finish`
 #[derive(clap::Args)]
 pub struct Finish {
@@ -55,11 +57,19 @@ pub struct Finish {
     /// Where to calculate: auto, cpu or cuda:0.
     #[arg(long, default_value = "auto")]
     device: String,
+
+    #[command(flatten)]
+    mlflow: Options,
 }
+
+/// Where a run's folder keeps how its weights were finished: another time than that of training.
+const FINISHING: &str = "finish";
 
 impl Finish {
     /// Chooses and measures everything that does not change the weights, and says where the card is.
     pub fn run(self) -> anyhow::Result<()> {
+        let device = Device::choose(&self.device)?;
+        let tracked = self.mlflow.track(&self.run.join(FINISHING), "finish")?;
         let again = Again {
             from: self.model,
             manifests: self.manifest,
@@ -72,8 +82,10 @@ impl Finish {
             mirrored: !self.straight,
             judged_phantoms: self.judged_phantoms,
             cross_validation: self.cross_validation,
+            tracking: tracked.tracking.clone(),
         };
-        let card = finish_again(&again, Device::choose(&self.device)?);
+        let card = finish_again(&again, device);
+        tracked.finish();
         println!("{}", card.context("the model was not finished")?.display());
         Ok(())
     }

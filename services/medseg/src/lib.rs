@@ -6,6 +6,7 @@ pub mod dataset;
 pub mod evaluate;
 pub mod finish;
 mod home;
+mod mlflow;
 pub mod model;
 mod models;
 pub mod phantom;

@@ -27,7 +27,7 @@ enum Command {
     /// Import, look through, split and copy labelled data.
     Dataset(dataset::Dataset),
     /// Train a model from a folder with a manifest.csv.
-    Train(train::Train),
+    Train(Box<train::Train>),
     /// Choose and measure anew how a model reads scans; its weights stay as they are.
     Finish(finish::Finish),
     /// Measure a model against scans with known masks.

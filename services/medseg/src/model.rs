@@ -11,6 +11,7 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
 use crate::api::{Api, Session, check_line};
+use crate::mlflow::{Fetched, Server};
 use crate::models;
 
 /// The files that a version may bring.
@@ -35,11 +36,12 @@ pub struct Model {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Register a version: a folder with model.json and weights.
+    /// Register a version: a folder with model.json and weights, or a version in MLflow's registry.
     Import {
-        /// The model's folder; without it, the model that came with this program.
+        /// The model's folder, or `mlflow:NAME@ALIAS` or `mlflow:NAME/VERSION`, with the version as MLflow counts; without it,
+        /// the model that came with this program.
         folder: Option<PathBuf>,
-        /// Where it comes from, for whoever asks later.
+        /// Where it comes from, for whoever asks later; MLflow says it, and the next two, of what it has.
         #[arg(long, default_value = "")]
         source: String,
         /// The commit that it was trained with.
@@ -48,6 +50,8 @@ enum Action {
         /// Which version of the data it was trained on; without it, the one that its card tells.
         #[arg(long)]
         data_version: Option<String>,
+        #[command(flatten)]
+        mlflow: Server,
     },
     /// Write a version's files into a folder.
     Export {
@@ -134,12 +138,20 @@ impl Model {
 
 async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Import { folder, source, git_commit, data_version } => {
+        Action::Import { folder, source, git_commit, data_version, mlflow } => {
+            let fetched = mlflow.fetched(folder.as_deref(), &FILES).await?;
+            let folder = fetched.as_ref().map(|it| it.folder().to_owned()).or(folder);
             let folder =
                 folder.map_or_else(|| models::shipped().map(|file| file.with_file_name("")), Ok)?;
+            let known = fetched.as_ref().map_or([""; 3], Fetched::origin);
             let data_version = data_version.unwrap_or_else(|| told_by_card(&folder));
-            let origin =
+            let said =
                 [("source", source), ("git_commit", git_commit), ("data_version", data_version)];
+            let or = |((name, said), known): ((&'static str, String), &str)| match said.as_str() {
+                "" => (name, known.to_owned()),
+                _ => (name, said),
+            };
+            let origin: Vec<_> = said.into_iter().zip(known).map(or).collect();
             let version = import(session, &folder, &origin).await?;
             println!("{}", line(&version));
         }

@@ -1,8 +1,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use model::tracking::Tracking;
 use model::train::{Fold, Length, Settings};
 use model::{Design, Device};
+
+use crate::mlflow::Options;
 
 /// `medseg train`
 #[derive(clap::Args)]
@@ -11,7 +14,7 @@ pub struct Train {
     /// images with a mask beside each (`7.png`, `7_mask.png`). Slices of
     /// a patient that are numbered from 1 without a gap are one volume. What kind of image they are stands in a column
     /// `kind` (flair, t1_contrast) or in the folder's name. Given several times, all are learned from.
-    #[arg(long, required_unless_present = "speed")]
+    #[arg(long, required_unless_present_any = ["speed", "mlflow_resume"])]
     manifest: Vec<PathBuf>,
 
     /// Only measure: train on phantoms for some steps, and print how many images a second that was.
@@ -125,18 +128,46 @@ pub struct Train {
     /// Where to calculate: auto, cpu or cuda:0.
     #[arg(long, default_value = "auto")]
     device: String,
+
+    #[command(flatten)]
+    mlflow: Options,
+
+    /// Only send what MLflow lacks of the run in this folder, which is over.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["manifest", "speed", "folds", "resume"])]
+    mlflow_resume: Option<PathBuf>,
 }
 
 impl Train {
     /// Trains until it is done, and says where the model is.
     pub fn run(self) -> anyhow::Result<()> {
+        if let Some(run) = &self.mlflow_resume {
+            return self.mlflow.resume(run);
+        }
         let device = Device::choose(&self.device)?;
         anyhow::ensure!(
             self.folds.is_none() || self.fold.is_some() || !(self.unjudged || self.resume),
             "a cross-validation goes on by itself and is judged at its end: --resume and --unjudged are for one --fold"
         );
-        let fold = self.folds.zip(self.fold).map(|(of, number)| Fold { number, of });
-        let settings = Settings {
+        if self.speed {
+            let steps = self.steps;
+            let settings = self.settings(Tracking::default());
+            println!("{:.2}", model::train::speed(&settings, steps, device)?);
+            return Ok(());
+        }
+        let folds = self.folds.filter(|_| self.fold.is_none());
+        let tracked = self.mlflow.track(&self.run, "train")?;
+        let settings = self.settings(tracked.tracking.clone());
+        let written = match folds {
+            Some(folds) => model::train::cross_validate(&settings, folds, device),
+            None => model::train::run(&settings, device),
+        };
+        tracked.finish();
+        println!("{}", written.context("training stopped")?.display());
+        Ok(())
+    }
+
+    fn settings(self, tracking: Tracking) -> Settings {
+        Settings {
             manifests: self.manifest,
             run: self.run,
             model: self.out,
@@ -155,22 +186,13 @@ impl Train {
             rate: self.rate,
             decay: self.decay,
             validation: self.validation,
-            fold,
+            fold: self.folds.zip(self.fold).map(|(of, number)| Fold { number, of }),
             phantoms: self.phantoms,
             judged_phantoms: self.judged_phantoms,
             cross_validation: self.cross_validation,
             seed: self.seed,
             resume: self.resume,
-        };
-        if self.speed {
-            println!("{:.2}", model::train::speed(&settings, self.steps, device)?);
-            return Ok(());
+            tracking,
         }
-        let written = match self.folds.filter(|_| fold.is_none()) {
-            Some(folds) => model::train::cross_validate(&settings, folds, device),
-            None => model::train::run(&settings, device),
-        };
-        println!("{}", written.context("training stopped")?.display());
-        Ok(())
     }
 }

@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
 use imaging::comparison_png;
@@ -50,14 +50,15 @@ impl Worst {
     }
 
     /// Writes one picture for each into `folder`: the slices with most error side by side, the truth outlined in blue
-    /// and the mask in yellow. They show patients: they are not for publishing.
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    /// and the mask in yellow; answers where they are. They show patients: they are not for publishing.
+    pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let cannot = |error| {
             ErrorKind::Unavailable
                 .error(format!("cannot write to {}", folder.display()))
                 .because(error)
         };
         fs::create_dir_all(folder).map_err(cannot)?;
+        let mut written = Vec::new();
         for (rank, case) in (1..).zip(&self.scans) {
             let Labelled { volume, truth } = Labelled::load(&case.entries)?;
             let png = comparison_png(&volume, &truth, &case.mask, &case.shown)?;
@@ -68,16 +69,16 @@ impl Worst {
                 case.shown.iter().map(|slice| case.entries[*slice].slice.to_string()).collect();
             let name =
                 format!("{rank:02}_dice{:.3}_{patient}_slices{}.png", case.dice, slices.join("-"));
-            fs::write(folder.join(name), png).map_err(cannot)?;
+            let path = folder.join(name);
+            fs::write(&path, png).map_err(cannot)?;
+            written.push(path);
         }
-        Ok(())
+        Ok(written)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use imaging::{ClassifiedKind, NetworkInput, OperatingPoint, Reading, Shape, TilePlacement};
 
     use super::*;

@@ -10,9 +10,10 @@ use super::card::{groups, number, percent, table, trials};
 use super::choice::{Choice, KindBy};
 use super::finish::{few, figures, trials as trials_of};
 use super::predictions::{Form, Predictions, inputs};
-use super::{Fold, Learned, Settings, trained, unjudged};
+use super::{Fold, Learned, Settings, report, trained, unjudged};
 use crate::dataset::{self, Part, Patient, Split};
 use crate::evaluate::{Evaluation, Rate};
+use crate::tracking;
 use crate::weights::MANIFEST_FILE;
 use crate::{Device, Segmenter};
 
@@ -62,10 +63,23 @@ struct SourceFigures {
 /// `Invalid` where such weights are unfinished or learned from a patient of their own fold.
 pub fn cross_validate(settings: &Settings, folds: usize, device: Device) -> Result<PathBuf> {
     settings.check()?;
+    let splits = splits(settings, folds)?;
+    settings.tracking.begin(report::of_folds(settings, folds)?);
+    settings.tracking.over(|| {
+        let figures = trained_and_judged(settings, splits, device)?;
+        written(settings, &figures)
+    })
+}
+
+/// Each fold is a run within this one.
+fn trained_and_judged(settings: &Settings, splits: Vec<Split>, device: Device) -> Result<Figures> {
+    let folds = splits.len();
     let mut all: Option<HeldOut> = None;
-    for (index, split) in splits(settings, folds)?.into_iter().enumerate() {
-        let settings =
-            Settings { run: settings.run.join(format!("fold-{}", index + 1)), ..settings.clone() };
+    for (index, split) in splits.into_iter().enumerate() {
+        let name = format!("fold-{}", index + 1);
+        let run = settings.run.join(&name);
+        let tracking = settings.tracking.nested(&name, &run);
+        let settings = Settings { run, tracking, ..settings.clone() };
         let held_out = fold(&settings, device, split, index)?;
         all = Some(match all {
             Some(all) => all.with(held_out),
@@ -73,13 +87,21 @@ pub fn cross_validate(settings: &Settings, folds: usize, device: Device) -> Resu
         });
     }
     let none = || ErrorKind::Invalid.error("a cross-validation needs folds");
-    let figures = evaluated(folds, all.ok_or_else(none)?, settings.side)?;
+    evaluated(folds, all.ok_or_else(none)?, settings.side)
+}
+
+fn written(settings: &Settings, figures: &Figures) -> Result<PathBuf> {
     let write = |name: &str, text: String| {
         let path = settings.run.join(name);
-        crate::weights::replace(&path, text.as_bytes()).map(|()| path)
+        crate::weights::replace(&path, text.as_bytes())?;
+        settings.tracking.artefact(name, text.as_bytes());
+        Ok(path)
     };
-    write(FIGURES_FILE, serde_json::to_string_pretty(&figures).expect("figures are plain data"))?;
-    write(REPORT_FILE, report(settings, &figures))
+    for SourceFigures { source, form, figures, .. } in &figures.sources {
+        settings.tracking.metrics(0, &tracking::figures(&[form, source], figures));
+    }
+    write(FIGURES_FILE, serde_json::to_string_pretty(figures).expect("figures are plain data"))?;
+    write(REPORT_FILE, markdown(settings, figures))
 }
 
 /// The split of one fold, as [`cross_validate`] draws it.
@@ -118,8 +140,11 @@ fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Resu
     let brought = !begun && settings.run.join(MANIFEST_FILE).is_file();
     if !brought {
         let settings = Settings { resume: begun, model: settings.run.clone(), ..settings.clone() };
-        let state = trained(&settings, device, &split)?;
-        unjudged(&settings, &split, &state)?;
+        settings.tracking.over(|| {
+            let state = trained(&settings, device, &split)?;
+            unjudged(&settings, &split, &state)?;
+            report::model(&settings.tracking, &settings.model)
+        })?;
     }
     let views = Learned::read(&settings.run, &split.validation)?.views;
     let mut segmenter = Segmenter::load(&settings.run, device)?;
@@ -164,7 +189,7 @@ fn evaluated(folds: usize, held_out: HeldOut, side: usize) -> Result<Figures> {
 }
 
 /// Markdown, to stand in a card.
-fn report(settings: &Settings, figures: &Figures) -> String {
+fn markdown(settings: &Settings, figures: &Figures) -> String {
     let views: Vec<String> = figures.views.iter().map(u64::to_string).collect();
     let begun = if settings.from.is_some() { "a finished model" } else { "random weights" };
     let mut text = format!(

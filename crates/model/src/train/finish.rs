@@ -11,6 +11,7 @@ use super::card::{Card, FRR_MAX, Story, Trial, card};
 use super::choice::{Allowed, Choice, KindBy, Nested, UNTRIED, merged};
 use super::predictions::{Form, Predictions, inputs, kinds_of};
 use super::reference::{Said, reference};
+use super::report;
 use super::state::State;
 use super::{MODALITIES, Settings};
 use crate::dataset::{self, Labelled, Patient, Split};
@@ -19,6 +20,7 @@ use crate::evaluate::{
 };
 use crate::kind_head::KindHead;
 use crate::network::Network;
+use crate::tracking::Tracking;
 use crate::weights::{Quantised, Weights, WeightsFacts, replace};
 use crate::{Device, Segmenter};
 
@@ -45,6 +47,7 @@ struct Making<'a> {
     mirrored: bool,
     judged_phantoms: u64,
     story: Story,
+    tracking: &'a Tracking,
 }
 
 /// All that finishing a model again depends on, whose weights stay as they are.
@@ -72,6 +75,8 @@ pub struct Again {
     pub judged_phantoms: u64,
     /// The report of a cross-validation, for the card; without it, the card's own stays.
     pub cross_validation: Option<PathBuf>,
+    /// Who hears how it goes; nothing depends on it.
+    pub tracking: Tracking,
 }
 
 /// Makes a model of the averaged weights: quantises them, fits what classifies kinds of image, and chooses on the
@@ -98,6 +103,7 @@ pub fn finish(
             mirrored: settings.mirrored,
             judged_phantoms: settings.judged_phantoms,
             story: Story::of_run(settings, split, state)?,
+            tracking: &settings.tracking,
         },
         device,
     )
@@ -136,19 +142,19 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
                 .because(error)
         })?;
     }
-    make(
-        Making {
-            run: &again.run,
-            model: &again.model,
-            facts,
-            units: Weights::quantised(&again.from)?,
-            split: &split,
-            mirrored: again.mirrored,
-            judged_phantoms: again.judged_phantoms,
-            story,
-        },
-        device,
-    )
+    let making = Making {
+        run: &again.run,
+        model: &again.model,
+        facts,
+        units: Weights::quantised(&again.from)?,
+        split: &split,
+        mirrored: again.mirrored,
+        judged_phantoms: again.judged_phantoms,
+        story,
+        tracking: &again.tracking,
+    };
+    again.tracking.begin(report::of_finishing(again, &split)?);
+    again.tracking.over(|| make(making, device))
 }
 
 /// What is known of a model before anybody has measured what it does.
@@ -194,10 +200,12 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
     };
     let groups = choice.groups();
     let nested = choice.nested(&choice.everything(), &groups)?;
+    let forms = [figures_of(Form::Volume)?, figures_of(Form::Slice)?];
+    report::figures(making.tracking, &forms);
     let text = card(&Card {
         story: &making.story,
         manifest: &manifest,
-        figures: [figures_of(Form::Volume)?, figures_of(Form::Slice)?],
+        figures: forms,
         nested: figures(&nested, &model_info),
         trials: trials(&choice, &groups, &model_info, &nested)?,
         few: few(&choice, &groups, &model_info, &nested),
@@ -209,7 +217,7 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
     let title = format!("{} {}: validation pixels", facts.model.name, facts.model.version);
     let plot = reliability_plot(&merged(pixels).curve(), &title);
     replace(&model.join(RELIABILITY_FILE), plot.as_bytes())?;
-    write_worst(run, &choice, readings)?;
+    write_worst(&making, &choice, readings)?;
     let mut said = Vec::new();
     choice.each(readings, Form::Slice, |_, _, scored| {
         let mask_fraction = scored.outcome.mask_fraction();
@@ -217,6 +225,8 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
         Ok(())
     })?;
     replace(&model.join(REFERENCE_FILE), reference(split, &said)?.as_bytes())?;
+    report::model(making.tracking, model)?;
+    making.tracking.made(&facts.model.name, &facts.model.version);
     Ok(card)
 }
 
@@ -308,7 +318,7 @@ pub fn few(
     few
 }
 
-fn write_worst(run: &Path, choice: &Choice, readings: &Readings) -> Result<()> {
+fn write_worst(making: &Making, choice: &Choice, readings: &Readings) -> Result<()> {
     let mut worst = BTreeMap::<String, Worst>::new();
     for form in Form::ALL {
         choice.each(readings, form, |patient, index, scored| {
@@ -322,5 +332,8 @@ fn write_worst(run: &Path, choice: &Choice, readings: &Readings) -> Result<()> {
             Ok(())
         })?;
     }
-    worst.iter().try_for_each(|(source, worst)| worst.write(&run.join(WORST_FOLDER).join(source)))
+    worst.iter().try_for_each(|(source, worst)| {
+        let written = worst.write(&making.run.join(WORST_FOLDER).join(source))?;
+        making.tracking.pictures(source, &written)
+    })
 }

@@ -55,6 +55,7 @@ fn again(settings: &Settings, folder: &Path) -> Again {
         mirrored: false,
         judged_phantoms: 0,
         cross_validation: None,
+        tracking: Tracking::default(),
     }
 }
 

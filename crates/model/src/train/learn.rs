@@ -12,6 +12,7 @@ use super::losses::Losses;
 use super::objective::{HeldOut, Objective, objective};
 use super::picture::{Batch, Darkroom, Softness};
 use super::pool::Pool;
+use super::report::Reporter;
 use super::state::State;
 use crate::Device;
 use crate::dataset::Split;
@@ -51,6 +52,7 @@ pub fn learn(
         .for_use_in("training")?;
     let held_out = HeldOut::load(&split.validation, device, || display.loaded())?;
     let trainer = Trainer::new(settings, device, &network, &pool);
+    let reporter = Reporter::new(settings, state);
     let mut stopwatch = Instant::now();
     let mut saved = state.progress.seconds;
     let mut next_look = schedule.done(state.gone()) + 1.0 / VALIDATIONS;
@@ -69,13 +71,16 @@ pub fn learn(
             trainer.check(state, loss)?;
             display.step(state.gone(), now_done, schedule.side(done), loss, dice);
             losses.add(steps, state.gone(), loss, dice)?;
+            reporter.step(state, done, loss, dice);
         }
         if state.progress.seconds - saved >= 60.0 * settings.checkpoint_minutes {
             trainer.save(split, state)?;
             saved = state.progress.seconds;
             if now_done >= next_look {
                 let side = schedule.side(done);
-                display.validated(&held_out.validate(&network, &state.average, side, device)?);
+                let dice = held_out.validate(&network, &state.average, side, device)?;
+                display.validated(&dice);
+                reporter.validated(state, &dice);
                 next_look = now_done + 1.0 / VALIDATIONS;
             }
         }
@@ -84,7 +89,9 @@ pub fn learn(
     }
     if schedule.done(state.gone()) >= 1.0 {
         trainer.measure(state, settings.side)?;
-        display.validated(&held_out.validate(&network, &state.average, settings.side, device)?);
+        let dice = held_out.validate(&network, &state.average, settings.side, device)?;
+        display.validated(&dice);
+        reporter.validated(state, &dice);
     }
     trainer.save(split, state)?;
     display.done();

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use image::{GrayImage, Luma};
 use imaging::phantom::{self, Phantom};
@@ -14,7 +15,9 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use crate::dataset::Labelled;
+use crate::evaluate::GOLDEN_FILE;
 use crate::parameters::Normalising;
+use crate::tracking::{About, Journal, Record, Run};
 use crate::weights::Weights;
 use crate::{Segmenter, evaluate};
 use picture::Batch;
@@ -67,6 +70,7 @@ pub(super) fn settings(folder: &Path) -> Settings {
         cross_validation: None,
         seed: 7,
         resume: false,
+        tracking: Tracking::default(),
     }
 }
 
@@ -251,7 +255,12 @@ fn far_from(tumour: &Tensor) -> Tensor {
 fn training_ends_in_a_model_that_evaluates_as_its_card_says() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
+    let about = About { pictures: true, ..About::default() };
+    let random = domain::Random::new(|bytes| bytes.fill(1));
+    let journal = Journal::new(&settings.run, about, domain::ManualClock::at(5).clock(), random);
+    let settings = Settings { tracking: Tracking::by(Arc::new(journal)), ..settings };
     run(&settings, cpu()).unwrap();
+    all_is_tracked(&settings);
     let mut segmenter = Segmenter::load(&settings.model, cpu()).unwrap();
     let split = split(&settings);
     let evaluation =
@@ -267,6 +276,39 @@ fn training_ends_in_a_model_that_evaluates_as_its_card_says() {
         counts.iter().map(|count| count.as_u64().unwrap()).sum()
     };
     assert_eq!((counted("sharpness"), counted("confidence")), (8, 2));
+}
+
+/// What the run was told to keep is what it was, and what it made.
+fn all_is_tracked(settings: &Settings) {
+    let record = Record::read(&settings.run).unwrap();
+    let Run { parameters, tags, model, ended, .. } = &record.run;
+    assert_eq!(
+        (parameters["batch"].as_str(), parameters["training_patients"].as_str()),
+        ("4", "3")
+    );
+    assert_eq!(tags["split"], split(settings).digest());
+    assert_eq!(tags["data_version"].len(), 64);
+    assert_eq!(model.as_ref().map(|made| (&*made.name, &*made.version)), Some(("tiny", "1")));
+    assert_eq!(ended.as_ref().map(|end| end.failed.clone()), Some(None));
+    let points = record.metrics(0).unwrap();
+    let last = |name: &str| points.iter().rfind(|point| point.name == name).map(|point| point.step);
+    for name in ["loss", "learning_rate", "images_per_second"] {
+        assert_eq!(last(name), Some(4), "{name} after four steps");
+    }
+    assert!(points.iter().any(|point| point.name.starts_with("validation_dice/")));
+    assert!(
+        points
+            .iter()
+            .any(|point| point.name.starts_with("volumes/") && point.name.ends_with("/dice_mean"))
+    );
+    let artefacts = record.artefacts().unwrap();
+    for file in [MANIFEST_FILE, "weights.safetensors", CARD_FILE, REFERENCE_FILE, GOLDEN_FILE] {
+        let kept = fs::read(record.path(&artefacts[&format!("model/{file}")])).unwrap();
+        assert_eq!(kept, fs::read(settings.model.join(file)).unwrap(), "{file}");
+    }
+    for folder in ["plots/", "worst/"] {
+        assert!(artefacts.keys().any(|name| name.starts_with(folder)), "nothing in {folder}");
+    }
 }
 
 #[test]

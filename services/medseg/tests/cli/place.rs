@@ -81,6 +81,7 @@ impl Place {
             // Whoever has set it, for another program, still wants one line from ours.
             .env("RUST_BACKTRACE", "1")
             .env_remove("MEDSEG_DATA")
+            .env_remove("MLFLOW_TRACKING_URI")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

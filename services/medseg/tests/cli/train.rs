@@ -37,7 +37,7 @@ fn a_model_is_trained_in_one_step_finished_and_measured() {
     let trained = place.medseg(&format!("train --manifest {MANIFEST} {ONE_STEP} --unjudged"));
     assert_eq!(trained.good(), "model/model.json\n");
     assert_eq!(place.names("model"), ["learned.json", "model.json", "weights.safetensors"]);
-    assert_eq!(place.names("run"), ["last.safetensors", "loss.csv"]);
+    assert_eq!(place.names("run"), ["last.safetensors", "loss.csv", "tracking"]);
     let again = format!("train --manifest {MANIFEST} {ONE_STEP} --unjudged");
     let words = ["run/last.safetensors is there already", "resume, or choose another run"];
     place.medseg(&again).bad(FAILED, &words);
@@ -144,4 +144,47 @@ fn a_half_written_model_is_not_finished_and_not_trained_on() {
     place.write("taken", "a file where a folder is asked for");
     let train = format!("train --out taken --manifest {MANIFEST} --device cpu");
     place.medseg(&train).bad(FAILED, &["cannot make taken"]);
+}
+
+#[test]
+fn a_server_of_mlflow_that_is_away_costs_one_warning_and_what_it_lacks_is_sent_on_request() {
+    let place = Place::new();
+    place.label(4);
+    // Nobody listens there: the port was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let told = format!("--mlflow http://ann:secret-word@{free}/ --mlflow-run-name first");
+    let ended = place.medseg(&format!("train --manifest {MANIFEST} {ONE_STEP} --unjudged {told}"));
+    let warnings = ended.stderr().lines().filter(|line| line.starts_with("warning: "));
+    let [warning] = warnings.collect::<Vec<_>>()[..] else { panic!("{}", ended.stderr()) };
+    for word in [free.to_string().as_str(), "does not answer", "--mlflow-resume run"] {
+        assert!(warning.contains(word), "no `{word}`: {warning}");
+    }
+    assert!(!ended.stderr().contains("secret-word"), "{}", ended.stderr());
+    assert_eq!(ended.good(), "model/model.json\n");
+    let kept = fs::read_to_string(place.at("run/tracking/run.json")).unwrap();
+    assert!(kept.contains("\"batch\": \"4\"") && kept.contains("\"name\": \"first\""), "{kept}");
+    let later = format!("train --mlflow http://{free} --mlflow-resume run");
+    place.medseg(&later).bad(FAILED, &[&free.to_string(), "does not answer"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_server_of_mlflow_is_told_before_anything_is_made() {
+    let place = Place::new();
+    place.label(2);
+    for (options, code, words) in [
+        ("--mlflow nonsense", FAILED, ["address of MLflow", "no URL"]),
+        ("--mlflow sqlite:///mlflow.db", FAILED, ["http:// or https://", "sqlite:"]),
+        (
+            "--mlflow http://host --mlflow-username ann",
+            FAILED,
+            ["MLFLOW_TRACKING_PASSWORD", "neither"],
+        ),
+        ("--mlflow-resume run", MISUSED, ["--mlflow-resume", "--manifest"]),
+    ] {
+        place.medseg(&format!("train --manifest {MANIFEST} {options}")).bad(code, &words);
+    }
+    place.medseg("train --mlflow-resume run").bad(FAILED, &["no MLflow is named", "--mlflow URL"]);
+    let nothing = "train --mlflow http://127.0.0.1:1 --mlflow-resume run";
+    place.medseg(nothing).bad(FAILED, &["no run is kept in run", "tracking/run.json"]);
+    assert_eq!(place.names("."), ["labelled"], "something was made all the same");
 }
