@@ -9,7 +9,7 @@ import subprocess
 import time
 import zlib
 
-from running import Failed, same
+from running import REPOSITORY, Failed, same
 
 SERVICES = ("auth", "drift", "gateway", "inference", "ingest", "registry", "storage")
 PASSWORD = "a password that is long enough"
@@ -278,8 +278,29 @@ def segment(place):
         raise Failed(f"medseg segment ends with {ended.returncode} where a file is missing: {ended.stderr}")
 
 
+def replay(place):
+    """A result made by an engine without weights, which no registry has."""
+    medseg = place.program("medseg")
+    place.good(medseg, "phantom", "--format", "nifti", "--slices", "8", "--size", "64", "--out", "head.nii.gz")
+    with serving(place, "--data", "replayed", "--model-url", "threshold:", "--research") as (url, password):
+        env = {"MEDSEG_URL": url, "MEDSEG_PASSWORD": password}
+        form = ["-d", "grant_type=password", "-d", "username=admin", "-d", f"password={password}"]
+        token = json.loads(place.good("curl", "-sS", "--fail", f"{url}/v1/token", *form))["access_token"]
+        curl = ["curl", "-sS", "--fail", "--max-time", "60", "-H", f"authorization: Bearer {token}"]
+        scan = json.loads(place.good(*curl, f"{url}/v1/scans", "-F", "file=@head.nii.gz"))["id"]
+        place.good(*curl, "-N", f"{url}/v1/scans/{scan}/events", says="done")
+        engine = ["--model", "threshold:", "--research"]
+        place.good(medseg, "replay", scan, *engine, env=env, says="^the same$")
+        place.good(medseg, "replay", scan, *engine, "--json", env=env, says='"same": true')
+        place.bad(medseg, "replay", scan, env=env, says="is not in the registry: --model")
+        shipped = [medseg, "replay", scan, "--model", REPOSITORY / "models/medseg-mr"]
+        place.bad(*shipped, env=env, says="is not the model that made the result")
+        place.bad(medseg, "replay", "00000000-0000-4000-8000-000000000000", *engine, env=env, says="no scan|no such scan|404")
+        place.bad(medseg, "replay", scan, "--research", env=env, says="--model")
+
+
 SUBCOMMANDS = {
-    "phantom": phantom, "serve": serve, "segment": segment, "user": user, "model": model, "train": train, "evaluate": evaluate,
+    "phantom": phantom, "serve": serve, "segment": segment, "replay": replay, "user": user, "model": model, "train": train, "evaluate": evaluate,
     "dataset": dataset, "finish": finish, "bench": bench,
 }
 

@@ -60,6 +60,13 @@ async fn a_promotion_reaches_the_worker_and_no_scan_is_refused_lost_or_read_by_t
         *by_version.entry(version.to_owned()).or_default() += 1;
     }
     ensure!(by_version.len() == 2, "not by both: {by_version:?}");
+    // Whichever serves now, a result is made again by the one that made it.
+    for version in by_version.keys() {
+        let of = |result: &&Value| result["model"]["version"] == version.as_str();
+        let scan = results.iter().find(of).context("a result")?["scan_id"].to_string();
+        let said = replayed(&medseg, scan.trim_matches('"'))?;
+        ensure!(said.contains(version.as_str()) && said.ends_with("the same\n"), "{said}");
+    }
     Ok(())
 }
 
@@ -123,6 +130,18 @@ fn import(medseg: &OneProcess, folder: &Path) -> anyhow::Result<()> {
     let said = String::from_utf8_lossy(&imported.stderr).into_owned();
     ensure!(imported.status.success(), "{said}");
     Ok(())
+}
+
+/// What `medseg replay` says of a scan whose result is the same when it is made again.
+fn replayed(medseg: &OneProcess, scan: &str) -> anyhow::Result<String> {
+    let replayed = Command::new(built("medseg")?)
+        .args(["replay", scan, "--url", &medseg.url])
+        .env("MEDSEG_PASSWORD", &medseg.password)
+        .stdin(Stdio::null())
+        .output()?;
+    let said = [replayed.stdout, replayed.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+    ensure!(replayed.status.success(), "{said:?}");
+    Ok(said.concat())
 }
 
 /// The version that serves, and the digest of its weights.

@@ -1,6 +1,8 @@
 //! A running medseg, as its REST API shows it.
 
 use anyhow::{Context, bail};
+use axum::body::Bytes;
+use domain::Artefact;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -67,6 +69,24 @@ impl Session {
         path.pop_if_empty().push("v1").extend(segments);
         drop(path);
         Ok(self.client.request(method, url).bearer_auth(self.token.expose_secret()))
+    }
+
+    /// The bytes of a scan's artefact; None where there is no such artefact.
+    pub async fn artefact(
+        &self,
+        scan: &str,
+        artefact: &Artefact,
+    ) -> anyhow::Result<Option<Bytes>> {
+        let Some(published) = artefact.published else { return Ok(None) };
+        let request = self.request(Method::GET, &["scans", scan, published.path])?;
+        let answer = request.send().await;
+        let answer = answer.with_context(|| format!("medseg does not answer at {}", self.url))?;
+        // Of a scan that is known: what it says of itself is asked first.
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let bytes = understood(answer).await?.bytes().await;
+        Ok(Some(bytes.context("a file broke off")?))
     }
 
     /// The answer of a request that was understood.

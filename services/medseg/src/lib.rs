@@ -10,6 +10,7 @@ mod mlflow;
 pub mod model;
 mod models;
 pub mod phantom;
+pub mod replay;
 pub mod segment;
 pub mod serve;
 pub mod train;

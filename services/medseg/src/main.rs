@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use medseg::{
-    bench, dataset, evaluate, finish, model, phantom, segment, serve, train, user,
+    bench, dataset, evaluate, finish, model, phantom, replay, segment, serve, train, user,
 };
 use service::cli;
 
@@ -24,6 +24,8 @@ enum Command {
     User(user::User),
     /// Register, compare and promote the models of a running medseg.
     Model(model::Model),
+    /// Make a result again, with the model that made it, and compare the two.
+    Replay(Box<replay::Replay>),
     /// Import, look through, split and copy labelled data.
     Dataset(dataset::Dataset),
     /// Train a model from a folder with a manifest.csv.
@@ -48,8 +50,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(serve) => serve.run()?,
-        // Its exit status is its answer.
+        // Their exit status is their answer.
         Command::Segment(segment) => return segment.run(),
+        Command::Replay(replay) => return replay.run(),
         Command::User(user) => user.run()?,
         Command::Model(model) => model.run()?,
         Command::Dataset(dataset) => dataset.run()?,

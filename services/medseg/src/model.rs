@@ -156,7 +156,9 @@ async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
             println!("{}", line(&version));
         }
         Action::Export { of: Version { of: (name, version) }, out } => {
-            export(session, &name, &version, &out).await?;
+            for path in export(session, &name, &version, &out).await? {
+                println!("{}", path.display());
+            }
         }
         Action::List { name } => {
             let request = session.request(Method::GET, &["models"])?;
@@ -251,9 +253,16 @@ async fn import(
     session.send(request).await?.json().await.context("the answer is no JSON")
 }
 
-async fn export(session: &Session, name: &str, version: &str, out: &Path) -> anyhow::Result<()> {
+/// Writes a version's files into the folder `out`.
+pub async fn export(
+    session: &Session,
+    name: &str,
+    version: &str,
+    out: &Path,
+) -> anyhow::Result<Vec<PathBuf>> {
     let about = session.get(&["models", name, version]).await?;
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let mut paths = Vec::new();
     for file in about["files"].as_array().into_iter().flatten() {
         let file = file["name"].as_str().unwrap_or_default();
         ensure!(FILES.contains(&file), "the model has a file `{file}` that is none of a model's");
@@ -261,11 +270,11 @@ async fn export(session: &Session, name: &str, version: &str, out: &Path) -> any
         let bytes = session.send(request).await?.bytes().await.context("the file broke off")?;
         let path = out.join(file);
         fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        println!("{}", path.display());
+        paths.push(path);
     }
     // What was written is what was signed, or it is said.
     Weights::read(out)?;
-    Ok(())
+    Ok(paths)
 }
 
 /// A version in one line.

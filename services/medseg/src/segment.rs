@@ -12,6 +12,7 @@ mod watch;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::bail;
 use domain::limits::UPLOAD_MIB_DEFAULT;
 use service::{ErrorLog, cli, shutdown_on_signals};
 use tokio::time::Instant;
@@ -63,21 +64,28 @@ pub struct Segment {
     #[arg(long)]
     research: bool,
 
-    /// Where the network runs: `auto`, `cpu` or `cuda:N`.
-    #[arg(long, env, default_value = "auto")]
-    device: String,
-
     /// The largest file or folder, in MiB.
     #[arg(long, env, default_value_t = UPLOAD_MIB_DEFAULT.into(), value_parser = clap::value_parser!(u64).range(1..))]
     upload_mib: u64,
+
+    #[command(flatten)]
+    machine: Jailed,
+
+    #[command(flatten)]
+    log: ErrorLog,
+}
+
+/// What a scan is analysed with on this machine.
+#[derive(clap::Args)]
+pub struct Jailed {
+    /// Where the network runs: `auto`, `cpu` or `cuda:N`.
+    #[arg(long, env, default_value = "auto")]
+    device: String,
 
     /// The jail that files are decoded in: `required` refuses to start where the kernel has no landlock or no seccomp,
     /// `best-effort` goes on within what there is.
     #[arg(long, env, value_enum, default_value_t = ingest::Demand::Required)]
     decode_jail: ingest::Demand,
-
-    #[command(flatten)]
-    log: ErrorLog,
 }
 
 impl Segment {
@@ -96,7 +104,8 @@ impl Segment {
         let watch = self.watch.as_deref().map(|folder| Watch::open(folder, &results));
         let watch = watch.transpose()?;
         let teller = Teller::new(self.json, self.files.len());
-        let mut analyst = Analyst::start(self.services()?, results).await?;
+        let services = self.machine.services(self.model.clone(), self.research, self.upload_mib)?;
+        let mut analyst = Analyst::start(services, results).await?;
         let ended = match watch {
             Some(watch) => follow(watch, &mut analyst, &teller, &stop).await,
             None => all(&self.files, &mut analyst, &teller, &stop).await,
@@ -104,25 +113,50 @@ impl Segment {
         // A worker that has failed is why, where both say something.
         analyst.end().await.and(ended)
     }
+}
 
-    fn services(&self) -> anyhow::Result<Services> {
-        let model = match &self.model {
+impl Jailed {
+    /// The services that analyse with that model, or with the one that came with this program.
+    pub fn services(
+        &self,
+        model: Option<String>,
+        research: bool,
+        upload_mib: u64,
+    ) -> anyhow::Result<Services> {
+        let model = match model {
             // As a file, so that what lies beside it is found there.
-            Some(folder) if Path::new(folder).is_dir() => format!("{folder}/model.json"),
-            Some(named) => named.clone(),
+            Some(folder) if Path::new(&folder).is_dir() => format!("{folder}/model.json"),
+            Some(named) => named,
             None => models::shipped()?.display().to_string(),
         };
         Ok(Services {
             model_url: Some(model),
-            research: self.research,
+            research,
             device: self.device.clone(),
             batch: 8,
             window: None,
             decode_jail: self.decode_jail,
-            gateway: gateway::Config { upload_mib: self.upload_mib, ..gateway::Config::default() },
+            gateway: gateway::Config { upload_mib, ..gateway::Config::default() },
             rules: storage::Rules::default(),
             registry: registry::Rules::default(),
         })
+    }
+}
+
+/// Analyses one scan, and answers with the folder of its results, which is in `out`.
+pub async fn one(services: Services, file: &Path, out: &Path) -> anyhow::Result<PathBuf> {
+    let mut analyst = Analyst::start(services, Results::open(out)?).await?;
+    let mut outcomes = Vec::new();
+    let told = |_, told: Vec<Outcome>| {
+        outcomes.extend(told);
+        Ok(())
+    };
+    let taken = analyst.take(&[file.to_owned()], &CancellationToken::new(), told).await;
+    analyst.end().await.and(taken)?;
+    let [outcome] = &outcomes[..] else { bail!("the file holds {} scans", outcomes.len()) };
+    match (outcome.folder(), outcome.has_result()) {
+        (Some(folder), true) => Ok(folder.to_owned()),
+        _ => bail!(outcome.complaint().unwrap_or_else(|| "it is refused now".to_owned())),
     }
 }
 

@@ -98,6 +98,10 @@ impl Outcome {
         }
     }
 
+    pub fn has_result(&self) -> bool {
+        matches!(self.said, Said::Result(_))
+    }
+
     pub fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
     }
