@@ -18,6 +18,9 @@ inference | medseg)
     torch=$(scripts/libtorch.sh)
     mkdir -p "$root$torch"
     cp -a "$torch/lib" "$root$torch/"
+    # Where the image's LD_LIBRARY_PATH leads; on a GPU libtorch predicts.
+    mkdir -p "$root/opt"
+    [ -n "${CUDA:-}" ] || cp -a "$(scripts/openvino.sh)" "$root/opt/openvino"
     # Found there by the loader, and opened at start where a GPU is.
     [ -z "${CUDA:-}" ] || scripts/libtorch_cuda.sh "$root$torch/lib"
     ;;

@@ -21,6 +21,9 @@ MODEL = SCRIPTS.parent / "models/medseg-mr"
 TOLERANCE = 1e-3
 
 OURS = "ours"
+# The same by libtorch, which OpenVINO is compared with at each start.
+BY_TORCH = "ours-libtorch"
+DEVICES = {OURS: "openvino", BY_TORCH: "cpu"}
 NAMES = {
     "pytorch": "PyTorch, eager, channels last",
     "compile": "`torch.compile`, frozen",
@@ -37,7 +40,7 @@ def multiplies_bfloat16():
 def engines():
     """PyTorch in the arithmetic that it is fastest in here; bfloat16 only where the processor multiplies it."""
     fast = "bf16" if multiplies_bfloat16() else "f32"
-    names = [OURS, f"pytorch-{fast}", f"compile-{fast}", "onnxruntime-f32", "openvino-f32"]
+    names = [OURS, BY_TORCH, f"pytorch-{fast}", f"compile-{fast}", "onnxruntime-f32", "openvino-f32"]
     return [*names, "openvino-bf16"] if fast == "bf16" else names
 
 
@@ -76,10 +79,10 @@ class Bench:
         self.told, self.folder = told, folder
         self.exact = folder / "exact"
 
-    def medseg(self, passes, *words):
+    def medseg(self, passes, *words, name=BY_TORCH):
         told = self.told
         batches = [f"--batch={batch}" for batch in told.batch]
-        here = ["--device=cpu", f"--side={told.side}", f"--threads={told.threads}", f"--model={told.model}"]
+        here = [f"--device={DEVICES[name]}", f"--side={told.side}", f"--threads={told.threads}", f"--model={told.model}"]
         command = [told.medseg, "bench", "--network-only", "--json", f"--scans={passes}", *here, *batches]
         return run([*command, *words], self.folder, told.threads)
 
@@ -99,12 +102,12 @@ class Bench:
     def turn(self, name, first):
         """One engine's turn; in its first it also says what it makes of all tiles."""
         manifest = [f"--manifest={self.told.manifest}"] if self.told.manifest else []
-        if name == OURS:
-            return self.medseg(self.told.passes, *([f"--tiles={self.folder / OURS}", *manifest] if first else []))
+        if name in DEVICES:
+            return self.medseg(self.told.passes, *([f"--tiles={self.folder / name}", *manifest] if first else []), name=name)
         return self.engine(name, probabilities=str(self.folder / f"{name}.f32") if first else None)
 
     def probabilities(self, name):
-        path = self.folder / OURS / "probabilities.f32" if name == OURS else self.folder / f"{name}.f32"
+        path = self.folder / name / "probabilities.f32" if name in DEVICES else self.folder / f"{name}.f32"
         return numpy.fromfile(path, numpy.float32)
 
     def dice(self, probabilities):
@@ -132,7 +135,7 @@ def judged(bench, name):
 
 
 def label(name, turns):
-    if name == OURS:
+    if name in DEVICES:
         return f"medseg, {turns[0]['device'].removeprefix('cpu ')}"
     engine, kind = name.split("-")
     return f"{NAMES[engine]}, {'bfloat16' if kind == 'bf16' else 'float32'}"

@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 
 python=$(scripts/pytorch.sh onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1)
 medseg=$(scripts/build.sh | tail -n 1)
-# Ours finds its libtorch by itself; PyTorch must not find that one.
-env -u LD_LIBRARY_PATH "$python" scripts/bench_model.py "$medseg" "$@"
+# Ours finds its libtorch by itself, and its OpenVINO by this path; PyTorch must not find that libtorch.
+LD_LIBRARY_PATH=$(scripts/openvino.sh) "$python" scripts/bench_model.py "$medseg" "$@"

@@ -115,5 +115,6 @@ if [ "$what" = test ]; then
         fail "tritonclient could not be fetched: is a Python package index reachable? (log: $cache/triton/pip.log)"
 fi
 
+[ "$what" != test ] || "$here/openvino.sh" >/dev/null
 LIBTORCH=$("$here/libtorch.sh")
 say "libtorch in $LIBTORCH"

@@ -12,23 +12,35 @@ pub struct Device {
     pub(crate) kind: Kind,
     /// The most threads that a CPU gives; None: one for each core.
     threads: Option<NonZeroUsize>,
+    /// What calculates predictions there; training is libtorch's.
+    pub(crate) library: Library,
+}
+
+/// What calculates predictions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Library {
+    Torch,
+    OpenVino,
+    /// OpenVINO where it is installed, else libtorch.
+    Fastest,
 }
 
 impl Device {
-    /// The device of that name: `cpu`, `cuda:0` and so on, or `auto` for the first GPU if there is one.
+    /// The device of that name: `cpu`, `openvino` (the same processor by OpenVINO, which predicts faster), `cuda:0` and so on,
+    /// or `auto` for the first GPU if there is one, else for OpenVINO if that is there, else for the CPU.
     ///
     /// `Invalid` for any other name, `Unavailable` for a GPU that is not there.
     pub fn choose(name: &str) -> Result<Device> {
         open_cuda();
         let present = if Cuda::is_available() { Cuda::device_count() } else { 0 };
         let place = match name {
-            "cpu" => tch::Device::Cpu,
+            "cpu" | "openvino" => tch::Device::Cpu,
             "auto" if present > 0 => tch::Device::Cuda(0),
             "auto" => tch::Device::Cpu,
             _ => {
                 let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok());
                 let index: usize = index.ok_or_else(|| {
-                    ErrorKind::Invalid.error(format!("no device `{name}`: use auto, cpu or cuda:0"))
+                    ErrorKind::Invalid.error(format!("no device `{name}`: use auto, cpu, openvino or cuda:0"))
                 })?;
                 if index as i64 >= present {
                     let message = format!("device `{name}` is not there: {present} GPU(s) found");
@@ -37,7 +49,12 @@ impl Device {
                 tch::Device::Cuda(index)
             }
         };
-        Ok(Device { place, kind: arithmetic(place), threads: None })
+        let library = match name {
+            "openvino" => Library::OpenVino,
+            "auto" if place == tch::Device::Cpu => Library::Fastest,
+            _ => Library::Torch,
+        };
+        Ok(Device { place, kind: arithmetic(place), threads: None, library })
     }
 
     /// The same place, calculating in f32 whatever else it could do.

@@ -173,52 +173,134 @@ impl Network {
     pub fn forward(
         &self,
         x: &Tensor,
-        mut apply: impl FnMut(UnitId, &Tensor, Activation) -> Result<Tensor, TchError>,
+        apply: impl FnMut(UnitId, &Tensor, Activation) -> Result<Tensor, TchError>,
     ) -> Result<Tensor, TchError> {
-        let stem = apply(self.stem, x, Activation::Relu)?;
-        let mut features = stem.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-        let mut skips = vec![x.shallow_clone(), stem];
+        self.pass(x, &mut OnTensors(apply))
+    }
+
+    /// What the images `x` come to on their way through the network: the logits.
+    pub fn pass<W: Way>(&self, x: &W::Images, way: &mut W) -> Result<W::Images, W::Error> {
+        let stem = way.unit(self.stem, x, Activation::Relu)?;
+        let mut features = way.pooled(&stem)?;
+        let mut skips = vec![way.shared(x), stem];
         for stage in &self.stages {
             for block in stage {
-                features = block.forward(&features, &mut apply)?;
+                features = block.pass(&features, way)?;
             }
-            skips.push(features.shallow_clone());
+            skips.push(way.shared(&features));
         }
         skips.pop();
-        let mut y = apply(self.bridge, &features, Activation::Relu)?;
+        let mut y = way.unit(self.bridge, &features, Activation::Relu)?;
         for level in &self.levels {
             let skip = skips.pop().expect("a skip for each level: four stages make five");
-            y = level.forward(&y, skip, &mut apply)?;
+            y = level.pass(&y, skip, way)?;
         }
-        apply(self.head, &y, Activation::None)
+        way.unit(self.head, &y, Activation::None)
     }
 }
 
-/// What a unit does to its input.
-type Apply<'a> = &'a mut dyn FnMut(UnitId, &Tensor, Activation) -> Result<Tensor, TchError>;
+/// What images pass through on their way, in whichever arithmetic; all share the structure, and cannot differ in it.
+pub trait Way {
+    /// Images, or what stands for them.
+    type Images;
+    /// How it may fail.
+    type Error;
+
+    /// What a unit makes of `x`.
+    fn unit(
+        &mut self,
+        id: UnitId,
+        x: &Self::Images,
+        activation: Activation,
+    ) -> Result<Self::Images, Self::Error>;
+
+    /// The largest of three by three pixels, at every other pixel of each row and column.
+    fn pooled(&mut self, x: &Self::Images) -> Result<Self::Images, Self::Error>;
+
+    /// The rectified sum of both.
+    fn added(
+        &mut self,
+        y: Self::Images,
+        around: &Self::Images,
+    ) -> Result<Self::Images, Self::Error>;
+
+    /// `y` at twice its size (bilinear, corners not aligned), and then the channels of `skip`.
+    fn joined(&mut self, y: &Self::Images, skip: Self::Images)
+    -> Result<Self::Images, Self::Error>;
+
+    /// The same images, once more.
+    fn shared(&self, x: &Self::Images) -> Self::Images;
+}
+
+/// libtorch's arithmetic; the function says what a unit does.
+struct OnTensors<F>(F);
+
+impl<F> Way for OnTensors<F>
+where
+    F: FnMut(UnitId, &Tensor, Activation) -> Result<Tensor, TchError>,
+{
+    type Images = Tensor;
+    type Error = TchError;
+
+    fn unit(
+        &mut self,
+        id: UnitId,
+        x: &Tensor,
+        activation: Activation,
+    ) -> Result<Tensor, TchError> {
+        (self.0)(id, x, activation)
+    }
+
+    fn pooled(&mut self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
+    }
+
+    fn added(&mut self, mut y: Tensor, around: &Tensor) -> Result<Tensor, TchError> {
+        let _ = y.f_add_(around)?;
+        y.f_relu_()
+    }
+
+    fn joined(&mut self, y: &Tensor, skip: Tensor) -> Result<Tensor, TchError> {
+        let (_, _, rows, columns) = skip.size4()?;
+        let y = y.f_upsample_bilinear2d([rows, columns], false, None, None)?;
+        Tensor::f_cat(&[y, skip], 1)
+    }
+
+    fn shared(&self, x: &Tensor) -> Tensor {
+        x.shallow_clone()
+    }
+}
 
 impl Bottleneck {
-    fn forward(&self, x: &Tensor, apply: Apply) -> Result<Tensor, TchError> {
-        let y = apply(self.reduce, x, Activation::Relu)?;
-        let y = apply(self.spatial, &y, Activation::Relu)?;
-        let mut y = apply(self.expand, &y, Activation::None)?;
-        let around = self.project.map(|id| apply(id, x, Activation::None)).transpose()?;
-        let _ = y.f_add_(around.as_ref().unwrap_or(x))?;
-        y.f_relu_()
+    fn pass<W: Way>(&self, x: &W::Images, way: &mut W) -> Result<W::Images, W::Error> {
+        let y = way.unit(self.reduce, x, Activation::Relu)?;
+        let y = way.unit(self.spatial, &y, Activation::Relu)?;
+        let y = way.unit(self.expand, &y, Activation::None)?;
+        match self.project {
+            Some(id) => {
+                let around = way.unit(id, x, Activation::None)?;
+                way.added(y, &around)
+            }
+            None => way.added(y, x),
+        }
     }
 }
 
 impl Level {
-    fn forward(&self, y: &Tensor, skip: Tensor, apply: Apply) -> Result<Tensor, TchError> {
+    fn pass<W: Way>(
+        &self,
+        y: &W::Images,
+        skip: W::Images,
+        way: &mut W,
+    ) -> Result<W::Images, W::Error> {
         let skip = match self.skip {
-            Some(id) => apply(id, &skip, Activation::Relu)?,
+            Some(id) => way.unit(id, &skip, Activation::Relu)?,
             None => skip,
         };
-        let (_, _, rows, columns) = skip.size4()?;
-        let y = y.f_upsample_bilinear2d([rows, columns], false, None, None)?;
-        let y = apply(self.merge, &Tensor::f_cat(&[y, skip], 1)?, Activation::Relu)?;
+        let both = way.joined(y, skip)?;
+        let y = way.unit(self.merge, &both, Activation::Relu)?;
         match self.refine {
-            Some(id) => apply(id, &y, Activation::Relu),
+            Some(id) => way.unit(id, &y, Activation::Relu),
             None => Ok(y),
         }
     }

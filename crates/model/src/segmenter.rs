@@ -1,28 +1,37 @@
+mod graph;
+mod openvino;
+mod torch;
+
 use std::path::Path;
 
-use domain::{Error, ErrorKind, Result};
+use domain::{ErrorKind, Result};
 use imaging::{ModelInfo, Prepared, TilePrediction};
-use tch::{Kind, TchError, Tensor};
 
 use crate::Device;
 use crate::kind_head::KindHead;
-use crate::network::{Network, SIDE_MULTIPLE, images};
-use crate::parallel::in_parallel;
-use crate::weights::{Folded, Weights};
+use crate::network::{Network, SIDE_MULTIPLE};
+use crate::weights::Weights;
+use torch::Torch;
+
+pub(crate) use torch::torch_error;
 
 /// The network with its weights, ready for inference.
 pub struct Segmenter {
-    network: Network,
-    /// One for each core of a CPU, one for a GPU: each runs a shard of a batch, on a thread of its own.
-    replicas: Vec<Replica>,
-    device: Device,
+    runtime: Box<dyn Runtime>,
     channels: usize,
+    /// How many features of an image the bottleneck has.
+    features: usize,
     kind_head: Option<KindHead>,
     model_info: ModelInfo,
 }
 
-/// The weights as one thread holds them; all replicas share the memory behind.
-struct Replica(Vec<Folded>);
+/// What calculates the network's output.
+trait Runtime: Send {
+    /// Of images of that side, each pixel with its channels side by side.
+    ///
+    /// `Exhausted` when they are too many for the memory at once.
+    fn forward(&mut self, pixels: &[f32], side: usize) -> Result<Output>;
+}
 
 /// The network's output for some images, one after another.
 #[derive(Default)]
@@ -35,26 +44,20 @@ struct Output {
 
 impl Segmenter {
     /// Reads and verifies a model (see [`Weights::read`]) and puts it on `device`.
+    ///
+    /// `Unavailable` where OpenVINO is asked for and is not there, `Internal` where it calculates something else than libtorch.
     pub fn load(path: &Path, device: Device) -> Result<Segmenter> {
-        Ok(Segmenter::new(Weights::read(path)?, device))
+        Segmenter::new(Weights::read(path)?, device)
     }
 
-    /// The model of weights that are already in memory.
-    pub fn new(weights: Weights, device: Device) -> Segmenter {
+    /// The model of weights that are already in memory; fails as [`load`](Segmenter::load).
+    pub fn new(weights: Weights, device: Device) -> Result<Segmenter> {
         let Weights { facts, sha256, units, kind_head } = weights;
-        let there = |tensor: &Tensor| tensor.to_device(device.place).to_kind(device.kind);
-        let units: Vec<Folded> = units
-            .iter()
-            .map(|unit| Folded { weight: there(&unit.weight), bias: there(&unit.bias) })
-            .collect();
-        Segmenter {
-            network: Network::new(facts.design),
-            replicas: (0..device.cores()).map(|_| Replica::sharing(&units)).collect(),
-            device,
-            channels: facts.design.channels() as usize,
-            kind_head,
-            model_info: ModelInfo { facts: facts.model, sha256, device: device.to_string() },
-        }
+        let network = Network::new(facts.design);
+        let (channels, features) = (network.channels() as usize, network.features() as usize);
+        let (runtime, device) = openvino::runtime(facts.design, &units, device)?;
+        let model_info = ModelInfo { facts: facts.model, sha256, device };
+        Ok(Segmenter { runtime, channels, features, kind_head, model_info })
     }
 
     /// The identity of the model, and where it runs.
@@ -101,8 +104,7 @@ impl Segmenter {
     pub fn features(&mut self, tiles: &[Prepared]) -> Result<Vec<Vec<f32>>> {
         let Some(side) = side_of(tiles)? else { return Ok(Vec::new()) };
         let output = self.forward(&self.pixels(tiles), side)?;
-        let count = self.network.features() as usize;
-        Ok(output.features.chunks(count).map(<[f32]>::to_vec).collect())
+        Ok(output.features.chunks(self.features).map(<[f32]>::to_vec).collect())
     }
 
     fn pixels(&self, tiles: &[Prepared]) -> Vec<f32> {
@@ -112,38 +114,19 @@ impl Segmenter {
     /// The probability of each kind, of each image; none of a model that has no classes.
     fn kinds(&self, features: &[f32]) -> Vec<Vec<f32>> {
         let Some(head) = &self.kind_head else { return Vec::new() };
-        let images = features.chunks(self.network.features() as usize);
+        let images = features.chunks(self.features);
         images.map(|features| head.probabilities(features)).collect()
     }
 
-    /// The network's output for these images, sharded among the replicas.
-    ///
-    /// Threads that meet once a batch lose far less on a busy machine than kernels that meet a thousand times,
-    /// so a kernel gets several threads only where there are more cores than images.
+    /// The network's output for these images.
     fn forward(&mut self, pixels: &[f32], side: usize) -> Result<Output> {
-        let (device, network) = (self.device, &self.network);
-        let channels = self.channels as i64;
-        let image = side * side * self.channels;
-        let count = pixels.len() / image;
-        let shard = count.div_ceil(self.replicas.len());
-        let shards = pixels.chunks(shard * image);
-        let threads = (self.replicas.len() / shards.len()).max(1);
-        let passes = shards.zip(&mut self.replicas).map(|(pixels, replica)| {
-            move || {
-                device.take_threads(threads);
-                let images = images(pixels, channels, side, device.kind, device.place);
-                replica.forward(network, images).map_err(torch_error)
-            }
-        });
-        let mut all = Output::default();
-        for Output { probabilities, features } in in_parallel(passes)? {
-            all.probabilities.extend(probabilities);
-            all.features.extend(features);
-        }
-        if all.probabilities.len() != count * side * side {
+        let count = pixels.len() / (side * side * self.channels);
+        let output = self.runtime.forward(pixels, side)?;
+        let features = if self.kind_head.is_some() { count * self.features } else { 0 };
+        if output.probabilities.len() != count * side * side || output.features.len() < features {
             return Err(ErrorKind::Internal.error("the network's output has the wrong shape"));
         }
-        Ok(all)
+        Ok(output)
     }
 }
 
@@ -169,33 +152,6 @@ fn average_into(straight: &mut [f32], turned: Vec<f32>) {
     straight.iter_mut().zip(turned).for_each(|(p, turned)| *p = (*p + turned) / 2.0);
 }
 
-impl Replica {
-    fn sharing(units: &[Folded]) -> Replica {
-        let share = |unit: &Folded| Folded {
-            weight: unit.weight.shallow_clone(),
-            bias: unit.bias.shallow_clone(),
-        };
-        Replica(units.iter().map(share).collect())
-    }
-
-    /// The network's output for the images `x` (N, C, S, S).
-    fn forward(&self, network: &Network, x: Tensor) -> Result<Output, TchError> {
-        let _guard = tch::no_grad_guard();
-        let mut features = Vec::new();
-        let logits = network.forward(&x, |id, x, activation| {
-            let Folded { weight, bias } = &self.0[id];
-            let y = activation.applied(network.units()[id].convolve(x, weight, Some(bias))?)?;
-            if id == network.bottleneck() {
-                let mean = y.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?;
-                features = Vec::try_from(&mean.f_reshape([-1])?)?;
-            }
-            Ok(y)
-        })?;
-        let logits = logits.f_to_kind(Kind::Float)?.f_sigmoid()?.f_reshape([-1])?;
-        Ok(Output { probabilities: Vec::try_from(&logits)?, features })
-    }
-}
-
 /// A tile's pixels with the channels of each side by side: the slice before, itself, the one after.
 pub(crate) fn side_by_side(tile: &Prepared, channels: usize) -> Vec<f32> {
     let Prepared { pixels, neighbours: [before, after], .. } = tile;
@@ -212,17 +168,6 @@ fn flipped(values: &[f32], side: usize, channels: usize) -> Vec<f32> {
     rows.flat_map(|row| row.chunks(channels).rev().flatten().copied()).collect()
 }
 
-/// The error of libtorch, which tells a full memory from a bug only in words.
-pub(crate) fn torch_error(error: TchError) -> Error {
-    let text = error.to_string().to_lowercase();
-    if text.contains("out of memory") || text.contains("allocate memory") {
-        return ErrorKind::Exhausted
-            .error("these tiles do not fit the memory at once")
-            .because(error);
-    }
-    ErrorKind::Internal.error("the network failed").because(error)
-}
-
 #[cfg(test)]
 mod channel_tests;
 #[cfg(test)]
@@ -231,13 +176,16 @@ mod tests {
     use imaging::prepare;
 
     use super::*;
+    use crate::weights::Folded;
     use crate::weights::tests::{facts, units};
 
     fn segmenter() -> Segmenter {
-        let facts = facts();
-        let units = units(facts.design);
-        let device = Device::choose("cpu").unwrap().exact();
-        Segmenter::new(Weights { facts, sha256: "00".into(), units, kind_head: None }, device)
+        of(units(facts().design)).unwrap()
+    }
+
+    fn of(units: Vec<Folded>) -> Result<Segmenter> {
+        let weights = Weights { facts: facts(), sha256: "00".into(), units, kind_head: None };
+        Segmenter::new(weights, Device::choose("cpu").unwrap().exact())
     }
 
     fn tile(seed: u64) -> Prepared {
@@ -285,7 +233,7 @@ mod tests {
         let mut segmenter = segmenter();
         let tiles = [tile(1), tile(2)];
         let features = segmenter.features(&tiles).unwrap();
-        assert!(features[0].len() == segmenter.network.features() as usize);
+        assert!(features[0].len() == segmenter.features);
         assert!(segmenter.predict(&tiles, false).unwrap()[0].kinds.is_empty());
         let images: Vec<_> = features.iter().cloned().zip(0..).collect();
         let head = KindHead::fit(&images, 2).unwrap();
@@ -316,17 +264,9 @@ mod tests {
 
     #[test]
     fn an_output_that_is_no_probability_is_an_error_and_never_no_tumour() {
-        let mut segmenter = segmenter();
-        let _ = segmenter.replicas[0].0[0].bias.fill_(f64::NAN);
-        let error = segmenter.predict(&[tile(1)], false).unwrap_err();
+        let mut units = units(facts().design);
+        let _ = units[0].bias.fill_(f64::NAN);
+        let error = of(units).unwrap().predict(&[tile(1)], false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
-    }
-
-    #[test]
-    fn memory_that_ran_out_is_told_from_a_bug() {
-        let error = |text: &str| torch_error(TchError::Torch(text.into())).kind();
-        assert_eq!(error("CUDA out of memory. Tried to allocate 2 GiB"), ErrorKind::Exhausted);
-        assert_eq!(error("DefaultCPUAllocator: can't allocate memory"), ErrorKind::Exhausted);
-        assert_eq!(error("expected 4-dimensional input"), ErrorKind::Internal);
     }
 }

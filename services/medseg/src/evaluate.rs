@@ -87,7 +87,7 @@ pub struct Evaluate {
     #[arg(long, default_value_t = 0.17)]
     validation: f64,
 
-    /// Where to calculate: auto, cpu or cuda:0.
+    /// Where to calculate: auto, cpu, openvino or cuda:0.
     #[arg(long, default_value = "auto")]
     device: String,
 

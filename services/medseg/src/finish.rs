@@ -54,7 +54,7 @@ pub struct Finish {
     #[arg(long)]
     cross_validation: Option<PathBuf>,
 
-    /// Where to calculate: auto, cpu or cuda:0.
+    /// Where to calculate: auto, cpu, openvino or cuda:0.
     #[arg(long, default_value = "auto")]
     device: String,
 

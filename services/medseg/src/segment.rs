@@ -78,7 +78,7 @@ pub struct Segment {
 /// What a scan is analysed with on this machine.
 #[derive(clap::Args)]
 pub struct Jailed {
-    /// Where the network runs: `auto`, `cpu` or `cuda:N`.
+    /// Where the network runs: `auto`, `cpu`, `openvino` (the processor, faster) or `cuda:N`.
     #[arg(long, env, default_value = "auto")]
     device: String,
 

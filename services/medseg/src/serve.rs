@@ -51,7 +51,7 @@ pub struct Services {
     #[arg(long, env)]
     pub research: bool,
 
-    /// Where the network runs: `auto`, `cpu` or `cuda:N`.
+    /// Where the network runs: `auto`, `cpu`, `openvino` (the processor, faster) or `cuda:N`.
     #[arg(long, env, default_value = "auto")]
     pub device: String,
 

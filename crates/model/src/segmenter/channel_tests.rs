@@ -46,7 +46,7 @@ fn the_slice_before_is_not_taken_for_the_one_after() {
     let facts = facts();
     let weights =
         Weights { units: units(facts.design), facts, sha256: "00".into(), kind_head: None };
-    let mut segmenter = Segmenter::new(weights, Device::choose("cpu").unwrap().exact());
+    let mut segmenter = Segmenter::new(weights, Device::choose("cpu").unwrap().exact()).unwrap();
     let (before, own, after) = (tile(1), tile(2), tile(3));
     let tiles = [
         with_neighbours(Some(&before), &own, Some(&after)),

@@ -10,7 +10,7 @@ fn what_cannot_be_timed_is_refused_by_name() {
     for (options, code, words) in [
         ("--scans 0", MISUSED, ["invalid value '0'", "--scans"]),
         ("--clients 0", MISUSED, ["invalid value '0'", "--clients"]),
-        ("--device tpu", FAILED, ["no device `tpu`", "auto, cpu or cuda:0"]),
+        ("--device tpu", FAILED, ["no device `tpu`", "auto, cpu, openvino or cuda:0"]),
         ("--network-only --batch 0", MISUSED, ["invalid value '0'", "--batch"]),
         ("--network-only --clients 2", MISUSED, ["--network-only", "--clients"]),
         ("--threads 2", MISUSED, ["required", "--network-only"]),

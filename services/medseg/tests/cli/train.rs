@@ -100,7 +100,7 @@ fn settings_that_train_nothing_are_refused_by_name() {
         ("--batch 3 --replicas 2", FAILED, ["the batch", "multiple of the replicas"]),
         ("--views 0", FAILED, ["training takes time", "no view"]),
         ("--minutes 0", FAILED, ["training takes time", "no minute"]),
-        ("--device tpu", FAILED, ["no device `tpu`", "auto, cpu or cuda:0"]),
+        ("--device tpu", FAILED, ["no device `tpu`", "auto, cpu, openvino or cuda:0"]),
         ("--folds 1", FAILED, ["do not make", "1 folds"]),
         ("--views 2 --minutes 1", MISUSED, ["--views", "--minutes"]),
         ("--resume --folds 2", FAILED, ["a cross-validation goes on by itself", "--fold"]),
