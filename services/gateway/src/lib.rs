@@ -21,6 +21,7 @@ mod models;
 mod page;
 mod peers;
 mod places;
+mod pour;
 mod problem;
 mod problems;
 mod range;

@@ -16,7 +16,7 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 /// So many refusals a second an address is told at once, after as many as `AT_ONCE`.
-const PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
+const PER_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
 /// How long each one more takes. On a connection nothing else is asked meanwhile, and connections are few.
 const DELAY: Duration = Duration::from_secs(1);

@@ -1,5 +1,7 @@
 //! Evaluates model versions on the gate set, and tells the registry.
 
+use std::time::Duration;
+
 use domain::{ErrorKind, Result};
 use model::evaluate::{GATE_SET, GOLDEN_FILE, gate_figures, golden_dice};
 use model::{Device, Segmenter};
@@ -7,6 +9,9 @@ use proto::registry::Evaluation;
 use service::claims::authorised;
 
 use crate::follow::{Engines, Registry};
+
+/// How long a scan of the gate set lets others past: a worker that is never idle evaluates, too.
+const YIELDING_MAX: Duration = Duration::from_secs(5);
 
 /// Evaluates the version that a message names (`NAME/VERSION`).
 ///
@@ -46,14 +51,26 @@ async fn measured(
     let measure = move || {
         let device = Device::choose(&engines.device)?;
         let mut segmenter = Segmenter::load(files.folder(), device)?;
-        gate_set(&mut segmenter, golden.as_deref())
+        // Whoever waits for an answer goes first, and a process that is to end does not wait for this.
+        let before_each = || {
+            engines.in_hand.wait_for_none(Some(YIELDING_MAX));
+            match engines.ending.is_cancelled() {
+                true => Err(ErrorKind::Unavailable.error("the worker was told to stop")),
+                false => Ok(()),
+            }
+        };
+        gate_set(&mut segmenter, golden.as_deref(), before_each)
     };
     let panicked = |error| ErrorKind::Internal.error("the evaluation panicked").because(error);
     tokio::task::spawn_blocking(measure).await.map_err(panicked)?
 }
 
-fn gate_set(segmenter: &mut Segmenter, golden: Option<&[u8]>) -> Result<Evaluation> {
-    let figures = gate_figures(segmenter)?;
+fn gate_set(
+    segmenter: &mut Segmenter,
+    golden: Option<&[u8]>,
+    before_each: impl FnMut() -> Result<()>,
+) -> Result<Evaluation> {
+    let figures = gate_figures(segmenter, before_each)?;
     let [scans_with_tumour, scans_without_tumour] = figures.scans.map(|scans| scans as u32);
     let [dice_low, dice_high] = figures.dice_interval;
     let ([far_low, far_high], [frr_low, frr_high]) = (figures.far.interval, figures.frr.interval);

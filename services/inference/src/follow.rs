@@ -14,6 +14,8 @@ use service::claims::{ServiceToken, authorised};
 use service::{Peer, Worker};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::{self, Engine};
 use crate::model::{Ended, Model, end_of};
@@ -22,6 +24,8 @@ use crate::shadow::{InHand, Yielding};
 
 /// How often the registry is asked what serves: a promotion is here within twice that and the time to load it.
 const ASK_INTERVAL: Duration = Duration::from_secs(3);
+/// The longest pause before what could not be loaded is fetched again, unless the registry says something new.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// The files that a worker needs.
 const MANIFEST: &str = "model.json";
 
@@ -39,8 +43,10 @@ pub struct Engines {
     pub device: String,
     pub batch: usize,
     pub research: bool,
-    /// What shadows give way to.
+    /// What shadows and evaluations give way to.
     pub in_hand: InHand,
+    /// Cancelled once the worker is told to stop.
+    pub ending: CancellationToken,
 }
 
 /// A version's files on this machine; gone when this is dropped.
@@ -132,13 +138,23 @@ impl Fetched {
 pub fn follow(registry: Registry, engines: Engines, serving: Serving) -> Worker {
     Worker::new("registry", move |stop| async move {
         let (broken, mut breaks) = mpsc::channel(1);
+        // Also where this ends by a failure: then the process ends.
+        let _ending = engines.ending.clone().drop_guard();
         let mut follower = Follower { registry, engines, serving, loaded: BTreeMap::new(), broken };
+        let mut tried = Tried::default();
         let follow = async {
             loop {
-                if let Err(error) = follower.ask().await {
-                    counter!("medseg_model_load_failures_total").increment(1);
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "could not load what is to serve: what served goes on");
+                match follower.registry.routes().await {
+                    Ok(routes) if tried.is_due(&routes, Instant::now()) => {
+                        let whole = follower.take(&routes).await;
+                        tried.note(routes, whole, Instant::now());
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        counter!("medseg_model_load_failures_total").increment(1);
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(error, "the registry did not say what is to serve");
+                    }
                 }
                 tokio::time::sleep(ASK_INTERVAL).await;
             }
@@ -150,6 +166,29 @@ pub fn follow(registry: Registry, engines: Engines, serving: Serving) -> Worker 
             () = follow => Ok(()),
         }
     })
+}
+
+/// What the registry said last, and when to try that again.
+#[derive(Default)]
+struct Tried {
+    routes: Option<Routes>,
+    /// Absent: all of it was loaded.
+    again: Option<Instant>,
+    pause: Duration,
+}
+
+impl Tried {
+    fn is_due(&self, routes: &Routes, now: Instant) -> bool {
+        self.routes.as_ref() != Some(routes) || self.again.is_some_and(|again| again <= now)
+    }
+
+    /// A version that does not load is 26 MB each time: the pause doubles until something else is to serve.
+    fn note(&mut self, routes: Routes, whole: bool, now: Instant) {
+        let anew = self.routes.as_ref() != Some(&routes);
+        self.pause = if anew { ASK_INTERVAL } else { (self.pause * 2).min(PAUSE_MAX) };
+        self.again = (!whole).then(|| now + self.pause);
+        self.routes = Some(routes);
+    }
 }
 
 /// A version by its name, its version and its weights' digest.
@@ -179,52 +218,59 @@ struct Loaded {
 }
 
 impl Follower {
-    async fn ask(&mut self) -> Result<()> {
-        let routes = self.registry.routes().await?;
-        let mut table = Table::new();
-        let mut needed = BTreeMap::new();
-        for route in routes.routes {
-            let Some(version) = route.serving else { continue };
-            let loaded = self.load(&version, Part::Serves).await?;
-            needed.insert((Part::Serves, identity(&version)), loaded.clone());
-            let mut served =
-                Served { forced_because: version.forced_because, ..Served::by(loaded.model) };
-            if let Some(shadow) = route.shadow {
-                served.shadow = self.shadow(&shadow, &mut needed).await.map(Box::new);
+    /// Loads what is to serve and to look on, and lets it; whether all of it was loaded.
+    async fn take(&mut self, routes: &Routes) -> bool {
+        let (mut table, mut needed, mut whole) = (Table::new(), BTreeMap::new(), true);
+        for route in &routes.routes {
+            let Some(version) = &route.serving else { continue };
+            let Some(loaded) = self.load(version, Part::Serves, &mut needed).await else {
+                // Whole or not at all: what serves goes on as it was.
+                return false;
+            };
+            let forced_because = version.forced_because.clone();
+            let mut served = Served { forced_because, ..Served::by(loaded) };
+            if let Some(shadow) = &route.shadow {
+                // One that cannot be loaded is none.
+                let shadow = self.load(shadow, Part::LooksOn, &mut needed).await;
+                whole &= shadow.is_some();
+                served.shadow = shadow.map(|shadow| Box::new(Served::by(shadow)));
             }
-            table.insert(route.modality, served);
+            table.insert(route.modality.clone(), served);
         }
         gauge!("medseg_model_generation").set(routes.generation as f64);
-        // Whole or not at all: what could not be loaded above leaves everything as it was.
         self.serving.replace(table);
         self.loaded = needed;
-        Ok(())
+        whole
     }
 
-    /// A shadow that cannot be loaded is none: what serves goes on.
-    async fn shadow(
+    /// A version that is loaded, and `needed` from now on.
+    async fn load(
         &self,
         version: &Version,
+        part: Part,
         needed: &mut BTreeMap<(Part, Identity), Loaded>,
-    ) -> Option<Served> {
-        match self.load(version, Part::LooksOn).await {
+    ) -> Option<Model> {
+        let key = (part, identity(version));
+        let loaded = match self.loaded.get(&key) {
+            Some(loaded) => Ok(loaded.clone()),
+            None => self.start(version, part).await,
+        };
+        match loaded {
             Ok(loaded) => {
-                needed.insert((Part::LooksOn, identity(version)), loaded.clone());
-                Some(Served::by(loaded.model))
+                needed.insert(key, loaded.clone());
+                Some(loaded.model)
             }
             Err(error) => {
                 counter!("medseg_model_load_failures_total").increment(1);
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, version.version, "could not load a shadow");
+                let Version { name, version, .. } = version;
+                tracing::error!(error, name, version, "could not load a model");
                 None
             }
         }
     }
 
-    async fn load(&self, version: &Version, part: Part) -> Result<Loaded> {
-        if let Some(loaded) = self.loaded.get(&(part, identity(version))) {
-            return Ok(loaded.clone());
-        }
+    async fn start(&self, version: &Version, part: Part) -> Result<Loaded> {
         let files = Arc::new(self.registry.fetch(&version.name, &version.version).await?);
         let (url, engines) = (files.url(), self.engines.clone());
         let open = move || {
@@ -257,5 +303,27 @@ async fn tell_of_the_end(ended: Ended, broken: mpsc::Sender<domain::Error>) {
     if let Err(error) = end_of(ended).await {
         // The first is enough: the process ends.
         let _ = broken.try_send(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_load_is_tried_ever_more_seldom_and_something_new_at_once() {
+        let routes = |generation| Routes { generation, routes: Vec::new() };
+        let (mut tried, mut now) = (Tried::default(), Instant::now());
+        assert!(tried.is_due(&routes(1), now));
+        for pause in [3, 6, 12, 24, 48, 60, 60].map(Duration::from_secs) {
+            tried.note(routes(1), false, now);
+            assert!(!tried.is_due(&routes(1), now + pause - Duration::from_secs(1)));
+            now += pause;
+            assert!(tried.is_due(&routes(1), now));
+        }
+        assert!(tried.is_due(&routes(2), now));
+        tried.note(routes(2), true, now);
+        assert!(!tried.is_due(&routes(2), now + 2 * PAUSE_MAX));
+        assert!(tried.is_due(&routes(1), now));
     }
 }

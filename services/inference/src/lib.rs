@@ -29,6 +29,7 @@ use service::topics::{MODEL_EVALUATE, SCAN_RETRY, scan_ready};
 use service::{Check, Peer, Service, check};
 use strum::VariantArray;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use follow::{Engines, Registry};
 use jobs::Jobs;
@@ -134,7 +135,13 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
     let verifier = Verifier::new(peers.auth.clone(), clock.clone());
     let token = ServiceToken::new(peers.auth, service_secret, clock.clone());
     let in_hand = InHand::default();
-    let engines = Engines { device, batch, research, in_hand: in_hand.clone() };
+    let engines = Engines {
+        device,
+        batch,
+        research,
+        in_hand: in_hand.clone(),
+        ending: CancellationToken::new(),
+    };
     let mut shadows = None;
     let (serving, mut workers) = match (model_url, peers.registry) {
         (Some(url), _) => named(url, engines).await?,

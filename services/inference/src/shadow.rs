@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{Answer, Clock, Result};
 use imaging::{ModelInfo, Prepared, TilePrediction};
@@ -36,8 +36,12 @@ impl InHand {
         OneInHand(self.clone())
     }
 
-    fn wait_for_none(&self) {
-        while self.0.load(Ordering::Relaxed) > 0 {
+    /// Returns once there is none, or after `patience`.
+    pub fn wait_for_none(&self, patience: Option<Duration>) {
+        let begun = Instant::now();
+        while self.0.load(Ordering::Relaxed) > 0
+            && patience.is_none_or(|patience| begun.elapsed() < patience)
+        {
             std::thread::sleep(LOOK_AGAIN);
         }
     }
@@ -67,7 +71,7 @@ impl Engine for Yielding {
     fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<TilePrediction>> {
         let mut all = Vec::with_capacity(tiles.len());
         for tile in tiles.chunks(1) {
-            self.in_hand.wait_for_none();
+            self.in_hand.wait_for_none(None);
             all.extend(self.engine.predict(tile, mirrored)?);
         }
         Ok(all)

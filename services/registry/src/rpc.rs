@@ -52,8 +52,8 @@ impl Models {
             return Err(ErrorKind::Invalid.error("a version begins with its header"));
         };
         let (mut manifest, mut files) = (Vec::new(), Vec::<(String, Staging, u64)>::new());
-        while let Some(part) = parts.message().await? {
-            match part.part {
+        loop {
+            match parts.message().await?.and_then(|part| part.part) {
                 Some(Part::File(name)) if files.len() < FILES_MAX => {
                     if files.iter().any(|(there, ..)| *there == name) {
                         return Err(ErrorKind::Invalid.error(format!("`{name}` came twice")));
@@ -75,10 +75,14 @@ impl Models {
                     }
                     staging.write(bytes).await?;
                 }
-                _ => {
-                    return Err(
-                        ErrorKind::Invalid.error("a version has one header, and then files")
-                    );
+                Some(Part::End(end)) if end.size_bytes == files.iter().map(|file| file.2).sum() => break,
+                None => {
+                    return Err(ErrorKind::Invalid.error("the version was cut short: send it again"));
+                }
+                Some(_) => {
+                    return Err(ErrorKind::Invalid.error(
+                        "a version is a header, its files (8 at most) and its end",
+                    ));
                 }
             }
         }

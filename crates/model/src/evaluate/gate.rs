@@ -41,9 +41,17 @@ pub struct GateFigures {
     pub ms_per_slice: f64,
 }
 
-/// Evaluates the model on the gate set.
-pub fn gate_figures(segmenter: &mut Segmenter) -> Result<GateFigures> {
-    let (with, without) = (scored(segmenter, true)?, scored(segmenter, false)?);
+/// Evaluates the model on the gate set. `before_each` scan somebody may be let past; its error ends the evaluation.
+pub fn gate_figures(
+    segmenter: &mut Segmenter,
+    mut before_each: impl FnMut() -> Result<()>,
+) -> Result<GateFigures> {
+    let mut scored = |tumour: bool| -> Result<Vec<Scored>> {
+        let seeds = (0..SCANS).map(|scan| FIRST_SEED + 2 * scan + u64::from(tumour));
+        let one = |seed| before_each().and_then(|()| one(segmenter, seed, tumour));
+        seeds.map(one).collect()
+    };
+    let (with, without) = (scored(true)?, scored(false)?);
     let found = |scored: &Scored| scored.assessment.findings.main().next().is_some();
     // Of main findings: what totals count.
     let dice: Vec<f64> = with.iter().map(|scored| scored.outcome.counts().dice()).collect();
@@ -88,14 +96,50 @@ pub fn golden_dice(segmenter: &mut Segmenter, stored: &[u8]) -> Result<f64> {
     Ok(if both == 0 { 1.0 } else { 2.0 * f64::from(overlap) / f64::from(both) })
 }
 
-fn scored(segmenter: &mut Segmenter, tumour: bool) -> Result<Vec<Scored>> {
-    let seeds = (0..SCANS).map(|scan| FIRST_SEED + 2 * scan + u64::from(tumour));
-    seeds.map(|seed| one(segmenter, seed, tumour)).collect()
-}
-
 fn one(segmenter: &mut Segmenter, seed: u64, tumour: bool) -> Result<Scored> {
     let Phantom { volume, truth, .. } =
         Phantom::new(&Settings { tumour, ..Settings::slice(seed) })?;
     let prediction = predict(segmenter, &Labelled { volume, truth })?;
     score(segmenter.model_info(), &prediction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Device;
+    use crate::weights::Weights;
+    use crate::weights::tests::{facts, units};
+
+    fn tiny() -> Segmenter {
+        let facts = facts();
+        let units = units(facts.design);
+        let device = Device::choose("cpu").unwrap();
+        let weights = Weights { facts, sha256: "00".into(), units, kind_head: None };
+        Segmenter::new(weights, device).unwrap()
+    }
+
+    #[test]
+    fn an_evaluation_ends_where_it_is_told_to() {
+        let mut begun = 0;
+        let ended = gate_figures(&mut tiny(), || {
+            begun += 1;
+            match begun {
+                3 => Err(ErrorKind::Unavailable.error("told to stop")),
+                _ => Ok(()),
+            }
+        });
+        assert_eq!((ended.unwrap_err().kind(), begun), (ErrorKind::Unavailable, 3));
+    }
+
+    #[test]
+    fn a_golden_mask_is_compared_bit_by_bit_and_what_is_none_is_refused() {
+        let mut mask = golden_mask(&mut tiny()).unwrap();
+        assert_eq!(golden_dice(&mut tiny(), &mask).unwrap(), 1.0);
+        for other in [&mask[1..], &mask[..mask.len() - 1], &[]] {
+            let refused = golden_dice(&mut tiny(), other).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid);
+        }
+        *mask.last_mut().unwrap() ^= 1;
+        assert!(golden_dice(&mut tiny(), &mask).unwrap() < 1.0);
+    }
 }

@@ -132,6 +132,12 @@ impl World {
     }
 
     pub async fn register(&self, files: &[File]) -> Result<Version, Status> {
+        let size_bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        self.send(files, Some(RegisterEnd { size_bytes })).await
+    }
+
+    /// What a sender says of a version that ends so, or not at all.
+    pub async fn send(&self, files: &[File], end: Option<RegisterEnd>) -> Result<Version, Status> {
         self.clock.advance(1);
         let header = RegisterHeader { source: "a test".into(), ..Default::default() };
         let mut parts = vec![Part::Header(header)];
@@ -139,6 +145,7 @@ impl World {
             parts.push(Part::File((*name).to_owned()));
             parts.extend(bytes.chunks(2).map(|piece| Part::Data(piece.to_vec().into())));
         }
+        parts.extend(end.map(Part::End));
         let parts = parts.into_iter().map(|part| RegisterPart { part: Some(part) });
         let request = self.by(Role::Scientist, futures::stream::iter(parts.collect::<Vec<_>>()));
         Ok(self.models.clone().register(request).await?.into_inner())
