@@ -139,7 +139,8 @@ fn replayed(medseg: &OneProcess, scan: &str) -> anyhow::Result<String> {
         .env("MEDSEG_PASSWORD", &medseg.password)
         .stdin(Stdio::null())
         .output()?;
-    let said = [replayed.stdout, replayed.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+    let said =
+        [replayed.stdout, replayed.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
     ensure!(replayed.status.success(), "{said:?}");
     Ok(said.concat())
 }

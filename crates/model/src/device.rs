@@ -40,7 +40,8 @@ impl Device {
             _ => {
                 let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok());
                 let index: usize = index.ok_or_else(|| {
-                    ErrorKind::Invalid.error(format!("no device `{name}`: use auto, cpu, openvino or cuda:0"))
+                    ErrorKind::Invalid
+                        .error(format!("no device `{name}`: use auto, cpu, openvino or cuda:0"))
                 })?;
                 if index as i64 >= present {
                     let message = format!("device `{name}` is not there: {present} GPU(s) found");

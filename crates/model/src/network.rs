@@ -242,12 +242,7 @@ where
     type Images = Tensor;
     type Error = TchError;
 
-    fn unit(
-        &mut self,
-        id: UnitId,
-        x: &Tensor,
-        activation: Activation,
-    ) -> Result<Tensor, TchError> {
+    fn unit(&mut self, id: UnitId, x: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
         (self.0)(id, x, activation)
     }
 

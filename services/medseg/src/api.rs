@@ -72,11 +72,7 @@ impl Session {
     }
 
     /// The bytes of a scan's artefact; None where there is no such artefact.
-    pub async fn artefact(
-        &self,
-        scan: &str,
-        artefact: &Artefact,
-    ) -> anyhow::Result<Option<Bytes>> {
+    pub async fn artefact(&self, scan: &str, artefact: &Artefact) -> anyhow::Result<Option<Bytes>> {
         let Some(published) = artefact.published else { return Ok(None) };
         let request = self.request(Method::GET, &["scans", scan, published.path])?;
         let answer = request.send().await;

@@ -108,7 +108,10 @@ impl Evaluate {
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
         if self.gate {
-            println!("{}", serde_json::to_string_pretty(&gate_figures(&mut segmenter, || Ok(()))?)?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&gate_figures(&mut segmenter, || Ok(()))?)?
+            );
             return Ok(());
         }
         let Some(patients) = patients else {

@@ -130,7 +130,8 @@ impl Made {
     async fn of_scan(session: &Session, scan: &str) -> anyhow::Result<Made> {
         let about = session.get(&["scans", scan]).await?;
         let result = session.artefact(scan, &RESULT).await?;
-        let result = result.with_context(|| format!("the scan is {}: no result yet", about["state"]))?;
+        let result =
+            result.with_context(|| format!("the scan is {}: no result yet", about["state"]))?;
         let mask = match session.artefact(scan, &MASK_VOLUME).await? {
             Some(volume) => Some(volume),
             None => session.artefact(scan, &MASK).await?,

@@ -75,14 +75,17 @@ impl Models {
                     }
                     staging.write(bytes).await?;
                 }
-                Some(Part::End(end)) if end.size_bytes == files.iter().map(|file| file.2).sum() => break,
+                Some(Part::End(end)) if end.size_bytes == files.iter().map(|file| file.2).sum() => {
+                    break;
+                }
                 None => {
-                    return Err(ErrorKind::Invalid.error("the version was cut short: send it again"));
+                    return Err(
+                        ErrorKind::Invalid.error("the version was cut short: send it again")
+                    );
                 }
                 Some(_) => {
-                    return Err(ErrorKind::Invalid.error(
-                        "a version is a header, its files (8 at most) and its end",
-                    ));
+                    return Err(ErrorKind::Invalid
+                        .error("a version is a header, its files (8 at most) and its end"));
                 }
             }
         }

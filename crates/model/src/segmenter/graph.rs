@@ -134,12 +134,8 @@ impl Layers<'_> {
     fn constant(&mut self, constant: &Constant) -> Port {
         let Constant { element_type, shape, offset, size } = constant;
         let shape = shape.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-        let data: [(&str, &dyn Display); 4] = [
-            ("element_type", element_type),
-            ("shape", &shape),
-            ("offset", offset),
-            ("size", size),
-        ];
+        let data: [(&str, &dyn Display); 4] =
+            [("element_type", element_type), ("shape", &shape), ("offset", offset), ("size", size)];
         self.layer("Const", "opset1", &[], &data)
     }
 
@@ -153,7 +149,9 @@ impl Layers<'_> {
     ) {
         let id = self.count;
         self.count += 1;
-        let mut text = format!("<layer id=\"{id}\" name=\"{kind}{id}\" type=\"{kind}\" version=\"{opset}\"><data");
+        let mut text = format!(
+            "<layer id=\"{id}\" name=\"{kind}{id}\" type=\"{kind}\" version=\"{opset}\"><data"
+        );
         for (name, value) in data {
             // Strings have no errors.
             let _ = write!(text, " {name}=\"{value}\"");
@@ -250,8 +248,7 @@ impl Way for Walk<'_> {
             ("pads_end", &"0"),
             ("cube_coeff", &"-0.75"),
         ];
-        let y =
-            self.layers.layer("Interpolate", "opset4", &[*y, lengths, factors, axes], &data);
+        let y = self.layers.layer("Interpolate", "opset4", &[*y, lengths, factors, axes], &data);
         Ok(self.layers.layer("Concat", "opset1", &[y, skip], &[("axis", &1)]))
     }
 

@@ -74,7 +74,8 @@ impl OpenVino {
     /// `Unavailable` where OpenVINO is not installed.
     fn new(design: Design, units: &[Folded], device: Device) -> Result<OpenVino> {
         let missing = |error| {
-            let message = "OpenVINO is not there: `scripts/openvino.sh` fetches it, or use the device `cpu`";
+            let message =
+                "OpenVINO is not there: `scripts/openvino.sh` fetches it, or use the device `cpu`";
             ErrorKind::Unavailable.error(message).because(error)
         };
         let mut core = Core::new().map_err(missing)?;
@@ -111,8 +112,8 @@ impl OpenVino {
             // What is no number is as far off as can be.
             if own.len() == other.len() && off.is_finite() { off / largest } else { f32::INFINITY }
         };
-        let off = off(&own.probabilities, &other.probabilities)
-            .max(off(&own.features, &other.features));
+        let off =
+            off(&own.probabilities, &other.probabilities).max(off(&own.features, &other.features));
         if off > off_max {
             let message = format!(
                 "OpenVINO predicts something else here than libtorch ({off} off): use the device `cpu`"

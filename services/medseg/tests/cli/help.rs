@@ -1,7 +1,9 @@
 use crate::place::{MISUSED, Place};
 
-const SUBCOMMANDS: [&str; 10] =
-    ["serve", "segment", "user", "model", "dataset", "train", "finish", "evaluate", "bench", "phantom"];
+const SUBCOMMANDS: [&str; 10] = [
+    "serve", "segment", "user", "model", "dataset", "train", "finish", "evaluate", "bench",
+    "phantom",
+];
 
 #[test]
 fn the_version_is_the_packages() {

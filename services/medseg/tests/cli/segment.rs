@@ -174,7 +174,11 @@ fn what_keeps_it_from_beginning_is_told_before_anything_is_written() {
         ("scan.png --out taken", FAILED, ["taken", "cannot be used"]),
         ("scan.png --out made --model nowhere", FAILED, ["cannot load the model", "nowhere"]),
         ("scan.png --out made --model threshold:", FAILED, ["no trained model", "--research"]),
-        ("scan.png --out made --device tpu", FAILED, ["no device `tpu`", "auto, cpu, openvino or cuda:0"]),
+        (
+            "scan.png --out made --device tpu",
+            FAILED,
+            ["no device `tpu`", "auto, cpu, openvino or cuda:0"],
+        ),
         ("--watch nowhere --out made", FAILED, ["nowhere", "cannot be watched"]),
         ("--watch inbox --out inbox", FAILED, ["results would be taken for scans", "another"]),
     ] {
