@@ -46,12 +46,19 @@ async fn allowed(verifier: &Verifier, metadata: &MetadataMap, roles: &[Role]) ->
 /// What has come of a version: its header, the manifest's bytes and all files.
 type Received = (RegisterHeader, Vec<u8>, Vec<(String, Staged)>);
 
+/// A file on its way: its name, what has come of it, and how many bytes that is.
+type Arriving = (String, Staging, u64);
+
+fn bytes_in(files: &[Arriving]) -> u64 {
+    files.iter().map(|(_, _, bytes)| bytes).sum()
+}
+
 impl Models {
     async fn receive(&self, mut parts: Streaming<RegisterPart>) -> Result<Received> {
         let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
             return Err(ErrorKind::Invalid.error("a version begins with its header"));
         };
-        let (mut manifest, mut files) = (Vec::new(), Vec::<(String, Staging, u64)>::new());
+        let (mut manifest, mut files) = (Vec::new(), Vec::<Arriving>::new());
         loop {
             match parts.message().await?.and_then(|part| part.part) {
                 Some(Part::File(name)) if files.len() < FILES_MAX => {
@@ -75,17 +82,15 @@ impl Models {
                     }
                     staging.write(bytes).await?;
                 }
-                Some(Part::End(end)) if end.size_bytes == files.iter().map(|file| file.2).sum() => {
-                    break;
-                }
-                None => {
+                Some(Part::End(end)) if end.size_bytes == bytes_in(&files) => break,
+                None | Some(Part::End(_)) => {
                     return Err(
                         ErrorKind::Invalid.error("the version was cut short: send it again")
                     );
                 }
                 Some(_) => {
                     return Err(ErrorKind::Invalid
-                        .error("a version is a header, its files (8 at most) and its end"));
+                        .error(format!("a version is a header and at most {FILES_MAX} files")));
                 }
             }
         }

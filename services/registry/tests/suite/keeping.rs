@@ -59,6 +59,7 @@ pub async fn files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept(wo
     for end in [None, Some(RegisterEnd { size_bytes: 1 })] {
         let refused = world.send(&whole, end).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        assert!(refused.message().contains("cut short"), "{refused}");
     }
     let request = world.by(Role::Scientist, ListVersions::default());
     assert_eq!(world.models.clone().list(request).await.unwrap().into_inner(), Versions::default());
