@@ -134,7 +134,8 @@ impl Store {
                 if state == State::Shadow {
                     end_shadows(unit).await?;
                 }
-                set_state(unit, &row, state, "").await?;
+                // It may serve again by a roll-back, and the gate has refused it all the same.
+                set_state(unit, &row, state, &row.forced).await?;
                 raise_generation(unit).await?;
                 events::append(&store, unit, action, &subject, &row, &change.reason).await
             })

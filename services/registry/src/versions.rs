@@ -301,7 +301,7 @@ pub async fn find(
     row.ok_or_else(|| unknown(name, version))
 }
 
-/// Sets a version's state and, where it serves, why it does although the gate refused it.
+/// Sets a version's state, and why it serves or has served although the gate refused it.
 pub async fn set_state(unit: &mut Unit, of: &Version, state: State, forced: &str) -> Result<()> {
     sqlx::query("UPDATE versions SET state = ?, forced = ? WHERE name = ? AND version = ?")
         .bind(state.name())

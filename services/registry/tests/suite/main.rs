@@ -39,6 +39,7 @@ on_every_database! {
     serving::a_version_serves_once_the_gate_lets_it_through;
     serving::what_is_worse_than_what_serves_is_refused_with_both_figures;
     serving::who_forces_the_gate_says_why_and_it_stands_with_the_version;
+    serving::a_version_that_was_forced_says_why_also_when_it_serves_again;
     serving::the_version_before_serves_again;
     serving::a_shadow_never_serves_and_what_serves_is_no_shadow;
     serving::what_is_retired_is_promoted_no_more_and_can_still_be_read;

@@ -47,6 +47,20 @@ pub async fn who_forces_the_gate_says_why_and_it_stands_with_the_version(world: 
     assert_eq!(world.get("1").await.forced_because, "");
 }
 
+pub async fn a_version_that_was_forced_says_why_also_when_it_serves_again(world: World) {
+    world.evaluated("m", "1", 0.9).await;
+    world.evaluated("m", "2", 0.8).await;
+    world.promote("1", "").await.unwrap();
+    world.promote("2", "the scanner is new").await.unwrap();
+    world.promote("1", "").await.unwrap();
+    let mut models = world.models.clone();
+    models.shadow(world.by(Role::Scientist, world.change("2"))).await.unwrap();
+    let back = models.roll_back(world.by(Role::Admin, world.change("1"))).await.unwrap();
+    let back = back.into_inner();
+    assert_eq!((back.version.as_str(), back.state()), ("2", State::Serving));
+    assert_eq!(back.forced_because, "the scanner is new");
+}
+
 pub async fn the_version_before_serves_again(world: World) {
     for (version, dice) in [("1", 0.9), ("2", 0.91), ("3", 0.92)] {
         world.evaluated("m", version, dice).await;
