@@ -141,6 +141,7 @@ def model(place):
         good("export", version, "--out", "exported", says="weights")
         # The same again, from its own export, changes nothing.
         good("import", "exported", says=version)
+        good("import", "exported/weights.safetensors", says=version)
         good("shadow", version, says="shadow")
         good("compare", version, says='"scans": 0')
         good("promote", version, "--force", "--reason", "to try it out", says="serving")

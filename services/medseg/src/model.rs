@@ -38,8 +38,8 @@ pub struct Model {
 enum Action {
     /// Register a version: a folder with model.json and weights, or a version in MLflow's registry.
     Import {
-        /// The model's folder, or `mlflow:NAME@ALIAS` or `mlflow:NAME/VERSION`, with the version as MLflow counts; without it,
-        /// the model that came with this program.
+        /// The model's folder, or its weights in it; or `mlflow:NAME@ALIAS` or `mlflow:NAME/VERSION`, with the version as
+        /// MLflow counts; without it, the model that came with this program.
         folder: Option<PathBuf>,
         /// Where it comes from, for whoever asks later; MLflow says it, and the next two, of what it has.
         #[arg(long, default_value = "")]
@@ -140,9 +140,8 @@ async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
     match action {
         Action::Import { folder, source, git_commit, data_version, mlflow } => {
             let fetched = mlflow.fetched(folder.as_deref(), &FILES).await?;
-            let folder = fetched.as_ref().map(|it| it.folder().to_owned()).or(folder);
-            let folder =
-                folder.map_or_else(|| models::shipped().map(|file| file.with_file_name("")), Ok)?;
+            let named = fetched.as_ref().map(|it| it.folder().to_owned()).or(folder);
+            let folder = folder_of(named.map_or_else(models::shipped, Ok)?);
             let known = fetched.as_ref().map_or([""; 3], Fetched::origin);
             let data_version = data_version.unwrap_or_else(|| told_by_card(&folder));
             let said =
@@ -218,6 +217,11 @@ async fn change(
         session.post(&["models", &name, &version, what], &json!({ "reason": reason })).await?;
     println!("{}", line(&now));
     Ok(())
+}
+
+/// The model's folder, where its weights or its manifest is named.
+fn folder_of(named: PathBuf) -> PathBuf {
+    if named.is_file() { named.with_file_name("") } else { named }
 }
 
 /// The data version that the model's card tells; empty without one.
