@@ -113,6 +113,7 @@ fn what_needs_a_keeper_is_named_by_its_keeper_only() {
         ("object_store", "platform"),
         ("google-cloud-storage", "platform"),
         ("tch", "model"),
+        ("openvino", "model"),
         // Its defaults are laxer than what stands around it there.
         ("jsonwebtoken", "service"),
     ];

@@ -30,7 +30,7 @@ pub trait Engine: Send {
     fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<TilePrediction>>;
 }
 
-/// The engine at `url`, on `device` (`auto`, `cpu` or `cuda:N`) if it is one that can choose.
+/// The engine at `url`, on `device` (`auto`, `cpu`, `openvino` or `cuda:N`) if it is one that can choose.
 ///
 /// `file:///…` and a plain path name the network's weights. What has none only stands in for a model, and is opened only
 /// for research: `threshold:` knows bright from dark · `echo:` and `stub:` are for tests and measurements, and no release

@@ -6,11 +6,11 @@ use model::{Device, Segmenter};
 
 use super::Engine;
 
-/// The network on libtorch.
+/// The network, on libtorch or OpenVINO as the device says.
 pub struct Network(Segmenter);
 
 impl Network {
-    /// Reads the weights and verifies their digest; `device` is `auto`, `cpu` or `cuda:N`.
+    /// Reads the weights and verifies their digest; `device` is `auto`, `cpu`, `openvino` or `cuda:N`.
     pub fn load(path: &Path, device: &str) -> Result<Network> {
         Ok(Network(Segmenter::load(path, Device::choose(device)?)?))
     }
