@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
-use platform::db::{Run, failed};
+use platform::db::{Run, Unit, failed};
 use platform::queue::Queue;
 use proto::registry::Evaluation;
 use service::Worker;
@@ -91,11 +91,7 @@ impl Store {
         let (name, version) = (evaluation.name.clone(), evaluation.version.clone());
         self.unit(move |_, unit| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM evaluations WHERE name = ? AND version = ?")
-                    .bind(name.as_str())
-                    .bind(version.as_str())
-                    .run(unit)
-                    .await?;
+                forget(unit, &name, &version).await?;
                 sqlx::query("INSERT INTO evaluations (name, version, evaluation) VALUES (?, ?, ?)")
                     .bind(name.as_str())
                     .bind(version.as_str())
@@ -107,6 +103,16 @@ impl Store {
         .await?;
         Ok(evaluation)
     }
+}
+
+/// Forgets a version's evaluation: it then waits for another.
+pub async fn forget(unit: &mut Unit, name: &str, version: &str) -> Result<()> {
+    sqlx::query("DELETE FROM evaluations WHERE name = ? AND version = ?")
+        .bind(name)
+        .bind(version)
+        .run(unit)
+        .await
+        .map(drop)
 }
 
 /// The evaluation of a version, if it has one.

@@ -22,7 +22,8 @@ pub fn checks(
         return vec![check("evaluated", false, words.to_owned())];
     };
     if !candidate.failure.is_empty() {
-        return vec![check("evaluated", false, candidate.failure.clone())];
+        let words = format!("{}; it is evaluated once more", candidate.failure);
+        return vec![check("evaluated", false, words)];
     }
     let mut checks = vec![
         check("evaluated", true, format!("on {}, {}", candidate.gate_set, candidate.device)),
@@ -32,8 +33,8 @@ pub fn checks(
     let Some(serving) = serving else { return checks };
     if serving.gate_set != candidate.gate_set {
         let words = format!(
-            "the version that serves was evaluated on {}: it has to be evaluated anew first",
-            serving.gate_set
+            "it was evaluated on {}, and what serves on {}: both are evaluated anew, so try again in a few minutes",
+            candidate.gate_set, serving.gate_set
         );
         checks.push(check("comparable", false, words));
         return checks;
@@ -49,6 +50,21 @@ pub fn checks(
         compared("frr", candidate.frr, serving.frr, candidate.frr_low <= serving.frr),
     ]);
     checks
+}
+
+/// The evaluations that are to be made anew before the gate can tell: one that failed, for what ailed the worker may be over;
+/// or both where each is of another gate set, as after an upgrade that brings one.
+pub fn outdated<'a>(
+    candidate: Option<&'a Evaluation>,
+    serving: Option<&'a Evaluation>,
+) -> Vec<&'a Evaluation> {
+    match (candidate, serving) {
+        (Some(candidate), _) if !candidate.failure.is_empty() => vec![candidate],
+        (Some(candidate), Some(serving)) if candidate.gate_set != serving.gate_set => {
+            vec![candidate, serving]
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn golden(candidate: &Evaluation) -> Check {
@@ -148,5 +164,16 @@ mod tests {
             assert_eq!(refused_by(Some(&worse), Some(&serving)), [by]);
         }
         assert_eq!(refused_by(None, Some(&serving)), ["evaluated"]);
+    }
+
+    #[test]
+    fn what_failed_or_is_of_another_gate_set_is_evaluated_anew() {
+        let sound = evaluation();
+        let failed = Evaluation { failure: "out of memory".into(), ..evaluation() };
+        let other = Evaluation { gate_set: "phantoms-2".into(), ..evaluation() };
+        assert_eq!(outdated(Some(&sound), Some(&sound)), [&sound; 0]);
+        assert_eq!(outdated(None, Some(&sound)), [&sound; 0]);
+        assert_eq!(outdated(Some(&failed), Some(&sound)), [&failed]);
+        assert_eq!(outdated(Some(&other), Some(&sound)), [&other, &sound]);
     }
 }

@@ -49,11 +49,14 @@ impl Store {
             })
         });
         let (checks, candidate, promoted) = decided.await?;
+        // Versions that wait for another evaluation are announced at once.
+        self.registered.notify_one();
         let version = Some(self.version(&candidate.name, &candidate.version).await?);
         Ok(Decision { promoted, checks, version })
     }
 
-    /// What the gate finds of `candidate`, beside each version that it would take the place of.
+    /// What the gate finds of `candidate`, beside each version that it would take the place of. What it cannot compare is
+    /// evaluated anew.
     async fn check(&self, unit: &mut Unit, candidate: &Version) -> Result<Vec<wire::Check>> {
         let own = evaluations::find(&mut **unit, &candidate.name, &candidate.version).await?;
         let mut checks = Vec::new();
@@ -65,6 +68,9 @@ impl Store {
             };
             if !seen.contains(&serving) {
                 checks.extend(gate::checks(own.as_ref(), serving.as_ref(), &self.gate));
+                for old in gate::outdated(own.as_ref(), serving.as_ref()) {
+                    evaluations::forget(unit, &old.name, &old.version).await?;
+                }
                 seen.push(serving);
             }
         }

@@ -38,6 +38,7 @@ on_every_database! {
     keeping::only_scientists_register_only_admins_promote_and_only_workers_evaluate;
     serving::a_version_serves_once_the_gate_lets_it_through;
     serving::what_is_worse_than_what_serves_is_refused_with_both_figures;
+    serving::what_was_evaluated_on_another_gate_set_is_evaluated_anew;
     serving::who_forces_the_gate_says_why_and_it_stands_with_the_version;
     serving::a_version_that_was_forced_says_why_also_when_it_serves_again;
     serving::the_version_before_serves_again;

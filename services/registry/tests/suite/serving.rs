@@ -30,6 +30,26 @@ pub async fn what_is_worse_than_what_serves_is_refused_with_both_figures(world: 
     assert_eq!(world.serving().await.0, "1");
 }
 
+pub async fn what_was_evaluated_on_another_gate_set_is_evaluated_anew(world: World) {
+    for version in ["1", "2"] {
+        world.evaluated("m", version, 0.9).await;
+    }
+    world.promote("1", "").await.unwrap();
+    let newer = |version: &str| Evaluation {
+        gate_set: "phantoms-2".into(),
+        ..evaluation("m", version, 0.9)
+    };
+    world.record(newer("2")).await.unwrap();
+    let refused = world.promote("2", "").await.unwrap();
+    let failed: Vec<_> = refused.checks.iter().filter(|check| !check.passed).collect();
+    assert_eq!((failed.len(), failed[0].name.as_str()), (1, "comparable"), "{failed:?}");
+    for version in ["1", "2"] {
+        assert_eq!(world.get(version).await.evaluation, None, "{version}");
+        world.record(newer(version)).await.unwrap();
+    }
+    assert!(world.promote("2", "").await.unwrap().promoted);
+}
+
 pub async fn who_forces_the_gate_says_why_and_it_stands_with_the_version(world: World) {
     world.evaluated("m", "1", 0.9).await;
     world.evaluated("m", "2", 0.8).await;
