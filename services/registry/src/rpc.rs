@@ -23,6 +23,8 @@ const READERS: [Role; 3] = [Role::Scientist, Role::Admin, Role::Service];
 const SCIENTISTS: [Role; 2] = [Role::Scientist, Role::Admin];
 /// No file of a model is larger.
 const BYTES_MAX: u64 = 256 << 20;
+/// The manifest is held in memory.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 const FILES_MAX: usize = 8;
 
 /// The calls of scientists and admins.
@@ -72,10 +74,10 @@ impl Models {
                         return Err(ErrorKind::Invalid.error("bytes of no file"));
                     };
                     *size += bytes.len() as u64;
-                    if *size > BYTES_MAX {
-                        return Err(
-                            ErrorKind::Exhausted.error(format!("`{name}` is larger than 256 MiB"))
-                        );
+                    let most = if name == MANIFEST { MANIFEST_BYTES_MAX } else { BYTES_MAX };
+                    if *size > most {
+                        let message = format!("`{name}` is larger than {} MiB", most >> 20);
+                        return Err(ErrorKind::Invalid.error(message));
                     }
                     if name == MANIFEST {
                         manifest.extend_from_slice(&bytes);

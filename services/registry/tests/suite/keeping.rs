@@ -42,12 +42,15 @@ pub async fn files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept(wo
     twice.push(whole[1].clone());
     let mut stranger = whole.clone();
     stranger.push(("run.sh", b"echo".to_vec()));
+    let mut bloated = whole.clone();
+    bloated[0].1.resize((1 << 20) + 1, b' ');
     let bare = vec![whole[1].clone()];
     for (sent, why) in [
         (cut, "cut short"),
         (flipped, "SHA-256"),
         (twice, "twice"),
         (stranger, "`run.sh`"),
+        (bloated, "larger than 1 MiB"),
         (bare, "manifest"),
         (Vec::new(), "manifest"),
     ] {

@@ -143,7 +143,8 @@ impl World {
         let mut parts = vec![Part::Header(header)];
         for (name, bytes) in files {
             parts.push(Part::File((*name).to_owned()));
-            parts.extend(bytes.chunks(2).map(|piece| Part::Data(piece.to_vec().into())));
+            let pieces = bytes.chunks((bytes.len() / 16).max(2));
+            parts.extend(pieces.map(|piece| Part::Data(piece.to_vec().into())));
         }
         parts.extend(end.map(Part::End));
         let parts = parts.into_iter().map(|part| RegisterPart { part: Some(part) });
