@@ -8,7 +8,7 @@ use platform::blob::Staged;
 use proto::registry::{RegisterHeader, Version};
 use service::Worker;
 
-use crate::manifest::{MANIFEST, Manifest, OTHERS};
+use crate::manifest::{MANIFEST, Manifest, OTHERS, Texts};
 use crate::store::Store;
 use crate::{events, routes, versions};
 
@@ -46,9 +46,9 @@ async fn begin(store: &Store, folder: &Path) -> Result<()> {
     if store.has_served().await? || !store.versions("").await?.iter().all(own) {
         return Ok(());
     }
-    let (manifest, files) = read(store, folder).await?;
+    let (texts, files) = read(store, folder).await?;
     let header = RegisterHeader { source: "shipped with medseg".into(), ..Default::default() };
-    let version = store.register(SUBJECT, header, &manifest, files).await?;
+    let version = store.register(SUBJECT, header, &texts, files).await?;
     store
         .unit(move |store, unit| {
             Box::pin(async move {
@@ -61,21 +61,25 @@ async fn begin(store: &Store, folder: &Path) -> Result<()> {
         .await
 }
 
-/// The manifest's bytes, and all files of the model.
-async fn read(store: &Store, folder: &Path) -> Result<(Vec<u8>, Vec<(String, Staged)>)> {
+/// All files of the model, and what is read of them.
+async fn read(store: &Store, folder: &Path) -> Result<(Texts, Vec<(String, Staged)>)> {
     let manifest = bytes_of(folder, MANIFEST).await?;
     let named: Manifest = serde_json::from_slice(&manifest).map_err(|error| {
         ErrorKind::Invalid.error(format!("{MANIFEST} is no manifest of a model")).because(error)
     })?;
     let mut names = vec![MANIFEST, named.file.as_str()];
     names.extend(OTHERS.into_iter().filter(|name| folder.join(name).is_file()));
-    let mut files = Vec::new();
+    let (mut texts, mut files) = (Texts::default(), Vec::new());
     for name in names {
+        let bytes = bytes_of(folder, name).await?;
+        if let Some(text) = texts.of(name) {
+            text.extend_from_slice(&bytes);
+        }
         let mut staging = store.blobs.stage().await?;
-        staging.write(bytes_of(folder, name).await?.into()).await?;
+        staging.write(bytes.into()).await?;
         files.push((name.to_owned(), staging.finish().await?));
     }
-    Ok((manifest, files))
+    Ok((texts, files))
 }
 
 async fn bytes_of(folder: &Path, name: &str) -> Result<Vec<u8>> {

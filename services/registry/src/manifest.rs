@@ -1,4 +1,4 @@
-//! `model.json`, as a version brings it.
+//! `model.json` and the card, as a version brings them.
 
 use domain::{ErrorKind, Result};
 use serde::Deserialize;
@@ -7,10 +7,33 @@ use crate::versions::Kept;
 
 /// The manifest's own name.
 pub const MANIFEST: &str = "model.json";
+/// The card's name.
+const CARD: &str = "card.md";
 /// What else a version may bring: the card, the drift reference, how reliable its confidence is, and the mask of the golden
 /// phantom.
-pub const OTHERS: [&str; 4] = ["card.md", "reference.json", "reliability.svg", "golden.pbm"];
+pub const OTHERS: [&str; 4] = [CARD, "reference.json", "reliability.svg", "golden.pbm"];
 const NAME_MAX: usize = 64;
+/// What stands in a card, as training writes it, before the digest of the weights that it tells of.
+const CARD_SHA256: &str = "| SHA-256 | `";
+
+/// The files of a version that are read here, and not only kept.
+#[derive(Default)]
+pub struct Texts {
+    manifest: Vec<u8>,
+    /// Empty without one.
+    card: Vec<u8>,
+}
+
+impl Texts {
+    /// Where the bytes of the file of that name belong; None of one that is only kept.
+    pub fn of(&mut self, name: &str) -> Option<&mut Vec<u8>> {
+        match name {
+            MANIFEST => Some(&mut self.manifest),
+            CARD => Some(&mut self.card),
+            _ => None,
+        }
+    }
+}
 
 /// What a model says of itself, as far as the registry decides by it. The network's own facts are the workers'.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -29,8 +52,8 @@ pub struct Manifest {
 
 impl Manifest {
     /// Reads the manifest and compares it with the files that came with it; `Invalid` says what does not fit.
-    pub fn read(json: &[u8], files: &[Kept]) -> Result<Manifest> {
-        let manifest: Manifest = serde_json::from_slice(json).map_err(|error| {
+    pub fn read(texts: &Texts, files: &[Kept]) -> Result<Manifest> {
+        let manifest: Manifest = serde_json::from_slice(&texts.manifest).map_err(|error| {
             let message = format!("{MANIFEST} is no manifest of a model: {error}");
             ErrorKind::Invalid.error(message).because(error)
         })?;
@@ -51,6 +74,7 @@ impl Manifest {
                 weights.name
             )));
         }
+        manifest.check_card(&String::from_utf8_lossy(&texts.card))?;
         let stranger = files
             .iter()
             .map(|file| file.name.as_str())
@@ -58,6 +82,17 @@ impl Manifest {
         match stranger {
             Some(name) => Err(ErrorKind::Invalid.error(format!("`{name}` is no file of a model"))),
             None => Ok(manifest),
+        }
+    }
+
+    /// A card that does not say which weights it tells of is taken.
+    fn check_card(&self, card: &str) -> Result<()> {
+        let told = card.split_once(CARD_SHA256).and_then(|(_, rest)| rest.split_once('`'));
+        match told {
+            Some((sha256, _)) if sha256 != self.sha256 => {
+                Err(ErrorKind::Invalid.error(format!("{CARD} tells of other weights")))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -92,7 +127,8 @@ mod tests {
     fn files_that_do_not_fit_each_other_are_refused_with_the_reason() {
         let weights = || kept("weights.safetensors", 3, "abc");
         let read = |json: &str, files: &[Kept]| {
-            Manifest::read(json.as_bytes(), files).map_err(|error| error.to_string())
+            let texts = Texts { manifest: json.into(), ..Texts::default() };
+            Manifest::read(&texts, files).map_err(|error| error.to_string())
         };
         assert_eq!(read(JSON, &[weights()]).unwrap().modalities, ["MR"]);
         for (files, why) in [
@@ -114,5 +150,18 @@ mod tests {
             let said = read(&JSON.replace(from, to), &[weights()]).unwrap_err();
             assert!(said.contains(why), "{said}");
         }
+    }
+
+    #[test]
+    fn a_card_of_other_weights_is_refused_and_one_that_names_none_is_taken() {
+        let read = |card: &str| {
+            let texts = Texts { manifest: JSON.into(), card: card.into() };
+            Manifest::read(&texts, &[kept("weights.safetensors", 3, "abc")])
+        };
+        for card in ["", "# m 1\n\n| SHA-256 | `abc` |\n", "# by hand", "| SHA-256 | `ab"] {
+            assert!(read(card).is_ok(), "{card}");
+        }
+        let refused = read("# m 1\n\n| SHA-256 | `abd` |\n").unwrap_err().to_string();
+        assert!(refused.contains("card.md tells of other weights"), "{refused}");
     }
 }

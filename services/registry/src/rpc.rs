@@ -14,7 +14,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::events;
-use crate::manifest::MANIFEST;
+use crate::manifest::Texts;
 use crate::store::Store;
 
 /// The roles that may read of models.
@@ -23,8 +23,8 @@ const READERS: [Role; 3] = [Role::Scientist, Role::Admin, Role::Service];
 const SCIENTISTS: [Role; 2] = [Role::Scientist, Role::Admin];
 /// No file of a model is larger.
 const BYTES_MAX: u64 = 256 << 20;
-/// The manifest is held in memory.
-const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+/// Manifest and card are held in memory.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
 const FILES_MAX: usize = 8;
 
 /// The calls of scientists and admins.
@@ -45,8 +45,8 @@ async fn allowed(verifier: &Verifier, metadata: &MetadataMap, roles: &[Role]) ->
     Ok(claims)
 }
 
-/// What has come of a version: its header, the manifest's bytes and all files.
-type Received = (RegisterHeader, Vec<u8>, Vec<(String, Staged)>);
+/// What has come of a version: its header, all files, and what is read of them.
+type Received = (RegisterHeader, Texts, Vec<(String, Staged)>);
 
 /// A file on its way: its name, what has come of it, and how many bytes that is.
 type Arriving = (String, Staging, u64);
@@ -60,7 +60,7 @@ impl Models {
         let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
             return Err(ErrorKind::Invalid.error("a version begins with its header"));
         };
-        let (mut manifest, mut files) = (Vec::new(), Vec::<Arriving>::new());
+        let (mut texts, mut files) = (Texts::default(), Vec::<Arriving>::new());
         loop {
             match parts.message().await?.and_then(|part| part.part) {
                 Some(Part::File(name)) if files.len() < FILES_MAX => {
@@ -74,13 +74,14 @@ impl Models {
                         return Err(ErrorKind::Invalid.error("bytes of no file"));
                     };
                     *size += bytes.len() as u64;
-                    let most = if name == MANIFEST { MANIFEST_BYTES_MAX } else { BYTES_MAX };
+                    let text = texts.of(name);
+                    let most = if text.is_some() { TEXT_BYTES_MAX } else { BYTES_MAX };
                     if *size > most {
                         let message = format!("`{name}` is larger than {} MiB", most >> 20);
                         return Err(ErrorKind::Invalid.error(message));
                     }
-                    if name == MANIFEST {
-                        manifest.extend_from_slice(&bytes);
+                    if let Some(text) = text {
+                        text.extend_from_slice(&bytes);
                     }
                     staging.write(bytes).await?;
                 }
@@ -100,7 +101,7 @@ impl Models {
         for (name, staging, _) in files {
             staged.push((name, staging.finish().await?));
         }
-        Ok((header, manifest, staged))
+        Ok((header, texts, staged))
     }
 }
 
@@ -111,8 +112,8 @@ impl WireModels for Models {
         request: Request<Streaming<RegisterPart>>,
     ) -> Result<Response<Version>, Status> {
         let claims = allowed(&self.verifier, request.metadata(), &SCIENTISTS).await?;
-        let (header, manifest, files) = self.receive(request.into_inner()).await?;
-        let version = self.store.register(&claims.subject, header, &manifest, files).await?;
+        let (header, texts, files) = self.receive(request.into_inner()).await?;
+        let version = self.store.register(&claims.subject, header, &texts, files).await?;
         Ok(Response::new(version))
     }
 

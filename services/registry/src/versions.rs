@@ -7,7 +7,7 @@ use proto::registry::{self as wire, RegisterHeader};
 use sqlx::{Any, Executor, FromRow};
 use strum::{EnumString, IntoStaticStr};
 
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Texts};
 use crate::store::Store;
 use crate::{evaluations, events};
 
@@ -80,7 +80,7 @@ impl Version {
 }
 
 impl Store {
-    /// Keeps a version with its files, signed; `manifest` are the bytes of its `model.json`.
+    /// Keeps a version with its files, signed.
     ///
     /// The same version with the same files again is the one that is there; with others it is a conflict: what a result
     /// names must never mean something else.
@@ -88,11 +88,11 @@ impl Store {
         &self,
         subject: &str,
         header: RegisterHeader,
-        manifest: &[u8],
+        texts: &Texts,
         staged: Vec<(String, Staged)>,
     ) -> Result<wire::Version> {
         let files: Vec<_> = staged.iter().map(kept).collect();
-        let manifest = Manifest::read(manifest, &files)?;
+        let manifest = Manifest::read(texts, &files)?;
         if let Some(there) = self.same(&manifest, &files).await? {
             return Ok(there);
         }

@@ -44,6 +44,8 @@ pub async fn files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept(wo
     stranger.push(("run.sh", b"echo".to_vec()));
     let mut bloated = whole.clone();
     bloated[0].1.resize((1 << 20) + 1, b' ');
+    let mut of_others = whole.clone();
+    of_others[2].1 = b"| SHA-256 | `abc` |".to_vec();
     let bare = vec![whole[1].clone()];
     for (sent, why) in [
         (cut, "cut short"),
@@ -51,6 +53,7 @@ pub async fn files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept(wo
         (twice, "twice"),
         (stranger, "`run.sh`"),
         (bloated, "larger than 1 MiB"),
+        (of_others, "other weights"),
         (bare, "manifest"),
         (Vec::new(), "manifest"),
     ] {
