@@ -11,7 +11,6 @@ use crate::Device;
 use crate::kind_head::KindHead;
 use crate::network::{Network, SIDE_MULTIPLE};
 use crate::weights::Weights;
-use torch::Torch;
 
 pub(crate) use torch::torch_error;
 

@@ -19,7 +19,7 @@ pub struct Graph {
     /// Of each unit the weight and the bias.
     units: Vec<[Constant; 2]>,
     channels_first: Constant,
-    /// OpenVINO wants lengths beside factors, and reads the factors alone.
+    /// Sizes, which OpenVINO wants and does not read here, and scales.
     doubled: [Constant; 2],
     rows_and_columns: Constant,
 }
@@ -44,10 +44,10 @@ impl Graph {
         let units = units.collect();
         let mut numbers = |values: &[i64]| constant(&mut constants, &Tensor::from_slice(values));
         let channels_first = numbers(&[0, 3, 1, 2]);
-        let lengths = numbers(&[0, 0]);
+        let sizes = numbers(&[0, 0]);
         let rows_and_columns = numbers(&[2, 3]);
-        let factors = constant(&mut constants, &Tensor::from_slice(&[2.0f32, 2.0]));
-        let doubled = [lengths, factors];
+        let scales = constant(&mut constants, &Tensor::from_slice(&[2.0f32, 2.0]));
+        let doubled = [sizes, scales];
         Graph { network, constants, units, channels_first, doubled, rows_and_columns }
     }
 
@@ -120,8 +120,8 @@ impl Layers<'_> {
         data: &[(&str, &dyn Display)],
     ) -> Port {
         let output = Port { layer: self.count, port: inputs.len() };
-        let precision = "<output><port id=\"{}\" precision=\"FP32\"/></output>";
-        let out = precision.replace("{}", &output.port.to_string());
+        let port = output.port;
+        let out = format!("<output><port id=\"{port}\" precision=\"FP32\"/></output>");
         self.add(kind, opset, inputs, data, &out);
         output
     }
@@ -178,7 +178,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn added_up(&mut self, a: Port, b: Port) -> Port {
+    fn sum(&mut self, a: Port, b: Port) -> Port {
         self.layers.layer("Add", "opset1", &[a, b], &[("auto_broadcast", &"numpy")])
     }
 
@@ -206,7 +206,7 @@ impl Way for Walk<'_> {
             ("auto_pad", &"explicit"),
         ];
         let y = self.layers.layer("Convolution", "opset1", &[*x, weight], &data);
-        let y = self.added_up(y, bias);
+        let y = self.sum(y, bias);
         let y = match activation {
             Activation::Relu => self.rectified(y),
             Activation::None => y,
@@ -230,13 +230,13 @@ impl Way for Walk<'_> {
     }
 
     fn added(&mut self, y: Port, around: &Port) -> Result<Port, Infallible> {
-        let sum = self.added_up(y, *around);
+        let sum = self.sum(y, *around);
         Ok(self.rectified(sum))
     }
 
     fn joined(&mut self, y: &Port, skip: Port) -> Result<Port, Infallible> {
         let graph = self.layers.graph;
-        let [lengths, factors] = graph.doubled.each_ref().map(|it| self.layers.constant(it));
+        let [sizes, scales] = graph.doubled.each_ref().map(|it| self.layers.constant(it));
         let axes = self.layers.constant(&graph.rows_and_columns);
         let data: [(&str, &dyn Display); 8] = [
             ("mode", &"linear_onnx"),
@@ -248,7 +248,7 @@ impl Way for Walk<'_> {
             ("pads_end", &"0"),
             ("cube_coeff", &"-0.75"),
         ];
-        let y = self.layers.layer("Interpolate", "opset4", &[*y, lengths, factors, axes], &data);
+        let y = self.layers.layer("Interpolate", "opset4", &[*y, sizes, scales, axes], &data);
         Ok(self.layers.layer("Concat", "opset1", &[y, skip], &[("axis", &1)]))
     }
 
