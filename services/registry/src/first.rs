@@ -8,7 +8,7 @@ use platform::blob::Staged;
 use proto::registry::{RegisterHeader, Version};
 use service::Worker;
 
-use crate::manifest::{MANIFEST, Manifest, OTHERS};
+use crate::manifest::{MANIFEST, Manifest, OTHERS, Texts};
 use crate::store::Store;
 use crate::{events, routes, versions};
 
@@ -43,15 +43,20 @@ async fn begun(store: &Store, folder: &Path) -> bool {
 async fn begin(store: &Store, folder: &Path) -> Result<()> {
     // Registered by an earlier start that ended before it served, it is found and serves now.
     let own = |version: &Version| version.registered_by == SUBJECT;
-    if store.has_served().await? || !store.versions("").await?.iter().all(own) {
+    let has_served = routes::next_generation(store.database.pool()).await? > 1;
+    if has_served || !store.versions("").await?.iter().all(own) {
         return Ok(());
     }
-    let (manifest, files) = read(store, folder).await?;
+    let (texts, files) = read(store, folder).await?;
     let header = RegisterHeader { source: "shipped with medseg".into(), ..Default::default() };
-    let version = store.register(SUBJECT, header, &manifest, files).await?;
+    let version = store.register(SUBJECT, header, &texts, files).await?;
     store
         .unit(move |store, unit| {
             Box::pin(async move {
+                // Another registry, or an admin, may have been first.
+                if routes::next_generation(&mut **unit).await? > 1 {
+                    return Ok(());
+                }
                 let row = versions::find(&mut **unit, &version.name, &version.version).await?;
                 routes::serve(unit, &row, "").await?;
                 let reason = "nothing else was registered";
@@ -61,21 +66,23 @@ async fn begin(store: &Store, folder: &Path) -> Result<()> {
         .await
 }
 
-/// The manifest's bytes, and all files of the model.
-async fn read(store: &Store, folder: &Path) -> Result<(Vec<u8>, Vec<(String, Staged)>)> {
+/// What is read of the model here, and all of its files.
+async fn read(store: &Store, folder: &Path) -> Result<(Texts, Vec<(String, Staged)>)> {
     let manifest = bytes_of(folder, MANIFEST).await?;
     let named: Manifest = serde_json::from_slice(&manifest).map_err(|error| {
         ErrorKind::Invalid.error(format!("{MANIFEST} is no manifest of a model")).because(error)
     })?;
     let mut names = vec![MANIFEST, named.file.as_str()];
     names.extend(OTHERS.into_iter().filter(|name| folder.join(name).is_file()));
-    let mut files = Vec::new();
+    let (mut texts, mut files) = (Texts::default(), Vec::new());
     for name in names {
+        let bytes = bytes_of(folder, name).await?;
+        texts.add(name, &bytes);
         let mut staging = store.blobs.stage().await?;
-        staging.write(bytes_of(folder, name).await?.into()).await?;
+        staging.write(bytes.into()).await?;
         files.push((name.to_owned(), staging.finish().await?));
     }
-    Ok((manifest, files))
+    Ok((texts, files))
 }
 
 async fn bytes_of(folder: &Path, name: &str) -> Result<Vec<u8>> {

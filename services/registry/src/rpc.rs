@@ -14,7 +14,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::events;
-use crate::manifest::MANIFEST;
+use crate::manifest::Texts;
 use crate::store::Store;
 
 /// The roles that may read of models.
@@ -43,15 +43,15 @@ async fn allowed(verifier: &Verifier, metadata: &MetadataMap, roles: &[Role]) ->
     Ok(claims)
 }
 
-/// What has come of a version: its header, the manifest's bytes and all files.
-type Received = (RegisterHeader, Vec<u8>, Vec<(String, Staged)>);
+/// What has come of a version: its header, what is read of it here, and all files.
+type Received = (RegisterHeader, Texts, Vec<(String, Staged)>);
 
 impl Models {
     async fn receive(&self, mut parts: Streaming<RegisterPart>) -> Result<Received> {
         let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
             return Err(ErrorKind::Invalid.error("a version begins with its header"));
         };
-        let (mut manifest, mut files) = (Vec::new(), Vec::<(String, Staging, u64)>::new());
+        let (mut texts, mut files) = (Texts::default(), Vec::<(String, Staging, u64)>::new());
         loop {
             match parts.message().await?.and_then(|part| part.part) {
                 Some(Part::File(name)) if files.len() < FILES_MAX => {
@@ -70,9 +70,7 @@ impl Models {
                             ErrorKind::Exhausted.error(format!("`{name}` is larger than 256 MiB"))
                         );
                     }
-                    if name == MANIFEST {
-                        manifest.extend_from_slice(&bytes);
-                    }
+                    texts.add(name, &bytes);
                     staging.write(bytes).await?;
                 }
                 Some(Part::End(end)) if end.size_bytes == files.iter().map(|file| file.2).sum() => {
@@ -93,7 +91,7 @@ impl Models {
         for (name, staging, _) in files {
             staged.push((name, staging.finish().await?));
         }
-        Ok((header, manifest, staged))
+        Ok((header, texts, staged))
     }
 }
 
@@ -104,8 +102,8 @@ impl WireModels for Models {
         request: Request<Streaming<RegisterPart>>,
     ) -> Result<Response<Version>, Status> {
         let claims = allowed(&self.verifier, request.metadata(), &SCIENTISTS).await?;
-        let (header, manifest, files) = self.receive(request.into_inner()).await?;
-        let version = self.store.register(&claims.subject, header, &manifest, files).await?;
+        let (header, texts, files) = self.receive(request.into_inner()).await?;
+        let version = self.store.register(&claims.subject, header, &texts, files).await?;
         Ok(Response::new(version))
     }
 

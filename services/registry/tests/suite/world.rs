@@ -1,9 +1,10 @@
 //! A registry with everything real behind it.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::{ManualClock, TenantId, hex};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use platform::queue::{self, Queue};
 use proto::registry::models_client::ModelsClient;
 use proto::registry::register_part::Part;
@@ -45,10 +46,11 @@ pub fn made_for(name: &str, version: &str, weights: &[u8], modalities: &[&str]) 
         "file": "weights.safetensors", "bytes": weights.len(), "sha256": hex(&Sha256::digest(weights)),
         "name": name, "version": version, "preprocessing": "head-square-2", "modalities": modalities,
     });
+    let card = format!("# {name} {version}\n| SHA-256 | `{}` |\n", hex(&Sha256::digest(weights)));
     vec![
         ("model.json", manifest.to_string().into_bytes()),
         ("weights.safetensors", weights.to_vec()),
-        ("card.md", b"# A card".to_vec()),
+        ("card.md", card.into_bytes()),
     ]
 }
 
@@ -132,12 +134,32 @@ impl World {
     }
 
     pub async fn register(&self, files: &[File]) -> Result<Version, Status> {
+        self.register_by(Role::Scientist, &self.models, files).await
+    }
+
+    /// By somebody else, or with another of the registries.
+    pub async fn register_by(
+        &self,
+        role: Role,
+        models: &ModelsClient<Peer>,
+        files: &[File],
+    ) -> Result<Version, Status> {
         let size_bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-        self.send(files, Some(RegisterEnd { size_bytes })).await
+        let request = self.by(role, self.parts(files, Some(RegisterEnd { size_bytes })));
+        Ok(models.clone().register(request).await?.into_inner())
     }
 
     /// What a sender says of a version that ends so, or not at all.
     pub async fn send(&self, files: &[File], end: Option<RegisterEnd>) -> Result<Version, Status> {
+        let request = self.by(Role::Scientist, self.parts(files, end));
+        Ok(self.models.clone().register(request).await?.into_inner())
+    }
+
+    fn parts(
+        &self,
+        files: &[File],
+        end: Option<RegisterEnd>,
+    ) -> impl Stream<Item = RegisterPart> + Send + 'static + use<> {
         self.clock.advance(1);
         let header = RegisterHeader { source: "a test".into(), ..Default::default() };
         let mut parts = vec![Part::Header(header)];
@@ -147,8 +169,7 @@ impl World {
         }
         parts.extend(end.map(Part::End));
         let parts = parts.into_iter().map(|part| RegisterPart { part: Some(part) });
-        let request = self.by(Role::Scientist, futures::stream::iter(parts.collect::<Vec<_>>()));
-        Ok(self.models.clone().register(request).await?.into_inner())
+        futures::stream::iter(parts.collect::<Vec<_>>())
     }
 
     /// A registered version that a worker has evaluated.
@@ -194,6 +215,14 @@ impl World {
         let routes = self.routing.clone().get_routes(request).await.unwrap().into_inner().routes;
         let route = routes.into_iter().find(|route| route.modality == "MR").unwrap();
         (route.serving.unwrap().version, route.shadow.map(|shadow| shadow.version))
+    }
+
+    /// Damages what is kept of these bytes, behind the registry's back.
+    pub fn damage(&self, of: &[u8], how: impl Fn(&Path)) {
+        let objects = std::fs::read_dir(self.data.path().join("objects/models")).unwrap();
+        let is_it = |path: &PathBuf| std::fs::read(path).unwrap() == of;
+        let mut found = objects.map(|object| object.unwrap().path()).filter(is_it);
+        how(&found.next().unwrap());
     }
 
     /// What has happened, the newest first.

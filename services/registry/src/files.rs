@@ -1,0 +1,71 @@
+//! The files of versions: as they were signed, or not at all.
+
+use domain::{Error, ErrorKind, Result};
+use futures::TryStreamExt;
+use platform::blob::ByteStream;
+use platform::db::failed;
+use sqlx::{Any, Executor};
+
+use crate::store::Store;
+use crate::versions::{self, Kept, Version};
+
+/// The files of a version; `NotFound` where there is no such version.
+pub async fn of(
+    executor: impl Executor<'_, Database = Any>,
+    name: &str,
+    version: &str,
+) -> Result<Vec<Kept>> {
+    let files: Vec<Kept> = sqlx::query_as(
+        "SELECT file, blob_key, sha256, size_bytes FROM files WHERE name = ? AND version = ? ORDER BY file",
+    )
+    .bind(name)
+    .bind(version)
+    .fetch_all(executor)
+    .await
+    .map_err(failed)?;
+    if files.is_empty() { Err(versions::unknown(name, version)) } else { Ok(files) }
+}
+
+impl Store {
+    /// How large a file of a version is, and its bytes, once its signature is verified. The stream ends with `Internal`
+    /// where the bytes are others than were signed.
+    pub async fn read(&self, name: &str, version: &str, wanted: &str) -> Result<(u64, ByteStream)> {
+        let row = versions::find(self.database.pool(), name, version).await?;
+        let files = of(self.database.pool(), name, version).await?;
+        self.verify(&row, &files)?;
+        let file = files.into_iter().find(|file| file.name == wanted).ok_or_else(|| {
+            ErrorKind::NotFound.error(format!("{name} {version} has no file `{wanted}`"))
+        })?;
+        Ok((file.size, self.bytes(&row, &file).await?))
+    }
+
+    /// Reads all of a version, as a worker would: `Internal` where a row or a byte is another than was signed.
+    pub async fn read_through(&self, name: &str, version: &str) -> Result<()> {
+        let row = versions::find(self.database.pool(), name, version).await?;
+        let files = of(self.database.pool(), name, version).await?;
+        self.verify(&row, &files)?;
+        for file in &files {
+            self.bytes(&row, file).await?.try_for_each(|_| std::future::ready(Ok(()))).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses (`Internal`) a version whose rows are not what was signed.
+    pub fn verify(&self, row: &Version, files: &[Kept]) -> Result<()> {
+        self.signer.verify(&row.name, &row.version, files, &row.signature)
+    }
+
+    async fn bytes(&self, of: &Version, file: &Kept) -> Result<ByteStream> {
+        self.blobs.get(&file.key, &file.sha256).await.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => lost(of, file).because(error),
+            _ => error,
+        })
+    }
+}
+
+fn lost(of: &Version, file: &Kept) -> Error {
+    ErrorKind::Internal.error(format!(
+        "{} of {} {} is lost: register the version anew",
+        file.name, of.name, of.version
+    ))
+}
