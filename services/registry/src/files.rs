@@ -39,19 +39,25 @@ impl Store {
         Ok((file.size, self.bytes(&row, &file).await?))
     }
 
-    /// Reads all of a version, as a worker would: `Internal` where a row or a byte is another than was signed.
+    /// Reads all of a version, as workers will: `Conflict` where a row or a byte is another than was signed.
     pub async fn read_through(&self, name: &str, version: &str) -> Result<()> {
         let row = versions::find(self.database.pool(), name, version).await?;
         let files = of(self.database.pool(), name, version).await?;
-        self.verify(&row, &files)?;
+        self.require_signed(&row, &files)?;
         for file in &files {
-            self.bytes(&row, file).await?.try_for_each(|_| std::future::ready(Ok(()))).await?;
+            let bytes = self.bytes(&row, file).await.map_err(|error| unfit(&row, error))?;
+            let read = bytes.try_for_each(|_| std::future::ready(Ok(()))).await;
+            read.map_err(|error| unfit(&row, error))?;
         }
         Ok(())
     }
 
-    /// Refuses (`Internal`) a version whose rows are not what was signed.
-    pub fn verify(&self, row: &Version, files: &[Kept]) -> Result<()> {
+    /// Refuses (`Conflict`) to let a version serve whose rows are not what was signed.
+    pub fn require_signed(&self, row: &Version, files: &[Kept]) -> Result<()> {
+        self.verify(row, files).map_err(|error| unfit(row, error))
+    }
+
+    fn verify(&self, row: &Version, files: &[Kept]) -> Result<()> {
         self.signer.verify(&row.name, &row.version, files, &row.signature)
     }
 
@@ -60,6 +66,16 @@ impl Store {
             ErrorKind::NotFound => lost(of, file).because(error),
             _ => error,
         })
+    }
+}
+
+/// Whoever decides what serves is told in words what is broken, and not only that something is.
+fn unfit(of: &Version, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Internal => ErrorKind::Conflict
+            .error(format!("{} {} cannot serve: {error}", of.name, of.version))
+            .because(error),
+        _ => error,
     }
 }
 

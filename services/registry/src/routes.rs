@@ -85,7 +85,7 @@ impl Store {
                 }
                 let earlier = earlier(unit, &current).await?;
                 let files = files::of(&mut **unit, &earlier.name, &earlier.version).await?;
-                store.verify(&earlier, &files)?;
+                store.require_signed(&earlier, &files)?;
                 serve(unit, &earlier, &earlier.forced).await?;
                 events::append(&store, unit, "rolled_back", &subject, &current, &change.reason)
                     .await?;

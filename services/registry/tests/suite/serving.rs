@@ -157,14 +157,16 @@ pub async fn what_is_not_as_it_was_signed_does_not_serve_and_what_serves_goes_on
     world.sql("UPDATE versions SET signature = '' WHERE version = '2'").await;
     world.damage(b"m 4", |object| std::fs::write(object, b"n 4").unwrap());
     world.damage(b"m 1", |object| std::fs::remove_file(object).unwrap());
-    for version in ["1", "2", "4"] {
+    for (version, why) in [("1", "is lost"), ("2", "signature"), ("4", "digest")] {
         for force in ["", "it is urgent"] {
             let refused = world.promote(version, force).await.unwrap_err();
-            assert_eq!(refused.code(), Code::Internal, "{version}: {refused}");
+            assert_eq!(refused.code(), Code::AlreadyExists, "{version}: {refused}");
+            assert!(refused.message().contains(why), "{version}: {refused}");
         }
     }
     let back = world.by(Role::Admin, world.change("3"));
     let refused = world.models.clone().roll_back(back).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists, "{refused}");
     assert!(refused.message().contains("signature"), "{refused}");
     assert_eq!(world.serving().await, ("3".into(), None));
     assert_eq!(world.get("3").await.state(), State::Serving);
