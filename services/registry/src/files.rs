@@ -1,7 +1,8 @@
 //! The files of versions: as they were signed, or not at all.
 
+use bytes::Bytes;
 use domain::{Error, ErrorKind, Result};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use platform::blob::ByteStream;
 use platform::db::failed;
 use sqlx::{Any, Executor};
@@ -27,8 +28,8 @@ pub async fn of(
 }
 
 impl Store {
-    /// How large a file of a version is, and its bytes, once its signature is verified. The stream ends with `Internal`
-    /// where the bytes are others than were signed.
+    /// How large a file of a version is, and its bytes, once its signature is verified. The stream ends with `Internal`,
+    /// and before so many bytes have come, where the bytes are others than were signed.
     pub async fn read(&self, name: &str, version: &str, wanted: &str) -> Result<(u64, ByteStream)> {
         let row = versions::find(self.database.pool(), name, version).await?;
         let files = of(self.database.pool(), name, version).await?;
@@ -36,7 +37,7 @@ impl Store {
         let file = files.into_iter().find(|file| file.name == wanted).ok_or_else(|| {
             ErrorKind::NotFound.error(format!("{name} {version} has no file `{wanted}`"))
         })?;
-        Ok((file.size, self.bytes(&row, &file).await?))
+        Ok((file.size, held_back(self.bytes(&row, &file).await?, file.size)))
     }
 
     /// Reads all of a version, as workers will: `Conflict` where a row or a byte is another than was signed.
@@ -67,6 +68,23 @@ impl Store {
             _ => error,
         })
     }
+}
+
+/// Gives the last piece once all of them are known to be right: whoever was told how many bytes there are looks for no error
+/// behind them.
+fn held_back(bytes: ByteStream, size: u64) -> ByteStream {
+    let state = (bytes, size, None::<Bytes>);
+    stream::try_unfold(state, async |(mut bytes, mut left, mut held)| {
+        while let Some(piece) = bytes.try_next().await? {
+            let longer = || ErrorKind::Internal.error("stored bytes are more than were stored");
+            left = left.checked_sub(piece.len() as u64).ok_or_else(longer)?;
+            if let Some(before) = held.replace(piece) {
+                return Ok(Some((before, (bytes, left, held))));
+            }
+        }
+        Ok::<_, Error>(held.take().map(|last| (last, (bytes, left, None))))
+    })
+    .boxed()
 }
 
 /// Whoever decides what serves is told in words what is broken, and not only that something is.
