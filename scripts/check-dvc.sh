@@ -132,6 +132,19 @@ SCRIPT
     commit "a third model"
 }
 
+# A registry that does not answer fails the stage, and what was noted before is still noted.
+registers_nowhere() {
+    local lock registered
+    lock=$(sha256sum dvc.lock) registered=$(registered)
+    ! MEDSEG_URL=http://127.0.0.1:1 MEDSEG_USER=nobody MEDSEG_PASSWORD=none \
+        dvc repro --force --single-item register >"$folder/said" 2>&1 </dev/null ||
+        fail "a registration that reached nobody was taken for done"
+    grep -q "failed to reproduce 'register'" "$folder/said" || fail "nothing says which stage failed"
+    same "dvc.lock after a failure" "$(sha256sum dvc.lock)" "$lock"
+    quietly "what was registered before, after a registry that did not answer" checked_out
+    same "the registered model after a failure" "$(registered)" "$registered"
+}
+
 checked_out() {
     git checkout --quiet params.yaml
     dvc checkout --force
@@ -210,5 +223,6 @@ begin
 runs_whole
 changes
 breaks_off
+registers_nowhere
 both_sides
 remotes

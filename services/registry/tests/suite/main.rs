@@ -46,6 +46,7 @@ on_every_database! {
     serving::what_is_retired_is_promoted_no_more_and_can_still_be_read;
     serving::of_two_promotions_at_once_one_serves_and_the_routes_are_whole;
     serving::of_two_first_promotions_at_once_one_serves;
+    serving::of_two_that_begin_with_a_model_at_once_one_lets_it_serve;
     serving::what_is_retired_while_it_is_promoted_does_not_serve;
     serving::what_is_not_as_it_was_signed_does_not_serve_and_what_serves_goes_on;
     serving::whoever_may_not_changes_nothing;

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use futures::future::join;
 use proto::registry::*;
 use service::claims::{Role, authorised};
+use tokio::time::{sleep, timeout};
 use tonic::Code;
 
 use crate::world::{World, evaluation, files, made_for};
@@ -128,6 +131,26 @@ pub async fn of_two_first_promotions_at_once_one_serves(world: World) {
         let expected = if version == serving { State::Serving } else { State::Registered };
         assert_eq!(world.get(version).await.state(), expected, "{version} where {serving} serves");
     }
+}
+
+pub async fn of_two_that_begin_with_a_model_at_once_one_lets_it_serve(world: World) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files("m", "1", b"abc") {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let _running = world.two_that_begin_with(folder.path()).await;
+    let begun = async {
+        while !world.actions().await.contains(&"promoted 1".to_owned()) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), begun).await.expect("it serves in time");
+    // For the other one to try, too.
+    sleep(Duration::from_millis(500)).await;
+    let mut actions = world.actions().await;
+    actions.sort();
+    assert_eq!(actions, ["promoted 1", "registered 1"]);
+    assert_eq!(world.serving().await, ("1".into(), None));
 }
 
 pub async fn what_is_retired_while_it_is_promoted_does_not_serve(world: World) {

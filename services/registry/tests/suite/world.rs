@@ -94,7 +94,7 @@ impl World {
     async fn on(data: TempDir, database_url: String) -> World {
         let clock = ManualClock::at(service::system_clock().now_ms());
         let issuer = Issuer::at(clock.clock());
-        let service = registry(&data, &database_url, &clock, &issuer).await;
+        let service = registry(&data, &database_url, &clock, &issuer, Rules::default()).await;
         let peer = Peer::within(&service);
         let _stop = serve(service).await;
         let random = service::system_random();
@@ -114,9 +114,20 @@ impl World {
 
     /// A second registry on the same database and objects, as two pods are.
     pub async fn second(&self) -> (ModelsClient<Peer>, DropGuard) {
-        let service = registry(&self.data, &self.database_url, &self.clock, &self.issuer).await;
+        let service = self.another(Rules::default()).await;
         let models = ModelsClient::new(Peer::within(&service));
         (models, serve(service).await)
+    }
+
+    /// Two more, which start together and begin with the model in `folder`.
+    pub async fn two_that_begin_with(&self, folder: &Path) -> [DropGuard; 2] {
+        let rules = Rules { first_model: Some(folder.to_owned()), ..Rules::default() };
+        let (one, other) = (self.another(rules.clone()).await, self.another(rules).await);
+        [serve(one).await, serve(other).await]
+    }
+
+    async fn another(&self, rules: Rules) -> Service {
+        registry(&self.data, &self.database_url, &self.clock, &self.issuer, rules).await
     }
 
     pub async fn sql(&self, statement: &'static str) -> u64 {
@@ -242,13 +253,14 @@ async fn registry(
     database_url: &str,
     clock: &ManualClock,
     issuer: &Issuer,
+    rules: Rules,
 ) -> Service {
     let config = Config {
         database_url: database_url.into(),
         blob_url: format!("file://{}/objects", data.path().display()).into(),
         queue_url: queue_url(data).into(),
         model_key: data.path().join("model-key.pem"),
-        rules: Rules::default(),
+        rules,
     };
     let ports = Ports::open(&config, clock.clock(), service::system_random()).await.unwrap();
     registry::build(config.rules, ports, Peers { auth: issuer.peer() })
