@@ -48,6 +48,7 @@ quietly() {
 same() { [ "$2" = "$3" ] || fail "$1: $2 in place of $3"; }
 
 version() { medseg dataset version data/prepared; }
+registered() { (cd data/registered && sha256sum registered.txt model/*); }
 commit() { git add --all && git commit --quiet --message "$1"; }
 
 begin() {
@@ -104,8 +105,8 @@ PYTHON
 
 # What a training that dies leaves is no model, and takes nothing from what was there before.
 breaks_off() {
-    local lock before
-    before=$(version) lock=$(sha256sum dvc.lock)
+    local lock before registered
+    before=$(version) lock=$(sha256sum dvc.lock) registered=$(registered)
     cat >"$folder/bin/medseg" <<SCRIPT
 #!/bin/sh
 [ "\$1" = train ] || exec "$programs/medseg" "\$@"
@@ -119,6 +120,7 @@ SCRIPT
     grep -q "the machine was stopped" "$folder/said" || fail "nothing says why the stage failed"
     grep -q "failed to reproduce 'train'" "$folder/said" || fail "nothing says which stage failed"
     same "dvc.lock after a failure" "$(sha256sum dvc.lock)" "$lock"
+    same "the registered model after a failure" "$(registered)" "$registered"
     rm "$folder/bin/medseg"
     quietly "the model of before, after a stage that failed" checked_out
     same "the data version after a failure" "$(version)" "$before"
@@ -128,6 +130,19 @@ SCRIPT
         fail "training went on from a half"
     medseg evaluate --manifest data/prepared --split test --model data/model --plot "$folder/dice.svg" >/dev/null
     commit "a third model"
+}
+
+# A registry that does not answer fails the stage, and what was noted before is still noted.
+registers_nowhere() {
+    local lock registered
+    lock=$(sha256sum dvc.lock) registered=$(registered)
+    ! MEDSEG_URL=http://127.0.0.1:1 MEDSEG_USER=nobody MEDSEG_PASSWORD=none \
+        dvc repro --force --single-item register >"$folder/said" 2>&1 </dev/null ||
+        fail "a registration that reached nobody was taken for done"
+    grep -q "failed to reproduce 'register'" "$folder/said" || fail "nothing says which stage failed"
+    same "dvc.lock after a failure" "$(sha256sum dvc.lock)" "$lock"
+    quietly "what was registered before, after a registry that did not answer" checked_out
+    same "the registered model after a failure" "$(registered)" "$registered"
 }
 
 checked_out() {
@@ -208,5 +223,6 @@ begin
 runs_whole
 changes
 breaks_off
+registers_nowhere
 both_sides
 remotes

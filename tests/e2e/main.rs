@@ -3,6 +3,7 @@
 //! Every story is told in each topology: one process on files, and one process per service on
 //! sockets, with the servers that `TEST_MYSQL_URL` and `TEST_AMQP_URL` name.
 
+mod bad_models;
 mod faults;
 mod kill;
 mod models;

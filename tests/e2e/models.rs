@@ -16,10 +16,10 @@ use tests::process::built;
 use tests::scans;
 
 /// A promotion is on every worker within this.
-const ASKED: Duration = Duration::from_secs(10);
+pub const ASKED: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(300);
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/medseg-mr");
-const CHALLENGER: &str = "0.0.0-challenger";
+pub const CHALLENGER: &str = "0.0.0-challenger";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_reaches_the_worker_and_no_scan_is_refused_lost_or_read_by_two_models()
@@ -107,7 +107,7 @@ async fn a_version_is_evaluated_by_a_worker_and_a_shadow_is_compared() -> anyhow
 }
 
 /// The shipped weights under another version, cut elsewhere: what a result says tells which of the two has answered.
-fn challenger(folder: &Path) -> anyhow::Result<String> {
+pub fn challenger(folder: &Path) -> anyhow::Result<String> {
     let shipped = Path::new(SHIPPED);
     let Weights { mut facts, kind_head, .. } = Weights::read(shipped)?;
     facts.model.version = CHALLENGER.to_owned();
@@ -147,7 +147,7 @@ fn replayed(medseg: &OneProcess, scan: &str) -> anyhow::Result<String> {
 }
 
 /// The version that serves, and the digest of its weights.
-async fn serving(client: &Client) -> anyhow::Result<(String, String)> {
+pub async fn serving(client: &Client) -> anyhow::Result<(String, String)> {
     let of = |model: &Value| {
         let serving = model["versions"].as_array()?.iter().find(|it| it["state"] == "serving")?;
         let text = |name: &str| Some(serving[name].as_str()?.to_owned());
@@ -157,7 +157,7 @@ async fn serving(client: &Client) -> anyhow::Result<(String, String)> {
     of(&listed).context("a version that serves")
 }
 
-async fn until(
+pub async fn until(
     client: &Client,
     path: &str,
     wish: impl Fn(&Value) -> bool,
@@ -173,11 +173,11 @@ async fn until(
     }
 }
 
-async fn promote(client: &Client, body: Value) -> anyhow::Result<(u16, Value)> {
+pub async fn promote(client: &Client, body: Value) -> anyhow::Result<(u16, Value)> {
     posted(client, "promote", body).await
 }
 
-async fn change(client: &Client, what: &str) -> anyhow::Result<(u16, Value)> {
+pub async fn change(client: &Client, what: &str) -> anyhow::Result<(u16, Value)> {
     posted(client, what, json!({ "reason": "a test" })).await
 }
 

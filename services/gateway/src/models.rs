@@ -334,7 +334,7 @@ pub async fn file(
     responses(
         (status = 200, description = "It serves", body = GateDecision),
         (status = 404, description = "No such version", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The gate refused it, and `checks` says why; or it is retired, or somebody else changes what serves", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The gate refused it, and `checks` says why; or it is retired, is not as it was signed, or somebody else changes what serves", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]

@@ -207,6 +207,24 @@ async fn a_model_that_cannot_be_opened_again_ends_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_model_that_was_swapped_when_it_is_opened_again_answers_nothing_more() {
+    let opened = Mutex::new(0);
+    let open = move || {
+        *opened.lock().unwrap() += 1;
+        let first = *opened.lock().unwrap() == 1;
+        engine::open(if first { "stub:?fault=panic" } else { "echo:" }, "cpu", true)
+    };
+    let (model, ended) = Model::start(open, 2).await.unwrap();
+    assert!(model.predict(tiles(1), false, &routine()).await.is_err());
+    let why = ended.await.unwrap().unwrap_err().to_string();
+    assert!(why.contains("another one than before"), "{why}");
+    assert_eq!(
+        model.predict(tiles(1), false, &routine()).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+}
+
+#[tokio::test]
 async fn out_of_memory_means_smaller_batches_and_no_lost_slice() {
     let (model, _ended) = of("stub:?fault=memory&ms=2", 8).await;
     assert_eq!(model.predict(tiles(17), false, &routine()).await.unwrap().len(), 17);

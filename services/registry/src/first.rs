@@ -43,7 +43,8 @@ async fn begun(store: &Store, folder: &Path) -> bool {
 async fn begin(store: &Store, folder: &Path) -> Result<()> {
     // Registered by an earlier start that ended before it served, it is found and serves now.
     let own = |version: &Version| version.registered_by == SUBJECT;
-    if store.has_served().await? || !store.versions("").await?.iter().all(own) {
+    let has_served = routes::next_generation(store.database.pool()).await? > 1;
+    if has_served || !store.versions("").await?.iter().all(own) {
         return Ok(());
     }
     let (texts, files) = read(store, folder).await?;
@@ -52,6 +53,10 @@ async fn begin(store: &Store, folder: &Path) -> Result<()> {
     store
         .unit(move |store, unit| {
             Box::pin(async move {
+                // Another registry, or an admin, may have been first.
+                if routes::next_generation(&mut **unit).await? > 1 {
+                    return Ok(());
+                }
                 let row = versions::find(&mut **unit, &version.name, &version.version).await?;
                 routes::serve(unit, &row, "").await?;
                 let reason = "nothing else was registered";

@@ -6,6 +6,7 @@
 mod comparisons;
 mod evaluations;
 mod events;
+mod files;
 mod first;
 mod gate;
 mod manifest;

@@ -58,30 +58,36 @@ impl Manifest {
             ErrorKind::Invalid.error(message).because(error)
         })?;
         manifest.check()?;
-        let weights = files.iter().find(|file| file.name == manifest.file).ok_or_else(|| {
-            let message = format!("the weights {} did not come with their manifest", manifest.file);
+        manifest.check_files(files)?;
+        // Else somebody would choose this version by the figures of other weights.
+        manifest.check_card(&String::from_utf8_lossy(&texts.card))?;
+        Ok(manifest)
+    }
+
+    fn check_files(&self, files: &[Kept]) -> Result<()> {
+        let weights = files.iter().find(|file| file.name == self.file).ok_or_else(|| {
+            let message = format!("the weights {} did not come with their manifest", self.file);
             ErrorKind::Invalid.error(message)
         })?;
-        if weights.size != manifest.bytes {
+        if weights.size != self.bytes {
             return Err(ErrorKind::Invalid.error(format!(
                 "{} has {} bytes where {MANIFEST} says {}: it was cut short, or is of another model",
-                weights.name, weights.size, manifest.bytes
+                weights.name, weights.size, self.bytes
             )));
         }
-        if weights.sha256 != manifest.sha256 {
+        if weights.sha256 != self.sha256 {
             return Err(ErrorKind::Invalid.error(format!(
                 "{} is not the file that {MANIFEST} vouches for: its SHA-256 is another",
                 weights.name
             )));
         }
-        manifest.check_card(&String::from_utf8_lossy(&texts.card))?;
         let stranger = files
             .iter()
             .map(|file| file.name.as_str())
-            .find(|name| ![MANIFEST, &manifest.file].contains(name) && !OTHERS.contains(name));
+            .find(|name| ![MANIFEST, &self.file].contains(name) && !OTHERS.contains(name));
         match stranger {
             Some(name) => Err(ErrorKind::Invalid.error(format!("`{name}` is no file of a model"))),
-            None => Ok(manifest),
+            None => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@ use sqlx::{Any, Executor, FromRow};
 
 use crate::store::Store;
 use crate::versions::{self, State, Version, set_state};
-use crate::{evaluations, events, gate};
+use crate::{evaluations, events, files, gate};
 
 const REASON_MAX: usize = 800;
 
@@ -28,6 +28,8 @@ impl Store {
         if force && reason.trim().is_empty() {
             return Err(ErrorKind::Invalid.error("who forces a version past the gate says why"));
         }
+        // What workers would refuse does not take the place of what serves, forced or not.
+        self.read_through(&name, &version).await?;
         let subject = subject.to_owned();
         let decided = self.unit(move |store, unit| {
             Box::pin(async move {
@@ -88,6 +90,8 @@ impl Store {
                     return Err(not(&current, "serving"));
                 }
                 let earlier = earlier(unit, &current).await?;
+                let files = files::of(&mut **unit, &earlier.name, &earlier.version).await?;
+                store.require_signed(&earlier, &files)?;
                 serve(unit, &earlier, &earlier.forced).await?;
                 events::append(&store, unit, "rolled_back", &subject, &current, &change.reason)
                     .await?;
@@ -135,24 +139,20 @@ impl Store {
         let subject = subject.to_owned();
         self.unit(move |store, unit| {
             Box::pin(async move {
+                // First: it makes those who change something at once come one after the other.
+                raise_generation(unit).await?;
                 let row = versions::find(&mut **unit, &change.name, &change.version).await?;
                 let state = next(&row)?;
-                if state == State::Shadow {
-                    end_shadows(unit).await?;
-                }
                 // It may serve again by a roll-back, and the gate has refused it all the same.
                 set_state(unit, &row, state, &row.forced).await?;
-                raise_generation(unit).await?;
+                if state == State::Shadow {
+                    end_other_shadows(unit, &row).await?;
+                }
                 events::append(&store, unit, action, &subject, &row, &change.reason).await
             })
         })
         .await?;
         self.version(&name, &version).await
-    }
-
-    /// Whether anything serves, or ever did.
-    pub async fn has_served(&self) -> Result<bool> {
-        Ok(next_generation(self.database.pool()).await? > 1)
     }
 
     /// What serves, and what looks on.
@@ -282,7 +282,8 @@ async fn earlier(unit: &mut Unit, current: &Version) -> Result<Version> {
     Err(ErrorKind::Conflict.error("nothing served before it that could serve again"))
 }
 
-async fn next_generation(executor: impl Executor<'_, Database = Any>) -> Result<i64> {
+/// One where nothing has ever served.
+pub async fn next_generation(executor: impl Executor<'_, Database = Any>) -> Result<i64> {
     let (now,): (Option<i64>,) = sqlx::query_as(
         "SELECT MAX(generation) FROM (SELECT generation FROM routes UNION SELECT generation FROM past_routes) AS numbers",
     )
@@ -292,15 +293,18 @@ async fn next_generation(executor: impl Executor<'_, Database = Any>) -> Result<
     Ok(now.unwrap_or(0) + 1)
 }
 
-/// So that workers see that something has changed beside what serves.
+/// So that workers see a change beside what serves. In one statement: a promotion may raise it in the same moment.
 async fn raise_generation(unit: &mut Unit) -> Result<()> {
-    let generation = next_generation(&mut **unit).await?;
-    sqlx::query("UPDATE routes SET generation = ?").bind(generation).run(unit).await.map(drop)
+    sqlx::query("UPDATE routes SET generation = generation + 1").run(unit).await.map(drop)
 }
 
-async fn end_shadows(unit: &mut Unit) -> Result<()> {
-    sqlx::query("UPDATE versions SET state = 'registered' WHERE state = 'shadow'")
-        .run(unit)
-        .await
-        .map(drop)
+async fn end_other_shadows(unit: &mut Unit, shadow: &Version) -> Result<()> {
+    sqlx::query(
+        "UPDATE versions SET state = 'registered' WHERE state = 'shadow' AND NOT (name = ? AND version = ?)",
+    )
+    .bind(&shadow.name)
+    .bind(&shadow.version)
+    .run(unit)
+    .await
+    .map(drop)
 }

@@ -1,7 +1,7 @@
-//! Versions and their files.
+//! Versions: how they are registered, and what is told of them.
 
 use domain::{Error, ErrorKind, Result};
-use platform::blob::{ByteStream, Staged};
+use platform::blob::Staged;
 use platform::db::{Run, Unit, failed};
 use proto::registry::{self as wire, RegisterHeader};
 use sqlx::{Any, Executor, FromRow};
@@ -9,7 +9,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use crate::manifest::{Manifest, Texts};
 use crate::store::Store;
-use crate::{evaluations, events};
+use crate::{evaluations, events, files};
 
 const SOURCE_MAX: usize = 400;
 
@@ -82,8 +82,8 @@ impl Version {
 impl Store {
     /// Keeps a version with its files, signed.
     ///
-    /// The same version with the same files again is the one that is there; with others it is a conflict: what a result
-    /// names must never mean something else.
+    /// The same version with the same files again is the one that is there, whose objects and signature it mends; with
+    /// others it is a conflict: what a result names must never mean something else.
     pub async fn register(
         &self,
         subject: &str,
@@ -93,21 +93,15 @@ impl Store {
     ) -> Result<wire::Version> {
         let files: Vec<_> = staged.iter().map(kept).collect();
         let manifest = Manifest::read(texts, &files)?;
-        if let Some(there) = self.same(&manifest, &files).await? {
+        let there = self.same(&manifest, &files).await?;
+        let keys = files.iter().map(|file| file.key.clone());
+        self.blobs.keep(keys.zip(staged.into_iter().map(|(_, staged)| staged)).collect()).await?;
+        if let Some(there) = there {
             return Ok(there);
         }
-        self.blobs
-            .keep(
-                files
-                    .iter()
-                    .map(|file| file.key.clone())
-                    .zip(staged.into_iter().map(|(_, staged)| staged))
-                    .collect(),
-            )
-            .await?;
         let signature = self.signer.sign(&manifest.name, &manifest.version, &files);
-        let version = self.row(subject, header, manifest, signature)?;
-        let (row, rows) = (version.clone(), files);
+        let row = self.row(subject, header, manifest.clone(), signature)?;
+        let rows = files.clone();
         let inserted = self.unit(move |store, unit| {
             Box::pin(async move {
                 insert(unit, &row, &rows).await?;
@@ -115,12 +109,14 @@ impl Store {
             })
         });
         match inserted.await {
-            // Somebody else registered it in the same moment.
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            // Somebody else registered it in the same moment, maybe with other files.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return self.same(&manifest, &files).await?.ok_or(error);
+            }
             inserted => inserted?,
         }
         self.registered.notify_one();
-        self.version(&version.name, &version.version).await
+        self.version(&manifest.name, &manifest.version).await
     }
 
     fn row(
@@ -160,7 +156,7 @@ impl Store {
     /// The version that is there already, if it has these very files.
     async fn same(&self, manifest: &Manifest, files: &[Kept]) -> Result<Option<wire::Version>> {
         let (name, version) = (&manifest.name, &manifest.version);
-        let there = match self.files(name, version).await {
+        let there = match files::of(self.database.pool(), name, version).await {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             there => there?,
         };
@@ -224,7 +220,7 @@ impl Store {
     }
 
     pub async fn told(&self, row: Version) -> Result<wire::Version> {
-        let files = self.files(&row.name, &row.version).await?;
+        let files = files::of(self.database.pool(), &row.name, &row.version).await?;
         let evaluation = evaluations::find(self.database.pool(), &row.name, &row.version).await?;
         let modalities = row.modalities().map(str::to_owned).collect();
         Ok(wire::Version {
@@ -244,44 +240,9 @@ impl Store {
             forced_because: row.forced,
         })
     }
-
-    /// The files of a version; `NotFound` where there is no such version.
-    async fn files(&self, name: &str, version: &str) -> Result<Vec<Kept>> {
-        let files: Vec<Kept> = sqlx::query_as(
-            "SELECT file, blob_key, sha256, size_bytes FROM files WHERE name = ? AND version = ? ORDER BY file",
-        )
-        .bind(name)
-        .bind(version)
-        .fetch_all(self.database.pool())
-        .await
-        .map_err(failed)?;
-        if files.is_empty() { Err(unknown(name, version)) } else { Ok(files) }
-    }
-
-    /// How large a file of a version is, and its bytes, once its signature is verified. The stream ends with `Internal`
-    /// where the bytes are others than were signed.
-    pub async fn read(&self, name: &str, version: &str, wanted: &str) -> Result<(u64, ByteStream)> {
-        let row = find(self.database.pool(), name, version).await?;
-        let files = self.files(name, version).await?;
-        self.signer.verify(name, version, &files, &row.signature)?;
-        let file = files.into_iter().find(|file| file.name == wanted).ok_or_else(|| {
-            ErrorKind::NotFound.error(format!("{name} {version} has no file `{wanted}`"))
-        })?;
-        let bytes =
-            self.blobs.get(&file.key, &file.sha256).await.map_err(|error| match error.kind() {
-                ErrorKind::NotFound => lost(name, version, wanted).because(error),
-                _ => error,
-            })?;
-        Ok((file.size, bytes))
-    }
 }
 
-fn lost(name: &str, version: &str, file: &str) -> Error {
-    ErrorKind::Internal
-        .error(format!("{file} of {name} {version} is lost: register the version anew"))
-}
-
-fn unknown(name: &str, version: &str) -> Error {
+pub fn unknown(name: &str, version: &str) -> Error {
     ErrorKind::NotFound.error(format!("no model {name} {version} is registered"))
 }
 
@@ -302,15 +263,24 @@ pub async fn find(
 }
 
 /// Sets a version's state, and why it serves or has served although the gate refused it.
+///
+/// `Conflict` where it is not any more as `of` was read: of two that retire and promote it at once the second is refused.
 pub async fn set_state(unit: &mut Unit, of: &Version, state: State, forced: &str) -> Result<()> {
-    sqlx::query("UPDATE versions SET state = ?, forced = ? WHERE name = ? AND version = ?")
-        .bind(state.name())
-        .bind(forced)
-        .bind(&of.name)
-        .bind(&of.version)
-        .run(unit)
-        .await
-        .map(drop)
+    let set = sqlx::query(
+        "UPDATE versions SET state = ?, forced = ? WHERE name = ? AND version = ? AND state = ?",
+    )
+    .bind(state.name())
+    .bind(forced)
+    .bind(&of.name)
+    .bind(&of.version)
+    .bind(of.state.name())
+    .run(unit)
+    .await?;
+    if set != 1 {
+        let words = format!("somebody else changes {} {}", of.name, of.version);
+        return Err(ErrorKind::Conflict.error(words));
+    }
+    Ok(())
 }
 
 async fn insert(unit: &mut Unit, row: &Version, files: &[Kept]) -> Result<()> {

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use tempfile::TempDir;
@@ -49,6 +49,11 @@ impl OneProcess {
         let process = serve(through, data.path(), more, model)?;
         let password = password(&process.said)?;
         Ok(OneProcess { url: address(&process)?, password, process, data })
+    }
+
+    /// The directory that it serves.
+    pub fn home(&self) -> PathBuf {
+        self.data.path().join("home")
     }
 
     pub fn id(&self) -> u32 {

@@ -109,6 +109,21 @@ fn a_damaged_file_is_refused_wherever_the_damage_is() {
 }
 
 #[test]
+fn a_file_that_is_cut_anywhere_is_refused_even_if_its_manifest_vouches_for_what_is_left() {
+    let folder = written();
+    let whole = fs::read(folder.path().join(WEIGHTS_FILE)).unwrap();
+    let header = 8 + u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
+    let edges = [0, 1, 7, 8, 9, header - 1, header, header + 1, whole.len() - 4, whole.len() - 1];
+    for length in edges.into_iter().chain((1..16).map(|part| whole.len() * part / 16)) {
+        vouch(folder.path(), &whole[..length], &facts());
+        let why = refusal(folder.path());
+        assert!(why.contains("does not say what it is"), "{length} bytes: {why}");
+    }
+    vouch(folder.path(), &whole, &facts());
+    assert!(Weights::read(folder.path()).is_ok());
+}
+
+#[test]
 fn a_file_that_nobody_vouches_for_is_refused() {
     let folder = written();
     fs::remove_file(folder.path().join(MANIFEST_FILE)).unwrap();
@@ -132,10 +147,16 @@ fn a_manifest_vouches_for_its_own_folder_and_its_own_model_only() {
 fn numbers_that_are_not_finite_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for bad in [f64::NAN, f64::INFINITY] {
-        let mut units = units(TINY);
-        let _ = units[3].bias.fill_(bad);
-        write(folder.path(), &facts(), &units).unwrap();
-        assert!(refusal(folder.path()).contains("not finite"), "{bad}");
+        for part in ["bias", "scale"] {
+            let mut units = units(TINY);
+            let _ = match part {
+                "bias" => units[3].bias.fill_(bad),
+                _ => units[3].weight.narrow(0, 0, 1).fill_(bad),
+            };
+            write(folder.path(), &facts(), &units).unwrap();
+            let why = refusal(folder.path());
+            assert!(why.contains(&format!(".{part} holds a number")), "{bad}: {why}");
+        }
     }
 }
 

@@ -82,6 +82,31 @@ async fn files_that_do_not_fit_are_refused_in_words() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_swapped_is_not_handed_out_and_its_version_is_refused_in_words() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Admin);
+    register(&gateway, "1.0").await;
+    gateway.mesh.evaluated(evaluation("1.0", 0.9)).await;
+    let mut same_length = WEIGHTS.to_vec();
+    same_length[0] ^= 1;
+    // Longer than a piece, so that a first one could be on its way.
+    let longer = [WEIGHTS, &[7u8; 1 << 20]].concat();
+    for swapped in [&same_length[..], &WEIGHTS[1..], &longer[..]] {
+        gateway.mesh.swap_in_registry(WEIGHTS, swapped);
+        let file = "/v1/models/medseg-mr/1.0/files/weights.safetensors";
+        let (status, name, _) = problem(gateway.get(file).send().await.unwrap()).await;
+        assert_eq!((status, name.as_str()), (500, "internal"), "{}", swapped.len());
+        let promote = gateway.post("/v1/models/medseg-mr/1.0/promote");
+        let forced = json!({ "force": true, "reason": "a try" });
+        let (status, name, why) = problem(promote.json(&forced).send().await.unwrap()).await;
+        assert_eq!((status, name.as_str()), (409, "conflict"), "{why}");
+        assert!(why["detail"].as_str().unwrap().contains("cannot serve"), "{why}");
+        register(&gateway, "1.0").await;
+        let mended = gateway.get(file).send().await.unwrap();
+        assert!(mended.bytes().await.unwrap() == WEIGHTS);
+    }
+}
+
+#[tokio::test]
 async fn the_gate_shows_the_figures_of_both_and_an_admin_may_force_it_for_a_reason() {
     let mut gateway = Gateway::start().await.signed_in_as(Role::Scientist);
     for (version, dice) in [("1.0", 0.9), ("2.0", 0.8)] {

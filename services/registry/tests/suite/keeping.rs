@@ -1,6 +1,7 @@
 use std::fs;
 
 use futures::StreamExt;
+use futures::future::join;
 use proto::registry::*;
 use service::claims::Role;
 use service::topics::MODEL_EVALUATE;
@@ -47,6 +48,8 @@ pub async fn files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept(wo
     let mut of_others = whole.clone();
     of_others[2].1 = b"| SHA-256 | `abc` |".to_vec();
     let bare = vec![whole[1].clone()];
+    let mut others_card = whole.clone();
+    others_card[2] = files("m", "1", b"abcdeg").remove(2);
     for (sent, why) in [
         (cut, "cut short"),
         (flipped, "SHA-256"),
@@ -55,6 +58,7 @@ pub async fn files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept(wo
         (bloated, "larger than 1 MiB"),
         (of_others, "other weights"),
         (bare, "manifest"),
+        (others_card, "card.md is of other weights"),
         (Vec::new(), "manifest"),
     ] {
         let refused = world.register(&sent).await.unwrap_err();
@@ -90,16 +94,61 @@ pub async fn a_row_that_somebody_has_swapped_is_refused(world: World) {
 
 pub async fn an_object_that_somebody_has_swapped_is_refused(world: World) {
     world.register(&files("m", "1", b"abc")).await.unwrap();
-    let folder = world.data.path().join("objects/models");
-    for object in fs::read_dir(&folder).unwrap() {
-        let object = object.unwrap().path();
-        if fs::read(&object).unwrap() == b"abc" {
-            fs::write(&object, b"abd").unwrap();
-        }
-    }
+    world.damage(b"abc", |object| fs::write(object, b"abd").unwrap());
     let refused = world.read("1", "weights.safetensors").await.unwrap_err();
     assert_eq!(refused.code(), Code::Internal);
     world.read("1", "model.json").await.unwrap();
+}
+
+pub async fn what_is_unsigned_lost_or_swapped_is_whole_again_once_its_very_files_have_come_again(
+    world: World,
+) {
+    let sent = files("m", "1", b"abc");
+    world.register(&sent).await.unwrap();
+    let unsigned = "UPDATE versions SET signature = ''";
+    for (damage, why) in [("unsigned", "signature"), ("lost", "is lost"), ("swapped", "")] {
+        match damage {
+            "unsigned" => assert_eq!(world.sql(unsigned).await, 1),
+            "lost" => world.damage(b"abc", |object| fs::remove_file(object).unwrap()),
+            _ => world.damage(b"abc", |object| fs::write(object, b"abd").unwrap()),
+        }
+        let refused = world.read("1", "weights.safetensors").await.unwrap_err();
+        assert_eq!(refused.code(), Code::Internal, "{damage}");
+        assert!(refused.message().contains(why), "{damage}: {refused}");
+        world.register(&sent).await.unwrap();
+        assert_eq!(world.read("1", "weights.safetensors").await.unwrap(), b"abc", "{damage}");
+    }
+    assert_eq!(world.actions().await, ["registered 1"]);
+}
+
+pub async fn of_two_that_register_one_version_at_once_each_is_told_whether_it_is_theirs(
+    world: World,
+) {
+    let (second, _stop) = world.second().await;
+    for round in 0..6 {
+        let version = round.to_string();
+        let sent = [b"abc", b"abd"].map(|weights| files("m", &version, weights));
+        let theirs = world.register_by(Role::Scientist, &second, &sent[1]);
+        let (ours, theirs) = join(world.register(&sent[0]), theirs).await;
+        let both = [ours, theirs];
+        let kept = world.read(&version, "weights.safetensors").await.unwrap();
+        assert_eq!(both.iter().filter(|one| one.is_ok()).count(), 1, "{both:?}");
+        for (one, sent) in both.iter().zip(&sent) {
+            match one {
+                Ok(_) => assert_eq!(kept, sent[1].1),
+                Err(refused) => {
+                    assert_eq!(refused.code(), Code::AlreadyExists, "{refused}");
+                    assert!(refused.message().contains("another version"), "{refused}");
+                }
+            }
+        }
+    }
+    let same = files("m", "same", b"abc");
+    let theirs = world.register_by(Role::Scientist, &second, &same);
+    let (ours, theirs) = join(world.register(&same), theirs).await;
+    assert_eq!(ours.unwrap(), theirs.unwrap());
+    let registered = world.actions().await.into_iter().filter(|action| action == "registered same");
+    assert_eq!(registered.count(), 1);
 }
 
 pub async fn a_version_waits_for_its_evaluation_until_it_has_one(world: World) {

@@ -34,6 +34,8 @@ on_every_database! {
     keeping::files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept;
     keeping::a_row_that_somebody_has_swapped_is_refused;
     keeping::an_object_that_somebody_has_swapped_is_refused;
+    keeping::what_is_unsigned_lost_or_swapped_is_whole_again_once_its_very_files_have_come_again;
+    keeping::of_two_that_register_one_version_at_once_each_is_told_whether_it_is_theirs;
     keeping::a_version_waits_for_its_evaluation_until_it_has_one;
     keeping::only_scientists_register_only_admins_promote_and_only_workers_evaluate;
     serving::a_version_serves_once_the_gate_lets_it_through;
@@ -45,6 +47,11 @@ on_every_database! {
     serving::a_shadow_never_serves_and_what_serves_is_no_shadow;
     serving::what_is_retired_is_promoted_no_more_and_can_still_be_read;
     serving::of_two_promotions_at_once_one_serves_and_the_routes_are_whole;
+    serving::of_two_first_promotions_at_once_one_serves;
+    serving::of_two_that_begin_with_a_model_at_once_one_lets_it_serve;
+    serving::what_is_retired_while_it_is_promoted_does_not_serve;
+    serving::what_is_not_as_it_was_signed_does_not_serve_and_what_serves_goes_on;
+    serving::whoever_may_not_changes_nothing;
     serving::modalities_are_served_apart;
     serving::a_shadows_scans_are_shown_to_their_own_hospital_only;
 }

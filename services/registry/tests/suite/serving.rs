@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use futures::future::join;
 use proto::registry::*;
 use service::claims::{Role, authorised};
+use tokio::time::{sleep, timeout};
 use tonic::Code;
 
 use crate::world::{World, evaluation, files, made_for};
@@ -147,6 +150,114 @@ pub async fn of_two_promotions_at_once_one_serves_and_the_routes_are_whole(world
         let expected = if version == serving { State::Serving } else { State::Registered };
         assert_eq!(world.get(version).await.state(), expected, "{version} where {serving} serves");
     }
+}
+
+pub async fn of_two_first_promotions_at_once_one_serves(world: World) {
+    for version in ["1", "2"] {
+        world.evaluated("m", version, 0.9).await;
+    }
+    let (mut second, _stop) = world.second().await;
+    let other = Promotion { name: "m".into(), version: "2".into(), ..Default::default() };
+    let both = join(world.promote("1", ""), second.promote(world.by(Role::Admin, other))).await;
+    assert!(both.0.is_ok() || both.1.is_ok(), "{both:?}");
+    let (serving, _) = world.serving().await;
+    for version in ["1", "2"] {
+        let expected = if version == serving { State::Serving } else { State::Registered };
+        assert_eq!(world.get(version).await.state(), expected, "{version} where {serving} serves");
+    }
+}
+
+pub async fn of_two_that_begin_with_a_model_at_once_one_lets_it_serve(world: World) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files("m", "1", b"abc") {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let _running = world.two_that_begin_with(folder.path()).await;
+    let begun = async {
+        while !world.actions().await.contains(&"promoted 1".to_owned()) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), begun).await.expect("it serves in time");
+    // For the other one to try, too.
+    sleep(Duration::from_millis(500)).await;
+    let mut actions = world.actions().await;
+    actions.sort();
+    assert_eq!(actions, ["promoted 1", "registered 1"]);
+    assert_eq!(world.serving().await, ("1".into(), None));
+}
+
+pub async fn what_is_retired_while_it_is_promoted_does_not_serve(world: World) {
+    world.evaluated("m", "1", 0.9).await;
+    world.promote("1", "").await.unwrap();
+    let (mut second, _stop) = world.second().await;
+    for version in ["2", "3", "4", "5", "6", "7"] {
+        world.evaluated("m", version, 0.9).await;
+        let retire = world.by(Role::Admin, world.change(version));
+        let (promoted, retired) = join(world.promote(version, ""), second.retire(retire)).await;
+        // Whoever comes second is refused: what serves is not retired, and what is retired does not serve.
+        assert!(promoted.is_ok() != retired.is_ok(), "{version}: {promoted:?}, {retired:?}");
+        let refused = promoted.err().or(retired.err()).unwrap();
+        assert!([Code::AlreadyExists, Code::Unavailable].contains(&refused.code()), "{refused}");
+        let (serving, _) = world.serving().await;
+        assert_eq!(world.get(&serving).await.state(), State::Serving, "{version}: {refused}");
+    }
+}
+
+pub async fn what_is_not_as_it_was_signed_does_not_serve_and_what_serves_goes_on(world: World) {
+    for version in ["1", "2", "3"] {
+        world.evaluated("m", version, 0.9).await;
+        world.promote(version, "").await.unwrap();
+    }
+    world.evaluated("m", "4", 0.9).await;
+    // Version 2 is the one to go back to.
+    world.sql("UPDATE versions SET signature = '' WHERE version = '2'").await;
+    world.damage(b"m 4", |object| std::fs::write(object, b"n 4").unwrap());
+    world.damage(b"m 1", |object| std::fs::remove_file(object).unwrap());
+    for (version, why) in [("1", "is lost"), ("2", "signature"), ("4", "digest")] {
+        for force in ["", "it is urgent"] {
+            let refused = world.promote(version, force).await.unwrap_err();
+            assert_eq!(refused.code(), Code::AlreadyExists, "{version}: {refused}");
+            assert!(refused.message().contains(why), "{version}: {refused}");
+        }
+    }
+    let back = world.by(Role::Admin, world.change("3"));
+    let refused = world.models.clone().roll_back(back).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists, "{refused}");
+    assert!(refused.message().contains("signature"), "{refused}");
+    assert_eq!(world.serving().await, ("3".into(), None));
+    assert_eq!(world.get("3").await.state(), State::Serving);
+    assert_eq!(world.read("3", "weights.safetensors").await.unwrap(), b"m 3");
+    assert_eq!(world.actions().await[0], "registered 4");
+}
+
+pub async fn whoever_may_not_changes_nothing(world: World) {
+    for version in ["1", "2"] {
+        world.evaluated("m", version, 0.9).await;
+    }
+    world.promote("1", "").await.unwrap();
+    let mut models = world.models.clone();
+    for role in [Role::Clinician, Role::Integrator, Role::Scientist] {
+        let forced = |version: &str| {
+            let (name, version) = ("m".into(), version.into());
+            world.by(role, Promotion { name, version, force: true, reason: "to try".into() })
+        };
+        let mut refused = vec![
+            models.promote(forced("2")).await.unwrap_err(),
+            models.roll_back(world.by(role, world.change("1"))).await.unwrap_err(),
+            models.retire(world.by(role, world.change("2"))).await.unwrap_err(),
+        ];
+        if role != Role::Scientist {
+            refused.push(models.shadow(world.by(role, world.change("2"))).await.unwrap_err());
+            let sent = files("m", "3", b"abc");
+            refused.push(world.register_by(role, &models, &sent).await.unwrap_err());
+        }
+        for refused in refused {
+            assert_eq!(refused.code(), Code::PermissionDenied, "{role:?}: {refused}");
+        }
+    }
+    assert_eq!(world.serving().await, ("1".into(), None));
+    assert_eq!(world.actions().await, ["promoted 1", "registered 2", "registered 1"]);
 }
 
 pub async fn modalities_are_served_apart(world: World) {

@@ -1,9 +1,10 @@
 //! A registry with everything real behind it.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::{ManualClock, TenantId, hex};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use platform::queue::{self, Queue};
 use proto::registry::models_client::ModelsClient;
 use proto::registry::register_part::Part;
@@ -45,10 +46,11 @@ pub fn made_for(name: &str, version: &str, weights: &[u8], modalities: &[&str]) 
         "file": "weights.safetensors", "bytes": weights.len(), "sha256": hex(&Sha256::digest(weights)),
         "name": name, "version": version, "preprocessing": "head-square-2", "modalities": modalities,
     });
+    let card = format!("# {name} {version}\n| SHA-256 | `{}` |\n", hex(&Sha256::digest(weights)));
     vec![
         ("model.json", manifest.to_string().into_bytes()),
         ("weights.safetensors", weights.to_vec()),
-        ("card.md", b"# A card".to_vec()),
+        ("card.md", card.into_bytes()),
     ]
 }
 
@@ -92,7 +94,7 @@ impl World {
     async fn on(data: TempDir, database_url: String) -> World {
         let clock = ManualClock::at(service::system_clock().now_ms());
         let issuer = Issuer::at(clock.clock());
-        let service = registry(&data, &database_url, &clock, &issuer).await;
+        let service = registry(&data, &database_url, &clock, &issuer, Rules::default()).await;
         let peer = Peer::within(&service);
         let _stop = serve(service).await;
         let random = service::system_random();
@@ -112,9 +114,20 @@ impl World {
 
     /// A second registry on the same database and objects, as two pods are.
     pub async fn second(&self) -> (ModelsClient<Peer>, DropGuard) {
-        let service = registry(&self.data, &self.database_url, &self.clock, &self.issuer).await;
+        let service = self.another(Rules::default()).await;
         let models = ModelsClient::new(Peer::within(&service));
         (models, serve(service).await)
+    }
+
+    /// Two more, which start together and begin with the model in `folder`.
+    pub async fn two_that_begin_with(&self, folder: &Path) -> [DropGuard; 2] {
+        let rules = Rules { first_model: Some(folder.to_owned()), ..Rules::default() };
+        let (one, other) = (self.another(rules.clone()).await, self.another(rules).await);
+        [serve(one).await, serve(other).await]
+    }
+
+    async fn another(&self, rules: Rules) -> Service {
+        registry(&self.data, &self.database_url, &self.clock, &self.issuer, rules).await
     }
 
     pub async fn sql(&self, statement: &'static str) -> u64 {
@@ -132,12 +145,32 @@ impl World {
     }
 
     pub async fn register(&self, files: &[File]) -> Result<Version, Status> {
+        self.register_by(Role::Scientist, &self.models, files).await
+    }
+
+    /// By somebody else, or with another of the registries.
+    pub async fn register_by(
+        &self,
+        role: Role,
+        models: &ModelsClient<Peer>,
+        files: &[File],
+    ) -> Result<Version, Status> {
         let size_bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-        self.send(files, Some(RegisterEnd { size_bytes })).await
+        let request = self.by(role, self.parts(files, Some(RegisterEnd { size_bytes })));
+        Ok(models.clone().register(request).await?.into_inner())
     }
 
     /// What a sender says of a version that ends so, or not at all.
     pub async fn send(&self, files: &[File], end: Option<RegisterEnd>) -> Result<Version, Status> {
+        let request = self.by(Role::Scientist, self.parts(files, end));
+        Ok(self.models.clone().register(request).await?.into_inner())
+    }
+
+    fn parts(
+        &self,
+        files: &[File],
+        end: Option<RegisterEnd>,
+    ) -> impl Stream<Item = RegisterPart> + Send + 'static + use<> {
         self.clock.advance(1);
         let header = RegisterHeader { source: "a test".into(), ..Default::default() };
         let mut parts = vec![Part::Header(header)];
@@ -148,8 +181,7 @@ impl World {
         }
         parts.extend(end.map(Part::End));
         let parts = parts.into_iter().map(|part| RegisterPart { part: Some(part) });
-        let request = self.by(Role::Scientist, futures::stream::iter(parts.collect::<Vec<_>>()));
-        Ok(self.models.clone().register(request).await?.into_inner())
+        futures::stream::iter(parts.collect::<Vec<_>>())
     }
 
     /// A registered version that a worker has evaluated.
@@ -197,6 +229,14 @@ impl World {
         (route.serving.unwrap().version, route.shadow.map(|shadow| shadow.version))
     }
 
+    /// Damages what is kept of these bytes, behind the registry's back.
+    pub fn damage(&self, of: &[u8], how: impl Fn(&Path)) {
+        let objects = std::fs::read_dir(self.data.path().join("objects/models")).unwrap();
+        let is_it = |path: &PathBuf| std::fs::read(path).unwrap() == of;
+        let mut found = objects.map(|object| object.unwrap().path()).filter(is_it);
+        how(&found.next().unwrap());
+    }
+
     /// What has happened, the newest first.
     pub async fn actions(&self) -> Vec<String> {
         let request = self.by(Role::Admin, ListEventsRequest::default());
@@ -214,13 +254,14 @@ async fn registry(
     database_url: &str,
     clock: &ManualClock,
     issuer: &Issuer,
+    rules: Rules,
 ) -> Service {
     let config = Config {
         database_url: database_url.into(),
         blob_url: format!("file://{}/objects", data.path().display()).into(),
         queue_url: queue_url(data).into(),
         model_key: data.path().join("model-key.pem"),
-        rules: Rules::default(),
+        rules,
     };
     let ports = Ports::open(&config, clock.clock(), service::system_random()).await.unwrap();
     registry::build(config.rules, ports, Peers { auth: issuer.peer() })

@@ -3028,7 +3028,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The gate refused it, and `checks` says why; or it is retired, or somebody else changes what serves */
+            /** @description The gate refused it, and `checks` says why; or it is retired, is not as it was signed, or somebody else changes what serves */
             409: {
                 headers: {
                     [name: string]: unknown;
