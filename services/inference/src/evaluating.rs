@@ -1,6 +1,6 @@
 //! Evaluates model versions on the gate set, and tells the registry.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{ErrorKind, Result};
 use model::evaluate::{GATE_SET, GOLDEN_FILE, gate_figures, golden_dice};
@@ -53,8 +53,10 @@ async fn measured(
         let mut segmenter = Segmenter::load(files.folder(), device)?;
         // Whoever waits for an answer goes first, and a process that is to end does not wait for this.
         let before_each = || {
-            engines.in_hand.wait_for_none(Some(YIELDING_MAX));
-            match engines.ending.is_cancelled() {
+            let (begun, ending) = (Instant::now(), &engines.ending);
+            let waits = || begun.elapsed() < YIELDING_MAX && !ending.is_cancelled();
+            engines.in_hand.wait_for_none(waits);
+            match ending.is_cancelled() {
                 true => Err(ErrorKind::Unavailable.error("the worker was told to stop")),
                 false => Ok(()),
             }

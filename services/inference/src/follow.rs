@@ -224,7 +224,8 @@ impl Follower {
         for route in &routes.routes {
             let Some(version) = &route.serving else { continue };
             let Some(loaded) = self.load(version, Part::Serves, &mut needed).await else {
-                // Whole or not at all: what serves goes on as it was.
+                // Whole or not at all: what serves goes on as it was. What came is there for the next try.
+                self.loaded.extend(needed);
                 return false;
             };
             let forced_because = version.forced_because.clone();

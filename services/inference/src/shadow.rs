@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::{Answer, Clock, Result};
 use imaging::{ModelInfo, Prepared, TilePrediction};
@@ -36,12 +36,9 @@ impl InHand {
         OneInHand(self.clone())
     }
 
-    /// Returns once there is none, or after `patience`.
-    pub fn wait_for_none(&self, patience: Option<Duration>) {
-        let begun = Instant::now();
-        while self.0.load(Ordering::Relaxed) > 0
-            && patience.is_none_or(|patience| begun.elapsed() < patience)
-        {
+    /// Returns once there is none, or once `waits` says no more.
+    pub fn wait_for_none(&self, waits: impl Fn() -> bool) {
+        while self.0.load(Ordering::Relaxed) > 0 && waits() {
             std::thread::sleep(LOOK_AGAIN);
         }
     }
@@ -71,7 +68,7 @@ impl Engine for Yielding {
     fn predict(&mut self, tiles: &[Prepared], mirrored: bool) -> Result<Vec<TilePrediction>> {
         let mut all = Vec::with_capacity(tiles.len());
         for tile in tiles.chunks(1) {
-            self.in_hand.wait_for_none(None);
+            self.in_hand.wait_for_none(|| true);
             all.extend(self.engine.predict(tile, mirrored)?);
         }
         Ok(all)

@@ -58,7 +58,7 @@ pub async fn files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept(wo
         (bloated, "larger than 1 MiB"),
         (of_others, "other weights"),
         (bare, "manifest"),
-        (others_card, "card.md is of other weights"),
+        (others_card, "card.md tells of other weights"),
         (Vec::new(), "manifest"),
     ] {
         let refused = world.register(&sent).await.unwrap_err();
