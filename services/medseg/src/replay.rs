@@ -8,7 +8,6 @@ use domain::artefact::{MASK, MASK_VOLUME, ORIGINAL, RESULT};
 use domain::limits::UPLOAD_MIB_DEFAULT;
 use domain::{Artefact, hex};
 use imaging::{Limits, ModelUsed, ResultDocument, decode};
-use reqwest::Method;
 use serde_json::{Value, json};
 use service::ErrorLog;
 use sha2::{Digest, Sha256};

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::input::Input;
 use super::inside::Inside;
-use super::outcome::{Outcome, Problem, Said};
+use super::outcome::{Outcome, Said};
 use super::results::{Results, entry_name, write};
 use crate::serve::Services;
 
@@ -112,7 +112,7 @@ async fn analysed(
         said.push((name, below, part));
     }
     let folder = staged.publish(input.name()).await?;
-    let outcome = |(name, below, said)| {
+    let outcome = |(name, below, said): (String, String, Said)| {
         Outcome::new(&joined(path, &name), Some(joined(&folder, &below)), said)
     };
     Ok(said.into_iter().map(outcome).collect())

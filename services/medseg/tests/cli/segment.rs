@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A slice of a head as PNG; every second one is healthy.
 fn head(place: &Place, seed: u64, out: &str) {
-    let healthy = if seed % 2 == 0 { "--no-lesion" } else { "" };
+    let healthy = if seed.is_multiple_of(2) { "--no-lesion" } else { "" };
     place.medseg(&format!("phantom {healthy} --seed {seed} --out {out}")).good();
 }
 

@@ -71,7 +71,8 @@ mod tests {
         let manifest = folder.path().join("manifest.csv");
         fs::write(&manifest, lines).unwrap();
         let split = Split::of_manifests(std::slice::from_ref(&manifest), 0.5, 7).unwrap();
-        let told = data(&[manifest.clone()], "Made up.", &split, &drawn(7, 0.5)).unwrap();
+        let told =
+            data(std::slice::from_ref(&manifest), "Made up.", &split, &drawn(7, 0.5)).unwrap();
         let version = dataset::version_of(&[manifest]).unwrap();
         assert_eq!(data_version(&format!("# a model\n{told}\n## more")), Some(version.as_str()));
         assert_eq!(data_version("# a card of before\n"), None);
