@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -104,7 +105,7 @@ impl Watch {
 
     /// What is called so, and how it looks, unless it is done, or nothing to be taken.
     fn new_at(&self, path: &Path) -> Option<(String, Fingerprint)> {
-        let name = path.file_name()?.to_string_lossy().into_owned();
+        let name = spelled(path.file_name()?);
         let unfinished = UNFINISHED.iter().any(|ending| name.ends_with(ending));
         if name.starts_with('.') || unfinished || *path == self.results {
             return None;
@@ -115,6 +116,13 @@ impl Watch {
         (fingerprint.files > 0 && !self.record.has(&name, &fingerprint))
             .then_some((name, fingerprint))
     }
+}
+
+/// A name as text. Two names are never one, also where they are no UTF-8, as of older systems: else one would take the other's
+/// place in the record again and again.
+fn spelled(name: &OsStr) -> String {
+    let escaped = || name.as_encoded_bytes().escape_ascii().to_string();
+    name.to_str().map_or_else(escaped, str::to_owned)
 }
 
 impl Fingerprint {
@@ -146,6 +154,8 @@ impl Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
     use crate::segment::outcome::{Problem, Said};
 
@@ -235,6 +245,24 @@ mod tests {
         watch.done(&arrived[0], &refused(&path, 503), place.now).unwrap();
         assert!(place.after(59, &mut watch).is_empty());
         assert_eq!(names(&place.after(1, &mut watch)), ["a.png"]);
+    }
+
+    #[test]
+    fn names_that_are_no_utf_8_are_told_from_each_other() {
+        let mut place = Place::new();
+        let mut watch = place.watch();
+        for name in [b"M\xfcller.png", b"M\xf6ller.png"] {
+            fs::write(place.at("inbox").join(OsStr::from_bytes(name)), "1").unwrap();
+        }
+        place.after(0, &mut watch);
+        let arrived = place.after(2, &mut watch);
+        assert_eq!(arrived.len(), 2);
+        for one in &arrived {
+            watch.done(one, &refused(&one.path, 422), place.now).unwrap();
+        }
+        for _ in 0..2 {
+            assert!(place.after(2, &mut watch).is_empty());
+        }
     }
 
     #[test]
