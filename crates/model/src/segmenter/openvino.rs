@@ -147,21 +147,20 @@ impl OpenVino {
         let image = side * side * self.channels;
         // Two forms for each side, whatever the number of images: each takes half a second to compile.
         let at_once = if pixels.len() > image { self.threads } else { 1 };
-        let compiled = self.compiled(side, at_once)?;
+        let requests = &mut self.compiled(side, at_once)?.requests;
         let mut output = Output::default();
-        for images in pixels.chunks(image * at_once) {
-            let mut begun = Vec::with_capacity(at_once);
-            for (image, request) in images.chunks(image).zip(&mut compiled.requests) {
-                request.get_input_tensor()?.get_data_mut::<f32>()?.copy_from_slice(image);
-                request.infer_async()?;
-                begun.push(request);
+        // Each takes its next image as soon as its last is read: none waits for the others.
+        for (index, image) in pixels.chunks(image).enumerate() {
+            let request = &mut requests[index % at_once];
+            if index >= at_once {
+                read(request, &mut output)?;
             }
-            for request in begun {
-                request.wait(PATIENCE_MS)?;
-                let values = |index| request.get_output_tensor_by_index(index);
-                output.probabilities.extend_from_slice(values(0)?.get_data::<f32>()?);
-                output.features.extend_from_slice(values(1)?.get_data::<f32>()?);
-            }
+            request.get_input_tensor()?.get_data_mut::<f32>()?.copy_from_slice(image);
+            request.infer_async()?;
+        }
+        let images = pixels.len() / image;
+        for index in images.saturating_sub(at_once)..images {
+            read(&mut requests[index % at_once], &mut output)?;
         }
         Ok(output)
     }
@@ -175,6 +174,15 @@ impl Runtime for OpenVino {
             failed(error)
         })
     }
+}
+
+/// Appends what was predicted for the request's image, as soon as it is.
+fn read(request: &mut InferRequest, output: &mut Output) -> Result<(), InferenceError> {
+    request.wait(PATIENCE_MS)?;
+    let values = |index| request.get_output_tensor_by_index(index);
+    output.probabilities.extend_from_slice(values(0)?.get_data::<f32>()?);
+    output.features.extend_from_slice(values(1)?.get_data::<f32>()?);
+    Ok(())
 }
 
 /// How far the two are apart at most, for what is largest in `other`. What is no number is as far off as can be.
