@@ -13,6 +13,7 @@ use service::Turns;
 use tokio::time::timeout;
 
 use crate::Config;
+use crate::outline::Outline;
 use crate::process::{Answered, Process, count_escapes, crashed, internal, walls};
 
 /// Whose turn it is: a hospital's, or this service's own, which asks whether a decoder answers.
@@ -105,6 +106,18 @@ impl Decoder {
             Ok(_) => Err(crashed()),
             Err(refusal) => Err(refusal),
         })
+    }
+
+    /// Decodes the mask in `file`; `own`: one that medseg has made itself.
+    pub async fn outline(&self, file: &Path, own: bool) -> Result<Result<Outline, Refusal>> {
+        let task: &[&str] = if own { &["outline", "--own"] } else { &["outline"] };
+        match self.ask(file, task).await? {
+            Ok(Answered { answer: DecoderAnswer::Outline(facts), rest }) => {
+                Outline::read(*facts, rest).await
+            }
+            Ok(_) => Ok(Err(crashed())),
+            Err(refusal) => Ok(Err(refusal)),
+        }
     }
 
     /// Unpacks one entry of the archive in `file`, or a zip of several.

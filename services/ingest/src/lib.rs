@@ -5,7 +5,9 @@
 
 mod batch;
 mod decoder;
+mod feedback;
 mod image;
+mod outline;
 mod pack;
 mod process;
 mod reserve;
@@ -21,6 +23,7 @@ use imaging::Modality;
 pub use jail::Demand;
 use platform::disk::RESERVE_MIB;
 use proto::ingest::ingest_server::IngestServer;
+use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::scans_client::ScansClient;
 use secrecy::SecretString;
 use service::claims::{ServiceToken, Verifier};
@@ -130,10 +133,11 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let decoder = Decoder::new(&config)?;
     let readiness =
         vec![("spool".into(), spool_check(&spool)), ("decoder".into(), decoder_check(&decoder))];
-    let storage = ScansClient::new(peers.storage);
+    let storage = ScansClient::new(peers.storage.clone());
+    let feedback = FeedbackClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
     let own = ServiceToken::new(peers.auth.clone(), config.service_secret, clock.clone());
-    let uploads = Uploads { spool, decoder, storage, own, unpacked_max };
+    let uploads = Uploads { spool, decoder, storage, feedback, own, unpacked_max };
     let rpc = rpc::Ingest::new(uploads, Verifier::new(peers.auth, clock));
     Ok(Service {
         name: "ingest",

@@ -5,6 +5,7 @@ use futures::Stream;
 use imaging::{Refusal, RefusalReason};
 use jail::answer::DecoderAnswer;
 use proto::ingest::UploadHeader;
+use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::{AcceptPart, Batch, Scan};
 use service::Peer;
@@ -34,6 +35,7 @@ pub struct Uploads {
     pub spool: Spool,
     pub decoder: Decoder,
     pub storage: ScansClient<Peer>,
+    pub feedback: FeedbackClient<Peer>,
     /// What storage is shown beside the caller's own token.
     pub own: ServiceToken,
     /// What the files of one archive may unpack to, all together.

@@ -148,7 +148,7 @@ mod tests {
         let bare = br#"{"answer":"not_analysable","totals":null,"findings":[]}"#;
         let judged = Judged::read(Answer::NotAnalysable, &[1, 2, 3], bare).unwrap();
         assert_eq!((judged.model, judged.mask_fraction, judged.labels.len()), (None, None, 0));
-        for (shape, json) in [(&[1, 2, 3][..], &b"no JSON"[..]), (&[1, 2][..], b"{}")] {
+        for (shape, json) in [(&[1, 2, 3][..], &b"no JSON"[..]), (&[1, 2][..], &b"{}"[..])] {
             let error = Judged::read(Answer::Found, shape, json).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Internal);
         }
