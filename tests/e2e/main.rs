@@ -4,6 +4,7 @@
 //! sockets, with the servers that `TEST_MYSQL_URL` and `TEST_AMQP_URL` name.
 
 mod faults;
+mod feedback;
 mod kill;
 mod models;
 mod stories;
