@@ -91,7 +91,7 @@ impl Store {
             return Err(ErrorKind::Internal.error("a stored result is too large to be one"));
         }
         let json: Vec<u8> = bytes
-            .try_fold(Vec::new(), async |mut json, piece| {
+            .try_fold(Vec::<u8>::new(), async |mut json, piece| {
                 json.extend_from_slice(&piece);
                 Ok(json)
             })
