@@ -78,6 +78,11 @@ impl Decoder {
         Decoder(Arc::clone(&self.0), Some(tenant))
     }
 
+    /// Whom it decodes for.
+    pub fn party(&self) -> Party {
+        self.1
+    }
+
     /// How many uploads are decoded at a time.
     pub fn at_a_time(&self) -> usize {
         self.0.at_a_time

@@ -48,6 +48,7 @@ impl Uploads {
             Ok(spooled) => spooled,
             Err(refusal) => return Ok(GivenFeedback::Refused(refusal)),
         };
+        let _turn = self.comparing.take(self.decoder.party()).await;
         let drawn = match self.decoder.outline(spooled.path(), false).await? {
             Ok(drawn) => drawn,
             Err(refusal) => return Ok(GivenFeedback::Refused(refusal)),

@@ -27,7 +27,7 @@ use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::scans_client::ScansClient;
 use secrecy::SecretString;
 use service::claims::{ServiceToken, Verifier};
-use service::{Check, Peer, Service, check};
+use service::{Check, Peer, Service, Turns, check};
 use tonic::service::Routes;
 
 use decoder::Decoder;
@@ -137,7 +137,8 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let feedback = FeedbackClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
     let own = ServiceToken::new(peers.auth.clone(), config.service_secret, clock.clone());
-    let uploads = Uploads { spool, decoder, storage, feedback, own, unpacked_max };
+    let comparing = Turns::of(decoder.at_a_time());
+    let uploads = Uploads { spool, decoder, storage, feedback, own, comparing, unpacked_max };
     let rpc = rpc::Ingest::new(uploads, Verifier::new(peers.auth, clock));
     Ok(Service {
         name: "ingest",

@@ -8,12 +8,12 @@ use proto::ingest::UploadHeader;
 use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::{AcceptPart, Batch, Scan};
-use service::Peer;
 use service::claims::{ServiceToken, authorised, vouched};
+use service::{Peer, Turns};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, Party};
 use crate::image;
 use crate::process::Answered;
 use crate::spool::{Piece, Received, Spool, Spooled};
@@ -38,6 +38,8 @@ pub struct Uploads {
     pub feedback: FeedbackClient<Peer>,
     /// What storage is shown beside the caller's own token.
     pub own: ServiceToken,
+    /// The hospitals' turns at comparing masks, which are held whole for it.
+    pub comparing: Turns<Party>,
     /// What the files of one archive may unpack to, all together.
     pub unpacked_max: u64,
 }
