@@ -5,6 +5,7 @@
 
 mod bad_models;
 mod faults;
+mod feedback;
 mod kill;
 mod models;
 mod stories;

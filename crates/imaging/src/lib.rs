@@ -34,7 +34,7 @@ pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_featur
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
 pub use kind::{ClassifiedKind, ImageKind, KindPrediction, KindSource};
-pub use label_map::{is_label_map, mask_level};
+pub use label_map::{is_label_map, marked, mask_level};
 pub use laterality::{Laterality, Middle, round_trip};
 pub use measure::Diameter;
 pub use model_info::{ModelFacts, ModelInfo, ModelUsed};
@@ -46,7 +46,8 @@ pub use reading::{
 };
 pub use refusal::{Refusal, RefusalReason};
 pub use render::{
-    comparison_png, lettered_png, mask_nifti, mask_png, overlay_png, shown_slice, slice_png,
+    comparison_png, lettered_png, main_marked, mask_nifti, mask_png, overlay_png, shown_slice,
+    slice_png,
 };
 pub use requirements::check;
 pub use result::{

@@ -5,7 +5,7 @@ mod letters;
 use domain::Result;
 
 use crate::encode::{grey_png, nifti_gz, rgb_png};
-use crate::{Finding, Findings, Role, Shape, Volume};
+use crate::{Finding, Findings, Format, Role, Shape, Volume};
 
 /// Yellow and sky blue: apart from each other, and from any grey, for colour-blind eyes too.
 const OUTLINE: [u8; 3] = [255, 205, 0];
@@ -66,6 +66,15 @@ pub fn mask_nifti(volume: &Volume, findings: &Findings) -> Result<Vec<u8>> {
     let (shape, geometry) = volume.own_grid();
     let mask = volume.stored.inverse().turned(&findings.mask, volume.shape);
     nifti_gz(&mask, shape, geometry.as_ref())
+}
+
+/// Which voxels of a mask that [`mask_png`] or [`mask_nifti`] has written, and that was decoded again, lie in main findings: 1 or 0.
+pub fn main_marked(mask: &Volume) -> Vec<u8> {
+    let is_main = |voxel: f32| match mask.format {
+        Format::Nifti => voxel == f32::from(Role::Main.label()),
+        _ => voxel > f32::from(LESSER_GREY),
+    };
+    mask.voxels.iter().map(|voxel| u8::from(is_main(*voxel))).collect()
 }
 
 /// One slice with each main finding's outline and box over it, each lesser one's outline in another colour, and the

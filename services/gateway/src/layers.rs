@@ -228,6 +228,13 @@ pub async fn in_time(request: Request, next: Next) -> Response {
     deadline::with_deadline(CONTROL_TIMEOUT, answered).await.unwrap_or_else(late)
 }
 
+/// Ends work that takes too long, where a route has no such limit of its own; whoever does it knows until when.
+pub async fn timely<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let done = tokio::time::timeout(CONTROL_TIMEOUT, work);
+    let late = |_| TIMEOUT.problem("the answer took too long");
+    deadline::with_deadline(CONTROL_TIMEOUT, done).await.map_err(late)?
+}
+
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     // The default hook has written where; the words of a panic may hold anything.
     drop(panic);

@@ -12,6 +12,8 @@ mod drift;
 mod drift_report;
 mod events;
 mod extract;
+mod feedback;
+mod feedback_upload;
 mod form;
 mod identity;
 mod intake;
@@ -26,6 +28,7 @@ mod problem;
 mod problems;
 mod range;
 mod refusals;
+mod reviews;
 mod scans;
 mod stated;
 mod times;
@@ -43,6 +46,7 @@ use proto::auth::auth_client::AuthClient;
 use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
 use proto::registry::models_client::ModelsClient;
+use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::scans_client::ScansClient;
 use service::claims::Verifier;
 use service::{Peer, Service};
@@ -144,6 +148,7 @@ struct Gateway {
     auth: AuthClient<Peer>,
     ingest: IngestClient<Peer>,
     scans: ScansClient<Peer>,
+    feedback: FeedbackClient<Peer>,
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
     verifier: Verifier,
@@ -164,7 +169,8 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         verifier: Verifier::new(peers.auth.clone(), clock),
         auth: AuthClient::new(peers.auth),
         ingest: IngestClient::new(peers.ingest),
-        scans: ScansClient::new(peers.storage),
+        scans: ScansClient::new(peers.storage.clone()),
+        feedback: FeedbackClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
@@ -198,6 +204,9 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(identity::show))
         .routes(routes!(events::watch))
         .merge(artefacts::routes())
+        .routes(routes!(feedback::list))
+        .routes(routes!(feedback::mask))
+        .routes(routes!(reviews::list))
         .routes(routes!(batches::show))
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))
@@ -216,6 +225,7 @@ fn api() -> OpenApiRouter<Gateway> {
     let uploads = OpenApiRouter::new()
         .routes(routes!(scans::create))
         .routes(routes!(batches::create))
+        .routes(routes!(feedback::give))
         .routes(routes!(models::register));
     control.merge(uploads)
 }

@@ -26,7 +26,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT scans.id, scans.state, answer, reason, accepted_ms, completed_ms, format,
-                modality, shape, original_sha256, volume_sha256, attempt, priority
+                modality, shape, original_sha256, volume_sha256, attempt, priority, review, model_version
              FROM scans JOIN jobs ON jobs.tenant_id = scans.tenant_id AND jobs.scan_id = scans.id ",
             $rest
         )

@@ -141,7 +141,8 @@ impl Mesh {
         let key = std::fs::read_to_string(self.data.path().join("key.pem"))?;
         let (clock, random) = (service::system_clock(), service::system_random());
         let tenant = domain::TenantId::new(&clock, &random);
-        let grant = Grant { subject: "stranger".into(), tenant, roles: vec![Role::Admin] };
+        let (subject, name) = ("stranger".to_owned(), "stranger".to_owned());
+        let grant = Grant { subject, name, tenant, roles: vec![Role::Admin] };
         let token = grant.sign(&SigningKey::from_pem(&key)?, clock.now_ms());
         Ok(Client::with_token(&self.url, token))
     }

@@ -8,6 +8,7 @@ mod between;
 mod docs;
 mod drift;
 mod events;
+mod feedback;
 mod http;
 mod ingest;
 mod memory;
