@@ -1,3 +1,5 @@
+//! Rates and means with what is known of them: whoever measures a model, offline or live, computes with these.
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
