@@ -13,10 +13,11 @@ const REFUSAL: &str = ".medseg.storage.v1.Refusal";
 /// A row of the registry's.
 const EVALUATION: &str = ".medseg.registry.v1.Evaluation";
 const EVENTS: &str = ".medseg.events.v1";
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "inference/v2/open_inference.proto",
     "medseg/auth/v1/auth.proto",
     "medseg/drift/v1/drift.proto",
+    "medseg/events/v1/feedback_given.proto",
     "medseg/events/v1/scan_completed.proto",
     "medseg/ingest/v1/ingest.proto",
     "medseg/registry/v1/registry.proto",

@@ -84,7 +84,7 @@ pub mod storage {
 
 #[cfg(test)]
 mod tests {
-    use super::events::{ModelIdentity, Observation, ScanCompleted};
+    use super::events::{FeedbackGiven, ModelIdentity, Observation, ScanCompleted};
     use super::storage::{AcceptHeader, Identity};
 
     #[test]
@@ -109,6 +109,18 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&done).unwrap(), json);
         assert_eq!(serde_json::from_str::<ScanCompleted>(json).unwrap(), done);
+    }
+
+    #[test]
+    fn what_a_reader_says_is_json_by_the_names_of_its_fields() {
+        let json = concat!(
+            r#"{"tenant_id":"t","scan_id":"s","feedback_id":"f","given_ms":7,"verdict":"correct","truth":"tumour","#,
+            r#""reader_digest":"ab","dice":0.5,"model":{"name":"m","version":"1","sha256":"cd"},"answer":"found","#,
+            r#""image_kind":"flair","mask_fraction":0.01}"#,
+        );
+        let given: FeedbackGiven = serde_json::from_str(json).unwrap();
+        assert_eq!((given.given_ms, given.dice, given.mask_fraction), (7, Some(0.5), 0.01));
+        assert_eq!(serde_json::to_string(&given).unwrap(), json);
     }
 
     #[test]
