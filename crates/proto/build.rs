@@ -29,6 +29,9 @@ const JSON: &str = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(
 /// What is optional in an observation, and left out of its JSON where there is none.
 const OPTIONAL: [&str; 5] = ["mask_fraction", "confidence", "model", "image_kind", "compute_ms"];
 
+/// The same of a reader's word.
+const OPTIONAL_OF_FEEDBACK: [&str; 5] = ["truth", "dice", "model", "image_kind", "mask_fraction"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
     let mut compiler = protox::Compiler::new([ROOT])?;
@@ -54,7 +57,8 @@ fn events(builder: Builder) -> Builder {
         .message_attribute(EVENTS, JSON)
         .message_attribute(format!("{EVENTS}.ModelIdentity"), "#[derive(PartialOrd, Ord)]")
         .field_attribute(format!("{observation}.features"), numbers);
-    OPTIONAL.iter().fold(builder, |builder, field| {
-        builder.field_attribute(format!("{observation}.{field}"), optional)
-    })
+    let given = format!("{EVENTS}.FeedbackGiven");
+    let of_feedback = OPTIONAL_OF_FEEDBACK.map(|field| format!("{given}.{field}"));
+    let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}")).chain(of_feedback);
+    fields.fold(builder, |builder, field| builder.field_attribute(field, optional))
 }

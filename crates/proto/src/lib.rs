@@ -119,8 +119,12 @@ mod tests {
             r#""image_kind":"flair","mask_fraction":0.01}"#,
         );
         let given: FeedbackGiven = serde_json::from_str(json).unwrap();
-        assert_eq!((given.given_ms, given.dice, given.mask_fraction), (7, Some(0.5), 0.01));
+        assert_eq!((given.given_ms, given.dice, given.mask_fraction), (7, Some(0.5), Some(0.01)));
         assert_eq!(serde_json::to_string(&given).unwrap(), json);
+        let least = r#"{"tenant_id":"t","truth":null}"#;
+        let given: FeedbackGiven = serde_json::from_str(least).unwrap();
+        assert_eq!(given, FeedbackGiven { tenant_id: "t".into(), ..Default::default() });
+        assert!(!serde_json::to_string(&given).unwrap().contains("truth"));
     }
 
     #[test]

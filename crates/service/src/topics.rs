@@ -28,7 +28,7 @@ pub fn scan_ready(priority: Priority) -> Work<'static> {
 /// [`ScanCompleted`](proto::events::ScanCompleted) in it.
 pub const SCAN_COMPLETED: Event<'static> = Event("scan.completed");
 
-/// One event for every word of a reader on a scan's result; the body is a [`CloudEvent`](crate::CloudEvent) with
+/// One event for every word of a reader; the body is a [`CloudEvent`](crate::CloudEvent) with
 /// [`FeedbackGiven`](proto::events::FeedbackGiven) in it.
 pub const FEEDBACK_GIVEN: Event<'static> = Event("feedback.given");
 

@@ -2,7 +2,7 @@
 -- makes a redelivered event change nothing.
 CREATE TABLE reviews (
     tenant_id     VARCHAR(36)  NOT NULL,
-    feedback_id   VARCHAR(64)  NOT NULL,
+    feedback_id   VARCHAR(36)  NOT NULL,
     scan_id       VARCHAR(36)  NOT NULL,
     reader        VARCHAR(64)  NOT NULL, -- a digest, no name
     given_ms      BIGINT       NOT NULL,
@@ -12,8 +12,8 @@ CREATE TABLE reviews (
     answer        VARCHAR(16)  NOT NULL, -- the result's
     model_name    VARCHAR(190) NOT NULL,
     model_version VARCHAR(190) NOT NULL,
-    image_kind    VARCHAR(32)  NOT NULL,
-    mask_fraction DOUBLE       NOT NULL,
+    image_kind    VARCHAR(32)  NOT NULL, -- empty: not said
+    mask_fraction DOUBLE,
     PRIMARY KEY (tenant_id, feedback_id)
 );
 CREATE INDEX reviews_by_scan ON reviews (tenant_id, scan_id);

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use domain::Answer;
+use domain::feedback::Truth;
 use domain::statistics::{Rate, bootstrap, mean};
 
 use super::groups::{By, Key, Traits};
-use super::reviewed::{Reviewed, Truth};
+use super::reviewed::Reviewed;
 use crate::report::SCANS_MIN;
 
 /// The bootstrap's seed: the same scans have the same interval.

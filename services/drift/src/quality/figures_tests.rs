@@ -1,8 +1,9 @@
 use domain::Answer::{Found, NoneFound};
+use domain::feedback::Verdict;
 
 use super::*;
 use crate::quality::groups::Size;
-use crate::quality::reviewed::{Verdict, Word, reviewed};
+use crate::quality::reviewed::{Word, reviewed};
 
 /// What `reader` says of `scan`, which drift has seen completed.
 fn word(scan: &str, reader: &str, verdict: Verdict, answer: Answer) -> Word {

@@ -58,7 +58,9 @@ fn show(groups: &[Group], shown: &mut BTreeSet<String>) {
     let there: BTreeSet<String> = groups.iter().map(|group| group.name.clone()).collect();
     for gone in shown.difference(&there) {
         counts(&figures_of_none(gone));
-        ["dice", "far", "frr", "agree"].map(|name| figure(gone, name, None));
+        for name in ["dice", "far", "frr", "agree"] {
+            figure(gone, name, None);
+        }
     }
     *shown = there;
 }

@@ -1,21 +1,20 @@
 //! The event `feedback.given`, as drift reads it.
 
-use domain::{Answer, Error, ErrorKind, Result, ScanId, TenantId};
+use domain::feedback::{Truth, Verdict};
+use domain::{Answer, Error, ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use proto::events::{FeedbackGiven, ModelIdentity};
 use service::CloudEvent;
 use service::topics::FEEDBACK_GIVEN;
 
-use super::reviewed::{Truth, Verdict};
-
-/// The longest id of a feedback and of a reader, as rows hold them.
-const ID_CHARS_MAX: usize = 64;
+/// The longest digest of a reader, as rows hold them.
+const READER_CHARS_MAX: usize = 64;
 
 /// What is told of a reader's word.
 #[derive(Debug)]
 pub struct Given {
     pub tenant: TenantId,
     pub scan: ScanId,
-    pub feedback: String,
+    pub feedback: FeedbackId,
     pub given_ms: i64,
     /// A digest.
     pub reader: String,
@@ -26,8 +25,9 @@ pub struct Given {
     pub dice: Option<f64>,
     pub answer: Answer,
     pub model: ModelIdentity,
-    pub image_kind: String,
-    pub mask_fraction: f64,
+    /// None: not said, as of a scan that nothing was seen of.
+    pub image_kind: Option<String>,
+    pub mask_fraction: Option<f64>,
     /// The trace that it was given in; empty: none.
     pub traceparent: String,
 }
@@ -36,16 +36,17 @@ impl Given {
     pub fn parse(body: &[u8]) -> Result<Given> {
         let CloudEvent { data, traceparent, .. } =
             CloudEvent::<FeedbackGiven>::parse(FEEDBACK_GIVEN, body)?;
-        let verdict = named("verdict", &data.verdict)?;
-        let truth = Some(&data.truth).filter(|truth| !truth.is_empty());
+        if !(1..=READER_CHARS_MAX).contains(&data.reader_digest.chars().count()) {
+            return Err(ErrorKind::Invalid.error("a word of nobody"));
+        }
         Ok(Given {
             tenant: data.tenant_id.parse().map_err(strange)?,
             scan: data.scan_id.parse().map_err(strange)?,
-            feedback: id("feedback_id", data.feedback_id)?,
+            feedback: data.feedback_id.parse().map_err(strange)?,
             given_ms: data.given_ms,
-            reader: id("reader_digest", data.reader_digest)?,
-            verdict,
-            truth: truth.map(|truth| named("truth", truth)).transpose()?,
+            reader: data.reader_digest,
+            verdict: named("verdict", &data.verdict)?,
+            truth: data.truth.map(|truth| named("truth", &truth)).transpose()?,
             dice: data.dice,
             answer: named("answer", &data.answer)?,
             model: data.model.unwrap_or_default(),
@@ -58,13 +59,6 @@ impl Given {
 
 fn strange(error: Error) -> Error {
     ErrorKind::Invalid.error("a word on no scan of a tenant").because(error)
-}
-
-fn id(field: &str, id: String) -> Result<String> {
-    if (1..=ID_CHARS_MAX).contains(&id.chars().count()) {
-        return Ok(id);
-    }
-    Err(ErrorKind::Invalid.error(format!("`{field}` of a word is no id")))
 }
 
 fn named<T: std::str::FromStr>(field: &str, name: &str) -> Result<T> {
@@ -101,34 +95,35 @@ mod tests {
         assert_eq!((given.verdict, given.truth), (Verdict::Correct, Some(Truth::Tumour)));
         assert_eq!((given.answer, given.dice), (Answer::NoneFound, Some(0.75)));
         assert_eq!((given.given_ms, given.reader.as_str()), (5, "ab"));
-        assert_eq!((given.model.version.as_str(), given.image_kind.as_str()), ("1", "flair"));
+        let (version, kind) = (given.model.version.as_str(), given.image_kind.as_deref());
+        assert_eq!((version, kind, given.mask_fraction), ("1", Some("flair"), Some(0.0)));
     }
 
     #[test]
     fn what_is_not_said_is_none() {
         let mut event = event();
         let data = event["data"].as_object_mut().unwrap();
-        data.insert("truth".to_owned(), "".into());
-        data.insert("dice".to_owned(), Value::Null);
-        data.remove("model");
+        data.insert("truth".to_owned(), Value::Null);
+        for field in ["dice", "model", "image_kind", "mask_fraction"] {
+            data.remove(field);
+        }
         let given = parsed(&event).unwrap();
-        assert_eq!((given.truth, given.dice), (None, None));
+        assert_eq!((given.truth, given.dice, given.mask_fraction), (None, None, None));
+        assert_eq!(given.image_kind, None);
         assert_eq!(given.model, ModelIdentity::default());
     }
 
     #[test]
     fn a_word_that_says_what_nobody_can_say_is_invalid() {
-        for field in ["tenant_id", "scan_id", "verdict", "truth", "answer"] {
+        for field in ["tenant_id", "scan_id", "feedback_id", "verdict", "truth", "answer"] {
             let mut event = event();
             event["data"][field] = "nonsense".into();
             assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid, "{field}");
         }
-        for field in ["feedback_id", "reader_digest"] {
-            for id in [String::new(), "a".repeat(65)] {
-                let mut event = event();
-                event["data"][field] = id.into();
-                assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid, "{field}");
-            }
+        for reader in [String::new(), "a".repeat(65)] {
+            let mut event = event();
+            event["data"]["reader_digest"] = reader.into();
+            assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid);
         }
         let mut event = event();
         event["type"] = "scan.completed".into();

@@ -3,28 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Answer;
+use domain::feedback::{Truth, Verdict};
 use domain::statistics::mean;
-use strum::{EnumString, IntoStaticStr};
 
 use super::groups::Traits;
-
-/// What a reader says of a result.
-#[derive(Clone, Copy, Debug, EnumString, Eq, IntoStaticStr, PartialEq)]
-#[strum(serialize_all = "snake_case")]
-pub enum Verdict {
-    Agree,
-    Correct,
-    Reject,
-    Unsure,
-}
-
-/// Whether there is a tumour.
-#[derive(Clone, Copy, Debug, EnumString, Eq, IntoStaticStr, Ord, PartialEq, PartialOrd)]
-#[strum(serialize_all = "snake_case")]
-pub enum Truth {
-    Tumour,
-    NoTumour,
-}
 
 /// One word of a reader on a scan that was answered with `found` or `none_found`.
 #[derive(Clone, Debug)]

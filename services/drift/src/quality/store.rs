@@ -1,5 +1,6 @@
 //! Readers' words and how many scans there are, as rows.
 
+use domain::feedback::Truth;
 use domain::{Answer, ErrorKind, Result};
 use platform::db;
 use service::claims::Tenant;
@@ -62,7 +63,7 @@ struct WordRow {
     model_name: String,
     model_version: String,
     image_kind: String,
-    mask_fraction: f64,
+    mask_fraction: Option<f64>,
     completed_ms: Option<i64>,
 }
 
@@ -85,17 +86,17 @@ impl Store {
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(given.tenant.to_string())
-        .bind(&given.feedback)
+        .bind(given.feedback.to_string())
         .bind(given.scan.to_string())
         .bind(&given.reader)
         .bind(given.given_ms)
-        .bind(<&str>::from(given.verdict))
-        .bind(given.truth.map_or("", <&str>::from))
+        .bind(given.verdict.name())
+        .bind(given.truth.map_or("", Truth::name))
         .bind(given.dice)
         .bind(given.answer.name())
         .bind(clipped(&given.model.name, MODEL_CHARS_MAX))
         .bind(clipped(&given.model.version, MODEL_CHARS_MAX))
-        .bind(clipped(&given.image_kind, KIND_CHARS_MAX))
+        .bind(clipped(given.image_kind.as_deref().unwrap_or_default(), KIND_CHARS_MAX))
         .bind(given.mask_fraction)
         .execute(self.database.pool())
         .await
@@ -173,7 +174,7 @@ impl WordRow {
                 &self.model_name,
                 &self.model_version,
                 &self.image_kind,
-                Size::of(self.mask_fraction),
+                Size::of(self.mask_fraction.unwrap_or(0.0)),
             ),
             scan: self.scan_id,
             reader: self.reader,
