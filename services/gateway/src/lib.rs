@@ -24,6 +24,7 @@ mod places;
 mod pour;
 mod problem;
 mod problems;
+mod quality;
 mod range;
 mod refusals;
 mod scans;
@@ -202,6 +203,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))
         .routes(routes!(drift::show))
+        .routes(routes!(quality::show))
         .routes(routes!(models::list))
         .routes(routes!(models::show))
         .routes(routes!(models::file))
