@@ -47,62 +47,49 @@ async fn by_model(store: &Store, now_ms: i64) -> Result<Vec<Group>> {
 /// Sets the gauges of `groups`. What was shown of a model that has no scan any more is no number from now on: it would stand
 /// there for ever.
 fn show(groups: &[Group], shown: &mut BTreeSet<String>) {
-    for group in groups {
-        counts(group);
-        let dice = group.dice.map(|dice| (dice.mean, dice.interval));
-        figure(&group.name, "dice", dice);
-        figure(&group.name, "far", known(group.far));
-        figure(&group.name, "frr", known(group.frr));
-        figure(&group.name, "agree", known(group.agree));
-    }
+    groups.iter().for_each(gauges);
     let there: BTreeSet<String> = groups.iter().map(|group| group.name.clone()).collect();
-    for gone in shown.difference(&there) {
-        counts(&figures_of_none(gone));
-        for name in ["dice", "far", "frr", "agree"] {
-            figure(gone, name, None);
-        }
-    }
+    shown.difference(&there).for_each(|gone| gauges(&of_no_scan(gone)));
     *shown = there;
 }
 
-fn figures_of_none(name: &str) -> Group {
+fn of_no_scan(name: &str) -> Group {
     let [far, frr, agree] = [Rate::new(0, 0); 3];
     let name = name.to_owned();
     Group { name, scans: 0, reviewed: 0, disputed: 0, dice: None, far, frr, agree }
 }
 
-fn counts(group: &Group) {
-    for (of, scans) in [
-        ("answered", group.scans),
-        ("reviewed", group.reviewed),
-        ("with_tumour", group.frr.of),
-        ("without_tumour", group.far.of),
-        ("with_dice", group.dice.map_or(0, |dice| dice.count)),
-    ] {
-        gauge!("medseg_quality_scans", "model" => group.name.clone(), "of" => of).set(scans as f64);
+fn gauges(group: &Group) {
+    let model = &group.name;
+    for (of, scans) in [("answered", group.scans), ("reviewed", group.reviewed)] {
+        gauge!("medseg_quality_scans", "model" => model.clone(), "of" => of).set(scans as f64);
+    }
+    let dice = group.dice.map(|dice| (dice.mean, dice.interval));
+    figure(model, "dice", dice, group.dice.map_or(0, |dice| dice.count));
+    for (name, rate) in [("far", group.far), ("frr", group.frr), ("agree", group.agree)] {
+        // Of nothing there is no rate, and no interval that an alert could take for one.
+        figure(model, name, rate.rate.map(|value| (value, rate.interval)), rate.of);
     }
 }
 
-/// Of nothing there is no rate, and no interval that an alert could take for one.
-fn known(rate: Rate) -> Option<(f64, [f64; 2])> {
-    Some((rate.rate?, rate.interval))
-}
-
-fn figure(model: &str, name: &'static str, value: Option<(f64, [f64; 2])>) {
+/// Sets a figure with its interval, and how many scans it is of.
+fn figure(model: &str, name: &'static str, value: Option<(f64, [f64; 2])>, scans: usize) {
+    let model = || model.to_owned();
     let (value, [low, high]) = value.unwrap_or((f64::NAN, [f64::NAN; 2]));
     for (bound, value) in [("value", value), ("low", low), ("high", high)] {
-        let model = model.to_owned();
-        gauge!("medseg_quality_figure", "model" => model, "figure" => name, "bound" => bound)
+        gauge!("medseg_quality_figure", "model" => model(), "figure" => name, "bound" => bound)
             .set(value);
     }
+    gauge!("medseg_quality_figure_scans", "model" => model(), "figure" => name).set(scans as f64);
 }
 
 pub fn describe() {
     describe_gauge!(
         "medseg_quality_scans",
         Count,
-        "Scans of the last 28 days, by model: answered, reviewed, and those that each figure is of"
+        "Scans of the last 28 days, by model: answered, and reviewed"
     );
+    describe_gauge!("medseg_quality_figure_scans", Count, "How many scans each figure is of");
     describe_gauge!(
         "medseg_quality_figure",
         "By what readers say of the last 28 days' scans: Dice, false acceptance and rejection, agreement, with 95 % intervals"
@@ -130,7 +117,7 @@ mod tests {
             reviewed: 4,
             dice: Some(dice),
             frr: Rate::new(1, 2),
-            ..figures_of_none("m/1")
+            ..of_no_scan("m/1")
         };
         let recorder = PrometheusBuilder::new().build_recorder();
         let shown_by = |groups: &[Group], shown: &mut BTreeSet<String>| {
@@ -142,8 +129,8 @@ mod tests {
         for line in [
             r#"medseg_quality_scans{model="m/1",of="answered"} 9"#,
             r#"medseg_quality_scans{model="m/1",of="reviewed"} 4"#,
-            r#"medseg_quality_scans{model="m/1",of="with_tumour"} 2"#,
-            r#"medseg_quality_scans{model="m/1",of="with_dice"} 3"#,
+            r#"medseg_quality_figure_scans{model="m/1",figure="frr"} 2"#,
+            r#"medseg_quality_figure_scans{model="m/1",figure="dice"} 3"#,
             r#"medseg_quality_figure{model="m/1",figure="frr",bound="value"} 0.5"#,
             r#"medseg_quality_figure{model="m/1",figure="dice",bound="low"} 0.25"#,
             r#"medseg_quality_figure{model="m/1",figure="far",bound="low"} NaN"#,
