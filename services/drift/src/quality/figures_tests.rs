@@ -28,7 +28,7 @@ fn seen(scans: usize) -> Seen {
 
 /// Seven scans of one model, an eighth word being of a second reader.
 fn words() -> Vec<Word> {
-    let without = |word| Word { truth: Some(Truth::NoTumour), ..word };
+    let without = |word: Word| Word { truth: Some(Truth::NoTumour), ..word };
     vec![
         word("a", "x", Verdict::Agree, Found),
         Word { dice: Some(0.75), ..word("b", "x", Verdict::Correct, Found) },

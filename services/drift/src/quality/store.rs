@@ -50,6 +50,16 @@ macro_rules! seen {
     };
 }
 
+const WORDS_OF_TENANT: &str = words!(
+    "r.tenant_id = ? AND (o.scan_id IS NULL OR (o.completed_ms >= ? AND o.completed_ms < ?))"
+);
+// No word is given before its scan is completed, so that no older one has to be looked at.
+const WORDS_OF_ALL: &str = words!(
+    "r.given_ms >= ? AND (o.scan_id IS NULL OR (o.completed_ms >= ? AND o.completed_ms < ?))"
+);
+const SEEN_OF_TENANT: &str = seen!("tenant_id = ? AND completed_ms >= ? AND completed_ms < ?");
+const SEEN_OF_ALL: &str = seen!("completed_ms >= ? AND completed_ms < ?");
+
 #[derive(FromRow)]
 struct WordRow {
     scan_id: String,
@@ -110,42 +120,47 @@ impl Store {
     /// The tenant's words on scans of the period, and on those of which drift does not know when they were completed; and
     /// whether older ones were left out.
     pub async fn words(&self, tenant: Tenant, period: Period) -> Result<(Vec<Word>, bool)> {
-        let rows = sqlx::query_as(words!(
-            "r.tenant_id = ? AND (o.scan_id IS NULL OR (o.completed_ms >= ? AND o.completed_ms < ?))"
-        ));
-        let rows = rows.bind(tenant.to_string()).bind(period.from_ms).bind(period.to_ms);
-        let rows = rows.bind(WORDS_MAX + 1).fetch_all(self.database.pool()).await;
-        counted(rows.map_err(db::failed)?)
+        let rows: Vec<WordRow> = sqlx::query_as(WORDS_OF_TENANT)
+            .bind(tenant.to_string())
+            .bind(period.from_ms)
+            .bind(period.to_ms)
+            .bind(WORDS_MAX + 1)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(db::failed)?;
+        counted(rows)
     }
 
     /// The same of all tenants together.
     pub async fn words_of_all(&self, period: Period) -> Result<(Vec<Word>, bool)> {
-        let rows = sqlx::query_as(words!(
-            "(o.scan_id IS NULL AND r.given_ms >= ? OR o.completed_ms >= ? AND o.completed_ms < ?)"
-        ));
-        let rows = rows.bind(period.from_ms).bind(period.from_ms).bind(period.to_ms);
-        let rows = rows.bind(WORDS_MAX + 1).fetch_all(self.database.pool()).await;
-        counted(rows.map_err(db::failed)?)
+        let rows: Vec<WordRow> = sqlx::query_as(WORDS_OF_ALL)
+            .bind(period.from_ms)
+            .bind(period.from_ms)
+            .bind(period.to_ms)
+            .bind(WORDS_MAX + 1)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(db::failed)?;
+        counted(rows)
     }
 
     /// How many of the tenant's scans were answered in the period.
     pub async fn seen(&self, tenant: Tenant, period: Period) -> Result<Vec<Seen>> {
-        let rows: Vec<SeenRow> =
-            sqlx::query_as(seen!("tenant_id = ? AND completed_ms >= ? AND completed_ms < ?"))
-                .bind(MUCH)
-                .bind(LITTLE)
-                .bind(tenant.to_string())
-                .bind(period.from_ms)
-                .bind(period.to_ms)
-                .fetch_all(self.database.pool())
-                .await
-                .map_err(db::failed)?;
+        let rows: Vec<SeenRow> = sqlx::query_as(SEEN_OF_TENANT)
+            .bind(MUCH)
+            .bind(LITTLE)
+            .bind(tenant.to_string())
+            .bind(period.from_ms)
+            .bind(period.to_ms)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(db::failed)?;
         Ok(rows.into_iter().map(SeenRow::seen).collect())
     }
 
     /// The same of all tenants together.
     pub async fn seen_of_all(&self, period: Period) -> Result<Vec<Seen>> {
-        let rows: Vec<SeenRow> = sqlx::query_as(seen!("completed_ms >= ? AND completed_ms < ?"))
+        let rows: Vec<SeenRow> = sqlx::query_as(SEEN_OF_ALL)
             .bind(MUCH)
             .bind(LITTLE)
             .bind(period.from_ms)
