@@ -45,6 +45,7 @@ macro_rules! named {
 
 named! {
     /// What a reader makes of a result.
+    #[cfg_attr(feature = "openapi", schema(as = FeedbackVerdict))]
     Verdict {
         /// It is right.
         Agree,

@@ -66,7 +66,7 @@ impl From<QualityBy> for drift::QualityBy {
 
 /// How good the answers `found` and `none_found` are, by the latest word of each reader.
 #[derive(Serialize, ToSchema)]
-pub struct Quality {
+pub struct QualityFigures {
     /// In the order of their names; sizes from small to large.
     groups: Vec<QualityGroup>,
     /// From then on; `null`: from the beginning.
@@ -135,21 +135,21 @@ struct QualityDice {
 /// it is of and with how many of all were reviewed. For the roles `clinician`, `scientist` and `admin`.
 #[utoipa::path(
     operation_id = "get_quality", get, path = "/v1/quality", tag = "quality", params(Asked),
-    responses((status = 200, description = "The figures, in groups", body = Quality)),
+    responses((status = 200, description = "The figures, in groups", body = QualityFigures)),
     security(("bearer" = [])),
 )]
 pub async fn show(
     State(mut gateway): State<Gateway>,
     caller: Caller,
     Query(asked): Query<Asked>,
-) -> Result<Json<Quality>, Problem> {
+) -> Result<Json<QualityFigures>, Problem> {
     let quality = gateway.drift.get_quality(caller.request(asked.message()?)).await?.into_inner();
     Ok(Json(said(asked.by, quality)))
 }
 
-fn said(by: QualityBy, quality: drift::Quality) -> Quality {
+fn said(by: QualityBy, quality: drift::Quality) -> QualityFigures {
     let drift::Quality { groups, from_ms, to_ms, remarks } = quality;
-    Quality {
+    QualityFigures {
         groups: groups.into_iter().map(|group| QualityGroup::of(by, group)).collect(),
         from: Some(from_ms).filter(|ms| *ms != 0).and_then(rfc3339),
         to: rfc3339(to_ms),
