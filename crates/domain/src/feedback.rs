@@ -121,7 +121,7 @@ pub struct Word {
     /// Why they do not agree.
     #[serde(default)]
     pub reason: Option<Reason>,
-    /// In their own words. Never logged.
+    /// In their own words; at most [`NOTE_CHARS_MAX`](crate::limits::NOTE_CHARS_MAX) characters. Never logged.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub note: String,

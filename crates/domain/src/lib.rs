@@ -13,6 +13,8 @@ pub mod identity;
 pub mod limits;
 mod moment;
 mod priority;
+#[cfg(feature = "statistics")]
+pub mod statistics;
 #[cfg(feature = "wire")]
 mod wire;
 

@@ -26,6 +26,7 @@ mod places;
 mod pour;
 mod problem;
 mod problems;
+mod quality;
 mod range;
 mod refusals;
 mod reviews;
@@ -211,6 +212,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))
         .routes(routes!(drift::show))
+        .routes(routes!(quality::show))
         .routes(routes!(models::list))
         .routes(routes!(models::show))
         .routes(routes!(models::file))

@@ -16,6 +16,7 @@ mod mesh;
 mod models;
 mod page;
 mod problems;
+mod quality;
 mod scans;
 mod token;
 mod uploads;

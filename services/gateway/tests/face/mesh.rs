@@ -3,6 +3,7 @@
 use auth::Accounts;
 use domain::{Clock, ManualClock, Random, TenantId};
 use futures::stream;
+use platform::db::Database;
 use platform::queue::Queue;
 use proto::registry::Evaluation;
 use proto::registry::routing_client::RoutingClient;
@@ -41,6 +42,7 @@ pub struct Mesh {
     jobs: JobsClient<Peer>,
     routing: RoutingClient<Peer>,
     ports: Ports,
+    of_drift: Database,
     data: TempDir,
 }
 
@@ -65,7 +67,7 @@ impl Mesh {
         let peers = storage::Peers { auth: to_auth.clone() };
         let storage = storage::build(rules, ports.clone(), peers);
         let peer = Peer::within(&storage);
-        let drift =
+        let (of_drift, drift) =
             drift(&data, ports.queue.clone(), to_auth.clone(), (clock.clock(), random.clone()))
                 .await;
         let registry = registry(&data, to_auth.clone(), (clock.clock(), random)).await;
@@ -87,6 +89,7 @@ impl Mesh {
             jobs: JobsClient::new(peer),
             routing,
             ports,
+            of_drift,
             data,
         };
         (mesh, faces)
@@ -205,6 +208,20 @@ impl Mesh {
         query.bind(text).bind(scan).execute(self.ports.database.pool()).await.unwrap();
     }
 
+    /// Drift keeps that verdict of a reader on a scan that was answered so at that time, as when it hears of it; of a hospital
+    /// other than the own, if need be.
+    pub async fn reviewed(&self, scan: &str, verdict: &str, answer: Answer, other: bool) {
+        let tenant = if other { service_tenant() } else { self.tenant };
+        let answer = if answer == Answer::Found { "found" } else { "none_found" };
+        let query = sqlx::query(
+            "INSERT INTO reviews (tenant_id, feedback_id, scan_id, reader, given_ms, verdict, truth, answer,
+                 model_name, model_version, image_kind)
+             VALUES (?, ?, ?, 'reader', ?, ?, '', ?, 'medseg-mr', '1', 'flair')",
+        );
+        let query = query.bind(tenant.to_string()).bind(scan).bind(scan).bind(NOW_MS - 1);
+        query.bind(verdict).bind(answer).execute(self.of_drift.pool()).await.unwrap();
+    }
+
     /// From now on storage cannot read its scans.
     pub async fn lose_the_scans(&self) {
         let query = sqlx::query("ALTER TABLE scans RENAME TO scans_of_nobody");
@@ -307,10 +324,12 @@ async fn drift(
     queue: Queue,
     auth: Peer,
     (clock, random): (Clock, Random),
-) -> Service {
+) -> (Database, Service) {
     let database_url = format!("sqlite://{}", at(data, "drift.db"));
     let ports = drift::Ports::open(&database_url, queue, clock, random).await.unwrap();
-    drift::build(drift::Reference::default(), ports, drift::Peers { auth, registry: None })
+    let database = ports.database.clone();
+    let peers = drift::Peers { auth, registry: None };
+    (database, drift::build(drift::Reference::default(), ports, peers))
 }
 
 async fn registry(data: &TempDir, auth: Peer, (clock, random): (Clock, Random)) -> Service {
