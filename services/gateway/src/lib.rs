@@ -27,6 +27,8 @@ mod problems;
 mod range;
 mod refusals;
 mod scans;
+mod shelf;
+mod slices;
 mod stated;
 mod times;
 mod token;
@@ -51,6 +53,7 @@ use utoipa_axum::routes;
 
 use known::Known;
 use places::Places;
+use shelf::Shelf;
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
@@ -148,6 +151,7 @@ struct Gateway {
     models: ModelsClient<Peer>,
     verifier: Verifier,
     uploads: Places,
+    shelf: Shelf,
     max_upload_bytes: u64,
 }
 
@@ -168,6 +172,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
+        shelf: Shelf::default(),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
     let (api, openapi) = api().split_for_parts();
@@ -198,6 +203,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(identity::show))
         .routes(routes!(events::watch))
         .merge(artefacts::routes())
+        .routes(routes!(slices::show))
         .routes(routes!(batches::show))
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))

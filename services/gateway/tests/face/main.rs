@@ -16,6 +16,7 @@ mod models;
 mod page;
 mod problems;
 mod scans;
+mod slices;
 mod token;
 mod uploads;
 
