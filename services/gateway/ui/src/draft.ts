@@ -64,15 +64,16 @@ export function lackOf({ verdict, missed, rejected }: Draft): Lack | undefined {
 export function saidIn(draft: Draft, findings: readonly Pick<Finding, 'label'>[]): NewFeedback | undefined {
   const { verdict, truth, reason, note } = draft
   if (verdict === null || lackOf(draft)) return undefined
-  // Who rejects the whole without a word on any finding rejects each of them.
-  const all = verdict === 'reject' && draft.rejected.length === 0
+  // Where there is no tumour each finding is none; who rejects for another reason has said nothing of single ones.
+  const all = verdict === 'reject' && truth === 'no_tumour' && draft.rejected.length === 0
+  const each = verdict === 'correct' || (verdict === 'reject' && (all || draft.rejected.length > 0))
   const word = (label: number) => (all || draft.rejected.includes(label) ? 'reject' : 'agree')
   return {
     verdict,
     truth,
     reason,
     note: note.trim(),
-    findings: rejectable(draft) ? findings.map(({ label }) => ({ label, verdict: word(label) })) : [],
+    findings: each ? findings.map(({ label }) => ({ label, verdict: word(label) })) : [],
     missed: verdict === 'correct' ? [...draft.missed] : [],
   }
 }

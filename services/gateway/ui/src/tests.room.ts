@@ -198,6 +198,8 @@ test('what is sent fits its verdict', () => {
   assert.deepEqual([agree?.missed, agree?.findings, agree?.reason], [[], [], null])
   const reject = saidIn({ ...judged(NOTHING, 'reject', 'found'), reason: 'false_finding' }, findings)
   assert.deepEqual(reject?.findings.map(({ verdict }) => verdict), ['reject', 'reject'])
+  const outline = saidIn({ ...judged(NOTHING, 'reject', 'found'), truth: 'tumour', reason: 'outline' }, findings)
+  assert.deepEqual(outline?.findings, [])
 })
 
 test('a place is marked once, and taken back', () => {

@@ -86,9 +86,10 @@ export class Drafting {
   }
 }
 
-/** Forgets the drafts of whoever leaves. */
-export function forgetDrafts(): void {
+/** Forgets all drafts but those of that reader. */
+export function forgetDrafts(reader?: string): void {
+  const isOwn = (name: string) => reader !== undefined && keptIn(sessionStorage.getItem(name), reader) !== undefined
   Object.keys(sessionStorage)
-    .filter((name) => name.startsWith(PREFIX))
+    .filter((name) => name.startsWith(PREFIX) && !isOwn(name))
     .forEach((name) => sessionStorage.removeItem(name))
 }

@@ -24,6 +24,9 @@ export class Reading {
   /** Where the keyboard marks. */
   cursor = $state.raw<Spot>({ row: 0, column: 0 })
 
+  /** Whether the reader has chosen a slice. */
+  #chosen = false
+
   readonly slices: number
   readonly rows: number
   readonly columns: number
@@ -37,8 +40,14 @@ export class Reading {
     this.cursor = { row: Math.floor(rows / 2), column: Math.floor(columns / 2) }
   }
 
+  /** Begins at a slice, unless the reader is on the way already. */
+  begin(slice: number): void {
+    if (!this.#chosen) this.slice = this.#within(slice)
+  }
+
   go(slice: number): void {
-    this.slice = clamp(Math.round(slice), 0, this.slices - 1)
+    this.#chosen = true
+    this.slice = this.#within(slice)
   }
 
   scroll(by: number): void {
@@ -53,5 +62,9 @@ export class Reading {
   move(rows: number, columns: number): void {
     const { row, column } = this.cursor
     this.cursor = { row: clamp(row + rows, 0, this.rows - 1), column: clamp(column + columns, 0, this.columns - 1) }
+  }
+
+  #within(slice: number): number {
+    return clamp(Math.round(slice), 0, this.slices - 1)
   }
 }

@@ -7,6 +7,8 @@ const LANES = 4
 /** Slices before and after the one that is looked at that are fetched, and that are kept. */
 const AHEAD = 48
 const KEPT = 128
+/** By a window that may change again at once: until they are made anew the others are stretched to it. */
+const AHEAD_BY_HAND = 6
 
 export interface Shown {
   url: string
@@ -64,7 +66,8 @@ export class SlicePictures {
   }
 
   #nearest(): number | undefined {
-    for (let away = 0; away <= AHEAD; away++) {
+    const ahead = this.#window ? AHEAD_BY_HAND : AHEAD
+    for (let away = 0; away <= ahead; away++) {
       for (const slice of [this.#slice + away, this.#slice - away]) {
         const there = slice >= 0 && slice < this.#slices
         if (there && !this.#coming.has(slice) && !this.#has(slice)) return slice
