@@ -25,6 +25,7 @@ mod refusal;
 mod render;
 mod requirements;
 mod result;
+mod slices;
 mod volume;
 mod window;
 
@@ -54,4 +55,5 @@ pub use result::{
     DocumentHeader, ImageFacts, Inputs, Lesser, OwnGrid, Quality, ResultDocument, Timing, Totals,
     confidence,
 };
+pub use slices::{Slices, SlicesReader};
 pub use volume::{Format, Geometry, Known, Modality, Shape, Volume};

@@ -126,13 +126,13 @@ pub fn comparison_png(
 
 /// A slice's pixels through the volume's window.
 fn shown(volume: &Volume, slice: usize) -> Vec<u8> {
-    let [black, white] = volume.window;
+    through(volume.slice(slice).iter().copied(), volume.window)
+}
+
+/// Values as they are shown: 0 at black and below, 255 at white and above.
+pub(crate) fn through(values: impl Iterator<Item = f32>, [black, white]: [f32; 2]) -> Vec<u8> {
     let scale = if white > black { 255.0 / (white - black) } else { 0.0 };
-    volume
-        .slice(slice)
-        .iter()
-        .map(|value| ((value - black) * scale).round().clamp(0.0, 255.0) as u8)
-        .collect()
+    values.map(|value| ((value - black) * scale).round().clamp(0.0, 255.0) as u8).collect()
 }
 
 struct Picture {

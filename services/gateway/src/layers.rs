@@ -21,6 +21,7 @@ use tracing::field::Empty;
 
 use crate::problem::{INTERNAL, MEDIA_TYPE, Problem, TIMEOUT};
 use crate::refusals::{self, Refusals};
+use crate::slices;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LONGEST: usize = 128;
@@ -87,6 +88,7 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
             header::LOCATION,
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
+            slices::WINDOW,
             REQUEST_ID,
         ])
         .max_age(PREFLIGHT_KEPT);

@@ -31,6 +31,8 @@ mod range;
 mod refusals;
 mod reviews;
 mod scans;
+mod shelf;
+mod slices;
 mod stated;
 mod times;
 mod token;
@@ -56,6 +58,7 @@ use utoipa_axum::routes;
 
 use known::Known;
 use places::Places;
+use shelf::Shelf;
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
@@ -154,6 +157,7 @@ struct Gateway {
     models: ModelsClient<Peer>,
     verifier: Verifier,
     uploads: Places,
+    shelf: Shelf,
     max_upload_bytes: u64,
 }
 
@@ -175,6 +179,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
+        shelf: Shelf::default(),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
     let (api, openapi) = api().split_for_parts();
@@ -208,6 +213,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(feedback::list))
         .routes(routes!(feedback::mask))
         .routes(routes!(reviews::list))
+        .routes(routes!(slices::show))
         .routes(routes!(batches::show))
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))

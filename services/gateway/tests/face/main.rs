@@ -18,6 +18,7 @@ mod page;
 mod problems;
 mod quality;
 mod scans;
+mod slices;
 mod token;
 mod uploads;
 

@@ -139,17 +139,26 @@ impl Mesh {
 
     /// Keeps a scan of which that is known; its id.
     pub async fn accept(&self, known: AcceptHeader) -> String {
-        let (volume, original) = (b"voxels".as_slice(), b"<script>".as_slice());
+        self.keep(known, b"voxels", [1, 64, 64]).await
+    }
+
+    /// Keeps a scan with those voxels, in their stored form; its id.
+    pub async fn stored(&self, volume: &[u8], shape: [u32; 3]) -> String {
+        self.keep(AcceptHeader::default(), volume, shape).await
+    }
+
+    async fn keep(&self, known: AcceptHeader, volume: &[u8], shape: [u32; 3]) -> String {
+        let original = b"<script>".as_slice();
         let header = AcceptHeader {
             format: "png".into(),
-            shape: vec![1, 64, 64],
+            shape: shape.into(),
             original_sha256: sha256(original),
             volume_sha256: sha256(volume),
             ..known
         };
         let parts = [
             Part::Header(header),
-            Part::Volume(volume.into()),
+            Part::Volume(volume.to_vec().into()),
             Part::Original(original.into()),
             Part::Preview(b"bytes of image.png".as_slice().into()),
         ];
