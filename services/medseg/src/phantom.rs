@@ -39,8 +39,8 @@ pub struct Phantom {
     size: usize,
 
     /// Millimetres between slices, rows and columns, as in `5,0.9,0.9`; 240 mm across unless set.
-    #[arg(long, value_delimiter = ',', num_args = 3)]
-    spacing: Option<Vec<f64>>,
+    #[arg(long, value_parser = three)]
+    spacing: Option<[f64; 3]>,
 
     /// The lesion's volume in millilitres; drawn by the seed unless set.
     #[arg(long, conflicts_with = "no_lesion")]
@@ -106,10 +106,7 @@ impl Phantom {
         anyhow::ensure!(self.size > 0, "a slice has at least one row and column");
         let slices = self.slices.unwrap_or(if self.format == Format::Png { 1 } else { 24 });
         let pixel_mm = FIELD_OF_VIEW_MM / self.size as f64;
-        let spacing = match self.spacing.as_deref() {
-            Some(&[slice_mm, row_mm, column_mm]) => [slice_mm, row_mm, column_mm],
-            _ => [5.0, pixel_mm, pixel_mm],
-        };
+        let spacing = self.spacing.unwrap_or([5.0, pixel_mm, pixel_mm]);
         Ok(Settings {
             seed: self.seed,
             shape: Shape { slices, rows: self.size, columns: self.size },
@@ -204,6 +201,12 @@ fn save(path: PathBuf, bytes: &[u8]) -> anyhow::Result<PathBuf> {
 
 fn ends(path: &Path, ending: &str) -> bool {
     path.to_string_lossy().to_lowercase().ends_with(ending)
+}
+
+fn three(text: &str) -> Result<[f64; 3], String> {
+    let numbers: Result<Vec<f64>, _> = text.split(',').map(|it| it.trim().parse()).collect();
+    let three = numbers.ok().and_then(|numbers| numbers.try_into().ok());
+    three.ok_or_else(|| "three numbers with commas between, such as 5,0.9,0.9".to_owned())
 }
 
 #[cfg(test)]
