@@ -54,6 +54,8 @@ commit() { git add --all && git commit --quiet --message "$1"; }
 begin() {
     cp -r --parents dvc.yaml params.yaml .dvc/config .dvc/.gitignore .dvcignore .gitignore scripts/pipeline "$folder/run"
     cd "$folder/run"
+    # As little as is a model: this is about what is around it.
+    sed -i 's/views: 160/views: 8/; s/patients: 10/patients: 6/; s/phantoms: 4/phantoms: 2/; s/judged_phantoms: 5/judged_phantoms: 0/' params.yaml
     git init --quiet
     commit "the pipeline"
     git diff --quiet HEAD
@@ -74,7 +76,7 @@ runs_whole() {
 }
 
 changes() {
-    sed -i 's/views: 160/views: 240/' params.yaml
+    sed -i 's/views: 8/views: 12/' params.yaml
     quietly "repro with another parameter" dvc repro
     ! grep -q "Running stage 'prepare'" "$folder/said" || fail "data that did not change was prepared again"
     dvc metrics diff --all --json >"$folder/metrics.json"
@@ -91,7 +93,7 @@ lacking = {"dice_mean", "falsely_found", "missed"} - metrics.keys()
 assert not lacking, f"dvc metrics diff does not tell {lacking}: {metrics}"
 assert all({"old", "new"} <= figure.keys() for figure in metrics.values()), metrics
 views = read("params.json")["params.yaml"]["train.views"]
-assert (views["old"], views["new"]) == (160, 240), views
+assert (views["old"], views["new"]) == (8, 12), views
 shown = json.dumps(read("shown.json"))
 assert "dice_mean" in shown, shown
 for plots in ("plots", "plots-diff"):
@@ -115,7 +117,7 @@ echo "error: the machine was stopped" >&2
 exit 1
 SCRIPT
     chmod +x "$folder/bin/medseg"
-    sed -i 's/views: 240/views: 200/' params.yaml
+    sed -i 's/views: 12/views: 10/' params.yaml
     ! dvc repro >"$folder/said" 2>&1 || fail "a stage that failed was taken for done"
     grep -q "the machine was stopped" "$folder/said" || fail "nothing says why the stage failed"
     grep -q "failed to reproduce 'train'" "$folder/said" || fail "nothing says which stage failed"
@@ -124,9 +126,9 @@ SCRIPT
     rm "$folder/bin/medseg"
     quietly "the model of before, after a stage that failed" checked_out
     same "the data version after a failure" "$(version)" "$before"
-    sed -i 's/views: 240/views: 200/' params.yaml
+    sed -i 's/views: 12/views: 10/' params.yaml
     quietly "repro after a stage that failed" dvc repro
-    [ ! -s data/run/last.safetensors ] || [ "$(head -c 4 data/run/last.safetensors)" != half ] ||
+    [ ! -s data/run/last.safetensors ] || ! head -c 4 data/run/last.safetensors | grep -aqx half ||
         fail "training went on from a half"
     medseg evaluate --manifest data/prepared --split test --model data/model --plot "$folder/dice.svg" >/dev/null
     commit "a third model"
