@@ -28,7 +28,7 @@ const GIVE: Duration = Duration::from_secs(60);
 
 /// What a reader's word with a mask has become.
 pub enum GivenFeedback {
-    Kept(FeedbackEntry),
+    Kept(Box<FeedbackEntry>),
     /// It does not go with the result; why, as a sentence.
     Misfit(String),
     /// The mask cannot be read.
@@ -116,7 +116,9 @@ impl Uploads {
         request.set_timeout(GIVE);
         let FeedbackAnswer { answer } = self.feedback.clone().give(request).await?.into_inner();
         match answer {
-            Some(feedback_answer::Answer::Feedback(entry)) => Ok(GivenFeedback::Kept(entry)),
+            Some(feedback_answer::Answer::Feedback(entry)) => {
+                Ok(GivenFeedback::Kept(Box::new(entry)))
+            }
             Some(feedback_answer::Answer::Misfit(why)) => Ok(GivenFeedback::Misfit(why)),
             None => Err(ErrorKind::Internal.error("storage answered with nothing")),
         }

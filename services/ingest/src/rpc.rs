@@ -155,7 +155,7 @@ impl Wire for Ingest {
         }
         let uploads = self.uploads.of(claims.tenant().id());
         let answer = match uploads.give_feedback(mask(parts), header, &token).await? {
-            GivenFeedback::Kept(entry) => feedback_upload_answer::Answer::Feedback(Box::new(entry)),
+            GivenFeedback::Kept(entry) => feedback_upload_answer::Answer::Feedback(entry),
             GivenFeedback::Misfit(why) => feedback_upload_answer::Answer::Misfit(why),
             GivenFeedback::Refused(refusal) => {
                 feedback_upload_answer::Answer::Refusal(refused(refusal))

@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn a_readers_last_word_counts_and_readers_who_differ_are_in_conflict() {
         use Verdict::{Agree, Correct, Reject, Unsure};
-        let table: [(&[(&str, Verdict, Option<Truth>)], ReviewState); 11] = [
+        type Said = (&'static str, Verdict, Option<Truth>);
+        let table: [(&[Said], ReviewState); 11] = [
             (&[], ReviewState::Unreviewed),
             (&[("a", Agree, None)], ReviewState::Agreed),
             (&[("a", Correct, TUMOUR)], ReviewState::Corrected),
@@ -60,8 +61,7 @@ mod tests {
             (&[("a", Agree, None), ("b", Reject, None), ("b", Agree, None)], ReviewState::Agreed),
         ];
         for (words, state) in table {
-            let opinion =
-                |&(reader, verdict, truth): &(_, _, _)| Opinion { reader, verdict, truth };
+            let opinion = |&(reader, verdict, truth): &Said| Opinion { reader, verdict, truth };
             assert_eq!(state_of(words.iter().map(opinion)), state, "{words:?}");
         }
     }

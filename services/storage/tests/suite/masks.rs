@@ -32,8 +32,8 @@ pub async fn a_reader_sees_others_words_only_after_their_own(world: World) {
     assert_eq!(ben.scans(ReviewState::Unspecified).await, [hidden]);
     let corrected = (scan.id.clone(), ReviewState::Corrected);
     for reader in [&ada, &chief] {
-        assert_eq!(reader.seen(&scan).await.unwrap().feedback, [entry.clone()]);
-        assert_eq!(reader.scans(ReviewState::Corrected).await, [corrected.clone()]);
+        assert_eq!(reader.seen(&scan).await.unwrap().feedback, std::slice::from_ref(&entry));
+        assert_eq!(reader.scans(ReviewState::Corrected).await, std::slice::from_ref(&corrected));
         assert_eq!(reader.mask(&entry).await.unwrap(), ("mask.png".to_owned(), mask.to_vec()));
     }
     ben.give(header(&scan, Verdict::Agree)).await;
