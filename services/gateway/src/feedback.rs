@@ -121,7 +121,9 @@ impl TryFrom<FeedbackEntry> for Feedback {
 /// Says what a reader makes of a result
 ///
 /// As JSON, or as a form with the field `feedback` (that JSON) and then a file `mask`: the reader's own outline, with the
-/// verdict `correct`. A later word of the same reader stands beside the earlier one; nothing is overwritten.
+/// verdict `correct`. A correction shows what is right: that outline, places that were missed, or which findings are none; one
+/// that leaves no tumour says in `truth` whether there is one. A later word of the same reader stands beside the earlier one;
+/// nothing is overwritten.
 #[utoipa::path(
     operation_id = "give_feedback", post, path = "/v1/scans/{id}/feedback", tag = "feedback",
     params(("id" = String, Path, description = "The scan's id", format = "uuid"), ("Idempotency-Key" = Option<String>, Header, description = "Names this feedback: the same reader's same key finds it instead of giving it again", min_length = 1, max_length = 255, pattern = "^[ -~]+$")),

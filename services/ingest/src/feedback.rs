@@ -106,9 +106,10 @@ impl Uploads {
         token: &str,
     ) -> Result<GivenFeedback> {
         let FeedbackUploadHeader { scan_id, idempotency_key, word } = header;
-        let Checked { file, dice } = checked;
+        let Checked { file, dice, is_empty } = checked;
         let sha256 = hex(&Sha256::digest(&file));
-        let mask = Some(CheckedMask { name: artefact.name.to_owned(), sha256, dice: Some(dice) });
+        let name = artefact.name.to_owned();
+        let mask = Some(CheckedMask { name, sha256, dice: Some(dice), empty: is_empty });
         let header = Part::Header(FeedbackHeader { scan_id, idempotency_key, word, mask });
         let parts = std::iter::once(header).chain(pieces(file.into()).map(Part::Mask));
         let parts = stream::iter(parts.map(|part| FeedbackPart { part: Some(part) }));

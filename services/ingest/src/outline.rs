@@ -30,6 +30,8 @@ pub struct Checked {
     pub file: Vec<u8>,
     /// Beside the result's main findings.
     pub dice: f64,
+    /// Whether it marks nothing.
+    pub is_empty: bool,
 }
 
 impl Outline {
@@ -52,8 +54,10 @@ impl Outline {
             Err(misfit) => return Ok(Err(misfit)),
         };
         let dice = dice(&drawn, &own.as_stored());
+        let is_empty = drawn.iter().all(|voxel| *voxel == 0);
         let (shape, geometry) = own.own_grid();
-        Ok(Ok(Checked { file: encoded(&own.format, &drawn, shape, geometry.as_ref())?, dice }))
+        let file = encoded(&own.format, &drawn, shape, geometry.as_ref())?;
+        Ok(Ok(Checked { file, dice, is_empty }))
     }
 
     /// What is marked, in the order in which the file of `other` stores it. An error says why they are not on one grid.

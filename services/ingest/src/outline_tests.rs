@@ -103,7 +103,9 @@ fn a_picture_is_kept_as_a_picture_with_white_in_what_is_marked() {
         marked: marked.to_vec().into(),
     };
     let checked = picture([0, 1, 1, 0]).check(&picture([0, 1, 0, 0])).unwrap();
-    let checked = checked.map(|checked| (checked.file, checked.dice));
+    let checked = checked.map(|checked| (checked.file, checked.dice, checked.is_empty));
     let file = grey_png(&[0, 255, 255, 0], 2, 2).unwrap();
-    assert_eq!(checked, Ok((file, 2.0 / 3.0)));
+    assert_eq!(checked, Ok((file, 2.0 / 3.0, false)));
+    let nothing = picture([0; 4]).check(&picture([0, 1, 0, 0])).unwrap();
+    assert_eq!(nothing.map(|checked| (checked.dice, checked.is_empty)), Ok((0.0, true)));
 }

@@ -25,6 +25,7 @@ use crate::store::Store;
 
 use judged::Judged;
 use rows::Row;
+use rules::Outline;
 
 /// The length of the columns that hold names.
 const NAME_MAX: usize = 190;
@@ -43,6 +44,8 @@ pub struct ReadersMask {
     pub name: String,
     /// Beside the result's main findings.
     pub dice: Option<f64>,
+    /// Whether it marks nothing.
+    pub is_empty: bool,
     pub staged: Staged,
 }
 
@@ -77,7 +80,8 @@ impl Store {
             return Ok(Ok(entry));
         }
         let judged = self.judged(tenant, &scan).await?;
-        if let Err(misfit) = rules::check(&given.word, given.mask.is_some(), &judged) {
+        let outline = Outline::of(given.mask.as_ref());
+        if let Err(misfit) = rules::check(&given.word, outline, &judged) {
             return Ok(Err(misfit));
         }
         let draft = self.draft(claims, given, key.clone(), judged).await?;

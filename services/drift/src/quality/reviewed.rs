@@ -35,7 +35,7 @@ impl Word {
             (_, Some(truth), _) => Some(truth),
             (Verdict::Agree, None, Answer::Found) => Some(Truth::Tumour),
             (Verdict::Agree, None, Answer::NoneFound) => Some(Truth::NoTumour),
-            // They have drawn one, or pointed to it.
+            // They have drawn one, pointed to it or left one of the findings: of any other correction storage wants the truth.
             (Verdict::Correct, None, _) => Some(Truth::Tumour),
             // What is rejected may be a false finding, a wrong side or a bad image.
             (Verdict::Agree | Verdict::Reject, None, _) => None,

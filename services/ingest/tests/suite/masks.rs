@@ -6,7 +6,7 @@ use imaging::encode::{grey_png, nifti_gz};
 use proto::ingest::feedback_upload_answer::Answer;
 use proto::ingest::feedback_upload_part::Part;
 use proto::ingest::{FeedbackUploadHeader, UploadEnd};
-use proto::storage::{FeedbackEntry, Scan, Verdict, Word};
+use proto::storage::{FeedbackEntry, Scan, Truth, Verdict, Word};
 use service::claims::Role;
 
 use crate::files;
@@ -142,8 +142,20 @@ async fn an_outline_of_a_picture_is_a_picture() {
     // Whatever is not black is marked: also what the result's own picture shows as lesser findings.
     let entry = given(&world, &scan, &png(256, 0..50, 50..100)).await;
     assert_eq!(entry.dice, Some(1.0));
-    let nothing = given(&world, &scan, &png(256, 0..0, 0..0)).await;
-    assert_eq!(nothing.dice, Some(0.0));
+}
+
+#[tokio::test]
+async fn an_outline_of_nothing_is_kept_where_its_reader_says_whether_there_is_a_tumour() {
+    let world = World::new().await;
+    let scan = picture(&world).await;
+    let nothing = png(256, 0..0, 0..0);
+    let why = misfit(&world, &scan, &nothing).await;
+    assert!(why.contains("`truth`"), "{why}");
+    let word = header(&scan).word.map(|word| Word { truth: Truth::NoTumour.into(), ..word });
+    let header = FeedbackUploadHeader { word, ..header(&scan) };
+    let answer = world.give_parts(parts(header, &nothing), &world.token).await.unwrap();
+    let is_kept = |entry: &FeedbackEntry| entry.has_mask && entry.dice == Some(0.0);
+    assert!(matches!(&answer, Answer::Feedback(entry) if is_kept(entry)), "{answer:?}");
 }
 
 #[tokio::test]

@@ -6,14 +6,34 @@ use domain::Answer;
 use domain::feedback::{FindingVerdict, Truth, Verdict, Word};
 use domain::limits::{JUDGED_FINDINGS_MAX, MISSED_PLACES_MAX, NOTE_CHARS_MAX};
 
+use super::ReadersMask;
 use super::judged::Judged;
 
-/// Why the word does not go with the result, as a sentence; `has_mask`: it comes with an outline of the reader's own.
-pub fn check(word: &Word, has_mask: bool, judged: &Judged) -> Result<(), String> {
+/// The outline of the reader's own that a word comes with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outline {
+    Missing,
+    /// It marks nothing.
+    Empty,
+    Drawn,
+}
+
+impl Outline {
+    pub fn of(mask: Option<&ReadersMask>) -> Outline {
+        match mask {
+            None => Outline::Missing,
+            Some(mask) if mask.is_empty => Outline::Empty,
+            Some(_) => Outline::Drawn,
+        }
+    }
+}
+
+/// Why the word does not go with the result, as a sentence.
+pub fn check(word: &Word, outline: Outline, judged: &Judged) -> Result<(), String> {
     lengths(word)?;
     findings(word, judged)?;
     places(word, judged)?;
-    outline(word, has_mask, judged)?;
+    correction(word, outline, judged)?;
     agreement(word, judged)
 }
 
@@ -55,25 +75,45 @@ fn places(word: &Word, judged: &Judged) -> Result<(), String> {
 }
 
 /// What is right where the result is not: a correction brings it, and nothing else does.
-fn outline(word: &Word, has_mask: bool, judged: &Judged) -> Result<(), String> {
+fn correction(word: &Word, outline: Outline, judged: &Judged) -> Result<(), String> {
     let corrects = word.verdict == Verdict::Correct;
+    let has_mask = outline != Outline::Missing;
     let unjudged = judged.answer == Answer::NotAnalysable;
     refuse(corrects && unjudged, || {
         "The scan was not analysed, so there is nothing to correct: agree, reject or say that you are unsure."
             .to_owned()
     })?;
     refuse(has_mask && !corrects, || "A mask goes with the verdict `correct` only.".to_owned())?;
-    refuse(corrects && !has_mask && word.missed.is_empty(), || {
-        "Whoever corrects a result shows what is right: a `mask`, or the places in `missed`."
+    let shows = has_mask || !word.missed.is_empty() || rejected(word) > 0;
+    refuse(corrects && !shows, || {
+        "Whoever corrects a result shows what is right: a `mask`, the places in `missed`, or which of the `findings` are \
+         none."
             .to_owned()
+    })?;
+    // Whoever counts words takes a correction without a truth for one that shows a tumour.
+    refuse(corrects && word.truth.is_none() && !shows_tumour(word, outline, judged), || {
+        "This correction leaves no tumour: say in `truth` whether there is one.".to_owned()
     })
+}
+
+/// Whether a correction draws a tumour, points to one, or leaves one of the result's findings.
+fn shows_tumour(word: &Word, outline: Outline, judged: &Judged) -> bool {
+    match outline {
+        Outline::Drawn => true,
+        Outline::Empty => false,
+        Outline::Missing => !word.missed.is_empty() || rejected(word) < judged.labels.len(),
+    }
+}
+
+/// How many findings are none.
+fn rejected(word: &Word) -> usize {
+    word.findings.iter().filter(|finding| finding.verdict == FindingVerdict::Reject).count()
 }
 
 /// Nobody says two things at once.
 fn agreement(word: &Word, judged: &Judged) -> Result<(), String> {
     let agrees = word.verdict == Verdict::Agree;
-    let rejected = word.findings.iter().any(|finding| finding.verdict == FindingVerdict::Reject);
-    refuse(agrees && rejected, || {
+    refuse(agrees && rejected(word) > 0, || {
         "Whoever agrees with a result rejects none of its findings: reject or correct it."
             .to_owned()
     })?;

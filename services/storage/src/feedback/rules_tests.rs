@@ -44,57 +44,79 @@ fn missed(verdict: Verdict, places: &[[u32; 3]]) -> Word {
 fn a_word_goes_with_its_result_or_is_told_why_not() {
     use Answer::{Found, NoneFound, NotAnalysable};
     use FindingVerdict as One;
+    use Outline::{Drawn, Empty, Missing};
     use Verdict::{Agree, Correct, Reject, Unsure};
-    // The word, whether a mask comes with it, the answer, and a piece of what is wrong; empty: nothing.
+    // The word, the outline that comes with it, the answer, and a piece of what is wrong; empty: nothing.
+    let both = [(1, One::Reject), (2, One::Reject)];
+    let none = Word { truth: Some(Truth::NoTumour), ..of(Correct, &both) };
     let table = [
-        (word(Agree), false, Found, ""),
-        (word(Agree), false, NoneFound, ""),
-        (word(Agree), false, NotAnalysable, ""),
-        (word(Reject), false, NotAnalysable, ""),
-        (word(Unsure), false, Found, ""),
-        // A mask and a correction belong together, unless places are shown.
-        (word(Correct), true, Found, ""),
-        (word(Correct), true, NoneFound, ""),
-        (missed(Correct, &[[2, 63, 47]]), false, NoneFound, ""),
-        (word(Correct), false, Found, "shows what is right"),
-        (word(Agree), true, Found, "`correct` only"),
-        (word(Reject), true, Found, "`correct` only"),
-        (word(Unsure), true, Found, "`correct` only"),
-        (word(Correct), true, NotAnalysable, "nothing to correct"),
+        (word(Agree), Missing, Found, ""),
+        (word(Agree), Missing, NoneFound, ""),
+        (word(Agree), Missing, NotAnalysable, ""),
+        (word(Reject), Missing, NotAnalysable, ""),
+        (word(Unsure), Missing, Found, ""),
+        // A correction shows what is right, and a mask is one.
+        (word(Correct), Drawn, Found, ""),
+        (word(Correct), Drawn, NoneFound, ""),
+        (missed(Correct, &[[2, 63, 47]]), Missing, NoneFound, ""),
+        (of(Correct, &[(2, One::Reject)]), Missing, Found, ""),
+        (of(Correct, &[(1, One::Agree), (2, One::Reject)]), Missing, Found, ""),
+        (word(Correct), Missing, Found, "shows what is right"),
+        (of(Correct, &[(1, One::Agree)]), Missing, Found, "shows what is right"),
+        (truth(Correct, Truth::Tumour), Missing, Found, "shows what is right"),
+        (word(Agree), Drawn, Found, "`correct` only"),
+        (word(Reject), Drawn, Found, "`correct` only"),
+        (word(Unsure), Drawn, Found, "`correct` only"),
+        (word(Correct), Drawn, NotAnalysable, "nothing to correct"),
+        (word(Agree), Empty, Found, "`correct` only"),
+        // One that leaves no tumour says whether there is one.
+        (word(Correct), Empty, Found, "say in `truth`"),
+        (missed(Correct, &[[0, 0, 0]]), Empty, Found, "say in `truth`"),
+        (of(Correct, &both), Missing, Found, "say in `truth`"),
+        (of(Correct, &both), Drawn, Found, ""),
+        (truth(Correct, Truth::NoTumour), Empty, Found, ""),
+        (truth(Correct, Truth::Tumour), Empty, Found, ""),
+        (none.clone(), Missing, Found, ""),
+        (
+            Word { missed: missed(Correct, &[[0, 0, 0]]).missed, truth: None, ..none },
+            Missing,
+            Found,
+            "",
+        ),
         // Findings are those of the result.
-        (of(Reject, &[(1, One::Reject), (2, One::Agree)]), false, Found, ""),
-        (of(Agree, &[(1, One::Agree)]), false, Found, ""),
-        (of(Reject, &[(3, One::Reject)]), false, Found, "the label 3"),
-        (of(Reject, &[(0, One::Reject)]), false, Found, "the label 0"),
-        (of(Reject, &[(1, One::Reject)]), false, NoneFound, "the label 1"),
-        (of(Reject, &[(1, One::Reject), (1, One::Agree)]), false, Found, "judged twice"),
+        (of(Reject, &[(1, One::Reject), (2, One::Agree)]), Missing, Found, ""),
+        (of(Agree, &[(1, One::Agree)]), Missing, Found, ""),
+        (of(Reject, &[(3, One::Reject)]), Missing, Found, "the label 3"),
+        (of(Reject, &[(0, One::Reject)]), Missing, Found, "the label 0"),
+        (of(Reject, &[(1, One::Reject)]), Missing, NoneFound, "the label 1"),
+        (of(Reject, &[(1, One::Reject), (1, One::Agree)]), Missing, Found, "judged twice"),
         // Places are those of the image.
-        (missed(Reject, &[[0, 0, 0]]), false, Found, ""),
-        (missed(Reject, &[[3, 0, 0]]), false, Found, "outside"),
-        (missed(Reject, &[[0, 64, 0]]), false, Found, "outside"),
-        (missed(Reject, &[[0, 0, 0], [0, 0, 48]]), false, Found, "column 48 is outside"),
+        (missed(Reject, &[[0, 0, 0]]), Missing, Found, ""),
+        (missed(Reject, &[[3, 0, 0]]), Missing, Found, "outside"),
+        (missed(Reject, &[[0, 64, 0]]), Missing, Found, "outside"),
+        (missed(Reject, &[[0, 0, 0], [0, 0, 48]]), Missing, Found, "column 48 is outside"),
         // Nobody says two things at once.
-        (of(Agree, &[(1, One::Reject)]), false, Found, "rejects none"),
-        (missed(Agree, &[[0, 0, 0]]), false, Found, "missed nothing"),
-        (truth(Agree, Truth::Tumour), false, Found, ""),
-        (truth(Agree, Truth::NoTumour), false, NoneFound, ""),
-        (truth(Agree, Truth::NoTumour), false, Found, "`found`"),
-        (truth(Agree, Truth::Tumour), false, NoneFound, "`none_found`"),
-        (truth(Agree, Truth::Tumour), false, NotAnalysable, ""),
-        (truth(Reject, Truth::Tumour), false, Found, ""),
-        (truth(Reject, Truth::NoTumour), false, Found, ""),
+        (of(Agree, &[(1, One::Reject)]), Missing, Found, "rejects none"),
+        (missed(Agree, &[[0, 0, 0]]), Missing, Found, "missed nothing"),
+        (truth(Agree, Truth::Tumour), Missing, Found, ""),
+        (truth(Agree, Truth::NoTumour), Missing, NoneFound, ""),
+        (truth(Agree, Truth::NoTumour), Missing, Found, "`found`"),
+        (truth(Agree, Truth::Tumour), Missing, NoneFound, "`none_found`"),
+        (truth(Agree, Truth::Tumour), Missing, NotAnalysable, ""),
+        (truth(Reject, Truth::Tumour), Missing, Found, ""),
+        (truth(Reject, Truth::NoTumour), Missing, Found, ""),
     ];
-    for (word, has_mask, answer, why) in table {
-        let said = check(&word, has_mask, &judged(answer)).err().unwrap_or_default();
+    for (word, outline, answer, why) in table {
+        let said = check(&word, outline, &judged(answer)).err().unwrap_or_default();
         let right = if why.is_empty() { said.is_empty() } else { said.contains(why) };
-        assert!(right, "{word:?} with a mask: {has_mask}, of {answer:?}: {said:?}");
+        assert!(right, "{word:?} with {outline:?}, of {answer:?}: {said:?}");
     }
 }
 
 #[test]
 fn where_there_is_no_tumour_none_was_missed() {
     let both = Word { truth: Some(Truth::NoTumour), ..missed(Verdict::Reject, &[[0, 0, 0]]) };
-    assert!(check(&both, false, &judged(Answer::Found)).is_err());
+    assert!(check(&both, Outline::Missing, &judged(Answer::Found)).is_err());
 }
 
 #[test]
@@ -105,10 +127,14 @@ fn a_note_a_list_of_findings_and_one_of_places_have_an_end() {
         (noted(NOTE_CHARS_MAX), noted(NOTE_CHARS_MAX + 1)),
         (places(MISSED_PLACES_MAX), places(MISSED_PLACES_MAX + 1)),
     ] {
-        assert_eq!(check(&fits, false, &judged(Answer::Found)), Ok(()));
-        assert!(check(&too_long, false, &judged(Answer::Found)).unwrap_err().contains("at most"));
+        assert_eq!(check(&fits, Outline::Missing, &judged(Answer::Found)), Ok(()));
+        assert!(
+            check(&too_long, Outline::Missing, &judged(Answer::Found))
+                .unwrap_err()
+                .contains("at most")
+        );
     }
     let many = of(Verdict::Reject, &vec![(1, FindingVerdict::Reject); JUDGED_FINDINGS_MAX + 1]);
-    let why = check(&many, false, &judged(Answer::Found)).unwrap_err();
+    let why = check(&many, Outline::Missing, &judged(Answer::Found)).unwrap_err();
     assert_eq!(why, "There may be 1000 findings at most.");
 }

@@ -58,7 +58,7 @@ impl Feedback {
         mask: CheckedMask,
         parts: &mut Streaming<FeedbackPart>,
     ) -> Result<ReadersMask> {
-        let CheckedMask { name, sha256, dice } = mask;
+        let CheckedMask { name, sha256, dice, empty } = mask;
         if ![MASK.name, MASK_VOLUME.name].contains(&name.as_str()) {
             return Err(ErrorKind::Invalid.error("a mask may not be called so"));
         }
@@ -71,7 +71,7 @@ impl Feedback {
         }
         let (name, staged) = incoming.finish().await?;
         check_digest(&staged, &sha256)?;
-        Ok(ReadersMask { name, dice, staged })
+        Ok(ReadersMask { name, dice, is_empty: empty, staged })
     }
 }
 
