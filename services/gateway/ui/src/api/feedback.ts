@@ -29,22 +29,32 @@ export interface NewFeedback {
   missed: MissedPlace[]
 }
 
-export interface Feedback extends Omit<NewFeedback, 'note'> {
+/** What the latest words of all readers come to. */
+export type ReviewState = 'unreviewed' | 'agreed' | 'corrected' | 'rejected' | 'unsure' | 'conflict'
+
+export interface Feedback extends NewFeedback {
   id: string
   scan_id: string
   /** The user's name. */
   reader: string
   /** As RFC 3339 writes it. */
   given_at: string
-  note: string | null
+  /** Whether the reader has drawn an outline of their own. */
   mask: boolean
+  /** Of that outline beside the result's main findings. */
   dice: number | null
+  /** That made the result. */
+  model: { name: string; version: string; sha256: string } | null
+  /** The same reader's word before. */
   supersedes: string | null
 }
 
 /** What was said of a scan. Who has not judged it yet is told only how many have. */
 export interface FeedbackOfScan {
+  /** The newest first. */
   feedback: Feedback[]
+  /** Nothing while words are hidden. */
+  state: ReviewState | null
   hidden: number
 }
 
