@@ -8,6 +8,7 @@ mod faults;
 mod feedback;
 mod kill;
 mod models;
+mod quality;
 mod stories;
 
 use anyhow::ensure;
