@@ -10,8 +10,8 @@ use imaging::{Format, Refusal};
 use proto::ingest::FeedbackUploadHeader;
 use proto::storage::feedback_part::Part;
 use proto::storage::{
-    ArtefactRef, CheckedMask, FeedbackAnswer, FeedbackEntry, FeedbackHeader, FeedbackPart, ScanRef,
-    State, feedback_answer,
+    Answer, ArtefactRef, CheckedMask, FeedbackAnswer, FeedbackEntry, FeedbackHeader, FeedbackPart,
+    ScanRef, State, feedback_answer,
 };
 use service::CHUNK_BYTES;
 use service::claims::{authorised, vouched};
@@ -68,11 +68,11 @@ impl Uploads {
         }
     }
 
-    /// How many slices the scan has; `Conflict` while there is no result.
+    /// How many slices the scan has; `Conflict` while there is no result, and for good where the analysis has failed.
     async fn slices_of_result(&self, scan_id: &str, token: &str) -> Result<u32> {
         let asked = authorised(ScanRef { id: scan_id.to_owned() }, token);
         let scan = self.storage.clone().get(asked).await?.into_inner();
-        if scan.state() != State::Done {
+        if scan.state() != State::Done || scan.answer() == Answer::Failed {
             return Err(ErrorKind::Conflict.error("the scan has no result to speak of"));
         }
         Ok(scan.shape.first().copied().unwrap_or_default())
