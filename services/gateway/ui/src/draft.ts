@@ -53,17 +53,21 @@ function samePlace(one: MissedPlace, other: MissedPlace): boolean {
 }
 
 /** What is still to be said before it can be sent; nothing when it can. */
-export type Lack = 'verdict' | 'correction'
+export type Lack = 'verdict' | 'correction' | 'truth'
 
-export function lackOf({ verdict, missed, rejected }: Draft): Lack | undefined {
+export function lackOf(draft: Draft, findings: readonly Pick<Finding, 'label'>[]): Lack | undefined {
+  const { verdict, truth, missed, rejected } = draft
   if (verdict === null) return 'verdict'
-  return verdict === 'correct' && missed.length === 0 && rejected.length === 0 ? 'correction' : undefined
+  if (verdict !== 'correct' || missed.length > 0) return undefined
+  if (rejected.length === 0) return 'correction'
+  // A correction that leaves no finding does not say by itself whether there is a tumour.
+  return truth === null && findings.every(({ label }) => rejected.includes(label)) ? 'truth' : undefined
 }
 
 /** The draft as it is sent: what the verdict leaves no room for is left out. */
 export function saidIn(draft: Draft, findings: readonly Pick<Finding, 'label'>[]): NewFeedback | undefined {
   const { verdict, truth, reason, note } = draft
-  if (verdict === null || lackOf(draft)) return undefined
+  if (verdict === null || lackOf(draft, findings)) return undefined
   // Where there is no tumour each finding is none; who rejects for another reason has said nothing of single ones.
   const all = verdict === 'reject' && truth === 'no_tumour' && draft.rejected.length === 0
   const each = verdict === 'correct' || (verdict === 'reject' && (all || draft.rejected.length > 0))

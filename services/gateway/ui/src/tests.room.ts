@@ -180,9 +180,13 @@ test('a verdict says of the truth what it implies, and unsure says nothing', () 
 
 test('nothing is sent before it says something', () => {
   const correct = judged(NOTHING, 'correct', 'found')
-  assert.deepEqual([lackOf(NOTHING), lackOf(correct)], ['verdict', 'correction'])
+  const lacks = (draft: Draft) => lackOf(draft, findings)
+  assert.deepEqual([lacks(NOTHING), lacks(correct)], ['verdict', 'correction'])
   assert.deepEqual([saidIn(NOTHING, findings), saidIn(correct, findings)], [undefined, undefined])
-  assert.deepEqual([lackOf(marked(correct, place)), lackOf(toggled(correct, 2))], [undefined, undefined])
+  assert.deepEqual([lacks(marked(correct, place)), lacks(toggled(correct, 2))], [undefined, undefined])
+  const none = toggled(toggled(correct, 1), 2)
+  assert.deepEqual([lacks(none), lacks({ ...none, truth: null })], [undefined, 'truth'])
+  assert.equal(lacks(marked({ ...none, truth: null }, place)), undefined)
 })
 
 test('what is sent fits its verdict', () => {
