@@ -53,5 +53,6 @@ PYTHON
 find . -type d -empty -delete
 rm -rf "$folder/fresh"
 
-scripts/env.sh cargo build --quiet --workspace --bins
-scripts/servers.sh scripts/env.sh cargo test --quiet --package tests --test e2e -- every_seeded_bug --ignored --nocapture
+# All of it, as the suite does: a part would have its dependencies built with other features.
+scripts/env.sh cargo build --quiet --workspace --lib --bins --tests
+scripts/servers.sh scripts/env.sh cargo test --quiet --workspace --test e2e -- every_seeded_bug --ignored --nocapture
