@@ -21,8 +21,9 @@ objects() {
 
 for name in auth storage drift registry; do
     variable=${name^^}_DATABASE_URL
+    : "${!variable:?}"
     # One transaction: the rows as they were at one moment.
-    "$here/mysql.py" mariadb-dump "${!variable:?}" --single-transaction --no-tablespaces >"$folder/$name.sql.part"
+    "$here/mysql.py" mariadb-dump "$variable" --single-transaction --no-tablespaces >"$folder/$name.sql.part"
     mv "$folder/$name.sql.part" "$folder/$name.sql"
     echo "backup: $name, $(wc -c <"$folder/$name.sql") bytes"
 done

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""mysql.py PROGRAM URL OPTION...: runs a MySQL program (mariadb, mariadb-dump, mysql, mysqldump) on the database that URL names.
+"""mysql.py PROGRAM VARIABLE OPTION...: runs a MySQL program (mariadb, mariadb-dump, mysql, mysqldump) on the database whose URL is in
+that environment variable.
 
-The password goes into the program's environment, where no list of processes shows it.
+The password goes from there into the program's environment: no list of processes shows it.
 """
 
 import os
 import sys
 import urllib.parse
 
-program, url, *options = sys.argv[1:]
-server = urllib.parse.urlsplit(url)
+program, variable, *options = sys.argv[1:]
+server = urllib.parse.urlsplit(os.environ[variable])
 os.environ["MYSQL_PWD"] = urllib.parse.unquote(server.password or "")
 where = ["--no-defaults", f"--host={server.hostname}", f"--port={server.port or 3306}", f"--user={server.username}"]
 # The database comes last: mariadb-dump takes its options before it.

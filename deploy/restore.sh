@@ -22,8 +22,9 @@ objects() {
 }
 
 for name in auth storage drift registry; do
-    variable=${name^^}_DATABASE_URL url=${!variable:?}
-    tables=$("$here/mysql.py" mariadb "$url" --skip-column-names -e 'show tables')
+    variable=${name^^}_DATABASE_URL
+    : "${!variable:?}"
+    tables=$("$here/mysql.py" mariadb "$variable" --skip-column-names -e 'show tables')
     [ -z "$tables" ] || { echo "error: the database of $name is not empty" >&2; exit 1; }
 done
 objects objects "${BLOB_URL:?}"
@@ -33,7 +34,7 @@ install -m 600 "$folder/model-key.pem" "${MODEL_KEY:?}"
 # Rows last: none is there without its objects.
 for name in auth storage drift registry; do
     variable=${name^^}_DATABASE_URL
-    "$here/mysql.py" mariadb "${!variable}" <"$folder/$name.sql"
+    "$here/mysql.py" mariadb "$variable" <"$folder/$name.sql"
     echo "restore: $name"
 done
 echo "restore: $(find "$folder/objects" "$folder/models" -type f | wc -l) objects and two keys"

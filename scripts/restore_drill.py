@@ -50,7 +50,7 @@ class Mesh:
         }
         for name in names.values():
             subprocess.run(
-                ["deploy/mysql.py", "mariadb", os.environ["TEST_MYSQL_URL"], "-e", f"create database {name}"], check=True
+                ["deploy/mysql.py", "mariadb", "TEST_MYSQL_URL", "-e", f"create database {name}"], check=True
             )
 
     def start(self, **settings):

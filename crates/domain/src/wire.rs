@@ -43,10 +43,16 @@ impl ErrorKind {
     }
 }
 
+/// A message travels in a header, where each of its bytes may take three, and of headers peers take 16 KiB. Beyond that it is the
+/// answer that is lost: what a message quotes may be as long as its sender likes.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
 impl From<Error> for Status {
     /// Only the kind and the message cross the wire. The error itself is the status's source, for the log of this process.
     fn from(error: Error) -> Status {
-        let mut status = Status::new(error.kind().grpc_code(), error.to_string());
+        let mut message = error.to_string();
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        let mut status = Status::new(error.kind().grpc_code(), message);
         status.set_source(Arc::new(error));
         status
     }
@@ -70,6 +76,13 @@ mod tests {
             let back = Error::from(Status::from(kind.error("why")));
             assert_eq!((back.kind(), back.to_string().as_str()), (kind, "why"));
         }
+    }
+
+    #[test]
+    fn a_message_that_quotes_very_much_is_cut_and_its_kind_arrives() {
+        let status = Status::from(ErrorKind::Invalid.error(format!("x{}", "ä".repeat(10_000))));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), format!("x{}", "ä".repeat(2047)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, Result};
-use imaging::{ImageKind, Limits, Shape, Volume, decode};
+use imaging::{ImageKind, Known, Limits, Shape, Volume, decode};
 
 pub use digest::{version, version_of};
 pub use export::export;
@@ -145,14 +145,21 @@ fn truth(entry: &Entry, image: &Volume, mask: &Volume) -> Result<Vec<u8>> {
     Ok(mask.voxels.iter().map(|value| u8::from(*value > level)).collect())
 }
 
-/// A mask as its image is shown. One that does not say where it lies is drawn in the grid that the image's file stores.
+/// A mask as its image is shown. One that does not say which way the patient lies is drawn in the grid that the image's file
+/// stores.
 fn beside(image: &Volume, mask: Volume) -> Volume {
     let own_shape = image.own_grid().0;
-    if mask.geometry.is_some() || mask.shape != own_shape {
+    if says_which_way(&mask) || mask.shape != own_shape {
         return mask;
     }
     let voxels = image.stored.turned(&mask.voxels, own_shape);
-    Volume { shape: image.shape, voxels, ..mask }
+    let geometry = mask.geometry.map(|grid| image.stored.geometry(&grid, own_shape));
+    Volume { shape: image.shape, voxels, geometry, ..mask }
+}
+
+/// Whether the file says which way the patient lies: then it was turned as radiologists look at him.
+fn says_which_way(volume: &Volume) -> bool {
+    volume.geometry.is_some_and(|grid| grid.known >= Known::Directions)
 }
 
 /// The file of a manifest that is named itself, or by the folder that it lies in.

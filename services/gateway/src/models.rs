@@ -129,11 +129,11 @@ pub struct Origin {
     source: String,
     /// The commit that it was trained with.
     #[serde(default)]
-    #[param(max_length = 400)]
+    #[param(max_length = 64)]
     git_commit: String,
     /// Which version of the data it was trained on.
     #[serde(default)]
-    #[param(max_length = 400)]
+    #[param(max_length = 190)]
     data_version: String,
 }
 

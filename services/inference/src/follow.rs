@@ -140,7 +140,8 @@ pub fn follow(registry: Registry, engines: Engines, serving: Serving) -> Worker 
         let (broken, mut breaks) = mpsc::channel(1);
         // Also where this ends by a failure: then the process ends.
         let _ending = engines.ending.clone().drop_guard();
-        let mut follower = Follower { registry, engines, serving, loaded: BTreeMap::new(), broken };
+        let (loaded, spare) = Default::default();
+        let mut follower = Follower { registry, engines, serving, loaded, spare, broken };
         let mut tried = Tried::default();
         let follow = async {
             loop {
@@ -194,6 +195,9 @@ impl Tried {
 /// A version by its name, its version and its weights' digest.
 type Identity = (String, String, String);
 
+/// Versions that are loaded.
+type Models = BTreeMap<(Part, Identity), Loaded>;
+
 /// Whether a version answers, or looks on.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 enum Part {
@@ -205,8 +209,10 @@ struct Follower {
     registry: Registry,
     engines: Engines,
     serving: Serving,
-    /// What is loaded. A model that nobody holds any more ends by itself.
-    loaded: BTreeMap<(Part, Identity), Loaded>,
+    /// What serves and looks on. A model that nobody holds any more ends by itself.
+    loaded: Models,
+    /// What came for a table that was not whole, for the next try; of one table only, or each would leave some behind.
+    spare: Models,
     broken: mpsc::Sender<domain::Error>,
 }
 
@@ -220,12 +226,12 @@ struct Loaded {
 impl Follower {
     /// Loads what is to serve and to look on, and lets it; whether all of it was loaded.
     async fn take(&mut self, routes: &Routes) -> bool {
-        let (mut table, mut needed, mut whole) = (Table::new(), BTreeMap::new(), true);
+        let (mut table, mut needed, mut whole) = (Table::new(), Models::new(), true);
         for route in &routes.routes {
             let Some(version) = &route.serving else { continue };
             let Some(loaded) = self.load(version, Part::Serves, &mut needed).await else {
                 // Whole or not at all: what serves goes on as it was. What came is there for the next try.
-                self.loaded.extend(needed);
+                self.spare = needed;
                 return false;
             };
             let forced_because = version.forced_because.clone();
@@ -241,18 +247,14 @@ impl Follower {
         gauge!("medseg_model_generation").set(routes.generation as f64);
         self.serving.replace(table);
         self.loaded = needed;
+        self.spare.clear();
         whole
     }
 
     /// A version that is loaded, and `needed` from now on.
-    async fn load(
-        &self,
-        version: &Version,
-        part: Part,
-        needed: &mut BTreeMap<(Part, Identity), Loaded>,
-    ) -> Option<Model> {
+    async fn load(&self, version: &Version, part: Part, needed: &mut Models) -> Option<Model> {
         let key = (part, identity(version));
-        let loaded = match self.loaded.get(&key) {
+        let loaded = match self.loaded.get(&key).or_else(|| self.spare.get(&key)) {
             Some(loaded) => Ok(loaded.clone()),
             None => self.start(version, part).await,
         };

@@ -67,7 +67,7 @@ struct Line {
 /// Whose slices they are, and how urgent.
 #[derive(Clone)]
 pub struct Whose {
-    /// The hospital's id.
+    /// The hospital's id, or the name of another party that has turns of its own.
     pub tenant: Arc<str>,
     pub priority: Priority,
 }

@@ -79,9 +79,8 @@ impl Store {
     /// Keeps an evaluation, in place of an earlier one of the same version.
     pub async fn record(&self, mut evaluation: Evaluation) -> Result<Evaluation> {
         evaluation.evaluated_ms = self.clock.now_ms();
-        let figures =
-            [evaluation.dice_mean, evaluation.far, evaluation.frr, evaluation.ms_per_slice];
-        if evaluation.failure.is_empty() && !figures.iter().all(|figure| figure.is_finite()) {
+        // In JSON what is no number is nothing, and a row with nothing in it could not be read again.
+        if !figures(&evaluation).all(f64::is_finite) {
             return Err(ErrorKind::Invalid.error("a figure of the evaluation is no number"));
         }
         versions::find(self.database.pool(), &evaluation.name, &evaluation.version).await?;
@@ -103,6 +102,12 @@ impl Store {
         .await?;
         Ok(evaluation)
     }
+}
+
+fn figures(of: &Evaluation) -> impl Iterator<Item = f64> {
+    let dice = [of.dice_mean, of.dice_low, of.dice_high];
+    let rates = [of.far, of.far_low, of.far_high, of.frr, of.frr_low, of.frr_high];
+    dice.into_iter().chain(rates).chain([of.ms_per_slice]).chain(of.golden_dice)
 }
 
 /// Forgets a version's evaluation: it then waits for another.

@@ -9,7 +9,7 @@ use crate::GateRules;
 const GOLDEN_DICE_MIN: f64 = 0.98;
 
 /// What the gate finds, check by check; the version may serve when all have passed. `serving`: of the version that serves, if
-/// one does and was evaluated.
+/// one does; of one without figures, an evaluation that says why it failed.
 ///
 /// A figure passes while chance alone could make the difference: while the version's 95 % interval holds the other's figure.
 pub fn checks(
@@ -31,6 +31,15 @@ pub fn checks(
         latency(candidate, serving, rules),
     ];
     let Some(serving) = serving else { return checks };
+    // Figures that are missing are nothing to be better than.
+    if !serving.failure.is_empty() {
+        let words = format!(
+            "what serves has no figures to compare with ({}): it is evaluated anew, so try again in a few minutes",
+            serving.failure
+        );
+        checks.push(check("comparable", false, words));
+        return checks;
+    }
     if serving.gate_set != candidate.gate_set {
         let words = format!(
             "it was evaluated on {}, and what serves on {}: both are evaluated anew, so try again in a few minutes",
@@ -60,6 +69,7 @@ pub fn outdated<'a>(
 ) -> Vec<&'a Evaluation> {
     match (candidate, serving) {
         (Some(candidate), _) if !candidate.failure.is_empty() => vec![candidate],
+        (_, Some(serving)) if !serving.failure.is_empty() => vec![serving],
         (Some(candidate), Some(serving)) if candidate.gate_set != serving.gate_set => {
             vec![candidate, serving]
         }
@@ -92,7 +102,7 @@ fn latency(candidate: &Evaluation, serving: Option<&Evaluation>, rules: &GateRul
     let words = format!("a slice may take {limit} ms (GATE_MS_PER_SLICE)");
     Check {
         candidate: Some(candidate.ms_per_slice),
-        serving: serving.map(|serving| serving.ms_per_slice),
+        serving: serving.filter(|it| it.failure.is_empty()).map(|serving| serving.ms_per_slice),
         ..check("latency", candidate.ms_per_slice <= limit, words)
     }
 }
@@ -167,6 +177,15 @@ mod tests {
     }
 
     #[test]
+    fn what_serves_without_figures_is_nothing_to_be_better_than() {
+        let failed = Evaluation { failure: "out of memory".into(), ..Evaluation::default() };
+        assert_eq!(refused_by(Some(&evaluation()), Some(&failed)), ["comparable"]);
+        let checks = checks(Some(&evaluation()), Some(&failed), &GateRules::default());
+        assert!(checks.iter().all(|check| check.serving.is_none()), "{checks:?}");
+        assert!(checks.iter().any(|check| check.words.contains("out of memory")), "{checks:?}");
+    }
+
+    #[test]
     fn what_failed_or_is_of_another_gate_set_is_evaluated_anew() {
         let sound = evaluation();
         let failed = Evaluation { failure: "out of memory".into(), ..evaluation() };
@@ -174,6 +193,7 @@ mod tests {
         assert_eq!(outdated(Some(&sound), Some(&sound)), [&sound; 0]);
         assert_eq!(outdated(None, Some(&sound)), [&sound; 0]);
         assert_eq!(outdated(Some(&failed), Some(&sound)), [&failed]);
+        assert_eq!(outdated(Some(&sound), Some(&failed)), [&failed]);
         assert_eq!(outdated(Some(&other), Some(&sound)), [&other, &sound]);
     }
 }

@@ -13,6 +13,10 @@ const CARD: &str = "card.md";
 /// phantom.
 pub const OTHERS: [&str; 4] = [CARD, "reference.json", "reliability.svg", "golden.pbm"];
 const NAME_MAX: usize = 64;
+/// A DICOM code string's (PS3.5, 6.2), such as a modality is.
+const TERM_MAX: usize = 16;
+/// No model is made for more.
+const MODALITIES_MAX: usize = 8;
 /// What stands in a card, as training writes it, before the digest of the weights that it tells of.
 const CARD_SHA256: &str = "| SHA-256 | `";
 
@@ -103,19 +107,56 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<()> {
-        for (what, text) in [("name", &self.name), ("version", &self.version)] {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            if text.is_empty() || text.len() > NAME_MAX || !text.chars().all(plain) {
+        for (what, text) in [
+            ("name", &self.name),
+            ("version", &self.version),
+            ("weights file", &self.file),
+            ("preprocessing", &self.preprocessing),
+        ] {
+            if !is_name(text) {
                 return Err(ErrorKind::Invalid.error(format!(
-                    "a model's {what} has 1 to {NAME_MAX} letters, digits, dots, dashes or underscores, unlike `{text}`"
+                    "a model's {what} has 1 to {NAME_MAX} letters, digits, dots, dashes or underscores, a letter or digit first, unlike `{text}`"
                 )));
             }
         }
+        if self.file == MANIFEST || OTHERS.contains(&self.file.as_str()) {
+            let message = format!("the weights are called {}, as another file is", self.file);
+            return Err(ErrorKind::Invalid.error(message));
+        }
+        self.check_modalities()
+    }
+
+    /// A term that no scan has would serve nobody, in silence.
+    fn check_modalities(&self) -> Result<()> {
+        let invalid = |message: String| Err(ErrorKind::Invalid.error(message));
         if self.modalities.is_empty() {
-            return Err(ErrorKind::Invalid.error("the model is made for no modality"));
+            return invalid("the model is made for no modality".to_owned());
+        }
+        if self.modalities.len() > MODALITIES_MAX {
+            return invalid(format!("a model is made for {MODALITIES_MAX} modalities at most"));
+        }
+        for (at, term) in self.modalities.iter().enumerate() {
+            if !is_term(term) || self.modalities[..at].contains(term) {
+                return invalid(format!(
+                    "a model's modalities are DICOM terms such as MR, each of them once, unlike `{term}`"
+                ));
+            }
         }
         Ok(())
     }
+}
+
+/// What may stand in addresses, in rows and in what is signed.
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    text.len() <= NAME_MAX
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(plain)
+}
+
+fn is_term(text: &str) -> bool {
+    let sign = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    (1..=TERM_MAX).contains(&text.len()) && text.chars().all(sign)
 }
 
 #[cfg(test)]
@@ -150,6 +191,14 @@ mod tests {
             ("\"m\"", "\"../m\"", "name"),
             ("\"m\"", "\"\"", "name"),
             ("\"1\"", "\"1 2\"", "version"),
+            ("\"1\"", "\"..\"", "version"),
+            ("weights.safetensors", "../weights.safetensors", "weights file"),
+            ("weights.safetensors", "a 1 abc\\nb", "weights file"),
+            ("weights.safetensors", "card.md", "as another file is"),
+            ("head-square-2", "", "preprocessing"),
+            ("\"MR\"", "\"mr\"", "`mr`"),
+            ("\"MR\"", "\"MR,CT\"", "`MR,CT`"),
+            ("\"MR\"", "\"MR\", \"MR\"", "each of them once"),
             ("[\"MR\"]", "[]", "no modality"),
             ("\"bytes\":3", "\"bytes\":-3", "no manifest"),
         ] {

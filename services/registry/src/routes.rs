@@ -2,7 +2,7 @@
 
 use domain::{ErrorKind, Result};
 use platform::db::{Run, Unit, failed};
-use proto::registry::{self as wire, Change, Decision, Promotion};
+use proto::registry::{self as wire, Change, Decision, Evaluation, Promotion};
 use sqlx::{Any, Executor, FromRow};
 
 use crate::store::Store;
@@ -44,7 +44,12 @@ impl Store {
                 };
                 events::append(&store, unit, action, &subject, &candidate, &reason).await?;
                 if passed || force {
-                    let forced = if passed { "" } else { reason.trim() };
+                    // Beside itself whatever serves is no worse: that makes nothing of why it had to be forced.
+                    let forced = match (passed, candidate.state) {
+                        (false, _) => reason.trim(),
+                        (true, State::Serving) => candidate.forced.as_str(),
+                        (true, _) => "",
+                    };
                     serve(unit, &candidate, forced).await?;
                 }
                 Ok((checks, candidate, passed || force))
@@ -65,7 +70,7 @@ impl Store {
         let mut seen = Vec::new();
         for modality in candidate.modalities() {
             let serving = match route(unit, modality).await? {
-                Some(route) => evaluations::find(&mut **unit, &route.name, &route.version).await?,
+                Some(route) => Some(figures(unit, route).await?),
                 None => None,
             };
             if !seen.contains(&serving) {
@@ -208,6 +213,13 @@ fn not(version: &Version, state: &str) -> domain::Error {
     ErrorKind::Conflict.error(format!("{} {} is not {state}", version.name, version.version))
 }
 
+/// What a version that serves came to; one that nobody has evaluated says so.
+async fn figures(unit: &mut Unit, Route { name, version, .. }: Route) -> Result<Evaluation> {
+    let found = evaluations::find(&mut **unit, &name, &version).await?;
+    let failure = "no worker has evaluated it yet".to_owned();
+    Ok(found.unwrap_or_else(|| Evaluation { name, version, failure, ..Evaluation::default() }))
+}
+
 async fn route(unit: &mut Unit, modality: &str) -> Result<Option<Route>> {
     sqlx::query_as("SELECT * FROM routes WHERE modality = ?")
         .bind(modality)
@@ -264,7 +276,16 @@ async fn keep_past(unit: &mut Unit, before: &Route) -> Result<()> {
 
 /// The version that served before `current`, and is not retired.
 async fn earlier(unit: &mut Unit, current: &Version) -> Result<Version> {
-    let modality = current.modalities().next().unwrap_or_default();
+    // One that it serves: of what it was made for, another version may serve some by now.
+    let modality: Option<(String,)> = sqlx::query_as(
+        "SELECT modality FROM routes WHERE name = ? AND version = ? ORDER BY modality LIMIT 1",
+    )
+    .bind(&current.name)
+    .bind(&current.version)
+    .fetch_optional(&mut **unit)
+    .await
+    .map_err(failed)?;
+    let (modality,) = modality.ok_or_else(|| not(current, "serving"))?;
     let past: Vec<Route> = sqlx::query_as(
         "SELECT * FROM past_routes WHERE modality = ? ORDER BY generation DESC LIMIT 100",
     )

@@ -1,9 +1,11 @@
 //! The deployment's signature of a version: Ed25519 (RFC 8032).
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
-use domain::{ErrorKind, Random, Result, hex};
+use domain::{Error, ErrorKind, Random, Result, hex};
+use durable::{Draft, flush_folder, folder_of};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signature, Signer as _, SigningKey};
@@ -20,24 +22,10 @@ pub struct Signer(SigningKey);
 impl Signer {
     /// The key at `path` (PKCS#8 PEM); where there is none, a new one is made.
     pub fn open(path: &Path, random: &Random) -> Result<Signer> {
-        let unusable = |why: &str| {
-            ErrorKind::Invalid.error(format!("the models' key {} {why}", path.display()))
-        };
-        if !path.try_exists().map_err(|error| unusable("cannot be looked for").because(error))? {
-            let key = SigningKey::from_bytes(&random.bytes());
-            let pem = key
-                .to_pkcs8_pem(LineEnding::LF)
-                .map_err(|error| ErrorKind::Internal.error("cannot write a key").because(error))?;
-            durable::replace(path, pem.as_bytes())
-                .map_err(|error| unusable("cannot be made").because(error))?;
-            return Ok(Signer(key));
+        match read(path)? {
+            Some(signer) => Ok(signer),
+            None => create(path, random),
         }
-        let pem =
-            fs::read_to_string(path).map_err(|error| unusable("cannot be read").because(error))?;
-        // The cause is dropped on purpose: a parser's message may quote what it read.
-        let key =
-            SigningKey::from_pkcs8_pem(&pem).map_err(|_| unusable("is no Ed25519 key in PEM"))?;
-        Ok(Signer(key))
     }
 
     /// The signature of a version with these files, in hex.
@@ -56,6 +44,48 @@ impl Signer {
         let message = message(name, version, files);
         self.0.verify_strict(&message, &Signature::from_bytes(&bytes)).map_err(|_| refused())
     }
+}
+
+fn unusable(path: &Path, why: &str) -> Error {
+    ErrorKind::Invalid.error(format!("the models' key {} {why}", path.display()))
+}
+
+fn read(path: &Path) -> Result<Option<Signer>> {
+    let pem = match fs::read_to_string(path) {
+        Ok(pem) => pem,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(path, "cannot be read").because(error)),
+    };
+    // The cause is dropped on purpose: a parser's message may quote what it read.
+    let key =
+        SigningKey::from_pkcs8_pem(&pem).map_err(|_| unusable(path, "is no Ed25519 key in PEM"))?;
+    Ok(Some(Signer(key)))
+}
+
+/// Makes the file whole or not at all, and never replaces one that another registry has just made: what that one signs must
+/// stay true.
+fn create(path: &Path, random: &Random) -> Result<Signer> {
+    let key = SigningKey::from_bytes(&random.bytes());
+    let pem = key
+        .to_pkcs8_pem(LineEnding::LF)
+        .map_err(|error| ErrorKind::Internal.error("cannot write a key").because(error))?;
+    match write(path, pem.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            read(path)?.ok_or_else(|| unusable(path, "came and went"))
+        }
+        written => {
+            written
+                .and_then(|()| flush_folder(folder_of(path)))
+                .map_err(|error| unusable(path, "cannot be made").because(error))?;
+            Ok(Signer(key))
+        }
+    }
+}
+
+fn write(path: &Path, pem: &[u8]) -> io::Result<()> {
+    let mut draft = Draft::private(path)?;
+    draft.write_all(pem)?;
+    draft.finish()?.create(path)
 }
 
 /// No two versions have the same: names hold no line break, and digests and sizes have a line each.
@@ -78,6 +108,8 @@ fn bytes_of(hex: &str) -> Option<[u8; 64]> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn kept(name: &str, sha256: &str) -> Kept {
@@ -110,6 +142,18 @@ mod tests {
         }
         let another = Signer::open(&folder.path().join("another.pem"), &random).unwrap();
         assert!(another.verify("m", "1", &files, &signature).is_err());
+    }
+
+    #[test]
+    fn a_second_registry_takes_the_key_of_the_first_which_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model-key.pem");
+        let random = service::system_random();
+        let [first, second] = [(); 2].map(|()| create(&path, &random).unwrap());
+        assert_eq!(first.sign("m", "1", &[]), second.sign("m", "1", &[]));
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a draft was left behind");
     }
 
     #[test]

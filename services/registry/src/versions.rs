@@ -11,7 +11,10 @@ use crate::manifest::{Manifest, Texts};
 use crate::store::Store;
 use crate::{evaluations, events, files};
 
+/// Characters of what is told of where a version comes from.
 const SOURCE_MAX: usize = 400;
+const GIT_COMMIT_MAX: usize = 64;
+const DATA_VERSION_MAX: usize = 190;
 
 /// What a version does at the moment.
 #[derive(Clone, Copy, Debug, EnumString, Eq, IntoStaticStr, PartialEq)]
@@ -91,6 +94,7 @@ impl Store {
         texts: &Texts,
         staged: Vec<(String, Staged)>,
     ) -> Result<wire::Version> {
+        check_origin(&header)?;
         let files: Vec<_> = staged.iter().map(kept).collect();
         let manifest = Manifest::read(texts, &files)?;
         let there = self.same(&manifest, &files).await?;
@@ -100,7 +104,7 @@ impl Store {
             return Ok(there);
         }
         let signature = self.signer.sign(&manifest.name, &manifest.version, &files);
-        let row = self.row(subject, header, manifest.clone(), signature)?;
+        let row = self.row(subject, header, manifest.clone(), signature);
         let rows = files.clone();
         let inserted = self.unit(move |store, unit| {
             Box::pin(async move {
@@ -125,17 +129,9 @@ impl Store {
         header: RegisterHeader,
         manifest: Manifest,
         signature: String,
-    ) -> Result<Version> {
+    ) -> Version {
         let RegisterHeader { source, git_commit, data_version } = header;
-        if [&source, &git_commit, &data_version]
-            .iter()
-            .any(|text| text.chars().count() > SOURCE_MAX)
-        {
-            return Err(ErrorKind::Invalid.error(format!(
-                "where a model comes from is told in {SOURCE_MAX} characters at most"
-            )));
-        }
-        Ok(Version {
+        Version {
             name: manifest.name,
             version: manifest.version,
             state: State::Registered,
@@ -150,7 +146,7 @@ impl Store {
             forced: String::new(),
             signature,
             announced_ms: 0,
-        })
+        }
     }
 
     /// The version that is there already, if it has these very files.
@@ -240,6 +236,23 @@ impl Store {
             forced_because: row.forced,
         })
     }
+}
+
+/// Before anything is kept: a database that counts would refuse the row without saying why.
+fn check_origin(
+    RegisterHeader { source, git_commit, data_version }: &RegisterHeader,
+) -> Result<()> {
+    for (what, text, most) in [
+        ("source", source, SOURCE_MAX),
+        ("git_commit", git_commit, GIT_COMMIT_MAX),
+        ("data_version", data_version, DATA_VERSION_MAX),
+    ] {
+        if text.chars().count() > most {
+            let message = format!("a version's `{what}` has {most} characters at most");
+            return Err(ErrorKind::Invalid.error(message));
+        }
+    }
+    Ok(())
 }
 
 pub fn unknown(name: &str, version: &str) -> Error {

@@ -2,6 +2,8 @@
 
 use imaging::{Geometry, Volume};
 
+use super::says_which_way;
+
 /// The part of a voxel by which grids may differ: what rounding in headers comes to, and less than anybody draws.
 const APART_MAX: f64 = 0.25;
 /// The part by which lengths of voxels may differ.
@@ -9,6 +11,10 @@ const STRETCHED_MAX: f64 = 0.01;
 
 /// How the grids of an image and its mask, which have one shape, differ in words; nothing where either says too little.
 pub fn differ(image: &Volume, mask: &Volume) -> Option<String> {
+    // It was turned, and its image was not: one may be the other's mirror image.
+    if says_which_way(mask) && !says_which_way(image) {
+        return Some("it says which way the patient lies, and its image does not".to_owned());
+    }
     let (own, other) = (image.geometry?, mask.geometry?);
     if let (Some(own), Some(other)) = (own.in_patient(), other.in_patient()) {
         let apart_mm = apart_mm(image, own, other);
@@ -63,6 +69,9 @@ mod tests {
             *grid = Geometry::of_distances([5.0, 2.0, 0.9375]);
         });
         assert!(stretched.unwrap().contains("its pixels have 2 x 0.9375 mm"));
-        assert_eq!(differ(&image, &Volume { geometry: None, ..image.clone() }), None);
+        let nowhere = Volume { geometry: None, ..image.clone() };
+        assert_eq!(differ(&image, &nowhere), None);
+        assert_eq!(differ(&nowhere, &nowhere), None);
+        assert!(differ(&nowhere, &image).unwrap().contains("which way the patient lies"));
     }
 }

@@ -1,6 +1,6 @@
 use imaging::encode::nifti;
 use imaging::phantom::{Phantom, Settings};
-use imaging::slice_png;
+use imaging::{Geometry, slice_png};
 
 use super::*;
 
@@ -91,6 +91,24 @@ fn a_mask_lies_on_its_image_whatever_order_both_are_stored_in() {
             let labelled = Labelled::load(&[entry]).unwrap();
             assert_eq!(labelled.truth, truth, "{storage}");
         }
+    }
+}
+
+#[test]
+fn a_mask_that_knows_its_distances_only_is_turned_with_its_image() {
+    let Phantom { volume, truth, .. } = Phantom::new(&Settings::slice(4)).unwrap();
+    let voxels = truth.iter().map(|inside| f32::from(*inside)).collect();
+    let mask = Volume { voxels, ..volume.clone() };
+    for storage in ["LPS", "RAS", "PLS", "LIA"] {
+        let image = volume.stored_as(storage).unwrap().radiological();
+        let drawn = mask.stored_as(storage).unwrap();
+        let spacing = drawn.geometry.as_ref().unwrap().spacing();
+        let drawn = Volume { geometry: Some(Geometry::of_distances(spacing)), ..drawn };
+        let shown = beside(&image, drawn);
+        let is_inside = shown.voxels.iter().map(|value| u8::from(*value > 0.5));
+        assert!(is_inside.eq(truth.iter().copied()), "{storage}");
+        let [own, other] = [&image, &shown].map(|it| it.geometry.as_ref().unwrap().spacing());
+        assert_eq!((shown.shape, other), (image.shape, own), "{storage}");
     }
 }
 

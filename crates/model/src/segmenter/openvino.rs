@@ -106,12 +106,6 @@ impl OpenVino {
         let pixels = side_by_side(&tile, self.channels);
         let (own, other) = (self.forward(&pixels, SIDE)?, torch.forward(&pixels, SIDE)?);
         let off_max = if device.kind == Kind::Float { OFF_MAX } else { OFF_MAX_BFLOAT16 };
-        let off = |own: &[f32], other: &[f32]| {
-            let largest = other.iter().map(|value| value.abs()).fold(1.0, f32::max);
-            let off = own.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            // What is no number is as far off as can be.
-            if own.len() == other.len() && off.is_finite() { off / largest } else { f32::INFINITY }
-        };
         let off =
             off(&own.probabilities, &other.probabilities).max(off(&own.features, &other.features));
         if off > off_max {
@@ -183,6 +177,17 @@ impl Runtime for OpenVino {
     }
 }
 
+/// How far the two are apart at most, for what is largest in `other`. What is no number is as far off as can be.
+fn off(own: &[f32], other: &[f32]) -> f32 {
+    // `max` would pass over it.
+    let sound = own.iter().chain(other).all(|value| value.is_finite());
+    if !sound || own.len() != other.len() {
+        return f32::INFINITY;
+    }
+    let largest = other.iter().map(|value| value.abs()).fold(1.0, f32::max);
+    own.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest
+}
+
 fn failed(error: InferenceError) -> Error {
     let text = error.to_string().to_lowercase();
     if text.contains("bad_alloc") || text.contains("allocate memory") {
@@ -230,6 +235,16 @@ mod tests {
             assert!(own.probabilities.iter().any(|p| (p - own.probabilities[0]).abs() > 1e-2));
         }
         assert!(openvino.compiled.len() <= COMPILED_MAX);
+    }
+
+    #[test]
+    fn what_is_no_number_is_near_to_nothing() {
+        assert!(off(&[0.5, 2.0], &[0.5, 4.0]) == 0.5);
+        for own in [f32::NAN, f32::INFINITY] {
+            assert!(off(&[0.5, own], &[0.5, 0.5]).is_infinite(), "{own}");
+            assert!(off(&[0.5, 0.5], &[own, 0.5]).is_infinite(), "{own}");
+        }
+        assert!(off(&[f32::NAN], &[f32::NAN]).is_infinite() && off(&[0.5], &[]).is_infinite());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use domain::{ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::files::inside;
+
 /// The folder in a run's folder that keeps how it went.
 pub const TRACKING_FOLDER: &str = "tracking";
 /// What the folder holds: the run, a line for each metric, a line for each artefact, the artefacts, and who writes it.
@@ -118,7 +120,8 @@ impl Record {
 
     /// Where that artefact lies.
     pub fn path(&self, artefact: &Artefact) -> PathBuf {
-        self.folder.join(ARTEFACTS_FOLDER).join(&artefact.name)
+        // As it was kept: a record that comes from elsewhere names no other file.
+        self.folder.join(ARTEFACTS_FOLDER).join(inside(&artefact.name))
     }
 
     /// The folder itself: who sends it elsewhere may note there what has been sent.
@@ -129,7 +132,7 @@ impl Record {
     /// The folders of the runs within it.
     pub fn nested(&self) -> Vec<PathBuf> {
         let run = self.folder.parent().unwrap_or(&self.folder);
-        self.run.nested.iter().map(|name| run.join(name)).collect()
+        self.run.nested.iter().map(|name| run.join(inside(name))).collect()
     }
 }
 

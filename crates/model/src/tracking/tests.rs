@@ -160,6 +160,21 @@ fn folds_are_runs_within_a_run() {
 }
 
 #[test]
+fn a_record_from_elsewhere_names_no_file_outside_of_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracking = folder.path().join(TRACKING_FOLDER);
+    fs::create_dir(&tracking).unwrap();
+    let run = Run { nested: vec!["../other".into(), "/etc".into()], ..Run::default() };
+    fs::write(tracking.join("run.json"), serde_json::to_vec(&run).unwrap()).unwrap();
+    let record = Record::read(folder.path()).unwrap();
+    for name in ["../../key.pem", "/key.pem"] {
+        let artefact = Artefact { name: name.into(), sha256: String::new() };
+        assert_eq!(record.path(&artefact), tracking.join("artefacts/key.pem"), "{name}");
+    }
+    assert_eq!(record.nested(), ["other", "etc"].map(|name| folder.path().join(name)));
+}
+
+#[test]
 fn the_machine_is_looked_at_from_time_to_time() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::at(1000));
     let journal = journal(folder.path(), &clock, false);

@@ -40,7 +40,12 @@ impl Door {
 
     /// The answer of what is behind the door, which finds the [`Caller`] among the request's extensions.
     pub async fn admit(&self, request: Request, next: Next) -> Result<Response> {
-        let late = |_| Err(ErrorKind::Unavailable.error("the call took too long"));
+        let late = |_| {
+            Err(ErrorKind::Unavailable.error(format!(
+                "the call took more than {} s: send fewer tiles at a time, or again when fewer calls are in hand",
+                CALL_TIMEOUT.as_secs()
+            )))
+        };
         timeout(CALL_TIMEOUT, self.admitted(request, next)).await.unwrap_or_else(late)
     }
 

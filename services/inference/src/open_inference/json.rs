@@ -124,7 +124,7 @@ impl RequestInput {
     fn taken(self, rest: &mut Bytes) -> Result<Input> {
         let RequestInput { name, datatype, shape, parameters, data } = self;
         let contents = match (data, parameters.binary_data_size) {
-            (Some(numbers), None) => Contents::Values(numbers.0),
+            (Some(numbers), None) => Contents::Values(nested_as(&name, &shape, numbers)?),
             (None, Some(size)) if size <= rest.len() => Contents::Raw(rest.split_to(size)),
             (None, Some(_)) => return Err(invalid("the body ends before its tensors do")),
             _ => {
@@ -135,6 +135,19 @@ impl RequestInput {
         };
         Ok(Input { name, datatype, shape, contents })
     }
+}
+
+/// The numbers, where they are nested as their shape says: by another one each would be taken for another pixel's. In one list
+/// they may have any.
+fn nested_as(name: &str, shape: &[i64], Numbers { values, lengths }: Numbers) -> Result<Vec<f32>> {
+    let is_told = |(length, told): (&usize, &i64)| i64::try_from(*length) == Ok(*told);
+    let as_told = lengths.len() == shape.len() && lengths.iter().zip(shape).all(is_told);
+    if lengths.len() > 1 && !as_told {
+        return Err(invalid(&format!(
+            "the input `{name}` is nested as {lengths:?}, and its shape is {shape:?}"
+        )));
+    }
+    Ok(values)
 }
 
 impl Form {

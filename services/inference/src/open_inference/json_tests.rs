@@ -42,6 +42,20 @@ fn numbers_are_the_same_flat_and_nested() {
 }
 
 #[test]
+fn numbers_that_are_nested_otherwise_than_their_shape_or_unevenly_are_refused() {
+    for (data, words) in [
+        (json!([[[[1, 2], [3, 4]]]]), "nested as [1, 1, 2, 2], and its shape is [1, 2, 2, 1]"),
+        (json!([[1, 2, 3, 4]]), "nested as [1, 4]"),
+        (json!([[[[1], [2]], [[3]]], [[[4]]]]), "as many each"),
+        (json!([[1], [[2]], [3], [4]]), "as many each"),
+        (json!([1, 2, 3, [4]]), "as many each"),
+    ] {
+        let error = parsed(&request(tile(json!({"data": data})))).err().unwrap().to_string();
+        assert!(error.contains(words), "{error} without {words}");
+    }
+}
+
+#[test]
 fn bytes_behind_the_json_go_to_their_inputs_in_order() {
     let sized = |size: usize| tile(json!({"parameters": {"binary_data_size": size}}));
     let json = json!({"inputs": [sized(3), sized(2)]}).to_string();

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use super::results::Results;
 
 /// How often the folder is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// What is taken at a time is on the disk once more meanwhile: no more than this of it, unless it is one.
+const BYTES_AT_A_TIME: u64 = 1 << 30;
 /// How long something must not have grown before it is taken for whole.
 const QUIET: Duration = Duration::from_secs(2);
 /// How long what failed for the moment waits.
@@ -57,7 +60,7 @@ impl Watch {
         Ok(Watch { folder, results, record, seen: HashMap::new() })
     }
 
-    /// What is whole and not done, the oldest first, `most` at most.
+    /// What is whole and not done, the oldest first, `most` at most and as much as the disk should hold twice.
     pub fn arrived(&mut self, now: Instant, most: usize) -> anyhow::Result<Vec<Arrived>> {
         let gone = || format!("the folder {} cannot be read", self.folder.display());
         let mut here = HashMap::new();
@@ -74,7 +77,7 @@ impl Watch {
         }
         self.seen = here;
         arrived.sort_by(|a, b| (a.fingerprint, &a.name).cmp(&(b.fingerprint, &b.name)));
-        arrived.truncate(most);
+        arrived.truncate(most.min(fitting(&arrived)));
         Ok(arrived)
     }
 
@@ -104,7 +107,7 @@ impl Watch {
 
     /// What is called so, and how it looks, unless it is done, or nothing to be taken.
     fn new_at(&self, path: &Path) -> Option<(String, Fingerprint)> {
-        let name = path.file_name()?.to_string_lossy().into_owned();
+        let name = spelled(path.file_name()?);
         let unfinished = UNFINISHED.iter().any(|ending| name.ends_with(ending));
         if name.starts_with('.') || unfinished || *path == self.results {
             return None;
@@ -115,6 +118,22 @@ impl Watch {
         (fingerprint.files > 0 && !self.record.has(&name, &fingerprint))
             .then_some((name, fingerprint))
     }
+}
+
+/// How many of them are taken at a time; one in any case.
+fn fitting(arrived: &[Arrived]) -> usize {
+    let sums = arrived.iter().scan(0_u64, |sum, one| {
+        *sum = sum.saturating_add(one.fingerprint.bytes);
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= BYTES_AT_A_TIME).count().max(1)
+}
+
+/// A name as text. Two names are never one, also where they are no UTF-8, as of older systems: else one would take the other's
+/// place in the record again and again.
+fn spelled(name: &OsStr) -> String {
+    let escaped = || name.as_encoded_bytes().escape_ascii().to_string();
+    name.to_str().map_or_else(escaped, str::to_owned)
 }
 
 impl Fingerprint {
@@ -146,6 +165,8 @@ impl Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
     use crate::segment::outcome::{Problem, Said};
 
@@ -225,6 +246,25 @@ mod tests {
     }
 
     #[test]
+    fn no_more_is_taken_at_a_time_than_the_disk_should_hold_twice() {
+        let mut place = Place::new();
+        let mut watch = place.watch();
+        for (name, bytes) in [("a", 600 << 20), ("b", 600 << 20), ("c", 2 * BYTES_AT_A_TIME)] {
+            // Of holes, which take no room.
+            fs::File::create(place.at("inbox").join(name)).unwrap().set_len(bytes).unwrap();
+        }
+        place.after(0, &mut watch);
+        place.now += QUIET;
+        let mut taken = 0;
+        while let [one] = &watch.arrived(place.now, 10).unwrap()[..] {
+            watch.done(one, &refused(&one.path, 422), place.now).unwrap();
+            taken += 1;
+        }
+        assert_eq!(taken, 3);
+        assert!(watch.arrived(place.now, 10).unwrap().is_empty());
+    }
+
+    #[test]
     fn what_failed_for_the_moment_is_tried_again_later() {
         let mut place = Place::new();
         let mut watch = place.watch();
@@ -235,6 +275,24 @@ mod tests {
         watch.done(&arrived[0], &refused(&path, 503), place.now).unwrap();
         assert!(place.after(59, &mut watch).is_empty());
         assert_eq!(names(&place.after(1, &mut watch)), ["a.png"]);
+    }
+
+    #[test]
+    fn names_that_are_no_utf_8_are_told_from_each_other() {
+        let mut place = Place::new();
+        let mut watch = place.watch();
+        for name in [b"M\xfcller.png", b"M\xf6ller.png"] {
+            fs::write(place.at("inbox").join(OsStr::from_bytes(name)), "1").unwrap();
+        }
+        place.after(0, &mut watch);
+        let arrived = place.after(2, &mut watch);
+        assert_eq!(arrived.len(), 2);
+        for one in &arrived {
+            watch.done(one, &refused(&one.path, 422), place.now).unwrap();
+        }
+        for _ in 0..2 {
+            assert!(place.after(2, &mut watch).is_empty());
+        }
     }
 
     #[test]

@@ -65,6 +65,19 @@ pub async fn files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept(wo
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
         assert!(refused.message().contains(why), "{refused}");
     }
+    let header = |git_commit: String, data_version: String| RegisterHeader {
+        git_commit,
+        data_version,
+        ..Default::default()
+    };
+    for (header, why) in [
+        (header("c".repeat(65), String::new()), "`git_commit` has 64"),
+        (header(String::new(), "d".repeat(191)), "`data_version` has 190"),
+    ] {
+        let refused = world.send_from(header, &whole).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        assert!(refused.message().contains(why), "{refused}");
+    }
     // Its card has not come: so far it would do.
     for end in [None, Some(RegisterEnd { size_bytes: 1 })] {
         let refused = world.send(&whole, end).await.unwrap_err();
@@ -160,8 +173,15 @@ pub async fn a_version_waits_for_its_evaluation_until_it_has_one(world: World) {
 
     let unknown = world.record(evaluation("m", "9", 0.9)).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
-    let nonsense = Evaluation { far: f64::NAN, ..evaluation("m", "1", 0.9) };
-    assert_eq!(world.record(nonsense).await.unwrap_err().code(), Code::InvalidArgument);
+    let sound = || evaluation("m", "1", 0.9);
+    for nonsense in [
+        Evaluation { far: f64::NAN, ..sound() },
+        Evaluation { dice_low: f64::NAN, ..sound() },
+        Evaluation { golden_dice: Some(f64::INFINITY), ..sound() },
+        Evaluation { frr_high: f64::NAN, failure: "it broke".into(), ..sound() },
+    ] {
+        assert_eq!(world.record(nonsense).await.unwrap_err().code(), Code::InvalidArgument);
+    }
     world.record(evaluation("m", "1", 0.8)).await.unwrap();
     world.record(evaluation("m", "1", 0.9)).await.unwrap();
     assert_eq!(world.get("1").await.evaluation.unwrap().dice_mean, 0.9);

@@ -48,8 +48,14 @@ pub async fn what_was_evaluated_on_another_gate_set_is_evaluated_anew(world: Wor
     assert_eq!((failed.len(), failed[0].name.as_str()), (1, "comparable"), "{failed:?}");
     for version in ["1", "2"] {
         assert_eq!(world.get(version).await.evaluation, None, "{version}");
-        world.record(newer(version)).await.unwrap();
     }
+    // Of what serves nothing is known meanwhile, and what is worse than that could be anything.
+    world.record(newer("2")).await.unwrap();
+    let early = world.promote("2", "").await.unwrap();
+    let failed: Vec<_> = early.checks.iter().filter(|check| !check.passed).collect();
+    assert_eq!((failed.len(), failed[0].name.as_str()), (1, "comparable"), "{failed:?}");
+    assert!(world.get("2").await.evaluation.is_some());
+    world.record(newer("1")).await.unwrap();
     assert!(world.promote("2", "").await.unwrap().promoted);
 }
 
@@ -65,6 +71,9 @@ pub async fn who_forces_the_gate_says_why_and_it_stands_with_the_version(world: 
     assert!(decision.promoted && decision.checks.iter().any(|check| !check.passed));
     assert_eq!(world.get("2").await.forced_because, "the scanner is new");
     assert_eq!(world.actions().await[0], "forced 2");
+    // No worse than itself, it has been forced all the same.
+    assert!(world.promote("2", "").await.unwrap().promoted);
+    assert_eq!(world.get("2").await.forced_because, "the scanner is new");
     // What serves by the gate's leave names no reason.
     world.promote("1", "").await.unwrap();
     assert_eq!(world.get("1").await.forced_because, "");
@@ -277,6 +286,15 @@ pub async fn modalities_are_served_apart(world: World) {
     for version in ["1", "ct"] {
         assert_eq!(world.get(version).await.state(), State::Registered);
     }
+
+    // It serves CT alone from now on, and that is what is taken back.
+    world.evaluated("m", "2", 0.9).await;
+    world.promote("2", "").await.unwrap();
+    let back = world.by(Role::Admin, world.change("both"));
+    let back = world.models.clone().roll_back(back).await.unwrap().into_inner();
+    assert_eq!((back.version.as_str(), back.state()), ("ct", State::Serving));
+    assert_eq!(world.serving().await.0, "2");
+    assert_eq!(world.get("both").await.state(), State::Registered);
 }
 
 pub async fn a_shadows_scans_are_shown_to_their_own_hospital_only(world: World) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::{ManualClock, TenantId, hex};
-use futures::{Stream, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use platform::queue::{self, Queue};
 use proto::registry::models_client::ModelsClient;
 use proto::registry::register_part::Part;
@@ -158,6 +158,20 @@ impl World {
         let size_bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         let request = self.by(role, self.parts(files, Some(RegisterEnd { size_bytes })));
         Ok(models.clone().register(request).await?.into_inner())
+    }
+
+    /// With what is told of where the version comes from.
+    pub async fn send_from(
+        &self,
+        header: RegisterHeader,
+        files: &[File],
+    ) -> Result<Version, Status> {
+        let size_bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        let first = RegisterPart { part: Some(Part::Header(header)) };
+        let parts = self.parts(files, Some(RegisterEnd { size_bytes })).skip(1);
+        let parts = futures::stream::iter([first]).chain(parts);
+        let request = self.by(Role::Scientist, parts);
+        Ok(self.models.clone().register(request).await?.into_inner())
     }
 
     /// What a sender says of a version that ends so, or not at all.
