@@ -226,7 +226,7 @@ def dataset(place):
     place.good(medseg, "dataset", "import", "source", "--out", "set", "--sequence", "flair", says="patients: 6, slices: 6")
     place.good(medseg, "dataset", "split", "set", "--validation", "0.34", "--test", "0.17", says="test +1")
     place.good(medseg, "dataset", "validate", "set", says="nothing is wrong")
-    place.good(medseg, "dataset", "export", "set", "--out", "exported", "--part", "test", says="exported/manifest.csv")
+    place.good(medseg, "dataset", "export", "set", "--out", "exported-set", "--part", "test", says="exported-set/manifest.csv")
     place.good(medseg, "dataset", "version", "set", says="^[0-9a-f]{64}$")
     place.good(medseg, "evaluate", "--manifest", "set", "--split", "test", "--metrics", "metrics.json", "--table", "dice.csv")
     place.bad(medseg, "dataset", "split", "set", says="says already who is in which part")
@@ -234,7 +234,7 @@ def dataset(place):
     place.bad(medseg, "dataset", "import", "nowhere", "--out", "other", says="nowhere")
     place.bad(medseg, "dataset", "import", "source", "--out", "set", says="set is not empty")
     place.bad(medseg, "dataset", "validate", "nowhere", says="nowhere")
-    place.bad(medseg, "dataset", "export", "set", "--out", "exported", says="exported is not empty")
+    place.bad(medseg, "dataset", "export", "set", "--out", "exported-set", says="exported-set is not empty")
     place.bad(medseg, "dataset", "version", "nowhere", says="nowhere")
 
 
@@ -291,7 +291,7 @@ def replay(place):
         scan = json.loads(place.good(*curl, f"{url}/v1/scans", "-F", "file=@head.nii.gz"))["id"]
         place.good(*curl, "-N", f"{url}/v1/scans/{scan}/events", says="done")
         engine = ["--model", "threshold:", "--research"]
-        place.good(medseg, "replay", scan, *engine, env=env, says="^the same$")
+        place.good(medseg, "replay", scan, *engine, env=env, says=r"\nthe same$")
         place.good(medseg, "replay", scan, *engine, "--json", env=env, says='"same": true')
         place.bad(medseg, "replay", scan, env=env, says="is not in the registry: --model")
         shipped = [medseg, "replay", scan, "--model", REPOSITORY / "models/medseg-mr"]

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use domain::{ErrorKind, Result};
 use imaging::{ImageKind, Known, Limits, Shape, Volume, decode};
 
+use crate::weights::missing;
+
+pub(crate) use digest::digest;
 pub use digest::{version, version_of};
 pub use export::export;
 pub use import::{Import, Imported, LeftOut};
@@ -138,11 +141,16 @@ fn truth(entry: &Entry, image: &Volume, mask: &Volume) -> Result<Vec<u8>> {
         let message = format!("{} is not as large as its image", entry.mask.display());
         return Err(ErrorKind::Invalid.error(message));
     }
-    let level = imaging::mask_level(mask).ok_or_else(|| {
+    labels(mask).ok_or_else(|| {
         let message = format!("{} is no mask, but an image", entry.mask.display());
         ErrorKind::Invalid.error(message)
-    })?;
-    Ok(mask.voxels.iter().map(|value| u8::from(*value > level)).collect())
+    })
+}
+
+/// Of each voxel of a mask whether it is marked, as 1 or 0; None of an image.
+fn labels(mask: &Volume) -> Option<Vec<u8>> {
+    let level = imaging::mask_level(mask)?;
+    Some(mask.voxels.iter().map(|value| u8::from(*value > level)).collect())
 }
 
 /// A mask as its image is shown. One that does not say which way the patient lies is drawn in the grid that the image's file
@@ -163,15 +171,13 @@ fn says_which_way(volume: &Volume) -> bool {
 }
 
 /// The file of a manifest that is named itself, or by the folder that it lies in.
-fn manifest_of(path: &Path) -> PathBuf {
+pub(crate) fn manifest_of(path: &Path) -> PathBuf {
     let within = path.join(MANIFEST);
     if within.is_file() { within } else { path.to_owned() }
 }
 
 fn single(path: &Path) -> Result<Volume> {
-    let bytes = fs::read(path).map_err(|error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
-    })?;
+    let bytes = fs::read(path).map_err(|error| missing(path, error))?;
     let decoded = decode(&bytes, &Limits::default()).map_err(|refusal| {
         ErrorKind::Invalid.error(format!("cannot decode {}: {refusal}", path.display()))
     })?;

@@ -4,7 +4,7 @@ mod torch;
 
 use std::path::Path;
 
-use domain::{ErrorKind, Result};
+use domain::{Error, ErrorKind, Result};
 use imaging::{ModelInfo, Prepared, TilePrediction};
 
 use crate::Device;
@@ -127,6 +127,21 @@ impl Segmenter {
         }
         Ok(output)
     }
+}
+
+/// The error of a library, which tells a full memory from a bug only in words: in these.
+fn library_error(
+    error: impl std::error::Error + Send + Sync + 'static,
+    full: [&str; 2],
+    otherwise: &'static str,
+) -> Error {
+    let text = error.to_string().to_lowercase();
+    if full.iter().any(|words| text.contains(words)) {
+        return ErrorKind::Exhausted
+            .error("these tiles do not fit the memory at once")
+            .because(error);
+    }
+    ErrorKind::Internal.error(otherwise).because(error)
 }
 
 /// The side of these tiles; None without one.

@@ -185,7 +185,8 @@ fn manifest_path(path: &Path) -> PathBuf {
     }
 }
 
-fn missing(path: &Path, error: std::io::Error) -> Error {
+/// A file or folder that cannot be read.
+pub(crate) fn missing(path: &Path, error: std::io::Error) -> Error {
     ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
 }
 

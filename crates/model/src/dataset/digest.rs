@@ -1,16 +1,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domain::{ErrorKind, Result, hex};
+use domain::{Result, hex};
 use sha2::{Digest, Sha256};
 
 use super::Patient;
+use crate::weights::missing;
 
 /// The SHA-256 of a file, in hex.
 pub fn digest(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(|error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
-    })?;
+    let bytes = fs::read(path).map_err(|error| missing(path, error))?;
     Ok(digest_of(&bytes))
 }
 

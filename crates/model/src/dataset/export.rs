@@ -8,6 +8,7 @@ use super::digest::digest_of;
 use super::made::{File, Made, extension};
 use super::manifest::Table;
 use super::{Part, Patient, manifest_of, read};
+use crate::weights::missing;
 
 /// Copies a data set, or those parts of it, into a folder that needs nothing beside it, with the digests of all files. Answers
 /// where its manifest is.
@@ -62,9 +63,7 @@ fn stated(manifest: &Path) -> Result<HashMap<PathBuf, String>> {
 }
 
 fn copied(path: &Path, stated: &HashMap<PathBuf, String>) -> Result<File> {
-    let bytes = fs::read(path).map_err(|error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
-    })?;
+    let bytes = fs::read(path).map_err(|error| missing(path, error))?;
     match stated.get(path) {
         Some(digest) if *digest != digest_of(&bytes) => {
             let message = format!("{} has not the digest of its line", path.display());

@@ -9,6 +9,7 @@ use domain::{ErrorKind, Result};
 use imaging::names::{says_mask, twin};
 
 use super::{Entry, Patient, barcode_site, kind_of_folder};
+use crate::weights::missing;
 
 const EXTENSIONS: [&str; 7] = ["dcm", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
@@ -59,9 +60,7 @@ pub(super) fn read(root: &Path) -> Result<Vec<Patient>> {
 /// The images below `root`, by their paths from it.
 fn collect(root: &Path, below: &str, names: &mut Vec<String>) -> Result<()> {
     let folder = root.join(below);
-    let unreadable = |error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", folder.display())).because(error)
-    };
+    let unreadable = |error| missing(&folder, error);
     for entry in fs::read_dir(&folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let Ok(name) = entry.file_name().into_string() else { continue };

@@ -98,6 +98,22 @@ impl Importing<'_> {
         self.passed_over.push(LeftOut { name: name.to_owned(), why: why.into() });
     }
 
+    /// Masks by what each has in common with its image; of two for one image the second is left out.
+    fn by_image(
+        &mut self,
+        masks: Vec<String>,
+        key: impl Fn(&str) -> String,
+    ) -> BTreeMap<String, String> {
+        let mut mask_of = BTreeMap::<String, String>::new();
+        for mask in masks {
+            match mask_of.get(&key(&mask)) {
+                Some(first) => self.leave_out(&mask, format!("{first} is the mask of that image")),
+                None => drop(mask_of.insert(key(&mask), mask)),
+            }
+        }
+        mask_of
+    }
+
     /// What the folder itself is called.
     fn source_name(&self) -> String {
         let source = self.import.source.canonicalize();

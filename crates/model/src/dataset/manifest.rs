@@ -11,6 +11,7 @@ use imaging::ImageKind;
 use serde::Deserialize;
 
 use super::{Entry, Part, Patient, barcode_site, kind_of_folder};
+use crate::weights::missing;
 
 /// The columns without which no line tells of a slice.
 const REQUIRED: [&str; 4] = ["patient", "slice", "image", "mask"];
@@ -51,9 +52,7 @@ pub struct Table {
 impl Table {
     /// Reads the table at `manifest`; `Invalid` where it is none, or lacks a column that every line needs.
     pub fn open(manifest: &Path) -> Result<Table> {
-        let text = fs::read_to_string(manifest).map_err(|error| {
-            ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
-        })?;
+        let text = fs::read_to_string(manifest).map_err(|error| missing(manifest, error))?;
         // Uneven lines are counted here, in words that help more than the reader's.
         let mut rows =
             ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(text.as_bytes());

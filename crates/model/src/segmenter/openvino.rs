@@ -11,7 +11,7 @@ use tch::Kind;
 
 use super::graph::Graph;
 use super::torch::Torch;
-use super::{Output, Runtime, side_by_side};
+use super::{Output, Runtime, library_error, side_by_side};
 use crate::Device;
 use crate::device::Library;
 use crate::network::{Design, Network, SIDE_MULTIPLE};
@@ -189,13 +189,7 @@ fn off(own: &[f32], other: &[f32]) -> f32 {
 }
 
 fn failed(error: InferenceError) -> Error {
-    let text = error.to_string().to_lowercase();
-    if text.contains("bad_alloc") || text.contains("allocate memory") {
-        return ErrorKind::Exhausted
-            .error("these tiles do not fit the memory at once")
-            .because(error);
-    }
-    ErrorKind::Internal.error("OpenVINO failed").because(error)
+    library_error(error, ["bad_alloc", "allocate memory"], "OpenVINO failed")
 }
 
 #[cfg(test)]

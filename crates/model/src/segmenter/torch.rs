@@ -1,7 +1,7 @@
-use domain::{Error, ErrorKind, Result};
+use domain::{Error, Result};
 use tch::{Kind, TchError, Tensor};
 
-use super::{Output, Runtime};
+use super::{Output, Runtime, library_error};
 use crate::Device;
 use crate::network::{Network, images};
 use crate::parallel::in_parallel;
@@ -87,19 +87,15 @@ impl Replica {
     }
 }
 
-/// The error of libtorch, which tells a full memory from a bug only in words.
+/// The error of libtorch.
 pub(crate) fn torch_error(error: TchError) -> Error {
-    let text = error.to_string().to_lowercase();
-    if text.contains("out of memory") || text.contains("allocate memory") {
-        return ErrorKind::Exhausted
-            .error("these tiles do not fit the memory at once")
-            .because(error);
-    }
-    ErrorKind::Internal.error("the network failed").because(error)
+    library_error(error, ["out of memory", "allocate memory"], "the network failed")
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::ErrorKind;
+
     use super::*;
 
     #[test]

@@ -15,7 +15,7 @@ use super::predictions::Form;
 use super::state::State;
 use crate::dataset::Split;
 use crate::evaluate::{Evaluation, Measured, Rate};
-use crate::weights::{Manifest, Weights, WeightsFacts};
+use crate::weights::{Manifest, Weights, WeightsFacts, missing};
 
 pub use data::data_version;
 use data::{data, digest, drawn};
@@ -129,9 +129,7 @@ impl Story {
 }
 
 fn report(path: &Path) -> Result<String> {
-    let report = fs::read_to_string(path).map_err(|error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
-    })?;
+    let report = fs::read_to_string(path).map_err(|error| missing(path, error))?;
     Ok(format!("\n{report}"))
 }
 

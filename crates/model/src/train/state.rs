@@ -13,6 +13,7 @@ use super::optimiser::Optimiser;
 use super::schedule::Gone;
 use crate::network::{Design, Network};
 use crate::parameters::Parameters;
+use crate::weights::missing;
 
 /// All that training changes: saved from time to time, and enough to go on as if never stopped.
 pub struct State {
@@ -102,9 +103,7 @@ impl State {
         let invalid = |why: &str| {
             ErrorKind::Invalid.error(format!("{} is no checkpoint: {why}", path.display()))
         };
-        let file = fs::read(path).map_err(|error| {
-            ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
-        })?;
+        let file = fs::read(path).map_err(|error| missing(path, error))?;
         let (_, metadata) =
             SafeTensors::read_metadata(&file).map_err(|_| invalid("not a safetensors file"))?;
         let texts = metadata.metadata().clone().unwrap_or_default();

@@ -4,9 +4,10 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use domain::{ErrorKind, Result};
+use domain::Result;
 
 use super::{LeftOut, joined};
+use crate::weights::missing;
 
 const PICTURES: [&str; 6] = ["jpeg", "jpg", "png", "tif", "tiff", "webp"];
 /// Words in names of folders that say when somebody was scanned, and not who.
@@ -55,16 +56,12 @@ impl Files {
     /// The bytes of a file.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let path = joined(&self.root, name);
-        fs::read(&path).map_err(|error| {
-            ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
-        })
+        fs::read(&path).map_err(|error| missing(&path, error))
     }
 
     fn collect(&mut self, below: &str) -> Result<()> {
         let folder = joined(&self.root, below);
-        let unreadable = |error| {
-            ErrorKind::NotFound.error(format!("cannot read {}", folder.display())).because(error)
-        };
+        let unreadable = |error| missing(&folder, error);
         for entry in fs::read_dir(&folder).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let file_name = entry.file_name();

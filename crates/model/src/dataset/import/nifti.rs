@@ -1,6 +1,6 @@
 //! NIfTI volumes with a mask beside each, as BraTS ships them and as others do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::mem;
 
 use domain::Result;
@@ -69,13 +69,7 @@ pub fn take(importing: &mut Importing, files: &mut Files) -> Result<()> {
     for other in others {
         importing.pass_over(&other.name, "another sequence");
     }
-    let mut mask_of = BTreeMap::<String, String>::new();
-    for mask in masks {
-        match mask_of.get(&key(&mask)) {
-            Some(first) => importing.leave_out(&mask, format!("{first} is the mask of that image")),
-            None => drop(mask_of.insert(key(&mask), mask)),
-        }
-    }
+    let mask_of = importing.by_image(masks, key);
     let places: Vec<String> = images.iter().map(|image| image.place.clone()).collect();
     let mut taken = BTreeSet::new();
     for image in &images {

@@ -21,13 +21,7 @@ use crate::dataset::{barcode_site, folder as flat};
 pub fn take(importing: &mut Importing, files: &mut Files) -> Result<()> {
     let (masks, images): (Vec<String>, Vec<String>) =
         mem::take(&mut files.pictures).into_iter().partition(|name| says_mask(name));
-    let mut mask_of = BTreeMap::<String, String>::new();
-    for mask in masks {
-        match mask_of.get(&twin(&mask)) {
-            Some(first) => importing.leave_out(&mask, format!("{first} is the mask of that image")),
-            None => drop(mask_of.insert(twin(&mask), mask)),
-        }
-    }
+    let mask_of = importing.by_image(masks, twin);
     let (mut used, mut folders) = (BTreeSet::new(), BTreeMap::<String, String>::new());
     for image in &images {
         let Some(mask) = mask_of.get(&twin(image)) else {

@@ -8,7 +8,7 @@ use imaging::{Decoded, Geometry, Limits, Shape, Volume, decode};
 
 use super::Importing;
 use crate::dataset::made::File;
-use crate::dataset::{Patient, beside, grid};
+use crate::dataset::{Patient, beside, grid, labels};
 
 /// How a file cannot be taken, in words.
 pub type Fitting<T> = std::result::Result<T, String>;
@@ -29,10 +29,7 @@ pub fn truth(image: &Volume, mask: Volume) -> Fitting<Vec<u8>> {
     if let Some(how) = grid::differ(image, &mask) {
         return Err(format!("its mask does not fit: {how}"));
     }
-    match imaging::mask_level(&mask) {
-        Some(level) => Ok(mask.voxels.iter().map(|value| u8::from(*value > level)).collect()),
-        None => Err("what is named as its mask is an image".to_owned()),
-    }
+    labels(&mask).ok_or_else(|| "what is named as its mask is an image".to_owned())
 }
 
 impl Importing<'_> {

@@ -1,9 +1,7 @@
 use std::fmt::Write;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use domain::{ErrorKind, Result, hex};
-use sha2::{Digest, Sha256};
+use domain::Result;
 
 use crate::dataset::{self, Patient, Split};
 
@@ -51,16 +49,13 @@ pub fn drawn(seed: u64, part: f64) -> String {
 
 /// The SHA-256 of a manifest, in hex.
 pub fn digest(manifest: &Path) -> Result<String> {
-    let within = manifest.join("manifest.csv");
-    let manifest = if within.is_file() { &within } else { manifest };
-    let bytes = fs::read(manifest).map_err(|error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", manifest.display())).because(error)
-    })?;
-    Ok(hex(&Sha256::digest(&bytes)))
+    dataset::digest(&dataset::manifest_of(manifest))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
