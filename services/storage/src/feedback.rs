@@ -29,6 +29,8 @@ use rules::Outline;
 
 /// The length of the columns that hold names.
 const NAME_MAX: usize = 190;
+/// How the names of readers' masks begin among a scan's artefacts.
+const MASK_PREFIX: &str = "feedback-";
 
 /// A reader's word on its way in.
 pub struct Given {
@@ -205,7 +207,12 @@ fn sees(claims: &Claims, words: &[Row]) -> bool {
 
 /// The name of a reader's mask among the scan's artefacts.
 fn artefact_name(id: &str, mask_name: &str) -> String {
-    format!("feedback-{id}-{mask_name}")
+    format!("{MASK_PREFIX}{id}-{mask_name}")
+}
+
+/// Whether an artefact is a reader's mask: it is handed out with the word that it came with, and in no other way.
+pub fn is_readers_mask(artefact: &str) -> bool {
+    artefact.starts_with(MASK_PREFIX)
 }
 
 /// The row, but for what is known only when it is kept.
