@@ -34,7 +34,8 @@ pub fn check(word: &Word, outline: Outline, judged: &Judged) -> Result<(), Strin
     findings(word, judged)?;
     places(word, judged)?;
     correction(word, outline, judged)?;
-    agreement(word, judged)
+    agreement(word, judged)?;
+    without_tumour(word, outline)
 }
 
 fn lengths(word: &Word) -> Result<(), String> {
@@ -130,9 +131,22 @@ fn agreement(word: &Word, judged: &Judged) -> Result<(), String> {
             "The result's answer is `{}`, and that is not what `truth` says.",
             judged.answer.name()
         )
-    })?;
-    refuse(word.truth == Some(Truth::NoTumour) && !word.missed.is_empty(), || {
+    })
+}
+
+/// Whoever says that there is no tumour shows none.
+fn without_tumour(word: &Word, outline: Outline) -> Result<(), String> {
+    let none = word.truth == Some(Truth::NoTumour);
+    refuse(none && !word.missed.is_empty(), || {
         "Where there is no tumour, none was missed.".to_owned()
+    })?;
+    refuse(none && outline == Outline::Drawn, || {
+        "Where there is no tumour, a mask marks nothing.".to_owned()
+    })?;
+    let agreed = word.findings.len() > rejected(word);
+    refuse(none && agreed, || {
+        "Where there is no tumour, no finding is one: reject it, or say otherwise in `truth`."
+            .to_owned()
     })
 }
 

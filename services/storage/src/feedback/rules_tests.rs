@@ -105,6 +105,17 @@ fn a_word_goes_with_its_result_or_is_told_why_not() {
         (truth(Agree, Truth::Tumour), Missing, NotAnalysable, ""),
         (truth(Reject, Truth::Tumour), Missing, Found, ""),
         (truth(Reject, Truth::NoTumour), Missing, Found, ""),
+        (truth(Correct, Truth::NoTumour), Drawn, Found, "a mask marks nothing"),
+        (
+            Word {
+                truth: Some(Truth::NoTumour),
+                ..of(Reject, &[(1, One::Reject), (2, One::Agree)])
+            },
+            Missing,
+            Found,
+            "no finding is one",
+        ),
+        (Word { truth: Some(Truth::NoTumour), ..of(Reject, &both) }, Missing, Found, ""),
     ];
     for (word, outline, answer, why) in table {
         let said = check(&word, outline, &judged(answer)).err().unwrap_or_default();
