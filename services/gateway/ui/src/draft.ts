@@ -60,8 +60,9 @@ export function lackOf(draft: Draft, findings: readonly Pick<Finding, 'label'>[]
   if (verdict === null) return 'verdict'
   if (verdict !== 'correct' || missed.length > 0) return undefined
   if (rejected.length === 0) return 'correction'
-  // A correction that leaves no finding does not say by itself whether there is a tumour.
-  return truth === null && findings.every(({ label }) => rejected.includes(label)) ? 'truth' : undefined
+  // A tumour that is none of the findings was missed somewhere: that a correction which leaves nothing and marks nothing speaks
+  // of one is the truth that its verdict began with, and nobody's word.
+  return truth !== 'no_tumour' && findings.every(({ label }) => rejected.includes(label)) ? 'truth' : undefined
 }
 
 /** The draft as it is sent: what the verdict leaves no room for is left out. */
@@ -69,7 +70,7 @@ export function saidIn(draft: Draft, findings: readonly Pick<Finding, 'label'>[]
   const { verdict, truth, reason, note } = draft
   if (verdict === null || lackOf(draft, findings)) return undefined
   // Where there is no tumour each finding is none; who rejects for another reason has said nothing of single ones.
-  const all = verdict === 'reject' && truth === 'no_tumour' && draft.rejected.length === 0
+  const all = truth === 'no_tumour'
   const each = verdict === 'correct' || (verdict === 'reject' && (all || draft.rejected.length > 0))
   const word = (label: number) => (all || draft.rejected.includes(label) ? 'reject' : 'agree')
   return {

@@ -185,8 +185,9 @@ test('nothing is sent before it says something', () => {
   assert.deepEqual([saidIn(NOTHING, findings), saidIn(correct, findings)], [undefined, undefined])
   assert.deepEqual([lacks(marked(correct, place)), lacks(toggled(correct, 2))], [undefined, undefined])
   const none = toggled(toggled(correct, 1), 2)
-  assert.deepEqual([lacks(none), lacks({ ...none, truth: null })], [undefined, 'truth'])
-  assert.equal(lacks(marked({ ...none, truth: null }, place)), undefined)
+  // That there is a tumour is what its verdict began with.
+  assert.deepEqual([none.truth, lacks(none), lacks({ ...none, truth: null })], ['tumour', 'truth', 'truth'])
+  assert.deepEqual([lacks({ ...none, truth: 'no_tumour' }), lacks(marked(none, place))], [undefined, undefined])
 })
 
 test('what is sent fits its verdict', () => {
@@ -202,6 +203,11 @@ test('what is sent fits its verdict', () => {
   assert.deepEqual([agree?.missed, agree?.findings, agree?.reason], [[], [], null])
   const reject = saidIn({ ...judged(NOTHING, 'reject', 'found'), reason: 'false_finding' }, findings)
   assert.deepEqual(reject?.findings.map(({ verdict }) => verdict), ['reject', 'reject'])
+  // One that is not ticked is none, too, where there is no tumour.
+  const partly = { ...NOTHING, rejected: [2] }
+  for (const draft of [judged(partly, 'reject', 'found'), { ...judged(partly, 'correct', 'found'), truth: 'no_tumour' as const }]) {
+    assert.deepEqual(saidIn(draft, findings)?.findings.map(({ verdict }) => verdict), ['reject', 'reject'])
+  }
   const outline = saidIn({ ...judged(NOTHING, 'reject', 'found'), truth: 'tumour', reason: 'outline' }, findings)
   assert.deepEqual(outline?.findings, [])
 })

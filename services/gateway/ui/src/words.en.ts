@@ -101,7 +101,7 @@ export const EN = {
     lacks: {
       verdict: 'Choose one of the four.',
       correction: 'Mark a missed place, or say which region is no tumour.',
-      truth: 'You leave no region: say whether there is a tumour in this scan.',
+      truth: 'You leave no region: mark where the tumour is, or say that there is none.',
     } satisfies Record<Lack, string>,
     hidden: (count: number) =>
       count === 1
