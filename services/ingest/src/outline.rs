@@ -37,12 +37,8 @@ pub struct Checked {
 impl Outline {
     /// The mask that the decoder has announced; what it cannot be is not believed.
     pub async fn read(facts: OutlineFacts, mut rest: Rest) -> Result<Result<Outline, Refusal>> {
+        let Some(voxels) = voxels_of(&facts) else { return Ok(Err(crashed())) };
         let OutlineFacts { format, shape, geometry, stored } = facts;
-        let [slices, rows, columns] = shape.lengths();
-        let voxels = slices.checked_mul(rows).and_then(|voxels| voxels.checked_mul(columns));
-        let Some(voxels) = voxels.filter(|voxels| *voxels <= Limits::default().voxels) else {
-            return Ok(Err(crashed()));
-        };
         let marked = rest.read(voxels).await?;
         Ok(Ok(Outline { format, shape, geometry, stored, marked }))
     }
@@ -96,6 +92,16 @@ impl Outline {
     }
 }
 
+/// How many voxels follow; None where no mask lies like that.
+fn voxels_of(facts: &OutlineFacts) -> Option<usize> {
+    let mut axes = facts.stored.axes;
+    axes.sort_unstable();
+    let [slices, rows, columns] = facts.shape.lengths();
+    let voxels = slices.checked_mul(rows)?.checked_mul(columns)?;
+    let sound = axes == [0, 1, 2] && (1..=Limits::default().voxels).contains(&voxels);
+    sound.then_some(voxels)
+}
+
 fn another_shape(drawn: Shape, own: Shape) -> String {
     let words = |Shape { slices, rows, columns }: Shape| {
         format!("{slices} slice(s) of {columns} x {rows} pixels")
@@ -139,7 +145,7 @@ fn encoded(
     if shape.slices != 1 {
         return Err(ErrorKind::Internal.error("a picture has one slice"));
     }
-    let white: Vec<u8> = marked.iter().map(|voxel| 255 * voxel).collect();
+    let white: Vec<u8> = marked.iter().map(|voxel| 255 * u8::from(*voxel != 0)).collect();
     grey_png(&white, shape.rows, shape.columns)
 }
 

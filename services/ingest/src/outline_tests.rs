@@ -109,3 +109,24 @@ fn a_picture_is_kept_as_a_picture_with_white_in_what_is_marked() {
     let nothing = picture([0; 4]).check(&picture([0, 1, 0, 0])).unwrap();
     assert_eq!(nothing.map(|checked| (checked.dice, checked.is_empty)), Ok((0.0, true)));
 }
+
+#[test]
+fn a_grid_that_no_mask_lies_on_is_not_believed() {
+    let facts = |shape, axes| OutlineFacts {
+        format: "nifti".into(),
+        shape,
+        geometry: None,
+        stored: Orientation { axes, flipped: [true, false, true] },
+    };
+    assert_eq!(voxels_of(&facts(SHAPE, [2, 0, 1])), Some(24));
+    let large = 1 << 20;
+    for (shape, axes) in [
+        (SHAPE, [0, 0, 1]),
+        (SHAPE, [0, 1, 3]),
+        (Shape { rows: 0, ..SHAPE }, [0, 1, 2]),
+        (Shape { rows: usize::MAX, ..SHAPE }, [0, 1, 2]),
+        (Shape { rows: large, columns: large, ..SHAPE }, [0, 1, 2]),
+    ] {
+        assert_eq!(voxels_of(&facts(shape, axes)), None, "{shape:?} {axes:?}");
+    }
+}
