@@ -11,6 +11,8 @@ use crate::volume::{Header, beginning, no_volume, voxel_bytes};
 
 /// Bytes of a voxel in the stored form.
 const VOXEL_BYTES: usize = size_of::<f32>();
+/// What is made room for before it comes: a header alone is not believed.
+const ROOM_BYTES_MAX: usize = 16 << 20;
 
 /// Takes some slices out of a stored volume while its bytes go by.
 pub struct SlicesReader {
@@ -78,7 +80,7 @@ impl Body {
         }
         let length = VOXEL_BYTES * shape.slice_len();
         let missing = wanted.len() * length;
-        let voxels = Vec::with_capacity(missing);
+        let voxels = Vec::with_capacity(missing.min(ROOM_BYTES_MAX));
         let slices = Slices { first: wanted.start, shape, window, voxels };
         Ok(Body { slices, skipped: wanted.start * length, missing })
     }
@@ -173,5 +175,12 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Invalid, "{} bytes", short.len());
         }
         assert_eq!(read(b"voxels", 4096, 0..1).err().unwrap().kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn a_header_that_announces_more_than_comes_takes_no_room_for_it() {
+        let shape = Shape { slices: 1, rows: 1 << 22, columns: 1 << 22 };
+        let bytes = Volume { shape, voxels: Vec::new(), ..volume() }.to_bytes();
+        assert_eq!(read(&bytes, 4096, 0..1).err().unwrap().kind(), ErrorKind::Invalid);
     }
 }
