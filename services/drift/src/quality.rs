@@ -13,7 +13,7 @@ use proto::drift;
 use service::claims::Tenant;
 
 use crate::store::Store;
-use figures::{figures, remarks};
+use figures::{Group, figures, remark_for_readers, remarks};
 use groups::By;
 use message::message;
 use reviewed::{Word, reviewed};
@@ -34,18 +34,23 @@ impl Period {
     }
 }
 
-/// The figures of the tenant's scans, in groups.
+/// The figures of the tenant's scans, in groups; of few scans none to a reader.
 pub async fn quality(
     store: &Store,
     tenant: Tenant,
     by: drift::QualityBy,
     period: Period,
+    to_reader: bool,
 ) -> Result<drift::Quality> {
     let by = By::asked(by)?;
     let seen = store.seen(tenant, period).await?;
     let (words, cut) = store.words(tenant, period).await?;
-    let groups = apart(move || figures(by, &seen, &of_period(words, period))).await?;
-    let remarks = remarks(by, &groups, cut);
+    let mut groups = apart(move || figures(by, &seen, &of_period(words, period))).await?;
+    let mut remarks = remarks(by, &groups, cut);
+    if to_reader {
+        groups = groups.into_iter().map(Group::for_readers).collect();
+        remarks.push(remark_for_readers());
+    }
     Ok(message(groups, period, remarks))
 }
 

@@ -132,7 +132,8 @@ struct QualityDice {
 /// Shows how good the answers are, by what readers say of them
 ///
 /// False acceptance and false rejection by scan, Dice, and how often readers agree; each with a 95 % interval, with how many scans
-/// it is of and with how many of all were reviewed. For the roles `clinician`, `scientist` and `admin`.
+/// it is of and with how many of all were reviewed. For the roles `clinician`, `scientist` and `admin`; who is only a `clinician` is
+/// shown no figures of fewer than five reviewed scans, for readers judge without knowing what others think.
 #[utoipa::path(
     operation_id = "get_quality", get, path = "/v1/quality", tag = "quality", params(Asked),
     responses((status = 200, description = "The figures, in groups", body = QualityFigures)),

@@ -12,6 +12,8 @@ use crate::report::SCANS_MIN;
 
 /// The bootstrap's seed: the same scans have the same interval.
 const SEED: u64 = 1;
+/// Of fewer reviewed scans than this, a period that is cut out for them tells what others have said of single ones.
+const READERS_SCANS_MIN: usize = 5;
 
 /// Scans that were answered with `found` or `none_found`, and have in common what they are grouped by.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +89,15 @@ impl Group {
         }
     }
 
+    /// As it is shown to readers, who judge without knowing what others think.
+    pub fn for_readers(self) -> Group {
+        if self.reviewed >= READERS_SCANS_MIN {
+            return self;
+        }
+        let unknown = Rate::new(0, 0);
+        Group { disputed: 0, dice: None, far: unknown, frr: unknown, agree: unknown, ..self }
+    }
+
     /// None of no scan.
     pub fn share_reviewed(&self) -> Option<f64> {
         (self.scans > 0).then(|| self.reviewed as f64 / self.scans as f64)
@@ -150,6 +161,14 @@ pub fn remarks(by: By, groups: &[Group], cut: bool) -> Vec<String> {
         remarks.push("There are too many words: the oldest were left out.".to_owned());
     }
     remarks
+}
+
+/// What readers have to know besides, who are not shown all of it.
+pub fn remark_for_readers() -> String {
+    format!(
+        "Of fewer than {READERS_SCANS_MIN} reviewed scans readers are shown no figures: they judge without knowing what others \
+         think."
+    )
 }
 
 #[cfg(test)]

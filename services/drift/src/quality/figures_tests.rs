@@ -151,3 +151,14 @@ fn remarks_name_the_groups_that_are_too_small_and_what_was_left_out() {
     assert!(remarks.iter().any(|words| words.starts_with("Sizes are of")), "{remarks:?}");
     assert!(remarks.last().unwrap().contains("left out"), "{remarks:?}");
 }
+
+#[test]
+fn readers_are_shown_no_figure_of_few_scans() {
+    let groups: Vec<Group> =
+        figures(By::Size, &[], &reviewed(words())).into_iter().map(Group::for_readers).collect();
+    let [few, enough] = &groups[..] else { panic!("{groups:?}") };
+    assert_eq!((few.scans, few.reviewed, few.disputed, few.dice), (2, 2, 0, None));
+    assert_eq!((few.far.of, few.frr.of, few.agree.of), (0, 0, 0));
+    assert_eq!((enough.reviewed, enough.disputed, enough.agree.of), (5, 1, 4));
+    assert!(enough.dice.is_some());
+}

@@ -256,6 +256,25 @@ async fn figures_are_for_clinicians_scientists_and_admins() -> anyhow::Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reader_learns_of_no_single_scan_what_others_have_said() -> anyhow::Result<()> {
+    let drift = Drift::start().await?;
+    let hospital = tenant();
+    drift.give(&word(hospital, scan(), "ann", "reject")).await?;
+    drift.kept(0, 1).await?;
+    let asked = QualityRequest { by: QualityBy::Model.into(), ..QualityRequest::default() };
+    for (role, of) in [(Role::Clinician, 0), (Role::Scientist, 1), (Role::Admin, 1)] {
+        let token = drift.issuer.token(hospital, &[role]);
+        let quality = drift.client.clone().get_quality(authorised(asked, &token)).await?;
+        let quality = quality.into_inner();
+        let said = quality.remarks.iter().any(|words| words.contains("what others think"));
+        let group = only(quality)?;
+        assert_eq!((group.reviewed, counts(group.agree)), (1, Some((0, of))), "{role:?}");
+        assert_eq!(said, role == Role::Clinician, "{role:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_word_that_is_none_stops_nothing() -> anyhow::Result<()> {
     let drift = Drift::start().await?;
     let hospital = tenant();

@@ -109,7 +109,7 @@ impl Drift {
         tenant: TenantId,
         request: QualityRequest,
     ) -> anyhow::Result<Quality> {
-        let token = self.issuer.token(tenant, &[Role::Clinician]);
+        let token = self.issuer.token(tenant, &[Role::Scientist]);
         Ok(self.client.clone().get_quality(authorised(request, &token)).await?.into_inner())
     }
 

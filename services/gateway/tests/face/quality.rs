@@ -13,7 +13,7 @@ async fn figures(gateway: &Gateway, query: &str) -> Value {
 
 #[tokio::test]
 async fn what_readers_say_is_told_in_figures_with_their_counts() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::start().await.signed_in_as(Role::Scientist);
     let mesh = &gateway.mesh;
     for (scan, verdict, answer) in [
         ("a", "agree", Answer::Found),
