@@ -168,8 +168,18 @@ fn taken_from_imaging(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn no_byte_of_an_upload_is_parsed_in_the_process_that_lives_on() {
-    // Words, not parsers: why an upload is refused, what may be judged.
-    let words = BTreeSet::from(["Modality", "Refusal", "RefusalReason"]);
+    // Words, not parsers: why an upload is refused, what may be judged; where decoded voxels lie, and what writes a mask.
+    let words = BTreeSet::from([
+        "Format",
+        "Geometry",
+        "Limits",
+        "Modality",
+        "Orientation",
+        "Refusal",
+        "RefusalReason",
+        "Shape",
+        "encode",
+    ]);
     assert!(taken_from_imaging("use imaging::{Refusal, decode};").contains("decode"));
     assert!(taken_from_imaging("imaging::decode(&bytes)").contains("decode"));
     for (path, text) in sources(&root().join("services/ingest/src")) {

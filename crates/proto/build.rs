@@ -12,11 +12,14 @@ const IDENTITY: &str = ".medseg.storage.v1.Identity";
 const REFUSAL: &str = ".medseg.storage.v1.Refusal";
 /// A row of the registry's.
 const EVALUATION: &str = ".medseg.registry.v1.Evaluation";
+/// Far larger than what else is answered in its place.
+const GIVEN_FEEDBACK: &str = ".medseg.ingest.v1.FeedbackUploadAnswer.answer.feedback";
 const EVENTS: &str = ".medseg.events.v1";
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "inference/v2/open_inference.proto",
     "medseg/auth/v1/auth.proto",
     "medseg/drift/v1/drift.proto",
+    "medseg/events/v1/feedback_given.proto",
     "medseg/events/v1/scan_completed.proto",
     "medseg/ingest/v1/ingest.proto",
     "medseg/registry/v1/registry.proto",
@@ -28,6 +31,9 @@ const JSON: &str = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(
 /// What is optional in an observation, and left out of its JSON where there is none.
 const OPTIONAL: [&str; 5] = ["mask_fraction", "confidence", "model", "image_kind", "compute_ms"];
 
+/// The same of a reader's word.
+const OPTIONAL_OF_FEEDBACK: [&str; 5] = ["truth", "dice", "model", "image_kind", "mask_fraction"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
     let mut compiler = protox::Compiler::new([ROOT])?;
@@ -37,6 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(descriptor, compiler.encode_file_descriptor_set())?;
     let builder = events(tonic_prost_build::configure().bytes("."))
         .skip_debug([IDENTITY])
+        .boxed(GIVEN_FEEDBACK)
         .message_attribute(REFUSAL, JSON)
         .message_attribute(EVALUATION, JSON);
     builder.compile_fds(compiler.file_descriptor_set())?;
@@ -53,7 +60,8 @@ fn events(builder: Builder) -> Builder {
         .message_attribute(EVENTS, JSON)
         .message_attribute(format!("{EVENTS}.ModelIdentity"), "#[derive(PartialOrd, Ord)]")
         .field_attribute(format!("{observation}.features"), numbers);
-    OPTIONAL.iter().fold(builder, |builder, field| {
-        builder.field_attribute(format!("{observation}.{field}"), optional)
-    })
+    let given = format!("{EVENTS}.FeedbackGiven");
+    let of_feedback = OPTIONAL_OF_FEEDBACK.map(|field| format!("{given}.{field}"));
+    let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}")).chain(of_feedback);
+    fields.fold(builder, |builder, field| builder.field_attribute(field, optional))
 }

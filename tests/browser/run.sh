@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [URL USER PASSWORD [PHANTOM.png]]: tells a clinician's story to the page in headless Chromium.
+# run.sh [URL USER PASSWORD [PHANTOM.png VOLUME.nii.gz]]: tells a clinician's story to the page in headless Chromium.
 #
 # Without arguments it starts the medseg that was built last on a directory and a port of its own, and stops it after.
 # BROWSER_PICTURES=FOLDER keeps pictures of each state.
@@ -39,11 +39,11 @@ built() {
     { ls -t "$target/debug/medseg" "$target/release/medseg" 2>/dev/null || true; } | head -n 1
 }
 
-image=${4:-}
+image=${4:-} volume=${5:-}
 if [ $# -ge 3 ]; then
     url=$1 user=$2 password=$3
 else
-    [ $# = 0 ] || fail "usage: run.sh [URL USER PASSWORD [PHANTOM.png]]"
+    [ $# = 0 ] || fail "usage: run.sh [URL USER PASSWORD [PHANTOM.png VOLUME.nii.gz]]"
     medseg=$(built)
     [ -n "$medseg" ] || fail "medseg is not built: cargo build --package medseg"
     cd "$root"
@@ -56,5 +56,11 @@ if [ -z "$image" ]; then
     image=$(find "$folder/phantom" -name '*.png' ! -name '*mask*' | sort | head -n 1)
     [ -n "$image" ] || fail "medseg phantom wrote no PNG"
 fi
+if [ -z "$volume" ]; then
+    medseg=${medseg:-$(built)}
+    [ -n "$medseg" ] || fail "give a volume, or build medseg, which makes one"
+    volume=$folder/head.nii.gz
+    "$medseg" phantom --format nifti --lesion-ml 20 --out "$volume" >/dev/null
+fi
 
-CHROMIUM=$chromium node "$folder/test/story.mjs" "${url%/}/" "$user" "$password" "$image" ${BROWSER_PICTURES:+"$BROWSER_PICTURES"}
+CHROMIUM=$chromium node "$folder/test/story.mjs" "${url%/}/" "$user" "$password" "$image" "$volume" ${BROWSER_PICTURES:+"$BROWSER_PICTURES"}

@@ -1,6 +1,6 @@
 /**
  * A clinician's story, told to a running medseg in headless Chromium:
- * `node story.mjs URL USER PASSWORD PHANTOM.png [FOLDER]`. The phantom must be one in which a tumour is found.
+ * `node story.mjs URL USER PASSWORD PHANTOM.png VOLUME.nii.gz [FOLDER]`. Both must be phantoms in which a tumour is found.
  *
  * Exits 1 at the first claim that does not hold; pictures of the states, and of the failure, go to FOLDER.
  */
@@ -11,10 +11,11 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
+import { readingRoom } from './reading.mjs'
 
-const [, , url, user, password, image, folder] = process.argv
-if (!image) {
-  console.error('usage: node story.mjs URL USER PASSWORD PHANTOM.png [FOLDER]')
+const [, , url, user, password, image, volume, folder] = process.argv
+if (!volume) {
+  console.error('usage: node story.mjs URL USER PASSWORD PHANTOM.png VOLUME.nii.gz [FOLDER]')
   process.exit(2)
 }
 
@@ -152,25 +153,23 @@ const claims = {
     assert.ok(!(await page.content()).includes('DOE'))
   },
 
-  async 'the overlay shows outline and box, the plain image neither'() {
-    const count = async (name, colour) => pixelsOf(page, await page.getByTestId(name).screenshot(), colour)
-    await page.getByTestId('overlay.png').waitFor()
-    assert.ok((await count('overlay.png', OUTLINE)) > 100, 'an outline is seen')
-    assert.ok((await count('overlay.png', BOX)) > 100, 'a box is seen')
+  async 'outline and box are drawn over the slice, and go with a switch'() {
+    const count = async (colour) => pixelsOf(page, await page.getByTestId('slice').screenshot(), colour)
+    await page.locator('[data-testid=slice][data-ready=true]').waitFor()
+    await page.locator('path.main').waitFor()
+    assert.ok((await count(OUTLINE)) > 100, 'an outline is seen')
+    assert.ok((await count(BOX)) > 100, 'a box is seen')
     await look('found')
-    await page.getByLabel('Plain image').check({ force: true })
-    await page.getByTestId('image.png').waitFor()
-    assert.equal(await count('image.png', OUTLINE), 0)
-    assert.equal(await count('image.png', BOX), 0)
+    await page.getByLabel('Outline and box').uncheck()
+    assert.equal(await count(OUTLINE), 0)
+    assert.equal(await count(BOX), 0)
   },
 
-  async 'the keyboard goes back to the overlay and shows the diameters'() {
-    await page.getByLabel('Plain image').focus()
-    await page.keyboard.press('ArrowLeft')
-    await page.getByTestId('overlay.png').waitFor()
-    await page.keyboard.press('Tab')
-    await page.keyboard.press('Space')
-    assert.ok((await page.getByTestId('overlay.png').locator('line').count()) >= 4)
+  async 'the keyboard brings the outline back and shows the diameters'() {
+    await page.keyboard.press('o')
+    await page.locator('path.main').waitFor()
+    await page.keyboard.press('d')
+    assert.ok((await page.getByTestId('diameter').count()) >= 2)
   },
 
   async 'mask, overlay and result can be saved'() {
@@ -261,6 +260,8 @@ const claims = {
     assert.ok(!requests.some((request) => request.url().includes('CANARY')), 'no address names anybody')
   },
 
+  ...readingRoom({ page, url, user, password, volume, send, look, fits }),
+
   async 'the session is renewed before its token ends'() {
     const renewed = page.waitForResponse((response) => response.url().endsWith('/v1/token'))
     await page.clock.fastForward('04:30')
@@ -284,7 +285,7 @@ const claims = {
     await look('phone-new-scan')
     await page.getByRole('navigation').getByRole('link', { name: /^Found/ }).first().click()
     await page.getByTestId('size').waitFor()
-    await page.getByTestId('overlay.png').waitFor()
+    await page.locator('[data-testid=slice][data-ready=true]').waitFor()
     await fits('a result')
     await look('phone-found')
   },

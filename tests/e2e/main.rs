@@ -5,8 +5,10 @@
 
 mod bad_models;
 mod faults;
+mod feedback;
 mod kill;
 mod models;
+mod quality;
 mod stories;
 
 use anyhow::ensure;

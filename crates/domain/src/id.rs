@@ -62,6 +62,8 @@ ids! {
     JobId, "job";
     /// Scans that came in one archive.
     BatchId, "batch";
+    /// What one reader said of one result, once.
+    FeedbackId, "feedback";
 }
 
 #[cfg(test)]

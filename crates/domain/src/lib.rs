@@ -6,12 +6,15 @@ mod answer;
 pub mod artefact;
 mod clock;
 mod error;
+pub mod feedback;
 mod hex;
 mod id;
 pub mod identity;
 pub mod limits;
 mod moment;
 mod priority;
+#[cfg(feature = "statistics")]
+pub mod statistics;
 #[cfg(feature = "wire")]
 mod wire;
 
@@ -20,7 +23,7 @@ pub use artefact::Artefact;
 pub use clock::{Clock, ManualClock, Random};
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
-pub use id::{BatchId, JobId, ScanId, TenantId, UserId};
+pub use id::{BatchId, FeedbackId, JobId, ScanId, TenantId, UserId};
 pub use identity::Identity;
 pub use moment::rfc3339;
 pub use priority::Priority;

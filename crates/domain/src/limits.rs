@@ -34,3 +34,12 @@ pub const PASSWORD_CHARS_MAX: usize = 128;
 
 /// Characters of the name of a user, an API client or a hospital.
 pub const ACCOUNT_NAME_CHARS_MAX: usize = 128;
+
+/// Characters of what a reader notes of a result.
+pub const NOTE_CHARS_MAX: usize = 2000;
+
+/// Places that one reader says something was missed at.
+pub const MISSED_PLACES_MAX: usize = 100;
+
+/// Findings of one result that one reader judges.
+pub const JUDGED_FINDINGS_MAX: usize = 1000;

@@ -62,6 +62,15 @@ pub fn mask_level(mask: &Volume) -> Option<f32> {
     Some(if is_exact { 0.0 } else { high.max(0.0) / 2.0 })
 }
 
+/// Which voxels of a mask that somebody has drawn are marked, 1 or 0: of a few values all but nought, and of two that were softened
+/// those above half of the larger. None where it is no mask but an image.
+pub fn marked(mask: &Volume) -> Option<Vec<u8>> {
+    // However small or ragged a brush was: a few values are labels.
+    let is_exact = few_values(&mask.voxels).is_some_and(|values| values.len() <= EXACT_MAX);
+    let level = if is_exact { 0.0 } else { mask_level(mask)? };
+    Some(mask.voxels.iter().map(|voxel| u8::from(*voxel > level)).collect())
+}
+
 /// Classifies rows of `columns` voxels.
 pub(crate) fn pixel_content(voxels: &[f32], columns: usize) -> PixelContent {
     let [low, high] = range(voxels);
@@ -254,6 +263,27 @@ mod tests {
         let on_white = drawn(|x, y| 255.0 - 255.0 * disc(9.0, 0.0)(x, y));
         assert_eq!(pixel_content(&on_white, SIDE), PixelContent::Labels(2));
         assert_eq!(pixel_content(&drawn(|_, _| 0.0), SIDE), PixelContent::Blank);
+    }
+
+    #[test]
+    fn what_somebody_has_drawn_is_marked_whatever_it_is_written_with_and_an_image_is_no_mask() {
+        let of = |voxels: Vec<f32>| {
+            let Phantom { volume, .. } = Phantom::new(&Settings::slice(1)).unwrap();
+            let shape = crate::Shape { slices: 1, rows: SIDE, columns: SIDE };
+            marked(&Volume { shape, voxels, format: Format::Png, ..volume })
+        };
+        // Single pixels here and there, which are no patches.
+        let strokes = |x: f32, y: f32| f32::from((x * 7.0 + y * 13.0).rem_euclid(11.0) < 1.0);
+        for white in [1.0, 255.0] {
+            let marked = of(drawn(|x, y| white * strokes(x, y))).unwrap();
+            assert_eq!(marked, drawn(strokes).into_iter().map(|one| one as u8).collect::<Vec<_>>());
+        }
+        let marked = of(drawn(|x, y| (255.0 * disc(30.0, 1.2)(x, y)).round())).unwrap();
+        let expected = drawn(|x, y| f32::from(disc(30.0, 1.2)(x, y) > 0.5));
+        assert!(marked.iter().zip(&expected).all(|(one, other)| f32::from(*one) == *other));
+        assert_eq!(of(drawn(|_, _| 0.0)), Some(vec![0; SIDE * SIDE]));
+        let Phantom { volume, .. } = Phantom::new(&Settings::slice(1)).unwrap();
+        assert_eq!(super::marked(&volume), None);
     }
 
     #[test]

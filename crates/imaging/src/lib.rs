@@ -25,6 +25,7 @@ mod refusal;
 mod render;
 mod requirements;
 mod result;
+mod slices;
 mod volume;
 mod window;
 
@@ -34,7 +35,7 @@ pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_featur
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
 pub use kind::{ClassifiedKind, ImageKind, KindPrediction, KindSource};
-pub use label_map::{is_label_map, mask_level};
+pub use label_map::{is_label_map, marked, mask_level};
 pub use laterality::{Laterality, Middle, round_trip};
 pub use measure::Diameter;
 pub use model_info::{ModelFacts, ModelInfo, ModelUsed};
@@ -46,11 +47,13 @@ pub use reading::{
 };
 pub use refusal::{Refusal, RefusalReason};
 pub use render::{
-    comparison_png, lettered_png, mask_nifti, mask_png, overlay_png, shown_slice, slice_png,
+    comparison_png, lettered_png, main_marked, mask_nifti, mask_png, overlay_png, shown_slice,
+    slice_png,
 };
 pub use requirements::check;
 pub use result::{
     DocumentHeader, ImageFacts, Inputs, Lesser, OwnGrid, Quality, ResultDocument, Timing, Totals,
     confidence,
 };
+pub use slices::{Slices, SlicesReader};
 pub use volume::{Format, Geometry, Known, Modality, Shape, Volume};

@@ -5,7 +5,7 @@ mod letters;
 use domain::Result;
 
 use crate::encode::{grey_png, nifti_gz, rgb_png};
-use crate::{Finding, Findings, Role, Shape, Volume};
+use crate::{Finding, Findings, Format, Role, Shape, Volume};
 
 /// Yellow and sky blue: apart from each other, and from any grey, for colour-blind eyes too.
 const OUTLINE: [u8; 3] = [255, 205, 0];
@@ -68,6 +68,15 @@ pub fn mask_nifti(volume: &Volume, findings: &Findings) -> Result<Vec<u8>> {
     nifti_gz(&mask, shape, geometry.as_ref())
 }
 
+/// Which voxels of a mask that [`mask_png`] or [`mask_nifti`] has written, and that was decoded again, lie in main findings: 1 or 0.
+pub fn main_marked(mask: &Volume) -> Vec<u8> {
+    let is_main = |voxel: f32| match mask.format {
+        Format::Nifti => voxel == f32::from(Role::Main.label()),
+        _ => voxel > f32::from(LESSER_GREY),
+    };
+    mask.voxels.iter().map(|voxel| u8::from(is_main(*voxel))).collect()
+}
+
 /// One slice with each main finding's outline and box over it, each lesser one's outline in another colour, and the
 /// patient's sides at its edges: an 8-bit colour PNG in the scan's own pixels.
 ///
@@ -117,13 +126,13 @@ pub fn comparison_png(
 
 /// A slice's pixels through the volume's window.
 fn shown(volume: &Volume, slice: usize) -> Vec<u8> {
-    let [black, white] = volume.window;
+    through(volume.slice(slice).iter().copied(), volume.window)
+}
+
+/// Values as they are shown: 0 at black and below, 255 at white and above.
+pub(crate) fn through(values: impl Iterator<Item = f32>, [black, white]: [f32; 2]) -> Vec<u8> {
     let scale = if white > black { 255.0 / (white - black) } else { 0.0 };
-    volume
-        .slice(slice)
-        .iter()
-        .map(|value| ((value - black) * scale).round().clamp(0.0, 255.0) as u8)
-        .collect()
+    values.map(|value| ((value - black) * scale).round().clamp(0.0, 255.0) as u8).collect()
 }
 
 struct Picture {

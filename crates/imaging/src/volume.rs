@@ -1,4 +1,4 @@
-use domain::{ErrorKind, Result};
+use domain::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
@@ -230,14 +230,14 @@ pub struct Volume {
 
 /// What stands before the voxels in the stored form.
 #[derive(Deserialize, Serialize)]
-struct Header {
-    shape: Shape,
+pub(crate) struct Header {
+    pub(crate) shape: Shape,
     geometry: Option<Geometry>,
     modality: Option<Modality>,
     #[serde(default, skip_serializing_if = "ImageKind::is_unknown")]
     kind: ImageKind,
     format: Format,
-    window: [f32; 2],
+    pub(crate) window: [f32; 2],
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<String>,
     #[serde(default)]
@@ -304,25 +304,44 @@ impl Volume {
 
     /// Reads the stored form. Anything but exactly what [`to_bytes`](Volume::to_bytes) wrote is `Invalid`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Volume> {
-        let invalid = || ErrorKind::Invalid.error("these bytes are no stored volume");
-        let rest = bytes.strip_prefix(MAGIC).ok_or_else(invalid)?;
-        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(invalid)?;
-        let length = u32::from_le_bytes(*length) as usize;
-        if length > HEADER_BYTES_MAX {
-            return Err(invalid());
-        }
-        let (header, voxels) = rest.split_at_checked(length).ok_or_else(invalid)?;
-        let Header { shape, geometry, modality, kind, format, window, remarks, stored } =
-            serde_json::from_slice(header).map_err(|error| invalid().because(error))?;
-        let expected =
-            shape.slices.checked_mul(shape.rows).and_then(|n| n.checked_mul(shape.columns));
-        if expected.and_then(|n| n.checked_mul(4)) != Some(voxels.len()) {
-            return Err(invalid());
+        let (header, begins) = beginning(bytes)?.ok_or_else(no_volume)?;
+        let Header { shape, geometry, modality, kind, format, window, remarks, stored } = header;
+        let voxels = &bytes[begins..];
+        if voxel_bytes(shape) != Some(voxels.len()) {
+            return Err(no_volume());
         }
         let (voxels, _) = voxels.as_chunks::<4>();
         let voxels = voxels.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         Ok(Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored })
     }
+}
+
+/// The header at the beginning of a stored volume, and how many bytes stand before the voxels; None while more bytes are
+/// needed to tell.
+pub(crate) fn beginning(bytes: &[u8]) -> Result<Option<(Header, usize)>> {
+    let known = bytes.len().min(MAGIC.len());
+    if bytes[..known] != MAGIC[..known] {
+        return Err(no_volume());
+    }
+    let Some(length) = bytes[known..].first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > HEADER_BYTES_MAX {
+        return Err(no_volume());
+    }
+    let begins = MAGIC.len() + 4;
+    let Some(header) = bytes.get(begins..begins + length) else { return Ok(None) };
+    let header = serde_json::from_slice(header).map_err(|error| no_volume().because(error))?;
+    Ok(Some((header, begins + length)))
+}
+
+/// How many bytes the voxels of that shape take in the stored form; None for more than there can be.
+pub(crate) fn voxel_bytes(shape: Shape) -> Option<usize> {
+    let voxels = shape.slices.checked_mul(shape.rows).and_then(|n| n.checked_mul(shape.columns));
+    voxels.and_then(|n| n.checked_mul(4))
+}
+
+pub(crate) fn no_volume() -> Error {
+    ErrorKind::Invalid.error("these bytes are no stored volume")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
 use domain::Identity;
-use imaging::{Refusal, RefusalReason};
+use imaging::{Geometry, Orientation, Refusal, RefusalReason, Shape};
 use serde::{Deserialize, Serialize};
 
 use crate::Walls;
@@ -25,6 +25,8 @@ pub enum DecoderAnswer {
     },
     /// Sound: the preview and then the volume follow.
     Image(Box<ScanFacts>),
+    /// A mask: its voxels follow, one byte each, 1 in what it marks and 0 elsewhere.
+    Outline(Box<OutlineFacts>),
     /// The entries of an archive, shared out.
     Groups(Vec<Group>),
     /// The bytes of one entry, or of a zip of several, follow.
@@ -64,6 +66,19 @@ pub struct ScanFacts {
     pub volume_bytes: u64,
     /// Of the encoded volume, in lower-case hex.
     pub volume_sha256: String,
+}
+
+/// Where the voxels of a mask lie.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct OutlineFacts {
+    /// [`imaging::Format::name`].
+    pub format: String,
+    /// Of the voxels that follow, which are turned the one radiological way.
+    pub shape: Shape,
+    /// None where the file does not say.
+    pub geometry: Option<Geometry>,
+    /// How they run through the grid that the file stores.
+    pub stored: Orientation,
 }
 
 impl From<Refusal> for DecoderAnswer {
@@ -158,6 +173,12 @@ mod tests {
             ]),
             DecoderAnswer::Image(Box::new(facts(Some(identity)))),
             DecoderAnswer::Image(Box::new(facts(None))),
+            DecoderAnswer::Outline(Box::new(OutlineFacts {
+                format: "nifti".into(),
+                shape: Shape { slices: 1, rows: 2, columns: 3 },
+                geometry: Some(Geometry::of_distances([0.25, 0.5, 3.0])),
+                stored: Orientation { axes: [2, 0, 1], flipped: [false, true, false] },
+            })),
             RefusalReason::Corrupt.refuse("It says \u{201c}no\u{201d}.").into(),
         ]
     }

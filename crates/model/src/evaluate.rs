@@ -5,7 +5,6 @@ mod gate;
 mod phantoms;
 mod plot;
 mod reliability;
-mod statistics;
 mod worst;
 
 use std::time::Instant;
@@ -16,12 +15,12 @@ use imaging::{
     Role, Shape, TilePlacement, TilePrediction, Volume, restored,
 };
 
+pub use domain::statistics::{Rate, bootstrap, mean, median};
 pub use figures::{Case, Evaluation, Group, GroupedBy, KindAccuracy, Outcome, WithLesser};
 pub use gate::{GATE_SET, GOLDEN_FILE, GateFigures, gate_figures, golden_dice, golden_mask};
 pub use phantoms::{Measured, measure_phantoms};
 pub use plot::plot;
 pub use reliability::{Reliability, ReliabilityBin, reliability_plot};
-pub use statistics::{Rate, bootstrap, mean, median};
 pub use worst::Worst;
 
 use crate::Segmenter;

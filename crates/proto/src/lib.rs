@@ -84,7 +84,7 @@ pub mod storage {
 
 #[cfg(test)]
 mod tests {
-    use super::events::{ModelIdentity, Observation, ScanCompleted};
+    use super::events::{FeedbackGiven, ModelIdentity, Observation, ScanCompleted};
     use super::storage::{AcceptHeader, Identity};
 
     #[test]
@@ -109,6 +109,32 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&done).unwrap(), json);
         assert_eq!(serde_json::from_str::<ScanCompleted>(json).unwrap(), done);
+    }
+
+    #[test]
+    fn a_readers_word_leaves_out_what_it_does_not_say() {
+        let given = FeedbackGiven {
+            tenant_id: "t".into(),
+            scan_id: "s".into(),
+            feedback_id: "f".into(),
+            given_ms: 7,
+            verdict: "agree".into(),
+            reader_digest: "ab".into(),
+            answer: "found".into(),
+            ..Default::default()
+        };
+        let json = concat!(
+            r#"{"tenant_id":"t","scan_id":"s","feedback_id":"f","given_ms":7,"verdict":"agree","#,
+            r#""reader_digest":"ab","answer":"found"}"#,
+        );
+        assert_eq!(serde_json::to_string(&given).unwrap(), json);
+        assert_eq!(serde_json::from_str::<FeedbackGiven>(json).unwrap(), given);
+        let said = r#"{"truth":"tumour","dice":0.5,"model":null,"mask_fraction":null}"#;
+        let said: FeedbackGiven = serde_json::from_str(said).unwrap();
+        assert_eq!(
+            (said.truth.as_deref(), said.dice, said.model),
+            (Some("tumour"), Some(0.5), None)
+        );
     }
 
     #[test]

@@ -96,6 +96,8 @@ impl Role {
 pub struct Claims {
     /// The id of the user or API client.
     pub subject: String,
+    /// What people call them, when the token was signed; empty: it does not say. Never logged.
+    pub name: String,
     /// Never empty.
     pub roles: Vec<Role>,
     tenant: Tenant,

@@ -28,13 +28,18 @@ pub fn scan_ready(priority: Priority) -> Work<'static> {
 /// [`ScanCompleted`](proto::events::ScanCompleted) in it.
 pub const SCAN_COMPLETED: Event<'static> = Event("scan.completed");
 
+/// One event for every word of a reader; the body is a [`CloudEvent`](crate::CloudEvent) with
+/// [`FeedbackGiven`](proto::events::FeedbackGiven) in it.
+pub const FEEDBACK_GIVEN: Event<'static> = Event("feedback.given");
+
 /// All topics; `docs/asyncapi.yaml` describes the events.
-pub const ALL: [Topic<'static>; 5] = [
+pub const ALL: [Topic<'static>; 6] = [
     Topic::Work(SCAN_READY),
     Topic::Work(SCAN_READY_STAT),
     Topic::Work(SCAN_RETRY),
     Topic::Work(MODEL_EVALUATE),
     Topic::Event(SCAN_COMPLETED),
+    Topic::Event(FEEDBACK_GIVEN),
 ];
 
 /// The topic of that name, as the outbox stores it.

@@ -1,8 +1,10 @@
 //! Conversions between domain types and messages that several services need.
 
+mod feedback;
 mod identity;
 mod refusal;
 
+pub use feedback::{review_state, review_state_of, word, word_of};
 pub use identity::{identity, identity_json, identity_of, said_identity};
 pub use refusal::{refusal_json, said_refusal};
 

@@ -11,7 +11,7 @@ use axum::routing::get;
 use domain::ErrorKind;
 use proto::drift::drift_client::DriftClient;
 use proto::drift::drift_server::{Drift, DriftServer};
-use proto::drift::{Report, ReportRef, ReportRequest};
+use proto::drift::{Quality, QualityRequest, Report, ReportRef, ReportRequest};
 use serde_json::Value;
 use service::{Listeners, Peer, Service, Worker, check, choose_tls, deadline, serve, serve_at};
 use tokio::net::TcpListener;
@@ -40,6 +40,10 @@ impl Drift for Double {
             _ => (),
         }
         Ok(Response::new(Report { id, ..Default::default() }))
+    }
+
+    async fn get_quality(&self, _: Request<QualityRequest>) -> Result<Response<Quality>, Status> {
+        Err(Status::unimplemented("not in this double"))
     }
 }
 

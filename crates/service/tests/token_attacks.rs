@@ -40,7 +40,7 @@ impl Setting {
     fn payload(&self) -> Value {
         json!({
             "iss": "medseg/auth", "aud": "medseg", "sub": "tester", "tenant": self.tenant.to_string(),
-            "roles": ["clinician"], "iat": NOW, "nbf": NOW, "exp": NOW + LIFETIME_S,
+            "roles": ["clinician"], "iat": NOW, "nbf": NOW, "exp": NOW + LIFETIME_S, "name": "tester",
         })
     }
 
@@ -105,6 +105,9 @@ async fn what_the_issuer_signs_is_let_in() {
         let claims = setting.verifier.verify(&token).await.unwrap();
         assert_eq!(claims, setting.issuer.claims(setting.tenant, &[Role::Clinician]));
     }
+    let of_the_version_before = setting.with_claims(json!({"name": null}));
+    let claims = setting.verifier.verify(&of_the_version_before).await.unwrap();
+    assert_eq!((&*claims.subject, &*claims.name), ("tester", ""));
 }
 
 #[tokio::test]

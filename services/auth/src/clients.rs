@@ -66,22 +66,24 @@ impl Clients {
     fn service(&self, hash: &str) -> Option<Grant> {
         (self.service_secret_hash.as_deref() == Some(hash)).then(|| Grant {
             subject: SERVICE_CLIENT.into(),
+            name: String::new(),
             tenant: service_tenant(),
             roles: vec![Role::Service],
         })
     }
 
     async fn hospitals(&self, id: &str, hash: &str) -> Result<Option<Grant>> {
-        let row: Option<(String, String, String, String)> =
-            sqlx::query_as("SELECT tenant_id, id, roles, secret_hash FROM clients WHERE id = ?")
-                .bind(id)
-                .fetch_optional(self.database.pool())
-                .await
-                .map_err(db::failed)?;
-        let Some((tenant, subject, roles, _)) = row.filter(|row| row.3 == hash) else {
+        let row: Option<(String, String, String, String, String)> = sqlx::query_as(
+            "SELECT tenant_id, id, name, roles, secret_hash FROM clients WHERE id = ?",
+        )
+        .bind(id)
+        .fetch_optional(self.database.pool())
+        .await
+        .map_err(db::failed)?;
+        let Some((tenant, subject, name, roles, _)) = row.filter(|row| row.4 == hash) else {
             return Ok(None);
         };
         let roles = roles::from_text(&roles);
-        Ok(Some(Grant { subject, tenant: tenant.parse()?, roles }))
+        Ok(Some(Grant { subject, name, tenant: tenant.parse()?, roles }))
     }
 }

@@ -62,7 +62,8 @@ impl SignIn {
 }
 
 fn grant(user: User) -> Grant {
-    Grant { subject: user.id.to_string(), tenant: user.tenant, roles: user.roles }
+    let User { id, tenant, user_name, roles } = user;
+    Grant { subject: id.to_string(), name: user_name, tenant, roles }
 }
 
 /// One answer, so that nobody learns which names exist.

@@ -1,12 +1,13 @@
 //! Compares what the model sees and says with what it was trained on.
 //!
 //! Every completed scan leaves an observation; a report sets the observations of a window beside the model's training
-//! reference, in JSON and as a page.
+//! reference, in JSON and as a page. Every word of a reader on a result is kept, too, and says how good the answers are.
 
 mod event;
 mod message;
 mod page;
 mod plot;
+mod quality;
 mod reference;
 mod references;
 mod report;
@@ -22,13 +23,14 @@ use platform::queue::{self, Queue};
 use proto::drift::drift_server::DriftServer;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
-use service::topics::SCAN_COMPLETED;
-use service::{Peer, Service, check, listen, trace};
+use service::topics::{FEEDBACK_GIVEN, SCAN_COMPLETED};
+use service::{Peer, Service, Worker, check, listen, trace};
 use tonic::service::Routes;
 use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
 use event::Completed;
+use quality::Given;
 use references::References;
 use store::Store;
 
@@ -37,7 +39,7 @@ pub use reference::{Distribution, Reference};
 /// The group that drift listens with.
 const GROUP: &str = "drift";
 
-/// Observations in hand at a time; each is one small row.
+/// Events in hand at a time; each becomes one small row.
 const WINDOW: u16 = 16;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -48,7 +50,7 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true)]
     pub database_url: SecretString,
 
-    /// Where news of completed scans comes from: `amqp://…` or `sqlite://…`.
+    /// Where news of completed scans and of readers' feedback comes from: `amqp://…` or `sqlite://…`.
     #[arg(long, env, hide_env_values = true)]
     pub queue_url: SecretString,
 
@@ -81,7 +83,7 @@ pub struct Peers {
 }
 
 impl Ports {
-    /// Opens what the URLs name, migrates the database and joins those who listen to completed scans.
+    /// Opens what the URLs name, migrates the database and joins those who listen to completed scans and to readers' words.
     pub async fn open(
         database_url: &str,
         queue: Queue,
@@ -96,11 +98,14 @@ impl Ports {
 
 /// From the first start on nothing is missed, also not what comes before the worker subscribes.
 async fn join(queue: &Queue) {
-    if let Err(error) = queue.create_group(SCAN_COMPLETED, GROUP).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "completed scans are not listened to yet"
-        );
+    for event in [SCAN_COMPLETED, FEEDBACK_GIVEN] {
+        if let Err(error) = queue.create_group(event, GROUP).await {
+            tracing::warn!(
+                event = event.0,
+                error = &error as &dyn std::error::Error,
+                "an event is not listened to yet"
+            );
+        }
     }
 }
 
@@ -117,11 +122,33 @@ pub async fn open(config: Config) -> Result<Service> {
 
 /// Assembles the service; `reference` is what reports of models compare with that the registry does not know.
 pub fn build(reference: Reference, ports: Ports, peers: Peers) -> Service {
+    quality::describe();
     let Ports { database, queue, clock, random } = ports;
     let store = Store { database: database.clone() };
-    let observer = store.clone();
-    let observe = listen(queue.clone(), SCAN_COMPLETED, GROUP, WINDOW, move |body| {
-        let observer = observer.clone();
+    let workers = vec![
+        observe(store.clone(), queue.clone()),
+        review(store.clone(), queue.clone()),
+        quality::watch(store.clone(), clock.clone()),
+    ];
+    let verifier = Verifier::new(peers.auth, clock.clone());
+    let references = References::new(reference, peers.registry);
+    let rpc = rpc::Rpc { store, references, verifier, clock, random };
+    Service {
+        name: "drift",
+        grpc: Routes::new(DriftServer::new(rpc)),
+        workers,
+        readiness: vec![
+            ("database".into(), check(move || ping_database(database.clone()))),
+            ("queue".into(), check(move || ping_queue(queue.clone()))),
+        ],
+        ..Service::default()
+    }
+}
+
+/// Keeps what is seen of each completed scan.
+fn observe(store: Store, queue: Queue) -> Worker {
+    listen(queue, SCAN_COMPLETED, GROUP, WINDOW, move |body| {
+        let store = store.clone();
         async move {
             let done = Completed::parse(&body)?;
             let span = info_span!(
@@ -132,22 +159,28 @@ pub fn build(reference: Reference, ports: Ports, peers: Peers) -> Service {
                 trace_id = Empty
             );
             trace::resume(&span, &done.traceparent);
-            observer.observe(&done).instrument(span).await
+            store.observe(&done).instrument(span).await
         }
-    });
-    let verifier = Verifier::new(peers.auth, clock.clone());
-    let references = References::new(reference, peers.registry);
-    let rpc = rpc::Rpc { store, references, verifier, clock, random };
-    Service {
-        name: "drift",
-        grpc: Routes::new(DriftServer::new(rpc)),
-        workers: vec![observe],
-        readiness: vec![
-            ("database".into(), check(move || ping_database(database.clone()))),
-            ("queue".into(), check(move || ping_queue(queue.clone()))),
-        ],
-        ..Service::default()
-    }
+    })
+}
+
+/// Keeps each word of a reader.
+fn review(store: Store, queue: Queue) -> Worker {
+    listen(queue, FEEDBACK_GIVEN, GROUP, WINDOW, move |body| {
+        let store = store.clone();
+        async move {
+            let given = Given::parse(&body)?;
+            let span = info_span!(
+                "review",
+                otel.kind = "consumer",
+                tenant.id = %given.tenant,
+                scan.id = %given.scan,
+                trace_id = Empty
+            );
+            trace::resume(&span, &given.traceparent);
+            store.review(&given).instrument(span).await
+        }
+    })
 }
 
 async fn ping_database(database: Database) -> Result<()> {

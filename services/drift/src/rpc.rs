@@ -1,15 +1,20 @@
 use domain::{Clock, ErrorKind, Random};
 use proto::drift::drift_server::Drift;
-use proto::drift::{Report as Reply, ReportRef, ReportRequest};
+use proto::drift::{Quality, QualityRequest, Report as Reply, ReportRef, ReportRequest};
 use service::claims::{Claims, Role, Verifier, bearer};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use crate::message::message;
 use crate::page;
+use crate::quality::{Period, quality};
 use crate::references::References;
 use crate::report::{Report, report};
 use crate::store::{self, Store};
+
+/// Who reads reports of drift, and who reads figures of quality.
+const REPORTS: [Role; 2] = [Role::Scientist, Role::Admin];
+const FIGURES: [Role; 3] = [Role::Clinician, Role::Scientist, Role::Admin];
 
 /// Translates between the wire and the store.
 pub struct Rpc {
@@ -21,9 +26,9 @@ pub struct Rpc {
 }
 
 impl Rpc {
-    async fn allowed(&self, metadata: &MetadataMap) -> Result<Claims, Status> {
+    async fn allowed(&self, metadata: &MetadataMap, roles: &[Role]) -> Result<Claims, Status> {
         let claims = self.verifier.claims(metadata).await?;
-        claims.require(&[Role::Scientist, Role::Admin])?;
+        claims.require(roles)?;
         Ok(claims)
     }
 }
@@ -34,14 +39,11 @@ impl Drift for Rpc {
         &self,
         request: Request<ReportRequest>,
     ) -> Result<Response<Reply>, Status> {
-        let tenant = self.allowed(request.metadata()).await?.tenant();
+        let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
         let token = bearer(request.metadata()).unwrap_or_default().to_owned();
         let now_ms = self.clock.now_ms();
         let ReportRequest { from_ms, to_ms } = request.into_inner();
-        let to_ms = if to_ms == 0 { now_ms } else { to_ms };
-        if from_ms < 0 || from_ms >= to_ms {
-            return Err(ErrorKind::Invalid.error("a window ends after it begins").into());
-        }
+        let Period { from_ms, to_ms } = period(from_ms, to_ms, now_ms)?;
         let window = self.store.window(tenant, from_ms, to_ms).await?;
         let reference = self.references.of(&window, &token).await?;
         let report = report(new_id(&self.random), now_ms, &window, &reference);
@@ -51,10 +53,31 @@ impl Drift for Rpc {
     }
 
     async fn get_report(&self, request: Request<ReportRef>) -> Result<Response<Reply>, Status> {
-        let tenant = self.allowed(request.metadata()).await?.tenant();
+        let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
         let json = self.store.report(tenant, &request.get_ref().id).await?;
         Ok(reply(store::parsed(&json)?, json))
     }
+
+    async fn get_quality(
+        &self,
+        request: Request<QualityRequest>,
+    ) -> Result<Response<Quality>, Status> {
+        let claims = self.allowed(request.metadata(), &FIGURES).await?;
+        let to_reader = !claims.roles.iter().any(|role| REPORTS.contains(role));
+        let asked = request.into_inner();
+        let period = period(asked.from_ms, asked.to_ms, self.clock.now_ms())?;
+        let quality = quality(&self.store, claims.tenant(), asked.by(), period, to_reader).await?;
+        Ok(Response::new(quality))
+    }
+}
+
+/// From the beginning, and until now, unless something else is asked for.
+fn period(from_ms: i64, to_ms: i64, now_ms: i64) -> domain::Result<Period> {
+    let to_ms = if to_ms == 0 { now_ms } else { to_ms };
+    if from_ms < 0 || from_ms >= to_ms {
+        return Err(ErrorKind::Invalid.error("a window ends after it begins"));
+    }
+    Ok(Period { from_ms, to_ms })
 }
 
 fn new_id(random: &Random) -> String {

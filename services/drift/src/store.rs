@@ -10,6 +10,10 @@ use crate::report::{CompletedScan, Report, Window};
 /// The newest scans that a report looks at; a window that holds more says that it was cut.
 const WINDOW_SCANS_MAX: i64 = 20_000;
 
+/// The longest texts that the columns of a model's name, of its version and of a kind of image hold.
+pub const MODEL_CHARS_MAX: usize = 190;
+pub const KIND_CHARS_MAX: usize = 32;
+
 #[derive(Clone)]
 pub struct Store {
     pub database: Database,
@@ -18,10 +22,14 @@ pub struct Store {
 impl Store {
     /// Keeps what an event tells; the same event again changes nothing.
     pub async fn observe(&self, done: &Completed) -> Result<()> {
+        let seen = done.observation.as_ref();
+        let model = seen.and_then(|seen| seen.model.as_ref());
+        let kind = seen.and_then(|seen| seen.image_kind.as_ref());
         let inserted = sqlx::query(
             "INSERT INTO observations
-                 (tenant_id, event_id, scan_id, answer, completed_ms, response_ms, observation)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+                 (tenant_id, event_id, scan_id, answer, completed_ms, response_ms, observation,
+                  model_name, model_version, image_kind, mask_fraction)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(done.tenant.to_string())
         .bind(&done.event_id)
@@ -30,6 +38,10 @@ impl Store {
         .bind(done.completed_ms)
         .bind(done.response_ms)
         .bind(json(&done.observation)?)
+        .bind(model.map(|model| clipped(&model.name, MODEL_CHARS_MAX)))
+        .bind(model.map(|model| clipped(&model.version, MODEL_CHARS_MAX)))
+        .bind(kind.map(|kind| clipped(kind, KIND_CHARS_MAX)))
+        .bind(seen.and_then(|seen| seen.mask_fraction))
         .execute(self.database.pool())
         .await
         .map_err(db::failed);
@@ -86,6 +98,11 @@ impl Store {
         let (json,) = row.ok_or_else(|| ErrorKind::NotFound.error("no such report"))?;
         Ok(json)
     }
+}
+
+/// The beginning of `text`: what is counted by it needs no more, and a longer one would be no row.
+pub fn clipped(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).collect()
 }
 
 fn completed(

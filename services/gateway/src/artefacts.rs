@@ -23,7 +23,7 @@ use crate::range::{self, Asked, content_range};
 use crate::scans::Scan;
 
 /// For what names a patient's illness: no cache but the reader's own keeps it.
-const PRIVATE: &str = "private, no-cache";
+pub const PRIVATE: &str = "private, no-cache";
 
 /// A route for each artefact that is handed out, described as its row says.
 pub fn routes() -> OpenApiRouter<Gateway> {

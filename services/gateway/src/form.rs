@@ -13,8 +13,9 @@ use domain::limits::UPLOAD_FILES_MAX;
 use futures::Stream;
 use futures::stream::BoxStream;
 
+use crate::CONTROL_BODY_BYTES;
 use crate::intake::UploadSink;
-use crate::problem::{INVALID, Problem};
+use crate::problem::{INVALID, PAYLOAD_TOO_LARGE, Problem};
 use crate::scans::UploadOptions;
 
 const FORM: &[u8] = b"multipart/form-data";
@@ -66,21 +67,53 @@ pub async fn copy_to(
         }
         if let Some(name) = file_name {
             sink.begin(&name).await;
-        } else if let Some(name) = field.name()
-            && let Some(option) = UploadOptions::named(name)
-        {
-            // Passed over, it would be a scan of nobody's, or one that is not urgent.
-            return Err(INVALID.problem(format!(
-                "`{name}` is no field of the form: say it in the query of the address, `?{option}=...`"
-            )));
         }
-        while let Some(part) = next(&mut field, &held).await? {
-            if is_file {
-                sink.bytes(part).await;
-            }
-        }
+        read(&mut field, is_file, &held, sink).await?;
     }
     if files > 0 { Ok(()) } else { Err(INVALID.problem("there is no file in the form")) }
+}
+
+/// Reads a field to its end: a file into `sink`, and whole a field that it wants.
+async fn read(
+    field: &mut Field<'_>,
+    is_file: bool,
+    held: &AtomicUsize,
+    sink: &mut impl UploadSink,
+) -> Result<(), Problem> {
+    let wanted = !is_file && field.name().is_some_and(|name| sink.wants(name));
+    if !is_file && !wanted {
+        check_field(field.name())?;
+    }
+    let mut text = Vec::new();
+    while let Some(part) = next(field, held).await? {
+        match (is_file, wanted) {
+            (true, _) => sink.bytes(part).await,
+            (false, true) => append(&mut text, &part)?,
+            (false, false) => (),
+        }
+    }
+    if wanted { sink.field(&text) } else { Ok(()) }
+}
+
+/// Refuses a field that says what only the query may say.
+fn check_field(name: Option<&str>) -> Result<(), Problem> {
+    let Some((name, option)) = name.and_then(|name| Some((name, UploadOptions::named(name)?)))
+    else {
+        return Ok(());
+    };
+    // Passed over, it would be a scan of nobody's, or one that is not urgent.
+    Err(INVALID.problem(format!(
+        "`{name}` is no field of the form: say it in the query of the address, `?{option}=...`"
+    )))
+}
+
+/// The next piece of a field's text, which is held whole.
+fn append(text: &mut Vec<u8>, piece: &[u8]) -> Result<(), Problem> {
+    text.extend_from_slice(piece);
+    if text.len() > CONTROL_BODY_BYTES {
+        return Err(PAYLOAD_TOO_LARGE.problem("a field of the form is too long"));
+    }
+    Ok(())
 }
 
 async fn next(field: &mut Field<'_>, held: &AtomicUsize) -> Result<Option<Bytes>, Problem> {

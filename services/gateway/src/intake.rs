@@ -126,6 +126,14 @@ pub trait UploadSink {
     async fn begin(&mut self, file_name: &str);
     /// Its next bytes.
     async fn bytes(&mut self, bytes: Bytes);
+    /// Whether the field of that name, which is no file, is wanted: others are passed over.
+    fn wants(&self, _field: &str) -> bool {
+        false
+    }
+    /// What the wanted field says.
+    fn field(&mut self, _text: &[u8]) -> Result<(), Problem> {
+        Ok(())
+    }
 }
 
 /// A request whose body is a file, or a form with some.

@@ -21,6 +21,7 @@ use tracing::field::Empty;
 
 use crate::problem::{INTERNAL, MEDIA_TYPE, Problem, TIMEOUT};
 use crate::refusals::{self, Refusals};
+use crate::slices;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LONGEST: usize = 128;
@@ -87,6 +88,7 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
             header::LOCATION,
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
+            slices::WINDOW,
             REQUEST_ID,
         ])
         .max_age(PREFLIGHT_KEPT);
@@ -226,6 +228,13 @@ pub async fn in_time(request: Request, next: Next) -> Response {
     let late = |_| TIMEOUT.problem("the answer took too long").into_response();
     let answered = tokio::time::timeout(CONTROL_TIMEOUT, next.run(request));
     deadline::with_deadline(CONTROL_TIMEOUT, answered).await.unwrap_or_else(late)
+}
+
+/// Ends work that takes too long, where a route has no such limit of its own; whoever does it knows until when.
+pub async fn timely<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let done = tokio::time::timeout(CONTROL_TIMEOUT, work);
+    let late = |_| TIMEOUT.problem("the answer took too long");
+    deadline::with_deadline(CONTROL_TIMEOUT, done).await.map_err(late)?
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

@@ -12,6 +12,8 @@ mod drift;
 mod drift_report;
 mod events;
 mod extract;
+mod feedback;
+mod feedback_upload;
 mod form;
 mod identity;
 mod intake;
@@ -24,9 +26,13 @@ mod places;
 mod pour;
 mod problem;
 mod problems;
+mod quality;
 mod range;
 mod refusals;
+mod reviews;
 mod scans;
+mod shelf;
+mod slices;
 mod stated;
 mod times;
 mod token;
@@ -43,6 +49,7 @@ use proto::auth::auth_client::AuthClient;
 use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
 use proto::registry::models_client::ModelsClient;
+use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::scans_client::ScansClient;
 use service::claims::Verifier;
 use service::{Peer, Service};
@@ -51,6 +58,7 @@ use utoipa_axum::routes;
 
 use known::Known;
 use places::Places;
+use shelf::Shelf;
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
@@ -144,10 +152,12 @@ struct Gateway {
     auth: AuthClient<Peer>,
     ingest: IngestClient<Peer>,
     scans: ScansClient<Peer>,
+    feedback: FeedbackClient<Peer>,
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
     verifier: Verifier,
     uploads: Places,
+    shelf: Shelf,
     max_upload_bytes: u64,
 }
 
@@ -164,10 +174,12 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         verifier: Verifier::new(peers.auth.clone(), clock),
         auth: AuthClient::new(peers.auth),
         ingest: IngestClient::new(peers.ingest),
-        scans: ScansClient::new(peers.storage),
+        scans: ScansClient::new(peers.storage.clone()),
+        feedback: FeedbackClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
+        shelf: Shelf::default(),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
     let (api, openapi) = api().split_for_parts();
@@ -198,10 +210,15 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(identity::show))
         .routes(routes!(events::watch))
         .merge(artefacts::routes())
+        .routes(routes!(feedback::list))
+        .routes(routes!(feedback::mask))
+        .routes(routes!(reviews::list))
+        .routes(routes!(slices::show))
         .routes(routes!(batches::show))
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))
         .routes(routes!(drift::show))
+        .routes(routes!(quality::show))
         .routes(routes!(models::list))
         .routes(routes!(models::show))
         .routes(routes!(models::file))
@@ -216,6 +233,7 @@ fn api() -> OpenApiRouter<Gateway> {
     let uploads = OpenApiRouter::new()
         .routes(routes!(scans::create))
         .routes(routes!(batches::create))
+        .routes(routes!(feedback::give))
         .routes(routes!(models::register));
     control.merge(uploads)
 }

@@ -31,6 +31,14 @@ pub trait Telling {
     fn file(&mut self, name: &str) -> Vec<Self::Part>;
     /// Its next bytes.
     fn bytes(&mut self, bytes: Bytes) -> Self::Part;
+    /// Whether the field of that name, which is no file, is wanted.
+    fn wants(&self, _field: &str) -> bool {
+        false
+    }
+    /// What the wanted field says.
+    fn field(&mut self, _text: &[u8]) -> Result<(), Problem> {
+        Ok(())
+    }
     /// All has come; so many bytes in all.
     fn end(&mut self, size_bytes: u64) -> Self::Part;
 }
@@ -115,6 +123,14 @@ impl<T: Telling> UploadSink for Callee<T> {
         for part in self.telling.file(file_name) {
             self.send(Some(part)).await;
         }
+    }
+
+    fn wants(&self, field: &str) -> bool {
+        self.telling.wants(field)
+    }
+
+    fn field(&mut self, text: &[u8]) -> Result<(), Problem> {
+        self.telling.field(text)
     }
 
     async fn bytes(&mut self, mut bytes: Bytes) {

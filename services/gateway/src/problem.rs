@@ -95,6 +95,8 @@ kinds! {
         "Check `Content-Type`, and send the body without a content encoding.";
     UNPROCESSABLE = "unprocessable", UNPROCESSABLE_ENTITY, "The request cannot be followed",
         "It is well formed, but something in it is missing or makes no sense; the detail says what.";
+    MISFIT = "feedback-misfit", UNPROCESSABLE_ENTITY, "The feedback does not go with the result",
+        "The detail says what is wrong: a finding or a place that is not there, a mask on another grid, or two things that contradict each other.";
     TOO_MANY_REQUESTS = "too-many-requests", TOO_MANY_REQUESTS, "Too many requests",
         "Wait for `Retry-After` seconds, then send it again.";
     RANGE_NOT_SATISFIABLE = "range-not-satisfiable", RANGE_NOT_SATISFIABLE, "There are no such bytes",

@@ -335,16 +335,17 @@ pub async fn list(
     let page = gateway.scans.list(caller.request(wanted.message()?)).await?.into_inner();
     let scans = page.scans.into_iter().map(Scan::try_from).collect::<Result<_, _>>()?;
     let next_cursor = some(page.next_cursor);
-    let link = next_cursor.as_deref().map(|next| link(&query.unwrap_or_default(), next));
+    let query = query.unwrap_or_default();
+    let link = next_cursor.as_deref().map(|next| link("/v1/scans", &query, next));
     Ok((link.unwrap_or_default(), Json(Scans { scans, next_cursor })))
 }
 
-/// Leads to the next page of what `query` asks for.
-fn link(query: &str, cursor: &str) -> HeaderMap {
+/// Leads to the next page of what `query` asks for at `path`.
+pub fn link(path: &str, query: &str, cursor: &str) -> HeaderMap {
     let asked = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
     let mut next = form_urlencoded::Serializer::new(String::new());
     let next = next.extend_pairs(asked).append_pair("cursor", cursor).finish();
-    let link = format!("</v1/scans?{next}>; rel=\"next\"").parse();
+    let link = format!("<{path}?{next}>; rel=\"next\"").parse();
     link.map(|link| HeaderMap::from_iter([(header::LINK, link)])).unwrap_or_default()
 }
 
@@ -372,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_cursor_of_whatever_characters_is_one_field_of_the_next_pages_address() {
-        let headers = link("limit=2&cursor=old", "a+b/c=");
+        let headers = link("/v1/scans", "limit=2&cursor=old", "a+b/c=");
         let expected = r#"</v1/scans?limit=2&cursor=a%2Bb%2Fc%3D>; rel="next""#;
         assert_eq!(headers[header::LINK], expected);
     }

@@ -79,7 +79,8 @@ impl Telling for Scans {
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
+/// The key that a request is repeated with; empty: none.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let key = match (keys.next(), keys.next()) {
         (None, _) => return Ok(String::new()),

@@ -13,6 +13,7 @@ use service::Turns;
 use tokio::time::timeout;
 
 use crate::Config;
+use crate::outline::Outline;
 use crate::process::{Answered, Process, count_escapes, crashed, internal, walls};
 
 /// Whose turn it is: a hospital's, or this service's own, which asks whether a decoder answers.
@@ -77,6 +78,11 @@ impl Decoder {
         Decoder(Arc::clone(&self.0), Some(tenant))
     }
 
+    /// Whom it decodes for.
+    pub fn party(&self) -> Party {
+        self.1
+    }
+
     /// How many uploads are decoded at a time.
     pub fn at_a_time(&self) -> usize {
         self.0.at_a_time
@@ -105,6 +111,18 @@ impl Decoder {
             Ok(_) => Err(crashed()),
             Err(refusal) => Err(refusal),
         })
+    }
+
+    /// Decodes the mask in `file`; `own`: one that medseg has made itself.
+    pub async fn outline(&self, file: &Path, own: bool) -> Result<Result<Outline, Refusal>> {
+        let task: &[&str] = if own { &["outline", "--own"] } else { &["outline"] };
+        match self.ask(file, task).await? {
+            Ok(Answered { answer: DecoderAnswer::Outline(facts), rest }) => {
+                Outline::read(*facts, rest).await
+            }
+            Ok(_) => Ok(Err(crashed())),
+            Err(refusal) => Ok(Err(refusal)),
+        }
     }
 
     /// Unpacks one entry of the archive in `file`, or a zip of several.

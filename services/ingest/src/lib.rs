@@ -5,7 +5,9 @@
 
 mod batch;
 mod decoder;
+mod feedback;
 mod image;
+mod outline;
 mod pack;
 mod process;
 mod reserve;
@@ -21,10 +23,11 @@ use imaging::Modality;
 pub use jail::Demand;
 use platform::disk::RESERVE_MIB;
 use proto::ingest::ingest_server::IngestServer;
+use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::scans_client::ScansClient;
 use secrecy::SecretString;
 use service::claims::{ServiceToken, Verifier};
-use service::{Check, Peer, Service, check};
+use service::{Check, Peer, Service, Turns, check};
 use tonic::service::Routes;
 
 use decoder::Decoder;
@@ -130,10 +133,12 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let decoder = Decoder::new(&config)?;
     let readiness =
         vec![("spool".into(), spool_check(&spool)), ("decoder".into(), decoder_check(&decoder))];
-    let storage = ScansClient::new(peers.storage);
+    let storage = ScansClient::new(peers.storage.clone());
+    let feedback = FeedbackClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
     let own = ServiceToken::new(peers.auth.clone(), config.service_secret, clock.clone());
-    let uploads = Uploads { spool, decoder, storage, own, unpacked_max };
+    let comparing = Turns::of(decoder.at_a_time());
+    let uploads = Uploads { spool, decoder, storage, feedback, own, comparing, unpacked_max };
     let rpc = rpc::Ingest::new(uploads, Verifier::new(peers.auth, clock));
     Ok(Service {
         name: "ingest",

@@ -1,21 +1,28 @@
 //! Translates between the wire and uploads; decides nothing but who may send, and whether there is room for it.
 
+use bytes::Bytes;
 use domain::{ErrorKind, Result};
 use futures::{Stream, stream};
+use proto::ingest::feedback_upload_part::Part as FeedbackPart;
 use proto::ingest::ingest_server::Ingest as Wire;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    BatchAnswer, UploadAnswer, UploadHeader, UploadPart, batch_answer, upload_answer,
+    BatchAnswer, FeedbackUploadAnswer, FeedbackUploadPart, UploadAnswer, UploadHeader, UploadPart,
+    batch_answer, feedback_upload_answer, upload_answer,
 };
 use proto::storage::Refusal;
 use service::claims::{Role, Verifier, bearer};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::feedback::GivenFeedback;
 use crate::spool::Piece;
 use crate::upload::{Taken, Uploads};
 
 /// For those who send scans.
 const SENDERS: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
+
+/// For those who say what they make of results.
+const READERS: [Role; 2] = [Role::Clinician, Role::Admin];
 
 pub struct Ingest {
     uploads: Uploads,
@@ -68,6 +75,21 @@ fn pieces(parts: Streaming<UploadPart>) -> impl Stream<Item = Result<Piece>> {
     })
 }
 
+/// The bytes of a reader's mask, to the end that says so.
+fn mask(parts: Streaming<FeedbackUploadPart>) -> impl Stream<Item = Result<Bytes>> {
+    stream::try_unfold((parts, 0), async |(mut parts, received)| {
+        match parts.message().await?.and_then(|part| part.part) {
+            Some(FeedbackPart::Data(bytes)) => {
+                let received = received + bytes.len() as u64;
+                Ok(Some((bytes, (parts, received))))
+            }
+            Some(FeedbackPart::End(end)) if end.size_bytes == received => Ok(None),
+            None => Err(ErrorKind::Invalid.error("the mask was cut short: send it again")),
+            Some(_) => Err(ErrorKind::Invalid.error("feedback comes with one mask")),
+        }
+    })
+}
+
 /// The refusal of a whole upload.
 fn refused(refusal: imaging::Refusal) -> Refusal {
     tracing::info!(problem = refusal.problem.name(), "refused an upload");
@@ -111,5 +133,34 @@ impl Wire for Ingest {
             Err(refusal) => batch_answer::Answer::Refusal(refused(refusal)),
         };
         Ok(Response::new(BatchAnswer { answer: Some(answer) }))
+    }
+
+    async fn give_feedback(
+        &self,
+        request: Request<Streaming<FeedbackUploadPart>>,
+    ) -> Result<Response<FeedbackUploadAnswer>, Status> {
+        let claims = self.verifier.claims(request.metadata()).await?;
+        claims.require(&READERS)?;
+        self.uploads.spool.require_room()?;
+        let token = bearer(request.metadata()).unwrap_or_default().to_owned();
+        let mut parts = request.into_inner();
+        let begun = parts.message().await?.and_then(|part| part.part);
+        let Some(FeedbackPart::Header(header)) = begun else {
+            return Err(ErrorKind::Invalid.error("feedback begins with its header").into());
+        };
+        if header.word.is_none() {
+            return Err(ErrorKind::Invalid
+                .error("say `feedback` first, and send the file after it")
+                .into());
+        }
+        let uploads = self.uploads.of(claims.tenant().id());
+        let answer = match uploads.give_feedback(mask(parts), header, &token).await? {
+            GivenFeedback::Kept(entry) => feedback_upload_answer::Answer::Feedback(entry),
+            GivenFeedback::Misfit(why) => feedback_upload_answer::Answer::Misfit(why),
+            GivenFeedback::Refused(refusal) => {
+                feedback_upload_answer::Answer::Refusal(refused(refusal))
+            }
+        };
+        Ok(Response::new(FeedbackUploadAnswer { answer: Some(answer) }))
     }
 }

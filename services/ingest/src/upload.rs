@@ -5,14 +5,15 @@ use futures::Stream;
 use imaging::{Refusal, RefusalReason};
 use jail::answer::DecoderAnswer;
 use proto::ingest::UploadHeader;
+use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::{AcceptPart, Batch, Scan};
-use service::Peer;
 use service::claims::{ServiceToken, authorised, vouched};
+use service::{Peer, Turns};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, Party};
 use crate::image;
 use crate::process::Answered;
 use crate::spool::{Piece, Received, Spool, Spooled};
@@ -34,8 +35,11 @@ pub struct Uploads {
     pub spool: Spool,
     pub decoder: Decoder,
     pub storage: ScansClient<Peer>,
+    pub feedback: FeedbackClient<Peer>,
     /// What storage is shown beside the caller's own token.
     pub own: ServiceToken,
+    /// The hospitals' turns at comparing masks, which are held whole for it.
+    pub comparing: Turns<Party>,
     /// What the files of one archive may unpack to, all together.
     pub unpacked_max: u64,
 }

@@ -145,7 +145,7 @@ impl Store {
     }
 
     /// Deletes objects that will never have a row; the sweep for orphans does what this misses.
-    async fn discard(&self, keys: &[String]) {
+    pub async fn discard(&self, keys: &[String]) {
         for key in keys {
             if let Err(error) = self.blobs.delete(key).await {
                 tracing::warn!(%error, "left an object without a row");

@@ -1,3 +1,5 @@
+use std::fmt::Display;
+
 use bytes::Bytes;
 use domain::{ErrorKind, Result, ScanId, TenantId, hex};
 use platform::blob::{Blobs, ByteStream, Staged, Staging};
@@ -52,19 +54,19 @@ pub struct Artefact {
 
 /// Makes all of `objects` durable at once.
 ///
-/// The key holds the attempt, so that no two writers ever mean the same object, and one without a row
-/// can be deleted without asking who may be about to write it again.
+/// The key holds who writes it (an attempt, or a reader's feedback), so that no two writers ever mean the same object, and one
+/// without a row can be deleted without asking who may be about to write it again.
 pub async fn keep(
     blobs: &Blobs,
     tenant: TenantId,
     scan: ScanId,
-    attempt: u32,
+    writer: impl Display,
     objects: Vec<(String, Staged)>,
 ) -> Result<Vec<Artefact>> {
     let mut artefacts = Vec::new();
     let mut keyed = Vec::new();
     for (name, staged) in objects {
-        let key = format!("{tenant}/{scan}-{attempt}-{}", staged.sha256);
+        let key = format!("{tenant}/{scan}-{writer}-{}", staged.sha256);
         let (sha256, size) = (staged.sha256.clone(), staged.size);
         artefacts.push(Artefact { name, key: key.clone(), sha256, size });
         keyed.push((key, staged));

@@ -1,6 +1,6 @@
 use domain::{Answer, Result, ScanId, TenantId};
-use proto::events::{Observation, ScanCompleted};
-use service::topics::SCAN_COMPLETED;
+use proto::events::{FeedbackGiven, Observation, ScanCompleted};
+use service::topics::{FEEDBACK_GIVEN, SCAN_COMPLETED};
 use service::{CloudEvent, Origin};
 
 const SOURCE: &str = "/medseg/storage";
@@ -41,6 +41,18 @@ pub fn completed(done: &Completed) -> Result<String> {
     CloudEvent::new(SCAN_COMPLETED, origin, data)?.to_json()
 }
 
+/// The event `feedback.given`, as JSON. Each word is given once, so its id is the event's.
+pub fn given(said: FeedbackGiven, traceparent: &str) -> Result<String> {
+    let origin = Origin {
+        source: SOURCE,
+        id: said.feedback_id.clone(),
+        subject: said.scan_id.clone(),
+        at_ms: said.given_ms,
+        traceparent,
+    };
+    CloudEvent::new(FEEDBACK_GIVEN, origin, said)?.to_json()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -52,6 +64,7 @@ mod tests {
     use super::*;
 
     const SCHEMA: &str = include_str!("../../../docs/scan.completed.schema.json");
+    const SCHEMA_OF_FEEDBACK: &str = include_str!("../../../docs/feedback.given.schema.json");
 
     /// What inference tells of a scan that was analysed in full.
     fn observation() -> Observation {
@@ -129,6 +142,39 @@ mod tests {
             documented(&schema, "", true).difference(&observed).cloned().collect();
         assert_eq!(failed, required);
         assert!(event(None, "")["data"]["observation"].is_null());
+    }
+
+    /// What is said of a correction; of the least that can be said, without what is optional.
+    fn feedback(whole: bool) -> Value {
+        let said = FeedbackGiven {
+            tenant_id: "a hospital".to_owned(),
+            scan_id: "a scan".to_owned(),
+            feedback_id: "a word".to_owned(),
+            given_ms: 3_000,
+            verdict: "correct".to_owned(),
+            truth: whole.then(|| "tumour".to_owned()),
+            reader_digest: "ab".repeat(32),
+            dice: whole.then_some(0.75),
+            model: whole.then(ModelIdentity::default),
+            answer: "found".to_owned(),
+            image_kind: whole.then(|| "flair".to_owned()),
+            mask_fraction: whole.then_some(0.25),
+        };
+        let event = given(said, if whole { "00-ab" } else { "" });
+        serde_json::from_str(&event.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_readers_word_has_exactly_the_fields_that_the_document_names_and_requires() {
+        let schema: Value = serde_json::from_str(SCHEMA_OF_FEEDBACK).unwrap();
+        let whole = feedback(true);
+        assert_eq!(fields(&whole, ""), documented(&schema, "", false));
+        assert_eq!(fields(&feedback(false), ""), documented(&schema, "", true));
+        assert_eq!((&whole["type"], &whole["id"]), (&"feedback.given".into(), &"a word".into()));
+        assert_eq!(
+            (&whole["subject"], &whole["time"]),
+            (&"a scan".into(), &"1970-01-01T00:00:03.000Z".into())
+        );
     }
 
     #[test]

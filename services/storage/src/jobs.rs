@@ -9,6 +9,7 @@ use crate::lifecycle::{Event, Job, Outcome, Step, Transition, decide};
 use crate::store::Store;
 
 pub const REASON_MAX: usize = 900;
+const MODEL_VERSION_MAX: usize = 190;
 
 impl Store {
     /// Applies `event` to the job, as part of `unit`: reads its row, decides on the transition and writes it. Answers with
@@ -133,13 +134,15 @@ async fn set_scan_state(unit: &mut Unit, job: &Job, state: &'static str) -> Resu
 }
 
 async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Result<()> {
+    let model = outcome.observation.as_ref().and_then(|seen| seen.model.as_ref());
     let finished = sqlx::query(
-        "UPDATE scans SET state = 'done', answer = ?, reason = ?, completed_ms = ?
+        "UPDATE scans SET state = 'done', answer = ?, reason = ?, completed_ms = ?, model_version = ?
          WHERE tenant_id = ? AND id = ? AND state <> 'done'",
     )
     .bind(outcome.answer.name())
     .bind(truncate(&outcome.reason, REASON_MAX))
     .bind(at_ms)
+    .bind(model.map_or(String::new(), |model| truncate(&model.version, MODEL_VERSION_MAX)))
     .id(job.tenant)
     .id(job.scan)
     .run(unit)

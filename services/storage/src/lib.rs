@@ -9,6 +9,7 @@ mod audit;
 mod batches;
 mod complete;
 mod event;
+mod feedback;
 mod identities;
 mod jobs;
 mod leases;
@@ -16,6 +17,7 @@ mod lifecycle;
 mod list;
 mod orphans;
 mod outbox;
+mod reviews;
 mod rpc;
 mod scans;
 mod store;
@@ -31,6 +33,7 @@ use platform::db::Database;
 use platform::disk::RESERVE_MIB;
 use platform::queue::Queue;
 use platform::{blob, db, queue};
+use proto::storage::feedback_server::FeedbackServer;
 use proto::storage::jobs_server::JobsServer;
 use proto::storage::scans_server::ScansServer;
 use secrecy::{ExposeSecret, SecretString};
@@ -145,6 +148,7 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
         orphans::clean(store.clone()),
     ];
     let grpc = Routes::new(ScansServer::new(rpc::Scans::new(store.clone(), verifier.clone())))
+        .add_service(FeedbackServer::new(rpc::Feedback::new(store.clone(), verifier.clone())))
         .add_service(JobsServer::new(rpc::Jobs::new(store, verifier)));
     Service { name: "storage", grpc, workers, readiness, ..Default::default() }
 }

@@ -86,7 +86,8 @@ fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>
     Ok(query)
 }
 
-fn cursor_id(cursor: &str) -> Result<String> {
+/// The id that a page begins below.
+pub fn cursor_id(cursor: &str) -> Result<String> {
     if cursor.is_empty() {
         return Ok(CURSOR_START.to_owned());
     }

@@ -1,8 +1,10 @@
 //! Translates RPCs into calls of the store; decides nothing but authorization.
 
+mod feedback;
 mod jobs;
 mod scans;
 
+pub use feedback::Feedback;
 pub use jobs::Jobs;
 pub use scans::Scans;
 

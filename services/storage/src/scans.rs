@@ -16,6 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use crate::artefacts;
+use crate::feedback::is_readers_mask;
 use crate::store::Store;
 
 /// How often a watcher reads the scan, for changes by another process.
@@ -26,7 +27,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT scans.id, scans.state, answer, reason, accepted_ms, completed_ms, format,
-                modality, shape, original_sha256, volume_sha256, attempt, priority
+                modality, shape, original_sha256, volume_sha256, attempt, priority, review, model_version
              FROM scans JOIN jobs ON jobs.tenant_id = scans.tenant_id AND jobs.scan_id = scans.id ",
             $rest
         )
@@ -65,7 +66,11 @@ impl Store {
 
     /// How large one of the scan's artefacts is, and its bytes.
     pub async fn read(&self, tenant: &Tenant, id: &str, name: &str) -> Result<(u64, ByteStream)> {
-        let id = ScanId::from_str(id).map_err(|_| ErrorKind::NotFound.error("no such artefact"))?;
+        let absent = || ErrorKind::NotFound.error("no such artefact");
+        let id = ScanId::from_str(id).map_err(|_| absent())?;
+        if is_readers_mask(name) {
+            return Err(absent());
+        }
         artefacts::read(&self.database, &self.blobs, tenant.id(), id, name).await
     }
 }

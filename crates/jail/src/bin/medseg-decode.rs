@@ -15,9 +15,9 @@ use domain::{Identity, hex};
 use imaging::encode::zip;
 use imaging::names::shown;
 use imaging::{
-    Archive, Decoded, Grouping, Limits, Modality, Refusal, RefusalReason, Shape, Volume,
+    Archive, Decoded, Format, Grouping, Limits, Modality, Refusal, RefusalReason, Shape, Volume,
 };
-use jail::answer::{DecoderAnswer, Group, ScanFacts};
+use jail::answer::{DecoderAnswer, Group, OutlineFacts, ScanFacts};
 use jail::{Demand, UNJAILED, Walls, handover};
 use sha2::{Digest, Sha256};
 
@@ -50,6 +50,12 @@ enum Task {
     Decode {
         #[arg(long, value_delimiter = ',')]
         modalities: Vec<String>,
+    },
+    /// Decodes the mask of a scan.
+    Outline {
+        /// One that medseg has made itself: what lies in main findings is marked.
+        #[arg(long)]
+        own: bool,
     },
     /// Shares out the entries of an archive.
     Groups {
@@ -113,21 +119,40 @@ fn complain(error: &anyhow::Error, code: ExitCode) -> ExitCode {
 
 type Answered = Result<(DecoderAnswer, Vec<Vec<u8>>), Refusal>;
 
-fn perform(task: &Task, mut file: File, limits: Limits, walls: Walls) -> std::io::Result<Answered> {
+fn perform(task: &Task, file: File, limits: Limits, walls: Walls) -> std::io::Result<Answered> {
     Ok(match task {
         Task::Ready => Ok((DecoderAnswer::Ready(walls), Vec::new())),
-        Task::Decode { modalities } => {
-            // Asking for the file's metadata is a call that could ask for any other file's.
-            let length = file.seek(SeekFrom::End(0))?;
-            file.rewind()?;
-            let mut bytes = Vec::with_capacity(length.min(limits.bytes as u64 + 1) as usize);
-            file.take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
-            decode(bytes, &limits, modalities)
-        }
+        Task::Decode { modalities } => decode(whole(file, &limits)?, &limits, modalities),
+        Task::Outline { own } => outline(&whole(file, &limits)?, &limits, *own),
         Task::Groups { numbered } => groups(file, limits, *numbered),
         Task::Entry { places } => entry(file, limits, places)
             .map(|bytes| (DecoderAnswer::Entry { bytes: bytes.len() as u64 }, vec![bytes])),
     })
+}
+
+/// All of the file, or one byte more than is taken.
+fn whole(mut file: File, limits: &Limits) -> std::io::Result<Vec<u8>> {
+    // Asking for the file's metadata is a call that could ask for any other file's.
+    let length = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
+    let mut bytes = Vec::with_capacity(length.min(limits.bytes as u64 + 1) as usize);
+    file.take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The voxels that a mask marks: a reader's, or one that medseg has made itself.
+fn outline(bytes: &[u8], limits: &Limits, own: bool) -> Answered {
+    let Decoded { volume, identity: _ } = imaging::decode(bytes, limits)?;
+    if !matches!(volume.format, Format::Png | Format::Nifti) {
+        return Err(RefusalReason::Unsupported.refuse("A mask is a PNG or a NIfTI file."));
+    }
+    let marked = if own { Some(imaging::main_marked(&volume)) } else { imaging::marked(&volume) };
+    let marked = marked.ok_or_else(|| {
+        RefusalReason::Unsupported.refuse("It shows an image, where a mask has a few values only.")
+    })?;
+    let Volume { shape, geometry, format, stored, .. } = volume;
+    let facts = OutlineFacts { format: format.name().into(), shape, geometry, stored };
+    Ok((DecoderAnswer::Outline(Box::new(facts)), vec![marked]))
 }
 
 fn groups(file: File, limits: Limits, numbered: bool) -> Answered {

@@ -4,8 +4,7 @@ use domain::{ErrorKind, Result};
 use imaging::phantom::{Phantom, Settings};
 use serde::Serialize;
 
-use super::statistics::{Rate, bootstrap, mean, median};
-use super::{Scored, predict, score};
+use super::{Rate, Scored, bootstrap, mean, median, predict, score};
 use crate::Segmenter;
 use crate::dataset::Labelled;
 

@@ -49,7 +49,13 @@ impl Issuer {
 
     /// An access token that says so.
     pub fn token(&self, tenant: TenantId, roles: &[Role]) -> String {
-        let grant = Grant { subject: "tester".into(), tenant, roles: roles.to_vec() };
+        self.token_of("tester", tenant, roles)
+    }
+
+    /// The same of somebody with that id, whose name it is, too.
+    pub fn token_of(&self, subject: &str, tenant: TenantId, roles: &[Role]) -> String {
+        let (subject, name) = (subject.to_owned(), subject.to_owned());
+        let grant = Grant { subject, name, tenant, roles: roles.to_vec() };
         grant.sign(&self.0.key, self.0.clock.now_ms())
     }
 
@@ -60,7 +66,12 @@ impl Issuer {
 
     /// Claims as [`Verifier`] gives them for such a token.
     pub fn claims(&self, tenant: TenantId, roles: &[Role]) -> Claims {
-        Claims { subject: "tester".into(), roles: roles.to_vec(), tenant: Tenant(tenant) }
+        Claims {
+            subject: "tester".into(),
+            name: "tester".into(),
+            roles: roles.to_vec(),
+            tenant: Tenant(tenant),
+        }
     }
 
     /// Whatever header and payload, soundly signed; to forge with.

@@ -40,6 +40,8 @@ pub fn service_tenant() -> TenantId {
 pub struct Grant {
     /// Who acts: the id of a user or of an API client, or a service's name.
     pub subject: String,
+    /// What people call them; empty: nothing.
+    pub name: String,
     /// The hospital that they act for, and whose rows they see.
     pub tenant: TenantId,
     /// What they may do.
@@ -54,6 +56,7 @@ impl Grant {
             iss: ISSUER.into(),
             aud: AUDIENCE.into(),
             sub: self.subject.clone(),
+            name: self.name.clone(),
             tenant: self.tenant.to_string(),
             roles: self.roles.clone(),
             iat: now,
@@ -90,7 +93,7 @@ struct Header {
     kid: String,
 }
 
-/// All are required and of exactly these types: `aud` is one text, times are whole seconds.
+/// All but the name are required, and of exactly these types: `aud` is one text, times are whole seconds.
 /// Claims that a later version adds are passed over.
 #[derive(Deserialize, Serialize)]
 struct Payload {
@@ -102,6 +105,9 @@ struct Payload {
     iat: i64,
     nbf: i64,
     exp: i64,
+    /// Missing in tokens of the version before.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    name: String,
 }
 
 /// A token of which nothing is believed yet.
@@ -172,7 +178,7 @@ impl Payload {
         {
             return Err(invalid_token("its roles do not go with its tenant"));
         }
-        Ok(Claims { subject: self.sub, roles: self.roles, tenant: Tenant(tenant) })
+        Ok(Claims { subject: self.sub, name: self.name, roles: self.roles, tenant: Tenant(tenant) })
     }
 }
 

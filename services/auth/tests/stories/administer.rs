@@ -45,6 +45,7 @@ async fn an_administrator_makes_users_who_can_sign_in(setting: Setting) {
     assert_eq!((user.user_name.as_str(), user.roles.len()), ("ada", 2));
     let claims = setting.claims(&setting.sign_in("ada", PASSWORD).await.unwrap()).await;
     assert_eq!((claims.subject, claims.roles), (user.id, vec![Role::Clinician, Role::Scientist]));
+    assert_eq!(claims.name, "ada");
     assert_eq!(users(&setting, &admin).await.unwrap(), ["ada", "admin"]);
 }
 

@@ -35,6 +35,7 @@ struct Heard {
     fault: Option<Fault>,
     listed: ListScans,
     request_id: String,
+    reads: usize,
 }
 
 impl Between {
@@ -57,7 +58,15 @@ impl Between {
         self.0.lock().unwrap().request_id.clone()
     }
 
+    /// How many artefacts were asked for.
+    pub fn reads(&self) -> usize {
+        self.0.lock().unwrap().reads
+    }
+
     async fn hear(&self, request: Request) -> Request {
+        if request.uri().path().ends_with("/Read") {
+            self.0.lock().unwrap().reads += 1;
+        }
         if let Some(id) = request.headers().get("x-request-id") {
             self.0.lock().unwrap().request_id = id.to_str().unwrap().to_owned();
         }

@@ -24,6 +24,7 @@ async fn head_says_what_get_says_its_length_included() {
         format!("/v1/scans/{done}/events"),
         format!("/v1/scans/{done}/mask.nii.gz"),
         format!("/v1/scans/{failed}/result"),
+        format!("/v1/scans/{done}/slices/9.png"),
         "/v1/scans/nobody".to_owned(),
         "/v1/nothing".to_owned(),
     ] {

@@ -3,10 +3,14 @@
 
 use std::sync::{Arc, Mutex};
 
+use proto::ingest::feedback_upload_part::Part as FeedbackPart;
 use proto::ingest::ingest_server::IngestServer;
 use proto::ingest::upload_part::Part;
-use proto::ingest::{BatchAnswer, UploadAnswer, UploadPart, batch_answer, upload_answer};
-use proto::storage::{Batch, Priority, Refusal, Scan};
+use proto::ingest::{
+    BatchAnswer, FeedbackUploadAnswer, FeedbackUploadHeader, FeedbackUploadPart, UploadAnswer,
+    UploadPart, batch_answer, feedback_upload_answer, upload_answer,
+};
+use proto::storage::{Batch, FeedbackEntry, Priority, Refusal, Scan};
 use service::claims::bearer;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -27,6 +31,15 @@ pub struct ReceivedUpload {
     pub whole: bool,
 }
 
+/// What ingest saw of a reader's word with a mask.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReceivedFeedback {
+    pub headers: Vec<FeedbackUploadHeader>,
+    pub mask: Vec<u8>,
+    /// Whether it came to its own end.
+    pub whole: bool,
+}
+
 /// Drains uploads; refuses those that are `refuse`, and makes a batch of `several`.
 #[derive(Clone, Default)]
 pub struct Ingest(Arc<Mutex<State>>);
@@ -34,6 +47,7 @@ pub struct Ingest(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     seen: Vec<ReceivedUpload>,
+    given: Vec<ReceivedFeedback>,
     /// What uploads of several scans become.
     batch: Batch,
 }
@@ -45,6 +59,10 @@ impl Ingest {
 
     pub fn seen(&self) -> Vec<ReceivedUpload> {
         self.0.lock().unwrap().seen.clone()
+    }
+
+    pub fn given(&self) -> Vec<ReceivedFeedback> {
+        self.0.lock().unwrap().given.clone()
     }
 
     /// From now on several scans become this batch.
@@ -118,6 +136,39 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
             _ => batch_answer::Answer::Batch(self.batch()),
         };
         Ok(Response::new(BatchAnswer { answer: Some(answer) }))
+    }
+
+    async fn give_feedback(
+        &self,
+        request: Request<Streaming<FeedbackUploadPart>>,
+    ) -> Reply<FeedbackUploadAnswer> {
+        bearer(request.metadata()).ok_or_else(|| Status::unauthenticated("no token"))?;
+        let (mut seen, mut parts) = (ReceivedFeedback::default(), request.into_inner());
+        while let Some(part) = parts.message().await? {
+            match part.part.unwrap() {
+                FeedbackPart::Header(header) => seen.headers.push(header),
+                FeedbackPart::Data(data) => seen.mask.extend_from_slice(&data),
+                FeedbackPart::End(end) => seen.whole = end.size_bytes == seen.mask.len() as u64,
+            }
+        }
+        let answer = Some(given(&seen));
+        self.0.lock().unwrap().given.push(seen);
+        Ok(Response::new(FeedbackUploadAnswer { answer }))
+    }
+}
+
+/// What becomes of the mask that begins so.
+fn given(seen: &ReceivedFeedback) -> feedback_upload_answer::Answer {
+    match seen.mask.as_slice() {
+        b"refuse" => feedback_upload_answer::Answer::Refusal(too_small()),
+        b"misfit" => feedback_upload_answer::Answer::Misfit("It is on another grid.".into()),
+        _ => feedback_upload_answer::Answer::Feedback(Box::new(FeedbackEntry {
+            id: "given".into(),
+            word: seen.headers.first().and_then(|header| header.word.clone()),
+            has_mask: true,
+            dice: Some(0.5),
+            ..FeedbackEntry::default()
+        })),
     }
 }
 

@@ -8,6 +8,7 @@ mod between;
 mod docs;
 mod drift;
 mod events;
+mod feedback;
 mod http;
 mod ingest;
 mod memory;
@@ -15,7 +16,9 @@ mod mesh;
 mod models;
 mod page;
 mod problems;
+mod quality;
 mod scans;
+mod slices;
 mod token;
 mod uploads;
 

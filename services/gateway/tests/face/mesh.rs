@@ -3,6 +3,7 @@
 use auth::Accounts;
 use domain::{Clock, ManualClock, Random, TenantId};
 use futures::stream;
+use platform::db::Database;
 use platform::queue::Queue;
 use proto::registry::Evaluation;
 use proto::registry::routing_client::RoutingClient;
@@ -41,6 +42,7 @@ pub struct Mesh {
     jobs: JobsClient<Peer>,
     routing: RoutingClient<Peer>,
     ports: Ports,
+    of_drift: Database,
     data: TempDir,
 }
 
@@ -65,7 +67,7 @@ impl Mesh {
         let peers = storage::Peers { auth: to_auth.clone() };
         let storage = storage::build(rules, ports.clone(), peers);
         let peer = Peer::within(&storage);
-        let drift =
+        let (of_drift, drift) =
             drift(&data, ports.queue.clone(), to_auth.clone(), (clock.clock(), random.clone()))
                 .await;
         let registry = registry(&data, to_auth.clone(), (clock.clock(), random)).await;
@@ -87,6 +89,7 @@ impl Mesh {
             jobs: JobsClient::new(peer),
             routing,
             ports,
+            of_drift,
             data,
         };
         (mesh, faces)
@@ -98,7 +101,17 @@ impl Mesh {
     }
 
     fn sign(&self, tenant: TenantId, role: Role) -> String {
-        let grant = Grant { subject: "tester".into(), tenant, roles: vec![role] };
+        self.sign_as("tester", tenant, role)
+    }
+
+    /// As auth signs it for somebody of the hospital with that id, whose name it is, too.
+    pub fn token_of(&self, subject: &str, role: Role) -> String {
+        self.sign_as(subject, self.tenant, role)
+    }
+
+    fn sign_as(&self, subject: &str, tenant: TenantId, role: Role) -> String {
+        let (subject, name) = (subject.to_owned(), subject.to_owned());
+        let grant = Grant { subject, name, tenant, roles: vec![role] };
         grant.sign(&self.key, self.clock.clock().now_ms())
     }
 
@@ -126,17 +139,26 @@ impl Mesh {
 
     /// Keeps a scan of which that is known; its id.
     pub async fn accept(&self, known: AcceptHeader) -> String {
-        let (volume, original) = (b"voxels".as_slice(), b"<script>".as_slice());
+        self.keep(known, b"voxels", [1, 64, 64]).await
+    }
+
+    /// Keeps a scan with those voxels, in their stored form; its id.
+    pub async fn stored(&self, volume: &[u8], shape: [u32; 3]) -> String {
+        self.keep(AcceptHeader::default(), volume, shape).await
+    }
+
+    async fn keep(&self, known: AcceptHeader, volume: &[u8], shape: [u32; 3]) -> String {
+        let original = b"<script>".as_slice();
         let header = AcceptHeader {
             format: "png".into(),
-            shape: vec![1, 64, 64],
+            shape: shape.into(),
             original_sha256: sha256(original),
             volume_sha256: sha256(volume),
             ..known
         };
         let parts = [
             Part::Header(header),
-            Part::Volume(volume.into()),
+            Part::Volume(volume.to_vec().into()),
             Part::Original(original.into()),
             Part::Preview(b"bytes of image.png".as_slice().into()),
         ];
@@ -193,6 +215,20 @@ impl Mesh {
     pub async fn overwrite_identity(&self, scan: &str, text: &str) {
         let query = sqlx::query("UPDATE identities SET identity_json = ? WHERE scan_id = ?");
         query.bind(text).bind(scan).execute(self.ports.database.pool()).await.unwrap();
+    }
+
+    /// Drift keeps that verdict of a reader on a scan that was answered so at that time, as when it hears of it; of a hospital
+    /// other than the own, if need be.
+    pub async fn reviewed(&self, scan: &str, verdict: &str, answer: Answer, other: bool) {
+        let tenant = if other { service_tenant() } else { self.tenant };
+        let answer = if answer == Answer::Found { "found" } else { "none_found" };
+        let query = sqlx::query(
+            "INSERT INTO reviews (tenant_id, feedback_id, scan_id, reader, given_ms, verdict, truth, answer,
+                 model_name, model_version, image_kind)
+             VALUES (?, ?, ?, 'reader', ?, ?, '', ?, 'medseg-mr', '1', 'flair')",
+        );
+        let query = query.bind(tenant.to_string()).bind(scan).bind(scan).bind(NOW_MS - 1);
+        query.bind(verdict).bind(answer).execute(self.of_drift.pool()).await.unwrap();
     }
 
     /// From now on storage cannot read its scans.
@@ -297,10 +333,12 @@ async fn drift(
     queue: Queue,
     auth: Peer,
     (clock, random): (Clock, Random),
-) -> Service {
+) -> (Database, Service) {
     let database_url = format!("sqlite://{}", at(data, "drift.db"));
     let ports = drift::Ports::open(&database_url, queue, clock, random).await.unwrap();
-    drift::build(drift::Reference::default(), ports, drift::Peers { auth, registry: None })
+    let database = ports.database.clone();
+    let peers = drift::Peers { auth, registry: None };
+    (database, drift::build(drift::Reference::default(), ports, peers))
 }
 
 async fn registry(data: &TempDir, auth: Peer, (clock, random): (Clock, Random)) -> Service {

@@ -1,6 +1,22 @@
 import type { ExpectedDice, ImageKind, Laterality, Look, Told, View } from './api/result'
 import { probability } from './units'
 import type { Answer, Scan } from './api/scans'
+import { EN } from './words.en'
+
+/** The same table with any words in it. */
+type AnyWords<T> = T extends string
+  ? string
+  : T extends (...said: infer Said) => string
+    ? (...said: Said) => string
+    : { readonly [Key in keyof T]: AnyWords<T[Key]> }
+
+export type Words = AnyWords<typeof EN>
+
+/** By the language of the page. French is to be another row. */
+const TABLES: Readonly<Record<string, Words>> = { en: EN }
+
+/** What the reading room says, in the page's language. */
+export const words: Words = TABLES[globalThis.document?.documentElement.lang ?? 'en'] ?? EN
 
 /** The four answers, each with its own words; the sentence says what the answer does not mean. */
 export const ANSWERS: Record<Answer, { title: string; short: string; sentence: string }> = {

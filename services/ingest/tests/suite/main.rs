@@ -5,6 +5,7 @@
 mod bad;
 mod batches;
 mod files;
+mod masks;
 mod room;
 mod storage;
 mod streams;

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use domain::{Result, TenantId};
 use futures::{StreamExt, stream};
 use ingest::{Config, Peers, Ports, build};
+use proto::ingest::feedback_upload_answer::Answer as GivenFeedback;
+use proto::ingest::feedback_upload_part::Part as FeedbackPart;
 use proto::ingest::ingest_client::IngestClient;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    BatchAnswer, UploadAnswer, UploadEnd, UploadFile, UploadHeader, UploadPart, upload_answer,
+    BatchAnswer, FeedbackUploadPart, UploadAnswer, UploadEnd, UploadFile, UploadHeader, UploadPart,
+    upload_answer,
 };
 use proto::storage::{Priority, Refusal, Scan};
 use service::claims::testing::Issuer;
@@ -155,6 +158,14 @@ impl World {
     ) -> Result<BatchAnswer> {
         let request = authorised(parts(bytes, header), &self.token);
         Ok(self.ingest.clone().upload_batch(request).await?.into_inner())
+    }
+
+    /// Gives feedback in these parts, and that is all, as that token's bearer.
+    pub async fn give_parts(&self, parts: Vec<FeedbackPart>, token: &str) -> Result<GivenFeedback> {
+        let part = |part| FeedbackUploadPart { part: Some(part) };
+        let parts = stream::iter(parts.into_iter().map(part));
+        let answer = self.ingest.clone().give_feedback(authorised(parts, token)).await?;
+        Ok(answer.into_inner().answer.unwrap())
     }
 
     /// How many files lie in the spool.

@@ -22,7 +22,8 @@ fn objects(world: &World) -> Vec<PathBuf> {
     files(&world.data.path().join("blobs"))
 }
 
-fn volume_of(world: &World, scan: &Scan) -> PathBuf {
+/// The file that the scan's volume lies in.
+pub fn volume_of(world: &World, scan: &Scan) -> PathBuf {
     let named = |path: &PathBuf| path.to_str().unwrap().ends_with(&scan.volume_sha256);
     objects(world).into_iter().find(named).unwrap()
 }

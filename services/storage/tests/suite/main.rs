@@ -5,8 +5,11 @@
 
 mod accepting;
 mod faults;
+mod feedback;
 mod leasing;
 mod log;
+mod masks;
+mod reader;
 mod tenants;
 mod whose;
 mod world;
@@ -78,6 +81,18 @@ on_every_database! {
     faults::an_upload_that_breaks_off_leaves_nothing;
     faults::an_object_without_a_row_is_deleted_when_old;
     faults::a_full_disk_refuses_before_it_stores;
+    feedback::a_readers_word_is_kept_and_told_to_whoever_listens;
+    feedback::a_later_word_stands_beside_the_earlier_one;
+    feedback::words_that_come_at_once_have_an_order_and_none_is_lost;
+    masks::a_reader_sees_others_words_only_after_their_own;
+    feedback::the_same_key_gives_once_and_is_its_readers_own;
+    feedback::what_does_not_go_with_the_result_is_said_and_not_kept;
+    feedback::nobody_speaks_of_a_scan_without_a_result;
+    masks::a_mask_is_taken_whole_and_from_ingest_only;
+    masks::the_sweep_for_orphans_leaves_readers_masks_alone;
+    masks::another_hospitals_feedback_is_as_if_it_never_was;
+    feedback::only_readers_give_feedback_and_see_it;
+    feedback::scans_are_listed_by_how_far_their_review_is;
     log::a_broken_database_is_logged_once_with_its_cause;
     log::what_a_caller_does_wrong_is_no_error_in_the_log;
 }

@@ -9,6 +9,7 @@ use platform::queue::{self, Deliveries, Queue, Work};
 use proto::events::Observation;
 use proto::storage::accept_part::Part;
 use proto::storage::complete_part::Part as ResultPart;
+use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::jobs_client::JobsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
@@ -32,6 +33,7 @@ pub struct World {
     pub clock: ManualClock,
     pub scans: ScansClient<Peer>,
     pub jobs: JobsClient<Peer>,
+    pub feedback: FeedbackClient<Peer>,
     pub queue: Queue,
     pub data: TempDir,
     pub ports: Ports,
@@ -78,14 +80,17 @@ impl World {
         let random = service::system_random();
         let ports = Ports::open(&config, clock.clock(), random.clone()).await.unwrap();
         let issuer = Issuer::at(clock.clock());
-        ports.queue.create_group(topics::SCAN_COMPLETED, GROUP).await.unwrap();
+        for event in [topics::SCAN_COMPLETED, topics::FEEDBACK_GIVEN] {
+            ports.queue.create_group(event, GROUP).await.unwrap();
+        }
 
         let service = storage::build(rules.clone(), ports.clone(), Peers { auth: issuer.peer() });
         let peer = Peer::within(&service);
         let _stop = serve(service).await;
         World {
             scans: ScansClient::new(peer.clone()),
-            jobs: JobsClient::new(peer),
+            jobs: JobsClient::new(peer.clone()),
+            feedback: FeedbackClient::new(peer),
             queue: queue::connect(&queue_url).await.unwrap(),
             hospital: TenantId::new(&clock.clock(), &random),
             neighbour: TenantId::new(&clock.clock(), &random),
@@ -194,6 +199,11 @@ impl World {
     /// The news of completed scans since the world began.
     pub async fn completed(&self) -> Deliveries {
         self.queue.subscribe_event(topics::SCAN_COMPLETED, GROUP, 16).await.unwrap()
+    }
+
+    /// The news of what readers have said since the world began.
+    pub async fn given(&self) -> Deliveries {
+        self.queue.subscribe_event(topics::FEEDBACK_GIVEN, GROUP, 16).await.unwrap()
     }
 
     /// The job that the next message announces; the message is acknowledged.

@@ -1,112 +1,12 @@
 //! From events to a report, through the service's own doors.
 
-use std::time::Duration;
-
-use domain::{ManualClock, ScanId, TenantId};
-use drift::{Distribution, Peers, Ports, Reference, build};
-use platform::queue::{self, Queue};
-use proto::drift::drift_client::DriftClient;
 use proto::drift::{ReportRef, ReportRequest, Verdict};
 use serde_json::{Value, json};
-use service::claims::testing::Issuer;
 use service::claims::{Role, authorised};
 use service::topics::SCAN_COMPLETED;
-use service::{Peer, serve, system_clock, system_random};
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-const NOW_MS: i64 = 1_700_000_000_000;
-
-struct Drift {
-    client: DriftClient<Peer>,
-    queue: Queue,
-    issuer: Issuer,
-    stop: CancellationToken,
-    _folder: TempDir,
-}
-
-impl Drop for Drift {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-impl Drift {
-    async fn start() -> anyhow::Result<Drift> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().display();
-        Drift::on(&format!("sqlite://{path}/drift.db"), folder).await
-    }
-
-    async fn on(database_url: &str, folder: TempDir) -> anyhow::Result<Drift> {
-        let queue =
-            queue::connect(&format!("sqlite://{}/queue.db", folder.path().display())).await?;
-        let clock = ManualClock::at(NOW_MS).clock();
-        let issuer = Issuer::at(clock.clone());
-        let ports = Ports::open(database_url, queue.clone(), clock, system_random()).await?;
-        let service = build(reference(), ports, Peers { auth: issuer.peer(), registry: None });
-        let client = DriftClient::new(Peer::within(&service));
-        let stop = CancellationToken::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        tokio::spawn(serve(service, listener, stop.clone()));
-        Ok(Drift { client, queue, issuer, stop, _folder: folder })
-    }
-
-    async fn emit(&self, event: &Value) -> anyhow::Result<()> {
-        Ok(self.queue.emit(SCAN_COMPLETED, event.to_string().as_bytes()).await?)
-    }
-
-    async fn report(&self, tenant: TenantId, window: ReportRequest) -> anyhow::Result<Value> {
-        let token = self.issuer.token(tenant, &[Role::Scientist]);
-        let reply =
-            self.client.clone().create_report(authorised(window, &token)).await?.into_inner();
-        Ok(serde_json::from_str(&reply.json)?)
-    }
-
-    /// The report once `scans` of the tenant have been observed.
-    async fn report_of(&self, tenant: TenantId, scans: u64) -> anyhow::Result<Value> {
-        let all = async {
-            loop {
-                let report = self.report(tenant, ReportRequest::default()).await?;
-                if report["scans"].as_u64() >= Some(scans) {
-                    return anyhow::Ok(report);
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), all).await?
-    }
-}
-
-fn spread(count: u32) -> impl Iterator<Item = f64> {
-    (1..=count).map(|k| (f64::from(k) * 0.618_033_988_749_894_9) % 1.0)
-}
-
-fn reference() -> Reference {
-    let sample = spread(400).collect();
-    let distribution = Distribution { edges: vec![0.0, 0.5, 1.0], counts: vec![200, 200], sample };
-    Reference { features: [("mean".to_owned(), distribution)].into() }
-}
-
-fn tenant() -> TenantId {
-    TenantId::new(&system_clock(), &system_random())
-}
-
-fn completed(tenant: TenantId, id: &str, mean: f64) -> Value {
-    json!({
-        "specversion": "1.0", "id": id, "source": "medseg/storage", "type": "scan.completed",
-        "data": {
-            "tenant": tenant, "scan_id": ScanId::new(&system_clock(), &system_random()), "answer": "found",
-            "completed_ms": NOW_MS - 1000, "response_ms": 120,
-            "observation": {
-                "features": { "mean": mean }, "mask_fraction": 0.02, "confidence": 0.9, "compute_ms": 80.5,
-                "model": { "name": "medseg-mr", "version": "1", "sha256": "ab" },
-            },
-        },
-    })
-}
+use crate::world::{Drift, NOW_MS, completed, spread, tenant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_unlike_the_training_is_reported_as_drift() -> anyhow::Result<()> {
@@ -250,12 +150,10 @@ async fn of_too_many_scans_the_newest_are_compared_and_the_report_says_so() -> a
 /// The same rows on MySQL, where the suite has a server for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn mysql_keeps_observations_too() -> anyhow::Result<()> {
-    let Ok(url) = std::env::var("TEST_MYSQL_URL") else {
+    let Some(drift) = Drift::mysql().await? else {
         println!("skipped: TEST_MYSQL_URL names no server");
         return Ok(());
     };
-    let url = fresh_database(&url).await?;
-    let drift = Drift::on(&url, tempfile::tempdir()?).await?;
     let hospital = tenant();
     for id in ["one", "one", "two"] {
         drift.emit(&completed(hospital, id, 0.5)).await?;
@@ -267,15 +165,4 @@ async fn mysql_keeps_observations_too() -> anyhow::Result<()> {
         drift.client.clone().get_report(authorised(ReportRef { id }, &token)).await?.into_inner();
     assert_eq!(serde_json::from_str::<Value>(&kept.json)?, report);
     Ok(())
-}
-
-/// A database of its own on the suite's server, for each service brings its own migrations.
-async fn fresh_database(url: &str) -> anyhow::Result<String> {
-    let name = format!("drift_{}", u64::from_be_bytes(system_random().bytes()));
-    sqlx::any::install_default_drivers();
-    let server = sqlx::AnyPool::connect(url).await?;
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create).execute(&server).await?;
-    let (base, _) = url.rsplit_once('/').expect("a URL that names a database");
-    Ok(format!("{base}/{name}"))
 }

@@ -1,3 +1,5 @@
+//! Rates and means with what is known of them: whoever measures a model, offline or live, computes with these.
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -95,6 +97,25 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_is_never_a_point_and_the_same_from_either_side() {
+        // z² / (n + z²), and for half of ten the textbook's 0.237 to 0.763.
+        for (count, of, lower, upper) in [
+            (0, 10, 0.0, 0.2775),
+            (10, 10, 0.7225, 1.0),
+            (1, 1, 0.2065, 1.0),
+            (5, 10, 0.2366, 0.7634),
+        ] {
+            let [from, to] = Rate::new(count, of).interval;
+            assert!(
+                (from - lower).abs() < 5e-5 && (to - upper).abs() < 5e-5,
+                "{count}/{of}: {from} {to}"
+            );
+            let [other_from, other_to] = Rate::new(of - count, of).interval;
+            assert!((from + other_to - 1.0).abs() < 1e-12 && (to + other_from - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
     fn of_nothing_nothing_is_known() {
         assert_eq!(Rate::new(0, 0), Rate { rate: None, interval: [0.0, 1.0], count: 0, of: 0 });
         assert_eq!((mean(&[]), median(&[]), bootstrap(&[], 1)), (None, None, None));
@@ -119,6 +140,8 @@ mod tests {
             "{from} {to}"
         );
         assert_eq!(bootstrap(&[vec![0.5], vec![0.5, 0.5], vec![]], 1), Some([0.5, 0.5]));
+        // Of two values both means of a single one are drawn a quarter of the times.
+        assert_eq!(bootstrap(&[vec![0.0], vec![1.0]], 1), Some([0.0, 1.0]));
         // Ten patients of a hundred equal slices each are ten values, not a thousand.
         let alike: Vec<Vec<f64>> = (0..10).map(|i| vec![f64::from(i % 2); 100]).collect();
         let [from, to] = bootstrap(&alike, 7).unwrap();

@@ -1,0 +1,216 @@
+//! What readers say of results, by the names that SQL, JSON and events have for it.
+
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+macro_rules! named {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)* }
+    )*) => { $(
+        #[derive(
+            Clone,
+            Copy,
+            Debug,
+            Deserialize,
+            EnumString,
+            Eq,
+            Hash,
+            IntoStaticStr,
+            Ord,
+            PartialEq,
+            PartialOrd,
+            Serialize,
+            VariantArray,
+        )]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[serde(rename_all = "snake_case")]
+        #[strum(serialize_all = "snake_case")]
+        $(#[$doc])*
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// The name used in SQL, JSON, events and pages.
+            pub fn name(self) -> &'static str {
+                self.into()
+            }
+
+            /// The one of that [`name`](Self::name).
+            pub fn named(name: &str) -> Option<$name> {
+                name.parse().ok()
+            }
+        }
+    )* };
+}
+
+named! {
+    /// What a reader makes of a result.
+    #[cfg_attr(feature = "openapi", schema(as = FeedbackVerdict))]
+    Verdict {
+        /// It is right.
+        Agree,
+        /// It is not quite right, and the reader shows what is.
+        Correct,
+        /// It is wrong.
+        Reject,
+        /// The reader cannot tell.
+        Unsure,
+    }
+
+    /// What a reader makes of one finding.
+    FindingVerdict {
+        /// There is a tumour.
+        Agree,
+        /// There is none.
+        Reject,
+    }
+
+    /// Whether the head has a tumour, as a reader says.
+    Truth {
+        /// It has one, or several.
+        Tumour,
+        /// It has none.
+        NoTumour,
+    }
+
+    /// Why a reader does not agree.
+    #[cfg_attr(feature = "openapi", schema(as = FeedbackReason))]
+    Reason {
+        /// Something was not found.
+        Missed,
+        /// Something was found that is none.
+        FalseFinding,
+        /// It is there, and has another outline.
+        Outline,
+        /// It is on the other side of the head.
+        WrongSide,
+        /// The image is too poor to tell.
+        Quality,
+        /// What the note says.
+        Other,
+    }
+
+    /// What the latest words of a scan's readers come to.
+    ReviewState {
+        /// Nobody has said anything.
+        Unreviewed,
+        /// All agree.
+        Agreed,
+        /// All correct it.
+        Corrected,
+        /// All reject it.
+        Rejected,
+        /// Nobody can tell.
+        Unsure,
+        /// They differ.
+        Conflict,
+    }
+}
+
+/// What one reader says of one result.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = FeedbackWord))]
+#[serde(deny_unknown_fields)]
+pub struct Word {
+    /// What they make of it.
+    pub verdict: Verdict,
+    /// Whether the head has a tumour.
+    #[serde(default)]
+    pub truth: Option<Truth>,
+    /// Why they do not agree.
+    #[serde(default)]
+    pub reason: Option<Reason>,
+    /// In their own words; at most [`NOTE_CHARS_MAX`](crate::limits::NOTE_CHARS_MAX) characters. Never logged.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
+    pub note: String,
+    /// What they make of findings that the result has, each once.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
+    pub findings: Vec<JudgedFinding>,
+    /// Where nothing was found, and something is.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
+    pub missed: Vec<Place>,
+}
+
+/// What a reader makes of one finding.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct JudgedFinding {
+    /// The finding's, as the result has it: from 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    pub label: u32,
+    /// Whether it is one.
+    pub verdict: FindingVerdict,
+}
+
+/// A voxel of the pictures.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// From 0, as the slices of the pictures are counted.
+    pub slice: u32,
+    /// From 0 at the top.
+    pub row: u32,
+    /// From 0 at the left.
+    pub column: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_says_the_same_names() {
+        macro_rules! has_names {
+            ($($name:ident: $expected:expr;)*) => { $(
+                let names: Vec<&str> = $name::VARIANTS.iter().map(|one| one.name()).collect();
+                assert_eq!(names, $expected);
+                for &one in $name::VARIANTS {
+                    assert_eq!($name::named(one.name()), Some(one));
+                    assert_eq!(serde_json::to_value(one).unwrap(), one.name());
+                }
+            )* };
+        }
+        has_names! {
+            Verdict: ["agree", "correct", "reject", "unsure"];
+            FindingVerdict: ["agree", "reject"];
+            Truth: ["tumour", "no_tumour"];
+            Reason: ["missed", "false_finding", "outline", "wrong_side", "quality", "other"];
+            ReviewState: ["unreviewed", "agreed", "corrected", "rejected", "unsure", "conflict"];
+        }
+        assert_eq!(Verdict::named("Agree"), None);
+    }
+
+    #[test]
+    fn a_word_is_a_verdict_and_whatever_else_is_said_and_nothing_that_nobody_knows() {
+        let bare: Word = serde_json::from_str(r#"{"verdict":"unsure"}"#).unwrap();
+        let expected = Word {
+            verdict: Verdict::Unsure,
+            truth: None,
+            reason: None,
+            note: String::new(),
+            findings: Vec::new(),
+            missed: Vec::new(),
+        };
+        assert_eq!(bare, expected);
+        let json = concat!(
+            r#"{"verdict":"correct","truth":"tumour","reason":"missed","note":"here","#,
+            r#""findings":[{"label":1,"verdict":"reject"}],"missed":[{"slice":2,"row":3,"column":4}]}"#,
+        );
+        let full: Word = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&full).unwrap(), json);
+        for strange in [
+            "{}",
+            r#"{"verdict":"maybe"}"#,
+            r#"{"verdict":"agree","reader":"somebody else"}"#,
+            r#"{"verdict":"reject","findings":[{"label":1,"verdict":"correct"}]}"#,
+        ] {
+            assert!(serde_json::from_str::<Word>(strange).is_err(), "{strange}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How good the answers are, by what readers say of them: live figures, beside the offline ones of `medseg evaluate`.
+
+mod figures;
+mod gauges;
+mod given;
+mod groups;
+mod message;
+mod reviewed;
+mod store;
+
+use domain::{ErrorKind, Result};
+use proto::drift;
+use service::claims::Tenant;
+
+use crate::store::Store;
+use figures::{Group, figures, remark_for_readers, remarks};
+use groups::By;
+use message::message;
+use reviewed::{Word, reviewed};
+
+pub use gauges::{describe, watch};
+pub use given::Given;
+
+/// Scans that were completed from `from_ms` until before `to_ms`.
+#[derive(Clone, Copy, Debug)]
+pub struct Period {
+    pub from_ms: i64,
+    pub to_ms: i64,
+}
+
+impl Period {
+    fn contains(self, at_ms: i64) -> bool {
+        (self.from_ms..self.to_ms).contains(&at_ms)
+    }
+}
+
+/// The figures of the tenant's scans, in groups; of few scans none to a reader.
+pub async fn quality(
+    store: &Store,
+    tenant: Tenant,
+    by: drift::QualityBy,
+    period: Period,
+    to_reader: bool,
+) -> Result<drift::Quality> {
+    let by = By::asked(by)?;
+    let seen = store.seen(tenant, period).await?;
+    let (words, cut) = store.words(tenant, period).await?;
+    let mut groups = apart(move || figures(by, &seen, &of_period(words, period))).await?;
+    let mut remarks = remarks(by, &groups, cut);
+    if to_reader {
+        groups = groups.into_iter().map(Group::for_readers).collect();
+        remarks.push(remark_for_readers());
+    }
+    Ok(message(groups, period, remarks))
+}
+
+/// The reviewed scans of the period. When a scan of which drift knows no more was completed is not known before its words
+/// are put together.
+fn of_period(words: Vec<Word>, period: Period) -> Vec<reviewed::Reviewed> {
+    let mut scans = reviewed(words);
+    scans.retain(|scan| period.contains(scan.at_ms));
+    scans
+}
+
+/// Computes apart from whoever answers requests: thousands of scans are drawn thousands of times.
+async fn apart<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(compute)
+        .await
+        .map_err(|error| ErrorKind::Internal.error("figures were not computed").because(error))
+}

@@ -1,0 +1,132 @@
+//! The event `feedback.given`, as drift reads it.
+
+use domain::feedback::{Truth, Verdict};
+use domain::{Answer, Error, ErrorKind, FeedbackId, Result, ScanId, TenantId};
+use proto::events::{FeedbackGiven, ModelIdentity};
+use service::CloudEvent;
+use service::topics::FEEDBACK_GIVEN;
+
+/// The longest digest of a reader, as rows hold them.
+const READER_CHARS_MAX: usize = 64;
+
+/// What is told of a reader's word.
+#[derive(Debug)]
+pub struct Given {
+    pub tenant: TenantId,
+    pub scan: ScanId,
+    pub feedback: FeedbackId,
+    pub given_ms: i64,
+    /// A digest.
+    pub reader: String,
+    pub verdict: Verdict,
+    /// None: not said.
+    pub truth: Option<Truth>,
+    /// None: no mask was drawn.
+    pub dice: Option<f64>,
+    pub answer: Answer,
+    pub model: ModelIdentity,
+    /// None: not said, as of a scan that nothing was seen of.
+    pub image_kind: Option<String>,
+    pub mask_fraction: Option<f64>,
+    /// The trace that it was given in; empty: none.
+    pub traceparent: String,
+}
+
+impl Given {
+    pub fn parse(body: &[u8]) -> Result<Given> {
+        let CloudEvent { data, traceparent, .. } =
+            CloudEvent::<FeedbackGiven>::parse(FEEDBACK_GIVEN, body)?;
+        if !(1..=READER_CHARS_MAX).contains(&data.reader_digest.chars().count()) {
+            return Err(ErrorKind::Invalid.error("a word of nobody"));
+        }
+        Ok(Given {
+            tenant: data.tenant_id.parse().map_err(strange)?,
+            scan: data.scan_id.parse().map_err(strange)?,
+            feedback: data.feedback_id.parse().map_err(strange)?,
+            given_ms: data.given_ms,
+            reader: data.reader_digest,
+            verdict: named("verdict", &data.verdict)?,
+            truth: data.truth.map(|truth| named("truth", &truth)).transpose()?,
+            dice: data.dice,
+            answer: named("answer", &data.answer)?,
+            model: data.model.unwrap_or_default(),
+            image_kind: data.image_kind,
+            mask_fraction: data.mask_fraction,
+            traceparent,
+        })
+    }
+}
+
+fn strange(error: Error) -> Error {
+    ErrorKind::Invalid.error("a word on no scan of a tenant").because(error)
+}
+
+fn named<T: std::str::FromStr>(field: &str, name: &str) -> Result<T> {
+    name.parse().map_err(|_| ErrorKind::Invalid.error(format!("no {field} is `{name}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn event() -> Value {
+        json!({
+            "specversion": "1.0", "id": "e", "source": "/medseg/storage", "type": "feedback.given",
+            "data": {
+                "tenant_id": "01890000-0000-7000-8000-000000000001",
+                "scan_id": "01890000-0000-7000-8000-000000000002",
+                "feedback_id": "01890000-0000-7000-8000-000000000003",
+                "given_ms": 5, "verdict": "correct", "truth": "tumour", "reader_digest": "ab", "dice": 0.75,
+                "model": { "name": "m", "version": "1", "sha256": "cd" },
+                "answer": "none_found", "image_kind": "flair", "mask_fraction": 0.0,
+            },
+        })
+    }
+
+    fn parsed(event: &Value) -> Result<Given> {
+        Given::parse(event.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_word_is_read_with_all_that_it_says() {
+        let given = parsed(&event()).unwrap();
+        assert_eq!((given.verdict, given.truth), (Verdict::Correct, Some(Truth::Tumour)));
+        assert_eq!((given.answer, given.dice), (Answer::NoneFound, Some(0.75)));
+        assert_eq!((given.given_ms, given.reader.as_str()), (5, "ab"));
+        let (version, kind) = (given.model.version.as_str(), given.image_kind.as_deref());
+        assert_eq!((version, kind, given.mask_fraction), ("1", Some("flair"), Some(0.0)));
+    }
+
+    #[test]
+    fn what_is_not_said_is_none() {
+        let mut event = event();
+        let data = event["data"].as_object_mut().unwrap();
+        data.insert("truth".to_owned(), Value::Null);
+        for field in ["dice", "model", "image_kind", "mask_fraction"] {
+            data.remove(field);
+        }
+        let given = parsed(&event).unwrap();
+        assert_eq!((given.truth, given.dice, given.mask_fraction), (None, None, None));
+        assert_eq!(given.image_kind, None);
+        assert_eq!(given.model, ModelIdentity::default());
+    }
+
+    #[test]
+    fn a_word_that_says_what_nobody_can_say_is_invalid() {
+        for field in ["tenant_id", "scan_id", "feedback_id", "verdict", "truth", "answer"] {
+            let mut event = event();
+            event["data"][field] = "nonsense".into();
+            assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid, "{field}");
+        }
+        for reader in [String::new(), "a".repeat(65)] {
+            let mut event = event();
+            event["data"]["reader_digest"] = reader.into();
+            assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid);
+        }
+        let mut event = event();
+        event["type"] = "scan.completed".into();
+        assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}

@@ -1,0 +1,220 @@
+//! Readers' words and how many scans there are, as rows.
+
+use domain::feedback::Truth;
+use domain::{Answer, ErrorKind, Result};
+use platform::db;
+use service::claims::Tenant;
+use sqlx::FromRow;
+
+use super::figures::Seen;
+use super::groups::{LITTLE, MUCH, Size, Traits};
+use super::reviewed::Word;
+use super::{Given, Period};
+use crate::store::{KIND_CHARS_MAX, MODEL_CHARS_MAX, Store, clipped};
+
+/// The newest words that figures are made of; a period that has more says that it was cut.
+const WORDS_MAX: i64 = 100_000;
+
+/// The words of which `$of` is true, newest first, each with when drift saw its scan completed.
+///
+/// Both tables say the same of a scan; of one that drift has seen, what it is counted by there counts.
+macro_rules! words {
+    ($of:literal) => {
+        concat!(
+            "SELECT r.scan_id, r.reader, r.feedback_id, r.given_ms, r.verdict, r.truth, r.dice, r.answer,
+                 COALESCE(o.model_name, r.model_name) AS model_name,
+                 COALESCE(o.model_version, r.model_version) AS model_version,
+                 COALESCE(o.image_kind, r.image_kind) AS image_kind,
+                 COALESCE(o.mask_fraction, r.mask_fraction) AS mask_fraction,
+                 o.completed_ms
+             FROM reviews r LEFT JOIN observations o ON o.tenant_id = r.tenant_id AND o.scan_id = r.scan_id
+             WHERE r.answer IN ('found', 'none_found') AND ",
+            $of,
+            " ORDER BY r.given_ms DESC LIMIT ?"
+        )
+    };
+}
+
+/// How many scans of which `$of` is true were answered, by all that scans are grouped by. Sizes are those of [`Size::ALL`].
+macro_rules! seen {
+    ($of:literal) => {
+        concat!(
+            "SELECT completed_ms - completed_ms % 86400000 AS day_ms, model_name, model_version, image_kind,
+                 CASE WHEN mask_fraction > ? THEN 3 WHEN mask_fraction >= ? THEN 2
+                     WHEN mask_fraction > 0 THEN 1 ELSE 0 END AS size_class,
+                 COUNT(*) AS scans
+             FROM observations WHERE answer IN ('found', 'none_found') AND ",
+            $of,
+            " GROUP BY day_ms, model_name, model_version, image_kind, size_class"
+        )
+    };
+}
+
+const WORDS_OF_TENANT: &str = words!(
+    "r.tenant_id = ? AND (o.scan_id IS NULL OR (o.completed_ms >= ? AND o.completed_ms < ?))"
+);
+// No word is given before its scan is completed, so that no older one has to be looked at.
+const WORDS_OF_ALL: &str = words!(
+    "r.given_ms >= ? AND (o.scan_id IS NULL OR (o.completed_ms >= ? AND o.completed_ms < ?))"
+);
+const SEEN_OF_TENANT: &str = seen!("tenant_id = ? AND completed_ms >= ? AND completed_ms < ?");
+const SEEN_OF_ALL: &str = seen!("completed_ms >= ? AND completed_ms < ?");
+
+#[derive(FromRow)]
+struct WordRow {
+    scan_id: String,
+    reader: String,
+    feedback_id: String,
+    given_ms: i64,
+    verdict: String,
+    truth: String,
+    dice: Option<f64>,
+    answer: String,
+    model_name: String,
+    model_version: String,
+    image_kind: String,
+    mask_fraction: Option<f64>,
+    completed_ms: Option<i64>,
+}
+
+#[derive(FromRow)]
+struct SeenRow {
+    day_ms: i64,
+    model_name: Option<String>,
+    model_version: Option<String>,
+    image_kind: Option<String>,
+    size_class: i64,
+    scans: i64,
+}
+
+impl Store {
+    /// Keeps a reader's word beside all others; the same event again changes nothing.
+    pub async fn review(&self, given: &Given) -> Result<()> {
+        let inserted = sqlx::query(
+            "INSERT INTO reviews (tenant_id, feedback_id, scan_id, reader, given_ms, verdict, truth, dice, answer,
+                 model_name, model_version, image_kind, mask_fraction)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(given.tenant.to_string())
+        .bind(given.feedback.to_string())
+        .bind(given.scan.to_string())
+        .bind(&given.reader)
+        .bind(given.given_ms)
+        .bind(given.verdict.name())
+        .bind(given.truth.map_or("", Truth::name))
+        .bind(given.dice)
+        .bind(given.answer.name())
+        .bind(clipped(&given.model.name, MODEL_CHARS_MAX))
+        .bind(clipped(&given.model.version, MODEL_CHARS_MAX))
+        .bind(clipped(given.image_kind.as_deref().unwrap_or_default(), KIND_CHARS_MAX))
+        .bind(given.mask_fraction)
+        .execute(self.database.pool())
+        .await
+        .map_err(db::failed);
+        match inserted {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            inserted => inserted.map(drop),
+        }
+    }
+
+    /// The tenant's words on scans of the period, and on those of which drift does not know when they were completed; and
+    /// whether older ones were left out.
+    pub async fn words(&self, tenant: Tenant, period: Period) -> Result<(Vec<Word>, bool)> {
+        let rows: Vec<WordRow> = sqlx::query_as(WORDS_OF_TENANT)
+            .bind(tenant.to_string())
+            .bind(period.from_ms)
+            .bind(period.to_ms)
+            .bind(WORDS_MAX + 1)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(db::failed)?;
+        counted(rows)
+    }
+
+    /// The same of all tenants together.
+    pub async fn words_of_all(&self, period: Period) -> Result<(Vec<Word>, bool)> {
+        let rows: Vec<WordRow> = sqlx::query_as(WORDS_OF_ALL)
+            .bind(period.from_ms)
+            .bind(period.from_ms)
+            .bind(period.to_ms)
+            .bind(WORDS_MAX + 1)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(db::failed)?;
+        counted(rows)
+    }
+
+    /// How many of the tenant's scans were answered in the period.
+    pub async fn seen(&self, tenant: Tenant, period: Period) -> Result<Vec<Seen>> {
+        let rows: Vec<SeenRow> = sqlx::query_as(SEEN_OF_TENANT)
+            .bind(MUCH)
+            .bind(LITTLE)
+            .bind(tenant.to_string())
+            .bind(period.from_ms)
+            .bind(period.to_ms)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(db::failed)?;
+        Ok(rows.into_iter().map(SeenRow::seen).collect())
+    }
+
+    /// The same of all tenants together.
+    pub async fn seen_of_all(&self, period: Period) -> Result<Vec<Seen>> {
+        let rows: Vec<SeenRow> = sqlx::query_as(SEEN_OF_ALL)
+            .bind(MUCH)
+            .bind(LITTLE)
+            .bind(period.from_ms)
+            .bind(period.to_ms)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(db::failed)?;
+        Ok(rows.into_iter().map(SeenRow::seen).collect())
+    }
+}
+
+fn counted(mut rows: Vec<WordRow>) -> Result<(Vec<Word>, bool)> {
+    let cut = rows.len() as i64 > WORDS_MAX;
+    rows.truncate(WORDS_MAX as usize);
+    Ok((rows.into_iter().map(WordRow::word).collect::<Result<_>>()?, cut))
+}
+
+impl WordRow {
+    fn word(self) -> Result<Word> {
+        let truth = Some(&self.truth).filter(|truth| !truth.is_empty());
+        Ok(Word {
+            verdict: held(&self.verdict)?,
+            truth: truth.map(|truth| held(truth)).transpose()?,
+            answer: held::<Answer>(&self.answer)?,
+            traits: Traits::new(
+                &self.model_name,
+                &self.model_version,
+                &self.image_kind,
+                Size::of(self.mask_fraction.unwrap_or(0.0)),
+            ),
+            scan: self.scan_id,
+            reader: self.reader,
+            feedback: self.feedback_id,
+            given_ms: self.given_ms,
+            dice: self.dice,
+            completed_ms: self.completed_ms,
+        })
+    }
+}
+
+fn held<T: std::str::FromStr>(name: &str) -> Result<T> {
+    name.parse().map_err(|_| ErrorKind::Internal.error(format!("a row of reviews holds `{name}`")))
+}
+
+impl SeenRow {
+    fn seen(self) -> Seen {
+        let SeenRow { day_ms, model_name, model_version, image_kind, size_class, scans } = self;
+        let [name, version, kind] =
+            [model_name, model_version, image_kind].map(Option::unwrap_or_default);
+        let size = Size::ALL.get(size_class as usize).copied().unwrap_or(Size::Nothing);
+        Seen {
+            traits: Traits::new(&name, &version, &kind, size),
+            at_ms: day_ms,
+            scans: scans as usize,
+        }
+    }
+}

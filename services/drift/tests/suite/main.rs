@@ -1,0 +1,39 @@
+//! The promises of drift through its own doors: from events to reports, and to figures of quality.
+
+mod quality;
+mod reports;
+mod world;
+
+/// Each of these claims as one test per database.
+macro_rules! on_every_database {
+    ($($module:ident :: $claim:ident;)*) => {
+        mod sqlite { $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $claim() -> anyhow::Result<()> {
+                crate::$module::$claim(crate::world::Drift::start().await?).await
+            }
+        )* }
+        mod mysql { $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $claim() -> anyhow::Result<()> {
+                match crate::world::Drift::mysql().await? {
+                    Some(drift) => crate::$module::$claim(drift).await,
+                    None => {
+                        println!("skipped: TEST_MYSQL_URL names no server");
+                        Ok(())
+                    }
+                }
+            }
+        )* }
+    };
+}
+
+on_every_database! {
+    quality::words_become_figures_that_say_how_many_scans_they_are_of;
+    quality::the_same_word_twice_counts_once_and_a_later_one_counts_instead_while_rows_stay;
+    quality::scans_and_words_are_in_the_same_groups;
+    quality::a_word_on_a_scan_that_drift_has_not_seen_counts_all_the_same;
+    quality::only_scans_of_the_period_count;
+    quality::another_hospitals_words_are_in_no_figure_of_ones_own;
+    quality::what_the_version_before_has_observed_is_counted;
+}

@@ -1,0 +1,90 @@
+use proto::storage::Answer;
+use serde_json::{Value, json};
+use service::claims::Role;
+
+use crate::{Gateway, json, problem};
+
+async fn figures(gateway: &Gateway, query: &str) -> Value {
+    let answer = gateway.get(&format!("/v1/quality{query}")).send().await.unwrap();
+    let (status, figures) = json(answer).await;
+    assert_eq!(status, 200, "{query}: {figures}");
+    figures
+}
+
+#[tokio::test]
+async fn what_readers_say_is_told_in_figures_with_their_counts() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Scientist);
+    let mesh = &gateway.mesh;
+    for (scan, verdict, answer) in [
+        ("a", "agree", Answer::Found),
+        ("b", "correct", Answer::NoneFound),
+        ("c", "agree", Answer::NoneFound),
+    ] {
+        mesh.reviewed(scan, verdict, answer, false).await;
+    }
+    // Another hospital's are in no figure of one's own.
+    mesh.reviewed("d", "reject", Answer::Found, true).await;
+
+    let by_model = figures(&gateway, "").await;
+    assert_eq!(
+        (&by_model["from"], &by_model["to"]),
+        (&json!(null), &json!("2023-11-14T22:13:20.000Z"))
+    );
+    assert!(by_model["remarks"][0].as_str().unwrap().contains("not drawn by chance"));
+    let [group] = &by_model["groups"].as_array().unwrap()[..] else { panic!("{by_model}") };
+    let named = (&group["by"], &group["name"], &group["scans"], &group["reviewed"]);
+    assert_eq!(named, (&json!("model"), &json!("medseg-mr/1"), &json!(3), &json!(3)));
+    // Of two scans with a tumour one was missed.
+    let frr = &group["frr"];
+    assert_eq!((&frr["rate"], &frr["count"], &frr["of"]), (&json!(0.5), &json!(1), &json!(2)));
+    let (low, high) = (frr["low"].as_f64().unwrap(), frr["high"].as_f64().unwrap());
+    assert!((low - 0.0945).abs() < 1e-4 && (high - 0.9055).abs() < 1e-4, "{low} {high}");
+    assert_eq!((&group["far"]["count"], &group["far"]["of"]), (&json!(0), &json!(1)));
+    assert_eq!((&group["agree"]["count"], &group["agree"]["of"]), (&json!(2), &json!(3)));
+    // Of the scan that was missed, and of the one that is empty; nobody has outlined what was found.
+    assert_eq!((&group["dice"]["mean"], &group["dice"]["count"]), (&json!(0.5), &json!(2)));
+
+    for (by, name) in [("week", "2023-W46"), ("kind", "flair"), ("size", "nothing marked")] {
+        let figures = figures(&gateway, &format!("?by={by}")).await;
+        let group = &figures["groups"][0];
+        assert_eq!((&group["by"], &group["name"]), (&json!(by), &json!(name)));
+    }
+}
+
+#[tokio::test]
+async fn a_period_is_asked_for_as_times_are_written() {
+    let gateway = Gateway::start().await;
+    gateway.mesh.reviewed("a", "agree", Answer::Found, false).await;
+    for (query, groups) in [
+        ("?from=2023-11-14T22:00:00Z", 1),
+        ("?to=2023-11-14T22:00:00Z", 0),
+        ("?from=2023-11-14T22:00:00Z&to=2023-11-14T23:00:00Z&by=week", 1),
+    ] {
+        let figures = figures(&gateway, query).await;
+        assert_eq!(figures["groups"].as_array().unwrap().len(), groups, "{query}");
+    }
+    let from = figures(&gateway, "?from=2023-11-14T22:00:00Z").await["from"].clone();
+    assert_eq!(from, "2023-11-14T22:00:00.000Z");
+    for query in
+        ["?from=yesterday", "?by=reader", "?from=2023-11-14T22:00:00Z&to=2023-11-13T22:00:00Z"]
+    {
+        let refused = gateway.get(&format!("/v1/quality{query}")).send().await.unwrap();
+        let (status, name, _) = problem(refused).await;
+        assert_eq!((status, name.as_str()), (400, "invalid"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn figures_are_for_those_who_judge_and_those_who_answer_for_models() {
+    let mut gateway = Gateway::start().await;
+    for (role, status) in [
+        (Role::Clinician, 200),
+        (Role::Scientist, 200),
+        (Role::Admin, 200),
+        (Role::Integrator, 403),
+    ] {
+        gateway = gateway.signed_in_as(role);
+        let answer = gateway.get("/v1/quality").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{role:?}");
+    }
+}

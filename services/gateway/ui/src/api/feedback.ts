@@ -1,0 +1,73 @@
+import { request } from './http'
+import { pathOf } from './scans'
+
+// As the description of the API has them.
+
+export type FeedbackVerdict = 'agree' | 'correct' | 'reject' | 'unsure'
+export type FeedbackReason = 'missed' | 'false_finding' | 'outline' | 'wrong_side' | 'quality' | 'other'
+export type Truth = 'tumour' | 'no_tumour'
+
+/** Where something is that was not found: a voxel of the pictures, counted from 0. */
+export interface MissedPlace {
+  slice: number
+  row: number
+  column: number
+}
+
+export interface FindingVerdict {
+  label: number
+  verdict: 'agree' | 'reject'
+}
+
+/** A reader's word on a scan, before it is given. */
+export interface NewFeedback {
+  verdict: FeedbackVerdict
+  truth: Truth | null
+  reason: FeedbackReason | null
+  note: string
+  findings: FindingVerdict[]
+  missed: MissedPlace[]
+}
+
+/** What the latest words of all readers come to. */
+export type ReviewState = 'unreviewed' | 'agreed' | 'corrected' | 'rejected' | 'unsure' | 'conflict'
+
+export interface Feedback extends NewFeedback {
+  id: string
+  scan_id: string
+  /** The user's name. */
+  reader: string
+  /** As RFC 3339 writes it. */
+  given_at: string
+  /** Whether the reader has drawn an outline of their own. */
+  mask: boolean
+  /** Of that outline beside the result's main findings. */
+  dice: number | null
+  /** That made the result. */
+  model: { name: string; version: string; sha256: string } | null
+  /** The same reader's word before. */
+  supersedes: string | null
+}
+
+/** What was said of a scan. Who has not judged it yet is told only how many have. */
+export interface FeedbackOfScan {
+  /** The newest first. */
+  feedback: Feedback[]
+  /** Nothing while words are hidden. */
+  state: ReviewState | null
+  hidden: number
+}
+
+export async function listFeedback(id: string, signal: AbortSignal): Promise<FeedbackOfScan> {
+  return (await request(`${pathOf(id)}/feedback`, { signal })).json() as Promise<FeedbackOfScan>
+}
+
+/** Under the same key the same word is given once, however often it is sent. */
+export async function giveFeedback(id: string, said: NewFeedback, key: string): Promise<Feedback> {
+  const response = await request(`${pathOf(id)}/feedback`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'idempotency-key': key },
+    body: JSON.stringify(said),
+  })
+  return (await response.json()) as Feedback
+}

@@ -1,0 +1,55 @@
+import { AS_STORED, labelsIn, sliceOf, unpacked } from '../nifti'
+import { windowIn, written, type Window } from '../viewing'
+import { request } from './http'
+import type { ImageFacts } from './result'
+import { getArtefact, pathOf } from './scans'
+
+/** One slice as a picture, and the window by which it was made. */
+export interface SlicePicture {
+  blob: Blob
+  window: Window
+}
+
+export async function getSlice(
+  id: string,
+  slice: number,
+  window: Window | undefined,
+  signal: AbortSignal,
+): Promise<SlicePicture> {
+  const query = window ? `?window=${encodeURIComponent(window.map(written).join(','))}` : ''
+  // Voxels never change: what the browser has need not come again.
+  const response = await request(`${pathOf(id)}/slices/${slice}.png${query}`, { signal, cache: 'default' })
+  const made = windowIn(response.headers.get('x-window')) ?? window ?? [0, 255]
+  return { blob: await response.blob(), window: made }
+}
+
+/** The labels of a slice of the pictures: 1 in main findings, 2 in lesser ones. */
+export type Mask = (slice: number) => Uint8Array
+
+/** The scan's mask. Of a volume it is in the file's own grid, which the result's `own_grid` leads out of. */
+export async function getMask(id: string, slices: number, image: ImageFacts): Promise<Mask> {
+  if (slices === 1) {
+    const labels = await labelsOfPicture(await getArtefact(id, 'mask.png'))
+    return () => labels
+  }
+  const file = labelsIn(await unpacked(await (await request(`${pathOf(id)}/mask.nii.gz`)).blob()))
+  const grid = image.own_grid ?? AS_STORED
+  const { shape } = image
+  if (file.labels.length !== shape.slices * shape.rows * shape.columns) throw new Error('the mask is of another size')
+  return (slice) => sliceOf(file, grid, slice)
+}
+
+async function labelsOfPicture(picture: Blob): Promise<Uint8Array> {
+  const bitmap = await createImageBitmap(picture, { colorSpaceConversion: 'none' })
+  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d')
+  if (!context) throw new Error('this browser cannot read pictures')
+  context.drawImage(bitmap, 0, 0)
+  const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height)
+  // Main findings are white (255) there, lesser ones grey (127).
+  return Uint8Array.from({ length: data.length / 4 }, (_, at) => labelOf(data[4 * at] ?? 0))
+}
+
+function labelOf(grey: number): number {
+  if (grey > 191) return 1
+  return grey > 63 ? 2 : 0
+}

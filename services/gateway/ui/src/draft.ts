@@ -1,0 +1,102 @@
+import type { FeedbackReason, FeedbackVerdict, MissedPlace, NewFeedback, Truth } from './api/feedback'
+import type { Finding } from './api/result'
+import type { Answer } from './api/scans'
+
+/** What a reader is about to say of a scan. */
+export interface Draft {
+  verdict: FeedbackVerdict | null
+  truth: Truth | null
+  reason: FeedbackReason | null
+  note: string
+  /** Labels of findings that are none. */
+  rejected: readonly number[]
+  missed: readonly MissedPlace[]
+}
+
+export const NOTHING: Draft = { verdict: null, truth: null, reason: null, note: '', rejected: [], missed: [] }
+
+export const NOTE_CHARS_MAX = 2000
+
+/** With another verdict, and what it says of the truth until the reader says otherwise. */
+export function judged(draft: Draft, verdict: FeedbackVerdict, answer: Answer): Draft {
+  return { ...draft, verdict, truth: truthOf(verdict, answer), reason: verdict === 'agree' ? null : draft.reason }
+}
+
+function truthOf(verdict: FeedbackVerdict, answer: Answer): Truth | null {
+  if (verdict === 'unsure') return null
+  if (verdict === 'correct') return 'tumour'
+  return (answer === 'found') === (verdict === 'agree') ? 'tumour' : 'no_tumour'
+}
+
+/** Whether the draft may say of single findings that they are none. */
+export function rejectable({ verdict }: Draft): boolean {
+  return verdict === 'correct' || verdict === 'reject'
+}
+
+export function toggled(draft: Draft, label: number): Draft {
+  const others = draft.rejected.filter((rejected) => rejected !== label)
+  return { ...draft, rejected: others.length < draft.rejected.length ? others : [...others, label] }
+}
+
+/** One place more, unless it is marked already. */
+export function marked(draft: Draft, place: MissedPlace): Draft {
+  if (draft.missed.some((known) => samePlace(known, place))) return draft
+  return { ...draft, missed: [...draft.missed, place] }
+}
+
+export function unmarked(draft: Draft, place: MissedPlace): Draft {
+  return { ...draft, missed: draft.missed.filter((known) => !samePlace(known, place)) }
+}
+
+function samePlace(one: MissedPlace, other: MissedPlace): boolean {
+  return one.slice === other.slice && one.row === other.row && one.column === other.column
+}
+
+/** What is still to be said before it can be sent; nothing when it can. */
+export type Lack = 'verdict' | 'correction' | 'truth'
+
+export function lackOf(draft: Draft, findings: readonly Pick<Finding, 'label'>[]): Lack | undefined {
+  const { verdict, truth, missed, rejected } = draft
+  if (verdict === null) return 'verdict'
+  if (verdict !== 'correct' || missed.length > 0) return undefined
+  if (rejected.length === 0) return 'correction'
+  // A tumour that is none of the findings was missed somewhere: that a correction which leaves nothing and marks nothing speaks
+  // of one is the truth that its verdict began with, and nobody's word.
+  return truth !== 'no_tumour' && findings.every(({ label }) => rejected.includes(label)) ? 'truth' : undefined
+}
+
+/** The draft as it is sent: what the verdict leaves no room for is left out. */
+export function saidIn(draft: Draft, findings: readonly Pick<Finding, 'label'>[]): NewFeedback | undefined {
+  const { verdict, truth, reason, note } = draft
+  if (verdict === null || lackOf(draft, findings)) return undefined
+  // Where there is no tumour each finding is none; who rejects for another reason has said nothing of single ones.
+  const all = truth === 'no_tumour'
+  const each = verdict === 'correct' || (verdict === 'reject' && (all || draft.rejected.length > 0))
+  const word = (label: number) => (all || draft.rejected.includes(label) ? 'reject' : 'agree')
+  return {
+    verdict,
+    truth,
+    reason,
+    note: note.trim(),
+    findings: each ? findings.map(({ label }) => ({ label, verdict: word(label) })) : [],
+    missed: verdict === 'correct' ? [...draft.missed] : [],
+  }
+}
+
+/** A draft as it is kept in the tab, with whose it is. */
+export interface Kept {
+  reader: string
+  key: string
+  draft: Draft
+}
+
+/** What was kept, if it is this reader's and whole. */
+export function keptIn(text: string | null, reader: string): Kept | undefined {
+  try {
+    const kept = JSON.parse(text ?? 'null') as Kept | null
+    const whole = kept?.reader === reader && typeof kept.key === 'string' && Array.isArray(kept.draft.missed)
+    return whole && Array.isArray(kept.draft.rejected) ? { ...kept, draft: { ...NOTHING, ...kept.draft } } : undefined
+  } catch {
+    return undefined
+  }
+}

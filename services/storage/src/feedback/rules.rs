@@ -1,0 +1,159 @@
+//! Whether a reader's word goes with the result that it is about.
+
+use std::collections::BTreeSet;
+
+use domain::Answer;
+use domain::feedback::{FindingVerdict, Truth, Verdict, Word};
+use domain::limits::{JUDGED_FINDINGS_MAX, MISSED_PLACES_MAX, NOTE_CHARS_MAX};
+
+use super::ReadersMask;
+use super::judged::Judged;
+
+/// The outline of the reader's own that a word comes with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outline {
+    Missing,
+    /// It marks nothing.
+    Empty,
+    Drawn,
+}
+
+impl Outline {
+    pub fn of(mask: Option<&ReadersMask>) -> Outline {
+        match mask {
+            None => Outline::Missing,
+            Some(mask) if mask.is_empty => Outline::Empty,
+            Some(_) => Outline::Drawn,
+        }
+    }
+}
+
+/// Why the word does not go with the result, as a sentence.
+pub fn check(word: &Word, outline: Outline, judged: &Judged) -> Result<(), String> {
+    lengths(word)?;
+    findings(word, judged)?;
+    places(word, judged)?;
+    correction(word, outline, judged)?;
+    agreement(word, judged)?;
+    without_tumour(word, outline)
+}
+
+fn lengths(word: &Word) -> Result<(), String> {
+    for (count, most, what) in [
+        (word.note.chars().count(), NOTE_CHARS_MAX, "characters of a note"),
+        (word.findings.len(), JUDGED_FINDINGS_MAX, "findings"),
+        (word.missed.len(), MISSED_PLACES_MAX, "missed places"),
+    ] {
+        refuse(count > most, || format!("There may be {most} {what} at most."))?;
+    }
+    Ok(())
+}
+
+fn findings(word: &Word, judged: &Judged) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for label in word.findings.iter().map(|finding| finding.label) {
+        refuse(!judged.labels.contains(&label), || {
+            format!("The result has no finding with the label {label}.")
+        })?;
+        refuse(!seen.insert(label), || format!("The finding {label} is judged twice."))?;
+    }
+    Ok(())
+}
+
+fn places(word: &Word, judged: &Judged) -> Result<(), String> {
+    let [slices, rows, columns] = judged.shape;
+    for place in &word.missed {
+        let inside = place.slice < slices && place.row < rows && place.column < columns;
+        refuse(!inside, || {
+            format!(
+                "Slice {}, row {}, column {} is outside of the image, which has {slices} slice(s), {rows} rows and \
+                 {columns} columns; all are counted from 0.",
+                place.slice, place.row, place.column
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// What is right where the result is not: a correction brings it, and nothing else does.
+fn correction(word: &Word, outline: Outline, judged: &Judged) -> Result<(), String> {
+    let corrects = word.verdict == Verdict::Correct;
+    let has_mask = outline != Outline::Missing;
+    let unjudged = judged.answer == Answer::NotAnalysable;
+    refuse(corrects && unjudged, || {
+        "The scan was not analysed, so there is nothing to correct: agree, reject or say that you are unsure."
+            .to_owned()
+    })?;
+    refuse(has_mask && !corrects, || "A mask goes with the verdict `correct` only.".to_owned())?;
+    let shows = has_mask || !word.missed.is_empty() || rejected(word) > 0;
+    refuse(corrects && !shows, || {
+        "Whoever corrects a result shows what is right: a `mask`, the places in `missed`, or which of the `findings` are \
+         none."
+            .to_owned()
+    })?;
+    // Whoever counts words takes a correction without a truth for one that shows a tumour.
+    refuse(corrects && word.truth.is_none() && !shows_tumour(word, outline, judged), || {
+        "This correction leaves no tumour: say in `truth` whether there is one.".to_owned()
+    })
+}
+
+/// Whether a correction draws a tumour, points to one, or leaves one of the result's findings.
+fn shows_tumour(word: &Word, outline: Outline, judged: &Judged) -> bool {
+    match outline {
+        Outline::Drawn => true,
+        Outline::Empty => false,
+        Outline::Missing => !word.missed.is_empty() || rejected(word) < judged.labels.len(),
+    }
+}
+
+/// How many findings are none.
+fn rejected(word: &Word) -> usize {
+    word.findings.iter().filter(|finding| finding.verdict == FindingVerdict::Reject).count()
+}
+
+/// Nobody says two things at once.
+fn agreement(word: &Word, judged: &Judged) -> Result<(), String> {
+    let agrees = word.verdict == Verdict::Agree;
+    refuse(agrees && rejected(word) > 0, || {
+        "Whoever agrees with a result rejects none of its findings: reject or correct it."
+            .to_owned()
+    })?;
+    refuse(agrees && !word.missed.is_empty(), || {
+        "Whoever agrees with a result has missed nothing in it: reject or correct it.".to_owned()
+    })?;
+    let other = match judged.answer {
+        Answer::Found => Some(Truth::NoTumour),
+        Answer::NoneFound => Some(Truth::Tumour),
+        Answer::NotAnalysable | Answer::Failed => None,
+    };
+    refuse(agrees && other.is_some() && word.truth == other, || {
+        format!(
+            "The result's answer is `{}`, and that is not what `truth` says.",
+            judged.answer.name()
+        )
+    })
+}
+
+/// Whoever says that there is no tumour shows none.
+fn without_tumour(word: &Word, outline: Outline) -> Result<(), String> {
+    let none = word.truth == Some(Truth::NoTumour);
+    refuse(none && !word.missed.is_empty(), || {
+        "Where there is no tumour, none was missed.".to_owned()
+    })?;
+    refuse(none && outline == Outline::Drawn, || {
+        "Where there is no tumour, a mask marks nothing.".to_owned()
+    })?;
+    let agreed = word.findings.len() > rejected(word);
+    refuse(none && agreed, || {
+        "Where there is no tumour, no finding is one: reject it, or say otherwise in `truth`."
+            .to_owned()
+    })
+}
+
+fn refuse(wrong: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if wrong { Err(why()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+//! Lists a tenant's scans by how far their review is, page by page.
+
+use std::collections::BTreeSet;
+
+use domain::feedback::ReviewState;
+use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use domain::{ErrorKind, Result};
+use platform::db::failed;
+use proto::storage::{ListReviews, Review, ReviewPage};
+use service::claims::{Claims, Role};
+use service::wire;
+use sqlx::any::AnyRow;
+use sqlx::{Any, QueryBuilder, Row};
+
+use crate::list::cursor_id;
+use crate::scans::{scan_of, select};
+use crate::store::Store;
+
+impl Store {
+    /// One page of the scans that there is a result of, newest first. What others have said of a scan is told to whoever has
+    /// judged it themselves, and to admins.
+    pub async fn reviews(&self, claims: &Claims, list: &ListReviews) -> Result<ReviewPage> {
+        let limit = if list.limit == 0 { PAGE_DEFAULT } else { list.limit.min(PAGE_MAX) };
+        let rows = query(claims, list, limit)?.build().fetch_all(self.database.pool()).await;
+        let rows = rows.map_err(failed)?;
+        let mut reviews = rows.iter().map(review_of).collect::<Result<Vec<_>>>()?;
+        let more = reviews.len() > limit as usize;
+        reviews.truncate(limit as usize);
+        if !sees_all(claims) {
+            let judged = self.judged_by(claims, &reviews).await?;
+            reviews.iter_mut().for_each(|review| hide(review, &judged));
+        }
+        let last = reviews.last().and_then(|last| last.scan.as_ref()).filter(|_| more);
+        let next_cursor = last.map(|scan| scan.id.clone()).unwrap_or_default();
+        Ok(ReviewPage { reviews, next_cursor })
+    }
+
+    /// Which of these scans the caller has judged.
+    async fn judged_by(&self, claims: &Claims, reviews: &[Review]) -> Result<BTreeSet<String>> {
+        let ids = reviews.iter().filter_map(|review| Some(review.scan.as_ref()?.id.clone()));
+        let ids: Vec<String> = ids.collect();
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let mut query = QueryBuilder::<Any>::new("SELECT scan_id FROM feedback WHERE tenant_id = ");
+        query.push_bind(claims.tenant().to_string());
+        query.push(" AND reader_id = ").push_bind(claims.subject.clone());
+        query.push(" AND scan_id IN (");
+        let mut list = query.separated(", ");
+        for id in ids {
+            list.push_bind(id);
+        }
+        query.push(")");
+        let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
+        rows.iter().map(|row| row.try_get("scan_id").map_err(failed)).collect()
+    }
+}
+
+fn sees_all(claims: &Claims) -> bool {
+    claims.roles.contains(&Role::Admin)
+}
+
+/// Leaves out what others have said of a scan that the caller has not judged.
+fn hide(review: &mut Review, judged: &BTreeSet<String>) {
+    let own = review.scan.as_ref().is_some_and(|scan| judged.contains(&scan.id));
+    if !own && review.state() != proto::storage::ReviewState::Unreviewed {
+        review.set_state(proto::storage::ReviewState::Unspecified);
+    }
+}
+
+fn review_of(row: &AnyRow) -> Result<Review> {
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
+    let unknown = || ErrorKind::Internal.error("a review is in a state that nobody knows");
+    let state = ReviewState::named(&text("review")?).ok_or_else(unknown)?;
+    Ok(Review {
+        scan: Some(scan_of(row)?),
+        state: wire::review_state(state).into(),
+        model_version: text("model_version")?,
+    })
+}
+
+/// The query for one page and one scan more, which tells whether there is a next page.
+fn query(claims: &Claims, list: &ListReviews, limit: u32) -> Result<QueryBuilder<Any>> {
+    let mut query = QueryBuilder::<Any>::new(select!("WHERE scans.tenant_id = "));
+    query.push_bind(claims.tenant().to_string());
+    query.push(" AND scans.id < ").push_bind(cursor_id(&list.cursor)?);
+    // A failed analysis says nothing, so there is nothing to review.
+    query.push(" AND scans.state = 'done' AND scans.answer <> 'failed'");
+    if let Some(state) = wire::review_state_of(list.state()) {
+        query.push(" AND scans.review = ").push_bind(state.name());
+        if state != ReviewState::Unreviewed && !sees_all(claims) {
+            query.push(
+                " AND EXISTS (SELECT 1 FROM feedback WHERE feedback.tenant_id = scans.tenant_id
+                     AND feedback.scan_id = scans.id AND feedback.reader_id = ",
+            );
+            query.push_bind(claims.subject.clone()).push(")");
+        }
+    }
+    if !list.model_version.is_empty() {
+        query.push(" AND scans.model_version = ").push_bind(list.model_version.clone());
+    }
+    query.push(" ORDER BY scans.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+    Ok(query)
+}

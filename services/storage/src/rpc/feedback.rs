@@ -1,0 +1,156 @@
+use domain::artefact::{MASK, MASK_VOLUME};
+use domain::{ErrorKind, Result};
+use futures::{StreamExt, TryStreamExt};
+use platform::blob::Staged;
+use proto::storage::feedback_part::Part;
+use proto::storage::feedback_server::Feedback as Wire;
+use proto::storage::{
+    CheckedMask, FeedbackAnswer, FeedbackHeader, FeedbackOfScan, FeedbackPart, FeedbackRef,
+    ListReviews, MaskChunk, ReviewPage, ScanRef, feedback_answer,
+};
+use service::claims::{Claims, Role, Verifier};
+use service::{status_in_stream, wire};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Responses;
+use crate::artefacts::Incoming;
+use crate::feedback::{Given, ReadersMask};
+use crate::store::Store;
+
+/// The roles that say what they make of results, and that may see what others have said.
+const READER_ROLES: [Role; 2] = [Role::Clinician, Role::Admin];
+
+/// The RPCs for readers.
+pub struct Feedback {
+    store: Store,
+    verifier: Verifier,
+}
+
+impl Feedback {
+    pub fn new(store: Store, verifier: Verifier) -> Feedback {
+        Feedback { store, verifier }
+    }
+
+    async fn reader(&self, metadata: &MetadataMap) -> Result<Claims> {
+        let claims = self.verifier.claims(metadata).await?;
+        claims.require(&READER_ROLES)?;
+        Ok(claims)
+    }
+
+    /// What is given, with the mask staged that it announces.
+    async fn receive(
+        &self,
+        header: FeedbackHeader,
+        parts: &mut Streaming<FeedbackPart>,
+    ) -> Result<Given> {
+        let FeedbackHeader { scan_id, idempotency_key, word, mask } = header;
+        let word = wire::word_of(word.unwrap_or_default())?;
+        let mask = match mask {
+            Some(mask) => Some(self.receive_mask(mask, parts).await?),
+            None => nothing_more(parts).await.map(|()| None)?,
+        };
+        Ok(Given { scan_id, idempotency_key, word, mask })
+    }
+
+    async fn receive_mask(
+        &self,
+        mask: CheckedMask,
+        parts: &mut Streaming<FeedbackPart>,
+    ) -> Result<ReadersMask> {
+        let CheckedMask { name, sha256, dice, empty } = mask;
+        if ![MASK.name, MASK_VOLUME.name].contains(&name.as_str()) {
+            return Err(ErrorKind::Invalid.error("a mask may not be called so"));
+        }
+        let mut incoming = Incoming::begin(&self.store.blobs, &name).await?;
+        while let Some(part) = parts.message().await? {
+            let Some(Part::Mask(bytes)) = part.part else {
+                return Err(ErrorKind::Invalid.error("feedback is one header, and then its mask"));
+            };
+            incoming.write(bytes).await?;
+        }
+        let (name, staged) = incoming.finish().await?;
+        check_digest(&staged, &sha256)?;
+        Ok(ReadersMask { name, dice, is_empty: empty, staged })
+    }
+}
+
+async fn nothing_more(parts: &mut Streaming<FeedbackPart>) -> Result<()> {
+    match parts.message().await? {
+        None => Ok(()),
+        Some(_) => Err(ErrorKind::Invalid.error("feedback has a mask that it does not announce")),
+    }
+}
+
+/// A stream that was cut looks like one that ended.
+fn check_digest(staged: &Staged, sha256: &str) -> Result<()> {
+    if staged.sha256 == sha256 {
+        return Ok(());
+    }
+    Err(ErrorKind::Invalid
+        .error("the mask's bytes are not those that were announced: they were damaged on the way"))
+}
+
+#[tonic::async_trait]
+impl Wire for Feedback {
+    async fn give(
+        &self,
+        request: Request<Streaming<FeedbackPart>>,
+    ) -> Result<Response<FeedbackAnswer>, Status> {
+        let metadata = request.metadata().clone();
+        let claims = self.reader(&metadata).await?;
+        self.store.require_ready(claims.tenant()).await?;
+        let mut parts = request.into_inner();
+        let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
+            return Err(ErrorKind::Invalid.error("feedback begins with its header").into());
+        };
+        if header.mask.is_some() {
+            // No other mask has been decoded in the jail.
+            self.verifier.require_service(&metadata).await?;
+        }
+        let given = self.receive(header, &mut parts).await?;
+        let _turn = self.store.writes.take(claims.tenant().id()).await;
+        let answer = match self.store.give(&claims, given).await? {
+            Ok(entry) => feedback_answer::Answer::Feedback(entry),
+            Err(misfit) => feedback_answer::Answer::Misfit(misfit),
+        };
+        Ok(Response::new(FeedbackAnswer { answer: Some(answer) }))
+    }
+
+    async fn list_of_scan(
+        &self,
+        request: Request<ScanRef>,
+    ) -> Result<Response<FeedbackOfScan>, Status> {
+        let claims = self.reader(request.metadata()).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.feedback_of(&claims, &request.get_ref().id).await?))
+    }
+
+    async fn list_scans(
+        &self,
+        request: Request<ListReviews>,
+    ) -> Result<Response<ReviewPage>, Status> {
+        let claims = self.reader(request.metadata()).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.reviews(&claims, request.get_ref()).await?))
+    }
+
+    type ReadMaskStream = Responses<MaskChunk>;
+
+    async fn read_mask(
+        &self,
+        request: Request<FeedbackRef>,
+    ) -> Result<Response<Self::ReadMaskStream>, Status> {
+        let claims = self.reader(request.metadata()).await?;
+        let FeedbackRef { scan_id, id } = request.into_inner();
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        let (mut name, (mut size_bytes, bytes)) =
+            self.store.feedback_mask(&claims, &scan_id, &id).await?;
+        let chunk = move |data| MaskChunk {
+            data,
+            size_bytes: std::mem::take(&mut size_bytes),
+            name: std::mem::take(&mut name),
+        };
+        Ok(Response::new(bytes.map_ok(chunk).map_err(status_in_stream).boxed()))
+    }
+}

@@ -1,0 +1,125 @@
+use std::collections::BTreeSet;
+
+use futures::stream;
+use proto::storage::feedback_answer::Answer as Given;
+use proto::storage::feedback_part::Part;
+use proto::storage::*;
+use service::claims::Role;
+use storage::Peers;
+use tonic::{Code, Status};
+
+use crate::faults::volume_of;
+use crate::reader::{Reader, header, judged, with_mask};
+use crate::world::{World, serve, until};
+
+const NEVER: &str = "01890000-0000-7000-8000-000000000000";
+
+pub async fn a_reader_sees_others_words_only_after_their_own(world: World) {
+    let scan = judged(&world).await;
+    let (ada, ben) = (Reader::new(&world, "ada"), Reader::new(&world, "ben"));
+    let chief = Reader::of(&world, world.hospital, "chief", Role::Admin);
+    assert_eq!(ben.seen(&scan).await.unwrap().state(), ReviewState::Unreviewed);
+    let mask = b"a reader's mask";
+    let header_of_mask = with_mask(header(&scan, Verdict::Correct), mask);
+    let parts = vec![Part::Header(header_of_mask), Part::Mask(mask.to_vec().into())];
+    let Given::Feedback(entry) = ada.send(parts).await.unwrap() else { panic!() };
+
+    let blind = FeedbackOfScan { hidden: 1, ..FeedbackOfScan::default() };
+    assert_eq!(ben.seen(&scan).await.unwrap(), blind);
+    assert_eq!(ben.mask(&entry).await.unwrap_err().code(), Code::PermissionDenied);
+    let as_artefact = world.read(&scan, &format!("feedback-{}-mask.png", entry.id)).await;
+    assert_eq!(as_artefact.unwrap_err().code(), Code::NotFound);
+    assert!(ben.scans(ReviewState::Corrected).await.is_empty());
+    let hidden = (scan.id.clone(), ReviewState::Unspecified);
+    assert_eq!(ben.scans(ReviewState::Unspecified).await, [hidden]);
+    let corrected = (scan.id.clone(), ReviewState::Corrected);
+    for reader in [&ada, &chief] {
+        assert_eq!(reader.seen(&scan).await.unwrap().feedback, std::slice::from_ref(&entry));
+        assert_eq!(reader.scans(ReviewState::Corrected).await, std::slice::from_ref(&corrected));
+        assert_eq!(reader.mask(&entry).await.unwrap(), ("mask.png".to_owned(), mask.to_vec()));
+    }
+    ben.give(header(&scan, Verdict::Agree)).await;
+    let seen = ben.seen(&scan).await.unwrap();
+    assert_eq!((seen.feedback.len(), seen.state()), (2, ReviewState::Conflict));
+    assert!(ben.mask(&entry).await.is_ok());
+}
+
+pub async fn a_mask_is_taken_whole_and_from_ingest_only(world: World) {
+    let scan = judged(&world).await;
+    let ada = Reader::new(&world, "ada");
+    let mask = b"a reader's mask";
+    let header = with_mask(header(&scan, Verdict::Correct), mask);
+    let cut = vec![Part::Header(header.clone()), Part::Mask(mask[..5].to_vec().into())];
+    assert_eq!(ada.send(cut).await.unwrap_err().code(), Code::InvalidArgument);
+    let unannounced = FeedbackHeader { mask: None, ..header.clone() };
+    let unannounced = vec![Part::Header(unannounced), Part::Mask(mask.to_vec().into())];
+    assert_eq!(ada.send(unannounced).await.unwrap_err().code(), Code::InvalidArgument);
+    let mut misnamed = header.clone();
+    misnamed.mask.as_mut().unwrap().name = "result.json".into();
+    assert_eq!(ada.refused(misnamed).await, Code::InvalidArgument);
+
+    let whole = || vec![Part::Header(header.clone()), Part::Mask(mask.to_vec().into())];
+    let parts = whole().into_iter().map(|part| FeedbackPart { part: Some(part) });
+    let parts: Vec<_> = parts.collect();
+    let bare = ada.ask(stream::iter(parts));
+    let refused = world.feedback.clone().give(bare).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert_eq!(world.count("feedback").await, 0);
+
+    let Given::Feedback(entry) = ada.send(whole()).await.unwrap() else { panic!() };
+    assert_eq!((entry.has_mask, entry.dice), (true, Some(0.75)));
+    // The same mask again is another object, and what the result brought is as it was.
+    let Given::Feedback(again) = ada.send(whole()).await.unwrap() else { panic!() };
+    assert_ne!(again.id, entry.id);
+    assert_eq!(world.read(&scan, "mask.png").await.unwrap(), b"a mask");
+    assert_eq!(ada.mask(&again).await.unwrap().1, mask);
+}
+
+pub async fn the_sweep_for_orphans_leaves_readers_masks_alone(world: World) {
+    let scan = judged(&world).await;
+    let (ada, mask) = (Reader::new(&world, "ada"), b"a reader's mask");
+    let header = with_mask(header(&scan, Verdict::Correct), mask);
+    let parts = vec![Part::Header(header), Part::Mask(mask.to_vec().into())];
+    let Given::Feedback(entry) = ada.send(parts).await.unwrap() else { panic!() };
+    let orphan = volume_of(&world, &scan).with_file_name(format!(
+        "{}-{}-{}",
+        scan.id,
+        NEVER,
+        "ab".repeat(32)
+    ));
+    std::fs::write(&orphan, b"nobody's").unwrap();
+    world.clock.advance(25 * 3_600_000);
+    let service =
+        storage::build(world.rules.clone(), world.ports.clone(), Peers { auth: world.auth() });
+    let _swept = serve(service).await;
+    until(async || orphan.try_exists().unwrap(), |there| !there).await;
+    // Her token has ended with the day.
+    let ada = Reader::new(&world, "ada");
+    assert_eq!(ada.mask(&entry).await.unwrap().1, mask);
+}
+
+pub async fn another_hospitals_feedback_is_as_if_it_never_was(world: World) {
+    let scan = judged(&world).await;
+    let mask = b"a reader's mask";
+    let header_of_mask = with_mask(header(&scan, Verdict::Correct), mask);
+    let parts = vec![Part::Header(header_of_mask), Part::Mask(mask.to_vec().into())];
+    let Given::Feedback(entry) = Reader::new(&world, "ada").send(parts).await.unwrap() else {
+        panic!()
+    };
+    let eve = Reader::of(&world, world.neighbour, "eve", Role::Admin);
+    let never = Scan { id: NEVER.into(), ..Scan::default() };
+    let said = |status: Status| (status.code(), status.message().to_owned());
+    let mut seen = BTreeSet::new();
+    for scan in [&scan, &never] {
+        let refused = eve.seen(scan).await.unwrap_err();
+        let given = eve.send(vec![Part::Header(header(scan, Verdict::Agree))]).await.unwrap_err();
+        let asked = FeedbackEntry { scan_id: scan.id.clone(), ..entry.clone() };
+        let read = eve.mask(&asked).await.unwrap_err();
+        let all = [refused, given, read].map(said);
+        assert!(all.iter().all(|(code, _)| *code == Code::NotFound), "{all:?}");
+        seen.insert(format!("{all:?}"));
+    }
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert!(eve.scans(ReviewState::Unspecified).await.is_empty());
+    assert_eq!((eve.tenant, world.count("feedback").await), (world.neighbour, 1));
+}

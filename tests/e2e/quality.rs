@@ -1,0 +1,124 @@
+//! How good the answers are by what readers say of them, from the outside.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use domain::rfc3339;
+use serde_json::{Value, json};
+use tests::client::{Client, answer, id};
+use tests::mesh::Mesh;
+use tests::scans;
+use tokio::time::{sleep, timeout};
+
+/// How long a word may take to be counted on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub async fn tell(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
+    let (scan, result) = client.analyse(&scans::png(1, true)).await?;
+    ensure!(scan["answer"] == "found", "{scan}");
+    // No other scan is completed from then on.
+    let completed_ms = scan["completed_ms"].as_i64().context("when it was completed")?;
+    let from = rfc3339(completed_ms).context("a time that a calendar has")?;
+    let figures = format!("/v1/quality?from={from}");
+    let feedback = format!("/v1/scans/{}/feedback", id(&scan)?);
+    let given = a_false_finding_is_counted(client, &feedback, &figures, &result).await?;
+    the_same_readers_later_word_is_counted_instead(client, &feedback, &figures).await?;
+    let mask = format!("{feedback}/{}/mask", id(&given)?);
+    another_hospital_sees_nothing_of_it(&mesh.stranger()?, &[feedback, mask], &figures).await
+}
+
+async fn a_false_finding_is_counted(
+    client: &Client,
+    feedback: &str,
+    figures: &str,
+    result: &Value,
+) -> anyhow::Result<Value> {
+    let findings = result["findings"].as_array().context("findings")?;
+    let none = |finding: &Value| json!({ "label": finding["label"], "verdict": "reject" });
+    let word = json!({
+        "verdict": "correct", "truth": "no_tumour", "reason": "false_finding",
+        "findings": findings.iter().map(none).collect::<Value>(),
+    });
+    let given = give(client, feedback, &word).await?;
+    let group = until(client, figures, |group| group["reviewed"] == 1).await?;
+    ensure!(group["scans"] == 1 && group["share_reviewed"] == 1.0, "{group}");
+    ensure!(group["name"].as_str().is_some_and(|name| name.contains('/')), "{group}");
+    ensure!(counts(&group["far"]) == (1, 1) && group["frr"].is_null(), "{group}");
+    ensure!(counts(&group["agree"]) == (0, 1), "{group}");
+    ensure!(group["dice"]["mean"] == 0.0 && group["dice"]["count"] == 1, "{group}");
+    for by in ["week", "kind", "size"] {
+        let (status, quality) = client.json(&format!("{figures}&by={by}")).await?;
+        let groups = quality["groups"].as_array().context("groups")?;
+        ensure!(groups.len() == 1 && groups[0]["reviewed"] == 1, "{status} {quality}");
+    }
+    Ok(given)
+}
+
+async fn the_same_readers_later_word_is_counted_instead(
+    client: &Client,
+    feedback: &str,
+    figures: &str,
+) -> anyhow::Result<()> {
+    give(client, feedback, &json!({ "verdict": "agree" })).await?;
+    let group = until(client, figures, |group| counts(&group["agree"]) == (1, 1)).await?;
+    ensure!(group["reviewed"] == 1 && group["disputed"] == 0, "{group}");
+    ensure!(group["far"].is_null() && counts(&group["frr"]) == (0, 1), "{group}");
+    Ok(())
+}
+
+async fn another_hospital_sees_nothing_of_it(
+    stranger: &Client,
+    paths: &[String; 2],
+    figures: &str,
+) -> anyhow::Result<()> {
+    for path in paths {
+        let (status, problem) = stranger.json(path).await?;
+        ensure!(status == 404, "{path}: {status} {problem}");
+    }
+    let word = json!({ "verdict": "agree" }).to_string().into_bytes();
+    let given = stranger.post(&paths[0], "application/json", word).await?;
+    let (status, problem) = answer(given).await?;
+    ensure!(status == 404, "{status} {problem}");
+    let (status, listed) = stranger.json("/v1/feedback").await?;
+    ensure!(status == 200 && listed["scans"] == json!([]), "{status} {listed}");
+    for figures in [figures, "/v1/quality"] {
+        let (status, quality) = stranger.json(figures).await?;
+        ensure!(status == 200 && quality["groups"] == json!([]), "{status} {quality}");
+    }
+    Ok(())
+}
+
+async fn give(client: &Client, feedback: &str, word: &Value) -> anyhow::Result<Value> {
+    let word = word.to_string().into_bytes();
+    let (status, given) = answer(client.post(feedback, "application/json", word).await?).await?;
+    ensure!(status == 201, "{status} {given}");
+    Ok(given)
+}
+
+/// The one group that there is, once it is as wished.
+async fn until(
+    client: &Client,
+    figures: &str,
+    wish: impl Fn(&Value) -> bool,
+) -> anyhow::Result<Value> {
+    let poll = async {
+        loop {
+            let (status, quality) = client.json(figures).await?;
+            ensure!(status == 200, "{status} {quality}");
+            let groups = quality["groups"].as_array().context("groups")?;
+            if let [group] = &groups[..]
+                && wish(group)
+            {
+                return Ok(group.clone());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, poll).await.context("a reader's word is not counted")?
+}
+
+/// How often, of how many.
+fn counts(rate: &Value) -> (u64, u64) {
+    let count = |name: &str| rate[name].as_u64().unwrap_or(u64::MAX);
+    (count("count"), count("of"))
+}
