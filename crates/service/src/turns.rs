@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::shares::{Share, Shares};
+use crate::shares::{Share, Shares, Taken};
 
 /// Turns at a limited resource, shared out among parties such as hospitals: so many at a time. One that becomes free goes to
 /// the party that has the fewest, and among those that wait for it to the one that has waited longest: nobody waits behind
@@ -14,6 +14,8 @@ where
     K: Clone + Eq + Hash,
 {
     most: usize,
+    /// So many more, for parties that have none.
+    beyond: usize,
     held: Shares<K>,
     waiting: Arc<Mutex<Queue<K>>>,
 }
@@ -27,6 +29,7 @@ where
 {
     turns: Turns<K>,
     share: Option<Share<K>>,
+    behind: usize,
 }
 
 impl<K> Turns<K>
@@ -35,7 +38,13 @@ where
 {
     /// So many turns at a time.
     pub fn of(most: usize) -> Turns<K> {
-        Turns { most, held: Shares::default(), waiting: Arc::default() }
+        Turns { most, beyond: 0, held: Shares::default(), waiting: Arc::default() }
+    }
+
+    /// The same with so many turns beyond those, each for a party that has none: so many parties do not even wait until a turn
+    /// of another one ends.
+    pub fn with_beyond(self, beyond: usize) -> Turns<K> {
+        Turns { beyond, ..self }
     }
 
     /// A turn for `party`, once there is one. Who stops waiting leaves nothing behind.
@@ -62,11 +71,16 @@ where
             .map(|(party, _)| party.clone())
             .enumerate()
             .min_by_key(|(_, party)| self.held.of(party))?;
-        let free =
-            self.held.take(party, |held| if held.all() < self.most { Ok(()) } else { Err(()) });
-        let share = Some(free.ok()?);
+        let share = Some(self.held.take(party.clone(), |held| self.admit(held, &party)).ok()?);
         let (_, sender) = waiting.remove(place)?;
-        Some((sender, Turn { turns: self.clone(), share }))
+        let behind = waiting.iter().filter(|(other, _)| *other == party).count();
+        Some((sender, Turn { turns: self.clone(), share, behind }))
+    }
+
+    /// Where it refuses the party that has the fewest, it would refuse any other.
+    fn admit(&self, held: &Taken<K>, party: &K) -> Result<(), ()> {
+        let beyond = if held.of(party) == 0 { self.beyond } else { 0 };
+        if held.all() < self.most + beyond { Ok(()) } else { Err(()) }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Queue<K>> {
@@ -80,7 +94,18 @@ where
     K: Clone + Eq + Hash,
 {
     fn clone(&self) -> Turns<K> {
-        Turns { most: self.most, held: self.held.clone(), waiting: Arc::clone(&self.waiting) }
+        let Turns { most, beyond, .. } = *self;
+        Turns { most, beyond, held: self.held.clone(), waiting: Arc::clone(&self.waiting) }
+    }
+}
+
+impl<K> Turn<K>
+where
+    K: Clone + Eq + Hash,
+{
+    /// How many more of its party waited when it was given.
+    pub fn behind(&self) -> usize {
+        self.behind
     }
 }
 
@@ -123,6 +148,37 @@ mod tests {
         let turns = Turns::of(3);
         let held: Vec<_> = (0..5).filter_map(|_| turns.take("a").now_or_never()).collect();
         assert_eq!(held.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn who_has_none_does_not_wait_for_another_partys_turn_to_end() {
+        let turns = Turns::of(2).with_beyond(2);
+        let _flood = [turns.take("a").await, turns.take("a").await];
+        let mut more = Box::pin(turns.take("a"));
+        assert!(more.as_mut().now_or_never().is_none());
+        let beyond = ["b", "c"].map(|party| turns.take(party).now_or_never());
+        assert!(beyond.iter().all(Option::is_some));
+        // One for each, and so many in all.
+        assert!(
+            ["b", "d"].map(|party| turns.take(party).now_or_never()).iter().all(Option::is_none)
+        );
+        drop(beyond);
+        assert!(more.as_mut().now_or_never().is_none(), "they are for who has none");
+    }
+
+    #[tokio::test]
+    async fn a_turn_tells_how_many_more_of_its_party_waited() {
+        let turns = Turns::of(1);
+        let mut held = turns.take("a").await;
+        let mut queue = ["a", "a", "b"].map(|party| Box::pin(turns.take(party)));
+        assert!(queue.iter_mut().all(|next| next.as_mut().now_or_never().is_none()));
+        let mut behind = vec![held.behind()];
+        for next in &mut queue {
+            drop(held);
+            held = next.as_mut().now_or_never().unwrap();
+            behind.push(held.behind());
+        }
+        assert_eq!(behind, [0, 1, 0, 0]);
     }
 
     #[tokio::test]
