@@ -5,6 +5,7 @@
 //! model, by the Open Inference Protocol.
 
 mod analysis;
+mod cores;
 mod engine;
 #[cfg(feature = "torch")]
 mod evaluating;
