@@ -37,6 +37,7 @@ pub struct Database {
     begin: &'static str,
     /// SQLite takes one writer at a time; waiting here is fair and immediate, its own lock polls.
     writers: Arc<Semaphore>,
+    units_at_once: usize,
 }
 
 /// Opens the database at `url` (`mysql://…` or `sqlite://…`, made when missing) and migrates it.
@@ -58,13 +59,18 @@ pub async fn connect(url: &str, migrations: &Migrator) -> Result<Database> {
     migrations.set_ignore_missing(true);
     migrations.run(&pool).await.map_err(|error| failed(error.into()))?;
     let writers = Arc::new(Semaphore::new(dialect.writers()));
-    Ok(Database { pool, begin: dialect.begin(), writers })
+    Ok(Database { pool, begin: dialect.begin(), writers, units_at_once: dialect.units_at_once() })
 }
 
 impl Database {
     /// The connection pool: for reads, and for single statements that are a unit by themselves.
     pub fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// How many units may be under way at once before others wait for them: who shares them out among parties lets no more begin.
+    pub fn units_at_once(&self) -> usize {
+        self.units_at_once
     }
 
     /// Runs `work` as one unit: committed when it succeeds, rolled back when it fails or panics.
@@ -157,6 +163,15 @@ impl Dialect {
         match self {
             Self::MySql => Semaphore::MAX_PERMITS,
             Self::Sqlite => 1,
+        }
+    }
+
+    fn units_at_once(self) -> usize {
+        match self {
+            // The other connections are for reads.
+            Self::MySql => CONNECTIONS_MAX as usize / 2,
+            // One writes, and the next one is ready.
+            Self::Sqlite => 2,
         }
     }
 

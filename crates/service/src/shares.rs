@@ -11,10 +11,11 @@ pub struct Taken<K> {
     of: HashMap<K, usize>,
 }
 
-/// One share; free again when this is dropped.
+/// One share, or several that were taken as one; free again when this is dropped.
 pub struct Share<K: Eq + Hash> {
     shares: Shares<K>,
     key: K,
+    count: usize,
 }
 
 impl<K> Taken<K>
@@ -42,12 +43,22 @@ where
         key: K,
         admit: impl FnOnce(&Taken<K>) -> Result<(), E>,
     ) -> Result<Share<K>, E> {
+        self.take_many(key, 1, admit)
+    }
+
+    /// As [`take`](Shares::take), so many as one.
+    pub fn take_many<E>(
+        &self,
+        key: K,
+        count: usize,
+        admit: impl FnOnce(&Taken<K>) -> Result<(), E>,
+    ) -> Result<Share<K>, E> {
         let mut taken = self.taken();
         admit(&taken)?;
-        taken.all += 1;
-        *taken.of.entry(key.clone()).or_default() += 1;
+        taken.all += count;
+        *taken.of.entry(key.clone()).or_default() += count;
         drop(taken);
-        Ok(Share { shares: self.clone(), key })
+        Ok(Share { shares: self.clone(), key, count })
     }
 
     /// How many shares `key` has at this moment.
@@ -90,9 +101,9 @@ where
 {
     fn drop(&mut self) {
         let mut taken = self.shares.taken();
-        taken.all -= 1;
+        taken.all -= self.count;
         if let Some(count) = taken.of.get_mut(&self.key) {
-            *count -= 1;
+            *count -= self.count;
             if *count == 0 {
                 taken.of.remove(&self.key);
             }

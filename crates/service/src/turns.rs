@@ -1,24 +1,43 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::shares::{Share, Shares};
+use crate::shares::{Share, Shares, Taken};
 
 /// Turns at a limited resource, shared out among parties such as hospitals: so many at a time. One that becomes free goes to
-/// the party that has the fewest, and among those that wait for it to the one that has waited longest: nobody waits behind
-/// another party's queue.
+/// the party that has the fewest, and of those to the one that was given its last the longest ago: nobody waits behind another
+/// party's queue.
 pub struct Turns<K>
 where
     K: Clone + Eq + Hash,
 {
     most: usize,
+    /// So many more, for parties that have none.
+    beyond: usize,
     held: Shares<K>,
-    waiting: Arc<Mutex<Queue<K>>>,
+    line: Arc<Mutex<Line<K>>>,
 }
 
-type Queue<K> = VecDeque<(K, oneshot::Sender<Turn<K>>)>;
+struct Line<K>
+where
+    K: Clone + Eq + Hash,
+{
+    waiting: VecDeque<Waiting<K>>,
+    /// Which turn each party was given last, counted in turns; of those that wait or have one.
+    last: HashMap<K, u64>,
+    given: u64,
+}
+
+struct Waiting<K>
+where
+    K: Clone + Eq + Hash,
+{
+    party: K,
+    count: usize,
+    sender: oneshot::Sender<Turn<K>>,
+}
 
 /// One turn; somebody else's when this is dropped.
 pub struct Turn<K>
@@ -27,6 +46,7 @@ where
 {
     turns: Turns<K>,
     share: Option<Share<K>>,
+    behind: usize,
 }
 
 impl<K> Turns<K>
@@ -35,13 +55,26 @@ where
 {
     /// So many turns at a time.
     pub fn of(most: usize) -> Turns<K> {
-        Turns { most, held: Shares::default(), waiting: Arc::default() }
+        let line = Line { waiting: VecDeque::new(), last: HashMap::new(), given: 0 };
+        Turns { most, beyond: 0, held: Shares::default(), line: Arc::new(Mutex::new(line)) }
+    }
+
+    /// The same with so many turns beyond those, each for a party that has none: so many parties do not even wait until a turn
+    /// of another one ends.
+    pub fn with_beyond(self, beyond: usize) -> Turns<K> {
+        Turns { beyond, ..self }
     }
 
     /// A turn for `party`, once there is one. Who stops waiting leaves nothing behind.
     pub async fn take(&self, party: K) -> Turn<K> {
+        self.take_many(party, 1).await
+    }
+
+    /// So many turns for `party` as one, once that many are free; all of them where it wants more than there are. They are kept
+    /// free for it when it is next.
+    pub async fn take_many(&self, party: K, count: usize) -> Turn<K> {
         let (sender, turn) = oneshot::channel();
-        self.waiting().push_back((party, sender));
+        self.line().waiting.push_back(Waiting { party, count: count.min(self.most), sender });
         self.share_out();
         turn.await.expect("whoever waits is passed over only once they have gone")
     }
@@ -54,24 +87,35 @@ where
     }
 
     fn next(&self) -> Option<(oneshot::Sender<Turn<K>>, Turn<K>)> {
-        let mut waiting = self.waiting();
-        waiting.retain(|(_, sender)| !sender.is_closed());
+        let mut line = self.line();
+        let Line { waiting, last, given } = &mut *line;
+        waiting.retain(|one| !one.sender.is_closed());
+        last.retain(|party, _| {
+            self.held.of(party) > 0 || waiting.iter().any(|one| one.party == *party)
+        });
         // The first of those that are equal. Nobody takes a turn meanwhile: that is done under this lock only.
-        let (place, party) = waiting
-            .iter()
-            .map(|(party, _)| party.clone())
-            .enumerate()
-            .min_by_key(|(_, party)| self.held.of(party))?;
-        let free =
-            self.held.take(party, |held| if held.all() < self.most { Ok(()) } else { Err(()) });
-        let share = Some(free.ok()?);
-        let (_, sender) = waiting.remove(place)?;
-        Some((sender, Turn { turns: self.clone(), share }))
+        let place = (0..waiting.len()).min_by_key(|place| {
+            let party = &waiting[*place].party;
+            (self.held.of(party), last.get(party).copied())
+        })?;
+        let (party, count) = (waiting[place].party.clone(), waiting[place].count);
+        let admit = |held: &Taken<K>| self.admit(held, &party, count);
+        let share = Some(self.held.take_many(party.clone(), count, admit).ok()?);
+        let Waiting { sender, .. } = waiting.remove(place)?;
+        *given += 1;
+        last.insert(party.clone(), *given);
+        let behind = waiting.iter().filter(|one| one.party == party).count();
+        Some((sender, Turn { turns: self.clone(), share, behind }))
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Queue<K>> {
-        // The queue is whole whatever panics beside it.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn admit(&self, held: &Taken<K>, party: &K, count: usize) -> Result<(), ()> {
+        let beyond = if held.of(party) == 0 { self.beyond } else { 0 };
+        if held.all() + count <= self.most + beyond { Ok(()) } else { Err(()) }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line<K>> {
+        // The line is whole whatever panics beside it.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,7 +124,18 @@ where
     K: Clone + Eq + Hash,
 {
     fn clone(&self) -> Turns<K> {
-        Turns { most: self.most, held: self.held.clone(), waiting: Arc::clone(&self.waiting) }
+        let Turns { most, beyond, .. } = *self;
+        Turns { most, beyond, held: self.held.clone(), line: Arc::clone(&self.line) }
+    }
+}
+
+impl<K> Turn<K>
+where
+    K: Clone + Eq + Hash,
+{
+    /// How many more of its party waited when it was given.
+    pub fn behind(&self) -> usize {
+        self.behind
     }
 }
 
@@ -126,6 +181,77 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_none_does_not_wait_for_another_partys_turn_to_end() {
+        let turns = Turns::of(2).with_beyond(2);
+        let _flood = [turns.take("a").await, turns.take("a").await];
+        let mut more = Box::pin(turns.take("a"));
+        assert!(more.as_mut().now_or_never().is_none());
+        let beyond = ["b", "c"].map(|party| turns.take(party).now_or_never());
+        assert!(beyond.iter().all(Option::is_some));
+        // One for each, and so many in all.
+        assert!(
+            ["b", "d"].map(|party| turns.take(party).now_or_never()).iter().all(Option::is_none)
+        );
+        drop(beyond);
+        assert!(more.as_mut().now_or_never().is_none(), "they are for who has none");
+    }
+
+    #[tokio::test]
+    async fn parties_alternate_where_there_is_one_turn() {
+        let turns = Turns::of(1);
+        let mut held = turns.take("a").await;
+        let wait = |party| (party, Box::pin(turns.take(party)));
+        let mut queue: Vec<_> = ["a", "a", "a", "b", "b", "c"].into_iter().map(wait).collect();
+        assert!(queue.iter_mut().all(|(_, next)| next.as_mut().now_or_never().is_none()));
+        let mut order = Vec::new();
+        while !queue.is_empty() {
+            drop(held);
+            let mut each = queue.iter_mut().enumerate();
+            let ready = each.find_map(|(place, (_, next))| {
+                next.as_mut().now_or_never().map(|turn| (place, turn))
+            });
+            let (place, turn) = ready.unwrap();
+            order.push(queue.remove(place).0);
+            held = turn;
+        }
+        assert_eq!(order, ["b", "c", "a", "b", "a", "a"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_large_waits_for_room_and_is_not_overtaken_again() {
+        let turns = Turns::of(4);
+        let large = turns.take_many("a", 4).await;
+        let mut next = Box::pin(turns.take_many("a", 9));
+        let mut small = Box::pin(turns.take("b"));
+        assert!(next.as_mut().now_or_never().is_none() && small.as_mut().now_or_never().is_none());
+        drop(large);
+        let small = small.as_mut().now_or_never().unwrap();
+        let mut again = Box::pin(turns.take("b"));
+        assert!(next.as_mut().now_or_never().is_none() && again.as_mut().now_or_never().is_none());
+        drop(small);
+        assert!(again.as_mut().now_or_never().is_none());
+        let all = next.as_mut().now_or_never().unwrap();
+        assert!(turns.take("c").now_or_never().is_none());
+        drop(all);
+        assert!(again.as_mut().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_turn_tells_how_many_more_of_its_party_waited() {
+        let turns = Turns::of(1);
+        let mut held = turns.take("a").await;
+        let mut queue = ["b", "a", "a"].map(|party| Box::pin(turns.take(party)));
+        assert!(queue.iter_mut().all(|next| next.as_mut().now_or_never().is_none()));
+        let mut behind = vec![held.behind()];
+        for next in &mut queue {
+            drop(held);
+            held = next.as_mut().now_or_never().unwrap();
+            behind.push(held.behind());
+        }
+        assert_eq!(behind, [0, 0, 1, 0]);
+    }
+
+    #[tokio::test]
     async fn who_stops_waiting_takes_no_turn_along() {
         let turns = Turns::of(1);
         let held = turns.take("a").await;
@@ -138,6 +264,6 @@ mod tests {
         drop(handed);
         assert!(turns.take("a").now_or_never().is_some());
         let nobody = turns.held.take("a", |held| if held.all() == 0 { Ok(()) } else { Err(()) });
-        assert!(nobody.is_ok() && turns.waiting().is_empty());
+        assert!(nobody.is_ok() && turns.line().waiting.is_empty());
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
-use domain::{Answer, Clock, ErrorKind, Result};
+use domain::{Answer, Clock, Result};
 use imaging::{
     Assessment, ClassifiedKind, DocumentHeader, Features, Findings, Format, Framed, ImageFacts,
     Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared, Preprocessing, Quality,
@@ -67,12 +67,13 @@ pub async fn analyse(
     };
     let model_info = model.model_info().clone();
     let modalities = model_info.facts.modalities.clone();
-    let (volume, judged) = blocking(move || {
+    let cores = model.cores();
+    let read = move || -> Result<(Arc<Volume>, bool)> {
         let volume = Volume::from_bytes(&bytes)?;
         let judged = volume.modality.is_none_or(|modality| modalities.contains(&modality));
         Ok((Arc::new(volume), judged))
-    })
-    .await?;
+    };
+    let (volume, judged) = cores.calculate(&whose, read).await?;
     let readings = &model_info.facts.readings;
     let told = readings.classify(volume.kind, None);
     let of = |told: &ClassifiedKind| readings.of(told.kind, volume.shape.slices).clone();
@@ -87,7 +88,7 @@ pub async fn analyse(
     };
     if !judged {
         let case = case(told);
-        return blocking(move || Ok(case.not_analysable(&volume))).await;
+        return cores.calculate(&whose, move || Ok(case.not_analysable(&volume))).await;
     }
     let first = of(&told).input;
     let mut seen = predict(&volume, first, model, &whose).await?;
@@ -99,7 +100,7 @@ pub async fn analyse(
         seen = Prediction { compute_ms: seen.compute_ms + again.compute_ms, ..again };
     }
     let case = case(told);
-    blocking(move || case.analysed(&volume, seen)).await
+    cores.calculate(&whose, move || case.analysed(&volume, seen)).await
 }
 
 /// The model's output for all slices.
@@ -131,7 +132,8 @@ async fn predict(
     whose: &Whose,
 ) -> Result<Prediction> {
     let (shown, preprocessing) = (volume.clone(), model.model_info().preprocessing()?);
-    let tiles = blocking(move || tiles(&shown, preprocessing, input.side)).await?;
+    let cut = move || tiles(&shown, preprocessing, input.side);
+    let tiles = model.cores().calculate(whose, cut).await?;
     let placements = tiles.iter().map(|tile| tile.placement).collect();
     let seen = model.predict(tiles, input.mirrored, whose).await?;
     let compute_ms = seen.iter().map(|seen| seen.compute_ms).sum();
@@ -142,14 +144,6 @@ async fn predict(
 fn tiles(volume: &Volume, preprocessing: Preprocessing, side: usize) -> Result<Vec<Prepared>> {
     let framed = Framed::new(volume, preprocessing)?;
     (0..volume.shape.slices).map(|slice| framed.slice(slice, side)).collect()
-}
-
-/// Runs what keeps a core busy where it holds nobody up.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let panicked = |error| ErrorKind::Internal.error("what was calculated panicked").because(error);
-    tokio::task::spawn_blocking(work).await.map_err(panicked)?
 }
 
 /// The facts of the analysis beside the model's output.

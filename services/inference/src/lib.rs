@@ -5,6 +5,7 @@
 //! model, by the Open Inference Protocol.
 
 mod analysis;
+mod cores;
 mod engine;
 #[cfg(feature = "torch")]
 mod evaluating;
@@ -26,9 +27,8 @@ use platform::queue::{self, Queue};
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::{ServiceToken, Verifier};
 use service::topics::{MODEL_EVALUATE, SCAN_RETRY, scan_ready};
-use service::{Check, Peer, Service, check};
+use service::{Check, Peer, Service, Turns, check};
 use strum::VariantArray;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use follow::{Engines, Registry};
@@ -168,7 +168,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
     let exclusive_lock = Arc::default();
     let work = |topic, window, is_exclusive| {
         // What waits for room in memory does so behind its own kind only.
-        let memory_budget = Arc::new(Semaphore::new(worker::MEMORY_UNITS));
+        let memory_budget = Turns::of(worker::MEMORY_UNITS);
         let (jobs, serving, clock) = (jobs.clone(), serving.clone(), clock.clone());
         let worker = JobWorker {
             jobs,

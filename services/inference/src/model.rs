@@ -11,6 +11,7 @@ use metrics::{counter, gauge, histogram};
 use service::Turns;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cores::Cores;
 use crate::engine::Engine;
 
 /// Opens the engine: at the start, and again after it has failed.
@@ -28,6 +29,7 @@ type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
 #[derive(Clone)]
 pub struct Model {
     queues: Queues<Line>,
+    cores: Cores,
     model_info: Arc<ModelInfo>,
     channels: usize,
     batch: usize,
@@ -116,12 +118,18 @@ impl Model {
             device = model_info.device,
             "a model is loaded"
         );
-        Ok((Model { queues, model_info, channels, batch }, ended))
+        let cores = Cores::of_machine();
+        Ok((Model { queues, cores, model_info, channels, batch }, ended))
     }
 
     /// The model that the engine runs.
     pub fn model_info(&self) -> &ModelInfo {
         &self.model_info
+    }
+
+    /// Where its scans are prepared, and what it says of them is measured.
+    pub fn cores(&self) -> &Cores {
+        &self.cores
     }
 
     /// How many channels of a tile the engine looks at.

@@ -14,7 +14,7 @@ use imaging::ModelInfo;
 use service::claims::Verifier;
 use tonic::service::Routes;
 
-use crate::analysis::blocking;
+use crate::cores::blocking;
 use crate::model::Whose;
 use crate::serving::{Served, Serving};
 use crate::shadow::InHand;

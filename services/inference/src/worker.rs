@@ -1,12 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Answer, Clock, Error, ErrorKind, Result};
+use domain::{Answer, Clock, Error, Result};
 use futures::future::Either;
 use metrics::{counter, histogram};
 use proto::storage::{Answer as WireAnswer, CompleteHeader, Job};
-use service::trace;
-use tokio::sync::{RwLock, Semaphore};
+use service::{Turns, trace};
+use tokio::sync::RwLock;
 use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
@@ -29,8 +29,8 @@ pub struct JobWorker {
     /// Where answered scans go; None where no registry lets any version look on.
     pub shadows: Option<Shadows>,
     pub clock: Clock,
-    /// Room in memory for the scans of one priority, in units of [`MEMORY_UNIT_VOXELS`].
-    pub memory_budget: Arc<Semaphore>,
+    /// The hospitals' turns at the memory for the scans of one priority, in units of [`MEMORY_UNIT_VOXELS`].
+    pub memory_budget: Turns<String>,
     /// Held by every job in hand of this process, and by one that is done alone for itself.
     pub exclusive_lock: Arc<RwLock<()>>,
     pub is_exclusive: bool,
@@ -84,9 +84,8 @@ impl JobWorker {
     }
 
     async fn finish(&self, job: &Job) -> Result<&'static str> {
-        let closed = |error| ErrorKind::Internal.error("no memory is given").because(error);
-        let _memory =
-            self.memory_budget.acquire_many(memory_units(&job.shape)).await.map_err(closed)?;
+        let units = memory_units(&job.shape);
+        let _memory = self.memory_budget.take_many(job.tenant_id.clone(), units).await;
         let bytes = self.jobs.volume(job).instrument(info_span!("read the volume")).await?;
         let mut served = self.serving.of(&job.modality)?;
         let shadow = served.shadow.take().zip(self.shadows.as_ref());
@@ -157,9 +156,9 @@ impl JobWorker {
 }
 
 /// How many units of memory a volume of that shape takes; never more than there is.
-fn memory_units(shape: &[u32]) -> u32 {
+fn memory_units(shape: &[u32]) -> usize {
     let voxels = shape.iter().fold(1u64, |voxels, length| voxels.saturating_mul((*length).into()));
-    voxels.div_ceil(MEMORY_UNIT_VOXELS).clamp(1, MEMORY_UNITS as u64) as u32
+    voxels.div_ceil(MEMORY_UNIT_VOXELS).clamp(1, MEMORY_UNITS as u64) as usize
 }
 
 fn wire(answer: Answer) -> WireAnswer {
@@ -180,6 +179,6 @@ mod tests {
         assert_eq!((memory_units(&[1, 256, 256]), memory_units(&[])), (1, 1));
         assert_eq!((memory_units(&[256, 512, 512]), memory_units(&[257, 512, 512])), (64, 64));
         assert_eq!((memory_units(&[128, 512, 512]), memory_units(&[129, 512, 512])), (32, 33));
-        assert_eq!(memory_units(&[u32::MAX; 3]), MEMORY_UNITS as u32);
+        assert_eq!(memory_units(&[u32::MAX; 3]), MEMORY_UNITS);
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::Config;
 use crate::outline::Outline;
-use crate::process::{Answered, Process, count_escapes, crashed, internal, walls};
+use crate::process::{Answered, Process, count_escapes, crashed, crowded_out, internal, walls};
 
 /// Whose turn it is: a hospital's, or this service's own, which asks whether a decoder answers.
 pub type Party = Option<TenantId>;
@@ -22,6 +22,10 @@ pub type Party = Option<TenantId>;
 const PROGRAM: &str = "medseg-decode";
 /// How long an upload waits for its turn.
 const TURN: Duration = Duration::from_secs(20);
+/// So many more are decoded where a hospital has none in hand: none waits for another's file to be done.
+const BEYOND: usize = 2;
+/// A hospital that sends faster than its files are decoded has a crowd: so many rounds of them wait.
+const CROWD_ROUNDS: usize = 4;
 
 /// Starts decoders, so many at a time, in turns of whoever it is for.
 #[derive(Clone)]
@@ -61,7 +65,7 @@ impl Decoder {
         Ok(Decoder(
             Arc::new(Inner {
                 program,
-                turns: Turns::of(turns),
+                turns: Turns::of(turns).with_beyond(BEYOND),
                 at_a_time: turns,
                 time: Duration::from_secs(config.decode_s),
                 options,
@@ -83,7 +87,7 @@ impl Decoder {
         self.1
     }
 
-    /// How many uploads are decoded at a time.
+    /// How many uploads of one hospital are decoded at a time.
     pub fn at_a_time(&self) -> usize {
         self.0.at_a_time
     }
@@ -135,18 +139,14 @@ impl Decoder {
 
     async fn ask(&self, file: &Path, task: &[&str]) -> Result<Result<Answered, Refusal>> {
         let turn = timeout(TURN, self.0.turns.take(self.1)).await;
-        let turn = turn.map_err(|_| ErrorKind::Exhausted.error("too many uploads at once"))?;
+        let turn = turn.map_err(|_| crowded_out())?;
         let file = File::open(file).map_err(|error| internal("a spooled upload is gone", error))?;
-        let process = match self.spare_for(task).filter(|spare| spare.give(&file).is_ok()) {
+        let crowded = turn.behind() >= CROWD_ROUNDS * self.0.at_a_time;
+        // The one that is ready is for whoever comes alone.
+        let spare = if crowded { None } else { self.spare_for(task) };
+        let process = match spare.filter(|spare| spare.give(&file).is_ok()) {
             Some(spare) => spare,
-            None => {
-                let process = self.0.start(task)?;
-                if let Err(error) = process.give(&file) {
-                    // Why it has ended already is found out where its answer is waited for.
-                    tracing::warn!(%error, "a decoder ended at its start");
-                }
-                process
-            }
+            None => self.0.begin(task, &file, crowded)?,
         };
         process.answer(self.0.time, turn).await
     }
@@ -183,6 +183,17 @@ impl Inner {
     fn spare(&self) -> MutexGuard<'_, Option<Process>> {
         // A slot is whole whatever panics beside it.
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A process for this file; where it is one of a crowd, everything else that wants a processor goes first.
+    fn begin(&self, task: &[&str], file: &File, crowded: bool) -> Result<Process> {
+        let process = self.start(task)?;
+        let process = if crowded { process.giving_way() } else { process };
+        if let Err(error) = process.give(file) {
+            // Why it has ended already is found out where its answer is waited for.
+            tracing::warn!(%error, "a decoder ended at its start");
+        }
+        Ok(process)
     }
 
     fn start(&self, task: &[&str]) -> Result<Process> {

@@ -66,7 +66,8 @@ pub struct Config {
     #[arg(long, env, default_value_t = RESERVE_MIB)]
     pub disk_reserve_mib: u64,
 
-    /// How many uploads are decoded at a time; 0 stands for one per processor.
+    /// How many uploads are decoded at a time; 0 stands for one per processor. Two more may be, each of a hospital that has none
+    /// in hand.
     #[arg(long, env, default_value_t = 0)]
     pub decoders: usize,
 

@@ -15,6 +15,7 @@ use jail::answer::{DecoderAnswer, length_of, refusal};
 use jail::{Walls, handover};
 use metrics::Unit::Count;
 use metrics::{counter, describe_counter};
+use rustix::process::{Pid, getpriority_process, setpriority_process};
 use service::Turn;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout};
@@ -24,6 +25,9 @@ use crate::decoder::Party;
 
 /// How long a decoder may take to say that it works.
 const GREETING: Duration = Duration::from_secs(10);
+
+/// What is added to the nice value of a decoder that gives way: it has a tenth of the others' weight (sched(7)).
+const GIVES_WAY: i32 = 10;
 
 /// A decoder keeps what it frees: to a process that lives for milliseconds, fresh pages for each copy of an image are a tenth of
 /// its time. Other allocators than glibc's do not look.
@@ -95,6 +99,7 @@ pub struct Process {
     child: Child,
     stdout: ChildStdout,
     socket: UnixStream,
+    gives_way: bool,
 }
 
 /// A decoder's answer, and the process that has announced more bytes.
@@ -123,7 +128,19 @@ impl Process {
         let Some(stdout) = child.stdout.take() else {
             return Err(ErrorKind::Internal.error("the decoder has no output"));
         };
-        Ok(Process { child, stdout, socket })
+        Ok(Process { child, stdout, socket, gives_way: false })
+    }
+
+    /// The same, which gives way from here on to everything else that wants a processor.
+    pub fn giving_way(self) -> Process {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        // To Linux a nice value is a thread's, and a decoder has one.
+        let lowered =
+            pid.map(|pid| setpriority_process(Some(pid), getpriority_process(None)? + GIVES_WAY));
+        if let Some(Err(error)) = lowered {
+            tracing::debug!(%error, "a decoder does not give way");
+        }
+        Process { gives_way: true, ..self }
     }
 
     /// Gives it the file that it is there for. Fails when it has ended already.
@@ -137,12 +154,14 @@ impl Process {
         time: Duration,
         turn: Turn<Party>,
     ) -> Result<Result<Answered, Refusal>> {
-        let Process { child, stdout, socket: _ } = self;
+        let Process { child, stdout, socket: _, gives_way } = self;
         let mut rest = Rest { stdout, time, child, _turn: turn };
         let answer = match timeout(time, rest.answer()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) if error.kind() == UnexpectedEof => return rest.autopsy().await,
             Ok(Err(_)) => return Ok(Err(crashed())),
+            // Its processor was everybody else's: that says nothing about the file.
+            Err(_) if gives_way => return Err(crowded_out()),
             Err(_) => return Ok(Err(took_too_long())),
         };
         Ok(match answer {
@@ -230,6 +249,11 @@ fn cause(status: ExitStatus) -> Cause {
         (_, Some(SIGABRT | SIGKILL | SIGXCPU)) => Cause::Limits,
         _ => Cause::File,
     }
+}
+
+/// Why a file is not judged while its hospital sends too many.
+pub fn crowded_out() -> Error {
+    ErrorKind::Exhausted.error("too many uploads at once")
 }
 
 fn took_too_long() -> Refusal {

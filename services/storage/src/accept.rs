@@ -57,7 +57,9 @@ impl Store {
         let (tenant, scan) = (accepted.tenant, scan_of(&accepted));
         let keys: Vec<_> = accepted.artefacts.iter().map(|kept| kept.key.clone()).collect();
         let inserted = self
-            .unit(move |store, unit| Box::pin(async move { store.insert(unit, accepted).await }))
+            .unit(Some(tenant), move |store, unit| {
+                Box::pin(async move { store.insert(unit, accepted).await })
+            })
             .await;
         match inserted {
             Ok(()) => {

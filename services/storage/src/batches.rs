@@ -19,8 +19,8 @@ impl Store {
         }
         let id = BatchId::new(&self.clock, &self.random);
         let batch = Batch { id: id.to_string(), entries, accepted_ms: self.clock.now_ms() };
-        let tenant = tenant.to_string();
-        self.unit(move |_, unit| {
+        let (of, tenant) = (Some(tenant.id()), tenant.to_string());
+        self.unit(of, move |_, unit| {
             Box::pin(async move { insert(unit, &tenant, &batch).await.map(|()| batch) })
         })
         .await

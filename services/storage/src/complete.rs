@@ -35,7 +35,7 @@ impl Store {
         }
         check_names(&objects)?;
         let kept = artefacts::keep(&self.blobs, job.tenant, job.scan, attempt, objects).await?;
-        let recorded = self.unit(move |store, unit| {
+        let recorded = self.unit(Some(job.tenant), move |store, unit| {
             Box::pin(async move { store.record(unit, id, event, &kept).await })
         });
         match recorded.await {

@@ -23,7 +23,7 @@ impl Store {
     pub async fn identity(&self, claims: &Claims, id: &str) -> Result<ScanIdentity> {
         let scan = ScanId::from_str(id)?;
         let (tenant, subject) = (claims.tenant().id(), claims.subject.clone());
-        self.unit(move |store, unit| {
+        self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
                 let scan_id = of_tenant(&mut **unit, tenant, scan).await?.id;
                 let known: Option<(String, String)> = sqlx::query_as(

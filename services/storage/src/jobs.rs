@@ -28,8 +28,10 @@ impl Store {
 
     /// As [`advance`](Store::advance), in a unit of its own.
     pub async fn happen(&self, id: JobId, event: Event) -> Result<(Job, Transition)> {
-        self.unit(move |store, unit| Box::pin(async move { store.advance(unit, id, event).await }))
-            .await
+        self.unit(None, move |store, unit| {
+            Box::pin(async move { store.advance(unit, id, event).await })
+        })
+        .await
     }
 
     /// Writes the transition: the only place where a job changes. The guarded update comes first, so that of two writers

@@ -67,7 +67,7 @@ impl Store {
     }
 
     async fn lease(&self, id: JobId, event: Event) -> Result<WireJob> {
-        let claimed = self.unit(move |store, unit| {
+        let claimed = self.unit(None, move |store, unit| {
             Box::pin(async move {
                 let (job, transition) = store.advance(unit, id, event).await?;
                 let scan = scans::of_tenant(&mut **unit, job.tenant, job.scan).await?;

@@ -82,7 +82,7 @@ impl Relay {
         }
         let ids: Vec<String> = self.published.iter().cloned().collect();
         self.store
-            .unit(move |_, unit| {
+            .unit(None, move |_, unit| {
                 Box::pin(async move {
                     for id in &ids {
                         sqlx::query("DELETE FROM outbox WHERE id = ?")

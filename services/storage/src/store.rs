@@ -19,6 +19,12 @@ const WATCH_BUFFER: usize = 1024;
 /// How many reads and writes for hospitals are under way at once; the other connections are for the service's own work.
 const READS_AT_ONCE: usize = 3;
 const WRITES_AT_ONCE: usize = 3;
+/// One more of each, for a hospital that has none.
+const BEYOND: usize = 1;
+
+/// Whose a unit of work is: a hospital's, or this service's own. Claims are its own: those of one hospital's jobs would
+/// otherwise hold up all others'.
+pub type Party = Option<TenantId>;
 
 /// The ports and the rules that every part of the service shares; cheap to clone.
 #[derive(Clone)]
@@ -35,6 +41,8 @@ pub struct Store {
     /// The hospitals' turns at reading rows, and at writing scans.
     pub reads: Turns<TenantId>,
     pub writes: Turns<TenantId>,
+    /// The turns at writing to the database.
+    units: Turns<Party>,
     /// Notified when the outbox has a message.
     pub outbox: Arc<Notify>,
 }
@@ -43,6 +51,7 @@ impl Store {
     pub fn new(rules: Rules, ports: Ports) -> Store {
         let Ports { database, blobs, queue: _, clock, random } = ports;
         let (changes, _) = broadcast::channel(WATCH_BUFFER);
+        let units = Turns::of(database.units_at_once());
         Store {
             database,
             blobs,
@@ -51,8 +60,9 @@ impl Store {
             rules,
             changes,
             choosing: Arc::default(),
-            reads: Turns::of(READS_AT_ONCE),
-            writes: Turns::of(WRITES_AT_ONCE),
+            reads: Turns::of(READS_AT_ONCE).with_beyond(BEYOND),
+            writes: Turns::of(WRITES_AT_ONCE).with_beyond(BEYOND),
+            units,
             outbox: Arc::default(),
         }
     }
@@ -68,12 +78,13 @@ impl Store {
         self.changes.subscribe()
     }
 
-    /// Runs `work` as one unit; see [`Database::unit`].
-    pub async fn unit<T, F>(&self, work: F) -> Result<T>
+    /// Runs `work` as one unit when it is the turn of whose it is; see [`Database::unit`].
+    pub async fn unit<T, F>(&self, of: Party, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'u> FnOnce(Store, &'u mut Unit) -> BoxFuture<'u, Result<T>> + Send + 'static,
     {
+        let _turn = self.units.take(of).await;
         let store = self.clone();
         self.database.unit(move |unit| work(store, unit)).await
     }
@@ -106,5 +117,47 @@ impl Store {
             Some(free) if free < reserve => Err(disk::full()),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::Config;
+
+    async fn store(folder: &std::path::Path) -> Store {
+        let at = |name: &str| folder.join(name).display().to_string();
+        let config = Config {
+            database_url: format!("sqlite://{}", at("storage.db")).into(),
+            blob_url: format!("file://{}", at("blobs")).into(),
+            queue_url: format!("sqlite://{}", at("queue.db")).into(),
+            rules: Rules::default(),
+        };
+        let (clock, random) = (service::system_clock(), service::system_random());
+        Store::new(Rules::default(), Ports::open(&config, clock, random).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn nobodys_unit_waits_behind_another_hospitals_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let [flooder, other] = [(); 2].map(|()| Some(TenantId::new(&store.clock, &store.random)));
+        let (sender, mut begun) = unbounded_channel();
+        let unit = |of: Party| {
+            let begun = sender.clone();
+            store.unit(of, move |_, _| Box::pin(async move { Ok(begun.send(of)) }))
+        };
+        let units = [flooder; 12].into_iter().chain([other, None]).map(unit);
+        for done in join_all(units).await {
+            done.unwrap().unwrap();
+        }
+        let order: Vec<_> = std::iter::from_fn(|| begun.try_recv().ok()).collect();
+        assert_eq!(order.len(), 14);
+        // They come right behind those that are under way.
+        let early = &order[..store.database.units_at_once() + 2];
+        assert!(early.contains(&other) && early.contains(&None), "{order:?}");
     }
 }

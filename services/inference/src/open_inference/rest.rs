@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::door::{Caller, Door};
 use super::signature::{FP32, Output, TILE};
 use super::{BareModels, EXTENSIONS, Metadata, REQUEST_BYTES};
-use crate::analysis::blocking;
+use crate::cores::blocking;
 
 /// How long the JSON is behind which bytes follow, by the binary tensor extension.
 const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");

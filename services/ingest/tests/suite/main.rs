@@ -4,6 +4,7 @@
 
 mod bad;
 mod batches;
+mod decoders;
 mod files;
 mod masks;
 mod room;

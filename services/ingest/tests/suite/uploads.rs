@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use domain::ErrorKind;
 use imaging::encode::{Series, zip};
 use imaging::{Modality, Volume};
@@ -269,40 +267,6 @@ async fn a_decoder_without_memory_is_a_refusal_and_the_next_upload_works() {
     assert!(small.upload(&stack).await.unwrap().is_ok());
 }
 
-/// The decoders that this process has and that live.
-fn decoders() -> Vec<String> {
-    let own = std::process::id().to_string();
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().into_string().ok());
-    pids.filter(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // The name in parentheses, the state, the parent.
-        let Some((name, rest)) = stat.split_once(") ") else { return false };
-        let mut rest = rest.split(' ');
-        name.ends_with("(medseg-decode") && rest.next() != Some("Z") && rest.next() == Some(&own)
-    })
-    .collect()
-}
-
-#[tokio::test]
-async fn a_decoder_that_dies_before_its_file_comes_costs_nobody_an_upload() {
-    let world = World::new().await;
-    let png = files::picture(&files::slice(), image::ImageFormat::Png);
-    assert!(world.upload(&png).await.unwrap().is_ok());
-    let started_ahead = async {
-        while decoders().len() != 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        decoders().remove(0)
-    };
-    let pid = tokio::time::timeout(Duration::from_secs(20), started_ahead).await.unwrap();
-    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
-    while decoders().contains(&pid) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(world.upload(&png).await.unwrap().is_ok());
-}
-
 #[tokio::test]
 async fn a_codec_that_would_start_threads_works_in_the_jail_without() {
     let world = World::new().await;
@@ -318,14 +282,4 @@ async fn a_decoder_that_tries_to_break_out_is_a_refusal_that_tells_nothing() {
     assert_eq!(refusal.problem, "corrupt");
     assert!(refusal.detail.starts_with("It cannot be decoded. Export"), "{}", refusal.detail);
     assert_eq!(world.spooled(), 0);
-}
-
-#[tokio::test]
-async fn many_uploads_at_once_take_turns() {
-    let world = World::with(|config| config.decoders = 2).await;
-    let png = files::picture(&files::slice(), image::ImageFormat::Png);
-    let uploads = (0..12).map(|_| world.upload(&png));
-    let all = tokio::time::timeout(Duration::from_secs(60), futures::future::join_all(uploads));
-    assert!(all.await.unwrap().into_iter().all(|scan| scan.unwrap().is_ok()));
-    assert_eq!((world.storage.count("scans").await, world.spooled()), (12, 0));
 }
