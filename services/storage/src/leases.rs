@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 use domain::artefact::VOLUME;
-use domain::{ErrorKind, JobId, Priority, Result};
+use domain::{ErrorKind, JobId, Priority, Result, TenantId};
 use futures::StreamExt;
 use platform::blob::ByteStream;
 use platform::db::failed;
@@ -17,6 +17,22 @@ const WORKER_MAX: usize = 190;
 /// How often a job is chosen that somebody else takes first, before the worker is told to ask again.
 const CHOICES_MAX: usize = 8;
 
+/// Whose jobs were given in turn, each hospital once, the last one last. Each instance knows of those that it gave.
+#[derive(Default)]
+pub struct Given(Vec<TenantId>);
+
+impl Given {
+    /// The smaller the longer ago; None: never.
+    fn place(&self, tenant: TenantId) -> Option<usize> {
+        self.0.iter().position(|other| *other == tenant)
+    }
+
+    fn to(&mut self, tenant: TenantId) {
+        self.0.retain(|other| *other != tenant);
+        self.0.push(tenant);
+    }
+}
+
 /// The calls of a worker on its job, from the claim to giving up; [`decide`] says what each does to the job.
 ///
 /// [`decide`]: crate::lifecycle::decide
@@ -31,39 +47,52 @@ impl Store {
         }
         let priority = find(self.database.pool(), id).await?.priority;
         // One at a time: side by side all would choose the same job.
-        let _choosing = self.choosing.lock().await;
+        let mut given = self.choosing.lock().await;
         for _ in 0..CHOICES_MAX {
-            let Some(chosen) = self.next_in_turn(priority).await? else {
+            let Some((tenant, chosen)) = self.next_in_turn(priority, &given).await? else {
                 return Err(ErrorKind::Conflict.error("no job waits"));
             };
             match self.lease(chosen, event.clone()).await {
                 // Another instance of this service was quicker.
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
-                leased => return leased,
+                leased => {
+                    given.to(tenant);
+                    return leased;
+                }
             }
         }
         Err(ErrorKind::Unavailable.error("others took each job that was chosen"))
     }
 
-    /// The job that has waited longest of the hospital that has the fewest in hand: nobody waits behind another hospital's
-    /// queue. None when no job of that priority waits for its first attempt.
-    async fn next_in_turn(&self, priority: Priority) -> Result<Option<JobId>> {
+    /// The job that has waited longest of the hospital that has the fewest in hand, and of those of the one that was given one
+    /// the longest ago: nobody waits behind another hospital's queue. None when no job of that priority waits for its first
+    /// attempt.
+    async fn next_in_turn(
+        &self,
+        priority: Priority,
+        given: &Given,
+    ) -> Result<Option<(TenantId, JobId)>> {
         // Ids are ordered by time (UUIDv7).
-        let next: Option<String> = sqlx::query_scalar(
-            "SELECT waiting.id
+        let waiting: Vec<(String, String, i64)> = sqlx::query_as(
+            "SELECT waiting.tenant_id, waiting.id, COALESCE(held.jobs, 0)
              FROM (SELECT tenant_id, MIN(id) AS id FROM jobs
                    WHERE state = 'queued' AND priority = ? AND attempt = 0 GROUP BY tenant_id) AS waiting
              LEFT JOIN (SELECT tenant_id, COUNT(*) AS jobs FROM jobs
                         WHERE state = 'leased' AND priority = ? GROUP BY tenant_id) AS held
              ON held.tenant_id = waiting.tenant_id
-             ORDER BY COALESCE(held.jobs, 0), waiting.id LIMIT 1",
+             ORDER BY waiting.id",
         )
         .bind(priority.name())
         .bind(priority.name())
-        .fetch_optional(self.database.pool())
+        .fetch_all(self.database.pool())
         .await
         .map_err(failed)?;
-        next.as_deref().map(JobId::from_str).transpose()
+        let typed = |(tenant, id, held): (String, String, i64)| -> Result<(TenantId, JobId, i64)> {
+            Ok((TenantId::try_from(tenant)?, JobId::try_from(id)?, held))
+        };
+        let waiting = waiting.into_iter().map(typed).collect::<Result<Vec<_>>>()?;
+        let next = waiting.into_iter().min_by_key(|(of, _, held)| (*held, given.place(*of)));
+        Ok(next.map(|(tenant, job, _)| (tenant, job)))
     }
 
     async fn lease(&self, id: JobId, event: Event) -> Result<WireJob> {

@@ -11,6 +11,7 @@ use service::claims::Tenant;
 use tokio::sync::{Mutex, Notify, broadcast};
 use uuid::Builder;
 
+use crate::leases::Given;
 use crate::{Ports, Rules, audit};
 
 /// How many changes a slow watcher may miss before it has to read its scan again.
@@ -37,7 +38,7 @@ pub struct Store {
     /// Sends the id of each scan that changes.
     changes: broadcast::Sender<ScanId>,
     /// Held while the next job in turn is chosen and leased.
-    pub choosing: Arc<Mutex<()>>,
+    pub choosing: Arc<Mutex<Given>>,
     /// The hospitals' turns at reading rows, and at writing scans.
     pub reads: Turns<TenantId>,
     pub writes: Turns<TenantId>,

@@ -134,6 +134,26 @@ pub async fn nobodys_scan_waits_behind_another_hospitals_queue(world: World) {
     assert_eq!(taken, expected);
 }
 
+pub async fn hospitals_alternate_also_where_one_job_is_in_hand_at_a_time(world: World) {
+    let mut queue = Vec::new();
+    for (number, tenant) in [world.hospital; 3].into_iter().chain([world.neighbour; 2]).enumerate()
+    {
+        let scan = world.accept_for(tenant, Upload::of(&format!("head {number}"))).await.unwrap();
+        queue.push(scan.id);
+        world.clock.advance(1);
+    }
+    let mut ready = world.subscribe(topics::SCAN_READY).await;
+    let mut taken = Vec::new();
+    for _ in 0..queue.len() {
+        let named = world.announced(&mut ready).await;
+        let job = world.claim_in_turn(&named).await.unwrap();
+        world.complete(found(&job)).await.unwrap();
+        taken.push(job.scan_id);
+    }
+    let expected = [0, 3, 1, 4, 2].map(|place: usize| queue[place].clone());
+    assert_eq!(taken, expected);
+}
+
 pub async fn each_message_is_one_job_whichever_it_names(world: World) {
     let (_, named) = world.ready().await;
     for number in 0..7 {
