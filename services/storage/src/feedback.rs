@@ -88,7 +88,7 @@ impl Store {
         }
         let draft = self.draft(claims, given, key.clone(), judged).await?;
         let blobs: Vec<_> = draft.artefacts.iter().map(|kept| kept.key.clone()).collect();
-        let inserted = self.unit(move |store, unit| {
+        let inserted = self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move { store.insert_feedback(unit, draft).await })
         });
         match inserted.await {
