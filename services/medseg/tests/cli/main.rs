@@ -6,6 +6,7 @@ mod bench;
 mod dataset;
 mod evaluate;
 mod help;
+mod killed;
 mod labelled;
 mod phantom;
 mod place;
