@@ -5,6 +5,7 @@
 mod bench;
 mod dataset;
 mod evaluate;
+mod forward;
 mod help;
 mod killed;
 mod labelled;
