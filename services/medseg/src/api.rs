@@ -100,8 +100,8 @@ impl Api {
         &self.url
     }
 
-    /// What is said to sign in. A setting that is empty, as in compose files, is none.
-    fn grant(&self) -> anyhow::Result<[(&str, &str); 3]> {
+    /// What is said to sign in; an error where that is not known. A setting that is empty, as in compose files, is none.
+    pub fn grant(&self) -> anyhow::Result<[(&str, &str); 3]> {
         if let Some(id) = self.client_id.as_deref().filter(|id| !id.is_empty()) {
             let secret = self.client_secret.as_ref();
             let secret =

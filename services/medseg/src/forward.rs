@@ -70,6 +70,8 @@ impl Forward {
     async fn forward(&self) -> anyhow::Result<u8> {
         let stop = shutdown_on_signals()?;
         let outbox = Outbox::open(&self.folder, &self.results)?;
+        // Waiting would bring no password.
+        self.api.grant()?;
         if !self.watch {
             return self.once(&outbox, &stop).await;
         }

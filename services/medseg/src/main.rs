@@ -21,7 +21,7 @@ enum Command {
     /// Analyse files and write the results to a folder: no server, no account, no port.
     Segment(Box<segment::Segment>),
     /// Hand on what a watched folder brought to another medseg, once the line is there.
-    Forward(forward::Forward),
+    Forward(Box<forward::Forward>),
     /// Manage tenants and users of a data directory.
     User(user::User),
     /// Register, compare and promote the models of a running medseg.

@@ -198,6 +198,7 @@ fn what_keeps_it_from_sending_is_told_and_sets_nothing_aside() {
     place.medseg("forward inbox").bad(MISUSED, &["--results", "required"]);
     place.medseg("forward inbox --results nowhere").bad(FAILED, &["nowhere", "cannot be used"]);
     place.medseg("forward nowhere --results results").bad(FAILED, &["nowhere", "cannot be used"]);
+    place.medseg("forward inbox --results results --watch").bad(FAILED, &["set MEDSEG_PASSWORD"]);
     let centre = Centre::start(&place);
     // Nobody signs in for nothing.
     assert_eq!(forwarding(&place, &centre.url, "wrong", &[]).ended().printed(0), "");
