@@ -21,7 +21,7 @@ else
     exit 1
 fi
 "${compose[@]}" --env-file "$env_file" -f docker-compose.yml config -q
-"${compose[@]}" -f deploy/edge/compose.yml --profile watch config -q
+"${compose[@]}" -f deploy/edge/compose.yml --profile watch --profile forward config -q
 echo "compose: docker-compose.yml and deploy/edge/compose.yml are sound"
 
 # Secrets have no default: without them nothing starts.

@@ -38,7 +38,7 @@ with open(sys.argv[1], "rb") as source, lzma.open(sys.argv[1] + ".xz", "wb", pre
     # Pillow writes WebP with loss, which no Rust library does.
     local pillow=${MEDSEG_CACHE:-$HOME/.cache/medseg}/pillow
     [ -f "$pillow/complete" ] || { python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
-        --target "$pillow" pillow==12.0.0 && touch "$pillow/complete"; } || fail "could not fetch Pillow"
+        --target "$pillow" --only-binary=:all: --require-hashes --requirement "$scripts/wheels/pillow.txt" && touch "$pillow/complete"; } || fail "could not fetch Pillow"
     PYTHONPATH=$pillow python3 "$scripts/recode_data.py" "$folder/data" "$@"
     cp "$scripts/train_gpu_go.sh" "$folder/go.sh"
     local mib

@@ -279,6 +279,42 @@ def segment(place):
         raise Failed(f"medseg segment ends with {ended.returncode} where a file is missing: {ended.stderr}")
 
 
+def forward(place):
+    """What a watched folder brought, as its record tells, to a server, by an API client and by a user."""
+    medseg = place.program("medseg")
+    inbox, results = place.folder / "inbox", place.folder / "watched"
+    for folder in (inbox, results):
+        folder.mkdir()
+    words = [medseg, "forward", "inbox", "--results", "watched"]
+    for seed in (1, 2):
+        place.good(medseg, "phantom", "--seed", seed, "--out", f"inbox/{seed}.png")
+        about = (inbox / f"{seed}.png").stat()
+        entry = {"name": f"{seed}.png", "modified_ns": about.st_mtime_ns, "files": 1, "bytes": about.st_size, "answers": ["found"], "folders": [f"{seed}"]}
+        with open(results / "watched.jsonl", "a") as record:
+            print(json.dumps(entry), file=record)
+    with serving(place, "--data", "centre", "--model-url", "threshold:", "--research") as (url, password):
+        form = ["-d", "grant_type=password", "-d", "username=admin", "-d", f"password={password}"]
+        token = json.loads(place.good("curl", "-sS", "--fail", f"{url}/v1/token", *form))["access_token"]
+        client = json.dumps({"name": "edge box", "roles": ["integrator"]})
+        post = ["curl", "-sS", "--fail", "-H", f"authorization: Bearer {token}", "-H", "content-type: application/json", "-d", client]
+        made = json.loads(place.good(*post, f"{url}/v1/clients"))
+        env = {"MEDSEG_URL": url, "MEDSEG_CLIENT_ID": made["client_id"], "MEDSEG_CLIENT_SECRET": made["client_secret"]}
+        place.good(*words, env=env, says=r"1\.png\tsent\t/v1/scans/")
+        # The same scans again, as another user: nothing is doubled, and nothing is left.
+        sent = {json.loads(note.read_text())["location"] for note in (results / "forwarded").glob("*.json")}
+        for note in (results / "forwarded").glob("*.json"):
+            note.unlink()
+        said = place.good(*words, "--json", env={"MEDSEG_URL": url, "MEDSEG_PASSWORD": password})
+        same("what is sent again", sent, {json.loads(line)["location"] for line in said.splitlines()})
+        place.bad(medseg, "forward", "inbox", says="--results")
+        place.bad(medseg, "forward", "nowhere", "--results", "watched", says="nowhere")
+        place.bad(medseg, "forward", "inbox", "--results", "nowhere", says="nowhere")
+        next((results / "forwarded").glob("*.json")).unlink()
+        place.bad(*words, env={**env, "MEDSEG_CLIENT_SECRET": "not the one"}, says="1 of 1 not sent.*not signed in")
+        place.bad(*words, env={"MEDSEG_URL": url}, says="MEDSEG_PASSWORD")
+    place.bad(*words, env=env, says="does not answer at")
+
+
 def replay(place):
     """A result made by an engine without weights, which no registry has."""
     medseg = place.program("medseg")
@@ -301,7 +337,7 @@ def replay(place):
 
 
 SUBCOMMANDS = {
-    "phantom": phantom, "serve": serve, "segment": segment, "replay": replay, "user": user, "model": model, "train": train, "evaluate": evaluate,
+    "phantom": phantom, "serve": serve, "segment": segment, "forward": forward, "replay": replay, "user": user, "model": model, "train": train, "evaluate": evaluate,
     "dataset": dataset, "finish": finish, "bench": bench,
 }
 

@@ -1,7 +1,9 @@
 //! Files that are whole or not there at all: whatever happens while one is written, nobody reads half of it, and what was
-//! there before stays.
+//! there before stays. And folders of which nothing stays, however their owner ends.
 
 #![deny(missing_docs)]
+
+mod scratch;
 
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
@@ -10,6 +12,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
+
+pub use scratch::{Scratch, sweep};
 
 /// What the process's umask makes of it.
 const ANYBODYS: u32 = 0o666;

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
+use durable::Scratch;
 use metrics::{counter, gauge};
 use proto::registry::models_client::ModelsClient;
 use proto::registry::routing_client::RoutingClient;
 use proto::registry::{FileRef, Routes, RoutesRequest, Version, VersionRef};
 use service::claims::{ServiceToken, authorised};
 use service::{Peer, Worker};
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,7 @@ pub struct Engines {
 
 /// A version's files on this machine; gone when this is dropped.
 pub struct Fetched {
-    folder: TempDir,
+    folder: Scratch,
     weights: String,
 }
 
@@ -83,7 +83,7 @@ impl Registry {
 
     /// Brings the files that a worker needs of a version to this machine.
     pub async fn fetch(&self, name: &str, version: &str) -> Result<Fetched> {
-        let folder = tempfile::tempdir().map_err(|error| {
+        let folder = Scratch::temporary().map_err(|error| {
             ErrorKind::Unavailable.error("no folder for a model").because(error)
         })?;
         let manifest = self.file(name, version, MANIFEST, folder.path()).await?;

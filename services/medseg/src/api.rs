@@ -1,11 +1,18 @@
 //! A running medseg, as its REST API shows it.
 
-use anyhow::{Context, bail};
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Context;
 use axum::body::Bytes;
 use domain::Artefact;
+use reqwest::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+
+/// How long a server may take to be reached, and to say who somebody is.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a medseg answers, and who asks.
 #[derive(clap::Args)]
@@ -21,6 +28,14 @@ pub struct Api {
     /// That user's password: by the environment, where other users of the machine do not see it.
     #[arg(long, env = "MEDSEG_PASSWORD", hide_env_values = true, hide = true, global = true)]
     password: Option<SecretString>,
+
+    /// The API client that signs in, in place of a user.
+    #[arg(long, env = "MEDSEG_CLIENT_ID", global = true)]
+    client_id: Option<String>,
+
+    /// That client's secret: by the environment, too.
+    #[arg(long, env = "MEDSEG_CLIENT_SECRET", hide_env_values = true, global = true)]
+    client_secret: Option<SecretString>,
 }
 
 /// Somebody who has signed in.
@@ -30,24 +45,82 @@ pub struct Session {
     token: SecretString,
 }
 
+/// An answer that is no success.
+#[derive(Debug)]
+pub struct Refusal {
+    pub status: StatusCode,
+    /// How long whoever answers wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Why (RFC 9457); null where it is no JSON.
+    pub problem: Value,
+    /// Whether it is medseg that answers, and nobody on the way to it.
+    pub is_problem: bool,
+}
+
+impl Refusal {
+    async fn of(answer: Response) -> Refusal {
+        let status = answer.status();
+        let header =
+            |name: HeaderName| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let retry_after = header(RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok());
+        let is_problem =
+            header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/problem+json"));
+        let problem = answer.json().await.unwrap_or_default();
+        Refusal { status, retry_after: retry_after.map(Duration::from_secs), problem, is_problem }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = self.problem["detail"].as_str().unwrap_or("it does not say why");
+        match self.status {
+            StatusCode::UNAUTHORIZED => write!(f, "not signed in: {detail}"),
+            status => write!(f, "{detail} ({status})"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 impl Api {
     /// Signs in.
     pub async fn sign_in(&self) -> anyhow::Result<Session> {
-        let password = self
-            .password
-            .as_ref()
-            .context("no password: set MEDSEG_PASSWORD to that of the user (--user)")?;
-        let client = Client::new();
-        let form = [
-            ("grant_type", "password"),
-            ("username", self.user.as_str()),
-            ("password", password.expose_secret()),
-        ];
-        let request = client.post(self.address("v1/token")?).form(&form);
+        let form = self.grant()?;
+        let client = Client::builder().connect_timeout(PATIENCE).build();
+        let client = client.context("no client for HTTP")?;
+        let request = client.post(self.address("v1/token")?).timeout(PATIENCE).form(&form);
         let answer = self.sent(request).await?;
         let answer: Value = understood(answer).await?.json().await.context("no token came")?;
         let token = answer["access_token"].as_str().context("no token came")?;
         Ok(Session { client, url: self.url.clone(), token: token.to_owned().into() })
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What is said to sign in; an error where that is not known. A setting that is empty, as in compose files, is none.
+    pub fn grant(&self) -> anyhow::Result<[(&str, &str); 3]> {
+        if let Some(id) = self.client_id.as_deref().filter(|id| !id.is_empty()) {
+            let secret = self.client_secret.as_ref();
+            let secret =
+                secret.context("no secret: set MEDSEG_CLIENT_SECRET to that of the client")?;
+            return Ok([
+                ("grant_type", "client_credentials"),
+                ("client_id", id),
+                ("client_secret", secret.expose_secret()),
+            ]);
+        }
+        let password = self
+            .password
+            .as_ref()
+            .context("no password: set MEDSEG_PASSWORD to that of the user (--user)")?;
+        Ok([
+            ("grant_type", "password"),
+            ("username", self.user.as_str()),
+            ("password", password.expose_secret()),
+        ])
     }
 
     async fn sent(&self, request: RequestBuilder) -> anyhow::Result<Response> {
@@ -106,19 +179,14 @@ impl Session {
 
 /// The answer, unless it is a problem (RFC 9457): then in its own words.
 async fn understood(answer: Response) -> anyhow::Result<Response> {
-    let status = answer.status();
-    if status.is_success() {
+    if answer.status().is_success() {
         return Ok(answer);
     }
-    let problem: Value = answer.json().await.unwrap_or_default();
-    let detail = problem["detail"].as_str().unwrap_or("it does not say why");
-    for check in problem["checks"].as_array().into_iter().flatten() {
+    let refusal = Refusal::of(answer).await;
+    for check in refusal.problem["checks"].as_array().into_iter().flatten() {
         println!("{}", check_line(check));
     }
-    match status {
-        StatusCode::UNAUTHORIZED => bail!("not signed in: {detail}"),
-        _ => bail!("{detail} ({status})"),
-    }
+    Err(refusal.into())
 }
 
 /// One of the gate's checks as a line: what it found, of the version and of the one that serves.

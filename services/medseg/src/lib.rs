@@ -5,6 +5,7 @@ pub mod bench;
 pub mod dataset;
 pub mod evaluate;
 pub mod finish;
+pub mod forward;
 mod home;
 mod mlflow;
 pub mod model;

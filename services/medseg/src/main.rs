@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use medseg::{
-    bench, dataset, evaluate, finish, model, phantom, replay, segment, serve, train, user,
+    bench, dataset, evaluate, finish, forward, model, phantom, replay, segment, serve, train, user,
 };
 use service::cli;
 
@@ -20,6 +20,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Analyse files and write the results to a folder: no server, no account, no port.
     Segment(Box<segment::Segment>),
+    /// Hand on what a watched folder brought to another medseg, once the line is there.
+    Forward(Box<forward::Forward>),
     /// Manage tenants and users of a data directory.
     User(user::User),
     /// Register, compare and promote the models of a running medseg.
@@ -53,6 +55,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         // Their exit status is their answer.
         Command::Segment(segment) => return segment.run(),
         Command::Replay(replay) => return replay.run(),
+        Command::Forward(forward) => return forward.run(),
         Command::User(user) => user.run()?,
         Command::Model(model) => model.run()?,
         Command::Dataset(dataset) => dataset.run()?,

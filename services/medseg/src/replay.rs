@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use domain::artefact::{MASK, MASK_VOLUME, ORIGINAL, RESULT};
 use domain::limits::UPLOAD_MIB_DEFAULT;
 use domain::{Artefact, hex};
+use durable::Scratch;
 use imaging::{Limits, ModelUsed, ResultDocument, decode};
 use serde_json::{Value, json};
 use service::ErrorLog;
@@ -84,7 +85,7 @@ impl Replay {
         let session = self.api.sign_in().await?;
         let then = Made::of_scan(&session, &self.scan).await?;
         let made_by = then.model()?;
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let folder = Scratch::temporary().context("cannot make a temporary folder")?;
         let at = |name: &str| folder.path().join(name);
         let original = at(ORIGINAL.name);
         let bytes = session.artefact(&self.scan, &ORIGINAL).await?.context("no file is kept")?;

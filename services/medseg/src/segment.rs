@@ -1,13 +1,13 @@
 //! Files in, results out: the services run in this process for as long as there are files, and answer nobody else.
 
 mod analyst;
-mod input;
+pub(crate) mod input;
 mod inside;
-mod outcome;
-mod record;
+pub(crate) mod outcome;
+pub(crate) mod record;
 mod results;
 mod teller;
-mod watch;
+pub(crate) mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -2,8 +2,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use durable::Scratch;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::client::Client;
 use super::sender::shown;
@@ -11,7 +11,7 @@ use super::sender::shown;
 /// A model version, fetched from MLflow's registry.
 pub struct Fetched {
     /// Its files, for as long as this lives.
-    folder: TempDir,
+    folder: Scratch,
     /// Where it comes from.
     source: String,
     /// The commit that it was trained with, where its run says that.
@@ -40,7 +40,7 @@ pub async fn fetch(client: &Client, of: &str, files: &[&str]) -> anyhow::Result<
     let query = [("name", word("name")), ("version", word("version"))];
     let lies = client.get("model-versions/get-download-uri", &query).await?;
     let uri = lies["artifact_uri"].as_str().context("MLflow does not say where the model lies")?;
-    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let folder = Scratch::temporary().context("no temporary folder")?;
     let there = client.files(uri).await?;
     for name in files.iter().filter(|name| there.iter().any(|there| there == **name)) {
         let bytes = client.file(uri, name).await?;

@@ -1,6 +1,6 @@
 use std::fs::{self, File};
 use std::future::ready;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -9,6 +9,7 @@ use domain::hex;
 use domain::limits::UPLOAD_FILES_MAX;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use service::{CHUNK_BYTES, system_random};
+use sha2::{Digest, Sha256};
 use tokio_util::io::ReaderStream;
 
 /// What files of scans are called, in lower case: their results need not be. A UID has points, too, that are no endings.
@@ -57,6 +58,29 @@ impl Input {
     /// How large it is.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// SHA-256, in hex, of what makes it this scan: of one file its bytes, whatever it is called, and of several their
+    /// names, too, as a server keeps them.
+    pub fn sha256(&self) -> anyhow::Result<String> {
+        let mut digest = Sha256::new();
+        for file in &self.files {
+            if self.files.len() > 1 {
+                digest.update((file.name.len() as u64).to_le_bytes());
+                digest.update(&file.name);
+                digest.update(file.bytes.to_le_bytes());
+            }
+            let unreadable = || format!("{} cannot be read", file.path.display());
+            let mut content = File::open(&file.path).with_context(unreadable)?;
+            let mut chunk = vec![0; CHUNK_BYTES];
+            loop {
+                match content.read(&mut chunk).with_context(unreadable)? {
+                    0 => break,
+                    read => digest.update(&chunk[..read]),
+                }
+            }
+        }
+        Ok(hex(&digest.finalize()))
     }
 
     /// A form with its files, opened one after another, and the media type of it.
@@ -183,6 +207,29 @@ mod tests {
             String::from_utf8(form.to_vec()).unwrap(),
             format!("{fields}--{boundary}--\r\n")
         );
+    }
+
+    #[test]
+    fn a_file_is_the_same_scan_under_any_name_and_a_series_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let sha256 = |name: &str| Input::at(&folder.path().join(name)).unwrap().sha256().unwrap();
+        for path in ["one/a", "other/a", "other/b"] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "abc").unwrap();
+        }
+        // FIPS 180-4's own example.
+        let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        for name in ["one", "one/a", "other/b"] {
+            assert_eq!(sha256(name), of_abc, "{name}");
+        }
+        let before = sha256("other");
+        fs::rename(folder.path().join("other/b"), folder.path().join("other/c")).unwrap();
+        assert_ne!(sha256("other"), before);
+        // The end of one file is not the beginning of the next.
+        fs::write(folder.path().join("other/a"), "ab").unwrap();
+        fs::write(folder.path().join("other/c"), "cabc").unwrap();
+        assert_ne!(sha256("other"), before);
     }
 
     #[test]

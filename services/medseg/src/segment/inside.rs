@@ -5,13 +5,13 @@ use axum::http::request::Builder;
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use domain::Artefact;
+use durable::Scratch;
 use futures::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use service::Service;
-use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep};
@@ -38,7 +38,7 @@ pub struct Inside {
     stop: CancellationToken,
     _home: Home,
     /// Last, so that nobody writes there any more when it is deleted.
-    _folder: TempDir,
+    _folder: Scratch,
 }
 
 struct Token {
@@ -80,11 +80,8 @@ struct Granted {
 impl Inside {
     /// Builds the services, and runs their workers.
     pub async fn start(services: &Services) -> anyhow::Result<Inside> {
-        let unusable = "cannot make a temporary folder (TMPDIR says where)";
-        let place = std::env::temp_dir();
-        std::fs::create_dir_all(&place).context(unusable)?;
-        let folder = tempfile::Builder::new().prefix("medseg-").tempdir_in(place);
-        let folder = folder.context(unusable)?;
+        let folder = Scratch::temporary();
+        let folder = folder.context("cannot make a temporary folder (TMPDIR says where)")?;
         let home = Home::open(folder.path())?;
         let mut first_start = None;
         let service = services.build(&home, |made| first_start = Some(made)).await?;

@@ -170,7 +170,7 @@ impl Outcome {
 }
 
 /// A path without what a terminal would obey.
-fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     path.to_string_lossy().replace(char::is_control, "\u{fffd}")
 }
 

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -55,9 +55,7 @@ impl Record {
         file.read_to_end(&mut text).with_context(unusable)?;
         let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
         file.set_len(whole as u64).with_context(unusable)?;
-        let entries = text[..whole].split(|&byte| byte == b'\n');
-        let entries = entries.filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
-        let done = entries.map(|entry| (entry.name, entry.fingerprint)).collect();
+        let done = lines(&text[..whole]).map(|entry| (entry.name, entry.fingerprint)).collect();
         Ok(Record { file, done })
     }
 
@@ -78,6 +76,23 @@ impl Record {
         self.file.write_all(line.as_bytes())?;
         self.file.sync_data()
     }
+}
+
+/// What the record at `path` tells, the oldest first, whoever writes it meanwhile; nothing where there is none yet.
+pub fn entries(path: &Path) -> anyhow::Result<Vec<Entry>> {
+    match fs::read(path) {
+        Ok(text) => Ok(lines(&text).collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => {
+            Err(error).with_context(|| format!("the record {} cannot be read", path.display()))
+        }
+    }
+}
+
+/// The lines that can be read.
+fn lines(text: &[u8]) -> impl Iterator<Item = Entry> + '_ {
+    let lines = text.split(|&byte| byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tempfile::TempDir;
+use durable::Scratch;
 use tokio::task::spawn_blocking;
 
 /// Letters of a folder's name that are taken of an entry's.
@@ -14,16 +14,18 @@ pub struct Results(PathBuf);
 
 /// A folder that is being filled, hidden beside its place. Dropped, nothing is left of it.
 pub struct Staged {
-    folder: TempDir,
+    folder: Scratch,
     out: PathBuf,
 }
 
 impl Results {
-    /// Makes the folder where it is missing.
+    /// Makes the folder where it is missing, and deletes what a process that was killed was about to put there.
     pub fn open(out: &Path) -> anyhow::Result<Results> {
         let unusable = || format!("the results' folder {} cannot be used", out.display());
         fs::create_dir_all(out).with_context(unusable)?;
-        Ok(Results(out.canonicalize().with_context(unusable)?))
+        let out = out.canonicalize().with_context(unusable)?;
+        durable::sweep(&out);
+        Ok(Results(out))
     }
 
     /// Where they are, without links.
@@ -33,8 +35,7 @@ impl Results {
 
     /// An empty folder for the results of one input.
     pub fn stage(&self) -> anyhow::Result<Staged> {
-        let folder =
-            tempfile::Builder::new().prefix(".medseg-").suffix(".part").tempdir_in(&self.0);
+        let folder = Scratch::new_in(&self.0);
         let folder = folder.with_context(|| format!("cannot write in {}", self.0.display()))?;
         Ok(Staged { folder, out: self.0.clone() })
     }
@@ -54,7 +55,7 @@ impl Staged {
         spawn_blocking(move || {
             let place = self.renamed(&name).with_context(|| unwritable(&self.out))?;
             // It is no longer where it was made.
-            let _ = self.folder.keep();
+            self.folder.keep();
             Ok(place)
         })
         .await?

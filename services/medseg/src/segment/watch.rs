@@ -21,7 +21,8 @@ const QUIET: Duration = Duration::from_secs(2);
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// How names end that programs give to what they have not finished, beside those that begin with a point.
 const UNFINISHED: [&str; 4] = [".part", ".tmp", ".partial", ".crdownload"];
-const RECORD: &str = "watched.jsonl";
+/// Among the results: what has been done.
+pub const RECORD: &str = "watched.jsonl";
 
 /// A folder that scans come to: each file in it is an input, and so is each folder.
 pub struct Watch {
@@ -131,13 +132,14 @@ fn fitting(arrived: &[Arrived]) -> usize {
 
 /// A name as text. Two names are never one, also where they are no UTF-8, as of older systems: else one would take the other's
 /// place in the record again and again.
-fn spelled(name: &OsStr) -> String {
+pub fn spelled(name: &OsStr) -> String {
     let escaped = || name.as_encoded_bytes().escape_ascii().to_string();
     name.to_str().map_or_else(escaped, str::to_owned)
 }
 
 impl Fingerprint {
-    fn of(path: &Path) -> Option<Fingerprint> {
+    /// How what lies at `path` looks; None of what cannot be looked at.
+    pub fn of(path: &Path) -> Option<Fingerprint> {
         let about = fs::metadata(path).ok()?;
         if !about.is_dir() {
             return Some(Fingerprint::of_file(&about));

@@ -1,8 +1,8 @@
 use crate::place::{MISUSED, Place};
 
-const SUBCOMMANDS: [&str; 11] = [
-    "serve", "segment", "user", "model", "replay", "dataset", "train", "finish", "evaluate",
-    "bench", "phantom",
+const SUBCOMMANDS: [&str; 12] = [
+    "serve", "segment", "forward", "user", "model", "replay", "dataset", "train", "finish",
+    "evaluate", "bench", "phantom",
 ];
 
 #[test]

@@ -5,7 +5,9 @@
 mod bench;
 mod dataset;
 mod evaluate;
+mod forward;
 mod help;
+mod killed;
 mod labelled;
 mod phantom;
 mod place;

@@ -1,5 +1,5 @@
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -75,6 +75,11 @@ impl Place {
 
     /// Starts `medseg` with these words, and goes on.
     pub fn start(&self, words: &[&str]) -> Running {
+        self.start_with(words, &[])
+    }
+
+    /// The same, with these settings in its environment.
+    pub fn start_with(&self, words: &[&str], settings: &[(&str, &str)]) -> Running {
         let child = Command::new(env!("CARGO_BIN_EXE_medseg"))
             .args(words)
             .current_dir(self.0.path())
@@ -82,6 +87,7 @@ impl Place {
             .env("RUST_BACKTRACE", "1")
             .env_remove("MEDSEG_DATA")
             .env_remove("MLFLOW_TRACKING_URI")
+            .envs(settings.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -96,6 +102,30 @@ impl Running {
     pub fn terminate(&self) {
         let told = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(told.success());
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The lines that it prints up to the first that begins so.
+    pub fn said_until(&mut self, beginning: &str) -> Vec<String> {
+        let stdout = self.child.stdout.as_mut().unwrap();
+        let (mut lines, mut line) = (Vec::new(), Vec::new());
+        // Byte by byte: what comes after that line is for whoever waits for the end.
+        let mut byte = [0];
+        while stdout.read(&mut byte).unwrap() == 1 {
+            match byte[0] {
+                b'\n' => lines.push(String::from_utf8(std::mem::take(&mut line)).unwrap()),
+                byte => line.push(byte),
+            }
+            if lines.last().is_some_and(|line| line.starts_with(beginning)) {
+                return lines;
+            }
+        }
+        panic!("medseg {} says no `{beginning}`: {lines:?}", self.line);
     }
 
     /// What it has said once it has ended.
