@@ -133,6 +133,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the scans that there is a result of, by how far their review is, newest first */
+        get: operations["list_reviews"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/model-events": {
         parameters: {
             query?: never;
@@ -279,6 +296,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/quality": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows how good the answers are, by what readers say of them
+         * @description False acceptance and false rejection by scan, Dice, and how often readers agree; each with a 95 % interval, with how many scans
+         *     it is of and with how many of all were reviewed. For the roles `clinician`, `scientist` and `admin`; who is only a `clinician` is
+         *     shown no figures of fewer than five reviewed scans, for readers judge without knowing what others think.
+         */
+        get: operations["get_quality"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/scans": {
         parameters: {
             query?: never;
@@ -337,6 +376,54 @@ export interface paths {
          *     tell, the answer is 204. A stream that fails ends with the event `problem`.
          */
         get: operations["watch_scan"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows what readers have said of a result, the newest first
+         * @description Whoever has not said anything yet sees how many words there are, and none of them, unless they are an `admin`: readers
+         *     judge without knowing what others think.
+         */
+        get: operations["list_feedback"];
+        put?: never;
+        /**
+         * Says what a reader makes of a result
+         * @description As JSON, or as a form with the field `feedback` (that JSON) and then a file `mask`: the reader's own outline, with the
+         *     verdict `correct`. A correction shows what is right: that outline, places that were missed, or which findings are none; one
+         *     that leaves no tumour says in `truth` whether there is one. A later word of the same reader stands beside the earlier one;
+         *     nothing is overwritten.
+         */
+        post: operations["give_feedback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/feedback/{feedback_id}/mask": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives a reader's own outline back, as it was checked
+         * @description On the grid of the result's own mask: a PNG with 255 in what the reader marked and 0 elsewhere, or NIfTI, gzipped, with 1 and 0.
+         */
+        get: operations["get_feedback_mask"];
         put?: never;
         post?: never;
         delete?: never;
@@ -794,6 +881,76 @@ export interface components {
              */
             std: number;
         };
+        /** @description What one reader has said of one result. */
+        Feedback: {
+            /**
+             * Format: double
+             * @description Of that mask beside the result's main findings.
+             */
+            dice?: number | null;
+            findings: components["schemas"]["JudgedFinding"][];
+            /** Format: date-time */
+            given_at?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description Whether the reader has drawn an outline of their own. */
+            mask: boolean;
+            missed: components["schemas"]["Place"][];
+            model?: components["schemas"]["FeedbackModel"] | null;
+            note: string;
+            /** @description The user's name when they said it. */
+            reader: string;
+            reason?: components["schemas"]["FeedbackReason"] | null;
+            /** Format: uuid */
+            scan_id: string;
+            /**
+             * Format: uuid
+             * @description The same reader's word before, which stands as it was; `null`: this is their first.
+             */
+            supersedes?: string | null;
+            truth?: components["schemas"]["Truth"] | null;
+            verdict: components["schemas"]["FeedbackVerdict"];
+        };
+        /** @description A form with what the reader says, and then the outline that they have drawn. */
+        FeedbackForm: {
+            /** @description As JSON, and before the file. */
+            feedback: components["schemas"]["FeedbackWord"];
+            /**
+             * @description A PNG on the grid of the scan's `mask.png`, where that is of one slice, or NIfTI on that of its `mask.nii.gz`; what is
+             *     not 0 is tumour.
+             */
+            mask: components["schemas"]["Binary"];
+        };
+        /** @description A model, as the results that it has made name it. */
+        FeedbackModel: {
+            name: string;
+            /** @description Of its weights, in hexadecimal; empty for an engine that has none. */
+            sha256: string;
+            version: string;
+        };
+        /**
+         * @description Why a reader does not agree.
+         * @enum {string}
+         */
+        FeedbackReason: "missed" | "false_finding" | "outline" | "wrong_side" | "quality" | "other";
+        /**
+         * @description What a reader makes of a result.
+         * @enum {string}
+         */
+        FeedbackVerdict: "agree" | "correct" | "reject" | "unsure";
+        /** @description What one reader says of one result. */
+        FeedbackWord: {
+            /** @description What they make of findings that the result has, each once. */
+            findings?: components["schemas"]["JudgedFinding"][];
+            /** @description Where nothing was found, and something is. */
+            missed?: components["schemas"]["Place"][];
+            /** @description In their own words; at most [`NOTE_CHARS_MAX`](crate::limits::NOTE_CHARS_MAX) characters. Never logged. */
+            note?: string;
+            reason?: components["schemas"]["FeedbackReason"] | null;
+            truth?: components["schemas"]["Truth"] | null;
+            /** @description What they make of it. */
+            verdict: components["schemas"]["FeedbackVerdict"];
+        };
         /** @description One connected region (26 neighbours; 8 in a single slice). */
         Finding: {
             /**
@@ -837,6 +994,11 @@ export interface components {
             /** @description How many voxels it has, over all slices. */
             voxels: number;
         };
+        /**
+         * @description What a reader makes of one finding.
+         * @enum {string}
+         */
+        FindingVerdict: "agree" | "reject";
         /** @description A form with the file, or with several. What the query says of them, no field says. */
         Form: {
             /** @description Each file is a field of its own. */
@@ -1049,6 +1211,16 @@ export interface components {
             binding: string;
             /** @description Of the decoded volume, in hex. */
             volume_sha256: string;
+        };
+        /** @description What a reader makes of one finding. */
+        JudgedFinding: {
+            /**
+             * Format: int32
+             * @description The finding's, as the result has it: from 1.
+             */
+            label: number;
+            /** @description Whether it is one. */
+            verdict: components["schemas"]["FindingVerdict"];
         };
         /** @description The public half of a key, as a JWK (RFC 8037). */
         Key: {
@@ -1285,6 +1457,24 @@ export interface components {
             /** @description Slices, rows and columns as the file stores them: those of `mask.nii.gz`. */
             shape: components["schemas"]["Shape"];
         };
+        /** @description A voxel of the pictures. */
+        Place: {
+            /**
+             * Format: int32
+             * @description From 0 at the left.
+             */
+            column: number;
+            /**
+             * Format: int32
+             * @description From 0 at the top.
+             */
+            row: number;
+            /**
+             * Format: int32
+             * @description From 0, as the slices of the pictures are counted.
+             */
+            slice: number;
+        };
         /**
          * @description The anatomical plane that slices lie nearest to.
          * @enum {string}
@@ -1328,6 +1518,103 @@ export interface components {
             features: components["schemas"]["Features"];
             /** @description In words, for people. */
             remarks: string[];
+        };
+        /**
+         * @description The model that has answered, the week of ISO 8601 in which the scan was completed (in UTC), the kind of image, or the size
+         *     of what the model has marked.
+         * @enum {string}
+         */
+        QualityBy: "model" | "week" | "kind" | "size";
+        /** @description The mean over scans, with a 95 % interval (bootstrap over scans). A scan that is empty in both masks counts 1. */
+        QualityDice: {
+            /**
+             * Format: int64
+             * @description Scans of which it is the mean.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Of them, those that are empty in both masks.
+             */
+            empty: number;
+            /** Format: double */
+            high: number;
+            /** Format: double */
+            low: number;
+            /** Format: double */
+            mean: number;
+            /**
+             * Format: double
+             * @description Of all others; `null` where there are none.
+             */
+            mean_not_empty?: number | null;
+        };
+        /** @description How good the answers `found` and `none_found` are, by the latest word of each reader. */
+        QualityFigures: {
+            /**
+             * Format: date-time
+             * @description From then on; `null`: from the beginning.
+             */
+            from?: string | null;
+            /** @description In the order of their names; sizes from small to large. */
+            groups: components["schemas"]["QualityGroup"][];
+            /** @description What whoever reads the figures has to know. */
+            remarks: string[];
+            /**
+             * Format: date-time
+             * @description Until before then.
+             */
+            to?: string | null;
+        };
+        /** @description The figures of one group of scans. */
+        QualityGroup: {
+            /** @description Scans on which all readers agree who are sure, of all on which anybody is sure. */
+            agree: components["schemas"]["QualityRate"];
+            by: components["schemas"]["QualityBy"];
+            dice?: components["schemas"]["QualityDice"] | null;
+            /**
+             * Format: int64
+             * @description Reviewed scans whose readers differ on whether there is a tumour; neither `far` nor `frr` counts them.
+             */
+            disputed: number;
+            far?: components["schemas"]["QualityRate"] | null;
+            frr?: components["schemas"]["QualityRate"] | null;
+            /** @description Such as `medseg-mr/0.4.0`, `2026-W48`, `flair` or `over 1 %`. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Those that a reader has given a verdict on. They are not drawn by chance.
+             */
+            reviewed: number;
+            /**
+             * Format: int64
+             * @description Scans that were answered.
+             */
+            scans: number;
+            /** Format: double */
+            share_reviewed?: number | null;
+        };
+        /** @description How often something happened, with Wilson's 95 % interval. */
+        QualityRate: {
+            /**
+             * Format: int64
+             * @description How often it happened.
+             */
+            count: number;
+            /** Format: double */
+            high: number;
+            /** Format: double */
+            low: number;
+            /**
+             * Format: int64
+             * @description How often it could have.
+             */
+            of: number;
+            /**
+             * Format: double
+             * @description `null` where it never could have.
+             */
+            rate?: number | null;
         };
         /** @description How scans of one kind are predicted, and what counts in them. */
         Reading: components["schemas"]["Look"] & components["schemas"]["Cut"] & {
@@ -1374,6 +1661,23 @@ export interface components {
             /** @description When each step was done. */
             timing: components["schemas"]["Timing"];
             totals?: components["schemas"]["Totals"] | null;
+        };
+        /**
+         * @description What the latest words of a scan's readers come to.
+         * @enum {string}
+         */
+        ReviewState: "unreviewed" | "agreed" | "corrected" | "rejected" | "unsure" | "conflict";
+        /** @description A scan that there is a result of, and how far its review is. */
+        ReviewedScan: components["schemas"]["Scan"] & {
+            /** @description Of the model that made the result; `null`: not known, as of results from before there was feedback. */
+            model_version?: string | null;
+            review?: components["schemas"]["ReviewState"] | null;
+        };
+        /** @description Scans, newest first. */
+        ReviewedScans: {
+            /** @description What the next page begins with; `null` on the last page. */
+            next_cursor?: string | null;
+            scans: components["schemas"]["ReviewedScan"][];
         };
         /** @description What to sign out (RFC 7009). */
         Revocation: {
@@ -1443,6 +1747,17 @@ export interface components {
         };
         /** @description The stream: one text, or event by event. */
         ScanEvents: string | components["schemas"]["ScanEvent"];
+        /** @description What readers have said of one result. */
+        ScanFeedback: {
+            /** @description The newest first. */
+            feedback: components["schemas"]["Feedback"][];
+            /**
+             * Format: int32
+             * @description How many words the caller is shown only once they have given their own.
+             */
+            hidden: number;
+            state?: components["schemas"]["ReviewState"] | null;
+        };
         /** @description Whose scan it is: what its file says of the patient and the examination, apart from the pixels. */
         ScanIdentity: components["schemas"]["Identity"] & {
             /** @description What its sender calls the scan. */
@@ -1621,6 +1936,11 @@ export interface components {
             voxels: number;
         };
         /**
+         * @description Whether the head has a tumour, as a reader says.
+         * @enum {string}
+         */
+        Truth: "tumour" | "no_tumour";
+        /**
          * @description What lengths are given in.
          * @enum {string}
          */
@@ -1680,7 +2000,14 @@ export type EntryRefusal = components['schemas']['EntryRefusal'];
 export type EventName = components['schemas']['EventName'];
 export type ExpectedDice = components['schemas']['ExpectedDice'];
 export type Features = components['schemas']['Features'];
+export type Feedback = components['schemas']['Feedback'];
+export type FeedbackForm = components['schemas']['FeedbackForm'];
+export type FeedbackModel = components['schemas']['FeedbackModel'];
+export type FeedbackReason = components['schemas']['FeedbackReason'];
+export type FeedbackVerdict = components['schemas']['FeedbackVerdict'];
+export type FeedbackWord = components['schemas']['FeedbackWord'];
 export type Finding = components['schemas']['Finding'];
+export type FindingVerdict = components['schemas']['FindingVerdict'];
 export type Form = components['schemas']['Form'];
 export type Format = components['schemas']['Format'];
 export type GateCheck = components['schemas']['GateCheck'];
@@ -1692,6 +2019,7 @@ export type Identity = components['schemas']['Identity'];
 export type ImageFacts = components['schemas']['ImageFacts'];
 export type ImageKind = components['schemas']['ImageKind'];
 export type Inputs = components['schemas']['Inputs'];
+export type JudgedFinding = components['schemas']['JudgedFinding'];
 export type Key = components['schemas']['Key'];
 export type Keys = components['schemas']['Keys'];
 export type Laterality = components['schemas']['Laterality'];
@@ -1716,17 +2044,27 @@ export type NewUser = components['schemas']['NewUser'];
 export type Opinion = components['schemas']['Opinion'];
 export type Orientation = components['schemas']['Orientation'];
 export type OwnGrid = components['schemas']['OwnGrid'];
+export type Place = components['schemas']['Place'];
 export type Plane = components['schemas']['Plane'];
 export type Priority = components['schemas']['Priority'];
 export type Problem = components['schemas']['Problem'];
 export type Quality = components['schemas']['Quality'];
+export type QualityBy = components['schemas']['QualityBy'];
+export type QualityDice = components['schemas']['QualityDice'];
+export type QualityFigures = components['schemas']['QualityFigures'];
+export type QualityGroup = components['schemas']['QualityGroup'];
+export type QualityRate = components['schemas']['QualityRate'];
 export type Reading = components['schemas']['Reading'];
 export type ResultDocument = components['schemas']['ResultDocument'];
+export type ReviewState = components['schemas']['ReviewState'];
+export type ReviewedScan = components['schemas']['ReviewedScan'];
+export type ReviewedScans = components['schemas']['ReviewedScans'];
 export type Revocation = components['schemas']['Revocation'];
 export type Role = components['schemas']['Role'];
 export type Scan = components['schemas']['Scan'];
 export type ScanEvent = components['schemas']['ScanEvent'];
 export type ScanEvents = components['schemas']['ScanEvents'];
+export type ScanFeedback = components['schemas']['ScanFeedback'];
 export type ScanIdentity = components['schemas']['ScanIdentity'];
 export type Scans = components['schemas']['Scans'];
 export type ShadowReport = components['schemas']['ShadowReport'];
@@ -1740,6 +2078,7 @@ export type Token = components['schemas']['Token'];
 export type Told = components['schemas']['Told'];
 export type ToldBy = components['schemas']['ToldBy'];
 export type Totals = components['schemas']['Totals'];
+export type Truth = components['schemas']['Truth'];
 export type Unit = components['schemas']['Unit'];
 export type User = components['schemas']['User'];
 export type Users = components['schemas']['Users'];
@@ -2433,6 +2772,103 @@ export interface operations {
             };
             /** @description No such report */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_reviews: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Where to go on: `next_cursor` of the page before. */
+                cursor?: string;
+                /**
+                 * @description Only those whose review has come so far. Of any state but `unreviewed`, whoever is no `admin` is shown the scans that they
+                 *     have judged themselves.
+                 */
+                state?: components["schemas"]["ReviewState"];
+                /** @description Only those whose result was made by that version of a model. */
+                model_version?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of scans */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"` (RFC 8288) */
+                    Link?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewedScans"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3630,6 +4066,96 @@ export interface operations {
             };
         };
     };
+    get_quality: {
+        parameters: {
+            query?: {
+                /** @description What the scans of a group have in common. */
+                by?: components["schemas"]["QualityBy"];
+                /** @description Only scans that were completed then or later. */
+                from?: string;
+                /** @description Only scans that were completed before; until now without. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures, in groups */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QualityFigures"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_scans: {
         parameters: {
             query?: {
@@ -4028,6 +4554,357 @@ export interface operations {
                 };
             };
             /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_feedback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What readers have said */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScanFeedback"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    give_feedback: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this feedback: the same reader's same key finds it instead of giving it again */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description What the reader says */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeedbackWord"];
+                "multipart/form-data": components["schemas"]["FeedbackForm"];
+            };
+        };
+        responses: {
+            /** @description Kept */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Feedback"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The bytes stopped, or came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The scan has no result yet, or none to speak of; or the key was used with other feedback */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not go with the result, or the mask cannot be read; `type` says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_feedback_mask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+                /** @description The feedback's id */
+                feedback_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The mask */
+            200: {
+                headers: {
+                    /** @description Of these very bytes, which never change */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": components["schemas"]["Binary"];
+                    "image/png": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The caller has it already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such mask */
             404: {
                 headers: {
                     [name: string]: unknown;
