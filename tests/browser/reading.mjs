@@ -269,6 +269,8 @@ export function readingRoom({ page, url, user, password, volume, send, look, fit
     async 'a slice that cannot be fetched is said to, and is asked for again'() {
       await page.route(/\/slices\//, (route) => route.abort())
       await page.reload()
+      // The outline says which slice is looked at: until it has come, the page asks by itself once more.
+      await page.locator('path.main').waitFor()
       const alert = page.getByRole('alert').filter({ hasText: 'The slice cannot be shown' })
       await alert.waitFor()
       await page.unrouteAll()
