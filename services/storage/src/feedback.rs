@@ -1,13 +1,14 @@
 //! What readers say of results: kept for good, each word beside the others, and shown to no reader before theirs is given.
 
-mod judged;
+pub mod judged;
 mod review;
-mod rows;
+pub mod rows;
 mod rules;
 
 use std::str::FromStr;
 
 use domain::feedback::Word;
+use domain::limits::ADJUDICATED_MAX;
 use domain::{ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use platform::blob::{ByteStream, Staged};
 use platform::db::Unit;
@@ -79,6 +80,9 @@ impl Store {
         if let Some(entry) = self.given_before(tenant, key.as_ref()).await? {
             return Ok(Ok(entry));
         }
+        if let Err(misfit) = self.may_adjudicate(claims, &given).await? {
+            return Ok(Err(misfit));
+        }
         let judged = self.judged(tenant, &scan).await?;
         let outline = Outline::of(given.mask.as_ref());
         if let Err(misfit) = rules::check(&given.word, outline, &judged) {
@@ -135,6 +139,26 @@ impl Store {
         let name = artefact_name(&word.id, &word.mask_name);
         let read = artefacts::read(&self.database, &self.blobs, tenant, scan, &name).await?;
         Ok((word.mask_name.clone(), read))
+    }
+
+    /// Whether the word may settle those that it names: it is an admin's, and they are others' on the same scan.
+    async fn may_adjudicate(&self, claims: &Claims, given: &Given) -> Result<Result<(), String>> {
+        let settled = &given.word.adjudicates;
+        if settled.is_empty() {
+            return Ok(Ok(()));
+        }
+        claims.require(&[Role::Admin])?;
+        let scan = ScanId::from_str(&given.scan_id)?;
+        let words = rows::of_scan(self.database.pool(), claims.tenant().id(), scan).await?;
+        let others = |id: &String| {
+            words.iter().any(|word| word.id == *id && word.reader_id != claims.subject)
+        };
+        if settled.len() <= ADJUDICATED_MAX && settled.iter().all(others) {
+            return Ok(Ok(()));
+        }
+        Ok(Err(format!(
+            "`adjudicates` names what others have said of this scan, {ADJUDICATED_MAX} words at most."
+        )))
     }
 
     /// What was given with that key before.
@@ -204,7 +228,7 @@ fn sees(claims: &Claims, words: &[Row]) -> bool {
 }
 
 /// The name of a reader's mask among the scan's artefacts.
-fn artefact_name(id: &str, mask_name: &str) -> String {
+pub fn artefact_name(id: &str, mask_name: &str) -> String {
     format!("feedback-{id}-{mask_name}")
 }
 
@@ -233,6 +257,7 @@ fn row_of(claims: &Claims, given: &Given, judged: &Judged) -> Result<Row> {
         model_version: truncate(&model.version, NAME_MAX),
         model_sha256: model.sha256,
         supersedes: String::new(),
+        adjudicates_json: rows::written(&word.adjudicates)?,
     })
 }
 
