@@ -18,9 +18,9 @@ use imaging::{ImageKind, Known, Limits, Shape, Volume, decode};
 
 pub use digest::{version, version_of};
 pub use export::export;
-pub use import::{Import, Imported, LeftOut};
+pub use import::{ConfirmedScan, Import, Imported, LeftOut, gather};
 pub use part::Part;
-pub use parts::{Drawn, Shares, write_parts};
+pub use parts::{Drawn, Shares, parts_of, write_parts, write_parts_beside};
 pub use split::Split;
 pub use validate::{Validated, validate};
 
