@@ -31,6 +31,11 @@ pub struct Session {
 }
 
 impl Api {
+    /// The medseg at that address, for that user.
+    pub fn of(url: Url, user: String, password: Option<SecretString>) -> Api {
+        Api { url, user, password }
+    }
+
     /// Signs in.
     pub async fn sign_in(&self) -> anyhow::Result<Session> {
         let password = self
@@ -87,8 +92,13 @@ impl Session {
 
     /// The answer of a request that was understood.
     pub async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        understood(self.answer(request).await?).await
+    }
+
+    /// The answer of a request, also where it is a problem.
+    pub async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let answer = request.send().await;
-        understood(answer.with_context(|| format!("medseg does not answer at {}", self.url))?).await
+        answer.with_context(|| format!("medseg does not answer at {}", self.url))
     }
 
     /// What is at that path, as JSON.
@@ -105,7 +115,7 @@ impl Session {
 }
 
 /// The answer, unless it is a problem (RFC 9457): then in its own words.
-async fn understood(answer: Response) -> anyhow::Result<Response> {
+pub async fn understood(answer: Response) -> anyhow::Result<Response> {
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
