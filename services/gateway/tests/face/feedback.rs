@@ -40,7 +40,8 @@ async fn a_word_is_kept_and_shown_with_the_names_of_the_contract() {
     }
     let path = format!("/v1/scans/{scan}/feedback");
     let (status, all) = json(gateway.get(&path).send().await.unwrap()).await;
-    let expected = json!({"feedback": [later, given], "state": "rejected", "hidden": 0, "overlaps": []});
+    let expected =
+        json!({"feedback": [later, given], "state": "rejected", "hidden": 0, "overlaps": []});
     assert_eq!((status, all), (200, expected));
 }
 
