@@ -138,11 +138,11 @@ fn truth(entry: &Entry, image: &Volume, mask: &Volume) -> Result<Vec<u8>> {
         let message = format!("{} is not as large as its image", entry.mask.display());
         return Err(ErrorKind::Invalid.error(message));
     }
-    let level = imaging::mask_level(mask).ok_or_else(|| {
+    // A reader's outline may end in a slice with one voxel of it, which looks like no shape.
+    imaging::marked(mask).ok_or_else(|| {
         let message = format!("{} is no mask, but an image", entry.mask.display());
         ErrorKind::Invalid.error(message)
-    })?;
-    Ok(mask.voxels.iter().map(|value| u8::from(*value > level)).collect())
+    })
 }
 
 /// A mask as its image is shown. One that does not say which way the patient lies is drawn in the grid that the image's file

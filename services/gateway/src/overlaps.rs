@@ -23,7 +23,7 @@ const MASK_BYTES_MAX: u64 = 64 << 20;
 pub struct FeedbackOverlap {
     /// The ids of the feedback that they came with.
     #[schema(min_items = 2, max_items = 2)]
-    feedback: [String; 2],
+    feedback: Vec<String>,
     /// 1 where both mark the same; `null` where they are of two forms (PNG and NIfTI).
     #[schema(minimum = 0, maximum = 1)]
     dice: Option<f64>,
@@ -47,7 +47,7 @@ pub async fn of(
     for (index, (one, of_one)) in masks.iter().enumerate() {
         for (other, of_other) in &masks[index + 1..] {
             let dice = compared(of_one.clone(), of_other.clone()).await?;
-            overlaps.push(FeedbackOverlap { feedback: [one.clone(), other.clone()], dice });
+            overlaps.push(FeedbackOverlap { feedback: vec![one.clone(), other.clone()], dice });
         }
     }
     Ok(overlaps)

@@ -80,7 +80,8 @@ impl Store {
         if let Some(entry) = self.given_before(tenant, key.as_ref()).await? {
             return Ok(Ok(entry));
         }
-        if let Err(misfit) = self.may_adjudicate(claims, &given).await? {
+        let settled = &given.word.adjudicates;
+        if let Err(misfit) = self.may_settle(claims, &given.scan_id, settled).await? {
             return Ok(Err(misfit));
         }
         let judged = self.judged(tenant, &scan).await?;
@@ -141,15 +142,19 @@ impl Store {
         Ok((word.mask_name.clone(), read))
     }
 
-    /// Whether the word may settle those that it names: it is an admin's, and they are others' on the same scan.
-    async fn may_adjudicate(&self, claims: &Claims, given: &Given) -> Result<Result<(), String>> {
-        let settled = &given.word.adjudicates;
+    /// Whether a word of the caller's may settle these: it is an admin's, and they are others' on the same scan.
+    async fn may_settle(
+        &self,
+        claims: &Claims,
+        scan: &str,
+        settled: &[String],
+    ) -> Result<Result<(), String>> {
         if settled.is_empty() {
             return Ok(Ok(()));
         }
         claims.require(&[Role::Admin])?;
-        let scan = ScanId::from_str(&given.scan_id)?;
-        let words = rows::of_scan(self.database.pool(), claims.tenant().id(), scan).await?;
+        let (tenant, scan) = (claims.tenant().id(), ScanId::from_str(scan)?);
+        let words = rows::of_scan(self.database.pool(), tenant, scan).await?;
         let others = |id: &String| {
             words.iter().any(|word| word.id == *id && word.reader_id != claims.subject)
         };

@@ -71,8 +71,8 @@ impl Store {
         }
         let tenant = claims.tenant().id();
         let limit = if list.limit == 0 { PAGE_DEFAULT } else { list.limit.min(PAGE_MAX) };
-        let rows = query(tenant, &list.cursor, limit)?.build().fetch_all(self.database.pool());
-        let rows = rows.await.map_err(failed)?;
+        let mut query = query(tenant, &list.cursor, limit)?;
+        let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
         let mut scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
         let more = scans.len() > limit as usize;
         scans.truncate(limit as usize);
