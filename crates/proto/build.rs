@@ -66,5 +66,8 @@ fn events(builder: Builder) -> Builder {
     let of_incident = [format!("{EVENTS}.IncidentReported.scan_id")];
     let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}"));
     let fields = fields.chain(of_feedback).chain(of_incident);
+    let settled = format!("{given}.adjudicates");
+    let builder =
+        builder.field_attribute(settled, "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
     fields.fold(builder, |builder, field| builder.field_attribute(field, optional))
 }

@@ -173,6 +173,7 @@ mod tests {
             answer: "found".to_owned(),
             image_kind: whole.then(|| "flair".to_owned()),
             mask_fraction: whole.then_some(0.25),
+            adjudicates: if whole { vec!["another word".to_owned()] } else { Vec::new() },
         };
         let event = given(said, if whole { "00-ab" } else { "" });
         serde_json::from_str(&event.unwrap()).unwrap()

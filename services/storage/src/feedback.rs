@@ -221,7 +221,7 @@ impl Store {
         words.insert(0, row.clone());
         let state = rows::review(&words)?;
         rows::set_review(unit, tenant, scan, state, row.model_version.clone()).await?;
-        let event = event::given(said(tenant, &row, judged), &traceparent)?;
+        let event = event::given(said(tenant, &row, judged)?, &traceparent)?;
         self.announce(unit, FEEDBACK_GIVEN, &event).await?;
         Ok(row)
     }
@@ -278,10 +278,10 @@ fn key_of(claims: &Claims, given: &Given) -> Result<Option<[String; 2]>> {
 }
 
 /// What the event tells: neither who the reader is, nor what they noted.
-fn said(tenant: TenantId, row: &Row, judged: Judged) -> FeedbackGiven {
+fn said(tenant: TenantId, row: &Row, judged: Judged) -> Result<FeedbackGiven> {
     let tenant_id = tenant.to_string();
     let reader_digest = sha256_of(&[&tenant_id, &row.reader_id]);
-    FeedbackGiven {
+    Ok(FeedbackGiven {
         tenant_id,
         scan_id: row.scan_id.clone(),
         feedback_id: row.id.clone(),
@@ -294,5 +294,6 @@ fn said(tenant: TenantId, row: &Row, judged: Judged) -> FeedbackGiven {
         answer: judged.answer.name().to_owned(),
         image_kind: judged.image_kind,
         mask_fraction: judged.mask_fraction,
-    }
+        adjudicates: row.adjudicates()?,
+    })
 }

@@ -58,13 +58,18 @@ impl Row {
         optional(&self.truth, Truth::named)
     }
 
+    /// The ids of the words that it settles.
+    pub fn adjudicates(&self) -> Result<Vec<String>> {
+        read(&self.adjudicates_json)
+    }
+
     fn opinion(&self) -> Result<Opinion<'_>> {
         Ok(Opinion {
             id: &self.id,
             reader: &self.reader_id,
             verdict: self.verdict()?,
             truth: self.truth()?,
-            adjudicates: read(&self.adjudicates_json)?,
+            adjudicates: self.adjudicates()?,
         })
     }
 
@@ -76,7 +81,7 @@ impl Row {
             note: self.note.clone(),
             findings: read(&self.findings_json)?,
             missed: read(&self.missed_json)?,
-            adjudicates: read(&self.adjudicates_json)?,
+            adjudicates: self.adjudicates()?,
         })
     }
 
