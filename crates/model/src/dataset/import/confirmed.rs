@@ -99,7 +99,7 @@ mod tests {
     /// A scan of three slices, its files in `folder`.
     fn scan(folder: &Path, id: &str, patient: &str, seed: u64, has_tumour: bool) -> ConfirmedScan {
         let shape = Shape { slices: 3, rows: 64, columns: 64 };
-        let settings = Settings { shape, tumour: has_tumour, ..Settings::slice(seed) };
+        let settings = Settings { shape, tumour: false, ..Settings::slice(seed) };
         let phantom = Phantom::new(&settings).unwrap();
         let Volume { shape, voxels, geometry, .. } = phantom.volume;
         let mut marked = vec![0_u8; voxels.len()];
