@@ -64,6 +64,8 @@ ids! {
     BatchId, "batch";
     /// What one reader said of one result, once.
     FeedbackId, "feedback";
+    /// What somebody reported that went wrong, once.
+    IncidentId, "incident";
 }
 
 #[cfg(test)]

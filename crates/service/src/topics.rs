@@ -32,14 +32,19 @@ pub const SCAN_COMPLETED: Event<'static> = Event("scan.completed");
 /// [`FeedbackGiven`](proto::events::FeedbackGiven) in it.
 pub const FEEDBACK_GIVEN: Event<'static> = Event("feedback.given");
 
+/// One event for everything that somebody reports; the body is a [`CloudEvent`](crate::CloudEvent) with
+/// [`IncidentReported`](proto::events::IncidentReported) in it.
+pub const INCIDENT_REPORTED: Event<'static> = Event("incident.reported");
+
 /// All topics; `docs/asyncapi.yaml` describes the events.
-pub const ALL: [Topic<'static>; 6] = [
+pub const ALL: [Topic<'static>; 7] = [
     Topic::Work(SCAN_READY),
     Topic::Work(SCAN_READY_STAT),
     Topic::Work(SCAN_RETRY),
     Topic::Work(MODEL_EVALUATE),
     Topic::Event(SCAN_COMPLETED),
     Topic::Event(FEEDBACK_GIVEN),
+    Topic::Event(INCIDENT_REPORTED),
 ];
 
 /// The topic of that name, as the outbox stores it.

@@ -7,6 +7,8 @@ mod archive;
 mod artefacts;
 mod batches;
 mod caller;
+mod consent;
+mod dataset;
 mod docs;
 mod drift;
 mod drift_report;
@@ -16,10 +18,12 @@ mod feedback;
 mod feedback_upload;
 mod form;
 mod identity;
+mod incidents;
 mod intake;
 mod known;
 mod layers;
 mod models;
+mod overlaps;
 mod page;
 mod peers;
 mod places;
@@ -50,6 +54,8 @@ use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
 use proto::registry::models_client::ModelsClient;
 use proto::storage::feedback_client::FeedbackClient;
+use proto::storage::incidents_client::IncidentsClient;
+use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
 use service::claims::Verifier;
 use service::{Peer, Service};
@@ -153,6 +159,8 @@ struct Gateway {
     ingest: IngestClient<Peer>,
     scans: ScansClient<Peer>,
     feedback: FeedbackClient<Peer>,
+    learning: LearningClient<Peer>,
+    incidents: IncidentsClient<Peer>,
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
     verifier: Verifier,
@@ -175,7 +183,9 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         auth: AuthClient::new(peers.auth),
         ingest: IngestClient::new(peers.ingest),
         scans: ScansClient::new(peers.storage.clone()),
-        feedback: FeedbackClient::new(peers.storage),
+        feedback: FeedbackClient::new(peers.storage.clone()),
+        learning: LearningClient::new(peers.storage.clone()),
+        incidents: IncidentsClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
@@ -213,6 +223,11 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(feedback::list))
         .routes(routes!(feedback::mask))
         .routes(routes!(reviews::list))
+        .routes(routes!(dataset::list))
+        .routes(routes!(dataset::image))
+        .routes(routes!(dataset::mask))
+        .routes(routes!(consent::show, consent::decide))
+        .routes(routes!(incidents::list, incidents::report))
         .routes(routes!(slices::show))
         .routes(routes!(batches::show))
         .routes(routes!(archive::download))

@@ -11,6 +11,7 @@ mod events;
 mod feedback;
 mod http;
 mod ingest;
+mod learning;
 mod memory;
 mod mesh;
 mod models;
