@@ -22,7 +22,7 @@ pub static WORDS: Words = Words {
         institution: "Institution",
         accepted: "Received",
         unknown: "not stated",
-        left_out: "Whose scan it is stands not in this report: it was left out, or whoever asked for it may not know.",
+        left_out: "This report does not say whose scan it is: that was left out, or whoever asked for it may not know.",
     },
     answer,
     reason: "Reason",

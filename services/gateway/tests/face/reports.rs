@@ -149,7 +149,7 @@ async fn what_a_caller_may_not_know_is_left_out_and_said_to_be() {
     let mut gateway = Gateway::start().await;
     let scan = found(&gateway).await;
     let (whose, hidden) =
-        ("Whose scan it is stands not in this report", "What readers say is not shown");
+        ("This report does not say whose scan it is", "What readers say is not shown");
     for (role, knows, reads) in
         [(Role::Clinician, true, true), (Role::Integrator, true, false), (Role::Admin, false, true)]
     {
