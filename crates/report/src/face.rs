@@ -113,6 +113,9 @@ impl Face {
                 KrillaGlyph::new(id, advance, 0.0, 0.0, 0.0, range, None)
             })
             .collect();
+        if glyphs.is_empty() {
+            return;
+        }
         surface.draw_glyphs(at, &glyphs, self.font.clone(), text, size, false);
     }
 
