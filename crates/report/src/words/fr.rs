@@ -189,7 +189,7 @@ fn answer(answer: Answer) -> AnswerWords {
         },
         Answer::NotAnalysable => AnswerWords {
             title: "Non analysable",
-            sentence: "Le fichier est bon, mais aucun modèle ici ne peut juger cet examen. Rien n’est dit du patient.",
+            sentence: "Le fichier est valide, mais aucun modèle ici ne peut juger cet examen. Rien n’est dit du patient.",
         },
         Answer::Failed => AnswerWords {
             title: "Échec de l’analyse",
