@@ -34,6 +34,7 @@ mod quality;
 mod range;
 mod refusals;
 mod reviews;
+mod scan_report;
 mod scans;
 mod shelf;
 mod slices;
@@ -43,6 +44,8 @@ mod token;
 mod upload;
 mod users;
 mod version_upload;
+
+use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -59,6 +62,7 @@ use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
 use service::claims::Verifier;
 use service::{Peer, Service};
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -68,6 +72,9 @@ use shelf::Shelf;
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
+
+/// Reports that are written at the same time; who asks for one more waits.
+const REPORTS_AT_ONCE: usize = 4;
 
 /// What the gateway needs of the outside world.
 pub struct Ports {
@@ -164,7 +171,9 @@ struct Gateway {
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
     verifier: Verifier,
+    clock: Clock,
     uploads: Places,
+    reports: Arc<Semaphore>,
     shelf: Shelf,
     max_upload_bytes: u64,
 }
@@ -179,7 +188,8 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     }
     let asked = peers::checks(&peers);
     let gateway = Gateway {
-        verifier: Verifier::new(peers.auth.clone(), clock),
+        verifier: Verifier::new(peers.auth.clone(), clock.clone()),
+        clock,
         auth: AuthClient::new(peers.auth),
         ingest: IngestClient::new(peers.ingest),
         scans: ScansClient::new(peers.storage.clone()),
@@ -189,6 +199,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
+        reports: Arc::new(Semaphore::new(REPORTS_AT_ONCE)),
         shelf: Shelf::default(),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
@@ -220,6 +231,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(identity::show))
         .routes(routes!(events::watch))
         .merge(artefacts::routes())
+        .routes(routes!(scan_report::show))
         .routes(routes!(feedback::list))
         .routes(routes!(feedback::mask))
         .routes(routes!(reviews::list))

@@ -18,6 +18,7 @@ mod models;
 mod page;
 mod problems;
 mod quality;
+mod reports;
 mod scans;
 mod slices;
 mod token;

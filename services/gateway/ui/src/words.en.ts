@@ -1,4 +1,5 @@
 import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
+import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
 
@@ -118,7 +119,7 @@ export const EN = {
     again: 'Say something else',
     againHint: 'A new word stands beside the old one; nothing is overwritten.',
   },
-  report: {
+  incident: {
     title: 'Report a problem',
     link: 'Report a problem',
     back: 'All scans',
@@ -131,5 +132,26 @@ export const EN = {
     sending: 'Sending …',
     sent: 'The report is kept. The administrators of your hospital can read it now.',
     another: 'Report something else',
+  },
+  report: {
+    title: 'Report',
+    make: 'Report (PDF)',
+    writing: 'Writing …',
+    language: 'Language of the report',
+    languages: {
+      en: 'English',
+      fr: 'Français',
+    } satisfies Record<ReportLanguage, string>,
+    copy: 'Copy these sentences',
+    copied: 'The sentences are copied.',
+    notCopied: 'This browser does not let the page copy. The sentences are marked: press Ctrl and c.',
+    failed: 'The report cannot be written.',
+    size: (number: string, unit: string) => `Size: ${number} ${unit}.`,
+    slice: (slice: number, of: number) => `Largest in slice ${slice} of ${of}.`,
+    lesser: (count: number) =>
+      count === 1 ? 'One lesser finding lies apart from it.' : `${count} lesser findings lie apart from it.`,
+    by: (name: string, version: string) => `Automatic analysis by the model ${name} ${version}.`,
+    byNone: 'No model was run.',
+    research: 'For research use, not for diagnosis.',
   },
 }

@@ -72,6 +72,7 @@ on_every_database! {
     tenants::the_same_key_in_two_hospitals_is_two_scans;
     tenants::only_workers_touch_jobs_and_only_people_scans;
     whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
+    whose::an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told;
     whose::an_identity_from_the_version_before_is_kept_as_any_other;
     whose::another_hospitals_identity_is_as_if_it_never_was;
     whose::a_scan_without_an_identity_says_nothing_of_anybody;
