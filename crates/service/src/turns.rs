@@ -14,6 +14,7 @@ where
     K: Clone + Eq + Hash,
 {
     most: usize,
+    most_each: usize,
     held: Shares<K>,
     waiting: Arc<Mutex<Queue<K>>>,
 }
@@ -35,7 +36,13 @@ where
 {
     /// So many turns at a time.
     pub fn of(most: usize) -> Turns<K> {
-        Turns { most, held: Shares::default(), waiting: Arc::default() }
+        Turns { most, most_each: most, held: Shares::default(), waiting: Arc::default() }
+    }
+
+    /// The same, of which one party has no more than so many at a time, also while nobody else wants any: where a turn may
+    /// last long, others are not to wait for its end.
+    pub fn at_most_each(self, most_each: usize) -> Turns<K> {
+        Turns { most_each, ..self }
     }
 
     /// A turn for `party`, once there is one. Who stops waiting leaves nothing behind.
@@ -61,6 +68,7 @@ where
             .iter()
             .map(|(party, _)| party.clone())
             .enumerate()
+            .filter(|(_, party)| self.held.of(party) < self.most_each)
             .min_by_key(|(_, party)| self.held.of(party))?;
         let free =
             self.held.take(party, |held| if held.all() < self.most { Ok(()) } else { Err(()) });
@@ -80,7 +88,9 @@ where
     K: Clone + Eq + Hash,
 {
     fn clone(&self) -> Turns<K> {
-        Turns { most: self.most, held: self.held.clone(), waiting: Arc::clone(&self.waiting) }
+        let Turns { most, most_each, held, waiting } = self;
+        let (most, most_each) = (*most, *most_each);
+        Turns { most, most_each, held: held.clone(), waiting: Arc::clone(waiting) }
     }
 }
 
@@ -123,6 +133,18 @@ mod tests {
         let turns = Turns::of(3);
         let held: Vec<_> = (0..5).filter_map(|_| turns.take("a").now_or_never()).collect();
         assert_eq!(held.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_party_that_has_its_most_leaves_the_others_turns_of_their_own() {
+        let turns = Turns::of(3).at_most_each(2);
+        let held: Vec<_> = (0..5).filter_map(|_| turns.take("a").now_or_never()).collect();
+        assert_eq!(held.len(), 2);
+        let mut own = Box::pin(turns.take("a"));
+        assert!(own.as_mut().now_or_never().is_none());
+        assert!(turns.take("b").now_or_never().is_some());
+        drop(held);
+        assert!(own.as_mut().now_or_never().is_some());
     }
 
     #[tokio::test]
