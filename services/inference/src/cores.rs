@@ -36,8 +36,8 @@ impl Cores {
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let turns = match whose.priority {
-            Priority::Stat => &self.stat,
-            Priority::Routine => &self.routine,
+            Some(Priority::Stat) => &self.stat,
+            Some(Priority::Routine) | None => &self.routine,
         };
         let turn = turns.take(whose.tenant.clone()).await;
         blocking(move || {

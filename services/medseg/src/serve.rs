@@ -68,6 +68,11 @@ pub struct Services {
     #[arg(long, env, value_enum, default_value_t = ingest::Demand::Required)]
     pub decode_jail: ingest::Demand,
 
+    /// How much memory calls of the bare model may take, all together, in MiB: bodies, tiles and answers. Those of one
+    /// hospital have half of it at most.
+    #[arg(long, env, default_value_t = inference::BARE_MODEL_MIB)]
+    pub bare_model_mib: usize,
+
     #[command(flatten)]
     pub gateway: gateway::Config,
 
@@ -186,6 +191,7 @@ impl Services {
             worker: "medseg".to_owned(),
             service_secret,
             drain_s: 3,
+            bare_model_mib: self.bare_model_mib,
         }
     }
 
