@@ -64,6 +64,8 @@ ids! {
     BatchId, "batch";
     /// What one reader said of one result, once.
     FeedbackId, "feedback";
+    /// Scans that are compared together with what the model was trained on.
+    WindowId, "window";
 }
 
 #[cfg(test)]

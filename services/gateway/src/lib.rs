@@ -10,6 +10,7 @@ mod caller;
 mod docs;
 mod drift;
 mod drift_report;
+mod drift_windows;
 mod events;
 mod extract;
 mod feedback;
@@ -218,6 +219,10 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))
         .routes(routes!(drift::show))
+        .routes(routes!(drift_windows::list))
+        .routes(routes!(drift_windows::show))
+        .routes(routes!(drift_windows::compare))
+        .routes(routes!(drift_windows::rows))
         .routes(routes!(quality::show))
         .routes(routes!(models::list))
         .routes(routes!(models::show))

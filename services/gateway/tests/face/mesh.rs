@@ -338,7 +338,7 @@ async fn drift(
     let ports = drift::Ports::open(&database_url, queue, clock, random).await.unwrap();
     let database = ports.database.clone();
     let peers = drift::Peers { auth, registry: None };
-    (database, drift::build(drift::Reference::default(), ports, peers))
+    (database, drift::build(drift::Settings::default(), ports, peers))
 }
 
 async fn registry(data: &TempDir, auth: Peer, (clock, random): (Clock, Random)) -> Service {
