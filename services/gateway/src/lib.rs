@@ -10,6 +10,7 @@ mod caller;
 mod docs;
 mod drift;
 mod drift_report;
+mod drift_window;
 mod drift_windows;
 mod events;
 mod extract;
