@@ -2,10 +2,42 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::Result;
 use metrics::Unit::Count as Number;
 use metrics::{describe_gauge, gauge};
+use platform::db;
+use sqlx::FromRow;
 
-use super::store::Count;
+use crate::store::Store;
+
+/// How the groups of each model stand that have had a window since then.
+const STANDINGS: &str = "SELECT model_name, model_version, drifted, COUNT(*) AS groups_
+     FROM drift_windows w
+     WHERE created_ms >= ? AND number = (SELECT MAX(number) FROM drift_windows l
+         WHERE l.tenant_id = w.tenant_id AND l.model_name = w.model_name AND l.model_version = w.model_version
+             AND l.image_kind = w.image_kind AND l.scanner = w.scanner)
+     GROUP BY model_name, model_version, drifted";
+
+/// The groups of a model whose last window stands like that.
+#[derive(Clone, Debug, FromRow)]
+pub struct Count {
+    pub model_name: String,
+    pub model_version: String,
+    pub drifted: i64,
+    #[sqlx(rename = "groups_")]
+    pub groups: i64,
+}
+
+impl Store {
+    /// How the groups stand that have had a window since then.
+    pub async fn standings(&self, since_ms: i64) -> Result<Vec<Count>> {
+        sqlx::query_as(STANDINGS)
+            .bind(since_ms)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(db::failed)
+    }
+}
 
 /// Shows the counts. A model that has no group any more has none that stands in any way.
 pub fn show(counts: &[Count], shown: &mut BTreeSet<String>) {

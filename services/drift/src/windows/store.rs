@@ -58,14 +58,6 @@ const PAGE: &str = windows!(
      ORDER BY to_ms DESC, window_id DESC LIMIT ?"
 );
 
-/// How the groups of each model stand that have had a window since then.
-const STANDINGS: &str = "SELECT model_name, model_version, drifted, COUNT(*) AS groups_
-     FROM drift_windows w
-     WHERE created_ms >= ? AND number = (SELECT MAX(number) FROM drift_windows l
-         WHERE l.tenant_id = w.tenant_id AND l.model_name = w.model_name AND l.model_version = w.model_version
-             AND l.image_kind = w.image_kind AND l.scanner = w.scanner)
-     GROUP BY model_name, model_version, drifted";
-
 /// Which windows are listed.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -78,16 +70,6 @@ pub struct Wanted {
     /// Where to go on: before the window that ended then and has that id.
     pub before: (i64, String),
     pub limit: i64,
-}
-
-/// The groups of a model whose last window stands like that.
-#[derive(Clone, Debug, FromRow)]
-pub struct Count {
-    pub model_name: String,
-    pub model_version: String,
-    pub drifted: i64,
-    #[sqlx(rename = "groups_")]
-    pub groups: i64,
 }
 
 #[derive(FromRow)]
@@ -229,15 +211,6 @@ impl Store {
                 })
             })
             .await
-    }
-
-    /// How the groups stand that have had a window since then.
-    pub async fn standings(&self, since_ms: i64) -> Result<Vec<Count>> {
-        sqlx::query_as(STANDINGS)
-            .bind(since_ms)
-            .fetch_all(self.database.pool())
-            .await
-            .map_err(db::failed)
     }
 }
 
