@@ -66,6 +66,8 @@ ids! {
     FeedbackId, "feedback";
     /// What somebody reported that went wrong, once.
     IncidentId, "incident";
+    /// Scans that are compared together with what the model was trained on.
+    WindowId, "window";
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ mod dataset;
 mod docs;
 mod drift;
 mod drift_report;
+mod drift_window;
+mod drift_windows;
 mod events;
 mod extract;
 mod feedback;
@@ -245,6 +247,10 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))
         .routes(routes!(drift::show))
+        .routes(routes!(drift_windows::list))
+        .routes(routes!(drift_windows::show))
+        .routes(routes!(drift_windows::compare))
+        .routes(routes!(drift_windows::rows))
         .routes(routes!(quality::show))
         .routes(routes!(models::list))
         .routes(routes!(models::show))

@@ -76,7 +76,7 @@ mod tests {
     use crate::serving::Served;
 
     fn whose(tenant: &str) -> Whose {
-        Whose { tenant: tenant.into(), priority: Priority::Routine }
+        Whose { tenant: tenant.into(), priority: Some(Priority::Routine) }
     }
 
     #[tokio::test]

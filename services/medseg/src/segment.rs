@@ -140,6 +140,7 @@ impl Jailed {
             gateway: gateway::Config { upload_mib, ..gateway::Config::default() },
             rules: storage::Rules::default(),
             registry: registry::Rules::default(),
+            drift: drift::Schedule::default(),
         })
     }
 }

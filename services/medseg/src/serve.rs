@@ -81,6 +81,9 @@ pub struct Services {
 
     #[command(flatten)]
     pub registry: registry::Rules,
+
+    #[command(flatten)]
+    pub drift: drift::Schedule,
 }
 
 impl Serve {
@@ -133,14 +136,19 @@ impl Services {
             auth: to_auth.clone(),
             registry: Some(to_registry.clone()),
         };
-        let config = self.inference(service_secret);
+        let config = self.inference(service_secret.clone());
         let ports =
             inference::Ports { queue: queue.clone(), clock: clock.clone(), random: random.clone() };
         let inference = inference::build(config, ports, peers).await?;
 
         let drift_peers =
             drift::Peers { auth: to_auth.clone(), registry: Some(to_registry.clone()) };
-        let drift = drift(home, queue, self.reference()?, drift_peers).await?;
+        let settings = drift::Settings {
+            reference: self.reference()?,
+            service_secret: Some(service_secret),
+            schedule: self.drift,
+        };
+        let drift = drift(home, queue, settings, drift_peers).await?;
 
         let peers = gateway::Peers {
             auth: to_auth,
@@ -236,10 +244,10 @@ async fn auth(home: &Home, service_secret: &SecretString) -> Result<(Service, Op
 async fn drift(
     home: &Home,
     queue: Queue,
-    reference: drift::Reference,
+    settings: drift::Settings,
     peers: drift::Peers,
 ) -> Result<Service> {
     let (clock, random) = (system_clock(), system_random());
     let ports = drift::Ports::open(&home.database_url("drift"), queue, clock, random).await?;
-    Ok(drift::build(reference, ports, peers))
+    Ok(drift::build(settings, ports, peers))
 }

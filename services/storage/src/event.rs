@@ -90,6 +90,7 @@ mod tests {
             model: Some(ModelIdentity::default()),
             image_kind: Some("flair".to_owned()),
             compute_ms: Some(40.5),
+            scanner: Some("Acme Maker 3".to_owned()),
         }
     }
 

@@ -253,6 +253,31 @@ impl Mesh {
         query.bind(verdict).bind(answer).execute(self.of_drift.pool()).await.unwrap();
     }
 
+    /// A window of drift with one scan, of this hospital or of another.
+    pub async fn window(&self, id: &str, number: i64, other: bool) {
+        let tenant = if other { service_tenant() } else { self.tenant };
+        let document = serde_json::json!({
+            "model": { "name": "medseg-mr", "version": "1", "sha256": "ab" }, "answers": { "found": 1 },
+            "features": [], "thresholds": { "scans_min": 30, "psi_watch": 0.1, "psi_drift": 0.25, "p_max": 0.002 },
+        });
+        let window = sqlx::query(
+            "INSERT INTO drift_windows (tenant_id, window_id, model_name, model_version, image_kind, scanner, number,
+                 from_ms, to_ms, created_ms, scans, drifted, calm, document)
+             VALUES (?, ?, 'medseg-mr', '1', 'flair', '', ?, ?, ?, ?, 1, 0, 1, ?)",
+        );
+        let window = window.bind(tenant.to_string()).bind(id).bind(number);
+        let window = window.bind(NOW_MS + number).bind(NOW_MS + number).bind(NOW_MS);
+        window.bind(document.to_string()).execute(self.of_drift.pool()).await.unwrap();
+        let scan = sqlx::query(
+            "INSERT INTO observations (tenant_id, event_id, scan_id, answer, completed_ms, observation, window_id)
+             VALUES (?, ?, ?, 'found', ?, ?, ?)",
+        );
+        let observation = r#"{"features":{"mean":0.5},"image_kind":"flair"}"#;
+        let scan = scan.bind(tenant.to_string()).bind(id).bind(format!("scan of {id}"));
+        let scan = scan.bind(NOW_MS - number).bind(observation).bind(id);
+        scan.execute(self.of_drift.pool()).await.unwrap();
+    }
+
     /// From now on storage cannot read its scans.
     pub async fn lose_the_scans(&self) {
         let query = sqlx::query("ALTER TABLE scans RENAME TO scans_of_nobody");
@@ -364,7 +389,7 @@ async fn drift(
     let ports = drift::Ports::open(&database_url, queue, clock, random).await.unwrap();
     let database = ports.database.clone();
     let peers = drift::Peers { auth, registry: None };
-    (database, drift::build(drift::Reference::default(), ports, peers))
+    (database, drift::build(drift::Settings::default(), ports, peers))
 }
 
 async fn registry(data: &TempDir, auth: Peer, (clock, random): (Clock, Random)) -> Service {
