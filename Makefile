@@ -104,6 +104,11 @@ bench-training: setup ## images per second in training, beside the same network 
 bench-mesh: ## load on the mesh: uploads, a long queue, workers, and FastAPI + PyTorch beside it; ARGS='uploads --seconds 5'
 	@scripts/bench_mesh.sh $(ARGS)
 
+.PHONY: drift
+drift: ## compare windows of drift with what Evidently says of the same rows, and their speed: a hundred times as fast
+	@scripts/setup.sh test
+	@medseg=$$(scripts/build.sh | tail -n 1) && RATIO=$(or $(RATIO),100) $(ENV) scripts/check-drift.sh "$$(dirname "$$medseg")"
+
 .PHONY: flood
 flood: setup ## what a hospital notices of floods by strangers and by another hospital; FLOODERS=2 processes, ARGS='silent lists --seconds 5'
 	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) python3 scripts/bench_flood.py "$$medseg" $(ARGS)

@@ -89,7 +89,8 @@ start ingest ingest "$ingest" --spool "$folder/spool" --service-secret "$secret"
 # Beside the bucket: all that lies in it is storage's, which deletes what belongs to no scan.
 start registry registry "$registry" --database-url "$(database registry)" --blob-url "file://$folder/models" \
     --model-key "$folder/model-key.pem" --first-model "$models"
-start drift drift "$drift" --database-url "$(database drift)" --reference "$models/reference.json"
+start drift drift "$drift" --database-url "$(database drift)" --reference "$models/reference.json" \
+    --service-secret "$secret"
 for worker in "$worker1" "$worker2"; do
     start "inference-$worker" inference "$worker" --service-secret "$secret"
 done

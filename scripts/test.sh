@@ -57,6 +57,7 @@ if stage build scripts/env.sh cargo build --workspace --lib --bins --tests --ben
     stage clients scripts/env.sh scripts/check-clients.sh "$CARGO_TARGET_DIR/debug"
     stage dvc scripts/env.sh scripts/check-dvc.sh "$CARGO_TARGET_DIR/debug"
     stage mlflow scripts/env.sh scripts/check-mlflow.sh "$CARGO_TARGET_DIR/debug"
+    stage drift scripts/env.sh scripts/check-drift.sh "$CARGO_TARGET_DIR/debug"
     stage browser scripts/env.sh tests/browser/run.sh
     stage drill scripts/servers.sh scripts/env.sh scripts/restore_drill.sh
     stage documented scripts/env.sh python3 scripts/documented "$CARGO_TARGET_DIR/debug" blocks

@@ -15,11 +15,14 @@ const EVALUATION: &str = ".medseg.registry.v1.Evaluation";
 /// Far larger than what else is answered in its place.
 const GIVEN_FEEDBACK: &str = ".medseg.ingest.v1.FeedbackUploadAnswer.answer.feedback";
 const EVENTS: &str = ".medseg.events.v1";
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     "inference/v2/open_inference.proto",
     "medseg/auth/v1/auth.proto",
     "medseg/drift/v1/drift.proto",
+    "medseg/events/v1/drift_cleared.proto",
+    "medseg/events/v1/drift_detected.proto",
     "medseg/events/v1/feedback_given.proto",
+    "medseg/events/v1/incident_reported.proto",
     "medseg/events/v1/scan_completed.proto",
     "medseg/ingest/v1/ingest.proto",
     "medseg/registry/v1/registry.proto",
@@ -29,7 +32,8 @@ const FILES: [&str; 8] = [
 const JSON: &str = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(default)]";
 
 /// What is optional in an observation, and left out of its JSON where there is none.
-const OPTIONAL: [&str; 5] = ["mask_fraction", "confidence", "model", "image_kind", "compute_ms"];
+const OPTIONAL: [&str; 6] =
+    ["mask_fraction", "confidence", "model", "image_kind", "compute_ms", "scanner"];
 
 /// The same of a reader's word.
 const OPTIONAL_OF_FEEDBACK: [&str; 5] = ["truth", "dice", "model", "image_kind", "mask_fraction"];
@@ -62,6 +66,11 @@ fn events(builder: Builder) -> Builder {
         .field_attribute(format!("{observation}.features"), numbers);
     let given = format!("{EVENTS}.FeedbackGiven");
     let of_feedback = OPTIONAL_OF_FEEDBACK.map(|field| format!("{given}.{field}"));
-    let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}")).chain(of_feedback);
+    let of_incident = [format!("{EVENTS}.IncidentReported.scan_id")];
+    let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}"));
+    let fields = fields.chain(of_feedback).chain(of_incident);
+    let settled = format!("{given}.adjudicates");
+    let builder =
+        builder.field_attribute(settled, "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
     fields.fold(builder, |builder, field| builder.field_attribute(field, optional))
 }

@@ -75,6 +75,7 @@ TARGETS = {
     "evaluate": lambda place: make(place, "evaluate", says="volume off by", ARGS="--phantoms 5"),
     "bench": lambda place: make(place, "bench", says="whole way", ARGS="--scans 1 --clients 1"),
     "bench-mesh": lambda place: make(place, "bench-mesh", says=r"\|", ARGS="uploads --seconds 1"),
+    "drift": lambda place: make(place, "drift", says="times as fast", RATIO="1"),
     "flood": lambda place: make(place, "flood", says="ratios are over", ARGS="silent methods --seconds 1 --rounds 1"),
 }
 

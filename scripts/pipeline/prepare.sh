@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # prepare.sh SOURCE SEQUENCE PATIENTS SIZE VALIDATION TEST SEED: makes data/prepared of SOURCE: imported, split and looked through.
 #
-# SOURCE is a folder that `medseg dataset import` reads, or `phantoms`: then so many are made, each with a slice that shows a lesion
-# and one that does not.
+# SOURCE is a folder that `medseg dataset import` reads; or a data set with a manifest, as `medseg dataset export --from URL` makes it,
+# of which a split stays as it is; or `phantoms`: then so many are made, each with a slice that shows a lesion and one that does not.
 set -euo pipefail
 
 source=$1 sequence=$2 patients=$3 size=$4 validation=$5 test=$6 seed=$7
@@ -21,7 +21,13 @@ fi
 
 rm -rf "$out"
 mkdir -p "$(dirname "$out")"
-medseg dataset import "$source" --out "$out" --sequence "$sequence"
-medseg dataset split "$out" --validation "$validation" --test "$test" --seed "$seed"
+if [ -f "$source/manifest.csv" ]; then
+    medseg dataset export "$source" --out "$out"
+else
+    medseg dataset import "$source" --out "$out" --sequence "$sequence"
+fi
+# Whoever was kept for measuring must stay so.
+grep -qE ',(training|validation|test)(,|$)' "$out/manifest.csv" ||
+    medseg dataset split "$out" --validation "$validation" --test "$test" --seed "$seed"
 medseg dataset validate "$out"
 echo "data version $(medseg dataset version "$out")"

@@ -183,6 +183,30 @@ const claims = {
     }
   },
 
+  async 'a report is saved in either language, and says in sentences to copy what it is not'() {
+    for (const [language, tag] of [['English', 'en'], ['Français', 'fr']]) {
+      await page.getByLabel('Language of the report').selectOption({ label: language })
+      const saved = page.waitForEvent('download')
+      const asked = page.waitForRequest((request) => request.url().includes('/report.pdf'))
+      await page.getByRole('button', { name: 'Report (PDF)' }).click()
+      const download = await saved
+      assert.match(download.suggestedFilename(), /^scan-[0-9a-f]{6}-report\.pdf$/)
+      assert.equal(readFileSync(await download.path()).subarray(0, 5).toString('latin1'), '%PDF-')
+      const query = new URL((await asked).url()).searchParams
+      assert.deepEqual([query.get('lang'), query.get('identity')], [tag, 'true'])
+    }
+    const sentences = await page.getByTestId('in-sentences').innerText()
+    assert.match(sentences, /^Tumour region found\. .* For research use, not for diagnosis\.$/)
+    await page.emulateMedia({ media: 'print' })
+    assert.ok(await page.getByTestId('answer').isVisible())
+    assert.ok(await page.getByText('For research use, not for diagnosis', { exact: false }).first().isVisible())
+    for (const pressed of ['Report (PDF)', 'Sign out']) {
+      assert.equal(await page.getByRole('button', { name: pressed }).count(), 0, `${pressed} is not printed`)
+    }
+    if (folder) await page.screenshot({ path: join(folder, 'printed.png'), fullPage: true })
+    await page.emulateMedia({ media: null })
+  },
+
   async 'an urgent scan is sent as urgent, and the next one is not unless asked for'() {
     const urgent = page.getByLabel('Urgent')
     const priorities = []

@@ -7,6 +7,7 @@ mod bad_models;
 mod faults;
 mod feedback;
 mod kill;
+mod learning;
 mod models;
 mod quality;
 mod stories;

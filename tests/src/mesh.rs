@@ -135,7 +135,7 @@ impl Mesh {
             if ["ingest", "inference", "gateway"].contains(&service) {
                 say("storage-url", url("storage"));
             }
-            if ["auth", "ingest", "inference"].contains(&service) {
+            if ["auth", "ingest", "inference", "drift"].contains(&service) {
                 say("service-secret", secret.clone());
             }
             match service {

@@ -105,6 +105,34 @@ named! {
         /// They differ.
         Conflict,
     }
+
+    /// Where the mask of a scan is from that may be learned from.
+    MaskSource {
+        /// Its readers agree with the model's.
+        Model,
+        /// A reader has drawn it.
+        Reader,
+        /// There is no tumour, so nothing is marked.
+        Empty,
+    }
+
+    /// Why a scan that was judged is not to be learned from.
+    Unconfirmed {
+        /// Its readers differ, and nobody has settled it.
+        Conflict,
+        /// They say that the result is wrong, and not what is right.
+        Rejected,
+        /// They cannot tell.
+        Unsure,
+        /// It was not analysed, or the analysis has failed.
+        NotAnalysed,
+        /// It was corrected without an outline.
+        NoOutline,
+        /// Several readers have drawn an outline, and nobody has said which is right.
+        SeveralOutlines,
+        /// The result has no mask that could be agreed with.
+        NoMask,
+    }
 }
 
 /// What one reader says of one result.
@@ -133,6 +161,12 @@ pub struct Word {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub missed: Vec<Place>,
+    /// The ids of what others have said of the same scan and this word settles: it stands as it is, and counts no more. For the
+    /// role `admin`.
+    // Left out where there is none: else the same word would have another fingerprint than before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 32))]
+    pub adjudicates: Vec<String>,
 }
 
 /// What a reader makes of one finding.
@@ -182,6 +216,10 @@ mod tests {
             Truth: ["tumour", "no_tumour"];
             Reason: ["missed", "false_finding", "outline", "wrong_side", "quality", "other"];
             ReviewState: ["unreviewed", "agreed", "corrected", "rejected", "unsure", "conflict"];
+            MaskSource: ["model", "reader", "empty"];
+            Unconfirmed: [
+                "conflict", "rejected", "unsure", "not_analysed", "no_outline", "several_outlines", "no_mask"
+            ];
         }
         assert_eq!(Verdict::named("Agree"), None);
     }
@@ -196,6 +234,7 @@ mod tests {
             note: String::new(),
             findings: Vec::new(),
             missed: Vec::new(),
+            adjudicates: Vec::new(),
         };
         assert_eq!(bare, expected);
         let json = concat!(
@@ -204,6 +243,10 @@ mod tests {
         );
         let full: Word = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&full).unwrap(), json);
+        let settling: Word =
+            serde_json::from_str(r#"{"verdict":"agree","adjudicates":["a","b"]}"#).unwrap();
+        assert_eq!(settling.adjudicates, ["a", "b"]);
+        assert!(serde_json::to_string(&settling).unwrap().contains(r#""adjudicates":["a","b"]"#));
         for strange in [
             "{}",
             r#"{"verdict":"maybe"}"#,

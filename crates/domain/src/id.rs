@@ -64,6 +64,10 @@ ids! {
     BatchId, "batch";
     /// What one reader said of one result, once.
     FeedbackId, "feedback";
+    /// What somebody reported that went wrong, once.
+    IncidentId, "incident";
+    /// Scans that are compared together with what the model was trained on.
+    WindowId, "window";
 }
 
 #[cfg(test)]

@@ -43,3 +43,9 @@ pub const MISSED_PLACES_MAX: usize = 100;
 
 /// Findings of one result that one reader judges.
 pub const JUDGED_FINDINGS_MAX: usize = 1000;
+
+/// Words of others that one word of an adjudicator settles.
+pub const ADJUDICATED_MAX: usize = 32;
+
+/// Characters of what somebody reports that went wrong.
+pub const INCIDENT_CHARS_MAX: usize = 4000;

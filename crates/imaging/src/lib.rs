@@ -26,6 +26,7 @@ mod render;
 mod requirements;
 mod result;
 mod slices;
+mod stored;
 mod volume;
 mod window;
 
@@ -56,4 +57,5 @@ pub use result::{
     confidence,
 };
 pub use slices::{Slices, SlicesReader};
+pub use stored::{StoredGrid, overlap};
 pub use volume::{Format, Geometry, Known, Modality, Shape, Volume};

@@ -232,7 +232,7 @@ pub struct Volume {
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Header {
     pub(crate) shape: Shape,
-    geometry: Option<Geometry>,
+    pub(crate) geometry: Option<Geometry>,
     modality: Option<Modality>,
     #[serde(default, skip_serializing_if = "ImageKind::is_unknown")]
     kind: ImageKind,
@@ -241,7 +241,7 @@ pub(crate) struct Header {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<String>,
     #[serde(default)]
-    stored: Orientation,
+    pub(crate) stored: Orientation,
 }
 
 const MAGIC: &[u8; 8] = b"MSVOL\x00\x00\x01";

@@ -21,9 +21,9 @@ use crate::weights::missing;
 pub(crate) use digest::digest;
 pub use digest::{version, version_of};
 pub use export::export;
-pub use import::{Import, Imported, LeftOut};
+pub use import::{ConfirmedScan, Import, Imported, LeftOut, gather};
 pub use part::Part;
-pub use parts::{Drawn, Shares, write_parts};
+pub use parts::{Drawn, Shares, parts_of, write_parts, write_parts_beside};
 pub use split::Split;
 pub use validate::{Validated, validate};
 
@@ -141,16 +141,11 @@ fn truth(entry: &Entry, image: &Volume, mask: &Volume) -> Result<Vec<u8>> {
         let message = format!("{} is not as large as its image", entry.mask.display());
         return Err(ErrorKind::Invalid.error(message));
     }
-    labels(mask).ok_or_else(|| {
+    // A reader's outline may end in a slice with one voxel of it, which looks like no shape.
+    imaging::marked(mask).ok_or_else(|| {
         let message = format!("{} is no mask, but an image", entry.mask.display());
         ErrorKind::Invalid.error(message)
     })
-}
-
-/// Of each voxel of a mask whether it is marked, as 1 or 0; None of an image.
-fn labels(mask: &Volume) -> Option<Vec<u8>> {
-    let level = imaging::mask_level(mask)?;
-    Some(mask.voxels.iter().map(|value| u8::from(*value > level)).collect())
 }
 
 /// A mask as its image is shown. One that does not say which way the patient lies is drawn in the grid that the image's file

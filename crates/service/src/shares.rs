@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts shares of a limited resource by key, such as upload slots by tenant. A share counts until it is dropped.
+/// Counts shares of a limited resource by key, such as upload slots by tenant, or bytes. A share counts until it is dropped.
 pub struct Shares<K: Eq + Hash>(Arc<Mutex<Taken<K>>>);
 
 /// The shares that are taken.
@@ -11,7 +11,7 @@ pub struct Taken<K> {
     of: HashMap<K, usize>,
 }
 
-/// One share, or several that were taken as one; free again when this is dropped.
+/// One share, or several that are one's; free again when this is dropped.
 pub struct Share<K: Eq + Hash> {
     shares: Shares<K>,
     key: K,
@@ -53,17 +53,43 @@ where
         count: usize,
         admit: impl FnOnce(&Taken<K>) -> Result<(), E>,
     ) -> Result<Share<K>, E> {
-        let mut taken = self.taken();
-        admit(&taken)?;
-        taken.all += count;
-        *taken.of.entry(key.clone()).or_default() += count;
-        drop(taken);
-        Ok(Share { shares: self.clone(), key, count })
+        let mut share = self.none(key);
+        share.grow(count, admit)?;
+        Ok(share)
+    }
+
+    /// No share yet for `key`: what it is to have is not known before it comes.
+    pub fn none(&self, key: K) -> Share<K> {
+        Share { shares: self.clone(), key, count: 0 }
     }
 
     /// How many shares `key` has at this moment.
     pub fn of(&self, key: &K) -> usize {
         self.taken().of(key)
+    }
+}
+
+impl<K> Share<K>
+where
+    K: Clone + Eq + Hash,
+{
+    /// How many shares this is.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Takes so many more for the same key, unless `admit` refuses them given the shares that are taken.
+    pub fn grow<E>(
+        &mut self,
+        more: usize,
+        admit: impl FnOnce(&Taken<K>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut taken = self.shares.taken();
+        admit(&taken)?;
+        taken.all += more;
+        *taken.of.entry(self.key.clone()).or_default() += more;
+        self.count += more;
+        Ok(())
     }
 }
 
@@ -130,5 +156,22 @@ mod tests {
         assert_eq!(taken(), (3, 2, 2));
         drop(held);
         assert_eq!(taken(), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_share_that_grows_is_given_back_whole_and_one_that_may_not_stays_as_it_was() {
+        let shares = Shares::default();
+        let at_most = |most, more| {
+            move |taken: &Taken<&str>| if taken.all() + more <= most { Ok(()) } else { Err(()) }
+        };
+        let (mut one, mut other) = (shares.none("a"), shares.none("a"));
+        assert!(one.grow(7, at_most(10, 7)).is_ok() && other.grow(4, at_most(10, 4)).is_err());
+        assert!(other.grow(3, at_most(10, 3)).is_ok());
+        assert_eq!((one.count(), other.count(), shares.of(&"a")), (7, 3, 10));
+        drop(one);
+        drop(shares.none("a"));
+        assert_eq!(shares.of(&"a"), 3);
+        drop(other);
+        assert_eq!((shares.taken().all(), shares.taken().of.len()), (0, 0));
     }
 }

@@ -32,14 +32,29 @@ pub const SCAN_COMPLETED: Event<'static> = Event("scan.completed");
 /// [`FeedbackGiven`](proto::events::FeedbackGiven) in it.
 pub const FEEDBACK_GIVEN: Event<'static> = Event("feedback.given");
 
+/// One event for everything that somebody reports; the body is a [`CloudEvent`](crate::CloudEvent) with
+/// [`IncidentReported`](proto::events::IncidentReported) in it.
+pub const INCIDENT_REPORTED: Event<'static> = Event("incident.reported");
+
+/// One event when scans of a hospital no longer look as in training; the body is a [`CloudEvent`](crate::CloudEvent) with
+/// [`DriftDetected`](proto::events::DriftDetected) in it.
+pub const DRIFT_DETECTED: Event<'static> = Event("drift.detected");
+
+/// One event when they do again; the body is a [`CloudEvent`](crate::CloudEvent) with
+/// [`DriftCleared`](proto::events::DriftCleared) in it.
+pub const DRIFT_CLEARED: Event<'static> = Event("drift.cleared");
+
 /// All topics; `docs/asyncapi.yaml` describes the events.
-pub const ALL: [Topic<'static>; 6] = [
+pub const ALL: [Topic<'static>; 9] = [
     Topic::Work(SCAN_READY),
     Topic::Work(SCAN_READY_STAT),
     Topic::Work(SCAN_RETRY),
     Topic::Work(MODEL_EVALUATE),
     Topic::Event(SCAN_COMPLETED),
     Topic::Event(FEEDBACK_GIVEN),
+    Topic::Event(INCIDENT_REPORTED),
+    Topic::Event(DRIFT_DETECTED),
+    Topic::Event(DRIFT_CLEARED),
 ];
 
 /// The topic of that name, as the outbox stores it.

@@ -14,6 +14,7 @@ where
     K: Clone + Eq + Hash,
 {
     most: usize,
+    most_each: usize,
     /// So many more, for parties that have none.
     beyond: usize,
     held: Shares<K>,
@@ -56,7 +57,14 @@ where
     /// So many turns at a time.
     pub fn of(most: usize) -> Turns<K> {
         let line = Line { waiting: VecDeque::new(), last: HashMap::new(), given: 0 };
-        Turns { most, beyond: 0, held: Shares::default(), line: Arc::new(Mutex::new(line)) }
+        let line = Arc::new(Mutex::new(line));
+        Turns { most, most_each: most, beyond: 0, held: Shares::default(), line }
+    }
+
+    /// The same, of which one party has no more than so many at a time, also while nobody else wants any: where a turn may
+    /// last long, others are not to wait for its end.
+    pub fn at_most_each(self, most_each: usize) -> Turns<K> {
+        Turns { most_each, ..self }
     }
 
     /// The same with so many turns beyond those, each for a party that has none: so many parties do not even wait until a turn
@@ -94,7 +102,8 @@ where
             self.held.of(party) > 0 || waiting.iter().any(|one| one.party == *party)
         });
         // The first of those that are equal. Nobody takes a turn meanwhile: that is done under this lock only.
-        let place = (0..waiting.len()).min_by_key(|place| {
+        let may = |place: &usize| self.held.of(&waiting[*place].party) < self.most_each;
+        let place = (0..waiting.len()).filter(may).min_by_key(|place| {
             let party = &waiting[*place].party;
             (self.held.of(party), last.get(party).copied())
         })?;
@@ -124,8 +133,9 @@ where
     K: Clone + Eq + Hash,
 {
     fn clone(&self) -> Turns<K> {
-        let Turns { most, beyond, .. } = *self;
-        Turns { most, beyond, held: self.held.clone(), line: Arc::clone(&self.line) }
+        let Turns { most, most_each, beyond, .. } = *self;
+        let (held, line) = (self.held.clone(), Arc::clone(&self.line));
+        Turns { most, most_each, beyond, held, line }
     }
 }
 
@@ -249,6 +259,18 @@ mod tests {
             behind.push(held.behind());
         }
         assert_eq!(behind, [0, 0, 1, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_party_that_has_its_most_leaves_the_others_turns_of_their_own() {
+        let turns = Turns::of(3).at_most_each(2);
+        let held: Vec<_> = (0..5).filter_map(|_| turns.take("a").now_or_never()).collect();
+        assert_eq!(held.len(), 2);
+        let mut own = Box::pin(turns.take("a"));
+        assert!(own.as_mut().now_or_never().is_none());
+        assert!(turns.take("b").now_or_never().is_some());
+        drop(held);
+        assert!(own.as_mut().now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -11,12 +11,16 @@ use axum::routing::get;
 use domain::ErrorKind;
 use proto::drift::drift_client::DriftClient;
 use proto::drift::drift_server::{Drift, DriftServer};
-use proto::drift::{Quality, QualityRequest, Report, ReportRef, ReportRequest};
+use proto::drift::{
+    CompareWindowsRequest, Comparison, ListWindowsRequest, Quality, QualityRequest,
+    ReadRowsRequest, Report, ReportRef, ReportRequest, Rows, WindowInFull, WindowRef, Windows,
+};
 use serde_json::Value;
 use service::{Listeners, Peer, Service, Worker, check, choose_tls, deadline, serve, serve_at};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::codegen::BoxStream;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -40,6 +44,33 @@ impl Drift for Double {
             _ => (),
         }
         Ok(Response::new(Report { id, ..Default::default() }))
+    }
+
+    async fn list_windows(
+        &self,
+        _: Request<ListWindowsRequest>,
+    ) -> Result<Response<Windows>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn get_window(&self, _: Request<WindowRef>) -> Result<Response<WindowInFull>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn compare_windows(
+        &self,
+        _: Request<CompareWindowsRequest>,
+    ) -> Result<Response<Comparison>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    type ReadRowsStream = BoxStream<Rows>;
+
+    async fn read_rows(
+        &self,
+        _: Request<ReadRowsRequest>,
+    ) -> Result<Response<Self::ReadRowsStream>, Status> {
+        Err(Status::unimplemented("not in this double"))
     }
 
     async fn get_quality(&self, _: Request<QualityRequest>) -> Result<Response<Quality>, Status> {

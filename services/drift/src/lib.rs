@@ -1,7 +1,8 @@
 //! Compares what the model sees and says with what it was trained on.
 //!
 //! Every completed scan leaves an observation; a report sets the observations of a window beside the model's training
-//! reference, in JSON and as a page. Every word of a reader on a result is kept, too, and says how good the answers are.
+//! reference, in JSON and as a page. On a schedule windows are closed, which do the same by model, kind of image and scanner, and
+//! tell when scans drift and when that is over. Every word of a reader on a result is kept, too, and says how good the answers are.
 
 mod event;
 mod message;
@@ -14,6 +15,7 @@ mod report;
 mod rpc;
 mod statistics;
 mod store;
+mod windows;
 
 use std::path::PathBuf;
 
@@ -22,7 +24,7 @@ use platform::db::{self, Database};
 use platform::queue::{self, Queue};
 use proto::drift::drift_server::DriftServer;
 use secrecy::{ExposeSecret, SecretString};
-use service::claims::Verifier;
+use service::claims::{ServiceToken, Verifier};
 use service::topics::{FEEDBACK_GIVEN, SCAN_COMPLETED};
 use service::{Peer, Service, Worker, check, listen, trace};
 use tonic::service::Routes;
@@ -33,8 +35,10 @@ use event::Completed;
 use quality::Given;
 use references::References;
 use store::Store;
+use windows::Closer;
 
 pub use reference::{Distribution, Reference};
+pub use windows::Schedule;
 
 /// The group that drift listens with.
 const GROUP: &str = "drift";
@@ -65,6 +69,23 @@ pub struct Config {
     /// The training reference of a model that the registry does not know; without one, its reports show the window alone.
     #[arg(long, env)]
     pub reference: Option<PathBuf>,
+
+    /// What medseg's own workers sign in with: in their name references are fetched when a window is closed. Without it, windows are
+    /// compared only where a report has fetched the reference before.
+    #[arg(long, env, hide_env_values = true)]
+    pub service_secret: Option<SecretString>,
+
+    #[command(flatten)]
+    pub schedule: Schedule,
+}
+
+/// What the service is told.
+#[derive(Default)]
+pub struct Settings {
+    /// What scans of models are compared with that the registry does not know.
+    pub reference: Reference,
+    pub service_secret: Option<SecretString>,
+    pub schedule: Schedule,
 }
 
 /// What this service needs of the outside world, opened by whoever starts it.
@@ -117,21 +138,36 @@ pub async fn open(config: Config) -> Result<Service> {
     let ports = Ports::open(config.database_url.expose_secret(), queue, clock, random).await?;
     let registry = config.registry_url.as_deref().map(Peer::connect).transpose()?;
     let peers = Peers { auth: Peer::connect(&config.auth_url)?, registry };
-    Ok(build(reference.unwrap_or_default(), ports, peers))
+    let Config { service_secret, schedule, .. } = config;
+    let reference = reference.unwrap_or_default();
+    Ok(build(Settings { reference, service_secret, schedule }, ports, peers))
 }
 
-/// Assembles the service; `reference` is what reports of models compare with that the registry does not know.
-pub fn build(reference: Reference, ports: Ports, peers: Peers) -> Service {
+/// Assembles the service.
+pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Service {
     quality::describe();
+    windows::describe();
+    let Settings { reference, service_secret, schedule } = settings;
     let Ports { database, queue, clock, random } = ports;
     let store = Store { database: database.clone() };
+    let references = References::new(reference, peers.registry);
+    let closer = Closer {
+        store: store.clone(),
+        queue: queue.clone(),
+        references: references.clone(),
+        token: service_secret
+            .map(|secret| ServiceToken::new(peers.auth.clone(), secret, clock.clone())),
+        schedule,
+        clock: clock.clone(),
+        random: random.clone(),
+    };
     let workers = vec![
         observe(store.clone(), queue.clone()),
         review(store.clone(), queue.clone()),
         quality::watch(store.clone(), clock.clone()),
+        windows::watch(closer),
     ];
     let verifier = Verifier::new(peers.auth, clock.clone());
-    let references = References::new(reference, peers.registry);
     let rpc = rpc::Rpc { store, references, verifier, clock, random };
     Service {
         name: "drift",

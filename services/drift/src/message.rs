@@ -26,7 +26,7 @@ pub fn message(report: Report, json: String, html: String) -> drift::Report {
     }
 }
 
-fn verdict(verdict: Verdict) -> drift::Verdict {
+pub fn verdict(verdict: Verdict) -> drift::Verdict {
     match verdict {
         Verdict::NoReference => drift::Verdict::NoReference,
         Verdict::TooFewScans => drift::Verdict::TooFewScans,
@@ -44,7 +44,7 @@ fn times(Times { scans, p50, p95, p99 }: Times) -> drift::Times {
     drift::Times { scans: scans as u64, p50, p95, p99 }
 }
 
-fn feature(feature: Feature) -> drift::Feature {
+pub fn feature(feature: Feature) -> drift::Feature {
     drift::Feature {
         name: feature.name,
         verdict: verdict(feature.verdict).into(),
@@ -55,6 +55,8 @@ fn feature(feature: Feature) -> drift::Feature {
         ks_statistic: feature.ks_statistic,
         ks_p_value: feature.ks_p_value,
         histogram: feature.histogram.map(histogram),
+        wasserstein: feature.wasserstein,
+        jensen_shannon: feature.jensen_shannon,
     }
 }
 
@@ -63,7 +65,7 @@ fn histogram(histogram: Histogram) -> drift::Histogram {
     drift::Histogram { edges, reference, window, below, above }
 }
 
-fn thresholds(thresholds: Thresholds) -> drift::Thresholds {
+pub fn thresholds(thresholds: Thresholds) -> drift::Thresholds {
     let Thresholds { scans_min, psi_watch, psi_drift, p_max } = thresholds;
     drift::Thresholds { scans_min: scans_min as u64, psi_watch, psi_drift, p_max }
 }
@@ -96,6 +98,8 @@ mod tests {
             psi: Some(19.0),
             ks_statistic: Some(20.0),
             ks_p_value: Some(21.0),
+            wasserstein: Some(32.0),
+            jensen_shannon: Some(33.0),
             histogram: Some(histogram),
         };
         Report {
@@ -145,6 +149,8 @@ mod tests {
             (feature.psi.unwrap(), "/features/0/psi"),
             (feature.ks_statistic.unwrap(), "/features/0/ks_statistic"),
             (feature.ks_p_value.unwrap(), "/features/0/ks_p_value"),
+            (feature.wasserstein.unwrap(), "/features/0/wasserstein"),
+            (feature.jensen_shannon.unwrap(), "/features/0/jensen_shannon"),
             (histogram.edges[1], "/features/0/histogram/edges/1"),
             (histogram.reference[0], "/features/0/histogram/reference/0"),
             (histogram.window[0], "/features/0/histogram/window/0"),

@@ -155,9 +155,9 @@ fn method(report: &Report) -> Markup {
     html! {
         h2 { "How this was judged" }
         p {
-            "PSI is the population stability index over ten quantile bins of the training reference, a bin's share being \
-             at least 0.0001. KS is the two-sample Kolmogorov-Smirnov test with its asymptotic p-value. A feature is worth \
-             watching from a PSI of " (limits.psi_watch) " and has drifted from " (limits.psi_drift) ", in both cases only \
+            "PSI is the population stability index over bins of equal width, an empty bin's share being taken for 0.0001. KS is \
+             the two-sample Kolmogorov-Smirnov test with its exact p-value (beyond 10,000 values the asymptotic one). Both are \
+             those of Evidently 0.7. A feature is worth watching from a PSI of " (limits.psi_watch) " and has drifted from " (limits.psi_drift) ", in both cases only \
              when its p-value is below " (number(limits.p_max)) " (" (crate::report::P_MAX) " shared out among the features \
              compared). With fewer than " (limits.scans_min) " scans nothing is concluded."
         }

@@ -63,7 +63,7 @@ fn of_period(words: Vec<Word>, period: Period) -> Vec<reviewed::Reviewed> {
 }
 
 /// Computes apart from whoever answers requests: thousands of scans are drawn thousands of times.
-async fn apart<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub async fn apart<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(compute)
         .await
         .map_err(|error| ErrorKind::Internal.error("figures were not computed").because(error))

@@ -34,13 +34,22 @@ impl References {
 
     /// The reference for `window`, asked for in the name of the bearer of `token`.
     pub async fn of(&self, window: &Window, token: &str) -> Result<Arc<Reference>> {
-        let (Some(models), Some(model)) = (&self.models, most_seen(window)) else {
+        self.of_model(most_seen(window).as_ref(), token).await
+    }
+
+    /// The same for scans of that model.
+    pub async fn of_model(
+        &self,
+        model: Option<&ModelIdentity>,
+        token: &str,
+    ) -> Result<Arc<Reference>> {
+        let (Some(models), Some(model)) = (&self.models, model) else {
             return Ok(self.named.clone());
         };
-        if let Some(kept) = self.kept().get(&model) {
+        if let Some(kept) = self.kept().get(model) {
             return Ok(kept.clone());
         }
-        let reference = match fetch(models.clone(), &model, token).await {
+        let reference = match fetch(models.clone(), model, token).await {
             // One that the registry does not know, or that came without.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(self.named.clone()),
             fetched => Arc::new(Reference::parse(&fetched?)?),
@@ -49,8 +58,15 @@ impl References {
         if kept.len() >= KEPT {
             kept.clear();
         }
-        kept.insert(model, reference.clone());
+        kept.insert(model.clone(), reference.clone());
         Ok(reference)
+    }
+
+    /// The reference of that model, as far as nobody has to be asked: none where there is a registry, which has not told it yet.
+    pub fn at_hand(&self, model: &ModelIdentity) -> Arc<Reference> {
+        let kept = self.kept().get(model).cloned();
+        let unknown = || if self.models.is_some() { Arc::default() } else { self.named.clone() };
+        kept.unwrap_or_else(unknown)
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, BTreeMap<ModelIdentity, Arc<Reference>>> {

@@ -9,7 +9,7 @@ use strum::VariantArray;
 
 use crate::event;
 use crate::reference::{Distribution, Reference};
-use crate::statistics::{kolmogorov_smirnov, psi, quantile};
+use crate::statistics::{difference, quantile};
 
 /// Scans below which numbers are shown and nothing is concluded.
 pub const SCANS_MIN: usize = 30;
@@ -20,8 +20,11 @@ pub const PSI_DRIFT: f64 = 0.25;
 
 /// How improbable the difference must be for a whole report of alike samples; shared out among its features (Bonferroni).
 ///
-/// PSI of two alike samples is about 9 (1/n + 1/m), so that a small window crosses its marks by chance alone.
+/// PSI of two alike samples over b bins is about (b - 1) (1/n + 1/m), so that a small window crosses its marks by chance alone.
 pub const P_MAX: f64 = 0.01;
+
+/// The values of each feature, by its name.
+pub type Values<'a> = BTreeMap<&'a str, Vec<f64>>;
 
 /// One completed scan.
 #[derive(Clone, Debug)]
@@ -99,6 +102,8 @@ pub struct Feature {
     pub psi: Option<f64>,
     pub ks_statistic: Option<f64>,
     pub ks_p_value: Option<f64>,
+    pub wasserstein: Option<f64>,
+    pub jensen_shannon: Option<f64>,
     pub histogram: Option<Histogram>,
 }
 
@@ -124,23 +129,13 @@ pub struct Thresholds {
 
 /// Compares `window` with `reference`.
 pub fn report(id: String, created_ms: i64, window: &Window, reference: &Reference) -> Report {
-    let seen = values(&window.scans);
-    let compared = seen.keys().filter(|name| reference.features.contains_key(**name)).count();
-    let thresholds = Thresholds {
-        scans_min: SCANS_MIN,
-        psi_watch: PSI_WATCH,
-        psi_drift: PSI_DRIFT,
-        p_max: P_MAX / compared.max(1) as f64,
-    };
-    let known = reference.features.keys().map(String::as_str);
-    let names: BTreeSet<&str> = known.chain(seen.keys().copied()).collect();
-    let features: Vec<Feature> = names
-        .into_iter()
-        .map(|name| {
-            let values = seen.get(name).map_or(&[][..], Vec::as_slice);
-            feature(name, values, reference.features.get(name), thresholds)
-        })
-        .collect();
+    let seen = values(observations(&window.scans));
+    let (mut features, thresholds) = features(&samples(reference), &seen, P_MAX);
+    for feature in &mut features {
+        let values = seen.get(feature.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let distribution = reference.features.get(&feature.name);
+        feature.histogram = distribution.map(|distribution| histogram(distribution, values));
+    }
     let compute = observations(&window.scans).filter_map(|o| o.compute_ms).collect();
     let response = window.scans.iter().filter_map(|scan| Some(scan.response_ms? as f64)).collect();
     Report {
@@ -150,8 +145,8 @@ pub fn report(id: String, created_ms: i64, window: &Window, reference: &Referenc
         to_ms: window.to_ms,
         scans: window.scans.len(),
         cut: window.cut,
-        verdict: features.iter().map(|f| f.verdict).max().unwrap_or(Verdict::NoReference),
-        answers: answers(&window.scans),
+        verdict: gravest(&features),
+        answers: answers(window.scans.iter().map(|scan| scan.answer)),
         models: models(&window.scans),
         response_ms: times(response),
         compute_ms: times(compute),
@@ -164,19 +159,52 @@ fn observations(scans: &[CompletedScan]) -> impl Iterator<Item = &Observation> {
     scans.iter().filter_map(|scan| scan.observation.as_ref())
 }
 
-fn values(scans: &[CompletedScan]) -> BTreeMap<&str, Vec<f64>> {
-    let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (name, value) in observations(scans).flat_map(event::values) {
+/// What was seen of each feature.
+pub fn values<'a>(observations: impl Iterator<Item = &'a Observation>) -> Values<'a> {
+    let mut values = Values::new();
+    for (name, value) in observations.flat_map(event::values) {
         values.entry(name).or_default().push(value);
     }
     values
 }
 
+/// What training saw of each feature.
+pub fn samples(reference: &Reference) -> Values<'_> {
+    let features = reference.features.iter();
+    features.map(|(name, distribution)| (name.as_str(), distribution.sample.clone())).collect()
+}
+
+/// How what was `seen` of each feature differs from the `reference`, in the order of their names. Of scans that are like it, no
+/// feature is said to differ, but with the probability `p_window`: shared out among those that are compared (Bonferroni).
+pub fn features(reference: &Values, seen: &Values, p_window: f64) -> (Vec<Feature>, Thresholds) {
+    let compared = seen.keys().filter(|name| reference.contains_key(*name)).count();
+    let thresholds = Thresholds {
+        scans_min: SCANS_MIN,
+        psi_watch: PSI_WATCH,
+        psi_drift: PSI_DRIFT,
+        p_max: p_window / compared.max(1) as f64,
+    };
+    let names: BTreeSet<&str> = reference.keys().chain(seen.keys()).copied().collect();
+    let of_each = names.into_iter().map(|name| {
+        let values = seen.get(name).map_or(&[][..], Vec::as_slice);
+        feature(name, values, reference.get(name).map(Vec::as_slice), thresholds)
+    });
+    (of_each.collect(), thresholds)
+}
+
+/// The gravest of the features' verdicts.
+pub fn gravest(features: &[Feature]) -> Verdict {
+    features.iter().map(|feature| feature.verdict).max().unwrap_or(Verdict::NoReference)
+}
+
 /// How often each of the four answers was given, the rare zero included.
-fn answers(scans: &[CompletedScan]) -> BTreeMap<String, usize> {
-    let count = |answer| scans.iter().filter(|scan| scan.answer == answer).count();
-    let counted = |&answer: &Answer| (answer.name().to_owned(), count(answer));
-    Answer::VARIANTS.iter().map(counted).collect()
+pub fn answers(given: impl Iterator<Item = Answer>) -> BTreeMap<String, usize> {
+    let mut counts: BTreeMap<String, usize> =
+        Answer::VARIANTS.iter().map(|answer| (answer.name().to_owned(), 0)).collect();
+    for answer in given {
+        *counts.entry(answer.name().to_owned()).or_default() += 1;
+    }
+    counts
 }
 
 fn models(scans: &[CompletedScan]) -> Vec<ModelCount> {
@@ -199,16 +227,15 @@ fn times(values: Vec<f64>) -> Option<Times> {
 fn feature(
     name: &str,
     values: &[f64],
-    reference: Option<&Distribution>,
+    reference: Option<&[f64]>,
     thresholds: Thresholds,
 ) -> Feature {
-    let sample = reference.map_or(&[][..], |distribution| &distribution.sample);
-    let psi = psi(sample, values);
-    let test = kolmogorov_smirnov(sample, values);
-    let verdict = match (reference, psi.zip(test)) {
+    let sample = reference.unwrap_or_default();
+    let found = difference(sample, values);
+    let verdict = match (reference, found) {
         (None, _) => Verdict::NoReference,
-        (Some(_), Some((psi, test))) if values.len().min(sample.len()) >= thresholds.scans_min => {
-            judge(psi, test.p_value, thresholds)
+        (Some(_), Some(found)) if values.len().min(sample.len()) >= thresholds.scans_min => {
+            judge(found.psi, found.test.p_value, thresholds)
         }
         _ => Verdict::TooFewScans,
     };
@@ -218,15 +245,17 @@ fn feature(
         scans: values.len(),
         median: quantile(values, 0.5),
         reference_median: quantile(sample, 0.5),
-        psi,
-        ks_statistic: test.map(|test| test.statistic),
-        ks_p_value: test.map(|test| test.p_value),
-        histogram: reference.map(|distribution| histogram(distribution, values)),
+        psi: found.map(|found| found.psi),
+        ks_statistic: found.map(|found| found.test.statistic),
+        ks_p_value: found.map(|found| found.test.p_value),
+        wasserstein: found.map(|found| found.wasserstein),
+        jensen_shannon: found.map(|found| found.jensen_shannon),
+        histogram: None,
     }
 }
 
 /// A difference counts when it is large (PSI) and improbable by chance (Kolmogorov-Smirnov).
-fn judge(psi: f64, p_value: f64, thresholds: Thresholds) -> Verdict {
+pub fn judge(psi: f64, p_value: f64, thresholds: Thresholds) -> Verdict {
     match psi {
         _ if p_value >= thresholds.p_max => Verdict::Stable,
         psi if psi >= thresholds.psi_drift => Verdict::Drift,

@@ -1,6 +1,11 @@
 use domain::{Clock, ErrorKind, Random};
+use futures::stream::{self, BoxStream, StreamExt};
 use proto::drift::drift_server::Drift;
-use proto::drift::{Quality, QualityRequest, Report as Reply, ReportRef, ReportRequest};
+use proto::drift::{
+    CompareWindowsRequest, Comparison, ListWindowsRequest, Quality, QualityRequest,
+    ReadRowsRequest, Report as Reply, ReportRef, ReportRequest, Rows, WindowInFull, WindowRef,
+    Windows,
+};
 use service::claims::{Claims, Role, Verifier, bearer};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
@@ -11,6 +16,10 @@ use crate::quality::{Period, quality};
 use crate::references::References;
 use crate::report::{Report, report};
 use crate::store::{self, Store};
+use crate::windows;
+
+/// Bytes of a piece of the rows.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Who reads reports of drift, and who reads figures of quality.
 const REPORTS: [Role; 2] = [Role::Scientist, Role::Admin];
@@ -56,6 +65,49 @@ impl Drift for Rpc {
         let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
         let json = self.store.report(tenant, &request.get_ref().id).await?;
         Ok(reply(store::parsed(&json)?, json))
+    }
+
+    async fn list_windows(
+        &self,
+        request: Request<ListWindowsRequest>,
+    ) -> Result<Response<Windows>, Status> {
+        let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
+        Ok(Response::new(windows::list(&self.store, tenant, request.into_inner()).await?))
+    }
+
+    async fn get_window(
+        &self,
+        request: Request<WindowRef>,
+    ) -> Result<Response<WindowInFull>, Status> {
+        let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
+        let token = bearer(request.metadata()).unwrap_or_default();
+        let WindowRef { id, carriers } = request.get_ref();
+        let (of, reader) = ((&self.store, &self.references), (tenant, token));
+        Ok(Response::new(windows::in_full(of, reader, id, *carriers).await?))
+    }
+
+    async fn compare_windows(
+        &self,
+        request: Request<CompareWindowsRequest>,
+    ) -> Result<Response<Comparison>, Status> {
+        let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
+        let CompareWindowsRequest { a, b } = request.get_ref();
+        Ok(Response::new(windows::comparison(&self.store, tenant, [a, b]).await?))
+    }
+
+    type ReadRowsStream = BoxStream<'static, Result<Rows, Status>>;
+
+    async fn read_rows(
+        &self,
+        request: Request<ReadRowsRequest>,
+    ) -> Result<Response<Self::ReadRowsStream>, Status> {
+        let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
+        let ReadRowsRequest { from_ms, to_ms } = request.into_inner();
+        let period = period(from_ms, to_ms, self.clock.now_ms())?;
+        let csv = windows::rows(&self.store, tenant, period).await?;
+        let pieces: Vec<Result<Rows, Status>> =
+            csv.chunks(PIECE_BYTES).map(|piece| Ok(Rows { csv: piece.to_vec().into() })).collect();
+        Ok(Response::new(stream::iter(pieces).boxed()))
     }
 
     async fn get_quality(

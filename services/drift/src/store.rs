@@ -10,9 +10,10 @@ use crate::report::{CompletedScan, Report, Window};
 /// The newest scans that a report looks at; a window that holds more says that it was cut.
 const WINDOW_SCANS_MAX: i64 = 20_000;
 
-/// The longest texts that the columns of a model's name, of its version and of a kind of image hold.
+/// The longest texts that the columns of a model's name, of its version, of a kind of image and of a scanner hold.
 pub const MODEL_CHARS_MAX: usize = 190;
 pub const KIND_CHARS_MAX: usize = 32;
+const SCANNER_CHARS_MAX: usize = 64;
 
 #[derive(Clone)]
 pub struct Store {
@@ -25,11 +26,12 @@ impl Store {
         let seen = done.observation.as_ref();
         let model = seen.and_then(|seen| seen.model.as_ref());
         let kind = seen.and_then(|seen| seen.image_kind.as_ref());
+        let scanner = seen.and_then(|seen| seen.scanner.as_ref());
         let inserted = sqlx::query(
             "INSERT INTO observations
                  (tenant_id, event_id, scan_id, answer, completed_ms, response_ms, observation,
-                  model_name, model_version, image_kind, mask_fraction)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                  model_name, model_version, image_kind, mask_fraction, scanner)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(done.tenant.to_string())
         .bind(&done.event_id)
@@ -42,6 +44,7 @@ impl Store {
         .bind(model.map(|model| clipped(&model.version, MODEL_CHARS_MAX)))
         .bind(kind.map(|kind| clipped(kind, KIND_CHARS_MAX)))
         .bind(seen.and_then(|seen| seen.mask_fraction))
+        .bind(scanner.map(|scanner| clipped(scanner, SCANNER_CHARS_MAX)))
         .execute(self.database.pool())
         .await
         .map_err(db::failed);

@@ -63,19 +63,19 @@ async fn serve(
     }
     match read(&mut gateway, &caller, &reply.scan.id, artefact.name).await {
         Err(status) if status.code() == Code::NotFound && reply.says_why() => {
-            let document = failed_result(&reply.scan);
-            Ok(reply.with(artefact.name, document))
+            let document = failed_result(&reply.scan).to_json();
+            Ok(reply.with(artefact.name, document.into()))
         }
         kept => Ok(reply.with(artefact.name, kept?)),
     }
 }
 
 /// The result of a scan that was given up: nobody came to write one.
-fn failed_result(scan: &Scan) -> StoredArtefact {
+pub fn failed_result(scan: &Scan) -> ResultDocument {
     let Scan { accepted_ms, completed_ms, .. } = *scan;
     let (id, reason) = (scan.id.clone(), scan.reason.clone());
     let finished_ms = completed_ms.unwrap_or(accepted_ms);
-    ResultDocument::failed(id, reason, accepted_ms, finished_ms).to_json().into()
+    ResultDocument::failed(id, reason, accepted_ms, finished_ms)
 }
 
 /// What one artefact of a scan is answered with.
@@ -198,6 +198,24 @@ pub async fn read(
         bytes: stream::iter([Ok(beginning.clone())]).chain(rest).boxed(),
         beginning,
     })
+}
+
+/// All bytes of an artefact; None where there is none of that name.
+pub async fn whole(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    id: &str,
+    name: &str,
+) -> Result<Option<Vec<u8>>, Problem> {
+    let mut kept = match read(gateway, caller, id, name).await {
+        Err(status) if status.code() == Code::NotFound => return Ok(None),
+        kept => kept?,
+    };
+    let mut bytes = Vec::new();
+    while let Some(part) = kept.bytes.try_next().await? {
+        bytes.extend_from_slice(&part);
+    }
+    Ok(Some(bytes))
 }
 
 /// Whether the caller has what is tagged so.

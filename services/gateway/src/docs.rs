@@ -31,6 +31,8 @@ const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
         (name = "scans", description = "Uploading scans, and watching them"),
         (name = "results", description = "What was found"),
         (name = "feedback", description = "What readers say of results; for the roles `clinician` and `admin`"),
+        (name = "dataset", description = "What readers have confirmed, for the next model; for the roles `scientist` and `admin`, with the hospital's consent"),
+        (name = "incidents", description = "What went wrong, as people report it"),
         (name = "batches", description = "Many images at once"),
         (name = "users", description = "Who may sign in; for the role `admin`"),
         (name = "models", description = "Which models there are, which of them serve, and who decided so; for the roles `scientist` and `admin`"),

@@ -36,7 +36,7 @@ pub struct DriftReport {
 /// In the order of gravity.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Verdict {
+pub enum Verdict {
     NoReference,
     TooFewScans,
     Stable,
@@ -64,7 +64,7 @@ struct Times {
 
 /// One feature of images or of answers.
 #[derive(Serialize, ToSchema)]
-struct DriftFeature {
+pub struct DriftFeature {
     name: String,
     verdict: Verdict,
     /// Scans of the window that have a value.
@@ -74,6 +74,10 @@ struct DriftFeature {
     psi: Option<f64>,
     ks_statistic: Option<f64>,
     ks_p_value: Option<f64>,
+    /// The first Wasserstein distance, in standard deviations of the reference.
+    wasserstein: Option<f64>,
+    /// The Jensen-Shannon distance, natural logarithm.
+    jensen_shannon: Option<f64>,
     histogram: Option<Histogram>,
 }
 
@@ -90,7 +94,7 @@ struct Histogram {
 
 /// What the verdicts follow from.
 #[derive(Serialize, ToSchema)]
-struct Thresholds {
+pub struct Thresholds {
     scans_min: usize,
     psi_watch: f64,
     psi_drift: f64,
@@ -158,6 +162,8 @@ impl From<drift::Feature> for DriftFeature {
             psi: feature.psi,
             ks_statistic: feature.ks_statistic,
             ks_p_value: feature.ks_p_value,
+            wasserstein: feature.wasserstein,
+            jensen_shannon: feature.jensen_shannon,
             histogram: feature.histogram.map(Histogram::from),
         }
     }
@@ -211,7 +217,7 @@ mod tests {
             r#""models":[{"name":"","version":"","sha256":"","scans":1}],"#,
             r#""response_ms":{"scans":1,"p50":120.0,"p95":120.0,"p99":120.0},"compute_ms":null,"#,
             r#""features":[{"name":"mean","verdict":"too_few_scans","scans":1,"median":0.5,"reference_median":null,"#,
-            r#""psi":null,"ks_statistic":null,"ks_p_value":null,"#,
+            r#""psi":null,"ks_statistic":null,"ks_p_value":null,"wasserstein":null,"jensen_shannon":null,"#,
             r#""histogram":{"edges":[0.0,1.0],"reference":[],"window":[],"below":0.0,"above":0.0}}],"#,
             r#""thresholds":{"scans_min":30,"psi_watch":0.0,"psi_drift":0.0,"p_max":0.0}}"#,
         );

@@ -19,17 +19,18 @@ use utoipa::ToSchema;
 use crate::artefacts::{PRIVATE, matches};
 use crate::caller::Caller;
 use crate::extract::{JsonBody, Path};
+use crate::overlaps::FeedbackOverlap;
 use crate::problem::{INTERNAL, MISFIT, NOT_FOUND, Problem};
 use crate::scans::{Binary, some};
-use crate::{CONTROL_BODY_BYTES, Gateway, feedback_upload, form, layers, upload};
+use crate::{CONTROL_BODY_BYTES, Gateway, feedback_upload, form, layers, overlaps, upload};
 
 /// What one reader has said of one result.
 #[derive(Serialize, ToSchema)]
 pub struct Feedback {
     #[schema(format = "uuid")]
-    id: String,
+    pub id: String,
     #[schema(format = "uuid")]
-    scan_id: String,
+    pub scan_id: String,
     /// The user's name when they said it.
     reader: String,
     #[schema(format = "date-time")]
@@ -42,7 +43,7 @@ pub struct Feedback {
     findings: Vec<JudgedFinding>,
     missed: Vec<Place>,
     /// Whether the reader has drawn an outline of their own.
-    mask: bool,
+    pub mask: bool,
     /// Of that mask beside the result's main findings.
     #[schema(minimum = 0, maximum = 1)]
     dice: Option<f64>,
@@ -50,7 +51,9 @@ pub struct Feedback {
     model: Option<FeedbackModel>,
     /// The same reader's word before, which stands as it was; `null`: this is their first.
     #[schema(format = "uuid")]
-    supersedes: Option<String>,
+    pub supersedes: Option<String>,
+    /// The ids of what others have said that this word settles: it stands as it was, and counts no more.
+    pub adjudicates: Vec<String>,
 }
 
 /// A model, as the results that it has made name it.
@@ -71,6 +74,8 @@ pub struct ScanFeedback {
     state: Option<ReviewState>,
     /// How many words the caller is shown only once they have given their own.
     hidden: u32,
+    /// How far the outlines that count mark the same, each two of them.
+    overlaps: Vec<FeedbackOverlap>,
 }
 
 /// A form with what the reader says, and then the outline that they have drawn.
@@ -89,7 +94,7 @@ impl TryFrom<FeedbackEntry> for Feedback {
     type Error = Problem;
 
     fn try_from(entry: FeedbackEntry) -> Result<Feedback, Problem> {
-        let Word { verdict, truth, reason, note, findings, missed } =
+        let Word { verdict, truth, reason, note, findings, missed, adjudicates } =
             wire::word_of(entry.word.unwrap_or_default()).map_err(|error| {
                 tracing::error!(%error, "storage tells of feedback that cannot be");
                 INTERNAL.problem("internal error")
@@ -114,6 +119,7 @@ impl TryFrom<FeedbackEntry> for Feedback {
             dice: entry.dice,
             model: entry.model.map(model),
             supersedes: some(entry.supersedes),
+            adjudicates,
         })
     }
 }
@@ -123,7 +129,7 @@ impl TryFrom<FeedbackEntry> for Feedback {
 /// As JSON, or as a form with the field `feedback` (that JSON) and then a file `mask`: the reader's own outline, with the
 /// verdict `correct`. A correction shows what is right: that outline, places that were missed, or which findings are none; one
 /// that leaves no tumour says in `truth` whether there is one. A later word of the same reader stands beside the earlier one;
-/// nothing is overwritten.
+/// nothing is overwritten. An `admin` settles a conflict by a word that names the others' in `adjudicates`.
 #[utoipa::path(
     operation_id = "give_feedback", post, path = "/v1/scans/{id}/feedback", tag = "feedback",
     params(("id" = String, Path, description = "The scan's id", format = "uuid"), ("Idempotency-Key" = Option<String>, Header, description = "Names this feedback: the same reader's same key finds it instead of giving it again", min_length = 1, max_length = 255, pattern = "^[ -~]+$")),
@@ -197,8 +203,9 @@ pub async fn list(
     let of_scan = gateway.feedback.list_of_scan(caller.request(ScanRef { id })).await?;
     let storage::FeedbackOfScan { feedback, state, hidden } = of_scan.into_inner();
     let state = storage::ReviewState::try_from(state).unwrap_or_default();
-    let feedback = feedback.into_iter().map(Feedback::try_from).collect::<Result<_, _>>()?;
-    Ok(Json(ScanFeedback { feedback, state: wire::review_state_of(state), hidden }))
+    let feedback = feedback.into_iter().map(Feedback::try_from).collect::<Result<Vec<_>, _>>()?;
+    let overlaps = overlaps::of(&gateway, &caller, &feedback).await?;
+    Ok(Json(ScanFeedback { feedback, state: wire::review_state_of(state), hidden, overlaps }))
 }
 
 /// Gives a reader's own outline back, as it was checked

@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::extract::State;
-use domain::{ErrorKind, Identity};
-use proto::storage::ScanRef;
+use domain::{Error, ErrorKind, Identity};
+use proto::storage::{self, ScanRef};
 use serde::Serialize;
 use service::wire;
 use utoipa::ToSchema;
@@ -10,6 +10,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::Path;
 use crate::problem::Problem;
+use crate::scans::some;
 
 /// Whose scan it is: what its file says of the patient and the examination, apart from the pixels.
 #[derive(Serialize, ToSchema)]
@@ -40,9 +41,14 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<ScanIdentity>, Problem> {
     let kept = gateway.scans.get_identity(caller.request(ScanRef { id })).await?.into_inner();
-    let said = wire::said_identity(kept.identity, &kept.identity_json);
-    let identity = said.map_err(|error| ErrorKind::Internal.error(error.to_string()))?;
-    let identity = identity.unwrap_or_default();
-    let reference = Some(kept.reference).filter(|reference| !reference.is_empty());
-    Ok(Json(ScanIdentity { scan_id: kept.scan_id, reference, identity }))
+    let scan_id = kept.scan_id.clone();
+    let (identity, reference) = said(kept)?;
+    Ok(Json(ScanIdentity { scan_id, reference, identity }))
+}
+
+/// Whose scan it is, and what its sender calls it.
+pub fn said(kept: storage::ScanIdentity) -> Result<(Identity, Option<String>), Error> {
+    let identity = wire::said_identity(kept.identity, &kept.identity_json)
+        .map_err(|error| ErrorKind::Internal.error(error.to_string()))?;
+    Ok((identity.unwrap_or_default(), some(kept.reference)))
 }

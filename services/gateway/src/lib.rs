@@ -7,19 +7,25 @@ mod archive;
 mod artefacts;
 mod batches;
 mod caller;
+mod consent;
+mod dataset;
 mod docs;
 mod drift;
 mod drift_report;
+mod drift_window;
+mod drift_windows;
 mod events;
 mod extract;
 mod feedback;
 mod feedback_upload;
 mod form;
 mod identity;
+mod incidents;
 mod intake;
 mod known;
 mod layers;
 mod models;
+mod overlaps;
 mod page;
 mod peers;
 mod places;
@@ -30,6 +36,7 @@ mod quality;
 mod range;
 mod refusals;
 mod reviews;
+mod scan_report;
 mod scans;
 mod shelf;
 mod slices;
@@ -39,6 +46,8 @@ mod token;
 mod upload;
 mod users;
 mod version_upload;
+
+use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -50,9 +59,12 @@ use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
 use proto::registry::models_client::ModelsClient;
 use proto::storage::feedback_client::FeedbackClient;
+use proto::storage::incidents_client::IncidentsClient;
+use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
 use service::claims::Verifier;
 use service::{Peer, Service};
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -62,6 +74,9 @@ use shelf::Shelf;
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
+
+/// Reports that are written at the same time; who asks for one more waits.
+const REPORTS_AT_ONCE: usize = 4;
 
 /// What the gateway needs of the outside world.
 pub struct Ports {
@@ -153,10 +168,14 @@ struct Gateway {
     ingest: IngestClient<Peer>,
     scans: ScansClient<Peer>,
     feedback: FeedbackClient<Peer>,
+    learning: LearningClient<Peer>,
+    incidents: IncidentsClient<Peer>,
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
     verifier: Verifier,
+    clock: Clock,
     uploads: Places,
+    reports: Arc<Semaphore>,
     shelf: Shelf,
     max_upload_bytes: u64,
 }
@@ -171,14 +190,18 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     }
     let asked = peers::checks(&peers);
     let gateway = Gateway {
-        verifier: Verifier::new(peers.auth.clone(), clock),
+        verifier: Verifier::new(peers.auth.clone(), clock.clone()),
+        clock,
         auth: AuthClient::new(peers.auth),
         ingest: IngestClient::new(peers.ingest),
         scans: ScansClient::new(peers.storage.clone()),
-        feedback: FeedbackClient::new(peers.storage),
+        feedback: FeedbackClient::new(peers.storage.clone()),
+        learning: LearningClient::new(peers.storage.clone()),
+        incidents: IncidentsClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
+        reports: Arc::new(Semaphore::new(REPORTS_AT_ONCE)),
         shelf: Shelf::default(),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
@@ -210,14 +233,24 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(identity::show))
         .routes(routes!(events::watch))
         .merge(artefacts::routes())
+        .routes(routes!(scan_report::show))
         .routes(routes!(feedback::list))
         .routes(routes!(feedback::mask))
         .routes(routes!(reviews::list))
+        .routes(routes!(dataset::list))
+        .routes(routes!(dataset::image))
+        .routes(routes!(dataset::mask))
+        .routes(routes!(consent::show, consent::decide))
+        .routes(routes!(incidents::list, incidents::report))
         .routes(routes!(slices::show))
         .routes(routes!(batches::show))
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))
         .routes(routes!(drift::show))
+        .routes(routes!(drift_windows::list))
+        .routes(routes!(drift_windows::show))
+        .routes(routes!(drift_windows::compare))
+        .routes(routes!(drift_windows::rows))
         .routes(routes!(quality::show))
         .routes(routes!(models::list))
         .routes(routes!(models::show))

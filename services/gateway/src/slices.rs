@@ -82,7 +82,7 @@ pub async fn show(
 }
 
 /// The slice as a PNG, and the window that it is shown by.
-async fn picture(
+pub async fn picture(
     gateway: &mut Gateway,
     caller: &Caller,
     scan: &Scan,

@@ -63,7 +63,7 @@ pub async fn analyse(
     let started_ms = clock.now_ms();
     let whose = Whose {
         tenant: job.tenant_id.as_str().into(),
-        priority: wire::priority_of(job.priority()),
+        priority: Some(wire::priority_of(job.priority())),
     };
     let model_info = model.model_info().clone();
     let modalities = model_info.facts.modalities.clone();

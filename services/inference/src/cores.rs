@@ -36,8 +36,8 @@ impl Cores {
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let turns = match whose.priority {
-            Priority::Stat => &self.stat,
-            Priority::Routine => &self.routine,
+            Some(Priority::Stat) => &self.stat,
+            Some(Priority::Routine) | None => &self.routine,
         };
         let turn = turns.take(whose.tenant.clone()).await;
         blocking(move || {
@@ -76,7 +76,7 @@ mod tests {
     use crate::serving::Served;
 
     fn whose(tenant: &str) -> Whose {
-        Whose { tenant: tenant.into(), priority: Priority::Routine }
+        Whose { tenant: tenant.into(), priority: Some(Priority::Routine) }
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
 //! The inference worker: claims jobs, runs the model on their scans, and delivers the results.
 //!
 //! Storage owns the jobs: a worker leases one, keeps the lease while it works, and either completes
-//! the job or says why not. Slices of all jobs in hand share the batches of one model; so do those of who asks the bare
-//! model, by the Open Inference Protocol.
+//! the job or says why not. Slices of all jobs in hand share the batches of one model. While none of them waits, it sees what
+//! the bare model is asked, by the Open Inference Protocol.
 
 mod analysis;
 mod cores;
@@ -75,7 +75,15 @@ pub struct Config {
     /// finished then are done again elsewhere.
     #[arg(long, env, default_value_t = 3)]
     pub drain_s: u64,
+
+    /// How much memory calls of the bare model may take, all together, in MiB: bodies, tiles and answers. Those of one
+    /// hospital have half of it at most.
+    #[arg(long, env, default_value_t = BARE_MODEL_MIB)]
+    pub bare_model_mib: usize,
 }
+
+/// How much memory calls of the bare model may take unless it is said, in MiB.
+pub const BARE_MODEL_MIB: usize = 1024;
 
 /// The ports that the service runs on, opened by the composition root.
 pub struct Ports {
@@ -129,8 +137,7 @@ pub struct Peers {
 /// The service. A model that is named is loaded: one that cannot be is an error here and now.
 pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     describe();
-    let Config { model_url, research, device, batch, window, worker, service_secret, drain_s } =
-        config;
+    let Config { model_url, research, device, batch, window, worker, service_secret, .. } = config;
     let Ports { queue, clock, random: _ } = ports;
     let verifier = Verifier::new(peers.auth.clone(), clock.clone());
     let token = ServiceToken::new(peers.auth, service_secret, clock.clone());
@@ -186,8 +193,9 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
     workers.extend(
         Priority::VARIANTS.iter().map(|&priority| work(scan_ready(priority), window, false)),
     );
-    let (grpc, http) = open_inference::faces(serving, in_hand.clone(), verifier);
-    let drain = Duration::from_secs(drain_s);
+    let bytes = config.bare_model_mib.saturating_mul(1 << 20);
+    let (grpc, http) = open_inference::faces(serving, in_hand.clone(), verifier, bytes);
+    let drain = Duration::from_secs(config.drain_s);
     Ok(Service { name: "inference", grpc, http, workers, readiness, drain, ..Default::default() })
 }
 

@@ -21,7 +21,8 @@ type Open = Box<dyn Fn() -> Result<Box<dyn Engine>> + Send>;
 ///
 /// Slices wait in one line for each priority, where each hospital gets places in turn. The thread takes what is there, the
 /// urgent ones first, up to the best batch size, whenever it is free: a lone slice never waits for company, and a busy model
-/// always has the next batch prepared. Tiles of one size and one augmentation go to the engine together.
+/// always has the next batch prepared. Tiles of one size and one augmentation go to the engine together. What is of no scan is
+/// looked at while no scan's slice waits, and fills up no batch of theirs.
 ///
 /// An engine that fails or panics is dropped and opened anew: the slices in hand fail as something
 /// that may pass, those in line go on. Where it cannot be opened again (a CUDA context that is beyond
@@ -52,11 +53,12 @@ pub struct Prediction {
     pub compute_ms: f64,
 }
 
-/// One for each priority.
+/// One for each priority, and one for what has none.
 #[derive(Clone)]
 struct Queues<T> {
     stat: T,
     routine: T,
+    bare: T,
 }
 
 /// Where slices wait, and the hospitals' turns at it and at the thread's hands.
@@ -69,9 +71,10 @@ struct Line {
 /// Whose slices they are, and how urgent.
 #[derive(Clone)]
 pub struct Whose {
-    /// The hospital's id, or the name of another party that has turns of its own.
+    /// The hospital's id.
     pub tenant: Arc<str>,
-    pub priority: Priority,
+    /// None for what is of no scan, and so comes after all of them.
+    pub priority: Option<Priority>,
 }
 
 struct Pending {
@@ -90,9 +93,10 @@ impl Model {
         // One batch in the thread's hands, one in each line.
         let (stat, urgent) = mpsc::channel(batch);
         let (routine, others) = mpsc::channel(batch);
+        let (bare, last) = mpsc::channel(batch);
         let line = |slices| Line { slices, turns: Turns::of(2 * batch) };
-        let queues = Queues { stat: line(stat), routine: line(routine) };
-        let inbox = Queues { stat: urgent, routine: others };
+        let queues = Queues { stat: line(stat), routine: line(routine), bare: line(bare) };
+        let inbox = Queues { stat: urgent, routine: others, bare: last };
         let (ready, opened) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let run = move || {
@@ -171,8 +175,9 @@ impl Model {
         let _pending = PendingCount::new();
         let (answer, seen) = oneshot::channel();
         let line = match whose.priority {
-            Priority::Stat => &self.queues.stat,
-            Priority::Routine => &self.queues.routine,
+            Some(Priority::Stat) => &self.queues.stat,
+            Some(Priority::Routine) => &self.queues.routine,
+            None => &self.queues.bare,
         };
         let _turn = line.turns.take(whose.tenant.clone()).await;
         line.slices.send(Pending { tile, mirrored, answer }).await.map_err(|_| gone())?;
@@ -181,21 +186,33 @@ impl Model {
 }
 
 impl Queues<mpsc::Receiver<Pending>> {
-    /// Waits for the next slice, an urgent one if there is any; none once nobody holds the model any more.
-    fn wait(&mut self) -> Option<Pending> {
+    /// Waits for the next slice, the most urgent that is there, and says whether it is a scan's; none once nobody holds the
+    /// model any more.
+    fn wait(&mut self) -> Option<(Pending, bool)> {
         block_on(async {
             tokio::select! {
                 biased;
-                Some(urgent) = self.stat.recv() => Some(urgent),
-                Some(routine) = self.routine.recv() => Some(routine),
+                Some(urgent) = self.stat.recv() => Some((urgent, true)),
+                Some(routine) = self.routine.recv() => Some((routine, true)),
+                Some(bare) = self.bare.recv() => Some((bare, false)),
                 else => None,
             }
         })
     }
 
-    /// The next slice, if one is there.
+    /// The next scan's slice, if one is there.
     fn take(&mut self) -> Option<Pending> {
         self.stat.try_recv().or_else(|_| self.routine.try_recv()).ok()
+    }
+
+    /// The next slice for a batch, if one is there, and whether it is a scan's: a batch that holds one of a scan is made no
+    /// longer by those of none.
+    fn fitting(&mut self, with_a_scan: bool) -> Option<(Pending, bool)> {
+        match self.take() {
+            Some(pending) => Some((pending, true)),
+            None if with_a_scan => None,
+            None => Some((self.bare.try_recv().ok()?, false)),
+        }
     }
 }
 
@@ -234,12 +251,14 @@ impl Thread {
         while let Some(first) = inbox.wait() {
             let mut next = Some(first);
             let mut batch = Vec::with_capacity(self.batch);
-            while let Some(pending) = next {
+            let mut with_a_scan = false;
+            while let Some((pending, of_a_scan)) = next {
+                with_a_scan |= of_a_scan;
                 // A caller that has gone away wants no work done.
                 if !pending.answer.is_closed() {
                     batch.push(pending);
                 }
-                next = if batch.len() < self.batch { inbox.take() } else { None };
+                next = if batch.len() < self.batch { inbox.fitting(with_a_scan) } else { None };
             }
             for alike in by_input(batch) {
                 self.run(alike)?;

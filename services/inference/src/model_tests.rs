@@ -52,7 +52,7 @@ fn tiles(count: usize) -> Vec<Prepared> {
 }
 
 fn routine() -> Whose {
-    Whose { tenant: "a".into(), priority: Priority::Routine }
+    Whose { tenant: "a".into(), priority: Some(Priority::Routine) }
 }
 
 async fn next(sizes: &Receiver<usize>) -> usize {
@@ -68,7 +68,7 @@ async fn next(sizes: &Receiver<usize>) -> usize {
 async fn an_urgent_slice_is_in_the_next_batch_however_many_others_wait() {
     let (model, sizes, allow) = gated().await;
     let see = |count, priority| {
-        let (model, whose) = (model.clone(), Whose { priority, ..routine() });
+        let (model, whose) = (model.clone(), Whose { priority: Some(priority), ..routine() });
         tokio::spawn(async move {
             model.predict(tiles(count), false, &whose).await.map(|seen| seen.len())
         })
@@ -108,6 +108,30 @@ async fn a_hospitals_slice_is_in_the_next_batch_but_one_however_many_of_anothers
     (0..3).for_each(|_| allow.send(()).unwrap());
     others.await.unwrap().unwrap();
     assert!(flood.iter().all(|scan| !scan.is_finished()));
+}
+
+#[tokio::test]
+async fn what_is_of_no_scan_waits_until_no_scan_does_and_fills_up_no_batch_of_theirs() {
+    let (model, sizes, allow) = gated().await;
+    let see = |count, priority| {
+        let (model, whose) = (model.clone(), Whose { priority, ..routine() });
+        tokio::spawn(async move { model.predict(tiles(count), false, &whose).await })
+    };
+    let mut seen = vec![see(1, Some(Priority::Routine))];
+    assert_eq!(next(&sizes).await, 1);
+    seen.push(see(3, None));
+    while model.queues.bare.slices.capacity() > 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    seen.push(see(2, Some(Priority::Routine)));
+    while model.queues.routine.slices.capacity() > 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    (0..3).for_each(|_| allow.send(()).unwrap());
+    for seen in join_all(seen).await {
+        seen.unwrap().unwrap();
+    }
+    assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [2, 3]);
 }
 
 #[tokio::test]

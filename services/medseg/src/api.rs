@@ -83,6 +83,11 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Api {
+    /// The medseg at that address, for that user.
+    pub fn of(url: Url, user: String, password: Option<SecretString>) -> Api {
+        Api { url, user, password, client_id: None, client_secret: None }
+    }
+
     /// Signs in.
     pub async fn sign_in(&self) -> anyhow::Result<Session> {
         let form = self.grant()?;
@@ -160,8 +165,13 @@ impl Session {
 
     /// The answer of a request that was understood.
     pub async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        understood(self.answer(request).await?).await
+    }
+
+    /// The answer of a request, also where it is a problem.
+    pub async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let answer = request.send().await;
-        understood(answer.with_context(|| format!("medseg does not answer at {}", self.url))?).await
+        answer.with_context(|| format!("medseg does not answer at {}", self.url))
     }
 
     /// What is at that path, as JSON.
@@ -178,7 +188,7 @@ impl Session {
 }
 
 /// The answer, unless it is a problem (RFC 9457): then in its own words.
-async fn understood(answer: Response) -> anyhow::Result<Response> {
+pub async fn understood(answer: Response) -> anyhow::Result<Response> {
     if answer.status().is_success() {
         return Ok(answer);
     }

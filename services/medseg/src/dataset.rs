@@ -1,10 +1,14 @@
+mod confirmed;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use imaging::ImageKind;
 use model::dataset::{self, Import, Imported, LeftOut, Part, Shares, Validated};
+
+use confirmed::Confirmed;
 
 /// `medseg dataset …`
 #[derive(clap::Args)]
@@ -52,13 +56,17 @@ enum Action {
         #[arg(long)]
         again: bool,
     },
-    /// Copy a data set into a folder that needs nothing beside it, with the digests of all files.
+    /// Copy a data set into a folder that needs nothing beside it, with the digests of all files; or make one of the scans that the
+    /// readers of a running medseg have confirmed.
     Export {
         /// A manifest.csv, or the folder of a data set.
-        manifest: PathBuf,
-        /// Where the copy goes: a folder that is empty or not there.
+        #[arg(required_unless_present = "from")]
+        manifest: Option<PathBuf>,
+        /// Where it goes: a folder that is empty or not there; with --from also one that an earlier export has made.
         #[arg(long)]
         out: PathBuf,
+        #[command(flatten)]
+        confirmed: Box<Confirmed>,
         /// Only this part of the split; may be given several times.
         #[arg(long)]
         part: Vec<Side>,
@@ -116,7 +124,12 @@ impl Dataset {
                 }
                 Ok(())
             }
-            Action::Export { manifest, out, part } => {
+            Action::Export { out, confirmed, .. } if confirmed.from.is_some() => {
+                let url = confirmed.from.clone().context("an address")?;
+                confirmed.run(url, &out)
+            }
+            Action::Export { manifest, out, part, .. } => {
+                let manifest = manifest.context("a manifest")?;
                 // Whoever names one twice means it once.
                 let parts: BTreeSet<Part> = part.into_iter().map(Side::part).collect();
                 let parts: Vec<Part> = parts.into_iter().collect();

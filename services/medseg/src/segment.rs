@@ -136,9 +136,11 @@ impl Jailed {
             batch: 8,
             window: None,
             decode_jail: self.decode_jail,
+            bare_model_mib: inference::BARE_MODEL_MIB,
             gateway: gateway::Config { upload_mib, ..gateway::Config::default() },
             rules: storage::Rules::default(),
             registry: registry::Rules::default(),
+            drift: drift::Schedule::default(),
         })
     }
 }

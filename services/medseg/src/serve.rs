@@ -68,6 +68,11 @@ pub struct Services {
     #[arg(long, env, value_enum, default_value_t = ingest::Demand::Required)]
     pub decode_jail: ingest::Demand,
 
+    /// How much memory calls of the bare model may take, all together, in MiB: bodies, tiles and answers. Those of one
+    /// hospital have half of it at most.
+    #[arg(long, env, default_value_t = inference::BARE_MODEL_MIB)]
+    pub bare_model_mib: usize,
+
     #[command(flatten)]
     pub gateway: gateway::Config,
 
@@ -76,6 +81,9 @@ pub struct Services {
 
     #[command(flatten)]
     pub registry: registry::Rules,
+
+    #[command(flatten)]
+    pub drift: drift::Schedule,
 }
 
 impl Serve {
@@ -128,14 +136,19 @@ impl Services {
             auth: to_auth.clone(),
             registry: Some(to_registry.clone()),
         };
-        let config = self.inference(service_secret);
+        let config = self.inference(service_secret.clone());
         let ports =
             inference::Ports { queue: queue.clone(), clock: clock.clone(), random: random.clone() };
         let inference = inference::build(config, ports, peers).await?;
 
         let drift_peers =
             drift::Peers { auth: to_auth.clone(), registry: Some(to_registry.clone()) };
-        let drift = drift(home, queue, self.reference()?, drift_peers).await?;
+        let settings = drift::Settings {
+            reference: self.reference()?,
+            service_secret: Some(service_secret),
+            schedule: self.drift,
+        };
+        let drift = drift(home, queue, settings, drift_peers).await?;
 
         let peers = gateway::Peers {
             auth: to_auth,
@@ -186,6 +199,7 @@ impl Services {
             worker: "medseg".to_owned(),
             service_secret,
             drain_s: 3,
+            bare_model_mib: self.bare_model_mib,
         }
     }
 
@@ -230,10 +244,10 @@ async fn auth(home: &Home, service_secret: &SecretString) -> Result<(Service, Op
 async fn drift(
     home: &Home,
     queue: Queue,
-    reference: drift::Reference,
+    settings: drift::Settings,
     peers: drift::Peers,
 ) -> Result<Service> {
     let (clock, random) = (system_clock(), system_random());
     let ports = drift::Ports::open(&home.database_url("drift"), queue, clock, random).await?;
-    Ok(drift::build(reference, ports, peers))
+    Ok(drift::build(settings, ports, peers))
 }

@@ -41,7 +41,7 @@ fn no_configuration_shows_its_secrets() {
     let service = "--service-secret=SECRET";
     keeps::<auth::Config>(2, &[database, service, "--signing-key=key.pem"]);
     keeps::<storage::Config>(3, &[database, queue, "--blob-url=s3://bucket?key=SECRET"]);
-    keeps::<drift::Config>(2, &[database, queue, "--auth-url=http://auth:8080"]);
+    keeps::<drift::Config>(3, &[database, queue, service, "--auth-url=http://auth:8080"]);
     keeps::<inference::Config>(1, &[service, "--model-url=weights.safetensors"]);
     keeps::<ingest::Config>(1, &[service, "--spool=spool"]);
     keeps::<registry::Config>(

@@ -110,12 +110,8 @@ impl Store {
         // What cannot be read is refused before a byte is kept.
         let identity = identities::text(&header)?;
         let artefacts = artefacts::keep(&self.blobs, tenant, scan, 0, objects).await?;
-        let binding = sha256_of(&[
-            &tenant.to_string(),
-            &scan.to_string(),
-            &header.volume_sha256,
-            &header.patient,
-        ]);
+        let AcceptHeader { volume_sha256, patient, .. } = &header;
+        let binding = identities::binding(tenant, &scan.to_string(), volume_sha256, patient);
         Ok(Accepted {
             tenant,
             scan,

@@ -126,6 +126,24 @@ pub async fn read(
     Ok((u64::try_from(size).unwrap_or_default(), bytes))
 }
 
+/// The digest of one artefact's bytes; None where there is no such artefact.
+pub async fn digest_of(
+    database: &Database,
+    tenant: TenantId,
+    scan: ScanId,
+    name: &str,
+) -> Result<Option<String>> {
+    sqlx::query_scalar(
+        "SELECT sha256 FROM artefacts WHERE tenant_id = ? AND scan_id = ? AND name = ?",
+    )
+    .id(tenant)
+    .id(scan)
+    .bind(name.to_owned())
+    .fetch_optional(database.pool())
+    .await
+    .map_err(failed)
+}
+
 /// The digest of `parts`, each with its length, so that no two lists are the same text.
 pub fn sha256_of(parts: &[&str]) -> String {
     let mut digest = Sha256::new();

@@ -1,6 +1,6 @@
 use domain::{Answer, Result, ScanId, TenantId};
-use proto::events::{FeedbackGiven, Observation, ScanCompleted};
-use service::topics::{FEEDBACK_GIVEN, SCAN_COMPLETED};
+use proto::events::{FeedbackGiven, IncidentReported, Observation, ScanCompleted};
+use service::topics::{FEEDBACK_GIVEN, INCIDENT_REPORTED, SCAN_COMPLETED};
 use service::{CloudEvent, Origin};
 
 const SOURCE: &str = "/medseg/storage";
@@ -53,6 +53,18 @@ pub fn given(said: FeedbackGiven, traceparent: &str) -> Result<String> {
     CloudEvent::new(FEEDBACK_GIVEN, origin, said)?.to_json()
 }
 
+/// The event `incident.reported`, as JSON. Each report is one, so its id is the event's.
+pub fn reported(said: IncidentReported, traceparent: &str) -> Result<String> {
+    let origin = Origin {
+        source: SOURCE,
+        id: said.incident_id.clone(),
+        subject: said.incident_id.clone(),
+        at_ms: said.reported_ms,
+        traceparent,
+    };
+    CloudEvent::new(INCIDENT_REPORTED, origin, said)?.to_json()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -66,6 +78,8 @@ mod tests {
     const SCHEMA: &str = include_str!("../../../docs/scan.completed.schema.json");
     const SCHEMA_OF_FEEDBACK: &str = include_str!("../../../docs/feedback.given.schema.json");
 
+    const SCHEMA_OF_INCIDENT: &str = include_str!("../../../docs/incident.reported.schema.json");
+
     /// What inference tells of a scan that was analysed in full.
     fn observation() -> Observation {
         let features = ["mean", "std", "p01", "p99", "sharpness", "background"];
@@ -76,6 +90,7 @@ mod tests {
             model: Some(ModelIdentity::default()),
             image_kind: Some("flair".to_owned()),
             compute_ms: Some(40.5),
+            scanner: Some("Acme Maker 3".to_owned()),
         }
     }
 
@@ -159,6 +174,7 @@ mod tests {
             answer: "found".to_owned(),
             image_kind: whole.then(|| "flair".to_owned()),
             mask_fraction: whole.then_some(0.25),
+            adjudicates: if whole { vec!["another word".to_owned()] } else { Vec::new() },
         };
         let event = given(said, if whole { "00-ab" } else { "" });
         serde_json::from_str(&event.unwrap()).unwrap()
@@ -175,6 +191,24 @@ mod tests {
             (&whole["subject"], &whole["time"]),
             (&"a scan".into(), &"1970-01-01T00:00:03.000Z".into())
         );
+    }
+
+    #[test]
+    fn a_report_has_exactly_the_fields_that_the_document_names_and_requires() {
+        let schema: Value = serde_json::from_str(SCHEMA_OF_INCIDENT).unwrap();
+        let reported = |whole: bool| -> Value {
+            let said = IncidentReported {
+                tenant_id: "a hospital".to_owned(),
+                incident_id: "a report".to_owned(),
+                reported_ms: 3_000,
+                scan_id: whole.then(|| "a scan".to_owned()),
+            };
+            let event = super::reported(said, if whole { "00-ab" } else { "" });
+            serde_json::from_str(&event.unwrap()).unwrap()
+        };
+        assert_eq!(fields(&reported(true), ""), documented(&schema, "", false));
+        assert_eq!(fields(&reported(false), ""), documented(&schema, "", true));
+        assert_eq!(reported(true)["id"], "a report");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What readers say of results: kept for good, each word beside the others, and shown to no reader before theirs is given.
 
-mod judged;
+pub mod judged;
 mod review;
-mod rows;
+pub mod rows;
 mod rules;
 
 use std::str::FromStr;
 
 use domain::feedback::Word;
+use domain::limits::ADJUDICATED_MAX;
 use domain::{ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use platform::blob::{ByteStream, Staged};
 use platform::db::Unit;
@@ -81,6 +82,10 @@ impl Store {
         if let Some(entry) = self.given_before(tenant, key.as_ref()).await? {
             return Ok(Ok(entry));
         }
+        let settled = &given.word.adjudicates;
+        if let Err(misfit) = self.may_settle(claims, &given.scan_id, settled).await? {
+            return Ok(Err(misfit));
+        }
         let judged = self.judged(tenant, &scan).await?;
         let outline = Outline::of(given.mask.as_ref());
         if let Err(misfit) = rules::check(&given.word, outline, &judged) {
@@ -139,6 +144,30 @@ impl Store {
         Ok((word.mask_name.clone(), read))
     }
 
+    /// Whether a word of the caller's may settle these: it is an admin's, and they are others' on the same scan.
+    async fn may_settle(
+        &self,
+        claims: &Claims,
+        scan: &str,
+        settled: &[String],
+    ) -> Result<Result<(), String>> {
+        if settled.is_empty() {
+            return Ok(Ok(()));
+        }
+        claims.require(&[Role::Admin])?;
+        let (tenant, scan) = (claims.tenant().id(), ScanId::from_str(scan)?);
+        let words = rows::of_scan(self.database.pool(), tenant, scan).await?;
+        let others = |id: &String| {
+            words.iter().any(|word| word.id == *id && word.reader_id != claims.subject)
+        };
+        if settled.len() <= ADJUDICATED_MAX && settled.iter().all(others) {
+            return Ok(Ok(()));
+        }
+        Ok(Err(format!(
+            "`adjudicates` names what others have said of this scan, {ADJUDICATED_MAX} words at most."
+        )))
+    }
+
     /// What was given with that key before.
     async fn given_before(
         &self,
@@ -194,7 +223,7 @@ impl Store {
         words.insert(0, row.clone());
         let state = rows::review(&words)?;
         rows::set_review(unit, tenant, scan, state, row.model_version.clone()).await?;
-        let event = event::given(said(tenant, &row, judged), &traceparent)?;
+        let event = event::given(said(tenant, &row, judged)?, &traceparent)?;
         self.announce(unit, FEEDBACK_GIVEN, &event).await?;
         Ok(row)
     }
@@ -206,7 +235,7 @@ fn sees(claims: &Claims, words: &[Row]) -> bool {
 }
 
 /// The name of a reader's mask among the scan's artefacts.
-fn artefact_name(id: &str, mask_name: &str) -> String {
+pub fn artefact_name(id: &str, mask_name: &str) -> String {
     format!("{MASK_PREFIX}{id}-{mask_name}")
 }
 
@@ -240,6 +269,7 @@ fn row_of(claims: &Claims, given: &Given, judged: &Judged) -> Result<Row> {
         model_version: truncate(&model.version, NAME_MAX),
         model_sha256: model.sha256,
         supersedes: String::new(),
+        adjudicates_json: rows::written(&word.adjudicates)?,
     })
 }
 
@@ -255,10 +285,10 @@ fn key_of(claims: &Claims, given: &Given) -> Result<Option<[String; 2]>> {
 }
 
 /// What the event tells: neither who the reader is, nor what they noted.
-fn said(tenant: TenantId, row: &Row, judged: Judged) -> FeedbackGiven {
+fn said(tenant: TenantId, row: &Row, judged: Judged) -> Result<FeedbackGiven> {
     let tenant_id = tenant.to_string();
     let reader_digest = sha256_of(&[&tenant_id, &row.reader_id]);
-    FeedbackGiven {
+    Ok(FeedbackGiven {
         tenant_id,
         scan_id: row.scan_id.clone(),
         feedback_id: row.id.clone(),
@@ -271,5 +301,6 @@ fn said(tenant: TenantId, row: &Row, judged: Judged) -> FeedbackGiven {
         answer: judged.answer.name().to_owned(),
         image_kind: judged.image_kind,
         mask_fraction: judged.mask_fraction,
-    }
+        adjudicates: row.adjudicates()?,
+    })
 }

@@ -3,12 +3,13 @@
 use std::str::FromStr;
 
 use domain::limits::IDENTITY_BYTES_MAX;
-use domain::{ErrorKind, Identity, Result, ScanId};
+use domain::{ErrorKind, Identity, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
-use proto::storage::{AcceptHeader, ScanIdentity};
+use proto::storage::{AcceptHeader, Scan, ScanIdentity};
 use service::claims::Claims;
 use service::wire;
 
+use crate::artefacts::sha256_of;
 use crate::audit::{self, Entry};
 use crate::scans::of_tenant;
 use crate::store::Store;
@@ -19,31 +20,54 @@ const KEY_CHARS: usize = 190;
 impl Store {
     /// The identity of the scan's patient. Answers only once the read is in the audit trail.
     ///
+    /// Whoever asks puts it beside pixels or findings: `INTERNAL` where patient, scan and voxels are not those that were bound
+    /// together when the scan was accepted.
+    ///
     /// `NOT_FOUND` in the same words for another tenant's scan and for one that never was; nothing is noted then.
     pub async fn identity(&self, claims: &Claims, id: &str) -> Result<ScanIdentity> {
         let scan = ScanId::from_str(id)?;
         let (tenant, subject) = (claims.tenant().id(), claims.subject.clone());
         self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
-                let scan_id = of_tenant(&mut **unit, tenant, scan).await?.id;
-                let known: Option<(String, String)> = sqlx::query_as(
-                    "SELECT identity_json, reference FROM identities WHERE tenant_id = ? AND scan_id = ?",
+                let Scan { id: scan_id, volume_sha256, .. } =
+                    of_tenant(&mut **unit, tenant, scan).await?;
+                let known: Option<(String, String, String)> = sqlx::query_as(
+                    "SELECT identity_json, reference, patient FROM identities WHERE tenant_id = ? AND scan_id = ?",
                 )
                 .id(tenant)
                 .bind(&scan_id)
                 .fetch_optional(&mut **unit)
                 .await
                 .map_err(failed)?;
+                let (identity_json, reference, patient) = known.unwrap_or_default();
+                let found = binding(tenant, &scan_id, &volume_sha256, &patient);
+                if found != bound(unit, tenant, &scan_id).await? {
+                    return Err(ErrorKind::Internal.error("a scan and its identity do not belong together"));
+                }
                 let (at_ms, action) = (store.clock.now_ms(), "scan.identity.read");
                 let object = scan_id.clone();
                 audit::append(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await?;
-                let (identity_json, reference) = known.unwrap_or_default();
                 let identity = read(&identity_json)?.map(wire::identity);
                 Ok(ScanIdentity { scan_id, identity_json, reference, identity })
             })
         })
         .await
     }
+}
+
+/// What ties a patient to a scan and its voxels: fixed when the scan is accepted, and compared wherever they meet again.
+pub fn binding(tenant: TenantId, scan: &str, volume_sha256: &str, patient: &str) -> String {
+    sha256_of(&[&tenant.to_string(), scan, volume_sha256, patient])
+}
+
+/// The binding that was fixed.
+async fn bound(unit: &mut Unit, tenant: TenantId, scan: &str) -> Result<String> {
+    sqlx::query_scalar("SELECT binding FROM jobs WHERE tenant_id = ? AND scan_id = ?")
+        .id(tenant)
+        .bind(scan)
+        .fetch_one(&mut **unit)
+        .await
+        .map_err(failed)
 }
 
 /// The row's text of what the upload says of the patient; empty: nothing.

@@ -11,7 +11,9 @@ mod complete;
 mod event;
 mod feedback;
 mod identities;
+mod incidents;
 mod jobs;
+mod learning;
 mod leases;
 mod lifecycle;
 mod list;
@@ -27,14 +29,16 @@ use std::time::Duration;
 
 use domain::{Clock, Random, Result};
 use metrics::Unit::{Count, Seconds};
-use metrics::{describe_gauge, describe_histogram};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 use platform::blob::Blobs;
 use platform::db::Database;
 use platform::disk::RESERVE_MIB;
 use platform::queue::Queue;
 use platform::{blob, db, queue};
 use proto::storage::feedback_server::FeedbackServer;
+use proto::storage::incidents_server::IncidentsServer;
 use proto::storage::jobs_server::JobsServer;
+use proto::storage::learning_server::LearningServer;
 use proto::storage::scans_server::ScansServer;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
@@ -149,6 +153,8 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
     ];
     let grpc = Routes::new(ScansServer::new(rpc::Scans::new(store.clone(), verifier.clone())))
         .add_service(FeedbackServer::new(rpc::Feedback::new(store.clone(), verifier.clone())))
+        .add_service(LearningServer::new(rpc::Learning::new(store.clone(), verifier.clone())))
+        .add_service(IncidentsServer::new(rpc::Incidents::new(store.clone(), verifier.clone())))
         .add_service(JobsServer::new(rpc::Jobs::new(store, verifier)));
     Service { name: "storage", grpc, workers, readiness, ..Default::default() }
 }
@@ -175,4 +181,12 @@ fn describe() {
         Seconds,
         "From upload accepted to result readable"
     );
+    describe_counter!(
+        "medseg_incidents_total",
+        Count,
+        "What people have reported that went wrong, about a scan or about the system"
+    );
+    for about in incidents::ABOUT {
+        counter!("medseg_incidents_total", "about" => about).increment(0);
+    }
 }

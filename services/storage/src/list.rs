@@ -14,7 +14,7 @@ use crate::scans::{answer_of, scan_of, select};
 use crate::store::Store;
 
 /// The cursor of the first page: greater than every id.
-const CURSOR_START: &str = "g";
+pub const CURSOR_START: &str = "g";
 
 impl Store {
     /// One page of the scans that match `list`, newest first. Ids sort by creation time, so an id is a cursor under any

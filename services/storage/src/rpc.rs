@@ -1,11 +1,15 @@
 //! Translates RPCs into calls of the store; decides nothing but authorization.
 
 mod feedback;
+mod incidents;
 mod jobs;
+mod learning;
 mod scans;
 
 pub use feedback::Feedback;
+pub use incidents::Incidents;
 pub use jobs::Jobs;
+pub use learning::Learning;
 pub use scans::Scans;
 
 use domain::Result;

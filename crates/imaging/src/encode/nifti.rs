@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use crate::{Geometry, Shape};
 
 /// Where the voxels begin: 348 bytes of header and 4 that say "no extension".
-const DATA_OFFSET: usize = 352;
+pub(crate) const DATA_OFFSET: usize = 352;
 
 /// What a voxel may be in a file.
 pub trait Sample: Copy {
@@ -42,6 +42,17 @@ pub fn nifti<S: Sample>(
     shape: Shape,
     geometry: Option<&Geometry>,
 ) -> Result<Vec<u8>> {
+    let mut bytes = nifti_header::<S>(shape, geometry)?;
+    bytes.reserve_exact(size_of_val(voxels));
+    voxels.iter().for_each(|voxel| voxel.append(&mut bytes));
+    Ok(bytes)
+}
+
+/// What stands before the voxels in such a file.
+pub(crate) fn nifti_header<S: Sample>(
+    shape: Shape,
+    geometry: Option<&Geometry>,
+) -> Result<Vec<u8>> {
     let Shape { slices, rows, columns } = shape;
     let mut lengths = [0; 3];
     for (length, count) in lengths.iter_mut().zip([columns, rows, slices]) {
@@ -66,10 +77,7 @@ pub fn nifti<S: Sample>(
         header.floats(280, &affine(geometry));
     }
     header.0[344..348].copy_from_slice(b"n+1\0");
-    let mut bytes = header.0;
-    bytes.reserve_exact(size_of_val(voxels));
-    voxels.iter().for_each(|voxel| voxel.append(&mut bytes));
-    Ok(bytes)
+    Ok(header.0)
 }
 
 /// The same, compressed (`.nii.gz`).

@@ -1,5 +1,6 @@
 //! Data as it comes from elsewhere, written as a manifest and files that training reads.
 
+mod confirmed;
 mod dicom;
 mod files;
 mod nifti;
@@ -14,6 +15,7 @@ use imaging::ImageKind;
 
 use super::made::Made;
 use super::{Patient, barcode_site, kind_of_folder};
+pub use confirmed::{ConfirmedScan, gather};
 use files::{Files, last, person};
 
 /// What is to be imported.

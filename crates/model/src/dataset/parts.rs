@@ -42,9 +42,39 @@ pub fn write_parts(manifest: &Path, shares: Shares, seed: u64, again: bool) -> R
     }
     // Parts of before must not decide anything.
     patients.iter_mut().for_each(|patient| patient.part = None);
-    let parts = draw(patients, shares, seed)?;
-    let table = Table::open(&manifest)?;
-    replace(&manifest, &with_parts(&table, &parts)?)?;
+    written(&manifest, patients, shares, seed, &BTreeMap::new())
+}
+
+/// The same of a data set that has grown: whoever is in a part `before`, and all of their fold, stays there, so that nobody who
+/// was kept for measuring is learned from; only those who are new are drawn.
+pub fn write_parts_beside(
+    manifest: &Path,
+    before: &BTreeMap<String, Part>,
+    shares: Shares,
+    seed: u64,
+) -> Result<Drawn> {
+    let manifest = manifest_of(manifest);
+    let mut patients = super::read(&manifest)?;
+    patients.iter_mut().for_each(|patient| patient.part = None);
+    written(&manifest, patients, shares, seed, before)
+}
+
+/// Who is in which part, as a manifest says; empty where it does not say.
+pub fn parts_of(manifest: &Path) -> Result<BTreeMap<String, Part>> {
+    let patients = super::read(&manifest_of(manifest))?;
+    Ok(patients.into_iter().filter_map(|patient| Some((patient.id, patient.part?))).collect())
+}
+
+fn written(
+    manifest: &Path,
+    patients: Vec<Patient>,
+    shares: Shares,
+    seed: u64,
+    before: &BTreeMap<String, Part>,
+) -> Result<Drawn> {
+    let parts = draw(patients, shares, seed, before)?;
+    let table = Table::open(manifest)?;
+    replace(manifest, &with_parts(&table, &parts)?)?;
     let mut drawn = Drawn::new();
     parts.values().for_each(|part| *drawn.entry(*part).or_default() += 1);
     Ok(drawn)
@@ -71,25 +101,47 @@ fn unwritten(error: csv::Error) -> Error {
     ErrorKind::Internal.error("a table could not be written").because(error)
 }
 
-/// Who is in which part.
-fn draw(patients: Vec<Patient>, shares: Shares, seed: u64) -> Result<BTreeMap<String, Part>> {
-    let mut groups = groups(patients);
+/// Who is in which part: who was in one `before` stays there, and the others are drawn.
+fn draw(
+    patients: Vec<Patient>,
+    shares: Shares,
+    seed: u64,
+    before: &BTreeMap<String, Part>,
+) -> Result<BTreeMap<String, Part>> {
+    let groups = groups(patients);
     let quotas = quotas(groups.len(), shares)?;
-    groups.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let groups = by_stratum(groups);
-    let (all, mut given) = (groups.len() as f64, [0_u32; 3]);
-    let mut parts = BTreeMap::new();
-    for (place, group) in groups.into_iter().enumerate() {
+    let all = groups.len() as f64;
+    let (mut given, mut parts) = ([0_u32; 3], BTreeMap::new());
+    let mut give = |group: Vec<Patient>, part: usize, given: &mut [u32; 3]| {
+        given[part] += 1;
+        parts.extend(group.into_iter().map(|patient| (patient.id, Part::ALL[part])));
+    };
+    let mut new = Vec::new();
+    for group in groups {
+        match kept(&group, before) {
+            Some(part) => give(group, part, &mut given),
+            None => new.push(group),
+        }
+    }
+    new.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    for group in by_stratum(new) {
+        let place = given.iter().sum::<u32>();
         // The part that is farthest behind its share of those before: so each stratum is spread over all parts.
         let owed = |part: &usize| {
-            (place + 1) as f64 * quotas[*part] as f64 / all - f64::from(given[*part])
+            f64::from(place + 1) * quotas[*part] as f64 / all - f64::from(given[*part])
         };
         let open = (0..3).filter(|part| (given[*part] as usize) < quotas[*part]);
         let Some(part) = open.max_by(|a, b| owed(a).total_cmp(&owed(b))) else { break };
-        given[part] += 1;
-        parts.extend(group.into_iter().map(|patient| (patient.id, Part::ALL[part])));
+        give(group, part, &mut given);
     }
     Ok(parts)
+}
+
+/// The part that somebody of the group was in, by its place in [`Part::ALL`]; of several, the last: what was measured on stays
+/// unlearned.
+fn kept(group: &[Patient], before: &BTreeMap<String, Part>) -> Option<usize> {
+    let part = group.iter().filter_map(|patient| before.get(&patient.id)).max()?;
+    Part::ALL.iter().position(|other| other == part)
 }
 
 /// How many of so many groups are in each part, in the order of [`Part::ALL`]. Somebody is in each that has a share.

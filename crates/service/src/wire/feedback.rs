@@ -8,7 +8,7 @@ use proto::storage;
 
 /// The message of a word.
 pub fn word(word: Word) -> storage::Word {
-    let Word { verdict, truth, reason, note, findings, missed } = word;
+    let Word { verdict, truth, reason, note, findings, missed, adjudicates } = word;
     let judged = |finding: JudgedFinding| storage::JudgedFinding {
         label: finding.label,
         verdict: judgement(finding.verdict).into(),
@@ -21,6 +21,7 @@ pub fn word(word: Word) -> storage::Word {
         note,
         findings: findings.into_iter().map(judged).collect(),
         missed: missed.into_iter().map(place).collect(),
+        adjudicates,
     }
 }
 
@@ -41,6 +42,7 @@ pub fn word_of(wire: storage::Word) -> Result<Word> {
         note: wire.note,
         findings: wire.findings.into_iter().map(judged).collect::<Result<_>>()?,
         missed: wire.missed.into_iter().map(place).collect(),
+        adjudicates: wire.adjudicates,
     })
 }
 
@@ -175,6 +177,7 @@ mod tests {
             note: "in their own words".into(),
             findings: vec![judged(1, FindingVerdict::Agree), judged(7, FindingVerdict::Reject)],
             missed: vec![Place { slice: 1, row: 2, column: 3 }],
+            adjudicates: vec!["another word".into()],
         }
     }
 

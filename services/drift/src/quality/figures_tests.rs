@@ -16,6 +16,7 @@ fn word(scan: &str, reader: &str, verdict: Verdict, answer: Answer) -> Word {
         verdict,
         truth: None,
         dice: None,
+        adjudicates: Vec::new(),
         answer,
         traits: Traits::new("m", "1", "flair", size),
         completed_ms: Some(0),

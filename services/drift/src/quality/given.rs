@@ -1,6 +1,7 @@
 //! The event `feedback.given`, as drift reads it.
 
 use domain::feedback::{Truth, Verdict};
+use domain::limits::ADJUDICATED_MAX;
 use domain::{Answer, Error, ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use proto::events::{FeedbackGiven, ModelIdentity};
 use service::CloudEvent;
@@ -28,6 +29,8 @@ pub struct Given {
     /// None: not said, as of a scan that nothing was seen of.
     pub image_kind: Option<String>,
     pub mask_fraction: Option<f64>,
+    /// The words of others that it settles.
+    pub adjudicates: Vec<FeedbackId>,
     /// The trace that it was given in; empty: none.
     pub traceparent: String,
 }
@@ -39,6 +42,11 @@ impl Given {
         if !(1..=READER_CHARS_MAX).contains(&data.reader_digest.chars().count()) {
             return Err(ErrorKind::Invalid.error("a word of nobody"));
         }
+        if data.adjudicates.len() > ADJUDICATED_MAX {
+            return Err(ErrorKind::Invalid.error("a word settles more than there can be"));
+        }
+        let settled = data.adjudicates.iter().map(|id| id.parse::<FeedbackId>().map_err(strange));
+        let adjudicates = settled.collect::<Result<Vec<_>>>()?;
         Ok(Given {
             tenant: data.tenant_id.parse().map_err(strange)?,
             scan: data.scan_id.parse().map_err(strange)?,
@@ -52,6 +60,7 @@ impl Given {
             model: data.model.unwrap_or_default(),
             image_kind: data.image_kind,
             mask_fraction: data.mask_fraction,
+            adjudicates,
             traceparent,
         })
     }
@@ -111,6 +120,20 @@ mod tests {
         assert_eq!((given.truth, given.dice, given.mask_fraction), (None, None, None));
         assert_eq!(given.image_kind, None);
         assert_eq!(given.model, ModelIdentity::default());
+        assert!(given.adjudicates.is_empty());
+    }
+
+    #[test]
+    fn what_a_word_settles_is_read_and_nothing_else_is_taken_for_it() {
+        let mut event = event();
+        let settled = "01890000-0000-7000-8000-000000000009";
+        event["data"]["adjudicates"] = json!([settled]);
+        let id: FeedbackId = settled.parse().unwrap();
+        assert_eq!(parsed(&event).unwrap().adjudicates, [id]);
+        for strange in [json!(["nonsense"]), json!(vec![settled; 33])] {
+            event["data"]["adjudicates"] = strange;
+            assert_eq!(parsed(&event).unwrap_err().kind(), ErrorKind::Invalid);
+        }
     }
 
     #[test]

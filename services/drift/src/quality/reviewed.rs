@@ -20,6 +20,8 @@ pub struct Word {
     pub truth: Option<Truth>,
     /// Of the reader's mask beside the model's; None: none was drawn.
     pub dice: Option<f64>,
+    /// The feedback of others on the same scan that counts no more.
+    pub adjudicates: Vec<String>,
     pub answer: Answer,
     pub traits: Traits,
     /// When the scan was completed; None: drift has not heard of that.
@@ -43,7 +45,7 @@ impl Word {
     }
 }
 
-/// A scan with the latest word of each of its readers.
+/// A scan with the latest word of each of its readers, but for those that a later one has settled.
 #[derive(Clone, Debug)]
 pub struct Reviewed {
     /// When it was completed; where drift has not heard of that, when its first word was given.
@@ -71,8 +73,9 @@ impl Reviewed {
             (one.given_ms, &one.feedback).cmp(&(other.given_ms, &other.feedback))
         });
         let Word { given_ms, completed_ms, answer, traits, .. } = words.first()?.clone();
-        let mut latest = BTreeMap::new();
+        let mut latest = BTreeMap::<String, Word>::new();
         for word in words {
+            latest.retain(|_, other| !word.adjudicates.contains(&other.feedback));
             latest.insert(word.reader.clone(), word);
         }
         Some(Reviewed {

@@ -14,6 +14,7 @@ fn word(reader: &str, given_ms: i64, verdict: Verdict) -> Word {
         verdict,
         truth: None,
         dice: None,
+        adjudicates: Vec::new(),
         answer: Found,
         traits: Traits::new("m", "1", "flair", Size::Small),
         completed_ms: Some(5),
@@ -107,4 +108,17 @@ fn a_scan_of_which_drift_knows_no_more_is_of_when_its_first_word_was_given() {
     assert_eq!((scan.at_ms, scan.is_seen), (7, false));
     let scan = one(vec![word("a", 9, Agree)]);
     assert_eq!((scan.at_ms, scan.is_seen), (5, true));
+}
+
+#[test]
+fn what_was_settled_counts_no_more_until_its_reader_speaks_again() {
+    let without = |word: Word| Word { truth: Some(NoTumour), ..word };
+    let mut words = vec![word("a", 1, Agree), without(word("b", 2, Reject))];
+    assert!(one(words.clone()).is_disputed());
+    words.push(Word { adjudicates: vec!["b2".into()], ..word("chief", 3, Agree) });
+    let settled = one(words.clone());
+    assert!(!settled.is_disputed());
+    assert_eq!((settled.truth(), settled.is_agreed()), (Some(Tumour), Some(true)));
+    words.push(without(word("b", 4, Reject)));
+    assert!(one(words).is_disputed());
 }

@@ -21,7 +21,7 @@ const WORDS_MAX: i64 = 100_000;
 macro_rules! words {
     ($of:literal) => {
         concat!(
-            "SELECT r.scan_id, r.reader, r.feedback_id, r.given_ms, r.verdict, r.truth, r.dice, r.answer,
+            "SELECT r.scan_id, r.reader, r.feedback_id, r.given_ms, r.verdict, r.truth, r.dice, r.answer, r.adjudicates,
                  COALESCE(o.model_name, r.model_name) AS model_name,
                  COALESCE(o.model_version, r.model_version) AS model_version,
                  COALESCE(o.image_kind, r.image_kind) AS image_kind,
@@ -70,6 +70,7 @@ struct WordRow {
     truth: String,
     dice: Option<f64>,
     answer: String,
+    adjudicates: String,
     model_name: String,
     model_version: String,
     image_kind: String,
@@ -92,8 +93,8 @@ impl Store {
     pub async fn review(&self, given: &Given) -> Result<()> {
         let inserted = sqlx::query(
             "INSERT INTO reviews (tenant_id, feedback_id, scan_id, reader, given_ms, verdict, truth, dice, answer,
-                 model_name, model_version, image_kind, mask_fraction)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 model_name, model_version, image_kind, mask_fraction, adjudicates)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(given.tenant.to_string())
         .bind(given.feedback.to_string())
@@ -108,6 +109,7 @@ impl Store {
         .bind(clipped(&given.model.version, MODEL_CHARS_MAX))
         .bind(clipped(given.image_kind.as_deref().unwrap_or_default(), KIND_CHARS_MAX))
         .bind(given.mask_fraction)
+        .bind(settled(given))
         .execute(self.database.pool())
         .await
         .map_err(db::failed);
@@ -172,6 +174,12 @@ impl Store {
     }
 }
 
+/// The column of what a word settles.
+fn settled(given: &Given) -> String {
+    let ids: Vec<String> = given.adjudicates.iter().map(ToString::to_string).collect();
+    ids.join(",")
+}
+
 fn counted(mut rows: Vec<WordRow>) -> Result<(Vec<Word>, bool)> {
     let cut = rows.len() as i64 > WORDS_MAX;
     rows.truncate(WORDS_MAX as usize);
@@ -196,6 +204,7 @@ impl WordRow {
             feedback: self.feedback_id,
             given_ms: self.given_ms,
             dice: self.dice,
+            adjudicates: self.adjudicates.split_terminator(',').map(str::to_owned).collect(),
             completed_ms: self.completed_ms,
         })
     }

@@ -2,6 +2,7 @@
 
 mod quality;
 mod reports;
+mod windows;
 mod world;
 
 /// Each of these claims as one test per database.
@@ -36,4 +37,11 @@ on_every_database! {
     quality::only_scans_of_the_period_count;
     quality::another_hospitals_words_are_in_no_figure_of_ones_own;
     quality::what_the_version_before_has_observed_is_counted;
+    windows::drift_is_told_once_and_again_when_it_is_over;
+    windows::each_scan_is_in_one_window_of_its_own_group;
+    windows::windows_are_listed_newest_first_page_by_page;
+    windows::a_window_names_the_scans_that_carry_its_difference;
+    windows::two_windows_are_compared_by_what_was_seen_and_said_in_them;
+    windows::rows_are_csv_of_ones_own_scans_of_the_time_that_is_asked_for;
+    windows::another_hospitals_windows_answer_like_none;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{FeedbackId, ManualClock, ScanId, TenantId};
-use drift::{Distribution, Peers, Ports, Reference, build};
+use drift::{Distribution, Peers, Ports, Reference, Schedule, Settings, build};
 use platform::db::Database;
 use platform::queue::{self, Queue};
 use proto::drift::drift_client::DriftClient;
@@ -59,7 +59,10 @@ impl Drift {
         let issuer = Issuer::at(clock.clone());
         let ports = Ports::open(database_url, queue.clone(), clock, system_random()).await?;
         let database = ports.database.clone();
-        let service = build(reference(), ports, Peers { auth: issuer.peer(), registry: None });
+        // Windows are closed as soon as there are scans enough.
+        let schedule = Schedule { window_s: 0 };
+        let settings = Settings { reference: reference(), schedule, ..Settings::default() };
+        let service = build(settings, ports, Peers { auth: issuer.peer(), registry: None });
         let client = DriftClient::new(Peer::within(&service));
         let stop = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -249,6 +249,9 @@ async fn the_limits_that_are_described_are_those_that_are_kept() {
         (&word["findings"]["maxItems"], &word["missed"]["maxItems"]),
         (&json!(JUDGED_FINDINGS_MAX), &json!(MISSED_PLACES_MAX))
     );
+    assert_eq!(word["adjudicates"]["maxItems"], json!(ADJUDICATED_MAX));
+    let incident = &schemas["NewIncident"]["properties"]["words"];
+    assert_eq!(incident["maxLength"], json!(INCIDENT_CHARS_MAX));
     let client = &schemas["NewClient"]["properties"]["name"];
     assert_eq!(client["maxLength"], json!(ACCOUNT_NAME_CHARS_MAX));
 }

@@ -25,7 +25,7 @@ async fn a_word_is_kept_and_shown_with_the_names_of_the_contract() {
     let expected = json!({
         "id": given["id"], "scan_id": scan, "reader": "tester", "given_at": "2023-11-14T22:13:21.000Z",
         "verdict": "agree", "truth": null, "reason": null, "note": "", "findings": [], "missed": [],
-        "mask": false, "dice": null, "model": null, "supersedes": null,
+        "mask": false, "dice": null, "model": null, "supersedes": null, "adjudicates": [],
     });
     assert_eq!((status, &given), (201, &expected));
 
@@ -40,7 +40,8 @@ async fn a_word_is_kept_and_shown_with_the_names_of_the_contract() {
     }
     let path = format!("/v1/scans/{scan}/feedback");
     let (status, all) = json(gateway.get(&path).send().await.unwrap()).await;
-    let expected = json!({"feedback": [later, given], "state": "rejected", "hidden": 0});
+    let expected =
+        json!({"feedback": [later, given], "state": "rejected", "hidden": 0, "overlaps": []});
     assert_eq!((status, all), (200, expected));
 }
 
@@ -51,7 +52,7 @@ async fn a_reader_is_shown_others_words_after_their_own() {
     give(&gateway, &scan, &json!({"verdict": "agree"})).await;
     as_reader(&mut gateway, "other", Role::Clinician);
     let path = format!("/v1/scans/{scan}/feedback");
-    let blind = json!({"feedback": [], "state": null, "hidden": 1});
+    let blind = json!({"feedback": [], "state": null, "hidden": 1, "overlaps": []});
     assert_eq!(json(gateway.get(&path).send().await.unwrap()).await, (200, blind));
     let listed = json(gateway.get("/v1/feedback").send().await.unwrap()).await.1;
     let (listed, one) = (&listed["scans"], &listed["scans"][0]);

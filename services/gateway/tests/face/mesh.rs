@@ -104,6 +104,12 @@ impl Mesh {
         self.sign_as("tester", tenant, role)
     }
 
+    /// As auth signs it for a clinician of another hospital.
+    pub fn token_elsewhere(&self) -> String {
+        let elsewhere = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        self.sign(elsewhere, Role::Clinician)
+    }
+
     /// As auth signs it for somebody of the hospital with that id, whose name it is, too.
     pub fn token_of(&self, subject: &str, role: Role) -> String {
         self.sign_as(subject, self.tenant, role)
@@ -148,6 +154,17 @@ impl Mesh {
     }
 
     async fn keep(&self, known: AcceptHeader, volume: &[u8], shape: [u32; 3]) -> String {
+        self.pictured(known, volume, shape, b"bytes of image.png").await
+    }
+
+    /// Keeps a scan of which that is known, with those voxels and that picture of its middle slice; its id.
+    pub async fn pictured(
+        &self,
+        known: AcceptHeader,
+        volume: &[u8],
+        shape: [u32; 3],
+        picture: &[u8],
+    ) -> String {
         let original = b"<script>".as_slice();
         let header = AcceptHeader {
             format: "png".into(),
@@ -160,7 +177,7 @@ impl Mesh {
             Part::Header(header),
             Part::Volume(volume.to_vec().into()),
             Part::Original(original.into()),
-            Part::Preview(b"bytes of image.png".as_slice().into()),
+            Part::Preview(picture.to_vec().into()),
         ];
         let parts = stream::iter(parts.map(|part| AcceptPart { part: Some(part) }));
         self.scans.clone().accept(self.sent(parts)).await.unwrap().into_inner().id
@@ -195,12 +212,17 @@ impl Mesh {
 
     pub async fn failed(&self) -> String {
         let id = self.queued().await;
-        let Job { job_id, attempt, .. } = self.claim(&id).await;
+        self.give_up(&id).await;
+        id
+    }
+
+    /// The scan is analysed no more.
+    pub async fn give_up(&self, scan: &str) {
+        let Job { job_id, attempt, .. } = self.claim(scan).await;
         self.clock.advance(ANALYSIS_MS);
         let reason = "the worker died three times".into();
         let fail = FailJob { job_id, attempt, reason, retry: false };
         self.jobs.clone().fail(authorised(fail, &self.service_token())).await.unwrap();
-        id
     }
 
     /// A scan that is done with an answer that nobody knows.
@@ -231,6 +253,31 @@ impl Mesh {
         query.bind(verdict).bind(answer).execute(self.of_drift.pool()).await.unwrap();
     }
 
+    /// A window of drift with one scan, of this hospital or of another.
+    pub async fn window(&self, id: &str, number: i64, other: bool) {
+        let tenant = if other { service_tenant() } else { self.tenant };
+        let document = serde_json::json!({
+            "model": { "name": "medseg-mr", "version": "1", "sha256": "ab" }, "answers": { "found": 1 },
+            "features": [], "thresholds": { "scans_min": 30, "psi_watch": 0.1, "psi_drift": 0.25, "p_max": 0.002 },
+        });
+        let window = sqlx::query(
+            "INSERT INTO drift_windows (tenant_id, window_id, model_name, model_version, image_kind, scanner, number,
+                 from_ms, to_ms, created_ms, scans, drifted, calm, document)
+             VALUES (?, ?, 'medseg-mr', '1', 'flair', '', ?, ?, ?, ?, 1, 0, 1, ?)",
+        );
+        let window = window.bind(tenant.to_string()).bind(id).bind(number);
+        let window = window.bind(NOW_MS + number).bind(NOW_MS + number).bind(NOW_MS);
+        window.bind(document.to_string()).execute(self.of_drift.pool()).await.unwrap();
+        let scan = sqlx::query(
+            "INSERT INTO observations (tenant_id, event_id, scan_id, answer, completed_ms, observation, window_id)
+             VALUES (?, ?, ?, 'found', ?, ?, ?)",
+        );
+        let observation = r#"{"features":{"mean":0.5},"image_kind":"flair"}"#;
+        let scan = scan.bind(tenant.to_string()).bind(id).bind(format!("scan of {id}"));
+        let scan = scan.bind(NOW_MS - number).bind(observation).bind(id);
+        scan.execute(self.of_drift.pool()).await.unwrap();
+    }
+
     /// From now on storage cannot read its scans.
     pub async fn lose_the_scans(&self) {
         let query = sqlx::query("ALTER TABLE scans RENAME TO scans_of_nobody");
@@ -251,6 +298,16 @@ impl Mesh {
 
     /// Hands in a result with these files.
     pub async fn complete(&self, job: &Job, answer: Answer, files: &[&str]) {
+        let document = [r#"{"answer":"found","#, r#""findings":[{}]}"#];
+        let document = document.map(|half| ("result.json", half.as_bytes().to_vec()));
+        let files = files
+            .iter()
+            .flat_map(|name| [(*name, b"bytes of ".to_vec()), (*name, name.as_bytes().to_vec())]);
+        self.hand_in(job, answer, document.into_iter().chain(files).collect()).await;
+    }
+
+    /// Hands in a result of these files, each in one piece or in several.
+    pub async fn hand_in(&self, job: &Job, answer: Answer, pieces: Vec<(&str, Vec<u8>)>) {
         let header = CompleteHeader {
             job_id: job.job_id.clone(),
             attempt: job.attempt,
@@ -259,17 +316,11 @@ impl Mesh {
             answer: answer.into(),
             ..CompleteHeader::default()
         };
-        let part = |name: &str, data: &str| {
-            let (name, data) = (name.to_owned(), data.as_bytes().to_vec().into());
-            ResultPart::Artefact(ArtefactPart { name, data })
+        let part = |(name, data): (&str, Vec<u8>)| {
+            ResultPart::Artefact(ArtefactPart { name: name.to_owned(), data: data.into() })
         };
-        let mut parts = vec![ResultPart::Header(header)];
-        parts.extend(
-            [r#"{"answer":"found","#, r#""findings":[{}]}"#].map(|half| part("result.json", half)),
-        );
-        for name in files {
-            parts.extend([part(name, "bytes of "), part(name, name)]);
-        }
+        let parts = [ResultPart::Header(header)].into_iter().chain(pieces.into_iter().map(part));
+        let parts: Vec<ResultPart> = parts.collect();
         let parts = stream::iter(parts.into_iter().map(|part| CompletePart { part: Some(part) }));
         self.jobs.clone().complete(authorised(parts, &self.service_token())).await.unwrap();
     }
@@ -338,7 +389,7 @@ async fn drift(
     let ports = drift::Ports::open(&database_url, queue, clock, random).await.unwrap();
     let database = ports.database.clone();
     let peers = drift::Peers { auth, registry: None };
-    (database, drift::build(drift::Reference::default(), ports, peers))
+    (database, drift::build(drift::Settings::default(), ports, peers))
 }
 
 async fn registry(data: &TempDir, auth: Peer, (clock, random): (Clock, Random)) -> Service {

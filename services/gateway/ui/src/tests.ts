@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { problemOf } from './api/problem'
-import type { Diameter, Finding, ImageFacts } from './api/result'
+import type { Diameter, Finding, ImageFacts, ResultDocument } from './api/result'
 import { eventsOf, type ServerEvent } from './api/sse'
 import { dicomHeader } from './dicom'
 import { lineOf } from './geometry'
+import { inSentences } from './inSentences'
 import { grouped, leftInWords } from './grouping'
 import { saysMask, series, twin } from './names'
 import { dateOf, nameOf, personOf, studyOf } from './person'
@@ -80,6 +81,23 @@ test('the sentence tells of one region, and of several together', () => {
   assert.equal(inWords([finding], finding, 24), 'One region, 31.3 mm at its longest and 9.96 mm across.')
   const totals = { voxels: 1800, volume_ml: 7, area_mm2: null }
   assert.match(inWords([finding, finding], totals, 24), /^2 regions, 7\.00 mL together\. The largest is 31\.3 mm/)
+})
+
+test('the sentences to copy say what it is, where it comes from and what it is not', () => {
+  const head = { scan_id: 's', reason: null, limits: '', software: '' }
+  const model = { name: 'medseg-mr', version: '0.4.0', sha256: '' } as NonNullable<ResultDocument['model']>
+  const totals = { voxels: 900, volume_ml: 3.5, area_mm2: null }
+  const findings: Finding[] = [{ ...finding, laterality: 'left' }, { ...finding, label: 2, role: 'lesser' }]
+  assert.equal(
+    inSentences({ answer: 'found', shape: [24, 256, 256] }, { ...head, answer: 'found', findings, totals, model }),
+    'Tumour region found. One region, 31.3 mm at its longest and 9.96 mm across. Size: 3.50 mL. Largest in slice 5 of 24. ' +
+      'Patient’s left. One lesser finding lies apart from it. Automatic analysis by the model medseg-mr 0.4.0. ' +
+      'For research use, not for diagnosis.',
+  )
+  const failed = inSentences({ answer: 'failed', shape: [1, 64, 64] }, { ...head, answer: 'failed', reason: 'no answer', findings: [] })
+  assert.match(failed, /^Analysis failed\. No answer\. .*No model was run\. For research use, not for diagnosis\.$/)
+  const none = inSentences({ answer: 'none_found', shape: [1, 64, 64] }, { ...head, answer: 'none_found', findings: [], totals, model })
+  assert.match(none, /does not rule out a tumour/)
 })
 
 test('lesser findings stand apart, and a finding without a role is a main one', () => {

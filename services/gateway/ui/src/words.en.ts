@@ -1,4 +1,5 @@
 import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
+import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
 
@@ -113,8 +114,44 @@ export const EN = {
     marks: (count: number) => (count === 1 ? 'one missed place' : `${count} missed places`),
     rejects: (labels: string) => `no tumour: region ${labels}`,
     dice: (dice: string) => `own outline, overlap ${dice} (Dice)`,
+    overlap: (readers: string, dice: string) => `Outlines of ${readers}: overlap ${dice} (Dice)`,
     noList: 'What others said cannot be shown.',
     again: 'Say something else',
     againHint: 'A new word stands beside the old one; nothing is overwritten.',
+  },
+  incident: {
+    title: 'Report a problem',
+    link: 'Report a problem',
+    back: 'All scans',
+    backToScan: 'Back to the scan',
+    aboutScan: (scan: string) => `About scan ${scan}. If the answer itself is wrong, give a verdict beside the picture, too.`,
+    aboutSystem: 'About the system. Of a scan, report from its own page.',
+    words: 'What went wrong?',
+    hint: 'The administrators of your hospital read it. Nobody else does, and it is kept for good: write no more of a patient than it takes.',
+    send: 'Send the report',
+    sending: 'Sending …',
+    sent: 'The report is kept. The administrators of your hospital can read it now.',
+    another: 'Report something else',
+  },
+  report: {
+    title: 'Report',
+    make: 'Report (PDF)',
+    writing: 'Writing …',
+    language: 'Language of the report',
+    languages: {
+      en: 'English',
+      fr: 'Français',
+    } satisfies Record<ReportLanguage, string>,
+    copy: 'Copy these sentences',
+    copied: 'The sentences are copied.',
+    notCopied: 'This browser does not let the page copy. The sentences are marked: press Ctrl and c.',
+    failed: 'The report cannot be written.',
+    size: (number: string, unit: string) => `Size: ${number} ${unit}.`,
+    slice: (slice: number, of: number) => `Largest in slice ${slice} of ${of}.`,
+    lesser: (count: number) =>
+      count === 1 ? 'One lesser finding lies apart from it.' : `${count} lesser findings lie apart from it.`,
+    by: (name: string, version: string) => `Automatic analysis by the model ${name} ${version}.`,
+    byNone: 'No model was run.',
+    research: 'For research use, not for diagnosis.',
   },
 }

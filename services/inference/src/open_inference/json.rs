@@ -5,11 +5,16 @@ use domain::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::signature::{Contents, FP32, Input, Tensor};
-use super::{Asked, Said};
+use super::{Asked, JSON_NUMBER_BYTES, NUMBER_BYTES, Said};
 
 mod numbers;
 
 use numbers::Numbers;
+
+/// What a number of an input takes: once as it is read, once in its tile.
+const INPUT_NUMBER_BYTES: usize = 2 * size_of::<f32>();
+/// More than an entry of any list takes that holds no numbers.
+const ENTRY_BYTES: usize = 256;
 
 /// How an answer is to be written.
 pub struct Form {
@@ -96,6 +101,18 @@ struct BinaryData {
     binary_data_size: usize,
 }
 
+/// What a request takes in memory beside its body, at most: known before any of it is read. Each number but the first of a
+/// list follows a comma, each other entry begins with a brace.
+pub fn bytes_of(body: &[u8], json_bytes: Option<usize>) -> usize {
+    let (json, raw) = body.split_at(json_bytes.unwrap_or(body.len()).min(body.len()));
+    let taken = |byte: &u8| match byte {
+        b',' => INPUT_NUMBER_BYTES,
+        b'{' => ENTRY_BYTES,
+        _ => 0,
+    };
+    json.iter().map(taken).sum::<usize>() + raw.len() / size_of::<f32>() * INPUT_NUMBER_BYTES
+}
+
 /// Reads a request, whose JSON is so long (None: all of it).
 pub fn read(body: Bytes, json_bytes: Option<usize>) -> Result<(Asked, Form)> {
     let json_bytes = json_bytes.unwrap_or(body.len());
@@ -114,9 +131,15 @@ pub fn read(body: Bytes, json_bytes: Option<usize>) -> Result<(Asked, Form)> {
     }
     let outputs = request.outputs.iter().map(|output| output.name.clone()).collect();
     let Parameters { mirrored, binary_data_output: otherwise_binary } = request.parameters;
+    let all_binary = match request.outputs.as_slice() {
+        [] => otherwise_binary,
+        named => named.iter().all(|it| it.parameters.binary_data.unwrap_or(otherwise_binary)),
+    };
+    let number_bytes = if all_binary { NUMBER_BYTES } else { JSON_NUMBER_BYTES };
     let told = |output: RequestOutput| Some((output.name, output.parameters.binary_data?));
     let binary = request.outputs.into_iter().filter_map(told).collect();
-    Ok((Asked { inputs, outputs, mirrored }, Form { id: request.id, binary, otherwise_binary }))
+    let form = Form { id: request.id, binary, otherwise_binary };
+    Ok((Asked { inputs, outputs, mirrored, number_bytes }, form))
 }
 
 impl RequestInput {

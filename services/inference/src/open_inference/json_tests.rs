@@ -111,6 +111,42 @@ fn a_request_that_is_not_as_the_protocol_has_it_is_refused() {
 }
 
 #[test]
+fn a_request_takes_no_more_beside_its_body_than_it_says_before_it_is_read() {
+    let numbers = request(tile(json!({"data": vec![0; 1000]}))).to_string();
+    let told = bytes_of(numbers.as_bytes(), None);
+    assert!((8000..9000).contains(&told), "{told}");
+    let (asked, _) = read(numbers.into(), None).unwrap();
+    assert!(2 * size_of_val(values(&asked)) <= told);
+    // What is short in JSON and long in memory.
+    let entries = format!(r#"{{"inputs": [], "outputs": [{}{{}}]}}"#, "{},".repeat(1000));
+    assert!(bytes_of(entries.as_bytes(), None) >= 1000 * size_of::<RequestInput>());
+    // Bytes behind the JSON, commas or not, become numbers and tiles; a length that is none is refused later.
+    assert_eq!(bytes_of(b"{},,,,,,,,", Some(2)), 256 + 16);
+    assert_eq!(bytes_of(b"{}", Some(usize::MAX)), 256);
+}
+
+#[test]
+fn an_answer_in_json_takes_more_than_one_in_bytes() {
+    let input = || tile(json!({"data": [0]}));
+    let outputs = |binary: Value| json!([{"name": "probability", "parameters": binary}]);
+    let asked = |binary: bool, outputs: Value| {
+        let mut whole = request(input());
+        whole["parameters"] = json!({ "binary_data_output": binary });
+        whole["outputs"] = outputs;
+        parsed(&whole).unwrap().0.number_bytes
+    };
+    for (binary, outputs, bytes) in [
+        (false, json!([]), JSON_NUMBER_BYTES),
+        (true, json!([]), NUMBER_BYTES),
+        (false, outputs(json!({"binary_data": true})), NUMBER_BYTES),
+        (true, outputs(json!({"binary_data": false})), JSON_NUMBER_BYTES),
+        (true, outputs(json!({})), NUMBER_BYTES),
+    ] {
+        assert_eq!(asked(binary, outputs.clone()), bytes, "{outputs}");
+    }
+}
+
+#[test]
 fn arrays_too_deep_are_refused_and_no_stack_is_used_up() {
     let deep = format!(r#"{{"inputs": [{{"name": "tile", "data": {}"#, "[".repeat(1 << 20));
     assert!(read(deep.into(), None).is_err());

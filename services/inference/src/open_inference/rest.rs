@@ -1,20 +1,25 @@
-use axum::body::Body;
+use std::error::Error as StdError;
+use std::iter::successors;
+
+use axum::BoxError;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use domain::{Error, ErrorKind};
-use futures::StreamExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tonic::Status;
 
-use super::door::{Caller, Door};
+use super::door::{Caller, Door, SOON};
+use super::memory::Room;
 use super::signature::{FP32, Output, TILE};
 use super::{BareModels, EXTENSIONS, Metadata, REQUEST_BYTES};
-use crate::cores::blocking;
 
 /// How long the JSON is behind which bytes follow, by the binary tensor extension.
 const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -53,7 +58,11 @@ struct Named {
 }
 
 async fn guarded(State(door): State<Door>, request: Request, next: Next) -> Response {
-    door.admit(request, next).await.unwrap_or_else(|error| Refused::from(error).into_response())
+    if request.body().size_hint().lower() > REQUEST_BYTES as u64 {
+        return Refused::too_large().into_response();
+    }
+    let refused = |error| Refused::from(error).into_response();
+    door.admit(request, next, 1).await.unwrap_or_else(refused)
 }
 
 async fn live() -> Json<Value> {
@@ -120,9 +129,13 @@ async fn infer(
     let served = models.serving.named(&model, &version)?;
     let json_bytes = json_bytes(&headers)?;
     let body = whole(&headers, body).await?;
-    let (asked, form) = blocking(move || super::json::read(body, json_bytes)).await?;
+    let read = move |room: &Room| {
+        room.take(super::json::bytes_of(&body, json_bytes))?;
+        super::json::read(body, json_bytes)
+    };
+    let (asked, form) = caller.room.blocking(read).await?;
     let said = models.infer(&caller, served, asked).await?;
-    let written = blocking(move || form.written(&said)).await?;
+    let written = caller.room.blocking(move |_| form.written(&said)).await?;
     let media = match written.json_bytes {
         None => "application/json",
         Some(_) => "application/octet-stream",
@@ -148,23 +161,21 @@ async fn whole(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
         let message = "a packed body is not taken: send it as it is".to_owned();
         return Err(Refused { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message });
     }
-    let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if told
-        .and_then(|length| length.parse().ok())
-        .is_some_and(|length: usize| length > REQUEST_BYTES)
-    {
-        return Err(Refused::too_large());
+    let read = Limited::new(body, REQUEST_BYTES).collect().await;
+    Ok(read.map_err(unread)?.to_bytes())
+}
+
+/// Why a body could not be read: it is too long, there is no room for it, or it broke off.
+fn unread(error: BoxError) -> Refused {
+    if error.is::<LengthLimitError>() {
+        return Refused::too_large();
     }
-    let (mut bytes, mut pieces) = (BytesMut::new(), body.into_data_stream());
-    while let Some(piece) = pieces.next().await {
-        let broken = |error| ErrorKind::Invalid.error("the body broke off").because(error);
-        let piece = piece.map_err(broken)?;
-        if bytes.len() + piece.len() > REQUEST_BYTES {
-            return Err(Refused::too_large());
-        }
-        bytes.extend_from_slice(&piece);
+    let mut causes =
+        successors(Some(&*error as &(dyn StdError + 'static)), |&cause| cause.source());
+    match causes.find_map(|cause| cause.downcast_ref::<Status>()).cloned() {
+        Some(no_room) => Error::from(no_room).into(),
+        None => ErrorKind::Invalid.error("the body broke off").because(error).into(),
     }
-    Ok(bytes.freeze())
 }
 
 async fn unknown() -> Refused {
@@ -203,7 +214,12 @@ impl From<Error> for Refused {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "a request failed");
         }
-        Refused { status: error.kind().http_status(), message: error.to_string() }
+        let status = match error.kind() {
+            // Of memory: others may have taken it, and 429 would say that this caller asks too often.
+            ErrorKind::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
+            kind => kind.http_status(),
+        };
+        Refused { status, message: error.to_string() }
     }
 }
 
@@ -214,6 +230,9 @@ impl IntoResponse for Refused {
         if status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(SOON));
         }
         response
     }

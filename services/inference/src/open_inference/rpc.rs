@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use axum::extract::{Request as HttpRequest, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response as HttpResponse;
 use domain::ErrorKind;
@@ -13,15 +14,17 @@ use proto::inference::model_infer_response::InferOutputTensor;
 use proto::inference::model_metadata_response::TensorMetadata;
 use proto::inference::*;
 use tonic::service::Routes;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::door::{Caller, Door};
+use super::door::{Caller, Door, SOON};
 use super::signature::{Contents, FP32, Input, TILE, Tensor};
-use super::{Asked, BareModels, EXTENSIONS, REQUEST_BYTES, Said};
+use super::{Asked, BareModels, EXTENSIONS, NUMBER_BYTES, REQUEST_BYTES, Said};
 
 /// What is told to anybody.
 const PROBES: [&str; 2] =
     ["/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady"];
+/// A byte of a message is in memory so many times: as it came, in a number, and in that number's tile.
+const TIMES: usize = 3;
 
 /// The gRPC face.
 pub fn routes(models: BareModels, door: Door) -> Routes {
@@ -35,7 +38,12 @@ async fn guarded(State(door): State<Door>, request: HttpRequest, next: Next) -> 
         return next.run(request).await;
     }
     let refused = |error| Status::from(error).into_http();
-    door.admit(request, next).await.unwrap_or_else(refused)
+    let mut response = door.admit(request, next, TIMES).await.unwrap_or_else(refused);
+    let code = response.extensions().get::<Status>().map(Status::code);
+    if matches!(code, Some(Code::ResourceExhausted | Code::Unavailable)) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(SOON));
+    }
+    response
 }
 
 /// Translates between the wire and the models.
@@ -138,7 +146,7 @@ fn asked(request: ModelInferRequest) -> domain::Result<Asked> {
         let message = "as many raw contents as inputs are needed, or none";
         return Err(ErrorKind::Invalid.error(message));
     };
-    Ok(Asked { inputs, outputs, mirrored })
+    Ok(Asked { inputs, outputs, mirrored, number_bytes: NUMBER_BYTES })
 }
 
 fn mirrored(parameters: &HashMap<String, InferParameter>) -> domain::Result<bool> {

@@ -168,6 +168,11 @@ impl Signature {
         tiles.zip(side).ok_or_else(wrong)
     }
 
+    /// How many numbers the model says of those tiles.
+    pub fn numbers(&self, tiles: &[Prepared]) -> usize {
+        tiles.iter().map(|tile| tile.pixels.len() + self.kinds).sum()
+    }
+
     /// The outputs as tensors.
     ///
     /// `Internal` where the model gave none of that length.

@@ -7,7 +7,7 @@ use domain::artefact::{ALL, Made};
 use domain::{ManualClock, TenantId};
 use futures::{StreamExt, stream};
 use imaging::{ResultDocument, Volume};
-use inference::{Config, build};
+use inference::{BARE_MODEL_MIB, Config, build};
 use platform::queue::{Deliveries, Queue};
 use proto::events::{Observation, ScanCompleted};
 use proto::storage::accept_part::Part;
@@ -223,6 +223,7 @@ pub fn config() -> Config {
         worker: "bench".into(),
         service_secret: Issuer::SERVICE_SECRET.into(),
         drain_s: 3,
+        bare_model_mib: BARE_MODEL_MIB,
     }
 }
 

@@ -1,10 +1,11 @@
 //! The bare model on a socket, asked by both forms of the Open Inference Protocol.
 
 mod grpc;
+mod memory;
 mod rest;
 
 use domain::TenantId;
-use inference::{Config, Peers, Ports, build};
+use inference::{BARE_MODEL_MIB, Config, Peers, Ports, build};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use service::claims::Role;
@@ -36,13 +37,19 @@ struct Face {
 
 impl Face {
     async fn of(model_url: &str) -> Face {
+        Face::with_memory(model_url, BARE_MODEL_MIB).await
+    }
+
+    /// With so much memory for its calls.
+    async fn with_memory(model_url: &str, bare_model_mib: usize) -> Face {
         choose_tls();
         let folder = tempfile::tempdir().unwrap();
         let queue_url = format!("sqlite://{}/queue.db", folder.path().display());
         let ports = Ports::open(&queue_url.into(), system_clock(), system_random()).await.unwrap();
         let issuer = Issuer::new();
         let peers = Peers { storage: issuer.peer(), auth: issuer.peer(), registry: None };
-        let config = Config { model_url: Some(model_url.into()), research: true, ..config() };
+        let model_url = Some(model_url.into());
+        let config = Config { model_url, research: true, bare_model_mib, ..config() };
         let service = build(config, ports, peers).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -182,5 +182,18 @@ fn a_split_is_drawn_once_unless_it_is_to_be_drawn_again() {
     place.medseg(&format!("{split} --again --seed 8")).good();
     place.medseg("dataset split").bad(MISUSED, &["<MANIFEST>"]);
     place.medseg("dataset export set").bad(MISUSED, &["--out"]);
+    place.medseg("dataset export --out copy").bad(MISUSED, &["<MANIFEST>"]);
+    let both = "dataset export set --from http://127.0.0.1:1 --out copy";
+    place.medseg(both).bad(MISUSED, &["--from", "cannot be used with"]);
     place.medseg("dataset import set --out x --sequence t2").bad(MISUSED, &["t2", "t1_contrast"]);
+}
+
+#[test]
+fn confirmed_scans_are_asked_for_by_somebody_and_put_where_nothing_else_lies() {
+    let place = Place::new();
+    let export = "dataset export --from http://127.0.0.1:1 --out";
+    place.medseg(&format!("{export} new")).bad(FAILED, &["MEDSEG_PASSWORD"]);
+    place.write("thesis/chapter.txt", "mine");
+    place.medseg(&format!("{export} thesis")).bad(FAILED, &["thesis is not empty"]);
+    assert!(place.has("thesis/chapter.txt") && !place.has("new"));
 }

@@ -75,7 +75,7 @@ struct Totals {
 impl Store {
     /// The result of the scan. `Conflict` while there is none, and for good where the analysis has failed: that says nothing of
     /// the patient, so there is nothing to agree with.
-    pub(super) async fn judged(&self, tenant: TenantId, scan: &Scan) -> Result<Judged> {
+    pub async fn judged(&self, tenant: TenantId, scan: &Scan) -> Result<Judged> {
         let no_result = || ErrorKind::Conflict.error("the scan has no result to speak of");
         let answer = answer_of(scan.answer()).map_err(|_| no_result())?;
         if answer == Answer::Failed {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use service::wire;
 use sqlx::{Any, Executor, FromRow};
 
-use super::review::{Opinion, state_of};
+use super::review::{self, Opinion, state_of};
 
 /// What one reader said, as it is kept.
 #[derive(Clone, Debug, FromRow)]
@@ -33,6 +33,7 @@ pub struct Row {
     pub model_version: String,
     pub model_sha256: String,
     pub supersedes: String,
+    pub adjudicates_json: String,
 }
 
 /// What [`Row`] is read from.
@@ -41,7 +42,7 @@ macro_rules! select {
         concat!(
             "SELECT id, scan_id, position, reader_id, reader, given_ms, verdict, truth, reason, note,
                 findings_json, missed_json, mask_name, dice, model_name, model_version, model_sha256,
-                supersedes
+                supersedes, adjudicates_json
              FROM feedback ",
             $rest
         )
@@ -57,9 +58,19 @@ impl Row {
         optional(&self.truth, Truth::named)
     }
 
+    /// The ids of the words that it settles.
+    pub fn adjudicates(&self) -> Result<Vec<String>> {
+        read(&self.adjudicates_json)
+    }
+
     fn opinion(&self) -> Result<Opinion<'_>> {
-        let (verdict, truth) = (self.verdict()?, self.truth()?);
-        Ok(Opinion { reader: &self.reader_id, verdict, truth })
+        Ok(Opinion {
+            id: &self.id,
+            reader: &self.reader_id,
+            verdict: self.verdict()?,
+            truth: self.truth()?,
+            adjudicates: self.adjudicates()?,
+        })
     }
 
     fn word(&self) -> Result<Word> {
@@ -70,6 +81,7 @@ impl Row {
             note: self.note.clone(),
             findings: read(&self.findings_json)?,
             missed: read(&self.missed_json)?,
+            adjudicates: self.adjudicates()?,
         })
     }
 
@@ -153,8 +165,17 @@ pub async fn find(
 
 /// What the words come to, which are the newest first.
 pub fn review(words: &[Row]) -> Result<ReviewState> {
-    let opinions = words.iter().rev().map(Row::opinion).collect::<Result<Vec<_>>>()?;
-    Ok(state_of(opinions))
+    Ok(state_of(opinions(words)?))
+}
+
+/// Those of the words that count; all of them come the newest first.
+pub fn counted(words: &[Row]) -> Result<Vec<&Row>> {
+    let counted = review::counted(opinions(words)?);
+    Ok(words.iter().filter(|word| counted.iter().any(|one| one.id == word.id)).collect())
+}
+
+fn opinions(words: &[Row]) -> Result<Vec<Opinion<'_>>> {
+    words.iter().rev().map(Row::opinion).collect()
 }
 
 pub async fn insert(unit: &mut Unit, tenant: TenantId, row: &Row) -> Result<()> {
@@ -162,8 +183,8 @@ pub async fn insert(unit: &mut Unit, tenant: TenantId, row: &Row) -> Result<()> 
     sqlx::query(
         "INSERT INTO feedback (tenant_id, id, scan_id, position, reader_id, reader, given_ms, verdict, truth,
              reason, note, findings_json, missed_json, mask_name, dice, model_name, model_version,
-             model_sha256, supersedes)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             model_sha256, supersedes, adjudicates_json)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .id(tenant)
     .bind(row.id)
@@ -184,6 +205,7 @@ pub async fn insert(unit: &mut Unit, tenant: TenantId, row: &Row) -> Result<()> 
     .bind(row.model_version)
     .bind(row.model_sha256)
     .bind(row.supersedes)
+    .bind(row.adjudicates_json)
     .run(unit)
     .await
     .map(drop)

@@ -23,6 +23,7 @@ fn word(verdict: Verdict) -> Word {
         note: String::new(),
         findings: Vec::new(),
         missed: Vec::new(),
+        adjudicates: Vec::new(),
     }
 }
 

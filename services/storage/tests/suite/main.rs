@@ -6,6 +6,8 @@
 mod accepting;
 mod faults;
 mod feedback;
+mod incidents;
+mod learning;
 mod leasing;
 mod log;
 mod masks;
@@ -70,6 +72,7 @@ on_every_database! {
     tenants::the_same_key_in_two_hospitals_is_two_scans;
     tenants::only_workers_touch_jobs_and_only_people_scans;
     whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
+    whose::an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told;
     whose::an_identity_from_the_version_before_is_kept_as_any_other;
     whose::another_hospitals_identity_is_as_if_it_never_was;
     whose::a_scan_without_an_identity_says_nothing_of_anybody;
@@ -94,6 +97,14 @@ on_every_database! {
     masks::another_hospitals_feedback_is_as_if_it_never_was;
     feedback::only_readers_give_feedback_and_see_it;
     feedback::scans_are_listed_by_how_far_their_review_is;
+    masks::an_admin_settles_a_conflict_and_nobody_else_does;
+    learning::nothing_is_learned_from_without_consent;
+    learning::what_readers_confirm_is_handed_out_without_a_name;
+    learning::scans_of_one_patient_have_one_name_that_no_other_hospital_shares;
+    learning::another_hospitals_confirmed_scans_are_as_if_they_never_were;
+    incidents::a_report_is_kept_and_told_to_whoever_runs_the_system;
+    incidents::nobody_reports_without_end;
+    incidents::reports_are_read_by_their_own_admins_only;
     log::a_broken_database_is_logged_once_with_its_cause;
     log::what_a_caller_does_wrong_is_no_error_in_the_log;
 }

@@ -123,3 +123,33 @@ pub async fn another_hospitals_feedback_is_as_if_it_never_was(world: World) {
     assert!(eve.scans(ReviewState::Unspecified).await.is_empty());
     assert_eq!((eve.tenant, world.count("feedback").await), (world.neighbour, 1));
 }
+
+pub async fn an_admin_settles_a_conflict_and_nobody_else_does(world: World) {
+    let scan = judged(&world).await;
+    let (ada, ben) = (Reader::new(&world, "ada"), Reader::new(&world, "ben"));
+    let chief = Reader::of(&world, world.hospital, "chief", Role::Admin);
+    let adas = ada.give(header(&scan, Verdict::Agree)).await;
+    let bens = ben.give(header(&scan, Verdict::Unsure)).await;
+    assert_eq!(chief.seen(&scan).await.unwrap().state(), ReviewState::Conflict);
+    let settling = |ids: &[&String]| {
+        let adjudicates = ids.iter().map(|id| (*id).clone()).collect();
+        let word = Some(Word { verdict: Verdict::Agree.into(), adjudicates, ..Word::default() });
+        FeedbackHeader { scan_id: scan.id.clone(), word, ..FeedbackHeader::default() }
+    };
+    assert_eq!(ada.refused(settling(&[&bens.id])).await, Code::PermissionDenied);
+    let never = NEVER.to_owned();
+    let own = chief.give(header(&scan, Verdict::Reject)).await;
+    for strange in [&never, &own.id] {
+        let answer = chief.send(vec![Part::Header(settling(&[&bens.id, strange]))]).await.unwrap();
+        assert!(matches!(answer, Given::Misfit(_)), "{answer:?}");
+    }
+    let settled = chief.give(settling(&[&bens.id])).await;
+    assert_eq!(settled.word.unwrap().adjudicates, [bens.id.clone()]);
+    let seen = ada.seen(&scan).await.unwrap();
+    assert_eq!((seen.state(), seen.feedback.len()), (ReviewState::Agreed, 4), "nothing is gone");
+    assert_eq!(ada.scans(ReviewState::Agreed).await.len(), 1);
+    // Who speaks again is heard again.
+    ben.give(header(&scan, Verdict::Reject)).await;
+    assert_eq!(ada.seen(&scan).await.unwrap().state(), ReviewState::Conflict);
+    assert_ne!(adas.id, bens.id);
+}

@@ -54,6 +54,25 @@ pub async fn an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted
     assert_eq!(readings[1..], [read.clone(), read]);
 }
 
+pub async fn an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told(
+    world: World,
+) {
+    let scan = world.accept(of("4711", "", "", "")).await.unwrap();
+    let pool = world.ports.database.pool();
+    let digest = scan.volume_sha256.as_str();
+    // As a restore or a migration gone wrong would leave it, and as it was.
+    for (set, wrong, right) in [
+        ("UPDATE identities SET patient = ? WHERE scan_id = ?", "4712", "4711"),
+        ("UPDATE scans SET volume_sha256 = ? WHERE id = ?", "of another", digest),
+    ] {
+        sqlx::query(set).bind(wrong).bind(&scan.id).execute(pool).await.unwrap();
+        let refused = ask(&world, world.hospital, Role::Clinician, &scan.id).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Internal, "{set}");
+        sqlx::query(set).bind(right).bind(&scan.id).execute(pool).await.unwrap();
+        assert!(ask(&world, world.hospital, Role::Clinician, &scan.id).await.is_ok(), "{set}");
+    }
+}
+
 pub async fn an_identity_from_the_version_before_is_kept_as_any_other(world: World) {
     let mut upload = of("4711", "", "", "");
     upload.header.identity = None;

@@ -10,7 +10,9 @@ use proto::events::Observation;
 use proto::storage::accept_part::Part;
 use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::feedback_client::FeedbackClient;
+use proto::storage::incidents_client::IncidentsClient;
 use proto::storage::jobs_client::JobsClient;
+use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
 use service::claims::testing::Issuer;
@@ -34,6 +36,8 @@ pub struct World {
     pub scans: ScansClient<Peer>,
     pub jobs: JobsClient<Peer>,
     pub feedback: FeedbackClient<Peer>,
+    pub learning: LearningClient<Peer>,
+    pub incidents: IncidentsClient<Peer>,
     pub queue: Queue,
     pub data: TempDir,
     pub ports: Ports,
@@ -80,7 +84,7 @@ impl World {
         let random = service::system_random();
         let ports = Ports::open(&config, clock.clock(), random.clone()).await.unwrap();
         let issuer = Issuer::at(clock.clock());
-        for event in [topics::SCAN_COMPLETED, topics::FEEDBACK_GIVEN] {
+        for event in [topics::SCAN_COMPLETED, topics::FEEDBACK_GIVEN, topics::INCIDENT_REPORTED] {
             ports.queue.create_group(event, GROUP).await.unwrap();
         }
 
@@ -90,7 +94,9 @@ impl World {
         World {
             scans: ScansClient::new(peer.clone()),
             jobs: JobsClient::new(peer.clone()),
-            feedback: FeedbackClient::new(peer),
+            feedback: FeedbackClient::new(peer.clone()),
+            learning: LearningClient::new(peer.clone()),
+            incidents: IncidentsClient::new(peer),
             queue: queue::connect(&queue_url).await.unwrap(),
             hospital: TenantId::new(&clock.clock(), &random),
             neighbour: TenantId::new(&clock.clock(), &random),
@@ -204,6 +210,11 @@ impl World {
     /// The news of what readers have said since the world began.
     pub async fn given(&self) -> Deliveries {
         self.queue.subscribe_event(topics::FEEDBACK_GIVEN, GROUP, 16).await.unwrap()
+    }
+
+    /// The news of what was reported since the world began.
+    pub async fn reported(&self) -> Deliveries {
+        self.queue.subscribe_event(topics::INCIDENT_REPORTED, GROUP, 16).await.unwrap()
     }
 
     /// The job that the next message announces; the message is acknowledged.

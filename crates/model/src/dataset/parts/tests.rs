@@ -8,6 +8,11 @@ fn patient(id: usize) -> Patient {
     Patient { id: format!("p{id:03}"), ..Patient::default() }
 }
 
+/// Of whom nobody is in a part yet.
+fn draw(patients: Vec<Patient>, shares: Shares, seed: u64) -> Result<BTreeMap<String, Part>> {
+    super::draw(patients, shares, seed, &BTreeMap::new())
+}
+
 fn counts(parts: &BTreeMap<String, Part>) -> [usize; 3] {
     Part::ALL.map(|part| parts.values().filter(|other| **other == part).count())
 }
@@ -119,4 +124,23 @@ fn a_column_is_written_once_and_all_others_stay() {
             .iter()
             .all(|patient| matches!(patient.part, Some(Part::Training | Part::Validation)))
     );
+}
+
+#[test]
+fn whoever_is_in_a_part_stays_there_when_others_come() {
+    let with = |number: usize| Patient { fold: Some((number / 2).to_string()), ..patient(number) };
+    let patients: Vec<Patient> = (0..40).map(with).collect();
+    for seed in 0..5 {
+        // Of some folds one patient was there before.
+        let first: Vec<Patient> = patients.iter().step_by(2).take(10).cloned().collect();
+        let before = draw(first, shares(0.2, 0.2), seed).unwrap();
+        let after = super::draw(patients.clone(), shares(0.2, 0.2), seed + 1, &before).unwrap();
+        assert!(before.iter().all(|(id, part)| after[id] == *part), "seed {seed}");
+        assert!(patients.chunks(2).all(|fold| after[&fold[0].id] == after[&fold[1].id]));
+        assert_eq!((after.len(), counts(&after)), (40, [24, 8, 8]), "seed {seed}");
+    }
+    // Somebody who was measured on is not learned from, whoever turns out to be the same patient.
+    let before = [("p000".to_owned(), Part::Training), ("p001".to_owned(), Part::Test)].into();
+    let after = super::draw(patients, shares(0.2, 0.2), 7, &before).unwrap();
+    assert_eq!([after["p000"], after["p001"]], [Part::Test; 2]);
 }

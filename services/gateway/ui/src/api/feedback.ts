@@ -47,6 +47,15 @@ export interface Feedback extends NewFeedback {
   model: { name: string; version: string; sha256: string } | null
   /** The same reader's word before. */
   supersedes: string | null
+  /** What others have said that this word settles. */
+  adjudicates: string[]
+}
+
+/** Two outlines, by the ids of the feedback that they came with. */
+export interface Overlap {
+  feedback: string[]
+  /** Nothing where they are of two forms. */
+  dice: number | null
 }
 
 /** What was said of a scan. Who has not judged it yet is told only how many have. */
@@ -56,6 +65,8 @@ export interface FeedbackOfScan {
   /** Nothing while words are hidden. */
   state: ReviewState | null
   hidden: number
+  /** How far the outlines that count mark the same, each two of them. */
+  overlaps: Overlap[]
 }
 
 export async function listFeedback(id: string, signal: AbortSignal): Promise<FeedbackOfScan> {

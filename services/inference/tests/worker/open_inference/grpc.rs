@@ -21,7 +21,10 @@ impl Face {
         authorised(message, &self.token(Role::Scientist))
     }
 
-    async fn infer(&self, request: ModelInferRequest) -> Result<ModelInferResponse, Status> {
+    pub(super) async fn infer(
+        &self,
+        request: ModelInferRequest,
+    ) -> Result<ModelInferResponse, Status> {
         let answer = self.grpc().model_infer(self.of_scientist(request)).await?;
         Ok(answer.into_inner())
     }
@@ -48,7 +51,7 @@ fn typed(values: Vec<f32>) -> ModelInferRequest {
     }
 }
 
-fn raw(values: &[f32]) -> ModelInferRequest {
+pub(super) fn raw(values: &[f32]) -> ModelInferRequest {
     ModelInferRequest {
         model_name: "echo".into(),
         model_version: env!("CARGO_PKG_VERSION").into(),

@@ -1,0 +1,161 @@
+//! How often windows cry wolf, and what they see, on scans whose features are drawn.
+
+use super::alarm::Change;
+use super::*;
+use crate::reference::Distribution;
+
+/// SplitMix64 (Steele 2014): the same scans everywhere.
+struct Drawn(u64);
+
+impl Drawn {
+    /// Evenly from 0 to 1.
+    fn even(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Nearly normal: twelve even numbers have the variance 1 in all.
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.even()).sum::<f64>() - 6.0
+    }
+}
+
+/// The features of a scan: heads, coils, contrast and grain differ from one to the next, and three of five have a tumour.
+#[derive(Clone, Copy)]
+struct Features {
+    mean: f64,
+    std: f64,
+    p01: f64,
+    p99: f64,
+    sharpness: f64,
+    background: f64,
+    mask_fraction: f64,
+    confidence: f64,
+}
+
+impl Features {
+    fn healthy(drawn: &mut Drawn) -> Features {
+        let (gain, head) = (1.0 + 0.08 * drawn.normal(), 0.06 * drawn.normal());
+        let (contrast, grain) = (1.0 + 0.05 * drawn.normal(), 1.0 + 0.12 * drawn.normal());
+        let tumour = drawn.even();
+        Features {
+            mean: 0.22 * gain * (1.0 - 2.0 * head),
+            std: 0.24 * gain * contrast,
+            p01: 0.004 * gain * (1.0 + 0.3 * drawn.normal()),
+            p99: 0.9 * gain * contrast,
+            sharpness: 0.35 * grain,
+            background: 0.5 + head,
+            mask_fraction: if tumour > 0.4 { 0.02 * tumour } else { 0.0 },
+            confidence: 0.9 + 0.03 * drawn.normal(),
+        }
+    }
+
+    fn observation(self) -> Observation {
+        let named = [
+            ("mean", self.mean),
+            ("std", self.std),
+            ("p01", self.p01),
+            ("p99", self.p99),
+            ("sharpness", self.sharpness),
+            ("background", self.background),
+        ];
+        Observation {
+            features: named.map(|(name, value)| (name.to_owned(), value)).into(),
+            mask_fraction: Some(self.mask_fraction),
+            confidence: Some(self.confidence),
+            ..Observation::default()
+        }
+    }
+}
+
+/// A window of so many scans, each changed in the same way.
+fn window(drawn: &mut Drawn, scans: usize, change: fn(&mut Features)) -> Vec<Member> {
+    let member = |k: usize| {
+        let mut features = Features::healthy(drawn);
+        change(&mut features);
+        let (id, observation) = (k.to_string(), Some(features.observation()));
+        Member {
+            event_id: id.clone(),
+            scan_id: id,
+            answer: Answer::Found,
+            completed_ms: 7,
+            observation,
+        }
+    };
+    (0..scans).map(member).collect()
+}
+
+/// Five hundred scans, as training keeps of each feature.
+fn reference(drawn: &mut Drawn) -> Reference {
+    let members = window(drawn, 500, |_| ());
+    let distribution = |sample| Distribution { edges: vec![0.0, 1.0], counts: vec![1], sample };
+    let values = values(observations(&members)).into_iter();
+    let features = values.map(|(name, sample)| (name.to_owned(), distribution(sample)));
+    Reference { features: features.collect() }
+}
+
+fn seen(members: &[Member], reference: &Reference) -> Seen {
+    Seen::new(members, ModelIdentity::default(), reference)
+}
+
+#[test]
+fn of_two_hundred_healthy_windows_two_alarm_at_most() {
+    let mut drawn = Drawn(17);
+    let reference = reference(&mut drawn);
+    let (mut standing, mut alarms) = (Standing::default(), 0);
+    for _ in 0..200 {
+        let seen = seen(&window(&mut drawn, 40, |_| ()), &reference);
+        let (after, change) = standing.after(&seen.features, seen.thresholds);
+        alarms += usize::from(change == Some(Change::Detected));
+        standing = after;
+    }
+    assert!(alarms <= 2, "{alarms} alarms");
+}
+
+#[test]
+fn each_seeded_drift_is_seen_in_half_of_sixty_scans_and_named() {
+    let seeded: [(&str, &str, fn(&mut Features)); 6] = [
+        ("gain", "p99", |seen| {
+            for value in [&mut seen.mean, &mut seen.std, &mut seen.p01, &mut seen.p99] {
+                *value *= 1.3;
+            }
+        }),
+        ("blur", "sharpness", |seen| seen.sharpness *= 0.75),
+        ("noise", "sharpness", |seen| {
+            seen.sharpness *= 1.3;
+            seen.p01 += 0.002;
+        }),
+        ("another scanner", "sharpness", |seen| {
+            seen.mean *= 0.85;
+            seen.p99 *= 0.92;
+            seen.sharpness *= 1.15;
+            seen.confidence -= 0.02;
+        }),
+        ("another orientation", "background", |seen| {
+            seen.background += 0.08;
+            seen.mean *= 0.84;
+            seen.sharpness *= 0.9;
+        }),
+        ("negatives", "mask_fraction", |seen| seen.mask_fraction = 0.0),
+    ];
+    let mut drawn = Drawn(17);
+    let reference = reference(&mut drawn);
+    for (name, feature, change) in seeded {
+        let seen = seen(&window(&mut drawn, 30, change), &reference);
+        let (_, told) = Standing::default().after(&seen.features, seen.thresholds);
+        assert_eq!(told, Some(Change::Detected), "{name}: {:?}", seen.features);
+        let found = seen.features.iter().find(|one| one.name == feature).unwrap();
+        assert_eq!(found.verdict, Verdict::Drift, "{name}: {:?}", seen.features);
+    }
+}
+
+#[test]
+fn the_budget_is_shared_out_among_the_features_that_are_compared() {
+    let mut drawn = Drawn(17);
+    let reference = reference(&mut drawn);
+    let seen = seen(&window(&mut drawn, 40, |_| ()), &reference);
+    assert_eq!((seen.features.len(), seen.thresholds.p_max), (8, P_WINDOW / 8.0));
+    assert_eq!(seen.answers["found"], 40);
+}

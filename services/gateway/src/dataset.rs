@@ -1,0 +1,267 @@
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use domain::ErrorKind;
+use domain::feedback::{MaskSource, Truth, Unconfirmed, Verdict};
+use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use futures::{StreamExt, TryStreamExt, stream};
+use imaging::{ImageKind, StoredGrid};
+use proto::storage::{self, Chunk, ListConfirmedScans, ScanRef};
+use serde::{Deserialize, Serialize};
+use tonic::Streaming;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::extract::{Path, Query};
+use crate::problem::{INTERNAL, INVALID, NO_CONSENT, Problem};
+use crate::scans::{Binary, link, some};
+
+/// A mask of ours beyond this is none: packed, even the largest volume's takes far less.
+const MASK_BYTES_MAX: u64 = 64 << 20;
+
+/// Which part of the list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct WantedPage {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// Where to go on: `next_cursor` of the page before.
+    #[param(pattern = "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")]
+    cursor: Option<String>,
+}
+
+impl WantedPage {
+    /// How many, and from where.
+    pub fn checked(self) -> Result<(u32, String), Problem> {
+        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(INVALID.problem(format!("limit is a number from 1 to {PAGE_MAX}")));
+        }
+        Ok((limit, self.cursor.unwrap_or_default()))
+    }
+}
+
+/// A scan that readers have confirmed, without a name.
+#[derive(Serialize, ToSchema)]
+pub struct ConfirmedScan {
+    /// For fetching image and mask; it stands in no data set.
+    #[schema(format = "uuid")]
+    scan_id: String,
+    /// A keyed digest, the same each time, and of each hospital its own.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    id: String,
+    /// The same for all scans of one patient.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    patient: String,
+    /// Whether the upload said whose it is; else each scan of the patient counts as another's.
+    patient_known: bool,
+    /// What the image was read as.
+    kind: ImageKind,
+    verdict: Verdict,
+    truth: Truth,
+    /// Where the mask is from.
+    mask_source: MaskSource,
+    /// Another mask has another one; empty where nothing is marked.
+    #[schema(pattern = "^([0-9a-f]{64})?$")]
+    mask_sha256: String,
+    /// Another image has another one.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    volume_sha256: String,
+    /// Slices, rows, columns.
+    #[schema(min_items = 3, max_items = 3)]
+    shape: Vec<u32>,
+    /// Where the image is, on this gateway.
+    image: String,
+    /// Where the mask is, on this gateway.
+    mask: String,
+}
+
+/// A scan that was judged and is not to be learned from.
+#[derive(Serialize, ToSchema)]
+pub struct UnconfirmedScan {
+    /// As that of a confirmed one.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    id: String,
+    why: Unconfirmed,
+}
+
+/// Scans that somebody has judged, newest first.
+#[derive(Serialize, ToSchema)]
+pub struct DatasetPage {
+    scans: Vec<ConfirmedScan>,
+    left_out: Vec<UnconfirmedScan>,
+    /// What the next page begins with; `null` on the last page.
+    next_cursor: Option<String>,
+}
+
+/// Lists the scans that readers have confirmed, and why others are left out, newest first
+///
+/// For the roles `scientist` and `admin`, and only with the hospital's consent (`/v1/consent`). Confirmed is a scan whose readers
+/// all agree with the result, or have corrected it with one outline; a conflict is none until it is settled.
+#[utoipa::path(
+    operation_id = "list_dataset", get, path = "/v1/dataset", tag = "dataset", params(WantedPage),
+    responses((status = 200, description = "One page of scans", body = DatasetPage,
+        headers(("Link" = Option<String>, description = "The next page, as `rel=\"next\"` (RFC 8288)")))),
+    security(("bearer" = [])),
+)]
+pub async fn list(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+    Query(wanted): Query<WantedPage>,
+) -> Result<(HeaderMap, Json<DatasetPage>), Problem> {
+    let (limit, cursor) = wanted.checked()?;
+    let asked = caller.request(ListConfirmedScans { limit, cursor });
+    let page = gateway.learning.list_confirmed(asked).await?.into_inner();
+    if !page.consented {
+        return Err(NO_CONSENT.problem("this hospital does not let its scans be learned from"));
+    }
+    let scans =
+        page.confirmed.into_iter().map(ConfirmedScan::try_from).collect::<Result<_, _>>()?;
+    let left_out = page.left_out.into_iter().map(UnconfirmedScan::try_from);
+    let left_out = left_out.collect::<Result<_, _>>()?;
+    let (query, next_cursor) = (query.unwrap_or_default(), some(page.next_cursor));
+    let link = next_cursor.as_deref().map(|next| link("/v1/dataset", &query, next));
+    Ok((link.unwrap_or_default(), Json(DatasetPage { scans, left_out, next_cursor })))
+}
+
+/// Gives the image of a confirmed scan, as NIfTI
+///
+/// Made of the voxels that were analysed, turned as pictures show them: never the upload itself, and nothing that its header says
+/// but where the voxels lie. The pixels are as they are: a head's volume shows a face. Each reading is in the audit trail.
+#[utoipa::path(
+    operation_id = "get_dataset_image", get, path = "/v1/scans/{id}/dataset-image", tag = "dataset", params(("id" = String, Path, description = "The scan's id", format = "uuid")),
+    responses(
+        (status = 200, description = "The image", body = Binary, content_type = "application/octet-stream"),
+        (status = 404, description = "No such scan, or none that is confirmed", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn image(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let mut chunks =
+        gateway.learning.read_image(caller.request(ScanRef { id })).await?.into_inner();
+    let (grid, voxels) = begun(&mut chunks).await?;
+    let head = grid.nifti_header()?;
+    let about = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"image.nii\"".to_owned()),
+        (header::CONTENT_LENGTH, (head.len() + grid.voxel_bytes()).to_string()),
+    ];
+    // What breaks from here on breaks the answer off, so that nobody takes it for whole.
+    let told =
+        |status: &tonic::Status| tracing::error!(code = ?status.code(), "an image broke off");
+    let rest = chunks.map_ok(|chunk| chunk.data).inspect_err(told);
+    let begun = stream::iter([Ok(Bytes::from(head)), Ok(voxels)]);
+    Ok((about, Body::from_stream(begun.chain(rest))).into_response())
+}
+
+/// Gives the mask that readers have confirmed, as NIfTI on the image's grid, gzipped: 1 where there is tumour, else 0
+#[utoipa::path(
+    operation_id = "get_dataset_mask", get, path = "/v1/scans/{id}/dataset-mask", tag = "dataset", params(("id" = String, Path, description = "The scan's id", format = "uuid")),
+    responses(
+        (status = 200, description = "The mask", body = Binary, content_type = "application/gzip"),
+        (status = 404, description = "No such scan, or none that is confirmed", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn mask(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let asked = caller.request(ScanRef { id });
+    let mut chunks = gateway.learning.read_truth(asked).await?.into_inner();
+    let (mut file, mut beginning, mut is_marked) = (Vec::new(), Bytes::new(), false);
+    while let Some(chunk) = chunks.message().await? {
+        if chunk.size_bytes > MASK_BYTES_MAX {
+            return Err(unsound(&ErrorKind::Internal.error("a mask is too large to be one")));
+        }
+        is_marked |= !chunk.name.is_empty();
+        if !chunk.volume_beginning.is_empty() {
+            beginning = chunk.volume_beginning;
+        }
+        file.extend_from_slice(&chunk.data);
+    }
+    let made = tokio::task::spawn_blocking(move || {
+        let unfinished = || ErrorKind::Invalid.error("a stored volume ends within its header");
+        let grid = StoredGrid::read(&beginning)?.ok_or_else(unfinished)?;
+        if is_marked { grid.mask(&file) } else { grid.empty_mask() }
+    });
+    let made = made
+        .await
+        .map_err(|error| ErrorKind::Internal.error("a mask could not be made").because(error))?;
+    let about = [
+        (header::CONTENT_TYPE, "application/gzip"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"mask.nii.gz\""),
+    ];
+    Ok((about, made.map_err(|error| unsound(&error))?).into_response())
+}
+
+/// On which grid the voxels lie that come, and the first of them.
+async fn begun(chunks: &mut Streaming<Chunk>) -> Result<(StoredGrid, Bytes), Problem> {
+    let mut first = Vec::new();
+    while let Some(chunk) = chunks.message().await? {
+        first.extend_from_slice(&chunk.data);
+        if let Some(grid) = StoredGrid::read(&first).map_err(|error| unsound(&error))? {
+            let voxels = first.split_off(grid.voxels_begin());
+            return Ok((grid, voxels.into()));
+        }
+    }
+    Err(unsound(&ErrorKind::Invalid.error("a stored volume ends within its header")))
+}
+
+/// What storage keeps was made here: anything wrong with it is ours to mend.
+fn unsound(error: &domain::Error) -> Problem {
+    tracing::error!(%error, "a confirmed scan cannot be read");
+    INTERNAL.problem("internal error")
+}
+
+/// What storage calls by a name that nobody knows.
+fn unknown(what: &str) -> Problem {
+    tracing::error!(what, "storage tells of a confirmed scan by a name that nobody knows");
+    INTERNAL.problem("internal error")
+}
+
+impl TryFrom<storage::Confirmed> for ConfirmedScan {
+    type Error = Problem;
+
+    fn try_from(scan: storage::Confirmed) -> Result<ConfirmedScan, Problem> {
+        let verdict = Verdict::named(&scan.verdict).ok_or_else(|| unknown("verdict"))?;
+        let truth = Truth::named(&scan.truth).ok_or_else(|| unknown("truth"))?;
+        let mask_source = MaskSource::named(&scan.mask).ok_or_else(|| unknown("mask"))?;
+        let at = |what: &str| format!("/v1/scans/{}/dataset-{what}", scan.scan_id);
+        Ok(ConfirmedScan {
+            image: at("image"),
+            mask: at("mask"),
+            id: scan.id,
+            patient: scan.patient,
+            patient_known: scan.patient_known,
+            kind: scan.image_kind.parse().unwrap_or_default(),
+            verdict,
+            truth,
+            mask_source,
+            mask_sha256: scan.mask_sha256,
+            volume_sha256: scan.volume_sha256,
+            shape: scan.shape,
+            scan_id: scan.scan_id,
+        })
+    }
+}
+
+impl TryFrom<storage::Unconfirmed> for UnconfirmedScan {
+    type Error = Problem;
+
+    fn try_from(scan: storage::Unconfirmed) -> Result<UnconfirmedScan, Problem> {
+        let why = Unconfirmed::named(&scan.why).ok_or_else(|| unknown("why"))?;
+        Ok(UnconfirmedScan { id: scan.id, why })
+    }
+}

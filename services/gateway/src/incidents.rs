@@ -1,0 +1,101 @@
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use domain::rfc3339;
+use proto::storage::{self, ListReported};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::dataset::WantedPage;
+use crate::extract::{JsonBody, Query};
+use crate::problem::Problem;
+use crate::scans::{link, some};
+
+/// Something that went wrong, as somebody tells it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewIncident {
+    /// In their own words. They are never logged.
+    #[schema(min_length = 1, max_length = 4000, pattern = r"\S")]
+    words: String,
+    /// The scan that it is about; without one, it is about the system.
+    #[serde(default)]
+    #[schema(format = "uuid")]
+    scan_id: Option<String>,
+}
+
+/// Something that somebody has reported.
+#[derive(Serialize, ToSchema)]
+pub struct Incident {
+    #[schema(format = "uuid")]
+    id: String,
+    #[schema(format = "date-time")]
+    reported_at: Option<String>,
+    /// The user's name when they reported it.
+    reporter: String,
+    words: String,
+    /// `null`: it is about the system.
+    #[schema(format = "uuid")]
+    scan_id: Option<String>,
+}
+
+/// What was reported, newest first.
+#[derive(Serialize, ToSchema)]
+pub struct Incidents {
+    incidents: Vec<Incident>,
+    /// What the next page begins with; `null` on the last page.
+    next_cursor: Option<String>,
+}
+
+impl From<storage::Incident> for Incident {
+    fn from(incident: storage::Incident) -> Incident {
+        let storage::Incident { id, reported_ms, reporter, words, scan_id } = incident;
+        Incident { id, reported_at: rfc3339(reported_ms), reporter, words, scan_id: some(scan_id) }
+    }
+}
+
+/// Reports that something went wrong, about a scan or about the system
+///
+/// For everybody who has signed in; those who run the system are told that there is a report, and the hospital's admins read it. One
+/// person may report 20 times within an hour.
+#[utoipa::path(
+    operation_id = "report_incident", post, path = "/v1/incidents", tag = "incidents", request_body = NewIncident,
+    responses(
+        (status = 201, description = "Kept", body = Incident),
+        (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn report(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    JsonBody(NewIncident { words, scan_id }): JsonBody<NewIncident>,
+) -> Result<(StatusCode, Json<Incident>), Problem> {
+    let new = storage::NewIncident { words, scan_id: scan_id.unwrap_or_default() };
+    let kept = gateway.incidents.report(caller.request(new)).await?.into_inner();
+    Ok((StatusCode::CREATED, Json(kept.into())))
+}
+
+/// Lists what was reported, newest first; for the role `admin`
+#[utoipa::path(
+    operation_id = "list_incidents", get, path = "/v1/incidents", tag = "incidents", params(WantedPage),
+    responses((status = 200, description = "One page", body = Incidents,
+        headers(("Link" = Option<String>, description = "The next page, as `rel=\"next\"` (RFC 8288)")))),
+    security(("bearer" = [])),
+)]
+pub async fn list(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+    Query(wanted): Query<WantedPage>,
+) -> Result<(HeaderMap, Json<Incidents>), Problem> {
+    let (limit, cursor) = wanted.checked()?;
+    let asked = caller.request(ListReported { limit, cursor });
+    let page = gateway.incidents.list_incidents(asked).await?.into_inner();
+    let incidents = page.incidents.into_iter().map(Incident::from).collect();
+    let (query, next_cursor) = (query.unwrap_or_default(), some(page.next_cursor));
+    let link = next_cursor.as_deref().map(|next| link("/v1/incidents", &query, next));
+    Ok((link.unwrap_or_default(), Json(Incidents { incidents, next_cursor })))
+}

@@ -1,0 +1,166 @@
+//! `medseg dataset export --from URL`: the scans that readers have confirmed become a data set.
+
+mod downloads;
+mod place;
+mod source;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::bail;
+use domain::feedback::Truth;
+use imaging::ImageKind;
+use model::dataset::{self, Imported, LeftOut, Shares};
+use reqwest::Url;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Api;
+use place::Place;
+use source::{Listed, Source};
+
+/// Where confirmed scans come from, and how they are split.
+#[derive(clap::Args)]
+pub struct Confirmed {
+    /// Take the scans that readers have confirmed from the medseg at this address, in place of a manifest. An export that was broken
+    /// off goes on where it was, and one that is made again takes what has changed, in and out.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["manifest", "part"])]
+    pub from: Option<Url>,
+
+    /// The user who signs in there: a scientist or an admin, whose password MEDSEG_PASSWORD holds.
+    #[arg(long, env = "MEDSEG_USER", default_value = "admin")]
+    user: String,
+
+    /// That user's password: by the environment, where other users of the machine do not see it.
+    #[arg(long, env = "MEDSEG_PASSWORD", hide_env_values = true, hide = true)]
+    password: Option<SecretString>,
+
+    /// With --from: the part of the patients that models are chosen on. Who is in a part stays there in later exports.
+    #[arg(long, default_value_t = 0.17)]
+    validation: f64,
+
+    /// With --from: the part of the patients that finished models are measured on.
+    #[arg(long, default_value_t = 0.1)]
+    test: f64,
+
+    /// With --from: decides who is where.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+}
+
+/// A scan that readers have confirmed.
+#[derive(Clone, Deserialize)]
+pub struct Scan {
+    scan_id: String,
+    id: String,
+    patient: String,
+    patient_known: bool,
+    kind: ImageKind,
+    truth: Truth,
+    mask_sha256: String,
+    volume_sha256: String,
+}
+
+/// What came of an export, beside its manifest.
+#[derive(Serialize)]
+pub struct Report {
+    data_version: String,
+    scans: usize,
+    patients: usize,
+    slices: usize,
+    /// Of how many scans nobody knows whose they are: another of the same patient may be in another part.
+    of_unknown_patients: usize,
+    left_out: Vec<Omission>,
+    /// What was taken without, such as empty slices at the ends of volumes.
+    passed_over: Vec<Omission>,
+}
+
+#[derive(Serialize)]
+pub struct Omission {
+    id: String,
+    why: String,
+}
+
+impl Confirmed {
+    /// Makes the data set in `out`, and prints what came of it.
+    pub fn run(self, url: Url, out: &Path) -> anyhow::Result<()> {
+        let shares = Shares { validation: self.validation, test: self.test };
+        let api = Api::of(url, self.user, self.password);
+        let place = Place::of(out)?;
+        let listed = tokio::runtime::Runtime::new()?.block_on(async {
+            let mut source = Source::of(api).await?;
+            let Some(listed) = source.listed().await? else {
+                place.empty()?;
+                bail!(
+                    "the hospital does not let its scans be learned from (`PUT /v1/consent`); what {} had of it is gone",
+                    out.display()
+                );
+            };
+            source.fetched(listed, &place.downloads).await
+        })?;
+        let taken = place.made(&listed.scans, shares, self.seed)?;
+        let report = Report::of(listed, taken)?;
+        place.finish(&report)?;
+        report.print(out);
+        Ok(())
+    }
+}
+
+impl From<LeftOut> for Omission {
+    fn from(LeftOut { name, why }: LeftOut) -> Omission {
+        Omission { id: name, why }
+    }
+}
+
+impl Report {
+    fn of(listed: Listed, taken: Imported) -> anyhow::Result<Report> {
+        let Listed { scans, mut left_out } = listed;
+        left_out.extend(taken.left_out);
+        let gone: BTreeSet<&str> = left_out.iter().map(|it| it.name.as_str()).collect();
+        let there: Vec<&Scan> =
+            scans.iter().filter(|scan| !gone.contains(scan.id.as_str())).collect();
+        let patients: BTreeSet<&str> = there.iter().map(|scan| scan.patient.as_str()).collect();
+        let unknown = there.iter().filter(|scan| !scan.patient_known).count();
+        Ok(Report {
+            data_version: dataset::version_of(&[taken.manifest])?,
+            scans: there.len(),
+            patients: patients.len(),
+            slices: taken.slices,
+            of_unknown_patients: unknown,
+            left_out: left_out.into_iter().map(Omission::from).collect(),
+            passed_over: taken.passed_over.into_iter().map(Omission::from).collect(),
+        })
+    }
+
+    fn print(&self, out: &Path) {
+        self.left_out.iter().for_each(|Omission { id, why }| println!("left out: {id}: {why}"));
+        if self.of_unknown_patients > 0 {
+            let count = self.of_unknown_patients;
+            println!(
+                "scans of which nobody knows whose they are, each in a part of its own: {count}"
+            );
+        }
+        let Report { scans, patients, slices, data_version, .. } = self;
+        let manifest = out.join("manifest.csv");
+        println!("{}: patients: {patients}, scans: {scans}, slices: {slices}", manifest.display());
+        println!("data version {data_version}");
+    }
+}
+
+/// As the server makes them.
+fn is_name(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_calls_a_scan_stays_within_the_folder() {
+        assert!(is_name(&"0af9".repeat(8)));
+        for strange in ["", "../../etc/passwd", &"0AF9".repeat(8), &"a".repeat(33)] {
+            assert!(!is_name(strange), "{strange}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Scans that readers have confirmed, on their way to whoever makes models: without a name, and only with the hospital's consent.
+
+mod confirmed;
+mod consent;
+mod pseudonyms;
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use domain::artefact::{MASK, MASK_VOLUME, VOLUME};
+use domain::feedback::{MaskSource, Unconfirmed};
+use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use domain::{ErrorKind, Result, ScanId, TenantId};
+use futures::TryStreamExt;
+use platform::blob::ByteStream;
+use platform::db::failed;
+use proto::storage::{self, ConfirmedPage, ListConfirmedScans, Scan};
+use service::claims::Claims;
+use sqlx::any::AnyRow;
+use sqlx::{Any, QueryBuilder, Row as _};
+
+use crate::artefacts;
+use crate::audit::{self, Entry};
+use crate::feedback::{artefact_name, judged::Judged, rows};
+use crate::list::cursor_id;
+use crate::scans::{of_tenant, scan_of, select};
+use crate::store::Store;
+
+use confirmed::{Confirmed, Mask, Said, confirmed};
+use pseudonyms::{Of, Pseudonyms};
+
+/// More than stands before the voxels of a stored volume.
+const BEGINNING_BYTES: usize = 20 << 10;
+
+/// A scan that was found to be confirmed.
+struct Found {
+    judged: Judged,
+    verdict: &'static str,
+    truth: &'static str,
+    source: MaskSource,
+    /// None: nothing is marked.
+    mask: Option<MaskFile>,
+}
+
+struct MaskFile {
+    /// What it is called among the scan's artefacts.
+    artefact: String,
+    sha256: String,
+    /// `mask.png` or `mask.nii.gz`.
+    name: String,
+}
+
+/// A confirmed scan's mask.
+pub struct TrueMask {
+    /// `mask.png` or `mask.nii.gz`.
+    pub name: String,
+    pub size: u64,
+    pub bytes: ByteStream,
+}
+
+impl Store {
+    /// One page of the scans that somebody has judged, newest first. Without consent it says so, and has none.
+    pub async fn confirmed(
+        &self,
+        claims: &Claims,
+        list: &ListConfirmedScans,
+    ) -> Result<ConfirmedPage> {
+        if !self.consent(claims.tenant()).await?.learning {
+            return Ok(ConfirmedPage::default());
+        }
+        let tenant = claims.tenant().id();
+        let limit = if list.limit == 0 { PAGE_DEFAULT } else { list.limit.min(PAGE_MAX) };
+        let mut query = query(tenant, &list.cursor, limit)?;
+        let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
+        let mut scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
+        let more = scans.len() > limit as usize;
+        scans.truncate(limit as usize);
+        let names = Pseudonyms::of_tenant(self.database.pool(), tenant).await?;
+        let patients = self.patients_of(tenant, &scans).await?;
+        let mut page = ConfirmedPage { consented: true, ..ConfirmedPage::default() };
+        for scan in &scans {
+            let id = names.name(Of::Scan(&scan.id));
+            match self.examined(tenant, scan).await? {
+                Ok(found) => {
+                    page.confirmed.push(said(scan, id, patients.get(&scan.id), &names, found));
+                }
+                Err(why) => {
+                    let why = why.name().to_owned();
+                    page.left_out.push(storage::Unconfirmed { id, why });
+                }
+            }
+        }
+        let next_cursor = scans.last().filter(|_| more).map(|last| last.id.clone());
+        page.next_cursor = next_cursor.unwrap_or_default();
+        Ok(page)
+    }
+
+    /// The stored volume of a confirmed scan. Answers only once the read is in the audit trail.
+    pub async fn training_image(&self, claims: &Claims, id: &str) -> Result<(u64, ByteStream)> {
+        let (scan, _) = self.to_learn_from(claims, id).await?;
+        let (tenant, subject) = (claims.tenant().id(), claims.subject.clone());
+        self.unit(move |store, unit| {
+            Box::pin(async move {
+                let (at_ms, action) = (store.clock.now_ms(), "scan.learned.from");
+                let (subject, object) = (&*subject, scan.to_string());
+                audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await
+            })
+        })
+        .await?;
+        artefacts::read(&self.database, &self.blobs, tenant, scan, VOLUME.name).await
+    }
+
+    /// The mask that is true of a confirmed scan, if anything is marked, and the beginning of its stored volume.
+    pub async fn training_truth(
+        &self,
+        claims: &Claims,
+        id: &str,
+    ) -> Result<(Option<TrueMask>, Bytes)> {
+        let (scan, found) = self.to_learn_from(claims, id).await?;
+        let tenant = claims.tenant().id();
+        let beginning = self.beginning(tenant, scan).await?;
+        let Some(MaskFile { artefact, name, .. }) = found.mask else {
+            return Ok((None, beginning));
+        };
+        let read = artefacts::read(&self.database, &self.blobs, tenant, scan, &artefact).await;
+        let (size, bytes) = read?;
+        Ok((Some(TrueMask { name, size, bytes }), beginning))
+    }
+
+    /// The confirmed scan of that id; any other is not found, whichever the reason.
+    async fn to_learn_from(&self, claims: &Claims, id: &str) -> Result<(ScanId, Found)> {
+        let (tenant, scan) = (claims.tenant(), ScanId::from_str(id)?);
+        if !self.consent(tenant).await?.learning {
+            return Err(
+                ErrorKind::Forbidden.error("the hospital does not let its scans be learned from")
+            );
+        }
+        let row = of_tenant(self.database.pool(), tenant.id(), scan).await?;
+        let found = self.examined(tenant.id(), &row).await?;
+        Ok((scan, found.map_err(|_| ErrorKind::NotFound.error("no such scan"))?))
+    }
+
+    /// What readers have confirmed of the scan, or why it is none to learn from.
+    async fn examined(&self, tenant: TenantId, scan: &Scan) -> Result<Result<Found, Unconfirmed>> {
+        let judged = match self.judged(tenant, scan).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return Ok(Err(Unconfirmed::NotAnalysed));
+            }
+            judged => judged?,
+        };
+        let id = ScanId::from_str(&scan.id)?;
+        let words = rows::of_scan(self.database.pool(), tenant, id).await?;
+        let counted = rows::counted(&words)?;
+        let counted = counted.into_iter().map(opinion).collect::<Result<Vec<_>>>()?;
+        let Confirmed { verdict, truth, mask } = match confirmed(&counted, judged.answer) {
+            Ok(confirmed) => confirmed,
+            Err(why) => return Ok(Err(why)),
+        };
+        let (verdict, truth) = (verdict.name(), truth.name());
+        let (source, mask) = match mask {
+            Mask::Empty => (MaskSource::Empty, None),
+            Mask::Model => (MaskSource::Model, self.models_mask(tenant, id, &scan.shape).await?),
+            Mask::Reader(word) => {
+                (MaskSource::Reader, self.readers_mask(tenant, id, &words, word).await?)
+            }
+        };
+        if mask.is_none() && source != MaskSource::Empty {
+            return Ok(Err(Unconfirmed::NoMask));
+        }
+        Ok(Ok(Found { judged, verdict, truth, source, mask }))
+    }
+
+    /// The result's own mask of the whole scan.
+    async fn models_mask(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+        shape: &[u32],
+    ) -> Result<Option<MaskFile>> {
+        // That of a volume is of one of its slices.
+        let picture = (shape.first() == Some(&1)).then_some(MASK);
+        for artefact in [Some(MASK_VOLUME), picture].into_iter().flatten() {
+            let mask = self.mask_file(tenant, scan, artefact.name, artefact.name).await?;
+            if mask.is_some() {
+                return Ok(mask);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn readers_mask(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+        words: &[rows::Row],
+        id: &str,
+    ) -> Result<Option<MaskFile>> {
+        let Some(word) = words.iter().find(|word| word.id == id) else { return Ok(None) };
+        let artefact = artefact_name(&word.id, &word.mask_name);
+        self.mask_file(tenant, scan, &artefact, &word.mask_name).await
+    }
+
+    async fn mask_file(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+        artefact: &str,
+        name: &str,
+    ) -> Result<Option<MaskFile>> {
+        let sha256 = artefacts::digest_of(&self.database, tenant, scan, artefact).await?;
+        let (artefact, name) = (artefact.to_owned(), name.to_owned());
+        Ok(sha256.map(|sha256| MaskFile { artefact, sha256, name }))
+    }
+
+    async fn beginning(&self, tenant: TenantId, scan: ScanId) -> Result<Bytes> {
+        let read = artefacts::read(&self.database, &self.blobs, tenant, scan, VOLUME.name).await;
+        let (_, mut bytes) = read?;
+        let mut beginning = Vec::new();
+        while beginning.len() < BEGINNING_BYTES {
+            let Some(piece) = bytes.try_next().await? else { break };
+            beginning.extend_from_slice(&piece);
+        }
+        beginning.truncate(BEGINNING_BYTES);
+        Ok(beginning.into())
+    }
+
+    /// What the patients of these scans are called within the hospital, by scan; those that nobody knows are left out.
+    async fn patients_of(
+        &self,
+        tenant: TenantId,
+        scans: &[Scan],
+    ) -> Result<BTreeMap<String, String>> {
+        if scans.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut query = QueryBuilder::<Any>::new(
+            "SELECT scan_id, patient FROM identities WHERE patient <> '' AND tenant_id = ",
+        );
+        query.push_bind(tenant.to_string()).push(" AND scan_id IN (");
+        let mut list = query.separated(", ");
+        for scan in scans {
+            list.push_bind(scan.id.clone());
+        }
+        query.push(")");
+        let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
+        let pair = |row: &AnyRow| -> sqlx::Result<(String, String)> {
+            Ok((row.try_get("scan_id")?, row.try_get("patient")?))
+        };
+        rows.iter().map(|row| pair(row).map_err(failed)).collect()
+    }
+}
+
+fn opinion(word: &rows::Row) -> Result<Said<'_>> {
+    let (verdict, truth) = (word.verdict()?, word.truth()?);
+    Ok(Said { id: &word.id, verdict, truth, has_mask: !word.mask_name.is_empty() })
+}
+
+/// The query for one page and one scan more, which tells whether there is a next page.
+fn query(tenant: TenantId, cursor: &str, limit: u32) -> Result<QueryBuilder<Any>> {
+    let mut query = QueryBuilder::<Any>::new(select!("WHERE scans.tenant_id = "));
+    query.push_bind(tenant.to_string());
+    query.push(" AND scans.id < ").push_bind(cursor_id(cursor)?);
+    query.push(" AND scans.state = 'done' AND scans.review <> 'unreviewed'");
+    query.push(" ORDER BY scans.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+    Ok(query)
+}
+
+fn said(
+    scan: &Scan,
+    id: String,
+    patient: Option<&String>,
+    names: &Pseudonyms,
+    found: Found,
+) -> storage::Confirmed {
+    let of = patient.map_or(Of::Scan(&scan.id), |patient| Of::Patient(patient));
+    storage::Confirmed {
+        scan_id: scan.id.clone(),
+        id,
+        patient: names.name(of),
+        patient_known: patient.is_some(),
+        image_kind: found.judged.image_kind.unwrap_or_default(),
+        verdict: found.verdict.to_owned(),
+        truth: found.truth.to_owned(),
+        mask: found.source.name().to_owned(),
+        mask_sha256: found.mask.map(|mask| mask.sha256).unwrap_or_default(),
+        volume_sha256: scan.volume_sha256.clone(),
+        shape: scan.shape.clone(),
+    }
+}

@@ -1,0 +1,51 @@
+use domain::Result;
+use proto::storage::incidents_server::Incidents as Wire;
+use proto::storage::{Incident, IncidentPage, ListReported, NewIncident};
+use service::claims::{Claims, Role, Verifier};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+use crate::store::Store;
+
+/// Whoever uses the system may say what went wrong.
+const REPORTING_ROLES: [Role; 4] =
+    [Role::Clinician, Role::Integrator, Role::Scientist, Role::Admin];
+
+/// Who answers for it.
+const READING_ROLES: [Role; 1] = [Role::Admin];
+
+/// The RPCs for what went wrong.
+pub struct Incidents {
+    store: Store,
+    verifier: Verifier,
+}
+
+impl Incidents {
+    pub fn new(store: Store, verifier: Verifier) -> Incidents {
+        Incidents { store, verifier }
+    }
+
+    async fn caller(&self, metadata: &MetadataMap, roles: &[Role]) -> Result<Claims> {
+        let claims = self.verifier.claims(metadata).await?;
+        claims.require(roles)?;
+        Ok(claims)
+    }
+}
+
+#[tonic::async_trait]
+impl Wire for Incidents {
+    async fn report(&self, request: Request<NewIncident>) -> Result<Response<Incident>, Status> {
+        let claims = self.caller(request.metadata(), &REPORTING_ROLES).await?;
+        let _turn = self.store.writes.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.report(&claims, request.into_inner()).await?))
+    }
+
+    async fn list_incidents(
+        &self,
+        request: Request<ListReported>,
+    ) -> Result<Response<IncidentPage>, Status> {
+        let claims = self.caller(request.metadata(), &READING_ROLES).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.incidents(claims.tenant(), request.get_ref()).await?))
+    }
+}

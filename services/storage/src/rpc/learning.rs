@@ -1,0 +1,102 @@
+use bytes::Bytes;
+use domain::Result;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use proto::storage::learning_server::Learning as Wire;
+use proto::storage::{
+    Chunk, ConfirmedPage, Consent, ConsentRef, Decision, ListConfirmedScans, ScanRef, TruthChunk,
+};
+use service::claims::{Claims, Role, Verifier};
+use service::status_in_stream;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+use super::{Responses, chunks};
+use crate::learning::TrueMask;
+use crate::store::Store;
+
+/// The roles that make models.
+const LEARNING_ROLES: [Role; 2] = [Role::Scientist, Role::Admin];
+
+/// The role that decides for its hospital.
+const DECIDING_ROLES: [Role; 1] = [Role::Admin];
+
+/// Whoever is a person or a system of the hospital may know what was decided.
+const KNOWING_ROLES: [Role; 4] = [Role::Clinician, Role::Integrator, Role::Scientist, Role::Admin];
+
+/// The RPCs for whoever makes models of what readers have confirmed.
+pub struct Learning {
+    store: Store,
+    verifier: Verifier,
+}
+
+impl Learning {
+    pub fn new(store: Store, verifier: Verifier) -> Learning {
+        Learning { store, verifier }
+    }
+
+    async fn caller(&self, metadata: &MetadataMap, roles: &[Role]) -> Result<Claims> {
+        let claims = self.verifier.claims(metadata).await?;
+        claims.require(roles)?;
+        Ok(claims)
+    }
+}
+
+#[tonic::async_trait]
+impl Wire for Learning {
+    async fn get_consent(&self, request: Request<ConsentRef>) -> Result<Response<Consent>, Status> {
+        let claims = self.caller(request.metadata(), &KNOWING_ROLES).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.consent(claims.tenant()).await?))
+    }
+
+    async fn decide(&self, request: Request<Decision>) -> Result<Response<Consent>, Status> {
+        let claims = self.caller(request.metadata(), &DECIDING_ROLES).await?;
+        let _turn = self.store.writes.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.decide(&claims, request.get_ref().learning).await?))
+    }
+
+    async fn list_confirmed(
+        &self,
+        request: Request<ListConfirmedScans>,
+    ) -> Result<Response<ConfirmedPage>, Status> {
+        let claims = self.caller(request.metadata(), &LEARNING_ROLES).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.confirmed(&claims, request.get_ref()).await?))
+    }
+
+    type ReadImageStream = Responses<Chunk>;
+
+    async fn read_image(
+        &self,
+        request: Request<ScanRef>,
+    ) -> Result<Response<Self::ReadImageStream>, Status> {
+        let claims = self.caller(request.metadata(), &LEARNING_ROLES).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        let read = self.store.training_image(&claims, &request.get_ref().id).await?;
+        Ok(Response::new(chunks(read)))
+    }
+
+    type ReadTruthStream = Responses<TruthChunk>;
+
+    async fn read_truth(
+        &self,
+        request: Request<ScanRef>,
+    ) -> Result<Response<Self::ReadTruthStream>, Status> {
+        let claims = self.caller(request.metadata(), &LEARNING_ROLES).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        let (mask, beginning) = self.store.training_truth(&claims, &request.get_ref().id).await?;
+        Ok(Response::new(told(mask, beginning)))
+    }
+}
+
+/// What is known of the mask, and then its bytes.
+fn told(mask: Option<TrueMask>, volume_beginning: Bytes) -> Responses<TruthChunk> {
+    let first = TruthChunk { volume_beginning, ..TruthChunk::default() };
+    let Some(TrueMask { name, size, bytes }) = mask else {
+        return stream::iter([Ok(first)]).boxed();
+    };
+    let first = TruthChunk { size_bytes: size, name, ..first };
+    let piece = |data| TruthChunk { data, ..TruthChunk::default() };
+    let rest = bytes.map_ok(piece).map_err(status_in_stream);
+    stream::iter([Ok(first)]).chain(rest).boxed()
+}

@@ -1,0 +1,97 @@
+use domain::TenantId;
+use proto::events::IncidentReported;
+use proto::storage::*;
+use service::claims::Role;
+use service::{CloudEvent, topics};
+use tonic::{Code, Status};
+
+use crate::reader::Reader;
+use crate::world::{World, next};
+
+async fn report(reader: &Reader<'_>, words: &str, scan_id: &str) -> Result<Incident, Status> {
+    let new = NewIncident { words: words.into(), scan_id: scan_id.into() };
+    Ok(reader.world.incidents.clone().report(reader.ask(new)).await?.into_inner())
+}
+
+async fn listed(world: &World, tenant: TenantId, list: ListReported) -> IncidentPage {
+    let request = world.by_role(tenant, Role::Admin, list);
+    world.incidents.clone().list_incidents(request).await.unwrap().into_inner()
+}
+
+pub async fn a_report_is_kept_and_told_to_whoever_runs_the_system(world: World) {
+    let (scan, _) = world.ready().await;
+    let mut news = world.reported().await;
+    let ada = Reader::new(&world, "virchow");
+    let about_scan = report(&ada, "  the outline is mirrored \u{2026} \n", &scan.id).await.unwrap();
+    let expected = Incident {
+        id: about_scan.id.clone(),
+        reported_ms: world.clock.clock().now_ms(),
+        reporter: "virchow".into(),
+        words: "the outline is mirrored \u{2026}".into(),
+        scan_id: scan.id.clone(),
+    };
+    assert_eq!(about_scan, expected);
+    let body = next(&mut news).await;
+    let event = CloudEvent::<IncidentReported>::parse(topics::INCIDENT_REPORTED, &body).unwrap();
+    let told = IncidentReported {
+        tenant_id: world.hospital.to_string(),
+        incident_id: about_scan.id.clone(),
+        reported_ms: about_scan.reported_ms,
+        scan_id: Some(scan.id.clone()),
+    };
+    assert_eq!((&event.id, &event.data), (&about_scan.id, &told));
+    let text = String::from_utf8(body).unwrap();
+    assert!(!text.contains("virchow") && !text.contains("mirrored"), "{text}");
+
+    world.clock.advance(10);
+    for role in [Role::Clinician, Role::Integrator, Role::Scientist, Role::Admin] {
+        let somebody = Reader::of(&world, world.hospital, "somebody", role);
+        let about_system = report(&somebody, "the page is slow", "").await.unwrap();
+        assert_eq!(about_system.scan_id, "");
+        world.clock.advance(10);
+    }
+    let all = listed(&world, world.hospital, ListReported::default()).await;
+    assert_eq!((all.incidents.len(), &*all.next_cursor), (5, ""));
+    assert_eq!(all.incidents.last(), Some(&about_scan), "the newest first");
+    let first =
+        listed(&world, world.hospital, ListReported { limit: 2, ..Default::default() }).await;
+    let cursor = first.next_cursor;
+    let rest = listed(&world, world.hospital, ListReported { limit: 50, cursor }).await;
+    assert_eq!([&first.incidents[..], &rest.incidents[..]].concat(), all.incidents);
+}
+
+pub async fn nobody_reports_without_end(world: World) {
+    let (ada, ben) = (Reader::new(&world, "ada"), Reader::new(&world, "ben"));
+    for words in ["", " \n ", &"x".repeat(4001)] {
+        let refused = report(&ada, words, "").await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+    for _ in 0..20 {
+        report(&ada, "again", "").await.unwrap();
+    }
+    let refused = report(&ada, "and again", "").await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(world.count("incidents").await, 20);
+    report(&ben, "somebody else is heard", "").await.unwrap();
+    world.clock.advance(3_600_001);
+    let ada = Reader::new(&world, "ada");
+    report(&ada, "an hour later", "").await.unwrap();
+}
+
+pub async fn reports_are_read_by_their_own_admins_only(world: World) {
+    let (scan, _) = world.ready().await;
+    let ada = Reader::new(&world, "ada");
+    report(&ada, "words", &scan.id).await.unwrap();
+    for role in [Role::Clinician, Role::Integrator, Role::Scientist] {
+        let request = world.by_role(world.hospital, role, ListReported::default());
+        let refused = world.incidents.clone().list_incidents(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{role:?}");
+    }
+    let theirs = listed(&world, world.neighbour, ListReported::default()).await;
+    assert_eq!(theirs, IncidentPage::default());
+    let eve = Reader::of(&world, world.neighbour, "eve", Role::Clinician);
+    let refused = report(&eve, "words", &scan.id).await.unwrap_err();
+    let never = report(&eve, "words", "01890000-0000-7000-8000-000000000000").await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::NotFound, never.message()));
+    assert_eq!(world.count("incidents").await, 1);
+}

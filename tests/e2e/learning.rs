@@ -1,0 +1,214 @@
+//! From a correction to a data set of the next model, from the outside; and what people report that went wrong.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::client::{Client, answer, id};
+use tests::mesh::Mesh;
+use tests::process::built;
+use tests::scans;
+use tokio::process::Command;
+
+pub async fn tell(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("confirmed");
+    nothing_leaves_without_consent(client, mesh, &out).await?;
+    let scan = a_corrected_scan(client).await?;
+    a_conflict_is_settled(client, &scan).await?;
+    consent(client, true).await?;
+    what_was_corrected_is_in_the_data_set(client, mesh, &scan, &folder).await?;
+    another_hospital_sees_nothing_of_it(&mesh.stranger()?, &scan).await?;
+    a_report_reaches_whoever_runs_it(client, mesh, &scan).await?;
+    what_is_withdrawn_leaves(client, mesh, &out).await
+}
+
+async fn nothing_leaves_without_consent(
+    client: &Client,
+    mesh: &Mesh,
+    out: &Path,
+) -> anyhow::Result<()> {
+    let (status, consent) = client.json("/v1/consent").await?;
+    let nobody = json!({ "learning": false, "decided_by": null, "decided_at": null });
+    ensure!(status == 200 && consent == nobody, "{status} {consent}");
+    let (status, refusal) = client.json("/v1/dataset").await?;
+    ensure!(status == 403 && refusal["type"] == "/problems/no-consent", "{status} {refusal}");
+    let (succeeded, said) = export(mesh, out).await?;
+    ensure!(!succeeded && said.contains("/v1/consent") && !out.try_exists()?, "{said}");
+    Ok(())
+}
+
+/// A scan that one reader has outlined anew.
+async fn a_corrected_scan(client: &Client) -> anyhow::Result<String> {
+    let (scan, _) = client.analyse(&scans::nifti_as(&scans::stack(8), "LIA")).await?;
+    let scan = id(&scan)?.to_owned();
+    let own = client.bytes(&format!("/v1/scans/{scan}/mask.nii.gz")).await?;
+    let word = json!({ "verdict": "correct", "truth": "tumour", "reason": "outline" });
+    let form = Form::new()
+        .text("feedback", word.to_string())
+        .part("mask", Part::bytes(own).file_name("mask.nii.gz"));
+    let request = client.http.post(format!("{}/v1/scans/{scan}/feedback", client.url));
+    let given = request.bearer_auth(&client.token).multipart(form).send().await?;
+    let (status, given) = answer(given).await?;
+    ensure!(status == 201 && given["mask"] == true, "{status} {given}");
+    Ok(scan)
+}
+
+/// A second reader says otherwise, and the first, who is an admin, settles it.
+async fn a_conflict_is_settled(client: &Client, scan: &str) -> anyhow::Result<()> {
+    let (name, password) = ("third-reader", "a long and right one");
+    let user = json!({ "user_name": name, "password": password, "roles": ["clinician"] });
+    let (status, made) = post(client, "/v1/users", &user).await?;
+    ensure!(status == 201, "{status} {made}");
+    let reader = Client::sign_in(&client.url, name, password).await?;
+    let feedback = format!("/v1/scans/{scan}/feedback");
+    let (status, other) = post(&reader, &feedback, &json!({ "verdict": "unsure" })).await?;
+    ensure!(status == 201, "{status} {other}");
+    let (_, all) = client.json(&feedback).await?;
+    ensure!(all["state"] == "conflict", "{all}");
+
+    let (words, theirs) = (all["feedback"].as_array().context("words")?, id(&other)?);
+    let own = words.iter().find(|word| word["mask"] == true).context("the correction")?;
+    let mask = client.bytes(&format!("{feedback}/{}/mask", id(own)?)).await?;
+    let settling = json!({ "verdict": "correct", "truth": "tumour", "adjudicates": [theirs] });
+    // Of whoever is no admin it is not taken.
+    let (status, refused) =
+        post(&reader, &feedback, &json!({ "verdict": "agree", "adjudicates": [id(own)?] })).await?;
+    ensure!(status == 403, "{status} {refused}");
+    let form = Form::new()
+        .text("feedback", settling.to_string())
+        .part("mask", Part::bytes(mask).file_name("mask.nii.gz"));
+    let request = client.http.post(format!("{}{feedback}", client.url));
+    let (status, given) =
+        answer(request.bearer_auth(&client.token).multipart(form).send().await?).await?;
+    ensure!(status == 201 && given["adjudicates"] == json!([theirs]), "{status} {given}");
+    let (_, all) = client.json(&feedback).await?;
+    ensure!(all["state"] == "corrected", "{all}");
+    ensure!(all["feedback"].as_array().map(Vec::len) == Some(3), "nothing is gone: {all}");
+    Ok(())
+}
+
+async fn what_was_corrected_is_in_the_data_set(
+    client: &Client,
+    mesh: &Mesh,
+    scan: &str,
+    folder: &TempDir,
+) -> anyhow::Result<()> {
+    let out = folder.path().join("confirmed");
+    let (status, page) = client.json("/v1/dataset").await?;
+    ensure!(status == 200, "{status} {page}");
+    let scans = page["scans"].as_array().context("scans")?;
+    let listed = scans.iter().find(|it| it["scan_id"] == scan).context("the corrected scan")?;
+    ensure!(listed["mask_source"] == "reader" && listed["truth"] == "tumour", "{listed}");
+
+    let (succeeded, said) = export(mesh, &out).await?;
+    ensure!(succeeded && said.contains("data version"), "{said}");
+    let manifest = std::fs::read_to_string(out.join("manifest.csv"))?;
+    let name = listed["id"].as_str().context("a name")?;
+    let slices = manifest.lines().filter(|line| line.starts_with(name)).count();
+    ensure!(slices > 0 && !manifest.contains(scan), "{manifest}");
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json"))?)?;
+    ensure!(report["scans"] == scans.len(), "{report} {page}");
+    let (succeeded, said) = medseg(mesh, &["dataset", "validate", path(&out)?]).await?;
+    ensure!(succeeded && said.contains("nothing is wrong"), "{said}");
+    the_truth_is_as_it_was_drawn(client, scan, &out, name).await?;
+
+    // Once more: nothing has changed, and so neither has the data.
+    let (succeeded, again) = export(mesh, &out).await?;
+    let version = report["data_version"].as_str().context("a version")?;
+    ensure!(succeeded && again.contains(&format!("data version {version}\n")), "{version} {again}");
+    Ok(())
+}
+
+/// As many voxels are marked as the reader has marked, whichever way the file was stored.
+async fn the_truth_is_as_it_was_drawn(
+    client: &Client,
+    scan: &str,
+    out: &Path,
+    name: &str,
+) -> anyhow::Result<()> {
+    let (_, all) = client.json(&format!("/v1/scans/{scan}/feedback")).await?;
+    let newest = id(&all["feedback"][0])?;
+    let drawn = client.bytes(&format!("/v1/scans/{scan}/feedback/{newest}/mask")).await?;
+    let decoded = imaging::decode(&drawn, &imaging::Limits::default());
+    let decoded = decoded.map_err(|refusal| anyhow::anyhow!("{}", refusal.detail))?;
+    let drawn = decoded.volume.voxels.iter().filter(|voxel| **voxel > 0.0).count();
+    let patients = model::dataset::read(out)?;
+    let patient = patients.iter().find(|patient| patient.id == name).context("the scan")?;
+    let labelled = model::dataset::Labelled::load(&patient.slices)?;
+    let marked = labelled.truth.iter().filter(|voxel| **voxel == 1).count();
+    ensure!(drawn > 0 && drawn == marked, "{drawn} voxels were drawn, {marked} are learned from");
+    Ok(())
+}
+
+async fn another_hospital_sees_nothing_of_it(stranger: &Client, scan: &str) -> anyhow::Result<()> {
+    for path in ["dataset-image", "dataset-mask"] {
+        let (status, problem) = stranger.json(&format!("/v1/scans/{scan}/{path}")).await?;
+        // It has consented to nothing, and may not know whether there is such a scan.
+        ensure!(status == 403, "{path}: {status} {problem}");
+    }
+    let (status, problem) = stranger.json("/v1/dataset").await?;
+    ensure!(status == 403, "{status} {problem}");
+    let (status, listed) = stranger.json("/v1/incidents").await?;
+    ensure!(status == 200 && listed["incidents"] == json!([]), "{status} {listed}");
+    Ok(())
+}
+
+async fn a_report_reaches_whoever_runs_it(
+    client: &Client,
+    mesh: &Mesh,
+    scan: &str,
+) -> anyhow::Result<()> {
+    let words = "a canary's report: the outline is on the wrong side";
+    let new = json!({ "words": words, "scan_id": scan });
+    let (status, kept) = post(client, "/v1/incidents", &new).await?;
+    ensure!(status == 201 && kept["words"] == words && kept["scan_id"] == scan, "{status} {kept}");
+    let (_, listed) = client.json("/v1/incidents").await?;
+    ensure!(listed["incidents"][0] == kept, "{listed}");
+    let (status, refused) = post(&mesh.stranger()?, "/v1/incidents", &new).await?;
+    ensure!(status == 404, "another hospital's scan: {status} {refused}");
+    Ok(())
+}
+
+async fn what_is_withdrawn_leaves(client: &Client, mesh: &Mesh, out: &Path) -> anyhow::Result<()> {
+    consent(client, false).await?;
+    let (succeeded, said) = export(mesh, out).await?;
+    ensure!(!succeeded && said.contains("is gone"), "{said}");
+    ensure!(!out.try_exists()?, "what was exported is still there");
+    let downloads = out.with_file_name("confirmed.scans");
+    ensure!(std::fs::read_dir(downloads)?.next().is_none(), "downloads are still there");
+    Ok(())
+}
+
+async fn consent(client: &Client, learning: bool) -> anyhow::Result<()> {
+    let request = client.http.put(format!("{}/v1/consent", client.url));
+    let request = request.bearer_auth(&client.token).json(&json!({ "learning": learning }));
+    let (status, decided) = answer(request.send().await?).await?;
+    ensure!(status == 200 && decided["learning"] == learning, "{status} {decided}");
+    ensure!(decided["decided_by"] == "admin" && decided["decided_at"].is_string(), "{decided}");
+    Ok(())
+}
+
+async fn post(client: &Client, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+    let body = body.to_string().into_bytes();
+    answer(client.post(path, "application/json", body).await?).await
+}
+
+/// Whether an export by the admin succeeds, and what it says.
+async fn export(mesh: &Mesh, out: &Path) -> anyhow::Result<(bool, String)> {
+    medseg(mesh, &["dataset", "export", "--from", &mesh.url, "--out", path(out)?]).await
+}
+
+async fn medseg(mesh: &Mesh, words: &[&str]) -> anyhow::Result<(bool, String)> {
+    let mut command = Command::new(built("medseg")?);
+    command.args(words).env("MEDSEG_PASSWORD", &mesh.password).env_remove("MEDSEG_USER");
+    let ended = command.output().await?;
+    let said = [ended.stdout, ended.stderr].concat();
+    Ok((ended.status.success(), String::from_utf8_lossy(&said).into_owned()))
+}
+
+fn path(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("a path in UTF-8")
+}
