@@ -116,7 +116,8 @@ fn of_two_hundred_healthy_windows_two_alarm_at_most() {
 
 #[test]
 fn each_seeded_drift_is_seen_in_half_of_sixty_scans_and_named() {
-    let seeded: [(&str, &str, fn(&mut Features)); 6] = [
+    type Effect = fn(&mut Features);
+    let seeded: [(&str, &str, Effect); 6] = [
         ("gain", "p99", |seen| {
             for value in [&mut seen.mean, &mut seen.std, &mut seen.p01, &mut seen.p99] {
                 *value *= 1.3;

@@ -83,7 +83,7 @@ fn completion(header: CompleteHeader, answer: Answer, subject: &str) -> Event {
         outcome: Outcome {
             answer,
             reason: header.reason,
-            observation: header.observation,
+            observation: header.observation.map(Box::new),
             subject: subject.to_owned(),
         },
     }

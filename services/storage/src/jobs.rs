@@ -66,7 +66,7 @@ impl Store {
             answer: outcome.answer,
             accepted_ms: job.accepted_ms,
             completed_ms: at_ms,
-            observation: outcome.observation.as_ref(),
+            observation: outcome.observation.as_deref(),
             traceparent: &job.traceparent,
         })?;
         self.announce(unit, SCAN_COMPLETED, &event).await?;

@@ -78,7 +78,7 @@ pub struct Outcome {
     pub answer: Answer,
     pub reason: String,
     /// None when nothing was observed.
-    pub observation: Option<Observation>,
+    pub observation: Option<Box<Observation>>,
     /// Who says so.
     pub subject: String,
 }

@@ -25,14 +25,21 @@ pub struct Category {
     pub p_value: Option<f64>,
 }
 
+/// What a scan is counted by.
+type Of = fn(&Member) -> String;
+
 /// Compares `b` with `a`, which stands for the training.
 pub fn compare(a: &[Member], b: &[Member]) -> Comparison {
     let [reference, seen] = [a, b].map(|members| values(observations(members)));
     let (features, thresholds) = features(&reference, &seen, P_MAX);
-    let counted: [(&str, fn(&Member) -> String); 4] =
-        [("answer", answer), ("image_kind", image_kind), ("model", model), ("scanner", scanner)];
-    let categories = counted.map(|(name, of)| category(name, of, a, b));
-    Comparison { features, thresholds, categories: categories.into() }
+    let category = |name, of| category(name, of, a, b);
+    let categories = vec![
+        category("answer", answer as Of),
+        category("image_kind", image_kind),
+        category("model", model),
+        category("scanner", scanner),
+    ];
+    Comparison { features, thresholds, categories }
 }
 
 fn answer(member: &Member) -> String {
@@ -52,7 +59,7 @@ fn scanner(member: &Member) -> String {
     member.observation.as_ref().and_then(|seen| seen.scanner.clone()).unwrap_or_default()
 }
 
-fn category(name: &'static str, of: fn(&Member) -> String, a: &[Member], b: &[Member]) -> Category {
+fn category(name: &'static str, of: Of, a: &[Member], b: &[Member]) -> Category {
     let mut counts = BTreeMap::<String, [usize; 2]>::new();
     for (side, members) in [a, b].into_iter().enumerate() {
         for member in members {

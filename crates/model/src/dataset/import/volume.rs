@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use domain::Result;
 use imaging::encode::nifti_gz;
-use imaging::{Decoded, Geometry, Limits, Shape, Volume, decode};
+use imaging::{Decoded, Geometry, Limits, Shape, Volume, decode, marked};
 
 use super::Importing;
 use crate::dataset::made::File;
-use crate::dataset::{Patient, beside, grid, labels};
+use crate::dataset::{Patient, beside, grid};
 
 /// How a file cannot be taken, in words.
 pub type Fitting<T> = std::result::Result<T, String>;
@@ -29,7 +29,7 @@ pub fn truth(image: &Volume, mask: Volume) -> Fitting<Vec<u8>> {
     if let Some(how) = grid::differ(image, &mask) {
         return Err(format!("its mask does not fit: {how}"));
     }
-    labels(&mask).ok_or_else(|| "what is named as its mask is an image".to_owned())
+    marked(&mask).ok_or_else(|| "what is named as its mask is an image".to_owned())
 }
 
 impl Importing<'_> {
