@@ -58,7 +58,6 @@ pub struct Job {
 
 /// What happens to a job.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time is made, and soon over")]
 pub enum Event {
     /// A worker asks for it; `alone`: it has no other job in hand.
     Claim { worker: String, alone: bool },
