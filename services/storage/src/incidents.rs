@@ -72,7 +72,7 @@ impl Store {
         };
         let (kept, subject, traceparent) =
             (row.clone(), claims.subject.clone(), trace::traceparent());
-        self.unit(move |store, unit| {
+        self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
                 store.insert_incident(unit, tenant, &subject, kept, &traceparent).await
             })

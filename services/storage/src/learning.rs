@@ -100,7 +100,7 @@ impl Store {
     pub async fn training_image(&self, claims: &Claims, id: &str) -> Result<(u64, ByteStream)> {
         let (scan, _) = self.to_learn_from(claims, id).await?;
         let (tenant, subject) = (claims.tenant().id(), claims.subject.clone());
-        self.unit(move |store, unit| {
+        self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
                 let (at_ms, action) = (store.clock.now_ms(), "scan.learned.from");
                 let (subject, object) = (&*subject, scan.to_string());

@@ -38,7 +38,7 @@ impl Store {
         audit::begin(&self.database, tenant).await?;
         let name = if claims.name.is_empty() { &subject } else { &claims.name };
         let name = truncate(name, NAME_MAX);
-        self.unit(move |store, unit| {
+        self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
                 let at_ms = store.clock.now_ms();
                 let action = if learning { "consent.given" } else { "consent.withdrawn" };
