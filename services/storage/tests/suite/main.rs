@@ -99,6 +99,7 @@ on_every_database! {
     feedback::scans_are_listed_by_how_far_their_review_is;
     masks::an_admin_settles_a_conflict_and_nobody_else_does;
     learning::nothing_is_learned_from_without_consent;
+    learning::nothing_is_handed_out_after_consent_was_withdrawn_in_the_same_moment;
     learning::what_readers_confirm_is_handed_out_without_a_name;
     learning::scans_of_one_patient_have_one_name_that_no_other_hospital_shares;
     learning::another_hospitals_confirmed_scans_are_as_if_they_never_were;
