@@ -22,6 +22,7 @@ mod incidents;
 mod intake;
 mod known;
 mod layers;
+mod masks;
 mod models;
 mod overlaps;
 mod page;
@@ -67,6 +68,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use known::Known;
+use masks::Masks;
 use places::Places;
 use shelf::Shelf;
 
@@ -174,6 +176,7 @@ struct Gateway {
     clock: Clock,
     uploads: Places,
     reports: Arc<Semaphore>,
+    masks: Masks,
     shelf: Shelf,
     max_upload_bytes: u64,
 }
@@ -200,6 +203,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
         reports: Arc::new(Semaphore::new(REPORTS_AT_ONCE)),
+        masks: Masks::default(),
         shelf: Shelf::default(),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
