@@ -26,7 +26,8 @@ where
     K: Clone + Eq + Hash,
 {
     waiting: VecDeque<Waiting<K>>,
-    /// Which turn each party was given last, counted in turns; of those that wait or have one.
+    /// Which turn each party was given last, counted in turns; of those that wait or have one, and of whoever else must not
+    /// pass one that waits.
     last: HashMap<K, u64>,
     given: u64,
 }
@@ -98,8 +99,12 @@ where
         let mut line = self.line();
         let Line { waiting, last, given } = &mut *line;
         waiting.retain(|one| !one.sender.is_closed());
-        last.retain(|party, _| {
-            self.held.of(party) > 0 || waiting.iter().any(|one| one.party == *party)
+        // Who is forgotten comes back as somebody who never had one: two that come again and again would keep back a third.
+        let oldest = waiting.iter().filter_map(|one| last.get(&one.party)).min().copied();
+        last.retain(|party, turn| {
+            self.held.of(party) > 0
+                || oldest.is_some_and(|oldest| oldest < *turn)
+                || waiting.iter().any(|one| one.party == *party)
         });
         // The first of those that are equal. Nobody takes a turn meanwhile: that is done under this lock only.
         let may = |place: &usize| self.held.of(&waiting[*place].party) < self.most_each;
@@ -225,6 +230,31 @@ mod tests {
             held = turn;
         }
         assert_eq!(order, ["b", "c", "a", "b", "a", "a"]);
+    }
+
+    #[tokio::test]
+    async fn two_that_come_again_and_again_keep_no_third_back() {
+        let turns = Turns::of(1);
+        let held = turns.take("a").await;
+        let mut third = Box::pin(turns.take("a"));
+        assert!(third.as_mut().now_or_never().is_none());
+        let mut one = Box::pin(turns.take("b"));
+        assert!(one.as_mut().now_or_never().is_none());
+        drop(held);
+        let held = one.as_mut().now_or_never().unwrap();
+        let mut other = Box::pin(turns.take("c"));
+        assert!(other.as_mut().now_or_never().is_none());
+        drop(held);
+        let held = other.as_mut().now_or_never().unwrap();
+        // It had a turn since, and none now.
+        let mut again = Box::pin(turns.take("b"));
+        assert!(again.as_mut().now_or_never().is_none());
+        drop(held);
+        let held = third.as_mut().now_or_never();
+        assert!(held.is_some() && again.as_mut().now_or_never().is_none());
+        drop(held);
+        assert!(again.as_mut().now_or_never().is_some());
+        assert!(turns.line().last.is_empty(), "there is nobody left to pass");
     }
 
     #[tokio::test]

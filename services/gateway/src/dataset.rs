@@ -191,19 +191,17 @@ pub async fn mask(
         }
         file.extend_from_slice(&chunk.data);
     }
-    let made = tokio::task::spawn_blocking(move || {
+    let made = gateway.masks.calculate(caller.tenant(), move || {
         let unfinished = || ErrorKind::Invalid.error("a stored volume ends within its header");
         let grid = StoredGrid::read(&beginning)?.ok_or_else(unfinished)?;
         if is_marked { grid.mask(&file) } else { grid.empty_mask() }
     });
-    let made = made
-        .await
-        .map_err(|error| ErrorKind::Internal.error("a mask could not be made").because(error))?;
+    let made = made.await.map_err(|error| unsound(&error))?;
     let about = [
         (header::CONTENT_TYPE, "application/gzip"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"mask.nii.gz\""),
     ];
-    Ok((about, made.map_err(|error| unsound(&error))?).into_response())
+    Ok((about, made).into_response())
 }
 
 /// On which grid the voxels lie that come, and the first of them.

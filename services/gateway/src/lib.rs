@@ -24,6 +24,7 @@ mod incidents;
 mod intake;
 mod known;
 mod layers;
+mod masks;
 mod models;
 mod overlaps;
 mod page;
@@ -69,6 +70,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use known::Known;
+use masks::Masks;
 use places::Places;
 use shelf::Shelf;
 
@@ -176,6 +178,7 @@ struct Gateway {
     clock: Clock,
     uploads: Places,
     reports: Arc<Semaphore>,
+    masks: Masks,
     shelf: Shelf,
     max_upload_bytes: u64,
 }
@@ -202,6 +205,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
         reports: Arc::new(Semaphore::new(REPORTS_AT_ONCE)),
+        masks: Masks::default(),
         shelf: Shelf::default(),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domain::ErrorKind;
 use proto::storage::FeedbackRef;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -46,7 +45,10 @@ pub async fn of(
     let mut overlaps = Vec::new();
     for (index, (one, of_one)) in masks.iter().enumerate() {
         for (other, of_other) in &masks[index + 1..] {
-            let dice = compared(of_one.clone(), of_other.clone()).await?;
+            let (of_one, of_other) = (of_one.clone(), of_other.clone());
+            let dice =
+                gateway.masks.calculate(caller.tenant(), move || Ok(compared(&of_one, &of_other)));
+            let dice = dice.await?;
             overlaps.push(FeedbackOverlap { feedback: vec![one.clone(), other.clone()], dice });
         }
     }
@@ -76,12 +78,9 @@ async fn read(gateway: &Gateway, caller: &Caller, word: &Feedback) -> Result<Vec
 }
 
 /// Takes as long as a volume has voxels.
-async fn compared(one: Arc<Vec<u8>>, other: Arc<Vec<u8>>) -> Result<Option<f64>, Problem> {
-    let compared = tokio::task::spawn_blocking(move || imaging::overlap(&one, &other)).await;
-    let compared = compared
-        .map_err(|error| ErrorKind::Internal.error("masks could not be compared").because(error))?;
+fn compared(one: &[u8], other: &[u8]) -> Option<f64> {
     // What is no mask of ours is shown for what it is by whoever hands it out; here it has no Dice.
-    Ok(compared
+    imaging::overlap(one, other)
         .inspect_err(|error| tracing::error!(%error, "a reader's mask cannot be read"))
-        .unwrap_or_default())
+        .unwrap_or_default()
 }

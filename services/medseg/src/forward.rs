@@ -13,7 +13,7 @@ use service::cli::{complain, in_one_line};
 use service::{ErrorLog, shutdown_on_signals};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, Session};
+use crate::api::Api;
 use crate::segment::outcome::{FAILED, shown};
 use outbox::{Fate, Outbox, Waiting};
 use pace::{Pace, Round};
@@ -117,18 +117,8 @@ impl Forward {
         told.complain_of_gone(&due.gone, outbox);
         pace.least_failed_first(&mut due.waiting);
         let mut round = Round::of(due.waiting.len());
-        if due.waiting.is_empty() {
-            return Ok(round);
-        }
-        let session = match self.api.sign_in().await {
-            Ok(session) => session,
-            Err(error) => {
-                round.later = Some(error.into());
-                return Ok(round);
-            }
-        };
         for waiting in &due.waiting {
-            match self.one(&session, outbox, waiting).await? {
+            match self.one(outbox, waiting).await? {
                 Ok(Fate::Sent { .. }) => round.done(),
                 Ok(Fate::Refused { .. }) => round.refused(),
                 Err(later) => {
@@ -143,13 +133,13 @@ impl Forward {
     }
 
     /// Sends one, notes what has become of it, and tells of it.
-    async fn one(
-        &self,
-        session: &Session,
-        outbox: &Outbox,
-        waiting: &Waiting,
-    ) -> anyhow::Result<Result<Fate, Later>> {
-        let fate = match send(session, waiting).await {
+    async fn one(&self, outbox: &Outbox, waiting: &Waiting) -> anyhow::Result<Result<Fate, Later>> {
+        // For each anew: a token lives for some minutes, and a scan on a slow line takes as long.
+        let session = match self.api.sign_in().await {
+            Ok(session) => session,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let fate = match send(&session, waiting).await {
             Ok(fate) => fate,
             Err(later) => return Ok(Err(later)),
         };

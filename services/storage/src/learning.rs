@@ -104,7 +104,9 @@ impl Store {
             Box::pin(async move {
                 let (at_ms, action) = (store.clock.now_ms(), "scan.learned.from");
                 let (subject, object) = (&*subject, scan.to_string());
-                audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await
+                audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+                // Again, now that the chain is held: what is withdrawn meanwhile is withdrawn before this or after it.
+                consent::require(&mut **unit, tenant).await
             })
         })
         .await?;
@@ -130,14 +132,10 @@ impl Store {
 
     /// The confirmed scan of that id; any other is not found, whichever the reason.
     async fn to_learn_from(&self, claims: &Claims, id: &str) -> Result<(ScanId, Found)> {
-        let (tenant, scan) = (claims.tenant(), ScanId::from_str(id)?);
-        if !self.consent(tenant).await?.learning {
-            return Err(
-                ErrorKind::Forbidden.error("the hospital does not let its scans be learned from")
-            );
-        }
-        let row = of_tenant(self.database.pool(), tenant.id(), scan).await?;
-        let found = self.examined(tenant.id(), &row).await?;
+        let (tenant, scan) = (claims.tenant().id(), ScanId::from_str(id)?);
+        consent::require(self.database.pool(), tenant).await?;
+        let row = of_tenant(self.database.pool(), tenant, scan).await?;
+        let found = self.examined(tenant, &row).await?;
         Ok((scan, found.map_err(|_| ErrorKind::NotFound.error("no such scan"))?))
     }
 

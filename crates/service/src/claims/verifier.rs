@@ -16,6 +16,8 @@ use crate::{Peer, trace};
 const MAX_AGE_MS: i64 = 60_000;
 /// Auth is asked at most this often, however many tokens name keys that do not exist.
 const JWKS_FETCH_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// How long an upload may take that a service has let in: as long as the slowest that keeps the pace.
+const UPLOAD_S: i64 = 48 * 3600;
 /// A caller waits no longer than this for auth.
 const JWKS_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -73,9 +75,14 @@ impl Verifier {
 
     /// The claims of the call's bearer token.
     pub async fn claims(&self, metadata: &MetadataMap) -> Result<Claims> {
-        let token = bearer(metadata)
-            .ok_or_else(|| ErrorKind::Unauthenticated.error("sign in first: no bearer token"))?;
-        self.verify(token).await
+        self.verify(bearer(metadata).ok_or_else(unsigned)?).await
+    }
+
+    /// The claims of whoever sent what a service of medseg [vouches](super::vouched) for. It has verified their token before it
+    /// let the first byte in, and on a slow line the last one comes when the token has long ended.
+    pub async fn sender(&self, metadata: &MetadataMap) -> Result<Claims> {
+        self.require_service(metadata).await?;
+        self.verify_late(bearer(metadata).ok_or_else(unsigned)?, UPLOAD_S).await
     }
 
     /// Refuses a call that no service of medseg [vouches](super::vouched) for: `Forbidden` without a token of one.
@@ -89,6 +96,10 @@ impl Verifier {
     /// The claims of `token`: `Unauthenticated` when it is not valid, `Unavailable` when that cannot
     /// be told without auth, which is away.
     pub async fn verify(&self, token: &str) -> Result<Claims> {
+        self.verify_late(token, 0).await
+    }
+
+    async fn verify_late(&self, token: &str, late_s: i64) -> Result<Claims> {
         let token = Unverified::parse(token)?;
         let known = match &self.0.auth {
             Some(auth) => self.known_for(auth, &token.key_id).await,
@@ -97,7 +108,7 @@ impl Verifier {
         let key = known.keys.as_deref().and_then(|keys| keys.get(&token.key_id));
         match key {
             Some(key) => {
-                let claims = token.verify(key, self.0.clock.now_ms())?;
+                let claims = token.verify(key, self.0.clock.now_ms(), late_s)?;
                 trace::asked_by(&claims.subject, claims.tenant());
                 Ok(claims)
             }
@@ -165,6 +176,10 @@ impl Verifier {
         }
         known.clone()
     }
+}
+
+fn unsigned() -> domain::Error {
+    ErrorKind::Unauthenticated.error("sign in first: no bearer token")
 }
 
 fn unvouched() -> domain::Error {

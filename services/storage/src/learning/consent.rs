@@ -1,6 +1,6 @@
 //! Whether a hospital lets its confirmed scans be learned from. Without a decision it does not.
 
-use domain::{Result, TenantId};
+use domain::{ErrorKind, Result, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::Consent;
 use service::claims::{Claims, Tenant};
@@ -56,6 +56,14 @@ impl Store {
             })
         })
         .await
+    }
+}
+
+/// `Forbidden` unless the last decision lets scans be learned from.
+pub async fn require(executor: impl Executor<'_, Database = Any>, tenant: TenantId) -> Result<()> {
+    match last(executor, tenant).await? {
+        Some(row) if row.learning != 0 => Ok(()),
+        _ => Err(ErrorKind::Forbidden.error("the hospital does not let its scans be learned from")),
     }
 }
 

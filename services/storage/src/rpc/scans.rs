@@ -44,8 +44,9 @@ impl Scans {
 
     /// The claims of a user whose call comes through ingest: no other upload has been decoded in the jail.
     async fn sender(&self, metadata: &MetadataMap) -> Result<Claims> {
-        self.verifier.require_service(metadata).await?;
-        self.caller(metadata).await
+        let claims = self.verifier.sender(metadata).await?;
+        claims.require(&SCAN_ROLES)?;
+        Ok(claims)
     }
 
     /// Stages the objects of an upload.

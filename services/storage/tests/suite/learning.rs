@@ -1,4 +1,5 @@
 use domain::TenantId;
+use futures::future::{join, join_all};
 use proto::storage::feedback_part::Part;
 use proto::storage::*;
 use service::claims::Role;
@@ -81,6 +82,32 @@ pub async fn nothing_is_learned_from_without_consent(world: World) {
             .await
             .unwrap();
     assert_eq!(noted, ["consent.withdrawn", "consent.given"]);
+}
+
+pub async fn nothing_is_handed_out_after_consent_was_withdrawn_in_the_same_moment(world: World) {
+    let scan = judged(&world).await;
+    Reader::new(&world, "ada").give(header(&scan, Verdict::Agree)).await;
+    for _ in 0..10 {
+        decide(&world, world.hospital, true).await;
+        let images = join_all((0..4).map(|_| image(&world, world.hospital, &scan.id)));
+        let (images, _) = join(images, decide(&world, world.hospital, false)).await;
+        for refused in images.into_iter().filter_map(Result::err) {
+            assert_eq!(refused.code(), Code::PermissionDenied);
+        }
+    }
+    let noted: Vec<String> = sqlx::query_scalar("SELECT action FROM audit ORDER BY position")
+        .fetch_all(world.ports.database.pool())
+        .await
+        .unwrap();
+    let mut consented = false;
+    for action in noted {
+        match &*action {
+            "consent.given" => consented = true,
+            "consent.withdrawn" => consented = false,
+            "scan.learned.from" => assert!(consented, "it was read after consent was withdrawn"),
+            _ => {}
+        }
+    }
 }
 
 pub async fn what_readers_confirm_is_handed_out_without_a_name(world: World) {

@@ -69,6 +69,7 @@ on_every_database! {
     tenants::another_hospitals_scan_answers_like_one_that_never_was;
     tenants::a_list_shows_only_ones_own;
     tenants::a_scan_that_no_service_vouches_for_is_kept_from_nobody;
+    tenants::an_upload_that_takes_longer_than_its_token_lives_is_kept_and_nothing_else_is_let_in;
     tenants::the_same_key_in_two_hospitals_is_two_scans;
     tenants::only_workers_touch_jobs_and_only_people_scans;
     whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
@@ -99,6 +100,7 @@ on_every_database! {
     feedback::scans_are_listed_by_how_far_their_review_is;
     masks::an_admin_settles_a_conflict_and_nobody_else_does;
     learning::nothing_is_learned_from_without_consent;
+    learning::nothing_is_handed_out_after_consent_was_withdrawn_in_the_same_moment;
     learning::what_readers_confirm_is_handed_out_without_a_name;
     learning::scans_of_one_patient_have_one_name_that_no_other_hospital_shares;
     learning::another_hospitals_confirmed_scans_are_as_if_they_never_were;

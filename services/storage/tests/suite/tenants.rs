@@ -89,3 +89,27 @@ pub async fn a_scan_that_no_service_vouches_for_is_kept_from_nobody(world: World
     assert_eq!(refused.code(), Code::PermissionDenied);
     assert!(world.accept(Upload::of("a head")).await.is_ok());
 }
+
+pub async fn an_upload_that_takes_longer_than_its_token_lives_is_kept_and_nothing_else_is_let_in(
+    world: World,
+) {
+    let token = world.issuer.token(world.hospital, &[Role::Clinician]);
+    let parts = || futures::stream::iter(Upload::of("a head").parts());
+    let code = |status: Status| status.code();
+    world.clock.advance(20 * 60_000);
+    let voucher = world.issuer.service_token();
+    let scan = world.scans.clone().accept(vouched(authorised(parts(), &token), &voucher)).await;
+    assert_eq!(scan.map_err(code).map(|scan| scan.into_inner().state()), Ok(State::Queued));
+    let list = vouched(authorised(ListScans::default(), &token), &voucher);
+    assert_eq!(
+        world.scans.clone().list(list).await.map_err(code).err(),
+        Some(Code::Unauthenticated)
+    );
+    let bare = authorised(parts(), &token);
+    let refused = world.scans.clone().accept(bare).await.map_err(code).err();
+    assert_eq!(refused, Some(Code::PermissionDenied));
+    world.clock.advance(48 * 3_600_000);
+    let (late, voucher) = (authorised(parts(), &token), world.issuer.service_token());
+    let refused = world.scans.clone().accept(vouched(late, &voucher)).await.map_err(code).err();
+    assert_eq!(refused, Some(Code::Unauthenticated));
+}

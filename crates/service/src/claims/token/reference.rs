@@ -22,7 +22,7 @@ fn by_hand(token: &str, key: &VerifyingKey, key_id: &str) -> Result<Claims> {
     let signature = Signature::from_slice(&decode(signature)?).map_err(invalid_token)?;
     key.verify_strict(message.as_bytes(), &signature).map_err(invalid_token)?;
     let payload: Payload = read(payload)?;
-    payload.is_for_us_at(NOW)?;
+    payload.is_for_us_at(NOW, 0)?;
     payload.claims()
 }
 
@@ -35,7 +35,7 @@ fn by_library(token: &str, key: &VerifyingKey, key_id: &str) -> Result<Claims> {
     if token.key_id != key_id {
         return Err(invalid_token("another key"));
     }
-    token.verify(key, NOW * 1000)
+    token.verify(key, NOW * 1000, 0)
 }
 
 #[test]
