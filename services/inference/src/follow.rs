@@ -293,7 +293,7 @@ impl Follower {
         if part == Part::Serves {
             tokio::spawn(tell_of_the_end(ended, self.broken.clone()));
         }
-        Ok(Loaded { model, _files: files })
+        Ok(Loaded { model: model.of_data(&version.data_version), _files: files })
     }
 }
 

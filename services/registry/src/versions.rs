@@ -90,13 +90,17 @@ impl Store {
     pub async fn register(
         &self,
         subject: &str,
-        header: RegisterHeader,
+        mut header: RegisterHeader,
         texts: &Texts,
         staged: Vec<(String, Staged)>,
     ) -> Result<wire::Version> {
-        check_origin(&header)?;
         let files: Vec<_> = staged.iter().map(kept).collect();
         let manifest = Manifest::read(texts, &files)?;
+        // Whoever registers it may know better.
+        if header.data_version.is_empty() {
+            header.data_version.clone_from(&manifest.data_version);
+        }
+        check_origin(&header)?;
         let there = self.same(&manifest, &files).await?;
         let keys = files.iter().map(|file| file.key.clone());
         self.blobs.keep(keys.zip(staged.into_iter().map(|(_, staged)| staged)).collect()).await?;

@@ -46,7 +46,9 @@ pub fn made_for(name: &str, version: &str, weights: &[u8], modalities: &[&str]) 
         "file": "weights.safetensors", "bytes": weights.len(), "sha256": hex(&Sha256::digest(weights)),
         "name": name, "version": version, "preprocessing": "head-square-2", "modalities": modalities,
     });
-    let card = format!("# {name} {version}\n| SHA-256 | `{}` |\n", hex(&Sha256::digest(weights)));
+    let digest = hex(&Sha256::digest(weights));
+    let card =
+        format!("# {name} {version}\n| SHA-256 | `{digest}` |\n\nData version `d1`.\n");
     vec![
         ("model.json", manifest.to_string().into_bytes()),
         ("weights.safetensors", weights.to_vec()),

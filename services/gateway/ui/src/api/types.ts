@@ -1167,6 +1167,8 @@ export interface components {
         ModelState: "registered" | "shadow" | "serving" | "retired";
         /** @description The model and the reading that made a result: enough to repeat it. */
         ModelUsed: components["schemas"]["Reading"] & {
+            /** @description The version of the data that it was trained on, as its card tells it; empty where nobody has noted it. */
+            data_version?: string;
             /** @description Where it ran: `cpu`, `cuda:0`. */
             device: string;
             /** @description What the model may judge. */
