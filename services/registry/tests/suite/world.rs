@@ -47,8 +47,7 @@ pub fn made_for(name: &str, version: &str, weights: &[u8], modalities: &[&str]) 
         "name": name, "version": version, "preprocessing": "head-square-2", "modalities": modalities,
     });
     let digest = hex(&Sha256::digest(weights));
-    let card =
-        format!("# {name} {version}\n| SHA-256 | `{digest}` |\n\nData version `d1`.\n");
+    let card = format!("# {name} {version}\n| SHA-256 | `{digest}` |\n\nData version `d1`.\n");
     vec![
         ("model.json", manifest.to_string().into_bytes()),
         ("weights.safetensors", weights.to_vec()),
