@@ -1,4 +1,4 @@
-use domain::{ErrorKind, Result};
+use domain::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
@@ -304,25 +304,39 @@ impl Volume {
 
     /// Reads the stored form. Anything but exactly what [`to_bytes`](Volume::to_bytes) wrote is `Invalid`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Volume> {
-        let invalid = || ErrorKind::Invalid.error("these bytes are no stored volume");
-        let rest = bytes.strip_prefix(MAGIC).ok_or_else(invalid)?;
-        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(invalid)?;
-        let length = u32::from_le_bytes(*length) as usize;
-        if length > HEADER_BYTES_MAX {
-            return Err(invalid());
-        }
-        let (header, voxels) = rest.split_at_checked(length).ok_or_else(invalid)?;
-        let Header { shape, geometry, modality, kind, format, window, remarks, stored } =
-            serde_json::from_slice(header).map_err(|error| invalid().because(error))?;
+        let (header, voxels) = parts(bytes)?;
+        let Header { shape, geometry, modality, kind, format, window, remarks, stored } = header;
         let expected =
             shape.slices.checked_mul(shape.rows).and_then(|n| n.checked_mul(shape.columns));
         if expected.and_then(|n| n.checked_mul(4)) != Some(voxels.len()) {
-            return Err(invalid());
+            return Err(no_volume());
         }
         let (voxels, _) = voxels.as_chunks::<4>();
         let voxels = voxels.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         Ok(Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored })
     }
+
+    /// The kind of image that the stored form says, without reading a voxel: what was known before a model looked.
+    pub fn kind_of_bytes(bytes: &[u8]) -> Result<ImageKind> {
+        parts(bytes).map(|(header, _)| header.kind)
+    }
+}
+
+fn no_volume() -> Error {
+    ErrorKind::Invalid.error("these bytes are no stored volume")
+}
+
+/// The header of a stored volume, and the bytes of its voxels.
+fn parts(bytes: &[u8]) -> Result<(Header, &[u8])> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(no_volume)?;
+    let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(no_volume)?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > HEADER_BYTES_MAX {
+        return Err(no_volume());
+    }
+    let (header, voxels) = rest.split_at_checked(length).ok_or_else(no_volume)?;
+    let header = serde_json::from_slice(header).map_err(|error| no_volume().because(error))?;
+    Ok((header, voxels))
 }
 
 #[cfg(test)]
@@ -369,6 +383,16 @@ mod tests {
     #[test]
     fn a_volume_survives_storage() {
         assert_eq!(Volume::from_bytes(&volume().to_bytes()).unwrap(), volume());
+    }
+
+    #[test]
+    fn the_kind_is_told_by_the_stored_form_itself() {
+        for kind in [ImageKind::Flair, ImageKind::T1Contrast, ImageKind::Other, ImageKind::Unknown]
+        {
+            let bytes = Volume { kind, ..volume() }.to_bytes();
+            assert_eq!(Volume::kind_of_bytes(&bytes).unwrap(), kind);
+        }
+        assert!(Volume::kind_of_bytes(b"no volume").is_err());
     }
 
     #[test]
