@@ -254,7 +254,9 @@ impl Follower {
     /// A version that is loaded, and `needed` from now on.
     async fn load(&self, version: &Version, part: Part, needed: &mut Models) -> Option<Model> {
         let key = (part, identity(version));
-        let loaded = match self.loaded.get(&key).or_else(|| self.spare.get(&key)) {
+        // First: one version may serve several modalities and kinds, and is loaded once.
+        let there = needed.get(&key).or_else(|| self.loaded.get(&key));
+        let loaded = match there.or_else(|| self.spare.get(&key)) {
             Some(loaded) => Ok(loaded.clone()),
             None => self.start(version, part).await,
         };
