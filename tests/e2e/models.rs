@@ -71,6 +71,38 @@ async fn a_promotion_reaches_the_worker_and_no_scan_is_refused_lost_or_read_by_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kind_of_image_is_read_by_its_own_model_and_what_says_none_by_its_modalitys()
+-> anyhow::Result<()> {
+    let medseg = OneProcess::of_the_registry().await?;
+    let client = medseg.client().await?;
+    let (own, _) = serving(&client).await?;
+    let folder = tempfile::tempdir()?;
+    challenger(folder.path())?;
+    import(&medseg, folder.path())?;
+    let flair = json!({ "force": true, "reason": "to be seen", "image_kind": "flair" });
+    let (status, said) = promote(&client, flair).await?;
+    ensure!(status == 200, "{status}: {said}");
+
+    let scan = scans::dicom_as(&scans::stack(3), "LPS");
+    let began = Instant::now();
+    loop {
+        let (_, result) = client.analyse(&scan).await?;
+        let kind = &result["image"]["kind"];
+        ensure!(kind["kind"] == "flair" && kind["told_by"] == "dicom", "{kind}");
+        if result["model"]["version"] == CHALLENGER {
+            break;
+        }
+        ensure!(began.elapsed() < PATIENCE, "the kind's own model never answered");
+    }
+    // A picture says nothing of itself, whatever a model makes of it.
+    for seed in 1..4 {
+        let (_, result) = client.analyse(&scans::png(seed, true)).await?;
+        ensure!(result["model"]["version"] == own.as_str(), "{}", result["model"]);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_version_is_evaluated_by_a_worker_and_a_shadow_is_compared() -> anyhow::Result<()> {
     let medseg = OneProcess::of_the_registry().await?;
     let client = medseg.client().await?;

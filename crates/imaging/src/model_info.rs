@@ -12,6 +12,8 @@ pub struct ModelFacts {
     pub name: String,
     /// Which of the models of that name it is.
     pub version: String,
+    /// The version of the data that it was trained on, as its card tells it; empty where nobody has noted it.
+    pub data_version: String,
     /// What was done to pixels before the network saw them ([`Preprocessing`]).
     pub preprocessing: String,
     /// What it may judge: it was trained on these.
@@ -44,6 +46,9 @@ pub struct ModelUsed {
     pub version: String,
     /// Of the weights file, in hex; empty for an engine that has no weights.
     pub sha256: String,
+    /// The version of the data that it was trained on, as its card tells it; empty where nobody has noted it.
+    #[serde(default)]
+    pub data_version: String,
     /// Whether it was trained. What was not only stands in for a model, for research.
     #[serde(default = "trained")]
     pub trained: bool,
@@ -76,16 +81,48 @@ impl ModelInfo {
     /// The model as a result of that reading names it.
     pub fn used(&self, reading: &Reading) -> ModelUsed {
         let ModelInfo { facts, sha256, device } = self.clone();
-        let ModelFacts { name, version, preprocessing, modalities, .. } = facts;
+        let ModelFacts { name, version, data_version, preprocessing, modalities, .. } = facts;
         ModelUsed {
             name,
             version,
             trained: self.is_trained(),
             sha256,
+            data_version,
             preprocessing,
             modalities,
             device,
             reading: reading.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OperatingPoint;
+
+    fn info() -> ModelInfo {
+        let operating_point = OperatingPoint { threshold: 0.5, minimum_pixels: 1 };
+        let facts = ModelFacts {
+            name: "m".into(),
+            version: "1".into(),
+            data_version: "d1".into(),
+            preprocessing: Preprocessing::NEWEST.name().into(),
+            modalities: vec![Modality::MagneticResonance],
+            classes: Vec::new(),
+            readings: Readings::alike(Reading::plain(64, operating_point)),
+        };
+        ModelInfo { facts, sha256: "ab".into(), device: "cpu".into() }
+    }
+
+    #[test]
+    fn a_result_names_the_data_of_its_model_and_older_ones_that_do_not_are_still_read() {
+        let info = info();
+        let used = info.used(&info.facts.readings.general.slice);
+        let mut json = serde_json::to_value(&used).unwrap();
+        assert_eq!(json["data_version"], "d1");
+        json.as_object_mut().unwrap().remove("data_version");
+        let older: ModelUsed = serde_json::from_value(json).unwrap();
+        assert_eq!(older, ModelUsed { data_version: String::new(), ..used });
     }
 }

@@ -314,6 +314,12 @@ impl Volume {
         let voxels = voxels.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         Ok(Volume { shape, voxels, geometry, modality, kind, format, window, remarks, stored })
     }
+
+    /// The kind of image that the stored form says, without reading a voxel: what was known before a model looked.
+    pub fn kind_of_bytes(bytes: &[u8]) -> Result<ImageKind> {
+        let (header, _) = beginning(bytes)?.ok_or_else(no_volume)?;
+        Ok(header.kind)
+    }
 }
 
 /// The header at the beginning of a stored volume, and how many bytes stand before the voxels; None while more bytes are
@@ -388,6 +394,16 @@ mod tests {
     #[test]
     fn a_volume_survives_storage() {
         assert_eq!(Volume::from_bytes(&volume().to_bytes()).unwrap(), volume());
+    }
+
+    #[test]
+    fn the_kind_is_told_by_the_stored_form_itself() {
+        for kind in [ImageKind::Flair, ImageKind::T1Contrast, ImageKind::Other, ImageKind::Unknown]
+        {
+            let bytes = Volume { kind, ..volume() }.to_bytes();
+            assert_eq!(Volume::kind_of_bytes(&bytes).unwrap(), kind);
+        }
+        assert!(Volume::kind_of_bytes(b"no volume").is_err());
     }
 
     #[test]

@@ -217,6 +217,7 @@ mod tests {
         let facts = ModelFacts {
             name: "test".into(),
             version: "1".into(),
+            data_version: String::new(),
             preprocessing: imaging::Preprocessing::NEWEST.name().into(),
             modalities: vec![],
             classes: vec![],

@@ -173,35 +173,46 @@ pub fn run(settings: &Settings, device: Device) -> Result<PathBuf> {
     settings.check()?;
     let split = settings.split()?;
     settings.tracking.over(|| {
-        let state = trained(settings, device, &split)?;
+        let data_version = dataset::version_of(&settings.manifests)?;
+        let state = trained(settings, device, &split, &data_version)?;
         if settings.unjudged {
-            let written = unjudged(settings, &split, &state)?;
+            let written = unjudged(settings, &split, &state, &data_version)?;
             report::model(&settings.tracking, &settings.model)?;
             return Ok(written);
         }
-        finish::finish(settings, device, &split, &state)
+        finish::finish(settings, device, &split, &state, &data_version)
     })
 }
 
 /// Trains to the end, in folders that are made where they are missing.
-fn trained(settings: &Settings, device: Device, split: &Split) -> Result<State> {
+fn trained(
+    settings: &Settings,
+    device: Device,
+    split: &Split,
+    data_version: &str,
+) -> Result<State> {
     for folder in [&settings.run, &settings.model] {
         fs::create_dir_all(folder).map_err(|error| {
             ErrorKind::Unavailable.error(format!("cannot make {}", folder.display())).because(error)
         })?;
     }
     let mut state = begin(settings, device, split)?;
-    settings.tracking.begin(report::beginning(settings, split)?);
+    settings.tracking.begin(report::beginning(settings, split, data_version));
     learn(settings, device, split, &mut state, 1.0)?;
     Ok(state)
 }
 
 /// Writes the averaged weights as they are to the model's folder; answers where their manifest is.
-fn unjudged(settings: &Settings, split: &Split, state: &State) -> Result<PathBuf> {
+fn unjudged(
+    settings: &Settings,
+    split: &Split,
+    state: &State,
+    data_version: &str,
+) -> Result<PathBuf> {
     let network = Network::new(settings.design);
     let units = Quantised::new(&network, &state.average.by_unit(&network, false).folded());
     Learned::new(settings, split, state).write(&settings.model)?;
-    Weights::write(&settings.model, &finish::facts(settings), &units, None)?;
+    Weights::write(&settings.model, &finish::facts(settings, data_version), &units, None)?;
     Ok(settings.model.join(MANIFEST_FILE))
 }
 

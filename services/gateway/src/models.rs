@@ -61,6 +61,19 @@ pub struct ModelVersion {
     evaluation: Option<ModelEvaluation>,
     /// Why it serves although the gate refused it.
     forced_because: Option<String>,
+    /// The scans that it answers.
+    serves: Vec<ModelRoute>,
+    /// The kind of image at which it looks on as a shadow; `null`: any, or it is none.
+    shadow_kind: Option<String>,
+}
+
+/// Scans that a version answers.
+#[derive(Serialize, ToSchema)]
+pub struct ModelRoute {
+    /// As DICOM's Modality (0008,0060) names it.
+    modality: String,
+    /// `flair` or `t1_contrast`; `null`: every kind that has no model of its own.
+    image_kind: Option<String>,
 }
 
 /// A file of a version.
@@ -148,6 +161,10 @@ pub struct ModelPromotion {
     #[serde(default)]
     #[schema(max_length = 800)]
     reason: String,
+    /// For scans of this kind only, `flair` or `t1_contrast`, as far as their headers say it; without it, for every kind that has
+    /// no model of its own.
+    #[serde(default)]
+    image_kind: Option<String>,
 }
 
 /// Why.
@@ -158,6 +175,10 @@ pub struct ModelChange {
     #[serde(default)]
     #[schema(max_length = 800)]
     reason: String,
+    /// The kind of image that is meant, `flair` or `t1_contrast`. What is retired of a kind only ceases to serve that: what
+    /// serves the modality does.
+    #[serde(default)]
+    image_kind: Option<String>,
 }
 
 /// What the gate found.
@@ -195,8 +216,10 @@ pub struct ModelEvent {
     at: Option<String>,
     /// The id of the user or client.
     subject: String,
-    /// `registered`, `promoted`, `forced`, `refused`, `rolled_back`, `shadowed` or `retired`.
+    /// `registered`, `promoted`, `forced`, `refused`, `rolled_back`, `shadowed`, `withdrawn` or `retired`.
     action: String,
+    /// The kind of image that was meant; `null`: any.
+    image_kind: Option<String>,
     name: String,
     version: String,
     reason: String,
@@ -334,7 +357,7 @@ pub async fn file(
     responses(
         (status = 200, description = "It serves", body = GateDecision),
         (status = 404, description = "No such version", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The gate refused it, and `checks` says why; or it is retired, is not as it was signed, or somebody else changes what serves", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The gate refused it, and `checks` says why; or it is retired, is not as it was signed, is for a kind of image of what nothing serves as a whole, or somebody else changes what serves", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -342,9 +365,10 @@ pub async fn promote(
     State(mut gateway): State<Gateway>,
     caller: Caller,
     Path((name, version)): Path<(String, String)>,
-    JsonBody(ModelPromotion { force, reason }): JsonBody<ModelPromotion>,
+    JsonBody(ModelPromotion { force, reason, image_kind }): JsonBody<ModelPromotion>,
 ) -> Result<Json<GateDecision>, Problem> {
-    let promotion = Promotion { name, version, force, reason };
+    let image_kind = image_kind.unwrap_or_default();
+    let promotion = Promotion { name, version, force, reason, image_kind };
     let decision = gateway.models.promote(caller.request(promotion)).await?.into_inner();
     let checks: Vec<_> = decision.checks.into_iter().map(GateCheck::from).collect();
     if decision.promoted {
@@ -374,9 +398,10 @@ macro_rules! changes {
             State(mut gateway): State<Gateway>,
             caller: Caller,
             Path((name, version)): Path<(String, String)>,
-            JsonBody(ModelChange { reason }): JsonBody<ModelChange>,
+            JsonBody(ModelChange { reason, image_kind }): JsonBody<ModelChange>,
         ) -> Result<Json<ModelVersion>, Problem> {
-            let change = Change { name, version, reason };
+            let image_kind = image_kind.unwrap_or_default();
+            let change = Change { name, version, reason, image_kind };
             let version = gateway.models.$function(caller.request(change)).await?;
             Ok(Json(version.into_inner().into()))
         }
@@ -389,7 +414,7 @@ changes! {
     shadow, "shadow_model", "/v1/models/{name}/{version}/shadow",
         "Lets a version see what is served, after the answer is out", "The version";
     retire, "retire_model", "/v1/models/{name}/{version}/retire",
-        "Ends a version's life; old results can still be made anew", "The version";
+        "Ends a version's life, or only its service of one kind of image; old results can still be made anew", "The version";
 }
 
 /// Tells what would have changed if a version had served
@@ -455,6 +480,8 @@ impl From<registry::Version> for ModelVersion {
             git_commit: some(version.git_commit),
             data_version: some(version.data_version),
             forced_because: some(version.forced_because),
+            serves: version.serves.into_iter().map(ModelRoute::from).collect(),
+            shadow_kind: some(version.shadow_kind),
             name: version.name,
             version: version.version,
             sha256: version.sha256,
@@ -463,6 +490,12 @@ impl From<registry::Version> for ModelVersion {
             registered_ms: version.registered_ms,
             registered_by: version.registered_by,
         }
+    }
+}
+
+impl From<registry::Served> for ModelRoute {
+    fn from(registry::Served { modality, image_kind }: registry::Served) -> ModelRoute {
+        ModelRoute { modality, image_kind: some(image_kind) }
     }
 }
 
@@ -500,8 +533,9 @@ impl From<registry::Check> for GateCheck {
 
 impl From<registry::Event> for ModelEvent {
     fn from(event: registry::Event) -> ModelEvent {
-        let registry::Event { at_ms, subject, action, name, version, reason } = event;
-        ModelEvent { at_ms, at: rfc3339(at_ms), subject, action, name, version, reason }
+        let registry::Event { at_ms, subject, action, name, version, reason, image_kind } = event;
+        let (at, image_kind) = (rfc3339(at_ms), some(image_kind));
+        ModelEvent { at_ms, at, subject, action, image_kind, name, version, reason }
     }
 }
 

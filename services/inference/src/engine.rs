@@ -82,6 +82,7 @@ fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> ModelInfo {
     let facts = ModelFacts {
         name: name.into(),
         version: env!("CARGO_PKG_VERSION").into(),
+        data_version: String::new(),
         preprocessing: imaging::Preprocessing::HeadSquare1.name().into(),
         modalities: vec![imaging::Modality::MagneticResonance],
         classes: Vec::new(),

@@ -227,7 +227,7 @@ impl Follower {
     /// Loads what is to serve and to look on, and lets it; whether all of it was loaded.
     async fn take(&mut self, routes: &Routes) -> bool {
         let (mut table, mut needed, mut whole) = (Table::new(), Models::new(), true);
-        for route in &routes.routes {
+        for route in routes.routes.iter().chain(&routes.kinds) {
             let Some(version) = &route.serving else { continue };
             let Some(loaded) = self.load(version, Part::Serves, &mut needed).await else {
                 // Whole or not at all: what serves goes on as it was. What came is there for the next try.
@@ -242,7 +242,7 @@ impl Follower {
                 whole &= shadow.is_some();
                 served.shadow = shadow.map(|shadow| Box::new(Served::by(shadow)));
             }
-            table.insert(route.modality.clone(), served);
+            table.insert((route.modality.clone(), route.image_kind.clone()), served);
         }
         gauge!("medseg_model_generation").set(routes.generation as f64);
         self.serving.replace(table);
@@ -254,7 +254,9 @@ impl Follower {
     /// A version that is loaded, and `needed` from now on.
     async fn load(&self, version: &Version, part: Part, needed: &mut Models) -> Option<Model> {
         let key = (part, identity(version));
-        let loaded = match self.loaded.get(&key).or_else(|| self.spare.get(&key)) {
+        // First: one version may serve several modalities and kinds, and is loaded once.
+        let there = needed.get(&key).or_else(|| self.loaded.get(&key));
+        let loaded = match there.or_else(|| self.spare.get(&key)) {
             Some(loaded) => Ok(loaded.clone()),
             None => self.start(version, part).await,
         };
@@ -293,7 +295,7 @@ impl Follower {
         if part == Part::Serves {
             tokio::spawn(tell_of_the_end(ended, self.broken.clone()));
         }
-        Ok(Loaded { model, _files: files })
+        Ok(Loaded { model: model.of_data(&version.data_version), _files: files })
     }
 }
 
@@ -315,7 +317,7 @@ mod tests {
 
     #[test]
     fn what_did_not_load_is_tried_ever_more_seldom_and_something_new_at_once() {
-        let routes = |generation| Routes { generation, routes: Vec::new() };
+        let routes = |generation| Routes { generation, ..Routes::default() };
         let (mut tried, mut now) = (Tried::default(), Instant::now());
         assert!(tried.is_due(&routes(1), now));
         for pause in [3, 6, 12, 24, 48, 60, 60].map(Duration::from_secs) {

@@ -136,6 +136,14 @@ impl Model {
         &self.cores
     }
 
+    /// The same model, said to be trained on this version of the data where its weights do not say on which.
+    pub fn of_data(mut self, version: &str) -> Model {
+        if self.model_info.facts.data_version.is_empty() {
+            version.clone_into(&mut Arc::make_mut(&mut self.model_info).facts.data_version);
+        }
+        self
+    }
+
     /// How many channels of a tile the engine looks at.
     pub fn channels(&self) -> usize {
         self.channels

@@ -65,6 +65,14 @@ async fn next(sizes: &Receiver<usize>) -> usize {
 }
 
 #[tokio::test]
+async fn the_registry_tells_the_data_of_a_model_whose_weights_do_not() {
+    let (model, _ended) = of("stub:", 1).await;
+    let model = model.of_data("d1");
+    assert_eq!(model.model_info().facts.data_version, "d1");
+    assert_eq!(model.of_data("d2").model_info().facts.data_version, "d1");
+}
+
+#[tokio::test]
 async fn an_urgent_slice_is_in_the_next_batch_however_many_others_wait() {
     let (model, sizes, allow) = gated().await;
     let see = |count, priority| {

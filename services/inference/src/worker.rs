@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use domain::{Answer, Clock, Error, Result};
 use futures::future::Either;
+use imaging::Volume;
 use metrics::{counter, histogram};
 use proto::storage::{Answer as WireAnswer, CompleteHeader, Job};
 use service::{Turns, trace};
@@ -87,7 +88,8 @@ impl JobWorker {
         let units = memory_units(&job.shape);
         let _memory = self.memory_budget.take_many(job.tenant_id.clone(), units).await;
         let bytes = self.jobs.volume(job).instrument(info_span!("read the volume")).await?;
-        let mut served = self.serving.of(&job.modality)?;
+        // By what the upload says of itself: what a model makes of it comes too late to choose that model.
+        let mut served = self.serving.of(&job.modality, Volume::kind_of_bytes(&bytes)?)?;
         let shadow = served.shadow.take().zip(self.shadows.as_ref());
         let kept = shadow.is_some().then(|| bytes.clone());
         let analysis = analyse(job, bytes, &served, &self.clock);

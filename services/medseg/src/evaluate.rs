@@ -296,6 +296,9 @@ fn print(evaluation: &Evaluation) {
     println!("milliseconds per slice   {}", number(evaluation.ms_per_slice));
     let imaging::ModelInfo { facts, sha256, device } = &evaluation.model;
     println!("model {} {} {sha256} on {device}", facts.name, facts.version);
+    if !facts.data_version.is_empty() {
+        println!("trained on data version  {}", facts.data_version);
+    }
 }
 
 fn number(value: Option<f64>) -> String {

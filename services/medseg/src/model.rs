@@ -74,6 +74,8 @@ enum Action {
     Promote {
         #[command(flatten)]
         of: Version,
+        #[command(flatten)]
+        at: Kind,
         /// Also where the gate refuses; needs a reason, which stands in every result.
         #[arg(long, requires = "reason")]
         force: bool,
@@ -84,6 +86,8 @@ enum Action {
     RollBack {
         #[command(flatten)]
         of: Version,
+        #[command(flatten)]
+        at: Kind,
         #[arg(long, default_value = "")]
         reason: String,
     },
@@ -91,6 +95,8 @@ enum Action {
     Shadow {
         #[command(flatten)]
         of: Version,
+        #[command(flatten)]
+        at: Kind,
         #[arg(long, default_value = "")]
         reason: String,
     },
@@ -99,10 +105,12 @@ enum Action {
         #[command(flatten)]
         of: Version,
     },
-    /// End a version's life; old results can still be made anew.
+    /// End a version's life; old results can still be made anew. Of a kind, only take it off that: what serves its modality does.
     Retire {
         #[command(flatten)]
         of: Version,
+        #[command(flatten)]
+        at: Kind,
         #[arg(long, default_value = "")]
         reason: String,
     },
@@ -116,6 +124,25 @@ struct Version {
     /// The model's name and version, as NAME/VERSION.
     #[arg(value_name = "NAME/VERSION", value_parser = name_and_version)]
     of: (String, String),
+}
+
+/// At which scans.
+#[derive(clap::Args)]
+struct Kind {
+    /// Only at scans of this kind of image, as far as their headers say it; without it, at every kind that has no model of its
+    /// own.
+    #[arg(long, value_parser = ["flair", "t1_contrast"])]
+    kind: Option<String>,
+}
+
+impl Kind {
+    /// The body of a request, which names a kind only where one is meant: a server of the version before knows none.
+    fn told_in(self, mut body: Value) -> Value {
+        if let Some(kind) = self.kind {
+            body["image_kind"] = kind.into();
+        }
+        body
+    }
 }
 
 fn name_and_version(text: &str) -> Result<(String, String), String> {
@@ -172,8 +199,8 @@ async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
         Action::Show { of: Version { of: (name, version) } } => {
             println!("{:#}", session.get(&["models", &name, &version]).await?);
         }
-        Action::Promote { of: Version { of: (name, version) }, force, reason } => {
-            let body = json!({ "force": force, "reason": reason });
+        Action::Promote { of: Version { of: (name, version) }, at, force, reason } => {
+            let body = at.told_in(json!({ "force": force, "reason": reason }));
             let decision = session.post(&["models", &name, &version, "promote"], &body).await?;
             decision["checks"]
                 .as_array()
@@ -182,9 +209,9 @@ async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
                 .for_each(|it| println!("{}", check_line(it)));
             println!("{}", line(&decision["version"]));
         }
-        Action::RollBack { of, reason } => change(session, of, "roll-back", &reason).await?,
-        Action::Shadow { of, reason } => change(session, of, "shadow", &reason).await?,
-        Action::Retire { of, reason } => change(session, of, "retire", &reason).await?,
+        Action::RollBack { of, at, reason } => change(session, of, "roll-back", at, reason).await?,
+        Action::Shadow { of, at, reason } => change(session, of, "shadow", at, reason).await?,
+        Action::Retire { of, at, reason } => change(session, of, "retire", at, reason).await?,
         Action::Compare { of: Version { of: (name, version) } } => {
             println!("{:#}", session.get(&["models", &name, &version, "shadow"]).await?);
         }
@@ -192,12 +219,14 @@ async fn act(session: &Session, action: Action) -> anyhow::Result<()> {
             let events = session.get(&["model-events"]).await?;
             for event in events["events"].as_array().into_iter().flatten() {
                 let of = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+                let kind = event["image_kind"].as_str().map(|kind| format!(" at {kind}"));
                 println!(
-                    "{}  {:12} {}/{}  by {}  {}",
+                    "{}  {:12} {}/{}{}  by {}  {}",
                     of("at"),
                     of("action"),
                     of("name"),
                     of("version"),
+                    kind.unwrap_or_default(),
                     of("subject"),
                     of("reason")
                 );
@@ -211,10 +240,11 @@ async fn change(
     session: &Session,
     Version { of: (name, version) }: Version,
     what: &str,
-    reason: &str,
+    at: Kind,
+    reason: String,
 ) -> anyhow::Result<()> {
-    let now =
-        session.post(&["models", &name, &version, what], &json!({ "reason": reason })).await?;
+    let body = at.told_in(json!({ "reason": reason }));
+    let now = session.post(&["models", &name, &version, what], &body).await?;
     println!("{}", line(&now));
     Ok(())
 }
@@ -287,5 +317,40 @@ fn line(version: &Value) -> String {
     let dice = version["evaluation"]["dice"]["value"].as_f64();
     let dice =
         dice.map_or("not evaluated".to_owned(), |dice| format!("Dice {dice:.4} on the gate set"));
-    format!("{}/{}  {:10}  {dice}  {}", of("name"), of("version"), of("state"), of("registered_at"))
+    let at = of("registered_at");
+    format!("{}/{}  {:10}  {dice}  {at}{}", of("name"), of("version"), of("state"), places(version))
+}
+
+/// What a version answers or looks on at: modalities, and kinds of image that it has by itself.
+fn places(version: &Value) -> String {
+    let place = |route: &Value| {
+        let [modality, kind] = ["modality", "image_kind"].map(|of| route[of].as_str());
+        [modality, kind].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    };
+    let serves: Vec<_> = version["serves"].as_array().into_iter().flatten().map(place).collect();
+    match (serves.as_slice(), version["shadow_kind"].as_str()) {
+        ([], None) => String::new(),
+        ([], Some(kind)) => format!("  looks on at {kind}"),
+        (serves, _) => format!("  serves {}", serves.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_a_version_serves_and_a_body_names_a_kind_only_where_one_is_meant() {
+        let route = |kind: Value| json!({ "modality": "MR", "image_kind": kind });
+        let serves = json!({ "serves": [route(Value::Null), route(json!("flair"))] });
+        assert_eq!(places(&serves), "  serves MR, MR flair");
+        assert_eq!(places(&json!({ "serves": [], "shadow_kind": "flair" })), "  looks on at flair");
+        // Of a server of the version before.
+        assert_eq!(places(&json!({})), "");
+        let body = |kind: Option<&str>| Kind { kind: kind.map(str::to_owned) }.told_in(json!({}));
+        assert_eq!(
+            (body(None), body(Some("flair"))),
+            (json!({}), json!({ "image_kind": "flair" }))
+        );
+    }
 }

@@ -11,11 +11,11 @@ use crate::versions::Version;
 const DEFAULT_LIMIT: u32 = 100;
 const LIMIT_MAX: u32 = 1000;
 
-/// Adds an entry, as part of `unit`.
+/// Adds an entry, as part of `unit`: what was done, at which kind of image (empty: any), and by whom.
 pub async fn append(
     store: &Store,
     unit: &mut Unit,
-    action: &str,
+    (action, image_kind): (&str, &str),
     subject: &str,
     of: &Version,
     reason: &str,
@@ -24,12 +24,14 @@ pub async fn append(
     let ms = u64::try_from(at_ms).unwrap_or_default();
     let id = Builder::from_unix_timestamp_millis(ms, &store.random.bytes()).into_uuid();
     sqlx::query(
-        "INSERT INTO events (id, at_ms, subject, action, name, version, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (id, at_ms, subject, action, image_kind, name, version, reason)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(id.to_string())
     .bind(at_ms)
     .bind(subject)
     .bind(action)
+    .bind(image_kind)
     .bind(&of.name)
     .bind(&of.version)
     .bind(reason)
@@ -38,13 +40,13 @@ pub async fn append(
     .map(drop)
 }
 
-type Row = (i64, String, String, String, String, String);
+type Row = (i64, String, String, String, String, String, String);
 
 /// The newest entries of a model, or of all.
 pub async fn list(store: &Store, name: &str, limit: u32) -> Result<Vec<wire::Event>> {
     let limit = if limit == 0 { DEFAULT_LIMIT } else { limit.min(LIMIT_MAX) };
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT at_ms, subject, action, name, version, reason FROM events
+        "SELECT at_ms, subject, action, image_kind, name, version, reason FROM events
          WHERE name = ? OR ? = '' ORDER BY id DESC LIMIT ?",
     )
     .bind(name)
@@ -53,10 +55,11 @@ pub async fn list(store: &Store, name: &str, limit: u32) -> Result<Vec<wire::Eve
     .fetch_all(store.database.pool())
     .await
     .map_err(failed)?;
-    let event = |(at_ms, subject, action, name, version, reason)| wire::Event {
+    let event = |(at_ms, subject, action, image_kind, name, version, reason)| wire::Event {
         at_ms,
         subject,
         action,
+        image_kind,
         name,
         version,
         reason,

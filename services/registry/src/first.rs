@@ -10,7 +10,7 @@ use service::Worker;
 
 use crate::manifest::{MANIFEST, Manifest, OTHERS, Texts};
 use crate::store::Store;
-use crate::{events, routes, versions};
+use crate::{events, table, versions};
 
 /// Between two tries, while database or objects are away.
 const RETRY: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ async fn begun(store: &Store, folder: &Path) -> bool {
 async fn begin(store: &Store, folder: &Path) -> Result<()> {
     // Registered by an earlier start that ended before it served, it is found and serves now.
     let own = |version: &Version| version.registered_by == SUBJECT;
-    let has_served = routes::next_generation(store.database.pool()).await? > 1;
+    let has_served = table::next_generation(store.database.pool()).await? > 1;
     if has_served || !store.versions("").await?.iter().all(own) {
         return Ok(());
     }
@@ -54,13 +54,13 @@ async fn begin(store: &Store, folder: &Path) -> Result<()> {
         .unit(move |store, unit| {
             Box::pin(async move {
                 // Another registry, or an admin, may have been first.
-                if routes::next_generation(&mut **unit).await? > 1 {
+                if table::next_generation(&mut **unit).await? > 1 {
                     return Ok(());
                 }
                 let row = versions::find(&mut **unit, &version.name, &version.version).await?;
-                routes::serve(unit, &row, "").await?;
+                table::serve(unit, &row, "", "").await?;
                 let reason = "nothing else was registered";
-                events::append(&store, unit, "promoted", SUBJECT, &row, reason).await
+                events::append(&store, unit, ("promoted", ""), SUBJECT, &row, reason).await
             })
         })
         .await

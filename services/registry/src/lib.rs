@@ -11,9 +11,11 @@ mod first;
 mod gate;
 mod manifest;
 mod routes;
+mod routing;
 mod rpc;
 mod signature;
 mod store;
+mod table;
 mod versions;
 
 use std::path::PathBuf;

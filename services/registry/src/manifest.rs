@@ -19,6 +19,8 @@ const TERM_MAX: usize = 16;
 const MODALITIES_MAX: usize = 8;
 /// What stands in a card, as training writes it, before the digest of the weights that it tells of.
 const CARD_SHA256: &str = "| SHA-256 | `";
+/// The same, before the version of the data that the weights were trained on.
+const CARD_DATA_VERSION: &str = "Data version `";
 
 /// The files of a version that are read here, and not only kept.
 #[derive(Default)]
@@ -50,6 +52,9 @@ pub struct Manifest {
     pub name: String,
     pub version: String,
     pub preprocessing: String,
+    /// Of what the weights were trained on: as the manifest says it, or else the card; empty where neither does.
+    #[serde(default)]
+    pub data_version: String,
     /// DICOM terms.
     pub modalities: Vec<String>,
 }
@@ -57,14 +62,18 @@ pub struct Manifest {
 impl Manifest {
     /// Reads the manifest and compares it with the files that came with it; `Invalid` says what does not fit.
     pub fn read(texts: &Texts, files: &[Kept]) -> Result<Manifest> {
-        let manifest: Manifest = serde_json::from_slice(&texts.manifest).map_err(|error| {
+        let mut manifest: Manifest = serde_json::from_slice(&texts.manifest).map_err(|error| {
             let message = format!("{MANIFEST} is no manifest of a model: {error}");
             ErrorKind::Invalid.error(message).because(error)
         })?;
         manifest.check()?;
         manifest.check_files(files)?;
         // Else somebody would choose this version by the figures of other weights.
-        manifest.check_card(&String::from_utf8_lossy(&texts.card))?;
+        let card = String::from_utf8_lossy(&texts.card);
+        manifest.check_card(&card)?;
+        if manifest.data_version.is_empty() {
+            manifest.data_version = quoted(&card, CARD_DATA_VERSION).unwrap_or_default().to_owned();
+        }
         Ok(manifest)
     }
 
@@ -97,9 +106,8 @@ impl Manifest {
 
     /// A card that does not say which weights it tells of is taken.
     fn check_card(&self, card: &str) -> Result<()> {
-        let told = card.split_once(CARD_SHA256).and_then(|(_, rest)| rest.split_once('`'));
-        match told {
-            Some((sha256, _)) if sha256 != self.sha256 => {
+        match quoted(card, CARD_SHA256) {
+            Some(sha256) if sha256 != self.sha256 => {
                 Err(ErrorKind::Invalid.error(format!("{CARD} tells of other weights")))
             }
             _ => Ok(()),
@@ -144,6 +152,12 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// What a card says between `title`, which ends in a backtick, and the next one.
+fn quoted<'a>(card: &'a str, title: &str) -> Option<&'a str> {
+    let (_, rest) = card.split_once(title)?;
+    rest.split_once('`').map(|(told, _)| told)
 }
 
 /// What may stand in addresses, in rows and in what is signed.
@@ -205,6 +219,19 @@ mod tests {
             let said = read(&JSON.replace(from, to), &[weights()]).unwrap_err();
             assert!(said.contains(why), "{said}");
         }
+    }
+
+    #[test]
+    fn the_version_of_the_data_is_the_manifests_or_else_the_cards() {
+        let read = |json: &str, card: &str| {
+            let texts = Texts { manifest: json.into(), card: card.into() };
+            Manifest::read(&texts, &[kept("weights.safetensors", 3, "abc")]).unwrap().data_version
+        };
+        let says = JSON.replace("\"side\"", "\"data_version\":\"d1\",\"side\"");
+        let card = "# m 1\n\nSplit by patient. Data version `d2`.\n";
+        assert_eq!(read(JSON, ""), "");
+        assert_eq!(read(JSON, card), "d2");
+        assert_eq!(read(&says, card), "d1");
     }
 
     #[test]

@@ -1,30 +1,23 @@
-//! What serves which modality, and how that changes.
+//! What serves which modality, and which kinds of its images apart, and how that changes.
 
 use domain::{ErrorKind, Result};
-use platform::db::{Run, Unit, failed};
+use platform::db::Unit;
 use proto::registry::{self as wire, Change, Decision, Evaluation, Promotion};
-use sqlx::{Any, Executor, FromRow};
 
 use crate::store::Store;
+use crate::table::{self, Route, check_kind, serve};
 use crate::versions::{self, State, Version, set_state};
 use crate::{evaluations, events, files, gate};
 
 const REASON_MAX: usize = 800;
 
-/// What serves a modality.
-#[derive(Clone, Debug, FromRow)]
-struct Route {
-    modality: String,
-    name: String,
-    version: String,
-    generation: i64,
-}
-
 impl Store {
-    /// Lets the version serve each modality that it is made for, if the gate lets it through or is forced.
+    /// Lets the version serve each modality that it is made for, or one kind of image of them, if the gate lets it through or
+    /// is forced.
     pub async fn promote(&self, subject: &str, promotion: Promotion) -> Result<Decision> {
-        let Promotion { name, version, force, reason } = promotion;
+        let Promotion { name, version, force, reason, image_kind } = promotion;
         check_reason(&reason)?;
+        check_kind(&image_kind)?;
         if force && reason.trim().is_empty() {
             return Err(ErrorKind::Invalid.error("who forces a version past the gate says why"));
         }
@@ -35,13 +28,14 @@ impl Store {
             Box::pin(async move {
                 let candidate = versions::find(&mut **unit, &name, &version).await?;
                 require_live(&candidate)?;
-                let checks = store.check(unit, &candidate).await?;
+                let checks = store.check(unit, &candidate, &image_kind).await?;
                 let passed = checks.iter().all(|check| check.passed);
                 let action = match (passed, force) {
                     (true, _) => "promoted",
                     (false, true) => "forced",
                     (false, false) => "refused",
                 };
+                let action = (action, image_kind.as_str());
                 events::append(&store, unit, action, &subject, &candidate, &reason).await?;
                 if passed || force {
                     // Beside itself whatever serves is no worse: that makes nothing of why it had to be forced.
@@ -50,7 +44,7 @@ impl Store {
                         (true, State::Serving) => candidate.forced.as_str(),
                         (true, _) => "",
                     };
-                    serve(unit, &candidate, forced).await?;
+                    serve(unit, &candidate, &image_kind, forced).await?;
                 }
                 Ok((checks, candidate, passed || force))
             })
@@ -64,12 +58,17 @@ impl Store {
 
     /// What the gate finds of `candidate`, beside each version that it would take the place of. What it cannot compare is
     /// evaluated anew.
-    async fn check(&self, unit: &mut Unit, candidate: &Version) -> Result<Vec<wire::Check>> {
+    async fn check(
+        &self,
+        unit: &mut Unit,
+        candidate: &Version,
+        kind: &str,
+    ) -> Result<Vec<wire::Check>> {
         let own = evaluations::find(&mut **unit, &candidate.name, &candidate.version).await?;
         let mut checks = Vec::new();
         let mut seen = Vec::new();
         for modality in candidate.modalities() {
-            let serving = match route(unit, modality).await? {
+            let serving = match table::serving(unit, modality, kind).await? {
                 Some(route) => Some(figures(unit, route).await?),
                 None => None,
             };
@@ -87,20 +86,24 @@ impl Store {
     /// Lets the version that served before `change` names this one serve again.
     pub async fn roll_back(&self, subject: &str, change: Change) -> Result<wire::Version> {
         check_reason(&change.reason)?;
+        check_kind(&change.image_kind)?;
         let subject = subject.to_owned();
         let back = self.unit(move |store, unit| {
             Box::pin(async move {
-                let current = versions::find(&mut **unit, &change.name, &change.version).await?;
-                if current.state != State::Serving {
-                    return Err(not(&current, "serving"));
-                }
-                let earlier = earlier(unit, &current).await?;
-                let files = files::of(&mut **unit, &earlier.name, &earlier.version).await?;
-                store.require_signed(&earlier, &files)?;
-                serve(unit, &earlier, &earlier.forced).await?;
-                events::append(&store, unit, "rolled_back", &subject, &current, &change.reason)
-                    .await?;
-                Ok(earlier)
+                let Change { name, version, reason, image_kind } = &change;
+                let current = versions::find(&mut **unit, name, version).await?;
+                let back = match earlier(unit, &current, image_kind).await? {
+                    Some(earlier) => {
+                        let files = files::of(&mut **unit, &earlier.name, &earlier.version).await?;
+                        store.require_signed(&earlier, &files)?;
+                        serve(unit, &earlier, image_kind, &earlier.forced).await?;
+                        earlier
+                    }
+                    None => table::withdraw(unit, &current, image_kind).await?,
+                };
+                let action = ("rolled_back", image_kind.as_str());
+                events::append(&store, unit, action, &subject, &current, reason).await?;
+                Ok(back)
             })
         });
         let back = back.await?;
@@ -120,8 +123,12 @@ impl Store {
         .await
     }
 
-    /// Ends the version's shadow or its wait. What serves is not retired: another takes its place first.
+    /// Ends the version's shadow or its wait. What serves is not retired: another takes its place first. At one kind of
+    /// image the modality's own takes it: there the version is only withdrawn.
     pub async fn retire(&self, subject: &str, change: Change) -> Result<wire::Version> {
+        if !change.image_kind.is_empty() {
+            return self.withdraw(subject, change).await;
+        }
         self.change(subject, change, "retired", |version| match version.state {
             State::Serving => Err(ErrorKind::Conflict.error(format!(
                 "{} {} serves: promote another version first",
@@ -132,6 +139,24 @@ impl Store {
         .await
     }
 
+    async fn withdraw(&self, subject: &str, change: Change) -> Result<wire::Version> {
+        check_reason(&change.reason)?;
+        check_kind(&change.image_kind)?;
+        let (name, version) = (change.name.clone(), change.version.clone());
+        let subject = subject.to_owned();
+        self.unit(move |store, unit| {
+            Box::pin(async move {
+                let Change { name, version, reason, image_kind } = &change;
+                let row = versions::find(&mut **unit, name, version).await?;
+                table::withdraw(unit, &row, image_kind).await?;
+                let action = ("withdrawn", image_kind.as_str());
+                events::append(&store, unit, action, &subject, &row, reason).await
+            })
+        })
+        .await?;
+        self.version(&name, &version).await
+    }
+
     async fn change(
         &self,
         subject: &str,
@@ -140,49 +165,27 @@ impl Store {
         next: impl FnOnce(&Version) -> Result<State> + Send + 'static,
     ) -> Result<wire::Version> {
         check_reason(&change.reason)?;
+        check_kind(&change.image_kind)?;
         let (name, version) = (change.name.clone(), change.version.clone());
         let subject = subject.to_owned();
         self.unit(move |store, unit| {
             Box::pin(async move {
+                let Change { name, version, reason, image_kind } = &change;
                 // First: it makes those who change something at once come one after the other.
-                raise_generation(unit).await?;
-                let row = versions::find(&mut **unit, &change.name, &change.version).await?;
+                table::raise_generation(unit).await?;
+                let row = versions::find(&mut **unit, name, version).await?;
                 let state = next(&row)?;
                 // It may serve again by a roll-back, and the gate has refused it all the same.
                 set_state(unit, &row, state, &row.forced).await?;
                 if state == State::Shadow {
-                    end_other_shadows(unit, &row).await?;
+                    table::look_on(unit, &row, image_kind).await?;
                 }
-                events::append(&store, unit, action, &subject, &row, &change.reason).await
+                let action = (action, image_kind.as_str());
+                events::append(&store, unit, action, &subject, &row, reason).await
             })
         })
         .await?;
         self.version(&name, &version).await
-    }
-
-    /// What serves, and what looks on.
-    pub async fn routes(&self) -> Result<wire::Routes> {
-        let routes: Vec<Route> = sqlx::query_as("SELECT * FROM routes ORDER BY modality")
-            .fetch_all(self.database.pool())
-            .await
-            .map_err(failed)?;
-        let shadows: Vec<Version> = sqlx::query_as("SELECT * FROM versions WHERE state = 'shadow'")
-            .fetch_all(self.database.pool())
-            .await
-            .map_err(failed)?;
-        let mut told = Vec::with_capacity(routes.len());
-        for Route { modality, name, version, .. } in &routes {
-            let serving = Some(self.version(name, version).await?);
-            let shadow =
-                shadows.iter().find(|shadow| shadow.modalities().any(|made| made == modality));
-            let shadow = match shadow {
-                Some(shadow) => Some(self.told(shadow.clone()).await?),
-                None => None,
-            };
-            told.push(wire::Route { modality: modality.clone(), serving, shadow });
-        }
-        let generation = routes.iter().map(|route| route.generation).max().unwrap_or(0);
-        Ok(wire::Routes { generation: generation.unsigned_abs(), routes: told })
     }
 }
 
@@ -209,10 +212,6 @@ fn retired(version: &Version) -> domain::Error {
     ))
 }
 
-fn not(version: &Version, state: &str) -> domain::Error {
-    ErrorKind::Conflict.error(format!("{} {} is not {state}", version.name, version.version))
-}
-
 /// What a version that serves came to; one that nobody has evaluated says so.
 async fn figures(unit: &mut Unit, Route { name, version, .. }: Route) -> Result<Evaluation> {
     let found = evaluations::find(&mut **unit, &name, &version).await?;
@@ -220,112 +219,32 @@ async fn figures(unit: &mut Unit, Route { name, version, .. }: Route) -> Result<
     Ok(found.unwrap_or_else(|| Evaluation { name, version, failure, ..Evaluation::default() }))
 }
 
-async fn route(unit: &mut Unit, modality: &str) -> Result<Option<Route>> {
-    sqlx::query_as("SELECT * FROM routes WHERE modality = ?")
-        .bind(modality)
-        .fetch_optional(&mut **unit)
-        .await
-        .map_err(failed)
-}
-
-/// Lets `version` serve all that it is made for. Whatever serves nothing then is registered again.
-pub async fn serve(unit: &mut Unit, version: &Version, forced: &str) -> Result<()> {
-    for modality in version.modalities() {
-        let before = route(unit, modality).await?;
-        if let Some(before) = &before {
-            // The guarded delete comes first: of two that change the same route the second stops here.
-            let left = sqlx::query("DELETE FROM routes WHERE modality = ? AND generation = ?")
-                .bind(modality)
-                .bind(before.generation)
-                .run(unit)
-                .await?;
-            if left != 1 {
-                return Err(ErrorKind::Conflict.error("somebody else changes what serves"));
-            }
-            keep_past(unit, before).await?;
-        }
-        let generation = next_generation(&mut **unit).await?;
-        sqlx::query("INSERT INTO routes (modality, name, version, generation) VALUES (?, ?, ?, ?)")
-            .bind(modality)
-            .bind(&version.name)
-            .bind(&version.version)
-            .bind(generation)
-            .run(unit)
-            .await?;
-    }
-    set_state(unit, version, State::Serving, forced).await?;
-    sqlx::query(
-        "UPDATE versions SET state = 'registered' WHERE state = 'serving'
-         AND NOT EXISTS (SELECT 1 FROM routes WHERE routes.name = versions.name AND routes.version = versions.version)",
-    )
-    .run(unit)
-    .await
-    .map(drop)
-}
-
-async fn keep_past(unit: &mut Unit, before: &Route) -> Result<()> {
-    sqlx::query("INSERT INTO past_routes (modality, generation, name, version) VALUES (?, ?, ?, ?)")
-        .bind(&before.modality)
-        .bind(before.generation)
-        .bind(&before.name)
-        .bind(&before.version)
-        .run(unit)
-        .await
-        .map(drop)
-}
-
-/// The version that served before `current`, and is not retired.
-async fn earlier(unit: &mut Unit, current: &Version) -> Result<Version> {
+/// The version that served that kind (empty: whatever has no route of its own) before `current`, and is not retired. None
+/// where what serves the modality did.
+async fn earlier(unit: &mut Unit, current: &Version, kind: &str) -> Result<Option<Version>> {
     // One that it serves: of what it was made for, another version may serve some by now.
-    let modality: Option<(String,)> = sqlx::query_as(
-        "SELECT modality FROM routes WHERE name = ? AND version = ? ORDER BY modality LIMIT 1",
-    )
-    .bind(&current.name)
-    .bind(&current.version)
-    .fetch_optional(&mut **unit)
-    .await
-    .map_err(failed)?;
-    let (modality,) = modality.ok_or_else(|| not(current, "serving"))?;
-    let past: Vec<Route> = sqlx::query_as(
-        "SELECT * FROM past_routes WHERE modality = ? ORDER BY generation DESC LIMIT 100",
-    )
-    .bind(modality)
-    .fetch_all(&mut **unit)
-    .await
-    .map_err(failed)?;
-    for Route { name, version, .. } in past {
+    let serves = table::served_by(&mut **unit, &current.name, &current.version).await?;
+    let route = serves.iter().find(|route| route.image_kind == kind);
+    let route = route.ok_or_else(|| does_not_serve(current, kind, &serves))?;
+    for Route { name, version, .. } in table::past(unit, route).await? {
         let version = versions::find(&mut **unit, &name, &version).await?;
         let is_another = (&version.name, &version.version) != (&current.name, &current.version);
         if is_another && version.state != State::Retired {
-            return Ok(version);
+            return Ok(Some(version));
         }
     }
-    Err(ErrorKind::Conflict.error("nothing served before it that could serve again"))
+    match kind {
+        "" => Err(ErrorKind::Conflict.error("nothing served before it that could serve again")),
+        _ => Ok(None),
+    }
 }
 
-/// One where nothing has ever served.
-pub async fn next_generation(executor: impl Executor<'_, Database = Any>) -> Result<i64> {
-    let (now,): (Option<i64>,) = sqlx::query_as(
-        "SELECT MAX(generation) FROM (SELECT generation FROM routes UNION SELECT generation FROM past_routes) AS numbers",
-    )
-    .fetch_one(executor)
-    .await
-    .map_err(failed)?;
-    Ok(now.unwrap_or(0) + 1)
-}
-
-/// So that workers see a change beside what serves. In one statement: a promotion may raise it in the same moment.
-async fn raise_generation(unit: &mut Unit) -> Result<()> {
-    sqlx::query("UPDATE routes SET generation = generation + 1").run(unit).await.map(drop)
-}
-
-async fn end_other_shadows(unit: &mut Unit, shadow: &Version) -> Result<()> {
-    sqlx::query(
-        "UPDATE versions SET state = 'registered' WHERE state = 'shadow' AND NOT (name = ? AND version = ?)",
-    )
-    .bind(&shadow.name)
-    .bind(&shadow.version)
-    .run(unit)
-    .await
-    .map(drop)
+fn does_not_serve(version: &Version, kind: &str, serves: &[Route]) -> domain::Error {
+    let Version { name, version, .. } = version;
+    let kinds: Vec<_> = serves.iter().map(|route| route.image_kind.as_str()).collect();
+    ErrorKind::Conflict.error(match (kind, kinds.as_slice()) {
+        (_, []) => format!("{name} {version} is not serving"),
+        ("", kinds) => format!("{name} {version} serves {} only: name the kind", kinds.join(", ")),
+        (kind, _) => format!("{name} {version} does not serve {kind} by itself"),
+    })
 }

@@ -9,7 +9,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use crate::manifest::{Manifest, Texts};
 use crate::store::Store;
-use crate::{evaluations, events, files};
+use crate::{evaluations, events, files, table};
 
 /// Characters of what is told of where a version comes from.
 const SOURCE_MAX: usize = 400;
@@ -62,6 +62,8 @@ pub struct Version {
     pub forced: String,
     pub signature: String,
     pub announced_ms: i64,
+    /// The kind of image at which it looks on, while it is a shadow; empty: any.
+    pub shadow_kind: String,
 }
 
 /// A file of a version, whose bytes are kept.
@@ -90,13 +92,17 @@ impl Store {
     pub async fn register(
         &self,
         subject: &str,
-        header: RegisterHeader,
+        mut header: RegisterHeader,
         texts: &Texts,
         staged: Vec<(String, Staged)>,
     ) -> Result<wire::Version> {
-        check_origin(&header)?;
         let files: Vec<_> = staged.iter().map(kept).collect();
         let manifest = Manifest::read(texts, &files)?;
+        // Whoever registers it may know better.
+        if header.data_version.is_empty() {
+            header.data_version.clone_from(&manifest.data_version);
+        }
+        check_origin(&header)?;
         let there = self.same(&manifest, &files).await?;
         let keys = files.iter().map(|file| file.key.clone());
         self.blobs.keep(keys.zip(staged.into_iter().map(|(_, staged)| staged)).collect()).await?;
@@ -109,7 +115,8 @@ impl Store {
         let inserted = self.unit(move |store, unit| {
             Box::pin(async move {
                 insert(unit, &row, &rows).await?;
-                events::append(&store, unit, "registered", &row.registered_by, &row, "").await
+                let subject = &row.registered_by;
+                events::append(&store, unit, ("registered", ""), subject, &row, "").await
             })
         });
         match inserted.await {
@@ -146,6 +153,7 @@ impl Store {
             forced: String::new(),
             signature,
             announced_ms: 0,
+            shadow_kind: String::new(),
         }
     }
 
@@ -216,9 +224,12 @@ impl Store {
     }
 
     pub async fn told(&self, row: Version) -> Result<wire::Version> {
-        let files = files::of(self.database.pool(), &row.name, &row.version).await?;
-        let evaluation = evaluations::find(self.database.pool(), &row.name, &row.version).await?;
+        let pool = self.database.pool();
+        let files = files::of(pool, &row.name, &row.version).await?;
+        let evaluation = evaluations::find(pool, &row.name, &row.version).await?;
+        let serves = table::served_by(pool, &row.name, &row.version).await?;
         let modalities = row.modalities().map(str::to_owned).collect();
+        let shadow_kind = if row.state == State::Shadow { row.shadow_kind } else { String::new() };
         Ok(wire::Version {
             state: state(row.state).into(),
             files: files.into_iter().map(file).collect(),
@@ -234,6 +245,8 @@ impl Store {
             registered_ms: row.registered_ms,
             registered_by: row.registered_by,
             forced_because: row.forced,
+            serves: serves.into_iter().map(served).collect(),
+            shadow_kind,
         })
     }
 }
@@ -342,6 +355,10 @@ fn kept((name, staged): &(String, Staged)) -> Kept {
 
 fn file(kept: Kept) -> wire::File {
     wire::File { name: kept.name, sha256: kept.sha256, size_bytes: kept.size }
+}
+
+fn served(table::Route { modality, image_kind, .. }: table::Route) -> wire::Served {
+    wire::Served { modality, image_kind }
 }
 
 fn state(state: State) -> wire::State {

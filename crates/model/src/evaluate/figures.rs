@@ -260,10 +260,11 @@ fn rates(slices: &[Counts]) -> (Rate, Rate) {
 /// What figures say of the model: enough to measure it again.
 fn measured<S: Serializer>(model: &ModelInfo, serializer: S) -> Result<S::Ok, S::Error> {
     let ModelInfo { facts, sha256, device } = model;
-    let mut object = serializer.serialize_struct("Model", 5)?;
+    let mut object = serializer.serialize_struct("Model", 6)?;
     object.serialize_field("name", &facts.name)?;
     object.serialize_field("version", &facts.version)?;
     object.serialize_field("sha256", sha256)?;
+    object.serialize_field("data_version", &facts.data_version)?;
     object.serialize_field("device", device)?;
     object.serialize_field("readings", &facts.readings)?;
     object.end()
@@ -308,7 +309,7 @@ mod tests {
             serde_json::to_value(evaluation(&[case("a", "X", vec![counts(1, 1, 1)])])).unwrap();
         let mut said: Vec<_> = evaluation["model"].as_object().unwrap().keys().collect();
         said.sort();
-        assert_eq!(said, ["device", "name", "readings", "sha256", "version"]);
+        assert_eq!(said, ["data_version", "device", "name", "readings", "sha256", "version"]);
         assert_eq!(evaluation["model"]["name"], "test");
     }
 

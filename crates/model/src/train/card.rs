@@ -69,7 +69,12 @@ pub const FRR_MAX: f64 = 0.05;
 
 impl Story {
     /// Of weights that this run made.
-    pub fn of_run(settings: &Settings, split: &Split, state: &State) -> Result<Story> {
+    pub fn of_run(
+        settings: &Settings,
+        split: &Split,
+        state: &State,
+        data_version: &str,
+    ) -> Result<Story> {
         let report = settings.cross_validation.as_deref().map(report).transpose()?;
         Ok(Story {
             data: data(
@@ -77,6 +82,7 @@ impl Story {
                 &settings.data,
                 split,
                 &drawn(settings.seed, settings.validation),
+                data_version,
             )?,
             training: training(settings, state)?,
             cross_validation: report.unwrap_or_default(),
@@ -84,11 +90,11 @@ impl Story {
     }
 
     /// Of weights that came without a card. That they were trained with this split is for the caller to know.
-    pub fn without_card(again: &Again, split: &Split) -> Result<Story> {
+    pub fn without_card(again: &Again, split: &Split, data_version: &str) -> Result<Story> {
         let report = again.cross_validation.as_deref().map(report).transpose()?;
         let drawn = drawn(again.seed, again.validation);
         Ok(Story {
-            data: data(&again.manifests, &again.data, split, &drawn)?,
+            data: data(&again.manifests, &again.data, split, &drawn, data_version)?,
             training: TRAINED_ELSEWHERE.into(),
             cross_validation: report.unwrap_or_default(),
         })
@@ -125,6 +131,11 @@ impl Story {
             training: section("Training").ok_or_else(|| lacks("Training"))?,
             cross_validation: report.or_else(|| section("Cross-validation")).unwrap_or_default(),
         })
+    }
+
+    /// The version of the data that the weights were learned from; None of a card from before there was any.
+    pub fn data_version(&self) -> Option<&str> {
+        data_version(&self.data)
     }
 }
 

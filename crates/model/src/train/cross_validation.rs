@@ -64,15 +64,21 @@ struct SourceFigures {
 pub fn cross_validate(settings: &Settings, folds: usize, device: Device) -> Result<PathBuf> {
     settings.check()?;
     let splits = splits(settings, folds)?;
-    settings.tracking.begin(report::of_folds(settings, folds)?);
+    let data_version = dataset::version_of(&settings.manifests)?;
+    settings.tracking.begin(report::of_folds(settings, folds, &data_version));
     settings.tracking.over(|| {
-        let figures = trained_and_judged(settings, splits, device)?;
+        let figures = trained_and_judged(settings, splits, device, &data_version)?;
         written(settings, &figures)
     })
 }
 
 /// Each fold is a run within this one.
-fn trained_and_judged(settings: &Settings, splits: Vec<Split>, device: Device) -> Result<Figures> {
+fn trained_and_judged(
+    settings: &Settings,
+    splits: Vec<Split>,
+    device: Device,
+    data_version: &str,
+) -> Result<Figures> {
     let folds = splits.len();
     let mut all: Option<HeldOut> = None;
     for (index, split) in splits.into_iter().enumerate() {
@@ -80,7 +86,7 @@ fn trained_and_judged(settings: &Settings, splits: Vec<Split>, device: Device) -
         let run = settings.run.join(&name);
         let tracking = settings.tracking.nested(&name, &run);
         let settings = Settings { run, tracking, ..settings.clone() };
-        let held_out = fold(&settings, device, split, index)?;
+        let held_out = fold(&settings, device, (index, split), data_version)?;
         all = Some(match all {
             Some(all) => all.with(held_out),
             None => held_out,
@@ -134,15 +140,20 @@ fn splits(settings: &Settings, folds: usize) -> Result<Vec<Split>> {
     Ok(all)
 }
 
-fn fold(settings: &Settings, device: Device, split: Split, index: usize) -> Result<HeldOut> {
+fn fold(
+    settings: &Settings,
+    device: Device,
+    (index, split): (usize, Split),
+    data_version: &str,
+) -> Result<HeldOut> {
     let checkpoint = settings.checkpoint();
     let begun = checkpoint.is_file() || super::state::before(&checkpoint).is_file();
     let brought = !begun && settings.run.join(MANIFEST_FILE).is_file();
     if !brought {
         let settings = Settings { resume: begun, model: settings.run.clone(), ..settings.clone() };
         settings.tracking.over(|| {
-            let state = trained(&settings, device, &split)?;
-            unjudged(&settings, &split, &state)?;
+            let state = trained(&settings, device, &split, data_version)?;
+            unjudged(&settings, &split, &state, data_version)?;
             report::model(&settings.tracking, &settings.model)
         })?;
     }

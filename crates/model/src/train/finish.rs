@@ -90,6 +90,7 @@ pub fn finish(
     device: Device,
     split: &Split,
     state: &State,
+    data_version: &str,
 ) -> Result<PathBuf> {
     let network = Network::new(settings.design);
     let units = state.average.by_unit(&network, false).folded();
@@ -97,12 +98,12 @@ pub fn finish(
         Making {
             run: &settings.run,
             model: &settings.model,
-            facts: facts(settings),
+            facts: facts(settings, data_version),
             units: Quantised::new(&network, &units),
             split,
             mirrored: settings.mirrored,
             judged_phantoms: settings.judged_phantoms,
-            story: Story::of_run(settings, split, state)?,
+            story: Story::of_run(settings, split, state, data_version)?,
             tracking: &settings.tracking,
         },
         device,
@@ -116,11 +117,14 @@ pub fn finish(
 /// that it learned from.
 pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
     let split = Split::of_manifests(&again.manifests, again.validation, again.seed)?;
+    let data_version = dataset::version_of(&again.manifests)?;
     let path = again.from.join(CARD_FILE);
     let story = match fs::read_to_string(&path) {
         Ok(card) => Story::from_card(&card, again)?,
         // Weights that nobody has evaluated yet.
-        Err(error) if error.kind() == ErrorKind::NotFound => Story::without_card(again, &split)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Story::without_card(again, &split, &data_version)?
+        }
         Err(error) => {
             let message = format!("cannot read {}", path.display());
             return Err(domain::ErrorKind::Unavailable.error(message).because(error));
@@ -130,6 +134,8 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
     let unchosen = Reading::plain(facts.side, UNTRIED);
     let model = ModelFacts {
         version: again.version.clone(),
+        // As the card tells it: that of what the weights were learned from.
+        data_version: story.data_version().unwrap_or(&facts.model.data_version).to_owned(),
         classes: Vec::new(),
         readings: Readings::alike(unchosen),
         ..facts.model
@@ -153,15 +159,16 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
         story,
         tracking: &again.tracking,
     };
-    again.tracking.begin(report::of_finishing(again, &split)?);
+    again.tracking.begin(report::of_finishing(again, &split, &data_version));
     again.tracking.over(|| make(making, device))
 }
 
 /// What is known of a model before anybody has measured what it does.
-pub fn facts(settings: &Settings) -> WeightsFacts {
+pub fn facts(settings: &Settings, data_version: &str) -> WeightsFacts {
     let model = ModelFacts {
         name: settings.name.clone(),
         version: settings.version.clone(),
+        data_version: data_version.to_owned(),
         preprocessing: imaging::Preprocessing::NEWEST.name().to_owned(),
         modalities: MODALITIES.to_vec(),
         classes: Vec::new(),

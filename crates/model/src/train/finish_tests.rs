@@ -79,6 +79,8 @@ fn a_finished_model_reads_each_kind_in_its_own_way_and_finishing_again_keeps_its
     let card = fs::read_to_string(finish_again(&again, cpu()).unwrap()).unwrap();
     let anew = Weights::read(&again.model).unwrap();
     assert_eq!(anew.facts.model.version, "2");
+    assert_eq!(anew.facts.model.data_version, made.facts.model.data_version);
+    assert_eq!(data_version(&card), Some(anew.facts.model.data_version.as_str()));
     assert_ne!(anew.sha256, made.sha256);
     for (a, b) in made.units.iter().zip(&anew.units) {
         assert!(a.weight.equal(&b.weight) && a.bias.equal(&b.bias));

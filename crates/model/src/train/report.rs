@@ -10,7 +10,7 @@ use super::learned::Learned;
 use super::predictions::Form;
 use super::schedule::Gone;
 use super::{Fold, Settings, State};
-use crate::dataset::{self, Patient, Split};
+use crate::dataset::{Patient, Split};
 use crate::evaluate::{Evaluation, GOLDEN_FILE, plot};
 use crate::tracking::{self, Beginning, Tracking, metric_name};
 use crate::weights::{MANIFEST_FILE, WEIGHTS_FILE};
@@ -69,27 +69,27 @@ impl<'a> Reporter<'a> {
 }
 
 /// What a training run begins with.
-pub fn beginning(settings: &Settings, split: &Split) -> Result<Beginning> {
+pub fn beginning(settings: &Settings, split: &Split, data_version: &str) -> Beginning {
     let mut parameters = parameters(settings);
     parameters.extend(sides(split));
-    let mut tags = data_tags(&settings.manifests)?;
+    let mut tags = data_tags(data_version);
     tags.push(("split", split.digest()));
     tags.push(("model", format!("{} {}", settings.name, settings.version)));
     if let Some(Fold { number, of }) = settings.fold {
         tags.push(("fold", format!("{number} of {of}")));
     }
-    Ok(Beginning { goes_on: settings.resume, parameters, tags })
+    Beginning { goes_on: settings.resume, parameters, tags }
 }
 
 /// What a cross-validation begins with. Started again, it goes on.
-pub fn of_folds(settings: &Settings, folds: usize) -> Result<Beginning> {
+pub fn of_folds(settings: &Settings, folds: usize, data_version: &str) -> Beginning {
     let mut parameters = parameters(settings);
     parameters.push(("folds", folds.to_string()));
-    Ok(Beginning { goes_on: true, parameters, tags: data_tags(&settings.manifests)? })
+    Beginning { goes_on: true, parameters, tags: data_tags(data_version) }
 }
 
 /// What finishing a model again begins with.
-pub fn of_finishing(again: &Again, split: &Split) -> Result<Beginning> {
+pub fn of_finishing(again: &Again, split: &Split, data_version: &str) -> Beginning {
     let mut parameters = vec![
         ("manifests", sources(&again.manifests)),
         ("mirrored", again.mirrored.to_string()),
@@ -98,9 +98,9 @@ pub fn of_finishing(again: &Again, split: &Split) -> Result<Beginning> {
         ("judged_phantoms", again.judged_phantoms.to_string()),
     ];
     parameters.extend(sides(split));
-    let mut tags = data_tags(&again.manifests)?;
+    let mut tags = data_tags(data_version);
     tags.push(("split", split.digest()));
-    Ok(Beginning { goes_on: false, parameters, tags })
+    Beginning { goes_on: false, parameters, tags }
 }
 
 fn parameters(settings: &Settings) -> Vec<(&'static str, String)> {
@@ -150,8 +150,8 @@ fn sources(manifests: &[PathBuf]) -> String {
     manifests.iter().map(source).collect::<Vec<_>>().join(", ")
 }
 
-fn data_tags(manifests: &[PathBuf]) -> Result<Vec<(&'static str, String)>> {
-    Ok(vec![("data_version", dataset::version_of(manifests)?)])
+fn data_tags(data_version: &str) -> Vec<(&'static str, String)> {
+    vec![("data_version", data_version.to_owned())]
 }
 
 /// The figures of volumes and of slices alone, and a plot of each source's patients.

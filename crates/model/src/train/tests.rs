@@ -287,7 +287,12 @@ fn all_is_tracked(settings: &Settings) {
         ("4", "3")
     );
     assert_eq!(tags["split"], split(settings).digest());
-    assert_eq!(tags["data_version"].len(), 64);
+    let data_version = dataset::version_of(&settings.manifests).unwrap();
+    let card = fs::read_to_string(settings.model.join(CARD_FILE)).unwrap();
+    let facts = Weights::read(&settings.model).unwrap().facts.model;
+    assert_eq!(tags["data_version"], data_version);
+    assert_eq!(super::data_version(&card), Some(data_version.as_str()));
+    assert_eq!(facts.data_version, data_version);
     assert_eq!(model.as_ref().map(|made| (&*made.name, &*made.version)), Some(("tiny", "1")));
     assert_eq!(ended.as_ref().map(|end| end.failed.clone()), Some(None));
     let points = record.metrics(0).unwrap();

@@ -23,6 +23,8 @@ pub struct WeightsFacts {
 struct Written {
     name: String,
     version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    data_version: String,
     design: Design,
     side: usize,
     preprocessing: String,
@@ -35,8 +37,26 @@ struct Written {
 impl From<WeightsFacts> for Written {
     fn from(facts: WeightsFacts) -> Written {
         let WeightsFacts { model, design, side } = facts;
-        let ModelFacts { name, version, preprocessing, modalities, classes, readings } = model;
-        Written { name, version, design, side, preprocessing, modalities, classes, readings }
+        let ModelFacts {
+            name,
+            version,
+            data_version,
+            preprocessing,
+            modalities,
+            classes,
+            readings,
+        } = model;
+        Written {
+            name,
+            version,
+            data_version,
+            design,
+            side,
+            preprocessing,
+            modalities,
+            classes,
+            readings,
+        }
     }
 }
 
@@ -45,6 +65,9 @@ impl From<WeightsFacts> for Written {
 struct Stored {
     name: String,
     version: String,
+    /// What was written before the data had versions says none.
+    #[serde(default)]
+    data_version: String,
     design: Design,
     side: usize,
     preprocessing: String,
@@ -73,10 +96,16 @@ struct StoredDicePredictors {
 impl From<Stored> for WeightsFacts {
     fn from(stored: Stored) -> WeightsFacts {
         let one_way = stored.one_way();
-        let Stored { name, version, design, side, preprocessing, modalities, classes, .. } = stored;
-        let readings = stored.readings.unwrap_or(one_way);
-        let model = ModelFacts { name, version, preprocessing, modalities, classes, readings };
-        WeightsFacts { model, design, side }
+        let model = ModelFacts {
+            name: stored.name,
+            version: stored.version,
+            data_version: stored.data_version,
+            preprocessing: stored.preprocessing,
+            modalities: stored.modalities,
+            classes: stored.classes,
+            readings: stored.readings.unwrap_or(one_way),
+        };
+        WeightsFacts { model, design: stored.design, side: stored.side }
     }
 }
 

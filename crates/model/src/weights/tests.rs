@@ -12,6 +12,7 @@ pub(crate) fn facts() -> WeightsFacts {
     let model = ModelFacts {
         name: "tiny".into(),
         version: "1".into(),
+        data_version: String::new(),
         preprocessing: imaging::Preprocessing::NEWEST.name().into(),
         modalities: vec![Modality::MagneticResonance],
         classes: Vec::new(),
@@ -268,7 +269,18 @@ fn facts_are_written_as_one_object_in_the_order_of_every_version() {
     let places = fields.map(|field| json.find(&format!("\"{field}\":")));
     assert!(places.is_sorted() && places.iter().all(Option::is_some), "{json}");
     assert!(json.starts_with(r#"{"name":"tiny","version":"1","design":{"#), "{json}");
-    assert!(!serde_json::to_string(&facts()).unwrap().contains("tells"));
+    let plain = serde_json::to_string(&facts()).unwrap();
+    assert!(!plain.contains("tells") && !plain.contains("data_version"), "{plain}");
+}
+
+#[test]
+fn the_version_of_the_data_lies_in_the_file_and_one_without_it_is_still_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let facts = facts_but(|model| model.data_version = "d1".into());
+    write(folder.path(), &facts, &units(TINY)).unwrap();
+    assert_eq!(Weights::read(folder.path()).unwrap().facts.model.data_version, "d1");
+    let before = written();
+    assert_eq!(Weights::read(before.path()).unwrap().facts.model.data_version, "");
 }
 
 /// The facts of medseg-mr 0.3.0, written before there were kinds.

@@ -68,6 +68,34 @@ async fn a_version_is_registered_shown_and_given_back() {
 }
 
 #[tokio::test]
+async fn a_kind_of_image_is_given_to_a_version_and_taken_from_it() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Admin);
+    for version in ["1.0", "2.0"] {
+        register(&gateway, version).await;
+        gateway.mesh.evaluated(evaluation(version, 0.9)).await;
+    }
+    let act = async |version: &str, what: &str, body: Value| {
+        gateway.mesh.clock.advance(1);
+        let path = format!("/v1/models/medseg-mr/{version}/{what}");
+        gateway.post(&path).json(&body).send().await.unwrap()
+    };
+    let flair = || json!({ "image_kind": "flair" });
+    let (status, name, why) = problem(act("2.0", "promote", flair()).await).await;
+    assert_eq!((status, name.as_str()), (409, "conflict"), "nothing serves MR: {why}");
+    act("1.0", "promote", json!({})).await;
+    let (status, decision) = json(act("2.0", "promote", flair()).await).await;
+    let serves = json!([{ "modality": "MR", "image_kind": "flair" }]);
+    assert_eq!((status, &decision["version"]["serves"]), (200, &serves), "{decision}");
+    let unheard = json!({ "image_kind": "flare" });
+    assert_eq!(problem(act("2.0", "promote", unheard).await).await.0, 400);
+    let (_, now) = json(act("2.0", "retire", flair()).await).await;
+    assert_eq!((&now["state"], &now["serves"]), (&json!("registered"), &json!([])));
+    let (_, events) = json(gateway.get("/v1/model-events").send().await.unwrap()).await;
+    let newest = &events["events"][0];
+    assert_eq!((&newest["action"], &newest["image_kind"]), (&json!("withdrawn"), &json!("flair")));
+}
+
+#[tokio::test]
 async fn files_that_do_not_fit_are_refused_in_words() {
     let gateway = Gateway::start().await.signed_in_as(Role::Scientist);
     let swapped =

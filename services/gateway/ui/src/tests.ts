@@ -7,6 +7,7 @@ import { dicomHeader } from './dicom'
 import { lineOf } from './geometry'
 import { inSentences } from './inSentences'
 import { grouped, leftInWords } from './grouping'
+import { kindsOf, placeOf, servesKind } from './models'
 import { saysMask, series, twin } from './names'
 import { dateOf, nameOf, personOf, studyOf } from './person'
 import { boxOf, byRole, diametersOf, inWords, sizeOf } from './sizes'
@@ -110,6 +111,17 @@ test('the kind of image says who told it', () => {
   assert.equal(imageKindOf({ kind: 'flair', told_by: 'dicom', model }), 'FLAIR, says its header')
   assert.match(imageKindOf({ kind: 't1_contrast', told_by: 'model', model }), /^T1 .*as the model sees it \(97 %\)$/)
   assert.equal(imageKindOf({ kind: 'unknown', told_by: null, model }), 'Not known')
+})
+
+test('a model says which modalities and kinds of image it answers, each kind once', () => {
+  const serves = [
+    { modality: 'CT', image_kind: null },
+    { modality: 'MR', image_kind: null },
+    { modality: 'MR', image_kind: 'flair' },
+  ]
+  assert.deepEqual(serves.map(placeOf), ['CT', 'MR', 'MR FLAIR'])
+  assert.deepEqual(kindsOf({ serves }), [null, 'flair'])
+  assert.ok(servesKind({ serves }, 'flair') && !servesKind({ serves }, 't1_contrast') && !servesKind({ serves: [] }, null))
 })
 
 test('a look says its size and its mirror', () => {

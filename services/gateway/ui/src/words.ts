@@ -51,7 +51,8 @@ export function fitOf({ dice, interval: [from, to] }: ExpectedDice): string {
   )
 }
 
-const KINDS: Record<ImageKind, string> = {
+/** What readers call each kind of image. */
+export const KINDS: Record<ImageKind, string> = {
   flair: 'FLAIR',
   t1_contrast: 'T1 with contrast agent',
   other: 'Neither FLAIR nor T1 with contrast agent',

@@ -14,6 +14,7 @@ pub async fn a_version_comes_back_bit_by_bit(world: World) {
     let version = world.register(&sent).await.unwrap();
     assert_eq!((version.name.as_str(), version.state()), ("m", State::Registered));
     assert_eq!((version.modalities, version.source.as_str()), (vec!["MR".into()], "a test"));
+    assert_eq!(version.data_version, "d1");
     for (file, bytes) in &sent {
         assert!(world.read("1", file).await.unwrap() == *bytes, "{file}");
     }

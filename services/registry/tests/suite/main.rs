@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 mod keeping;
+mod kinds;
 mod serving;
 mod world;
 
@@ -38,6 +39,12 @@ on_every_database! {
     keeping::of_two_that_register_one_version_at_once_each_is_told_whether_it_is_theirs;
     keeping::a_version_waits_for_its_evaluation_until_it_has_one;
     keeping::only_scientists_register_only_admins_promote_and_only_workers_evaluate;
+    kinds::a_kind_of_image_is_served_apart_and_the_rest_as_before;
+    kinds::the_gate_compares_with_what_serves_the_kind_now;
+    kinds::a_kind_rolls_back_on_its_own_and_at_last_to_its_modality;
+    kinds::a_version_is_withdrawn_from_a_kind_and_goes_on_where_else_it_serves;
+    kinds::a_shadow_looks_on_at_a_kind_beside_one_that_looks_on_at_all;
+    kinds::a_kind_has_a_route_only_where_its_modality_has_one_and_scans_have_the_kind;
     serving::a_version_serves_once_the_gate_lets_it_through;
     serving::what_is_worse_than_what_serves_is_refused_with_both_figures;
     serving::what_was_evaluated_on_another_gate_set_is_evaluated_anew;

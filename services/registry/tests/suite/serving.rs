@@ -63,8 +63,8 @@ pub async fn who_forces_the_gate_says_why_and_it_stands_with_the_version(world: 
     world.evaluated("m", "1", 0.9).await;
     world.evaluated("m", "2", 0.8).await;
     world.promote("1", "").await.unwrap();
-    let silent =
-        Promotion { name: "m".into(), version: "2".into(), force: true, reason: " ".into() };
+    let (name, version, reason) = ("m".into(), "2".into(), " ".into());
+    let silent = Promotion { name, version, force: true, reason, ..Promotion::default() };
     let refused = world.models.clone().promote(world.by(Role::Admin, silent)).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     let decision = world.promote("2", "the scanner is new").await.unwrap();
@@ -248,8 +248,9 @@ pub async fn whoever_may_not_changes_nothing(world: World) {
     let mut models = world.models.clone();
     for role in [Role::Clinician, Role::Integrator, Role::Scientist] {
         let forced = |version: &str| {
-            let (name, version) = ("m".into(), version.into());
-            world.by(role, Promotion { name, version, force: true, reason: "to try".into() })
+            let (name, version, reason) = ("m".into(), version.into(), "to try".into());
+            let promotion = Promotion { name, version, force: true, reason, ..Default::default() };
+            world.by(role, promotion)
         };
         let mut refused = vec![
             models.promote(forced("2")).await.unwrap_err(),

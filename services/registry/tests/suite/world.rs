@@ -46,7 +46,8 @@ pub fn made_for(name: &str, version: &str, weights: &[u8], modalities: &[&str]) 
         "file": "weights.safetensors", "bytes": weights.len(), "sha256": hex(&Sha256::digest(weights)),
         "name": name, "version": version, "preprocessing": "head-square-2", "modalities": modalities,
     });
-    let card = format!("# {name} {version}\n| SHA-256 | `{}` |\n", hex(&Sha256::digest(weights)));
+    let digest = hex(&Sha256::digest(weights));
+    let card = format!("# {name} {version}\n| SHA-256 | `{digest}` |\n\nData version `d1`.\n");
     vec![
         ("model.json", manifest.to_string().into_bytes()),
         ("weights.safetensors", weights.to_vec()),
@@ -212,16 +213,32 @@ impl World {
     }
 
     pub async fn promote(&self, version: &str, force: &str) -> Result<Decision, Status> {
+        let (force, reason) = (!force.is_empty(), force.into());
+        self.decide(Promotion { version: version.into(), force, reason, ..Promotion::default() })
+            .await
+    }
+
+    /// For that kind of image only.
+    pub async fn promote_at(&self, kind: &str, version: &str) -> Result<Decision, Status> {
+        let (version, image_kind) = (version.into(), kind.into());
+        self.decide(Promotion { version, image_kind, ..Promotion::default() }).await
+    }
+
+    async fn decide(&self, promotion: Promotion) -> Result<Decision, Status> {
         // So that what happens has an order.
         self.clock.advance(1);
-        let (name, version, reason) = ("m".into(), version.into(), force.into());
-        let promotion = Promotion { name, version, force: !force.is_empty(), reason };
+        let promotion = Promotion { name: "m".into(), ..promotion };
         Ok(self.models.clone().promote(self.by(Role::Admin, promotion)).await?.into_inner())
     }
 
     pub fn change(&self, version: &str) -> Change {
+        self.change_at("", version)
+    }
+
+    pub fn change_at(&self, kind: &str, version: &str) -> Change {
         self.clock.advance(1);
-        Change { name: "m".into(), version: version.into(), reason: "a test".into() }
+        let (name, version, reason) = ("m".into(), version.into(), "a test".into());
+        Change { name, version, reason, image_kind: kind.into() }
     }
 
     pub async fn get(&self, version: &str) -> Version {
@@ -241,6 +258,23 @@ impl World {
         let routes = self.routing.clone().get_routes(request).await.unwrap().into_inner().routes;
         let route = routes.into_iter().find(|route| route.modality == "MR").unwrap();
         (route.serving.unwrap().version, route.shadow.map(|shadow| shadow.version))
+    }
+
+    /// The kinds of image that have a route of their own, as KIND:VERSION, with the one that looks on.
+    pub async fn kinds(&self) -> Vec<String> {
+        let request = self.worker(RoutesRequest {});
+        let routes = self.routing.clone().get_routes(request).await.unwrap().into_inner();
+        let told = routes.kinds.into_iter().map(|Route { image_kind, serving, shadow, .. }| {
+            let serving = serving.unwrap().version;
+            let shadow = shadow.map_or(String::new(), |shadow| format!("<{}", shadow.version));
+            format!("{image_kind}:{serving}{shadow}")
+        });
+        told.collect()
+    }
+
+    pub async fn generation(&self) -> u64 {
+        let request = self.worker(RoutesRequest {});
+        self.routing.clone().get_routes(request).await.unwrap().into_inner().generation
     }
 
     /// Damages what is kept of these bytes, behind the registry's back.

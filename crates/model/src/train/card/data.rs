@@ -6,7 +6,13 @@ use domain::Result;
 use crate::dataset::{self, Patient, Split};
 
 /// What the data is, and who is on which side of the split.
-pub fn data(manifests: &[PathBuf], described: &str, split: &Split, drawn: &str) -> Result<String> {
+pub fn data(
+    manifests: &[PathBuf],
+    described: &str,
+    split: &Split,
+    drawn: &str,
+    version: &str,
+) -> Result<String> {
     let mut text = format!("\n## Data\n\n{described}\n\n");
     for manifest in manifests {
         let folder = manifest.parent().and_then(|folder| folder.file_name());
@@ -26,8 +32,7 @@ pub fn data(manifests: &[PathBuf], described: &str, split: &Split, drawn: &str) 
     }
     let _ = writeln!(
         text,
-        "\nSplit as the data says, else by patient or by the data's own folds ({drawn}). {DATA_VERSION}{}`.",
-        dataset::version_of(manifests)?
+        "\nSplit as the data says, else by patient or by the data's own folds ({drawn}). {DATA_VERSION}{version}`."
     );
     Ok(text)
 }
@@ -66,9 +71,9 @@ mod tests {
         let manifest = folder.path().join("manifest.csv");
         fs::write(&manifest, lines).unwrap();
         let split = Split::of_manifests(std::slice::from_ref(&manifest), 0.5, 7).unwrap();
-        let told =
-            data(std::slice::from_ref(&manifest), "Made up.", &split, &drawn(7, 0.5)).unwrap();
-        let version = dataset::version_of(&[manifest]).unwrap();
+        let manifests = [manifest];
+        let version = dataset::version_of(&manifests).unwrap();
+        let told = data(&manifests, "Made up.", &split, &drawn(7, 0.5), &version).unwrap();
         assert_eq!(data_version(&format!("# a model\n{told}\n## more")), Some(version.as_str()));
         assert_eq!(data_version("# a card of before\n"), None);
     }

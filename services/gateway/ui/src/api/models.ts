@@ -3,6 +3,12 @@ import type * as api from './types'
 
 export type State = api.ModelState
 
+/** A kind of image that may have a model of its own. */
+export type Kind = 'flair' | 't1_contrast'
+
+/** Scans that a version answers; no kind: every kind that has no model of its own. */
+export type Route = api.ModelRoute
+
 /** A figure with its 95 % interval. */
 export interface Figure {
   value: number
@@ -36,6 +42,8 @@ export interface Version {
   registered_by: string
   evaluation: Evaluation | null
   forced_because: string | null
+  serves: Route[]
+  shadow_kind: string | null
 }
 
 /** One of the gate's checks. */
@@ -59,8 +67,10 @@ export async function getCard({ name, version }: Version): Promise<string> {
   return (await request(`${pathOf(name, version)}/files/card.md`)).text()
 }
 
-export async function change(of: Version, what: Change, reason: string, force = false): Promise<void> {
-  const body = what === 'promote' ? { reason, force } : { reason }
+/** At scans of that kind only, or (null) at every kind that has no model of its own. */
+export async function change(of: Version, what: Change, reason: string, kind: string | null, force = false): Promise<void> {
+  const meant = { reason, image_kind: kind }
+  const body = what === 'promote' ? { ...meant, force } : meant
   await request(`${pathOf(of.name, of.version)}/${what}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -253,7 +253,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends a version's life; old results can still be made anew */
+        /** Ends a version's life, or only its service of one kind of image; old results can still be made anew */
         post: operations["retire_model"];
         delete?: never;
         options?: never;
@@ -1272,6 +1272,11 @@ export interface components {
         Modality: "MR" | "CT";
         /** @description Why. */
         ModelChange: {
+            /**
+             * @description The kind of image that is meant, `flair` or `t1_contrast`. What is retired of a kind only ceases to serve that: what
+             *     serves the modality does.
+             */
+            image_kind?: string | null;
             /** @description It stands in the audit trail. */
             reason?: string;
         };
@@ -1313,12 +1318,14 @@ export interface components {
         };
         /** @description Who did what, and why. */
         ModelEvent: {
-            /** @description `registered`, `promoted`, `forced`, `refused`, `rolled_back`, `shadowed` or `retired`. */
+            /** @description `registered`, `promoted`, `forced`, `refused`, `rolled_back`, `shadowed`, `withdrawn` or `retired`. */
             action: string;
             /** Format: date-time */
             at?: string | null;
             /** Format: int64 */
             at_ms: number;
+            /** @description The kind of image that was meant; `null`: any. */
+            image_kind?: string | null;
             name: string;
             reason: string;
             /** @description The id of the user or client. */
@@ -1349,8 +1356,20 @@ export interface components {
         ModelPromotion: {
             /** @description Also where the gate refuses: then there is a reason. */
             force?: boolean;
+            /**
+             * @description For scans of this kind only, `flair` or `t1_contrast`, as far as their headers say it; without it, for every kind that has
+             *     no model of its own.
+             */
+            image_kind?: string | null;
             /** @description It stands in the audit trail, and where the gate was forced in every result. */
             reason?: string;
+        };
+        /** @description Scans that a version answers. */
+        ModelRoute: {
+            /** @description `flair` or `t1_contrast`; `null`: every kind that has no model of its own. */
+            image_kind?: string | null;
+            /** @description As DICOM's Modality (0008,0060) names it. */
+            modality: string;
         };
         /**
          * @description What a version does at the moment.
@@ -1359,6 +1378,8 @@ export interface components {
         ModelState: "registered" | "shadow" | "serving" | "retired";
         /** @description The model and the reading that made a result: enough to repeat it. */
         ModelUsed: components["schemas"]["Reading"] & {
+            /** @description The version of the data that it was trained on, as its card tells it; empty where nobody has noted it. */
+            data_version?: string;
             /** @description Where it ran: `cpu`, `cuda:0`. */
             device: string;
             /** @description What the model may judge. */
@@ -1394,8 +1415,12 @@ export interface components {
             registered_by: string;
             /** Format: int64 */
             registered_ms: number;
+            /** @description The scans that it answers. */
+            serves: components["schemas"]["ModelRoute"][];
             /** @description SHA-256 of the weights, in hexadecimal. */
             sha256: string;
+            /** @description The kind of image at which it looks on as a shadow; `null`: any, or it is none. */
+            shadow_kind?: string | null;
             /** @description Where it comes from: `mlflow:NAME/VERSION`, or as the sender says it. */
             source?: string | null;
             state: components["schemas"]["ModelState"];
@@ -2034,6 +2059,7 @@ export type ModelEvents = components['schemas']['ModelEvents'];
 export type ModelFigure = components['schemas']['ModelFigure'];
 export type ModelFile = components['schemas']['ModelFile'];
 export type ModelPromotion = components['schemas']['ModelPromotion'];
+export type ModelRoute = components['schemas']['ModelRoute'];
 export type ModelState = components['schemas']['ModelState'];
 export type ModelUsed = components['schemas']['ModelUsed'];
 export type ModelVersion = components['schemas']['ModelVersion'];
@@ -3484,7 +3510,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The gate refused it, and `checks` says why; or it is retired, is not as it was signed, or somebody else changes what serves */
+            /** @description The gate refused it, and `checks` says why; or it is retired, is not as it was signed, is for a kind of image of what nothing serves as a whole, or somebody else changes what serves */
             409: {
                 headers: {
                     [name: string]: unknown;

@@ -1,0 +1,19 @@
+import type { Route, Version } from './api/models'
+import { KINDS } from './words'
+
+/** What a route is called: `MR`, `MR FLAIR`. */
+export function placeOf({ modality, image_kind }: Route): string {
+  const names: Record<string, string> = KINDS
+  const kind = image_kind ? (names[image_kind] ?? image_kind) : ''
+  return [modality, kind].filter((word) => word !== '').join(' ')
+}
+
+/** The kinds that a version has by itself; null stands for every kind that has no model of its own. */
+export function kindsOf({ serves }: Pick<Version, 'serves'>): (string | null)[] {
+  return [...new Set(serves.map(({ image_kind }) => image_kind ?? null))]
+}
+
+/** Whether a version answers that kind by itself. */
+export function servesKind(version: Pick<Version, 'serves'>, kind: string | null): boolean {
+  return kindsOf(version).includes(kind)
+}
