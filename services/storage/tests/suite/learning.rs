@@ -154,6 +154,11 @@ pub async fn what_readers_confirm_is_handed_out_without_a_name(world: World) {
     assert_eq!(noted, ("scan.learned.from".to_owned(), corrected.id.clone()));
 }
 
+async fn page_of(world: &World, list: ListConfirmedScans) -> ConfirmedPage {
+    let list = scientist(world, world.hospital, list);
+    world.learning.clone().list_confirmed(list).await.unwrap().into_inner()
+}
+
 pub async fn scans_of_one_patient_have_one_name_that_no_other_hospital_shares(world: World) {
     let ada = Reader::new(&world, "ada");
     for _ in 0..2 {
@@ -177,11 +182,9 @@ pub async fn scans_of_one_patient_have_one_name_that_no_other_hospital_shares(wo
     assert!(keys.len() == 2 && keys[0] != keys[1]);
     // Page by page, nothing is lost.
     let list = ListConfirmedScans { limit: 1, ..ListConfirmedScans::default() };
-    let first = world.learning.clone().list_confirmed(scientist(&world, world.hospital, list));
-    let first = first.await.unwrap().into_inner();
+    let first = page_of(&world, list).await;
     let list = ListConfirmedScans { limit: 1, cursor: first.next_cursor };
-    let rest = world.learning.clone().list_confirmed(scientist(&world, world.hospital, list));
-    let rest = rest.await.unwrap().into_inner();
+    let rest = page_of(&world, list).await;
     assert_eq!([&first.confirmed[..], &rest.confirmed[..]].concat(), page.confirmed);
     assert_eq!(rest.next_cursor, "");
 }
