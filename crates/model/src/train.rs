@@ -198,7 +198,7 @@ fn trained(
     }
     let mut state = begin(settings, device, split)?;
     settings.tracking.begin(report::beginning(settings, split, data_version));
-    learn(settings, device, split, &mut state, 1.0)?;
+    learn(settings, device, (split, data_version), &mut state, 1.0)?;
     Ok(state)
 }
 

@@ -39,6 +39,7 @@ fn result(answer: Answer) -> ResultDocument {
     let facts = ModelFacts {
         name: "medseg-mr".into(),
         version: "0.4.0".into(),
+        data_version: String::new(),
         preprocessing: "p".into(),
         modalities: Vec::new(),
         classes: Vec::new(),

@@ -31,11 +31,11 @@ const STEP_SECONDS_MAX: f64 = 120.0;
 const MEASURED: u64 = 2048;
 
 /// Trains on until that part of the training is done (up to 1), and saves the state; at the end with statistics that
-/// are measured anew on pictures without variation.
+/// are measured anew on pictures without variation. The split comes with the version of its data.
 pub fn learn(
     settings: &Settings,
     device: Device,
-    split: &Split,
+    (split, data_version): (&Split, &str),
     state: &mut State,
     until: f64,
 ) -> Result<()> {
@@ -74,7 +74,7 @@ pub fn learn(
             reporter.step(state, done, loss, dice);
         }
         if state.progress.seconds - saved >= 60.0 * settings.checkpoint_minutes {
-            trainer.save(split, state)?;
+            trainer.save(split, state, data_version)?;
             saved = state.progress.seconds;
             if now_done >= next_look {
                 let side = schedule.side(done);
@@ -93,7 +93,7 @@ pub fn learn(
         display.validated(&dice);
         reporter.validated(state, &dice);
     }
-    trainer.save(split, state)?;
+    trainer.save(split, state, data_version)?;
     display.done();
     Ok(())
 }
@@ -243,11 +243,11 @@ impl<'a> Trainer<'a> {
         Err(ErrorKind::Internal.error(message))
     }
 
-    fn save(&self, split: &Split, state: &State) -> Result<()> {
+    fn save(&self, split: &Split, state: &State, data_version: &str) -> Result<()> {
         self.check(state, 0.0)?;
         state.save(&self.settings.checkpoint())?;
         if self.settings.unjudged {
-            super::unjudged(self.settings, split, state)?;
+            super::unjudged(self.settings, split, state, data_version)?;
         }
         Ok(())
     }

@@ -345,7 +345,7 @@ fn stopped_half_way(settings: &Settings) {
     fs::create_dir_all(&settings.run).unwrap();
     let split = split(settings);
     let mut state = begin(settings, cpu(), &split).unwrap();
-    learn(settings, cpu(), &split, &mut state, 0.5).unwrap();
+    learn(settings, cpu(), (&split, "data"), &mut state, 0.5).unwrap();
 }
 
 #[test]

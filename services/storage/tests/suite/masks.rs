@@ -144,7 +144,7 @@ pub async fn an_admin_settles_a_conflict_and_nobody_else_does(world: World) {
         assert!(matches!(answer, Given::Misfit(_)), "{answer:?}");
     }
     let settled = chief.give(settling(&[&bens.id])).await;
-    assert_eq!(settled.word.unwrap().adjudicates, [bens.id.clone()]);
+    assert_eq!(settled.word.unwrap().adjudicates, [&*bens.id]);
     let seen = ada.seen(&scan).await.unwrap();
     assert_eq!((seen.state(), seen.feedback.len()), (ReviewState::Agreed, 4), "nothing is gone");
     assert_eq!(ada.scans(ReviewState::Agreed).await.len(), 1);
