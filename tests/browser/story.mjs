@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
+import { figures } from './figures.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
@@ -285,6 +286,8 @@ const claims = {
   },
 
   ...readingRoom({ page, url, user, password, volume, send, look, fits }),
+
+  ...figures({ page, url, look, fits }),
 
   async 'the session is renewed before its token ends'() {
     const renewed = page.waitForResponse((response) => response.url().endsWith('/v1/token'))

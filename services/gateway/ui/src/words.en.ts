@@ -2,9 +2,11 @@ import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
 import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
+import { PAGES } from './words/pages.en'
 
-/** What the reading room says, in English. Another language is another table of the same shape: see `words.ts`. */
+/** What the page says, in English. Another language is another table of the same shape: see `words.ts`. */
 export const EN = {
+  ...PAGES,
   room: {
     stage: (scan: string, slice: string) => `Scan ${scan}${slice}`,
     slice: (slice: number, of: number) => `Slice ${slice} of ${of}`,

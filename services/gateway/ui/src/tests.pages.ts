@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Rate } from './api/quality'
+import { beginOf, endOf, periodIn } from './period'
+import { askedIn, diceNotEmptyOf, diceOf, rateOf, reviewedOf } from './quality'
+import { homeOf, may } from './roles'
+import { hrefTo, whereAt } from './routes'
+
+test('an address says which page it is and what is asked of it, and what nobody knows is home', () => {
+  assert.deepEqual(whereAt('#/quality?by=week&from=2026-11-01'), { page: 'quality', id: '', query: 'by=week&from=2026-11-01' })
+  assert.deepEqual(whereAt('#/scans/0198-a'), { page: 'scan', id: '0198-a', query: '' })
+  assert.deepEqual(['#/report', '#/report/7'].map((at) => whereAt(at).id), ['', '7'])
+  const unknown = ['', '#', '#/', '#/scans', '#/scans/a/b', '#/scans/..%2f', '#/quality/7', '#/nothing']
+  for (const at of unknown) assert.equal(whereAt(at).page, 'home', at)
+})
+
+test('an address that was made is understood again, and what is empty is not in it', () => {
+  const href = hrefTo('quality', { by: 'kind', from: '', to: '2026-11-30' })
+  assert.equal(href, '#/quality?by=kind&to=2026-11-30')
+  assert.deepEqual(askedIn(whereAt(href).query), { by: 'kind', period: { from: '', to: '2026-11-30' } })
+  assert.equal(hrefTo('quality'), '#/quality')
+  assert.deepEqual(askedIn('by=nonsense&from=2026-11-31'), { by: 'model', period: { from: '', to: '' } })
+})
+
+test('a period holds both of its days, and what is no day is left open', () => {
+  const period = periodIn(new URLSearchParams('from=2026-11-27&to=2026-11-27'))
+  assert.equal(beginOf(period), Date.UTC(2026, 10, 27))
+  assert.equal(endOf(period), Date.UTC(2026, 10, 28))
+  for (const day of ['2026-02-30', '2026-13-01', '27.11.2026', '2026-11-27T00:00:00Z', 'today']) {
+    assert.deepEqual(periodIn(new URLSearchParams({ from: day, to: day })), { from: '', to: '' }, day)
+  }
+  assert.deepEqual([beginOf({ from: '', to: '' }), endOf({ from: '', to: '' })], [undefined, undefined])
+})
+
+test('work begins with the scans, but for whoever may see none', () => {
+  const homes = [['clinician'], ['integrator'], ['admin'], ['scientist'], ['scientist', 'clinician'], []].map(homeOf)
+  assert.deepEqual(homes, ['scans', 'scans', 'scans', 'quality', 'scans', 'scans'])
+  assert.ok(may(['scientist', 'integrator'], 'models') && !may(['integrator'], 'quality') && !may([], 'scans'))
+})
+
+const rate: Rate = { rate: 0.125, low: 0.035, high: 0.36, count: 2, of: 16 }
+
+test('a rate is said with its interval and its counts, and none is made up', () => {
+  assert.deepEqual(rateOf(rate), { value: 0.125, low: 0.035, high: 0.36, words: '12.5 % (3.5 % to 36.0 %), 2 of 16' })
+  assert.equal(rateOf({ ...rate, rate: 0, count: 0, low: 0 })?.words, '0.0 % (0.0 % to 36.0 %), 0 of 16')
+  assert.deepEqual([rateOf(null), rateOf({ ...rate, rate: null, count: 0, of: 0 })], [undefined, undefined])
+})
+
+test('a mean overlap says of how many scans it is, and what it is without the empty ones', () => {
+  const dice = { mean: 0.84, low: 0.8, high: 0.881, count: 14, empty: 3, mean_not_empty: 0.797 }
+  assert.equal(diceOf(dice)?.words, '0.84 (0.80 to 0.88), 14 scans')
+  assert.match(diceNotEmptyOf(dice), /3 are empty in both and count 1\. All others: 0\.80\./)
+  assert.equal(diceNotEmptyOf({ ...dice, empty: 0 }), '')
+  assert.match(diceNotEmptyOf({ ...dice, empty: 14, mean_not_empty: null }), /no others/)
+  assert.equal(diceOf(null), undefined)
+})
+
+test('the share that was reviewed is of all groups together', () => {
+  const groups = [{ scans: 90, reviewed: 9 }, { scans: 10, reviewed: 0 }]
+  assert.match(reviewedOf(groups), /^Readers have judged 9 of 100 scans \(9\.0 %\)\. They were not drawn by chance/)
+  assert.match(reviewedOf([{ scans: 0, reviewed: 0 }]), /^No scan/)
+})

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+
+/** How often, and how long between, a figure is asked for again that comes by an event. */
+const TRIES = 40
+const PAUSE_MS = 250
+
+/** The part of the story that is told on the pages of figures, after a scan was judged. */
+export function figures({ page, url, look, fits }) {
+  /** Looks again until it holds: what was said a moment ago travels by events. */
+  async function until(holds, what) {
+    for (let tries = 0; !(await holds()); tries++) {
+      assert.ok(tries < TRIES, what)
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+      await page.reload()
+    }
+  }
+
+  async function onPhone(name, heading) {
+    await page.setViewportSize({ width: 360, height: 740 })
+    await page.reload()
+    await page.getByRole('heading', { name: heading, exact: true }).waitFor()
+    await fits(name)
+    await look(`phone-${name}`)
+    await page.setViewportSize({ width: 1440, height: 900 })
+  }
+
+  return {
+    async 'quality says what share was reviewed, and its address what is asked for'() {
+      const share = page.getByTestId('share-reviewed')
+      const groups = page.getByTestId('quality-group')
+      await page.goto(`${url}#/`)
+      await page.getByRole('link', { name: 'Quality' }).click()
+      await page.getByRole('heading', { name: 'Quality', exact: true }).waitFor()
+      const reviewed = async () => /^Readers have judged [1-9]\d* of \d+ scans \(\d+\.\d %\)/.test(await share.innerText())
+      await until(reviewed, 'a scan that was judged counts as reviewed')
+      await groups.first().waitFor()
+      assert.match(await groups.first().innerText(), /\d+ of \d+/)
+      assert.ok((await page.getByTestId('remarks').locator('li').count()) >= 3, 'the document’s own remarks are shown')
+      await look('quality')
+
+      await page.getByLabel('Group by').selectOption('week')
+      await page.waitForURL(/#\/quality\?by=week$/)
+      await groups.filter({ hasText: /\d{4}-W\d{2}/ }).first().waitFor()
+      await page.getByLabel('To (that day, too)').fill('2001-01-31')
+      await page.waitForURL(/#\/quality\?by=week&to=2001-01-31$/)
+      await share.filter({ hasText: 'No scan was answered in this time' }).waitFor()
+      await page.reload()
+      await share.filter({ hasText: 'No scan was answered in this time' }).waitFor()
+      assert.equal(await page.getByLabel('Group by').inputValue(), 'week')
+      await page.goBack()
+      await groups.first().waitFor()
+      await onPhone('quality', 'Quality')
+    },
+  }
+}
