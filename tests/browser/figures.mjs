@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 /** How often, and how long between, a figure is asked for again that comes by an event. */
 const TRIES = 40
 const PAUSE_MS = 250
+/** A server that was used before has seen enough to conclude something. */
+const VERDICT = /^(Drift|Worth watching|Stable|Too few scans|Nothing to compare with)$/
 
 /** The part of the story that is told on the pages of figures, after a scan was judged. */
 export function figures({ page, url, look, fits }) {
@@ -50,6 +52,31 @@ export function figures({ page, url, look, fits }) {
       await page.goBack()
       await groups.first().waitFor()
       await onPhone('quality', 'Quality')
+    },
+
+    async 'a report of drift is made of a period, says what it concludes, and is found again at its address'() {
+      const report = page.getByTestId('drift-report')
+      await page.getByRole('link', { name: 'Drift' }).click()
+      await page.getByRole('heading', { name: 'Drift', exact: true }).waitFor()
+      await page.getByLabel('From (day').fill('2001-01-01')
+      await page.waitForURL(/#\/drift\?from=2001-01-01$/)
+      await look('drift')
+      await page.getByRole('button', { name: 'Make a report' }).click()
+      await page.waitForURL(/#\/drift\/[0-9a-f]{32}$/)
+      await report.getByRole('heading', { name: VERDICT }).waitFor()
+      const features = page.getByTestId('drift-feature')
+      await features.filter({ hasText: 'Sharpness' }).getByRole('link').click()
+      await page.waitForURL(/feature=sharpness$/)
+      await page.reload()
+      await report.getByRole('heading', { name: 'Sharpness' }).waitFor()
+      assert.equal(await report.getByRole('img', { name: /^Histogram of sharpness/ }).count(), 1)
+      await look('drift-report')
+      await onPhone('drift', 'Drift')
+      await page.getByRole('link', { name: 'All reports' }).click()
+      await page.getByRole('heading', { name: 'Reports', exact: true }).waitFor()
+      assert.equal(await page.getByRole('main').getByRole('listitem').count(), 1)
+      await page.goto(`${url}#/drift/${'0'.repeat(32)}`)
+      await page.getByRole('alert').waitFor()
     },
   }
 }

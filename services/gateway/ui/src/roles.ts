@@ -3,6 +3,7 @@ const ALLOWED = {
   scans: ['clinician', 'integrator', 'admin'],
   verdicts: ['clinician', 'admin'],
   quality: ['clinician', 'scientist', 'admin'],
+  drift: ['scientist', 'admin'],
   models: ['scientist', 'admin'],
 } as const satisfies Record<string, readonly string[]>
 

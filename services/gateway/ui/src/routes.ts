@@ -1,5 +1,5 @@
 /** What of the page is shown. */
-export type Page = 'home' | 'scan' | 'report' | 'models' | 'quality'
+export type Page = 'home' | 'scan' | 'report' | 'models' | 'quality' | 'drift'
 
 /** Where the page is, as its address says. */
 export interface Where {
@@ -15,6 +15,7 @@ const ROUTES: readonly (readonly [RegExp, Page])[] = [
   [/^\/report(?:\/([\w-]+))?$/, 'report'],
   [/^\/models$/, 'models'],
   [/^\/quality$/, 'quality'],
+  [/^\/drift(?:\/([\w-]+))?$/, 'drift'],
 ]
 
 /** Where an address's fragment leads; one that nobody knows leads home. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { DriftFeature } from './api/drift'
 import type { Rate } from './api/quality'
+import { byGravity, featureIn, featureName, plotOf, plotWords, pValue, three } from './drift'
 import { beginOf, endOf, periodIn } from './period'
 import { askedIn, diceNotEmptyOf, diceOf, rateOf, reviewedOf } from './quality'
 import { homeOf, may } from './roles'
@@ -10,6 +12,7 @@ test('an address says which page it is and what is asked of it, and what nobody 
   assert.deepEqual(whereAt('#/quality?by=week&from=2026-11-01'), { page: 'quality', id: '', query: 'by=week&from=2026-11-01' })
   assert.deepEqual(whereAt('#/scans/0198-a'), { page: 'scan', id: '0198-a', query: '' })
   assert.deepEqual(['#/report', '#/report/7'].map((at) => whereAt(at).id), ['', '7'])
+  assert.deepEqual(['#/drift', '#/drift/7f?feature=mean'].map((at) => [whereAt(at).page, whereAt(at).id]), [['drift', ''], ['drift', '7f']])
   const unknown = ['', '#', '#/', '#/scans', '#/scans/a/b', '#/scans/..%2f', '#/quality/7', '#/nothing']
   for (const at of unknown) assert.equal(whereAt(at).page, 'home', at)
 })
@@ -59,4 +62,38 @@ test('the share that was reviewed is of all groups together', () => {
   const groups = [{ scans: 90, reviewed: 9 }, { scans: 10, reviewed: 0 }]
   assert.match(reviewedOf(groups), /^Readers have judged 9 of 100 scans \(9\.0 %\)\. They were not drawn by chance/)
   assert.match(reviewedOf([{ scans: 0, reviewed: 0 }]), /^No scan/)
+})
+
+const feature: DriftFeature = {
+  name: 'mean', verdict: 'stable', scans: 40, median: 0.51, reference_median: 0.5, psi: 0.02, ks_statistic: 0.1, ks_p_value: 0.4,
+  histogram: { edges: [0, 0.5, 1], reference: [0.5, 0.5], window: [0.25, 0.5], below: 0, above: 0.25 },
+}
+
+test('the gravest feature comes first and is shown, unless another one is asked for', () => {
+  const features: DriftFeature[] = [
+    { ...feature, name: 'std', verdict: 'too_few_scans' },
+    feature,
+    { ...feature, name: 'p99', verdict: 'drift' },
+    { ...feature, name: 'p01', verdict: 'drift' },
+  ]
+  assert.deepEqual(byGravity(features).map(({ name }) => name), ['p01', 'p99', 'mean', 'std'])
+  assert.equal(featureIn(features, '')?.name, 'p01')
+  assert.equal(featureIn(features, 'feature=std')?.name, 'std')
+  assert.equal(featureIn(features, 'feature=nothing')?.name, 'p01')
+  assert.equal(featureIn([], ''), undefined)
+})
+
+test('a histogram has a bin at each end for what lies beyond, and the highest share fills it', () => {
+  const { bars, line, top } = plotOf(feature.histogram!)
+  assert.equal(top, 0.5)
+  assert.deepEqual(bars.map(({ height }) => height), [0, 100, 100, 0])
+  assert.equal(line, 'M0 100V100H25V50H50V0H75V50H100V100')
+  assert.match(plotWords(feature), /training 0\.5, in this period 0\.51\. 25\.0 % /)
+  assert.match(plotWords({ ...feature, median: null, histogram: null }), /in this period not known\. 0\.0 % /)
+})
+
+test('numbers of drift have three figures, and a small p-value is not called none', () => {
+  assert.deepEqual([0.123456, 1234.5, 0, null].map(three), ['0.123', '1230', '0', ''])
+  assert.deepEqual([0.04567, 0.0004, 0, null].map(pValue), ['0.0457', 'below 0.001', 'below 0.001', ''])
+  assert.deepEqual(['sharpness', 'bottleneck_7'].map(featureName), ['Sharpness', 'bottleneck_7'])
 })

@@ -22,6 +22,11 @@ class Place {
     return this.page === 'report' ? this.#where.id : ''
   }
 
+  /** The report of drift that is open; empty: none. */
+  get drift(): string {
+    return this.page === 'drift' ? this.#where.id : ''
+  }
+
   /** What the page is asked to show, as the address has it behind a `?`. */
   get query(): string {
     return this.#where.query
