@@ -13,6 +13,7 @@ import { figures } from './figures.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
+import { worklist } from './worklist.mjs'
 
 const [, , url, user, password, image, volume, folder] = process.argv
 if (!volume) {
@@ -287,6 +288,8 @@ const claims = {
 
   ...readingRoom({ page, url, user, password, volume, send, look, fits }),
 
+  ...worklist({ page, url, look }),
+
   ...figures({ page, url, look, fits }),
 
   async 'the session is renewed before its token ends'() {
@@ -307,9 +310,15 @@ const claims = {
   async 'a phone shows all of it without scrolling sideways'() {
     await page.setViewportSize({ width: 360, height: 740 })
     await page.goto(`${url}#/`)
+    await page.getByRole('heading', { name: 'Scans', exact: true }).waitFor()
+    assert.ok(!(await page.getByRole('heading', { name: 'New scan' }).isVisible()), 'a phone starts with the list')
+    await fits('the list')
+    await look('phone-list')
+    await page.getByRole('link', { name: 'New scan', exact: true }).click()
     await page.getByRole('heading', { name: 'New scan' }).waitFor()
     await fits('the place for new scans')
     await look('phone-new-scan')
+    await page.getByRole('link', { name: 'All scans', exact: true }).click()
     await page.getByRole('navigation').getByRole('link', { name: /^Found/ }).first().click()
     await page.getByTestId('size').waitFor()
     await page.locator('[data-testid=slice][data-ready=true]').waitFor()

@@ -1,5 +1,5 @@
 /** What of the page is shown. */
-export type Page = 'home' | 'scan' | 'report' | 'models' | 'quality' | 'drift'
+export type Page = 'home' | 'new' | 'scan' | 'report' | 'models' | 'quality' | 'drift'
 
 /** Where the page is, as its address says. */
 export interface Where {
@@ -11,6 +11,7 @@ export interface Where {
 }
 
 const ROUTES: readonly (readonly [RegExp, Page])[] = [
+  [/^\/new$/, 'new'],
   [/^\/scans\/([\w-]+)$/, 'scan'],
   [/^\/report(?:\/([\w-]+))?$/, 'report'],
   [/^\/models$/, 'models'],

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { DriftFeature } from './api/drift'
 import type { Rate } from './api/quality'
 import { byGravity, featureIn, featureName, plotOf, plotWords, pValue, three } from './drift'
+import { ALL, FILTERS, filterNamed, matches, nameOf, stepped } from './filter'
 import { beginOf, endOf, periodIn } from './period'
 import { askedIn, diceNotEmptyOf, diceOf, rateOf, reviewedOf } from './quality'
 import { homeOf, may } from './roles'
@@ -13,6 +14,7 @@ test('an address says which page it is and what is asked of it, and what nobody 
   assert.deepEqual(whereAt('#/scans/0198-a'), { page: 'scan', id: '0198-a', query: '' })
   assert.deepEqual(['#/report', '#/report/7'].map((at) => whereAt(at).id), ['', '7'])
   assert.deepEqual(['#/drift', '#/drift/7f?feature=mean'].map((at) => [whereAt(at).page, whereAt(at).id]), [['drift', ''], ['drift', '7f']])
+  assert.equal(whereAt('#/new').page, 'new')
   const unknown = ['', '#', '#/', '#/scans', '#/scans/a/b', '#/scans/..%2f', '#/quality/7', '#/nothing']
   for (const at of unknown) assert.equal(whereAt(at).page, 'home', at)
 })
@@ -96,4 +98,25 @@ test('numbers of drift have three figures, and a small p-value is not called non
   assert.deepEqual([0.123456, 1234.5, 0, null].map(three), ['0.123', '1230', '0', ''])
   assert.deepEqual([0.04567, 0.0004, 0, null].map(pValue), ['0.0457', 'below 0.001', 'below 0.001', ''])
   assert.deepEqual(['sharpness', 'bottleneck_7'].map(featureName), ['Sharpness', 'bottleneck_7'])
+})
+
+test('a filter is found again by its name, and any other name filters nothing', () => {
+  const names = Object.entries(FILTERS).flatMap(([by, all]) => all.map((one) => `${by}:${one}`))
+  assert.equal(names.length, 14)
+  for (const name of names) assert.equal(nameOf(filterNamed(name)), name)
+  for (const name of ['', 'answer', 'answer:queued', 'answer:', 'reader:eve']) assert.deepEqual(filterNamed(name), ALL, name)
+  assert.equal(nameOf(ALL), '')
+})
+
+test('what is listed is what is known now, not what it was when it came', () => {
+  const scan = { answer: 'found', state: 'done', priority: 'routine' } as const
+  const listed = (name: string) => matches(filterNamed(name), scan, 'conflict')
+  assert.deepEqual(['', 'answer:found', 'state:done', 'review:conflict'].map(listed), [true, true, true, true])
+  assert.deepEqual(['answer:failed', 'state:queued', 'priority:stat', 'review:agreed'].map(listed), [false, false, false, false])
+  assert.ok(!matches(filterNamed('review:unreviewed'), scan, undefined), 'not known is no state of review')
+})
+
+test('steps through the list begin at its first or last row and end there', () => {
+  assert.deepEqual([stepped(3, -1, 1), stepped(3, -1, -1), stepped(3, 0, 1), stepped(3, 2, 1), stepped(3, 0, -1)], [0, 2, 1, 2, 0])
+  assert.equal(stepped(0, -1, 1), -1)
 })

@@ -2,10 +2,12 @@ import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
 import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
+import { FRAME } from './words/frame.en'
 import { PAGES } from './words/pages.en'
 
 /** What the page says, in English. Another language is another table of the same shape: see `words.ts`. */
 export const EN = {
+  ...FRAME,
   ...PAGES,
   room: {
     stage: (scan: string, slice: string) => `Scan ${scan}${slice}`,
@@ -54,6 +56,7 @@ export const EN = {
       ['Shift and arrow keys, m', 'while correcting: move the cross, mark a missed place'],
       ['Shift and 1 to 9', 'while correcting or rejecting: that region is none'],
       ['Ctrl and z', 'undo'],
+      ['j, k', 'next and previous scan of the list; Enter opens it'],
     ] as readonly (readonly [string, string])[],
   },
   verdict: {

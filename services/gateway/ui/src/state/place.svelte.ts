@@ -40,6 +40,11 @@ class Place {
     location.hash = '#/'
   }
 
+  /** To where new scans are sent: on a screen of one column it is no part of home. */
+  sending(): void {
+    location.hash = '#/new'
+  }
+
   /** Goes to a page, with what it is asked to show. */
   go(path: string, asked: Readonly<Record<string, string>>): void {
     location.hash = hrefTo(path, asked)

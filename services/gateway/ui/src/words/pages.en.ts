@@ -5,12 +5,6 @@ import type { ImageKind } from '../api/result'
 /** What the pages of figures say, in English. */
 export const PAGES = {
   loading: 'On its way …',
-  frame: {
-    brand: 'medseg',
-    home: 'medseg, new scan',
-    models: 'Models',
-    skip: 'Skip to the content',
-  },
   period: {
     from: 'From (day, UTC)',
     to: 'To (that day, too)',
