@@ -78,5 +78,29 @@ export function figures({ page, url, look, fits }) {
       await page.goto(`${url}#/drift/${'0'.repeat(32)}`)
       await page.getByRole('alert').waitFor()
     },
+
+    async 'the hospital’s consent is given and withdrawn, and says by whom'() {
+      const consent = page.getByRole('switch', { name: 'Confirmed scans may be learned from' })
+      const decided = page.getByTestId('decided')
+      await page.goto(`${url}#/report`)
+      await page.getByLabel('What went wrong?').fill('CANARY-10: the worklist blinks')
+      await page.getByRole('button', { name: 'Send the report' }).click()
+      await page.getByText('The report is kept.').first().waitFor()
+      await page.getByRole('link', { name: 'Administration' }).click()
+      await page.getByRole('heading', { name: 'Administration', exact: true }).waitFor()
+      await page.getByTestId('incidents').getByText('CANARY-10').waitFor()
+      assert.equal(await consent.getAttribute('aria-checked'), 'false', 'nothing is learned from before somebody says so')
+      await look('administration')
+      await consent.click()
+      await decided.filter({ hasText: 'Decided by' }).waitFor()
+      assert.equal(await consent.getAttribute('aria-checked'), 'true')
+      await page.reload()
+      await decided.filter({ hasText: 'Decided by' }).waitFor()
+      assert.equal(await consent.getAttribute('aria-checked'), 'true')
+      await look('consent-given')
+      await consent.click()
+      await page.locator('[role=switch][aria-checked=false]').waitFor()
+      await onPhone('administration', 'Administration')
+    },
   }
 }

@@ -44,5 +44,25 @@ export function worklist({ page, url, look }) {
       await page.waitForURL((at) => at.hash === href)
       await page.getByTestId('answer').waitFor()
     },
+
+    async 'an administrator settles what readers differ on, and their words stand'() {
+      const verdict = page.getByTestId('verdict')
+      const settle = page.getByTestId('settle')
+      await show.selectOption('review:conflict')
+      await rows.first().click()
+      await settle.getByRole('button', { name: 'Settle it' }).click()
+      await page.getByTestId('others').waitFor()
+      await page.keyboard.press('a')
+      await look('verdict-settling')
+      const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/feedback'))
+      await verdict.getByRole('button', { name: 'Send the verdict' }).click()
+      const word = (await sent).postDataJSON()
+      assert.deepEqual([word.verdict, word.adjudicates.length], ['agree', 1])
+      await page.getByTestId('own').filter({ hasText: 'agree' }).waitFor()
+      await page.getByTestId('others').filter({ hasText: 'settled by another word' }).waitFor()
+      await settle.waitFor({ state: 'detached' })
+      await show.selectOption('')
+      await page.locator('a.scan[aria-current]').filter({ hasText: 'Agreed' }).waitFor()
+    },
   }
 }

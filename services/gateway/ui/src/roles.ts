@@ -5,6 +5,7 @@ const ALLOWED = {
   quality: ['clinician', 'scientist', 'admin'],
   drift: ['scientist', 'admin'],
   models: ['scientist', 'admin'],
+  administration: ['admin'],
 } as const satisfies Record<string, readonly string[]>
 
 /** What somebody may do. */

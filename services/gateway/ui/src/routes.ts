@@ -1,5 +1,5 @@
 /** What of the page is shown. */
-export type Page = 'home' | 'new' | 'scan' | 'report' | 'models' | 'quality' | 'drift'
+export type Page = 'home' | 'new' | 'scan' | 'report' | 'models' | 'quality' | 'drift' | 'administration'
 
 /** Where the page is, as its address says. */
 export interface Where {
@@ -15,6 +15,7 @@ const ROUTES: readonly (readonly [RegExp, Page])[] = [
   [/^\/scans\/([\w-]+)$/, 'scan'],
   [/^\/report(?:\/([\w-]+))?$/, 'report'],
   [/^\/models$/, 'models'],
+  [/^\/administration$/, 'administration'],
   [/^\/quality$/, 'quality'],
   [/^\/drift(?:\/([\w-]+))?$/, 'drift'],
 ]

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DriftFeature } from './api/drift'
 import type { Rate } from './api/quality'
+import { counted, judged, NOTHING, saidIn } from './draft'
 import { byGravity, featureIn, featureName, plotOf, plotWords, pValue, three } from './drift'
 import { ALL, FILTERS, filterNamed, matches, nameOf, stepped } from './filter'
 import { beginOf, endOf, periodIn } from './period'
@@ -119,4 +120,13 @@ test('what is listed is what is known now, not what it was when it came', () => 
 test('steps through the list begin at its first or last row and end there', () => {
   assert.deepEqual([stepped(3, -1, 1), stepped(3, -1, -1), stepped(3, 0, 1), stepped(3, 2, 1), stepped(3, 0, -1)], [0, 2, 1, 2, 0])
   assert.equal(stepped(0, -1, 1), -1)
+})
+
+test('a word that settles others names those that count, and no word names any by chance', () => {
+  const word = (id: string, supersedes: string | null = null, adjudicates: string[] = []) => ({ id, supersedes, adjudicates })
+  const said = [word('5', null, ['3']), word('4', '1'), word('3'), word('2'), word('1')]
+  assert.deepEqual(counted(said).map(({ id }) => id), ['5', '4', '2'])
+  const agree = judged(NOTHING, 'agree', 'found')
+  assert.deepEqual(saidIn({ ...agree, settles: ['4', '2'] }, [])?.adjudicates, ['4', '2'])
+  assert.ok(!('adjudicates' in (saidIn(agree, []) ?? {})))
 })

@@ -120,6 +120,13 @@ export const EN = {
     rejects: (labels: string) => `no tumour: region ${labels}`,
     dice: (dice: string) => `own outline, overlap ${dice} (Dice)`,
     overlap: (readers: string, dice: string) => `Outlines of ${readers}: overlap ${dice} (Dice)`,
+    conflict: 'Its readers differ. Until that is settled, nothing is learned from this scan.',
+    settle: 'Settle it by a verdict of your own',
+    settling: (count: number) =>
+      `Your verdict will take the place of ${count === 1 ? 'the word below' : `the ${count} words below that count`}. They stand as they were said, and count no more.`,
+    leave: 'Do not settle it',
+    settles: 'settles what others said',
+    settled: 'settled by another word',
     noList: 'What others said cannot be shown.',
     again: 'Say something else',
     againHint: 'A new word stands beside the old one; nothing is overwritten.',

@@ -44,4 +44,23 @@ export const FRAME = {
     again: 'Try again',
     older: 'Show older scans',
   },
+  administration: {
+    title: 'Administration',
+    learning: 'Learning from scans',
+    learningHint:
+      'With the hospital’s consent, scans that its readers have confirmed may be handed out, without names, to whoever trains models. Where it is withdrawn, nothing is handed out any more, and the next export takes out what there was; models that have learned from it stay as they are.',
+    mayLearn: 'Confirmed scans may be learned from',
+    on: 'On',
+    off: 'Off',
+    nowOn: 'Confirmed scans may be learned from now.',
+    nowOff: 'No scan is learned from any more.',
+    decided: (who: string, when: string) => `Decided by ${who}, ${when}. Each decision is kept.`,
+    undecided: 'Nobody has decided yet, so nothing is learned from.',
+    incidents: 'Reported problems',
+    noIncidents: 'Nobody has reported a problem.',
+    reported: (reporter: string, when: string) => `${reporter}, ${when}:`,
+    ofScan: (scan: string) => `of scan ${scan}`,
+    ofSystem: 'of the system',
+    older: 'Show older reports',
+  },
 }
