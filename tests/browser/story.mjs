@@ -292,6 +292,31 @@ const claims = {
 
   ...figures({ page, url, look, fits }),
 
+  async 'the page speaks French to whoever chooses it, and remembers it on the device'() {
+    await page.goto(`${url}#/`)
+    await page.getByLabel('Language', { exact: true }).selectOption('fr')
+    await page.getByRole('heading', { name: 'Nouvel examen' }).waitFor()
+    assert.equal(await page.locator('html').getAttribute('lang'), 'fr')
+    await look('french-new-scan')
+    await page.getByRole('navigation').getByRole('link', { name: /^Trouvé/ }).first().click()
+    await page.getByTestId('answer').filter({ hasText: 'Région tumorale trouvée' }).waitFor()
+    await page.getByTestId('size').waitFor()
+    assert.equal(await page.getByLabel('Langue du compte rendu').inputValue(), 'fr')
+    await look('french-found')
+    await page.setViewportSize({ width: 360, height: 740 })
+    for (const [path, name] of [['', 'Examens'], ['quality', 'Qualité'], ['drift', 'Dérive'], ['administration', 'Administration']]) {
+      await page.goto(`${url}#/${path}`)
+      await page.getByRole('heading', { name, exact: true }).waitFor()
+      await fits(name)
+      await look(`french-phone-${path || 'list'}`)
+    }
+    await page.setViewportSize({ width: 1440, height: 900 })
+    await page.reload()
+    await page.getByRole('heading', { name: 'Administration', exact: true }).waitFor()
+    await page.getByLabel('Langue', { exact: true }).selectOption('en')
+    await page.getByRole('button', { name: 'Sign out' }).waitFor()
+  },
+
   async 'the session is renewed before its token ends'() {
     const renewed = page.waitForResponse((response) => response.url().endsWith('/v1/token'))
     await page.clock.fastForward('04:30')
@@ -343,8 +368,9 @@ const claims = {
     assert.equal((await revoked).status(), 200)
     await page.getByRole('button', { name: 'Sign in' }).waitFor()
     assert.equal(await page.evaluate(() => sessionStorage.length), 0)
-    // The device remembers whether names are hidden, and nothing of anybody.
-    assert.deepEqual(await page.evaluate(() => Object.entries(localStorage)), [['medseg.hide-names', 'no']])
+    // The device remembers whether names are hidden, and the language, and nothing of anybody.
+    const remembered = await page.evaluate(() => Object.entries(localStorage).sort())
+    assert.deepEqual(remembered, [['medseg.hide-names', 'no'], ['medseg.language', 'en']])
     const form = { grant_type: 'refresh_token', refresh_token: JSON.parse(kept).refresh_token }
     assert.equal((await context.request.post(new URL('v1/token', url).href, { form })).status(), 401)
     await page.reload()

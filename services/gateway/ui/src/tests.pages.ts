@@ -5,10 +5,12 @@ import type { Rate } from './api/quality'
 import { counted, judged, NOTHING, saidIn } from './draft'
 import { byGravity, featureIn, featureName, plotOf, plotWords, pValue, three } from './drift'
 import { ALL, FILTERS, filterNamed, matches, nameOf, stepped } from './filter'
+import { languageOf, localeOf } from './language'
 import { beginOf, endOf, periodIn } from './period'
 import { askedIn, diceNotEmptyOf, diceOf, rateOf, reviewedOf } from './quality'
 import { homeOf, may } from './roles'
 import { hrefTo, whereAt } from './routes'
+import { TABLES } from './words/table'
 
 test('an address says which page it is and what is asked of it, and what nobody knows is home', () => {
   assert.deepEqual(whereAt('#/quality?by=week&from=2026-11-01'), { page: 'quality', id: '', query: 'by=week&from=2026-11-01' })
@@ -129,4 +131,34 @@ test('a word that settles others names those that count, and no word names any b
   const agree = judged(NOTHING, 'agree', 'found')
   assert.deepEqual(saidIn({ ...agree, settles: ['4', '2'] }, [])?.adjudicates, ['4', '2'])
   assert.ok(!('adjudicates' in (saidIn(agree, []) ?? {})))
+})
+
+test('the page speaks what was chosen, else the first language of the browser that it knows, else English', () => {
+  assert.equal(languageOf('fr', ['en-GB']), 'fr')
+  assert.equal(languageOf(null, ['de-DE', 'fr-SN', 'en']), 'fr')
+  assert.equal(languageOf(null, ['EN-us']), 'en')
+  assert.equal(languageOf('xx', ['de']), 'en')
+  assert.equal(languageOf(null, []), 'en')
+})
+
+test('dates are the browser’s, but in a language that was chosen against it', () => {
+  assert.equal(localeOf(null, ['de-DE', 'fr']), undefined)
+  assert.equal(localeOf('fr', ['fr-SN']), undefined)
+  assert.equal(localeOf('fr', ['en-GB']), 'fr')
+  assert.equal(localeOf('en', ['fr-SN']), 'en-GB')
+  assert.equal(localeOf('xx', []), undefined)
+})
+
+test('a word that is made of others has all of them in every language', () => {
+  /** Each function's words, said with signs that are found again. */
+  const lost = (table: object, path: string): string[] =>
+    Object.entries(table).flatMap(([name, value]: [string, unknown]) => {
+      const at = `${path}.${name}`
+      if (typeof value === 'object' && value !== null) return lost(value, at)
+      if (typeof value !== 'function') return []
+      const signs = Array.from({ length: value.length }, (_, index) => `sign${index}`)
+      const said = String(value(...signs))
+      return signs.filter((sign) => !said.includes(sign)).map((sign) => `${at} ${sign}`)
+    })
+  assert.deepEqual(lost(TABLES.fr, '').sort(), lost(TABLES.en, '').sort())
 })

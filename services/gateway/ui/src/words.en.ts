@@ -4,11 +4,15 @@ import type { Lack } from './draft'
 import type { Preset } from './viewing'
 import { FRAME } from './words/frame.en'
 import { PAGES } from './words/pages.en'
+import { SCAN } from './words/scan.en'
+import { WORK } from './words/work.en'
 
-/** What the page says, in English. Another language is another table of the same shape: see `words.ts`. */
+/** What the page says, in English. Another language is another table of the same shape: see `words/table.ts`. */
 export const EN = {
   ...FRAME,
   ...PAGES,
+  ...SCAN,
+  ...WORK,
   room: {
     stage: (scan: string, slice: string) => `Scan ${scan}${slice}`,
     slice: (slice: number, of: number) => `Slice ${slice} of ${of}`,

@@ -8,6 +8,8 @@ export const FRAME = {
     home: 'medseg, all scans',
     models: 'Models',
     skip: 'Skip to the content',
+    signOut: 'Sign out',
+    language: 'Language',
   },
   list: {
     name: 'Earlier scans',
