@@ -9,9 +9,11 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
+import { figures } from './figures.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
+import { worklist } from './worklist.mjs'
 
 const [, , url, user, password, image, volume, folder] = process.argv
 if (!volume) {
@@ -286,6 +288,35 @@ const claims = {
 
   ...readingRoom({ page, url, user, password, volume, send, look, fits }),
 
+  ...worklist({ page, url, look }),
+
+  ...figures({ page, url, look, fits }),
+
+  async 'the page speaks French to whoever chooses it, and remembers it on the device'() {
+    await page.goto(`${url}#/`)
+    await page.getByLabel('Language', { exact: true }).selectOption('fr')
+    await page.getByRole('heading', { name: 'Nouvel examen' }).waitFor()
+    assert.equal(await page.locator('html').getAttribute('lang'), 'fr')
+    await look('french-new-scan')
+    await page.getByRole('navigation').getByRole('link', { name: /^Trouvé/ }).first().click()
+    await page.getByTestId('answer').filter({ hasText: 'Région tumorale trouvée' }).waitFor()
+    await page.getByTestId('size').waitFor()
+    assert.equal(await page.getByLabel('Langue du compte rendu').inputValue(), 'fr')
+    await look('french-found')
+    await page.setViewportSize({ width: 360, height: 740 })
+    for (const [path, name] of [['', 'Examens'], ['quality', 'Qualité'], ['drift', 'Dérive'], ['administration', 'Administration']]) {
+      await page.goto(`${url}#/${path}`)
+      await page.getByRole('heading', { name, exact: true }).waitFor()
+      await fits(name)
+      await look(`french-phone-${path || 'list'}`)
+    }
+    await page.setViewportSize({ width: 1440, height: 900 })
+    await page.reload()
+    await page.getByRole('heading', { name: 'Administration', exact: true }).waitFor()
+    await page.getByLabel('Langue', { exact: true }).selectOption('en')
+    await page.getByRole('button', { name: 'Sign out' }).waitFor()
+  },
+
   async 'the session is renewed before its token ends'() {
     const renewed = page.waitForResponse((response) => response.url().endsWith('/v1/token'))
     await page.clock.fastForward('04:30')
@@ -304,9 +335,15 @@ const claims = {
   async 'a phone shows all of it without scrolling sideways'() {
     await page.setViewportSize({ width: 360, height: 740 })
     await page.goto(`${url}#/`)
+    await page.getByRole('heading', { name: 'Scans', exact: true }).waitFor()
+    assert.ok(!(await page.getByRole('heading', { name: 'New scan' }).isVisible()), 'a phone starts with the list')
+    await fits('the list')
+    await look('phone-list')
+    await page.getByRole('link', { name: 'New scan', exact: true }).click()
     await page.getByRole('heading', { name: 'New scan' }).waitFor()
     await fits('the place for new scans')
     await look('phone-new-scan')
+    await page.getByRole('link', { name: 'All scans', exact: true }).click()
     await page.getByRole('navigation').getByRole('link', { name: /^Found/ }).first().click()
     await page.getByTestId('size').waitFor()
     await page.locator('[data-testid=slice][data-ready=true]').waitFor()
@@ -331,8 +368,9 @@ const claims = {
     assert.equal((await revoked).status(), 200)
     await page.getByRole('button', { name: 'Sign in' }).waitFor()
     assert.equal(await page.evaluate(() => sessionStorage.length), 0)
-    // The device remembers whether names are hidden, and nothing of anybody.
-    assert.deepEqual(await page.evaluate(() => Object.entries(localStorage)), [['medseg.hide-names', 'no']])
+    // The device remembers whether names are hidden, and the language, and nothing of anybody.
+    const remembered = await page.evaluate(() => Object.entries(localStorage).sort())
+    assert.deepEqual(remembered, [['medseg.hide-names', 'no'], ['medseg.language', 'en']])
     const form = { grant_type: 'refresh_token', refresh_token: JSON.parse(kept).refresh_token }
     assert.equal((await context.request.post(new URL('v1/token', url).href, { form })).status(), 401)
     await page.reload()

@@ -1,4 +1,4 @@
-import type { FeedbackReason, FeedbackVerdict, MissedPlace, NewFeedback, Truth } from './api/feedback'
+import type { Feedback, FeedbackReason, FeedbackVerdict, MissedPlace, NewFeedback, Truth } from './api/feedback'
 import type { Finding } from './api/result'
 import type { Answer } from './api/scans'
 
@@ -11,9 +11,11 @@ export interface Draft {
   /** Labels of findings that are none. */
   rejected: readonly number[]
   missed: readonly MissedPlace[]
+  /** The ids of what others have said that it settles. */
+  settles: readonly string[]
 }
 
-export const NOTHING: Draft = { verdict: null, truth: null, reason: null, note: '', rejected: [], missed: [] }
+export const NOTHING: Draft = { verdict: null, truth: null, reason: null, note: '', rejected: [], missed: [], settles: [] }
 
 export const NOTE_CHARS_MAX = 2000
 
@@ -80,7 +82,14 @@ export function saidIn(draft: Draft, findings: readonly Pick<Finding, 'label'>[]
     note: note.trim(),
     findings: each ? findings.map(({ label }) => ({ label, verdict: word(label) })) : [],
     missed: verdict === 'correct' ? [...draft.missed] : [],
+    ...(draft.settles.length > 0 ? { adjudicates: [...draft.settles] } : {}),
   }
+}
+
+/** Of what was said, what counts in a review: the latest word of each reader, unless another settles it. */
+export function counted<T extends Pick<Feedback, 'id' | 'supersedes' | 'adjudicates'>>(said: readonly T[]): T[] {
+  const gone = new Set(said.flatMap(({ supersedes, adjudicates }) => [supersedes, ...adjudicates]))
+  return said.filter(({ id }) => !gone.has(id))
 }
 
 /** A draft as it is kept in the tab, with whose it is. */

@@ -2,6 +2,7 @@ import { dicomHeader, type DicomHeader } from './dicom'
 import type { Chosen } from './files'
 import { natural, saysMask, series, twin } from './names'
 import { count } from './units'
+import { words } from './words/table'
 
 /** Files that are one scan together. */
 export interface FoundScan {
@@ -141,29 +142,20 @@ function runsOf(pictures: readonly Looked[]): FoundScan[] {
 }
 
 function alone({ kind }: Looked): string {
-  if (kind === 'zip') return 'one zip'
-  return kind === 'gzip' ? 'one compressed file' : 'one NIfTI volume'
+  if (kind === 'zip') return words.sending.oneZip
+  return kind === 'gzip' ? words.sending.oneCompressed : words.sending.oneVolume
 }
 
 function inWords(slices: number, modality: string | undefined, kind: string | undefined): string {
-  const what = modality || kind || 'file'
-  return slices === 1 ? `one slice, ${what}` : `one series, ${what}, ${count(slices)} slices`
-}
-
-const WHY: Record<Left, [one: string, several: string]> = {
-  mask: ['mask beside its image', 'masks beside their images'],
-  'no image': ['file that is no image', 'files that are no images'],
-  report: ['DICOM file that is no slice', 'DICOM files that are no slices'],
-  picture: ['picture beside the DICOM files', 'pictures beside the DICOM files'],
+  const what = modality || kind || words.sending.file
+  return slices === 1 ? words.sending.oneSlice(what) : words.sending.oneSeries(what, count(slices))
 }
 
 /** What is not sent, as in `12 masks beside their images`. */
 export function leftInWords(left: Found['left']): string[] {
-  const kinds = Object.keys(WHY) as Left[]
+  const kinds = Object.keys(words.sending.left) as Left[]
   return kinds.flatMap((kind) => {
     const files = left.filter(({ why }) => why === kind).length
-    const [one, several] = WHY[kind]
-    if (files === 0) return []
-    return files === 1 ? `1 ${one}` : `${count(files)} ${several}`
+    return files === 0 ? [] : words.sending.left[kind](count(files))
   })
 }

@@ -1,9 +1,9 @@
 import type { Route, Version } from './api/models'
-import { KINDS } from './words'
+import { words } from './words'
 
 /** What a route is called: `MR`, `MR FLAIR`. */
 export function placeOf({ modality, image_kind }: Route): string {
-  const names: Record<string, string> = KINDS
+  const names: Readonly<Record<string, string>> = words.origin.kinds
   const kind = image_kind ? (names[image_kind] ?? image_kind) : ''
   return [modality, kind].filter((word) => word !== '').join(' ')
 }

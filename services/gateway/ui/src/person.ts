@@ -1,6 +1,7 @@
 import type { Identity } from './api/identity'
+import { locale } from './language'
 
-const date = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeZone: 'UTC' })
+const date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone: 'UTC' })
 
 /**
  * A name as DICOM writes it (PS3.5, 6.2.1.1), as people read it: `Doe, Jane`.

@@ -1,5 +1,6 @@
 import type { Finding, Totals } from './api/result'
 import { count, figures } from './units'
+import { words } from './words/table'
 
 export interface Size {
   number: string
@@ -16,14 +17,14 @@ type Sized = Pick<Totals, 'voxels' | 'volume_ml' | 'area_mm2'>
  */
 export function sizeOf({ voxels, volume_ml, area_mm2 }: Sized, slices: number): Size {
   if (slices === 1) {
-    const what = 'Area in this slice'
+    const what = words.size.area
     return area_mm2 === null
-      ? { number: count(voxels), unit: voxels === 1 ? 'pixel' : 'pixels', what }
+      ? { number: count(voxels), unit: words.size.pixels(voxels === 1), what }
       : { number: figures(area_mm2), unit: 'mm²', what }
   }
   return volume_ml === null
-    ? { number: count(voxels), unit: voxels === 1 ? 'voxel' : 'voxels', what: 'Volume' }
-    : { number: figures(volume_ml), unit: 'mL', what: 'Volume' }
+    ? { number: count(voxels), unit: words.size.voxels(voxels === 1), what: words.size.volume }
+    : { number: figures(volume_ml), unit: 'mL', what: words.size.volume }
 }
 
 /** Both diameters, as in `31.2 × 24.8 mm`. */
@@ -45,10 +46,10 @@ export function inWords(findings: readonly Finding[], totals: Sized, slices: num
   const unit = unitName(largest.unit)
   const long = figures(largest.longest_diameter.length)
   const across = figures(largest.perpendicular_diameter.length)
-  const extent = `${long} ${unit} at its longest and ${across} ${unit} across`
-  if (findings.length === 1) return `One region, ${extent}.`
+  const extent = words.size.extent(long, across, unit)
+  if (findings.length === 1) return words.size.one(extent)
   const size = sizeOf(totals, slices)
-  return `${count(findings.length)} regions, ${size.number} ${size.unit} together. The largest is ${extent}.`
+  return words.size.several(count(findings.length), `${size.number} ${size.unit}`, extent)
 }
 
 /** Main findings, and lesser ones apart. */
@@ -64,5 +65,5 @@ function lengths(values: readonly number[], unit: Finding['unit']): string {
 }
 
 function unitName(unit: Finding['unit']): string {
-  return unit === 'px' ? 'pixels' : unit
+  return unit === 'px' ? words.size.pixels(false) : unit
 }

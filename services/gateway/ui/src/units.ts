@@ -1,3 +1,6 @@
+import { locale } from './language'
+import { words } from './words/table'
+
 // Times are the viewer's, but numbers are written one way for all, as ISO 80000 has it: a comma that is a decimal
 // sign to one reader and groups thousands for another makes a size a thousand times too large.
 const decimals = [0, 1, 2].map(
@@ -9,9 +12,9 @@ const decimals = [0, 1, 2].map(
     }),
 )
 const THIN_SPACE = '\u202f'
-const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
-const day = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' })
+const time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' })
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
+const day = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' })
 
 /** No decimals beyond three figures: more would promise what the method cannot hold. */
 export function figures(value: number): string {
@@ -34,8 +37,8 @@ export function percent(share: number): string {
 
 /** A probability that is neither 0 nor 1 is never written as if it were. */
 export function probability(share: number): string {
-  if (share > 0 && share < 0.01) return 'below 1 %'
-  return share > 0.99 && share < 1 ? 'above 99 %' : percent(share)
+  if (share > 0 && share < 0.01) return words.units.below
+  return share > 0.99 && share < 1 ? words.units.above : percent(share)
 }
 
 export function bytes(size: number): string {
@@ -59,8 +62,8 @@ export function moments(ms: number): string {
 /** `Today`, `Yesterday`, or the date. */
 export function dayOf(ms: number, now: number): string {
   const date = day.format(ms)
-  if (date === day.format(now)) return 'Today'
+  if (date === day.format(now)) return words.units.today
   const yesterday = new Date(now)
   yesterday.setDate(yesterday.getDate() - 1)
-  return date === day.format(yesterday) ? 'Yesterday' : date
+  return date === day.format(yesterday) ? words.units.yesterday : date
 }

@@ -2,9 +2,17 @@ import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
 import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
+import { FRAME } from './words/frame.en'
+import { PAGES } from './words/pages.en'
+import { SCAN } from './words/scan.en'
+import { WORK } from './words/work.en'
 
-/** What the reading room says, in English. Another language is another table of the same shape: see `words.ts`. */
+/** What the page says, in English. Another language is another table of the same shape: see `words/table.ts`. */
 export const EN = {
+  ...FRAME,
+  ...PAGES,
+  ...SCAN,
+  ...WORK,
   room: {
     stage: (scan: string, slice: string) => `Scan ${scan}${slice}`,
     slice: (slice: number, of: number) => `Slice ${slice} of ${of}`,
@@ -52,6 +60,7 @@ export const EN = {
       ['Shift and arrow keys, m', 'while correcting: move the cross, mark a missed place'],
       ['Shift and 1 to 9', 'while correcting or rejecting: that region is none'],
       ['Ctrl and z', 'undo'],
+      ['j, k', 'next and previous scan of the list; Enter opens it'],
     ] as readonly (readonly [string, string])[],
   },
   verdict: {
@@ -115,6 +124,13 @@ export const EN = {
     rejects: (labels: string) => `no tumour: region ${labels}`,
     dice: (dice: string) => `own outline, overlap ${dice} (Dice)`,
     overlap: (readers: string, dice: string) => `Outlines of ${readers}: overlap ${dice} (Dice)`,
+    conflict: 'Its readers differ. Until that is settled, nothing is learned from this scan.',
+    settle: 'Settle it by a verdict of your own',
+    settling: (count: number) =>
+      `Your verdict will take the place of ${count === 1 ? 'the word below' : `the ${count} words below that count`}. They stand as they were said, and count no more.`,
+    leave: 'Do not settle it',
+    settles: 'settles what others said',
+    settled: 'settled by another word',
     noList: 'What others said cannot be shown.',
     again: 'Say something else',
     againHint: 'A new word stands beside the old one; nothing is overwritten.',

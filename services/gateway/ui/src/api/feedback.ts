@@ -27,6 +27,8 @@ export interface NewFeedback {
   note: string
   findings: FindingVerdict[]
   missed: MissedPlace[]
+  /** The ids of what others have said that it settles; for administrators. */
+  adjudicates?: string[]
 }
 
 /** What the latest words of all readers come to. */

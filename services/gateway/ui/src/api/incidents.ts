@@ -11,3 +11,26 @@ export async function reportIncident(words: string, scan: string): Promise<void>
     body: JSON.stringify({ words, scan_id: scan || null }),
   })
 }
+
+/** Something that somebody has reported. */
+export interface Incident {
+  id: string
+  /** As RFC 3339 writes it. */
+  reported_at: string | null
+  reporter: string
+  words: string
+  /** Nothing: it is about the system. */
+  scan_id: string | null
+}
+
+export interface IncidentPage {
+  /** The newest first. */
+  incidents: Incident[]
+  next_cursor: string | null
+}
+
+export async function listIncidents(cursor: string, limit: number): Promise<IncidentPage> {
+  const query = new URLSearchParams({ limit: String(limit) })
+  if (cursor) query.set('cursor', cursor)
+  return (await (await request(`v1/incidents?${query}`)).json()) as IncidentPage
+}

@@ -1,3 +1,4 @@
+import { words } from '../words/table'
 import type { Check } from './models'
 
 /** What the server refused, or what went wrong on the way to it, in words (RFC 9457). */
@@ -32,7 +33,7 @@ export function problemOf(status: number, body: string): Problem {
   return new Problem({
     status,
     name: type.split(/[/:#]/).at(-1) ?? '',
-    title: sentence(text(fields.title) || `The server answered with status ${status}`),
+    title: sentence(text(fields.title) || words.problem.status(status)),
     detail: sentence(text(fields.detail)),
     checks: Array.isArray(fields.checks) ? (fields.checks as Check[]) : [],
   })
@@ -42,8 +43,8 @@ export function noConnection(): Problem {
   return new Problem({
     status: 0,
     name: 'no-connection',
-    title: 'No connection',
-    detail: 'The server did not answer. Check the network and try again.',
+    title: words.problem.noConnection,
+    detail: words.problem.noConnectionHint,
   })
 }
 
@@ -66,6 +67,6 @@ function text(value: unknown): string {
 }
 
 // The services' messages are lower case without a full stop; a reader sees sentences.
-function sentence(words: string): string {
-  return words.charAt(0).toUpperCase() + words.slice(1)
+function sentence(said: string): string {
+  return said.charAt(0).toUpperCase() + said.slice(1)
 }

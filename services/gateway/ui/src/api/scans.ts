@@ -1,4 +1,5 @@
 import type { ARTEFACTS } from './artefacts'
+import type { Filter } from '../filter'
 import { request } from './http'
 import type { ResultDocument } from './result'
 import type * as api from './types'
@@ -28,8 +29,9 @@ export interface ScanPage extends Written<api.Scans, 'next_cursor'> {
 /** Those that are pictures. */
 export type Artefact = Extract<(typeof ARTEFACTS)[number], { media_type: 'image/png' }>['name']
 
-export async function listScans(cursor: string, limit: number): Promise<ScanPage> {
-  const query = new URLSearchParams({ limit: String(limit) })
+export async function listScans(cursor: string, limit: number, filter: Exclude<Filter, { by: 'review' }>): Promise<ScanPage> {
+  const { by, ...asked } = filter
+  const query = new URLSearchParams({ limit: String(limit), ...asked })
   if (cursor) query.set('cursor', cursor)
   return json(await request(`v1/scans?${query}`))
 }

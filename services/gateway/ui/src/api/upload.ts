@@ -1,4 +1,5 @@
 import { session } from '../state/session.svelte'
+import { words } from '../words/table'
 import { Problem, noConnection, problemOf } from './problem'
 import type { Priority, Scan } from './scans'
 
@@ -102,6 +103,6 @@ function accepted({ status, body }: Reply): Accepted {
       refusals: answer.entries.flatMap(({ refusal }) => (refusal ? problemOf(422, JSON.stringify(refusal)) : [])),
     }
   } catch {
-    throw new Problem({ status, name: 'no-scan', title: 'The server’s answer could not be read', detail: body.slice(0, 200) })
+    throw new Problem({ status, name: 'no-scan', title: words.problem.unread, detail: body.slice(0, 200) })
   }
 }

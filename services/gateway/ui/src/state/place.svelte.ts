@@ -1,17 +1,35 @@
+import { hrefTo, whereAt, type Page } from '../routes'
+
 /** Where the page is: the address's fragment, so that the server needs to know one page only. */
 class Place {
-  /** The scan that is open; empty: the place for new scans. */
-  scan = $state('')
-  /** Whether the models are shown. */
-  models = $state(false)
-  /** Whether a problem is reported. */
-  report = $state(false)
-  /** The scan that it is about; empty: the system. */
-  about = $state('')
+  #where = $state.raw(whereAt(location.hash))
 
   constructor() {
-    this.#read()
-    addEventListener('hashchange', () => this.#read())
+    addEventListener('hashchange', () => (this.#where = whereAt(location.hash)))
+  }
+
+  get page(): Page {
+    return this.#where.page
+  }
+
+  /** The scan that is open; empty: none. */
+  get scan(): string {
+    return this.page === 'scan' ? this.#where.id : ''
+  }
+
+  /** The scan that a problem is reported of; empty: it is about the system. */
+  get about(): string {
+    return this.page === 'report' ? this.#where.id : ''
+  }
+
+  /** The report of drift that is open; empty: none. */
+  get drift(): string {
+    return this.page === 'drift' ? this.#where.id : ''
+  }
+
+  /** What the page is asked to show, as the address has it behind a `?`. */
+  get query(): string {
+    return this.#where.query
   }
 
   open(id: string): void {
@@ -22,12 +40,14 @@ class Place {
     location.hash = '#/'
   }
 
-  #read(): void {
-    this.models = location.hash === '#/models'
-    const report = /^#\/report(?:\/([\w-]+))?$/.exec(location.hash)
-    this.report = report !== null
-    this.about = report?.[1] ?? ''
-    this.scan = /^#\/scans\/([\w-]+)$/.exec(location.hash)?.[1] ?? ''
+  /** To where new scans are sent: on a screen of one column it is no part of home. */
+  sending(): void {
+    location.hash = '#/new'
+  }
+
+  /** Goes to a page, with what it is asked to show. */
+  go(path: string, asked: Readonly<Record<string, string>>): void {
+    location.hash = hrefTo(path, asked)
   }
 }
 

@@ -1,5 +1,6 @@
 import { Problem, asProblem } from '../api/problem'
 import { refresh, revoke, signIn, type Tokens } from '../api/tokens'
+import { words } from '../words/table'
 
 const KEPT = 'medseg.session'
 /** How long before its end a token is renewed. */
@@ -104,8 +105,8 @@ class Session {
   }
 
   #expired(): Problem {
-    if (this.phase !== 'out') this.#end('The session has ended. Please sign in again.')
-    return new Problem({ status: 401, name: 'signed-out', title: 'Signed out', detail: this.notice })
+    if (this.phase !== 'out') this.#end(words.signIn.ended)
+    return new Problem({ status: 401, name: 'signed-out', title: words.signIn.signedOut, detail: this.notice })
   }
 
   #end(notice: string): void {

@@ -2,6 +2,7 @@ import { asProblem, type Problem } from '../api/problem'
 import type { Priority, Scan } from '../api/scans'
 import { idempotencyKey, upload, type About } from '../api/upload'
 import type { FoundScan } from '../grouping'
+import { words } from '../words/table'
 import { scans } from './scans.svelte'
 
 /** Two at a time: while one is checked, the next one travels. */
@@ -39,7 +40,7 @@ export class Upload {
 
   get kind(): string {
     if (this.files.length > 1) return this.words
-    return /\.(nii\.gz|[a-z0-9]{1,5})$/i.exec(this.names)?.[1]?.toUpperCase() ?? 'file'
+    return /\.(nii\.gz|[a-z0-9]{1,5})$/i.exec(this.names)?.[1]?.toUpperCase() ?? words.sending.file
   }
 
   get bytes(): number {
@@ -96,8 +97,7 @@ class Uploads {
   get summary(): string {
     const refused = this.list.filter(({ phase }) => phase === 'refused').length
     const accepted = this.list.length - refused
-    if (refused === 0) return accepted === 1 ? 'Scan accepted' : `${accepted} scans accepted`
-    return `${accepted} accepted, ${refused} not accepted`
+    return refused === 0 ? words.sending.accepted(accepted) : words.sending.partly(accepted, refused)
   }
 
   /** Sends what was found, each scan by itself; resolves when each is accepted or refused. */

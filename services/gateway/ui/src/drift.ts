@@ -1,0 +1,66 @@
+import type { DriftFeature, DriftVerdict, Histogram } from './api/drift'
+import { share } from './quality'
+import { words } from './words'
+
+const GRAVITY = ['drift', 'watch', 'stable', 'too_few_scans', 'no_reference'] as const satisfies readonly DriftVerdict[]
+
+/** The gravest first, and alike ones by their names. */
+export function byGravity(features: readonly DriftFeature[]): DriftFeature[] {
+  const gravity = ({ verdict }: DriftFeature) => GRAVITY.indexOf(verdict)
+  return [...features].sort((a, b) => gravity(a) - gravity(b) || (a.name < b.name ? -1 : 1))
+}
+
+/** The feature that is asked for, else the gravest. */
+export function featureIn(features: readonly DriftFeature[], query: string): DriftFeature | undefined {
+  const name = new URLSearchParams(query).get('feature')
+  return features.find((feature) => feature.name === name) ?? byGravity(features)[0]
+}
+
+/** Features whose names this page does not know keep them. */
+export function featureName(name: string): string {
+  const names: Readonly<Record<string, string>> = words.drift.features
+  return names[name] ?? name
+}
+
+/** A number of three figures: none of a feature is known better. */
+export function three(value: number | null): string {
+  return value === null ? '' : String(Number(value.toPrecision(3)))
+}
+
+/** A p-value is never written as if it were none. */
+export function pValue(value: number | null): string {
+  return value !== null && value < 0.001 ? words.drift.below('0.001') : three(value)
+}
+
+/** A histogram on a picture of 100 × 100: the reference as bars, the window as a line over them. */
+export interface Plot {
+  bars: { x: number; width: number; height: number }[]
+  line: string
+  /** The share that the picture's top stands for. */
+  top: number
+}
+
+/** The bins stand side by side, alike in width, with one more at each end for what lies beyond them. */
+export function plotOf({ reference, window, below, above }: Histogram): Plot {
+  const bars = [0, ...reference, 0]
+  const shares = [below, ...window, above]
+  const top = Math.max(0.01, ...bars, ...shares)
+  const width = 100 / shares.length
+  const height = (share: number) => (100 * share) / top
+  const steps = shares.map((share, bin) => `V${tenths(100 - height(share))}H${tenths((bin + 1) * width)}`)
+  return {
+    bars: bars.map((share, bin) => ({ x: tenths(bin * width), width: tenths(width), height: tenths(height(share)) })),
+    line: `M0 100${steps.join('')}V100`,
+    top,
+  }
+}
+
+function tenths(value: number): number {
+  return Math.round(value * 10) / 10
+}
+
+/** What the picture shows, in words. */
+export function plotWords({ median, reference_median, histogram }: DriftFeature): string {
+  const beyond = (histogram?.below ?? 0) + (histogram?.above ?? 0)
+  return words.drift.plot(three(reference_median), three(median), share(beyond))
+}

@@ -1,0 +1,111 @@
+import type { DriftVerdict } from '../api/drift'
+import type { QualityBy } from '../api/quality'
+import type { ImageKind } from '../api/result'
+
+/** What the pages of figures say, in English. */
+export const PAGES = {
+  loading: 'On its way …',
+  period: {
+    from: 'From (day, UTC)',
+    to: 'To (that day, too)',
+  },
+  quality: {
+    title: 'Quality',
+    about: 'How good the answers “found” and “none found” are, by the latest word of each reader.',
+    grouped: 'Group by',
+    by: {
+      model: 'Model',
+      week: 'Week',
+      kind: 'Kind of image',
+      size: 'Size of what was marked',
+    } satisfies Record<QualityBy, string>,
+    kinds: {
+      flair: 'FLAIR',
+      t1_contrast: 'T1 with contrast agent',
+      other: 'Another kind',
+      unknown: 'Not known',
+    } satisfies Record<ImageKind, string>,
+    table: 'Figures of quality',
+    columns: {
+      reviewed: 'Reviewed, of all scans',
+      dice: 'Overlap (Dice)',
+      far: 'Found where there is no tumour',
+      frr: 'None found where there is a tumour',
+      agree: 'Scans whose readers agree with the answer',
+    },
+    interval: (low: string, high: string) => `${low} to ${high}`,
+    of: (count: string, all: string) => `${count} of ${all}`,
+    ofScans: (count: string) => (count === '1' ? '1 scan' : `${count} scans`),
+    empty: (count: string) => (count === '1' ? 'Of them 1 is empty in both and counts 1.' : `Of them ${count} are empty in both and count 1.`),
+    others: (dice: string) => `All others: ${dice}.`,
+    noOthers: 'There are no others.',
+    disputed: (count: string) => `Readers differ on ${count}: in neither rate.`,
+    nothing: 'Not known',
+    reviewed: (reviewed: string, scans: string, share: string) =>
+      `Readers have judged ${reviewed} of ${scans} scans (${share}). They were not drawn by chance: the figures are of these, and all others may be better or worse.`,
+    noScans: 'No scan was answered in this time.',
+    bars: 'In parentheses: the 95 % interval. The bars show the same, from 0 at the left to 1 at the right.',
+    remarks: 'To know before you conclude anything',
+  },
+  drift: {
+    title: 'Drift',
+    about:
+      'Compares what models have seen and said in a period with what they were trained on. A difference says that figures measured before may not hold; it says nothing about a patient.',
+    make: 'Make a report',
+    making: 'Comparing …',
+    another: 'All reports, and a new one',
+    list: 'Reports',
+    listHint: 'Those that were made or opened since you signed in. Others are kept: each is found again at its own address.',
+    verdicts: {
+      drift: 'Drift',
+      watch: 'Worth watching',
+      stable: 'Stable',
+      too_few_scans: 'Too few scans',
+      no_reference: 'Nothing to compare with',
+    } satisfies Record<DriftVerdict, string>,
+    concluded: {
+      drift: 'At least one feature is far from what the model was trained on.',
+      watch: 'At least one feature begins to differ from what the model was trained on.',
+      stable: 'No feature differs more than chance and habit allow.',
+      too_few_scans: 'The numbers are shown, but nothing can be concluded from so few scans.',
+      no_reference: 'The model’s training reference knows none of the features.',
+    } satisfies Record<DriftVerdict, string>,
+    period: 'Completed',
+    windowOf: (from_ms: number, from: string, to: string) => (from_ms === 0 ? `Until ${to}` : `${from} to ${to}`),
+    scans: 'Scans',
+    cut: 'older ones were left out',
+    model: 'Model',
+    ofScans: (count: string) => (count === '1' ? '1 scan' : `${count} scans`),
+    response: 'Time to the result (50, 95 and 99 % of scans)',
+    made: 'Report made',
+    table: 'Features',
+    columns: [
+      'Feature',
+      'Verdict',
+      'Scans',
+      'Median in training',
+      'Median in this period',
+      'Stability index (PSI)',
+      'Kolmogorov-Smirnov',
+      'p-value',
+    ] as readonly string[],
+    features: {
+      mean: 'Mean brightness',
+      std: 'Spread of brightness',
+      p01: 'Darkest hundredth',
+      p99: 'Brightest hundredth',
+      sharpness: 'Sharpness',
+      background: 'Share of background',
+      mask_fraction: 'Share that was marked',
+      confidence: 'The model’s own certainty',
+    },
+    below: (least: string) => `below ${least}`,
+    reference: 'Training',
+    window: 'This period',
+    plotOf: (feature: string) => `Histogram of ${feature.toLowerCase()}, training and this period`,
+    plot: (reference: string, median: string, beyond: string) =>
+      `Median in training ${reference || 'not known'}, in this period ${median || 'not known'}. ${beyond} of this period’s scans lie beyond what was seen in training (the bins at both ends).`,
+    thresholds: (scans: string, watch: string, drift: string, p: string) =>
+      `From ${scans} scans on. Worth watching from a PSI of ${watch}, drift from ${drift}, and both only with a p-value below ${p}.`,
+  },
+}

@@ -1,0 +1,133 @@
+import type { ARTEFACTS } from '../api/artefacts'
+import type { ImageKind, Laterality } from '../api/result'
+import type { Answer } from '../api/scans'
+
+/** What is said of a scan and its result, in English. */
+export const SCAN = {
+  /** The four answers, each with its own words; the sentence says what the answer does not mean. */
+  answers: {
+    found: {
+      title: 'Tumour region found',
+      short: 'Found',
+      sentence: 'What is outlined was marked by the model. A radiologist must confirm it.',
+    },
+    none_found: {
+      title: 'None found',
+      short: 'None found',
+      sentence: 'The whole scan was analysed and no tumour region was marked. This does not rule out a tumour.',
+    },
+    not_analysable: {
+      title: 'Not analysable',
+      short: 'Not analysable',
+      sentence: 'The file is sound, but no model here may judge this scan. Nothing is said about the patient.',
+    },
+    failed: {
+      title: 'Analysis failed',
+      short: 'Failed',
+      sentence: 'Something went wrong on our side. This says nothing about the patient: the scan has not been judged.',
+    },
+  } satisfies Record<Answer, { title: string; short: string; sentence: string }>,
+  scan: {
+    title: (scan: string) => `Scan ${scan}`,
+    done: (answer: string) => `Done: ${answer}`,
+    analysing: 'Analysing',
+    waiting: 'Waiting',
+    waitingFor: 'Waiting for the analysis',
+    urgent: (state: string) => `${state}, urgent`,
+    unknown: 'No such scan',
+    unknownHint: 'It does not exist, or it belongs to another hospital.',
+    report: 'Report',
+    noResult: 'The result cannot be shown.',
+    noImage: 'The image cannot be shown.',
+    asUploaded: (scan: string) => `Scan ${scan} as uploaded`,
+    steps: ['Sent', 'Checked', 'Waiting for its turn', 'Analysing'] as readonly string[],
+    stepDone: ', done',
+    analysis: 'Analysis',
+    kept: 'The scan is kept. You can leave this page; the answer will be in the list.',
+  },
+  size: {
+    area: 'Area in this slice',
+    volume: 'Volume',
+    pixels: (one: boolean) => (one ? 'pixel' : 'pixels'),
+    voxels: (one: boolean) => (one ? 'voxel' : 'voxels'),
+    extent: (long: string, across: string, unit: string) => `${long} ${unit} at its longest and ${across} ${unit} across`,
+    one: (extent: string) => `One region, ${extent}.`,
+    several: (count: string, size: string, extent: string) => `${count} regions, ${size} together. The largest is ${extent}.`,
+  },
+  findings: {
+    together: ', all regions together',
+    main: ', main region',
+    lesser: (count: number) => (count === 1 ? 'One lesser finding' : `${count} lesser findings`),
+    lesserHint: 'Marked apart from the main region, outlined in purple and in no total. Look at each: it may be a tumour.',
+    side: 'Side',
+    diameters: 'Longest × perpendicular diameter',
+    box: 'Box, width × height',
+    boxDeep: 'Box, width × height × depth',
+    slices: 'Slices',
+    slice: 'Slice',
+    from: (first: number, last: number, of: number) => `${first} to ${last} of ${of}`,
+    of: (slice: number, of: number) => `${slice} of ${of}`,
+    confidence: 'Mean probability inside',
+  },
+  sides: {
+    left: 'Patient’s left',
+    right: 'Patient’s right',
+    midline: 'On the middle, or on both sides of it',
+    unknown: 'Unknown',
+  } satisfies Record<Laterality | 'unknown', string>,
+  views: {
+    ends: {
+      R: 'patient’s right',
+      L: 'patient’s left',
+      A: 'front',
+      P: 'back',
+      H: 'head',
+      F: 'feet',
+    },
+    planes: {
+      axial: 'Axial',
+      coronal: 'Coronal',
+      sagittal: 'Sagittal',
+    },
+    stored: 'As stored: which side is which is unknown',
+    is: (plane: string, left: string, top: string) => `${plane}: ${left} at the left, ${top} at the top`,
+  },
+  origin: {
+    doubt: 'How far to trust it',
+    title: 'How it came about',
+    fit: (dice: string, low: string, high: string) =>
+      `The outline is expected to overlap with a radiologist’s by ${dice} (Dice: 1 is a perfect fit, 0 none). For nine in ten scans like this one it lies between ${low} and ${high}.`,
+    kinds: {
+      flair: 'FLAIR',
+      t1_contrast: 'T1 with contrast agent',
+      other: 'Neither FLAIR nor T1 with contrast agent',
+      unknown: 'Not known',
+    } satisfies Record<ImageKind, string>,
+    byHeader: (kind: string) => `${kind}, says its header`,
+    byModel: (kind: string, probability: string) => `${kind}, as the model sees it (${probability})`,
+    look: (side: number) => `${side} pixels`,
+    lookMirrored: (side: number) => `${side} pixels, in the mirror too`,
+    model: 'Model',
+    weights: 'Weights, SHA-256',
+    data: 'Trained on data version',
+    certainty: 'The model’s own certainty',
+    kind: 'Kind of image',
+    threshold: 'Threshold',
+    looked: 'Looked at',
+    device: 'Preprocessing, device',
+    software: 'Software',
+    answered: 'Answered',
+    taken: 'Time taken',
+  },
+  downloads: {
+    title: 'Download',
+    names: {
+      original: 'Original file',
+      'image.png': 'Image',
+      'mask.png': 'Mask',
+      'overlay.png': 'Overlay',
+      'mask.nii.gz': 'Mask of the volume',
+      'result.json': 'Result',
+    } satisfies Record<(typeof ARTEFACTS)[number]['name'], string>,
+  },
+}
