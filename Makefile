@@ -34,6 +34,21 @@ mesh: ## the same, each service a process of its own on MariaDB, RabbitMQ and a 
 test: ## the whole suite, with private servers in temporary folders
 	@scripts/test.sh
 
+MANUAL := docs/manual/pictures
+
+.PHONY: manual-pictures
+manual-pictures: ## take the manual's pictures anew, by the story that the suite tells to the page
+	@scripts/setup.sh test
+	@$(ENV) cargo build --quiet --workspace --lib --bins --tests
+	@mkdir -p $(MANUAL) && rm -f $(MANUAL)/*.png
+	@MANUAL_PICTURES="$(CURDIR)/$(MANUAL)" $(ENV) tests/browser/run.sh
+
+.PHONY: notebooks
+notebooks: ## run the notebooks, and the example client, against a medseg of their own
+	@scripts/setup.sh test
+	@$(ENV) cargo build --quiet --workspace --lib --bins --tests
+	@$(ENV) scripts/check-notebooks.sh "$(CARGO_TARGET_DIR)/debug"
+
 .PHONY: documented
 documented: ## run every documented command, subcommand and target, with its errors: longer than the suite, which runs the documents' own blocks
 	@scripts/setup.sh test

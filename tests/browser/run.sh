@@ -2,7 +2,7 @@
 # run.sh [URL USER PASSWORD [PHANTOM.png VOLUME.nii.gz]]: tells a clinician's story to the page in headless Chromium.
 #
 # Without arguments it starts the medseg that was built last on a directory and a port of its own, and stops it after.
-# BROWSER_PICTURES=FOLDER keeps pictures of each state.
+# BROWSER_PICTURES=FOLDER keeps pictures of each state; MANUAL_PICTURES=FOLDER takes those that the manual has.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
@@ -63,4 +63,8 @@ if [ -z "$volume" ]; then
     "$medseg" phantom --format nifti --lesion-ml 20 --out "$volume" >/dev/null
 fi
 
-CHROMIUM=$chromium node "$folder/test/story.mjs" "${url%/}/" "$user" "$password" "$image" "$volume" ${BROWSER_PICTURES:+"$BROWSER_PICTURES"}
+# Where they are not wanted they are taken all the same, so that the story still has each of them.
+manual=${MANUAL_PICTURES:-$folder/manual}
+CHROMIUM=$chromium MANUAL_PICTURES=$manual node "$folder/test/story.mjs" "${url%/}/" "$user" "$password" "$image" "$volume" ${BROWSER_PICTURES:+"$BROWSER_PICTURES"}
+lost=$(diff <(ls "$root/docs/manual/pictures") <(ls "$manual")) ||
+    fail "the manual's pictures are not those of the story ('make manual-pictures' takes them anew): $lost"

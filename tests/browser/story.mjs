@@ -2,7 +2,8 @@
  * A clinician's story, told to a running medseg in headless Chromium:
  * `node story.mjs URL USER PASSWORD PHANTOM.png VOLUME.nii.gz [FOLDER]`. Both must be phantoms in which a tumour is found.
  *
- * Exits 1 at the first claim that does not hold; pictures of the states, and of the failure, go to FOLDER.
+ * Exits 1 at the first claim that does not hold; pictures of the states, and of the failure, go to FOLDER, and those that
+ * the manual has to the folder MANUAL_PICTURES.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
@@ -10,6 +11,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { figures } from './figures.mjs'
+import { manualOf } from './manual.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
@@ -50,11 +52,13 @@ page.on('console', (message) => {
 })
 page.on('request', (request) => requests.push(request))
 
+const manual = manualOf(page, process.env.MANUAL_PICTURES)
 let states = 0
 
 async function look(name) {
   states += 1
   if (folder) await page.screenshot({ path: join(folder, `${String(states).padStart(2, '0')}-${name}.png`), fullPage: true })
+  await manual.show(name)
   await accessible(name)
 }
 
@@ -124,7 +128,7 @@ const claims = {
     await page.getByText('one series, PNG, 2 slices').waitFor()
     await page.getByText('Not sent: 1 mask beside its image, 1 file that is no image.').waitFor()
     assert.ok(!(await page.content()).includes('DOE_1'), 'the files’ names are hidden until asked for')
-    await look('found')
+    await look('found-scans')
     await page.getByRole('button', { name: 'Do not send' }).click()
     await page.getByRole('heading', { name: 'One scan found' }).waitFor({ state: 'detached' })
   },
@@ -332,6 +336,19 @@ const claims = {
     await look('no-such-scan')
   },
 
+  async 'the manual opens from the page, in both of its languages'() {
+    await page.goto(`${url}#/`)
+    for (const [name, language] of [['Manual', 'en'], ['Manuel en français', 'fr']]) {
+      await page.getByRole('link', { name, exact: true }).click()
+      await page.waitForURL('**/manual/clinicians*')
+      await page.getByRole('heading', { level: 1 }).waitFor()
+      assert.equal(await page.locator('html').getAttribute('lang'), language)
+      await look(`manual-${language}`)
+      await page.goBack()
+      await page.getByRole('heading', { name: 'New scan' }).waitFor()
+    }
+  },
+
   async 'a phone shows all of it without scrolling sideways'() {
     await page.setViewportSize({ width: 360, height: 740 })
     await page.goto(`${url}#/`)
@@ -381,6 +398,7 @@ const claims = {
     assert.deepEqual(faults, [])
     const strangers = requests.map((request) => request.url()).filter((asked) => !/^blob:/.test(asked) && !asked.startsWith(url))
     assert.deepEqual(strangers, [])
+    manual.complete()
   },
 }
 

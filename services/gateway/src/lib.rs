@@ -24,6 +24,7 @@ mod incidents;
 mod intake;
 mod known;
 mod layers;
+mod manual;
 mod masks;
 mod models;
 mod overlaps;
@@ -218,6 +219,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         .with_state(gateway)
         .merge(docs::routes(openapi))
         .merge(problems::routes())
+        .merge(manual::routes())
         .fallback(page::show);
     let http = layers::around(http, random, &config.cors_origins);
     // It is ready while it answers: that a peer is away, the caller is told with 503.

@@ -31,18 +31,23 @@ pub async fn show(method: Method, uri: Uri, headers: HeaderMap) -> Result<Respon
     } else {
         "no-cache"
     };
+    Ok(answer(file, &headers, cached, PAGE_POLICY))
+}
+
+/// A file that this program carries, unless the caller has it already.
+pub fn answer(file: EmbeddedFile, headers: &HeaderMap, cached: &str, policy: &str) -> Response {
     let tag = tag(&file);
-    let known = artefacts::matches(&headers, &tag);
+    let known = artefacts::matches(headers, &tag);
     let about = [
         (header::ETAG, tag),
         (header::CACHE_CONTROL, cached.to_owned()),
-        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY.to_owned()),
+        (header::CONTENT_SECURITY_POLICY, policy.to_owned()),
     ];
     if known {
-        return Ok((StatusCode::NOT_MODIFIED, about).into_response());
+        return (StatusCode::NOT_MODIFIED, about).into_response();
     }
     let media = [(header::CONTENT_TYPE, file.metadata.mimetype().to_owned())];
-    Ok((about, media, file.data).into_response())
+    (about, media, file.data).into_response()
 }
 
 fn tag(file: &EmbeddedFile) -> String {

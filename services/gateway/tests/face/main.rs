@@ -12,6 +12,7 @@ mod feedback;
 mod http;
 mod ingest;
 mod learning;
+mod manual;
 mod memory;
 mod mesh;
 mod models;
