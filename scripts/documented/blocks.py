@@ -136,6 +136,8 @@ NAMED = {
     "docs/training.md: pip install 'dvc[s3,gs]'": "it would install for the user; stage `dvc` runs the rest in an environment of its own",
     "docs/training.md: medseg dataset import BraTS2023 --out brats --sequence flair": "that data is not here; the tests of `model` import what looks like it",
     "docs/operations.md: deploy/backup.sh FOLDER": "stage `drill` runs both",
+    "docs/operations.md: MEDSEG_PASSWORD=… medseg dataset export --from https://medseg.example --user ada --out confirmed": "nobody answers there; a story of `tests` exports",
+    "docs/training.md: export MEDSEG_PASSWORD=…": "the same",
     "notebooks/README.md: pip install requests numpy pillow matplotlib pyyaml mlflow 'dvc[s3,gs]'": "stage `notebooks` runs them all",
     "docs/manual/integrators.md: url=https://medseg.example client=… secret=…": "nobody answers there; the README's calls, which are run, are the same",
     "docs/manual/data-scientists.md: medseg dataset import FOLDER --out set --sequence flair": "the check of subcommands runs each on data of its own",
