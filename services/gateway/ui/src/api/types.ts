@@ -93,6 +93,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/consent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows whether the hospital lets its confirmed scans be learned from */
+        get: operations["get_consent"];
+        /**
+         * Decides whether the hospital's confirmed scans may be learned from
+         * @description For the role `admin`. Each decision is kept with who and when, and is in the audit trail. Where consent is withdrawn, nothing is
+         *     handed out any more, and the next `medseg dataset export` takes out of a data set what it had; models that have learned from it
+         *     stay as they are.
+         */
+        put: operations["set_consent"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dataset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the scans that readers have confirmed, and why others are left out, newest first
+         * @description For the roles `scientist` and `admin`, and only with the hospital's consent (`/v1/consent`). Confirmed is a scan whose readers
+         *     all agree with the result, or have corrected it with one outline; a conflict is none until it is settled.
+         */
+        get: operations["list_dataset"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/drift/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compares two windows
+         * @description The numbers are those of Evidently 0.7 (`psi`, `ks`, `wasserstein`, `jensenshannon`, `chisquare`) on the same scans.
+         */
+        get: operations["compare_drift_windows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/drift/reports": {
         parameters: {
             query?: never;
@@ -133,6 +197,65 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/drift/rows.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Hands out what was observed of each scan
+         * @description A row for each scan, a column for each feature: what a data scientist loads into a frame. Where there are more than 20,000 scans,
+         *     ask for a shorter time.
+         */
+        get: operations["get_drift_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/drift/windows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists windows of scans beside what the model was trained on, newest first
+         * @description A window is closed on a schedule, once it has thirty scans of one model, kind of image and scanner. What the numbers do from one
+         *     to the next is the trend.
+         */
+        get: operations["list_drift_windows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/drift/windows/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows a window, and which scans carry its difference from the training */
+        get: operations["get_drift_window"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/feedback": {
         parameters: {
             query?: never;
@@ -144,6 +267,28 @@ export interface paths {
         get: operations["list_reviews"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what was reported, newest first; for the role `admin` */
+        get: operations["list_incidents"];
+        put?: never;
+        /**
+         * Reports that something went wrong, about a scan or about the system
+         * @description For everybody who has signed in; those who run the system are told that there is a report, and the hospital's admins read it. One
+         *     person may report 20 times within an hour.
+         */
+        post: operations["report_incident"];
         delete?: never;
         options?: never;
         head?: never;
@@ -362,6 +507,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/scans/{id}/dataset-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the image of a confirmed scan, as NIfTI
+         * @description Made of the voxels that were analysed, turned as pictures show them: never the upload itself, and nothing that its header says
+         *     but where the voxels lie. The pixels are as they are: a head's volume shows a face. Each reading is in the audit trail.
+         */
+        get: operations["get_dataset_image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/dataset-mask": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Gives the mask that readers have confirmed, as NIfTI on the image's grid, gzipped: 1 where there is tumour, else 0 */
+        get: operations["get_dataset_mask"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/scans/{id}/events": {
         parameters: {
             query?: never;
@@ -403,7 +586,7 @@ export interface paths {
          * @description As JSON, or as a form with the field `feedback` (that JSON) and then a file `mask`: the reader's own outline, with the
          *     verdict `correct`. A correction shows what is right: that outline, places that were missed, or which findings are none; one
          *     that leaves no tumour says in `truth` whether there is one. A later word of the same reader stands beside the earlier one;
-         *     nothing is overwritten.
+         *     nothing is overwritten. An `admin` settles a conflict by a word that names the others' in `adjudicates`.
          */
         post: operations["give_feedback"];
         delete?: never;
@@ -543,6 +726,28 @@ export interface paths {
         };
         /** Shows the findings over the image: outline and box */
         get: operations["get_overlay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/report.pdf": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the report of a scan, to print and to sign
+         * @description One A4 page (PDF/A-2b), of a result or of why there is none, made anew each time. Whose scan it is stands in it for those who
+         *     may ask for its identity, and asking is noted in the audit trail; what readers have said, for those who may read it, and to a
+         *     reader who has given no word yet only how many words there are. What is left out, it says.
+         */
+        get: operations["get_scan_report"];
         put?: never;
         post?: never;
         delete?: never;
@@ -736,6 +941,49 @@ export interface components {
             name: string;
             roles: components["schemas"]["AccountRole"][];
         };
+        /** @description A scan that readers have confirmed, without a name. */
+        ConfirmedScan: {
+            /** @description A keyed digest, the same each time, and of each hospital its own. */
+            id: string;
+            /** @description Where the image is, on this gateway. */
+            image: string;
+            /** @description What the image was read as. */
+            kind: components["schemas"]["ImageKind"];
+            /** @description Where the mask is, on this gateway. */
+            mask: string;
+            /** @description Another mask has another one; empty where nothing is marked. */
+            mask_sha256: string;
+            /** @description Where the mask is from. */
+            mask_source: components["schemas"]["MaskSource"];
+            /** @description The same for all scans of one patient. */
+            patient: string;
+            /** @description Whether the upload said whose it is; else each scan of the patient counts as another's. */
+            patient_known: boolean;
+            /**
+             * Format: uuid
+             * @description For fetching image and mask; it stands in no data set.
+             */
+            scan_id: string;
+            /** @description Slices, rows, columns. */
+            shape: number[];
+            truth: components["schemas"]["Truth"];
+            verdict: components["schemas"]["FeedbackVerdict"];
+            /** @description Another image has another one. */
+            volume_sha256: string;
+        };
+        /** @description What the hospital has decided last. */
+        Consent: {
+            /** Format: date-time */
+            decided_at?: string | null;
+            /** @description The name of the user who decided; `null`: nobody has. */
+            decided_by?: string | null;
+            /** @description `false` as long as nobody has decided. */
+            learning: boolean;
+        };
+        /** @description Whether the hospital's confirmed scans may be learned from. */
+        ConsentDecision: {
+            learning: boolean;
+        };
         /** @description What counts as tumour. */
         Cut: {
             /** @description Regions of fewer pixels, in the tiles that the model sees, are noise. */
@@ -745,6 +993,13 @@ export interface components {
              * @description The calibrated probability from which on a voxel counts.
              */
             threshold: number;
+        };
+        /** @description Scans that somebody has judged, newest first. */
+        DatasetPage: {
+            left_out: components["schemas"]["UnconfirmedScan"][];
+            /** @description What the next page begins with; `null` on the last page. */
+            next_cursor?: string | null;
+            scans: components["schemas"]["ConfirmedScan"][];
         };
         /** @description A straight line across a finding. */
         Diameter: {
@@ -766,9 +1021,63 @@ export interface components {
             /** @description One for each feature. */
             weights: number[];
         };
+        /** @description A scan, and its part of the difference. */
+        DriftCarrier: {
+            /** Format: date-time */
+            completed_at?: string | null;
+            /**
+             * Format: double
+             * @description Of 1, over all scans of the window: how far its values would have to be moved for the window to be as in training.
+             */
+            contribution: number;
+            /** Format: uuid */
+            scan_id: string;
+            /** @description Of the features that it is looked at by. */
+            values: {
+                [key: string]: number;
+            };
+        };
+        /** @description What scans are counted by. */
+        DriftCategory: {
+            /**
+             * Format: double
+             * @description `null` where there is one value only.
+             */
+            chi_squared_p_value?: number | null;
+            counts: components["schemas"]["DriftCount"][];
+            /** Format: double */
+            jensen_shannon?: number | null;
+            /** @description `answer`, `image_kind`, `model` or `scanner`. */
+            name: string;
+            /** Format: double */
+            psi?: number | null;
+        };
+        /** @description How window `b` differs from window `a`. */
+        DriftComparison: {
+            a: components["schemas"]["DriftWindow"];
+            b: components["schemas"]["DriftWindow"];
+            categories: components["schemas"]["DriftCategory"][];
+            /** @description Of `b`, with `a` in the place of the training reference. */
+            features: components["schemas"]["DriftFeature"][];
+            thresholds: components["schemas"]["Thresholds"];
+        };
+        /** @description How often a value is in each window. */
+        DriftCount: {
+            /** Format: int64 */
+            a: number;
+            /** Format: int64 */
+            b: number;
+            /** @description `null`: nobody says. */
+            value?: string | null;
+        };
         /** @description One feature of images or of answers. */
         DriftFeature: {
             histogram?: components["schemas"]["Histogram"] | null;
+            /**
+             * Format: double
+             * @description The Jensen-Shannon distance, natural logarithm.
+             */
+            jensen_shannon?: number | null;
             /** Format: double */
             ks_p_value?: number | null;
             /** Format: double */
@@ -783,6 +1092,11 @@ export interface components {
             /** @description Scans of the window that have a value. */
             scans: number;
             verdict: components["schemas"]["Verdict"];
+            /**
+             * Format: double
+             * @description The first Wasserstein distance, in standard deviations of the reference.
+             */
+            wasserstein?: number | null;
         };
         /** @description What the model has seen and said in a window of time, beside what it was trained on. */
         DriftReport: {
@@ -811,6 +1125,62 @@ export interface components {
             to_ms: number;
             /** @description The gravest of the features' verdicts. */
             verdict: components["schemas"]["Verdict"];
+        };
+        /**
+         * @description Scans of one model, kind of image and scanner, one after the other, beside what the model was trained on. Each scan is in
+         *     one window.
+         */
+        DriftWindow: {
+            /** @description How often each of the four answers was given. */
+            answers: {
+                [key: string]: number;
+            };
+            /** Format: date-time */
+            created_at?: string | null;
+            /** @description From `drift.detected` until `drift.cleared`. */
+            drifted: boolean;
+            features: components["schemas"]["DriftFeature"][];
+            /**
+             * Format: date-time
+             * @description When its first scan was completed.
+             */
+            from?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description `null`: nobody says. */
+            image_kind?: string | null;
+            model: components["schemas"]["WindowModel"];
+            /**
+             * Format: int64
+             * @description Among the windows of such scans, from 1.
+             */
+            number: number;
+            /** @description `null`: the files do not say. */
+            scanner?: string | null;
+            /** Format: int64 */
+            scans: number;
+            thresholds: components["schemas"]["Thresholds"];
+            /**
+             * Format: date-time
+             * @description When its last scan was completed.
+             */
+            to?: string | null;
+            /** @description The gravest of the features' verdicts. */
+            verdict: components["schemas"]["Verdict"];
+        };
+        /** @description A window, with the scans that carry its difference from the training. */
+        DriftWindowInFull: {
+            /** @description What scans are looked at by: the features that have drifted, or without any the one that differs most. */
+            carried_by: string[];
+            /** @description The farthest first. */
+            carriers: components["schemas"]["DriftCarrier"][];
+            window: components["schemas"]["DriftWindow"];
+        };
+        /** @description Windows, newest first. */
+        DriftWindows: {
+            /** @description What the next page begins with; `null` on the last page. */
+            next_cursor?: string | null;
+            windows: components["schemas"]["DriftWindow"][];
         };
         /** @description One image or series of a batch: a scan, or why it was refused. */
         Entry: {
@@ -883,6 +1253,8 @@ export interface components {
         };
         /** @description What one reader has said of one result. */
         Feedback: {
+            /** @description The ids of what others have said that this word settles: it stands as it was, and counts no more. */
+            adjudicates: string[];
             /**
              * Format: double
              * @description Of that mask beside the result's main findings.
@@ -928,6 +1300,16 @@ export interface components {
             sha256: string;
             version: string;
         };
+        /** @description Two outlines of one scan. */
+        FeedbackOverlap: {
+            /**
+             * Format: double
+             * @description 1 where both mark the same; `null` where they are of two forms (PNG and NIfTI).
+             */
+            dice?: number | null;
+            /** @description The ids of the feedback that they came with. */
+            feedback: string[];
+        };
         /**
          * @description Why a reader does not agree.
          * @enum {string}
@@ -940,6 +1322,11 @@ export interface components {
         FeedbackVerdict: "agree" | "correct" | "reject" | "unsure";
         /** @description What one reader says of one result. */
         FeedbackWord: {
+            /**
+             * @description The ids of what others have said of the same scan and this word settles: it stands as it is, and counts no more. For the
+             *     role `admin`.
+             */
+            adjudicates?: string[];
             /** @description What they make of findings that the result has, each once. */
             findings?: components["schemas"]["JudgedFinding"][];
             /** @description Where nothing was found, and something is. */
@@ -1200,6 +1587,27 @@ export interface components {
          * @enum {string}
          */
         ImageKind: "flair" | "t1_contrast" | "other" | "unknown";
+        /** @description Something that somebody has reported. */
+        Incident: {
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            reported_at?: string | null;
+            /** @description The user's name when they reported it. */
+            reporter: string;
+            /**
+             * Format: uuid
+             * @description `null`: it is about the system.
+             */
+            scan_id?: string | null;
+            words: string;
+        };
+        /** @description What was reported, newest first. */
+        Incidents: {
+            incidents: components["schemas"]["Incident"][];
+            /** @description What the next page begins with; `null` on the last page. */
+            next_cursor?: string | null;
+        };
         /** @description Digests of what went in. */
         Inputs: {
             /**
@@ -1265,6 +1673,11 @@ export interface components {
             /** @description The side of an input tile in pixels. */
             side: number;
         };
+        /**
+         * @description Where the mask of a scan is from that may be learned from.
+         * @enum {string}
+         */
+        MaskSource: "model" | "reader" | "empty";
         /**
          * @description What made the image, as DICOM's Modality (0008,0060) names it.
          * @enum {string}
@@ -1435,6 +1848,16 @@ export interface components {
             /** @description What people call it. */
             name: string;
             roles: components["schemas"]["AccountRole"][];
+        };
+        /** @description Something that went wrong, as somebody tells it. */
+        NewIncident: {
+            /**
+             * Format: uuid
+             * @description The scan that it is about; without one, it is about the system.
+             */
+            scan_id?: string | null;
+            /** @description In their own words. They are never logged. */
+            words: string;
         };
         /** @description Which scans to compare with what the model was trained on; without a body, all of them. */
         NewReport: {
@@ -1781,6 +2204,8 @@ export interface components {
              * @description How many words the caller is shown only once they have given their own.
              */
             hidden: number;
+            /** @description How far the outlines that count mark the same, each two of them. */
+            overlaps: components["schemas"]["FeedbackOverlap"][];
             state?: components["schemas"]["ReviewState"] | null;
         };
         /** @description Whose scan it is: what its file says of the patient and the examination, apart from the pixels. */
@@ -1966,6 +2391,17 @@ export interface components {
          */
         Truth: "tumour" | "no_tumour";
         /**
+         * @description Why a scan that was judged is not to be learned from.
+         * @enum {string}
+         */
+        Unconfirmed: "conflict" | "rejected" | "unsure" | "not_analysed" | "no_outline" | "several_outlines" | "no_mask";
+        /** @description A scan that was judged and is not to be learned from. */
+        UnconfirmedScan: {
+            /** @description As that of a confirmed one. */
+            id: string;
+            why: components["schemas"]["Unconfirmed"];
+        };
+        /**
          * @description What lengths are given in.
          * @enum {string}
          */
@@ -1999,6 +2435,12 @@ export interface components {
             /** @description The patient's direction at the upper edge. */
             top: string;
         };
+        /** @description The model that has judged the scans. */
+        WindowModel: {
+            name: string;
+            sha256: string;
+            version: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -2015,11 +2457,22 @@ export type Binary = components['schemas']['Binary'];
 export type Bounds = components['schemas']['Bounds'];
 export type Calibration = components['schemas']['Calibration'];
 export type Client = components['schemas']['Client'];
+export type ConfirmedScan = components['schemas']['ConfirmedScan'];
+export type Consent = components['schemas']['Consent'];
+export type ConsentDecision = components['schemas']['ConsentDecision'];
 export type Cut = components['schemas']['Cut'];
+export type DatasetPage = components['schemas']['DatasetPage'];
 export type Diameter = components['schemas']['Diameter'];
 export type DiceModel = components['schemas']['DiceModel'];
+export type DriftCarrier = components['schemas']['DriftCarrier'];
+export type DriftCategory = components['schemas']['DriftCategory'];
+export type DriftComparison = components['schemas']['DriftComparison'];
+export type DriftCount = components['schemas']['DriftCount'];
 export type DriftFeature = components['schemas']['DriftFeature'];
 export type DriftReport = components['schemas']['DriftReport'];
+export type DriftWindow = components['schemas']['DriftWindow'];
+export type DriftWindowInFull = components['schemas']['DriftWindowInFull'];
+export type DriftWindows = components['schemas']['DriftWindows'];
 export type Entry = components['schemas']['Entry'];
 export type EntryRefusal = components['schemas']['EntryRefusal'];
 export type EventName = components['schemas']['EventName'];
@@ -2028,6 +2481,7 @@ export type Features = components['schemas']['Features'];
 export type Feedback = components['schemas']['Feedback'];
 export type FeedbackForm = components['schemas']['FeedbackForm'];
 export type FeedbackModel = components['schemas']['FeedbackModel'];
+export type FeedbackOverlap = components['schemas']['FeedbackOverlap'];
 export type FeedbackReason = components['schemas']['FeedbackReason'];
 export type FeedbackVerdict = components['schemas']['FeedbackVerdict'];
 export type FeedbackWord = components['schemas']['FeedbackWord'];
@@ -2043,6 +2497,8 @@ export type Histogram = components['schemas']['Histogram'];
 export type Identity = components['schemas']['Identity'];
 export type ImageFacts = components['schemas']['ImageFacts'];
 export type ImageKind = components['schemas']['ImageKind'];
+export type Incident = components['schemas']['Incident'];
+export type Incidents = components['schemas']['Incidents'];
 export type Inputs = components['schemas']['Inputs'];
 export type JudgedFinding = components['schemas']['JudgedFinding'];
 export type Key = components['schemas']['Key'];
@@ -2050,6 +2506,7 @@ export type Keys = components['schemas']['Keys'];
 export type Laterality = components['schemas']['Laterality'];
 export type Lesser = components['schemas']['Lesser'];
 export type Look = components['schemas']['Look'];
+export type MaskSource = components['schemas']['MaskSource'];
 export type Modality = components['schemas']['Modality'];
 export type ModelChange = components['schemas']['ModelChange'];
 export type ModelCount = components['schemas']['ModelCount'];
@@ -2065,6 +2522,7 @@ export type ModelUsed = components['schemas']['ModelUsed'];
 export type ModelVersion = components['schemas']['ModelVersion'];
 export type ModelVersions = components['schemas']['ModelVersions'];
 export type NewClient = components['schemas']['NewClient'];
+export type NewIncident = components['schemas']['NewIncident'];
 export type NewReport = components['schemas']['NewReport'];
 export type NewUser = components['schemas']['NewUser'];
 export type Opinion = components['schemas']['Opinion'];
@@ -2105,11 +2563,14 @@ export type Told = components['schemas']['Told'];
 export type ToldBy = components['schemas']['ToldBy'];
 export type Totals = components['schemas']['Totals'];
 export type Truth = components['schemas']['Truth'];
+export type Unconfirmed = components['schemas']['Unconfirmed'];
+export type UnconfirmedScan = components['schemas']['UnconfirmedScan'];
 export type Unit = components['schemas']['Unit'];
 export type User = components['schemas']['User'];
 export type Users = components['schemas']['Users'];
 export type Verdict = components['schemas']['Verdict'];
 export type View = components['schemas']['View'];
+export type WindowModel = components['schemas']['WindowModel'];
 export type $defs = Record<string, never>;
 export interface operations {
     get_keys: {
@@ -2629,6 +3090,390 @@ export interface operations {
             };
         };
     };
+    get_consent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The last decision */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consent"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_consent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConsentDecision"];
+            };
+        };
+        responses: {
+            /** @description The decision, as it is kept */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consent"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dataset: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Where to go on: `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of scans */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"` (RFC 8288) */
+                    Link?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetPage"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_drift_windows: {
+        parameters: {
+            query: {
+                /** @description The id of the window that stands for the training reference. */
+                a: string;
+                /** @description The id of the window that is compared with it. */
+                b: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How the second differs from the first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DriftComparison"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such window */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_drift_report: {
         parameters: {
             query?: never;
@@ -2843,6 +3688,292 @@ export interface operations {
             };
         };
     };
+    get_drift_rows: {
+        parameters: {
+            query?: {
+                /** @description Only scans that were completed then or later. */
+                from?: string;
+                /** @description Only scans that were completed before; until now without. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rows, oldest first, with a header */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_drift_windows: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Where to go on: `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only windows whose last scan was completed then or later. */
+                from?: string;
+                /** @description Only windows whose last scan was completed before. */
+                to?: string;
+                /** @description Only scans of that version of a model. */
+                model_version?: string;
+                /** @description Only images of that kind, such as `flair`. */
+                image_kind?: string;
+                /** @description Only images that this has made. */
+                scanner?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of windows */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"` (RFC 8288) */
+                    Link?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DriftWindows"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_drift_window: {
+        parameters: {
+            query?: {
+                /** @description How many scans at most. */
+                carriers?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The window's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The window */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DriftWindowInFull"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such window */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_reviews: {
         parameters: {
             query?: {
@@ -2895,6 +4026,219 @@ export interface operations {
             };
             /** @description Your role does not allow this */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_incidents: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Where to go on: `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"` (RFC 8288) */
+                    Link?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incidents"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_incident: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewIncident"];
+            };
+        };
+        responses: {
+            /** @description Kept */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4524,6 +5868,196 @@ export interface operations {
             };
         };
     };
+    get_dataset_image: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or none that is confirmed */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dataset_mask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The mask */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or none that is confirmed */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     watch_scan: {
         parameters: {
             query?: never;
@@ -5589,6 +7123,117 @@ export interface operations {
                 };
             };
             /** @description No such scan, or its result has none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_scan_report: {
+        parameters: {
+            query?: {
+                /** @description In which language. */
+                lang?: "en" | "fr";
+                /** @description Whether it says whose scan it is, if the caller may know that. */
+                identity?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    /** @description The language that it is written in */
+                    "Content-Language"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pdf": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
             404: {
                 headers: {
                     [name: string]: unknown;
