@@ -172,6 +172,7 @@ mod tests {
         drop(shares.none("a"));
         assert_eq!(shares.of(&"a"), 3);
         drop(other);
-        assert_eq!((shares.taken().all(), shares.taken().of.len()), (0, 0));
+        let taken = shares.taken();
+        assert_eq!((taken.all(), taken.of.len()), (0, 0));
     }
 }

@@ -95,7 +95,7 @@ async fn an_urgent_slice_is_in_the_next_batch_however_many_others_wait() {
     allow.send(()).unwrap();
     assert_eq!(urgent.await.unwrap().unwrap(), 1);
     assert!(!others.is_finished());
-    (0..20).for_each(|_| allow.send(()).unwrap());
+    (0..40).for_each(|_| allow.send(()).unwrap());
     assert_eq!(others.await.unwrap().unwrap(), 40);
 }
 
