@@ -17,7 +17,7 @@ use crate::drift_window::{
 use crate::extract::{Path, Query};
 use crate::problem::{INVALID, Problem};
 use crate::scans::{link, some};
-use crate::times;
+use crate::{said, times};
 
 /// Scans of a window that are shown where nobody says how many, and as many as a window has at most.
 const CARRIERS_DEFAULT: u32 = 20;
@@ -60,9 +60,9 @@ impl WantedWindows {
         Ok(drift::ListWindowsRequest {
             from_ms: ms("from", self.from.as_deref())?,
             to_ms: ms("to", self.to.as_deref())?,
-            model_version: self.model_version.unwrap_or_default(),
-            image_kind: self.image_kind.unwrap_or_default(),
-            scanner: self.scanner.unwrap_or_default(),
+            model_version: said::at_most(190, "model_version", self.model_version)?,
+            image_kind: said::at_most(32, "image_kind", self.image_kind)?,
+            scanner: said::at_most(64, "scanner", self.scanner)?,
             limit,
             cursor: self.cursor.unwrap_or_default(),
         })

@@ -11,6 +11,7 @@ use crate::caller::Caller;
 use crate::dataset::WantedPage;
 use crate::extract::{JsonBody, Query};
 use crate::problem::Problem;
+use crate::said;
 use crate::scans::{link, some};
 
 /// Something that went wrong, as somebody tells it.
@@ -73,7 +74,7 @@ pub async fn report(
     caller: Caller,
     JsonBody(NewIncident { words, scan_id }): JsonBody<NewIncident>,
 ) -> Result<(StatusCode, Json<Incident>), Problem> {
-    let new = storage::NewIncident { words, scan_id: scan_id.unwrap_or_default() };
+    let new = storage::NewIncident { words, scan_id: said::something("scan_id", scan_id)? };
     let kept = gateway.incidents.report(caller.request(new)).await?.into_inner();
     Ok((StatusCode::CREATED, Json(kept.into())))
 }

@@ -38,6 +38,7 @@ mod quality;
 mod range;
 mod refusals;
 mod reviews;
+mod said;
 mod scan_report;
 mod scans;
 mod shelf;

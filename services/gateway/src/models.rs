@@ -18,7 +18,7 @@ use crate::caller::Caller;
 use crate::extract::{JsonBody, Path, Query};
 use crate::problem::{GATE, NOT_FOUND, Problem};
 use crate::scans::{Binary, Form, some};
-use crate::version_upload;
+use crate::{said, version_upload};
 
 /// What a version does at the moment.
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -164,6 +164,7 @@ pub struct ModelPromotion {
     /// For scans of this kind only, `flair` or `t1_contrast`, as far as their headers say it; without it, for every kind that has
     /// no model of its own.
     #[serde(default)]
+    #[schema(pattern = "^(flair|t1_contrast)$")]
     image_kind: Option<String>,
 }
 
@@ -178,6 +179,7 @@ pub struct ModelChange {
     /// The kind of image that is meant, `flair` or `t1_contrast`. What is retired of a kind only ceases to serve that: what
     /// serves the modality does.
     #[serde(default)]
+    #[schema(pattern = "^(flair|t1_contrast)$")]
     image_kind: Option<String>,
 }
 
@@ -367,7 +369,7 @@ pub async fn promote(
     Path((name, version)): Path<(String, String)>,
     JsonBody(ModelPromotion { force, reason, image_kind }): JsonBody<ModelPromotion>,
 ) -> Result<Json<GateDecision>, Problem> {
-    let image_kind = image_kind.unwrap_or_default();
+    let image_kind = said::something("image_kind", image_kind)?;
     let promotion = Promotion { name, version, force, reason, image_kind };
     let decision = gateway.models.promote(caller.request(promotion)).await?.into_inner();
     let checks: Vec<_> = decision.checks.into_iter().map(GateCheck::from).collect();
@@ -400,7 +402,7 @@ macro_rules! changes {
             Path((name, version)): Path<(String, String)>,
             JsonBody(ModelChange { reason, image_kind }): JsonBody<ModelChange>,
         ) -> Result<Json<ModelVersion>, Problem> {
-            let image_kind = image_kind.unwrap_or_default();
+            let image_kind = said::something("image_kind", image_kind)?;
             let change = Change { name, version, reason, image_kind };
             let version = gateway.models.$function(caller.request(change)).await?;
             Ok(Json(version.into_inner().into()))

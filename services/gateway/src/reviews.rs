@@ -12,6 +12,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::Query;
 use crate::problem::{INTERNAL, INVALID, Problem};
+use crate::said;
 use crate::scans::{Scan, link, some};
 
 /// Which scans, and which part of the list of them.
@@ -43,7 +44,7 @@ impl WantedReviews {
             limit,
             cursor: self.cursor.unwrap_or_default(),
             state: self.state.map(wire::review_state).unwrap_or_default().into(),
-            model_version: self.model_version.unwrap_or_default(),
+            model_version: said::at_most(190, "model_version", self.model_version)?,
         })
     }
 }
