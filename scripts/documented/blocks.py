@@ -184,7 +184,7 @@ def mentioned(place):
         # What begins with a slash is an address of a running medseg: a test of the gateway asks for those of the manual.
         for link, anchor in re.findall(r"\]\((?!https?:|/)([\w./-]*)(?:#([\w-]+))?\)", text):
             there = (document.parent / link) if link else document
-            titles = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE) if there.is_file() else []
+            titles = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE) if there.suffix == ".md" and there.is_file() else []
             anchors = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
             if not there.exists() or (anchor and anchor not in anchors):
                 raise Failed(f"{where} links to {link}#{anchor}, which is not there")
