@@ -84,11 +84,12 @@ fn among_services() -> Vec<Row> {
         }),
         row("P5 a worker frozen for longer than its lease", |mesh, _| {
             Box::pin(async {
-                // A slow database keeps jobs in hand.
-                mesh.database()?.delay(ms(100));
+                // Volumes that come late keep jobs in hand.
+                let faults = gcs::Faults { reads_late: ms(1_000), ..Default::default() };
+                mesh.objects()?.fail(faults);
                 let worker = until_one_works(mesh, 2).await?;
                 mesh.freeze(worker, true)?;
-                mesh.database()?.delay(Duration::ZERO);
+                mesh.objects()?.fail(gcs::Faults::default());
                 wait(5_000).await;
                 mesh.freeze(worker, false)?;
                 // It hands in what others have done since.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 /// How the double fails. By default it does not.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -9,6 +11,8 @@ pub struct Faults {
     pub uploads_cut: u64,
     /// So many reads end in the middle of their bytes.
     pub reads_cut: u64,
+    /// How long each read waits before it is answered.
+    pub reads_late: Duration,
     /// Every uploaded byte that is a multiple of this many has a bit flipped on its way in; 0 for none.
     pub flipped_every: u64,
 }

@@ -127,6 +127,8 @@ pub async fn download(
     if let Some(refused) = refused(&state, &bucket) {
         return refused;
     }
+    let late = lock(&state.failing).faults.reads_late;
+    tokio::time::sleep(late).await;
     let found = {
         let objects = lock(&state.objects);
         objects.get(&name).cloned().map(|meta| (meta, objects.read(&name)))
