@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tests::client::{Client, answer, id};
 use tests::mesh::Mesh;
 use tests::process::built;
 use tests::scans;
 use tokio::process::Command;
+
+use crate::feedback::voxels;
 
 pub async fn tell(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -19,7 +19,7 @@ pub async fn tell(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
     let scan = a_corrected_scan(client).await?;
     a_conflict_is_settled(client, &scan).await?;
     consent(client, true).await?;
-    what_was_corrected_is_in_the_data_set(client, mesh, &scan, &folder).await?;
+    what_was_corrected_is_in_the_data_set(client, mesh, &scan, &out).await?;
     another_hospital_sees_nothing_of_it(&mesh.stranger()?, &scan).await?;
     a_report_reaches_whoever_runs_it(client, mesh, &scan).await?;
     what_is_withdrawn_leaves(client, mesh, &out).await
@@ -46,25 +46,17 @@ async fn a_corrected_scan(client: &Client) -> anyhow::Result<String> {
     let scan = id(&scan)?.to_owned();
     let own = client.bytes(&format!("/v1/scans/{scan}/mask.nii.gz")).await?;
     let word = json!({ "verdict": "correct", "truth": "tumour", "reason": "outline" });
-    let form = Form::new()
-        .text("feedback", word.to_string())
-        .part("mask", Part::bytes(own).file_name("mask.nii.gz"));
-    let request = client.http.post(format!("{}/v1/scans/{scan}/feedback", client.url));
-    let given = request.bearer_auth(&client.token).multipart(form).send().await?;
-    let (status, given) = answer(given).await?;
+    let path = format!("/v1/scans/{scan}");
+    let (status, given) = client.correct(&path, &word, ("mask.nii.gz", own), None).await?;
     ensure!(status == 201 && given["mask"] == true, "{status} {given}");
     Ok(scan)
 }
 
 /// A second reader says otherwise, and the first, who is an admin, settles it.
 async fn a_conflict_is_settled(client: &Client, scan: &str) -> anyhow::Result<()> {
-    let (name, password) = ("third-reader", "a long and right one");
-    let user = json!({ "user_name": name, "password": password, "roles": ["clinician"] });
-    let (status, made) = post(client, "/v1/users", &user).await?;
-    ensure!(status == 201, "{status} {made}");
-    let reader = Client::sign_in(&client.url, name, password).await?;
+    let reader = client.reader("third-reader").await?;
     let feedback = format!("/v1/scans/{scan}/feedback");
-    let (status, other) = post(&reader, &feedback, &json!({ "verdict": "unsure" })).await?;
+    let (status, other) = reader.post_json(&feedback, &json!({ "verdict": "unsure" })).await?;
     ensure!(status == 201, "{status} {other}");
     let (_, all) = client.json(&feedback).await?;
     ensure!(all["state"] == "conflict", "{all}");
@@ -74,15 +66,12 @@ async fn a_conflict_is_settled(client: &Client, scan: &str) -> anyhow::Result<()
     let mask = client.bytes(&format!("{feedback}/{}/mask", id(own)?)).await?;
     let settling = json!({ "verdict": "correct", "truth": "tumour", "adjudicates": [theirs] });
     // Of whoever is no admin it is not taken.
-    let (status, refused) =
-        post(&reader, &feedback, &json!({ "verdict": "agree", "adjudicates": [id(own)?] })).await?;
+    let (status, refused) = reader
+        .post_json(&feedback, &json!({ "verdict": "agree", "adjudicates": [id(own)?] }))
+        .await?;
     ensure!(status == 403, "{status} {refused}");
-    let form = Form::new()
-        .text("feedback", settling.to_string())
-        .part("mask", Part::bytes(mask).file_name("mask.nii.gz"));
-    let request = client.http.post(format!("{}{feedback}", client.url));
-    let (status, given) =
-        answer(request.bearer_auth(&client.token).multipart(form).send().await?).await?;
+    let path = format!("/v1/scans/{scan}");
+    let (status, given) = client.correct(&path, &settling, ("mask.nii.gz", mask), None).await?;
     ensure!(status == 201 && given["adjudicates"] == json!([theirs]), "{status} {given}");
     let (_, all) = client.json(&feedback).await?;
     ensure!(all["state"] == "corrected", "{all}");
@@ -94,16 +83,15 @@ async fn what_was_corrected_is_in_the_data_set(
     client: &Client,
     mesh: &Mesh,
     scan: &str,
-    folder: &TempDir,
+    out: &Path,
 ) -> anyhow::Result<()> {
-    let out = folder.path().join("confirmed");
     let (status, page) = client.json("/v1/dataset").await?;
     ensure!(status == 200, "{status} {page}");
     let scans = page["scans"].as_array().context("scans")?;
     let listed = scans.iter().find(|it| it["scan_id"] == scan).context("the corrected scan")?;
     ensure!(listed["mask_source"] == "reader" && listed["truth"] == "tumour", "{listed}");
 
-    let (succeeded, said) = export(mesh, &out).await?;
+    let (succeeded, said) = export(mesh, out).await?;
     ensure!(succeeded && said.contains("data version"), "{said}");
     let manifest = std::fs::read_to_string(out.join("manifest.csv"))?;
     let name = listed["id"].as_str().context("a name")?;
@@ -116,12 +104,12 @@ async fn what_was_corrected_is_in_the_data_set(
         |it: &&Value| it["why"].as_str().is_some_and(|why| why.starts_with("unknown-orientation"));
     let unknown = left_out.iter().filter(lies_unknown).count();
     ensure!(report["scans"] == scans.len() - unknown, "{report} {page}");
-    let (succeeded, said) = medseg(mesh, &["dataset", "validate", path(&out)?]).await?;
+    let (succeeded, said) = medseg(mesh, &["dataset", "validate", path(out)?]).await?;
     ensure!(succeeded && said.contains("nothing is wrong"), "{said}");
-    the_truth_is_as_it_was_drawn(client, scan, &out, name).await?;
+    the_truth_is_as_it_was_drawn(client, scan, out, name).await?;
 
     // Once more: nothing has changed, and so neither has the data.
-    let (succeeded, again) = export(mesh, &out).await?;
+    let (succeeded, again) = export(mesh, out).await?;
     let version = report["data_version"].as_str().context("a version")?;
     ensure!(succeeded && again.contains(&format!("data version {version}\n")), "{version} {again}");
     Ok(())
@@ -137,9 +125,7 @@ async fn the_truth_is_as_it_was_drawn(
     let (_, all) = client.json(&format!("/v1/scans/{scan}/feedback")).await?;
     let newest = id(&all["feedback"][0])?;
     let drawn = client.bytes(&format!("/v1/scans/{scan}/feedback/{newest}/mask")).await?;
-    let decoded = imaging::decode(&drawn, &imaging::Limits::default());
-    let decoded = decoded.map_err(|refusal| anyhow::anyhow!("{}", refusal.detail))?;
-    let drawn = decoded.volume.voxels.iter().filter(|voxel| **voxel > 0.0).count();
+    let drawn = voxels(&drawn)?.iter().filter(|voxel| **voxel > 0.0).count();
     let patients = model::dataset::read(out)?;
     let patient = patients.iter().find(|patient| patient.id == name).context("the scan")?;
     let labelled = model::dataset::Labelled::load(&patient.slices)?;
@@ -168,11 +154,11 @@ async fn a_report_reaches_whoever_runs_it(
 ) -> anyhow::Result<()> {
     let words = "a canary's report: the outline is on the wrong side";
     let new = json!({ "words": words, "scan_id": scan });
-    let (status, kept) = post(client, "/v1/incidents", &new).await?;
+    let (status, kept) = client.post_json("/v1/incidents", &new).await?;
     ensure!(status == 201 && kept["words"] == words && kept["scan_id"] == scan, "{status} {kept}");
     let (_, listed) = client.json("/v1/incidents").await?;
     ensure!(listed["incidents"][0] == kept, "{listed}");
-    let (status, refused) = post(&mesh.stranger()?, "/v1/incidents", &new).await?;
+    let (status, refused) = mesh.stranger()?.post_json("/v1/incidents", &new).await?;
     ensure!(status == 404, "another hospital's scan: {status} {refused}");
     Ok(())
 }
@@ -194,11 +180,6 @@ async fn consent(client: &Client, learning: bool) -> anyhow::Result<()> {
     ensure!(status == 200 && decided["learning"] == learning, "{status} {decided}");
     ensure!(decided["decided_by"] == "admin" && decided["decided_at"].is_string(), "{decided}");
     Ok(())
-}
-
-async fn post(client: &Client, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
-    let body = body.to_string().into_bytes();
-    answer(client.post(path, "application/json", body).await?).await
 }
 
 /// Whether an export by the admin succeeds, and what it says.

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use proto::drift;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -15,8 +14,8 @@ use crate::drift_window::{
     DriftCarrier, DriftComparison, DriftWindow, DriftWindowInFull, DriftWindows,
 };
 use crate::extract::{Path, Query};
+use crate::paging::{limit_of, next_page};
 use crate::problem::{INVALID, Problem};
-use crate::scans::{link, some};
 use crate::{said, times};
 
 /// Scans of a window that are shown where nobody says how many, and as many as a window has at most.
@@ -53,10 +52,7 @@ pub struct WantedWindows {
 impl WantedWindows {
     /// In the words of drift.
     fn message(self) -> Result<drift::ListWindowsRequest, Problem> {
-        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(INVALID.problem(format!("limit is a number from 1 to {PAGE_MAX}")));
-        }
+        let limit = limit_of(self.limit)?;
         Ok(drift::ListWindowsRequest {
             from_ms: ms("from", self.from.as_deref())?,
             to_ms: ms("to", self.to.as_deref())?,
@@ -71,7 +67,7 @@ impl WantedWindows {
 
 /// The moment in milliseconds; 0 where none is named.
 fn ms(name: &str, moment: Option<&str>) -> Result<i64, Problem> {
-    Ok(moment.map(|moment| times::ms_of(name, moment)).transpose()?.unwrap_or(0))
+    Ok(times::ms_if_given(name, moment)?.unwrap_or(0))
 }
 
 /// Lists windows of scans beside what the model was trained on, newest first
@@ -91,10 +87,9 @@ pub async fn list(
     Query(wanted): Query<WantedWindows>,
 ) -> Result<(HeaderMap, Json<DriftWindows>), Problem> {
     let page = gateway.drift.list_windows(caller.request(wanted.message()?)).await?.into_inner();
-    let (query, next_cursor) = (query.unwrap_or_default(), some(page.next_cursor));
-    let link = next_cursor.as_deref().map(|next| link("/v1/drift/windows", &query, next));
+    let (link, next_cursor) = next_page("/v1/drift/windows", query, page.next_cursor);
     let windows = page.windows.into_iter().map(DriftWindow::from).collect();
-    Ok((link.unwrap_or_default(), Json(DriftWindows { windows, next_cursor })))
+    Ok((link, Json(DriftWindows { windows, next_cursor })))
 }
 
 /// How much of a window is shown.
@@ -206,6 +201,8 @@ pub async fn rows(
 
 #[cfg(test)]
 mod tests {
+    use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+
     use super::*;
 
     #[test]

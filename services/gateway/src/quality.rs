@@ -30,13 +30,10 @@ pub struct Asked {
 impl Asked {
     /// In the words of drift.
     fn message(&self) -> Result<drift::QualityRequest, Problem> {
-        let moment = |name, moment: &Option<String>| {
-            moment.as_deref().map(|moment| times::ms_of(name, moment)).transpose()
-        };
         Ok(drift::QualityRequest {
             by: drift::QualityBy::from(self.by).into(),
-            from_ms: moment("from", &self.from)?.unwrap_or(0),
-            to_ms: moment("to", &self.to)?.unwrap_or(0),
+            from_ms: times::ms_if_given("from", self.from.as_deref())?.unwrap_or(0),
+            to_ms: times::ms_if_given("to", self.to.as_deref())?.unwrap_or(0),
         })
     }
 }

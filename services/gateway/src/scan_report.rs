@@ -15,7 +15,6 @@ use imaging::ResultDocument;
 use proto::storage::{FeedbackEntry, FeedbackOfScan, ScanRef};
 use report::{Drawn, KeyPicture, Language, ReaderWord, Readers, Report, Subject};
 use serde::Deserialize;
-use service::wire;
 use tonic::Code;
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,7 +22,7 @@ use crate::caller::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::{INTERNAL, NOT_READY, Problem};
 use crate::scans::{Binary, Scan};
-use crate::{Gateway, artefacts, identity, slices};
+use crate::{Gateway, artefacts, feedback, identity, slices};
 
 /// Pictures besides the one that the result shows.
 const MORE_PICTURES: usize = 2;
@@ -99,8 +98,7 @@ pub async fn show(
         return Err(NOT_READY.problem(format!("the scan is {}", scan.state)));
     }
     // Each has its pictures in memory until it is written.
-    let place = gateway.reports.clone().acquire_owned().await;
-    let place = place.map_err(|_| ErrorKind::Unavailable.error("no report is written any more"))?;
+    let place = gateway.reports.take(caller.tenant()).await;
     let result = result(&mut gateway, &caller, &scan).await?;
     let report = Report {
         language: wish.lang.language(),
@@ -181,17 +179,16 @@ async fn readers(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<Rea
     if hidden > 0 {
         return Ok(Readers::Hidden(hidden));
     }
-    let superseded: HashSet<String> =
-        feedback.iter().map(|entry| entry.supersedes.clone()).collect();
-    let latest = feedback.into_iter().filter(|entry| !superseded.contains(&entry.id));
+    let settled = feedback.iter().filter_map(|entry| entry.word.as_ref());
+    let settled = settled.flat_map(|word| word.adjudicates.iter().cloned());
+    let gone: HashSet<String> =
+        feedback.iter().map(|entry| entry.supersedes.clone()).chain(settled).collect();
+    let latest = feedback.into_iter().filter(|entry| !gone.contains(&entry.id));
     Ok(Readers::Told(latest.map(word).collect::<Result<_, _>>()?))
 }
 
 fn word(entry: FeedbackEntry) -> Result<ReaderWord, Problem> {
-    let said = wire::word_of(entry.word.unwrap_or_default()).map_err(|error| {
-        tracing::error!(%error, "storage tells of feedback that cannot be");
-        INTERNAL.problem("internal error")
-    })?;
+    let said = feedback::word_of(entry.word)?;
     let (reader, given_ms) = (entry.reader, entry.given_ms);
     let domain::feedback::Word { verdict, truth, reason, note, .. } = said;
     Ok(ReaderWord { reader, given_ms, verdict, truth, reason, note })

@@ -1,16 +1,17 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use domain::{ErrorKind, TenantId};
+use domain::TenantId;
 use imaging::Slices;
-use tokio::sync::{OnceCell, Semaphore};
+use service::Turns;
+use tokio::sync::OnceCell;
 
 use crate::problem::Problem;
 
 /// What is kept for whoever scrolls on, in MiB.
 const KEPT_MIB: u32 = 64;
 /// What may be read at the same time, in MiB; who needs more of it waits.
-const READ_MIB: u32 = 64;
+const READ_MIB: usize = 64;
 
 /// Slices that somebody looks at: whoever scrolls asks for one after the other, and storage hands a volume out whole.
 ///
@@ -18,7 +19,7 @@ const READ_MIB: u32 = 64;
 #[derive(Clone)]
 pub struct Shelf {
     kept: Arc<Mutex<VecDeque<Book>>>,
-    room: Arc<Semaphore>,
+    room: Turns<TenantId>,
 }
 
 /// Neighbouring slices of a scan.
@@ -38,8 +39,7 @@ struct Book {
 
 impl Default for Shelf {
     fn default() -> Shelf {
-        let room = Arc::new(Semaphore::new(READ_MIB as usize));
-        Shelf { kept: Arc::default(), room }
+        Shelf { kept: Arc::default(), room: Turns::of(READ_MIB) }
     }
 }
 
@@ -53,10 +53,10 @@ impl Shelf {
         read: impl Future<Output = Result<Slices, Problem>>,
     ) -> Result<Arc<Slices>, Problem> {
         let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX).saturating_add(1);
+        let tenant = title.tenant;
         let slices = self.place(title, mib);
         let slices = slices.get_or_try_init(|| async move {
-            let room = self.room.acquire_many(mib.min(READ_MIB)).await;
-            let _room = room.map_err(|_| ErrorKind::Unavailable.error("the shelf is closed"))?;
+            let _room = self.room.take_many(tenant, mib as usize).await;
             read.await.map(Arc::new)
         });
         slices.await.cloned()

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::cores::Cores;
 use crate::engine::{self, Engine};
 use crate::model::{Ended, Model, end_of};
 use crate::serving::{Served, Serving, Table};
@@ -43,6 +44,8 @@ pub struct Engines {
     pub device: String,
     pub batch: usize,
     pub research: bool,
+    /// Where scans are calculated, whichever model serves them.
+    pub cores: Cores,
     /// What shadows and evaluations give way to.
     pub in_hand: InHand,
     /// Cancelled once the worker is told to stop.
@@ -292,10 +295,13 @@ impl Follower {
                 ErrorKind::Invalid.error("the weights are not those that the registry names")
             );
         }
+        let mut model = model.of_data(&version.data_version);
+        // What looks on has its own: no scan that is to be answered waits for it.
         if part == Part::Serves {
+            model = model.on(&self.engines.cores);
             tokio::spawn(tell_of_the_end(ended, self.broken.clone()));
         }
-        Ok(Loaded { model: model.of_data(&version.data_version), _files: files })
+        Ok(Loaded { model, _files: files })
     }
 }
 

@@ -31,6 +31,7 @@ use service::{Check, Peer, Service, Turns, check};
 use strum::VariantArray;
 use tokio_util::sync::CancellationToken;
 
+use cores::Cores;
 use follow::{Engines, Registry};
 use jobs::Jobs;
 use model::{Ended, Model, end_of};
@@ -146,6 +147,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         device,
         batch,
         research,
+        cores: Cores::of_machine(),
         in_hand: in_hand.clone(),
         ending: CancellationToken::new(),
     };

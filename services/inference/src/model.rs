@@ -144,6 +144,12 @@ impl Model {
         self
     }
 
+    /// The same model, whose scans take their turns at those cores: however many models serve, the machine has no more.
+    pub fn on(mut self, cores: &Cores) -> Model {
+        self.cores = cores.clone();
+        self
+    }
+
     /// How many channels of a tile the engine looks at.
     pub fn channels(&self) -> usize {
         self.channels

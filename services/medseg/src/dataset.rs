@@ -124,11 +124,10 @@ impl Dataset {
                 }
                 Ok(())
             }
-            Action::Export { out, confirmed, .. } if confirmed.from.is_some() => {
-                let url = confirmed.from.clone().context("an address")?;
-                confirmed.run(url, &out)
-            }
-            Action::Export { manifest, out, part, .. } => {
+            Action::Export { manifest, out, mut confirmed, part } => {
+                if let Some(url) = confirmed.from.take() {
+                    return confirmed.run(url, &out);
+                }
                 let manifest = manifest.context("a manifest")?;
                 // Whoever names one twice means it once.
                 let parts: BTreeSet<Part> = part.into_iter().map(Side::part).collect();

@@ -18,10 +18,15 @@ pub struct Incoming {
     size: u64,
 }
 
+/// Whether an artefact may be called so: the database compares names without regard to case, and may not find another's.
+pub fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    !name.is_empty() && name.len() <= NAME_MAX && name.chars().all(plain)
+}
+
 impl Incoming {
     pub async fn begin(blobs: &Blobs, name: &str) -> Result<Incoming> {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-        if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(plain) {
+        if !is_plain(name) {
             return Err(ErrorKind::Invalid.error("an artefact's name may not look like this"));
         }
         Ok(Incoming { name: name.to_owned(), staging: blobs.stage().await?, size: 0 })

@@ -186,6 +186,18 @@ async fn a_reader_finds_others_words_in_it_after_their_own_and_of_each_the_lates
     assert_eq!(agrees.status(), 201);
     let seen = text(&gateway, &address(&scan)).await;
     assert!(seen.contains("tester rejects it") && seen.contains("other agrees"), "{seen}");
+
+    // Who settles it takes the place of what was said, here as everywhere.
+    gateway.token = gateway.mesh.token_of("chief", Role::Admin);
+    let words: serde_json::Value = gateway.get(&path).send().await.unwrap().json().await.unwrap();
+    let rejecting = words["feedback"].as_array().unwrap().iter();
+    let rejecting = rejecting.filter(|word| word["verdict"] == "reject");
+    let ids: Vec<_> = rejecting.map(|word| word["id"].clone()).collect();
+    let settling = json!({"verdict": "agree", "adjudicates": ids});
+    assert_eq!(gateway.post(&path).json(&settling).send().await.unwrap().status(), 201);
+    let settled = text(&gateway, &address(&scan)).await;
+    assert!(settled.contains("chief agrees") && settled.contains("other agrees"), "{settled}");
+    assert!(!settled.contains("rejects it"), "{settled}");
 }
 
 #[tokio::test]

@@ -27,8 +27,11 @@ pub async fn a_reader_sees_others_words_only_after_their_own(world: World) {
     let blind = FeedbackOfScan { hidden: 1, ..FeedbackOfScan::default() };
     assert_eq!(ben.seen(&scan).await.unwrap(), blind);
     assert_eq!(ben.mask(&entry).await.unwrap_err().code(), Code::PermissionDenied);
-    let as_artefact = world.read(&scan, &format!("feedback-{}-mask.png", entry.id)).await;
-    assert_eq!(as_artefact.unwrap_err().code(), Code::NotFound);
+    // Databases may take one case for the other.
+    for prefix in ["feedback", "FEEDBACK", "Feedback"] {
+        let as_artefact = world.read(&scan, &format!("{prefix}-{}-mask.png", entry.id)).await;
+        assert_eq!(as_artefact.unwrap_err().code(), Code::NotFound, "{prefix}");
+    }
     assert!(ben.scans(ReviewState::Corrected).await.is_empty());
     let hidden = (scan.id.clone(), ReviewState::Unspecified);
     assert_eq!(ben.scans(ReviewState::Unspecified).await, [hidden]);

@@ -58,8 +58,10 @@ impl Downloads {
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let id = name.split('.').next().unwrap_or_default();
-            if is_name(id) && !wanted.contains(id) {
+            // What an export that was broken off has left of a file is hidden, and nobody goes on with it.
+            let draft = name.strip_prefix('.');
+            let id = draft.unwrap_or(&name).split('.').next().unwrap_or_default();
+            if is_name(id) && (draft.is_some() || !wanted.contains(id)) {
                 let stays = || format!("cannot take away {}", path.display());
                 fs::remove_file(&path).with_context(stays)?;
             }
@@ -202,6 +204,7 @@ mod tests {
         put(&downloads, &one);
         put(&downloads, &other);
         fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+        fs::write(folder.path().join(format!(".{}.nii.a1B2c3.part", one.id)), "half").unwrap();
         downloads.keep_only(&[one.id.as_str()].into()).unwrap();
         assert!(downloads.has(&one).unwrap() && !downloads.has(&other).unwrap());
         assert!(folder.path().join("notes.txt").is_file());
