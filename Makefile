@@ -39,15 +39,14 @@ MANUAL := docs/manual/pictures
 .PHONY: manual-pictures
 manual-pictures: ## take the manual's pictures anew, by the story that the suite tells to the page
 	@scripts/setup.sh test
-	@$(ENV) cargo build --quiet --workspace --lib --bins --tests
+	@PROFILE=dev scripts/build.sh >/dev/null
 	@mkdir -p $(MANUAL) && rm -f $(MANUAL)/*.png
 	@MANUAL_PICTURES="$(CURDIR)/$(MANUAL)" $(ENV) tests/browser/run.sh
 
 .PHONY: notebooks
 notebooks: ## run the notebooks, and the example client, against a medseg of their own
 	@scripts/setup.sh test
-	@$(ENV) cargo build --quiet --workspace --lib --bins --tests
-	@$(ENV) scripts/check-notebooks.sh "$(CARGO_TARGET_DIR)/debug"
+	@medseg=$$(PROFILE=dev scripts/build.sh | tail -n 1) && $(ENV) scripts/check-notebooks.sh "$$(dirname "$$medseg")"
 
 .PHONY: documented
 documented: ## run every documented command, subcommand and target, with its errors: longer than the suite, which runs the documents' own blocks
@@ -120,7 +119,7 @@ bench-mesh: ## load on the mesh: uploads, a long queue, workers, and FastAPI + P
 	@scripts/bench_mesh.sh $(ARGS)
 
 .PHONY: drift
-drift: ## compare windows of drift with what Evidently says of the same rows, and their speed: a hundred times as fast
+drift: ## compare windows of drift with what Evidently says of the same rows, and their speed: a hundred times as fast is asked
 	@scripts/setup.sh test
 	@medseg=$$(scripts/build.sh | tail -n 1) && RATIO=$(or $(RATIO),100) $(ENV) scripts/check-drift.sh "$$(dirname "$$medseg")"
 

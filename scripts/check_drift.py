@@ -10,14 +10,12 @@ import io
 import json
 import math
 import os
-import pathlib
 import random
 import sqlite3
 import sys
 import time
 import uuid
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import pandas
 from demo import call, sign_in

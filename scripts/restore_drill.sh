@@ -4,7 +4,7 @@
 # Runs by itself under scripts/servers.sh; PROGRAMS names the folder of the built services.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ -n "${TEST_MYSQL_URL:-}" ] || exec scripts/servers.sh "$0"
+[ -n "${TEST_MYSQL_URL:-}" ] || exec scripts/servers.sh scripts/env.sh scripts/restore_drill.sh
 
 export PROGRAMS=${PROGRAMS:-$CARGO_TARGET_DIR/debug}
 exec python3 scripts/restore_drill.py

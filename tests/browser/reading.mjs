@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
+import { signedIn } from './session.mjs'
 
 // As a hospital's file is called.
 const FILE_NAME = 'DOE^JANE_19700101.nii.gz'
@@ -38,12 +39,6 @@ export function readingRoom({ page, url, user, password, volume, send, look, fit
     await page.mouse.down({ button })
     await page.mouse.move(x + width / 2 + dx, y + height / 2 + dy, { steps: 5 })
     await page.mouse.up({ button })
-  }
-
-  async function signedIn(name, secret) {
-    const form = new URLSearchParams({ grant_type: 'password', username: name, password: secret })
-    const { access_token } = await (await fetch(new URL('v1/token', url), { method: 'POST', body: form })).json()
-    return { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' }
   }
 
   /** The address of the scan that is open, or of something of it. */
@@ -115,7 +110,7 @@ export function readingRoom({ page, url, user, password, volume, send, look, fit
       const count = async (colour) => pixelsOf(page, await slice.screenshot(), colour)
       assert.ok((await count(OUTLINE)) > 50 && (await count(BOX)) > 50)
       // The file runs through the head another way than the picture: an outline that was not turned would lie elsewhere.
-      const headers = await signedIn(user, password)
+      const headers = await signedIn(url, user, password)
       const { findings } = await (await fetch(ofScan('/result'), { headers })).json()
       const [, top, left] = findings[0].box.from
       const [, bottom, right] = findings[0].box.to
@@ -173,11 +168,11 @@ export function readingRoom({ page, url, user, password, volume, send, look, fit
     },
 
     async 'another reader’s word is not seen before one’s own'() {
-      const admin = await signedIn(user, password)
+      const admin = await signedIn(url, user, password)
       const reader = { user_name: 'second-reader', password: `${password}-of-the-second`, roles: ['clinician'] }
       const made = await fetch(new URL('v1/users', url), { method: 'POST', headers: admin, body: JSON.stringify(reader) })
       assert.ok(made.ok || made.status === 409, `${made.status}`)
-      const second = await signedIn(reader.user_name, reader.password)
+      const second = await signedIn(url, reader.user_name, reader.password)
       const word = { verdict: 'agree', truth: 'tumour', reason: null, note: NOTE, findings: [], missed: [] }
       const given = await fetch(ofScan('/feedback'), { method: 'POST', headers: second, body: JSON.stringify(word) })
       assert.equal(given.status, 201, await given.text())
@@ -250,7 +245,7 @@ export function readingRoom({ page, url, user, password, volume, send, look, fit
       await page.keyboard.press('u')
       await page.keyboard.press('Enter')
       await page.getByTestId('own').filter({ hasText: 'unsure' }).waitFor()
-      const headers = await signedIn(user, password)
+      const headers = await signedIn(url, user, password)
       const { feedback } = await (await fetch(ofScan('/feedback'), { headers })).json()
       const own = feedback.filter(({ reader }) => reader === user)
       assert.deepEqual(own.map(({ verdict }) => verdict), ['unsure', 'correct'])

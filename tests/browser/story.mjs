@@ -15,6 +15,7 @@ import { manualOf } from './manual.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
+import { signedIn } from './session.mjs'
 import { worklist } from './worklist.mjs'
 
 const [, , url, user, password, image, volume, folder] = process.argv
@@ -264,11 +265,9 @@ const claims = {
   },
 
   async 'whose scan it is stands beside it, and stays hidden where it was hidden'() {
-    const at = (path) => new URL(path, page.url()).href
-    const form = new URLSearchParams({ grant_type: 'password', username: user, password })
-    const { access_token } = await (await fetch(at('v1/token'), { method: 'POST', body: form })).json()
-    const headers = { authorization: `Bearer ${access_token}` }
-    const sent = await fetch(at('v1/scans?reference=CANARY-7'), { method: 'POST', headers, body: readFileSync(image) })
+    const { authorization } = await signedIn(url, user, password)
+    const about = new URL('v1/scans?reference=CANARY-7', url)
+    const sent = await fetch(about, { method: 'POST', headers: { authorization }, body: readFileSync(image) })
     const { id } = await sent.json()
     await page.goto(`${url}#/scans/${id}`)
     await page.reload()

@@ -49,3 +49,6 @@ pub const ADJUDICATED_MAX: usize = 32;
 
 /// Characters of what somebody reports that went wrong.
 pub const INCIDENT_CHARS_MAX: usize = 4000;
+
+/// Seconds that an upload may take: as long as the slowest that keeps the pace.
+pub const UPLOAD_SECONDS_MAX: u64 = 48 * 3600;

@@ -47,3 +47,8 @@ export function pixelOf(image: ImageFacts | undefined): [number, number] {
   const [, down, across] = image?.spacing_mm ?? [null, null, null]
   return down && across ? [down, across] : [1, 1]
 }
+
+/** The findings that a slice goes through. */
+export function through(findings: readonly Finding[], slice: number): Finding[] {
+  return findings.filter(({ box }) => box.from[0] <= slice && slice < box.to[0])
+}
