@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use model::{Weights, WeightsFacts};
 use serde_json::{Value, json};
-use tests::client::{Client, answer};
+use tests::client::Client;
 use tests::mesh::OneProcess;
 use tests::process::built;
 use tests::scans;
@@ -215,7 +215,7 @@ pub async fn change(client: &Client, what: &str) -> anyhow::Result<(u16, Value)>
 
 async fn posted(client: &Client, what: &str, body: Value) -> anyhow::Result<(u16, Value)> {
     let path = format!("/v1/models/medseg-mr/{CHALLENGER}/{what}");
-    answer(client.post(&path, "application/json", body.to_string().into_bytes()).await?).await
+    client.post_json(&path, &body).await
 }
 
 /// How long it takes until a scan that is sent is answered by that version.

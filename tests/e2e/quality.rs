@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use domain::rfc3339;
 use serde_json::{Value, json};
-use tests::client::{Client, answer, id};
+use tests::client::{Client, id};
 use tests::mesh::Mesh;
 use tests::scans;
 use tokio::time::{sleep, timeout};
@@ -75,9 +75,7 @@ async fn another_hospital_sees_nothing_of_it(
         let (status, problem) = stranger.json(path).await?;
         ensure!(status == 404, "{path}: {status} {problem}");
     }
-    let word = json!({ "verdict": "agree" }).to_string().into_bytes();
-    let given = stranger.post(&paths[0], "application/json", word).await?;
-    let (status, problem) = answer(given).await?;
+    let (status, problem) = stranger.post_json(&paths[0], &json!({ "verdict": "agree" })).await?;
     ensure!(status == 404, "{status} {problem}");
     let (status, listed) = stranger.json("/v1/feedback").await?;
     ensure!(status == 200 && listed["scans"] == json!([]), "{status} {listed}");
@@ -89,8 +87,7 @@ async fn another_hospital_sees_nothing_of_it(
 }
 
 async fn give(client: &Client, feedback: &str, word: &Value) -> anyhow::Result<Value> {
-    let word = word.to_string().into_bytes();
-    let (status, given) = answer(client.post(feedback, "application/json", word).await?).await?;
+    let (status, given) = client.post_json(feedback, word).await?;
     ensure!(status == 201, "{status} {given}");
     Ok(given)
 }

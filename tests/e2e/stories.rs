@@ -237,8 +237,7 @@ async fn a_zip_of_images_comes_back_as_a_zip_of_masks(client: &Client) -> anyhow
 }
 
 async fn drift_is_reported(client: &Client) -> anyhow::Result<()> {
-    let (status, report) =
-        answer(client.post("/v1/drift/reports", "application/json", b"{}".to_vec()).await?).await?;
+    let (status, report) = client.post_json("/v1/drift/reports", &json!({})).await?;
     ensure!(status == 200 || status == 201, "{status} {report}");
     Ok(())
 }

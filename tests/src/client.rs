@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use domain::limits::PAGE_MAX;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::multipart::{Form, Part};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -54,6 +55,37 @@ impl Client {
     pub async fn post(&self, path: &str, kind: &str, body: Vec<u8>) -> anyhow::Result<Response> {
         let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(&self.token);
         Ok(request.header(CONTENT_TYPE, kind).body(body).send().await?)
+    }
+
+    /// Sends JSON; the status and the JSON of the answer.
+    pub async fn post_json(&self, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+        answer(self.post(path, "application/json", body.to_string().into_bytes()).await?).await
+    }
+
+    /// Says of the scan at `path` what a reader makes of it, with an outline; under a key, if there is one.
+    pub async fn correct(
+        &self,
+        path: &str,
+        word: &Value,
+        (name, mask): (&'static str, Vec<u8>),
+        key: Option<&str>,
+    ) -> anyhow::Result<(u16, Value)> {
+        let file = Part::bytes(mask).file_name(name);
+        let form = Form::new().text("feedback", word.to_string()).part("mask", file);
+        let mut request = self.http.post(format!("{}{path}/feedback", self.url));
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        answer(request.bearer_auth(&self.token).multipart(form).send().await?).await
+    }
+
+    /// One more reader of the hospital, signed in.
+    pub async fn reader(&self, name: &str) -> anyhow::Result<Client> {
+        let password = "a long and right one";
+        let user = json!({ "user_name": name, "password": password, "roles": ["clinician"] });
+        let (status, made) = self.post_json("/v1/users", &user).await?;
+        ensure!(status == 201, "{status} {made}");
+        Client::sign_in(&self.url, name, password).await
     }
 
     pub async fn upload(&self, body: &[u8]) -> anyhow::Result<(u16, Value)> {

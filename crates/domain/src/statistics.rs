@@ -75,9 +75,28 @@ pub fn bootstrap(groups: &[Vec<f64>], seed: u64) -> Option<[f64; 2]> {
     Some([at(0.025), at(0.975)])
 }
 
+/// How far two masks on one grid mark the same (Dice): 1 where neither marks anything. Whatever is not 0 is marked.
+pub fn dice(one: &[u8], other: &[u8]) -> f64 {
+    let count = |mask: &[u8]| mask.iter().filter(|voxel| **voxel != 0).count();
+    let both = one.iter().zip(other).filter(|(one, other)| **one != 0 && **other != 0).count();
+    match count(one) + count(other) {
+        0 => 1.0,
+        all => 2.0 * both as f64 / all as f64,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn interval_is(count: usize, of: usize, lower: f64, upper: f64) -> [f64; 2] {
+        let [from, to] = Rate::new(count, of).interval;
+        assert!(
+            (from - lower).abs() < 5e-5 && (to - upper).abs() < 5e-5,
+            "{count}/{of}: {from} {to}"
+        );
+        [from, to]
+    }
 
     #[test]
     fn wilsons_interval_is_the_published_one() {
@@ -88,11 +107,7 @@ mod tests {
             (0, 20, 0.0, 0.1611),
             (1, 29, 0.0061, 0.1718),
         ] {
-            let [from, to] = Rate::new(count, of).interval;
-            assert!(
-                (from - lower).abs() < 5e-5 && (to - upper).abs() < 5e-5,
-                "{count}/{of}: {from} {to}"
-            );
+            interval_is(count, of, lower, upper);
         }
     }
 
@@ -105,11 +120,7 @@ mod tests {
             (1, 1, 0.2065, 1.0),
             (5, 10, 0.2366, 0.7634),
         ] {
-            let [from, to] = Rate::new(count, of).interval;
-            assert!(
-                (from - lower).abs() < 5e-5 && (to - upper).abs() < 5e-5,
-                "{count}/{of}: {from} {to}"
-            );
+            let [from, to] = interval_is(count, of, lower, upper);
             let [other_from, other_to] = Rate::new(of - count, of).interval;
             assert!((from + other_to - 1.0).abs() < 1e-12 && (to + other_from - 1.0).abs() < 1e-12);
         }

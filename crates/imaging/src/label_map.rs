@@ -51,24 +51,20 @@ pub fn is_label_map(volume: &Volume) -> bool {
 /// More values than this are no labels but two of them, softened.
 const EXACT_MAX: usize = 16;
 
-/// Above which value the pixels of a mask count: labels all do but nought, and of two that a lossy codec or resampling has
-/// softened those above half of the larger. None where it is no mask but an image.
-pub fn mask_level(mask: &Volume) -> Option<f32> {
-    let [low, high] = range(&mask.voxels);
-    if low < high && !is_label_map(mask) {
-        return None;
-    }
-    let is_exact = few_values(&mask.voxels).is_some_and(|values| values.len() <= EXACT_MAX);
-    Some(if is_exact { 0.0 } else { high.max(0.0) / 2.0 })
-}
-
 /// Which voxels of a mask that somebody has drawn are marked, 1 or 0: of a few values all but nought, and of two that were softened
 /// those above half of the larger. None where it is no mask but an image.
 pub fn marked(mask: &Volume) -> Option<Vec<u8>> {
-    // However small or ragged a brush was: a few values are labels.
-    let is_exact = few_values(&mask.voxels).is_some_and(|values| values.len() <= EXACT_MAX);
-    let level = if is_exact { 0.0 } else { mask_level(mask)? };
+    let level = mask_level(mask)?;
     Some(mask.voxels.iter().map(|voxel| u8::from(*voxel > level)).collect())
+}
+
+/// Above which value the voxels of a mask count.
+fn mask_level(mask: &Volume) -> Option<f32> {
+    // However small or ragged a brush was: a few values are labels.
+    if few_values(&mask.voxels).is_some_and(|values| values.len() <= EXACT_MAX) {
+        return Some(0.0);
+    }
+    is_label_map(mask).then(|| range(&mask.voxels)[1].max(0.0) / 2.0)
 }
 
 /// Classifies rows of `columns` voxels.

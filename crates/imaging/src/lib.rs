@@ -36,7 +36,7 @@ pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_featur
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
 pub use kind::{ClassifiedKind, ImageKind, KindPrediction, KindSource};
-pub use label_map::{is_label_map, marked, mask_level};
+pub use label_map::{is_label_map, marked};
 pub use laterality::{Laterality, Middle, round_trip};
 pub use measure::Diameter;
 pub use model_info::{ModelFacts, ModelInfo, ModelUsed};

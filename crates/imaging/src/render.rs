@@ -45,7 +45,7 @@ pub fn shown_slice(shape: Shape, findings: &Findings) -> usize {
 }
 
 /// What lesser findings are in a mask's picture: below the middle, so that a picture cut there shows main ones alone.
-const LESSER_GREY: u8 = 127;
+pub(crate) const LESSER_GREY: u8 = 127;
 
 /// The mask of one slice: an 8-bit grey PNG in the scan's own pixels, 255 in a main finding, 127 in a lesser one and 0
 /// elsewhere.

@@ -4,18 +4,18 @@
 
 use std::io::{Cursor, Read};
 
+use domain::statistics::dice;
 use domain::{ErrorKind, Result};
 use flate2::read::GzDecoder;
 use image::ImageFormat;
 
 use crate::encode::{NIFTI_HEADER_BYTES, nifti_gz, nifti_header};
 use crate::findings::Role;
+use crate::render::LESSER_GREY;
 use crate::volume::{beginning, no_volume, voxel_bytes};
 use crate::{Geometry, Limits, Orientation, Shape};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// Where lesser findings end in a picture of a mask, and main ones begin.
-const MAIN_GREY: u8 = 128;
 
 /// The grid of a stored volume, as its first bytes tell it.
 pub struct StoredGrid {
@@ -88,13 +88,7 @@ pub fn overlap(one: &[u8], other: &[u8]) -> Result<Option<f64>> {
     if (one.shape, one.is_picture) != (other.shape, other.is_picture) {
         return Ok(None);
     }
-    let count = |mask: &OwnMask| mask.marked.iter().filter(|voxel| **voxel == 1).count();
-    let pairs = one.marked.iter().zip(&other.marked);
-    let both = pairs.filter(|(one, other)| **one == 1 && **other == 1).count();
-    Ok(Some(match count(&one) + count(&other) {
-        0 => 1.0,
-        all => 2.0 * both as f64 / all as f64,
-    }))
+    Ok(Some(dice(&one.marked, &other.marked)))
 }
 
 impl OwnMask {
@@ -109,7 +103,7 @@ impl OwnMask {
             .into_luma8();
         let shape =
             Shape { slices: 1, rows: picture.height() as usize, columns: picture.width() as usize };
-        let marked = picture.into_raw().into_iter().map(|grey| u8::from(grey >= MAIN_GREY));
+        let marked = picture.into_raw().into_iter().map(|grey| u8::from(grey > LESSER_GREY));
         Ok(OwnMask { shape, is_picture: true, marked: marked.collect() })
     }
 

@@ -30,8 +30,7 @@ impl Completed {
             event_id: id,
             tenant: tenant.parse().map_err(strange)?,
             scan: scan_id.parse().map_err(strange)?,
-            answer: Answer::named(&answer)
-                .ok_or_else(|| ErrorKind::Invalid.error(format!("no answer is `{answer}`")))?,
+            answer: named("answer", &answer)?,
             completed_ms,
             response_ms,
             observation,
@@ -42,6 +41,11 @@ impl Completed {
 
 fn strange(error: Error) -> Error {
     ErrorKind::Invalid.error("an event about no scan of a tenant").because(error)
+}
+
+/// What a field of an event names.
+pub fn named<T: std::str::FromStr>(field: &str, name: &str) -> Result<T> {
+    name.parse().map_err(|_| ErrorKind::Invalid.error(format!("no {field} is `{name}`")))
 }
 
 /// Everything that is compared with the reference, by name; what is no finite number is left out.

@@ -62,7 +62,7 @@ fn of_period(words: Vec<Word>, period: Period) -> Vec<reviewed::Reviewed> {
     scans
 }
 
-/// Computes apart from whoever answers requests: thousands of scans are drawn thousands of times.
+/// Computes apart from whoever answers requests: what thousands of scans come to takes a while.
 pub async fn apart<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(compute)
         .await

@@ -6,20 +6,18 @@ use proto::drift::{
     ReadRowsRequest, Report as Reply, ReportRef, ReportRequest, Rows, WindowInFull, WindowRef,
     Windows,
 };
+use service::CHUNK_BYTES;
 use service::claims::{Claims, Role, Verifier, bearer};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use crate::message::message;
 use crate::page;
-use crate::quality::{Period, quality};
+use crate::quality::{Period, apart, quality};
 use crate::references::References;
 use crate::report::{Report, report};
 use crate::store::{self, Store};
 use crate::windows;
-
-/// Bytes of a piece of the rows.
-const PIECE_BYTES: usize = 64 << 10;
 
 /// Who reads reports of drift, and who reads figures of quality.
 const REPORTS: [Role; 2] = [Role::Scientist, Role::Admin];
@@ -36,9 +34,7 @@ pub struct Rpc {
 
 impl Rpc {
     async fn allowed(&self, metadata: &MetadataMap, roles: &[Role]) -> Result<Claims, Status> {
-        let claims = self.verifier.claims(metadata).await?;
-        claims.require(roles)?;
-        Ok(claims)
+        Ok(self.verifier.caller(metadata, roles).await?)
     }
 }
 
@@ -55,7 +51,8 @@ impl Drift for Rpc {
         let Period { from_ms, to_ms } = period(from_ms, to_ms, now_ms)?;
         let window = self.store.window(tenant, from_ms, to_ms).await?;
         let reference = self.references.of(&window, &token).await?;
-        let report = report(new_id(&self.random), now_ms, &window, &reference);
+        let id = new_id(&self.random);
+        let report = apart(move || report(id, now_ms, &window, &reference)).await?;
         let json = store::json(&report)?;
         self.store.keep(tenant, &report, &json).await?;
         Ok(reply(report, json))
@@ -106,7 +103,7 @@ impl Drift for Rpc {
         let period = period(from_ms, to_ms, self.clock.now_ms())?;
         let csv = windows::rows(&self.store, tenant, period).await?;
         let pieces: Vec<Result<Rows, Status>> =
-            csv.chunks(PIECE_BYTES).map(|piece| Ok(Rows { csv: piece.to_vec().into() })).collect();
+            csv.chunks(CHUNK_BYTES).map(|piece| Ok(Rows { csv: piece.to_vec().into() })).collect();
         Ok(Response::new(stream::iter(pieces).boxed()))
     }
 

@@ -48,10 +48,7 @@ impl Store {
         .execute(self.database.pool())
         .await
         .map_err(db::failed);
-        match inserted {
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
-            inserted => inserted.map(drop),
-        }
+        once(inserted)
     }
 
     /// The scans that were completed from `from_ms` until before `to_ms`.
@@ -111,10 +108,22 @@ pub fn clipped(text: &str, chars_max: usize) -> String {
 fn completed(
     (answer, response_ms, observation): (String, Option<i64>, String),
 ) -> Result<CompletedScan> {
-    let answer = Answer::named(&answer).ok_or_else(|| {
-        ErrorKind::Internal.error(format!("observations.answer holds `{answer}`"))
-    })?;
-    Ok(CompletedScan { answer, response_ms, observation: parsed(&observation)? })
+    let (answer, observation) = (answered(&answer)?, parsed(&observation)?);
+    Ok(CompletedScan { answer, response_ms, observation })
+}
+
+/// The answer that a row of observations holds.
+pub fn answered(name: &str) -> Result<Answer> {
+    Answer::named(name)
+        .ok_or_else(|| ErrorKind::Internal.error(format!("observations.answer holds `{name}`")))
+}
+
+/// What an event tells is a row once: the same event again changes nothing.
+pub fn once<T>(inserted: Result<T>) -> Result<()> {
+    match inserted {
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+        inserted => inserted.map(drop),
+    }
 }
 
 pub fn json(value: &impl serde::Serialize) -> Result<String> {

@@ -12,7 +12,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use imaging::ResultDocument;
 use proto::storage::{ArtefactRef, ScanRef};
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::Gateway;
@@ -190,14 +190,20 @@ pub async fn read(
     let mut chunks = gateway.scans.read(caller.request(artefact)).await?.into_inner();
     let Some(first) = chunks.message().await? else { return Ok(StoredArtefact::from(Vec::new())) };
     let (size, beginning) = (Some(first.size_bytes).filter(|size| *size > 0), first.data);
-    // What breaks from here on breaks the answer off, so that nobody takes it for whole.
-    let told = |status: &Status| tracing::error!(code = ?status.code(), "an artefact broke off");
-    let rest = chunks.map_ok(|chunk| chunk.data).inspect_err(told);
-    Ok(StoredArtefact {
-        size,
-        bytes: stream::iter([Ok(beginning.clone())]).chain(rest).boxed(),
-        beginning,
-    })
+    let bytes = going_on(vec![beginning.clone()], chunks, |chunk| chunk.data, "an artefact");
+    Ok(StoredArtefact { size, bytes, beginning })
+}
+
+/// What has come, and what still comes. What breaks from here on breaks the answer off, so that nobody takes it for whole.
+pub fn going_on<C: Send + 'static>(
+    begun: Vec<Bytes>,
+    rest: Streaming<C>,
+    data: fn(C) -> Bytes,
+    what: &'static str,
+) -> BoxStream<'static, Result<Bytes, Status>> {
+    let told = move |status: &Status| tracing::error!(code = ?status.code(), "{what} broke off");
+    let rest = rest.map_ok(data).inspect_err(told);
+    stream::iter(begun.into_iter().map(Ok)).chain(rest).boxed()
 }
 
 /// All bytes of an artefact; None where there is none of that name.

@@ -6,45 +6,20 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use domain::ErrorKind;
 use domain::feedback::{MaskSource, Truth, Unconfirmed, Verdict};
-use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
-use futures::{StreamExt, TryStreamExt, stream};
 use imaging::{ImageKind, StoredGrid};
 use proto::storage::{self, Chunk, ListConfirmedScans, ScanRef};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tonic::Streaming;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::Gateway;
+use crate::artefacts::going_on;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
-use crate::problem::{INTERNAL, INVALID, NO_CONSENT, Problem};
-use crate::scans::{Binary, link, some};
-
-/// A mask of ours beyond this is none: packed, even the largest volume's takes far less.
-const MASK_BYTES_MAX: u64 = 64 << 20;
-
-/// Which part of the list.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct WantedPage {
-    /// How many at most.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
-    /// Where to go on: `next_cursor` of the page before.
-    #[param(pattern = "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$")]
-    cursor: Option<String>,
-}
-
-impl WantedPage {
-    /// How many, and from where.
-    pub fn checked(self) -> Result<(u32, String), Problem> {
-        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(INVALID.problem(format!("limit is a number from 1 to {PAGE_MAX}")));
-        }
-        Ok((limit, self.cursor.unwrap_or_default()))
-    }
-}
+use crate::masks::BYTES_MAX;
+use crate::paging::{WantedPage, next_page};
+use crate::problem::{INTERNAL, NO_CONSENT, Problem};
+use crate::scans::Binary;
 
 /// A scan that readers have confirmed, without a name.
 #[derive(Serialize, ToSchema)]
@@ -125,9 +100,8 @@ pub async fn list(
         page.confirmed.into_iter().map(ConfirmedScan::try_from).collect::<Result<_, _>>()?;
     let left_out = page.left_out.into_iter().map(UnconfirmedScan::try_from);
     let left_out = left_out.collect::<Result<_, _>>()?;
-    let (query, next_cursor) = (query.unwrap_or_default(), some(page.next_cursor));
-    let link = next_cursor.as_deref().map(|next| link("/v1/dataset", &query, next));
-    Ok((link.unwrap_or_default(), Json(DatasetPage { scans, left_out, next_cursor })))
+    let (link, next_cursor) = next_page("/v1/dataset", query, page.next_cursor);
+    Ok((link, Json(DatasetPage { scans, left_out, next_cursor })))
 }
 
 /// Gives the image of a confirmed scan, as NIfTI
@@ -156,12 +130,8 @@ pub async fn image(
         (header::CONTENT_DISPOSITION, "attachment; filename=\"image.nii\"".to_owned()),
         (header::CONTENT_LENGTH, (head.len() + grid.voxel_bytes()).to_string()),
     ];
-    // What breaks from here on breaks the answer off, so that nobody takes it for whole.
-    let told =
-        |status: &tonic::Status| tracing::error!(code = ?status.code(), "an image broke off");
-    let rest = chunks.map_ok(|chunk| chunk.data).inspect_err(told);
-    let begun = stream::iter([Ok(Bytes::from(head)), Ok(voxels)]);
-    Ok((about, Body::from_stream(begun.chain(rest))).into_response())
+    let bytes = going_on(vec![head.into(), voxels], chunks, |chunk| chunk.data, "an image");
+    Ok((about, Body::from_stream(bytes)).into_response())
 }
 
 /// Gives the mask that readers have confirmed, as NIfTI on the image's grid, gzipped: 1 where there is tumour, else 0
@@ -182,7 +152,7 @@ pub async fn mask(
     let mut chunks = gateway.learning.read_truth(asked).await?.into_inner();
     let (mut file, mut beginning, mut is_marked) = (Vec::new(), Bytes::new(), false);
     while let Some(chunk) = chunks.message().await? {
-        if chunk.size_bytes > MASK_BYTES_MAX {
+        if chunk.size_bytes > BYTES_MAX {
             return Err(unsound(&ErrorKind::Internal.error("a mask is too large to be one")));
         }
         is_marked |= !chunk.name.is_empty();

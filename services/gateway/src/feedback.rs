@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use domain::artefact::{MASK, MASK_VOLUME};
 use domain::feedback::{JudgedFinding, Place, Reason, ReviewState, Truth, Verdict, Word};
 use domain::rfc3339;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::stream;
 use proto::events::ModelIdentity;
 use proto::storage::feedback_part::Part;
 use proto::storage::{
@@ -16,7 +16,7 @@ use serde::Serialize;
 use service::wire;
 use utoipa::ToSchema;
 
-use crate::artefacts::{PRIVATE, matches};
+use crate::artefacts::{PRIVATE, going_on, matches};
 use crate::caller::Caller;
 use crate::extract::{JsonBody, Path};
 use crate::overlaps::FeedbackOverlap;
@@ -95,10 +95,7 @@ impl TryFrom<FeedbackEntry> for Feedback {
 
     fn try_from(entry: FeedbackEntry) -> Result<Feedback, Problem> {
         let Word { verdict, truth, reason, note, findings, missed, adjudicates } =
-            wire::word_of(entry.word.unwrap_or_default()).map_err(|error| {
-                tracing::error!(%error, "storage tells of feedback that cannot be");
-                INTERNAL.problem("internal error")
-            })?;
+            word_of(entry.word)?;
         let model = |ModelIdentity { name, version, sha256 }: ModelIdentity| FeedbackModel {
             name,
             version,
@@ -122,6 +119,14 @@ impl TryFrom<FeedbackEntry> for Feedback {
             adjudicates,
         })
     }
+}
+
+/// What a reader has said, as storage tells it.
+pub fn word_of(said: Option<storage::Word>) -> Result<Word, Problem> {
+    wire::word_of(said.unwrap_or_default()).map_err(|error| {
+        tracing::error!(%error, "storage tells of feedback that cannot be");
+        INTERNAL.problem("internal error")
+    })
 }
 
 /// Says what a reader makes of a result
@@ -243,9 +248,6 @@ pub async fn mask(
         (header::CONTENT_DISPOSITION, format!("inline; filename=\"{id}-{}\"", kind.name)),
         (header::CONTENT_LENGTH, first.size_bytes.to_string()),
     ];
-    // What breaks from here on breaks the answer off, so that nobody takes it for whole.
-    let told = |status: &tonic::Status| tracing::error!(code = ?status.code(), "a mask broke off");
-    let rest = chunks.map_ok(|chunk| chunk.data).inspect_err(told);
-    let bytes = Body::from_stream(stream::iter([Ok(first.data)]).chain(rest));
-    Ok((about, shown, bytes).into_response())
+    let bytes = going_on(vec![first.data], chunks, |chunk| chunk.data, "a mask");
+    Ok((about, shown, Body::from_stream(bytes)).into_response())
 }

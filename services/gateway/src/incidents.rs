@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::dataset::WantedPage;
 use crate::extract::{JsonBody, Query};
+use crate::paging::{WantedPage, next_page};
 use crate::problem::Problem;
 use crate::said;
-use crate::scans::{link, some};
+use crate::scans::some;
 
 /// Something that went wrong, as somebody tells it.
 #[derive(Deserialize, ToSchema)]
@@ -96,7 +96,6 @@ pub async fn list(
     let asked = caller.request(ListReported { limit, cursor });
     let page = gateway.incidents.list_incidents(asked).await?.into_inner();
     let incidents = page.incidents.into_iter().map(Incident::from).collect();
-    let (query, next_cursor) = (query.unwrap_or_default(), some(page.next_cursor));
-    let link = next_cursor.as_deref().map(|next| link("/v1/incidents", &query, next));
-    Ok((link.unwrap_or_default(), Json(Incidents { incidents, next_cursor })))
+    let (link, next_cursor) = next_page("/v1/incidents", query, page.next_cursor);
+    Ok((link, Json(Incidents { incidents, next_cursor })))
 }

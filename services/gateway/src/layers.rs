@@ -225,9 +225,7 @@ async fn problem_json(request: Request, next: Next) -> Response {
 
 /// Ends a request that takes too long; whatever is done for it, in whichever service, knows until when.
 pub async fn in_time(request: Request, next: Next) -> Response {
-    let late = |_| TIMEOUT.problem("the answer took too long").into_response();
-    let answered = tokio::time::timeout(CONTROL_TIMEOUT, next.run(request));
-    deadline::with_deadline(CONTROL_TIMEOUT, answered).await.unwrap_or_else(late)
+    timely(async { Ok(next.run(request).await) }).await.into_response()
 }
 
 /// Ends work that takes too long, where a route has no such limit of its own; whoever does it knows until when.

@@ -29,6 +29,7 @@ mod masks;
 mod models;
 mod overlaps;
 mod page;
+mod paging;
 mod peers;
 mod places;
 mod pour;
@@ -50,13 +51,11 @@ mod upload;
 mod users;
 mod version_upload;
 
-use std::sync::Arc;
-
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::middleware::{from_fn, from_fn_with_state};
 use domain::limits::UPLOAD_MIB_DEFAULT;
-use domain::{Clock, ErrorKind, Random, Result};
+use domain::{Clock, ErrorKind, Random, Result, TenantId};
 use proto::auth::auth_client::AuthClient;
 use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
@@ -66,8 +65,7 @@ use proto::storage::incidents_client::IncidentsClient;
 use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
 use service::claims::Verifier;
-use service::{Peer, Service};
-use tokio::sync::Semaphore;
+use service::{Peer, Service, Turns};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -179,7 +177,7 @@ struct Gateway {
     verifier: Verifier,
     clock: Clock,
     uploads: Places,
-    reports: Arc<Semaphore>,
+    reports: Turns<TenantId>,
     masks: Masks,
     shelf: Shelf,
     max_upload_bytes: u64,
@@ -206,7 +204,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
-        reports: Arc::new(Semaphore::new(REPORTS_AT_ONCE)),
+        reports: Turns::of(REPORTS_AT_ONCE),
         masks: Masks::default(),
         shelf: Shelf::default(),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),

@@ -1,6 +1,8 @@
 use domain::{ErrorKind, Result, TenantId};
 use service::Turns;
 
+/// A mask of ours beyond this is none: packed, even the largest volume's takes far less.
+pub const BYTES_MAX: u64 = 64 << 20;
 /// So many at a time hold masks in memory whole: packed they are small, and unpacked they have a byte for each voxel.
 const AT_ONCE: usize = 2;
 /// One more, for a hospital that has none.

@@ -10,12 +10,11 @@ use utoipa::ToSchema;
 use crate::Gateway;
 use crate::caller::Caller;
 use crate::feedback::Feedback;
+use crate::masks::BYTES_MAX;
 use crate::problem::{INTERNAL, Problem};
 
 /// Of so many readers each pair is compared; more have never drawn on one scan.
 const COMPARED_MAX: usize = 4;
-/// A mask of ours beyond this is none.
-const MASK_BYTES_MAX: u64 = 64 << 20;
 
 /// Two outlines of one scan.
 #[derive(Serialize, ToSchema)]
@@ -68,7 +67,7 @@ async fn read(gateway: &Gateway, caller: &Caller, word: &Feedback) -> Result<Vec
     let mut chunks = gateway.feedback.clone().read_mask(caller.request(asked)).await?.into_inner();
     let mut file = Vec::new();
     while let Some(chunk) = chunks.message().await? {
-        if chunk.size_bytes > MASK_BYTES_MAX {
+        if chunk.size_bytes > BYTES_MAX {
             tracing::error!("a mask is too large to be one");
             return Err(INTERNAL.problem("internal error"));
         }

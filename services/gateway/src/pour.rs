@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use bytes::Bytes;
+use domain::limits::UPLOAD_SECONDS_MAX;
 use futures::Stream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -20,7 +21,7 @@ use crate::problem::{Problem, TIMEOUT};
 /// Parts on their way to the callee; a slow one holds the sender back.
 const PARTS_UNDER_WAY: usize = 4;
 /// How long the slowest upload that keeps the pace takes.
-const UPLOAD_TIME: Duration = Duration::from_secs(48 * 3600);
+const UPLOAD_TIME: Duration = Duration::from_secs(UPLOAD_SECONDS_MAX);
 /// How long checking and keeping may take once the last byte has arrived.
 const ANSWER_TIME: Duration = Duration::from_secs(600);
 

@@ -2,7 +2,6 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use domain::feedback::ReviewState;
-use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use proto::storage;
 use serde::{Deserialize, Serialize};
 use service::wire;
@@ -11,9 +10,10 @@ use utoipa::{IntoParams, ToSchema};
 use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::Query;
-use crate::problem::{INTERNAL, INVALID, Problem};
+use crate::paging::{limit_of, next_page};
+use crate::problem::{INTERNAL, Problem};
 use crate::said;
-use crate::scans::{Scan, link, some};
+use crate::scans::{Scan, some};
 
 /// Which scans, and which part of the list of them.
 #[derive(Deserialize, IntoParams)]
@@ -36,10 +36,7 @@ pub struct WantedReviews {
 impl WantedReviews {
     /// In the words of storage.
     fn message(self) -> Result<storage::ListReviews, Problem> {
-        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(INVALID.problem(format!("limit is a number from 1 to {PAGE_MAX}")));
-        }
+        let limit = limit_of(self.limit)?;
         Ok(storage::ListReviews {
             limit,
             cursor: self.cursor.unwrap_or_default(),
@@ -83,9 +80,8 @@ pub async fn list(
 ) -> Result<(HeaderMap, Json<ReviewedScans>), Problem> {
     let page = gateway.feedback.list_scans(caller.request(wanted.message()?)).await?.into_inner();
     let scans = page.reviews.into_iter().map(ReviewedScan::try_from).collect::<Result<_, _>>()?;
-    let (query, next_cursor) = (query.unwrap_or_default(), some(page.next_cursor));
-    let link = next_cursor.as_deref().map(|next| link("/v1/feedback", &query, next));
-    Ok((link.unwrap_or_default(), Json(ReviewedScans { scans, next_cursor })))
+    let (link, next_cursor) = next_page("/v1/feedback", query, page.next_cursor);
+    Ok((link, Json(ReviewedScans { scans, next_cursor })))
 }
 
 impl TryFrom<storage::Review> for ReviewedScan {

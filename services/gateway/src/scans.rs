@@ -1,20 +1,19 @@
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use domain::{Answer, Priority, rfc3339};
 use proto::ingest::upload_answer;
 use proto::storage;
 use serde::{Deserialize, Serialize};
 use service::wire;
-use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Gateway;
 use crate::batches::Batch;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
-use crate::problem::{INTERNAL, INVALID, Problem};
+use crate::paging::{limit_of, next_page};
+use crate::problem::{INTERNAL, Problem};
 use crate::stated::{self, Identifier};
 use crate::{times, upload};
 
@@ -269,13 +268,7 @@ pub struct Wanted {
 impl Wanted {
     /// In the words of storage.
     fn message(self) -> Result<storage::ListScans, Problem> {
-        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(INVALID.problem(format!("limit is a number from 1 to {PAGE_MAX}")));
-        }
-        let moment = |name, moment: Option<String>| {
-            moment.map(|moment| times::ms_of(name, &moment)).transpose()
-        };
+        let limit = limit_of(self.limit)?;
         Ok(storage::ListScans {
             limit,
             cursor: self.cursor.unwrap_or_default(),
@@ -286,8 +279,8 @@ impl Wanted {
             answer: self.answer.map(answer_asked).unwrap_or_default().into(),
             state: self.state.map(state_asked).unwrap_or_default().into(),
             priority: self.priority.map(wire::priority).unwrap_or_default().into(),
-            from_ms: moment("from", self.from)?,
-            to_ms: moment("to", self.to)?,
+            from_ms: times::ms_if_given("from", self.from.as_deref())?,
+            to_ms: times::ms_if_given("to", self.to.as_deref())?,
         })
     }
 }
@@ -334,19 +327,8 @@ pub async fn list(
 ) -> Result<(HeaderMap, Json<Scans>), Problem> {
     let page = gateway.scans.list(caller.request(wanted.message()?)).await?.into_inner();
     let scans = page.scans.into_iter().map(Scan::try_from).collect::<Result<_, _>>()?;
-    let next_cursor = some(page.next_cursor);
-    let query = query.unwrap_or_default();
-    let link = next_cursor.as_deref().map(|next| link("/v1/scans", &query, next));
-    Ok((link.unwrap_or_default(), Json(Scans { scans, next_cursor })))
-}
-
-/// Leads to the next page of what `query` asks for at `path`.
-pub fn link(path: &str, query: &str, cursor: &str) -> HeaderMap {
-    let asked = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
-    let mut next = form_urlencoded::Serializer::new(String::new());
-    let next = next.extend_pairs(asked).append_pair("cursor", cursor).finish();
-    let link = format!("<{path}?{next}>; rel=\"next\"").parse();
-    link.map(|link| HeaderMap::from_iter([(header::LINK, link)])).unwrap_or_default()
+    let (link, next_cursor) = next_page("/v1/scans", query, page.next_cursor);
+    Ok((link, Json(Scans { scans, next_cursor })))
 }
 
 /// Shows how far a scan is
@@ -365,16 +347,4 @@ pub async fn show(
 ) -> Result<Json<Scan>, Problem> {
     let scan = gateway.scans.get(caller.request(storage::ScanRef { id })).await?;
     Ok(Json(scan.into_inner().try_into()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_of_whatever_characters_is_one_field_of_the_next_pages_address() {
-        let headers = link("/v1/scans", "limit=2&cursor=old", "a+b/c=");
-        let expected = r#"</v1/scans?limit=2&cursor=a%2Bb%2Fc%3D>; rel="next""#;
-        assert_eq!(headers[header::LINK], expected);
-    }
 }

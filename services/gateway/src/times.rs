@@ -18,6 +18,11 @@ pub fn ms_of(name: &str, moment: &str) -> Result<i64, Problem> {
     i64::try_from(ms).map_err(|_| INVALID.problem(format!("`{name}` is too far away")))
 }
 
+/// The same of a parameter that may be left out.
+pub fn ms_if_given(name: &str, moment: Option<&str>) -> Result<Option<i64>, Problem> {
+    moment.map(|moment| ms_of(name, moment)).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,7 @@ where
 
 /// An answer of ingest that holds none of the answers there are.
 pub fn unanswered() -> Problem {
-    tracing::error!("ingest answered neither with a scan nor with a refusal");
+    tracing::error!("ingest answered with none of the answers there are");
     INTERNAL.problem("internal error")
 }
 

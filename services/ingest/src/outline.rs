@@ -1,6 +1,7 @@
 //! Masks as the decoder tells them: on which grid they are, and how far two of them mark the same.
 
 use bytes::Bytes;
+use domain::statistics::dice;
 use domain::{ErrorKind, Result};
 use imaging::encode::{grey_png, nifti_gz};
 use imaging::{Format, Geometry, Limits, Orientation, Refusal, Shape};
@@ -120,16 +121,6 @@ fn lie_alike(one: &Geometry, other: &Geometry, shape: Shape) -> bool {
         let apart: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
         apart.sqrt() <= apart_max
     })
-}
-
-/// How far two masks mark the same: 1 where neither marks anything.
-fn dice(one: &[u8], other: &[u8]) -> f64 {
-    let count = |mask: &[u8]| mask.iter().filter(|voxel| **voxel != 0).count();
-    let both = one.iter().zip(other).filter(|(one, other)| **one != 0 && **other != 0).count();
-    match count(one) + count(other) {
-        0 => 1.0,
-        all => 2.0 * both as f64 / all as f64,
-    }
 }
 
 /// The mask as a file of that format, as the result's own is: of a PNG what is marked is white.

@@ -70,9 +70,14 @@ impl Refusal {
     }
 }
 
+/// Why, as a problem says it (RFC 9457).
+pub fn detail(problem: &Value) -> &str {
+    problem["detail"].as_str().unwrap_or("it does not say why")
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = self.problem["detail"].as_str().unwrap_or("it does not say why");
+        let detail = detail(&self.problem);
         match self.status {
             StatusCode::UNAUTHORIZED => write!(f, "not signed in: {detail}"),
             status => write!(f, "{detail} ({status})"),
@@ -153,8 +158,7 @@ impl Session {
     pub async fn artefact(&self, scan: &str, artefact: &Artefact) -> anyhow::Result<Option<Bytes>> {
         let Some(published) = artefact.published else { return Ok(None) };
         let request = self.request(Method::GET, &["scans", scan, published.path])?;
-        let answer = request.send().await;
-        let answer = answer.with_context(|| format!("medseg does not answer at {}", self.url))?;
+        let answer = self.answer(request).await?;
         // Of a scan that is known: what it says of itself is asked first.
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok(None);

@@ -13,7 +13,7 @@ use service::cli::{complain, in_one_line};
 use service::{ErrorLog, shutdown_on_signals};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Api;
+use crate::api::{Api, detail};
 use crate::segment::outcome::{FAILED, shown};
 use outbox::{Fate, Outbox, Waiting};
 use pace::{Pace, Round};
@@ -201,8 +201,4 @@ impl Waiting {
         told["folder"] = json!(self.folder().map(|folder| shown(&folder)));
         told
     }
-}
-
-fn detail(problem: &Value) -> &str {
-    problem["detail"].as_str().unwrap_or("it does not say why")
 }

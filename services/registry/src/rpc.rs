@@ -8,9 +8,8 @@ use proto::registry::models_server::Models as WireModels;
 use proto::registry::register_part::Part;
 use proto::registry::routing_server::Routing as WireRouting;
 use proto::registry::*;
-use service::claims::{Claims, Role, Verifier};
+use service::claims::{Role, Verifier};
 use service::status_in_stream;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::events;
@@ -37,12 +36,6 @@ pub struct Models {
 pub struct Routing {
     pub store: Store,
     pub verifier: Verifier,
-}
-
-async fn allowed(verifier: &Verifier, metadata: &MetadataMap, roles: &[Role]) -> Result<Claims> {
-    let claims = verifier.claims(metadata).await?;
-    claims.require(roles)?;
-    Ok(claims)
 }
 
 /// What has come of a version: its header, all files, and what is read of them.
@@ -111,20 +104,20 @@ impl WireModels for Models {
         &self,
         request: Request<Streaming<RegisterPart>>,
     ) -> Result<Response<Version>, Status> {
-        let claims = allowed(&self.verifier, request.metadata(), &SCIENTISTS).await?;
+        let claims = self.verifier.caller(request.metadata(), &SCIENTISTS).await?;
         let (header, texts, files) = self.receive(request.into_inner()).await?;
         let version = self.store.register(&claims.subject, header, &texts, files).await?;
         Ok(Response::new(version))
     }
 
     async fn list(&self, request: Request<ListVersions>) -> Result<Response<Versions>, Status> {
-        allowed(&self.verifier, request.metadata(), &READERS).await?;
+        self.verifier.caller(request.metadata(), &READERS).await?;
         let versions = self.store.versions(&request.get_ref().name).await?;
         Ok(Response::new(Versions { versions }))
     }
 
     async fn get(&self, request: Request<VersionRef>) -> Result<Response<Version>, Status> {
-        allowed(&self.verifier, request.metadata(), &READERS).await?;
+        self.verifier.caller(request.metadata(), &READERS).await?;
         let VersionRef { name, version } = request.into_inner();
         Ok(Response::new(self.store.version(&name, &version).await?))
     }
@@ -132,7 +125,7 @@ impl WireModels for Models {
     type ReadStream = BoxStream<'static, Result<Chunk, Status>>;
 
     async fn read(&self, request: Request<FileRef>) -> Result<Response<Self::ReadStream>, Status> {
-        allowed(&self.verifier, request.metadata(), &READERS).await?;
+        self.verifier.caller(request.metadata(), &READERS).await?;
         let FileRef { name, version, file } = request.into_inner();
         let (mut size_bytes, bytes) = self.store.read(&name, &version, &file).await?;
         let chunk = move |data| Chunk { data, size_bytes: std::mem::take(&mut size_bytes) };
@@ -140,22 +133,22 @@ impl WireModels for Models {
     }
 
     async fn promote(&self, request: Request<Promotion>) -> Result<Response<Decision>, Status> {
-        let claims = allowed(&self.verifier, request.metadata(), &[Role::Admin]).await?;
+        let claims = self.verifier.caller(request.metadata(), &[Role::Admin]).await?;
         Ok(Response::new(self.store.promote(&claims.subject, request.into_inner()).await?))
     }
 
     async fn roll_back(&self, request: Request<Change>) -> Result<Response<Version>, Status> {
-        let claims = allowed(&self.verifier, request.metadata(), &[Role::Admin]).await?;
+        let claims = self.verifier.caller(request.metadata(), &[Role::Admin]).await?;
         Ok(Response::new(self.store.roll_back(&claims.subject, request.into_inner()).await?))
     }
 
     async fn shadow(&self, request: Request<Change>) -> Result<Response<Version>, Status> {
-        let claims = allowed(&self.verifier, request.metadata(), &SCIENTISTS).await?;
+        let claims = self.verifier.caller(request.metadata(), &SCIENTISTS).await?;
         Ok(Response::new(self.store.shadow(&claims.subject, request.into_inner()).await?))
     }
 
     async fn retire(&self, request: Request<Change>) -> Result<Response<Version>, Status> {
-        let claims = allowed(&self.verifier, request.metadata(), &[Role::Admin]).await?;
+        let claims = self.verifier.caller(request.metadata(), &[Role::Admin]).await?;
         Ok(Response::new(self.store.retire(&claims.subject, request.into_inner()).await?))
     }
 
@@ -163,7 +156,7 @@ impl WireModels for Models {
         &self,
         request: Request<ListEventsRequest>,
     ) -> Result<Response<Events>, Status> {
-        allowed(&self.verifier, request.metadata(), &READERS).await?;
+        self.verifier.caller(request.metadata(), &READERS).await?;
         let ListEventsRequest { name, limit } = request.into_inner();
         Ok(Response::new(Events { events: events::list(&self.store, &name, limit).await? }))
     }
@@ -172,7 +165,7 @@ impl WireModels for Models {
         &self,
         request: Request<VersionRef>,
     ) -> Result<Response<Comparisons>, Status> {
-        let claims = allowed(&self.verifier, request.metadata(), &SCIENTISTS).await?;
+        let claims = self.verifier.caller(request.metadata(), &SCIENTISTS).await?;
         let VersionRef { name, version } = request.into_inner();
         let tenant = claims.tenant().to_string();
         Ok(Response::new(self.store.comparisons(&tenant, &name, &version).await?))
@@ -185,7 +178,7 @@ impl WireRouting for Routing {
         &self,
         request: Request<RoutesRequest>,
     ) -> Result<Response<Routes>, Status> {
-        allowed(&self.verifier, request.metadata(), &[Role::Service]).await?;
+        self.verifier.caller(request.metadata(), &[Role::Service]).await?;
         Ok(Response::new(self.store.routes().await?))
     }
 
@@ -193,7 +186,7 @@ impl WireRouting for Routing {
         &self,
         request: Request<Evaluation>,
     ) -> Result<Response<Evaluation>, Status> {
-        allowed(&self.verifier, request.metadata(), &[Role::Service]).await?;
+        self.verifier.caller(request.metadata(), &[Role::Service]).await?;
         Ok(Response::new(self.store.record(request.into_inner()).await?))
     }
 
@@ -201,7 +194,7 @@ impl WireRouting for Routing {
         &self,
         request: Request<Comparison>,
     ) -> Result<Response<Comparison>, Status> {
-        allowed(&self.verifier, request.metadata(), &[Role::Service]).await?;
+        self.verifier.caller(request.metadata(), &[Role::Service]).await?;
         Ok(Response::new(self.store.compare(request.into_inner()).await?))
     }
 }

@@ -21,15 +21,13 @@ use service::{trace, wire};
 use crate::artefacts::{self, Artefact, sha256_of};
 use crate::audit::{self, Entry};
 use crate::event;
-use crate::jobs::truncate;
+use crate::jobs::{NAME_MAX, name_of, truncate};
 use crate::store::Store;
 
 use judged::Judged;
 use rows::Row;
 use rules::Outline;
 
-/// The length of the columns that hold names.
-const NAME_MAX: usize = 190;
 /// How the names of readers' masks begin among a scan's artefacts.
 const MASK_PREFIX: &str = "feedback-";
 
@@ -247,15 +245,13 @@ pub fn is_readers_mask(artefact: &str) -> bool {
 /// The row, but for what is known only when it is kept.
 fn row_of(claims: &Claims, given: &Given, judged: &Judged) -> Result<Row> {
     let (word, mask) = (&given.word, given.mask.as_ref());
-    // Tokens of the version before do not say the name.
-    let reader = if claims.name.is_empty() { &claims.subject } else { &claims.name };
     let model = judged.model.clone().unwrap_or_default();
     Ok(Row {
         id: String::new(),
         scan_id: given.scan_id.clone(),
         position: 0,
         reader_id: claims.subject.clone(),
-        reader: truncate(reader, NAME_MAX),
+        reader: name_of(claims),
         given_ms: 0,
         verdict: word.verdict.name().to_owned(),
         truth: word.truth.map_or("", |truth| truth.name()).to_owned(),

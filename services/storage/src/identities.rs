@@ -1,4 +1,4 @@
-//! Patients' identities: in a table of their own, and never read without an audit entry.
+//! Patients' identities: in a table of their own, and told to nobody without an audit entry.
 
 use std::str::FromStr;
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use domain::limits::{INCIDENT_CHARS_MAX, PAGE_DEFAULT, PAGE_MAX};
+use domain::limits::INCIDENT_CHARS_MAX;
 use domain::{ErrorKind, IncidentId, Result, ScanId, TenantId};
 use metrics::counter;
 use platform::db::{BindId, Run, Unit, failed};
@@ -15,13 +15,10 @@ use sqlx::FromRow;
 
 use crate::audit::{self, Entry};
 use crate::event;
-use crate::jobs::truncate;
-use crate::list::CURSOR_START;
+use crate::jobs::name_of;
+use crate::list::{cursor_id, page_of, page_rows};
 use crate::scans::of_tenant;
 use crate::store::Store;
-
-/// The length of the columns.
-const NAME_MAX: usize = 190;
 
 /// How much one person may report within [`PACE_MS`]: more than anybody has to say, and less than fills a disk.
 const REPORTS_MAX: i64 = 20;
@@ -62,12 +59,11 @@ impl Store {
             }
         };
         audit::begin(&self.database, tenant).await?;
-        let reporter = if claims.name.is_empty() { &claims.subject } else { &claims.name };
         let row = Row {
             id: IncidentId::new(&self.clock, &self.random).to_string(),
             scan_id,
             reported_ms: self.clock.now_ms(),
-            reporter: truncate(reporter, NAME_MAX),
+            reporter: name_of(claims),
             words,
         };
         let (kept, subject, traceparent) =
@@ -113,22 +109,20 @@ impl Store {
 
     /// One page of what was reported, newest first.
     pub async fn incidents(&self, tenant: Tenant, list: &ListReported) -> Result<IncidentPage> {
-        let limit = if list.limit == 0 { PAGE_DEFAULT } else { list.limit.min(PAGE_MAX) };
-        let mut rows: Vec<Row> = sqlx::query_as(
+        let limit = page_rows(list.limit);
+        let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, scan_id, reported_ms, reporter, words FROM incidents
              WHERE tenant_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
         )
         .id(tenant)
-        .bind(cursor(&list.cursor)?)
+        .bind(cursor_id::<IncidentId>(&list.cursor)?)
         .bind(i64::from(limit) + 1)
         .fetch_all(self.database.pool())
         .await
         .map_err(failed)?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
-        let next_cursor = rows.last().filter(|_| more).map(|last| last.id.clone());
+        let (rows, next_cursor) = page_of(rows, limit, |row| &row.id);
         let incidents = rows.into_iter().map(Row::told).collect();
-        Ok(IncidentPage { incidents, next_cursor: next_cursor.unwrap_or_default() })
+        Ok(IncidentPage { incidents, next_cursor })
     }
 }
 
@@ -146,16 +140,6 @@ fn checked(words: String) -> Result<String> {
     }
     Err(ErrorKind::Invalid
         .error(format!("a report has 1 to {INCIDENT_CHARS_MAX} characters; this one has {count}")))
-}
-
-/// The id that a page begins below.
-fn cursor(cursor: &str) -> Result<String> {
-    if cursor.is_empty() {
-        return Ok(CURSOR_START.to_owned());
-    }
-    let id = IncidentId::from_str(cursor)
-        .map_err(|_| ErrorKind::Invalid.error("this is no cursor of ours"))?;
-    Ok(id.to_string())
 }
 
 async fn paced(unit: &mut Unit, tenant: TenantId, reporter_id: &str, now_ms: i64) -> Result<()> {

@@ -1,5 +1,6 @@
 use domain::{ErrorKind, JobId, Result};
 use platform::db::{BindId, Run, Unit, failed};
+use service::claims::Claims;
 use service::topics::SCAN_COMPLETED;
 use sqlx::{Any, Executor};
 
@@ -9,7 +10,8 @@ use crate::lifecycle::{Event, Job, Outcome, Step, Transition, decide};
 use crate::store::Store;
 
 pub const REASON_MAX: usize = 900;
-const MODEL_VERSION_MAX: usize = 190;
+/// The length of the columns that hold names.
+pub const NAME_MAX: usize = 190;
 
 impl Store {
     /// Applies `event` to the job, as part of `unit`: reads its row, decides on the transition and writes it. Answers with
@@ -144,7 +146,7 @@ async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Re
     .bind(outcome.answer.name())
     .bind(truncate(&outcome.reason, REASON_MAX))
     .bind(at_ms)
-    .bind(model.map_or(String::new(), |model| truncate(&model.version, MODEL_VERSION_MAX)))
+    .bind(model.map_or(String::new(), |model| truncate(&model.version, NAME_MAX)))
     .id(job.tenant)
     .id(job.scan)
     .run(unit)
@@ -157,4 +159,11 @@ async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Re
 
 pub fn truncate(text: &str, chars: usize) -> String {
     text.chars().take(chars).collect()
+}
+
+/// What people call the caller, as a column holds it.
+pub fn name_of(claims: &Claims) -> String {
+    // Tokens of the version before do not say the name.
+    let name = if claims.name.is_empty() { &claims.subject } else { &claims.name };
+    truncate(name, NAME_MAX)
 }

@@ -10,7 +10,6 @@ use std::str::FromStr;
 use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, VOLUME};
 use domain::feedback::{MaskSource, Unconfirmed};
-use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use domain::{ErrorKind, Result, ScanId, TenantId};
 use futures::TryStreamExt;
 use platform::blob::ByteStream;
@@ -23,7 +22,7 @@ use sqlx::{Any, QueryBuilder, Row as _};
 use crate::artefacts;
 use crate::audit::{self, Entry};
 use crate::feedback::{artefact_name, judged::Judged, rows};
-use crate::list::cursor_id;
+use crate::list::{cursor_id, page_of, page_rows};
 use crate::scans::{of_tenant, scan_of, select};
 use crate::store::Store;
 
@@ -70,15 +69,14 @@ impl Store {
             return Ok(ConfirmedPage::default());
         }
         let tenant = claims.tenant().id();
-        let limit = if list.limit == 0 { PAGE_DEFAULT } else { list.limit.min(PAGE_MAX) };
+        let limit = page_rows(list.limit);
         let mut query = query(tenant, &list.cursor, limit)?;
         let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
-        let mut scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
-        let more = scans.len() > limit as usize;
-        scans.truncate(limit as usize);
+        let scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
+        let (scans, next_cursor) = page_of(scans, limit, |scan| &scan.id);
         let names = Pseudonyms::of_tenant(self.database.pool(), tenant).await?;
         let patients = self.patients_of(tenant, &scans).await?;
-        let mut page = ConfirmedPage { consented: true, ..ConfirmedPage::default() };
+        let mut page = ConfirmedPage { consented: true, next_cursor, ..ConfirmedPage::default() };
         for scan in &scans {
             let id = names.name(Of::Scan(&scan.id));
             match self.examined(tenant, scan).await? {
@@ -91,8 +89,6 @@ impl Store {
                 }
             }
         }
-        let next_cursor = scans.last().filter(|_| more).map(|last| last.id.clone());
-        page.next_cursor = next_cursor.unwrap_or_default();
         Ok(page)
     }
 
@@ -258,7 +254,7 @@ fn opinion(word: &rows::Row) -> Result<Said<'_>> {
 fn query(tenant: TenantId, cursor: &str, limit: u32) -> Result<QueryBuilder<Any>> {
     let mut query = QueryBuilder::<Any>::new(select!("WHERE scans.tenant_id = "));
     query.push_bind(tenant.to_string());
-    query.push(" AND scans.id < ").push_bind(cursor_id(cursor)?);
+    query.push(" AND scans.id < ").push_bind(cursor_id::<ScanId>(cursor)?);
     query.push(" AND scans.state = 'done' AND scans.review <> 'unreviewed'");
     query.push(" ORDER BY scans.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
     Ok(query)

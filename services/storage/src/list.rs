@@ -1,5 +1,6 @@
 //! Lists a tenant's scans, filtered and page by page.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
@@ -14,22 +15,34 @@ use crate::scans::{answer_of, scan_of, select};
 use crate::store::Store;
 
 /// The cursor of the first page: greater than every id.
-pub const CURSOR_START: &str = "g";
+const CURSOR_START: &str = "g";
 
 impl Store {
     /// One page of the scans that match `list`, newest first. Ids sort by creation time, so an id is a cursor under any
     /// filter.
     pub async fn scans(&self, tenant: &Tenant, list: &ListScans) -> Result<ScanPage> {
-        let limit = if list.limit == 0 { PAGE_DEFAULT } else { list.limit.min(PAGE_MAX) };
+        let limit = page_rows(list.limit);
         let rows =
             query(&tenant.to_string(), list, limit)?.build().fetch_all(self.database.pool()).await;
         let rows = rows.map_err(failed)?;
-        let mut scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
-        let more = scans.len() > limit as usize;
-        scans.truncate(limit as usize);
-        let next_cursor = scans.last().filter(|_| more).map(|last| last.id.clone());
-        Ok(ScanPage { scans, next_cursor: next_cursor.unwrap_or_default() })
+        let scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
+        let (scans, next_cursor) = page_of(scans, limit, |scan| &scan.id);
+        Ok(ScanPage { scans, next_cursor })
     }
+}
+
+/// How many rows a page has whose reader asks for `limit`; 0: they do not say.
+pub fn page_rows(limit: u32) -> u32 {
+    if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) }
+}
+
+/// The page, of which one row more was read than it has, and the next one's cursor; empty: this is the last.
+pub fn page_of<T>(mut rows: Vec<T>, limit: u32, id: impl Fn(&T) -> &str) -> (Vec<T>, String) {
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let last = rows.last().filter(|_| more);
+    let next_cursor = last.map(|last| id(last).to_owned()).unwrap_or_default();
+    (rows, next_cursor)
 }
 
 /// Whether the list filters by an identifier of a patient or study.
@@ -57,7 +70,7 @@ fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>
         );
     }
     query.push("WHERE scans.tenant_id = ").push_bind(tenant.to_owned());
-    query.push(format_args!(" AND {id} < ")).push_bind(cursor_id(&list.cursor)?);
+    query.push(format_args!(" AND {id} < ")).push_bind(cursor_id::<ScanId>(&list.cursor)?);
     for (column, value) in identity_filters(list).into_iter().filter(|(_, value)| !value.is_empty())
     {
         // MySQL's own comparison takes `ab` for `AB `: it finds the rows, their bytes decide.
@@ -86,13 +99,13 @@ fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>
     Ok(query)
 }
 
-/// The id that a page begins below.
-pub fn cursor_id(cursor: &str) -> Result<String> {
+/// The id that a page begins below, among ids of that type.
+pub fn cursor_id<I: FromStr + Display>(cursor: &str) -> Result<String> {
     if cursor.is_empty() {
         return Ok(CURSOR_START.to_owned());
     }
-    let id = ScanId::from_str(cursor)
-        .map_err(|_| ErrorKind::Invalid.error("this is no cursor of ours"))?;
+    let id: I =
+        cursor.parse().map_err(|_| ErrorKind::Invalid.error("this is no cursor of ours"))?;
     Ok(id.to_string())
 }
 

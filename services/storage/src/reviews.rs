@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::feedback::ReviewState;
-use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Result, ScanId};
 use platform::db::failed;
 use proto::storage::{ListReviews, Review, ReviewPage};
 use service::claims::{Claims, Role};
@@ -12,7 +11,7 @@ use service::wire;
 use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row};
 
-use crate::list::cursor_id;
+use crate::list::{cursor_id, page_of, page_rows};
 use crate::scans::{scan_of, select};
 use crate::store::Store;
 
@@ -20,18 +19,15 @@ impl Store {
     /// One page of the scans that there is a result of, newest first. What others have said of a scan is told to whoever has
     /// judged it themselves, and to admins.
     pub async fn reviews(&self, claims: &Claims, list: &ListReviews) -> Result<ReviewPage> {
-        let limit = if list.limit == 0 { PAGE_DEFAULT } else { list.limit.min(PAGE_MAX) };
+        let limit = page_rows(list.limit);
         let rows = query(claims, list, limit)?.build().fetch_all(self.database.pool()).await;
         let rows = rows.map_err(failed)?;
-        let mut reviews = rows.iter().map(review_of).collect::<Result<Vec<_>>>()?;
-        let more = reviews.len() > limit as usize;
-        reviews.truncate(limit as usize);
+        let reviews = rows.iter().map(review_of).collect::<Result<Vec<_>>>()?;
+        let (mut reviews, next_cursor) = page_of(reviews, limit, id_of);
         if !sees_all(claims) {
             let judged = self.judged_by(claims, &reviews).await?;
             reviews.iter_mut().for_each(|review| hide(review, &judged));
         }
-        let last = reviews.last().and_then(|last| last.scan.as_ref()).filter(|_| more);
-        let next_cursor = last.map(|scan| scan.id.clone()).unwrap_or_default();
         Ok(ReviewPage { reviews, next_cursor })
     }
 
@@ -54,6 +50,10 @@ impl Store {
         let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
         rows.iter().map(|row| row.try_get("scan_id").map_err(failed)).collect()
     }
+}
+
+fn id_of(review: &Review) -> &str {
+    review.scan.as_ref().map_or("", |scan| &scan.id)
 }
 
 fn sees_all(claims: &Claims) -> bool {
@@ -83,7 +83,7 @@ fn review_of(row: &AnyRow) -> Result<Review> {
 fn query(claims: &Claims, list: &ListReviews, limit: u32) -> Result<QueryBuilder<Any>> {
     let mut query = QueryBuilder::<Any>::new(select!("WHERE scans.tenant_id = "));
     query.push_bind(claims.tenant().to_string());
-    query.push(" AND scans.id < ").push_bind(cursor_id(&list.cursor)?);
+    query.push(" AND scans.id < ").push_bind(cursor_id::<ScanId>(&list.cursor)?);
     // A failed analysis says nothing, so there is nothing to review.
     query.push(" AND scans.state = 'done' AND scans.answer <> 'failed'");
     if let Some(state) = wire::review_state_of(list.state()) {

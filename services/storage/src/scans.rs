@@ -68,7 +68,7 @@ impl Store {
     pub async fn read(&self, tenant: &Tenant, id: &str, name: &str) -> Result<(u64, ByteStream)> {
         let absent = || ErrorKind::NotFound.error("no such artefact");
         let id = ScanId::from_str(id).map_err(|_| absent())?;
-        if is_readers_mask(name) {
+        if !artefacts::is_plain(name) || is_readers_mask(name) {
             return Err(absent());
         }
         artefacts::read(&self.database, &self.blobs, tenant.id(), id, name).await

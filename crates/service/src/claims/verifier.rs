@@ -1,6 +1,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use domain::limits::UPLOAD_SECONDS_MAX;
 use domain::{Clock, ErrorKind, Result};
 use proto::auth::KeysRequest;
 use proto::auth::auth_client::AuthClient;
@@ -16,8 +17,8 @@ use crate::{Peer, trace};
 const MAX_AGE_MS: i64 = 60_000;
 /// Auth is asked at most this often, however many tokens name keys that do not exist.
 const JWKS_FETCH_INTERVAL_MIN: Duration = Duration::from_secs(1);
-/// How long an upload may take that a service has let in: as long as the slowest that keeps the pace.
-const UPLOAD_S: i64 = 48 * 3600;
+/// How long an upload may take that a service has let in.
+const UPLOAD_S: i64 = UPLOAD_SECONDS_MAX as i64;
 /// A caller waits no longer than this for auth.
 const JWKS_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -76,6 +77,13 @@ impl Verifier {
     /// The claims of the call's bearer token.
     pub async fn claims(&self, metadata: &MetadataMap) -> Result<Claims> {
         self.verify(bearer(metadata).ok_or_else(unsigned)?).await
+    }
+
+    /// The claims of the call's bearer, who has one of `roles`: `Forbidden` for whoever has none.
+    pub async fn caller(&self, metadata: &MetadataMap, roles: &[Role]) -> Result<Claims> {
+        let claims = self.claims(metadata).await?;
+        claims.require(roles)?;
+        Ok(claims)
     }
 
     /// The claims of whoever sent what a service of medseg [vouches](super::vouched) for. It has verified their token before it

@@ -74,7 +74,7 @@ pub fn figures(by: By, seen: &[Seen], reviewed: &[Reviewed]) -> Vec<Group> {
 }
 
 impl Group {
-    fn of(name: String, scans: usize, reviewed: &[&Reviewed]) -> Group {
+    pub fn of(name: String, scans: usize, reviewed: &[&Reviewed]) -> Group {
         let agreed: Vec<bool> = reviewed.iter().filter_map(|scan| scan.is_agreed()).collect();
         Group {
             name,
@@ -94,8 +94,8 @@ impl Group {
         if self.reviewed >= READERS_SCANS_MIN {
             return self;
         }
-        let unknown = Rate::new(0, 0);
-        Group { disputed: 0, dice: None, far: unknown, frr: unknown, agree: unknown, ..self }
+        let Group { name, scans, reviewed, .. } = self;
+        Group { scans, reviewed, ..Group::of(name, 0, &[]) }
     }
 
     /// None of no scan.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use domain::statistics::Rate;
 use domain::{Clock, Result};
 use metrics::Unit::Count;
 use metrics::{describe_gauge, gauge};
@@ -54,9 +53,7 @@ fn show(groups: &[Group], shown: &mut BTreeSet<String>) {
 }
 
 fn of_no_scan(name: &str) -> Group {
-    let [far, frr, agree] = [Rate::new(0, 0); 3];
-    let name = name.to_owned();
-    Group { name, scans: 0, reviewed: 0, disputed: 0, dice: None, far, frr, agree }
+    Group::of(name.to_owned(), 0, &[])
 }
 
 fn gauges(group: &Group) {
@@ -98,6 +95,8 @@ pub fn describe() {
 
 #[cfg(test)]
 mod tests {
+    use domain::statistics::Rate;
+
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;

@@ -7,6 +7,8 @@ use proto::events::{FeedbackGiven, ModelIdentity};
 use service::CloudEvent;
 use service::topics::FEEDBACK_GIVEN;
 
+use crate::event::named;
+
 /// The longest digest of a reader, as rows hold them.
 const READER_CHARS_MAX: usize = 64;
 
@@ -68,10 +70,6 @@ impl Given {
 
 fn strange(error: Error) -> Error {
     ErrorKind::Invalid.error("a word on no scan of a tenant").because(error)
-}
-
-fn named<T: std::str::FromStr>(field: &str, name: &str) -> Result<T> {
-    name.parse().map_err(|_| ErrorKind::Invalid.error(format!("no {field} is `{name}`")))
 }
 
 #[cfg(test)]

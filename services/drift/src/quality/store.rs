@@ -10,7 +10,7 @@ use super::figures::Seen;
 use super::groups::{LITTLE, MUCH, Size, Traits};
 use super::reviewed::Word;
 use super::{Given, Period};
-use crate::store::{KIND_CHARS_MAX, MODEL_CHARS_MAX, Store, clipped};
+use crate::store::{KIND_CHARS_MAX, MODEL_CHARS_MAX, Store, clipped, once};
 
 /// The newest words that figures are made of; a period that has more says that it was cut.
 const WORDS_MAX: i64 = 100_000;
@@ -113,10 +113,7 @@ impl Store {
         .execute(self.database.pool())
         .await
         .map_err(db::failed);
-        match inserted {
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
-            inserted => inserted.map(drop),
-        }
+        once(inserted)
     }
 
     /// The tenant's words on scans of the period, and on those of which drift does not know when they were completed; and

@@ -8,7 +8,7 @@ use proto::events::Observation;
 use service::claims::Tenant;
 use sqlx::FromRow;
 
-use crate::quality::Period;
+use crate::quality::{Period, apart};
 use crate::store::{Store, parsed};
 
 /// Rows of one answer at most. Nothing is cut silently: whoever asks for more is told.
@@ -58,7 +58,7 @@ pub async fn rows(store: &Store, tenant: Tenant, period: Period) -> Result<Vec<u
         let words = format!("there are more than {ROWS_MAX} scans in it: ask for a shorter time");
         return Err(ErrorKind::Invalid.error(words));
     }
-    written(rows)
+    apart(move || written(rows)).await?
 }
 
 fn written(rows: Vec<Row>) -> Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! Windows as rows.
 
-use domain::{Answer, ErrorKind, Result, WindowId};
+use domain::{ErrorKind, Result, WindowId};
 use platform::db::{self, Run, Unit};
 use service::claims::Tenant;
 use sqlx::FromRow;
@@ -8,7 +8,7 @@ use sqlx::FromRow;
 use super::alarm::Standing;
 use super::news::Told;
 use super::{Group, Member, Window};
-use crate::store::{Store, json, parsed};
+use crate::store::{Store, answered, json, parsed};
 
 /// The rows of `$select` that are of a group.
 macro_rules! of_group {
@@ -258,10 +258,8 @@ async fn insert(unit: &mut Unit, window: &Window) -> Result<()> {
 }
 
 fn member((event_id, scan_id, answer, completed_ms, observation): MemberRow) -> Result<Member> {
-    let answer = Answer::named(&answer).ok_or_else(|| {
-        ErrorKind::Internal.error(format!("observations.answer holds `{answer}`"))
-    })?;
-    Ok(Member { event_id, scan_id, answer, completed_ms, observation: parsed(&observation)? })
+    let (answer, observation) = (answered(&answer)?, parsed(&observation)?);
+    Ok(Member { event_id, scan_id, answer, completed_ms, observation })
 }
 
 impl WindowRow {

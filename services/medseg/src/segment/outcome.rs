@@ -5,6 +5,8 @@ use imaging::{ResultDocument, Unit};
 use serde_json::{Value, json};
 use service::cli::in_one_line;
 
+use crate::api::detail;
+
 /// The exit status of a scan that nobody can say anything about.
 pub const FAILED: u8 = 30;
 /// HTTP's statuses of what may pass: too slow, too many.
@@ -56,7 +58,7 @@ impl Problem {
     }
 
     fn detail(&self) -> &str {
-        self.body["detail"].as_str().unwrap_or("it does not say why")
+        detail(&self.body)
     }
 }
 

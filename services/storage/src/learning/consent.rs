@@ -8,11 +8,8 @@ use sqlx::{Any, Executor, FromRow};
 
 use super::pseudonyms;
 use crate::audit::{self, Entry};
-use crate::jobs::truncate;
+use crate::jobs::name_of;
 use crate::store::Store;
-
-/// The length of the columns.
-const NAME_MAX: usize = 190;
 
 /// A decision, as it is kept.
 #[derive(FromRow)]
@@ -36,8 +33,7 @@ impl Store {
     pub async fn decide(&self, claims: &Claims, learning: bool) -> Result<Consent> {
         let (tenant, subject) = (claims.tenant().id(), claims.subject.clone());
         audit::begin(&self.database, tenant).await?;
-        let name = if claims.name.is_empty() { &subject } else { &claims.name };
-        let name = truncate(name, NAME_MAX);
+        let name = name_of(claims);
         self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
                 let at_ms = store.clock.now_ms();

@@ -33,9 +33,7 @@ impl Feedback {
     }
 
     async fn reader(&self, metadata: &MetadataMap) -> Result<Claims> {
-        let claims = self.verifier.claims(metadata).await?;
-        claims.require(&READER_ROLES)?;
-        Ok(claims)
+        self.verifier.caller(metadata, &READER_ROLES).await
     }
 
     /// What is given, with the mask staged that it announces.

@@ -1,8 +1,7 @@
 use domain::Result;
 use proto::storage::incidents_server::Incidents as Wire;
 use proto::storage::{Incident, IncidentPage, ListReported, NewIncident};
-use service::claims::{Claims, Role, Verifier};
-use tonic::metadata::MetadataMap;
+use service::claims::{Role, Verifier};
 use tonic::{Request, Response, Status};
 
 use crate::store::Store;
@@ -24,18 +23,12 @@ impl Incidents {
     pub fn new(store: Store, verifier: Verifier) -> Incidents {
         Incidents { store, verifier }
     }
-
-    async fn caller(&self, metadata: &MetadataMap, roles: &[Role]) -> Result<Claims> {
-        let claims = self.verifier.claims(metadata).await?;
-        claims.require(roles)?;
-        Ok(claims)
-    }
 }
 
 #[tonic::async_trait]
 impl Wire for Incidents {
     async fn report(&self, request: Request<NewIncident>) -> Result<Response<Incident>, Status> {
-        let claims = self.caller(request.metadata(), &REPORTING_ROLES).await?;
+        let claims = self.verifier.caller(request.metadata(), &REPORTING_ROLES).await?;
         let _turn = self.store.writes.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.report(&claims, request.into_inner()).await?))
     }
@@ -44,7 +37,7 @@ impl Wire for Incidents {
         &self,
         request: Request<ListReported>,
     ) -> Result<Response<IncidentPage>, Status> {
-        let claims = self.caller(request.metadata(), &READING_ROLES).await?;
+        let claims = self.verifier.caller(request.metadata(), &READING_ROLES).await?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.incidents(claims.tenant(), request.get_ref()).await?))
     }

@@ -5,9 +5,8 @@ use proto::storage::learning_server::Learning as Wire;
 use proto::storage::{
     Chunk, ConfirmedPage, Consent, ConsentRef, Decision, ListConfirmedScans, ScanRef, TruthChunk,
 };
-use service::claims::{Claims, Role, Verifier};
+use service::claims::{Role, Verifier};
 use service::status_in_stream;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::{Responses, chunks};
@@ -33,24 +32,18 @@ impl Learning {
     pub fn new(store: Store, verifier: Verifier) -> Learning {
         Learning { store, verifier }
     }
-
-    async fn caller(&self, metadata: &MetadataMap, roles: &[Role]) -> Result<Claims> {
-        let claims = self.verifier.claims(metadata).await?;
-        claims.require(roles)?;
-        Ok(claims)
-    }
 }
 
 #[tonic::async_trait]
 impl Wire for Learning {
     async fn get_consent(&self, request: Request<ConsentRef>) -> Result<Response<Consent>, Status> {
-        let claims = self.caller(request.metadata(), &KNOWING_ROLES).await?;
+        let claims = self.verifier.caller(request.metadata(), &KNOWING_ROLES).await?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.consent(claims.tenant()).await?))
     }
 
     async fn decide(&self, request: Request<Decision>) -> Result<Response<Consent>, Status> {
-        let claims = self.caller(request.metadata(), &DECIDING_ROLES).await?;
+        let claims = self.verifier.caller(request.metadata(), &DECIDING_ROLES).await?;
         let _turn = self.store.writes.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.decide(&claims, request.get_ref().learning).await?))
     }
@@ -59,7 +52,7 @@ impl Wire for Learning {
         &self,
         request: Request<ListConfirmedScans>,
     ) -> Result<Response<ConfirmedPage>, Status> {
-        let claims = self.caller(request.metadata(), &LEARNING_ROLES).await?;
+        let claims = self.verifier.caller(request.metadata(), &LEARNING_ROLES).await?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.confirmed(&claims, request.get_ref()).await?))
     }
@@ -70,7 +63,7 @@ impl Wire for Learning {
         &self,
         request: Request<ScanRef>,
     ) -> Result<Response<Self::ReadImageStream>, Status> {
-        let claims = self.caller(request.metadata(), &LEARNING_ROLES).await?;
+        let claims = self.verifier.caller(request.metadata(), &LEARNING_ROLES).await?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         let read = self.store.training_image(&claims, &request.get_ref().id).await?;
         Ok(Response::new(chunks(read)))
@@ -82,7 +75,7 @@ impl Wire for Learning {
         &self,
         request: Request<ScanRef>,
     ) -> Result<Response<Self::ReadTruthStream>, Status> {
-        let claims = self.caller(request.metadata(), &LEARNING_ROLES).await?;
+        let claims = self.verifier.caller(request.metadata(), &LEARNING_ROLES).await?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         let (mask, beginning) = self.store.training_truth(&claims, &request.get_ref().id).await?;
         Ok(Response::new(told(mask, beginning)))

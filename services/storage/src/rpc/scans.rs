@@ -37,9 +37,7 @@ impl Scans {
     }
 
     async fn caller(&self, metadata: &MetadataMap) -> Result<Claims> {
-        let claims = self.verifier.claims(metadata).await?;
-        claims.require(&SCAN_ROLES)?;
-        Ok(claims)
+        self.verifier.caller(metadata, &SCAN_ROLES).await
     }
 
     /// The claims of a user whose call comes through ingest: no other upload has been decoded in the jail.

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domain::{ErrorKind, Result};
+use domain::Result;
 use imaging::{ImageKind, Volume};
 
-use super::volume::{Fitting, decoded};
+use super::volume::{Fitting, labelled};
 use super::{Import, Imported, Importing};
-use crate::dataset::grid;
+use crate::weights::missing;
 
 /// A scan with the mask that is true of it.
 #[derive(Clone, Debug)]
@@ -62,17 +62,7 @@ impl ConfirmedScan {
     }
 
     fn fitting(&self, image: &[u8], mask: &[u8]) -> Fitting<(Volume, Vec<u8>)> {
-        let [volume, mask] = [decoded(image)?.volume, decoded(mask)?.volume];
-        if imaging::is_label_map(&volume) {
-            return Err("it is a mask itself".to_owned());
-        }
-        if mask.shape != volume.shape {
-            return Err("its mask has another shape".to_owned());
-        }
-        if let Some(how) = grid::differ(&volume, &mask) {
-            return Err(format!("its mask does not fit: {how}"));
-        }
-        let truth = imaging::marked(&mask).ok_or("what is named as its mask is an image")?;
+        let (volume, truth) = labelled(image, mask)?;
         if truth.contains(&1) != self.has_tumour {
             let said = if self.has_tumour { "a tumour" } else { "no tumour" };
             return Err(format!("its readers say that there is {said}, and its mask does not"));
@@ -82,13 +72,12 @@ impl ConfirmedScan {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|error| {
-        ErrorKind::NotFound.error(format!("cannot read {}", path.display())).because(error)
-    })
+    fs::read(path).map_err(|error| missing(path, error))
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::ErrorKind;
     use imaging::Shape;
     use imaging::encode::nifti_gz;
     use imaging::phantom::{Phantom, Settings};

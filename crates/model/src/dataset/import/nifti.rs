@@ -9,7 +9,7 @@ use imaging::names::{says_mask, twin};
 
 use super::Importing;
 use super::files::{Files, folder, stem};
-use super::volume::{Fitting, decoded, truth};
+use super::volume::labelled;
 
 /// What the last word of a name says of the sequence: BraTS's of 2023, those of before, and what others write.
 const SEQUENCES: [(&str, ImageKind); 15] = [
@@ -95,15 +95,7 @@ fn one(
     places: &[String],
 ) -> Result<()> {
     let bytes = [files.read(&image.name)?, files.read(mask)?];
-    let both = || -> Fitting<_> {
-        let [volume, mask] = [decoded(&bytes[0])?.volume, decoded(&bytes[1])?.volume];
-        if imaging::is_label_map(&volume) {
-            return Err("it is a mask itself".to_owned());
-        }
-        let truth = truth(&volume, mask)?;
-        Ok((volume, truth))
-    };
-    match both() {
+    match labelled(&bytes[0], &bytes[1]) {
         Err(why) => importing.leave_out(&image.name, why),
         Ok((volume, truth)) => {
             if let Some(patient) = importing.patient(&image.place, places, image.kind, None) {

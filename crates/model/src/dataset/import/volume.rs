@@ -32,6 +32,16 @@ pub fn truth(image: &Volume, mask: Volume) -> Fitting<Vec<u8>> {
     marked(&mask).ok_or_else(|| "what is named as its mask is an image".to_owned())
 }
 
+/// The image of a file, and what the file of its mask says of each of its voxels.
+pub fn labelled(image: &[u8], mask: &[u8]) -> Fitting<(Volume, Vec<u8>)> {
+    let [volume, mask] = [decoded(image)?.volume, decoded(mask)?.volume];
+    if imaging::is_label_map(&volume) {
+        return Err("it is a mask itself".to_owned());
+    }
+    let truth = truth(&volume, mask)?;
+    Ok((volume, truth))
+}
+
 impl Importing<'_> {
     /// Writes a volume and its mask as slices that are numbered from 1. Empty ones at its ends show nothing to learn from.
     pub fn add_volume(
