@@ -15,6 +15,8 @@ const EVALUATION: &str = ".medseg.registry.v1.Evaluation";
 /// Far larger than what else is answered in its place.
 const GIVEN_FEEDBACK: &str = ".medseg.ingest.v1.FeedbackUploadAnswer.answer.feedback";
 const EVENTS: &str = ".medseg.events.v1";
+/// What strangers' clients send: counted before it is unpacked.
+const INFERENCE: &str = "inference";
 const FILES: [&str; 11] = [
     "inference/v2/open_inference.proto",
     "medseg/auth/v1/auth.proto",
@@ -45,12 +47,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `compile_fds` writes no descriptor file, and reflection needs one.
     let descriptor = PathBuf::from(env::var("OUT_DIR")?).join("descriptor.bin");
     fs::write(descriptor, compiler.encode_file_descriptor_set())?;
+    let mut ours = compiler.file_descriptor_set();
+    let mut strangers = ours.clone();
+    ours.file.retain(|file| file.package() != INFERENCE);
+    strangers.file.retain(|file| file.package() == INFERENCE);
+    let builder = tonic_prost_build::configure().bytes(".");
+    builder.codec_path("crate::counted::CountedCodec").compile_fds(strangers)?;
     let builder = events(tonic_prost_build::configure().bytes("."))
         .skip_debug([IDENTITY])
         .boxed(GIVEN_FEEDBACK)
         .message_attribute(REFUSAL, JSON)
         .message_attribute(EVALUATION, JSON);
-    builder.compile_fds(compiler.file_descriptor_set())?;
+    builder.compile_fds(ours)?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 
 #![deny(missing_docs)]
 
+pub mod counted;
 mod json;
 
 /// The descriptors of everything below, for gRPC reflection.

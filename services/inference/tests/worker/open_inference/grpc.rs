@@ -142,6 +142,8 @@ async fn what_cannot_be_answered_is_refused_by_code_and_words() {
     let two = ModelInferRequest { raw_input_contents: vec![Default::default(); 2], ..one() };
     let strange =
         ModelInferRequest { parameters: parameter(ParameterChoice::Int64Param(1)), ..one() };
+    // Two bytes each, and two hundred where they are unpacked.
+    let many = ModelInferRequest { inputs: vec![Default::default(); 1 << 20], ..one() };
     let cases = [
         (of(one(), "unknown", ""), Code::NotFound, "`unknown`"),
         (of(one(), "echo", "none"), Code::NotFound, "version `none`"),
@@ -152,6 +154,7 @@ async fn what_cannot_be_answered_is_refused_by_code_and_words() {
         (both, Code::InvalidArgument, "raw ones too"),
         (two, Code::InvalidArgument, "as many raw contents"),
         (strange, Code::InvalidArgument, "bool_param"),
+        (many, Code::InvalidArgument, "4096 inputs"),
     ];
     for (request, code, words) in cases {
         let status = face.infer(request).await.unwrap_err();
