@@ -133,7 +133,7 @@ pub fn word_of(said: Option<storage::Word>) -> Result<Word, Problem> {
 ///
 /// As JSON, or as a form with the field `feedback` (that JSON) and then a file `mask`: the reader's own outline, with the
 /// verdict `correct`. A correction shows what is right: that outline, places that were missed, or which findings are none; one
-/// that leaves no tumour says in `truth` whether there is one. A later word of the same reader stands beside the earlier one;
+/// that leaves no tumour says in `truth` whether there is one, and an outline that marks nothing says `no_tumour`. A later word of the same reader stands beside the earlier one;
 /// nothing is overwritten. An `admin` settles a conflict by a word that names the others' in `adjudicates`.
 #[utoipa::path(
     operation_id = "give_feedback", post, path = "/v1/scans/{id}/feedback", tag = "feedback",

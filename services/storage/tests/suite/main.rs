@@ -94,6 +94,7 @@ on_every_database! {
     feedback::what_does_not_go_with_the_result_is_said_and_not_kept;
     feedback::nobody_speaks_of_a_scan_without_a_result;
     masks::a_mask_is_taken_whole_and_from_ingest_only;
+    masks::an_outline_that_takes_longer_than_its_token_lives_is_kept_and_nothing_else_is_let_in;
     masks::the_sweep_for_orphans_leaves_readers_masks_alone;
     masks::another_hospitals_feedback_is_as_if_it_never_was;
     feedback::only_readers_give_feedback_and_see_it;
