@@ -103,6 +103,7 @@ on_every_database! {
     learning::nothing_is_learned_from_without_consent;
     learning::nothing_is_handed_out_after_consent_was_withdrawn_in_the_same_moment;
     learning::what_readers_confirm_is_handed_out_without_a_name;
+    learning::a_head_without_a_tumour_is_handed_out_with_nothing_marked;
     learning::scans_of_one_patient_have_one_name_that_no_other_hospital_shares;
     learning::another_hospitals_confirmed_scans_are_as_if_they_never_were;
     incidents::a_report_is_kept_and_told_to_whoever_runs_the_system;
