@@ -184,7 +184,8 @@ async fn an_outline_that_takes_longer_than_its_token_lives_is_compared_and_kept(
         drop(sender);
     };
     let give = world.give_slowly(ReceiverStream::new(slow), &world.token);
-    let (answer, ()) = tokio::join!(give, send);
+    let both = async { tokio::join!(give, send) };
+    let (answer, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
     let is_kept = |entry: &FeedbackEntry| entry.has_mask && entry.dice == Some(100.0 / 150.0);
     let answer = answer.unwrap();
     assert!(matches!(&answer, Answer::Feedback(entry) if is_kept(entry)), "{answer:?}");

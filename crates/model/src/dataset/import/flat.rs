@@ -23,7 +23,7 @@ pub fn labelled(image: &[u8], mask: &[u8]) -> Fitting<(Volume, Vec<u8>)> {
 /// A slice and its truth as grey pictures.
 pub fn pictures_of(image: &Volume, slice: usize, truth: &[u8]) -> Result<[File; 2]> {
     let Shape { rows, columns, .. } = image.shape;
-    let white: Vec<u8> = truth.iter().map(|inside| 255 * inside).collect();
+    let white: Vec<u8> = truth.iter().map(|inside| 255 * *inside).collect();
     let png = |bytes| File { bytes, extension: "png".to_owned() };
     Ok([png(picture_of(image, slice)?), png(grey_png(&white, rows, columns)?)])
 }
