@@ -1,48 +1,30 @@
 #!/usr/bin/env bash
 # check-dvc.sh FOLDER: the pipeline of dvc.yaml with the real DVC, and the programs that lie in FOLDER, in a copy of its files.
 #
-# Runs it whole, again, with another parameter and broken off; shows metrics and plots; and takes its data to a folder, to an S3
-# (moto) and to the double of Google Cloud Storage and back. Everything lies in a temporary folder.
+# Runs it whole, again, with another parameter and broken off; shows metrics and plots; takes its data to a folder, to an S3
+# (moto) and to the double of Google Cloud Storage and back; and makes of what readers say to a running medseg the version that it
+# answers with next (check_learning.py). Everything lies in a temporary folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-fail() { echo "error: $*" >&2; exit 1; }
-say() { echo "dvc: $*"; }
-
+# shellcheck source=scripts/serving.sh
+. scripts/serving.sh
 [ $# = 1 ] || fail "usage: check-dvc.sh FOLDER"
-programs=$(cd "$1" && pwd)
+programs=$(cd "$1" && pwd) root=$PWD
 tools=$MEDSEG_CACHE/dvc moto=$MEDSEG_CACHE/moto
 [ -f "$tools/complete" ] && [ -f "$moto/complete" ] || fail "DVC or the S3 server is missing: scripts/setup.sh test"
 
-folder=$(mktemp -d)
-servers=()
-stop() {
-    [ ${#servers[@]} = 0 ] || { kill "${servers[@]}" 2>/dev/null || true; wait "${servers[@]}" 2>/dev/null || true; }
-    rm -rf "$folder"
-}
-trap stop EXIT
-trap 'exit 1' INT TERM
+check=dvc
+say() { echo "$check: $*"; }
 
-# Nothing of this machine's own settings, nor of its user's.
-mkdir "$folder/home" "$folder/run" "$folder/bin"
-export HOME=$folder/home DVC_NO_ANALYTICS=1 DVC_SITE_CACHE_DIR=$folder/site DVC_GLOBAL_CONFIG_DIR=$folder/config \
-    DVC_SYSTEM_CONFIG_DIR=$folder/config PYTHONDONTWRITEBYTECODE=1
+by_itself
+mkdir "$folder/run"
 export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@localhost GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@localhost
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1
 # What gcsfs asks of Google's control interface, the double does not know.
 export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT=false
 export PATH=$folder/bin:$programs:$PATH
-unset MEDSEG_URL
-
-dvc() { PYTHONPATH=$tools python3 -m dvc "$@"; }
-
-# quietly WHAT COMMAND...: shows what COMMAND says only where it fails.
-quietly() {
-    local what=$1 started=$SECONDS
-    shift
-    "$@" >"$folder/said" 2>&1 || { tail -n 40 "$folder/said" >&2; fail "$what failed"; }
-    say "$what ($((SECONDS - started)) s)"
-}
+with_dvc "$tools"
 
 # same WHAT ONE OTHER: that both are one text.
 same() { [ "$2" = "$3" ] || fail "$1: $2 in place of $3"; }
@@ -170,28 +152,16 @@ both_sides() {
 
 start_s3() {
     local port
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    PYTHONPATH=$moto python3 -m moto.server -H 127.0.0.1 -p "$port" >"$folder/s3.log" 2>&1 &
-    servers+=($!)
+    port=$(free_port)
     s3=http://127.0.0.1:$port
-    for _ in $(seq 300); do
-        curl -sf -X PUT "$s3/medseg" >/dev/null && return
-        sleep 0.1
-    done
-    tail -n 5 "$folder/s3.log" >&2
-    fail "the S3 server did not start"
+    PYTHONPATH=$moto beside "$folder/s3.log" python3 -m moto.server -H 127.0.0.1 -p "$port"
+    answers "the S3 server" "$folder/s3.log" curl -sf -X PUT "$s3/medseg"
 }
 
 start_gcs() {
-    "$programs/gcs" --listen 127.0.0.1:0 --folder "$folder/gcs" >"$folder/gcs.out" 2>"$folder/gcs.err" &
-    servers+=($!)
-    for _ in $(seq 300); do
-        gcs=$(sed -n 's/.*endpoint=//p' "$folder/gcs.out")
-        [ -z "$gcs" ] || return 0
-        sleep 0.1
-    done
-    cat "$folder/gcs.err" >&2
-    fail "the double of Google Cloud Storage did not start"
+    beside "$folder/gcs.log" "$programs/gcs" --listen 127.0.0.1:0 --folder "$folder/gcs"
+    answers "the double of Google Cloud Storage" "$folder/gcs.log" grep -q endpoint= "$folder/gcs.log"
+    gcs=$(sed -n 's/.*endpoint=//p' "$folder/gcs.log")
 }
 
 # there_and_back REMOTE: pushes, forgets everything, and pulls.
@@ -221,6 +191,29 @@ remotes() {
     done
 }
 
+# What readers say of answers becomes, through export, pipeline, registry and gate, what answers next.
+learns() {
+    local name=medseg-mr version=0.0.1-corrected
+    serve "$programs/medseg"
+    export NOTEBOOKS_WORK=$folder/learning MEDSEG_URL=$url MEDSEG_PASSWORD=$password
+    quietly "a reader's corrections and verdicts" learning judged
+    # Of pictures nobody knows whose they are: each is a patient of its own.
+    quietly "export of what was confirmed" \
+        medseg dataset export --from "$url" --out "$folder/confirmed" --validation 0.34 --test 0.17
+    learning exported "$folder/confirmed/report.json"
+
+    # It goes on from what serves, in steps so small that its answers stay what they are: this is about the way, not about how far.
+    sed -i -e "s|source: phantoms|source: $folder/confirmed|" -e "s|name: medseg-phantom|name: $name|" \
+        -e "s|version: 0.1.0|version: $version|" -e "s|from: ''|from: $root/models/medseg-mr|" -e 's/side: 64/side: 256/' \
+        -e 's/rate: 0.001/rate: 0.000001/' -e 's/views: .*/views: 16/' params.yaml
+    quietly "repro of what was confirmed, into the registry" dvc repro
+    commit "what readers corrected"
+    learning served "$name" "$version" "$(version)"
+    unset MEDSEG_URL MEDSEG_PASSWORD
+}
+
+learning() { PYTHONPATH=$tools python3 "$root/scripts/check_learning.py" "$@"; }
+
 begin
 runs_whole
 changes
@@ -228,3 +221,4 @@ breaks_off
 registers_nowhere
 both_sides
 remotes
+learns

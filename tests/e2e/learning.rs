@@ -17,6 +17,7 @@ pub async fn tell(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
     let out = folder.path().join("confirmed");
     nothing_leaves_without_consent(client, mesh, &out).await?;
     let scan = a_corrected_scan(client).await?;
+    a_head_without_a_tumour_is_agreed_upon(client).await?;
     a_conflict_is_settled(client, &scan).await?;
     consent(client, true).await?;
     what_was_corrected_is_in_the_data_set(client, mesh, &scan, &out).await?;
@@ -50,6 +51,15 @@ async fn a_corrected_scan(client: &Client) -> anyhow::Result<String> {
     let (status, given) = client.correct(&path, &word, ("mask.nii.gz", own), None).await?;
     ensure!(status == 201 && given["mask"] == true, "{status} {given}");
     Ok(scan)
+}
+
+async fn a_head_without_a_tumour_is_agreed_upon(client: &Client) -> anyhow::Result<()> {
+    let (scan, _) = client.analyse(&scans::png(2, false)).await?;
+    ensure!(scan["answer"] == "none_found", "{scan}");
+    let feedback = format!("/v1/scans/{}/feedback", id(&scan)?);
+    let (status, given) = client.post_json(&feedback, &json!({ "verdict": "agree" })).await?;
+    ensure!(status == 201, "{status} {given}");
+    Ok(())
 }
 
 /// A second reader says otherwise, and the first, who is an admin, settles it.
@@ -98,14 +108,17 @@ async fn what_was_corrected_is_in_the_data_set(
     let slices = manifest.lines().filter(|line| line.starts_with(name)).count();
     ensure!(slices > 0 && !manifest.contains(scan), "{manifest}");
     let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json"))?)?;
-    // Pictures that say nothing of how the patient lies are told of, and not taken yet.
-    let left_out = report["left_out"].as_array().context("what was left out")?;
-    let lies_unknown =
-        |it: &&Value| it["why"].as_str().is_some_and(|why| why.starts_with("unknown-orientation"));
-    let unknown = left_out.iter().filter(lies_unknown).count();
-    ensure!(report["scans"] == scans.len() - unknown, "{report} {page}");
+    // All that is confirmed, pictures too, which say nothing of how the patient lies.
+    ensure!(report["scans"] == scans.len(), "{report} {page}");
+    let negative = scans.iter().filter(|it| it["truth"] == "no_tumour").count();
+    ensure!(negative > 0 && report["without_tumour"] == negative, "{report} {page}");
+    let left_out = page["left_out"].as_array().context("what was left out")?;
+    let by_why = report["left_out_by_why"].as_object().context("why they were left out")?;
+    let counted: u64 = by_why.values().filter_map(Value::as_u64).sum();
+    ensure!(counted == left_out.len() as u64, "{report} {page}");
     let (succeeded, said) = medseg(mesh, &["dataset", "validate", path(out)?]).await?;
-    ensure!(succeeded && said.contains("nothing is wrong"), "{said}");
+    let sound = succeeded && said.contains("nothing is wrong");
+    ensure!(sound && said.contains(&format!("without a tumour: {negative},")), "{said}");
     the_truth_is_as_it_was_drawn(client, scan, out, name).await?;
 
     // Once more: nothing has changed, and so neither has the data.

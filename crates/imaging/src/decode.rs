@@ -111,26 +111,46 @@ pub struct Decoded {
 /// Never panics and never allocates more than a small multiple of `limits`, whatever the bytes are. The volume
 /// is sound (its voxels fit its shape, all finite) and [`radiological`](Volume::radiological); whether it may be analysed, [`check`](crate::check) says.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
+    let Decoded { volume, identity } = guarded(bytes, limits, |bytes| match Kind::of(bytes) {
+        Some(Kind::Archive) => folder::decode(bytes, limits),
+        Some(kind) => kind.decode(bytes, limits),
+        None => Err(unknown(bytes)),
+    })?;
+    let volume = volume.radiological();
+    let window = window::shown(&volume);
+    Ok(Decoded { volume: Volume { window, ..volume }, identity })
+}
+
+/// Reads a NIfTI file that does not say where it lies as if it were a picture: as stored, with square pixels.
+///
+/// For what medseg itself has written of pictures. Of anybody else's file nobody knows which side is left, so that
+/// [`decode`] refuses it. Refused here is a file that says where it lies, and one whose pixels are not square.
+pub fn decode_flat(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
+    let decoded = guarded(bytes, limits, |bytes| match Kind::of(bytes) {
+        Some(Kind::Nifti) => {
+            Ok(Decoded { volume: nifti::decode_flat(bytes, limits)?, identity: None })
+        }
+        _ => Err(unknown(bytes)),
+    })?;
+    Ok(decoded.volume)
+}
+
+/// What `read` makes of the file within its compression, held to [`decode`]'s promise.
+fn guarded(
+    bytes: &[u8],
+    limits: &Limits,
+    read: impl FnOnce(&[u8]) -> Result<Decoded, Refusal>,
+) -> Result<Decoded, Refusal> {
     if bytes.len() > limits.bytes {
         let limit = limits.bytes / 1_000_000;
         return Err(RefusalReason::TooLarge.refuse(format!("The file is larger than {limit} MB.")));
     }
     // The codecs below are other people's: a panic in one of them is one damaged file, not a lost service.
-    let decoded = catch_unwind(AssertUnwindSafe(|| {
-        let bytes = gzip::unpacked(bytes, limits)?;
-        match Kind::of(&bytes) {
-            Some(Kind::Archive) => folder::decode(&bytes, limits),
-            Some(kind) => kind.decode(&bytes, limits),
-            None => Err(unknown(&bytes)),
-        }
-    }));
+    let decoded = catch_unwind(AssertUnwindSafe(|| read(&gzip::unpacked(bytes, limits)?)));
     let decoded = decoded.unwrap_or_else(|_| {
         Err(RefusalReason::Corrupt.refuse("The image data cannot be decoded."))
     })?;
-    let Decoded { volume, identity } = check_decoded(decoded)?;
-    let volume = volume.radiological();
-    let window = window::shown(&volume);
-    Ok(Decoded { volume: Volume { window, ..volume }, identity })
+    check_decoded(decoded)
 }
 
 /// The kinds of file, told apart by what stands in them, never by their names.

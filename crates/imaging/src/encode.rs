@@ -8,5 +8,5 @@ mod zip;
 pub use dicom::{Series, dicom};
 pub(crate) use nifti::{DATA_OFFSET as NIFTI_HEADER_BYTES, nifti_header};
 pub use nifti::{Sample, nifti, nifti_gz};
-pub use png::{grey_png, rgb_png};
+pub use png::{grey_png, grey16_png, rgb_png};
 pub use zip::zip;

@@ -31,7 +31,7 @@ mod volume;
 mod window;
 
 pub use components::{Run, components};
-pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode};
+pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode, decode_flat};
 pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_features};
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};

@@ -2,12 +2,14 @@
 
 mod en;
 mod fr;
+mod said;
 
 use domain::Answer;
 use domain::feedback::{Reason, Truth, Verdict};
 use imaging::{ImageKind, KindSource, Laterality, Plane, Role, Unit};
 
 use crate::Language;
+use said::Said;
 
 /// Words that something is put into.
 type With<T> = fn(T) -> String;
@@ -16,6 +18,10 @@ type With<T> = fn(T) -> String;
 pub struct Words {
     /// As BCP 47 writes it.
     pub tag: &'static str,
+    /// The decimal sign of numbers.
+    pub decimal: &'static str,
+    /// What results themselves say.
+    pub said: Said,
     pub title: &'static str,
     /// In sight at the head and at the foot of each page.
     pub research: &'static str,
@@ -92,8 +98,6 @@ pub struct Doubt {
     pub more: With<usize>,
     pub below: &'static str,
     pub above: &'static str,
-    /// What remarks are, by the words that results have.
-    pub remarks: &'static [(&'static str, &'static str)],
 }
 
 pub struct Origin {
@@ -140,12 +144,6 @@ impl Language {
 }
 
 impl Doubt {
-    /// A remark in this language; as the result has it where nobody has translated it.
-    pub fn remark(&self, remark: &str) -> String {
-        let known = self.remarks.iter().find(|(own, _)| *own == remark);
-        known.map_or(remark, |(_, words)| words).to_owned()
-    }
-
     /// A probability; one that is neither 0 nor 1 is never written as if it were.
     pub fn probability(&self, share: f64) -> String {
         match share {

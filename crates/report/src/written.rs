@@ -3,11 +3,11 @@
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-/// Groups thousands, as ISO 80000 has it: a comma is a decimal sign to one reader and groups thousands for another.
+/// Groups thousands in every language, as ISO 80000 has it: a comma is a decimal sign to one reader and groups thousands for another.
 const THIN_SPACE: char = '\u{202f}';
 
-/// No decimals beyond three figures: more would promise what the method cannot hold.
-pub fn figures(value: f64) -> String {
+/// With that decimal sign, and no decimals beyond three figures: more would promise what the method cannot hold.
+pub fn figures(value: f64, decimal: &str) -> String {
     let digits: i32 = match value.abs() {
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
@@ -16,7 +16,7 @@ pub fn figures(value: f64) -> String {
     // Halves go up, as on the page: formatting alone would turn them to the even digit.
     let step = 10_f64.powi(digits);
     let digits = usize::try_from(digits).unwrap_or_default();
-    grouped(&format!("{:.digits$}", (value * step).round() / step))
+    grouped(&format!("{:.digits$}", (value * step).round() / step)).replace('.', decimal)
 }
 
 pub fn count(value: usize) -> String {
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_has_three_figures_and_spaces_and_no_comma() {
+    fn a_number_has_three_figures_spaces_between_thousands_and_its_languages_decimal_sign() {
         for (value, written) in [
             (0.0, "0.00"),
             (3.456, "3.46"),
@@ -130,7 +130,8 @@ mod tests {
             (12_345.6, "12\u{202f}346"),
             (-1_234_567.0, "-1\u{202f}234\u{202f}567"),
         ] {
-            assert_eq!(figures(value), written, "{value}");
+            assert_eq!(figures(value, "."), written, "{value}");
+            assert_eq!(figures(value, ","), written.replace('.', ","), "{value}");
         }
         assert_eq!(count(1_000_000), "1\u{202f}000\u{202f}000");
     }

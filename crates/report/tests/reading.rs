@@ -201,6 +201,49 @@ fn what_was_found_is_measured_doubted_and_of_a_model() {
         &french,
         &["Le modèle n’est pas sûr de cette réponse.", "Own words.", "Date de naissance"],
     );
+    says(
+        &french,
+        &["à 0,87", "entre 0,71 et 0,94", &volume.replace('.', ","), &longest.replace('.', ",")],
+    );
+}
+
+/// What results say, but for what is the same in each: all is put together from these.
+const REMARKS: [&str; 14] = [
+    "its header says that it is FLAIR, and to the model it looks like contrast-enhanced T1: it was judged as FLAIR",
+    "what kind of image this is could not be told: the general cut was used",
+    "one lesser finding lies apart from the main one: it is in no total",
+    "2 lesser findings lie apart from the main one: they are in no total",
+    "1 label map was left out",
+    "6 label maps were left out",
+    "1 copy of a slice was left out",
+    "3 copies of slices were left out",
+    "1 file that is no slice was left out: a GIF file",
+    "3 files that are no slices were left out: a GIF file (2), a structured report",
+    "page 2 is a label map and was left out",
+    "2 pages are label maps and were left out, page 1 first",
+    "by their names, slices are missing between 1.png and 3.png",
+    "this is no trained model: it stands in for one, for research, and no patient may depend on it",
+];
+
+#[test]
+fn a_french_report_says_nothing_in_english() {
+    for english in REMARKS {
+        let mut report = report(Answer::NoneFound, Language::French);
+        report.result.quality.as_mut().unwrap().remarks = vec![english.to_owned()];
+        let text = text(&report);
+        let words =
+            ["left out", "lesser", "header", "slices are", "was used", "trained", " GIF file"];
+        assert!(words.iter().all(|word| !text.contains(word)), "{english}: {text}");
+    }
+    for (english, french) in [
+        ("no model is registered for CT", "Aucun modèle n’est enregistré pour CT."),
+        ("the analysis was tried 3 times and never finished", "tentée 3 fois"),
+        ("the stored scan is damaged and was not analysed: please upload it again", "endommagé"),
+    ] {
+        let mut report = report(Answer::NotAnalysable, Language::French);
+        report.result.reason = Some(english.to_owned());
+        says(&text(&report), &[french]);
+    }
 }
 
 #[test]

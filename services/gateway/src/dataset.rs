@@ -77,7 +77,8 @@ pub struct DatasetPage {
 /// Lists the scans that readers have confirmed, and why others are left out, newest first
 ///
 /// For the roles `scientist` and `admin`, and only with the hospital's consent (`/v1/consent`). Confirmed is a scan whose readers
-/// all agree with the result, or have corrected it with one outline; a conflict is none until it is settled.
+/// all agree with the result, have corrected it with one outline, or say that there is no tumour in what was found; a conflict is
+/// none until it is settled.
 #[utoipa::path(
     operation_id = "list_dataset", get, path = "/v1/dataset", tag = "dataset", params(WantedPage),
     responses((status = 200, description = "One page of scans", body = DatasetPage,

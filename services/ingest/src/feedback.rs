@@ -86,7 +86,8 @@ impl Uploads {
         token: &str,
     ) -> Result<Option<Outline>> {
         let asked = ArtefactRef { id: scan_id.to_owned(), name: artefact.name.to_owned() };
-        let chunks = match self.storage.clone().read(authorised(asked, token)).await {
+        let asked = vouched(authorised(asked, token), &self.own.get().await?);
+        let chunks = match self.storage.clone().read(asked).await {
             Ok(chunks) => chunks.into_inner().map_ok(|chunk| chunk.data),
             Err(status) if status.code() == Code::NotFound => return Ok(None),
             Err(status) => return Err(status.into()),

@@ -159,11 +159,13 @@ fn imported(imported: &Imported) -> anyhow::Result<()> {
 
 fn validated(manifest: &Path, validated: &Validated) -> anyhow::Result<()> {
     let manifest = manifest.display();
-    let Validated { patients, slices, faults } = validated;
+    let Validated { patients, without_tumour, slices, faults } = validated;
     faults.iter().for_each(|fault| println!("{fault}"));
     if !faults.is_empty() {
         bail!("{manifest}: faults, as is listed above: {}", faults.len());
     }
-    println!("{manifest}: patients: {patients}, slices: {slices}, nothing is wrong");
+    println!(
+        "{manifest}: patients: {patients}, without a tumour: {without_tumour}, slices: {slices}, nothing is wrong"
+    );
     Ok(())
 }

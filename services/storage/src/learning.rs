@@ -23,7 +23,7 @@ use crate::artefacts;
 use crate::audit::{self, Entry};
 use crate::feedback::{artefact_name, judged::Judged, rows};
 use crate::list::{cursor_id, page_of, page_rows};
-use crate::scans::{of_tenant, scan_of, select};
+use crate::scans::{answer_of, of_tenant, scan_of, select};
 use crate::store::Store;
 
 use confirmed::{Confirmed, Mask, Said, confirmed};
@@ -34,7 +34,8 @@ const BEGINNING_BYTES: usize = 20 << 10;
 
 /// A scan that was found to be confirmed.
 struct Found {
-    judged: Judged,
+    /// None: its result does not say.
+    image_kind: Option<String>,
     verdict: &'static str,
     truth: &'static str,
     source: MaskSource,
@@ -135,19 +136,17 @@ impl Store {
         Ok((scan, found.map_err(|_| ErrorKind::NotFound.error("no such scan"))?))
     }
 
-    /// What readers have confirmed of the scan, or why it is none to learn from.
+    /// What readers have confirmed of the scan, or why it is none to learn from. A result is as large as its findings are many, and
+    /// read of confirmed scans only.
     async fn examined(&self, tenant: TenantId, scan: &Scan) -> Result<Result<Found, Unconfirmed>> {
-        let judged = match self.judged(tenant, scan).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                return Ok(Err(Unconfirmed::NotAnalysed));
-            }
-            judged => judged?,
+        let Ok(answer) = answer_of(scan.answer()) else {
+            return Ok(Err(Unconfirmed::NotAnalysed));
         };
         let id = ScanId::from_str(&scan.id)?;
         let words = rows::of_scan(self.database.pool(), tenant, id).await?;
         let counted = rows::counted(&words)?;
         let counted = counted.into_iter().map(opinion).collect::<Result<Vec<_>>>()?;
-        let Confirmed { verdict, truth, mask } = match confirmed(&counted, judged.answer) {
+        let Confirmed { verdict, truth, mask } = match confirmed(&counted, answer) {
             Ok(confirmed) => confirmed,
             Err(why) => return Ok(Err(why)),
         };
@@ -162,7 +161,13 @@ impl Store {
         if mask.is_none() && source != MaskSource::Empty {
             return Ok(Err(Unconfirmed::NoMask));
         }
-        Ok(Ok(Found { judged, verdict, truth, source, mask }))
+        let Judged { image_kind, .. } = match self.judged(tenant, scan).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return Ok(Err(Unconfirmed::NotAnalysed));
+            }
+            judged => judged?,
+        };
+        Ok(Ok(Found { image_kind, verdict, truth, source, mask }))
     }
 
     /// The result's own mask of the whole scan.
@@ -273,7 +278,7 @@ fn said(
         id,
         patient: names.name(of),
         patient_known: patient.is_some(),
-        image_kind: found.judged.image_kind.unwrap_or_default(),
+        image_kind: found.image_kind.unwrap_or_default(),
         verdict: found.verdict.to_owned(),
         truth: found.truth.to_owned(),
         mask: found.source.name().to_owned(),

@@ -7,16 +7,29 @@ mod tests;
 
 use self::header::{Header, Type};
 use super::{Limits, fill_with_air, range};
-use crate::{Format, ImageKind, Orientation, Refusal, RefusalReason, Volume};
+use crate::{Format, Geometry, ImageKind, Orientation, Refusal, RefusalReason, Volume};
 
 pub(super) use header::is_header;
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
+    read(bytes, limits, |header| header.geometry().map(Some))
+}
+
+/// The same of a file that does not say where it lies, and whose pixels are square.
+pub(super) fn decode_flat(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
+    read(bytes, limits, |header| header.flat().map(|()| None))
+}
+
+fn read(
+    bytes: &[u8],
+    limits: &Limits,
+    place: impl FnOnce(&Header) -> Result<Option<Geometry>, Refusal>,
+) -> Result<Volume, Refusal> {
     let header = Header::read(bytes)?;
     let [columns, rows, slices] = header.sizes()?;
     let shape = limits.shape(slices, rows, columns)?;
     let values = header.data_type()?;
-    let geometry = header.geometry()?;
+    let geometry = place(&header)?;
     let data = bytes.get(header.data_offset()?..).unwrap_or_default();
     // The shape is within limits: the product cannot overflow.
     let Some((data, rest)) = data.split_at_checked(shape.len() * values.bytes()) else {
@@ -31,7 +44,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
     Ok(Volume {
         shape,
         voxels,
-        geometry: Some(geometry),
+        geometry,
         modality: None,
         kind: ImageKind::Unknown,
         format: Format::Nifti,

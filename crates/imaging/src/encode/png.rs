@@ -7,6 +7,13 @@ pub fn grey_png(pixels: &[u8], rows: usize, columns: usize) -> Result<Vec<u8>> {
     encoded(pixels, rows, columns, ExtendedColorType::L8)
 }
 
+/// A 16-bit grey PNG of `rows * columns` pixels.
+pub fn grey16_png(pixels: &[u16], rows: usize, columns: usize) -> Result<Vec<u8>> {
+    // The encoder takes them in the machine's own order.
+    let bytes: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_ne_bytes()).collect();
+    encoded(&bytes, rows, columns, ExtendedColorType::L16)
+}
+
 /// An 8-bit colour PNG of `rows * columns` pixels of red, green and blue.
 pub fn rgb_png(pixels: &[u8], rows: usize, columns: usize) -> Result<Vec<u8>> {
     encoded(pixels, rows, columns, ExtendedColorType::Rgb8)
@@ -43,6 +50,9 @@ mod tests {
             (grey.width(), grey.height(), grey.into_luma8().into_raw()),
             (4, 3, pixels.clone())
         );
+        let deep: Vec<u16> = (0..12).map(|i| i * 5461).collect();
+        let grey = image::load_from_memory(&grey16_png(&deep, 3, 4).unwrap()).unwrap();
+        assert_eq!(grey.into_luma16().into_raw(), deep);
         let colour = image::load_from_memory(&rgb_png(&pixels, 2, 2).unwrap()).unwrap();
         assert_eq!(colour.into_rgb8().into_raw(), pixels);
     }

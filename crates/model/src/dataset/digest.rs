@@ -2,6 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::{Result, hex};
+use imaging::Volume;
 use sha2::{Digest, Sha256};
 
 use super::Patient;
@@ -16,6 +17,14 @@ pub fn digest(path: &Path) -> Result<String> {
 /// The SHA-256 of bytes, in hex.
 pub fn digest_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// The SHA-256 of an image's shape and voxels: whoever has the same pixels has the same.
+pub fn digest_of_pixels(image: &Volume) -> [u8; 32] {
+    let mut pixels = Sha256::new();
+    pixels.update(format!("{:?}", image.shape));
+    image.voxels.iter().for_each(|voxel| pixels.update(voxel.to_le_bytes()));
+    pixels.finalize().into()
 }
 
 /// Names the data that is learned from and measured on: a SHA-256 over the digests of all files, each with its patient, its

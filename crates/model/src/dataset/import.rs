@@ -3,6 +3,7 @@
 mod confirmed;
 mod dicom;
 mod files;
+mod flat;
 mod nifti;
 mod pictures;
 mod volume;

@@ -3,7 +3,6 @@ use std::path::Path;
 
 use domain::Result;
 use imaging::Volume;
-use sha2::{Digest, Sha256};
 
 use super::manifest::{Place, Row, Table};
 use super::{Entry, Labelled, Part, Patient, digest, grid, manifest_of, pair, truth};
@@ -13,10 +12,24 @@ use super::{Entry, Labelled, Part, Patient, digest, grid, manifest_of, pair, tru
 pub struct Validated {
     /// How many patients there are.
     pub patients: usize,
+    /// In how many of them nothing is marked; of whoever has a fault it is not told.
+    pub without_tumour: usize,
     /// How many slices there are, those that are wrong among them.
     pub slices: usize,
     /// What is wrong, each with its line and file; empty where all may be learned from.
     pub faults: Vec<String>,
+}
+
+/// What is known of the lines that were looked at.
+#[derive(Default)]
+struct Looked {
+    patients: BTreeMap<String, Patient>,
+    /// By the digests of pixels.
+    seen: HashMap<[u8; 32], Seen>,
+    /// Patients in whom something is marked.
+    marked: BTreeSet<String>,
+    /// Patients with a fault.
+    faulty: BTreeSet<String>,
 }
 
 /// Where a slice stands whose pixels are known.
@@ -31,15 +44,14 @@ struct Seen {
 /// An error where there is no manifest at all; whatever is wrong in it is a fault, and the rest is looked at all the same.
 pub fn validate(manifest: &Path) -> Result<Validated> {
     let table = Table::open(&manifest_of(manifest))?;
-    let (mut validated, mut patients) = (Validated::default(), BTreeMap::new());
-    let (mut seen, mut faulty) = (HashMap::new(), BTreeSet::new());
+    let (mut validated, mut looked) = (Validated::default(), Looked::default());
     for (place, row) in table.rows() {
         validated.slices += 1;
         let faults = match row {
             Ok(row) => {
-                let faults = faults(&place, &row, &mut patients, &mut seen);
+                let faults = faults(&place, &row, &mut looked);
                 if !faults.is_empty() {
-                    faulty.insert(row.patient);
+                    looked.faulty.insert(row.patient);
                 }
                 faults
             }
@@ -47,25 +59,22 @@ pub fn validate(manifest: &Path) -> Result<Validated> {
         };
         validated.faults.extend(faults);
     }
+    let Looked { patients, marked, faulty, .. } = looked;
     let mut patients: Vec<Patient> = patients.into_values().collect();
     patients.iter_mut().for_each(|patient| patient.slices.sort_by_key(|entry| entry.slice));
     if let Err(error) = Part::are_given(&patients) {
         validated.faults.push(format!("{}: {error}", manifest.display()));
     }
-    let whole = patients.iter().filter(|patient| !faulty.contains(&patient.id));
-    validated.faults.extend(whole.flat_map(not_one_scan));
+    let whole = || patients.iter().filter(|patient| !faulty.contains(&patient.id));
+    validated.without_tumour = whole().filter(|patient| !marked.contains(&patient.id)).count();
+    validated.faults.extend(whole().flat_map(not_one_scan));
     validated.patients = patients.len();
     Ok(validated)
 }
 
 /// What is wrong with a line.
-fn faults(
-    place: &Place,
-    row: &Row,
-    patients: &mut BTreeMap<String, Patient>,
-    seen: &mut HashMap<[u8; 32], Seen>,
-) -> Vec<String> {
-    let entry = match place.add(row.clone(), patients) {
+fn faults(place: &Place, row: &Row, looked: &mut Looked) -> Vec<String> {
+    let entry = match place.add(row.clone(), &mut looked.patients) {
         Ok(entry) => entry,
         Err(error) => return vec![error.to_string()],
     };
@@ -79,7 +88,12 @@ fn faults(
         .collect();
     match fitting(&entry) {
         Err(what) => faults.push(format!("{place}: {what}")),
-        Ok(image) => faults.extend(seen_before(place, row, &image, seen)),
+        Ok((image, is_marked)) => {
+            if is_marked {
+                looked.marked.insert(row.patient.clone());
+            }
+            faults.extend(seen_before(place, row, &image, &mut looked.seen));
+        }
     }
     faults
 }
@@ -94,13 +108,13 @@ fn wrong_digest(place: &Place, column: &str, stated: &str, file: &Path) -> Optio
     }
 }
 
-/// The image, where its mask is one and lies on it.
-fn fitting(entry: &Entry) -> std::result::Result<Volume, String> {
+/// The image, where its mask is one and lies on it, and whether anything is marked.
+fn fitting(entry: &Entry) -> std::result::Result<(Volume, bool), String> {
     let (image, mask) = pair(entry).map_err(|error| error.to_string())?;
-    truth(entry, &image, &mask).map_err(|error| error.to_string())?;
+    let truth = truth(entry, &image, &mask).map_err(|error| error.to_string())?;
     match grid::differ(&image, &mask) {
         Some(how) => Err(format!("{} does not fit its image: {how}", entry.mask.display())),
-        None => Ok(image),
+        None => Ok((image, truth.contains(&1))),
     }
 }
 
@@ -115,11 +129,9 @@ fn seen_before(
     if image.voxels.iter().all(|voxel| voxel == first) {
         return None;
     }
-    let mut pixels = Sha256::new();
-    pixels.update(format!("{:?}", image.shape));
-    image.voxels.iter().for_each(|voxel| pixels.update(voxel.to_le_bytes()));
+    let pixels = digest::digest_of_pixels(image);
     let own = Seen { patient: row.patient.clone(), place: place.to_string() };
-    let Seen { patient, place: before } = seen.entry(pixels.finalize().into()).or_insert(own);
+    let Seen { patient, place: before } = seen.entry(pixels).or_insert(own);
     (*patient != row.patient).then(|| {
         format!(
             "{place}: patient {} has the same pixels as patient {patient} in {before}",

@@ -44,7 +44,11 @@ impl Parts<'_, '_> {
             (words.role)(finding.role).to_owned(),
             format!("{} / {slices}", finding.slice + 1),
             self.size(finding.voxels, finding.volume_ml, finding.area_mm2),
-            format!("{} {}", lengths.map(figures).join(" × "), (words.unit)(finding.unit)),
+            format!(
+                "{} {}",
+                lengths.map(|length| self.figures(length)).join(" × "),
+                (words.unit)(finding.unit)
+            ),
             (words.side)(finding.laterality).to_owned(),
         ];
         let style = if finding.role == Role::Main { STRONG } else { PLAIN };
@@ -55,11 +59,15 @@ impl Parts<'_, '_> {
     fn size(&self, voxels: usize, volume_ml: Option<f64>, area_mm2: Option<f64>) -> String {
         let words = &self.words.findings;
         match (self.slices(), volume_ml, area_mm2) {
-            (1, _, Some(area)) => format!("{} mm²", figures(area)),
+            (1, _, Some(area)) => format!("{} mm²", self.figures(area)),
             (1, _, None) => format!("{} {}", count(voxels), words.pixels),
-            (_, Some(volume), _) => format!("{} mL", figures(volume)),
+            (_, Some(volume), _) => format!("{} mL", self.figures(volume)),
             (_, None, _) => format!("{} {}", count(voxels), words.voxels),
         }
+    }
+
+    fn figures(&self, value: f64) -> String {
+        figures(value, self.words.decimal)
     }
 
     fn slices(&self) -> usize {

@@ -5,7 +5,7 @@ use domain::Answer;
 use super::WIDTH;
 use super::rows::{LABEL, PLAIN, Row, SMALL, STRONG, Setter, TITLE, WARNING};
 use crate::Report;
-use crate::words::{Doubt, Words};
+use crate::words::Words;
 use crate::written::{joined, moment, sentence};
 
 /// Lines that one value, one reader's word or one remark may take.
@@ -30,7 +30,7 @@ impl Parts<'_, '_> {
         let answer = (words.answer)(report.result.answer);
         rows.extend(setter.paragraph(TITLE, answer.title, 1));
         if let Some(reason) = report.result.reason.as_deref().filter(|reason| !reason.is_empty()) {
-            let reason = format!("{}: {}", words.reason, sentence(reason));
+            let reason = format!("{}: {}", words.reason, sentence(&words.said.of(reason)));
             rows.extend(setter.paragraph(STRONG, &reason, LINES_MOST));
         }
         rows.extend(setter.paragraph(PLAIN, answer.sentence, 2));
@@ -46,7 +46,8 @@ impl Parts<'_, '_> {
     }
 
     fn doubt(&self) -> Vec<Row> {
-        let Parts { report, words: Words { doubt, .. }, setter } = self;
+        let Parts { report, words, setter } = self;
+        let doubt = &words.doubt;
         let result = &report.result;
         let judged = matches!(result.answer, Answer::Found | Answer::NoneFound);
         let fit = result.expected_dice.filter(|_| judged);
@@ -55,7 +56,7 @@ impl Parts<'_, '_> {
         let certainty = certainty.map(|share| (doubt.certainty)(doubt.probability(share)));
         let remarks = result.quality.as_ref().map_or(&[][..], |quality| quality.remarks.as_slice());
         let said: Vec<String> =
-            fit.into_iter().chain(certainty).chain(told(doubt, remarks)).collect();
+            fit.into_iter().chain(certainty).chain(told(words, remarks)).collect();
         if said.is_empty() {
             return Vec::new();
         }
@@ -131,12 +132,12 @@ impl Parts<'_, '_> {
 }
 
 /// Remarks as sentences, and how many there are beyond.
-fn told(doubt: &Doubt, remarks: &[String]) -> Vec<String> {
-    let mut told: Vec<String> =
-        remarks.iter().take(REMARKS_MOST).map(|remark| sentence(&doubt.remark(remark))).collect();
+fn told(words: &Words, remarks: &[String]) -> Vec<String> {
+    let said = remarks.iter().take(REMARKS_MOST).map(|remark| words.said.of(remark));
+    let mut told: Vec<String> = said.map(|said| sentence(&said)).collect();
     let beyond = remarks.len().saturating_sub(REMARKS_MOST);
     if beyond > 0 {
-        told.push((doubt.more)(beyond));
+        told.push((words.doubt.more)(beyond));
     }
     told
 }

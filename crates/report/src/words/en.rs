@@ -2,10 +2,13 @@ use domain::Answer;
 use domain::feedback::{Reason, Truth, Verdict};
 use imaging::{ImageKind, KindSource, Laterality, Plane, Role, Unit};
 
+use super::said::Said;
 use super::{AnswerWords, Doubt, Findings, Origin, Pictures, Readers, Sign, Whose, Words};
 
 pub static WORDS: Words = Words {
     tag: "en",
+    decimal: ".",
+    said: Said { sentences: &[], terms: &[] },
     title: "Report of an automatic analysis",
     research: "FOR RESEARCH USE, NOT FOR DIAGNOSIS",
     limits: "Computed by software without medical approval, for research use. It is not a diagnosis: it can miss tumours, mark \
@@ -79,7 +82,6 @@ pub static WORDS: Words = Words {
         more: |count| format!("{count} more remarks: see the result (result.json)."),
         below: "below 1 %",
         above: "above 99 %",
-        remarks: &[],
     },
     origin: Origin {
         title: "How it came about",

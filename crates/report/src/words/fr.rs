@@ -2,10 +2,13 @@ use domain::Answer;
 use domain::feedback::{Reason, Truth, Verdict};
 use imaging::{ImageKind, KindSource, Laterality, Plane, Role, Unit};
 
+use super::said::Said;
 use super::{AnswerWords, Doubt, Findings, Origin, Pictures, Readers, Sign, Whose, Words};
 
 pub static WORDS: Words = Words {
     tag: "fr",
+    decimal: ",",
+    said: Said { sentences: SENTENCES, terms: TERMS },
     title: "Compte rendu d’une analyse automatique",
     research: "POUR LA RECHERCHE, PAS POUR LE DIAGNOSTIC",
     limits: "Calculé par un logiciel sans autorisation médicale, pour la recherche. Ce n’est pas un diagnostic : il peut manquer des \
@@ -69,17 +72,17 @@ pub static WORDS: Words = Words {
     },
     doubt: Doubt {
         title: "Degré de confiance",
-        fit: |[dice, low, high]| {
+        fit: |figures| {
+            let [dice, low, high] = figures.map(|figure| format!("{figure:.2}").replace('.', ","));
             format!(
-                "Le contour devrait recouvrir celui d’un radiologue à {dice:.2} (Dice : 1 est un accord parfait, 0 aucun). Pour neuf \
-                 examens sur dix comme celui-ci, la valeur est entre {low:.2} et {high:.2}."
+                "Le contour devrait recouvrir celui d’un radiologue à {dice} (Dice : 1 est un accord parfait, 0 aucun). Pour neuf \
+                 examens sur dix comme celui-ci, la valeur est entre {low} et {high}."
             )
         },
         certainty: |share| format!("Certitude du modèle lui-même sur cette réponse : {share}."),
         more: |count| format!("{count} remarques de plus : voir le résultat (result.json)."),
         below: "moins de 1 %",
         above: "plus de 99 %",
-        remarks: REMARKS,
     },
     origin: Origin {
         title: "Origine du résultat",
@@ -140,8 +143,8 @@ pub static WORDS: Words = Words {
     numbered: "⟨U+…⟩ est un caractère que ce compte rendu ne peut dessiner, par son numéro dans Unicode.",
 };
 
-/// The remarks of `imaging::Quality`; others, those that a file brings, stay as they are.
-const REMARKS: &[(&str, &str)] = &[
+/// The remarks of results, and their reasons.
+const SENTENCES: &[(&str, &str)] = &[
     (
         "the file does not say how large its pixels are: sizes are in pixels",
         "le fichier ne dit pas la taille de ses pixels : les tailles sont en pixels",
@@ -175,6 +178,89 @@ const REMARKS: &[(&str, &str)] = &[
         "its header says that it is of a kind that the model was not made for: neither FLAIR nor contrast-enhanced T1",
         "l’en-tête dit que l’image est d’un type pour lequel le modèle n’est pas fait : ni FLAIR ni T1 avec produit de contraste",
     ),
+    (
+        "its header says that it is {}, and to the model it looks like {}: it was judged as {}",
+        "l’en-tête dit que l’image est en {}, et pour le modèle elle ressemble à {} : elle a été jugée comme {}",
+    ),
+    (
+        "{} lesser findings lie apart from the main one: they are in no total",
+        "{} lésions secondaires sont à part de la principale : elles n’entrent dans aucun total",
+    ),
+    ("1 label map was left out", "une carte d’étiquettes a été omise"),
+    ("{} label maps were left out", "{} cartes d’étiquettes ont été omises"),
+    ("1 copy of a slice was left out", "une copie d’une coupe a été omise"),
+    ("{} copies of slices were left out", "{} copies de coupes ont été omises"),
+    (
+        "1 file that is no slice was left out: {}",
+        "un fichier qui n’est pas une coupe a été omis : {}",
+    ),
+    (
+        "{} files that are no slices were left out: {}",
+        "{} fichiers qui ne sont pas des coupes ont été omis : {}",
+    ),
+    (
+        "page {} is a label map and was left out",
+        "la page {} est une carte d’étiquettes et a été omise",
+    ),
+    (
+        "{} pages are label maps and were left out, page {} first",
+        "{} pages sont des cartes d’étiquettes et ont été omises, la page {} en premier",
+    ),
+    (
+        "by their names, slices are missing between {} and {}",
+        "d’après leurs noms, il manque des coupes entre {} et {}",
+    ),
+    (
+        "this is no trained model: it stands in for one, for research, and no patient may depend on it",
+        "ce n’est pas un modèle entraîné : il en tient lieu, pour la recherche, et aucun patient ne doit en dépendre",
+    ),
+    (
+        "this model serves although its figures were refused: {}",
+        "ce modèle est en service bien que ses résultats aient été refusés : {}",
+    ),
+    ("no model is registered for {}", "aucun modèle n’est enregistré pour {}"),
+    (
+        "the stored scan is damaged and was not analysed: please upload it again",
+        "l’examen conservé est endommagé et n’a pas été analysé : veuillez l’envoyer de nouveau",
+    ),
+    (
+        "the analysis was tried {} times and never finished",
+        "l’analyse a été tentée {} fois et n’a jamais abouti",
+    ),
+];
+
+/// Kinds of image, and of files that are none.
+const TERMS: &[(&str, &str)] = &[
+    ("contrast-enhanced T1", "T1 avec produit de contraste"),
+    ("this kind of image", "ce type d’image"),
+    ("another archive", "une autre archive"),
+    ("an empty file", "un fichier vide"),
+    ("no image", "pas une image"),
+    ("a picture", "une simple image"),
+    ("a screen capture", "une capture d’écran"),
+    ("a GIF file", "un fichier GIF"),
+    ("a BigTIFF file", "un fichier BigTIFF"),
+    ("a BMP file", "un fichier BMP"),
+    ("a JPEG 2000 file", "un fichier JPEG 2000"),
+    ("a JPEG XL file", "un fichier JPEG XL"),
+    ("a HEIF or AVIF file", "un fichier HEIF ou AVIF"),
+    ("an NRRD file", "un fichier NRRD"),
+    ("a directory (DICOMDIR)", "un répertoire (DICOMDIR)"),
+    ("a key object selection", "une sélection d’objets clés"),
+    ("a structured report", "un compte rendu structuré"),
+    ("a presentation state", "un état de présentation"),
+    ("an encapsulated document", "un document encapsulé"),
+    ("a waveform", "un tracé"),
+    ("a part of a radiotherapy plan", "une partie d’un plan de radiothérapie"),
+    ("a spatial registration", "un recalage spatial"),
+    ("a list of fiducials", "une liste de repères"),
+    ("a deformable registration", "un recalage déformable"),
+    ("a surface", "une surface"),
+    ("raw data", "des données brutes"),
+    ("a mapping of values", "une table de correspondance"),
+    ("a parametric map", "une carte paramétrique"),
+    ("a spectroscopy", "une spectroscopie"),
+    ("a file without pixels", "un fichier sans pixels"),
 ];
 
 fn answer(answer: Answer) -> AnswerWords {

@@ -93,6 +93,17 @@ impl Verifier {
         self.verify_late(bearer(metadata).ok_or_else(unsigned)?, UPLOAD_S).await
     }
 
+    /// The claims of whoever calls and has one of `roles`: of a call that a service of medseg [vouches](super::vouched) for, those
+    /// of its [sender](Verifier::sender); of any other, those of its [caller](Verifier::caller).
+    pub async fn caller_or_sender(&self, metadata: &MetadataMap, roles: &[Role]) -> Result<Claims> {
+        if !metadata.contains_key(VOUCHER) {
+            return self.caller(metadata, roles).await;
+        }
+        let claims = self.sender(metadata).await?;
+        claims.require(roles)?;
+        Ok(claims)
+    }
+
     /// Refuses a call that no service of medseg [vouches](super::vouched) for: `Forbidden` without a token of one.
     pub async fn require_service(&self, metadata: &MetadataMap) -> Result<()> {
         let mut tokens = metadata.get_all(VOUCHER).iter();

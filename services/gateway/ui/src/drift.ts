@@ -1,5 +1,6 @@
 import type { DriftFeature, DriftVerdict, Histogram } from './api/drift'
 import { share } from './quality'
+import { decimalSign } from './units'
 import { words } from './words'
 
 const GRAVITY = ['drift', 'watch', 'stable', 'too_few_scans', 'no_reference'] as const satisfies readonly DriftVerdict[]
@@ -24,12 +25,12 @@ export function featureName(name: string): string {
 
 /** A number of three figures: none of a feature is known better. */
 export function three(value: number | null): string {
-  return value === null ? '' : String(Number(value.toPrecision(3)))
+  return value === null ? '' : decimalSign(String(Number(value.toPrecision(3))))
 }
 
 /** A p-value is never written as if it were none. */
 export function pValue(value: number | null): string {
-  return value !== null && value < 0.001 ? words.drift.below('0.001') : three(value)
+  return value !== null && value < 0.001 ? words.drift.below(decimalSign('0.001')) : three(value)
 }
 
 /** A histogram on a picture of 100 × 100: the reference as bars, the window as a line over them. */

@@ -1,6 +1,6 @@
 import type { MeanDice, QualityBy, QualityGroup, Rate } from './api/quality'
 import { periodIn, type Period } from './period'
-import { count } from './units'
+import { count, decimal } from './units'
 import { words } from './words'
 
 export const QUALITY_BY = ['model', 'week', 'kind', 'size'] as const satisfies readonly QualityBy[]
@@ -38,15 +38,15 @@ export function rateOf(rate: Rate | null): Estimate | undefined {
 export function diceOf(dice: MeanDice | null): Estimate | undefined {
   if (!dice || dice.count === 0) return undefined
   const { mean: value, low, high } = dice
-  const interval = words.quality.interval(low.toFixed(2), high.toFixed(2))
-  return { value, low, high, words: `${value.toFixed(2)} (${interval}), ${words.quality.ofScans(count(dice.count))}` }
+  const interval = words.quality.interval(decimal(low, 2), decimal(high, 2))
+  return { value, low, high, words: `${decimal(value, 2)} (${interval}), ${words.quality.ofScans(count(dice.count))}` }
 }
 
 /** The whole that a mean hides: how it is where there is something to overlap. */
 export function diceNotEmptyOf(dice: MeanDice | null): string {
   if (!dice || dice.empty === 0) return ''
   const { mean_not_empty: mean, empty } = dice
-  const others = mean === null ? words.quality.noOthers : words.quality.others(mean.toFixed(2))
+  const others = mean === null ? words.quality.noOthers : words.quality.others(decimal(mean, 2))
   return `${words.quality.empty(count(empty))} ${others}`
 }
 
@@ -60,5 +60,5 @@ export function reviewedOf(groups: readonly Pick<QualityGroup, 'scans' | 'review
 
 /** One decimal, so that a rare thing is not called none. */
 export function share(value: number): string {
-  return `${(100 * value).toFixed(1)} %`
+  return `${decimal(100 * value, 1)} %`
 }

@@ -11,7 +11,7 @@ import { kindsOf, placeOf, servesKind } from './models'
 import { saysMask, series, twin } from './names'
 import { dateOf, nameOf, personOf, studyOf } from './person'
 import { boxOf, byRole, diametersOf, inWords, sizeOf } from './sizes'
-import { bytes, dayOf, figures, probability } from './units'
+import { bytes, dayOf, decimal, decimalSign, figures, probability } from './units'
 import { ANSWERS, fitOf, imageKindOf, lookOf, sentence, shortId, sideOf, viewOf } from './words'
 import './tests.pages'
 import './tests.room'
@@ -185,6 +185,7 @@ test('numbers are as fine as they may be', () => {
   assert.deepEqual([0.126, 9.99, 12.34, 123.4].map(figures), ['0.13', '9.99', '12.3', '123'])
   assert.deepEqual([512, 45_000, 1_240_000].map(bytes), ['512 B', '45.0 kB', '1.24 MB'])
   assert.deepEqual([1238.4, 65_536].map(figures), ['1238', '65\u202f536'])
+  assert.deepEqual([decimal(0.5, 2), decimalSign('0.87', 'fr'), decimalSign('12', 'fr')], ['0.50', '0,87', '12'])
 })
 
 test('what is nearly sure is not called sure', () => {

@@ -1,8 +1,8 @@
-import { locale } from './language'
+import { language, locale, type Language } from './language'
 import { words } from './words/table'
 
-// Times are the viewer's, but numbers are written one way for all, as ISO 80000 has it: a comma that is a decimal
-// sign to one reader and groups thousands for another makes a size a thousand times too large.
+// Times are the viewer's. Thousands are grouped by a space for all, as ISO 80000 has it: a comma that is a decimal sign to
+// one reader and groups thousands for another makes a size a thousand times too large. The decimal sign is the language's.
 const decimals = [0, 1, 2].map(
   (digits) =>
     new Intl.NumberFormat('en', {
@@ -12,6 +12,7 @@ const decimals = [0, 1, 2].map(
     }),
 )
 const THIN_SPACE = '\u202f'
+const DECIMAL: Readonly<Record<Language, string>> = { en: '.', fr: ',' }
 const time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' })
 const moment = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
 const day = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' })
@@ -28,7 +29,17 @@ export function count(value: number): string {
 }
 
 function written(value: number, digits: number): string {
-  return decimals[digits]?.format(value).replaceAll(',', THIN_SPACE) ?? String(value)
+  return decimalSign(decimals[digits]?.format(value).replaceAll(',', THIN_SPACE) ?? String(value))
+}
+
+/** With as many decimals as are asked for. */
+export function decimal(value: number, digits: number): string {
+  return decimalSign(value.toFixed(digits))
+}
+
+/** A number as JavaScript writes it, with the decimal sign of a language. */
+export function decimalSign(number: string, spoken: Language = language): string {
+  return number.replace('.', DECIMAL[spoken])
 }
 
 export function percent(share: number): string {

@@ -1,6 +1,6 @@
 import type { ExpectedDice, Laterality, Look, Told, View } from './api/result'
 import type { Answer, Scan } from './api/scans'
-import { probability } from './units'
+import { decimal, probability } from './units'
 import { words } from './words/table'
 
 export { words }
@@ -10,7 +10,7 @@ export const ANSWERS: Readonly<Record<Answer, { title: string; short: string; se
 
 /** How well an outline is likely to fit, for who has never heard of Dice. */
 export function fitOf({ dice, interval: [from, to] }: ExpectedDice): string {
-  const [expected, low, high] = [dice.toFixed(2), from.toFixed(2), to.toFixed(2)]
+  const [expected, low, high] = [decimal(dice, 2), decimal(from, 2), decimal(to, 2)]
   return words.origin.fit(expected, low, high)
 }
 

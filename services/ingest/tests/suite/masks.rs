@@ -1,6 +1,8 @@
 //! Readers' own outlines.
 
-use domain::{ErrorKind, Result};
+use std::time::Duration;
+
+use domain::{ErrorKind, ManualClock, Result};
 use imaging::Volume;
 use imaging::encode::{grey_png, nifti_gz};
 use proto::ingest::feedback_upload_answer::Answer;
@@ -8,6 +10,8 @@ use proto::ingest::feedback_upload_part::Part;
 use proto::ingest::{FeedbackUploadHeader, UploadEnd};
 use proto::storage::{FeedbackEntry, Scan, Truth, Verdict, Word};
 use service::claims::Role;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::files;
 use crate::world::World;
@@ -156,6 +160,38 @@ async fn an_outline_of_nothing_is_kept_where_its_reader_says_whether_there_is_a_
     let answer = world.give_parts(parts(header, &nothing), &world.token).await.unwrap();
     let is_kept = |entry: &FeedbackEntry| entry.has_mask && entry.dice == Some(0.0);
     assert!(matches!(&answer, Answer::Feedback(entry) if is_kept(entry)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_outline_that_takes_longer_than_its_token_lives_is_compared_and_kept() {
+    let clock = ManualClock::at(service::system_clock().now_ms());
+    let world = World::at(&clock).await;
+    let scan = picture(&world).await;
+    let (sender, slow) = mpsc::channel(1);
+    let all = parts(header(&scan), &png(256, 0..50, 0..0));
+    let send = async {
+        let last = all.len() - 1;
+        for (number, part) in all.into_iter().enumerate() {
+            if number == last {
+                // It was let in, and what is left of it comes twenty minutes later.
+                while world.spooled() == 0 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                clock.advance(20 * 60_000);
+            }
+            sender.send(part).await.unwrap();
+        }
+        drop(sender);
+    };
+    let give = world.give_slowly(ReceiverStream::new(slow), &world.token);
+    let both = async { tokio::join!(give, send) };
+    let (answer, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    let is_kept = |entry: &FeedbackEntry| entry.has_mask && entry.dice == Some(100.0 / 150.0);
+    let answer = answer.unwrap();
+    assert!(matches!(&answer, Answer::Feedback(entry) if is_kept(entry)), "{answer:?}");
+    // Whoever begins by then is not let in.
+    let late = world.give_parts(parts(header(&scan), &png(256, 0..50, 0..0)), &world.token).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Unauthenticated);
 }
 
 #[tokio::test]

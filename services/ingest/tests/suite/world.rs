@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use domain::{Result, TenantId};
-use futures::{StreamExt, stream};
+use domain::{Clock, ManualClock, Result, TenantId};
+use futures::{Stream, StreamExt, stream};
 use ingest::{Config, Peers, Ports, build};
 use proto::ingest::feedback_upload_answer::Answer as GivenFeedback;
 use proto::ingest::feedback_upload_part::Part as FeedbackPart;
@@ -49,14 +49,23 @@ impl World {
         World::over(NO_ROOM_MIB, |_| ()).await
     }
 
+    /// By a clock that the test holds.
+    pub async fn at(clock: &ManualClock) -> World {
+        World::by(clock.clock(), ROOM_MIB, |_| ()).await
+    }
+
     async fn over(disk_reserve_mib: u64, change: impl FnOnce(&mut Config)) -> World {
+        World::by(system_clock(), disk_reserve_mib, change).await
+    }
+
+    async fn by(clock: Clock, disk_reserve_mib: u64, change: impl FnOnce(&mut Config)) -> World {
         let spool = tempfile::tempdir().unwrap();
         let mut config = Config {
             disk_reserve_mib: ROOM_MIB,
             ..Config::at(spool.path(), Issuer::SERVICE_SECRET.into())
         };
         change(&mut config);
-        let (clock, random, issuer) = (system_clock(), system_random(), Issuer::new());
+        let (random, issuer) = (system_random(), Issuer::at(clock.clone()));
         let token = issuer.token(TenantId::new(&clock, &random), &[Role::Clinician]);
         let rules = Rules { disk_reserve_mib, ..Rules::default() };
         let world = (clock.clone(), random.clone());
@@ -162,8 +171,16 @@ impl World {
 
     /// Gives feedback in these parts, and that is all, as that token's bearer.
     pub async fn give_parts(&self, parts: Vec<FeedbackPart>, token: &str) -> Result<GivenFeedback> {
-        let part = |part| FeedbackUploadPart { part: Some(part) };
-        let parts = stream::iter(parts.into_iter().map(part));
+        self.give_slowly(stream::iter(parts), token).await
+    }
+
+    /// The same in parts that come as they come.
+    pub async fn give_slowly(
+        &self,
+        parts: impl Stream<Item = FeedbackPart> + Send + 'static,
+        token: &str,
+    ) -> Result<GivenFeedback> {
+        let parts = parts.map(|part| FeedbackUploadPart { part: Some(part) });
         let answer = self.ingest.clone().give_feedback(authorised(parts, token)).await?;
         Ok(answer.into_inner().answer.unwrap())
     }
@@ -174,10 +191,7 @@ impl World {
     }
 }
 
-fn parts(
-    bytes: &[u8],
-    header: UploadHeader,
-) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
+fn parts(bytes: &[u8], header: UploadHeader) -> impl Stream<Item = UploadPart> + Send + 'static {
     let end = Part::End(UploadEnd { size_bytes: bytes.len() as u64 });
     parts_without_end(bytes, header).chain(stream::once(async { UploadPart { part: Some(end) } }))
 }
@@ -185,7 +199,7 @@ fn parts(
 fn parts_without_end(
     bytes: &[u8],
     header: UploadHeader,
-) -> impl futures::Stream<Item = UploadPart> + Send + 'static {
+) -> impl Stream<Item = UploadPart> + Send + 'static {
     let chunks = bytes.chunks(100_000).map(|chunk| Part::Data(chunk.to_vec().into()));
     let parts: Vec<_> = std::iter::once(Part::Header(header)).chain(chunks).collect();
     stream::iter(parts.into_iter().map(|part| UploadPart { part: Some(part) }))

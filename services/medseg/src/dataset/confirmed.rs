@@ -4,7 +4,7 @@ mod downloads;
 mod place;
 mod source;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::bail;
@@ -68,9 +68,13 @@ pub struct Report {
     scans: usize,
     patients: usize,
     slices: usize,
+    /// In how many scans nothing is marked: heads that a model learns to leave alone.
+    without_tumour: usize,
     /// Of how many scans nobody knows whose they are: another of the same patient may be in another part.
     of_unknown_patients: usize,
     left_out: Vec<Omission>,
+    /// How many, by why: up to the colon, behind which is what holds of one scan.
+    left_out_by_why: BTreeMap<String, usize>,
     /// What was taken without, such as empty slices at the ends of volumes.
     passed_over: Vec<Omission>,
 }
@@ -121,12 +125,15 @@ impl Report {
             scans.iter().filter(|scan| !gone.contains(scan.id.as_str())).collect();
         let patients: BTreeSet<&str> = there.iter().map(|scan| scan.patient.as_str()).collect();
         let unknown = there.iter().filter(|scan| !scan.patient_known).count();
+        let negative = there.iter().filter(|scan| scan.truth == Truth::NoTumour).count();
         Ok(Report {
             data_version: dataset::version_of(&[taken.manifest])?,
             scans: there.len(),
             patients: patients.len(),
             slices: taken.slices,
+            without_tumour: negative,
             of_unknown_patients: unknown,
+            left_out_by_why: by_why(&left_out),
             left_out: left_out.into_iter().map(Omission::from).collect(),
             passed_over: taken.passed_over.into_iter().map(Omission::from).collect(),
         })
@@ -134,17 +141,30 @@ impl Report {
 
     fn print(&self, out: &Path) {
         self.left_out.iter().for_each(|Omission { id, why }| println!("left out: {id}: {why}"));
+        self.left_out_by_why.iter().for_each(|(why, count)| println!("left out, {why}: {count}"));
         if self.of_unknown_patients > 0 {
             let count = self.of_unknown_patients;
             println!(
                 "scans of which nobody knows whose they are, each in a part of its own: {count}"
             );
         }
-        let Report { scans, patients, slices, data_version, .. } = self;
+        let Report { scans, patients, slices, without_tumour, data_version, .. } = self;
         let manifest = out.join("manifest.csv");
-        println!("{}: patients: {patients}, scans: {scans}, slices: {slices}", manifest.display());
+        println!(
+            "{}: patients: {patients}, scans: {scans}, without a tumour: {without_tumour}, slices: {slices}",
+            manifest.display()
+        );
         println!("data version {data_version}");
     }
+}
+
+fn by_why(left_out: &[LeftOut]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for LeftOut { why, .. } in left_out {
+        let why = why.split(':').next().unwrap_or_default();
+        *counts.entry(why.to_owned()).or_default() += 1;
+    }
+    counts
 }
 
 /// As the server makes them.
@@ -155,6 +175,16 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_left_out_is_counted_by_why() {
+        let whys =
+            ["not_analysed", "conflict", "truncated: it ends early", "truncated: so does it"];
+        let left_out = whys.map(|why| LeftOut { name: "a scan".to_owned(), why: why.to_owned() });
+        let counts = by_why(&left_out);
+        let counts: Vec<_> = counts.iter().map(|(why, count)| (&**why, *count)).collect();
+        assert_eq!(counts, [("conflict", 1), ("not_analysed", 1), ("truncated", 2)]);
+    }
 
     #[test]
     fn what_a_server_calls_a_scan_stays_within_the_folder() {

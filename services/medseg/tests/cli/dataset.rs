@@ -50,7 +50,7 @@ fn data_is_imported_split_looked_through_and_copied() {
     assert_eq!(split, "training   3\nvalidation 2\ntest       1\n");
     assert_ne!(place.version("set"), unsplit, "who learns from whom is a part of the data");
     let sound = place.medseg("dataset validate set").good();
-    assert_eq!(sound, "set: patients: 6, slices: 12, nothing is wrong\n");
+    assert_eq!(sound, "set: patients: 6, without a tumour: 0, slices: 12, nothing is wrong\n");
 
     let copied = place.medseg("dataset export set --out copy").good();
     assert_eq!(copied, "copy/manifest.csv\n");

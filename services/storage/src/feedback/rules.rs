@@ -35,6 +35,7 @@ pub fn check(word: &Word, outline: Outline, judged: &Judged) -> Result<(), Strin
     places(word, judged)?;
     correction(word, outline, judged)?;
     agreement(word, judged)?;
+    with_tumour(word, outline)?;
     without_tumour(word, outline)
 }
 
@@ -131,6 +132,16 @@ fn agreement(word: &Word, judged: &Judged) -> Result<(), String> {
             "The result's answer is `{}`, and that is not what `truth` says.",
             judged.answer.name()
         )
+    })
+}
+
+/// Whoever says that there is a tumour does not draw that there is none. One that no outline can be drawn of is pointed to.
+fn with_tumour(word: &Word, outline: Outline) -> Result<(), String> {
+    let drawn_away = word.truth == Some(Truth::Tumour) && outline == Outline::Empty;
+    refuse(drawn_away, || {
+        "The mask marks nothing, and `truth` says that there is a tumour: mark it, or send its place in `missed` and no mask, or \
+         say `no_tumour`."
+            .to_owned()
     })
 }
 

@@ -76,7 +76,15 @@ fn a_word_goes_with_its_result_or_is_told_why_not() {
         (of(Correct, &both), Missing, Found, "say in `truth`"),
         (of(Correct, &both), Drawn, Found, ""),
         (truth(Correct, Truth::NoTumour), Empty, Found, ""),
-        (truth(Correct, Truth::Tumour), Empty, Found, ""),
+        (truth(Correct, Truth::Tumour), Empty, Found, "marks nothing, and `truth` says"),
+        (truth(Correct, Truth::Tumour), Empty, NoneFound, "marks nothing, and `truth` says"),
+        (truth(Correct, Truth::Tumour), Drawn, NoneFound, ""),
+        (
+            Word { truth: Some(Truth::Tumour), ..missed(Correct, &[[0, 0, 0]]) },
+            Empty,
+            Found,
+            "marks nothing, and `truth` says",
+        ),
         (none.clone(), Missing, Found, ""),
         (
             Word { missed: missed(Correct, &[[0, 0, 0]]).missed, truth: None, ..none },

@@ -12,6 +12,14 @@ pub struct Said<'a> {
     pub has_mask: bool,
 }
 
+impl Said<'_> {
+    /// Whether the head has a tumour, as far as the word says or shows: whoever corrects without a truth shows one
+    /// (`feedback/rules.rs`).
+    fn shown_truth(&self) -> Option<Truth> {
+        self.truth.or((self.verdict == Verdict::Correct).then_some(Truth::Tumour))
+    }
+}
+
 /// The mask that is true of a scan.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mask<'a> {
@@ -37,7 +45,7 @@ pub fn confirmed<'a>(said: &[Said<'a>], answer: Answer) -> Result<Confirmed<'a>,
         return Err(Unconfirmed::NotAnalysed);
     }
     let verdict = one_of(said.iter().map(|word| word.verdict)).ok_or(Unconfirmed::Conflict)?;
-    let truths: Vec<Truth> = said.iter().filter_map(|word| word.truth).collect();
+    let truths: Vec<Truth> = said.iter().filter_map(Said::shown_truth).collect();
     let truth = one_of(truths.iter().copied());
     if truth.is_none() && !truths.is_empty() {
         return Err(Unconfirmed::Conflict);
@@ -45,7 +53,7 @@ pub fn confirmed<'a>(said: &[Said<'a>], answer: Answer) -> Result<Confirmed<'a>,
     match verdict {
         Verdict::Agree => Ok(agreed(answer)),
         Verdict::Correct => corrected(said, truth),
-        Verdict::Reject => Err(Unconfirmed::Rejected),
+        Verdict::Reject => rejected(said, answer),
         Verdict::Unsure => Err(Unconfirmed::Unsure),
     }
 }
@@ -64,8 +72,16 @@ fn agreed<'a>(answer: Answer) -> Confirmed<'a> {
     Confirmed { verdict: Verdict::Agree, truth, mask }
 }
 
-/// Whoever corrects without a truth shows a tumour (`feedback/rules.rs`). Two outlines are never the same to the voxel, and nobody
-/// here can tell which is right.
+/// Of a tumour that was found where there is none, nothing is marked. Whoever rejects and does not say so may mean its outline.
+fn rejected<'a>(said: &[Said<'a>], answer: Answer) -> Result<Confirmed<'a>, Unconfirmed> {
+    let (verdict, truth) = (Verdict::Reject, Truth::NoTumour);
+    if answer == Answer::Found && said.iter().all(|word| word.truth == Some(truth)) {
+        return Ok(Confirmed { verdict, truth, mask: Mask::Empty });
+    }
+    Err(Unconfirmed::Rejected)
+}
+
+/// Two outlines are never the same to the voxel, and nobody here can tell which is right.
 fn corrected<'a>(said: &[Said<'a>], truth: Option<Truth>) -> Result<Confirmed<'a>, Unconfirmed> {
     let verdict = Verdict::Correct;
     if truth == Some(Truth::NoTumour) {
@@ -99,7 +115,7 @@ mod tests {
         use Mask::{Empty, Model, Reader};
         use Verdict::{Agree, Correct, Reject, Unsure};
         let yes = |verdict, truth, mask| Ok(Confirmed { verdict, truth, mask });
-        let table: [(&[Word], Answer, Result<Confirmed, Unconfirmed>); 14] = [
+        let table: [(&[Word], Answer, Result<Confirmed, Unconfirmed>); 20] = [
             (&[("a", Agree, None, false)], Found, yes(Agree, Truth::Tumour, Model)),
             (&[("a", Agree, NONE, false)], NoneFound, yes(Agree, Truth::NoTumour, Empty)),
             (&[("a", Agree, None, false)], NotAnalysable, Err(Unconfirmed::NotAnalysed)),
@@ -125,7 +141,27 @@ mod tests {
                 Found,
                 Err(Unconfirmed::Conflict),
             ),
-            (&[("a", Reject, NONE, false)], Found, Err(Unconfirmed::Rejected)),
+            // One without a truth draws a tumour, and the other says that there is none.
+            (
+                &[("a", Correct, None, true), ("b", Correct, NONE, false)],
+                Found,
+                Err(Unconfirmed::Conflict),
+            ),
+            // A false finding is a negative; a rejection that does not say so may be of the outline, or of the image.
+            (&[("a", Reject, NONE, false)], Found, yes(Reject, Truth::NoTumour, Empty)),
+            (&[("a", Reject, None, false)], Found, Err(Unconfirmed::Rejected)),
+            (&[("a", Reject, TUMOUR, false)], Found, Err(Unconfirmed::Rejected)),
+            (&[("a", Reject, NONE, false)], NoneFound, Err(Unconfirmed::Rejected)),
+            (
+                &[("a", Reject, NONE, false), ("b", Reject, None, false)],
+                Found,
+                Err(Unconfirmed::Rejected),
+            ),
+            (
+                &[("a", Reject, NONE, false), ("b", Reject, TUMOUR, false)],
+                Found,
+                Err(Unconfirmed::Conflict),
+            ),
             (&[("a", Unsure, None, false)], Found, Err(Unconfirmed::Unsure)),
         ];
         for (words, answer, expected) in table {

@@ -5,7 +5,7 @@ use proto::storage::*;
 use service::claims::Role;
 use tonic::{Code, Request, Status};
 
-use crate::reader::{Reader, header, judged, with_mask};
+use crate::reader::{Reader, answered, header, judged, with_mask, word};
 use crate::world::{World, collect, sha256};
 
 const NEVER: &str = "01890000-0000-7000-8000-000000000000";
@@ -152,6 +152,37 @@ pub async fn what_readers_confirm_is_handed_out_without_a_name(world: World) {
             .await
             .unwrap();
     assert_eq!(noted, ("scan.learned.from".to_owned(), corrected.id.clone()));
+}
+
+pub async fn a_head_without_a_tumour_is_handed_out_with_nothing_marked(world: World) {
+    let ada = Reader::new(&world, "ada");
+    let none = |scan: &Scan, verdict: Verdict| {
+        let word = Word { truth: Truth::NoTumour.into(), ..word(verdict) };
+        FeedbackHeader { word: Some(word), ..header(scan, verdict) }
+    };
+    let agreed = answered(&world, Answer::NoneFound).await;
+    ada.give(header(&agreed, Verdict::Agree)).await;
+    let falsely_found = judged(&world).await;
+    ada.give(none(&falsely_found, Verdict::Reject)).await;
+    let erased = judged(&world).await;
+    let mask = b"a black picture";
+    let mut drawn = with_mask(none(&erased, Verdict::Correct), mask);
+    drawn.mask.as_mut().unwrap().empty = true;
+    ada.send(vec![Part::Header(drawn), Part::Mask(mask.to_vec().into())]).await.unwrap();
+    let too_poor = answered(&world, Answer::NotAnalysable).await;
+    ada.give(header(&too_poor, Verdict::Agree)).await;
+    decide(&world, world.hospital, true).await;
+
+    let page = listed(&world, world.hospital).await;
+    for (scan, verdict) in [(&agreed, "agree"), (&falsely_found, "reject"), (&erased, "correct")] {
+        let one = page.confirmed.iter().find(|it| it.scan_id == scan.id).unwrap();
+        let told = [&*one.verdict, &*one.truth, &*one.mask, &*one.mask_sha256];
+        assert_eq!(told, [verdict, "no_tumour", "empty", ""]);
+        let (name, bytes, beginning) = truth(&world, world.hospital, &scan.id).await.unwrap();
+        assert!(name.is_empty() && bytes.is_empty() && !beginning.is_empty(), "{verdict}");
+    }
+    let left_out: Vec<_> = page.left_out.iter().map(|it| &*it.why).collect();
+    assert_eq!((page.confirmed.len(), left_out), (3, vec!["not_analysed"]));
 }
 
 async fn page_of(world: &World, list: ListConfirmedScans) -> ConfirmedPage {

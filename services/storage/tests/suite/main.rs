@@ -94,6 +94,7 @@ on_every_database! {
     feedback::what_does_not_go_with_the_result_is_said_and_not_kept;
     feedback::nobody_speaks_of_a_scan_without_a_result;
     masks::a_mask_is_taken_whole_and_from_ingest_only;
+    masks::an_outline_that_takes_longer_than_its_token_lives_is_kept_and_nothing_else_is_let_in;
     masks::the_sweep_for_orphans_leaves_readers_masks_alone;
     masks::another_hospitals_feedback_is_as_if_it_never_was;
     feedback::only_readers_give_feedback_and_see_it;
@@ -102,6 +103,7 @@ on_every_database! {
     learning::nothing_is_learned_from_without_consent;
     learning::nothing_is_handed_out_after_consent_was_withdrawn_in_the_same_moment;
     learning::what_readers_confirm_is_handed_out_without_a_name;
+    learning::a_head_without_a_tumour_is_handed_out_with_nothing_marked;
     learning::scans_of_one_patient_have_one_name_that_no_other_hospital_shares;
     learning::another_hospitals_confirmed_scans_are_as_if_they_never_were;
     incidents::a_report_is_kept_and_told_to_whoever_runs_the_system;

@@ -4,13 +4,13 @@ use futures::stream;
 use proto::storage::feedback_answer::Answer as Given;
 use proto::storage::feedback_part::Part;
 use proto::storage::*;
-use service::claims::Role;
+use service::claims::{Role, vouched};
 use storage::Peers;
 use tonic::{Code, Status};
 
 use crate::faults::volume_of;
 use crate::reader::{Reader, header, judged, with_mask};
-use crate::world::{World, serve, until};
+use crate::world::{World, collect, serve, until};
 
 const NEVER: &str = "01890000-0000-7000-8000-000000000000";
 
@@ -76,6 +76,38 @@ pub async fn a_mask_is_taken_whole_and_from_ingest_only(world: World) {
     assert_ne!(again.id, entry.id);
     assert_eq!(world.read(&scan, "mask.png").await.unwrap(), b"a mask");
     assert_eq!(ada.mask(&again).await.unwrap().1, mask);
+}
+
+pub async fn an_outline_that_takes_longer_than_its_token_lives_is_kept_and_nothing_else_is_let_in(
+    world: World,
+) {
+    let scan = judged(&world).await;
+    let (ada, mask) = (Reader::new(&world, "ada"), b"a reader's mask");
+    let header = with_mask(header(&scan, Verdict::Correct), mask);
+    let parts = || vec![Part::Header(header.clone()), Part::Mask(mask.to_vec().into())];
+    world.clock.advance(20 * 60_000);
+    let Given::Feedback(entry) = ada.send(parts()).await.unwrap() else { panic!() };
+    assert_eq!((&*entry.reader, entry.has_mask), ("ada", true));
+    // What it is compared with is read as late.
+    let own = ArtefactRef { id: scan.id.clone(), name: "mask.png".into() };
+    let voucher = world.issuer.service_token();
+    let read = world.scans.clone().read(vouched(ada.ask(own.clone()), &voucher)).await.unwrap();
+    assert_eq!(collect(read.into_inner()).await.unwrap(), b"a mask");
+
+    let refused = world.scans.clone().read(ada.ask(own)).await.map(drop).unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let word = FeedbackHeader { mask: None, ..header.clone() };
+    let word = FeedbackPart { part: Some(Part::Header(word)) };
+    let bare = ada.ask(stream::iter([word]));
+    let refused = world.feedback.clone().give(bare).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let list = ScanRef { id: scan.id.clone() };
+    let list = vouched(ada.ask(list), &voucher);
+    let refused = world.feedback.clone().list_of_scan(list).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    world.clock.advance(48 * 3_600_000);
+    assert_eq!(ada.send(parts()).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(world.count("feedback").await, 1);
 }
 
 pub async fn the_sweep_for_orphans_leaves_readers_masks_alone(world: World) {

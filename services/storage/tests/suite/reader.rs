@@ -23,9 +23,15 @@ pub fn model() -> ModelIdentity {
 
 /// A scan with two findings.
 pub async fn judged(world: &World) -> Scan {
+    answered(world, Answer::Found).await
+}
+
+/// A scan with that answer.
+pub async fn answered(world: &World, answer: Answer) -> Scan {
     let (scan, job_id) = world.ready().await;
     let job = world.claim(&job_id).await.unwrap();
     let mut parts = but(found(&job), |header| {
+        header.answer = answer.into();
         header.observation = Some(Observation { model: Some(model()), ..Default::default() });
     });
     parts.truncate(1);

@@ -178,10 +178,7 @@ impl<'a> Header<'a> {
     ///
     /// Voxel sizes and directions that contradict each other are refused: nothing tells which of them is the patient's.
     pub fn geometry(&self) -> Result<Geometry, Refusal> {
-        let [qform_code, sform_code] = match self.layout.wide {
-            true => [0, 4].map(|at| self.integer(self.layout.form_codes + at, 4)),
-            false => [0, 2].map(|at| self.integer(self.layout.form_codes + at, 2)),
-        };
+        let [qform_code, sform_code] = self.form_codes();
         let unit = self.millimetres()?;
         let pixdim = self.voxel_sizes()?.map(|size| size * unit);
         let sform = (sform_code > 0).then(|| placed(self.sform(), unit)).transpose()?;
@@ -198,6 +195,29 @@ impl<'a> Header<'a> {
             RefusalReason::UnknownOrientation
                 .refuse("The NIfTI file does not say which way the patient lies.")
         })
+    }
+
+    /// That it says nothing of where it lies, and that its pixels are square; a refusal where it is not so.
+    pub fn flat(&self) -> Result<(), Refusal> {
+        /// The part by which sizes differ that were rounded.
+        const ROUNDING: f64 = 1e-3;
+        let [width, height, _] = self.voxel_sizes()?;
+        if self.form_codes().iter().any(|code| *code > 0) {
+            return Err(RefusalReason::Unsupported
+                .refuse("The NIfTI file is no picture: it says where it lies."));
+        }
+        if (width / height - 1.0).abs() > ROUNDING {
+            return Err(RefusalReason::UnknownOrientation.refuse(
+                "The NIfTI file does not say which way the patient lies, and its pixels are not square.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Of the qform and the sform; nought: there is none.
+    fn form_codes(&self) -> [i64; 2] {
+        let width = if self.layout.wide { 4 } else { 2 };
+        [0, width].map(|at| self.integer(self.layout.form_codes + at, width))
     }
 
     /// The slice, row and column in the middle.

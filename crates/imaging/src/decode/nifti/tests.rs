@@ -274,6 +274,27 @@ fn lengths_are_in_the_files_own_unit() {
 }
 
 #[test]
+fn what_says_nothing_of_where_it_lies_is_read_as_a_picture_and_nothing_else_is() {
+    let flat = |change: fn(&mut Writer)| {
+        let mut writer = Writer::new(false, false);
+        writer.int(254, 2, 0);
+        writer.pixdim([1.0, 1.0, 1.0]);
+        change(&mut writer);
+        crate::decode_flat(&writer.whole(), &Limits::default())
+    };
+    let picture = flat(|_| ()).unwrap();
+    assert_eq!((picture.shape, picture.geometry), (Shape { slices: 2, rows: 2, columns: 3 }, None));
+    let placed = read(&Writer::new(false, false).whole()).unwrap();
+    assert_eq!(picture.voxels, placed.voxels, "row by row, as stored");
+    let problem = |change: fn(&mut Writer)| flat(change).unwrap_err().problem;
+    assert_eq!(problem(|w| w.int(254, 2, 1)), RefusalReason::Unsupported);
+    assert_eq!(problem(|w| w.int(252, 2, 1)), RefusalReason::Unsupported);
+    assert_eq!(problem(|w| w.pixdim([1.0, 2.0, 1.0])), RefusalReason::UnknownOrientation);
+    let png = crate::encode::grey_png(&[0; 4], 2, 2).unwrap();
+    assert!(crate::decode_flat(&png, &Limits::default()).is_err());
+}
+
+#[test]
 fn each_lie_has_its_name() {
     assert_eq!(problem(|w| w.int(254, 2, 0)), RefusalReason::UnknownOrientation);
     assert_eq!(problem(|w| w.sform([[0.0; 4]; 3])), RefusalReason::UnknownOrientation);

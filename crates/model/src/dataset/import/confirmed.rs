@@ -1,13 +1,16 @@
 //! Scans that readers have confirmed: a NIfTI file each, and one of the mask, with what is known of them.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::Result;
 use imaging::{ImageKind, Volume};
 
-use super::volume::{Fitting, labelled};
-use super::{Import, Imported, Importing};
+use super::volume::Fitting;
+use super::{Import, Imported, Importing, flat};
+use crate::dataset::digest::digest_of_pixels;
 use crate::weights::missing;
 
 /// A scan with the mask that is true of it.
@@ -28,16 +31,30 @@ pub struct ConfirmedScan {
 }
 
 /// Writes these scans as a data set into `out`, a folder that is empty or not there. A scan is a patient of the manifest, and those
-/// of one person have one fold. What is not taken is told with its reason.
+/// of one person have one fold. Of scans with the same pixels the first is taken: one that was sent twice, or for two people, must
+/// not be on two sides of a split. What is not taken is told with its reason.
 ///
 /// `Invalid` where nothing at all could be taken.
 pub fn gather(scans: &[ConfirmedScan], out: &Path) -> Result<Imported> {
     let import = Import { source: out.to_owned(), out: out.to_owned(), sequence: None };
-    let mut importing = Importing::begin(&import)?;
+    let (mut importing, mut taken) = (Importing::begin(&import)?, HashMap::new());
     for scan in scans {
-        match scan.read()? {
-            Err(why) => importing.leave_out(&scan.id, why),
-            Ok((volume, truth)) => importing.take(scan, &volume, &truth)?,
+        let (volume, truth) = match scan.read()? {
+            Ok(labelled) => labelled,
+            Err(why) => {
+                importing.leave_out(&scan.id, why);
+                continue;
+            }
+        };
+        match taken.entry(digest_of_pixels(&volume)) {
+            Entry::Occupied(first) => {
+                let why = format!("it has the same pixels as another scan: {}", first.get());
+                importing.leave_out(&scan.id, why);
+            }
+            Entry::Vacant(place) => {
+                place.insert(&scan.id);
+                importing.take(scan, &volume, &truth)?;
+            }
         }
     }
     importing.finish()
@@ -62,7 +79,7 @@ impl ConfirmedScan {
     }
 
     fn fitting(&self, image: &[u8], mask: &[u8]) -> Fitting<(Volume, Vec<u8>)> {
-        let (volume, truth) = labelled(image, mask)?;
+        let (volume, truth) = flat::labelled(image, mask)?;
         if truth.contains(&1) != self.has_tumour {
             let said = if self.has_tumour { "a tumour" } else { "no tumour" };
             return Err(format!("its readers say that there is {said}, and its mask does not"));
@@ -125,6 +142,56 @@ mod tests {
         };
         assert_eq!(patients.iter().map(marked).collect::<Vec<_>>(), [9, 0, 9]);
         assert_eq!(dataset::validate(&out).unwrap().faults, [""; 0]);
+    }
+
+    /// The scan of a picture, each value of it so many times as large.
+    fn picture(folder: &Path, id: &str, seed: u64, times: f32) -> (ConfirmedScan, Volume, Vec<u8>) {
+        let Phantom { volume, truth, .. } = Phantom::new(&Settings::slice(seed)).unwrap();
+        let png = imaging::slice_png(&volume, 0).unwrap();
+        let mut shown = imaging::decode(&png, &imaging::Limits::default()).unwrap().volume;
+        shown.voxels.iter_mut().for_each(|voxel| *voxel *= times);
+        let [image, mask] =
+            ["image", "mask"].map(|what| folder.join(format!("{id}-{what}.nii.gz")));
+        fs::write(&image, nifti_gz(&shown.voxels, shown.shape, None).unwrap()).unwrap();
+        fs::write(&mask, nifti_gz(&truth, shown.shape, None).unwrap()).unwrap();
+        let (patient, kind) = (id.to_owned(), ImageKind::Flair);
+        let scan =
+            ConfirmedScan { id: id.to_owned(), patient, kind, has_tumour: true, image, mask };
+        (scan, shown, truth)
+    }
+
+    #[test]
+    fn pictures_that_say_nothing_of_how_the_patient_lies_are_taken_pixel_by_pixel() {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures =
+            [("s1", 1.0), ("s2", 16.0)].map(|(id, times)| picture(folder.path(), id, 5, times));
+        let (below_nought, ..) = picture(folder.path(), "s3", 5, -1.0);
+        let mut scans: Vec<_> = pictures.iter().map(|(scan, ..)| scan.clone()).collect();
+        scans.push(below_nought);
+        let out = folder.path().join("out");
+        let imported = gather(&scans, &out).unwrap();
+        let [left_out] = &imported.left_out[..] else { panic!("{imported:?}") };
+        assert!(left_out.name == "s3" && left_out.why.contains("is no picture"), "{left_out:?}");
+        let patients = dataset::read(&out).unwrap();
+        assert_eq!((patients.len(), imported.slices), (2, 2));
+        for (patient, (_, shown, truth)) in patients.iter().zip(&pictures) {
+            let labelled = dataset::Labelled::load(&patient.slices).unwrap();
+            assert_eq!((labelled.volume.shape, labelled.volume.geometry), (shown.shape, None));
+            assert!(labelled.volume.voxels == shown.voxels && labelled.truth == *truth);
+        }
+        assert_eq!(dataset::validate(&out).unwrap().faults, [""; 0]);
+    }
+
+    #[test]
+    fn a_scan_that_was_sent_twice_is_learned_from_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let scans = [("s1", "one"), ("s2", "one"), ("s3", "other")]
+            .map(|(id, patient)| scan(folder.path(), id, patient, 1, true));
+        let imported = gather(&scans, &folder.path().join("out")).unwrap();
+        let left_out = imported.left_out.iter().map(|it| (&*it.name, &*it.why));
+        let why = "it has the same pixels as another scan: s1";
+        assert_eq!(left_out.collect::<Vec<_>>(), [("s2", why), ("s3", why)]);
+        assert_eq!((imported.patients, imported.slices), (1, 3));
     }
 
     #[test]

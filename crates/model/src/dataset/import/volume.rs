@@ -6,7 +6,7 @@ use domain::Result;
 use imaging::encode::nifti_gz;
 use imaging::{Decoded, Geometry, Limits, Shape, Volume, decode, marked};
 
-use super::Importing;
+use super::{Importing, flat};
 use crate::dataset::made::File;
 use crate::dataset::{Patient, beside, grid};
 
@@ -34,12 +34,16 @@ pub fn truth(image: &Volume, mask: Volume) -> Fitting<Vec<u8>> {
 
 /// The image of a file, and what the file of its mask says of each of its voxels.
 pub fn labelled(image: &[u8], mask: &[u8]) -> Fitting<(Volume, Vec<u8>)> {
-    let [volume, mask] = [decoded(image)?.volume, decoded(mask)?.volume];
-    if imaging::is_label_map(&volume) {
+    of_both(decoded(image)?.volume, decoded(mask)?.volume)
+}
+
+/// An image, and what its mask says of each of its voxels.
+pub fn of_both(image: Volume, mask: Volume) -> Fitting<(Volume, Vec<u8>)> {
+    if imaging::is_label_map(&image) {
         return Err("it is a mask itself".to_owned());
     }
-    let truth = truth(&volume, mask)?;
-    Ok((volume, truth))
+    let truth = truth(&image, mask)?;
+    Ok((image, truth))
 }
 
 impl Importing<'_> {
@@ -63,11 +67,20 @@ impl Importing<'_> {
         }
         for (number, slice) in (1..).zip(kept) {
             let truth = &truth[slice * image.shape.slice_len()..][..image.shape.slice_len()];
-            let [image, mask] =
-                [nifti_of(image, slice, image.slice(slice))?, nifti_of(image, slice, truth)?];
+            let [image, mask] = files(image, slice, truth)?;
             self.made.add(patient, number, &image, &mask)?;
         }
         Ok(())
+    }
+}
+
+/// A slice and its truth: as NIfTI, or as pictures where it is not known where they lie.
+fn files(image: &Volume, slice: usize, truth: &[u8]) -> Result<[File; 2]> {
+    match image.geometry {
+        Some(_) => {
+            Ok([nifti_of(image, slice, image.slice(slice))?, nifti_of(image, slice, truth)?])
+        }
+        None => flat::pictures_of(image, slice, truth),
     }
 }
 

@@ -46,6 +46,19 @@ const SOUND: &str = "patient,slice,image,mask\np,1,0.png,0_mask.png\nq,1,1.png,1
 fn a_sound_data_set_has_no_fault() {
     let validated = validate(Data::new(SOUND).folder.path()).unwrap();
     assert_eq!((validated.patients, validated.slices, validated.faults.len()), (2, 2, 0));
+    assert_eq!(validated.without_tumour, 0);
+}
+
+#[test]
+fn patients_in_whom_nothing_is_marked_are_counted() {
+    let data = Data::new(
+        "patient,slice,image,mask\np,1,0.png,0_mask.png\nq,1,1.png,none.png\nr,1,half.png,none.png\n",
+    );
+    let none = imaging::encode::grey_png(&[0; 256 * 256], 256, 256).unwrap();
+    fs::write(data.folder.path().join("none.png"), none).unwrap();
+    fs::write(data.folder.path().join("half.png"), "half a file").unwrap();
+    let validated = validate(data.folder.path()).unwrap();
+    assert_eq!((validated.patients, validated.without_tumour), (3, 1));
 }
 
 #[test]
