@@ -5,6 +5,7 @@
 mod answer;
 pub mod artefact;
 mod clock;
+mod equipment;
 mod error;
 pub mod feedback;
 mod hex;
@@ -21,6 +22,7 @@ mod wire;
 pub use answer::Answer;
 pub use artefact::Artefact;
 pub use clock::{Clock, ManualClock, Random};
+pub use equipment::Equipment;
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
 pub use id::{BatchId, FeedbackId, IncidentId, JobId, ScanId, TenantId, UserId, WindowId};

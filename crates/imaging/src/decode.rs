@@ -17,8 +17,8 @@ pub use archive::Archive;
 pub(crate) use folder::label_map_alone;
 pub use groups::{Group, Grouping};
 
-use domain::Identity;
 use domain::limits::{UPLOAD_FILES_MAX, UPLOAD_MIB_DEFAULT};
+use domain::{Equipment, Identity};
 
 use crate::window::range;
 use crate::{Refusal, RefusalReason, Shape, Volume, window};
@@ -104,6 +104,15 @@ pub struct Decoded {
     pub volume: Volume,
     /// None: a format that carries no identity.
     pub identity: Option<Identity>,
+    /// Where and with what it was made; nothing of a format that does not say so.
+    pub equipment: Equipment,
+}
+
+impl Decoded {
+    /// Of a format that says neither whose the volume is nor what has made it.
+    fn unsaid(volume: Volume) -> Decoded {
+        Decoded { volume, identity: None, equipment: Equipment::default() }
+    }
 }
 
 /// Reads an image, a series or a volume, whatever its name says.
@@ -127,10 +136,10 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
     let decoded = decoded.unwrap_or_else(|_| {
         Err(RefusalReason::Corrupt.refuse("The image data cannot be decoded."))
     })?;
-    let Decoded { volume, identity } = check_decoded(decoded)?;
+    let Decoded { volume, identity, equipment } = check_decoded(decoded)?;
     let volume = volume.radiological();
     let window = window::shown(&volume);
-    Ok(Decoded { volume: Volume { window, ..volume }, identity })
+    Ok(Decoded { volume: Volume { window, ..volume }, identity, equipment })
 }
 
 /// The kinds of file, told apart by what stands in them, never by their names.
@@ -173,10 +182,10 @@ impl Kind {
         match self {
             Kind::Raster(format) => {
                 let picture = raster::decode(bytes, format, limits)?;
-                Ok(Decoded { volume: picture.volume, identity: None })
+                Ok(Decoded::unsaid(picture.volume))
             }
             Kind::Dicom => dicom::decode(bytes, limits),
-            Kind::Nifti => Ok(Decoded { volume: nifti::decode(bytes, limits)?, identity: None }),
+            Kind::Nifti => Ok(Decoded::unsaid(nifti::decode(bytes, limits)?)),
             Kind::Archive => {
                 Err(RefusalReason::Unsupported.refuse("The archive contains another archive."))
             }
