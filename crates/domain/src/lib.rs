@@ -19,7 +19,7 @@ pub mod statistics;
 #[cfg(feature = "wire")]
 mod wire;
 
-pub use answer::Answer;
+pub use answer::{Answer, Unanswered};
 pub use artefact::Artefact;
 pub use clock::{Clock, ManualClock, Random};
 pub use equipment::Equipment;

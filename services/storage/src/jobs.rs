@@ -69,6 +69,9 @@ impl Store {
             accepted_ms: job.accepted_ms,
             completed_ms: at_ms,
             observation: outcome.observation.as_deref(),
+            unanswered: outcome.unanswered,
+            site: &job.site,
+            scanner: &job.scanner,
             traceparent: &job.traceparent,
         })?;
         self.announce(unit, SCAN_COMPLETED, &event).await?;
@@ -83,7 +86,7 @@ impl Store {
 pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Result<Job> {
     let job: Option<Job> = sqlx::query_as(
         "SELECT jobs.tenant_id, jobs.id, scan_id, jobs.state, attempt, due_ms, binding, traceparent, priority,
-                accepted_ms, volume_sha256
+                accepted_ms, volume_sha256, site, scanner
          FROM jobs JOIN scans ON scans.tenant_id = jobs.tenant_id AND scans.id = scan_id
          WHERE jobs.id = ?",
     )

@@ -332,6 +332,7 @@ pub fn found(job: &Job) -> Vec<CompletePart> {
         answer: Answer::Found.into(),
         reason: String::new(),
         observation: Some(Observation { mask_fraction: Some(0.25), ..Default::default() }),
+        refusal: String::new(),
     };
     let artefact = |name: &str, data: &'static str| {
         ResultPart::Artefact(ArtefactPart { name: name.into(), data: data.into() })
