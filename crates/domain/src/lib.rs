@@ -7,6 +7,7 @@ pub mod artefact;
 mod clock;
 mod equipment;
 mod error;
+pub mod evidence;
 pub mod feedback;
 mod hex;
 mod id;

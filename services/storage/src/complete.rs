@@ -1,14 +1,16 @@
 use std::str::FromStr;
 
-use domain::{Answer, Error, ErrorKind, JobId, Result};
+use domain::{Answer, Error, ErrorKind, JobId, Result, Unanswered};
 use platform::blob::Staged;
 use platform::db::Unit;
+use proto::events::ModelIdentity;
 use proto::storage::{CompleteHeader, Scan};
 
 use crate::artefacts::{self, Artefact};
 use crate::jobs::find;
 use crate::lifecycle::{Event, Job, Outcome, Transition, decide};
 use crate::scans;
+use crate::stops;
 use crate::store::Store;
 
 impl Store {
@@ -26,6 +28,8 @@ impl Store {
     ) -> Result<Scan> {
         let (id, attempt) = (JobId::from_str(&header.job_id)?, header.attempt);
         let job = find(self.database.pool(), id).await?;
+        let model = header.observation.as_ref().and_then(|seen| seen.model.clone());
+        let model = model.filter(|_| matches!(answer, Answer::Found | Answer::NoneFound));
         let event = completion(header, answer, subject);
         // Before the artefacts are kept: for a result that will not be taken, they need not be.
         let foreseen = decide(&job, event.clone(), self.clock.now_ms(), &self.rules)
@@ -36,7 +40,7 @@ impl Store {
         check_names(&objects)?;
         let kept = artefacts::keep(&self.blobs, job.tenant, job.scan, attempt, objects).await?;
         let recorded = self.unit(Some(job.tenant), move |store, unit| {
-            Box::pin(async move { store.record(unit, id, event, &kept).await })
+            Box::pin(async move { store.record(unit, id, event, model, &kept).await })
         });
         match recorded.await {
             Ok(Some(scan)) => {
@@ -54,18 +58,21 @@ impl Store {
         }
     }
 
-    /// Writes the completion; `None` when the same completion was written before.
+    /// Writes the completion, which is an answer of `model` if it is one at all; `None` when the same completion was written before.
     async fn record(
         &self,
         unit: &mut Unit,
         id: JobId,
         event: Event,
+        model: Option<ModelIdentity>,
         kept: &[Artefact],
     ) -> Result<Option<Scan>> {
         let (job, transition) = self.advance(unit, id, event).await?;
         if transition == Transition::Stays {
             return Ok(None);
         }
+        // The audit chain is held by now.
+        stops::require_answering(unit, job.tenant, model.as_ref()).await?;
         artefacts::insert(unit, job.tenant, job.scan, kept).await?;
         scans::of_tenant(&mut **unit, job.tenant, job.scan).await.map(Some)
     }
@@ -82,10 +89,20 @@ fn completion(header: CompleteHeader, answer: Answer, subject: &str) -> Event {
         volume_sha256: header.volume_sha256,
         outcome: Outcome {
             answer,
+            unanswered: unanswered(answer, &header.refusal),
             reason: header.reason,
             observation: header.observation.map(Box::new),
             subject: subject.to_owned(),
         },
+    }
+}
+
+/// Why there is no answer, as the worker says; one of the version before can only mean that there is no model.
+fn unanswered(answer: Answer, refusal: &str) -> Option<Unanswered> {
+    match answer {
+        Answer::Found | Answer::NoneFound => None,
+        Answer::NotAnalysable => Some(refusal.parse().unwrap_or(Unanswered::NoModel)),
+        Answer::Failed => Some(Unanswered::Failed),
     }
 }
 

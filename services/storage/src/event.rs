@@ -41,10 +41,9 @@ pub fn completed(done: &Completed) -> Result<String> {
         answer: done.answer.name().to_owned(),
         completed_ms: done.completed_ms,
         response_ms: Some(done.completed_ms - done.accepted_ms),
-        observation: done.observation.map(|seen| Observation {
-            scanner: said(done.scanner),
-            ..seen.clone()
-        }),
+        observation: done
+            .observation
+            .map(|seen| Observation { scanner: said(done.scanner), ..seen.clone() }),
         site: said(done.site),
         refusal: done.unanswered.map(|why| why.name().to_owned()),
     };

@@ -8,7 +8,7 @@ mod slices;
 
 use std::str::FromStr;
 
-use domain::feedback::Word;
+use domain::feedback::{Verdict, Word};
 use domain::limits::ADJUDICATED_MAX;
 use domain::{ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use platform::blob::{ByteStream, Staged};
@@ -210,7 +210,8 @@ impl Store {
     /// Everything but the bytes. The audit entry comes first: it holds the hospital's chain until the unit ends, so that two words
     /// that come at once have an order, and each knows the one before it.
     async fn insert_feedback(&self, unit: &mut Unit, draft: Draft) -> Result<Row> {
-        let Draft { tenant, scan, id, mut row, judged, slices, artefacts, key, traceparent } = draft;
+        let Draft { tenant, scan, id, mut row, judged, slices, artefacts, key, traceparent } =
+            draft;
         let (at_ms, subject, object) = (row.given_ms, &*row.reader_id, scan.to_string());
         let action = "feedback.given";
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
@@ -226,6 +227,10 @@ impl Store {
         words.insert(0, row.clone());
         let state = rows::review(&words)?;
         rows::set_review(unit, tenant, scan, state, row.model_version.clone()).await?;
+        if row.verdict != Verdict::Agree.name() {
+            // Whoever agrees refutes no answer.
+            self.examine(unit, tenant, &row.model_name, &row.model_version, at_ms).await?;
+        }
         let event = event::given(said(tenant, &row, judged, slices)?, &traceparent)?;
         self.announce(unit, FEEDBACK_GIVEN, &event).await?;
         Ok(row)

@@ -31,17 +31,7 @@ pub struct Word {
 impl Word {
     /// Whether there is a tumour, as the reader says, or as follows from the verdict.
     fn says(&self) -> Option<Truth> {
-        match (self.verdict, self.truth, self.answer) {
-            // Whoever is unsure says nothing that can be counted.
-            (Verdict::Unsure, ..) => None,
-            (_, Some(truth), _) => Some(truth),
-            (Verdict::Agree, None, Answer::Found) => Some(Truth::Tumour),
-            (Verdict::Agree, None, Answer::NoneFound) => Some(Truth::NoTumour),
-            // They have drawn one, pointed to it or left one of the findings: of any other correction storage wants the truth.
-            (Verdict::Correct, None, _) => Some(Truth::Tumour),
-            // What is rejected may be a false finding, a wrong side or a bad image.
-            (Verdict::Agree | Verdict::Reject, None, _) => None,
-        }
+        Truth::said(self.verdict, self.truth, self.answer)
     }
 }
 

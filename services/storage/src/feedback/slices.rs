@@ -24,7 +24,9 @@ pub fn slices(word: &Word, mask: Option<&ReadersMask>, judged: &Judged) -> Optio
     let neither = judged.shape[0] - marked;
     match (word.verdict, word.truth) {
         (Verdict::Unsure, _) => None,
-        (Verdict::Agree, _) => Some(SliceCounts { both: marked, neither, ..SliceCounts::default() }),
+        (Verdict::Agree, _) => {
+            Some(SliceCounts { both: marked, neither, ..SliceCounts::default() })
+        }
         (_, Some(Truth::NoTumour)) => {
             Some(SliceCounts { model_only: marked, neither, ..SliceCounts::default() })
         }
