@@ -7,6 +7,7 @@ use sqlx::{Any, Executor};
 use crate::audit::{self, Entry};
 use crate::event::{self, Completed};
 use crate::lifecycle::{Event, Job, Outcome, Step, Transition, decide};
+use crate::stops;
 use crate::store::Store;
 
 pub const REASON_MAX: usize = 900;
@@ -78,7 +79,9 @@ impl Store {
         let (tenant, subject, object) =
             (job.tenant, outcome.subject.as_str(), job.scan.to_string());
         let action = "scan.completed";
-        audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await
+        audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+        // The audit chain is held by now: the model is stopped before this, or after it.
+        stops::require_answering(unit, job.tenant, outcome).await
     }
 }
 

@@ -4,15 +4,15 @@ mod judged;
 mod rows;
 
 use domain::evidence::ErrorTest;
-use domain::{ErrorKind, Result, TenantId};
+use domain::{Answer, ErrorKind, Result, TenantId};
 use metrics::counter;
 use platform::db::Unit;
-use proto::events::ModelIdentity;
 use proto::storage::{LiftStop, ModelStop, StopRule, StopState, StoppedModel};
 use service::claims::{Claims, Tenant};
 
 use crate::audit::{self, Entry};
 use crate::jobs::{REASON_MAX, name_of};
+use crate::lifecycle::Outcome;
 use crate::store::Store;
 
 use rows::{Rule, Stop};
@@ -84,7 +84,7 @@ impl Store {
                     .await?;
                 let StoppedModel { name, version } = model;
                 let last = rows::last(unit, tenant, &name, &version).await?;
-                if !last.is_some_and(|last| last.stands()) {
+                if last.is_none_or(|last| !last.stands()) {
                     return Err(ErrorKind::NotFound.error("no such model is stopped"));
                 }
                 let stop = Stop::lifted([name, version], reason, by, at_ms);
@@ -142,14 +142,12 @@ pub async fn stopped(unit: &mut Unit, tenant: TenantId) -> Result<Vec<StoppedMod
     Ok(stops.into_iter().filter(Stop::stands).map(Stop::model).collect())
 }
 
-/// `Unavailable` for an answer of a model that was stopped while it looked: another attempt says so in its place. Asked while the
-/// audit chain is held, so that the model is stopped before this or after it.
-pub async fn require_answering(
-    unit: &mut Unit,
-    tenant: TenantId,
-    model: Option<&ModelIdentity>,
-) -> Result<()> {
-    let Some(model) = model else { return Ok(()) };
+/// `Unavailable` for an answer of a model that was stopped while it looked: another attempt says so in its place.
+pub async fn require_answering(unit: &mut Unit, tenant: TenantId, outcome: &Outcome) -> Result<()> {
+    let model = outcome.observation.as_ref().and_then(|seen| seen.model.as_ref());
+    let (Some(model), Answer::Found | Answer::NoneFound) = (model, outcome.answer) else {
+        return Ok(());
+    };
     let last = rows::last(unit, tenant, &model.name, &model.version).await?;
     if last.is_some_and(|last| last.stands()) {
         return Err(

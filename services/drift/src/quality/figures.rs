@@ -200,8 +200,10 @@ impl SliceRates {
     /// None where no word says what is in each slice.
     fn of(reviewed: &[&Reviewed]) -> Option<SliceRates> {
         let known: Vec<SliceCounts> = reviewed.iter().filter_map(|scan| scan.slices()).collect();
-        let sum = |count: fn(&SliceCounts) -> u32| known.iter().map(|of| count(of) as usize).sum();
-        let [both, model_only, reader_only, neither]: [usize; 4] = [
+        let sum = |count: fn(&SliceCounts) -> u32| -> usize {
+            known.iter().map(|of| count(of) as usize).sum()
+        };
+        let [both, model_only, reader_only, neither] = [
             sum(|of| of.both),
             sum(|of| of.model_only),
             sum(|of| of.reader_only),
