@@ -73,7 +73,7 @@ mod tests {
     struct Chance(u64);
 
     impl Chance {
-        fn next(&mut self) -> f64 {
+        fn draw(&mut self) -> f64 {
             self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut bits = self.0;
             bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -86,7 +86,7 @@ mod tests {
     fn run(test: ErrorTest, rate: f64, most: usize, chance: &mut Chance) -> usize {
         let (mut evidence, mut answers) = (0.0_f64, 0);
         while answers < most && evidence < test.budget {
-            let factor = if chance.next() < rate { test.wrong } else { test.right };
+            let factor = if chance.draw() < rate { test.wrong } else { test.right };
             evidence = evidence.max(1.0) * factor;
             answers += 1;
         }
@@ -158,7 +158,7 @@ mod tests {
         let test = ErrorTest::new(0.1, 20).unwrap();
         let mut chance = Chance(3);
         for _ in 0..50 {
-            let answers: Vec<bool> = (0..300).map(|_| chance.next() < 0.15).collect();
+            let answers: Vec<bool> = (0..300).map(|_| chance.draw() < 0.15).collect();
             let whole = test.evidence(answers.iter().copied());
             for from in 0..answers.len() {
                 let late = test.evidence(answers[from..].iter().copied());

@@ -100,7 +100,7 @@ impl From<storage::ModelStop> for ModelStop {
 
 /// Shows when the hospital takes no more answers of a model, and which models are stopped
 ///
-/// For the roles `clinician`, `scientist` and `admin`.
+/// For the roles `clinician`, `scientist` and `admin`; who is only a `clinician` is not told how many answers were found wrong.
 #[utoipa::path(
     operation_id = "get_stops", get, path = "/v1/stops", tag = "quality",
     responses((status = 200, description = "The rule, and what it has stopped", body = StopState)),

@@ -81,7 +81,7 @@ export function expectedOf(dice: ExpectedDice | null): string {
 /** Of what part of all scans anything is known by weight; nothing where nothing was reviewed. */
 export function coveredOf(groups: readonly Pick<QualityGroup, 'scans' | 'weighted'>[]): string {
   const scans = groups.reduce((sum, group) => sum + group.scans, 0)
-  const covered = groups.reduce((sum, { scans, weighted }) => sum + (weighted ? weighted.covered * scans : 0), 0)
+  const covered = groups.reduce((sum, group) => sum + (group.weighted?.covered ?? 0) * group.scans, 0)
   return covered > 0 ? words.quality.covered(share(covered / scans)) : ''
 }
 

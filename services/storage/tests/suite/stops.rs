@@ -28,7 +28,11 @@ async fn lift(world: &World, role: Role, reason: &str) -> Result<StopState, Stat
 }
 
 async fn state(world: &World, tenant: TenantId) -> StopState {
-    let request = world.by_role(tenant, Role::Clinician, StopsRef {});
+    state_to(world, tenant, Role::Scientist).await
+}
+
+async fn state_to(world: &World, tenant: TenantId, role: Role) -> StopState {
+    let request = world.by_role(tenant, role, StopsRef {});
     world.stops.clone().get_stops(request).await.unwrap().into_inner()
 }
 
@@ -77,6 +81,12 @@ pub async fn a_model_is_stopped_by_its_hospitals_rule_until_somebody_decides(wor
     let stops = state(&world, world.hospital).await.stops;
     assert_eq!((stops.len(), stops[0].stands, &stops[0].model), (1, true, &Some(stopped())));
     assert!(stops[0].reason.starts_with("4 of 4 confirmed answers were wrong"), "{stops:?}");
+    // Readers are not told what others have said.
+    let told = state_to(&world, world.hospital, Role::Clinician).await.stops;
+    assert_eq!(
+        (told[0].stands, &*told[0].reason),
+        (true, "too many of its answers were found wrong")
+    );
     let refused = world.complete(by_model(&late)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(world.count("model_stops").await, 1);
