@@ -44,7 +44,7 @@ RESOURCES = {
     },
     "apps/v1": {"Deployment": "deployments", "StatefulSet": "statefulsets"},
     "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
-    "batch/v1": {"Job": "jobs"},
+    "batch/v1": {"CronJob": "cronjobs", "Job": "jobs"},
     "cert-manager.io/v1": {"Certificate": "certificates"},
     "gateway.networking.k8s.io/v1": {"Gateway": "gateways", "HTTPRoute": "httproutes"},
     "keda.sh/v1alpha1": {"ScaledObject": "scaledobjects", "TriggerAuthentication": "triggerauthentications"},
@@ -150,7 +150,8 @@ def refused(chart, values):
 
 def pods(manifest):
     """The template of the pods that a manifest makes, if it makes any."""
-    template = manifest.get("spec", {}).get("template", {})
+    spec = manifest.get("spec", {})
+    template = spec.get("jobTemplate", {}).get("spec", spec).get("template", {})
     return [template["spec"]] if "containers" in template.get("spec", {}) else []
 
 
@@ -174,7 +175,7 @@ def faults_of_pod(spec, kind):
         probes = [container[probe].get("httpGet", {}) for probe in PROBES & container.keys()]
         if any("host" in probe for probe in probes):
             yield f"{name} is probed at an address of its node"
-        if kind != "Job" and container in spec["containers"]:
+        if kind not in {"CronJob", "Job"} and container in spec["containers"]:
             for probe in sorted(PROBES - container.keys()):
                 yield f"{name} has no {probe}"
 
@@ -283,6 +284,7 @@ def main():
         {**good, "gateway": {"enabled": True, "host": "medseg.example.org"}},
         {**good, "image": {**good["image"], "digests": {"gateway": f"sha256:{64 * '0'}"}}},
         {**good, "mutualTls": {"enabled": True}},
+        {**good, "evaluation": {"enabled": True}},
     ]
     for wrong in unsound:
         if not refused(str(chart), wrong):

@@ -34,11 +34,22 @@ const FILES: [&str; 11] = [
 const JSON: &str = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(default)]";
 
 /// What is optional in an observation, and left out of its JSON where there is none.
-const OPTIONAL: [&str; 6] =
-    ["mask_fraction", "confidence", "model", "image_kind", "compute_ms", "scanner"];
+const OPTIONAL: [&str; 7] = [
+    "mask_fraction",
+    "confidence",
+    "model",
+    "image_kind",
+    "compute_ms",
+    "scanner",
+    "expected_dice",
+];
+
+/// The same of a scan that is done.
+const OPTIONAL_OF_COMPLETED: [&str; 2] = ["site", "refusal"];
 
 /// The same of a reader's word.
-const OPTIONAL_OF_FEEDBACK: [&str; 5] = ["truth", "dice", "model", "image_kind", "mask_fraction"];
+const OPTIONAL_OF_FEEDBACK: [&str; 6] =
+    ["truth", "dice", "model", "image_kind", "mask_fraction", "slices"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
@@ -74,9 +85,11 @@ fn events(builder: Builder) -> Builder {
         .field_attribute(format!("{observation}.features"), numbers);
     let given = format!("{EVENTS}.FeedbackGiven");
     let of_feedback = OPTIONAL_OF_FEEDBACK.map(|field| format!("{given}.{field}"));
+    let completed = format!("{EVENTS}.ScanCompleted");
+    let of_completed = OPTIONAL_OF_COMPLETED.map(|field| format!("{completed}.{field}"));
     let of_incident = [format!("{EVENTS}.IncidentReported.scan_id")];
     let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}"));
-    let fields = fields.chain(of_feedback).chain(of_incident);
+    let fields = fields.chain(of_feedback).chain(of_completed).chain(of_incident);
     let settled = format!("{given}.adjudicates");
     let builder =
         builder.field_attribute(settled, "#[serde(skip_serializing_if = \"Vec::is_empty\")]");

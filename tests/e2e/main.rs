@@ -10,6 +10,7 @@ mod kill;
 mod learning;
 mod models;
 mod quality;
+mod stops;
 mod stories;
 
 use anyhow::ensure;

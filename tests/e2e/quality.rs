@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use domain::rfc3339;
 use serde_json::{Value, json};
-use tests::client::{Client, id};
+use tests::client::{Client, answer, id};
 use tests::mesh::Mesh;
 use tests::scans;
 use tokio::time::{sleep, timeout};
@@ -24,7 +24,8 @@ pub async fn tell(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
     let given = a_false_finding_is_counted(client, &feedback, &figures, &result).await?;
     the_same_readers_later_word_is_counted_instead(client, &feedback, &figures).await?;
     let mask = format!("{feedback}/{}/mask", id(&given)?);
-    another_hospital_sees_nothing_of_it(&mesh.stranger()?, &[feedback, mask], &figures).await
+    another_hospital_sees_nothing_of_it(&mesh.stranger()?, &[feedback, mask], &figures).await?;
+    a_scan_is_counted_where_it_was_made(client, &figures).await
 }
 
 async fn a_false_finding_is_counted(
@@ -40,13 +41,22 @@ async fn a_false_finding_is_counted(
         "findings": findings.iter().map(none).collect::<Value>(),
     });
     let given = give(client, feedback, &word).await?;
-    let group = until(client, figures, |group| group["reviewed"] == 1).await?;
+    let seen = |group: &Value| group["reviewed"] == 1 && group["response_ms"]["scans"] == 1;
+    let group = until(client, figures, seen).await?;
     ensure!(group["scans"] == 1 && group["share_reviewed"] == 1.0, "{group}");
     ensure!(group["name"].as_str().is_some_and(|name| name.contains('/')), "{group}");
     ensure!(counts(&group["far"]) == (1, 1) && group["frr"].is_null(), "{group}");
     ensure!(counts(&group["agree"]) == (0, 1), "{group}");
     ensure!(group["dice"]["mean"] == 0.0 && group["dice"]["count"] == 1, "{group}");
-    for by in ["week", "kind", "size"] {
+    // One slice, which the model marks and the reader does not; by weight the scan stands for itself.
+    ensure!(counts(&group["slices"]["far"]) == (1, 1), "{group}");
+    ensure!(
+        group["weighted"]["far"]["rate"] == 1.0 && group["weighted"]["covered"] == 1.0,
+        "{group}"
+    );
+    ensure!(group["alarm"]["errors"] == 1 && group["alarm"]["of"] == 1, "{group}");
+    ensure!(group["refusals"] == json!({}), "{group}");
+    for by in ["week", "kind", "size", "site", "scanner"] {
         let (status, quality) = client.json(&format!("{figures}&by={by}")).await?;
         let groups = quality["groups"].as_array().context("groups")?;
         ensure!(groups.len() == 1 && groups[0]["reviewed"] == 1, "{status} {quality}");
@@ -84,6 +94,27 @@ async fn another_hospital_sees_nothing_of_it(
         ensure!(status == 200 && quality["groups"] == json!([]), "{status} {quality}");
     }
     Ok(())
+}
+
+async fn a_scan_is_counted_where_it_was_made(client: &Client, figures: &str) -> anyhow::Result<()> {
+    let (png, kind) = (scans::png(2, true), "application/octet-stream");
+    let (status, scan) =
+        answer(client.post("/v1/scans?site=West%20wing", kind, png).await?).await?;
+    ensure!(status == 202, "{status} {scan}");
+    client.until_done(&scan["id"]).await?;
+    let poll = async {
+        loop {
+            let (status, quality) = client.json(&format!("{figures}&by=site")).await?;
+            ensure!(status == 200, "{status} {quality}");
+            let groups = quality["groups"].as_array().context("groups")?;
+            if let Some(group) = groups.iter().find(|group| group["name"] == "West wing") {
+                ensure!(group["scans"] == 1 && group["response_ms"]["scans"] == 1, "{group}");
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, poll).await.context("nobody has heard where a scan was made")?
 }
 
 async fn give(client: &Client, feedback: &str, word: &Value) -> anyhow::Result<Value> {

@@ -28,6 +28,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     feedback::tell(&client).await?;
     quality::tell(&client, &mesh).await?;
     learning::tell(&client, &mesh).await?;
+    stops::tell(&client, &mesh).await?;
     nobody_else_can_read_what_is_kept(&mesh)?;
     no_log_names_what_was_uploaded(&mesh)?;
     mesh.terminate()

@@ -41,9 +41,34 @@ impl Answer {
     }
 }
 
+/// Why a scan has no answer that says anything of the patient.
+#[derive(Clone, Copy, Debug, EnumString, Eq, IntoStaticStr, PartialEq, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Unanswered {
+    /// No registered model may judge it.
+    NoModel,
+    /// The hospital takes no answer of the model until somebody decides.
+    Stopped,
+    /// Something broke on our side.
+    Failed,
+}
+
+impl Unanswered {
+    /// The name used in events and in SQL.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_there_is_no_answer_has_a_name_of_its_own() {
+        let names: Vec<&str> = Unanswered::VARIANTS.iter().map(|why| why.name()).collect();
+        assert_eq!(names, ["no_model", "stopped", "failed"]);
+    }
 
     #[test]
     fn json_says_the_same_name() {

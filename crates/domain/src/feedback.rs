@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use crate::Answer;
+
 macro_rules! named {
     ($(
         $(#[$doc:meta])*
@@ -135,6 +137,32 @@ named! {
     }
 }
 
+impl Truth {
+    /// Whether there is a tumour: as the reader says, or as follows from their verdict on that answer. None where neither does.
+    pub fn said(verdict: Verdict, truth: Option<Truth>, answer: Answer) -> Option<Truth> {
+        match (verdict, truth, answer) {
+            // Whoever is unsure says nothing that can be counted.
+            (Verdict::Unsure, ..) => None,
+            (_, Some(truth), _) => Some(truth),
+            (Verdict::Agree, None, Answer::Found) => Some(Truth::Tumour),
+            (Verdict::Agree, None, Answer::NoneFound) => Some(Truth::NoTumour),
+            // They have drawn one, pointed to it or left one of the findings: of any other correction storage wants the truth.
+            (Verdict::Correct, None, _) => Some(Truth::Tumour),
+            // What is rejected may be a false finding, a wrong side or a bad image.
+            (Verdict::Agree | Verdict::Reject, None, _) => None,
+        }
+    }
+
+    /// Whether that answer is wrong: a tumour was found where there is none, or none where there is one. None where there is no answer.
+    pub fn refutes(self, answer: Answer) -> Option<bool> {
+        match answer {
+            Answer::Found => Some(self == Truth::NoTumour),
+            Answer::NoneFound => Some(self == Truth::Tumour),
+            Answer::NotAnalysable | Answer::Failed => None,
+        }
+    }
+}
+
 /// What one reader says of one result.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -222,6 +250,15 @@ mod tests {
             ];
         }
         assert_eq!(Verdict::named("Agree"), None);
+    }
+
+    #[test]
+    fn a_truth_refutes_the_other_answer_and_says_nothing_where_there_is_none() {
+        use Answer::{Failed, Found, NoneFound, NotAnalysable};
+        let refutes =
+            |truth: Truth| [Found, NoneFound, NotAnalysable, Failed].map(|it| truth.refutes(it));
+        assert_eq!(refutes(Truth::Tumour), [Some(false), Some(true), None, None]);
+        assert_eq!(refutes(Truth::NoTumour), [Some(true), Some(false), None, None]);
     }
 
     #[test]

@@ -5,7 +5,9 @@
 mod answer;
 pub mod artefact;
 mod clock;
+mod equipment;
 mod error;
+pub mod evidence;
 pub mod feedback;
 mod hex;
 mod id;
@@ -18,9 +20,10 @@ pub mod statistics;
 #[cfg(feature = "wire")]
 mod wire;
 
-pub use answer::Answer;
+pub use answer::{Answer, Unanswered};
 pub use artefact::Artefact;
 pub use clock::{Clock, ManualClock, Random};
+pub use equipment::Equipment;
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
 pub use id::{BatchId, FeedbackId, IncidentId, JobId, ScanId, TenantId, UserId, WindowId};

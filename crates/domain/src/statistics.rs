@@ -27,13 +27,44 @@ impl Rate {
         if of == 0 {
             return Rate { rate: None, interval: [0.0, 1.0], count, of };
         }
-        let n = of as f64;
-        let rate = count as f64 / n;
-        let spread = 1.0 + Z * Z / n;
-        let centre = (rate + Z * Z / (2.0 * n)) / spread;
-        let half = Z / spread * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt();
-        let interval = [(centre - half).max(0.0), (centre + half).min(1.0)];
-        Rate { rate: Some(rate), interval, count, of }
+        let rate = count as f64 / of as f64;
+        Rate { rate: Some(rate), interval: wilson(rate, of as f64), count, of }
+    }
+}
+
+/// Wilson's 95 % interval of a rate over `n` cases, which are no whole number where they count by weight.
+fn wilson(rate: f64, n: f64) -> [f64; 2] {
+    let spread = 1.0 + Z * Z / n;
+    let centre = (rate + Z * Z / (2.0 * n)) / spread;
+    let half = Z / spread * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt();
+    [(centre - half).max(0.0), (centre + half).min(1.0)]
+}
+
+/// How often something happens among cases that stand for others, with an approximate 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct WeightedRate {
+    /// The weights of those in which it happened, over all weights.
+    pub rate: f64,
+    /// Wilson's, over as many cases as the weights are worth.
+    pub interval: [f64; 2],
+    /// How many cases of equal weight would tell as much (Kish 1965).
+    pub effective: f64,
+}
+
+impl WeightedRate {
+    /// Of whether it happened in each case, and how many cases that stands for. None of nothing.
+    pub fn new(cases: impl IntoIterator<Item = (bool, f64)>) -> Option<WeightedRate> {
+        let (mut happened, mut all, mut squares) = (0.0, 0.0, 0.0);
+        for (it_happened, weight) in cases {
+            happened += if it_happened { weight } else { 0.0 };
+            all += weight;
+            squares += weight * weight;
+        }
+        if !(all > 0.0 && squares.is_finite()) {
+            return None;
+        }
+        let (rate, effective) = (happened / all, all * all / squares);
+        Some(WeightedRate { rate, interval: wilson(rate, effective), effective })
     }
 }
 
@@ -57,17 +88,32 @@ pub fn median(values: &[f64]) -> Option<f64> {
 /// A 95 % interval of the mean of all values by the percentile bootstrap (Efron 1979) over their groups (a patient's
 /// slices are alike, so a patient is drawn whole); the same seed gives the same interval. None of nothing.
 pub fn bootstrap(groups: &[Vec<f64>], seed: u64) -> Option<[f64; 2]> {
-    let groups: Vec<&Vec<f64>> = groups.iter().filter(|group| !group.is_empty()).collect();
-    if groups.is_empty() {
+    let groups = groups.iter().filter(|group| !group.is_empty());
+    let sums: Vec<(f64, f64)> =
+        groups.map(|group| (group.iter().sum(), group.len() as f64)).collect();
+    resampled(&sums, seed)
+}
+
+/// The mean of values that stand for others, each with its weight, with a 95 % interval by the percentile bootstrap over the values.
+/// None of nothing.
+pub fn weighted_mean(values: &[(f64, f64)], seed: u64) -> Option<(f64, [f64; 2])> {
+    let sums: Vec<(f64, f64)> =
+        values.iter().map(|(value, weight)| (value * weight, *weight)).collect();
+    let (sum, all) = sums.iter().fold((0.0, 0.0), |(a, n), (b, m)| (a + b, n + m));
+    let interval = resampled(&sums, seed)?;
+    Some((sum / all, interval))
+}
+
+/// The middle 95 % of what resampled sums come to, over their weights; None of nothing.
+fn resampled(sums: &[(f64, f64)], seed: u64) -> Option<[f64; 2]> {
+    if sums.is_empty() {
         return None;
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let sums: Vec<(f64, usize)> =
-        groups.iter().map(|group| (group.iter().sum(), group.len())).collect();
     let mut resample = || {
         let drawn = (0..sums.len()).map(|_| sums[random.random_range(0..sums.len())]);
-        let (sum, count) = drawn.fold((0.0, 0), |(a, n), (b, m)| (a + b, n + m));
-        sum / count as f64
+        let (sum, all) = drawn.fold((0.0, 0.0), |(a, n), (b, m)| (a + b, n + m));
+        sum / all
     };
     let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample()).collect();
     means.sort_by(f64::total_cmp);
@@ -130,6 +176,30 @@ mod tests {
     fn of_nothing_nothing_is_known() {
         assert_eq!(Rate::new(0, 0), Rate { rate: None, interval: [0.0, 1.0], count: 0, of: 0 });
         assert_eq!((mean(&[]), median(&[]), bootstrap(&[], 1)), (None, None, None));
+    }
+
+    #[test]
+    fn equal_weights_say_what_a_plain_rate_says_and_unequal_ones_less() {
+        let plain = Rate::new(3, 12);
+        let equal = WeightedRate::new((0..12).map(|case| (case < 3, 2.5))).unwrap();
+        assert_eq!((Some(equal.rate), equal.effective), (plain.rate, 12.0));
+        assert_eq!(equal.interval, plain.interval);
+        // One of two stands for three: 3 / 4, worth (3 + 1)^2 / (9 + 1) cases.
+        let unequal = WeightedRate::new([(true, 3.0), (false, 1.0)]).unwrap();
+        assert_eq!((unequal.rate, unequal.effective), (0.75, 1.6));
+        assert!(unequal.interval[1] - unequal.interval[0] > 0.6, "{unequal:?}");
+        assert_eq!((WeightedRate::new([]), WeightedRate::new([(true, 0.0)])), (None, None));
+    }
+
+    #[test]
+    fn a_weighted_mean_of_equal_weights_is_the_mean_with_its_interval() {
+        let values: Vec<f64> = (0..40).map(|i| f64::from(i % 7) / 7.0).collect();
+        let each: Vec<Vec<f64>> = values.iter().map(|value| vec![*value]).collect();
+        let equal: Vec<(f64, f64)> = values.iter().map(|value| (*value, 1.0)).collect();
+        let (weighted, interval) = weighted_mean(&equal, 3).unwrap();
+        assert_eq!((Some(weighted), Some(interval)), (mean(&values), bootstrap(&each, 3)));
+        let (unequal, _) = weighted_mean(&[(1.0, 3.0), (0.0, 1.0)], 3).unwrap();
+        assert_eq!((unequal, weighted_mean(&[], 3)), (0.75, None));
     }
 
     #[test]

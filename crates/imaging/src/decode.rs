@@ -17,8 +17,8 @@ pub use archive::Archive;
 pub(crate) use folder::label_map_alone;
 pub use groups::{Group, Grouping};
 
-use domain::Identity;
 use domain::limits::{UPLOAD_FILES_MAX, UPLOAD_MIB_DEFAULT};
+use domain::{Equipment, Identity};
 
 use crate::window::range;
 use crate::{Refusal, RefusalReason, Shape, Volume, window};
@@ -104,6 +104,15 @@ pub struct Decoded {
     pub volume: Volume,
     /// None: a format that carries no identity.
     pub identity: Option<Identity>,
+    /// Where and with what it was made; nothing of a format that does not say so.
+    pub equipment: Equipment,
+}
+
+impl Decoded {
+    /// Of a format that says neither whose the volume is nor what has made it.
+    fn unsaid(volume: Volume) -> Decoded {
+        Decoded { volume, identity: None, equipment: Equipment::default() }
+    }
 }
 
 /// Reads an image, a series or a volume, whatever its name says.
@@ -111,14 +120,14 @@ pub struct Decoded {
 /// Never panics and never allocates more than a small multiple of `limits`, whatever the bytes are. The volume
 /// is sound (its voxels fit its shape, all finite) and [`radiological`](Volume::radiological); whether it may be analysed, [`check`](crate::check) says.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
-    let Decoded { volume, identity } = guarded(bytes, limits, |bytes| match Kind::of(bytes) {
+    let decoded = guarded(bytes, limits, |bytes| match Kind::of(bytes) {
         Some(Kind::Archive) => folder::decode(bytes, limits),
         Some(kind) => kind.decode(bytes, limits),
         None => Err(unknown(bytes)),
     })?;
-    let volume = volume.radiological();
+    let volume = decoded.volume.radiological();
     let window = window::shown(&volume);
-    Ok(Decoded { volume: Volume { window, ..volume }, identity })
+    Ok(Decoded { volume: Volume { window, ..volume }, ..decoded })
 }
 
 /// Reads a NIfTI file that does not say where it lies as if it were a picture: as stored, with square pixels.
@@ -127,9 +136,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
 /// [`decode`] refuses it. Refused here is a file that says where it lies, and one whose pixels are not square.
 pub fn decode_flat(bytes: &[u8], limits: &Limits) -> Result<Volume, Refusal> {
     let decoded = guarded(bytes, limits, |bytes| match Kind::of(bytes) {
-        Some(Kind::Nifti) => {
-            Ok(Decoded { volume: nifti::decode_flat(bytes, limits)?, identity: None })
-        }
+        Some(Kind::Nifti) => nifti::decode_flat(bytes, limits).map(Decoded::unsaid),
         _ => Err(unknown(bytes)),
     })?;
     Ok(decoded.volume)
@@ -193,10 +200,10 @@ impl Kind {
         match self {
             Kind::Raster(format) => {
                 let picture = raster::decode(bytes, format, limits)?;
-                Ok(Decoded { volume: picture.volume, identity: None })
+                Ok(Decoded::unsaid(picture.volume))
             }
             Kind::Dicom => dicom::decode(bytes, limits),
-            Kind::Nifti => Ok(Decoded { volume: nifti::decode(bytes, limits)?, identity: None }),
+            Kind::Nifti => Ok(Decoded::unsaid(nifti::decode(bytes, limits)?)),
             Kind::Archive => {
                 Err(RefusalReason::Unsupported.refuse("The archive contains another archive."))
             }

@@ -2,7 +2,7 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
-use domain::Identity;
+use domain::{Equipment, Identity};
 use imaging::{Geometry, Orientation, Refusal, RefusalReason, Shape};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,8 @@ pub struct ScanFacts {
     pub shape: [u32; 3],
     /// Whose scan it is; None of a format that carries no identity.
     pub identity: Option<Identity>,
+    /// Where and with what it was made.
+    pub equipment: Equipment,
     /// The length of the preview, a PNG, which follows first.
     pub preview_bytes: u64,
     /// The length of the encoded volume, which follows the preview.
@@ -160,6 +162,7 @@ mod tests {
             modality: "MR".into(),
             shape: [1, u32::MAX, 3],
             identity,
+            equipment: Equipment { site: Some("General".into()), scanner: None },
             preview_bytes: 7,
             volume_bytes: u64::MAX,
             volume_sha256: "ab".repeat(32),

@@ -103,6 +103,7 @@ mod tests {
             completed_ms: 7,
             response_ms: Some(5),
             observation: Some(observation),
+            ..Default::default()
         };
         let json = concat!(
             r#"{"tenant":"t","scan_id":"s","answer":"found","completed_ms":7,"response_ms":5,"#,

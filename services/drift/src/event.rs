@@ -17,6 +17,10 @@ pub struct Completed {
     pub response_ms: Option<i64>,
     /// None when the scan failed before anything was seen of it.
     pub observation: Option<Observation>,
+    /// Where the scan was made; None: nobody says.
+    pub site: Option<String>,
+    /// Why there is no answer, where there is none.
+    pub refusal: Option<String>,
     /// The trace of the scan's upload; empty: none.
     pub traceparent: String,
 }
@@ -24,8 +28,16 @@ pub struct Completed {
 impl Completed {
     pub fn parse(body: &[u8]) -> Result<Completed> {
         let CloudEvent { id, data, traceparent, .. } = CloudEvent::parse(SCAN_COMPLETED, body)?;
-        let ScanCompleted { tenant, scan_id, answer, completed_ms, response_ms, observation } =
-            data;
+        let ScanCompleted {
+            tenant,
+            scan_id,
+            answer,
+            completed_ms,
+            response_ms,
+            observation,
+            site,
+            refusal,
+        } = data;
         Ok(Completed {
             event_id: id,
             tenant: tenant.parse().map_err(strange)?,
@@ -34,6 +46,8 @@ impl Completed {
             completed_ms,
             response_ms,
             observation,
+            site,
+            refusal,
             traceparent,
         })
     }

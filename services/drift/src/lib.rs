@@ -37,6 +37,7 @@ use references::References;
 use store::Store;
 use windows::Closer;
 
+pub use quality::Bound;
 pub use reference::{Distribution, Reference};
 pub use windows::Schedule;
 
@@ -77,6 +78,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub schedule: Schedule,
+
+    #[command(flatten)]
+    pub bound: Bound,
 }
 
 /// What the service is told.
@@ -86,6 +90,7 @@ pub struct Settings {
     pub reference: Reference,
     pub service_secret: Option<SecretString>,
     pub schedule: Schedule,
+    pub bound: Bound,
 }
 
 /// What this service needs of the outside world, opened by whoever starts it.
@@ -132,22 +137,23 @@ async fn join(queue: &Queue) {
 
 /// The service that `config` describes.
 pub async fn open(config: Config) -> Result<Service> {
+    config.bound.check()?;
     let reference = config.reference.as_deref().map(Reference::read).transpose()?;
     let queue = queue::connect(config.queue_url.expose_secret()).await?;
     let (clock, random) = (service::system_clock(), service::system_random());
     let ports = Ports::open(config.database_url.expose_secret(), queue, clock, random).await?;
     let registry = config.registry_url.as_deref().map(Peer::connect).transpose()?;
     let peers = Peers { auth: Peer::connect(&config.auth_url)?, registry };
-    let Config { service_secret, schedule, .. } = config;
+    let Config { service_secret, schedule, bound, .. } = config;
     let reference = reference.unwrap_or_default();
-    Ok(build(Settings { reference, service_secret, schedule }, ports, peers))
+    Ok(build(Settings { reference, service_secret, schedule, bound }, ports, peers))
 }
 
 /// Assembles the service.
 pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Service {
     quality::describe();
     windows::describe();
-    let Settings { reference, service_secret, schedule } = settings;
+    let Settings { reference, service_secret, schedule, bound } = settings;
     let Ports { database, queue, clock, random } = ports;
     let store = Store { database: database.clone() };
     let references = References::new(reference, peers.registry);
@@ -164,11 +170,11 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Service {
     let workers = vec![
         observe(store.clone(), queue.clone()),
         review(store.clone(), queue.clone()),
-        quality::watch(store.clone(), clock.clone()),
+        quality::watch(store.clone(), clock.clone(), bound),
         windows::watch(closer),
     ];
     let verifier = Verifier::new(peers.auth, clock.clone());
-    let rpc = rpc::Rpc { store, references, verifier, clock, random };
+    let rpc = rpc::Rpc { store, references, verifier, bound, clock, random };
     Service {
         name: "drift",
         grpc: Routes::new(DriftServer::new(rpc)),

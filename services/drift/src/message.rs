@@ -40,7 +40,7 @@ fn model(ModelCount { model, scans }: ModelCount) -> drift::ModelCount {
     drift::ModelCount { model: Some(model), scans: scans as u64 }
 }
 
-fn times(Times { scans, p50, p95, p99 }: Times) -> drift::Times {
+pub fn times(Times { scans, p50, p95, p99 }: Times) -> drift::Times {
     drift::Times { scans: scans as u64, p50, p95, p99 }
 }
 

@@ -1,5 +1,7 @@
 //! How good the answers are, by what readers say of them: live figures, beside the offline ones of `medseg evaluate`.
 
+mod bound;
+mod ended;
 mod figures;
 mod gauges;
 mod given;
@@ -7,6 +9,7 @@ mod groups;
 mod message;
 mod reviewed;
 mod store;
+mod weights;
 
 use domain::{ErrorKind, Result};
 use proto::drift;
@@ -18,6 +21,7 @@ use groups::By;
 use message::message;
 use reviewed::{Word, reviewed};
 
+pub use bound::Bound;
 pub use gauges::{describe, watch};
 pub use given::Given;
 
@@ -40,13 +44,16 @@ pub async fn quality(
     tenant: Tenant,
     by: drift::QualityBy,
     period: Period,
+    bound: Bound,
     to_reader: bool,
 ) -> Result<drift::Quality> {
     let by = By::asked(by)?;
     let seen = store.seen(tenant, period).await?;
-    let (words, cut) = store.words(tenant, period).await?;
-    let mut groups = apart(move || figures(by, &seen, &of_period(words, period))).await?;
-    let mut remarks = remarks(by, &groups, cut);
+    let (words, words_cut) = store.words(tenant, period).await?;
+    let (ended, ended_cut) = store.ended(tenant, period).await?;
+    let compute = move || figures(by, &seen, &of_period(words, period), &ended, bound);
+    let mut groups = apart(compute).await?;
+    let mut remarks = remarks(by, &groups, words_cut || ended_cut);
     if to_reader {
         groups = groups.into_iter().map(Group::for_readers).collect();
         remarks.push(remark_for_readers());

@@ -215,7 +215,8 @@ fn models(scans: &[CompletedScan]) -> Vec<ModelCount> {
     counts.into_iter().map(|(model, scans)| ModelCount { model, scans }).collect()
 }
 
-fn times(values: Vec<f64>) -> Option<Times> {
+/// The percentiles of these milliseconds; None of nothing.
+pub fn times(values: Vec<f64>) -> Option<Times> {
     Some(Times {
         scans: values.len(),
         p50: quantile(&values, 0.5)?,

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::message::message;
 use crate::page;
-use crate::quality::{Period, apart, quality};
+use crate::quality::{Bound, Period, apart, quality};
 use crate::references::References;
 use crate::report::{Report, report};
 use crate::store::{self, Store};
@@ -28,6 +28,7 @@ pub struct Rpc {
     pub store: Store,
     pub references: References,
     pub verifier: Verifier,
+    pub bound: Bound,
     pub clock: Clock,
     pub random: Random,
 }
@@ -115,7 +116,8 @@ impl Drift for Rpc {
         let to_reader = !claims.roles.iter().any(|role| REPORTS.contains(role));
         let asked = request.into_inner();
         let period = period(asked.from_ms, asked.to_ms, self.clock.now_ms())?;
-        let quality = quality(&self.store, claims.tenant(), asked.by(), period, to_reader).await?;
+        let (store, tenant) = (&self.store, claims.tenant());
+        let quality = quality(store, tenant, asked.by(), period, self.bound, to_reader).await?;
         Ok(Response::new(quality))
     }
 }

@@ -10,7 +10,7 @@ use crate::report::{CompletedScan, Report, Window};
 /// The newest scans that a report looks at; a window that holds more says that it was cut.
 const WINDOW_SCANS_MAX: i64 = 20_000;
 
-/// The longest texts that the columns of a model's name, of its version, of a kind of image and of a scanner hold.
+/// The longest texts that the columns of a model's name, of its version, of a kind of image, of a scanner and of a site hold.
 pub const MODEL_CHARS_MAX: usize = 190;
 pub const KIND_CHARS_MAX: usize = 32;
 const SCANNER_CHARS_MAX: usize = 64;
@@ -30,8 +30,9 @@ impl Store {
         let inserted = sqlx::query(
             "INSERT INTO observations
                  (tenant_id, event_id, scan_id, answer, completed_ms, response_ms, observation,
-                  model_name, model_version, image_kind, mask_fraction, scanner)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                  model_name, model_version, image_kind, mask_fraction, scanner, site, confidence,
+                  expected_dice, refusal)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(done.tenant.to_string())
         .bind(&done.event_id)
@@ -45,6 +46,10 @@ impl Store {
         .bind(kind.map(|kind| clipped(kind, KIND_CHARS_MAX)))
         .bind(seen.and_then(|seen| seen.mask_fraction))
         .bind(scanner.map(|scanner| clipped(scanner, SCANNER_CHARS_MAX)))
+        .bind(done.site.as_ref().map(|site| clipped(site, SCANNER_CHARS_MAX)))
+        .bind(seen.and_then(|seen| seen.confidence))
+        .bind(seen.and_then(|seen| seen.expected_dice))
+        .bind(done.refusal.as_ref().map(|why| clipped(why, KIND_CHARS_MAX)))
         .execute(self.database.pool())
         .await
         .map_err(db::failed);

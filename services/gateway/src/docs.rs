@@ -37,7 +37,7 @@ const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
         (name = "users", description = "Who may sign in; for the role `admin`"),
         (name = "models", description = "Which models there are, which of them serve, and who decided so; for the roles `scientist` and `admin`"),
         (name = "drift", description = "Whether the model still sees what it was trained on; for the roles `scientist` and `admin`"),
-        (name = "quality", description = "How good the answers are, by what readers say of them; for the roles `clinician`, `scientist` and `admin`"),
+        (name = "quality", description = "How good the answers are, by what readers say of them, and when a model answers no more; for the roles `clinician`, `scientist` and `admin`"),
     ),
     components(schemas(Problem)),
     modifiers(&Bearer),

@@ -55,7 +55,7 @@ struct ModelCount {
 
 /// Percentiles, in milliseconds.
 #[derive(Serialize, ToSchema)]
-struct Times {
+pub struct Times {
     scans: usize,
     p50: f64,
     p95: f64,

@@ -36,6 +36,7 @@ mod pour;
 mod problem;
 mod problems;
 mod quality;
+mod quality_group;
 mod range;
 mod refusals;
 mod reviews;
@@ -45,6 +46,7 @@ mod scans;
 mod shelf;
 mod slices;
 mod stated;
+mod stops;
 mod times;
 mod token;
 mod upload;
@@ -64,6 +66,7 @@ use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::incidents_client::IncidentsClient;
 use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
+use proto::storage::stops_client::StopsClient;
 use service::claims::Verifier;
 use service::{Peer, Service, Turns};
 use utoipa_axum::router::OpenApiRouter;
@@ -172,6 +175,7 @@ struct Gateway {
     feedback: FeedbackClient<Peer>,
     learning: LearningClient<Peer>,
     incidents: IncidentsClient<Peer>,
+    stops: StopsClient<Peer>,
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
     verifier: Verifier,
@@ -200,7 +204,8 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         scans: ScansClient::new(peers.storage.clone()),
         feedback: FeedbackClient::new(peers.storage.clone()),
         learning: LearningClient::new(peers.storage.clone()),
-        incidents: IncidentsClient::new(peers.storage),
+        incidents: IncidentsClient::new(peers.storage.clone()),
+        stops: StopsClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         uploads: Places::of(config.max_uploads),
@@ -257,6 +262,8 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(drift_windows::compare))
         .routes(routes!(drift_windows::rows))
         .routes(routes!(quality::show))
+        .routes(routes!(stops::show, stops::decide))
+        .routes(routes!(stops::lift))
         .routes(routes!(models::list))
         .routes(routes!(models::show))
         .routes(routes!(models::file))

@@ -86,6 +86,10 @@ pub struct UploadOptions {
     /// Of which examination it is, where the file does not say so itself. A file that says otherwise is refused.
     #[param(inline, value_type = Option<Identifier>)]
     pub accession_number: Option<String>,
+    /// Where the scan was made, such as a hospital's branch: what `/v1/quality` groups by, in place of the institution that a DICOM
+    /// file names. It travels in the event `scan.completed`, so that it must name nobody.
+    #[param(inline, value_type = Option<Identifier>)]
+    pub site: Option<String>,
 }
 
 impl UploadOptions {

@@ -46,6 +46,7 @@ fn header_of(options: UploadOptions, headers: &HeaderMap) -> Result<UploadHeader
         reference: stated::text("reference", options.reference)?,
         patient_id: stated::text("patient_id", options.patient_id)?,
         accession_number: stated::text("accession_number", options.accession_number)?,
+        site: stated::text("site", options.site)?,
     })
 }
 

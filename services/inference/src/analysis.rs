@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
-use domain::{Answer, Clock, Result};
+use domain::{Answer, Clock, Result, Unanswered};
 use imaging::{
     Assessment, ClassifiedKind, DocumentHeader, Features, Findings, Format, Framed, ImageFacts,
     Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared, Preprocessing, Quality,
@@ -26,6 +26,8 @@ pub struct Analysis {
     pub answer: Answer,
     /// Empty unless the answer needs one.
     pub reason: String,
+    /// None where there is an answer.
+    pub unanswered: Option<Unanswered>,
     pub files: Vec<File>,
     pub observation: Observation,
     pub compared: Compared,
@@ -86,9 +88,13 @@ pub async fn analyse(
         started_ms,
         clock: clock.clone(),
     };
-    if !judged {
+    let unanswered = match judged {
+        false => Some(Unanswered::NoModel),
+        true => is_stopped(job, &model_info.facts).then_some(Unanswered::Stopped),
+    };
+    if let Some(why) = unanswered {
         let case = case(told);
-        return cores.calculate(&whose, move || Ok(case.not_analysable(&volume))).await;
+        return cores.calculate(&whose, move || Ok(case.not_analysable(&volume, why))).await;
     }
     let first = of(&told).input;
     let mut seen = predict(&volume, first, model, &whose).await?;
@@ -101,6 +107,11 @@ pub async fn analyse(
     }
     let case = case(told);
     cores.calculate(&whose, move || case.analysed(&volume, seen)).await
+}
+
+/// Whether the scan's hospital takes no answer of the model until somebody decides. Storage would not take one either.
+fn is_stopped(job: &Job, model: &ModelFacts) -> bool {
+    job.stopped.iter().any(|stopped| stopped.name == model.name && stopped.version == model.version)
 }
 
 /// The model's output for all slices.
@@ -189,20 +200,31 @@ impl Case {
             confidence: Some(sure),
             image_kind: Some(self.told.kind.name().to_owned()),
             compute_ms: Some(seen.compute_ms),
+            expected_dice: expected_dice.map(|expected| expected.dice),
             ..self.observation(features)
         };
         Ok(Analysis { compared, ..Analysis::new(document, files, observation) })
     }
 
-    fn not_analysable(&self, volume: &Volume) -> Analysis {
+    fn not_analysable(&self, volume: &Volume, why: Unanswered) -> Analysis {
         let features = Features::new(volume);
-        let term = volume.modality.map_or("this kind of image", |modality| modality.term());
+        let ModelFacts { name, version, .. } = &self.model_info.facts;
+        let reason = match why {
+            Unanswered::Stopped => format!(
+                "too many answers of {name} {version} were found wrong here: it gives none until an administrator decides"
+            ),
+            Unanswered::NoModel | Unanswered::Failed => {
+                let term = volume.modality.map_or("this kind of image", |modality| modality.term());
+                format!("no model is registered for {term}")
+            }
+        };
         let document = ResultDocument {
             answer: Answer::NotAnalysable,
-            reason: Some(format!("no model is registered for {term}")),
+            reason: Some(reason),
             ..self.document(volume, volume.shape.slices / 2, features)
         };
-        Analysis::new(document, Vec::new(), self.observation(features))
+        let observation = self.observation(features);
+        Analysis { unanswered: Some(why), ..Analysis::new(document, Vec::new(), observation) }
     }
 
     /// A document that answers nothing yet.
@@ -284,6 +306,7 @@ impl Analysis {
         Analysis {
             answer: document.answer,
             reason: document.reason.unwrap_or_default(),
+            unanswered: None,
             files: all,
             observation,
             compared: Compared::default(),

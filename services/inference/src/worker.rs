@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Answer, Clock, Error, Result};
+use domain::{Answer, Clock, Error, Result, Unanswered};
 use futures::future::Either;
 use imaging::Volume;
 use metrics::{counter, histogram};
@@ -95,8 +95,10 @@ impl JobWorker {
         let analysis = analyse(job, bytes, &served, &self.clock);
         let analysis = analysis.instrument(info_span!("analyse")).await?;
         self.deliver(job, &analysis).instrument(info_span!("deliver")).await?;
-        // Only now: nobody waits for it any more.
-        if let Some(((shadow, shadows), volume)) = shadow.zip(kept) {
+        // Only now: nobody waits for it any more. What was not looked at is compared with nothing.
+        if analysis.unanswered.is_none()
+            && let Some(((shadow, shadows), volume)) = shadow.zip(kept)
+        {
             let (job, serving) = (job.clone(), served.model.model_info().clone());
             let (answer, said) = (analysis.answer, analysis.compared);
             shadows.show(Seen { job, volume, serving, answer, said, shadow: *shadow });
@@ -130,6 +132,7 @@ impl JobWorker {
             answer: wire(analysis.answer).into(),
             reason: analysis.reason.clone(),
             observation: Some(analysis.observation.clone()),
+            refusal: analysis.unanswered.map_or("", Unanswered::name).to_owned(),
         };
         let mut pause = DELIVERY_BACKOFF;
         for _ in 1..DELIVERY_ATTEMPTS {

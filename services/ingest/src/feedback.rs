@@ -107,10 +107,11 @@ impl Uploads {
         token: &str,
     ) -> Result<GivenFeedback> {
         let FeedbackUploadHeader { scan_id, idempotency_key, word } = header;
-        let Checked { file, dice, is_empty } = checked;
+        let Checked { file, dice, is_empty, slices } = checked;
         let sha256 = hex(&Sha256::digest(&file));
         let name = artefact.name.to_owned();
-        let mask = Some(CheckedMask { name, sha256, dice: Some(dice), empty: is_empty });
+        let (dice, slices) = (Some(dice), Some(slices));
+        let mask = Some(CheckedMask { name, sha256, dice, empty: is_empty, slices });
         let header = Part::Header(FeedbackHeader { scan_id, idempotency_key, word, mask });
         let parts = std::iter::once(header).chain(pieces(file.into()).map(Part::Mask));
         let parts = stream::iter(parts.map(|part| FeedbackPart { part: Some(part) }));

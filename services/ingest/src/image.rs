@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use domain::{Error, ErrorKind, Identity, Result};
+use domain::{Equipment, Error, ErrorKind, Identity, Result};
 use futures::StreamExt;
 use imaging::Refusal;
 use jail::answer::ScanFacts;
@@ -22,6 +22,7 @@ pub fn header(facts: &ScanFacts, spooled: &Spooled, upload: &UploadHeader) -> Re
     let patient = facts.identity.as_ref().and_then(|identity| identity.patient_key());
     let keys = facts.identity.as_ref().map(|identity| identity.keys());
     let [patient_id, accession_number, study_uid] = keys.unwrap_or_default();
+    let Equipment { site, scanner } = facts.equipment.clone().stated(&upload.site);
     Ok(AcceptHeader {
         idempotency_key: upload.idempotency_key.clone(),
         format: facts.format.clone(),
@@ -38,17 +39,24 @@ pub fn header(facts: &ScanFacts, spooled: &Spooled, upload: &UploadHeader) -> Re
         reference: upload.reference.clone(),
         stated: stated(upload),
         identity: facts.identity.clone().map(wire::identity),
+        site: site.unwrap_or_default(),
+        scanner: scanner.unwrap_or_default(),
     })
 }
 
 /// All that the sender stated beside the file, as one text; empty: nothing.
 fn stated(upload: &UploadHeader) -> String {
-    let all = [&upload.reference, &upload.patient_id, &upload.accession_number];
+    let UploadHeader { reference, patient_id, accession_number, site, .. } = upload;
+    let mut all = vec![reference.as_str(), patient_id.as_str(), accession_number.as_str()];
+    // Without a site, as before there were any: the same key finds the same upload across an update.
+    if !site.is_empty() {
+        all.push(site);
+    }
     if all.iter().all(|one| one.is_empty()) {
         return String::new();
     }
     // The gateway lets no control characters through.
-    all.map(String::as_str).join("\u{1f}")
+    all.join("\u{1f}")
 }
 
 /// The identity that the file has, together with what its sender states; refused where the two disagree.
@@ -121,6 +129,7 @@ mod tests {
             modality: "MR".into(),
             shape: [3, 512, 256],
             identity,
+            equipment: Equipment { site: Some("General".into()), scanner: None },
             preview_bytes: 1,
             volume_bytes: 2,
             volume_sha256: "of the volume".into(),
@@ -147,6 +156,7 @@ mod tests {
         assert_eq!(said.original_sha256, "of the original");
         assert_eq!(said.volume_sha256, "of the volume");
         assert_eq!((&*said.format, &*said.modality), ("dicom", "MR"));
+        assert_eq!((&*said.site, &*said.scanner), ("General", ""));
         assert_eq!(said.shape, [3, 512, 256]);
         let nothing = [&said.patient, &said.patient_id, &said.study_uid, &said.identity_json];
         assert!(nothing.iter().all(|text| text.is_empty()) && said.identity.is_none());

@@ -6,6 +6,7 @@ use domain::{ErrorKind, Result};
 use imaging::encode::{grey_png, nifti_gz};
 use imaging::{Format, Geometry, Limits, Orientation, Refusal, Shape};
 use jail::answer::OutlineFacts;
+use proto::events::SliceCounts;
 
 use crate::process::{Rest, crashed};
 
@@ -33,6 +34,8 @@ pub struct Checked {
     pub dice: f64,
     /// Whether it marks nothing.
     pub is_empty: bool,
+    /// The scan's slices, beside the result's main findings.
+    pub slices: SliceCounts,
 }
 
 impl Outline {
@@ -53,8 +56,10 @@ impl Outline {
         let dice = dice(&drawn, &own.as_stored());
         let is_empty = drawn.iter().all(|voxel| *voxel == 0);
         let (shape, geometry) = own.own_grid();
+        // Slices are those of the pictures, however the file stores them.
+        let slices = slices(&own.stored.turned(&drawn, shape), &own.marked, own.shape);
         let file = encoded(&own.format, &drawn, shape, geometry.as_ref())?;
-        Ok(Ok(Checked { file, dice, is_empty }))
+        Ok(Ok(Checked { file, dice, is_empty, slices }))
     }
 
     /// What is marked, in the order in which the file of `other` stores it. An error says why they are not on one grid.
@@ -91,6 +96,22 @@ impl Outline {
         let geometry = self.geometry.map(|geometry| back.geometry(&geometry, self.shape));
         (back.shape(self.shape), geometry)
     }
+}
+
+/// In how many slices of that shape anything is marked: by the reader, by the model, by both or by neither.
+fn slices(drawn: &[u8], own: &[u8], shape: Shape) -> SliceCounts {
+    let mut counts = SliceCounts::default();
+    let marks = |slice: &[u8]| slice.iter().any(|voxel| *voxel != 0);
+    for (drawn, own) in drawn.chunks(shape.slice_len()).zip(own.chunks(shape.slice_len())) {
+        let count = match (marks(own), marks(drawn)) {
+            (true, true) => &mut counts.both,
+            (true, false) => &mut counts.model_only,
+            (false, true) => &mut counts.reader_only,
+            (false, false) => &mut counts.neither,
+        };
+        *count += 1;
+    }
+    counts
 }
 
 /// How many voxels follow; None where no mask lies like that.

@@ -55,6 +55,28 @@ fn the_dice_of_two_masks_is_twice_what_both_mark_over_what_each_marks() {
 }
 
 #[test]
+fn slices_are_counted_by_who_marks_anything_in_them_however_files_store_them() {
+    let slices = |drawn: &Outline, own: &Outline| {
+        let checked = drawn.check(own).unwrap().map(|checked| checked.slices).unwrap();
+        [checked.both, checked.model_only, checked.reader_only, checked.neither]
+    };
+    // A slice has twelve voxels, so that voxel 12 is the first of the second slice.
+    for (drawn, own, counts) in [
+        (&[0, 1][..], &[5, 13][..], [1, 1, 0, 0]),
+        (&[12][..], &[13][..], [1, 0, 0, 1]),
+        (&[12][..], &[0][..], [0, 1, 1, 0]),
+        (&[][..], &[][..], [0, 0, 0, 2]),
+    ] {
+        assert_eq!(slices(&placed(drawn), &placed(own)), counts, "{drawn:?} {own:?}");
+        assert_eq!(slices(&mirrored(&placed(drawn)), &placed(own)), counts, "{drawn:?} {own:?}");
+    }
+    let stored = Orientation { flipped: [true, false, false], ..Orientation::default() };
+    let own = Outline { stored, ..placed(&[0]) };
+    // What does not say where it lies is taken as it is stored: its last slice is the first of the pictures.
+    assert_eq!(slices(&nifti(None, &[12]), &own), [1, 0, 0, 1]);
+}
+
+#[test]
 fn a_mask_on_another_grid_is_told_so() {
     let own = placed(&[0]);
     let smaller =

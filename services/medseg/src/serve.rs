@@ -84,6 +84,9 @@ pub struct Services {
 
     #[command(flatten)]
     pub drift: drift::Schedule,
+
+    #[command(flatten)]
+    pub quality: drift::Bound,
 }
 
 impl Serve {
@@ -147,6 +150,7 @@ impl Services {
             reference: self.reference()?,
             service_secret: Some(service_secret),
             schedule: self.drift,
+            bound: self.quality.check()?,
         };
         let drift = drift(home, queue, settings, drift_peers).await?;
 

@@ -10,10 +10,13 @@ use service::{trace, wire};
 use crate::artefacts::{self, Artefact, sha256_of};
 use crate::audit::{self, Entry};
 use crate::identities;
+use crate::jobs::truncate;
 use crate::lifecycle::ANNOUNCE_MS;
 use crate::store::Store;
 
 const PATIENT_MAX: usize = 400;
+/// The length of the columns of site and scanner, which `domain::Equipment` keeps to.
+const EQUIPMENT_MAX: usize = 64;
 
 /// A scan that is about to be stored.
 struct Accepted {
@@ -210,8 +213,8 @@ async fn insert_scan(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     let shape: Vec<_> = header.shape.iter().map(ToString::to_string).collect();
     sqlx::query(
         "INSERT INTO scans (tenant_id, id, state, answer, reason, accepted_ms, completed_ms, format,
-             modality, shape, original_sha256, volume_sha256)
-         VALUES (?, ?, 'queued', '', '', ?, 0, ?, ?, ?, ?, ?)",
+             modality, shape, original_sha256, volume_sha256, site, scanner)
+         VALUES (?, ?, 'queued', '', '', ?, 0, ?, ?, ?, ?, ?, ?, ?)",
     )
     .id(accepted.tenant)
     .id(accepted.scan)
@@ -221,6 +224,8 @@ async fn insert_scan(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     .bind(shape.join(","))
     .bind(&header.original_sha256)
     .bind(&header.volume_sha256)
+    .bind(truncate(&header.site, EQUIPMENT_MAX))
+    .bind(truncate(&header.scanner, EQUIPMENT_MAX))
     .run(unit)
     .await
     .map(drop)

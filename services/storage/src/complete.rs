@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use domain::{Answer, Error, ErrorKind, JobId, Result};
+use domain::{Answer, Error, ErrorKind, JobId, Result, Unanswered};
 use platform::blob::Staged;
 use platform::db::Unit;
 use proto::storage::{CompleteHeader, Scan};
@@ -82,10 +82,20 @@ fn completion(header: CompleteHeader, answer: Answer, subject: &str) -> Event {
         volume_sha256: header.volume_sha256,
         outcome: Outcome {
             answer,
+            unanswered: unanswered(answer, &header.refusal),
             reason: header.reason,
             observation: header.observation.map(Box::new),
             subject: subject.to_owned(),
         },
+    }
+}
+
+/// Why there is no answer, as the worker says; one of the version before can only mean that there is no model.
+fn unanswered(answer: Answer, refusal: &str) -> Option<Unanswered> {
+    match answer {
+        Answer::Found | Answer::NoneFound => None,
+        Answer::NotAnalysable => Some(refusal.parse().unwrap_or(Unanswered::NoModel)),
+        Answer::Failed => Some(Unanswered::Failed),
     }
 }
 

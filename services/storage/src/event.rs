@@ -1,4 +1,4 @@
-use domain::{Answer, Result, ScanId, TenantId};
+use domain::{Answer, Result, ScanId, TenantId, Unanswered};
 use proto::events::{FeedbackGiven, IncidentReported, Observation, ScanCompleted};
 use service::topics::{FEEDBACK_GIVEN, INCIDENT_REPORTED, SCAN_COMPLETED};
 use service::{CloudEvent, Origin};
@@ -14,6 +14,11 @@ pub struct Completed<'a> {
     pub completed_ms: i64,
     /// None when nothing was observed.
     pub observation: Option<&'a Observation>,
+    /// Why there is no answer, where there is none.
+    pub unanswered: Option<Unanswered>,
+    /// Where and with what the scan was made; empty: nobody says.
+    pub site: &'a str,
+    pub scanner: &'a str,
     /// The trace of its upload; empty: none.
     pub traceparent: &'a str,
 }
@@ -36,9 +41,17 @@ pub fn completed(done: &Completed) -> Result<String> {
         answer: done.answer.name().to_owned(),
         completed_ms: done.completed_ms,
         response_ms: Some(done.completed_ms - done.accepted_ms),
-        observation: done.observation.cloned(),
+        observation: done
+            .observation
+            .map(|seen| Observation { scanner: said(done.scanner), ..seen.clone() }),
+        site: said(done.site),
+        refusal: done.unanswered.map(|why| why.name().to_owned()),
     };
     CloudEvent::new(SCAN_COMPLETED, origin, data)?.to_json()
+}
+
+fn said(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The event `feedback.given`, as JSON. Each word is given once, so its id is the event's.
@@ -69,7 +82,7 @@ pub fn reported(said: IncidentReported, traceparent: &str) -> Result<String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use proto::events::ModelIdentity;
+    use proto::events::{ModelIdentity, SliceCounts};
     use serde_json::Value;
     use service::{system_clock, system_random};
 
@@ -90,12 +103,14 @@ mod tests {
             model: Some(ModelIdentity::default()),
             image_kind: Some("flair".to_owned()),
             compute_ms: Some(40.5),
-            scanner: Some("Acme Maker 3".to_owned()),
+            scanner: None,
+            expected_dice: Some(0.75),
         }
     }
 
     fn event(observation: Option<&Observation>, traceparent: &str) -> Value {
         let (clock, random) = (system_clock(), system_random());
+        let whole = observation.is_some_and(|seen| seen.confidence.is_some());
         let event = completed(&Completed {
             tenant: TenantId::new(&clock, &random),
             scan: ScanId::new(&clock, &random),
@@ -103,6 +118,9 @@ mod tests {
             accepted_ms: 1_000,
             completed_ms: 3_000,
             observation,
+            unanswered: whole.then_some(Unanswered::NoModel),
+            site: if whole { "General" } else { "" },
+            scanner: if whole { "Acme Maker 1.5 T" } else { "" },
             traceparent,
         });
         serde_json::from_str(&event.unwrap()).unwrap()
@@ -175,6 +193,7 @@ mod tests {
             image_kind: whole.then(|| "flair".to_owned()),
             mask_fraction: whole.then_some(0.25),
             adjudicates: if whole { vec!["another word".to_owned()] } else { Vec::new() },
+            slices: whole.then(SliceCounts::default),
         };
         let event = given(said, if whole { "00-ab" } else { "" });
         serde_json::from_str(&event.unwrap()).unwrap()

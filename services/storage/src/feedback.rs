@@ -1,18 +1,19 @@
 //! What readers say of results: kept for good, each word beside the others, and shown to no reader before theirs is given.
 
 pub mod judged;
-mod review;
+pub mod review;
 pub mod rows;
 mod rules;
+mod slices;
 
 use std::str::FromStr;
 
-use domain::feedback::Word;
+use domain::feedback::{Verdict, Word};
 use domain::limits::ADJUDICATED_MAX;
 use domain::{ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use platform::blob::{ByteStream, Staged};
 use platform::db::Unit;
-use proto::events::FeedbackGiven;
+use proto::events::{FeedbackGiven, SliceCounts};
 use proto::storage::{FeedbackEntry, FeedbackOfScan};
 use service::claims::{Claims, Role};
 use service::topics::FEEDBACK_GIVEN;
@@ -47,6 +48,8 @@ pub struct ReadersMask {
     pub dice: Option<f64>,
     /// Whether it marks nothing.
     pub is_empty: bool,
+    /// The scan's slices, beside the result's main findings. None: ingest of the version before does not say.
+    pub slices: Option<SliceCounts>,
     pub staged: Staged,
 }
 
@@ -57,6 +60,7 @@ struct Draft {
     id: FeedbackId,
     row: Row,
     judged: Judged,
+    slices: Option<SliceCounts>,
     artefacts: Vec<Artefact>,
     /// The digests of its key, and of all that came with it.
     key: Option<[String; 2]>,
@@ -195,17 +199,19 @@ impl Store {
         let id = FeedbackId::new(&self.clock, &self.random);
         let mut row = row_of(claims, &given, &judged)?;
         (row.id, row.given_ms) = (id.to_string(), self.clock.now_ms());
+        let slices = slices::slices(&given.word, given.mask.as_ref(), &judged);
         let objects = given.mask.map(|mask| (artefact_name(&row.id, &mask.name), mask.staged));
         let objects: Vec<_> = objects.into_iter().collect();
         let artefacts = artefacts::keep(&self.blobs, tenant, scan, id, objects).await?;
         let traceparent = trace::traceparent();
-        Ok(Draft { tenant, scan, id, row, judged, artefacts, key, traceparent })
+        Ok(Draft { tenant, scan, id, row, judged, slices, artefacts, key, traceparent })
     }
 
     /// Everything but the bytes. The audit entry comes first: it holds the hospital's chain until the unit ends, so that two words
     /// that come at once have an order, and each knows the one before it.
     async fn insert_feedback(&self, unit: &mut Unit, draft: Draft) -> Result<Row> {
-        let Draft { tenant, scan, id, mut row, judged, artefacts, key, traceparent } = draft;
+        let Draft { tenant, scan, id, mut row, judged, slices, artefacts, key, traceparent } =
+            draft;
         let (at_ms, subject, object) = (row.given_ms, &*row.reader_id, scan.to_string());
         let action = "feedback.given";
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
@@ -221,7 +227,11 @@ impl Store {
         words.insert(0, row.clone());
         let state = rows::review(&words)?;
         rows::set_review(unit, tenant, scan, state, row.model_version.clone()).await?;
-        let event = event::given(said(tenant, &row, judged)?, &traceparent)?;
+        if row.verdict != Verdict::Agree.name() {
+            // Whoever agrees refutes no answer.
+            self.examine(unit, tenant, &row.model_name, &row.model_version, at_ms).await?;
+        }
+        let event = event::given(said(tenant, &row, judged, slices)?, &traceparent)?;
         self.announce(unit, FEEDBACK_GIVEN, &event).await?;
         Ok(row)
     }
@@ -281,7 +291,12 @@ fn key_of(claims: &Claims, given: &Given) -> Result<Option<[String; 2]>> {
 }
 
 /// What the event tells: neither who the reader is, nor what they noted.
-fn said(tenant: TenantId, row: &Row, judged: Judged) -> Result<FeedbackGiven> {
+fn said(
+    tenant: TenantId,
+    row: &Row,
+    judged: Judged,
+    slices: Option<SliceCounts>,
+) -> Result<FeedbackGiven> {
     let tenant_id = tenant.to_string();
     let reader_digest = sha256_of(&[&tenant_id, &row.reader_id]);
     Ok(FeedbackGiven {
@@ -298,5 +313,6 @@ fn said(tenant: TenantId, row: &Row, judged: Judged) -> Result<FeedbackGiven> {
         image_kind: judged.image_kind,
         mask_fraction: judged.mask_fraction,
         adjudicates: row.adjudicates()?,
+        slices,
     })
 }

@@ -7,6 +7,7 @@ use sqlx::{Any, Executor};
 use crate::audit::{self, Entry};
 use crate::event::{self, Completed};
 use crate::lifecycle::{Event, Job, Outcome, Step, Transition, decide};
+use crate::stops;
 use crate::store::Store;
 
 pub const REASON_MAX: usize = 900;
@@ -69,13 +70,18 @@ impl Store {
             accepted_ms: job.accepted_ms,
             completed_ms: at_ms,
             observation: outcome.observation.as_deref(),
+            unanswered: outcome.unanswered,
+            site: &job.site,
+            scanner: &job.scanner,
             traceparent: &job.traceparent,
         })?;
         self.announce(unit, SCAN_COMPLETED, &event).await?;
         let (tenant, subject, object) =
             (job.tenant, outcome.subject.as_str(), job.scan.to_string());
         let action = "scan.completed";
-        audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await
+        audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+        // The audit chain is held by now: the model is stopped before this, or after it.
+        stops::require_answering(unit, job.tenant, outcome).await
     }
 }
 
@@ -83,7 +89,7 @@ impl Store {
 pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Result<Job> {
     let job: Option<Job> = sqlx::query_as(
         "SELECT jobs.tenant_id, jobs.id, scan_id, jobs.state, attempt, due_ms, binding, traceparent, priority,
-                accepted_ms, volume_sha256
+                accepted_ms, volume_sha256, site, scanner
          FROM jobs JOIN scans ON scans.tenant_id = jobs.tenant_id AND scans.id = scan_id
          WHERE jobs.id = ?",
     )

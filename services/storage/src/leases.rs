@@ -11,6 +11,7 @@ use crate::artefacts;
 use crate::jobs::{REASON_MAX, find, truncate};
 use crate::lifecycle::{Event, Job, Transition};
 use crate::scans;
+use crate::stops;
 use crate::store::Store;
 
 const WORKER_MAX: usize = 190;
@@ -100,14 +101,16 @@ impl Store {
             Box::pin(async move {
                 let (job, transition) = store.advance(unit, id, event).await?;
                 let scan = scans::of_tenant(&mut **unit, job.tenant, job.scan).await?;
-                Ok((job, transition, scan))
+                let stopped = stops::stopped(unit, job.tenant).await?;
+                Ok((job, transition, scan, stopped))
             })
         });
-        let (job, transition, scan) = claimed.await?;
+        let (job, transition, scan, stopped) = claimed.await?;
         self.changed(job.scan);
         match transition {
             Transition::Leased { attempt, .. } => {
-                Ok(job_message(job, attempt, self.rules.lease_ms(), scan))
+                let message = job_message(job, attempt, self.rules.lease_ms(), scan);
+                Ok(WireJob { stopped, ..message })
             }
             _ => Err(ErrorKind::Conflict.error("the job has had all its attempts")),
         }
@@ -179,5 +182,6 @@ fn job_message(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
         traceparent: job.traceparent,
         priority: scan.priority,
         tenant_id: job.tenant.to_string(),
+        stopped: Vec::new(),
     }
 }

@@ -22,6 +22,7 @@ mod outbox;
 mod reviews;
 mod rpc;
 mod scans;
+mod stops;
 mod store;
 mod sweeper;
 
@@ -40,6 +41,7 @@ use proto::storage::incidents_server::IncidentsServer;
 use proto::storage::jobs_server::JobsServer;
 use proto::storage::learning_server::LearningServer;
 use proto::storage::scans_server::ScansServer;
+use proto::storage::stops_server::StopsServer;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
 use service::{Peer, Service, check};
@@ -154,6 +156,7 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
     let grpc = Routes::new(ScansServer::new(rpc::Scans::new(store.clone(), verifier.clone())))
         .add_service(FeedbackServer::new(rpc::Feedback::new(store.clone(), verifier.clone())))
         .add_service(LearningServer::new(rpc::Learning::new(store.clone(), verifier.clone())))
+        .add_service(StopsServer::new(rpc::Stops::new(store.clone(), verifier.clone())))
         .add_service(IncidentsServer::new(rpc::Incidents::new(store.clone(), verifier.clone())))
         .add_service(JobsServer::new(rpc::Jobs::new(store, verifier)));
     Service { name: "storage", grpc, workers, readiness, ..Default::default() }
@@ -186,6 +189,14 @@ fn describe() {
         Count,
         "What people have reported that went wrong, about a scan or about the system"
     );
+    describe_counter!(
+        "medseg_model_stops_total",
+        Count,
+        "Models that a hospital takes no answers of any more (stopped), or again (lifted)"
+    );
+    for what in stops::WHAT {
+        counter!("medseg_model_stops_total", "what" => what).increment(0);
+    }
     for about in incidents::ABOUT {
         counter!("medseg_incidents_total", "about" => about).increment(0);
     }

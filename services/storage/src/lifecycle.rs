@@ -12,7 +12,7 @@
 //! There is neither SQL here nor a clock. [`Store::advance`](crate::store::Store::advance) reads the row, asks [`decide`] and
 //! keeps what it says. Done and parked are the end. The number of the attempt is the worker's token: only the last one counts.
 
-use domain::{Answer, Error, ErrorKind, JobId, Priority, Result, ScanId, TenantId};
+use domain::{Answer, Error, ErrorKind, JobId, Priority, Result, ScanId, TenantId, Unanswered};
 use platform::queue::Work;
 use proto::events::Observation;
 use service::topics::{SCAN_RETRY, scan_ready};
@@ -54,6 +54,9 @@ pub struct Job {
     pub traceparent: String,
     #[sqlx(try_from = "String")]
     pub priority: Priority,
+    /// Of its scan: where and with what it was made; empty: nobody says.
+    pub site: String,
+    pub scanner: String,
 }
 
 /// What happens to a job.
@@ -76,6 +79,8 @@ pub enum Event {
 pub struct Outcome {
     pub answer: Answer,
     pub reason: String,
+    /// None where there is an answer.
+    pub unanswered: Option<Unanswered>,
     /// None when nothing was observed.
     pub observation: Option<Box<Observation>>,
     /// Who says so.
@@ -192,7 +197,8 @@ fn given_up(job: &Job, now_ms: i64) -> Transition {
 
 fn parked(reason: String, subject: &str, at_ms: i64) -> Transition {
     let (observation, subject) = (None, subject.to_owned());
-    let outcome = Outcome { answer: Answer::Failed, reason, observation, subject };
+    let unanswered = Some(Unanswered::Failed);
+    let outcome = Outcome { answer: Answer::Failed, reason, unanswered, observation, subject };
     Transition::Ended { state: State::Parked, at_ms, outcome }
 }
 

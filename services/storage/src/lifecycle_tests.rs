@@ -27,6 +27,8 @@ fn job(state: State, attempt: u32, due_ms: i64) -> Job {
         volume_sha256: VOLUME.into(),
         traceparent: String::new(),
         priority: Priority::Routine,
+        site: String::new(),
+        scanner: String::new(),
     }
 }
 
@@ -36,7 +38,8 @@ fn claim(alone: bool) -> Event {
 
 fn complete(attempt: u32) -> Event {
     let (reason, observation) = (String::new(), None);
-    let outcome = Outcome { answer: Answer::Found, reason, observation, subject: "worker".into() };
+    let (answer, subject) = (Answer::Found, "worker".to_owned());
+    let outcome = Outcome { answer, reason, unanswered: None, observation, subject };
     Event::Complete { attempt, binding: BINDING.into(), volume_sha256: VOLUME.into(), outcome }
 }
 

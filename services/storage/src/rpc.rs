@@ -5,12 +5,14 @@ mod incidents;
 mod jobs;
 mod learning;
 mod scans;
+mod stops;
 
 pub use feedback::Feedback;
 pub use incidents::Incidents;
 pub use jobs::Jobs;
 pub use learning::Learning;
 pub use scans::Scans;
+pub use stops::Stops;
 
 use domain::Result;
 use futures::stream::BoxStream;

@@ -16,7 +16,7 @@ mod tests;
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use domain::Identity;
+use domain::{Equipment, Identity};
 
 pub(super) use reader::is_headless;
 pub(super) use series::{join, series_of};
@@ -47,6 +47,7 @@ pub(super) struct Image {
     kind: ImageKind,
     body_part: Option<String>,
     identity: Identity,
+    equipment: Equipment,
     /// What its file is called in an archive.
     name: String,
 }
@@ -150,6 +151,7 @@ fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> 
         modality,
         body_part: set.text(tags::BODY_PART_EXAMINED),
         identity: identity(set),
+        equipment: equipment(set),
         name: String::new(),
     })
 }
@@ -285,7 +287,7 @@ fn decoded(
     geometry: Option<crate::Geometry>,
     format: Format,
 ) -> Result<Decoded, Refusal> {
-    let Image { shape, voxels, window, modality, kind, body_part, identity, .. } = image;
+    let Image { shape, voxels, window, modality, kind, body_part, identity, equipment, .. } = image;
     let window = window.unwrap_or_else(|| super::range(&voxels));
     let known = modality.as_deref().and_then(Modality::of_term);
     let (stored, remarks) = (Orientation::default(), Vec::new());
@@ -299,8 +301,25 @@ fn decoded(
     // "Other" is what secondary captures say; what they show is for the content to tell.
     match modality.as_deref() {
         Some(term) if known.is_none() && term != "OT" => Err(requirements::foreign(&volume)),
-        _ => Ok(Decoded { volume, identity: Some(identity) }),
+        _ => Ok(Decoded { volume, identity: Some(identity), equipment }),
     }
+}
+
+fn equipment(set: &DataSet) -> Equipment {
+    let [institution, station, manufacturer, model] = [
+        tags::INSTITUTION_NAME,
+        tags::STATION_NAME,
+        tags::MANUFACTURER,
+        tags::MANUFACTURER_MODEL_NAME,
+    ]
+    .map(|tag| set.text(tag));
+    let tesla = set.decimals(tags::MAGNETIC_FIELD_STRENGTH);
+    Equipment::new(
+        institution.as_deref(),
+        station.as_deref(),
+        [manufacturer.as_deref(), model.as_deref()],
+        tesla.and_then(|values| values.first().copied()),
+    )
 }
 
 fn identity(set: &DataSet) -> Identity {

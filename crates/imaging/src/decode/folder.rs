@@ -59,7 +59,7 @@ impl<R: Read + Seek> Folder<R> {
         self.whole(|kind| kind == Kind::Dicom)?;
         let slices = self.dicom_slices()?;
         let volumes = self.volumes()?;
-        let Decoded { mut volume, identity } = match (slices.is_empty(), volumes.len()) {
+        let Decoded { mut volume, identity, equipment } = match (slices.is_empty(), volumes.len()) {
             (true, 0) => self.pictures()?,
             (false, 0) => {
                 self.leave_pictures();
@@ -69,13 +69,13 @@ impl<R: Read + Seek> Folder<R> {
                 self.leave_pictures();
                 let volume = volumes.into_iter().map(|(_, volume)| volume).next();
                 let volume = volume.ok_or_else(|| self.left_out.nothing_else())?;
-                Decoded { volume: Volume { format: Format::Zip, ..volume }, identity: None }
+                Decoded::unsaid(Volume { format: Format::Zip, ..volume })
             }
             (true, _) => return Err(several(&volumes[0].0, &volumes[1].0, "are two scans")),
             (false, _) => return Err(several(slices[0].name(), &volumes[0].0, "are two scans")),
         };
         volume.remarks.extend(self.left_out.remarks());
-        Ok(Decoded { volume, identity })
+        Ok(Decoded { volume, identity, equipment })
     }
 
     /// The slices among the DICOM files.
@@ -174,7 +174,7 @@ impl<R: Read + Seek> Folder<R> {
         )?;
         let volume = pictures::join(pictures, &self.limits, &mut self.left_out)?;
         let Some(volume) = volume else { return Err(self.left_out.nothing_else()) };
-        Ok(Decoded { volume, identity: None })
+        Ok(Decoded::unsaid(volume))
     }
 
     /// Beside a scanner's own files, pictures are a viewer's.

@@ -142,7 +142,7 @@ fn whole(mut file: File, limits: &Limits) -> std::io::Result<Vec<u8>> {
 
 /// The voxels that a mask marks: a reader's, or one that medseg has made itself.
 fn outline(bytes: &[u8], limits: &Limits, own: bool) -> Answered {
-    let Decoded { volume, identity: _ } = imaging::decode(bytes, limits)?;
+    let Decoded { volume, identity: _, equipment: _ } = imaging::decode(bytes, limits)?;
     if !matches!(volume.format, Format::Png | Format::Nifti) {
         return Err(RefusalReason::Unsupported.refuse("A mask is a PNG or a NIfTI file."));
     }
@@ -191,7 +191,7 @@ fn entry(file: File, limits: Limits, places: &[usize]) -> Result<Vec<u8>, Refusa
 fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
     let registered: Vec<Modality> =
         modalities.iter().filter_map(|term| Modality::of_term(term)).collect();
-    let Decoded { volume, identity } = imaging::decode(&bytes, limits)?;
+    let Decoded { volume, identity, equipment } = imaging::decode(&bytes, limits)?;
     drop(bytes);
     imaging::check(&volume, &registered)?;
     credible(identity.as_ref())?;
@@ -206,6 +206,7 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
         modality: modality.into(),
         shape: [slices, rows, columns].map(|length| length as u32),
         identity,
+        equipment,
         preview_bytes: preview.len() as u64,
         volume_bytes: stored.len() as u64,
         volume_sha256: hex(&Sha256::digest(&stored)),

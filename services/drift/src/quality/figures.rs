@@ -5,19 +5,27 @@ use std::collections::BTreeMap;
 use domain::Answer;
 use domain::feedback::Truth;
 use domain::statistics::{Rate, bootstrap, mean};
+use proto::events::SliceCounts;
 
-use super::groups::{By, Key, Traits};
+use super::bound::{Alarm, Bound};
+use super::ended::{Ended, refusals, response};
+use super::groups::{By, Certainty, Key, Traits};
 use super::reviewed::Reviewed;
-use crate::report::SCANS_MIN;
+use super::weights::{Stratum, Weighted};
+use crate::report::{SCANS_MIN, Times};
 
 /// The bootstrap's seed: the same scans have the same interval.
-const SEED: u64 = 1;
+pub const SEED: u64 = 1;
 /// Of fewer reviewed scans than this, a period that is cut out for them tells what others have said of single ones.
 const READERS_SCANS_MIN: usize = 5;
 
 /// Scans that were answered with `found` or `none_found`, and have in common what they are grouped by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
+    pub answer: Answer,
+    pub certainty: Certainty,
+    /// The sum of the Dice that the model expects, over those of which it expects one, and how many they are.
+    pub expected: (f64, usize),
     pub traits: Traits,
     /// The day on which they were completed begins then, in UTC.
     pub at_ms: i64,
@@ -41,6 +49,39 @@ pub struct Group {
     pub frr: Rate,
     /// Scans on which all readers agree who are sure, of all on which anybody is sure.
     pub agree: Rate,
+    pub slices: Option<SliceRates>,
+    /// None where nothing was reviewed.
+    pub weighted: Option<Weighted>,
+    /// None where the model expects nothing of any scan.
+    pub expected: Option<Expected>,
+    /// Of all scans, answered or not.
+    pub response: Option<Times>,
+    /// Scans without an answer, by why.
+    pub refusals: BTreeMap<String, usize>,
+    /// Of one model's scans only.
+    pub alarm: Option<Alarm>,
+}
+
+/// Over the slices of scans of which words say what is in each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SliceRates {
+    /// Marked by the model, of those that no reader marks.
+    pub far: Rate,
+    /// Not marked by the model, of those that a reader marks.
+    pub frr: Rate,
+    pub scans: usize,
+}
+
+/// The Dice that the model expects without a truth, beside what readers have measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    /// Over the scans of which both are known.
+    pub expected: Option<f64>,
+    pub observed: Option<f64>,
+    pub count: usize,
+    /// Over all scans of which the model expects one.
+    pub all: f64,
+    pub all_count: usize,
 }
 
 /// Over scans.
@@ -56,36 +97,78 @@ pub struct MeanDice {
     pub mean_not_empty: Option<f64>,
 }
 
+/// What there is to know of the scans of one group.
+#[derive(Default)]
+pub struct Pool<'a> {
+    scans: usize,
+    strata: BTreeMap<Stratum, usize>,
+    expected: (f64, usize),
+    reviewed: Vec<&'a Reviewed>,
+    ended: Vec<&'a Ended>,
+}
+
 /// The groups in the order of their names; sizes from small to large.
-pub fn figures(by: By, seen: &[Seen], reviewed: &[Reviewed]) -> Vec<Group> {
-    let mut groups = BTreeMap::<Key, (usize, Vec<&Reviewed>)>::new();
-    for Seen { traits, at_ms, scans } in seen {
-        groups.entry(by.group(traits, *at_ms)).or_default().0 += scans;
+pub fn figures(
+    by: By,
+    seen: &[Seen],
+    reviewed: &[Reviewed],
+    ended: &[Ended],
+    bound: Bound,
+) -> Vec<Group> {
+    let mut pools = BTreeMap::<Key, Pool<'_>>::new();
+    for one in seen {
+        pools.entry(by.group(&one.traits, one.at_ms)).or_default().see(one);
     }
     for scan in reviewed {
-        let (scans, of_group) = groups.entry(by.group(&scan.traits, scan.at_ms)).or_default();
-        *scans += usize::from(!scan.is_seen);
-        of_group.push(scan);
+        pools.entry(by.group(&scan.traits, scan.at_ms)).or_default().review(scan);
     }
-    groups
-        .into_iter()
-        .map(|(key, (scans, reviewed))| Group::of(key.name, scans, &reviewed))
-        .collect()
+    for scan in ended {
+        pools.entry(by.group(&scan.traits, scan.at_ms)).or_default().ended.push(scan);
+    }
+    let figures = pools.into_iter().map(|(key, pool)| {
+        let alarm = if by == By::Model { bound.alarm(&pool.reviewed) } else { None };
+        Group { alarm, ..Group::of(key.name, &pool) }
+    });
+    figures.collect()
+}
+
+impl<'a> Pool<'a> {
+    fn see(&mut self, seen: &Seen) {
+        self.scans += seen.scans;
+        *self.strata.entry(Stratum::of(seen.answer, seen.certainty)).or_default() += seen.scans;
+        self.expected.0 += seen.expected.0;
+        self.expected.1 += seen.expected.1;
+    }
+
+    fn review(&mut self, scan: &'a Reviewed) {
+        if !scan.is_seen {
+            self.scans += 1;
+            *self.strata.entry(scan.stratum()).or_default() += 1;
+        }
+        self.reviewed.push(scan);
+    }
 }
 
 impl Group {
-    pub fn of(name: String, scans: usize, reviewed: &[&Reviewed]) -> Group {
+    pub fn of(name: String, pool: &Pool<'_>) -> Group {
+        let reviewed = &pool.reviewed[..];
         let agreed: Vec<bool> = reviewed.iter().filter_map(|scan| scan.is_agreed()).collect();
         Group {
             name,
             // What a pod of the version before has noted has no model and no kind, and stands in another group.
-            scans: scans.max(reviewed.len()),
+            scans: pool.scans.max(reviewed.len()),
             reviewed: reviewed.len(),
             disputed: reviewed.iter().filter(|scan| scan.is_disputed()).count(),
             dice: MeanDice::of(reviewed),
             far: answered(reviewed, Truth::NoTumour, Answer::Found),
             frr: answered(reviewed, Truth::Tumour, Answer::NoneFound),
             agree: Rate::new(agreed.iter().filter(|agreed| **agreed).count(), agreed.len()),
+            slices: SliceRates::of(reviewed),
+            weighted: Weighted::of(reviewed, &pool.strata),
+            expected: Expected::of(reviewed, pool.expected),
+            response: response(&pool.ended),
+            refusals: refusals(&pool.ended),
+            alarm: None,
         }
     }
 
@@ -94,8 +177,11 @@ impl Group {
         if self.reviewed >= READERS_SCANS_MIN {
             return self;
         }
-        let Group { name, scans, reviewed, .. } = self;
-        Group { scans, reviewed, ..Group::of(name, 0, &[]) }
+        let Group { name, scans, reviewed, expected, response, refusals, .. } = self;
+        let expected =
+            expected.map(|known| Expected { expected: None, observed: None, count: 0, ..known });
+        let nothing = Group::of(name, &Pool::default());
+        Group { scans, reviewed, expected, response, refusals, ..nothing }
     }
 
     /// None of no scan.
@@ -108,6 +194,43 @@ impl Group {
 fn answered(reviewed: &[&Reviewed], truth: Truth, answer: Answer) -> Rate {
     let of: Vec<_> = reviewed.iter().filter(|scan| scan.truth() == Some(truth)).collect();
     Rate::new(of.iter().filter(|scan| scan.answer == answer).count(), of.len())
+}
+
+impl SliceRates {
+    /// None where no word says what is in each slice.
+    fn of(reviewed: &[&Reviewed]) -> Option<SliceRates> {
+        let known: Vec<SliceCounts> = reviewed.iter().filter_map(|scan| scan.slices()).collect();
+        let sum = |count: fn(&SliceCounts) -> u32| -> usize {
+            known.iter().map(|of| count(of) as usize).sum()
+        };
+        let [both, model_only, reader_only, neither] = [
+            sum(|of| of.both),
+            sum(|of| of.model_only),
+            sum(|of| of.reader_only),
+            sum(|of| of.neither),
+        ];
+        (!known.is_empty()).then(|| SliceRates {
+            far: Rate::new(model_only, model_only + neither),
+            frr: Rate::new(reader_only, reader_only + both),
+            scans: known.len(),
+        })
+    }
+}
+
+impl Expected {
+    /// `all`: the sum over all scans of which the model expects a Dice, and how many they are.
+    fn of(reviewed: &[&Reviewed], (sum, all_count): (f64, usize)) -> Option<Expected> {
+        let both: Vec<(f64, f64)> =
+            reviewed.iter().filter_map(|scan| Some((scan.expected_dice?, scan.dice()?))).collect();
+        let (expected, observed): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
+        (all_count > 0).then(|| Expected {
+            expected: mean(&expected),
+            observed: mean(&observed),
+            count: expected.len(),
+            all: sum / all_count as f64,
+            all_count,
+        })
+    }
 }
 
 impl MeanDice {
@@ -133,7 +256,11 @@ impl MeanDice {
 pub fn remarks(by: By, groups: &[Group], cut: bool) -> Vec<String> {
     let mut remarks = vec![
         "What is reviewed is not drawn by chance: readers look at what they doubt, so that all other scans may be better or \
-         worse than these. `share_reviewed` says how many were reviewed."
+         worse than these. `share_reviewed` says how many were reviewed; in `weighted` each reviewed scan stands for those of the \
+         same answer of which the model is about as sure, and `covered` says of what part of all scans anything is known so."
+            .to_owned(),
+        "Rates of `slices` are of scans whose words say what is in each slice. Slices of one scan are alike: their intervals, \
+         which take each for a case of its own, are narrower than what is known."
             .to_owned(),
         "Rates count scans, by the latest word of each reader. A scan whose readers differ on whether there is a tumour, or \
          do not say, is in neither `far` nor `frr`."
@@ -158,7 +285,10 @@ pub fn remarks(by: By, groups: &[Group], cut: bool) -> Vec<String> {
         ));
     }
     if cut {
-        remarks.push("There are too many words: the oldest were left out.".to_owned());
+        remarks.push(
+            "There are too many words, or too many scans to time: the oldest were left out."
+                .to_owned(),
+        );
     }
     remarks
 }

@@ -16,15 +16,30 @@ fn word(scan: &str, reader: &str, verdict: Verdict, answer: Answer) -> Word {
         verdict,
         truth: None,
         dice: None,
+        slices: None,
         adjudicates: Vec::new(),
         answer,
         traits: Traits::new("m", "1", "flair", size),
+        certainty: Certainty::High,
+        expected_dice: None,
         completed_ms: Some(0),
     }
 }
 
 fn seen(scans: usize) -> Seen {
-    Seen { traits: Traits::new("m", "1", "flair", Size::Small), at_ms: 0, scans }
+    Seen {
+        traits: Traits::new("m", "1", "flair", Size::Small),
+        at_ms: 0,
+        scans,
+        answer: Found,
+        certainty: Certainty::High,
+        expected: (0.0, 0),
+    }
+}
+
+/// The figures of scans of which nobody tells how long they took.
+fn figures(by: By, seen: &[Seen], reviewed: &[Reviewed]) -> Vec<Group> {
+    super::figures(by, seen, reviewed, &[], Bound::default())
 }
 
 /// Seven scans of one model, an eighth word being of a second reader.
@@ -65,6 +80,50 @@ fn the_figures_of_seven_scans_counted_by_hand() {
     let [low, high] = dice.interval;
     assert!((0.0..dice.mean).contains(&low) && high > dice.mean && high <= 1.0, "{low} {high}");
     assert_eq!(figures(By::Model, &[seen(10)], &reviewed(words())), groups, "drawn alike again");
+}
+
+#[test]
+fn slices_and_expected_dice_are_counted_by_hand() {
+    let slices = |both, model_only, reader_only, neither| {
+        Some(SliceCounts { both, model_only, reader_only, neither })
+    };
+    let scans = vec![
+        Word { slices: slices(3, 1, 0, 6), expected_dice: Some(0.5), ..words().remove(1) },
+        Word { slices: slices(2, 0, 2, 6), ..word("h", "x", Verdict::Agree, Found) },
+        Word { expected_dice: Some(0.25), ..word("i", "x", Verdict::Agree, Found) },
+    ];
+    let answered = Seen { expected: (1.5, 2), ..seen(4) };
+    let groups = figures(By::Model, &[answered], &reviewed(scans));
+    let of = groups[0].slices.unwrap();
+    // Not marked by a reader are 1 + 6 and 6; marked by one are 3 and 2 + 2.
+    assert_eq!((of.far.count, of.far.of, of.frr.count, of.frr.of), (1, 13, 2, 7));
+    assert_eq!(of.scans, 2);
+    // Of one of the three both are known; of the four that were answered the model expects a Dice of two.
+    let expected = groups[0].expected.unwrap();
+    assert_eq!((expected.expected, expected.observed, expected.count), (Some(0.5), Some(0.75), 1));
+    assert_eq!((expected.all, expected.all_count), (0.75, 2));
+    let known = groups[0].clone().for_readers();
+    let hidden = known.expected.unwrap();
+    assert_eq!((hidden.observed, hidden.count, hidden.all_count), (None, 0, 2));
+    assert_eq!((known.slices, known.weighted, known.alarm), (None, None, None));
+}
+
+#[test]
+fn an_alarm_is_of_one_models_confirmed_answers_in_the_order_in_which_they_were_given() {
+    // Of seven scans the truth is known of five: right, right, right, wrong, wrong.
+    let groups = figures(By::Model, &[], &reviewed(words()));
+    let alarm = groups[0].alarm.unwrap();
+    assert_eq!((alarm.evidence.of, alarm.evidence.errors), (5, 2));
+    assert!((alarm.evidence.peak - 4.0).abs() < 1e-12 && !alarm.evidence.is_alarm, "{alarm:?}");
+    let wrong = |n: usize| Word {
+        truth: Some(Truth::NoTumour),
+        ..word(&n.to_string(), "x", Verdict::Reject, Found)
+    };
+    // Ten in a row are worth 2^10.
+    let groups = figures(By::Model, &[], &reviewed((0..10).map(wrong).collect()));
+    assert!(groups[0].alarm.unwrap().evidence.is_alarm);
+    let groups = figures(By::Week, &[], &reviewed((0..10).map(wrong).collect()));
+    assert_eq!(groups[0].alarm, None, "a week has several models");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use domain::feedback::{Truth, Verdict};
 use domain::limits::ADJUDICATED_MAX;
 use domain::{Answer, Error, ErrorKind, FeedbackId, Result, ScanId, TenantId};
-use proto::events::{FeedbackGiven, ModelIdentity};
+use proto::events::{FeedbackGiven, ModelIdentity, SliceCounts};
 use service::CloudEvent;
 use service::topics::FEEDBACK_GIVEN;
 
@@ -31,6 +31,8 @@ pub struct Given {
     /// None: not said, as of a scan that nothing was seen of.
     pub image_kind: Option<String>,
     pub mask_fraction: Option<f64>,
+    /// The scan's slices, by who marks anything in them; None: it does not follow from the word.
+    pub slices: Option<SliceCounts>,
     /// The words of others that it settles.
     pub adjudicates: Vec<FeedbackId>,
     /// The trace that it was given in; empty: none.
@@ -62,6 +64,7 @@ impl Given {
             model: data.model.unwrap_or_default(),
             image_kind: data.image_kind,
             mask_fraction: data.mask_fraction,
+            slices: data.slices,
             adjudicates,
             traceparent,
         })
@@ -88,6 +91,7 @@ mod tests {
                 "given_ms": 5, "verdict": "correct", "truth": "tumour", "reader_digest": "ab", "dice": 0.75,
                 "model": { "name": "m", "version": "1", "sha256": "cd" },
                 "answer": "none_found", "image_kind": "flair", "mask_fraction": 0.0,
+                "slices": { "both": 1, "model_only": 2, "reader_only": 3, "neither": 4 },
             },
         })
     }
@@ -104,6 +108,8 @@ mod tests {
         assert_eq!((given.given_ms, given.reader.as_str()), (5, "ab"));
         let (version, kind) = (given.model.version.as_str(), given.image_kind.as_deref());
         assert_eq!((version, kind, given.mask_fraction), ("1", Some("flair"), Some(0.0)));
+        let slices = SliceCounts { both: 1, model_only: 2, reader_only: 3, neither: 4 };
+        assert_eq!(given.slices, Some(slices));
     }
 
     #[test]
@@ -111,12 +117,12 @@ mod tests {
         let mut event = event();
         let data = event["data"].as_object_mut().unwrap();
         data.insert("truth".to_owned(), Value::Null);
-        for field in ["dice", "model", "image_kind", "mask_fraction"] {
+        for field in ["dice", "model", "image_kind", "mask_fraction", "slices"] {
             data.remove(field);
         }
         let given = parsed(&event).unwrap();
         assert_eq!((given.truth, given.dice, given.mask_fraction), (None, None, None));
-        assert_eq!(given.image_kind, None);
+        assert_eq!((given.image_kind, given.slices), (None, None));
         assert_eq!(given.model, ModelIdentity::default());
         assert!(given.adjudicates.is_empty());
     }

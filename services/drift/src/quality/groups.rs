@@ -19,6 +19,8 @@ pub enum By {
     Week,
     Kind,
     Size,
+    Site,
+    Scanner,
 }
 
 impl By {
@@ -28,9 +30,10 @@ impl By {
             QualityBy::Week => Ok(By::Week),
             QualityBy::Kind => Ok(By::Kind),
             QualityBy::Size => Ok(By::Size),
-            QualityBy::Unspecified => {
-                Err(ErrorKind::Invalid.error("scans are grouped by model, week, kind or size"))
-            }
+            QualityBy::Site => Ok(By::Site),
+            QualityBy::Scanner => Ok(By::Scanner),
+            QualityBy::Unspecified => Err(ErrorKind::Invalid
+                .error("scans are grouped by model, week, kind, size, site or scanner")),
         }
     }
 
@@ -40,6 +43,8 @@ impl By {
             By::Model => Key::named(&traits.model),
             By::Week => Key::named(&week(at_ms)),
             By::Kind => Key::named(&traits.kind),
+            By::Site => Key::named(&traits.site),
+            By::Scanner => Key::named(&traits.scanner),
             By::Size => Key { place: traits.size as u8, name: traits.size.name().to_owned() },
         }
     }
@@ -67,12 +72,22 @@ pub struct Traits {
     /// Of the image; empty: nobody says.
     pub kind: String,
     pub size: Size,
+    /// Where and with what it was made; empty: nobody says.
+    pub site: String,
+    pub scanner: String,
 }
 
 impl Traits {
     pub fn new(name: &str, version: &str, kind: &str, size: Size) -> Traits {
         let model = if name.is_empty() { String::new() } else { format!("{name}/{version}") };
-        Traits { model, kind: kind.to_owned(), size }
+        let (site, scanner) = (String::new(), String::new());
+        Traits { model, kind: kind.to_owned(), size, site, scanner }
+    }
+
+    /// The same, made there and with that.
+    pub fn made(self, site: Option<String>, scanner: Option<String>) -> Traits {
+        let (site, scanner) = (site.unwrap_or_default(), scanner.unwrap_or_default());
+        Traits { site, scanner, ..self }
     }
 }
 
@@ -104,6 +119,35 @@ impl Size {
             Size::Small => "under 0.1 % of the volume",
             Size::Medium => "0.1 to 1 %",
             Size::Large => "over 1 %",
+        }
+    }
+}
+
+/// How sure the model is of an answer, in classes: readers look at what looks doubtful, so that of a scan's certainty follows how
+/// likely it is to be reviewed.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Certainty {
+    #[default]
+    Unsaid,
+    Low,
+    Middle,
+    High,
+}
+
+/// Where the model is no more unsure, and where it is sure.
+pub const UNSURE: f64 = 0.7;
+pub const SURE: f64 = 0.9;
+
+impl Certainty {
+    pub const ALL: [Certainty; 4] =
+        [Certainty::Unsaid, Certainty::Low, Certainty::Middle, Certainty::High];
+
+    pub fn of(confidence: Option<f64>) -> Certainty {
+        match confidence {
+            Some(sure) if sure >= SURE => Certainty::High,
+            Some(sure) if sure >= UNSURE => Certainty::Middle,
+            Some(sure) if sure < UNSURE => Certainty::Low,
+            _ => Certainty::Unsaid,
         }
     }
 }
@@ -161,5 +205,17 @@ mod tests {
         let known = Traits::new("medseg-mr", "0.4.0", "flair", Size::Small);
         assert_eq!(By::Model.group(&known, 0).name, "medseg-mr/0.4.0");
         assert_eq!(By::Kind.group(&known, 0).name, "flair");
+        assert_eq!(By::Site.group(&known, 0).name, UNKNOWN);
+        let made = known.made(Some("West".into()), Some("Acme Maker 3 T".into()));
+        assert_eq!(By::Site.group(&made, 0).name, "West");
+        assert_eq!(By::Scanner.group(&made, 0).name, "Acme Maker 3 T");
+    }
+
+    #[test]
+    fn certainty_meets_at_its_marks() {
+        let of = [0.0, 0.699, UNSURE, 0.899, SURE, 1.0].map(|sure| Certainty::of(Some(sure)));
+        use Certainty::{High, Low, Middle, Unsaid};
+        assert_eq!(of, [Low, Low, Middle, Middle, High, High]);
+        assert_eq!((Certainty::of(None), Certainty::of(Some(f64::NAN))), (Unsaid, Unsaid));
     }
 }

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::Answer;
 use domain::feedback::{Truth, Verdict};
 use domain::statistics::mean;
+use proto::events::SliceCounts;
 
-use super::groups::Traits;
+use super::groups::{Certainty, Traits};
+use super::weights::Stratum;
 
 /// One word of a reader on a scan that was answered with `found` or `none_found`.
 #[derive(Clone, Debug)]
@@ -20,10 +22,15 @@ pub struct Word {
     pub truth: Option<Truth>,
     /// Of the reader's mask beside the model's; None: none was drawn.
     pub dice: Option<f64>,
+    /// The scan's slices, by who marks anything in them; None: it does not follow from the word.
+    pub slices: Option<SliceCounts>,
     /// The feedback of others on the same scan that counts no more.
     pub adjudicates: Vec<String>,
     pub answer: Answer,
     pub traits: Traits,
+    /// How sure the model is of it, and the Dice that it expects.
+    pub certainty: Certainty,
+    pub expected_dice: Option<f64>,
     /// When the scan was completed; None: drift has not heard of that.
     pub completed_ms: Option<i64>,
 }
@@ -31,17 +38,7 @@ pub struct Word {
 impl Word {
     /// Whether there is a tumour, as the reader says, or as follows from the verdict.
     fn says(&self) -> Option<Truth> {
-        match (self.verdict, self.truth, self.answer) {
-            // Whoever is unsure says nothing that can be counted.
-            (Verdict::Unsure, ..) => None,
-            (_, Some(truth), _) => Some(truth),
-            (Verdict::Agree, None, Answer::Found) => Some(Truth::Tumour),
-            (Verdict::Agree, None, Answer::NoneFound) => Some(Truth::NoTumour),
-            // They have drawn one, pointed to it or left one of the findings: of any other correction storage wants the truth.
-            (Verdict::Correct, None, _) => Some(Truth::Tumour),
-            // What is rejected may be a false finding, a wrong side or a bad image.
-            (Verdict::Agree | Verdict::Reject, None, _) => None,
-        }
+        Truth::said(self.verdict, self.truth, self.answer)
     }
 }
 
@@ -54,6 +51,8 @@ pub struct Reviewed {
     pub is_seen: bool,
     pub answer: Answer,
     pub traits: Traits,
+    pub certainty: Certainty,
+    pub expected_dice: Option<f64>,
     words: Vec<Word>,
 }
 
@@ -72,7 +71,8 @@ impl Reviewed {
         words.sort_by(|one, other| {
             (one.given_ms, &one.feedback).cmp(&(other.given_ms, &other.feedback))
         });
-        let Word { given_ms, completed_ms, answer, traits, .. } = words.first()?.clone();
+        let Word { given_ms, completed_ms, answer, traits, certainty, expected_dice, .. } =
+            words.first()?.clone();
         let mut latest = BTreeMap::<String, Word>::new();
         for word in words {
             latest.retain(|_, other| !word.adjudicates.contains(&other.feedback));
@@ -83,8 +83,19 @@ impl Reviewed {
             is_seen: completed_ms.is_some(),
             answer,
             traits,
+            certainty,
+            expected_dice,
             words: latest.into_values().collect(),
         })
+    }
+
+    pub fn stratum(&self) -> Stratum {
+        Stratum::of(self.answer, self.certainty)
+    }
+
+    /// Whether the model's answer is wrong; None where nobody says, or its readers differ.
+    pub fn is_wrong(&self) -> Option<bool> {
+        self.truth()?.refutes(self.answer)
     }
 
     /// Whether there is a tumour: what all readers say who say it at all.
@@ -107,6 +118,17 @@ impl Reviewed {
         let mut sure = self.words.iter().filter(|word| word.verdict != Verdict::Unsure).peekable();
         sure.peek()?;
         Some(sure.all(|word| word.verdict == Verdict::Agree))
+    }
+
+    /// What is in each slice, by whoever of its readers has outlined it, else by whoever says it otherwise; None where nobody does, and
+    /// where they differ on whether there is a tumour.
+    pub fn slices(&self) -> Option<SliceCounts> {
+        if self.is_disputed() {
+            return None;
+        }
+        let known = || self.words.iter().filter(|word| word.slices.is_some());
+        let drawn = known().find(|word| word.dice.is_some());
+        drawn.or_else(|| known().next())?.slices
     }
 
     /// Whether neither its readers nor the model see a tumour.

@@ -14,9 +14,12 @@ fn word(reader: &str, given_ms: i64, verdict: Verdict) -> Word {
         verdict,
         truth: None,
         dice: None,
+        slices: None,
         adjudicates: Vec::new(),
         answer: Found,
         traits: Traits::new("m", "1", "flair", Size::Small),
+        certainty: Certainty::High,
+        expected_dice: None,
         completed_ms: Some(5),
     }
 }
@@ -99,6 +102,18 @@ fn dice_is_what_readers_draw_or_what_follows_from_an_empty_mask() {
     assert_eq!(dice(Correct, None, Found, Some(f64::NAN)), (None, false));
     let drawn = |reader: &str, dice| Word { dice: Some(dice), ..word(reader, 1, Correct) };
     assert_eq!(one(vec![drawn("a", 0.5), drawn("b", 0.75)]).dice(), Some(0.625));
+}
+
+#[test]
+fn slices_are_told_by_whoever_has_outlined_the_scan_and_by_nobody_where_readers_differ() {
+    let counts = |both| Some(SliceCounts { both, ..SliceCounts::default() });
+    let agreed = Word { slices: counts(1), ..word("a", 1, Agree) };
+    let drawn = Word { slices: counts(2), dice: Some(0.5), ..word("b", 1, Correct) };
+    assert_eq!(one(vec![agreed.clone()]).slices(), counts(1));
+    assert_eq!(one(vec![agreed.clone(), drawn]).slices(), counts(2));
+    let without = Word { truth: Some(NoTumour), slices: counts(3), ..word("b", 1, Reject) };
+    assert_eq!(one(vec![agreed, without]).slices(), None);
+    assert_eq!(one(vec![word("a", 1, Unsure)]).slices(), None);
 }
 
 #[test]

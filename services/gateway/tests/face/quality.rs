@@ -88,3 +88,60 @@ async fn figures_are_for_those_who_judge_and_those_who_answer_for_models() {
         assert_eq!(answer.status().as_u16(), status, "{role:?}");
     }
 }
+
+#[tokio::test]
+async fn figures_say_where_they_are_from_and_what_they_are_worth() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Scientist);
+    gateway.mesh.reviewed("a", "agree", Answer::Found, false).await;
+    gateway.mesh.reviewed("b", "agree", Answer::NoneFound, false).await;
+    let group = figures(&gateway, "").await["groups"][0].clone();
+    let weighted = &group["weighted"];
+    assert_eq!((&weighted["agree"]["rate"], &weighted["covered"]), (&json!(1.0), &json!(1.0)));
+    let alarm = &group["alarm"];
+    assert_eq!(
+        (&alarm["of"], &alarm["errors"], &alarm["stands"]),
+        (&json!(2), &json!(0), &json!(false))
+    );
+    assert_eq!((&alarm["error_max"], &alarm["budget_scans"]), (&json!(0.2), &json!(1000)));
+    for by in ["site", "scanner"] {
+        let figures = figures(&gateway, &format!("?by={by}")).await;
+        let group = &figures["groups"][0];
+        assert_eq!((&group["by"], &group["name"]), (&json!(by), &json!("unknown")));
+        assert!(group["alarm"].is_null() && group["refusals"] == json!({}), "{group}");
+    }
+}
+
+async fn set_rule(gateway: &Gateway, rule: Value) -> (u16, Value) {
+    let request = gateway.client.put(format!("{}/v1/stops", gateway.url));
+    json(request.bearer_auth(&gateway.token).json(&rule).send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn an_admin_decides_when_a_model_answers_no_more() {
+    let mut gateway = Gateway::start().await.signed_in_as(Role::Admin);
+    let (status, nobody) = json(gateway.get("/v1/stops").send().await.unwrap()).await;
+    assert_eq!((status, nobody), (200, json!({ "rule": null, "stops": [] })));
+    let (status, state) = set_rule(&gateway, json!({ "error_max": 0.25 })).await;
+    let expected = json!({
+        "error_max": 0.25, "budget_scans": 1000, "decided_by": "tester",
+        "decided_at": state["rule"]["decided_at"],
+    });
+    assert_eq!((status, &state["rule"], &state["stops"]), (200, &expected, &json!([])));
+    for strange in [json!({ "error_max": 1.0 }), json!({ "error_max": 0.1, "budget_scans": 9 })] {
+        assert_eq!(set_rule(&gateway, strange).await.0, 400);
+    }
+    let lift = json!({ "name": "m", "version": "1", "reason": "it was repaired" });
+    let absent = gateway.post("/v1/stops/lift").json(&lift).send().await.unwrap();
+    assert_eq!(problem(absent).await.0, 404);
+    // What stops nothing is told as no rule.
+    let (_, state) = set_rule(&gateway, json!({ "error_max": 0.0 })).await;
+    assert!(state["rule"].is_null(), "{state}");
+    for role in [Role::Clinician, Role::Scientist, Role::Integrator] {
+        gateway = gateway.signed_in_as(role);
+        assert_eq!(set_rule(&gateway, json!({ "error_max": 0.1 })).await.0, 403, "{role:?}");
+        let lifted = gateway.post("/v1/stops/lift").json(&lift).send().await.unwrap();
+        assert_eq!(lifted.status(), 403, "{role:?}");
+        let seen = gateway.get("/v1/stops").send().await.unwrap().status().as_u16();
+        assert_eq!(seen, if role == Role::Integrator { 403 } else { 200 }, "{role:?}");
+    }
+}

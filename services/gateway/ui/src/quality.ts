@@ -1,9 +1,10 @@
-import type { MeanDice, QualityBy, QualityGroup, Rate } from './api/quality'
+import type { Alarm, ExpectedDice, MeanDice, QualityBy, QualityGroup, Rate, Times, Weighted, WeightedRate } from './api/quality'
 import { periodIn, type Period } from './period'
-import { count, decimal } from './units'
+import type { Figure } from './api/models'
+import { count, decimal, figures, seconds } from './units'
 import { words } from './words'
 
-export const QUALITY_BY = ['model', 'week', 'kind', 'size'] as const satisfies readonly QualityBy[]
+export const QUALITY_BY = ['model', 'week', 'kind', 'size', 'site', 'scanner'] as const satisfies readonly QualityBy[]
 
 /** What the page of quality is asked to show. */
 export interface Asked {
@@ -48,6 +49,69 @@ export function diceNotEmptyOf(dice: MeanDice | null): string {
   const { mean_not_empty: mean, empty } = dice
   const others = mean === null ? words.quality.noOthers : words.quality.others(decimal(mean, 2))
   return `${words.quality.empty(count(empty))} ${others}`
+}
+
+/** What a rate is when each reviewed scan stands for those like it; nothing where nothing is known. */
+export function weightedOf(rate: WeightedRate | null | undefined): string {
+  if (!rate) return ''
+  return words.quality.weighted(share(rate.rate), words.quality.interval(share(rate.low), share(rate.high)))
+}
+
+/** The same of the mean overlap. */
+export function weightedDiceOf(weighted: Weighted | null): string {
+  if (!weighted?.dice) return ''
+  const { mean, low, high } = weighted.dice
+  return words.quality.weighted(decimal(mean, 2), words.quality.interval(decimal(low, 2), decimal(high, 2)))
+}
+
+/** A rate over slices, with its counts; nothing where no word tells. */
+export function slicesOf(rate: Rate | null | undefined): string {
+  const estimate = rateOf(rate ?? null)
+  return estimate ? words.quality.slices(estimate.words) : ''
+}
+
+/** The overlap that the model expects of its masks, beside what readers have measured of the same. */
+export function expectedOf(dice: ExpectedDice | null): string {
+  if (!dice) return ''
+  const all = words.quality.expected(decimal(dice.all, 2), count(dice.all_count))
+  if (dice.expected === null || dice.observed === null) return all
+  return `${all} ${words.quality.beside(decimal(dice.expected, 2), decimal(dice.observed, 2), count(dice.count))}`
+}
+
+/** Of what part of all scans anything is known by weight; nothing where nothing was reviewed. */
+export function coveredOf(groups: readonly Pick<QualityGroup, 'scans' | 'weighted'>[]): string {
+  const scans = groups.reduce((sum, group) => sum + group.scans, 0)
+  const covered = groups.reduce((sum, group) => sum + (group.weighted?.covered ?? 0) * group.scans, 0)
+  return covered > 0 ? words.quality.covered(share(covered / scans)) : ''
+}
+
+/** How long it took until an answer, or until it was known that there is none. */
+export function timesOf(times: Times | null): string {
+  if (!times) return ''
+  return words.quality.times(seconds(times.p50), seconds(times.p95), seconds(times.p99))
+}
+
+/** How many scans have no answer, and why; those of a later version's reasons by their own name. */
+export function refusalsOf(refusals: Readonly<Record<string, number>>): string[] {
+  const names: Readonly<Record<string, string>> = words.quality.refusals
+  return Object.entries(refusals)
+    .sort(([one], [other]) => one.localeCompare(other))
+    .map(([why, scans]) => `${names[why] ?? why}: ${count(scans)}`)
+}
+
+/** What a model's confirmed answers come to beside the bound. */
+export function alarmOf(name: string, alarm: Alarm | null): string {
+  if (!alarm || alarm.of === 0) return ''
+  const { errors, of, error_max, budget_scans, peak, stands } = alarm
+  const told = words.quality.wrong(name, count(errors), count(of), share(error_max))
+  return `${told} ${stands ? words.quality.alarm(count(budget_scans)) : words.quality.calm(figures(peak), count(budget_scans))}`
+}
+
+/** A figure that was measured offline. */
+export function offlineOf(figure: Figure | undefined, gateSet: string): string {
+  if (!figure) return ''
+  const { value, low, high } = figure
+  return words.quality.offline(decimal(value, 3), words.quality.interval(decimal(low, 3), decimal(high, 3)), gateSet)
 }
 
 /** What part of all scans was reviewed, as a sentence; each scan is in one group. */

@@ -7,7 +7,7 @@ import { byGravity, featureIn, featureName, plotOf, plotWords, pValue, three } f
 import { ALL, FILTERS, filterNamed, matches, nameOf, stepped } from './filter'
 import { languageOf, localeOf } from './language'
 import { beginOf, endOf, periodIn } from './period'
-import { askedIn, diceNotEmptyOf, diceOf, rateOf, reviewedOf } from './quality'
+import { alarmOf, askedIn, diceNotEmptyOf, diceOf, expectedOf, rateOf, refusalsOf, reviewedOf, slicesOf, weightedOf } from './quality'
 import { homeOf, may } from './roles'
 import { hrefTo, whereAt } from './routes'
 import { TABLES } from './words/table'
@@ -61,6 +61,26 @@ test('a mean overlap says of how many scans it is, and what it is without the em
   assert.equal(diceNotEmptyOf({ ...dice, empty: 0 }), '')
   assert.match(diceNotEmptyOf({ ...dice, empty: 14, mean_not_empty: null }), /no others/)
   assert.equal(diceOf(null), undefined)
+})
+
+test('a rate by weight and by slice is said as such, and nothing where nothing is known', () => {
+  assert.equal(weightedOf({ rate: 0.25, low: 0.1, high: 0.5, effective: 7.5 }), 'By weight: 25.0 % (10.0 % to 50.0 %).')
+  assert.equal(slicesOf(rate), 'Slices: 12.5 % (3.5 % to 36.0 %), 2 of 16.')
+  assert.deepEqual([weightedOf(null), weightedOf(undefined), slicesOf(null)], ['', '', ''])
+})
+
+test('what a model expects stands beside what was found, and why scans have no answer is counted', () => {
+  const expected = { expected: 0.8, observed: 0.7, count: 3, all: 0.75, all_count: 40 }
+  assert.match(expectedOf(expected), /^0\.75, over 40 scans\. .*0\.80 expected, 0\.70 found \(3\)\.$/)
+  assert.equal(expectedOf({ ...expected, observed: null }), '0.75, over 40 scans.')
+  assert.deepEqual(refusalsOf({ stopped: 2, later: 1 }), ['later: 1', 'Model stopped: 2'])
+})
+
+test('an alarm says how strong the evidence is and how often it cries wolf', () => {
+  const alarm = { error_max: 0.2, budget_scans: 1000, of: 40, errors: 5, peak: 3.2, stands: false }
+  assert.match(alarmOf('m/1', alarm), /^m\/1: 5 of 40 .* 20\.0 % may be\. .* 3\.20 of 1000\.$/)
+  assert.match(alarmOf('m/1', { ...alarm, stands: true }), /once in 1000 confirmed scans at most\.$/)
+  assert.equal(alarmOf('m/1', { ...alarm, of: 0 }), '')
 })
 
 test('the share that was reviewed is of all groups together', () => {

@@ -28,6 +28,8 @@ pub struct Judged {
     pub model: Option<ModelIdentity>,
     pub image_kind: Option<String>,
     pub mask_fraction: Option<f64>,
+    /// How many slices a main finding is in.
+    pub marked_slices: u32,
 }
 
 /// Of a result's document: what is read here.
@@ -44,6 +46,17 @@ struct Document {
 #[serde(default)]
 struct Finding {
     label: u32,
+    /// `main`, or `lesser`, which counts in no total; empty: main.
+    role: String,
+    #[serde(rename = "box")]
+    bounds: Bounds,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Bounds {
+    from: [u32; 3],
+    to: [u32; 3],
 }
 
 #[derive(Default, Deserialize)]
@@ -109,12 +122,29 @@ impl Judged {
         Ok(Judged {
             answer,
             shape: shape.try_into().map_err(|_| unreadable())?,
+            marked_slices: marked(&findings),
             labels: findings.into_iter().map(|finding| finding.label).collect(),
             model: model.map(identity),
             image_kind: image.and_then(|image| image.kind.kind),
             mask_fraction: totals.and_then(|totals| totals.mask_fraction),
         })
     }
+}
+
+/// How many slices a main finding is in. A finding is connected, so it is in each slice of its box;
+/// one that was put together of parts close by may leave one out.
+fn marked(findings: &[Finding]) -> u32 {
+    let main = findings.iter().filter(|finding| finding.role != "lesser");
+    let mut ranges: Vec<[u32; 2]> =
+        main.map(|finding| [finding.bounds.from[0], finding.bounds.to[0]]).collect();
+    ranges.sort_unstable();
+    let mut counted_to = 0;
+    let mut slices = 0;
+    for [from, to] in ranges {
+        slices += to.saturating_sub(from.max(counted_to));
+        counted_to = counted_to.max(to);
+    }
+    slices
 }
 
 #[cfg(test)]
@@ -125,7 +155,11 @@ mod tests {
     fn what_a_result_says_is_read_and_the_rest_of_it_passed_over() {
         let json = br#"{
             "schema": "medseg.result/2", "answer": "found", "reason": null,
-            "findings": [{"label": 1, "role": "main"}, {"label": 2, "role": "lesser"}],
+            "findings": [
+                {"label": 1, "role": "main", "box": {"from": [0, 3, 4], "to": [2, 9, 9]}},
+                {"label": 3, "role": "main", "box": {"from": [1, 20, 20], "to": [2, 22, 22]}},
+                {"label": 2, "role": "lesser", "box": {"from": [2, 3, 4], "to": [3, 9, 9]}}
+            ],
             "totals": {"mask_fraction": 0.25, "voxels": 7},
             "image": {"kind": {"kind": "flair", "told_by": "dicom"}, "shown_slice": 3},
             "model": {"name": "m", "version": "1", "sha256": "ab", "device": "cpu"}
@@ -135,10 +169,11 @@ mod tests {
         let expected = Judged {
             answer: Answer::Found,
             shape: [3, 64, 64],
-            labels: [1, 2].into(),
+            labels: [1, 2, 3].into(),
             model: Some(model),
             image_kind: Some("flair".into()),
             mask_fraction: Some(0.25),
+            marked_slices: 2,
         };
         assert_eq!(judged, expected);
     }

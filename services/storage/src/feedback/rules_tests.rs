@@ -12,6 +12,7 @@ fn judged(answer: Answer) -> Judged {
         model: None,
         image_kind: None,
         mask_fraction: None,
+        marked_slices: 0,
     }
 }
 

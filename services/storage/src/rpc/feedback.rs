@@ -56,7 +56,7 @@ impl Feedback {
         mask: CheckedMask,
         parts: &mut Streaming<FeedbackPart>,
     ) -> Result<ReadersMask> {
-        let CheckedMask { name, sha256, dice, empty } = mask;
+        let CheckedMask { name, sha256, dice, empty, slices } = mask;
         if ![MASK.name, MASK_VOLUME.name].contains(&name.as_str()) {
             return Err(ErrorKind::Invalid.error("a mask may not be called so"));
         }
@@ -69,7 +69,7 @@ impl Feedback {
         }
         let (name, staged) = incoming.finish().await?;
         check_digest(&staged, &sha256)?;
-        Ok(ReadersMask { name, dice, is_empty: empty, staged })
+        Ok(ReadersMask { name, dice, is_empty: empty, slices, staged })
     }
 }
 

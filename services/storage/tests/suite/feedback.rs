@@ -55,6 +55,7 @@ pub async fn a_readers_word_is_kept_and_told_to_whoever_listens(world: World) {
         image_kind: Some("flair".into()),
         mask_fraction: Some(0.25),
         adjudicates: Vec::new(),
+        slices: None,
     };
     assert_eq!((&event.id, &event.subject, &event.data), (&entry.id, &scan.id, &expected));
     let text = String::from_utf8(body).unwrap();

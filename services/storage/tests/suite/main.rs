@@ -12,6 +12,7 @@ mod leasing;
 mod log;
 mod masks;
 mod reader;
+mod stops;
 mod tenants;
 mod whose;
 mod world;
@@ -109,6 +110,9 @@ on_every_database! {
     incidents::a_report_is_kept_and_told_to_whoever_runs_the_system;
     incidents::nobody_reports_without_end;
     incidents::reports_are_read_by_their_own_admins_only;
+    stops::a_model_is_stopped_by_its_hospitals_rule_until_somebody_decides;
+    stops::a_stop_is_lifted_with_a_reason_and_what_was_before_counts_no_more;
+    stops::a_rule_that_is_none_is_refused_and_nobody_else_sets_one;
     log::a_broken_database_is_logged_once_with_its_cause;
     log::what_a_caller_does_wrong_is_no_error_in_the_log;
 }

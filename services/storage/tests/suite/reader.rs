@@ -58,7 +58,8 @@ pub fn header(scan: &Scan, verdict: Verdict) -> FeedbackHeader {
 /// The same with a mask of these bytes.
 pub fn with_mask(header: FeedbackHeader, mask: &[u8]) -> FeedbackHeader {
     let (name, sha256) = ("mask.png".to_owned(), sha256(mask));
-    let mask = CheckedMask { name, sha256, dice: Some(0.75), empty: mask.is_empty() };
+    let (dice, empty) = (Some(0.75), mask.is_empty());
+    let mask = CheckedMask { name, sha256, dice, empty, slices: None };
     FeedbackHeader { mask: Some(mask), ..header }
 }
 

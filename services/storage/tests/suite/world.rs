@@ -14,6 +14,7 @@ use proto::storage::incidents_client::IncidentsClient;
 use proto::storage::jobs_client::JobsClient;
 use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
+use proto::storage::stops_client::StopsClient;
 use proto::storage::*;
 use service::claims::testing::Issuer;
 use service::claims::{Role, authorised, vouched};
@@ -37,6 +38,7 @@ pub struct World {
     pub jobs: JobsClient<Peer>,
     pub feedback: FeedbackClient<Peer>,
     pub learning: LearningClient<Peer>,
+    pub stops: StopsClient<Peer>,
     pub incidents: IncidentsClient<Peer>,
     pub queue: Queue,
     pub data: TempDir,
@@ -96,6 +98,7 @@ impl World {
             jobs: JobsClient::new(peer.clone()),
             feedback: FeedbackClient::new(peer.clone()),
             learning: LearningClient::new(peer.clone()),
+            stops: StopsClient::new(peer.clone()),
             incidents: IncidentsClient::new(peer),
             queue: queue::connect(&queue_url).await.unwrap(),
             hospital: TenantId::new(&clock.clock(), &random),
@@ -332,6 +335,7 @@ pub fn found(job: &Job) -> Vec<CompletePart> {
         answer: Answer::Found.into(),
         reason: String::new(),
         observation: Some(Observation { mask_fraction: Some(0.25), ..Default::default() }),
+        refusal: String::new(),
     };
     let artefact = |name: &str, data: &'static str| {
         ResultPart::Artefact(ArtefactPart { name: name.into(), data: data.into() })

@@ -265,6 +265,21 @@ fn identity_is_split_off_and_the_volume_knows_nothing_of_it() {
 }
 
 #[test]
+fn where_and_with_what_an_image_was_made_is_told_apart_from_whose_it_is() {
+    let made = [
+        (tags::MANUFACTURER, "LO", text("Acme")),
+        (tags::INSTITUTION_NAME, "LO", text("General ")),
+        (tags::STATION_NAME, "SH", text("MR1")),
+        (tags::MANUFACTURER_MODEL_NAME, "LO", text("Maker")),
+        (tags::MAGNETIC_FIELD_STRENGTH, "DS", text("1.494")),
+    ];
+    let file = EXPLICIT.file(&EXPLICIT.data_set(&slice(EXPLICIT, &PIXELS, &made)));
+    let equipment = decode::decode(&file, &limits()).unwrap().equipment;
+    assert_eq!(equipment.site.as_deref(), Some("General"));
+    assert_eq!(equipment.scanner.as_deref(), Some("Acme Maker 1.5 T"));
+}
+
+#[test]
 fn a_slice_knows_where_it_lies() {
     let placed = volume(EXPLICIT, &place(3.0));
     let geometry = placed.geometry.unwrap();

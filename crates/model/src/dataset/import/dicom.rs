@@ -105,7 +105,7 @@ impl Series {
         folders: &BTreeSet<&str>,
         used: &mut BTreeSet<String>,
     ) -> Result<()> {
-        let Some(Decoded { volume, identity }) = self.decoded(importing, files)? else {
+        let Some(Decoded { volume, identity, .. }) = self.decoded(importing, files)? else {
             return Ok(());
         };
         let drawn = self.pictures(files);

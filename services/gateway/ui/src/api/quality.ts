@@ -41,6 +41,66 @@ export interface QualityGroup {
   /** None found, of all scans with one. */
   frr: Rate | null
   agree: Rate
+  slices: Slices | null
+  weighted: Weighted | null
+  expected_dice: ExpectedDice | null
+  /** Percentiles over all scans, answered or not. */
+  response_ms: Times | null
+  /** Scans without an answer, by why. */
+  refusals: Readonly<Record<string, number>>
+  /** Of one model's scans only. */
+  alarm: Alarm | null
+}
+
+/** The same rates over slices. */
+export interface Slices {
+  far: Rate | null
+  frr: Rate | null
+  scans: number
+}
+
+/** A rate in which each reviewed scan stands for those like it. */
+export interface WeightedRate {
+  rate: number
+  low: number
+  high: number
+  /** How many scans of equal weight would say as much. */
+  effective: number
+}
+
+export interface Weighted {
+  far: WeightedRate | null
+  frr: WeightedRate | null
+  agree: WeightedRate | null
+  dice: { mean: number; low: number; high: number } | null
+  /** The part of all scans that are like one that was reviewed. */
+  covered: number
+}
+
+/** What the model expects of its own masks, beside what readers have measured. */
+export interface ExpectedDice {
+  expected: number | null
+  observed: number | null
+  count: number
+  all: number
+  all_count: number
+}
+
+export interface Times {
+  scans: number
+  p50: number
+  p95: number
+  p99: number
+}
+
+/** Whether confirmed errors speak against their bound. */
+export interface Alarm {
+  error_max: number
+  budget_scans: number
+  of: number
+  errors: number
+  peak: number
+  stands: boolean
 }
 
 export interface QualityFigures {

@@ -18,6 +18,8 @@ export const PAGES = {
       week: 'Week',
       kind: 'Kind of image',
       size: 'Size of what was marked',
+      site: 'Site',
+      scanner: 'Scanner',
     } satisfies Record<QualityBy, string>,
     kinds: {
       flair: 'FLAIR',
@@ -32,6 +34,9 @@ export const PAGES = {
       far: 'Found where there is no tumour',
       frr: 'None found where there is a tumour',
       agree: 'Scans whose readers agree with the answer',
+      expected: 'Overlap that the model expects',
+      times: 'Time until the answer',
+      refusals: 'Without an answer',
     },
     interval: (low: string, high: string) => `${low} to ${high}`,
     of: (count: string, all: string) => `${count} of ${all}`,
@@ -44,6 +49,27 @@ export const PAGES = {
     reviewed: (reviewed: string, scans: string, share: string) =>
       `Readers have judged ${reviewed} of ${scans} scans (${share}). They were not drawn by chance: the figures are of these, and all others may be better or worse.`,
     noScans: 'No scan was answered in this time.',
+    weighted: (value: string, interval: string) => `By weight: ${value} (${interval}).`,
+    slices: (rate: string) => `Slices: ${rate}.`,
+    expected: (dice: string, scans: string) => `${dice}, over ${scans} scans.`,
+    beside: (expected: string, observed: string, scans: string) =>
+      `Where readers have measured it: ${expected} expected, ${observed} found (${scans}).`,
+    times: (p50: string, p95: string, p99: string) => `Half within ${p50}, 95 % within ${p95}, 99 % within ${p99}.`,
+    refusals: {
+      no_model: 'No model for it',
+      stopped: 'Model stopped',
+      failed: 'Failed',
+    },
+    noRefusals: 'None',
+    wrong: (model: string, errors: string, of: string, most: string) =>
+      `${model}: ${errors} of ${of} confirmed answers were wrong, and at most ${most} may be.`,
+    alarm: (budget: string) =>
+      `That speaks against the model as strongly as is asked for: of one that is no worse, this is said once in ${budget} confirmed scans at most.`,
+    calm: (evidence: string, budget: string) => `The evidence against it has reached ${evidence} of ${budget}.`,
+    covered: (share: string) => `By weight, each reviewed scan stands for those of the same answer of which the model is about as sure. That covers ${share} of all scans; of the rest nothing is known.`,
+    offline: (value: string, interval: string, set: string) => `Offline (${set}): ${value} (${interval}).`,
+    stopped: 'Models that answer no more',
+    stoppedOf: (model: string, when: string) => `${model}, since ${when}:`,
     bars: 'In parentheses: the 95 % interval. The bars show the same, from 0 at the left to 1 at the right.',
     remarks: 'To know before you conclude anything',
   },

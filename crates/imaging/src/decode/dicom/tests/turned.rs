@@ -93,7 +93,7 @@ fn a_series_sent_backwards_or_shuffled_gives_the_same_volume() {
 #[test]
 fn a_series_whose_normal_points_to_the_feet_is_shown_from_the_feet_upwards_all_the_same() {
     for heights in [[0, 9, 18], [18, 9, 0]] {
-        let Decoded { volume, identity } = series(-1, heights);
+        let Decoded { volume, identity, .. } = series(-1, heights);
         let last: Vec<f32> = (0..3).map(|index| volume.slice(index)[4]).collect();
         // Rows that led to the right are turned round: their last pixel is the first.
         assert_eq!(last, [4095.0, 4094.0, 4093.0], "{heights:?}");
