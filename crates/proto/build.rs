@@ -32,8 +32,8 @@ const FILES: [&str; 11] = [
 const JSON: &str = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(default)]";
 
 /// What is optional in an observation, and left out of its JSON where there is none.
-const OPTIONAL: [&str; 6] =
-    ["mask_fraction", "confidence", "model", "image_kind", "compute_ms", "scanner"];
+const OPTIONAL: [&str; 7] =
+    ["mask_fraction", "confidence", "model", "image_kind", "compute_ms", "scanner", "embedding"];
 
 /// The same of a reader's word.
 const OPTIONAL_OF_FEEDBACK: [&str; 5] = ["truth", "dice", "model", "image_kind", "mask_fraction"];

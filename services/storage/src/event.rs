@@ -69,7 +69,7 @@ pub fn reported(said: IncidentReported, traceparent: &str) -> Result<String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use proto::events::ModelIdentity;
+    use proto::events::{Embedding, ModelIdentity};
     use serde_json::Value;
     use service::{system_clock, system_random};
 
@@ -91,6 +91,7 @@ mod tests {
             image_kind: Some("flair".to_owned()),
             compute_ms: Some(40.5),
             scanner: Some("Acme Maker 3".to_owned()),
+            embedding: Some(Embedding::default()),
         }
     }
 
