@@ -66,9 +66,10 @@ fn events(builder: Builder) -> Builder {
         .field_attribute(format!("{observation}.features"), numbers);
     let given = format!("{EVENTS}.FeedbackGiven");
     let of_feedback = OPTIONAL_OF_FEEDBACK.map(|field| format!("{given}.{field}"));
+    let of_drift = [format!("{EVENTS}.DriftedFeature.mmd2")];
     let of_incident = [format!("{EVENTS}.IncidentReported.scan_id")];
     let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}"));
-    let fields = fields.chain(of_feedback).chain(of_incident);
+    let fields = fields.chain(of_feedback).chain(of_drift).chain(of_incident);
     let settled = format!("{given}.adjudicates");
     let builder =
         builder.field_attribute(settled, "#[serde(skip_serializing_if = \"Vec::is_empty\")]");
