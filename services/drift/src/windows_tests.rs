@@ -80,7 +80,7 @@ impl Features {
                 .iter()
                 .enumerate()
                 .map(|(place, value)| if (signs >> place) & 1 == 1 { *value } else { -*value });
-            let texture = if number % 2 == 0 { self.texture } else { 0.0 };
+            let texture = if number.is_multiple_of(2) { self.texture } else { 0.0 };
             signed.sum::<f64>() / 6.0_f64.sqrt() + 0.5 * drawn.normal() + texture
         };
         let values = (0..WIDTH).map(figure).collect();
