@@ -112,5 +112,7 @@ fn observations(members: &[Member]) -> impl Iterator<Item = &Observation> {
 }
 
 #[cfg(test)]
+mod phantom_tests;
+#[cfg(test)]
 #[path = "windows_tests.rs"]
 mod tests;

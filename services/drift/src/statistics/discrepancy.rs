@@ -1,8 +1,9 @@
 //! How two samples of vectors differ: the maximum mean discrepancy of Gretton et al. (2012, A Kernel Two-Sample Test), with a
 //! Gaussian kernel as wide as vectors are apart in the median.
 
-/// Vectors of either sample that are compared at most, evenly drawn: more would cost time and tell little.
-const VECTORS_MAX: usize = 200;
+/// Vectors of the smaller and of the larger sample that are compared at most, evenly drawn: more would cost time and tell little.
+const FEW_MAX: usize = 100;
+const MANY_MAX: usize = 200;
 /// Ways to share out the vectors anew that are tried at most: the smallest p-value is one of so many and one.
 const WAYS_MAX: usize = 9999;
 /// So many of them that are as far apart as what was seen say that it is nothing rare: the p-value is then their share (Besag and
@@ -22,8 +23,8 @@ pub struct Discrepancy {
 
 /// Compares two samples of vectors of one length, in any order; None when one has fewer than two.
 pub fn discrepancy(one: &[&[f64]], other: &[&[f64]]) -> Option<Discrepancy> {
-    let (one, other) = (spread(one), spread(other));
     let (few, many) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    let (few, many) = (spread(few, FEW_MAX), spread(many, MANY_MAX));
     if few.len() < 2 {
         return None;
     }
@@ -61,8 +62,8 @@ pub fn witnesses(window: &[&[f64]], reference: &[&[f64]]) -> Vec<f64> {
 }
 
 /// So many vectors at most, evenly drawn.
-fn spread<'a>(vectors: &[&'a [f64]]) -> Vec<&'a [f64]> {
-    let taken = vectors.len().min(VECTORS_MAX);
+fn spread<'a>(vectors: &[&'a [f64]], most: usize) -> Vec<&'a [f64]> {
+    let taken = vectors.len().min(most);
     (0..taken).map(|place| vectors[place * vectors.len() / taken]).collect()
 }
 
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn of_very_many_some_are_drawn_and_of_one_nothing_is_said() {
         let (many, few) = (vectors(1000, 0.0, 1), vectors(1, 0.0, 2));
-        assert_eq!(spread(&slices(&many)).len(), VECTORS_MAX);
+        assert_eq!(spread(&slices(&many), MANY_MAX).len(), MANY_MAX);
         assert!(discrepancy(&slices(&many), &slices(&vectors(500, 0.0, 3))).is_some());
         assert_eq!(discrepancy(&slices(&many), &slices(&few)), None);
         assert_eq!(discrepancy(&[], &slices(&many)), None);
