@@ -112,7 +112,7 @@ def same_as_parquet(url, token, rows):
     for name in rows.columns:
         mine, other = rows[name], others[name]
         if name == "completed_at":
-            mine, other = pandas.to_datetime(mine, utc=True).astype("int64"), pandas.to_datetime(other, utc=True).astype("datetime64[ns, UTC]").astype("int64")
+            mine = pandas.to_datetime(mine, utc=True, format="ISO8601")
         same = (mine == other) | (mine.isna() & other.isna())
         must(same.all(), f"{name} is another in Parquet: {other[~same].head().tolist()} in place of {mine[~same].head().tolist()}")
 
