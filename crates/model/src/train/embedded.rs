@@ -30,7 +30,8 @@ pub struct Embedded {
 struct EmbeddedScan {
     image_kind: &'static str,
     slices: usize,
-    values: Vec<f64>,
+    /// To as many digits as the network has.
+    values: Vec<f32>,
 }
 
 impl Embedded {
@@ -88,5 +89,6 @@ fn embedded(segmenter: &mut Segmenter, scan: &[Entry], kind: ImageKind) -> Resul
         let message = format!("the network knows nothing of {}", first.unwrap_or_default());
         ErrorKind::Internal.error(message)
     })?;
+    let values = values.into_iter().map(|figure| figure as f32).collect();
     Ok(EmbeddedScan { image_kind: kind.name(), slices, values })
 }

@@ -81,9 +81,9 @@ impl Kernel {
         let size = vectors.len();
         let mut values = vec![0.0; size * size];
         let mut apart = Vec::with_capacity(size * size / 2);
-        for row in 0..size {
-            for column in 0..row {
-                let distance = squared_distance(vectors[row], vectors[column]);
+        for (row, one) in vectors.iter().enumerate() {
+            for (column, other) in vectors[..row].iter().enumerate() {
+                let distance = squared_distance(one, other);
                 values[row * size + column] = distance;
                 apart.push(distance);
             }
