@@ -4,7 +4,8 @@
 /// Vectors of the smaller and of the larger sample that are compared at most, evenly drawn: more would cost time and tell little.
 const FEW_MAX: usize = 100;
 const MANY_MAX: usize = 200;
-/// Ways to share out the vectors anew that are tried at most: the smallest p-value is one of so many and one.
+/// Ways to share out the vectors anew that are tried at most: the smallest p-value is one of so many and one, which is below a
+/// feature's part of a window's false-alarm budget, were there twenty.
 const WAYS_MAX: usize = 9999;
 /// So many of them that are as far apart as what was seen say that it is nothing rare: the p-value is then their share (Besag and
 /// Clifford 1991, which keeps the test exact), and no more are tried.
