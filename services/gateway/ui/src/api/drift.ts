@@ -139,7 +139,8 @@ export interface DriftComparison {
 
 /** A page of windows, newest first; the first page without a cursor. */
 export async function listDriftWindows(cursor: string, signal: AbortSignal): Promise<DriftWindows> {
-  const asked = new URLSearchParams(cursor === '' ? {} : { cursor })
+  const asked = new URLSearchParams()
+  if (cursor !== '') asked.set('cursor', cursor)
   return (await (await request(`v1/drift/windows?${asked}`, { signal })).json()) as DriftWindows
 }
 
