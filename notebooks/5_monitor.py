@@ -6,6 +6,7 @@
 # gives verdicts.
 
 # %%
+import io
 import math
 import os
 
@@ -105,6 +106,48 @@ assert report["verdict"] in ("no_reference", "too_few_scans", "stable", "watch",
 page = medseg.call("GET", f"drift/reports/{report['id']}.html").text
 (WORK / "drift.html").write_text(page)
 print("with plots:", os.fspath(WORK / "drift.html"))
+
+# %% [markdown]
+# ## Windows, and the scans that carry a difference
+#
+# On a schedule medseg closes windows by itself, once thirty scans of one model, kind of image and scanner have come, and tells when they drift.
+# A new server has none yet. `embedding` is what the network sees; without a verdict, the model's reference tells nothing of such scans.
+
+# %%
+for window in medseg.get("drift/windows")["windows"]:
+    print(window["number"], window["image_kind"], window["scanner"], window["verdict"], "over", window["scans"], "scans")
+    shown = medseg.get(f"drift/windows/{window['id']}", carriers=3)
+    for carrier in shown["carriers"]:
+        print(f"  {carrier['scan_id']} carries {carrier['contribution']:.0%} of {', '.join(shown['carried_by']) or 'nothing'}")
+
+# %% [markdown]
+# ## The same rows, in a frame of your own
+#
+# A row for each scan, a column for each feature and each figure of its embedding, as Parquet or CSV. Evidently finds on them the numbers that
+# medseg says of two windows. Here the earlier half stands for the training.
+
+# %%
+os.environ.setdefault("DO_NOT_TRACK", "1")
+try:
+    import pandas
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+except ImportError:
+    pandas = None
+    print("to go on: pip install evidently pyarrow")
+
+if pandas is not None:
+    frame = pandas.read_parquet(io.BytesIO(medseg.call("GET", "drift/rows.parquet").content))
+    frame = frame[frame["scan_id"].isin(list(truths))]
+    assert len(frame) >= judged, len(frame)
+    print(frame.groupby("answer")[["mean", "sharpness", "background"]].median())
+    columns = ["mean", "std", "sharpness", "background"]
+    earlier, later = frame.iloc[: len(frame) // 2], frame.iloc[len(frame) // 2 :]
+    definition = DataDefinition(numerical_columns=columns)
+    halves = [Dataset.from_pandas(half[columns], data_definition=definition) for half in (later, earlier)]
+    said = Report([ValueDrift(column=column, method="psi") for column in columns]).run(*halves).dict()["metrics"]
+    for column, metric in zip(columns, said):
+        print(f"  {column:12} PSI {float(metric['value']):.3f}")
 
 # %% [markdown]
 # ## What to do with it

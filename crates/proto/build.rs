@@ -34,7 +34,7 @@ const FILES: [&str; 11] = [
 const JSON: &str = "#[derive(::serde::Deserialize, ::serde::Serialize)] #[serde(default)]";
 
 /// What is optional in an observation, and left out of its JSON where there is none.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 8] = [
     "mask_fraction",
     "confidence",
     "model",
@@ -42,6 +42,7 @@ const OPTIONAL: [&str; 7] = [
     "compute_ms",
     "scanner",
     "expected_dice",
+    "embedding",
 ];
 
 /// The same of a scan that is done.
@@ -87,9 +88,10 @@ fn events(builder: Builder) -> Builder {
     let of_feedback = OPTIONAL_OF_FEEDBACK.map(|field| format!("{given}.{field}"));
     let completed = format!("{EVENTS}.ScanCompleted");
     let of_completed = OPTIONAL_OF_COMPLETED.map(|field| format!("{completed}.{field}"));
+    let of_drift = [format!("{EVENTS}.DriftedFeature.mmd2")];
     let of_incident = [format!("{EVENTS}.IncidentReported.scan_id")];
     let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}"));
-    let fields = fields.chain(of_feedback).chain(of_completed).chain(of_incident);
+    let fields = fields.chain(of_feedback).chain(of_completed).chain(of_drift).chain(of_incident);
     let settled = format!("{given}.adjudicates");
     let builder =
         builder.field_attribute(settled, "#[serde(skip_serializing_if = \"Vec::is_empty\")]");

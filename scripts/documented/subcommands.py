@@ -241,6 +241,7 @@ def dataset(place):
 def finish(place):
     medseg, labelled = place.program("medseg"), manifest(place, 6)
     place.bad(medseg, "finish", says="--manifest")
+    place.bad(medseg, "finish", "--manifest", labelled, "--model", "no-such-model", "--embeddings", says="no-such-model")
     place.bad(medseg, "finish", "--manifest", "nowhere.csv", "--model-version", "9", says="nowhere.csv")
     place.bad(medseg, "finish", "--manifest", labelled, "--model", "no-such-model", "--model-version", "9", says="no-such-model")
 

@@ -74,6 +74,7 @@ export function figures({ page, url, look, fits }) {
       await onPhone('drift', 'Drift')
       await page.getByRole('link', { name: 'All reports' }).click()
       await page.getByRole('heading', { name: 'Reports', exact: true }).waitFor()
+      await page.getByRole('heading', { name: 'Windows', exact: true }).waitFor()
       assert.equal(await page.getByRole('main').getByRole('listitem').count(), 1)
       await page.goto(`${url}#/drift/${'0'.repeat(32)}`)
       await page.getByRole('alert').waitFor()

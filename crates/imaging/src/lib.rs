@@ -7,6 +7,7 @@
 mod components;
 mod decode;
 mod dice_predictor;
+mod embedding;
 pub mod encode;
 mod features;
 mod findings;
@@ -33,6 +34,7 @@ mod window;
 pub use components::{Run, components};
 pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode, decode_flat};
 pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_features};
+pub use embedding::{EMBEDDING, EMBEDDING_WIDTH, Projection, embedding};
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
 pub use kind::{ClassifiedKind, ImageKind, KindPrediction, KindSource};

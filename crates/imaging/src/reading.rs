@@ -15,6 +15,9 @@ pub struct TilePrediction {
     pub probabilities: Vec<f32>,
     /// Of each of the model's classes of image kinds; empty from one that has none.
     pub kinds: Vec<f32>,
+    /// Where the tile lies in what the network knows of images (see [`Projection`](crate::Projection)); empty from what makes
+    /// none.
+    pub embedding: Vec<f32>,
 }
 
 /// The probabilities of whole slices, resampled from their tiles to the scan's own pixels, and clamped: interpolation

@@ -5,7 +5,7 @@ mod torch;
 use std::path::Path;
 
 use domain::{Error, ErrorKind, Result};
-use imaging::{ModelInfo, Prepared, TilePrediction};
+use imaging::{ModelInfo, Prepared, Projection, TilePrediction};
 
 use crate::Device;
 use crate::kind_head::KindHead;
@@ -20,6 +20,8 @@ pub struct Segmenter {
     channels: usize,
     /// How many features of an image the bottleneck has.
     features: usize,
+    /// Makes embeddings of those.
+    projection: Projection,
     kind_head: Option<KindHead>,
     model_info: ModelInfo,
 }
@@ -56,7 +58,8 @@ impl Segmenter {
         let (channels, features) = (network.channels() as usize, network.features() as usize);
         let (runtime, device) = openvino::runtime(facts.design, &units, device)?;
         let model_info = ModelInfo { facts: facts.model, sha256, device };
-        Ok(Segmenter { runtime, channels, features, kind_head, model_info })
+        let projection = Projection::new(features);
+        Ok(Segmenter { runtime, channels, features, projection, kind_head, model_info })
     }
 
     /// The identity of the model, and where it runs.
@@ -82,20 +85,25 @@ impl Segmenter {
         }
         let mut output = self.forward(&pixels, side)?;
         let mut kinds = self.kinds(&output.features);
+        let mut embeddings = self.embeddings(&output.features);
         if mirrored {
             let turned = output.probabilities.split_off(output.probabilities.len() / 2);
             average_into(&mut output.probabilities, flipped(&turned, side, 1));
-            let turned = kinds.split_off(kinds.len() / 2);
-            kinds.iter_mut().zip(turned).for_each(|(kinds, turned)| average_into(kinds, turned));
+            average_halves(&mut kinds);
+            average_halves(&mut embeddings);
         }
         if !output.probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
             return Err(ErrorKind::Internal.error("the network's output is no probability"));
         }
         let probabilities = output.probabilities.chunks(side * side).map(<[f32]>::to_vec);
         let kinds = kinds.into_iter().chain(std::iter::repeat_with(Vec::new));
-        Ok(probabilities
-            .zip(kinds)
-            .map(|(probabilities, kinds)| TilePrediction { probabilities, kinds })
+        let predictions = probabilities.zip(kinds).zip(embeddings);
+        Ok(predictions
+            .map(|((probabilities, kinds), embedding)| TilePrediction {
+                probabilities,
+                kinds,
+                embedding,
+            })
             .collect())
     }
 
@@ -117,12 +125,17 @@ impl Segmenter {
         images.map(|features| head.probabilities(features)).collect()
     }
 
+    /// Where each image lies; the features come with every pass, so that this costs none.
+    fn embeddings(&self, features: &[f32]) -> Vec<Vec<f32>> {
+        features.chunks(self.features).map(|features| self.projection.of(features)).collect()
+    }
+
     /// The network's output for these images.
     fn forward(&mut self, pixels: &[f32], side: usize) -> Result<Output> {
         let count = pixels.len() / (side * side * self.channels);
         let output = self.runtime.forward(pixels, side)?;
-        let features = if self.kind_head.is_some() { count * self.features } else { 0 };
-        if output.probabilities.len() != count * side * side || output.features.len() < features {
+        let lengths = (output.probabilities.len(), output.features.len());
+        if lengths != (count * side * side, count * self.features) {
             return Err(ErrorKind::Internal.error("the network's output has the wrong shape"));
         }
         Ok(output)
@@ -159,6 +172,12 @@ fn side_of(tiles: &[Prepared]) -> Result<Option<usize>> {
         return Err(ErrorKind::Invalid.error(message));
     }
     Ok(Some(side))
+}
+
+/// Averages what was predicted of flipped images, the second half, into the first.
+fn average_halves(values: &mut Vec<Vec<f32>>) {
+    let turned = values.split_off(values.len() / 2);
+    values.iter_mut().zip(turned).for_each(|(straight, turned)| average_into(straight, turned));
 }
 
 /// Averages `turned` into `straight`.
@@ -261,6 +280,25 @@ mod tests {
         let back = segmenter.predict(&tiles.each_ref().map(turned), false).unwrap();
         let mean = (seen[0].kinds[0] + back[0].kinds[0]) / 2.0;
         assert!((mirrored[0].kinds[0] - mean).abs() < 1e-5);
+    }
+
+    #[test]
+    fn embeddings_are_made_of_the_features_of_the_same_pass() {
+        let mut segmenter = segmenter();
+        let tiles = [tile(1), tile(2)];
+        let features = segmenter.features(&tiles).unwrap();
+        let seen = segmenter.predict(&tiles, false).unwrap();
+        let back = segmenter.predict(&tiles.each_ref().map(turned), false).unwrap();
+        let mirrored = segmenter.predict(&tiles, true).unwrap();
+        for (place, features) in features.iter().enumerate() {
+            let own = &seen[place].embedding;
+            assert_eq!(*own, Projection::new(features.len()).of(features));
+            let mut mean = own.clone();
+            average_into(&mut mean, back[place].embedding.clone());
+            let mut same = mean.iter().zip(&mirrored[place].embedding);
+            assert!(same.all(|(a, b)| (a - b).abs() < 1e-4), "{mean:?}");
+        }
+        assert!(seen[0].embedding != seen[1].embedding);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod choice;
 mod cross_validation;
 mod dice_predictor;
 mod display;
+mod embedded;
 mod finish;
 mod learn;
 mod learned;
@@ -42,7 +43,9 @@ use state::{Progress, State};
 
 pub use card::data_version;
 pub use cross_validation::{FIGURES_FILE, REPORT_FILE, cross_validate};
-pub use finish::{Again, CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER, finish_again};
+pub use finish::{
+    Again, CARD_FILE, REFERENCE_FILE, RELIABILITY_FILE, WORST_FOLDER, embed_again, finish_again,
+};
 pub use losses::LOSSES_FILE;
 pub use schedule::Length;
 pub use speed::speed;

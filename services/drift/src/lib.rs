@@ -4,6 +4,7 @@
 //! reference, in JSON and as a page. On a schedule windows are closed, which do the same by model, kind of image and scanner, and
 //! tell when scans drift and when that is over. Every word of a reader on a result is kept, too, and says how good the answers are.
 
+mod embedding;
 mod event;
 mod message;
 mod page;
@@ -38,7 +39,7 @@ use store::Store;
 use windows::Closer;
 
 pub use quality::Bound;
-pub use reference::{Distribution, Reference};
+pub use reference::{Distribution, EmbeddingOfScan, Embeddings, Reference};
 pub use windows::Schedule;
 
 /// The group that drift listens with.

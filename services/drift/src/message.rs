@@ -57,6 +57,8 @@ pub fn feature(feature: Feature) -> drift::Feature {
         histogram: feature.histogram.map(histogram),
         wasserstein: feature.wasserstein,
         jensen_shannon: feature.jensen_shannon,
+        mmd2: feature.mmd2,
+        mmd_p_value: feature.mmd_p_value,
     }
 }
 
@@ -100,6 +102,8 @@ mod tests {
             ks_p_value: Some(21.0),
             wasserstein: Some(32.0),
             jensen_shannon: Some(33.0),
+            mmd2: Some(34.0),
+            mmd_p_value: Some(35.0),
             histogram: Some(histogram),
         };
         Report {
@@ -151,6 +155,8 @@ mod tests {
             (feature.ks_p_value.unwrap(), "/features/0/ks_p_value"),
             (feature.wasserstein.unwrap(), "/features/0/wasserstein"),
             (feature.jensen_shannon.unwrap(), "/features/0/jensen_shannon"),
+            (feature.mmd2.unwrap(), "/features/0/mmd2"),
+            (feature.mmd_p_value.unwrap(), "/features/0/mmd_p_value"),
             (histogram.edges[1], "/features/0/histogram/edges/1"),
             (histogram.reference[0], "/features/0/histogram/reference/0"),
             (histogram.window[0], "/features/0/histogram/window/0"),

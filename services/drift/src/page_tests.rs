@@ -11,7 +11,10 @@ fn page() -> String {
     let name = "<img src=x onerror=alert(1)>\"&";
     let distribution =
         Distribution { edges: vec![0.0, 0.5, 1.0], counts: vec![1, 1], sample: vec![0.2, 0.7] };
-    let reference = Reference { features: BTreeMap::from([(name.to_owned(), distribution)]) };
+    let reference = Reference {
+        features: BTreeMap::from([(name.to_owned(), distribution)]),
+        ..Reference::default()
+    };
     let features = BTreeMap::from([(name.to_owned(), 0.4)]);
     let observation = Some(Observation { features, ..Default::default() });
     let seen = CompletedScan { answer: Answer::Found, response_ms: Some(7), observation };
@@ -46,7 +49,8 @@ fn two_features() -> Report {
     let distribution =
         Distribution { edges: vec![0.0, 1.0], counts: vec![2], sample: vec![0.2, 0.7] };
     let named = |name: &str| (name.to_owned(), distribution.clone());
-    let reference = Reference { features: [named("kept"), named("moved")].into() };
+    let reference =
+        Reference { features: [named("kept"), named("moved")].into(), ..Reference::default() };
     let window = Window { from_ms: 0, to_ms: 1000, scans: Vec::new(), cut: false };
     report("r".into(), 1000, &window, &reference)
 }

@@ -10,6 +10,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct Reference {
     pub features: BTreeMap<String, Distribution>,
+    /// None of a model from before there were any.
+    #[serde(default)]
+    pub embedding: Option<Embeddings>,
+}
+
+/// Where scans of the training lie in what the network knows of images.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct Embeddings {
+    /// The digest of the weights that have made them.
+    pub weights: String,
+    /// How they were made.
+    pub projection: String,
+    pub scans: Vec<EmbeddingOfScan>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct EmbeddingOfScan {
+    pub image_kind: String,
+    pub slices: u32,
+    pub values: Vec<f64>,
 }
 
 /// How one feature was distributed over the training scans.
@@ -84,6 +104,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_says_where_scans_lie_or_nothing_of_it() {
+        let told = concat!(
+            r#"{"features": {}, "embedding": {"weights": "ab", "projection": "signs-32","#,
+            r#" "scans": [{"image_kind": "flair", "slices": 24, "values": [0.5, -1]}]}}"#
+        );
+        let scan =
+            EmbeddingOfScan { image_kind: "flair".into(), slices: 24, values: vec![0.5, -1.0] };
+        let embedding = Reference::parse(told).unwrap().embedding.unwrap();
+        assert_eq!((embedding.weights.as_str(), embedding.projection.as_str()), ("ab", "signs-32"));
+        assert_eq!(embedding.scans, [scan]);
+        assert_eq!(Reference::parse(r#"{"features": {}}"#).unwrap(), Reference::default());
+        for wrong in
+            [r#"{"weights": "ab"}"#, r#"{"weights": "ab", "projection": "x", "scans": [[1]]}"#]
+        {
+            let text = format!(r#"{{"features": {{}}, "embedding": {wrong}}}"#);
+            assert!(Reference::parse(&text).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_missing_file_is_named() {
         let error = Reference::read(Path::new("/nowhere/reference.json")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/reference.json"));
@@ -104,7 +144,7 @@ mod tests {
             sample: vec![0.25, 1.0],
         };
         let features = BTreeMap::from([("mean".to_owned(), distribution)]);
-        assert_eq!(Reference::read(&path).unwrap(), Reference { features });
+        assert_eq!(Reference::read(&path).unwrap(), Reference { features, embedding: None });
         std::fs::write(
             &path,
             r#"{"features": {"std": {"edges": [1, 0], "counts": [1], "sample": [1]}}}"#,

@@ -54,6 +54,13 @@ impl References {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(self.named.clone()),
             fetched => Arc::new(Reference::parse(&fetched?)?),
         };
+        if reference.embedding.is_none() {
+            tracing::info!(
+                model = model.name,
+                version = model.version,
+                "a training reference tells nothing of embeddings, which are left out of windows: `medseg finish --embeddings` fills them in"
+            );
+        }
         let mut kept = self.kept();
         if kept.len() >= KEPT {
             kept.clear();

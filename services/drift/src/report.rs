@@ -7,6 +7,7 @@ use proto::events::{ModelIdentity, Observation};
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
+use crate::embedding::{self, EMBEDDING};
 use crate::event;
 use crate::reference::{Distribution, Reference};
 use crate::statistics::{difference, quantile};
@@ -18,6 +19,11 @@ pub const SCANS_MIN: usize = 30;
 pub const PSI_WATCH: f64 = 0.1;
 pub const PSI_DRIFT: f64 = 0.25;
 
+/// The same marks of the squared discrepancy between embeddings: what it is between two bell curves that are as far from each other
+/// as those that PSI says 0.1 and 0.25 of.
+const MMD2_WATCH: f64 = 0.02;
+const MMD2_DRIFT: f64 = 0.05;
+
 /// How improbable the difference must be for a whole report of alike samples; shared out among its features (Bonferroni).
 ///
 /// PSI of two alike samples over b bins is about (b - 1) (1/n + 1/m), so that a small window crosses its marks by chance alone.
@@ -25,6 +31,20 @@ pub const P_MAX: f64 = 0.01;
 
 /// The values of each feature, by its name.
 pub type Values<'a> = BTreeMap<&'a str, Vec<f64>>;
+
+/// What is known of scans: the values of each feature, and where they lie in what the network knows of images.
+#[derive(Clone, Debug, Default)]
+pub struct Sample<'a> {
+    pub values: Values<'a>,
+    /// Empty: nobody says, or they cannot be compared.
+    pub embeddings: Vec<&'a [f64]>,
+}
+
+impl<'a> From<Values<'a>> for Sample<'a> {
+    fn from(values: Values<'a>) -> Sample<'a> {
+        Sample { values, embeddings: Vec::new() }
+    }
+}
 
 /// One completed scan.
 #[derive(Clone, Debug)]
@@ -104,7 +124,46 @@ pub struct Feature {
     pub ks_p_value: Option<f64>,
     pub wasserstein: Option<f64>,
     pub jensen_shannon: Option<f64>,
+    /// The squared maximum mean discrepancy, of embeddings alone, which have none of the numbers above.
+    pub mmd2: Option<f64>,
+    pub mmd_p_value: Option<f64>,
     pub histogram: Option<Histogram>,
+}
+
+impl Feature {
+    /// One of that name, of which nothing else is known.
+    pub fn new(name: &str, verdict: Verdict) -> Feature {
+        Feature {
+            name: name.to_owned(),
+            verdict,
+            scans: 0,
+            median: None,
+            reference_median: None,
+            psi: None,
+            ks_statistic: None,
+            ks_p_value: None,
+            wasserstein: None,
+            jensen_shannon: None,
+            mmd2: None,
+            mmd_p_value: None,
+            histogram: None,
+        }
+    }
+
+    /// How improbable its difference is; None where none was looked for.
+    pub fn p_value(&self) -> Option<f64> {
+        self.ks_p_value.or(self.mmd_p_value)
+    }
+
+    /// What would be said of it by these thresholds; None where there is nothing to judge it by.
+    pub fn judged(&self, thresholds: Thresholds) -> Option<Verdict> {
+        let p_value = self.p_value()?;
+        match (self.psi, self.mmd2) {
+            (Some(psi), _) => Some(judge(psi, p_value, thresholds)),
+            (None, Some(squared)) => Some(judge_discrepancy(squared, p_value, thresholds)),
+            (None, None) => None,
+        }
+    }
 }
 
 /// Shares of the reference and of the window over the same bins.
@@ -129,10 +188,11 @@ pub struct Thresholds {
 
 /// Compares `window` with `reference`.
 pub fn report(id: String, created_ms: i64, window: &Window, reference: &Reference) -> Report {
-    let seen = values(observations(&window.scans));
-    let (mut features, thresholds) = features(&samples(reference), &seen, P_MAX);
+    // Scans of all kinds and models are in it, so that there is no one place where they should lie.
+    let seen = Sample::from(values(observations(&window.scans)));
+    let (mut features, thresholds) = features(&samples(reference).into(), &seen, P_MAX);
     for feature in &mut features {
-        let values = seen.get(feature.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let values = seen.values.get(feature.name.as_str()).map_or(&[][..], Vec::as_slice);
         let distribution = reference.features.get(&feature.name);
         feature.histogram = distribution.map(|distribution| histogram(distribution, values));
     }
@@ -176,18 +236,25 @@ pub fn samples(reference: &Reference) -> Values<'_> {
 
 /// How what was `seen` of each feature differs from the `reference`, in the order of their names. Of scans that are like it, no
 /// feature is said to differ, but with the probability `p_window`: shared out among those that are compared (Bonferroni).
-pub fn features(reference: &Values, seen: &Values, p_window: f64) -> (Vec<Feature>, Thresholds) {
-    let compared = seen.keys().filter(|name| reference.contains_key(*name)).count();
+pub fn features(reference: &Sample, seen: &Sample, p_window: f64) -> (Vec<Feature>, Thresholds) {
+    let embedded = !seen.embeddings.is_empty();
+    let named = seen.values.keys().filter(|name| reference.values.contains_key(*name)).count();
+    let compared = named + usize::from(embedded && !reference.embeddings.is_empty());
     let thresholds = Thresholds {
         scans_min: SCANS_MIN,
         psi_watch: PSI_WATCH,
         psi_drift: PSI_DRIFT,
         p_max: p_window / compared.max(1) as f64,
     };
-    let names: BTreeSet<&str> = reference.keys().chain(seen.keys()).copied().collect();
+    let mut names: BTreeSet<&str> =
+        reference.values.keys().chain(seen.values.keys()).copied().collect();
+    names.extend(embedded.then_some(EMBEDDING));
     let of_each = names.into_iter().map(|name| {
-        let values = seen.get(name).map_or(&[][..], Vec::as_slice);
-        feature(name, values, reference.get(name).map(Vec::as_slice), thresholds)
+        if name == EMBEDDING {
+            return embedding::feature(&reference.embeddings, &seen.embeddings, thresholds);
+        }
+        let values = seen.values.get(name).map_or(&[][..], Vec::as_slice);
+        feature(name, values, reference.values.get(name).map(Vec::as_slice), thresholds)
     });
     (of_each.collect(), thresholds)
 }
@@ -241,8 +308,6 @@ fn feature(
         _ => Verdict::TooFewScans,
     };
     Feature {
-        name: name.to_owned(),
-        verdict,
         scans: values.len(),
         median: quantile(values, 0.5),
         reference_median: quantile(sample, 0.5),
@@ -251,16 +316,25 @@ fn feature(
         ks_p_value: found.map(|found| found.test.p_value),
         wasserstein: found.map(|found| found.wasserstein),
         jensen_shannon: found.map(|found| found.jensen_shannon),
-        histogram: None,
+        ..Feature::new(name, verdict)
     }
 }
 
 /// A difference counts when it is large (PSI) and improbable by chance (Kolmogorov-Smirnov).
 pub fn judge(psi: f64, p_value: f64, thresholds: Thresholds) -> Verdict {
-    match psi {
-        _ if p_value >= thresholds.p_max => Verdict::Stable,
-        psi if psi >= thresholds.psi_drift => Verdict::Drift,
-        psi if psi >= thresholds.psi_watch => Verdict::Watch,
+    graded(psi, [thresholds.psi_watch, thresholds.psi_drift], p_value < thresholds.p_max)
+}
+
+/// The same of embeddings, by their squared discrepancy and its permutation test.
+pub fn judge_discrepancy(squared: f64, p_value: f64, thresholds: Thresholds) -> Verdict {
+    graded(squared, [MMD2_WATCH, MMD2_DRIFT], p_value < thresholds.p_max)
+}
+
+fn graded(size: f64, [watch, drift]: [f64; 2], is_improbable: bool) -> Verdict {
+    match size {
+        _ if !is_improbable => Verdict::Stable,
+        size if size >= drift => Verdict::Drift,
+        size if size >= watch => Verdict::Watch,
         _ => Verdict::Stable,
     }
 }

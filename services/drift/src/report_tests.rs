@@ -9,7 +9,10 @@ fn reference() -> Reference {
     let sample: Vec<f64> = spread(500).collect();
     let distribution =
         Distribution { edges: vec![0.0, 0.25, 0.5, 0.75, 1.0], counts: vec![125; 4], sample };
-    Reference { features: BTreeMap::from([("mean".to_owned(), distribution)]) }
+    Reference {
+        features: BTreeMap::from([("mean".to_owned(), distribution)]),
+        ..Reference::default()
+    }
 }
 
 fn window(means: impl Iterator<Item = f64>) -> Window {

@@ -1,10 +1,11 @@
+use bytes::Bytes;
 use domain::{Clock, ErrorKind, Random};
 use futures::stream::{self, BoxStream, StreamExt};
 use proto::drift::drift_server::Drift;
 use proto::drift::{
     CompareWindowsRequest, Comparison, ListWindowsRequest, Quality, QualityRequest,
-    ReadRowsRequest, Report as Reply, ReportRef, ReportRequest, Rows, WindowInFull, WindowRef,
-    Windows,
+    ReadRowsRequest, Report as Reply, ReportRef, ReportRequest, Rows, RowsFormat, WindowInFull,
+    WindowRef, Windows,
 };
 use service::CHUNK_BYTES;
 use service::claims::{Claims, Role, Verifier, bearer};
@@ -100,11 +101,14 @@ impl Drift for Rpc {
         request: Request<ReadRowsRequest>,
     ) -> Result<Response<Self::ReadRowsStream>, Status> {
         let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
-        let ReadRowsRequest { from_ms, to_ms } = request.into_inner();
-        let period = period(from_ms, to_ms, self.clock.now_ms())?;
-        let csv = windows::rows(&self.store, tenant, period).await?;
-        let pieces: Vec<Result<Rows, Status>> =
-            csv.chunks(CHUNK_BYTES).map(|piece| Ok(Rows { csv: piece.to_vec().into() })).collect();
+        let asked = request.into_inner();
+        let (period, format) =
+            (period(asked.from_ms, asked.to_ms, self.clock.now_ms())?, asked.format());
+        let rows = windows::rows(&self.store, tenant, period, format).await?;
+        let pieces: Vec<Result<Rows, Status>> = rows
+            .chunks(CHUNK_BYTES)
+            .map(|piece| Ok(of_format(piece.to_vec().into(), format)))
+            .collect();
         Ok(Response::new(stream::iter(pieces).boxed()))
     }
 
@@ -129,6 +133,14 @@ fn period(from_ms: i64, to_ms: i64, now_ms: i64) -> domain::Result<Period> {
         return Err(ErrorKind::Invalid.error("a window ends after it begins"));
     }
     Ok(Period { from_ms, to_ms })
+}
+
+/// A piece of rows, in the field of its format.
+fn of_format(piece: Bytes, format: RowsFormat) -> Rows {
+    match format {
+        RowsFormat::Unspecified | RowsFormat::Csv => Rows { csv: piece, ..Rows::default() },
+        RowsFormat::Parquet => Rows { parquet: piece, ..Rows::default() },
+    }
 }
 
 fn new_id(random: &Random) -> String {

@@ -20,8 +20,11 @@ use domain::{Answer, TenantId};
 use proto::events::{ModelIdentity, Observation};
 use serde::{Deserialize, Serialize};
 
+use crate::embedding::Embedded;
 use crate::reference::Reference;
-use crate::report::{Feature, Thresholds, Verdict, answers, features, gravest, samples, values};
+use crate::report::{
+    Feature, Sample, Thresholds, Verdict, answers, features, gravest, samples, values,
+};
 use alarm::Standing;
 
 pub use close::{Closer, Schedule, watch};
@@ -84,8 +87,12 @@ pub struct Seen {
 
 impl Seen {
     pub fn new(members: &[Member], model: ModelIdentity, reference: &Reference) -> Seen {
-        let seen = values(observations(members));
-        let (features, thresholds) = features(&samples(reference), &seen, P_WINDOW);
+        let embedded = Embedded::of(looked_at(members));
+        let told = embedded.as_ref().map(|embedded| embedded.reference(reference));
+        let reference = Sample { values: samples(reference), embeddings: told.unwrap_or_default() };
+        let embeddings = embedded.map(|embedded| embedded.vectors).unwrap_or_default();
+        let seen = Sample { values: values(observations(members)), embeddings };
+        let (features, thresholds) = features(&reference, &seen, P_WINDOW);
         let answers = answers(members.iter().map(|member| member.answer));
         Seen { model, answers, features, thresholds }
     }
@@ -95,10 +102,17 @@ impl Seen {
     }
 }
 
-fn observations(members: &[Member]) -> impl Iterator<Item = &Observation> {
-    members.iter().filter_map(|member| member.observation.as_ref())
+/// What was observed of each member, where anything was.
+fn looked_at(members: &[Member]) -> impl Iterator<Item = Option<&Observation>> {
+    members.iter().map(|member| member.observation.as_ref())
 }
 
+fn observations(members: &[Member]) -> impl Iterator<Item = &Observation> {
+    looked_at(members).flatten()
+}
+
+#[cfg(test)]
+mod phantom_tests;
 #[cfg(test)]
 #[path = "windows_tests.rs"]
 mod tests;

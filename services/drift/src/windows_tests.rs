@@ -1,8 +1,17 @@
 //! How often windows cry wolf, and what they see, on scans whose features are drawn.
 
+use proto::events::Embedding;
+
 use super::alarm::Change;
 use super::*;
-use crate::reference::Distribution;
+use crate::embedding::EMBEDDING;
+use crate::reference::{Distribution, EmbeddingOfScan, Embeddings};
+
+/// Of the model that has judged the scans, and how it makes embeddings.
+const WEIGHTS: &str = "ab";
+const PROJECTION: &str = "signs-32";
+/// Figures of an embedding.
+const WIDTH: u64 = 8;
 
 /// SplitMix64 (Steele 2014): the same scans everywhere.
 struct Drawn(u64);
@@ -33,6 +42,8 @@ struct Features {
     background: f64,
     mask_fraction: f64,
     confidence: f64,
+    /// What a network sees and no measure above.
+    texture: f64,
 }
 
 impl Features {
@@ -49,10 +60,34 @@ impl Features {
             background: 0.5 + head,
             mask_fraction: if tumour > 0.4 { 0.02 * tumour } else { 0.0 },
             confidence: 0.9 + 0.03 * drawn.normal(),
+            texture: 0.0,
         }
     }
 
-    fn observation(self) -> Observation {
+    /// Where the scan lies in a network: each figure is a mixture of what sets scans apart, and something of its own.
+    fn embedding(&self, drawn: &mut Drawn) -> Embedding {
+        let apart = [
+            (self.mean - 0.22) / 0.032,
+            (self.std - 0.24) / 0.023,
+            (self.p99 - 0.9) / 0.085,
+            (self.sharpness - 0.35) / 0.042,
+            (self.background - 0.5) / 0.06,
+            (self.mask_fraction - 0.008) / 0.008,
+        ];
+        let figure = |number: u64| {
+            let signs = 0x9e37_79b9_7f4a_7c15_u64 >> (6 * number);
+            let signed = apart
+                .iter()
+                .enumerate()
+                .map(|(place, value)| if (signs >> place) & 1 == 1 { *value } else { -*value });
+            let texture = if number.is_multiple_of(2) { self.texture } else { 0.0 };
+            signed.sum::<f64>() / 6.0_f64.sqrt() + 0.5 * drawn.normal() + texture
+        };
+        let values = (0..WIDTH).map(figure).collect();
+        Embedding { projection: PROJECTION.into(), slices: 24, values }
+    }
+
+    fn observation(self, embedding: Embedding) -> Observation {
         let named = [
             ("mean", self.mean),
             ("std", self.std),
@@ -65,9 +100,16 @@ impl Features {
             features: named.map(|(name, value)| (name.to_owned(), value)).into(),
             mask_fraction: Some(self.mask_fraction),
             confidence: Some(self.confidence),
+            model: Some(model()),
+            image_kind: Some("flair".into()),
+            embedding: Some(embedding),
             ..Observation::default()
         }
     }
+}
+
+fn model() -> ModelIdentity {
+    ModelIdentity { sha256: WEIGHTS.into(), ..ModelIdentity::default() }
 }
 
 /// A window of so many scans, each changed in the same way.
@@ -75,7 +117,9 @@ fn window(drawn: &mut Drawn, scans: usize, change: fn(&mut Features)) -> Vec<Mem
     let member = |k: usize| {
         let mut features = Features::healthy(drawn);
         change(&mut features);
-        let (id, observation) = (k.to_string(), Some(features.observation()));
+        // What lies beside does not change which scans are drawn next.
+        let embedding = features.embedding(&mut Drawn(drawn.0 ^ 0x5555));
+        let (id, observation) = (k.to_string(), Some(features.observation(embedding)));
         Member {
             event_id: id.clone(),
             scan_id: id,
@@ -93,11 +137,21 @@ fn reference(drawn: &mut Drawn) -> Reference {
     let distribution = |sample| Distribution { edges: vec![0.0, 1.0], counts: vec![1], sample };
     let values = values(observations(&members)).into_iter();
     let features = values.map(|(name, sample)| (name.to_owned(), distribution(sample)));
-    Reference { features: features.collect() }
+    let scan = |observation: &Observation| {
+        let embedding = observation.embedding.clone().unwrap_or_default();
+        let Embedding { slices, values, .. } = embedding;
+        EmbeddingOfScan { image_kind: "flair".into(), slices, values }
+    };
+    let scans = observations(&members).map(scan).collect();
+    let (weights, projection) = (WEIGHTS.into(), PROJECTION.into());
+    Reference {
+        features: features.collect(),
+        embedding: Some(Embeddings { weights, projection, scans }),
+    }
 }
 
 fn seen(members: &[Member], reference: &Reference) -> Seen {
-    Seen::new(members, ModelIdentity::default(), reference)
+    Seen::new(members, model(), reference)
 }
 
 #[test]
@@ -117,7 +171,7 @@ fn of_two_hundred_healthy_windows_two_alarm_at_most() {
 #[test]
 fn each_seeded_drift_is_seen_in_half_of_sixty_scans_and_named() {
     type Effect = fn(&mut Features);
-    let seeded: [(&str, &str, Effect); 6] = [
+    let seeded: [(&str, &str, Effect); 7] = [
         ("gain", "p99", |seen| {
             for value in [&mut seen.mean, &mut seen.std, &mut seen.p01, &mut seen.p99] {
                 *value *= 1.3;
@@ -140,6 +194,7 @@ fn each_seeded_drift_is_seen_in_half_of_sixty_scans_and_named() {
             seen.sharpness *= 0.9;
         }),
         ("negatives", "mask_fraction", |seen| seen.mask_fraction = 0.0),
+        ("what only a network sees", EMBEDDING, |seen| seen.texture = 1.5),
     ];
     let mut drawn = Drawn(17);
     let reference = reference(&mut drawn);
@@ -157,6 +212,66 @@ fn the_budget_is_shared_out_among_the_features_that_are_compared() {
     let mut drawn = Drawn(17);
     let reference = reference(&mut drawn);
     let seen = seen(&window(&mut drawn, 40, |_| ()), &reference);
-    assert_eq!((seen.features.len(), seen.thresholds.p_max), (8, P_WINDOW / 8.0));
+    assert_eq!((seen.features.len(), seen.thresholds.p_max), (9, P_WINDOW / 9.0));
     assert_eq!(seen.answers["found"], 40);
+}
+
+#[test]
+fn a_reference_without_embeddings_of_such_scans_says_so_and_judges_the_rest() {
+    let mut drawn = Drawn(17);
+    let mut reference = reference(&mut drawn);
+    let members = window(&mut drawn, 40, |seen| seen.texture = 1.5);
+    let judged = |reference: &Reference| {
+        let seen = seen(&members, reference);
+        let embedding = seen.features.iter().find(|one| one.name == EMBEDDING).unwrap();
+        (embedding.verdict, embedding.scans, seen.thresholds.p_max)
+    };
+    assert_eq!(judged(&reference), (Verdict::Drift, 40, P_WINDOW / 9.0));
+    let embeddings = reference.embedding.take();
+    assert_eq!(judged(&reference), (Verdict::NoReference, 40, P_WINDOW / 8.0));
+    // Of other weights, of which nothing can be compared.
+    reference.embedding = embeddings.map(|one| Embeddings { weights: "cd".into(), ..one });
+    assert_eq!(judged(&reference), (Verdict::NoReference, 40, P_WINDOW / 8.0));
+    // Too few to conclude anything from.
+    let few = reference.embedding.take().map(|one| Embeddings {
+        weights: WEIGHTS.into(),
+        scans: one.scans.into_iter().take(29).collect(),
+        ..one
+    });
+    reference.embedding = few;
+    assert_eq!(judged(&reference), (Verdict::TooFewScans, 40, P_WINDOW / 9.0));
+}
+
+#[test]
+fn windows_of_two_models_are_not_compared_by_where_their_scans_lie() {
+    let mut drawn = Drawn(17);
+    let (a, mut b) =
+        (window(&mut drawn, 40, |_| ()), window(&mut drawn, 40, |seen| seen.texture = 1.5));
+    let embedding = |a: &[Member], b: &[Member]| {
+        let found = compare::compare(a, b).features;
+        found.into_iter().find(|one| one.name == EMBEDDING).map(|one| one.verdict)
+    };
+    assert_eq!(embedding(&a, &b), Some(Verdict::Drift));
+    for member in &mut b {
+        let observation = member.observation.as_mut().unwrap();
+        observation.model = Some(ModelIdentity { sha256: "cd".into(), ..ModelIdentity::default() });
+    }
+    assert_eq!(embedding(&a, &b), None);
+}
+
+#[test]
+fn the_scans_that_lie_apart_carry_what_only_a_network_sees() {
+    let mut drawn = Drawn(17);
+    let reference = reference(&mut drawn);
+    let mut members = window(&mut drawn, 25, |_| ());
+    members.extend(window(&mut drawn, 15, |seen| seen.texture = 3.0));
+    for (place, member) in members.iter_mut().enumerate() {
+        member.scan_id = place.to_string();
+    }
+    let carried = carriers::carriers(&members, &reference, &[EMBEDDING.to_owned()]);
+    let apart = |scan: &carriers::Carrier| scan.scan_id.parse::<usize>().unwrap() >= 25;
+    let first = carried[..15].iter().filter(|scan| apart(scan)).count();
+    assert!(first >= 13, "{first} of 15");
+    let all: f64 = carried.iter().map(|scan| scan.contribution).sum();
+    assert!((all - 1.0).abs() < 1e-12 && carried[0].values[EMBEDDING] > 0.0, "{:?}", carried[0]);
 }

@@ -78,6 +78,11 @@ pub struct DriftFeature {
     wasserstein: Option<f64>,
     /// The Jensen-Shannon distance, natural logarithm.
     jensen_shannon: Option<f64>,
+    /// The squared maximum mean discrepancy, of the feature `embedding` alone, which has none of the numbers above: where scans lie
+    /// in what the network knows of images. From 0.02 on it is worth watching, from 0.05 on it is drift.
+    mmd2: Option<f64>,
+    /// Of its permutation test.
+    mmd_p_value: Option<f64>,
     histogram: Option<Histogram>,
 }
 
@@ -164,6 +169,8 @@ impl From<drift::Feature> for DriftFeature {
             ks_p_value: feature.ks_p_value,
             wasserstein: feature.wasserstein,
             jensen_shannon: feature.jensen_shannon,
+            mmd2: feature.mmd2,
+            mmd_p_value: feature.mmd_p_value,
             histogram: feature.histogram.map(Histogram::from),
         }
     }
@@ -218,6 +225,7 @@ mod tests {
             r#""response_ms":{"scans":1,"p50":120.0,"p95":120.0,"p99":120.0},"compute_ms":null,"#,
             r#""features":[{"name":"mean","verdict":"too_few_scans","scans":1,"median":0.5,"reference_median":null,"#,
             r#""psi":null,"ks_statistic":null,"ks_p_value":null,"wasserstein":null,"jensen_shannon":null,"#,
+            r#""mmd2":null,"mmd_p_value":null,"#,
             r#""histogram":{"edges":[0.0,1.0],"reference":[],"window":[],"below":0.0,"above":0.0}}],"#,
             r#""thresholds":{"scans_min":30,"psi_watch":0.0,"psi_drift":0.0,"p_max":0.0}}"#,
         );

@@ -261,6 +261,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(drift_windows::show))
         .routes(routes!(drift_windows::compare))
         .routes(routes!(drift_windows::rows))
+        .routes(routes!(drift_windows::rows_as_parquet))
         .routes(routes!(quality::show))
         .routes(routes!(stops::show, stops::decide))
         .routes(routes!(stops::lift))

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
 use domain::{Answer, Clock, Result, Unanswered};
 use imaging::{
-    Assessment, ClassifiedKind, DocumentHeader, Features, Findings, Format, Framed, ImageFacts,
-    Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared, Preprocessing, Quality,
-    Reading, Readings, ResultDocument, Role, TilePlacement, TilePrediction, Timing, Totals, Volume,
-    lettered_png, mask_nifti, mask_png, overlay_png, restored, shown_slice,
+    Assessment, ClassifiedKind, DocumentHeader, EMBEDDING, Features, Findings, Format, Framed,
+    ImageFacts, Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared,
+    Preprocessing, Quality, Reading, Readings, ResultDocument, Role, TilePlacement, TilePrediction,
+    Timing, Totals, Volume, embedding, lettered_png, mask_nifti, mask_png, overlay_png, restored,
+    shown_slice,
 };
-use proto::events::{ModelIdentity, Observation};
+use proto::events::{Embedding, ModelIdentity, Observation};
 use proto::storage::Job;
 use service::wire;
 
@@ -129,6 +130,16 @@ impl Prediction {
         )
     }
 
+    /// Where the scan lies in what the network knows of images; None of a model that has no network.
+    fn embedding(&self) -> Option<Embedding> {
+        let values = embedding(&self.outputs)?;
+        Some(Embedding {
+            projection: EMBEDDING.to_owned(),
+            slices: self.outputs.len() as u32,
+            values,
+        })
+    }
+
     /// The probabilities in the scan's own pixels.
     fn probabilities(&self) -> Vec<f32> {
         restored(&self.placements, &self.outputs)
@@ -201,6 +212,7 @@ impl Case {
             image_kind: Some(self.told.kind.name().to_owned()),
             compute_ms: Some(seen.compute_ms),
             expected_dice: expected_dice.map(|expected| expected.dice),
+            embedding: seen.embedding(),
             ..self.observation(features)
         };
         Ok(Analysis { compared, ..Analysis::new(document, files, observation) })

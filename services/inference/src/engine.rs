@@ -91,9 +91,9 @@ fn weightless(name: &str, threshold: f32, minimum_pixels: usize) -> ModelInfo {
     ModelInfo { facts, sha256: String::new(), device: "cpu".into() }
 }
 
-/// The outputs of an engine that has no classes of image kinds.
+/// The outputs of an engine that has no network: it tells no kinds of image, and makes no embeddings.
 fn tile_predictions(probabilities: Vec<Vec<f32>>) -> Vec<TilePrediction> {
-    let prediction = |probabilities| TilePrediction { probabilities, kinds: Vec::new() };
+    let prediction = |probabilities| TilePrediction { probabilities, ..TilePrediction::default() };
     probabilities.into_iter().map(prediction).collect()
 }
 

@@ -370,7 +370,7 @@ fn reply(
 
 fn checked(
     tile: &Prepared,
-    TilePrediction { probabilities, kinds }: &TilePrediction,
+    TilePrediction { probabilities, kinds, .. }: &TilePrediction,
 ) -> Result<()> {
     if probabilities.len() != tile.pixels.len() {
         return Err(wrong("has the wrong shape"));

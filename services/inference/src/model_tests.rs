@@ -25,7 +25,7 @@ impl Engine for Gate {
         self.go.lock().unwrap().recv_timeout(Duration::from_secs(60)).unwrap();
         let output = |tile: &Prepared| TilePrediction {
             probabilities: vec![0.25; tile.pixels.len()],
-            kinds: Vec::new(),
+            ..TilePrediction::default()
         };
         Ok(tiles.iter().map(output).collect())
     }
@@ -286,6 +286,7 @@ impl Engine for Witness {
         let output = |tile: &Prepared| TilePrediction {
             probabilities: vec![tile.placement.side as f32 / 100.0; tile.pixels.len()],
             kinds: vec![f32::from(u8::from(mirrored)); 2],
+            ..TilePrediction::default()
         };
         Ok(tiles.iter().map(output).collect())
     }

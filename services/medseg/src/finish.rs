@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use model::Device;
-use model::train::{Again, finish_again};
+use model::tracking::Tracking;
+use model::train::{Again, embed_again, finish_again};
 
 use crate::mlflow::Options;
 
@@ -31,8 +32,13 @@ pub struct Finish {
     run: PathBuf,
 
     /// The version that it then has.
-    #[arg(long)]
-    model_version: String,
+    #[arg(long, required_unless_present = "embeddings")]
+    model_version: Option<String>,
+
+    /// Instead, only fill in, in the drift reference of MODEL itself, where the scans that it comes from lie in what the network
+    /// knows of images: for a model from before references told that.
+    #[arg(long, conflicts_with = "model_version")]
+    embeddings: bool,
 
     /// Use no test-time augmentation (a flip), which costs twice the time.
     #[arg(long)]
@@ -66,11 +72,25 @@ pub struct Finish {
 const FINISHING: &str = "finish";
 
 impl Finish {
-    /// Chooses and measures everything that does not change the weights, and says where the card is.
+    /// Chooses and measures everything that does not change the weights, and says where the card is; or fills in the embeddings,
+    /// and says where they are.
     pub fn run(self) -> anyhow::Result<()> {
         let device = Device::choose(&self.device)?;
+        if self.embeddings {
+            let reference = embed_again(&self.again(Tracking::default()), device)
+                .context("the embeddings were not filled in")?;
+            println!("{}", reference.display());
+            return Ok(());
+        }
         let tracked = self.mlflow.track(&self.run.join(FINISHING), "finish")?;
-        let again = Again {
+        let card = finish_again(&self.again(tracked.tracking.clone()), device);
+        tracked.finish();
+        println!("{}", card.context("the model was not finished")?.display());
+        Ok(())
+    }
+
+    fn again(self, tracking: Tracking) -> Again {
+        Again {
             from: self.model,
             manifests: self.manifest,
             data: self.data,
@@ -78,15 +98,11 @@ impl Finish {
             validation: self.validation,
             model: self.out,
             run: self.run,
-            version: self.model_version,
+            version: self.model_version.unwrap_or_default(),
             mirrored: !self.straight,
             judged_phantoms: self.judged_phantoms,
             cross_validation: self.cross_validation,
-            tracking: tracked.tracking.clone(),
-        };
-        let card = finish_again(&again, device);
-        tracked.finish();
-        println!("{}", card.context("the model was not finished")?.display());
-        Ok(())
+            tracking,
+        }
     }
 }

@@ -82,7 +82,7 @@ pub fn reported(said: IncidentReported, traceparent: &str) -> Result<String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use proto::events::{ModelIdentity, SliceCounts};
+    use proto::events::{Embedding, ModelIdentity, SliceCounts};
     use serde_json::Value;
     use service::{system_clock, system_random};
 
@@ -103,8 +103,9 @@ mod tests {
             model: Some(ModelIdentity::default()),
             image_kind: Some("flair".to_owned()),
             compute_ms: Some(40.5),
-            scanner: None,
             expected_dice: Some(0.75),
+            scanner: None,
+            embedding: Some(Embedding::default()),
         }
     }
 

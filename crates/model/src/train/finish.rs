@@ -9,8 +9,9 @@ use imaging::{Framed, ImageKind, ModelFacts, ModelInfo, NetworkInput, Reading, R
 
 use super::card::{Card, FRR_MAX, Story, Trial, card};
 use super::choice::{Allowed, Choice, KindBy, Nested, UNTRIED, merged};
+use super::embedded::Embedded;
 use super::predictions::{Form, Predictions, inputs, kinds_of};
-use super::reference::{Said, reference};
+use super::reference::{Said, reference, with_embedding};
 use super::report;
 use super::state::State;
 use super::{MODALITIES, Settings};
@@ -118,18 +119,7 @@ pub fn finish(
 pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
     let split = Split::of_manifests(&again.manifests, again.validation, again.seed)?;
     let data_version = dataset::version_of(&again.manifests)?;
-    let path = again.from.join(CARD_FILE);
-    let story = match fs::read_to_string(&path) {
-        Ok(card) => Story::from_card(&card, again)?,
-        // Weights that nobody has evaluated yet.
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Story::without_card(again, &split, &data_version)?
-        }
-        Err(error) => {
-            let message = format!("cannot read {}", path.display());
-            return Err(domain::ErrorKind::Unavailable.error(message).because(error));
-        }
-    };
+    let story = story(again, &split, &data_version)?;
     let facts = Weights::read(&again.from)?.facts;
     let unchosen = Reading::plain(facts.side, UNTRIED);
     let model = ModelFacts {
@@ -161,6 +151,40 @@ pub fn finish_again(again: &Again, device: Device) -> Result<PathBuf> {
     };
     again.tracking.begin(report::of_finishing(again, &split, &data_version));
     again.tracking.over(|| make(making, device))
+}
+
+/// Fills in, in a finished model's reference, where the scans that it comes from lie in its network's bottleneck; all else of the
+/// model stays as it is. Answers where the reference is.
+///
+/// `Invalid` as [`finish_again`], and where the model has no reference.
+pub fn embed_again(again: &Again, device: Device) -> Result<PathBuf> {
+    let split = Split::of_manifests(&again.manifests, again.validation, again.seed)?;
+    story(again, &split, &dataset::version_of(&again.manifests)?)?;
+    let path = again.from.join(REFERENCE_FILE);
+    let reference = fs::read_to_string(&path).map_err(|error| {
+        let message = format!("cannot read {}: `medseg finish` makes one", path.display());
+        domain::ErrorKind::Invalid.error(message).because(error)
+    })?;
+    let embedding = Embedded::new(&mut Segmenter::load(&again.from, device)?, &split)?;
+    replace(&path, with_embedding(&reference, &embedding)?.as_bytes())?;
+    Ok(path)
+}
+
+/// What the model's card tells; of weights that nobody has evaluated yet, what is known without one.
+///
+/// `Invalid` where it tells of other data or another split.
+fn story(again: &Again, split: &Split, data_version: &str) -> Result<Story> {
+    let path = again.from.join(CARD_FILE);
+    match fs::read_to_string(&path) {
+        Ok(card) => Story::from_card(&card, again),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Story::without_card(again, split, data_version)
+        }
+        Err(error) => {
+            let message = format!("cannot read {}", path.display());
+            Err(domain::ErrorKind::Unavailable.error(message).because(error))
+        }
+    }
 }
 
 /// What is known of a model before anybody has measured what it does.
@@ -231,7 +255,8 @@ fn make(making: Making, device: Device) -> Result<PathBuf> {
         said.push(Said { mask_fraction, confidence: scored.assessment.confidence });
         Ok(())
     })?;
-    replace(&model.join(REFERENCE_FILE), reference(split, &said)?.as_bytes())?;
+    let embedding = Embedded::new(&mut segmenter, split)?;
+    replace(&model.join(REFERENCE_FILE), reference(split, &said, embedding)?.as_bytes())?;
     report::model(making.tracking, model)?;
     making.tracking.made(&facts.model.name, &facts.model.version);
     Ok(card)

@@ -100,6 +100,56 @@ fn a_finished_model_reads_each_kind_in_its_own_way_and_finishing_again_keeps_its
     }
 }
 
+fn reference_in(folder: &Path) -> serde_json::Value {
+    let text = fs::read_to_string(folder.join(REFERENCE_FILE)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_reference_says_where_the_scans_lie_that_the_model_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = of_two_kinds(folder.path());
+    run(&settings, cpu()).unwrap();
+    let made = reference_in(&settings.model);
+    let embedding = &made["embedding"];
+    let weights = Weights::read(&settings.model).unwrap().sha256;
+    assert_eq!(
+        (&embedding["weights"], &embedding["projection"]),
+        (&weights.into(), &"signs-32".into())
+    );
+    let scans = embedding["scans"].as_array().unwrap();
+    let of = |kind: &str, slices: u64| {
+        scans.iter().filter(|it| it["image_kind"] == kind && it["slices"] == slices).count()
+    };
+    // Too few to leave out those that were learned from: three volumes of two slices, and six slices of each kind.
+    assert_eq!(
+        [of("flair", 2), of("flair", 1), of("t1_contrast", 1), of("t1_contrast", 2)],
+        [3, 6, 6, 0]
+    );
+    assert!(scans.iter().all(|scan| scan["values"].as_array().unwrap().len() == 32));
+
+    // Of a model from before there were any, they are filled in, and nothing else changes.
+    let path = settings.model.join(REFERENCE_FILE);
+    let mut before = made.clone();
+    before.as_object_mut().unwrap().remove("embedding");
+    fs::write(&path, before.to_string()).unwrap();
+    let before = reference_in(&settings.model);
+    let again = Again { from: settings.model.clone(), ..again(&settings, folder.path()) };
+    assert_eq!(embed_again(&again, cpu()).unwrap(), path);
+    let anew = reference_in(&settings.model);
+    assert_eq!((&anew["features"], &anew["embedding"]), (&before["features"], embedding));
+    let why = embed_again(&Again { seed: 8, ..again.clone() }, cpu()).unwrap_err().to_string();
+    assert!(why.contains("another split"), "{why}");
+    for (text, words) in [(Some("[]"), "not a training reference"), (None, "medseg finish")] {
+        match text {
+            Some(text) => fs::write(&path, text).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let why = embed_again(&again, cpu()).unwrap_err().to_string();
+        assert!(why.contains(words), "{why}");
+    }
+}
+
 #[test]
 fn evaluation_comes_to_what_the_card_says_and_tells_the_kinds() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
-use domain::Result;
+use domain::{ErrorKind, Result};
 use imaging::Features;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
+use super::embedded::Embedded;
 use crate::dataset::{Labelled, Split};
 
 /// Bins of a histogram, each with about as many values as the next.
@@ -20,6 +22,13 @@ struct Distribution {
     sample: Vec<f64>,
 }
 
+/// What is written beside the weights.
+#[derive(Serialize)]
+struct Reference {
+    features: BTreeMap<&'static str, Distribution>,
+    embedding: Embedded,
+}
+
 /// What a model says of one slice.
 pub struct Said {
     /// The part of the slice's pixels that is in main findings, 0 to 1.
@@ -29,9 +38,10 @@ pub struct Said {
 }
 
 /// What drift is measured against, as JSON: how images look, over the slices of both sides of the split; and what
-/// the model says of them, over the validation slices only, as it is too sure of those that it learned from.
-pub fn reference(split: &Split, validated: &[Said]) -> Result<String> {
-    let mut values = BTreeMap::<&str, Vec<f64>>::new();
+/// the model says of them, over the validation slices only, as it is too sure of those that it learned from. With that come the
+/// embeddings of scans.
+pub fn reference(split: &Split, validated: &[Said], embedding: Embedded) -> Result<String> {
+    let mut values = BTreeMap::<&'static str, Vec<f64>>::new();
     let mut add = |features: &Features| {
         for (name, value) in features.named() {
             values.entry(name).or_default().push(value);
@@ -45,10 +55,25 @@ pub fn reference(split: &Split, validated: &[Said]) -> Result<String> {
     let said = |part: fn(&Said) -> f64| validated.iter().map(part).collect();
     values.insert("mask_fraction", said(|said| said.mask_fraction));
     values.insert("confidence", said(|said| said.confidence));
-    let features: BTreeMap<&str, Distribution> =
-        values.into_iter().map(|(name, values)| (name, Distribution::new(values))).collect();
-    Ok(serde_json::to_string(&BTreeMap::from([("features", features)]))
-        .expect("numbers are plain data"))
+    let features = values.into_iter().map(|(name, values)| (name, Distribution::new(values)));
+    let reference = Reference { features: features.collect(), embedding };
+    Ok(serde_json::to_string(&reference).expect("numbers are plain data"))
+}
+
+/// The text of a reference with these embeddings in place of those that it has, if any.
+///
+/// `Invalid` where it is none.
+pub fn with_embedding(reference: &str, embedding: &Embedded) -> Result<String> {
+    let no_reference = || ErrorKind::Invalid.error("not a training reference");
+    // What is not touched keeps its very digits.
+    let mut fields: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(reference).map_err(|error| no_reference().because(error))?;
+    if !fields.contains_key("features") {
+        return Err(no_reference());
+    }
+    let embedding = to_raw_value(embedding).expect("numbers are plain data");
+    fields.insert("embedding".to_owned(), embedding);
+    Ok(serde_json::to_string(&fields).expect("texts are plain data"))
 }
 
 impl Distribution {

@@ -1,7 +1,7 @@
 //! When drift is told, and when it is said to be over; pure.
 
 use super::P_WINDOW;
-use crate::report::{Feature, Thresholds, Verdict, gravest, judge};
+use crate::report::{Feature, Thresholds, Verdict, gravest};
 
 /// Whoever has drifted is calm again when not even this would have been taken for a difference: a mark that is far easier
 /// to cross than the one that told of it.
@@ -45,15 +45,14 @@ impl Standing {
 fn is_calm(features: &[Feature], thresholds: Thresholds) -> bool {
     let easier = Thresholds { p_max: thresholds.p_max * (P_CALM / P_WINDOW), ..thresholds };
     let judged = features.iter().filter(|feature| feature.verdict >= Verdict::Stable);
-    let verdicts: Vec<Verdict> = judged
-        .filter_map(|feature| Some(judge(feature.psi?, feature.ks_p_value?, easier)))
-        .collect();
+    let verdicts: Vec<Verdict> = judged.filter_map(|feature| feature.judged(easier)).collect();
     !verdicts.is_empty() && verdicts.iter().all(|verdict| *verdict == Verdict::Stable)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::judge;
 
     const THRESHOLDS: Thresholds =
         Thresholds { scans_min: 30, psi_watch: 0.1, psi_drift: 0.25, p_max: P_WINDOW };
@@ -61,17 +60,10 @@ mod tests {
     /// A feature that differs by that much, so improbably.
     fn feature(psi: f64, p_value: f64) -> Feature {
         Feature {
-            name: "mean".into(),
-            verdict: judge(psi, p_value, THRESHOLDS),
             scans: 40,
-            median: None,
-            reference_median: None,
             psi: Some(psi),
-            ks_statistic: None,
             ks_p_value: Some(p_value),
-            wasserstein: None,
-            jensen_shannon: None,
-            histogram: None,
+            ..Feature::new("mean", judge(psi, p_value, THRESHOLDS))
         }
     }
 
@@ -107,6 +99,26 @@ mod tests {
     fn a_difference_too_small_to_matter_is_calm_however_sure_it_is() {
         let expected = [Some(Change::Detected), None, Some(Change::Cleared)];
         assert_eq!(told(&[(0.5, 1e-6), (0.05, 1e-9), (0.05, 1e-9)]), expected);
+    }
+
+    #[test]
+    fn embeddings_that_are_not_calm_keep_drift_standing() {
+        let embedded = |mmd2: f64, p_value: f64| {
+            let (mmd2, mmd_p_value) = (Some(mmd2), Some(p_value));
+            let feature =
+                Feature { mmd2, mmd_p_value, ..Feature::new("embedding", Verdict::Stable) };
+            let verdict = feature.judged(THRESHOLDS).unwrap();
+            [Feature { verdict, ..feature }, self::feature(0.02, 0.6)]
+        };
+        let after =
+            |standing: Standing, features: &[Feature]| standing.after(features, THRESHOLDS).1;
+        let calm = Standing { drifted: true, calm: 1 };
+        let detected = Some(Change::Detected);
+        assert_eq!(after(Standing::default(), &embedded(0.06, 1e-4)), detected);
+        assert_eq!(after(Standing::default(), &embedded(0.06, 0.01)), None);
+        assert_eq!(after(Standing::default(), &embedded(0.03, 1e-4)), None);
+        assert_eq!(after(calm, &embedded(0.06, 0.01)), None);
+        assert_eq!(after(calm, &embedded(0.06, 0.5)), Some(Change::Cleared));
     }
 
     #[test]

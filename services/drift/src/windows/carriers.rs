@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Member, Seen};
+use super::{Member, Seen, looked_at};
+use crate::embedding::{self, EMBEDDING};
 use crate::event;
 use crate::reference::Reference;
 use crate::report::Verdict;
@@ -25,7 +26,7 @@ pub fn carrying(seen: &Seen) -> Vec<String> {
     if !drifted.is_empty() {
         return drifted;
     }
-    let tested = seen.features.iter().filter_map(|feature| Some((feature.ks_p_value?, feature)));
+    let tested = seen.features.iter().filter_map(|feature| Some((feature.p_value()?, feature)));
     let most = tested.min_by(|one, other| one.0.total_cmp(&other.0));
     most.map(|(_, feature)| feature.name.clone()).into_iter().collect()
 }
@@ -34,14 +35,19 @@ pub fn carrying(seen: &Seen) -> Vec<String> {
 ///
 /// Of one feature, that is how far a scan's value has to be moved for the window to become the reference, of how far all have to
 /// be (what the Wasserstein distance adds up): the k-th smallest value of n moves to the reference's quantile (k - 1/2) / n. Of
-/// several, it is the mean.
+/// several, it is the mean. Of embeddings, it is by how much a scan is nearer to the others of the window than to the training, of how
+/// much all are that are nearer: what their discrepancy adds up.
 pub fn carriers(members: &[Member], reference: &Reference, features: &[String]) -> Vec<Carrier> {
     let mut carriers: Vec<Carrier> =
         members.iter().map(|member| carrier(member, features)).collect();
     let mut moved = 0;
     for feature in features {
-        let Some(distribution) = reference.features.get(feature) else { continue };
-        let parts = parts(&carriers, feature, &sorted(&distribution.sample));
+        let parts = if feature == EMBEDDING {
+            embedded_parts(&mut carriers, embedding::carried(looked_at(members), reference))
+        } else {
+            let Some(distribution) = reference.features.get(feature) else { continue };
+            parts(&carriers, feature, &sorted(&distribution.sample))
+        };
         moved += usize::from(!parts.is_empty());
         for (place, part) in parts {
             carriers[place].contribution += part;
@@ -79,6 +85,19 @@ fn parts(carriers: &[Carrier], feature: &str, reference: &[f64]) -> Vec<(usize, 
             Some((*place, (value - goal).abs()))
         })
         .collect();
+    shares(ways)
+}
+
+/// The same of embeddings, of what each scan says of the training; that is the scan's value, too.
+fn embedded_parts(carriers: &mut [Carrier], nearer: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
+    for (place, value) in &nearer {
+        carriers[*place].values.insert(EMBEDDING.to_owned(), *value);
+    }
+    shares(nearer.into_iter().map(|(place, value)| (place, value.max(0.0))).collect())
+}
+
+/// Each as a part of all; nothing where they come to nothing.
+fn shares(ways: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
     let all: f64 = ways.iter().map(|(_, way)| way).sum();
     if all > 0.0 {
         ways.into_iter().map(|(place, way)| (place, way / all)).collect()
@@ -112,7 +131,7 @@ mod tests {
         let sample = (0..=100).map(|k| f64::from(k) / 100.0).collect();
         let distribution = Distribution { edges: vec![0.0, 1.0], counts: vec![101], sample };
         let named = |name: &str| (name.to_owned(), distribution.clone());
-        Reference { features: [named("mean"), named("std")].into() }
+        Reference { features: [named("mean"), named("std")].into(), ..Reference::default() }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Member, observations};
-use crate::report::{Feature, P_MAX, Thresholds, features, values};
+use super::{Member, looked_at, observations};
+use crate::embedding::Embedded;
+use crate::report::{Feature, P_MAX, Sample, Thresholds, features, values};
 use crate::statistics::{Shares, chi_squared};
 
 /// How the second of two windows differs from the first.
@@ -30,7 +31,15 @@ type Of = fn(&Member) -> String;
 
 /// Compares `b` with `a`, which stands for the training.
 pub fn compare(a: &[Member], b: &[Member]) -> Comparison {
-    let [reference, seen] = [a, b].map(|members| values(observations(members)));
+    let [mut reference, mut seen] =
+        [a, b].map(|members| Sample::from(values(observations(members))));
+    let [of_a, of_b] = [a, b].map(|members| Embedded::of(looked_at(members)));
+    // What two networks know has nothing in common.
+    if let (Some(of_a), Some(of_b)) = (of_a, of_b)
+        && of_a.space == of_b.space
+    {
+        (reference.embeddings, seen.embeddings) = (of_a.vectors, of_b.vectors);
+    }
     let (features, thresholds) = features(&reference, &seen, P_MAX);
     let category = |name, of| category(name, of, a, b);
     let categories = vec![

@@ -71,7 +71,8 @@ fn detected(window: &Window) -> Result<String> {
     let features = drifted.map(|one| DriftedFeature {
         name: one.name.clone(),
         psi: one.psi.unwrap_or_default(),
-        p_value: one.ks_p_value.unwrap_or_default(),
+        p_value: one.p_value().unwrap_or_default(),
+        mmd2: one.mmd2,
     });
     let data = DriftDetected {
         tenant_id: window.group.tenant.to_string(),

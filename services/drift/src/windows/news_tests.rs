@@ -14,19 +14,7 @@ const SCHEMA_OF_DETECTED: &str = include_str!("../../../../docs/drift.detected.s
 const SCHEMA_OF_CLEARED: &str = include_str!("../../../../docs/drift.cleared.schema.json");
 
 fn feature(name: &str, verdict: Verdict) -> Feature {
-    Feature {
-        name: name.into(),
-        verdict,
-        scans: 40,
-        median: None,
-        reference_median: None,
-        psi: Some(0.75),
-        ks_statistic: None,
-        ks_p_value: Some(0.0005),
-        wasserstein: None,
-        jensen_shannon: None,
-        histogram: None,
-    }
+    Feature { scans: 40, psi: Some(0.75), ks_p_value: Some(0.0005), ..Feature::new(name, verdict) }
 }
 
 fn window() -> Window {
@@ -35,7 +23,15 @@ fn window() -> Window {
         ["medseg-mr", "1", "flair", "Acme Maker 3"].map(str::to_owned);
     let model =
         ModelIdentity { name: "medseg-mr".into(), version: "1".into(), sha256: "ab".into() };
-    let features = vec![feature("mean", Verdict::Drift), feature("std", Verdict::Stable)];
+    let embedding = Feature {
+        psi: None,
+        ks_p_value: None,
+        mmd2: Some(0.125),
+        mmd_p_value: Some(0.0001),
+        ..feature("embedding", Verdict::Drift)
+    };
+    let features =
+        vec![embedding, feature("mean", Verdict::Drift), feature("std", Verdict::Stable)];
     let thresholds = Thresholds { scans_min: 30, psi_watch: 0.1, psi_drift: 0.25, p_max: 0.001 };
     Window {
         id: "0198c2a4-6f0e-7c31-9d55-3b1f0c2e4a77".into(),
@@ -94,7 +90,10 @@ fn what_has_drifted_is_named_and_nothing_else() {
     let (told, event) = told(Change::Detected);
     assert_eq!((told.event, told.id.as_str()), (DRIFT_DETECTED, event["id"].as_str().unwrap()));
     let features = event["data"]["features"].as_array().unwrap();
-    let expected = serde_json::json!([{ "name": "mean", "psi": 0.75, "p_value": 0.0005 }]);
+    let expected = serde_json::json!([
+        { "name": "embedding", "psi": 0.0, "p_value": 0.0001, "mmd2": 0.125 },
+        { "name": "mean", "psi": 0.75, "p_value": 0.0005 },
+    ]);
     assert_eq!(*features, *expected.as_array().unwrap());
     assert_eq!(event["data"]["group"]["scanner"], "Acme Maker 3");
     assert_eq!((&event["type"], &event["source"]), (&"drift.detected".into(), &SOURCE.into()));

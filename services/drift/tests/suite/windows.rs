@@ -6,8 +6,8 @@ use std::time::Duration;
 use domain::TenantId;
 use futures::StreamExt;
 use proto::drift::{
-    CompareWindowsRequest, ListWindowsRequest, ReadRowsRequest, Verdict, Window, WindowInFull,
-    WindowRef, Windows,
+    CompareWindowsRequest, ListWindowsRequest, ReadRowsRequest, RowsFormat, Verdict, Window,
+    WindowInFull, WindowRef, Windows,
 };
 use serde_json::{Value, json};
 use service::claims::{Role, authorised};
@@ -263,7 +263,8 @@ pub async fn rows_are_csv_of_ones_own_scans_of_the_time_that_is_asked_for(
     }
     drift.kept(5, 0).await?;
     let rows = async |from_ms: i64| {
-        let of = asked(&drift, hospital, ReadRowsRequest { from_ms, to_ms: 0 });
+        let wanted = ReadRowsRequest { from_ms, ..ReadRowsRequest::default() };
+        let of = asked(&drift, hospital, wanted);
         let mut pieces = drift.client.clone().read_rows(of).await?.into_inner();
         let mut csv = Vec::new();
         while let Some(piece) = pieces.message().await? {
@@ -278,6 +279,17 @@ pub async fn rows_are_csv_of_ones_own_scans_of_the_time_that_is_asked_for(
     assert!(lines[1].ends_with(",,found,medseg-mr,1,flair,,120,80.5,0.02,0.9,0.25"), "{csv}");
     assert_eq!(lines.len(), 4);
     assert_eq!(rows(NOW_MS - 9000 + 2).await?.lines().count(), 2);
+
+    let format = RowsFormat::Parquet.into();
+    let of = asked(&drift, hospital, ReadRowsRequest { format, ..ReadRowsRequest::default() });
+    let mut pieces = drift.client.clone().read_rows(of).await?.into_inner();
+    let mut parquet = Vec::new();
+    while let Some(piece) = pieces.message().await? {
+        assert!(piece.csv.is_empty());
+        parquet.extend_from_slice(&piece.parquet);
+    }
+    // The mark of such files, at either end.
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
     Ok(())
 }
 

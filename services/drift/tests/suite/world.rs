@@ -141,7 +141,7 @@ pub fn spread(count: u32) -> impl Iterator<Item = f64> {
 fn reference() -> Reference {
     let sample = spread(400).collect();
     let distribution = Distribution { edges: vec![0.0, 0.5, 1.0], counts: vec![200, 200], sample };
-    Reference { features: [("mean".to_owned(), distribution)].into() }
+    Reference { features: [("mean".to_owned(), distribution)].into(), ..Reference::default() }
 }
 
 pub fn tenant() -> TenantId {

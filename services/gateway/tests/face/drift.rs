@@ -98,6 +98,12 @@ async fn windows_are_compared_and_their_rows_handed_out() {
         lines[1].starts_with(&format!("scan of {SECOND},2023-11-14T22:13:19.998Z,{SECOND},found")),
         "{rows}"
     );
+
+    let rows = gateway.get("/v1/drift/rows.parquet").send().await.unwrap();
+    let kind = rows.headers()["content-type"].to_str().unwrap().to_owned();
+    assert_eq!((rows.status().as_u16(), kind.as_str()), (200, "application/vnd.apache.parquet"));
+    let rows = rows.bytes().await.unwrap();
+    assert!(rows.starts_with(b"PAR1") && rows.ends_with(b"PAR1"));
 }
 
 #[tokio::test]
@@ -115,5 +121,7 @@ async fn what_is_no_window_of_ones_own_is_not_found() {
         assert_eq!(answer.status(), 400, "{query}");
     }
     let clinician = Gateway::start().await.signed_in_as(Role::Clinician);
-    assert_eq!(clinician.get("/v1/drift/rows.csv").send().await.unwrap().status(), 403);
+    for path in ["/v1/drift/rows.csv", "/v1/drift/rows.parquet"] {
+        assert_eq!(clinician.get(path).send().await.unwrap().status(), 403, "{path}");
+    }
 }

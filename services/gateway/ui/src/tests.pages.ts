@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { DriftFeature } from './api/drift'
+import type { DriftFeature, DriftWindow } from './api/drift'
 import type { Rate } from './api/quality'
 import { counted, judged, NOTHING, saidIn } from './draft'
-import { byGravity, featureIn, featureName, plotOf, plotWords, pValue, three } from './drift'
+import { alike, byGravity, distance, featureIn, featureName, plotOf, plotWords, pValue, three, trendOf, windowName, windowsIn } from './drift'
 import { ALL, FILTERS, filterNamed, matches, nameOf, stepped } from './filter'
 import { languageOf, localeOf } from './language'
 import { beginOf, endOf, periodIn } from './period'
@@ -115,6 +115,35 @@ test('a histogram has a bin at each end for what lies beyond, and the highest sh
   assert.equal(line, 'M0 100V100H25V50H50V0H75V50H100V100')
   assert.match(plotWords(feature), /training 0\.5, in this period 0\.51\. 25\.0 % /)
   assert.match(plotWords({ ...feature, median: null, histogram: null }), /in this period not known\. 0\.0 % /)
+})
+
+const seen = (id: string, number: number, psi: number | null, scanner: string | null = null): DriftWindow => ({
+  id, number, scanner, image_kind: 'flair', scans: 40, verdict: 'stable', drifted: false,
+  model: { name: 'medseg-mr', version: '1', sha256: 'ab' },
+  from: '2026-11-27T09:30:00.000Z', to: '2026-11-27T10:30:00.000Z',
+  features: [{ ...feature, psi }],
+  thresholds: { scans_min: 30, psi_watch: 0.1, psi_drift: 0.25, p_max: 0.0002 },
+})
+
+test('a trend is of windows that watch the same scans, oldest first, and leaves out what was not measured', () => {
+  const windows = [seen('c', 3, 0.5), seen('other', 3, 9, 'Acme'), seen('b', 2, null), seen('a', 1, 0.125)]
+  assert.deepEqual(alike(windows, seen('c', 3, 0.5)).map(({ id }) => id), ['a', 'b', 'c'])
+  const trend = trendOf(alike(windows, seen('c', 3, 0.5)), 'mean')
+  assert.deepEqual(trend.points.map(({ id, x, y }) => [id, x, y]), [['a', 25, 75], ['c', 75, 0]])
+  assert.deepEqual([trend.line, trend.top], ['M25 75L75 0', 0.5])
+  assert.match(trend.points[0]?.words ?? '', /0\.125$/)
+  assert.deepEqual(trendOf(windows, 'never').points, [])
+})
+
+test('embeddings are as far from the training as their discrepancy says', () => {
+  assert.deepEqual([distance(feature), distance({ ...feature, psi: null, mmd2: 0.06 }), distance({ ...feature, psi: null })], [0.02, 0.06, null])
+})
+
+test('a window is named by what its scans have in common, and an address says which one is asked for', () => {
+  assert.equal(windowName(seen('a', 1, 0)), 'FLAIR, scanner not known, medseg-mr 1')
+  assert.equal(windowName(seen('a', 1, 0, 'Acme Maker 3')), 'FLAIR, Acme Maker 3, medseg-mr 1')
+  assert.deepEqual(windowsIn('a=1&b=2'), { window: '', a: '1', b: '2' })
+  assert.deepEqual(windowsIn('window=7&feature=mean'), { window: '7', a: '', b: '' })
 })
 
 test('numbers of drift have three figures, and a small p-value is not called none', () => {

@@ -94,7 +94,11 @@ fn outputs_come_as_asked_for_and_all_where_none_is_named() {
 #[test]
 fn predictions_become_tensors_in_the_order_of_their_tiles() {
     let signature = signature(&[2], 3, 2);
-    let seen = |p: f32| TilePrediction { probabilities: vec![p; 4], kinds: vec![p, 1.0 - p] };
+    let seen = |p: f32| TilePrediction {
+        probabilities: vec![p; 4],
+        kinds: vec![p, 1.0 - p],
+        ..TilePrediction::default()
+    };
     let tensors = signature
         .tensors(&[Output::Kind, Output::Probability], vec![seen(0.25), seen(1.0)])
         .unwrap();

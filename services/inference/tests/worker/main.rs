@@ -58,6 +58,8 @@ async fn a_phantoms_tumour_is_found_measured_and_drawn() {
     assert_eq!(observation.model.as_ref().unwrap().name, "threshold");
     assert!(observation.mask_fraction.unwrap() > 0.0);
     assert_eq!(observation.image_kind.as_deref(), Some(image.kind.kind.name()));
+    // An engine without a network says nothing of where it lies in one.
+    assert_eq!(observation.embedding, None);
     assert_eq!(observation.features.into_keys().collect::<BTreeSet<_>>(), documented());
 }
 

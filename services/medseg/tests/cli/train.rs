@@ -61,6 +61,24 @@ fn a_model_is_trained_in_one_step_finished_and_measured() {
     place.medseg(&other).bad(FAILED, &["the card of finished", "another split"]);
     assert!(!place.has("other"));
 
+    // What a reference has from the beginning, an older one is given.
+    let path = place.at("finished/reference.json");
+    let whole: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    place.write("finished/reference.json", r#"{"features":{}}"#);
+    let fill = format!("finish --manifest {MANIFEST} --validation 0.25 --device cpu --embeddings");
+    let filled = place.medseg(&format!("{fill} --model finished"));
+    assert_eq!(filled.good(), "finished/reference.json\n");
+    let filled: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(
+        (&filled["embedding"], &filled["features"]),
+        (&whole["embedding"], &serde_json::json!({}))
+    );
+    place
+        .medseg(&format!("{fill} --model-version 9"))
+        .bad(MISUSED, &["--embeddings", "--model-version"]);
+
     // `auto` may be a GPU, which is slow to wake: the shortest way to both halves of the table.
     let weights = place.at("finished/weights.safetensors");
     let bench = format!("bench --scans 1 --clients 1 --device cpu --model {}", weights.display());

@@ -29,7 +29,18 @@ export interface DriftFeature {
   psi: number | null
   ks_statistic: number | null
   ks_p_value: number | null
+  /** Of embeddings alone, which have none of the numbers above; a server of the version before has none. */
+  mmd2?: number | null
+  mmd_p_value?: number | null
   histogram: Histogram | null
+}
+
+/** What verdicts follow from. */
+export interface Thresholds {
+  scans_min: number
+  psi_watch: number
+  psi_drift: number
+  p_max: number
 }
 
 /** Percentiles, in milliseconds. */
@@ -53,7 +64,7 @@ export interface DriftReport {
   models: { name: string; version: string; sha256: string; scans: number }[]
   response_ms: Times | null
   features: DriftFeature[]
-  thresholds: { scans_min: number; psi_watch: number; psi_drift: number; p_max: number }
+  thresholds: Thresholds
 }
 
 /** Compares the scans of a period with what the model was trained on; the server keeps the report. */
@@ -67,4 +78,77 @@ export async function makeReport(period: Period): Promise<DriftReport> {
 export async function getDriftReport(id: string, signal: AbortSignal): Promise<DriftReport> {
   const headers = { accept: 'application/json' }
   return (await (await request(`v1/drift/reports/${encodeURIComponent(id)}`, { headers, signal })).json()) as DriftReport
+}
+
+/** Scans of one model, kind of image and scanner, one after the other, beside what the model was trained on. */
+export interface DriftWindow {
+  id: string
+  model: { name: string; version: string; sha256: string }
+  /** `null`, as the scanner: nobody says. */
+  image_kind: string | null
+  scanner: string | null
+  /** Among the windows of such scans, from 1. */
+  number: number
+  from: string | null
+  to: string | null
+  scans: number
+  verdict: DriftVerdict
+  /** From `drift.detected` until `drift.cleared`. */
+  drifted: boolean
+  features: DriftFeature[]
+  thresholds: Thresholds
+}
+
+export interface DriftWindows {
+  windows: DriftWindow[]
+  next_cursor: string | null
+}
+
+/** A scan, and its part of the difference. */
+export interface DriftCarrier {
+  scan_id: string
+  completed_at: string | null
+  /** Of 1, over all scans of the window. */
+  contribution: number
+}
+
+export interface DriftWindowInFull {
+  window: DriftWindow
+  /** The features that scans are looked at by. */
+  carried_by: string[]
+  /** The farthest first. */
+  carriers: DriftCarrier[]
+}
+
+/** What scans are counted by. */
+export interface DriftCategory {
+  name: string
+  counts: { value: string | null; a: number; b: number }[]
+  psi: number | null
+  chi_squared_p_value: number | null
+}
+
+/** How the second of two windows differs from the first. */
+export interface DriftComparison {
+  a: DriftWindow
+  b: DriftWindow
+  features: DriftFeature[]
+  categories: DriftCategory[]
+  thresholds: Thresholds
+}
+
+/** A page of windows, newest first; the first page without a cursor. */
+export async function listDriftWindows(cursor: string, signal: AbortSignal): Promise<DriftWindows> {
+  const asked = new URLSearchParams()
+  if (cursor !== '') asked.set('cursor', cursor)
+  return (await (await request(`v1/drift/windows?${asked}`, { signal })).json()) as DriftWindows
+}
+
+export async function getDriftWindow(id: string, signal: AbortSignal): Promise<DriftWindowInFull> {
+  return (await (await request(`v1/drift/windows/${encodeURIComponent(id)}`, { signal })).json()) as DriftWindowInFull
+}
+
+export async function compareDriftWindows(a: string, b: string, signal: AbortSignal): Promise<DriftComparison> {
+  const asked = new URLSearchParams({ a, b })
+  return (await (await request(`v1/drift/compare?${asked}`, { signal })).json()) as DriftComparison
 }
