@@ -30,6 +30,8 @@ class Listening {
   #drawing: PointerEvent | undefined
   #fingers = new Set<number>()
   #pen = false
+  /** Where a pointer was last: what moves under one that lies still is no movement of it. */
+  #last: Point = [-1, -1]
 
   constructor(node: HTMLElement, does: Strokes) {
     this.#node = node
@@ -65,7 +67,9 @@ class Listening {
   }
 
   #move(event: PointerEvent): void {
-    if (!this.#drawing) this.#does.hover(this.#at(event))
+    const moved = event.clientX !== this.#last[0] || event.clientY !== this.#last[1]
+    this.#last = [event.clientX, event.clientY]
+    if (!this.#drawing && moved) this.#does.hover(this.#at(event))
     if (event.pointerId !== this.#drawing?.pointerId) return
     event.stopPropagation()
     // A fast hand is told of in bundles.
