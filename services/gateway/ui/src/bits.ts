@@ -8,5 +8,7 @@ export function packed(marked: Uint8Array): Uint8Array<ArrayBuffer> {
 /** The mask of so many voxels that bits keep; nothing where they are of another. */
 export function unpackedBits(bits: Uint8Array, voxels: number): Uint8Array<ArrayBuffer> | undefined {
   if (bits.length !== Math.ceil(voxels / 8)) return undefined
-  return Uint8Array.from({ length: voxels }, (_, at) => ((bits[at >> 3] ?? 0) >> (at & 7)) & 1)
+  const marked = new Uint8Array(voxels)
+  for (let at = 0; at < voxels; at++) marked[at] = ((bits[at >> 3] ?? 0) >> (at & 7)) & 1
+  return marked
 }

@@ -145,8 +145,8 @@ export class Drafting {
       return this.look()
     }
     this.drawing = drawing
-    this.#before = []
-    this.#after = []
+    // What the tab says beside it may be newer, and can be had back.
+    if (this.draft !== NOTHING && JSON.stringify(this.draft) !== JSON.stringify(kept.draft)) this.#step(this.draft)
     this.#set({ ...NOTHING, ...kept.draft }, '')
     // It may be with the server already, whose answer was lost.
     this.#key = kept.key

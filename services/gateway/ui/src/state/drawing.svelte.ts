@@ -47,6 +47,9 @@ export class Drawing {
   readonly #begun: Uint8Array<ArrayBuffer>
   readonly #regions = new Map<number, readonly number[]>()
   #marked: Uint8Array<ArrayBuffer>
+  /** How many voxels are marked, and how many are other than they began: all of a volume are not counted at each touch. */
+  #count = 0
+  #differ = 0
   #steps: Step[] = []
   #undone: Step[] = []
   #slices = new Set<number>()
@@ -61,8 +64,10 @@ export class Drawing {
     this.unit = unit
     this.findings = findings
     this.#brush = BEGUN_WITH[unit]
-    this.#begun = Uint8Array.from(own.labels, (label) => (label === 0 ? 0 : 1))
+    this.#begun = new Uint8Array(own.labels.length)
+    own.labels.forEach((label, at) => (this.#begun[at] = label === 0 ? 0 : 1))
     this.#marked = this.#begun.slice()
+    this.#recount()
   }
 
   get diameter(): number {
@@ -83,12 +88,12 @@ export class Drawing {
   /** Whether it is another than the result's own. */
   get changed(): boolean {
     void this.#changes
-    return this.#marked.some((here, at) => here !== this.#begun[at])
+    return this.#differ > 0
   }
 
   get marks(): boolean {
     void this.#changes
-    return this.#marked.includes(1)
+    return this.#count > 0
   }
 
   /** Whether nothing is left of a finding; nothing where its voxels are not known. */
@@ -187,7 +192,7 @@ export class Drawing {
     if (!marked) return false
     this.#marked = marked
     this.#slices = new Set(slices)
-    this.#changes += 1
+    this.#recount()
     return true
   }
 
@@ -280,7 +285,22 @@ export class Drawing {
   }
 
   #turn(indexes: Iterable<number>): void {
-    for (const at of indexes) this.#marked[at] = this.#marked[at] ? 0 : 1
+    for (const at of indexes) {
+      const now = this.#marked[at] ? 0 : 1
+      this.#marked[at] = now
+      this.#count += now ? 1 : -1
+      this.#differ += now === this.#begun[at] ? -1 : 1
+    }
+    this.#changes += 1
+  }
+
+  #recount(): void {
+    this.#count = 0
+    this.#differ = 0
+    this.#marked.forEach((here, at) => {
+      this.#count += here
+      this.#differ += here === this.#begun[at] ? 0 : 1
+    })
     this.#changes += 1
   }
 
