@@ -5,6 +5,9 @@ import { signedIn } from './session.mjs'
 /** Where NIfTI-1 has the lengths of its axes, its voxels and its affine, whose first row counts millimetres to the right. */
 const [LENGTHS, OFFSET, TO_THE_RIGHT] = [42, 108, 280]
 
+/** Who has judged the scan, too, before the story comes here. */
+const OTHER = 'second-reader'
+
 /** How many drawings that were not sent the device keeps. */
 export function draftsOn(page) {
   return page.evaluate(
@@ -136,29 +139,36 @@ export function drawing({ page, url, user, password, ofScan, shown, look }) {
       assert.equal(await draftsOn(page), 1)
     },
 
-    async 'a connection that is lost while it is sent loses nothing, and it is kept once'() {
+    async 'a connection that is lost while it is sent loses nothing, it is kept once, and beside what another says meanwhile'() {
       const keys = []
       await page.route(/\/feedback$/, (route) => {
         if (route.request().method() !== 'POST') return route.continue()
         keys.push(route.request().headers()['idempotency-key'])
         return keys.length === 1 ? route.abort() : route.continue()
       })
-      const words = async () => (await (await told('/feedback')).json()).feedback.filter(({ reader }) => reader === user)
-      const before = (await words()).length
+      const words = async () => {
+        const { feedback } = await (await told('/feedback')).json()
+        return [user, OTHER].map((name) => feedback.filter(({ reader }) => reader === name).length)
+      }
+      const before = await words()
       await verdict.getByRole('button', { name: 'Send the verdict' }).click()
       await verdict.getByRole('alert').filter({ hasText: 'kept on this device for 30 days' }).waitFor()
+      const word = { verdict: 'agree', truth: 'tumour', reason: null, note: '', findings: [], missed: [] }
+      const headers = await signedIn(url, OTHER, `${password}-of-the-second`)
+      const said = await fetch(ofScan('/feedback'), { method: 'POST', headers, body: JSON.stringify(word) })
+      assert.equal(said.status, 201)
       await page.evaluate(() => dispatchEvent(new Event('online')))
       await page.getByTestId('own').filter({ hasText: 'You have judged this scan: correct' }).waitFor()
       await page.unrouteAll()
       assert.deepEqual([keys.length, keys[0]], [2, keys[1]])
-      assert.equal((await words()).length, before + 1)
+      assert.deepEqual(await words(), before.map((count) => count + 1))
       await page.waitForFunction(() => !document.querySelector('[data-testid=drawing]'))
       assert.equal(await draftsOn(page), 0, 'what is sent is no draft any more')
     },
 
     async 'the mask that is kept has what was drawn, on the side where it was drawn, and nothing else'() {
-      const [word] = (await (await told('/feedback')).json()).feedback
-      assert.ok(word.mask && word.reader === user)
+      const word = (await (await told('/feedback')).json()).feedback.find(({ reader }) => reader === user)
+      assert.ok(word.mask)
       const [own, kept] = [await labels('/mask.nii.gz'), await labels(`/feedback/${word.id}/mask`)]
       assert.deepEqual([kept.lengths, kept.right], [own.lengths, own.right])
       const indexOf = ([slice, row, column]) => (slice * own.lengths[1] + row) * own.lengths[2] + column

@@ -128,6 +128,8 @@ export class Drafting {
   async look(): Promise<void> {
     const kept = await draftsOf(this.#reader, this.#scan).catch(() => [])
     this.offered = kept.find(({ id }) => id !== this.#id)
+    // What was sent with a drawing, and is now said without, is another word.
+    if (!this.drawing && this.offered?.key === this.#key) this.#key = idempotencyKey()
   }
 
   /** Goes on with what is offered. */
@@ -147,9 +149,9 @@ export class Drafting {
     this.drawing = drawing
     // What the tab says beside it may be newer, and can be had back.
     if (this.draft !== NOTHING && JSON.stringify(this.draft) !== JSON.stringify(kept.draft)) this.#step(this.draft)
-    this.#set({ ...NOTHING, ...kept.draft }, '')
+    this.#set({ ...NOTHING, ...kept.draft, verdict: 'correct' }, '')
     // It may be with the server already, whose answer was lost.
-    this.#key = kept.key
+    if (kept.draft.verdict === 'correct') this.#key = kept.key
     this.#keep()
     await this.look()
   }
