@@ -5,25 +5,34 @@ import { signedIn } from './session.mjs'
 /** Where NIfTI-1 has the lengths of its axes, its voxels and its affine, whose first row counts millimetres to the right. */
 const [LENGTHS, OFFSET, TO_THE_RIGHT] = [42, 108, 280]
 
+/** A device keeps a step in no time; that it never does must not hang. */
+const KEEPING_MS = 20_000
+
 /** Who has judged the scan, too, before the story comes here. */
 const OTHER = 'second-reader'
 
-/** How many drawings that were not sent the device keeps. */
-export function draftsOn(page) {
+/** How many voxels are marked in each of the drawings that the device keeps. */
+function keptOn(page) {
   return page.evaluate(
     () =>
       new Promise((resolve, reject) => {
+        const ones = (bits) => bits.reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0)
         const opened = indexedDB.open('medseg.drafts')
         opened.onerror = () => reject(opened.error)
         opened.onsuccess = () => {
-          const counted = opened.result.transaction('drafts').objectStore('drafts').count()
-          counted.onsuccess = () => {
+          const all = opened.result.transaction('drafts').objectStore('drafts').getAll()
+          all.onsuccess = () => {
             opened.result.close()
-            resolve(counted.result)
+            resolve(all.result.map(({ drawing }) => ones(drawing.bits)))
           }
         }
       }),
   )
+}
+
+/** How many drawings that were not sent the device keeps. */
+export async function draftsOn(page) {
+  return (await keptOn(page)).length
 }
 
 /** The part of the story in which a reader draws the outline as it should be, in a volume that is open and was judged. */
@@ -121,7 +130,9 @@ export function drawing({ page, url, user, password, ofScan, shown, look }) {
     },
 
     async 'a reload in the midst loses nothing that was drawn'() {
-      await page.waitForFunction(() => indexedDB.databases().then((all) => all.some(({ name }) => name === 'medseg.drafts')))
+      const own = (await labels('/mask.nii.gz')).labels.reduce((sum, label) => sum + (label === 0 ? 0 : 1), 0)
+      const deadline = Date.now() + KEEPING_MS
+      while ((await keptOn(page))[0] !== own + drawn.length) assert.ok(Date.now() < deadline, 'the last step is kept, too')
       const before = await bounds()
       await page.reload()
       await page.getByTestId('offered').waitFor()

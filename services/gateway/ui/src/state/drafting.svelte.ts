@@ -9,11 +9,9 @@ import { pixelOf } from '../geometry'
 import { words } from '../words/table'
 import { closeDrafts, draftsOf, dropDraft, keepDraft, nameOf, openDrafts, takeDraft, type KeptDraft } from './drafts'
 import { Drawing } from './drawing.svelte'
+import { Retry } from './retry'
 
 const PREFIX = 'medseg.draft.'
-/** After a lost connection it is sent again, unless the browser says before that there is one: each pause is twice the last. */
-const PAUSE_MS = 20_000
-const PAUSE_MOST_MS = 300_000
 
 /** A step of the timeline: what was said before it, or that it was one of the drawing's. */
 type Step = Draft | 'drawing'
@@ -56,9 +54,9 @@ export class Drafting {
   /** What the device is told is told in turn. */
   #telling: Promise<void> = Promise.resolve()
   #due = false
-  #pause_ms = PAUSE_MS
-  #retry: (() => void) | undefined
-  #timer = 0
+  readonly #retry = new Retry()
+  /** Then whoever comes back sends it. */
+  #left = false
 
   /** Is told of the word that was given, also where it was sent again by itself. */
   given: (feedback: Feedback) => void = () => undefined
@@ -169,7 +167,7 @@ export class Drafting {
     const [drawn, drawing] = [this.drawn, this.drawing]
     const said = saidIn(this.said, findings, drawn)
     if (!said || this.sending) return
-    this.#rest()
+    this.#retry.rest()
     drawing?.end()
     this.sending = true
     this.problem = undefined
@@ -180,7 +178,7 @@ export class Drafting {
       this.given(given)
     } catch (cause) {
       this.problem = asProblem(cause)
-      if (this.problem.transient) this.#later(() => void this.send(findings))
+      if (this.problem.transient && !this.#left) this.#retry.later(() => void this.send(findings))
     } finally {
       this.sending = false
     }
@@ -188,7 +186,8 @@ export class Drafting {
 
   /** To be told when its page is left: what is kept stays. */
   leave(): void {
-    this.#rest()
+    this.#left = true
+    this.#retry.rest()
     this.given = () => undefined
   }
 
@@ -265,7 +264,7 @@ export class Drafting {
   #renew(topic: string): void {
     this.problem = undefined
     this.#topic = topic
-    this.#rest()
+    this.#retry.rest()
     // A key belongs to what was sent under it.
     this.#key = idempotencyKey()
     this.#keep()
@@ -301,19 +300,6 @@ export class Drafting {
     )
   }
 
-  #later(send: () => void): void {
-    this.#retry = () => send()
-    window.addEventListener('online', this.#retry)
-    this.#timer = window.setTimeout(this.#retry, this.#pause_ms)
-    this.#pause_ms = Math.min(2 * this.#pause_ms, PAUSE_MOST_MS)
-  }
-
-  #rest(): void {
-    clearTimeout(this.#timer)
-    if (this.#retry) window.removeEventListener('online', this.#retry)
-    this.#retry = undefined
-  }
-
   #forget(): void {
     sessionStorage.removeItem(PREFIX + this.#scan)
     const id = this.#id
@@ -325,7 +311,7 @@ export class Drafting {
     this.#topic = ''
     this.#key = idempotencyKey()
     this.#id = idempotencyKey()
-    this.#pause_ms = PAUSE_MS
+    this.#retry.over()
   }
 }
 
