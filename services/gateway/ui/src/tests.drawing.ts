@@ -207,6 +207,19 @@ test('a stroke is one step, taken back and done again', () => {
   assert.deepEqual([steps, draw.changed], [2, false])
 })
 
+test('whatever is done in the middle of a stroke, all of it is taken back', () => {
+  const draw = drawing()
+  draw.deep = true
+  draw.begin({ slice: 2, row: 4, column: 5 })
+  draw.copy(0, 2)
+  draw.begin({ slice: 1, row: 2, column: 2 })
+  draw.clear()
+  draw.begin({ slice: 1, row: 2, column: 2 })
+  let steps = 0
+  while (draw.undo()) steps += 1
+  assert.deepEqual([steps, draw.changed], [4, false])
+})
+
 test('a finding is taken out and comes back, alone', () => {
   const draw = drawing()
   assert.deepEqual([draw.gone(1), draw.gone(2), draw.gone(9)], [false, false, undefined])
@@ -226,7 +239,7 @@ test('fill, remove, copy and what lies between say why they do nothing', () => {
   assert.deepEqual([draw.begin({ slice: 2, row: 3, column: 3 }), draw.begin({ slice: 2, row: 1, column: 2 })], ['open', 'same'])
   draw.tool = 'remove'
   assert.equal(draw.begin({ slice: 0, row: 0, column: 0 }), 'empty')
-  assert.deepEqual([draw.bridge(2), draw.copy(4, 5), draw.copy(0, 1)], ['alone', 'alone', 'same'])
+  assert.deepEqual([draw.bridge(2), draw.copy(4, 5), draw.copy(0, 1)], ['alone', 'last', 'same'])
   assert.equal(draw.copy(2, 4), undefined)
   assert.deepEqual(draw.slice(4), draw.slice(2))
   assert.equal(draw.slice(3).includes(1), false)

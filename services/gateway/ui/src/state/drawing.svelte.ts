@@ -18,7 +18,7 @@ interface Step {
 }
 
 /** Why nothing was done. */
-export type Nothing = 'open' | 'empty' | 'same' | 'alone'
+export type Nothing = 'open' | 'empty' | 'same' | 'alone' | 'last'
 
 /** A drawing as it is kept. */
 export interface KeptDrawing {
@@ -133,19 +133,22 @@ export class Drawing {
 
   /** Takes a finding out, or brings it back as the model outlined it. */
   toggle(label: number): void {
+    this.end()
     const here = this.gone(label) ? 1 : 0
     this.#set(this.#region(label), here)
   }
 
   /** Puts what is marked in one slice into another. */
   copy(from: number, to: number): Nothing | undefined {
-    if (to < 0 || to >= this.grid.slices) return 'alone'
+    this.end()
+    if (to < 0 || to >= this.grid.slices) return 'last'
     const shape = this.slice(from).slice()
     return this.#shape(to, shape, [from, to]) ? undefined : 'same'
   }
 
   /** Draws what lies between a slice and the nearest that were drawn on, before and behind it. */
   bridge(slice: number): Nothing | undefined {
+    this.end()
     const others = [...this.#slices].filter((other) => other !== slice)
     const ends = [Math.max(...others.filter((other) => other < slice)), Math.min(...others.filter((other) => other > slice))]
     const far = ends.filter((end) => Number.isFinite(end) && Math.abs(end - slice) > 1)
@@ -159,11 +162,13 @@ export class Drawing {
 
   /** As the model outlined it. */
   reset(): void {
+    this.end()
     this.#set(this.#differing(), undefined)
   }
 
   /** Nothing is marked any more. */
   clear(): void {
+    this.end()
     this.#set(this.#all(1), 0)
   }
 

@@ -39,6 +39,7 @@ export const DRAWING = {
       empty: 'There is nothing marked.',
       same: 'That is so already.',
       alone: 'Draw on another slice first, with one between.',
+      last: 'There is no slice there.',
     } satisfies Record<Nothing, string>,
     offered: 'A drawing that was not sent',
     offeredFrom: (when: string) => `You have drawn on this scan and not sent it: ${when}.`,

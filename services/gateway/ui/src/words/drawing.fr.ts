@@ -39,6 +39,7 @@ export const DRAWING: AnyWords<typeof EN> = {
       empty: 'Rien n’est marqué.',
       same: 'C’est déjà ainsi.',
       alone: 'Dessinez d’abord sur une autre coupe, avec une coupe entre les deux.',
+      last: 'Il n’y a pas de coupe de ce côté.',
     },
     offered: 'Un dessin qui n’a pas été envoyé',
     offeredFrom: (when) => `Vous avez dessiné sur cet examen sans l’envoyer : ${when}.`,
