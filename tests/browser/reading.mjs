@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { drawing } from './drawing.mjs'
 import { BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { signedIn } from './session.mjs'
@@ -251,6 +252,8 @@ export function readingRoom({ page, url, user, password, volume, send, look, fit
       assert.deepEqual(own.map(({ verdict }) => verdict), ['unsure', 'correct'])
       assert.equal(own[0].supersedes, own[1].id)
     },
+
+    ...drawing({ page, url, user, password, ofScan, shown, look }),
 
     async 'single keys do nothing for whoever turns them off'() {
       await page.getByText('Keys and mouse').click()

@@ -10,6 +10,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
+import { draftsOn } from './drawing.mjs'
 import { figures } from './figures.mjs'
 import { manualOf } from './manual.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
@@ -380,9 +381,11 @@ const claims = {
   async 'signing out forgets the session, here and on the server'() {
     const kept = await page.evaluate(() => sessionStorage.getItem('medseg.session'))
     const revoked = page.waitForResponse((response) => response.url().endsWith('/v1/token/revoke'))
+    assert.equal(await draftsOn(page), 1, 'what was drawn and not sent is kept until then')
     await page.getByRole('button', { name: 'Sign out' }).click()
     assert.equal((await revoked).status(), 200)
     await page.getByRole('button', { name: 'Sign in' }).waitFor()
+    assert.equal(await draftsOn(page), 0)
     assert.equal(await page.evaluate(() => sessionStorage.length), 0)
     // The device remembers whether names are hidden, and the language, and nothing of anybody.
     const remembered = await page.evaluate(() => Object.entries(localStorage).sort())

@@ -55,11 +55,18 @@ function samePlace(one: MissedPlace, other: MissedPlace): boolean {
 }
 
 /** What is still to be said before it can be sent; nothing when it can. */
-export type Lack = 'verdict' | 'correction' | 'truth'
+export type Lack = 'verdict' | 'correction' | 'truth' | 'drawn'
 
-export function lackOf(draft: Draft, findings: readonly Pick<Finding, 'label'>[]): Lack | undefined {
+/** An outline that the reader has drawn, and that is another than the result's. */
+export interface Drawn {
+  /** Whether anything is marked in it. */
+  marks: boolean
+}
+
+export function lackOf(draft: Draft, findings: readonly Pick<Finding, 'label'>[], drawn?: Drawn): Lack | undefined {
   const { verdict, truth, missed, rejected } = draft
   if (verdict === null) return 'verdict'
+  if (verdict === 'correct' && drawn) return lackOfDrawn(draft, drawn)
   if (verdict !== 'correct' || missed.length > 0) return undefined
   if (rejected.length === 0) return 'correction'
   // A tumour that is none of the findings was missed somewhere: that a correction which leaves nothing and marks nothing speaks
@@ -67,10 +74,16 @@ export function lackOf(draft: Draft, findings: readonly Pick<Finding, 'label'>[]
   return truth !== 'no_tumour' && findings.every(({ label }) => rejected.includes(label)) ? 'truth' : undefined
 }
 
+function lackOfDrawn({ truth, missed }: Draft, { marks }: Drawn): Lack | undefined {
+  if (marks) return truth === 'no_tumour' ? 'drawn' : undefined
+  // What is left empty says that there is no tumour, unless it is somewhere that nobody has drawn.
+  return truth === 'no_tumour' || (truth === 'tumour' && missed.length > 0) ? undefined : 'truth'
+}
+
 /** The draft as it is sent: what the verdict leaves no room for is left out. */
-export function saidIn(draft: Draft, findings: readonly Pick<Finding, 'label'>[]): NewFeedback | undefined {
+export function saidIn(draft: Draft, findings: readonly Pick<Finding, 'label'>[], drawn?: Drawn): NewFeedback | undefined {
   const { verdict, truth, reason, note } = draft
-  if (verdict === null || lackOf(draft, findings)) return undefined
+  if (verdict === null || lackOf(draft, findings, drawn)) return undefined
   // Where there is no tumour each finding is none; who rejects for another reason has said nothing of single ones.
   const all = truth === 'no_tumour'
   const each = verdict === 'correct' || (verdict === 'reject' && (all || draft.rejected.length > 0))

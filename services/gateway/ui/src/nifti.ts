@@ -10,7 +10,10 @@ export interface Labels {
 
 /** Bytes of a NIfTI-1 header, and where its fields are. */
 const HEADER = 348
-const AT = { dimensions: 40, type: 70, offset: 108, magic: 344 }
+const AT = { dimensions: 40, type: 70, bits: 72, offset: 108, slope: 112, intercept: 116, magic: 344 }
+/** Where voxels begin in a file that says nothing more: behind four bytes for what it might say. */
+const VOXELS = 352
+const UINT8 = 2
 
 type Read = (view: DataView, at: number, little: boolean) => number
 
@@ -72,6 +75,43 @@ export function sliceOf(file: Labels, grid: Pick<OwnGrid, 'axes' | 'flipped'>, s
     }
   }
   return labels
+}
+
+/** The labels of all slices of the pictures, one after the other. */
+export function asShown(file: Labels, grid: Pick<OwnGrid, 'axes' | 'flipped'>): Uint8Array<ArrayBuffer> {
+  const slices = run(file, grid, 0).length
+  const all = new Uint8Array(file.labels.length)
+  for (let slice = 0; slice < slices; slice++) all.set(sliceOf(file, grid, slice), (slice * all.length) / slices)
+  return all
+}
+
+/** The way back: the pictures' labels in the order of the file. */
+export function asStored(shown: Uint8Array, file: Labels, grid: Pick<OwnGrid, 'axes' | 'flipped'>): Uint8Array<ArrayBuffer> {
+  const [slices, rows, columns] = [0, 1, 2].map((axis) => run(file, grid, axis)) as [Run, Run, Run]
+  const stored = new Uint8Array(shown.length)
+  let at = 0
+  for (let slice = 0; slice < slices.length; slice++) {
+    for (let row = 0; row < rows.length; row++) {
+      const line = slices.at(slice) + rows.at(row)
+      for (let column = 0; column < columns.length; column++) stored[line + columns.at(column)] = shown[at++] ?? 0
+    }
+  }
+  return stored
+}
+
+/** The same file with other labels, in its order: all that its header says of where they lie stays as it was. */
+export function withLabels(file: ArrayBuffer, labels: Uint8Array): Uint8Array<ArrayBuffer> {
+  const other = new Uint8Array(VOXELS + labels.length)
+  other.set(new Uint8Array(file, 0, HEADER))
+  const header = new DataView(other.buffer)
+  const little = header.getInt32(0, true) === HEADER
+  header.setInt16(AT.type, UINT8, little)
+  header.setInt16(AT.bits, 8, little)
+  header.setFloat32(AT.offset, VOXELS, little)
+  header.setFloat32(AT.slope, 1, little)
+  header.setFloat32(AT.intercept, 0, little)
+  other.set(labels, VOXELS)
+  return other
 }
 
 /** How an axis of the pictures runs through the file. */

@@ -13,6 +13,7 @@ import { dateOf, nameOf, personOf, studyOf } from './person'
 import { boxOf, byRole, diametersOf, inWords, sizeOf } from './sizes'
 import { bytes, dayOf, decimal, decimalSign, figures, probability } from './units'
 import { ANSWERS, fitOf, imageKindOf, lookOf, sentence, shortId, sideOf, viewOf } from './words'
+import './tests.drawing'
 import './tests.pages'
 import './tests.room'
 

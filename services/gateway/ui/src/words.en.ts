@@ -2,6 +2,7 @@ import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
 import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
+import { DRAWING } from './words/drawing.en'
 import { FRAME } from './words/frame.en'
 import { PAGES } from './words/pages.en'
 import { SCAN } from './words/scan.en'
@@ -9,6 +10,7 @@ import { WORK } from './words/work.en'
 
 /** What the page says, in English. Another language is another table of the same shape: see `words/table.ts`. */
 export const EN = {
+  ...DRAWING,
   ...FRAME,
   ...PAGES,
   ...SCAN,
@@ -59,7 +61,8 @@ export const EN = {
       ['a, c, x, u', 'agree, correct, reject, unsure; Enter sends'],
       ['Shift and arrow keys, m', 'while correcting: move the cross, mark a missed place'],
       ['Shift and 1 to 9', 'while correcting or rejecting: that region is none'],
-      ['Ctrl and z', 'undo'],
+      ['Ctrl and z, Ctrl and y', 'undo, redo'],
+      ['b', 'while correcting: draw the outline'],
       ['j, k', 'next and previous scan of the list; Enter opens it'],
     ] as readonly (readonly [string, string])[],
   },
@@ -107,11 +110,12 @@ export const EN = {
     send: 'Send the verdict',
     sending: 'Sending …',
     sent: 'The verdict is kept.',
-    kept: 'What you have entered is kept in this tab: send it again when the connection is back.',
+    kept: 'What you have entered is kept in this tab, and is sent again when the connection is back.',
     lacks: {
       verdict: 'Choose one of the four.',
-      correction: 'Mark a missed place, or say which region is no tumour.',
+      correction: 'Mark a missed place, draw the outline, or say which region is no tumour.',
       truth: 'You leave no region: mark where the tumour is, or say that there is none.',
+      drawn: 'You have drawn a tumour, and say that there is none: take one of the two back.',
     } satisfies Record<Lack, string>,
     hidden: (count: number) =>
       count === 1

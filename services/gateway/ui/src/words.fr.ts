@@ -1,3 +1,4 @@
+import { DRAWING } from './words/drawing.fr'
 import { FRAME } from './words/frame.fr'
 import { PAGES } from './words/pages.fr'
 import { SCAN } from './words/scan.fr'
@@ -6,6 +7,7 @@ import { WORK } from './words/work.fr'
 
 /** What the page says, in French. */
 export const FR: Words = {
+  ...DRAWING,
   ...FRAME,
   ...PAGES,
   ...SCAN,
@@ -56,7 +58,8 @@ export const FR: Words = {
       ['a, c, x, u', 'd’accord, corriger, rejeter, incertain ; Entrée envoie'],
       ['Maj et flèches, m', 'pendant une correction : déplacer la croix, marquer un endroit manqué'],
       ['Maj et 1 à 9', 'pendant une correction ou un rejet : cette région n’en est pas une'],
-      ['Ctrl et z', 'annuler'],
+      ['Ctrl et z, Ctrl et y', 'annuler, rétablir'],
+      ['b', 'pendant une correction : dessiner le contour'],
       ['j, k', 'examen suivant et précédent de la liste ; Entrée l’ouvre'],
     ],
   },
@@ -104,11 +107,12 @@ export const FR: Words = {
     send: 'Envoyer l’avis',
     sending: 'Envoi …',
     sent: 'L’avis est conservé.',
-    kept: 'Ce que vous avez saisi est gardé dans cet onglet : renvoyez-le quand la connexion est revenue.',
+    kept: 'Ce que vous avez saisi est gardé dans cet onglet, et sera renvoyé quand la connexion sera revenue.',
     lacks: {
       verdict: 'Choisissez l’un des quatre.',
-      correction: 'Marquez un endroit manqué, ou dites quelle région n’est pas une tumeur.',
+      correction: 'Marquez un endroit manqué, dessinez le contour, ou dites quelle région n’est pas une tumeur.',
       truth: 'Vous ne laissez aucune région : marquez où est la tumeur, ou dites qu’il n’y en a pas.',
+      drawn: 'Vous avez dessiné une tumeur, et dites qu’il n’y en a pas : revenez sur l’un des deux.',
     },
     hidden: (count) =>
       count === 1

@@ -1,4 +1,5 @@
 import { request } from './http'
+import type { MaskFile } from './masks'
 import { pathOf } from './scans'
 
 // As the description of the API has them.
@@ -75,12 +76,21 @@ export async function listFeedback(id: string, signal: AbortSignal): Promise<Fee
   return (await request(`${pathOf(id)}/feedback`, { signal })).json() as Promise<FeedbackOfScan>
 }
 
-/** Under the same key the same word is given once, however often it is sent. */
-export async function giveFeedback(id: string, said: NewFeedback, key: string): Promise<Feedback> {
-  const response = await request(`${pathOf(id)}/feedback`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'idempotency-key': key },
-    body: JSON.stringify(said),
-  })
+/** Under the same key the same word is given once, however often it is sent; with the outline that goes with it, if there is one. */
+export async function giveFeedback(id: string, said: NewFeedback, key: string, mask?: MaskFile): Promise<Feedback> {
+  const headers = { 'idempotency-key': key }
+  // Of a form the browser itself names the boundary.
+  const sent = mask
+    ? { headers, body: form(said, mask) }
+    : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(said) }
+  const response = await request(`${pathOf(id)}/feedback`, { method: 'POST', ...sent })
   return (await response.json()) as Feedback
+}
+
+/** The word comes first: the server checks the file as it comes. */
+function form(said: NewFeedback, { blob, name }: MaskFile): FormData {
+  const form = new FormData()
+  form.append('feedback', JSON.stringify(said))
+  form.append('mask', blob, name)
+  return form
 }

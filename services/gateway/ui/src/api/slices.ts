@@ -32,14 +32,20 @@ export async function getMask(id: string, slices: number, image: ImageFacts): Pr
     const labels = await labelsOfPicture(await getArtefact(id, 'mask.png'))
     return () => labels
   }
-  const file = labelsIn(await unpacked(await (await request(`${pathOf(id)}/mask.nii.gz`)).blob()))
+  const file = labelsIn(await maskFile(id))
   const grid = image.own_grid ?? AS_STORED
   const { shape } = image
   if (file.labels.length !== shape.slices * shape.rows * shape.columns) throw new Error('the mask is of another size')
   return (slice) => sliceOf(file, grid, slice)
 }
 
-async function labelsOfPicture(picture: Blob): Promise<Uint8Array> {
+/** A volume's mask as its file is, unpacked. */
+export async function maskFile(id: string): Promise<ArrayBuffer> {
+  return unpacked(await (await request(`${pathOf(id)}/mask.nii.gz`)).blob())
+}
+
+/** The labels in a mask of one slice. */
+export async function labelsOfPicture(picture: Blob): Promise<Uint8Array<ArrayBuffer>> {
   const bitmap = await createImageBitmap(picture, { colorSpaceConversion: 'none' })
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d')
   if (!context) throw new Error('this browser cannot read pictures')
