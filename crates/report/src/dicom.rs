@@ -11,10 +11,8 @@ mod element;
 mod equipment;
 mod file;
 mod seg;
-mod sr;
-#[cfg(test)]
-mod tests;
 mod source;
+mod sr;
 mod uid;
 
 use domain::{Answer, Error, Identity, Result};
@@ -51,7 +49,11 @@ impl From<Error> for Unmade {
 impl DicomResult {
     /// The result of the scan that `identity` names, whose voxels lie on that grid. `Absent` where the scan did not come as DICOM: an
     /// object of a study that nobody else knows would be a patient's that nobody else knows.
-    pub fn new(identity: Identity, grid: &StoredGrid, result: ResultDocument) -> Result<DicomResult, Unmade> {
+    pub fn new(
+        identity: Identity,
+        grid: &StoredGrid,
+        result: ResultDocument,
+    ) -> Result<DicomResult, Unmade> {
         Ok(DicomResult { source: Source::new(identity, grid)?, result })
     }
 
@@ -89,6 +91,15 @@ impl DicomResult {
     /// The UID by which a finding is the same in all objects.
     fn tracking_uid(&self, finding: &Finding) -> String {
         self.uid(&["finding", &finding.label.to_string()])
+    }
+
+    /// The UID of what has observed it: the same for all results of one model.
+    fn uid_of_model(&self) -> String {
+        let model = self.result.model.as_ref();
+        let [name, version, digest] = model.map_or([""; 3], |model| {
+            [model.name.as_str(), model.version.as_str(), model.sha256.as_str()]
+        });
+        uid::uid(&["medseg", "device", name, version, digest])
     }
 
     fn answer(&self) -> &'static str {

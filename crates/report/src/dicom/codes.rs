@@ -9,8 +9,7 @@ pub const NEOPLASM: Code = Code("108369006", "SCT", "Neoplasm");
 pub const MASS: Code = Code("4147007", "SCT", "Mass");
 pub const ARTIFICIAL_INTELLIGENCE: Code = Code("123110", "DCM", "Artificial Intelligence");
 pub const SEGMENTATION: Code = Code("113076", "DCM", "Segmentation");
-pub const SOURCE_IMAGE: Code =
-    Code("121322", "DCM", "Source image for image processing operation");
+pub const SOURCE_IMAGE: Code = Code("121322", "DCM", "Source image for image processing operation");
 
 pub const MEASUREMENT_REPORT: Code = Code("126000", "DCM", "Imaging Measurement Report");
 pub const LANGUAGE: Code = Code("121049", "DCM", "Language of Content Item and Descendants");

@@ -47,7 +47,10 @@ pub fn parameters(result: &ResultDocument) -> Option<String> {
     let model = result.model.as_ref()?;
     let threshold = model.reading.operating_point.threshold;
     let digest = serial_number(result);
-    Some(format!("threshold {threshold}; preprocessing {}; weights sha256 {digest}", model.preprocessing))
+    Some(format!(
+        "threshold {threshold}; preprocessing {}; weights sha256 {digest}",
+        model.preprocessing
+    ))
 }
 
 /// The Algorithm Identification macro, in a sequence of that tag.

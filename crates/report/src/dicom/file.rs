@@ -22,7 +22,12 @@ pub struct Kind {
 }
 
 /// A file (PS3.10) with the kind's own elements beside those that all have; `instance` tells objects of one kind apart.
-pub fn written(of: &DicomResult, kind: &Kind, instance: &[&str], own: Vec<Element>) -> Result<Vec<u8>, Unmade> {
+pub fn written(
+    of: &DicomResult,
+    kind: &Kind,
+    instance: &[&str],
+    own: Vec<Element>,
+) -> Result<Vec<u8>, Unmade> {
     let uid = of.uid(&[&[kind.name, "instance"][..], instance].concat());
     let mut elements = study(of);
     elements.extend(series(of, kind, &uid));

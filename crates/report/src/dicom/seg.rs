@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dicom_core::VR;
+use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use domain::{Answer, ErrorKind, Result};
 use imaging::{Finding, Geometry, Role, Run, Shape, StoredGrid, regions};
@@ -124,8 +124,9 @@ fn image(of: &DicomResult, frames: usize) -> Result<Vec<Element>> {
 
 /// A picture's side, as DICOM can say it.
 pub fn side(pixels: usize) -> Result<u16> {
-    u16::try_from(pixels)
-        .map_err(|error| ErrorKind::Internal.error("a picture is too large for DICOM").because(error))
+    u16::try_from(pixels).map_err(|error| {
+        ErrorKind::Internal.error("a picture is too large for DICOM").because(error)
+    })
 }
 
 fn about(of: &DicomResult, place: &Place<'_>) -> Vec<Element> {
@@ -174,7 +175,7 @@ fn described(finding: &Finding) -> &'static str {
 /// Frames are counted by segment, then by place.
 fn dimensions(of: &DicomResult) -> Vec<Element> {
     let organization = of.uid(&[KIND.name, "dimensions"]);
-    let dimension = |pointed, group, label| {
+    let dimension = |pointed: Tag, group: Tag, label: &str| {
         item(vec![
             text(tags::DIMENSION_ORGANIZATION_UID, VR::UI, &organization),
             pointer(tags::DIMENSION_INDEX_POINTER, pointed),
@@ -203,7 +204,8 @@ fn dimensions(of: &DicomResult) -> Vec<Element> {
 fn shared(place: &Place<'_>) -> Item {
     let Geometry { row_step, column_step, .. } = place.own;
     let [_, row_mm, column_mm] = place.own.spacing();
-    let cosines = [column_step.map(|part| part / column_mm), row_step.map(|part| part / row_mm)].concat();
+    let cosines =
+        [column_step.map(|part| part / column_mm), row_step.map(|part| part / row_mm)].concat();
     let orientation = item(vec![decimals(tags::IMAGE_ORIENTATION_PATIENT, &cosines)]);
     let mut measures = vec![decimals(tags::PIXEL_SPACING, &[row_mm, column_mm])];
     // Between the planes: of a sheared stack that is less than from one origin to the next.

@@ -11,7 +11,8 @@ use super::uid::is_uid;
 
 const NO_IDENTITY: &str = "the scan did not come as DICOM, or not with study, series and instance: there is no study that such an object could belong to";
 const NO_PLACE: &str = "its files do not say where its slices lie in the patient (position, orientation, frame of reference)";
-const OTHER_SLICES: &str = "its files are not one for each slice, nor one for all of them: no slice can be referred to";
+const OTHER_SLICES: &str =
+    "its files are not one for each slice, nor one for all of them: no slice can be referred to";
 
 /// Whose images they are, and where their voxels lie.
 pub struct Source {
@@ -43,7 +44,8 @@ impl Source {
             let value = value.as_deref().map(plain).filter(|value| is_uid(value));
             value.map(str::to_owned).ok_or(Unmade::Absent(NO_IDENTITY))
         };
-        let (study, series) = (uid(&identity.study_instance_uid)?, uid(&identity.series_instance_uid)?);
+        let (study, series) =
+            (uid(&identity.study_instance_uid)?, uid(&identity.series_instance_uid)?);
         let class = uid(&identity.sop_class_uid)?;
         let instances = &identity.sop_instance_uids;
         if instances.is_empty() || !instances.iter().all(|instance| is_uid(plain(instance))) {
@@ -86,10 +88,13 @@ impl Source {
     /// The instance that a slice of the files' grid is, and which frame of it.
     pub fn slice(&self, own_slice: usize, more: Vec<Element>) -> Item {
         let instances = &self.identity.sop_instance_uids;
-        let instance = if instances.len() == 1 { instances.first() } else { instances.get(own_slice) };
+        let instance =
+            if instances.len() == 1 { instances.first() } else { instances.get(own_slice) };
         let frame = self.identity.frame_numbers.get(own_slice).filter(|_| instances.len() == 1);
-        let frame = frame.map(|frame| text(tags::REFERENCED_FRAME_NUMBER, VR::IS, frame.to_string()));
-        let mut item = reference(&self.class, instance.map_or("", |instance| plain(instance)), frame);
+        let frame =
+            frame.map(|frame| text(tags::REFERENCED_FRAME_NUMBER, VR::IS, frame.to_string()));
+        let mut item =
+            reference(&self.class, instance.map_or("", |instance| plain(instance)), frame);
         for element in more {
             item.put(element);
         }
