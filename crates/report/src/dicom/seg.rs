@@ -133,7 +133,7 @@ fn about(of: &DicomResult, place: &Place<'_>) -> Vec<Element> {
     vec![
         text(tags::CONTENT_LABEL, VR::CS, "FINDINGS"),
         text(tags::CONTENT_DESCRIPTION, VR::LO, "Found by software, for research use only"),
-        text(tags::CONTENT_CREATOR_NAME, VR::PN, "medseg"),
+        text(tags::CONTENT_CREATOR_NAME, VR::PN, "medseg^software"),
         text(tags::FRAME_OF_REFERENCE_UID, VR::UI, place.frame_of_reference),
         text(tags::POSITION_REFERENCE_INDICATOR, VR::LO, ""),
         text(tags::BODY_PART_EXAMINED, VR::CS, "BRAIN"),
