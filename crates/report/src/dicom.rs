@@ -22,9 +22,6 @@ use crate::Language;
 
 use source::Source;
 
-/// The media type of these objects.
-pub const MEDIA_TYPE: &str = "application/dicom";
-
 /// One scan and its result, of which objects are made.
 pub struct DicomResult {
     source: Source,

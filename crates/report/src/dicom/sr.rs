@@ -135,10 +135,15 @@ fn answer(of: &DicomResult) -> Content {
         Content::code(Relation::Contains, codes::ANSWER, own),
     ];
     let quality = of.result.quality.as_ref();
-    let remarks = quality.iter().flat_map(|quality| &quality.remarks);
+    let remarks = quality.into_iter().flat_map(|quality| &quality.remarks);
     let words = of.result.reason.iter().chain(remarks).map(String::as_str);
     let comment = |words: &str| Content::text(Relation::Contains, codes::COMMENT, words);
     below.extend(words.chain([RESEARCH]).map(comment));
+    if let Some(left) =
+        of.result.findings.len().checked_sub(group::FINDINGS_MAX).filter(|left| *left > 0)
+    {
+        below.push(comment(&format!("{left} more findings are in result.json, and not here")));
+    }
     Content::container(Relation::Contains, codes::QUALITATIVE, None, below)
 }
 

@@ -8,10 +8,13 @@ use crate::dicom::element::{Code, reference, whole};
 use crate::dicom::source::Place;
 use crate::dicom::{DicomResult, called, codes, equipment, kind_of, seg};
 
-/// The groups of all findings, in their order.
+/// So many findings are listed, the first ones first: a mask of noise must not become a report that nobody can hold.
+pub const FINDINGS_MAX: usize = 1024;
+
+/// The groups of the findings, in their order.
 pub fn all(of: &DicomResult, segmentation: Option<&str>) -> Vec<Content> {
     let place = of.source.place().ok();
-    let findings = (1_u16..).zip(&of.result.findings);
+    let findings = (1_u16..).zip(of.result.findings.iter().take(FINDINGS_MAX));
     let groups = findings.flat_map(|(segment, finding)| {
         let measured =
             measured(of, finding, place.as_ref(), segmentation.map(|uid| (uid, segment)));
