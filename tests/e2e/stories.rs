@@ -142,7 +142,7 @@ async fn a_result_goes_back_to_where_its_images_came_from(client: &Client) -> an
     let path = format!("/v1/scans/{}", id(&scan)?);
     for name in objects {
         let object = reader.bytes(&format!("{path}/{name}")).await?;
-        ensure!(object.get(128..132) == Some(b"DICM"), "{name} is no DICOM file");
+        ensure!(object.get(128..132) == Some(&b"DICM"[..]), "{name} is no DICOM file");
         let again = reader.bytes(&format!("{path}/{name}")).await?;
         ensure!(object == again, "{name} is another object when it is asked for again");
         // An admin may not know whose scan it is.

@@ -50,8 +50,8 @@ pub use reading::{
 pub use refusal::{Refusal, RefusalReason};
 pub use regions::regions;
 pub use render::{
-    ColourPicture, captioned, comparison_png, lettered_png, main_marked, mask_nifti, mask_png, overlay_png, shown_slice,
-    slice_png,
+    ColourPicture, captioned, comparison_png, lettered_png, main_marked, mask_nifti, mask_png,
+    overlay_png, shown_slice, slice_png,
 };
 pub use requirements::check;
 pub use result::{

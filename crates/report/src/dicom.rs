@@ -15,8 +15,8 @@ mod source;
 mod sr;
 mod uid;
 
-use domain::{Answer, Error, Identity, Result};
-use imaging::{Finding, ResultDocument, Role, StoredGrid};
+use domain::{Answer, Error, ErrorKind, Identity, Result};
+use imaging::{Finding, Geometry, ResultDocument, Role, StoredGrid};
 
 use crate::Language;
 
@@ -45,13 +45,19 @@ impl From<Error> for Unmade {
 
 impl DicomResult {
     /// The result of the scan that `identity` names, whose voxels lie on that grid. `Absent` where the scan did not come as DICOM: an
-    /// object of a study that nobody else knows would be a patient's that nobody else knows.
+    /// object of a study that nobody else knows would be a patient's that nobody else knows. `Failed` where grid and result contradict
+    /// each other, so that nothing is marked on the other side of a patient.
     pub fn new(
         identity: Identity,
         grid: &StoredGrid,
         result: ResultDocument,
     ) -> Result<DicomResult, Unmade> {
-        Ok(DicomResult { source: Source::new(identity, grid)?, result })
+        let source = Source::new(identity, grid)?;
+        if !agree(grid, &result) {
+            let contradiction = "a result and the grid of its volume contradict each other";
+            return Err(ErrorKind::Internal.error(contradiction).into());
+        }
+        Ok(DicomResult { source, result })
     }
 
     /// A segmentation (DICOM SEG, BINARY) with a segment for each finding, on the slices of the images themselves. `mask` is the file
@@ -107,6 +113,27 @@ impl DicomResult {
             Answer::Failed => "Analysis failed",
         }
     }
+}
+
+/// Whether the grid is the one that the result was measured on: as many voxels, and each finding at its place in the patient.
+fn agree(grid: &StoredGrid, result: &ResultDocument) -> bool {
+    /// What single precision and decimals leave of two numbers that are one.
+    const ROUNDING_MM: f64 = 0.01;
+    let shaped = result.image.as_ref().is_none_or(|image| image.shape == grid.shape());
+    let geometry = grid.geometry();
+    let placed = |finding: &Finding| match (
+        geometry.as_ref().and_then(Geometry::in_patient),
+        finding.centroid_mm,
+    ) {
+        (Some(geometry), Some(told)) => {
+            let [slice, row, column] = finding.centroid;
+            let there = geometry.position(slice, row, column);
+            there.iter().zip(told).all(|(there, told)| (there - told).abs() <= ROUNDING_MM)
+        }
+        (None, None) => true,
+        _ => false,
+    };
+    shaped && result.findings.iter().all(placed)
 }
 
 /// What people call a finding.

@@ -448,6 +448,21 @@ fn what_did_not_come_as_dicom_or_from_nowhere_is_refused_in_words() {
 }
 
 #[test]
+fn a_result_that_was_measured_on_another_grid_is_our_fault() {
+    let head = head("LPS");
+    let mirrored = head.volume.geometry.map(|geometry| {
+        let column_step = geometry.column_step.map(|part| -part);
+        imaging::Geometry { column_step, ..geometry }
+    });
+    let mirrored = Volume { geometry: mirrored, ..head.volume.clone() };
+    let grid = StoredGrid::read(&mirrored.to_bytes()).unwrap().unwrap();
+    let slices = head.volume.shape.slices;
+    let made = DicomResult::new(identity(slices), &grid, result(&head, Answer::Found));
+    let Err(Unmade::Failed(error)) = made else { panic!("it was made") };
+    assert_eq!(error.kind(), ErrorKind::Internal);
+}
+
+#[test]
 fn a_mask_that_does_not_show_the_findings_is_our_fault() {
     let head = head("LPS");
     let empty = Findings { mask: vec![0; head.volume.shape.len()], findings: Vec::new() };

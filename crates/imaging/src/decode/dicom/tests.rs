@@ -317,7 +317,7 @@ fn an_enhanced_file_is_a_volume_of_its_frames_in_their_own_places_and_values() {
 #[test]
 fn which_frame_each_slice_is_of_a_file_with_several_is_known() {
     let frames = enhanced(&[(4.0, "3"), (0.0, "1"), (2.0, "2")]);
-    for (more, expected) in [(frames, &[2, 3, 1][..]), (Vec::new(), &[])] {
+    for (more, expected) in [(frames, &[2, 3, 1][..]), (Vec::new(), &[][..])] {
         let file = EXPLICIT.file(&EXPLICIT.data_set(&slice(EXPLICIT, &PIXELS, &more)));
         let identity = decode::decode(&file, &limits()).unwrap().identity.unwrap();
         assert_eq!(identity.frame_numbers, expected);
