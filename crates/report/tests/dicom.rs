@@ -153,7 +153,7 @@ fn seen(file: &[u8]) -> (f64, [f64; 3]) {
     let [rows, columns] = [tags::ROWS, tags::COLUMNS]
         .map(|tag| object.element(tag).unwrap().to_int::<usize>().unwrap());
     let bits = object.element(tags::PIXEL_DATA).unwrap().to_bytes().unwrap().into_owned();
-    let (mut count, mut sum) = (0.0, [0.0; 3]);
+    let (mut count, mut sum): (f64, [f64; 3]) = (0.0, [0.0; 3]);
     for (frame, groups) in
         items(&object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).iter().enumerate()
     {
@@ -170,11 +170,12 @@ fn seen(file: &[u8]) -> (f64, [f64; 3]) {
             }
             let (row, column) = ((pixel / columns) as f64, (pixel % columns) as f64);
             count += 1.0;
-            for axis in 0..3 {
-                sum[axis] += position[axis]
+            sum = std::array::from_fn(|axis| {
+                sum[axis]
+                    + position[axis]
                     + column * spacing[1] * cosines[axis]
-                    + row * spacing[0] * cosines[axis + 3];
-            }
+                    + row * spacing[0] * cosines[axis + 3]
+            });
         }
     }
     (count * spacing[0] * spacing[1] * between / 1000.0, sum.map(|part| part / count))
@@ -228,12 +229,12 @@ fn in_each_order_of_axes_a_finding_is_as_large_and_on_the_same_side_in_every_obj
             .take(2)
             .flat_map(|face| numbers(face, tags::GRAPHIC_DATA))
             .collect();
-        for axis in 0..3 {
+        let [from, to] = finding.bounds.patient_mm.unwrap();
+        for (axis, middle) in expected.iter().enumerate() {
             let along = faces.iter().skip(axis).step_by(3).copied();
-            let (low, high) =
-                (along.clone().fold(f64::MAX, f64::min), along.fold(f64::MIN, f64::max));
-            assert!((low..high).contains(&expected[axis]), "{order}");
-            let [from, to] = finding.bounds.patient_mm.unwrap();
+            let low = along.clone().fold(f64::MAX, f64::min);
+            let high = along.fold(f64::MIN, f64::max);
+            assert!((low..high).contains(middle), "{order}");
             assert!((low - from[axis]).abs() < 1e-3 && (high - to[axis]).abs() < 1e-3, "{order}");
         }
 
