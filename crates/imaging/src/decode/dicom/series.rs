@@ -39,8 +39,8 @@ pub(in crate::decode) fn join(
         .filter_map(|index| images.get(*index)?.identity.sop_instance_uids.first().cloned());
     let uids = uids.collect();
     // One file with several frames may come in an archive, too.
-    let several = images.len() == 1 && order.len() > 1;
-    let frame_numbers = if several { frame_numbers(&order) } else { Vec::new() };
+    let of_frames = images.len() == 1 && order.len() > 1;
+    let frame_numbers = if of_frames { frame_numbers(&order) } else { Vec::new() };
     let window = common_window(images.iter().filter_map(|image| image.window));
     let Shape { rows, columns, .. } = images[0].shape;
     let shape = limits.shape(planes.len(), rows, columns)?;
