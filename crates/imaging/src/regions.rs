@@ -16,7 +16,7 @@ pub fn regions(labels: &[u8], shape: Shape, findings: &[Finding]) -> Result<Vec<
     let mut parts = [(Role::Main, of(Role::Main)), (Role::Lesser, of(Role::Lesser))];
     let mut found = Vec::with_capacity(findings.len());
     for finding in findings {
-        let alone = findings.iter().filter(|other| other.role == finding.role).count() == 1;
+        let alone = findings.iter().filter(|other| other.role == finding.role).nth(1).is_none();
         let (_, parts) =
             parts.iter_mut().find(|(role, _)| *role == finding.role).ok_or_else(contradiction)?;
         let runs = if alone {
@@ -39,6 +39,10 @@ pub fn regions(labels: &[u8], shape: Shape, findings: &[Finding]) -> Result<Vec<
 
 /// Whether a region is that finding: of its size, and in its box.
 fn is(finding: &Finding, runs: &[Run]) -> bool {
+    // Told at a look, where there are many.
+    if voxels(runs) != finding.voxels {
+        return false;
+    }
     let Bounds { from, to, .. } = finding.bounds;
     let fold = |first: fn(&Run) -> usize, end: fn(&Run) -> usize| {
         (runs.iter().map(first).min(), runs.iter().map(end).max())
@@ -48,8 +52,7 @@ fn is(finding: &Finding, runs: &[Run]) -> bool {
         fold(|run| run.row, |run| run.row + 1),
         fold(|run| run.from, |run| run.to),
     ];
-    let boxed = (0..3).all(|axis| axes[axis] == (Some(from[axis]), Some(to[axis])));
-    boxed && voxels(runs) == finding.voxels
+    (0..3).all(|axis| axes[axis] == (Some(from[axis]), Some(to[axis])))
 }
 
 fn voxels(runs: &[Run]) -> usize {
