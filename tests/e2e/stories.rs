@@ -16,6 +16,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     a_tumour_is_found_and_measured(&client).await?;
     a_healthy_head_has_none(&client).await?;
     one_head_is_one_picture_however_it_is_stored(&client).await?;
+    a_result_goes_back_to_where_its_images_came_from(&client).await?;
     progress_is_streamed_until_the_answer(&client).await?;
     the_same_key_twice_is_one_scan(&client).await?;
     what_cannot_be_analysed_is_refused_in_words(&client).await?;
@@ -131,6 +132,29 @@ async fn one_head_is_one_picture_however_it_is_stored(client: &Client) -> anyhow
             apart.is_some_and(|apart| apart < 0.01),
             "{storage}: {volume_ml} mL instead of {size}"
         );
+    }
+    Ok(())
+}
+
+async fn a_result_goes_back_to_where_its_images_came_from(client: &Client) -> anyhow::Result<()> {
+    let objects = ["seg.dcm", "sr.dcm", "capture.dcm", "report.dcm"];
+    let reader = client.reader("dicom-reader").await?;
+    let (scan, _) = client.analyse(&scans::dicom_as(&scans::stack(5), "PLI")).await?;
+    let path = format!("/v1/scans/{}", id(&scan)?);
+    for name in objects {
+        let object = reader.bytes(&format!("{path}/{name}")).await?;
+        ensure!(object.get(128..132) == Some(&b"DICM"[..]), "{name} is no DICOM file");
+        let again = reader.bytes(&format!("{path}/{name}")).await?;
+        ensure!(object == again, "{name} is another object when it is asked for again");
+        // An admin may not know whose scan it is.
+        let (status, problem) = client.json(&format!("{path}/{name}")).await?;
+        ensure!(status == 403, "{name}: {problem}");
+    }
+    let (scan, _) = client.analyse(&scans::png(5, true)).await?;
+    for name in objects {
+        let (status, problem) = reader.json(&format!("/v1/scans/{}/{name}", id(&scan)?)).await?;
+        let why = problem["detail"].as_str().unwrap_or_default();
+        ensure!(status == 404 && why.contains("did not come as DICOM"), "{name}: {problem}");
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! The files that belong to a scan, said once: storage keeps them, inference makes them, the gateway hands them out and
-//! describes them, and the page offers them, each by the rows of this table.
+//! describes them, or makes them of others, and the page offers them, each by the rows of this table.
 
 /// One file of a scan.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,6 +27,8 @@ pub enum Made {
     Upload,
     /// It comes with the result, if that has one.
     Result,
+    /// It is made of the result and of whose scan it is whenever it is asked for, and kept nowhere: pixels and identity stay apart.
+    Request,
 }
 
 /// Where an artefact is in the archive of a batch's results.
@@ -69,6 +71,12 @@ impl Artefact {
     /// Whether an upload brings an artefact of that name: no result may bring another.
     pub fn is_uploaded(name: &str) -> bool {
         ALL.iter().any(|known| known.made == Made::Upload && known.name == name)
+    }
+
+    /// A DICOM object. None is in an archive of results: that names no patient, and these do.
+    const fn dicom(name: &'static str, title: &'static str, published: Published) -> Artefact {
+        let made = Artefact::within(name, "application/dicom", Made::Request, title);
+        Artefact { published: Some(published), ..made }
     }
 
     /// An artefact that stays in the mesh.
@@ -169,6 +177,56 @@ artefacts! {
     };
     /// The slice that mask and overlay are of, where that is not the middle one of an upload's picture.
     SHOWN = Artefact::within("shown.png", "image/png", Made::Result, "Image");
+    /// The findings as a DICOM segmentation.
+    SEGMENTATION = Artefact::dicom("seg.dcm", "DICOM segmentation", Published {
+        path: "seg.dcm",
+        operation_id: "get_dicom_segmentation",
+        summary: "Gives the findings as a DICOM segmentation (SEG) of the images they were found in",
+        description: Some(
+            "A segment for each finding, on the slices of the images themselves, in their study and with their patient: so it says\n\
+             whose scan it is, and is for the roles `clinician` and `integrator`; each reading is noted in the audit trail. The same\n\
+             result is the same object. There is none of a scan that did not come as DICOM, nor where nothing was found: `detail` says\n\
+             why, and `sr.dcm` says the answer.",
+        ),
+        body: "The segmentation",
+        offered: true,
+    });
+    /// The measures as a DICOM structured report.
+    STRUCTURED_REPORT = Artefact::dicom("sr.dcm", "DICOM structured report", Published {
+        path: "sr.dcm",
+        operation_id: "get_dicom_structured_report",
+        summary: "Gives answer and measures as a DICOM structured report (TID 1500)",
+        description: Some(
+            "Whichever of the four the answer is; of each finding volume, axes and box, as lines in the patient. For whom, and of which\n\
+             scans, as `seg.dcm`.",
+        ),
+        body: "The structured report",
+        offered: true,
+    });
+    /// The key picture as a DICOM secondary capture.
+    CAPTURE = Artefact::dicom("capture.dcm", "DICOM picture", Published {
+        path: "capture.dcm",
+        operation_id: "get_dicom_capture",
+        summary: "Gives the picture of the findings as a DICOM secondary capture",
+        description: Some(
+            "`overlay.png`, or `image.png` where nothing was found, with answer, model and \"research use only\" written above it: for\n\
+             archives and viewers that show nothing else. For whom, and of which scans, as `seg.dcm`.",
+        ),
+        body: "The picture",
+        offered: true,
+    });
+    /// The report as a DICOM object.
+    DOCUMENT = Artefact::dicom("report.dcm", "DICOM report", Published {
+        path: "report.dcm",
+        operation_id: "get_dicom_report",
+        summary: "Gives the report of `report.pdf` as a DICOM object (Encapsulated PDF)",
+        description: Some(
+            "With what the caller may know, as `report.pdf`: once readers have said more, it is another object. For whom, and of which\n\
+             scans, as `seg.dcm`.",
+        ),
+        body: "The report",
+        offered: true,
+    });
     /// The document that says everything about a result.
     RESULT = Artefact {
         published: Some(Published {
@@ -236,6 +294,7 @@ mod tests {
                 "image/png" => "png",
                 "application/gzip" => "nii.gz",
                 "application/json" => "json",
+                "application/dicom" => "dcm",
                 _ => "",
             };
             assert_eq!(artefact.extension(), ends, "{}", artefact.name);

@@ -53,6 +53,8 @@ pub struct Identity {
     pub frame_of_reference_uid: Option<String>,
     /// One per slice of the file's own grid, in its order, or one for all frames of one file.
     pub sop_instance_uids: Vec<String>,
+    /// Of one file with several frames: the number of the frame, from 1, that each slice of its own grid is. Empty of others.
+    pub frame_numbers: Vec<u32>,
 }
 
 /// What a file and its sender say differently of whose scan it is, by its name: never what they say.

@@ -5,7 +5,7 @@ mod nifti;
 mod png;
 mod zip;
 
-pub use dicom::{Series, dicom};
+pub use dicom::{Series, decimal_string, dicom};
 pub(crate) use nifti::{DATA_OFFSET as NIFTI_HEADER_BYTES, nifti_header};
 pub use nifti::{Sample, nifti, nifti_gz};
 pub use png::{grey_png, grey16_png, rgb_png};

@@ -23,6 +23,7 @@ pub mod phantom;
 mod prepare;
 mod reading;
 mod refusal;
+mod regions;
 mod render;
 mod requirements;
 mod result;
@@ -49,9 +50,10 @@ pub use reading::{
     TilePrediction, restored,
 };
 pub use refusal::{Refusal, RefusalReason};
+pub use regions::regions;
 pub use render::{
-    comparison_png, lettered_png, main_marked, mask_nifti, mask_png, overlay_png, shown_slice,
-    slice_png,
+    ColourPicture, captioned, comparison_png, lettered_png, main_marked, mask_nifti, mask_png,
+    overlay_png, shown_slice, slice_png,
 };
 pub use requirements::check;
 pub use result::{

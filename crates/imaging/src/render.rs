@@ -2,7 +2,10 @@
 
 mod letters;
 
-use domain::Result;
+use std::io::Cursor;
+
+use domain::{ErrorKind, Result};
+use image::ImageFormat;
 
 use crate::encode::{grey_png, nifti_gz, rgb_png};
 use crate::{Finding, Findings, Format, Role, Shape, Volume};
@@ -122,6 +125,29 @@ pub fn comparison_png(
         |row: usize| tiles.iter().flat_map(move |tile| &tile[3 * row * columns..][..3 * columns]);
     let pixels: Vec<u8> = (0..rows).flat_map(row).copied().collect();
     rgb_png(&pixels, rows, columns * slices.len())
+}
+
+/// A picture as plain pixels.
+pub struct ColourPicture {
+    /// Its height in pixels.
+    pub rows: usize,
+    /// Its width in pixels.
+    pub columns: usize,
+    /// 8 bits of red, green and blue for each pixel, row by row.
+    pub rgb: Vec<u8>,
+}
+
+/// The picture of a PNG, with these lines of words (ASCII) on a dark band of their own above it, so that they hide nothing of it.
+pub fn captioned(png: &[u8], lines: &[&str]) -> Result<ColourPicture> {
+    let picture = image::load(Cursor::new(png), ImageFormat::Png)
+        .map_err(|error| ErrorKind::Internal.error("a picture cannot be read").because(error))?
+        .into_rgb8();
+    let (rows, columns) = (picture.height() as usize, picture.width() as usize);
+    let band = letters::band(lines, columns);
+    let band_rows = band.len() / columns.max(1);
+    let mut rgb: Vec<u8> = band.into_iter().flat_map(|light| [light; 3]).collect();
+    rgb.extend(picture.into_raw());
+    Ok(ColourPicture { rows: band_rows + rows, columns, rgb })
 }
 
 /// A slice's pixels through the volume's window.
@@ -309,6 +335,22 @@ mod tests {
         let blue: Vec<usize> = (0..picture.len()).filter(|at| picture[*at] == TRUTH).collect();
         assert_eq!(blue, [9 * 128 + 10, 10 * 128 + 9, 10 * 128 + 11, 11 * 128 + 10]);
         assert!(picture.contains(&OUTLINE));
+    }
+
+    #[test]
+    fn words_stand_above_a_picture_and_hide_nothing_of_it() {
+        let (volume, findings) = found(&Settings::slice(1));
+        let png = overlay_png(&volume, &findings, 0).unwrap();
+        let plain: Vec<u8> = colours(&png).concat();
+        let long = "much longer than it is wide ".repeat(9);
+        for lines in [vec!["NOT FOR DIAGNOSIS"], vec!["NOT FOR DIAGNOSIS", "a word", &long]] {
+            let ColourPicture { rows, columns, rgb } = captioned(&png, &lines).unwrap();
+            let above = 3 * columns * (rows - volume.shape.rows);
+            assert_eq!((columns, rgb.len()), (volume.shape.columns, 3 * rows * columns));
+            assert!(rgb[above..] == plain);
+            assert!(rgb[..above].iter().any(|light| *light > 0));
+        }
+        assert!(captioned(b"no picture", &[]).is_err());
     }
 
     #[test]

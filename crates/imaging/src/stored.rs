@@ -31,8 +31,8 @@ struct OwnMask {
     shape: Shape,
     /// Whether it is a picture, which shows the one slice of the volume itself; else it has the grid of the upload's file.
     is_picture: bool,
-    /// 1 in main findings, or in what the reader has marked; else 0.
-    marked: Vec<u8>,
+    /// The [label](Role::label) of the finding there, or 0; what a reader has marked is labelled as a main one.
+    labels: Vec<u8>,
 }
 
 impl StoredGrid {
@@ -62,17 +62,44 @@ impl StoredGrid {
     /// The mask of a result or of a reader, as `.nii.gz` on this grid: 1 in what is main or marked, else 0. `Invalid` for one that
     /// lies on another.
     pub fn mask(&self, file: &[u8]) -> Result<Vec<u8>> {
+        let marked: Vec<u8> = self.labels(file)?.iter().map(marked).collect();
+        nifti_gz(&marked, self.shape, self.geometry.as_ref())
+    }
+
+    /// The [label](Role::label) of the finding in each voxel of this grid, or 0, as the mask of a result has them. `Invalid` for one
+    /// that lies on another grid.
+    pub fn labels(&self, file: &[u8]) -> Result<Vec<u8>> {
         let mask = OwnMask::read(file)?;
-        let own = self.stored.inverse().shape(self.shape);
+        let (own, _) = self.own_grid();
         let expected = if mask.is_picture { self.shape } else { own };
         if mask.shape != expected {
             return Err(ErrorKind::Invalid.error("the mask lies on another grid than its volume"));
         }
-        let marked = match mask.is_picture {
-            true => mask.marked,
-            false => self.stored.turned(&mask.marked, own),
-        };
-        nifti_gz(&marked, self.shape, self.geometry.as_ref())
+        Ok(match mask.is_picture {
+            true => mask.labels,
+            false => self.stored.turned(&mask.labels, own),
+        })
+    }
+
+    /// Slices, rows and columns as pictures and all indices of a result count them.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Where those voxels lie in the patient; None: the file does not say.
+    pub fn geometry(&self) -> Option<Geometry> {
+        self.geometry
+    }
+
+    /// The shape and the geometry of the file's own grid.
+    pub fn own_grid(&self) -> (Shape, Option<Geometry>) {
+        let back = self.stored.inverse();
+        (back.shape(self.shape), self.geometry.map(|geometry| back.geometry(&geometry, self.shape)))
+    }
+
+    /// The way from this grid to the file's own one.
+    pub fn to_own_grid(&self) -> Orientation {
+        self.stored.inverse()
     }
 
     /// The same where nothing is marked.
@@ -88,7 +115,8 @@ pub fn overlap(one: &[u8], other: &[u8]) -> Result<Option<f64>> {
     if (one.shape, one.is_picture) != (other.shape, other.is_picture) {
         return Ok(None);
     }
-    Ok(Some(dice(&one.marked, &other.marked)))
+    let [one, other] = [one, other].map(|mask| mask.labels.iter().map(marked).collect::<Vec<u8>>());
+    Ok(Some(dice(&one, &other)))
 }
 
 impl OwnMask {
@@ -103,8 +131,13 @@ impl OwnMask {
             .into_luma8();
         let shape =
             Shape { slices: 1, rows: picture.height() as usize, columns: picture.width() as usize };
-        let marked = picture.into_raw().into_iter().map(|grey| u8::from(grey > LESSER_GREY));
-        Ok(OwnMask { shape, is_picture: true, marked: marked.collect() })
+        let label = |grey: u8| match grey {
+            LESSER_GREY => Role::Lesser.label(),
+            grey if grey > LESSER_GREY => Role::Main.label(),
+            _ => 0,
+        };
+        let labels = picture.into_raw().into_iter().map(label).collect();
+        Ok(OwnMask { shape, is_picture: true, labels })
     }
 
     fn volume(file: &[u8]) -> Result<OwnMask> {
@@ -116,10 +149,14 @@ impl OwnMask {
             .map_err(|error| no_mask().because(error))?;
         let shape = lengths(&bytes).ok_or_else(no_mask)?;
         let labels = bytes.get(NIFTI_HEADER_BYTES..).filter(|labels| labels.len() == shape.len());
-        let labels = labels.ok_or_else(no_mask)?;
-        let marked = labels.iter().map(|label| u8::from(*label == Role::Main.label())).collect();
-        Ok(OwnMask { shape, is_picture: false, marked })
+        let labels = labels.ok_or_else(no_mask)?.to_vec();
+        Ok(OwnMask { shape, is_picture: false, labels })
     }
+}
+
+/// 1 in main findings, or in what the reader has marked; else 0.
+fn marked(label: &u8) -> u8 {
+    u8::from(*label == Role::Main.label())
 }
 
 /// The shape that a NIfTI header of ours says, where its voxels are bytes.

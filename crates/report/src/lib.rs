@@ -1,10 +1,11 @@
-//! What is handed to people on paper: the report of one scan as a PDF of one page.
+//! What is handed to people and to archives: the report of one scan as a PDF of one page, and its result as [DICOM objects](dicom).
 //!
 //! Everything here is pure: the same [`Report`] is the same bytes. Who may know whose scan it is, and who may know what readers have
 //! said, was decided before; what the report leaves out for that it says.
 
 #![deny(missing_docs)]
 
+pub mod dicom;
 mod face;
 mod pdf;
 mod words;

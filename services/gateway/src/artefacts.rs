@@ -17,7 +17,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::Gateway;
 use crate::caller::Caller;
-use crate::extract::Path;
+use crate::dicom;
+use crate::extract::{Path, Query};
 use crate::problem::{NOT_READY, Problem, RANGE_NOT_SATISFIABLE};
 use crate::range::{self, Asked, content_range};
 use crate::scans::Scan;
@@ -34,12 +35,23 @@ pub fn routes() -> OpenApiRouter<Gateway> {
 }
 
 fn route(artefact: &'static Artefact, published: Published) -> UtoipaMethodRouter<Gateway> {
+    let (schemas, paths) =
+        (description::schemas(artefact), description::paths(artefact, published));
+    if artefact.made == Made::Request {
+        let show = move |State(gateway): State<Gateway>,
+                         caller: Caller,
+                         Path(id): Path<String>,
+                         Query(wish): Query<dicom::Wish>| {
+            dicom::show(gateway, caller, id, wish, artefact)
+        };
+        return (schemas, paths, get(show));
+    }
     let show =
         move |State(gateway): State<Gateway>,
               caller: Caller,
               Path(id): Path<String>,
               headers: HeaderMap| serve(gateway, caller, id, headers, artefact);
-    (description::schemas(artefact), description::paths(artefact, published), get(show))
+    (schemas, paths, get(show))
 }
 
 async fn serve(

@@ -9,6 +9,7 @@ mod batches;
 mod caller;
 mod consent;
 mod dataset;
+mod dicom;
 mod docs;
 mod drift;
 mod drift_report;

@@ -48,7 +48,7 @@ fn yes() -> bool {
 /// By ISO 639-1.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum ReportLanguage {
+pub enum ReportLanguage {
     #[default]
     En,
     Fr,
@@ -62,7 +62,7 @@ impl ReportLanguage {
         }
     }
 
-    fn language(self) -> Language {
+    pub fn language(self) -> Language {
         match self {
             Self::En => Language::English,
             Self::Fr => Language::French,
@@ -100,14 +100,8 @@ pub async fn show(
     // Each has its pictures in memory until it is written.
     let place = gateway.reports.take(caller.tenant()).await;
     let result = result(&mut gateway, &caller, &scan).await?;
-    let report = Report {
-        language: wish.lang.language(),
-        subject: subject(&mut gateway, &caller, &scan.id, wish.identity).await?,
-        readers: readers(&mut gateway, &caller, &scan.id).await?,
-        pictures: pictures(&mut gateway, &caller, &scan, &result).await?,
-        result,
-        made_ms: gateway.clock.now_ms(),
-    };
+    let subject = subject(&mut gateway, &caller, &scan.id, wish.identity).await?;
+    let report = of(&mut gateway, &caller, &scan, wish.lang.language(), subject, result).await?;
     let written = tokio::task::spawn_blocking(move || {
         let _place = place;
         report.to_pdf()
@@ -124,8 +118,27 @@ pub async fn show(
     Ok((shown, pdf).into_response())
 }
 
+/// The report of that result, with what the caller may know.
+pub async fn of(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    scan: &Scan,
+    language: Language,
+    subject: Subject,
+    result: ResultDocument,
+) -> Result<Report, Problem> {
+    Ok(Report {
+        language,
+        subject,
+        readers: readers(gateway, caller, &scan.id).await?,
+        pictures: pictures(gateway, caller, scan, &result).await?,
+        result,
+        made_ms: gateway.clock.now_ms(),
+    })
+}
+
 /// The result's document, of this very scan and these very voxels.
-async fn result(
+pub async fn result(
     gateway: &mut Gateway,
     caller: &Caller,
     scan: &Scan,

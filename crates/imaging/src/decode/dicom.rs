@@ -91,6 +91,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> 
             series::one_volume(std::slice::from_ref(&image))?;
             let (order, geometry) = geometry::stack(planes)?;
             image.voxels = reordered(image.voxels, image.shape.slice_len(), &order);
+            image.identity.frame_numbers = frame_numbers(&order);
             return decoded(image, Some(geometry), Format::Dicom);
         }
     };
@@ -269,6 +270,11 @@ fn window(set: &DataSet) -> Option<[f32; 2]> {
     (half > 0.0).then_some([(center - 0.5 - half) as f32, (center - 0.5 + half) as f32])
 }
 
+/// DICOM counts frames from 1.
+fn frame_numbers(order: &[usize]) -> Vec<u32> {
+    order.iter().filter_map(|index| u32::try_from(index + 1).ok()).collect()
+}
+
 /// The slices of `voxels` in that order; untouched where they lie in it.
 fn reordered(voxels: Vec<f32>, slice: usize, order: &[usize]) -> Vec<f32> {
     if order.iter().copied().eq(0..voxels.len() / slice) {
@@ -345,5 +351,6 @@ fn identity(set: &DataSet) -> Identity {
         sop_class_uid: set.text(tags::SOP_CLASS_UID),
         frame_of_reference_uid: set.text(tags::FRAME_OF_REFERENCE_UID),
         sop_instance_uids: set.text(tags::SOP_INSTANCE_UID).into_iter().collect(),
+        frame_numbers: Vec::new(),
     }
 }

@@ -73,16 +73,15 @@ fn text(tag: Tag, vr: VR, value: impl Into<String>) -> Element {
     DataElement::new(tag, vr, PrimitiveValue::from(value.into()))
 }
 
-/// Decimal strings hold 16 characters (PS3.5 6.2).
+/// A number as a decimal string, which holds 16 characters (PS3.5 6.2): as exactly as they can say it.
+pub fn decimal_string(value: f64) -> String {
+    let rounded = (0..=14).rev().map(|digits| format!("{value:.digits$}"));
+    iter::once(value.to_string()).chain(rounded).find(|text| text.len() <= 16).unwrap_or_default()
+}
+
 fn decimals(tag: Tag, values: &[f64]) -> Element {
-    let decimal = |value: &f64| {
-        let rounded = (0..=14).rev().map(|digits| format!("{value:.digits$}"));
-        iter::once(value.to_string())
-            .chain(rounded)
-            .find(|text| text.len() <= 16)
-            .unwrap_or_default()
-    };
-    text(tag, VR::DS, values.iter().map(decimal).collect::<Vec<_>>().join("\\"))
+    let decimals: Vec<String> = values.iter().copied().map(decimal_string).collect();
+    text(tag, VR::DS, decimals.join("\\"))
 }
 
 fn whole(tag: Tag, value: u16) -> Element {

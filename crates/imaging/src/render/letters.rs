@@ -16,6 +16,8 @@ const DARK: u8 = 0;
 /// Pictures of fewer pixels than this a side have smaller letters.
 const SMALL: usize = 160;
 const LARGE: usize = 400;
+/// Pixels between letters and the edge.
+const EDGE: usize = 2;
 /// The share of the width that the words may take; beyond they stand in two lines.
 const WORDS_WIDE: usize = 2;
 
@@ -26,7 +28,7 @@ pub(super) fn of(
     free: impl Fn(usize) -> bool,
 ) -> impl Iterator<Item = (usize, u8)> {
     let (rows, columns) = (volume.shape.rows, volume.shape.columns);
-    let mut sheet = Sheet { rows, columns, set: vec![false; rows * columns] };
+    let mut sheet = Sheet::new(rows, columns, font_of(rows.min(columns)));
     match volume.geometry.as_ref().and_then(View::of) {
         Some(view) => sheet.sides(view),
         None => sheet.unknown(),
@@ -38,24 +40,60 @@ pub(super) fn of(
     lights.into_iter()
 }
 
+/// Lines of words on a dark band of that width, as grey pixels row by row; what is longer than the band is wide goes on below.
+pub(super) fn band(lines: &[&str], columns: usize) -> Vec<u8> {
+    let font = font_of(columns);
+    let (wide, high) = (font.character_size.width as usize, font.character_size.height as usize);
+    let fitting = (columns.saturating_sub(2 * EDGE) / wide).max(1);
+    let lines: Vec<String> = lines.iter().flat_map(|line| wrapped(line, fitting)).collect();
+    let mut sheet = Sheet::new(lines.len() * high + 2 * EDGE, columns, font);
+    for (number, line) in lines.iter().enumerate() {
+        let place = Point::new(EDGE as i32, (EDGE + number * high) as i32);
+        sheet.write(line, place, Alignment::Left, Baseline::Top);
+    }
+    sheet.set.into_iter().map(|set| if set { LIGHT } else { DARK }).collect()
+}
+
+/// The words of a line, so many letters in each that is made of it; a word that is longer alone is cut.
+fn wrapped(line: &str, fitting: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in line.split_whitespace() {
+        let word: String = word.chars().take(fitting).collect();
+        match lines.last_mut() {
+            Some(last) if last.len() + 1 + word.len() <= fitting => {
+                last.push(' ');
+                last.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
+/// The letters of a picture whose shorter side has so many pixels.
+fn font_of(side: usize) -> &'static MonoFont<'static> {
+    match side {
+        ..SMALL => &FONT_5X7,
+        SMALL..LARGE => &FONT_6X10,
+        _ => &FONT_9X15_BOLD,
+    }
+}
+
 struct Sheet {
     rows: usize,
     columns: usize,
+    font: &'static MonoFont<'static>,
     set: Vec<bool>,
 }
 
 impl Sheet {
-    fn font(&self) -> &'static MonoFont<'static> {
-        match self.rows.min(self.columns) {
-            ..SMALL => &FONT_5X7,
-            SMALL..LARGE => &FONT_6X10,
-            _ => &FONT_9X15_BOLD,
-        }
+    fn new(rows: usize, columns: usize, font: &'static MonoFont<'static>) -> Sheet {
+        Sheet { rows, columns, font, set: vec![false; rows * columns] }
     }
 
     fn sides(&mut self, View { left, right, top, bottom, .. }: View) {
         let (wide, high) = (self.columns as i32, self.rows as i32);
-        let edge = 2;
+        let edge = EDGE as i32;
         let places = [
             (left, Point::new(edge, high / 2), Alignment::Left, Baseline::Middle),
             (right, Point::new(wide - 1 - edge, high / 2), Alignment::Right, Baseline::Middle),
@@ -68,17 +106,17 @@ impl Sheet {
     }
 
     fn unknown(&mut self) {
-        let wide = self.font().character_size.width as usize * "side unknown".len();
+        let wide = self.font.character_size.width as usize * "side unknown".len();
         let words =
             if wide * WORDS_WIDE <= self.columns { "side unknown" } else { "side\nunknown" };
         let lines = words.lines().count() as i32;
-        let high = self.font().character_size.height as i32 * lines;
-        let place = Point::new(2, self.rows as i32 - 2 - high);
+        let high = self.font.character_size.height as i32 * lines;
+        let place = Point::new(EDGE as i32, self.rows as i32 - EDGE as i32 - high);
         self.write(words, place, Alignment::Left, Baseline::Top);
     }
 
     fn write(&mut self, words: &str, place: Point, alignment: Alignment, baseline: Baseline) {
-        let style = MonoTextStyle::new(self.font(), BinaryColor::On);
+        let style = MonoTextStyle::new(self.font, BinaryColor::On);
         let layout = TextStyleBuilder::new().alignment(alignment).baseline(baseline).build();
         // Drawing on a sheet cannot fail.
         let Ok(_) = Text::with_text_style(words, place, style, layout).draw(self);

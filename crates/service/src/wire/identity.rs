@@ -30,6 +30,7 @@ macro_rules! converted {
             sop_class_uid
             frame_of_reference_uid
             sop_instance_uids
+            frame_numbers
         )
     };
     ($value:expr, $from:path => $to:path, $($field:ident)+) => {{
@@ -78,6 +79,7 @@ mod tests {
         let empty = serde_json::to_value(Identity::default()).unwrap();
         let fields = empty.as_object().unwrap().iter().map(|(name, value)| {
             let said = match value.is_array() {
+                true if name == "frame_numbers" => serde_json::json!([2, 1]),
                 true => serde_json::json!([format!("{name} 1"), format!("{name} 2")]),
                 false => name.as_str().into(),
             };

@@ -1,7 +1,7 @@
 //! What the OpenAPI document says of artefacts, from their rows.
 
 use domain::Artefact;
-use domain::artefact::{Made, Published, RESULT};
+use domain::artefact::{DOCUMENT, Made, Published, RESULT};
 use imaging::ResultDocument;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
@@ -33,24 +33,34 @@ pub fn paths(artefact: &Artefact, published: Published) -> Paths {
         .description(published.description)
         .parameter(id())
         .response("200", body(artefact, published))
-        .response("206", words("The bytes that `Range` asks for"))
-        .response("304", words("Unchanged: the `If-None-Match` still matches"))
         .response("404", docs::problem(absent(artefact)))
         .security(SecurityRequirement::new("bearer", [] as [&str; 0]));
     let operation = match artefact.made {
-        Made::Upload => operation,
-        Made::Result => operation.response("409", docs::problem(NOT_READY)),
+        Made::Upload => kept(operation),
+        Made::Result => kept(operation).response("409", docs::problem(NOT_READY)),
+        Made::Request => operation.response("409", docs::problem(NOT_READY)),
     };
+    let operation = if *artefact == DOCUMENT { operation.parameter(lang()) } else { operation };
     let mut paths = Paths::new();
     let path = format!("/v1/scans/{{id}}/{}", published.path);
     paths.add_path_operation(path, vec![HttpMethod::Get], operation);
     paths
 }
 
+/// What is kept has parts, and a tag.
+fn kept(operation: OperationBuilder) -> OperationBuilder {
+    operation
+        .response("206", words("The bytes that `Range` asks for"))
+        .response("304", words("Unchanged: the `If-None-Match` still matches"))
+}
+
 const NOT_READY: &str = "Not ready: ask again after `Retry-After` seconds";
 
 /// Why it may not be there.
 fn absent(artefact: &Artefact) -> &'static str {
+    if artefact.made == Made::Request {
+        return "No such scan, or nothing of this kind can be made of it: `detail` says why";
+    }
     // Each scan has what it was uploaded with, and once it is done a result.
     let always = artefact.made == Made::Upload || *artefact == RESULT;
     if always { "No such scan" } else { "No such scan, or its result has none" }
@@ -64,6 +74,18 @@ fn body(artefact: &Artefact, published: Published) -> ResponseBuilder {
 
 fn words(words: &str) -> ResponseBuilder {
     ResponseBuilder::new().description(words)
+}
+
+/// In which language a report is.
+fn lang() -> Parameter {
+    let languages = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["en", "fr"]));
+    ParameterBuilder::new()
+        .name("lang")
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some("In which language, by ISO 639-1; `en` unless said"))
+        .schema(Some(languages))
+        .build()
 }
 
 /// The scan's id in the address.

@@ -5,6 +5,7 @@
 mod artefacts;
 mod batches;
 mod between;
+mod dicom;
 mod docs;
 mod drift;
 mod events;

@@ -11,10 +11,10 @@ use service::claims::Role;
 use crate::mesh::{NOW_MS, sha256};
 use crate::{Gateway, problem};
 
-const SHAPE: Shape = Shape { slices: 12, rows: 64, columns: 64 };
+pub const SHAPE: Shape = Shape { slices: 12, rows: 64, columns: 64 };
 
 /// A head with one finding, and how that finding is marked.
-fn head() -> (Volume, Findings) {
+pub fn head() -> (Volume, Findings) {
     let settings = Settings { shape: SHAPE, spacing: [8.0, 3.5, 3.5], ..Settings::slice(2) };
     let settings = Settings { lesion_ml: Some(12.0), ..settings };
     let Phantom { volume, truth, .. } = Phantom::new(&settings).unwrap();
@@ -44,7 +44,7 @@ async fn accepted(gateway: &Gateway) -> String {
 }
 
 /// The document of a scan that was answered so; what is shown is not where the finding is largest.
-fn document(id: &str, answer: Answer) -> ResultDocument {
+pub fn document(id: &str, answer: Answer) -> ResultDocument {
     let (volume, found) = head();
     let findings = if answer == Answer::Found { found.findings } else { Vec::new() };
     let shown = findings.first().map_or(SHAPE.slices / 2, |finding| finding.slice - 1);

@@ -30,7 +30,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// so that whatever is taken, refused and written is what a server takes, refuses and hands out.
 pub struct Inside {
     gateway: Router,
-    /// Whom the first start has made, and the password.
+    /// Who signs in, and the password.
     user: (String, SecretString),
     token: Mutex<Option<Token>>,
     workers: JoinHandle<anyhow::Result<()>>,
@@ -91,7 +91,25 @@ impl Inside {
         let workers = tokio::spawn(service::run_workers(workers, drain, stop.clone()));
         let user = (first_start.user_name, first_start.password);
         let token = Mutex::new(None);
-        Ok(Inside { gateway, user, token, workers, stop, _home: home, _folder: folder })
+        let mut inside =
+            Inside { gateway, user, token, workers, stop, _home: home, _folder: folder };
+        inside.become_reader().await?;
+        Ok(inside)
+    }
+
+    /// Goes on as somebody who may know whose scans these are, as whoever named the files does: an admin may not.
+    async fn become_reader(&mut self) -> anyhow::Result<()> {
+        const READER: &str = "reader";
+        let user = json!({
+            "user_name": READER,
+            "password": self.user.1.expose_secret(),
+            "roles": ["clinician", "integrator"],
+        });
+        let request = Request::post("/v1/users").header(header::CONTENT_TYPE, "application/json");
+        found(self.call(request, user.to_string().into()).await?)?;
+        self.user.0 = READER.to_owned();
+        *self.token.get_mut() = None;
+        Ok(())
     }
 
     /// What `work` comes to; None when the services stop before.

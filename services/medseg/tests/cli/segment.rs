@@ -114,7 +114,17 @@ fn a_folder_of_dicom_is_one_volume_and_json_says_the_same() {
         assert!(told["folder"].as_str().unwrap().ends_with(&folder), "{told}");
         assert_eq!(
             place.names(&folder),
-            ["image.png", "mask.nii.gz", "mask.png", "overlay.png", "result.json"]
+            [
+                "capture.dcm",
+                "image.png",
+                "mask.nii.gz",
+                "mask.png",
+                "overlay.png",
+                "report.dcm",
+                "result.json",
+                "seg.dcm",
+                "sr.dcm"
+            ]
         );
         let result = json_at(&place, &format!("{folder}/result.json"));
         assert_eq!(result["totals"]["volume_ml"], told["volume_ml"]);

@@ -7,7 +7,9 @@ use super::acquired::{self, Acquired};
 use super::class::is_capture;
 use super::geometry::Plane;
 use super::reader::File;
-use super::{Class, Image, class, common_window, decoded, geometry, identity, kind, reordered};
+use super::{
+    Class, Image, class, common_window, decoded, frame_numbers, geometry, identity, kind, reordered,
+};
 use crate::decode::folder::several;
 use crate::decode::left_out::LeftOut;
 use crate::decode::{Decoded, Limits};
@@ -36,6 +38,9 @@ pub(in crate::decode) fn join(
         .iter()
         .filter_map(|index| images.get(*index)?.identity.sop_instance_uids.first().cloned());
     let uids = uids.collect();
+    // One file with several frames may come in an archive, too.
+    let of_frames = images.len() == 1 && order.len() > 1;
+    let frame_numbers = if of_frames { frame_numbers(&order) } else { Vec::new() };
     let window = common_window(images.iter().filter_map(|image| image.window));
     let Shape { rows, columns, .. } = images[0].shape;
     let shape = limits.shape(planes.len(), rows, columns)?;
@@ -47,7 +52,7 @@ pub(in crate::decode) fn join(
     let voxels = reordered(voxels, shape.slice_len(), &order);
     let kind = kind::common(images.iter().map(|image| image.kind));
     let first = images.swap_remove(0);
-    let identity = Identity { sop_instance_uids: uids, ..first.identity.clone() };
+    let identity = Identity { sop_instance_uids: uids, frame_numbers, ..first.identity.clone() };
     decoded(Image { shape, voxels, window, kind, identity, ..first }, geometry, Format::Zip)
 }
 

@@ -330,6 +330,16 @@ fn an_enhanced_file_is_a_volume_of_its_frames_in_their_own_places_and_values() {
 }
 
 #[test]
+fn which_frame_each_slice_is_of_a_file_with_several_is_known() {
+    let frames = enhanced(&[(4.0, "3"), (0.0, "1"), (2.0, "2")]);
+    for (more, expected) in [(frames, &[2, 3, 1][..]), (Vec::new(), &[][..])] {
+        let file = EXPLICIT.file(&EXPLICIT.data_set(&slice(EXPLICIT, &PIXELS, &more)));
+        let identity = decode::decode(&file, &limits()).unwrap().identity.unwrap();
+        assert_eq!(identity.frame_numbers, expected);
+    }
+}
+
+#[test]
 fn frames_that_are_not_described_are_refused() {
     let mut elements = enhanced(&[(0.0, "1"), (2.0, "1")]);
     elements.retain(|(tag, ..)| *tag != tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);

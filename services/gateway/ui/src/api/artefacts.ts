@@ -6,5 +6,9 @@ export const ARTEFACTS = [
   { name: 'mask.png', path: 'mask.png', media_type: 'image/png', title: 'Mask', offered: true },
   { name: 'overlay.png', path: 'overlay.png', media_type: 'image/png', title: 'Overlay', offered: true },
   { name: 'mask.nii.gz', path: 'mask.nii.gz', media_type: 'application/gzip', title: 'Mask of the volume', offered: false },
+  { name: 'seg.dcm', path: 'seg.dcm', media_type: 'application/dicom', title: 'DICOM segmentation', offered: true },
+  { name: 'sr.dcm', path: 'sr.dcm', media_type: 'application/dicom', title: 'DICOM structured report', offered: true },
+  { name: 'capture.dcm', path: 'capture.dcm', media_type: 'application/dicom', title: 'DICOM picture', offered: true },
+  { name: 'report.dcm', path: 'report.dcm', media_type: 'application/dicom', title: 'DICOM report', offered: true },
   { name: 'result.json', path: 'result', media_type: 'application/json', title: 'Result', offered: true },
 ] as const

@@ -1,0 +1,153 @@
+//! A result as DICOM objects, for the archive that its images came from: segmentation, structured report, picture and document.
+//!
+//! Whose scan it is they say exactly as its images do. The same result is the same object, with the same UID: sent twice, it is there
+//! once. All text is written as ISO_IR 192 (UTF-8), whatever the images are written in, so that each letter of a name is there. Moments
+//! of an object's own making are UTC; those of the study stand as the images say them.
+
+mod capture;
+mod codes;
+mod document;
+mod element;
+mod equipment;
+mod file;
+mod seg;
+mod source;
+mod sr;
+mod uid;
+
+use domain::{Answer, Error, ErrorKind, Identity, Result};
+use imaging::{Finding, Geometry, ResultDocument, Role, StoredGrid};
+
+use crate::Language;
+
+use source::Source;
+
+/// One scan and its result, of which objects are made.
+pub struct DicomResult {
+    source: Source,
+    result: ResultDocument,
+}
+
+/// Why an object was not made.
+#[derive(Debug)]
+pub enum Unmade {
+    /// It cannot be, and this is why, in words.
+    Absent(&'static str),
+    /// Something is wrong with what it was to be made of.
+    Failed(Error),
+}
+
+impl From<Error> for Unmade {
+    fn from(error: Error) -> Unmade {
+        Unmade::Failed(error)
+    }
+}
+
+impl DicomResult {
+    /// The result of the scan that `identity` names, whose voxels lie on that grid. `Absent` where the scan did not come as DICOM: an
+    /// object of a study that nobody else knows would be a patient's that nobody else knows. `Failed` where grid and result contradict
+    /// each other, so that nothing is marked on the other side of a patient.
+    pub fn new(
+        identity: Identity,
+        grid: &StoredGrid,
+        result: ResultDocument,
+    ) -> Result<DicomResult, Unmade> {
+        let source = Source::new(identity, grid)?;
+        if !agree(grid, &result) {
+            let contradiction = "a result and the grid of its volume contradict each other";
+            return Err(ErrorKind::Internal.error(contradiction).into());
+        }
+        Ok(DicomResult { source, result })
+    }
+
+    /// A segmentation (DICOM SEG, BINARY) with a segment for each finding, on the slices of the images themselves. `mask` is the file
+    /// that was kept with the result. `Absent` without a finding: a segmentation of nothing is refused by some readers, and taken for
+    /// one that was never made by others; the structured report says that none was found.
+    pub fn segmentation(&self, mask: &[u8], grid: &StoredGrid) -> Result<Vec<u8>, Unmade> {
+        seg::written(self, mask, grid)
+    }
+
+    /// A structured report (Comprehensive 3D SR by TID 1500): the answer, whichever of the four it is, and each finding with its volume,
+    /// its axes and its box in the patient.
+    pub fn structured_report(&self) -> Result<Vec<u8>, Unmade> {
+        sr::written(self)
+    }
+
+    /// A picture (Secondary Capture) of what the PNG shows, with the answer, the model and what it is not for above it.
+    pub fn capture(&self, png: &[u8]) -> Result<Vec<u8>, Unmade> {
+        capture::written(self, png)
+    }
+
+    /// The PDF of a report, in the language it is written in (Encapsulated PDF). Another PDF is another object: readers' words are in it.
+    pub fn document(&self, pdf: Vec<u8>, language: Language) -> Result<Vec<u8>, Unmade> {
+        document::written(self, pdf, language)
+    }
+
+    /// The UID of something of this result.
+    fn uid(&self, words: &[&str]) -> String {
+        let model = self.result.model.as_ref().map_or("", |model| model.sha256.as_str());
+        let version = self.result.model.as_ref().map_or("", |model| model.version.as_str());
+        let named = ["medseg", self.result.scan_id.as_str(), model, version];
+        uid::uid(&[&named[..], words].concat())
+    }
+
+    /// The UID by which a finding is the same in all objects.
+    fn tracking_uid(&self, finding: &Finding) -> String {
+        self.uid(&["finding", &finding.label.to_string()])
+    }
+
+    /// The UID of what has observed it: the same for all results of one model.
+    fn uid_of_model(&self) -> String {
+        let model = self.result.model.as_ref();
+        let [name, version, digest] = model.map_or([""; 3], |model| {
+            [model.name.as_str(), model.version.as_str(), model.sha256.as_str()]
+        });
+        uid::uid(&["medseg", "device", name, version, digest])
+    }
+
+    fn answer(&self) -> &'static str {
+        match self.result.answer {
+            Answer::Found => "Tumour region found",
+            Answer::NoneFound => "None found",
+            Answer::NotAnalysable => "Not analysable",
+            Answer::Failed => "Analysis failed",
+        }
+    }
+}
+
+/// Whether the grid is the one that the result was measured on: as many voxels, and each finding at its place in the patient.
+fn agree(grid: &StoredGrid, result: &ResultDocument) -> bool {
+    /// What single precision and decimals leave of two numbers that are one.
+    const ROUNDING_MM: f64 = 0.01;
+    let shaped = result.image.as_ref().is_none_or(|image| image.shape == grid.shape());
+    let geometry = grid.geometry();
+    let placed = |finding: &Finding| match (
+        geometry.as_ref().and_then(Geometry::in_patient),
+        finding.centroid_mm,
+    ) {
+        (Some(geometry), Some(told)) => {
+            let [slice, row, column] = finding.centroid;
+            let there = geometry.position(slice, row, column);
+            there.iter().zip(told).all(|(there, told)| (there - told).abs() <= ROUNDING_MM)
+        }
+        (None, None) => true,
+        _ => false,
+    };
+    shaped && result.findings.iter().all(placed)
+}
+
+/// What people call a finding.
+fn called(finding: &Finding) -> String {
+    match finding.role {
+        Role::Main => format!("Tumour region {}", finding.label),
+        Role::Lesser => format!("Lesser finding {}", finding.label),
+    }
+}
+
+/// What a finding is, coded.
+fn kind_of(finding: &Finding) -> element::Code {
+    match finding.role {
+        Role::Main => codes::NEOPLASM,
+        Role::Lesser => codes::MASS,
+    }
+}

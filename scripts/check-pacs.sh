@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# check-pacs.sh FOLDER: what hospitals' own software reads in our DICOM objects, made by the medseg that lies in FOLDER.
+#
+# One head, stored in several orders of axes and as one file of many frames, is analysed; pydicom and highdicom read segmentation,
+# structured report, picture and document back, and dcmtk's and dicom3tools' checkers look for errors.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() { echo "error: $*" >&2; exit 1; }
+[ $# = 1 ] || fail "usage: check-pacs.sh FOLDER"
+tools=${MEDSEG_CACHE:-$HOME/.cache/medseg}/pacs
+[ -f "$tools/complete" ] || fail "pydicom and highdicom are missing: scripts/setup.sh test"
+for tool in dcmdump dcmftest dsrdump dciodvfy dcentvfy; do
+    command -v $tool >/dev/null || fail "$tool is missing: scripts/setup.sh test"
+done
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 1' INT TERM
+export PYTHONPATH=$tools PYTHONDONTWRITEBYTECODE=1
+
+"$1/medseg" phantom --format dicom --slices 24 --size 96 --spacing 6,2.5,2.5 --lesion-ml 20 --seed 5 --out "$folder/phantom" >/dev/null
+python3 scripts/check_pacs.py store "$folder/phantom" "$folder/studies"
+# 10: something was found.
+"$1/medseg" segment "$folder"/studies/* --model threshold: --research --json --out "$folder/results" >"$folder/told" && status=0 || status=$?
+[ $status = 10 ] || fail "nothing was found, or not everywhere (exit status $status): $(cat "$folder/told")"
+"$1/medseg" phantom --format dicom --slices 24 --size 96 --spacing 6,2.5,2.5 --no-lesion --seed 5 --out "$folder/healthy" >/dev/null
+"$1/medseg" segment "$folder/healthy" --model threshold: --research --out "$folder/results" >/dev/null || fail "something was found in a healthy head"
+python3 scripts/check_pacs.py read "$folder/studies" "$folder/results"
+
+# Their own words go first where one of them complains.
+for object in "$folder"/results/*/*.dcm; do
+    name=${object#"$folder/results/"}
+    dcmdump -q "$object" >"$folder/said" 2>&1 || { tail -n 5 "$folder/said" >&2; fail "dcmdump cannot read $name"; }
+    dcmftest "$object" >/dev/null || fail "dcmftest takes $name for no DICOM file"
+    dciodvfy "$object" >"$folder/said" 2>&1 || true
+    ! grep -i '^error' "$folder/said" >&2 || fail "dciodvfy finds errors in $name"
+    case $name in
+    */sr.dcm)
+        dsrdump "$object" >"$folder/said" 2>&1 || { tail -n 5 "$folder/said" >&2; fail "dsrdump cannot read $name"; }
+        ;;
+    esac
+done
+for result in "$folder"/results/*; do
+    study=$folder/studies/$(basename "$result")
+    [ -d "$study" ] || study=$folder/healthy
+    dcentvfy "$study"/* "$result"/*.dcm >"$folder/said" 2>&1 || true
+    ! grep -i '^error' "$folder/said" >&2 || fail "dcentvfy finds that $(basename "$result") contradicts its images"
+done
+echo "pacs: dcmdump, dcmftest, dsrdump, dciodvfy and dcentvfy find no error"

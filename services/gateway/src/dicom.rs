@@ -1,0 +1,191 @@
+//! A scan's result as DICOM objects.
+//!
+//! They join pixels and identity, which are kept apart everywhere else; so each is made when it is asked for, of what storage lets the
+//! caller's own token see, and kept nowhere. Storage notes in the audit trail that the identity was read.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use domain::artefact::{
+    CAPTURE, DOCUMENT, IMAGE, MASK, MASK_VOLUME, OVERLAY, SEGMENTATION, SHOWN, STRUCTURED_REPORT,
+    VOLUME,
+};
+use domain::{Artefact, ErrorKind, Identity};
+use futures::TryStreamExt;
+use imaging::{ResultDocument, StoredGrid};
+use proto::storage::ScanRef;
+use report::dicom::{DicomResult, Unmade};
+use report::{Language, Readers, Report, Subject};
+use serde::Deserialize;
+
+use crate::caller::Caller;
+use crate::problem::{INTERNAL, NOT_FOUND, NOT_READY, Problem};
+use crate::scan_report::{self, ReportLanguage};
+use crate::scans::Scan;
+use crate::{Gateway, artefacts, identity};
+
+/// How an object is written.
+#[derive(Deserialize)]
+pub struct Wish {
+    /// In which language the report is; no other object has one.
+    #[serde(default)]
+    lang: ReportLanguage,
+}
+
+/// The object that a row of the table of artefacts describes.
+pub async fn show(
+    mut gateway: Gateway,
+    caller: Caller,
+    id: String,
+    wish: Wish,
+    artefact: &'static Artefact,
+) -> Result<Response, Problem> {
+    let scan = gateway.scans.get(caller.request(ScanRef { id })).await?.into_inner();
+    let scan = Scan::try_from(scan)?;
+    if !scan.is_done() {
+        return Err(NOT_READY.problem(format!("the scan is {}", scan.state)));
+    }
+    // Each has its pictures or its mask in memory until it is written.
+    let place = gateway.reports.take(caller.tenant()).await;
+    let made_of =
+        Material::gathered(&mut gateway, &caller, &scan, wish.lang.language(), artefact).await?;
+    let written = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        made_of.written()
+    });
+    let written = written.await.map_err(|error| {
+        ErrorKind::Internal.error("a DICOM object could not be written").because(error)
+    })?;
+    let file = written.map_err(|unmade| match unmade {
+        Unmade::Absent(why) => NOT_FOUND.problem(why),
+        Unmade::Failed(error) => unsound(&error),
+    })?;
+    let shown = [
+        (header::CONTENT_TYPE, artefact.media_type.to_owned()),
+        // The scan's name, never a patient's: names of files end up in lists of downloads.
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{}-{}\"", scan.id, artefact.name),
+        ),
+    ];
+    Ok((shown, file).into_response())
+}
+
+/// What was kept was made here: anything wrong with it is ours to mend.
+fn unsound(error: &domain::Error) -> Problem {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "a stored result cannot be written as DICOM"
+    );
+    INTERNAL.problem("internal error")
+}
+
+/// What an object is made of.
+struct Material {
+    identity: Identity,
+    grid: StoredGrid,
+    result: ResultDocument,
+    part: Part,
+}
+
+/// What one kind of object needs besides.
+enum Part {
+    Segmentation(Vec<u8>),
+    StructuredReport,
+    Capture(Vec<u8>),
+    Document(Box<Report>),
+}
+
+impl Material {
+    async fn gathered(
+        gateway: &mut Gateway,
+        caller: &Caller,
+        scan: &Scan,
+        language: Language,
+        artefact: &Artefact,
+    ) -> Result<Material, Problem> {
+        let result = scan_report::result(gateway, caller, scan).await?;
+        let grid = grid(gateway, caller, &scan.id).await?;
+        let asked = caller.request(ScanRef { id: scan.id.clone() });
+        // Who may not know whose scan it is, is told so.
+        let kept = gateway.scans.get_identity(asked).await?.into_inner();
+        let (identity, reference) = identity::said(kept)?;
+        let part = match artefact.name {
+            name if name == SEGMENTATION.name => {
+                Part::Segmentation(mask(gateway, caller, &scan.id).await?)
+            }
+            name if name == STRUCTURED_REPORT.name => Part::StructuredReport,
+            name if name == CAPTURE.name => {
+                Part::Capture(picture(gateway, caller, &scan.id, &result).await?)
+            }
+            name if name == DOCUMENT.name => {
+                let subject = Subject::Known(Box::new(identity.clone()), reference);
+                let report =
+                    scan_report::of(gateway, caller, scan, language, subject, result.clone());
+                Part::Document(Box::new(as_of_what_it_says(report.await?)))
+            }
+            _ => return Err(NOT_FOUND.problem("there is no such object of a scan")),
+        };
+        Ok(Material { identity, grid, result, part })
+    }
+
+    fn written(self) -> Result<Vec<u8>, Unmade> {
+        let Material { identity, grid, result, part } = self;
+        let dicom = DicomResult::new(identity, &grid, result)?;
+        match part {
+            Part::Segmentation(mask) => dicom.segmentation(&mask, &grid),
+            Part::StructuredReport => dicom.structured_report(),
+            Part::Capture(png) => dicom.capture(&png),
+            Part::Document(report) => dicom.document(report.to_pdf()?, report.language),
+        }
+    }
+}
+
+/// Made when its latest word was said, and not when it was asked for: the same words are the same object.
+fn as_of_what_it_says(report: Report) -> Report {
+    let said = match &report.readers {
+        Readers::Told(words) => words.iter().map(|word| word.given_ms).max(),
+        Readers::Hidden(_) | Readers::LeftOut => None,
+    };
+    let finished_ms = report.result.timing.finished_ms;
+    Report { made_ms: said.map_or(finished_ms, |said| said.max(finished_ms)), ..report }
+}
+
+/// The grid of the stored volume, which its first bytes tell.
+async fn grid(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<StoredGrid, Problem> {
+    let mut bytes = artefacts::read(gateway, caller, id, VOLUME.name).await?.bytes;
+    let mut first = Vec::new();
+    while let Some(part) = bytes.try_next().await? {
+        first.extend_from_slice(&part);
+        if let Some(grid) = StoredGrid::read(&first).map_err(|error| unsound(&error))? {
+            return Ok(grid);
+        }
+    }
+    Err(unsound(&ErrorKind::Invalid.error("a stored volume ends within its header")))
+}
+
+/// The mask of the whole volume or, of a slice that came alone, of that; empty where nothing was analysed.
+async fn mask(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<Vec<u8>, Problem> {
+    for name in [MASK_VOLUME.name, MASK.name] {
+        if let Some(file) = artefacts::whole(gateway, caller, id, name).await? {
+            return Ok(file);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The picture that the result shows.
+async fn picture(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    id: &str,
+    result: &ResultDocument,
+) -> Result<Vec<u8>, Problem> {
+    // An overlay without findings is the image, and there is none of a scan that was not analysed.
+    let names = if result.findings.is_empty() { &[SHOWN, IMAGE][..] } else { &[OVERLAY][..] };
+    for artefact in names {
+        if let Some(png) = artefacts::whole(gateway, caller, id, artefact.name).await? {
+            return Ok(png);
+        }
+    }
+    Err(NOT_FOUND.problem("there is no picture of this scan"))
+}
