@@ -33,6 +33,7 @@ mod paging;
 mod peers;
 mod places;
 mod pour;
+mod priors;
 mod problem;
 mod problems;
 mod quality;
@@ -50,6 +51,7 @@ mod token;
 mod upload;
 mod users;
 mod version_upload;
+mod volumes;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -248,6 +250,8 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(consent::show, consent::decide))
         .routes(routes!(incidents::list, incidents::report))
         .routes(routes!(slices::show))
+        .routes(routes!(volumes::show))
+        .routes(routes!(priors::list))
         .routes(routes!(batches::show))
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))
