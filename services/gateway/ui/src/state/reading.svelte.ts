@@ -1,5 +1,5 @@
 import type { Finding } from '../api/result'
-import { clamp, FITTED, type Look, type Window } from '../viewing'
+import { clamp, FITTED, type Look, type Measure, type Window } from '../viewing'
 
 /** A pixel of a slice. */
 export interface Spot {
@@ -21,6 +21,11 @@ export class Reading {
   measured = $state(false)
   /** Whether a click says that something was missed there. */
   marking = $state(false)
+  /** Whether a drag measures, and what was measured. */
+  measuring = $state(false)
+  measures = $state.raw<readonly Measure[]>([])
+  /** Whether it is looked at in three planes. */
+  planes = $state(false)
   /** Where the keyboard marks. */
   cursor = $state.raw<Spot>({ row: 0, column: 0 })
 
