@@ -44,7 +44,7 @@ export type Place = [number, number, number]
 export interface Totals extends Written<api.Totals, 'voxels' | 'volume_ml' | 'area_mm2'>, Pick<api.Totals, 'lesser'> {}
 
 export interface ImageFacts
-  extends Pick<api.ImageFacts, 'shape' | 'kind' | 'modality' | 'own_grid' | 'shown_slice' | 'unit' | 'view'> {
+  extends Pick<api.ImageFacts, 'shape' | 'kind' | 'modality' | 'own_grid' | 'shown_slice' | 'view'> {
   /** Between slices, rows and columns. */
   spacing_mm: [number | null, number | null, number | null] | null
 }

@@ -52,7 +52,6 @@ export const COMPARE = {
   },
   planes: {
     show: '3 planes',
-    hide: 'One plane',
     label: (scan: string) => `Scan ${scan} in three planes and in 3-D`,
     loading: 'The volume is on its way',
     noWebGl: 'This browser has no WebGL 2, so three planes and 3-D cannot be shown. The slices stay as they are.',

@@ -54,7 +54,6 @@ export const COMPARE: AnyWords<typeof EN> = {
   },
   planes: {
     show: '3 plans',
-    hide: 'Un plan',
     label: (scan) => `Examen ${scan} en trois plans et en 3D`,
     loading: 'Le volume est en route',
     noWebGl: 'Ce navigateur n’a pas WebGL 2 : trois plans et 3D ne peuvent pas être affichés. Les coupes restent telles quelles.',
