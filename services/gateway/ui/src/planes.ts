@@ -1,4 +1,4 @@
-import { DRAG_MODE, Niivue, NVImage, SHOW_RENDER, SLICE_TYPE } from '@niivue/niivue'
+import { DRAG_MODE, MULTIPLANAR_TYPE, Niivue, NVImage, SHOW_RENDER, SLICE_TYPE } from '@niivue/niivue'
 import type { Window } from './viewing'
 import type { Place } from './volume'
 
@@ -35,16 +35,19 @@ export class PlanesView {
   readonly #viewer: Viewer
 
   /** `sided`: whether the file says which side is which. */
-  constructor(sided: boolean, moved: (point: Place) => void, windowed: (window: Window) => void) {
+  constructor(sided: boolean, moved: (point: Place) => void) {
     this.#viewer = new Viewer({
       backColor: [0, 0, 0, 1],
       crosshairColor: [0.55, 0.78, 0.85, 1],
       fontColor: [1, 1, 1, 1],
       isRadiologicalConvention: true,
       isOrientationTextVisible: sided,
+      showAllOrientationMarkers: true,
       multiplanarShowRender: SHOW_RENDER.ALWAYS,
+      multiplanarLayout: MULTIPLANAR_TYPE.GRID,
       show3Dcrosshair: true,
-      dragMode: DRAG_MODE.windowing,
+      // What the right button does, the room does: its window is that of the slices, too.
+      dragMode: DRAG_MODE.none,
       dragAndDropEnabled: false,
       // The room's own keys.
       viewModeHotKey: '',
@@ -56,9 +59,6 @@ export class PlanesView {
     this.#viewer.onLocationChange = (location) => {
       const { mm } = location as { mm: ArrayLike<number> }
       moved([mm[0] ?? 0, mm[1] ?? 0, mm[2] ?? 0])
-    }
-    this.#viewer.onIntensityChange = ({ cal_min, cal_max }) => {
-      if (cal_min !== undefined && cal_max !== undefined && cal_min < cal_max) windowed([cal_min, cal_max])
     }
   }
 
@@ -88,7 +88,7 @@ export class PlanesView {
   }
 
   go(point: Place): void {
-    this.#viewer.scene.crosshairPos = this.#viewer.mm2frac([...point])
+    this.#viewer.scene.crosshairPos = this.#viewer.mm2frac([...point], 0, true)
     this.#viewer.drawScene()
   }
 
