@@ -22,6 +22,10 @@ class Viewer extends Niivue {
       URL.revokeObjectURL(url)
     }
   }
+
+  /** Keys are the room's: here, too, they go through the slices, and j and k to other scans. */
+  override keyDownListener(): void {}
+  override keyUpListener(): void {}
 }
 
 function blobOf(address: string): Blob {
@@ -49,10 +53,6 @@ export class PlanesView {
       // What the right button does, the room does: its window is that of the slices, too.
       dragMode: DRAG_MODE.none,
       dragAndDropEnabled: false,
-      // The room's own keys.
-      viewModeHotKey: '',
-      clipPlaneHotKey: '',
-      cycleClipPlaneHotKey: '',
       loadingText: '',
       logLevel: 'silent',
     })

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Finding, ResultDocument } from './api/result'
 import { aidOf, changeOf, opposite, sizesOf } from './compare'
+import { Follower } from './state/follower.svelte'
+import { Reading } from './state/reading.svelte'
 import { lengthOf, twoFingers, type Point } from './viewing'
 import { affineOf, labelsLike, placed, placeOf, pointOf, shapeOf, type Affine } from './volume'
 
@@ -110,4 +112,36 @@ test('a mask lies on the very grid of its volume', () => {
   const view = new DataView(made)
   assert.deepEqual([view.getInt16(70, true), view.getInt16(72, true), made.byteLength], [2, 8, 352 + 24])
   assert.deepEqual([...new Uint8Array(made, 352)], [...Array(12).fill(1), ...Array(12).fill(2)])
+})
+
+test('a scan beside goes where the other one goes, in mm, until it is let go', () => {
+  const leader = new Reading([24, 64, 64])
+  leader.go(11)
+  const beside = new Follower([48, 64, 64], leader, [5, 2.5])
+  assert.deepEqual([beside.linked, beside.slice], [true, 22], 'middle beside middle')
+  const scroll = (by: number) => {
+    beside.scroll(by)
+    beside.follow(leader.slice)
+    return [leader.slice, beside.slice]
+  }
+  assert.deepEqual(scroll(2), [12, 24])
+  assert.deepEqual(scroll(1), [13, 26], 'at least one slice of the thicker ones')
+  beside.link(false)
+  assert.deepEqual(scroll(3), [13, 29], 'let go, it goes alone')
+  beside.link(true)
+  leader.go(14)
+  beside.follow(leader.slice)
+  assert.equal(beside.slice, 31, 'what lay opposite stays opposite')
+  leader.go(0)
+  beside.follow(leader.slice)
+  assert.equal(beside.slice, 3)
+})
+
+test('where the distance of slices is not known nothing is linked', () => {
+  const leader = new Reading([24, 64, 64])
+  const beside = new Follower([48, 64, 64], leader, undefined)
+  beside.link(true)
+  leader.go(3)
+  beside.follow(leader.slice)
+  assert.deepEqual([beside.linkable, beside.linked, beside.slice], [false, false, 24])
 })

@@ -26,6 +26,8 @@ export class Reading {
   measures = $state.raw<readonly Measure[]>([])
   /** Whether it is looked at in three planes. */
   planes = $state(false)
+  /** Of the stage that it is looked at on, in pixels of the screen; 0: none yet. */
+  height = $state(0)
   /** Where the keyboard marks. */
   cursor = $state.raw<Spot>({ row: 0, column: 0 })
 
