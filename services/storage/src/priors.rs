@@ -84,12 +84,13 @@ impl Whose {
         let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
         let identity = identities::read(&text("identity_json")?)?.unwrap_or_default();
         let (date, time) = moment_of(&identity);
+        let [_, _, study_uid] = identity.keys();
         Ok(Whose {
             scan_id: text("scan_id")?,
             patient: text("patient")?,
             patient_id: text("patient_id")?,
             binding: text("binding")?,
-            study_uid: identity.study_instance_uid.unwrap_or_default(),
+            study_uid,
             date,
             time,
         })

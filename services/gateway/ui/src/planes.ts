@@ -48,6 +48,7 @@ export class PlanesView {
       isOrientationTextVisible: sided,
       showAllOrientationMarkers: true,
       multiplanarShowRender: SHOW_RENDER.ALWAYS,
+      multiplanarPadPixels: 8,
       multiplanarLayout: MULTIPLANAR_TYPE.GRID,
       show3Dcrosshair: true,
       // What the right button does, the room does: its window is that of the slices, too.

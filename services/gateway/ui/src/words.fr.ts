@@ -53,7 +53,7 @@ export const FR: Words = {
       ['PgPréc, PgSuiv, Début, Fin', 'cinq coupes, première et dernière coupe'],
       ['1 à 9', 'vers cette région'],
       ['Glisser avec le bouton droit', 'luminosité et contraste'],
-      ['Ctrl et molette, deux doigts, +, −', 'zoom ; glisser pour déplacer, double clic ou 0 pour ajuster'],
+      ['Ctrl et molette, écarter deux doigts, +, −', 'zoom ; glisser pour déplacer, double clic ou 0 pour ajuster'],
       ['i, o, d', 'inverser, contour, diamètres'],
       ['a, c, x, u', 'd’accord, corriger, rejeter, incertain ; Entrée envoie'],
       ['Maj et flèches, m', 'pendant une correction : déplacer la croix, marquer un endroit manqué'],

@@ -24,7 +24,7 @@ export class Reading {
   /** Whether a drag measures, and what was measured. */
   measuring = $state(false)
   measures = $state.raw<readonly Measure[]>([])
-  /** Whether it is looked at in three planes. */
+  /** Whether the reader wants to look at it in three planes. */
   planes = $state(false)
   /** Of the stage that it is looked at on, in pixels of the screen; 0: none yet. */
   height = $state(0)
@@ -59,6 +59,11 @@ export class Reading {
 
   scroll(by: number): void {
     this.go(this.slice + by)
+  }
+
+  /** Whether the three planes are shown: what is marked is marked in a slice. */
+  get inPlanes(): boolean {
+    return this.planes && !this.marking
   }
 
   /** Shows a finding where it is largest. */
