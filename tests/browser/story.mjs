@@ -11,6 +11,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { draftsOn } from './drawing.mjs'
+import { comparing } from './comparing.mjs'
 import { figures } from './figures.mjs'
 import { manualOf } from './manual.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
@@ -33,6 +34,8 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
   '--no-first-run',
+  // WebGL 2 without a graphics card, for volumes in three planes.
+  '--enable-unsafe-swiftshader',
 ]
 // A name as a hospital's files have them: it must never be seen, nor sent.
 const FILE_NAME = 'DOE^JANE_19700101.png'
@@ -291,6 +294,8 @@ const claims = {
   },
 
   ...readingRoom({ page, url, user, password, volume, send, look, fits }),
+
+  ...comparing({ page, url, user, password, volume, look, fits }),
 
   ...worklist({ page, url, look }),
 

@@ -26,6 +26,11 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     drift_is_reported(&client).await?;
     one_upload_is_one_trace(&client, &mesh).await?;
     whose_scan_it_is_is_told_to_whom_may_know(&client).await?;
+    a_prior_is_an_earlier_scan_of_the_same_patient_and_of_no_other_hospital(
+        &client,
+        &mesh.stranger()?,
+    )
+    .await?;
     feedback::tell(&client).await?;
     quality::tell(&client, &mesh).await?;
     learning::tell(&client, &mesh).await?;
@@ -284,6 +289,41 @@ async fn whose_scan_it_is_is_told_to_whom_may_know(client: &Client) -> anyhow::R
     ensure!(none["scans"] == json!([]), "{none}");
     let (status, refused) = client.json("/v1/scans?patient=canary-4711").await?;
     ensure!(status == 400, "{status} {refused}");
+    Ok(())
+}
+
+async fn a_prior_is_an_earlier_scan_of_the_same_patient_and_of_no_other_hospital(
+    client: &Client,
+    stranger: &Client,
+) -> anyhow::Result<()> {
+    let of = "/v1/scans?patient_id=canary-4713";
+    let mut scans = Vec::new();
+    for (sender, path, seed) in [
+        (client, of, 31),
+        (client, "/v1/scans?patient_id=canary-4714", 32),
+        (stranger, of, 33),
+        (client, of, 34),
+    ] {
+        let (status, scan) =
+            answer(sender.post(path, "image/png", scans::png(seed, true)).await?).await?;
+        ensure!(status == 202, "{status} {scan}");
+        scans.push(sender.until_done(&scan["id"]).await?);
+    }
+    let (first, now) = (id(&scans[0])?, id(&scans[3])?);
+    let (status, page) = client.json(&format!("/v1/scans/{now}/priors")).await?;
+    let priors = page["priors"].as_array().context("priors")?;
+    ensure!(status == 200 && priors.len() == 1 && priors[0]["id"] == first, "{status} {page}");
+    let (_, none) = client.json(&format!("/v1/scans/{first}/priors")).await?;
+    ensure!(none["priors"] == json!([]), "{none}");
+    // Theirs is as if it never was, and what is not theirs, too.
+    for (who, scan) in [(client, id(&scans[2])?), (stranger, now)] {
+        for what in ["priors", "volume.nii"] {
+            let refused = who.get(&format!("/v1/scans/{scan}/{what}")).await?.status().as_u16();
+            ensure!(refused == 404 || refused == 403, "{what}: {refused}");
+        }
+    }
+    let volume = client.bytes(&format!("/v1/scans/{now}/volume.nii")).await?;
+    ensure!(volume.get(344..348) == Some(b"n+1\0".as_slice()), "no NIfTI: {} bytes", volume.len());
     Ok(())
 }
 

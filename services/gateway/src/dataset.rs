@@ -1,5 +1,4 @@
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -7,19 +6,18 @@ use bytes::Bytes;
 use domain::ErrorKind;
 use domain::feedback::{MaskSource, Truth, Unconfirmed, Verdict};
 use imaging::{ImageKind, StoredGrid};
-use proto::storage::{self, Chunk, ListConfirmedScans, ScanRef};
+use proto::storage::{self, ListConfirmedScans, ScanRef};
 use serde::Serialize;
-use tonic::Streaming;
 use utoipa::ToSchema;
 
 use crate::Gateway;
-use crate::artefacts::going_on;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
 use crate::masks::BYTES_MAX;
 use crate::paging::{WantedPage, next_page};
 use crate::problem::{INTERNAL, NO_CONSENT, Problem};
 use crate::scans::Binary;
+use crate::volumes;
 
 /// A scan that readers have confirmed, without a name.
 #[derive(Serialize, ToSchema)]
@@ -122,17 +120,12 @@ pub async fn image(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let mut chunks =
-        gateway.learning.read_image(caller.request(ScanRef { id })).await?.into_inner();
-    let (grid, voxels) = begun(&mut chunks).await?;
-    let head = grid.nifti_header()?;
+    let chunks = gateway.learning.read_image(caller.request(ScanRef { id })).await?.into_inner();
     let about = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"image.nii\"".to_owned()),
-        (header::CONTENT_LENGTH, (head.len() + grid.voxel_bytes()).to_string()),
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"image.nii\""),
     ];
-    let bytes = going_on(vec![head.into(), voxels], chunks, |chunk| chunk.data, "an image");
-    Ok((about, Body::from_stream(bytes)).into_response())
+    Ok((about, volumes::nifti(chunks, "an image").await?).into_response())
 }
 
 /// Gives the mask that readers have confirmed, as NIfTI on the image's grid, gzipped: 1 where there is tumour, else 0
@@ -173,19 +166,6 @@ pub async fn mask(
         (header::CONTENT_DISPOSITION, "attachment; filename=\"mask.nii.gz\""),
     ];
     Ok((about, made).into_response())
-}
-
-/// On which grid the voxels lie that come, and the first of them.
-async fn begun(chunks: &mut Streaming<Chunk>) -> Result<(StoredGrid, Bytes), Problem> {
-    let mut first = Vec::new();
-    while let Some(chunk) = chunks.message().await? {
-        first.extend_from_slice(&chunk.data);
-        if let Some(grid) = StoredGrid::read(&first).map_err(|error| unsound(&error))? {
-            let voxels = first.split_off(grid.voxels_begin());
-            return Ok((grid, voxels.into()));
-        }
-    }
-    Err(unsound(&ErrorKind::Invalid.error("a stored volume ends within its header")))
 }
 
 /// What storage keeps was made here: anything wrong with it is ours to mend.

@@ -34,6 +34,7 @@ mod paging;
 mod peers;
 mod places;
 mod pour;
+mod priors;
 mod problem;
 mod problems;
 mod quality;
@@ -53,6 +54,7 @@ mod token;
 mod upload;
 mod users;
 mod version_upload;
+mod volumes;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -254,6 +256,8 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(consent::show, consent::decide))
         .routes(routes!(incidents::list, incidents::report))
         .routes(routes!(slices::show))
+        .routes(routes!(volumes::show))
+        .routes(routes!(priors::list))
         .routes(routes!(batches::show))
         .routes(routes!(archive::download))
         .routes(routes!(drift::create))

@@ -29,8 +29,8 @@ if [ ! -f "$work/complete" ]; then
     touch "$work/complete"
 fi
 
-rm -rf "$work/src" "$work/dist"
-cp -R package.json tsconfig.json vite.config.ts index.html src ../openapi.json "$work"
+rm -rf "$work/src" "$work/dist" "$work/licences"
+cp -R package.json tsconfig.json vite.config.ts index.html licences src ../openapi.json "$work"
 export OPENAPI=openapi.json
 (
     cd "$work"

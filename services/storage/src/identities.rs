@@ -82,7 +82,8 @@ pub fn text(header: &AcceptHeader) -> Result<String> {
     Ok(text)
 }
 
-fn read(text: &str) -> Result<Option<Identity>> {
+/// What a row's text says of the patient; None: nothing.
+pub fn read(text: &str) -> Result<Option<Identity>> {
     wire::said_identity(None, text)
         .map_err(|_| ErrorKind::Internal.error("a stored identity cannot be read"))
 }

@@ -19,6 +19,7 @@ mod lifecycle;
 mod list;
 mod orphans;
 mod outbox;
+mod priors;
 mod reviews;
 mod rpc;
 mod scans;

@@ -18,6 +18,7 @@ mod memory;
 mod mesh;
 mod models;
 mod page;
+mod priors;
 mod problems;
 mod quality;
 mod reports;
@@ -25,6 +26,7 @@ mod scans;
 mod slices;
 mod token;
 mod uploads;
+mod volumes;
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-import type { Point } from './viewing'
+import { twoFingers, type Point } from './viewing'
 
 /** What fingers and mice do on a stage; places are in its pixels. */
 export interface Gestures {
@@ -7,9 +7,13 @@ export interface Gestures {
   pan: (by: Point) => void
   window: (by: Point) => void
   pick: (at: Point) => void
+  /** A line between two places: while it is drawn, and once it is done. */
+  measure: (from: Point, to: Point, done: boolean) => void
   reset: () => void
   /** Whether a finger that is dragged moves the picture rather than through the slices. */
   pans: () => boolean
+  /** Whether a drag measures, by a finger or by the left button. */
+  measures: () => boolean
 }
 
 /** A pointer that moved less than this was a click. */
@@ -33,6 +37,9 @@ class Listening {
   #begun: Point = [0, 0]
   #clicking = false
   #button = 0
+  /** Where two fingers were put down, and what they turned out to do. */
+  #two: readonly [Point, Point] | undefined
+  #twoDo: ReturnType<typeof twoFingers>
   /** What is left of a wheel's or a finger's way to the next slice. */
   #rest = 0
 
@@ -71,6 +78,9 @@ class Listening {
     this.#begun = this.#at(event)
     this.#button = event.button
     this.#rest = 0
+    const [one, other] = [...this.#down.values()]
+    this.#two = one && other ? [one, other] : undefined
+    this.#twoDo = undefined
     this.#clicking = this.#down.size === 1 && event.button === 0
   }
 
@@ -83,10 +93,21 @@ class Listening {
     const other = [...this.#down].find(([id]) => id !== event.pointerId)?.[1]
     this.#down.set(event.pointerId, now)
     if (other) return this.#pinch(before, now, other)
+    if (this.#draws()) return this.#does.measure(this.#begun, now, false)
     this.#drag([now[0] - before[0], now[1] - before[1]], event.pointerType)
   }
 
+  /** Whether what is dragged now is a measure. */
+  #draws(): boolean {
+    return this.#button !== RIGHT && this.#down.size === 1 && this.#does.measures()
+  }
+
   #pinch(before: Point, now: Point, other: Point): void {
+    const [one, two] = [...this.#down.values()]
+    if (this.#two && one && two) this.#twoDo ??= twoFingers(this.#two, [one, two])
+    // Half of the way for each finger: both move, and each tells of its own.
+    if (this.#twoDo === 'window') return this.#does.window([(now[0] - before[0]) / 2, (now[1] - before[1]) / 2])
+    if (this.#twoDo === undefined) return
     const middle: Point = [(now[0] + other[0]) / 2, (now[1] + other[1]) / 2]
     this.#does.zoom(away(now, other) / Math.max(away(before, other), 1), middle)
     this.#does.pan([(now[0] - before[0]) / 2, (now[1] - before[1]) / 2])
@@ -106,7 +127,10 @@ class Listening {
   }
 
   #lift(event: PointerEvent, done: boolean): void {
-    if (done && this.#clicking && this.#down.has(event.pointerId)) this.#does.pick(this.#at(event))
+    if (done && this.#down.has(event.pointerId)) {
+      if (this.#clicking) this.#does.pick(this.#at(event))
+      else if (this.#draws()) this.#does.measure(this.#begun, this.#at(event), true)
+    }
     this.#down.delete(event.pointerId)
     this.#clicking = false
   }

@@ -1,6 +1,7 @@
 // Whoever decides is the server: this is what the page offers.
 const ALLOWED = {
   scans: ['clinician', 'integrator', 'admin'],
+  identities: ['clinician', 'integrator'],
   verdicts: ['clinician', 'admin'],
   quality: ['clinician', 'scientist', 'admin'],
   drift: ['scientist', 'admin'],

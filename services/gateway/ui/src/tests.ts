@@ -14,6 +14,7 @@ import { boxOf, byRole, diametersOf, inWords, sizeOf } from './sizes'
 import { bytes, dayOf, decimal, decimalSign, figures, probability } from './units'
 import { ANSWERS, fitOf, imageKindOf, lookOf, sentence, shortId, sideOf, viewOf } from './words'
 import './tests.drawing'
+import './tests.compare'
 import './tests.pages'
 import './tests.room'
 
@@ -424,6 +425,7 @@ test('a patient is called what people call them, and two of a name are told apar
   const nobody = {
     scan_id: '', reference: null, patient_name: null, patient_id: null, issuer_of_patient_id: null,
     patient_birth_date: null, accession_number: null, study_date: null, study_description: null,
+    series_description: null, study_instance_uid: null,
   }
   assert.equal(personOf({ ...nobody, patient_name: 'Doe^Jane', patient_id: ' 4711', reference: 'order 7' }), 'Doe, Jane · 4711')
   assert.equal(personOf({ ...nobody, reference: 'order 7' }), 'order 7')

@@ -74,6 +74,37 @@ export function dragged([low, high]: Window, dx: number, dy: number): Window {
   return [level - width / 2, level + width / 2]
 }
 
+/** Two fingers that moved so far have shown what they do. */
+const SHOWN_PX = 12
+
+/**
+ * What two fingers do: apart or together they zoom, side by side they set the window, as a drag of the right button does. Nothing
+ * while that does not show yet.
+ */
+export function twoFingers(
+  begun: readonly [Point, Point],
+  now: readonly [Point, Point],
+): 'zoom' | 'window' | undefined {
+  const apart = ([[x1, y1], [x2, y2]]: readonly [Point, Point]) => Math.hypot(x1 - x2, y1 - y2)
+  const [spread, moved] = [
+    Math.abs(apart(now) - apart(begun)),
+    Math.hypot((now[0][0] + now[1][0] - begun[0][0] - begun[1][0]) / 2, (now[0][1] + now[1][1] - begun[0][1] - begun[1][1]) / 2),
+  ]
+  if (Math.max(spread, moved) < SHOWN_PX) return undefined
+  return spread >= moved ? 'zoom' : 'window'
+}
+
+/** A line that somebody has drawn over a slice, in the unit of the picture's extent. */
+export interface Measure {
+  slice: number
+  from: Point
+  to: Point
+}
+
+export function lengthOf({ from, to }: Measure): number {
+  return Math.hypot(to[0] - from[0], to[1] - from[1])
+}
+
 /** How a picture made by one window is made to look as by another, on a scale of 0 to 1. */
 export function stretchOf(made: Window, wanted: Window, inverted: boolean): { slope: number; intercept: number } {
   const width = wanted[1] - wanted[0]

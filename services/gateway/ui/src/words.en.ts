@@ -3,6 +3,7 @@ import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
 import { DRAWING } from './words/drawing.en'
+import { COMPARE } from './words/compare.en'
 import { FRAME } from './words/frame.en'
 import { PAGES } from './words/pages.en'
 import { SCAN } from './words/scan.en'
@@ -11,6 +12,7 @@ import { WORK } from './words/work.en'
 /** What the page says, in English. Another language is another table of the same shape: see `words/table.ts`. */
 export const EN = {
   ...DRAWING,
+  ...COMPARE,
   ...FRAME,
   ...PAGES,
   ...SCAN,
@@ -55,8 +57,8 @@ export const EN = {
       ['Wheel, arrow keys, drag of a finger', 'next and previous slice'],
       ['PgUp, PgDn, Home, End', 'five slices, first and last slice'],
       ['1 to 9', 'to that region'],
-      ['Drag with the right button', 'brightness and contrast'],
-      ['Ctrl and wheel, two fingers, +, −', 'zoom; drag to move, double click or 0 to fit'],
+      ['Drag with the right button, or two fingers side by side', 'brightness and contrast'],
+      ['Ctrl and wheel, two fingers apart, +, −', 'zoom; drag to move, double click or 0 to fit'],
       ['i, o, d', 'invert, outline, diameters'],
       ['a, c, x, u', 'agree, correct, reject, unsure; Enter sends'],
       ['Shift and arrow keys, m', 'while correcting: move the cross, mark a missed place'],

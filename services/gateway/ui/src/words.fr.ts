@@ -1,4 +1,5 @@
 import { DRAWING } from './words/drawing.fr'
+import { COMPARE } from './words/compare.fr'
 import { FRAME } from './words/frame.fr'
 import { PAGES } from './words/pages.fr'
 import { SCAN } from './words/scan.fr'
@@ -8,6 +9,7 @@ import { WORK } from './words/work.fr'
 /** What the page says, in French. */
 export const FR: Words = {
   ...DRAWING,
+  ...COMPARE,
   ...FRAME,
   ...PAGES,
   ...SCAN,
@@ -53,7 +55,7 @@ export const FR: Words = {
       ['PgPréc, PgSuiv, Début, Fin', 'cinq coupes, première et dernière coupe'],
       ['1 à 9', 'vers cette région'],
       ['Glisser avec le bouton droit', 'luminosité et contraste'],
-      ['Ctrl et molette, deux doigts, +, −', 'zoom ; glisser pour déplacer, double clic ou 0 pour ajuster'],
+      ['Ctrl et molette, écarter deux doigts, +, −', 'zoom ; glisser pour déplacer, double clic ou 0 pour ajuster'],
       ['i, o, d', 'inverser, contour, diamètres'],
       ['a, c, x, u', 'd’accord, corriger, rejeter, incertain ; Entrée envoie'],
       ['Maj et flèches, m', 'pendant une correction : déplacer la croix, marquer un endroit manqué'],

@@ -5,8 +5,8 @@ use platform::blob::Staged;
 use proto::storage::accept_part::Part;
 use proto::storage::scans_server::Scans as Wire;
 use proto::storage::{
-    AcceptHeader, AcceptPart, ArtefactRef, Batch, BatchRef, Chunk, ListScans, Scan, ScanIdentity,
-    ScanPage, ScanRef,
+    AcceptHeader, AcceptPart, ArtefactRef, Batch, BatchRef, Chunk, ListPriorScans, ListScans,
+    PriorPage, Scan, ScanIdentity, ScanPage, ScanRef,
 };
 use service::claims::{Claims, Role, Verifier};
 use service::status_in_stream;
@@ -21,7 +21,7 @@ use crate::store::Store;
 /// The roles that may send and read scans.
 const SCAN_ROLES: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
 
-/// The roles that may read identities: those who care for patients, and systems that file results. Admins manage users
+/// The roles that may read identities, and what follows from them: those who care for patients, and systems that file results. Admins manage users
 /// and need not know who is ill.
 const IDENTITY_ROLES: [Role; 2] = [Role::Clinician, Role::Integrator];
 
@@ -110,6 +110,16 @@ impl Wire for Scans {
         claims.require(&IDENTITY_ROLES)?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.identity(&claims, &request.get_ref().id).await?))
+    }
+
+    async fn list_priors(
+        &self,
+        request: Request<ListPriorScans>,
+    ) -> Result<Response<PriorPage>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        claims.require(&IDENTITY_ROLES)?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.priors(&claims.tenant(), request.get_ref()).await?))
     }
 
     type WatchStream = Responses<Scan>;

@@ -11,6 +11,7 @@ mod learning;
 mod leasing;
 mod log;
 mod masks;
+mod priors;
 mod reader;
 mod stops;
 mod tenants;
@@ -82,6 +83,10 @@ on_every_database! {
     whose::who_may_not_know_whose_it_is_cannot_find_it_by_that;
     whose::the_same_key_with_other_words_about_the_file_is_another_upload;
     whose::a_scan_of_an_earlier_version_is_found_by_whose_it_is;
+    priors::the_priors_of_a_scan_are_earlier_ones_of_the_same_patient;
+    priors::the_same_image_and_the_scan_of_nobody_have_no_priors;
+    priors::another_hospitals_scans_are_nobodys_priors;
+    priors::a_prior_that_was_bound_to_another_patient_is_not_put_beside_a_scan;
     faults::a_bit_that_flips_at_rest_is_noticed_and_said;
     faults::a_lost_volume_fails_the_scan_in_words;
     faults::an_upload_that_breaks_off_leaves_nothing;

@@ -15,6 +15,8 @@ export type Identity = Written<
   | 'accession_number'
   | 'study_date'
   | 'study_description'
+  | 'series_description'
+  | 'study_instance_uid'
 >
 
 /** Each call is noted in the audit trail: it asks for what will be shown, and once. */

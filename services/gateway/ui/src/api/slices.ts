@@ -23,6 +23,12 @@ export async function getSlice(
   return { blob: await response.blob(), window: made }
 }
 
+/** The scan's volume, as NIfTI on the grid of its pictures. */
+export async function getVolume(id: string, signal: AbortSignal): Promise<ArrayBuffer> {
+  // A browser that has it asks whether its reader may still see it.
+  return (await request(`${pathOf(id)}/volume.nii`, { signal, cache: 'default' })).arrayBuffer()
+}
+
 /** The labels of a slice of the pictures: 1 in main findings, 2 in lesser ones. */
 export type Mask = (slice: number) => Uint8Array
 

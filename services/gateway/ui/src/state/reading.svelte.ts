@@ -1,5 +1,5 @@
 import type { Finding } from '../api/result'
-import { clamp, FITTED, type Look, type Window } from '../viewing'
+import { clamp, FITTED, type Look, type Measure, type Window } from '../viewing'
 
 /** A pixel of a slice. */
 export interface Spot {
@@ -21,6 +21,13 @@ export class Reading {
   measured = $state(false)
   /** Whether a click says that something was missed there. */
   marking = $state(false)
+  /** Whether a drag measures, and what was measured. */
+  measuring = $state(false)
+  measures = $state.raw<readonly Measure[]>([])
+  /** Whether the reader wants to look at it in three planes. */
+  planes = $state(false)
+  /** Of the stage that it is looked at on, in pixels of the screen; 0: none yet. */
+  height = $state(0)
   /** Where the keyboard marks. */
   cursor = $state.raw<Spot>({ row: 0, column: 0 })
 
@@ -52,6 +59,11 @@ export class Reading {
 
   scroll(by: number): void {
     this.go(this.slice + by)
+  }
+
+  /** Whether the three planes are shown: what is marked is marked in a slice. */
+  get inPlanes(): boolean {
+    return this.planes && !this.marking
   }
 
   /** Shows a finding where it is largest. */
