@@ -7,8 +7,6 @@ mod facts;
 mod finish;
 mod hold;
 mod sweep;
-#[cfg(test)]
-mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -213,3 +211,6 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     Ok(folders)
 }
+
+#[cfg(test)]
+mod tests;

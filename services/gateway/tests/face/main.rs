@@ -17,6 +17,7 @@ mod memory;
 mod mesh;
 mod models;
 mod page;
+mod partial_uploads;
 mod problems;
 mod quality;
 mod reports;

@@ -1,10 +1,9 @@
 //! What is on disk decides: each test goes on as another process would.
 
 use std::fs;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Error, ManualClock, TenantId};
+use domain::{Error, ManualClock};
 use futures::{Stream, StreamExt, stream};
 use proto::ingest::{UploadContents, UploadHeader};
 use service::system_random;
@@ -158,7 +157,7 @@ async fn a_caller_who_goes_away_leaves_what_has_come() {
     let id = world.begun(3).await;
     let partials = world.partials();
     let mut held = partials.hold(&world.owner, &id).await.unwrap();
-    let gone = Arc::new(CancellationToken::new());
+    let gone = CancellationToken::new();
     let leaving = gone.clone();
     let pieces = stream::iter(["a", "b"]).map(move |piece| {
         if piece == "b" {
