@@ -116,7 +116,7 @@ async fn what_is_not_in_the_protocol_is_refused_and_told_why() {
         (begin().header("upload-length", "-1"), 400, "invalid"),
         (begin().header("upload-length", 1_u64 << 40), 413, "payload-too-large"),
         (
-            begin().header("upload-length", 1).header("upload-metadata", "filename ä"),
+            begin().header("upload-length", 1).header("upload-metadata", "filename head.nii"),
             400,
             "invalid",
         ),
