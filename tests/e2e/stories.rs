@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use crate::{feedback, learning, quality};
+use crate::{feedback, learning, partial_uploads, quality};
 use tests::client::{Client, answer, id};
 use tests::mesh::Mesh;
 use tests::scans;
@@ -22,6 +22,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     nobody_gets_in_without_a_token(&client).await?;
     an_unknown_scan_is_not_found(&client).await?;
     a_zip_of_images_comes_back_as_a_zip_of_masks(&client).await?;
+    partial_uploads::tell(&client).await?;
     drift_is_reported(&client).await?;
     one_upload_is_one_trace(&client, &mesh).await?;
     whose_scan_it_is_is_told_to_whom_may_know(&client).await?;

@@ -1,7 +1,7 @@
 //! Translates between the wire and uploads; decides nothing but who may send, and whether there is room for it.
 
 use bytes::Bytes;
-use domain::{ErrorKind, Result};
+use domain::{Error, ErrorKind, Result};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use proto::ingest::append_part::Part as AppendedPart;
@@ -132,6 +132,15 @@ fn appended(parts: Streaming<AppendPart>) -> BoxStream<'static, Result<Bytes>> {
     .boxed()
 }
 
+/// That there is no room for a whole upload now, as whoever asks for it is told: clients of tus take other refusals for the end
+/// of it, and begin anew.
+fn passing(error: Error) -> Error {
+    if error.kind() != ErrorKind::Exhausted {
+        return error;
+    }
+    ErrorKind::Unavailable.error("the upload cannot be looked at now").because(error)
+}
+
 /// Does the work to its end, also where whoever asked for it goes away meanwhile.
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
@@ -205,7 +214,7 @@ impl Wire for Ingest {
         }
         let held = self.partials.hold(&owner, &id).await?;
         let partials = self.partials.clone();
-        let work = async move { uploads.finish(&partials, held, &token).await };
+        let work = async move { uploads.finish(&partials, held, &token).await.map_err(passing) };
         Ok(Response::new(to_its_end(work).await?))
     }
 
