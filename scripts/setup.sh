@@ -119,6 +119,8 @@ if [ "$what" = test ]; then
         fail "the client generators could not be fetched: is a Python package index reachable? (log: $cache/clients/pip.log)"
     wheel triton 'tritonclient[http,grpc]==2.73.0' ||
         fail "tritonclient could not be fetched: is a Python package index reachable? (log: $cache/triton/pip.log)"
+    wheel tus tuspy==1.1.0 ||
+        fail "tuspy could not be fetched: is a Python package index reachable? (log: $cache/tus/pip.log)"
 fi
 
 [ "$what" != test ] || "$here/openvino.sh" >/dev/null

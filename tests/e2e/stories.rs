@@ -22,13 +22,13 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     nobody_gets_in_without_a_token(&client).await?;
     an_unknown_scan_is_not_found(&client).await?;
     a_zip_of_images_comes_back_as_a_zip_of_masks(&client).await?;
-    partial_uploads::tell(&client).await?;
     drift_is_reported(&client).await?;
     one_upload_is_one_trace(&client, &mesh).await?;
     whose_scan_it_is_is_told_to_whom_may_know(&client).await?;
     feedback::tell(&client).await?;
     quality::tell(&client, &mesh).await?;
     learning::tell(&client, &mesh).await?;
+    partial_uploads::tell(&client).await?;
     nobody_else_can_read_what_is_kept(&mesh)?;
     no_log_names_what_was_uploaded(&mesh)?;
     mesh.terminate()

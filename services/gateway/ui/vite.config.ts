@@ -12,10 +12,23 @@ const fontLicence: Plugin = {
   },
 }
 
+/** What the client of tus is made of. */
+const CLIENT = ['tus-js-client/LICENSE', 'js-base64/LICENSE.md', 'url-parse/LICENSE', 'querystringify/LICENSE', 'requires-port/LICENSE']
+
+// So do theirs.
+const clientLicences: Plugin = {
+  name: 'client-licences',
+  apply: (_, { isSsrBuild }) => !isSsrBuild,
+  generateBundle() {
+    const texts = CLIENT.map((file) => `${file}\n\n${readFileSync(`node_modules/${file}`, 'utf8')}`)
+    this.emitFile({ type: 'asset', fileName: 'assets/client-licences.txt', source: texts.join('\n\n') })
+  },
+}
+
 export default defineConfig({
   // Relative, so that the page also works behind a path prefix.
   base: './',
-  plugins: [svelte(), fontLicence],
+  plugins: [svelte(), fontLicence, clientLicences],
   build: {
     target: 'es2022',
     // `default-src 'self'` forbids data: URLs, so nothing is inlined.
