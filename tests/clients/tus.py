@@ -13,7 +13,7 @@ from tusclient.client import TusClient
 
 URL, PASSWORD, IMAGE = sys.argv[1:]
 PATIENCE_S = 60
-CHUNK_BYTES = 16 * 1024
+CHUNK_BYTES = 8 * 1024
 
 
 def check(holds, words):
