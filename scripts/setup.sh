@@ -125,6 +125,8 @@ if [ "$what" = test ]; then
         fail "pydicom and highdicom could not be fetched: is a Python package index reachable? (log: $cache/pacs/pip.log)"
     wheel triton 'tritonclient[http,grpc]==2.73.0' ||
         fail "tritonclient could not be fetched: is a Python package index reachable? (log: $cache/triton/pip.log)"
+    wheel tus tuspy==1.1.0 ||
+        fail "tuspy could not be fetched: is a Python package index reachable? (log: $cache/tus/pip.log)"
 fi
 
 [ "$what" != test ] || "$here/openvino.sh" >/dev/null

@@ -18,6 +18,7 @@ import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
 import { signedIn } from './session.mjs'
+import { interrupted } from './uploads.mjs'
 import { worklist } from './worklist.mjs'
 
 const [, , url, user, password, image, volume, folder] = process.argv
@@ -300,6 +301,8 @@ const claims = {
   ...worklist({ page, url, look }),
 
   ...figures({ page, url, look, fits }),
+
+  ...interrupted({ page, url, user, password, volume, send, look }),
 
   async 'the page speaks French to whoever chooses it, and remembers it on the device'() {
     await page.goto(`${url}#/`)

@@ -9,6 +9,7 @@ mod feedback;
 mod kill;
 mod learning;
 mod models;
+mod partial_uploads;
 mod quality;
 mod stops;
 mod stories;

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use crate::{feedback, learning, quality};
+use crate::{feedback, learning, partial_uploads, quality};
 use tests::client::{Client, answer, id};
 use tests::mesh::Mesh;
 use tests::scans;
@@ -35,6 +35,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     quality::tell(&client, &mesh).await?;
     learning::tell(&client, &mesh).await?;
     stops::tell(&client, &mesh).await?;
+    partial_uploads::tell(&client).await?;
     nobody_else_can_read_what_is_kept(&mesh)?;
     no_log_names_what_was_uploaded(&mesh)?;
     mesh.terminate()

@@ -62,6 +62,8 @@ ids! {
     JobId, "job";
     /// Scans that came in one archive.
     BatchId, "batch";
+    /// An upload whose bytes come in several calls.
+    PartialUploadId, "upload";
     /// What one reader said of one result, once.
     FeedbackId, "feedback";
     /// What somebody reported that went wrong, once.

@@ -26,7 +26,9 @@ pub use clock::{Clock, ManualClock, Random};
 pub use equipment::Equipment;
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
-pub use id::{BatchId, FeedbackId, IncidentId, JobId, ScanId, TenantId, UserId, WindowId};
+pub use id::{
+    BatchId, FeedbackId, IncidentId, JobId, PartialUploadId, ScanId, TenantId, UserId, WindowId,
+};
 pub use identity::Identity;
 pub use moment::rfc3339;
 pub use priority::Priority;

@@ -29,6 +29,7 @@ const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
     tags(
         (name = "token", description = "Signing in and out"),
         (name = "scans", description = "Uploading scans, and watching them"),
+        (name = "uploads", description = "Uploads that may be interrupted"),
         (name = "results", description = "What was found"),
         (name = "feedback", description = "What readers say of results; for the roles `clinician` and `admin`"),
         (name = "dataset", description = "What readers have confirmed, for the next model; for the roles `scientist` and `admin`, with the hospital's consent"),

@@ -19,6 +19,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use crate::partial_uploads::{
+    TUS_EXTENSION, TUS_MAX_SIZE, TUS_RESUMABLE, TUS_VERSIONS, UPLOAD_EXPIRES, UPLOAD_LENGTH,
+    UPLOAD_METADATA, UPLOAD_OFFSET,
+};
 use crate::problem::{INTERNAL, MEDIA_TYPE, Problem, TIMEOUT};
 use crate::refusals::{self, Refusals};
 use crate::slices;
@@ -67,7 +71,14 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
     let allowed = AllowOrigin::list(origins.iter().cloned());
     let cors = CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT])
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
@@ -77,6 +88,10 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
             HeaderName::from_static("traceparent"),
+            TUS_RESUMABLE,
+            UPLOAD_LENGTH,
+            UPLOAD_METADATA,
+            UPLOAD_OFFSET,
             REQUEST_ID,
         ])
         .expose_headers([
@@ -89,6 +104,13 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
             slices::WINDOW,
+            TUS_RESUMABLE,
+            TUS_VERSIONS,
+            TUS_EXTENSION,
+            TUS_MAX_SIZE,
+            UPLOAD_EXPIRES,
+            UPLOAD_LENGTH,
+            UPLOAD_OFFSET,
             REQUEST_ID,
         ])
         .max_age(PREFLIGHT_KEPT);

@@ -31,6 +31,7 @@ mod models;
 mod overlaps;
 mod page;
 mod paging;
+mod partial_uploads;
 mod peers;
 mod places;
 mod pour;
@@ -285,7 +286,8 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(scans::create))
         .routes(routes!(batches::create))
         .routes(routes!(feedback::give))
-        .routes(routes!(models::register));
+        .routes(routes!(models::register))
+        .merge(partial_uploads::routes());
     control.merge(uploads)
 }
 

@@ -23,7 +23,7 @@ const PARTS_UNDER_WAY: usize = 4;
 /// How long the slowest upload that keeps the pace takes.
 const UPLOAD_TIME: Duration = Duration::from_secs(UPLOAD_SECONDS_MAX);
 /// How long checking and keeping may take once the last byte has arrived.
-const ANSWER_TIME: Duration = Duration::from_secs(600);
+pub const ANSWER_TIME: Duration = Duration::from_secs(600);
 
 /// How a callee is told of the files that come.
 pub trait Telling {

@@ -83,6 +83,8 @@ kinds! {
         "Check the address. What belongs to another hospital looks like what does not exist.";
     METHOD_NOT_ALLOWED = "method-not-allowed", METHOD_NOT_ALLOWED, "This address does not do that",
         "The header `Allow` says which methods there are.";
+    TUS_VERSION = "tus-version", PRECONDITION_FAILED, "That version of tus is not spoken",
+        "Uploads at `/v1/uploads` speak tus 1.0.0: send `Tus-Resumable: 1.0.0`.";
     TOO_SLOW = "too-slow", REQUEST_TIMEOUT, "The upload is too slow",
         "The bytes stopped, or came too slowly. Send the file again, with the same `Idempotency-Key`.";
     CONFLICT = "conflict", CONFLICT, "That contradicts what is there",

@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
 use crate::problem::{INVALID, Problem};
 
@@ -23,6 +24,15 @@ pub fn ms_if_given(name: &str, moment: Option<&str>) -> Result<Option<i64>, Prob
     moment.map(|moment| ms_of(name, moment)).transpose()
 }
 
+/// A moment as headers say it (RFC 9110, 5.6.7), to the second before. None beyond its years.
+pub fn http_date(ms: i64) -> Option<String> {
+    let form = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let moment = OffsetDateTime::from_unix_timestamp(ms.div_euclid(1000)).ok();
+    moment.filter(|moment| (0..=9999).contains(&moment.year()))?.format(form).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +46,12 @@ mod tests {
             let problem = ms_of("from", text).unwrap_err().to_string();
             assert!(problem.starts_with("`from` is a time"), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_header_says_a_time_as_rfc_9110_writes_it() {
+        // Its own example.
+        assert_eq!(http_date(784_111_777_999).as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+        assert_eq!(http_date(i64::MAX), None);
     }
 }

@@ -38,7 +38,7 @@ pub fn unanswered() -> Problem {
 }
 
 /// What ingest is told of the file before it comes; its name is known only then.
-fn header_of(options: UploadOptions, headers: &HeaderMap) -> Result<UploadHeader, Problem> {
+pub fn header_of(options: UploadOptions, headers: &HeaderMap) -> Result<UploadHeader, Problem> {
     Ok(UploadHeader {
         idempotency_key: idempotency_key(headers)?,
         file_name: String::new(),

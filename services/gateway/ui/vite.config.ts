@@ -35,10 +35,23 @@ const viewerLicences: Plugin = {
   },
 }
 
+/** What the client of tus is made of. */
+const CLIENT = ['tus-js-client/LICENSE', 'js-base64/LICENSE.md', 'url-parse/LICENSE', 'querystringify/LICENSE', 'requires-port/LICENSE']
+
+// So do theirs.
+const clientLicences: Plugin = {
+  name: 'client-licences',
+  apply: (_, { isSsrBuild }) => !isSsrBuild,
+  generateBundle() {
+    const texts = CLIENT.map((file) => `${file}\n\n${readFileSync(`node_modules/${file}`, 'utf8')}`)
+    this.emitFile({ type: 'asset', fileName: 'assets/client-licences.txt', source: texts.join('\n\n') })
+  },
+}
+
 export default defineConfig({
   // Relative, so that the page also works behind a path prefix.
   base: './',
-  plugins: [svelte(), fontLicence, viewerLicences],
+  plugins: [svelte(), fontLicence, viewerLicences, clientLicences],
   // The viewer reads Zarr, too, packed in ways that bring 1.4 MB of WebAssembly: nothing here is.
   resolve: { alias: [{ find: /^numcodecs\/.+$/, replacement: fileURLToPath(new URL('src/nothing.ts', import.meta.url)) }] },
   build: {

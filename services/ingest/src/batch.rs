@@ -33,11 +33,21 @@ impl Uploads {
             Ok(Received::One(archive) | Received::Several(archive)) => archive,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        self.take_archive(&archive, upload, token).await
+    }
+
+    /// The same for an archive that is on disk already.
+    pub async fn take_archive(
+        &self,
+        archive: &Spooled,
+        upload: &UploadHeader,
+        token: &str,
+    ) -> Result<Result<Batch, Refusal>> {
         match self.decoder.groups(archive.path(), false).await? {
             Ok(groups) if groups.is_empty() => {
                 Ok(Err(RefusalReason::NotAnImage.refuse("The archive is empty.")))
             }
-            Ok(groups) => self.take_groups(&archive, groups, upload, token).await.map(Ok),
+            Ok(groups) => self.take_groups(archive, groups, upload, token).await.map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         }
     }

@@ -9,6 +9,7 @@ mod feedback;
 mod image;
 mod outline;
 mod pack;
+mod partial;
 mod process;
 mod reserve;
 mod rpc;
@@ -31,12 +32,22 @@ use service::{Check, Peer, Service, Turns, check};
 use tonic::service::Routes;
 
 use decoder::Decoder;
+use partial::{Most, Partials, Shelf};
 use reserve::Reserve;
 use spool::Spool;
 use upload::Uploads;
 
 /// The files of one archive unpack to so many times the largest upload at most: DICOM files shrink to a half or a third.
 const UNPACKED_TIMES: u64 = 4;
+
+/// What uploads that are not whole yet may take of the disk, of all hospitals together, in MiB: 32 of the largest.
+const UNFINISHED_MIB: u64 = 32 * UPLOAD_MIB_DEFAULT as u64;
+
+/// How many there may be of them.
+const UNFINISHED_UPLOADS: u64 = 1024;
+
+/// For how long they are kept after their last byte, in hours: over a night.
+const UNFINISHED_HOURS: u32 = 24;
 
 /// Address space for one decoder, in MiB: the largest file that is taken by default (512) and its pixels twice, as they
 /// are turned, in the widest form that is read (64 Mi pixels of 8 bytes: 512), or that file unpacked (512) and its voxels
@@ -46,9 +57,27 @@ const DECODE_MIB: u64 = 512 + 2 * 512 + 64;
 /// Where uploads wait, and what they may cost.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
-    /// The folder where uploads lie while they are decoded. Its own: what a crash left in it is deleted at start.
+    /// The folder where uploads lie while they are decoded. Its own: what a crash left in it is deleted at start, but for unfinished
+    /// uploads.
     #[arg(long, env)]
     pub spool: PathBuf,
+
+    /// The folder where uploads lie that come in several requests, until they are whole: on a disk that outlives this process, and
+    /// one for all instances where there are several. Without it `unfinished` in the spool.
+    #[arg(long, env)]
+    pub unfinished: Option<PathBuf>,
+
+    /// What unfinished uploads may take, of all hospitals together, in MiB: half of it one hospital's, and a quarter one sender's.
+    #[arg(long, env, default_value_t = UNFINISHED_MIB)]
+    pub unfinished_mib: u64,
+
+    /// How many uploads may be unfinished at a time, shared out alike.
+    #[arg(long, env, default_value_t = UNFINISHED_UPLOADS)]
+    pub unfinished_uploads: u64,
+
+    /// For how long an unfinished upload is kept after its last byte, in hours.
+    #[arg(long, env, default_value_t = UNFINISHED_HOURS)]
+    pub unfinished_hours: u32,
 
     /// The program `medseg-decode`; without it the one beside this program is taken.
     #[arg(long, env)]
@@ -99,6 +128,10 @@ impl Config {
         Config {
             service_secret,
             spool: spool.into(),
+            unfinished: None,
+            unfinished_mib: UNFINISHED_MIB,
+            unfinished_uploads: UNFINISHED_UPLOADS,
+            unfinished_hours: UNFINISHED_HOURS,
             decoder: None,
             modalities: vec![Modality::MagneticResonance],
             upload_mib: UPLOAD_MIB_DEFAULT as usize,
@@ -128,9 +161,10 @@ pub struct Peers {
 /// The service, assembled. Fails when the spool cannot be written, or the decoder is not there or not in the jail
 /// that is demanded.
 pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
-    let Ports { clock, random: _ } = ports;
+    let Ports { clock, random } = ports;
     let reserve = Reserve::of_disk(&config.spool, config.disk_reserve_mib);
     let spool = Spool::open(&config.spool, config.upload_mib << 20, reserve)?;
+    let partials = Partials::new(shelf(&config)?, clock.clone(), random);
     let decoder = Decoder::new(&config)?;
     let readiness =
         vec![("spool".into(), spool_check(&spool)), ("decoder".into(), decoder_check(&decoder))];
@@ -140,13 +174,30 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let own = ServiceToken::new(peers.auth.clone(), config.service_secret, clock.clone());
     let comparing = Turns::of(decoder.at_a_time());
     let uploads = Uploads { spool, decoder, storage, feedback, own, comparing, unpacked_max };
-    let rpc = rpc::Ingest::new(uploads, Verifier::new(peers.auth, clock));
+    let workers = vec![partial::sweep(partials.clone())];
+    let rpc = rpc::Ingest::new(uploads, partials, Verifier::new(peers.auth, clock));
     Ok(Service {
         name: "ingest",
         grpc: Routes::new(IngestServer::new(rpc)),
+        workers,
         readiness,
         ..Service::default()
     })
+}
+
+/// Where unfinished uploads lie. A folder of their own is made at once, so that one that cannot be is told at start.
+fn shelf(config: &Config) -> Result<Shelf> {
+    const HOUR_MS: i64 = 3_600_000;
+    let folder = config.unfinished.clone().unwrap_or_else(|| config.spool.join("unfinished"));
+    let disk = config.unfinished.as_ref().unwrap_or(&config.spool);
+    std::fs::create_dir_all(disk).map_err(spool::unusable)?;
+    let most = Most {
+        uploads: config.unfinished_uploads,
+        bytes: config.unfinished_mib.saturating_mul(1 << 20),
+        upload_bytes: (config.upload_mib as u64) << 20,
+    };
+    let reserve = Reserve::of_disk(disk, config.disk_reserve_mib);
+    Ok(Shelf { folder, most, lifetime_ms: i64::from(config.unfinished_hours) * HOUR_MS, reserve })
 }
 
 fn spool_check(spool: &Spool) -> Check {

@@ -1,20 +1,27 @@
 //! Translates between the wire and uploads; decides nothing but who may send, and whether there is room for it.
 
 use bytes::Bytes;
-use domain::{ErrorKind, Result};
-use futures::{Stream, stream};
+use domain::{Error, ErrorKind, Result};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
+use proto::ingest::append_part::Part as AppendedPart;
 use proto::ingest::feedback_upload_part::Part as FeedbackPart;
 use proto::ingest::ingest_server::Ingest as Wire;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    BatchAnswer, FeedbackUploadAnswer, FeedbackUploadPart, UploadAnswer, UploadHeader, UploadPart,
+    AppendHeader, AppendPart, BatchAnswer, FeedbackUploadAnswer, FeedbackUploadPart, PartialUpload,
+    PartialUploadRef, UploadAnswer, UploadBeginning, UploadDropped, UploadHeader, UploadPart,
     batch_answer, feedback_upload_answer, upload_answer,
 };
 use proto::storage::Refusal;
 use service::claims::{Role, Verifier, bearer};
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
 
 use crate::feedback::GivenFeedback;
+use crate::partial::{Owner, Partials};
 use crate::spool::Piece;
 use crate::upload::{Taken, Uploads};
 
@@ -26,7 +33,15 @@ const READERS: [Role; 2] = [Role::Clinician, Role::Admin];
 
 pub struct Ingest {
     uploads: Uploads,
+    partials: Partials,
     verifier: Verifier,
+}
+
+/// Who sends an upload in parts, and what is done in their name.
+struct Sender {
+    owner: Owner,
+    token: String,
+    uploads: Uploads,
 }
 
 /// An upload whose sender is known: nothing of it is read before.
@@ -39,8 +54,17 @@ struct Sent {
 }
 
 impl Ingest {
-    pub fn new(uploads: Uploads, verifier: Verifier) -> Ingest {
-        Ingest { uploads, verifier }
+    pub fn new(uploads: Uploads, partials: Partials, verifier: Verifier) -> Ingest {
+        Ingest { uploads, partials, verifier }
+    }
+
+    async fn sender(&self, metadata: &MetadataMap) -> Result<Sender> {
+        let claims = self.verifier.claims(metadata).await?;
+        claims.require(&SENDERS)?;
+        let tenant = claims.tenant().id();
+        let token = bearer(metadata).unwrap_or_default().to_owned();
+        let owner = Owner { tenant, user: claims.subject };
+        Ok(Sender { owner, token, uploads: self.uploads.of(tenant) })
     }
 
     async fn open(&self, request: Request<Streaming<UploadPart>>) -> Result<Sent> {
@@ -90,8 +114,43 @@ fn mask(parts: Streaming<FeedbackUploadPart>) -> impl Stream<Item = Result<Bytes
     })
 }
 
+/// The next bytes of an upload, to the end of this call. What comes before a cut is not lost.
+fn appended(parts: Streaming<AppendPart>) -> BoxStream<'static, Result<Bytes>> {
+    stream::try_unfold((parts, 0), |(mut parts, received)| async move {
+        match parts.message().await?.and_then(|part| part.part) {
+            Some(AppendedPart::Data(bytes)) => {
+                let received = received + bytes.len() as u64;
+                Ok(Some((bytes, (parts, received))))
+            }
+            Some(AppendedPart::End(end)) if end.size_bytes == received => Ok(None),
+            None => Err(ErrorKind::Invalid.error("the upload was cut short: go on with it")),
+            Some(_) => {
+                Err(ErrorKind::Invalid.error("bytes of an upload come between header and end"))
+            }
+        }
+    })
+    .boxed()
+}
+
+/// That there is no room for a whole upload now, as whoever asks for it is told: clients of tus take other refusals for the end
+/// of it, and begin anew.
+fn passing(error: Error) -> Error {
+    if error.kind() != ErrorKind::Exhausted {
+        return error;
+    }
+    ErrorKind::Unavailable.error("the upload cannot be looked at now").because(error)
+}
+
+/// Does the work to its end, also where whoever asked for it goes away meanwhile.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::spawn(work.in_current_span()).await;
+    done.map_err(|error| ErrorKind::Internal.error("taking an upload panicked").because(error))?
+}
+
 /// The refusal of a whole upload.
-fn refused(refusal: imaging::Refusal) -> Refusal {
+pub fn refused(refusal: imaging::Refusal) -> Refusal {
     tracing::info!(problem = refusal.problem.name(), "refused an upload");
     refusal_message(refusal)
 }
@@ -133,6 +192,63 @@ impl Wire for Ingest {
             Err(refusal) => batch_answer::Answer::Refusal(refused(refusal)),
         };
         Ok(Response::new(BatchAnswer { answer: Some(answer) }))
+    }
+
+    async fn begin_upload(
+        &self,
+        request: Request<UploadBeginning>,
+    ) -> Result<Response<PartialUpload>, Status> {
+        let Sender { owner, .. } = self.sender(request.metadata()).await?;
+        Ok(Response::new(self.partials.begin(&owner, request.into_inner()).await?))
+    }
+
+    async fn get_upload(
+        &self,
+        request: Request<PartialUploadRef>,
+    ) -> Result<Response<PartialUpload>, Status> {
+        let Sender { owner, token, uploads } = self.sender(request.metadata()).await?;
+        let PartialUploadRef { id } = request.into_inner();
+        let found = self.partials.find(&owner, &id).await?;
+        if found.outcome.is_some() {
+            return Ok(Response::new(found));
+        }
+        let held = self.partials.hold(&owner, &id).await?;
+        let partials = self.partials.clone();
+        let work = async move { uploads.finish(&partials, held, &token).await.map_err(passing) };
+        Ok(Response::new(to_its_end(work).await?))
+    }
+
+    async fn append_upload(
+        &self,
+        request: Request<Streaming<AppendPart>>,
+    ) -> Result<Response<PartialUpload>, Status> {
+        let Sender { owner, token, uploads } = self.sender(request.metadata()).await?;
+        let mut parts = request.into_inner();
+        let begun = parts.message().await?.and_then(|part| part.part);
+        let Some(AppendedPart::Header(AppendHeader { id, offset_bytes })) = begun else {
+            return Err(ErrorKind::Invalid
+                .error("bytes of an upload begin with their header")
+                .into());
+        };
+        let mut held = self.partials.hold(&owner, &id).await?;
+        let (partials, gone) = (self.partials.clone(), CancellationToken::new());
+        // In one process nothing else tells that the caller is gone.
+        let _here = gone.clone().drop_guard();
+        let work = async move {
+            partials.append(&mut held, offset_bytes, appended(parts), &gone).await?;
+            uploads.finish(&partials, held, &token).await
+        };
+        Ok(Response::new(to_its_end(work).await?))
+    }
+
+    async fn drop_upload(
+        &self,
+        request: Request<PartialUploadRef>,
+    ) -> Result<Response<UploadDropped>, Status> {
+        let Sender { owner, .. } = self.sender(request.metadata()).await?;
+        let held = self.partials.hold(&owner, &request.into_inner().id).await?;
+        self.partials.remove(held).await?;
+        Ok(Response::new(UploadDropped {}))
     }
 
     async fn give_feedback(

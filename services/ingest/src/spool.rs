@@ -19,7 +19,7 @@ const PREFIX: &str = "upload-";
 pub const WRITE_BYTES: usize = 256 * 1024;
 
 /// Written between two looks at the disk: so much of the reserve each upload under way may take.
-const LOOK_BYTES: usize = 1024 * 1024;
+pub const LOOK_BYTES: usize = 1024 * 1024;
 
 /// The folder where uploads lie while they are decoded.
 #[derive(Clone)]
@@ -44,19 +44,32 @@ pub enum Received {
     Several(Spooled),
 }
 
-/// A whole upload on disk; deleted when dropped.
+/// A whole upload on disk; what was spooled for it is deleted when it is dropped.
 pub struct Spooled {
-    path: TempPath,
+    lies: Lies,
     pub sha256: String,
+}
+
+enum Lies {
+    InSpool(TempPath),
+    Elsewhere(PathBuf),
 }
 
 impl Spooled {
     pub fn new(path: TempPath, sha256: String) -> Spooled {
-        Spooled { path, sha256 }
+        Spooled { lies: Lies::InSpool(path), sha256 }
+    }
+
+    /// One that stays where it is.
+    pub fn lying_at(path: PathBuf, sha256: String) -> Spooled {
+        Spooled { lies: Lies::Elsewhere(path), sha256 }
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.lies {
+            Lies::InSpool(path) => path,
+            Lies::Elsewhere(path) => path,
+        }
     }
 }
 
@@ -122,7 +135,7 @@ impl Spool {
             file.write_all(&chunk).await.map_err(unusable)?;
         }
         file.flush().await.map_err(unusable)?;
-        Ok(Ok((Spooled { path, sha256: hex(&digest.finalize()) }, bytes)))
+        Ok(Ok((Spooled::new(path, hex(&digest.finalize())), bytes)))
     }
 
     /// Writes each file to disk as it comes; several are packed together, unread. `first` is the name of the first.

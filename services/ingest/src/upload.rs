@@ -59,25 +59,34 @@ impl Uploads {
         upload: &UploadHeader,
         token: &str,
     ) -> Result<Result<Taken, Refusal>> {
-        let taken = match self.spool.keep_files(&upload.file_name, pieces).await? {
-            Ok(Received::One(spooled)) => self.hand_on(&spooled, upload, token).await?,
-            Ok(Received::Several(archive)) => {
-                let groups = match self.decoder.groups(archive.path(), true).await? {
-                    Ok(groups) => groups,
-                    Err(refusal) => return Ok(Err(refusal)),
-                };
-                if groups.iter().filter(|group| group.scan).count() > 1 {
-                    let batch = self.take_groups(&archive, groups, upload, token).await?;
-                    return Ok(Ok(Taken::Batch(batch)));
-                }
-                self.hand_on(&archive, upload, token).await?
-            }
-            Err(refusal) => Err(refusal),
-        };
-        Ok(taken.map(Taken::Scan))
+        match self.spool.keep_files(&upload.file_name, pieces).await? {
+            Ok(received) => self.take_received(&received, upload, token).await,
+            Err(refusal) => Ok(Err(refusal)),
+        }
     }
 
-    /// The same for what is on disk already.
+    /// The same for what an upload has brought.
+    pub async fn take_received(
+        &self,
+        received: &Received,
+        upload: &UploadHeader,
+        token: &str,
+    ) -> Result<Result<Taken, Refusal>> {
+        let (Received::One(spooled) | Received::Several(spooled)) = received;
+        if let Received::Several(archive) = received {
+            let groups = match self.decoder.groups(archive.path(), true).await? {
+                Ok(groups) => groups,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            if groups.iter().filter(|group| group.scan).count() > 1 {
+                let batch = self.take_groups(archive, groups, upload, token).await?;
+                return Ok(Ok(Taken::Batch(batch)));
+            }
+        }
+        Ok(self.hand_on(spooled, upload, token).await?.map(Taken::Scan))
+    }
+
+    /// The same for one file that is on disk already.
     pub async fn hand_on(
         &self,
         spooled: &Spooled,

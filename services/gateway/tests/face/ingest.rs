@@ -3,12 +3,15 @@
 
 use std::sync::{Arc, Mutex};
 
+use proto::ingest::append_part::Part as AppendedPart;
 use proto::ingest::feedback_upload_part::Part as FeedbackPart;
 use proto::ingest::ingest_server::IngestServer;
+use proto::ingest::partial_upload::Outcome;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    BatchAnswer, FeedbackUploadAnswer, FeedbackUploadHeader, FeedbackUploadPart, UploadAnswer,
-    UploadPart, batch_answer, feedback_upload_answer, upload_answer,
+    AppendPart, BatchAnswer, FeedbackUploadAnswer, FeedbackUploadHeader, FeedbackUploadPart,
+    PartialUpload, PartialUploadRef, UploadAnswer, UploadBeginning, UploadDropped, UploadPart,
+    batch_answer, feedback_upload_answer, upload_answer,
 };
 use proto::storage::{Batch, FeedbackEntry, Priority, Refusal, Scan};
 use service::claims::bearer;
@@ -40,6 +43,16 @@ pub struct ReceivedFeedback {
     pub whole: bool,
 }
 
+/// What ingest keeps of an upload that comes in parts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeptUpload {
+    pub beginning: UploadBeginning,
+    pub bytes: Vec<u8>,
+}
+
+/// When unfinished uploads expire here.
+pub const EXPIRES_MS: i64 = 784_111_777_000;
+
 /// Drains uploads; refuses those that are `refuse`, and makes a batch of `several`.
 #[derive(Clone, Default)]
 pub struct Ingest(Arc<Mutex<State>>);
@@ -50,6 +63,10 @@ struct State {
     given: Vec<ReceivedFeedback>,
     /// What uploads of several scans become.
     batch: Batch,
+    /// Those that come in parts; none where it was dropped.
+    parts: Vec<Option<KeptUpload>>,
+    /// The scan that those become.
+    scan_id: String,
 }
 
 impl Ingest {
@@ -68,6 +85,28 @@ impl Ingest {
     /// From now on several scans become this batch.
     pub fn makes(&self, batch: Batch) {
         self.0.lock().unwrap().batch = batch;
+    }
+
+    /// Uploads that come in parts become this scan.
+    pub fn becomes(&self, scan_id: String) {
+        self.0.lock().unwrap().scan_id = scan_id;
+    }
+
+    pub fn parts(&self) -> Vec<Option<KeptUpload>> {
+        self.0.lock().unwrap().parts.clone()
+    }
+
+    fn told(&self, id: &str) -> Result<PartialUpload, Status> {
+        let state = self.0.lock().unwrap();
+        let kept = id.parse().ok().and_then(|index: usize| state.parts.get(index)?.as_ref());
+        let kept = kept.ok_or_else(|| Status::not_found("no such upload"))?;
+        let (size_bytes, kept_bytes) = (kept.beginning.size_bytes, kept.bytes.len() as u64);
+        let outcome = (size_bytes == kept_bytes).then(|| match kept.bytes.as_slice() {
+            b"refuse" => Outcome::Refusal(too_small()),
+            _ => Outcome::ScanId(state.scan_id.clone()),
+        });
+        let id = id.to_owned();
+        Ok(PartialUpload { id, size_bytes, kept_bytes, expires_ms: EXPIRES_MS, outcome })
     }
 
     fn batch(&self) -> Batch {
@@ -136,6 +175,50 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
             _ => batch_answer::Answer::Batch(self.batch()),
         };
         Ok(Response::new(BatchAnswer { answer: Some(answer) }))
+    }
+
+    async fn begin_upload(&self, request: Request<UploadBeginning>) -> Reply<PartialUpload> {
+        bearer(request.metadata()).ok_or_else(|| Status::unauthenticated("no token"))?;
+        let id = {
+            let parts = &mut self.0.lock().unwrap().parts;
+            let beginning = request.into_inner();
+            parts.push(Some(KeptUpload { beginning, bytes: Vec::new() }));
+            parts.len() - 1
+        };
+        Ok(Response::new(self.told(&id.to_string())?))
+    }
+
+    async fn get_upload(&self, request: Request<PartialUploadRef>) -> Reply<PartialUpload> {
+        Ok(Response::new(self.told(&request.into_inner().id)?))
+    }
+
+    /// Keeps what comes before a cut.
+    async fn append_upload(&self, request: Request<Streaming<AppendPart>>) -> Reply<PartialUpload> {
+        let (mut parts, mut id) = (request.into_inner(), String::new());
+        while let Some(part) = parts.message().await? {
+            match part.part.unwrap() {
+                AppendedPart::Header(header) => {
+                    if self.told(&header.id)?.kept_bytes != header.offset_bytes {
+                        return Err(Status::already_exists("it goes on elsewhere"));
+                    }
+                    id = header.id;
+                }
+                AppendedPart::Data(data) => {
+                    let index: usize = id.parse().unwrap();
+                    let mut state = self.0.lock().unwrap();
+                    state.parts[index].as_mut().unwrap().bytes.extend_from_slice(&data);
+                }
+                AppendedPart::End(_) => {}
+            }
+        }
+        Ok(Response::new(self.told(&id)?))
+    }
+
+    async fn drop_upload(&self, request: Request<PartialUploadRef>) -> Reply<UploadDropped> {
+        let id = request.into_inner().id;
+        self.told(&id)?;
+        self.0.lock().unwrap().parts[id.parse::<usize>().unwrap()] = None;
+        Ok(Response::new(UploadDropped {}))
     }
 
     async fn give_feedback(

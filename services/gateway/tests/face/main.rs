@@ -18,6 +18,7 @@ mod memory;
 mod mesh;
 mod models;
 mod page;
+mod partial_uploads;
 mod priors;
 mod problems;
 mod quality;

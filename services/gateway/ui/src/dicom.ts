@@ -5,8 +5,14 @@ export interface DicomHeader {
   patient: string
   study: string
   series: string
+  /** What the scanner calls the series, as in `FLAIR`. */
+  description: string
+  plane: Plane | undefined
   frames: number
 }
+
+/** How slices lie in the patient, the nearest of the three. */
+export type Plane = 'axial' | 'coronal' | 'sagittal'
 
 const UNDEFINED = 0xffffffff
 const LONG = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV'])
@@ -52,6 +58,8 @@ class Reader {
       patient: `${this.#text(0x00100020)}\\${person(this.#text(0x00100010))}`,
       study: this.#text(0x0020000d),
       series: this.#text(0x0020000e),
+      description: this.#text(0x0008103e),
+      plane: planeOf(this.#text(0x00200037)),
       frames: Number(this.#text(LAST)) || 1,
     }
   }
@@ -123,6 +131,15 @@ class Reader {
       else this.#at += length
     }
   }
+}
+
+/** The plane that the directions of rows and columns span (PS3.3, C.7.6.2.1.1): the one across which the normal is longest. */
+export function planeOf(orientation: string): Plane | undefined {
+  const [a = NaN, b = NaN, c = NaN, d = NaN, e = NaN, f = NaN] = orientation.split('\\').map(Number)
+  const normal = [b * f - c * e, c * d - a * f, a * e - b * d].map(Math.abs)
+  const longest = Math.max(...normal)
+  if (!(longest > 0)) return undefined
+  return (['sagittal', 'coronal', 'axial'] as const)[normal.indexOf(longest)]
 }
 
 /** A name without padding and empty components at its end: `Test^Case` and `Test^Case^^^` are one. */

@@ -129,9 +129,18 @@ function seriesOf(slices: readonly Looked[]): FoundScan[] {
   }
   return [...found.values()].map((files) => {
     const frames = files.reduce((sum, { dicom }) => sum + (dicom?.frames ?? 1), 0)
-    const modality = files[0]?.dicom?.modality
-    return { files: files.map(({ file }) => file), words: inWords(frames, modality, 'DICOM') }
+    return { files: files.map(({ file }) => file), words: inWords(frames, calledBy(files[0]?.dicom), 'DICOM') }
   })
+}
+
+/** Characters of what a scanner calls a series: more say nothing more. */
+const DESCRIPTION_CHARS_MAX = 40
+
+/** What a series is, as in `FLAIR, axial`; without a description its modality. */
+function calledBy(dicom: DicomHeader | undefined): string | undefined {
+  if (!dicom) return undefined
+  const called = dicom.description.slice(0, DESCRIPTION_CHARS_MAX) || dicom.modality
+  return [called, dicom.plane && words.sending.planes[dicom.plane]].filter(Boolean).join(', ') || undefined
 }
 
 function runsOf(pictures: readonly Looked[]): FoundScan[] {
@@ -146,8 +155,8 @@ function alone({ kind }: Looked): string {
   return kind === 'gzip' ? words.sending.oneCompressed : words.sending.oneVolume
 }
 
-function inWords(slices: number, modality: string | undefined, kind: string | undefined): string {
-  const what = modality || kind || words.sending.file
+function inWords(slices: number, called: string | undefined, kind: string | undefined): string {
+  const what = called || kind || words.sending.file
   return slices === 1 ? words.sending.oneSlice(what) : words.sending.oneSeries(what, count(slices))
 }
 

@@ -3,10 +3,11 @@ import { test } from 'node:test'
 import { problemOf } from './api/problem'
 import type { Diameter, Finding, ImageFacts, ResultDocument } from './api/result'
 import { eventsOf, type ServerEvent } from './api/sse'
-import { dicomHeader } from './dicom'
+import { dicomHeader, planeOf } from './dicom'
 import { lineOf } from './geometry'
 import { inSentences } from './inSentences'
 import { grouped, leftInWords } from './grouping'
+import { crc32, packed, shortOf } from './pack'
 import { kindsOf, placeOf, servesKind } from './models'
 import { saysMask, series, twin } from './names'
 import { dateOf, nameOf, personOf, studyOf } from './person'
@@ -436,4 +437,45 @@ test('a date that is none is shown as it was written', () => {
   assert.match(dateOf('20260131'), /31.*2026/)
   assert.equal(dateOf('2026.01.31'), dateOf('20260131'))
   assert.deepEqual(['20261331', 'May', ' ', null].map(dateOf), ['20261331', 'May', '', ''])
+})
+
+test('a checksum is the one that zip has, in one piece or in several', () => {
+  const bytes = new TextEncoder().encode('123456789')
+  // The check value of CRC-32/ISO-HDLC.
+  assert.equal(crc32(bytes), 0xcbf43926)
+  assert.equal(crc32(bytes.slice(4), crc32(bytes.slice(0, 4))), 0xcbf43926)
+  assert.equal(crc32(new Uint8Array()), 0)
+})
+
+test('files of one scan are one thing to send, the same each time, without their names', async () => {
+  const files = ['DOE^JANE 1.dcm', 'DOE^JANE 2.dcm'].map((name, index) => new File([`slice ${index}`], name))
+  const [one, again, turned] = [await packed(files), await packed([...files]), await packed([...files].reverse())]
+  const bytes = new Uint8Array(await one.blob.arrayBuffer())
+  assert.deepEqual(bytes, new Uint8Array(await again.blob.arrayBuffer()))
+  assert.equal(one.sums, again.sums)
+  assert.notEqual(one.sums, turned.sums)
+  const text = new TextDecoder('latin1').decode(bytes)
+  assert.ok(!text.includes('DOE') && text.includes('slice-1slice 0') && text.includes('slice-2slice 1'))
+  const end = new DataView(bytes.buffer, bytes.length - 22)
+  const [count, directoryBytes, at] = [end.getUint16(10, true), end.getUint32(12, true), end.getUint32(16, true)]
+  assert.deepEqual([end.getUint32(0, true), count, at + directoryBytes], [0x06054b50, 2, bytes.length - 22])
+  assert.equal(new DataView(bytes.buffer).getUint32(at, true), 0x02014b50)
+
+  const alone = await packed(files.slice(0, 1))
+  assert.equal(alone.blob, files[0])
+  assert.ok(!alone.several && alone.sums !== one.sums)
+})
+
+test('a text has one short name, and another text another', () => {
+  assert.equal(shortOf('a').length, 16)
+  assert.equal(shortOf('a'), shortOf('a'))
+  assert.notEqual(shortOf('a'), shortOf('b'))
+})
+
+test('the plane of slices is the nearest of the three', () => {
+  assert.equal(planeOf('1\\0\\0\\0\\1\\0'), 'axial')
+  assert.equal(planeOf('1\\0\\0\\0\\0\\-1'), 'coronal')
+  assert.equal(planeOf('0\\1\\0\\0\\0\\-1'), 'sagittal')
+  assert.equal(planeOf('0.99\\0.1\\0\\-0.1\\0.9\\0.3'), 'axial')
+  for (const none of ['', '1\\0\\0', 'x', '1\\0\\0\\1\\0\\0']) assert.equal(planeOf(none), undefined)
 })

@@ -7,6 +7,7 @@ mod batches;
 mod decoders;
 mod files;
 mod masks;
+mod parts;
 mod room;
 mod storage;
 mod streams;

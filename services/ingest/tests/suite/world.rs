@@ -10,8 +10,9 @@ use proto::ingest::feedback_upload_part::Part as FeedbackPart;
 use proto::ingest::ingest_client::IngestClient;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    BatchAnswer, FeedbackUploadPart, UploadAnswer, UploadEnd, UploadFile, UploadHeader, UploadPart,
-    upload_answer,
+    AppendHeader, AppendPart, BatchAnswer, FeedbackUploadPart, PartialUpload, PartialUploadRef,
+    UploadAnswer, UploadBeginning, UploadContents, UploadEnd, UploadFile, UploadHeader, UploadPart,
+    append_part, upload_answer,
 };
 use proto::storage::{Priority, Refusal, Scan};
 use service::claims::testing::Issuer;
@@ -183,6 +184,47 @@ impl World {
         let parts = parts.map(|part| FeedbackUploadPart { part: Some(part) });
         let answer = self.ingest.clone().give_feedback(authorised(parts, token)).await?;
         Ok(answer.into_inner().answer.unwrap())
+    }
+
+    /// Begins an upload that comes in parts, with a key that no other has.
+    pub async fn begin(&self, size_bytes: usize, contents: UploadContents) -> PartialUpload {
+        let (header, size_bytes) = (Some(self.header()), size_bytes as u64);
+        let beginning = UploadBeginning { header, size_bytes, contents: contents.into() };
+        let request = authorised(beginning, &self.token);
+        self.ingest.clone().begin_upload(request).await.unwrap().into_inner()
+    }
+
+    /// Sends those bytes from `offset` on, as that token's bearer; `whole` says that the call ends as it should.
+    pub async fn append(
+        &self,
+        (id, offset): (&str, usize),
+        bytes: &[u8],
+        whole: bool,
+        token: &str,
+    ) -> Result<PartialUpload> {
+        let header = AppendHeader { id: id.to_owned(), offset_bytes: offset as u64 };
+        let chunks =
+            bytes.chunks(100_000).map(|chunk| append_part::Part::Data(chunk.to_vec().into()));
+        let end = append_part::Part::End(UploadEnd { size_bytes: bytes.len() as u64 });
+        let parts: Vec<_> = std::iter::once(append_part::Part::Header(header))
+            .chain(chunks)
+            .chain(whole.then_some(end))
+            .map(|part| AppendPart { part: Some(part) })
+            .collect();
+        let request = authorised(stream::iter(parts), token);
+        Ok(self.ingest.clone().append_upload(request).await?.into_inner())
+    }
+
+    /// How much of it is kept, and what has come of it, as that token's bearer is told.
+    pub async fn partial(&self, id: &str, token: &str) -> Result<PartialUpload> {
+        let request = authorised(PartialUploadRef { id: id.to_owned() }, token);
+        Ok(self.ingest.clone().get_upload(request).await?.into_inner())
+    }
+
+    pub async fn drop_partial(&self, id: &str) -> Result<()> {
+        let request = authorised(PartialUploadRef { id: id.to_owned() }, &self.token);
+        self.ingest.clone().drop_upload(request).await?;
+        Ok(())
     }
 
     /// How many files lie in the spool.

@@ -44,7 +44,8 @@ export async function upload(
   return accepted(await send(files, key, query, await session.renewed(token), sent, signal))
 }
 
-function queryOf(priority: Priority, about: About): URLSearchParams {
+/** What an upload says beside its files. */
+export function queryOf(priority: Priority, about: About): URLSearchParams {
   const said = Object.entries(about).filter(([, text]) => text !== '') as [string, string][]
   return new URLSearchParams([['priority', priority], ...said])
 }

@@ -1,7 +1,9 @@
 import { asProblem, type Problem } from '../api/problem'
+import { Resumable, Stopped, forget, leftBehind, type LeftBehind } from '../api/resumable'
 import type { Priority, Scan } from '../api/scans'
-import { idempotencyKey, upload, type About } from '../api/upload'
+import { idempotencyKey, upload, type About, type Accepted } from '../api/upload'
 import type { FoundScan } from '../grouping'
+import { packed } from '../pack'
 import { words } from '../words/table'
 import { scans } from './scans.svelte'
 
@@ -10,7 +12,16 @@ const AT_ONCE = 2
 
 const NOBODY: About = { patient_id: '', accession_number: '', reference: '' }
 
-export type Phase = 'waiting' | 'sending' | 'checking' | 'accepted' | 'refused'
+/** What is smaller is sent again as fast as it is asked how much of it had come. */
+const WORTH_RESUMING_BYTES = 1024 * 1024
+/** How long a lost line is left alone, and how often a server that fails is asked again before the reader is. */
+const PAUSE_MS = 1000
+const PAUSE_MAX_MS = 20_000
+const FAILURES_MAX = 20
+
+export type Phase = 'waiting' | 'preparing' | 'sending' | 'checking' | 'interrupted' | 'paused' | 'accepted' | 'refused'
+
+const ENDED: readonly Phase[] = ['accepted', 'refused']
 
 /** The files of one scan on their way to become it. */
 export class Upload {
@@ -29,6 +40,10 @@ export class Upload {
   problem = $state.raw<Problem | undefined>()
 
   #leaving = new AbortController()
+  #resumable: Resumable | undefined
+  /** Goes on with what is paused. */
+  #goOn: () => void = () => undefined
+  #failures = 0
 
   constructor({ files, words }: FoundScan, priority: Priority, about: About, number: number) {
     this.files = files
@@ -57,9 +72,9 @@ export class Upload {
     if (this.#leaving.signal.aborted) return
     this.phase = 'sending'
     this.problem = undefined
+    this.#failures = 0
     try {
-      const sent = (share: number) => this.#progress(share)
-      const accepted = await upload(this.files, this.key, this.priority, this.about, sent, this.#leaving.signal)
+      const accepted = this.isResumable ? await this.#sendInParts() : await this.#sendAtOnce()
       accepted.scans.forEach((scan) => scans.remember(scan))
       this.scan = accepted.scans[0]
       this.problem = accepted.refusals[0]
@@ -71,18 +86,97 @@ export class Upload {
     }
   }
 
+  /** Whether it goes on where it is interrupted. */
+  get isResumable(): boolean {
+    return this.bytes >= WORTH_RESUMING_BYTES
+  }
+
+  get ended(): boolean {
+    return ENDED.includes(this.phase)
+  }
+
+  pause(): void {
+    this.#resumable?.pause()
+  }
+
+  resume(): void {
+    this.#goOn()
+  }
+
   abort(): void {
     this.#leaving.abort()
+    this.#resumable?.pause()
+    this.#goOn()
+  }
+
+  #sendAtOnce(): Promise<Accepted> {
+    const sent = (share: number) => this.#progress(share)
+    return upload(this.files, this.key, this.priority, this.about, sent, this.#leaving.signal)
+  }
+
+  async #sendInParts(): Promise<Accepted> {
+    this.phase = 'preparing'
+    const sent = (share: number) => this.#progress(share)
+    const resumable = (this.#resumable ??= await Resumable.of(await packed(this.files), this.priority, this.about, sent))
+    for (;;) {
+      this.#leaving.signal.throwIfAborted()
+      try {
+        this.phase = 'sending'
+        return await resumable.start()
+      } catch (cause) {
+        if (cause instanceof Stopped) await this.#paused()
+        else {
+          const problem = asProblem(cause)
+          // Too many are unfinished: nothing forbids to send it in one piece.
+          if (problem.status === 429 && !resumable.begun) return this.#sendAtOnce()
+          await this.#interrupted(problem, resumable)
+        }
+      }
+    }
+  }
+
+  /** Waits until the reader goes on. */
+  async #paused(): Promise<void> {
+    this.phase = 'paused'
+    await new Promise<void>((resolve) => (this.#goOn = resolve))
+  }
+
+  /** Waits for the line, longer each time; what will not pass is thrown. */
+  async #interrupted(problem: Problem, resumable: Resumable): Promise<void> {
+    // That the server has other bytes than was thought is told when it is asked.
+    const passes = problem.transient || problem.status === 409
+    if (!passes) resumable.forget()
+    if (!passes || (problem.status !== 0 && this.#failures >= FAILURES_MAX)) throw problem
+    this.phase = 'interrupted'
+    await lineOr(Math.min(PAUSE_MS * 2 ** this.#failures, PAUSE_MAX_MS), (goOn) => (this.#goOn = goOn))
+    this.#failures += 1
   }
 
   #progress(share: number): void {
+    if (share > this.sent) this.#failures = 0
     this.sent = share
     this.phase = share < 1 ? 'sending' : 'checking'
   }
 }
 
+/** Until so much time has passed, the browser has its line again, or `goOn` is called. */
+function lineOr(ms: number, told: (goOn: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const goOn = () => {
+      clearTimeout(timer)
+      window.removeEventListener('online', goOn)
+      resolve()
+    }
+    const timer = window.setTimeout(goOn, ms)
+    window.addEventListener('online', goOn)
+    told(goOn)
+  })
+}
+
 class Uploads {
   list = $state<Upload[]>([])
+  /** What this reader has begun in this browser before, and not ended. */
+  left = $state.raw<readonly LeftBehind[]>([])
   /** Whether what is sent next goes before all that is routine. Off again once such files are accepted, so that urgent stays rare. */
   urgent = $state(false)
   /** Whose scan it is that is sent next. Forgotten with the sending: the next one may be another patient's. */
@@ -90,7 +184,7 @@ class Uploads {
   #count = 0
 
   get busy(): boolean {
-    return this.list.some(({ phase }) => phase === 'waiting' || phase === 'sending' || phase === 'checking')
+    return this.list.some(({ ended }) => !ended)
   }
 
   /** What came of the files, in a sentence. */
@@ -114,11 +208,24 @@ class Uploads {
       for (let next = queue.shift(); next; next = queue.shift()) await next.send()
     }
     await Promise.all(Array.from({ length: AT_ONCE }, lane))
+    this.look()
     if (priority === 'stat' && added.every(({ phase }) => phase === 'accepted')) this.urgent = false
     return added
   }
 
+  /** Looks for what a reload or a closed page has interrupted. */
+  look(): void {
+    this.left = leftBehind()
+  }
+
+  async forgetLeft(): Promise<void> {
+    const { left } = this
+    this.left = []
+    await forget(left)
+  }
+
   clear(): void {
+    this.left = []
     this.#forget()
     this.urgent = false
     this.about = { ...NOBODY }

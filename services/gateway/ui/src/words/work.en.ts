@@ -1,3 +1,4 @@
+import type { Plane } from '../dicom'
 import type { State } from '../api/models'
 import type { Left } from '../grouping'
 
@@ -60,6 +61,16 @@ export const WORK = {
     urgentToo: ', urgent',
     waits: 'Waiting its turn',
     travels: (share: string) => `Sending, ${share}`,
+    prepares: 'Reading',
+    pause: 'Pause',
+    goOn: 'Go on',
+    paused: (share: string) => `Paused at ${share}`,
+    lineLost: (share: string) => `No connection; goes on by itself at ${share}`,
+    leftBehind: (count: number) =>
+      count === 1
+        ? 'One upload was interrupted. Choose the same files again: what has arrived is not sent twice.'
+        : `${count} uploads were interrupted. Choose the same files again: what has arrived is not sent twice.`,
+    forget: 'Forget it',
     checked: 'Checking',
     refused: 'Not accepted',
     share: 'Sent',
@@ -74,6 +85,8 @@ export const WORK = {
     oneVolume: 'one NIfTI volume',
     oneSlice: (what: string) => `one slice, ${what}`,
     oneSeries: (what: string, slices: string) => `one series, ${what}, ${slices} slices`,
+    planes: { axial: 'axial', coronal: 'coronal', sagittal: 'sagittal' } satisfies Record<Plane, string>,
+    choose: 'Which of them are sent',
     left: {
       mask: (count: string) => (count === '1' ? '1 mask beside its image' : `${count} masks beside their images`),
       'no image': (count: string) => (count === '1' ? '1 file that is no image' : `${count} files that are no images`),

@@ -60,6 +60,16 @@ export const WORK: AnyWords<typeof EN> = {
     urgentToo: ', urgent',
     waits: 'Attend son tour',
     travels: (share) => `Envoi, ${share}`,
+    prepares: 'Lecture',
+    pause: 'Pause',
+    goOn: 'Continuer',
+    paused: (share) => `En pause à ${share}`,
+    lineLost: (share) => `Pas de connexion ; l’envoi reprendra seul à ${share}`,
+    leftBehind: (count) =>
+      count === 1
+        ? 'Un envoi a été interrompu. Choisissez de nouveau les mêmes fichiers : ce qui est arrivé n’est pas renvoyé.'
+        : `${count} envois ont été interrompus. Choisissez de nouveau les mêmes fichiers : ce qui est arrivé n’est pas renvoyé.`,
+    forget: 'L’oublier',
     checked: 'Vérification',
     refused: 'Non accepté',
     share: 'Envoyé',
@@ -74,6 +84,8 @@ export const WORK: AnyWords<typeof EN> = {
     oneVolume: 'un volume NIfTI',
     oneSlice: (what) => `une coupe, ${what}`,
     oneSeries: (what, slices) => `une série, ${what}, ${slices} coupes`,
+    planes: { axial: 'axiale', coronal: 'coronale', sagittal: 'sagittale' },
+    choose: 'Lesquels sont envoyés',
     left: {
       mask: (count) => (count === '1' ? '1 masque à côté de son image' : `${count} masques à côté de leurs images`),
       'no image': (count) => (count === '1' ? '1 fichier qui n’est pas une image' : `${count} fichiers qui ne sont pas des images`),
