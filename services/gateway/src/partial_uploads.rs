@@ -420,9 +420,9 @@ mod tests {
         let said = |values: &[&str]| number(&headers(UPLOAD_OFFSET, values), UPLOAD_OFFSET).ok();
         assert_eq!(said(&["0"]), Some(0));
         assert_eq!(said(&["18446744073709551615"]), Some(u64::MAX));
-        for none in
-            [&[][..], &[""], &["-1"], &["+1"], &["1.0"], &["1", "1"], &["18446744073709551616"]]
-        {
+        let none: [&[&str]; 7] =
+            [&[], &[""], &["-1"], &["+1"], &["1.0"], &["1", "1"], &["18446744073709551616"]];
+        for none in none {
             assert_eq!(said(none), None, "{none:?}");
         }
     }

@@ -101,8 +101,11 @@ impl Facts {
     }
 
     pub fn load(path: &Path) -> Result<Facts> {
-        let json = fs::read(path).map_err(unusable)?;
-        serde_json::from_slice(&json).map_err(|error| {
+        Facts::parse(&fs::read(path).map_err(unusable)?)
+    }
+
+    fn parse(json: &[u8]) -> Result<Facts> {
+        serde_json::from_slice(json).map_err(|error| {
             ErrorKind::Internal.error("an upload's facts are broken").because(error)
         })
     }
@@ -185,9 +188,12 @@ impl Place {
 
     /// What is known of it; nothing where there is no such upload.
     pub fn read(&self) -> Result<Option<Facts>> {
-        for path in [&self.done, &self.facts] {
-            if path.try_exists().map_err(unusable)? {
-                return Facts::load(path).map(Some);
+        // It may be done between two looks: then its facts lie where they were not before.
+        for path in [&self.done, &self.facts, &self.done] {
+            match fs::read(path) {
+                Ok(json) => return Facts::parse(&json).map(Some),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unusable(error)),
             }
         }
         Ok(None)
