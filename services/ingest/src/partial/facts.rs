@@ -96,6 +96,19 @@ impl Facts {
         }
     }
 
+    /// The same of an upload that has become something: what its sender states of it, that has from here on.
+    pub fn closed(&self, outcome: Outcome, now_ms: i64) -> Facts {
+        Facts {
+            outcome: Some(outcome),
+            touched_ms: now_ms,
+            file_name: String::new(),
+            reference: String::new(),
+            patient_id: String::new(),
+            accession_number: String::new(),
+            ..self.clone()
+        }
+    }
+
     pub fn is_whole(&self) -> bool {
         self.kept_bytes == self.size_bytes
     }
