@@ -135,6 +135,19 @@ const claims = {
     await page.getByRole('heading', { name: 'One scan found' }).waitFor({ state: 'detached' })
   },
 
+  async 'of several scans the reader chooses those that are sent'() {
+    const picture = (name) => ({ name, mimeType: 'image/png', buffer: readFileSync(image) })
+    await send(picture('DOE.png'), picture('ROE.png'))
+    await page.getByRole('heading', { name: '2 scans found' }).waitFor()
+    await page.getByRole('button', { name: 'Send 2 scans' }).waitFor()
+    await page.getByRole('list', { name: 'Which of them are sent' }).getByRole('checkbox').last().uncheck()
+    await page.getByRole('button', { name: 'Send this scan' }).waitFor()
+    await look('found-several')
+    await page.getByRole('list', { name: 'Which of them are sent' }).getByRole('checkbox').first().uncheck()
+    assert.equal(await page.getByRole('button', { name: /^Send / }).count(), 0, 'nothing is chosen, and could be sent')
+    await page.getByRole('button', { name: 'Do not send' }).click()
+  },
+
   async 'a scan is sent, followed by events and answered'() {
     await page.getByText('Say whose scan it is').click()
     await page.getByLabel('Patient ID').fill(' 4711 ')
