@@ -61,17 +61,17 @@ page.on('request', (request) => requests.push(request))
 const manual = manualOf(page, process.env.MANUAL_PICTURES)
 let states = 0
 
-async function look(name) {
+async function look(name, on = page) {
   states += 1
-  if (folder) await page.screenshot({ path: join(folder, `${String(states).padStart(2, '0')}-${name}.png`), fullPage: true })
+  if (folder) await on.screenshot({ path: join(folder, `${String(states).padStart(2, '0')}-${name}.png`), fullPage: true })
   await manual.show(name)
-  await accessible(name)
+  await accessible(name, on)
 }
 
 /** WCAG 2.2 A and AA, as far as a program can tell. */
-async function accessible(name) {
-  await page.evaluate(AXE)
-  const { violations } = await page.evaluate(() =>
+async function accessible(name, on) {
+  await on.evaluate(AXE)
+  const { violations } = await on.evaluate(() =>
     globalThis.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }),
   )
   const words = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
@@ -137,6 +137,19 @@ const claims = {
     await look('found-scans')
     await page.getByRole('button', { name: 'Do not send' }).click()
     await page.getByRole('heading', { name: 'One scan found' }).waitFor({ state: 'detached' })
+  },
+
+  async 'of several scans the reader chooses those that are sent'() {
+    const picture = (name) => ({ name, mimeType: 'image/png', buffer: readFileSync(image) })
+    await send(picture('DOE.png'), picture('ROE.png'))
+    await page.getByRole('heading', { name: '2 scans found' }).waitFor()
+    await page.getByRole('button', { name: 'Send 2 scans' }).waitFor()
+    await page.getByRole('list', { name: 'Which of them are sent' }).getByRole('checkbox').last().uncheck()
+    await page.getByRole('button', { name: 'Send this scan' }).waitFor()
+    await look('found-several')
+    await page.getByRole('list', { name: 'Which of them are sent' }).getByRole('checkbox').first().uncheck()
+    assert.equal(await page.getByRole('button', { name: /^Send / }).count(), 0, 'nothing is chosen, and could be sent')
+    await page.getByRole('button', { name: 'Do not send' }).click()
   },
 
   async 'a scan is sent, followed by events and answered'() {
@@ -302,7 +315,7 @@ const claims = {
 
   ...figures({ page, url, look, fits }),
 
-  ...interrupted({ page, url, user, password, volume, send, look }),
+  ...interrupted({ context, url, user, password, volume, look }),
 
   async 'the page speaks French to whoever chooses it, and remembers it on the device'() {
     await page.goto(`${url}#/`)

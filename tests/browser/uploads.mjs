@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 import { signedIn } from './session.mjs'
 
@@ -12,22 +13,54 @@ const ANALYSIS_MS = 120_000
 /** What the page sends in one request is smaller. */
 const IN_PARTS_BYTES = 1024 * 1024
 
-/** The part of the story in which the line is lost and the page is closed while a volume travels. */
-export function interrupted({ page, url, user, password, volume, send, look }) {
+/** A line to `url` that may be slow, or lost: to which address, and how to make it so. */
+async function lineTo(url) {
+  const { hostname, port } = new URL(url)
+  const open = new Set()
+  let bytesPerSecond = Infinity
+  let lost = false
+  const listener = createServer((near) => {
+    if (lost) return near.destroy()
+    const far = connect(Number(port), hostname)
+    for (const end of [near, far]) {
+      open.add(end)
+      end.on('close', () => open.delete(end) && (near.destroy(), far.destroy()))
+      end.on('error', () => end.destroy())
+    }
+    far.pipe(near)
+    near.on('data', (piece) => {
+      far.write(piece)
+      if (bytesPerSecond === Infinity) return
+      near.pause()
+      setTimeout(() => near.resume(), (1000 * piece.length) / bytesPerSecond)
+    })
+    near.on('end', () => far.end())
+  })
+  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${listener.address().port}/`,
+    slow: (rate) => (bytesPerSecond = rate),
+    lose() {
+      lost = true
+      open.forEach((end) => end.destroy())
+    },
+    mend: () => (lost = false),
+    close() {
+      open.forEach((end) => end.destroy())
+      listener.close()
+    },
+  }
+}
+
+/** The part of the story in which the line is lost, and the page is closed, while a volume travels. Told on a page of its own. */
+export function interrupted({ context, url, user, password, volume, look }) {
   const file = { name: FILE_NAME, mimeType: 'application/octet-stream', buffer: gunzipSync(readFileSync(volume)) }
   assert.ok(file.buffer.length > IN_PARTS_BYTES, 'the volume is too small to be sent in parts')
-  const travels = page.getByText(/^Sending, [1-9]\d? %/)
   const asked = []
-  page.on('request', (request) => asked.push(request))
-  let scansBefore = 0
+  let page, line, travels, scansBefore
 
-  /** The browser's line: so many bytes a second, or none at all. */
-  async function line({ bytesPerSecond = -1, lost = false }) {
-    const devtools = await page.context().newCDPSession(page)
-    const limits = { latency: 0, downloadThroughput: -1, uploadThroughput: bytesPerSecond }
-    await devtools.send('Network.enable')
-    await devtools.send('Network.emulateNetworkConditions', { offline: lost, ...limits })
-    return devtools
+  function send() {
+    return page.getByTestId('files').setInputFiles([file])
   }
 
   async function scans() {
@@ -42,28 +75,32 @@ export function interrupted({ page, url, user, password, volume, send, look }) {
     return Number((await bringing.at(-1).allHeaders())['upload-offset'])
   }
 
-  let devtools
-
   return {
     async 'an upload whose line is lost goes on by itself where it was'() {
       scansBefore = await scans()
-      await page.goto(`${url}#/new`)
+      line = await lineTo(url)
+      page = await context.newPage()
+      page.on('request', (request) => asked.push(request))
+      await page.goto(line.url)
+      await page.getByLabel('User name').fill(user)
+      await page.getByLabel('Password').fill(password)
+      await page.getByRole('button', { name: 'Sign in' }).click()
       await page.getByRole('heading', { name: 'New scan' }).waitFor()
-      devtools = await line({ bytesPerSecond: file.buffer.length / TRAVELS_S })
-      await send(file)
+      travels = page.getByText(/^Sending, [1-9]\d? %/)
+      line.slow(file.buffer.length / TRAVELS_S)
+      await send()
       await travels.waitFor()
-      await devtools.send('Network.emulateNetworkConditions', { offline: true, latency: 0, downloadThroughput: -1, uploadThroughput: -1 })
+      line.lose()
       await page.getByText('No connection; goes on by itself').waitFor()
-      await look('upload-interrupted')
-      await devtools.detach()
-      devtools = await line({ bytesPerSecond: file.buffer.length / TRAVELS_S })
+      await look('upload-interrupted', page)
+      line.mend()
       await travels.waitFor()
     },
 
     async 'an upload is paused, and goes on when its reader does'() {
       await page.getByRole('button', { name: 'Pause' }).click()
       await page.getByText(/^Paused at \d+ %/).waitFor()
-      await look('upload-paused')
+      await look('upload-paused', page)
       await page.getByRole('button', { name: 'Go on' }).click()
       await travels.waitFor()
     },
@@ -71,17 +108,20 @@ export function interrupted({ page, url, user, password, volume, send, look }) {
     async 'a page that is closed meanwhile goes on where it was when the same file is chosen again, and it is one scan'() {
       await page.reload()
       await page.getByTestId('left').filter({ hasText: 'One upload was interrupted' }).waitFor()
-      await look('upload-left')
+      await look('upload-left', page)
       const remembered = await page.evaluate(() => JSON.stringify(Object.entries(localStorage)))
       assert.ok(!remembered.includes('DOE'), 'no name of a file is remembered')
-      await devtools.detach()
+      line.slow(Infinity)
       const before = asked.length
-      await send(file)
+      await send()
       await page.getByTestId('answer').filter({ hasText: 'Tumour region found' }).waitFor({ timeout: ANALYSIS_MS })
       assert.ok((await began()) > 0, 'it was sent from its beginning again')
-      assert.ok(!asked.slice(before).some((request) => request.method() === 'POST' && request.url().includes('/v1/uploads')), 'it was begun again')
+      const begunAgain = asked.slice(before).filter((request) => request.method() === 'POST' && request.url().includes('/v1/uploads'))
+      assert.equal(begunAgain.length, 0, 'it was begun again')
       assert.ok(!(await page.evaluate(() => Object.keys(localStorage).some((key) => key.startsWith('tus::')))), 'it is still remembered')
       assert.equal(await scans(), scansBefore + 1)
+      await page.close()
+      line.close()
     },
   }
 }

@@ -28,6 +28,7 @@ use crate::Gateway;
 use crate::batches::{Batch, EntryRefusal};
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
+use crate::layers::timely;
 use crate::pour::{ANSWER_TIME, Telling, pour};
 use crate::problem::{INVALID, PAYLOAD_TOO_LARGE, Problem, TUS_VERSION, UNSUPPORTED_MEDIA_TYPE};
 use crate::scans::{Binary, Scan, UploadOptions};
@@ -164,7 +165,9 @@ pub async fn begin(
     let header = UploadHeader { file_name, ..upload::header_of(options, &headers)? };
     let contents = UploadContents::from(contents).into();
     let beginning = UploadBeginning { header: Some(header), size_bytes, contents };
-    let begun = gateway.ingest.begin_upload(caller.request(beginning)).await?.into_inner();
+    let request = caller.request(beginning);
+    let begin = async { Ok::<_, Problem>(gateway.ingest.begin_upload(request).await?) };
+    let begun = timely(begin).await?.into_inner();
     let location = location(&begun.id)?;
     let mut headers = stand(&begun);
     headers.insert(header::LOCATION, location);
@@ -270,7 +273,8 @@ pub async fn abandon(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    gateway.ingest.drop_upload(caller.request(PartialUploadRef { id })).await?;
+    let request = caller.request(PartialUploadRef { id });
+    timely(async { Ok::<_, Problem>(gateway.ingest.drop_upload(request).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -420,9 +424,9 @@ mod tests {
         let said = |values: &[&str]| number(&headers(UPLOAD_OFFSET, values), UPLOAD_OFFSET).ok();
         assert_eq!(said(&["0"]), Some(0));
         assert_eq!(said(&["18446744073709551615"]), Some(u64::MAX));
-        for none in
-            [&[][..], &[""], &["-1"], &["+1"], &["1.0"], &["1", "1"], &["18446744073709551616"]]
-        {
+        let none: [&[&str]; 7] =
+            [&[], &[""], &["-1"], &["+1"], &["1.0"], &["1", "1"], &["18446744073709551616"]];
+        for none in none {
             assert_eq!(said(none), None, "{none:?}");
         }
     }

@@ -112,13 +112,12 @@ impl Partials {
     }
 
     /// Notes what has become of a whole upload, whose bytes are needed no more.
-    pub async fn close(&self, mut held: Held, outcome: Outcome) -> Result<PartialUpload> {
-        held.facts.outcome = Some(outcome.into());
-        held.facts.touched_ms = self.clock.now_ms();
-        let told = self.told(held.id, &held.facts);
+    pub async fn close(&self, held: Held, outcome: Outcome) -> Result<PartialUpload> {
+        let closed = held.facts.closed(outcome.into(), self.clock.now_ms());
+        let told = self.told(held.id, &closed);
         // In this order: a crash between leaves both, of which the outcome counts.
         blocking(move || {
-            held.facts.save(&held.place.done)?;
+            closed.save(&held.place.done)?;
             held.place.remove_open()
         })
         .await?;

@@ -2,7 +2,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::pin::pin;
 
 use bytes::Bytes;
-use domain::{ErrorKind, Result, hex};
+use domain::{Error, ErrorKind, Result, hex};
 use futures::{Stream, TryStreamExt};
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
@@ -33,17 +33,18 @@ impl Partials {
             )));
         }
         if held.facts.is_whole() {
-            return nothing(pieces).await;
+            return nothing(pieces, gone).await;
         }
         self.reserve.require_room(0)?;
         let mut file = held.writer().await?;
         let mut written = kept;
-        let ended = self.write(held, &mut file, &mut written, pieces, gone).await;
-        // Of two errors the one of the disk counts.
+        let ended = self.write(held, &mut file, &mut written, pieces, gone).await?;
         self.keep(held, &mut file, written).await?;
         ended
     }
 
+    /// Writes what comes, and gives how it ended. An error of the disk is one of its own, after which nothing of the call is
+    /// kept: what could not be flushed once may seem to be the next time.
     async fn write(
         &self,
         held: &mut Held,
@@ -51,27 +52,29 @@ impl Partials {
         written: &mut u64,
         pieces: impl Stream<Item = Result<Bytes>>,
         gone: &CancellationToken,
-    ) -> Result<()> {
+    ) -> Result<Result<()>> {
         let mut pieces = pin!(pieces);
         let (mut at_look, stop) = (*written, held.stop.clone());
         loop {
             let piece = tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    return Err(ErrorKind::Unavailable.error("another request goes on with the upload"));
-                }
-                () = gone.cancelled() => {
-                    return Err(ErrorKind::Invalid.error("whoever sent the upload is gone"));
-                }
-                piece = pieces.try_next() => piece?,
+                () = stop.cancelled() => Err(taken_over()),
+                () = gone.cancelled() => Err(left()),
+                piece = pieces.try_next() => piece,
             };
-            let Some(bytes) = piece else { return Ok(()) };
+            let bytes = match piece {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => return Ok(Ok(())),
+                Err(cut) => return Ok(Err(cut)),
+            };
             let then = *written + bytes.len() as u64;
             if then > held.facts.size_bytes {
-                return Err(ErrorKind::Invalid.error("more bytes come than the upload has"));
+                return Ok(Err(too_many()));
             }
             if then - at_look >= LOOK_BYTES as u64 {
-                self.reserve.require_room(0)?;
+                if let Err(full) = self.reserve.require_room(0) {
+                    return Ok(Err(full));
+                }
                 at_look = then;
             }
             file.write_all(&bytes).await.map_err(unusable)?;
@@ -94,15 +97,33 @@ impl Partials {
     }
 }
 
-/// The end of a call that has nothing to say: the same last bytes, told once more.
-async fn nothing(pieces: impl Stream<Item = Result<Bytes>>) -> Result<()> {
+fn taken_over() -> Error {
+    ErrorKind::Unavailable.error("another request goes on with the upload")
+}
+
+fn left() -> Error {
+    ErrorKind::Invalid.error("whoever sent the upload is gone")
+}
+
+fn too_many() -> Error {
+    ErrorKind::Invalid.error("more bytes come than the upload has")
+}
+
+/// The end of a call that has nothing to say: that the last bytes have come, told once more.
+async fn nothing(
+    pieces: impl Stream<Item = Result<Bytes>>,
+    gone: &CancellationToken,
+) -> Result<()> {
     let mut pieces = pin!(pieces);
-    while let Some(bytes) = pieces.try_next().await? {
-        if !bytes.is_empty() {
-            return Err(ErrorKind::Invalid.error("more bytes come than the upload has"));
+    loop {
+        match gone.run_until_cancelled(pieces.try_next()).await {
+            Some(Ok(None)) => return Ok(()),
+            Some(Ok(Some(bytes))) if bytes.is_empty() => {}
+            Some(Ok(Some(_))) => return Err(too_many()),
+            Some(Err(cut)) => return Err(cut),
+            None => return Err(left()),
         }
     }
-    Ok(())
 }
 
 impl Held {

@@ -96,13 +96,29 @@ impl Facts {
         }
     }
 
+    /// The same of an upload that has become something: what its sender states of it, that has from here on.
+    pub fn closed(&self, outcome: Outcome, now_ms: i64) -> Facts {
+        Facts {
+            outcome: Some(outcome),
+            touched_ms: now_ms,
+            file_name: String::new(),
+            reference: String::new(),
+            patient_id: String::new(),
+            accession_number: String::new(),
+            ..self.clone()
+        }
+    }
+
     pub fn is_whole(&self) -> bool {
         self.kept_bytes == self.size_bytes
     }
 
     pub fn load(path: &Path) -> Result<Facts> {
-        let json = fs::read(path).map_err(unusable)?;
-        serde_json::from_slice(&json).map_err(|error| {
+        Facts::parse(&fs::read(path).map_err(unusable)?)
+    }
+
+    fn parse(json: &[u8]) -> Result<Facts> {
+        serde_json::from_slice(json).map_err(|error| {
             ErrorKind::Internal.error("an upload's facts are broken").because(error)
         })
     }
@@ -185,9 +201,12 @@ impl Place {
 
     /// What is known of it; nothing where there is no such upload.
     pub fn read(&self) -> Result<Option<Facts>> {
-        for path in [&self.done, &self.facts] {
-            if path.try_exists().map_err(unusable)? {
-                return Facts::load(path).map(Some);
+        // It may be done between two looks: then its facts lie where they were not before.
+        for path in [&self.done, &self.facts, &self.done] {
+            match fs::read(path) {
+                Ok(json) => return Facts::parse(&json).map(Some),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unusable(error)),
             }
         }
         Ok(None)

@@ -200,6 +200,8 @@ async fn what_nobody_goes_on_with_is_removed_and_what_somebody_has_in_hand_is_no
     let told = partials.close(held, outcome.clone()).await.unwrap();
     assert_eq!((told.kept_bytes, &told.outcome), (1, &Some(outcome)));
     assert!(!world.place(&done).bytes.try_exists().unwrap(), "its bytes are needed no more");
+    let noted = fs::read_to_string(world.place(&done).done).unwrap();
+    assert!(!noted.contains("4711"), "whose scan it is, the scan knows");
 
     world.clock.advance(HOUR_MS - 1);
     world.append(&gone_on_with, 0, &["a"]).await.unwrap();

@@ -50,7 +50,7 @@ async fn files_that_were_packed_are_what_they_would_be_in_one_form_and_a_batch_i
         [(&one, File, false), (&one, Files, false), (&two, Files, true), (&two, Batch, true)]
     {
         let begun = world.begin(zip.len(), contents).await;
-        let whole = world.append((&begun.id, 0), zip, true, &world.token).await.unwrap();
+        let whole = world.append((begun.id.as_str(), 0), zip, true, &world.token).await.unwrap();
         let is_batch = matches!(whole.outcome, Some(Outcome::BatchId(_)));
         assert_eq!((whole.outcome.is_some(), is_batch), (true, batch), "{contents:?}");
     }
@@ -60,7 +60,8 @@ async fn files_that_were_packed_are_what_they_would_be_in_one_form_and_a_batch_i
 async fn what_is_no_scan_is_refused_and_stays_refused() {
     let world = World::new().await;
     let begun = world.begin(8, File).await;
-    let whole = world.append((&begun.id, 0), b"no image", true, &world.token).await.unwrap();
+    let whole =
+        world.append((begun.id.as_str(), 0), b"no image", true, &world.token).await.unwrap();
     let Some(Outcome::Refusal(refusal)) = whole.outcome else { panic!("{whole:?}") };
     assert_eq!(refusal.problem, "not-an-image");
     let again = world.partial(&begun.id, &world.token).await.unwrap();
@@ -77,7 +78,7 @@ async fn nobody_else_knows_of_an_upload_not_even_a_colleague() {
     let service = world.issuer.service_token();
     for (token, kind) in [(&other, ErrorKind::NotFound), (&service, ErrorKind::Forbidden)] {
         let asked = world.partial(&begun.id, token).await.unwrap_err();
-        let sent = world.append((&begun.id, 0), &png, true, token).await.unwrap_err();
+        let sent = world.append((begun.id.as_str(), 0), &png, true, token).await.unwrap_err();
         assert_eq!([asked.kind(), sent.kind()], [kind, kind]);
     }
     assert_eq!(world.partial(&begun.id, &world.token).await.unwrap().kept_bytes, 0);
@@ -89,7 +90,7 @@ async fn what_is_dropped_is_gone_and_what_came_of_it_stays() {
     let png = picture();
     for bytes in [&png[..1], &png[..]] {
         let begun = world.begin(png.len(), File).await;
-        world.append((&begun.id, 0), bytes, true, &world.token).await.unwrap();
+        world.append((begun.id.as_str(), 0), bytes, true, &world.token).await.unwrap();
         world.drop_partial(&begun.id).await.unwrap();
         for gone in [
             world.drop_partial(&begun.id).await.unwrap_err(),
@@ -106,7 +107,7 @@ async fn a_whole_upload_that_storage_could_not_take_waits_until_it_can() {
     let world = World::full().await;
     let png = picture();
     let begun = world.begin(png.len(), File).await;
-    let full = world.append((&begun.id, 0), &png, true, &world.token).await.unwrap_err();
+    let full = world.append((begun.id.as_str(), 0), &png, true, &world.token).await.unwrap_err();
     assert_eq!(full.kind(), ErrorKind::Unavailable);
     // Asking is trying again; the bytes are there all the while.
     for _ in 0..2 {

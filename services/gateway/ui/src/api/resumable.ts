@@ -10,6 +10,8 @@ import { queryOf, type About, type Accepted } from './upload'
 const KEPT = 'tus::'
 /** The server forgets what nobody has gone on with for a day. */
 const LIFETIME_MS = 24 * 3_600_000
+/** Sent in one request: so what is told of the way travelled has arrived, and no proxy waits for a whole volume. */
+const CHUNK_BYTES = 1024 * 1024
 
 /** Thrown by a sending that was told to stop. */
 export class Stopped extends Error {}
@@ -39,6 +41,7 @@ export class Resumable {
       endpoint: new URL(`v1/uploads?${query}`, document.baseURI).href,
       fingerprint: async () => name,
       removeFingerprintOnSuccess: true,
+      chunkSize: CHUNK_BYTES,
       retryDelays: null,
       onBeforeRequest: async (asked) => asked.setHeader('authorization', `Bearer ${await session.token()}`),
       onProgress: (bytes, all) => sent(all > 0 ? bytes / all : 0),
