@@ -12,7 +12,7 @@ use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::jobs_client::JobsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
-use service::claims::{Grant, Role, SigningKey, authorised, service_tenant, vouched};
+use service::claims::{Epochs, Grant, Role, SigningKey, authorised, service_tenant, vouched};
 use service::{Peer, Service, system_random};
 use sha2::{Digest, Sha256};
 use storage::{Ports, Rules};
@@ -117,7 +117,8 @@ impl Mesh {
 
     fn sign_as(&self, subject: &str, tenant: TenantId, role: Role) -> String {
         let (subject, name) = (subject.to_owned(), subject.to_owned());
-        let grant = Grant { subject, name, tenant, roles: vec![role] };
+        let (roles, scopes, epochs) = (vec![role], Vec::new(), Epochs::default());
+        let grant = Grant { subject, name, tenant, roles, scopes, epochs };
         grant.sign(&self.key, self.clock.clock().now_ms())
     }
 
@@ -363,6 +364,7 @@ async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Servic
         signing_key: data.path().join("key.pem"),
         previous_key: None,
         service_secret: None,
+        first_password: None,
         first_tenant: String::new(),
     };
     let (ports, _) = auth::open(&config, clock, random).await.unwrap();
