@@ -270,8 +270,7 @@ pub(crate) async fn insert_user(
         let most = held.users_max;
         return Err(ErrorKind::Conflict.error(format!("the hospital has {most} users at most")));
     }
-    let state =
-        if password_hash.is_empty() { UserState::Invited } else { UserState::Active };
+    let state = if password_hash.is_empty() { UserState::Invited } else { UserState::Active };
     sqlx::query(
         "INSERT INTO users (tenant_id, id, user_name, password_hash, roles, created_ms, state, must_change)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -121,17 +121,8 @@ impl Clients {
         scopes::check(&scopes)?;
         check_expiry(expires_ms, created_ms)?;
         let (disabled, used_ms, rotating) = (false, 0, false);
-        let client = Client {
-            id,
-            name,
-            roles,
-            scopes,
-            disabled,
-            created_ms,
-            expires_ms,
-            used_ms,
-            rotating,
-        };
+        let client =
+            Client { id, name, roles, scopes, disabled, created_ms, expires_ms, used_ms, rotating };
         let made = client.clone();
         self.database
             .unit(move |unit| Box::pin(async move { insert(unit, tenant, made, hash).await }))
@@ -184,7 +175,8 @@ impl Clients {
             .database
             .unit(move |unit| {
                 Box::pin(async move {
-                    let end = "UPDATE clients SET old_secret_hash = '' WHERE tenant_id = ? AND id = ?";
+                    let end =
+                        "UPDATE clients SET old_secret_hash = '' WHERE tenant_id = ? AND id = ?";
                     sqlx::query(end).id(tenant).id(id).run(unit).await?;
                     let client = found_in(unit, tenant, id).await?;
                     revocations::of_client(unit, tenant, id, now_ms).await?;
@@ -224,7 +216,8 @@ impl Clients {
     }
 
     fn service(&self, hash: &str) -> Option<Grant> {
-        let is_known = self.service_secret_hash.as_deref().is_some_and(|own| secrets::same(own, hash));
+        let is_known =
+            self.service_secret_hash.as_deref().is_some_and(|own| secrets::same(own, hash));
         is_known.then(|| Grant {
             subject: SERVICE_CLIENT.into(),
             name: String::new(),
@@ -264,15 +257,16 @@ impl Clients {
 
     /// Notes that the client has signed in, which is no reason to refuse it where it cannot be noted.
     async fn note(&self, tenant: TenantId, id: &str, now_ms: i64) {
-        let noted =
-            sqlx::query("UPDATE clients SET used_ms = ? WHERE tenant_id = ? AND id = ? AND used_ms < ?")
-                .bind(now_ms)
-                .id(tenant)
-                .bind(id)
-                .bind(now_ms - NOTED_EVERY_MS)
-                .execute(self.database.pool())
-                .await
-                .map_err(db::failed);
+        let noted = sqlx::query(
+            "UPDATE clients SET used_ms = ? WHERE tenant_id = ? AND id = ? AND used_ms < ?",
+        )
+        .bind(now_ms)
+        .id(tenant)
+        .bind(id)
+        .bind(now_ms - NOTED_EVERY_MS)
+        .execute(self.database.pool())
+        .await
+        .map_err(db::failed);
         if let Err(error) = noted {
             tracing::warn!(%error, client.id = id, "cannot note that an API client has signed in");
         }
@@ -328,7 +322,11 @@ async fn found_in(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<Clien
         .fetch_optional(&mut **unit)
         .await
         .map_err(db::failed)?;
-    row.ok_or_else(|| ErrorKind::NotFound.error("no such client"))?.try_into()
+    row.ok_or_else(no_such_client)?.try_into()
+}
+
+pub fn no_such_client() -> domain::Error {
+    ErrorKind::NotFound.error("no such client")
 }
 
 async fn insert(unit: &mut Unit, tenant: TenantId, client: Client, hash: String) -> Result<()> {
@@ -386,19 +384,16 @@ async fn change_in(
     Ok(client)
 }
 
-async fn rotate_in(
-    unit: &mut Unit,
-    tenant: TenantId,
-    id: UserId,
-    hash: String,
-) -> Result<Client> {
+async fn rotate_in(unit: &mut Unit, tenant: TenantId, id: UserId, hash: String) -> Result<Client> {
     let client = found_in(unit, tenant, id).await?;
     let rotated = sqlx::query(
         "UPDATE clients SET old_secret_hash = secret_hash WHERE tenant_id = ? AND id = ? AND old_secret_hash = ''",
     );
     // A third secret would silently end the first, which may be in use still.
     if rotated.id(tenant).id(id).run(unit).await? == 0 {
-        return Err(ErrorKind::Conflict.error("it has two secrets already: end that rotation first"));
+        return Err(
+            ErrorKind::Conflict.error("it has two secrets already: end that rotation first")
+        );
     }
     let new = sqlx::query("UPDATE clients SET secret_hash = ? WHERE tenant_id = ? AND id = ?");
     new.bind(hash).id(tenant).id(id).run(unit).await?;

@@ -44,14 +44,16 @@ pub async fn keep(
     expires_ms: i64,
 ) -> Result<()> {
     forget(unit, tenant, user).await?;
-    sqlx::query("INSERT INTO links (tenant_id, user_id, token_hash, expires_ms) VALUES (?, ?, ?, ?)")
-        .id(tenant)
-        .id(user)
-        .bind(hash)
-        .bind(expires_ms)
-        .run(unit)
-        .await
-        .map(drop)
+    sqlx::query(
+        "INSERT INTO links (tenant_id, user_id, token_hash, expires_ms) VALUES (?, ?, ?, ?)",
+    )
+    .id(tenant)
+    .id(user)
+    .bind(hash)
+    .bind(expires_ms)
+    .run(unit)
+    .await
+    .map(drop)
 }
 
 /// Whose link that is, while it is valid.

@@ -268,17 +268,17 @@ fn administers(user: &User) -> bool {
 
 /// Refuses to leave a hospital without anybody who could make the next administrator.
 async fn another_administers(unit: &mut Unit, tenant: TenantId, but: UserId) -> Result<()> {
-    let roles: Vec<(String,)> = sqlx::query_as(
-        "SELECT roles FROM users WHERE tenant_id = ? AND id <> ? AND state = ?",
-    )
-    .id(tenant)
-    .id(but)
-    .bind(UserState::Active.name())
-    .fetch_all(&mut **unit)
-    .await
-    .map_err(db::failed)?;
+    let roles: Vec<(String,)> =
+        sqlx::query_as("SELECT roles FROM users WHERE tenant_id = ? AND id <> ? AND state = ?")
+            .id(tenant)
+            .id(but)
+            .bind(UserState::Active.name())
+            .fetch_all(&mut **unit)
+            .await
+            .map_err(db::failed)?;
     if roles.iter().any(|(roles,)| roles::from_text(roles).contains(&Role::Admin)) {
         return Ok(());
     }
-    Err(ErrorKind::Conflict.error("nobody else administers this hospital: give the role `admin` to somebody first"))
+    Err(ErrorKind::Conflict
+        .error("nobody else administers this hospital: give the role `admin` to somebody first"))
 }

@@ -49,7 +49,14 @@ mod tests {
 
     #[test]
     fn nobody_is_made_a_worker_or_an_operator() {
-        for names in [vec![], vec!["service"], vec!["admin", "service"], vec!["root"], vec!["operator"], vec!["admin", "operator"]] {
+        for names in [
+            vec![],
+            vec!["service"],
+            vec!["admin", "service"],
+            vec!["root"],
+            vec!["operator"],
+            vec!["admin", "operator"],
+        ] {
             let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
             assert_eq!(parse(&names).unwrap_err().kind(), ErrorKind::Invalid, "{names:?}");
         }

@@ -36,7 +36,9 @@ mod tests {
             assert!(check(&names(good)).is_ok(), "{good:?}");
             assert_eq!(from_text(&to_text(&names(good))), names(good));
         }
-        for bad in [&[""][..], &["Scans"], &["scans results"], &["a\nb"], &["x".repeat(191).as_str()]] {
+        for bad in
+            [&[""][..], &["Scans"], &["scans results"], &["a\nb"], &["x".repeat(191).as_str()]]
+        {
             assert!(check(&names(bad)).is_err(), "{bad:?}");
         }
     }

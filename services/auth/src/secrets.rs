@@ -46,9 +46,13 @@ mod tests {
 
     #[test]
     fn hashes_are_the_same_when_each_sign_is() {
-        for (one, other, equal) in
-            [("ab", "ab", true), ("ab", "aa", false), ("ab", "abc", false), ("", "", true), ("", "a", false)]
-        {
+        for (one, other, equal) in [
+            ("ab", "ab", true),
+            ("ab", "aa", false),
+            ("ab", "abc", false),
+            ("", "", true),
+            ("", "a", false),
+        ] {
             assert_eq!(same(one, other), equal, "{one:?} {other:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! Tokens without the auth service, for the tests of everything behind it.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{Clock, ErrorKind, TenantId};
 use proto::auth::auth_server::{Auth, AuthServer};
@@ -11,8 +11,8 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Claims, Epochs, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT, SigningKey, Tenant, Verifier,
-    service_tenant,
+    Claims, Epochs, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT, SigningKey, Tenant,
+    Verifier, service_tenant,
 };
 use crate::{Peer, Service};
 

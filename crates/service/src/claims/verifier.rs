@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use domain::limits::UPLOAD_SECONDS_MAX;
 use domain::{Clock, ErrorKind, Result};
-use proto::auth::{KeysRequest, RevocationsRequest};
 use proto::auth::auth_client::AuthClient;
+use proto::auth::{KeysRequest, RevocationsRequest};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Code;
@@ -218,7 +218,9 @@ impl Verifier {
                 known.revoked = Arc::new(revoked);
                 known.listed_ms = now_ms;
             }
-            Err(error) => tracing::warn!(%error, "cannot read who is revoked, keeping the old list"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot read who is revoked, keeping the old list")
+            }
         }
         known.clone()
     }
