@@ -67,7 +67,14 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
     let allowed = AllowOrigin::list(origins.iter().cloned());
     let cors = CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT])
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
