@@ -12,10 +12,12 @@ trap stop EXIT
 trap 'exit 1' INT TERM
 
 # serve MEDSEG SETTING...: starts it on a directory and a port of its own; sets url, user and password.
+# The password is chosen here: one that medseg makes itself has to be changed at the first sign-in.
 serve() {
     local medseg=$1
     shift
-    "$medseg" serve --data "$folder/data" --listen 127.0.0.1:0 "$@" >"$folder/said" 2>"$folder/log" &
+    user=admin password=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+    FIRST_PASSWORD=$password "$medseg" serve --data "$folder/data" --listen 127.0.0.1:0 "$@" >"$folder/said" 2>"$folder/log" &
     server=$!
     local tries=600
     until url=$(sed -n 's/^medseg answers on //p' "$folder/said") && [ -n "$url" ]; do
@@ -23,7 +25,4 @@ serve() {
         [ $tries -gt 0 ] && kill -0 "$server" 2>/dev/null || { tail -n 5 "$folder/log" >&2; fail "medseg did not start"; }
         sleep 0.1
     done
-    user=admin
-    password=$(sed -n 's/.*password[: =]*\([^ ]*\).*/\1/p' "$folder/said" | head -n 1)
-    [ -n "$password" ] || fail "medseg printed no password"
 }

@@ -37,12 +37,13 @@ def phantom(place):
 def serving(place, *options, said=None):
     """`medseg serve` on port 0, its address, and the password of its first start; its log goes to the list `said`."""
     command = [place.program("medseg"), "serve", "--listen", "127.0.0.1:0", *options]
-    with subprocess.Popen(command, cwd=place.folder, env=place.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    env = {**place.env, "FIRST_PASSWORD": PASSWORD}
+    with subprocess.Popen(command, cwd=place.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         url, password = None, None
         try:
             for line in server.stdout:
-                if found := re.search(r" the password (\S+)", line):
-                    password = found.group(1)
+                if line.startswith("First start"):
+                    password = PASSWORD
                 if found := re.match(r"medseg answers on (\S+)", line):
                     url = found.group(1)
                     break
@@ -63,7 +64,7 @@ def serve(place):
     medseg = place.program("medseg")
     with serving(place, "--data", "served", "--model-url", "threshold:", "--research") as (url, password):
         if password is None:
-            raise Failed("medseg serve prints no password at its first start")
+            raise Failed("medseg serve says nothing of its first start")
         place.good("curl", "-sS", "--fail", f"{url}/problems", says="too-small")
         place.bad(medseg, "serve", "--data", "served", says="another medseg runs on .*served")
         port = url.rsplit(":", 1)[1]

@@ -150,7 +150,7 @@ pub async fn create(
     JsonBody(NewClient { name, roles, scopes, expires_at }): JsonBody<NewClient>,
 ) -> Result<(StatusCode, Json<Client>), Problem> {
     sections::check(&scopes)?;
-    let expires_ms = times::ms_if_given("expires_at", expires_at.as_deref())?.unwrap_or_default();
+    let expires_ms = expiry(expires_at)?.unwrap_or_default();
     let message = auth::NewClient { name, roles, scopes, expires_ms };
     let client = gateway.auth.create_client(caller.request(message)).await?;
     Ok((StatusCode::CREATED, Json(client.into_inner().into())))
@@ -175,7 +175,7 @@ pub async fn change(
     JsonBody(ClientChange { roles, disabled, expires_at }): JsonBody<ClientChange>,
 ) -> Result<Json<ClientAccount>, Problem> {
     let roles = other_roles(roles)?;
-    let expires_ms = times::ms_if_given("expires_at", expires_at.as_deref())?;
+    let expires_ms = expiry(expires_at)?;
     let message = auth::ClientChange { client_id, roles, disabled, expires_ms };
     let client = gateway.accounts.change_client(caller.request(message)).await?;
     Ok(Json(client.into_inner().into()))
@@ -241,4 +241,9 @@ pub async fn end_rotation(
     let client =
         gateway.accounts.end_rotation(caller.request(auth::ClientRef { client_id })).await?;
     Ok(Json(client.into_inner().into()))
+}
+
+/// When it is to expire; nothing: that is not said. Never nought, which would be never.
+fn expiry(said: Option<String>) -> Result<Option<i64>, Problem> {
+    Ok(times::ms_if_given("expires_at", said.as_deref())?.map(|ms| ms.max(1)))
 }
