@@ -2,7 +2,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use medseg::{
-    bench, dataset, evaluate, finish, forward, model, phantom, replay, segment, serve, tenant, train, user,
+    bench, dataset, evaluate, finish, forward, model, phantom, replay, segment, serve, tenant,
+    train, user,
 };
 use service::cli;
 

@@ -136,15 +136,15 @@ async fn create(way: &Way, settings: Settings, admin: &str) -> anyhow::Result<()
     println!("{}", text(&made["tenant"]["id"]));
     let invitation = &made["invitation"];
     let (token, until) = (text(&invitation["token"]), text(&invitation["expires_at"]));
-    println!("{admin} chooses a password once, until {until}, at the page's address and #/welcome/{token}");
+    println!(
+        "{admin} chooses a password once, until {until}, at the page's address and #/welcome/{token}"
+    );
     Ok(())
 }
 
 async fn list(way: &Way) -> anyhow::Result<Vec<Value>> {
     match way {
-        Way::Database(accounts) => {
-            Ok(accounts.all_tenants().await?.iter().map(of_row).collect())
-        }
+        Way::Database(accounts) => Ok(accounts.all_tenants().await?.iter().map(of_row).collect()),
         Way::Api(session) => {
             let listed = session.get(&["tenants"]).await?;
             Ok(listed["tenants"].as_array().cloned().unwrap_or_default())
@@ -156,7 +156,8 @@ async fn list(way: &Way) -> anyhow::Result<Vec<Value>> {
 async fn named(way: &Way, tenant: &str) -> anyhow::Result<Value> {
     let all = list(way).await?;
     let found = all.into_iter().find(|one| one["id"] == tenant || one["name"] == tenant);
-    found.with_context(|| format!("no tenant is called `{tenant}`: `medseg tenant list` names them"))
+    found
+        .with_context(|| format!("no tenant is called `{tenant}`: `medseg tenant list` names them"))
 }
 
 /// The same one's id.
