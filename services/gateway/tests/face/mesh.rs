@@ -12,7 +12,9 @@ use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::jobs_client::JobsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
-use service::claims::{Epochs, Grant, Role, SigningKey, authorised, service_tenant, vouched};
+use service::claims::{
+    Epochs, Grant, Role, SigningKey, authorised, operator_tenant, service_tenant, vouched,
+};
 use service::{Peer, Service, system_random};
 use sha2::{Digest, Sha256};
 use storage::{Ports, Rules};
@@ -102,6 +104,16 @@ impl Mesh {
 
     fn sign(&self, tenant: TenantId, role: Role) -> String {
         self.sign_as("tester", tenant, role)
+    }
+
+    /// As auth signs it for an operator.
+    pub fn operator_token(&self) -> String {
+        self.sign(operator_tenant(), Role::Operator)
+    }
+
+    /// As auth signs it for an administrator of another hospital.
+    pub fn admin_elsewhere(&self) -> String {
+        self.sign("01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(), Role::Admin)
     }
 
     /// As auth signs it for a clinician of another hospital.
