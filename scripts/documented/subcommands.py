@@ -121,6 +121,27 @@ def user(place):
         raise Failed("medseg user makes a data directory of a mistyped name")
 
 
+def tenant(place):
+    medseg = place.program("medseg")
+    here = [medseg, "tenant", "--database-url", f"sqlite://{place.folder}/served/auth.db"]
+    actions = {"create", "list", "show", "suspend", "resume", "close", "export", "add-operator"}
+    same("medseg tenant", actions, subcommands_of(place, medseg, "tenant"))
+    # Through the REST face, by an operator who was made while the service runs on that database.
+    with serving(place, "--data", "served", "--model-url", "threshold:", "--research") as (url, _):
+        place.good(*here, "add-operator", "ops", stdin=PASSWORD)
+        env = {"MEDSEG_URL": url, "MEDSEG_USER": "ops", "MEDSEG_PASSWORD": PASSWORD}
+        place.good(medseg, "tenant", "create", "third hospital", "--admin", "chief", env=env, says="chief chooses a password once")
+        place.good(medseg, "tenant", "suspend", "third hospital", env=env, says="suspended")
+        place.good(medseg, "tenant", "resume", "third hospital", env=env, says="active")
+        place.good(medseg, "tenant", "export", "third hospital", env=env, says='"user_name": "chief"')
+        place.good(medseg, "tenant", "close", "third hospital", env=env, says="closed")
+        place.bad(medseg, "tenant", "add-operator", "other", env=env, stdin=PASSWORD, says="--database-url")
+        place.bad(medseg, "tenant", "list", env=env | {"MEDSEG_USER": "nobody"}, says="not signed in")
+    place.good(*here, "list", says="second hospital")
+    place.bad(*here, "create", "third hospital", "--admin", "other", says="there is a hospital of that name")
+    place.bad(*here, "show", "fourth hospital", says="no tenant is called `fourth hospital`")
+
+
 def model(place):
     medseg = place.program("medseg")
     actions = {"import", "export", "list", "show", "promote", "roll-back", "shadow", "compare", "retire", "history"}
@@ -338,7 +359,7 @@ def replay(place):
 
 
 SUBCOMMANDS = {
-    "phantom": phantom, "serve": serve, "segment": segment, "forward": forward, "replay": replay, "user": user, "model": model, "train": train, "evaluate": evaluate,
+    "phantom": phantom, "serve": serve, "segment": segment, "forward": forward, "replay": replay, "user": user, "tenant": tenant, "model": model, "train": train, "evaluate": evaluate,
     "dataset": dataset, "finish": finish, "bench": bench,
 }
 

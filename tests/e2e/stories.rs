@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use crate::{feedback, learning, quality};
+use crate::{feedback, hospitals, learning, quality};
 use tests::client::{Client, answer, id};
 use tests::mesh::Mesh;
 use tests::scans;
@@ -28,6 +28,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     feedback::tell(&client).await?;
     quality::tell(&client, &mesh).await?;
     learning::tell(&client, &mesh).await?;
+    hospitals::tell(&mesh).await?;
     nobody_else_can_read_what_is_kept(&mesh)?;
     no_log_names_what_was_uploaded(&mesh)?;
     mesh.terminate()

@@ -192,6 +192,12 @@ impl Mesh {
         })
     }
 
+    /// The database of its accounts.
+    pub fn accounts_url(&self) -> String {
+        let at_home = || format!("sqlite://{}/home/auth.db", self.data.path().display());
+        self.databases.get("auth").cloned().unwrap_or_else(at_home)
+    }
+
     /// How many processes it has; [`kill`](Mesh::kill) and the others take their places.
     pub fn parts(&self) -> usize {
         self.parts.len()

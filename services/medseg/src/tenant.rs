@@ -81,6 +81,8 @@ impl Tenant {
 
 /// The accounts in that database.
 pub async fn open(url: &SecretString) -> anyhow::Result<Accounts> {
+    // What a database in a file keeps beside it is its owner's alone.
+    service::keep_private();
     let accounts = Accounts::open(url.expose_secret(), system_clock(), system_random()).await;
     // Its words do not repeat the address, which may hold a password.
     accounts.context("cannot open the accounts in DATABASE_URL")

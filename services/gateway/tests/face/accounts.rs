@@ -30,7 +30,7 @@ async fn somebody_is_invited_changed_disabled_and_deleted() {
     assert_eq!(made.headers()["cache-control"], "no-store");
     let (status, link) = json(made).await;
     assert_eq!((status, &link["user"]["state"]), (201, &json!("invited")));
-    assert_eq!(link["expires_at"], "2023-11-17T22:13:20Z", "in three days");
+    assert_eq!(link["expires_at"], "2023-11-17T22:13:20.000Z", "in three days");
     let (status, used) = use_link(&gateway, &link["token"], PASSWORD).await;
     assert_eq!((status, used), (200, json!({"user_name": "bob"})));
     assert_eq!(use_link(&gateway, &link["token"], OTHER).await.0, 404);

@@ -1,8 +1,8 @@
 use crate::place::{MISUSED, Place};
 
 const SUBCOMMANDS: [&str; 13] = [
-    "serve", "segment", "forward", "user", "tenant", "model", "replay", "dataset", "train", "finish",
-    "evaluate", "bench", "phantom",
+    "serve", "segment", "forward", "user", "tenant", "model", "replay", "dataset", "train",
+    "finish", "evaluate", "bench", "phantom",
 ];
 
 #[test]
@@ -35,7 +35,8 @@ fn each_subcommand_has_help_of_its_own() {
         let help = place.medseg(&format!("user {action} --help")).good();
         assert!(help.contains(&format!("Usage: medseg user {action} ")), "{help}");
     }
-    for action in ["create", "list", "show", "suspend", "resume", "close", "export", "add-operator"] {
+    for action in ["create", "list", "show", "suspend", "resume", "close", "export", "add-operator"]
+    {
         let help = place.medseg(&format!("tenant {action} --help")).good();
         assert!(help.contains(&format!("Usage: medseg tenant {action} ")), "{help}");
     }
