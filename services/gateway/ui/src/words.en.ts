@@ -2,6 +2,7 @@ import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
 import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
+import { ACCOUNTS } from './words/accounts.en'
 import { FRAME } from './words/frame.en'
 import { PAGES } from './words/pages.en'
 import { SCAN } from './words/scan.en'
@@ -9,6 +10,7 @@ import { WORK } from './words/work.en'
 
 /** What the page says, in English. Another language is another table of the same shape: see `words/table.ts`. */
 export const EN = {
+  ...ACCOUNTS,
   ...FRAME,
   ...PAGES,
   ...SCAN,

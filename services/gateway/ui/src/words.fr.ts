@@ -1,3 +1,4 @@
+import { ACCOUNTS } from './words/accounts.fr'
 import { FRAME } from './words/frame.fr'
 import { PAGES } from './words/pages.fr'
 import { SCAN } from './words/scan.fr'
@@ -6,6 +7,7 @@ import { WORK } from './words/work.fr'
 
 /** What the page says, in French. */
 export const FR: Words = {
+  ...ACCOUNTS,
   ...FRAME,
   ...PAGES,
   ...SCAN,

@@ -1,0 +1,15 @@
+import { request } from './http'
+
+/** The JSON that is at that path. */
+export async function got<T>(path: string): Promise<T> {
+  return (await (await request(path)).json()) as T
+}
+
+/** What that JSON does at that path. */
+export async function sent<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const response = await request(path, {
+    method,
+    ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+  })
+  return (response.status === 204 ? undefined : await response.json()) as T
+}
