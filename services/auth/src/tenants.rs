@@ -236,7 +236,9 @@ async fn set_state_in(
 
 fn check(settings: &Settings) -> Result<()> {
     if let Some(languages) = &settings.languages
-        && (languages.is_empty() || !languages.iter().all(|it| LANGUAGES.contains(&it.as_str())))
+        && (languages.is_empty()
+            || languages.len() > LANGUAGES.len()
+            || !languages.iter().all(|it| LANGUAGES.contains(&it.as_str())))
     {
         let known = LANGUAGES.join(", ");
         return Err(ErrorKind::Invalid.error(format!("a hospital's languages are some of {known}")));

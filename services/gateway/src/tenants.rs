@@ -13,7 +13,8 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::clients::ClientAccount;
 use crate::extract::{JsonBody, Path};
-use crate::problem::Problem;
+use crate::problem::{INVALID, Problem};
+use crate::said::something;
 use crate::users::{PasswordLink, User, missing, moment};
 
 pub fn routes() -> OpenApiRouter<Gateway> {
@@ -90,15 +91,18 @@ pub struct Tenants {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: String,
     /// Its first administrator, who is invited.
     #[schema(pattern = r"^\s*[A-Za-z0-9._@+-]{1,128}\s*$")]
     admin_user_name: String,
     /// The first is its own; left out: `en`.
-    #[serde(default)]
-    #[schema(value_type = Vec<Language>)]
-    languages: Vec<String>,
+    #[schema(value_type = Option<Vec<Language>>, min_items = 1, max_items = 2)]
+    languages: Option<Vec<String>>,
     /// Left out: 1000.
     #[schema(minimum = 1, maximum = 100000)]
     users_max: Option<u32>,
@@ -111,9 +115,13 @@ pub struct NewTenant {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantChange {
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: Option<String>,
-    #[schema(value_type = Option<Vec<Language>>)]
+    #[schema(value_type = Option<Vec<Language>>, min_items = 1, max_items = 2)]
     languages: Option<Vec<String>>,
     #[schema(minimum = 1, maximum = 100000)]
     users_max: Option<u32>,
@@ -176,9 +184,9 @@ pub async fn create(
     let message = auth::NewTenant {
         name: new.name,
         admin_user_name: new.admin_user_name,
-        languages: new.languages,
-        users_max: new.users_max.unwrap_or_default(),
-        clients_max: new.clients_max.unwrap_or_default(),
+        languages: languages(new.languages)?,
+        users_max: limit("users_max", new.users_max)?,
+        clients_max: limit("clients_max", new.clients_max)?,
     };
     let made = gateway.tenants.create(caller.request(message)).await?.into_inner();
     let tenant = made.tenant.ok_or_else(missing)?.into();
@@ -224,10 +232,10 @@ pub async fn change(
 ) -> Result<Json<Tenant>, Problem> {
     let message = auth::TenantChange {
         tenant_id,
-        name: change.name.unwrap_or_default(),
-        languages: change.languages.unwrap_or_default(),
-        users_max: change.users_max.unwrap_or_default(),
-        clients_max: change.clients_max.unwrap_or_default(),
+        name: something("name", change.name)?,
+        languages: languages(change.languages)?,
+        users_max: limit("users_max", change.users_max)?,
+        clients_max: limit("clients_max", change.clients_max)?,
     };
     let tenant = gateway.tenants.change(caller.request(message)).await?;
     Ok(Json(tenant.into_inner().into()))
@@ -280,4 +288,22 @@ pub async fn export(
         users: export.users.into_iter().map(User::from).collect(),
         clients: export.clients.into_iter().map(ClientAccount::from).collect(),
     }))
+}
+
+/// The languages, where some are said: none would be as if nobody had said anything.
+fn languages(said: Option<Vec<String>>) -> Result<Vec<String>, Problem> {
+    match said {
+        Some(languages) if languages.is_empty() => {
+            Err(INVALID.problem("name at least one language"))
+        }
+        languages => Ok(languages.unwrap_or_default()),
+    }
+}
+
+/// A limit, where it is said.
+fn limit(name: &str, said: Option<u32>) -> Result<u32, Problem> {
+    match said {
+        Some(0) => Err(INVALID.problem(format!("`{name}` is 1 or more"))),
+        most => Ok(most.unwrap_or_default()),
+    }
 }

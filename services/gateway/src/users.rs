@@ -33,7 +33,17 @@ pub enum RoleName {
     Integrator,
     Scientist,
     Admin,
-    /// Belongs to no hospital, and is made by whoever runs the system.
+}
+
+/// What somebody may do who is signed in. An operator belongs to no hospital, and nobody is given that role here.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the API")]
+enum HeldRole {
+    Clinician,
+    Integrator,
+    Scientist,
+    Admin,
     Operator,
 }
 
@@ -53,7 +63,7 @@ pub struct User {
     #[schema(format = "uuid")]
     id: String,
     user_name: String,
-    #[schema(value_type = Vec<RoleName>)]
+    #[schema(value_type = Vec<HeldRole>)]
     roles: Vec<String>,
     #[schema(value_type = StateName)]
     state: String,

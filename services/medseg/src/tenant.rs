@@ -127,7 +127,7 @@ async fn create(way: &Way, settings: Settings, admin: &str) -> anyhow::Result<()
             let body = json!({
                 "name": name,
                 "admin_user_name": admin,
-                "languages": languages.unwrap_or_default(),
+                "languages": languages,
                 "users_max": users_max,
                 "clients_max": clients_max,
             });

@@ -14,11 +14,11 @@ use crate::sessions;
 
 #[tonic::async_trait]
 impl Accounts for Rpc {
-    async fn me(&self, request: Request<MeRequest>) -> Result<Response<Me>, Status> {
+    async fn me(&self, request: Request<MeRequest>) -> Result<Response<OwnAccount>, Status> {
         let (tenant, id) = self.door.person(request.metadata()).await?;
         let user = self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?.user;
         let (tenant_name, languages) = self.accounts.home_of(tenant).await?;
-        Ok(Response::new(Me { user: Some(user.into()), tenant_name, languages }))
+        Ok(Response::new(OwnAccount { user: Some(user.into()), tenant_name, languages }))
     }
 
     async fn change_password(
