@@ -194,7 +194,7 @@ impl Accounts {
         let found = self.named(&user_name).await?;
         let user = found.ok_or_else(no_such_user)?.user;
         self.set_password(&user, password).await?;
-        tracing::info!(tenant.id = %user.tenant, user.id = %user.id, "a password was reset");
+        tracing::info!(tenant.id = %user.tenant, account.id = %user.id, "a password was reset");
         Ok(())
     }
 
@@ -286,7 +286,7 @@ pub(crate) async fn insert_user(
     .run(unit)
     .await
     .map_err(|error| taken(error, "the user name is taken"))?;
-    tracing::info!(tenant.id = %tenant, user.id = %id, "made a user");
+    tracing::info!(tenant.id = %tenant, account.id = %id, "made a user");
     Ok(User { id, tenant, user_name, roles, state, signed_in_ms: 0 })
 }
 

@@ -63,7 +63,7 @@ impl Accounts {
                 Box::pin(async move { links::keep(unit, tenant, id, hash, expires_ms).await })
             })
             .await?;
-        tracing::info!(tenant.id = %tenant, user.id = %id, "made a link for a password");
+        tracing::info!(tenant.id = %tenant, account.id = %id, "made a link for a password");
         Ok(Link { user, token, expires_ms })
     }
 
@@ -94,7 +94,7 @@ impl Accounts {
                 })
             })
             .await?;
-        tracing::info!(tenant.id = %tenant, user.id = %id, "a password was set by link");
+        tracing::info!(tenant.id = %tenant, account.id = %id, "a password was set by link");
         Ok(user_name)
     }
 
@@ -140,7 +140,7 @@ impl Accounts {
             })
             .await?;
         let (state, roles) = (changed.state.name(), roles::to_text(&changed.roles));
-        tracing::info!(tenant.id = %tenant, user.id = %id, state, roles, "changed a user");
+        tracing::info!(tenant.id = %tenant, account.id = %id, state, roles, "changed a user");
         Ok(changed)
     }
 
@@ -150,7 +150,7 @@ impl Accounts {
         self.database
             .unit(move |unit| Box::pin(async move { delete_in(unit, tenant, id, now_ms).await }))
             .await?;
-        tracing::info!(tenant.id = %tenant, user.id = %id, "deleted a user");
+        tracing::info!(tenant.id = %tenant, account.id = %id, "deleted a user");
         Ok(())
     }
 }

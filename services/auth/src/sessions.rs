@@ -130,7 +130,7 @@ impl Sessions {
                 })
             })
             .await?;
-        tracing::info!(tenant.id = %tenant, user.id = %user, "ended a session");
+        tracing::info!(tenant.id = %tenant, account.id = %user, "ended a session");
         Ok(())
     }
 
