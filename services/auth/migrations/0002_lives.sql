@@ -1,7 +1,7 @@
 -- Hospitals that are suspended or closed, and what each of them may have.
 ALTER TABLE tenants ADD COLUMN state VARCHAR(16) NOT NULL DEFAULT 'active'; -- active, suspended, closed
 ALTER TABLE tenants ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE tenants ADD COLUMN languages VARCHAR(64) NOT NULL DEFAULT 'en'; -- with blanks between; the first is the default
+ALTER TABLE tenants ADD COLUMN languages VARCHAR(64) NOT NULL DEFAULT 'en'; -- with blanks between, the first is the default
 ALTER TABLE tenants ADD COLUMN users_max BIGINT NOT NULL DEFAULT 1000;
 ALTER TABLE tenants ADD COLUMN clients_max BIGINT NOT NULL DEFAULT 100;
 
@@ -14,7 +14,7 @@ ALTER TABLE users ADD COLUMN signed_in_ms BIGINT NOT NULL DEFAULT 0; -- 0: never
 ALTER TABLE clients ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE clients ADD COLUMN disabled BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE clients ADD COLUMN old_secret_hash VARCHAR(64) NOT NULL DEFAULT ''; -- valid too while the secret is rotated
-ALTER TABLE clients ADD COLUMN scopes VARCHAR(190) NOT NULL DEFAULT ''; -- with blanks between; empty: all
+ALTER TABLE clients ADD COLUMN scopes VARCHAR(190) NOT NULL DEFAULT ''; -- with blanks between, empty: all
 ALTER TABLE clients ADD COLUMN expires_ms BIGINT NOT NULL DEFAULT 0; -- 0: never
 ALTER TABLE clients ADD COLUMN used_ms BIGINT NOT NULL DEFAULT 0; -- 0: never
 
