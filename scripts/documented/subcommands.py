@@ -124,7 +124,7 @@ def user(place):
 def tenant(place):
     medseg = place.program("medseg")
     here = [medseg, "tenant", "--database-url", f"sqlite://{place.folder}/served/auth.db"]
-    actions = {"create", "list", "show", "suspend", "resume", "close", "export", "add-operator"}
+    actions = {"create", "list", "show", "suspend", "resume", "close", "export", "add-operator", "remove-operator", "operators"}
     same("medseg tenant", actions, subcommands_of(place, medseg, "tenant"))
     # Through the REST face, by an operator who was made while the service runs on that database.
     with serving(place, "--data", "served", "--model-url", "threshold:", "--research") as (url, _):
@@ -137,6 +137,9 @@ def tenant(place):
         place.good(medseg, "tenant", "close", "third hospital", env=env, says="closed")
         place.bad(medseg, "tenant", "add-operator", "other", env=env, stdin=PASSWORD, says="--database-url")
         place.bad(medseg, "tenant", "list", env=env | {"MEDSEG_USER": "nobody"}, says="not signed in")
+    place.good(*here, "operators", says="ops")
+    place.good(*here, "remove-operator", "ops")
+    place.bad(*here, "remove-operator", "reader", says="no such operator")
     place.good(*here, "list", says="second hospital")
     place.bad(*here, "create", "third hospital", "--admin", "other", says="there is a hospital of that name")
     place.bad(*here, "show", "fourth hospital", says="no tenant is called `fourth hospital`")

@@ -159,6 +159,11 @@ impl Accounts {
         self.create(operator_tenant(), user_name, password, &[Role::Operator], false).await
     }
 
+    /// Those who manage hospitals, by name.
+    pub async fn operators(&self) -> Result<Vec<User>> {
+        self.users(operator_tenant()).await
+    }
+
     /// The same as [`create_user`](Accounts::create_user); `must_change`: somebody else has chosen the password and shown it.
     pub(crate) async fn create(
         &self,

@@ -2,7 +2,7 @@
 
 use domain::{ErrorKind, Result, TenantId, UserId};
 use platform::db::{self, BindId, Run, Unit};
-use service::claims::Role;
+use service::claims::{Role, operator_tenant};
 
 use crate::accounts::{self, Accounts, User, UserToBe, acceptable, hold, no_such_user};
 use crate::states::UserState;
@@ -142,6 +142,14 @@ impl Accounts {
         let (state, roles) = (changed.state.name(), roles::to_text(&changed.roles));
         tracing::info!(tenant.id = %tenant, account.id = %id, state, roles, "changed a user");
         Ok(changed)
+    }
+
+    /// Deletes an operator. Only whoever has the database can; nobody need be left.
+    pub async fn remove_operator(&self, user_name: &str) -> Result<()> {
+        let found = self.named(&acceptable(user_name)?).await?.map(|found| found.user);
+        let operator = found.filter(|user| user.tenant == operator_tenant());
+        let operator = operator.ok_or_else(|| ErrorKind::NotFound.error("no such operator"))?;
+        self.delete_user(operator.tenant, operator.id).await
     }
 
     /// Deletes a user, with sessions and links. What they have said of scans stays under their name.

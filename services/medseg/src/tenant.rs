@@ -59,6 +59,10 @@ enum Action {
     Export { tenant: String },
     /// Make an operator, who belongs to no tenant; in the database alone. The password is read from standard input.
     AddOperator { user_name: String },
+    /// Delete an operator; in the database alone.
+    RemoveOperator { user_name: String },
+    /// List the operators; from the database alone.
+    Operators,
 }
 
 /// How it is done.
@@ -102,14 +106,30 @@ async fn act(way: &Way, action: Action) -> anyhow::Result<()> {
         Action::Close { tenant } => set(way, &tenant, TenantState::Closed).await?,
         Action::Export { tenant } => println!("{:#}", export(way, &tenant).await?),
         Action::AddOperator { user_name } => {
-            let Way::Database(accounts) = way else {
-                bail!("an operator is made in the database alone: name it with --database-url");
-            };
-            let made = accounts.create_operator(&user_name, password()?.expose_secret()).await;
+            let made =
+                in_database(way)?.create_operator(&user_name, password()?.expose_secret()).await;
             println!("{}", made.with_context(|| format!("cannot add `{user_name}`"))?.id);
+        }
+        Action::RemoveOperator { user_name } => {
+            let removed = in_database(way)?.remove_operator(&user_name).await;
+            removed.with_context(|| format!("cannot remove `{user_name}`"))?;
+        }
+        Action::Operators => {
+            let operators = in_database(way)?.operators().await?;
+            operators.iter().for_each(|user| println!("{}  {}", user.id, user.user_name));
         }
     }
     Ok(())
+}
+
+/// The accounts themselves: no operator makes or removes another by the API.
+fn in_database(way: &Way) -> anyhow::Result<&Accounts> {
+    match way {
+        Way::Database(accounts) => Ok(accounts),
+        Way::Api(_) => {
+            bail!("operators are managed in the database alone: name it with --database-url")
+        }
+    }
 }
 
 async fn create(way: &Way, settings: Settings, admin: &str) -> anyhow::Result<()> {

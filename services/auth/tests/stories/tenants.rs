@@ -13,6 +13,7 @@ on_each_database! {
     a_suspended_hospital_is_refused_within_a_minute_and_goes_on_where_it_was
     a_closed_hospital_stays_closed
     nobody_but_an_operator_manages_hospitals
+    an_operator_who_is_removed_is_refused
     a_hospital_has_as_many_accounts_as_it_may
     an_export_holds_accounts_and_no_secret
 }
@@ -141,6 +142,21 @@ async fn nobody_but_an_operator_manages_hospitals(setting: Setting) {
     }
     let [(_, first), _] = setting.accounts.tenants().await.unwrap().try_into().unwrap();
     assert_eq!(first, "Charité", "operators are no hospital");
+}
+
+async fn an_operator_who_is_removed_is_refused(setting: Setting) {
+    let operator = operator(&setting).await;
+    setting.verifier.verify(&operator).await.unwrap();
+    let none = setting.accounts.remove_operator("admin").await;
+    assert_eq!(refusal(none), (ErrorKind::NotFound, "no such operator".into()));
+    setting.accounts.remove_operator("Ops").await.unwrap();
+    assert_eq!(setting.accounts.operators().await.unwrap(), []);
+    let refused = make(&setting, &operator, hospital("Charité", "rudolf")).await;
+    assert_eq!(refusal(refused).0, ErrorKind::Unauthenticated);
+    setting.clock.advance(60_000);
+    let elsewhere = setting.verifier.verify(&operator).await;
+    assert_eq!(refusal(elsewhere).0, ErrorKind::Unauthenticated);
+    assert_eq!(refusal(setting.sign_in("ops", PASSWORD).await).0, ErrorKind::Unauthenticated);
 }
 
 async fn a_hospital_has_as_many_accounts_as_it_may(setting: Setting) {

@@ -35,8 +35,18 @@ fn each_subcommand_has_help_of_its_own() {
         let help = place.medseg(&format!("user {action} --help")).good();
         assert!(help.contains(&format!("Usage: medseg user {action} ")), "{help}");
     }
-    for action in ["create", "list", "show", "suspend", "resume", "close", "export", "add-operator"]
-    {
+    for action in [
+        "create",
+        "list",
+        "show",
+        "suspend",
+        "resume",
+        "close",
+        "export",
+        "add-operator",
+        "remove-operator",
+        "operators",
+    ] {
         let help = place.medseg(&format!("tenant {action} --help")).good();
         assert!(help.contains(&format!("Usage: medseg tenant {action} ")), "{help}");
     }

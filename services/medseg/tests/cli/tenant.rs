@@ -36,8 +36,14 @@ fn an_operator_is_made_in_the_database_alone_and_is_no_tenants() {
     tenant(&place, &["add-operator", "ops"]).good();
     tenant(&place, &["add-operator", "ops"]).bad(FAILED, &["cannot add `ops`", "is taken"]);
     assert_eq!(tenant(&place, &["list"]).good(), "");
+    let listed = tenant(&place, &["operators"]).good();
+    assert!(listed.ends_with("  ops\n") && listed.lines().count() == 1, "{listed}");
     let users = ["user", "--database-url", "sqlite://auth.db", "list"];
     assert_eq!(place.words(&users, "").good(), "");
+    tenant(&place, &["remove-operator", "ops"]).good();
+    let gone = ["cannot remove `ops`", "no such operator"];
+    tenant(&place, &["remove-operator", "ops"]).bad(FAILED, &gone);
+    assert_eq!(tenant(&place, &["operators"]).good(), "");
     tenant(&place, &["show", "(operators)"]).bad(FAILED, &["no tenant is called `(operators)`"]);
 }
 
