@@ -83,7 +83,8 @@ AUTH_URL=$(url "$auth") STORAGE_URL=$(url "$storage") INGEST_URL=$(url "$ingest"
 REGISTRY_URL=$(url "$registry") DRIFT_URL=$(url "$drift")
 
 start objects gcs "$bucket" --folder "$folder/objects"
-start auth auth "$auth" --database-url "$(database auth)" --signing-key "$folder/key.pem" --service-secret "$secret"
+password=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')
+FIRST_PASSWORD=$password start auth auth "$auth" --database-url "$(database auth)" --signing-key "$folder/key.pem" --service-secret "$secret"
 start storage storage "$storage" --database-url "$(database storage)" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
 start ingest ingest "$ingest" --spool "$folder/spool" --service-secret "$secret"
 # Beside the bucket: all that lies in it is storage's, which deletes what belongs to no scan.
@@ -96,8 +97,6 @@ for worker in "$worker1" "$worker2"; do
 done
 start gateway gateway "$gateway"
 
-password=$(sed -n 's/^First start\..* the password \([^ ]*\).*/\1/p' "$folder/auth.out")
-[ -n "$password" ] || fail "auth printed no password (see $folder/auth.out)"
 say "making a phantom: a head with a lesion of known size"
 "$MESH_PROGRAMS/medseg" phantom --format dicom --slices 1 --out "$folder/phantom.dcm" >"$folder/truth.json"
 MEDSEG_PASSWORD=$password python3 scripts/demo.py "$(url "$gateway")" "$folder/phantom.dcm" "$folder"

@@ -23,6 +23,7 @@ import demo
 MODEL = pathlib.Path("models/medseg-mr").resolve()
 PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
 SECRET = "what the workers of the drill sign in with"
+FIRST_PASSWORD = "the password that this drill has chosen"
 SCANS = 3
 ARTEFACTS = ["result", "original", "image.png", "mask.png"]
 PATIENCE_S = 60
@@ -58,7 +59,7 @@ class Mesh:
         address = {service: f"127.0.0.1:{free_port()}" for service in services}
         urls = {f"{service.upper()}_URL": f"http://{at}" for service, at in address.items()}
         common = {**os.environ, **self.settings, **settings, **urls, "QUEUE_URL": os.environ["TEST_AMQP_URL"]}
-        common |= {"SERVICE_SECRET": SECRET, "SPOOL": f"{self.folder}/spool", "MODEL_URL": "threshold:", "RESEARCH": "true"}
+        common |= {"SERVICE_SECRET": SECRET, "FIRST_PASSWORD": FIRST_PASSWORD, "SPOOL": f"{self.folder}/spool", "MODEL_URL": "threshold:", "RESEARCH": "true"}
         for service in services:
             probes = f"127.0.0.1:{free_port()}"
             own = {"LISTEN": address[service], "PROBES": probes, "DATABASE_URL": self.settings.get(f"{service.upper()}_DATABASE_URL", "")}
@@ -67,10 +68,6 @@ class Mesh:
                 self.running.append(subprocess.Popen([PROGRAMS / service], env={**common, **own}, stdout=out, stderr=log))
             until(lambda at=probes: answers(f"http://{at}/readyz"), f"{service} is ready")
         self.url = urls["GATEWAY_URL"]
-
-    def password(self):
-        said = (self.folder / "auth.out").read_text()
-        return said.split(" the password ")[1].split()[0]
 
     def stop(self, how="terminate"):
         for process in self.running:
@@ -143,7 +140,7 @@ def drill(folder):
     first, second, saved = Mesh(folder / "first", names("a")), Mesh(folder / "second", names("b")), folder / "saved"
     try:
         first.start(FIRST_MODEL=str(MODEL))
-        password = first.password()
+        password = FIRST_PASSWORD
         token = demo.sign_in(first.url, password)
         until(lambda: any(version["state"] == "serving" for version in listed(first, token)), "a model is registered and serves")
         models_before = models(first, token)

@@ -20,10 +20,12 @@ trap stop EXIT
 trap 'exit 1' INT TERM
 
 # serve MEDSEG SETTING...: starts it on a directory and a port of its own; sets url, user and password.
+# The password is chosen here: one that medseg makes itself has to be changed at the first sign-in.
 serve() {
     local medseg=$1
     shift
-    "$medseg" serve --data "$folder/data" --listen 127.0.0.1:0 "$@" >"$folder/medseg.said" 2>"$folder/medseg.log" &
+    user=admin password=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+    FIRST_PASSWORD=$password "$medseg" serve --data "$folder/data" --listen 127.0.0.1:0 "$@" >"$folder/medseg.said" 2>"$folder/medseg.log" &
     server=$!
     local tries=600
     until url=$(sed -n 's/^medseg answers on //p' "$folder/medseg.said") && [ -n "$url" ]; do
@@ -31,9 +33,6 @@ serve() {
         [ $tries -gt 0 ] && kill -0 "$server" 2>/dev/null || { tail -n 5 "$folder/medseg.log" >&2; fail "medseg did not start"; }
         sleep 0.1
     done
-    user=admin
-    password=$(sed -n 's/.*password[: =]*\([^ ]*\).*/\1/p' "$folder/medseg.said" | head -n 1)
-    [ -n "$password" ] || fail "medseg printed no password"
 }
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }

@@ -56,14 +56,14 @@ def first_terminal(place, block, port):
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     )
     try:
-        password = None
+        chosen, password = re.search(r"^export FIRST_PASSWORD='([^']*)'", block, re.MULTILINE), None
         for line in shell.stdout:
-            if found := re.search(r" the password (\S+)", line):
-                password = found.group(1)
+            if line.startswith("First start") and chosen:
+                password = chosen.group(1)
             if line.startswith("medseg answers on"):
                 break
         if not password:
-            raise Failed("the README's first block prints no password and no address")
+            raise Failed("the README's first block chooses no password, or prints no address")
         yield password
     finally:
         with contextlib.suppress(ProcessLookupError):

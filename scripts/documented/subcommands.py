@@ -37,12 +37,13 @@ def phantom(place):
 def serving(place, *options, said=None):
     """`medseg serve` on port 0, its address, and the password of its first start; its log goes to the list `said`."""
     command = [place.program("medseg"), "serve", "--listen", "127.0.0.1:0", *options]
-    with subprocess.Popen(command, cwd=place.folder, env=place.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    env = {**place.env, "FIRST_PASSWORD": PASSWORD}
+    with subprocess.Popen(command, cwd=place.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         url, password = None, None
         try:
             for line in server.stdout:
-                if found := re.search(r" the password (\S+)", line):
-                    password = found.group(1)
+                if line.startswith("First start"):
+                    password = PASSWORD
                 if found := re.match(r"medseg answers on (\S+)", line):
                     url = found.group(1)
                     break
@@ -63,7 +64,7 @@ def serve(place):
     medseg = place.program("medseg")
     with serving(place, "--data", "served", "--model-url", "threshold:", "--research") as (url, password):
         if password is None:
-            raise Failed("medseg serve prints no password at its first start")
+            raise Failed("medseg serve says nothing of its first start")
         place.good("curl", "-sS", "--fail", f"{url}/problems", says="too-small")
         place.bad(medseg, "serve", "--data", "served", says="another medseg runs on .*served")
         port = url.rsplit(":", 1)[1]
@@ -118,6 +119,30 @@ def user(place):
     place.bad(medseg, "user", "--data", "nowhere", "list", says="nowhere is no data directory")
     if (place.folder / "nowhere").exists():
         raise Failed("medseg user makes a data directory of a mistyped name")
+
+
+def tenant(place):
+    medseg = place.program("medseg")
+    here = [medseg, "tenant", "--database-url", f"sqlite://{place.folder}/served/auth.db"]
+    actions = {"create", "list", "show", "suspend", "resume", "close", "export", "add-operator", "remove-operator", "operators"}
+    same("medseg tenant", actions, subcommands_of(place, medseg, "tenant"))
+    # Through the REST face, by an operator who was made while the service runs on that database.
+    with serving(place, "--data", "served", "--model-url", "threshold:", "--research") as (url, _):
+        place.good(*here, "add-operator", "ops", stdin=PASSWORD)
+        env = {"MEDSEG_URL": url, "MEDSEG_USER": "ops", "MEDSEG_PASSWORD": PASSWORD}
+        place.good(medseg, "tenant", "create", "third hospital", "--admin", "chief", env=env, says="chief chooses a password once")
+        place.good(medseg, "tenant", "suspend", "third hospital", env=env, says="suspended")
+        place.good(medseg, "tenant", "resume", "third hospital", env=env, says="active")
+        place.good(medseg, "tenant", "export", "third hospital", env=env, says='"user_name": "chief"')
+        place.good(medseg, "tenant", "close", "third hospital", env=env, says="closed")
+        place.bad(medseg, "tenant", "add-operator", "other", env=env, stdin=PASSWORD, says="--database-url")
+        place.bad(medseg, "tenant", "list", env=env | {"MEDSEG_USER": "nobody"}, says="not signed in")
+    place.good(*here, "operators", says="ops")
+    place.good(*here, "remove-operator", "ops")
+    place.bad(*here, "remove-operator", "reader", says="no such operator")
+    place.good(*here, "list", says="second hospital")
+    place.bad(*here, "create", "third hospital", "--admin", "other", says="there is a hospital of that name")
+    place.bad(*here, "show", "fourth hospital", says="no tenant is called `fourth hospital`")
 
 
 def model(place):
@@ -338,7 +363,7 @@ def replay(place):
 
 
 SUBCOMMANDS = {
-    "phantom": phantom, "serve": serve, "segment": segment, "forward": forward, "replay": replay, "user": user, "model": model, "train": train, "evaluate": evaluate,
+    "phantom": phantom, "serve": serve, "segment": segment, "forward": forward, "replay": replay, "user": user, "tenant": tenant, "model": model, "train": train, "evaluate": evaluate,
     "dataset": dataset, "finish": finish, "bench": bench,
 }
 

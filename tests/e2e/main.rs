@@ -6,6 +6,7 @@
 mod bad_models;
 mod faults;
 mod feedback;
+mod hospitals;
 mod kill;
 mod learning;
 mod models;

@@ -139,7 +139,10 @@ impl Mesh {
                 say("service-secret", secret.clone());
             }
             match service {
-                "auth" => say("signing-key", data.path().join("key.pem").display().to_string()),
+                "auth" => {
+                    say("signing-key", data.path().join("key.pem").display().to_string());
+                    say("first-password", FIRST_PASSWORD.to_owned());
+                }
                 "storage" => say("blob-url", objects.url()),
                 "registry" => {
                     say("blob-url", format!("file://{}/models", data.path().display()));
@@ -170,7 +173,7 @@ impl Mesh {
                 .with_context(|| format!("{service} in {}", data.path().display()))?;
             parts.push(Part { service, arguments, log, process });
         }
-        let password = password(&parts[0].process.said)?;
+        let password = FIRST_PASSWORD.to_owned();
         let (url, objects) = (format!("http://{}", address["gateway"]), Some(objects));
         // Auth has no part in a scan.
         let programs = vec!["drift", "gateway", "inference", "ingest", "storage"];
@@ -187,6 +190,12 @@ impl Mesh {
             programs,
             data,
         })
+    }
+
+    /// The database of its accounts.
+    pub fn accounts_url(&self) -> String {
+        let at_home = || format!("sqlite://{}/home/auth.db", self.data.path().display());
+        self.databases.get("auth").cloned().unwrap_or_else(at_home)
     }
 
     /// How many processes it has; [`kill`](Mesh::kill) and the others take their places.
@@ -267,12 +276,8 @@ impl Part {
     }
 }
 
-/// The first administrator's, printed once by the first start.
-fn password(said: &[String]) -> anyhow::Result<String> {
-    let line = said.iter().find_map(|line| line.split_once(" the password "));
-    let (_, password) = line.with_context(|| format!("no password in {said:?}"))?;
-    Ok(password.trim().to_owned())
-}
+/// The first administrator's, chosen by whoever starts it: one that is printed has to be changed first.
+pub(crate) const FIRST_PASSWORD: &str = "the password that this test has chosen";
 
 /// A database of its own for each service and each mesh, on that server or in a file.
 async fn database_url(server: Option<&str>, service: &str, data: &Path) -> anyhow::Result<String> {

@@ -5,6 +5,7 @@
 
 mod ed25519;
 mod keys;
+mod revoked;
 mod service_token;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -21,7 +22,7 @@ use tonic::metadata::MetadataMap;
 
 pub use keys::{PublicKeys, SigningKey};
 pub use service_token::{SERVICE_CLIENT, ServiceToken};
-pub use token::{Grant, LIFETIME_S, service_tenant};
+pub use token::{Epochs, Grant, LIFETIME_S, operator_tenant, service_tenant};
 pub use verifier::Verifier;
 
 /// The metadata in which the gateway tells auth the network address that a sign-in comes from.
@@ -75,6 +76,8 @@ pub enum Role {
     Scientist,
     /// Manages the users and API clients of its own tenant.
     Admin,
+    /// Makes, suspends and closes tenants; belongs to none of them and sees nothing of theirs.
+    Operator,
     /// medseg's own workers; never a person, never a hospital's.
     Service,
 }
@@ -100,11 +103,27 @@ pub struct Claims {
     pub name: String,
     /// Never empty.
     pub roles: Vec<Role>,
+    /// The sections of the REST face that an API client is confined to; empty: whatever the roles allow.
+    pub scopes: Vec<String>,
     tenant: Tenant,
+    epochs: Epochs,
 }
 
 impl Claims {
-    /// The hospital that the bearer belongs to; for [`Role::Service`] one that owns nothing.
+    /// The epochs of account and tenant that the token was signed in.
+    pub fn epochs(&self) -> Epochs {
+        self.epochs
+    }
+
+    /// Refuses a bearer who is confined to other sections than `scope`.
+    pub fn require_scope(&self, scope: &str) -> Result<()> {
+        if self.scopes.is_empty() || self.scopes.iter().any(|own| own == scope) {
+            return Ok(());
+        }
+        Err(ErrorKind::Forbidden.error("this API client is confined to other sections"))
+    }
+
+    /// The hospital that the bearer belongs to; for [`Role::Service`] and [`Role::Operator`] one that owns nothing.
     pub fn tenant(&self) -> Tenant {
         self.tenant
     }

@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 
 use domain::{ErrorKind, ManualClock, TenantId};
 use futures::future::join_all;
+use proto::auth::{Revocation, RevocationList};
 use service::claims::testing::Issuer;
-use service::claims::{Role, ServiceToken, Verifier};
+use service::claims::{Epochs, Role, ServiceToken, Verifier};
 use service::{Peer, Service};
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -74,6 +75,32 @@ impl tower::Service<http::Request<Body>> for Named {
     }
 }
 
+/// An auth that tells its keys, and answers with that code when it is asked who is revoked.
+#[derive(Clone)]
+struct Listless(Named, tonic::Code);
+
+impl tonic::server::NamedService for Listless {
+    const NAME: &'static str = "medseg.auth.v1.Auth";
+}
+
+impl tower::Service<http::Request<Body>> for Listless {
+    type Response = http::Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = futures::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path().ends_with("/Revocations") {
+            let answer = Status::new(self.1, "no list").into_http();
+            return Box::pin(async move { Ok(answer) });
+        }
+        tower::Service::call(&mut self.0, request)
+    }
+}
+
 fn setting() -> (ManualClock, Issuer, Auth, Verifier, TenantId) {
     let clock = ManualClock::at(NOW_MS);
     let issuer = Issuer::at(clock.clock());
@@ -97,8 +124,68 @@ async fn tokens_are_verified_while_auth_is_away() {
     let (clock, issuer, auth, verifier, tenant) = setting();
     verifier.verify(&issuer.token(tenant, &[Role::Clinician])).await.unwrap();
     auth.set_away(true);
-    clock.advance(24 * 60 * 60 * 1000);
+    // Once as old as it may be without being asked for anew, and then as old as a token can get.
+    for minutes in [1, 3] {
+        clock.advance(minutes * 60_000);
+        verifier.verify(&issuer.token(tenant, &[Role::Clinician])).await.unwrap();
+    }
+    // Whoever was let in by then would be let in on a list that may miss them.
+    clock.advance(60_000);
+    let late = verifier.verify(&issuer.token(tenant, &[Role::Clinician])).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Unavailable);
+    auth.set_away(false);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     verifier.verify(&issuer.token(tenant, &[Role::Clinician])).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_revoked_is_refused_within_a_minute_and_nothing_else() {
+    let (clock, issuer, _, verifier, tenant) = setting();
+    let elsewhere = TenantId::new(&clock.clock(), &service::system_random());
+    let token = |subject: &str, tenant, account, hospital| {
+        let epochs = Epochs { subject: account, tenant: hospital };
+        issuer.token_in(subject, tenant, &[Role::Clinician], epochs)
+    };
+    let revoked = |id: String, epoch| vec![Revocation { id, epoch }];
+    let all = [
+        (token("ada", tenant, 1, 0), true),
+        (token("ada", tenant, 2, 0), false),
+        (token("bob", tenant, 0, 0), false),
+        (token("rudolf", elsewhere, 0, 6), true),
+        (token("rudolf", elsewhere, 0, 7), false),
+    ];
+    for (token, _) in &all {
+        verifier.verify(token).await.unwrap();
+    }
+    let (subjects, tenants) = (revoked("ada".into(), 2), revoked(elsewhere.to_string(), 7));
+    issuer.revoke(RevocationList { subjects, tenants });
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    clock.advance(60_000);
+    // Many at once: whoever does not ask waits for the answer, and nobody goes on with the list of before.
+    let verified = join_all((0..100).flat_map(|_| &all).map(|(token, is_revoked)| {
+        let verifier = &verifier;
+        async move { (verifier.verify(token).await.err(), *is_revoked) }
+    }));
+    for (refused, is_revoked) in verified.await {
+        let kind = refused.map(|error| error.kind());
+        assert_eq!(kind, is_revoked.then_some(ErrorKind::Unauthenticated));
+    }
+    assert_eq!(issuer.asked(), 2);
+}
+
+#[tokio::test]
+async fn without_a_list_nobody_is_let_in_and_an_auth_that_has_none_revokes_nobody() {
+    let (_, issuer, _, _, tenant) = setting();
+    let token = issuer.token(tenant, &[Role::Clinician]);
+    for (code, kind) in
+        [(tonic::Code::Internal, Some(ErrorKind::Unavailable)), (tonic::Code::Unimplemented, None)]
+    {
+        let grpc = Routes::new(Listless(Named(Auth::new(&issuer)), code));
+        let peer = Peer::within(&Service { grpc, ..Service::default() });
+        let verifier = Verifier::new(peer, ManualClock::at(NOW_MS).clock());
+        let refused = verifier.verify(&token).await.err().map(|error| error.kind());
+        assert_eq!(refused, kind, "{code:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -392,6 +392,7 @@ fn times(setting: &Setting) -> Attacks {
 fn identities(setting: &Setting) -> Attacks {
     let tenant = setting.tenant.to_string();
     let nil = "00000000-0000-0000-0000-000000000000";
+    let operators = service::claims::operator_tenant().to_string();
     let claims = [
         ("no aud", json!({"aud": null})),
         ("wrong aud", json!({"aud": "other"})),
@@ -421,6 +422,14 @@ fn identities(setting: &Setting) -> Attacks {
         ("a hospital's worker", json!({"roles": ["service"]})),
         ("a worker and more", json!({"roles": ["service", "admin"]})),
         ("a worker and more, nowhere", json!({"roles": ["service", "admin"], "tenant": nil})),
+        ("the operators' tenant", json!({"tenant": operators})),
+        ("a hospital's operator", json!({"roles": ["operator"]})),
+        ("an operator and more", json!({"roles": ["operator", "admin"], "tenant": operators})),
+        ("a worker among operators", json!({"roles": ["service"], "tenant": operators})),
+        ("an operator among workers", json!({"roles": ["operator"], "tenant": nil})),
+        ("epoch as text", json!({"epoch": "7"})),
+        ("no epoch", json!({"epoch": []})),
+        ("scope as list", json!({"scope": ["scans"]})),
     ];
     let mut attacks: Attacks =
         claims.into_iter().map(|(name, change)| named(name, setting.with_claims(change))).collect();

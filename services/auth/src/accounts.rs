@@ -1,19 +1,21 @@
 use domain::limits::ACCOUNT_NAME_CHARS_MAX;
 use domain::{Clock, ErrorKind, Random, Result, TenantId, UserId};
-use platform::db::{self, Database};
-use service::claims::Role;
+use platform::db::{self, BindId, Database, Run, Unit};
+use service::claims::{Epochs, Grant, Role, operator_tenant};
+use sqlx::FromRow;
 
 use crate::passwords::{self, Passwords};
+use crate::states::{TenantState, UserState};
 use crate::waiting::Asker;
 use crate::{MIGRATIONS, roles};
 
 /// Tenants and their users; also what the command line manages them with.
 #[derive(Clone)]
 pub struct Accounts {
-    database: Database,
-    passwords: Passwords,
-    clock: Clock,
-    random: Random,
+    pub(crate) database: Database,
+    pub(crate) passwords: Passwords,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
 }
 
 /// Somebody who may sign in.
@@ -23,15 +25,82 @@ pub struct User {
     pub tenant: TenantId,
     pub user_name: String,
     pub roles: Vec<Role>,
+    pub state: UserState,
+    /// When they have last given their password; 0: never.
+    pub signed_in_ms: i64,
 }
 
-/// A user and the hash of the password.
+/// A user, and what is needed to tell whether somebody is them.
 pub(crate) struct Credentials {
     pub user: User,
-    pub password_hash: String,
+    password_hash: String,
+    tenant_state: TenantState,
+    pub epochs: Epochs,
+    pub must_change: bool,
 }
 
-type Row = (String, String, String, String, String);
+impl Credentials {
+    /// Whether they may be signed in at all.
+    pub fn may_sign_in(&self) -> bool {
+        self.user.state == UserState::Active && self.is_of_active_tenant()
+    }
+
+    /// Whether the hospital is neither suspended nor closed.
+    pub fn is_of_active_tenant(&self) -> bool {
+        self.tenant_state == TenantState::Active
+    }
+
+    pub fn grant(&self) -> Grant {
+        let User { id, tenant, user_name, roles, .. } = self.user.clone();
+        let (subject, scopes, epochs) = (id.to_string(), Vec::new(), self.epochs);
+        Grant { subject, name: user_name, tenant, roles, scopes, epochs }
+    }
+}
+
+#[derive(FromRow)]
+struct Row {
+    tenant_id: String,
+    id: String,
+    user_name: String,
+    roles: String,
+    password_hash: String,
+    state: String,
+    epoch: i64,
+    must_change: i64,
+    signed_in_ms: i64,
+    tenant_state: String,
+    tenant_epoch: i64,
+}
+
+/// Users of which `$of` is true, with how it is with their hospital.
+macro_rules! users {
+    ($of:literal) => {
+        concat!(
+            "SELECT u.tenant_id, u.id, u.user_name, u.roles, u.password_hash, u.state, u.epoch, u.must_change,
+                 u.signed_in_ms, t.state AS tenant_state, t.epoch AS tenant_epoch
+             FROM users u JOIN tenants t ON t.id = u.tenant_id WHERE ",
+            $of
+        )
+    };
+}
+
+/// What a row of a user holds that is to be made.
+pub(crate) struct UserToBe {
+    pub tenant: TenantId,
+    /// As it is kept: [`acceptable`].
+    pub user_name: String,
+    pub roles: Vec<Role>,
+    /// Empty: they are invited, and will choose their first password themselves.
+    pub password_hash: String,
+    pub must_change: bool,
+}
+
+/// A hospital whose row is held until the unit ends.
+pub(crate) struct Held {
+    pub state: TenantState,
+    pub users_max: i64,
+    pub clients_max: i64,
+}
 
 impl Accounts {
     /// Opens the accounts at `database_url`, as auth itself does.
@@ -54,14 +123,16 @@ impl Accounts {
             .bind(self.clock.now_ms())
             .execute(self.database.pool())
             .await
-            .map_err(|error| taken(error, "there is a hospital of that name"))?;
+            .map_err(|error| taken(db::failed(error), "there is a hospital of that name"))?;
+        tracing::info!(tenant.id = %id, "made a tenant");
         Ok(id)
     }
 
     /// Every hospital: its id and its name.
     pub async fn tenants(&self) -> Result<Vec<(TenantId, String)>> {
         let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT id, name FROM tenants ORDER BY name")
+            sqlx::query_as("SELECT id, name FROM tenants WHERE id <> ? ORDER BY name")
+                .id(operator_tenant())
                 .fetch_all(self.database.pool())
                 .await
                 .map_err(db::failed)?;
@@ -71,7 +142,7 @@ impl Accounts {
     /// Makes a user of `tenant`.
     ///
     /// `Invalid`, in words, when the name or the password will not do; `Conflict` when the name is taken,
-    /// whichever tenant has it.
+    /// whichever tenant has it, or when the hospital has as many users as it may.
     pub async fn create_user(
         &self,
         tenant: TenantId,
@@ -79,38 +150,45 @@ impl Accounts {
         password: &str,
         roles: &[Role],
     ) -> Result<User> {
+        roles::check(roles)?;
+        self.create(tenant, user_name, password, roles, false).await
+    }
+
+    /// Makes an operator, who belongs to no hospital. Only whoever has the database can.
+    pub async fn create_operator(&self, user_name: &str, password: &str) -> Result<User> {
+        self.create(operator_tenant(), user_name, password, &[Role::Operator], false).await
+    }
+
+    /// Those who manage hospitals, by name.
+    pub async fn operators(&self) -> Result<Vec<User>> {
+        self.users(operator_tenant()).await
+    }
+
+    /// The same as [`create_user`](Accounts::create_user); `must_change`: somebody else has chosen the password and shown it.
+    pub(crate) async fn create(
+        &self,
+        tenant: TenantId,
+        user_name: &str,
+        password: &str,
+        roles: &[Role],
+        must_change: bool,
+    ) -> Result<User> {
         let user_name = acceptable(user_name)?;
         passwords::check(password, &user_name)?;
-        roles::check(roles)?;
         let password_hash = self.passwords.hash(password).await?;
-        let id = UserId::new(&self.clock, &self.random);
-        sqlx::query(
-            "INSERT INTO users (tenant_id, id, user_name, password_hash, roles, created_ms)
-             VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(tenant.to_string())
-        .bind(id.to_string())
-        .bind(user_name.as_str())
-        .bind(password_hash)
-        .bind(roles::to_text(roles))
-        .bind(self.clock.now_ms())
-        .execute(self.database.pool())
-        .await
-        .map_err(|error| taken(error, "the user name is taken"))?;
-        tracing::info!(tenant.id = %tenant, user.id = %id, "made a user");
-        Ok(User { id, tenant, user_name, roles: roles.to_vec() })
+        let roles = roles.to_vec();
+        let to_be = UserToBe { tenant, user_name, roles, password_hash, must_change };
+        let (id, now_ms) = (UserId::new(&self.clock, &self.random), self.clock.now_ms());
+        self.database.unit(move |unit| Box::pin(insert_user(unit, id, to_be, now_ms))).await
     }
 
     /// The users of `tenant`, by name.
     pub async fn users(&self, tenant: TenantId) -> Result<Vec<User>> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT tenant_id, id, user_name, roles, password_hash FROM users
-             WHERE tenant_id = ? ORDER BY user_name",
-        )
-        .bind(tenant.to_string())
-        .fetch_all(self.database.pool())
-        .await
-        .map_err(db::failed)?;
+        let rows: Vec<Row> = sqlx::query_as(users!("u.tenant_id = ? ORDER BY u.user_name"))
+            .id(tenant)
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(db::failed)?;
         rows.into_iter().map(|row| Ok(credentials(row)?.user)).collect()
     }
 
@@ -119,74 +197,43 @@ impl Accounts {
         let user_name = acceptable(user_name)?;
         passwords::check(password, &user_name)?;
         let found = self.named(&user_name).await?;
-        let user = found.ok_or_else(|| ErrorKind::NotFound.error("no such user"))?.user;
-        let hash = self.passwords.hash(password).await?;
-        let now_ms = self.clock.now_ms();
-        self.database
-            .unit(move |unit| {
-                Box::pin(async move {
-                    sqlx::query(
-                        "UPDATE users SET password_hash = ? WHERE tenant_id = ? AND id = ?",
-                    )
-                    .bind(hash)
-                    .bind(user.tenant.to_string())
-                    .bind(user.id.to_string())
-                    .execute(&mut **unit)
-                    .await
-                    .map_err(db::failed)?;
-                    sqlx::query(
-                        "UPDATE sessions SET revoked_ms = ?
-                         WHERE tenant_id = ? AND user_id = ? AND revoked_ms = 0",
-                    )
-                    .bind(now_ms)
-                    .bind(user.tenant.to_string())
-                    .bind(user.id.to_string())
-                    .execute(&mut **unit)
-                    .await
-                    .map_err(db::failed)?;
-                    tracing::info!(user.id = %user.id, "a password was reset");
-                    Ok(())
-                })
-            })
-            .await
+        let user = found.ok_or_else(no_such_user)?.user;
+        self.set_password(&user, password).await?;
+        tracing::info!(tenant.id = %user.tenant, account.id = %user.id, "a password was reset");
+        Ok(())
     }
 
-    /// The user whom `user_name` and `password` are of. It takes as long when there is no such user.
+    /// The user whom `user_name` and `password` are of. It takes as long when there is no such user, or none who may sign in.
     pub(crate) async fn known(
         &self,
         asker: Asker<'_>,
         user_name: &str,
         password: &str,
-    ) -> Result<Option<User>> {
-        let found = self.named(user_name).await?;
+    ) -> Result<Option<Credentials>> {
+        let found = self.named(user_name).await?.filter(Credentials::may_sign_in);
         let hash = found.as_ref().map(|found| found.password_hash.as_str());
         let matches = self.passwords.matches(asker, password, hash).await?;
-        Ok(found.filter(|_| matches).map(|found| found.user))
+        Ok(found.filter(|_| matches))
     }
 
-    async fn named(&self, user_name: &str) -> Result<Option<Credentials>> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT tenant_id, id, user_name, roles, password_hash FROM users WHERE user_name = ?",
-        )
-        .bind(user_name)
-        .fetch_optional(self.database.pool())
-        .await
-        .map_err(db::failed)?;
+    pub(crate) async fn named(&self, user_name: &str) -> Result<Option<Credentials>> {
+        let row: Option<Row> = sqlx::query_as(users!("u.user_name = ?"))
+            .bind(user_name)
+            .fetch_optional(self.database.pool())
+            .await
+            .map_err(db::failed)?;
         row.map(credentials).transpose()
     }
 
     /// The user as they are now, with today's roles.
-    pub(crate) async fn user(&self, tenant: &str, id: &str) -> Result<Option<User>> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT tenant_id, id, user_name, roles, password_hash FROM users
-             WHERE tenant_id = ? AND id = ?",
-        )
-        .bind(tenant)
-        .bind(id)
-        .fetch_optional(self.database.pool())
-        .await
-        .map_err(db::failed)?;
-        Ok(row.map(credentials).transpose()?.map(|found| found.user))
+    pub(crate) async fn user(&self, tenant: TenantId, id: UserId) -> Result<Option<Credentials>> {
+        let row: Option<Row> = sqlx::query_as(users!("u.tenant_id = ? AND u.id = ?"))
+            .id(tenant)
+            .id(id)
+            .fetch_optional(self.database.pool())
+            .await
+            .map_err(db::failed)?;
+        row.map(credentials).transpose()
     }
 
     pub(crate) fn readable_password(&self) -> String {
@@ -194,10 +241,80 @@ impl Accounts {
     }
 }
 
-fn credentials((tenant, id, user_name, roles, password_hash): Row) -> Result<Credentials> {
-    let roles = roles::from_text(&roles);
-    let user = User { id: id.parse()?, tenant: tenant.parse()?, user_name, roles };
-    Ok(Credentials { user, password_hash })
+/// Holds a hospital's row until the unit ends: whoever counts its accounts counts alone.
+pub(crate) async fn hold(unit: &mut Unit, tenant: TenantId) -> Result<Held> {
+    sqlx::query("UPDATE tenants SET epoch = epoch WHERE id = ?").id(tenant).run(unit).await?;
+    let row: Option<(String, i64, i64)> =
+        sqlx::query_as("SELECT state, users_max, clients_max FROM tenants WHERE id = ?")
+            .id(tenant)
+            .fetch_optional(&mut **unit)
+            .await
+            .map_err(db::failed)?;
+    let (state, users_max, clients_max) =
+        row.ok_or_else(|| ErrorKind::NotFound.error("no such tenant"))?;
+    Ok(Held { state: TenantState::of_row(&state)?, users_max, clients_max })
+}
+
+pub(crate) async fn insert_user(
+    unit: &mut Unit,
+    id: UserId,
+    to_be: UserToBe,
+    now_ms: i64,
+) -> Result<User> {
+    let UserToBe { tenant, user_name, roles, password_hash, must_change } = to_be;
+    let held = hold(unit, tenant).await?;
+    if held.state == TenantState::Closed {
+        return Err(ErrorKind::Conflict.error("the hospital is closed"));
+    }
+    let users: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users WHERE tenant_id = ?")
+        .id(tenant)
+        .fetch_one(&mut **unit)
+        .await
+        .map_err(db::failed)?;
+    if users >= held.users_max {
+        let most = held.users_max;
+        return Err(ErrorKind::Conflict.error(format!("the hospital has {most} users at most")));
+    }
+    let state = if password_hash.is_empty() { UserState::Invited } else { UserState::Active };
+    sqlx::query(
+        "INSERT INTO users (tenant_id, id, user_name, password_hash, roles, created_ms, state, must_change)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .id(tenant)
+    .id(id)
+    .bind(user_name.clone())
+    .bind(password_hash)
+    .bind(roles::to_text(&roles))
+    .bind(now_ms)
+    .bind(state.name())
+    .bind(i64::from(must_change))
+    .run(unit)
+    .await
+    .map_err(|error| taken(error, "the user name is taken"))?;
+    tracing::info!(tenant.id = %tenant, account.id = %id, "made a user");
+    Ok(User { id, tenant, user_name, roles, state, signed_in_ms: 0 })
+}
+
+pub(crate) fn no_such_user() -> domain::Error {
+    ErrorKind::NotFound.error("no such user")
+}
+
+fn credentials(row: Row) -> Result<Credentials> {
+    let user = User {
+        id: row.id.parse()?,
+        tenant: row.tenant_id.parse()?,
+        user_name: row.user_name,
+        roles: roles::from_text(&row.roles),
+        state: UserState::of_row(&row.state)?,
+        signed_in_ms: row.signed_in_ms,
+    };
+    Ok(Credentials {
+        user,
+        password_hash: row.password_hash,
+        tenant_state: TenantState::of_row(&row.tenant_state)?,
+        epochs: Epochs { subject: row.epoch, tenant: row.tenant_epoch },
+        must_change: row.must_change != 0,
+    })
 }
 
 /// A user name as it is kept: in lower case, so that both databases compare it alike.
@@ -225,10 +342,10 @@ pub(crate) fn label(name: &str, what: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-fn taken(error: sqlx::Error, why: &str) -> domain::Error {
-    match db::failed(error) {
-        error if error.kind() == ErrorKind::Conflict => ErrorKind::Conflict.error(why),
-        error => error,
+pub(crate) fn taken(error: domain::Error, why: &str) -> domain::Error {
+    match error.kind() {
+        ErrorKind::Conflict => ErrorKind::Conflict.error(why),
+        _ => error,
     }
 }
 

@@ -4,27 +4,40 @@ mod accounts;
 mod clients;
 mod first_start;
 mod key_file;
+mod links;
+mod lives;
 mod passwords;
+mod revocations;
 mod roles;
 mod rpc;
+mod scopes;
 mod secrets;
 mod sessions;
 mod sign_in;
+mod states;
+mod tenants;
 mod throttle;
 mod waiting;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use domain::{Clock, ErrorKind, Random, Result};
 use platform::db::{self, Database};
+use proto::auth::accounts_server::AccountsServer;
 use proto::auth::auth_server::AuthServer;
+use proto::auth::tenants_server::TenantsServer;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
 use service::{Service, check};
 use tonic::service::Routes;
 
 pub use accounts::{Accounts, User};
+pub use clients::Client;
 pub use first_start::FirstStart;
+pub use lives::{Link, UserChange};
+pub use states::{TenantState, UserState};
+pub use tenants::{Export, Settings, Tenant};
 
 use clients::Clients;
 use key_file::Keys;
@@ -59,6 +72,11 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true)]
     pub service_secret: Option<SecretString>,
 
+    /// The password of the administrator that the first start makes: by the environment, where other users of the machine do not
+    /// see it. Without it one is made and printed, and must be changed at the first sign-in.
+    #[arg(long, env, hide_env_values = true)]
+    pub first_password: Option<SecretString>,
+
     /// The name of the hospital that the first start makes.
     #[arg(long, env, default_value = "first hospital")]
     pub first_tenant: String,
@@ -84,19 +102,31 @@ pub async fn open(
     if secret.is_some_and(|secret| secret.len() < MIN_SERVICE_SECRET) {
         return Err(ErrorKind::Invalid.error("the service secret is shorter than 32 characters"));
     }
+    // A setting that is empty, as in compose files, is none.
+    let chosen = config.first_password.as_ref().filter(|chosen| !chosen.expose_secret().is_empty());
+    if let Some(chosen) = chosen {
+        passwords::check(chosen.expose_secret(), first_start::USER_NAME)
+            .map_err(|why| ErrorKind::Invalid.error(format!("FIRST_PASSWORD: {why}")))?;
+    }
     let keys = Keys::open(&config.signing_key, config.previous_key.as_deref(), &random)?;
     let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
     let accounts = Accounts::new(database.clone(), clock.clone(), random.clone()).await?;
-    let first_start = first_start::prepare(&accounts, &config.first_tenant).await?;
+    revocations::sweep(&database, clock.now_ms()).await?;
+    let first_start = first_start::prepare(&accounts, &config.first_tenant, chosen).await?;
     Ok((Ports { database, accounts, keys, clock, random }, first_start))
 }
 
 /// The service, with everything that `ports` holds.
 pub fn build(config: Config, ports: Ports) -> Service {
     let Ports { database, accounts, keys, clock, random } = ports;
-    let rpc = rpc::Rpc {
+    let door = rpc::Door {
         verifier: Verifier::with_keys(keys.public, clock.clone()),
+        database: database.clone(),
+    };
+    let rpc = rpc::Rpc(Arc::new(rpc::Inner {
+        door,
         jwks: keys.jwks,
+        clock: clock.clone(),
         clients: Clients::new(
             database.clone(),
             config.service_secret,
@@ -111,14 +141,17 @@ pub fn build(config: Config, ports: Ports) -> Service {
             clock,
         },
         accounts,
-    };
+    }));
+    let grpc = Routes::new(AuthServer::new(rpc.clone()))
+        .add_service(AccountsServer::new(rpc.clone()))
+        .add_service(TenantsServer::new(rpc));
     let answers = check(move || {
         let database = database.clone();
         async move { database.ping().await }
     });
     Service {
         name: "auth",
-        grpc: Routes::new(AuthServer::new(rpc)),
+        grpc,
         readiness: vec![("database".into(), answers)],
         ..Default::default()
     }

@@ -14,11 +14,13 @@ pub fn parse(names: &[String]) -> Result<Vec<Role>> {
     Ok(roles)
 }
 
-/// Refuses what nobody may be given: no role at all, and the one that only medseg's own workers have.
+/// Refuses what nobody in a hospital may be given: no role at all, and those of medseg's own workers and of operators.
 pub fn check(roles: &[Role]) -> Result<()> {
     match roles {
         [] => Err(ErrorKind::Invalid.error("name at least one role")),
-        roles if roles.contains(&Role::Service) => Err(unknown()),
+        roles if roles.contains(&Role::Service) || roles.contains(&Role::Operator) => {
+            Err(unknown())
+        }
         _ => Ok(()),
     }
 }
@@ -46,8 +48,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_made_a_worker() {
-        for names in [vec![], vec!["service"], vec!["admin", "service"], vec!["root"]] {
+    fn nobody_is_made_a_worker_or_an_operator() {
+        for names in [
+            vec![],
+            vec!["service"],
+            vec!["admin", "service"],
+            vec!["root"],
+            vec!["operator"],
+            vec!["admin", "operator"],
+        ] {
             let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
             assert_eq!(parse(&names).unwrap_err().kind(), ErrorKind::Invalid, "{names:?}");
         }

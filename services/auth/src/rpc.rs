@@ -1,29 +1,88 @@
+mod accounts;
+mod tenants;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use domain::{Clock, ErrorKind, Result as Outcome, TenantId, UserId};
+use platform::db::Database;
 use proto::auth::auth_server::Auth;
 use proto::auth::*;
-use service::claims::{ORIGIN, Role, Tenant, Verifier};
+use service::claims::{Claims, ORIGIN, Role, Tenant, Verifier};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use crate::accounts::{self, Accounts};
-use crate::clients::Clients;
-use crate::roles;
+use crate::accounts::Accounts;
+use crate::clients::{self, ClientToBe, Clients};
 use crate::sign_in::SignIn;
+use crate::{lives, revocations, roles};
 
 /// Translates between the wire and what it holds; decides nothing but who may ask.
-pub struct Rpc {
+#[derive(Clone)]
+pub struct Rpc(pub Arc<Inner>);
+
+/// What the services of auth's face share.
+pub struct Inner {
     pub sign_in: SignIn,
     pub accounts: Accounts,
     pub clients: Clients,
-    pub verifier: Verifier,
+    pub door: Door,
+    pub clock: Clock,
     pub jwks: String,
+}
+
+impl Deref for Rpc {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// Who asks, as auth itself knows them.
+pub struct Door {
+    pub verifier: Verifier,
+    pub database: Database,
+}
+
+impl Door {
+    /// Whoever is signed in, and not revoked.
+    async fn claims(&self, metadata: &MetadataMap) -> Outcome<Claims> {
+        let claims = self.verifier.claims(metadata).await?;
+        revocations::check(&self.database, &claims).await?;
+        Ok(claims)
+    }
+
+    /// The tenant whose administrator asks. An API client that is confined to sections is none: it could make itself another.
+    async fn administrator(&self, metadata: &MetadataMap) -> Outcome<Tenant> {
+        let claims = self.claims(metadata).await?;
+        claims.require(&[Role::Admin])?;
+        if !claims.scopes.is_empty() {
+            return Err(ErrorKind::Forbidden.error("this API client is confined to other sections"));
+        }
+        Ok(claims.tenant())
+    }
+
+    /// Refuses whoever is no operator.
+    async fn operator(&self, metadata: &MetadataMap) -> Outcome<()> {
+        let claims = self.claims(metadata).await?;
+        claims.require(&[Role::Operator])
+    }
+
+    /// Somebody who signs in with a password: where they belong, and who they are.
+    async fn person(&self, metadata: &MetadataMap) -> Outcome<(TenantId, UserId)> {
+        let claims = self.claims(metadata).await?;
+        Ok((claims.tenant().id(), claims.subject.parse()?))
+    }
 }
 
 #[tonic::async_trait]
 impl Auth for Rpc {
     async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<Tokens>, Status> {
         let place = origin(request.metadata()).to_owned();
-        let SignInRequest { user_name, password } = request.into_inner();
-        let tokens = self.sign_in.password(&user_name, &password, &place).await?;
+        let SignInRequest { user_name, password, new_password } = request.into_inner();
+        let new = Some(new_password.as_str()).filter(|new| !new.is_empty());
+        let tokens = self.sign_in.password(&user_name, &password, new, &place).await?;
         Ok(Response::new(tokens))
     }
 
@@ -50,8 +109,25 @@ impl Auth for Rpc {
         Ok(Response::new(KeySet { jwks_json: self.jwks.clone() }))
     }
 
+    async fn revocations(
+        &self,
+        _: Request<RevocationsRequest>,
+    ) -> Result<Response<RevocationList>, Status> {
+        let list = revocations::list(&self.door.database, self.clock.now_ms()).await?;
+        Ok(Response::new(list))
+    }
+
+    async fn use_link(
+        &self,
+        request: Request<UseLinkRequest>,
+    ) -> Result<Response<LinkUsed>, Status> {
+        let UseLinkRequest { token, password } = request.into_inner();
+        let user_name = self.accounts.use_link(&token, &password).await?;
+        Ok(Response::new(LinkUsed { user_name }))
+    }
+
     async fn create_user(&self, request: Request<NewUser>) -> Result<Response<User>, Status> {
-        let tenant = self.administered(&request).await?;
+        let tenant = self.door.administrator(request.metadata()).await?;
         let NewUser { user_name, password, roles } = request.into_inner();
         let roles = roles::parse(&roles)?;
         let user = self.accounts.create_user(tenant.id(), &user_name, &password, &roles).await?;
@@ -62,38 +138,61 @@ impl Auth for Rpc {
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<Users>, Status> {
-        let tenant = self.administered(&request).await?;
+        let tenant = self.door.administrator(request.metadata()).await?;
         let users = self.accounts.users(tenant.id()).await?;
         Ok(Response::new(Users { users: users.into_iter().map(User::from).collect() }))
     }
 
     async fn create_client(&self, request: Request<NewClient>) -> Result<Response<Client>, Status> {
-        let tenant = self.administered(&request).await?;
-        let NewClient { name, roles } = request.into_inner();
-        let roles = roles::parse(&roles)?;
-        let made = self.clients.create(tenant.id(), &name, &roles).await?;
-        Ok(Response::new(Client {
-            client_id: made.id.to_string(),
-            client_secret: made.secret,
-            name: made.name,
-            roles: roles::names(&roles),
-        }))
+        let tenant = self.door.administrator(request.metadata()).await?;
+        let NewClient { name, roles, scopes, expires_ms } = request.into_inner();
+        let to_be = ClientToBe { name, roles: roles::parse(&roles)?, scopes, expires_ms };
+        Ok(Response::new(self.clients.create(tenant.id(), to_be).await?.into()))
     }
 }
 
-impl Rpc {
-    /// The tenant whose administrator asks.
-    async fn administered<T: Sync>(&self, request: &Request<T>) -> Result<Tenant, Status> {
-        let claims = self.verifier.claims(request.metadata()).await?;
-        claims.require(&[Role::Admin])?;
-        Ok(claims.tenant())
+impl From<crate::accounts::User> for User {
+    fn from(user: crate::accounts::User) -> User {
+        User {
+            id: user.id.to_string(),
+            user_name: user.user_name,
+            roles: roles::names(&user.roles),
+            state: user.state.name().to_owned(),
+            signed_in_ms: user.signed_in_ms,
+        }
     }
 }
 
-impl From<accounts::User> for User {
-    fn from(user: accounts::User) -> User {
-        let roles = roles::names(&user.roles);
-        User { id: user.id.to_string(), user_name: user.user_name, roles }
+impl From<clients::NewClient> for Client {
+    fn from(clients::NewClient { client, secret }: clients::NewClient) -> Client {
+        Client {
+            client_id: client.id.to_string(),
+            client_secret: secret,
+            name: client.name,
+            roles: roles::names(&client.roles),
+        }
+    }
+}
+
+impl From<clients::Client> for ClientAccount {
+    fn from(client: clients::Client) -> ClientAccount {
+        ClientAccount {
+            client_id: client.id.to_string(),
+            name: client.name,
+            roles: roles::names(&client.roles),
+            scopes: client.scopes,
+            disabled: client.disabled,
+            created_ms: client.created_ms,
+            expires_ms: client.expires_ms,
+            used_ms: client.used_ms,
+            rotating: client.rotating,
+        }
+    }
+}
+
+impl From<lives::Link> for Link {
+    fn from(lives::Link { user, token, expires_ms }: lives::Link) -> Link {
+        Link { user: Some(user.into()), token, expires_ms }
     }
 }
 

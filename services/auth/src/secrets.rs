@@ -14,10 +14,14 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 /// How a 256-bit secret is kept: SHA-256 is enough for what cannot be guessed.
-///
-/// Comparing two of these need not take constant time: what leaks is about a hash that nobody can steer.
 pub fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret))
+}
+
+/// Whether two hashes are equal, in a time that does not tell where they differ.
+pub fn same(one: &str, other: &str) -> bool {
+    let differing = one.bytes().zip(other.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
+    std::hint::black_box(differing) == 0 && one.len() == other.len()
 }
 
 /// A password that can be read over the telephone: 100 random bits in five groups of four.
@@ -38,6 +42,19 @@ mod tests {
         // FIPS 180-4's own example.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hash("abc"), abc);
+    }
+
+    #[test]
+    fn hashes_are_the_same_when_each_sign_is() {
+        for (one, other, equal) in [
+            ("ab", "ab", true),
+            ("ab", "aa", false),
+            ("ab", "abc", false),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(same(one, other), equal, "{one:?} {other:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
-use domain::{Clock, Random, Result, UserId};
-use platform::db::{self, Database, Unit};
+use domain::{Clock, ErrorKind, Random, Result, TenantId, UserId};
+use platform::db::{self, BindId, Database, Run, Unit};
 use service::claims::SigningKey;
+use sqlx::FromRow;
 
-use crate::accounts::User;
-use crate::secrets;
+use crate::accounts::Credentials;
+use crate::{revocations, secrets};
 
 /// However often it is refreshed, a session ends so long after its sign-in.
 const LIFETIME_MS: i64 = 12 * 60 * 60 * 1000;
@@ -32,6 +33,17 @@ pub struct Refreshed {
     pub successor: String,
 }
 
+/// A session that goes on.
+#[derive(FromRow)]
+pub struct Session {
+    pub id: String,
+    /// 0: before this was kept.
+    pub begun_ms: i64,
+    pub expires_ms: i64,
+    /// The network address of its sign-in.
+    pub place: String,
+}
+
 struct Found {
     tenant: String,
     session: String,
@@ -46,32 +58,80 @@ impl Sessions {
         Sessions { database, key, clock, random }
     }
 
-    /// Begins a session of `user`; the answer is its first refresh token.
-    pub async fn begin(&self, user: &User) -> Result<String> {
+    /// Begins a session of whom `credentials` are, at `place`; the answer is its first refresh token. None when their account has
+    /// changed since it was looked up, as by a reset in the very moment of a sign-in with the old password.
+    pub async fn begin(&self, credentials: &Credentials, place: &str) -> Result<Option<String>> {
         let token = secrets::secret(&self.random);
         let (hash, now_ms) = (secrets::hash(&token), self.clock.now_ms());
         let session = UserId::new(&self.clock, &self.random).to_string();
+        let (user, epoch) = (&credentials.user, credentials.epochs.subject);
         let (tenant, user) = (user.tenant.to_string(), user.id.to_string());
-        self.database
+        let place = place.to_owned();
+        let has_begun = self
+            .database
             .unit(move |unit| {
                 Box::pin(async move {
+                    if !is_as_it_was(unit, &tenant, &user, epoch, now_ms).await? {
+                        return Ok(false);
+                    }
                     forget_expired(unit, &tenant, &user, now_ms).await?;
                     sqlx::query(
-                        "INSERT INTO sessions (tenant_id, id, user_id, expires_ms, revoked_ms)
-                         VALUES (?, ?, ?, ?, 0)",
+                        "INSERT INTO sessions (tenant_id, id, user_id, expires_ms, revoked_ms, begun_ms, place)
+                         VALUES (?, ?, ?, ?, 0, ?, ?)",
                     )
                     .bind(tenant.as_str())
                     .bind(session.as_str())
                     .bind(user.as_str())
                     .bind(now_ms + LIFETIME_MS)
+                    .bind(now_ms)
+                    .bind(place)
                     .execute(&mut **unit)
                     .await
                     .map_err(db::failed)?;
-                    keep(unit, &tenant, &session, &hash).await
+                    keep(unit, &tenant, &session, &hash).await?;
+                    Ok(true)
                 })
             })
             .await?;
-        Ok(token)
+        Ok(has_begun.then_some(token))
+    }
+
+    /// The user's sessions that go on, the newest first.
+    pub async fn of(&self, tenant: TenantId, user: UserId) -> Result<Vec<Session>> {
+        sqlx::query_as(
+            "SELECT id, begun_ms, expires_ms, place FROM sessions
+             WHERE tenant_id = ? AND user_id = ? AND revoked_ms = 0 AND expires_ms > ?
+             ORDER BY begun_ms DESC, id DESC",
+        )
+        .id(tenant)
+        .id(user)
+        .bind(self.clock.now_ms())
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(db::failed)
+    }
+
+    /// Ends one of the user's sessions. Access tokens do not say their session: all of the user's are refused within a minute,
+    /// and who holds another session gets a new one without noticing.
+    pub async fn end_one(&self, tenant: TenantId, user: UserId, session: String) -> Result<()> {
+        let now_ms = self.clock.now_ms();
+        self.database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    let ended = sqlx::query(
+                        "UPDATE sessions SET revoked_ms = ?
+                         WHERE tenant_id = ? AND user_id = ? AND id = ? AND revoked_ms = 0",
+                    );
+                    let ended = ended.bind(now_ms).id(tenant).id(user).bind(session);
+                    if ended.run(unit).await? == 0 {
+                        return Err(ErrorKind::NotFound.error("no such session"));
+                    }
+                    revocations::of_user(unit, tenant, user, now_ms).await
+                })
+            })
+            .await?;
+        tracing::info!(tenant.id = %tenant, account.id = %user, "ended a session");
+        Ok(())
     }
 
     /// Uses `token` up. None when it is unknown, expired, revoked, or used before.
@@ -98,6 +158,21 @@ impl Sessions {
             })
             .await
     }
+}
+
+/// Whether nothing was taken from the user since; notes that they have signed in.
+async fn is_as_it_was(
+    unit: &mut Unit,
+    tenant: &str,
+    user: &str,
+    epoch: i64,
+    now_ms: i64,
+) -> Result<bool> {
+    let noted = sqlx::query(
+        "UPDATE users SET signed_in_ms = ? WHERE tenant_id = ? AND id = ? AND epoch = ? AND state = 'active'",
+    );
+    let noted = noted.bind(now_ms).bind(tenant.to_owned()).bind(user.to_owned()).bind(epoch);
+    Ok(noted.run(unit).await? == 1)
 }
 
 /// Of many parallel uses, the one whose UPDATE counts makes the successor; the others find it made.

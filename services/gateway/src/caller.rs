@@ -41,6 +41,7 @@ impl FromRequestParts<Gateway> for Caller {
             .ok_or_else(|| UNAUTHENTICATED.problem("no bearer token: get one from /v1/token"))?;
         let claims = gateway.verifier.verify(token).await;
         let claims = claims.map_err(|error| Problem::from(error).bad_token())?;
+        claims.require_scope(gateway.sections.asked(parts))?;
         let tenant = claims.tenant().id();
         let request_id = RequestId::of(&parts.extensions);
         Ok(Caller { token: token.to_owned(), tenant, request_id })

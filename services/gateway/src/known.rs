@@ -66,7 +66,8 @@ fn own(parameter: &RefOr<Parameter>) -> Option<&Parameter> {
     }
 }
 
-fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
+/// The operations of a path, by method.
+pub fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
     let PathItem { get, put, post, delete, patch, .. } = item;
     let methods = [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH];
     let all = methods.into_iter().zip([get, put, post, delete, patch]);

@@ -3,10 +3,12 @@
 //! The access token is verified here before a body is read; what its bearer may do is decided by
 //! the service that owns the data.
 
+mod account;
 mod archive;
 mod artefacts;
 mod batches;
 mod caller;
+mod clients;
 mod consent;
 mod dataset;
 mod dicom;
@@ -46,10 +48,12 @@ mod reviews;
 mod said;
 mod scan_report;
 mod scans;
+mod sections;
 mod shelf;
 mod slices;
 mod stated;
 mod stops;
+mod tenants;
 mod times;
 mod token;
 mod upload;
@@ -62,7 +66,9 @@ use axum::http::HeaderValue;
 use axum::middleware::{from_fn, from_fn_with_state};
 use domain::limits::UPLOAD_MIB_DEFAULT;
 use domain::{Clock, ErrorKind, Random, Result, TenantId};
+use proto::auth::accounts_client::AccountsClient;
 use proto::auth::auth_client::AuthClient;
+use proto::auth::tenants_client::TenantsClient;
 use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
 use proto::registry::models_client::ModelsClient;
@@ -79,6 +85,7 @@ use utoipa_axum::routes;
 use known::Known;
 use masks::Masks;
 use places::Places;
+use sections::Sections;
 use shelf::Shelf;
 
 /// The largest JSON or form body.
@@ -174,6 +181,8 @@ impl Default for Config {
 #[derive(Clone)]
 struct Gateway {
     auth: AuthClient<Peer>,
+    accounts: AccountsClient<Peer>,
+    tenants: TenantsClient<Peer>,
     ingest: IngestClient<Peer>,
     scans: ScansClient<Peer>,
     feedback: FeedbackClient<Peer>,
@@ -183,6 +192,7 @@ struct Gateway {
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
     verifier: Verifier,
+    sections: Sections,
     clock: Clock,
     uploads: Places,
     reports: Turns<TenantId>,
@@ -200,9 +210,13 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         );
     }
     let asked = peers::checks(&peers);
+    let (api, openapi) = api().split_for_parts();
     let gateway = Gateway {
         verifier: Verifier::new(peers.auth.clone(), clock.clone()),
+        sections: Sections::of(&openapi),
         clock,
+        accounts: AccountsClient::new(peers.auth.clone()),
+        tenants: TenantsClient::new(peers.auth.clone()),
         auth: AuthClient::new(peers.auth),
         ingest: IngestClient::new(peers.ingest),
         scans: ScansClient::new(peers.storage.clone()),
@@ -218,7 +232,6 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         shelf: Shelf::default(),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
-    let (api, openapi) = api().split_for_parts();
     let known = Known::of(&openapi);
     let http = api
         .layer(from_fn_with_state(known, known::refuse_unknown))
@@ -240,8 +253,10 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(token::grant))
         .routes(routes!(token::revoke))
         .routes(routes!(token::keys))
-        .routes(routes!(users::list, users::create))
-        .routes(routes!(users::create_client))
+        .merge(users::routes())
+        .merge(clients::routes())
+        .merge(account::routes())
+        .merge(tenants::routes())
         .routes(routes!(scans::list))
         .routes(routes!(scans::show))
         .routes(routes!(identity::show))

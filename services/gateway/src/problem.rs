@@ -77,6 +77,8 @@ kinds! {
         "Send `Authorization: Bearer <access token>`. Access tokens last a few minutes: get a new one from `/v1/token`.";
     FORBIDDEN = "forbidden", FORBIDDEN, "Your role does not allow this",
         "Ask an administrator of your hospital for the role that you need.";
+    PASSWORD_CHANGE = "password-change", FORBIDDEN, "The password must be changed first",
+        "Sign in once more, with `new_password` beside the password of the first start. Nothing else works before.";
     NO_CONSENT = "no-consent", FORBIDDEN, "Nothing may be learned from here",
         "An administrator of the hospital decides whether its confirmed scans may be learned from: `PUT /v1/consent`.";
     NOT_FOUND = "not-found", NOT_FOUND, "There is no such thing",

@@ -17,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::Gateway;
 use crate::caller::credentials;
 use crate::extract::JsonBody;
-use crate::problem::{INVALID, Problem, UNPROCESSABLE};
+use crate::problem::{INVALID, PASSWORD_CHANGE, Problem, UNPROCESSABLE};
 
 /// What to sign in with (RFC 6749). Clients may send their id and secret by HTTP Basic instead.
 #[derive(Deserialize, ToSchema)]
@@ -29,6 +29,9 @@ pub struct GrantRequest {
     username: Option<String>,
     /// For `password`.
     password: Option<String>,
+    /// For `password`: the password from now on. Needed where the one that was printed at the first start is still that of the
+    /// administrator; all other sessions of the account end.
+    new_password: Option<String>,
     /// For `client_credentials`.
     client_id: Option<String>,
     /// For `client_credentials`.
@@ -78,6 +81,7 @@ impl From<Tokens> for Token {
         description = "A form (RFC 6749); JSON with these fields, and no others, is understood too"),
     responses(
         (status = 200, description = "Signed in", body = Token),
+        (status = 403, description = "The password is right, and must be changed first", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "Who this is cannot be told: wrong password, secret or refresh token", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -93,6 +97,7 @@ pub async fn grant(
             let message = SignInRequest {
                 user_name: needed(request.username, "username")?,
                 password: needed(request.password, "password")?,
+                new_password: request.new_password.unwrap_or_default(),
             };
             auth.sign_in(from(caller, message)).await
         }
@@ -121,7 +126,12 @@ pub async fn grant(
     let refused =
         if request.grant_type == "client_credentials" { "invalid_client" } else { "invalid_grant" };
     let tokens = tokens.map_err(|status| Problem::from(status).refusing_to_sign_in(refused))?;
-    Ok(Json(tokens.into_inner().into()))
+    let tokens = tokens.into_inner();
+    if tokens.must_change_password {
+        let words = "this password was shown to others: say another one as `new_password`";
+        return Err(PASSWORD_CHANGE.problem(words).named("invalid_grant"));
+    }
+    Ok(Json(tokens.into()))
 }
 
 /// The message, with the network address that it came from: guesses from one place must not keep the
@@ -129,7 +139,14 @@ pub async fn grant(
 ///
 /// The connection's own address and no forwarding header, which anybody can write.
 fn from<T>(caller: Option<Extension<ConnectInfo<SocketAddr>>>, message: T) -> tonic::Request<T> {
-    let mut request = tonic::Request::new(message);
+    located(caller, tonic::Request::new(message))
+}
+
+/// The same of a request that is there already.
+pub fn located<T>(
+    caller: Option<Extension<ConnectInfo<SocketAddr>>>,
+    mut request: tonic::Request<T>,
+) -> tonic::Request<T> {
     let address = caller.map(|Extension(ConnectInfo(address))| address.ip().to_string());
     if let Some(address) = address.and_then(|address| address.parse().ok()) {
         request.metadata_mut().insert(ORIGIN, address);

@@ -138,23 +138,21 @@ struct Server {
 impl Server {
     fn start(model: &Path, device: &str, batch: usize) -> anyhow::Result<Server> {
         let data = tempfile::tempdir()?;
+        let password = domain::hex(&service::system_random().bytes::<16>());
         let mut process = Command::new(std::env::current_exe()?)
             .args(["serve", "--listen=127.0.0.1:0", "--log=error"])
             .arg(format!("--data={}", data.path().display()))
             .arg(format!("--model-url={}", model.display()))
             .args([format!("--device={device}"), format!("--batch={batch}")])
+            .env("FIRST_PASSWORD", &password)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
         let mut stdout = BufReader::new(process.stdout.take().context("a piped output")?);
-        let mut password = None;
         for line in stdout.by_ref().lines() {
             let line = line?;
-            password = password
-                .or(line.split_once(" the password ").map(|(_, word)| word.trim().to_owned()));
             if let Some(url) = line.strip_prefix("medseg answers on ") {
-                let (url, password) =
-                    (url.to_owned(), password.context("no password was printed")?);
+                let url = url.to_owned();
                 // Read to the end: a full pipe would stop it.
                 std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
                 return Ok(Server { process, url, password, _data: data });

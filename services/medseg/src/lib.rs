@@ -14,5 +14,6 @@ pub mod phantom;
 pub mod replay;
 pub mod segment;
 pub mod serve;
+pub mod tenant;
 pub mod train;
 pub mod user;

@@ -2,7 +2,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use medseg::{
-    bench, dataset, evaluate, finish, forward, model, phantom, replay, segment, serve, train, user,
+    bench, dataset, evaluate, finish, forward, model, phantom, replay, segment, serve, tenant,
+    train, user,
 };
 use service::cli;
 
@@ -24,6 +25,8 @@ enum Command {
     Forward(Box<forward::Forward>),
     /// Manage tenants and users of a data directory.
     User(user::User),
+    /// Make, suspend, resume and close tenants, of a running medseg or in its database.
+    Tenant(tenant::Tenant),
     /// Register, compare and promote the models of a running medseg.
     Model(model::Model),
     /// Make a result again, with the model that made it, and compare the two.
@@ -57,6 +60,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(replay) => return replay.run(),
         Command::Forward(forward) => return forward.run(),
         Command::User(user) => user.run()?,
+        Command::Tenant(tenant) => tenant.run()?,
         Command::Model(model) => model.run()?,
         Command::Dataset(dataset) => dataset.run()?,
         Command::Train(train) => train.run()?,

@@ -137,6 +137,7 @@ impl Jailed {
             window: None,
             decode_jail: self.decode_jail,
             bare_model_mib: inference::BARE_MODEL_MIB,
+            first_password: None,
             gateway: gateway::Config { upload_mib, ..gateway::Config::default() },
             rules: storage::Rules::default(),
             registry: registry::Rules::default(),

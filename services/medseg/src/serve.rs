@@ -73,6 +73,11 @@ pub struct Services {
     #[arg(long, env, default_value_t = inference::BARE_MODEL_MIB)]
     pub bare_model_mib: usize,
 
+    /// The password of the administrator that the first start makes: by the environment, where other users of the machine do not
+    /// see it. Without it one is made and printed, and must be changed at the first sign-in.
+    #[arg(long, env, hide_env_values = true)]
+    pub first_password: Option<SecretString>,
+
     #[command(flatten)]
     pub gateway: gateway::Config,
 
@@ -111,7 +116,7 @@ impl Services {
         let (clock, random) = (system_clock(), system_random());
         // Both sides of it live in this process, so it need not outlive it.
         let service_secret = SecretString::from(hex(&random.bytes::<32>()));
-        let (auth, first_start) = auth(home, &service_secret).await?;
+        let (auth, first_start) = auth(home, &service_secret, self.first_password.clone()).await?;
         if let Some(first_start) = first_start {
             announce(first_start);
         }
@@ -233,12 +238,17 @@ impl Services {
     }
 }
 
-async fn auth(home: &Home, service_secret: &SecretString) -> Result<(Service, Option<FirstStart>)> {
+async fn auth(
+    home: &Home,
+    service_secret: &SecretString,
+    first_password: Option<SecretString>,
+) -> Result<(Service, Option<FirstStart>)> {
     let config = auth::Config {
         database_url: home.database_url("auth").into(),
         signing_key: home.path("signing-key.pem"),
         previous_key: None,
         service_secret: Some(service_secret.clone()),
+        first_password,
         first_tenant: "first hospital".to_owned(),
     };
     let (ports, first_start) = auth::open(&config, system_clock(), system_random()).await?;

@@ -9,6 +9,7 @@ use service::claims::Role;
 use service::{system_clock, system_random};
 
 use crate::home::Home;
+use crate::tenant;
 
 /// `medseg user …`
 #[derive(clap::Args)]
@@ -16,6 +17,10 @@ pub struct User {
     /// The directory of a `medseg serve` that is not running.
     #[arg(long, env = "MEDSEG_DATA", default_value = "data", global = true)]
     data: PathBuf,
+
+    /// The database of the accounts in place of a directory's, also while the services run on it: `mysql://…` or `sqlite://…`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
+    database_url: Option<SecretString>,
 
     #[command(subcommand)]
     action: Action,
@@ -44,6 +49,9 @@ enum Action {
 impl User {
     pub fn run(self) -> anyhow::Result<()> {
         tokio::runtime::Runtime::new()?.block_on(async {
+            if let Some(url) = self.database_url.filter(|url| !url.expose_secret().is_empty()) {
+                return act(&tenant::open(&url).await?, self.action).await;
+            }
             let home = Home::existing(&self.data)?;
             let url = home.database_url("auth");
             let accounts = Accounts::open(&url, system_clock(), system_random()).await;
@@ -99,7 +107,7 @@ fn named(role: &str) -> anyhow::Result<Role> {
 }
 
 /// From standard input and not an argument, which other users of the machine could read.
-fn password() -> anyhow::Result<SecretString> {
+pub fn password() -> anyhow::Result<SecretString> {
     if std::io::stdin().is_terminal() {
         eprintln!("password:");
     }

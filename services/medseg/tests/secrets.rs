@@ -39,7 +39,8 @@ fn no_configuration_shows_its_secrets() {
     let (database, queue) =
         ("--database-url=mysql://medseg:SECRET@db/x", "--queue-url=amqp://medseg:SECRET@broker/x");
     let service = "--service-secret=SECRET";
-    keeps::<auth::Config>(2, &[database, service, "--signing-key=key.pem"]);
+    let first = "--first-password=SECRET";
+    keeps::<auth::Config>(3, &[database, service, first, "--signing-key=key.pem"]);
     keeps::<storage::Config>(3, &[database, queue, "--blob-url=s3://bucket?key=SECRET"]);
     keeps::<drift::Config>(3, &[database, queue, service, "--auth-url=http://auth:8080"]);
     keeps::<inference::Config>(1, &[service, "--model-url=weights.safetensors"]);

@@ -1,7 +1,7 @@
 use anyhow::Context;
 use gcs::Double;
 use platform::queue::Queue;
-use service::claims::{Grant, Role, SigningKey};
+use service::claims::{Epochs, Grant, Role, SigningKey};
 
 use super::{Mesh, Options, worker_name};
 use crate::client::Client;
@@ -145,7 +145,8 @@ impl Mesh {
         let (clock, random) = (service::system_clock(), service::system_random());
         let tenant = domain::TenantId::new(&clock, &random);
         let (subject, name) = ("stranger".to_owned(), "stranger".to_owned());
-        let grant = Grant { subject, name, tenant, roles: vec![Role::Admin] };
+        let (roles, scopes, epochs) = (vec![Role::Admin], Vec::new(), Epochs::default());
+        let grant = Grant { subject, name, tenant, roles, scopes, epochs };
         let token = grant.sign(&SigningKey::from_pem(&key)?, clock.now_ms());
         Ok(Client::with_token(&self.url, token))
     }

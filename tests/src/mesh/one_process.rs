@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use tempfile::TempDir;
 
-use super::password;
+use super::FIRST_PASSWORD;
 use crate::client::Client;
 use crate::process::Process;
 
@@ -47,7 +47,7 @@ impl OneProcess {
         model: &[&str],
     ) -> anyhow::Result<OneProcess> {
         let process = serve(through, data.path(), more, model)?;
-        let password = password(&process.said)?;
+        let password = FIRST_PASSWORD.to_owned();
         Ok(OneProcess { url: address(&process)?, password, process, data })
     }
 
@@ -95,6 +95,7 @@ fn serve(
         "serve".to_owned(),
         format!("--data={}", data.join("home").display()),
         "--listen=127.0.0.1:0".to_owned(),
+        format!("--first-password={FIRST_PASSWORD}"),
     ];
     arguments.extend(model.iter().map(|option| (*option).to_owned()));
     arguments.extend_from_slice(more);

@@ -1,7 +1,7 @@
 //! Tokens without the auth service, for the tests of everything behind it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{Clock, ErrorKind, TenantId};
 use proto::auth::auth_server::{Auth, AuthServer};
@@ -11,8 +11,8 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Claims, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT, SigningKey, Tenant, Verifier,
-    service_tenant,
+    Claims, Epochs, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT, SigningKey, Tenant,
+    Verifier, service_tenant,
 };
 use crate::{Peer, Service};
 
@@ -24,6 +24,7 @@ struct Inner {
     key: SigningKey,
     clock: Clock,
     asked: AtomicUsize,
+    revoked: Mutex<RevocationList>,
 }
 
 impl Default for Issuer {
@@ -44,7 +45,8 @@ impl Issuer {
     /// An issuer by `clock`.
     pub fn at(clock: Clock) -> Issuer {
         let key = SigningKey::generate(&crate::system_random());
-        Issuer(Arc::new(Inner { key, clock, asked: AtomicUsize::new(0) }))
+        let (asked, revoked) = (AtomicUsize::new(0), Mutex::default());
+        Issuer(Arc::new(Inner { key, clock, asked, revoked }))
     }
 
     /// An access token that says so.
@@ -54,9 +56,26 @@ impl Issuer {
 
     /// The same of somebody with that id, whose name it is, too.
     pub fn token_of(&self, subject: &str, tenant: TenantId, roles: &[Role]) -> String {
+        self.token_in(subject, tenant, roles, Epochs::default())
+    }
+
+    /// The same in those epochs of the account and of the tenant.
+    pub fn token_in(
+        &self,
+        subject: &str,
+        tenant: TenantId,
+        roles: &[Role],
+        epochs: Epochs,
+    ) -> String {
         let (subject, name) = (subject.to_owned(), subject.to_owned());
-        let grant = Grant { subject, name, tenant, roles: roles.to_vec() };
+        let (roles, scopes) = (roles.to_vec(), Vec::new());
+        let grant = Grant { subject, name, tenant, roles, scopes, epochs };
         grant.sign(&self.0.key, self.0.clock.now_ms())
+    }
+
+    /// From now on refuses tokens as that list says.
+    pub fn revoke(&self, list: RevocationList) {
+        *self.0.revoked.lock().unwrap_or_else(PoisonError::into_inner) = list;
     }
 
     /// The token that workers carry.
@@ -70,7 +89,9 @@ impl Issuer {
             subject: "tester".into(),
             name: "tester".into(),
             roles: roles.to_vec(),
+            scopes: Vec::new(),
             tenant: Tenant(tenant),
+            epochs: Epochs::default(),
         }
     }
 
@@ -114,6 +135,18 @@ impl Auth for Issuer {
         Ok(Response::new(KeySet { jwks_json: self.jwks() }))
     }
 
+    async fn revocations(
+        &self,
+        _: Request<RevocationsRequest>,
+    ) -> Result<Response<RevocationList>, Status> {
+        let list = self.0.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Response::new(list.clone()))
+    }
+
+    async fn use_link(&self, _: Request<UseLinkRequest>) -> Result<Response<LinkUsed>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
     async fn client_credentials(
         &self,
         request: Request<ClientCredentialsRequest>,
@@ -125,7 +158,7 @@ impl Auth for Issuer {
         Ok(Response::new(Tokens {
             access_token: self.service_token(),
             expires_in_s: LIFETIME_S as u32,
-            refresh_token: String::new(),
+            ..Tokens::default()
         }))
     }
 

@@ -36,6 +36,21 @@ pub fn service_tenant() -> TenantId {
     "00000000-0000-0000-0000-000000000000".parse().expect("the nil UUID is an id")
 }
 
+/// The tenant of operators: no hospital either.
+pub fn operator_tenant() -> TenantId {
+    "00000000-0000-0000-0000-000000000001".parse().expect("a UUID is an id")
+}
+
+/// In which epochs of its account and of its tenant a token was signed. Whatever takes a right away begins the next one, and
+/// whoever verifies tokens learns of it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Epochs {
+    /// Of the user or API client.
+    pub subject: i64,
+    /// Of the hospital.
+    pub tenant: i64,
+}
+
 /// What a token will say.
 pub struct Grant {
     /// Who acts: the id of a user or of an API client, or a service's name.
@@ -46,6 +61,10 @@ pub struct Grant {
     pub tenant: TenantId,
     /// What they may do.
     pub roles: Vec<Role>,
+    /// The sections of the REST face that they are confined to; empty: to none.
+    pub scopes: Vec<String>,
+    /// As they are now.
+    pub epochs: Epochs,
 }
 
 impl Grant {
@@ -62,6 +81,9 @@ impl Grant {
             iat: now,
             nbf: now,
             exp: now + LIFETIME_S,
+            scope: self.scopes.join(" "),
+            epoch: self.epochs.subject,
+            tenant_epoch: self.epochs.tenant,
         };
         let header = jsonwebtoken::Header {
             typ: Some(TYPE.to_owned()),
@@ -93,7 +115,7 @@ struct Header {
     kid: String,
 }
 
-/// All but the name are required, and of exactly these types: `aud` is one text, times are whole seconds.
+/// All but the last four are required, and of exactly these types: `aud` is one text, times are whole seconds.
 /// Claims that a later version adds are passed over.
 #[derive(Deserialize, Serialize)]
 struct Payload {
@@ -108,6 +130,13 @@ struct Payload {
     /// Missing in tokens of the version before.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     name: String,
+    /// With blanks between (RFC 9068, 2.2.3).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    scope: String,
+    #[serde(default)]
+    epoch: i64,
+    #[serde(default)]
+    tenant_epoch: i64,
 }
 
 /// A token of which nothing is believed yet.
@@ -171,14 +200,22 @@ impl Payload {
         if self.sub.is_empty() || self.roles.is_empty() {
             return Err(invalid_token("it names nobody, or no role"));
         }
-        // Workers belong to no hospital, and nobody in a hospital is a worker.
-        let is_service = self.roles == [Role::Service];
-        if is_service != (tenant == service_tenant())
-            || (!is_service && self.roles.contains(&Role::Service))
+        // Workers and operators belong to no hospital, and nobody in a hospital is either.
+        for (role, home) in [(Role::Service, service_tenant()), (Role::Operator, operator_tenant())]
         {
-            return Err(invalid_token("its roles do not go with its tenant"));
+            let is_one = self.roles == [role];
+            if is_one != (tenant == home) || (!is_one && self.roles.contains(&role)) {
+                return Err(invalid_token("its roles do not go with its tenant"));
+            }
         }
-        Ok(Claims { subject: self.sub, name: self.name, roles: self.roles, tenant: Tenant(tenant) })
+        Ok(Claims {
+            subject: self.sub,
+            name: self.name,
+            roles: self.roles,
+            scopes: self.scope.split_whitespace().map(str::to_owned).collect(),
+            tenant: Tenant(tenant),
+            epochs: Epochs { subject: self.epoch, tenant: self.tenant_epoch },
+        })
     }
 }
 

@@ -3,18 +3,28 @@ use std::time::Duration;
 
 use domain::limits::UPLOAD_SECONDS_MAX;
 use domain::{Clock, ErrorKind, Result};
-use proto::auth::KeysRequest;
 use proto::auth::auth_client::AuthClient;
+use proto::auth::{KeysRequest, RevocationsRequest};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
+use tonic::Code;
 use tonic::metadata::MetadataMap;
 
-use super::token::{Unverified, invalid_token};
+use super::revoked::Revoked;
+use super::token::{LIFETIME_S, Unverified, invalid_token};
 use super::{Claims, PublicKeys, Role, VOUCHER, bearer};
 use crate::{Peer, trace};
 
-/// A key that auth has retired is refused at most so much later.
-const MAX_AGE_MS: i64 = 60_000;
+/// After so long keys and revocations are asked for again. While somebody asks, others go on with what there is.
+const MAX_AGE_MS: i64 = 20_000;
+/// What is older, as after an idle hour, nobody goes on with while auth answers: a right that was taken away is gone within a
+/// minute everywhere.
+const OLD_MS: i64 = 40_000;
+/// How long revocations are believed while auth is away: as long as any token that it has signed before lives. Beyond that
+/// nobody is let in on the strength of a list that may miss them.
+const LIST_KEPT_MS: i64 = LIFETIME_S * 1000;
+/// Some 250,000 revocations; a hundredth of them would be a busy minute.
+const LIST_BYTES_MAX: usize = 16 << 20;
 /// Auth is asked at most this often, however many tokens name keys that do not exist.
 const JWKS_FETCH_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// How long an upload may take that a service has let in.
@@ -24,8 +34,8 @@ const JWKS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Tells who is calling, from the token alone.
 ///
-/// Auth's public keys are fetched when first needed and then kept: while auth is away, tokens go on
-/// being verified with the keys known last.
+/// Auth's public keys and its revocations are fetched when first needed and then kept: while auth is away, tokens go on being
+/// verified with what was known last, for as long as one lives that auth has signed.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
@@ -37,10 +47,14 @@ struct Inner {
     asking: Mutex<Option<Instant>>,
 }
 
-/// What is known of auth's keys.
+/// What is known of auth's keys, and of whom it refuses.
 #[derive(Clone, Default)]
 struct Known {
     keys: Option<Arc<PublicKeys>>,
+    revoked: Arc<Revoked>,
+    /// When auth has last told who is revoked.
+    listed_ms: i64,
+    /// When it has last told both.
     fetched_ms: i64,
     /// How often auth was asked, so that who waited sees that somebody else has asked meanwhile.
     asked: u64,
@@ -53,6 +67,15 @@ impl Known {
         (0..MAX_AGE_MS).contains(&(now_ms - self.fetched_ms))
     }
 
+    fn is_old(&self, now_ms: i64) -> bool {
+        !(0..OLD_MS).contains(&(now_ms - self.fetched_ms))
+    }
+
+    /// Whether it may still be believed who is not revoked.
+    fn lists_at(&self, now_ms: i64) -> bool {
+        now_ms - self.listed_ms < LIST_KEPT_MS
+    }
+
     fn has(&self, key_id: &str) -> bool {
         self.keys.as_deref().is_some_and(|keys| keys.get(key_id).is_some())
     }
@@ -61,10 +84,11 @@ impl Known {
 impl Verifier {
     /// Verifies with the keys that `auth` publishes.
     pub fn new(auth: Peer, clock: Clock) -> Verifier {
-        Verifier::build(Some(AuthClient::new(auth)), Known::default(), clock)
+        let auth = AuthClient::new(auth).max_decoding_message_size(LIST_BYTES_MAX);
+        Verifier::build(Some(auth), Known::default(), clock)
     }
 
-    /// Verifies with just these keys; for auth itself.
+    /// Verifies with just these keys; for auth itself, which looks up for each call whether its caller is revoked.
     pub fn with_keys(keys: PublicKeys, clock: Clock) -> Verifier {
         Verifier::build(None, Known { keys: Some(Arc::new(keys)), ..Default::default() }, clock)
     }
@@ -127,18 +151,28 @@ impl Verifier {
         let key = known.keys.as_deref().and_then(|keys| keys.get(&token.key_id));
         match key {
             Some(key) => {
-                let claims = token.verify(key, self.0.clock.now_ms(), late_s)?;
+                let now_ms = self.0.clock.now_ms();
+                let claims = token.verify(key, now_ms, late_s)?;
+                if self.0.auth.is_some() {
+                    if !known.lists_at(now_ms) {
+                        return Err(away());
+                    }
+                    known.revoked.check(&claims)?;
+                }
                 trace::asked_by(&claims.subject, claims.tenant());
                 Ok(claims)
             }
-            None if known.away => Err(ErrorKind::Unavailable.error("cannot verify tokens now")),
+            None if known.away => Err(away()),
             None => Err(invalid_token("it is signed with an unknown key")),
         }
     }
 
     async fn known_for(&self, auth: &AuthClient<Peer>, key_id: &str) -> Known {
         let mut known = self.known();
-        if known.keys.is_some() && !known.is_fresh(self.0.clock.now_ms()) {
+        let now_ms = self.0.clock.now_ms();
+        if known.keys.is_some() && known.is_old(now_ms) && !known.away {
+            known = self.asked_again(auth, &known).await;
+        } else if known.keys.is_some() && !known.is_fresh(now_ms) {
             known = self.renewed(auth, &known).await;
         }
         if !known.has(key_id) {
@@ -177,24 +211,56 @@ impl Verifier {
     }
 
     async fn ask(&self, auth: &AuthClient<Peer>) -> Known {
-        let answer = timeout(JWKS_TIMEOUT, auth.clone().keys(KeysRequest {})).await;
-        let keys = match answer {
-            Ok(Ok(set)) => PublicKeys::from_jwks(&set.into_inner().jwks_json),
-            Ok(Err(status)) => Err(status.into()),
-            Err(late) => Err(ErrorKind::Unavailable.error("auth is slow").because(late)),
-        };
+        // What auth tells was true when it was asked, and perhaps no longer.
+        let now_ms = self.0.clock.now_ms();
+        let (keys, revoked) = tokio::join!(published(auth), listed(auth));
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
         known.asked += 1;
-        known.away = keys.is_err();
+        known.away = keys.is_err() || revoked.is_err();
+        if !known.away {
+            known.fetched_ms = now_ms;
+        }
         match keys {
-            Ok(keys) => {
-                known.keys = Some(Arc::new(keys));
-                known.fetched_ms = self.0.clock.now_ms();
-            }
+            Ok(keys) => known.keys = Some(Arc::new(keys)),
             Err(error) => tracing::warn!(%error, "cannot read auth's keys, keeping the old ones"),
+        }
+        match revoked {
+            Ok(revoked) => {
+                known.revoked = Arc::new(revoked);
+                known.listed_ms = now_ms;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot read who is revoked, keeping the old list")
+            }
         }
         known.clone()
     }
+}
+
+async fn published(auth: &AuthClient<Peer>) -> Result<PublicKeys> {
+    let answer = timeout(JWKS_TIMEOUT, auth.clone().keys(KeysRequest {})).await;
+    match answer.map_err(slow)? {
+        Ok(set) => PublicKeys::from_jwks(&set.into_inner().jwks_json),
+        Err(status) => Err(status.into()),
+    }
+}
+
+async fn listed(auth: &AuthClient<Peer>) -> Result<Revoked> {
+    let answer = timeout(JWKS_TIMEOUT, auth.clone().revocations(RevocationsRequest {})).await;
+    match answer.map_err(slow)? {
+        Ok(list) => Ok(Revoked::of(list.into_inner())),
+        // The version before, during a roll-out: it revokes nobody.
+        Err(status) if status.code() == Code::Unimplemented => Ok(Revoked::default()),
+        Err(status) => Err(status.into()),
+    }
+}
+
+fn slow(late: tokio::time::error::Elapsed) -> domain::Error {
+    ErrorKind::Unavailable.error("auth is slow").because(late)
+}
+
+fn away() -> domain::Error {
+    ErrorKind::Unavailable.error("cannot verify tokens now")
 }
 
 fn unsigned() -> domain::Error {

@@ -35,7 +35,7 @@ async fn users(setting: &Setting, token: &str) -> Result<Vec<String>, Error> {
 
 async fn create_client(setting: &Setting, token: &str, roles: &[&str]) -> Result<Client, Error> {
     let roles = roles.iter().map(ToString::to_string).collect();
-    let new = NewClient { name: "PACS".into(), roles };
+    let new = NewClient { name: "PACS".into(), roles, ..Default::default() };
     plain(setting.auth.clone().create_client(authorised(new, token)).await)
 }
 

@@ -49,7 +49,8 @@ async fn what_a_user_leaves_behind_is_swept_at_the_next_sign_in_and_nobody_elses
 async fn an_api_clients_name_is_for_people_to_read(setting: Setting) {
     let admin = setting.admin().await.access_token;
     let create = async |name: &str| {
-        let new = NewClient { name: name.into(), roles: vec!["integrator".into()] };
+        let roles = vec!["integrator".into()];
+        let new = NewClient { name: name.into(), roles, ..Default::default() };
         plain(setting.auth.clone().create_client(authorised(new, &admin)).await)
     };
     assert_eq!(create(" PACS süd ").await.unwrap().name, "PACS süd");
@@ -78,7 +79,8 @@ async fn a_copy_of_the_database_holds_nothing_to_sign_in_with() {
     let setting = Setting::on_sqlite().await;
     let tokens = setting.admin().await;
     let again = setting.refresh(&tokens.refresh_token).await.unwrap();
-    let new = NewClient { name: "PACS".into(), roles: vec!["integrator".into()] };
+    let roles = vec!["integrator".into()];
+    let new = NewClient { name: "PACS".into(), roles, ..Default::default() };
     let client = setting.auth.clone().create_client(authorised(new, &tokens.access_token)).await;
     let client = plain(client).unwrap();
     let mut copy = Vec::new();

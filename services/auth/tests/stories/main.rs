@@ -4,6 +4,8 @@
 
 mod administer;
 mod keep;
+mod lives;
 mod setting;
 mod sign_in;
 mod stay;
+mod tenants;

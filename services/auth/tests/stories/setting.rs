@@ -1,6 +1,8 @@
 use auth::{Accounts, Config, FirstStart};
 use domain::{Error, ErrorKind, ManualClock, TenantId};
+use proto::auth::accounts_client::AccountsClient;
 use proto::auth::auth_client::AuthClient;
+use proto::auth::tenants_client::TenantsClient;
 use proto::auth::*;
 use secrecy::ExposeSecret;
 use service::claims::{Claims, ORIGIN, Role, Verifier};
@@ -9,6 +11,8 @@ use tempfile::TempDir;
 use tonic::{Request, Response, Status};
 
 pub const NOW_MS: i64 = 1_790_000_000_000;
+/// Chosen, so that it need not be changed first.
+pub const FIRST_PASSWORD: &str = "the password of the first start";
 pub const SERVICE_SECRET: &str = "a secret of more than 32 characters, for tests";
 
 /// Runs a story on every database there is.
@@ -62,6 +66,7 @@ impl Setting {
             signing_key: folder.path().join("signing.pem"),
             previous_key: None,
             service_secret: Some(SERVICE_SECRET.into()),
+            first_password: Some(FIRST_PASSWORD.into()),
             first_tenant: "St. Mary's".into(),
         };
         let clock = ManualClock::at(NOW_MS);
@@ -81,6 +86,20 @@ impl Setting {
         }
     }
 
+    pub fn lives(&self) -> AccountsClient<Peer> {
+        AccountsClient::new(self.peer.clone())
+    }
+
+    pub fn tenants(&self) -> TenantsClient<Peer> {
+        TenantsClient::new(self.peer.clone())
+    }
+
+    /// What a verifier elsewhere makes of the token, which has known auth's list for as long as it may.
+    pub async fn minutes_later(&self, tokens: &Tokens) -> Result<Claims, Error> {
+        self.clock.advance(60_000);
+        self.verifier.verify(&tokens.access_token).await
+    }
+
     pub async fn sign_in(&self, user_name: &str, password: &str) -> Result<Tokens, Error> {
         self.sign_in_from("", user_name, password).await
     }
@@ -92,7 +111,7 @@ impl Setting {
         password: &str,
     ) -> Result<Tokens, Error> {
         let (user_name, password) = (user_name.to_owned(), password.to_owned());
-        let mut request = Request::new(SignInRequest { user_name, password });
+        let mut request = Request::new(SignInRequest { user_name, password, ..Default::default() });
         request.metadata_mut().insert(ORIGIN, place.parse().unwrap());
         plain(self.auth.clone().sign_in(request).await)
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+mod accounts;
 mod artefacts;
 mod batches;
 mod between;
@@ -32,7 +33,7 @@ mod volumes;
 use std::time::Duration;
 
 use gateway::{Config, Peers, Ports};
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use service::claims::Role;
 use service::{Peer, Service, system_random};
@@ -120,6 +121,10 @@ impl Gateway {
 
     fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
     }
 
     /// The address to open a socket to.

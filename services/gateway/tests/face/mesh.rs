@@ -12,7 +12,9 @@ use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::jobs_client::JobsClient;
 use proto::storage::scans_client::ScansClient;
 use proto::storage::*;
-use service::claims::{Grant, Role, SigningKey, authorised, service_tenant, vouched};
+use service::claims::{
+    Epochs, Grant, Role, SigningKey, authorised, operator_tenant, service_tenant, vouched,
+};
 use service::{Peer, Service, system_random};
 use sha2::{Digest, Sha256};
 use storage::{Ports, Rules};
@@ -104,6 +106,16 @@ impl Mesh {
         self.sign_as("tester", tenant, role)
     }
 
+    /// As auth signs it for an operator.
+    pub fn operator_token(&self) -> String {
+        self.sign(operator_tenant(), Role::Operator)
+    }
+
+    /// As auth signs it for an administrator of another hospital.
+    pub fn admin_elsewhere(&self) -> String {
+        self.sign("01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(), Role::Admin)
+    }
+
     /// As auth signs it for a clinician of another hospital.
     pub fn token_elsewhere(&self) -> String {
         let elsewhere = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
@@ -117,7 +129,8 @@ impl Mesh {
 
     fn sign_as(&self, subject: &str, tenant: TenantId, role: Role) -> String {
         let (subject, name) = (subject.to_owned(), subject.to_owned());
-        let grant = Grant { subject, name, tenant, roles: vec![role] };
+        let (roles, scopes, epochs) = (vec![role], Vec::new(), Epochs::default());
+        let grant = Grant { subject, name, tenant, roles, scopes, epochs };
         grant.sign(&self.key, self.clock.clock().now_ms())
     }
 
@@ -363,6 +376,7 @@ async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Servic
         signing_key: data.path().join("key.pem"),
         previous_key: None,
         service_secret: None,
+        first_password: None,
         first_tenant: String::new(),
     };
     let (ports, _) = auth::open(&config, clock, random).await.unwrap();

@@ -133,7 +133,9 @@ async fn users_are_managed_through_auth() {
     let password = "a rather long one";
     let grace = json!({"user_name": "grace", "password": password, "roles": ["clinician"]});
     let (status, user) = json(gateway.post("/v1/users").json(&grace).send().await.unwrap()).await;
-    let expected = json!({"id": user["id"], "user_name": "grace", "roles": ["clinician"]});
+    let expected = json!({
+        "id": user["id"], "user_name": "grace", "roles": ["clinician"], "state": "active", "signed_in_at": null,
+    });
     assert_eq!((status, &user), (201, &expected));
 
     let ada = json!({"user_name": USER, "password": password, "roles": ["clinician"]});

@@ -7,6 +7,7 @@ const ALLOWED = {
   drift: ['scientist', 'admin'],
   models: ['scientist', 'admin'],
   administration: ['admin'],
+  tenants: ['operator'],
 } as const satisfies Record<string, readonly string[]>
 
 /** What somebody may do. */
@@ -17,7 +18,8 @@ export function may(roles: readonly string[], what: Doing): boolean {
   return roles.some((role) => allowed.includes(role))
 }
 
-/** Where somebody's work begins: with the scans, or, for whoever may see none, with how good the answers are. */
-export function homeOf(roles: readonly string[]): 'scans' | 'quality' {
+/** Where somebody's work begins: with the scans, or, for whoever may see none, with how good the answers are, or with hospitals. */
+export function homeOf(roles: readonly string[]): 'scans' | 'quality' | 'tenants' {
+  if (may(roles, 'tenants')) return 'tenants'
   return !may(roles, 'scans') && may(roles, 'quality') ? 'quality' : 'scans'
 }

@@ -18,6 +18,7 @@ test('an address says which page it is and what is asked of it, and what nobody 
   assert.deepEqual(['#/report', '#/report/7'].map((at) => whereAt(at).id), ['', '7'])
   assert.deepEqual(['#/drift', '#/drift/7f?feature=mean'].map((at) => [whereAt(at).page, whereAt(at).id]), [['drift', ''], ['drift', '7f']])
   assert.equal(whereAt('#/new').page, 'new')
+  assert.deepEqual(whereAt('#/welcome/aB_3-x'), { page: 'welcome', id: 'aB_3-x', query: '' })
   const unknown = ['', '#', '#/', '#/scans', '#/scans/a/b', '#/scans/..%2f', '#/quality/7', '#/nothing']
   for (const at of unknown) assert.equal(whereAt(at).page, 'home', at)
 })
@@ -41,8 +42,8 @@ test('a period holds both of its days, and what is no day is left open', () => {
 })
 
 test('work begins with the scans, but for whoever may see none', () => {
-  const homes = [['clinician'], ['integrator'], ['admin'], ['scientist'], ['scientist', 'clinician'], []].map(homeOf)
-  assert.deepEqual(homes, ['scans', 'scans', 'scans', 'quality', 'scans', 'scans'])
+  const homes = [['clinician'], ['integrator'], ['admin'], ['scientist'], ['scientist', 'clinician'], ['operator'], []].map(homeOf)
+  assert.deepEqual(homes, ['scans', 'scans', 'scans', 'quality', 'scans', 'tenants', 'scans'])
   assert.ok(may(['scientist', 'integrator'], 'models') && !may(['integrator'], 'quality') && !may([], 'scans'))
 })
 

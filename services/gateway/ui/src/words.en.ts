@@ -4,6 +4,7 @@ import type { Lack } from './draft'
 import type { Preset } from './viewing'
 import { DRAWING } from './words/drawing.en'
 import { COMPARE } from './words/compare.en'
+import { ACCOUNTS } from './words/accounts.en'
 import { FRAME } from './words/frame.en'
 import { PAGES } from './words/pages.en'
 import { SCAN } from './words/scan.en'
@@ -13,6 +14,7 @@ import { WORK } from './words/work.en'
 export const EN = {
   ...DRAWING,
   ...COMPARE,
+  ...ACCOUNTS,
   ...FRAME,
   ...PAGES,
   ...SCAN,

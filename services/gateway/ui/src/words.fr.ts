@@ -1,5 +1,6 @@
 import { DRAWING } from './words/drawing.fr'
 import { COMPARE } from './words/compare.fr'
+import { ACCOUNTS } from './words/accounts.fr'
 import { FRAME } from './words/frame.fr'
 import { PAGES } from './words/pages.fr'
 import { SCAN } from './words/scan.fr'
@@ -10,6 +11,7 @@ import { WORK } from './words/work.fr'
 export const FR: Words = {
   ...DRAWING,
   ...COMPARE,
+  ...ACCOUNTS,
   ...FRAME,
   ...PAGES,
   ...SCAN,

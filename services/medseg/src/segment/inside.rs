@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::request::Builder;
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
-use domain::Artefact;
+use domain::{Artefact, hex};
 use durable::Scratch;
 use futures::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
@@ -83,6 +83,9 @@ impl Inside {
         let folder = Scratch::temporary();
         let folder = folder.context("cannot make a temporary folder (TMPDIR says where)")?;
         let home = Home::open(folder.path())?;
+        // Nobody but this process signs in there.
+        let password = SecretString::from(hex(&service::system_random().bytes::<32>()));
+        let services = Services { first_password: Some(password), ..services.clone() };
         let mut first_start = None;
         let service = services.build(&home, |made| first_start = Some(made)).await?;
         let first_start = first_start.context("an empty folder has users already")?;

@@ -13,6 +13,7 @@ use crate::place::{Ended, FAILED, MISUSED, Place, Running};
 
 const REFUSED: i32 = 30;
 const PATIENCE: Duration = Duration::from_secs(120);
+const FIRST_PASSWORD: &str = "the password that this test has chosen";
 const FORWARD: [&str; 4] = ["forward", "inbox", "--results", "results"];
 
 /// The server at the other end of the line.
@@ -26,7 +27,8 @@ fn serving(place: &Place, listen: &str) -> (Running, Vec<String>) {
     let line = format!(
         "serve --data centre --listen {listen} --log=error --model-url threshold: --research"
     );
-    let mut running = place.start(&line.split(' ').collect::<Vec<_>>());
+    let words: Vec<_> = line.split(' ').collect();
+    let mut running = place.start_with(&words, &[("FIRST_PASSWORD", FIRST_PASSWORD)]);
     let lines = running.said_until("medseg answers on ");
     (running, lines)
 }
@@ -35,8 +37,8 @@ impl Centre {
     fn start(place: &Place) -> Centre {
         let (running, lines) = serving(place, "127.0.0.1:0");
         let url = lines.last().unwrap().rsplit(' ').next().unwrap().to_owned();
-        let password = lines.iter().find_map(|line| line.split_once(" the password "));
-        let password = password.unwrap().1.trim().to_owned();
+        assert!(lines.iter().any(|line| line.starts_with("First start")), "{lines:?}");
+        let password = FIRST_PASSWORD.to_owned();
         Centre { running, url, password }
     }
 

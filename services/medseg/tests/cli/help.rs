@@ -1,8 +1,8 @@
 use crate::place::{MISUSED, Place};
 
-const SUBCOMMANDS: [&str; 12] = [
-    "serve", "segment", "forward", "user", "model", "replay", "dataset", "train", "finish",
-    "evaluate", "bench", "phantom",
+const SUBCOMMANDS: [&str; 13] = [
+    "serve", "segment", "forward", "user", "tenant", "model", "replay", "dataset", "train",
+    "finish", "evaluate", "bench", "phantom",
 ];
 
 #[test]
@@ -34,6 +34,21 @@ fn each_subcommand_has_help_of_its_own() {
     for action in ["add-tenant", "list", "add", "reset-password"] {
         let help = place.medseg(&format!("user {action} --help")).good();
         assert!(help.contains(&format!("Usage: medseg user {action} ")), "{help}");
+    }
+    for action in [
+        "create",
+        "list",
+        "show",
+        "suspend",
+        "resume",
+        "close",
+        "export",
+        "add-operator",
+        "remove-operator",
+        "operators",
+    ] {
+        let help = place.medseg(&format!("tenant {action} --help")).good();
+        assert!(help.contains(&format!("Usage: medseg tenant {action} ")), "{help}");
     }
     for action in ["import", "validate", "split", "export", "version"] {
         let help = place.medseg(&format!("dataset {action} --help")).good();

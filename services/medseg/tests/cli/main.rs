@@ -13,5 +13,6 @@ mod phantom;
 mod place;
 mod segment;
 mod serve;
+mod tenant;
 mod train;
 mod user;

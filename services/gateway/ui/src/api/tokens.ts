@@ -6,8 +6,25 @@ export interface Tokens {
   refresh_token: string
 }
 
-export function signIn(userName: string, password: string): Promise<Tokens> {
-  return grant({ grant_type: 'password', username: userName, password })
+/** Signs in, with another password from now on where one is named. */
+export function signIn(userName: string, password: string, newPassword = ''): Promise<Tokens> {
+  const fields: Record<string, string> = { grant_type: 'password', username: userName, password }
+  if (newPassword) fields.new_password = newPassword
+  return grant(fields)
+}
+
+/** Sets the password of whom a link was made for; answers their user name. */
+export async function useLink(token: string, password: string): Promise<string> {
+  const response = await fetch('v1/password-links/use', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ token, password }),
+    cache: 'no-store',
+  }).catch(() => {
+    throw noConnection()
+  })
+  if (!response.ok) throw problemOf(response.status, await response.text().catch(() => ''))
+  return ((await response.json()) as { user_name: string }).user_name
 }
 
 /** Each refresh token works once: the answer holds the next one. */

@@ -27,6 +27,11 @@ class Place {
     return this.page === 'drift' ? this.#where.id : ''
   }
 
+  /** The token of the link that sets a password; empty: none. */
+  get link(): string {
+    return this.page === 'welcome' ? this.#where.id : ''
+  }
+
   /** What the page is asked to show, as the address has it behind a `?`. */
   get query(): string {
     return this.#where.query
@@ -38,6 +43,11 @@ class Place {
 
   home(): void {
     location.hash = '#/'
+  }
+
+  /** Home, and nobody comes back to where it was: a link that was used is kept by no history. */
+  leave(): void {
+    location.replace('#/')
   }
 
   /** To where new scans are sent: on a screen of one column it is no part of home. */

@@ -36,8 +36,8 @@ class Session {
     await this.#renew().catch(() => undefined)
   }
 
-  async signIn(userName: string, password: string): Promise<void> {
-    this.#keep(await signIn(userName, password), userName)
+  async signIn(userName: string, password: string, newPassword = ''): Promise<void> {
+    this.#keep(await signIn(userName, password, newPassword), userName)
     this.notice = ''
     this.phase = 'in'
   }

@@ -10,6 +10,8 @@ export const WORK = {
     hint: 'Sign in to send a scan or look at earlier ones.',
     userName: 'User name',
     password: 'Password',
+    newPassword: 'New password, of 12 characters or more',
+    mustChange: 'This password was shown to others. Choose another one to go on.',
     busy: 'Signing in',
     wrong: 'User name or password is wrong. Please try again.',
     ended: 'The session has ended. Please sign in again.',

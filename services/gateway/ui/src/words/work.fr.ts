@@ -9,6 +9,8 @@ export const WORK: AnyWords<typeof EN> = {
     hint: 'Connectez-vous pour envoyer un examen ou revoir les précédents.',
     userName: 'Nom d’utilisateur',
     password: 'Mot de passe',
+    newPassword: 'Nouveau mot de passe, de 12 caractères au moins',
+    mustChange: 'Ce mot de passe a été montré à d’autres. Choisissez-en un autre pour continuer.',
     busy: 'Connexion',
     wrong: 'Le nom d’utilisateur ou le mot de passe est faux. Veuillez réessayer.',
     ended: 'La session est terminée. Veuillez vous reconnecter.',

@@ -1,0 +1,37 @@
+use std::collections::HashMap;
+
+use domain::Result;
+use proto::auth::{Revocation, RevocationList};
+
+use super::Claims;
+use super::token::invalid_token;
+
+/// Whose tokens of earlier epochs are refused although they have not expired.
+#[derive(Default)]
+pub struct Revoked {
+    subjects: HashMap<String, i64>,
+    tenants: HashMap<String, i64>,
+}
+
+impl Revoked {
+    pub fn of(list: RevocationList) -> Revoked {
+        let by_id = |list: Vec<Revocation>| {
+            list.into_iter().map(|Revocation { id, epoch }| (id, epoch)).collect()
+        };
+        Revoked { subjects: by_id(list.subjects), tenants: by_id(list.tenants) }
+    }
+
+    /// Refuses the bearer of a token from before the last change of their account or tenant, as any token that is not valid.
+    pub fn check(&self, claims: &Claims) -> Result<()> {
+        let (epochs, tenant) = (claims.epochs(), claims.tenant().to_string());
+        let is_past = |list: &HashMap<String, i64>, id: &str, epoch: i64| {
+            list.get(id).is_some_and(|first| epoch < *first)
+        };
+        if is_past(&self.subjects, &claims.subject, epochs.subject)
+            || is_past(&self.tenants, &tenant, epochs.tenant)
+        {
+            return Err(invalid_token("it was revoked"));
+        }
+        Ok(())
+    }
+}

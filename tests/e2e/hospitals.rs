@@ -1,0 +1,131 @@
+//! Two hospitals on one medseg, from the outside.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::client::{Client, answer, id};
+use tests::mesh::Mesh;
+use tests::process::built;
+use tests::scans;
+use tokio::time::{Duration, sleep, timeout};
+
+const PASSWORD: &str = "a long and right one";
+/// In which a right that was taken away is gone everywhere.
+const PROMISED: Duration = Duration::from_secs(60);
+
+pub async fn tell(mesh: &Mesh) -> anyhow::Result<()> {
+    let ours = mesh.client().await?;
+    let operator = operator(mesh).await?;
+    let (tenant, theirs) = a_second_hospital_is_made(&operator).await?;
+    neither_sees_what_is_the_others(&ours, &theirs).await?;
+    the_operator_sees_nothing_of_either(&operator).await?;
+    let reader = ours.reader("soon-disabled").await?;
+    disable(&ours, "soon-disabled").await?;
+    suspend(&operator, &tenant).await?;
+    refused(&reader).await.context("somebody who was disabled")?;
+    refused(&theirs).await.context("a hospital that was suspended")?;
+    let (status, page) = ours.json("/v1/scans").await?;
+    ensure!(status == 200, "the other hospital goes on: {status} {page}");
+    no_sign_in_tells_why(&ours).await
+}
+
+/// Makes one in the database while the services run, as a platform engineer does, and signs in.
+async fn operator(mesh: &Mesh) -> anyhow::Result<Client> {
+    let mut child = Command::new(built("medseg")?)
+        .args(["tenant", "add-operator", "ops"])
+        .env("DATABASE_URL", mesh.accounts_url())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    child.stdin.take().context("a piped input")?.write_all(PASSWORD.as_bytes())?;
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output()).await??;
+    ensure!(ended.status.success(), "{ended:?}");
+    Client::sign_in(&mesh.url, "ops", PASSWORD).await
+}
+
+async fn a_second_hospital_is_made(operator: &Client) -> anyhow::Result<(String, Client)> {
+    let new = json!({ "name": "Charité", "admin_user_name": "rudolf" });
+    let (status, made) = operator.post_json("/v1/tenants", &new).await?;
+    ensure!(status == 201, "{status} {made}");
+    let link = json!({ "token": made["invitation"]["token"], "password": PASSWORD });
+    let (status, used) = operator.post_json("/v1/password-links/use", &link).await?;
+    ensure!(status == 200, "{status} {used}");
+    let admin = Client::sign_in(&operator.url, "rudolf", PASSWORD).await?;
+    let clinician = admin.reader("robert").await?;
+    Ok((id(&made["tenant"])?.to_owned(), clinician))
+}
+
+async fn neither_sees_what_is_the_others(ours: &Client, theirs: &Client) -> anyhow::Result<()> {
+    ensure!(theirs.count_scans().await? == 0, "a new hospital has scans");
+    let (scan, _) = theirs.analyse(&scans::png(71, true)).await?;
+    ensure!(theirs.count_scans().await? == 1, "its own");
+    let path = format!("/v1/scans/{}", id(&scan)?);
+    let never = "/v1/scans/01890a5d-ac96-774b-bcce-b302099a8057";
+    for part in ["", "/result", "/mask.png", "/identity", "/feedback"] {
+        let foreign = ours.json(&format!("{path}{part}")).await?;
+        let unknown = ours.json(&format!("{never}{part}")).await?;
+        ensure!(foreign.0 == 404 && unknown.0 == 404, "{part}: {foreign:?} {unknown:?}");
+        ensure!(foreign.1["detail"] == unknown.1["detail"], "{part}: {foreign:?} {unknown:?}");
+    }
+    Ok(())
+}
+
+async fn the_operator_sees_nothing_of_either(operator: &Client) -> anyhow::Result<()> {
+    for path in ["/v1/scans", "/v1/users", "/v1/models", "/v1/incidents"] {
+        let (status, said) = operator.json(path).await?;
+        ensure!(status == 403, "{path}: {status} {said}");
+    }
+    Ok(())
+}
+
+async fn ask(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<(u16, Value)> {
+    let request = client.http.request(method, format!("{}{path}", client.url));
+    answer(request.bearer_auth(&client.token).json(body).send().await?).await
+}
+
+async fn disable(admin: &Client, name: &str) -> anyhow::Result<()> {
+    let (_, listed) = admin.json("/v1/users").await?;
+    let users = listed["users"].as_array().context("users")?;
+    let user = users.iter().find(|user| user["user_name"] == name).context("the user")?;
+    let path = format!("/v1/users/{}", id(user)?);
+    let (status, said) = ask(admin, Method::PATCH, &path, &json!({ "disabled": true })).await?;
+    ensure!(status == 200 && said["state"] == "disabled", "{status} {said}");
+    Ok(())
+}
+
+async fn suspend(operator: &Client, tenant: &str) -> anyhow::Result<()> {
+    let (path, wish) = (format!("/v1/tenants/{tenant}/state"), json!({ "state": "suspended" }));
+    let (status, said) = ask(operator, Method::PUT, &path, &wish).await?;
+    ensure!(status == 200 && said["state"] == "suspended", "{status} {said}");
+    Ok(())
+}
+
+/// Waits until the token is refused, which lives for longer than is waited.
+async fn refused(client: &Client) -> anyhow::Result<()> {
+    let poll = async {
+        while client.get("/v1/scans").await?.status() != 401 {
+            sleep(Duration::from_millis(500)).await;
+        }
+        anyhow::Ok(())
+    };
+    timeout(PROMISED, poll).await.context("its token is still taken")?
+}
+
+async fn no_sign_in_tells_why(client: &Client) -> anyhow::Result<()> {
+    let mut said = Vec::new();
+    for name in ["soon-disabled", "rudolf", "nobody"] {
+        let form = json!({ "grant_type": "password", "username": name, "password": PASSWORD });
+        let (status, refused) = client.post_json("/v1/token", &form).await?;
+        said.push((status, refused["detail"].clone()));
+    }
+    ensure!(said[0].0 == 401 && said.iter().all(|one| *one == said[0]), "{said:?}");
+    Ok(())
+}
