@@ -1,8 +1,8 @@
 use std::io::{Read, Seek, SeekFrom};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 
 use bytes::Bytes;
-use domain::{ErrorKind, Result, hex};
+use domain::{Error, ErrorKind, Result, hex};
 use futures::{Stream, TryStreamExt};
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
@@ -33,7 +33,7 @@ impl Partials {
             )));
         }
         if held.facts.is_whole() {
-            return nothing(pieces).await;
+            return nothing(&held.stop, pieces, gone).await;
         }
         self.reserve.require_room(0)?;
         let mut file = held.writer().await?;
@@ -54,32 +54,25 @@ impl Partials {
     ) -> Result<()> {
         let mut pieces = pin!(pieces);
         let (mut at_look, stop) = (*written, held.stop.clone());
-        loop {
-            let piece = tokio::select! {
-                biased;
-                () = stop.cancelled() => {
-                    return Err(ErrorKind::Unavailable.error("another request goes on with the upload"));
-                }
-                () = gone.cancelled() => {
-                    return Err(ErrorKind::Invalid.error("whoever sent the upload is gone"));
-                }
-                piece = pieces.try_next() => piece?,
-            };
-            let Some(bytes) = piece else { return Ok(()) };
+        while let Some(bytes) = next(pieces.as_mut(), &stop, gone).await? {
             let then = *written + bytes.len() as u64;
             if then > held.facts.size_bytes {
-                return Err(ErrorKind::Invalid.error("more bytes come than the upload has"));
+                return Err(too_many());
             }
             if then - at_look >= LOOK_BYTES as u64 {
                 self.reserve.require_room(0)?;
                 at_look = then;
             }
+            // Once the disk has failed, nobody knows which of the bytes since the last acknowledgement are on it: a later write, or
+            // a later flush, may succeed all the same.
+            *written = held.facts.kept_bytes;
             file.write_all(&bytes).await.map_err(unusable)?;
-            *written = then;
             if then - held.facts.kept_bytes >= KEPT_AT_ONCE {
                 self.keep(held, file, then).await?;
             }
+            *written = then;
         }
+        Ok(())
     }
 
     /// Makes what is written survive a crash: the bytes before what says how many there are.
@@ -94,15 +87,43 @@ impl Partials {
     }
 }
 
+/// The next bytes; an error where the caller is `gone`, or somebody else wants the upload.
+async fn next(
+    mut pieces: Pin<&mut impl Stream<Item = Result<Bytes>>>,
+    stop: &CancellationToken,
+    gone: &CancellationToken,
+) -> Result<Option<Bytes>> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {
+            Err(ErrorKind::Unavailable.error("another request goes on with the upload"))
+        }
+        () = gone.cancelled() => Err(ErrorKind::Invalid.error("whoever sent the upload is gone")),
+        piece = pieces.try_next() => piece,
+    }
+}
+
 /// The end of a call that has nothing to say: the same last bytes, told once more.
-async fn nothing(pieces: impl Stream<Item = Result<Bytes>>) -> Result<()> {
+async fn nothing(
+    stop: &CancellationToken,
+    pieces: impl Stream<Item = Result<Bytes>>,
+    gone: &CancellationToken,
+) -> Result<()> {
     let mut pieces = pin!(pieces);
-    while let Some(bytes) = pieces.try_next().await? {
+    while let Some(bytes) = next(pieces.as_mut(), stop, gone).await? {
         if !bytes.is_empty() {
-            return Err(ErrorKind::Invalid.error("more bytes come than the upload has"));
+            return Err(too_many());
         }
     }
     Ok(())
+}
+
+fn lost() -> Error {
+    ErrorKind::Internal.error("bytes of an upload are gone")
+}
+
+fn too_many() -> Error {
+    ErrorKind::Invalid.error("more bytes come than the upload has")
 }
 
 impl Held {
@@ -110,6 +131,10 @@ impl Held {
     async fn writer(&self) -> Result<BufWriter<File>> {
         let (mut file, kept) = (self.file()?, self.facts.kept_bytes);
         let file = blocking(move || {
+            // Never made longer: that would put noughts in place of bytes.
+            if file.metadata().map_err(unusable)?.len() < kept {
+                return Err(lost());
+            }
             file.set_len(kept).map_err(unusable)?;
             file.seek(SeekFrom::Start(kept)).map_err(unusable)?;
             Ok(file)
@@ -124,7 +149,7 @@ impl Held {
         let size_bytes = self.facts.size_bytes;
         blocking(move || {
             if file.metadata().map_err(unusable)?.len() != size_bytes {
-                return Err(ErrorKind::Internal.error("bytes of an upload are gone"));
+                return Err(lost());
             }
             file.seek(SeekFrom::Start(0)).map_err(unusable)?;
             let (mut digest, mut chunk) = (Sha256::new(), vec![0; WRITE_BYTES]);
