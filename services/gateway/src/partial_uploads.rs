@@ -314,7 +314,7 @@ impl PartialUpload {
             None => {}
             Some(Outcome::ScanId(id)) => {
                 let found = gateway.scans.get(caller.request(ScanRef { id })).await?;
-                scan = Some(found.into_inner().try_into()?);
+                scan = Some(Scan::try_from(found.into_inner())?);
             }
             Some(Outcome::BatchId(id)) => batch = Some(Batch::get(gateway, caller, id).await?),
             Some(Outcome::Refusal(why)) => refusal = Some(why.into()),
