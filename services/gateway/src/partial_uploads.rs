@@ -104,6 +104,10 @@ pub struct PartialUploadOptions {
     /// Of which examination it is, where the file does not say so itself. A file that says otherwise is refused.
     #[param(inline, value_type = Option<Identifier>)]
     accession_number: Option<String>,
+    /// Where the scan was made, such as a hospital's branch: what `/v1/quality` groups by, in place of the institution that a DICOM
+    /// file names. It travels in the event `scan.completed`, so that it must name nobody.
+    #[param(inline, value_type = Option<Identifier>)]
+    site: Option<String>,
 }
 
 /// What the bytes of an upload are.
@@ -158,9 +162,9 @@ pub async fn begin(
         return Err(PAYLOAD_TOO_LARGE
             .problem(format!("an upload may have {} bytes at most", gateway.max_upload_bytes)));
     }
-    let PartialUploadOptions { contents, priority, reference, patient_id, accession_number } =
+    let PartialUploadOptions { contents, priority, reference, patient_id, accession_number, site } =
         options;
-    let options = UploadOptions { priority, reference, patient_id, accession_number };
+    let options = UploadOptions { priority, reference, patient_id, accession_number, site };
     let file_name = file_name(&headers)?;
     let header = UploadHeader { file_name, ..upload::header_of(options, &headers)? };
     let contents = UploadContents::from(contents).into();
@@ -314,7 +318,7 @@ impl PartialUpload {
             None => {}
             Some(Outcome::ScanId(id)) => {
                 let found = gateway.scans.get(caller.request(ScanRef { id })).await?;
-                scan = Some(found.into_inner().try_into()?);
+                scan = Some(Scan::try_from(found.into_inner())?);
             }
             Some(Outcome::BatchId(id)) => batch = Some(Batch::get(gateway, caller, id).await?),
             Some(Outcome::Refusal(why)) => refusal = Some(why.into()),

@@ -108,7 +108,13 @@ impl Partials {
 
     /// Forgets it, and its bytes.
     pub async fn remove(&self, held: Held) -> Result<()> {
-        blocking(move || held.place.remove()).await
+        // Held to the end, also where whoever asks for it goes away: nobody may open bytes that are on their way out.
+        blocking(move || {
+            let removed = held.place.remove();
+            drop(held);
+            removed
+        })
+        .await
     }
 
     /// Notes what has become of a whole upload, whose bytes are needed no more.
@@ -163,7 +169,7 @@ impl Partials {
         for tenant in folders(&self.folder)? {
             let own = tenant.ends_with(owner.tenant.to_string());
             for facts in in_folder(&Place::open(&tenant))? {
-                let Ok(facts) = Facts::load(&facts) else { continue };
+                let Ok(Some(facts)) = Facts::load(&facts) else { continue };
                 if self.is_expired(&facts) {
                     continue;
                 }

@@ -132,8 +132,8 @@ fn appended(parts: Streaming<AppendPart>) -> BoxStream<'static, Result<Bytes>> {
     .boxed()
 }
 
-/// That there is no room for a whole upload now, as whoever asks for it is told: clients of tus take other refusals for the end
-/// of it, and begin anew.
+/// That there is no room for a whole upload now, as whoever sends it or asks for it is told: clients of tus take other refusals for
+/// the end of it, and begin anew.
 fn passing(error: Error) -> Error {
     if error.kind() != ErrorKind::Exhausted {
         return error;
@@ -236,7 +236,7 @@ impl Wire for Ingest {
         let _here = gone.clone().drop_guard();
         let work = async move {
             partials.append(&mut held, offset_bytes, appended(parts), &gone).await?;
-            uploads.finish(&partials, held, &token).await
+            uploads.finish(&partials, held, &token).await.map_err(passing)
         };
         Ok(Response::new(to_its_end(work).await?))
     }

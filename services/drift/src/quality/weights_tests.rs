@@ -72,12 +72,12 @@ fn by_weight_the_error_of_all_scans_is_found_where_the_raw_figure_is_far_off() {
     // 2000 scans in which nothing was found: of the sure ones 2 % have a tumour, of the doubtful ones 30 %; a tenth is doubtful.
     // Readers look at each doubtful scan, and at each tenth of the others.
     let scan = |n: usize| {
-        let certainty = if n % 10 == 0 { Low } else { High };
+        let certainty = if n.is_multiple_of(10) { Low } else { High };
         let missed = if certainty == Low { n % 100 < 30 } else { n % 50 == 1 };
         let verdict = if missed { Verdict::Correct } else { Verdict::Agree };
         word(n, NoneFound, certainty, verdict)
     };
-    let looked_at = |n: &usize| n % 10 == 0 || (n / 50) % 10 == 3;
+    let looked_at = |n: &usize| n.is_multiple_of(10) || (n / 50) % 10 == 3;
     let truly = (0..2000).map(scan).filter(|word| word.verdict == Verdict::Correct).count();
     let words: Vec<Word> = (0..2000).filter(looked_at).map(scan).collect();
     let raw = words.iter().filter(|word| word.verdict == Verdict::Correct).count();

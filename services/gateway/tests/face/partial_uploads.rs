@@ -38,8 +38,8 @@ async fn an_upload_begins_goes_on_and_becomes_a_scan_in_the_words_of_the_protoco
         let gateway = Gateway::with(Config::default(), way).await;
         let scan = gateway.mesh.done().await;
         gateway.ingest.becomes(scan.clone());
-        let begin =
-            at(&gateway, Method::POST, "/v1/uploads?contents=files&priority=stat&patient_id=7");
+        let asked = "/v1/uploads?contents=files&priority=stat&patient_id=7&site=north";
+        let begin = at(&gateway, Method::POST, asked);
         let begin = begin.header("idempotency-key", "key 1").header("upload-length", 6);
         let begin = begin.header("upload-metadata", "filename aGVhZC56aXA=,filetype YQ==");
         let answer = begin.send().await.unwrap();
@@ -51,8 +51,8 @@ async fn an_upload_begins_goes_on_and_becomes_a_scan_in_the_words_of_the_protoco
         let sent = kept.header.clone().unwrap();
         assert_eq!((kept.contents(), sent.priority()), (UploadContents::Files, Priority::Stat));
         assert_eq!(
-            [sent.idempotency_key, sent.file_name, sent.patient_id],
-            ["key 1", "head.zip", "7"]
+            [sent.idempotency_key, sent.file_name, sent.patient_id, sent.site],
+            ["key 1", "head.zip", "7", "north"]
         );
 
         let more = appended(&gateway, &upload, 0, "abc").await;

@@ -1,5 +1,5 @@
 use std::io::{Read, Seek, SeekFrom};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 
 use bytes::Bytes;
 use domain::{Error, ErrorKind, Result, hex};
@@ -33,7 +33,7 @@ impl Partials {
             )));
         }
         if held.facts.is_whole() {
-            return nothing(pieces, gone).await;
+            return nothing(&held.stop, pieces, gone).await;
         }
         self.reserve.require_room(0)?;
         let mut file = held.writer().await?;
@@ -56,13 +56,7 @@ impl Partials {
         let mut pieces = pin!(pieces);
         let (mut at_look, stop) = (*written, held.stop.clone());
         loop {
-            let piece = tokio::select! {
-                biased;
-                () = stop.cancelled() => Err(taken_over()),
-                () = gone.cancelled() => Err(left()),
-                piece = pieces.try_next() => piece,
-            };
-            let bytes = match piece {
+            let bytes = match next(pieces.as_mut(), &stop, gone).await {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => return Ok(Ok(())),
                 Err(cut) => return Ok(Err(cut)),
@@ -97,33 +91,43 @@ impl Partials {
     }
 }
 
-fn taken_over() -> Error {
-    ErrorKind::Unavailable.error("another request goes on with the upload")
+/// The next bytes; an error where the caller is `gone`, or somebody else wants the upload.
+async fn next(
+    mut pieces: Pin<&mut impl Stream<Item = Result<Bytes>>>,
+    stop: &CancellationToken,
+    gone: &CancellationToken,
+) -> Result<Option<Bytes>> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {
+            Err(ErrorKind::Unavailable.error("another request goes on with the upload"))
+        }
+        () = gone.cancelled() => Err(ErrorKind::Invalid.error("whoever sent the upload is gone")),
+        piece = pieces.try_next() => piece,
+    }
 }
 
-fn left() -> Error {
-    ErrorKind::Invalid.error("whoever sent the upload is gone")
-}
-
-fn too_many() -> Error {
-    ErrorKind::Invalid.error("more bytes come than the upload has")
-}
-
-/// The end of a call that has nothing to say: that the last bytes have come, told once more.
+/// The end of a call that has nothing to say: the same last bytes, told once more.
 async fn nothing(
+    stop: &CancellationToken,
     pieces: impl Stream<Item = Result<Bytes>>,
     gone: &CancellationToken,
 ) -> Result<()> {
     let mut pieces = pin!(pieces);
-    loop {
-        match gone.run_until_cancelled(pieces.try_next()).await {
-            Some(Ok(None)) => return Ok(()),
-            Some(Ok(Some(bytes))) if bytes.is_empty() => {}
-            Some(Ok(Some(_))) => return Err(too_many()),
-            Some(Err(cut)) => return Err(cut),
-            None => return Err(left()),
+    while let Some(bytes) = next(pieces.as_mut(), stop, gone).await? {
+        if !bytes.is_empty() {
+            return Err(too_many());
         }
     }
+    Ok(())
+}
+
+fn lost() -> Error {
+    ErrorKind::Internal.error("bytes of an upload are gone")
+}
+
+fn too_many() -> Error {
+    ErrorKind::Invalid.error("more bytes come than the upload has")
 }
 
 impl Held {
@@ -131,6 +135,10 @@ impl Held {
     async fn writer(&self) -> Result<BufWriter<File>> {
         let (mut file, kept) = (self.file()?, self.facts.kept_bytes);
         let file = blocking(move || {
+            // Never made longer: that would put noughts in place of bytes.
+            if file.metadata().map_err(unusable)?.len() < kept {
+                return Err(lost());
+            }
             file.set_len(kept).map_err(unusable)?;
             file.seek(SeekFrom::Start(kept)).map_err(unusable)?;
             Ok(file)
@@ -145,7 +153,7 @@ impl Held {
         let size_bytes = self.facts.size_bytes;
         blocking(move || {
             if file.metadata().map_err(unusable)?.len() != size_bytes {
-                return Err(ErrorKind::Internal.error("bytes of an upload are gone"));
+                return Err(lost());
             }
             file.seek(SeekFrom::Start(0)).map_err(unusable)?;
             let (mut digest, mut chunk) = (Sha256::new(), vec![0; WRITE_BYTES]);

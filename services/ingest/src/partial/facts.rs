@@ -33,6 +33,7 @@ pub struct Facts {
     reference: String,
     patient_id: String,
     accession_number: String,
+    site: String,
 }
 
 /// What the bytes are taken for.
@@ -78,6 +79,7 @@ impl Facts {
             reference: header.reference,
             patient_id: header.patient_id,
             accession_number: header.accession_number,
+            site: header.site,
         })
     }
 
@@ -93,6 +95,7 @@ impl Facts {
             reference: self.reference.clone(),
             patient_id: self.patient_id.clone(),
             accession_number: self.accession_number.clone(),
+            site: self.site.clone(),
         }
     }
 
@@ -113,12 +116,14 @@ impl Facts {
         self.kept_bytes == self.size_bytes
     }
 
-    pub fn load(path: &Path) -> Result<Facts> {
-        Facts::parse(&fs::read(path).map_err(unusable)?)
-    }
-
-    fn parse(json: &[u8]) -> Result<Facts> {
-        serde_json::from_slice(json).map_err(|error| {
+    /// None where there are none.
+    pub fn load(path: &Path) -> Result<Option<Facts>> {
+        let json = match fs::read(path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unusable(error)),
+        };
+        serde_json::from_slice(&json).map(Some).map_err(|error| {
             ErrorKind::Internal.error("an upload's facts are broken").because(error)
         })
     }
@@ -201,12 +206,10 @@ impl Place {
 
     /// What is known of it; nothing where there is no such upload.
     pub fn read(&self) -> Result<Option<Facts>> {
-        // It may be done between two looks: then its facts lie where they were not before.
+        // Whoever closes it may write the one and remove the other between the first two looks.
         for path in [&self.done, &self.facts, &self.done] {
-            match fs::read(path) {
-                Ok(json) => return Facts::parse(&json).map(Some),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(unusable(error)),
+            if let Some(facts) = Facts::load(path)? {
+                return Ok(Some(facts));
             }
         }
         Ok(None)
@@ -215,6 +218,14 @@ impl Place {
     pub fn remove_open(&self) -> Result<()> {
         // In this order: bytes that nobody knows of would lie there for good.
         [&self.bytes, &self.facts].into_iter().try_for_each(|path| gone(path)).map_err(unusable)
+    }
+
+    /// Removes bytes that no upload has: it was ended, or is gone.
+    pub fn remove_unneeded(&self) -> Result<()> {
+        match self.read()? {
+            Some(facts) if facts.outcome.is_none() => Ok(()),
+            _ => gone(&self.bytes).map_err(unusable),
+        }
     }
 
     pub fn remove(&self) -> Result<()> {

@@ -100,8 +100,14 @@ impl Partials {
         if facts.outcome.is_some() {
             return Ok(Held { id, place, facts, bytes: None, stop, _hold: hold });
         }
-        let path = place.bytes.clone();
-        let bytes = blocking(move || locked(&path)).await?;
+        let at = place.clone();
+        let bytes = blocking(move || {
+            let bytes = locked(&at.bytes)?;
+            // Where another process has ended it meanwhile, this is a file that nobody would ever remove.
+            at.remove_unneeded()?;
+            Ok(bytes)
+        })
+        .await?;
         // Another process may have gone on with it, until it was locked here.
         let facts = self.facts(owner, id).await?;
         Ok(Held { id, place, facts, bytes: Some(bytes), stop, _hold: hold })

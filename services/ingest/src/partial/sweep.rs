@@ -46,7 +46,7 @@ impl Partials {
     fn remove_if_expired(&self, tenant: TenantId, facts: &Path) -> Result<()> {
         let id = facts.file_stem().and_then(|name| name.to_str()?.parse::<PartialUploadId>().ok());
         // What was removed meanwhile, or is not ours, is none of ours.
-        let (Some(id), Ok(known)) = (id, Facts::load(facts)) else { return Ok(()) };
+        let (Some(id), Ok(Some(known))) = (id, Facts::load(facts)) else { return Ok(()) };
         if self.is_expired(&known) { self.remove_idle(id, &self.place(tenant, id)) } else { Ok(()) }
     }
 }

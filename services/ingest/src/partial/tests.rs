@@ -78,12 +78,21 @@ fn owner(clock: &ManualClock, user: &str) -> Owner {
     Owner { tenant: TenantId::new(&clock.clock(), &system_random()), user: user.to_owned() }
 }
 
-fn beginning(size_bytes: u64) -> UploadBeginning {
-    UploadBeginning {
-        header: Some(UploadHeader { patient_id: "4711".into(), ..UploadHeader::default() }),
-        size_bytes,
-        contents: UploadContents::File.into(),
+/// With all there is to say.
+fn header() -> UploadHeader {
+    UploadHeader {
+        idempotency_key: "key".into(),
+        file_name: "head.nii".into(),
+        priority: 1,
+        reference: "order 7".into(),
+        patient_id: "4711".into(),
+        accession_number: "A1".into(),
+        site: "north".into(),
     }
+}
+
+fn beginning(size_bytes: u64) -> UploadBeginning {
+    UploadBeginning { header: Some(header()), size_bytes, contents: UploadContents::File.into() }
 }
 
 fn kind<T>(result: Result<T>) -> Option<ErrorKind> {
@@ -109,6 +118,8 @@ async fn bytes_of_several_calls_are_one_upload_however_they_are_cut() {
     assert_eq!(world.append(&id, 6, &[]).await.unwrap(), 6);
     assert_eq!(kind(world.append(&id, 6, &["g"]).await), Some(ErrorKind::Invalid));
     assert_eq!(world.whole(&id).await, b"abcdef");
+    let held = world.partials().hold(&world.owner, &id).await.unwrap();
+    assert_eq!(held.facts.header(held.id), header(), "all that was said goes before it");
 }
 
 #[tokio::test]
@@ -171,6 +182,49 @@ async fn a_caller_who_goes_away_leaves_what_has_come() {
 }
 
 #[tokio::test]
+async fn the_end_that_is_told_once_more_is_waited_for_only_while_somebody_tells_it() {
+    let world = World::new();
+    let id = world.begun(1).await;
+    world.append(&id, 0, &["a"]).await.unwrap();
+    let partials = world.partials();
+    let mut held = partials.hold(&world.owner, &id).await.unwrap();
+    let gone = CancellationToken::new();
+    gone.cancel();
+    let silence = || stream::pending::<Result<Bytes>>();
+    let ended = partials.append(&mut held, 1, silence(), &gone).await;
+    assert_eq!(kind(ended), Some(ErrorKind::Invalid));
+    held.stop.cancel();
+    let ended = partials.append(&mut held, 1, silence(), &CancellationToken::new()).await;
+    assert_eq!(kind(ended), Some(ErrorKind::Unavailable));
+}
+
+#[tokio::test]
+async fn bytes_that_the_disk_has_lost_are_no_noughts() {
+    let world = World::new();
+    let id = world.begun(3).await;
+    world.append(&id, 0, &["ab"]).await.unwrap();
+    fs::OpenOptions::new().write(true).open(world.place(&id).bytes).unwrap().set_len(1).unwrap();
+    assert_eq!(kind(world.append(&id, 2, &["c"]).await), Some(ErrorKind::Internal));
+    assert_eq!(kind(world.append(&id, 1, &["bc"]).await), Some(ErrorKind::Conflict));
+}
+
+#[tokio::test]
+async fn of_an_upload_that_another_process_has_ended_no_bytes_stay() {
+    let world = World::new();
+    let id = world.begun(1).await;
+    world.append(&id, 0, &["a"]).await.unwrap();
+    let place = world.place(&id);
+    // Between the outcome's note and the removal of the rest, a process was killed.
+    let mut facts = place.read().unwrap().unwrap();
+    facts.outcome = Some(Outcome::ScanId("x".into()).into());
+    facts.save(&place.done).unwrap();
+    place.remove_unneeded().unwrap();
+    let told = world.partials().find(&world.owner, &id).await.unwrap();
+    assert_eq!(told.outcome, Some(Outcome::ScanId("x".into())));
+    assert!(!place.bytes.try_exists().unwrap());
+}
+
+#[tokio::test]
 async fn an_upload_is_its_senders_alone_and_a_stranger_disturbs_nobody() {
     let world = World::new();
     let id = world.begun(3).await;
@@ -190,9 +244,7 @@ async fn an_upload_is_its_senders_alone_and_a_stranger_disturbs_nobody() {
 #[tokio::test]
 async fn what_nobody_goes_on_with_is_removed_and_what_somebody_has_in_hand_is_not() {
     let world = World::new();
-    let (left, gone_on_with, done) =
-        (world.begun(3).await, world.begun(3).await, world.begun(1).await);
-    world.append(&left, 0, &["a"]).await.unwrap();
+    let done = world.begun(1).await;
     world.append(&done, 0, &["a"]).await.unwrap();
     let partials = world.partials();
     let held = partials.hold(&world.owner, &done).await.unwrap();
@@ -202,6 +254,9 @@ async fn what_nobody_goes_on_with_is_removed_and_what_somebody_has_in_hand_is_no
     assert!(!world.place(&done).bytes.try_exists().unwrap(), "its bytes are needed no more");
     let noted = fs::read_to_string(world.place(&done).done).unwrap();
     assert!(!noted.contains("4711"), "whose scan it is, the scan knows");
+    // What is done takes none of the two places that a sender has.
+    let (left, gone_on_with) = (world.begun(3).await, world.begun(3).await);
+    world.append(&left, 0, &["a"]).await.unwrap();
 
     world.clock.advance(HOUR_MS - 1);
     world.append(&gone_on_with, 0, &["a"]).await.unwrap();

@@ -110,6 +110,14 @@ impl Confirmed {
     }
 }
 
+impl Scan {
+    /// Whether the other has the same image and the same truth.
+    fn is_as(&self, other: &Scan) -> bool {
+        (&self.volume_sha256, &self.mask_sha256, self.truth)
+            == (&other.volume_sha256, &other.mask_sha256, other.truth)
+    }
+}
+
 impl From<LeftOut> for Omission {
     fn from(LeftOut { name, why }: LeftOut) -> Omission {
         Omission { id: name, why }

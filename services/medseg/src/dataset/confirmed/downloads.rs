@@ -87,12 +87,7 @@ impl Downloads {
     /// Brings the scan; false where the server has it no more.
     pub async fn fetch(&self, session: &Session, scan: &Scan) -> anyhow::Result<bool> {
         let [image, mask, note] = self.files(&scan.id);
-        // As long as there is no note, nothing of it counts.
-        if let Err(error) = fs::remove_file(&note)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(error.into());
-        }
+        self.forget(scan)?;
         let mut digests = Vec::new();
         for (what, path) in [("dataset-image", &image), ("dataset-mask", &mask)] {
             match file(session, &scan.scan_id, what, path).await? {
@@ -110,6 +105,15 @@ impl Downloads {
         })?;
         durable::replace(&note, &text)?;
         Ok(true)
+    }
+
+    /// Takes the scan's note away: as long as there is none, nothing of it counts.
+    pub fn forget(&self, scan: &Scan) -> anyhow::Result<()> {
+        let [.., note] = self.files(&scan.id);
+        match fs::remove_file(note) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Image, mask and note.
@@ -194,6 +198,11 @@ mod tests {
         }
         fs::write(&downloads.files(&one.id)[1], "byte").unwrap();
         assert!(!downloads.has(&one).unwrap(), "its mask is not whole");
+        put(&downloads, &one);
+        for _ in 0..2 {
+            downloads.forget(&one).unwrap();
+            assert!(!downloads.has(&one).unwrap());
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -106,12 +106,46 @@ impl Source {
         let Listed { scans, mut left_out } = listed;
         let wanted: BTreeSet<&str> = scans.iter().map(|scan| scan.id.as_str()).collect();
         downloads.keep_only(&wanted)?;
-        let mut there = Vec::new();
+        let (mut there, mut fetched) = (Vec::new(), BTreeSet::new());
         for scan in scans {
-            if downloads.has(&scan)? || downloads.fetch(self.session().await?, &scan).await? {
+            if downloads.has(&scan)? {
+                there.push(scan);
+            } else if downloads.fetch(self.session().await?, &scan).await? {
+                fetched.insert(scan.id.clone());
                 there.push(scan);
             } else {
                 let why = "it was confirmed no more when it was asked for".to_owned();
+                left_out.push(LeftOut { name: scan.id, why });
+            }
+        }
+        let listed = Listed { scans: there, left_out };
+        if fetched.is_empty() {
+            return Ok(listed);
+        }
+        self.unchanged(listed, &fetched, downloads).await
+    }
+
+    /// Leaves out what was fetched and is listed otherwise by now: of two masks nobody knows which one came.
+    async fn unchanged(
+        &mut self,
+        before: Listed,
+        fetched: &BTreeSet<String>,
+        downloads: &Downloads,
+    ) -> anyhow::Result<Listed> {
+        let Some(now) = self.listed().await? else {
+            bail!("the hospital lets its scans be learned from no more: make the export again");
+        };
+        let now: BTreeMap<&str, &Scan> =
+            now.scans.iter().map(|scan| (scan.id.as_str(), scan)).collect();
+        let Listed { scans, mut left_out } = before;
+        let mut there = Vec::new();
+        for scan in scans {
+            let is_same = now.get(scan.id.as_str()).is_some_and(|now| now.is_as(&scan));
+            if is_same || !fetched.contains(&scan.id) {
+                there.push(scan);
+            } else {
+                downloads.forget(&scan)?;
+                let why = "its readers said otherwise while it was fetched".to_owned();
                 left_out.push(LeftOut { name: scan.id, why });
             }
         }
