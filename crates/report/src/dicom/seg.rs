@@ -25,9 +25,9 @@ pub const KIND: Kind = Kind {
 const NOTHING: &str = "nothing was found, so that there is nothing to mark: sr.dcm says the answer";
 const TOO_MANY: &str = "there are more findings than one segmentation holds: mask.nii.gz has them";
 
-/// What is held in memory at once, in frames and in bytes of pixels.
+/// What is held in memory at once, in frames and in bytes of pixels: these are there twice while the file is written.
 const FRAMES_MAX: usize = 8192;
-const PIXEL_BYTES_MAX: usize = 256 << 20;
+const PIXEL_BYTES_MAX: usize = 64 << 20;
 
 /// The frames by finding (from 0) and slice of the files' grid, each with its place among them.
 type Frames = BTreeMap<(usize, usize), usize>;
