@@ -482,7 +482,12 @@ fn what_did_not_come_as_dicom_or_from_nowhere_is_refused_in_words() {
     let slices = head.volume.shape.slices;
     let made =
         |identity: Identity| DicomResult::new(identity, &head.grid, result(&head, Answer::Found));
+    let mut twice = identity(slices);
+    twice.sop_instance_uids[1] = twice.sop_instance_uids[0].clone();
     let lacking = [
+        twice,
+        // One image of many has a name, or one file has frames in an order that nobody has noted.
+        identity(1),
         Identity::default(),
         Identity { study_instance_uid: None, ..identity(slices) },
         Identity { series_instance_uid: Some("no uid".into()), ..identity(slices) },
