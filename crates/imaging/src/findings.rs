@@ -284,7 +284,8 @@ fn patient_box(geometry: &Geometry, axes: [(usize, usize); 3]) -> [[f64; 3]; 2] 
     extremes
 }
 
-fn centroid(runs: &[Run]) -> [f64; 3] {
+/// The mean voxel index of all runs.
+pub(crate) fn centroid(runs: &[Run]) -> [f64; 3] {
     let mut sums = [0.0; 3];
     for run in runs {
         let length = (run.to - run.from) as f64;

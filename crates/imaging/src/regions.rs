@@ -3,6 +3,7 @@
 use domain::{Error, ErrorKind, Result};
 
 use crate::components::{Run, components};
+use crate::findings::centroid;
 use crate::{Bounds, Finding, Role, Shape};
 
 /// The voxels of each of `findings`, in their order, as runs; `labels` are those of the result's own mask, one for each voxel.
@@ -24,9 +25,11 @@ pub fn regions(labels: &[u8], shape: Shape, findings: &[Finding]) -> Result<Vec<
             std::mem::take(parts).concat()
         } else {
             let at = parts.iter().position(|runs| is(finding, runs)).ok_or_else(contradiction)?;
-            parts.swap_remove(at)
+            // The others stay in their order, which that of findings follows: two of one size may share a box.
+            parts.remove(at)
         };
-        if voxels(&runs) != finding.voxels {
+        // A mask that is turned otherwise marks as many voxels.
+        if !is(finding, &runs) || !is_there(finding, &runs) {
             return Err(contradiction());
         }
         found.push(runs);
@@ -53,6 +56,14 @@ fn is(finding: &Finding, runs: &[Run]) -> bool {
         fold(|run| run.from, |run| run.to),
     ];
     (0..3).all(|axis| axes[axis] == (Some(from[axis]), Some(to[axis])))
+}
+
+/// Whether the middle of a region is that of the finding.
+fn is_there(finding: &Finding, runs: &[Run]) -> bool {
+    /// What decimals and the order of a sum leave of two numbers that are one.
+    const ROUNDING: f64 = 1e-6;
+    let mut pairs = centroid(runs).into_iter().zip(finding.centroid);
+    pairs.all(|(marked, told)| (marked - told).abs() <= ROUNDING)
 }
 
 fn voxels(runs: &[Run]) -> usize {
@@ -109,5 +120,46 @@ mod tests {
         mask[at(2, 7, 7)] = 1;
         let error = regions(&mask, SHAPE, &findings).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
+    }
+
+    const ALL_ALIKE: Criteria = Criteria { threshold: 0.5, minimum_voxels: 1, grows_from: None };
+
+    #[test]
+    fn a_mask_that_is_turned_otherwise_is_refused() {
+        let mut probabilities = vec![0.0; SHAPE.len()];
+        // Its box is the same in a mirror.
+        probabilities[at(1, 2, 2)..][..4].fill(0.9);
+        probabilities[at(1, 3, 2)] = 0.9;
+        let found = Findings::new(&probabilities, SHAPE, None, ALL_ALIKE).unwrap();
+        assert!(regions(&found.mask, SHAPE, &found.findings).is_ok());
+        let rows = found.mask.chunks(SHAPE.columns);
+        let mirrored: Vec<u8> = rows.flat_map(|row| row.iter().rev().copied()).collect();
+        let upside_down: Vec<u8> = found.mask.iter().rev().copied().collect();
+        for turned in [mirrored, upside_down] {
+            let error = regions(&turned, SHAPE, &found.findings).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Internal);
+        }
+    }
+
+    #[test]
+    fn two_of_one_size_in_one_box_are_not_taken_for_each_other() {
+        let shape = Shape { slices: 8, rows: 6, columns: 6 };
+        let mut probabilities = vec![0.0; shape.len()];
+        probabilities[..shape.slice_len()].fill(0.9);
+        for step in 0..5 {
+            // Two paths along edges of one cube that touch nowhere.
+            let one = [[3, 0, step], [3, step, 4], [3 + step, 4, 4]];
+            let other = [[3 + step, 4, 0], [7, step, 0], [7, 0, step]];
+            for [slice, row, column] in one.into_iter().chain(other) {
+                probabilities[(slice * shape.rows + row) * shape.columns + column] = 0.9;
+            }
+        }
+        let Findings { mask, findings } =
+            Findings::new(&probabilities, shape, None, ALL_ALIKE).unwrap();
+        assert_eq!(findings.len(), 3);
+        assert_eq!(findings[1].bounds, findings[2].bounds);
+        let regions = regions(&mask, shape, &findings).unwrap();
+        let marked: Vec<[f64; 3]> = regions.iter().map(|runs| centroid(runs)).collect();
+        assert_eq!(marked, findings.iter().map(|finding| finding.centroid).collect::<Vec<_>>());
     }
 }

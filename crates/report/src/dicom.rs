@@ -85,9 +85,8 @@ impl DicomResult {
 
     /// The UID of something of this result.
     fn uid(&self, words: &[&str]) -> String {
-        let model = self.result.model.as_ref().map_or("", |model| model.sha256.as_str());
-        let version = self.result.model.as_ref().map_or("", |model| model.version.as_str());
-        let named = ["medseg", self.result.scan_id.as_str(), model, version];
+        let [name, version, digest] = self.model();
+        let named = ["medseg", self.result.scan_id.as_str(), name, version, digest];
         uid::uid(&[&named[..], words].concat())
     }
 
@@ -98,11 +97,16 @@ impl DicomResult {
 
     /// The UID of what has observed it: the same for all results of one model.
     fn uid_of_model(&self) -> String {
-        let model = self.result.model.as_ref();
-        let [name, version, digest] = model.map_or([""; 3], |model| {
-            [model.name.as_str(), model.version.as_str(), model.sha256.as_str()]
-        });
+        let [name, version, digest] = self.model();
         uid::uid(&["medseg", "device", name, version, digest])
+    }
+
+    /// What tells models from each other: engines without weights differ in their names alone. Empty where none was run.
+    fn model(&self) -> [&str; 3] {
+        let model = self.result.model.as_ref();
+        model.map_or([""; 3], |model| {
+            [model.name.as_str(), model.version.as_str(), model.sha256.as_str()]
+        })
     }
 
     fn answer(&self) -> &'static str {

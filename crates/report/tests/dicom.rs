@@ -10,9 +10,9 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use domain::{Answer, ErrorKind, Identity};
 use imaging::phantom::{Phantom, Settings};
 use imaging::{
-    ClassifiedKind, Criteria, Finding, Findings, ImageFacts, ModelFacts, ModelInfo, OperatingPoint,
-    Reading, Readings, ResultDocument, Shape, StoredGrid, Timing, Totals, Volume, lettered_png,
-    mask_nifti, overlay_png, shown_slice,
+    ClassifiedKind, Criteria, Finding, Findings, ImageFacts, Laterality, ModelFacts, ModelInfo,
+    OperatingPoint, Reading, Readings, ResultDocument, Shape, StoredGrid, Timing, Totals, Volume,
+    lettered_png, mask_nifti, overlay_png, shown_slice,
 };
 use report::Language;
 use report::dicom::{DicomResult, Unmade};
@@ -242,6 +242,7 @@ fn in_each_order_of_axes_a_finding_is_as_large_and_on_the_same_side_in_every_obj
             overlay_png(&head.volume, &head.found, shown_slice(head.volume.shape, &head.found));
         let capture = read(&dicom(&head, Answer::Found).capture(&png.unwrap()).unwrap());
         assert_eq!(text(&capture, tags::PATIENT_ORIENTATION), "L\\P", "{order}");
+        assert_eq!(text(&capture, tags::PIXEL_ASPECT_RATIO), "3000\\2800", "{order}");
     }
 }
 
@@ -380,6 +381,59 @@ fn the_same_result_is_the_same_bytes_and_another_one_has_another_uid() {
 }
 
 #[test]
+fn engines_without_weights_have_uids_of_their_own_and_no_value_is_empty() {
+    let head = head("LPS");
+    let (own, _) = head.volume.own_grid();
+    let report_of = |name: &str| {
+        let mut result = result(&head, Answer::Found);
+        let model = result.model.as_mut().unwrap();
+        (model.name, model.version, model.sha256) = (name.to_owned(), String::new(), String::new());
+        let dicom = DicomResult::new(identity(own.slices), &head.grid, result).unwrap();
+        read(&dicom.structured_report().unwrap())
+    };
+    let (one, other) = (report_of("threshold"), report_of("moments"));
+    assert_ne!(text(&one, tags::SOP_INSTANCE_UID), text(&other, tags::SOP_INSTANCE_UID));
+    assert_eq!(text(&one, tags::MANUFACTURER_MODEL_NAME), "threshold");
+    assert_eq!(text(named(&one, "111003")[0], tags::TEXT_VALUE), "not stated");
+    assert_eq!(text(named(&report_of(" "), "111001")[0], tags::TEXT_VALUE), "not stated");
+}
+
+#[test]
+fn what_is_on_the_middle_is_not_said_to_be_on_both_sides() {
+    let head = head("LPS");
+    let (own, _) = head.volume.own_grid();
+    for (side, code) in [
+        (Some(Laterality::Left), Some("7771000")),
+        (Some(Laterality::Right), Some("24028007")),
+        (Some(Laterality::Midline), Some("399488007")),
+        (None, None),
+    ] {
+        let mut result = result(&head, Answer::Found);
+        result.findings.iter_mut().for_each(|finding| finding.laterality = side);
+        let dicom = DicomResult::new(identity(own.slices), &head.grid, result).unwrap();
+        let report = read(&dicom.structured_report().unwrap());
+        let said = named(&report, "272741003").first().map(|item| coded(item));
+        assert_eq!(said.as_deref(), code);
+    }
+}
+
+#[test]
+fn what_a_file_may_not_say_so_keeps_no_object_from_being_written() {
+    let head = head("LPS");
+    let (own, _) = head.volume.own_grid();
+    let of_no_code = Identity {
+        patient_sex: Some("女".into()),
+        patient_age: Some("٤٠ Y".into()),
+        ..identity(own.slices)
+    };
+    let dicom = DicomResult::new(of_no_code, &head.grid, result(&head, Answer::Found)).unwrap();
+    let report = read(&dicom.structured_report().unwrap());
+    assert_eq!(text(&report, tags::PATIENT_SEX), "");
+    assert!(report.element(tags::PATIENT_AGE).is_err());
+    assert_eq!(text(&report, tags::PATIENT_BIRTH_DATE), "19700131");
+}
+
+#[test]
 fn each_of_the_four_answers_is_said_and_nothing_is_marked_where_nothing_was_found() {
     let head = head("LPS");
     for (answer, presence, own) in [
@@ -428,7 +482,12 @@ fn what_did_not_come_as_dicom_or_from_nowhere_is_refused_in_words() {
     let slices = head.volume.shape.slices;
     let made =
         |identity: Identity| DicomResult::new(identity, &head.grid, result(&head, Answer::Found));
+    let mut twice = identity(slices);
+    twice.sop_instance_uids[1] = twice.sop_instance_uids[0].clone();
     let lacking = [
+        twice,
+        // One image of many has a name, or one file has frames in an order that nobody has noted.
+        identity(1),
         Identity::default(),
         Identity { study_instance_uid: None, ..identity(slices) },
         Identity { series_instance_uid: Some("no uid".into()), ..identity(slices) },

@@ -40,6 +40,7 @@ pub fn written(of: &DicomResult, png: &[u8]) -> Result<Vec<u8>, Unmade> {
             "Key picture of a result, findings outlined; for research use only",
         ),
     ]);
+    elements.extend(aspect(of));
     elements.extend(source(of));
     file::written(of, &KIND, &[], elements)
 }
@@ -48,6 +49,15 @@ pub fn written(of: &DicomResult, png: &[u8]) -> Result<Vec<u8>, Unmade> {
 fn orientation(of: &DicomResult) -> String {
     let view = of.source.geometry.as_ref().and_then(View::of);
     view.map_or_else(String::new, |view| format!("{}\\{}", view.right, view.bottom))
+}
+
+/// How high a pixel is for its width, where these differ: viewers would show the head too narrow or too wide, and lengths on it wrong.
+fn aspect(of: &DicomResult) -> Option<Element> {
+    /// The attribute holds whole numbers: those of micrometres.
+    const PER_MM: f64 = 1000.0;
+    let [_, row_mm, column_mm] = of.source.geometry?.spacing();
+    let [high, wide] = [row_mm, column_mm].map(|mm| (PER_MM * mm).round().max(1.0) as u32);
+    (high != wide).then(|| text(tags::PIXEL_ASPECT_RATIO, VR::IS, format!("{high}\\{wide}")))
 }
 
 /// The slice of the images that is shown, if it is one of theirs: a picture across them is of all of them.

@@ -40,7 +40,8 @@ pub const FINDING_SITE: Code = Code("363698007", "SCT", "Finding Site");
 pub const LATERALITY: Code = Code("272741003", "SCT", "Laterality");
 pub const LEFT: Code = Code("7771000", "SCT", "Left");
 pub const RIGHT: Code = Code("24028007", "SCT", "Right");
-pub const RIGHT_AND_LEFT: Code = Code("51440002", "SCT", "Right and left");
+/// And not "right and left": what lies on the middle need not be on both sides.
+pub const MIDLINE: Code = Code("399488007", "SCT", "Midline");
 pub const ALGORITHM_NAME: Code = Code("111001", "DCM", "Algorithm Name");
 pub const ALGORITHM_VERSION: Code = Code("111003", "DCM", "Algorithm Version");
 pub const ALGORITHM_PARAMETERS: Code = Code("111002", "DCM", "Algorithm Parameters");

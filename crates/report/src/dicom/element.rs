@@ -32,7 +32,13 @@ pub fn long_string(tag: Tag, value: &str) -> Element {
 
 /// An element that has to be there and may be empty.
 pub fn known(tag: Tag, vr: VR, value: Option<&String>) -> Element {
-    text(tag, vr, value.cloned().unwrap_or_default())
+    text(tag, vr, value.filter(|value| fits(vr, value)).cloned().unwrap_or_default())
+}
+
+/// Whether a value can be written at all: dates and coded words are of ASCII letters, whatever character set the others are in, and a
+/// file that says otherwise says nothing there.
+pub fn fits(vr: VR, value: &str) -> bool {
+    value.is_ascii() || !matches!(vr, VR::AS | VR::CS | VR::DA | VR::TM)
 }
 
 pub fn whole(tag: Tag, value: u16) -> Element {

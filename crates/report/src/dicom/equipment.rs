@@ -10,6 +10,8 @@ use super::element::{Element, code, item, long_string, sequence, text};
 pub const MANUFACTURER: &str = "medseg";
 /// Of a scan that no model has seen.
 const NO_MODEL: &str = "no model";
+/// Of a model without a name or a version: values that must be there may not be empty.
+const UNNAMED: &str = "not stated";
 
 /// The General and the Enhanced General Equipment module.
 pub fn elements(result: &ResultDocument) -> Vec<Element> {
@@ -66,7 +68,9 @@ pub fn algorithm(result: &ResultDocument) -> Element {
     sequence(tags::SEGMENTATION_ALGORITHM_IDENTIFICATION_SEQUENCE, vec![item(identified)])
 }
 
-/// As one value: a backslash would end it. At most what an LO holds.
+/// As one value: a backslash would end it. At most what an LO holds, and never nothing.
 fn plain(words: &str) -> String {
-    words.chars().filter(|letter| *letter != '\\' && !letter.is_control()).take(64).collect()
+    let allowed = |letter: &char| *letter != '\\' && !letter.is_control();
+    let plain: String = words.trim().chars().filter(allowed).take(64).collect();
+    if plain.trim().is_empty() { UNNAMED.to_owned() } else { plain }
 }

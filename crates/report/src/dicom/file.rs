@@ -6,7 +6,7 @@ use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use domain::{ErrorKind, Result};
 use time::OffsetDateTime;
 
-use super::element::{Element, known, text};
+use super::element::{Element, fits, known, text};
 use super::{DicomResult, Unmade, equipment};
 use crate::written;
 
@@ -76,7 +76,8 @@ fn study(of: &DicomResult) -> Vec<Element> {
         (tags::STUDY_DESCRIPTION, VR::LO, &said.study_description),
     ];
     for (tag, vr, value) in optional {
-        elements.extend(value.as_ref().map(|value| text(tag, vr, value)));
+        let value = value.as_ref().filter(|value| fits(vr, value));
+        elements.extend(value.map(|value| text(tag, vr, value)));
     }
     elements
 }

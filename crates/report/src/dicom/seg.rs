@@ -25,12 +25,12 @@ pub const KIND: Kind = Kind {
 const NOTHING: &str = "nothing was found, so that there is nothing to mark: sr.dcm says the answer";
 const TOO_MANY: &str = "there are more findings than one segmentation holds: mask.nii.gz has them";
 
-/// What is held in memory at once, in frames and in bytes of pixels.
+/// What is held in memory at once, in frames and in bytes of pixels: these are there twice while the file is written.
 const FRAMES_MAX: usize = 8192;
-const PIXEL_BYTES_MAX: usize = 256 << 20;
+const PIXEL_BYTES_MAX: usize = 64 << 20;
 
-/// By finding (from 0) and slice of the files' grid, the places of the pixels that are in it.
-type Frames = BTreeMap<(usize, usize), Vec<usize>>;
+/// The frames by finding (from 0) and slice of the files' grid, each with its place among them.
+type Frames = BTreeMap<(usize, usize), usize>;
 
 /// The UID of the segmentation, where there is one.
 pub fn instance_uid(of: &DicomResult) -> Result<String, Unmade> {
@@ -50,7 +50,7 @@ pub fn written(of: &DicomResult, mask: &[u8], grid: &StoredGrid) -> Result<Vec<u
     elements.push(sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![shared(&place)]));
     let per_frame = framed(of, &place, &frames.keys().copied().collect::<Vec<_>>());
     elements.push(sequence(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, per_frame));
-    elements.push(bytes(tags::PIXEL_DATA, packed(&frames, of.source.own_shape)));
+    elements.push(bytes(tags::PIXEL_DATA, packed(of, &regions, &frames)));
     file::written(of, &KIND, &[], elements)
 }
 
@@ -71,32 +71,42 @@ fn possible(of: &DicomResult) -> Result<Place<'_>, Unmade> {
     of.source.place()
 }
 
-/// Turns the findings' voxels back to the grid of the files.
-fn frames(of: &DicomResult, regions: &[Vec<Run>]) -> Result<Frames> {
-    let (shape, own) = (of.source.shape, of.source.own_shape);
-    let mut frames = Frames::new();
-    for (finding, runs) in regions.iter().enumerate() {
-        for run in runs {
-            for column in run.from..run.to {
+/// The findings' voxels, turned back to the grid of the files: of which finding (from 0), and its slice, row and column. None is held
+/// in memory, as there may be as many as the volume has.
+fn marked(of: &DicomResult, regions: &[Vec<Run>]) -> impl Iterator<Item = (usize, [usize; 3])> {
+    let (to_own_grid, shape) = (of.source.to_own_grid, of.source.shape);
+    regions.iter().enumerate().flat_map(move |(finding, runs)| {
+        runs.iter().flat_map(move |run| {
+            (run.from..run.to).map(move |column| {
                 let index = [run.slice, run.row, column].map(|at| at as f64);
-                let [slice, row, column] =
-                    of.source.to_own_grid.index(index, shape).map(|at| at as usize);
-                if slice >= own.slices || row >= own.rows || column >= own.columns {
-                    return Err(ErrorKind::Internal.error("a finding lies outside of its images"));
-                }
-                frames.entry((finding, slice)).or_default().push(row * own.columns + column);
-            }
+                (finding, to_own_grid.index(index, shape).map(|at| at as usize))
+            })
+        })
+    })
+}
+
+fn frames(of: &DicomResult, regions: &[Vec<Run>]) -> Result<Frames> {
+    let own = of.source.own_shape;
+    let mut frames = Frames::new();
+    for (finding, [slice, row, column]) in marked(of, regions) {
+        if slice >= own.slices || row >= own.rows || column >= own.columns {
+            return Err(ErrorKind::Internal.error("a finding lies outside of its images"));
         }
+        frames.insert((finding, slice), 0);
+    }
+    for (number, frame) in frames.values_mut().enumerate() {
+        *frame = number;
     }
     Ok(frames)
 }
 
 /// One bit a pixel, frame after frame without a gap, the first pixel in the lowest bit (PS3.5 8.1.1).
-fn packed(frames: &Frames, own: Shape) -> Vec<u8> {
+fn packed(of: &DicomResult, regions: &[Vec<Run>], frames: &Frames) -> Vec<u8> {
+    let own = of.source.own_shape;
     let mut packed = vec![0_u8; (frames.len() * own.slice_len()).div_ceil(8)];
-    for (frame, pixels) in frames.values().enumerate() {
-        for pixel in pixels {
-            let bit = frame * own.slice_len() + pixel;
+    for (finding, [slice, row, column]) in marked(of, regions) {
+        if let Some(frame) = frames.get(&(finding, slice)) {
+            let bit = frame * own.slice_len() + row * own.columns + column;
             packed[bit / 8] |= 1 << (bit % 8);
         }
     }

@@ -1,5 +1,7 @@
 //! The images that a result is of.
 
+use std::collections::HashSet;
+
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use domain::{Identity, Result};
@@ -11,8 +13,7 @@ use super::uid::is_uid;
 
 const NO_IDENTITY: &str = "the scan did not come as DICOM, or not with study, series and instance: there is no study that such an object could belong to";
 const NO_PLACE: &str = "its files do not say where its slices lie in the patient (position, orientation, frame of reference)";
-const OTHER_SLICES: &str =
-    "its files are not one for each slice, nor one for all of them: no slice can be referred to";
+const OTHER_SLICES: &str = "its files are not one for each slice, nor one whose frames are known: no slice can be referred to";
 
 /// Whose images they are, and where their voxels lie.
 pub struct Source {
@@ -52,7 +53,7 @@ impl Source {
             return Err(Unmade::Absent(NO_IDENTITY));
         }
         let (own_shape, own_geometry) = grid.own_grid();
-        if ![1, own_shape.slices].contains(&instances.len()) {
+        if !names_each_slice(&identity, own_shape.slices) {
             return Err(Unmade::Absent(OTHER_SLICES));
         }
         Ok(Source {
@@ -109,6 +110,17 @@ impl Source {
         ];
         sequence(tags::REFERENCED_SERIES_SEQUENCE, vec![super::element::item(of_series)])
     }
+}
+
+/// Whether each of so many slices is one instance or one known frame of the only one: under a name that two share, or of an image whose
+/// neighbours have none, a finding would be shown on another slice.
+fn names_each_slice(identity: &Identity, slices: usize) -> bool {
+    let Identity { sop_instance_uids: instances, frame_numbers, .. } = identity;
+    if instances.len() == 1 {
+        return slices == 1 || frame_numbers.len() == slices;
+    }
+    let different: HashSet<&str> = instances.iter().map(|instance| plain(instance)).collect();
+    instances.len() == slices && different.len() == slices
 }
 
 /// Without the padding that files have around UIDs.

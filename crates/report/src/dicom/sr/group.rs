@@ -69,7 +69,7 @@ fn coded(side: Laterality) -> Code {
     match side {
         Laterality::Left => codes::LEFT,
         Laterality::Right => codes::RIGHT,
-        Laterality::Midline => codes::RIGHT_AND_LEFT,
+        Laterality::Midline => codes::MIDLINE,
     }
 }
 
