@@ -123,7 +123,7 @@ impl Store {
              scans at most",
             seen.errors,
             seen.of,
-            rule.error_max * 100.0,
+            percent(rule.error_max),
             rule.budget_scans
         );
         let (subject, action) = ("rule", "model.stopped");
@@ -164,6 +164,11 @@ pub async fn require_answering(unit: &mut Unit, tenant: TenantId, outcome: &Outc
         );
     }
     Ok(())
+}
+
+/// A part as people read it: 0.07 is 7, and not 7.000000000000001.
+fn percent(part: f64) -> f64 {
+    (part * 1e6).round() / 1e4
 }
 
 fn check(rule: &StopRule) -> Result<()> {

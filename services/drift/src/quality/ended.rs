@@ -26,7 +26,7 @@ pub fn response(ended: &[&Ended]) -> Option<Times> {
 
 /// How many scans have no answer, by why.
 pub fn refusals(ended: &[&Ended]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
+    let mut counts = BTreeMap::<String, usize>::new();
     for why in ended.iter().filter_map(|scan| scan.why()) {
         *counts.entry(why.to_owned()).or_default() += 1;
     }
@@ -70,7 +70,7 @@ mod tests {
         ];
         let all: Vec<&Ended> = scans.iter().collect();
         let expected = [("failed", 1), ("no_model", 1), ("stopped", 1)];
-        let expected = expected.map(|(why, count)| (why.to_owned(), count)).into();
+        let expected = BTreeMap::from(expected.map(|(why, count)| (why.to_owned(), count)));
         assert_eq!(refusals(&all), expected);
         let Times { scans, p50, p99, .. } = response(&all).unwrap();
         assert_eq!((scans, p50), (3, 200.0));

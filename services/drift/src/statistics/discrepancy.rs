@@ -5,7 +5,7 @@
 const FEW_MAX: usize = 100;
 const MANY_MAX: usize = 200;
 /// Ways to share out the vectors anew that are tried at most: the smallest p-value is one of so many and one, which is below a
-/// feature's part of a window's false-alarm budget, were there twenty.
+/// feature's part of a window's false-alarm budget, were there nineteen.
 const WAYS_MAX: usize = 9999;
 /// So many of them that are as far apart as what was seen say that it is nothing rare: the p-value is then their share (Besag and
 /// Clifford 1991, which keeps the test exact), and no more are tried.
@@ -52,7 +52,9 @@ pub fn witnesses(window: &[&[f64]], reference: &[&[f64]]) -> Vec<f64> {
     if count < 2 || reference.is_empty() {
         return vec![0.0; count];
     }
-    let kernel = Kernel::new(&[window, reference].concat());
+    // Every scan of the window is told of; of the training as many as are compared, however many a file has.
+    let reference = spread(reference, MANY_MAX);
+    let kernel = Kernel::new(&[window, reference.as_slice()].concat());
     let mean = |row: usize, places: std::ops::Range<usize>, of: usize| {
         places.map(|column| kernel.at(row, column)).sum::<f64>() / of as f64
     };
@@ -243,6 +245,9 @@ mod tests {
         assert!(discrepancy(&slices(&many), &slices(&vectors(500, 0.0, 3))).is_some());
         assert_eq!(discrepancy(&slices(&many), &slices(&few)), None);
         assert_eq!(discrepancy(&[], &slices(&many)), None);
+        let window = vectors(5, 0.0, 4);
+        let of_some = witnesses(&slices(&window), &spread(&slices(&many), MANY_MAX));
+        assert_eq!(witnesses(&slices(&window), &slices(&many)), of_some);
     }
 
     #[test]

@@ -37,8 +37,9 @@ pub async fn models(unit: &mut Unit, tenant: TenantId) -> Result<Vec<(String, St
     .map_err(failed)
 }
 
-/// Of each scan that the model has answered and of which words after `since_ms` say the truth, whether the answer was wrong: in the
-/// order in which the scans were first spoken of.
+/// Of each scan that the model has answered, that nobody had spoken of until `since_ms` and of which words say the truth, whether the
+/// answer was wrong: in the order in which the scans were first spoken of. A later word on an earlier scan would stand there without
+/// those that it contradicts.
 pub async fn errors(
     unit: &mut Unit,
     tenant: TenantId,
@@ -49,11 +50,14 @@ pub async fn errors(
         "SELECT feedback.scan_id, feedback.id, reader_id, verdict, truth, adjudicates_json, answer
          FROM feedback JOIN scans ON scans.tenant_id = feedback.tenant_id AND scans.id = feedback.scan_id
          WHERE feedback.tenant_id = ? AND feedback.model_name = ? AND feedback.model_version = ? AND given_ms > ?
+             AND NOT EXISTS (SELECT 1 FROM feedback earlier WHERE earlier.tenant_id = feedback.tenant_id
+                 AND earlier.scan_id = feedback.scan_id AND earlier.given_ms <= ?)
          ORDER BY given_ms DESC, feedback.position DESC LIMIT ?",
     )
     .id(tenant)
     .bind(name.to_owned())
     .bind(version.to_owned())
+    .bind(since_ms)
     .bind(since_ms)
     .bind(WORDS_MAX)
     .fetch_all(&mut **unit)
