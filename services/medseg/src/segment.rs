@@ -142,6 +142,7 @@ impl Jailed {
             rules: storage::Rules::default(),
             registry: registry::Rules::default(),
             drift: drift::Schedule::default(),
+            quality: drift::Bound::default(),
         })
     }
 }
