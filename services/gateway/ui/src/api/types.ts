@@ -21,6 +21,77 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows one's own account */
+        get: operations["get_account"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Changes one's own password
+         * @description All sessions end, and the answer begins another one.
+         */
+        post: operations["change_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists one's own sessions */
+        get: operations["list_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends one of one's own sessions */
+        delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/batches": {
         parameters: {
             query?: never;
@@ -83,11 +154,54 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Lists the hospital's API clients */
+        get: operations["list_clients"];
         put?: never;
         /** Adds an API client to the hospital */
         post: operations["create_client"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/clients/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Deletes an API client */
+        delete: operations["delete_client"];
+        options?: never;
+        head?: never;
+        /**
+         * Changes a client's roles or when it expires, disables or enables it
+         * @description What it might do before is refused within a minute everywhere.
+         */
+        patch: operations["change_client"];
+        trace?: never;
+    };
+    "/v1/clients/{id}/rotation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives a client a second secret
+         * @description Both are valid until the rotation ends, so that whatever uses the old one can be told the new one in peace.
+         */
+        post: operations["rotate_client"];
+        /** Takes a client's old secret away, with all tokens from before */
+        delete: operations["end_rotation"];
         options?: never;
         head?: never;
         patch?: never;
@@ -126,7 +240,8 @@ export interface paths {
         /**
          * Lists the scans that readers have confirmed, and why others are left out, newest first
          * @description For the roles `scientist` and `admin`, and only with the hospital's consent (`/v1/consent`). Confirmed is a scan whose readers
-         *     all agree with the result, or have corrected it with one outline; a conflict is none until it is settled.
+         *     all agree with the result, have corrected it with one outline, or say that there is no tumour in what was found; a conflict is
+         *     none until it is settled.
          */
         get: operations["list_dataset"];
         put?: never;
@@ -218,6 +333,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/drift/rows.parquet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Hands out the same rows as Apache Parquet
+         * @description The columns are those of `rows.csv`, in types of their own: times are timestamps, and what is missing is null.
+         */
+        get: operations["get_drift_rows_as_parquet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/drift/windows": {
         parameters: {
             query?: never;
@@ -289,6 +424,27 @@ export interface paths {
          *     person may report 20 times within an hour.
          */
         post: operations["report_incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Invites somebody to the hospital
+         * @description The answer holds the token of a link by which they choose their password. It works once, for three days; how it reaches them
+         *     is up to you.
+         */
+        post: operations["invite_user"];
         delete?: never;
         options?: never;
         head?: never;
@@ -441,6 +597,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/password-links/use": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sets a password by a link, which is used up by that */
+        post: operations["use_password_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/quality": {
         parameters: {
             query?: never;
@@ -450,9 +623,11 @@ export interface paths {
         };
         /**
          * Shows how good the answers are, by what readers say of them
-         * @description False acceptance and false rejection by scan, Dice, and how often readers agree; each with a 95 % interval, with how many scans
-         *     it is of and with how many of all were reviewed. For the roles `clinician`, `scientist` and `admin`; who is only a `clinician` is
-         *     shown no figures of fewer than five reviewed scans, for readers judge without knowing what others think.
+         * @description False acceptance and false rejection by scan and by slice, Dice, and how often readers agree; each with a 95 % interval, with how
+         *     many scans it is of and with how many of all were reviewed. What is reviewed is not drawn by chance: `weighted` has the same figures
+         *     with each reviewed scan standing for those like it. Beside them, the Dice that the model expects, how long scans took, and why some
+         *     have no answer; by model, whether confirmed errors speak against their bound. For the roles `clinician`, `scientist` and `admin`; who
+         *     is only a `clinician` is shown no figures of fewer than five reviewed scans, for readers judge without knowing what others think.
          */
         get: operations["get_quality"];
         put?: never;
@@ -499,6 +674,27 @@ export interface paths {
         };
         /** Shows how far a scan is */
         get: operations["get_scan"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/capture.dcm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the picture of the findings as a DICOM secondary capture
+         * @description `overlay.png`, or `image.png` where nothing was found, with answer, model and "research use only" written above it: for
+         *     archives and viewers that show nothing else. For whom, and of which scans, as `seg.dcm`.
+         */
+        get: operations["get_dicom_capture"];
         put?: never;
         post?: never;
         delete?: never;
@@ -585,8 +781,9 @@ export interface paths {
          * Says what a reader makes of a result
          * @description As JSON, or as a form with the field `feedback` (that JSON) and then a file `mask`: the reader's own outline, with the
          *     verdict `correct`. A correction shows what is right: that outline, places that were missed, or which findings are none; one
-         *     that leaves no tumour says in `truth` whether there is one. A later word of the same reader stands beside the earlier one;
-         *     nothing is overwritten. An `admin` settles a conflict by a word that names the others' in `adjudicates`.
+         *     that leaves no tumour says in `truth` whether there is one, and an outline that marks nothing that there is none. A later word
+         *     of the same reader stands beside the earlier one; nothing is overwritten. An `admin` settles a conflict by a word that names the
+         *     others' in `adjudicates`.
          */
         post: operations["give_feedback"];
         delete?: never;
@@ -734,6 +931,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/scans/{id}/priors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists earlier scans of the same patient
+         * @description Of the same number, given by the same issuer, as the files or their senders say; of the caller's hospital; and that there is a
+         *     result of. Earlier is what was examined before, as the files say; else what was sent before. Left out are other series of the
+         *     same study and the same image once more. A scan of which nobody knows whose it is has none. For the roles `clinician` and
+         *     `integrator`.
+         */
+        get: operations["list_priors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/report.dcm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the report of `report.pdf` as a DICOM object (Encapsulated PDF)
+         * @description With what the caller may know, as `report.pdf`: once readers have said more, it is another object. For whom, and of which
+         *     scans, as `seg.dcm`.
+         */
+        get: operations["get_dicom_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/scans/{id}/report.pdf": {
         parameters: {
             query?: never;
@@ -773,6 +1014,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/scans/{id}/seg.dcm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the findings as a DICOM segmentation (SEG) of the images they were found in
+         * @description A segment for each finding, on the slices of the images themselves, in their study and with their patient: so it says
+         *     whose scan it is, and is for the roles `clinician` and `integrator`; each reading is noted in the audit trail. The same
+         *     result is the same object. There is none of a scan that did not come as DICOM, nor where nothing was found: `detail` says
+         *     why, and `sr.dcm` says the answer.
+         */
+        get: operations["get_dicom_segmentation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/scans/{id}/slices/{n}": {
         parameters: {
             query?: never;
@@ -786,6 +1050,170 @@ export interface paths {
          */
         get: operations["get_slice"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/sr.dcm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives answer and measures as a DICOM structured report (TID 1500)
+         * @description Whichever of the four the answer is; of each finding volume, axes and box, as lines in the patient. For whom, and of which
+         *     scans, as `seg.dcm`.
+         */
+        get: operations["get_dicom_structured_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/volume.nii": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the scan's volume, as NIfTI
+         * @description For viewers: the voxels as pictures of its slices show them, and nothing that the upload's header says but where they lie. The
+         *     pixels are as they are: a head's volume shows a face. 32-bit floats, not compressed; from the moment that the scan is accepted.
+         */
+        get: operations["get_volume"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stops": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows when the hospital takes no more answers of a model, and which models are stopped
+         * @description For the roles `clinician`, `scientist` and `admin`; who is only a `clinician` is not told how many answers were found wrong.
+         */
+        get: operations["get_stops"];
+        /**
+         * Decides when the hospital takes no more answers of a model
+         * @description For the role `admin`. A model whose confirmed answers speak against the bound is stopped at once: from then on its scans here are
+         *     answered with `not_analysable` and the reason, until an administrator lifts the stop. What was confirmed before the rule was set
+         *     counts. A rule of 0 stops no model any more; what is stopped stays so until it is lifted. Each decision is kept with who and when,
+         *     and is in the audit trail.
+         */
+        put: operations["set_stop_rule"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stops/lift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lets a stopped model answer again
+         * @description For the role `admin`, with a reason. What was confirmed before counts no more against the model. Scans that were answered with
+         *     `not_analysable` meanwhile stay so.
+         */
+        post: operations["lift_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the hospitals */
+        get: operations["list_tenants"];
+        put?: never;
+        /** Makes a hospital, and invites its first administrator */
+        post: operations["create_tenant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tenants/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows a hospital */
+        get: operations["get_tenant"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Changes a hospital's name, languages and limits */
+        patch: operations["change_tenant"];
+        trace?: never;
+    };
+    "/v1/tenants/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Hands out a hospital's settings and accounts, without secrets */
+        get: operations["export_tenant"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tenants/{id}/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Suspends a hospital, lets it go on, or closes it
+         * @description Whoever belongs to it is refused within a minute everywhere, and cannot sign in while it is not active. Closing is for good;
+         *     what is kept of it is kept until it is erased.
+         */
+        put: operations["set_tenant_state"];
         post?: never;
         delete?: never;
         options?: never;
@@ -827,6 +1255,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins an upload that may be interrupted
+         * @description The protocol is tus 1.0.0 with creation, expiration and termination, so that its clients can be used. The bytes follow with
+         *     `PATCH` at `Location`, in as many requests as it takes; after an interruption `HEAD` says where to go on. With the last bytes it
+         *     becomes what it would have become in one request. Only whoever began it, user or API client, knows of it.
+         */
+        post: operations["begin_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/uploads/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says how much of an upload is there, and what has become of it
+         * @description To `HEAD` the headers say how much. A request that still sends bytes of it is ended, and what it brought is kept: asked is after
+         *     an interruption. An upload that is whole, but could not be looked at yet, is looked at before this is answered.
+         */
+        get: operations["get_upload"];
+        put?: never;
+        post?: never;
+        /**
+         * Forgets an upload
+         * @description Its bytes are deleted. A scan that it has become already stays.
+         */
+        delete: operations["abandon_upload"];
+        options?: never;
+        head?: never;
+        /**
+         * Sends the next bytes of an upload
+         * @description From `Upload-Offset` on, which must be where those that are there end. What comes before an interruption is kept. With the last
+         *     bytes it is looked at: then `Location` leads to the scan or the batch, and a file that does not meet an input requirement is
+         *     refused as `POST /v1/scans` refuses it.
+         */
+        patch: operations["append_upload"];
+        trace?: never;
+    };
     "/v1/users": {
         parameters: {
             query?: never;
@@ -840,6 +1321,82 @@ export interface paths {
         /** Adds a user to the hospital */
         post: operations["create_user"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Deletes a user; what they have said of scans stays, under their name */
+        delete: operations["delete_user"];
+        options?: never;
+        head?: never;
+        /**
+         * Changes a user's roles, disables or enables them
+         * @description What they might do before is refused within a minute everywhere. Somebody who is disabled cannot sign in, and their sessions end.
+         */
+        patch: operations["change_user"];
+        trace?: never;
+    };
+    "/v1/users/{id}/password-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a link by which a user chooses another password
+         * @description It works once, for a day, or for three where they were invited and have none yet; a link from before does not work any more.
+         *     Until it is used, the old password stays.
+         */
+        post: operations["reset_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the sessions of a user */
+        get: operations["list_user_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{id}/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a session of a user */
+        delete: operations["end_user_session"];
         options?: never;
         head?: never;
         patch?: never;
@@ -865,11 +1422,34 @@ export interface components {
         };
         /** @description What an upload has become: one scan, or a batch where several files are more than one. */
         Accepted: components["schemas"]["Scan"] | components["schemas"]["Batch"];
+        /** @description Whoever asks. */
+        Account: {
+            /** @description Those of the hospital, `en` or `fr`; the first is its own. */
+            languages: string[];
+            /** @description The name of the hospital. */
+            tenant: string;
+            user: components["schemas"]["User"];
+        };
         /**
          * @description What somebody may do; a role contains no other.
          * @enum {string}
          */
         AccountRole: "clinician" | "integrator" | "scientist" | "admin";
+        /** @description A sign-in, and what has followed from it. */
+        AccountSession: {
+            /** Format: date-time */
+            begun_at?: string | null;
+            /** Format: date-time */
+            expires_at?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description The network address that it was begun from, as the gateway saw it; empty: it is not known. */
+            place: string;
+        };
+        /** @description Sessions that go on. */
+        AccountSessions: {
+            sessions: components["schemas"]["AccountSession"][];
+        };
         /**
          * @description What medseg says of a scan: one of four, never confused with one another.
          * @enum {string}
@@ -932,7 +1512,7 @@ export interface components {
              */
             slope: number;
         };
-        /** @description A program that signs in with a secret. */
+        /** @description A program that signs in with a secret, and that secret. */
         Client: {
             /** Format: uuid */
             client_id: string;
@@ -940,6 +1520,41 @@ export interface components {
             client_secret: string;
             name: string;
             roles: components["schemas"]["AccountRole"][];
+        };
+        /** @description A program that signs in with a secret. */
+        ClientAccount: {
+            /** Format: uuid */
+            client_id: string;
+            /** Format: date-time */
+            created_at?: string | null;
+            disabled: boolean;
+            /**
+             * Format: date-time
+             * @description `null`: never.
+             */
+            expires_at?: string | null;
+            name: string;
+            roles: components["schemas"]["AccountRole"][];
+            /** @description Whether two secrets are valid. */
+            rotating: boolean;
+            /** @description None: whatever its roles allow. */
+            scopes: components["schemas"]["Scope"][];
+            /**
+             * Format: date-time
+             * @description When it has last signed in, to the minute; `null`: never.
+             */
+            used_at?: string | null;
+        };
+        /** @description What is to be different about a client; what is left out stays. */
+        ClientChange: {
+            disabled?: boolean | null;
+            /** Format: date-time */
+            expires_at?: string | null;
+            roles?: components["schemas"]["AccountRole"][] | null;
+        };
+        /** @description The API clients of the hospital. */
+        Clients: {
+            clients: components["schemas"]["ClientAccount"][];
         };
         /** @description A scan that readers have confirmed, without a name. */
         ConfirmedScan: {
@@ -1084,6 +1699,17 @@ export interface components {
             ks_statistic?: number | null;
             /** Format: double */
             median?: number | null;
+            /**
+             * Format: double
+             * @description The squared maximum mean discrepancy, of the feature `embedding` alone, which has none of the numbers above: where scans lie
+             *     in what the network knows of images. From 0.02 on it is worth watching, from 0.05 on it is drift.
+             */
+            mmd2?: number | null;
+            /**
+             * Format: double
+             * @description Of its permutation test.
+             */
+            mmd_p_value?: number | null;
             name: string;
             /** Format: double */
             psi?: number | null;
@@ -1427,6 +2053,11 @@ export interface components {
             client_secret?: string | null;
             /** @description `password`, `client_credentials` or `refresh_token`. */
             grant_type: components["schemas"]["GrantType"];
+            /**
+             * @description For `password`: the password from now on. Needed where the one that was printed at the first start is still that of the
+             *     administrator; all other sessions of the account end.
+             */
+            new_password?: string | null;
             /** @description For `password`. */
             password?: string | null;
             /** @description For `refresh_token`. */
@@ -1439,6 +2070,11 @@ export interface components {
          * @enum {string}
          */
         GrantType: "password" | "client_credentials" | "refresh_token";
+        /**
+         * @description What somebody may do who is signed in. An operator belongs to no hospital, and nobody is given that role here.
+         * @enum {string}
+         */
+        HeldRole: "clinician" | "integrator" | "scientist" | "admin" | "operator";
         /** @description Shares of the reference and of the window over the same bins. */
         Histogram: {
             /** Format: double */
@@ -1463,6 +2099,11 @@ export interface components {
              * @default null
              */
             accession_number: string | null;
+            /**
+             * @description Of one file with several frames: the number of the frame, from 1, that each slice of its own grid is. Empty of others.
+             * @default []
+             */
+            frame_numbers: number[];
             /**
              * @description (0020,0052): images that share it share their coordinates.
              * @default null
@@ -1650,6 +2291,11 @@ export interface components {
             keys: components["schemas"]["Key"][];
         };
         /**
+         * @description The languages that the page speaks.
+         * @enum {string}
+         */
+        Language: "en" | "fr";
+        /**
          * @description The patient's side, not the picture's.
          * @enum {string}
          */
@@ -1789,6 +2435,22 @@ export interface components {
          * @enum {string}
          */
         ModelState: "registered" | "shadow" | "serving" | "retired";
+        /** @description A model that was stopped. */
+        ModelStop: {
+            /**
+             * Format: date-time
+             * @description When it was stopped, or lifted.
+             */
+            at?: string | null;
+            /** @description The name of the user who lifted it; `null`: it stands. */
+            lifted_by?: string | null;
+            name: string;
+            /** @description What speaks against the model where it stands; else why it may answer again. */
+            reason: string;
+            /** @description `true`: its scans are answered with `not_analysable`; `false`: it was lifted. */
+            stands: boolean;
+            version: string;
+        };
         /** @description The model and the reading that made a result: enough to repeat it. */
         ModelUsed: components["schemas"]["Reading"] & {
             /** @description The version of the data that it was trained on, as its card tells it; empty where nobody has noted it. */
@@ -1845,9 +2507,16 @@ export interface components {
         };
         /** @description A program to be, that signs in with a secret. */
         NewClient: {
+            /**
+             * Format: date-time
+             * @description From when on it cannot sign in any more; left out: never.
+             */
+            expires_at?: string | null;
             /** @description What people call it. */
             name: string;
             roles: components["schemas"]["AccountRole"][];
+            /** @description The sections of this description that it is confined to; none: whatever its roles allow. */
+            scopes?: components["schemas"]["Scope"][];
         };
         /** @description Something that went wrong, as somebody tells it. */
         NewIncident: {
@@ -1858,6 +2527,11 @@ export interface components {
             scan_id?: string | null;
             /** @description In their own words. They are never logged. */
             words: string;
+        };
+        /** @description Somebody to be, who chooses the password by a link. */
+        NewInvitation: {
+            roles: components["schemas"]["AccountRole"][];
+            user_name: string;
         };
         /** @description Which scans to compare with what the model was trained on; without a body, all of them. */
         NewReport: {
@@ -1871,6 +2545,24 @@ export interface components {
              * @description Until then, in milliseconds since 1970; 0: until now.
              */
             to_ms?: number;
+        };
+        /** @description A hospital to be. */
+        NewTenant: {
+            /** @description Its first administrator, who is invited. */
+            admin_user_name: string;
+            /**
+             * Format: int32
+             * @description Left out: 100.
+             */
+            clients_max?: number | null;
+            /** @description The first is its own; left out: `en`. */
+            languages?: components["schemas"]["Language"][] | null;
+            name: string;
+            /**
+             * Format: int32
+             * @description Left out: 1000.
+             */
+            users_max?: number | null;
         };
         /** @description A user to be. */
         NewUser: {
@@ -1905,6 +2597,58 @@ export interface components {
             /** @description Slices, rows and columns as the file stores them: those of `mask.nii.gz`. */
             shape: components["schemas"]["Shape"];
         };
+        /** @description An upload that comes in as many requests as it takes. */
+        PartialUpload: {
+            batch?: components["schemas"]["Batch"] | null;
+            /**
+             * Format: date-time
+             * @description The same as RFC 3339 writes it.
+             */
+            expires_at?: string | null;
+            /**
+             * Format: int64
+             * @description When it is forgotten, unless more comes; in milliseconds since 1970.
+             */
+            expires_ms: number;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: int64
+             * @description So many have come, and are safe: the next request goes on there.
+             */
+            kept_bytes: number;
+            refusal?: components["schemas"]["EntryRefusal"] | null;
+            scan?: components["schemas"]["Scan"] | null;
+            /**
+             * Format: int64
+             * @description Of the whole.
+             */
+            size_bytes: number;
+        };
+        /** @description Another password for oneself. */
+        PasswordChange: {
+            /** @description None of those that are guessed first. */
+            new_password: string;
+            password: string;
+        };
+        /** @description What sets a user's password once: append the token to `#/welcome/` of the page. */
+        PasswordLink: {
+            /** Format: date-time */
+            expires_at?: string | null;
+            /** @description Shown this once. Whoever has it is taken for that user. */
+            token: string;
+            user: components["schemas"]["User"];
+        };
+        /** @description A link, and the password that it is to set. */
+        PasswordLinkUse: {
+            /** @description None of those that are guessed first. */
+            password: string;
+            token: string;
+        };
+        /** @description Whose password was set. */
+        PasswordLinkUsed: {
+            user_name: string;
+        };
         /** @description A voxel of the pictures. */
         Place: {
             /**
@@ -1928,11 +2672,23 @@ export interface components {
          * @enum {string}
          */
         Plane: "axial" | "coronal" | "sagittal";
+        /** @description An earlier scan of the same patient. */
+        Prior: components["schemas"]["Scan"] & {
+            /** @description What its image was read as: sizes on images of two kinds are no two measures of one thing. */
+            kind: components["schemas"]["ImageKind"];
+        };
         /**
          * @description How urgent an analysis is, in DICOM's words for a requested procedure (PS3.3 C.4.11, attribute 0040,1003).
          * @enum {string}
          */
         Priority: "routine" | "stat";
+        /** @description Earlier scans of the same patient, those that were sent last first. */
+        Priors: {
+            /** @description What the next page begins with; `null` on the last page. */
+            next_cursor?: string | null;
+            /** @description At most `limit`; fewer where scans of the patient are left out. */
+            priors: components["schemas"]["Prior"][];
+        };
         /** @description Why a request was refused, or failed (RFC 9457). */
         Problem: {
             /** @description What the gate found of a model that may not serve. */
@@ -1968,11 +2724,43 @@ export interface components {
             remarks: string[];
         };
         /**
-         * @description The model that has answered, the week of ISO 8601 in which the scan was completed (in UTC), the kind of image, or the size
-         *     of what the model has marked.
+         * @description A sequential test of whether more of the model's answers are wrong than may be. It may be looked at after each scan, and of a model
+         *     that is no worse it raises one alarm in `budget_scans` confirmed scans at most, on average.
+         */
+        QualityAlarm: {
+            /** Format: int32 */
+            budget_scans: number;
+            /**
+             * Format: double
+             * @description The part of confirmed answers that may be wrong.
+             */
+            error_max: number;
+            /** Format: int64 */
+            errors: number;
+            /**
+             * Format: double
+             * @description After the last of them; 1 and less speaks for nothing.
+             */
+            evidence: number;
+            /**
+             * Format: int64
+             * @description Scans of which the truth is known.
+             */
+            of: number;
+            /**
+             * Format: double
+             * @description The most that there was.
+             */
+            peak: number;
+            /** @description Whether that has reached the budget. */
+            stands: boolean;
+        };
+        /**
+         * @description The model that has answered, the week of ISO 8601 in which the scan was completed (in UTC), the kind of image, the size of what
+         *     the model has marked, the site where the scan was made, or the scanner.
          * @enum {string}
          */
-        QualityBy: "model" | "week" | "kind" | "size";
+        QualityBy: "model" | "week" | "kind" | "size" | "site" | "scanner";
         /** @description The mean over scans, with a 95 % interval (bootstrap over scans). A scan that is empty in both masks counts 1. */
         QualityDice: {
             /**
@@ -1997,6 +2785,28 @@ export interface components {
              */
             mean_not_empty?: number | null;
         };
+        /** @description What the model expects of its own masks, beside what readers have measured. */
+        QualityExpected: {
+            /**
+             * Format: double
+             * @description Over all scans of which the model expects a Dice.
+             */
+            all: number;
+            /** Format: int64 */
+            all_count: number;
+            /** Format: int64 */
+            count: number;
+            /**
+             * Format: double
+             * @description Over the scans of which both are known; `null` where there are none.
+             */
+            expected?: number | null;
+            /**
+             * Format: double
+             * @description Over the same scans.
+             */
+            observed?: number | null;
+        };
         /** @description How good the answers `found` and `none_found` are, by the latest word of each reader. */
         QualityFigures: {
             /**
@@ -2018,6 +2828,7 @@ export interface components {
         QualityGroup: {
             /** @description Scans on which all readers agree who are sure, of all on which anybody is sure. */
             agree: components["schemas"]["QualityRate"];
+            alarm?: components["schemas"]["QualityAlarm"] | null;
             by: components["schemas"]["QualityBy"];
             dice?: components["schemas"]["QualityDice"] | null;
             /**
@@ -2025,10 +2836,19 @@ export interface components {
              * @description Reviewed scans whose readers differ on whether there is a tumour; neither `far` nor `frr` counts them.
              */
             disputed: number;
+            expected_dice?: components["schemas"]["QualityExpected"] | null;
             far?: components["schemas"]["QualityRate"] | null;
             frr?: components["schemas"]["QualityRate"] | null;
             /** @description Such as `medseg-mr/0.4.0`, `2026-W48`, `flair` or `over 1 %`. */
             name: string;
+            /**
+             * @description Scans without an answer, by why: `no_model`, `stopped` (the hospital takes no answer of the model) or `failed`. Files that were
+             *     refused at the door are no scans, and not counted.
+             */
+            refusals: {
+                [key: string]: number;
+            };
+            response_ms?: components["schemas"]["Times"] | null;
             /**
              * Format: int64
              * @description Those that a reader has given a verdict on. They are not drawn by chance.
@@ -2041,6 +2861,8 @@ export interface components {
             scans: number;
             /** Format: double */
             share_reviewed?: number | null;
+            slices?: components["schemas"]["QualitySlices"] | null;
+            weighted?: components["schemas"]["QualityWeighted"] | null;
         };
         /** @description How often something happened, with Wilson's 95 % interval. */
         QualityRate: {
@@ -2063,6 +2885,58 @@ export interface components {
              * @description `null` where it never could have.
              */
             rate?: number | null;
+        };
+        /**
+         * @description Rates over the slices of scans of which readers' words say what is in each. Slices of one scan are alike, so that the intervals are
+         *     narrower than what is known.
+         */
+        QualitySlices: {
+            far?: components["schemas"]["QualityRate"] | null;
+            frr?: components["schemas"]["QualityRate"] | null;
+            /** Format: int64 */
+            scans: number;
+        };
+        /**
+         * @description Each reviewed scan counts as many times as there are scans, for each one reviewed, of its answer of which the model is about as sure
+         *     (inverse probability of review).
+         */
+        QualityWeighted: {
+            agree?: components["schemas"]["QualityWeightedRate"] | null;
+            /**
+             * Format: double
+             * @description The part of all scans that are like one that was reviewed: of the rest nothing is known.
+             */
+            covered: number;
+            dice?: components["schemas"]["QualityWeightedDice"] | null;
+            far?: components["schemas"]["QualityWeightedRate"] | null;
+            frr?: components["schemas"]["QualityWeightedRate"] | null;
+        };
+        QualityWeightedDice: {
+            /** Format: double */
+            high: number;
+            /**
+             * Format: double
+             * @description 95 %, bootstrap over scans.
+             */
+            low: number;
+            /** Format: double */
+            mean: number;
+        };
+        QualityWeightedRate: {
+            /**
+             * Format: double
+             * @description How many scans of equal weight would say as much.
+             */
+            effective: number;
+            /** Format: double */
+            high: number;
+            /**
+             * Format: double
+             * @description 95 %, Wilson, over `effective` scans.
+             */
+            low: number;
+            /** Format: double */
+            rate: number;
         };
         /** @description How scans of one kind are predicted, and what counts in them. */
         Reading: components["schemas"]["Look"] & components["schemas"]["Cut"] & {
@@ -2221,6 +3095,12 @@ export interface components {
             next_cursor?: string | null;
             scans: components["schemas"]["Scan"][];
         };
+        /**
+         * @description The sections that an API client may be confined to: those of this description with these names. Accounts are none of them:
+         *     whoever manages accounts could make itself another.
+         * @enum {string}
+         */
+        Scope: "scans" | "results" | "feedback" | "dataset" | "incidents" | "batches" | "models" | "drift" | "quality";
         /** @description What would have changed if a shadow had served. */
         ShadowReport: {
             /**
@@ -2271,6 +3151,101 @@ export interface components {
          * @enum {string}
          */
         State: "queued" | "running" | "done";
+        /** @description Which stopped model may answer again, and why. */
+        StopLift: {
+            name: string;
+            /** @description In the administrator's words; it is kept. */
+            reason: string;
+            version: string;
+        };
+        StopRule: {
+            /** Format: int32 */
+            budget_scans: number;
+            /** Format: date-time */
+            decided_at?: string | null;
+            /** @description The name of the user who set it. */
+            decided_by?: string | null;
+            /** Format: double */
+            error_max: number;
+        };
+        /** @description When a model is stopped. */
+        StopRuleDecision: {
+            /**
+             * Format: int32
+             * @description The false-alarm budget: of a model that is no worse, one stop in so many confirmed scans at most, on average.
+             * @default 1000
+             */
+            budget_scans: number;
+            /**
+             * Format: double
+             * @description The part of confirmed answers that may be wrong, below 1; 0: no model is stopped.
+             */
+            error_max: number;
+        };
+        /** @description When a hospital takes no more answers of a model, and what came of it. */
+        StopState: {
+            rule?: components["schemas"]["StopRule"] | null;
+            /** @description The last of each model; those that stand first. */
+            stops: components["schemas"]["ModelStop"][];
+        };
+        /** @description A hospital. */
+        Tenant: {
+            /** Format: int32 */
+            clients: number;
+            /**
+             * Format: int32
+             * @description How many API clients it may have.
+             */
+            clients_max: number;
+            /** Format: date-time */
+            created_at?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description The first is its own. */
+            languages: components["schemas"]["Language"][];
+            name: string;
+            state: components["schemas"]["TenantStateName"];
+            /** Format: int32 */
+            users: number;
+            /**
+             * Format: int32
+             * @description How many users it may have.
+             */
+            users_max: number;
+        };
+        /** @description What is to be different about a hospital; what is left out stays. */
+        TenantChange: {
+            /** Format: int32 */
+            clients_max?: number | null;
+            languages?: components["schemas"]["Language"][] | null;
+            name?: string | null;
+            /** Format: int32 */
+            users_max?: number | null;
+        };
+        /** @description What a hospital takes along: its settings and accounts, without secrets. */
+        TenantExport: {
+            clients: components["schemas"]["ClientAccount"][];
+            tenant: components["schemas"]["Tenant"];
+            users: components["schemas"]["User"][];
+        };
+        /** @description A new hospital, and how its first administrator gets in. */
+        TenantMade: {
+            invitation: components["schemas"]["PasswordLink"];
+            tenant: components["schemas"]["Tenant"];
+        };
+        /** @description What a hospital is to be. */
+        TenantState: {
+            state: components["schemas"]["TenantStateName"];
+        };
+        /**
+         * @description What a hospital can be.
+         * @enum {string}
+         */
+        TenantStateName: "active" | "suspended" | "closed";
+        /** @description All hospitals. */
+        Tenants: {
+            tenants: components["schemas"]["Tenant"][];
+        };
         /** @description What the verdicts follow from. */
         Thresholds: {
             /**
@@ -2410,9 +3385,25 @@ export interface components {
         User: {
             /** Format: uuid */
             id: string;
-            roles: components["schemas"]["AccountRole"][];
+            roles: components["schemas"]["HeldRole"][];
+            /**
+             * Format: date-time
+             * @description When they have last given their password; `null`: never.
+             */
+            signed_in_at?: string | null;
+            state: components["schemas"]["UserState"];
             user_name: string;
         };
+        /** @description What is to be different about a user; what is left out stays. */
+        UserChange: {
+            disabled?: boolean | null;
+            roles?: components["schemas"]["AccountRole"][] | null;
+        };
+        /**
+         * @description What a user can be.
+         * @enum {string}
+         */
+        UserState: "invited" | "active" | "disabled";
         /** @description The users of the hospital. */
         Users: {
             users: components["schemas"]["User"][];
@@ -2450,13 +3441,19 @@ export interface components {
 }
 export type About = components['schemas']['About'];
 export type Accepted = components['schemas']['Accepted'];
+export type Account = components['schemas']['Account'];
 export type AccountRole = components['schemas']['AccountRole'];
+export type AccountSession = components['schemas']['AccountSession'];
+export type AccountSessions = components['schemas']['AccountSessions'];
 export type Answer = components['schemas']['Answer'];
 export type Batch = components['schemas']['Batch'];
 export type Binary = components['schemas']['Binary'];
 export type Bounds = components['schemas']['Bounds'];
 export type Calibration = components['schemas']['Calibration'];
 export type Client = components['schemas']['Client'];
+export type ClientAccount = components['schemas']['ClientAccount'];
+export type ClientChange = components['schemas']['ClientChange'];
+export type Clients = components['schemas']['Clients'];
 export type ConfirmedScan = components['schemas']['ConfirmedScan'];
 export type Consent = components['schemas']['Consent'];
 export type ConsentDecision = components['schemas']['ConsentDecision'];
@@ -2493,6 +3490,7 @@ export type GateCheck = components['schemas']['GateCheck'];
 export type GateDecision = components['schemas']['GateDecision'];
 export type GrantRequest = components['schemas']['GrantRequest'];
 export type GrantType = components['schemas']['GrantType'];
+export type HeldRole = components['schemas']['HeldRole'];
 export type Histogram = components['schemas']['Histogram'];
 export type Identity = components['schemas']['Identity'];
 export type ImageFacts = components['schemas']['ImageFacts'];
@@ -2503,6 +3501,7 @@ export type Inputs = components['schemas']['Inputs'];
 export type JudgedFinding = components['schemas']['JudgedFinding'];
 export type Key = components['schemas']['Key'];
 export type Keys = components['schemas']['Keys'];
+export type Language = components['schemas']['Language'];
 export type Laterality = components['schemas']['Laterality'];
 export type Lesser = components['schemas']['Lesser'];
 export type Look = components['schemas']['Look'];
@@ -2518,26 +3517,42 @@ export type ModelFile = components['schemas']['ModelFile'];
 export type ModelPromotion = components['schemas']['ModelPromotion'];
 export type ModelRoute = components['schemas']['ModelRoute'];
 export type ModelState = components['schemas']['ModelState'];
+export type ModelStop = components['schemas']['ModelStop'];
 export type ModelUsed = components['schemas']['ModelUsed'];
 export type ModelVersion = components['schemas']['ModelVersion'];
 export type ModelVersions = components['schemas']['ModelVersions'];
 export type NewClient = components['schemas']['NewClient'];
 export type NewIncident = components['schemas']['NewIncident'];
+export type NewInvitation = components['schemas']['NewInvitation'];
 export type NewReport = components['schemas']['NewReport'];
+export type NewTenant = components['schemas']['NewTenant'];
 export type NewUser = components['schemas']['NewUser'];
 export type Opinion = components['schemas']['Opinion'];
 export type Orientation = components['schemas']['Orientation'];
 export type OwnGrid = components['schemas']['OwnGrid'];
+export type PartialUpload = components['schemas']['PartialUpload'];
+export type PasswordChange = components['schemas']['PasswordChange'];
+export type PasswordLink = components['schemas']['PasswordLink'];
+export type PasswordLinkUse = components['schemas']['PasswordLinkUse'];
+export type PasswordLinkUsed = components['schemas']['PasswordLinkUsed'];
 export type Place = components['schemas']['Place'];
 export type Plane = components['schemas']['Plane'];
+export type Prior = components['schemas']['Prior'];
 export type Priority = components['schemas']['Priority'];
+export type Priors = components['schemas']['Priors'];
 export type Problem = components['schemas']['Problem'];
 export type Quality = components['schemas']['Quality'];
+export type QualityAlarm = components['schemas']['QualityAlarm'];
 export type QualityBy = components['schemas']['QualityBy'];
 export type QualityDice = components['schemas']['QualityDice'];
+export type QualityExpected = components['schemas']['QualityExpected'];
 export type QualityFigures = components['schemas']['QualityFigures'];
 export type QualityGroup = components['schemas']['QualityGroup'];
 export type QualityRate = components['schemas']['QualityRate'];
+export type QualitySlices = components['schemas']['QualitySlices'];
+export type QualityWeighted = components['schemas']['QualityWeighted'];
+export type QualityWeightedDice = components['schemas']['QualityWeightedDice'];
+export type QualityWeightedRate = components['schemas']['QualityWeightedRate'];
 export type Reading = components['schemas']['Reading'];
 export type ResultDocument = components['schemas']['ResultDocument'];
 export type ReviewState = components['schemas']['ReviewState'];
@@ -2551,10 +3566,22 @@ export type ScanEvents = components['schemas']['ScanEvents'];
 export type ScanFeedback = components['schemas']['ScanFeedback'];
 export type ScanIdentity = components['schemas']['ScanIdentity'];
 export type Scans = components['schemas']['Scans'];
+export type Scope = components['schemas']['Scope'];
 export type ShadowReport = components['schemas']['ShadowReport'];
 export type ShadowScan = components['schemas']['ShadowScan'];
 export type Shape = components['schemas']['Shape'];
 export type State = components['schemas']['State'];
+export type StopLift = components['schemas']['StopLift'];
+export type StopRule = components['schemas']['StopRule'];
+export type StopRuleDecision = components['schemas']['StopRuleDecision'];
+export type StopState = components['schemas']['StopState'];
+export type Tenant = components['schemas']['Tenant'];
+export type TenantChange = components['schemas']['TenantChange'];
+export type TenantExport = components['schemas']['TenantExport'];
+export type TenantMade = components['schemas']['TenantMade'];
+export type TenantState = components['schemas']['TenantState'];
+export type TenantStateName = components['schemas']['TenantStateName'];
+export type Tenants = components['schemas']['Tenants'];
 export type Thresholds = components['schemas']['Thresholds'];
 export type Times = components['schemas']['Times'];
 export type Timing = components['schemas']['Timing'];
@@ -2567,6 +3594,8 @@ export type Unconfirmed = components['schemas']['Unconfirmed'];
 export type UnconfirmedScan = components['schemas']['UnconfirmedScan'];
 export type Unit = components['schemas']['Unit'];
 export type User = components['schemas']['User'];
+export type UserChange = components['schemas']['UserChange'];
+export type UserState = components['schemas']['UserState'];
 export type Users = components['schemas']['Users'];
 export type Verdict = components['schemas']['Verdict'];
 export type View = components['schemas']['View'];
@@ -2638,6 +3667,388 @@ export interface operations {
             };
         };
     };
+    get_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks is no user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Changed, and signed in anew */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that go on, the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountSessions"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session's id */
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It has ended: nothing of it works a minute later */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such session */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     upload_batch: {
         parameters: {
             query?: {
@@ -2649,6 +4060,11 @@ export interface operations {
                 patient_id?: string;
                 /** @description Of which examination it is, where the file does not say so itself. A file that says otherwise is refused. */
                 accession_number?: string;
+                /**
+                 * @description Where the scan was made, such as a hospital's branch: what `/v1/quality` groups by, in place of the institution that a DICOM
+                 *     file names. It travels in the event `scan.completed`, so that it must name nobody.
+                 */
+                site?: string;
             };
             header?: {
                 /** @description Names this upload: the same key finds the same scans instead of making new ones */
@@ -2976,6 +4392,89 @@ export interface operations {
             };
         };
     };
+    list_clients: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The clients, without secrets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Clients"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_client: {
         parameters: {
             query?: never;
@@ -3025,6 +4524,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The hospital has as many clients as it may */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is too large */
             413: {
                 headers: {
@@ -3045,6 +4553,424 @@ export interface operations {
             };
             /** @description The request cannot be followed */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_client: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The client's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no such client any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such client */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_client: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The client's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClientChange"];
+            };
+        };
+        responses: {
+            /** @description The client */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClientAccount"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such client */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_client: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The client's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The client, with its new secret: shown this once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Client"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such client */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has two secrets already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_rotation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The client's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The client, which has one secret */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClientAccount"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such client */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3776,6 +5702,94 @@ export interface operations {
             };
         };
     };
+    get_drift_rows_as_parquet: {
+        parameters: {
+            query?: {
+                /** @description Only scans that were completed then or later. */
+                from?: string;
+                /** @description Only scans that were completed before; until now without. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rows, oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apache.parquet": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_drift_windows: {
         parameters: {
             query?: {
@@ -4212,6 +6226,129 @@ export interface operations {
             };
             /** @description No such scan */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invite_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewInvitation"];
+            };
+        };
+        responses: {
+            /** @description The user, and the link */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasswordLink"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken, or the hospital has as many users as it may */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5436,6 +7573,111 @@ export interface operations {
             };
         };
     };
+    use_password_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordLinkUse"];
+            };
+        };
+        responses: {
+            /** @description The password is set: sign in with it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasswordLinkUsed"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The link is not valid, or not any more */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_quality: {
         parameters: {
             query?: {
@@ -5645,6 +7887,11 @@ export interface operations {
                 patient_id?: string;
                 /** @description Of which examination it is, where the file does not say so itself. A file that says otherwise is refused. */
                 accession_number?: string;
+                /**
+                 * @description Where the scan was made, such as a hospital's branch: what `/v1/quality` groups by, in place of the institution that a DICOM
+                 *     file names. It travels in the event `scan.completed`, so that it must name nobody.
+                 */
+                site?: string;
             };
             header?: {
                 /** @description Names this upload: the same key finds the same scan instead of making a second one */
@@ -5823,6 +8070,110 @@ export interface operations {
             };
             /** @description No such scan */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dicom_capture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or nothing of this kind can be made of it: `detail` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7178,6 +9529,215 @@ export interface operations {
             };
         };
     };
+    list_priors: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Where to go on: `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of scans */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"` (RFC 8288) */
+                    Link?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Priors"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dicom_report: {
+        parameters: {
+            query?: {
+                /** @description In which language, by ISO 639-1; `en` unless said */
+                lang?: "en" | "fr";
+            };
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or nothing of this kind can be made of it: `detail` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_scan_report: {
         parameters: {
             query?: {
@@ -7407,6 +9967,110 @@ export interface operations {
             };
         };
     };
+    get_dicom_segmentation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The segmentation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or nothing of this kind can be made of it: `detail` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_slice: {
         parameters: {
             query?: {
@@ -7516,6 +10180,1198 @@ export interface operations {
             };
         };
     };
+    get_dicom_structured_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The structured report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or nothing of this kind can be made of it: `detail` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_volume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The volume */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": components["schemas"]["Binary"];
+                };
+            };
+            /** @description Unchanged: the `If-None-Match` still matches */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_stops: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rule, and what it has stopped */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StopState"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_stop_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopRuleDecision"];
+            };
+        };
+        responses: {
+            /** @description The rule, as it is kept, and what it has stopped */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StopState"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lift_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopLift"];
+            };
+        };
+        responses: {
+            /** @description The rule, and what it has stopped */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StopState"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such model is stopped */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tenants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hospitals, by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenants"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTenant"];
+            };
+        };
+        responses: {
+            /** @description The hospital, and the link for its administrator */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantMade"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A name is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hospital's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hospital */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such hospital */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hospital's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantChange"];
+            };
+        };
+        responses: {
+            /** @description The hospital */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such hospital */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_tenant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hospital's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the hospital takes along */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantExport"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such hospital */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_tenant_state: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hospital's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantState"];
+            };
+        };
+        responses: {
+            /** @description The hospital */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such hospital */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is closed */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sign_in: {
         parameters: {
             query?: never;
@@ -7550,6 +11406,15 @@ export interface operations {
             };
             /** @description Who this is cannot be told: wrong password, secret or refresh token */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The password is right, and must be changed first */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7671,6 +11536,517 @@ export interface operations {
                 };
             };
             /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_upload: {
+        parameters: {
+            query?: {
+                /**
+                 * @description What the bytes are: one file, as `POST /v1/scans` takes it; a zip of several files, taken as if they had come in one form
+                 *     there; or a zip as `POST /v1/batches` takes it.
+                 */
+                contents?: "file" | "files" | "batch";
+                /** @description How urgent the analysis is. */
+                priority?: components["schemas"]["Priority"];
+                /** @description What the sender calls the scan; kept with its identity, and found again by it. */
+                reference?: string;
+                /** @description Whose scan it is, where the file does not say so itself. A file that says otherwise is refused. */
+                patient_id?: string;
+                /** @description Of which examination it is, where the file does not say so itself. A file that says otherwise is refused. */
+                accession_number?: string;
+                /**
+                 * @description Where the scan was made, such as a hospital's branch: what `/v1/quality` groups by, in place of the institution that a DICOM
+                 *     file names. It travels in the event `scan.completed`, so that it must name nobody.
+                 */
+                site?: string;
+            };
+            header: {
+                /** @description How many bytes there are in all */
+                "Upload-Length": number;
+                /** @description Of tus: `filename` and its value in Base64 is a hint for messages; other keys are passed over */
+                "Upload-Metadata"?: string | null;
+                /** @description The version that is spoken, 1.0.0 */
+                "Tus-Resumable"?: string | null;
+                /** @description Names what comes of it: the same key finds the same scan instead of making a second one */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Begun: nothing of it is there yet */
+            201: {
+                headers: {
+                    /** @description Where its bytes go */
+                    Location?: string;
+                    /** @description When it is forgotten, unless more comes */
+                    "Upload-Expires"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PartialUpload"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another version of tus is spoken */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is larger than an upload may be */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The upload's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The upload */
+            200: {
+                headers: {
+                    /** @description When it is forgotten, unless more comes */
+                    "Upload-Expires"?: string;
+                    /** @description So many there are in all */
+                    "Upload-Length"?: number;
+                    /** @description So many bytes are there */
+                    "Upload-Offset"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PartialUpload"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload, or it has expired, or somebody else has begun it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another version of tus is spoken */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    abandon_upload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that is spoken, 1.0.0 */
+                "Tus-Resumable"?: string | null;
+            };
+            path: {
+                /** @description The upload's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload, or it has expired, or somebody else has begun it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another version of tus is spoken */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    append_upload: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Where these bytes begin */
+                "Upload-Offset": number;
+                /** @description The version that is spoken, 1.0.0 */
+                "Tus-Resumable"?: string | null;
+            };
+            path: {
+                /** @description The upload's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The next bytes */
+        requestBody: {
+            content: {
+                "application/offset+octet-stream": components["schemas"]["Binary"];
+            };
+        };
+        responses: {
+            /** @description They are kept */
+            204: {
+                headers: {
+                    /** @description Where the scan or the batch is that it has become */
+                    Location?: string;
+                    /** @description When it is forgotten, unless more comes */
+                    "Upload-Expires"?: string;
+                    /** @description So many bytes are there */
+                    "Upload-Offset"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such upload, or it has expired, or somebody else has begun it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The bytes stopped, or came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description They do not begin where those that are there end */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another version of tus is spoken */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The file does not meet an input requirement; `type` says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7878,6 +12254,537 @@ export interface operations {
             };
             /** @description The request cannot be followed */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no such user any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody would administer the hospital */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserChange"];
+            };
+        };
+        responses: {
+            /** @description The user */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody would administer the hospital */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reset_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The link */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasswordLink"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user is disabled */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_user_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that go on, the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountSessions"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_user_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id */
+                id: string;
+                /** @description The session's id */
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It has ended: nothing of it works a minute later */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such session */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
