@@ -22,19 +22,21 @@ pub enum Scope {
     Dataset,
     Incidents,
     Batches,
+    Uploads,
     Models,
     Drift,
     Quality,
 }
 
 /// Their names.
-const SCOPES: [&str; 9] = [
+const SCOPES: [&str; 10] = [
     "scans",
     "results",
     "feedback",
     "dataset",
     "incidents",
     "batches",
+    "uploads",
     "models",
     "drift",
     "quality",
