@@ -208,7 +208,7 @@ impl Clients {
     /// What the client may have; one answer for an unknown client and for a wrong secret.
     pub async fn grant(&self, id: &str, secret: &str) -> Result<Grant> {
         let hash = secrets::hash(secret);
-        let grant = match (id, id.parse()) {
+        let grant = match (id, id.parse::<UserId>()) {
             (SERVICE_CLIENT, _) => self.service(&hash),
             (_, Ok(id)) => self.hospitals(id, &hash).await?,
             (_, Err(_)) => None,

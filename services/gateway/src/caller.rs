@@ -89,9 +89,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_goes_on_until_its_caller_is_refused_and_not_while_nobody_can_tell() {
-        let asked = Cell::new(0);
+        let asked = &Cell::new(0);
         let said = |refused_at: u32| {
-            let asked = &asked;
             until_refused(move || {
                 asked.set(asked.get() + 1);
                 let kind = match asked.get() {

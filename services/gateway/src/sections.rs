@@ -98,6 +98,7 @@ mod tests {
         let sections = Sections::of(&document);
         let described: BTreeSet<&str> = sections.0.values().map(String::as_str).collect();
         let accounts = ["account", "tenants", "token", "users"];
-        assert_eq!(described, SCOPES.into_iter().chain(accounts).collect());
+        let scopes_and_accounts: BTreeSet<&str> = SCOPES.into_iter().chain(accounts).collect();
+        assert_eq!(described, scopes_and_accounts);
     }
 }
