@@ -14,8 +14,8 @@ use imaging::{
     OperatingPoint, Reading, Readings, ResultDocument, Shape, StoredGrid, Timing, Totals, Volume,
     lettered_png, mask_nifti, overlay_png, shown_slice,
 };
-use report::Language;
-use report::dicom::{DicomResult, Unmade};
+use report::dicom::DicomResult;
+use report::{Language, Unmade};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const SCAN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";

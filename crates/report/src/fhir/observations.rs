@@ -21,7 +21,7 @@ pub fn all(of: &Of<'_>) -> (Vec<Entry>, Vec<Reference>) {
         let words = ["finding", label.as_str()];
         let measures = measures(of, finding);
         let members =
-            measures.iter().map(|(name, _)| of.reference(&[&words[..], &[name]].concat()));
+            measures.iter().map(|(name, _)| of.reference(&[&words[..], &[*name]].concat()));
         let group = Observation { has_member: members.collect(), ..group(of, finding, &words) };
         told.push(of.reference(&words));
         entries.push(of.entry(&words, observed(group)));
