@@ -98,7 +98,8 @@ impl<'a> Of<'a> {
 
     /// The id of something of this result.
     fn id(&self, words: &[&str]) -> String {
-        let hex = format!("{:032x}", uuid(&names::of(self.result, &[&["fhir"][..], words].concat())));
+        let hex =
+            format!("{:032x}", uuid(&names::of(self.result, &[&["fhir"][..], words].concat())));
         [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
     }
 

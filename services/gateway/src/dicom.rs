@@ -14,7 +14,7 @@ use futures::TryStreamExt;
 use imaging::{ResultDocument, StoredGrid};
 use proto::storage::ScanRef;
 use report::dicom::DicomResult;
-use report::{Language, Readers, Report, Subject, Unmade, contours, fhir, hl7};
+use report::{Readers, Report, Subject, Unmade, contours, fhir, hl7};
 use serde::Deserialize;
 
 use crate::caller::Caller;

@@ -74,7 +74,9 @@ fn body(artefact: &Artefact, published: Published) -> ResponseBuilder {
         foreign if foreign.ends_with("+json") => {
             Content::new(Some(ObjectBuilder::new().schema_type(Type::Object)))
         }
-        _ if *artefact == RESULT => Content::new(Some(Ref::from_schema_name(ResultDocument::name()))),
+        _ if *artefact == RESULT => {
+            Content::new(Some(Ref::from_schema_name(ResultDocument::name())))
+        }
         _ => Content::new(Some(Ref::from_schema_name(Binary::name()))),
     };
     words(published.body).content(artefact.media_type, content)

@@ -52,7 +52,11 @@ fn identified(of: &DicomResult, finding: &Finding) -> Vec<Content> {
     let text = |relation, concept: Code, words: &str| Content::text(relation, concept, words);
     let mut all = vec![
         text(Relation::Observes, codes::TRACKING_IDENTIFIER, &called(finding)),
-        Content::uid(Relation::Observes, codes::TRACKING_UID, &names::tracking_uid(&of.result, finding)),
+        Content::uid(
+            Relation::Observes,
+            codes::TRACKING_UID,
+            &names::tracking_uid(&of.result, finding),
+        ),
         Content::code(Relation::Contains, codes::FINDING, kind_of(finding)),
         site,
         text(Relation::Modifies, codes::ALGORITHM_NAME, &equipment::model_name(&of.result)),
