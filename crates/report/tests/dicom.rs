@@ -460,7 +460,8 @@ fn each_of_the_four_answers_is_said_and_nothing_is_marked_where_nothing_was_foun
         }
         let in_words = read(&dicom.basic_text().unwrap());
         assert_eq!(coded(named(&in_words, "ANSWER")[0]), own);
-        assert_eq!(named(&in_words, "121071").len(), if answer == Answer::Found { 1 } else { 0 });
+        let told = named(&in_words, "121071").len();
+        assert_eq!(told, result(&head, answer).findings.len());
         let conclusion = text(named(&in_words, "121077")[0], tags::TEXT_VALUE);
         assert_eq!(conclusion.contains("why not"), gives_a_reason, "{conclusion}");
         let picture = lettered_png(&head.volume, 30).unwrap();
