@@ -130,7 +130,7 @@ fn outlines_that_are_filled_are_the_mask() {
     for order in ["LPS", "ASL"] {
         let head = head(order);
         let shape = head.volume.shape;
-        let mut filled = vec![0_u8; shape.len()];
+        let (mut filled, mut holes) = (vec![0_u8; shape.len()], 0);
         let file = outlined(&head, Answer::Found);
         for feature in file["features"].as_array().unwrap() {
             let told = &feature["properties"];
@@ -138,6 +138,7 @@ fn outlines_that_are_filled_are_the_mask() {
             let label = if told["role"] == "main" { 1 } else { 2 };
             let polygons = feature["geometry"]["coordinates"].clone();
             let polygons: Vec<Vec<Ring>> = serde_json::from_value(polygons).unwrap();
+            holes += polygons.iter().filter(|rings| rings.len() > 1).count();
             let mut pixels = 0_u64;
             for index in 0..shape.slice_len() {
                 let at = [(index % shape.columns) as f64, (index / shape.columns) as f64];
@@ -152,7 +153,7 @@ fn outlines_that_are_filled_are_the_mask() {
             assert_eq!(told["pixels"], pixels);
         }
         assert!(filled == head.found.mask, "{order}");
-        assert!(file.to_string().contains("]],[["), "{order}: no polygon has a hole");
+        assert!(holes > 0, "{order}: a hole was to be drawn");
     }
 }
 

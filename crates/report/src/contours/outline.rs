@@ -202,7 +202,8 @@ mod tests {
     fn one_pixel_is_a_square_around_its_centre() {
         let run = Run { slice: 7, row: 0, from: 2, to: 3 };
         let square = [[1.5, -0.5], [2.5, -0.5], [2.5, 0.5], [1.5, 0.5]];
-        let [polygon] = &outlines(&[run])[..] else { panic!("one polygon") };
+        let polygons = outlines(&[run]);
+        let [polygon] = &polygons[..] else { panic!("one polygon") };
         let [ring] = &polygon[..] else { panic!("one ring") };
         assert_eq!(ring.len(), 5);
         assert_eq!(ring[0], ring[4]);
