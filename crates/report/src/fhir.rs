@@ -112,7 +112,7 @@ impl<'a> Of<'a> {
     }
 
     fn reference(&self, words: &[&str]) -> Reference {
-        Reference::Reference(self.urn(words))
+        Reference::Within(self.urn(words))
     }
 
     fn subject(&self) -> Option<Reference> {

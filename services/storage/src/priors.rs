@@ -212,7 +212,7 @@ mod tests {
         let url = format!("sqlite://{}/storage.db", folder.path().display());
         let database = db::connect(&url, &crate::MIGRATIONS).await.unwrap();
         let tenant = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        let query = query_of_patient(tenant, &taken("a", "", "", ""), "", 50).unwrap();
+        let query = query_of_patient(tenant, &taken("a", "", "", ""), String::new(), 50);
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", query.sql().as_str()));
         let rows = sqlx::query(explain).fetch_all(database.pool()).await.unwrap();
         let plan: String = rows.iter().map(|row| row.get::<String, _>("detail") + "\n").collect();

@@ -73,7 +73,8 @@ pub struct Identifier {
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reference {
-    Reference(String),
+    #[serde(rename = "reference")]
+    Within(String),
     Identifier(Box<Identifier>),
     Display(String),
 }
