@@ -106,7 +106,7 @@ impl Store {
             })
         });
         let (job, transition, scan, stopped) = claimed.await?;
-        self.changed(job.scan);
+        self.changed(job.tenant, job.scan);
         match transition {
             Transition::Leased { attempt, .. } => {
                 let message = job_message(job, attempt, self.rules.lease_ms(), scan);
@@ -125,7 +125,7 @@ impl Store {
     pub async fn fail(&self, id: &str, attempt: u32, reason: &str, retry: bool) -> Result<Scan> {
         let event = Event::Fail { attempt, reason: truncate(reason, REASON_MAX), retry };
         let (job, _) = self.happen(JobId::from_str(id)?, event).await?;
-        self.changed(job.scan);
+        self.changed(job.tenant, job.scan);
         scans::of_tenant(self.database.pool(), job.tenant, job.scan).await
     }
 

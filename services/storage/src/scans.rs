@@ -80,7 +80,7 @@ struct Watch {
     store: Store,
     tenant: Tenant,
     id: ScanId,
-    changes: Receiver<ScanId>,
+    changes: Receiver<(TenantId, ScanId)>,
     last: Option<Scan>,
 }
 
@@ -105,7 +105,7 @@ impl Watch {
     async fn changed(&mut self) {
         loop {
             match self.changes.recv().await {
-                Ok(id) if id != self.id => (),
+                Ok((_, id)) if id != self.id => (),
                 // Whatever was missed is in the database.
                 Ok(_) | Err(RecvError::Lagged(_)) => return,
                 Err(RecvError::Closed) => std::future::pending().await,
