@@ -34,7 +34,8 @@ impl Store {
             return self.scan_of(&job).await;
         }
         check_names(&objects)?;
-        let kept = artefacts::keep(&self.blobs, job.tenant, job.scan, writer(&job), objects).await?;
+        let kept =
+            artefacts::keep(&self.blobs, job.tenant, job.scan, writer(&job), objects).await?;
         let keys: Vec<_> = kept.iter().map(|kept| kept.key.clone()).collect();
         let recorded = self.unit(Some(job.tenant), move |store, unit| {
             Box::pin(async move { store.record(unit, id, event, &kept).await })

@@ -9,7 +9,10 @@ use service::claims::{Claims, Role};
 use crate::audit::{self, Entry};
 use crate::store::Store;
 
-/// What is deleted, in an order in which no row points to one that is gone.
+/// What is deleted first: without a job, nobody is shown the scan.
+const JOB: &str = "DELETE FROM jobs WHERE tenant_id = ? AND scan_id = ?";
+
+/// What is deleted then, in an order in which no row points to one that is gone.
 const DELETED: [&str; 4] = [
     "DELETE FROM artefacts WHERE tenant_id = ? AND scan_id = ?",
     "DELETE FROM identities WHERE tenant_id = ? AND scan_id = ?",
@@ -55,8 +58,7 @@ impl Store {
         subject: &str,
         is_admin: bool,
     ) -> Result<Vec<String>> {
-        if run(unit, "DELETE FROM jobs WHERE tenant_id = ? AND scan_id = ?", tenant, scan).await? == 0
-        {
+        if run(unit, JOB, tenant, scan).await? == 0 {
             require_deleted(unit, tenant, scan).await?;
             return Ok(Vec::new());
         }
@@ -81,8 +83,10 @@ async fn run(
     tenant: TenantId,
     scan: ScanId,
 ) -> Result<u64> {
-    let tenants = statement.matches('?').count() - 1;
-    let query = (0..tenants).fold(sqlx::query(statement), |query, _| query.id(tenant));
+    let mut query = sqlx::query(statement).id(tenant);
+    for _ in 2..statement.matches('?').count() {
+        query = query.id(tenant);
+    }
     query.id(scan).run(unit).await
 }
 

@@ -216,8 +216,9 @@ impl Store {
     /// that come at once have an order, and each knows the one before it.
     async fn insert_feedback(&self, unit: &mut Unit, draft: Draft) -> Result<Row> {
         let judged_ms = draft.judged_ms;
-        let Draft { tenant, scan, id, mut row, judged, slices, artefacts, key, traceparent, .. } =
-            draft;
+        let Draft {
+            tenant, scan, id, mut row, judged, slices, artefacts, key, traceparent, ..
+        } = draft;
         let (at_ms, subject, object) = (row.given_ms, &*row.reader_id, scan.to_string());
         let action = "feedback.given";
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;

@@ -35,7 +35,7 @@ impl Store {
         tenant: Tenant,
         since_ms: i64,
         knows: bool,
-    ) -> impl Stream<Item = Result<ScanChange>> + Send + 'static {
+    ) -> impl Stream<Item = Result<ScanChange>> + Send + 'static + use<> {
         let now_ms = self.clock.now_ms();
         let since_ms = if since_ms > 0 { since_ms.min(now_ms) } else { now_ms };
         let follow = Follow {
@@ -87,8 +87,7 @@ impl Follow {
 
     /// Reads one page of what has changed.
     async fn look(&mut self) -> Result<()> {
-        let turns = self.store.reads.clone();
-        let _turn = turns.take(self.tenant.id()).await;
+        let _turn = self.store.reads.take(self.tenant.id()).await;
         let rows = self.page().await?;
         let last = rows.last().map(|(id, _, changed_ms)| (*changed_ms, id.clone()));
         let full = rows.len() == ROWS;

@@ -21,7 +21,8 @@ impl Store {
         if scans.is_empty() {
             return Ok(());
         }
-        let batches = "SELECT scan_id, MIN(batch_id) AS found FROM batch_entries WHERE tenant_id = ";
+        let batches =
+            "SELECT scan_id, MIN(batch_id) AS found FROM batch_entries WHERE tenant_id = ";
         let batches = self.found(batches, tenant, scans, " GROUP BY scan_id").await?;
         let studies = match knows {
             true => {

@@ -164,12 +164,7 @@ async fn set_priority(unit: &mut Unit, job: &Job, priority: Priority) -> Result<
 }
 
 /// Sets the scan's state, unless the scan is done.
-async fn set_scan_state(
-    unit: &mut Unit,
-    job: &Job,
-    state: &'static str,
-    at_ms: i64,
-) -> Result<()> {
+async fn set_scan_state(unit: &mut Unit, job: &Job, state: &'static str, at_ms: i64) -> Result<()> {
     // In this order: MySQL looks at what the assignments before have set.
     sqlx::query(
         "UPDATE scans SET changed_ms = CASE WHEN state <> ? THEN ? ELSE changed_ms END, state = ?

@@ -220,12 +220,7 @@ fn prioritise(job: &Job, priority: Priority, now_ms: i64) -> Result<Transition> 
     Ok(Transition::Prioritised { priority, due_ms: job.due_ms, topic: None })
 }
 
-fn renew(
-    job: &Job,
-    answer: Option<Answer>,
-    subject: String,
-    now_ms: i64,
-) -> Result<Transition> {
+fn renew(job: &Job, answer: Option<Answer>, subject: String, now_ms: i64) -> Result<Transition> {
     if !job.is_over() {
         return Ok(Transition::Stays);
     }

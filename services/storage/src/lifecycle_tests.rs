@@ -123,8 +123,7 @@ fn what_waits_may_be_urgent_and_what_has_no_answer_is_analysed_anew() {
         (State::Done,   1, [BEGUN,         "stays", anew,    anew,           ANSWERED]),
         (State::Parked, 3, [BEGUN,         "stays", anew,    anew,           ANSWERED]),
     ];
-    let renew =
-        |answer| Event::Renew { answer: Some(answer), subject: "somebody".into() };
+    let renew = |answer| Event::Renew { answer: Some(answer), subject: "somebody".into() };
     for (state, attempt, expected) in table {
         let events = [
             Event::Prioritise { priority: Priority::Stat },

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use domain::{Artefact, ErrorKind, JobId, Result, ScanId, TenantId};
+use futures::future::BoxFuture;
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{NewPriority, Priority, Scan};
 use service::claims::Claims;
@@ -61,9 +62,7 @@ impl Store {
     /// Does it in a unit that knows the scan, and answers with the scan as it is then.
     async fn ask<F>(&self, tenant: TenantId, scan: ScanId, work: F) -> Result<Scan>
     where
-        F: for<'u> FnOnce(Store, &'u mut Unit, Scan) -> futures::future::BoxFuture<'u, Result<()>>
-            + Send
-            + 'static,
+        F: for<'u> FnOnce(Store, &'u mut Unit, Scan) -> BoxFuture<'u, Result<()>> + Send + 'static,
     {
         let asked = self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {

@@ -6,7 +6,8 @@ use proto::storage::accept_part::Part;
 use proto::storage::scans_server::Scans as Wire;
 use proto::storage::{
     AcceptHeader, AcceptPart, ArtefactRef, Batch, BatchRef, Chunk, DeletedScan, ListPriorScans,
-    ListScans, NewPriority, PriorPage, Scan, ScanChange, ScanIdentity, ScanPage, ScanRef, WatchScans,
+    ListScans, NewPriority, PriorPage, Scan, ScanChange, ScanIdentity, ScanPage, ScanRef,
+    WatchScans,
 };
 use service::claims::{Claims, Role, Verifier};
 use service::status_in_stream;
