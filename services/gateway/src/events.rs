@@ -5,8 +5,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use domain::TenantId;
 use futures::{Stream, StreamExt, stream};
 use proto::storage::{self, ScanRef, WatchScans};
+use service::Share;
 use tonic::{Status, Streaming};
 use utoipa::ToSchema;
 
@@ -175,12 +177,8 @@ pub async fn watch_all(
     let request = caller.request(WatchScans { since_ms: since_ms.unwrap_or_default() });
     let changes = gateway.scans.watch_all(request).await?.into_inner();
     let begin = since_ms.is_none().then(|| begin_event(gateway.clock.now_ms()));
-    let events = stream::iter(begin).chain(all(changes)).take_until(tokio::time::sleep(OPEN));
-    let events = events.map(move |event| {
-        // For as long as the stream goes on.
-        let _held = &place;
-        Ok::<_, Infallible>(event)
-    });
+    let events = stream::iter(begin).chain(all(changes, place));
+    let events = events.take_until(tokio::time::sleep(OPEN)).map(Ok::<_, Infallible>);
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Ok(([("x-accel-buffering", "no")], events).into_response())
 }
@@ -192,12 +190,16 @@ fn heard_ms(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     ms.map(Some).ok_or_else(|| INVALID.problem("`Last-Event-ID` is no id of an event of these"))
 }
 
-fn all(changes: Streaming<storage::ScanChange>) -> impl Stream<Item = Event> {
-    stream::unfold(Some(changes), async |changes| {
-        let mut changes = changes?;
+/// The changes, for as long as which the place is taken.
+fn all(
+    changes: Streaming<storage::ScanChange>,
+    place: Share<TenantId>,
+) -> impl Stream<Item = Event> {
+    stream::unfold(Some((changes, place)), async |open| {
+        let (mut changes, place) = open?;
         match changes.message().await.transpose()? {
             Ok(change) => match change_event(change) {
-                Ok(event) => Some((event, Some(changes))),
+                Ok(event) => Some((event, Some((changes, place)))),
                 Err(problem) => Some((problem_event(problem), None)),
             },
             Err(status) => Some((status_event(status), None)),

@@ -82,13 +82,12 @@ pub async fn show(
         return Ok((StatusCode::NOT_MODIFIED, about).into_response());
     }
     let key = (caller.tenant(), tag);
-    let png = match gateway.thumbnails.get(&key) {
-        Some(png) => png,
-        None => {
-            let png = Bytes::from(drawn(&mut gateway, &caller, &scan).await?);
-            gateway.thumbnails.keep(key, png.clone());
-            png
-        }
+    let png = if let Some(png) = gateway.thumbnails.get(&key) {
+        png
+    } else {
+        let png = Bytes::from(drawn(&mut gateway, &caller, &scan).await?);
+        gateway.thumbnails.keep(key, png.clone());
+        png
     };
     Ok((about, [(header::CONTENT_TYPE, "image/png")], png).into_response())
 }
