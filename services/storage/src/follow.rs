@@ -65,8 +65,8 @@ struct Follow {
     since_ms: i64,
     /// The row that the next page begins behind; None: this look begins.
     after: Option<(i64, String)>,
-    /// The change that was told last of each scan, as far back as it is looked.
-    told: BTreeMap<String, i64>,
+    /// The state that was told last of each scan, and since when it is in it, as far back as it is looked.
+    told: BTreeMap<String, (String, i64)>,
     /// What is to be told.
     found: VecDeque<ScanChange>,
 }
@@ -91,7 +91,9 @@ impl Follow {
         let rows = self.page().await?;
         let last = rows.last().map(|(id, _, changed_ms)| (*changed_ms, id.clone()));
         let full = rows.len() == ROWS;
-        let is_new = |(id, _, changed_ms): &Changed| self.told.get(id) != Some(changed_ms);
+        let is_new = |(id, state, changed_ms): &Changed| {
+            self.told.get(id).is_none_or(|told| (&told.0, told.1) != (state, *changed_ms))
+        };
         let new: Vec<Changed> = rows.into_iter().filter(is_new).collect();
         let mut scans = self.scans(&new).await?;
         for (id, state, changed_ms) in new {
@@ -105,13 +107,13 @@ impl Follow {
                 // Deleted since the page was read: the next one says so.
                 None => continue,
             };
-            self.told.insert(id, changed_ms);
+            self.told.insert(id, (state, changed_ms));
             self.found.push_back(change);
         }
         self.since_ms = last.as_ref().map_or(self.since_ms, |(ms, _)| self.since_ms.max(*ms));
         self.after = last.filter(|_| full);
         let oldest_ms = self.since_ms - OVERLAP_MS;
-        self.told.retain(|_, changed_ms| *changed_ms >= oldest_ms);
+        self.told.retain(|_, (_, changed_ms)| *changed_ms >= oldest_ms);
         Ok(())
     }
 
