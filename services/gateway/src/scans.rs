@@ -58,9 +58,9 @@ pub struct Scan {
     /// Whether an upload found this scan by its `Idempotency-Key` instead of making a new one.
     pub repeated: bool,
     /// What its study is called here: the same for all scans of one study, and nobody's number. `null` where the upload says of none, to
-    /// whoever may not know whose scans are, and in the answer to an upload.
+    /// whoever may not know whose scans are, and in the answers to an upload and of priors.
     pub study: Option<String>,
-    /// The batch that it came in; `null`: none, or this is the answer to an upload.
+    /// The batch that it came in; `null`: none, or as above.
     #[schema(format = "uuid")]
     pub batch: Option<String>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{Result, TenantId};
 use platform::db::failed;
-use proto::storage::Scan;
+use proto::storage::{Review, Scan};
 use service::claims::Tenant;
 use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row};
@@ -43,6 +43,22 @@ impl Store {
     pub async fn grouped(&self, tenant: Tenant, mut scan: Scan, knows: bool) -> Result<Scan> {
         self.group(tenant, std::slice::from_mut(&mut scan), knows).await?;
         Ok(scan)
+    }
+
+    /// As [`group`](Store::group), of scans that are listed with their reviews.
+    pub async fn group_reviews(
+        &self,
+        tenant: Tenant,
+        reviews: &mut [Review],
+        knows: bool,
+    ) -> Result<()> {
+        let mut scans: Vec<Scan> =
+            reviews.iter_mut().map(|review| review.scan.take().unwrap_or_default()).collect();
+        self.group(tenant, &mut scans, knows).await?;
+        for (review, scan) in reviews.iter_mut().zip(scans) {
+            review.scan = Some(scan);
+        }
+        Ok(())
     }
 
     /// What the query finds of these scans, by scan.

@@ -144,6 +144,9 @@ pub fn scan_of(row: &AnyRow) -> Result<Scan> {
         attempt: u32::try_from(number("attempt")?).unwrap_or(u32::MAX),
         shape: text("shape")?.split(',').flat_map(str::parse).collect(),
         priority: wire::priority(Priority::try_from(text("priority")?)?).into(),
+        // What it belongs to is asked of other tables.
+        study: String::new(),
+        batch: String::new(),
     })
 }
 

@@ -207,7 +207,7 @@ impl Wire for Scans {
 }
 
 /// Whether the caller may know whose scans are.
-fn knows(claims: &Claims) -> bool {
+pub(super) fn knows(claims: &Claims) -> bool {
     claims.require(&IDENTITY_ROLES).is_ok()
 }
 
