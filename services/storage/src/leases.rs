@@ -168,6 +168,7 @@ impl Store {
 }
 
 fn job_message(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
+    let accepted_ms = job.asked_ms();
     WireJob {
         job_id: job.id.to_string(),
         attempt,
@@ -177,7 +178,7 @@ fn job_message(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
         binding: job.binding,
         modality: scan.modality,
         format: scan.format,
-        accepted_ms: scan.accepted_ms,
+        accepted_ms,
         shape: scan.shape,
         traceparent: job.traceparent,
         priority: scan.priority,
