@@ -88,7 +88,8 @@ enum WorklistEventName {
 ///
 /// Server-sent events: `scan` with the scan as JSON, first as it is now. The stream ends when the
 /// scan is done. Send `Last-Event-ID` to go on where a connection broke; when there is nothing more to
-/// tell, the answer is 204. A stream that fails ends with the event `problem`.
+/// tell, the answer is 204. A stream that fails ends with the event `problem`, and one whose caller may not have it any more
+/// ends within a minute.
 #[utoipa::path(
     operation_id = "watch_scan", get, path = "/v1/scans/{id}/events", tag = "scans",
     params(("id" = String, Path, description = "The scan's id", format = "uuid")),
@@ -116,6 +117,8 @@ pub async fn watch(
     }
     let first = (!seen).then(|| event(&first));
     let events = stream::iter(first).chain(rest(changes)).map(Ok::<_, Infallible>);
+    // A scan may wait for longer than its watcher is let in.
+    let events = events.take_until(caller.revoked(&gateway.verifier));
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     // Proxies of the nginx family would hold the events back.
     Ok(([("x-accel-buffering", "no")], events).into_response())
@@ -177,8 +180,9 @@ pub async fn watch_all(
     let request = caller.request(WatchScans { since_ms: since_ms.unwrap_or_default() });
     let changes = gateway.scans.watch_all(request).await?.into_inner();
     let begin = since_ms.is_none().then(|| begin_event(gateway.clock.now_ms()));
-    let events = stream::iter(begin).chain(all(changes, place));
-    let events = events.take_until(tokio::time::sleep(OPEN)).map(Ok::<_, Infallible>);
+    let events = stream::iter(begin).chain(all(changes, place)).map(Ok::<_, Infallible>);
+    let events = events.take_until(tokio::time::sleep(OPEN));
+    let events = events.take_until(caller.revoked(&gateway.verifier));
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Ok(([("x-accel-buffering", "no")], events).into_response())
 }
