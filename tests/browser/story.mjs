@@ -311,7 +311,7 @@ const claims = {
 
   ...comparing({ page, url, user, password, volume, look, fits }),
 
-  ...worklist({ page, url, look }),
+  ...worklist({ page, url, user, password, image, look, fits }),
 
   ...figures({ page, url, look, fits }),
 

@@ -30,6 +30,7 @@ mod slices;
 mod token;
 mod uploads;
 mod volumes;
+mod worklist;
 
 use std::time::Duration;
 
