@@ -127,6 +127,10 @@ drift: ## compare windows of drift with what Evidently says of the same rows, an
 flood: setup ## what a hospital notices of floods by strangers and by another hospital; FLOODERS=2 processes, ARGS='silent lists --seconds 5'
 	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) python3 scripts/bench_flood.py "$$medseg" $(ARGS)
 
+.PHONY: bench-feedback
+bench-feedback: setup ## how many verdicts of readers a second are accepted durably, and whether one is lost or doubled by a kill; ARGS='agree --seconds 5'
+	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) python3 scripts/bench_feedback.py "$$medseg" $(ARGS)
+
 .PHONY: clean
 clean: ## delete what was built; downloads stay
 	cargo clean
