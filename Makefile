@@ -131,6 +131,11 @@ flood: setup ## what a hospital notices of floods by strangers and by another ho
 bench-feedback: setup ## how many verdicts of readers a second are accepted durably, and whether one is lost or doubled by a kill; ARGS='agree --seconds 5'
 	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) python3 scripts/bench_feedback.py "$$medseg" $(ARGS)
 
+.PHONY: lighthouse
+lighthouse: ## what Lighthouse gives the page for its speed, on a laptop and on a phone (fetches it: 100 MB); 90 of 100 are asked, LEAST=90 RUNS=3
+	@scripts/setup.sh test
+	@medseg=$$(scripts/build.sh | tail -n 1) && LEAST=$(or $(LEAST),90) RUNS=$(or $(RUNS),3) $(ENV) tests/lighthouse/run.sh "$$medseg"
+
 .PHONY: clean
 clean: ## delete what was built; downloads stay
 	cargo clean
