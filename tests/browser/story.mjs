@@ -18,6 +18,7 @@ import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
 import { signedIn } from './session.mjs'
+import { tabs } from './tabs.mjs'
 import { interrupted } from './uploads.mjs'
 import { worklist } from './worklist.mjs'
 
@@ -64,7 +65,7 @@ let states = 0
 async function look(name, on = page) {
   states += 1
   if (folder) await on.screenshot({ path: join(folder, `${String(states).padStart(2, '0')}-${name}.png`), fullPage: true })
-  await manual.show(name)
+  await manual.show(name, on)
   await accessible(name, on)
 }
 
@@ -92,6 +93,8 @@ async function signIn(secret) {
   await page.getByLabel('Password').fill(secret)
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
+
+const inTabs = tabs({ context, page, url, password, look })
 
 const claims = {
   async 'a wrong password is said to be wrong'() {
@@ -399,6 +402,8 @@ const claims = {
     await page.getByTestId('size').waitFor()
   },
 
+  ...inTabs.shared,
+
   async 'signing out forgets the session, here and on the server'() {
     const kept = await page.evaluate(() => sessionStorage.getItem('medseg.session'))
     const revoked = page.waitForResponse((response) => response.url().endsWith('/v1/token/revoke'))
@@ -416,6 +421,8 @@ const claims = {
     await page.reload()
     await page.getByRole('button', { name: 'Sign in' }).waitFor()
   },
+
+  ...inTabs.ended,
 
   async 'the page asked nobody else, and nothing went wrong on it'() {
     assert.deepEqual(faults, [])
