@@ -76,6 +76,7 @@ export const FRAME = {
     incidents: 'Reported problems',
     noIncidents: 'Nobody has reported a problem.',
     reported: (reporter: string, when: string) => `${reporter}, ${when}:`,
+    fromPatient: 'a patient’s words,',
     ofScan: (scan: string) => `of scan ${scan}`,
     ofSystem: 'of the system',
     older: 'Show older reports',

@@ -76,6 +76,7 @@ export const FRAME: AnyWords<typeof EN> = {
     incidents: 'Problèmes signalés',
     noIncidents: 'Personne n’a signalé de problème.',
     reported: (reporter, when) => `${reporter}, ${when} :`,
+    fromPatient: 'paroles d’un patient,',
     ofScan: (scan) => `examen ${scan}`,
     ofSystem: 'le système',
     older: 'Afficher les signalements plus anciens',
