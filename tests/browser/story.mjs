@@ -66,7 +66,16 @@ async function look(name, on = page) {
   states += 1
   if (folder) await on.screenshot({ path: join(folder, `${String(states).padStart(2, '0')}-${name}.png`), fullPage: true })
   await manual.show(name, on)
+  if (await on.locator('#app').count()) assert.equal(await inSight(on), 1, `the state ${name} says that it is for research only`)
   await accessible(name, on)
+}
+
+/** How often it is said, where one need not scroll, what the page is not for. */
+function inSight(on) {
+  return on.getByTestId('research').evaluateAll((all) => {
+    const boxes = all.map((one) => one.getBoundingClientRect())
+    return boxes.filter(({ top, bottom, width }) => width > 0 && top >= 0 && bottom <= innerHeight).length
+  })
 }
 
 /** WCAG 2.2 A and AA, as far as a program can tell. */

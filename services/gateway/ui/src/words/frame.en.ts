@@ -8,6 +8,7 @@ export const FRAME = {
     home: 'medseg, all scans',
     models: 'Models',
     skip: 'Skip to the content',
+    research: 'Research use only',
     signOut: 'Sign out',
     language: 'Language',
   },

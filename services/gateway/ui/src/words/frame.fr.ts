@@ -8,6 +8,7 @@ export const FRAME: AnyWords<typeof EN> = {
     home: 'medseg, tous les examens',
     models: 'Modèles',
     skip: 'Aller au contenu',
+    research: 'Pour la recherche seulement',
     signOut: 'Se déconnecter',
     language: 'Langue',
   },
