@@ -14,6 +14,7 @@ import { draftsOn } from './drawing.mjs'
 import { comparing } from './comparing.mjs'
 import { figures } from './figures.mjs'
 import { manualOf } from './manual.mjs'
+import { onPhone } from './phone.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
@@ -400,6 +401,8 @@ const claims = {
     await fits('a result')
     await look('phone-found')
   },
+
+  ...onPhone({ browser, url, user, password, image, look }),
 
   async 'a session that was ended elsewhere asks to sign in again'() {
     const { refresh_token: token } = JSON.parse(await page.evaluate(() => sessionStorage.getItem('medseg.session')))
