@@ -15,8 +15,8 @@ export class Idle {
     this.#here = here
     // Heard before whatever stops them on their way.
     TOUCHES.forEach((touch) => addEventListener(touch, () => this.#touch(), { capture: true, passive: true }))
-    addEventListener('visibilitychange', () => this.#look())
-    setInterval(() => this.#look(), LOOK_MS)
+    addEventListener('visibilitychange', () => this.isLeft())
+    setInterval(() => this.isLeft(), LOOK_MS)
   }
 
   /** Begins anew: somebody has just proved to be there. */
@@ -24,16 +24,17 @@ export class Idle {
     this.#since = Date.now()
   }
 
-  // A computer that was asleep wakes up by a touch, before any timer: that touch may be anybody's.
-  #touch(): void {
-    if (this.#look()) return
-    this.begin()
-    this.#here(this.#since)
-  }
-
-  #look(): boolean {
+  /** Whether nobody was there for long; whoever has to be told is told first. Timers of a tab in the background may be late. */
+  isLeft(): boolean {
     const isLeft = Date.now() - this.#since >= IDLE_MS
     if (isLeft) this.#left()
     return isLeft
+  }
+
+  // A computer that was asleep wakes up by a touch, before any timer: that touch may be anybody's.
+  #touch(): void {
+    if (this.isLeft()) return
+    this.begin()
+    this.#here(this.#since)
   }
 }

@@ -40,22 +40,28 @@ class Session {
   #timer = 0
 
   readonly #tabs = new Tabs({
-    mine: () => (this.phase === 'in' ? this.#shared() : undefined),
+    mine: () => (!this.#idle.isLeft() && this.phase === 'in' ? this.#shared() : undefined),
     told: (session) => this.#told(session),
     ended: (id) => {
       if (id === this.#id && id !== '') this.#end('')
     },
-    touched: () => this.#idle.begin(),
+    touched: () => {
+      if (!this.#idle.isLeft()) this.#idle.begin()
+    },
   })
   readonly #idle = new Idle(
     () => this.#lock(),
-    (now) => this.#tabs.touch(now),
+    (now) => {
+      // Whoever is before a form to sign in keeps nobody's work open.
+      if (this.phase === 'in') this.#tabs.touch(now)
+    },
   )
 
   /** Takes up the session of before a reload, or that of another tab. */
   async restore(): Promise<void> {
     const own = kept()
-    if (own) [this.#id, this.#refresh, this.userName] = [own.id, own.refresh_token, own.user_name]
+    // The page of the version before has named no session.
+    if (own) [this.#id, this.#refresh, this.userName] = [own.id || newId(), own.refresh_token, own.user_name]
     // A tab that slept may have missed what became of its refresh token.
     await this.#tabs.ask()
     if (this.phase !== 'restoring') return
