@@ -152,6 +152,7 @@ export const FR: Words = {
     aboutSystem: 'Au sujet du système. Pour un examen, signalez depuis sa propre page.',
     words: 'Que s’est-il passé ?',
     hint: 'Les administrateurs de votre hôpital le lisent. Personne d’autre ne le lit, et c’est conservé pour toujours : n’écrivez d’un patient que le nécessaire.',
+    fromPatient: 'Un patient me l’a dit, et ce sont ses mots',
     send: 'Envoyer le signalement',
     sending: 'Envoi …',
     sent: 'Le signalement est conservé. Les administrateurs de votre hôpital peuvent le lire dès maintenant.',

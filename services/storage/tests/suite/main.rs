@@ -114,6 +114,7 @@ on_every_database! {
     learning::scans_of_one_patient_have_one_name_that_no_other_hospital_shares;
     learning::another_hospitals_confirmed_scans_are_as_if_they_never_were;
     incidents::a_report_is_kept_and_told_to_whoever_runs_the_system;
+    incidents::a_patients_word_is_kept_as_one_and_passed_on_by_whom_they_told;
     incidents::nobody_reports_without_end;
     incidents::reports_are_read_by_their_own_admins_only;
     stops::a_model_is_stopped_by_its_hospitals_rule_until_somebody_decides;
