@@ -61,9 +61,6 @@ pub struct StatementSignature {
 }
 
 impl PassportStatement {
-    /// What statements of this kind are signed for; a signature of something else is none of a result.
-    pub const PURPOSE: &str = "medseg-result-1";
-
     /// Of a result with those files, in any order: `Internal` without `result.json`.
     pub fn new(
         scan_id: String,
@@ -165,9 +162,9 @@ mod tests {
     fn digests_are_of_the_very_files_and_a_volumes_mask_goes_first() {
         // FIPS 180-4's own example.
         let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        let all = statement(&[(RESULT, b"x"), (MASK, b"y"), (MASK_VOLUME, b"abc")]);
+        let all = statement(&[(RESULT, &b"x"[..]), (MASK, &b"y"[..]), (MASK_VOLUME, &b"abc"[..])]);
         assert_eq!(all.mask_sha256.as_deref(), Some(of_abc));
-        let alone = statement(&[(RESULT, b"abc")]);
+        let alone = statement(&[(RESULT, &b"abc"[..])]);
         assert_eq!((alone.result_sha256.as_str(), alone.mask_sha256), (of_abc, None));
         let none: [(Artefact, &[u8]); 0] = [];
         let digests = ["b".to_owned(), "v".to_owned()];
@@ -176,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_passport_is_read_as_it_was_written_and_one_of_tomorrow_is_refused() {
-        let statement = statement(&[(RESULT, b"abc")]);
+        let statement = statement(&[(RESULT, &b"abc"[..])]);
         let signature = StatementSignature { key_id: "k".into(), value: "00".into() };
         let mut passport = Passport { statement, signature };
         assert_eq!(Passport::from_json(&passport.to_json()).unwrap(), passport);

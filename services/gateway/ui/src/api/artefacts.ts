@@ -11,4 +11,5 @@ export const ARTEFACTS = [
   { name: 'capture.dcm', path: 'capture.dcm', media_type: 'application/dicom', title: 'DICOM picture', offered: true },
   { name: 'report.dcm', path: 'report.dcm', media_type: 'application/dicom', title: 'DICOM report', offered: true },
   { name: 'result.json', path: 'result', media_type: 'application/json', title: 'Result', offered: true },
+  { name: 'passport.json', path: 'passport', media_type: 'application/json', title: 'Passport', offered: false },
 ] as const

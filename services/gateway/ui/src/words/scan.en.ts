@@ -132,6 +132,7 @@ export const SCAN = {
       'capture.dcm': 'DICOM picture',
       'report.dcm': 'DICOM report',
       'result.json': 'Result',
+      'passport.json': 'Passport',
     } satisfies Record<(typeof ARTEFACTS)[number]['name'], string>,
   },
 }

@@ -130,6 +130,7 @@ export const SCAN: AnyWords<typeof EN> = {
       'capture.dcm': 'Image DICOM',
       'report.dcm': 'Compte rendu DICOM',
       'result.json': 'Résultat',
+      'passport.json': 'Passeport',
     },
   },
 }
