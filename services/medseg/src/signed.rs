@@ -100,7 +100,7 @@ mod tests {
             is_so(passport, keys, scan, files).unwrap_err()
         };
         assert!(refused(&signed, &keys, "8", (result, mask)).contains("of the scan 7"));
-        assert!(refused(&signed, &keys, "7", (b"other", mask)).contains("the result is not"));
+        assert!(refused(&signed, &keys, "7", (&b"other"[..], mask)).contains("the result is not"));
         assert!(refused(&signed, &keys, "7", (result, None)).contains("the mask is not"));
         let others = public_half(&other).unwrap();
         assert!(refused(&signed, &others, "7", (result, mask)).contains("not signed by any key"));
