@@ -161,8 +161,8 @@ impl Solid {
     fn is_inside(&self) -> bool {
         let [slices, rows, columns] = self.ends();
         let within = |[low, high]: [f64; 2], count: usize| low > 0.0 && high < count as f64 - 1.0;
-        let corners = rows.iter().flat_map(|row| columns.map(|column| [0.0, *row, column]));
-        within(slices, self.shape.slices) && corners.into_iter().all(|corner| self.is_head(corner))
+        let mut corners = rows.iter().flat_map(|row| columns.map(|column| [0.0, *row, column]));
+        within(slices, self.shape.slices) && corners.all(|corner| self.is_head(corner))
     }
 
     fn bounds(&self) -> [[usize; 3]; 2] {
