@@ -96,7 +96,7 @@ const GAPS: SolidSettings = SolidSettings {
 };
 
 /// All that a whole certificate measures.
-pub const ALL: [Case; 16] = [
+pub static ALL: [Case; 16] = [
     Case::left("sphere-nifti", NIFTI, "LPS", SPHERE),
     Case::left("sphere-dicom", DICOM, "LPS", SPHERE),
     Case::left("ellipsoid-nifti", NIFTI, "LPS", ELLIPSOID),

@@ -78,44 +78,40 @@ pub fn checked(case: &Case, truth: &SolidTruth, result: &ResultDocument) -> Chec
     Checked { name: case.name.to_owned(), door: case.door(), measures, problems, passed }
 }
 
+/// What the result says that can be measured; what it lacks is told besides.
 fn measures(
     case: &Case,
     truth: &SolidTruth,
     result: &ResultDocument,
     finding: &Finding,
 ) -> Vec<Measure> {
-    // What is missing is no number, and fails.
-    let known = |number: Option<f64>| number.unwrap_or(f64::NAN);
     let [slice_mm, row_mm, column_mm] = case.spacing();
     let pixel_mm = row_mm.max(column_mm);
-    let (truth_ml, ml) = (truth.volume_mm3 / 1000.0, known(finding.volume_ml));
-    let off = 100.0 * (ml / truth_ml - 1.0).abs();
-    let volume = (off, 100.0 * VOLUME_ERROR_MAX);
+    let volume = finding.volume_ml.map(|ml| {
+        let truth_ml = truth.volume_mm3 / 1000.0;
+        let off = 100.0 * (ml / truth_ml - 1.0).abs();
+        Measure::new("volume, mL", [truth_ml, ml], (off, 100.0 * VOLUME_ERROR_MAX), "%")
+    });
+    let of_length = |name, truth, length| Measure::of_length(name, [truth, length], pixel_mm);
+    let longest =
+        of_length("longest diameter, mm", truth.longest_mm, finding.longest_diameter.length);
+    let perpendicular = of_length(
+        "perpendicular diameter, mm",
+        truth.perpendicular_mm,
+        finding.perpendicular_diameter.length,
+    );
     let centre = finding.centroid_mm.map(|centre| {
         let squares = centre.iter().zip(truth.centre_mm).map(|(a, b)| (a - b).powi(2));
-        squares.sum::<f64>().sqrt()
+        let astray = squares.sum::<f64>().sqrt();
+        Measure::of_length("centre, mm astray", [0.0, astray], slice_mm.max(pixel_mm))
     });
-    let astray = known(result.witness.map(|witness| witness.largest_error_voxels));
-    let lengths = [
-        ("longest diameter, mm", truth.longest_mm, finding.longest_diameter.length),
-        (
-            "perpendicular diameter, mm",
-            truth.perpendicular_mm,
-            finding.perpendicular_diameter.length,
-        ),
-    ];
-    let lengths =
-        lengths.map(|(name, truth, length)| Measure::of_length(name, [truth, length], pixel_mm));
-    let mut measures = vec![Measure::new("volume, mL", [truth_ml, ml], volume, "%")];
-    measures.extend(lengths);
-    measures.push(Measure::of_length(
-        "centre, mm astray",
-        [0.0, known(centre)],
-        slice_mm.max(pixel_mm),
-    ));
-    let round_trip = (astray, ROUND_TRIP_ERROR_MAX);
-    measures.push(Measure::new("round trip, voxels astray", [0.0, astray], round_trip, "voxels"));
-    measures
+    let round_trip = result.witness.map(|witness| {
+        let astray = witness.largest_error_voxels;
+        let off = (astray, ROUND_TRIP_ERROR_MAX);
+        Measure::new("round trip, voxels astray", [0.0, astray], off, "voxels")
+    });
+    let all = [volume, Some(longest), Some(perpendicular), centre, round_trip];
+    all.into_iter().flatten().collect()
 }
 
 /// What must be exactly so, and is not.
@@ -125,7 +121,14 @@ fn contradictions(
     result: &ResultDocument,
     finding: &Finding,
 ) -> Vec<String> {
-    let mut problems = Vec::new();
+    let said = [
+        ("volume", finding.volume_ml.is_some()),
+        ("place in the patient", finding.centroid_mm.is_some()),
+        ("round trip into the patient and back", result.witness.is_some()),
+    ];
+    let lacking = said.into_iter().filter(|(_, is_said)| !is_said);
+    let mut problems: Vec<String> =
+        lacking.map(|(what, _)| format!("the result has no {what}")).collect();
     let bounds = [finding.bounds.from, finding.bounds.to];
     if bounds != truth.bounds {
         problems.push(format!("the box is {bounds:?}, where it is {:?}", truth.bounds));
