@@ -120,10 +120,10 @@ impl Certify {
             false => self.by_started(&files, &folder.path().join("results")).await?,
         };
         let engine = engine_of(&results)?;
-        let checked = cases
-            .iter()
-            .zip(&results)
-            .map(|(case, result)| Ok(checked(case, &case.solid()?.truth(), result)));
+        let judged = |(case, result): (&&'static Case, &ResultDocument)| {
+            anyhow::Ok(checked(case, &case.solid()?.truth(), result))
+        };
+        let checked = cases.iter().zip(&results).map(judged);
         let checked = checked.collect::<anyhow::Result<Vec<_>>>()?;
         let signed = Certificate::new(engine, complete, checked).sign(&key)?;
         write(out, JSON, &signed.to_json()?)?;
@@ -194,7 +194,7 @@ async fn by_session(
     let result = session.artefact(scan, &RESULT).await?.context("there is no result")?;
     if let Some(passport) = session.artefact(scan, &PASSPORT).await? {
         let mask = session.artefact(scan, &MASK_VOLUME).await?;
-        signed_by(&passport, keys, scan, (&result, mask.as_deref()))?;
+        signed_by(&passport, keys, scan, (&result[..], mask.as_deref()))?;
     }
     serde_json::from_slice(&result).context("a result cannot be read")
 }

@@ -164,7 +164,7 @@ pub async fn each(
     let told = |index: usize, outcomes: Vec<Outcome>| {
         let folder = result_folder(&outcomes);
         folders.push(folder.with_context(|| format!("{}", files[index].display()))?);
-        Ok(())
+        anyhow::Ok(())
     };
     let taken = analyst.take(files, &CancellationToken::new(), told).await;
     analyst.end().await.and(taken)?;
