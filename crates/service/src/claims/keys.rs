@@ -207,10 +207,10 @@ mod tests {
         assert!(keys.have_signed(key.id(), "result", b"it is so", &signature));
         for (id, purpose, statement) in [
             (other.id(), "result", &b"it is so"[..]),
-            ("nobody", "result", b"it is so"),
-            (key.id(), "model", b"it is so"),
-            (key.id(), "result", b"it is not so"),
-            (key.id(), "resul", b"t\0it is so"),
+            ("nobody", "result", &b"it is so"[..]),
+            (key.id(), "model", &b"it is so"[..]),
+            (key.id(), "result", &b"it is not so"[..]),
+            (key.id(), "resul", &b"t\0it is so"[..]),
         ] {
             assert!(!keys.have_signed(id, purpose, statement, &signature), "{id} {purpose}");
         }
