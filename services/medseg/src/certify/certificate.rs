@@ -20,6 +20,7 @@ const PURPOSE: &str = "medseg-certificate-1";
 
 /// What was measured. Nothing in it is of the moment, so that the same software on the same phantoms has the same.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Certificate {
     pub schema: String,
     pub software: String,
@@ -34,6 +35,7 @@ pub struct Certificate {
 
 /// A certificate, and the deployment's signature of it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Signed {
     pub certificate: Certificate,
     pub signature: StatementSignature,
@@ -148,6 +150,8 @@ pub mod tests {
             let forged = text.replace("1.222579", "0.222579");
             assert!(Signed::verified(&forged, &keys).is_err());
         }
+        let added = json.replacen("\"engine\"", "\"date\": \"2020-01-01\", \"engine\"", 1);
+        assert!(Signed::verified(&added, &keys).is_err(), "a field that nobody has signed");
         let shown = page.replacen("1.22", "0.22", 1);
         assert!(Signed::verified(&shown, &keys).is_err(), "a page that shows another number");
         assert!(Signed::verified("{}", &keys).is_err() && Signed::verified("", &keys).is_err());

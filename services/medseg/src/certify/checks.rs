@@ -16,6 +16,7 @@ pub const ROUND_TRIP_ERROR_MAX: f64 = 0.5;
 
 /// One case of a certificate.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Checked {
     pub name: String,
     /// How it came in, and where columns, rows and slices of its file lead.
@@ -28,6 +29,7 @@ pub struct Checked {
 
 /// A number beside the true one.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Measure {
     pub name: String,
     pub expected: f64,

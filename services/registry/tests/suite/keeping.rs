@@ -224,7 +224,7 @@ pub async fn only_workers_have_results_signed_and_anybody_gets_the_keys(world: W
     let keys = PublicKeys::from_jwks(&keys).unwrap();
     let byte = |at: usize| u8::from_str_radix(&signed.value[at..at + 2], 16).unwrap();
     let signature: Vec<u8> = (0..signed.value.len()).step_by(2).map(byte).collect();
-    let signature = signature.try_into().unwrap();
+    let signature: [u8; 64] = signature.try_into().unwrap();
     assert!(keys.have_signed(&signed.key_id, RESULT_PURPOSE, b"it is so", &signature));
     let long = ResultStatement { canonical: vec![0; 1 << 16].into() };
     let refused = routing.sign_result(world.worker(long)).await.unwrap_err();
