@@ -62,6 +62,8 @@ export function comparing({ page, url, user, password, volume, look, fits }) {
 
   return {
     async 'a drag measures in millimetres, and its line is taken back'() {
+      // Who comes anew looks, and does not yet go on with what was drawn and not sent.
+      await page.reload()
       await page.locator('[data-testid=slice][data-ready=true]').waitFor()
       await page.getByLabel('Measure').check()
       await drag(stage, 'left', 90, 30)

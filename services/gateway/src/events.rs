@@ -52,7 +52,8 @@ enum EventName {
 ///
 /// Server-sent events: `scan` with the scan as JSON, first as it is now. The stream ends when the
 /// scan is done. Send `Last-Event-ID` to go on where a connection broke; when there is nothing more to
-/// tell, the answer is 204. A stream that fails ends with the event `problem`.
+/// tell, the answer is 204. A stream that fails ends with the event `problem`, and one whose caller may not have it any more
+/// ends within a minute.
 #[utoipa::path(
     operation_id = "watch_scan", get, path = "/v1/scans/{id}/events", tag = "scans",
     params(("id" = String, Path, description = "The scan's id", format = "uuid")),
@@ -80,6 +81,8 @@ pub async fn watch(
     }
     let first = (!seen).then(|| event(&first));
     let events = stream::iter(first).chain(rest(changes)).map(Ok::<_, Infallible>);
+    // A scan may wait for longer than its watcher is let in.
+    let events = events.take_until(caller.revoked(&gateway.verifier));
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     // Proxies of the nginx family would hold the events back.
     Ok(([("x-accel-buffering", "no")], events).into_response())
