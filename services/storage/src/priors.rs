@@ -22,10 +22,11 @@ impl Store {
     /// not those that were bound together when it was accepted.
     pub async fn priors(&self, tenant: &Tenant, list: &ListPriorScans) -> Result<PriorPage> {
         let (tenant, id) = (tenant.id(), ScanId::from_str(&list.id)?);
+        let cursor = cursor_id::<ScanId>(&list.cursor)?;
         let scan = of_tenant(self.database.pool(), tenant, id).await?;
         let Some(own) = self.whose(tenant, &scan).await? else { return Ok(PriorPage::default()) };
         let limit = page_rows(list.limit);
-        let mut query = query_of_patient(tenant, &own, &list.cursor, limit)?;
+        let mut query = query_of_patient(tenant, &own, cursor, limit);
         let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
         let others = rows.iter().map(Whose::read).collect::<Result<Vec<_>>>()?;
         let (others, next_cursor) = page_of(others, limit, |other| &other.scan_id);
@@ -149,18 +150,18 @@ fn query(tenant: TenantId) -> QueryBuilder<Any> {
 fn query_of_patient(
     tenant: TenantId,
     own: &Whose,
-    cursor: &str,
+    cursor: String,
     limit: u32,
-) -> Result<QueryBuilder<Any>> {
+) -> QueryBuilder<Any> {
     let mut query = query(tenant);
     // What there is an index of; who gave the number decides, too.
     query.push(" AND patient_id = ").push_bind(own.patient_id.clone());
     // MySQL's own comparison takes `ab` for `AB `: it finds the rows, their bytes decide.
     query.push(" AND patient = ").push_bind(own.patient.clone());
     query.push(" AND HEX(patient) = HEX(").push_bind(own.patient.clone()).push(")");
-    query.push(" AND identities.scan_id < ").push_bind(cursor_id::<ScanId>(cursor)?);
+    query.push(" AND identities.scan_id < ").push_bind(cursor);
     query.push(" ORDER BY identities.scan_id DESC LIMIT ").push_bind(i64::from(limit) + 1);
-    Ok(query)
+    query
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod docs;
 mod drift;
 mod events;
 mod feedback;
+mod forms;
 mod http;
 mod ingest;
 mod learning;
