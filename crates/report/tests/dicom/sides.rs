@@ -3,9 +3,13 @@
 use imaging::encode::{Series, dicom as image, nifti_gz, zip};
 use imaging::phantom::{Solid, SolidSettings};
 use imaging::{Limits, Plane, View, WayBack, Witness, decode, mask_png};
+use report::{contours, fhir, hl7};
 
 use super::*;
 
+/// SNOMED CT's codes of the sides.
+const LEFT: &str = "7771000";
+const RIGHT: &str = "24028007";
 /// Halfway between head and solid.
 const THRESHOLD: f32 = 710.0;
 /// The distance between slices: further off, and a middle is another place.
@@ -110,16 +114,40 @@ fn in_each_of_the_48_orders_by_each_door_every_format_says_the_same_side() {
             let first = pictures.entry(door).or_insert_with(|| [picture.clone(), overlay.clone()]);
             assert!(*first == [picture, overlay], "{whose}: another mask or other letters");
 
+            let document = result(&head, Answer::Found);
+            let outlines = contours::written(&mask, &head.grid, &document).unwrap();
+            assert!(outlined_right_of(&outlines, 33.0), "{whose}: outlines are elsewhere");
+            let nobody = decoded.identity.clone().unwrap_or_default();
+            for told in
+                [fhir::bundle(&nobody, &document, None).unwrap(), hl7::message(&nobody, &document)]
+            {
+                let told = String::from_utf8(told).unwrap();
+                assert!(told.contains(LEFT) && !told.contains(RIGHT), "{whose}: {told}");
+            }
+
             if let Some(identity) = decoded.identity {
-                let document = result(&head, Answer::Found);
                 let dicom = DicomResult::new(identity, &head.grid, document).unwrap();
                 let (_, middle) = seen(&dicom.segmentation(&mask, &head.grid).unwrap());
                 assert_near(middle, centre, &whose);
                 let report = read(&dicom.structured_report().unwrap());
-                assert_eq!(coded(named(&report, "272741003")[0]), "7771000", "{whose}");
+                assert_eq!(coded(named(&report, "272741003")[0]), LEFT, "{whose}");
+                let in_words = dicom.basic_text().unwrap();
+                let on_the_left = b", on the left";
+                assert!(in_words.windows(on_the_left.len()).any(|said| said == on_the_left));
             }
         }
     }
+}
+
+/// Whether what is outlined lies there, by the columns of its corners.
+fn outlined_right_of(outlines: &[u8], middle: f64) -> bool {
+    let outlines: serde_json::Value = serde_json::from_slice(outlines).unwrap();
+    let features = outlines["features"].as_array().unwrap();
+    let polygons = features.iter().flat_map(|it| it["geometry"]["coordinates"].as_array().unwrap());
+    let rings = polygons.flat_map(|polygon| polygon.as_array().unwrap());
+    let corners = rings.flat_map(|ring| ring.as_array().unwrap());
+    let columns: Vec<f64> = corners.map(|corner| corner[0].as_f64().unwrap()).collect();
+    columns.iter().sum::<f64>() / columns.len() as f64 > middle
 }
 
 /// Whether what a mask of one slice marks lies there, by its columns.
