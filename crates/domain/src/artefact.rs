@@ -302,6 +302,22 @@ artefacts! {
         }),
         ..Artefact::within("result.json", "application/json", Made::Result, "Result")
     };
+    /// What the deployment signs of a result.
+    PASSPORT = Artefact {
+        published: Some(Published {
+            path: "passport",
+            operation_id: "get_passport",
+            summary: "Shows the result's passport: the digests of result, mask, volume and model, signed by the deployment",
+            description: Some(
+                "Signed are `medseg-result-1`, a byte 0 and `statement` as canonical JSON (RFC 8785), with the Ed25519 key of that id in\n\
+                 `/.well-known/result-keys.json`; `medseg replay` verifies it. There is none of a scan that was given up, nor of a result\n\
+                 that was made where no registry answered.",
+            ),
+            body: "The passport",
+            offered: false,
+        }),
+        ..Artefact::within("passport.json", "application/json", Made::Result, "Passport")
+    };
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+#[path = "dicom/sides.rs"]
+mod sides;
+
 use std::io::Cursor;
 
 use dicom_core::Tag;

@@ -263,6 +263,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(token::grant))
         .routes(routes!(token::revoke))
         .routes(routes!(token::keys))
+        .routes(routes!(token::result_keys))
         .merge(users::routes())
         .merge(clients::routes())
         .merge(account::routes())

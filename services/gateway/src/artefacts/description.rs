@@ -1,8 +1,8 @@
 //! What the OpenAPI document says of artefacts, from their rows.
 
 use domain::Artefact;
-use domain::artefact::{DOCUMENT, FHIR_REPORT, Made, Published, RESULT};
-use imaging::ResultDocument;
+use domain::artefact::{DOCUMENT, FHIR_REPORT, Made, PASSPORT, Published, RESULT};
+use imaging::{Passport, ResultDocument};
 use utoipa::ToSchema;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{
@@ -15,7 +15,11 @@ use crate::scans::Binary;
 
 /// The schema of an artefact's bytes, and those that it refers to, by name.
 pub fn schemas(artefact: &Artefact) -> Vec<(String, RefOr<Schema>)> {
-    if *artefact == RESULT { named::<ResultDocument>() } else { named::<Binary>() }
+    match *artefact {
+        RESULT => named::<ResultDocument>(),
+        PASSPORT => named::<Passport>(),
+        _ => named::<Binary>(),
+    }
 }
 
 fn named<T: ToSchema>() -> Vec<(String, RefOr<Schema>)> {
@@ -77,6 +81,7 @@ fn body(artefact: &Artefact, published: Published) -> ResponseBuilder {
         _ if *artefact == RESULT => {
             Content::new(Some(Ref::from_schema_name(ResultDocument::name())))
         }
+        _ if *artefact == PASSPORT => Content::new(Some(Ref::from_schema_name(Passport::name()))),
         _ => Content::new(Some(Ref::from_schema_name(Binary::name()))),
     };
     words(published.body).content(artefact.media_type, content)

@@ -15,4 +15,5 @@ export const ARTEFACTS = [
   { name: 'report.hl7', path: 'report.hl7', media_type: 'application/hl7-v2+er7', title: 'HL7 message', offered: true },
   { name: 'contours.geojson', path: 'contours.geojson', media_type: 'application/geo+json', title: 'Contours', offered: true },
   { name: 'result.json', path: 'result', media_type: 'application/json', title: 'Result', offered: true },
+  { name: 'passport.json', path: 'passport', media_type: 'application/json', title: 'Passport', offered: false },
 ] as const

@@ -136,6 +136,7 @@ export const SCAN = {
       'report.hl7': 'HL7 message',
       'contours.geojson': 'Contours',
       'result.json': 'Result',
+      'passport.json': 'Passport',
     } satisfies Record<(typeof ARTEFACTS)[number]['name'], string>,
   },
 }

@@ -134,6 +134,7 @@ export const SCAN: AnyWords<typeof EN> = {
       'report.hl7': 'Message HL7',
       'contours.geojson': 'Contours',
       'result.json': 'Résultat',
+      'passport.json': 'Passeport',
     },
   },
 }
