@@ -123,6 +123,9 @@ if [ "$what" = test ]; then
     # What reads our DICOM objects as hospitals do.
     wheel pacs highdicom==0.28.2 pydicom==3.0.2 ||
         fail "pydicom and highdicom could not be fetched: is a Python package index reachable? (log: $cache/pacs/pip.log)"
+    # What sends DICOM objects as scanners and archives do, and in ways that they had better not.
+    wheel pynetdicom pynetdicom==3.0.4 pydicom==3.0.2 ||
+        fail "pynetdicom could not be fetched: is a Python package index reachable? (log: $cache/pynetdicom/pip.log)"
     wheel triton 'tritonclient[http,grpc]==2.73.0' ||
         fail "tritonclient could not be fetched: is a Python package index reachable? (log: $cache/triton/pip.log)"
     wheel tus tuspy==1.1.0 ||
