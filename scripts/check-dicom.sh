@@ -18,13 +18,21 @@ for tool in echoscu storescu dcmconv dcmcrle dcmcjpeg dcmcjpls; do
 done
 export PYTHONPATH=$tools PYTHONDONTWRITEBYTECODE=1
 
+# again SIGNAL: ends medseg by that signal, and starts it again on what is there.
+again() {
+    kill "-$1" "$server"
+    wait "$server" || true
+    # What it has said before is not taken for its address.
+    : >"$folder/medseg.said"
+    serve "$medseg" --model-url threshold: --research
+}
+
 # The table names an API client, which there is only once medseg has run.
 serve "$medseg" --model-url threshold: --research
 first_password=$password port=$(free_port)
 python3 scripts/check_dicom.py table "$url" "$first_password" "$folder/senders.json"
-kill "$server" && wait "$server" || true
-export DICOM_LISTEN=127.0.0.1:$port DICOM_SENDERS=$folder/senders.json DICOM_QUIET_S=2
-serve "$medseg" --model-url threshold: --research
+export DICOM_LISTEN=127.0.0.1:$port DICOM_SENDERS=$folder/senders.json DICOM_QUIET_S=5
+again TERM
 
 say() { echo "dicom: $*"; }
 
@@ -78,6 +86,5 @@ python3 scripts/check_dicom.py aborted "$port" "$folder/phantom"
 python3 scripts/check_dicom.py parallel "$port" "$folder/phantom"
 # What was acknowledged is a scan, also where nobody is left who has acknowledged it.
 python3 scripts/check_dicom.py killed "$port" "$folder/phantom"
-kill -KILL "$server" && wait "$server" || true
-serve "$medseg" --model-url threshold: --research
+again KILL
 python3 scripts/check_dicom.py compare "$url" "$first_password" "$folder/phantom" 11

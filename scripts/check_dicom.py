@@ -27,7 +27,7 @@ SUCCESS = 0x0000
 # Beyond it a scan is lost.
 PATIENCE_S = 240
 # Longer than a series has to be quiet and a scan takes: what comes by then and should not is seen.
-AFTER_S = 8
+AFTER_S = 12
 # Nobody has registered it.
 UNKNOWN_CLASS = "1.2.840.10008.5.1.4.99.99"
 HTJ2K = "1.2.840.10008.1.2.4.202"
