@@ -32,6 +32,8 @@ use senders::Senders;
 
 /// What instances may take of the disk, in MiB: a day of ten thousand large slices.
 const INBOX_MIB: u64 = 16 * 1024;
+/// What an instance counts for at least: real ones are larger, and a million small ones are a burden, too.
+const INSTANCE_BYTES_LEAST: u64 = 16 * 1024;
 /// Scanners pause between the images of a series for seconds; an archive sends them at once.
 const QUIET_S: u32 = 30;
 const KEPT_HOURS: u32 = 24;
@@ -158,6 +160,7 @@ fn inbox(config: &Config, senders: Vec<String>) -> Result<Inbox> {
     let most = Most {
         bytes: config.dicom.dicom_inbox_mib.saturating_mul(1 << 20),
         instance_bytes: (config.upload_mib as u64) << 20,
+        least_bytes: INSTANCE_BYTES_LEAST,
     };
     let reserve = Reserve::of_disk(&folder, config.disk_reserve_mib);
     Inbox::open(&folder, &senders, most, reserve)

@@ -88,7 +88,11 @@ where
     let (sender, share) = match admitted(door, &request, address).await {
         Ok(admitted) => admitted,
         Err(rejection) => {
-            tracing::info!(calling = %shown(&request.calling_ae_title), reason = %rejection.source, "rejected an association");
+            tracing::info!(
+                calling = %shown(&request.calling_ae_title),
+                reason = %rejection.source,
+                "rejected an association"
+            );
             if line.send(&Pdu::AssociationRJ(rejection)).await.is_ok() {
                 line.close(CLOSING).await;
             }

@@ -36,6 +36,8 @@ pub struct Most {
     /// Of all senders together; half of it is one's.
     pub bytes: u64,
     pub instance_bytes: u64,
+    /// What one counts for at least.
+    pub least_bytes: u64,
 }
 
 /// The folder of instances; cheap to clone.
@@ -86,7 +88,7 @@ impl Inbox {
     pub fn open(folder: &Path, senders: &[String], most: Most, reserve: Reserve) -> Result<Inbox> {
         fs::create_dir_all(folder).map_err(unusable)?;
         let lock = locked(&folder.join("lock"))?;
-        let room = Room::of(most.bytes);
+        let room = Room::of(most.bytes, most.least_bytes);
         for entry in entries(folder)? {
             if name_of(&entry).starts_with(ARRIVING) {
                 fs::remove_file(&entry).map_err(unusable)?;
@@ -159,9 +161,11 @@ impl Inbox {
             durable::flush_folder(durable::folder_of(&folder)).map_err(unusable)?;
         }
         let to = folder.join(arrived.file_name().unwrap_or_default());
-        let twice = fs::metadata(&to).map_or(0, |there| there.len());
+        let twice = length_at(&to);
         fs::rename(arrived, &to).map_err(unusable)?;
-        self.room.give_back(sender, twice);
+        if let Some(bytes) = twice {
+            self.room.give_back(sender, bytes);
+        }
         durable::flush_folder(&folder).map_err(unusable)
     }
 
@@ -260,11 +264,16 @@ impl Arriving {
 
 fn put(named: NamedTempFile, to: &Path, name: &str, place: Place) -> io::Result<()> {
     let path = to.join(name);
-    let twice = fs::metadata(&path).map_or(0, |there| there.len());
+    let twice = length_at(&path);
     durable::Draft::from(named).finish()?.replace(&path)?;
     durable::flush_folder(to)?;
     place.keep(twice);
     Ok(())
+}
+
+/// How long the file is that lies there, if one does.
+fn length_at(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|there| there.len())
 }
 
 impl Instance {

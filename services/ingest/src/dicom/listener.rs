@@ -1,13 +1,12 @@
 //! Who connects is served, so many at a time.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Error, ErrorKind, Result};
-use service::Worker;
+use service::{Share, Shares, Worker};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +34,7 @@ pub fn listen(door: Arc<Door>, listener: std::net::TcpListener) -> Worker {
     Worker::new("DICOM door", move |stop| async move {
         let unusable = |error| ErrorKind::Internal.error("DICOM_LISTEN is lost").because(error);
         let listener = TcpListener::from_std(listener).map_err(unusable)?;
-        let places = Arc::new(Semaphore::new(CONNECTIONS_TIMES * door.associations));
+        let places = Shares::default();
         let mut serving = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -46,7 +45,8 @@ pub fn listen(door: Arc<Door>, listener: std::net::TcpListener) -> Worker {
             match accepted {
                 Ok((stream, address)) => {
                     // Where there is no place, not even for words, the connection is closed.
-                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                    let most = CONNECTIONS_TIMES * door.associations;
+                    let Some(place) = place(&places, address.ip(), most) else { continue };
                     serving.spawn(served(door.clone(), stream, address, stop.clone(), place));
                 }
                 Err(error) => {
@@ -62,12 +62,22 @@ pub fn listen(door: Arc<Door>, listener: std::net::TcpListener) -> Worker {
     })
 }
 
+/// A place for a connection from there; None where there is none. One address has half of them at most: it keeps nobody out who
+/// is known.
+fn place(places: &Shares<IpAddr>, address: IpAddr, most: usize) -> Option<Share<IpAddr>> {
+    let admitted = places.take(address, |taken| {
+        let fits = taken.all() < most && taken.of(&address) < most.div_ceil(2);
+        if fits { Ok(()) } else { Err(()) }
+    });
+    admitted.ok()
+}
+
 async fn served(
     door: Arc<Door>,
     stream: TcpStream,
     address: SocketAddr,
     stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    _place: Share<IpAddr>,
 ) {
     // Responses are short, and each is waited for.
     let _ = stream.set_nodelay(true);
@@ -80,4 +90,21 @@ fn unusable(address: SocketAddr, error: std::io::Error) -> Error {
     ErrorKind::Invalid
         .error(format!("nobody can be listened to at {address}, which DICOM_LISTEN names"))
         .because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_leaves_places_to_the_others() {
+        let places = Shares::default();
+        let [one, other] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+        let held: Vec<_> = (0..4).filter_map(|_| place(&places, one, 4)).collect();
+        assert_eq!(held.len(), 2);
+        let others: Vec<_> = (0..4).filter_map(|_| place(&places, other, 4)).collect();
+        assert_eq!(others.len(), 2);
+        drop(held);
+        assert!(place(&places, one, 4).is_some());
+    }
 }

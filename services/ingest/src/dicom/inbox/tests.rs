@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const MOST: Most = Most { bytes: 4000, instance_bytes: 1000 };
+const MOST: Most = Most { bytes: 4000, instance_bytes: 1000, least_bytes: 1 };
 
 struct World(TempDir);
 
