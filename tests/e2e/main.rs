@@ -14,6 +14,7 @@ mod partial_uploads;
 mod quality;
 mod stops;
 mod stories;
+mod worklist;
 
 use anyhow::ensure;
 use tests::client::ready;

@@ -11,6 +11,7 @@ mod docs;
 mod drift;
 mod events;
 mod feedback;
+mod forms;
 mod http;
 mod ingest;
 mod learning;
@@ -29,6 +30,7 @@ mod slices;
 mod token;
 mod uploads;
 mod volumes;
+mod worklist;
 
 use std::time::Duration;
 
