@@ -25,6 +25,8 @@ pub enum Became {
     Batch(String),
     /// The name of the problem.
     Refused(String),
+    /// Its scan was deleted, and storage makes no other of the same instances.
+    Deleted,
 }
 
 impl Became {
@@ -34,6 +36,7 @@ impl Became {
             Became::Scan(_) => "scan",
             Became::Batch(_) => "batch",
             Became::Refused(_) => "refused",
+            Became::Deleted => "deleted",
         }
     }
 }

@@ -298,11 +298,14 @@ impl Door {
         let uploads = self.uploads.of(tenant);
         let received = received(&uploads, instances).await?;
         let header = header(&received, &sender.site);
-        Ok(match uploads.take_received(&received, &header, &token).await? {
-            Ok(Taken::Scan(scan)) => Became::Scan(scan.id),
-            Ok(Taken::Batch(batch)) => Became::Batch(batch.id),
-            Err(refusal) => Became::Refused(refused(refusal).problem),
-        })
+        match uploads.take_received(&received, &header, &token).await {
+            Ok(Ok(Taken::Scan(scan))) => Ok(Became::Scan(scan.id)),
+            Ok(Ok(Taken::Batch(batch))) => Ok(Became::Batch(batch.id)),
+            Ok(Err(refusal)) => Ok(Became::Refused(refused(refusal).problem)),
+            // The key is of the bytes and of all that is stated: it was used for nothing else.
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(Became::Deleted),
+            Err(error) => Err(error),
+        }
     }
 }
 
