@@ -14,12 +14,13 @@ pub const SERVICE_CLIENT: &str = "medseg-service";
 /// A token is renewed so long before it expires, that no call carries one about to.
 const MARGIN_MS: i64 = 60_000;
 
-/// The access token of medseg's own workers, renewed as needed.
+/// The access token of medseg's own workers, or of the API client in whose name one of them acts; renewed as needed.
 #[derive(Clone)]
 pub struct ServiceToken(Arc<Inner>);
 
 struct Inner {
     auth: AuthClient<Peer>,
+    client_id: String,
     secret: SecretString,
     clock: Clock,
     current: Mutex<Option<Current>>,
@@ -34,8 +35,18 @@ struct Current {
 impl ServiceToken {
     /// Signs in at `auth` with `secret` when a token is first asked for.
     pub fn new(auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
+        ServiceToken::of_client(auth, SERVICE_CLIENT.into(), secret, clock)
+    }
+
+    /// The same for a hospital's API client: what is done with its token is done in its name, and with its rights only.
+    pub fn of_client(
+        auth: Peer,
+        client_id: String,
+        secret: SecretString,
+        clock: Clock,
+    ) -> ServiceToken {
         let (auth, current) = (AuthClient::new(auth), Mutex::default());
-        ServiceToken(Arc::new(Inner { auth, secret, clock, current }))
+        ServiceToken(Arc::new(Inner { auth, client_id, secret, clock, current }))
     }
 
     /// A token with a minute to live or more; while auth is away, the last one until it expires.
@@ -60,7 +71,7 @@ impl ServiceToken {
 
     async fn sign_in(&self, now_ms: i64) -> Result<Current> {
         let request = ClientCredentialsRequest {
-            client_id: SERVICE_CLIENT.into(),
+            client_id: self.0.client_id.clone(),
             client_secret: self.0.secret.expose_secret().to_owned(),
         };
         let tokens = self.0.auth.clone().client_credentials(request).await?.into_inner();

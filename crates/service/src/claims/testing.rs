@@ -1,5 +1,6 @@
 //! Tokens without the auth service, for the tests of everything behind it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,6 +26,8 @@ struct Inner {
     clock: Clock,
     asked: AtomicUsize,
     revoked: Mutex<RevocationList>,
+    /// Hospitals' API clients, by id and secret: with what they get.
+    clients: Mutex<HashMap<[String; 2], String>>,
 }
 
 impl Default for Issuer {
@@ -45,8 +48,8 @@ impl Issuer {
     /// An issuer by `clock`.
     pub fn at(clock: Clock) -> Issuer {
         let key = SigningKey::generate(&crate::system_random());
-        let (asked, revoked) = (AtomicUsize::new(0), Mutex::default());
-        Issuer(Arc::new(Inner { key, clock, asked, revoked }))
+        let (asked, revoked, clients) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
+        Issuer(Arc::new(Inner { key, clock, asked, revoked, clients }))
     }
 
     /// An access token that says so.
@@ -76,6 +79,12 @@ impl Issuer {
     /// From now on refuses tokens as that list says.
     pub fn revoke(&self, list: RevocationList) {
         *self.0.revoked.lock().unwrap_or_else(PoisonError::into_inner) = list;
+    }
+
+    /// From now on an API client may sign in, and gets that token.
+    pub fn admit_client(&self, id: &str, secret: &str, token: String) {
+        let mut clients = self.0.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.insert([id.to_owned(), secret.to_owned()], token);
     }
 
     /// The token that workers carry.
@@ -152,11 +161,14 @@ impl Auth for Issuer {
         request: Request<ClientCredentialsRequest>,
     ) -> Result<Response<Tokens>, Status> {
         let ClientCredentialsRequest { client_id, client_secret } = request.into_inner();
-        if (client_id.as_str(), client_secret.as_str()) != (SERVICE_CLIENT, Self::SERVICE_SECRET) {
-            return Err(ErrorKind::Unauthenticated.error("unknown client").into());
-        }
+        let is_service = client_id == SERVICE_CLIENT && client_secret == Self::SERVICE_SECRET;
+        let clients = self.0.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients_own = clients.get(&[client_id, client_secret]).cloned();
+        let token = clients_own.or_else(|| is_service.then(|| self.service_token()));
+        let access_token =
+            token.ok_or_else(|| ErrorKind::Unauthenticated.error("unknown client"))?;
         Ok(Response::new(Tokens {
-            access_token: self.service_token(),
+            access_token,
             expires_in_s: LIFETIME_S as u32,
             ..Tokens::default()
         }))
