@@ -108,7 +108,7 @@ where
     let (open, _share) = (None, share);
     let accepted =
         Accepted { door, line, sender, contexts, value_bytes_max, command, open, _share };
-    accepted.to_its_end(stop).await
+    accepted.until_its_end(stop).await
 }
 
 /// Who calls, with a place among those under way; or how they are rejected (PS3.8, 9.3.4).
@@ -204,7 +204,7 @@ impl<S> Accepted<'_, S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    async fn to_its_end(mut self, stop: &CancellationToken) -> Ended {
+    async fn until_its_end(mut self, stop: &CancellationToken) -> Ended {
         use AbortRQServiceProviderReason::{ReasonNotSpecified, UnexpectedPdu, UnrecognizedPdu};
         let end = tokio::time::Instant::now() + self.door.association;
         loop {
