@@ -11,6 +11,9 @@ use crate::Peer;
 /// The client id under which medseg's own workers sign in.
 pub const SERVICE_CLIENT: &str = "medseg-service";
 
+/// The client id under which signs in what pushes results to hospitals' systems.
+pub const DELIVERY_CLIENT: &str = "medseg-delivery";
+
 /// A token is renewed so long before it expires, that no call carries one about to.
 const MARGIN_MS: i64 = 60_000;
 
@@ -20,6 +23,7 @@ pub struct ServiceToken(Arc<Inner>);
 
 struct Inner {
     auth: AuthClient<Peer>,
+    client: &'static str,
     secret: SecretString,
     clock: Clock,
     current: Mutex<Option<Current>>,
@@ -34,8 +38,17 @@ struct Current {
 impl ServiceToken {
     /// Signs in at `auth` with `secret` when a token is first asked for.
     pub fn new(auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
+        ServiceToken::of(SERVICE_CLIENT, auth, secret, clock)
+    }
+
+    /// The same for what pushes results to hospitals' systems, which has a client and a secret of its own.
+    pub fn of_delivery(auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
+        ServiceToken::of(DELIVERY_CLIENT, auth, secret, clock)
+    }
+
+    fn of(client: &'static str, auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
         let (auth, current) = (AuthClient::new(auth), Mutex::default());
-        ServiceToken(Arc::new(Inner { auth, secret, clock, current }))
+        ServiceToken(Arc::new(Inner { auth, client, secret, clock, current }))
     }
 
     /// A token with a minute to live or more; while auth is away, the last one until it expires.
@@ -60,7 +73,7 @@ impl ServiceToken {
 
     async fn sign_in(&self, now_ms: i64) -> Result<Current> {
         let request = ClientCredentialsRequest {
-            client_id: SERVICE_CLIENT.into(),
+            client_id: self.0.client.into(),
             client_secret: self.0.secret.expose_secret().to_owned(),
         };
         let tokens = self.0.auth.clone().client_credentials(request).await?.into_inner();

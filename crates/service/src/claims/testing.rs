@@ -11,8 +11,8 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Claims, Epochs, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT, SigningKey, Tenant,
-    Verifier, service_tenant,
+    Claims, DELIVERY_CLIENT, Epochs, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT,
+    SigningKey, Tenant, Verifier, delivery_tenant, service_tenant,
 };
 use crate::{Peer, Service};
 
@@ -36,6 +36,9 @@ impl Default for Issuer {
 impl Issuer {
     /// What [`ServiceToken`](super::ServiceToken) signs in with here.
     pub const SERVICE_SECRET: &str = "the secret of the test's workers";
+
+    /// The same for [`ServiceToken::of_delivery`](super::ServiceToken::of_delivery).
+    pub const DELIVERY_SECRET: &str = "the secret of the test's delivery";
 
     /// An issuer by the system's clock.
     pub fn new() -> Issuer {
@@ -81,6 +84,11 @@ impl Issuer {
     /// The token that workers carry.
     pub fn service_token(&self) -> String {
         self.token(service_tenant(), &[Role::Service])
+    }
+
+    /// The token that delivery carries.
+    pub fn delivery_token(&self) -> String {
+        self.token(delivery_tenant(), &[Role::Delivery])
     }
 
     /// Claims as [`Verifier`] gives them for such a token.
@@ -152,11 +160,13 @@ impl Auth for Issuer {
         request: Request<ClientCredentialsRequest>,
     ) -> Result<Response<Tokens>, Status> {
         let ClientCredentialsRequest { client_id, client_secret } = request.into_inner();
-        if (client_id.as_str(), client_secret.as_str()) != (SERVICE_CLIENT, Self::SERVICE_SECRET) {
-            return Err(ErrorKind::Unauthenticated.error("unknown client").into());
-        }
+        let access_token = match (client_id.as_str(), client_secret.as_str()) {
+            (SERVICE_CLIENT, Self::SERVICE_SECRET) => self.service_token(),
+            (DELIVERY_CLIENT, Self::DELIVERY_SECRET) => self.delivery_token(),
+            _ => return Err(ErrorKind::Unauthenticated.error("unknown client").into()),
+        };
         Ok(Response::new(Tokens {
-            access_token: self.service_token(),
+            access_token,
             expires_in_s: LIFETIME_S as u32,
             ..Tokens::default()
         }))

@@ -376,6 +376,7 @@ async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Servic
         signing_key: data.path().join("key.pem"),
         previous_key: None,
         service_secret: None,
+        delivery_secret: None,
         first_password: None,
         first_tenant: String::new(),
     };
