@@ -15,7 +15,8 @@ mod source;
 mod sr;
 mod uid;
 
-use domain::{Answer, Error, ErrorKind, Identity, Result};
+use domain::artefact::{IMAGE, MASK, MASK_VOLUME, OVERLAY, SHOWN};
+use domain::{Answer, Artefact, Error, ErrorKind, Identity, Result};
 use imaging::{Finding, Geometry, ResultDocument, Role, StoredGrid};
 
 use crate::Language;
@@ -41,6 +42,16 @@ impl From<Error> for Unmade {
     fn from(error: Error) -> Unmade {
         Unmade::Failed(error)
     }
+}
+
+/// The files of which one, the first that there is, is the mask that a segmentation is made of: that of the whole volume or, of a
+/// slice that came alone, of that.
+pub const MASKS: [Artefact; 2] = [MASK_VOLUME, MASK];
+
+/// The same of the picture that a capture shows.
+pub fn pictures(result: &ResultDocument) -> &'static [Artefact] {
+    // An overlay without findings is the image, and there is none of a scan that was not analysed.
+    if result.findings.is_empty() { &[SHOWN, IMAGE] } else { &[OVERLAY] }
 }
 
 impl DicomResult {

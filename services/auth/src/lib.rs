@@ -151,12 +151,7 @@ pub fn build(config: Config, ports: Ports) -> Service {
         door,
         jwks: keys.jwks,
         clock: clock.clone(),
-        clients: Clients::new(
-            database.clone(),
-            own,
-            clock.clone(),
-            random.clone(),
-        ),
+        clients: Clients::new(database.clone(), own, clock.clone(), random.clone()),
         sign_in: SignIn {
             accounts: accounts.clone(),
             sessions: Sessions::new(database.clone(), keys.signing.clone(), clock.clone(), random),

@@ -5,15 +5,12 @@
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use domain::artefact::{
-    CAPTURE, DOCUMENT, IMAGE, MASK, MASK_VOLUME, OVERLAY, SEGMENTATION, SHOWN, STRUCTURED_REPORT,
-    VOLUME,
-};
+use domain::artefact::{CAPTURE, DOCUMENT, SEGMENTATION, STRUCTURED_REPORT, VOLUME};
 use domain::{Artefact, ErrorKind, Identity};
 use futures::TryStreamExt;
 use imaging::{ResultDocument, StoredGrid};
 use proto::storage::ScanRef;
-use report::dicom::{DicomResult, Unmade};
+use report::dicom::{DicomResult, MASKS, Unmade, pictures};
 use report::{Language, Readers, Report, Subject};
 use serde::Deserialize;
 
@@ -165,8 +162,8 @@ async fn grid(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<Stored
 
 /// The mask of the whole volume or, of a slice that came alone, of that; empty where nothing was analysed.
 async fn mask(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<Vec<u8>, Problem> {
-    for name in [MASK_VOLUME.name, MASK.name] {
-        if let Some(file) = artefacts::whole(gateway, caller, id, name).await? {
+    for artefact in MASKS {
+        if let Some(file) = artefacts::whole(gateway, caller, id, artefact.name).await? {
             return Ok(file);
         }
     }
@@ -180,9 +177,7 @@ async fn picture(
     id: &str,
     result: &ResultDocument,
 ) -> Result<Vec<u8>, Problem> {
-    // An overlay without findings is the image, and there is none of a scan that was not analysed.
-    let names = if result.findings.is_empty() { &[SHOWN, IMAGE][..] } else { &[OVERLAY][..] };
-    for artefact in names {
+    for artefact in pictures(result) {
         if let Some(png) = artefacts::whole(gateway, caller, id, artefact.name).await? {
             return Ok(png);
         }

@@ -37,7 +37,7 @@ pub async fn delivery_alone_is_handed_any_hospitals_scan_and_each_joining_is_not
     let name = known.identity.and_then(|identity| identity.patient_name);
     assert_eq!(name.as_deref(), Some("Doe^Jane"));
     let noted = entries(&world).await;
-    let read = ("medseg-delivery".into(), "scan.identity.read".into(), scan.id.clone());
+    let read = ("medseg-delivery".to_owned(), "scan.identity.read".to_owned(), scan.id.clone());
     assert_eq!(noted.last(), Some(&read));
 
     let elsewhere =
