@@ -5,10 +5,10 @@ use std::time::Duration;
 use domain::{Error, ErrorKind, Result};
 
 use crate::Store;
-use crate::deliveries::Due;
 use crate::format::{Kind, listed};
 use crate::handed::{Handed, Of};
 use crate::objects::objects;
+use crate::outbox::Due;
 use crate::post::{Post, clipped};
 use crate::webhook::Message;
 use crate::{stow, webhook};
@@ -72,7 +72,8 @@ pub async fn attempt(store: &Store, handed: &Handed, post: &Post, due: &Due) -> 
 async fn of_webhook(store: &Store, handed: &Handed, post: &Post, due: &Due) -> Result<Outcome> {
     let document = handed.document(Of { tenant: due.tenant, scan: due.scan }).await?;
     let message = Message::new(&due.formats, &due.id, due.scan, &document)?;
-    webhook::send(post, (&due.url, &due.secret), &due.id, store.clock.now_ms(), message).await
+    let to = (due.url.as_str(), due.secret.as_str());
+    webhook::send(post, to, &due.id, store.clock.now_ms(), message).await
 }
 
 async fn of_stow(store: &Store, handed: &Handed, post: &Post, due: &Due) -> Result<Outcome> {

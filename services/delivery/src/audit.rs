@@ -173,7 +173,7 @@ mod tests {
             (Act::DestinationRemoved, "destination_removed"),
         ] {
             let kept: &'static str = act.into();
-            assert_eq!((kept, kept.parse()), (name, Ok(act)));
+            assert_eq!((kept, kept.parse::<Act>()), (name, Ok(act)));
         }
     }
 }

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Store;
 use crate::attempt::{Outcome, attempt};
-use crate::deliveries::{Due, Lane};
 use crate::handed::Handed;
+use crate::outbox::{Due, Lane};
 use crate::post::Post;
 
 /// Lanes under way at once, of all hospitals and of one: what is in memory is bounded by the first.

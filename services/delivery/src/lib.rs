@@ -14,6 +14,7 @@ mod guard;
 mod handed;
 mod lanes;
 mod objects;
+mod outbox;
 mod pause;
 mod post;
 mod rpc;
