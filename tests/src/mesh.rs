@@ -75,9 +75,8 @@ impl Mesh {
     /// Databases are made on the server that `TEST_MYSQL_URL` names, or else in files.
     pub async fn one_process_each(queue: &str) -> anyhow::Result<Mesh> {
         let server = std::env::var("TEST_MYSQL_URL").ok();
-        let services = [
-            "auth", "storage", "ingest", "registry", "inference", "drift", "delivery", "gateway",
-        ];
+        let services =
+            ["auth", "storage", "ingest", "registry", "inference", "drift", "delivery", "gateway"];
         Mesh::start(queue, server.as_deref(), &services, &Options::default()).await
     }
 

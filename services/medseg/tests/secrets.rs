@@ -46,7 +46,13 @@ fn no_configuration_shows_its_secrets() {
     keeps::<drift::Config>(3, &[database, queue, service, "--auth-url=http://auth:8080"]);
     keeps::<delivery::Config>(
         3,
-        &[database, queue, delivery, "--auth-url=http://auth:8080", "--storage-url=http://storage:8080"],
+        &[
+            database,
+            queue,
+            delivery,
+            "--auth-url=http://auth:8080",
+            "--storage-url=http://storage:8080",
+        ],
     );
     keeps::<inference::Config>(1, &[service, "--model-url=weights.safetensors"]);
     keeps::<ingest::Config>(1, &[service, "--spool=spool"]);

@@ -28,7 +28,15 @@ impl Mesh {
         let (broker, proxied) = Proxy::before(queue, 5672).await?;
         let (database, proxied_server) = Proxy::before(&server, 3306).await?;
         let services = [
-            "auth", "storage", "ingest", "registry", "inference", "inference", "drift", "delivery", "gateway",
+            "auth",
+            "storage",
+            "ingest",
+            "registry",
+            "inference",
+            "inference",
+            "drift",
+            "delivery",
+            "gateway",
         ];
         let quick = [("lease-s", "3"), ("sweep-s", "1"), ("attempts-max", "20")];
         let quick = quick

@@ -77,7 +77,8 @@ impl Mesh {
         let routing = RoutingClient::new(Peer::within(&registry));
 
         let delivery =
-            delivery(&data, ports.queue.clone(), (to_auth.clone(), peer.clone()), clock.clock()).await;
+            delivery(&data, ports.queue.clone(), (to_auth.clone(), peer.clone()), clock.clock())
+                .await;
 
         let between = Between::default();
         let faces = Faces {
