@@ -197,7 +197,7 @@ impl Store {
         row.told()
     }
 
-    /// Removes a destination. What waits for it is given up a moment later, and says so.
+    /// Removes a destination. What waits for it is given up, and says so; what is under way, once it has ended.
     pub async fn remove(&self, claims: &Claims, id: &str) -> Result<()> {
         let id: DestinationId = id.parse()?;
         let (store, tenant, subject) = (self.clone(), claims.tenant(), claims.subject.clone());
@@ -220,6 +220,7 @@ impl Store {
                 })
             })
             .await?;
+        self.give_up().await?;
         self.noted.notify_one();
         Ok(())
     }

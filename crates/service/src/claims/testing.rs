@@ -88,7 +88,7 @@ impl Issuer {
 
     /// The token that delivery carries.
     pub fn delivery_token(&self) -> String {
-        self.token(delivery_tenant(), &[Role::Delivery])
+        self.token_of(DELIVERY_CLIENT, delivery_tenant(), &[Role::Delivery])
     }
 
     /// Claims as [`Verifier`] gives them for such a token.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use delivery::{Peers, Ports, Rules, Settings, build};
+use delivery::{Network, Peers, Ports, Rules, Settings, build};
 use domain::{Answer, ManualClock, TenantId};
 use futures::StreamExt;
 use imaging::ResultDocument;
@@ -92,7 +92,7 @@ impl World {
         let database = ports.database.clone();
         // Receivers are on this machine.
         let rules = Rules {
-            delivery_networks: vec!["127.0.0.0/8".parse().map_err(anyhow::Error::msg)?],
+            delivery_networks: vec!["127.0.0.0/8".parse::<Network>().map_err(anyhow::Error::msg)?],
             ..Rules::default()
         };
         let settings = Settings { rules, delivery_secret: Issuer::DELIVERY_SECRET.into() };
