@@ -132,7 +132,19 @@ async fn told(store: &Store, handed: &Handed) -> Result<()> {
         let last = (rows.len() as i64) < NOTES_PER_ROUND;
         for row in rows {
             let id = row.id.clone();
-            handed.note(row.note()?).await?;
+            if let Err(error) = handed.note(row.note()?).await {
+                if error.kind().is_transient() {
+                    return Err(error);
+                }
+                // It stays, and holds up none of the others.
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    note.id = id,
+                    error,
+                    "storage does not take an entry of the audit trail"
+                );
+                continue;
+            }
             sqlx::query("DELETE FROM notes WHERE id = ?")
                 .bind(id)
                 .execute(store.database.pool())

@@ -138,7 +138,7 @@ impl Store {
             let own = counts.iter().find(|(of, in_state, _)| of == id && in_state == state);
             own.map_or(0, |(_, _, count)| u64::try_from(*count).unwrap_or_default())
         };
-        let destinations = rows.into_iter().map(|row| {
+        let destinations = rows.into_iter().map(|row| -> Result<Destination> {
             let (waiting, failed) =
                 (count(&row.destination_id, "waiting"), count(&row.destination_id, "failed"));
             Ok(Destination { waiting, failed, ..row.told()? })

@@ -19,7 +19,7 @@ use crate::outbox::{Due, Lane};
 use crate::post::Post;
 
 /// Lanes under way at once, of all hospitals and of one: what is in memory is bounded by the first.
-const LANES_MAX: usize = 8;
+const LANES_MAX: usize = 16;
 const LANES_EACH_MAX: usize = 4;
 
 /// Deliveries of one lane before others have their turn.
@@ -178,9 +178,9 @@ mod tests {
         let begun = chosen(due.clone(), Vec::new());
         assert_eq!(begun, [due[0], due[9], due[1], due[2], due[3]]);
         // The one that comes later finds a place, too.
-        let all = lanes(&[1, 1, 1, 1, 2, 2, 2, 2, 3]);
-        assert!(chosen(all.clone(), all[..8].to_vec()).is_empty());
-        assert_eq!(chosen(vec![all[7], all[8]], all[..7].to_vec()), [all[8]]);
+        let all = lanes(&[1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5]);
+        assert!(chosen(all.clone(), all[..16].to_vec()).is_empty());
+        assert_eq!(chosen(vec![all[15], all[16]], all[..15].to_vec()), [all[16]]);
     }
 
     #[test]
