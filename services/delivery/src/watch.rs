@@ -19,8 +19,9 @@ const OUTCOMES: [&str; 5] = ["delivered", "later", "away", "refused", "unmade"];
 /// Shows the gauges, and gives up what is overdue, again and again.
 pub fn watch(store: Store) -> Worker {
     Worker::new("deliveries", move |stop| async move {
+        let mut first = true;
         while !stop.is_cancelled() {
-            if let Err(error) = round(&store).await {
+            if let Err(error) = round(&store, std::mem::take(&mut first)).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "could not look after deliveries"
@@ -32,9 +33,12 @@ pub fn watch(store: Store) -> Worker {
     })
 }
 
-async fn round(store: &Store) -> Result<()> {
-    store.give_up().await?;
-    store.noted.notify_one();
+/// What became overdue while delivery was away is tried before it is given up.
+async fn round(store: &Store, first: bool) -> Result<()> {
+    if !first {
+        store.give_up().await?;
+        store.noted.notify_one();
+    }
     let counts: Vec<(String, i64)> = sqlx::query_as(
         "SELECT state, COUNT(*) FROM deliveries WHERE state <> 'delivered' GROUP BY state",
     )
