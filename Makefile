@@ -127,6 +127,15 @@ drift: ## compare windows of drift with what Evidently says of the same rows, an
 flood: setup ## what a hospital notices of floods by strangers and by another hospital; FLOODERS=2 processes, ARGS='silent lists --seconds 5'
 	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) python3 scripts/bench_flood.py "$$medseg" $(ARGS)
 
+.PHONY: bench-feedback
+bench-feedback: setup ## how many verdicts of readers a second are accepted durably, and whether one is lost or doubled by a kill; ARGS='agree --seconds 5'
+	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) python3 scripts/bench_feedback.py "$$medseg" $(ARGS)
+
+.PHONY: lighthouse
+lighthouse: ## what Lighthouse gives the page for its speed, on a laptop and on a phone (fetches it: 100 MB); 90 of 100 are asked, and the first slice of a volume within a second; LEAST=90 SLICE_MS=1000 RUNS=3
+	@scripts/setup.sh test
+	@medseg=$$(scripts/build.sh | tail -n 1) && LEAST=$(or $(LEAST),90) SLICE_MS=$(or $(SLICE_MS),1000) RUNS=$(or $(RUNS),3) $(ENV) tests/lighthouse/run.sh "$$medseg"
+
 .PHONY: clean
 clean: ## delete what was built; downloads stay
 	cargo clean

@@ -139,7 +139,7 @@ print(f"{followed} verdicts went wrong where medseg did: whoever follows a progr
 # %% [markdown]
 # ## Minute 105: the quiz
 #
-# Each question has one right answer. Read it out with the reason.
+# Each question has one right answer. Read it out with the reason. `QUIZ_LANGUAGE=fr` asks in French.
 
 # %%
 QUIZ = [
@@ -164,6 +164,34 @@ QUIZ = [
     ("May a treatment rest on what medseg says?", ["Yes, where it is sure", "Yes, where the outline fits", "No: research use only"], 2,
      "It is no medical device. A radiologist must confirm what it marks."),
 ]
+
+# The same questions in the same order, with their choices and reasons.
+FRENCH = [
+    ("La réponse est « Rien trouvé ». Que dit-elle ?", ["Il n'y a pas de tumeur", "Tout l'examen a été analysé et rien n'a été marqué", "L'image est mauvaise"],
+     "Elle n'exclut pas une tumeur."),
+    ("La réponse est « Non analysable ». Que faites-vous ?", ["Lire l'examen comme si medseg n'existait pas", "Dire au patient que tout va bien", "L'envoyer jusqu'à ce qu'il soit analysé"],
+     "Elle ne dit rien du patient ; la raison dit pourquoi aucun modèle d'ici ne peut le juger."),
+    ("Une région a une probabilité moyenne de 90 %. C'est", ["la chance qu'elle soit une tumeur", "à peu près la part de la région qui est tumorale", "la justesse du contour"],
+     "La justesse du contour, c'est le Dice attendu qui la dit."),
+    ("L'image dit « Côté inconnu ». Vous", ["vous fiez au côté de la liste", "supposez que la droite du patient est à gauche", "cherchez le côté ailleurs, ou vous en passez"],
+     "Le fichier ne dit pas comment le patient est couché."),
+    ("Vous voulez voir ce qu'un collègue a dit d'un examen. D'abord, vous", ["donnez votre propre avis", "lui demandez", "demandez à un administrateur"],
+     "Un avis qui en suit un autre n'apprend rien ; ceux des autres sont donc cachés jusque-là."),
+    ("Vous avez donné un avis faux. Vous", ["demandez qu'il soit effacé", "dites autre chose : les deux restent", "n'y touchez plus"],
+     "Le dernier avis compte ; rien n'est écrasé."),
+    ("Le contour manque une partie. Vous", ["êtes d'accord : c'est à peu près juste", "corrigez : marquez l'endroit manqué", "rejetez"],
+     "Une correction montre ce qui est juste ; c'est de cela qu'un prochain modèle peut apprendre."),
+    ("Les tailles sont en pixels. Pourquoi ?", ["La lésion est petite", "Le fichier ne dit pas la taille d'un pixel", "Le modèle n'est pas sûr"],
+     "Seuls DICOM et NIfTI la disent."),
+    ("Dans la note, vous écrivez", ["le nom du patient", "ce que vous avez vu, sans nom", "rien : personne ne la lit"],
+     "D'autres lisent les notes, et un modèle peut en apprendre ; de qui est l'examen est gardé à part."),
+    ("Un traitement peut-il reposer sur ce que dit medseg ?", ["Oui, là où il est sûr", "Oui, là où le contour est juste", "Non : pour la recherche seulement"],
+     "Ce n'est pas un dispositif médical. Un radiologue doit confirmer ce qu'il marque."),
+]
+IN_FRENCH = [(*asked, answer, reason) for (*asked, reason), (_, _, answer, _) in zip(FRENCH, QUIZ, strict=True)]
+assert all(len(choices) == 3 for _, choices, _, _ in [*QUIZ, *IN_FRENCH])
+if os.environ.get("QUIZ_LANGUAGE") == "fr":
+    QUIZ = IN_FRENCH
 
 for number, (question, choices, _, _) in enumerate(QUIZ, start=1):
     print(f"{number}. {question}")

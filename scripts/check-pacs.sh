@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# check-pacs.sh FOLDER: what hospitals' own software reads in our DICOM objects, made by the medseg that lies in FOLDER.
+# check-pacs.sh FOLDER: what hospitals' own software reads in our DICOM objects, FHIR bundles and HL7 messages, made by the medseg
+# that lies in FOLDER.
 #
 # One head, stored in several orders of axes and as one file of many frames, is analysed; pydicom and highdicom read segmentation,
-# structured report, picture and document back, and dcmtk's and dicom3tools' checkers look for errors.
+# structured report, picture and document back, and dcmtk's and dicom3tools' checkers look for errors; fhir.resources, hl7 and hl7apy
+# read bundles and messages, also of a picture that says nothing of a patient.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fail() { echo "error: $*" >&2; exit 1; }
 [ $# = 1 ] || fail "usage: check-pacs.sh FOLDER"
 tools=${MEDSEG_CACHE:-$HOME/.cache/medseg}/pacs
+standards=${MEDSEG_CACHE:-$HOME/.cache/medseg}/standards
+[ -f "$standards/complete" ] || fail "fhir.resources and hl7 are missing: scripts/setup.sh test"
 [ -f "$tools/complete" ] || fail "pydicom and highdicom are missing: scripts/setup.sh test"
 for tool in dcmdump dcmftest dsrdump dciodvfy dcentvfy; do
     command -v $tool >/dev/null || fail "$tool is missing: scripts/setup.sh test"
@@ -27,6 +31,11 @@ python3 scripts/check_pacs.py store "$folder/phantom" "$folder/studies"
 "$1/medseg" phantom --format dicom --slices 24 --size 96 --spacing 6,2.5,2.5 --no-lesion --seed 5 --out "$folder/healthy" >/dev/null
 "$1/medseg" segment "$folder/healthy" --model threshold: --research --out "$folder/results" >/dev/null || fail "something was found in a healthy head"
 python3 scripts/check_pacs.py read "$folder/studies" "$folder/results"
+"$1/medseg" phantom --seed 1 --out "$folder/picture.png" >/dev/null
+"$1/medseg" segment "$folder/picture.png" --model threshold: --research --out "$folder/pictures" >/dev/null && status=0 || status=$?
+[ $status = 10 ] || fail "nothing was found in a picture (exit status $status)"
+# With libraries of its own: each tool has its versions of what both need.
+PYTHONPATH=$standards python3 scripts/check_forms.py "$folder/results" "$folder/pictures"
 
 # Their own words go first where one of them complains.
 for object in "$folder"/results/*/*.dcm; do
@@ -36,7 +45,7 @@ for object in "$folder"/results/*/*.dcm; do
     dciodvfy "$object" >"$folder/said" 2>&1 || true
     ! grep -i '^error' "$folder/said" >&2 || fail "dciodvfy finds errors in $name"
     case $name in
-    */sr.dcm)
+    */sr.dcm | */text.dcm)
         dsrdump "$object" >"$folder/said" 2>&1 || { tail -n 5 "$folder/said" >&2; fail "dsrdump cannot read $name"; }
         ;;
     esac

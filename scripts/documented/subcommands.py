@@ -362,8 +362,33 @@ def replay(place):
         place.bad(medseg, "replay", scan, "--research", env=env, says="--model")
 
 
+def certify(place):
+    """Two of the phantoms, within and by a server, and what is no certificate of its."""
+    medseg = place.program("medseg")
+    only = ["--only", "sphere-nifti", "--only", "tilted-dicom"]
+    with serving(place, "--data", "certified", "--model-url", "threshold:", "--research") as (url, password):
+        key = ["--key", "certified/model-key.pem"]
+        place.good(medseg, "certify", "--out", "within", *key, *only, says=r"passed sphere-nifti .*\npassed tilted-dicom ")
+        env = {"MEDSEG_URL": url, "MEDSEG_PASSWORD": password}
+        place.good(medseg, "certify", "--live", "--out", "live", *key, *only, env=env, says="signed by the key")
+        within, live = ((place.folder / name / "certificate.json").read_bytes() for name in ("within", "live"))
+        if within != live:
+            raise Failed("medseg certify: a server's certificate is another one than that of services started for it")
+        for name in ("certificate.html", "certificate.json"):
+            place.good(medseg, "certify", "--verify", f"within/{name}", env=env, says="^passed sphere-nifti")
+        forged = place.folder / "forged.html"
+        forged.write_text((place.folder / "within/certificate.html").read_text().replace("passed", "failed", 1))
+        place.bad(medseg, "certify", "--verify", "forged.html", *key, says="shows something else")
+        place.bad(medseg, "certify", "--live", "--out", "live", *key, *only, env={"MEDSEG_URL": url}, says="MEDSEG_PASSWORD")
+    place.bad(medseg, "certify", says="--out")
+    place.bad(medseg, "certify", "--out", "within", says="--key")
+    place.bad(medseg, "certify", "--out", "within", "--key", "nowhere.pem", says="nowhere.pem")
+    place.bad(medseg, "certify", "--out", "within", *key, "--only", "cube", says="no phantom `cube`.*sphere-nifti")
+    place.bad(medseg, "certify", "--verify", "nowhere.json", *key, says="nowhere.json")
+
+
 SUBCOMMANDS = {
-    "phantom": phantom, "serve": serve, "segment": segment, "forward": forward, "replay": replay, "user": user, "tenant": tenant, "model": model, "train": train, "evaluate": evaluate,
+    "phantom": phantom, "serve": serve, "segment": segment, "forward": forward, "replay": replay, "certify": certify, "user": user, "tenant": tenant, "model": model, "train": train, "evaluate": evaluate,
     "dataset": dataset, "finish": finish, "bench": bench,
 }
 

@@ -79,6 +79,10 @@ TARGETS = {
     "bench-mesh": lambda place: make(place, "bench-mesh", says=r"\|", ARGS="uploads --seconds 1"),
     "drift": lambda place: make(place, "drift", says="times as fast", RATIO="1"),
     "flood": lambda place: make(place, "flood", says="ratios are over", ARGS="silent methods --seconds 1 --rounds 1"),
+    # So are points: they are given for the processor's time that is left.
+    "lighthouse": lambda place: make(place, "lighthouse", says=r"sign-in \|", LEAST="1", SLICE_MS="60000", RUNS="1"),
+    # A debug build beside a suite: whether it keeps up is not asked here.
+    "bench-feedback": lambda place: make(place, "bench-feedback", says="agree, in words", ARGS="agree --seconds 1 --least 1"),
 }
 
 

@@ -62,6 +62,8 @@ export function comparing({ page, url, user, password, volume, look, fits }) {
 
   return {
     async 'a drag measures in millimetres, and its line is taken back'() {
+      // What was drawn and not sent is offered, and not yet gone on with: planes are not for who draws.
+      await page.reload()
       await page.locator('[data-testid=slice][data-ready=true]').waitFor()
       await page.getByLabel('Measure').check()
       await drag(stage, 'left', 90, 30)

@@ -11,8 +11,12 @@ const SHOWN = [
   'found',
   'reading-room',
   'reading-window',
+  'reading-planes',
   'verdict-correct',
   'verdict-given',
+  'drawing',
+  'prior-beside',
+  'upload-interrupted',
   'phone-found',
 ]
 
@@ -25,10 +29,10 @@ export function manualOf(page, folder) {
   const missing = new Set(SHOWN)
   if (folder) mkdirSync(folder, { recursive: true })
   return {
-    /** Takes the picture of a state, if the manual has one. */
-    async show(state) {
+    /** Takes the picture of a state, on the story's page or another, if the manual has one. */
+    async show(state, on = page) {
       if (!missing.delete(state) || !folder) return
-      await page.screenshot({ path: join(folder, `${state}.png`), animations: 'disabled', caret: 'hide' })
+      await on.screenshot({ path: join(folder, `${state}.png`), animations: 'disabled', caret: 'hide' })
     },
 
     /** To be asked when the story is over. */

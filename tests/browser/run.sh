@@ -6,28 +6,14 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
-cache=${MEDSEG_CACHE:-$HOME/.cache/medseg}
 
 # shellcheck source=scripts/serving.sh
 . "$root/scripts/serving.sh"
+# shellcheck source=scripts/packages.sh
+. "$root/scripts/packages.sh"
 
-command -v node >/dev/null && command -v npm >/dev/null ||
-    fail "node and npm are missing: 'scripts/setup.sh test' fetches them where the system has none"
-chromium=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
-[ -n "$chromium" ] || fail "chromium is missing: install it (apt-get install chromium), or set CHROMIUM to one"
-
-# The test's packages, outside the checkout, fetched once for each package-lock.json.
-work=$cache/browser-$(cat "$here/package-lock.json" "$here/.npmrc" | sha256sum | cut -c 1-16)
-mkdir -p "$work"
-exec 9>"$work/lock"
-flock 9
-if [ ! -f "$work/complete" ]; then
-    echo "browser: fetching the test's packages (20 MB, once)"
-    cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$work"
-    (cd "$work" && npm ci --loglevel=error) || fail "the browser test's packages could not be fetched: is an npm registry reachable?"
-    touch "$work/complete"
-fi
-flock -u 9
+browser
+packages "$here" browser "20 MB"
 mkdir "$folder/test"
 cp "$here"/*.mjs "$here/package.json" "$folder/test"
 ln -s "$work/node_modules" "$folder/test/node_modules"

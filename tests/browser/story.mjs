@@ -14,10 +14,12 @@ import { draftsOn } from './drawing.mjs'
 import { comparing } from './comparing.mjs'
 import { figures } from './figures.mjs'
 import { manualOf } from './manual.mjs'
+import { onPhone } from './phone.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
 import { signedIn } from './session.mjs'
+import { tabs } from './tabs.mjs'
 import { interrupted } from './uploads.mjs'
 import { worklist } from './worklist.mjs'
 
@@ -64,8 +66,17 @@ let states = 0
 async function look(name, on = page) {
   states += 1
   if (folder) await on.screenshot({ path: join(folder, `${String(states).padStart(2, '0')}-${name}.png`), fullPage: true })
-  await manual.show(name)
+  await manual.show(name, on)
+  if (await on.locator('#app').count()) assert.equal(await inSight(on), 1, `the state ${name} says that it is for research only`)
   await accessible(name, on)
+}
+
+/** How often it is said, where one need not scroll, what the page is not for. */
+function inSight(on) {
+  return on.getByTestId('research').evaluateAll((all) => {
+    const boxes = all.map((one) => one.getBoundingClientRect())
+    return boxes.filter(({ top, bottom, width }) => width > 0 && top >= 0 && bottom <= innerHeight).length
+  })
 }
 
 /** WCAG 2.2 A and AA, as far as a program can tell. */
@@ -92,6 +103,8 @@ async function signIn(secret) {
   await page.getByLabel('Password').fill(secret)
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
+
+const inTabs = tabs({ context, page, url, password, look })
 
 const claims = {
   async 'a wrong password is said to be wrong'() {
@@ -311,7 +324,7 @@ const claims = {
 
   ...comparing({ page, url, user, password, volume, look, fits }),
 
-  ...worklist({ page, url, look }),
+  ...worklist({ page, url, user, password, image, look, fits }),
 
   ...figures({ page, url, look, fits }),
 
@@ -389,6 +402,8 @@ const claims = {
     await look('phone-found')
   },
 
+  ...onPhone({ browser, url, user, password, image, look }),
+
   async 'a session that was ended elsewhere asks to sign in again'() {
     const { refresh_token: token } = JSON.parse(await page.evaluate(() => sessionStorage.getItem('medseg.session')))
     await context.request.post(new URL('v1/token/revoke', url).href, { form: { token } })
@@ -398,6 +413,8 @@ const claims = {
     await signIn(password)
     await page.getByTestId('size').waitFor()
   },
+
+  ...inTabs.shared,
 
   async 'signing out forgets the session, here and on the server'() {
     const kept = await page.evaluate(() => sessionStorage.getItem('medseg.session'))
@@ -416,6 +433,8 @@ const claims = {
     await page.reload()
     await page.getByRole('button', { name: 'Sign in' }).waitFor()
   },
+
+  ...inTabs.ended,
 
   async 'the page asked nobody else, and nothing went wrong on it'() {
     assert.deepEqual(faults, [])

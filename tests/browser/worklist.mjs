@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { signedIn } from './session.mjs'
 
 /** The part of the story that is told in the list of scans, after two readers have judged one of them and differ. */
-export function worklist({ page, url, look }) {
+export function worklist({ page, url, user, password, image, look, fits }) {
   const rows = page.getByRole('navigation').locator('a.scan')
   const show = page.getByLabel('Show', { exact: true })
+
+  /** The scans that were sent together. */
+  let together = []
+
+  function linkTo(id) {
+    return page.locator(`a.scan[href="#/scans/${id}"]`)
+  }
 
   /** Which row has the focus, from 0; -1: none. */
   function focused() {
@@ -43,6 +52,52 @@ export function worklist({ page, url, look }) {
       await page.keyboard.press('Enter')
       await page.waitForURL((at) => at.hash === href)
       await page.getByTestId('answer').waitFor()
+    },
+
+    async 'a row has a picture, and what was sent together is one row that folds'() {
+      await page.goto(`${url}#/`)
+      await rows.first().getByTestId('thumbnail').waitFor()
+      const { authorization } = await signedIn(url, user, password)
+      const body = new FormData()
+      for (const name of ['front.png', 'back.png']) body.append('file', new Blob([readFileSync(image)], { type: 'image/png' }), name)
+      const sent = await fetch(new URL('v1/batches', url), { method: 'POST', headers: { authorization }, body })
+      together = (await sent.json()).entries.map(({ scan }) => scan.id)
+      // Nobody has asked for them: the stream of events tells.
+      const group = page.getByRole('button', { name: /^Sent together, 2 scans/ })
+      await group.waitFor()
+      for (const id of together) await linkTo(id).waitFor()
+      await look('list-together')
+      await group.click()
+      await linkTo(together[0]).waitFor({ state: 'detached' })
+      await group.click()
+      await linkTo(together[0]).waitFor()
+      await page.setViewportSize({ width: 360, height: 740 })
+      await fits('the list with a group')
+      await look('phone-list-together')
+      await page.setViewportSize({ width: 1440, height: 900 })
+    },
+
+    async 'a scan is deleted once that is meant, and is gone for everybody'() {
+      const [one, other] = together.map(linkTo)
+      for (const id of together) await linkTo(id).filter({ hasText: /Found|None found/ }).waitFor()
+      const row = page.locator('li.one', { has: one })
+      await row.getByRole('button', { name: /^What to do with scan/ }).click()
+      await look('list-actions')
+      page.once('dialog', (dialog) => dialog.dismiss())
+      await row.getByRole('button', { name: 'Delete' }).click()
+      assert.ok(await one.isVisible(), 'what was not meant is not done')
+      page.once('dialog', (dialog) => dialog.accept())
+      await row.getByRole('button', { name: 'Delete' }).click()
+      await one.waitFor({ state: 'detached' })
+      await other.focus()
+      page.once('dialog', (dialog) => dialog.accept())
+      await page.keyboard.press('Delete')
+      await other.waitFor({ state: 'detached' })
+      await page.goto(`${url}#/scans/${together[0]}`)
+      await page.reload()
+      await page.getByRole('alert').filter({ hasText: 'No such scan' }).waitFor()
+      await page.goto(`${url}#/`)
+      await rows.first().waitFor()
     },
 
     async 'an administrator settles what readers differ on, and their words stand'() {

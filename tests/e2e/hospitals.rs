@@ -67,6 +67,9 @@ async fn neither_sees_what_is_the_others(ours: &Client, theirs: &Client) -> anyh
     for part in ["", "/result", "/mask.png", "/identity", "/feedback"] {
         let foreign = ours.json(&format!("{path}{part}")).await?;
         let unknown = ours.json(&format!("{never}{part}")).await?;
+        // It is there, for those whose it is.
+        let own = theirs.get(&format!("{path}{part}")).await?.status();
+        ensure!(own == 200, "{part}: {own}");
         ensure!(foreign.0 == 404 && unknown.0 == 404, "{part}: {foreign:?} {unknown:?}");
         ensure!(foreign.1["detail"] == unknown.1["detail"], "{part}: {foreign:?} {unknown:?}");
     }

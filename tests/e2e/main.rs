@@ -15,6 +15,7 @@ mod partial_uploads;
 mod quality;
 mod stops;
 mod stories;
+mod worklist;
 
 use anyhow::ensure;
 use tests::client::ready;

@@ -65,6 +65,7 @@ async fn a_promotion_reaches_the_worker_and_no_scan_is_refused_lost_or_read_by_t
         let of = |result: &&Value| result["model"]["version"] == version.as_str();
         let scan = results.iter().find(of).context("a result")?["scan_id"].to_string();
         let said = replayed(&medseg, scan.trim_matches('"'))?;
+        ensure!(said.contains("  signed by the key "), "{said}");
         ensure!(said.contains(version.as_str()) && said.ends_with("the same\n"), "{said}");
     }
     Ok(())

@@ -103,7 +103,7 @@ fn said(answer: &Response, name: &str) -> anyhow::Result<String> {
 }
 
 /// A body that breaks off behind those bytes, as a line does.
-fn cut_off(bytes: &[u8]) -> Body {
+pub fn cut_off(bytes: &[u8]) -> Body {
     let pieces: Vec<_> = bytes.chunks(PIECE_BYTES).map(|piece| Ok(piece.to_vec())).collect();
     let lost = Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
     Body::wrap_stream(stream::iter(pieces.into_iter().chain([lost])))

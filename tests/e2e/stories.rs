@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use crate::{deliveries, feedback, hospitals, learning, partial_uploads, quality, stops};
+use crate::{deliveries, feedback, hospitals, learning, partial_uploads, quality, stops, worklist};
 use tests::client::{Client, answer, id};
 use tests::mesh::Mesh;
 use tests::scans;
@@ -37,6 +37,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     stops::tell(&client, &mesh).await?;
     partial_uploads::tell(&client).await?;
     deliveries::tell(&client).await?;
+    worklist::tell(&client, &mesh.stranger()?).await?;
     hospitals::tell(&mesh).await?;
     nobody_else_can_read_what_is_kept(&mesh)?;
     no_log_names_what_was_uploaded(&mesh)?;
@@ -145,8 +146,9 @@ async fn one_head_is_one_picture_however_it_is_stored(client: &Client) -> anyhow
 }
 
 async fn a_result_goes_back_to_where_its_images_came_from(client: &Client) -> anyhow::Result<()> {
-    let objects = ["seg.dcm", "sr.dcm", "capture.dcm", "report.dcm"];
+    let objects = ["seg.dcm", "sr.dcm", "text.dcm", "capture.dcm", "report.dcm"];
     let reader = client.reader("dicom-reader").await?;
+    let admin = client.colleague("dicom-admin", "admin").await?;
     let (scan, _) = client.analyse(&scans::dicom_as(&scans::stack(5), "PLI")).await?;
     let path = format!("/v1/scans/{}", id(&scan)?);
     for name in objects {
@@ -155,7 +157,7 @@ async fn a_result_goes_back_to_where_its_images_came_from(client: &Client) -> an
         let again = reader.bytes(&format!("{path}/{name}")).await?;
         ensure!(object == again, "{name} is another object when it is asked for again");
         // An admin may not know whose scan it is.
-        let (status, problem) = client.json(&format!("{path}/{name}")).await?;
+        let (status, problem) = admin.json(&format!("{path}/{name}")).await?;
         ensure!(status == 403, "{name}: {problem}");
     }
     let (scan, _) = client.analyse(&scans::png(5, true)).await?;

@@ -27,7 +27,8 @@ pub enum Made {
     Upload,
     /// It comes with the result, if that has one.
     Result,
-    /// It is made of the result and of whose scan it is whenever it is asked for, and kept nowhere: pixels and identity stay apart.
+    /// It is made of the result whenever it is asked for, and kept nowhere. What says whose scan it is joins pixels and identity, which
+    /// stay apart elsewhere.
     Request,
 }
 
@@ -75,7 +76,17 @@ impl Artefact {
 
     /// A DICOM object. None is in an archive of results: that names no patient, and these do.
     const fn dicom(name: &'static str, title: &'static str, published: Published) -> Artefact {
-        let made = Artefact::within(name, "application/dicom", Made::Request, title);
+        Artefact::made(name, "application/dicom", title, published)
+    }
+
+    /// What other programs read, made for them. None is in an archive of results: that names no patient, and most of these do.
+    const fn made(
+        name: &'static str,
+        media_type: &'static str,
+        title: &'static str,
+        published: Published,
+    ) -> Artefact {
+        let made = Artefact::within(name, media_type, Made::Request, title);
         Artefact { published: Some(published), ..made }
     }
 
@@ -203,6 +214,18 @@ artefacts! {
         body: "The structured report",
         offered: true,
     });
+    /// The result in sentences as a DICOM structured report.
+    TEXT_REPORT = Artefact::dicom("text.dcm", "DICOM report in words", Published {
+        path: "text.dcm",
+        operation_id: "get_dicom_text_report",
+        summary: "Gives answer and findings in sentences as a DICOM structured report (Basic Text SR)",
+        description: Some(
+            "Whichever of the four the answer is, in English: for archives and viewers that show no other structured report. For whom,\n\
+             and of which scans, as `seg.dcm`.",
+        ),
+        body: "The structured report",
+        offered: true,
+    });
     /// The key picture as a DICOM secondary capture.
     CAPTURE = Artefact::dicom("capture.dcm", "DICOM picture", Published {
         path: "capture.dcm",
@@ -227,6 +250,46 @@ artefacts! {
         body: "The report",
         offered: true,
     });
+    /// The report as FHIR resources.
+    FHIR_REPORT = Artefact::made("report.fhir.json", "application/fhir+json", "FHIR report", Published {
+        path: "report.fhir.json",
+        operation_id: "get_fhir_report",
+        summary: "Gives the result as a FHIR R4 bundle",
+        description: Some(
+            "A collection of DiagnosticReport, Observations, Device and, where the scan came with them, ImagingStudy and Patient, of which\n\
+             it has the number alone. Each of the four answers is said: one that says nothing of the patient has a `dataAbsentReason`.\n\
+             All is `preliminary` and marked as research. The same result has the same ids. It says whose scan it is, and is for the\n\
+             roles `clinician` and `integrator`; each reading is noted in the audit trail.",
+        ),
+        body: "The bundle",
+        offered: true,
+    });
+    /// The report as a message of HL7 v2.
+    HL7_REPORT = Artefact::made("report.hl7", "application/hl7-v2+er7", "HL7 message", Published {
+        path: "report.hl7",
+        operation_id: "get_hl7_report",
+        summary: "Gives the result as an HL7 v2.5.1 message (ORU^R01)",
+        description: Some(
+            "In UTF-8, without the frame of MLLP. Each of the four answers is said; observations are preliminary (`P`), and what could not\n\
+             be had is `X`. The same result of the same patient is the same message under the same control id. For whom as\n\
+             `report.fhir.json`.",
+        ),
+        body: "The message",
+        offered: true,
+    });
+    /// The findings' outlines.
+    CONTOURS = Artefact::made("contours.geojson", "application/geo+json", "Contours", Published {
+        path: "contours.geojson",
+        operation_id: "get_contours",
+        summary: "Gives the outlines of the findings as GeoJSON, slice by slice",
+        description: Some(
+            "A MultiPolygon for each finding in each slice, along the edges of pixels: filled they are the mask. Positions are column and\n\
+             row of the pictures, not longitude and latitude; the member `medseg` says so, and how they lie in the patient. It says\n\
+             nothing of whose scan it is, and is for whoever may see the mask.",
+        ),
+        body: "The outlines; none where nothing was found",
+        offered: true,
+    });
     /// The document that says everything about a result.
     RESULT = Artefact {
         published: Some(Published {
@@ -238,6 +301,22 @@ artefacts! {
             offered: true,
         }),
         ..Artefact::within("result.json", "application/json", Made::Result, "Result")
+    };
+    /// What the deployment signs of a result.
+    PASSPORT = Artefact {
+        published: Some(Published {
+            path: "passport",
+            operation_id: "get_passport",
+            summary: "Shows the result's passport: the digests of result, mask, volume and model, signed by the deployment",
+            description: Some(
+                "Signed are `medseg-result-1`, a byte 0 and `statement` as canonical JSON (RFC 8785), with the Ed25519 key of that id in\n\
+                 `/.well-known/result-keys.json`; `medseg replay` verifies it. There is none of a scan that was given up, nor of a result\n\
+                 that was made where no registry answered.",
+            ),
+            body: "The passport",
+            offered: false,
+        }),
+        ..Artefact::within("passport.json", "application/json", Made::Result, "Passport")
     };
 }
 
@@ -295,6 +374,9 @@ mod tests {
                 "application/gzip" => "nii.gz",
                 "application/json" => "json",
                 "application/dicom" => "dcm",
+                "application/fhir+json" => "fhir.json",
+                "application/hl7-v2+er7" => "hl7",
+                "application/geo+json" => "geojson",
                 _ => "",
             };
             assert_eq!(artefact.extension(), ends, "{}", artefact.name);

@@ -19,6 +19,7 @@ mod measure;
 mod model_info;
 pub mod names;
 mod orientation;
+mod passport;
 pub mod phantom;
 mod prepare;
 mod reading;
@@ -31,6 +32,7 @@ mod slices;
 mod stored;
 mod volume;
 mod window;
+mod witness;
 
 pub use components::{Run, components};
 pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode, decode_flat};
@@ -44,6 +46,7 @@ pub use laterality::{Laterality, Middle, round_trip};
 pub use measure::Diameter;
 pub use model_info::{ModelFacts, ModelInfo, ModelUsed};
 pub use orientation::{Orientation, Plane, View};
+pub use passport::{Passport, PassportStatement, StatementSignature};
 pub use prepare::{Framed, Prepared, Preprocessing, TilePlacement, prepare, restore};
 pub use reading::{
     Assessment, Calibration, Forms, NetworkInput, OperatingPoint, Reading, Readings,
@@ -63,3 +66,4 @@ pub use result::{
 pub use slices::{Slices, SlicesReader};
 pub use stored::{StoredGrid, overlap};
 pub use volume::{Format, Geometry, Known, Modality, Shape, Volume};
+pub use witness::{WayBack, Witness};

@@ -6,6 +6,7 @@
 mod anatomy;
 mod lesion;
 mod noise;
+mod solid;
 
 use domain::{ErrorKind, Result};
 use rand::{Rng, RngExt, SeedableRng};
@@ -15,6 +16,8 @@ use serde::Serialize;
 use crate::{Format, Geometry, ImageKind, Known, Modality, Orientation, Shape, Volume};
 use anatomy::Head;
 use lesion::Lesion;
+
+pub use solid::{Solid, SolidSettings, SolidTruth};
 
 /// More voxels than this are a typing error, not a head.
 const VOXELS_MAX: usize = 1 << 28;

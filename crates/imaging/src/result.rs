@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassifiedKind, ExpectedDice, Features, Finding, Format, Geometry, Modality, ModelUsed,
-    Orientation, Readings, Role, Shape, Unit, View, Volume,
+    Orientation, Readings, Role, Shape, Unit, View, Volume, Witness,
 };
 
 /// The form of the document; a change that could break a reader changes the number.
@@ -59,6 +59,11 @@ pub struct ResultDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub inputs: Option<Inputs>,
+    /// The proof that pictures, patient and mask agree on where it lies; missing where the file does not say where in the patient
+    /// its voxels are, and where nothing was analysed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub witness: Option<Witness>,
     /// When each step was done.
     pub timing: Timing,
 }
@@ -382,6 +387,7 @@ impl ResultDocument {
             image: None,
             model: None,
             inputs: None,
+            witness: None,
             timing: Timing::given_up(accepted_ms, finished_ms),
         }
     }
@@ -434,7 +440,7 @@ mod tests {
         assert_eq!(serde_json::from_slice::<ResultDocument>(&bytes).unwrap(), failed);
         let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!((&document["schema"], &document["answer"]), (&SCHEMA.into(), &"failed".into()));
-        for missing in ["quality", "image", "model", "inputs"] {
+        for missing in ["quality", "image", "model", "inputs", "witness"] {
             assert!(document.get(missing).is_none(), "{document}");
         }
         let timing = document["timing"].as_object().unwrap();

@@ -104,15 +104,48 @@ impl Slices {
     /// One of them as it is shown, or as that window shows it: an 8-bit grey PNG in the scan's own pixels, without letters.
     /// `NotFound` for any other.
     pub fn png(&self, slice: usize, window: Option<[f32; 2]>) -> Result<Vec<u8>> {
+        let pixels = self.pixels(slice, window)?;
+        grey_png(&pixels, self.shape.rows, self.shape.columns)
+    }
+
+    /// One of them as it is shown, no side of it longer than `side` pixels: an 8-bit grey PNG. `NotFound` for any other.
+    pub fn thumbnail(&self, slice: usize, side: usize) -> Result<Vec<u8>> {
+        let pixels = self.pixels(slice, None)?;
+        let (small, [rows, columns]) = shrunk(pixels, [self.shape.rows, self.shape.columns], side);
+        grey_png(&small, rows, columns)
+    }
+
+    /// Its rows one after another.
+    fn pixels(&self, slice: usize, window: Option<[f32; 2]>) -> Result<Vec<u8>> {
         let length = VOXEL_BYTES * self.shape.slice_len();
         let from = slice.checked_sub(self.first).and_then(|before| before.checked_mul(length));
         let bytes = from.and_then(|from| self.voxels.get(from..)?.get(..length));
         let bytes = bytes.ok_or_else(|| ErrorKind::NotFound.error("no such slice"))?;
         let (values, _) = bytes.as_chunks::<VOXEL_BYTES>();
         let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes));
-        let pixels = through(values, window.unwrap_or(self.window));
-        grey_png(&pixels, self.shape.rows, self.shape.columns)
+        Ok(through(values, window.unwrap_or(self.window)))
     }
+}
+
+/// The picture with no side longer than `side` pixels, each the mean of those that it stands for.
+fn shrunk(pixels: Vec<u8>, [rows, columns]: [usize; 2], side: usize) -> (Vec<u8>, [usize; 2]) {
+    let (longest, side) = (rows.max(columns), side.max(1));
+    if longest <= side {
+        return (pixels, [rows, columns]);
+    }
+    let small = [rows, columns].map(|length| (length * side / longest).max(1));
+    let mut means = Vec::with_capacity(small[0] * small[1]);
+    for row in 0..small[0] {
+        for column in 0..small[1] {
+            let (from, to) = (row * rows / small[0], (row + 1) * rows / small[0]);
+            let (left, right) = (column * columns / small[1], (column + 1) * columns / small[1]);
+            let lines = (from..to).map(|line| &pixels[line * columns..][left..right]);
+            let sum: u64 = lines.flatten().map(|pixel| u64::from(*pixel)).sum();
+            let count = ((to - from) * (right - left)).max(1) as u64;
+            means.push((sum / count).min(255) as u8);
+        }
+    }
+    (means, small)
 }
 
 #[cfg(test)]
@@ -161,6 +194,20 @@ mod tests {
         let slices = read(&volume.to_bytes(), 5000, 3..4).unwrap();
         let other = Volume { window, ..volume };
         assert_eq!(slices.png(3, Some(window)).unwrap(), slice_png(&other, 3).unwrap());
+    }
+
+    #[test]
+    fn a_thumbnail_is_the_mean_of_what_it_stands_for_and_no_larger_than_asked() {
+        let (small, size) = shrunk(vec![0, 100, 200, 40, 20, 60, 0, 255], [2, 4], 2);
+        assert_eq!((small, size), (vec![45, 123], [1, 2]));
+        let (same, size) = shrunk(vec![1, 2, 3], [1, 3], 3);
+        assert_eq!((same, size), (vec![1, 2, 3], [1, 3]));
+        let (sliver, size) = shrunk(vec![7; 900], [900, 1], 9);
+        assert_eq!((sliver, size), (vec![7; 9], [9, 1]));
+        let slices = read(&volume().to_bytes(), 4096, 2..3).unwrap();
+        let picture = image::load_from_memory(&slices.thumbnail(2, 32).unwrap()).unwrap();
+        assert_eq!((picture.height(), picture.width()), (32, 24));
+        assert_eq!(slices.thumbnail(3, 32).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]

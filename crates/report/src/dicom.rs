@@ -4,22 +4,23 @@
 //! once. All text is written as ISO_IR 192 (UTF-8), whatever the images are written in, so that each letter of a name is there. Moments
 //! of an object's own making are UTC; those of the study stand as the images say them.
 
+mod basic_text;
 mod capture;
-mod codes;
+pub(crate) mod codes;
 mod document;
-mod element;
-mod equipment;
-mod file;
+pub(crate) mod element;
+pub(crate) mod equipment;
+pub(crate) mod file;
 mod seg;
 mod source;
 mod sr;
-mod uid;
+pub(crate) mod uid;
 
 use domain::artefact::{IMAGE, MASK, MASK_VOLUME, OVERLAY, SHOWN};
-use domain::{Answer, Artefact, Error, ErrorKind, Identity, Result};
-use imaging::{Finding, Geometry, ResultDocument, Role, StoredGrid};
+use domain::{Answer, Artefact, ErrorKind, Identity, Result};
+use imaging::{Finding, Geometry, Laterality, ResultDocument, Role, StoredGrid};
 
-use crate::Language;
+use crate::{Language, Unmade, names, plain};
 
 use source::Source;
 
@@ -27,21 +28,6 @@ use source::Source;
 pub struct DicomResult {
     source: Source,
     result: ResultDocument,
-}
-
-/// Why an object was not made.
-#[derive(Debug)]
-pub enum Unmade {
-    /// It cannot be, and this is why, in words.
-    Absent(&'static str),
-    /// Something is wrong with what it was to be made of.
-    Failed(Error),
-}
-
-impl From<Error> for Unmade {
-    fn from(error: Error) -> Unmade {
-        Unmade::Failed(error)
-    }
 }
 
 /// The files of which one, the first that there is, is the mask that a segmentation is made of: that of the whole volume or, of a
@@ -84,6 +70,11 @@ impl DicomResult {
         sr::written(self)
     }
 
+    /// The same in sentences (Basic Text SR by TID 2000), for archives and viewers that show no other structured report.
+    pub fn basic_text(&self) -> Result<Vec<u8>, Unmade> {
+        basic_text::written(self)
+    }
+
     /// A picture (Secondary Capture) of what the PNG shows, with the answer, the model and what it is not for above it.
     pub fn capture(&self, png: &[u8]) -> Result<Vec<u8>, Unmade> {
         capture::written(self, png)
@@ -96,42 +87,16 @@ impl DicomResult {
 
     /// The UID of something of this result.
     fn uid(&self, words: &[&str]) -> String {
-        let [name, version, digest] = self.model();
-        let named = ["medseg", self.result.scan_id.as_str(), name, version, digest];
-        uid::uid(&[&named[..], words].concat())
-    }
-
-    /// The UID by which a finding is the same in all objects.
-    fn tracking_uid(&self, finding: &Finding) -> String {
-        self.uid(&["finding", &finding.label.to_string()])
-    }
-
-    /// The UID of what has observed it: the same for all results of one model.
-    fn uid_of_model(&self) -> String {
-        let [name, version, digest] = self.model();
-        uid::uid(&["medseg", "device", name, version, digest])
-    }
-
-    /// What tells models from each other: engines without weights differ in their names alone. Empty where none was run.
-    fn model(&self) -> [&str; 3] {
-        let model = self.result.model.as_ref();
-        model.map_or([""; 3], |model| {
-            [model.name.as_str(), model.version.as_str(), model.sha256.as_str()]
-        })
+        uid::uid(&names::of(&self.result, words))
     }
 
     fn answer(&self) -> &'static str {
-        match self.result.answer {
-            Answer::Found => "Tumour region found",
-            Answer::NoneFound => "None found",
-            Answer::NotAnalysable => "Not analysable",
-            Answer::Failed => "Analysis failed",
-        }
+        plain::answer(self.result.answer)
     }
 }
 
 /// Whether the grid is the one that the result was measured on: as many voxels, and each finding at its place in the patient.
-fn agree(grid: &StoredGrid, result: &ResultDocument) -> bool {
+pub(crate) fn agree(grid: &StoredGrid, result: &ResultDocument) -> bool {
     /// What single precision and decimals leave of two numbers that are one.
     const ROUNDING_MM: f64 = 0.01;
     let shaped = result.image.as_ref().is_none_or(|image| image.shape == grid.shape());
@@ -151,18 +116,29 @@ fn agree(grid: &StoredGrid, result: &ResultDocument) -> bool {
     shaped && result.findings.iter().all(placed)
 }
 
-/// What people call a finding.
-fn called(finding: &Finding) -> String {
-    match finding.role {
-        Role::Main => format!("Tumour region {}", finding.label),
-        Role::Lesser => format!("Lesser finding {}", finding.label),
-    }
-}
-
 /// What a finding is, coded.
-fn kind_of(finding: &Finding) -> element::Code {
+pub(crate) fn kind_of(finding: &Finding) -> element::Code {
     match finding.role {
         Role::Main => codes::NEOPLASM,
         Role::Lesser => codes::MASS,
+    }
+}
+
+/// Which of the four answers it is, coded: in a standard's words, as what is said of a neoplasm, and in our own.
+pub(crate) fn coded(answer: Answer) -> [element::Code; 2] {
+    match answer {
+        Answer::Found => [codes::PRESENT, codes::FOUND],
+        Answer::NoneFound => [codes::ABSENT, codes::NONE_FOUND],
+        Answer::NotAnalysable => [codes::NOT_PERFORMED, codes::NOT_ANALYSABLE],
+        Answer::Failed => [codes::INDETERMINATE, codes::FAILED],
+    }
+}
+
+/// The patient's side that a finding is on, coded.
+pub(crate) fn coded_side(side: Laterality) -> element::Code {
+    match side {
+        Laterality::Left => codes::LEFT,
+        Laterality::Right => codes::RIGHT,
+        Laterality::Midline => codes::MIDLINE,
     }
 }

@@ -1,22 +1,46 @@
-//! What is handed to people and to archives: the report of one scan as a PDF of one page, and its result as [DICOM objects](dicom).
+//! What is handed to people and to other systems: the report of one scan as a PDF of one page; its result as [DICOM objects](dicom),
+//! as a [FHIR bundle](fhir) and as an [HL7 message](hl7); and its mask as [contours].
 //!
 //! Everything here is pure: the same [`Report`] is the same bytes. Who may know whose scan it is, and who may know what readers have
 //! said, was decided before; what the report leaves out for that it says.
 
 #![deny(missing_docs)]
 
+pub mod contours;
 pub mod dicom;
 mod face;
+pub mod fhir;
+pub mod hl7;
+mod names;
 mod pdf;
+mod plain;
 mod words;
 mod written;
 
 use domain::feedback::{Reason, Truth, Verdict};
-use domain::{Identity, Result};
+use domain::{Error, Identity, Result};
 use imaging::ResultDocument;
 
 /// The media type of what [`Report::to_pdf`] gives.
 pub const MEDIA_TYPE: &str = "application/pdf";
+
+/// So many findings are listed in a file, the first ones first: a mask of noise must not become a report that nobody can hold.
+const FINDINGS_MAX: usize = 1024;
+
+/// Why a file was not made.
+#[derive(Debug)]
+pub enum Unmade {
+    /// It cannot be, and this is why, in words.
+    Absent(&'static str),
+    /// Something is wrong with what it was to be made of.
+    Failed(Error),
+}
+
+impl From<Error> for Unmade {
+    fn from(error: Error) -> Unmade {
+        Unmade::Failed(error)
+    }
+}
 
 /// What the report of one scan says. Nothing of it has a `Debug` form: names and notes stand in no log.
 #[derive(Clone)]

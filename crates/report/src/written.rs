@@ -1,7 +1,7 @@
 //! Numbers, moments and names as the page writes them.
 
-use time::OffsetDateTime;
 use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 
 /// Groups thousands in every language, as ISO 80000 has it: a comma is a decimal sign to one reader and groups thousands for another.
 const THIN_SPACE: char = '\u{202f}';
@@ -56,19 +56,25 @@ pub fn utc(ms: i64) -> Option<OffsetDateTime> {
 
 /// A date as DICOM writes it (`20260131`, or `2026.01.31` of old); anything else as it is.
 pub fn date(written: &str) -> String {
+    // A month 13 is shown as what it is.
+    day(written).map_or_else(|| trimmed(written).to_owned(), iso)
+}
+
+/// The day that a date is, as DICOM writes it; None for anything else.
+pub fn day(written: &str) -> Option<Date> {
     let written = trimmed(written);
     let digits: String = written.chars().filter(|letter| *letter != '.').collect();
     let dotted = written.len() == 10 && digits.len() == 8;
     let is_date = digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_digit());
     if !is_date || !(dotted || written.len() == 8) {
-        return written.to_owned();
+        return None;
     }
-    let form = format_description!("[year][month][day]");
-    match time::Date::parse(&digits, form) {
-        Ok(_) => format!("{}-{}-{}", &digits[..4], &digits[4..6], &digits[6..]),
-        // A month 13 is shown as what it is.
-        Err(_) => written.to_owned(),
-    }
+    Date::parse(&digits, format_description!("[year][month][day]")).ok()
+}
+
+/// A day as ISO 8601 writes it.
+pub fn iso(day: Date) -> String {
+    format!("{:04}-{:02}-{:02}", day.year(), u8::from(day.month()), day.day())
 }
 
 /// A name as DICOM writes it (PS3.5, 6.2.1.1), as people read it: `Doe, Jane`; and in brackets the groups in the patient's own

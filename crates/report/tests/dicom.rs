@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+#[path = "dicom/sides.rs"]
+mod sides;
+
 use std::io::Cursor;
 
 use dicom_core::Tag;
@@ -14,8 +17,8 @@ use imaging::{
     OperatingPoint, Reading, Readings, ResultDocument, Shape, StoredGrid, Timing, Totals, Volume,
     lettered_png, mask_nifti, overlay_png, shown_slice,
 };
-use report::Language;
-use report::dicom::{DicomResult, Unmade};
+use report::dicom::DicomResult;
+use report::{Language, Unmade};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const SCAN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -333,6 +336,7 @@ fn whose_scan_it_is_stands_in_each_object_as_in_its_images() {
     let files = [
         segmentation(&head),
         dicom.structured_report().unwrap(),
+        dicom.basic_text().unwrap(),
         dicom.capture(&png).unwrap(),
         dicom.document(b"%PDF-1".to_vec(), Language::French).unwrap(),
     ];
@@ -372,6 +376,7 @@ fn the_same_result_is_the_same_bytes_and_another_one_has_another_uid() {
         uid(&segmentation(&one)),
         uid(&dicom.structured_report().unwrap()),
         uid(&other.structured_report().unwrap()),
+        uid(&dicom.basic_text().unwrap()),
         uid(&document(&dicom, b"%PDF-1")),
         uid(&document(&dicom, b"%PDF-2")),
     ];
@@ -456,6 +461,12 @@ fn each_of_the_four_answers_is_said_and_nothing_is_marked_where_nothing_was_foun
             assert!(why_not(dicom.segmentation(&[], &head.grid)).contains("sr.dcm"));
             assert!(named(&report, "125007").is_empty());
         }
+        let in_words = read(&dicom.basic_text().unwrap());
+        assert_eq!(coded(named(&in_words, "ANSWER")[0]), own);
+        let told = named(&in_words, "121071").len();
+        assert_eq!(told, result(&head, answer).findings.len());
+        let conclusion = text(named(&in_words, "121077")[0], tags::TEXT_VALUE);
+        assert_eq!(conclusion.contains("why not"), gives_a_reason, "{conclusion}");
         let picture = lettered_png(&head.volume, 30).unwrap();
         let capture = read(&dicom.capture(&picture).unwrap());
         assert_eq!(text(&capture, tags::BURNED_IN_ANNOTATION), "YES");

@@ -173,6 +173,23 @@ async fn what_is_revoked_is_refused_within_a_minute_and_nothing_else() {
     assert_eq!(issuer.asked(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_ends_with_a_revocation_and_not_with_its_token() {
+    let (clock, issuer, _, verifier, tenant) = setting();
+    let token =
+        issuer.token_in("ada", tenant, &[Role::Clinician], Epochs { subject: 1, tenant: 0 });
+    verifier.verify(&token).await.unwrap();
+    clock.advance(600_000);
+    let ended = verifier.verify(&token).await;
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Unauthenticated);
+    verifier.still(&token).await.unwrap();
+    let subjects = vec![Revocation { id: "ada".into(), epoch: 2 }];
+    issuer.revoke(RevocationList { subjects, ..Default::default() });
+    clock.advance(60_000);
+    let refused = verifier.still(&token).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unauthenticated);
+}
+
 #[tokio::test]
 async fn without_a_list_nobody_is_let_in_and_an_auth_that_has_none_revokes_nobody() {
     let (_, issuer, _, _, tenant) = setting();

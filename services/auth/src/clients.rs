@@ -238,23 +238,26 @@ impl Clients {
     /// What the client may have; one answer for an unknown client and for a wrong secret.
     pub async fn grant(&self, id: &str, secret: &str) -> Result<Grant> {
         let hash = secrets::hash(secret);
-        let grant = match id {
+        let grant = match (id, id.parse::<UserId>()) {
             // Whether or not it may sign in here: no hospital has a client of that name.
-            SERVICE_CLIENT | DELIVERY_CLIENT => {
+            (SERVICE_CLIENT | DELIVERY_CLIENT, _) => {
                 self.own.iter().find(|own| own.client == id).and_then(|own| own.grant(&hash))
             }
-            _ => self.hospitals(id, &hash).await?,
+            (_, Ok(id)) => self.hospitals(id, &hash).await?,
+            (_, Err(_)) => None,
         };
         grant.ok_or_else(|| ErrorKind::Unauthenticated.error("the client or its secret is wrong"))
     }
 
-    async fn hospitals(&self, id: &str, hash: &str) -> Result<Option<Grant>> {
+    /// The token names the client as its row does, however it has spelled itself: revocations are looked up by that name, and a
+    /// database may think "AB" equal to "ab".
+    async fn hospitals(&self, id: UserId, hash: &str) -> Result<Option<Grant>> {
         let found: Option<Credentials> = sqlx::query_as(
             "SELECT c.tenant_id, c.name, c.roles, c.scopes, c.secret_hash, c.old_secret_hash, c.disabled,
                  c.expires_ms, c.epoch, t.state AS tenant_state, t.epoch AS tenant_epoch
              FROM clients c JOIN tenants t ON t.id = c.tenant_id WHERE c.id = ?",
         )
-        .bind(id)
+        .id(id)
         .fetch_optional(self.database.pool())
         .await
         .map_err(db::failed)?;
@@ -266,7 +269,7 @@ impl Clients {
         let tenant: TenantId = found.tenant_id.parse()?;
         self.note(tenant, id, now_ms).await;
         Ok(Some(Grant {
-            subject: id.to_owned(),
+            subject: id.to_string(),
             name: found.name,
             tenant,
             roles: roles::from_text(&found.roles),
@@ -276,19 +279,19 @@ impl Clients {
     }
 
     /// Notes that the client has signed in, which is no reason to refuse it where it cannot be noted.
-    async fn note(&self, tenant: TenantId, id: &str, now_ms: i64) {
+    async fn note(&self, tenant: TenantId, id: UserId, now_ms: i64) {
         let noted = sqlx::query(
             "UPDATE clients SET used_ms = ? WHERE tenant_id = ? AND id = ? AND used_ms < ?",
         )
         .bind(now_ms)
         .id(tenant)
-        .bind(id)
+        .id(id)
         .bind(now_ms - NOTED_EVERY_MS)
         .execute(self.database.pool())
         .await
         .map_err(db::failed);
         if let Err(error) = noted {
-            tracing::warn!(%error, client.id = id, "cannot note that an API client has signed in");
+            tracing::warn!(%error, client.id = %id, "cannot note that an API client has signed in");
         }
     }
 }

@@ -98,7 +98,8 @@ impl Accounts {
         Ok(user_name)
     }
 
-    /// Gives the user another password. Ends all that was begun with the old one, and any link.
+    /// Gives the user another password. Ends all that was begun with the old one, and any link; whoever was only invited, and may
+    /// be the one administrator of a hospital whose link has expired, has a password then. Whoever is disabled stays so.
     pub(crate) async fn set_password(&self, user: &User, password: &str) -> Result<()> {
         let (tenant, id, now_ms) = (user.tenant, user.id, self.clock.now_ms());
         let hash = self.passwords.hash(password).await?;
@@ -106,9 +107,13 @@ impl Accounts {
             .unit(move |unit| {
                 Box::pin(async move {
                     sqlx::query(
-                        "UPDATE users SET password_hash = ?, must_change = 0 WHERE tenant_id = ? AND id = ?",
+                        "UPDATE users SET password_hash = ?, must_change = 0,
+                             state = CASE WHEN state = ? THEN ? ELSE state END
+                         WHERE tenant_id = ? AND id = ?",
                     )
                     .bind(hash)
+                    .bind(UserState::Invited.name())
+                    .bind(UserState::Active.name())
                     .id(tenant)
                     .id(id)
                     .run(unit)

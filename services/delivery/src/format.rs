@@ -1,6 +1,6 @@
 //! What is pushed of a result, by kind of destination.
 
-use domain::artefact::{CAPTURE, RESULT, SEGMENTATION, STRUCTURED_REPORT};
+use domain::artefact::{CAPTURE, RESULT, SEGMENTATION, STRUCTURED_REPORT, TEXT_REPORT};
 use domain::{ErrorKind, Result};
 use proto::delivery::DestinationKind;
 use strum::{EnumString, IntoStaticStr};
@@ -50,7 +50,9 @@ impl Kind {
     fn formats(self) -> &'static [&'static str] {
         match self {
             Kind::Webhook => &[CLOUD_EVENT, RESULT.name],
-            Kind::Stow => &[SEGMENTATION.name, STRUCTURED_REPORT.name, CAPTURE.name],
+            Kind::Stow => {
+                &[SEGMENTATION.name, STRUCTURED_REPORT.name, TEXT_REPORT.name, CAPTURE.name]
+            }
         }
     }
 }

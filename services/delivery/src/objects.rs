@@ -1,9 +1,10 @@
 //! A result as DICOM objects: pixels and identity joined, one scan at a time.
 
 use domain::Result;
-use domain::artefact::{CAPTURE, SEGMENTATION, STRUCTURED_REPORT};
+use domain::artefact::{CAPTURE, SEGMENTATION, STRUCTURED_REPORT, TEXT_REPORT};
 use imaging::{ResultDocument, StoredGrid};
-use report::dicom::{DicomResult, MASKS, Unmade, pictures};
+use report::Unmade;
+use report::dicom::{DicomResult, MASKS, pictures};
 
 use crate::handed::{Handed, Of};
 
@@ -87,6 +88,7 @@ fn object(material: &Material, format: &str) -> Result<Vec<u8>, Unmade> {
     match (format, picture) {
         (name, _) if name == SEGMENTATION.name => result.segmentation(mask, grid),
         (name, _) if name == STRUCTURED_REPORT.name => result.structured_report(),
+        (name, _) if name == TEXT_REPORT.name => result.basic_text(),
         (name, Some(png)) if name == CAPTURE.name => result.capture(png),
         (name, None) if name == CAPTURE.name => {
             Err(Unmade::Absent("there is no picture of this scan"))

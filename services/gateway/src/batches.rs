@@ -7,6 +7,7 @@ use proto::ingest::batch_answer;
 use proto::storage::{self, BatchEntry, BatchRef, Refusal, ScanRef};
 use serde::Serialize;
 use service::wire;
+use tonic::Code;
 use utoipa::ToSchema;
 
 use crate::Gateway;
@@ -35,10 +36,10 @@ pub struct Batch {
     pub entries: Vec<Entry>,
 }
 
-/// One image or series of a batch: a scan, or why it was refused.
+/// One image or series of a batch: a scan, or why it was refused; neither: the scan was deleted.
 #[derive(Serialize, ToSchema)]
 pub struct Entry {
-    /// Its name in the archive; of a series the first and the last file's.
+    /// Its name in the archive; of a series the first and the last file's. Empty: the scan was deleted.
     pub name: String,
     pub scan: Option<Scan>,
     /// Why there is no scan: the input requirement that the image does not meet.
@@ -148,8 +149,16 @@ impl Entry {
             })?;
             return Ok(Entry { name, scan: None, refusal: refusal.map(EntryRefusal::from) });
         }
-        let scan = gateway.scans.clone().get(caller.request(ScanRef { id: scan_id })).await?;
-        Ok(Entry { name, scan: Some(scan.into_inner().try_into()?), refusal: None })
+        match gateway.scans.clone().get(caller.request(ScanRef { id: scan_id })).await {
+            // Deleted since the batch was read.
+            Err(status) if status.code() == Code::NotFound => {
+                Ok(Entry { name: String::new(), scan: None, refusal: None })
+            }
+            scan => {
+                let scan = Some(scan?.into_inner().try_into()?);
+                Ok(Entry { name, scan, refusal: None })
+            }
+        }
     }
 }
 

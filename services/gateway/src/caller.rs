@@ -1,13 +1,20 @@
+use std::time::Duration;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use domain::TenantId;
-use service::claims::authorised;
+use domain::{ErrorKind, Result as Outcome, TenantId};
+use service::claims::{Verifier, authorised};
+use tokio::time::sleep;
 use tonic::Request;
 
 use crate::Gateway;
 use crate::layers::RequestId;
 use crate::problem::{Problem, UNAUTHENTICATED};
+
+/// How often it is looked whether the caller of an answer that goes on may still have it: with the age that the verifier's list
+/// may have, within a minute.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(15);
 
 /// Who is calling: somebody with a valid token, which goes along with each call to a peer.
 pub struct Caller {
@@ -20,6 +27,12 @@ impl Caller {
     /// The hospital that the caller belongs to.
     pub fn tenant(&self) -> TenantId {
         self.tenant
+    }
+
+    /// Ends when what the caller was let in with is taken away, not when its token does: for answers that go on.
+    pub fn revoked(&self, verifier: &Verifier) -> impl Future<Output = ()> + Send + use<> {
+        let (verifier, token) = (verifier.clone(), self.token.clone());
+        async move { until_refused(|| verifier.still(&token)).await }
     }
 
     /// `message`, in the caller's name.
@@ -48,10 +61,49 @@ impl FromRequestParts<Gateway> for Caller {
     }
 }
 
+/// Ends when `ask` is refused; that nobody can tell now is no refusal.
+async fn until_refused<A: Future<Output = Outcome<()>>>(ask: impl Fn() -> A) {
+    loop {
+        sleep(LOOKED_AT_EVERY).await;
+        if ask().await.is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
+            return;
+        }
+    }
+}
+
 /// What the one `Authorization` header says after `scheme`; two headers are none.
 pub fn credentials<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (named, credentials) = value.to_str().ok()?.split_once(' ')?;
     named.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_goes_on_until_its_caller_is_refused_and_not_while_nobody_can_tell() {
+        let asked = &Cell::new(0);
+        let said = |refused_at: u32| {
+            until_refused(move || {
+                asked.set(asked.get() + 1);
+                let kind = match asked.get() {
+                    now if now == refused_at => Some(ErrorKind::Unauthenticated),
+                    1 => Some(ErrorKind::Unavailable),
+                    _ => None,
+                };
+                async move { kind.map_or(Ok(()), |kind| Err(kind.error("no"))) }
+            })
+        };
+        said(3).await;
+        assert_eq!(asked.get(), 3);
+        asked.set(0);
+        assert!(timeout(100 * LOOKED_AT_EVERY, said(u32::MAX)).await.is_err());
+    }
 }

@@ -39,6 +39,8 @@ enum DestinationFormat {
     Segmentation,
     #[schema(rename = "sr.dcm")]
     StructuredReport,
+    #[schema(rename = "text.dcm")]
+    TextReport,
     #[schema(rename = "capture.dcm")]
     Capture,
 }
@@ -55,7 +57,7 @@ pub struct NewDestination {
     /// a network that this installation does not allow.
     #[schema(max_length = 1000, format = "uri")]
     url: String,
-    #[schema(value_type = Vec<DestinationFormat>, min_items = 1, max_items = 5)]
+    #[schema(value_type = Vec<DestinationFormat>, min_items = 1, max_items = 6)]
     formats: Vec<String>,
     /// Of a webhook what its messages are signed with (`whsec_` and base64), made where it is left out; of an archive the value of the
     /// header `Authorization`, none where it is left out. It is never shown again.
@@ -113,7 +115,7 @@ pub struct DestinationChange {
     /// With another address of an archive its secret has to be said again, for it is sent there.
     #[schema(max_length = 1000, format = "uri")]
     url: Option<String>,
-    #[schema(value_type = Option<Vec<DestinationFormat>>, min_items = 1, max_items = 5)]
+    #[schema(value_type = Option<Vec<DestinationFormat>>, min_items = 1, max_items = 6)]
     formats: Option<Vec<String>>,
     enabled: Option<bool>,
     #[schema(max_length = 1000, write_only)]

@@ -1,17 +1,20 @@
-//! A scan's result as DICOM objects.
+//! A scan's result as DICOM objects and in other forms that programs read.
 //!
 //! They join pixels and identity, which are kept apart everywhere else; so each is made when it is asked for, of what storage lets the
 //! caller's own token see, and kept nowhere. Storage notes in the audit trail that the identity was read.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use domain::artefact::{CAPTURE, DOCUMENT, SEGMENTATION, STRUCTURED_REPORT, VOLUME};
+use domain::artefact::{
+    CAPTURE, CONTOURS, DOCUMENT, FHIR_REPORT, HL7_REPORT, SEGMENTATION, STRUCTURED_REPORT,
+    TEXT_REPORT, VOLUME,
+};
 use domain::{Artefact, ErrorKind, Identity};
 use futures::TryStreamExt;
 use imaging::{ResultDocument, StoredGrid};
 use proto::storage::ScanRef;
-use report::dicom::{DicomResult, MASKS, Unmade, pictures};
-use report::{Language, Readers, Report, Subject};
+use report::dicom::{DicomResult, MASKS, pictures};
+use report::{Readers, Report, Subject, Unmade, contours, fhir, hl7};
 use serde::Deserialize;
 
 use crate::caller::Caller;
@@ -23,9 +26,12 @@ use crate::{Gateway, artefacts, identity};
 /// How an object is written.
 #[derive(Deserialize)]
 pub struct Wish {
-    /// In which language the report is; no other object has one.
+    /// In which language the report is; what has none within has no language.
     #[serde(default)]
     lang: ReportLanguage,
+    /// Whether a bundle has the report within.
+    #[serde(default)]
+    pdf: bool,
 }
 
 /// The object that a row of the table of artefacts describes.
@@ -43,14 +49,13 @@ pub async fn show(
     }
     // Each has its pictures or its mask in memory until it is written.
     let place = gateway.reports.take(caller.tenant()).await;
-    let made_of =
-        Material::gathered(&mut gateway, &caller, &scan, wish.lang.language(), artefact).await?;
+    let writing = writing(&mut gateway, &caller, &scan, &wish, artefact).await?;
     let written = tokio::task::spawn_blocking(move || {
         let _place = place;
-        made_of.written()
+        writing()
     });
     let written = written.await.map_err(|error| {
-        ErrorKind::Internal.error("a DICOM object could not be written").because(error)
+        ErrorKind::Internal.error("a result could not be written").because(error)
     })?;
     let file = written.map_err(|unmade| match unmade {
         Unmade::Absent(why) => NOT_FOUND.problem(why),
@@ -71,12 +76,57 @@ pub async fn show(
 fn unsound(error: &domain::Error) -> Problem {
     tracing::error!(
         error = error as &dyn std::error::Error,
-        "a stored result cannot be written as DICOM"
+        "a stored result cannot be written in another form"
     );
     INTERNAL.problem("internal error")
 }
 
-/// What an object is made of.
+/// Writes a file of what was gathered for it.
+type Writing = Box<dyn FnOnce() -> Result<Vec<u8>, Unmade> + Send>;
+
+async fn writing(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    scan: &Scan,
+    wish: &Wish,
+    artefact: &Artefact,
+) -> Result<Writing, Problem> {
+    let result = scan_report::result(gateway, caller, scan).await?;
+    if *artefact == CONTOURS {
+        // They say nothing of whose scan it is, which so is not asked for.
+        let grid = grid(gateway, caller, &scan.id).await?;
+        let mask = mask(gateway, caller, &scan.id).await?;
+        return Ok(Box::new(move || contours::written(&mask, &grid, &result)));
+    }
+    let asked = caller.request(ScanRef { id: scan.id.clone() });
+    // Who may not know whose scan it is, is told so.
+    let kept = gateway.scans.get_identity(asked).await?.into_inner();
+    let (identity, reference) = identity::said(kept)?;
+    let language = wish.lang.language();
+    let printed = *artefact == DOCUMENT || (*artefact == FHIR_REPORT && wish.pdf);
+    let printed = if printed {
+        let subject = Subject::Known(Box::new(identity.clone()), reference);
+        let report = scan_report::of(gateway, caller, scan, language, subject, result.clone());
+        Some(Box::new(as_of_what_it_says(report.await?)))
+    } else {
+        None
+    };
+    if *artefact == HL7_REPORT {
+        return Ok(Box::new(move || Ok(hl7::message(&identity, &result))));
+    }
+    if *artefact == FHIR_REPORT {
+        return Ok(Box::new(move || {
+            let pdf = printed.map(|report| report.to_pdf()).transpose()?;
+            let pdf = pdf.as_deref().map(|pdf| (pdf, language));
+            Ok(fhir::bundle(&identity, &result, pdf)?)
+        }));
+    }
+    let part = Part::gathered(gateway, caller, &result, printed, artefact).await?;
+    let grid = grid(gateway, caller, &scan.id).await?;
+    Ok(Box::new(move || Material { identity, grid, result, part }.written()))
+}
+
+/// What a DICOM object is made of.
 struct Material {
     identity: Identity,
     grid: StoredGrid,
@@ -88,49 +138,45 @@ struct Material {
 enum Part {
     Segmentation(Vec<u8>),
     StructuredReport,
+    TextReport,
     Capture(Vec<u8>),
     Document(Box<Report>),
 }
 
-impl Material {
+impl Part {
+    /// `printed` is the report, where the object is one of it.
     async fn gathered(
         gateway: &mut Gateway,
         caller: &Caller,
-        scan: &Scan,
-        language: Language,
+        result: &ResultDocument,
+        printed: Option<Box<Report>>,
         artefact: &Artefact,
-    ) -> Result<Material, Problem> {
-        let result = scan_report::result(gateway, caller, scan).await?;
-        let grid = grid(gateway, caller, &scan.id).await?;
-        let asked = caller.request(ScanRef { id: scan.id.clone() });
-        // Who may not know whose scan it is, is told so.
-        let kept = gateway.scans.get_identity(asked).await?.into_inner();
-        let (identity, reference) = identity::said(kept)?;
-        let part = match artefact.name {
-            name if name == SEGMENTATION.name => {
-                Part::Segmentation(mask(gateway, caller, &scan.id).await?)
+    ) -> Result<Part, Problem> {
+        let id = &result.scan_id;
+        let part = match (artefact.name, printed) {
+            (name, _) if name == SEGMENTATION.name => {
+                Part::Segmentation(mask(gateway, caller, id).await?)
             }
-            name if name == STRUCTURED_REPORT.name => Part::StructuredReport,
-            name if name == CAPTURE.name => {
-                Part::Capture(picture(gateway, caller, &scan.id, &result).await?)
+            (name, _) if name == STRUCTURED_REPORT.name => Part::StructuredReport,
+            (name, _) if name == TEXT_REPORT.name => Part::TextReport,
+            (name, _) if name == CAPTURE.name => {
+                Part::Capture(picture(gateway, caller, id, result).await?)
             }
-            name if name == DOCUMENT.name => {
-                let subject = Subject::Known(Box::new(identity.clone()), reference);
-                let report =
-                    scan_report::of(gateway, caller, scan, language, subject, result.clone());
-                Part::Document(Box::new(as_of_what_it_says(report.await?)))
-            }
+            (name, Some(report)) if name == DOCUMENT.name => Part::Document(report),
             _ => return Err(NOT_FOUND.problem("there is no such object of a scan")),
         };
-        Ok(Material { identity, grid, result, part })
+        Ok(part)
     }
+}
 
+impl Material {
     fn written(self) -> Result<Vec<u8>, Unmade> {
         let Material { identity, grid, result, part } = self;
         let dicom = DicomResult::new(identity, &grid, result)?;
         match part {
             Part::Segmentation(mask) => dicom.segmentation(&mask, &grid),
             Part::StructuredReport => dicom.structured_report(),
+            Part::TextReport => dicom.basic_text(),
             Part::Capture(png) => dicom.capture(&png),
             Part::Document(report) => dicom.document(report.to_pdf()?, report.language),
         }

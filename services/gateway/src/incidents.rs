@@ -25,6 +25,9 @@ pub struct NewIncident {
     #[serde(default)]
     #[schema(format = "uuid")]
     scan_id: Option<String>,
+    /// Whether it is a patient's word, passed on. Patients have no accounts: whoever they tell reports it.
+    #[serde(default)]
+    from_patient: bool,
 }
 
 /// Something that somebody has reported.
@@ -40,6 +43,8 @@ pub struct Incident {
     /// `null`: it is about the system.
     #[schema(format = "uuid")]
     scan_id: Option<String>,
+    /// Whether it is a patient's word, which the reporter has passed on.
+    from_patient: bool,
 }
 
 /// What was reported, newest first.
@@ -52,8 +57,10 @@ pub struct Incidents {
 
 impl From<storage::Incident> for Incident {
     fn from(incident: storage::Incident) -> Incident {
-        let storage::Incident { id, reported_ms, reporter, words, scan_id } = incident;
-        Incident { id, reported_at: rfc3339(reported_ms), reporter, words, scan_id: some(scan_id) }
+        let storage::Incident { id, reported_ms, reporter, words, scan_id, from_patient } =
+            incident;
+        let (reported_at, scan_id) = (rfc3339(reported_ms), some(scan_id));
+        Incident { id, reported_at, reporter, words, scan_id, from_patient }
     }
 }
 
@@ -72,9 +79,10 @@ impl From<storage::Incident> for Incident {
 pub async fn report(
     State(mut gateway): State<Gateway>,
     caller: Caller,
-    JsonBody(NewIncident { words, scan_id }): JsonBody<NewIncident>,
+    JsonBody(NewIncident { words, scan_id, from_patient }): JsonBody<NewIncident>,
 ) -> Result<(StatusCode, Json<Incident>), Problem> {
-    let new = storage::NewIncident { words, scan_id: said::something("scan_id", scan_id)? };
+    let scan_id = said::something("scan_id", scan_id)?;
+    let new = storage::NewIncident { words, scan_id, from_patient };
     let kept = gateway.incidents.report(caller.request(new)).await?.into_inner();
     Ok((StatusCode::CREATED, Json(kept.into())))
 }

@@ -56,12 +56,14 @@ mod slices;
 mod stated;
 mod stops;
 mod tenants;
+mod thumbnails;
 mod times;
 mod token;
 mod upload;
 mod users;
 mod version_upload;
 mod volumes;
+mod worklist;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -90,12 +92,16 @@ use masks::Masks;
 use places::Places;
 use sections::Sections;
 use shelf::Shelf;
+use thumbnails::Thumbnails;
 
 /// The largest JSON or form body.
 const CONTROL_BODY_BYTES: usize = 1024 * 1024;
 
 /// Reports that are written at the same time; who asks for one more waits.
 const REPORTS_AT_ONCE: usize = 4;
+
+/// Streams of all scans' events that are open at the same time: a page has one, and asks again and again where there is no room.
+const STREAMS_AT_ONCE: usize = 256;
 
 /// What the gateway needs of the outside world.
 pub struct Ports {
@@ -207,6 +213,8 @@ struct Gateway {
     reports: Turns<TenantId>,
     masks: Masks,
     shelf: Shelf,
+    thumbnails: Thumbnails,
+    streams: Places,
     max_upload_bytes: u64,
 }
 
@@ -236,10 +244,12 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
         delivery: DeliveryClient::new(peers.delivery),
-        uploads: Places::of(config.max_uploads),
+        uploads: Places::of(config.max_uploads, "uploads"),
         reports: Turns::of(REPORTS_AT_ONCE),
         masks: Masks::default(),
         shelf: Shelf::default(),
+        thumbnails: Thumbnails::default(),
+        streams: Places::of(STREAMS_AT_ONCE, "streams of events"),
         max_upload_bytes: config.upload_mib.saturating_mul(1024 * 1024),
     };
     let known = Known::of(&openapi);
@@ -263,14 +273,17 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(token::grant))
         .routes(routes!(token::revoke))
         .routes(routes!(token::keys))
+        .routes(routes!(token::result_keys))
         .merge(users::routes())
         .merge(clients::routes())
         .merge(account::routes())
         .merge(tenants::routes())
         .routes(routes!(scans::list))
-        .routes(routes!(scans::show))
+        .routes(routes!(scans::show, worklist::change, worklist::delete))
+        .routes(routes!(worklist::retry))
         .routes(routes!(identity::show))
         .routes(routes!(events::watch))
+        .routes(routes!(events::watch_all))
         .merge(artefacts::routes())
         .routes(routes!(scan_report::show))
         .routes(routes!(feedback::list))
@@ -282,6 +295,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(consent::show, consent::decide))
         .routes(routes!(incidents::list, incidents::report))
         .routes(routes!(slices::show))
+        .routes(routes!(thumbnails::show))
         .routes(routes!(volumes::show))
         .routes(routes!(priors::list))
         .routes(routes!(batches::show))

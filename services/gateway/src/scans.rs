@@ -57,6 +57,12 @@ pub struct Scan {
     pub attempt: u32,
     /// Whether an upload found this scan by its `Idempotency-Key` instead of making a new one.
     pub repeated: bool,
+    /// What its study is called here: the same for all scans of one study, and nobody's number. `null` where the upload says of none, to
+    /// whoever may not know whose scans are, and in the answers to an upload and of priors.
+    pub study: Option<String>,
+    /// The batch that it came in; `null`: none, or as above.
+    #[schema(format = "uuid")]
+    pub batch: Option<String>,
 }
 
 /// How far a scan is.
@@ -149,6 +155,8 @@ impl TryFrom<storage::Scan> for Scan {
             priority,
             attempt: scan.attempt,
             repeated: scan.repeated,
+            study: some(scan.study),
+            batch: some(scan.batch),
         })
     }
 }

@@ -22,19 +22,21 @@ pub enum Scope {
     Dataset,
     Incidents,
     Batches,
+    Uploads,
     Models,
     Drift,
     Quality,
 }
 
 /// Their names.
-const SCOPES: [&str; 9] = [
+const SCOPES: [&str; 10] = [
     "scans",
     "results",
     "feedback",
     "dataset",
     "incidents",
     "batches",
+    "uploads",
     "models",
     "drift",
     "quality",
@@ -73,6 +75,8 @@ impl Sections {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use utoipa::PartialSchema;
     use utoipa::openapi::{RefOr, Schema};
 
@@ -87,5 +91,14 @@ mod tests {
         for none in ["users", "tenants", "token", "", "Scans"] {
             assert!(check(&[none.to_owned()]).is_err(), "{none}");
         }
+    }
+    #[test]
+    fn every_section_is_a_scope_but_those_of_accounts() {
+        let (_, document) = crate::api().split_for_parts();
+        let sections = Sections::of(&document);
+        let described: BTreeSet<&str> = sections.0.values().map(String::as_str).collect();
+        let accounts = ["account", "tenants", "token", "users"];
+        let scopes_and_accounts: BTreeSet<&str> = SCOPES.into_iter().chain(accounts).collect();
+        assert_eq!(described, scopes_and_accounts);
     }
 }

@@ -62,6 +62,18 @@ impl Shelf {
         slices.await.cloned()
     }
 
+    /// The slices that `read` brings, which take so many bytes, and are not kept.
+    pub async fn once(
+        &self,
+        tenant: TenantId,
+        bytes: usize,
+        read: impl Future<Output = Result<Slices, Problem>>,
+    ) -> Result<Slices, Problem> {
+        let mib = bytes >> 20;
+        let _room = self.room.take_many(tenant, mib.saturating_add(1)).await;
+        read.await
+    }
+
     /// Where the slices of that title are, or will be; they are the last to give way.
     fn place(&self, title: Title, mib: u32) -> Arc<OnceCell<Arc<Slices>>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -101,6 +101,20 @@ pub async fn picture(
     Ok((drawn?, shown))
 }
 
+/// One slice of the scan, which is not kept: it would take the place of what somebody looks at.
+pub async fn one(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    scan: &Scan,
+    slice: usize,
+) -> Result<Slices, Problem> {
+    let [rows, columns] = [1, 2].map(|axis| length(&scan.shape, axis));
+    let bytes = size_of::<f32>().saturating_mul(rows).saturating_mul(columns);
+    let shelf = gateway.shelf.clone();
+    let wanted = slice..slice.saturating_add(1);
+    shelf.once(caller.tenant(), bytes, read(gateway, caller, &scan.id, wanted)).await
+}
+
 /// Those slices of the stored volume. All of its bytes go by, so that storage has compared its digest.
 async fn read(
     gateway: &mut Gateway,

@@ -15,8 +15,8 @@ use crate::scans::some;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopRuleDecision {
-    /// The part of confirmed answers that may be wrong, below 1; 0: no model is stopped.
-    #[schema(minimum = 0, exclusive_maximum = 1)]
+    /// The part of confirmed answers that may be wrong; 0: no model is stopped.
+    #[schema(minimum = 0, maximum = 0.99)]
     error_max: f64,
     /// The false-alarm budget: of a model that is no worse, one stop in so many confirmed scans at most, on average.
     #[serde(default = "budget")]

@@ -176,7 +176,7 @@ pub async fn revoke(
     Ok(StatusCode::OK)
 }
 
-/// The keys whose tokens are valid.
+/// A set of public keys.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the API")]
 struct Keys {
@@ -195,7 +195,7 @@ struct Key {
     r#use: String,
     /// `EdDSA`
     alg: String,
-    /// What tokens name it by.
+    /// What signatures name it by.
     kid: String,
     /// The key, in base64url.
     x: String,
@@ -208,6 +208,20 @@ struct Key {
 )]
 pub async fn keys(State(mut gateway): State<Gateway>) -> Result<impl IntoResponse, Problem> {
     let keys = gateway.auth.keys(KeysRequest {}).await?.into_inner();
+    let headers =
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
+    Ok((headers, keys.jwks_json))
+}
+
+/// Gives the public keys that results' passports and certificates are signed with, or were (RFC 7517)
+///
+/// Others than those of tokens, which must not be mistaken for them: a key of this set makes no token valid.
+#[utoipa::path(
+    operation_id = "get_result_keys", get, path = "/.well-known/result-keys.json", tag = "results",
+    responses((status = 200, description = "The key set, with the present key first", body = Keys)),
+)]
+pub async fn result_keys(State(mut gateway): State<Gateway>) -> Result<impl IntoResponse, Problem> {
+    let keys = gateway.models.keys(proto::registry::KeysRequest {}).await?.into_inner();
     let headers =
         [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
     Ok((headers, keys.jwks_json))

@@ -7,8 +7,8 @@ use imaging::{
     Assessment, ClassifiedKind, DocumentHeader, EMBEDDING, Features, Findings, Format, Framed,
     ImageFacts, Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared,
     Preprocessing, Quality, Reading, Readings, ResultDocument, Role, TilePlacement, TilePrediction,
-    Timing, Totals, Volume, embedding, lettered_png, mask_nifti, mask_png, overlay_png, restored,
-    shown_slice,
+    Timing, Totals, Volume, Witness, embedding, lettered_png, mask_nifti, mask_png, overlay_png,
+    restored, shown_slice,
 };
 use proto::events::{Embedding, ModelIdentity, Observation};
 use proto::storage::Job;
@@ -190,6 +190,8 @@ impl Case {
         let answer = if found.findings.is_empty() { Answer::NoneFound } else { Answer::Found };
         let slice = shown_slice(volume.shape, &found);
         let files = encoded(volume, &found, slice)?;
+        // Of the very bytes that go out: what contradicts the scan is no answer.
+        let witness = witness(volume, &found, &files)?;
         let features = Features::new(volume);
         let totals = Totals::new(&found.findings, volume.shape);
         let main = |label: &u8| *label == Role::Main.label();
@@ -203,6 +205,7 @@ impl Case {
             expected_dice,
             quality: Some(self.quality(quality)),
             findings: found.findings,
+            witness,
             timing: self.timing(seen.compute_ms),
             ..self.document(volume, slice, features)
         };
@@ -255,6 +258,7 @@ impl Case {
             image: Some(ImageFacts::new(volume, self.told, shown_slice)),
             model: Some(self.model_info.used(&self.reading)),
             inputs: Some(Inputs { volume_sha256, binding, attempt }),
+            witness: None,
             timing: self.timing(0.0),
         }
     }
@@ -309,6 +313,14 @@ fn encoded(volume: &Volume, found: &Findings, slice: usize) -> Result<Vec<File>>
         files.push((SHOWN, lettered_png(volume, slice)?.into()));
     }
     Ok(files)
+}
+
+/// The way from the pictures into the patient and back through what was written.
+fn witness(volume: &Volume, found: &Findings, files: &[File]) -> Result<Option<Witness>> {
+    match files.iter().find(|(artefact, _)| *artefact == MASK_VOLUME) {
+        Some((_, written)) => Witness::of_file(volume, found, written),
+        None => Witness::of_grid(volume),
+    }
 }
 
 impl Analysis {

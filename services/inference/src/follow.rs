@@ -10,7 +10,9 @@ use durable::Scratch;
 use metrics::{counter, gauge};
 use proto::registry::models_client::ModelsClient;
 use proto::registry::routing_client::RoutingClient;
-use proto::registry::{FileRef, Routes, RoutesRequest, Version, VersionRef};
+use proto::registry::{
+    FileRef, ResultSignature, ResultStatement, Routes, RoutesRequest, Version, VersionRef,
+};
 use service::claims::{ServiceToken, authorised};
 use service::{Peer, Worker};
 use tokio::sync::mpsc;
@@ -72,6 +74,13 @@ impl Registry {
     /// Reports to the registry.
     pub async fn routing(&self) -> Result<(RoutingClient<Peer>, String)> {
         Ok((self.routing.clone(), self.token.get().await?))
+    }
+
+    /// The deployment's signature of what is stated of a result.
+    pub async fn sign(&self, canonical: Vec<u8>) -> Result<ResultSignature> {
+        let statement = ResultStatement { canonical: canonical.into() };
+        let request = authorised(statement, &self.token.get().await?);
+        Ok(self.routing.clone().sign_result(request).await?.into_inner())
     }
 
     /// Whether a version has its evaluation, or is not there at all: then there is nothing to do.

@@ -13,6 +13,7 @@ mod follow;
 mod jobs;
 mod model;
 mod open_inference;
+mod passport;
 mod serving;
 mod shadow;
 mod worker;
@@ -111,7 +112,7 @@ pub struct PeerUrls {
     #[arg(long, env)]
     auth_url: String,
 
-    /// Where the registry service answers, which says what serves where no model is named.
+    /// Where the registry service answers, which says what serves where no model is named, and signs results.
     #[arg(long, env)]
     registry_url: Option<String>,
 }
@@ -131,7 +132,7 @@ pub struct Peers {
     pub storage: Peer,
     /// For the token that says so.
     pub auth: Peer,
-    /// For the models that serve; none where one is named.
+    /// For the models that serve, unless one is named, and for the signature of results.
     pub registry: Option<Peer>,
 }
 
@@ -151,6 +152,8 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
         in_hand: in_hand.clone(),
         ending: CancellationToken::new(),
     };
+    // It signs also the results of a model that is named.
+    let signing = peers.registry.clone().map(|peer| Registry::new(peer, token.clone()));
     let mut shadows = None;
     let (serving, mut workers) = match (model_url, peers.registry) {
         (Some(url), _) => named(url, engines).await?,
@@ -184,6 +187,7 @@ pub async fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service
             serving,
             in_hand: in_hand.clone(),
             shadows: shadows.clone(),
+            registry: signing.clone(),
             clock,
             memory_budget,
             exclusive_lock: Arc::clone(&exclusive_lock),

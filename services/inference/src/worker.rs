@@ -12,7 +12,9 @@ use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
 use crate::analysis::{Analysis, analyse};
+use crate::follow::Registry;
 use crate::jobs::{Jobs, is_not_ours};
+use crate::passport::passport;
 use crate::serving::Serving;
 use crate::shadow::{InHand, Seen, Shadows};
 
@@ -29,6 +31,8 @@ pub struct JobWorker {
     pub in_hand: InHand,
     /// Where answered scans go; None where no registry lets any version look on.
     pub shadows: Option<Shadows>,
+    /// Who signs results; None where there is no registry.
+    pub registry: Option<Registry>,
     pub clock: Clock,
     /// The hospitals' turns at the memory for the scans of one priority, in units of [`MEMORY_UNIT_VOXELS`].
     pub memory_budget: Turns<String>,
@@ -93,7 +97,12 @@ impl JobWorker {
         let shadow = served.shadow.take().zip(self.shadows.as_ref());
         let kept = shadow.is_some().then(|| bytes.clone());
         let analysis = analyse(job, bytes, &served, &self.clock);
-        let analysis = analysis.instrument(info_span!("analyse")).await?;
+        let mut analysis = analysis.instrument(info_span!("analyse")).await?;
+        if let Some(registry) = &self.registry {
+            let model = served.model.model_info();
+            let signed = passport(registry, job, model, &analysis.files).await;
+            analysis.files.extend(signed);
+        }
         self.deliver(job, &analysis).instrument(info_span!("deliver")).await?;
         // Only now: nobody waits for it any more. What was not looked at is compared with nothing.
         if analysis.unanswered.is_none()

@@ -10,6 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use service::claims::PublicKeys;
 
 /// How long a server may take to be reached, and to say who somebody is.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -103,6 +104,15 @@ impl Api {
         let answer: Value = understood(answer).await?.json().await.context("no token came")?;
         let token = answer["access_token"].as_str().context("no token came")?;
         Ok(Session { client, url: self.url.clone(), token: token.to_owned().into() })
+    }
+
+    /// The public keys that it signs results with, or did; for anybody.
+    pub async fn result_keys(&self) -> anyhow::Result<PublicKeys> {
+        let client = Client::builder().connect_timeout(PATIENCE).build();
+        let client = client.context("no client for HTTP")?;
+        let request = client.get(self.address(".well-known/result-keys.json")?).timeout(PATIENCE);
+        let keys = understood(self.sent(request).await?).await?.text().await;
+        Ok(PublicKeys::from_jwks(&keys.context("no keys came")?)?)
     }
 
     /// Where it answers.

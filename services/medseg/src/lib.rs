@@ -2,6 +2,7 @@
 
 mod api;
 pub mod bench;
+pub mod certify;
 pub mod dataset;
 pub mod evaluate;
 pub mod finish;
@@ -14,6 +15,7 @@ pub mod phantom;
 pub mod replay;
 pub mod segment;
 pub mod serve;
+mod signed;
 pub mod tenant;
 pub mod train;
 pub mod user;

@@ -2,8 +2,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use medseg::{
-    bench, dataset, evaluate, finish, forward, model, phantom, replay, segment, serve, tenant,
-    train, user,
+    bench, certify, dataset, evaluate, finish, forward, model, phantom, replay, segment, serve,
+    tenant, train, user,
 };
 use service::cli;
 
@@ -31,6 +31,8 @@ enum Command {
     Model(model::Model),
     /// Make a result again, with the model that made it, and compare the two.
     Replay(Box<replay::Replay>),
+    /// Measure phantoms of known size, and sign a certificate of it; or verify one.
+    Certify(Box<certify::Certify>),
     /// Import, look through, split and copy labelled data.
     Dataset(dataset::Dataset),
     /// Train a model from a folder with a manifest.csv.
@@ -58,6 +60,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         // Their exit status is their answer.
         Command::Segment(segment) => return segment.run(),
         Command::Replay(replay) => return replay.run(),
+        Command::Certify(certify) => return certify.run(),
         Command::Forward(forward) => return forward.run(),
         Command::User(user) => user.run()?,
         Command::Tenant(tenant) => tenant.run()?,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
-use domain::artefact::{MASK, MASK_VOLUME, ORIGINAL, RESULT};
+use domain::artefact::{MASK, MASK_VOLUME, ORIGINAL, PASSPORT, RESULT};
 use domain::limits::UPLOAD_MIB_DEFAULT;
 use domain::{Artefact, hex};
 use durable::Scratch;
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::api::{Api, Session};
 use crate::model::export;
 use crate::segment::{self, Jailed};
+use crate::signed::signed_by;
 
 /// How far two numbers of results may be apart that are the same.
 const NEAR: f64 = 1e-4;
@@ -23,8 +24,8 @@ const NEAR: f64 = 1e-4;
 const DIFFERS: u8 = 10;
 
 const EXIT_STATUS: &str = "\
-Exit status: 0 when answer, findings and mask are the same, 10 when they are not, 1 when the result could not be made again, 2 when
-the command line is wrong. On another kind of device than the one that made the result, single voxels may differ.";
+Exit status: 0 when answer, findings and mask are the same, 10 when they are not, 1 when the result could not be made again or is not
+what the deployment has signed (its passport), 2 when the command line is wrong. On another kind of device than the one that made the result, single voxels may differ.";
 
 /// `medseg replay`
 #[derive(clap::Args)]
@@ -61,6 +62,8 @@ struct Made {
     document: ResultDocument,
     /// SHA-256 of its voxels, in hex: a byte for each, slice by slice and row by row of the pictures. None without a mask.
     mask_sha256: Option<String>,
+    /// The key that the deployment signed it with, once that is verified. None of what nobody has signed.
+    signed_by: Option<String>,
 }
 
 impl Replay {
@@ -74,7 +77,11 @@ impl Replay {
         if self.json {
             println!("{:#}", json!({ "same": same, "then": then.json(), "now": now.json() }));
         } else {
-            println!("then  {}\nnow   {}", then.line(), now.line());
+            let signed = match &then.signed_by {
+                Some(key) => format!("signed by the key {key}"),
+                None => "NOT signed".to_owned(),
+            };
+            println!("then  {}  {signed}\nnow   {}", then.line(), now.line());
             println!("{}", if same { "the same" } else { "NOT the same" });
         }
         Ok(ExitCode::from(if same { 0 } else { DIFFERS }))
@@ -83,7 +90,7 @@ impl Replay {
     /// The result that there is, and the one made anew.
     async fn both(&self) -> anyhow::Result<[Made; 2]> {
         let session = self.api.sign_in().await?;
-        let then = Made::of_scan(&session, &self.scan).await?;
+        let then = Made::of_scan(&self.api, &session, &self.scan).await?;
         let made_by = then.model()?;
         let folder = Scratch::temporary().context("cannot make a temporary folder")?;
         let at = |name: &str| folder.path().join(name);
@@ -129,7 +136,7 @@ fn named(model: &ModelUsed) -> String {
 }
 
 impl Made {
-    async fn of_scan(session: &Session, scan: &str) -> anyhow::Result<Made> {
+    async fn of_scan(api: &Api, session: &Session, scan: &str) -> anyhow::Result<Made> {
         let about = session.get(&["scans", scan]).await?;
         let result = session.artefact(scan, &RESULT).await?;
         let result =
@@ -138,7 +145,14 @@ impl Made {
             Some(volume) => Some(volume),
             None => session.artefact(scan, &MASK).await?,
         };
-        Made::of(&result, mask.as_deref())
+        let signed_by = match session.artefact(scan, &PASSPORT).await? {
+            None => None,
+            Some(passport) => {
+                let files = (&result[..], mask.as_deref());
+                Some(signed_by(&passport, &api.result_keys().await?, scan, files)?)
+            }
+        };
+        Ok(Made { signed_by, ..Made::of(&result, mask.as_deref())? })
     }
 
     fn in_folder(folder: &Path) -> anyhow::Result<Made> {
@@ -152,7 +166,7 @@ impl Made {
 
     fn of(result: &[u8], mask: Option<&[u8]>) -> anyhow::Result<Made> {
         let document = serde_json::from_slice(result).context("a result cannot be read")?;
-        Ok(Made { document, mask_sha256: mask.map(digest).transpose()? })
+        Ok(Made { document, mask_sha256: mask.map(digest).transpose()?, signed_by: None })
     }
 
     fn model(&self) -> anyhow::Result<&ModelUsed> {
@@ -196,6 +210,7 @@ impl Made {
             "mask_sha256": self.mask_sha256,
             "model": model,
             "software": header.software,
+            "signed_by": self.signed_by,
         })
     }
 }
@@ -235,7 +250,7 @@ mod tests {
     fn made(answer: Answer, mask: Option<&str>) -> Made {
         let mut document = ResultDocument::failed("id".into(), Some("it broke".into()), 0, 0);
         document.answer = answer;
-        Made { document, mask_sha256: mask.map(str::to_owned) }
+        Made { document, mask_sha256: mask.map(str::to_owned), signed_by: None }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) mod watch;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use domain::limits::UPLOAD_MIB_DEFAULT;
 use service::{ErrorLog, cli, shutdown_on_signals};
 use tokio::time::Instant;
@@ -149,15 +149,30 @@ impl Jailed {
 
 /// Analyses one scan, and answers with the folder of its results, which is in `out`.
 pub async fn one(services: Services, file: &Path, out: &Path) -> anyhow::Result<PathBuf> {
+    let folders = each(services, &[file.to_owned()], out).await?;
+    folders.into_iter().next().context("the file was not begun")
+}
+
+/// Analyses files and folders that are one scan each, and answers with the folders of their results, in that order.
+pub async fn each(
+    services: Services,
+    files: &[PathBuf],
+    out: &Path,
+) -> anyhow::Result<Vec<PathBuf>> {
     let mut analyst = Analyst::start(services, Results::open(out)?).await?;
-    let mut outcomes = Vec::new();
-    let told = |_, told: Vec<Outcome>| {
-        outcomes.extend(told);
-        Ok(())
+    let mut folders = Vec::new();
+    let told = |index: usize, outcomes: Vec<Outcome>| {
+        let folder = result_folder(&outcomes);
+        folders.push(folder.with_context(|| format!("{}", files[index].display()))?);
+        anyhow::Ok(())
     };
-    let taken = analyst.take(&[file.to_owned()], &CancellationToken::new(), told).await;
+    let taken = analyst.take(files, &CancellationToken::new(), told).await;
     analyst.end().await.and(taken)?;
-    let [outcome] = &outcomes[..] else { bail!("the file holds {} scans", outcomes.len()) };
+    Ok(folders)
+}
+
+fn result_folder(outcomes: &[Outcome]) -> anyhow::Result<PathBuf> {
+    let [outcome] = outcomes else { bail!("the file holds {} scans", outcomes.len()) };
     match (outcome.folder(), outcome.has_result()) {
         (Some(folder), true) => Ok(folder.to_owned()),
         _ => bail!(outcome.complaint().unwrap_or_else(|| "it is refused now".to_owned())),

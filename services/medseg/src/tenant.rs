@@ -174,11 +174,12 @@ async fn list(way: &Way) -> anyhow::Result<Vec<Value>> {
     }
 }
 
-/// The tenant of that name or id.
+/// The tenant of that id or name. The id first: a tenant may be called like another's.
 async fn named(way: &Way, tenant: &str) -> anyhow::Result<Value> {
     let all = list(way).await?;
-    let found = all.into_iter().find(|one| one["id"] == tenant || one["name"] == tenant);
-    found
+    let by = |key: &str| all.iter().find(|one| one[key] == tenant).cloned();
+    by("id")
+        .or_else(|| by("name"))
         .with_context(|| format!("no tenant is called `{tenant}`: `medseg tenant list` names them"))
 }
 

@@ -52,7 +52,7 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true)]
     pub queue_url: SecretString,
 
-    /// The private key that versions are signed with: Ed25519 as PKCS#8 PEM, made where it is missing.
+    /// The private key that versions and results are signed with: Ed25519 as PKCS#8 PEM, made where it is missing.
     #[arg(long, env)]
     pub model_key: PathBuf,
 
@@ -68,6 +68,11 @@ pub struct Rules {
     /// The folder of the model that serves where none is registered yet.
     #[arg(long, env)]
     pub first_model: Option<PathBuf>,
+
+    /// The private keys that signed before the one that signs now, as they were: what they have signed, versions and results,
+    /// stays true. With commas between.
+    #[arg(long, env, value_delimiter = ',')]
+    pub earlier_model_keys: Vec<PathBuf>,
 
     #[command(flatten)]
     pub gate: GateRules,
@@ -104,6 +109,7 @@ impl Ports {
         let blobs = blob::connect(config.blob_url.expose_secret()).await?;
         let queue = queue::connect(config.queue_url.expose_secret()).await?;
         let signer = Signer::open(&config.model_key, &random)?;
+        let signer = signer.with_earlier(&config.rules.earlier_model_keys)?;
         Ok(Ports { database, blobs, queue, signer, clock, random })
     }
 }

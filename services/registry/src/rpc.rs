@@ -110,6 +110,11 @@ impl WireModels for Models {
         Ok(Response::new(version))
     }
 
+    async fn keys(&self, _: Request<KeysRequest>) -> Result<Response<KeySet>, Status> {
+        // They are public: whoever holds a result verifies it.
+        Ok(Response::new(KeySet { jwks_json: self.store.signer.jwks() }))
+    }
+
     async fn list(&self, request: Request<ListVersions>) -> Result<Response<Versions>, Status> {
         self.verifier.caller(request.metadata(), &READERS).await?;
         let versions = self.store.versions(&request.get_ref().name).await?;
@@ -174,6 +179,15 @@ impl WireModels for Models {
 
 #[tonic::async_trait]
 impl WireRouting for Routing {
+    async fn sign_result(
+        &self,
+        request: Request<ResultStatement>,
+    ) -> Result<Response<ResultSignature>, Status> {
+        self.verifier.caller(request.metadata(), &[Role::Service]).await?;
+        let (key_id, value) = self.store.signer.sign_result(&request.get_ref().canonical)?;
+        Ok(Response::new(ResultSignature { key_id, value }))
+    }
+
     async fn get_routes(
         &self,
         request: Request<RoutesRequest>,

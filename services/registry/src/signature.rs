@@ -1,23 +1,37 @@
-//! The deployment's signature of a version: Ed25519 (RFC 8032).
+//! The deployment's signature of versions and of results: Ed25519 (RFC 8032).
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use domain::{Error, ErrorKind, Random, Result, hex};
 use durable::{Draft, flush_folder, folder_of};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
-use ed25519_dalek::{Signature, Signer as _, SigningKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use serde_json::json;
+use service::claims;
 
 use crate::versions::Kept;
 
 /// What is signed begins with this: a signature of something else of ours is none of a model.
 const PURPOSE: &str = "medseg-model-1";
 
-/// The key that signs versions, and that they are verified with.
+/// A statement about a result is some hundred bytes.
+const STATEMENT_BYTES_MAX: usize = 4096;
+/// More keys than rotation ever needs; whoever reads them takes as many.
+const KEYS_MAX: usize = 8;
+
+/// The key that signs versions and results, and those that they are verified with.
 #[derive(Clone)]
-pub struct Signer(SigningKey);
+pub struct Signer {
+    key: SigningKey,
+    /// The same key, as statements are signed with it.
+    statements: Arc<claims::SigningKey>,
+    /// Those that signed before: what they have signed stays true.
+    earlier: Vec<(VerifyingKey, Arc<claims::SigningKey>)>,
+}
 
 impl Signer {
     /// The key at `path` (PKCS#8 PEM); where there is none, a new one is made.
@@ -28,9 +42,47 @@ impl Signer {
         }
     }
 
+    /// With the keys at `paths`, which signed before it.
+    pub fn with_earlier(mut self, paths: &[PathBuf]) -> Result<Signer> {
+        if paths.len() >= KEYS_MAX {
+            let most = KEYS_MAX - 1;
+            return Err(
+                ErrorKind::Invalid.error(format!("there may be {most} earlier keys at most"))
+            );
+        }
+        for path in paths {
+            let Signer { key, statements, .. } =
+                read(path)?.ok_or_else(|| unusable(path, "is not there"))?;
+            let mut known = std::iter::once(&self.statements)
+                .chain(self.earlier.iter().map(|(_, earlier)| earlier));
+            // A rotation that forgot to change the key is no reason to refuse to start.
+            if !known.any(|known| known.id() == statements.id()) {
+                self.earlier.push((key.verifying_key(), statements));
+            }
+        }
+        Ok(self)
+    }
+
     /// The signature of a version with these files, in hex.
     pub fn sign(&self, name: &str, version: &str, files: &[Kept]) -> String {
-        hex(&self.0.sign(&message(name, version, files)).to_bytes())
+        hex(&self.key.sign(&message(name, version, files)).to_bytes())
+    }
+
+    /// The key's id and the signature, in hex, of what is stated of a result. `Invalid` where that is too long.
+    pub fn sign_result(&self, statement: &[u8]) -> Result<(String, String)> {
+        if statement.len() > STATEMENT_BYTES_MAX {
+            let message = format!("a statement has {STATEMENT_BYTES_MAX} bytes at most");
+            return Err(ErrorKind::Invalid.error(message));
+        }
+        let signature = self.statements.sign_statement(claims::RESULT_PURPOSE, statement);
+        Ok((self.statements.id().to_owned(), hex(&signature)))
+    }
+
+    /// The public keys that have signed results, the present one first, as a JWK set (RFC 7517).
+    pub fn jwks(&self) -> String {
+        let earlier = self.earlier.iter().map(|(_, earlier)| earlier.public_jwk());
+        let keys: Vec<_> = std::iter::once(self.statements.public_jwk()).chain(earlier).collect();
+        json!({ "keys": keys }).to_string()
     }
 
     /// Refuses (`Internal`) a version whose rows are not what was signed.
@@ -42,7 +94,21 @@ impl Signer {
         };
         let bytes = bytes_of(signature).ok_or_else(refused)?;
         let message = message(name, version, files);
-        self.0.verify_strict(&message, &Signature::from_bytes(&bytes)).map_err(|_| refused())
+        let signature = Signature::from_bytes(&bytes);
+        let own = self.key.verifying_key();
+        let mut keys = std::iter::once(&own).chain(self.earlier.iter().map(|(earlier, _)| earlier));
+        match keys.any(|key| key.verify_strict(&message, &signature).is_ok()) {
+            true => Ok(()),
+            false => Err(refused()),
+        }
+    }
+
+    /// The key of a PKCS#8 PEM; None where it is none.
+    fn of(pem: &str) -> Option<Signer> {
+        // Causes are dropped on purpose: a parser's message may quote what it read.
+        let key = SigningKey::from_pkcs8_pem(pem).ok()?;
+        let statements = Arc::new(claims::SigningKey::from_pem(pem).ok()?);
+        Some(Signer { key, statements, earlier: Vec::new() })
     }
 }
 
@@ -56,10 +122,7 @@ fn read(path: &Path) -> Result<Option<Signer>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable(path, "cannot be read").because(error)),
     };
-    // The cause is dropped on purpose: a parser's message may quote what it read.
-    let key =
-        SigningKey::from_pkcs8_pem(&pem).map_err(|_| unusable(path, "is no Ed25519 key in PEM"))?;
-    Ok(Some(Signer(key)))
+    Signer::of(&pem).map(Some).ok_or_else(|| unusable(path, "is no Ed25519 key in PEM"))
 }
 
 /// Makes the file whole or not at all, and never replaces one that another registry has just made: what that one signs must
@@ -77,7 +140,7 @@ fn create(path: &Path, random: &Random) -> Result<Signer> {
             written
                 .and_then(|()| flush_folder(folder_of(path)))
                 .map_err(|error| unusable(path, "cannot be made").because(error))?;
-            Ok(Signer(key))
+            Signer::of(&pem).ok_or_else(|| unusable(path, "cannot be read as it was written"))
         }
     }
 }
@@ -142,6 +205,31 @@ mod tests {
         }
         let another = Signer::open(&folder.path().join("another.pem"), &random).unwrap();
         assert!(another.verify("m", "1", &files, &signature).is_err());
+    }
+
+    #[test]
+    fn what_an_earlier_key_has_signed_stays_true() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let random = service::system_random();
+        let first = Signer::open(&at("first.pem"), &random).unwrap();
+        let version = first.sign("m", "1", &[]);
+        let (id, result) = first.sign_result(b"so").unwrap();
+
+        let second = Signer::open(&at("second.pem"), &random).unwrap();
+        assert!(second.verify("m", "1", &[], &version).is_err());
+        let second = second.with_earlier(&[at("first.pem"), at("second.pem")]).unwrap();
+        second.verify("m", "1", &[], &version).unwrap();
+        assert_ne!(second.sign_result(b"so").unwrap().0, id, "it is no more signed with");
+        let keys = claims::PublicKeys::from_jwks(&second.jwks()).unwrap();
+        let signature = bytes_of(&result).unwrap();
+        assert!(keys.have_signed(&id, claims::RESULT_PURPOSE, b"so", &signature));
+        assert!(!keys.have_signed(&id, claims::RESULT_PURPOSE, b"not so", &signature));
+        assert!(second.sign_result(&[0; STATEMENT_BYTES_MAX + 1]).is_err());
+
+        let missing = first.clone().with_earlier(&[at("third.pem")]).err().unwrap().to_string();
+        assert!(missing.contains("third.pem"), "{missing}");
+        assert!(first.with_earlier(&vec![at("second.pem"); KEYS_MAX]).is_err());
     }
 
     #[test]

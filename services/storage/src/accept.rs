@@ -66,7 +66,7 @@ impl Store {
             .await;
         match inserted {
             Ok(()) => {
-                self.changed(scan.id.parse()?);
+                self.changed(tenant, scan.id.parse()?);
                 Ok(scan)
             }
             // Somebody else used the same key in the same moment, and was first.
@@ -95,6 +95,11 @@ impl Store {
         .await
         .map_err(failed)?;
         let Some((scan, fingerprint)) = found else { return Ok(None) };
+        if fingerprint.is_empty() {
+            return Err(ErrorKind::Conflict.error(
+                "the scan that this Idempotency-Key has made was deleted: send it with another key",
+            ));
+        }
         if fingerprint != fingerprint_of(header) {
             return Err(ErrorKind::Conflict
                 .error("this Idempotency-Key was used before, with another upload"));
@@ -213,8 +218,8 @@ async fn insert_scan(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     let shape: Vec<_> = header.shape.iter().map(ToString::to_string).collect();
     sqlx::query(
         "INSERT INTO scans (tenant_id, id, state, answer, reason, accepted_ms, completed_ms, format,
-             modality, shape, original_sha256, volume_sha256, site, scanner)
-         VALUES (?, ?, 'queued', '', '', ?, 0, ?, ?, ?, ?, ?, ?, ?)",
+             modality, shape, original_sha256, volume_sha256, site, scanner, changed_ms)
+         VALUES (?, ?, 'queued', '', '', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .id(accepted.tenant)
     .id(accepted.scan)
@@ -226,6 +231,7 @@ async fn insert_scan(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     .bind(&header.volume_sha256)
     .bind(truncate(&header.site, EQUIPMENT_MAX))
     .bind(truncate(&header.scanner, EQUIPMENT_MAX))
+    .bind(accepted.at_ms)
     .run(unit)
     .await
     .map(drop)

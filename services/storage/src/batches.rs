@@ -38,8 +38,10 @@ impl Store {
                 .map_err(failed)?;
         let accepted_ms = accepted_ms.ok_or_else(|| ErrorKind::NotFound.error("no such batch"))?;
         let rows: Vec<(String, Option<String>, Option<String>)> = sqlx::query_as(
-            "SELECT name, scan_id, refusal_json FROM batch_entries
-             WHERE tenant_id = ? AND batch_id = ? ORDER BY position",
+            // A scan that was deleted has no job: of its entry nothing is left but its place.
+            "SELECT name, jobs.scan_id, refusal_json FROM batch_entries
+             LEFT JOIN jobs ON jobs.tenant_id = batch_entries.tenant_id AND jobs.scan_id = batch_entries.scan_id
+             WHERE batch_entries.tenant_id = ? AND batch_id = ? ORDER BY position",
         )
         .id(tenant)
         .bind(&id)

@@ -34,14 +34,16 @@ impl Store {
             return self.scan_of(&job).await;
         }
         check_names(&objects)?;
-        let kept = artefacts::keep(&self.blobs, job.tenant, job.scan, attempt, objects).await?;
+        let kept =
+            artefacts::keep(&self.blobs, job.tenant, job.scan, writer(&job), objects).await?;
+        let keys: Vec<_> = kept.iter().map(|kept| kept.key.clone()).collect();
         let recorded = self.unit(Some(job.tenant), move |store, unit| {
             Box::pin(async move { store.record(unit, id, event, &kept).await })
         });
         match recorded.await {
             Ok(Some(scan)) => {
-                self.changed(job.scan);
-                measure(&scan, answer);
+                self.changed(job.tenant, job.scan);
+                measure(scan.completed_ms - job.asked_ms(), answer);
                 Ok(scan)
             }
             Ok(None) => self.scan_of(&job).await,
@@ -50,7 +52,13 @@ impl Store {
                 let job = find(self.database.pool(), id).await?;
                 if job.is_done_by(attempt) { self.scan_of(&job).await } else { Err(error) }
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                if error.kind() == ErrorKind::NotFound {
+                    // The scan was deleted meanwhile: nothing of it is to stay.
+                    self.discard(&keys).await;
+                }
+                Err(error)
+            }
         }
     }
 
@@ -99,8 +107,16 @@ fn unanswered(answer: Answer, refusal: &str) -> Option<Unanswered> {
     }
 }
 
-fn measure(scan: &Scan, answer: Answer) {
-    let response_s = (scan.completed_ms - scan.accepted_ms) as f64 / 1000.0;
+/// Who writes the result: no attempt of a job that takes another's place is taken for one of that.
+fn writer(job: &Job) -> String {
+    match job.is_renewed() {
+        true => format!("{}-{}", job.id, job.attempt),
+        false => job.attempt.to_string(),
+    }
+}
+
+fn measure(response_ms: i64, answer: Answer) {
+    let response_s = response_ms as f64 / 1000.0;
     metrics::histogram!("medseg_response_seconds", "answer" => answer.name()).record(response_s);
 }
 

@@ -1,4 +1,4 @@
-use domain::{Answer, Result, ScanId, TenantId, Unanswered};
+use domain::{Answer, JobId, Result, ScanId, TenantId, Unanswered};
 use proto::events::{FeedbackGiven, IncidentReported, Observation, ScanCompleted};
 use service::topics::{FEEDBACK_GIVEN, INCIDENT_REPORTED, SCAN_COMPLETED};
 use service::{CloudEvent, Origin};
@@ -10,7 +10,10 @@ pub struct Completed<'a> {
     pub tenant: TenantId,
     pub scan: ScanId,
     pub answer: Answer,
-    pub accepted_ms: i64,
+    /// The job, where the scan was analysed anew; None: this is its first analysis.
+    pub renewed: Option<JobId>,
+    /// When this analysis was asked for.
+    pub asked_ms: i64,
     pub completed_ms: i64,
     /// None when nothing was observed.
     pub observation: Option<&'a Observation>,
@@ -25,12 +28,13 @@ pub struct Completed<'a> {
 
 /// The event `scan.completed`, as JSON.
 ///
-/// A scan is completed once, so its id is the event's: whoever receives it twice can tell.
+/// An analysis is completed once. The first has the scan's id, and one anew that of its job: whoever receives an event twice can
+/// tell.
 pub fn completed(done: &Completed) -> Result<String> {
     let scan = done.scan.to_string();
     let origin = Origin {
         source: SOURCE,
-        id: scan.clone(),
+        id: done.renewed.map_or_else(|| scan.clone(), |job| job.to_string()),
         subject: scan.clone(),
         at_ms: done.completed_ms,
         traceparent: done.traceparent,
@@ -40,7 +44,7 @@ pub fn completed(done: &Completed) -> Result<String> {
         scan_id: scan,
         answer: done.answer.name().to_owned(),
         completed_ms: done.completed_ms,
-        response_ms: Some(done.completed_ms - done.accepted_ms),
+        response_ms: Some(done.completed_ms - done.asked_ms),
         observation: done
             .observation
             .map(|seen| Observation { scanner: said(done.scanner), ..seen.clone() }),
@@ -116,7 +120,8 @@ mod tests {
             tenant: TenantId::new(&clock, &random),
             scan: ScanId::new(&clock, &random),
             answer: Answer::Found,
-            accepted_ms: 1_000,
+            renewed: None,
+            asked_ms: 1_000,
             completed_ms: 3_000,
             observation,
             unanswered: whole.then_some(Unanswered::NoModel),

@@ -14,7 +14,7 @@ use domain::{ErrorKind, FeedbackId, Result, ScanId, TenantId};
 use platform::blob::{ByteStream, Staged};
 use platform::db::Unit;
 use proto::events::{FeedbackGiven, SliceCounts};
-use proto::storage::{FeedbackEntry, FeedbackOfScan};
+use proto::storage::{FeedbackEntry, FeedbackOfScan, Scan, State};
 use service::claims::{Claims, Role};
 use service::topics::FEEDBACK_GIVEN;
 use service::{trace, wire};
@@ -23,6 +23,7 @@ use crate::artefacts::{self, Artefact, sha256_of};
 use crate::audit::{self, Entry};
 use crate::event;
 use crate::jobs::{NAME_MAX, name_of, truncate};
+use crate::scans::of_tenant;
 use crate::store::Store;
 
 use judged::Judged;
@@ -60,6 +61,8 @@ struct Draft {
     id: FeedbackId,
     row: Row,
     judged: Judged,
+    /// When that result was made.
+    judged_ms: i64,
     slices: Option<SliceCounts>,
     artefacts: Vec<Artefact>,
     /// The digests of its key, and of all that came with it.
@@ -94,13 +97,14 @@ impl Store {
             return Ok(Err(misfit));
         }
         let draft = self.draft(claims, given, key.clone(), judged).await?;
+        let draft = Draft { judged_ms: scan.completed_ms, ..draft };
         let blobs: Vec<_> = draft.artefacts.iter().map(|kept| kept.key.clone()).collect();
         let inserted = self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move { store.insert_feedback(unit, draft).await })
         });
         match inserted.await {
             Ok(row) => {
-                self.outbox.notify_one();
+                self.changed(tenant, row.scan_id.parse()?);
                 Ok(Ok(row.entry()?))
             }
             // The same key was used in the same moment, and the other was first.
@@ -204,17 +208,21 @@ impl Store {
         let objects: Vec<_> = objects.into_iter().collect();
         let artefacts = artefacts::keep(&self.blobs, tenant, scan, id, objects).await?;
         let traceparent = trace::traceparent();
-        Ok(Draft { tenant, scan, id, row, judged, slices, artefacts, key, traceparent })
+        let judged_ms = 0;
+        Ok(Draft { tenant, scan, id, row, judged, judged_ms, slices, artefacts, key, traceparent })
     }
 
     /// Everything but the bytes. The audit entry comes first: it holds the hospital's chain until the unit ends, so that two words
     /// that come at once have an order, and each knows the one before it.
     async fn insert_feedback(&self, unit: &mut Unit, draft: Draft) -> Result<Row> {
-        let Draft { tenant, scan, id, mut row, judged, slices, artefacts, key, traceparent } =
-            draft;
+        let judged_ms = draft.judged_ms;
+        let Draft {
+            tenant, scan, id, mut row, judged, slices, artefacts, key, traceparent, ..
+        } = draft;
         let (at_ms, subject, object) = (row.given_ms, &*row.reader_id, scan.to_string());
         let action = "feedback.given";
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+        require_same(&of_tenant(&mut **unit, tenant, scan).await?, judged_ms)?;
         let mut words = rows::of_scan(&mut **unit, tenant, scan).await?;
         row.position = words.first().map_or(1, |newest| newest.position + 1);
         let own = words.iter().find(|word| word.reader_id == row.reader_id);
@@ -226,7 +234,7 @@ impl Store {
         artefacts::insert(unit, tenant, scan, &artefacts).await?;
         words.insert(0, row.clone());
         let state = rows::review(&words)?;
-        rows::set_review(unit, tenant, scan, state, row.model_version.clone()).await?;
+        rows::set_review(unit, tenant, scan, state, row.model_version.clone(), at_ms).await?;
         if row.verdict != Verdict::Agree.name() {
             // Whoever agrees refutes no answer.
             self.examine(unit, tenant, &row.model_name, &row.model_version, at_ms).await?;
@@ -235,6 +243,14 @@ impl Store {
         self.announce(unit, FEEDBACK_GIVEN, &event).await?;
         Ok(row)
     }
+}
+
+/// Refuses a word about a result that is the scan's no more.
+fn require_same(scan: &Scan, judged_ms: i64) -> Result<()> {
+    if scan.state() == State::Done && scan.completed_ms == judged_ms {
+        return Ok(());
+    }
+    Err(ErrorKind::Conflict.error("the scan is analysed anew: there will be another result"))
 }
 
 /// Whether the caller may see what is said of a scan: they have said something themselves, or watch over all who do.

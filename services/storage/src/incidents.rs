@@ -35,12 +35,15 @@ struct Row {
     reported_ms: i64,
     reporter: String,
     words: String,
+    /// 0 or 1.
+    from_patient: i64,
 }
 
 impl Row {
     fn told(self) -> Incident {
-        let Row { id, scan_id, reported_ms, reporter, words } = self;
-        Incident { id, reported_ms, reporter, words, scan_id: scan_id.unwrap_or_default() }
+        let Row { id, scan_id, reported_ms, reporter, words, from_patient } = self;
+        let (scan_id, from_patient) = (scan_id.unwrap_or_default(), from_patient != 0);
+        Incident { id, reported_ms, reporter, words, scan_id, from_patient }
     }
 }
 
@@ -65,6 +68,7 @@ impl Store {
             reported_ms: self.clock.now_ms(),
             reporter: name_of(claims),
             words,
+            from_patient: new.from_patient.into(),
         };
         let (kept, subject, traceparent) =
             (row.clone(), claims.subject.clone(), trace::traceparent());
@@ -111,7 +115,7 @@ impl Store {
     pub async fn incidents(&self, tenant: Tenant, list: &ListReported) -> Result<IncidentPage> {
         let limit = page_rows(list.limit);
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, scan_id, reported_ms, reporter, words FROM incidents
+            "SELECT id, scan_id, reported_ms, reporter, words, from_patient FROM incidents
              WHERE tenant_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
         )
         .id(tenant)
@@ -162,8 +166,8 @@ async fn paced(unit: &mut Unit, tenant: TenantId, reporter_id: &str, now_ms: i64
 
 async fn insert(unit: &mut Unit, tenant: TenantId, reporter_id: &str, row: Row) -> Result<()> {
     sqlx::query(
-        "INSERT INTO incidents (tenant_id, id, scan_id, reported_ms, reporter_id, reporter, words)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO incidents (tenant_id, id, scan_id, reported_ms, reporter_id, reporter, words, from_patient)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .id(tenant)
     .bind(row.id)
@@ -172,6 +176,7 @@ async fn insert(unit: &mut Unit, tenant: TenantId, reporter_id: &str, row: Row) 
     .bind(reporter_id.to_owned())
     .bind(row.reporter)
     .bind(row.words)
+    .bind(row.from_patient)
     .run(unit)
     .await
     .map(drop)

@@ -1,5 +1,6 @@
-use domain::{ErrorKind, JobId, Result};
+use domain::{ErrorKind, JobId, Priority, Result};
 use platform::db::{BindId, Run, Unit, failed};
+use platform::queue::Work;
 use service::claims::Claims;
 use service::topics::SCAN_COMPLETED;
 use sqlx::{Any, Executor};
@@ -42,21 +43,40 @@ impl Store {
     async fn apply(&self, unit: &mut Unit, job: &Job, transition: &Transition) -> Result<()> {
         let Some(next) = transition.step(job) else { return Ok(()) };
         step(unit, job, next).await?;
+        let now_ms = self.clock.now_ms();
         match transition {
             Transition::Stays => Ok(()),
             Transition::Leased { worker, .. } => {
                 set_worker(unit, job, worker).await?;
-                set_scan_state(unit, job, "running").await
+                set_scan_state(unit, job, "running", now_ms).await
             }
-            Transition::Kept { .. } => set_scan_state(unit, job, "running").await,
+            Transition::Kept { .. } => set_scan_state(unit, job, "running", now_ms).await,
             Transition::Queued { topic, .. } => {
-                set_scan_state(unit, job, "queued").await?;
-                match topic {
-                    Some(topic) => self.announce(unit, *topic, &job.id.to_string()).await,
-                    None => Ok(()),
-                }
+                set_scan_state(unit, job, "queued", now_ms).await?;
+                self.announce_job(unit, *topic, job.id).await
             }
             Transition::Ended { at_ms, outcome, .. } => self.end(unit, job, *at_ms, outcome).await,
+            Transition::Prioritised { priority, topic, .. } => {
+                set_priority(unit, job, *priority).await?;
+                touch(unit, job, now_ms).await?;
+                self.announce_job(unit, *topic, job.id).await
+            }
+            Transition::Renewed { at_ms, topic, subject, .. } => {
+                let renewed = self.renew(unit, job, *at_ms, subject).await?;
+                self.announce_job(unit, Some(*topic), renewed).await
+            }
+        }
+    }
+
+    async fn announce_job(
+        &self,
+        unit: &mut Unit,
+        topic: Option<Work<'static>>,
+        id: JobId,
+    ) -> Result<()> {
+        match topic {
+            Some(topic) => self.announce(unit, topic, &id.to_string()).await,
+            None => Ok(()),
         }
     }
 
@@ -67,7 +87,8 @@ impl Store {
             tenant: job.tenant,
             scan: job.scan,
             answer: outcome.answer,
-            accepted_ms: job.accepted_ms,
+            renewed: job.is_renewed().then_some(job.id),
+            asked_ms: job.asked_ms(),
             completed_ms: at_ms,
             observation: outcome.observation.as_deref(),
             unanswered: outcome.unanswered,
@@ -89,7 +110,7 @@ impl Store {
 pub async fn find(executor: impl Executor<'_, Database = Any>, id: JobId) -> Result<Job> {
     let job: Option<Job> = sqlx::query_as(
         "SELECT jobs.tenant_id, jobs.id, scan_id, jobs.state, attempt, due_ms, binding, traceparent, priority,
-                accepted_ms, volume_sha256, site, scanner
+                accepted_ms, volume_sha256, site, scanner, renewed_ms
          FROM jobs JOIN scans ON scans.tenant_id = jobs.tenant_id AND scans.id = scan_id
          WHERE jobs.id = ?",
     )
@@ -132,10 +153,37 @@ async fn set_worker(unit: &mut Unit, job: &Job, worker: &str) -> Result<()> {
         .map(drop)
 }
 
+async fn set_priority(unit: &mut Unit, job: &Job, priority: Priority) -> Result<()> {
+    sqlx::query("UPDATE jobs SET priority = ? WHERE tenant_id = ? AND id = ?")
+        .bind(priority.name())
+        .id(job.tenant)
+        .id(job.id)
+        .run(unit)
+        .await
+        .map(drop)
+}
+
 /// Sets the scan's state, unless the scan is done.
-async fn set_scan_state(unit: &mut Unit, job: &Job, state: &'static str) -> Result<()> {
-    sqlx::query("UPDATE scans SET state = ? WHERE tenant_id = ? AND id = ? AND state <> 'done'")
-        .bind(state)
+async fn set_scan_state(unit: &mut Unit, job: &Job, state: &'static str, at_ms: i64) -> Result<()> {
+    // In this order: MySQL looks at what the assignments before have set.
+    sqlx::query(
+        "UPDATE scans SET changed_ms = CASE WHEN state <> ? THEN ? ELSE changed_ms END, state = ?
+         WHERE tenant_id = ? AND id = ? AND state <> 'done'",
+    )
+    .bind(state)
+    .bind(at_ms)
+    .bind(state)
+    .id(job.tenant)
+    .id(job.scan)
+    .run(unit)
+    .await
+    .map(drop)
+}
+
+/// Notes that a list shows the scan otherwise now.
+async fn touch(unit: &mut Unit, job: &Job, at_ms: i64) -> Result<()> {
+    sqlx::query("UPDATE scans SET changed_ms = ? WHERE tenant_id = ? AND id = ?")
+        .bind(at_ms)
         .id(job.tenant)
         .id(job.scan)
         .run(unit)
@@ -146,11 +194,13 @@ async fn set_scan_state(unit: &mut Unit, job: &Job, state: &'static str) -> Resu
 async fn finish(unit: &mut Unit, job: &Job, outcome: &Outcome, at_ms: i64) -> Result<()> {
     let model = outcome.observation.as_ref().and_then(|seen| seen.model.as_ref());
     let finished = sqlx::query(
-        "UPDATE scans SET state = 'done', answer = ?, reason = ?, completed_ms = ?, model_version = ?
+        "UPDATE scans SET state = 'done', answer = ?, reason = ?, completed_ms = ?, changed_ms = ?,
+             model_version = ?
          WHERE tenant_id = ? AND id = ? AND state <> 'done'",
     )
     .bind(outcome.answer.name())
     .bind(truncate(&outcome.reason, REASON_MAX))
+    .bind(at_ms)
     .bind(at_ms)
     .bind(model.map_or(String::new(), |model| truncate(&model.version, NAME_MAX)))
     .id(job.tenant)

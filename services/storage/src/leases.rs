@@ -106,7 +106,7 @@ impl Store {
             })
         });
         let (job, transition, scan, stopped) = claimed.await?;
-        self.changed(job.scan);
+        self.changed(job.tenant, job.scan);
         match transition {
             Transition::Leased { attempt, .. } => {
                 let message = job_message(job, attempt, self.rules.lease_ms(), scan);
@@ -125,7 +125,7 @@ impl Store {
     pub async fn fail(&self, id: &str, attempt: u32, reason: &str, retry: bool) -> Result<Scan> {
         let event = Event::Fail { attempt, reason: truncate(reason, REASON_MAX), retry };
         let (job, _) = self.happen(JobId::from_str(id)?, event).await?;
-        self.changed(job.scan);
+        self.changed(job.tenant, job.scan);
         scans::of_tenant(self.database.pool(), job.tenant, job.scan).await
     }
 
@@ -168,6 +168,7 @@ impl Store {
 }
 
 fn job_message(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
+    let accepted_ms = job.asked_ms();
     WireJob {
         job_id: job.id.to_string(),
         attempt,
@@ -177,7 +178,7 @@ fn job_message(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
         binding: job.binding,
         modality: scan.modality,
         format: scan.format,
-        accepted_ms: scan.accepted_ms,
+        accepted_ms,
         shape: scan.shape,
         traceparent: job.traceparent,
         priority: scan.priority,

@@ -9,8 +9,10 @@
 //!      its worker is silent    has had all its attempts
 //! ```
 //!
+//! A job that is over without an answer may be renewed: it ends there, and another one takes its place, queued.
+//!
 //! There is neither SQL here nor a clock. [`Store::advance`](crate::store::Store::advance) reads the row, asks [`decide`] and
-//! keeps what it says. Done and parked are the end. The number of the attempt is the worker's token: only the last one counts.
+//! keeps what it says. Done and parked are the end of a job. The number of the attempt is the worker's token: only the last one counts.
 
 use domain::{Answer, Error, ErrorKind, JobId, Priority, Result, ScanId, TenantId, Unanswered};
 use platform::queue::Work;
@@ -57,6 +59,8 @@ pub struct Job {
     /// Of its scan: where and with what it was made; empty: nobody says.
     pub site: String,
     pub scanner: String,
+    /// When it took the place of another; 0: it is its scan's first.
+    pub renewed_ms: i64,
 }
 
 /// What happens to a job.
@@ -72,6 +76,10 @@ pub enum Event {
     Fail { attempt: u32, reason: String, retry: bool },
     /// The sweeper has seen that its time has come.
     Due,
+    /// Somebody wants it sooner, or in its turn.
+    Prioritise { priority: Priority },
+    /// Somebody wants the scan analysed anew, which has that answer; None: it has none yet.
+    Renew { answer: Option<Answer>, subject: String },
 }
 
 /// How a job ends.
@@ -100,6 +108,10 @@ pub enum Transition {
     Queued { attempt: u32, due_ms: i64, topic: Option<Work<'static>> },
     /// It is done or parked, for ever.
     Ended { state: State, at_ms: i64, outcome: Outcome },
+    /// It waits as before, with another priority; announced on `topic` now, unless it was tried before.
+    Prioritised { priority: Priority, due_ms: i64, topic: Option<Work<'static>> },
+    /// Another takes its place, and waits for its first attempt. It is announced on `topic` now.
+    Renewed { at_ms: i64, due_ms: i64, topic: Work<'static>, subject: String },
 }
 
 /// The columns of the job's row that a transition sets.
@@ -126,6 +138,8 @@ pub fn decide(job: &Job, event: Event, now_ms: i64, rules: &Rules) -> Result<Tra
         }
         Event::Fail { attempt, reason, retry } => fail(job, attempt, reason, retry, now_ms, rules),
         Event::Due => due(job, now_ms, rules),
+        Event::Prioritise { priority } => prioritise(job, priority, now_ms),
+        Event::Renew { answer, subject } => renew(job, answer, subject, now_ms),
     }
 }
 
@@ -184,10 +198,41 @@ fn due(job: &Job, now_ms: i64, rules: &Rules) -> Result<Transition> {
         return Ok(given_up(job, now_ms));
     }
     // A long backlog is announced ever less often, so that repeats never outgrow it.
-    let pause_ms = (now_ms - job.accepted_ms).clamp(ANNOUNCE_MS, 10 * ANNOUNCE_MS);
+    let pause_ms = (now_ms - job.asked_ms()).clamp(ANNOUNCE_MS, 10 * ANNOUNCE_MS);
     let topic = if job.attempt == 0 { scan_ready(job.priority) } else { SCAN_RETRY };
     let (attempt, due_ms) = (job.attempt, now_ms + pause_ms);
     Ok(Transition::Queued { attempt, due_ms, topic: Some(topic) })
+}
+
+fn prioritise(job: &Job, priority: Priority, now_ms: i64) -> Result<Transition> {
+    if job.priority == priority {
+        return Ok(Transition::Stays);
+    }
+    if job.state != State::Queued {
+        return Err(ErrorKind::Conflict
+            .error("the scan does not wait any more: its analysis has begun, or is over"));
+    }
+    if job.attempt == 0 {
+        let (due_ms, topic) = (now_ms + ANNOUNCE_MS, Some(scan_ready(priority)));
+        return Ok(Transition::Prioritised { priority, due_ms, topic });
+    }
+    // Those that were tried before share a queue, whatever their priority.
+    Ok(Transition::Prioritised { priority, due_ms: job.due_ms, topic: None })
+}
+
+fn renew(job: &Job, answer: Option<Answer>, subject: String, now_ms: i64) -> Result<Transition> {
+    if !job.is_over() {
+        return Ok(Transition::Stays);
+    }
+    match answer {
+        Some(Answer::Failed | Answer::NotAnalysable) => {
+            let (due_ms, topic) = (now_ms + ANNOUNCE_MS, scan_ready(job.priority));
+            Ok(Transition::Renewed { at_ms: now_ms, due_ms, topic, subject })
+        }
+        _ => Err(ErrorKind::Conflict.error(
+            "the scan has an answer: only what failed or could not be analysed is analysed anew",
+        )),
+    }
 }
 
 fn given_up(job: &Job, now_ms: i64) -> Transition {
@@ -206,6 +251,16 @@ impl Job {
     /// Whether it has ended.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Done | State::Parked)
+    }
+
+    /// When its analysis was asked for.
+    pub fn asked_ms(&self) -> i64 {
+        if self.is_renewed() { self.renewed_ms } else { self.accepted_ms }
+    }
+
+    /// Whether it took the place of another.
+    pub fn is_renewed(&self) -> bool {
+        self.renewed_ms > 0
     }
 
     /// Whether that attempt has completed it.
@@ -266,6 +321,8 @@ impl Transition {
                 (State::Leased, attempt, until_ms)
             }
             Self::Queued { attempt, due_ms, .. } => (State::Queued, attempt, due_ms),
+            Self::Prioritised { due_ms, .. } => (State::Queued, job.attempt, due_ms),
+            Self::Renewed { due_ms, .. } => (State::Queued, 0, due_ms),
             Self::Ended { state, at_ms, .. } => (state, job.attempt, at_ms),
         };
         Some(Step { state, attempt, due_ms })

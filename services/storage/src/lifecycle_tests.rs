@@ -29,6 +29,7 @@ fn job(state: State, attempt: u32, due_ms: i64) -> Job {
         priority: Priority::Routine,
         site: String::new(),
         scanner: String::new(),
+        renewed_ms: 0,
     }
 }
 
@@ -61,6 +62,11 @@ fn said(decided: Result<Transition>) -> String {
         Ok(Transition::Queued { topic: Some(Work(topic)), .. }) => format!("announced: {topic}"),
         Ok(Transition::Ended { state: State::Done, .. }) => "done".into(),
         Ok(Transition::Ended { outcome, .. }) => format!("parked: {}", outcome.reason),
+        Ok(Transition::Prioritised { topic: None, .. }) => "prioritised".into(),
+        Ok(Transition::Prioritised { topic: Some(Work(topic)), .. }) => {
+            format!("prioritised: {topic}")
+        }
+        Ok(Transition::Renewed { topic: Work(topic), .. }) => format!("renewed: {topic}"),
     }
 }
 
@@ -100,6 +106,47 @@ fn every_event_in_every_state() {
         let decided = events.map(|event| said(decide(&job, event, NOW, &Rules::default())));
         assert_eq!(decided, expected, "{state:?}, attempt {attempt}, due {}", due_ms - NOW);
     }
+}
+
+#[test]
+fn what_waits_may_be_urgent_and_what_has_no_answer_is_analysed_anew() {
+    const BEGUN: &str = "the scan does not wait any more: its analysis has begun, or is over";
+    const ANSWERED: &str =
+        "the scan has an answer: only what failed or could not be analysed is analysed anew";
+    let (urgent, anew) = ("prioritised: scan.ready.stat", "renewed: scan.ready");
+    #[rustfmt::skip]
+    let table = [
+        //                 urgent         routine  failed   not analysable  found
+        (State::Queued, 0, [urgent,        "stays", "stays", "stays",        "stays"]),
+        (State::Queued, 2, ["prioritised", "stays", "stays", "stays",        "stays"]),
+        (State::Leased, 1, [BEGUN,         "stays", "stays", "stays",        "stays"]),
+        (State::Done,   1, [BEGUN,         "stays", anew,    anew,           ANSWERED]),
+        (State::Parked, 3, [BEGUN,         "stays", anew,    anew,           ANSWERED]),
+    ];
+    let renew = |answer| Event::Renew { answer: Some(answer), subject: "somebody".into() };
+    for (state, attempt, expected) in table {
+        let events = [
+            Event::Prioritise { priority: Priority::Stat },
+            Event::Prioritise { priority: Priority::Routine },
+            renew(Answer::Failed),
+            renew(Answer::NotAnalysable),
+            renew(Answer::Found),
+        ];
+        let job = job(state, attempt, NOW + 1);
+        let decided = events.map(|event| said(decide(&job, event, NOW, &Rules::default())));
+        assert_eq!(decided, expected, "{state:?}, attempt {attempt}");
+    }
+}
+
+#[test]
+fn a_job_in_anothers_place_begins_with_its_first_attempt_and_is_timed_from_then() {
+    let parked = job(State::Parked, 3, NOW);
+    let event = Event::Renew { answer: Some(Answer::Failed), subject: "somebody".into() };
+    let step = decide(&parked, event, NOW, &Rules::default()).unwrap().step(&parked);
+    let expected = Step { state: State::Queued, attempt: 0, due_ms: NOW + ANNOUNCE_MS };
+    assert_eq!(step, Some(expected));
+    assert_eq!((parked.asked_ms(), parked.is_renewed()), (NOW - 60_000, false));
+    assert_eq!(Job { renewed_ms: NOW, ..parked }.asked_ms(), NOW);
 }
 
 #[test]

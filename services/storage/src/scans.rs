@@ -80,7 +80,7 @@ struct Watch {
     store: Store,
     tenant: Tenant,
     id: ScanId,
-    changes: Receiver<ScanId>,
+    changes: Receiver<(TenantId, ScanId)>,
     last: Option<Scan>,
 }
 
@@ -105,7 +105,7 @@ impl Watch {
     async fn changed(&mut self) {
         loop {
             match self.changes.recv().await {
-                Ok(id) if id != self.id => (),
+                Ok((_, id)) if id != self.id => (),
                 // Whatever was missed is in the database.
                 Ok(_) | Err(RecvError::Lagged(_)) => return,
                 Err(RecvError::Closed) => std::future::pending().await,
@@ -144,6 +144,9 @@ pub fn scan_of(row: &AnyRow) -> Result<Scan> {
         attempt: u32::try_from(number("attempt")?).unwrap_or(u32::MAX),
         shape: text("shape")?.split(',').flat_map(str::parse).collect(),
         priority: wire::priority(Priority::try_from(text("priority")?)?).into(),
+        // What it belongs to is asked of other tables.
+        study: String::new(),
+        batch: String::new(),
     })
 }
 

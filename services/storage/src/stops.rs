@@ -23,6 +23,8 @@ pub const WHAT: [&str; 2] = ["stopped", "lifted"];
 /// The fewest confirmed scans for each false stop that a rule may ask for: with fewer, a model is stopped by a handful of words.
 const BUDGET_SCANS_MIN: u32 = 10;
 const BUDGET_SCANS_MAX: u32 = 1_000_000;
+/// A model that is wrong more often has no rule to break.
+const ERROR_MAX_MAX: f64 = 0.99;
 
 impl Store {
     /// The rule that was set last, and what became of each model that it has stopped.
@@ -172,14 +174,12 @@ fn percent(part: f64) -> f64 {
 }
 
 fn check(rule: &StopRule) -> Result<()> {
-    let sound = rule.error_max == 0.0
-        || (ErrorTest::new(rule.error_max, rule.budget_scans).is_some()
-            && (BUDGET_SCANS_MIN..=BUDGET_SCANS_MAX).contains(&rule.budget_scans));
-    if sound {
+    let bound = (0.0..=ERROR_MAX_MAX).contains(&rule.error_max);
+    if bound && (BUDGET_SCANS_MIN..=BUDGET_SCANS_MAX).contains(&rule.budget_scans) {
         return Ok(());
     }
     Err(ErrorKind::Invalid.error(format!(
-        "a rule has a part of errors from 0 to below 1, and a budget of {BUDGET_SCANS_MIN} to {BUDGET_SCANS_MAX} scans"
+        "a rule has a part of errors from 0 to {ERROR_MAX_MAX}, and a budget of {BUDGET_SCANS_MIN} to {BUDGET_SCANS_MAX} scans"
     )))
 }
 

@@ -35,8 +35,8 @@ pub struct Store {
     pub clock: Clock,
     pub random: Random,
     pub rules: Rules,
-    /// Sends the id of each scan that changes.
-    changes: broadcast::Sender<ScanId>,
+    /// Sends the id of each scan that changes, with whose it is.
+    changes: broadcast::Sender<(TenantId, ScanId)>,
     /// Held while the next job in turn is chosen and leased.
     pub choosing: Arc<Mutex<Given>>,
     /// The hospitals' turns at reading rows, and at writing scans.
@@ -69,13 +69,13 @@ impl Store {
     }
 
     /// Wakes the watchers of `scan`, and the relay; to be called after each committed change.
-    pub fn changed(&self, scan: ScanId) {
+    pub fn changed(&self, tenant: TenantId, scan: ScanId) {
         self.outbox.notify_one();
         // Nobody watching is no error.
-        let _ = self.changes.send(scan);
+        let _ = self.changes.send((tenant, scan));
     }
 
-    pub fn changes(&self) -> broadcast::Receiver<ScanId> {
+    pub fn changes(&self) -> broadcast::Receiver<(TenantId, ScanId)> {
         self.changes.subscribe()
     }
 

@@ -43,7 +43,7 @@ impl Store {
     async fn requeue(&self, id: JobId) -> Result<()> {
         let (job, transition) = self.happen(id, Event::Due).await?;
         if transition != Transition::Stays {
-            self.changed(job.scan);
+            self.changed(job.tenant, job.scan);
         }
         Ok(())
     }

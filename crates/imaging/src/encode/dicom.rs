@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{Geometry, Shape, Volume};
 
 /// What the images of one made-up series have in common; nobody's data.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     patient_name: String,
     patient_id: String,
@@ -20,6 +20,8 @@ pub struct Series {
     frame_of_reference_uid: String,
     /// The instances' UIDs are this and a number.
     instance_root: u64,
+    /// Millimetres of a slice; None: they touch each other.
+    thickness_mm: Option<f64>,
 }
 
 impl Series {
@@ -35,7 +37,13 @@ impl Series {
             series_uid,
             frame_of_reference_uid,
             instance_root: random.random(),
+            thickness_mm: None,
         }
+    }
+
+    /// The same with slices that are so thick, in millimetres, whatever lies between their middles.
+    pub fn with_thickness(self, mm: f64) -> Series {
+        Series { thickness_mm: Some(mm), ..self }
     }
 }
 
@@ -49,7 +57,7 @@ pub fn dicom(volume: &Volume, series: &Series, slice: usize) -> Result<Vec<u8>> 
         .ok_or_else(|| ErrorKind::Invalid.error("a DICOM image needs a geometry"))?;
     let instance_uid = uid(u128::from(series.instance_root) << 64 | slice as u128);
     let mut elements = described(series, slice, &instance_uid);
-    elements.extend(located(&geometry, slice));
+    elements.extend(located(&geometry, slice, series.thickness_mm));
     elements.extend(pictured(volume, slice)?);
     let failed = ErrorKind::Internal.error("a DICOM image could not be written");
     let meta = FileMetaTableBuilder::new()
@@ -119,7 +127,7 @@ fn described(series: &Series, slice: usize, instance_uid: &str) -> Vec<Element> 
     ]
 }
 
-fn located(geometry: &Geometry, slice: usize) -> Vec<Element> {
+fn located(geometry: &Geometry, slice: usize, thickness_mm: Option<f64>) -> Vec<Element> {
     let [slice_mm, row_mm, column_mm] = geometry.spacing();
     let direction = |step: [f64; 3], mm: f64| step.map(|part| part / mm);
     let across = direction(geometry.column_step, column_mm);
@@ -130,7 +138,7 @@ fn located(geometry: &Geometry, slice: usize) -> Vec<Element> {
         decimals(tags::PIXEL_SPACING, &[row_mm, column_mm]),
     ];
     if slice_mm > 0.0 {
-        elements.push(decimals(tags::SLICE_THICKNESS, &[slice_mm]));
+        elements.push(decimals(tags::SLICE_THICKNESS, &[thickness_mm.unwrap_or(slice_mm)]));
         elements.push(decimals(tags::SPACING_BETWEEN_SLICES, &[slice_mm]));
     }
     elements

@@ -25,11 +25,13 @@ pub const PROCEDURE: Code = Code("121058", "DCM", "Procedure reported");
 pub const MR_IMAGING: Code = Code("113091000", "SCT", "Magnetic resonance imaging");
 pub const CT_IMAGING: Code = Code("77477000", "SCT", "Computed tomography");
 pub const IMAGING: Code = Code("363679005", "SCT", "Imaging procedure");
+pub const STUDY_UID: Code = Code("110180", "DCM", "Study Instance UID");
 pub const IMAGE_LIBRARY: Code = Code("111028", "DCM", "Image Library");
 pub const LIBRARY_GROUP: Code = Code("126200", "DCM", "Image Library Group");
 pub const MODALITY: Code = Code("121139", "DCM", "Modality");
 pub const MR: Code = Code("MR", "DCM", "Magnetic Resonance");
 pub const CT: Code = Code("CT", "DCM", "Computed Tomography");
+pub const OTHER: Code = Code("OT", "DCM", "Other");
 
 pub const MEASUREMENTS: Code = Code("126010", "DCM", "Imaging Measurements");
 pub const MEASUREMENT_GROUP: Code = Code("125007", "DCM", "Measurement Group");
@@ -76,4 +78,7 @@ pub const MILLIMETRE: Code = Code("mm", "UCUM", "millimeter");
 pub const PIXEL: Code = Code("{pixels}", "UCUM", "pixels");
 pub const PERCENT: Code = Code("%", "UCUM", "percent");
 
+pub const FINDINGS: Code = Code("121070", "DCM", "Findings");
+pub const CONCLUSIONS: Code = Code("121076", "DCM", "Conclusions");
+pub const CONCLUSION: Code = Code("121077", "DCM", "Conclusion");
 pub const DIAGNOSTIC_REPORT: Code = Code("18748-4", "LN", "Diagnostic imaging report");

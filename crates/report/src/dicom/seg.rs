@@ -12,7 +12,9 @@ use super::element::{
 };
 use super::file::{self, Kind};
 use super::source::Place;
-use super::{DicomResult, Unmade, called, codes, equipment, kind_of};
+use super::{DicomResult, Unmade, codes, equipment, kind_of};
+use crate::names;
+use crate::plain::called;
 
 pub const KIND: Kind = Kind {
     name: "seg.dcm",
@@ -164,7 +166,7 @@ fn segments(of: &DicomResult) -> Element {
             code(tags::SEGMENTED_PROPERTY_TYPE_CODE_SEQUENCE, kind_of(finding)),
             code(tags::ANATOMIC_REGION_SEQUENCE, codes::BRAIN),
             text(tags::TRACKING_ID, VR::UT, called(finding)),
-            text(tags::TRACKING_UID, VR::UI, of.tracking_uid(finding)),
+            text(tags::TRACKING_UID, VR::UI, names::tracking_uid(&of.result, finding)),
         ])
     };
     sequence(tags::SEGMENT_SEQUENCE, (1..).zip(&of.result.findings).map(segment).collect())

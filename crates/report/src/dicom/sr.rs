@@ -1,16 +1,17 @@
 //! The structured report: a Comprehensive 3D SR (PS3.3 A.35.13) by TID 1500 (PS3.16).
 
-mod content;
+pub mod content;
 mod group;
 
 use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
-use domain::{Answer, Result};
+use domain::Result;
 use imaging::Modality;
 
 use super::element::{Code, Element, Item, code, item, sequence, text};
 use super::file::{self, Kind};
-use super::{DicomResult, Unmade, codes, equipment, seg};
+use super::{DicomResult, Unmade, coded, codes, equipment, seg};
+use crate::{names, plain};
 
 use content::{Content, Relation};
 
@@ -21,9 +22,6 @@ pub const KIND: Kind = Kind {
     series_number: 9402,
     description: "medseg: measurements (research)",
 };
-
-/// What every report says of itself, whatever it says of the patient.
-const RESEARCH: &str = "For research use, not for diagnosis: computed by software without medical approval. A qualified person must look at the scan.";
 
 pub fn written(of: &DicomResult) -> Result<Vec<u8>, Unmade> {
     let segmentation = match seg::instance_uid(of) {
@@ -37,7 +35,7 @@ pub fn written(of: &DicomResult) -> Result<Vec<u8>, Unmade> {
 }
 
 /// The SR Document General module, beside what all objects have.
-fn general(of: &DicomResult, segmentation: Option<&str>) -> Vec<Element> {
+pub fn general(of: &DicomResult, segmentation: Option<&str>) -> Vec<Element> {
     let series = |uid: &str, instances: Vec<Item>| {
         item(vec![
             text(tags::SERIES_INSTANCE_UID, VR::UI, uid),
@@ -80,11 +78,11 @@ fn root(of: &DicomResult, segmentation: Option<&str>) -> Vec<Element> {
 }
 
 /// Who has observed it: this device, and nobody (TID 1002, 1004).
-fn observer(of: &DicomResult) -> Vec<Content> {
+pub fn observer(of: &DicomResult) -> Vec<Content> {
     let text = |concept: Code, words: &str| Content::text(Relation::Observes, concept, words);
     vec![
         Content::code(Relation::Observes, codes::OBSERVER_TYPE, codes::DEVICE),
-        Content::uid(Relation::Observes, codes::DEVICE_UID, &of.uid_of_model()),
+        Content::uid(Relation::Observes, codes::DEVICE_UID, &names::uid_of_model(&of.result)),
         text(codes::DEVICE_NAME, &of.result.header.software),
         text(codes::DEVICE_MANUFACTURER, equipment::MANUFACTURER),
         text(codes::DEVICE_MODEL, &equipment::model_name(&of.result)),
@@ -124,26 +122,14 @@ fn library(of: &DicomResult) -> Content {
 
 /// Which of the four answers it is, in a standard's words and in our own, and why.
 fn answer(of: &DicomResult) -> Content {
-    let (presence, own) = match of.result.answer {
-        Answer::Found => (codes::PRESENT, codes::FOUND),
-        Answer::NoneFound => (codes::ABSENT, codes::NONE_FOUND),
-        Answer::NotAnalysable => (codes::NOT_PERFORMED, codes::NOT_ANALYSABLE),
-        Answer::Failed => (codes::INDETERMINATE, codes::FAILED),
-    };
+    let [presence, own] = coded(of.result.answer);
     let mut below = vec![
         Content::code(Relation::Contains, codes::NEOPLASM, presence),
         Content::code(Relation::Contains, codes::ANSWER, own),
     ];
-    let quality = of.result.quality.as_ref();
-    let remarks = quality.into_iter().flat_map(|quality| &quality.remarks);
-    let words = of.result.reason.iter().chain(remarks).map(String::as_str);
     let comment = |words: &str| Content::text(Relation::Contains, codes::COMMENT, words);
-    below.extend(words.chain([RESEARCH]).map(comment));
-    if let Some(left) =
-        of.result.findings.len().checked_sub(group::FINDINGS_MAX).filter(|left| *left > 0)
-    {
-        below.push(comment(&format!("{left} more findings are in result.json, and not here")));
-    }
+    let reason = of.result.reason.iter().map(|reason| comment(reason));
+    below.extend(reason.chain(plain::remarks(&of.result).iter().map(|words| comment(words))));
     Content::container(Relation::Contains, codes::QUALITATIVE, None, below)
 }
 

@@ -5,8 +5,13 @@ use sha2::{Digest, Sha256};
 /// Characters that a UID holds (PS3.5 9.1).
 const LENGTH_MAX: usize = 64;
 
-/// The UID of what these words name: a UUID (PS3.5 B.2) of version 8, which a digest of them fills (RFC 9562, 5.8).
+/// The UID of what these words name: that of its UUID (PS3.5 B.2).
 pub fn uid(words: &[&str]) -> String {
+    format!("2.25.{}", uuid(words))
+}
+
+/// The same name as the 128 bits of a UUID of version 8, which a digest of the words fills (RFC 9562, 5.8).
+pub fn uuid(words: &[&str]) -> u128 {
     const VERSION: u128 = 0xf << 76;
     const VARIANT: u128 = 0x3 << 62;
     let mut digest = Sha256::new();
@@ -17,7 +22,7 @@ pub fn uid(words: &[&str]) -> String {
     }
     let digest = digest.finalize();
     let bits = digest.iter().take(16).fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));
-    format!("2.25.{}", bits & !VERSION & !VARIANT | 0x8 << 76 | 0x2 << 62)
+    bits & !VERSION & !VARIANT | 0x8 << 76 | 0x2 << 62
 }
 
 /// Whether a text can be a UID.

@@ -5,13 +5,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::{Error, ErrorKind, Random, Result};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
-use ed25519_dalek::{Signer, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// More keys than rotation ever needs.
 const MAX_KEYS: usize = 8;
+
+/// What statements about results are signed for.
+pub const RESULT_PURPOSE: &str = "medseg-result-1";
 
 /// The private key that access tokens are signed with: Ed25519 (RFC 8032), the only algorithm.
 pub struct SigningKey {
@@ -67,6 +70,13 @@ impl SigningKey {
         self.key.sign(message).to_bytes()
     }
 
+    /// The 64-byte signature of a statement that is no token, made for `purpose`: of another purpose, or as a token, it is none.
+    ///
+    /// `purpose` ends in a NUL, which no token contains.
+    pub fn sign_statement(&self, purpose: &str, statement: &[u8]) -> [u8; 64] {
+        self.sign(&stated(purpose, statement))
+    }
+
     /// A secret that follows from `input` and can be computed only by who holds this key.
     ///
     /// Ed25519 signatures are deterministic; `purpose` ends in a NUL, which no token contains.
@@ -100,9 +110,28 @@ impl PublicKeys {
         Ok(PublicKeys(keys))
     }
 
+    /// Whether the key of that id has signed the statement for `purpose`
+    /// ([`sign_statement`](SigningKey::sign_statement)); also where there is no such key, it has not.
+    pub fn have_signed(
+        &self,
+        id: &str,
+        purpose: &str,
+        statement: &[u8],
+        signature: &[u8; 64],
+    ) -> bool {
+        let signature = Signature::from_bytes(signature);
+        let fits =
+            |key: &VerifyingKey| key.verify_strict(&stated(purpose, statement), &signature).is_ok();
+        self.get(id).is_some_and(fits)
+    }
+
     pub(super) fn get(&self, id: &str) -> Option<&VerifyingKey> {
         self.0.get(id)
     }
+}
+
+fn stated(purpose: &str, statement: &[u8]) -> Vec<u8> {
+    [purpose.as_bytes(), b"\0", statement].concat()
 }
 
 #[derive(Deserialize)]
@@ -167,6 +196,25 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_is_signed_by_one_key_for_one_purpose() {
+        let random = crate::system_random();
+        let [key, other] = [(); 2].map(|()| SigningKey::generate(&random));
+        let keys = json!({ "keys": [key.public_jwk(), other.public_jwk()] }).to_string();
+        let keys = PublicKeys::from_jwks(&keys).unwrap();
+        let signature = key.sign_statement("result", b"it is so");
+        assert!(keys.have_signed(key.id(), "result", b"it is so", &signature));
+        for (id, purpose, statement) in [
+            (other.id(), "result", &b"it is so"[..]),
+            ("nobody", "result", &b"it is so"[..]),
+            (key.id(), "model", &b"it is so"[..]),
+            (key.id(), "result", &b"it is not so"[..]),
+            (key.id(), "resul", &b"t\0it is so"[..]),
+        ] {
+            assert!(!keys.have_signed(id, purpose, statement, &signature), "{id} {purpose}");
+        }
+    }
 
     #[test]
     fn the_key_id_is_the_standards_thumbprint() {

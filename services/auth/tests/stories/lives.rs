@@ -16,12 +16,15 @@ on_each_database! {
     whoever_is_demoted_goes_on_with_what_is_left
     whoever_is_deleted_is_gone
     the_last_administrator_stays
+    of_two_administrators_who_delete_one_another_one_stays
     an_invitation_works_once_and_for_three_days
     a_link_takes_the_place_of_the_one_before_and_of_the_old_password
     one_changes_ones_own_password_and_all_else_ends
     sessions_are_listed_and_ended_one_by_one
     a_clients_secret_is_rotated_without_a_gap
     a_client_that_is_disabled_or_expired_or_deleted_is_refused
+    a_client_is_who_its_row_says_however_it_is_spelled
+    whoever_is_given_a_password_needs_no_link_any_more
     what_is_anothers_is_as_if_it_were_not
     a_confined_client_manages_no_accounts
 }
@@ -136,6 +139,23 @@ async fn the_last_administrator_stays(setting: Setting) {
     assert_eq!(refusal(change(&setting, &admin, demote.clone()).await).0, ErrorKind::Conflict);
     use_link(&setting, &link.token, OTHER).await.unwrap();
     change(&setting, &admin, demote).await.unwrap();
+}
+
+async fn of_two_administrators_who_delete_one_another_one_stays(setting: Setting) {
+    let tenant = setting.other_hospital("rudolf", PASSWORD, &[Role::Admin]).await;
+    setting.accounts.create_user(tenant, "robert", PASSWORD, &[Role::Admin]).await.unwrap();
+    let (rudolf, robert) = (
+        setting.sign_in("rudolf", PASSWORD).await.unwrap(),
+        setting.sign_in("robert", PASSWORD).await.unwrap(),
+    );
+    let ids = (setting.claims(&rudolf).await.subject, setting.claims(&robert).await.subject);
+    let delete = async |tokens: &Tokens, user_id: &str| {
+        let user = UserRef { user_id: user_id.to_owned() };
+        plain(setting.lives().delete_user(authorised(user, &tokens.access_token)).await)
+    };
+    let (one, other) = tokio::join!(delete(&rudolf, &ids.1), delete(&robert, &ids.0));
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    assert_eq!(setting.accounts.users(tenant).await.unwrap().len(), 1);
 }
 
 async fn an_invitation_works_once_and_for_three_days(setting: Setting) {
@@ -313,10 +333,43 @@ async fn a_client_that_is_disabled_or_expired_or_deleted_is_refused(setting: Set
     setting.clock.advance(3_600_000);
     assert_eq!(refusal(setting.client(&client_id, &secret).await), wrong);
 
+    // Another one, for this one is refused already.
     let admin = setting.admin().await.access_token;
+    let Client { client_id, client_secret: secret, .. } = client(&setting, &admin, 0).await;
+    let tokens = setting.client(&client_id, &secret).await.unwrap();
+    setting.claims(&tokens).await;
     let delete = ClientRef { client_id: client_id.clone() };
     plain(setting.lives().delete_client(authorised(delete, &admin)).await).unwrap();
     assert_eq!(refusal(setting.client(&client_id, &secret).await), wrong);
+    assert_eq!(refusal(setting.minutes_later(&tokens).await).0, ErrorKind::Unauthenticated);
+}
+
+async fn a_client_is_who_its_row_says_however_it_is_spelled(setting: Setting) {
+    let admin = setting.admin().await.access_token;
+    let Client { client_id, client_secret: secret, .. } = client(&setting, &admin, 0).await;
+    let tokens = setting.client(&client_id.to_uppercase(), &secret).await.unwrap();
+    assert_eq!(setting.claims(&tokens).await.subject, client_id);
+    let disable =
+        ClientChange { client_id: client_id.clone(), disabled: Some(true), ..Default::default() };
+    plain(setting.lives().change_client(authorised(disable, &admin)).await).unwrap();
+    assert_eq!(refusal(setting.minutes_later(&tokens).await).0, ErrorKind::Unauthenticated);
+    for no_id in ["", " ", "no id", "medseg-service "] {
+        let refused = setting.client(no_id, &secret).await;
+        assert_eq!(refusal(refused).0, ErrorKind::Unauthenticated, "{no_id:?}");
+    }
+}
+
+async fn whoever_is_given_a_password_needs_no_link_any_more(setting: Setting) {
+    let admin = setting.admin().await.access_token;
+    let link = invite(&setting, &admin, "bob").await.unwrap();
+    // As where the link of a hospital's one administrator has expired: whoever has the database helps.
+    setting.accounts.reset_password("bob", OTHER).await.unwrap();
+    setting.sign_in("bob", OTHER).await.unwrap();
+    assert_eq!(refusal(use_link(&setting, &link.token, PASSWORD).await).0, ErrorKind::NotFound);
+    // It lets nobody in whom an administrator keeps out.
+    disable(&setting, &admin, &link.user.unwrap().id, true).await.unwrap();
+    setting.accounts.reset_password("bob", PASSWORD).await.unwrap();
+    assert_eq!(refusal(setting.sign_in("bob", PASSWORD).await).0, ErrorKind::Unauthenticated);
 }
 
 /// What an administrator says to each call about that user, that client and that session.

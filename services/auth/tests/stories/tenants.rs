@@ -101,7 +101,15 @@ async fn a_suspended_hospital_is_refused_within_a_minute_and_goes_on_where_it_wa
 async fn a_closed_hospital_stays_closed(setting: Setting) {
     let operator = operator(&setting).await;
     let (id, rudolf) = charite(&setting, &operator).await;
+    setting.claims(&rudolf).await;
+    let (user_name, roles) = ("robert".to_owned(), vec!["admin".to_owned()]);
+    let robert = authorised(NewInvitation { user_name, roles }, &rudolf.access_token);
+    let token = plain(setting.lives().invite(robert).await).unwrap().token;
     set(&setting, &operator, &id, "closed").await.unwrap();
+    let accept = UseLinkRequest { token, password: PASSWORD.into() };
+    let accepted = plain(setting.auth.clone().use_link(accept).await);
+    assert_eq!(refusal(accepted).0, ErrorKind::NotFound);
+    assert_eq!(refusal(setting.minutes_later(&rudolf).await).0, ErrorKind::Unauthenticated);
     for state in ["active", "suspended"] {
         assert_eq!(refusal(set(&setting, &operator, &id, state).await).0, ErrorKind::Conflict);
     }

@@ -21,7 +21,8 @@ const ENDED_MAX: i64 = 50_000;
 
 /// The words of which `$of` is true, newest first, each with when drift saw its scan completed.
 ///
-/// Both tables say the same of a scan; of one that drift has seen, what it is counted by there counts.
+/// Both tables say the same of a scan; of one that drift has seen, what it is counted by there counts. Of one that was analysed
+/// anew, because there was no answer, drift has seen that, too.
 macro_rules! words {
     ($of:literal) => {
         concat!(
@@ -33,6 +34,7 @@ macro_rules! words {
                  COALESCE(o.mask_fraction, r.mask_fraction) AS mask_fraction,
                  o.completed_ms, o.site, o.scanner, o.confidence, o.expected_dice
              FROM reviews r LEFT JOIN observations o ON o.tenant_id = r.tenant_id AND o.scan_id = r.scan_id
+                 AND o.answer IN ('found', 'none_found')
              WHERE r.answer IN ('found', 'none_found') AND ",
             $of,
             " ORDER BY r.given_ms DESC LIMIT ?"

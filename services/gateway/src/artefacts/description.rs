@@ -1,8 +1,8 @@
 //! What the OpenAPI document says of artefacts, from their rows.
 
 use domain::Artefact;
-use domain::artefact::{DOCUMENT, Made, Published, RESULT};
-use imaging::ResultDocument;
+use domain::artefact::{DOCUMENT, FHIR_REPORT, Made, PASSPORT, Published, RESULT};
+use imaging::{Passport, ResultDocument};
 use utoipa::ToSchema;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{
@@ -15,7 +15,11 @@ use crate::scans::Binary;
 
 /// The schema of an artefact's bytes, and those that it refers to, by name.
 pub fn schemas(artefact: &Artefact) -> Vec<(String, RefOr<Schema>)> {
-    if *artefact == RESULT { named::<ResultDocument>() } else { named::<Binary>() }
+    match *artefact {
+        RESULT => named::<ResultDocument>(),
+        PASSPORT => named::<Passport>(),
+        _ => named::<Binary>(),
+    }
 }
 
 fn named<T: ToSchema>() -> Vec<(String, RefOr<Schema>)> {
@@ -40,7 +44,9 @@ pub fn paths(artefact: &Artefact, published: Published) -> Paths {
         Made::Result => kept(operation).response("409", docs::problem(NOT_READY)),
         Made::Request => operation.response("409", docs::problem(NOT_READY)),
     };
-    let operation = if *artefact == DOCUMENT { operation.parameter(lang()) } else { operation };
+    let is_printed = [DOCUMENT, FHIR_REPORT].contains(artefact);
+    let operation = if is_printed { operation.parameter(lang()) } else { operation };
+    let operation = if *artefact == FHIR_REPORT { operation.parameter(pdf()) } else { operation };
     let mut paths = Paths::new();
     let path = format!("/v1/scans/{{id}}/{}", published.path);
     paths.add_path_operation(path, vec![HttpMethod::Get], operation);
@@ -67,8 +73,17 @@ fn absent(artefact: &Artefact) -> &'static str {
 }
 
 fn body(artefact: &Artefact, published: Published) -> ResponseBuilder {
-    let schema = if *artefact == RESULT { ResultDocument::name() } else { Binary::name() };
-    let content = Content::new(Some(Ref::from_schema_name(schema)));
+    let content = match artefact.media_type {
+        // The form is the standard's, and not said again.
+        foreign if foreign.ends_with("+json") => {
+            Content::new(Some(ObjectBuilder::new().schema_type(Type::Object)))
+        }
+        _ if *artefact == RESULT => {
+            Content::new(Some(Ref::from_schema_name(ResultDocument::name())))
+        }
+        _ if *artefact == PASSPORT => Content::new(Some(Ref::from_schema_name(Passport::name()))),
+        _ => Content::new(Some(Ref::from_schema_name(Binary::name()))),
+    };
     words(published.body).content(artefact.media_type, content)
 }
 
@@ -85,6 +100,19 @@ fn lang() -> Parameter {
         .required(Required::False)
         .description(Some("In which language, by ISO 639-1; `en` unless said"))
         .schema(Some(languages))
+        .build()
+}
+
+/// Whether the printed report is within.
+fn pdf() -> Parameter {
+    ParameterBuilder::new()
+        .name("pdf")
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(
+            "Whether the printed report is in it (`presentedForm`), with what the caller may know of readers' words; `false` unless said",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean)))
         .build()
 }
 

@@ -6,10 +6,10 @@ use service::claims::Role;
 use crate::reports::{SHAPE, document, head};
 use crate::{Gateway, problem};
 
-const OBJECTS: [&str; 4] = ["seg.dcm", "sr.dcm", "capture.dcm", "report.dcm"];
+const OBJECTS: [&str; 5] = ["seg.dcm", "sr.dcm", "text.dcm", "capture.dcm", "report.dcm"];
 
 /// Keeps a head that came as DICOM, or not; its id.
-async fn accepted(gateway: &Gateway, as_dicom: bool) -> String {
+pub async fn accepted(gateway: &Gateway, as_dicom: bool) -> String {
     let (volume, _) = head();
     let some = |text: &str| Some(text.to_owned());
     let person = Identity {
@@ -37,7 +37,7 @@ async fn accepted(gateway: &Gateway, as_dicom: bool) -> String {
 }
 
 /// A scan that was answered so; its id.
-async fn answered(gateway: &Gateway, answer: Answer, as_dicom: bool) -> String {
+pub async fn answered(gateway: &Gateway, answer: Answer, as_dicom: bool) -> String {
     let id = accepted(gateway, as_dicom).await;
     let (volume, found) = head();
     let document = document(&id, answer);
@@ -55,7 +55,7 @@ async fn answered(gateway: &Gateway, answer: Answer, as_dicom: bool) -> String {
     id
 }
 
-async fn refused(gateway: &Gateway, path: &str) -> (u16, String) {
+pub async fn refused(gateway: &Gateway, path: &str) -> (u16, String) {
     let (status, _, body) = problem(gateway.get(path).send().await.unwrap()).await;
     (status, body["detail"].as_str().unwrap_or_default().to_owned())
 }

@@ -1,6 +1,7 @@
 use proto::storage::Answer;
-use reqwest::Response;
+use reqwest::{Method, Response};
 use serde_json::Value;
+use service::claims::Role;
 
 use crate::{Gateway, problem};
 
@@ -96,4 +97,41 @@ async fn a_stream_that_breaks_says_so_and_no_more() {
 async fn the_events_of_an_unknown_scan_are_a_problem_and_no_stream() {
     let gateway = Gateway::start().await;
     assert_eq!(problem(gateway.get("/v1/scans/nobody/events").send().await.unwrap()).await.0, 404);
+}
+
+#[tokio::test]
+async fn one_stream_tells_of_all_scans_and_goes_on_where_it_was_left() {
+    let gateway = Gateway::start().await;
+    let mut stream = gateway.get("/v1/events").send().await.unwrap();
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let mut text = heard(&mut stream, "event: begin").await;
+    let one = gateway.mesh.queued().await;
+    text += &heard(&mut stream, "queued").await;
+    let two = gateway.mesh.queued().await;
+    text += &heard(&mut stream, &two).await;
+    let path = format!("/v1/scans/{one}");
+    assert_eq!(gateway.request(Method::DELETE, &path).send().await.unwrap().status(), 204);
+    text += &heard(&mut stream, "event: deleted").await;
+    let told = events(text.trim_end());
+    let names: Vec<_> = told.iter().map(|(name, _, _)| name.as_str()).collect();
+    assert_eq!(names, ["begin", "scan", "scan", "deleted"]);
+    assert_eq!(told[3].2["id"], one);
+    assert_eq!((&told[1].2["id"], &told[2].2["id"]), (&one.into(), &two.clone().into()));
+    drop(stream);
+
+    gateway.mesh.clock.advance(60_000);
+    gateway.mesh.claim(&two).await;
+    let again = gateway.get("/v1/events").header("last-event-id", &told[3].1);
+    let mut again = again.send().await.unwrap();
+    assert!(heard(&mut again, "running").await.contains(&two));
+    for none in ["queued-0", "-1", "0", ""] {
+        let answer = gateway.get("/v1/events").header("last-event-id", none).send().await.unwrap();
+        assert_eq!(problem(answer).await.0, 400, "{none}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_all_scans_is_for_those_who_may_see_them() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Scientist);
+    assert_eq!(problem(gateway.get("/v1/events").send().await.unwrap()).await.0, 403);
 }

@@ -116,7 +116,7 @@ async fn a_report_is_kept_and_shown_to_admins() {
     let kept = json(gateway.post("/v1/incidents").json(&new).send().await.unwrap()).await;
     let expected = json!({
         "id": kept.1["id"], "reported_at": "2023-11-14T22:13:21.000Z", "reporter": "tester",
-        "words": "the outline is mirrored", "scan_id": scan,
+        "words": "the outline is mirrored", "scan_id": scan, "from_patient": false,
     });
     assert_eq!(kept, (201, expected));
     let refused = problem(gateway.get("/v1/incidents").send().await.unwrap()).await;
@@ -130,14 +130,15 @@ async fn a_report_is_kept_and_shown_to_admins() {
         let refused = gateway.post("/v1/incidents").json(&body).send().await.unwrap();
         assert_eq!(problem(refused).await.0, status, "{body}");
     }
-    let about_system = json!({ "words": "the page is slow" });
+    let about_system = json!({ "words": "nobody told me why", "from_patient": true });
     gateway.mesh.clock.advance(1);
     gateway.post("/v1/incidents").json(&about_system).send().await.unwrap();
     gateway.token = gateway.mesh.token(Role::Admin);
     let first = gateway.get("/v1/incidents?limit=1").send().await.unwrap();
     let link = first.headers()["link"].to_str().unwrap().to_owned();
     let (_, page) = json(first).await;
-    assert_eq!(page["incidents"][0]["scan_id"], json!(null), "{page}");
+    let newest = &page["incidents"][0];
+    assert_eq!((&newest["scan_id"], &newest["from_patient"]), (&json!(null), &json!(true)));
     let next = link.trim_start_matches('<').split('>').next().unwrap();
     let (_, page) = json(gateway.get(next).send().await.unwrap()).await;
     assert_eq!(

@@ -12,6 +12,7 @@ mod docs;
 mod drift;
 mod events;
 mod feedback;
+mod forms;
 mod http;
 mod ingest;
 mod learning;
@@ -30,6 +31,7 @@ mod slices;
 mod token;
 mod uploads;
 mod volumes;
+mod worklist;
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 use imaging::phantom::{Phantom, Settings};
 use imaging::{Shape, Volume, slice_png};
+use proto::storage::Answer;
 use service::claims::Role;
 
 use crate::between::Fault;
@@ -102,4 +103,45 @@ async fn a_volume_that_cannot_be_read_is_our_fault_and_is_asked_for_again() {
     assert_eq!(gateway.mesh.between.reads(), 2);
     gateway.mesh.between.fails(Fault::Late);
     assert_eq!(problem(gateway.get(&path).send().await.unwrap()).await.0, 504);
+}
+
+#[tokio::test]
+async fn a_thumbnail_is_the_middle_slice_until_a_result_shows_another_and_is_made_once() {
+    let gateway = Gateway::start().await;
+    let scan = gateway.mesh.stored(&head().to_bytes(), [5, 64, 48]).await;
+    let path = format!("/v1/scans/{scan}/thumbnail.png");
+    let first = gateway.get(&path).send().await.unwrap();
+    let header = |name: &str| first.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!((first.status().as_u16(), header("content-type").as_str()), (200, "image/png"));
+    assert_eq!(header("cache-control"), "private, no-cache");
+    let tag = header("etag");
+    // No larger than a thumbnail may be, it is the slice itself.
+    assert_eq!(first.bytes().await.unwrap(), slice_png(&head(), 2).unwrap());
+    assert_eq!(gateway.get(&path).send().await.unwrap().status(), 200);
+    let known = gateway.get(&path).header("if-none-match", &tag).send().await.unwrap();
+    assert_eq!((known.status().as_u16(), gateway.mesh.between.reads()), (304, 1));
+
+    let job = gateway.mesh.claim(&scan).await;
+    let document = br#"{"answer":"found","image":{"shown_slice":4}}"#.to_vec();
+    gateway.mesh.hand_in(&job, Answer::Found, vec![("result.json", document)]).await;
+    let shown = gateway.get(&path).header("if-none-match", &tag).send().await.unwrap();
+    assert_eq!(shown.status(), 200);
+    assert_eq!(shown.bytes().await.unwrap(), slice_png(&head(), 4).unwrap());
+}
+
+#[tokio::test]
+async fn a_thumbnail_is_small_and_for_those_only_who_may_see_the_scan() {
+    let gateway = Gateway::start().await;
+    let shape = Shape { slices: 1, rows: 256, columns: 192 };
+    let settings = Settings { shape, tumour: false, ..Settings::slice(2) };
+    let large = Phantom::new(&settings).unwrap().volume;
+    let scan = gateway.mesh.stored(&large.to_bytes(), [1, 256, 192]).await;
+    let path = format!("/v1/scans/{scan}/thumbnail.png");
+    let png = gateway.get(&path).send().await.unwrap().bytes().await.unwrap();
+    // Width and height stand at the beginning of the first chunk (PNG, 11.2.1).
+    assert_eq!((&png[16..20], &png[20..24]), (&[0, 0, 0, 72][..], &[0, 0, 0, 96][..]));
+    let elsewhere = Gateway { token: gateway.mesh.token_elsewhere(), ..gateway };
+    assert_eq!(problem(elsewhere.get(&path).send().await.unwrap()).await.0, 404);
+    let scientist = elsewhere.signed_in_as(Role::Scientist);
+    assert_eq!(problem(scientist.get(&path).send().await.unwrap()).await.0, 403);
 }

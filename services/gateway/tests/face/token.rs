@@ -124,6 +124,18 @@ async fn the_key_set_is_public() {
 }
 
 #[tokio::test]
+async fn the_keys_of_results_are_public_and_others_than_those_of_tokens() {
+    let gateway = Gateway::start().await;
+    let set = async |name: &str| {
+        let address = format!("{}/.well-known/{name}", gateway.url);
+        json(gateway.client.get(address).send().await.unwrap()).await
+    };
+    let ((status, results), (_, tokens)) = (set("result-keys.json").await, set("jwks.json").await);
+    assert_eq!((status, results["keys"][0]["crv"].as_str()), (200, Some("Ed25519")));
+    assert_ne!(results["keys"][0]["kid"], tokens["keys"][0]["kid"]);
+}
+
+#[tokio::test]
 async fn users_are_managed_through_auth() {
     let gateway = Gateway::start().await;
     let (status, name, _) = problem(gateway.get("/v1/users").send().await.unwrap()).await;

@@ -10,6 +10,9 @@ import { beginOf, endOf, periodIn } from './period'
 import { alarmOf, askedIn, diceNotEmptyOf, diceOf, expectedOf, rateOf, refusalsOf, reviewedOf, slicesOf, weightedOf } from './quality'
 import { homeOf, may } from './roles'
 import { hrefTo, whereAt } from './routes'
+import { goneIn } from './api/follow'
+import type { Scan } from './api/scans'
+import { firstOf, offeredFor, together } from './together'
 import { TABLES } from './words/table'
 
 test('an address says which page it is and what is asked of it, and what nobody knows is home', () => {
@@ -213,4 +216,23 @@ test('a word that is made of others has all of them in every language', () => {
       return signs.filter((sign) => !said.includes(sign)).map((sign) => `${at} ${sign}`)
     })
   assert.deepEqual(lost(TABLES.fr, '').sort(), lost(TABLES.en, '').sort())
+})
+
+test('scans of one study, or of one batch, are one row where the first of them stands', () => {
+  const scan = (id: string, study: string | null, batch: string | null) => ({ id, study, batch }) as Scan
+  const list = [scan('a', null, null), scan('b', 's', 'b1'), scan('c', 't', 'b1'), scan('d', null, 'b2'), scan('e', 's', null), scan('f', null, 'b2')]
+  const rows = together(list).map((row) => [row.group?.key ?? row.scan?.id, row.group?.scans.map(({ id }) => id).join('')])
+  assert.deepEqual(rows, [['a', undefined], ['study:s', 'be'], ['c', undefined], ['batch:b2', 'df']])
+  assert.deepEqual(together(list).map((row) => firstOf(row)?.id), ['a', 'b', 'c', 'd'])
+  assert.deepEqual(together([]), [])
+})
+
+test('what waits may be urgent, what has no answer is analysed again, and what has one is left as it is', () => {
+  const offered = (state: Scan['state'], answer: Scan['answer'], priority: Scan['priority'] = 'routine') => offeredFor({ state, answer, priority })
+  assert.deepEqual([offered('queued', null), offered('queued', null, 'stat'), offered('running', null)], ['urgent', 'routine', undefined])
+  assert.deepEqual([offered('done', 'failed'), offered('done', 'not_analysable'), offered('done', 'found'), offered('done', 'none_found')], ['retry', 'retry', undefined, undefined])
+})
+
+test('an event of a deleted scan names it, and one that cannot be read names none', () => {
+  assert.deepEqual(['{"id":"a"}', '{"id":7}', '{}', 'null', 'no JSON'].map(goneIn), ['a', undefined, undefined, undefined, undefined])
 })

@@ -48,7 +48,7 @@ const inPixels: Finding = { ...finding, unit: 'px', volume_ml: null, area_mm2: n
 
 test('an event cut anywhere is one event', async () => {
   const text = ': hello\r\n\r\nevent: scan\r\nid: 7\r\ndata: {"a":\r\ndata: 1}\r\n\r\n'
-  const whole = [{ event: 'scan', data: '{"a":\n1}' }]
+  const whole = [{ event: 'scan', data: '{"a":\n1}', id: '7' }]
   for (let cut = 0; cut <= text.length; cut++) {
     assert.deepEqual(await events([text.slice(0, cut), text.slice(cut)]), whole, `cut at ${cut}`)
   }

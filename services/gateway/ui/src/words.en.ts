@@ -70,6 +70,7 @@ export const EN = {
       ['Ctrl and z, Ctrl and y', 'undo, redo'],
       ['b', 'while correcting: draw the outline'],
       ['j, k', 'next and previous scan of the list; Enter opens it'],
+      ['p, r, Delete', 'on a scan of the list: urgent or routine, analyse again, delete'],
     ] as readonly (readonly [string, string])[],
   },
   verdict: {
@@ -154,6 +155,7 @@ export const EN = {
     aboutSystem: 'About the system. Of a scan, report from its own page.',
     words: 'What went wrong?',
     hint: 'The administrators of your hospital read it. Nobody else does, and it is kept for good: write no more of a patient than it takes.',
+    fromPatient: 'A patient told me this, and these are their words',
     send: 'Send the report',
     sending: 'Sending …',
     sent: 'The report is kept. The administrators of your hospital can read it now.',

@@ -67,6 +67,7 @@ export const FR: Words = {
       ['Ctrl et z, Ctrl et y', 'annuler, rétablir'],
       ['b', 'pendant une correction : dessiner le contour'],
       ['j, k', 'examen suivant et précédent de la liste ; Entrée l’ouvre'],
+      ['p, r, Suppr', 'sur un examen de la liste : urgent ou non, analyser à nouveau, supprimer'],
     ],
   },
   verdict: {
@@ -153,6 +154,7 @@ export const FR: Words = {
     aboutSystem: 'Au sujet du système. Pour un examen, signalez depuis sa propre page.',
     words: 'Que s’est-il passé ?',
     hint: 'Les administrateurs de votre hôpital le lisent. Personne d’autre ne le lit, et c’est conservé pour toujours : n’écrivez d’un patient que le nécessaire.',
+    fromPatient: 'Un patient me l’a dit, et ce sont ses mots',
     send: 'Envoyer le signalement',
     sending: 'Envoi …',
     sent: 'Le signalement est conservé. Les administrateurs de votre hôpital peuvent le lire dès maintenant.',

@@ -3,7 +3,7 @@ use std::pin::pin;
 
 use anyhow::{Context, bail};
 use domain::Artefact;
-use domain::artefact::{ALL, ORIGINAL, RESULT};
+use domain::artefact::{ALL, ORIGINAL, PASSPORT, RESULT};
 use futures::{StreamExt, stream};
 use imaging::ResultDocument;
 use tokio_util::sync::CancellationToken;
@@ -138,7 +138,8 @@ async fn result(inside: &Inside, scan_id: &str, folder: &Path) -> anyhow::Result
     document.context("a scan that is done has no result")
 }
 
-/// Whether an artefact is written: what the gateway hands out, but for the file itself, which whoever named it has.
+/// Whether an artefact is written: what the gateway hands out, but for the file itself, which whoever named it has, and for the
+/// passport: its key goes with these services, so that nobody could verify it.
 fn is_written(artefact: &Artefact) -> bool {
-    artefact.published.is_some() && *artefact != ORIGINAL
+    artefact.published.is_some() && ![ORIGINAL, PASSPORT].contains(artefact)
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test's helpers need is there, or the test fails")]
 
 mod bench;
+mod certify;
 mod dataset;
 mod evaluate;
 mod forward;

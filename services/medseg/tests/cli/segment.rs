@@ -55,7 +55,15 @@ fn each_scan_is_a_line_and_a_folder_and_the_status_says_whether_any_has_a_findin
     let told = lines(ended.printed(FOUND));
     assert_eq!(told[0][..2], ["tumour.png", "found"]);
     assert_eq!(told[1][3], "healthy-2");
-    let written = ["image.png", "mask.png", "overlay.png", "result.json"];
+    let written = [
+        "contours.geojson",
+        "image.png",
+        "mask.png",
+        "overlay.png",
+        "report.fhir.json",
+        "report.hl7",
+        "result.json",
+    ];
     for (folder, answer) in
         [("tumour", "found"), ("healthy", "none_found"), ("healthy-2", "none_found")]
     {
@@ -116,14 +124,18 @@ fn a_folder_of_dicom_is_one_volume_and_json_says_the_same() {
             place.names(&folder),
             [
                 "capture.dcm",
+                "contours.geojson",
                 "image.png",
                 "mask.nii.gz",
                 "mask.png",
                 "overlay.png",
                 "report.dcm",
+                "report.fhir.json",
+                "report.hl7",
                 "result.json",
                 "seg.dcm",
-                "sr.dcm"
+                "sr.dcm",
+                "text.dcm"
             ]
         );
         let result = json_at(&place, &format!("{folder}/result.json"));

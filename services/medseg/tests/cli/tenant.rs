@@ -31,6 +31,16 @@ fn a_tenant_is_made_suspended_resumed_exported_and_closed_in_the_database() {
 }
 
 #[test]
+fn a_tenant_that_is_called_like_anothers_id_is_not_taken_for_it() {
+    let place = Place::new();
+    let made = tenant(&place, &["create", "Charité", "--admin", "rudolf"]).good();
+    let id = made.lines().next().unwrap();
+    tenant(&place, &["create", id, "--admin", "eve"]).good();
+    let shown = tenant(&place, &["show", id]).good();
+    assert!(shown.starts_with(id) && shown.ends_with("  Charité\n"), "{shown}");
+}
+
+#[test]
 fn an_operator_is_made_in_the_database_alone_and_is_no_tenants() {
     let place = Place::new();
     tenant(&place, &["add-operator", "ops"]).good();

@@ -3,7 +3,7 @@ use std::fs;
 use futures::StreamExt;
 use futures::future::join;
 use proto::registry::*;
-use service::claims::Role;
+use service::claims::{PublicKeys, RESULT_PURPOSE, Role};
 use service::topics::MODEL_EVALUATE;
 use tonic::Code;
 
@@ -209,4 +209,24 @@ pub async fn only_scientists_register_only_admins_promote_and_only_workers_evalu
         let refused = world.routing.clone().get_routes(world.by(role, RoutesRequest {})).await;
         assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
     }
+}
+
+pub async fn only_workers_have_results_signed_and_anybody_gets_the_keys(world: World) {
+    let statement = || ResultStatement { canonical: b"it is so".as_slice().into() };
+    let mut routing = world.routing.clone();
+    for role in [Role::Scientist, Role::Admin] {
+        let refused = routing.sign_result(world.by(role, statement())).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    }
+    let signed = routing.sign_result(world.worker(statement())).await.unwrap().into_inner();
+    let keys = world.models.clone().keys(KeysRequest {}).await.unwrap().into_inner().jwks_json;
+    assert!(keys.contains(&signed.key_id), "{keys}");
+    let keys = PublicKeys::from_jwks(&keys).unwrap();
+    let byte = |at: usize| u8::from_str_radix(&signed.value[at..at + 2], 16).unwrap();
+    let signature: Vec<u8> = (0..signed.value.len()).step_by(2).map(byte).collect();
+    let signature: [u8; 64] = signature.try_into().unwrap();
+    assert!(keys.have_signed(&signed.key_id, RESULT_PURPOSE, b"it is so", &signature));
+    let long = ResultStatement { canonical: vec![0; 1 << 16].into() };
+    let refused = routing.sign_result(world.worker(long)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
 }

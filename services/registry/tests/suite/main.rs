@@ -39,6 +39,7 @@ on_every_database! {
     keeping::of_two_that_register_one_version_at_once_each_is_told_whether_it_is_theirs;
     keeping::a_version_waits_for_its_evaluation_until_it_has_one;
     keeping::only_scientists_register_only_admins_promote_and_only_workers_evaluate;
+    keeping::only_workers_have_results_signed_and_anybody_gets_the_keys;
     kinds::a_kind_of_image_is_served_apart_and_the_rest_as_before;
     kinds::the_gate_compares_with_what_serves_the_kind_now;
     kinds::a_kind_rolls_back_on_its_own_and_at_last_to_its_modality;

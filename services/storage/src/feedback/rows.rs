@@ -218,10 +218,12 @@ pub async fn set_review(
     scan: ScanId,
     state: ReviewState,
     model_version: String,
+    at_ms: i64,
 ) -> Result<()> {
-    sqlx::query("UPDATE scans SET review = ?, model_version = ? WHERE tenant_id = ? AND id = ?")
+    sqlx::query("UPDATE scans SET review = ?, model_version = ?, changed_ms = ? WHERE tenant_id = ? AND id = ?")
         .bind(state.name())
         .bind(model_version)
+        .bind(at_ms)
         .id(tenant)
         .id(scan)
         .run(unit)

@@ -14,6 +14,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Responses;
+use super::scans::knows;
 use crate::artefacts::Incoming;
 use crate::feedback::{Given, ReadersMask};
 use crate::store::Store;
@@ -131,7 +132,10 @@ impl Wire for Feedback {
     ) -> Result<Response<ReviewPage>, Status> {
         let claims = self.reader(request.metadata()).await?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
-        Ok(Response::new(self.store.reviews(&claims, request.get_ref()).await?))
+        let mut page = self.store.reviews(&claims, request.get_ref()).await?;
+        let knows = knows(&claims);
+        self.store.group_reviews(claims.tenant(), &mut page.reviews, knows).await?;
+        Ok(Response::new(page))
     }
 
     type ReadMaskStream = Responses<MaskChunk>;

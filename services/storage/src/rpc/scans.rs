@@ -5,8 +5,9 @@ use platform::blob::Staged;
 use proto::storage::accept_part::Part;
 use proto::storage::scans_server::Scans as Wire;
 use proto::storage::{
-    AcceptHeader, AcceptPart, ArtefactRef, Batch, BatchRef, Chunk, ListPriorScans, ListScans,
-    PriorPage, Scan, ScanIdentity, ScanPage, ScanRef,
+    AcceptHeader, AcceptPart, ArtefactRef, Batch, BatchRef, Chunk, DeletedScan, ListPriorScans,
+    ListScans, NewPriority, PriorPage, Scan, ScanChange, ScanIdentity, ScanPage, ScanRef,
+    WatchScans,
 };
 use service::claims::{Claims, Role, Verifier};
 use service::status_in_stream;
@@ -89,7 +90,9 @@ impl Wire for Scans {
     async fn get(&self, request: Request<ScanRef>) -> Result<Response<Scan>, Status> {
         let claims = self.caller(request.metadata()).await?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
-        Ok(Response::new(self.store.scan(&claims.tenant(), &request.get_ref().id).await?))
+        let scan = self.store.scan(&claims.tenant(), &request.get_ref().id).await?;
+        let scan = self.store.grouped(claims.tenant(), scan, knows(&claims)).await?;
+        Ok(Response::new(scan))
     }
 
     async fn list(&self, request: Request<ListScans>) -> Result<Response<ScanPage>, Status> {
@@ -99,7 +102,9 @@ impl Wire for Scans {
             claims.require(&IDENTITY_ROLES)?;
         }
         let _turn = self.store.reads.take(claims.tenant().id()).await;
-        Ok(Response::new(self.store.scans(&claims.tenant(), &list).await?))
+        let mut page = self.store.scans(&claims.tenant(), &list).await?;
+        self.store.group(claims.tenant(), &mut page.scans, knows(&claims)).await?;
+        Ok(Response::new(page))
     }
 
     async fn get_identity(
@@ -131,7 +136,47 @@ impl Wire for Scans {
         let claims = self.caller(request.metadata()).await?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         let scans = self.store.watch(claims.tenant(), &request.get_ref().id).await?;
+        let (store, tenant, knows) = (self.store.clone(), claims.tenant(), knows(&claims));
+        let scans = scans.and_then(move |scan| {
+            let store = store.clone();
+            async move { store.grouped(tenant, scan, knows).await }
+        });
         Ok(Response::new(scans.map_err(status_in_stream).boxed()))
+    }
+
+    type WatchAllStream = Responses<ScanChange>;
+
+    async fn watch_all(
+        &self,
+        request: Request<WatchScans>,
+    ) -> Result<Response<Self::WatchAllStream>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        let since_ms = request.get_ref().since_ms;
+        let changes = self.store.follow(claims.tenant(), since_ms, knows(&claims));
+        Ok(Response::new(changes.map_err(status_in_stream).boxed()))
+    }
+
+    async fn prioritise(&self, request: Request<NewPriority>) -> Result<Response<Scan>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        let _turn = self.store.writes.take(claims.tenant().id()).await;
+        let scan = self.store.prioritise(&claims, request.get_ref()).await?;
+        let scan = self.store.grouped(claims.tenant(), scan, knows(&claims)).await?;
+        Ok(Response::new(scan))
+    }
+
+    async fn retry(&self, request: Request<ScanRef>) -> Result<Response<Scan>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        let _turn = self.store.writes.take(claims.tenant().id()).await;
+        let scan = self.store.retry(&claims, &request.get_ref().id).await?;
+        let scan = self.store.grouped(claims.tenant(), scan, knows(&claims)).await?;
+        Ok(Response::new(scan))
+    }
+
+    async fn delete(&self, request: Request<ScanRef>) -> Result<Response<DeletedScan>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        let _turn = self.store.writes.take(claims.tenant().id()).await;
+        let id = self.store.delete_scan(&claims, &request.get_ref().id).await?.to_string();
+        Ok(Response::new(DeletedScan { id }))
     }
 
     type ReadStream = Responses<Chunk>;
@@ -159,6 +204,11 @@ impl Wire for Scans {
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.batch(&claims.tenant(), &request.get_ref().id).await?))
     }
+}
+
+/// Whether the caller may know whose scans are.
+pub(super) fn knows(claims: &Claims) -> bool {
+    claims.require(&IDENTITY_ROLES).is_ok()
 }
 
 /// Appends to the object of that name, which is staged with its first bytes.

@@ -18,7 +18,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-fn objects(world: &World) -> Vec<PathBuf> {
+pub fn objects(world: &World) -> Vec<PathBuf> {
     files(&world.data.path().join("blobs"))
 }
 

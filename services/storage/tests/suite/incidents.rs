@@ -9,7 +9,8 @@ use crate::reader::Reader;
 use crate::world::{World, next};
 
 async fn report(reader: &Reader<'_>, words: &str, scan_id: &str) -> Result<Incident, Status> {
-    let new = NewIncident { words: words.into(), scan_id: scan_id.into() };
+    let new =
+        NewIncident { words: words.into(), scan_id: scan_id.into(), ..NewIncident::default() };
     Ok(reader.world.incidents.clone().report(reader.ask(new)).await?.into_inner())
 }
 
@@ -29,6 +30,7 @@ pub async fn a_report_is_kept_and_told_to_whoever_runs_the_system(world: World) 
         reporter: "virchow".into(),
         words: "the outline is mirrored \u{2026}".into(),
         scan_id: scan.id.clone(),
+        from_patient: false,
     };
     assert_eq!(about_scan, expected);
     let body = next(&mut news).await;
@@ -58,6 +60,19 @@ pub async fn a_report_is_kept_and_told_to_whoever_runs_the_system(world: World) 
     let cursor = first.next_cursor;
     let rest = listed(&world, world.hospital, ListReported { limit: 50, cursor }).await;
     assert_eq!([&first.incidents[..], &rest.incidents[..]].concat(), all.incidents);
+}
+
+pub async fn a_patients_word_is_kept_as_one_and_passed_on_by_whom_they_told(world: World) {
+    let ada = Reader::new(&world, "ada");
+    let words = "they showed me somebody else's picture";
+    let new = NewIncident { words: words.into(), from_patient: true, ..NewIncident::default() };
+    let kept = world.incidents.clone().report(ada.ask(new)).await.unwrap().into_inner();
+    assert_eq!((kept.from_patient, &*kept.reporter, &*kept.words), (true, "ada", words));
+    world.clock.advance(10);
+    report(&ada, "my own word", "").await.unwrap();
+    let all = listed(&world, world.hospital, ListReported::default()).await;
+    let from_patients: Vec<_> = all.incidents.iter().map(|one| one.from_patient).collect();
+    assert_eq!(from_patients, [false, true]);
 }
 
 pub async fn nobody_reports_without_end(world: World) {

@@ -17,6 +17,7 @@ mod reader;
 mod stops;
 mod tenants;
 mod whose;
+mod worklist;
 mod world;
 
 /// Each of these claims as one test per database.
@@ -117,11 +118,23 @@ on_every_database! {
     learning::scans_of_one_patient_have_one_name_that_no_other_hospital_shares;
     learning::another_hospitals_confirmed_scans_are_as_if_they_never_were;
     incidents::a_report_is_kept_and_told_to_whoever_runs_the_system;
+    incidents::a_patients_word_is_kept_as_one_and_passed_on_by_whom_they_told;
     incidents::nobody_reports_without_end;
     incidents::reports_are_read_by_their_own_admins_only;
     stops::a_model_is_stopped_by_its_hospitals_rule_until_somebody_decides;
     stops::a_stop_is_lifted_with_a_reason_and_what_was_before_counts_no_more;
     stops::a_rule_that_is_none_is_refused_and_nobody_else_sets_one;
+    worklist::a_waiting_scan_is_made_urgent_and_is_next;
+    worklist::a_scan_without_an_answer_is_analysed_anew_and_what_was_said_is_kept;
+    worklist::a_failed_scan_is_tried_as_often_again;
+    worklist::what_has_an_answer_or_was_judged_is_not_analysed_anew;
+    worklist::of_a_deleted_scan_nothing_is_left_but_its_audit_trail;
+    worklist::a_scan_is_deleted_while_it_is_analysed_and_its_key_makes_it_no_more;
+    worklist::what_is_done_with_a_scan_is_for_its_own_hospital;
+    worklist::scans_of_a_study_are_called_alike_for_those_who_may_know;
+    worklist::all_changes_are_told_in_one_stream_and_nobody_elses;
+    worklist::who_comes_back_is_told_what_happened_meanwhile;
+    worklist::changes_that_come_at_once_are_all_told;
     log::a_broken_database_is_logged_once_with_its_cause;
     log::what_a_caller_does_wrong_is_no_error_in_the_log;
 }

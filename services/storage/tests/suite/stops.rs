@@ -177,7 +177,7 @@ pub async fn a_rule_that_is_none_is_refused_and_nobody_else_sets_one(world: Worl
     }
     assert_eq!(world.count("stop_rules").await, 0);
     // Without a bound no model is stopped.
-    set(&world, Role::Admin, (0.0, 0)).await.unwrap();
+    set(&world, Role::Admin, (0.0, 10)).await.unwrap();
     for _ in 0..4 {
         refute(&world).await;
     }

@@ -1,15 +1,14 @@
 //! Measurement groups: of each finding one with its numbers, and one with its box (TID 1411; without a segmentation TID 1501).
 
 use dicom_dictionary_std::tags;
-use imaging::{Diameter, Finding, Geometry, Laterality, Unit};
+use imaging::{Diameter, Finding, Geometry, Unit};
 
 use super::content::{Content, Relation};
 use crate::dicom::element::{Code, reference, whole};
 use crate::dicom::source::Place;
-use crate::dicom::{DicomResult, called, codes, equipment, kind_of, seg};
-
-/// So many findings are listed, the first ones first: a mask of noise must not become a report that nobody can hold.
-pub const FINDINGS_MAX: usize = 1024;
+use crate::dicom::{DicomResult, coded_side, codes, equipment, kind_of, seg};
+use crate::plain::called;
+use crate::{FINDINGS_MAX, names};
 
 /// The groups of the findings, in their order.
 pub fn all(of: &DicomResult, segmentation: Option<&str>) -> Vec<Content> {
@@ -47,12 +46,17 @@ fn measured(
 fn identified(of: &DicomResult, finding: &Finding) -> Vec<Content> {
     let mut site = Content::code(Relation::Modifies, codes::FINDING_SITE, codes::BRAIN);
     if let Some(side) = finding.laterality {
-        site = site.with(vec![Content::code(Relation::Modifies, codes::LATERALITY, coded(side))]);
+        let side = Content::code(Relation::Modifies, codes::LATERALITY, coded_side(side));
+        site = site.with(vec![side]);
     }
     let text = |relation, concept: Code, words: &str| Content::text(relation, concept, words);
     let mut all = vec![
         text(Relation::Observes, codes::TRACKING_IDENTIFIER, &called(finding)),
-        Content::uid(Relation::Observes, codes::TRACKING_UID, &of.tracking_uid(finding)),
+        Content::uid(
+            Relation::Observes,
+            codes::TRACKING_UID,
+            &names::tracking_uid(&of.result, finding),
+        ),
         Content::code(Relation::Contains, codes::FINDING, kind_of(finding)),
         site,
         text(Relation::Modifies, codes::ALGORITHM_NAME, &equipment::model_name(&of.result)),
@@ -63,14 +67,6 @@ fn identified(of: &DicomResult, finding: &Finding) -> Vec<Content> {
         parameters.map(|words| text(Relation::Modifies, codes::ALGORITHM_PARAMETERS, &words)),
     );
     all
-}
-
-fn coded(side: Laterality) -> Code {
-    match side {
-        Laterality::Left => codes::LEFT,
-        Laterality::Right => codes::RIGHT,
-        Laterality::Midline => codes::MIDLINE,
-    }
 }
 
 fn numbers(finding: &Finding, place: Option<&Place<'_>>) -> Vec<Content> {

@@ -3,7 +3,7 @@ import { got, sent } from './json'
 /** What may be pushed to each kind of destination. */
 export const FORMATS = {
   webhook: ['cloudevent', 'result.json'],
-  stow: ['seg.dcm', 'sr.dcm', 'capture.dcm'],
+  stow: ['seg.dcm', 'sr.dcm', 'text.dcm', 'capture.dcm'],
 } as const
 export type Kind = keyof typeof FORMATS
 

@@ -3,12 +3,12 @@ import { request } from './http'
 /** As many characters as one report may have. */
 export const INCIDENT_CHARS_MAX = 4000
 
-/** Reports that something went wrong: about that scan, or about the system where it is empty. */
-export async function reportIncident(words: string, scan: string): Promise<void> {
+/** Reports that something went wrong: about that scan, or about the system where it is empty; in a patient's words or in one's own. */
+export async function reportIncident(words: string, scan: string, fromPatient: boolean): Promise<void> {
   await request('v1/incidents', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ words, scan_id: scan || null }),
+    body: JSON.stringify({ words, scan_id: scan || null, from_patient: fromPatient }),
   })
 }
 
@@ -21,6 +21,8 @@ export interface Incident {
   words: string
   /** Nothing: it is about the system. */
   scan_id: string | null
+  /** Whether the reporter has passed on what a patient said. */
+  from_patient: boolean
 }
 
 export interface IncidentPage {

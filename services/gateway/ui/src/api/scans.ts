@@ -8,19 +8,25 @@ import type { Written } from './written'
 export type { Answer, Priority, State } from './types'
 
 /** A scan as the gateway describes it. */
-export type Scan = Written<
-  api.Scan,
-  | 'id'
-  | 'state'
-  | 'priority'
-  | 'answer'
-  | 'reason'
-  | 'accepted_ms'
-  | 'completed_ms'
-  | 'format'
-  | 'modality'
-  | 'shape'
->
+export interface Scan
+  extends Written<
+    api.Scan,
+    | 'id'
+    | 'state'
+    | 'priority'
+    | 'answer'
+    | 'reason'
+    | 'accepted_ms'
+    | 'completed_ms'
+    | 'format'
+    | 'modality'
+    | 'shape'
+  > {
+  /** What its study is called, for those who may know; the same for all scans of it, and nobody's number. */
+  study: string | null
+  /** The batch that it came in. */
+  batch: string | null
+}
 
 export interface ScanPage extends Written<api.Scans, 'next_cursor'> {
   scans: Scan[]
@@ -40,6 +46,26 @@ export async function getScan(id: string, signal?: AbortSignal): Promise<Scan> {
   return json(await request(pathOf(id), signal ? { signal } : {}))
 }
 
+/** A waiting scan, sooner or in its turn. */
+export async function prioritise(id: string, priority: api.Priority): Promise<Scan> {
+  const headers = { 'content-type': 'application/json' }
+  return json(await request(pathOf(id), { method: 'PATCH', headers, body: JSON.stringify({ priority }) }))
+}
+
+/** A scan that there is no answer for, anew. */
+export async function retryScan(id: string): Promise<Scan> {
+  return json(await request(`${pathOf(id)}/retry`, { method: 'POST' }))
+}
+
+export async function deleteScan(id: string): Promise<void> {
+  await request(pathOf(id), { method: 'DELETE' })
+}
+
+/** One slice, small; what the browser has of it is shown only if its reader may still see it. */
+export async function getThumbnail(id: string): Promise<Blob> {
+  return (await request(`${pathOf(id)}/thumbnail.png`, { cache: 'default' })).blob()
+}
+
 export async function getResult(id: string): Promise<ResultDocument> {
   return json(await request(`${pathOf(id)}/result`))
 }
@@ -51,6 +77,17 @@ export async function getArtefact(id: string, name: Artefact): Promise<Blob> {
 
 export function pathOf(id: string): string {
   return `v1/scans/${encodeURIComponent(id)}`
+}
+
+/** The scan that an event tells of; nothing: it tells of none. */
+export function scanIn(data: string): Scan | undefined {
+  try {
+    const value: unknown = JSON.parse(data)
+    const isScan = value !== null && typeof value === 'object' && 'id' in value && 'state' in value
+    return isScan ? (value as Scan) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 async function json<T>(response: Response): Promise<T> {

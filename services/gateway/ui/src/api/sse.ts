@@ -2,12 +2,15 @@
 export interface ServerEvent {
   event: string
   data: string
+  /** Where a connection that breaks goes on; nothing: the event does not say. */
+  id?: string
 }
 
 /** Splits a text stream into its events, as the HTML standard's section on server-sent events asks. */
 export async function* eventsOf(chunks: AsyncIterable<string>): AsyncGenerator<ServerEvent> {
   let rest = ''
   let event = ''
+  let id: string | undefined
   let data: string[] = []
   for await (const chunk of chunks) {
     rest += chunk
@@ -16,8 +19,9 @@ export async function* eventsOf(chunks: AsyncIterable<string>): AsyncGenerator<S
     rest = lines.pop() ?? ''
     for (const line of lines) {
       if (line === '') {
-        if (data.length > 0) yield { event: event || 'message', data: data.join('\n') }
+        if (data.length > 0) yield { event: event || 'message', data: data.join('\n'), ...(id === undefined ? {} : { id }) }
         event = ''
+        id = undefined
         data = []
         continue
       }
@@ -25,6 +29,7 @@ export async function* eventsOf(chunks: AsyncIterable<string>): AsyncGenerator<S
       const field = colon < 0 ? line : line.slice(0, colon)
       const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '')
       if (field === 'event') event = value
+      else if (field === 'id') id = value
       else if (field === 'data') data.push(value)
     }
   }

@@ -752,7 +752,8 @@ export interface paths {
          * Tells of each change of a scan until it is done
          * @description Server-sent events: `scan` with the scan as JSON, first as it is now. The stream ends when the
          *     scan is done. Send `Last-Event-ID` to go on where a connection broke; when there is nothing more to
-         *     tell, the answer is 204. A stream that fails ends with the event `problem`.
+         *     tell, the answer is 204. A stream that fails ends with the event `problem`, and one whose caller may not have it any more
+         *     ends within a minute.
          */
         get: operations["watch_scan"];
         put?: never;
@@ -3100,7 +3101,7 @@ export interface components {
          *     whoever manages accounts could make itself another.
          * @enum {string}
          */
-        Scope: "scans" | "results" | "feedback" | "dataset" | "incidents" | "batches" | "models" | "drift" | "quality";
+        Scope: "scans" | "results" | "feedback" | "dataset" | "incidents" | "batches" | "uploads" | "models" | "drift" | "quality";
         /** @description What would have changed if a shadow had served. */
         ShadowReport: {
             /**

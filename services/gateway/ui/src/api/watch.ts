@@ -1,6 +1,6 @@
 import { request } from './http'
 import { Problem } from './problem'
-import { getScan, pathOf, type Scan } from './scans'
+import { getScan, pathOf, scanIn, type Scan } from './scans'
 import { eventsOf } from './sse'
 
 /** A stream that says nothing for so long is taken for dead; the server sends comments more often. */
@@ -54,7 +54,8 @@ async function listen(id: string, seen: (scan: Scan) => void, signal: AbortSigna
   return false
 }
 
-async function* heard(body: ReadableStream<Uint8Array>, silence: AbortController): AsyncGenerator<string> {
+/** The stream as text; a stream that says nothing for too long is broken off. */
+export async function* heard(body: ReadableStream<Uint8Array>, silence: AbortController): AsyncGenerator<string> {
   const reader = body.getReader()
   const decoder = new TextDecoder()
   let timer = 0
@@ -75,17 +76,7 @@ async function* heard(body: ReadableStream<Uint8Array>, silence: AbortController
   }
 }
 
-function scanIn(data: string): Scan | undefined {
-  try {
-    const value: unknown = JSON.parse(data)
-    const isScan = value !== null && typeof value === 'object' && 'id' in value && 'state' in value
-    return isScan ? (value as Scan) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms)
     signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })

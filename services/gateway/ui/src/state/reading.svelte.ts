@@ -21,6 +21,8 @@ export class Reading {
   measured = $state(false)
   /** Whether a click says that something was missed there. */
   marking = $state(false)
+  /** Whether an outline is being drawn. */
+  drawing = $state(false)
   /** Whether a drag measures, and what was measured. */
   measuring = $state(false)
   measures = $state.raw<readonly Measure[]>([])
@@ -61,9 +63,14 @@ export class Reading {
     this.go(this.slice + by)
   }
 
-  /** Whether the three planes are shown: what is marked is marked in a slice. */
+  /** Whether the three planes are shown: an outline is drawn in a slice. */
   get inPlanes(): boolean {
-    return this.planes && !this.marking
+    return this.planes && !this.drawing
+  }
+
+  /** Whether something can be marked now: that is done in a slice, too. */
+  get marks(): boolean {
+    return this.marking && !this.inPlanes
   }
 
   /** Shows a finding where it is largest. */

@@ -39,6 +39,11 @@ class Reviews {
     void this.#ask(ids[first - 1] ?? '', ids.slice(first), this.#reader)
   }
 
+  /** Something of these scans has changed: whoever lists them asks again. */
+  stale(ids: readonly string[]): void {
+    ids.forEach((id) => this.#asked.delete(id))
+  }
+
   /** Forgets all: somebody else may sign in. */
   clear(): void {
     this.#reader = {}

@@ -1,3 +1,4 @@
+import type { Group } from '../together'
 import type { State } from '../api/scans'
 import type { Review } from '../filter'
 
@@ -8,6 +9,7 @@ export const FRAME = {
     home: 'medseg, all scans',
     models: 'Models',
     skip: 'Skip to the content',
+    research: 'Research use only',
     signOut: 'Sign out',
     language: 'Language',
   },
@@ -45,6 +47,26 @@ export const FRAME = {
     ownOnly: 'Of those that were reviewed you see the scans that you have judged yourself.',
     again: 'Try again',
     older: 'Show older scans',
+    urgentToo: 'urgent',
+    by: {
+      study: (count: string) => `One study, ${count} scans`,
+      batch: (count: string) => `Sent together, ${count} scans`,
+    } satisfies Record<Group['by'], (count: string) => string>,
+    actions: (scan: string) => `What to do with scan ${scan}`,
+    doing: {
+      urgent: 'Make urgent',
+      routine: 'Make routine',
+      retry: 'Analyse again',
+    },
+    done: {
+      urgent: (scan: string) => `Scan ${scan} is urgent now.`,
+      routine: (scan: string) => `Scan ${scan} waits its turn.`,
+      retry: (scan: string) => `Scan ${scan} is analysed again.`,
+    },
+    remove: 'Delete',
+    sure: (scan: string) =>
+      `Delete scan ${scan} for good, with its images, its result, whose it is and what readers have said of it?`,
+    removed: (scan: string) => `Scan ${scan} is deleted.`,
   },
   administration: {
     title: 'Administration',
@@ -76,6 +98,7 @@ export const FRAME = {
     incidents: 'Reported problems',
     noIncidents: 'Nobody has reported a problem.',
     reported: (reporter: string, when: string) => `${reporter}, ${when}:`,
+    fromPatient: 'a patient’s words,',
     ofScan: (scan: string) => `of scan ${scan}`,
     ofSystem: 'of the system',
     older: 'Show older reports',

@@ -8,6 +8,7 @@ export const FRAME: AnyWords<typeof EN> = {
     home: 'medseg, tous les examens',
     models: 'Modèles',
     skip: 'Aller au contenu',
+    research: 'Pour la recherche seulement',
     signOut: 'Se déconnecter',
     language: 'Langue',
   },
@@ -45,6 +46,26 @@ export const FRAME: AnyWords<typeof EN> = {
     ownOnly: 'Parmi les examens relus, vous voyez ceux que vous avez jugés vous-même.',
     again: 'Réessayer',
     older: 'Afficher les examens plus anciens',
+    urgentToo: 'urgent',
+    by: {
+      study: (count) => `Une étude, ${count} examens`,
+      batch: (count) => `Envoyés ensemble, ${count} examens`,
+    },
+    actions: (scan) => `Que faire de l’examen ${scan}`,
+    doing: {
+      urgent: 'Rendre urgent',
+      routine: 'Rendre non urgent',
+      retry: 'Analyser à nouveau',
+    },
+    done: {
+      urgent: (scan) => `L’examen ${scan} est maintenant urgent.`,
+      routine: (scan) => `L’examen ${scan} attend son tour.`,
+      retry: (scan) => `L’examen ${scan} est analysé à nouveau.`,
+    },
+    remove: 'Supprimer',
+    sure: (scan) =>
+      `Supprimer définitivement l’examen ${scan}, avec ses images, son résultat, l’identité du patient et ce que les lecteurs en ont dit ?`,
+    removed: (scan) => `L’examen ${scan} est supprimé.`,
   },
   administration: {
     title: 'Administration',
@@ -76,6 +97,7 @@ export const FRAME: AnyWords<typeof EN> = {
     incidents: 'Problèmes signalés',
     noIncidents: 'Personne n’a signalé de problème.',
     reported: (reporter, when) => `${reporter}, ${when} :`,
+    fromPatient: 'paroles d’un patient,',
     ofScan: (scan) => `examen ${scan}`,
     ofSystem: 'le système',
     older: 'Afficher les signalements plus anciens',

@@ -16,6 +16,7 @@ export const WORK = {
     wrong: 'User name or password is wrong. Please try again.',
     ended: 'The session has ended. Please sign in again.',
     signedOut: 'Signed out',
+    locked: 'Locked: nobody was here for a quarter of an hour. Your password opens it where it was.',
   },
   problem: {
     status: (status: number) => `The server answered with status ${status}`,

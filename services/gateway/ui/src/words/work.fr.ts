@@ -15,6 +15,7 @@ export const WORK: AnyWords<typeof EN> = {
     wrong: 'Le nom d’utilisateur ou le mot de passe est faux. Veuillez réessayer.',
     ended: 'La session est terminée. Veuillez vous reconnecter.',
     signedOut: 'Déconnecté',
+    locked: 'Verrouillé : personne n’était là pendant un quart d’heure. Votre mot de passe rouvre la page où elle en était.',
   },
   problem: {
     status: (status) => `Le serveur a répondu avec l’état ${status}`,
