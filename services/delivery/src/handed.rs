@@ -118,7 +118,8 @@ fn answer(scan: &Scan) -> Result<Answer> {
         Wire::NoneFound => Ok(Answer::NoneFound),
         Wire::NotAnalysable => Ok(Answer::NotAnalysable),
         Wire::Failed => Ok(Answer::Failed),
-        Wire::Unspecified => Err(ErrorKind::Internal.error("a scan was told of that is not done")),
+        // It is analysed anew since: what that comes to is what goes out.
+        Wire::Unspecified => Err(ErrorKind::Unavailable.error("the scan is being analysed again")),
     }
 }
 
