@@ -17,7 +17,7 @@ use crate::{stow, webhook};
 const WITHIN: Duration = Duration::from_secs(200);
 
 /// What became of an attempt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Outcome {
     /// The receiver has it, and what it has said besides.
     Delivered(String),

@@ -25,6 +25,10 @@ const LANES_EACH_MAX: usize = 4;
 /// Deliveries of one lane before others have their turn.
 const BURST: usize = 16;
 
+/// How long to wait until an end is noted again that could not be.
+const NOTED_AGAIN: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)];
+
 /// How often to look for what has become due.
 const INTERVAL: Duration = Duration::from_millis(500);
 
@@ -135,8 +139,19 @@ async fn one(store: &Store, handed: &Handed, post: &Post, lane: Lane) -> Result<
     let outcome = attempt(store, handed, post, &due).await;
     count(&due, &outcome, began.elapsed());
     let goes_on = !matches!(outcome, Outcome::Later(_) | Outcome::Away(_));
-    store.settle(due, outcome).await?;
+    settled(store, due, outcome).await?;
     Ok(goes_on)
+}
+
+/// Notes it, and again while the database is busy: what is not noted is sent twice.
+async fn settled(store: &Store, due: Due, outcome: Outcome) -> Result<()> {
+    for pause in NOTED_AGAIN {
+        match store.settle(due.clone(), outcome.clone()).await {
+            Err(error) if error.kind().is_transient() => tokio::time::sleep(pause).await,
+            noted => return noted,
+        }
+    }
+    store.settle(due, outcome).await
 }
 
 fn count(due: &Due, outcome: &Outcome, took: Duration) {

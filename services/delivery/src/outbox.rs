@@ -29,7 +29,8 @@ pub struct Lane {
     pub destination_id: DestinationId,
 }
 
-/// A delivery that is this attempt's alone until its lease ends.
+/// A delivery that is this attempt's alone until its lease ends. No form of it is printed: it has the destination's secret.
+#[derive(Clone)]
 pub struct Due {
     pub tenant: TenantId,
     pub id: String,
