@@ -28,7 +28,8 @@ pub async fn delivery_alone_is_handed_any_hospitals_scan_and_each_joining_is_not
     let scan = world.accept(Upload::of("a head")).await.unwrap();
     let mut handover = world.handover.clone();
     let told = handover.get_scan(by_delivery(&world, of(&world, &scan))).await.unwrap();
-    assert_eq!(told.into_inner(), world.get(&scan).await);
+    let told = told.into_inner();
+    assert_eq!((&told.id, &told.volume_sha256), (&scan.id, &scan.volume_sha256));
     let HandoverRef { tenant_id, scan_id } = of(&world, &scan);
     let file = HandoverFile { tenant_id, scan_id, name: "image.png".into() };
     let bytes = handover.read_file(by_delivery(&world, file.clone())).await.unwrap();
