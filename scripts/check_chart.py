@@ -285,6 +285,8 @@ def main():
         {**good, "image": {**good["image"], "digests": {"gateway": f"sha256:{64 * '0'}"}}},
         {**good, "mutualTls": {"enabled": True}},
         {**good, "evaluation": {"enabled": True}},
+        # Instances that wait in two pods, or in one that forgets them.
+        {**good, "services": {"ingest": {"dicom": {"type": "ClusterIP", "port": 11112, "sources": ["10.0.0.0/8"]}}}},
     ]
     for wrong in unsound:
         if not refused(str(chart), wrong):

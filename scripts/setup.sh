@@ -123,6 +123,9 @@ if [ "$what" = test ]; then
     # What reads our DICOM objects as hospitals do.
     wheel pacs highdicom==0.28.2 pydicom==3.0.2 ||
         fail "pydicom and highdicom could not be fetched: is a Python package index reachable? (log: $cache/pacs/pip.log)"
+    # What sends DICOM objects as scanners and archives do, and in ways that they had better not.
+    wheel pynetdicom pynetdicom==3.0.4 pydicom==3.0.2 ||
+        fail "pynetdicom could not be fetched: is a Python package index reachable? (log: $cache/pynetdicom/pip.log)"
     # What reads our FHIR bundles and HL7 messages as hospitals do.
     wheel standards fhir.resources==8.3.0 hl7==0.4.5 hl7apy==1.3.5 pydantic==2.14.4 ||
         fail "fhir.resources and hl7 could not be fetched: is a Python package index reachable? (log: $cache/standards/pip.log)"

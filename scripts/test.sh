@@ -59,6 +59,7 @@ if stage build scripts/env.sh cargo build --workspace --lib --bins --tests --ben
     stage mlflow scripts/env.sh scripts/check-mlflow.sh "$CARGO_TARGET_DIR/debug"
     stage drift scripts/env.sh scripts/check-drift.sh "$CARGO_TARGET_DIR/debug"
     stage pacs scripts/env.sh scripts/check-pacs.sh "$CARGO_TARGET_DIR/debug"
+    stage dicom scripts/env.sh scripts/check-dicom.sh "$CARGO_TARGET_DIR/debug"
     stage notebooks scripts/env.sh scripts/check-notebooks.sh "$CARGO_TARGET_DIR/debug"
     stage browser scripts/env.sh tests/browser/run.sh
     stage drill scripts/servers.sh scripts/env.sh scripts/restore_drill.sh

@@ -130,6 +130,24 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
     Ok(Decoded { volume: Volume { window, ..volume }, ..decoded })
 }
 
+/// Which series a DICOM file says that it belongs to: patient, study and series. None: it is no slice.
+///
+/// As [`decode`], it never panics; headers are looked at, no pixels. A file that names no series has an empty one.
+pub fn series_of(bytes: &[u8], limits: &Limits) -> Result<Option<[String; 3]>, Refusal> {
+    let read = catch_unwind(AssertUnwindSafe(|| dicom::series_of(bytes, limits)));
+    read.unwrap_or_else(|_| Err(RefusalReason::Corrupt.refuse("The file cannot be read.")))
+}
+
+/// Whether files of that SOP class may hold slices that [`decode`] reads. What one holds, only the file tells.
+pub fn may_be_image(sop_class: &str) -> bool {
+    dicom::may_be_image(sop_class)
+}
+
+/// The transfer syntaxes in which [`decode`] reads DICOM files, by their UIDs.
+pub fn transfer_syntaxes() -> &'static [&'static str] {
+    &dicom::TRANSFER_SYNTAXES
+}
+
 /// Reads a NIfTI file that does not say where it lies as if it were a picture: as stored, with square pixels.
 ///
 /// For what medseg itself has written of pictures. Of anybody else's file nobody knows which side is left, so that

@@ -35,7 +35,10 @@ mod window;
 mod witness;
 
 pub use components::{Run, components};
-pub use decode::{Archive, Decoded, Group, Grouping, Limits, decode, decode_flat};
+pub use decode::{
+    Archive, Decoded, Group, Grouping, Limits, decode, decode_flat, may_be_image, series_of,
+    transfer_syntaxes,
+};
 pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_features};
 pub use embedding::{EMBEDDING, EMBEDDING_WIDTH, Projection, embedding};
 pub use features::Features;

@@ -29,6 +29,8 @@ pub enum DecoderAnswer {
     Outline(Box<OutlineFacts>),
     /// The entries of an archive, shared out.
     Groups(Vec<Group>),
+    /// Which series of which study a file is an instance of, as a digest in lower-case hex; None: it is no slice.
+    Series(Option<String>),
     /// The bytes of one entry, or of a zip of several, follow.
     Entry {
         /// How many they are.
@@ -170,6 +172,8 @@ mod tests {
         vec![
             DecoderAnswer::Ready(Walls::default()),
             DecoderAnswer::Entry { bytes: u64::MAX - 1 },
+            DecoderAnswer::Series(None),
+            DecoderAnswer::Series(Some("cd".repeat(32))),
             DecoderAnswer::Groups(vec![
                 Group { name: "IM0 \u{2026} IM7 (8 files)".into(), places: vec![7, 0], scan: true },
                 Group { name: String::new(), places: Vec::new(), scan: false },
@@ -194,7 +198,7 @@ mod tests {
             let [before, after] = [&answer, &read].map(|one| serde_json::to_value(one).unwrap());
             assert_eq!(before, after);
         }
-        let Some(DecoderAnswer::Image(facts)) = answers().into_iter().nth(3) else { panic!() };
+        let Some(DecoderAnswer::Image(facts)) = answers().into_iter().nth(5) else { panic!() };
         let sent = DecoderAnswer::Image(facts);
         let Ok(DecoderAnswer::Image(read)) = DecoderAnswer::read(&written(&sent)[..]) else {
             panic!()

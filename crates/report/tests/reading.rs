@@ -60,6 +60,7 @@ fn result(answer: Answer) -> ResultDocument {
         image: Some(ImageFacts::new(&volume, ClassifiedKind::default(), 5)),
         model: Some(model.used(&reading)),
         inputs: None,
+        witness: None,
         timing: Timing::new(NOW_MS, NOW_MS, NOW_MS + 60_000, 1.0),
         findings,
     }

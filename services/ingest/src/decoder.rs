@@ -117,6 +117,15 @@ impl Decoder {
         })
     }
 
+    /// Which series the DICOM file is an instance of, as a digest; None: it is no slice.
+    pub async fn series(&self, file: &Path) -> Result<Result<Option<String>, Refusal>> {
+        Ok(match self.ask(file, &["series"]).await? {
+            Ok(Answered { answer: DecoderAnswer::Series(series), .. }) => Ok(series),
+            Ok(_) => Err(crashed()),
+            Err(refusal) => Err(refusal),
+        })
+    }
+
     /// Decodes the mask in `file`; `own`: one that medseg has made itself.
     pub async fn outline(&self, file: &Path, own: bool) -> Result<Result<Outline, Refusal>> {
         let task: &[&str] = if own { &["outline", "--own"] } else { &["outline"] };

@@ -5,6 +5,7 @@
 
 mod batch;
 mod decoder;
+mod dicom;
 mod feedback;
 mod image;
 mod outline;
@@ -32,6 +33,7 @@ use service::{Check, Peer, Service, Turns, check};
 use tonic::service::Routes;
 
 use decoder::Decoder;
+pub use dicom::DicomSettings;
 use partial::{Most, Partials, Shelf};
 use reserve::Reserve;
 use spool::Spool;
@@ -116,6 +118,9 @@ pub struct Config {
     /// What medseg's own services sign in with: storage takes scans from no one else.
     #[arg(long, env, hide_env_values = true)]
     pub service_secret: SecretString,
+
+    #[command(flatten)]
+    pub dicom: DicomSettings,
 }
 
 fn modality(term: &str) -> Result<Modality, String> {
@@ -140,6 +145,7 @@ impl Config {
             decode_s: 20,
             decode_mib: DECODE_MIB,
             decode_jail: Demand::Required,
+            dicom: DicomSettings::default(),
         }
     }
 }
@@ -171,10 +177,11 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let storage = ScansClient::new(peers.storage.clone());
     let feedback = FeedbackClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
-    let own = ServiceToken::new(peers.auth.clone(), config.service_secret, clock.clone());
+    let own = ServiceToken::new(peers.auth.clone(), config.service_secret.clone(), clock.clone());
     let comparing = Turns::of(decoder.at_a_time());
     let uploads = Uploads { spool, decoder, storage, feedback, own, comparing, unpacked_max };
-    let workers = vec![partial::sweep(partials.clone())];
+    let mut workers = vec![partial::sweep(partials.clone())];
+    workers.extend(dicom::door(&config, &uploads, &peers.auth, &clock)?);
     let rpc = rpc::Ingest::new(uploads, partials, Verifier::new(peers.auth, clock));
     Ok(Service {
         name: "ingest",

@@ -26,7 +26,7 @@ use crate::spool::Piece;
 use crate::upload::{Taken, Uploads};
 
 /// For those who send scans.
-const SENDERS: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
+pub const SENDERS: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
 
 /// For those who say what they make of results.
 const READERS: [Role; 2] = [Role::Clinician, Role::Admin];

@@ -177,7 +177,8 @@ impl Spool {
         Ok(Ok(Received::One(one.1)))
     }
 
-    async fn pack(&self, files: Vec<(String, Spooled)>) -> Result<Spooled> {
+    /// Several files as one zip, unread.
+    pub async fn pack(&self, files: Vec<(String, Spooled)>) -> Result<Spooled> {
         let archive = self.create()?;
         let reserve = self.reserve.clone();
         let packed = tokio::task::spawn_blocking(move || packed(archive, &files, &reserve)).await;

@@ -79,6 +79,9 @@ pub struct Services {
     pub first_password: Option<SecretString>,
 
     #[command(flatten)]
+    pub dicom: ingest::DicomSettings,
+
+    #[command(flatten)]
     pub gateway: gateway::Config,
 
     #[command(flatten)]
@@ -204,6 +207,7 @@ impl Services {
             upload_mib,
             disk_reserve_mib: self.rules.disk_reserve_mib,
             decode_jail: self.decode_jail,
+            dicom: self.dicom.clone(),
             ..ingest::Config::at(home.path("spool"), service_secret)
         }
     }

@@ -18,6 +18,8 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use domain::{Equipment, Identity};
 
+pub(super) use class::may_be_image;
+pub(super) use codec::TRANSFER_SYNTAXES;
 pub(super) use reader::is_headless;
 pub(super) use series::{join, series_of};
 

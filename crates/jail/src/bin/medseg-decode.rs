@@ -63,6 +63,8 @@ enum Task {
         #[arg(long)]
         numbered: bool,
     },
+    /// Says which series one DICOM file is an instance of.
+    Series,
     /// Unpacks one of them, or several into a zip of their own.
     Entry { places: Vec<usize> },
 }
@@ -125,6 +127,7 @@ fn perform(task: &Task, file: File, limits: Limits, walls: Walls) -> std::io::Re
         Task::Decode { modalities } => decode(whole(file, &limits)?, &limits, modalities),
         Task::Outline { own } => outline(&whole(file, &limits)?, &limits, *own),
         Task::Groups { numbered } => groups(file, limits, *numbered),
+        Task::Series => series(&whole(file, &limits)?, &limits),
         Task::Entry { places } => entry(file, limits, places)
             .map(|bytes| (DecoderAnswer::Entry { bytes: bytes.len() as u64 }, vec![bytes])),
     })
@@ -173,6 +176,18 @@ fn groups(file: File, limits: Limits, numbered: bool) -> Answered {
     };
     let groups = archive.groups(grouping)?.into_iter().map(group).collect();
     Ok((DecoderAnswer::Groups(groups), Vec::new()))
+}
+
+/// The series, whoever it is of: two patients in one are for whoever decodes it to see.
+fn series(bytes: &[u8], limits: &Limits) -> Answered {
+    let named = imaging::series_of(bytes, limits)?.map(|[_, study, series]| {
+        if series.is_empty() {
+            return Err(RefusalReason::Corrupt.refuse("The DICOM file names no series."));
+        }
+        // No UID has a line break in it that counts.
+        Ok(hex(&Sha256::digest(format!("{study}\n{series}"))))
+    });
+    Ok((DecoderAnswer::Series(named.transpose()?), Vec::new()))
 }
 
 fn entry(file: File, limits: Limits, places: &[usize]) -> Result<Vec<u8>, Refusal> {

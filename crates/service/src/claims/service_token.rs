@@ -17,13 +17,13 @@ pub const DELIVERY_CLIENT: &str = "medseg-delivery";
 /// A token is renewed so long before it expires, that no call carries one about to.
 const MARGIN_MS: i64 = 60_000;
 
-/// The access token of medseg's own workers, renewed as needed.
+/// The access token of medseg's own workers, or of the API client in whose name one of them acts; renewed as needed.
 #[derive(Clone)]
 pub struct ServiceToken(Arc<Inner>);
 
 struct Inner {
     auth: AuthClient<Peer>,
-    client: &'static str,
+    client_id: String,
     secret: SecretString,
     clock: Clock,
     current: Mutex<Option<Current>>,
@@ -38,17 +38,23 @@ struct Current {
 impl ServiceToken {
     /// Signs in at `auth` with `secret` when a token is first asked for.
     pub fn new(auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
-        ServiceToken::of(SERVICE_CLIENT, auth, secret, clock)
+        ServiceToken::of_client(auth, SERVICE_CLIENT.into(), secret, clock)
     }
 
     /// The same for what pushes results to hospitals' systems, which has a client and a secret of its own.
     pub fn of_delivery(auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
-        ServiceToken::of(DELIVERY_CLIENT, auth, secret, clock)
+        ServiceToken::of_client(auth, DELIVERY_CLIENT.into(), secret, clock)
     }
 
-    fn of(client: &'static str, auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
+    /// The same for a hospital's API client: what is done with its token is done in its name, and with its rights only.
+    pub fn of_client(
+        auth: Peer,
+        client_id: String,
+        secret: SecretString,
+        clock: Clock,
+    ) -> ServiceToken {
         let (auth, current) = (AuthClient::new(auth), Mutex::default());
-        ServiceToken(Arc::new(Inner { auth, client, secret, clock, current }))
+        ServiceToken(Arc::new(Inner { auth, client_id, secret, clock, current }))
     }
 
     /// A token with a minute to live or more; while auth is away, the last one until it expires.
@@ -73,7 +79,7 @@ impl ServiceToken {
 
     async fn sign_in(&self, now_ms: i64) -> Result<Current> {
         let request = ClientCredentialsRequest {
-            client_id: self.0.client.into(),
+            client_id: self.0.client_id.clone(),
             client_secret: self.0.secret.expose_secret().to_owned(),
         };
         let tokens = self.0.auth.clone().client_credentials(request).await?.into_inner();

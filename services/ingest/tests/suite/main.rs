@@ -5,6 +5,7 @@
 mod bad;
 mod batches;
 mod decoders;
+mod door;
 mod files;
 mod masks;
 mod parts;

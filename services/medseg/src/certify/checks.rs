@@ -193,10 +193,11 @@ mod tests {
 
     #[test]
     fn each_thing_that_is_off_is_told() {
+        type Change = dyn Fn(&mut ResultDocument);
         let case = &ALL[0];
         let solid = case.solid().unwrap();
         let right = result(&solid.volume(), &solid);
-        let told = |change: &dyn Fn(&mut ResultDocument)| {
+        let told = |change: &Change| {
             let mut result = right.clone();
             change(&mut result);
             let checked = checked(case, &solid.truth(), &result);
@@ -204,7 +205,7 @@ mod tests {
             let failed = checked.measures.iter().filter(|measure| !measure.passed());
             failed.map(|measure| measure.name.clone()).chain(checked.problems).collect::<String>()
         };
-        let changes: [(&str, &dyn Fn(&mut ResultDocument)); 8] = [
+        let changes: [(&str, &Change); 8] = [
             ("volume", &|it| it.findings[0].volume_ml = Some(117.0)),
             ("volume", &|it| it.findings[0].volume_ml = None),
             ("longest", &|it| it.findings[0].longest_diameter.length += 3.0),

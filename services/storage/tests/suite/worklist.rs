@@ -39,7 +39,7 @@ async fn get(world: &World, scan: &str) -> Result<Scan, Status> {
 
 /// A scan of which a worker says that it cannot be analysed, and the job.
 async fn not_analysable(world: &World) -> (Scan, Job) {
-    let (scan, id) = world.ready().await;
+    let (_, id) = world.ready().await;
     let job = world.claim(&id).await.unwrap();
     let parts = but(found(&job), |header| {
         header.answer = Answer::NotAnalysable.into();

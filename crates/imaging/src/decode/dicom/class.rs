@@ -12,6 +12,8 @@ pub(super) enum Class {
     Other(&'static str),
 }
 
+/// How the UIDs of all classes begin that are stored (PS3.4, B.5).
+const STORAGE: &str = "1.2.840.10008.5.1.4.1.1.";
 const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
 
 /// SOP classes that hold no slice, though some of them have pixels: a class's UID, or how those of its family begin.
@@ -56,6 +58,11 @@ pub(super) fn of(file: &File, set: &DataSet) -> Result<Class, Refusal> {
         return Err(RefusalReason::Truncated.refuse("The file ends before its pixels begin."));
     }
     Ok(Class::Other("a file without pixels"))
+}
+
+/// Whether files of that SOP class may hold slices that are read here. What one holds, only the file tells.
+pub(in crate::decode) fn may_be_image(class: &str) -> bool {
+    class.starts_with(STORAGE) && other(class).is_none() && !LABEL_MAPS.contains(&class)
 }
 
 /// What else than a slice files of that SOP class hold.

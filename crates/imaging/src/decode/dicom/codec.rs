@@ -6,6 +6,23 @@ use jpeg_decoder::PixelFormat as Jpeg;
 use super::pixels::PixelFormat;
 use crate::{Refusal, RefusalReason};
 
+/// All that [`Codec::of`] knows, and no other.
+pub(in crate::decode) const TRANSFER_SYNTAXES: [&str; 13] = [
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.5",
+];
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Codec {
     Native,
@@ -272,6 +289,18 @@ mod tests {
         for (precision, own, stored, signed, decoded, value) in cases {
             let bits = bits_within(precision, own, &format(stored, signed));
             assert_eq!(bits.value(decoded as u32), value, "{precision} {own} {stored} {signed}");
+        }
+    }
+
+    #[test]
+    fn every_transfer_syntax_that_is_offered_is_decoded_and_no_other_is_known() {
+        for syntax in TRANSFER_SYNTAXES {
+            assert!(Codec::of(syntax).is_ok(), "{syntax}");
+        }
+        let numbers = (0..=255).map(|number| format!("1.2.840.10008.1.2.4.{number}"));
+        let others = (0..=9).map(|number| format!("1.2.840.10008.1.2.{number}"));
+        for syntax in numbers.chain(others).filter(|uid| Codec::of(uid).is_ok()) {
+            assert!(TRANSFER_SYNTAXES.contains(&syntax.as_str()), "{syntax}");
         }
     }
 }

@@ -57,6 +57,34 @@ fn a_file_that_is_written_in_another_way_than_it_says_is_read_as_it_is() {
 }
 
 #[test]
+fn a_class_is_offered_where_its_files_may_be_slices() {
+    // MR, enhanced MR, CT, secondary capture.
+    for class in ["4", "4.1", "2", "7"] {
+        assert!(may_be_image(&format!("1.2.840.10008.5.1.4.1.1.{class}")), "{class}");
+    }
+    // A report, a segmentation, a spectroscopy, a document.
+    for class in ["88.33", "66.4", "4.2", "104.1"] {
+        assert!(!may_be_image(&format!("1.2.840.10008.5.1.4.1.1.{class}")), "{class}");
+    }
+    // Verification, a worklist.
+    assert!(!may_be_image("1.2.840.10008.1.1") && !may_be_image("1.2.840.10008.5.1.4.31"));
+}
+
+#[test]
+fn an_instance_says_its_series_and_what_is_broken_or_no_slice_says_none() {
+    let file = encode::dicom(&phantom(), &encode::Series::of_seed(3), 0).unwrap();
+    let [patient, study, series] = decode::series_of(&file, &limits()).unwrap().unwrap();
+    assert!(!patient.is_empty() && study.starts_with("2.25.") && series.starts_with("2.25."));
+    assert_ne!(study, series);
+    assert!(decode::series_of(&file[..150], &limits()).is_err());
+}
+
+fn phantom() -> Volume {
+    let settings = crate::phantom::Settings::slice(3);
+    crate::phantom::Phantom::new(&settings).unwrap().volume
+}
+
+#[test]
 fn what_holds_no_slice_is_told_by_what_it_is() {
     let class = |uid: &str| (tags::SOP_CLASS_UID, "UI", text(uid));
     let refusal = |more: &[Element], pixels: bool| {

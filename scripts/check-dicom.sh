@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# check-dicom.sh FOLDER: what hospitals' own software sends by C-STORE becomes scans.
+#
+# Starts the medseg that lies in FOLDER on a directory and ports of its own. dcmtk's echoscu and storescu send one head in each
+# transfer syntax that dcmtk writes, and pynetdicom sends it with contexts that nobody knows, in associations that break off and in
+# several at once: each time it is one scan, with the mask that its zip has; and who is not in the table is told so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# shellcheck source=scripts/serving.sh
+. scripts/serving.sh
+[ $# = 1 ] || fail "usage: check-dicom.sh FOLDER"
+medseg=$1/medseg
+tools=$MEDSEG_CACHE/pynetdicom
+[ -f "$tools/complete" ] || fail "pynetdicom is missing: scripts/setup.sh test"
+for tool in echoscu storescu dcmconv dcmcrle dcmcjpeg dcmcjpls; do
+    command -v $tool >/dev/null || fail "$tool is missing: scripts/setup.sh test"
+done
+export PYTHONPATH=$tools PYTHONDONTWRITEBYTECODE=1
+
+# again SIGNAL: ends medseg by that signal, and starts it again on what is there.
+again() {
+    kill "-$1" "$server"
+    wait "$server" || true
+    # What it has said before is not taken for its address.
+    : >"$folder/medseg.said"
+    serve "$medseg" --model-url threshold: --research
+}
+
+# The table names an API client, which there is only once medseg has run.
+serve "$medseg" --model-url threshold: --research
+first_password=$password port=$(free_port)
+python3 scripts/check_dicom.py table "$url" "$first_password" "$folder/senders.json"
+export DICOM_LISTEN=127.0.0.1:$port DICOM_SENDERS=$folder/senders.json DICOM_QUIET_S=5
+again TERM
+
+say() { echo "dicom: $*"; }
+
+# quietly COMMAND...: what COMMAND says only where it fails.
+quietly() {
+    "$@" >"$folder/said" 2>&1 || { tail -n 20 "$folder/said" >&2; fail "$1 failed"; }
+}
+
+# sends SERIES OPTION...: sends the files of that folder in one association of storescu.
+sends() {
+    local series=$1
+    shift
+    quietly storescu "$@" -aet SCANNER -aec MEDSEG +sd 127.0.0.1 "$port" "$folder/$series"
+}
+
+# rejected TITLE CALLED WORDS: who calls so is rejected with that reason.
+rejected() {
+    ! echoscu -aet "$1" -aec "$2" 127.0.0.1 "$port" >"$folder/said" 2>&1 || fail "$1 is let in at $2"
+    grep -q "$3" "$folder/said" || { cat "$folder/said" >&2; fail "$1 is not told why it is rejected"; }
+}
+
+# encoded SERIES COMMAND...: a series of its own, with each file as that program writes it.
+encoded() {
+    local series=$1 file
+    shift
+    python3 scripts/check_dicom.py series "$folder/phantom" "$folder/$series"
+    for file in "$folder/$series"/*; do
+        quietly "$@" "$file" "$file.encoded"
+        mv "$file.encoded" "$file"
+    done
+}
+
+quietly echoscu -aet SCANNER -aec MEDSEG 127.0.0.1 "$port"
+rejected STRANGER MEDSEG "Calling AE Title Not Recognized"
+rejected SCANNER PACS "Called AE Title Not Recognized"
+say "echoscu is answered, and strangers are told why not"
+
+"$medseg" phantom --format dicom --slices 24 --size 96 --spacing 6,2.5,2.5 --lesion-ml 20 --seed 5 --out "$folder/phantom" >/dev/null
+encoded explicit dcmconv +te && sends explicit -xe
+encoded implicit dcmconv +ti && sends implicit -xi
+encoded big-endian dcmconv +tb && sends big-endian -xb
+encoded deflated dcmconv +td && sends deflated -xd
+encoded rle dcmcrle && sends rle -xr
+encoded jpeg-lossless dcmcjpeg +e1 && sends jpeg-lossless -xs
+encoded jpeg-ls dcmcjpls +el && sends jpeg-ls -xt
+# Once more, and in whatever storescu proposes by itself: it is the same series.
+sends explicit
+say "storescu has sent seven transfer syntaxes (dcmtk writes no JPEG 2000)"
+python3 scripts/check_dicom.py odd "$port" "$folder/phantom"
+python3 scripts/check_dicom.py aborted "$port" "$folder/phantom"
+python3 scripts/check_dicom.py parallel "$port" "$folder/phantom"
+# What was acknowledged is a scan, also where nobody is left who has acknowledged it.
+python3 scripts/check_dicom.py killed "$port" "$folder/phantom"
+again KILL
+python3 scripts/check_dicom.py compare "$url" "$first_password" "$folder/phantom" 11

@@ -1,0 +1,185 @@
+"""What check-dicom.sh asks of pynetdicom and of medseg's REST face. PYTHONPATH names pynetdicom.
+
+check_dicom.py table URL PASSWORD FILE: makes an API client, and the table that lets SCANNER send in its name.
+check_dicom.py series PHANTOM FOLDER: the phantom once more, as a series of a study of its own.
+check_dicom.py odd|aborted|parallel|killed PORT PHANTOM: sends one such series in an odd way.
+check_dicom.py compare URL PASSWORD PHANTOM COUNT: whether there are so many scans, each with the mask that the phantom's zip has.
+"""
+
+import concurrent.futures
+import gzip
+import io
+import json
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pydicom
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pynetdicom import AE
+from pynetdicom.sop_class import MRImageStorage, Verification
+
+SUCCESS = 0x0000
+# Beyond it a scan is lost.
+PATIENCE_S = 240
+# Longer than a series has to be quiet and a scan takes: what comes by then and should not is seen.
+AFTER_S = 12
+# Nobody has registered it.
+UNKNOWN_CLASS = "1.2.840.10008.5.1.4.99.99"
+HTJ2K = "1.2.840.10008.1.2.4.202"
+
+
+def check(holds, words):
+    if not holds:
+        sys.exit(f"error: {words}")
+
+
+class Face:
+    """medseg over REST, as an administrator who is a clinician, too."""
+
+    def __init__(self, url, password):
+        self.url, self.password = url, password
+
+    def call(self, path, body=None, **headers):
+        request = urllib.request.Request(f"{self.url}{path}", data=body, headers={"authorization": f"Bearer {self.token()}", **headers})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read()
+
+    def token(self):
+        form = {"grant_type": "password", "username": "admin", "password": self.password}
+        with urllib.request.urlopen(f"{self.url}/v1/token", urllib.parse.urlencode(form).encode(), timeout=60) as answer:
+            return json.load(answer)["access_token"]
+
+    def scans(self):
+        page = json.loads(self.call("/v1/scans?limit=100"))
+        return page["scans"]
+
+    def mask(self, scan):
+        """Once there is a result."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            if json.loads(self.call(f"/v1/scans/{scan}"))["state"] == "done":
+                return gzip.decompress(self.call(f"/v1/scans/{scan}/mask.nii.gz"))
+            time.sleep(0.5)
+        sys.exit(f"error: scan {scan} is not done")
+
+
+def table(url, password, file):
+    face = Face(url, password)
+    client = {"name": "scanners", "roles": ["integrator"], "scopes": ["scans"]}
+    made = json.loads(face.call("/v1/clients", json.dumps(client).encode(), **{"content-type": "application/json"}))
+    sender = {"ae_title": "SCANNER", "called_ae_title": "MEDSEG", "addresses": ["127.0.0.1"]}
+    sender |= {"client_id": made["client_id"], "client_secret": made["client_secret"], "site": "north"}
+    Path(file).write_text(json.dumps({"senders": [sender]}))
+
+
+def another_series(phantom):
+    """The phantom's files, as those of another study: in it they are no others' instances."""
+    study, series = generate_uid(None), generate_uid(None)
+    files = [pydicom.dcmread(path) for path in sorted(Path(phantom).iterdir())]
+    for file in files:
+        file.StudyInstanceUID, file.SeriesInstanceUID, file.SOPInstanceUID = study, series, generate_uid(None)
+        file.file_meta.MediaStorageSOPInstanceUID = file.SOPInstanceUID
+    return files
+
+
+def series(phantom, folder):
+    Path(folder).mkdir()
+    for number, file in enumerate(another_series(phantom)):
+        file.save_as(Path(folder) / f"{number:03}.dcm")
+
+
+def associated(port, contexts=((MRImageStorage, [ExplicitVRLittleEndian]),)):
+    scanner = AE(ae_title="SCANNER")
+    for sop_class, syntaxes in contexts:
+        scanner.add_requested_context(sop_class, syntaxes)
+    association = scanner.associate("127.0.0.1", int(port), ae_title="MEDSEG")
+    check(association.is_established, "pynetdicom is not let in")
+    return association
+
+
+def sent(association, files):
+    for file in files:
+        status = association.send_c_store(file)
+        check(status and status.Status == SUCCESS, f"pynetdicom is answered {status}")
+
+
+def odd(port, phantom):
+    """Contexts that nobody knows beside those that are taken, and as many of them as there may be."""
+    unknown = [(UNKNOWN_CLASS, [ImplicitVRLittleEndian]), (MRImageStorage, [HTJ2K])]
+    contexts = unknown + [(Verification, [ImplicitVRLittleEndian]), (MRImageStorage, [ExplicitVRLittleEndian])]
+    contexts += [(f"{UNKNOWN_CLASS}.{number}", [ImplicitVRLittleEndian]) for number in range(128 - len(contexts))]
+    association = associated(port, contexts)
+    accepted = {context.abstract_syntax for context in association.accepted_contexts}
+    check(accepted == {Verification, MRImageStorage}, f"other contexts are taken than should be: {accepted}")
+    check(association.send_c_echo().Status == SUCCESS, "the echo has none")
+    # Backwards: only positions say how slices follow one another.
+    sent(association, reversed(another_series(phantom)))
+    association.release()
+    print("dicom: pynetdicom with 128 contexts, of which three are known")
+
+
+def aborted(port, phantom):
+    """Half of a series, and the association is aborted; then all of it."""
+    files = another_series(phantom)
+    association = associated(port)
+    sent(association, files[: len(files) // 2])
+    association.abort()
+    association = associated(port)
+    sent(association, files)
+    association.release()
+    print("dicom: pynetdicom after an association that it has aborted")
+
+
+def parallel(port, phantom):
+    """One series in four associations at a time."""
+    files = another_series(phantom)
+
+    def part(number):
+        association = associated(port)
+        sent(association, files[number::4])
+        association.release()
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(part, range(4)))
+    print("dicom: pynetdicom in four associations at once")
+
+
+def killed(port, phantom):
+    """All of a series; whoever asks then kills the server."""
+    association = associated(port)
+    sent(association, another_series(phantom))
+    association.release()
+
+
+def zipped(phantom):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        for path in sorted(Path(phantom).iterdir()):
+            files.write(path, path.name)
+    return archive.getvalue()
+
+
+def compare(url, password, phantom, count):
+    face, count = Face(url, password), int(count)
+    until = time.monotonic() + PATIENCE_S
+    while len(face.scans()) < count and time.monotonic() < until:
+        time.sleep(0.5)
+    time.sleep(AFTER_S)
+    ids = [scan["id"] for scan in face.scans()]
+    check(len(ids) == count, f"{count} series were sent, and there are {len(ids)} scans")
+    scan = json.loads(face.call("/v1/scans", zipped(phantom), **{"content-type": "application/zip"}))["id"]
+    expected = face.mask(scan)
+    check(any(expected[352:]), "nothing was found in the phantom")
+    for each in ids:
+        check(face.mask(each) == expected, "a scan by C-STORE has another mask than its zip")
+    print(f"dicom: {count} series are {count} scans, each with the mask that the zip has")
+
+
+if __name__ == "__main__":
+    commands = {"table": table, "series": series, "odd": odd, "aborted": aborted, "parallel": parallel, "killed": killed, "compare": compare}
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,368 @@
+//! One association: who calls is let in or told why not, and then instance after instance is taken.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dicom_ul::pdu::{
+    AbortRQServiceProviderReason, AbortRQSource, AssociationAC, AssociationRJ, AssociationRJResult,
+    AssociationRJServiceProviderASCEReason, AssociationRJServiceProviderPresentationReason,
+    AssociationRJServiceUserReason, AssociationRJSource, AssociationRQ, PDataValue, PDataValueType,
+    Pdu, UserVariableItem,
+};
+use service::Share;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::Door;
+use super::contexts::{Context, negotiated};
+use super::dimse::{COMMAND_BYTES_MAX, Command, Operation, Status, is_uid};
+use super::inbox::{Arriving, NotTaken};
+use super::line::{Cut, Line};
+use super::part10::{self, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use super::senders::{Sender, Stranger};
+use super::telling::count_instance;
+
+/// The most that a request for an association may have: 128 contexts with all transfer syntaxes that there are.
+const REQUEST_BYTES_MAX: u32 = 512 * 1024;
+const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
+/// The head of a value within a PDU (PS3.8, 9.3.5.1).
+const VALUE_HEAD_BYTES: u32 = 6;
+/// What a response is cut into at most, where the other side says no bound: it is far shorter.
+const RESPONSE_BYTES: u32 = 16 * 1024;
+/// No value is cut shorter, whatever the other side says.
+const RESPONSE_BYTES_MIN: u32 = 64;
+
+/// How long the other side may take to close a connection that has been ended.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How an association ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    Released,
+    /// The other side gave it up.
+    Aborted,
+    /// It was not let in.
+    Rejected,
+    /// The line was cut, silent for too long or spoke something else; or it took too long.
+    Cut,
+    /// This process stops.
+    Stopped,
+}
+
+/// An association that was accepted.
+struct Accepted<'a, S> {
+    door: &'a Door,
+    line: Line<S>,
+    sender: Arc<Sender>,
+    contexts: Vec<Context>,
+    /// What a value of a response may have.
+    value_bytes_max: usize,
+    /// The command set that is under way, and in which context.
+    command: (u8, Vec<u8>),
+    open: Option<Open>,
+    _share: Share<String>,
+}
+
+/// A request whose data set is under way.
+struct Open {
+    context: u8,
+    command: Command,
+    taken: Result<Arriving, Status>,
+}
+
+/// Serves whoever has connected from `address` until one of both ends it.
+pub async fn serve<S>(door: &Door, stream: S, address: IpAddr, stop: &CancellationToken) -> Ended
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut line = Line::over(stream, door.idle);
+    let request = match line.receive(REQUEST_BYTES_MAX).await {
+        Ok(Pdu::AssociationRQ(request)) => request,
+        Ok(_) => return abort(line, AbortRQServiceProviderReason::UnexpectedPdu).await,
+        Err(Cut::Garbled) => {
+            return abort(line, AbortRQServiceProviderReason::UnrecognizedPdu).await;
+        }
+        Err(_) => return Ended::Cut,
+    };
+    let (sender, share) = match admitted(door, &request, address).await {
+        Ok(admitted) => admitted,
+        Err(rejection) => {
+            tracing::info!(
+                calling = %shown(&request.calling_ae_title),
+                reason = %rejection.source,
+                "rejected an association"
+            );
+            if line.send(&Pdu::AssociationRJ(rejection)).await.is_ok() {
+                line.close(CLOSING).await;
+            }
+            return Ended::Rejected;
+        }
+    };
+    let value_bytes_max = value_bytes_max(&request.user_variables);
+    let (answer, contexts) = acceptance(request, door.pdu_bytes);
+    if line.send(&answer).await.is_err() {
+        return Ended::Cut;
+    }
+    let command = (0, Vec::new());
+    let (open, _share) = (None, share);
+    let accepted =
+        Accepted { door, line, sender, contexts, value_bytes_max, command, open, _share };
+    accepted.to_its_end(stop).await
+}
+
+/// Who calls, with a place among those under way; or how they are rejected (PS3.8, 9.3.4).
+async fn admitted(
+    door: &Door,
+    request: &AssociationRQ,
+    address: IpAddr,
+) -> Result<(Arc<Sender>, Share<String>), AssociationRJ> {
+    use AssociationRJServiceProviderPresentationReason::{LocalLimitExceeded, TemporaryCongestion};
+    use AssociationRJServiceUserReason::{
+        ApplicationContextNameNotSupported, CalledAETitleNotRecognized, CallingAETitleNotRecognized,
+    };
+    let for_good = |source| AssociationRJ { result: AssociationRJResult::Permanent, source };
+    let for_now = |reason| AssociationRJ {
+        result: AssociationRJResult::Transient,
+        source: AssociationRJSource::ServiceProviderPresentation(reason),
+    };
+    let user = |reason| for_good(AssociationRJSource::ServiceUser(reason));
+    // Bit 0 is the only version that there is (PS3.8, 9.3.2).
+    if request.protocol_version & 1 == 0 {
+        let reason = AssociationRJServiceProviderASCEReason::ProtocolVersionNotSupported;
+        return Err(for_good(AssociationRJSource::ServiceProviderASCE(reason)));
+    }
+    if request.application_context_name.trim_end_matches(['\0', ' ']) != APPLICATION_CONTEXT {
+        return Err(user(ApplicationContextNameNotSupported));
+    }
+    let found = door.senders.find(&request.calling_ae_title, &request.called_ae_title, address);
+    let sender = found.map_err(|stranger| match stranger {
+        Stranger::Calling => user(CallingAETitleNotRecognized),
+        Stranger::Called => user(CalledAETitleNotRecognized),
+    })?;
+    let most = door.associations;
+    let share = door.under_way.take(sender.folder.clone(), |taken| {
+        if taken.all() >= most {
+            return Err(for_now(TemporaryCongestion));
+        }
+        // One sender has half of them: others come through.
+        let fits = taken.of(&sender.folder) < most.div_ceil(2);
+        if fits { Ok(()) } else { Err(for_now(LocalLimitExceeded)) }
+    })?;
+    if door.senders.is_barred(&sender).await {
+        tracing::warn!(
+            calling = sender.title(),
+            "the API client of this sender may not send scans: see DICOM_SENDERS"
+        );
+        return Err(user(CallingAETitleNotRecognized));
+    }
+    Ok((sender, share))
+}
+
+fn acceptance(request: AssociationRQ, pdu_bytes: u32) -> (Pdu, Vec<Context>) {
+    let contexts = negotiated(request.presentation_contexts);
+    let answer = Pdu::AssociationAC(AssociationAC {
+        protocol_version: 1,
+        application_context_name: APPLICATION_CONTEXT.to_owned(),
+        called_ae_title: request.called_ae_title,
+        calling_ae_title: request.calling_ae_title,
+        presentation_contexts: contexts.iter().map(Context::result).collect(),
+        user_variables: vec![
+            UserVariableItem::MaxLength(pdu_bytes),
+            UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
+            UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
+        ],
+    });
+    (answer, contexts)
+}
+
+/// What a value of a response may have, by what the other side says of its PDUs; 0 is no bound.
+fn value_bytes_max(said: &[UserVariableItem]) -> usize {
+    let bound = said.iter().find_map(|item| match item {
+        UserVariableItem::MaxLength(0) => None,
+        UserVariableItem::MaxLength(bytes) => Some(*bytes),
+        _ => None,
+    });
+    let value = bound.unwrap_or(RESPONSE_BYTES).min(RESPONSE_BYTES);
+    value.saturating_sub(VALUE_HEAD_BYTES).max(RESPONSE_BYTES_MIN) as usize
+}
+
+/// A title as a log may say it: whoever calls has written it.
+fn shown(title: &str) -> String {
+    title.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect()
+}
+
+async fn abort<S>(mut line: Line<S>, reason: AbortRQServiceProviderReason) -> Ended
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let _ = line.send(&Pdu::AbortRQ { source: AbortRQSource::ServiceProvider(reason) }).await;
+    Ended::Cut
+}
+
+impl<S> Accepted<'_, S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    async fn to_its_end(mut self, stop: &CancellationToken) -> Ended {
+        use AbortRQServiceProviderReason::{ReasonNotSpecified, UnexpectedPdu, UnrecognizedPdu};
+        let end = tokio::time::Instant::now() + self.door.association;
+        loop {
+            let received = tokio::select! {
+                () = stop.cancelled() => {
+                    abort(self.line, ReasonNotSpecified).await;
+                    return Ended::Stopped;
+                }
+                () = tokio::time::sleep_until(end) => {
+                    return abort(self.line, ReasonNotSpecified).await;
+                }
+                received = self.line.receive(self.door.pdu_bytes) => received,
+            };
+            match received {
+                Ok(Pdu::PData { data }) => {
+                    for value in data {
+                        match self.take(value).await {
+                            Ok(()) => {}
+                            Err(Cut::Garbled) => return abort(self.line, UnexpectedPdu).await,
+                            Err(_) => return Ended::Cut,
+                        }
+                    }
+                }
+                Ok(Pdu::ReleaseRQ) => {
+                    let released = self.line.send(&Pdu::ReleaseRP).await;
+                    self.line.close(CLOSING).await;
+                    return if released.is_ok() { Ended::Released } else { Ended::Cut };
+                }
+                Ok(Pdu::AbortRQ { .. }) => return Ended::Aborted,
+                Ok(_) => return abort(self.line, UnexpectedPdu).await,
+                Err(Cut::Garbled) => return abort(self.line, UnrecognizedPdu).await,
+                Err(Cut::Idle) => return abort(self.line, ReasonNotSpecified).await,
+                Err(Cut::Gone) => return Ended::Cut,
+            }
+        }
+    }
+
+    /// Takes the next piece of a message. `Garbled`: it belongs to none.
+    async fn take(&mut self, value: PDataValue) -> Result<(), Cut> {
+        let PDataValue { presentation_context_id: context, value_type, is_last, data } = value;
+        match value_type {
+            PDataValueType::Command => self.command_piece(context, &data, is_last).await,
+            PDataValueType::Data => self.data_piece(context, &data, is_last).await,
+        }
+    }
+
+    async fn command_piece(&mut self, context: u8, data: &[u8], last: bool) -> Result<(), Cut> {
+        let (begun_in, bytes) = &mut self.command;
+        let goes_on = bytes.is_empty() || *begun_in == context;
+        if self.open.is_some() || !goes_on || bytes.len() + data.len() > COMMAND_BYTES_MAX {
+            return Err(Cut::Garbled);
+        }
+        *begun_in = context;
+        bytes.extend_from_slice(data);
+        if !last {
+            return Ok(());
+        }
+        let command = Command::read(&std::mem::take(bytes)).ok_or(Cut::Garbled)?;
+        if command.has_data_set {
+            let taken = self.begin(context, &command);
+            self.open = Some(Open { context, command, taken });
+            return Ok(());
+        }
+        match command.operation() {
+            Operation::Echo => self.answer(context, &command, Status::SUCCESS).await,
+            Operation::Store => self.answer(context, &command, Status::UNREADABLE).await,
+            Operation::Other => self.answer(context, &command, Status::UNKNOWN_OPERATION).await,
+            Operation::Cancel => Ok(()),
+        }
+    }
+
+    /// Begins to take what the request announces; or how it will be answered once all of it has gone by.
+    fn begin(&self, context: u8, command: &Command) -> Result<Arriving, Status> {
+        if command.operation() != Operation::Store {
+            return Err(Status::UNKNOWN_OPERATION);
+        }
+        let context = self.contexts.iter().find(|one| one.id == context);
+        let Some(Context { sop_class, transfer_syntax: Ok(syntax), .. }) = context else {
+            return Err(Status::ANOTHER_CLASS);
+        };
+        if *sop_class != command.sop_class {
+            return Err(Status::ANOTHER_CLASS);
+        }
+        if !is_uid(&command.sop_instance) || !is_uid(sop_class) {
+            return Err(Status::NO_INSTANCE);
+        }
+        let head = part10::head(sop_class, &command.sop_instance, syntax);
+        let inbox = &self.door.inbox;
+        inbox.begin(&self.sender.folder, &command.sop_instance, head).map_err(told)
+    }
+
+    async fn data_piece(&mut self, context: u8, data: &[u8], last: bool) -> Result<(), Cut> {
+        let Some(open) = self.open.as_mut().filter(|open| open.context == context) else {
+            return Err(Cut::Garbled);
+        };
+        let written = match &mut open.taken {
+            Ok(arriving) => arriving.write(data).await,
+            Err(_) => Ok(()),
+        };
+        if let Err(why) = written {
+            // What is there of it goes at once; the rest goes by.
+            open.taken = Err(told(why));
+        }
+        if !last {
+            return Ok(());
+        }
+        let Some(Open { context, command, taken }) = self.open.take() else { return Ok(()) };
+        let status = match taken {
+            Ok(arriving) => arriving.keep().await.map_or_else(told, |()| Status::SUCCESS),
+            Err(status) => status,
+        };
+        if command.operation() == Operation::Store {
+            count_instance(if status == Status::SUCCESS { "kept" } else { "refused" });
+        }
+        self.answer(context, &command, status).await
+    }
+
+    async fn answer(&mut self, context: u8, to: &Command, status: Status) -> Result<(), Cut> {
+        let response = to.response(status);
+        let mut pieces = response.chunks(self.value_bytes_max).peekable();
+        while let Some(piece) = pieces.next() {
+            let value = PDataValue {
+                presentation_context_id: context,
+                value_type: PDataValueType::Command,
+                is_last: pieces.peek().is_none(),
+                data: piece.to_vec(),
+            };
+            self.line.send(&Pdu::PData { data: vec![value] }).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How an instance that is not taken is answered.
+fn told(why: NotTaken) -> Status {
+    match why {
+        NotTaken::TooLarge => Status::TOO_LARGE,
+        NotTaken::NoRoom => Status::NO_ROOM,
+        NotTaken::Failed(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "an instance is not kept");
+            Status::NO_ROOM
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_fits_what_the_other_side_takes() {
+        let of = |bytes| value_bytes_max(&[UserVariableItem::MaxLength(bytes)]);
+        assert_eq!([of(0), of(4096), of(u32::MAX), of(1)], [16_378, 4090, 16_378, 64]);
+        assert_eq!(value_bytes_max(&[]), 16_378);
+    }
+
+    #[test]
+    fn a_title_is_logged_without_what_a_terminal_would_obey() {
+        assert_eq!(shown("MR\u{1b}[31m 1\n"), "MR[31m 1");
+    }
+}

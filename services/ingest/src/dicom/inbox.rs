@@ -1,0 +1,334 @@
+//! Instances that were taken and are no scan yet, on disk: what is acknowledged survives the process, and the machine where the
+//! disk does.
+//!
+//! For each sender there is a folder `arrived`, where instances lie until the jail has said of which series they are, and a folder
+//! for each series. All that is known lies there, so that another process goes on where this one ended.
+
+mod room;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use domain::{Error, ErrorKind, Result, hex};
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncWriteExt, BufWriter};
+
+use crate::reserve::Reserve;
+use crate::spool::{LOOK_BYTES, WRITE_BYTES, unusable};
+
+use room::{Place, Room};
+
+/// What a crash left half written is deleted at start; by its name it is known.
+const ARRIVING: &str = "arriving-";
+const ARRIVED: &str = "arrived";
+const SERIES: &str = "series";
+const INSTANCE: &str = ".dcm";
+const DIGEST_CHARS: usize = 64;
+
+/// What instances may take, and one of them.
+#[derive(Clone, Copy)]
+pub struct Most {
+    /// Of all senders together; half of it is one's.
+    pub bytes: u64,
+    pub instance_bytes: u64,
+    /// What one counts for at least.
+    pub least_bytes: u64,
+}
+
+/// The folder of instances; cheap to clone.
+#[derive(Clone)]
+pub struct Inbox {
+    folder: Arc<Path>,
+    most: Most,
+    reserve: Reserve,
+    room: Room,
+    /// Until the last of them is dropped no other process has the folder.
+    _lock: Arc<File>,
+}
+
+/// An instance on its way to the disk. Dropped, nothing is left of it.
+pub struct Arriving {
+    inbox: Inbox,
+    sop_instance: String,
+    to: PathBuf,
+    place: Place,
+    named: NamedTempFile,
+    file: BufWriter<tokio::fs::File>,
+    digest: Sha256,
+    bytes_to_look: usize,
+    /// What is to be written before all else.
+    head: Vec<u8>,
+}
+
+/// Why an instance is not taken.
+#[derive(Debug)]
+pub enum NotTaken {
+    TooLarge,
+    NoRoom,
+    Failed(Error),
+}
+
+/// An instance of a series.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Instance {
+    pub path: PathBuf,
+    pub sop_instance: String,
+    /// Of the file, in lower-case hex.
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+impl Inbox {
+    /// Makes the folders, and counts what lies in them. Fails where another process has the inbox.
+    pub fn open(folder: &Path, senders: &[String], most: Most, reserve: Reserve) -> Result<Inbox> {
+        fs::create_dir_all(folder).map_err(unusable)?;
+        let lock = locked(&folder.join("lock"))?;
+        let room = Room::of(most.bytes, most.least_bytes);
+        for entry in entries(folder)? {
+            if name_of(&entry).starts_with(ARRIVING) {
+                fs::remove_file(&entry).map_err(unusable)?;
+            }
+        }
+        for sender in senders {
+            let own = folder.join(sender);
+            for below in [ARRIVED, SERIES] {
+                fs::create_dir_all(own.join(below)).map_err(unusable)?;
+            }
+            let all_series = entries(&own.join(SERIES))?;
+            for within in all_series.into_iter().chain([own.join(ARRIVED)]) {
+                for path in instances_in(&within)? {
+                    room.count(sender, fs::metadata(path).map_err(unusable)?.len());
+                }
+            }
+            // A folder that a crash takes away takes all that lies in it along.
+            durable::flush_folder(&own).map_err(unusable)?;
+        }
+        durable::flush_folder(folder).map_err(unusable)?;
+        durable::flush_folder(durable::folder_of(folder)).map_err(unusable)?;
+        Ok(Inbox { folder: Arc::from(folder), most, reserve, room, _lock: Arc::new(lock) })
+    }
+
+    /// How many bytes lie here.
+    pub fn bytes(&self) -> u64 {
+        self.room.taken()
+    }
+
+    /// Begins to take an instance, which the sender calls by that UID. Its file begins with `head`.
+    pub fn begin(
+        &self,
+        sender: &str,
+        sop_instance: &str,
+        head: Vec<u8>,
+    ) -> Result<Arriving, NotTaken> {
+        self.reserve.require_room(0).map_err(|_| NotTaken::NoRoom)?;
+        let named = tempfile::Builder::new().prefix(ARRIVING).tempfile_in(&self.folder);
+        let named = named.map_err(failed)?;
+        let file = tokio::fs::File::from_std(named.as_file().try_clone().map_err(failed)?);
+        Ok(Arriving {
+            inbox: self.clone(),
+            sop_instance: sop_instance.to_owned(),
+            to: self.arrived_folder(sender),
+            place: self.room.place(sender),
+            named,
+            file: BufWriter::with_capacity(WRITE_BYTES, file),
+            digest: Sha256::new(),
+            bytes_to_look: LOOK_BYTES,
+            head,
+        })
+    }
+
+    /// What has come of that sender and is of no series yet. Blocks.
+    pub fn arrived(&self, sender: &str) -> Result<Vec<PathBuf>> {
+        instances_in(&self.arrived_folder(sender))
+    }
+
+    /// The series that there is anything of. Blocks.
+    pub fn series(&self, sender: &str) -> Result<Vec<String>> {
+        let all = entries(&self.folder.join(sender).join(SERIES))?;
+        Ok(all.iter().map(|path| name_of(path)).collect())
+    }
+
+    /// Puts what has arrived into its series. An instance that is there already, byte by byte, is there once. Blocks.
+    pub fn file(&self, sender: &str, series: &str, arrived: &Path) -> Result<()> {
+        let folder = self.series_folder(sender, series);
+        if !folder.is_dir() {
+            fs::create_dir_all(&folder).map_err(unusable)?;
+            durable::flush_folder(durable::folder_of(&folder)).map_err(unusable)?;
+        }
+        let to = folder.join(arrived.file_name().unwrap_or_default());
+        let twice = length_at(&to);
+        fs::rename(arrived, &to).map_err(unusable)?;
+        if let Some(bytes) = twice {
+            self.room.give_back(sender, bytes);
+        }
+        durable::flush_folder(&folder).map_err(unusable)
+    }
+
+    /// Removes what has arrived and is for nothing here. Blocks.
+    pub fn discard(&self, sender: &str, path: &Path) -> Result<()> {
+        let bytes = fs::metadata(path).map_err(unusable)?.len();
+        fs::remove_file(path).map_err(unusable)?;
+        self.room.give_back(sender, bytes);
+        Ok(())
+    }
+
+    /// The instances of a series in the order of their UIDs. Of one that came twice with other bytes, the one that came last, and
+    /// the other is removed. Blocks.
+    pub fn instances(&self, sender: &str, series: &str) -> Result<Vec<Instance>> {
+        let mut found = Vec::new();
+        for path in entries(&self.series_folder(sender, series))? {
+            let facts = fs::metadata(&path).map_err(unusable)?;
+            let came = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            if let Some(instance) = Instance::at(path, facts.len()) {
+                found.push((instance, came));
+            }
+        }
+        found.sort_by(|(one, came), (other, later)| {
+            (&one.sop_instance, came, &one.sha256).cmp(&(&other.sop_instance, later, &other.sha256))
+        });
+        let mut instances: Vec<Instance> = Vec::with_capacity(found.len());
+        for (instance, _) in found {
+            if let Some(earlier) = instances.pop_if(|one| one.sop_instance == instance.sop_instance)
+            {
+                self.discard(sender, &earlier.path)?;
+            }
+            instances.push(instance);
+        }
+        Ok(instances)
+    }
+
+    /// Where it is noted what has become of a series.
+    pub fn note(&self, sender: &str, series: &str) -> PathBuf {
+        self.series_folder(sender, series).join("outcome.json")
+    }
+
+    /// Forgets a series. Blocks.
+    pub fn remove(&self, sender: &str, series: &str) -> Result<()> {
+        let folder = self.series_folder(sender, series);
+        // The note goes last: while it is there, it is known that what is left is no whole series.
+        for path in instances_in(&folder)? {
+            self.discard(sender, &path)?;
+        }
+        fs::remove_dir_all(&folder).map_err(unusable)
+    }
+
+    fn arrived_folder(&self, sender: &str) -> PathBuf {
+        self.folder.join(sender).join(ARRIVED)
+    }
+
+    fn series_folder(&self, sender: &str, series: &str) -> PathBuf {
+        self.folder.join(sender).join(SERIES).join(series)
+    }
+}
+
+impl Arriving {
+    /// Appends to it.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), NotTaken> {
+        let head = std::mem::take(&mut self.head);
+        self.append(&head).await?;
+        self.append(bytes).await
+    }
+
+    async fn append(&mut self, bytes: &[u8]) -> Result<(), NotTaken> {
+        if self.place.bytes() + bytes.len() as u64 > self.inbox.most.instance_bytes {
+            return Err(NotTaken::TooLarge);
+        }
+        self.place.grow(bytes.len() as u64).map_err(|()| NotTaken::NoRoom)?;
+        match self.bytes_to_look.checked_sub(bytes.len()) {
+            Some(left) => self.bytes_to_look = left,
+            None => {
+                self.inbox.reserve.require_room(0).map_err(|_| NotTaken::NoRoom)?;
+                self.bytes_to_look = LOOK_BYTES;
+            }
+        }
+        self.digest.update(bytes);
+        self.file.write_all(bytes).await.map_err(failed)
+    }
+
+    /// Returns once it, and that it is there, survive a crash.
+    pub async fn keep(self) -> Result<(), NotTaken> {
+        let Arriving { sop_instance, to, place, named, mut file, digest, .. } = self;
+        file.flush().await.map_err(failed)?;
+        drop(file);
+        let name = format!("{sop_instance}.{}{INSTANCE}", hex(&digest.finalize()));
+        let keeping = tokio::task::spawn_blocking(move || put(named, &to, &name, place));
+        let kept = keeping.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        kept.map_err(failed)
+    }
+}
+
+fn put(named: NamedTempFile, to: &Path, name: &str, place: Place) -> io::Result<()> {
+    let path = to.join(name);
+    let twice = length_at(&path);
+    durable::Draft::from(named).finish()?.replace(&path)?;
+    durable::flush_folder(to)?;
+    place.keep(twice);
+    Ok(())
+}
+
+/// How long the file is that lies there, if one does.
+fn length_at(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|there| there.len())
+}
+
+impl Instance {
+    /// By its name; None of what is none, such as the note.
+    fn at(path: PathBuf, bytes: u64) -> Option<Instance> {
+        let name = name_of(&path);
+        let (sop_instance, sha256) = name.strip_suffix(INSTANCE)?.rsplit_once('.')?;
+        let is_digest = sha256.len() == DIGEST_CHARS;
+        let (sop_instance, sha256) = (sop_instance.to_owned(), sha256.to_owned());
+        is_digest.then_some(Instance { path, sop_instance, sha256, bytes })
+    }
+}
+
+/// What lies in that folder and is no half-written file; nothing where there is no such folder.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unusable(error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unusable)?.path();
+        // A note that a crash has left half written is hidden.
+        if !name_of(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+fn instances_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(entries(folder)?.into_iter().filter(|path| name_of(path).ends_with(INSTANCE)).collect())
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The file that says whose the inbox is, locked.
+fn locked(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ErrorKind::Invalid
+            .error("another process has the folder that DICOM_INBOX names: each needs its own")),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+fn failed(error: io::Error) -> NotTaken {
+    NotTaken::Failed(unusable(error))
+}
+
+#[cfg(test)]
+mod tests;

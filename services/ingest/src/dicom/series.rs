@@ -1,0 +1,388 @@
+//! What one sender has sent: instances are put into their series, and a series that is complete goes the way of every upload.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::limits::UPLOAD_FILES_MAX;
+use domain::{ErrorKind, Result, hex};
+use futures::{FutureExt, StreamExt, stream};
+use imaging::RefusalReason;
+use proto::ingest::UploadHeader;
+use service::Worker;
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::inbox::Instance;
+use super::outcome::{Became, Outcome};
+use super::senders::{Acting, Sender};
+use super::telling::{count_instance, count_series, tell_room};
+use super::{Door, blocking};
+use crate::rpc::refused;
+use crate::spool::{Received, Spooled};
+use crate::upload::{Taken, Uploads};
+
+/// How often it is looked for what has come.
+const TICK: Duration = Duration::from_millis(500);
+/// How long is waited after something has failed that may pass; each time twice as long, up to so many times.
+const RETRY_MS: i64 = 10_000;
+const DOUBLED_MAX: u32 = 6;
+/// How often an instance is looked at for which the decoder has too little time or memory: mostly that is the machine's fault.
+const LOOKS_MAX: u32 = 3;
+/// How long what is in hand may take once this process is told to stop; what is dropped is done again.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
+/// Puts together what that sender sends, until it is told to stop.
+pub fn gather(door: Arc<Door>, sender: Arc<Sender>) -> Worker {
+    Worker::new("DICOM series", move |stop| async move {
+        let mut gathering = Gathering::of(door, sender).await?;
+        while !stop.is_cancelled() {
+            stop.run_until_cancelled(gathering.step()).await;
+            stop.run_until_cancelled(tokio::time::sleep(TICK)).await;
+        }
+        let mut working = gathering.working;
+        let last = async { while working.join_next().await.is_some() {} };
+        let _ = timeout(LAST_WORK, last).await;
+        Ok(())
+    })
+}
+
+struct Gathering {
+    door: Arc<Door>,
+    sender: Arc<Sender>,
+    series: HashMap<String, Known>,
+    working: JoinSet<Done>,
+    /// Instances that the decoder had too little time or memory for, and how often.
+    doubtful: HashMap<PathBuf, u32>,
+    /// Nothing is looked at before: something is away.
+    paused_ms: i64,
+    pauses: u32,
+}
+
+/// What is known of a series.
+struct Known {
+    touched_ms: i64,
+    /// Rises with each instance.
+    version: u64,
+    in_hand: bool,
+    tries: u32,
+    not_before_ms: i64,
+    /// When something was made of all that has come.
+    settled_ms: Option<i64>,
+}
+
+struct Done {
+    series: String,
+    version: u64,
+    settled_ms: Result<i64>,
+}
+
+impl Gathering {
+    /// With what an earlier process has left: each series is waited for anew.
+    async fn of(door: Arc<Door>, sender: Arc<Sender>) -> Result<Gathering> {
+        let (inbox, folder) = (door.inbox.clone(), sender.folder.clone());
+        let left = blocking(move || inbox.series(&folder)).await?;
+        let now_ms = door.clock.now_ms();
+        let series = left.into_iter().map(|series| (series, Known::touched(now_ms))).collect();
+        let (working, doubtful) = (JoinSet::new(), HashMap::new());
+        Ok(Gathering { door, sender, series, working, doubtful, paused_ms: i64::MIN, pauses: 0 })
+    }
+
+    async fn step(&mut self) {
+        // Before it is looked at what has come: all that came earlier is in its series when it is asked which are complete.
+        let now_ms = self.door.clock.now_ms();
+        while let Some(done) = self.working.try_join_next() {
+            if let Ok(done) = done {
+                self.note(done, now_ms);
+            }
+        }
+        if now_ms >= self.paused_ms {
+            match self.file_arrived(now_ms).await {
+                Ok(()) => {
+                    self.pauses = 0;
+                    self.begin_complete(now_ms);
+                }
+                Err(error) => {
+                    self.paused_ms = now_ms + pause_ms(self.pauses);
+                    self.pauses += 1;
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        calling = self.sender.title(),
+                        "instances wait for their series"
+                    );
+                }
+            }
+        }
+        if let Err(error) = self.remove_expired(now_ms).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a series that is done was not removed"
+            );
+        }
+        tell_room(self.door.inbox.bytes());
+    }
+
+    /// Puts all that has come into its series. Stops at the first that cannot be looked at now: nothing is complete without it.
+    async fn file_arrived(&mut self, now_ms: i64) -> Result<()> {
+        let (inbox, folder) = (self.door.inbox.clone(), self.sender.folder.clone());
+        let arrived = blocking(move || inbox.arrived(&folder)).await?;
+        if arrived.is_empty() {
+            return Ok(());
+        }
+        let Acting { tenant, .. } = self.door.senders.acting(&self.sender).await?;
+        let decoder = self.door.uploads.decoder.of(tenant);
+        let at_a_time = decoder.at_a_time();
+        let looked = stream::iter(arrived).map(move |path| {
+            let decoder = decoder.clone();
+            async move {
+                let series = decoder.series(&path).await;
+                (path, series)
+            }
+        });
+        let mut looked = pin!(looked.buffered(at_a_time));
+        while let Some((path, series)) = looked.next().await {
+            match series? {
+                Ok(Some(series)) if is_digest(&series) => self.file(series, path, now_ms).await?,
+                Ok(Some(_)) => self.file(alone(&path), path, now_ms).await?,
+                Ok(None) => self.discard(path).await?,
+                Err(refusal) if refusal.problem == RefusalReason::TooLarge => {
+                    self.require_look(&path)?;
+                    self.file(alone(&path), path, now_ms).await?;
+                }
+                // What cannot be read goes the same way, and is refused there.
+                Err(_) => self.file(alone(&path), path, now_ms).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails where the instance is to be looked at once more, later.
+    fn require_look(&mut self, path: &Path) -> Result<()> {
+        let looks = self.doubtful.entry(path.to_owned()).or_default();
+        *looks += 1;
+        if *looks < LOOKS_MAX {
+            return Err(ErrorKind::Unavailable.error("an instance could not be looked at now"));
+        }
+        self.doubtful.remove(path);
+        Ok(())
+    }
+
+    async fn file(&mut self, series: String, path: PathBuf, now_ms: i64) -> Result<()> {
+        let (inbox, folder, of) =
+            (self.door.inbox.clone(), self.sender.folder.clone(), series.clone());
+        blocking(move || inbox.file(&folder, &of, &path)).await?;
+        let known = self.series.entry(series).or_insert_with(|| Known::touched(now_ms));
+        let (version, in_hand) = (known.version + 1, known.in_hand);
+        *known = Known { version, in_hand, ..Known::touched(now_ms) };
+        Ok(())
+    }
+
+    /// What holds no slice, whatever its class, is for nothing here.
+    async fn discard(&self, path: PathBuf) -> Result<()> {
+        let (inbox, folder) = (self.door.inbox.clone(), self.sender.folder.clone());
+        blocking(move || inbox.discard(&folder, &path)).await?;
+        count_instance("no_image");
+        Ok(())
+    }
+
+    /// Hands on those that have been quiet for long enough.
+    fn begin_complete(&mut self, now_ms: i64) {
+        let at_a_time = self.door.uploads.decoder.at_a_time();
+        let complete = self.series.iter_mut().filter(|(_, known)| {
+            let quiet = now_ms - known.touched_ms >= self.door.quiet_ms;
+            quiet && !known.in_hand && known.settled_ms.is_none() && now_ms >= known.not_before_ms
+        });
+        for (series, known) in complete.take(at_a_time.saturating_sub(self.working.len())) {
+            known.in_hand = true;
+            let (door, sender) = (self.door.clone(), self.sender.clone());
+            let (series, version) = (series.clone(), known.version);
+            self.working.spawn(async move {
+                let settling = AssertUnwindSafe(door.settle(&sender, &series)).catch_unwind().await;
+                let panicked = |_| Err(ErrorKind::Internal.error("making a scan panicked"));
+                Done { series, version, settled_ms: settling.unwrap_or_else(panicked) }
+            });
+        }
+    }
+
+    fn note(&mut self, done: Done, now_ms: i64) {
+        let Some(known) = self.series.get_mut(&done.series) else { return };
+        known.in_hand = false;
+        match done.settled_ms {
+            Ok(at_ms) if known.version == done.version => known.settled_ms = Some(at_ms),
+            // Something of it has come meanwhile: when it is quiet again, there will be a new version.
+            Ok(_) => {}
+            Err(error) => {
+                known.not_before_ms = now_ms + pause_ms(known.tries);
+                known.tries += 1;
+                count_series("failed");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    calling = self.sender.title(),
+                    "a series is complete and cannot be handed on yet"
+                );
+            }
+        }
+    }
+
+    async fn remove_expired(&mut self, now_ms: i64) -> Result<()> {
+        let kept_ms = self.door.kept_ms;
+        let has_expired = |known: &Known| {
+            !known.in_hand
+                && known.settled_ms.is_some_and(|at_ms| at_ms.saturating_add(kept_ms) <= now_ms)
+        };
+        let expired = self.series.iter().filter(|(_, known)| has_expired(known));
+        let expired: Vec<String> = expired.map(|(series, _)| series.clone()).collect();
+        for series in expired {
+            let (inbox, folder, of) =
+                (self.door.inbox.clone(), self.sender.folder.clone(), series.clone());
+            blocking(move || inbox.remove(&folder, &of)).await?;
+            self.series.remove(&series);
+        }
+        Ok(())
+    }
+}
+
+impl Known {
+    fn touched(now_ms: i64) -> Known {
+        Known {
+            touched_ms: now_ms,
+            version: 0,
+            in_hand: false,
+            tries: 0,
+            not_before_ms: i64::MIN,
+            settled_ms: None,
+        }
+    }
+}
+
+impl Door {
+    /// Makes of a series what an upload of its files would have become, unless that was done; says when it was.
+    ///
+    /// A crash between the scan and the note of it makes no second one: the key is of the instances.
+    async fn settle(&self, sender: &Sender, series: &str) -> Result<i64> {
+        let (inbox, folder, of) = (self.inbox.clone(), sender.folder.clone(), series.to_owned());
+        let note = inbox.note(&folder, &of);
+        let at = note.clone();
+        let (instances, noted) =
+            blocking(move || Ok((inbox.instances(&folder, &of)?, Outcome::load(&at)?))).await?;
+        if let Some(outcome) = noted.filter(|outcome| has_all(outcome, &instances)) {
+            return Ok(outcome.at_ms);
+        }
+        if instances.is_empty() {
+            return Ok(self.clock.now_ms());
+        }
+        let became = self.made_of(sender, &instances).await?;
+        count_series(became.name());
+        tracing::info!(
+            calling = sender.title(),
+            instances = instances.len(),
+            became = became.name(),
+            "a series is complete"
+        );
+        let instances = instances.into_iter().map(|instance| instance.sha256).collect();
+        let outcome = Outcome { instances, at_ms: self.clock.now_ms(), became };
+        blocking(move || outcome.save(&note).map(|()| outcome.at_ms)).await
+    }
+
+    async fn made_of(&self, sender: &Sender, instances: &[Instance]) -> Result<Became> {
+        let bytes: u64 = instances.iter().map(|instance| instance.bytes).sum();
+        if instances.len() > UPLOAD_FILES_MAX || bytes > self.upload_bytes {
+            let refusal = RefusalReason::TooLarge.refuse("The series is larger than an upload.");
+            return Ok(Became::Refused(refused(refusal).problem));
+        }
+        let Acting { token, tenant } = self.senders.acting(sender).await?;
+        let uploads = self.uploads.of(tenant);
+        let received = received(&uploads, instances).await?;
+        let header = header(&received, &sender.site);
+        match uploads.take_received(&received, &header, &token).await {
+            Ok(Ok(Taken::Scan(scan))) => Ok(Became::Scan(scan.id)),
+            Ok(Ok(Taken::Batch(batch))) => Ok(Became::Batch(batch.id)),
+            Ok(Err(refusal)) => Ok(Became::Refused(refused(refusal).problem)),
+            // The key is of the bytes and of all that is stated: it was used for nothing else.
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(Became::Deleted),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The instances as the files of one upload: the same ones are the same bytes, in whichever order they came.
+async fn received(uploads: &Uploads, instances: &[Instance]) -> Result<Received> {
+    let spooled =
+        |instance: &Instance| Spooled::lying_at(instance.path.clone(), instance.sha256.clone());
+    if let [one] = instances {
+        return Ok(Received::One(spooled(one)));
+    }
+    let file = |instance: &Instance| (format!("{}.dcm", instance.sop_instance), spooled(instance));
+    Ok(Received::Several(uploads.spool.pack(instances.iter().map(file).collect()).await?))
+}
+
+fn header(received: &Received, site: &str) -> UploadHeader {
+    let (Received::One(spooled) | Received::Several(spooled)) = received;
+    UploadHeader {
+        // What is stated beside it is part of it: nobody finds a scan of another site.
+        idempotency_key: format!("dicom {} {site}", spooled.sha256),
+        site: site.to_owned(),
+        ..UploadHeader::default()
+    }
+}
+
+/// Whether something was made of all of them. Fewer than were there are what is left of a series that is being removed.
+fn has_all(outcome: &Outcome, instances: &[Instance]) -> bool {
+    let known: HashSet<&String> = outcome.instances.iter().collect();
+    instances.iter().all(|instance| known.contains(&instance.sha256))
+}
+
+/// Whether that can name a folder: a decoder that was taken over may say anything.
+fn is_digest(series: &str) -> bool {
+    series.len() == 64 && series.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The series of an instance that says none, or cannot be read: its own.
+fn alone(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    hex(&Sha256::digest(format!("alone {name}")))
+}
+
+fn pause_ms(times: u32) -> i64 {
+    RETRY_MS << times.min(DOUBLED_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_named_by_a_digest_and_by_nothing_else_that_a_decoder_may_say() {
+        assert!(is_digest(&alone(Path::new("1.2.dcm"))));
+        for other in ["", "..", "../../x", &"A".repeat(64), &"0".repeat(63), &"0".repeat(65)] {
+            assert!(!is_digest(other), "{other}");
+        }
+        assert_ne!(alone(Path::new("1.dcm")), alone(Path::new("2.dcm")));
+    }
+
+    #[test]
+    fn who_is_away_is_asked_less_and_less_often_and_never_given_up() {
+        assert_eq!(pause_ms(0), 10_000);
+        assert_eq!((pause_ms(1), pause_ms(6), pause_ms(u32::MAX)), (20_000, 640_000, 640_000));
+    }
+
+    #[test]
+    fn what_comes_late_is_news_and_what_is_left_is_not() {
+        let instance = |sha256: &str| Instance {
+            path: PathBuf::new(),
+            sop_instance: "1.2".into(),
+            sha256: sha256.into(),
+            bytes: 1,
+        };
+        let instances = ["a".to_owned(), "b".to_owned()].to_vec();
+        let outcome = Outcome { instances, at_ms: 0, became: Became::Scan("x".into()) };
+        assert!(has_all(&outcome, &[instance("a"), instance("b")]));
+        assert!(has_all(&outcome, &[instance("b")]) && has_all(&outcome, &[]));
+        assert!(!has_all(&outcome, &[instance("a"), instance("b"), instance("c")]));
+        assert!(!has_all(&outcome, &[instance("a"), instance("changed")]));
+    }
+}

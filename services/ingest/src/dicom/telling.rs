@@ -1,0 +1,53 @@
+//! What is counted of the door.
+
+use metrics::Unit::{Bytes, Count};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+use super::association::Ended;
+
+/// Tells what is counted.
+pub fn describe() {
+    describe_counter!(
+        "medseg_dicom_associations_total",
+        Count,
+        "DICOM associations, by how they ended"
+    );
+    describe_counter!(
+        "medseg_dicom_instances_total",
+        Count,
+        "DICOM instances: kept, refused, or no_image among those that were kept"
+    );
+    describe_counter!(
+        "medseg_dicom_series_total",
+        Count,
+        "Series that were complete, by what became of them"
+    );
+    describe_gauge!(
+        "medseg_dicom_inbox_bytes",
+        Bytes,
+        "Instances on disk, also of series that are done"
+    );
+}
+
+pub fn count_association(ended: Ended) {
+    let ended = match ended {
+        Ended::Released => "released",
+        Ended::Aborted => "aborted",
+        Ended::Rejected => "rejected",
+        Ended::Cut => "cut",
+        Ended::Stopped => "stopped",
+    };
+    counter!("medseg_dicom_associations_total", "ended" => ended).increment(1);
+}
+
+pub fn count_instance(became: &'static str) {
+    counter!("medseg_dicom_instances_total", "became" => became).increment(1);
+}
+
+pub fn count_series(became: &'static str) {
+    counter!("medseg_dicom_series_total", "became" => became).increment(1);
+}
+
+pub fn tell_room(bytes: u64) {
+    gauge!("medseg_dicom_inbox_bytes").set(bytes as f64);
+}
