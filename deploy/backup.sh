@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # backup.sh FOLDER: saves databases, objects and keys, in this order: each row's objects are there before it.
 #
-# Reads AUTH_, STORAGE_, DRIFT_ and REGISTRY_DATABASE_URL (mysql://…), BLOB_URL of storage and REGISTRY_BLOB_URL (file:///… or
+# Reads AUTH_, STORAGE_, DRIFT_, DELIVERY_ and REGISTRY_DATABASE_URL (mysql://…), BLOB_URL of storage and REGISTRY_BLOB_URL (file:///… or
 # gs://…), SIGNING_KEY and MODEL_KEY. Services may go on meanwhile.
 set -euo pipefail
 folder=${1:?into which folder?}
@@ -19,7 +19,7 @@ objects() {
     rm -rf "$folder/$2/.staging"
 }
 
-for name in auth storage drift registry; do
+for name in auth storage drift delivery registry; do
     variable=${name^^}_DATABASE_URL
     : "${!variable:?}"
     # One transaction: the rows as they were at one moment.

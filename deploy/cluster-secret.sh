@@ -18,10 +18,12 @@ stringData:
   auth-database-url: mysql://medseg:$mysql@$release-mysql:3306/auth
   storage-database-url: mysql://medseg:$mysql@$release-mysql:3306/storage
   drift-database-url: mysql://medseg:$mysql@$release-mysql:3306/drift
+  delivery-database-url: mysql://medseg:$mysql@$release-mysql:3306/delivery
   registry-database-url: mysql://medseg:$mysql@$release-mysql:3306/registry
   queue-url: amqp://medseg:$rabbitmq@$release-rabbitmq:5672/%2f
   queue-management-url: http://medseg:$rabbitmq@$release-rabbitmq:15672/%2f
   service-secret: $(random)
+  delivery-secret: $(random)
   signing-key: |
 $(openssl genpkey -algorithm ed25519 | sed 's/^/    /')
   model-key: |

@@ -5,7 +5,7 @@
 set -euo pipefail
 folder=${1:?from which folder?}
 here=$(dirname "$0")
-for file in auth.sql storage.sql drift.sql registry.sql signing-key.pem model-key.pem; do
+for file in auth.sql storage.sql drift.sql delivery.sql registry.sql signing-key.pem model-key.pem; do
     [ -s "$folder/$file" ] || { echo "error: $folder/$file is missing: this is no whole backup" >&2; exit 1; }
 done
 
@@ -21,7 +21,7 @@ objects() {
     esac
 }
 
-for name in auth storage drift registry; do
+for name in auth storage drift delivery registry; do
     variable=${name^^}_DATABASE_URL
     : "${!variable:?}"
     tables=$("$here/mysql.py" mariadb "$variable" --skip-column-names -e 'show tables')
@@ -32,7 +32,7 @@ objects models "${REGISTRY_BLOB_URL:?}"
 install -m 600 "$folder/signing-key.pem" "${SIGNING_KEY:?}"
 install -m 600 "$folder/model-key.pem" "${MODEL_KEY:?}"
 # Rows last: none is there without its objects.
-for name in auth storage drift registry; do
+for name in auth storage drift delivery registry; do
     variable=${name^^}_DATABASE_URL
     "$here/mysql.py" mariadb "$variable" <"$folder/$name.sql"
     echo "restore: $name"

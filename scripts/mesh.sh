@@ -38,8 +38,8 @@ for each in sockets:
 print(*(each.getsockname()[1] for each in sockets))
 PYTHON
 }
-read -r auth storage ingest registry drift worker1 worker2 bucket free < <(free_ports 9)
-read -ra probes < <(free_ports 8)
+read -r auth storage ingest registry drift delivery worker1 worker2 bucket free < <(free_ports 10)
+read -ra probes < <(free_ports 9)
 gateway=${PORT:-$free}
 url() { echo "http://127.0.0.1:$1"; }
 
@@ -77,14 +77,16 @@ start() {
 }
 
 secret=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
+delivery_secret=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 models=$PWD/models/medseg-mr
-export AUTH_URL STORAGE_URL INGEST_URL REGISTRY_URL DRIFT_URL QUEUE_URL=$TEST_AMQP_URL
+export AUTH_URL STORAGE_URL INGEST_URL REGISTRY_URL DRIFT_URL DELIVERY_URL QUEUE_URL=$TEST_AMQP_URL
 AUTH_URL=$(url "$auth") STORAGE_URL=$(url "$storage") INGEST_URL=$(url "$ingest")
-REGISTRY_URL=$(url "$registry") DRIFT_URL=$(url "$drift")
+REGISTRY_URL=$(url "$registry") DRIFT_URL=$(url "$drift") DELIVERY_URL=$(url "$delivery")
 
 start objects gcs "$bucket" --folder "$folder/objects"
 password=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')
-FIRST_PASSWORD=$password start auth auth "$auth" --database-url "$(database auth)" --signing-key "$folder/key.pem" --service-secret "$secret"
+FIRST_PASSWORD=$password start auth auth "$auth" --database-url "$(database auth)" --signing-key "$folder/key.pem" --service-secret "$secret" \
+    --delivery-secret "$delivery_secret"
 start storage storage "$storage" --database-url "$(database storage)" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
 start ingest ingest "$ingest" --spool "$folder/spool" --service-secret "$secret"
 # Beside the bucket: all that lies in it is storage's, which deletes what belongs to no scan.
@@ -92,6 +94,7 @@ start registry registry "$registry" --database-url "$(database registry)" --blob
     --model-key "$folder/model-key.pem" --first-model "$models"
 start drift drift "$drift" --database-url "$(database drift)" --reference "$models/reference.json" \
     --service-secret "$secret"
+start delivery delivery "$delivery" --database-url "$(database delivery)" --delivery-secret "$delivery_secret"
 for worker in "$worker1" "$worker2"; do
     start "inference-$worker" inference "$worker" --service-secret "$secret"
 done

@@ -55,11 +55,11 @@ class Mesh:
             )
 
     def start(self, **settings):
-        services = ["auth", "storage", "ingest", "registry", "inference", "drift", "gateway"]
+        services = ["auth", "storage", "ingest", "registry", "inference", "drift", "delivery", "gateway"]
         address = {service: f"127.0.0.1:{free_port()}" for service in services}
         urls = {f"{service.upper()}_URL": f"http://{at}" for service, at in address.items()}
         common = {**os.environ, **self.settings, **settings, **urls, "QUEUE_URL": os.environ["TEST_AMQP_URL"]}
-        common |= {"SERVICE_SECRET": SECRET, "FIRST_PASSWORD": FIRST_PASSWORD, "SPOOL": f"{self.folder}/spool", "MODEL_URL": "threshold:", "RESEARCH": "true"}
+        common |= {"SERVICE_SECRET": SECRET, "DELIVERY_SECRET": SECRET[::-1], "FIRST_PASSWORD": FIRST_PASSWORD, "SPOOL": f"{self.folder}/spool", "MODEL_URL": "threshold:", "RESEARCH": "true"}
         for service in services:
             probes = f"127.0.0.1:{free_port()}"
             own = {"LISTEN": address[service], "PROBES": probes, "DATABASE_URL": self.settings.get(f"{service.upper()}_DATABASE_URL", "")}
@@ -136,7 +136,7 @@ def run(script, mesh, saved):
 
 def drill(folder):
     drawn = uuid.uuid4().hex[:8]
-    names = lambda when: {service: f"drill_{drawn}_{when}_{service}" for service in ("auth", "storage", "drift", "registry")}
+    names = lambda when: {service: f"drill_{drawn}_{when}_{service}" for service in ("auth", "storage", "drift", "delivery", "registry")}
     first, second, saved = Mesh(folder / "first", names("a")), Mesh(folder / "second", names("b")), folder / "saved"
     try:
         first.start(FIRST_MODEL=str(MODEL))

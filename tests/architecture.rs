@@ -12,8 +12,8 @@ use platform::queue::Topic;
 use serde_json::Value;
 use service::topics;
 
-const SERVICES: [&str; 7] =
-    ["auth", "drift", "gateway", "inference", "ingest", "registry", "storage"];
+const SERVICES: [&str; 8] =
+    ["auth", "delivery", "drift", "gateway", "inference", "ingest", "registry", "storage"];
 
 /// Lines of `main.rs` past which a composition root has begun to decide.
 const MAIN_LINES_MAX: usize = 30;

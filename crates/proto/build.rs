@@ -15,11 +15,18 @@ const EVALUATION: &str = ".medseg.registry.v1.Evaluation";
 /// Far larger than what else is answered in its place.
 const GIVEN_FEEDBACK: &str = ".medseg.ingest.v1.FeedbackUploadAnswer.answer.feedback";
 const EVENTS: &str = ".medseg.events.v1";
+/// Of a destination: what its signing secret or its credentials are, to be printed by nobody.
+const DESTINATION_SECRETS: [&str; 3] = [
+    ".medseg.delivery.v1.NewDestination",
+    ".medseg.delivery.v1.DestinationChange",
+    ".medseg.delivery.v1.DestinationMade",
+];
 /// What strangers' clients send: counted before it is unpacked.
 const INFERENCE: &str = "inference";
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "inference/v2/open_inference.proto",
     "medseg/auth/v1/auth.proto",
+    "medseg/delivery/v1/delivery.proto",
     "medseg/drift/v1/drift.proto",
     "medseg/events/v1/drift_cleared.proto",
     "medseg/events/v1/drift_detected.proto",
@@ -67,6 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     builder.codec_path("crate::counted::CountedCodec").compile_fds(strangers)?;
     let builder = events(tonic_prost_build::configure().bytes("."))
         .skip_debug([IDENTITY])
+        .skip_debug(DESTINATION_SECRETS)
         .boxed(GIVEN_FEEDBACK)
         .message_attribute(REFUSAL, JSON)
         .message_attribute(EVALUATION, JSON);

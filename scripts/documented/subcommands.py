@@ -11,7 +11,7 @@ import zlib
 
 from running import REPOSITORY, Failed, same
 
-SERVICES = ("auth", "drift", "gateway", "inference", "ingest", "registry", "storage")
+SERVICES = ("auth", "delivery", "drift", "gateway", "inference", "ingest", "registry", "storage")
 PASSWORD = "a password that is long enough"
 
 
@@ -408,7 +408,7 @@ def services(place):
         place.bad(program, "--no-such-option", says="--no-such-option")
     place.bad(place.program("gateway"), says="--auth-url.*--storage-url")
     mesh = ["--auth-url", "http://127.0.0.1:1", "--storage-url", "http://127.0.0.1:1"]
-    place.bad(place.program("gateway"), *mesh, "--ingest-url", "none of that", "--drift-url", "http://127.0.0.1:1", "--registry-url", "http://127.0.0.1:1", says="bad peer URL")
+    place.bad(place.program("gateway"), *mesh, "--ingest-url", "none of that", "--drift-url", "http://127.0.0.1:1", "--registry-url", "http://127.0.0.1:1", "--delivery-url", "http://127.0.0.1:1", says="bad peer URL")
     place.bad(place.program("storage"), "--auth-url", mesh[1], "--database-url", "oracle://x", "--queue-url", "sqlite://q.db", "--blob-url", "file:///tmp", says="oracle|database")
 
 

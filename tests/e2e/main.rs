@@ -4,6 +4,7 @@
 //! sockets, with the servers that `TEST_MYSQL_URL` and `TEST_AMQP_URL` name.
 
 mod bad_models;
+mod deliveries;
 mod faults;
 mod feedback;
 mod hospitals;

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use crate::{feedback, hospitals, learning, partial_uploads, quality, stops, worklist};
+use crate::{deliveries, feedback, hospitals, learning, partial_uploads, quality, stops, worklist};
 use tests::client::{Client, answer, id};
 use tests::mesh::Mesh;
 use tests::scans;
@@ -36,6 +36,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     learning::tell(&client, &mesh).await?;
     stops::tell(&client, &mesh).await?;
     partial_uploads::tell(&client).await?;
+    deliveries::tell(&client).await?;
     worklist::tell(&client, &mesh.stranger()?).await?;
     hospitals::tell(&mesh).await?;
     nobody_else_can_read_what_is_kept(&mesh)?;

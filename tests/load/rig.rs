@@ -8,8 +8,8 @@ use tokio::time::sleep;
 use crate::load::Rate;
 use crate::uploader::Uploader;
 
-const SERVICES: [&str; 7] =
-    ["auth", "storage", "ingest", "registry", "drift", "gateway", "inference"];
+const SERVICES: [&str; 8] =
+    ["auth", "storage", "ingest", "registry", "drift", "delivery", "gateway", "inference"];
 const LOOK: Duration = Duration::from_millis(20);
 /// Nothing is done for so long: something is broken.
 const STILL: Duration = Duration::from_secs(60);

@@ -75,7 +75,8 @@ impl Mesh {
     /// Databases are made on the server that `TEST_MYSQL_URL` names, or else in files.
     pub async fn one_process_each(queue: &str) -> anyhow::Result<Mesh> {
         let server = std::env::var("TEST_MYSQL_URL").ok();
-        let services = ["auth", "storage", "ingest", "registry", "inference", "drift", "gateway"];
+        let services =
+            ["auth", "storage", "ingest", "registry", "inference", "drift", "delivery", "gateway"];
         Mesh::start(queue, server.as_deref(), &services, &Options::default()).await
     }
 
@@ -99,6 +100,7 @@ impl Mesh {
             certificates::sign(data.path(), services)?;
         }
         let secret = "the secret that the workers of this test sign in with".to_owned();
+        let delivery_secret = "the secret that delivery alone signs in with here".to_owned();
         let option = |name: &str, value: String| format!("--{name}={value}");
 
         let mut parts: Vec<Part> = Vec::new();
@@ -121,22 +123,25 @@ impl Mesh {
                 }
             };
             say("otlp-endpoint", collector.url.clone());
-            if ["auth", "storage", "drift", "registry"].contains(&service) {
+            if ["auth", "storage", "drift", "delivery", "registry"].contains(&service) {
                 let url = database_url(server, service, data.path()).await?;
                 databases.insert(service, url.clone());
                 say("database-url", url);
             }
-            if ["storage", "inference", "drift", "registry"].contains(&service) {
+            if ["storage", "inference", "drift", "delivery", "registry"].contains(&service) {
                 say("queue-url", queue.to_owned());
             }
             if service != "auth" {
                 say("auth-url", url("auth"));
             }
-            if ["ingest", "inference", "gateway"].contains(&service) {
+            if ["ingest", "inference", "delivery", "gateway"].contains(&service) {
                 say("storage-url", url("storage"));
             }
             if ["auth", "ingest", "inference", "drift"].contains(&service) {
                 say("service-secret", secret.clone());
+            }
+            if ["auth", "delivery"].contains(&service) {
+                say("delivery-secret", delivery_secret.clone());
             }
             match service {
                 "auth" => {
@@ -148,6 +153,8 @@ impl Mesh {
                     say("blob-url", format!("file://{}/models", data.path().display()));
                     say("model-key", data.path().join("model-key.pem").display().to_string());
                 }
+                // Receivers of tests are on this machine.
+                "delivery" => say("delivery-networks", "127.0.0.0/8".to_owned()),
                 "ingest" => say("spool", data.path().join("spool").display().to_string()),
                 "inference" => {
                     say("model-url", "threshold:".to_owned());
@@ -156,6 +163,7 @@ impl Mesh {
                 "gateway" => {
                     say("ingest-url", url("ingest"));
                     say("drift-url", url("drift"));
+                    say("delivery-url", url("delivery"));
                     say("registry-url", url("registry"));
                 }
                 _ => (),

@@ -70,6 +70,10 @@ ids! {
     IncidentId, "incident";
     /// Scans that are compared together with what the model was trained on.
     WindowId, "window";
+    /// A hospital's system that results are pushed to.
+    DestinationId, "destination";
+    /// What is pushed of one scan to one destination.
+    DeliveryId, "delivery";
 }
 
 #[cfg(test)]

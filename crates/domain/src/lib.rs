@@ -27,7 +27,8 @@ pub use equipment::Equipment;
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
 pub use id::{
-    BatchId, FeedbackId, IncidentId, JobId, PartialUploadId, ScanId, TenantId, UserId, WindowId,
+    BatchId, DeliveryId, DestinationId, FeedbackId, IncidentId, JobId, PartialUploadId, ScanId,
+    TenantId, UserId, WindowId,
 };
 pub use identity::Identity;
 pub use moment::rfc3339;

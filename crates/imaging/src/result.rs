@@ -392,6 +392,15 @@ impl ResultDocument {
         }
     }
 
+    /// Whether it is the result of that very scan, with that answer and of those very voxels: what was kept is compared wherever it
+    /// leaves.
+    pub fn is_of(&self, scan_id: &str, answer: Answer, volume_sha256: &str) -> bool {
+        let voxels = self.inputs.as_ref().map(|inputs| &inputs.volume_sha256);
+        self.scan_id == scan_id
+            && self.answer == answer
+            && voxels.is_none_or(|digest| *digest == volume_sha256)
+    }
+
     /// The bytes of `result.json`.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).expect("a result is plain data")

@@ -21,6 +21,27 @@ pub mod auth {
     pub use v1::*;
 }
 
+/// Where results are pushed, and what became of each.
+pub mod delivery {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
+    pub mod v1 {
+        tonic::include_proto!("medseg.delivery.v1");
+    }
+
+    /// Shows no secret of a destination.
+    macro_rules! redacted {
+        ($($message:ident)+) => { $(
+            impl std::fmt::Debug for v1::$message {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str(concat!(stringify!($message), "(redacted)"))
+                }
+            }
+        )+ };
+    }
+    redacted! { NewDestination DestinationChange DestinationMade }
+    pub use v1::*;
+}
+
 /// Reports of how scans differ from what the model was trained on.
 pub mod drift {
     #[allow(missing_docs, reason = "generated, and documented in `/proto`")]

@@ -16,7 +16,8 @@ mod source;
 mod sr;
 pub(crate) mod uid;
 
-use domain::{Answer, ErrorKind, Identity, Result};
+use domain::artefact::{IMAGE, MASK, MASK_VOLUME, OVERLAY, SHOWN};
+use domain::{Answer, Artefact, ErrorKind, Identity, Result};
 use imaging::{Finding, Geometry, Laterality, ResultDocument, Role, StoredGrid};
 
 use crate::{Language, Unmade, names, plain};
@@ -27,6 +28,16 @@ use source::Source;
 pub struct DicomResult {
     source: Source,
     result: ResultDocument,
+}
+
+/// The files of which one, the first that there is, is the mask that a segmentation is made of: that of the whole volume or, of a
+/// slice that came alone, of that.
+pub const MASKS: [Artefact; 2] = [MASK_VOLUME, MASK];
+
+/// The same of the picture that a capture shows.
+pub fn pictures(result: &ResultDocument) -> &'static [Artefact] {
+    // An overlay without findings is the image, and there is none of a scan that was not analysed.
+    if result.findings.is_empty() { &[SHOWN, IMAGE] } else { &[OVERLAY] }
 }
 
 impl DicomResult {

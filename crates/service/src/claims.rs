@@ -21,8 +21,8 @@ use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 pub use keys::{PublicKeys, RESULT_PURPOSE, SigningKey};
-pub use service_token::{SERVICE_CLIENT, ServiceToken};
-pub use token::{Epochs, Grant, LIFETIME_S, operator_tenant, service_tenant};
+pub use service_token::{DELIVERY_CLIENT, SERVICE_CLIENT, ServiceToken};
+pub use token::{Epochs, Grant, LIFETIME_S, delivery_tenant, operator_tenant, service_tenant};
 pub use verifier::Verifier;
 
 /// The metadata in which the gateway tells auth the network address that a sign-in comes from.
@@ -80,6 +80,8 @@ pub enum Role {
     Operator,
     /// medseg's own workers; never a person, never a hospital's.
     Service,
+    /// What pushes results to hospitals' own systems: it alone is handed pixels and identity of any hospital's scan.
+    Delivery,
 }
 
 impl Role {
@@ -123,7 +125,7 @@ impl Claims {
         Err(ErrorKind::Forbidden.error("this API client is confined to other sections"))
     }
 
-    /// The hospital that the bearer belongs to; for [`Role::Service`] and [`Role::Operator`] one that owns nothing.
+    /// The hospital that the bearer belongs to; for [`Role::Service`], [`Role::Delivery`] and [`Role::Operator`] one that owns nothing.
     pub fn tenant(&self) -> Tenant {
         self.tenant
     }

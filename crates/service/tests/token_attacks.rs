@@ -393,6 +393,7 @@ fn identities(setting: &Setting) -> Attacks {
     let tenant = setting.tenant.to_string();
     let nil = "00000000-0000-0000-0000-000000000000";
     let operators = service::claims::operator_tenant().to_string();
+    let delivery = service::claims::delivery_tenant().to_string();
     let claims = [
         ("no aud", json!({"aud": null})),
         ("wrong aud", json!({"aud": "other"})),
@@ -427,6 +428,11 @@ fn identities(setting: &Setting) -> Attacks {
         ("an operator and more", json!({"roles": ["operator", "admin"], "tenant": operators})),
         ("a worker among operators", json!({"roles": ["service"], "tenant": operators})),
         ("an operator among workers", json!({"roles": ["operator"], "tenant": nil})),
+        ("the tenant of delivery", json!({"tenant": delivery})),
+        ("a hospital's delivery", json!({"roles": ["delivery"]})),
+        ("delivery among workers", json!({"roles": ["delivery"], "tenant": nil})),
+        ("a worker in delivery", json!({"roles": ["service"], "tenant": delivery})),
+        ("delivery and more", json!({"roles": ["delivery", "service"], "tenant": delivery})),
         ("epoch as text", json!({"epoch": "7"})),
         ("no epoch", json!({"epoch": []})),
         ("scope as list", json!({"scope": ["scans"]})),

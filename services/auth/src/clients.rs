@@ -1,7 +1,9 @@
 use domain::{Clock, ErrorKind, Random, Result, TenantId, UserId};
 use platform::db::{self, BindId, Database, Run, Unit};
 use secrecy::{ExposeSecret, SecretString};
-use service::claims::{Epochs, Grant, Role, SERVICE_CLIENT, service_tenant};
+use service::claims::{
+    DELIVERY_CLIENT, Epochs, Grant, Role, SERVICE_CLIENT, delivery_tenant, service_tenant,
+};
 use sqlx::FromRow;
 
 use crate::accounts::{hold, label};
@@ -14,9 +16,44 @@ const NOTED_EVERY_MS: i64 = 60_000;
 /// Programs that sign in: a hospital's own, and medseg's workers.
 pub struct Clients {
     database: Database,
-    service_secret_hash: Option<String>,
+    /// Of medseg's own services, by their clients.
+    own: Vec<Own>,
     clock: Clock,
     random: Random,
+}
+
+/// One of medseg's own services, that signs in.
+pub struct Own {
+    client: &'static str,
+    secret_hash: String,
+    tenant: TenantId,
+    role: Role,
+}
+
+impl Own {
+    /// The workers, which sign in with that secret.
+    pub fn workers(secret: &SecretString) -> Own {
+        let secret_hash = secrets::hash(secret.expose_secret());
+        Own { client: SERVICE_CLIENT, secret_hash, tenant: service_tenant(), role: Role::Service }
+    }
+
+    /// What pushes results to hospitals' systems.
+    pub fn delivery(secret: &SecretString) -> Own {
+        let secret_hash = secrets::hash(secret.expose_secret());
+        let (tenant, role) = (delivery_tenant(), Role::Delivery);
+        Own { client: DELIVERY_CLIENT, secret_hash, tenant, role }
+    }
+
+    fn grant(&self, hash: &str) -> Option<Grant> {
+        secrets::same(&self.secret_hash, hash).then(|| Grant {
+            subject: self.client.into(),
+            name: String::new(),
+            tenant: self.tenant,
+            roles: vec![self.role],
+            scopes: Vec::new(),
+            epochs: Epochs::default(),
+        })
+    }
 }
 
 /// A client to be.
@@ -101,15 +138,8 @@ macro_rules! clients {
 }
 
 impl Clients {
-    pub fn new(
-        database: Database,
-        service_secret: Option<SecretString>,
-        clock: Clock,
-        random: Random,
-    ) -> Clients {
-        let service_secret_hash =
-            service_secret.map(|secret| secrets::hash(secret.expose_secret()));
-        Clients { database, service_secret_hash, clock, random }
+    pub fn new(database: Database, own: Vec<Own>, clock: Clock, random: Random) -> Clients {
+        Clients { database, own, clock, random }
     }
 
     /// Makes a client. `Conflict` when the hospital has as many as it may.
@@ -209,24 +239,14 @@ impl Clients {
     pub async fn grant(&self, id: &str, secret: &str) -> Result<Grant> {
         let hash = secrets::hash(secret);
         let grant = match (id, id.parse::<UserId>()) {
-            (SERVICE_CLIENT, _) => self.service(&hash),
+            // Whether or not it may sign in here: no hospital has a client of that name.
+            (SERVICE_CLIENT | DELIVERY_CLIENT, _) => {
+                self.own.iter().find(|own| own.client == id).and_then(|own| own.grant(&hash))
+            }
             (_, Ok(id)) => self.hospitals(id, &hash).await?,
             (_, Err(_)) => None,
         };
         grant.ok_or_else(|| ErrorKind::Unauthenticated.error("the client or its secret is wrong"))
-    }
-
-    fn service(&self, hash: &str) -> Option<Grant> {
-        let is_known =
-            self.service_secret_hash.as_deref().is_some_and(|own| secrets::same(own, hash));
-        is_known.then(|| Grant {
-            subject: SERVICE_CLIENT.into(),
-            name: String::new(),
-            tenant: service_tenant(),
-            roles: vec![Role::Service],
-            scopes: Vec::new(),
-            epochs: Epochs::default(),
-        })
     }
 
     /// The token names the client as its row does, however it has spelled itself: revocations are looked up by that name, and a

@@ -39,7 +39,7 @@ pub use lives::{Link, UserChange};
 pub use states::{TenantState, UserState};
 pub use tenants::{Export, Settings, Tenant};
 
-use clients::Clients;
+use clients::{Clients, Own};
 use key_file::Keys;
 use sessions::Sessions;
 use sign_in::SignIn;
@@ -72,6 +72,11 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true)]
     pub service_secret: Option<SecretString>,
 
+    /// What delivery signs in with, which alone is handed pixels and identity together: 32 characters or more, and another than
+    /// the workers' secret; without it, it cannot.
+    #[arg(long, env, hide_env_values = true)]
+    pub delivery_secret: Option<SecretString>,
+
     /// The password of the administrator that the first start makes: by the environment, where other users of the machine do not
     /// see it. Without it one is made and printed, and must be changed at the first sign-in.
     #[arg(long, env, hide_env_values = true)]
@@ -98,10 +103,7 @@ pub async fn open(
     clock: Clock,
     random: Random,
 ) -> Result<(Ports, Option<FirstStart>)> {
-    let secret = config.service_secret.as_ref().map(ExposeSecret::expose_secret);
-    if secret.is_some_and(|secret| secret.len() < MIN_SERVICE_SECRET) {
-        return Err(ErrorKind::Invalid.error("the service secret is shorter than 32 characters"));
-    }
+    check_own(config)?;
     // A setting that is empty, as in compose files, is none.
     let chosen = config.first_password.as_ref().filter(|chosen| !chosen.expose_secret().is_empty());
     if let Some(chosen) = chosen {
@@ -116,6 +118,23 @@ pub async fn open(
     Ok((Ports { database, accounts, keys, clock, random }, first_start))
 }
 
+/// Refuses secrets of medseg's own services that could be guessed, and one that is another's.
+fn check_own(config: &Config) -> Result<()> {
+    let service = config.service_secret.as_ref().map(ExposeSecret::expose_secret);
+    let delivery = config.delivery_secret.as_ref().map(ExposeSecret::expose_secret);
+    for (name, secret) in [("service", service), ("delivery", delivery)] {
+        if secret.is_some_and(|secret| secret.len() < MIN_SERVICE_SECRET) {
+            let short = format!("the {name} secret is shorter than 32 characters");
+            return Err(ErrorKind::Invalid.error(short));
+        }
+    }
+    if service.is_some() && service == delivery {
+        let same = "the delivery secret is the service secret: delivery needs one of its own";
+        return Err(ErrorKind::Invalid.error(same));
+    }
+    Ok(())
+}
+
 /// The service, with everything that `ports` holds.
 pub fn build(config: Config, ports: Ports) -> Service {
     let Ports { database, accounts, keys, clock, random } = ports;
@@ -123,16 +142,16 @@ pub fn build(config: Config, ports: Ports) -> Service {
         verifier: Verifier::with_keys(keys.public, clock.clone()),
         database: database.clone(),
     };
+    let own = [
+        config.service_secret.as_ref().map(Own::workers),
+        config.delivery_secret.as_ref().map(Own::delivery),
+    ];
+    let own: Vec<Own> = own.into_iter().flatten().collect();
     let rpc = rpc::Rpc(Arc::new(rpc::Inner {
         door,
         jwks: keys.jwks,
         clock: clock.clone(),
-        clients: Clients::new(
-            database.clone(),
-            config.service_secret,
-            clock.clone(),
-            random.clone(),
-        ),
+        clients: Clients::new(database.clone(), own, clock.clone(), random.clone()),
         sign_in: SignIn {
             accounts: accounts.clone(),
             sessions: Sessions::new(database.clone(), keys.signing.clone(), clock.clone(), random),

@@ -14,13 +14,14 @@ pub fn parse(names: &[String]) -> Result<Vec<Role>> {
     Ok(roles)
 }
 
-/// Refuses what nobody in a hospital may be given: no role at all, and those of medseg's own workers and of operators.
+/// Nobody in a hospital has these.
+const OUTSIDE: [Role; 3] = [Role::Service, Role::Delivery, Role::Operator];
+
+/// Refuses what nobody in a hospital may be given: no role at all, and those of medseg's own services and of operators.
 pub fn check(roles: &[Role]) -> Result<()> {
     match roles {
         [] => Err(ErrorKind::Invalid.error("name at least one role")),
-        roles if roles.contains(&Role::Service) || roles.contains(&Role::Operator) => {
-            Err(unknown())
-        }
+        roles if OUTSIDE.iter().any(|role| roles.contains(role)) => Err(unknown()),
         _ => Ok(()),
     }
 }
@@ -53,6 +54,8 @@ mod tests {
             vec![],
             vec!["service"],
             vec!["admin", "service"],
+            vec!["delivery"],
+            vec!["integrator", "delivery"],
             vec!["root"],
             vec!["operator"],
             vec!["admin", "operator"],

@@ -6,14 +6,14 @@
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use domain::artefact::{
-    CAPTURE, CONTOURS, DOCUMENT, FHIR_REPORT, HL7_REPORT, IMAGE, MASK, MASK_VOLUME, OVERLAY,
-    SEGMENTATION, SHOWN, STRUCTURED_REPORT, TEXT_REPORT, VOLUME,
+    CAPTURE, CONTOURS, DOCUMENT, FHIR_REPORT, HL7_REPORT, SEGMENTATION, STRUCTURED_REPORT,
+    TEXT_REPORT, VOLUME,
 };
 use domain::{Artefact, ErrorKind, Identity};
 use futures::TryStreamExt;
 use imaging::{ResultDocument, StoredGrid};
 use proto::storage::ScanRef;
-use report::dicom::DicomResult;
+use report::dicom::{DicomResult, MASKS, pictures};
 use report::{Readers, Report, Subject, Unmade, contours, fhir, hl7};
 use serde::Deserialize;
 
@@ -208,8 +208,8 @@ async fn grid(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<Stored
 
 /// The mask of the whole volume or, of a slice that came alone, of that; empty where nothing was analysed.
 async fn mask(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<Vec<u8>, Problem> {
-    for name in [MASK_VOLUME.name, MASK.name] {
-        if let Some(file) = artefacts::whole(gateway, caller, id, name).await? {
+    for artefact in MASKS {
+        if let Some(file) = artefacts::whole(gateway, caller, id, artefact.name).await? {
             return Ok(file);
         }
     }
@@ -223,9 +223,7 @@ async fn picture(
     id: &str,
     result: &ResultDocument,
 ) -> Result<Vec<u8>, Problem> {
-    // An overlay without findings is the image, and there is none of a scan that was not analysed.
-    let names = if result.findings.is_empty() { &[SHOWN, IMAGE][..] } else { &[OVERLAY][..] };
-    for artefact in names {
+    for artefact in pictures(result) {
         if let Some(png) = artefacts::whole(gateway, caller, id, artefact.name).await? {
             return Ok(png);
         }

@@ -40,6 +40,7 @@ const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
         (name = "tenants", description = "Hospitals; for the role `operator`, who belongs to none of them"),
         (name = "models", description = "Which models there are, which of them serve, and who decided so; for the roles `scientist` and `admin`"),
         (name = "drift", description = "Whether the model still sees what it was trained on; for the roles `scientist` and `admin`"),
+        (name = "deliveries", description = "Where results are pushed, and what went where; destinations for the role `admin`, deliveries for the role `integrator`, too"),
         (name = "quality", description = "How good the answers are, by what readers say of them, and when a model answers no more; for the roles `clinician`, `scientist` and `admin`"),
     ),
     components(schemas(Problem)),

@@ -11,6 +11,8 @@ mod caller;
 mod clients;
 mod consent;
 mod dataset;
+mod deliveries;
+mod destinations;
 mod dicom;
 mod docs;
 mod drift;
@@ -71,6 +73,7 @@ use domain::{Clock, ErrorKind, Random, Result, TenantId};
 use proto::auth::accounts_client::AccountsClient;
 use proto::auth::auth_client::AuthClient;
 use proto::auth::tenants_client::TenantsClient;
+use proto::delivery::delivery_client::DeliveryClient;
 use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
 use proto::registry::models_client::ModelsClient;
@@ -114,6 +117,7 @@ pub struct Peers {
     pub storage: Peer,
     pub drift: Peer,
     pub registry: Peer,
+    pub delivery: Peer,
 }
 
 /// Where those services answer, when they are other processes.
@@ -134,6 +138,9 @@ pub struct PeerUrls {
     /// Where the registry service answers.
     #[arg(long, env)]
     registry_url: String,
+    /// Where the delivery service answers.
+    #[arg(long, env)]
+    delivery_url: String,
 }
 
 impl PeerUrls {
@@ -145,6 +152,7 @@ impl PeerUrls {
             storage: Peer::connect(&self.storage_url)?,
             drift: Peer::connect(&self.drift_url)?,
             registry: Peer::connect(&self.registry_url)?,
+            delivery: Peer::connect(&self.delivery_url)?,
         })
     }
 }
@@ -197,6 +205,7 @@ struct Gateway {
     stops: StopsClient<Peer>,
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
+    delivery: DeliveryClient<Peer>,
     verifier: Verifier,
     sections: Sections,
     clock: Clock,
@@ -234,6 +243,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         stops: StopsClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
+        delivery: DeliveryClient::new(peers.delivery),
         uploads: Places::of(config.max_uploads, "uploads"),
         reports: Turns::of(REPORTS_AT_ONCE),
         masks: Masks::default(),
@@ -308,6 +318,9 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(models::shadow, models::shadow_report))
         .routes(routes!(models::retire))
         .routes(routes!(models::events))
+        .merge(destinations::routes())
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::again))
         .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES))
         .layer(from_fn(layers::in_time));
     // Uploads take as long as their size asks for, and count their own bytes.

@@ -1,6 +1,8 @@
 use domain::{ErrorKind, Result};
 use proto::auth::KeysRequest;
 use proto::auth::auth_client::AuthClient;
+use proto::delivery::ListDeliveriesRequest;
+use proto::delivery::delivery_client::DeliveryClient;
 use proto::drift::ReportRef;
 use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
@@ -40,8 +42,14 @@ pub fn checks(peers: &Peers) -> Vec<(String, Check)> {
         let mut models = models.clone();
         async move { answers(models.list(ListVersions::default()).await) }
     });
+    let deliveries = DeliveryClient::new(peers.delivery.clone());
+    let delivery = check(move || {
+        let mut deliveries = deliveries.clone();
+        async move { answers(deliveries.list_deliveries(ListDeliveriesRequest::default()).await) }
+    });
     [
         ("auth", auth),
+        ("delivery", delivery),
         ("drift", drift),
         ("ingest", ingest),
         ("registry", registry),

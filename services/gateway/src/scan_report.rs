@@ -154,10 +154,8 @@ pub async fn result(
         None if scan.answer == Some(Answer::Failed) => artefacts::failed_result(scan),
         None => return Err(unsound(&"it has none")),
     };
-    let voxels = document.inputs.as_ref().map(|inputs| &inputs.volume_sha256);
-    let of_this = document.scan_id == scan.id
-        && Some(document.answer) == scan.answer
-        && voxels.is_none_or(|digest| *digest == scan.volume_sha256);
+    let of_this =
+        scan.answer.is_some_and(|answer| document.is_of(&scan.id, answer, &scan.volume_sha256));
     if of_this { Ok(document) } else { Err(unsound(&"it is of another scan")) }
 }
 

@@ -95,6 +95,9 @@ pub struct Services {
 
     #[command(flatten)]
     pub quality: drift::Bound,
+
+    #[command(flatten)]
+    pub delivery: delivery::Rules,
 }
 
 impl Serve {
@@ -117,9 +120,11 @@ impl Services {
     /// first start makes, before anything can fail that would keep the password from being shown.
     pub async fn build(&self, home: &Home, announce: impl FnOnce(FirstStart)) -> Result<Service> {
         let (clock, random) = (system_clock(), system_random());
-        // Both sides of it live in this process, so it need not outlive it.
-        let service_secret = SecretString::from(hex(&random.bytes::<32>()));
-        let (auth, first_start) = auth(home, &service_secret, self.first_password.clone()).await?;
+        // Both sides of each live in this process, so none need outlive it.
+        let secret = || SecretString::from(hex(&random.bytes::<32>()));
+        let (service_secret, delivery_secret) = (secret(), secret());
+        let secrets = [&service_secret, &delivery_secret];
+        let (auth, first_start) = auth(home, secrets, self.first_password.clone()).await?;
         if let Some(first_start) = first_start {
             announce(first_start);
         }
@@ -160,7 +165,11 @@ impl Services {
             schedule: self.drift,
             bound: self.quality.check()?,
         };
-        let drift = drift(home, queue, settings, drift_peers).await?;
+        let drift = drift(home, queue.clone(), settings, drift_peers).await?;
+
+        let settings = delivery::Settings { rules: self.delivery.clone(), delivery_secret };
+        let peers = delivery::Peers { auth: to_auth.clone(), storage: to_storage.clone() };
+        let delivery = delivery(home, queue, settings, peers).await?;
 
         let peers = gateway::Peers {
             auth: to_auth,
@@ -168,6 +177,7 @@ impl Services {
             storage: to_storage,
             drift: Peer::within(&drift),
             registry: to_registry,
+            delivery: Peer::within(&delivery),
         };
         let ports = gateway::Ports { clock, random };
         let gateway = gateway::build(self.gateway.clone(), ports, peers)?;
@@ -176,7 +186,7 @@ impl Services {
         let bare_model = inference.grpc.clone();
         let mut joined = Service::join(
             "medseg",
-            vec![auth, storage, ingest, registry, inference, drift, gateway],
+            vec![auth, storage, ingest, registry, inference, drift, delivery, gateway],
         );
         joined.grpc = bare_model;
         Ok(joined)
@@ -244,7 +254,7 @@ impl Services {
 
 async fn auth(
     home: &Home,
-    service_secret: &SecretString,
+    [service_secret, delivery_secret]: [&SecretString; 2],
     first_password: Option<SecretString>,
 ) -> Result<(Service, Option<FirstStart>)> {
     let config = auth::Config {
@@ -252,6 +262,7 @@ async fn auth(
         signing_key: home.path("signing-key.pem"),
         previous_key: None,
         service_secret: Some(service_secret.clone()),
+        delivery_secret: Some(delivery_secret.clone()),
         first_password,
         first_tenant: "first hospital".to_owned(),
     };
@@ -268,4 +279,15 @@ async fn drift(
     let (clock, random) = (system_clock(), system_random());
     let ports = drift::Ports::open(&home.database_url("drift"), queue, clock, random).await?;
     Ok(drift::build(settings, ports, peers))
+}
+
+async fn delivery(
+    home: &Home,
+    queue: Queue,
+    settings: delivery::Settings,
+    peers: delivery::Peers,
+) -> Result<Service> {
+    let (clock, random) = (system_clock(), system_random());
+    let ports = delivery::Ports::open(&home.database_url("delivery"), queue, clock, random).await?;
+    delivery::build(settings, ports, peers)
 }

@@ -40,9 +40,20 @@ fn no_configuration_shows_its_secrets() {
         ("--database-url=mysql://medseg:SECRET@db/x", "--queue-url=amqp://medseg:SECRET@broker/x");
     let service = "--service-secret=SECRET";
     let first = "--first-password=SECRET";
-    keeps::<auth::Config>(3, &[database, service, first, "--signing-key=key.pem"]);
+    let delivery = "--delivery-secret=SECRET";
+    keeps::<auth::Config>(4, &[database, service, delivery, first, "--signing-key=key.pem"]);
     keeps::<storage::Config>(3, &[database, queue, "--blob-url=s3://bucket?key=SECRET"]);
     keeps::<drift::Config>(3, &[database, queue, service, "--auth-url=http://auth:8080"]);
+    keeps::<delivery::Config>(
+        3,
+        &[
+            database,
+            queue,
+            delivery,
+            "--auth-url=http://auth:8080",
+            "--storage-url=http://storage:8080",
+        ],
+    );
     keeps::<inference::Config>(1, &[service, "--model-url=weights.safetensors"]);
     keeps::<ingest::Config>(1, &[service, "--spool=spool"]);
     keeps::<registry::Config>(

@@ -25,8 +25,17 @@ impl Store {
     ///
     /// `NOT_FOUND` in the same words for another tenant's scan and for one that never was; nothing is noted then.
     pub async fn identity(&self, claims: &Claims, id: &str) -> Result<ScanIdentity> {
-        let scan = ScanId::from_str(id)?;
-        let (tenant, subject) = (claims.tenant().id(), claims.subject.clone());
+        self.identity_of(claims.tenant().id(), &claims.subject, id).await
+    }
+
+    /// The same for `subject`, who acts for that hospital: for callers whose tenant comes from a token, and for delivery.
+    pub async fn identity_of(
+        &self,
+        tenant: TenantId,
+        subject: &str,
+        id: &str,
+    ) -> Result<ScanIdentity> {
+        let (scan, subject) = (ScanId::from_str(id)?, subject.to_owned());
         self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
                 let Scan { id: scan_id, volume_sha256, .. } =

@@ -13,6 +13,7 @@ mod event;
 mod feedback;
 mod follow;
 mod groups;
+mod handover;
 mod identities;
 mod incidents;
 mod jobs;
@@ -42,6 +43,7 @@ use platform::disk::RESERVE_MIB;
 use platform::queue::Queue;
 use platform::{blob, db, queue};
 use proto::storage::feedback_server::FeedbackServer;
+use proto::storage::handover_server::HandoverServer;
 use proto::storage::incidents_server::IncidentsServer;
 use proto::storage::jobs_server::JobsServer;
 use proto::storage::learning_server::LearningServer;
@@ -163,6 +165,7 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
         .add_service(LearningServer::new(rpc::Learning::new(store.clone(), verifier.clone())))
         .add_service(StopsServer::new(rpc::Stops::new(store.clone(), verifier.clone())))
         .add_service(IncidentsServer::new(rpc::Incidents::new(store.clone(), verifier.clone())))
+        .add_service(HandoverServer::new(rpc::Handover::new(store.clone(), verifier.clone())))
         .add_service(JobsServer::new(rpc::Jobs::new(store, verifier)));
     Service { name: "storage", grpc, workers, readiness, ..Default::default() }
 }

@@ -1,6 +1,7 @@
 //! Translates RPCs into calls of the store; decides nothing but authorization.
 
 mod feedback;
+mod handover;
 mod incidents;
 mod jobs;
 mod learning;
@@ -8,6 +9,7 @@ mod scans;
 mod stops;
 
 pub use feedback::Feedback;
+pub use handover::Handover;
 pub use incidents::Incidents;
 pub use jobs::Jobs;
 pub use learning::Learning;

@@ -27,8 +27,17 @@ impl Mesh {
         let server = std::env::var("TEST_MYSQL_URL").context("TEST_MYSQL_URL names no server")?;
         let (broker, proxied) = Proxy::before(queue, 5672).await?;
         let (database, proxied_server) = Proxy::before(&server, 3306).await?;
-        let services =
-            ["auth", "storage", "ingest", "registry", "inference", "inference", "drift", "gateway"];
+        let services = [
+            "auth",
+            "storage",
+            "ingest",
+            "registry",
+            "inference",
+            "inference",
+            "drift",
+            "delivery",
+            "gateway",
+        ];
         let quick = [("lease-s", "3"), ("sweep-s", "1"), ("attempts-max", "20")];
         let quick = quick
             .into_iter()

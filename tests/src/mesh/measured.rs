@@ -2,8 +2,8 @@ use anyhow::Context;
 
 use super::{Mesh, Options};
 
-const SERVICES: [&str; 7] =
-    ["auth", "storage", "ingest", "registry", "drift", "gateway", "inference"];
+const SERVICES: [&str; 8] =
+    ["auth", "storage", "ingest", "registry", "drift", "delivery", "gateway", "inference"];
 
 /// What measurements ask of a mesh, beside what stories do.
 impl Mesh {

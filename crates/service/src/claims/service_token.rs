@@ -11,6 +11,9 @@ use crate::Peer;
 /// The client id under which medseg's own workers sign in.
 pub const SERVICE_CLIENT: &str = "medseg-service";
 
+/// The client id under which signs in what pushes results to hospitals' systems.
+pub const DELIVERY_CLIENT: &str = "medseg-delivery";
+
 /// A token is renewed so long before it expires, that no call carries one about to.
 const MARGIN_MS: i64 = 60_000;
 
@@ -36,6 +39,11 @@ impl ServiceToken {
     /// Signs in at `auth` with `secret` when a token is first asked for.
     pub fn new(auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
         ServiceToken::of_client(auth, SERVICE_CLIENT.into(), secret, clock)
+    }
+
+    /// The same for what pushes results to hospitals' systems, which has a client and a secret of its own.
+    pub fn of_delivery(auth: Peer, secret: SecretString, clock: Clock) -> ServiceToken {
+        ServiceToken::of_client(auth, DELIVERY_CLIENT.into(), secret, clock)
     }
 
     /// The same for a hospital's API client: what is done with its token is done in its name, and with its rights only.

@@ -12,8 +12,8 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Claims, Epochs, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT, SigningKey, Tenant,
-    Verifier, service_tenant,
+    Claims, DELIVERY_CLIENT, Epochs, Grant, LIFETIME_S, PublicKeys, Role, SERVICE_CLIENT,
+    SigningKey, Tenant, Verifier, delivery_tenant, service_tenant,
 };
 use crate::{Peer, Service};
 
@@ -39,6 +39,9 @@ impl Default for Issuer {
 impl Issuer {
     /// What [`ServiceToken`](super::ServiceToken) signs in with here.
     pub const SERVICE_SECRET: &str = "the secret of the test's workers";
+
+    /// The same for [`ServiceToken::of_delivery`](super::ServiceToken::of_delivery).
+    pub const DELIVERY_SECRET: &str = "the secret of the test's delivery";
 
     /// An issuer by the system's clock.
     pub fn new() -> Issuer {
@@ -90,6 +93,11 @@ impl Issuer {
     /// The token that workers carry.
     pub fn service_token(&self) -> String {
         self.token(service_tenant(), &[Role::Service])
+    }
+
+    /// The token that delivery carries.
+    pub fn delivery_token(&self) -> String {
+        self.token_of(DELIVERY_CLIENT, delivery_tenant(), &[Role::Delivery])
     }
 
     /// Claims as [`Verifier`] gives them for such a token.
@@ -161,10 +169,13 @@ impl Auth for Issuer {
         request: Request<ClientCredentialsRequest>,
     ) -> Result<Response<Tokens>, Status> {
         let ClientCredentialsRequest { client_id, client_secret } = request.into_inner();
-        let is_service = client_id == SERVICE_CLIENT && client_secret == Self::SERVICE_SECRET;
+        let own = match (client_id.as_str(), client_secret.as_str()) {
+            (SERVICE_CLIENT, Self::SERVICE_SECRET) => Some(self.service_token()),
+            (DELIVERY_CLIENT, Self::DELIVERY_SECRET) => Some(self.delivery_token()),
+            _ => None,
+        };
         let clients = self.0.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let clients_own = clients.get(&[client_id, client_secret]).cloned();
-        let token = clients_own.or_else(|| is_service.then(|| self.service_token()));
+        let token = clients.get(&[client_id, client_secret]).cloned().or(own);
         let access_token =
             token.ok_or_else(|| ErrorKind::Unauthenticated.error("unknown client"))?;
         Ok(Response::new(Tokens {

@@ -41,6 +41,11 @@ pub fn operator_tenant() -> TenantId {
     "00000000-0000-0000-0000-000000000001".parse().expect("a UUID is an id")
 }
 
+/// The tenant of what pushes results to hospitals' systems: no hospital either, and apart from the workers.
+pub fn delivery_tenant() -> TenantId {
+    "00000000-0000-0000-0000-000000000002".parse().expect("a UUID is an id")
+}
+
 /// In which epochs of its account and of its tenant a token was signed. Whatever takes a right away begins the next one, and
 /// whoever verifies tokens learns of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -201,8 +206,11 @@ impl Payload {
             return Err(invalid_token("it names nobody, or no role"));
         }
         // Workers and operators belong to no hospital, and nobody in a hospital is either.
-        for (role, home) in [(Role::Service, service_tenant()), (Role::Operator, operator_tenant())]
-        {
+        for (role, home) in [
+            (Role::Service, service_tenant()),
+            (Role::Delivery, delivery_tenant()),
+            (Role::Operator, operator_tenant()),
+        ] {
             let is_one = self.roles == [role];
             if is_one != (tenant == home) || (!is_one && self.roles.contains(&role)) {
                 return Err(invalid_token("its roles do not go with its tenant"));

@@ -66,6 +66,7 @@ impl Setting {
             signing_key: folder.path().join("signing.pem"),
             previous_key: None,
             service_secret: Some(SERVICE_SECRET.into()),
+            delivery_secret: None,
             first_password: Some(FIRST_PASSWORD.into()),
             first_tenant: "St. Mary's".into(),
         };

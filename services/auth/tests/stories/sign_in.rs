@@ -101,6 +101,23 @@ async fn auth_refuses_to_start_on_a_secret_that_could_be_guessed() {
     let opened = auth::open(&config, setting.clock.clock(), service::system_random()).await;
     assert_eq!(refusal(opened.map(drop)).0, ErrorKind::Invalid);
 
+    // What may join pixels and identity is nobody else's secret.
+    for secret in ["short", SERVICE_SECRET] {
+        let config =
+            auth::Config { delivery_secret: Some(secret.into()), ..setting.config.clone() };
+        let opened = auth::open(&config, setting.clock.clock(), service::system_random()).await;
+        assert_eq!(refusal(opened.map(drop)).0, ErrorKind::Invalid, "{secret}");
+    }
+    let secret = "the secret that delivery alone signs in with";
+    let config = auth::Config { delivery_secret: Some(secret.into()), ..setting.config.clone() };
+    let (peer, _) = start(&config, &setting.clock).await;
+    let token = ServiceToken::of_delivery(peer.clone(), secret.into(), setting.clock.clock());
+    assert!(token.get().await.is_ok());
+    let worker = ServiceToken::new(peer.clone(), secret.into(), setting.clock.clock());
+    assert_eq!(refusal(worker.get().await).0, ErrorKind::Unauthenticated);
+    let other = ServiceToken::of_delivery(peer, SERVICE_SECRET.into(), setting.clock.clock());
+    assert_eq!(refusal(other.get().await).0, ErrorKind::Unauthenticated);
+
     let config = auth::Config { service_secret: None, ..setting.config.clone() };
     let (peer, _) = start(&config, &setting.clock).await;
     let none = ServiceToken::new(peer, "".into(), setting.clock.clock());

@@ -1,4 +1,4 @@
-//! The gateway through its front door, before the real auth, storage and drift, and an ingest that tells what it was sent.
+//! The gateway through its front door, before the real auth, storage, drift and delivery, and an ingest that tells what it was sent.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
@@ -6,6 +6,7 @@ mod accounts;
 mod artefacts;
 mod batches;
 mod between;
+mod deliveries;
 mod dicom;
 mod docs;
 mod drift;
@@ -70,13 +71,14 @@ impl Gateway {
 
     async fn with(config: Config, way: Way) -> Gateway {
         let stop = CancellationToken::new();
-        let (mesh, Faces { auth, storage, drift, registry }) = Mesh::open().await;
+        let (mesh, Faces { auth, storage, drift, registry, delivery }) = Mesh::open().await;
         let ingest = Ingest::default();
         let peers = Peers {
             auth: reach(auth, way, &stop).await,
             storage: reach(storage, way, &stop).await,
             drift: reach(drift, way, &stop).await,
             registry: reach(registry, way, &stop).await,
+            delivery: reach(delivery, way, &stop).await,
             ingest: reach(Routes::new(ingest.clone().server()), way, &stop).await,
         };
         Gateway::before(peers, config, (mesh, ingest), stop).await
@@ -90,6 +92,7 @@ impl Gateway {
             auth: away.clone(),
             storage: away.clone(),
             drift: away.clone(),
+            delivery: away.clone(),
             registry: away.clone(),
             ingest: away,
         };

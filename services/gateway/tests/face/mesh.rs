@@ -1,4 +1,4 @@
-//! The real auth, storage and drift behind the gateway, on SQLite and files, with a clock that the test holds.
+//! The real auth, storage, drift and delivery behind the gateway, on SQLite and files, with a clock that the test holds.
 
 use auth::Accounts;
 use domain::{Clock, ManualClock, Random, TenantId};
@@ -54,6 +54,7 @@ pub struct Faces {
     pub storage: Routes,
     pub drift: Routes,
     pub registry: Routes,
+    pub delivery: Routes,
 }
 
 impl Mesh {
@@ -75,12 +76,17 @@ impl Mesh {
         let registry = registry(&data, to_auth.clone(), (clock.clock(), random)).await;
         let routing = RoutingClient::new(Peer::within(&registry));
 
+        let delivery =
+            delivery(&data, ports.queue.clone(), (to_auth.clone(), peer.clone()), clock.clock())
+                .await;
+
         let between = Between::default();
         let faces = Faces {
             auth: auth.grpc,
             storage: between.before(storage.grpc),
             drift: drift.grpc,
             registry: registry.grpc,
+            delivery: delivery.grpc,
         };
         let mesh = Mesh {
             clock,
@@ -376,6 +382,7 @@ async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Servic
         signing_key: data.path().join("key.pem"),
         previous_key: None,
         service_secret: None,
+        delivery_secret: None,
         first_password: None,
         first_tenant: String::new(),
     };
@@ -404,6 +411,19 @@ async fn drift(
     let database = ports.database.clone();
     let peers = drift::Peers { auth, registry: None };
     (database, drift::build(drift::Settings::default(), ports, peers))
+}
+
+async fn delivery(
+    data: &TempDir,
+    queue: Queue,
+    (auth, storage): (Peer, Peer),
+    clock: Clock,
+) -> Service {
+    let database_url = format!("sqlite://{}", at(data, "delivery.db"));
+    let ports = delivery::Ports::open(&database_url, queue, clock, system_random()).await.unwrap();
+    let rules = delivery::Rules::default();
+    let settings = delivery::Settings { rules, delivery_secret: "none here".into() };
+    delivery::build(settings, ports, delivery::Peers { auth, storage }).unwrap()
 }
 
 async fn registry(data: &TempDir, auth: Peer, (clock, random): (Clock, Random)) -> Service {

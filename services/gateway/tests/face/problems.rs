@@ -106,8 +106,7 @@ async fn each_problem_has_a_page_for_people_and_for_programs() {
 async fn it_tells_which_of_its_peers_answer() {
     let gateway = Gateway::with(Config::default(), Way::Network).await;
     let (status, peers) = json(gateway.get("/peers").send().await.unwrap()).await;
-    let there =
-        json!({ "auth": "ok", "drift": "ok", "ingest": "ok", "registry": "ok", "storage": "ok" });
+    let there = json!({ "auth": "ok", "delivery": "ok", "drift": "ok", "ingest": "ok", "registry": "ok", "storage": "ok" });
     assert_eq!((status, peers), (200, there));
 }
 

@@ -7,6 +7,8 @@ const ALLOWED = {
   drift: ['scientist', 'admin'],
   models: ['scientist', 'admin'],
   administration: ['admin'],
+  destinations: ['admin'],
+  deliveries: ['integrator', 'admin'],
   tenants: ['operator'],
 } as const satisfies Record<string, readonly string[]>
 

@@ -1,5 +1,5 @@
 /** What of the page is shown. */
-export type Page = 'home' | 'new' | 'scan' | 'report' | 'models' | 'quality' | 'drift' | 'administration' | 'account' | 'tenants' | 'welcome'
+export type Page = 'home' | 'new' | 'scan' | 'report' | 'models' | 'quality' | 'drift' | 'deliveries' | 'administration' | 'account' | 'tenants' | 'welcome'
 
 /** Where the page is, as its address says. */
 export interface Where {
@@ -16,6 +16,7 @@ const ROUTES: readonly (readonly [RegExp, Page])[] = [
   [/^\/report(?:\/([\w-]+))?$/, 'report'],
   [/^\/models$/, 'models'],
   [/^\/administration$/, 'administration'],
+  [/^\/deliveries$/, 'deliveries'],
   [/^\/account$/, 'account'],
   [/^\/tenants$/, 'tenants'],
   [/^\/welcome\/([\w-]+)$/, 'welcome'],

@@ -21,6 +21,7 @@ test('an address says which page it is and what is asked of it, and what nobody 
   assert.deepEqual(['#/report', '#/report/7'].map((at) => whereAt(at).id), ['', '7'])
   assert.deepEqual(['#/drift', '#/drift/7f?feature=mean'].map((at) => [whereAt(at).page, whereAt(at).id]), [['drift', ''], ['drift', '7f']])
   assert.equal(whereAt('#/new').page, 'new')
+  assert.equal(whereAt('#/deliveries').page, 'deliveries')
   assert.deepEqual(whereAt('#/welcome/aB_3-x'), { page: 'welcome', id: 'aB_3-x', query: '' })
   const unknown = ['', '#', '#/', '#/scans', '#/scans/a/b', '#/scans/..%2f', '#/quality/7', '#/nothing']
   for (const at of unknown) assert.equal(whereAt(at).page, 'home', at)
@@ -48,6 +49,7 @@ test('work begins with the scans, but for whoever may see none', () => {
   const homes = [['clinician'], ['integrator'], ['admin'], ['scientist'], ['scientist', 'clinician'], ['operator'], []].map(homeOf)
   assert.deepEqual(homes, ['scans', 'scans', 'scans', 'quality', 'scans', 'tenants', 'scans'])
   assert.ok(may(['scientist', 'integrator'], 'models') && !may(['integrator'], 'quality') && !may([], 'scans'))
+  assert.ok(may(['integrator'], 'deliveries') && !may(['integrator'], 'destinations') && !may(['clinician'], 'deliveries'))
 })
 
 const rate: Rate = { rate: 0.125, low: 0.035, high: 0.36, count: 2, of: 16 }

@@ -2,6 +2,7 @@ import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
 import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
+import { DELIVERIES } from './words/deliveries.en'
 import { DRAWING } from './words/drawing.en'
 import { COMPARE } from './words/compare.en'
 import { ACCOUNTS } from './words/accounts.en'
@@ -12,6 +13,7 @@ import { WORK } from './words/work.en'
 
 /** What the page says, in English. Another language is another table of the same shape: see `words/table.ts`. */
 export const EN = {
+  ...DELIVERIES,
   ...DRAWING,
   ...COMPARE,
   ...ACCOUNTS,

@@ -1,3 +1,4 @@
+import { DELIVERIES } from './words/deliveries.fr'
 import { DRAWING } from './words/drawing.fr'
 import { COMPARE } from './words/compare.fr'
 import { ACCOUNTS } from './words/accounts.fr'
@@ -9,6 +10,7 @@ import { WORK } from './words/work.fr'
 
 /** What the page says, in French. */
 export const FR: Words = {
+  ...DELIVERIES,
   ...DRAWING,
   ...COMPARE,
   ...ACCOUNTS,

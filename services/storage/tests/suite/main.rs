@@ -6,6 +6,7 @@
 mod accepting;
 mod faults;
 mod feedback;
+mod handover;
 mod incidents;
 mod learning;
 mod leasing;
@@ -75,6 +76,9 @@ on_every_database! {
     tenants::an_upload_that_takes_longer_than_its_token_lives_is_kept_and_nothing_else_is_let_in;
     tenants::the_same_key_in_two_hospitals_is_two_scans;
     tenants::only_workers_touch_jobs_and_only_people_scans;
+    handover::delivery_alone_is_handed_any_hospitals_scan_and_each_joining_is_noted;
+    handover::a_patient_that_was_bound_to_other_voxels_is_handed_to_nobody;
+    handover::what_went_where_is_in_the_hospitals_audit_trail;
     whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
     whose::an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told;
     whose::an_identity_from_the_version_before_is_kept_as_any_other;

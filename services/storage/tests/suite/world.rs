@@ -10,6 +10,7 @@ use proto::events::Observation;
 use proto::storage::accept_part::Part;
 use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::feedback_client::FeedbackClient;
+use proto::storage::handover_client::HandoverClient;
 use proto::storage::incidents_client::IncidentsClient;
 use proto::storage::jobs_client::JobsClient;
 use proto::storage::learning_client::LearningClient;
@@ -40,6 +41,7 @@ pub struct World {
     pub learning: LearningClient<Peer>,
     pub stops: StopsClient<Peer>,
     pub incidents: IncidentsClient<Peer>,
+    pub handover: HandoverClient<Peer>,
     pub queue: Queue,
     pub data: TempDir,
     pub ports: Ports,
@@ -99,7 +101,8 @@ impl World {
             feedback: FeedbackClient::new(peer.clone()),
             learning: LearningClient::new(peer.clone()),
             stops: StopsClient::new(peer.clone()),
-            incidents: IncidentsClient::new(peer),
+            incidents: IncidentsClient::new(peer.clone()),
+            handover: HandoverClient::new(peer),
             queue: queue::connect(&queue_url).await.unwrap(),
             hospital: TenantId::new(&clock.clock(), &random),
             neighbour: TenantId::new(&clock.clock(), &random),

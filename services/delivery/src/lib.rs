@@ -1,0 +1,227 @@
+//! Pushes results to the systems that a hospital names: signed webhooks, and DICOM objects by STOW-RS.
+//!
+//! Each completed scan leaves a row for each destination, in one unit with what says that the event was heard; lanes, one for each
+//! destination, send what is due and note what became of it. What is sent may be sent twice, with the same id, and is never lost: it
+//! is delivered, or failed in words that somebody reads, and can be sent again.
+
+mod attempt;
+mod audit;
+mod deliveries;
+mod destinations;
+mod event;
+mod format;
+mod guard;
+mod handed;
+mod lanes;
+mod objects;
+mod outbox;
+mod pause;
+mod post;
+mod rpc;
+mod signature;
+mod stow;
+mod watch;
+mod webhook;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use domain::{Clock, Random, Result};
+use platform::db::{self, Database};
+use platform::queue::{self, Queue};
+use proto::delivery::delivery_server::DeliveryServer;
+use proto::storage::handover_client::HandoverClient;
+use secrecy::{ExposeSecret, SecretString};
+use service::claims::{ServiceToken, Verifier};
+use service::topics::SCAN_COMPLETED;
+use service::{Peer, Service, Worker, check, listen};
+use tokio::sync::Notify;
+use tonic::service::Routes;
+
+use event::Completed;
+use handed::Handed;
+use post::Post;
+
+pub use guard::Network;
+
+/// The group that delivery listens with.
+const GROUP: &str = "delivery";
+
+/// Events in hand at a time; each becomes a few small rows.
+const WINDOW: u16 = 16;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+#[derive(Debug, clap::Args)]
+pub struct Config {
+    /// Where destinations and deliveries live: `mysql://…` or `sqlite://…`; a database of delivery's own.
+    #[arg(long, env, hide_env_values = true)]
+    pub database_url: SecretString,
+
+    /// Where news of completed scans comes from: `amqp://…` or `sqlite://…`.
+    #[arg(long, env, hide_env_values = true)]
+    pub queue_url: SecretString,
+
+    /// Where auth answers.
+    #[arg(long, env)]
+    pub auth_url: String,
+
+    /// Where storage answers, which hands out what is pushed.
+    #[arg(long, env)]
+    pub storage_url: String,
+
+    /// What delivery signs in with: it alone is handed pixels and identity together.
+    #[arg(long, env, hide_env_values = true)]
+    pub delivery_secret: SecretString,
+
+    #[command(flatten)]
+    pub rules: Rules,
+}
+
+/// Where results may go, and for how long that is tried.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Rules {
+    /// Networks that results may be pushed to though they are not the internet's, such as `10.20.0.0/16`, with commas between:
+    /// loopback, private and link-local addresses are refused without. Naming a loopback network allows `http://` to it.
+    #[arg(long, env, value_delimiter = ',')]
+    pub delivery_networks: Vec<Network>,
+
+    /// Authorities that destinations' certificates may be signed by, beside those of the system (PEM).
+    #[arg(long, env)]
+    pub delivery_authorities: Option<PathBuf>,
+
+    /// For how long a delivery is tried before it has failed, in hours.
+    #[arg(long, env, default_value_t = HOURS)]
+    pub delivery_hours: u32,
+}
+
+/// A long weekend.
+const HOURS: u32 = 72;
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { delivery_networks: Vec::new(), delivery_authorities: None, delivery_hours: HOURS }
+    }
+}
+
+/// What the service is told.
+pub struct Settings {
+    pub rules: Rules,
+    pub delivery_secret: SecretString,
+}
+
+/// What this service needs of the outside world, opened by whoever starts it.
+pub struct Ports {
+    pub database: Database,
+    pub queue: Queue,
+    pub clock: Clock,
+    pub random: Random,
+}
+
+/// Whom it calls.
+pub struct Peers {
+    pub auth: Peer,
+    pub storage: Peer,
+}
+
+impl Ports {
+    /// Opens what the URLs name, migrates the database and joins those who listen to completed scans.
+    pub async fn open(
+        database_url: &str,
+        queue: Queue,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Ports> {
+        let database = db::connect(database_url, &MIGRATIONS).await?;
+        // From the first start on nothing is missed, also not what comes before the worker subscribes.
+        if let Err(error) = queue.create_group(SCAN_COMPLETED, GROUP).await {
+            tracing::warn!(
+                event = SCAN_COMPLETED.0,
+                error = &error as &dyn std::error::Error,
+                "an event is not listened to yet"
+            );
+        }
+        Ok(Ports { database, queue, clock, random })
+    }
+}
+
+/// What every part of the service shares; cheap to clone.
+#[derive(Clone)]
+struct Store {
+    database: Database,
+    clock: Clock,
+    random: Random,
+    /// For how long a delivery is tried.
+    tried_ms: i64,
+    /// Notified when there is something to send.
+    due: Arc<Notify>,
+    /// Notified when there is something to tell the audit trail.
+    noted: Arc<Notify>,
+}
+
+/// The service that `config` describes.
+pub async fn open(config: Config) -> Result<Service> {
+    let queue = queue::connect(config.queue_url.expose_secret()).await?;
+    let (clock, random) = (service::system_clock(), service::system_random());
+    let ports = Ports::open(config.database_url.expose_secret(), queue, clock, random).await?;
+    let peers = Peers {
+        auth: Peer::connect(&config.auth_url)?,
+        storage: Peer::connect(&config.storage_url)?,
+    };
+    let Config { rules, delivery_secret, .. } = config;
+    build(Settings { rules, delivery_secret }, ports, peers)
+}
+
+/// Assembles the service. `Invalid` where the authorities cannot be read.
+pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> {
+    watch::describe();
+    let Settings { rules, delivery_secret } = settings;
+    let Ports { database, queue, clock, random } = ports;
+    let store = Store {
+        database: database.clone(),
+        clock: clock.clone(),
+        random,
+        tried_ms: i64::from(rules.delivery_hours) * 3_600_000,
+        due: Arc::default(),
+        noted: Arc::default(),
+    };
+    let post = Post::new(&rules)?;
+    let handed = Handed {
+        storage: HandoverClient::new(peers.storage),
+        token: ServiceToken::of_delivery(peers.auth.clone(), delivery_secret, clock.clone()),
+    };
+    let verifier = Verifier::new(peers.auth, clock);
+    let workers = vec![
+        hear(store.clone(), queue.clone()),
+        lanes::send(store.clone(), handed.clone(), post.clone()),
+        audit::tell(store.clone(), handed),
+        watch::watch(store.clone()),
+    ];
+    let rpc = rpc::Rpc { store, post, verifier };
+    Ok(Service {
+        name: "delivery",
+        grpc: Routes::new(DeliveryServer::new(rpc)),
+        workers,
+        readiness: vec![
+            ("database".into(), check(move || ping_database(database.clone()))),
+            ("queue".into(), check(move || ping_queue(queue.clone()))),
+        ],
+        ..Service::default()
+    })
+}
+
+/// Makes a delivery of each completed scan for each destination.
+fn hear(store: Store, queue: Queue) -> Worker {
+    listen(queue, SCAN_COMPLETED, GROUP, WINDOW, move |body| {
+        let store = store.clone();
+        async move { store.hear(Completed::parse(&body)?).await }
+    })
+}
+
+async fn ping_database(database: Database) -> Result<()> {
+    database.ping().await
+}
+
+async fn ping_queue(queue: Queue) -> Result<()> {
+    queue.ping().await
+}

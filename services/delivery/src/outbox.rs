@@ -1,0 +1,333 @@
+//! The outbox: what is made of an event, what is due, who sends it, and how that has ended.
+
+use domain::{DeliveryId, DestinationId, ErrorKind, Result, ScanId, TenantId};
+use platform::db::{BindId, Run, Unit, failed};
+use sqlx::FromRow;
+
+use crate::Store;
+use crate::attempt::Outcome;
+use crate::audit::{Act, Note};
+use crate::event::Completed;
+use crate::format::Kind;
+use crate::pause::{DELIVERY_MS_MAX, DESTINATION_MS_MAX, pause_ms};
+
+/// How long an attempt has before another may begin: one that was killed is taken up again then.
+const LEASE_MS: i64 = 5 * 60_000;
+
+/// Lanes that are looked at in one round.
+const LANES_PER_ROUND: i64 = 1024;
+
+/// What is given up in one round.
+const OVERDUE_PER_ROUND: i64 = 256;
+
+/// The destinations of one hospital, whose deliveries go one after the other.
+#[derive(Clone, Copy, Debug, Eq, FromRow, Hash, PartialEq)]
+pub struct Lane {
+    #[sqlx(try_from = "String")]
+    pub tenant_id: TenantId,
+    #[sqlx(try_from = "String")]
+    pub destination_id: DestinationId,
+}
+
+/// A delivery that is this attempt's alone until its lease ends. No form of it is printed: it has the destination's secret.
+#[derive(Clone)]
+pub struct Due {
+    pub tenant: TenantId,
+    pub id: String,
+    pub scan: ScanId,
+    pub destination: DestinationId,
+    pub kind: Kind,
+    pub url: String,
+    pub secret: String,
+    pub formats: String,
+    /// With this one.
+    pub attempts: i64,
+    pub since_ms: i64,
+    /// Of the destination, in a row, before this one.
+    pub failures: i64,
+    lease: String,
+}
+
+#[derive(FromRow)]
+struct DueRow {
+    delivery_id: String,
+    scan_id: String,
+    kind: String,
+    url: String,
+    secret: String,
+    formats: String,
+    attempts: i64,
+    since_ms: i64,
+    failures: i64,
+}
+
+impl Store {
+    /// Makes a delivery for each destination that the scan's hospital has now, in one unit with what says that the event was heard:
+    /// the same event again changes nothing.
+    pub async fn hear(&self, done: Completed) -> Result<()> {
+        let store = self.clone();
+        let heard = self
+            .database
+            .unit(move |unit| Box::pin(async move { store.hear_in(unit, &done).await }))
+            .await;
+        match heard {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.due.notify_one();
+                Ok(())
+            }
+        }
+    }
+
+    async fn hear_in(&self, unit: &mut Unit, done: &Completed) -> Result<()> {
+        let now_ms = self.clock.now_ms();
+        sqlx::query("INSERT INTO heard (tenant_id, event_id, heard_ms) VALUES (?, ?, ?)")
+            .id(done.tenant)
+            .bind(done.event_id.clone())
+            .bind(now_ms)
+            .run(unit)
+            .await?;
+        let destinations: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT destination_id, name, formats FROM destinations WHERE tenant_id = ? AND enabled = 1",
+        )
+        .id(done.tenant)
+        .fetch_all(&mut **unit)
+        .await
+        .map_err(failed)?;
+        for (destination_id, name, formats) in destinations {
+            sqlx::query(
+                "INSERT INTO deliveries (tenant_id, delivery_id, event_id, scan_id, destination_id, destination, formats,
+                     answer, state, attempts, made_ms, since_ms, due_ms, lease, leased_until_ms, ended_ms, words)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 0, ?, ?, ?, '', 0, 0, '')",
+            )
+            .id(done.tenant)
+            .id(DeliveryId::new(&self.clock, &self.random))
+            .bind(done.event_id.clone())
+            .id(done.scan)
+            .bind(destination_id)
+            .bind(name)
+            .bind(formats)
+            .bind(done.answer.name())
+            .bind(now_ms)
+            .bind(now_ms)
+            .bind(now_ms)
+            .run(unit)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Destinations for which something is due that nobody sends, and that may be tried now; those that have waited longest first.
+    pub async fn due_lanes(&self) -> Result<Vec<Lane>> {
+        let now_ms = self.clock.now_ms();
+        sqlx::query_as(
+            "SELECT d.tenant_id, d.destination_id
+             FROM deliveries d JOIN destinations t
+                 ON t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id
+             WHERE d.state = 'waiting' AND d.due_ms <= ? AND d.leased_until_ms <= ?
+                 AND t.enabled = 1 AND t.resume_ms <= ?
+             GROUP BY d.tenant_id, d.destination_id ORDER BY MIN(d.due_ms) LIMIT ?",
+        )
+        .bind(now_ms)
+        .bind(now_ms)
+        .bind(now_ms)
+        .bind(LANES_PER_ROUND)
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)
+    }
+
+    /// Takes what is due first for that destination; None where nothing is, or where somebody else was faster.
+    pub async fn take(&self, lane: Lane) -> Result<Option<Due>> {
+        let now_ms = self.clock.now_ms();
+        let row: Option<DueRow> = sqlx::query_as(
+            "SELECT d.delivery_id, d.scan_id, t.kind, t.url, t.secret, d.formats, d.attempts, d.since_ms, t.failures
+             FROM deliveries d JOIN destinations t
+                 ON t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id
+             WHERE d.tenant_id = ? AND d.destination_id = ? AND d.state = 'waiting' AND d.due_ms <= ?
+                 AND d.leased_until_ms <= ? AND t.enabled = 1 AND t.resume_ms <= ?
+             ORDER BY d.due_ms, d.delivery_id LIMIT 1",
+        )
+        .id(lane.tenant_id)
+        .id(lane.destination_id)
+        .bind(now_ms)
+        .bind(now_ms)
+        .bind(now_ms)
+        .fetch_optional(self.database.pool())
+        .await
+        .map_err(failed)?;
+        let Some(row) = row else { return Ok(None) };
+        let lease = DeliveryId::new(&self.clock, &self.random).to_string();
+        let taken = sqlx::query(
+            "UPDATE deliveries SET lease = ?, leased_until_ms = ?, attempts = attempts + 1
+             WHERE tenant_id = ? AND delivery_id = ? AND state = 'waiting' AND leased_until_ms <= ?",
+        )
+        .bind(lease.clone())
+        .bind(now_ms + LEASE_MS)
+        .id(lane.tenant_id)
+        .bind(row.delivery_id.clone())
+        .bind(now_ms)
+        .execute(self.database.pool())
+        .await
+        .map_err(failed)?;
+        if taken.rows_affected() == 0 {
+            return Ok(None);
+        }
+        row.due(lane, lease).map(Some)
+    }
+
+    /// Notes how an attempt has ended, unless another has begun meanwhile.
+    pub async fn settle(&self, due: Due, outcome: Outcome) -> Result<()> {
+        let store = self.clone();
+        self.database
+            .unit(move |unit| Box::pin(async move { store.settle_in(unit, &due, &outcome).await }))
+            .await?;
+        self.noted.notify_one();
+        Ok(())
+    }
+
+    async fn settle_in(&self, unit: &mut Unit, due: &Due, outcome: &Outcome) -> Result<()> {
+        let now_ms = self.clock.now_ms();
+        let ended = match outcome {
+            Outcome::Delivered(_) => Some(Act::Delivered),
+            Outcome::Refused(_) | Outcome::Unmade(_) => Some(Act::Failed),
+            Outcome::Later(_) | Outcome::Away(_) => {
+                (now_ms - due.since_ms >= self.tried_ms).then_some(Act::Failed)
+            }
+        };
+        let due_ms = now_ms + pause_ms(due.attempts, DELIVERY_MS_MAX, &self.random);
+        let state = ended.map_or("waiting", Act::state);
+        let changed = sqlx::query(
+            "UPDATE deliveries SET state = ?, due_ms = ?, ended_ms = ?, words = ?, lease = '', leased_until_ms = 0
+             WHERE tenant_id = ? AND delivery_id = ? AND state = 'waiting' AND lease = ?",
+        )
+        .bind(state)
+        .bind(due_ms)
+        .bind(if ended.is_some() { now_ms } else { 0 })
+        .bind(outcome.words().to_owned())
+        .id(due.tenant)
+        .bind(due.id.clone())
+        .bind(due.lease.clone())
+        .run(unit)
+        .await?;
+        if changed == 0 {
+            return Ok(());
+        }
+        self.pause(unit, due, outcome, now_ms).await?;
+        match ended {
+            Some(act) => self.note_end(unit, due, act, now_ms).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A destination that does not answer is tried less and less often, whatever waits for it; one that does, at once.
+    async fn pause(
+        &self,
+        unit: &mut Unit,
+        due: &Due,
+        outcome: &Outcome,
+        now_ms: i64,
+    ) -> Result<()> {
+        let (failures, resume_ms) = match outcome {
+            Outcome::Delivered(_) | Outcome::Refused(_) => (0, 0),
+            Outcome::Later(_) => {
+                let failures = due.failures.saturating_add(1);
+                (failures, now_ms + pause_ms(failures, DESTINATION_MS_MAX, &self.random))
+            }
+            Outcome::Away(_) | Outcome::Unmade(_) => return Ok(()),
+        };
+        sqlx::query(
+            "UPDATE destinations SET failures = ?, resume_ms = ? WHERE tenant_id = ? AND destination_id = ?",
+        )
+        .bind(failures)
+        .bind(resume_ms)
+        .id(due.tenant)
+        .id(due.destination)
+        .run(unit)
+        .await
+        .map(drop)
+    }
+
+    async fn note_end(&self, unit: &mut Unit, due: &Due, act: Act, at_ms: i64) -> Result<()> {
+        let note = Note::of_destination(due.tenant, &due.destination.to_string(), act, at_ms);
+        note.about(due.scan.to_string()).keep(unit, self).await
+    }
+
+    /// Gives up what has been tried for too long though no attempt has ended since, and what no destination is left of.
+    pub async fn give_up(&self) -> Result<()> {
+        let now_ms = self.clock.now_ms();
+        let overdue: Vec<(String, String, String, String)> = sqlx::query_as(
+            "SELECT tenant_id, delivery_id, scan_id, destination_id FROM deliveries d
+             WHERE state = 'waiting' AND leased_until_ms <= ? AND (since_ms <= ? OR NOT EXISTS
+                 (SELECT 1 FROM destinations t
+                  WHERE t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id))
+             ORDER BY due_ms LIMIT ?",
+        )
+        .bind(now_ms)
+        // An attempt that is due comes first.
+        .bind(now_ms - self.tried_ms - DELIVERY_MS_MAX)
+        .bind(OVERDUE_PER_ROUND)
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)?;
+        for (tenant, id, scan, destination) in overdue {
+            let tenant: TenantId = tenant.parse()?;
+            self.fail(tenant, id, scan, destination, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn fail(
+        &self,
+        tenant: TenantId,
+        id: String,
+        scan: String,
+        destination: String,
+        now_ms: i64,
+    ) -> Result<()> {
+        const WORDS: &str = "it was given up: it waited too long, or its destination is gone";
+        let store = self.clone();
+        self.database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    let changed = sqlx::query(
+                        "UPDATE deliveries SET state = 'failed', ended_ms = ?, words = CASE WHEN words = '' THEN ? ELSE words END
+                         WHERE tenant_id = ? AND delivery_id = ? AND state = 'waiting' AND leased_until_ms <= ?",
+                    )
+                    .bind(now_ms)
+                    .bind(WORDS)
+                    .id(tenant)
+                    .bind(id)
+                    .bind(now_ms)
+                    .run(unit)
+                    .await?;
+                    if changed == 0 {
+                        return Ok(());
+                    }
+                    let note = Note::of_destination(tenant, &destination, Act::Failed, now_ms);
+                    note.about(scan).keep(unit, &store).await
+                })
+            })
+            .await
+    }
+}
+
+impl DueRow {
+    fn due(self, lane: Lane, lease: String) -> Result<Due> {
+        Ok(Due {
+            tenant: lane.tenant_id,
+            id: self.delivery_id,
+            scan: self.scan_id.parse()?,
+            destination: lane.destination_id,
+            kind: Kind::named(&self.kind)?,
+            url: self.url,
+            secret: self.secret,
+            formats: self.formats,
+            attempts: self.attempts.saturating_add(1),
+            since_ms: self.since_ms,
+            failures: self.failures,
+            lease,
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! What is sent over HTTP, and what comes back of it: bounded in time and size, to nobody that the guard does not let through.
+
+use std::error::Error as StdError;
+use std::fs;
+use std::time::Duration;
+
+use domain::{ErrorKind, Result};
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, StatusCode};
+
+use crate::Rules;
+use crate::guard::Guard;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The most of an answer that is looked at.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// The most words that are kept of what went wrong.
+const WORDS_CHARS_MAX: usize = 300;
+
+/// Sends; cheap to clone.
+#[derive(Clone)]
+pub struct Post {
+    client: Client,
+    pub guard: Guard,
+}
+
+/// What the receiver has answered.
+pub struct Answered {
+    pub status: StatusCode,
+    /// The first of it.
+    pub body: Vec<u8>,
+}
+
+impl Post {
+    /// `Invalid` where the authorities cannot be read.
+    pub fn new(rules: &Rules) -> Result<Post> {
+        service::choose_tls();
+        let guard = Guard::new(&rules.delivery_networks);
+        let unusable = |error: reqwest::Error| {
+            ErrorKind::Invalid
+                .error("cannot prepare to push results (DELIVERY_AUTHORITIES)")
+                .because(error)
+        };
+        let mut client = Client::builder()
+            .user_agent(concat!("medseg/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            // A proxy would look up names by itself.
+            .no_proxy()
+            .dns_resolver(guard.clone())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(1);
+        if let Some(path) = &rules.delivery_authorities {
+            let pem = fs::read(path).map_err(|error| {
+                ErrorKind::Invalid.error(format!("cannot read {}", path.display())).because(error)
+            })?;
+            client = client.tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(unusable)?);
+        }
+        Ok(Post { client: client.build().map_err(unusable)?, guard })
+    }
+
+    /// The answer to `body`, or in words why there is none.
+    pub async fn send(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        within: Duration,
+    ) -> Result<Answered, String> {
+        let url = self.guard.checked(url).map_err(|error| error.to_string())?;
+        let sent = self.client.post(url).headers(headers).body(body).timeout(within).send().await;
+        let mut response = sent.map_err(|error| unanswered(error, within))?;
+        let status = response.status();
+        let mut body = Vec::new();
+        // Whoever has taken it may break off what else is said.
+        while let Ok(Some(part)) = response.chunk().await {
+            let room = ANSWER_BYTES_MAX - body.len();
+            body.extend_from_slice(&part[..part.len().min(room)]);
+            if body.len() == ANSWER_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(Answered { status, body })
+    }
+}
+
+/// Why there was no answer, without the address: it is in the destination's row.
+fn unanswered(error: reqwest::Error, within: Duration) -> String {
+    if error.is_timeout() && !error.is_connect() {
+        return format!("it did not answer within {} s", within.as_secs());
+    }
+    let error = error.without_url();
+    let mut cause: &dyn StdError = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let what = if error.is_connect() { "it cannot be reached" } else { "it broke off" };
+    clipped(&format!("{what}: {cause}"))
+}
+
+/// The beginning of `words`, in one line.
+pub fn clipped(words: &str) -> String {
+    let plain = words.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(WORDS_CHARS_MAX).collect()
+}

@@ -1,0 +1,50 @@
+//! The promises of delivery through its own doors, before real receivers and a real storage: from the event to what a receiver has.
+
+mod destinations;
+mod receiver;
+mod stow;
+mod webhooks;
+mod world;
+
+/// Each of these claims as one test per database.
+macro_rules! on_every_database {
+    ($($module:ident :: $claim:ident;)*) => {
+        mod sqlite { $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $claim() -> anyhow::Result<()> {
+                crate::$module::$claim(crate::world::World::sqlite().await?).await
+            }
+        )* }
+        mod mysql { $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $claim() -> anyhow::Result<()> {
+                match crate::world::World::mysql().await? {
+                    Some(world) => crate::$module::$claim(world).await,
+                    None => {
+                        println!("skipped: TEST_MYSQL_URL names no server");
+                        Ok(())
+                    }
+                }
+            }
+        )* }
+    };
+}
+
+on_every_database! {
+    webhooks::a_completed_scan_is_pushed_signed_and_noted_in_the_audit_trail;
+    webhooks::the_same_event_again_makes_no_second_delivery;
+    webhooks::what_fails_is_tried_again_with_the_same_id_until_it_is_taken;
+    webhooks::an_attempt_that_was_killed_is_made_again_with_the_same_id;
+    webhooks::what_nobody_takes_for_three_days_has_failed_and_can_be_sent_again;
+    webhooks::a_destination_that_hangs_delays_no_other;
+    webhooks::a_scan_that_was_given_up_is_told_of_too;
+    webhooks::nobody_is_redirected_and_what_is_gone_is_given_up;
+    webhooks::another_hospitals_results_go_nowhere_and_its_deliveries_answer_like_none;
+    stow::objects_are_stored_and_what_cannot_be_made_is_said;
+    stow::what_an_archive_has_already_is_delivered_and_what_it_refuses_is_not;
+    destinations::a_secret_is_shown_once_and_kept_when_other_things_change;
+    destinations::a_destination_that_is_disabled_is_sent_nothing_until_it_is_enabled;
+    destinations::what_waits_for_a_destination_that_is_removed_has_failed;
+    destinations::a_hospital_has_a_limited_number_of_destinations;
+    destinations::a_credential_is_not_sent_to_another_address;
+}

@@ -1,0 +1,84 @@
+import { got, sent } from './json'
+
+/** What may be pushed to each kind of destination. */
+export const FORMATS = {
+  webhook: ['cloudevent', 'result.json'],
+  stow: ['seg.dcm', 'sr.dcm', 'text.dcm', 'capture.dcm'],
+} as const
+export type Kind = keyof typeof FORMATS
+
+export type DeliveryState = 'waiting' | 'delivered' | 'failed'
+
+export interface Destination {
+  id: string
+  name: string
+  kind: Kind
+  url: string
+  formats: string[]
+  enabled: boolean
+  waiting: number
+  failed: number
+  /** As RFC 3339 writes it; nothing: the last attempt has not failed. */
+  resumes_at: string | null
+}
+
+export interface NewDestination {
+  name: string
+  kind: Kind
+  url: string
+  formats: readonly string[]
+  /** Nothing: of a webhook one is made. */
+  secret: string | null
+}
+
+/** With the secret that was made, if one was: it is told this once. */
+export type DestinationMade = Destination & { secret: string | null }
+
+export interface Delivery {
+  id: string
+  scan_id: string
+  destination: string
+  formats: string[]
+  state: DeliveryState
+  attempts: number
+  made_at: string | null
+  due_at: string | null
+  ended_at: string | null
+  /** Why the last attempt has failed, in the server's words. */
+  words: string
+}
+
+export interface DeliveryPage {
+  /** The newest first. */
+  deliveries: Delivery[]
+  next_cursor: string | null
+}
+
+const destination = (id: string) => `v1/destinations/${encodeURIComponent(id)}`
+
+export async function listDestinations(): Promise<Destination[]> {
+  return (await got<{ destinations: Destination[] }>('v1/destinations')).destinations
+}
+
+export function makeDestination(made: NewDestination): Promise<DestinationMade> {
+  return sent('POST', 'v1/destinations', made)
+}
+
+export function enableDestination(id: string, enabled: boolean): Promise<Destination> {
+  return sent('PATCH', destination(id), { enabled })
+}
+
+export function removeDestination(id: string): Promise<void> {
+  return sent('DELETE', destination(id))
+}
+
+export function listDeliveries(state: DeliveryState | '', cursor: string, limit: number): Promise<DeliveryPage> {
+  const query = new URLSearchParams({ limit: String(limit) })
+  if (state) query.set('state', state)
+  if (cursor) query.set('cursor', cursor)
+  return got(`v1/deliveries?${query}`)
+}
+
+export function sendAgain(id: string): Promise<Delivery> {
+  return sent('POST', `v1/deliveries/${encodeURIComponent(id)}/again`)
+}
