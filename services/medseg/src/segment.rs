@@ -144,6 +144,7 @@ impl Jailed {
             registry: registry::Rules::default(),
             drift: drift::Schedule::default(),
             quality: drift::Bound::default(),
+            delivery: delivery::Rules::default(),
         })
     }
 }
