@@ -21,6 +21,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/.well-known/result-keys.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the public keys that results' passports and certificates are signed with, or were (RFC 7517)
+         * @description Others than those of tokens, which must not be mistaken for them: a key of this set makes no token valid.
+         */
+        get: operations["get_result_keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/account": {
         parameters: {
             query?: never;
@@ -252,6 +272,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists what went where, newest first
+         * @description For the roles `admin` and `integrator`.
+         */
+        get: operations["list_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/deliveries/{id}/again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends a delivery that has ended once more
+         * @description For the roles `admin` and `integrator`. It has the same id: a receiver that has it already can tell.
+         */
+        post: operations["send_again"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/destinations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the systems that the hospital's results are pushed to */
+        get: operations["list_destinations"];
+        put?: never;
+        /**
+         * Has the hospital's results pushed to a system, from now on
+         * @description For the role `admin`, as all that changes destinations; each change is in the audit trail. What is completed from then on is sent to it
+         *     until it has it, for three days; what was completed before is not.
+         */
+        post: operations["create_destination"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/destinations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Removes a destination
+         * @description What waits for it has failed then, and stays in the list of deliveries.
+         */
+        delete: operations["remove_destination"];
+        options?: never;
+        head?: never;
+        /**
+         * Changes a destination, disables or enables it
+         * @description A destination that was paused, because attempts have failed, is tried at once.
+         */
+        patch: operations["change_destination"];
+        trace?: never;
+    };
     "/v1/drift/compare": {
         parameters: {
             query?: never;
@@ -383,6 +489,29 @@ export interface paths {
         };
         /** Shows a window, and which scans carry its difference from the training */
         get: operations["get_drift_window"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells of each change of all the hospital's scans
+         * @description Server-sent events: `scan` with the scan as JSON, and `deleted` with the `id` of one that there is no more. After a minute the stream
+         *     ends; send `Last-Event-ID` to go on from there: what happened meanwhile comes first, and some of what was told comes again. Without it
+         *     the stream begins now, with the event `begin`, so that there is an id to come back with. Follow it before you list the scans, and
+         *     nothing is missed. A stream that fails ends with the event `problem`.
+         */
+        get: operations["watch_scans"];
         put?: never;
         post?: never;
         delete?: never;
@@ -676,10 +805,20 @@ export interface paths {
         get: operations["get_scan"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Deletes a scan with its files, its result, whose it is and what readers have said of it
+         * @description For good. The audit trail stays, and so do figures that were made of it, without a name: `docs/security.md` says which. Once readers
+         *     have judged a scan, the role `admin` alone may delete it. A second time it changes nothing.
+         */
+        delete: operations["delete_scan"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Lets a waiting scan be analysed before all that is routine, or in its turn
+         * @description Only a scan that waits (`queued`) can come sooner or later; one that has that priority stays as it is. Each change is in the audit
+         *     trail.
+         */
+        patch: operations["change_scan"];
         trace?: never;
     };
     "/v1/scans/{id}/capture.dcm": {
@@ -695,6 +834,28 @@ export interface paths {
          *     archives and viewers that show nothing else. For whom, and of which scans, as `seg.dcm`.
          */
         get: operations["get_dicom_capture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/contours.geojson": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the outlines of the findings as GeoJSON, slice by slice
+         * @description A MultiPolygon for each finding in each slice, along the edges of pixels: filled they are the mask. Positions are column and
+         *     row of the pictures, not longitude and latitude; the member `medseg` says so, and how they lie in the patient. It says
+         *     nothing of whose scan it is, and is for whoever may see the mask.
+         */
+        get: operations["get_contours"];
         put?: never;
         post?: never;
         delete?: never;
@@ -932,6 +1093,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/scans/{id}/passport": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the result's passport: the digests of result, mask, volume and model, signed by the deployment
+         * @description Signed are `medseg-result-1`, a byte 0 and `statement` as canonical JSON (RFC 8785), with the Ed25519 key of that id in
+         *     `/.well-known/result-keys.json`; `medseg replay` verifies it. There is none of a scan that was given up, nor of a result
+         *     that was made where no registry answered.
+         */
+        get: operations["get_passport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/scans/{id}/priors": {
         parameters: {
             query?: never;
@@ -976,6 +1159,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/scans/{id}/report.fhir.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the result as a FHIR R4 bundle
+         * @description A collection of DiagnosticReport, Observations, Device and, where the scan came with them, ImagingStudy and Patient, of which
+         *     it has the number alone. Each of the four answers is said: one that says nothing of the patient has a `dataAbsentReason`.
+         *     All is `preliminary` and marked as research. The same result has the same ids. It says whose scan it is, and is for the
+         *     roles `clinician` and `integrator`; each reading is noted in the audit trail.
+         */
+        get: operations["get_fhir_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/report.hl7": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the result as an HL7 v2.5.1 message (ORU^R01)
+         * @description In UTF-8, without the frame of MLLP. Each of the four answers is said; observations are preliminary (`P`), and what could not
+         *     be had is `X`. The same result of the same patient is the same message under the same control id. For whom as
+         *     `report.fhir.json`.
+         */
+        get: operations["get_hl7_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/scans/{id}/report.pdf": {
         parameters: {
             query?: never;
@@ -1009,6 +1237,27 @@ export interface paths {
         get: operations["get_result"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Has a scan analysed anew that failed or could not be analysed
+         * @description What was said of it before is kept, and the scan waits again. A scan that waits, or is being analysed, stays as it is: to ask twice
+         *     changes nothing. Once readers have judged that there is no answer, it is refused: their words would be about another result.
+         */
+        post: operations["retry_scan"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1071,6 +1320,48 @@ export interface paths {
          *     scans, as `seg.dcm`.
          */
         get: operations["get_dicom_structured_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/text.dcm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives answer and findings in sentences as a DICOM structured report (Basic Text SR)
+         * @description Whichever of the four the answer is, in English: for archives and viewers that show no other structured report. For whom,
+         *     and of which scans, as `seg.dcm`.
+         */
+        get: operations["get_dicom_text_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/thumbnail.png": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a scan in a list: one slice, small
+         * @description The slice that the result shows, else the middle one, as a PNG of at most 96 pixels a side, without letters and without names; from the
+         *     moment that the scan is accepted.
+         */
+        get: operations["get_thumbnail"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1617,6 +1908,115 @@ export interface components {
             next_cursor?: string | null;
             scans: components["schemas"]["ConfirmedScan"][];
         };
+        /** @description Deliveries, newest first. */
+        Deliveries: {
+            deliveries: components["schemas"]["Delivery"][];
+            /** @description What the next page begins with; `null` on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description What was, or is to be, pushed of one scan to one destination. */
+        Delivery: {
+            /** @description The scan's answer. */
+            answer: string;
+            /**
+             * Format: int32
+             * @description Since it was made, or sent again.
+             */
+            attempts: number;
+            /** @description The destination's name when the scan was completed. */
+            destination: string;
+            /** Format: uuid */
+            destination_id: string;
+            /**
+             * Format: date-time
+             * @description When it is tried next; `null`: it is not.
+             */
+            due_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was delivered, or given up; `null`: it was not.
+             */
+            ended_at?: string | null;
+            formats: string[];
+            /**
+             * Format: uuid
+             * @description Of a webhook, also the header `webhook-id` of each message: what is sent twice has it twice.
+             */
+            id: string;
+            /** Format: date-time */
+            made_at?: string | null;
+            /** Format: uuid */
+            scan_id: string;
+            state: components["schemas"]["DeliveryState"];
+            /** @description Why the last attempt has failed, or what is to be known of one that has not. */
+            words: string;
+        };
+        /**
+         * @description How far a delivery is.
+         * @enum {string}
+         */
+        DeliveryState: "waiting" | "delivered" | "failed";
+        /** @description A system that results are pushed to. */
+        Destination: {
+            /** Format: date-time */
+            created_at?: string | null;
+            /** @description `false`: no delivery is made for it, and those that wait are not sent. */
+            enabled: boolean;
+            /**
+             * Format: int64
+             * @description How many have failed and were not sent again.
+             */
+            failed: number;
+            formats: components["schemas"]["DestinationFormat"][];
+            /** @description Whether it has a secret. */
+            has_secret: boolean;
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["DestinationKind"];
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it is tried again, after attempts that have failed; `null`: the last one has not.
+             */
+            resumes_at?: string | null;
+            url: string;
+            /**
+             * Format: int64
+             * @description How many deliveries wait for it.
+             */
+            waiting: number;
+        };
+        /** @description What is to be different about a destination; what is left out stays. */
+        DestinationChange: {
+            enabled?: boolean | null;
+            formats?: components["schemas"]["DestinationFormat"][] | null;
+            name?: string | null;
+            secret?: string | null;
+            /**
+             * Format: uri
+             * @description With another address of an archive its secret has to be said again, for it is sent there.
+             */
+            url?: string | null;
+        };
+        /**
+         * @description What is pushed of a result: of a webhook one of the first two, of an archive any of the others.
+         * @enum {string}
+         */
+        DestinationFormat: "cloudevent" | "result.json" | "seg.dcm" | "sr.dcm" | "text.dcm" | "capture.dcm";
+        /**
+         * @description What a destination is: a signed `webhook`, or an archive that takes DICOM objects by STOW-RS (`stow`).
+         * @enum {string}
+         */
+        DestinationKind: "webhook" | "stow";
+        /** @description A destination, and the secret that was made for it. */
+        DestinationMade: components["schemas"]["Destination"] & {
+            /** @description Shown this once; `null`: none was made. */
+            secret?: string | null;
+        };
+        /** @description The systems that the hospital's results are pushed to. */
+        Destinations: {
+            destinations: components["schemas"]["Destination"][];
+        };
         /** @description A straight line across a finding. */
         Diameter: {
             /** @description Both ends as (row, column), in voxels; centres of voxels lie at whole numbers. */
@@ -1809,9 +2209,9 @@ export interface components {
             next_cursor?: string | null;
             windows: components["schemas"]["DriftWindow"][];
         };
-        /** @description One image or series of a batch: a scan, or why it was refused. */
+        /** @description One image or series of a batch: a scan, or why it was refused; neither: the scan was deleted. */
         Entry: {
-            /** @description Its name in the archive; of a series the first and the last file's. */
+            /** @description Its name in the archive; of a series the first and the last file's. Empty: the scan was deleted. */
             name: string;
             refusal?: components["schemas"]["EntryRefusal"] | null;
             scan?: components["schemas"]["Scan"] | null;
@@ -2231,6 +2631,8 @@ export interface components {
         ImageKind: "flair" | "t1_contrast" | "other" | "unknown";
         /** @description Something that somebody has reported. */
         Incident: {
+            /** @description Whether it is a patient's word, which the reporter has passed on. */
+            from_patient: boolean;
             /** Format: uuid */
             id: string;
             /** Format: date-time */
@@ -2278,7 +2680,7 @@ export interface components {
             alg: string;
             /** @description `Ed25519` */
             crv: string;
-            /** @description What tokens name it by. */
+            /** @description What signatures name it by. */
             kid: string;
             /** @description `OKP` */
             kty: string;
@@ -2287,7 +2689,7 @@ export interface components {
             /** @description The key, in base64url. */
             x: string;
         };
-        /** @description The keys whose tokens are valid. */
+        /** @description A set of public keys. */
         Keys: {
             keys: components["schemas"]["Key"][];
         };
@@ -2519,8 +2921,28 @@ export interface components {
             /** @description The sections of this description that it is confined to; none: whatever its roles allow. */
             scopes?: components["schemas"]["Scope"][];
         };
+        /** @description A system to be that results are pushed to. */
+        NewDestination: {
+            formats: components["schemas"]["DestinationFormat"][];
+            kind: components["schemas"]["DestinationKind"];
+            /** @description What people call it. */
+            name: string;
+            /**
+             * @description Of a webhook what its messages are signed with (`whsec_` and base64), made where it is left out; of an archive the value of the
+             *     header `Authorization`, none where it is left out. It is never shown again.
+             */
+            secret?: string | null;
+            /**
+             * Format: uri
+             * @description Of a webhook its own address, of an archive that of its STOW-RS service, which ends in `/studies`. With `https://`; not within
+             *     a network that this installation does not allow.
+             */
+            url: string;
+        };
         /** @description Something that went wrong, as somebody tells it. */
         NewIncident: {
+            /** @description Whether it is a patient's word, passed on. Patients have no accounts: whoever they tell reports it. */
+            from_patient?: boolean;
             /**
              * Format: uuid
              * @description The scan that it is about; without one, it is about the system.
@@ -2625,6 +3047,36 @@ export interface components {
              * @description Of the whole.
              */
             size_bytes: number;
+        };
+        /** @description The artefact `passport.json`: a statement about a result, and the deployment's signature of it. */
+        Passport: {
+            /** @description By which key, and the signature. */
+            signature: components["schemas"]["StatementSignature"];
+            /** @description What is signed. */
+            statement: components["schemas"]["PassportStatement"];
+        };
+        /** @description What is signed of a result. Digests are SHA-256, in hex. */
+        PassportStatement: {
+            /** @description The digest that ties the result to tenant, scan and patient. */
+            binding: string;
+            /** @description Of the file of the mask: `mask.nii.gz`, or `mask.png` where there is no volume; missing where nothing was marked. */
+            mask_sha256?: string;
+            /** @description The model's name. */
+            model_name: string;
+            /** @description Of its weights; empty of an engine that has none. */
+            model_sha256: string;
+            /** @description Its version. */
+            model_version: string;
+            /** @description Of the bytes of `result.json`. */
+            result_sha256: string;
+            /** @description The id that the upload was answered with. */
+            scan_id: string;
+            /** @description The document's form. */
+            schema: string;
+            /** @description Name and version of the software that made the result. */
+            software: string;
+            /** @description Of the decoded volume. */
+            volume_sha256: string;
         };
         /** @description Another password for oneself. */
         PasswordChange: {
@@ -2984,6 +3436,11 @@ export interface components {
             /** @description When each step was done. */
             timing: components["schemas"]["Timing"];
             totals?: components["schemas"]["Totals"] | null;
+            /**
+             * @description The proof that pictures, patient and mask agree on where it lies; missing where the file does not say where in the patient
+             *     its voxels are, and where nothing was analysed.
+             */
+            witness?: components["schemas"]["Witness"];
         };
         /**
          * @description What the latest words of a scan's readers come to.
@@ -3031,6 +3488,11 @@ export interface components {
              */
             attempt: number;
             /**
+             * Format: uuid
+             * @description The batch that it came in; `null`: none, or as above.
+             */
+            batch?: string | null;
+            /**
              * Format: date-time
              * @description The same as RFC 3339 writes it.
              */
@@ -3057,8 +3519,18 @@ export interface components {
             /** @description Slices, rows, columns. */
             shape: number[];
             state: components["schemas"]["State"];
+            /**
+             * @description What its study is called here: the same for all scans of one study, and nobody's number. `null` where the upload says of none, to
+             *     whoever may not know whose scans are, and in the answers to an upload and of priors.
+             */
+            study?: string | null;
             /** @description SHA-256 of the voxels that are analysed, in hexadecimal. */
             volume_sha256: string;
+        };
+        /** @description What is to be otherwise of a scan. */
+        ScanChange: {
+            /** @description How urgent its analysis is. */
+            priority: components["schemas"]["Priority"];
         };
         /** @description One event of the stream. */
         ScanEvent: {
@@ -3152,6 +3624,13 @@ export interface components {
          * @enum {string}
          */
         State: "queued" | "running" | "done";
+        /** @description An Ed25519 signature (RFC 8032). */
+        StatementSignature: {
+            /** @description The key, as `/.well-known/result-keys.json` names it. */
+            key_id: string;
+            /** @description The signature's 64 bytes, in hex: of the statement's purpose, a byte 0 and its canonical JSON. */
+            value: string;
+        };
         /** @description Which stopped model may answer again, and why. */
         StopLift: {
             name: string;
@@ -3179,7 +3658,7 @@ export interface components {
             budget_scans: number;
             /**
              * Format: double
-             * @description The part of confirmed answers that may be wrong, below 1; 0: no model is stopped.
+             * @description The part of confirmed answers that may be wrong; 0: no model is stopped.
              */
             error_max: number;
         };
@@ -3427,12 +3906,47 @@ export interface components {
             /** @description The patient's direction at the upper edge. */
             top: string;
         };
+        /**
+         * @description What leads back from the patient.
+         * @enum {string}
+         */
+        WayBack: "mask_file" | "own_grid";
         /** @description The model that has judged the scans. */
         WindowModel: {
             name: string;
             sha256: string;
             version: string;
         };
+        /**
+         * @description That voxels which are led from the pictures into the patient, and from there back through what was written, come to where
+         *     they were. Of a scan that does not say where in the patient its voxels lie there is none.
+         */
+        Witness: {
+            /** @description What says where in the patient a voxel of the file lies. */
+            by: components["schemas"]["WayBack"];
+            /**
+             * Format: double
+             * @description How far from where it was the worst of them came back, in voxels along one axis; at most 0.5.
+             */
+            largest_error_voxels: number;
+            /** @description How many voxels were led: the grid's eight corners, and each that the mask marks. */
+            round_trips: number;
+        };
+        /** @description One event of that stream. */
+        WorklistEvent: {
+            /** @description As JSON: a scan, the `id` of one that was deleted, a problem, or nothing. */
+            data: string;
+            event: components["schemas"]["WorklistEventName"];
+            /** @description For `Last-Event-ID`; a `problem` has none. */
+            id?: string | null;
+        };
+        /**
+         * @description What such an event tells of.
+         * @enum {string}
+         */
+        WorklistEventName: "begin" | "scan" | "deleted" | "problem";
+        /** @description The stream of all scans: one text, or event by event. */
+        WorklistEvents: string | components["schemas"]["WorklistEvent"];
     };
     responses: never;
     parameters: never;
@@ -3460,6 +3974,15 @@ export type Consent = components['schemas']['Consent'];
 export type ConsentDecision = components['schemas']['ConsentDecision'];
 export type Cut = components['schemas']['Cut'];
 export type DatasetPage = components['schemas']['DatasetPage'];
+export type Deliveries = components['schemas']['Deliveries'];
+export type Delivery = components['schemas']['Delivery'];
+export type DeliveryState = components['schemas']['DeliveryState'];
+export type Destination = components['schemas']['Destination'];
+export type DestinationChange = components['schemas']['DestinationChange'];
+export type DestinationFormat = components['schemas']['DestinationFormat'];
+export type DestinationKind = components['schemas']['DestinationKind'];
+export type DestinationMade = components['schemas']['DestinationMade'];
+export type Destinations = components['schemas']['Destinations'];
 export type Diameter = components['schemas']['Diameter'];
 export type DiceModel = components['schemas']['DiceModel'];
 export type DriftCarrier = components['schemas']['DriftCarrier'];
@@ -3523,6 +4046,7 @@ export type ModelUsed = components['schemas']['ModelUsed'];
 export type ModelVersion = components['schemas']['ModelVersion'];
 export type ModelVersions = components['schemas']['ModelVersions'];
 export type NewClient = components['schemas']['NewClient'];
+export type NewDestination = components['schemas']['NewDestination'];
 export type NewIncident = components['schemas']['NewIncident'];
 export type NewInvitation = components['schemas']['NewInvitation'];
 export type NewReport = components['schemas']['NewReport'];
@@ -3532,6 +4056,8 @@ export type Opinion = components['schemas']['Opinion'];
 export type Orientation = components['schemas']['Orientation'];
 export type OwnGrid = components['schemas']['OwnGrid'];
 export type PartialUpload = components['schemas']['PartialUpload'];
+export type Passport = components['schemas']['Passport'];
+export type PassportStatement = components['schemas']['PassportStatement'];
 export type PasswordChange = components['schemas']['PasswordChange'];
 export type PasswordLink = components['schemas']['PasswordLink'];
 export type PasswordLinkUse = components['schemas']['PasswordLinkUse'];
@@ -3562,6 +4088,7 @@ export type ReviewedScans = components['schemas']['ReviewedScans'];
 export type Revocation = components['schemas']['Revocation'];
 export type Role = components['schemas']['Role'];
 export type Scan = components['schemas']['Scan'];
+export type ScanChange = components['schemas']['ScanChange'];
 export type ScanEvent = components['schemas']['ScanEvent'];
 export type ScanEvents = components['schemas']['ScanEvents'];
 export type ScanFeedback = components['schemas']['ScanFeedback'];
@@ -3572,6 +4099,7 @@ export type ShadowReport = components['schemas']['ShadowReport'];
 export type ShadowScan = components['schemas']['ShadowScan'];
 export type Shape = components['schemas']['Shape'];
 export type State = components['schemas']['State'];
+export type StatementSignature = components['schemas']['StatementSignature'];
 export type StopLift = components['schemas']['StopLift'];
 export type StopRule = components['schemas']['StopRule'];
 export type StopRuleDecision = components['schemas']['StopRuleDecision'];
@@ -3600,7 +4128,12 @@ export type UserState = components['schemas']['UserState'];
 export type Users = components['schemas']['Users'];
 export type Verdict = components['schemas']['Verdict'];
 export type View = components['schemas']['View'];
+export type WayBack = components['schemas']['WayBack'];
 export type WindowModel = components['schemas']['WindowModel'];
+export type Witness = components['schemas']['Witness'];
+export type WorklistEvent = components['schemas']['WorklistEvent'];
+export type WorklistEventName = components['schemas']['WorklistEventName'];
+export type WorklistEvents = components['schemas']['WorklistEvents'];
 export type $defs = Record<string, never>;
 export interface operations {
     get_keys: {
@@ -3613,6 +4146,71 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description The key set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Keys"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_result_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key set, with the present key first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5304,6 +5902,622 @@ export interface operations {
             };
         };
     };
+    list_deliveries: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Where to go on: `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only those to that destination. */
+                destination?: string;
+                /** @description Only those of that scan. */
+                scan?: string;
+                /** @description Only those that are so far. */
+                state?: "waiting" | "delivered" | "failed";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of deliveries */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"` (RFC 8288) */
+                    Link?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deliveries"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_again: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The delivery's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It waits to be sent */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such delivery */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It waits already, or its destination is gone */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_destinations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The destinations, without secrets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Destinations"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_destination: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDestination"];
+            };
+        };
+        responses: {
+            /** @description The destination, with the secret that was made, if one was: shown this once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DestinationMade"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_destination: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The destination's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no such destination any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such destination */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_destination: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The destination's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DestinationChange"];
+            };
+        };
+        responses: {
+            /** @description The destination */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Destination"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such destination */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     compare_drift_windows: {
         parameters: {
             query: {
@@ -5944,6 +7158,92 @@ export interface operations {
             };
             /** @description No such window */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    watch_scans: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The id of the last event that was heard */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["WorklistEvents"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8116,6 +9416,234 @@ export interface operations {
             };
         };
     };
+    delete_scan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no such scan any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_scan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScanChange"];
+            };
+        };
+        responses: {
+            /** @description The scan */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Scan"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its analysis has begun, or is over */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_dicom_capture: {
         parameters: {
             query?: never;
@@ -8135,6 +9663,110 @@ export interface operations {
                 };
                 content: {
                     "application/dicom": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or nothing of this kind can be made of it: `detail` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_contours: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The outlines; none where nothing was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/geo+json": Record<string, never>;
                 };
             };
             /** @description The request is not valid */
@@ -9530,6 +11162,124 @@ export interface operations {
             };
         };
     };
+    get_passport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passport */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Passport"];
+                };
+            };
+            /** @description The bytes that `Range` asks for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unchanged: the `If-None-Match` still matches */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or its result has none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_priors: {
         parameters: {
             query?: {
@@ -9654,6 +11404,219 @@ export interface operations {
                 };
                 content: {
                     "application/dicom": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or nothing of this kind can be made of it: `detail` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_fhir_report: {
+        parameters: {
+            query?: {
+                /** @description In which language, by ISO 639-1; `en` unless said */
+                lang?: "en" | "fr";
+                /** @description Whether the printed report is in it (`presentedForm`), with what the caller may know of readers' words; `false` unless said */
+                pdf?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The bundle */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/fhir+json": Record<string, never>;
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or nothing of this kind can be made of it: `detail` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_hl7_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/hl7-v2+er7": components["schemas"]["Binary"];
                 };
             };
             /** @description The request is not valid */
@@ -9922,6 +11885,110 @@ export interface operations {
                 };
             };
             /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_scan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The scan will be analysed */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Scan"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has an answer, or readers have judged it */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10240,6 +12307,212 @@ export interface operations {
             };
             /** @description Not ready: ask again after `Retry-After` seconds */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dicom_text_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The structured report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or nothing of this kind can be made of it: `detail` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not ready: ask again after `Retry-After` seconds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_thumbnail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The slice, 8-bit grey */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": components["schemas"]["Binary"];
+                };
+            };
+            /** @description Unchanged: the `If-None-Match` still matches */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -13,6 +13,10 @@ export class Idle {
   constructor(left: () => void, here: (now: number) => void) {
     this.#left = left
     this.#here = here
+  }
+
+  /** From now on, as long as the page is there. */
+  watch(): void {
     // Heard before whatever stops them on their way.
     TOUCHES.forEach((touch) => addEventListener(touch, () => this.#touch(), { capture: true, passive: true }))
     addEventListener('visibilitychange', () => this.isLeft())

@@ -59,6 +59,8 @@ class Session {
 
   /** Takes up the session of before a reload, or that of another tab. */
   async restore(): Promise<void> {
+    this.#idle.watch()
+    this.#tabs.listen()
     const own = kept()
     // The page of the version before has named no session.
     if (own) [this.#id, this.#refresh, this.userName] = [own.id || newId(), own.refresh_token, own.user_name]

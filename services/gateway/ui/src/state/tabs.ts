@@ -37,10 +37,18 @@ export interface Listener {
  * would look like theft.
  */
 export class Tabs {
-  readonly #channel = new BroadcastChannel(CHANNEL)
+  #channel: BroadcastChannel | undefined
+  readonly #listener: Listener
   #toldAt = 0
 
   constructor(listener: Listener) {
+    this.#listener = listener
+  }
+
+  /** From now on others are heard, and hear of this one. */
+  listen(): void {
+    const listener = this.#listener
+    this.#channel = new BroadcastChannel(CHANNEL)
     this.#channel.onmessage = ({ data }: MessageEvent<Message>) => {
       if (data.kind === 'told') listener.told(data.session)
       else if (data.kind === 'ended') listener.ended(data.id)
@@ -75,6 +83,6 @@ export class Tabs {
   }
 
   #say(message: Message): void {
-    this.#channel.postMessage(message)
+    this.#channel?.postMessage(message)
   }
 }
