@@ -80,6 +80,7 @@ pub struct Config {
 
 /// Where results may go, and for how long that is tried.
 #[derive(Clone, Debug, clap::Args)]
+#[group(id = "delivery_rules")]
 pub struct Rules {
     /// Networks that results may be pushed to though they are not the internet's, such as `10.20.0.0/16`, with commas between:
     /// loopback, private and link-local addresses are refused without. Naming a loopback network allows `http://` to it.
