@@ -396,12 +396,12 @@ fn where_a_new_thing_goes_names_what_is_there_and_marks_what_is_not() {
 }
 
 #[test]
-fn the_table_answers_for_each_of_the_ten_changes_to_come() {
+fn the_table_answers_for_each_change_to_come() {
     let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
-    let (_, table) = page.split_once("### Ten changes that are to come").expect("its section");
+    let (_, table) = page.split_once("### Changes that are to come").expect("its section");
     let rows =
         table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| change |"));
-    assert_eq!(rows.count(), 10);
+    assert!(rows.count() > 0);
     for row in table.lines().filter(|line| line.starts_with("| ")) {
         assert_eq!(row.matches('|').count(), 4, "{row}");
     }

@@ -37,7 +37,7 @@ pub struct NewClient {
     roles: Vec<String>,
     /// The sections of this description that it is confined to; none: whatever its roles allow.
     #[serde(default)]
-    #[schema(value_type = Vec<Scope>, max_items = 10)]
+    #[schema(value_type = Vec<Scope>, max_items = 11)]
     scopes: Vec<String>,
     /// From when on it cannot sign in any more; left out: never.
     #[schema(format = "date-time")]

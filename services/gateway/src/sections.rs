@@ -26,10 +26,11 @@ pub enum Scope {
     Models,
     Drift,
     Quality,
+    Deliveries,
 }
 
 /// Their names.
-const SCOPES: [&str; 10] = [
+const SCOPES: [&str; 11] = [
     "scans",
     "results",
     "feedback",
@@ -40,6 +41,7 @@ const SCOPES: [&str; 10] = [
     "models",
     "drift",
     "quality",
+    "deliveries",
 ];
 
 /// Refuses a section that a client cannot be confined to.

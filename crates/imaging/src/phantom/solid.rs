@@ -10,6 +10,9 @@ use crate::{Format, Geometry, ImageKind, Known, Modality, Orientation, Plane, Sh
 const AIR: f32 = 0.0;
 const HEAD: f32 = 500.0;
 const SOLID: f32 = 920.0;
+/// What is even is a label map, and no scan. So little either way that the mean of nine voxels stays on its side of the threshold, whose
+/// nearest mean of both is twenty away.
+const TEXTURE: u64 = 10;
 /// Half the head's width and height, as parts of the slice's.
 const HEAD_PART: f64 = 0.42;
 /// A layer of voxels is grazed by a surface that ends nearer to it than this part of the way to the next.
@@ -102,8 +105,8 @@ impl Solid {
                 for column in 0..columns {
                     let at = [slice, row, column].map(|index| index as f64);
                     voxels.push(match (self.holds(at), self.is_head(at)) {
-                        (true, _) => SOLID,
-                        (false, true) => HEAD,
+                        (true, _) => SOLID + texture(voxels.len()),
+                        (false, true) => HEAD + texture(voxels.len()),
                         (false, false) => AIR,
                     });
                 }
@@ -124,7 +127,7 @@ impl Solid {
 
     /// Which voxels have their centres in the solid: 1 or 0, in the scan's order.
     pub fn mask(&self) -> Vec<u8> {
-        self.volume().voxels.iter().map(|voxel| u8::from(*voxel == SOLID)).collect()
+        self.volume().voxels.iter().map(|voxel| u8::from(*voxel > (HEAD + SOLID) / 2.0)).collect()
     }
 
     /// A vector as multiples of the radii: of a point of the surface its length is 1.
@@ -198,6 +201,12 @@ impl Solid {
 fn centred(index: f64, half: f64) -> f64 {
     let is_between = (GRAZING..=1.0 - GRAZING).contains(&half.fract());
     if is_between { index.round() } else { index.floor() + 0.5 }
+}
+
+/// The same each time, and without a pattern: Knuth's multiplicative hash of where the voxel is kept.
+fn texture(index: usize) -> f32 {
+    let mixed = (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    (mixed % (2 * TEXTURE + 1)) as f32 - TEXTURE as f32
 }
 
 /// Slices around the patient's middle.
