@@ -1,8 +1,11 @@
 //! One attempt to deliver, from what is stored to what the receiver says.
 
+use std::error::Error as StdError;
+use std::iter::successors;
 use std::time::Duration;
 
 use domain::{Error, ErrorKind, Result};
+use tonic::{Code, Status};
 
 use crate::Store;
 use crate::format::{Kind, listed};
@@ -99,7 +102,9 @@ async fn of_stow(store: &Store, handed: &Handed, post: &Post, due: &Due) -> Resu
 fn of_our_own(error: &Error) -> Outcome {
     tracing::warn!(error = error as &dyn std::error::Error, "a result could not be pushed");
     match error.kind() {
-        kind if kind.is_transient() => Outcome::Away(clipped(&error.to_string())),
+        kind if kind.is_transient() || was_not_answered(error) => {
+            Outcome::Away(clipped(&error.to_string()))
+        }
         // Secrets are renewed and roles come with them: a sign-in that fails is an operator's mistake that can be mended.
         ErrorKind::Unauthenticated | ErrorKind::Forbidden => {
             Outcome::Away("delivery may not read what it is to push (DELIVERY_SECRET)".to_owned())
@@ -108,9 +113,30 @@ fn of_our_own(error: &Error) -> Outcome {
     }
 }
 
+/// Whether storage has said nothing of the scan: a connection that breaks in the middle of an answer is `UNKNOWN`, which no service
+/// of ours says, and one of an earlier version hands out nothing yet.
+fn was_not_answered(error: &Error) -> bool {
+    let causes = successors(Some(error as &(dyn StdError + 'static)), |&cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<Status>())
+        .any(|status| matches!(status.code(), Code::Unknown | Code::Unimplemented))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_breaks_ends_no_delivery() {
+        for (status, expected) in [
+            (Status::unknown("error reading a body from connection"), "away"),
+            (Status::unimplemented(""), "away"),
+            (Status::internal("it broke"), "unmade"),
+            (Status::not_found("no such scan"), "unmade"),
+        ] {
+            assert_eq!(of_our_own(&Error::from(status)).name(), expected);
+        }
+    }
 
     #[test]
     fn what_of_ours_is_away_ends_no_delivery() {

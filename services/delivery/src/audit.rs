@@ -102,7 +102,9 @@ struct Row {
 pub fn tell(store: Store, handed: Handed) -> Worker {
     Worker::new("audit", move |stop| async move {
         while !stop.is_cancelled() {
-            if let Err(error) = told(&store, &handed).await {
+            // What is broken off is told again.
+            let telling = stop.run_until_cancelled(told(&store, &handed)).await;
+            if let Some(Err(error)) = telling {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the audit trail is not told yet what went where"
@@ -120,20 +122,24 @@ pub fn tell(store: Store, handed: Handed) -> Worker {
     })
 }
 
+/// Looks at each that is kept once: what storage does not take is no reason to begin again.
 async fn told(store: &Store, handed: &Handed) -> Result<()> {
+    let mut seen = String::new();
     loop {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, tenant_id, at_ms, subject, act, object_id FROM notes ORDER BY id LIMIT ?",
+            "SELECT id, tenant_id, at_ms, subject, act, object_id FROM notes WHERE id > ? ORDER BY id LIMIT ?",
         )
+        .bind(seen.clone())
         .bind(NOTES_PER_ROUND)
         .fetch_all(store.database.pool())
         .await
         .map_err(failed)?;
-        let last = (rows.len() as i64) < NOTES_PER_ROUND;
+        let Some(last) = rows.last() else { return Ok(()) };
+        seen.clone_from(&last.id);
         for row in rows {
             let id = row.id.clone();
             if let Err(error) = handed.note(row.note()?).await {
-                if error.kind().is_transient() {
+                if says_nothing_of_the_note(error.kind()) {
                     return Err(error);
                 }
                 // It stays, and holds up none of the others.
@@ -151,10 +157,12 @@ async fn told(store: &Store, handed: &Handed) -> Result<()> {
                 .await
                 .map_err(failed)?;
         }
-        if last {
-            return Ok(());
-        }
     }
+}
+
+/// Whether the next note would fare no better: storage is away, or does not let delivery in.
+fn says_nothing_of_the_note(kind: ErrorKind) -> bool {
+    kind.is_transient() || matches!(kind, ErrorKind::Unauthenticated | ErrorKind::Forbidden)
 }
 
 impl Row {

@@ -40,6 +40,7 @@ on_every_database! {
     webhooks::a_scan_that_was_given_up_is_told_of_too;
     webhooks::nobody_is_redirected_and_what_is_gone_is_given_up;
     webhooks::another_hospitals_results_go_nowhere_and_its_deliveries_answer_like_none;
+    webhooks::entries_that_storage_never_takes_hold_up_no_others;
     stow::objects_are_stored_and_what_cannot_be_made_is_said;
     stow::what_an_archive_has_already_is_delivered_and_what_it_refuses_is_not;
     destinations::a_secret_is_shown_once_and_kept_when_other_things_change;

@@ -222,3 +222,24 @@ pub async fn another_hospitals_results_go_nowhere_and_its_deliveries_answer_like
     world.client.clone().remove_destination(world.admin(remove())).await?;
     Ok(())
 }
+
+pub async fn entries_that_storage_never_takes_hold_up_no_others(
+    world: World,
+) -> anyhow::Result<()> {
+    // More than are read at once, and before all that comes later.
+    for number in 0..300 {
+        sqlx::query(
+            "INSERT INTO notes (id, tenant_id, at_ms, subject, act, object_id)
+             VALUES (?, 'none', 0, 'tester', 'delivered', 'none')",
+        )
+        .bind(format!("{number:036}"))
+        .execute(world.database.pool())
+        .await?;
+    }
+    let made = world.create(webhook("https://ris.example/hook", "cloudevent")).await?;
+    let id = made.destination.context("a destination")?.id;
+    world.audited("destination.created", &id).await?;
+    let stuck = "SELECT COUNT(*) FROM notes WHERE tenant_id = 'none'";
+    ensure!(world.rows(stuck).await? == 300, "they stay until somebody has looked at them");
+    Ok(())
+}

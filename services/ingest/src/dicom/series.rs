@@ -31,7 +31,8 @@ const TICK: Duration = Duration::from_millis(500);
 /// How long is waited after something has failed that may pass; each time twice as long, up to so many times.
 const RETRY_MS: i64 = 10_000;
 const DOUBLED_MAX: u32 = 6;
-/// How often an instance is looked at for which the decoder has too little time or memory: mostly that is the machine's fault.
+/// How often an instance is looked at, and a series decoded, for which the decoder has too little time or memory: mostly that is
+/// the machine's fault, and what is refused for good is not looked at again when it is sent again.
 const LOOKS_MAX: u32 = 3;
 /// How long what is in hand may take once this process is told to stop; what is dropped is done again.
 const LAST_WORK: Duration = Duration::from_secs(2);
@@ -199,9 +200,10 @@ impl Gathering {
         for (series, known) in complete.take(at_a_time.saturating_sub(self.working.len())) {
             known.in_hand = true;
             let (door, sender) = (self.door.clone(), self.sender.clone());
-            let (series, version) = (series.clone(), known.version);
+            let (series, version, tries) = (series.clone(), known.version, known.tries);
             self.working.spawn(async move {
-                let settling = AssertUnwindSafe(door.settle(&sender, &series)).catch_unwind().await;
+                let settling = door.settle(&sender, &series, tries);
+                let settling = AssertUnwindSafe(settling).catch_unwind().await;
                 let panicked = |_| Err(ErrorKind::Internal.error("making a scan panicked"));
                 Done { series, version, settled_ms: settling.unwrap_or_else(panicked) }
             });
@@ -262,8 +264,9 @@ impl Known {
 impl Door {
     /// Makes of a series what an upload of its files would have become, unless that was done; says when it was.
     ///
-    /// A crash between the scan and the note of it makes no second one: the key is of the instances.
-    async fn settle(&self, sender: &Sender, series: &str) -> Result<i64> {
+    /// A crash between the scan and the note of it makes no second one: the key is of the instances. `tries`: how often it has
+    /// failed.
+    async fn settle(&self, sender: &Sender, series: &str, tries: u32) -> Result<i64> {
         let (inbox, folder, of) = (self.inbox.clone(), sender.folder.clone(), series.to_owned());
         let note = inbox.note(&folder, &of);
         let at = note.clone();
@@ -275,7 +278,7 @@ impl Door {
         if instances.is_empty() {
             return Ok(self.clock.now_ms());
         }
-        let became = self.made_of(sender, &instances).await?;
+        let became = self.made_of(sender, &instances, tries).await?;
         count_series(became.name());
         tracing::info!(
             calling = sender.title(),
@@ -288,7 +291,7 @@ impl Door {
         blocking(move || outcome.save(&note).map(|()| outcome.at_ms)).await
     }
 
-    async fn made_of(&self, sender: &Sender, instances: &[Instance]) -> Result<Became> {
+    async fn made_of(&self, sender: &Sender, instances: &[Instance], tries: u32) -> Result<Became> {
         let bytes: u64 = instances.iter().map(|instance| instance.bytes).sum();
         if instances.len() > UPLOAD_FILES_MAX || bytes > self.upload_bytes {
             let refusal = RefusalReason::TooLarge.refuse("The series is larger than an upload.");
@@ -301,7 +304,10 @@ impl Door {
         match uploads.take_received(&received, &header, &token).await {
             Ok(Ok(Taken::Scan(scan))) => Ok(Became::Scan(scan.id)),
             Ok(Ok(Taken::Batch(batch))) => Ok(Became::Batch(batch.id)),
-            Ok(Err(refusal)) => Ok(Became::Refused(refused(refusal).problem)),
+            Ok(Err(refusal)) if is_final(refusal.problem, tries) => {
+                Ok(Became::Refused(refused(refusal).problem))
+            }
+            Ok(Err(_)) => Err(ErrorKind::Unavailable.error("a series could not be decoded now")),
             // The key is of the bytes and of all that is stated: it was used for nothing else.
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(Became::Deleted),
             Err(error) => Err(error),
@@ -328,6 +334,11 @@ fn header(received: &Received, site: &str) -> UploadHeader {
         site: site.to_owned(),
         ..UploadHeader::default()
     }
+}
+
+/// Whether a series that is refused for that reason, and has failed so often before, is not decoded again.
+fn is_final(problem: RefusalReason, tries: u32) -> bool {
+    problem != RefusalReason::TooLarge || tries.saturating_add(1) >= LOOKS_MAX
 }
 
 /// Whether something was made of all of them. Fewer than were there are what is left of a series that is being removed.
@@ -368,6 +379,13 @@ mod tests {
     fn who_is_away_is_asked_less_and_less_often_and_never_given_up() {
         assert_eq!(pause_ms(0), 10_000);
         assert_eq!((pause_ms(1), pause_ms(6), pause_ms(u32::MAX)), (20_000, 640_000, 640_000));
+    }
+
+    #[test]
+    fn what_the_machine_may_be_at_fault_for_is_decoded_again_and_nothing_else() {
+        let fates = [0, 1, 2, u32::MAX].map(|tries| is_final(RefusalReason::TooLarge, tries));
+        assert_eq!(fates, [false, false, true, true]);
+        assert!(is_final(RefusalReason::Corrupt, 0) && is_final(RefusalReason::UnevenSlices, 0));
     }
 
     #[test]
