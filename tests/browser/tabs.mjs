@@ -42,6 +42,7 @@ export function tabs({ context, page, url, password, look }) {
       for (const tab of [page, other]) {
         await tab.getByText('Locked: nobody was here').waitFor()
         assert.equal(await keptBy(tab), undefined, 'a reload would open it')
+        assert.equal(await tab.locator('.aside[role=status]').textContent(), '', 'what was told last is still there')
       }
       assert.equal(await page.getByTestId('size').count(), 0)
       await look('locked')

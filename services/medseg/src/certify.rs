@@ -192,11 +192,30 @@ async fn by_session(
         sleep(ASK_AGAIN).await;
     }
     let result = session.artefact(scan, &RESULT).await?.context("there is no result")?;
-    if let Some(passport) = session.artefact(scan, &PASSPORT).await? {
-        let mask = session.artefact(scan, &MASK_VOLUME).await?;
-        signed_by(&passport, keys, scan, (&result[..], mask.as_deref()))?;
+    let passport = session.artefact(scan, &PASSPORT).await?;
+    let mask = session.artefact(scan, &MASK_VOLUME).await?;
+    proven(passport.as_deref(), keys, scan, (&result[..], mask.as_deref()))
+}
+
+/// The result with these files, if it is the one that was signed.
+fn proven(
+    passport: Option<&[u8]>,
+    keys: &PublicKeys,
+    scan: &str,
+    files: (&[u8], Option<&[u8]>),
+) -> anyhow::Result<ResultDocument> {
+    let result: ResultDocument =
+        serde_json::from_slice(files.0).context("a result cannot be read")?;
+    if let Some(passport) = passport {
+        signed_by(passport, keys, scan, files)?;
+    } else {
+        // What no model has looked at passes nothing, whoever says so.
+        ensure!(
+            result.model.is_none(),
+            "the result is not signed: it has no passport, as when the registry does not answer"
+        );
     }
-    serde_json::from_slice(&result).context("a result cannot be read")
+    Ok(result)
 }
 
 /// What has marked the voxels, in each of them the same; an error where that is a model.
@@ -246,4 +265,37 @@ fn print(Signed { certificate, signature }: &Signed) {
     let whole = if certificate.complete { "" } else { ", of some of the phantoms" };
     let word = if certificate.passed { "passed" } else { "NOT passed" };
     println!("{word}{whole}, signed by the key {}", signature.key_id);
+}
+
+#[cfg(test)]
+mod tests {
+    use imaging::{ModelFacts, ModelInfo, OperatingPoint, Reading, Readings};
+
+    use super::*;
+
+    #[test]
+    fn a_result_that_nobody_has_signed_proves_nothing() {
+        let reading = Reading::plain(64, OperatingPoint { threshold: 0.5, minimum_pixels: 1 });
+        let facts = ModelFacts {
+            name: ENGINE.into(),
+            version: "1".into(),
+            data_version: String::new(),
+            preprocessing: "p".into(),
+            modalities: Vec::new(),
+            classes: Vec::new(),
+            readings: Readings::alike(reading.clone()),
+        };
+        let model = ModelInfo { facts, sha256: String::new(), device: "cpu".into() };
+        let unseen = ResultDocument::failed("7".into(), None, 0, 0);
+        let seen = ResultDocument { model: Some(model.used(&reading)), ..unseen.clone() };
+        let keys = public_half(&SigningKey::generate(&service::system_random())).unwrap();
+        let proven = |result: &ResultDocument, passport: Option<&[u8]>| {
+            let bytes = serde_json::to_vec(result).unwrap();
+            super::proven(passport, &keys, "7", (&bytes[..], None))
+        };
+        assert!(proven(&unseen, None).is_ok());
+        let refused = proven(&seen, None).unwrap_err();
+        assert!(refused.to_string().contains("is not signed"), "{refused}");
+        assert!(proven(&seen, Some(&b"{}"[..])).is_err());
+    }
 }

@@ -1,21 +1,22 @@
 use std::str::FromStr;
 
 use domain::limits::{ENTRY_NAME_CHARS_MAX, UPLOAD_FILES_MAX};
-use domain::{BatchId, ErrorKind, Result};
+use domain::{BatchId, ErrorKind, Result, ScanId};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{Batch, BatchEntry};
 use service::claims::Tenant;
 use service::wire;
 
+use crate::deletion::require_deleted;
 use crate::store::Store;
 
 impl Store {
     /// Binds scans and refusals to the entries of one archive.
     pub async fn put_batch(&self, tenant: Tenant, entries: Vec<BatchEntry>) -> Result<Batch> {
         check(&entries)?;
-        let entries = entries.into_iter().map(typed).collect::<Result<Vec<_>>>()?;
-        for entry in entries.iter().filter(|entry| !entry.scan_id.is_empty()) {
-            self.scan(&tenant, &entry.scan_id).await?;
+        let mut entries = entries.into_iter().map(typed).collect::<Result<Vec<_>>>()?;
+        for entry in entries.iter_mut().filter(|entry| !entry.scan_id.is_empty()) {
+            self.settle(&tenant, entry).await?;
         }
         let id = BatchId::new(&self.clock, &self.random);
         let batch = Batch { id: id.to_string(), entries, accepted_ms: self.clock.now_ms() };
@@ -24,6 +25,20 @@ impl Store {
             Box::pin(async move { insert(unit, &tenant, &batch).await.map(|()| batch) })
         })
         .await
+    }
+
+    /// Leaves nothing but its place of an entry whose scan was deleted while others of the archive still came. `NOT_FOUND` in the same
+    /// words for another tenant's scan and for one that never was.
+    async fn settle(&self, tenant: &Tenant, entry: &mut BatchEntry) -> Result<()> {
+        match self.scan(tenant, &entry.scan_id).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let scan = ScanId::from_str(&entry.scan_id)?;
+                require_deleted(self.database.pool(), tenant.id(), scan).await?;
+                entry.name.clear();
+                Ok(())
+            }
+            found => found.map(drop),
+        }
     }
 
     /// The batch; `NOT_FOUND` in the same words for another tenant's and for one that never was.
@@ -62,6 +77,9 @@ fn entry_of(
     let refusal = wire::said_refusal(None, &refusal_json).map_err(|error| {
         ErrorKind::Internal.error("a stored refusal cannot be read").because(error)
     })?;
+    // A scan that was deleted in the moment of the archive's end may have left a name, which may be a patient's.
+    let is_gone = scan_id.is_empty() && refusal_json.is_empty();
+    let name = if is_gone { String::new() } else { name };
     Ok(BatchEntry { name, scan_id, refusal, refusal_json })
 }
 

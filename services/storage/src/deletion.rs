@@ -5,6 +5,7 @@ use std::str::FromStr;
 use domain::{ErrorKind, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
 use service::claims::{Claims, Role};
+use sqlx::{Any, Executor};
 
 use crate::audit::{self, Entry};
 use crate::store::Store;
@@ -59,7 +60,7 @@ impl Store {
         is_admin: bool,
     ) -> Result<Vec<String>> {
         if run(unit, JOB, tenant, scan).await? == 0 {
-            require_deleted(unit, tenant, scan).await?;
+            require_deleted(&mut **unit, tenant, scan).await?;
             return Ok(Vec::new());
         }
         let (at_ms, action, object) = (self.clock.now_ms(), "scan.deleted", scan.to_string());
@@ -90,13 +91,18 @@ async fn run(
     query.id(scan).run(unit).await
 }
 
-async fn require_deleted(unit: &mut Unit, tenant: TenantId, scan: ScanId) -> Result<()> {
+/// `NOT_FOUND` where the scan never was, in the words for any that there is not.
+pub async fn require_deleted(
+    executor: impl Executor<'_, Database = Any>,
+    tenant: TenantId,
+    scan: ScanId,
+) -> Result<()> {
     let deleted: Option<String> = sqlx::query_scalar(
         "SELECT id FROM scans WHERE tenant_id = ? AND id = ? AND state = 'deleted'",
     )
     .id(tenant)
     .id(scan)
-    .fetch_optional(&mut **unit)
+    .fetch_optional(executor)
     .await
     .map_err(failed)?;
     deleted.map(drop).ok_or_else(|| ErrorKind::NotFound.error("no such scan"))

@@ -130,6 +130,7 @@ on_every_database! {
     worklist::what_has_an_answer_or_was_judged_is_not_analysed_anew;
     worklist::of_a_deleted_scan_nothing_is_left_but_its_audit_trail;
     worklist::a_scan_is_deleted_while_it_is_analysed_and_its_key_makes_it_no_more;
+    worklist::an_archive_is_kept_of_which_a_scan_was_deleted_before_its_end;
     worklist::what_is_done_with_a_scan_is_for_its_own_hospital;
     worklist::scans_of_a_study_are_called_alike_for_those_who_may_know;
     worklist::all_changes_are_told_in_one_stream_and_nobody_elses;

@@ -196,6 +196,32 @@ pub async fn a_scan_is_deleted_while_it_is_analysed_and_its_key_makes_it_no_more
     world.accept(Upload::of("a head").with_key("another")).await.unwrap();
 }
 
+pub async fn an_archive_is_kept_of_which_a_scan_was_deleted_before_its_end(world: World) {
+    let gone = world.accept(Upload::of("one")).await.unwrap().id;
+    let kept = world.accept(Upload::of("two")).await.unwrap().id;
+    delete(&world, Role::Clinician, &gone).await.unwrap();
+    let entry = |name: &str, scan_id: &str| BatchEntry {
+        name: name.into(),
+        scan_id: scan_id.into(),
+        ..BatchEntry::default()
+    };
+    let entries = vec![entry("Doe.png", &gone), entry("Roe.png", &kept)];
+    let batch = || Batch { entries: entries.clone(), ..Batch::default() };
+    let put = world.scans.clone().put_batch(world.by(world.hospital, batch())).await.unwrap();
+    let of = BatchRef { id: put.into_inner().id };
+    let read = world.scans.clone().get_batch(world.by(world.hospital, of)).await.unwrap();
+    assert_eq!(read.into_inner().entries, [BatchEntry::default(), entries[1].clone()]);
+    let names: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM batch_entries WHERE name = 'Doe.png'")
+            .fetch_one(world.ports.database.pool())
+            .await
+            .unwrap();
+    assert_eq!(names, 0);
+    // Elsewhere it never was.
+    let stolen = world.scans.clone().put_batch(world.by(world.neighbour, batch())).await;
+    assert_eq!(stolen.unwrap_err().code(), Code::NotFound);
+}
+
 pub async fn what_is_done_with_a_scan_is_for_its_own_hospital(world: World) {
     let (scan, _) = not_analysable(&world).await;
     for id in [scan.id.as_str(), NEVER, "no id at all"] {

@@ -129,6 +129,8 @@ class Session {
   }
 
   #take(tokens: Tokens, userName: string): void {
+    // Other tabs may have seen before this one that nobody is here: what it tells them now must not open them.
+    this.#idle.isLeft()
     this.#keep({
       id: this.#id,
       userName,
