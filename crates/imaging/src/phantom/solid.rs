@@ -15,6 +15,10 @@ const SOLID: f32 = 920.0;
 const TEXTURE: u64 = 10;
 /// Half the head's width and height, as parts of the slice's.
 const HEAD_PART: f64 = 0.42;
+/// Where the skull begins and ends on the way from the middle to the skin; without one a body is no head.
+const SKULL_FROM: f64 = 0.88;
+const SKULL_TO: f64 = 0.95;
+const SKULL: f32 = 60.0;
 /// A layer of voxels is grazed by a surface that ends nearer to it than this part of the way to the next.
 const GRAZING: f64 = 0.25;
 
@@ -104,10 +108,12 @@ impl Solid {
             for row in 0..rows {
                 for column in 0..columns {
                     let at = [slice, row, column].map(|index| index as f64);
-                    voxels.push(match (self.holds(at), self.is_head(at)) {
-                        (true, _) => SOLID + texture(voxels.len()),
-                        (false, true) => HEAD + texture(voxels.len()),
-                        (false, false) => AIR,
+                    let way = self.way_out(at);
+                    voxels.push(match self.holds(at) {
+                        true => SOLID + texture(voxels.len()),
+                        false if way > 1.0 => AIR,
+                        false if (SKULL_FROM..SKULL_TO).contains(&way) => SKULL,
+                        false => HEAD + texture(voxels.len()),
                     });
                 }
             }
@@ -140,11 +146,12 @@ impl Solid {
         length(self.scaled(from_fn(|axis| at[axis] - self.centre_mm[axis]))) <= 1.0
     }
 
-    /// The head is a cylinder along the slices, so that each shows the same of it.
-    fn is_head(&self, [_, row, column]: [f64; 3]) -> bool {
+    /// How far a voxel lies from the middle of its slice, in parts of the way to the skin: the head is a cylinder along the slices, so
+    /// that each shows the same of it.
+    fn way_out(&self, [_, row, column]: [f64; 3]) -> f64 {
         let part =
             |at: f64, count: usize| (at - (count as f64 - 1.0) / 2.0) / (HEAD_PART * count as f64);
-        part(row, self.shape.rows).hypot(part(column, self.shape.columns)) <= 1.0
+        part(row, self.shape.rows).hypot(part(column, self.shape.columns))
     }
 
     /// How far it reaches from its centre along slices, rows and columns, in voxels.
@@ -165,7 +172,7 @@ impl Solid {
         let [slices, rows, columns] = self.ends();
         let within = |[low, high]: [f64; 2], count: usize| low > 0.0 && high < count as f64 - 1.0;
         let mut corners = rows.iter().flat_map(|row| columns.map(|column| [0.0, *row, column]));
-        within(slices, self.shape.slices) && corners.all(|corner| self.is_head(corner))
+        within(slices, self.shape.slices) && corners.all(|corner| self.way_out(corner) < SKULL_FROM)
     }
 
     fn bounds(&self) -> [[usize; 3]; 2] {
