@@ -19,6 +19,13 @@ const HEAD_PART: f64 = 0.42;
 const SKULL_FROM: f64 = 0.88;
 const SKULL_TO: f64 = 0.95;
 const SKULL: f32 = 60.0;
+/// Darker lines across, of which a head of so many tiles has one in every few: without any it is too smooth. None is so near to the solid
+/// that it dims its rim; a rim is a part of its radius wide.
+const FOLD: f32 = 260.0;
+const TILES: f64 = 64.0;
+const FOLD_EVERY: f64 = 4.0;
+const FOLD_WIDE: f64 = 1.3;
+const RIM: f64 = 0.5;
 /// A layer of voxels is grazed by a surface that ends nearer to it than this part of the way to the next.
 const GRAZING: f64 = 0.25;
 
@@ -113,6 +120,7 @@ impl Solid {
                         true => SOLID + texture(voxels.len()),
                         false if way > 1.0 => AIR,
                         false if (SKULL_FROM..SKULL_TO).contains(&way) => SKULL,
+                        false if self.is_fold(at) => FOLD,
                         false => HEAD + texture(voxels.len()),
                     });
                 }
@@ -141,9 +149,19 @@ impl Solid {
         self.radii.map(|radius| dot(vector, radius) / dot(radius, radius))
     }
 
-    fn holds(&self, [slice, row, column]: [f64; 3]) -> bool {
+    fn holds(&self, at: [f64; 3]) -> bool {
+        self.way_from_centre(at) <= 1.0
+    }
+
+    /// How far a voxel lies from the solid's centre: 1 on its surface.
+    fn way_from_centre(&self, [slice, row, column]: [f64; 3]) -> f64 {
         let at = self.geometry.position(slice, row, column);
-        length(self.scaled(from_fn(|axis| at[axis] - self.centre_mm[axis]))) <= 1.0
+        length(self.scaled(from_fn(|axis| at[axis] - self.centre_mm[axis])))
+    }
+
+    fn is_fold(&self, at: [f64; 3]) -> bool {
+        let tile = at[1] * TILES / self.shape.rows as f64;
+        tile % FOLD_EVERY < FOLD_WIDE && self.way_from_centre(at) > 1.0 + RIM
     }
 
     /// How far a voxel lies from the middle of its slice, in parts of the way to the skin: the head is a cylinder along the slices, so
