@@ -94,7 +94,7 @@ export function comparing({ page, url, user, password, volume, look, fits }) {
       await page.locator('[data-testid=slice][data-ready=true]').waitFor()
     },
 
-    async 'a browser without WebGL 2 says so and keeps the slices'() {
+    async 'a browser without WebGL 2 says so, keeps the slices and has the server cut other planes'() {
       await page.evaluate(() => {
         const own = HTMLCanvasElement.prototype.getContext
         HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
@@ -103,6 +103,16 @@ export function comparing({ page, url, user, password, volume, look, fits }) {
       })
       await toPlanes.click()
       await planes.getByRole('alert').filter({ hasText: 'no WebGL 2' }).waitFor()
+      const served = planes.getByTestId('served-planes')
+      for (const [plane, sides] of [['Coronal', 'H R L F'], ['Sagittal', 'H A P F']]) {
+        await served.getByLabel('Plane').selectOption(plane)
+        await served.getByAltText(new RegExp(`, ${plane.toLowerCase()}, slice`)).waitFor()
+        await page.waitForFunction(
+          (sides) => [...document.querySelectorAll('[data-testid=served-planes] .picture span')].map((side) => side.textContent).join(' ') === sides,
+          sides,
+        )
+      }
+      await look('reading-served-planes')
       await toPlanes.click()
       await page.locator('[data-testid=slice][data-ready=true]').waitFor()
     },

@@ -54,6 +54,39 @@ export function worklist({ page, url, user, password, image, look, fits }) {
       await page.getByTestId('answer').waitFor()
     },
 
+    async 'the list is sorted and searched, and its address says how it is sorted'() {
+      await page.goto(`${url}#/`)
+      await rows.first().waitFor()
+      const all = await rows.count()
+      await page.getByLabel('Sort', { exact: true }).selectOption('volume')
+      await page.waitForURL((at) => at.hash === '#/?sort=volume')
+      await rows.filter({ hasText: ' mL' }).first().waitFor()
+      await page.reload()
+      await rows.filter({ hasText: ' mL' }).first().waitFor()
+      // A study stands where the largest of its scans does: those after it may be smaller than what follows.
+      const volumes = (await rows.allInnerTexts()).map((said) => Number(/([\d.,]+) mL/.exec(said)?.[1].replaceAll(',', '') ?? -1))
+      assert.equal(volumes[0], Math.max(...volumes))
+      assert.match(await rows.first().getAttribute('href'), /^#\/scans\/[\w-]+\?sort=volume$/)
+      await page.locator('h1').focus()
+      await page.keyboard.press('/')
+      const search = page.getByRole('searchbox', { name: 'Search the list' })
+      assert.ok(await search.evaluate((field) => field === document.activeElement))
+      const id = await rows.first().getAttribute('data-scan')
+      await page.keyboard.type(id.slice(-6))
+      await rows.nth(1).waitFor({ state: 'detached' })
+      assert.equal(await rows.first().getAttribute('data-scan'), id)
+      await look('list-searched')
+      await search.fill('nobody is called so')
+      const asked = page.waitForResponse((response) => response.url().includes('accession_number='))
+      await page.keyboard.press('Enter')
+      assert.equal((await asked).status(), 200)
+      await page.getByText('There is no such scan.').waitFor()
+      await search.fill('')
+      await page.getByLabel('Sort', { exact: true }).selectOption('newest')
+      await page.waitForURL((at) => at.hash === '#/')
+      await rows.nth(all - 1).waitFor()
+    },
+
     async 'a row has a picture, and what was sent together is one row that folds'() {
       await page.goto(`${url}#/`)
       await rows.first().getByTestId('thumbnail').waitFor()

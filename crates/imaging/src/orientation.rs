@@ -106,7 +106,18 @@ impl Orientation {
             return Orientation::default();
         };
         let slices = through_plane(shape, geometry.spacing(), stored);
-        let shown = Plane::across(stored[slices].0).shown();
+        Orientation::to(Plane::across(stored[slices].0), stored)
+    }
+
+    /// The way from a grid to slices of that plane, shown as radiologists do; None where the geometry does not say which
+    /// way the patient lies.
+    pub(crate) fn showing(plane: Plane, geometry: Option<&Geometry>) -> Option<Orientation> {
+        Some(Orientation::to(plane, leading(geometry?)?))
+    }
+
+    /// The way to slices of that plane from a grid that leads so.
+    fn to(plane: Plane, stored: [Direction; 3]) -> Orientation {
+        let shown = plane.shown();
         // Each patient axis is led along by one of the file's axes.
         let axes =
             shown.map(|(wanted, _)| (0..3).find(|axis| stored[*axis].0 == wanted).unwrap_or(0));

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use domain::{ErrorKind, Result};
+use domain::{Error, ErrorKind, Result};
 
-use crate::Shape;
 use crate::encode::grey_png;
 use crate::render::through;
-use crate::volume::{Header, beginning, no_volume, voxel_bytes};
+use crate::volume::{Header, beginning, no_volume, pixel_aspect, voxel_bytes};
+use crate::{Orientation, Plane, Shape, View};
 
 /// Bytes of a voxel in the stored form.
 const VOXEL_BYTES: usize = size_of::<f32>();
@@ -17,38 +17,57 @@ const ROOM_BYTES_MAX: usize = 16 << 20;
 /// Takes some slices out of a stored volume while its bytes go by.
 pub struct SlicesReader {
     wanted: Range<usize>,
+    /// In which the slices lie; None: as they are stored.
+    plane: Option<Plane>,
     /// What has come of the header while it is not whole.
     head: Vec<u8>,
     body: Option<Body>,
 }
 
-/// What comes after the header.
+/// What comes after the header: what is wanted of it comes in runs of one length, which are one distance apart.
 struct Body {
     slices: Slices,
-    /// Bytes to come before the first that is wanted.
+    /// From the part of the stored grid that is taken to the slices.
+    turn: Orientation,
+    /// That part.
+    part: Shape,
+    /// Bytes to come before the next run.
     skipped: usize,
-    /// Bytes to come of those that are wanted.
+    /// Bytes to come of the run.
+    left: usize,
+    run: usize,
+    /// Bytes between the end of a run and the next one.
+    gap: usize,
+    /// Bytes to come of all runs.
     missing: usize,
 }
 
 /// Neighbouring slices of one volume.
 pub struct Slices {
     first: usize,
-    /// Of the whole volume.
+    /// Of the whole volume, as these slices cut it.
     shape: Shape,
     window: [f32; 2],
-    /// As they are stored.
+    aspect: f64,
+    view: Option<View>,
+    /// As they are stored, slice by slice.
     voxels: Vec<u8>,
 }
 
 impl SlicesReader {
     /// Of these slices, counted from 0.
     pub fn new(wanted: Range<usize>) -> SlicesReader {
-        SlicesReader { wanted, head: Vec::new(), body: None }
+        SlicesReader { wanted, plane: None, head: Vec::new(), body: None }
+    }
+
+    /// Of those of these slices that there are in that plane, counted from 0: from the feet, from the front or from the
+    /// patient's left on. They are shown as radiologists look at them, and no voxel is interpolated.
+    pub fn across(plane: Plane, wanted: Range<usize>) -> SlicesReader {
+        SlicesReader { plane: Some(plane), ..SlicesReader::new(wanted) }
     }
 
     /// Takes what is wanted of the next bytes. `Invalid` when they are no stored volume, `NotFound` when it has no such
-    /// slices.
+    /// slices, or does not say where planes of the patient lie.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(body) = &mut self.body {
             body.take(bytes);
@@ -56,7 +75,10 @@ impl SlicesReader {
         }
         self.head.extend_from_slice(bytes);
         if let Some((header, length)) = beginning(&self.head)? {
-            let mut body = Body::new(&header, self.wanted.clone())?;
+            let mut body = match self.plane {
+                None => Body::stored(&header, self.wanted.clone())?,
+                Some(plane) => Body::across(&header, plane, self.wanted.clone())?,
+            };
             body.take(&self.head[length..]);
             self.head = Vec::new();
             self.body = Some(body);
@@ -67,38 +89,101 @@ impl SlicesReader {
     /// The slices, once all bytes have gone by. `Invalid` when some are missing.
     pub fn finish(self) -> Result<Slices> {
         let whole = self.body.filter(|body| body.missing == 0);
-        whole.map(|body| body.slices).ok_or_else(no_volume)
+        whole.map(Body::turned).ok_or_else(no_volume)
     }
 }
 
 impl Body {
-    fn new(&Header { shape, window, .. }: &Header, wanted: Range<usize>) -> Result<Body> {
-        voxel_bytes(shape).ok_or_else(no_volume)?;
-        if wanted.is_empty() || wanted.end > shape.slices {
-            let words = format!("there are {} slices, counted from 0", shape.slices);
-            return Err(ErrorKind::NotFound.error(words));
+    fn stored(header: &Header, wanted: Range<usize>) -> Result<Body> {
+        if wanted.end > header.shape.slices {
+            return Err(no_slices(header.shape));
         }
-        let length = VOXEL_BYTES * shape.slice_len();
-        let missing = wanted.len() * length;
-        let voxels = Vec::with_capacity(missing.min(ROOM_BYTES_MAX));
-        let slices = Slices { first: wanted.start, shape, window, voxels };
-        Ok(Body { slices, skipped: wanted.start * length, missing })
+        Body::new(header, Orientation::default(), wanted)
     }
 
-    fn take(&mut self, bytes: &[u8]) {
-        let before = self.skipped.min(bytes.len());
-        self.skipped -= before;
-        let part = &bytes[before..];
-        let part = &part[..self.missing.min(part.len())];
-        self.missing -= part.len();
-        self.slices.voxels.extend_from_slice(part);
+    fn across(header: &Header, plane: Plane, wanted: Range<usize>) -> Result<Body> {
+        let turn = Orientation::showing(plane, header.geometry.as_ref()).ok_or_else(|| {
+            let words = "the file does not say which way the patient lies: it has no such planes";
+            ErrorKind::NotFound.error(words)
+        })?;
+        let slices = turn.shape(header.shape).slices;
+        Body::new(header, turn, wanted.start..wanted.end.min(slices))
     }
+
+    /// Of slices as they are after that turn.
+    fn new(header: &Header, turn: Orientation, wanted: Range<usize>) -> Result<Body> {
+        let stored = header.shape;
+        voxel_bytes(stored).ok_or_else(no_volume)?;
+        let shape = turn.shape(stored);
+        if wanted.is_empty() {
+            return Err(no_slices(shape));
+        }
+        let geometry = header.geometry.map(|geometry| turn.geometry(&geometry, stored));
+        let (axis, count) = (turn.axes[0], wanted.len());
+        let mut lengths = stored.lengths();
+        let step = VOXEL_BYTES * lengths[axis + 1..].iter().product::<usize>();
+        let from = if turn.flipped[0] { lengths[axis] - wanted.end } else { wanted.start };
+        let (run, gap) = (step * count, step * (lengths[axis] - count));
+        lengths[axis] = count;
+        let [slices, rows, columns] = lengths;
+        let part = Shape { slices, rows, columns };
+        let missing = VOXEL_BYTES * part.len();
+        let slices = Slices {
+            first: wanted.start,
+            shape,
+            window: header.window,
+            aspect: pixel_aspect(geometry.as_ref()),
+            view: geometry.as_ref().and_then(View::of),
+            voxels: Vec::with_capacity(missing.min(ROOM_BYTES_MAX)),
+        };
+        Ok(Body { slices, turn, part, skipped: step * from, left: run, run, gap, missing })
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        while self.missing > 0 && !bytes.is_empty() {
+            let before = self.skipped.min(bytes.len());
+            self.skipped -= before;
+            bytes = &bytes[before..];
+            let (part, rest) = bytes.split_at(self.left.min(bytes.len()));
+            self.slices.voxels.extend_from_slice(part);
+            self.left -= part.len();
+            self.missing -= part.len();
+            bytes = rest;
+            if self.left == 0 {
+                (self.skipped, self.left) = (self.gap, self.run);
+            }
+        }
+    }
+
+    /// The slices, their voxels in the order of their own pixels.
+    fn turned(self) -> Slices {
+        let Body { mut slices, turn, part, .. } = self;
+        if turn != Orientation::default() {
+            let (voxels, _) = slices.voxels.as_chunks::<VOXEL_BYTES>();
+            slices.voxels = turn.turned(voxels, part).into_flattened();
+        }
+        slices
+    }
+}
+
+fn no_slices(shape: Shape) -> Error {
+    ErrorKind::NotFound.error(format!("there are {} slices, counted from 0", shape.slices))
 }
 
 impl Slices {
     /// The values that the volume shows as black and as white.
     pub fn window(&self) -> [f32; 2] {
         self.window
+    }
+
+    /// How high a pixel is for its width, as [`Volume::pixel_aspect`](crate::Volume::pixel_aspect) says.
+    pub fn pixel_aspect(&self) -> f64 {
+        self.aspect
+    }
+
+    /// How they look at the patient; None where the file does not say which way he lies.
+    pub fn view(&self) -> Option<View> {
+        self.view
     }
 
     /// One of them as it is shown, or as that window shows it: an 8-bit grey PNG in the scan's own pixels, without letters.
@@ -161,7 +246,19 @@ mod tests {
     }
 
     fn read(bytes: &[u8], piece: usize, wanted: Range<usize>) -> Result<Slices> {
-        let mut reader = SlicesReader::new(wanted);
+        taken(SlicesReader::new(wanted), bytes, piece)
+    }
+
+    fn read_across(
+        bytes: &[u8],
+        piece: usize,
+        plane: Plane,
+        wanted: Range<usize>,
+    ) -> Result<Slices> {
+        taken(SlicesReader::across(plane, wanted), bytes, piece)
+    }
+
+    fn taken(mut reader: SlicesReader, bytes: &[u8], piece: usize) -> Result<Slices> {
         for bytes in bytes.chunks(piece) {
             reader.push(bytes)?;
         }
@@ -185,6 +282,68 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_marked_voxel_stands_in_each_plane_where_radiologists_look_for_it() {
+        let volume = volume();
+        let Shape { slices, rows, columns } = volume.shape;
+        let (slice, row, column) = (1, 20, 7);
+        let mut voxels = vec![0.0; volume.voxels.len()];
+        voxels[(slice * rows + row) * columns + column] = 1.0;
+        // Whatever order a volume is stored in, a plane of the patient is the same picture.
+        let axial = Volume { voxels, window: [0.0, 1.0], ..volume };
+        for storage in ["LPS", "RAS", "SPL", "ARI", "LIA"] {
+            let bytes = axial.stored_as(storage).unwrap().to_bytes();
+            // Left stands at the right, the head above, and of a sagittal picture the front at the left.
+            for (plane, index, [height, width], [y, x]) in [
+                (Plane::Axial, slice, [rows, columns], [row, column]),
+                (Plane::Coronal, row, [slices, columns], [slices - 1 - slice, column]),
+                (Plane::Sagittal, columns - 1 - column, [slices, rows], [slices - 1 - slice, row]),
+            ] {
+                for (piece, wanted) in [(7, index..index + 1), (4096, 0..index + 9), (99, 1..99)] {
+                    let read = read_across(&bytes, piece, plane, wanted).unwrap();
+                    let png = image::load_from_memory(&read.png(index, None).unwrap()).unwrap();
+                    let mut expected = vec![0; height * width];
+                    expected[y * width + x] = 255;
+                    let size = [png.height() as usize, png.width() as usize];
+                    assert_eq!(size, [height, width], "{storage} {plane:?}");
+                    assert_eq!(png.into_luma8().into_raw(), expected, "{storage} {plane:?}");
+                    assert_eq!(read.view().unwrap().plane, plane);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn slices_of_a_plane_say_how_high_their_pixels_are_and_which_side_is_which() {
+        let volume = volume();
+        let [slice_mm, row_mm, column_mm] = volume.geometry.unwrap().spacing();
+        let bytes = volume.to_bytes();
+        for (plane, width_mm, sides) in [
+            (Plane::Coronal, column_mm, ['R', 'L', 'H', 'F']),
+            (Plane::Sagittal, row_mm, ['A', 'P', 'H', 'F']),
+        ] {
+            let slices = read_across(&bytes, 4096, plane, 3..4).unwrap();
+            let View { left, right, top, bottom, .. } = slices.view().unwrap();
+            assert_eq!([left, right, top, bottom], sides);
+            assert!((slices.pixel_aspect() - slice_mm / width_mm).abs() < 1e-3, "{plane:?}");
+        }
+    }
+
+    #[test]
+    fn there_are_no_slices_beyond_a_plane_and_no_planes_of_nobody_knows_whom() {
+        let volume = volume();
+        let bytes = volume.to_bytes();
+        for (plane, count) in [(Plane::Axial, 6), (Plane::Coronal, 64), (Plane::Sagittal, 48)] {
+            assert!(read_across(&bytes, 4096, plane, count - 1..count + 4).is_ok(), "{plane:?}");
+            let error = read_across(&bytes, 4096, plane, count..count + 4).err().unwrap();
+            let words = format!("there are {count} slices, counted from 0");
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::NotFound, words));
+        }
+        let flat = Volume { geometry: None, ..volume }.to_bytes();
+        let error = read_across(&flat, 4096, Plane::Axial, 0..1).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 
     #[test]

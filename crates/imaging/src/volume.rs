@@ -257,11 +257,7 @@ impl Volume {
     /// How high a pixel of its slices is for its width: 1 where the file does not say, or where its pixels are square but
     /// for rounding.
     pub fn pixel_aspect(&self) -> f64 {
-        const ROUNDING: f64 = 1e-3;
-        let spacing = self.geometry.as_ref().map(Geometry::spacing);
-        let aspect = spacing.map(|[_, row_mm, column_mm]| row_mm / column_mm);
-        let oblong = |aspect: &f64| aspect.is_finite() && (aspect - 1.0).abs() > ROUNDING;
-        aspect.filter(oblong).unwrap_or(1.0)
+        pixel_aspect(self.geometry.as_ref())
     }
 
     /// The same scan as radiologists look at it, where the file says which way the patient lies; else as stored.
@@ -320,6 +316,14 @@ impl Volume {
         let (header, _) = beginning(bytes)?.ok_or_else(no_volume)?;
         Ok(header.kind)
     }
+}
+
+/// See [`Volume::pixel_aspect`].
+pub(crate) fn pixel_aspect(geometry: Option<&Geometry>) -> f64 {
+    const ROUNDING: f64 = 1e-3;
+    let aspect = geometry.map(Geometry::spacing).map(|[_, row_mm, column_mm]| row_mm / column_mm);
+    let oblong = |aspect: &f64| aspect.is_finite() && (aspect - 1.0).abs() > ROUNDING;
+    aspect.filter(oblong).unwrap_or(1.0)
 }
 
 /// The header at the beginning of a stored volume, and how many bytes stand before the voxels; None while more bytes are

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::TenantId;
-use imaging::Slices;
+use imaging::{Plane, Slices};
 use service::Turns;
 use tokio::sync::OnceCell;
 
@@ -27,6 +27,8 @@ pub struct Shelf {
 pub struct Title {
     pub tenant: TenantId,
     pub scan: String,
+    /// In which the slices lie; None: as they are stored.
+    pub plane: Option<Plane>,
     /// The first of the slices.
     pub first: usize,
 }
@@ -103,7 +105,7 @@ mod tests {
 
     fn title(first: usize) -> Title {
         let tenant = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        Title { tenant, scan: "scan".into(), first }
+        Title { tenant, scan: "scan".into(), plane: None, first }
     }
 
     fn slices() -> Slices {

@@ -53,6 +53,55 @@ async fn another_window_is_followed_and_one_that_is_none_is_refused() {
 }
 
 #[tokio::test]
+async fn other_planes_say_their_sides_and_how_high_their_pixels_are_and_are_read_once() {
+    let (gateway, path) = gateway().await;
+    for (slice, plane, size, aspect, sides) in [
+        (4, "axial", [64, 48], "1.000", "R,L,A,P"),
+        (63, "coronal", [5, 48], "2.286", "R,L,H,F"),
+        (47, "sagittal", [5, 64], "2.286", "A,P,H,F"),
+        (0, "sagittal", [5, 64], "2.286", "A,P,H,F"),
+    ] {
+        let asked = format!("{path}/{slice}.png?plane={plane}");
+        let answer = gateway.get(&asked).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{asked}");
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!([header("x-pixel-aspect"), header("x-sides")], [aspect, sides], "{asked}");
+        let tag = header("etag");
+        let png = answer.bytes().await.unwrap();
+        // Width and height stand at the beginning of the first chunk (PNG, 11.2.1).
+        let [height, width] = size;
+        assert_eq!((&png[16..20], &png[20..24]), (&[0, 0, 0, width][..], &[0, 0, 0, height][..]));
+        if plane == "axial" {
+            assert_eq!(png, slice_png(&head(), slice).unwrap());
+        }
+        let known = gateway.get(&asked).header("if-none-match", tag).send().await.unwrap();
+        assert_eq!(known.status(), 304, "{asked}");
+    }
+    assert_eq!(gateway.mesh.between.reads(), 3);
+}
+
+#[tokio::test]
+async fn planes_end_where_the_volume_does_and_a_single_slice_has_none() {
+    let (gateway, path) = gateway().await;
+    for none in ["5.png?plane=axial", "63.png?plane=sagittal", "64.png?plane=coronal"] {
+        let answer = gateway.get(&format!("{path}/{none}")).send().await.unwrap();
+        let (status, kind, _) = problem(answer).await;
+        assert_eq!((status, kind.as_str()), (404, "not-found"), "{none}");
+    }
+    let shape = Shape { slices: 1, rows: 64, columns: 48 };
+    let settings = Settings { shape, tumour: false, ..Settings::slice(2) };
+    let single = Phantom::new(&settings).unwrap().volume.to_bytes();
+    let single = gateway.mesh.stored(&single, [1, 64, 48]).await;
+    for bad in [
+        format!("{path}/0.png?plane=oblique"),
+        format!("/v1/scans/{single}/slices/0.png?plane=coronal"),
+    ] {
+        let answer = gateway.get(&bad).send().await.unwrap();
+        assert_eq!(problem(answer).await.0, 400, "{bad}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_browser_has_is_not_sent_again_and_is_for_its_reader_alone() {
     let (gateway, path) = gateway().await;
     let path = format!("{path}/1.png?window=0,900");

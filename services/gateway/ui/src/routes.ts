@@ -11,6 +11,7 @@ export interface Where {
 }
 
 const ROUTES: readonly (readonly [RegExp, Page])[] = [
+  [/^\/?$/, 'home'],
   [/^\/new$/, 'new'],
   [/^\/scans\/([\w-]+)$/, 'scan'],
   [/^\/report(?:\/([\w-]+))?$/, 'report'],

@@ -5,7 +5,7 @@ import { aidOf, changeOf, opposite, sizesOf } from './compare'
 import { Follower } from './state/follower.svelte'
 import { Reading } from './state/reading.svelte'
 import { lengthOf, twoFingers, type Point } from './viewing'
-import { affineOf, labelsLike, placed, placeOf, pointOf, shapeOf, type Affine } from './volume'
+import { affineOf, cutsOf, labelsLike, placed, placeOf, pointOf, shapeOf, type Affine } from './volume'
 
 function finding(long: number, across: number, slices = 3, more: Partial<Finding> = {}): Finding {
   const length = (length: number) => ({ length, ends: [[0, 0], [0, 0]] }) as Finding['longest_diameter']
@@ -103,6 +103,13 @@ test('a volume without a place is shown as its pictures are, and one with a plac
   assert.deepEqual(affineOf(placed(volume())), [[-0.5, 0, 0, 0], [0, -2, 0, 0], [0, 0, 5, 0]])
   const known = volume([[1, 0, 0, 7], [0, 1, 0, 8], [0, 0, 1, 9]])
   assert.equal(placed(known), known)
+})
+
+test('a volume has as many slices in each plane as it is long across it', () => {
+  const shape = [24, 256, 192]
+  assert.deepEqual(cutsOf('axial', shape), { axial: 24, coronal: 256, sagittal: 192 })
+  assert.deepEqual(cutsOf('coronal', shape), { axial: 256, coronal: 24, sagittal: 192 })
+  assert.deepEqual(cutsOf('sagittal', shape), { axial: 256, coronal: 192, sagittal: 24 })
 })
 
 test('a mask lies on the very grid of its volume', () => {

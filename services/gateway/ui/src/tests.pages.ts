@@ -8,10 +8,12 @@ import { ALL, FILTERS, filterNamed, matches, nameOf, stepped } from './filter'
 import { languageOf, localeOf } from './language'
 import { beginOf, endOf, periodIn } from './period'
 import { alarmOf, askedIn, diceNotEmptyOf, diceOf, expectedOf, rateOf, refusalsOf, reviewedOf, slicesOf, weightedOf } from './quality'
+import { ordered, orderIn, ORDERS, sortOf, type Order } from './order'
 import { homeOf, may } from './roles'
 import { hrefTo, whereAt } from './routes'
 import { goneIn } from './api/follow'
 import type { Scan } from './api/scans'
+import { found } from './search'
 import { firstOf, offeredFor, together } from './together'
 import { TABLES } from './words/table'
 
@@ -177,6 +179,29 @@ test('what is listed is what is known now, not what it was when it came', () => 
 test('steps through the list begin at its first or last row and end there', () => {
   assert.deepEqual([stepped(3, -1, 1), stepped(3, -1, -1), stepped(3, 0, 1), stepped(3, 2, 1), stepped(3, 0, -1)], [0, 2, 1, 2, 0])
   assert.equal(stepped(0, -1, 1), -1)
+})
+
+test('the list is sorted by what is asked for, and what is alike in it stays newest first', () => {
+  const scan = (id: string, priority: Scan['priority'] = 'routine') => ({ id, priority }) as Scan
+  const newest = [scan('e'), scan('d', 'stat'), scan('c'), scan('b', 'stat'), scan('a')]
+  const volumes: Record<string, number> = { c: 0, a: 12.5, b: 3 }
+  const beside = { review: (id: string) => (id < 'c' ? ('unreviewed' as const) : undefined), volume: (id: string) => volumes[id] }
+  const names = (order: Order) => ordered(newest, order, beside).map(({ id }) => id).join('')
+  assert.deepEqual(ORDERS.map(names), ['edcba', 'dbeca', 'abced', 'baedc'])
+  assert.equal(newest.map(({ id }) => id).join(''), 'edcba', 'and the list that came is as it was')
+})
+
+test('an address says how the list is sorted, and nothing of what is so anyway', () => {
+  assert.deepEqual(ORDERS.map((order) => hrefTo('', sortOf(order))), ['#/', '#/?sort=urgent', '#/?sort=volume', '#/?sort=unreviewed'])
+  for (const order of ORDERS.slice(1)) assert.equal(orderIn(whereAt(hrefTo('', sortOf(order))).query), order)
+  assert.equal(orderIn(whereAt('#/scans/7?sort=urgent').query), 'urgent')
+  for (const query of ['', 'sort=', 'sort=oldest', 'by=urgent']) assert.equal(orderIn(query), undefined, query)
+})
+
+test('a row is found by words of it, whatever their case, accents and order, and only if it has all of them', () => {
+  const row = ['Found', 'MR, DICOM', 'Müller, Éva · P-7', '31 Jan 2026 · MRI head']
+  for (const text of ['', 'mull', 'eva muller', 'P-7 found', 'MÜLLER, éva', ' head ']) assert.ok(found(text, row), text)
+  for (const text of ['eva schmidt', 'p-8', 'none', 'foundmr']) assert.ok(!found(text, row), text)
 })
 
 test('a word that settles others names those that count, and no word names any by chance', () => {

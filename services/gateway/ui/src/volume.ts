@@ -1,3 +1,4 @@
+import type { Plane } from './api/types'
 import type { Mask } from './api/slices'
 
 /** A NIfTI-1 file of medseg's own: a header of so many bytes, little-endian, then voxels. */
@@ -80,4 +81,16 @@ export function labelsLike(file: ArrayBuffer, labels: Mask): ArrayBuffer {
   view.setInt16(AT.bits, 8, true)
   for (let slice = 0; slice < slices; slice++) bytes.set(labels(slice), HEADER + slice * rows * columns)
   return made
+}
+
+/** How many slices a volume has in each plane, when its own, shown as radiologists do, lie in that one. */
+export function cutsOf(own: Plane, [slices = 0, rows = 0, columns = 0]: readonly number[]): Record<Plane, number> {
+  switch (own) {
+    case 'axial':
+      return { axial: slices, coronal: rows, sagittal: columns }
+    case 'coronal':
+      return { axial: rows, coronal: slices, sagittal: columns }
+    case 'sagittal':
+      return { axial: rows, coronal: columns, sagittal: slices }
+  }
 }

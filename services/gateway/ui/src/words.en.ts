@@ -70,6 +70,7 @@ export const EN = {
       ['Ctrl and z, Ctrl and y', 'undo, redo'],
       ['b', 'while correcting: draw the outline'],
       ['j, k', 'next and previous scan of the list; Enter opens it'],
+      ['/', 'search the list'],
       ['p, r, Delete', 'on a scan of the list: urgent or routine, analyse again, delete'],
     ] as readonly (readonly [string, string])[],
   },

@@ -67,6 +67,7 @@ export const FR: Words = {
       ['Ctrl et z, Ctrl et y', 'annuler, rétablir'],
       ['b', 'pendant une correction : dessiner le contour'],
       ['j, k', 'examen suivant et précédent de la liste ; Entrée l’ouvre'],
+      ['/', 'chercher dans la liste'],
       ['p, r, Suppr', 'sur un examen de la liste : urgent ou non, analyser à nouveau, supprimer'],
     ],
   },

@@ -42,6 +42,17 @@ export async function listScans(cursor: string, limit: number, filter: Exclude<F
   return json(await request(`v1/scans?${query}`))
 }
 
+/** By what a scan is found, by those who may know whose it is. */
+export const NAMED = ['reference', 'patient_id', 'accession_number'] as const
+
+/** How many are asked for by what they are called. */
+const NAMED_MOST = 50
+
+/** The newest scans that are called exactly so. */
+export async function findScans(by: (typeof NAMED)[number], name: string): Promise<ScanPage> {
+  return json(await request(`v1/scans?${new URLSearchParams({ limit: String(NAMED_MOST), [by]: name })}`))
+}
+
 export async function getScan(id: string, signal?: AbortSignal): Promise<Scan> {
   return json(await request(pathOf(id), signal ? { signal } : {}))
 }

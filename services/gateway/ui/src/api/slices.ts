@@ -3,6 +3,7 @@ import { windowIn, written, type Window } from '../viewing'
 import { request } from './http'
 import type { ImageFacts } from './result'
 import { getArtefact, pathOf } from './scans'
+import type { Plane } from './types'
 
 /** One slice as a picture, and the window by which it was made. */
 export interface SlicePicture {
@@ -21,6 +22,23 @@ export async function getSlice(
   const response = await request(`${pathOf(id)}/slices/${slice}.png${query}`, { signal, cache: 'default' })
   const made = windowIn(response.headers.get('x-window')) ?? window ?? [0, 255]
   return { blob: await response.blob(), window: made }
+}
+
+/** One slice in a plane of the patient. */
+export interface Cut {
+  blob: Blob
+  /** How high a pixel is for its width. */
+  aspect: number
+  /** What of the patient is at the left, right, upper and lower edge. */
+  sides: readonly string[]
+}
+
+export async function getCut(id: string, plane: Plane, slice: number, window: Window | undefined, signal: AbortSignal): Promise<Cut> {
+  const asked = new URLSearchParams({ plane, ...(window && { window: window.map(written).join(',') }) })
+  const response = await request(`${pathOf(id)}/slices/${slice}.png?${asked}`, { signal, cache: 'default' })
+  const aspect = Number(response.headers.get('x-pixel-aspect')) || 1
+  const sides = response.headers.get('x-sides')?.split(',') ?? []
+  return { blob: await response.blob(), aspect, sides }
 }
 
 /** The scan's volume, as NIfTI on the grid of its pictures. */

@@ -55,14 +55,20 @@ class Place {
     location.hash = '#/new'
   }
 
+  /** Asks the page that is shown for something else: no step that leads back. */
+  ask(asked: Readonly<Record<string, string>>): void {
+    location.replace(hrefTo(this.scan ? `scans/${this.scan}` : '', asked))
+  }
+
   /** Goes to a page, with what it is asked to show. */
   go(path: string, asked: Readonly<Record<string, string>>): void {
     location.hash = hrefTo(path, asked)
   }
 }
 
-export function hrefOf(id: string): string {
-  return `#/scans/${id}`
+/** The address of a scan, with what is asked for beside it. */
+export function hrefOf(id: string, asked: Readonly<Record<string, string>> = {}): string {
+  return hrefTo(`scans/${id}`, asked)
 }
 
 /** Where a problem is reported, with that scan or with the system. */

@@ -1,6 +1,7 @@
 import type { Group } from '../together'
 import type { State } from '../api/scans'
 import type { Review } from '../filter'
+import type { Order } from '../order'
 
 /** What stands around every page, in English. */
 export const FRAME = {
@@ -20,6 +21,18 @@ export const FRAME = {
     back: 'All scans',
     hideNames: 'Hide names',
     show: 'Show',
+    sort: 'Sort',
+    orders: {
+      newest: 'Newest first',
+      urgent: 'Urgent first',
+      volume: 'Largest volume first',
+      unreviewed: 'Not reviewed first',
+    } satisfies Record<Order, string>,
+    search: 'Search the list',
+    finds: 'Enter also asks the server for exactly this reference, patient ID or accession number, however old the scan is.',
+    asking: 'Asking the server',
+    moreNamed: 'There are more scans of this name: the newest are listed.',
+    partly: 'This is among the scans listed so far. Show older scans brings more.',
     all: 'All scans',
     groups: {
       answer: 'By answer',

@@ -19,6 +19,18 @@ export const FRAME: AnyWords<typeof EN> = {
     back: 'Tous les examens',
     hideNames: 'Masquer les noms',
     show: 'Afficher',
+    sort: 'Trier',
+    orders: {
+      newest: 'Les plus récents d’abord',
+      urgent: 'Les urgents d’abord',
+      volume: 'Les plus grands volumes d’abord',
+      unreviewed: 'Les non relus d’abord',
+    },
+    search: 'Chercher dans la liste',
+    finds: 'Entrée demande aussi au serveur exactement cette référence, cet identifiant de patient ou ce numéro d’examen, même ancien.',
+    asking: 'Demande au serveur',
+    moreNamed: 'Il y a d’autres examens de ce nom : les plus récents sont listés.',
+    partly: 'Cela porte sur les examens listés jusqu’ici. « Afficher les examens plus anciens » en apporte d’autres.',
     all: 'Tous les examens',
     groups: {
       answer: 'Par réponse',
