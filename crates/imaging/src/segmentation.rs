@@ -95,7 +95,8 @@ impl Along {
     fn nearest(step: [f64; 3], grid: &Geometry) -> Along {
         let steps = grid.steps();
         // Of a single slice of unknown thickness the step is nothing, and nothing lies along it.
-        let along = |axis: usize| dot(step, steps[axis]) / length(steps[axis]).max(f64::MIN_POSITIVE);
+        let along =
+            |axis: usize| dot(step, steps[axis]) / length(steps[axis]).max(f64::MIN_POSITIVE);
         let axis = (0..3).max_by(|a, b| along(*a).abs().total_cmp(&along(*b).abs())).unwrap_or(0);
         Along { axis, against: along(axis) < 0.0 }
     }

@@ -115,9 +115,8 @@ impl Uploads {
             // A picture does not say where it lies; it shows the one slice of the volume itself.
             own.geometry = self.grid(scan_id, token).await?.geometry();
         }
-        let laid = spawn_blocking(move || {
-            drawn.laid_on(&own).map(|drawn| Pair { artefact, drawn, own })
-        });
+        let laid =
+            spawn_blocking(move || drawn.laid_on(&own).map(|drawn| Pair { artefact, drawn, own }));
         laid.await.map_err(|error| internal("a segmentation could not be laid on its scan", error))
     }
 

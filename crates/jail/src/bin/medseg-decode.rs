@@ -150,7 +150,8 @@ fn outline(bytes: &[u8], limits: &Limits, own: bool) -> Answered {
     }
     let Decoded { volume, identity: _, equipment: _ } = imaging::decode(bytes, limits)?;
     if !matches!(volume.format, Format::Png | Format::Nifti) {
-        return Err(RefusalReason::Unsupported.refuse("A mask is a PNG, a NIfTI file or a DICOM segmentation."));
+        return Err(RefusalReason::Unsupported
+            .refuse("A mask is a PNG, a NIfTI file or a DICOM segmentation."));
     }
     let marked = if own { Some(imaging::main_marked(&volume)) } else { imaging::marked(&volume) };
     let marked = marked.ok_or_else(|| {
