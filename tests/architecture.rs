@@ -171,8 +171,10 @@ fn taken_from_imaging(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn no_byte_of_an_upload_is_parsed_in_the_process_that_lives_on() {
-    // Words, not parsers: why an upload is refused, what may be judged; where decoded voxels lie, and what writes a mask.
+    // Words, not parsers: why an upload is refused, what may be judged; where decoded voxels lie, what writes a mask, and the grid
+    // of a volume as it is stored here.
     let words = BTreeSet::from([
+        "APART_MAX",
         "Format",
         "Geometry",
         "Limits",
@@ -180,7 +182,9 @@ fn no_byte_of_an_upload_is_parsed_in_the_process_that_lives_on() {
         "Orientation",
         "Refusal",
         "RefusalReason",
+        "SegmentationFacts",
         "Shape",
+        "StoredGrid",
         "encode",
         "may_be_image",
         "transfer_syntaxes",

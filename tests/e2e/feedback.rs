@@ -25,6 +25,7 @@ pub async fn tell(client: &Client) -> anyhow::Result<()> {
     a_correction_is_kept_as_it_was_drawn(client, &path).await?;
     what_does_not_fit_is_refused_in_words(client, &path).await?;
     a_second_reader_judges_without_seeing_the_first(client, &path).await?;
+    a_segmentation_is_laid_on_the_scan_that_it_is_drawn_on(client, &path).await?;
 
     let (scan, _) = client.analyse(&scans::png(3, true)).await?;
     let path = format!("/v1/scans/{}", id(&scan)?);
@@ -69,6 +70,34 @@ async fn what_does_not_fit_is_refused_in_words(client: &Client, path: &str) -> a
         ensure!(status == 422 && is_misfit, "{status} {refusal}");
         ensure!(refusal["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{refusal}");
     }
+    Ok(())
+}
+
+/// As another program gives it back: here the result's own, which is the hardest to tell apart from the mask.
+async fn a_segmentation_is_laid_on_the_scan_that_it_is_drawn_on(
+    client: &Client,
+    unplaced: &str,
+) -> anyhow::Result<()> {
+    let reader = client.reader("segmentation-reader").await?;
+    let (scan, _) = client.analyse(&scans::dicom_as(&scans::stack(5), "PLI")).await?;
+    let path = format!("/v1/scans/{}", id(&scan)?);
+    let drawn = reader.bytes(&format!("{path}/seg.dcm")).await?;
+    let word = json!({ "verdict": "correct", "truth": "tumour" });
+    let (status, given) = reader.correct(&path, &word, ("seg.dcm", drawn.clone()), None).await?;
+    ensure!(status == 201 && given["mask"] == true, "{status} {given}");
+    let kept = reader.bytes(&format!("{path}/feedback/{}/mask", id(&given)?)).await?;
+    let own = voxels(&reader.bytes(&format!("{path}/mask.nii.gz")).await?)?;
+    let own: Vec<f32> = own.into_iter().map(|voxel| if voxel > 0.0 { 1.0 } else { 0.0 }).collect();
+    ensure!(own.contains(&1.0) && voxels(&kept)? == own, "the segmentation is not as it was drawn");
+
+    let (status, refusal) = reader.correct(unplaced, &word, ("seg.dcm", drawn), None).await?;
+    let why = refusal["detail"].as_str().unwrap_or_default();
+    let is_misfit = refusal["type"] == "/problems/feedback-misfit";
+    ensure!(status == 422 && is_misfit && why.contains("do not say where"), "{status} {refusal}");
+    // So that the scan is confirmed for no story that comes after.
+    let unsure = json!({ "verdict": "unsure" });
+    let (status, given) = reader.post_json(&format!("{path}/feedback"), &unsure).await?;
+    ensure!(status == 201, "{status} {given}");
     Ok(())
 }
 

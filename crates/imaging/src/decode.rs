@@ -21,7 +21,7 @@ use domain::limits::{UPLOAD_FILES_MAX, UPLOAD_MIB_DEFAULT};
 use domain::{Equipment, Identity};
 
 use crate::window::range;
-use crate::{Refusal, RefusalReason, Shape, Volume, window};
+use crate::{Refusal, RefusalReason, SegmentationFacts, Shape, Volume, window};
 
 /// No scanner's pixels or slices are larger, in millimetres.
 const MILLIMETRES_MAX: f64 = 100.0;
@@ -136,6 +136,28 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
 pub fn series_of(bytes: &[u8], limits: &Limits) -> Result<Option<[String; 3]>, Refusal> {
     let read = catch_unwind(AssertUnwindSafe(|| dicom::series_of(bytes, limits)));
     read.unwrap_or_else(|_| Err(RefusalReason::Corrupt.refuse("The file cannot be read.")))
+}
+
+/// What a DICOM segmentation says, and which pixels of its planes it marks in any of its segments: 1 or 0, plane after plane in row,
+/// column order. None: the file is no DICOM segmentation, but may be a mask of another kind.
+///
+/// As [`decode`], it never panics. Whether the planes lie on a scan's grid, [`SegmentationFacts`] says.
+pub fn segmentation(
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<Option<(SegmentationFacts, Vec<u8>)>, Refusal> {
+    /// All that tells a DICOM file stands before.
+    const HEAD: usize = 4096;
+    let head = &bytes[..bytes.len().min(HEAD)];
+    if bytes.len() > limits.bytes || Kind::of_head(head) != Some(Kind::Dicom) {
+        return Ok(None);
+    }
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        dicom::segmentation(&gzip::unpacked(bytes, limits)?, limits)
+    }));
+    read.unwrap_or_else(|_| {
+        Err(RefusalReason::Corrupt.refuse("The segmentation cannot be decoded."))
+    })
 }
 
 /// Whether files of that SOP class may hold slices that [`decode`] reads. What one holds, only the file tells.

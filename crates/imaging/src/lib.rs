@@ -28,6 +28,7 @@ mod regions;
 mod render;
 mod requirements;
 mod result;
+mod segmentation;
 mod slices;
 mod stored;
 mod volume;
@@ -36,8 +37,8 @@ mod witness;
 
 pub use components::{Run, components};
 pub use decode::{
-    Archive, Decoded, Group, Grouping, Limits, decode, decode_flat, may_be_image, series_of,
-    transfer_syntaxes,
+    Archive, Decoded, Group, Grouping, Limits, decode, decode_flat, may_be_image, segmentation,
+    series_of, transfer_syntaxes,
 };
 pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_features};
 pub use embedding::{EMBEDDING, EMBEDDING_WIDTH, Projection, embedding};
@@ -66,6 +67,7 @@ pub use result::{
     DocumentHeader, ImageFacts, Inputs, Lesser, OwnGrid, Quality, ResultDocument, Timing, Totals,
     confidence,
 };
+pub use segmentation::{APART_MAX, SegmentationFacts};
 pub use slices::{Slices, SlicesReader};
 pub use stored::{StoredGrid, overlap};
 pub use volume::{Format, Geometry, Known, Modality, Shape, Volume};

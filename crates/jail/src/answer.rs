@@ -3,7 +3,7 @@
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
 use domain::{Equipment, Identity};
-use imaging::{Geometry, Orientation, Refusal, RefusalReason, Shape};
+use imaging::{Geometry, Orientation, Refusal, RefusalReason, SegmentationFacts, Shape};
 use serde::{Deserialize, Serialize};
 
 use crate::Walls;
@@ -27,6 +27,8 @@ pub enum DecoderAnswer {
     Image(Box<ScanFacts>),
     /// A mask: its voxels follow, one byte each, 1 in what it marks and 0 elsewhere.
     Outline(Box<OutlineFacts>),
+    /// A mask that is a DICOM segmentation: the pixels of its planes follow, one byte each, 1 in what it marks and 0 elsewhere.
+    Segmentation(Box<SegmentationFacts>),
     /// The entries of an archive, shared out.
     Groups(Vec<Group>),
     /// Which series of which study a file is an instance of, as a digest in lower-case hex; None: it is no slice.
@@ -185,6 +187,13 @@ mod tests {
                 shape: Shape { slices: 1, rows: 2, columns: 3 },
                 geometry: Some(Geometry::of_distances([0.25, 0.5, 3.0])),
                 stored: Orientation { axes: [2, 0, 1], flipped: [false, true, false] },
+            })),
+            DecoderAnswer::Segmentation(Box::new(SegmentationFacts {
+                frame_of_reference: Some("1.2.3".into()),
+                series: vec!["1.2.4".into()],
+                instances: Vec::new(),
+                shape: Shape { slices: 1, rows: 2, columns: 3 },
+                planes: vec![Geometry::of_distances([0.0, 0.1, 0.3])],
             })),
             RefusalReason::Corrupt.refuse("It says \u{201c}no\u{201d}.").into(),
         ]

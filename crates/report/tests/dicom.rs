@@ -13,9 +13,9 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use domain::{Answer, ErrorKind, Identity};
 use imaging::phantom::{Phantom, Settings};
 use imaging::{
-    ClassifiedKind, Criteria, Finding, Findings, ImageFacts, Laterality, ModelFacts, ModelInfo,
-    OperatingPoint, Reading, Readings, ResultDocument, Shape, StoredGrid, Timing, Totals, Volume,
-    lettered_png, mask_nifti, overlay_png, shown_slice,
+    ClassifiedKind, Criteria, Finding, Findings, ImageFacts, Laterality, Limits, ModelFacts,
+    ModelInfo, OperatingPoint, Reading, Readings, ResultDocument, Shape, StoredGrid, Timing,
+    Totals, Volume, lettered_png, mask_nifti, overlay_png, shown_slice,
 };
 use report::dicom::DicomResult;
 use report::{Language, Unmade};
@@ -246,6 +246,34 @@ fn in_each_order_of_axes_a_finding_is_as_large_and_on_the_same_side_in_every_obj
         let capture = read(&dicom(&head, Answer::Found).capture(&png.unwrap()).unwrap());
         assert_eq!(text(&capture, tags::PATIENT_ORIENTATION), "L\\P", "{order}");
         assert_eq!(text(&capture, tags::PIXEL_ASPECT_RATIO), "3000\\2800", "{order}");
+    }
+}
+
+#[test]
+fn a_segmentation_that_comes_back_as_a_mask_marks_each_voxel_that_the_result_marks() {
+    for order in ORDERS {
+        let head = head(order);
+        let (facts, marked) =
+            imaging::segmentation(&segmentation(&head), &Limits::default()).unwrap().unwrap();
+        let (own, _) = head.volume.own_grid();
+        assert_eq!(facts.check_source(&identity(own.slices)), Ok(()), "{order}");
+        let Volume { shape, geometry, .. } = &head.volume;
+        let laid = facts.laid_on(&marked, *shape, geometry.as_ref()).unwrap();
+        let expected: Vec<u8> = head.found.mask.iter().map(|label| u8::from(*label > 0)).collect();
+        assert!(laid == expected, "{order}");
+        // On the grid as the mask's own file tells it, too.
+        let mask = mask_nifti(&head.volume, &head.found).unwrap();
+        let mask = imaging::decode(&mask, &Limits::default()).unwrap().volume;
+        let laid = facts.laid_on(&marked, mask.shape, mask.geometry.as_ref()).unwrap();
+        assert!(Some(laid) == imaging::marked(&mask), "{order}");
+
+        let wider = Shape { columns: shape.columns + 1, ..*shape };
+        let why = facts.laid_on(&marked, wider, geometry.as_ref()).unwrap_err();
+        assert!(why.contains("pixels") || why.contains("elsewhere"), "{order}: {why}");
+        let mut moved = geometry.unwrap();
+        moved.origin[0] += 1.4;
+        let why = facts.laid_on(&marked, *shape, Some(&moved)).unwrap_err();
+        assert!(why.contains("elsewhere"), "{order}: {why}");
     }
 }
 

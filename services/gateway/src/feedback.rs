@@ -86,7 +86,9 @@ pub struct FeedbackForm {
     /// As JSON, and before the file.
     feedback: Word,
     /// A PNG on the grid of the scan's `mask.png`, where that is of one slice, or NIfTI on that of its `mask.nii.gz`; what is
-    /// not 0 is tumour.
+    /// not 0 is tumour. Or a DICOM segmentation (SEG, BINARY or FRACTIONAL) that is drawn on the scan's own series, for the role
+    /// `clinician`: its frames lie on the scan's slices, in any order, slices without a frame are empty, all segments are
+    /// tumour, and of fractions what is above half.
     mask: Binary,
 }
 

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::Config;
 use crate::outline::Outline;
 use crate::process::{Answered, Process, count_escapes, crashed, crowded_out, internal, walls};
+use crate::segmentation::Segmentation;
 
 /// Whose turn it is: a hospital's, or this service's own, which asks whether a decoder answers.
 pub type Party = Option<TenantId>;
@@ -26,6 +27,14 @@ const TURN: Duration = Duration::from_secs(20);
 const BEYOND: usize = 2;
 /// A hospital that sends faster than its files are decoded has a crowd: so many rounds of them wait.
 const CROWD_ROUNDS: usize = 4;
+
+/// What somebody has drawn, by what its file says of where it lies.
+pub enum Drawn {
+    /// On a grid of its own.
+    Outline(Outline),
+    /// On planes in the patient.
+    Segmentation(Segmentation),
+}
 
 /// Starts decoders, so many at a time, in turns of whoever it is for.
 #[derive(Clone)]
@@ -126,10 +135,23 @@ impl Decoder {
         })
     }
 
-    /// Decodes the mask in `file`; `own`: one that medseg has made itself.
-    pub async fn outline(&self, file: &Path, own: bool) -> Result<Result<Outline, Refusal>> {
-        let task: &[&str] = if own { &["outline", "--own"] } else { &["outline"] };
-        match self.ask(file, task).await? {
+    /// Decodes the mask in `file` that a reader has drawn.
+    pub async fn drawn(&self, file: &Path) -> Result<Result<Drawn, Refusal>> {
+        match self.ask(file, &["outline"]).await? {
+            Ok(Answered { answer: DecoderAnswer::Outline(facts), rest }) => {
+                Ok(Outline::read(*facts, rest).await?.map(Drawn::Outline))
+            }
+            Ok(Answered { answer: DecoderAnswer::Segmentation(facts), rest }) => {
+                Ok(Segmentation::read(*facts, rest).await?.map(Drawn::Segmentation))
+            }
+            Ok(_) => Ok(Err(crashed())),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Decodes the mask in `file` that medseg has made itself.
+    pub async fn own_outline(&self, file: &Path) -> Result<Result<Outline, Refusal>> {
+        match self.ask(file, &["outline", "--own"]).await? {
             Ok(Answered { answer: DecoderAnswer::Outline(facts), rest }) => {
                 Outline::read(*facts, rest).await
             }

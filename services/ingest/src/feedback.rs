@@ -3,24 +3,26 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::artefact::{MASK, MASK_VOLUME};
-use domain::{Artefact, ErrorKind, Result, hex};
+use domain::artefact::{MASK, MASK_VOLUME, VOLUME};
+use domain::{Artefact, ErrorKind, Identity, Result, hex};
 use futures::{Stream, TryStreamExt, stream};
-use imaging::{Format, Refusal};
+use imaging::{Format, Refusal, StoredGrid};
 use proto::ingest::FeedbackUploadHeader;
 use proto::storage::feedback_part::Part;
 use proto::storage::{
     Answer, ArtefactRef, CheckedMask, FeedbackAnswer, FeedbackEntry, FeedbackHeader, FeedbackPart,
     ScanRef, State, feedback_answer,
 };
-use service::CHUNK_BYTES;
 use service::claims::{authorised, vouched};
+use service::{CHUNK_BYTES, wire};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 use tonic::Code;
 
+use crate::decoder::Drawn;
 use crate::outline::{Checked, Outline};
 use crate::process::internal;
+use crate::segmentation::Segmentation;
 use crate::upload::Uploads;
 
 /// How long storage may take to keep the largest mask.
@@ -33,6 +35,14 @@ pub enum GivenFeedback {
     Misfit(String),
     /// The mask cannot be read.
     Refused(Refusal),
+}
+
+/// What is to be compared.
+struct Pair {
+    /// In which form the result's own mask is, and the reader's will be kept.
+    artefact: Artefact,
+    drawn: Outline,
+    own: Outline,
 }
 
 impl Uploads {
@@ -49,23 +59,88 @@ impl Uploads {
             Err(refusal) => return Ok(GivenFeedback::Refused(refusal)),
         };
         let _turn = self.comparing.take(self.decoder.party()).await;
-        let drawn = match self.decoder.outline(spooled.path(), false).await? {
+        let drawn = match self.decoder.drawn(spooled.path()).await? {
             Ok(drawn) => drawn,
             Err(refusal) => return Ok(GivenFeedback::Refused(refusal)),
         };
-        let artefact = if drawn.format == Format::Nifti.name() { MASK_VOLUME } else { MASK };
-        if artefact == MASK && slices != 1 {
-            return Ok(GivenFeedback::Misfit(format!(
-                "The scan has {slices} slices, and a PNG one: send the mask as NIfTI, on the grid of `mask.nii.gz`."
-            )));
-        }
-        let Some(own) = self.own_outline(&header.scan_id, artefact, token).await? else {
-            return Ok(GivenFeedback::Misfit(format!("The result has no `{}`.", artefact.name)));
+        let scan_id = &header.scan_id;
+        let pair = match drawn {
+            Drawn::Outline(outline) => self.beside_own(outline, scan_id, slices, token).await?,
+            Drawn::Segmentation(drawn) => self.laid_on_own(drawn, scan_id, slices, token).await?,
+        };
+        let Pair { artefact, drawn, own } = match pair {
+            Ok(pair) => pair,
+            Err(misfit) => return Ok(GivenFeedback::Misfit(misfit)),
         };
         match compared(drawn, own).await? {
             Ok(checked) => self.keep_feedback(header, artefact, checked, token).await,
             Err(misfit) => Ok(GivenFeedback::Misfit(misfit)),
         }
+    }
+
+    /// The mask beside the result's own of its form. An error says why there is none to compare it with.
+    async fn beside_own(
+        &self,
+        drawn: Outline,
+        scan_id: &str,
+        slices: u32,
+        token: &str,
+    ) -> Result<Result<Pair, String>> {
+        let artefact = if drawn.format == Format::Nifti.name() { MASK_VOLUME } else { MASK };
+        if artefact == MASK && slices != 1 {
+            return Ok(Err(format!(
+                "The scan has {slices} slices, and a PNG one: send the mask as NIfTI, on the grid of `mask.nii.gz`."
+            )));
+        }
+        let own = self.own_outline(scan_id, artefact, token).await?;
+        Ok(own.map(|own| Pair { artefact, drawn, own }).ok_or_else(|| without(artefact)))
+    }
+
+    /// The segmentation on the grid of the result's own mask, beside it. An error says why it does not lie there.
+    async fn laid_on_own(
+        &self,
+        drawn: Segmentation,
+        scan_id: &str,
+        slices: u32,
+        token: &str,
+    ) -> Result<Result<Pair, String>> {
+        if let Err(misfit) = drawn.check_source(&self.identity(scan_id, token).await?) {
+            return Ok(Err(misfit));
+        }
+        let artefact = if slices == 1 { MASK } else { MASK_VOLUME };
+        let Some(mut own) = self.own_outline(scan_id, artefact, token).await? else {
+            return Ok(Err(without(artefact)));
+        };
+        if artefact == MASK {
+            // A picture does not say where it lies; it shows the one slice of the volume itself.
+            own.geometry = self.grid(scan_id, token).await?.geometry();
+        }
+        let laid =
+            spawn_blocking(move || drawn.laid_on(&own).map(|drawn| Pair { artefact, drawn, own }));
+        laid.await.map_err(|error| internal("a segmentation could not be laid on its scan", error))
+    }
+
+    /// Whose scan it is, as far as its file says. Storage notes that the reader, whose token asks, has read it.
+    async fn identity(&self, scan_id: &str, token: &str) -> Result<Identity> {
+        let asked = authorised(ScanRef { id: scan_id.to_owned() }, token);
+        let kept = self.storage.clone().get_identity(asked).await?.into_inner();
+        let said = wire::said_identity(kept.identity, &kept.identity_json)?;
+        Ok(said.unwrap_or_default())
+    }
+
+    /// The grid of the scan's volume, of which no more than the beginning is read.
+    async fn grid(&self, scan_id: &str, token: &str) -> Result<StoredGrid> {
+        let asked = ArtefactRef { id: scan_id.to_owned(), name: VOLUME.name.to_owned() };
+        let asked = vouched(authorised(asked, token), &self.own.get().await?);
+        let mut chunks = self.storage.clone().read(asked).await?.into_inner();
+        let mut first = Vec::new();
+        while let Some(chunk) = chunks.message().await? {
+            first.extend_from_slice(&chunk.data);
+            if let Some(grid) = StoredGrid::read(&first)? {
+                return Ok(grid);
+            }
+        }
+        Err(ErrorKind::Internal.error("a stored volume ends within its header"))
     }
 
     /// How many slices the scan has; `Conflict` while there is no result, and for good where the analysis has failed.
@@ -95,7 +170,7 @@ impl Uploads {
         // It was made here, so that whatever is wrong with it is a mistake of ours.
         let unreadable = |_| ErrorKind::Internal.error("the mask of a result cannot be read");
         let spooled = self.spool.keep(chunks).await?.map_err(unreadable)?;
-        let own = self.decoder.outline(spooled.path(), true).await?.map_err(unreadable)?;
+        let own = self.decoder.own_outline(spooled.path()).await?.map_err(unreadable)?;
         Ok(Some(own))
     }
 
@@ -126,6 +201,10 @@ impl Uploads {
             None => Err(ErrorKind::Internal.error("storage answered with nothing")),
         }
     }
+}
+
+fn without(artefact: Artefact) -> String {
+    format!("The result has no `{}`.", artefact.name)
 }
 
 /// Compares the two, which takes as long as a volume has voxels.

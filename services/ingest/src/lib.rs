@@ -14,6 +14,7 @@ mod partial;
 mod process;
 mod reserve;
 mod rpc;
+mod segmentation;
 mod spool;
 mod upload;
 

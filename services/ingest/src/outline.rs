@@ -4,15 +4,11 @@ use bytes::Bytes;
 use domain::statistics::dice;
 use domain::{ErrorKind, Result};
 use imaging::encode::{grey_png, nifti_gz};
-use imaging::{Format, Geometry, Limits, Orientation, Refusal, Shape};
+use imaging::{APART_MAX, Format, Geometry, Limits, Orientation, Refusal, Shape};
 use jail::answer::OutlineFacts;
 use proto::events::SliceCounts;
 
 use crate::process::{Rest, crashed};
-
-/// How far a voxel of one grid may lie from the same voxel of the other, in voxels: what rounding leaves is far less, and the next
-/// voxel far more.
-const APART_MAX: f64 = 0.25;
 
 /// A decoded mask.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,10 +114,14 @@ fn slices(drawn: &[u8], own: &[u8], shape: Shape) -> SliceCounts {
 fn voxels_of(facts: &OutlineFacts) -> Option<usize> {
     let mut axes = facts.stored.axes;
     axes.sort_unstable();
-    let [slices, rows, columns] = facts.shape.lengths();
+    voxels_in(facts.shape).filter(|_| axes == [0, 1, 2])
+}
+
+/// How many voxels a mask of that shape has; None where no mask has it.
+pub fn voxels_in(shape: Shape) -> Option<usize> {
+    let [slices, rows, columns] = shape.lengths();
     let voxels = slices.checked_mul(rows)?.checked_mul(columns)?;
-    let sound = axes == [0, 1, 2] && (1..=Limits::default().voxels).contains(&voxels);
-    sound.then_some(voxels)
+    (1..=Limits::default().voxels).contains(&voxels).then_some(voxels)
 }
 
 fn another_shape(drawn: Shape, own: Shape) -> String {

@@ -10,6 +10,7 @@ mod kind;
 mod lut;
 mod pixels;
 mod reader;
+mod segmentation;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use domain::{Equipment, Identity};
 pub(super) use class::may_be_image;
 pub(super) use codec::TRANSFER_SYNTAXES;
 pub(super) use reader::is_headless;
+pub(super) use segmentation::segmentation;
 pub(super) use series::{join, series_of};
 
 use self::acquired::Acquired;

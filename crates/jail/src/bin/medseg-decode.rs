@@ -145,9 +145,13 @@ fn whole(mut file: File, limits: &Limits) -> std::io::Result<Vec<u8>> {
 
 /// The voxels that a mask marks: a reader's, or one that medseg has made itself.
 fn outline(bytes: &[u8], limits: &Limits, own: bool) -> Answered {
+    if !own && let Some((facts, marked)) = imaging::segmentation(bytes, limits)? {
+        return Ok((DecoderAnswer::Segmentation(Box::new(facts)), vec![marked]));
+    }
     let Decoded { volume, identity: _, equipment: _ } = imaging::decode(bytes, limits)?;
     if !matches!(volume.format, Format::Png | Format::Nifti) {
-        return Err(RefusalReason::Unsupported.refuse("A mask is a PNG or a NIfTI file."));
+        return Err(RefusalReason::Unsupported
+            .refuse("A mask is a PNG, a NIfTI file or a DICOM segmentation."));
     }
     let marked = if own { Some(imaging::main_marked(&volume)) } else { imaging::marked(&volume) };
     let marked = marked.ok_or_else(|| {

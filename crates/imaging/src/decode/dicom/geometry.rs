@@ -101,6 +101,11 @@ impl Plane {
         })
     }
 
+    /// The geometry of this plane beside no other, without a step; None when the file does not say all of it.
+    pub fn placed(&self) -> Option<Geometry> {
+        self.geometry([0.0; 3])
+    }
+
     /// The geometry of a single slice: as thick as the file says, because there is no neighbour to measure to. Sizes
     /// are known without a position, and sides without one; None when not even the pixels' sizes are.
     pub fn alone(&self) -> Option<Geometry> {

@@ -1,5 +1,6 @@
 mod encodings;
 mod real;
+mod segmentations;
 mod together;
 mod turned;
 mod values;
