@@ -1296,7 +1296,8 @@ export interface paths {
         };
         /**
          * Shows one slice of the scan
-         * @description As radiologists look at it, in the scan's own pixels and without letters; from the moment that the scan is accepted.
+         * @description As radiologists look at it, in the scan's own pixels and without letters; from the moment that the scan is accepted. Of
+         *     another plane than the scan's own, pixels are seldom square: `X-Pixel-Aspect` says so.
          */
         get: operations["get_slice"];
         put?: never;
@@ -2316,7 +2317,9 @@ export interface components {
             feedback: components["schemas"]["FeedbackWord"];
             /**
              * @description A PNG on the grid of the scan's `mask.png`, where that is of one slice, or NIfTI on that of its `mask.nii.gz`; what is
-             *     not 0 is tumour.
+             *     not 0 is tumour. Or a DICOM segmentation (SEG, BINARY or FRACTIONAL) that is drawn on the scan's own series, for the role
+             *     `clinician`: its frames lie on the scan's slices, in any order, slices without a frame are empty, all segments are
+             *     tumour, and of fractions what is above half.
              */
             mask: components["schemas"]["Binary"];
         };
@@ -3573,7 +3576,7 @@ export interface components {
          *     whoever manages accounts could make itself another.
          * @enum {string}
          */
-        Scope: "scans" | "results" | "feedback" | "dataset" | "incidents" | "batches" | "uploads" | "models" | "drift" | "quality";
+        Scope: "scans" | "results" | "feedback" | "dataset" | "incidents" | "batches" | "uploads" | "models" | "drift" | "quality" | "deliveries";
         /** @description What would have changed if a shadow had served. */
         ShadowReport: {
             /**
@@ -12144,6 +12147,11 @@ export interface operations {
             query?: {
                 /** @description The values that are shown as black and as white, as in `0,400`; the scan's own unless set. */
                 window?: string;
+                /**
+                 * @description In which plane of the patient slices are cut and counted: from the feet, from the front or from the patient's left
+                 *     on. As the scan was taken unless set.
+                 */
+                plane?: components["schemas"]["Plane"];
             };
             header?: never;
             path: {
@@ -12159,6 +12167,10 @@ export interface operations {
             /** @description The slice, 8-bit grey */
             200: {
                 headers: {
+                    /** @description How high a pixel is for its width, as in `5.333`; `1.000` where the file does not say */
+                    "x-pixel-aspect"?: string;
+                    /** @description What of the patient is at its left, right, upper and lower edge, as in `R,L,H,F`; absent where the file does not say */
+                    "x-sides"?: string | null;
                     /** @description The values that are black and white in it, as in `0,400` */
                     "x-window"?: string;
                     [name: string]: unknown;
@@ -12174,7 +12186,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is not valid */
+            /** @description A plane of a single slice */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12201,7 +12213,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such scan, or no such slice of it */
+            /** @description No such scan, no such slice of it, or planes are asked for and its file does not say which way the patient lies */
             404: {
                 headers: {
                     [name: string]: unknown;
