@@ -19,7 +19,10 @@ const HEAD_PART: f64 = 0.42;
 const SKULL_FROM: f64 = 0.88;
 const SKULL_TO: f64 = 0.95;
 const SKULL: f32 = 60.0;
-/// Darker lines across, of which a head of so many tiles has one in every few: without any it is too smooth. None is so near to the solid
+/// Uneven: a plane that but grazes the skin shows nothing else, and what is even is a mask.
+const SCALP: f32 = 350.0;
+const SCALP_TEXTURE: f32 = 10.0;
+/// Darker lines aslant, of which a head of so many tiles has one in every few: without any it is too smooth. None is so near to the solid
 /// that it dims its rim; a rim is a part of its radius wide.
 const FOLD: f32 = 260.0;
 const TILES: f64 = 64.0;
@@ -120,6 +123,7 @@ impl Solid {
                         true => SOLID + texture(voxels.len()),
                         false if way > 1.0 => AIR,
                         false if (SKULL_FROM..SKULL_TO).contains(&way) => SKULL,
+                        false if way >= SKULL_TO => SCALP + SCALP_TEXTURE * texture(voxels.len()),
                         false if self.is_fold(at) => FOLD,
                         false => HEAD + texture(voxels.len()),
                     });
@@ -160,7 +164,9 @@ impl Solid {
     }
 
     fn is_fold(&self, at: [f64; 3]) -> bool {
-        let tile = at[1] * TILES / self.shape.rows as f64;
+        let Shape { rows, columns, .. } = self.shape;
+        // Aslant, so that no plane through the head is one fold.
+        let tile = at[1] * TILES / rows as f64 + at[2] * TILES / columns as f64;
         tile % FOLD_EVERY < FOLD_WIDE && self.way_from_centre(at) > 1.0 + RIM
     }
 

@@ -90,7 +90,8 @@ fn in_each_of_the_48_orders_by_each_door_every_format_says_the_same_side() {
     for order in &orders {
         for (door, file) in doors(&axial.stored_as(order).unwrap()) {
             let whose = format!("{order}, {door}");
-            let decoded = decode(&file, &Limits::default()).unwrap();
+            let decoded = decode(&file, &Limits::default());
+            let decoded = decoded.unwrap_or_else(|refusal| panic!("{whose}: {refusal:?}"));
             // A DICOM file rounds what it keeps.
             let pairs = decoded.volume.voxels.iter().zip(&axial.voxels);
             let differ = pairs.filter(|(a, b)| (*a - *b).abs() > 0.5).collect::<Vec<_>>();
