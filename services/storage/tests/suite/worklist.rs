@@ -299,12 +299,11 @@ async fn told(changes: &mut Streaming<ScanChange>) -> (String, Option<State>) {
 
 pub async fn all_changes_are_told_in_one_stream_and_nobody_elses(world: World) {
     let mut changes = follow(&world, Role::Clinician, 0).await;
-    world.accept_for(world.neighbour, Upload::of("theirs")).await.unwrap();
-    world.clock.advance(1);
     let (scan, id) = world.ready().await;
     assert_eq!(told(&mut changes).await, (scan.id.clone(), Some(State::Queued)));
     world.clock.advance(1);
     let job = world.claim(&id).await.unwrap();
+    world.accept_for(world.neighbour, Upload::of("theirs")).await.unwrap();
     assert_eq!(told(&mut changes).await, (scan.id.clone(), Some(State::Running)));
     // That its worker is alive is no change.
     world.clock.advance(1);
