@@ -1,8 +1,8 @@
 //! A list that follows its scans: one stream tells of all of them, and what is deleted is gone.
 
 use anyhow::{Context, ensure};
-use futures::StreamExt;
-use reqwest::{Method, Response};
+use futures::{Stream, StreamExt};
+use reqwest::Method;
 use serde_json::json;
 use tokio::time::{Duration, timeout};
 
@@ -14,8 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub async fn tell(client: &Client, stranger: &Client) -> anyhow::Result<()> {
     let stream = client.get("/v1/events").await?;
     ensure!(stream.status() == 200, "{}", stream.status());
+    let (mut stream, mut text) = (stream.bytes_stream(), String::new());
     let (scan, _) = client.analyse(&scans::png(41, true)).await?;
     let scan = id(&scan)?;
+    // What it was for less than a look's while is not told.
+    let done = format!(r#""id":"{scan}","state":"done""#);
+    heard(&mut stream, &mut text, &done).await?;
     let path = format!("/v1/scans/{scan}");
 
     let small = image::load_from_memory(&client.bytes(&format!("{path}/thumbnail.png")).await?)?;
@@ -37,11 +41,7 @@ pub async fn tell(client: &Client, stranger: &Client) -> anyhow::Result<()> {
         let gone = client.get(&format!("{path}{part}")).await?;
         ensure!(gone.status() == 404, "{part}: {}", gone.status());
     }
-    let text = heard(stream, "event: deleted").await?;
-    // What it was for less than a look's while is not told.
-    let told = |event: &str| event.contains(scan) && event.contains("done");
-    ensure!(text.split("\n\n").any(told), "that it is done was not told: {text}");
-    Ok(())
+    heard(&mut stream, &mut text, "event: deleted").await
 }
 
 fn asked(client: &Client, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -49,16 +49,17 @@ fn asked(client: &Client, method: Method, path: &str) -> reqwest::RequestBuilder
 }
 
 /// What the stream says until it has said that.
-async fn heard(stream: Response, last: &str) -> anyhow::Result<String> {
-    let mut pieces = stream.bytes_stream();
-    let mut text = String::new();
+async fn heard<B: AsRef<[u8]>>(
+    pieces: &mut (impl Stream<Item = reqwest::Result<B>> + Unpin),
+    text: &mut String,
+    last: &str,
+) -> anyhow::Result<()> {
     let hear = async {
         while !text.contains(last) {
             let piece = pieces.next().await.context("the stream ended")??;
-            text.push_str(std::str::from_utf8(&piece)?);
+            text.push_str(std::str::from_utf8(piece.as_ref())?);
         }
         anyhow::Ok(())
     };
-    timeout(PATIENCE, hear).await.context("it is not told in time")??;
-    Ok(text)
+    timeout(PATIENCE, hear).await.with_context(|| format!("{last} is not told in time"))?
 }

@@ -267,11 +267,13 @@ fn a_segmentation_that_comes_back_as_a_mask_marks_each_voxel_that_the_result_mar
         let laid = facts.laid_on(&marked, mask.shape, mask.geometry.as_ref()).unwrap();
         assert!(Some(laid) == imaging::marked(&mask), "{order}");
 
-        let wider = Shape { columns: shape.columns + 1, ..*shape };
-        let why = facts.laid_on(&marked, wider, geometry.as_ref()).unwrap_err();
+        // Whichever two axes its planes have.
+        let Shape { slices, rows, columns } = *shape;
+        let larger = Shape { slices: slices + 1, rows: rows + 1, columns: columns + 1 };
+        let why = facts.laid_on(&marked, larger, geometry.as_ref()).unwrap_err();
         assert!(why.contains("pixels") || why.contains("elsewhere"), "{order}: {why}");
         let mut moved = geometry.unwrap();
-        moved.origin[0] += 1.4;
+        moved.origin[0] += 2.8;
         let why = facts.laid_on(&marked, *shape, Some(&moved)).unwrap_err();
         assert!(why.contains("elsewhere"), "{order}: {why}");
     }
