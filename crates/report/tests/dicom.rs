@@ -273,7 +273,7 @@ fn a_segmentation_that_comes_back_as_a_mask_marks_each_voxel_that_the_result_mar
         let why = facts.laid_on(&marked, larger, geometry.as_ref()).unwrap_err();
         assert!(why.contains("pixels") || why.contains("elsewhere"), "{order}: {why}");
         let mut moved = geometry.unwrap();
-        moved.origin[0] += 2.8;
+        moved.origin[0] += 1.4;
         let why = facts.laid_on(&marked, *shape, Some(&moved)).unwrap_err();
         assert!(why.contains("elsewhere"), "{order}: {why}");
     }
