@@ -1,7 +1,7 @@
 //! What went where, for those who look after it, and what is sent again.
 
 use domain::limits::PAGE_MAX;
-use domain::{DeliveryId, ErrorKind, Result};
+use domain::{DeliveryId, DestinationId, ErrorKind, Result, ScanId};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::delivery::{DeliveryEntry, DeliveryPage, DeliveryState, ListDeliveriesRequest};
 use service::claims::{Claims, Tenant};
@@ -57,10 +57,18 @@ impl Store {
             query.push(" AND delivery_id < ").push_bind(before.to_string());
         }
         if !asked.destination_id.is_empty() {
-            query.push(" AND destination_id = ").push_bind(asked.destination_id.clone());
+            let destination: DestinationId = asked
+                .destination_id
+                .parse()
+                .map_err(|_| ErrorKind::Invalid.error("`destination` is no destination's id"))?;
+            query.push(" AND destination_id = ").push_bind(destination.to_string());
         }
         if !asked.scan_id.is_empty() {
-            query.push(" AND scan_id = ").push_bind(asked.scan_id.clone());
+            let scan: ScanId = asked
+                .scan_id
+                .parse()
+                .map_err(|_| ErrorKind::Invalid.error("`scan` is no scan's id"))?;
+            query.push(" AND scan_id = ").push_bind(scan.to_string());
         }
         if let Some(state) = state_name(asked.state()) {
             query.push(" AND state = ").push_bind(state);

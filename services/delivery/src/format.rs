@@ -57,10 +57,17 @@ impl Kind {
     }
 }
 
+/// So many may be named, some of them twice.
+const FORMATS_MAX: usize = 6;
+
 /// The formats as a row keeps them, each once. `Invalid` for one that this kind of destination does not take, for none, and for more
 /// than one of a webhook, each of whose messages is one document.
 pub fn checked(kind: Kind, formats: &[String]) -> Result<String> {
     let known = kind.formats();
+    if formats.len() > FORMATS_MAX {
+        let message = format!("a destination has {FORMATS_MAX} formats at most");
+        return Err(ErrorKind::Invalid.error(message));
+    }
     if let Some(strange) = formats.iter().find(|format| !known.contains(&format.as_str())) {
         let known = known.join(", ");
         return Err(ErrorKind::Invalid
