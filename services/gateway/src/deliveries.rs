@@ -10,7 +10,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
 use crate::paging::{limit_of, next_page};
-use crate::problem::Problem;
+use crate::problem::{INVALID, Problem};
 use crate::users::moment;
 
 /// How far a delivery is.
@@ -134,14 +134,22 @@ pub async fn list(
     let asked = delivery::ListDeliveriesRequest {
         limit: limit_of(wanted.limit)?,
         cursor: wanted.cursor.unwrap_or_default(),
-        destination_id: wanted.destination.unwrap_or_default(),
-        scan_id: wanted.scan.unwrap_or_default(),
+        destination_id: id_of(wanted.destination)?,
+        scan_id: id_of(wanted.scan)?,
         state: state.into(),
     };
     let page = gateway.delivery.list_deliveries(caller.request(asked)).await?.into_inner();
     let (link, next_cursor) = next_page("/v1/deliveries", query, page.next_cursor);
     let deliveries = page.deliveries.into_iter().map(Delivery::from).collect();
     Ok((link, Json(Deliveries { deliveries, next_cursor })))
+}
+
+/// An id that may be left out, and is not empty where it is not.
+fn id_of(asked: Option<String>) -> Result<String, Problem> {
+    match asked {
+        Some(id) if id.is_empty() => Err(INVALID.problem("an id that is asked for is not empty")),
+        asked => Ok(asked.unwrap_or_default()),
+    }
 }
 
 /// Sends a delivery that has ended once more
