@@ -86,6 +86,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     draft.finish()?.replace(path)
 }
 
+/// The same, readable by its owner only and surviving a crash under its name.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = Draft::private(path)?;
+    draft.write_all(bytes)?;
+    draft.finish()?.replace(path)?;
+    flush_folder(folder_of(path))
+}
+
 /// Makes the names in `folder` survive a crash, as flushing the files alone does not.
 pub fn flush_folder(folder: &Path) -> io::Result<()> {
     File::open(named(folder))?.sync_all()
@@ -182,6 +190,9 @@ mod tests {
         assert_eq!(mode(draft.path()), 0o600);
         draft.finish().unwrap().create(&at("private")).unwrap();
         assert_eq!(mode(&at("private")), 0o600);
+        fs::write(at("noted"), "before").unwrap();
+        replace_private(&at("noted"), b"now").unwrap();
+        assert_eq!((mode(&at("noted")), fs::read(at("noted")).unwrap()), (0o600, b"now".to_vec()));
         assert_eq!(mode(&at("replaced")), mode(&at("as made")));
     }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+mod analysis;
 #[path = "dicom/sides.rs"]
 mod sides;
 
@@ -13,16 +14,14 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use domain::{Answer, ErrorKind, Identity};
 use imaging::phantom::{Phantom, Settings};
 use imaging::{
-    ClassifiedKind, Criteria, Finding, Findings, ImageFacts, Laterality, Limits, ModelFacts,
-    ModelInfo, OperatingPoint, Reading, Readings, ResultDocument, Shape, StoredGrid, Timing,
-    Totals, Volume, lettered_png, mask_nifti, overlay_png, shown_slice,
+    ClassifiedKind, Criteria, Finding, Findings, ImageFacts, Laterality, Limits, ResultDocument,
+    Shape, StoredGrid, Timing, Totals, Volume, lettered_png, mask_nifti, overlay_png, shown_slice,
 };
 use report::dicom::DicomResult;
 use report::{Language, Unmade};
 
-const NOW_MS: i64 = 1_700_000_000_000;
-const SCAN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+use analysis::{DIGEST, NOW_MS, SCAN, model};
+
 /// All ways in which rows may run along one and columns along another of the patient's axes, some of them turned round.
 const ORDERS: [&str; 8] = ["LPS", "RAS", "LAI", "RPS", "LIA", "PSR", "ASL", "SRA"];
 
@@ -79,24 +78,13 @@ fn identity(slices: usize) -> Identity {
 
 fn result(head: &Head, answer: Answer) -> ResultDocument {
     let findings: &[Finding] = if answer == Answer::Found { &head.found.findings } else { &[] };
-    let reading = Reading::plain(224, OperatingPoint { threshold: 0.35, minimum_pixels: 1 });
-    let facts = ModelFacts {
-        name: "medseg-mr".into(),
-        version: "0.4.0".into(),
-        data_version: String::new(),
-        preprocessing: "p".into(),
-        modalities: Vec::new(),
-        classes: Vec::new(),
-        readings: Readings::alike(reading.clone()),
-    };
-    let model = ModelInfo { facts, sha256: DIGEST.into(), device: "cpu".into() };
     let shown = shown_slice(head.volume.shape, &head.found);
     let reason = matches!(answer, Answer::NotAnalysable | Answer::Failed).then(|| "why not".into());
     ResultDocument {
         answer,
         totals: Some(Totals::new(findings, head.volume.shape)),
         image: Some(ImageFacts::new(&head.volume, ClassifiedKind::default(), shown)),
-        model: Some(model.used(&reading)),
+        model: Some(model()),
         timing: Timing::new(NOW_MS, NOW_MS, NOW_MS, 1.0),
         findings: findings.to_vec(),
         ..ResultDocument::failed(SCAN.into(), reason, NOW_MS, NOW_MS)

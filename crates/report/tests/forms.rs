@@ -2,18 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+mod analysis;
+
 use domain::{Answer, ErrorKind, Identity};
 use imaging::phantom::{Phantom, Settings};
 use imaging::{
-    ClassifiedKind, Criteria, Findings, ImageFacts, ModelFacts, ModelInfo, OperatingPoint, Reading,
-    Readings, ResultDocument, Role, Shape, StoredGrid, Timing, Totals, Volume, mask_nifti,
+    ClassifiedKind, Criteria, Findings, ImageFacts, ResultDocument, Role, Shape, StoredGrid,
+    Timing, Totals, Volume, mask_nifti,
 };
 use report::{Language, Unmade, contours, fhir, hl7};
 use serde_json::Value;
 
-const NOW_MS: i64 = 1_700_000_000_000;
-const SCAN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+use analysis::{NOW_MS, SCAN, model};
+
 const ANSWERS: [Answer; 4] =
     [Answer::Found, Answer::NoneFound, Answer::NotAnalysable, Answer::Failed];
 
@@ -73,24 +74,13 @@ fn identity() -> Identity {
 
 fn result(head: &Head, answer: Answer) -> ResultDocument {
     let findings = if answer == Answer::Found { head.found.findings.clone() } else { Vec::new() };
-    let reading = Reading::plain(224, OperatingPoint { threshold: 0.35, minimum_pixels: 1 });
-    let facts = ModelFacts {
-        name: "medseg-mr".into(),
-        version: "0.4.0".into(),
-        data_version: String::new(),
-        preprocessing: "p".into(),
-        modalities: Vec::new(),
-        classes: Vec::new(),
-        readings: Readings::alike(reading.clone()),
-    };
-    let model = ModelInfo { facts, sha256: DIGEST.into(), device: "cpu".into() };
     let reason = matches!(answer, Answer::NotAnalysable | Answer::Failed)
         .then(|| "why|not\nat all".to_owned());
     ResultDocument {
         answer,
         totals: Some(Totals::new(&findings, head.volume.shape)),
         image: Some(ImageFacts::new(&head.volume, ClassifiedKind::default(), 0)),
-        model: Some(model.used(&reading)),
+        model: Some(model()),
         timing: Timing::new(NOW_MS, NOW_MS, NOW_MS, 1.0),
         findings,
         ..ResultDocument::failed(SCAN.into(), reason, NOW_MS, NOW_MS)

@@ -2,19 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+mod analysis;
+
 use domain::feedback::{Reason, Truth, Verdict};
 use domain::{Answer, ErrorKind, Identity};
 use imaging::phantom::{Phantom, Settings};
 use imaging::{
     ClassifiedKind, Criteria, DocumentHeader, ExpectedDice, Features, Findings, ImageFacts,
-    ModelFacts, ModelInfo, OperatingPoint, Quality, Reading, Readings, ResultDocument, Shape,
-    Timing, Totals, Volume, confidence, lettered_png, overlay_png, shown_slice, slice_png,
+    Quality, ResultDocument, Shape, Timing, Totals, Volume, confidence, lettered_png, overlay_png,
+    shown_slice, slice_png,
 };
 use report::{Drawn, KeyPicture, Language, ReaderWord, Readers, Report, Subject};
 
-const NOW_MS: i64 = 1_700_000_000_000;
-const SCAN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+use analysis::{DIGEST, NOW_MS, SCAN, model};
+
 const LANGUAGES: [Language; 2] = [Language::English, Language::French];
 
 fn head() -> (Volume, Findings) {
@@ -35,17 +36,6 @@ fn head() -> (Volume, Findings) {
 fn result(answer: Answer) -> ResultDocument {
     let (volume, found) = head();
     let findings = if answer == Answer::Found { found.findings } else { Vec::new() };
-    let reading = Reading::plain(224, OperatingPoint { threshold: 0.35, minimum_pixels: 1 });
-    let facts = ModelFacts {
-        name: "medseg-mr".into(),
-        version: "0.4.0".into(),
-        data_version: String::new(),
-        preprocessing: "p".into(),
-        modalities: Vec::new(),
-        classes: Vec::new(),
-        readings: Readings::alike(reading.clone()),
-    };
-    let model = ModelInfo { facts, sha256: DIGEST.into(), device: "cpu".into() };
     let remarks = vec!["the model is unsure of this answer".to_owned(), "own words".to_owned()];
     ResultDocument {
         header: DocumentHeader::default(),
@@ -58,7 +48,7 @@ fn result(answer: Answer) -> ResultDocument {
             .then_some(ExpectedDice { dice: 0.87, interval: [0.71, 0.94] }),
         quality: Some(Quality { features: Features::new(&volume), remarks }),
         image: Some(ImageFacts::new(&volume, ClassifiedKind::default(), 5)),
-        model: Some(model.used(&reading)),
+        model: Some(model()),
         inputs: None,
         witness: None,
         timing: Timing::new(NOW_MS, NOW_MS, NOW_MS + 60_000, 1.0),

@@ -1,5 +1,8 @@
 //! What went where, for those who look after it, and what is sent again.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use domain::limits::PAGE_MAX;
 use domain::{DeliveryId, DestinationId, ErrorKind, Result, ScanId};
 use platform::db::{BindId, Run, Unit, failed};
@@ -50,25 +53,17 @@ impl Store {
         let mut query = QueryBuilder::<Any>::new(rows!("WHERE tenant_id = "));
         query.push_bind(tenant.to_string());
         if !asked.cursor.is_empty() {
-            let before: DeliveryId = asked
-                .cursor
-                .parse()
-                .map_err(|_| ErrorKind::Invalid.error("this is no cursor of ours"))?;
-            query.push(" AND delivery_id < ").push_bind(before.to_string());
+            let before = id_of::<DeliveryId>(&asked.cursor, "this is no cursor of ours")?;
+            query.push(" AND delivery_id < ").push_bind(before);
         }
         if !asked.destination_id.is_empty() {
-            let destination: DestinationId = asked
-                .destination_id
-                .parse()
-                .map_err(|_| ErrorKind::Invalid.error("`destination` is no destination's id"))?;
-            query.push(" AND destination_id = ").push_bind(destination.to_string());
+            let why = "`destination` is no destination's id";
+            let destination = id_of::<DestinationId>(&asked.destination_id, why)?;
+            query.push(" AND destination_id = ").push_bind(destination);
         }
         if !asked.scan_id.is_empty() {
-            let scan: ScanId = asked
-                .scan_id
-                .parse()
-                .map_err(|_| ErrorKind::Invalid.error("`scan` is no scan's id"))?;
-            query.push(" AND scan_id = ").push_bind(scan.to_string());
+            let scan = id_of::<ScanId>(&asked.scan_id, "`scan` is no scan's id")?;
+            query.push(" AND scan_id = ").push_bind(scan);
         }
         if let Some(state) = state_name(asked.state()) {
             query.push(" AND state = ").push_bind(state);
@@ -169,6 +164,12 @@ impl Row {
             words: self.words,
         }
     }
+}
+
+/// As rows keep it; `why` tells what it is not.
+fn id_of<I: FromStr + Display>(text: &str, why: &'static str) -> Result<String> {
+    let id: I = text.parse().map_err(|_| ErrorKind::Invalid.error(why))?;
+    Ok(id.to_string())
 }
 
 fn state_name(state: DeliveryState) -> Option<&'static str> {

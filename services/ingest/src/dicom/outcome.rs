@@ -1,6 +1,5 @@
 //! What has become of a series, noted beside its instances.
 
-use std::io::Write;
 use std::path::Path;
 
 use domain::{ErrorKind, Result};
@@ -59,12 +58,6 @@ impl Outcome {
         let json = serde_json::to_vec(self).map_err(|error| {
             ErrorKind::Internal.error("what became of a series cannot be noted").because(error)
         })?;
-        let save = || {
-            let mut draft = durable::Draft::private(path)?;
-            draft.write_all(&json)?;
-            draft.finish()?.replace(path)?;
-            durable::flush_folder(durable::folder_of(path))
-        };
-        save().map_err(unusable)
+        durable::replace_private(path, &json).map_err(unusable)
     }
 }

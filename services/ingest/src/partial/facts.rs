@@ -1,5 +1,5 @@
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use domain::{ErrorKind, PartialUploadId, Result};
@@ -133,13 +133,7 @@ impl Facts {
         let json = serde_json::to_vec(self).map_err(|error| {
             ErrorKind::Internal.error("an upload's facts cannot be written").because(error)
         })?;
-        let save = || {
-            let mut draft = durable::Draft::private(path)?;
-            draft.write_all(&json)?;
-            draft.finish()?.replace(path)?;
-            durable::flush_folder(durable::folder_of(path))
-        };
-        save().map_err(unusable)
+        durable::replace_private(path, &json).map_err(unusable)
     }
 }
 
