@@ -13,7 +13,7 @@ const fontLicence: Plugin = {
   },
 }
 
-// What the viewer of volumes is made of asks for the same; its package brings no text of its own.
+// So do those of what the viewer of volumes and the client of tus are made of.
 const VIEWER = [
   '@lukeed/uuid/license',
   '@ungap/structured-clone/LICENSE',
@@ -25,33 +25,30 @@ const VIEWER = [
   'numcodecs/LICENSE',
   'zarrita/LICENSE',
 ]
-const viewerLicences: Plugin = {
-  name: 'viewer-licences',
-  apply: (_, { isSsrBuild }) => !isSsrBuild,
-  generateBundle() {
-    const own = `@niivue/niivue\n\n${readFileSync('licences/niivue.txt', 'utf8')}`
-    const others = VIEWER.map((file) => `${file.replace(/\/[^/]*$/, '')}\n\n${readFileSync(`node_modules/${file}`, 'utf8')}`)
-    this.emitFile({ type: 'asset', fileName: 'assets/viewer-licences.txt', source: [own, ...others].join('\n\n') })
-  },
-}
-
-/** What the client of tus is made of. */
 const CLIENT = ['tus-js-client/LICENSE', 'js-base64/LICENSE.md', 'url-parse/LICENSE', 'querystringify/LICENSE', 'requires-port/LICENSE']
 
-// So do theirs.
-const clientLicences: Plugin = {
-  name: 'client-licences',
-  apply: (_, { isSsrBuild }) => !isSsrBuild,
-  generateBundle() {
-    const texts = CLIENT.map((file) => `${file}\n\n${readFileSync(`node_modules/${file}`, 'utf8')}`)
-    this.emitFile({ type: 'asset', fileName: 'assets/client-licences.txt', source: texts.join('\n\n') })
-  },
+/** Lays the texts of packages into one file; `own` are those that bring none, each with its text. */
+function licences(name: string, files: readonly string[], own: readonly (readonly [string, string])[] = []): Plugin {
+  return {
+    name,
+    apply: (_, { isSsrBuild }) => !isSsrBuild,
+    generateBundle() {
+      const brought = files.map((file) => [file.replace(/\/[^/]*$/, ''), `node_modules/${file}`] as const)
+      const texts = [...own, ...brought].map(([of, file]) => `${of}\n\n${readFileSync(file, 'utf8')}`)
+      this.emitFile({ type: 'asset', fileName: `assets/${name}.txt`, source: texts.join('\n\n') })
+    },
+  }
 }
 
 export default defineConfig({
   // Relative, so that the page also works behind a path prefix.
   base: './',
-  plugins: [svelte(), fontLicence, viewerLicences, clientLicences],
+  plugins: [
+    svelte(),
+    fontLicence,
+    licences('viewer-licences', VIEWER, [['@niivue/niivue', 'licences/niivue.txt']]),
+    licences('client-licences', CLIENT),
+  ],
   // The viewer reads Zarr, too, packed in ways that bring 1.4 MB of WebAssembly: nothing here is.
   resolve: { alias: [{ find: /^numcodecs\/.+$/, replacement: fileURLToPath(new URL('src/nothing.ts', import.meta.url)) }] },
   build: {
