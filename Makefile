@@ -64,8 +64,28 @@ faults: ## kill, cut, freeze and fill the mesh's parts and its servers under loa
 	@FAULT_CANCELS=10000 scripts/servers.sh $(ENV) cargo test --quiet --package platform --test db -- callers_that_go_away
 	@DURABLE=1 FAULT_SERVERS=1 FAULT_UPLOADS=$(or $(UPLOADS),200) FAULT_TRACED=1000 FAULT_MODELS=200 FAULT_FULL_DISKS=200 $(FAULTS) faults:: --nocapture --test-threads=1
 
+.PHONY: fuzz
+fuzz: ## feed what reads bytes of strangers with nearly sound ones, each for MINUTES=10; TARGET=dicom for one (libFuzzer where cargo-fuzz and nightly Rust are)
+	@scripts/setup.sh build
+	@$(ENV) scripts/fuzz.sh "$(or $(MINUTES),10)" "$(TARGET)"
+
+.PHONY: mutated
+mutated: ## 70,000 damaged files through the jailed decoder: each is refused in words or is a sound volume; FILES=70000
+	@scripts/setup.sh build
+	@$(ENV) cargo build --quiet --package jail --bins
+	@MUTATED_FILES=$(or $(FILES),70000) $(ENV) cargo test --quiet --package ingest --test suite -- flipped_bits --nocapture
+
+.PHONY: reproducible
+reproducible: ## build release programs twice, in two folders, and compare them byte by byte; PACKAGES='gateway auth jail'
+	@scripts/setup.sh build
+	@scripts/reproducible.sh $(PACKAGES)
+
+.PHONY: sbom
+sbom: ## write a bill of materials (CycloneDX) for each program; FOLDER=sbom
+	@python3 scripts/sbom.py "$(or $(FOLDER),sbom)"
+
 .PHONY: seeded
-seeded: ## show that those tests see: twelve bugs made on purpose, each caught, in a copy of the tree
+seeded: ## show that those tests see: fourteen bugs made on purpose, each caught, in a copy of the tree
 	@scripts/seeded.sh
 
 .PHONY: setup
@@ -130,6 +150,16 @@ flood: setup ## what a hospital notices of floods by strangers and by another ho
 .PHONY: bench-feedback
 bench-feedback: setup ## how many verdicts of readers a second are accepted durably, and whether one is lost or doubled by a kill; ARGS='agree --seconds 5'
 	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) python3 scripts/bench_feedback.py "$$medseg" $(ARGS)
+
+.PHONY: connectathon
+connectathon: ## walk one study through Orthanc, dcmtk, an information system and a FHIR server, and write a page of what was checked; OUT=folder
+	@scripts/setup.sh test
+	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) scripts/check-connectathon.sh "$$(dirname "$$medseg")" "$(or $(OUT),$(MEDSEG_CACHE)/connectathon)"
+
+.PHONY: bench-dicom
+bench-dicom: ## how fast studies are taken by C-STORE and STOW-RS, beside Orthanc, and what else is waited for; ARGS='--instances 100 --rounds 1'
+	@scripts/setup.sh test
+	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) scripts/bench-dicom.sh "$$(dirname "$$medseg")" $(ARGS)
 
 .PHONY: lighthouse
 lighthouse: ## what Lighthouse gives the page for its speed, on a laptop and on a phone (fetches it: 100 MB); 90 of 100 are asked, and the first slice of a volume within a second; LEAST=90 SLICE_MS=1000 RUNS=3

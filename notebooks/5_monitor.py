@@ -110,7 +110,7 @@ print("with plots:", os.fspath(WORK / "drift.html"))
 # %% [markdown]
 # ## Windows, and the scans that carry a difference
 #
-# On a schedule medseg closes windows by itself, once thirty scans of one model, kind of image and scanner have come, and tells when they drift.
+# On a schedule medseg closes windows by itself, once thirty scans of one model, kind of image, scanner and site have come, and tells when they drift.
 # A new server has none yet. `embedding` is what the network sees; without a verdict, the model's reference tells nothing of such scans.
 
 # %%

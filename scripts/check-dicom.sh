@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# check-dicom.sh FOLDER: what hospitals' own software sends by C-STORE becomes scans.
+# check-dicom.sh FOLDER: what hospitals' own software sends by C-STORE and STOW-RS becomes scans.
 #
 # Starts the medseg that lies in FOLDER on a directory and ports of its own. dcmtk's echoscu and storescu send one head in each
 # transfer syntax that dcmtk writes, and pynetdicom sends it with contexts that nobody knows, in associations that break off and in
-# several at once: each time it is one scan, with the mask that its zip has; and who is not in the table is told so.
+# several at once: each time it is one scan, with the mask that its zip has; and who is not in the table is told so. dicomweb-client
+# stores it by STOW-RS, pynetdicom asks for a commitment and is told on its association and on another, and both of dcmtk and pynetdicom
+# come by TLS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,9 +13,9 @@ cd "$(dirname "$0")/.."
 . scripts/serving.sh
 [ $# = 1 ] || fail "usage: check-dicom.sh FOLDER"
 medseg=$1/medseg
-tools=$MEDSEG_CACHE/pynetdicom
-[ -f "$tools/complete" ] || fail "pynetdicom is missing: scripts/setup.sh test"
-for tool in echoscu storescu dcmconv dcmcrle dcmcjpeg dcmcjpls; do
+tools=$MEDSEG_CACHE/dicom-senders
+[ -f "$tools/complete" ] || fail "pynetdicom and dicomweb-client are missing: scripts/setup.sh test"
+for tool in echoscu storescu dcmconv dcmcrle dcmcjpeg dcmcjpls openssl; do
     command -v $tool >/dev/null || fail "$tool is missing: scripts/setup.sh test"
 done
 export PYTHONPATH=$tools PYTHONDONTWRITEBYTECODE=1
@@ -29,8 +31,8 @@ again() {
 
 # The table names an API client, which there is only once medseg has run.
 serve "$medseg" --model-url threshold: --research
-first_password=$password port=$(free_port)
-python3 scripts/check_dicom.py table "$url" "$first_password" "$folder/senders.json"
+first_password=$password port=$(free_port) report_port=$(free_port)
+python3 scripts/check_dicom.py table "$url" "$first_password" "$folder/senders.json" "$report_port"
 export DICOM_LISTEN=127.0.0.1:$port DICOM_SENDERS=$folder/senders.json DICOM_QUIET_S=5
 again TERM
 
@@ -84,7 +86,38 @@ say "storescu has sent seven transfer syntaxes (dcmtk writes no JPEG 2000)"
 python3 scripts/check_dicom.py odd "$port" "$folder/phantom"
 python3 scripts/check_dicom.py aborted "$port" "$folder/phantom"
 python3 scripts/check_dicom.py parallel "$port" "$folder/phantom"
+python3 scripts/check_dicom.py stow "$url" "$first_password" "$folder/phantom"
+python3 scripts/check_dicom.py commitment "$port" "$folder/phantom" "$report_port"
 # What was acknowledged is a scan, also where nobody is left who has acknowledged it.
 python3 scripts/check_dicom.py killed "$port" "$folder/phantom"
+
+# Certificates of an authority of this check's own, for a day.
+certify() {
+    quietly openssl req -x509 -config "$folder/tls.cnf" -newkey rsa:2048 -nodes -days 2 -keyout "$folder/$1.key" -out "$folder/$1.pem" \
+        -subj "/CN=$1" "${@:2}"
+}
+cat >"$folder/tls.cnf" <<'END'
+[req]
+distinguished_name = name
+[name]
+[authority]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+[leaf]
+basicConstraints = critical, CA:FALSE
+subjectAltName = DNS:localhost
+END
+certify authority -extensions authority
+for name in door scanner; do
+    certify $name -extensions leaf -CA "$folder/authority.pem" -CAkey "$folder/authority.key"
+done
+export DICOM_TLS_CERTIFICATE=$folder/door.pem DICOM_TLS_KEY=$folder/door.key DICOM_TLS_AUTHORITY=$folder/authority.pem
 again KILL
-python3 scripts/check_dicom.py compare "$url" "$first_password" "$folder/phantom" 11
+secure=(+tls "$folder/scanner.key" "$folder/scanner.pem" +cf "$folder/authority.pem")
+quietly echoscu "${secure[@]}" -aet SCANNER -aec MEDSEG 127.0.0.1 "$port"
+! echoscu +tla +cf "$folder/authority.pem" -aet SCANNER -aec MEDSEG 127.0.0.1 "$port" >"$folder/said" 2>&1 ||
+    fail "who shows no certificate is let in"
+encoded secure dcmconv +te && sends secure "${secure[@]}"
+say "dcmtk comes by TLS with a certificate, and not without"
+python3 scripts/check_dicom.py tls "$port" "$folder/phantom" "$folder"
+python3 scripts/check_dicom.py compare "$url" "$first_password" "$folder/phantom" 16

@@ -2,13 +2,15 @@
 # check-dvc.sh FOLDER: the pipeline of dvc.yaml with the real DVC, and the programs that lie in FOLDER, in a copy of its files.
 #
 # Runs it whole, again, with another parameter and broken off; shows metrics and plots; takes its data to a folder, to an S3
-# (moto) and to the double of Google Cloud Storage and back; and makes of what readers say to a running medseg the version that it
-# answers with next (check_learning.py). Everything lies in a temporary folder.
+# (moto) and to the double of Google Cloud Storage and back; and makes of what readers say to a running medseg, one of them by drawing
+# in the page, the version that it answers with next (check_learning.py). Everything lies in a temporary folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # shellcheck source=scripts/serving.sh
 . scripts/serving.sh
+# shellcheck source=scripts/packages.sh
+. scripts/packages.sh
 [ $# = 1 ] || fail "usage: check-dvc.sh FOLDER"
 programs=$(cd "$1" && pwd) root=$PWD
 tools=$MEDSEG_CACHE/dvc moto=$MEDSEG_CACHE/moto
@@ -17,6 +19,8 @@ tools=$MEDSEG_CACHE/dvc moto=$MEDSEG_CACHE/moto
 check=dvc
 say() { echo "$check: $*"; }
 
+# Before it is forgotten where this machine's npm finds packages.
+stories
 by_itself
 mkdir "$folder/run"
 export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@localhost GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@localhost
@@ -193,14 +197,18 @@ remotes() {
 
 # What readers say of answers becomes, through export, pipeline, registry and gate, what answers next.
 learns() {
-    local name=medseg-mr version=0.0.1-corrected
+    local name=medseg-mr version=0.0.1-corrected drawn=$folder/drawn.json
     serve "$programs/medseg"
     export NOTEBOOKS_WORK=$folder/learning MEDSEG_URL=$url MEDSEG_PASSWORD=$password
-    quietly "a reader's corrections and verdicts" learning judged
+    quietly "a reader's verdicts and corrections" learning judged
+    quietly "a correction that is drawn in the page" \
+        env CHROMIUM="$chromium" node "$folder/test/corrected.mjs" "${url%/}/" reader "a long and right one" \
+        "$NOTEBOOKS_WORK/drawn.nii.gz" "$NOTEBOOKS_WORK/drawn_mask.nii.gz" "$drawn"
+    quietly "consent to learn from them" learning consented "$drawn"
     # Of pictures nobody knows whose they are: each is a patient of its own.
     quietly "export of what was confirmed" \
         medseg dataset export --from "$url" --out "$folder/confirmed" --validation 0.34 --test 0.17
-    learning exported "$folder/confirmed/report.json"
+    learning exported "$folder/confirmed" "$drawn"
 
     # It goes on from what serves, in steps so small that its answers stay what they are: this is about the way, not about how far.
     sed -i -e "s|source: phantoms|source: $folder/confirmed|" -e "s|name: medseg-phantom|name: $name|" \

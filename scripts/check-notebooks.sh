@@ -32,8 +32,8 @@ with_dvc "$cache/dvc"
 # runs WHAT TOOL COMMAND...: with the packages of TOOL.
 runs() { PYTHONPATH=$cache/$2 quietly "$1" "${@:3}"; }
 
-notebooks=(1_data 2_api 3_train 4_promote 5_monitor training_session)
-[ "$(printf 'notebooks/%s.py\n' "${notebooks[@]}" client | sort)" = "$(ls notebooks/*.py | sort)" ] || fail "there is a notebook that is not run here"
+notebooks=(1_data 2_api 3_train 4_promote 5_monitor training_session training_session_fr)
+[ "$(printf 'notebooks/%s.py\n' "${notebooks[@]}" client session session_words | sort)" = "$(ls notebooks/*.py | sort)" ] || fail "there is a notebook that is not run here"
 for notebook in "${notebooks[@]}"; do
     if [ "$notebook" = 3_train ]; then
         answers MLflow "$folder/mlflow/log" curl -sf "http://127.0.0.1:$mlflow_port/health"

@@ -4,23 +4,22 @@
 #
 # One head, stored in several orders of axes and as one file of many frames, is analysed; pydicom and highdicom read segmentation,
 # structured report, picture and document back, and dcmtk's and dicom3tools' checkers look for errors; fhir.resources, hl7 and hl7apy
-# read bundles and messages, also of a picture that says nothing of a patient.
+# read bundles and messages, also of a picture that says nothing of a patient. dicomweb-client finds the same head in a running medseg,
+# and is given its images byte for byte.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-fail() { echo "error: $*" >&2; exit 1; }
+# shellcheck source=scripts/serving.sh
+. scripts/serving.sh
 [ $# = 1 ] || fail "usage: check-pacs.sh FOLDER"
 tools=${MEDSEG_CACHE:-$HOME/.cache/medseg}/pacs
 standards=${MEDSEG_CACHE:-$HOME/.cache/medseg}/standards
 [ -f "$standards/complete" ] || fail "fhir.resources and hl7 are missing: scripts/setup.sh test"
-[ -f "$tools/complete" ] || fail "pydicom and highdicom are missing: scripts/setup.sh test"
+[ -f "$tools/complete" ] || fail "pydicom, highdicom and dicomweb-client are missing: scripts/setup.sh test"
 for tool in dcmdump dcmftest dsrdump dciodvfy dcentvfy; do
     command -v $tool >/dev/null || fail "$tool is missing: scripts/setup.sh test"
 done
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 1' INT TERM
 export PYTHONPATH=$tools PYTHONDONTWRITEBYTECODE=1
 
 "$1/medseg" phantom --format dicom --slices 24 --size 96 --spacing 6,2.5,2.5 --lesion-ml 20 --seed 5 --out "$folder/phantom" >/dev/null
@@ -57,3 +56,6 @@ for result in "$folder"/results/*; do
     ! grep -i '^error' "$folder/said" >&2 || fail "dcentvfy finds that $(basename "$result") contradicts its images"
 done
 echo "pacs: dcmdump, dcmftest, dsrdump, dciodvfy and dcentvfy find no error"
+
+serve "$1/medseg" --model-url threshold: --research
+python3 scripts/check_dicomweb.py "$url" "$password" "$folder/phantom"

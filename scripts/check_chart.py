@@ -242,6 +242,7 @@ def check(chart, values, services):
         faults += [f"nobody may read the metrics of {name}" for name in sorted(set(unwatched(manifests)) & services.keys())]
     if values.get("mutualTls", {}).get("enabled"):
         faults += [f"no Certificate for {name}" for name in services if "Certificate" not in kinds[name]]
+        faults += faults_of_callers(manifests, peers)
         for manifest in manifests:
             label = manifest["metadata"].get("labels", {}).get("app.kubernetes.io/name")
             for spec in pods(manifest) if label in services else []:
@@ -249,6 +250,18 @@ def check(chart, values, services):
     if faults:
         sys.exit("\n".join(f"error: {fault}" for fault in faults))
     return manifests
+
+
+def faults_of_callers(manifests, peers):
+    """Services that answer others by TLS than those that the table of peers names."""
+    for manifest in manifests:
+        name = manifest["metadata"].get("labels", {}).get("app.kubernetes.io/name")
+        wanted = sorted(caller for caller, peer in peers if peer == name)
+        for spec in pods(manifest) if wanted and manifest["kind"] == "Deployment" else []:
+            env = {entry["name"]: entry.get("value", "") for entry in spec["containers"][0].get("env", [])}
+            said = sorted(caller.split("-", 1)[1] for caller in env.get("TLS_CALLERS", "").split(",") if caller)
+            if said != wanted:
+                yield f"{manifest['metadata']['name']}: TLS_CALLERS are {said}, and {wanted} call it"
 
 
 def kube_version(chart):

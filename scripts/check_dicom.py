@@ -1,8 +1,11 @@
-"""What check-dicom.sh asks of pynetdicom and of medseg's REST face. PYTHONPATH names pynetdicom.
+"""What check-dicom.sh asks of pynetdicom, of dicomweb-client and of medseg's REST face. PYTHONPATH names both.
 
-check_dicom.py table URL PASSWORD FILE: makes an API client, and the table that lets SCANNER send in its name.
+check_dicom.py table URL PASSWORD FILE PORT: makes an API client, and the table that lets SCANNER send in its name, and takes reports there.
 check_dicom.py series PHANTOM FOLDER: the phantom once more, as a series of a study of its own.
 check_dicom.py odd|aborted|parallel|killed PORT PHANTOM: sends one such series in an odd way.
+check_dicom.py stow URL PASSWORD PHANTOM: stores one such series by STOW-RS, and what is refused beside it.
+check_dicom.py commitment PORT PHANTOM REPORTS: sends one, and is promised that it is kept: on the association, and at the port REPORTS.
+check_dicom.py tls PORT PHANTOM FOLDER: sends one by TLS, with the certificates in that folder.
 check_dicom.py compare URL PASSWORD PHANTOM COUNT: whether there are so many scans, each with the mask that the phantom's zip has.
 """
 
@@ -10,6 +13,8 @@ import concurrent.futures
 import gzip
 import io
 import json
+import queue
+import ssl
 import sys
 import time
 import urllib.error
@@ -19,9 +24,11 @@ import zipfile
 from pathlib import Path
 
 import pydicom
+import requests
+from dicomweb_client.api import DICOMwebClient
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
-from pynetdicom import AE
-from pynetdicom.sop_class import MRImageStorage, Verification
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import MRImageStorage, StorageCommitmentPushModel, StorageCommitmentPushModelInstance, Verification
 
 SUCCESS = 0x0000
 # Beyond it a scan is lost.
@@ -68,12 +75,13 @@ class Face:
         sys.exit(f"error: scan {scan} is not done")
 
 
-def table(url, password, file):
+def table(url, password, file, report_port):
     face = Face(url, password)
     client = {"name": "scanners", "roles": ["integrator"], "scopes": ["scans"]}
     made = json.loads(face.call("/v1/clients", json.dumps(client).encode(), **{"content-type": "application/json"}))
     sender = {"ae_title": "SCANNER", "called_ae_title": "MEDSEG", "addresses": ["127.0.0.1"]}
     sender |= {"client_id": made["client_id"], "client_secret": made["client_secret"], "site": "north"}
+    sender |= {"report_to": f"127.0.0.1:{report_port}"}
     Path(file).write_text(json.dumps({"senders": [sender]}))
 
 
@@ -93,11 +101,11 @@ def series(phantom, folder):
         file.save_as(Path(folder) / f"{number:03}.dcm")
 
 
-def associated(port, contexts=((MRImageStorage, [ExplicitVRLittleEndian]),)):
+def associated(port, contexts=((MRImageStorage, [ExplicitVRLittleEndian]),), **options):
     scanner = AE(ae_title="SCANNER")
     for sop_class, syntaxes in contexts:
         scanner.add_requested_context(sop_class, syntaxes)
-    association = scanner.associate("127.0.0.1", int(port), ae_title="MEDSEG")
+    association = scanner.associate("127.0.0.1", int(port), ae_title="MEDSEG", **options)
     check(association.is_established, "pynetdicom is not let in")
     return association
 
@@ -156,6 +164,96 @@ def killed(port, phantom):
     association.release()
 
 
+def stow(url, password, phantom):
+    """A series as parts of one request, and as single ones; then what is of another study, and what is no image."""
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {Face(url, password).token()}"
+    client = DICOMwebClient(f"{url}/dicomweb", session=session)
+    files = another_series(phantom)
+    half = len(files) // 2
+    stored = client.store_instances(files[:half], files[0].StudyInstanceUID)
+    check(len(stored.ReferencedSOPSequence) == half and "FailedSOPSequence" not in stored, f"STOW-RS answers {stored}")
+    for file in files[half - 1 :]:
+        stored = client.store_instances([file])
+        check(stored.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == file.SOPInstanceUID, f"STOW-RS answers {stored}")
+    stranger = another_series(phantom)[0]
+    stored = client.store_instances([files[0], stranger], files[0].StudyInstanceUID)
+    failed = stored.FailedSOPSequence
+    check([item.ReferencedSOPInstanceUID for item in failed] == [stranger.SOPInstanceUID], f"STOW-RS answers {stored}")
+    check(failed[0].FailureReason == 0xA900, f"an instance of another study fails for {failed[0].FailureReason:04x}")
+    try:
+        client.store_instances([stranger], files[0].StudyInstanceUID)
+        sys.exit("error: a request of which nothing is stored succeeds")
+    except requests.HTTPError as error:
+        check(error.response.status_code == 409, f"a request of which nothing is stored is answered {error.response.status_code}")
+    print("dicom: dicomweb-client has stored a series, and is told what is not stored and why")
+
+
+def commitment(port, phantom, report_port):
+    """Commitments that are told when the series has become a scan: on the association, to whom hangs up when told, and to whom does not wait."""
+    files, told = another_series(phantom), queue.Queue()
+    contexts = ((MRImageStorage, [ExplicitVRLittleEndian]), (StorageCommitmentPushModel, [ImplicitVRLittleEndian]))
+
+    def heard(event):
+        told.put((event.event_type, event.event_information))
+        return 0x0000, None
+
+    def hang_up(event):
+        event.assoc.abort()
+        return 0x0000, None
+
+    def asked(association, missing):
+        request = pydicom.Dataset()
+        request.TransactionUID = generate_uid()
+        request.ReferencedSOPSequence = []
+        for uid in [file.SOPInstanceUID for file in files] + missing:
+            item = pydicom.Dataset()
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = MRImageStorage, uid
+            request.ReferencedSOPSequence.append(item)
+        status, _ = association.send_n_action(request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+        check(status and status.Status == SUCCESS, f"a request for a commitment is answered {status}")
+        return request.TransactionUID
+
+    association = associated(port, contexts, evt_handlers=[(evt.EVT_N_EVENT_REPORT, heard)])
+    sent(association, files)
+    transaction, missing = asked(association, ["1.2.3.4"]), "1.2.3.4"
+    event, report = told.get(timeout=PATIENCE_S)
+    association.release()
+    check((event, report.TransactionUID) == (2, transaction), f"the report is of another event or transaction: {report}")
+    check(len(report.ReferencedSOPSequence) == len(files), "not all that was sent is promised")
+    failed = [(item.ReferencedSOPInstanceUID, item.FailureReason) for item in report.FailedSOPSequence]
+    check(failed == [(missing, 0x0112)], f"{failed} is not kept")
+
+    receiver = AE(ae_title="SCANNER")
+    receiver.add_supported_context(StorageCommitmentPushModel, [ImplicitVRLittleEndian], scu_role=False, scp_role=True)
+    server = receiver.start_server(("127.0.0.1", int(report_port)), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, heard)])
+    association = associated(port, contexts, evt_handlers=[(evt.EVT_N_EVENT_REPORT, hang_up)])
+    transaction = asked(association, [])
+    event, report = told.get(timeout=PATIENCE_S)
+    check((event, report.TransactionUID) == (1, transaction), f"the report is of another event or transaction: {report}")
+
+    # What is no scan yet is promised later: nobody waits for that here.
+    files = another_series(phantom)
+    association = associated(port, contexts)
+    sent(association, files)
+    transaction = asked(association, [])
+    association.release()
+    event, report = told.get(timeout=PATIENCE_S)
+    server.shutdown()
+    check((event, report.TransactionUID) == (1, transaction), f"the report is of another event or transaction: {report}")
+    check("FailedSOPSequence" not in report, "something that was promised is not kept any more")
+    print("dicom: pynetdicom is promised what it has sent, on its association and on another")
+
+
+def tls(port, phantom, folder):
+    context = ssl.create_default_context(cafile=f"{folder}/authority.pem")
+    context.load_cert_chain(f"{folder}/scanner.pem", f"{folder}/scanner.key")
+    association = associated(port, tls_args=(context, "localhost"))
+    sent(association, another_series(phantom))
+    association.release()
+    print("dicom: pynetdicom comes by TLS")
+
+
 def zipped(phantom):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:
@@ -181,5 +279,6 @@ def compare(url, password, phantom, count):
 
 
 if __name__ == "__main__":
-    commands = {"table": table, "series": series, "odd": odd, "aborted": aborted, "parallel": parallel, "killed": killed, "compare": compare}
+    commands = {"table": table, "series": series, "odd": odd, "aborted": aborted, "parallel": parallel, "killed": killed, "stow": stow}
+    commands |= {"commitment": commitment, "tls": tls, "compare": compare}
     commands[sys.argv[1]](*sys.argv[2:])

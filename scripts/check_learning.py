@@ -1,20 +1,28 @@
-"""check_learning.py judged | exported REPORT | served NAME VERSION DATA_VERSION: a reader's words on their way to the next version.
+"""check_learning.py judged | consented DRAWN | exported FOLDER DRAWN | served NAME VERSION DATA_VERSION: a reader's words on their way
+to the next version.
 
 MEDSEG_URL and MEDSEG_PASSWORD say where medseg answers, and for its admin; NOTEBOOKS_WORK, where phantoms go. `judged` sends heads, and
-says of each what is true of it; `exported` looks at the report of the export; `served` lets the version that was learned serve, through
-the gate if that lets it through, and waits until it answers. Asked for by check-dvc.sh.
+says of each what is true of it; but one head is only made, for the reader to correct in the page (tests/browser/corrected.mjs, which
+notes in DRAWN what was drawn). `consented` lets the hospital's scans be learned from; `exported` looks at the data set that was made of
+them, and finds in it, voxel for voxel, what was drawn; `served` lets the version that was learned serve, through the gate if that lets
+it through, and waits until it answers. Asked for by check-dvc.sh.
 """
 
+import csv
+import gzip
 import json
 import pathlib
+import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "notebooks"))
 from client import WORK, Medseg, Refused, phantom, until  # noqa: E402
 
+# Whom check-dvc.sh lets draw, too.
 READER = ("reader", "a long and right one")
 # So many that a part of the patients without one of either kind is a rare chance.
 WITH_TUMOUR, WITHOUT = 16, 8
+VOLUME = ("--format", "nifti", "--slices", 12, "--size", 96)
 # On two cores, beside other work.
 EVALUATED_S = 300
 # A promotion is on every worker within ten seconds.
@@ -28,22 +36,30 @@ def judged():
     name, password = READER
     admin.call("POST", "users", json={"user_name": name, "password": password, "roles": ["clinician"]})
     reader = Medseg(name, password)
-    for mask, scan_id in [sent(reader, number) for number in range(WITH_TUMOUR)]:
+    phantom("drawn.nii.gz", "--mask", "drawn_mask.nii.gz", "--seed", 100, "--lesion-ml", 20, *VOLUME)
+    for mask, scan_id in [sent(reader, number) for number in range(1, WITH_TUMOUR)]:
         correct(reader, scan_id, mask)
     for _, scan_id in [sent(reader, WITH_TUMOUR + number, "--no-lesion") for number in range(WITHOUT)]:
         deny(reader, scan_id)
     refused_without_consent(admin)
+
+
+def consented(drawn):
+    admin = Medseg()
     admin.call("PUT", "consent", json={"learning": True})
     confirmed = admin.get("dataset")
+    drawn = json.loads(pathlib.Path(drawn).read_text())
+    by_hand = [scan for scan in confirmed["scans"] if scan["scan_id"] == drawn["scan"]]
+    assert [(scan["verdict"], scan["shape"]) for scan in by_hand] == [("correct", drawn["shape"])], (by_hand, drawn["shape"])
     truths = [scan["truth"] for scan in confirmed["scans"]]
     assert (truths.count("tumour"), truths.count("no_tumour")) == (WITH_TUMOUR, WITHOUT), confirmed
     assert {scan["mask_source"] for scan in confirmed["scans"]} == {"reader", "empty"}, confirmed
 
 
 def sent(reader, number, *options):
-    """A head, the first as a volume and the others as pictures: its true mask, and the id of its scan."""
-    ending = "nii.gz" if number == 0 else "png"
-    volume = ("--format", "nifti", "--slices", 12, "--size", 96) if number == 0 else ()
+    """A head, one as a volume and the others as pictures: its true mask, and the id of its scan."""
+    ending = "nii.gz" if number == 1 else "png"
+    volume = VOLUME if number == 1 else ()
     head, mask = f"{number}.{ending}", f"{number}_mask.{ending}"
     phantom(head, "--mask", mask, "--seed", 100 + number, *volume, *options)
     return WORK / mask, reader.send((WORK / head).read_bytes())
@@ -76,10 +92,39 @@ def refused_without_consent(admin):
         sys.exit("error: learning: scans are listed that nobody has consented to learn from")
 
 
-def exported(report):
-    report = json.loads(pathlib.Path(report).read_text())
+def exported(folder, drawn):
+    folder = pathlib.Path(folder)
+    report = json.loads((folder / "report.json").read_text())
     counted = (report["scans"], report["without_tumour"], report["left_out"])
     assert counted == (WITH_TUMOUR + WITHOUT, WITHOUT, []), report
+    learned_as_drawn(folder, json.loads(pathlib.Path(drawn).read_text()))
+
+
+def learned_as_drawn(folder, drawn):
+    """What the reader drew in the page lies in the data set: in the file that was fetched, and in the slices that are learned from."""
+    [name] = [scan["id"] for scan in Medseg().get("dataset")["scans"] if scan["scan_id"] == drawn["scan"]]
+    slices, rows, columns = drawn["shape"]
+    outline = bytearray(slices * rows * columns)
+    for index in drawn["marked"]:
+        outline[index] = 1
+    fetched = labels(folder.with_name(f"{folder.name}.scans") / f"{name}.mask.nii.gz")
+    assert fetched == ((columns, rows, slices), bytes(outline)), f"{name}: the mask that was fetched is not what was drawn"
+
+    expected = [outline[at : at + rows * columns] for at in range(0, len(outline), rows * columns)]
+    with (folder / "manifest.csv").open(newline="") as manifest:
+        own = sorted((row for row in csv.DictReader(manifest) if row["patient"] == name), key=lambda row: int(row["slice"]))
+    made = [labels(folder / row["mask"]) for row in own]
+    # Empty slices at a volume's ends are not learned from.
+    assert [mask for _, mask in made if any(mask)] == [bytes(mask) for mask in expected if any(mask)], f"{name}: other slices are marked"
+    print(f"learning: {len(drawn['marked'])} voxels that were drawn in the page are marked in the data set, and no others of that scan")
+
+
+def labels(path):
+    """Columns, rows and slices of a mask as NIfTI, and its labels, a byte each."""
+    file = gzip.decompress(path.read_bytes())
+    lengths, (kind,), (offset,) = struct.unpack_from("<3h", file, 42), struct.unpack_from("<h", file, 70), struct.unpack_from("<f", file, 108)
+    assert kind == 2, f"{path}: the labels are no bytes"
+    return lengths, file[int(offset) :]
 
 
 def served(name, version, data_version):
@@ -128,7 +173,7 @@ def answered_by(medseg, version):
     return (scan_id, result) if result["model"]["version"] == version else None
 
 
-STEPS = {"judged": judged, "exported": exported, "served": served}
+STEPS = {"judged": judged, "consented": consented, "exported": exported, "served": served}
 
 if __name__ == "__main__":
     STEPS[sys.argv[1]](*sys.argv[2:])

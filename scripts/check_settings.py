@@ -46,6 +46,13 @@ def options(words):
     return {word.removeprefix("--").replace("-", "_").upper() for word in words if word.startswith("--")}
 
 
+def unpinned_images(path):
+    """Images that a workflow or a Dockerfile runs or builds on by a name that may lead elsewhere tomorrow."""
+    named = re.findall(r"^(?:FROM|    container:|  TRIVY:) (\S+)", path.read_text(), re.MULTILINE)
+    own = set(re.findall(r"^FROM \S+ AS (\S+)", path.read_text(), re.MULTILINE))
+    return [f"{path}: {image} is not pinned by digest" for image in named if image not in own and not re.search(r"@sha256:[0-9a-f]{64}$", image)]
+
+
 def main():
     programs = pathlib.Path(sys.argv[1])
     faults, checked = [], 0
@@ -58,6 +65,8 @@ def main():
         steps = [step for job in yaml.safe_load(workflow.read_text())["jobs"].values() for step in job["steps"]]
         actions = [step["uses"] for step in steps if "uses" in step]
         faults += [f"{workflow}: {action} is not pinned" for action in actions if not re.search(r"@[0-9a-f]{40}$", action)]
+        faults += unpinned_images(workflow)
+    faults += unpinned_images(pathlib.Path("deploy/Dockerfile"))
     if faults:
         sys.exit("\n".join(f"error: {fault}" for fault in faults))
     print(f"settings: {checked} are what the services read")

@@ -85,18 +85,18 @@ REGISTRY_URL=$(url "$registry") DRIFT_URL=$(url "$drift") DELIVERY_URL=$(url "$d
 
 start objects gcs "$bucket" --folder "$folder/objects"
 password=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' \n')
-FIRST_PASSWORD=$password start auth auth "$auth" --database-url "$(database auth)" --signing-key "$folder/key.pem" --service-secret "$secret" \
-    --delivery-secret "$delivery_secret"
-start storage storage "$storage" --database-url "$(database storage)" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
-start ingest ingest "$ingest" --spool "$folder/spool" --service-secret "$secret"
+# Secrets go by the environment of each: other users of the machine see arguments.
+FIRST_PASSWORD=$password DATABASE_URL=$(database auth) SERVICE_SECRET=$secret DELIVERY_SECRET=$delivery_secret \
+    start auth auth "$auth" --signing-key "$folder/key.pem"
+DATABASE_URL=$(database storage) start storage storage "$storage" --blob-url "gs://medseg?endpoint=$(url "$bucket")"
+SERVICE_SECRET=$secret start ingest ingest "$ingest" --spool "$folder/spool"
 # Beside the bucket: all that lies in it is storage's, which deletes what belongs to no scan.
-start registry registry "$registry" --database-url "$(database registry)" --blob-url "file://$folder/models" \
+DATABASE_URL=$(database registry) start registry registry "$registry" --blob-url "file://$folder/models" \
     --model-key "$folder/model-key.pem" --first-model "$models"
-start drift drift "$drift" --database-url "$(database drift)" --reference "$models/reference.json" \
-    --service-secret "$secret"
-start delivery delivery "$delivery" --database-url "$(database delivery)" --delivery-secret "$delivery_secret"
+DATABASE_URL=$(database drift) SERVICE_SECRET=$secret start drift drift "$drift" --reference "$models/reference.json"
+DATABASE_URL=$(database delivery) DELIVERY_SECRET=$delivery_secret start delivery delivery "$delivery"
 for worker in "$worker1" "$worker2"; do
-    start "inference-$worker" inference "$worker" --service-secret "$secret"
+    SERVICE_SECRET=$secret start "inference-$worker" inference "$worker"
 done
 start gateway gateway "$gateway"
 

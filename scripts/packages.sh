@@ -24,3 +24,12 @@ browser() {
     chromium=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
     [ -n "$chromium" ] || fail "chromium is missing: install it (apt-get install chromium), or set CHROMIUM to one"
 }
+
+# stories: lays the browser's stories into $folder/test, with their packages, for the browser that is $chromium; $root is the checkout.
+stories() {
+    browser
+    packages "$root/tests/browser" browser "20 MB"
+    mkdir "$folder/test"
+    cp "$root"/tests/browser/*.mjs "$root/tests/browser/package.json" "$folder/test"
+    ln -s "$work/node_modules" "$folder/test/node_modules"
+}

@@ -1,8 +1,8 @@
 """restore_drill.py: the drill of docs/operations.md, on the servers that TEST_MYSQL_URL and TEST_AMQP_URL name.
 
 Scans are sent to a mesh and saved (deploy/backup.sh); one more is sent; databases, objects, keys and processes are destroyed.
-What deploy/restore.sh brings back is served by a new mesh: the scans and the models of the backup must be there with the very
-same bytes, the scan after it must not, and the new mesh must take another.
+One patient of the backup is erased after it, and one scan deleted. What deploy/restore.sh brings back is served by a new mesh: the scans
+and the models of the backup must be there with the very same bytes, those two and the scan after it must not, and the new mesh must take another.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ MODEL = pathlib.Path("models/medseg-mr").resolve()
 PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
 SECRET = "what the workers of the drill sign in with"
 FIRST_PASSWORD = "the password that this drill has chosen"
-SCANS = 3
+SCANS = 5
 ARTEFACTS = ["result", "original", "image.png", "mask.png"]
 PATIENCE_S = 60
 
@@ -130,8 +130,30 @@ def missing(mesh, token, scan):
     return False
 
 
-def run(script, mesh, saved):
-    subprocess.run([f"deploy/{script}.sh", saved], env={**os.environ, **mesh.settings}, check=True)
+def erase(mesh, token, scan):
+    """Erases the patient of that scan; only when nothing of it is left, its receipt is one."""
+    body = demo.json.dumps({"scan_id": scan, "reason": "the drill asks for it"}).encode()
+    made = demo.json.loads(demo.call(f"{mesh.url}/v1/erasures", token, body))
+    receipt = lambda: demo.json.loads(demo.call(f"{mesh.url}/v1/erasures/{made['id']}", token))["statement"]
+    until(lambda: receipt()["left"] == {}, "nothing is left of an erased patient")
+
+
+def delete(mesh, token, scan):
+    request = urllib.request.Request(f"{mesh.url}/v1/scans/{scan}", method="DELETE", headers={"authorization": f"Bearer {token}"})
+    urllib.request.urlopen(request, timeout=30).close()
+
+
+def tombstones(mesh, folder):
+    """Copies what says which scans were deleted, as a copy of the bucket elsewhere would have it."""
+    folder.mkdir()
+    for pattern in ("deleted.*", "erased.*"):
+        for one in (mesh.folder / "objects").glob(pattern):
+            shutil.copy(one, folder)
+    return folder
+
+
+def run(script, mesh, saved, *more):
+    subprocess.run([f"deploy/{script}.sh", saved, *more], env={**os.environ, **mesh.settings}, check=True)
 
 
 def drill(folder):
@@ -147,13 +169,26 @@ def drill(folder):
         before = {scan: digests(first, token, scan) for scan in (send(first, token, folder, seed) for seed in range(SCANS))}
         run("backup", first, saved)
         late = send(first, token, folder, SCANS)
+        erased, deleted, *_ = before
+        erase(first, token, erased)
+        delete(first, token, deleted)
+        buried = tombstones(first, folder / "buried")
+        if len(list(buried.iterdir())) != 2:
+            sys.exit(f"error: two scans were deleted, and their tombstones are {list(buried.iterdir())}")
         first.stop("kill")
         shutil.rmtree(first.folder)
 
-        run("restore", second, saved)
+        # Without its tombstones a restore would bring back whoever was erased: one that cannot find them brings back nothing.
+        mistyped = subprocess.run(["deploy/restore.sh", saved, folder / "buired"], env={**os.environ, **second.settings}, check=False)
+        if mistyped.returncode == 0:
+            sys.exit("error: a restore with tombstones that are nowhere has gone on")
+        run("restore", second, saved, buried)
         second.start()
         # The restored users sign in with their own passwords.
         token = demo.sign_in(second.url, password)
+        for scan in (erased, deleted):
+            until(lambda scan=scan: missing(second, token, scan), "what was deleted after the backup is deleted again")
+            del before[scan]
         after = {scan: digests(second, token, scan) for scan in before}
         if after != before:
             sys.exit(f"error: what came back is not what was saved: {before} {after}")
@@ -167,7 +202,7 @@ def drill(folder):
         first.stop("kill")
         second.stop()
     bodies = len(before) * len(ARTEFACTS)
-    print(f"restore drill: {len(before)} scans came back, {bodies} of {bodies} bodies the same, and {len(models_before)} version of a model, signed as it was")
+    print(f"restore drill: {len(before)} scans came back, {bodies} of {bodies} bodies the same, {len(models_before)} version of a model, signed as it was, and two scans that were deleted since are gone again")
 
 
 def main():

@@ -121,14 +121,16 @@ if [ "$what" = test ]; then
         urllib3==2.8.0 schemathesis==4.32.5 hypothesis==6.170.17 ||
         fail "the client generators could not be fetched: is a Python package index reachable? (log: $cache/clients/pip.log)"
     # What reads our DICOM objects as hospitals do.
-    wheel pacs highdicom==0.28.2 pydicom==3.0.2 ||
-        fail "pydicom and highdicom could not be fetched: is a Python package index reachable? (log: $cache/pacs/pip.log)"
+    wheel pacs highdicom==0.28.2 pydicom==3.0.2 dicomweb-client==0.61.2 ||
+        fail "pydicom, highdicom and dicomweb-client could not be fetched: is a Python package index reachable? (log: $cache/pacs/pip.log)"
     # What sends DICOM objects as scanners and archives do, and in ways that they had better not.
-    wheel pynetdicom pynetdicom==3.0.4 pydicom==3.0.2 ||
-        fail "pynetdicom could not be fetched: is a Python package index reachable? (log: $cache/pynetdicom/pip.log)"
+    wheel dicom-senders pynetdicom==3.0.4 pydicom==3.0.2 dicomweb-client==0.61.2 ||
+        fail "pynetdicom and dicomweb-client could not be fetched: is a Python package index reachable? (log: $cache/dicom-senders/pip.log)"
     # What reads our FHIR bundles and HL7 messages as hospitals do.
     wheel standards fhir.resources==8.3.0 hl7==0.4.5 hl7apy==1.3.5 pydantic==2.14.4 ||
         fail "fhir.resources and hl7 could not be fetched: is a Python package index reachable? (log: $cache/standards/pip.log)"
+    # An archive that many hospitals have. Where this system has no package of it, what it would check is skipped, and said so.
+    "$here/orthanc.sh" >/dev/null || say "there is no Orthanc here: its checks are skipped"
     wheel triton 'tritonclient[http,grpc]==2.73.0' ||
         fail "tritonclient could not be fetched: is a Python package index reachable? (log: $cache/triton/pip.log)"
     wheel tus tuspy==1.1.0 ||

@@ -26,7 +26,7 @@ stage() {
     77) verdict="skipped: $(tail -n 1 "$logs/$name.log")" ;;
     *) verdict=FAILED failed=$((failed + 1)) ;;
     esac
-    summary+=("$(printf '%-10s %4d s  %s' "$name" $((SECONDS - started)) "$verdict")")
+    summary+=("$(printf '%-12s %4d s  %s' "$name" $((SECONDS - started)) "$verdict")")
     return "$status"
 }
 
@@ -60,6 +60,9 @@ if stage build scripts/env.sh cargo build --workspace --lib --bins --tests --ben
     stage drift scripts/env.sh scripts/check-drift.sh "$CARGO_TARGET_DIR/debug"
     stage pacs scripts/env.sh scripts/check-pacs.sh "$CARGO_TARGET_DIR/debug"
     stage dicom scripts/env.sh scripts/check-dicom.sh "$CARGO_TARGET_DIR/debug"
+    stage connectathon scripts/env.sh scripts/check-connectathon.sh "$CARGO_TARGET_DIR/debug"
+    stage delivery scripts/env.sh scripts/check-delivery.sh "$CARGO_TARGET_DIR/debug"
+    stage oidc scripts/env.sh scripts/check-oidc.sh "$CARGO_TARGET_DIR/debug"
     stage notebooks scripts/env.sh scripts/check-notebooks.sh "$CARGO_TARGET_DIR/debug"
     stage browser scripts/env.sh tests/browser/run.sh
     stage drill scripts/servers.sh scripts/env.sh scripts/restore_drill.sh

@@ -8,12 +8,18 @@ use tonic_prost_build::Builder;
 const ROOT: &str = "../../proto";
 /// Of the patient: to be printed by nobody.
 const IDENTITY: &str = ".medseg.storage.v1.Identity";
+/// With the key that names of a patient are made with.
+const NAMES_OF_ORIGINAL: &str = ".medseg.storage.v1.NamesOfOriginal";
 /// A row of storage's, and for a peer of the version before: JSON, by the names of its fields.
 const REFUSAL: &str = ".medseg.storage.v1.Refusal";
+/// A column of a row of storage's.
+const SERIES_FIT: &str = ".medseg.storage.v1.SeriesFit";
 /// A row of the registry's.
 const EVALUATION: &str = ".medseg.registry.v1.Evaluation";
 /// Far larger than what else is answered in its place.
 const GIVEN_FEEDBACK: &str = ".medseg.ingest.v1.FeedbackUploadAnswer.answer.feedback";
+/// By far the largest answer to an upload.
+const UPLOADED_SCAN: &str = ".medseg.ingest.v1.UploadAnswer.answer.scan";
 const EVENTS: &str = ".medseg.events.v1";
 /// Of a destination: what its signing secret or its credentials are, to be printed by nobody.
 const DESTINATION_SECRETS: [&str; 3] = [
@@ -21,11 +27,24 @@ const DESTINATION_SECRETS: [&str; 3] = [
     ".medseg.delivery.v1.DestinationChange",
     ".medseg.delivery.v1.DestinationMade",
 ];
+/// Of sign-ins: secrets of second factors and of providers' clients, codes and passwords.
+const SIGN_IN_SECRETS: [&str; 6] = [
+    ".medseg.auth.v1.BeginSecondFactor",
+    ".medseg.auth.v1.FinishProviderSignIn",
+    ".medseg.auth.v1.ProviderToBe",
+    ".medseg.auth.v1.RecoveryCodes",
+    ".medseg.auth.v1.RemoveSecondFactor",
+    ".medseg.auth.v1.SecondFactorBegun",
+];
+/// Of a patient, as a request names them: to be printed by nobody.
+const WHOSE: &str = ".medseg.storage.v1.Whose";
 /// What strangers' clients send: counted before it is unpacked.
 const INFERENCE: &str = "inference";
-const FILES: [&str; 12] = [
+const FILES: [&str; 17] = [
     "inference/v2/open_inference.proto",
+    "medseg/audit/v1/audit.proto",
     "medseg/auth/v1/auth.proto",
+    "medseg/auth/v1/sign_in.proto",
     "medseg/delivery/v1/delivery.proto",
     "medseg/drift/v1/drift.proto",
     "medseg/events/v1/drift_cleared.proto",
@@ -33,8 +52,11 @@ const FILES: [&str; 12] = [
     "medseg/events/v1/feedback_given.proto",
     "medseg/events/v1/incident_reported.proto",
     "medseg/events/v1/scan_completed.proto",
+    "medseg/events/v1/scan_erased.proto",
+    "medseg/events/v1/upload_refused.proto",
     "medseg/ingest/v1/ingest.proto",
     "medseg/registry/v1/registry.proto",
+    "medseg/storage/v1/erasure.proto",
     "medseg/storage/v1/storage.proto",
 ];
 
@@ -55,6 +77,9 @@ const OPTIONAL: [&str; 8] = [
 /// The same of a scan that is done.
 const OPTIONAL_OF_COMPLETED: [&str; 2] = ["site", "refusal"];
 
+/// The same of what was refused at the door.
+const OPTIONAL_OF_REFUSED: [&str; 3] = ["site", "scanner", "image_kind"];
+
 /// The same of a reader's word.
 const OPTIONAL_OF_FEEDBACK: [&str; 6] =
     ["truth", "dice", "model", "image_kind", "mask_fraction", "slices"];
@@ -73,10 +98,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let builder = tonic_prost_build::configure().bytes(".");
     builder.codec_path("crate::counted::CountedCodec").compile_fds(strangers)?;
     let builder = events(tonic_prost_build::configure().bytes("."))
-        .skip_debug([IDENTITY])
+        .skip_debug([IDENTITY, NAMES_OF_ORIGINAL, WHOSE])
         .skip_debug(DESTINATION_SECRETS)
+        .skip_debug(SIGN_IN_SECRETS)
         .boxed(GIVEN_FEEDBACK)
+        .boxed(UPLOADED_SCAN)
         .message_attribute(REFUSAL, JSON)
+        .message_attribute(SERIES_FIT, JSON)
         .message_attribute(EVALUATION, JSON);
     builder.compile_fds(ours)?;
     Ok(())
@@ -96,10 +124,13 @@ fn events(builder: Builder) -> Builder {
     let of_feedback = OPTIONAL_OF_FEEDBACK.map(|field| format!("{given}.{field}"));
     let completed = format!("{EVENTS}.ScanCompleted");
     let of_completed = OPTIONAL_OF_COMPLETED.map(|field| format!("{completed}.{field}"));
+    let refused = format!("{EVENTS}.UploadRefused");
+    let of_refused = OPTIONAL_OF_REFUSED.map(|field| format!("{refused}.{field}"));
     let of_drift = [format!("{EVENTS}.DriftedFeature.mmd2")];
     let of_incident = [format!("{EVENTS}.IncidentReported.scan_id")];
     let fields = OPTIONAL.iter().map(|field| format!("{observation}.{field}"));
-    let fields = fields.chain(of_feedback).chain(of_completed).chain(of_drift).chain(of_incident);
+    let fields = fields.chain(of_feedback).chain(of_completed).chain(of_refused);
+    let fields = fields.chain(of_drift).chain(of_incident);
     let settled = format!("{given}.adjudicates");
     let builder =
         builder.field_attribute(settled, "#[serde(skip_serializing_if = \"Vec::is_empty\")]");

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import signal
+import sqlite3
 import struct
 import subprocess
 import time
@@ -124,7 +125,7 @@ def user(place):
 def tenant(place):
     medseg = place.program("medseg")
     here = [medseg, "tenant", "--database-url", f"sqlite://{place.folder}/served/auth.db"]
-    actions = {"create", "list", "show", "suspend", "resume", "close", "export", "add-operator", "remove-operator", "operators"}
+    actions = {"create", "list", "show", "suspend", "resume", "close", "export", "add-operator", "remove-operator", "operators", "provider"}
     same("medseg tenant", actions, subcommands_of(place, medseg, "tenant"))
     # Through the REST face, by an operator who was made while the service runs on that database.
     with serving(place, "--data", "served", "--model-url", "threshold:", "--research") as (url, _):
@@ -137,7 +138,9 @@ def tenant(place):
         place.good(medseg, "tenant", "close", "third hospital", env=env, says="closed")
         place.bad(medseg, "tenant", "add-operator", "other", env=env, stdin=PASSWORD, says="--database-url")
         place.bad(medseg, "tenant", "list", env=env | {"MEDSEG_USER": "nobody"}, says="not signed in")
+        place.bad(medseg, "tenant", "provider", env=env, says="role")
     place.good(*here, "operators", says="ops")
+    place.bad(*here, "provider", says="--database-url")
     place.good(*here, "remove-operator", "ops")
     place.bad(*here, "remove-operator", "reader", says="no such operator")
     place.good(*here, "list", says="second hospital")
@@ -232,6 +235,7 @@ def evaluate(place):
     place.good(medseg, "evaluate", "--manifest", labelled, "--masks", "masks", says="Dice per patient")
     place.good(medseg, "evaluate", "--phantoms", "5", says="volume off by")
     place.bad(medseg, "evaluate", says="--manifest")
+    place.bad(medseg, "evaluate", "--phantoms", "5", "--report-to", "http://127.0.0.1:9", says="cannot be used with")
     place.bad(medseg, "evaluate", "--manifest", "nowhere.csv", says="nowhere.csv")
     place.bad(medseg, "evaluate", "--manifest", labelled, "--model", "no-such-model", says="no-such-model")
     place.bad(medseg, "evaluate", "--manifest", labelled, "--patients", "p9", says="no patient p9")
@@ -244,7 +248,7 @@ def evaluate(place):
 
 def dataset(place):
     medseg = place.program("medseg")
-    same("medseg dataset", {"import", "validate", "split", "export", "version"}, subcommands_of(place, medseg, "dataset"))
+    same("medseg dataset", {"import", "validate", "split", "export", "deidentify", "series", "version"}, subcommands_of(place, medseg, "dataset"))
     for seed in range(6):
         name = f"source/p{seed}_1"
         place.good(medseg, "phantom", "--size", "64", "--seed", seed, "--out", f"{name}.png", "--mask", f"{name}_mask.png")
@@ -261,6 +265,14 @@ def dataset(place):
     place.bad(medseg, "dataset", "validate", "nowhere", says="nowhere")
     place.bad(medseg, "dataset", "export", "set", "--out", "exported-set", says="exported-set is not empty")
     place.bad(medseg, "dataset", "version", "nowhere", says="nowhere")
+    place.good(medseg, "phantom", "--format", "dicom", "--slices", "24", "--size", "128", "--out", "studies/one/flair")
+    (place.folder / "studies/labels.csv").write_text("study,series,kind\none,flair,flair\n")
+    place.good(medseg, "dataset", "series", "studies", says="series chosen rightly: +1 of 1, 100.0 %")
+    place.bad(medseg, "dataset", "series", "nowhere", says="nowhere")
+    key = ("--key", "a key that nobody guesses, for one run")
+    place.good(medseg, "dataset", "deidentify", "studies/one", "--out", "nobodys", *key, says="nobodys: files: 24, refused: 0")
+    place.bad(medseg, "dataset", "deidentify", "studies/one", "--out", "nobodys", *key, says="nobodys is not empty")
+    place.bad(medseg, "dataset", "deidentify", "nowhere", "--out", "other", *key, says="nowhere")
 
 
 def finish(place):
@@ -387,8 +399,28 @@ def certify(place):
     place.bad(medseg, "certify", "--verify", "nowhere.json", *key, says="nowhere.json")
 
 
+def audit(place):
+    medseg = place.program("medseg")
+    same("medseg audit", {"verify"}, subcommands_of(place, medseg, "audit"))
+    folder = f"{place.folder}/served"
+    # Also while the services run: what is appended meanwhile is left for the next time.
+    with serving(place, "--data", "served", "--model-url", "threshold:", "--research"):
+        place.good(medseg, "audit", "verify", "--data", "served", says="accounts .* entries  ok")
+    env = {"DATABASE_URL": f"sqlite://{folder}/storage.db", "ACCOUNTS_URL": f"sqlite://{folder}/auth.db", "BLOB_URL": f"file://{folder}/objects"}
+    place.good(medseg, "audit", "verify", env=env, says="anchors")
+    with contextlib.closing(sqlite3.connect(f"{folder}/auth.db")) as accounts, accounts:
+        accounts.execute("UPDATE audit SET subject = 'somebody else' WHERE subject = 'command line' AND position = 2")
+    place.bad(medseg, "audit", "verify", "--data", "served", says="BROKEN at position 2: the entry was changed")
+    with contextlib.closing(sqlite3.connect(f"{folder}/auth.db")) as accounts, accounts:
+        accounts.execute("UPDATE audit SET subject = 'command line' WHERE subject = 'somebody else'")
+    place.good(medseg, "audit", "verify", "--data", "served", says="ok")
+    place.bad(medseg, "audit", "verify", "--data", "nowhere", says="nowhere")
+    place.bad(medseg, "audit", "verify", says="--data")
+    place.bad(medseg, "audit", "verify", "--accounts-url", "sqlite:///nowhere/auth.db", says="cannot open the database of accounts")
+
+
 SUBCOMMANDS = {
-    "phantom": phantom, "serve": serve, "segment": segment, "forward": forward, "replay": replay, "certify": certify, "user": user, "tenant": tenant, "model": model, "train": train, "evaluate": evaluate,
+    "phantom": phantom, "serve": serve, "segment": segment, "forward": forward, "replay": replay, "certify": certify, "user": user, "tenant": tenant, "audit": audit, "model": model, "train": train, "evaluate": evaluate,
     "dataset": dataset, "finish": finish, "bench": bench,
 }
 

@@ -12,6 +12,7 @@ NAMED = {
     "test": "it is the suite that runs this",
     "faults": "it takes hours; stage `rust` runs the same tests with small numbers",
     "seeded": "it builds a copy of the tree and takes half an hour; stage `rust` runs the ledger, and holds that the patches of the copy apply",
+    "reproducible": "it builds everything twice; the nightly workflow runs it",
     "train-background": "it goes on for hours after the suite; `make train` runs the same program",
     "bench-model": "it fetches PyTorch, 3 GB; stage `documented` runs ours, `medseg bench --network-only`",
     "bench-training": "it fetches PyTorch, 3 GB",
@@ -73,6 +74,10 @@ TARGETS = {
     "clean": clean,
     "demo": lambda place: make(place, "demo", says="found: ", env={"DEMO_ONCE": "1", "DEMO_FOLDER": str(place.folder / "demo")}),
     "mesh": lambda place: make(place, "mesh", says="found: ", env={"MESH_ONCE": "1"}),
+    # Stage `rust` feeds each target a few hundred times; the programs that `make mutated` needs are those of the suite.
+    "fuzz": lambda place: make(place, "fuzz", MINUTES="1", TARGET="acknowledgment"),
+    "mutated": lambda place: make(place, "mutated", says="damaged files", FILES="120"),
+    "sbom": lambda place: make(place, "sbom", says=r"\nmedseg: \d+ components", FOLDER=str(place.folder / "sbom")),
     "train": lambda place: make(place, "train", says=r"^[0-9.]+$", ARGS="--speed --side 64 --batch 2 --replicas 1 --steps 1 --phantoms 2"),
     "evaluate": lambda place: make(place, "evaluate", says="volume off by", ARGS="--phantoms 5"),
     "bench": lambda place: make(place, "bench", says="whole way", ARGS="--scans 1 --clients 1"),
@@ -81,6 +86,9 @@ TARGETS = {
     "flood": lambda place: make(place, "flood", says="ratios are over", ARGS="silent methods --seconds 1 --rounds 1"),
     # So are points: they are given for the processor's time that is left.
     "lighthouse": lambda place: make(place, "lighthouse", says=r"sign-in \|", LEAST="1", SLICE_MS="60000", RUNS="1"),
+    "connectathon": lambda place: make(place, "connectathon", says="0 failed", OUT=str(place.folder / "connectathon")),
+    # So are rates, and whether what is asked for is met.
+    "bench-dicom": lambda place: make(place, "bench-dicom", says="by STOW-RS", ARGS="--instances 20 --rounds 1 --series 10 --least 0"),
     # A debug build beside a suite: whether it keeps up is not asked here.
     "bench-feedback": lambda place: make(place, "bench-feedback", says="agree, in words", ARGS="agree --seconds 1 --least 1"),
 }

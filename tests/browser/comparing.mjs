@@ -148,7 +148,7 @@ export function comparing({ page, url, user, password, volume, look, fits }) {
       await page.setViewportSize({ width: 360, height: 740 })
       await fits('a scan beside its prior')
       await page.setViewportSize({ width: 1440, height: 900 })
-      await priors.getByRole('button', { name: 'Show it no more' }).click()
+      await priors.getByRole('button', { name: 'Hide it' }).click()
       await beside.waitFor({ state: 'detached' })
     },
   }

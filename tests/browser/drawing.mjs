@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict'
-import { gunzipSync } from 'node:zlib'
+import { inFile, indexIn, labelsIn, onScreen } from './nifti.mjs'
 import { signedIn } from './session.mjs'
-
-/** Where NIfTI-1 has the lengths of its axes, its voxels and its affine, whose first row counts millimetres to the right. */
-const [LENGTHS, OFFSET, TO_THE_RIGHT] = [42, 108, 280]
 
 /** A device keeps a step in no time; that it never does must not hang. */
 const KEEPING_MS = 20_000
@@ -51,15 +48,6 @@ export function drawing({ page, url, user, password, ofScan, shown, look }) {
     return fetch(ofScan(path), { headers })
   }
 
-  /** Where the middle of a pixel of the slice is on the screen. */
-  function onScreen(row, column) {
-    const [, down, across] = image.spacing_mm
-    return page.getByTestId('slice').evaluate((svg, [x, y]) => {
-      const { x: left, y: top } = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM())
-      return [left, top]
-    }, [(column + 0.5) * across, (row + 0.5) * down])
-  }
-
   /** Columns and rows between which the outline of the slice lies; nothing where there is none. */
   async function bounds() {
     return line.evaluate((path) => {
@@ -69,18 +57,7 @@ export function drawing({ page, url, user, password, ofScan, shown, look }) {
   }
 
   async function labels(path) {
-    const file = gunzipSync(Buffer.from(await (await told(path)).arrayBuffer()))
-    const lengths = [0, 2, 4].map((at) => file.readInt16LE(LENGTHS + at)).reverse()
-    const right = [0, 4, 8, 12].map((at) => file.readFloatLE(TO_THE_RIGHT + at))
-    return { lengths, right, labels: file.subarray(file.readFloatLE(OFFSET)) }
-  }
-
-  /** Where the file has a voxel of the pictures: its own slice, row and column, as `own_grid` says. */
-  function inFile(voxel, lengths) {
-    const { axes, flipped } = image.own_grid
-    const own = [0, 0, 0]
-    voxel.forEach((index, axis) => (own[axes[axis]] = flipped[axis] ? lengths[axes[axis]] - 1 - index : index))
-    return own
+    return labelsIn(Buffer.from(await (await told(path)).arrayBuffer()))
   }
 
   page.on('request', (request) => /\/feedback\/.+\/mask/.test(request.url()) && masks.push(request.url()))
@@ -97,9 +74,9 @@ export function drawing({ page, url, user, password, ofScan, shown, look }) {
       assert.equal(await bounds(), undefined, 'where nothing was found nothing is drawn yet')
       for (let count = 0; count < 8; count++) await page.keyboard.press('s')
       assert.match(await page.getByTestId('brush').innerText(), /^1 (mm|pixel)$/)
-      await page.mouse.move(...(await onScreen(row, column)))
+      await page.mouse.move(...(await onScreen(page, image, row, column)))
       await page.mouse.down()
-      await page.mouse.move(...(await onScreen(row, column + 10)), { steps: 4 })
+      await page.mouse.move(...(await onScreen(page, image, row, column + 10)), { steps: 4 })
       await page.mouse.up()
       assert.deepEqual(await bounds(), [column, row, column + 11, row + 1])
       for (let by = 0; by <= 10; by++) drawn.push([0, row, column + by])
@@ -182,14 +159,14 @@ export function drawing({ page, url, user, password, ofScan, shown, look }) {
       assert.ok(word.mask)
       const [own, kept] = [await labels('/mask.nii.gz'), await labels(`/feedback/${word.id}/mask`)]
       assert.deepEqual([kept.lengths, kept.right], [own.lengths, own.right])
-      const indexOf = ([slice, row, column]) => (slice * own.lengths[1] + row) * own.lengths[2] + column
+      const indexOf = (voxel) => indexIn(own.lengths, inFile(voxel, own.lengths, image.own_grid))
       const expected = own.labels.map((label) => (label === 0 ? 0 : 1))
-      for (const voxel of drawn) expected[indexOf(inFile(voxel, own.lengths))] = 1
-      assert.ok(drawn.every((voxel) => own.labels[indexOf(inFile(voxel, own.lengths))] === 0))
+      for (const voxel of drawn) expected[indexOf(voxel)] = 1
+      assert.ok(drawn.every((voxel) => own.labels[indexOf(voxel)] === 0))
       assert.ok(Buffer.from(kept.labels).equals(Buffer.from(expected)), 'voxel for voxel')
       // The letter R stands at the left of the picture: what was drawn further left is further to the patient's right.
       const toTheRight = (voxel) => {
-        const [z, y, x] = inFile(voxel, own.lengths)
+        const [z, y, x] = inFile(voxel, own.lengths, image.own_grid)
         return own.right[0] * x + own.right[1] * y + own.right[2] * z + own.right[3]
       }
       assert.ok(toTheRight(drawn[0]) > toTheRight(drawn[10]))

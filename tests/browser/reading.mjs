@@ -24,7 +24,8 @@ export function readingRoom({ page, url, user, password, volume, send, look, fit
   async function shown() {
     await page.locator('[data-testid=slice][data-ready=true]').waitFor()
     const [, now, of] = /^Slice (\d+) of (\d+)$/.exec(await page.getByTestId('slice-number').innerText())
-    assert.equal(await slice.getAttribute('data-slice'), String(Number(now) - 1))
+    // The number is there a moment before its picture is.
+    await page.locator(`[data-testid=slice][data-ready=true][data-slice="${Number(now) - 1}"]`).waitFor()
     slices = Number(of)
     return Number(now)
   }

@@ -12,11 +12,7 @@ root=$here/../..
 # shellcheck source=scripts/packages.sh
 . "$root/scripts/packages.sh"
 
-browser
-packages "$here" browser "20 MB"
-mkdir "$folder/test"
-cp "$here"/*.mjs "$here/package.json" "$folder/test"
-ln -s "$work/node_modules" "$folder/test/node_modules"
+stories
 
 # The program that was built last, as a debug or a release build.
 built() {

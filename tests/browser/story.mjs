@@ -9,15 +9,17 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
+import { launched } from './browser.mjs'
 import { draftsOn } from './drawing.mjs'
 import { comparing } from './comparing.mjs'
+import { header } from './dicom.mjs'
 import { figures } from './figures.mjs'
 import { manualOf } from './manual.mjs'
 import { onPhone } from './phone.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
 import { readingRoom } from './reading.mjs'
+import { series } from './series.mjs'
 import { signedIn } from './session.mjs'
 import { tabs } from './tabs.mjs'
 import { interrupted } from './uploads.mjs'
@@ -30,21 +32,11 @@ if (!volume) {
 }
 
 const PATIENCE_MS = 20_000
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-quic',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-  // WebGL 2 without a graphics card, for volumes in three planes.
-  '--enable-unsafe-swiftshader',
-]
 // A name as a hospital's files have them: it must never be seen, nor sent.
 const FILE_NAME = 'DOE^JANE_19700101.png'
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS })
+const browser = await launched()
 const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1440, height: 900 } })
 const page = await context.newPage()
 page.setDefaultTimeout(PATIENCE_MS)
@@ -150,6 +142,18 @@ const claims = {
     await look('found-scans')
     await page.getByRole('button', { name: 'Do not send' }).click()
     await page.getByRole('heading', { name: 'One scan found' }).waitFor({ state: 'detached' })
+  },
+
+  async 'DICOM files are grouped by series before they are sent, and called what their scanner calls them'() {
+    const axial = { series: '2.25.2', description: 'FLAIR', orientation: '1\\0\\0\\0\\1\\0' }
+    const sagittal = { series: '2.25.3', description: 'T1 après', orientation: '0\\1\\0\\0\\0\\-1' }
+    const files = [...Array(24).fill(axial), ...Array(3).fill(sagittal)]
+    await send(...files.map((of, number) => ({ name: `IM${number}`, mimeType: 'application/octet-stream', buffer: header(of) })))
+    await page.getByRole('heading', { name: '2 scans found' }).waitFor()
+    await page.getByText('one series, FLAIR, axial, 24 slices').waitFor()
+    await page.getByText('one series, T1 après, sagittal, 3 slices').waitFor()
+    await look('found-series')
+    await page.getByRole('button', { name: 'Do not send' }).click()
   },
 
   async 'of several scans the reader chooses those that are sent'() {
@@ -325,6 +329,8 @@ const claims = {
   ...comparing({ page, url, user, password, volume, look, fits }),
 
   ...worklist({ page, url, user, password, image, look, fits }),
+
+  ...series({ page, url, volume, send, look }),
 
   ...figures({ page, url, look, fits }),
 

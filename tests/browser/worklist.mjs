@@ -5,13 +5,24 @@ import { signedIn } from './session.mjs'
 /** The part of the story that is told in the list of scans, after two readers have judged one of them and differ. */
 export function worklist({ page, url, user, password, image, look, fits }) {
   const rows = page.getByRole('navigation').locator('a.scan')
-  const show = page.getByLabel('Show', { exact: true })
+  const filters = page.getByTestId('filters')
+  const chosen = page.getByTestId('chosen')
 
   /** The scans that were sent together. */
   let together = []
 
   function linkTo(id) {
     return page.locator(`a.scan[href="#/scans/${id}"]`)
+  }
+
+  /** Asks the list for that, too. */
+  async function only(by, what) {
+    if ((await filters.getAttribute('open')) === null) await filters.locator('summary').click()
+    await filters.getByLabel(by, { exact: true }).selectOption(what)
+  }
+
+  async function remove(filter) {
+    await chosen.getByRole('button', { name: filter }).click()
   }
 
   /** Which row has the focus, from 0; -1: none. */
@@ -25,18 +36,42 @@ export function worklist({ page, url, user, password, image, look, fits }) {
       await page.reload()
       await page.getByTestId('review').filter({ hasText: 'Readers differ' }).first().waitFor()
       await page.getByTestId('review').filter({ hasText: 'Not reviewed' }).first().waitFor()
-      for (const [name, said] of [['review:conflict', /Readers differ$/], ['answer:found', /^Found/], ['state:done', /^(Found|None found|Not analysable|Failed)/]]) {
-        await show.selectOption(name)
+      for (const [by, what, said] of [['Review', 'conflict', /Readers differ$/], ['Answer', 'found', /^Found/], ['State', 'done', /^(Found|None found|Not analysable|Failed)/]]) {
+        await only(by, what)
         await rows.first().waitFor()
         const listed = await rows.allInnerTexts()
-        assert.ok(listed.every((words) => said.test(words.trim())), `${name}: ${listed.join(' | ')}`)
+        assert.ok(listed.every((words) => said.test(words.trim())), `${by}: ${listed.join(' | ')}`)
+        await remove(`Remove the filter ${by}`)
+        await chosen.waitFor({ state: 'detached' })
       }
-      await show.selectOption('review:conflict')
+    },
+
+    async 'filters hold together, the address keeps them, each is taken away, and what cannot be is said'() {
+      await only('Review', 'conflict')
+      await only('Answer', 'found')
+      await only('State', 'done')
+      await page.waitForURL((at) => at.hash === '#/?answer=found&state=done&review=conflict')
       await rows.first().waitFor()
       await look('list-conflict')
-      await show.selectOption('answer:failed')
+      await page.reload()
+      await chosen.getByRole('button', { name: 'Remove the filter Review: Readers differ' }).waitFor()
+      await rows.first().waitFor()
+      assert.equal(await chosen.getByRole('listitem').count(), 4, 'three filters, and all of them at once')
+      assert.match(await rows.first().getAttribute('href'), /\?answer=found&state=done&review=conflict$/)
+      const asked = page.waitForResponse((response) => response.url().includes('/v1/scans?') && response.url().includes('state=queued'))
+      await only('State', 'queued')
+      assert.deepEqual([(await asked).status(), (await (await asked).json()).scans], [200, []], 'what contradicts itself is no mistake')
+      await page.getByText('No scan can be all of this at once').waitFor()
+      await look('list-contradiction')
+      await remove('Remove the filter State: Waiting')
+      await page.waitForURL((at) => at.hash === '#/?answer=found&review=conflict')
+      await rows.first().waitFor()
+      assert.ok(await filters.locator('summary').evaluate((summary) => summary === document.activeElement), 'the focus stays with the filters')
+      await only('Answer', 'failed')
+      await remove('Remove the filter Review')
       await page.getByText('There is no such scan.').waitFor()
-      await show.selectOption('')
+      await remove('Remove the filter Answer')
+      await page.waitForURL((at) => at.hash === '#/')
       await rows.first().waitFor()
     },
 
@@ -136,7 +171,7 @@ export function worklist({ page, url, user, password, image, look, fits }) {
     async 'an administrator settles what readers differ on, and their words stand'() {
       const verdict = page.getByTestId('verdict')
       const settle = page.getByTestId('settle')
-      await show.selectOption('review:conflict')
+      await only('Review', 'conflict')
       await rows.first().click()
       await settle.getByRole('button', { name: 'Settle it' }).click()
       await page.getByTestId('others').waitFor()
@@ -149,7 +184,7 @@ export function worklist({ page, url, user, password, image, look, fits }) {
       await page.getByTestId('own').filter({ hasText: 'agree' }).waitFor()
       await page.getByTestId('others').filter({ hasText: 'settled by another word' }).waitFor()
       await settle.waitFor({ state: 'detached' })
-      await show.selectOption('')
+      await remove('Remove the filter Review')
       await page.locator('a.scan[aria-current]').filter({ hasText: 'Agreed' }).waitFor()
     },
   }

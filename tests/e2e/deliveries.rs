@@ -35,7 +35,7 @@ pub async fn tell(client: &Client) -> anyhow::Result<()> {
 
     let (scan, result) = client.analyse(&scans::png(21, true)).await?;
     // The first attempt is refused.
-    let received = until(&messages, 2).await?;
+    let received = until(&messages, &scan["id"], 2).await?;
     for (headers, body) in &received {
         ensure!(verified(secret, headers, body)?, "a signature does not fit: {headers:?}");
         let event: Value = serde_json::from_slice(body)?;
@@ -70,14 +70,27 @@ pub async fn tell(client: &Client) -> anyhow::Result<()> {
 
 async fn take(State(messages): State<Messages>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
+    let subject = subject_of(&body);
+    // Scans of other stories may be done only now.
+    let is_first = messages.iter().all(|(_, other)| subject_of(other) != subject);
     messages.push((headers, body.to_vec()));
-    if messages.len() == 1 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+    if is_first { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
 }
 
-async fn until(messages: &Messages, count: usize) -> anyhow::Result<Vec<(HeaderMap, Vec<u8>)>> {
+/// Of which scan a message is; null where it says nothing.
+fn subject_of(body: &[u8]) -> Value {
+    serde_json::from_slice::<Value>(body).map(|event| event["subject"].clone()).unwrap_or_default()
+}
+
+async fn until(
+    messages: &Messages,
+    subject: &Value,
+    count: usize,
+) -> anyhow::Result<Vec<(HeaderMap, Vec<u8>)>> {
     let all = async {
         loop {
-            let received = messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut received = messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            received.retain(|(_, body)| subject_of(body) == *subject);
             if received.len() >= count {
                 return received;
             }

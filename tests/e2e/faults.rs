@@ -6,7 +6,9 @@
 //! ledger sees.
 
 mod disk;
+mod doors;
 mod ledger;
+mod receivers;
 mod rows;
 mod seeded;
 mod servers;
@@ -18,6 +20,7 @@ use anyhow::{Context, ensure};
 use tests::mesh::{Mesh, broker};
 
 use ledger::{Judged, Play, judge, masks, send_all};
+use receivers::Receivers;
 use rows::{Row, Stage};
 
 const UPLOADS: u64 = 24;
@@ -62,6 +65,10 @@ async fn played(
     play: Play,
     masks: &[String],
 ) -> anyhow::Result<Judged> {
+    if let Some(whole) = row.whole {
+        return whole(mesh, play).await;
+    }
+    let receivers = if row.pushed { Some(Receivers::start(mesh).await?) } else { None };
     let before = mesh.client().await?.count_scans().await?;
     let short = row.name.split(' ').next().unwrap_or(row.name);
     let sending = send_all(mesh, &format!("{short}-{before}"), play, row.poisons);
@@ -69,7 +76,12 @@ async fn played(
     (row.fault)(mesh, stage).await?;
     let healed = Instant::now();
     let ledger = sending.await.context("the uploads")??;
-    judge(mesh, &ledger, before, healed, masks, row.expected, play.patience).await
+    let judged = judge(mesh, &ledger, before, healed, masks, row.expected, play.patience);
+    let mut judged = judged.await?;
+    if let Some(receivers) = receivers {
+        receivers.judge(mesh, &ledger, play.patience, &mut judged).await?;
+    }
+    Ok(judged)
 }
 
 /// Whether the variable, a list with commas, says how that name begins, or nothing.

@@ -17,7 +17,7 @@ const READER: &str = "second-reader";
 /// Each reader speaks so often while the other does.
 const AT_ONCE: usize = 4;
 /// For so long nobody hears what is answered.
-const UNHEARD: Duration = Duration::from_millis(700);
+const UNHEARD: Duration = Duration::from_secs(5);
 
 pub async fn tell(client: &Client) -> anyhow::Result<()> {
     let (scan, _) = client.analyse(&scans::nifti_as(&scans::stack(5), "LIA")).await?;

@@ -22,6 +22,7 @@ pub async fn tell(mesh: &Mesh) -> anyhow::Result<()> {
     let (tenant, theirs) = a_second_hospital_is_made(&operator).await?;
     neither_sees_what_is_the_others(&ours, &theirs).await?;
     the_operator_sees_nothing_of_either(&operator).await?;
+    each_audit_trail_is_its_own_hospitals(&ours, &operator).await?;
     let reader = ours.reader("soon-disabled").await?;
     disable(&ours, "soon-disabled").await?;
     suspend(&operator, &tenant).await?;
@@ -73,6 +74,35 @@ async fn neither_sees_what_is_the_others(ours: &Client, theirs: &Client) -> anyh
         ensure!(foreign.0 == 404 && unknown.0 == 404, "{part}: {foreign:?} {unknown:?}");
         ensure!(foreign.1["detail"] == unknown.1["detail"], "{part}: {foreign:?} {unknown:?}");
     }
+    Ok(())
+}
+
+/// What either has done above is in its own trail, with who did it, and nowhere in the other's.
+async fn each_audit_trail_is_its_own_hospitals(
+    ours: &Client,
+    operator: &Client,
+) -> anyhow::Result<()> {
+    let theirs = Client::sign_in(&operator.url, "rudolf", PASSWORD).await?;
+    let actions = [
+        "scan.accepted",
+        "scan.completed",
+        "scan.identity.read",
+        "sign_in.succeeded",
+        "user.created",
+    ];
+    for action in actions {
+        for (whose, client) in [("ours", ours), ("theirs", &theirs)] {
+            let (status, page) = client.json(&format!("/v1/audit?limit=1&action={action}")).await?;
+            ensure!(status == 200 && page["entries"][0]["action"] == action, "{whose}: {page}");
+        }
+    }
+    let (_, page) = theirs.json("/v1/audit?limit=1&action=scan.identity.read").await?;
+    let reader = page["entries"][0]["subject"].as_str().context("a subject")?;
+    ensure!(page["entries"][0]["name"] == "robert", "{page}");
+    let (status, foreign) = ours.json(&format!("/v1/audit?subject={reader}")).await?;
+    ensure!(status == 200 && foreign["entries"] == json!([]), "{status} {foreign}");
+    let (status, refused) = operator.json("/v1/audit").await?;
+    ensure!(status == 403, "{status} {refused}");
     Ok(())
 }
 

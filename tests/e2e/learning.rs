@@ -21,6 +21,7 @@ pub async fn tell(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
     a_conflict_is_settled(client, &scan).await?;
     consent(client, true).await?;
     what_was_corrected_is_in_the_data_set(client, mesh, &scan, &out).await?;
+    images_leave_without_whose_they_are(client, mesh, &out).await?;
     another_hospital_sees_nothing_of_it(&mesh.stranger()?, &scan).await?;
     a_report_reaches_whoever_runs_it(client, mesh, &scan).await?;
     what_is_withdrawn_leaves(client, mesh, &out).await
@@ -128,6 +129,43 @@ async fn what_was_corrected_is_in_the_data_set(
     Ok(())
 }
 
+/// A series that names a patient in all places that its writer knows comes out in a zip in which that name is nowhere.
+async fn images_leave_without_whose_they_are(
+    client: &Client,
+    mesh: &Mesh,
+    out: &Path,
+) -> anyhow::Result<()> {
+    let (scan, _) =
+        client.analyse(&scans::zip_of(scans::slices_as(&scans::stack(12), "LPS", 12))).await?;
+    let scan = id(&scan)?.to_owned();
+    let feedback = format!("/v1/scans/{scan}/feedback");
+    let (status, given) = client.post_json(&feedback, &json!({ "verdict": "agree" })).await?;
+    ensure!(status == 201, "{status} {given}");
+    let arguments = ["dataset", "export", "--from", &mesh.url, "--out", path(out)?, "--dicom"];
+    let (succeeded, said) = medseg(mesh, &arguments).await?;
+    ensure!(succeeded, "{said}");
+
+    let (_, page) = client.json("/v1/dataset").await?;
+    let listed = page["scans"].as_array().context("scans")?;
+    let listed = listed.iter().find(|it| it["scan_id"] == scan).context("the series")?;
+    let (name, patient) = (text(&listed["id"])?, text(&listed["patient"])?);
+    let zip = std::fs::read(out.join("dicom").join(format!("{name}.zip")))?;
+    let has = |words: &str| zip.windows(words.len()).any(|window| window == words.as_bytes());
+    ensure!(zip.starts_with(b"PK") && has("report.json") && has(patient), "it is no such zip");
+    ensure!(!has("PHANTOM-12") && !has("Phantom^Seed") && !has(&scan), "the patient left with it");
+    // Pictures and volumes of other forms say that they have none.
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json"))?)?;
+    let without = report["without_dicom"].as_array().context("scans without DICOM images")?;
+    ensure!(without.iter().all(|it| it["id"] != name) && !without.is_empty(), "{report}");
+    let whole = std::fs::read(out.join("report.json"))?;
+    ensure!(!String::from_utf8_lossy(&whole).contains("PHANTOM-12"), "{report}");
+    Ok(())
+}
+
+fn text(value: &Value) -> anyhow::Result<&str> {
+    value.as_str().context("a text")
+}
+
 /// As many voxels are marked as the reader has marked, whichever way the file was stored.
 async fn the_truth_is_as_it_was_drawn(
     client: &Client,
@@ -148,7 +186,7 @@ async fn the_truth_is_as_it_was_drawn(
 }
 
 async fn another_hospital_sees_nothing_of_it(stranger: &Client, scan: &str) -> anyhow::Result<()> {
-    for path in ["dataset-image", "dataset-mask"] {
+    for path in ["dataset-image", "dataset-mask", "dataset-dicom"] {
         let (status, problem) = stranger.json(&format!("/v1/scans/{scan}/{path}")).await?;
         // It has consented to nothing, and may not know whether there is such a scan.
         ensure!(status == 403, "{path}: {status} {problem}");

@@ -5,9 +5,11 @@
 
 mod bad_models;
 mod deliveries;
+mod erased;
 mod faults;
 mod feedback;
 mod hospitals;
+mod instances;
 mod kill;
 mod learning;
 mod models;

@@ -25,7 +25,9 @@ pub async fn tell(client: &Client, mesh: &Mesh) -> anyhow::Result<()> {
     the_same_readers_later_word_is_counted_instead(client, &feedback, &figures).await?;
     let mask = format!("{feedback}/{}/mask", id(&given)?);
     another_hospital_sees_nothing_of_it(&mesh.stranger()?, &[feedback, mask], &figures).await?;
-    a_scan_is_counted_where_it_was_made(client, &figures).await
+    a_scan_is_counted_where_it_was_made(client, &figures).await?;
+    a_refused_file_is_counted_where_it_was_made(client, &mesh.stranger()?).await?;
+    what_was_measured_offline_is_kept(client, &mesh.stranger()?).await
 }
 
 async fn a_false_finding_is_counted(
@@ -115,6 +117,56 @@ async fn a_scan_is_counted_where_it_was_made(client: &Client, figures: &str) -> 
         }
     };
     timeout(PATIENCE, poll).await.context("nobody has heard where a scan was made")?
+}
+
+async fn a_refused_file_is_counted_where_it_was_made(
+    client: &Client,
+    stranger: &Client,
+) -> anyhow::Result<()> {
+    let (place, kind) = ("/v1/scans?site=Door%20of%20the%20story", "application/octet-stream");
+    let (status, problem) = answer(client.post(place, kind, b"no image".to_vec()).await?).await?;
+    ensure!(status == 422, "{status} {problem}");
+    let name = problem["type"].as_str().context("a type")?.rsplit('/').next().unwrap_or_default();
+    let poll = async {
+        loop {
+            let (status, quality) = client.json("/v1/quality?by=site").await?;
+            ensure!(status == 200, "{status} {quality}");
+            let groups = quality["groups"].as_array().context("groups")?;
+            if let Some(group) = groups.iter().find(|group| group["name"] == "Door of the story") {
+                ensure!(group["scans"] == 0, "{group}");
+                ensure!(group["refused_uploads"] == json!({ name: 1 }), "{group}");
+                ensure!(quality["refused_uploads"][name].as_u64() >= Some(1), "{quality}");
+                return anyhow::Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, poll).await.context("nobody has heard of a refused file")??;
+    let (_, quality) = stranger.json("/v1/quality?by=site").await?;
+    let groups = quality["groups"].as_array().context("groups")?;
+    ensure!(groups.iter().all(|group| group["name"] != "Door of the story"), "{quality}");
+    Ok(())
+}
+
+/// As `medseg evaluate --report-to` says it.
+async fn what_was_measured_offline_is_kept(
+    client: &Client,
+    stranger: &Client,
+) -> anyhow::Result<()> {
+    let evaluation = json!({
+        "model": { "name": "of-the-story", "version": "1", "sha256": "ab" },
+        "data_version": "kept", "patients": 2, "slices": 20,
+        "dice": { "mean": 0.5, "low": 0.25, "high": 0.75, "count": 2, "empty": 0 },
+        "far": { "count": 1, "of": 10 }, "frr": { "count": 0, "of": 10 },
+    });
+    let (status, kept) = client.post_json("/v1/evaluations", &evaluation).await?;
+    ensure!(status == 201 && kept["far"]["rate"] == 0.1, "{status} {kept}");
+    let place = "/v1/evaluations?model_name=of-the-story";
+    let (status, listed) = client.json(place).await?;
+    ensure!(status == 200 && listed["evaluations"] == json!([kept]), "{status} {listed}");
+    let (status, listed) = stranger.json(place).await?;
+    ensure!(status == 200 && listed["evaluations"] == json!([]), "{status} {listed}");
+    Ok(())
 }
 
 async fn give(client: &Client, feedback: &str, word: &Value) -> anyhow::Result<Value> {

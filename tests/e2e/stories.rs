@@ -6,7 +6,9 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use crate::{deliveries, feedback, hospitals, learning, partial_uploads, quality, stops, worklist};
+use crate::{
+    deliveries, feedback, hospitals, instances, learning, partial_uploads, quality, stops, worklist,
+};
 use tests::client::{Client, answer, id};
 use tests::mesh::Mesh;
 use tests::scans;
@@ -38,6 +40,7 @@ pub async fn tell(mesh: Mesh) -> anyhow::Result<()> {
     partial_uploads::tell(&client).await?;
     deliveries::tell(&client).await?;
     worklist::tell(&client, &mesh.stranger()?).await?;
+    instances::tell(&client).await?;
     hospitals::tell(&mesh).await?;
     nobody_else_can_read_what_is_kept(&mesh)?;
     no_log_names_what_was_uploaded(&mesh)?;

@@ -41,10 +41,19 @@ pub fn nifti_as(volume: &Volume, storage: &str) -> Vec<u8> {
 
 /// A volume as a zip of DICOM slices whose columns, rows and stack lead where these letters say.
 pub fn dicom_as(volume: &Volume, storage: &str) -> Vec<u8> {
+    zip_of(slices_as(volume, storage, 7))
+}
+
+/// The same as files of their own, of the study and series of that seed.
+pub fn slices_as(volume: &Volume, storage: &str, seed: u64) -> Vec<Vec<u8>> {
     let stored = volume.stored_as(storage).expect("a storage order");
-    let series = Series::of_seed(7);
+    let series = Series::of_seed(seed);
     let slices = (0..stored.shape.slices).map(|slice| dicom(&stored, &series, slice));
-    let slices: Vec<Vec<u8>> = slices.map(|file| file.expect("a DICOM slice")).collect();
+    slices.map(|file| file.expect("a DICOM slice")).collect()
+}
+
+/// A zip of DICOM slices.
+pub fn zip_of(slices: Vec<Vec<u8>>) -> Vec<u8> {
     let names: Vec<String> = (0..slices.len()).map(|slice| format!("{slice:03}.dcm")).collect();
     let files: Vec<(&str, Vec<u8>)> = names.iter().map(String::as_str).zip(slices).collect();
     zip(&files)

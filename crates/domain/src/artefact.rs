@@ -144,6 +144,9 @@ artefacts! {
         }),
         ..Artefact::within("image.png", "image/png", Made::Upload, "Image")
     };
+    /// What the upload's DICOM instances say of themselves, and where in the original each stands. It says whose they are, and is
+    /// read by those alone who may know that.
+    INSTANCES = Artefact::within("instances.json", "application/json", Made::Upload, "DICOM instances");
     /// The mask of one slice.
     MASK = Artefact {
         packed: Some(Packed { folder: "masks", field: "mask" }),
@@ -352,7 +355,7 @@ mod tests {
 
     #[test]
     fn an_upload_keeps_its_names_and_a_result_may_bring_any_other() {
-        for name in ["original", "volume", "image.png"] {
+        for name in ["original", "volume", "image.png", "instances.json"] {
             assert!(Artefact::is_uploaded(name), "{name}");
         }
         for name in ["mask.png", "result.json", "a name of tomorrow"] {

@@ -68,8 +68,20 @@ ids! {
     FeedbackId, "feedback";
     /// What somebody reported that went wrong, once.
     IncidentId, "incident";
+    /// A link through which a patient says what went wrong.
+    IncidentLinkId, "incident link";
+    /// A hospital's own word about which series of a study are analysed.
+    SeriesRuleId, "series rule";
+    /// A patient's scans that were erased on request, once.
+    ErasureId, "erasure";
+    /// What may not be deleted until somebody says otherwise.
+    HoldId, "hold";
     /// Scans that are compared together with what the model was trained on.
     WindowId, "window";
+    /// What was measured of a model on data whose truth is known, once.
+    EvaluationId, "evaluation";
+    /// A file that was refused at the door, once.
+    RefusalId, "refusal";
     /// A hospital's system that results are pushed to.
     DestinationId, "destination";
     /// What is pushed of one scan to one destination.

@@ -55,6 +55,12 @@ pub struct Identity {
     pub sop_instance_uids: Vec<String>,
     /// Of one file with several frames: the number of the frame, from 1, that each slice of its own grid is. Empty of others.
     pub frame_numbers: Vec<u32>,
+    /// (0028,2110): `01` where the images were compressed with loss at any time, `00` where they were not.
+    pub lossy_image_compression: Option<String>,
+    /// (0028,2112): how much smaller that has made them, each time, with `\` between.
+    pub lossy_image_compression_ratio: Option<String>,
+    /// (0028,2114): how it was done, each time, with `\` between.
+    pub lossy_image_compression_method: Option<String>,
 }
 
 /// What a file and its sender say differently of whose scan it is, by its name: never what they say.

@@ -14,6 +14,7 @@ mod id;
 pub mod identity;
 pub mod limits;
 mod moment;
+mod pause;
 mod priority;
 #[cfg(feature = "statistics")]
 pub mod statistics;
@@ -27,9 +28,11 @@ pub use equipment::Equipment;
 pub use error::{Error, ErrorKind, Result};
 pub use hex::hex;
 pub use id::{
-    BatchId, DeliveryId, DestinationId, FeedbackId, IncidentId, JobId, PartialUploadId, ScanId,
-    TenantId, UserId, WindowId,
+    BatchId, DeliveryId, DestinationId, ErasureId, EvaluationId, FeedbackId, HoldId, IncidentId,
+    IncidentLinkId, JobId, PartialUploadId, RefusalId, ScanId, SeriesRuleId, TenantId, UserId,
+    WindowId,
 };
 pub use identity::Identity;
 pub use moment::rfc3339;
+pub use pause::{seconds_said, try_again_in};
 pub use priority::Priority;

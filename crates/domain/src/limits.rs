@@ -26,6 +26,9 @@ pub const IDENTIFIER_CHARS_MAX: usize = 64;
 /// The longest identity of a scan, as JSON: that of a volume of thousands of slices, each of which is named in it.
 pub const IDENTITY_BYTES_MAX: usize = 1 << 20;
 
+/// The longest index of an upload's DICOM instances, as JSON: what headers of thousands of slices say.
+pub const INDEX_BYTES_MAX: usize = 64 << 20;
+
 /// Characters of a new password at least: length counts, not composition.
 pub const PASSWORD_CHARS_MIN: usize = 12;
 

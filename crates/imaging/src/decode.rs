@@ -6,6 +6,7 @@ mod folder;
 mod groups;
 mod gzip;
 mod holes;
+mod index;
 mod left_out;
 mod nifti;
 mod raster;
@@ -14,14 +15,16 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use archive::Archive;
+pub use dicom::deidentify::{DeidentificationReport, Deidentified, Naming, Treated};
 pub(crate) use folder::label_map_alone;
 pub use groups::{Group, Grouping};
+pub use index::{instance, instances};
 
 use domain::limits::{UPLOAD_FILES_MAX, UPLOAD_MIB_DEFAULT};
 use domain::{Equipment, Identity};
 
 use crate::window::range;
-use crate::{Refusal, RefusalReason, SegmentationFacts, Shape, Volume, window};
+use crate::{DicomInstance, Refusal, RefusalReason, SegmentationFacts, Shape, Volume, window};
 
 /// No scanner's pixels or slices are larger, in millimetres.
 const MILLIMETRES_MAX: f64 = 100.0;
@@ -136,6 +139,29 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
 pub fn series_of(bytes: &[u8], limits: &Limits) -> Result<Option<[String; 3]>, Refusal> {
     let read = catch_unwind(AssertUnwindSafe(|| dicom::series_of(bytes, limits)));
     read.unwrap_or_else(|_| Err(RefusalReason::Corrupt.refuse("The file cannot be read.")))
+}
+
+/// What a DICOM file says it is, whether or not it holds a slice: headers are looked at, no pixels.
+///
+/// As [`decode`], it never panics. Refused is what is no file of PS3.10, is cut or broken, or whose head names another instance.
+pub fn instance_of(bytes: &[u8], limits: &Limits) -> Result<DicomInstance, Refusal> {
+    let read = catch_unwind(AssertUnwindSafe(|| dicom::instance_of(bytes, limits)));
+    read.unwrap_or_else(|_| Err(RefusalReason::Corrupt.refuse("The file cannot be read.")))
+}
+
+/// The image of a DICOM file with nothing that says whose it is: the file that leaves, and what was done to each attribute. Refused is
+/// what is no image, what may have text in its pixels, and pixels that are colours.
+///
+/// As [`decode`], it never panics.
+pub fn deidentify(bytes: &[u8], limits: &Limits, naming: &Naming) -> Result<Deidentified, Refusal> {
+    if bytes.len() > limits.bytes {
+        let limit = limits.bytes / 1_000_000;
+        return Err(RefusalReason::TooLarge.refuse(format!("The file is larger than {limit} MB.")));
+    }
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        dicom::deidentify::deidentify(&gzip::unpacked(bytes, limits)?, limits, naming)
+    }));
+    done.unwrap_or_else(|_| Err(RefusalReason::Corrupt.refuse("The file cannot be read.")))
 }
 
 /// What a DICOM segmentation says, and which pixels of its planes it marks in any of its segments: 1 or 0, plane after plane in row,

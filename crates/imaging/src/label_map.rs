@@ -103,21 +103,20 @@ pub(crate) fn softened(voxels: &[f32], columns: usize, even_min: f64) -> bool {
         return false;
     }
     let share = |voxel: f32| (voxel - low) / (high - low);
-    let count = |wanted: &dyn Fn(f32) -> bool| voxels.iter().filter(|v| wanted(share(**v))).count();
-    let on_white = count(&|v| v >= 1.0 - BACKGROUND) > count(&|v| v <= BACKGROUND);
-    let is_foreground =
-        |share: f32| if on_white { share < 1.0 - BACKGROUND } else { share > BACKGROUND };
-    let foreground = count(&is_foreground) as f64 / voxels.len() as f64;
+    let on_white =
+        count(voxels, |v| share(v) >= 1.0 - BACKGROUND) > count(voxels, |v| share(v) <= BACKGROUND);
+    let is_foreground = |voxel: f32| {
+        if on_white { share(voxel) < 1.0 - BACKGROUND } else { share(voxel) > BACKGROUND }
+    };
+    let foreground = count(voxels, is_foreground) as f64 / voxels.len() as f64;
     if !FOREGROUND.contains(&foreground) {
         return false;
     }
     let (mut seen, mut levels) = (0, [0usize; LEVELS]);
-    for (share, range) in surroundings(voxels, columns).map(|(v, range)| (share(v), range)) {
-        if is_foreground(share) {
-            seen += 1;
-            let level = (share * (LEVELS - 1) as f32).round() as usize;
-            levels[level] += usize::from(range <= EVEN * (high - low));
-        }
+    for (voxel, range) in surroundings(voxels, columns, is_foreground) {
+        seen += 1;
+        let level = (share(voxel) * (LEVELS - 1) as f32).round() as usize;
+        levels[level] += usize::from(range <= EVEN * (high - low));
     }
     let even: usize = levels.iter().sum();
     levels.sort_unstable_by(|a, b| b.cmp(a));
@@ -125,12 +124,21 @@ pub(crate) fn softened(voxels: &[f32], columns: usize, even_min: f64) -> bool {
     even as f64 >= even_min * f64::from(seen) && commonest as f64 >= COMMONEST_MIN * even as f64
 }
 
-/// Each voxel that has eight neighbours, and how far apart the values of all nine are.
-fn surroundings(voxels: &[f32], columns: usize) -> impl Iterator<Item = (f32, f32)> {
+/// How many voxels are wanted.
+fn count(voxels: &[f32], wanted: impl Fn(f32) -> bool) -> usize {
+    voxels.iter().filter(|voxel| wanted(**voxel)).count()
+}
+
+/// Each wanted voxel that has eight neighbours, and how far apart the values of all nine are.
+fn surroundings(
+    voxels: &[f32],
+    columns: usize,
+    wanted: impl Fn(f32) -> bool,
+) -> impl Iterator<Item = (f32, f32)> {
     let inner = columns.saturating_sub(1);
     voxels.windows(2 * columns + 3).enumerate().filter_map(move |(at, window)| {
         let column = (at + 1) % columns.max(1);
-        if !(1..inner).contains(&column) {
+        if !(1..inner).contains(&column) || !wanted(window[columns + 1]) {
             return None;
         }
         let rows = [&window[..3], &window[columns..columns + 3], &window[2 * columns..]];
@@ -162,21 +170,20 @@ fn few_values(voxels: &[f32]) -> Option<Vec<f32>> {
 /// Whether these are shapes of one value on another, if softened at their rims.
 fn two_levels(voxels: &[f32], columns: usize, Range { start: low, end: high }: Range<f32>) -> bool {
     let share = |voxel: f32| (voxel - low) / (high - low);
-    let count = |wanted: &dyn Fn(f32) -> bool| {
-        voxels.iter().filter(|voxel| wanted(share(**voxel))).count() as f64
-    };
-    let (dark, bright) = (count(&|v| v <= BACKGROUND), count(&|v| v >= 1.0 - BACKGROUND));
+    let up_to = |most: f32| count(voxels, |voxel| share(voxel) <= most) as f64;
+    let from = |least: f32| count(voxels, |voxel| share(voxel) >= least) as f64;
+    let (dark, bright) = (up_to(BACKGROUND), from(1.0 - BACKGROUND));
     let all = voxels.len() as f64;
     let (foreground, white) = match bright > dark {
-        true => (all - bright, count(&|v| v <= WHITE)),
-        false => (all - dark, count(&|v| v >= 1.0 - WHITE)),
+        true => (all - bright, up_to(WHITE)),
+        false => (all - dark, from(1.0 - WHITE)),
     };
     if white < WHITE_MIN * foreground {
         return false;
     }
     let (inside, background) = (|voxel: f32| usize::from(share(voxel) > 0.5), bright > dark);
     let met = neighbours(voxels, columns, background.into(), inside);
-    let rim = count(&|v| v > RIM && v < 1.0 - RIM);
+    let rim = count(voxels, |v| share(v) > RIM && share(v) < 1.0 - RIM) as f64;
     rim <= RIM_MAX * met.differ as f64 && (met.differ as f64) < SPECKLED * met.pairs as f64
 }
 

@@ -7,11 +7,13 @@
 mod components;
 mod decode;
 mod dice_predictor;
+mod dicom_instance;
 mod embedding;
 pub mod encode;
 mod features;
 mod findings;
 mod growth;
+mod instance;
 mod kind;
 mod label_map;
 mod laterality;
@@ -21,6 +23,7 @@ pub mod names;
 mod orientation;
 mod passport;
 pub mod phantom;
+pub mod picker;
 mod prepare;
 mod reading;
 mod refusal;
@@ -37,13 +40,16 @@ mod witness;
 
 pub use components::{Run, components};
 pub use decode::{
-    Archive, Decoded, Group, Grouping, Limits, decode, decode_flat, may_be_image, segmentation,
-    series_of, transfer_syntaxes,
+    Archive, Decoded, DeidentificationReport, Deidentified, Group, Grouping, Limits, Naming,
+    Treated, decode, decode_flat, deidentify, instance, instance_of, instances, may_be_image,
+    segmentation, series_of, transfer_syntaxes,
 };
 pub use dice_predictor::{DICE_FEATURES, DicePredictor, ExpectedDice, dice_features};
+pub use dicom_instance::DicomInstance;
 pub use embedding::{EMBEDDING, EMBEDDING_WIDTH, Projection, embedding};
 pub use features::Features;
 pub use findings::{Bounds, Criteria, Finding, Findings, Role, Unit};
+pub use instance::{Extent, Instance, PixelExtents, StoredInstance, attribute_named};
 pub use kind::{ClassifiedKind, ImageKind, KindPrediction, KindSource};
 pub use label_map::{is_label_map, marked};
 pub use laterality::{Laterality, Middle, round_trip};
@@ -51,12 +57,13 @@ pub use measure::Diameter;
 pub use model_info::{ModelFacts, ModelInfo, ModelUsed};
 pub use orientation::{Orientation, Plane, View};
 pub use passport::{Passport, PassportStatement, StatementSignature};
+pub use picker::SeriesFacts;
 pub use prepare::{Framed, Prepared, Preprocessing, TilePlacement, prepare, restore};
 pub use reading::{
     Assessment, Calibration, Forms, NetworkInput, OperatingPoint, Reading, Readings,
     TilePrediction, restored,
 };
-pub use refusal::{Refusal, RefusalReason};
+pub use refusal::{KnownOfRefused, Refusal, RefusalReason};
 pub use regions::regions;
 pub use render::{
     ColourPicture, captioned, comparison_png, lettered_png, main_marked, mask_nifti, mask_png,

@@ -1,8 +1,12 @@
 use std::fmt;
 
+use domain::Equipment;
 use domain::identity::Contradiction;
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::ser::{SerializeStruct, Serializer};
+use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use crate::kind::ImageKind;
 
 /// Why an upload is not analysed: one problem type each, so that programs can tell them apart.
 #[derive(Clone, Copy, Debug, EnumString, Eq, Hash, IntoStaticStr, PartialEq, VariantArray)]
@@ -135,7 +139,8 @@ impl RefusalReason {
     /// The refusal of one file for this reason. `what` is a sentence on this very file, and never
     /// says anything of the patient.
     pub fn refuse(self, what: impl Into<String>) -> Refusal {
-        Refusal { problem: self, detail: format!("{} {}", what.into(), self.advice()) }
+        let detail = format!("{} {}", what.into(), self.advice());
+        Refusal { problem: self, detail, known: KnownOfRefused::default() }
     }
 }
 
@@ -143,6 +148,12 @@ impl Refusal {
     /// The same, said of one place in what was sent: a file, a slice.
     pub(crate) fn at(self, place: &str) -> Refusal {
         Refusal { detail: format!("{place}: {}", self.detail), ..self }
+    }
+
+    /// The same of a file of which that was known already.
+    #[must_use]
+    pub fn of_known(self, known: KnownOfRefused) -> Refusal {
+        Refusal { known, ..self }
     }
 }
 
@@ -153,6 +164,18 @@ pub struct Refusal {
     pub problem: RefusalReason,
     /// What is wrong with this file, and what to do.
     pub detail: String,
+    /// What refusals are counted by.
+    pub known: KnownOfRefused,
+}
+
+/// What was known of a file when it was refused: where, with what and as what it was made. Nothing of the patient.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct KnownOfRefused {
+    /// As its file says.
+    pub equipment: Equipment,
+    /// None: it was refused before that was read.
+    pub kind: Option<ImageKind>,
 }
 
 impl From<Contradiction> for Refusal {

@@ -1,6 +1,7 @@
 use domain::{Answer, rfc3339};
 use serde::{Deserialize, Serialize};
 
+use crate::picker::SeriesChoice;
 use crate::{
     ClassifiedKind, ExpectedDice, Features, Finding, Format, Geometry, Modality, ModelUsed,
     Orientation, Readings, Role, Shape, Unit, View, Volume, Witness,
@@ -64,6 +65,10 @@ pub struct ResultDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub witness: Option<Witness>,
+    /// Why it was analysed, or not, of a DICOM series that came with others of its study, or from a scanner; missing of anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub series: Option<SeriesChoice>,
     /// When each step was done.
     pub timing: Timing,
 }
@@ -388,6 +393,7 @@ impl ResultDocument {
             model: None,
             inputs: None,
             witness: None,
+            series: None,
             timing: Timing::given_up(accepted_ms, finished_ms),
         }
     }
@@ -440,7 +446,7 @@ mod tests {
         assert_eq!(serde_json::from_slice::<ResultDocument>(&bytes).unwrap(), failed);
         let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!((&document["schema"], &document["answer"]), (&SCHEMA.into(), &"failed".into()));
-        for missing in ["quality", "image", "model", "inputs", "witness"] {
+        for missing in ["quality", "image", "model", "inputs", "witness", "series"] {
             assert!(document.get(missing).is_none(), "{document}");
         }
         let timing = document["timing"].as_object().unwrap();

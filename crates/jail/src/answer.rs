@@ -3,7 +3,10 @@
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
 use domain::{Equipment, Identity};
-use imaging::{Geometry, Orientation, Refusal, RefusalReason, SegmentationFacts, Shape};
+use imaging::{
+    DicomInstance, Geometry, KnownOfRefused, Orientation, Refusal, RefusalReason,
+    SegmentationFacts, SeriesFacts, Shape,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Walls;
@@ -22,8 +25,13 @@ pub enum DecoderAnswer {
         problem: String,
         /// What is wrong with this file and what to do, in a clinician's words.
         detail: String,
+        /// What was known of it by then.
+        #[serde(default)]
+        known: KnownOfRefused,
     },
-    /// Sound: the preview and then the volume follow.
+    /// Sound: the preview and then the volume follow, and behind them, with its length before it (eight bytes, little endian), the index
+    /// of the upload's DICOM instances ([`imaging::StoredInstance`], as a list in JSON; empty: there is none). That is made when all
+    /// else was said, and may be cut where time or memory ran out: the scan is whole without it.
     Image(Box<ScanFacts>),
     /// A mask: its voxels follow, one byte each, 1 in what it marks and 0 elsewhere.
     Outline(Box<OutlineFacts>),
@@ -33,6 +41,8 @@ pub enum DecoderAnswer {
     Groups(Vec<Group>),
     /// Which series of which study a file is an instance of, as a digest in lower-case hex; None: it is no slice.
     Series(Option<String>),
+    /// What a DICOM file says it is.
+    Instance(Box<DicomInstance>),
     /// The bytes of one entry, or of a zip of several, follow.
     Entry {
         /// How many they are.
@@ -51,6 +61,8 @@ pub struct Group {
     pub places: Vec<usize>,
     /// Whether they are to be a scan: a report is not, nor is a mask beside its image.
     pub scan: bool,
+    /// What the headers of a DICOM series say of it; None of anything else.
+    pub series: Option<SeriesFacts>,
 }
 
 /// What is known of a decoded scan besides its voxels.
@@ -89,7 +101,8 @@ pub struct OutlineFacts {
 
 impl From<Refusal> for DecoderAnswer {
     fn from(refusal: Refusal) -> DecoderAnswer {
-        DecoderAnswer::Refused { problem: refusal.problem.name().into(), detail: refusal.detail }
+        let Refusal { problem, detail, known } = refusal;
+        DecoderAnswer::Refused { problem: problem.name().into(), detail, known }
     }
 }
 
@@ -122,8 +135,8 @@ pub fn length_of(announced: u32) -> Result<usize> {
 }
 
 /// The refusal of that name; None for a name that no problem has.
-pub fn refusal(problem: &str, detail: String) -> Option<Refusal> {
-    Some(Refusal { problem: RefusalReason::named(problem)?, detail })
+pub fn refusal(problem: &str, detail: String, known: KnownOfRefused) -> Option<Refusal> {
+    Some(Refusal { problem: RefusalReason::named(problem)?, detail, known })
 }
 
 #[cfg(test)]
@@ -177,8 +190,18 @@ mod tests {
             DecoderAnswer::Series(None),
             DecoderAnswer::Series(Some("cd".repeat(32))),
             DecoderAnswer::Groups(vec![
-                Group { name: "IM0 \u{2026} IM7 (8 files)".into(), places: vec![7, 0], scan: true },
-                Group { name: String::new(), places: Vec::new(), scan: false },
+                Group {
+                    name: "IM0 \u{2026} IM7 (8 files)".into(),
+                    places: vec![7, 0],
+                    scan: true,
+                    series: Some(SeriesFacts {
+                        modality: "MR".into(),
+                        marks: [imaging::picker::Mark::MotionCorrected].into(),
+                        description: "m\u{e9}ninge \"A\"".into(),
+                        ..SeriesFacts::default()
+                    }),
+                },
+                Group { name: String::new(), places: Vec::new(), scan: false, series: None },
             ]),
             DecoderAnswer::Image(Box::new(facts(Some(identity)))),
             DecoderAnswer::Image(Box::new(facts(None))),
@@ -194,6 +217,13 @@ mod tests {
                 instances: Vec::new(),
                 shape: Shape { slices: 1, rows: 2, columns: 3 },
                 planes: vec![Geometry::of_distances([0.0, 0.1, 0.3])],
+            })),
+            DecoderAnswer::Instance(Box::new(DicomInstance {
+                study: "1.2".into(),
+                sop_instance: "1.2.3".into(),
+                is_slice: true,
+                data_set_at: u64::MAX,
+                ..DicomInstance::default()
             })),
             RefusalReason::Corrupt.refuse("It says \u{201c}no\u{201d}.").into(),
         ]
@@ -221,12 +251,19 @@ mod tests {
     fn every_refusal_comes_over_as_the_problem_that_it_is() {
         for problem in ["not-an-image", "truncated", "too-large", "mixed-series", "wrong-identity"]
         {
-            let sent = RefusalReason::named(problem).unwrap().refuse("It is what it is.");
+            let scanner = Some("Acme Maker 3".to_owned());
+            let equipment = Equipment { scanner, ..Equipment::default() };
+            let known = KnownOfRefused { equipment, kind: None };
+            let refused = RefusalReason::named(problem).unwrap().refuse("It is what it is.");
+            let sent = refused.of_known(known);
             let read = DecoderAnswer::read(&written(&sent.clone().into())[..]).unwrap();
-            let DecoderAnswer::Refused { problem, detail } = read else { panic!("{read:?}") };
-            assert_eq!(refusal(&problem, detail), Some(sent));
+            let DecoderAnswer::Refused { problem, detail, known } = read else {
+                panic!("{read:?}")
+            };
+            assert_eq!(refusal(&problem, detail, known), Some(sent));
         }
-        assert_eq!(refusal("no-such-problem", "words".into()), None);
+        let known = KnownOfRefused::default();
+        assert_eq!(refusal("no-such-problem", "words".into(), known), None);
     }
 
     #[test]

@@ -82,6 +82,14 @@ impl Blobs {
         Ok(verified(self.0.get(key).await?, sha256.to_owned()))
     }
 
+    /// The bytes of the object under `key` from that one on (from 0); none where it has no more. `NOT_FOUND` when there is no object.
+    ///
+    /// They are compared with no digest, which is the whole object's: whoever asks for them has one of their own.
+    pub async fn get_from(&self, key: &str, from: u64) -> Result<ByteStream> {
+        check_key(key)?;
+        self.0.get_from(key, from).await
+    }
+
     /// Deletes the object under `key`, if there is one.
     pub async fn delete(&self, key: &str) -> Result<()> {
         check_key(key)?;
@@ -148,6 +156,10 @@ trait Backend: Send + Sync + 'static {
     async fn stage(&self) -> Result<Box<dyn ObjectWriter>>;
     async fn keep(&self, objects: Vec<(String, Written)>) -> Result<()>;
     async fn get(&self, key: &str) -> Result<ByteStream>;
+    /// Reads over what is not asked for, where a store has no better way.
+    async fn get_from(&self, key: &str, from: u64) -> Result<ByteStream> {
+        Ok(skipping(self.get(key).await?, from))
+    }
     async fn delete(&self, key: &str) -> Result<()>;
     async fn list(&self) -> Result<BoxStream<'static, Result<Object>>>;
     async fn free_bytes(&self) -> Result<Option<u64>>;
@@ -218,6 +230,17 @@ async fn within_timeout<T>(limit: Duration, work: impl Future<Output = Result<T>
     let limit = deadline::left().map_or(limit, |left| left.min(limit));
     let slow = |_| ErrorKind::Unavailable.error("the object store does not answer");
     timeout(limit, work).await.map_err(slow)?
+}
+
+/// The bytes behind the first `from` of them.
+fn skipping(bytes: ByteStream, from: u64) -> ByteStream {
+    let mut left = from;
+    let rest = bytes.map_ok(move |mut piece| {
+        let over = left.min(piece.len() as u64);
+        left -= over;
+        piece.split_off(over as usize)
+    });
+    rest.try_filter(|piece| std::future::ready(!piece.is_empty())).boxed()
 }
 
 /// Passes `bytes` on, and an error last when they were not those of `sha256`.

@@ -18,10 +18,10 @@ use sqlx::migrate::Migrator;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument;
 
-use crate::deadline;
+use crate::{deadline, trail};
 
 /// One unit of work: everything that is executed on it becomes visible at once, or never.
 pub type Unit = Transaction<'static, Any>;
@@ -35,6 +35,7 @@ const CONNECTIONS_MAX: u32 = 8;
 pub struct Database {
     pool: AnyPool,
     begin: &'static str,
+    scrub: Option<&'static str>,
     /// SQLite takes one writer at a time; waiting here is fair and immediate, its own lock polls.
     writers: Arc<Semaphore>,
     units_at_once: usize,
@@ -45,21 +46,34 @@ pub struct Database {
 /// A committed unit survives a crash of the process and of the machine. A database that a later version has
 /// migrated further is taken as it is: a roll-out, and the way back from one, start the version before on it.
 pub async fn connect(url: &str, migrations: &Migrator) -> Result<Database> {
-    sqlx::any::install_default_drivers();
     let dialect = Dialect::of(url)?;
+    let database = opened(dialect, &dialect.address(url)).await?;
+    let mut migrations = Migrator::with_migrations(migrations.iter().cloned().collect());
+    migrations.set_ignore_missing(true);
+    migrations.run(&database.pool).await.map_err(|error| failed(error.into()))?;
+    Ok(database)
+}
+
+/// Opens the database at `url` as it is, beside whoever runs on it: nothing is migrated, and one that is missing is not made.
+pub async fn existing(url: &str) -> Result<Database> {
+    let dialect = Dialect::of(url)?;
+    opened(dialect, &dialect.address(url).replace("mode=rwc", "mode=rw")).await
+}
+
+async fn opened(dialect: Dialect, address: &str) -> Result<Database> {
+    sqlx::any::install_default_drivers();
     let pool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(dialect.may_hang_up())
         .after_connect(move |connection, _| dialect.prepare(connection))
         .after_release(|connection, _| Box::pin(is_clean(connection)))
-        .connect(&dialect.address(url))
+        .connect(address)
         .await
         .map_err(failed)?;
-    let mut migrations = Migrator::with_migrations(migrations.iter().cloned().collect());
-    migrations.set_ignore_missing(true);
-    migrations.run(&pool).await.map_err(|error| failed(error.into()))?;
     let writers = Arc::new(Semaphore::new(dialect.writers()));
-    Ok(Database { pool, begin: dialect.begin(), writers, units_at_once: dialect.units_at_once() })
+    let (begin, scrub) = (dialect.begin(), dialect.scrub());
+    Ok(Database { pool, begin, scrub, writers, units_at_once: dialect.units_at_once() })
 }
 
 impl Database {
@@ -84,8 +98,8 @@ impl Database {
     {
         let database = self.clone();
         let span = tracing::info_span!("unit of work", otel.kind = "client");
-        let until = deadline::current();
-        let run = async move { database.run(work).await };
+        let (until, asked) = (deadline::current(), trail::current());
+        let run = trail::propagate(asked, async move { database.run(work).await });
         let unit = tokio::spawn(deadline::propagate(until, run).instrument(span));
         let ended = async {
             unit.await.map_err(|error| {
@@ -100,14 +114,35 @@ impl Database {
     where
         F: for<'u> FnOnce(&'u mut Unit) -> BoxFuture<'u, Result<T>>,
     {
-        let _turn = self.writers.acquire().await.map_err(|error| {
-            ErrorKind::Unavailable.error("the database is closed").because(error)
-        })?;
+        let _turn = self.turn().await?;
         deadline::check()?;
         let mut unit = self.pool.begin_with(self.begin).await.map_err(failed)?;
         let done = work(&mut unit).await?;
         unit.commit().await.map_err(failed)?;
         Ok(done)
+    }
+
+    /// Takes what was deleted out of the files of a database that is one: what deleted rows held is overwritten with zeros as they
+    /// go, and the log, which has it from before, is emptied here. Readers that are under way keep it full until the next time.
+    ///
+    /// A server's files are its operator's: nothing is done there.
+    pub async fn scrub(&self) -> Result<()> {
+        match self.scrub {
+            Some(statement) => {
+                // Whoever would write meanwhile waits in line, as for a unit.
+                let _turn = self.turn().await?;
+                self.pool.execute(statement).await.map(drop).map_err(failed)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The turn at writing.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.writers
+            .acquire()
+            .await
+            .map_err(|error| ErrorKind::Unavailable.error("the database is closed").because(error))
     }
 
     /// Whether the database answers.
@@ -159,6 +194,19 @@ impl Dialect {
         }
     }
 
+    fn scrub(self) -> Option<&'static str> {
+        match self {
+            Self::MySql => None,
+            Self::Sqlite => Some("PRAGMA wal_checkpoint(TRUNCATE)"),
+        }
+    }
+
+    /// Whether a connection that rests may be gone: a server ends it, a file does not, and to ask before each use costs as much
+    /// as most statements.
+    fn may_hang_up(self) -> bool {
+        matches!(self, Self::MySql)
+    }
+
     fn writers(self) -> usize {
         match self {
             Self::MySql => Semaphore::MAX_PERMITS,
@@ -176,12 +224,13 @@ impl Dialect {
     }
 
     fn prepare(self, connection: &mut AnyConnection) -> BoxFuture<'_, sqlx::Result<()>> {
-        // WAL with synchronous=FULL: a commit is one fsync, and survives a loss of power.
+        // WAL with synchronous=FULL: a commit is one fsync, and survives a loss of power. What is deleted is overwritten: who is
+        // erased is in no file.
         let settings = match self {
             Self::MySql => "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             Self::Sqlite => {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-                 PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON"
+                 PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON"
             }
         };
         Box::pin(async move { connection.execute(settings).await.map(drop) })

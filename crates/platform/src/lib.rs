@@ -16,6 +16,7 @@ pub mod db;
 pub mod deadline;
 pub mod disk;
 pub mod queue;
+pub mod trail;
 
 /// Installs ring as the process's TLS implementation: the clients of both clouds leave the choice to the process.
 pub fn choose_tls() {

@@ -25,11 +25,40 @@ async fn sqlite() {
 }
 
 #[tokio::test]
+async fn what_was_deleted_is_in_no_file_of_sqlite_once_it_is_scrubbed() {
+    const CANARY: &str = "canary of a patient";
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", dir.path().join("suite.db").display());
+    let database = connect(&url, &MIGRATIONS).await.unwrap();
+    let naming = || {
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let bytes = files.map(|path| std::fs::read(path).unwrap());
+        bytes
+            .filter(|bytes| bytes.windows(CANARY.len()).any(|some| some == CANARY.as_bytes()))
+            .count()
+    };
+    let pool = database.pool();
+    // Longer than a page, so that it lies in several.
+    for (id, words) in [("short", CANARY.to_owned()), ("long", CANARY.repeat(1000))] {
+        let kept = sqlx::query("CREATE TABLE IF NOT EXISTS words (id VARCHAR(36), words TEXT)");
+        kept.execute(pool).await.unwrap();
+        let kept = sqlx::query("INSERT INTO words (id, words) VALUES (?, ?)").bind(id).bind(words);
+        kept.execute(pool).await.unwrap();
+    }
+    assert!(naming() > 0, "it was never there");
+    sqlx::query("DELETE FROM words").execute(pool).await.unwrap();
+    database.scrub().await.unwrap();
+    assert_eq!(naming(), 0);
+}
+
+#[tokio::test]
 async fn sqlite_survives_the_loss_of_power() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("suite.db").display());
     let database = connect(&url, &MIGRATIONS).await.unwrap();
-    for (pragma, value) in [("synchronous", 2_i64), ("foreign_keys", 1), ("busy_timeout", 5000)] {
+    for (pragma, value) in
+        [("synchronous", 2_i64), ("foreign_keys", 1), ("busy_timeout", 5000), ("secure_delete", 1)]
+    {
         let query = sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"));
         let set: i64 = sqlx::query_scalar(query).fetch_one(database.pool()).await.unwrap();
         assert_eq!(set, value, "{pragma}");

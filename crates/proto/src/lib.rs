@@ -10,13 +10,36 @@ mod json;
 /// The descriptors of everything below, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
 
+/// Shows nothing of a message with a secret, or of one that says who the patient is.
+macro_rules! redacted {
+    ($($message:ident)+) => { $(
+        impl std::fmt::Debug for v1::$message {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($message), "(redacted)"))
+            }
+        }
+    )+ };
+}
+
 // The modules nest as the packages do, because the generated code names its siblings by path.
+
+/// What audit trails say.
+pub mod audit {
+    #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
+    pub mod v1 {
+        tonic::include_proto!("medseg.audit.v1");
+    }
+    pub use v1::*;
+}
 
 /// Accounts, sign-in, tokens and the key set that they are verified with.
 pub mod auth {
     #[allow(missing_docs, reason = "generated, and documented in `/proto`")]
     pub mod v1 {
         tonic::include_proto!("medseg.auth.v1");
+    }
+    redacted! {
+        BeginSecondFactor FinishProviderSignIn ProviderToBe RecoveryCodes RemoveSecondFactor SecondFactorBegun
     }
     pub use v1::*;
 }
@@ -28,16 +51,6 @@ pub mod delivery {
         tonic::include_proto!("medseg.delivery.v1");
     }
 
-    /// Shows no secret of a destination.
-    macro_rules! redacted {
-        ($($message:ident)+) => { $(
-            impl std::fmt::Debug for v1::$message {
-                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    f.write_str(concat!(stringify!($message), "(redacted)"))
-                }
-            }
-        )+ };
-    }
     redacted! { NewDestination DestinationChange DestinationMade }
     pub use v1::*;
 }
@@ -95,12 +108,7 @@ pub mod storage {
         tonic::include_proto!("medseg.storage.v1");
     }
 
-    impl std::fmt::Debug for v1::Identity {
-        /// Shows nothing of the patient.
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("Identity(redacted)")
-        }
-    }
+    redacted! { Identity NamesOfOriginal Whose }
     pub use v1::*;
 }
 

@@ -11,6 +11,8 @@ mod document;
 pub(crate) mod element;
 pub(crate) mod equipment;
 pub(crate) mod file;
+mod instance;
+mod objects;
 mod seg;
 mod source;
 mod sr;
@@ -22,7 +24,10 @@ use imaging::{Finding, Geometry, Laterality, ResultDocument, Role, StoredGrid};
 
 use crate::{Language, Unmade, names, plain};
 
+pub use instance::{Instance, TRANSFER_SYNTAXES};
+pub use objects::ObjectFacts;
 use source::Source;
+pub use uid::is_uid;
 
 /// One scan and its result, of which objects are made.
 pub struct DicomResult {
@@ -55,6 +60,22 @@ impl DicomResult {
             return Err(ErrorKind::Internal.error(contradiction).into());
         }
         Ok(DicomResult { source, result })
+    }
+
+    /// In words what its objects leave out of what the images say, because DICOM holds no such value.
+    pub fn left_out(&self) -> Vec<&'static str> {
+        let said = &self.source.identity;
+        let values = [
+            (
+                &said.accession_number,
+                "its accession number has more than 16 characters, and is left out",
+            ),
+            (&said.study_id, "its study id has more than 16 characters, and is left out"),
+        ];
+        let is_long = |value: &Option<String>| {
+            value.as_deref().is_some_and(|value| !element::fits(dicom_core::VR::SH, value))
+        };
+        values.into_iter().filter(|(value, _)| is_long(value)).map(|(_, words)| words).collect()
     }
 
     /// A segmentation (DICOM SEG, BINARY) with a segment for each finding, on the slices of the images themselves. `mask` is the file

@@ -2,6 +2,9 @@
 //!
 //! A collection: whoever receives it decides what to keep. Ids are digests of scan, model and what is named, so that the same result has
 //! the same ids; all references are to entries of the bundle. A patient is in it by number alone, and only where the number means one.
+//!
+//! Or a transaction, for a server that is to keep it: of each resource it makes what it does not have, by an identifier of ours. The
+//! patient is referred to by number and not made, for without the system that a number is of nobody knows which patient it means.
 
 mod codes;
 mod model;
@@ -19,7 +22,7 @@ use crate::{Language, MEDIA_TYPE, dicom, names, plain};
 use codes::{coding, concept};
 use model::{
     Attachment, Bundle, Coding, Concept, DiagnosticReport, Entry, Identifier, Meta, Reference,
-    Resource,
+    Request, Resource,
 };
 
 /// Names that are unique in the world (RFC 3986).
@@ -35,21 +38,28 @@ pub fn bundle(
     result: &ResultDocument,
     printed: Option<(&[u8], Language)>,
 ) -> Result<Vec<u8>> {
-    let of = Of::new(identity, result);
-    let (observations, members) = observations::all(&of);
-    let mut entry = vec![of.entry(&["report"], report(&of, members, printed))];
+    written(&Of::new(identity, result), printed)
+}
+
+/// The same, without a printed report, as a transaction that a server executes: done twice, it is done once.
+pub fn transaction(identity: &Identity, result: &ResultDocument) -> Result<Vec<u8>> {
+    written(&Of { executed: true, ..Of::new(identity, result) }, None)
+}
+
+fn written(of: &Of<'_>, printed: Option<(&[u8], Language)>) -> Result<Vec<u8>> {
+    let (observations, members) = observations::all(of);
+    let mut entry = vec![of.entry(REPORT, report(of, members, printed))];
     entry.extend(observations);
-    entry.extend(subjects::study(&of).map(|study| of.entry(STUDY, study)));
-    entry.push(of.entry(DEVICE, subjects::device(&of)));
-    entry.extend(
-        of.patient.as_ref().map(|patient| of.entry(PATIENT, subjects::patient(&of, patient))),
-    );
+    entry.extend(subjects::study(of).map(|study| of.entry(STUDY, study)));
+    entry.push(of.entry(DEVICE, subjects::device(of)));
+    let patient = of.patient.as_ref().filter(|_| !of.executed);
+    entry.extend(patient.map(|patient| of.entry(PATIENT, subjects::patient(of, patient))));
     let bundle = Bundle {
         resource_type: "Bundle",
         id: of.id(&["bundle"]),
         meta: meta(),
         identifier: identifier(URI, of.urn(&["bundle"])),
-        kind: "collection",
+        kind: if of.executed { "transaction" } else { "collection" },
         timestamp: of.issued.clone(),
         entry,
     };
@@ -57,6 +67,7 @@ pub fn bundle(
         .map_err(|error| ErrorKind::Internal.error("a bundle cannot be written").because(error))
 }
 
+const REPORT: &[&str] = &["report"];
 const STUDY: &[&str] = &["study"];
 const DEVICE: &[&str] = &["device"];
 const PATIENT: &[&str] = &["patient"];
@@ -65,6 +76,8 @@ const PATIENT: &[&str] = &["patient"];
 struct Of<'a> {
     identity: &'a Identity,
     result: &'a ResultDocument,
+    /// Whether it is a transaction.
+    executed: bool,
     /// The patient's number and who has given it; None where nobody knows whose scan it is.
     patient: Option<[String; 2]>,
     /// Study and series; None where the scan did not come with both.
@@ -88,6 +101,7 @@ impl<'a> Of<'a> {
         Of {
             identity,
             result,
+            executed: false,
             patient: identity.patient_key().map(|_| [number, issuer]),
             study: is_study.then_some([study, series]),
             accession: Some(accession).filter(|accession| !accession.is_empty()),
@@ -107,8 +121,31 @@ impl<'a> Of<'a> {
         format!("urn:uuid:{}", self.id(words))
     }
 
-    fn entry(&self, words: &[&str], resource: Resource) -> Entry {
-        Entry { full_url: self.urn(words), resource }
+    fn entry(&self, words: &[&str], mut resource: Resource) -> Entry {
+        let request = self.executed.then(|| {
+            if let Resource::Observation(observation) = &mut resource {
+                observation.identifier.insert(0, identifier(URI, self.urn(words)));
+            }
+            self.request(words, &resource)
+        });
+        Entry { full_url: self.urn(words), resource, request }
+    }
+
+    /// Makes the resource where the server has none of its identifier: study and device by what all their results have, anything else
+    /// by what it is called here. A resource that is there stays as it is, whoever has changed it since.
+    fn request(&self, words: &[&str], resource: &Resource) -> Request {
+        let (url, shared) = match resource {
+            Resource::DiagnosticReport(_) => ("DiagnosticReport", None),
+            Resource::Observation(_) => ("Observation", None),
+            Resource::ImagingStudy(study) => ("ImagingStudy", study.identifier.first()),
+            Resource::Device(device) => ("Device", device.identifier.first()),
+            Resource::Patient(_) => ("Patient", None),
+        };
+        let value = match shared {
+            Some(Identifier { value, .. }) => format!("{DICOM_UID}|{value}"),
+            None => format!("{URI}|{}", self.urn(words)),
+        };
+        Request { method: "POST", url, if_none_exist: format!("identifier={value}") }
     }
 
     fn reference(&self, words: &[&str]) -> Reference {
@@ -116,7 +153,11 @@ impl<'a> Of<'a> {
     }
 
     fn subject(&self) -> Option<Reference> {
-        self.patient.as_ref().map(|_| self.reference(PATIENT))
+        let patient = self.patient.as_ref()?;
+        if !self.executed {
+            return Some(self.reference(PATIENT));
+        }
+        Some(Reference::Identifier(Box::new(subjects::number(patient))))
     }
 
     fn studies(&self) -> Vec<Reference> {
@@ -136,11 +177,11 @@ fn report(of: &Of<'_>, members: Vec<Reference>, printed: Option<(&[u8], Language
     let order = of.order().map(|number| Reference::Identifier(Box::new(number)));
     let conclusion = [vec![plain::conclusion(of.result)], plain::remarks(of.result)].concat();
     Resource::DiagnosticReport(Box::new(DiagnosticReport {
-        id: of.id(&["report"]),
+        id: of.id(REPORT),
         meta: meta(),
         identifier: vec![
             identifier(URI, format!("urn:uuid:{}", of.result.scan_id)),
-            identifier(URI, of.urn(&["report"])),
+            identifier(URI, of.urn(REPORT)),
         ],
         based_on: order.into_iter().collect(),
         status: PRELIMINARY,

@@ -94,12 +94,18 @@ fn request(identity: &Identity, result: &ResultDocument) -> String {
             (4, joined(&["18748-4", "Diagnostic imaging study", "LN"])),
             (7, examined(identity)),
             // Where radiology departments look for it.
-            (18, escaped(&accession)),
+            (18, escaped(if is_long(&accession) { "" } else { accession.as_str() })),
             (22, at(result)),
             (24, "RAD".into()),
             (25, "P".into()),
         ],
     )
+}
+
+/// Whether a number of an order is longer than its field (OBR-18). Cut, it would be another order's.
+fn is_long(accession: &str) -> bool {
+    const CHARS_MAX: usize = 60;
+    accession.chars().count() > CHARS_MAX
 }
 
 /// When the scan was made, in the scanner's local time, as far as its file says.

@@ -562,3 +562,38 @@ fn a_mask_that_does_not_show_the_findings_is_our_fault() {
     };
     assert_eq!(error.kind(), ErrorKind::Internal);
 }
+
+#[test]
+fn what_was_lost_in_the_images_is_said_of_what_is_made_of_them() {
+    let head = head("LPS");
+    let some = |text: &str| Some(text.to_owned());
+    let (own, _) = head.volume.own_grid();
+    let lossy = Identity {
+        lossy_image_compression: some("01"),
+        lossy_image_compression_ratio: some("4.5"),
+        lossy_image_compression_method: some("ISO_10918_1"),
+        ..identity(own.slices)
+    };
+    let dicom = DicomResult::new(lossy, &head.grid, result(&head, Answer::Found)).unwrap();
+    let mask = mask_nifti(&head.volume, &head.found).unwrap();
+    let object = read(&dicom.segmentation(&mask, &head.grid).unwrap());
+    let said = |tag| text(&object, tag).trim().to_owned();
+    assert_eq!(said(tags::LOSSY_IMAGE_COMPRESSION), "01");
+    assert_eq!(said(tags::LOSSY_IMAGE_COMPRESSION_RATIO), "4.5");
+    assert_eq!(said(tags::LOSSY_IMAGE_COMPRESSION_METHOD), "ISO_10918_1");
+}
+
+#[test]
+fn a_number_that_dicom_does_not_hold_is_left_out_in_words() {
+    let head = head("LPS");
+    let (own, _) = head.volume.own_grid();
+    let of = |accession: &str| {
+        let accession_number = Some(accession.to_owned());
+        let identity = Identity { accession_number, ..identity(own.slices) };
+        let dicom = DicomResult::new(identity, &head.grid, result(&head, Answer::Found)).unwrap();
+        let object = read(&dicom.structured_report().unwrap());
+        (text(&object, tags::ACCESSION_NUMBER), dicom.left_out().len())
+    };
+    assert_eq!(of("SIXTEEN-LETTERS-"), ("SIXTEEN-LETTERS-".to_owned(), 0));
+    assert_eq!(of("SEVENTEEN-LETTERS"), (String::new(), 1));
+}

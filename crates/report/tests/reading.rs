@@ -38,6 +38,7 @@ fn result(answer: Answer) -> ResultDocument {
     let findings = if answer == Answer::Found { found.findings } else { Vec::new() };
     let remarks = vec!["the model is unsure of this answer".to_owned(), "own words".to_owned()];
     ResultDocument {
+        series: None,
         header: DocumentHeader::default(),
         scan_id: SCAN.into(),
         answer,

@@ -15,13 +15,18 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::Identity;
 use crate::connections::Connections;
 use crate::serve::DRAIN_REQUESTS;
+use crate::tls::Tls;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// For TLS's handshake and the head of the first request together. The server's own limit does not run before it knows which HTTP
+/// it is, which the first bytes may leave open, nor while HTTP/2 asks for nothing.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 const STREAMS_MAX: u32 = 200;
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// The most that is read of an HTTP/1 request's head: several such callers must not fill the memory with heads.
+const HEAD_BYTES: usize = 64 * 1024;
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// For a socket that cannot be accepted, such as when no file descriptor is left.
@@ -30,7 +35,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Accepts connections until `shutdown`, then waits for those that are open.
 pub async fn accept(
     listener: TcpListener,
-    identity: Option<&Identity>,
+    tls: Option<&Tls>,
     router: Router,
     shutdown: &CancellationToken,
 ) {
@@ -54,13 +59,14 @@ pub async fn accept(
         }));
         let service = TowerToHyperService::new(router);
         let (server, watcher) = (server.clone(), open.watcher());
-        let answered = answer(stream, identity.cloned(), server, service, watcher);
+        let answered = answer(stream, tls.cloned(), server, service, watcher);
         tokio::spawn(async move {
             tokio::select! {
                 () = answered => {}
                 () = admitted.first_request.given_up() => {
                     metrics::counter!("medseg_connections_refused_total").increment(1);
                 }
+                () = admitted.first_request.late(FIRST_REQUEST_TIMEOUT) => {}
             }
         });
     }
@@ -73,12 +79,12 @@ pub async fn accept(
 /// Answers on one connection. That it breaks, says nothing, or that nobody signs for it, is its caller's to notice.
 async fn answer(
     stream: TcpStream,
-    identity: Option<Identity>,
+    tls: Option<Tls>,
     server: Builder<TokioExecutor>,
     service: TowerToHyperService<Router>,
     watcher: Watcher,
 ) {
-    let Some(identity) = identity else {
+    let Some(tls) = tls else {
         // The server's own limit begins with the first byte.
         let mut first = [0];
         if let Ok(Ok(1)) = timeout(HEADER_TIMEOUT, stream.peek(&mut first)).await {
@@ -87,7 +93,7 @@ async fn answer(
         }
         return;
     };
-    let acceptor = TlsAcceptor::from(identity.server());
+    let acceptor = TlsAcceptor::from(tls.server());
     if let Ok(Ok(stream)) = timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let _ = watcher.watch(connection).await;
@@ -96,7 +102,12 @@ async fn answer(
 
 fn server() -> Builder<TokioExecutor> {
     let mut server = Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_headers(64);
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(64)
+        .max_buf_size(HEAD_BYTES);
     server
         .http2()
         .timer(TokioTimer::new())

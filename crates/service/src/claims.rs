@@ -20,13 +20,16 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
-pub use keys::{PublicKeys, RESULT_PURPOSE, SigningKey};
+pub use keys::{ERASURE_PURPOSE, PublicKeys, RESULT_PURPOSE, SigningKey};
 pub use service_token::{DELIVERY_CLIENT, SERVICE_CLIENT, ServiceToken};
 pub use token::{Epochs, Grant, LIFETIME_S, delivery_tenant, operator_tenant, service_tenant};
 pub use verifier::Verifier;
 
-/// The metadata in which the gateway tells auth the network address that a sign-in comes from.
+/// The metadata in which the gateway tells the network address that a call comes from, and services tell it on.
 pub const ORIGIN: &str = "medseg-origin";
+
+/// The same of why somebody asks, in their own words; percent-encoded. It is a header of the REST face, too.
+pub const REASON: &str = "medseg-reason";
 
 /// The metadata in which one of medseg's own services shows its own token, beside that of whom it works for.
 const VOUCHER: &str = "medseg-service-token";

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,14 @@ impl FirstRequest {
     /// Returns once the connection has to make room.
     pub async fn given_up(&self) {
         self.given_up.cancelled().await;
+    }
+
+    /// Returns after that `time`, if it has not come by then, and else never.
+    pub async fn late(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+        if self.came.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn give_up(&self) -> bool {

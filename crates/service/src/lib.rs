@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod accept;
+mod asked;
 pub mod claims;
 pub mod cli;
 mod connections;
@@ -16,6 +17,7 @@ mod failures;
 mod health;
 mod logs;
 mod peer;
+mod public;
 mod retry;
 mod run;
 mod serve;
@@ -29,13 +31,15 @@ mod turns;
 pub mod wire;
 mod worker;
 
+pub use asked::{decoded, encoded};
 pub use drain::drain;
 pub use event::{CloudEvent, Origin};
 pub use failures::status_in_stream;
 pub use health::{Check, check};
 pub use logs::{ErrorLog, LogSettings};
 pub use peer::Peer;
-pub use platform::{choose_tls, deadline, keep_private};
+pub use platform::{choose_tls, deadline, keep_private, trail};
+pub use public::{Certificate, Public, PublicSettings};
 pub use run::{Process, run, shutdown_on_signals};
 pub use serve::{Listeners, run_workers, serve, serve_at};
 pub use shares::{Share, Shares, Taken};
@@ -64,8 +68,8 @@ pub struct Service {
     pub http: Router,
     /// The tasks that run beside requests.
     pub workers: Vec<Worker>,
-    /// Whether people call it, who have no certificate of the mesh.
-    pub public: bool,
+    /// The way to it, where people call it; peers call all others, by the mesh's own certificates.
+    pub public: Option<Public>,
     /// How long its workers may take to finish what they have in hand, once it is told to stop; a few seconds at least.
     pub drain: Duration,
     /// What must answer before it is ready; the names appear in `/readyz`. Its own only, such as its database: who waits for
@@ -89,7 +93,7 @@ impl Service {
             joined.http = joined.http.merge(service.http);
             joined.workers.extend(service.workers);
             joined.drain = joined.drain.max(service.drain);
-            joined.public |= service.public;
+            joined.public = joined.public.or(service.public);
             let named = |(check, ask)| (format!("{}.{check}", service.name), ask);
             joined.readiness.extend(service.readiness.into_iter().map(named));
             joined.peers.extend(service.peers.into_iter().map(named));

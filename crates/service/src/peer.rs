@@ -16,7 +16,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 use crate::failures::logged;
 use crate::retry::RetryingChannel;
 use crate::serve::catch_panics;
-use crate::{Identity, Service, trace};
+use crate::{Identity, Service, asked, trace};
 
 /// How long a peer may take to begin its answer, unless the request sets a timeout of its own (as a
 /// long upload must: its answer begins when the last byte has arrived).
@@ -78,7 +78,7 @@ impl Peer {
 
     /// A service of this process, called as a function.
     pub fn within(service: &Service) -> Peer {
-        let routes = catch_panics(logged(service.grpc.clone().prepare()));
+        let routes = catch_panics(asked::told(logged(service.grpc.clone().prepare())));
         let routes = ServiceExt::<Request<Body>>::map_err(routes, BoxError::from);
         Peer(BoxCloneSyncService::new(routes.map_request(with_timeout_header)))
     }
@@ -97,6 +97,7 @@ impl tower::Service<Request<Body>> for Peer {
     /// Enforces the deadline here and not in the server, so that calls in process keep it too.
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         trace::inject(request.headers_mut());
+        asked::inject(request.headers_mut());
         let asked = timeout_of(request.headers()).unwrap_or(TIMEOUT_DEFAULT);
         let channel = self.0.clone();
         // No longer than whoever waits for us.

@@ -115,6 +115,9 @@ impl Process {
         // First: what is counted or described before it is lost.
         telemetry::prometheus();
         let service = build().await?;
+        if let Some(public) = &service.public {
+            public.check(listen)?;
+        }
         let calls = bind(listen).await?;
         let probes = match probes {
             Some(probes) => Some(bind(probes).await?),
@@ -123,8 +126,6 @@ impl Process {
         let address = calls.local_addr()?;
         tracing::info!(service = service.name, listen = %address, "ready");
         on_listening(address);
-        // People have no certificate of the mesh.
-        let identity = identity.filter(|_| !service.public);
         serve_at(service, Listeners { calls, probes, identity }, shutdown).await?;
         tracing::info!("stopped");
         traces.end().await;

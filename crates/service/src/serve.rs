@@ -5,11 +5,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream;
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use platform::deadline;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -26,7 +26,8 @@ use crate::accept::accept;
 use crate::failures::logged;
 use crate::health::Readiness;
 use crate::peer::timeout_of;
-use crate::{Identity, Service, Worker, telemetry};
+use crate::tls::Tls;
+use crate::{Identity, Service, Worker, asked, telemetry};
 
 /// How long requests, and after them workers, may take to finish once the process is told to stop:
 /// together less than the ten seconds after which a container is killed, unless the service wants more.
@@ -40,7 +41,8 @@ pub struct Listeners {
     pub calls: TcpListener,
     /// Probes and metrics, without TLS, and nothing else; without it, they are answered among the calls.
     pub probes: Option<TcpListener>,
-    /// Its identity for TLS: callers must show a certificate of the same authority; without it, there is no TLS.
+    /// Its identity for TLS: callers must show a certificate of the same authority; without it, there is no TLS. People need none:
+    /// what they call shows the certificate of [`Service::public`], or goes without.
     pub identity: Option<Identity>,
 }
 
@@ -67,7 +69,11 @@ pub async fn serve_at(
     let Listeners { calls, probes, identity } = listeners;
     let readiness = Readiness::new(service.readiness, service.peers, shutdown.clone());
     let (reporter, health) = tonic_health::server::health_reporter();
-    let grpc = service.grpc.add_service(health).add_service(reflection()?);
+    let mut grpc = service.grpc.add_service(health);
+    // The lists of all services are for who runs them, and not for strangers.
+    if service.public.is_none() {
+        grpc = grpc.add_service(reflection()?);
+    }
     let mut http = service.http;
     let probing = match probes {
         Some(probes) => Some(tokio::spawn(answer_probes(probes, readiness.clone()))),
@@ -78,9 +84,13 @@ pub async fn serve_at(
     };
     let router = router(service.name, grpc, http);
 
+    let tls = match service.public {
+        Some(public) => public.certificate.map(Tls::Public),
+        None => identity.map(Tls::Mutual),
+    };
     let running = Running::start(service.workers, service.drain, &shutdown);
     let reporting = tokio::spawn(report(reporter, readiness));
-    accept(calls, identity.as_ref(), router, &shutdown).await;
+    accept(calls, tls.as_ref(), router, &shutdown).await;
     let outcome = running.end().await;
     reporting.abort();
     if let Some(probing) = probing {
@@ -161,7 +171,8 @@ fn router(name: &'static str, grpc: Routes, http: Router) -> Router {
         .layer(measure.clone())
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()));
     // A failure is logged within its request's span, which names the trace.
-    let grpc = catch_panics(logged(grpc).into_axum_router().layer(measure).into());
+    let grpc = asked::told(logged(grpc)).into_axum_router().layer(measure);
+    let grpc = catch_panics(grpc.into());
     // By content type, not by path: gRPC and HTTP each answer an unknown path in their own way.
     Router::new().fallback(move |request: Request| {
         let (grpc, http) = (grpc.clone(), http.clone());
@@ -185,6 +196,15 @@ fn probed(readiness: Readiness) -> Router {
         .route("/readyz", get(move || readiness.clone().respond()))
         .route("/peers", get(move || peers.clone().tell_of_peers()))
         .route("/metrics", get(telemetry::render))
+        .route_layer(map_response(carefully))
+}
+
+/// No browser takes the text of a probe for anything else, or keeps it.
+async fn carefully(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 async fn call<S, B>(mut service: S, request: Request) -> Response

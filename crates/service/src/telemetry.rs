@@ -46,8 +46,8 @@ pub(crate) async fn measure(service: &'static str, request: Request, next: Next)
     ];
     // People call the interface under /v1; services call each other, each with its caller's trace.
     let edge = route.as_deref().is_some_and(|route| route.starts_with("/v1/"));
-    let path = route.as_deref().filter(|_| edge).unwrap_or(request.uri().path());
-    let name = format!("{} {path}", method_name(request.method()));
+    let called = named(route.as_deref(), request.uri().path());
+    let name = format!("{} {called}", method_name(request.method()));
     let span = trace::of_request(service, &name, request.headers(), edge);
     let begun = Instant::now();
     let response = next.run(request).instrument(span).await;
@@ -56,6 +56,16 @@ pub(crate) async fn measure(service: &'static str, request: Request, next: Next)
     let labels: Vec<(&str, String)> = labels.into_iter().chain([status]).collect();
     metrics::counter!("medseg_requests_total", &labels).increment(1);
     response
+}
+
+/// What a request's span is named by: the route as written, since a path may have a secret in it, and one that no route is for whatever
+/// somebody has typed. Of a whole gRPC service, what the path says behind it is which call that is.
+fn named<'a>(route: Option<&'a str>, path: &'a str) -> &'a str {
+    match route {
+        Some(route) if route.ends_with("/{*rest}") => path,
+        Some(route) => route,
+        None => "none",
+    }
 }
 
 /// The method as it is counted and logged: of those that callers invent, each would be a series of numbers for ever.
@@ -69,4 +79,21 @@ pub fn method_name(method: &Method) -> &'static str {
 fn status_of(response: &Response) -> String {
     let grpc = response.headers().get("grpc-status").and_then(|status| status.to_str().ok());
     grpc.map_or_else(|| response.status().as_u16().to_string(), |code| format!("grpc-{code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_span_is_named_by_what_somebody_has_typed() {
+        for (route, path, name) in [
+            (Some("/v1/scans/{id}"), "/v1/scans/1", "/v1/scans/{id}"),
+            (Some("/tell/{token}"), "/tell/secret", "/tell/{token}"),
+            (None, "/tell/secret/", "none"),
+            (Some("/a.Service/{*rest}"), "/a.Service/Call", "/a.Service/Call"),
+        ] {
+            assert_eq!(named(route, path), name, "{path}");
+        }
+    }
 }

@@ -44,8 +44,16 @@ pub const DRIFT_DETECTED: Event<'static> = Event("drift.detected");
 /// [`DriftCleared`](proto::events::DriftCleared) in it.
 pub const DRIFT_CLEARED: Event<'static> = Event("drift.cleared");
 
+/// One event for every file that is refused at the door; the body is a [`CloudEvent`](crate::CloudEvent) with
+/// [`UploadRefused`](proto::events::UploadRefused) in it.
+pub const UPLOAD_REFUSED: Event<'static> = Event("upload.refused");
+
+/// One event for every scan of a patient who is erased; the body is a [`CloudEvent`](crate::CloudEvent) with
+/// [`ScanErased`](proto::events::ScanErased) in it.
+pub const SCAN_ERASED: Event<'static> = Event("scan.erased");
+
 /// All topics; `docs/asyncapi.yaml` describes the events.
-pub const ALL: [Topic<'static>; 9] = [
+pub const ALL: [Topic<'static>; 11] = [
     Topic::Work(SCAN_READY),
     Topic::Work(SCAN_READY_STAT),
     Topic::Work(SCAN_RETRY),
@@ -55,6 +63,8 @@ pub const ALL: [Topic<'static>; 9] = [
     Topic::Event(INCIDENT_REPORTED),
     Topic::Event(DRIFT_DETECTED),
     Topic::Event(DRIFT_CLEARED),
+    Topic::Event(UPLOAD_REFUSED),
+    Topic::Event(SCAN_ERASED),
 ];
 
 /// The topic of that name, as the outbox stores it.

@@ -12,12 +12,16 @@ use domain::ErrorKind;
 use proto::drift::drift_client::DriftClient;
 use proto::drift::drift_server::{Drift, DriftServer};
 use proto::drift::{
-    CompareWindowsRequest, Comparison, ListWindowsRequest, Quality, QualityRequest,
-    ReadRowsRequest, Report, ReportRef, ReportRequest, Rows, WindowInFull, WindowRef, Windows,
+    CompareWindowsRequest, Comparison, ListEvaluationsRequest, ListWindowsRequest,
+    OfflineEvaluation, OfflineEvaluations, Quality, QualityRequest, ReadRowsRequest, Report,
+    ReportRef, ReportRequest, Rows, RowsKept, ScansAsked, WindowInFull, WindowRef, Windows,
 };
 use serde_json::Value;
-use service::{Listeners, Peer, Service, Worker, check, choose_tls, deadline, serve, serve_at};
-use tokio::net::TcpListener;
+use service::{
+    Listeners, Peer, Public, Service, Worker, check, choose_tls, deadline, serve, serve_at,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
@@ -74,6 +78,24 @@ impl Drift for Double {
     }
 
     async fn get_quality(&self, _: Request<QualityRequest>) -> Result<Response<Quality>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn record_evaluation(
+        &self,
+        _: Request<OfflineEvaluation>,
+    ) -> Result<Response<OfflineEvaluation>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn count_rows(&self, _: Request<ScansAsked>) -> Result<Response<RowsKept>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn list_evaluations(
+        &self,
+        _: Request<ListEvaluationsRequest>,
+    ) -> Result<Response<OfflineEvaluations>, Status> {
         Err(Status::unimplemented("not in this double"))
     }
 }
@@ -205,6 +227,9 @@ async fn probes_have_a_port_of_their_own_and_answer_there_until_the_end() {
         assert_eq!(answered, (404, 200), "{path}");
     }
     assert_eq!(fetch(&probed, "/slow").await.0, 404, "and nothing else");
+    let probe = reqwest::get(format!("{probed}/metrics")).await.unwrap();
+    let said = ["x-content-type-options", "cache-control"].map(|name| &probe.headers()[name]);
+    assert_eq!(said, ["nosniff", "no-store"]);
 
     let in_flight = tokio::spawn(async move { fetch(&called, "/slow").await.0 });
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -213,6 +238,20 @@ async fn probes_have_a_port_of_their_own_and_answer_there_until_the_end() {
     assert_eq!(fetch(&probed, "/readyz").await.0, 503);
     assert_eq!(in_flight.await.unwrap(), 200);
     ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn strangers_are_told_of_no_service() {
+    const LISTING: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    choose_tls();
+    for (public, is_there) in [(None, true), (Some(Public::default()), false)] {
+        let running = start(Service { public, ..double() }).await;
+        let call = reqwest::Client::new().post(format!("{}{LISTING}", running.url));
+        let answer = call.header("content-type", "application/grpc").send().await.unwrap();
+        // 12 is UNIMPLEMENTED (gRPC's status codes).
+        let status = answer.headers().get("grpc-status").and_then(|code| code.to_str().ok());
+        assert_eq!(status != Some("12"), is_there);
+    }
 }
 
 #[tokio::test]
@@ -307,12 +346,35 @@ async fn methods_that_callers_invent_are_counted_as_one() {
     assert_eq!(metrics.lines().filter(counted).count(), 1);
 }
 
+/// Waits until the connection to `address` is closed on which nothing but `said` comes.
+async fn closed_after(address: &str, said: &[u8]) {
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    silent.write_all(said).await.unwrap();
+    let mut byte = [0; 1];
+    let closed = tokio::time::timeout(Duration::from_secs(60), silent.read(&mut byte));
+    assert_eq!(closed.await.unwrap().unwrap(), 0, "{}", String::from_utf8_lossy(said));
+}
+
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_closed() {
     let running = start(double()).await;
     let address = running.url.strip_prefix("http://").unwrap();
-    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
-    let mut byte = [0; 1];
-    let closed = tokio::io::AsyncReadExt::read(&mut silent, &mut byte);
-    assert_eq!(tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap().unwrap(), 0);
+    // The second may become HTTP/2, or a request of HTTP/1 that begins with the same letter.
+    tokio::join!(closed_after(address, b""), closed_after(address, b"PRI * HT"));
+}
+
+#[tokio::test]
+async fn a_head_without_measure_is_not_read() {
+    let running = start(double()).await;
+    let address = running.url.strip_prefix("http://").unwrap();
+    for (bytes, is_answered) in [(1 << 10, true), (128 << 10, false)] {
+        let mut caller = TcpStream::connect(address).await.unwrap();
+        let long = "a".repeat(bytes);
+        let head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: {long}\r\n\r\n");
+        // The connection may be closed before all of it is sent.
+        let _ = caller.write_all(head.as_bytes()).await;
+        let mut answer = [0; 12];
+        let read = caller.read_exact(&mut answer).await;
+        assert_eq!(read.is_ok() && &answer == b"HTTP/1.1 200", is_answered, "{bytes}");
+    }
 }

@@ -1,14 +1,27 @@
-//! Mutual TLS: who may call whom, with certificates made here.
+//! TLS: who may call whom between services, and what people are shown, with certificates made here.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
 use proto::drift::ReportRef;
 use proto::drift::drift_client::DriftClient;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use service::{Identity, Listeners, Peer, Service, choose_tls, serve_at};
-use tokio::net::TcpListener;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use service::{
+    Certificate, Identity, Listeners, Peer, Public, Service, choose_tls, serve, serve_at,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request};
 
@@ -105,6 +118,29 @@ async fn only_who_shows_a_certificate_of_the_same_authority_is_answered() {
 }
 
 #[tokio::test]
+async fn where_callers_are_named_nobody_else_of_the_authority_is_answered() {
+    let ours = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    ours.write(named("localhost"), &ours, folder.path());
+    let file = |name: &str| folder.path().join(name);
+    let only = |callers: &[&str]| {
+        let callers: Vec<_> = callers.iter().map(|name| (*name).to_owned()).collect();
+        Identity::read_for(&file("certificate"), &file("key"), &file("authority"), &callers)
+    };
+    let (url, _) = start(only(&["medseg-gateway", "medseg-storage"]).unwrap()).await;
+    for (caller, answered) in
+        [("medseg-gateway", true), ("medseg-storage", true), ("medseg-drift", false)]
+    {
+        let code = call(&url, &ours.identity(caller, &ours)).await;
+        assert_eq!(code == Code::Unimplemented, answered, "{caller}: {code:?}");
+    }
+    let (url, _) = start(only(&[""]).unwrap()).await;
+    assert_eq!(call(&url, &ours.identity("anybody", &ours)).await, Code::Unimplemented);
+    let nobody = only(&["not a host"]).err().unwrap();
+    assert!(nobody.to_string().contains("`not a host` in TLS_CALLERS"), "{nobody}");
+}
+
+#[tokio::test]
 async fn only_a_peer_that_is_who_it_should_be_is_told_anything() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let caller = ours.identity("worker", &ours);
@@ -172,4 +208,101 @@ fn what_is_no_certificate_is_named() {
     assert!(nothing.to_string().contains("holds no certificate"), "{nothing}");
     let nobody = Peer::connect_as("https://peer", None).map(drop).unwrap_err();
     assert!(nobody.to_string().contains("TLS_CERTIFICATE"), "{nobody}");
+}
+
+/// A service for people, with the certificate in `folder`.
+async fn open_to_people(folder: &Path) -> SocketAddr {
+    let certificate = Certificate::read(&folder.join("certificate"), &folder.join("key")).unwrap();
+    let public = Public { certificate: Some(certificate), behind_proxy: false };
+    let http = Router::new().route("/hello", get(|| async { "hello" }));
+    let service = Service { name: "open", http, public: Some(public), ..Service::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(service, listener, CancellationToken::new()));
+    address
+}
+
+/// A line of somebody who trusts `authority` alone, has no certificate, and speaks `protocol`.
+async fn visit(
+    address: SocketAddr,
+    authority: &Authority,
+    protocol: &[u8],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    choose_tls();
+    let mut roots = RootCertStore::empty();
+    let pem = authority.0.pem();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let stream = TcpStream::connect(address).await?;
+    let host = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(host, stream).await
+}
+
+/// The first words of what it answers on a line that stays open.
+async fn greet(line: &mut TlsStream<TcpStream>) -> String {
+    line.write_all(b"GET /hello HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"hello") {
+        let mut piece = [0; 256];
+        let read = line.read(&mut piece).await.unwrap();
+        assert_ne!(read, 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..read]);
+    }
+    String::from_utf8_lossy(&answer[..12]).into_owned()
+}
+
+#[tokio::test]
+async fn people_need_no_certificate_and_see_a_renewed_one_while_open_lines_stay() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().unwrap();
+    first.write(named("localhost"), &first, folder.path());
+    let address = open_to_people(folder.path()).await;
+    for protocol in [&b"h2"[..], b"http/1.1"] {
+        let line = visit(address, &first, protocol).await.unwrap();
+        assert_eq!(line.get_ref().1.alpn_protocol(), Some(protocol));
+    }
+    let mut line = visit(address, &first, b"http/1.1").await.unwrap();
+    assert_eq!(greet(&mut line).await, "HTTP/1.1 200");
+    assert!(visit(address, &second, b"h2").await.is_err());
+    assert!(reqwest::get(format!("http://{address}/hello")).await.is_err(), "without TLS, nothing");
+
+    second.write(named("localhost"), &second, folder.path());
+    while visit(address, &second, b"h2").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(visit(address, &first, b"h2").await.is_err());
+    assert_eq!(greet(&mut line).await, "HTTP/1.1 200");
+
+    // What makes no sense is looked at and changes nothing.
+    std::fs::write(folder.path().join("key"), KeyPair::generate().unwrap().serialize_pem())
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert!(visit(address, &second, b"h2").await.is_ok());
+}
+
+#[tokio::test]
+async fn whoever_asks_for_nothing_once_the_line_is_made_is_closed() {
+    let ours = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    ours.write(named("localhost"), &ours, folder.path());
+    let address = open_to_people(folder.path()).await;
+    let mut line = visit(address, &ours, b"h2").await.unwrap();
+    let mut byte = [0; 1];
+    let read = tokio::time::timeout(Duration::from_secs(60), line.read(&mut byte));
+    let closed = read.await.unwrap();
+    assert!(!matches!(closed, Ok(1)), "{closed:?}");
+}
+
+#[test]
+fn a_certificate_for_people_that_will_not_do_is_named() {
+    let ours = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    ours.write(named("localhost"), &ours, folder.path());
+    let (certificate, key) = (folder.path().join("certificate"), folder.path().join("key"));
+    let missing = Certificate::read(Path::new("/nowhere/tls.crt"), &key).err().unwrap();
+    assert!(missing.to_string().contains("/nowhere/tls.crt"), "{missing}");
+    std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let of_another = Certificate::read(&certificate, &key).err().unwrap();
+    assert!(of_another.to_string().contains("certificate or key"), "{of_another}");
 }

@@ -55,6 +55,16 @@ capabilities: { drop: [ALL] }
 - { name: TLS_CERTIFICATE, value: /tls/tls.crt }
 - { name: TLS_KEY, value: /tls/tls.key }
 - { name: TLS_AUTHORITY, value: /tls/ca.crt }
+{{- $callers := list }}
+{{- range $caller, $other := .root.Values.services }}
+{{- if has $.name ($other.peers | default list) }}
+{{- $callers = append $callers (printf "%s-%s" $.root.Release.Name $caller) }}
+{{- end }}
+{{- end }}
+{{- with $callers }}
+# As the network policies say it: by the names in certificates.
+- { name: TLS_CALLERS, value: {{ join "," . | quote }} }
+{{- end }}
 {{- end }}
 {{- if hasKey ($service.resources.limits | default dict) "nvidia.com/gpu" }}
 # Where GKE puts the node's driver; and a worker that finds no GPU says so at once, in place of being a slow one.

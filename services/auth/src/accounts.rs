@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use crate::passwords::{self, Passwords};
 use crate::states::{TenantState, UserState};
 use crate::waiting::Asker;
-use crate::{MIGRATIONS, roles};
+use crate::{MIGRATIONS, audit, roles, second_factor};
 
 /// Tenants and their users; also what the command line manages them with.
 #[derive(Clone)]
@@ -37,6 +37,10 @@ pub(crate) struct Credentials {
     tenant_state: TenantState,
     pub epochs: Epochs,
     pub must_change: bool,
+    /// The hospital's provider knows them, and lets nobody whom it knows have a password here.
+    pub is_bound: bool,
+    /// The hospital asks everybody who signs in with a password for a second factor.
+    pub needs_second_factor: bool,
 }
 
 impl Credentials {
@@ -48,6 +52,11 @@ impl Credentials {
     /// Whether the hospital is neither suspended nor closed.
     pub fn is_of_active_tenant(&self) -> bool {
         self.tenant_state == TenantState::Active
+    }
+
+    /// Whether that may be by a password: whom a provider has brought may have none.
+    fn may_say_a_password(&self) -> bool {
+        self.may_sign_in() && !self.is_bound && !self.password_hash.is_empty()
     }
 
     pub fn grant(&self) -> Grant {
@@ -70,6 +79,8 @@ struct Row {
     signed_in_ms: i64,
     tenant_state: String,
     tenant_epoch: i64,
+    second_factor: String,
+    bound: i64,
 }
 
 /// Users of which `$of` is true, with how it is with their hospital.
@@ -77,7 +88,9 @@ macro_rules! users {
     ($of:literal) => {
         concat!(
             "SELECT u.tenant_id, u.id, u.user_name, u.roles, u.password_hash, u.state, u.epoch, u.must_change,
-                 u.signed_in_ms, t.state AS tenant_state, t.epoch AS tenant_epoch
+                 u.signed_in_ms, t.state AS tenant_state, t.epoch AS tenant_epoch, t.second_factor,
+                 (SELECT COUNT(*) FROM provider_subjects s JOIN providers p ON p.tenant_id = s.tenant_id
+                  WHERE s.tenant_id = u.tenant_id AND s.user_id = u.id AND p.passwords = 0) AS bound
              FROM users u JOIN tenants t ON t.id = u.tenant_id WHERE ",
             $of
         )
@@ -94,6 +107,9 @@ pub(crate) struct UserToBe {
     pub password_hash: String,
     pub must_change: bool,
 }
+
+/// What a hospital's row says where it asks everybody for a second factor.
+pub(crate) const REQUIRED: &str = "required";
 
 /// A hospital whose row is held until the unit ends.
 pub(crate) struct Held {
@@ -116,14 +132,22 @@ impl Accounts {
 
     /// Makes a hospital; `Conflict` when there is one of that name.
     pub async fn create_tenant(&self, name: &str) -> Result<TenantId> {
-        let id = TenantId::new(&self.clock, &self.random);
-        sqlx::query("INSERT INTO tenants (id, name, created_ms) VALUES (?, ?, ?)")
-            .bind(id.to_string())
-            .bind(label(name, "a hospital's name")?)
-            .bind(self.clock.now_ms())
-            .execute(self.database.pool())
-            .await
-            .map_err(|error| taken(db::failed(error), "there is a hospital of that name"))?;
+        let (id, now_ms) = (TenantId::new(&self.clock, &self.random), self.clock.now_ms());
+        let name = label(name, "a hospital's name")?;
+        self.database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    sqlx::query("INSERT INTO tenants (id, name, created_ms) VALUES (?, ?, ?)")
+                        .id(id)
+                        .bind(name)
+                        .bind(now_ms)
+                        .run(unit)
+                        .await
+                        .map_err(|error| taken(error, "there is a hospital of that name"))?;
+                    audit::note(unit, id, now_ms, "tenant.created", id, "").await
+                })
+            })
+            .await?;
         tracing::info!(tenant.id = %id, "made a tenant");
         Ok(id)
     }
@@ -182,6 +206,18 @@ impl Accounts {
         self.database.unit(move |unit| Box::pin(insert_user(unit, id, to_be, now_ms))).await
     }
 
+    /// Whether a password that the first start has printed is somebody's still; `None` where there is nobody yet.
+    pub async fn has_printed_password(&self) -> Result<Option<bool>> {
+        let (users, printed): (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), COUNT(CASE WHEN must_change = 1 THEN 1 END) FROM users WHERE tenant_id <> ?",
+        )
+        .id(operator_tenant())
+        .fetch_one(self.database.pool())
+        .await
+        .map_err(db::failed)?;
+        Ok((users > 0).then_some(printed > 0))
+    }
+
     /// The users of `tenant`, by name.
     pub async fn users(&self, tenant: TenantId) -> Result<Vec<User>> {
         let rows: Vec<Row> = sqlx::query_as(users!("u.tenant_id = ? ORDER BY u.user_name"))
@@ -192,14 +228,22 @@ impl Accounts {
         rows.into_iter().map(|row| Ok(credentials(row)?.user)).collect()
     }
 
-    /// Gives a user another password, and ends every session that was begun with the old one.
+    /// Gives a user another password, and ends every session that was begun with the old one. Their second factor goes with it: it is
+    /// how whoever has the database lets in the one administrator who has lost all that makes codes.
     pub async fn reset_password(&self, user_name: &str, password: &str) -> Result<()> {
         let user_name = acceptable(user_name)?;
         passwords::check(password, &user_name)?;
         let found = self.named(&user_name).await?;
         let user = found.ok_or_else(no_such_user)?.user;
         self.set_password(&user, password).await?;
-        tracing::info!(tenant.id = %user.tenant, account.id = %user.id, "a password was reset");
+        let (tenant, id) = (user.tenant, user.id);
+        let had_second_factor = self
+            .database
+            .unit(move |unit| {
+                Box::pin(async move { second_factor::forget(unit, tenant, id).await })
+            })
+            .await?;
+        tracing::info!(tenant.id = %tenant, account.id = %id, had_second_factor, "a password was reset");
         Ok(())
     }
 
@@ -210,7 +254,8 @@ impl Accounts {
         user_name: &str,
         password: &str,
     ) -> Result<Option<Credentials>> {
-        let found = self.named(user_name).await?.filter(Credentials::may_sign_in);
+        let found = self.named(user_name).await?;
+        let found = found.filter(Credentials::may_say_a_password);
         let hash = found.as_ref().map(|found| found.password_hash.as_str());
         let matches = self.passwords.matches(asker, password, hash).await?;
         Ok(found.filter(|_| matches))
@@ -291,6 +336,7 @@ pub(crate) async fn insert_user(
     .run(unit)
     .await
     .map_err(|error| taken(error, "the user name is taken"))?;
+    audit::note(unit, tenant, now_ms, "user.created", id, &roles::to_text(&roles)).await?;
     tracing::info!(tenant.id = %tenant, account.id = %id, "made a user");
     Ok(User { id, tenant, user_name, roles, state, signed_in_ms: 0 })
 }
@@ -314,6 +360,8 @@ fn credentials(row: Row) -> Result<Credentials> {
         tenant_state: TenantState::of_row(&row.tenant_state)?,
         epochs: Epochs { subject: row.epoch, tenant: row.tenant_epoch },
         must_change: row.must_change != 0,
+        is_bound: row.bound != 0,
+        needs_second_factor: row.second_factor == REQUIRED,
     })
 }
 

@@ -1,14 +1,16 @@
 use domain::{Clock, ErrorKind, Random, Result, TenantId, UserId};
 use platform::db::{self, BindId, Database, Run, Unit};
+use platform::trail::{self, Asker};
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::{
-    DELIVERY_CLIENT, Epochs, Grant, Role, SERVICE_CLIENT, delivery_tenant, service_tenant,
+    DELIVERY_CLIENT, Epochs, Grant, Role, SERVICE_CLIENT, delivery_tenant, operator_tenant,
+    service_tenant,
 };
 use sqlx::FromRow;
 
 use crate::accounts::{hold, label};
 use crate::states::TenantState;
-use crate::{revocations, roles, scopes, secrets};
+use crate::{audit, revocations, roles, scopes, secrets};
 
 /// When a client has last signed in is noted so often at most: it is asked for by the day.
 const NOTED_EVERY_MS: i64 = 60_000;
@@ -189,10 +191,16 @@ impl Clients {
     /// Gives a client another secret; the one before stays valid until the [rotation ends](Clients::end_rotation).
     pub async fn rotate(&self, tenant: TenantId, id: UserId) -> Result<NewClient> {
         let secret = secrets::secret(&self.random);
-        let hash = secrets::hash(&secret);
+        let (hash, now_ms) = (secrets::hash(&secret), self.clock.now_ms());
         let client = self
             .database
-            .unit(move |unit| Box::pin(async move { rotate_in(unit, tenant, id, hash).await }))
+            .unit(move |unit| {
+                Box::pin(async move {
+                    let client = rotate_in(unit, tenant, id, hash).await?;
+                    audit::note(unit, tenant, now_ms, "client.rotated", id, "").await?;
+                    Ok(client)
+                })
+            })
             .await?;
         tracing::info!(tenant.id = %tenant, client.id = %id, "made a second secret of an API client");
         Ok(NewClient { client, secret })
@@ -210,6 +218,7 @@ impl Clients {
                     sqlx::query(end).id(tenant).id(id).run(unit).await?;
                     let client = found_in(unit, tenant, id).await?;
                     revocations::of_client(unit, tenant, id, now_ms).await?;
+                    audit::note(unit, tenant, now_ms, "client.rotation_ended", id, "").await?;
                     Ok(client)
                 })
             })
@@ -227,7 +236,8 @@ impl Clients {
                     found_in(unit, tenant, id).await?;
                     revocations::of_client(unit, tenant, id, now_ms).await?;
                     let delete = "DELETE FROM clients WHERE tenant_id = ? AND id = ?";
-                    sqlx::query(delete).id(tenant).id(id).run(unit).await.map(drop)
+                    sqlx::query(delete).id(tenant).id(id).run(unit).await?;
+                    audit::note(unit, tenant, now_ms, "client.deleted", id, "").await
                 })
             })
             .await?;
@@ -262,12 +272,18 @@ impl Clients {
         .await
         .map_err(db::failed)?;
         let now_ms = self.clock.now_ms();
+        let whose = found.as_ref().map(|found| found.tenant_id.parse::<TenantId>()).transpose()?;
         let Some(found) = found.filter(|found| found.is(hash) && found.may_sign_in(now_ms)) else {
             tracing::info!("an API client's sign-in failed");
+            self.refused(whose, id, now_ms).await?;
             return Ok(None);
         };
         let tenant: TenantId = found.tenant_id.parse()?;
         self.note(tenant, id, now_ms).await;
+        let (subject, name, roles) = (id.to_string(), found.name.clone(), found.roles.clone());
+        trail::known(Asker { subject: subject.clone(), name, roles });
+        let succeeded = "sign_in.succeeded";
+        audit::sign_in(&self.database, tenant, subject, now_ms, succeeded, "API client").await?;
         Ok(Some(Grant {
             subject: id.to_string(),
             name: found.name,
@@ -276,6 +292,15 @@ impl Clients {
             scopes: scopes::from_text(&found.scopes),
             epochs: Epochs { subject: found.epoch, tenant: found.tenant_epoch },
         }))
+    }
+
+    /// Notes that there was no sign-in: with its hospital's entries, where there is such a client.
+    async fn refused(&self, whose: Option<TenantId>, id: UserId, now_ms: i64) -> Result<()> {
+        let (tenant, subject, why) = match whose {
+            Some(tenant) => (tenant, id.to_string(), "wrong secret, or it may not sign in"),
+            None => (operator_tenant(), String::new(), "no such API client"),
+        };
+        audit::sign_in(&self.database, tenant, subject, now_ms, "sign_in.failed", why).await
     }
 
     /// Notes that the client has signed in, which is no reason to refuse it where it cannot be noted.
@@ -353,6 +378,7 @@ pub fn no_such_client() -> domain::Error {
 }
 
 async fn insert(unit: &mut Unit, tenant: TenantId, client: Client, hash: String) -> Result<()> {
+    let (id, created_ms, roles) = (client.id, client.created_ms, roles::to_text(&client.roles));
     let held = hold(unit, tenant).await?;
     let clients: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM clients WHERE tenant_id = ?")
         .id(tenant)
@@ -377,8 +403,8 @@ async fn insert(unit: &mut Unit, tenant: TenantId, client: Client, hash: String)
     .bind(scopes::to_text(&client.scopes))
     .bind(client.expires_ms)
     .run(unit)
-    .await
-    .map(drop)
+    .await?;
+    audit::note(unit, tenant, created_ms, "client.created", id, &roles).await
 }
 
 async fn change_in(
@@ -404,6 +430,9 @@ async fn change_in(
     .run(unit)
     .await?;
     revocations::of_client(unit, tenant, id, now_ms).await?;
+    let state = if client.disabled { "disabled" } else { "active" };
+    let now = format!("{state} {}", roles::to_text(&client.roles));
+    audit::note(unit, tenant, now_ms, "client.changed", id, &now).await?;
     Ok(client)
 }
 

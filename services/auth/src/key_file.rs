@@ -1,5 +1,6 @@
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use service::claims::{PublicKeys, SigningKey};
 /// The key that signs, and the public halves of all whose tokens are valid.
 pub struct Keys {
     pub signing: Arc<SigningKey>,
+    /// The one that was used before, where it is named.
+    pub previous: Option<SigningKey>,
     pub public: PublicKeys,
     pub jwks: String,
 }
@@ -22,28 +25,42 @@ impl Keys {
             Some(key) => key,
             None => create(signing, random)?,
         };
-        let mut keys = vec![signing.public_jwk()];
-        if let Some(path) = previous {
-            let previous = read(path)?.ok_or_else(|| {
-                ErrorKind::Invalid.error(format!("there is no previous key at {}", path.display()))
-            })?;
-            // A rotation that forgot to change the key is no reason to refuse to start.
-            if previous.id() != signing.id() {
-                keys.push(previous.public_jwk());
-            }
-        }
+        let missing = |path: &Path| {
+            ErrorKind::Invalid.error(format!("there is no previous key at {}", path.display()))
+        };
+        let previous = match previous {
+            Some(path) => Some(read(path)?.ok_or_else(|| missing(path))?),
+            None => None,
+        };
+        // A rotation that forgot to change the key is no reason to refuse to start.
+        let previous = previous.filter(|previous| previous.id() != signing.id());
+        let keys: Vec<_> =
+            std::iter::once(&signing).chain(&previous).map(SigningKey::public_jwk).collect();
         let jwks = json!({ "keys": keys }).to_string();
-        Ok(Keys { signing: Arc::new(signing), public: PublicKeys::from_jwks(&jwks)?, jwks })
+        let public = PublicKeys::from_jwks(&jwks)?;
+        Ok(Keys { signing: Arc::new(signing), previous, public, jwks })
     }
 }
 
 fn read(path: &Path) -> Result<Option<SigningKey>> {
     match fs::read_to_string(path) {
-        Ok(pem) => SigningKey::from_pem(&pem).map(Some),
+        Ok(pem) => {
+            tell_of_open(path);
+            SigningKey::from_pem(&pem).map(Some)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ErrorKind::Invalid
             .error(format!("cannot read the signing key at {}", path.display()))
             .because(error)),
+    }
+}
+
+/// Warns of a key that every user of the machine can read: whoever has it can be anybody.
+fn tell_of_open(path: &Path) {
+    let mode = fs::metadata(path).map_or(0, |about| about.permissions().mode());
+    if mode & 0o007 != 0 {
+        let path = path.display();
+        tracing::warn!(file = %path, "everybody on this machine can read the signing key: chmod 600 it");
     }
 }
 
@@ -74,8 +91,6 @@ fn write(path: &Path, pem: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

@@ -1,22 +1,27 @@
 //! Tenants, users, API clients, and the tokens that they sign in for.
 
 mod accounts;
+mod audit;
 mod clients;
 mod first_start;
 mod key_file;
 mod links;
 mod lives;
+mod oidc;
 mod passwords;
 mod revocations;
 mod roles;
 mod rpc;
 mod scopes;
+mod sealed;
+mod second_factor;
 mod secrets;
 mod sessions;
 mod sign_in;
 mod states;
 mod tenants;
 mod throttle;
+mod totp;
 mod waiting;
 
 use std::path::PathBuf;
@@ -25,22 +30,30 @@ use std::sync::Arc;
 use domain::{Clock, ErrorKind, Random, Result};
 use platform::db::{self, Database};
 use proto::auth::accounts_server::AccountsServer;
+use proto::auth::audit_trail_server::AuditTrailServer;
 use proto::auth::auth_server::AuthServer;
+use proto::auth::providers_server::ProvidersServer;
+use proto::auth::second_factors_server::SecondFactorsServer;
 use proto::auth::tenants_server::TenantsServer;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::Verifier;
 use service::{Service, check};
 use tonic::service::Routes;
+use url::Url;
 
 pub use accounts::{Accounts, User};
 pub use clients::Client;
 pub use first_start::FirstStart;
+pub use guard::Network;
 pub use lives::{Link, UserChange};
 pub use states::{TenantState, UserState};
 pub use tenants::{Export, Settings, Tenant};
 
 use clients::{Clients, Own};
 use key_file::Keys;
+use oidc::Providers;
+use sealed::Sealer;
+use second_factor::Factors;
 use sessions::Sessions;
 use sign_in::SignIn;
 use throttle::Throttle;
@@ -85,6 +98,42 @@ pub struct Config {
     /// The name of the hospital that the first start makes.
     #[arg(long, env, default_value = "first hospital")]
     pub first_tenant: String,
+
+    #[command(flatten)]
+    pub rules: Rules,
+}
+
+/// How hospitals' own providers of identities are reached, and where those whom they send come back to.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(id = "auth_rules")]
+pub struct Rules {
+    /// Where browsers reach the page, such as `https://medseg.hospital.example`: sign-in through hospitals' own providers needs it.
+    #[arg(long, env, value_parser = page)]
+    pub public_url: Option<Url>,
+
+    /// Networks that hospitals' providers may be in though they are not the internet's, such as `10.20.0.0/16`, with commas
+    /// between: loopback, private and link-local addresses are refused without. Naming a loopback network allows `http://` to it.
+    #[arg(long, env, value_delimiter = ',')]
+    pub provider_networks: Vec<Network>,
+
+    /// Authorities that providers' certificates may be signed by, beside those of the system (PEM).
+    #[arg(long, env)]
+    pub provider_authorities: Option<PathBuf>,
+}
+
+/// The address of a page: by TLS, unless it is this very machine's.
+fn page(text: &str) -> std::result::Result<Url, String> {
+    let bad =
+        || format!("`{text}` is no address of a page, such as https://medseg.hospital.example");
+    let url = Url::parse(text).map_err(|_| bad())?;
+    let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_here);
+    let is_plain = url.username().is_empty() && url.query().is_none() && url.fragment().is_none();
+    if is_safe && is_plain && url.password().is_none() && url.has_host() {
+        Ok(url)
+    } else {
+        Err(bad())
+    }
 }
 
 /// What this service needs of the outside world, opened by whoever starts it.
@@ -92,6 +141,8 @@ pub struct Ports {
     database: Database,
     accounts: Accounts,
     keys: Keys,
+    sealer: Arc<Sealer>,
+    providers: Providers,
     clock: Clock,
     random: Random,
 }
@@ -114,8 +165,13 @@ pub async fn open(
     let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
     let accounts = Accounts::new(database.clone(), clock.clone(), random.clone()).await?;
     revocations::sweep(&database, clock.now_ms()).await?;
+    let sealer = Arc::new(Sealer::new(&keys.signing, keys.previous.as_ref(), random.clone())?);
+    sealed::renew(&database, &sealer).await?;
+    let signing = keys.signing.clone();
+    let providers = Providers::new(&config.rules, accounts.clone(), sealer.clone(), signing)?;
     let first_start = first_start::prepare(&accounts, &config.first_tenant, chosen).await?;
-    Ok((Ports { database, accounts, keys, clock, random }, first_start))
+    let ports = Ports { database, accounts, keys, sealer, providers, clock, random };
+    Ok((ports, first_start))
 }
 
 /// Refuses secrets of medseg's own services that could be guessed, and one that is another's.
@@ -137,7 +193,7 @@ fn check_own(config: &Config) -> Result<()> {
 
 /// The service, with everything that `ports` holds.
 pub fn build(config: Config, ports: Ports) -> Service {
-    let Ports { database, accounts, keys, clock, random } = ports;
+    let Ports { database, accounts, keys, sealer, providers, clock, random } = ports;
     let door = rpc::Door {
         verifier: Verifier::with_keys(keys.public, clock.clone()),
         database: database.clone(),
@@ -152,8 +208,10 @@ pub fn build(config: Config, ports: Ports) -> Service {
         jwks: keys.jwks,
         clock: clock.clone(),
         clients: Clients::new(database.clone(), own, clock.clone(), random.clone()),
+        providers,
         sign_in: SignIn {
             accounts: accounts.clone(),
+            factors: Factors::new(database.clone(), sealer, clock.clone(), random.clone()),
             sessions: Sessions::new(database.clone(), keys.signing.clone(), clock.clone(), random),
             throttle: Throttle::default(),
             key: keys.signing,
@@ -163,6 +221,9 @@ pub fn build(config: Config, ports: Ports) -> Service {
     }));
     let grpc = Routes::new(AuthServer::new(rpc.clone()))
         .add_service(AccountsServer::new(rpc.clone()))
+        .add_service(ProvidersServer::new(rpc.clone()))
+        .add_service(SecondFactorsServer::new(rpc.clone()))
+        .add_service(AuditTrailServer::new(rpc.clone()))
         .add_service(TenantsServer::new(rpc));
     let answers = check(move || {
         let database = database.clone();

@@ -6,7 +6,7 @@ use service::claims::{Role, operator_tenant};
 
 use crate::accounts::{self, Accounts, User, UserToBe, acceptable, hold, no_such_user};
 use crate::states::UserState;
-use crate::{links, passwords, revocations, roles};
+use crate::{audit, links, passwords, revocations, roles};
 
 /// What is to be different about a user.
 #[derive(Default)]
@@ -47,10 +47,15 @@ impl Accounts {
 
     /// A link by which a user chooses another password. Until it is used, the old one stays; an earlier link does not.
     pub async fn reset_link(&self, tenant: TenantId, id: UserId) -> Result<Link> {
-        let found = self.user(tenant, id).await?;
-        let user = found.ok_or_else(no_such_user)?.user;
+        let found = self.user(tenant, id).await?.ok_or_else(no_such_user)?;
+        let (user, is_bound) = (found.user, found.is_bound);
         if user.state == UserState::Disabled {
             return Err(ErrorKind::Conflict.error("the user is disabled: enable them first"));
+        }
+        if is_bound {
+            let words =
+                "the user signs in through the hospital's provider, and has no password here";
+            return Err(ErrorKind::Conflict.error(words));
         }
         let now_ms = self.clock.now_ms();
         let new = match user.state {
@@ -60,7 +65,10 @@ impl Accounts {
         let (token, expires_ms, hash) = new.into_parts();
         self.database
             .unit(move |unit| {
-                Box::pin(async move { links::keep(unit, tenant, id, hash, expires_ms).await })
+                Box::pin(async move {
+                    links::keep(unit, tenant, id, hash, expires_ms).await?;
+                    audit::note(unit, tenant, now_ms, "user.link_made", id, "").await
+                })
             })
             .await?;
         tracing::info!(tenant.id = %tenant, account.id = %id, "made a link for a password");
@@ -90,7 +98,10 @@ impl Accounts {
                     if user.state == UserState::Disabled {
                         return Err(links::not_valid());
                     }
-                    activate(unit, tenant, id, password_hash, now_ms).await
+                    activate(unit, tenant, id, password_hash, now_ms).await?;
+                    let own = id.to_string();
+                    audit::note_by(unit, (tenant, &*own), now_ms, "user.password_set", "by link")
+                        .await
                 })
             })
             .await?;
@@ -119,7 +130,8 @@ impl Accounts {
                     .run(unit)
                     .await?;
                     links::forget(unit, tenant, id).await?;
-                    end_all(unit, tenant, id, now_ms).await
+                    end_all(unit, tenant, id, now_ms).await?;
+                    audit::note(unit, tenant, now_ms, "user.password_set", id, "").await
                 })
             })
             .await
@@ -204,6 +216,8 @@ async fn change_in(
     } else {
         revocations::of_user(unit, tenant, id, now_ms).await?;
     }
+    let now = format!("{} {}", after.state.name(), roles::to_text(&after.roles));
+    audit::note(unit, tenant, now_ms, "user.changed", id, &now).await?;
     Ok(after)
 }
 
@@ -219,11 +233,14 @@ async fn delete_in(unit: &mut Unit, tenant: TenantId, id: UserId, now_ms: i64) -
         "DELETE FROM refresh_tokens WHERE tenant_id = ? AND session_id IN (
              SELECT id FROM sessions s WHERE s.tenant_id = refresh_tokens.tenant_id AND s.user_id = ?)",
         "DELETE FROM sessions WHERE tenant_id = ? AND user_id = ?",
+        "DELETE FROM provider_subjects WHERE tenant_id = ? AND user_id = ?",
+        "DELETE FROM recovery_codes WHERE tenant_id = ? AND user_id = ?",
+        "DELETE FROM second_factors WHERE tenant_id = ? AND user_id = ?",
         "DELETE FROM users WHERE tenant_id = ? AND id = ?",
     ] {
         sqlx::query(delete).id(tenant).id(id).run(unit).await?;
     }
-    Ok(())
+    audit::note(unit, tenant, now_ms, "user.deleted", id, "").await
 }
 
 async fn activate(
@@ -246,7 +263,12 @@ async fn activate(
 }
 
 /// Ends the user's sessions, and what was signed in them.
-async fn end_all(unit: &mut Unit, tenant: TenantId, id: UserId, now_ms: i64) -> Result<()> {
+pub(crate) async fn end_all(
+    unit: &mut Unit,
+    tenant: TenantId,
+    id: UserId,
+    now_ms: i64,
+) -> Result<()> {
     sqlx::query(
         "UPDATE sessions SET revoked_ms = ? WHERE tenant_id = ? AND user_id = ? AND revoked_ms = 0",
     )

@@ -1,3 +1,5 @@
+mod commonplace;
+
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -7,6 +9,7 @@ use domain::limits::{PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN};
 use domain::{Error, ErrorKind, Random, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::commonplace::is_commonplace;
 use crate::waiting::{Asker, Waiting};
 
 /// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
@@ -27,7 +30,7 @@ pub fn check(password: &str, user_name: &str) -> Result<()> {
         ));
     }
     let lower = password.to_lowercase();
-    if COMMONEST.lines().any(|common| common == lower) {
+    if COMMONEST.lines().any(|common| common == lower) || is_commonplace(&lower) {
         return refuse("this password is among the first that anyone tries");
     }
     if lower.contains(&user_name.to_lowercase()) && length < 2 * PASSWORD_CHARS_MIN {

@@ -1,5 +1,8 @@
 mod accounts;
+mod providers;
+mod second_factors;
 mod tenants;
+mod trail;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,7 +17,8 @@ use tonic::{Request, Response, Status};
 
 use crate::accounts::Accounts;
 use crate::clients::{self, ClientToBe, Clients};
-use crate::sign_in::SignIn;
+use crate::oidc::Providers;
+use crate::sign_in::{Attempt, SignIn};
 use crate::{lives, revocations, roles};
 
 /// Translates between the wire and what it holds; decides nothing but who may ask.
@@ -24,6 +28,7 @@ pub struct Rpc(pub Arc<Inner>);
 /// What the services of auth's face share.
 pub struct Inner {
     pub sign_in: SignIn,
+    pub providers: Providers,
     pub accounts: Accounts,
     pub clients: Clients,
     pub door: Door,
@@ -80,9 +85,10 @@ impl Door {
 impl Auth for Rpc {
     async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<Tokens>, Status> {
         let place = origin(request.metadata()).to_owned();
-        let SignInRequest { user_name, password, new_password } = request.into_inner();
+        let SignInRequest { user_name, password, new_password, code } = request.get_ref();
+        let attempt = Attempt { user_name, password, code, place: &place };
         let new = Some(new_password.as_str()).filter(|new| !new.is_empty());
-        let tokens = self.sign_in.password(&user_name, &password, new, &place).await?;
+        let tokens = self.sign_in.password(attempt, new).await?;
         Ok(Response::new(tokens))
     }
 
@@ -148,6 +154,18 @@ impl Auth for Rpc {
         let NewClient { name, roles, scopes, expires_ms } = request.into_inner();
         let to_be = ClientToBe { name, roles: roles::parse(&roles)?, scopes, expires_ms };
         Ok(Response::new(self.clients.create(tenant.id(), to_be).await?.into()))
+    }
+
+    async fn standings(
+        &self,
+        request: Request<StandingsRequest>,
+    ) -> Result<Response<StandingList>, Status> {
+        self.door.claims(request.metadata()).await?.require(&[Role::Delivery])?;
+        let ids = &request.get_ref().tenant_ids;
+        let ids: Vec<TenantId> = ids.iter().map(|id| id.parse()).collect::<Outcome<_>>()?;
+        let standings = self.accounts.standings(&ids).await?.into_iter();
+        let standings = standings.map(|(tenant_id, state)| Standing { tenant_id, state }).collect();
+        Ok(Response::new(StandingList { standings }))
     }
 }
 

@@ -6,7 +6,7 @@ use service::claims::SigningKey;
 use sqlx::FromRow;
 
 use crate::accounts::Credentials;
-use crate::{revocations, secrets};
+use crate::{audit, revocations, secrets};
 
 /// However often it is refreshed, a session ends so long after its sign-in.
 const LIFETIME_MS: i64 = 12 * 60 * 60 * 1000;
@@ -31,6 +31,14 @@ pub struct Refreshed {
     pub tenant: String,
     pub user: String,
     pub successor: String,
+}
+
+/// What a session has that was begun through a hospital's provider.
+pub struct ByProvider {
+    /// The digest of the session there; empty: it has named none.
+    pub session: String,
+    /// It ends so long after its sign-in: then the provider is asked again.
+    pub lasts_ms: i64,
 }
 
 /// A session that goes on.
@@ -60,13 +68,23 @@ impl Sessions {
 
     /// Begins a session of whom `credentials` are, at `place`; the answer is its first refresh token. None when their account has
     /// changed since it was looked up, as by a reset in the very moment of a sign-in with the old password.
-    pub async fn begin(&self, credentials: &Credentials, place: &str) -> Result<Option<String>> {
+    pub async fn begin(
+        &self,
+        credentials: &Credentials,
+        place: &str,
+        by: Option<ByProvider>,
+    ) -> Result<Option<String>> {
         let token = secrets::secret(&self.random);
         let (hash, now_ms) = (secrets::hash(&token), self.clock.now_ms());
         let session = UserId::new(&self.clock, &self.random).to_string();
+        let whose = credentials.user.tenant;
+        let how = if by.is_some() { "through a provider" } else { "" };
         let (user, epoch) = (&credentials.user, credentials.epochs.subject);
         let (tenant, user) = (user.tenant.to_string(), user.id.to_string());
         let place = place.to_owned();
+        let by_provider = i64::from(by.is_some());
+        let (provider_session, lasts_ms) = by
+            .map_or((String::new(), LIFETIME_MS), |by| (by.session, by.lasts_ms.min(LIFETIME_MS)));
         let has_begun = self
             .database
             .unit(move |unit| {
@@ -76,19 +94,24 @@ impl Sessions {
                     }
                     forget_expired(unit, &tenant, &user, now_ms).await?;
                     sqlx::query(
-                        "INSERT INTO sessions (tenant_id, id, user_id, expires_ms, revoked_ms, begun_ms, place)
-                         VALUES (?, ?, ?, ?, 0, ?, ?)",
+                        "INSERT INTO sessions (tenant_id, id, user_id, expires_ms, revoked_ms, begun_ms, place,
+                             provider_session, by_provider)
+                         VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)",
                     )
                     .bind(tenant.as_str())
                     .bind(session.as_str())
                     .bind(user.as_str())
-                    .bind(now_ms + LIFETIME_MS)
+                    .bind(now_ms + lasts_ms)
                     .bind(now_ms)
                     .bind(place)
+                    .bind(provider_session)
+                    .bind(by_provider)
                     .execute(&mut **unit)
                     .await
                     .map_err(db::failed)?;
                     keep(unit, &tenant, &session, &hash).await?;
+                    let own = (whose, user.as_str());
+                    audit::note_by(unit, own, now_ms, "sign_in.succeeded", how).await?;
                     Ok(true)
                 })
             })
@@ -122,11 +145,12 @@ impl Sessions {
                         "UPDATE sessions SET revoked_ms = ?
                          WHERE tenant_id = ? AND user_id = ? AND id = ? AND revoked_ms = 0",
                     );
-                    let ended = ended.bind(now_ms).id(tenant).id(user).bind(session);
+                    let ended = ended.bind(now_ms).id(tenant).id(user).bind(session.clone());
                     if ended.run(unit).await? == 0 {
                         return Err(ErrorKind::NotFound.error("no such session"));
                     }
-                    revocations::of_user(unit, tenant, user, now_ms).await
+                    revocations::of_user(unit, tenant, user, now_ms).await?;
+                    audit::note(unit, tenant, now_ms, "session.ended", session, "").await
                 })
             })
             .await?;
@@ -151,7 +175,11 @@ impl Sessions {
             .unit(move |unit| {
                 Box::pin(async move {
                     match find(unit, &hash).await? {
-                        Some(found) => revoke(unit, &found, now_ms).await,
+                        Some(found) => {
+                            revoke(unit, &found, now_ms).await?;
+                            let own = (found.tenant.parse::<TenantId>()?, found.user.as_str());
+                            audit::note_by(unit, own, now_ms, "session.ended", "signed out").await
+                        }
                         None => Ok(()),
                     }
                 })
@@ -201,6 +229,9 @@ async fn rotate(unit: &mut Unit, hash: String, next: String, now_ms: i64) -> Res
     }
     tracing::warn!(session.id = %found.session, "a refresh token was used again: session revoked");
     revoke(unit, &found, now_ms).await?;
+    let (own, why) =
+        ((found.tenant.parse::<TenantId>()?, found.user.as_str()), "a token was used again");
+    audit::note_by(unit, own, now_ms, "session.ended", why).await?;
     Ok(None)
 }
 

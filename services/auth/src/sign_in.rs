@@ -5,30 +5,61 @@ use proto::auth::Tokens;
 use service::claims::{Grant, LIFETIME_S, SigningKey};
 
 use crate::accounts::{Accounts, Credentials, acceptable, no_such_user};
-use crate::passwords;
-use crate::sessions::{Refreshed, Sessions};
+use crate::second_factor::{Answer, Enrolment, Factors, begun_already};
+use crate::sessions::{ByProvider, Refreshed, Sessions};
 use crate::throttle::Throttle;
+use crate::{audit, passwords};
 
 /// The ways to a pair of tokens.
 pub struct SignIn {
     pub accounts: Accounts,
     pub sessions: Sessions,
+    pub factors: Factors,
     pub throttle: Throttle,
     pub key: Arc<SigningKey>,
     pub clock: Clock,
 }
 
+/// Who says that they are whom.
+pub struct Attempt<'a> {
+    pub user_name: &'a str,
+    pub password: &'a str,
+    /// Of the second factor; empty: none is said.
+    pub code: &'a str,
+    /// The network address that it comes from, as the gateway saw it.
+    pub place: &'a str,
+}
+
+/// What somebody has shown of themselves.
+enum Shown {
+    /// They are whom they say.
+    Known(Box<Credentials>),
+    /// The password is right, and something is missing.
+    Missing(Tokens),
+}
+
 impl SignIn {
-    /// Signs in from `place`, a network address as the gateway saw it, and sets the password that is `new`, if there is one.
+    /// Signs in, and sets the password that is `new`, if there is one.
     ///
-    /// Somebody who must change their password first and does not is told so, and gets no token: nothing else works for them.
-    pub async fn password(
-        &self,
-        user_name: &str,
-        password: &str,
-        new: Option<&str>,
-        place: &str,
-    ) -> Result<Tokens> {
+    /// Somebody who must change their password first, or must show a second factor, and does not is told so, and gets no token:
+    /// nothing else works for them.
+    pub async fn password(&self, attempt: Attempt<'_>, new: Option<&str>) -> Result<Tokens> {
+        let known = match self.shown(&attempt).await? {
+            Shown::Known(known) => known,
+            Shown::Missing(tokens) => return Ok(tokens),
+        };
+        match new {
+            None if known.must_change => {
+                Ok(Tokens { must_change_password: true, ..Tokens::default() })
+            }
+            None => self.begin(&known, attempt.place, None).await,
+            Some(new) => self.change(&known, attempt.password, new, attempt.place).await,
+        }
+    }
+
+    /// Whether they are whom they say. Wrong passwords and wrong codes are counted alike, and together.
+    async fn shown(&self, attempt: &Attempt<'_>) -> Result<Shown> {
+        let Attempt { user_name, password, code, place } = *attempt;
         // Neither can be anybody's. Asked first, because a database may think "ádmin" equal to "admin",
         // which would give every spelling five guesses of its own.
         let Ok(user_name) = acceptable(user_name) else { return Err(wrong_credentials()) };
@@ -41,16 +72,113 @@ impl SignIn {
         else {
             account.record_failure(place, self.clock.now_ms());
             tracing::info!("a sign-in failed");
+            let found = self.accounts.named(&user_name).await?;
+            self.refused(found.as_ref(), "wrong password").await?;
             return Err(wrong_credentials());
         };
-        account.record_success(place);
-        drop(account);
-        match new {
-            None if known.must_change => {
-                Ok(Tokens { must_change_password: true, ..Tokens::default() })
+        let missing = match self.factors.check(&known, code).await? {
+            Answer::Passed => {
+                account.record_success(place);
+                return Ok(Shown::Known(Box::new(known)));
             }
-            None => self.begin(&known, place).await,
-            Some(new) => self.change(&known, password, new, place).await,
+            Answer::Wrong => {
+                account.record_failure(place, self.clock.now_ms());
+                tracing::info!("a second factor was wrong");
+                self.refused(Some(&known), "wrong code").await?;
+                return Err(wrong_code());
+            }
+            Answer::Needed => Tokens { second_factor_needed: true, ..Tokens::default() },
+            Answer::Enrol(Enrolment { address, .. }) => {
+                Tokens { second_factor_to_be: address, ..Tokens::default() }
+            }
+        };
+        Ok(Shown::Missing(missing))
+    }
+
+    async fn refused(&self, found: Option<&Credentials>, wrong: &'static str) -> Result<()> {
+        audit::refused(&self.accounts.database, found, self.clock.now_ms(), wrong).await
+    }
+
+    /// Begins the session of somebody whom their hospital's provider has sent.
+    pub async fn by_provider(
+        &self,
+        known: &Credentials,
+        by: ByProvider,
+        place: &str,
+    ) -> Result<Tokens> {
+        self.begin(known, place, Some(by)).await
+    }
+
+    /// Begins one's own second factor; whoever has found an open page does not know the password.
+    pub async fn begin_factor(
+        &self,
+        who: (TenantId, UserId),
+        password: &str,
+        place: &str,
+    ) -> Result<Enrolment> {
+        let (tenant, id) = who;
+        // Before the code of the one that they have would be asked for.
+        if self.factors.has(tenant, id).await? {
+            return Err(begun_already());
+        }
+        let known = self.own(who, password, "", place).await?;
+        self.factors.begin(&known).await
+    }
+
+    /// Shows that one's own second factor works; the answer is codes for recovery.
+    pub async fn confirm_factor(
+        &self,
+        (tenant, id): (TenantId, UserId),
+        code: &str,
+        place: &str,
+    ) -> Result<Vec<String>> {
+        let found = self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
+        let mut account = self.throttle.account(&found.user.user_name).await;
+        account.admit(place, self.clock.now_ms())?;
+        let codes = self.factors.confirm(tenant, id, code).await?;
+        if codes.is_none() {
+            account.record_failure(place, self.clock.now_ms());
+        }
+        codes.ok_or_else(|| ErrorKind::Forbidden.error("the code is wrong"))
+    }
+
+    /// Takes one's own second factor away, unless the hospital asks for it.
+    pub async fn remove_factor(
+        &self,
+        (tenant, id): (TenantId, UserId),
+        password: &str,
+        code: &str,
+        place: &str,
+    ) -> Result<()> {
+        if self.factors.is_required(tenant).await? {
+            let words = "your hospital asks for a second factor";
+            return Err(ErrorKind::Conflict.error(words));
+        }
+        self.own((tenant, id), password, code, place).await?;
+        self.factors.remove(tenant, id).await
+    }
+
+    /// Whoever is signed in, once they have shown again that they are themselves.
+    async fn own(
+        &self,
+        (tenant, id): (TenantId, UserId),
+        password: &str,
+        code: &str,
+        place: &str,
+    ) -> Result<Credentials> {
+        let found = self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
+        let user_name = found.user.user_name.as_str();
+        match self
+            .shown(&Attempt { user_name, password, code, place })
+            .await
+            .map_err(known_asker)?
+        {
+            Shown::Known(known) => Ok(*known),
+            // The password is right: whose hospital asks for a factor begins it in the same way.
+            Shown::Missing(tokens) if !tokens.second_factor_needed => Ok(found),
+            Shown::Missing(_) => {
+                Err(ErrorKind::Forbidden.error("say a code of your second factor, too"))
+            }
         }
     }
 
@@ -59,21 +187,18 @@ impl SignIn {
     pub async fn change_password(
         &self,
         (tenant, id): (TenantId, UserId),
-        password: &str,
+        (password, code): (&str, &str),
         new: &str,
         place: &str,
     ) -> Result<Tokens> {
         let found = self.accounts.user(tenant, id).await?;
-        let user_name = found.ok_or_else(no_such_user)?.user.user_name;
-        self.password(&user_name, password, Some(new), place).await.map_err(|error| {
-            match error.kind() {
-                // Who asks is known: it is what they say that is wrong.
-                ErrorKind::Unauthenticated => {
-                    ErrorKind::Forbidden.error("the old password is wrong")
-                }
-                _ => error,
-            }
-        })
+        let user_name = &found.ok_or_else(no_such_user)?.user.user_name;
+        let attempt = Attempt { user_name, password, code, place };
+        let tokens = self.password(attempt, Some(new)).await.map_err(known_asker)?;
+        if tokens.access_token.is_empty() {
+            return Err(ErrorKind::Forbidden.error("say a code of your second factor, too"));
+        }
+        Ok(tokens)
     }
 
     async fn change(
@@ -88,16 +213,23 @@ impl SignIn {
             return Err(ErrorKind::Invalid.error("the new password is the old one"));
         }
         passwords::check(new, &user.user_name)?;
+        audit::known(user);
         self.accounts.set_password(user, new).await?;
         tracing::info!(tenant.id = %user.tenant, user.id = %user.id, "a user changed the password");
         let changed = self.accounts.user(user.tenant, user.id).await?;
         let changed = changed.filter(Credentials::may_sign_in).ok_or_else(wrong_credentials)?;
-        self.begin(&changed, place).await
+        self.begin(&changed, place, None).await
     }
 
-    async fn begin(&self, known: &Credentials, place: &str) -> Result<Tokens> {
+    async fn begin(
+        &self,
+        known: &Credentials,
+        place: &str,
+        by: Option<ByProvider>,
+    ) -> Result<Tokens> {
         let user = &known.user;
-        let begun = self.sessions.begin(known, place).await?;
+        audit::known(user);
+        let begun = self.sessions.begin(known, place, by).await?;
         let refresh_token = begun.ok_or_else(wrong_credentials)?;
         tracing::info!(tenant.id = %user.tenant, user.id = %user.id, "signed in");
         Ok(self.tokens(&known.grant(), refresh_token))
@@ -121,11 +253,26 @@ impl SignIn {
     fn tokens(&self, grant: &Grant, refresh_token: String) -> Tokens {
         let access_token = grant.sign(&self.key, self.clock.now_ms());
         let expires_in_s = LIFETIME_S as u32;
-        Tokens { access_token, expires_in_s, refresh_token, must_change_password: false }
+        Tokens { access_token, expires_in_s, refresh_token, ..Tokens::default() }
     }
 }
 
 /// One answer, so that nobody learns which names exist.
 fn wrong_credentials() -> domain::Error {
     ErrorKind::Unauthenticated.error("the user name or the password is wrong")
+}
+
+/// Said to nobody who has not given the right password.
+fn wrong_code() -> domain::Error {
+    ErrorKind::Unauthenticated.error("the code is wrong, or was used before")
+}
+
+/// Who asks is known: it is what they say that is wrong.
+fn known_asker(error: domain::Error) -> domain::Error {
+    match error.kind() {
+        ErrorKind::Unauthenticated => {
+            ErrorKind::Forbidden.error("the old password is wrong, or the code")
+        }
+        _ => error,
+    }
 }

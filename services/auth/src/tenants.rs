@@ -3,13 +3,13 @@
 use domain::{ErrorKind, Result, TenantId, UserId};
 use platform::db::{self, BindId, Run, Unit};
 use service::claims::{Role, operator_tenant};
-use sqlx::FromRow;
+use sqlx::{Any, FromRow, QueryBuilder};
 
 use crate::accounts::{self, Accounts, User, UserToBe, acceptable, hold, label, taken};
 use crate::clients::{self, Client};
 use crate::lives::Link;
 use crate::states::TenantState;
-use crate::{links, revocations};
+use crate::{audit, links, revocations};
 
 /// The languages that the page speaks.
 const LANGUAGES: [&str; 2] = ["en", "fr"];
@@ -18,6 +18,8 @@ const USERS_MAX: u32 = 1000;
 const CLIENTS_MAX: u32 = 100;
 /// More accounts than any hospital has.
 const ACCOUNTS_MAX: u32 = 100_000;
+/// Whose standing is asked for at once.
+const STANDINGS_MAX: usize = 1024;
 
 /// A hospital, and how many accounts it has.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -150,17 +152,28 @@ impl Accounts {
             None => before.name,
         };
         let languages = settings.languages.unwrap_or(before.languages).join(" ");
-        sqlx::query(
-            "UPDATE tenants SET name = ?, languages = ?, users_max = ?, clients_max = ? WHERE id = ?",
-        )
-        .bind(name)
-        .bind(languages)
-        .bind(i64::from(settings.users_max.unwrap_or(before.users_max)))
-        .bind(i64::from(settings.clients_max.unwrap_or(before.clients_max)))
-        .id(id)
-        .execute(self.database.pool())
-        .await
-        .map_err(|error| taken(db::failed(error), "there is a hospital of that name"))?;
+        let users_max = i64::from(settings.users_max.unwrap_or(before.users_max));
+        let clients_max = i64::from(settings.clients_max.unwrap_or(before.clients_max));
+        let now_ms = self.clock.now_ms();
+        self.database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "UPDATE tenants SET name = ?, languages = ?, users_max = ?, clients_max = ?
+                         WHERE id = ?",
+                    )
+                    .bind(name)
+                    .bind(languages)
+                    .bind(users_max)
+                    .bind(clients_max)
+                    .id(id)
+                    .run(unit)
+                    .await
+                    .map_err(|error| taken(error, "there is a hospital of that name"))?;
+                    audit::note(unit, id, now_ms, "tenant.changed", id, "").await
+                })
+            })
+            .await?;
         tracing::info!(tenant.id = %id, "changed a tenant");
         self.tenant(id).await
     }
@@ -176,6 +189,24 @@ impl Accounts {
             .await?;
         tracing::info!(tenant.id = %id, state = state.name(), "set the state of a tenant");
         self.tenant(id).await
+    }
+
+    /// What those of these hospitals are that there are: id and state, as rows have them.
+    pub async fn standings(&self, ids: &[TenantId]) -> Result<Vec<(String, String)>> {
+        if ids.len() > STANDINGS_MAX {
+            let many = format!("at most {STANDINGS_MAX} hospitals are asked for at once");
+            return Err(ErrorKind::Invalid.error(many));
+        }
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::<Any>::new("SELECT id, state FROM tenants WHERE id IN (");
+        let mut asked = query.separated(", ");
+        for id in ids {
+            asked.push_bind(id.to_string());
+        }
+        query.push(")");
+        query.build_query_as().fetch_all(self.database.pool()).await.map_err(db::failed)
     }
 
     /// What a hospital takes along.
@@ -207,8 +238,8 @@ async fn insert(
     .bind(i64::from(settings.clients_max.unwrap_or(CLIENTS_MAX)))
     .run(unit)
     .await
-    .map(drop)
-    .map_err(|error| taken(error, "there is a hospital of that name"))
+    .map_err(|error| taken(error, "there is a hospital of that name"))?;
+    audit::note(unit, id, now_ms, "tenant.created", id, "").await
 }
 
 async fn set_state_in(
@@ -231,7 +262,8 @@ async fn set_state_in(
         sqlx::query(end).bind(now_ms).id(id).run(unit).await?;
         sqlx::query("DELETE FROM links WHERE tenant_id = ?").id(id).run(unit).await?;
     }
-    revocations::of_tenant(unit, id, now_ms).await
+    revocations::of_tenant(unit, id, now_ms).await?;
+    audit::note(unit, id, now_ms, "tenant.state_changed", id, state.name()).await
 }
 
 fn check(settings: &Settings) -> Result<()> {

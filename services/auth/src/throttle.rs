@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
-use domain::{ErrorKind, Result};
+use domain::{ErrorKind, Result, try_again_in};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::waiting::Asker;
@@ -73,8 +73,8 @@ impl Account {
         }
         if wait_ms > 0 {
             let seconds = wait_ms.div_euclid(1000) + 1;
-            return Err(ErrorKind::Exhausted
-                .error(format!("too many failed attempts, try again in {seconds} s")));
+            let again = try_again_in(seconds);
+            return Err(ErrorKind::Exhausted.error(format!("too many failed attempts, {again}")));
         }
         Ok(())
     }

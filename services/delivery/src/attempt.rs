@@ -8,13 +8,16 @@ use domain::{Error, ErrorKind, Result};
 use tonic::{Code, Status};
 
 use crate::Store;
+use crate::cstore::{self, Titles};
+use crate::dial::Dial;
 use crate::format::{Kind, listed};
 use crate::handed::{Handed, Of};
-use crate::objects::objects;
+use crate::hospitals::Hospitals;
+use crate::objects::{Objects, objects};
 use crate::outbox::Due;
 use crate::post::{Post, clipped};
 use crate::webhook::Message;
-use crate::{stow, webhook};
+use crate::{fhir, mllp, stow, webhook};
 
 /// Well below the lease: an attempt has ended before another may begin.
 const WITHIN: Duration = Duration::from_secs(200);
@@ -28,9 +31,13 @@ pub enum Outcome {
     Later(String),
     /// Something of ours is away: the destination has nothing to do with it.
     Away(String),
+    /// Nothing may go out of the hospital now: it was not tried.
+    Held(String),
     /// It will not have it, however often it is sent.
     Refused(String),
-    /// There is nothing that could be sent.
+    /// There is nothing of such a scan that could be sent.
+    Absent(String),
+    /// What is to be sent could not be made of what is stored: somebody of ours has to look.
     Unmade(String),
 }
 
@@ -41,7 +48,9 @@ impl Outcome {
             Outcome::Delivered(_) => "delivered",
             Outcome::Later(_) => "later",
             Outcome::Away(_) => "away",
+            Outcome::Held(_) => "held",
             Outcome::Refused(_) => "refused",
+            Outcome::Absent(_) => "absent",
             Outcome::Unmade(_) => "unmade",
         }
     }
@@ -51,51 +60,130 @@ impl Outcome {
             Outcome::Delivered(words)
             | Outcome::Later(words)
             | Outcome::Away(words)
+            | Outcome::Held(words)
             | Outcome::Refused(words)
+            | Outcome::Absent(words)
             | Outcome::Unmade(words) => words,
         }
     }
 }
 
+/// An outcome, and what the destination has said that it takes, if it has.
+#[derive(Clone, Debug)]
+pub struct Attempted {
+    pub outcome: Outcome,
+    pub takes: Option<String>,
+}
+
+impl From<Outcome> for Attempted {
+    fn from(outcome: Outcome) -> Attempted {
+        Attempted { outcome, takes: None }
+    }
+}
+
+/// What an attempt goes through; cheap to clone.
+#[derive(Clone)]
+pub struct Ways {
+    pub handed: Handed,
+    pub hospitals: Hospitals,
+    pub post: Post,
+    pub dial: Dial,
+}
+
+/// What is sent.
+enum Parcel {
+    Message(Message),
+    Objects(Objects),
+    Hl7(Vec<u8>),
+    Fhir(fhir::Transaction),
+}
+
 /// Sends what is due, within a time.
-pub async fn attempt(store: &Store, handed: &Handed, post: &Post, due: &Due) -> Outcome {
-    let sent = async {
-        match due.kind {
-            Kind::Webhook => of_webhook(store, handed, post, due).await,
-            Kind::Stow => of_stow(store, handed, post, due).await,
+pub async fn attempt(store: &Store, ways: &Ways, due: &Due) -> Attempted {
+    match tokio::time::timeout(WITHIN, attempted(store, ways, due)).await {
+        Ok(Ok(attempted)) => attempted,
+        Ok(Err(error)) => of_our_own(&error).into(),
+        Err(_) => {
+            Outcome::Later(format!("an attempt took longer than {} s", WITHIN.as_secs())).into()
+        }
+    }
+}
+
+async fn attempted(store: &Store, ways: &Ways, due: &Due) -> Result<Attempted> {
+    // Before anything is read of a patient.
+    if let Some(why) = ways.hospitals.holds(due.tenant).await? {
+        return Ok(Outcome::Held(why.to_owned()).into());
+    }
+    let parcel = match packed(&ways.handed, due).await? {
+        Ok(parcel) => parcel,
+        Err(why) => {
+            let words = clipped(&format!("there is nothing to send: {why}"));
+            return Ok(Outcome::Absent(words).into());
         }
     };
-    match tokio::time::timeout(WITHIN, sent).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => of_our_own(&error),
-        Err(_) => Outcome::Later(format!("an attempt took longer than {} s", WITHIN.as_secs())),
+    // And at the moment of sending: what is read and written meanwhile takes its time.
+    if let Some(why) = ways.hospitals.holds(due.tenant).await? {
+        return Ok(Outcome::Held(why.to_owned()).into());
     }
+    sent(store, ways, due, parcel).await
 }
 
-async fn of_webhook(store: &Store, handed: &Handed, post: &Post, due: &Due) -> Result<Outcome> {
-    let document = handed.document(Of { tenant: due.tenant, scan: due.scan }).await?;
-    let message = Message::new(&due.formats, &due.id, due.scan, &document)?;
-    let to = (due.url.as_str(), due.secret.as_str());
-    webhook::send(post, to, &due.id, store.clock.now_ms(), message).await
-}
-
-async fn of_stow(store: &Store, handed: &Handed, post: &Post, due: &Due) -> Result<Outcome> {
+/// What is to be sent, or in words why there is nothing.
+async fn packed(handed: &Handed, due: &Due) -> Result<Result<Parcel, String>> {
     let of = Of { tenant: due.tenant, scan: due.scan };
-    let objects = objects(handed, of, &listed(&due.formats)).await?;
-    let absent = objects.absent.join("; ");
-    if objects.made.is_empty() {
-        return Ok(Outcome::Unmade(clipped(&format!("there is nothing to send: {absent}"))));
-    }
-    let to = (due.url.as_str(), due.secret.as_str());
-    let sent = stow::send(post, to, &store.random, &objects.made).await?;
-    Ok(match sent {
-        Outcome::Delivered(words) if !absent.is_empty() => {
-            let words = [words, format!("not all could be made: {absent}")];
-            let said: Vec<String> = words.into_iter().filter(|words| !words.is_empty()).collect();
-            Outcome::Delivered(clipped(&said.join("; ")))
+    Ok(match due.kind {
+        Kind::Webhook => {
+            let document = handed.document(of).await?;
+            Ok(Parcel::Message(Message::new(&due.formats, &due.id, due.scan, &document)?))
         }
-        sent => sent,
+        Kind::Stow | Kind::Cstore => {
+            let objects = objects(handed, of, &listed(&due.formats)).await?;
+            if objects.made.is_empty() {
+                Err(objects.absent.join("; "))
+            } else {
+                Ok(Parcel::Objects(objects))
+            }
+        }
+        Kind::Mllp => mllp::written(handed, of).await?.map(Parcel::Hl7).map_err(str::to_owned),
+        Kind::Fhir => fhir::written(handed, of).await?.map(Parcel::Fhir).map_err(str::to_owned),
     })
+}
+
+async fn sent(store: &Store, ways: &Ways, due: &Due, parcel: Parcel) -> Result<Attempted> {
+    let to = (due.url.as_str(), due.secret.as_str());
+    match parcel {
+        Parcel::Message(message) => {
+            let now_ms = store.clock.now_ms();
+            Ok(webhook::send(&ways.post, to, &due.id, now_ms, message).await?.into())
+        }
+        Parcel::Hl7(message) => Ok(mllp::send(&ways.dial, &due.url, &message).await.into()),
+        Parcel::Fhir(transaction) => Ok(fhir::send(&ways.post, to, transaction).await?.into()),
+        Parcel::Objects(Objects { made, absent, left_out }) => {
+            let sent = if due.kind == Kind::Cstore {
+                let titles = Titles { called: &due.called_ae, calling: &due.calling_ae };
+                cstore::send(&ways.dial, &due.url, titles, made).await?
+            } else {
+                stow::send(&ways.post, to, &store.random, &made).await?.into()
+            };
+            Ok(with_remarks(sent, &absent, &left_out))
+        }
+    }
+}
+
+/// With what could not be made of that result, and what its objects leave out.
+fn with_remarks(sent: Attempted, absent: &[&str], left_out: &[&str]) -> Attempted {
+    let Attempted { outcome, takes } = sent;
+    let words = match outcome {
+        Outcome::Delivered(words) => words,
+        outcome => return Attempted { outcome, takes },
+    };
+    let absent = match absent {
+        [] => String::new(),
+        some => format!("not all could be made: {}", some.join("; ")),
+    };
+    let said = [words, absent, left_out.join("; ")];
+    let said: Vec<String> = said.into_iter().filter(|words| !words.is_empty()).collect();
+    Attempted { outcome: Outcome::Delivered(clipped(&said.join("; "))), takes }
 }
 
 /// What our own error comes to: what may pass is tried again, and what never will is somebody's to look at.
@@ -109,6 +197,7 @@ fn of_our_own(error: &Error) -> Outcome {
         ErrorKind::Unauthenticated | ErrorKind::Forbidden => {
             Outcome::Away("delivery may not read what it is to push (DELIVERY_SECRET)".to_owned())
         }
+        ErrorKind::NotFound => Outcome::Absent(clipped(&error.to_string())),
         _ => Outcome::Unmade(clipped(&error.to_string())),
     }
 }
@@ -132,7 +221,7 @@ mod tests {
             (Status::unknown("error reading a body from connection"), "away"),
             (Status::unimplemented(""), "away"),
             (Status::internal("it broke"), "unmade"),
-            (Status::not_found("no such scan"), "unmade"),
+            (Status::not_found("no such scan"), "absent"),
         ] {
             assert_eq!(of_our_own(&Error::from(status)).name(), expected);
         }
@@ -145,7 +234,7 @@ mod tests {
             (ErrorKind::Exhausted, "away"),
             (ErrorKind::Unauthenticated, "away"),
             (ErrorKind::Internal, "unmade"),
-            (ErrorKind::NotFound, "unmade"),
+            (ErrorKind::NotFound, "absent"),
         ] {
             assert_eq!(of_our_own(&kind.error("why")).name(), expected, "{kind:?}");
         }

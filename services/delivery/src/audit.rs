@@ -26,6 +26,8 @@ pub enum Act {
     DestinationCreated,
     DestinationChanged,
     DestinationRemoved,
+    /// Given up unsent, for the hospital is closed.
+    Closed,
 }
 
 impl Act {
@@ -42,6 +44,7 @@ impl Act {
             Act::DestinationCreated => DeliveryAct::DestinationCreated,
             Act::DestinationChanged => DeliveryAct::DestinationChanged,
             Act::DestinationRemoved => DeliveryAct::DestinationRemoved,
+            Act::Closed => DeliveryAct::Closed,
         }
     }
 }
@@ -191,6 +194,7 @@ mod tests {
             (Act::Delivered, "delivered"),
             (Act::SentAgain, "sent_again"),
             (Act::DestinationRemoved, "destination_removed"),
+            (Act::Closed, "closed"),
         ] {
             let kept: &'static str = act.into();
             assert_eq!((kept, kept.parse::<Act>()), (name, Ok(act)));

@@ -1,6 +1,7 @@
 //! The systems that a hospital has its results pushed to, and what may be said of them.
 
 use domain::{DestinationId, ErrorKind, Result};
+use guard::Guard;
 use platform::db::{BindId, Run, Unit, failed};
 use proto::delivery::{
     Destination, DestinationChange, DestinationMade, Destinations, NewDestination,
@@ -11,8 +12,7 @@ use sqlx::FromRow;
 use crate::Store;
 use crate::audit::{Act, Note};
 use crate::format::{Kind, checked, listed};
-use crate::guard::Guard;
-use crate::signature;
+use crate::{signature, titles};
 
 /// How many destinations a hospital may have: each is a lane.
 const DESTINATIONS_MAX: i64 = 20;
@@ -32,12 +32,16 @@ struct Row {
     created_ms: i64,
     failures: i64,
     resume_ms: i64,
+    called_ae: String,
+    calling_ae: String,
+    takes: String,
 }
 
 macro_rules! rows {
     ($rest:literal) => {
         concat!(
-            "SELECT destination_id, name, kind, url, formats, secret, enabled, created_ms, failures, resume_ms
+            "SELECT destination_id, name, kind, url, formats, secret, enabled, created_ms, failures, resume_ms,
+                 called_ae, calling_ae, takes
              FROM destinations ",
             $rest
         )
@@ -56,17 +60,22 @@ impl Store {
         let made = kind == Kind::Webhook && new.secret.is_empty();
         let secret = if made { signature::new_secret(&self.random) } else { new.secret };
         check_secret(kind, &secret)?;
+        let [called_ae, calling_ae] =
+            titles::checked(kind, &new.called_ae_title, &new.calling_ae_title)?;
         let row = Row {
             destination_id: DestinationId::new(&self.clock, &self.random).to_string(),
             name: name(&new.name)?,
             kind: kind.name().to_owned(),
-            url: guard.checked(&new.url)?.into(),
+            url: address(kind, guard, &new.url)?,
             formats: checked(kind, &new.formats)?,
             secret: secret.clone(),
             enabled: 1,
             created_ms: self.clock.now_ms(),
             failures: 0,
             resume_ms: 0,
+            called_ae,
+            calling_ae,
+            takes: String::new(),
         };
         let (store, tenant, subject) = (self.clone(), claims.tenant(), claims.subject.clone());
         let destination = self
@@ -91,8 +100,8 @@ impl Store {
     ) -> Result<Destination> {
         sqlx::query(
             "INSERT INTO destinations (tenant_id, destination_id, name, kind, url, formats, secret, enabled, created_ms,
-                 failures, resume_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, 0, 0)",
+                 failures, resume_ms, called_ae, calling_ae, takes)
+             VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, 0, 0, ?, ?, '')",
         )
         .id(tenant)
         .bind(row.destination_id.clone())
@@ -102,6 +111,8 @@ impl Store {
         .bind(row.formats.clone())
         .bind(row.secret.clone())
         .bind(row.created_ms)
+        .bind(row.called_ae.clone())
+        .bind(row.calling_ae.clone())
         .run(unit)
         .await?;
         let count: i64 =
@@ -154,14 +165,14 @@ impl Store {
         change: DestinationChange,
     ) -> Result<Destination> {
         let id: DestinationId = change.id.parse()?;
-        let url = change.url.as_deref().map(|url| guard.checked(url)).transpose()?;
         let (store, tenant, subject) = (self.clone(), claims.tenant(), claims.subject.clone());
+        let guard = guard.clone();
         let changed = self
             .database
             .unit(move |unit| {
                 Box::pin(async move {
                     let row = of_tenant(unit, tenant, id).await?;
-                    let row = row.with(change, url.map(String::from))?;
+                    let row = row.with(change, &guard)?;
                     store.update(unit, tenant, subject, row).await
                 })
             })
@@ -179,7 +190,8 @@ impl Store {
         row: Row,
     ) -> Result<Destination> {
         sqlx::query(
-            "UPDATE destinations SET name = ?, url = ?, formats = ?, secret = ?, enabled = ?, failures = 0, resume_ms = 0
+            "UPDATE destinations SET name = ?, url = ?, formats = ?, secret = ?, enabled = ?, failures = 0, resume_ms = 0,
+                 called_ae = ?, calling_ae = ?, takes = ?
              WHERE tenant_id = ? AND destination_id = ?",
         )
         .bind(row.name.clone())
@@ -187,6 +199,9 @@ impl Store {
         .bind(row.formats.clone())
         .bind(row.secret.clone())
         .bind(row.enabled)
+        .bind(row.called_ae.clone())
+        .bind(row.calling_ae.clone())
+        .bind(row.takes.clone())
         .id(tenant)
         .bind(row.destination_id.clone())
         .run(unit)
@@ -242,16 +257,25 @@ fn absent() -> domain::Error {
 }
 
 impl Row {
-    /// With what is to be different. `url` is that of `change`, checked.
-    fn with(self, change: DestinationChange, url: Option<String>) -> Result<Row> {
+    /// With what is to be different.
+    fn with(self, change: DestinationChange, guard: &Guard) -> Result<Row> {
         let kind = Kind::named(&self.kind)?;
+        let url = change.url.as_deref().map(|url| address(kind, guard, url)).transpose()?;
+        let [called_ae, calling_ae] = titles::checked(
+            kind,
+            change.called_ae_title.as_deref().unwrap_or(&self.called_ae),
+            change.calling_ae_title.as_deref().unwrap_or(&self.calling_ae),
+        )?;
+        // Another system has said nothing yet.
+        let same = url.as_ref().is_none_or(|url| *url == self.url) && called_ae == self.called_ae;
+        let takes = if same { self.takes.clone() } else { String::new() };
         let secret = match change.secret {
             Some(secret) => {
                 check_secret(kind, &secret)?;
                 secret
             }
             // Whoever may change the address is not to be sent, there, what they may not see.
-            None if kind == Kind::Stow && url.as_ref().is_some_and(|url| *url != self.url) => {
+            None if is_sent(kind) && url.as_ref().is_some_and(|url| *url != self.url) => {
                 if !self.secret.is_empty() {
                     let words = "with another address, say the secret again: it is sent there";
                     return Err(ErrorKind::Invalid.error(words));
@@ -271,6 +295,9 @@ impl Row {
             secret,
             failures: 0,
             resume_ms: 0,
+            called_ae,
+            calling_ae,
+            takes,
             ..self
         })
     }
@@ -289,6 +316,9 @@ impl Row {
             waiting: 0,
             failed: 0,
             resumes_ms: if self.failures > 0 { self.resume_ms } else { 0 },
+            called_ae_title: self.called_ae,
+            calling_ae_title: self.calling_ae,
+            takes: self.takes,
         })
     }
 }
@@ -305,13 +335,30 @@ fn name(name: &str) -> Result<String> {
     Ok(plain.to_owned())
 }
 
+/// The address, if a destination of that kind may have it.
+fn address(kind: Kind, guard: &Guard, url: &str) -> Result<String> {
+    match kind.scheme() {
+        Some(scheme) => Ok(guard.checked_line(url, scheme)?.0.into()),
+        None => Ok(guard.checked(url)?.into()),
+    }
+}
+
+/// Whether the secret itself is sent to its destination.
+fn is_sent(kind: Kind) -> bool {
+    matches!(kind, Kind::Stow | Kind::Fhir)
+}
+
 fn check_secret(kind: Kind, secret: &str) -> Result<()> {
     if kind == Kind::Webhook {
         return signature::key(secret).map(drop);
     }
+    if !is_sent(kind) && !secret.is_empty() {
+        let words = "a destination of C-STORE or MLLP has no secret: it is known by its address";
+        return Err(ErrorKind::Invalid.error(words));
+    }
     let plain = secret.chars().all(|c| c.is_ascii_graphic() || c == ' ');
     if !plain || secret.len() > SECRET_CHARS_MAX {
-        let words = "the secret of a STOW-RS destination is the value of its header `Authorization`, such as `Bearer …`";
+        let words = "the secret of a STOW-RS or FHIR destination is the value of its header `Authorization`, such as `Bearer …`";
         return Err(ErrorKind::Invalid.error(words));
     }
     Ok(())

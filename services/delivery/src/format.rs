@@ -1,21 +1,29 @@
 //! What is pushed of a result, by kind of destination.
 
-use domain::artefact::{CAPTURE, RESULT, SEGMENTATION, STRUCTURED_REPORT, TEXT_REPORT};
+use domain::artefact::{
+    CAPTURE, FHIR_REPORT, HL7_REPORT, RESULT, SEGMENTATION, STRUCTURED_REPORT, TEXT_REPORT,
+};
 use domain::{ErrorKind, Result};
 use proto::delivery::DestinationKind;
-use strum::{EnumString, IntoStaticStr};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The name of the form in which a webhook carries a result within a CloudEvent.
 pub const CLOUD_EVENT: &str = "cloudevent";
 
 /// What a destination is.
-#[derive(Clone, Copy, Debug, EnumString, Eq, IntoStaticStr, PartialEq)]
+#[derive(Clone, Copy, Debug, EnumString, Eq, IntoStaticStr, PartialEq, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// A signed POST.
     Webhook,
     /// DICOM objects, by STOW-RS.
     Stow,
+    /// DICOM objects, by C-STORE.
+    Cstore,
+    /// A message of HL7 v2, by MLLP.
+    Mllp,
+    /// FHIR resources, in one transaction.
+    Fhir,
 }
 
 impl Kind {
@@ -33,8 +41,12 @@ impl Kind {
         match kind {
             DestinationKind::Webhook => Ok(Kind::Webhook),
             DestinationKind::Stow => Ok(Kind::Stow),
+            DestinationKind::Cstore => Ok(Kind::Cstore),
+            DestinationKind::Mllp => Ok(Kind::Mllp),
+            DestinationKind::Fhir => Ok(Kind::Fhir),
             DestinationKind::Unspecified => {
-                Err(ErrorKind::Invalid.error("a destination is a webhook or takes STOW-RS"))
+                let words = "a destination is a webhook, or takes STOW-RS, C-STORE, MLLP or FHIR";
+                Err(ErrorKind::Invalid.error(words))
             }
         }
     }
@@ -43,16 +55,30 @@ impl Kind {
         match self {
             Kind::Webhook => DestinationKind::Webhook,
             Kind::Stow => DestinationKind::Stow,
+            Kind::Cstore => DestinationKind::Cstore,
+            Kind::Mllp => DestinationKind::Mllp,
+            Kind::Fhir => DestinationKind::Fhir,
+        }
+    }
+
+    /// The scheme of its addresses, where those are not HTTP's; with an `s` behind it, they are spoken to by TLS.
+    pub fn scheme(self) -> Option<&'static str> {
+        match self {
+            Kind::Webhook | Kind::Stow | Kind::Fhir => None,
+            Kind::Cstore => Some("dicom"),
+            Kind::Mllp => Some("mllp"),
         }
     }
 
     /// What may be pushed to it.
-    fn formats(self) -> &'static [&'static str] {
+    pub fn formats(self) -> &'static [&'static str] {
         match self {
             Kind::Webhook => &[CLOUD_EVENT, RESULT.name],
-            Kind::Stow => {
+            Kind::Stow | Kind::Cstore => {
                 &[SEGMENTATION.name, STRUCTURED_REPORT.name, TEXT_REPORT.name, CAPTURE.name]
             }
+            Kind::Mllp => &[HL7_REPORT.name],
+            Kind::Fhir => &[FHIR_REPORT.name],
         }
     }
 }
@@ -97,12 +123,18 @@ mod tests {
             checked(kind, &formats.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
         };
         assert_eq!(of(Kind::Stow, &["sr.dcm", "seg.dcm", "sr.dcm"]).unwrap(), "seg.dcm sr.dcm");
+        assert_eq!(of(Kind::Cstore, &["text.dcm", "seg.dcm"]).unwrap(), "seg.dcm text.dcm");
         assert_eq!(of(Kind::Webhook, &["cloudevent"]).unwrap(), "cloudevent");
+        assert_eq!(of(Kind::Mllp, &["report.hl7"]).unwrap(), "report.hl7");
+        assert_eq!(of(Kind::Fhir, &["report.fhir.json"]).unwrap(), "report.fhir.json");
         for (kind, bad) in [
             (Kind::Stow, &[][..]),
             (Kind::Stow, &["result.json"][..]),
             (Kind::Stow, &["report.dcm"][..]),
             (Kind::Webhook, &["seg.dcm"][..]),
+            (Kind::Cstore, &["report.hl7"][..]),
+            (Kind::Mllp, &["report.fhir.json"][..]),
+            (Kind::Fhir, &["sr.dcm"][..]),
             (Kind::Webhook, &["cloudevent", "result.json"][..]),
         ] {
             assert_eq!(of(kind, bad).unwrap_err().kind(), ErrorKind::Invalid, "{bad:?}");
@@ -111,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_kind_has_one_name_everywhere() {
-        for kind in [Kind::Webhook, Kind::Stow] {
+        for &kind in Kind::VARIANTS {
             assert_eq!(Kind::named(kind.name()).unwrap(), kind);
             assert_eq!(Kind::of(kind.wire()).unwrap(), kind);
         }

@@ -1,4 +1,5 @@
-//! Pushes results to the systems that a hospital names: signed webhooks, and DICOM objects by STOW-RS.
+//! Pushes results to the systems that a hospital names: signed webhooks, DICOM objects by STOW-RS and C-STORE, messages of HL7 v2 by
+//! MLLP, and FHIR resources.
 //!
 //! Each completed scan leaves a row for each destination, in one unit with what says that the event was heard; lanes, one for each
 //! destination, send what is due and note what became of it. What is sent may be sent twice, with the same id, and is never lost: it
@@ -6,13 +7,18 @@
 
 mod attempt;
 mod audit;
+mod cstore;
 mod deliveries;
 mod destinations;
+mod dial;
+mod erased;
 mod event;
+mod fhir;
 mod format;
-mod guard;
 mod handed;
+mod hospitals;
 mod lanes;
+mod mllp;
 mod objects;
 mod outbox;
 mod pause;
@@ -20,6 +26,7 @@ mod post;
 mod rpc;
 mod signature;
 mod stow;
+mod titles;
 mod watch;
 mod webhook;
 
@@ -33,16 +40,28 @@ use proto::delivery::delivery_server::DeliveryServer;
 use proto::storage::handover_client::HandoverClient;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::{ServiceToken, Verifier};
-use service::topics::SCAN_COMPLETED;
+use service::topics::{SCAN_COMPLETED, SCAN_ERASED};
 use service::{Peer, Service, Worker, check, listen};
+use strum::VariantArray;
 use tokio::sync::Notify;
 use tonic::service::Routes;
 
+use attempt::Ways;
+use dial::Dial;
+use erased::Erased;
 use event::Completed;
 use handed::Handed;
+use hospitals::Hospitals;
 use post::Post;
 
 pub use guard::Network;
+#[doc(hidden)]
+pub use mllp::read_of_strangers;
+
+/// The kinds of destinations with what may be pushed to each, for the conformance statement.
+pub fn formats() -> Vec<(&'static str, &'static [&'static str])> {
+    format::Kind::VARIANTS.iter().map(|kind| (kind.name(), kind.formats())).collect()
+}
 
 /// The group that delivery listens with.
 const GROUP: &str = "delivery";
@@ -83,7 +102,8 @@ pub struct Config {
 #[group(id = "delivery_rules")]
 pub struct Rules {
     /// Networks that results may be pushed to though they are not the internet's, such as `10.20.0.0/16`, with commas between:
-    /// loopback, private and link-local addresses are refused without. Naming a loopback network allows `http://` to it.
+    /// loopback, private and link-local addresses are refused without. Naming a loopback network allows `http://` to it; C-STORE and
+    /// MLLP without TLS go within named networks only.
     #[arg(long, env, value_delimiter = ',')]
     pub delivery_networks: Vec<Network>,
 
@@ -135,12 +155,14 @@ impl Ports {
     ) -> Result<Ports> {
         let database = db::connect(database_url, &MIGRATIONS).await?;
         // From the first start on nothing is missed, also not what comes before the worker subscribes.
-        if let Err(error) = queue.create_group(SCAN_COMPLETED, GROUP).await {
-            tracing::warn!(
-                event = SCAN_COMPLETED.0,
-                error = &error as &dyn std::error::Error,
-                "an event is not listened to yet"
-            );
+        for event in [SCAN_COMPLETED, SCAN_ERASED] {
+            if let Err(error) = queue.create_group(event, GROUP).await {
+                tracing::warn!(
+                    event = event.0,
+                    error = &error as &dyn std::error::Error,
+                    "an event is not listened to yet"
+                );
+            }
         }
         Ok(Ports { database, queue, clock, random })
     }
@@ -191,10 +213,19 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Result<Service> 
         storage: HandoverClient::new(peers.storage),
         token: ServiceToken::of_delivery(peers.auth.clone(), delivery_secret, clock.clone()),
     };
+    let hospitals = Hospitals::new(peers.auth.clone(), handed.token.clone(), clock.clone());
+    let ways = Ways {
+        handed: handed.clone(),
+        hospitals: hospitals.clone(),
+        post: post.clone(),
+        dial: Dial::new(&rules)?,
+    };
     let verifier = Verifier::new(peers.auth, clock);
     let workers = vec![
         hear(store.clone(), queue.clone()),
-        lanes::send(store.clone(), handed.clone(), post.clone()),
+        erase(store.clone(), queue.clone()),
+        hospitals::watch(store.clone(), hospitals),
+        lanes::send(store.clone(), ways),
         audit::tell(store.clone(), handed),
         watch::watch(store.clone()),
     ];
@@ -216,6 +247,14 @@ fn hear(store: Store, queue: Queue) -> Worker {
     listen(queue, SCAN_COMPLETED, GROUP, WINDOW, move |body| {
         let store = store.clone();
         async move { store.hear(Completed::parse(&body)?).await }
+    })
+}
+
+/// Forgets each scan of a patient who is erased.
+fn erase(store: Store, queue: Queue) -> Worker {
+    listen(queue, SCAN_ERASED, GROUP, WINDOW, move |body| {
+        let store = store.clone();
+        async move { store.erase(Erased::parse(&body)?).await }
     })
 }
 

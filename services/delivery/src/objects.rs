@@ -16,11 +16,19 @@ struct Material {
     picture: Option<Vec<u8>>,
 }
 
+/// One object, and the name of its format.
+pub struct Object {
+    pub name: String,
+    pub file: Vec<u8>,
+}
+
 /// The objects that could be made, and why others could not.
 #[derive(Default)]
 pub struct Objects {
-    pub made: Vec<Vec<u8>>,
+    pub made: Vec<Object>,
     pub absent: Vec<&'static str>,
+    /// What they leave out of what the images say.
+    pub left_out: Vec<&'static str>,
 }
 
 /// The objects of those names.
@@ -72,10 +80,10 @@ async fn picture(handed: &Handed, of: Of, document: &ResultDocument) -> Result<O
 }
 
 fn written(material: &Material, formats: &[String]) -> Result<Objects> {
-    let mut objects = Objects::default();
+    let mut objects = Objects { left_out: material.result.left_out(), ..Objects::default() };
     for format in formats {
         match object(material, format) {
-            Ok(file) => objects.made.push(file),
+            Ok(file) => objects.made.push(Object { name: format.clone(), file }),
             Err(Unmade::Absent(why)) => objects.absent.push(why),
             Err(Unmade::Failed(error)) => return Err(error),
         }

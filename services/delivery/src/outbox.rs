@@ -5,8 +5,9 @@ use platform::db::{BindId, Run, Unit, failed};
 use sqlx::FromRow;
 
 use crate::Store;
-use crate::attempt::Outcome;
+use crate::attempt::{Attempted, Outcome};
 use crate::audit::{Act, Note};
+use crate::erased::{forget, is_erased};
 use crate::event::Completed;
 use crate::format::Kind;
 use crate::pause::{DELIVERY_MS_MAX, DESTINATION_MS_MAX, pause_ms};
@@ -29,6 +30,15 @@ pub struct Lane {
     pub destination_id: DestinationId,
 }
 
+/// A lane for which something is due.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub struct Waiting {
+    #[sqlx(flatten)]
+    pub lane: Lane,
+    /// Attempts in a row that have failed there.
+    pub failures: i64,
+}
+
 /// A delivery that is this attempt's alone until its lease ends. No form of it is printed: it has the destination's secret.
 #[derive(Clone)]
 pub struct Due {
@@ -39,6 +49,9 @@ pub struct Due {
     pub kind: Kind,
     pub url: String,
     pub secret: String,
+    /// Of the application entities at both ends; empty but for C-STORE.
+    pub called_ae: String,
+    pub calling_ae: String,
     pub formats: String,
     /// With this one.
     pub attempts: i64,
@@ -55,6 +68,8 @@ struct DueRow {
     kind: String,
     url: String,
     secret: String,
+    called_ae: String,
+    calling_ae: String,
     formats: String,
     attempts: i64,
     since_ms: i64,
@@ -66,18 +81,18 @@ impl Store {
     /// the same event again changes nothing.
     pub async fn hear(&self, done: Completed) -> Result<()> {
         let store = self.clone();
+        let (tenant, scan) = (done.tenant, done.scan);
         let heard = self
             .database
             .unit(move |unit| Box::pin(async move { store.hear_in(unit, &done).await }))
             .await;
         match heard {
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => {
-                self.due.notify_one();
-                Ok(())
-            }
+            Err(error) if error.kind() == ErrorKind::Conflict => (),
+            Err(error) => return Err(error),
+            Ok(()) => self.due.notify_one(),
         }
+        // Of two units at once neither sees the other's rows: whoever erases sees these deliveries, or they are seen to be erased here.
+        self.forget_erased(tenant, scan).await
     }
 
     async fn hear_in(&self, unit: &mut Unit, done: &Completed) -> Result<()> {
@@ -88,6 +103,9 @@ impl Store {
             .bind(now_ms)
             .run(unit)
             .await?;
+        if is_erased(unit, done.tenant, done.scan).await? {
+            return Ok(());
+        }
         let destinations: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT destination_id, name, formats FROM destinations WHERE tenant_id = ? AND enabled = 1",
         )
@@ -119,15 +137,16 @@ impl Store {
     }
 
     /// Destinations for which something is due that nobody sends, and that may be tried now; those that have waited longest first.
-    pub async fn due_lanes(&self) -> Result<Vec<Lane>> {
+    pub async fn due_lanes(&self) -> Result<Vec<Waiting>> {
         let now_ms = self.clock.now_ms();
         sqlx::query_as(
-            "SELECT d.tenant_id, d.destination_id
+            "SELECT d.tenant_id, d.destination_id, t.failures
              FROM deliveries d JOIN destinations t
                  ON t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id
              WHERE d.state = 'waiting' AND d.due_ms <= ? AND d.leased_until_ms <= ?
                  AND t.enabled = 1 AND t.resume_ms <= ?
-             GROUP BY d.tenant_id, d.destination_id ORDER BY MIN(d.due_ms) LIMIT ?",
+                 AND NOT EXISTS (SELECT 1 FROM stopped s WHERE s.tenant_id = d.tenant_id)
+             GROUP BY d.tenant_id, d.destination_id, t.failures ORDER BY MIN(d.due_ms) LIMIT ?",
         )
         .bind(now_ms)
         .bind(now_ms)
@@ -142,11 +161,12 @@ impl Store {
     pub async fn take(&self, lane: Lane) -> Result<Option<Due>> {
         let now_ms = self.clock.now_ms();
         let row: Option<DueRow> = sqlx::query_as(
-            "SELECT d.delivery_id, d.scan_id, t.kind, t.url, t.secret, d.formats, d.attempts, d.since_ms, t.failures
+            "SELECT d.delivery_id, d.scan_id, t.kind, t.url, t.secret, t.called_ae, t.calling_ae, d.formats, d.attempts, d.since_ms, t.failures
              FROM deliveries d JOIN destinations t
                  ON t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id
              WHERE d.tenant_id = ? AND d.destination_id = ? AND d.state = 'waiting' AND d.due_ms <= ?
                  AND d.leased_until_ms <= ? AND t.enabled = 1 AND t.resume_ms <= ?
+                 AND NOT EXISTS (SELECT 1 FROM stopped s WHERE s.tenant_id = d.tenant_id)
              ORDER BY d.due_ms, d.delivery_id LIMIT 1",
         )
         .id(lane.tenant_id)
@@ -178,34 +198,41 @@ impl Store {
     }
 
     /// Notes how an attempt has ended, unless another has begun meanwhile.
-    pub async fn settle(&self, due: Due, outcome: Outcome) -> Result<()> {
+    pub async fn settle(&self, due: Due, attempted: Attempted) -> Result<()> {
         let store = self.clone();
         self.database
-            .unit(move |unit| Box::pin(async move { store.settle_in(unit, &due, &outcome).await }))
+            .unit(move |unit| {
+                Box::pin(async move { store.settle_in(unit, &due, &attempted).await })
+            })
             .await?;
         self.noted.notify_one();
         Ok(())
     }
 
-    async fn settle_in(&self, unit: &mut Unit, due: &Due, outcome: &Outcome) -> Result<()> {
-        let now_ms = self.clock.now_ms();
+    async fn settle_in(&self, unit: &mut Unit, due: &Due, attempted: &Attempted) -> Result<()> {
+        let (now_ms, outcome) = (self.clock.now_ms(), &attempted.outcome);
         let ended = match outcome {
             Outcome::Delivered(_) => Some(Act::Delivered),
-            Outcome::Refused(_) | Outcome::Unmade(_) => Some(Act::Failed),
+            Outcome::Refused(_) | Outcome::Absent(_) | Outcome::Unmade(_) => Some(Act::Failed),
             Outcome::Later(_) | Outcome::Away(_) => {
                 (now_ms - due.since_ms >= self.tried_ms).then_some(Act::Failed)
             }
+            Outcome::Held(_) => None,
         };
+        // What was held back was not tried.
+        let untried = i64::from(matches!(outcome, Outcome::Held(_)));
         let due_ms = now_ms + pause_ms(due.attempts, DELIVERY_MS_MAX, &self.random);
         let state = ended.map_or("waiting", Act::state);
         let changed = sqlx::query(
-            "UPDATE deliveries SET state = ?, due_ms = ?, ended_ms = ?, words = ?, lease = '', leased_until_ms = 0
+            "UPDATE deliveries SET state = ?, due_ms = ?, ended_ms = ?, words = ?, attempts = attempts - ?,
+                 lease = '', leased_until_ms = 0
              WHERE tenant_id = ? AND delivery_id = ? AND state = 'waiting' AND lease = ?",
         )
         .bind(state)
         .bind(due_ms)
         .bind(if ended.is_some() { now_ms } else { 0 })
         .bind(outcome.words().to_owned())
+        .bind(untried)
         .id(due.tenant)
         .bind(due.id.clone())
         .bind(due.lease.clone())
@@ -215,10 +242,23 @@ impl Store {
             return Ok(());
         }
         self.pause(unit, due, outcome, now_ms).await?;
-        match ended {
-            Some(act) => self.note_end(unit, due, act, now_ms).await,
-            None => Ok(()),
+        if let Some(takes) = &attempted.takes {
+            sqlx::query(
+                "UPDATE destinations SET takes = ? WHERE tenant_id = ? AND destination_id = ?",
+            )
+            .bind(takes.clone())
+            .id(due.tenant)
+            .id(due.destination)
+            .run(unit)
+            .await?;
         }
+        let erased = is_erased(unit, due.tenant, due.scan).await?;
+        // Of a scan that was erased meanwhile this was the last attempt, and what it has not confirmed may have arrived.
+        let last = (erased && untried == 0).then_some(Act::Failed);
+        if let Some(act) = ended.or(last) {
+            self.note_end(unit, due, act, now_ms).await?;
+        }
+        if erased { forget(unit, due.tenant, &due.id).await } else { Ok(()) }
     }
 
     /// A destination that does not answer is tried less and less often, whatever waits for it; one that does, at once.
@@ -235,7 +275,9 @@ impl Store {
                 let failures = due.failures.saturating_add(1);
                 (failures, now_ms + pause_ms(failures, DESTINATION_MS_MAX, &self.random))
             }
-            Outcome::Away(_) | Outcome::Unmade(_) => return Ok(()),
+            Outcome::Away(_) | Outcome::Held(_) | Outcome::Absent(_) | Outcome::Unmade(_) => {
+                return Ok(());
+            }
         };
         sqlx::query(
             "UPDATE destinations SET failures = ?, resume_ms = ? WHERE tenant_id = ? AND destination_id = ?",
@@ -254,7 +296,8 @@ impl Store {
         note.about(due.scan.to_string()).keep(unit, self).await
     }
 
-    /// Gives up what has been tried for too long though no attempt has ended since, and what no destination is left of.
+    /// Gives up what has been tried for too long though no attempt has ended since, and what no destination is left of. What waits of
+    /// a hospital that is stopped is not tried meanwhile.
     pub async fn give_up(&self) -> Result<()> {
         let now_ms = self.clock.now_ms();
         let overdue: Vec<(String, String, String, String)> = sqlx::query_as(
@@ -262,6 +305,7 @@ impl Store {
              WHERE state = 'waiting' AND leased_until_ms <= ? AND (since_ms <= ? OR NOT EXISTS
                  (SELECT 1 FROM destinations t
                   WHERE t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id))
+                 AND NOT EXISTS (SELECT 1 FROM stopped s WHERE s.tenant_id = d.tenant_id)
              ORDER BY due_ms LIMIT ?",
         )
         .bind(now_ms)
@@ -323,6 +367,8 @@ impl DueRow {
             kind: Kind::named(&self.kind)?,
             url: self.url,
             secret: self.secret,
+            called_ae: self.called_ae,
+            calling_ae: self.calling_ae,
             formats: self.formats,
             attempts: self.attempts.saturating_add(1),
             since_ms: self.since_ms,

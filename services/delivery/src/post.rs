@@ -5,12 +5,15 @@ use std::fs;
 use std::time::Duration;
 
 use domain::{ErrorKind, Result};
-use reqwest::header::HeaderMap;
+use guard::{Guard, Purpose};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, StatusCode};
 
 use crate::Rules;
-use crate::guard::Guard;
+
+/// What the guard says of a destination that may not be.
+pub const DESTINATIONS: Purpose = Purpose { of: "a destination", setting: "DELIVERY_NETWORKS" };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -38,7 +41,7 @@ impl Post {
     /// `Invalid` where the authorities cannot be read.
     pub fn new(rules: &Rules) -> Result<Post> {
         service::choose_tls();
-        let guard = Guard::new(&rules.delivery_networks);
+        let guard = Guard::new(DESTINATIONS, &rules.delivery_networks);
         let unusable = |error: reqwest::Error| {
             ErrorKind::Invalid
                 .error("cannot prepare to push results (DELIVERY_AUTHORITIES)")
@@ -52,10 +55,7 @@ impl Post {
             .dns_resolver(guard.clone())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(1);
-        if let Some(path) = &rules.delivery_authorities {
-            let pem = fs::read(path).map_err(|error| {
-                ErrorKind::Invalid.error(format!("cannot read {}", path.display())).because(error)
-            })?;
+        if let Some(pem) = authorities(rules)? {
             client = client.tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(unusable)?);
         }
         Ok(Post { client: client.build().map_err(unusable)?, guard })
@@ -98,6 +98,32 @@ fn unanswered(error: reqwest::Error, within: Duration) -> String {
     }
     let what = if error.is_connect() { "it cannot be reached" } else { "it broke off" };
     clipped(&format!("{what}: {cause}"))
+}
+
+/// The value of a header.
+pub fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).map_err(|error| {
+        ErrorKind::Internal.error("a header of a request cannot be written").because(error)
+    })
+}
+
+/// A destination's secret as the value of `Authorization`; None where it has none.
+pub fn authorization(secret: &str) -> Result<Option<HeaderValue>> {
+    if secret.is_empty() {
+        return Ok(None);
+    }
+    let mut secret = value(secret)?;
+    secret.set_sensitive(true);
+    Ok(Some(secret))
+}
+
+/// Authorities, beside those of the system, that destinations' certificates may be signed by (PEM); None where none are named.
+pub fn authorities(rules: &Rules) -> Result<Option<Vec<u8>>> {
+    let Some(path) = &rules.delivery_authorities else { return Ok(None) };
+    let read = fs::read(path).map_err(|error| {
+        ErrorKind::Invalid.error(format!("cannot read {}", path.display())).because(error)
+    })?;
+    Ok(Some(read))
 }
 
 /// The beginning of `words`, in one line.

@@ -2,7 +2,7 @@ use proto::delivery::delivery_server::Delivery;
 use proto::delivery::{
     DeliveryEntry, DeliveryPage, DeliveryRef, Destination, DestinationChange, DestinationMade,
     DestinationRef, DestinationRemoved, Destinations, ListDeliveriesRequest,
-    ListDestinationsRequest, NewDestination,
+    ListDestinationsRequest, NewDestination, RowsKept, ScansAsked,
 };
 use service::claims::{Role, Verifier};
 use tonic::{Request, Response, Status};
@@ -64,6 +64,12 @@ impl Delivery for Rpc {
     ) -> Result<Response<DeliveryPage>, Status> {
         let claims = self.verifier.caller(request.metadata(), &LOOKING).await?;
         Ok(Response::new(self.store.deliveries(claims.tenant(), request.get_ref()).await?))
+    }
+
+    async fn count_rows(&self, request: Request<ScansAsked>) -> Result<Response<RowsKept>, Status> {
+        let claims = self.verifier.caller(request.metadata(), &DECIDING).await?;
+        let rows = self.store.rows_of(claims.tenant(), &request.get_ref().scan_ids).await?;
+        Ok(Response::new(RowsKept { rows }))
     }
 
     async fn send_again(

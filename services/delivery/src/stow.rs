@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use domain::{ErrorKind, Random, Result, hex};
+use domain::{Random, Result, hex};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
 
 use crate::attempt::Outcome;
-use crate::post::{Answered, Post};
+use crate::objects::Object;
+use crate::post::{Answered, Post, authorization, value};
 
 /// What an archive has to take the objects in.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -26,38 +27,28 @@ pub async fn send(
     post: &Post,
     (url, secret): (&str, &str),
     random: &Random,
-    objects: &[Vec<u8>],
+    objects: &[Object],
 ) -> Result<Outcome> {
     let boundary = format!("medseg-{}", hex(&random.bytes::<16>()));
     let media_type = format!("multipart/related; type=\"application/dicom\"; boundary={boundary}");
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, value(&media_type)?);
     headers.insert(ACCEPT, HeaderValue::from_static("application/dicom+json"));
-    if !secret.is_empty() {
-        let mut secret = value(secret)?;
-        secret.set_sensitive(true);
-        headers.insert(AUTHORIZATION, secret);
-    }
+    headers.extend(authorization(secret)?.map(|secret| (AUTHORIZATION, secret)));
     Ok(match post.send(url, headers, multipart(&boundary, objects), WITHIN).await {
         Ok(answered) => outcome(&answered, objects.len()),
         Err(words) => Outcome::Later(words),
     })
 }
 
-fn value(text: &str) -> Result<HeaderValue> {
-    HeaderValue::from_str(text).map_err(|error| {
-        ErrorKind::Internal.error("a header of STOW-RS cannot be written").because(error)
-    })
-}
-
 /// The objects as parts of one body (RFC 2387).
-fn multipart(boundary: &str, objects: &[Vec<u8>]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(objects.iter().map(|object| object.len() + 128).sum());
+fn multipart(boundary: &str, objects: &[Object]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(objects.iter().map(|object| object.file.len() + 128).sum());
     for object in objects {
         body.extend_from_slice(
             format!("--{boundary}\r\nContent-Type: application/dicom\r\n\r\n").as_bytes(),
         );
-        body.extend_from_slice(object);
+        body.extend_from_slice(&object.file);
         body.extend_from_slice(b"\r\n");
     }
     body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
@@ -163,7 +154,8 @@ mod tests {
 
     #[test]
     fn each_object_is_a_part_byte_for_byte() {
-        let body = multipart("b", &[b"one".to_vec(), b"\r\n--two".to_vec()]);
+        let object = |file: &[u8]| Object { name: "sr.dcm".into(), file: file.to_vec() };
+        let body = multipart("b", &[object(b"one"), object(b"\r\n--two")]);
         let expected = "--b\r\nContent-Type: application/dicom\r\n\r\none\r\n\
                         --b\r\nContent-Type: application/dicom\r\n\r\n\r\n--two\r\n--b--\r\n";
         assert_eq!(String::from_utf8(body).unwrap(), expected);

@@ -7,6 +7,7 @@ use metrics::Unit::{Count, Seconds};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use platform::db::failed;
 use service::Worker;
+use strum::VariantArray;
 
 use crate::Store;
 use crate::format::Kind;
@@ -14,7 +15,7 @@ use crate::format::Kind;
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// How often an attempt ends how: from the start, so that an alarm has something to compare with.
-const OUTCOMES: [&str; 5] = ["delivered", "later", "away", "refused", "unmade"];
+const OUTCOMES: [&str; 7] = ["delivered", "later", "away", "held", "refused", "absent", "unmade"];
 
 /// Shows the gauges, and gives up what is overdue, again and again.
 pub fn watch(store: Store) -> Worker {
@@ -50,10 +51,14 @@ async fn round(store: &Store, first: bool) -> Result<()> {
         gauge!("medseg_deliveries", "state" => state).set(count as f64);
     }
     let oldest: Option<i64> =
-        sqlx::query_scalar("SELECT MIN(since_ms) FROM deliveries WHERE state = 'waiting'")
-            .fetch_one(store.database.pool())
-            .await
-            .map_err(failed)?;
+        // What waits of a hospital that is stopped is not tried.
+        sqlx::query_scalar(
+            "SELECT MIN(since_ms) FROM deliveries d WHERE state = 'waiting'
+                 AND NOT EXISTS (SELECT 1 FROM stopped s WHERE s.tenant_id = d.tenant_id)",
+        )
+        .fetch_one(store.database.pool())
+        .await
+        .map_err(failed)?;
     let age_ms = oldest.map_or(0, |since_ms| (store.clock.now_ms() - since_ms).max(0));
     gauge!("medseg_delivery_age_seconds").set(age_ms as f64 / 1000.0);
     let paused: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM destinations WHERE failures > 0")
@@ -90,7 +95,7 @@ pub fn describe() {
         Seconds,
         "How long an attempt took, from reading the result to the receiver's answer"
     );
-    for kind in [Kind::Webhook, Kind::Stow] {
+    for &kind in Kind::VARIANTS {
         for outcome in OUTCOMES {
             counter!("medseg_delivery_attempts_total", "kind" => kind.name(), "outcome" => outcome)
                 .increment(0);

@@ -1,10 +1,11 @@
 //! Compares what the model sees and says with what it was trained on.
 //!
 //! Every completed scan leaves an observation; a report sets the observations of a window beside the model's training
-//! reference, in JSON and as a page. On a schedule windows are closed, which do the same by model, kind of image and scanner, and
-//! tell when scans drift and when that is over. Every word of a reader on a result is kept, too, and says how good the answers are.
+//! reference, in JSON and as a page. On a schedule windows are closed, which do the same by model, kind of image, scanner and
+//! site, and tell when scans drift and when that is over. Every word of a reader on a result is kept, too, and says how good the answers are.
 
 mod embedding;
+mod erased;
 mod event;
 mod message;
 mod page;
@@ -26,14 +27,15 @@ use platform::queue::{self, Queue};
 use proto::drift::drift_server::DriftServer;
 use secrecy::{ExposeSecret, SecretString};
 use service::claims::{ServiceToken, Verifier};
-use service::topics::{FEEDBACK_GIVEN, SCAN_COMPLETED};
+use service::topics::{FEEDBACK_GIVEN, SCAN_COMPLETED, SCAN_ERASED, UPLOAD_REFUSED};
 use service::{Peer, Service, Worker, check, listen, trace};
 use tonic::service::Routes;
 use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
+use erased::Erased;
 use event::Completed;
-use quality::Given;
+use quality::{Given, RefusalTold};
 use references::References;
 use store::Store;
 use windows::Closer;
@@ -56,7 +58,7 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true)]
     pub database_url: SecretString,
 
-    /// Where news of completed scans and of readers' feedback comes from: `amqp://…` or `sqlite://…`.
+    /// Where news of completed scans, of readers' feedback and of refused uploads comes from: `amqp://…` or `sqlite://…`.
     #[arg(long, env, hide_env_values = true)]
     pub queue_url: SecretString,
 
@@ -110,7 +112,8 @@ pub struct Peers {
 }
 
 impl Ports {
-    /// Opens what the URLs name, migrates the database and joins those who listen to completed scans and to readers' words.
+    /// Opens what the URLs name, migrates the database and joins those who listen to completed scans, to readers' words and to
+    /// refusals.
     pub async fn open(
         database_url: &str,
         queue: Queue,
@@ -125,7 +128,7 @@ impl Ports {
 
 /// From the first start on nothing is missed, also not what comes before the worker subscribes.
 async fn join(queue: &Queue) {
-    for event in [SCAN_COMPLETED, FEEDBACK_GIVEN] {
+    for event in [SCAN_COMPLETED, FEEDBACK_GIVEN, UPLOAD_REFUSED, SCAN_ERASED] {
         if let Err(error) = queue.create_group(event, GROUP).await {
             tracing::warn!(
                 event = event.0,
@@ -171,6 +174,8 @@ pub fn build(settings: Settings, ports: Ports, peers: Peers) -> Service {
     let workers = vec![
         observe(store.clone(), queue.clone()),
         review(store.clone(), queue.clone()),
+        count_refusals(store.clone(), queue.clone()),
+        erase(store.clone(), queue.clone()),
         quality::watch(store.clone(), clock.clone(), bound),
         windows::watch(closer),
     ];
@@ -222,6 +227,32 @@ fn review(store: Store, queue: Queue) -> Worker {
             );
             trace::resume(&span, &given.traceparent);
             store.review(&given).instrument(span).await
+        }
+    })
+}
+
+/// Forgets each scan of a patient who is erased.
+fn erase(store: Store, queue: Queue) -> Worker {
+    listen(queue, SCAN_ERASED, GROUP, WINDOW, move |body| {
+        let store = store.clone();
+        async move { store.erase(&Erased::parse(&body)?).await }
+    })
+}
+
+/// Counts each file that is refused at the door.
+fn count_refusals(store: Store, queue: Queue) -> Worker {
+    listen(queue, UPLOAD_REFUSED, GROUP, WINDOW, move |body| {
+        let store = store.clone();
+        async move {
+            let told = RefusalTold::parse(&body)?;
+            let span = info_span!(
+                "count a refusal",
+                otel.kind = "consumer",
+                tenant.id = %told.tenant,
+                trace_id = Empty
+            );
+            trace::resume(&span, &told.traceparent);
+            store.count_refusal(&told).instrument(span).await
         }
     })
 }

@@ -1,12 +1,15 @@
 //! How good the answers are, by what readers say of them: live figures, beside the offline ones of `medseg evaluate`.
 
 mod bound;
+mod door;
 mod ended;
 mod figures;
 mod gauges;
 mod given;
 mod groups;
 mod message;
+pub mod offline;
+mod offline_gauges;
 mod reviewed;
 mod store;
 mod weights;
@@ -22,6 +25,7 @@ use message::message;
 use reviewed::{Word, reviewed};
 
 pub use bound::Bound;
+pub use door::Told as RefusalTold;
 pub use gauges::{describe, watch};
 pub use given::Given;
 
@@ -51,14 +55,16 @@ pub async fn quality(
     let seen = store.seen(tenant, period).await?;
     let (words, words_cut) = store.words(tenant, period).await?;
     let (ended, ended_cut) = store.ended(tenant, period).await?;
+    let refused = store.refused_uploads(tenant, period).await?;
     let compute = move || figures(by, &seen, &of_period(words, period), &ended, bound);
     let mut groups = apart(compute).await?;
     let mut remarks = remarks(by, &groups, words_cut || ended_cut);
+    groups = door::shared_out(by, groups, &refused);
     if to_reader {
         groups = groups.into_iter().map(Group::for_readers).collect();
         remarks.push(remark_for_readers());
     }
-    Ok(message(groups, period, remarks))
+    Ok(message(groups, door::by_reason(&refused), period, remarks))
 }
 
 /// The reviewed scans of the period. When a scan of which drift knows no more was completed is not known before its words

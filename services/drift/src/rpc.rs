@@ -1,11 +1,12 @@
 use bytes::Bytes;
-use domain::{Clock, ErrorKind, Random};
+use domain::{Clock, ErrorKind, EvaluationId, Random};
 use futures::stream::{self, BoxStream, StreamExt};
 use proto::drift::drift_server::Drift;
 use proto::drift::{
-    CompareWindowsRequest, Comparison, ListWindowsRequest, Quality, QualityRequest,
-    ReadRowsRequest, Report as Reply, ReportRef, ReportRequest, Rows, RowsFormat, WindowInFull,
-    WindowRef, Windows,
+    CompareWindowsRequest, Comparison, ListEvaluationsRequest, ListWindowsRequest,
+    OfflineEvaluation, OfflineEvaluations, Quality, QualityRequest, ReadRowsRequest,
+    Report as Reply, ReportRef, ReportRequest, Rows, RowsFormat, RowsKept, ScansAsked,
+    WindowInFull, WindowRef, Windows,
 };
 use service::CHUNK_BYTES;
 use service::claims::{Claims, Role, Verifier, bearer};
@@ -14,13 +15,13 @@ use tonic::{Request, Response, Status};
 
 use crate::message::message;
 use crate::page;
-use crate::quality::{Bound, Period, apart, quality};
+use crate::quality::{Bound, Period, apart, offline, quality};
 use crate::references::References;
 use crate::report::{Report, report};
 use crate::store::{self, Store};
 use crate::windows;
 
-/// Who reads reports of drift, and who reads figures of quality.
+/// Who reads reports of drift and reports evaluations, and who reads figures of quality.
 const REPORTS: [Role; 2] = [Role::Scientist, Role::Admin];
 const FIGURES: [Role; 3] = [Role::Clinician, Role::Scientist, Role::Admin];
 
@@ -123,6 +124,30 @@ impl Drift for Rpc {
         let (store, tenant) = (&self.store, claims.tenant());
         let quality = quality(store, tenant, asked.by(), period, self.bound, to_reader).await?;
         Ok(Response::new(quality))
+    }
+
+    async fn record_evaluation(
+        &self,
+        request: Request<OfflineEvaluation>,
+    ) -> Result<Response<OfflineEvaluation>, Status> {
+        let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
+        let id = EvaluationId::new(&self.clock, &self.random);
+        let (said, now_ms) = (request.into_inner(), self.clock.now_ms());
+        Ok(Response::new(offline::record(&self.store, tenant, id, now_ms, said).await?))
+    }
+
+    async fn count_rows(&self, request: Request<ScansAsked>) -> Result<Response<RowsKept>, Status> {
+        let tenant = self.allowed(request.metadata(), &[Role::Admin]).await?.tenant();
+        let rows = self.store.rows_of(tenant, &request.get_ref().scan_ids).await?;
+        Ok(Response::new(RowsKept { rows }))
+    }
+
+    async fn list_evaluations(
+        &self,
+        request: Request<ListEvaluationsRequest>,
+    ) -> Result<Response<OfflineEvaluations>, Status> {
+        let tenant = self.allowed(request.metadata(), &FIGURES).await?.tenant();
+        Ok(Response::new(offline::list(&self.store, tenant, request.into_inner()).await?))
     }
 }
 

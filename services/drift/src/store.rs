@@ -13,7 +13,7 @@ const WINDOW_SCANS_MAX: i64 = 20_000;
 /// The longest texts that the columns of a model's name, of its version, of a kind of image, of a scanner and of a site hold.
 pub const MODEL_CHARS_MAX: usize = 190;
 pub const KIND_CHARS_MAX: usize = 32;
-const SCANNER_CHARS_MAX: usize = 64;
+pub const SCANNER_CHARS_MAX: usize = 64;
 
 #[derive(Clone)]
 pub struct Store {
@@ -53,7 +53,8 @@ impl Store {
         .execute(self.database.pool())
         .await
         .map_err(db::failed);
-        once(inserted)
+        once(inserted)?;
+        self.forget_erased(done.tenant, done.scan).await
     }
 
     /// The scans that were completed from `from_ms` until before `to_ms`.

@@ -1,4 +1,4 @@
-//! Windows: scans of one model, kind of image and scanner of a hospital, one after the other, each beside what the model was
+//! Windows: scans of one model, kind of image, scanner and site of a hospital, one after the other, each beside what the model was
 //! trained on.
 //!
 //! Each scan is in one window, so that windows are independent of each other, and how often they cry wolf is known.
@@ -49,6 +49,8 @@ pub struct Group {
     pub image_kind: String,
     /// Empty: nobody says.
     pub scanner: String,
+    /// Where they were made, as quality counts them; empty: nobody says.
+    pub site: String,
 }
 
 /// A scan, as windows look at it.
@@ -58,6 +60,8 @@ pub struct Member {
     pub scan_id: String,
     pub answer: Answer,
     pub completed_ms: i64,
+    /// Where it was made. None: nobody says.
+    pub site: Option<String>,
     pub observation: Option<Observation>,
 }
 

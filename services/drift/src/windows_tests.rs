@@ -125,6 +125,7 @@ fn window(drawn: &mut Drawn, scans: usize, change: fn(&mut Features)) -> Vec<Mem
             scan_id: id,
             answer: Answer::Found,
             completed_ms: 7,
+            site: None,
             observation,
         }
     };

@@ -15,6 +15,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::{JsonBody, Path};
 use crate::problem::Problem;
+use crate::second_factor;
 use crate::token::{Token, located};
 use crate::users::{User, missing, moment};
 
@@ -25,6 +26,7 @@ pub fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(sessions))
         .routes(routes!(end_session))
         .routes(routes!(use_link))
+        .merge(second_factor::routes())
 }
 
 /// Whoever asks.
@@ -35,6 +37,10 @@ pub struct Account {
     tenant: String,
     /// Those of the hospital, `en` or `fr`; the first is its own.
     languages: Vec<String>,
+    /// Whether a one-time password is asked for beside the password.
+    has_second_factor: bool,
+    /// Whether the hospital asks everybody for one who signs in with a password.
+    second_factor_required: bool,
 }
 
 /// Another password for oneself.
@@ -45,6 +51,8 @@ pub struct PasswordChange {
     /// None of those that are guessed first.
     #[schema(min_length = 12, max_length = 128)]
     new_password: String,
+    /// Of the second factor, where the account has one.
+    one_time_code: Option<String>,
 }
 
 /// A link, and the password that it is to set.
@@ -110,7 +118,13 @@ pub async fn show(
 ) -> Result<Json<Account>, Problem> {
     let me = gateway.accounts.me(caller.request(auth::MeRequest {})).await?.into_inner();
     let user = me.user.ok_or_else(missing)?.into();
-    Ok(Json(Account { user, tenant: me.tenant_name, languages: me.languages }))
+    Ok(Json(Account {
+        user,
+        tenant: me.tenant_name,
+        languages: me.languages,
+        has_second_factor: me.has_second_factor,
+        second_factor_required: me.second_factor_required,
+    }))
 }
 
 /// Changes one's own password
@@ -125,9 +139,11 @@ pub async fn change_password(
     State(mut gateway): State<Gateway>,
     caller: Caller,
     origin: Option<Extension<ConnectInfo<SocketAddr>>>,
-    JsonBody(PasswordChange { password, new_password }): JsonBody<PasswordChange>,
+    JsonBody(change): JsonBody<PasswordChange>,
 ) -> Result<Json<Token>, Problem> {
-    let message = auth::ChangePasswordRequest { password, new_password };
+    let PasswordChange { password, new_password, one_time_code } = change;
+    let code = one_time_code.unwrap_or_default();
+    let message = auth::ChangePasswordRequest { password, new_password, code };
     let request = located(origin, caller.request(message));
     let tokens = gateway.accounts.change_password(request).await?.into_inner();
     Ok(Json(tokens.into()))

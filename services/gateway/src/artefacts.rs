@@ -82,12 +82,14 @@ async fn serve(
     }
 }
 
-/// The result of a scan that was given up: nobody came to write one.
+/// The result of a scan that was given up, or kept without being analysed: nobody came to write one.
 pub fn failed_result(scan: &Scan) -> ResultDocument {
     let Scan { accepted_ms, completed_ms, .. } = *scan;
     let (id, reason) = (scan.id.clone(), scan.reason.clone());
     let finished_ms = completed_ms.unwrap_or(accepted_ms);
-    ResultDocument::failed(id, reason, accepted_ms, finished_ms)
+    let (answer, series) = (scan.answer.unwrap_or(Answer::Failed), scan.series.clone());
+    let failed = ResultDocument::failed(id, reason, accepted_ms, finished_ms);
+    ResultDocument { answer, series, ..failed }
 }
 
 /// What one artefact of a scan is answered with.
@@ -102,7 +104,8 @@ struct Reply {
 impl Reply {
     /// Whether it is the result of a scan that has none but its reason.
     fn says_why(&self) -> bool {
-        *self.artefact == RESULT && self.scan.answer == Some(Answer::Failed)
+        *self.artefact == RESULT
+            && matches!(self.scan.answer, Some(Answer::Failed | Answer::NotAnalysable))
     }
 
     /// The bytes of the artefact `name`, those of them that are asked for, or that the caller has them already.

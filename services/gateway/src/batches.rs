@@ -3,6 +3,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, StatusCode, header};
 use domain::{ErrorKind, rfc3339};
 use futures::{StreamExt, TryStreamExt, stream};
+use imaging::picker::SeriesChoice;
 use proto::ingest::batch_answer;
 use proto::storage::{self, BatchEntry, BatchRef, Refusal, ScanRef};
 use serde::Serialize;
@@ -14,7 +15,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
 use crate::problem::Problem;
-use crate::scans::{Binary, Form, Scan, UploadOptions};
+use crate::scans::{Binary, Form, Scan, UploadOptions, choice};
 use crate::upload;
 
 /// How many scans of a batch are asked for at once.
@@ -44,6 +45,8 @@ pub struct Entry {
     pub scan: Option<Scan>,
     /// Why there is no scan: the input requirement that the image does not meet.
     pub refusal: Option<EntryRefusal>,
+    /// How well it fits the registered models, of a DICOM series beside others of its study; `null`: it was compared with none.
+    pub series: Option<SeriesChoice>,
 }
 
 /// Why an image of a batch is not analysed.
@@ -142,21 +145,23 @@ impl Entry {
         caller: &Caller,
         entry: BatchEntry,
     ) -> Result<Entry, Problem> {
-        let BatchEntry { name, scan_id, refusal, refusal_json } = entry;
+        let BatchEntry { name, scan_id, refusal, refusal_json, series } = entry;
+        let series = series.map(choice);
         if scan_id.is_empty() {
             let refusal = wire::said_refusal(refusal, &refusal_json).map_err(|error| {
                 ErrorKind::Internal.error("storage answered with no refusal").because(error)
             })?;
-            return Ok(Entry { name, scan: None, refusal: refusal.map(EntryRefusal::from) });
+            let refusal = refusal.map(EntryRefusal::from);
+            return Ok(Entry { name, scan: None, refusal, series });
         }
         match gateway.scans.clone().get(caller.request(ScanRef { id: scan_id })).await {
             // Deleted since the batch was read.
             Err(status) if status.code() == Code::NotFound => {
-                Ok(Entry { name: String::new(), scan: None, refusal: None })
+                Ok(Entry { name: String::new(), scan: None, refusal: None, series: None })
             }
             scan => {
                 let scan = Some(scan?.into_inner().try_into()?);
-                Ok(Entry { name, scan, refusal: None })
+                Ok(Entry { name, scan, refusal: None, series })
             }
         }
     }

@@ -1,10 +1,12 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use domain::{ErrorKind, Result as Outcome, TenantId};
-use service::claims::{Verifier, authorised};
+use service::claims::{ORIGIN, REASON, Verifier, authorised};
+use service::{decoded, encoded};
 use tokio::time::sleep;
 use tonic::Request;
 
@@ -20,7 +22,7 @@ const LOOKED_AT_EVERY: Duration = Duration::from_secs(15);
 pub struct Caller {
     token: String,
     tenant: TenantId,
-    request_id: RequestId,
+    told: Told,
 }
 
 impl Caller {
@@ -37,12 +39,46 @@ impl Caller {
 
     /// `message`, in the caller's name.
     pub fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = authorised(message, &self.token);
-        if let Ok(id) = self.request_id.as_str().parse() {
-            request.metadata_mut().insert("x-request-id", id);
+        self.told.along(authorised(message, &self.token))
+    }
+}
+
+/// What peers are told of a request besides what it asks for: its id, from where it comes, and why.
+struct Told {
+    request_id: RequestId,
+    origin: String,
+    reason: String,
+}
+
+impl Told {
+    fn of(parts: &Parts) -> Told {
+        // The connection's own address and no forwarding header, which anybody can write.
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let origin = address.map(|ConnectInfo(address)| address.ip().to_string());
+        let reason = parts.headers.get(REASON).map(|reason| decoded(reason.as_bytes()));
+        Told {
+            request_id: RequestId::of(&parts.extensions),
+            origin: origin.unwrap_or_default(),
+            reason: reason.unwrap_or_default(),
+        }
+    }
+
+    fn along<T>(&self, mut request: Request<T>) -> Request<T> {
+        let (id, origin) = (self.request_id.as_str().to_owned(), self.origin.clone());
+        let told = [("x-request-id", id), (ORIGIN, origin), (REASON, encoded(&self.reason))];
+        for (name, text) in told {
+            match text.parse() {
+                Ok(value) if !text.is_empty() => drop(request.metadata_mut().insert(name, value)),
+                _ => {}
+            }
         }
         request
     }
+}
+
+/// `message` in the name of whoever sends that token with a request, which may be anybody.
+pub fn named<T>(parts: &Parts, token: &str, message: T) -> Request<T> {
+    Told::of(parts).along(authorised(message, token))
 }
 
 impl FromRequestParts<Gateway> for Caller {
@@ -56,8 +92,7 @@ impl FromRequestParts<Gateway> for Caller {
         let claims = claims.map_err(|error| Problem::from(error).bad_token())?;
         claims.require_scope(gateway.sections.asked(parts))?;
         let tenant = claims.tenant().id();
-        let request_id = RequestId::of(&parts.extensions);
-        Ok(Caller { token: token.to_owned(), tenant, request_id })
+        Ok(Caller { token: token.to_owned(), tenant, told: Told::of(parts) })
     }
 }
 

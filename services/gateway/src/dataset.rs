@@ -1,4 +1,5 @@
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -11,10 +12,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::Gateway;
+use crate::artefacts::going_on;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
 use crate::masks::BYTES_MAX;
 use crate::paging::{WantedPage, next_page};
+use crate::pour::ANSWER_TIME;
 use crate::problem::{INTERNAL, NO_CONSENT, Problem};
 use crate::scans::Binary;
 use crate::volumes;
@@ -166,6 +169,43 @@ pub async fn mask(
         (header::CONTENT_DISPOSITION, "attachment; filename=\"mask.nii.gz\""),
     ];
     Ok((about, made).into_response())
+}
+
+/// Gives the DICOM images of a confirmed scan without whose they are, as a zip with a report
+///
+/// The files that were uploaded, written anew by the Basic Profile of PS3.15: kept are numbers and standard terms that say how an image
+/// was taken and where it lies; UIDs and the patient are called by keyed digests, which are the same each time, dates are shifted, and all
+/// else is gone. The patient is called as `/v1/dataset` says. What may have text in its pixels stays, and `report.json` says what was
+/// done. The pixels are as they are: a head's volume shows a face. Each reading is in the audit trail.
+#[utoipa::path(
+    operation_id = "get_dataset_dicom", get, path = "/v1/scans/{id}/dataset-dicom", tag = "dataset", params(("id" = String, Path, description = "The scan's id", format = "uuid")),
+    responses(
+        (status = 200, description = "A zip: `series/instance.dcm` and `report.json`", body = Binary, content_type = "application/zip"),
+        (status = 404, description = "No such scan, or none that is confirmed", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "None of its files can leave so: it did not come as DICOM, or its pixels may have text in them", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn dicom(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let mut asked = caller.request(ScanRef { id });
+    asked.set_timeout(ANSWER_TIME);
+    let mut parts = gateway.ingest.deidentify(asked).await?.into_inner();
+    let unanswered = || ErrorKind::Internal.error("ingest answered with no zip");
+    let first = parts.message().await?.ok_or_else(|| unsound(&unanswered()))?;
+    if let Some(refusal) = first.refusal {
+        return Err(refusal.into());
+    }
+    let about = [
+        (header::CONTENT_TYPE, "application/zip".to_owned()),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"images.zip\"".to_owned()),
+        (header::CONTENT_LENGTH, first.size_bytes.to_string()),
+    ];
+    let bytes = going_on(vec![first.data], parts, |part| part.data, "a zip of images");
+    Ok((about, Body::from_stream(bytes)).into_response())
 }
 
 /// What storage keeps was made here: anything wrong with it is ours to mend.

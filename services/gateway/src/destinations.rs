@@ -19,15 +19,20 @@ pub fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(change, remove))
 }
 
-/// What a destination is: a signed `webhook`, or an archive that takes DICOM objects by STOW-RS (`stow`).
+/// What a destination is: a signed `webhook`; an archive that takes DICOM objects, by STOW-RS (`stow`) or by C-STORE (`cstore`); an
+/// information system that takes HL7 v2 by MLLP (`mllp`); or a FHIR R4 server (`fhir`).
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum DestinationKind {
     Webhook,
     Stow,
+    Cstore,
+    Mllp,
+    Fhir,
 }
 
-/// What is pushed of a result: of a webhook one of the first two, of an archive any of the others.
+/// What is pushed of a result. A webhook takes one of the first two; `stow` and `cstore` any of the four DICOM objects, `*.dcm`; `mllp`
+/// takes `report.hl7`, and `fhir` takes `report.fhir.json`, as a transaction.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the API")]
 enum DestinationFormat {
@@ -43,6 +48,10 @@ enum DestinationFormat {
     TextReport,
     #[schema(rename = "capture.dcm")]
     Capture,
+    #[schema(rename = "report.hl7")]
+    Hl7,
+    #[schema(rename = "report.fhir.json")]
+    Fhir,
 }
 
 /// A system to be that results are pushed to.
@@ -53,17 +62,26 @@ pub struct NewDestination {
     #[schema(min_length = 1, max_length = 128)]
     name: String,
     kind: DestinationKind,
-    /// Of a webhook its own address, of an archive that of its STOW-RS service, which ends in `/studies`. With `https://`; not within
-    /// a network that this installation does not allow.
+    /// With `https://`: of a webhook its own address, of `stow` that of the STOW-RS service, which ends in `/studies`, of `fhir` the
+    /// server's base. Of `cstore` `dicoms://host:port`, of `mllp` `mllps://host:port`, with TLS; or `dicom://…` and `mllp://…` without,
+    /// which go only within networks that this installation names. Nothing goes into a network that it does not allow.
     #[schema(max_length = 1000, format = "uri")]
     url: String,
     #[schema(value_type = Vec<DestinationFormat>, min_items = 1, max_items = 6)]
     formats: Vec<String>,
-    /// Of a webhook what its messages are signed with (`whsec_` and base64), made where it is left out; of an archive the value of the
-    /// header `Authorization`, none where it is left out. It is never shown again.
+    /// Of a webhook what its messages are signed with (`whsec_` and base64), made where it is left out; of `stow` and `fhir` the value
+    /// of the header `Authorization`, none where it is left out. `cstore` and `mllp` have none. It is never shown again.
     #[serde(default)]
     #[schema(max_length = 1000, write_only)]
     secret: Option<String>,
+    /// Of `cstore` alone, and there needed: the AE title that is called.
+    #[serde(default)]
+    #[schema(max_length = 16)]
+    called_ae_title: Option<String>,
+    /// Of `cstore` alone: the AE title that calls, `MEDSEG` where it is left out.
+    #[serde(default)]
+    #[schema(max_length = 16)]
+    calling_ae_title: Option<String>,
 }
 
 /// A system that results are pushed to.
@@ -89,6 +107,12 @@ pub struct Destination {
     /// When it is tried again, after attempts that have failed; `null`: the last one has not.
     #[schema(format = "date-time")]
     resumes_at: Option<String>,
+    /// Of `cstore`: the AE title that is called; `null`: there is none.
+    called_ae_title: Option<String>,
+    /// Of `cstore`: the AE title that calls; `null`: there is none.
+    calling_ae_title: Option<String>,
+    /// What it has said, when it was last sent something, that it takes and what not, in words; `null`: nothing yet.
+    takes: Option<String>,
 }
 
 /// A destination, and the secret that was made for it.
@@ -112,7 +136,7 @@ pub struct Destinations {
 pub struct DestinationChange {
     #[schema(min_length = 1, max_length = 128)]
     name: Option<String>,
-    /// With another address of an archive its secret has to be said again, for it is sent there.
+    /// With another address of `stow` or `fhir` the secret has to be said again, for it is sent there.
     #[schema(max_length = 1000, format = "uri")]
     url: Option<String>,
     #[schema(value_type = Option<Vec<DestinationFormat>>, min_items = 1, max_items = 6)]
@@ -120,6 +144,10 @@ pub struct DestinationChange {
     enabled: Option<bool>,
     #[schema(max_length = 1000, write_only)]
     secret: Option<String>,
+    #[schema(max_length = 16)]
+    called_ae_title: Option<String>,
+    #[schema(max_length = 16)]
+    calling_ae_title: Option<String>,
 }
 
 impl DestinationKind {
@@ -127,6 +155,9 @@ impl DestinationKind {
         match self {
             DestinationKind::Webhook => delivery::DestinationKind::Webhook,
             DestinationKind::Stow => delivery::DestinationKind::Stow,
+            DestinationKind::Cstore => delivery::DestinationKind::Cstore,
+            DestinationKind::Mllp => delivery::DestinationKind::Mllp,
+            DestinationKind::Fhir => delivery::DestinationKind::Fhir,
         }
     }
 }
@@ -135,6 +166,9 @@ impl From<delivery::Destination> for Destination {
     fn from(destination: delivery::Destination) -> Destination {
         let kind = match destination.kind() {
             delivery::DestinationKind::Stow => DestinationKind::Stow,
+            delivery::DestinationKind::Cstore => DestinationKind::Cstore,
+            delivery::DestinationKind::Mllp => DestinationKind::Mllp,
+            delivery::DestinationKind::Fhir => DestinationKind::Fhir,
             _ => DestinationKind::Webhook,
         };
         Destination {
@@ -149,6 +183,9 @@ impl From<delivery::Destination> for Destination {
             waiting: destination.waiting,
             failed: destination.failed,
             resumes_at: moment(destination.resumes_ms),
+            called_ae_title: some(destination.called_ae_title),
+            calling_ae_title: some(destination.calling_ae_title),
+            takes: some(destination.takes),
         }
     }
 }
@@ -183,11 +220,17 @@ pub async fn list(
 pub async fn create(
     State(mut gateway): State<Gateway>,
     caller: Caller,
-    JsonBody(NewDestination { name, kind, url, formats, secret }): JsonBody<NewDestination>,
+    JsonBody(new): JsonBody<NewDestination>,
 ) -> Result<(StatusCode, Json<DestinationMade>), Problem> {
-    let kind = kind.wire().into();
-    let secret = secret.unwrap_or_default();
-    let new = delivery::NewDestination { name, kind, url, formats, secret };
+    let new = delivery::NewDestination {
+        name: new.name,
+        kind: new.kind.wire().into(),
+        url: new.url,
+        formats: new.formats,
+        secret: new.secret.unwrap_or_default(),
+        called_ae_title: new.called_ae_title.unwrap_or_default(),
+        calling_ae_title: new.calling_ae_title.unwrap_or_default(),
+    };
     let made = gateway.delivery.create_destination(caller.request(new)).await?.into_inner();
     let destination = made.destination.unwrap_or_default().into();
     let secret = some(made.secret);
@@ -212,9 +255,16 @@ pub async fn change(
     Path(id): Path<String>,
     JsonBody(change): JsonBody<DestinationChange>,
 ) -> Result<Json<Destination>, Problem> {
-    let DestinationChange { name, url, formats, enabled, secret } = change;
-    let formats = formats.map(|formats| delivery::FormatSet { formats });
-    let change = delivery::DestinationChange { id, name, url, enabled, secret, formats };
+    let change = delivery::DestinationChange {
+        id,
+        name: change.name,
+        url: change.url,
+        enabled: change.enabled,
+        secret: change.secret,
+        formats: change.formats.map(|formats| delivery::FormatSet { formats }),
+        called_ae_title: change.called_ae_title,
+        calling_ae_title: change.calling_ae_title,
+    };
     let changed = gateway.delivery.change_destination(caller.request(change)).await?;
     Ok(Json(changed.into_inner().into()))
 }

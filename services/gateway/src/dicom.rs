@@ -13,7 +13,7 @@ use domain::{Artefact, ErrorKind, Identity};
 use futures::TryStreamExt;
 use imaging::{ResultDocument, StoredGrid};
 use proto::storage::ScanRef;
-use report::dicom::{DicomResult, MASKS, pictures};
+use report::dicom::{DicomResult, MASKS, ObjectFacts, pictures};
 use report::{Readers, Report, Subject, Unmade, contours, fhir, hl7};
 use serde::Deserialize;
 
@@ -79,6 +79,59 @@ fn unsound(error: &domain::Error) -> Problem {
         "a stored result cannot be written in another form"
     );
     INTERNAL.problem("internal error")
+}
+
+/// Which objects there are of the scan's result; none while it is not done, nor of a scan that belongs to no study.
+pub async fn objects(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    scan: &Scan,
+    identity: &Identity,
+) -> Result<Vec<ObjectFacts>, Problem> {
+    if !scan.is_done() {
+        return Ok(Vec::new());
+    }
+    let result = scan_report::result(gateway, caller, scan).await?;
+    let grid = grid(gateway, caller, &scan.id).await?;
+    match DicomResult::new(identity.clone(), &grid, result) {
+        Ok(dicom) => Ok(dicom.objects()),
+        Err(Unmade::Absent(_)) => Ok(Vec::new()),
+        Err(Unmade::Failed(error)) => Err(unsound(&error)),
+    }
+}
+
+/// One of these objects, of a scan whose identity the caller was told.
+pub async fn object(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    scan: &Scan,
+    whose: (&Identity, &Option<String>),
+    artefact: &Artefact,
+) -> Result<Vec<u8>, Problem> {
+    let place = gateway.reports.take(caller.tenant()).await;
+    let (identity, reference) = (whose.0.clone(), whose.1.clone());
+    let result = scan_report::result(gateway, caller, scan).await?;
+    let printed = if *artefact == DOCUMENT {
+        let subject = Subject::Known(Box::new(identity.clone()), reference);
+        let language = ReportLanguage::default().language();
+        let report = scan_report::of(gateway, caller, scan, language, subject, result.clone());
+        Some(Box::new(as_of_what_it_says(report.await?)))
+    } else {
+        None
+    };
+    let part = Part::gathered(gateway, caller, &result, printed, artefact).await?;
+    let grid = grid(gateway, caller, &scan.id).await?;
+    let written = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        Material { identity, grid, result, part }.written()
+    });
+    let written = written.await.map_err(|error| {
+        ErrorKind::Internal.error("a result could not be written").because(error)
+    })?;
+    written.map_err(|unmade| match unmade {
+        Unmade::Absent(why) => NOT_FOUND.problem(why),
+        Unmade::Failed(error) => unsound(&error),
+    })
 }
 
 /// Writes a file of what was gathered for it.
@@ -194,7 +247,7 @@ fn as_of_what_it_says(report: Report) -> Report {
 }
 
 /// The grid of the stored volume, which its first bytes tell.
-async fn grid(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<StoredGrid, Problem> {
+pub async fn grid(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<StoredGrid, Problem> {
     let mut bytes = artefacts::read(gateway, caller, id, VOLUME.name).await?.bytes;
     let mut first = Vec::new();
     while let Some(part) = bytes.try_next().await? {
@@ -217,7 +270,7 @@ async fn mask(gateway: &mut Gateway, caller: &Caller, id: &str) -> Result<Vec<u8
 }
 
 /// The picture that the result shows.
-async fn picture(
+pub async fn picture(
     gateway: &mut Gateway,
     caller: &Caller,
     id: &str,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::drift_report::{DriftFeature, Thresholds, Verdict};
 use crate::scans::some;
 
-/// Scans of one model, kind of image and scanner, one after the other, beside what the model was trained on. Each scan is in
+/// Scans of one model, kind of image, scanner and site, one after the other, beside what the model was trained on. Each scan is in
 /// one window.
 #[derive(Serialize, ToSchema)]
 pub struct DriftWindow {
@@ -21,6 +21,8 @@ pub struct DriftWindow {
     image_kind: Option<String>,
     /// `null`: the files do not say.
     scanner: Option<String>,
+    /// Where they were made, as their sender or their files say; `null`: nobody says.
+    site: Option<String>,
     /// Among the windows of such scans, from 1.
     number: u64,
     /// When its first scan was completed.
@@ -95,7 +97,7 @@ pub struct DriftComparison {
 /// What scans are counted by.
 #[derive(Serialize, ToSchema)]
 struct DriftCategory {
-    /// `answer`, `image_kind`, `model` or `scanner`.
+    /// `answer`, `image_kind`, `model`, `scanner` or `site`.
     name: String,
     counts: Vec<DriftCount>,
     psi: Option<f64>,
@@ -122,6 +124,7 @@ impl From<drift::Window> for DriftWindow {
             model: WindowModel { name: model.name, version: model.version, sha256: model.sha256 },
             image_kind: some(window.image_kind),
             scanner: some(window.scanner),
+            site: some(window.site),
             number: window.number,
             from: rfc3339(window.from_ms),
             to: rfc3339(window.to_ms),
@@ -179,6 +182,7 @@ mod tests {
         let window = |id: &str| drift::Window {
             id: id.into(),
             image_kind: "flair".into(),
+            site: "West".into(),
             number: 2,
             verdict: drift::Verdict::Stable.into(),
             answers: [("found".to_owned(), 1)].into(),
@@ -200,6 +204,7 @@ mod tests {
         let (a, scanner) = (&json["a"], &json["categories"][0]);
         assert_eq!((&a["id"], &json["b"]["id"]), (&"1".into(), &"2".into()));
         assert_eq!((&a["image_kind"], a["scanner"].is_null()), (&"flair".into(), true));
+        assert_eq!(a["site"], "West");
         assert_eq!(
             (&a["verdict"], &a["from"]),
             (&"stable".into(), &"1970-01-01T00:00:00.000Z".into())

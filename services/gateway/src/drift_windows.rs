@@ -48,6 +48,9 @@ pub struct WantedWindows {
     /// Only images that this has made.
     #[param(max_length = 64)]
     scanner: Option<String>,
+    /// Only images that were made there.
+    #[param(max_length = 64)]
+    site: Option<String>,
 }
 
 impl WantedWindows {
@@ -60,6 +63,7 @@ impl WantedWindows {
             model_version: said::at_most(190, "model_version", self.model_version)?,
             image_kind: said::at_most(32, "image_kind", self.image_kind)?,
             scanner: said::at_most(64, "scanner", self.scanner)?,
+            site: said::at_most(64, "site", self.site)?,
             limit,
             cursor: self.cursor.unwrap_or_default(),
         })
@@ -73,8 +77,8 @@ fn ms(name: &str, moment: Option<&str>) -> Result<i64, Problem> {
 
 /// Lists windows of scans beside what the model was trained on, newest first
 ///
-/// A window is closed on a schedule, once it has thirty scans of one model, kind of image and scanner. What the numbers do from one
-/// to the next is the trend.
+/// A window is closed on a schedule, once it has thirty scans of one model, kind of image, scanner and site. What the numbers do from
+/// one to the next is the trend.
 #[utoipa::path(
     operation_id = "list_drift_windows", get, path = "/v1/drift/windows", tag = "drift", params(WantedWindows),
     responses((status = 200, description = "One page of windows", body = DriftWindows,
@@ -255,6 +259,7 @@ mod tests {
             model_version: None,
             image_kind: None,
             scanner: None,
+            site: None,
         };
         let expected = drift::ListWindowsRequest { limit: PAGE_DEFAULT, ..Default::default() };
         assert_eq!(nothing().message().unwrap(), expected);

@@ -45,8 +45,7 @@ pub async fn copy_to(
     bytes: impl Stream<Item = Result<Bytes, Problem>> + Send + 'static,
     sink: &mut impl UploadSink,
 ) -> Result<(), Problem> {
-    let held = Arc::<AtomicUsize>::default();
-    let body = FormBody { bytes: Box::pin(bytes), held: held.clone(), fed: false };
+    let (body, held) = FormBody::of(bytes, "the form has no file where one must begin");
     let mut request = Request::from_parts(head, Body::from_stream(body));
     // The intake counts already, up to the limit that was configured.
     DefaultBodyLimit::disable().apply(&mut request);
@@ -134,10 +133,23 @@ fn form_problem(error: MultipartError) -> Problem {
 /// The parser keeps what it has read until it is asked for it, and reads on for as long as there is
 /// something to read. So it gets one piece at a time, and no more than a form's headers may take
 /// before it has something to give.
-struct FormBody {
+pub struct FormBody {
     bytes: BoxStream<'static, Result<Bytes, Problem>>,
     held: Arc<AtomicUsize>,
     fed: bool,
+    /// What is wrong where it gives nothing.
+    endless: &'static str,
+}
+
+impl FormBody {
+    /// One of those bytes, and how much of them the parser may hold back: set to nought whenever it has given something.
+    pub fn of(
+        bytes: impl Stream<Item = Result<Bytes, Problem>> + Send + 'static,
+        endless: &'static str,
+    ) -> (FormBody, Arc<AtomicUsize>) {
+        let held = Arc::<AtomicUsize>::default();
+        (FormBody { bytes: Box::pin(bytes), held: held.clone(), fed: false, endless }, held)
+    }
 }
 
 impl Stream for FormBody {
@@ -154,9 +166,7 @@ impl Stream for FormBody {
         self.fed = true;
         let held = self.held.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
         if held > HELD_MAX {
-            return Poll::Ready(Some(Err(
-                INVALID.problem("the form has no file where one must begin")
-            )));
+            return Poll::Ready(Some(Err(INVALID.problem(self.endless))));
         }
         Poll::Ready(Some(Ok(bytes)))
     }

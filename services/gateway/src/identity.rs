@@ -26,9 +26,12 @@ pub struct ScanIdentity {
 /// Shows whose scan it is
 ///
 /// Kept apart from the pixels and from everything else here. For the roles `clinician` and `integrator`; each reading
-/// is noted in the audit trail before it is answered. Fields that the file does not have are `null`.
+/// is noted in the audit trail before it is answered, with the reason that the header `Medseg-Reason` gives (percent-encoded UTF-8); an
+/// operator may ask for one. Fields that the file does not have are `null`.
 #[utoipa::path(
-    operation_id = "get_identity", get, path = "/v1/scans/{id}/identity", tag = "scans", params(("id" = String, Path, description = "The scan's id", format = "uuid")),
+    operation_id = "get_identity", get, path = "/v1/scans/{id}/identity", tag = "scans", params(
+        ("id" = String, Path, description = "The scan's id", format = "uuid"),
+        ("Medseg-Reason" = Option<String>, Header, description = "Why you ask, in your own words; it stands in the audit trail")),
     responses(
         (status = 200, description = "Whose it is", body = ScanIdentity),
         (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),

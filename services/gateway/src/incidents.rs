@@ -25,7 +25,8 @@ pub struct NewIncident {
     #[serde(default)]
     #[schema(format = "uuid")]
     scan_id: Option<String>,
-    /// Whether it is a patient's word, passed on. Patients have no accounts: whoever they tell reports it.
+    /// Whether it is a patient's word, passed on. Patients have no accounts: whoever they tell reports it, or makes a link for them
+    /// (`/v1/incident-links`).
     #[serde(default)]
     from_patient: bool,
 }
@@ -37,14 +38,16 @@ pub struct Incident {
     id: String,
     #[schema(format = "date-time")]
     reported_at: Option<String>,
-    /// The user's name when they reported it.
+    /// The user's name when they reported it, or made the link that it was written through.
     reporter: String,
     words: String,
     /// `null`: it is about the system.
     #[schema(format = "uuid")]
     scan_id: Option<String>,
-    /// Whether it is a patient's word, which the reporter has passed on.
+    /// Whether it is a patient's word.
     from_patient: bool,
+    /// Whether the patient wrote it, through a link that the reporter had made for them; else the reporter has passed it on.
+    by_link: bool,
 }
 
 /// What was reported, newest first.
@@ -57,10 +60,15 @@ pub struct Incidents {
 
 impl From<storage::Incident> for Incident {
     fn from(incident: storage::Incident) -> Incident {
-        let storage::Incident { id, reported_ms, reporter, words, scan_id, from_patient } =
-            incident;
-        let (reported_at, scan_id) = (rfc3339(reported_ms), some(scan_id));
-        Incident { id, reported_at, reporter, words, scan_id, from_patient }
+        Incident {
+            id: incident.id,
+            reported_at: rfc3339(incident.reported_ms),
+            reporter: incident.reporter,
+            words: incident.words,
+            scan_id: some(incident.scan_id),
+            from_patient: incident.from_patient,
+            by_link: incident.by_link,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, timeout};
 
+use crate::dicomweb::related::Instances;
 use crate::form;
 use crate::problem::{INVALID, PAYLOAD_TOO_LARGE, Problem, TOO_SLOW, UNSUPPORTED_MEDIA_TYPE};
 
@@ -136,10 +137,11 @@ pub trait UploadSink {
     }
 }
 
-/// A request whose body is a file, or a form with some.
+/// A request whose body is a file, or a form with some; or DICOM instances.
 pub struct Upload {
     head: Parts,
     intake: Intake,
+    instances: Option<Instances>,
 }
 
 impl Upload {
@@ -151,7 +153,15 @@ impl Upload {
                 .problem("of the multipart types only multipart/form-data is read"));
         }
         let intake = Intake::new(&head.headers, body, max_bytes)?;
-        Ok(Upload { head, intake })
+        Ok(Upload { head, intake, instances: None })
+    }
+
+    /// One whose body is DICOM instances, which begin by their transfer syntaxes. Refuses what says that it is something else.
+    pub fn of_instances(request: Request, max_bytes: u64) -> Result<Upload, Problem> {
+        let (head, body) = request.into_parts();
+        let instances = Some(Instances::of(&head.headers)?);
+        let intake = Intake::new(&head.headers, body, max_bytes)?;
+        Ok(Upload { head, intake, instances })
     }
 
     /// This upload, once its sender has shown that it sends: some bytes have come, or all there are.
@@ -164,16 +174,27 @@ impl Upload {
     ///
     /// Returns only when the body has ended as it should, so that one cut short is never taken for whole.
     pub async fn copy_to(self, sink: &mut impl UploadSink) -> Result<(), Problem> {
+        if let Some(instances) = self.instances {
+            return instances.copy_to(self.intake.bytes(), sink).await;
+        }
         if form::is_form(&self.head.headers) {
             return form::copy_to(self.head, self.intake.bytes(), sink).await;
         }
         sink.begin("").await;
-        let mut bytes = pin!(self.intake.bytes());
-        while let Some(part) = bytes.try_next().await? {
-            sink.bytes(part).await;
-        }
-        Ok(())
+        copy_all(self.intake.bytes(), sink).await
     }
+}
+
+/// Copies all bytes of what has begun.
+pub async fn copy_all(
+    bytes: impl Stream<Item = Result<Bytes, Problem>>,
+    sink: &mut impl UploadSink,
+) -> Result<(), Problem> {
+    let mut bytes = pin!(bytes);
+    while let Some(part) = bytes.try_next().await? {
+        sink.bytes(part).await;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::partial_uploads::{
     TUS_EXTENSION, TUS_MAX_SIZE, TUS_RESUMABLE, TUS_VERSIONS, UPLOAD_EXPIRES, UPLOAD_LENGTH,
     UPLOAD_METADATA, UPLOAD_OFFSET,
 };
-use crate::problem::{INTERNAL, MEDIA_TYPE, Problem, TIMEOUT};
+use crate::problem::{INTERNAL, INVALID, MEDIA_TYPE, Problem, TIMEOUT};
 use crate::refusals::{self, Refusals};
 use crate::slices;
 
@@ -40,7 +40,7 @@ const WORTH_PACKING: u64 = 1024;
 const PREFLIGHT_KEPT: Duration = Duration::from_secs(600);
 
 /// Sent with every answer that does not say otherwise.
-const CAREFUL: [(HeaderName, HeaderValue); 5] = [
+const CAREFUL: [(HeaderName, HeaderValue); 8] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (
         header::CONTENT_SECURITY_POLICY,
@@ -49,16 +49,34 @@ const CAREFUL: [(HeaderName, HeaderValue); 5] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    // Pages of other origins that may call ask by CORS, to which this does not apply.
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
 ];
 
+/// Sent besides where callers come by TLS: for two years a browser takes no other way to this host, nor to those below its name (RFC
+/// 6797). Where they come by none it would say nothing: browsers believe it by TLS alone.
+const BY_TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
 /// What is done around every route; the last is the outermost.
-pub fn around(router: Router, random: Random, origins: &[HeaderValue]) -> Router {
+pub fn around(router: Router, random: Random, origins: &[HeaderValue], by_tls: bool) -> Router {
     router
+        .layer(from_fn(one_host))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(problem_json))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(WORTH_PACKING).and(is_text)))
         .layer(from_fn(head_as_get))
-        .layer(from_fn(security_headers))
+        .layer(from_fn_with_state(by_tls, security_headers))
         .layer(option_layer(cross_origin(origins)))
         .layer(from_fn_with_state(random, request_id))
         .layer(from_fn_with_state(Refusals::new(), refusals::hold_back))
@@ -66,7 +84,8 @@ pub fn around(router: Router, random: Random, origins: &[HeaderValue]) -> Router
 
 /// Lets pages from those origins call, and nobody's page from anywhere else.
 ///
-/// Without cookies there is nothing that a foreign page could use unasked: a call needs a token, which it must have got itself.
+/// There is nothing that a foreign page could use unasked: a call needs a token, which it must have got itself. The one cookie, of a
+/// sign-in at a hospital's provider, is sent for no foreign page (`SameSite=Strict`), and is worth nothing without the provider's code.
 fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
     let allowed = AllowOrigin::list(origins.iter().cloned());
     let cors = CorsLayer::new()
@@ -87,6 +106,7 @@ fn cross_origin(origins: &[HeaderValue]) -> Option<CorsLayer> {
             header::RANGE,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
+            HeaderName::from_static(service::claims::REASON),
             HeaderName::from_static("traceparent"),
             TUS_RESUMABLE,
             UPLOAD_LENGTH,
@@ -222,27 +242,51 @@ fn scan_of(path: &str) -> Option<&str> {
     id.parse::<ScanId>().is_ok().then_some(id)
 }
 
-async fn security_headers(request: Request, next: Next) -> Response {
+/// Refuses a request that names several hosts: a proxy in front may have believed another of them (RFC 9112, 3.2).
+async fn one_host(request: Request, next: Next) -> Response {
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        return INVALID.problem("a request names one host").into_response();
+    }
+    next.run(request).await
+}
+
+async fn security_headers(State(by_tls): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in CAREFUL {
         response.headers_mut().entry(name).or_insert(value);
     }
+    if by_tls {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, BY_TLS_ALONE);
+    }
     response
 }
 
-/// Writes the body of every refusal and failure, ours or the router's, as a [`Problem`].
+/// Marks a refusal that has words of its own, in the form that a standard has for it.
+#[derive(Clone, Copy)]
+pub struct Worded;
+
+/// Writes the body of every refusal and failure, ours or the router's, as a [`Problem`]; but those that are [`Worded`].
 async fn problem_json(request: Request, next: Next) -> Response {
     let id = RequestId::of(request.extensions());
     let response = next.run(request).await;
     let (mut parts, body) = response.into_parts();
-    let refused = parts.status.is_client_error() || parts.status.is_server_error();
+    let failed = parts.status.is_client_error() || parts.status.is_server_error();
+    // A page for people says by itself what is wrong.
+    let refused = failed && !is_page(&parts.headers);
+    let wordless = refused && parts.extensions.get::<Worded>().is_none();
     let problem =
-        parts.extensions.remove().or_else(|| refused.then(|| Problem::of_status(parts.status)));
+        parts.extensions.remove().or_else(|| wordless.then(|| Problem::of_status(parts.status)));
     let Some(problem) = problem else { return Response::from_parts(parts, body) };
     let json = serde_json::to_vec(&problem.at(Some(id.as_str()))).unwrap_or_default();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     Response::from_parts(parts, Body::from(json))
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media| media.as_bytes().starts_with(b"text/html"))
 }
 
 /// Ends a request that takes too long; whatever is done for it, in whichever service, knows until when.

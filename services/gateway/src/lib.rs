@@ -6,6 +6,7 @@
 mod account;
 mod archive;
 mod artefacts;
+mod audit;
 mod batches;
 mod caller;
 mod clients;
@@ -14,17 +15,23 @@ mod dataset;
 mod deliveries;
 mod destinations;
 mod dicom;
+mod dicomweb;
 mod docs;
 mod drift;
 mod drift_report;
 mod drift_window;
 mod drift_windows;
+mod erasures;
+mod evaluations;
 mod events;
 mod extract;
 mod feedback;
 mod feedback_upload;
 mod form;
+mod holds;
 mod identity;
+mod incident_links;
+mod incident_words;
 mod incidents;
 mod intake;
 mod known;
@@ -42,16 +49,21 @@ mod pour;
 mod priors;
 mod problem;
 mod problems;
+mod provider;
 mod quality;
 mod quality_group;
 mod range;
 mod refusals;
+mod retention;
 mod reviews;
 mod said;
 mod scan_report;
 mod scans;
+mod second_factor;
 mod sections;
+mod series_rules;
 mod shelf;
+mod sign_in;
 mod slices;
 mod stated;
 mod stops;
@@ -71,19 +83,25 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use domain::limits::UPLOAD_MIB_DEFAULT;
 use domain::{Clock, ErrorKind, Random, Result, TenantId};
 use proto::auth::accounts_client::AccountsClient;
+use proto::auth::audit_trail_client::AuditTrailClient as AccountTrailClient;
 use proto::auth::auth_client::AuthClient;
+use proto::auth::providers_client::ProvidersClient;
+use proto::auth::second_factors_client::SecondFactorsClient;
 use proto::auth::tenants_client::TenantsClient;
 use proto::delivery::delivery_client::DeliveryClient;
 use proto::drift::drift_client::DriftClient;
 use proto::ingest::ingest_client::IngestClient;
 use proto::registry::models_client::ModelsClient;
+use proto::storage::audit_trail_client::AuditTrailClient;
+use proto::storage::erasures_client::ErasuresClient;
 use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::incidents_client::IncidentsClient;
 use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
+use proto::storage::series_rules_client::SeriesRulesClient;
 use proto::storage::stops_client::StopsClient;
 use service::claims::Verifier;
-use service::{Peer, Service, Turns};
+use service::{Peer, PublicSettings, Service, Turns};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -172,6 +190,9 @@ pub struct Config {
     /// without.
     #[arg(long, env, value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<HeaderValue>,
+
+    #[command(flatten)]
+    pub public: PublicSettings,
 }
 
 /// An origin as browsers write it: scheme, host and port, and nothing else.
@@ -187,7 +208,12 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { upload_mib: UPLOAD_MIB_DEFAULT.into(), max_uploads: 96, cors_origins: Vec::new() }
+        Config {
+            upload_mib: UPLOAD_MIB_DEFAULT.into(),
+            max_uploads: 96,
+            cors_origins: Vec::new(),
+            public: PublicSettings::default(),
+        }
     }
 }
 
@@ -197,11 +223,17 @@ struct Gateway {
     auth: AuthClient<Peer>,
     accounts: AccountsClient<Peer>,
     tenants: TenantsClient<Peer>,
+    providers: ProvidersClient<Peer>,
+    second_factors: SecondFactorsClient<Peer>,
     ingest: IngestClient<Peer>,
     scans: ScansClient<Peer>,
+    trail: AuditTrailClient<Peer>,
+    account_trail: AccountTrailClient<Peer>,
+    erasures: ErasuresClient<Peer>,
     feedback: FeedbackClient<Peer>,
     learning: LearningClient<Peer>,
     incidents: IncidentsClient<Peer>,
+    series_rules: SeriesRulesClient<Peer>,
     stops: StopsClient<Peer>,
     drift: DriftClient<Peer>,
     models: ModelsClient<Peer>,
@@ -226,6 +258,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
             ErrorKind::Invalid.error("a gateway that lets no upload in: max-uploads, upload-mib")
         );
     }
+    let public = config.public.open()?;
     let asked = peers::checks(&peers);
     let (api, openapi) = api().split_for_parts();
     let gateway = Gateway {
@@ -234,12 +267,18 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         clock,
         accounts: AccountsClient::new(peers.auth.clone()),
         tenants: TenantsClient::new(peers.auth.clone()),
+        providers: ProvidersClient::new(peers.auth.clone()),
+        second_factors: SecondFactorsClient::new(peers.auth.clone()),
+        account_trail: AccountTrailClient::new(peers.auth.clone()),
         auth: AuthClient::new(peers.auth),
         ingest: IngestClient::new(peers.ingest),
         scans: ScansClient::new(peers.storage.clone()),
+        trail: AuditTrailClient::new(peers.storage.clone()),
+        erasures: ErasuresClient::new(peers.storage.clone()),
         feedback: FeedbackClient::new(peers.storage.clone()),
         learning: LearningClient::new(peers.storage.clone()),
         incidents: IncidentsClient::new(peers.storage.clone()),
+        series_rules: SeriesRulesClient::new(peers.storage.clone()),
         stops: StopsClient::new(peers.storage),
         drift: DriftClient::new(peers.drift),
         models: ModelsClient::new(peers.registry),
@@ -254,17 +293,20 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     };
     let known = Known::of(&openapi);
     let http = api
+        .merge(incident_links::page())
+        .layer(from_fn_with_state(gateway.clone(), audit::note))
         .layer(from_fn_with_state(known, known::refuse_unknown))
         // Outside of whatever refuses early.
         .layer(from_fn(service::drain))
         .with_state(gateway)
         .merge(docs::routes(openapi))
         .merge(problems::routes())
+        .merge(sign_in::way_back())
         .merge(manual::routes())
         .fallback(page::show);
-    let http = layers::around(http, random, &config.cors_origins);
+    let http = layers::around(http, random, &config.cors_origins, public.is_by_tls());
     // It is ready while it answers: that a peer is away, the caller is told with 503.
-    Ok(Service { name: "gateway", http, peers: asked, public: true, ..Service::default() })
+    Ok(Service { name: "gateway", http, peers: asked, public: Some(public), ..Service::default() })
 }
 
 /// Every route, with its description.
@@ -274,7 +316,9 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(token::revoke))
         .routes(routes!(token::keys))
         .routes(routes!(token::result_keys))
+        .merge(sign_in::routes())
         .merge(users::routes())
+        .merge(provider::routes())
         .merge(clients::routes())
         .merge(account::routes())
         .merge(tenants::routes())
@@ -285,6 +329,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(events::watch))
         .routes(routes!(events::watch_all))
         .merge(artefacts::routes())
+        .merge(dicomweb::router())
         .routes(routes!(scan_report::show))
         .routes(routes!(feedback::list))
         .routes(routes!(feedback::mask))
@@ -292,8 +337,10 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(dataset::list))
         .routes(routes!(dataset::image))
         .routes(routes!(dataset::mask))
+        .routes(routes!(dataset::dicom))
         .routes(routes!(consent::show, consent::decide))
         .routes(routes!(incidents::list, incidents::report))
+        .routes(routes!(incident_links::make))
         .routes(routes!(slices::show))
         .routes(routes!(thumbnails::show))
         .routes(routes!(volumes::show))
@@ -308,6 +355,7 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(drift_windows::rows))
         .routes(routes!(drift_windows::rows_as_parquet))
         .routes(routes!(quality::show))
+        .routes(routes!(evaluations::list, evaluations::report))
         .routes(routes!(stops::show, stops::decide))
         .routes(routes!(stops::lift))
         .routes(routes!(models::list))
@@ -318,9 +366,15 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(models::shadow, models::shadow_report))
         .routes(routes!(models::retire))
         .routes(routes!(models::events))
+        .merge(series_rules::routes())
+        .merge(audit::routes())
+        .merge(erasures::routes())
+        .merge(holds::routes())
+        .merge(retention::routes())
         .merge(destinations::routes())
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::again))
+        .merge(dicomweb::studies())
         .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES))
         .layer(from_fn(layers::in_time));
     // Uploads take as long as their size asks for, and count their own bytes.
@@ -329,7 +383,8 @@ fn api() -> OpenApiRouter<Gateway> {
         .routes(routes!(batches::create))
         .routes(routes!(feedback::give))
         .routes(routes!(models::register))
-        .merge(partial_uploads::routes());
+        .merge(partial_uploads::routes())
+        .merge(dicomweb::uploads());
     control.merge(uploads)
 }
 

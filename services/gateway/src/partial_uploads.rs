@@ -31,7 +31,7 @@ use crate::extract::{Path, Query};
 use crate::layers::timely;
 use crate::pour::{ANSWER_TIME, Telling, pour};
 use crate::problem::{INVALID, PAYLOAD_TOO_LARGE, Problem, TUS_VERSION, UNSUPPORTED_MEDIA_TYPE};
-use crate::scans::{Binary, Scan, UploadOptions};
+use crate::scans::{Binary, Scan, UploadOptions, WantedSeries};
 use crate::stated::Identifier;
 use crate::times::http_date;
 use crate::upload;
@@ -108,6 +108,11 @@ pub struct PartialUploadOptions {
     /// file names. It travels in the event `scan.completed`, so that it must name nobody.
     #[param(inline, value_type = Option<Identifier>)]
     site: Option<String>,
+    /// Which DICOM series of a study are analysed, where several come at once; those that fit, where nothing is said. All of them are
+    /// kept, and told with what speaks for each and against it. Only where it is said is one zip taken that holds several series of a
+    /// study: one file is one scan else, and such a zip is refused as `mixed-series`.
+    #[param(inline)]
+    series: Option<WantedSeries>,
 }
 
 /// What the bytes of an upload are.
@@ -162,9 +167,9 @@ pub async fn begin(
         return Err(PAYLOAD_TOO_LARGE
             .problem(format!("an upload may have {} bytes at most", gateway.max_upload_bytes)));
     }
-    let PartialUploadOptions { contents, priority, reference, patient_id, accession_number, site } =
-        options;
-    let options = UploadOptions { priority, reference, patient_id, accession_number, site };
+    let PartialUploadOptions { contents, priority, reference, site, series, .. } = options;
+    let PartialUploadOptions { patient_id, accession_number, .. } = options;
+    let options = UploadOptions { priority, reference, patient_id, accession_number, site, series };
     let file_name = file_name(&headers)?;
     let header = UploadHeader { file_name, ..upload::header_of(options, &headers)? };
     let contents = UploadContents::from(contents).into();

@@ -60,8 +60,22 @@ pub async fn pour<T: Telling, A, F>(
 where
     F: Future<Output = Result<Response<A>, Status>>,
 {
+    pour_upload(gateway, caller, Upload::new(request, max_bytes)?, telling, call).await
+}
+
+/// The same for a request that is looked at already.
+pub async fn pour_upload<T: Telling, A, F>(
+    gateway: &Gateway,
+    caller: &Caller,
+    upload: Upload,
+    telling: T,
+    call: impl FnOnce(tonic::Request<Parts<T::Part>>) -> F,
+) -> Result<A, Problem>
+where
+    F: Future<Output = Result<Response<A>, Status>>,
+{
     // Who sends nothing takes no place.
-    let upload = Upload::new(request, max_bytes)?.begun().await?;
+    let upload = upload.begun().await?;
     let _place = gateway.uploads.take(caller.tenant())?;
     let (sender, parts) = mpsc::channel(PARTS_UNDER_WAY);
     let mut message = caller.request(Parts(parts));

@@ -1,11 +1,10 @@
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
 use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use domain::{Error, ErrorKind};
+use domain::{Error, ErrorKind, seconds_said};
 use proto::storage::Refusal;
 use serde::Serialize;
 use tonic::{Code, Status};
@@ -22,10 +21,10 @@ pub struct Problem {
     /// Where this kind of problem is explained, on this gateway: `/problems/<name>`. Stable.
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "/problems/too-small")]
-    kind: Cow<'static, str>,
+    kind: Box<str>,
     /// The kind of problem in words; the same for each problem of that type.
     #[schema(value_type = String, example = "The image is too small")]
-    title: Cow<'static, str>,
+    title: Box<str>,
     /// The HTTP status.
     #[schema(example = 422)]
     status: u16,
@@ -44,6 +43,11 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<GateCheck>>)]
     checks: Option<Box<[GateCheck]>>,
+    /// At the token endpoint: what an app is to be told that makes one-time passwords (`otpauth://`), for whoever has no second factor
+    /// yet and needs one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    second_factor: Option<Box<str>>,
     /// Whether the same request may succeed in a moment.
     #[serde(skip)]
     transient: bool,
@@ -79,12 +83,16 @@ kinds! {
         "Ask an administrator of your hospital for the role that you need.";
     PASSWORD_CHANGE = "password-change", FORBIDDEN, "The password must be changed first",
         "Sign in once more, with `new_password` beside the password of the first start. Nothing else works before.";
+    SECOND_FACTOR = "second-factor", FORBIDDEN, "A second factor is asked for",
+        "Sign in once more, with `one_time_code` beside the password. Where `second_factor` is said, there is none yet: show that address to an app that makes one-time passwords first.";
     NO_CONSENT = "no-consent", FORBIDDEN, "Nothing may be learned from here",
         "An administrator of the hospital decides whether its confirmed scans may be learned from: `PUT /v1/consent`.";
     NOT_FOUND = "not-found", NOT_FOUND, "There is no such thing",
         "Check the address. What belongs to another hospital looks like what does not exist.";
     METHOD_NOT_ALLOWED = "method-not-allowed", METHOD_NOT_ALLOWED, "This address does not do that",
         "The header `Allow` says which methods there are.";
+    NOT_ACCEPTABLE = "not-acceptable", NOT_ACCEPTABLE, "It cannot be had in that form",
+        "The detail says in which forms there is one: ask for one of them in `Accept`.";
     TUS_VERSION = "tus-version", PRECONDITION_FAILED, "That version of tus is not spoken",
         "Uploads at `/v1/uploads` speak tus 1.0.0: send `Tus-Resumable: 1.0.0`.";
     TOO_SLOW = "too-slow", REQUEST_TIMEOUT, "The upload is too slow",
@@ -117,8 +125,8 @@ kinds! {
         "A part of the system did not answer in time. Uploads may be repeated safely with the same `Idempotency-Key`.";
 }
 
-/// How many seconds a caller should wait before it comes back.
-const SOON: &str = "1";
+/// How many seconds a caller should wait before it comes back, where the problem does not say it.
+const SOON: u32 = 1;
 
 impl Kind {
     /// This problem, with what is special about it.
@@ -132,6 +140,7 @@ impl Kind {
             instance: None,
             error: None,
             checks: None,
+            second_factor: None,
             transient: may_pass.contains(&self.name),
             bad_token: false,
         }
@@ -181,6 +190,11 @@ impl Problem {
         Problem { checks: Some(checks.into()), ..self }
     }
 
+    /// Adds the second factor that somebody is to have.
+    pub fn with_second_factor(self, address: String) -> Problem {
+        Problem { second_factor: Some(address.into()), ..self }
+    }
+
     /// Names the request that met it.
     pub fn at(self, request_id: Option<&str>) -> Problem {
         Problem { instance: request_id.map(Into::into), ..self }
@@ -207,7 +221,7 @@ impl IntoResponse for Problem {
         let mut response = StatusCode::from_u16(self.status).unwrap_or_default().into_response();
         let headers = response.headers_mut();
         if self.transient {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(SOON));
+            headers.insert(header::RETRY_AFTER, seconds_said(&self.detail).unwrap_or(SOON).into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge =
@@ -308,6 +322,17 @@ mod tests {
         {
             let problem = Problem::from(Status::new(code, "password of root@10.0.0.7"));
             assert!(!serde_json::to_string(&problem).unwrap().contains("root"), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_told_how_long_to_wait_is_told_it_in_the_header_too() {
+        for (words, seconds) in [
+            ("too many failed attempts, try again in 900 s", "900"),
+            ("9 uploads are under way", "1"),
+        ] {
+            let problem = Problem::from(ErrorKind::Exhausted.error(words));
+            assert_eq!(problem.into_response().headers()["retry-after"], seconds);
         }
     }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use domain::rfc3339;
@@ -79,6 +81,9 @@ pub struct QualityFigures {
     to: Option<String>,
     /// What whoever reads the figures has to know.
     remarks: Vec<String>,
+    /// Files that were refused at the door, by the name of the problem that they were answered with: of the whole days, in UTC, that
+    /// begin in the time. A series, or an archive that is refused as a whole, counts as one.
+    refused_uploads: BTreeMap<String, u64>,
 }
 
 /// Shows how good the answers are, by what readers say of them
@@ -103,12 +108,13 @@ pub async fn show(
 }
 
 fn said(by: QualityBy, quality: drift::Quality) -> QualityFigures {
-    let drift::Quality { groups, from_ms, to_ms, remarks } = quality;
+    let drift::Quality { groups, from_ms, to_ms, remarks, refused_uploads } = quality;
     QualityFigures {
         groups: groups.into_iter().map(|group| QualityGroup::of(by, group)).collect(),
         from: Some(from_ms).filter(|ms| *ms != 0).and_then(rfc3339),
         to: rfc3339(to_ms),
         remarks,
+        refused_uploads: refused_uploads.into_iter().collect(),
     }
 }
 

@@ -39,8 +39,11 @@ pub struct QualityGroup {
     /// From upload accepted to result readable, of all scans, answered or not, in milliseconds; `null`: not measured.
     response_ms: Option<Times>,
     /// Scans without an answer, by why: `no_model`, `stopped` (the hospital takes no answer of the model) or `failed`. Files that were
-    /// refused at the door are no scans, and not counted.
+    /// refused at the door are no scans, and not among them.
     refusals: BTreeMap<String, u64>,
+    /// Files that were refused at the door, by the name of the problem that they were answered with, such as `not-a-head`; by week, kind,
+    /// site and scanner, as far as it was known. No file has a model, or a size.
+    refused_uploads: BTreeMap<String, u64>,
     /// Whether confirmed errors speak against their bound; `null` unless grouped by model.
     alarm: Option<QualityAlarm>,
 }
@@ -162,6 +165,7 @@ impl QualityGroup {
             expected_dice: group.expected.map(QualityExpected::from),
             response_ms: group.response_ms.map(Times::from),
             refusals: group.refusals.into_iter().collect(),
+            refused_uploads: group.refused_uploads.into_iter().collect(),
             alarm: group.alarm.map(QualityAlarm::from),
         }
     }
@@ -278,6 +282,7 @@ mod tests {
             }),
             response_ms: Some(drift::Times { scans: 9, p50: 1.0, p95: 2.0, p99: 3.0 }),
             refusals: [("failed".to_owned(), 1)].into(),
+            refused_uploads: [("blank".to_owned(), 2)].into(),
             alarm: Some(drift::Alarm {
                 error_max: 0.25,
                 budget_scans: 100,
@@ -297,7 +302,7 @@ mod tests {
             r#""weighted":{"far":null,"frr":{"rate":0.5,"low":0.25,"high":0.75,"effective":1.5},"agree":null,"#,
             r#""dice":{"mean":0.5,"low":0.25,"high":0.75},"covered":0.75},"#,
             r#""expected_dice":{"expected":null,"observed":null,"count":0,"all":0.75,"all_count":5},"#,
-            r#""response_ms":{"scans":9,"p50":1.0,"p95":2.0,"p99":3.0},"refusals":{"failed":1},"#,
+            r#""response_ms":{"scans":9,"p50":1.0,"p95":2.0,"p99":3.0},"refusals":{"failed":1},"refused_uploads":{"blank":2},"#,
             r#""alarm":{"error_max":0.25,"budget_scans":100,"of":8,"errors":2,"evidence":0.5,"peak":2.0,"stands":false}}"#,
         );
         let said = QualityGroup::of(QualityBy::Week, group);

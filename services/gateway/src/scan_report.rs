@@ -151,7 +151,9 @@ pub async fn result(
         Some(bytes) => {
             serde_json::from_slice::<ResultDocument>(&bytes).map_err(|error| unsound(&error))?
         }
-        None if scan.answer == Some(Answer::Failed) => artefacts::failed_result(scan),
+        None if matches!(scan.answer, Some(Answer::Failed | Answer::NotAnalysable)) => {
+            artefacts::failed_result(scan)
+        }
         None => return Err(unsound(&"it has none")),
     };
     let of_this =

@@ -1,9 +1,11 @@
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use domain::feedback::ReviewState;
 use domain::{Answer, Priority, rfc3339};
+use imaging::picker::SeriesChoice;
 use proto::ingest::upload_answer;
-use proto::storage;
+use proto::storage::{self, SeriesFit};
 use serde::{Deserialize, Serialize};
 use service::wire;
 use utoipa::{IntoParams, ToSchema};
@@ -63,6 +65,10 @@ pub struct Scan {
     /// The batch that it came in; `null`: none, or as above.
     #[schema(format = "uuid")]
     pub batch: Option<String>,
+    /// Where it was made, as its upload says; `null`: it does not.
+    pub site: Option<String>,
+    /// How well it fits the registered models, of a DICOM series that came with others of its study; `null`: it was compared with none.
+    pub series: Option<SeriesChoice>,
 }
 
 /// How far a scan is.
@@ -96,6 +102,31 @@ pub struct UploadOptions {
     /// file names. It travels in the event `scan.completed`, so that it must name nobody.
     #[param(inline, value_type = Option<Identifier>)]
     pub site: Option<String>,
+    /// Which DICOM series of a study are analysed, where several come at once; those that fit, where nothing is said. All of them are
+    /// kept, and told with what speaks for each and against it. Only where it is said is one zip taken that holds several series of a
+    /// study: one file is one scan else, and such a zip is refused as `mixed-series`.
+    #[param(inline)]
+    pub series: Option<WantedSeries>,
+}
+
+/// Which series of a study are analysed.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WantedSeries {
+    /// Those that fit a registered model; each of them where none does.
+    Fitting,
+    /// Each of them.
+    All,
+}
+
+impl WantedSeries {
+    /// In the words of ingest.
+    pub fn message(self) -> &'static str {
+        match self {
+            WantedSeries::Fitting => "fitting",
+            WantedSeries::All => "all",
+        }
+    }
 }
 
 impl UploadOptions {
@@ -157,8 +188,15 @@ impl TryFrom<storage::Scan> for Scan {
             repeated: scan.repeated,
             study: some(scan.study),
             batch: some(scan.batch),
+            site: some(scan.site),
+            series: scan.series.map(choice),
         })
     }
+}
+
+/// How well a series fits, as it is shown.
+pub fn choice(SeriesFit { score_permille, picked, reasons }: SeriesFit) -> SeriesChoice {
+    SeriesChoice::named(score_permille, picked, &reasons)
 }
 
 /// The text, unless it is empty: messages have no other way to leave one out.
@@ -204,7 +242,7 @@ pub async fn create(
     match answer.answer {
         Some(upload_answer::Answer::Scan(scan)) => {
             let location = format!("/v1/scans/{}", scan.id);
-            let scan = Accepted::Scan(Box::new(scan.try_into()?));
+            let scan = Accepted::Scan(Box::new((*scan).try_into()?));
             Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(scan)))
         }
         Some(upload_answer::Answer::Batch(batch)) => {
@@ -269,6 +307,15 @@ pub struct Wanted {
     state: Option<StateName>,
     /// Only those that are so urgent.
     priority: Option<Priority>,
+    /// Only those that there is a result of and whose review has come so far, for the roles `clinician` and `admin`. Of any state but
+    /// `unreviewed`, whoever is no `admin` is shown the scans that they have judged themselves.
+    review: Option<ReviewState>,
+    /// Only those made there.
+    #[param(inline, value_type = Option<Identifier>)]
+    site: Option<String>,
+    /// Only those made so: `MR` or `CT`.
+    #[param(inline, value_type = Option<Identifier>)]
+    modality: Option<String>,
     /// Only those accepted then or later.
     #[param(format = "date-time")]
     from: Option<String>,
@@ -293,6 +340,9 @@ impl Wanted {
             priority: self.priority.map(wire::priority).unwrap_or_default().into(),
             from_ms: times::ms_if_given("from", self.from.as_deref())?,
             to_ms: times::ms_if_given("to", self.to.as_deref())?,
+            review: self.review.map(wire::review_state).unwrap_or_default().into(),
+            site: stated::text("site", self.site)?,
+            modality: stated::text("modality", self.modality)?,
         })
     }
 }
@@ -324,7 +374,7 @@ pub struct Scans {
 
 /// Lists the hospital's scans, newest first
 ///
-/// All of them, or those for which everything holds that is asked for.
+/// All of them, or those for which everything holds that is asked for: what cannot hold together lists none.
 #[utoipa::path(
     operation_id = "list_scans", get, path = "/v1/scans", tag = "scans", params(Wanted),
     responses((status = 200, description = "One page of scans", body = Scans,

@@ -11,7 +11,8 @@ use crate::known::operations;
 use crate::problem::{INVALID, Problem};
 
 /// The sections that an API client may be confined to: those of this description with these names. Accounts are none of them:
-/// whoever manages accounts could make itself another.
+/// whoever manages accounts could make itself another. Nor is the audit trail, nor what a hospital erases, holds and keeps: its
+/// administrators decide that.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "describes the API")]
@@ -95,12 +96,12 @@ mod tests {
         }
     }
     #[test]
-    fn every_section_is_a_scope_but_those_of_accounts() {
+    fn every_section_is_a_scope_but_those_of_accounts_and_of_what_is_erased() {
         let (_, document) = crate::api().split_for_parts();
         let sections = Sections::of(&document);
         let described: BTreeSet<&str> = sections.0.values().map(String::as_str).collect();
-        let accounts = ["account", "tenants", "token", "users"];
-        let scopes_and_accounts: BTreeSet<&str> = SCOPES.into_iter().chain(accounts).collect();
-        assert_eq!(described, scopes_and_accounts);
+        let others = ["account", "audit", "erasures", "tenants", "token", "users"];
+        let scopes_and_others: BTreeSet<&str> = SCOPES.into_iter().chain(others).collect();
+        assert_eq!(described, scopes_and_others);
     }
 }

@@ -8,6 +8,7 @@ use domain::ErrorKind;
 use domain::artefact::VOLUME;
 use futures::TryStreamExt;
 use imaging::{Plane, Slices, SlicesReader, View};
+use proto::audit::Note;
 use proto::storage::ScanRef;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -134,8 +135,20 @@ async fn shelved(
         None => SlicesReader::new(wanted),
         Some(plane) => SlicesReader::across(plane, wanted),
     };
+    note_reading(gateway, caller, scan).await?;
     let shelf = gateway.shelf.clone();
     shelf.get(title, bytes, read(gateway, caller, &scan.id, reader)).await
+}
+
+/// Notes that the caller sees pixels of the scan, as storage does where it hands them out: what lies here was handed to somebody else.
+async fn note_reading(gateway: &mut Gateway, caller: &Caller, scan: &Scan) -> Result<(), Problem> {
+    let reading = Note {
+        action: "scan.pixels.read".to_owned(),
+        object_id: scan.id.clone(),
+        detail: VOLUME.name.to_owned(),
+    };
+    gateway.trail.note_own(caller.request(reading)).await?;
+    Ok(())
 }
 
 async fn drawn(

@@ -19,7 +19,7 @@ use crate::scans::{Binary, Scan};
 use crate::slices;
 
 /// How long the longer side of a thumbnail is at most: twice what the page shows, for dense screens.
-const SIDE: usize = 96;
+pub const SIDE: usize = 96;
 /// How many are kept; each has some kilobytes.
 const KEPT: usize = 512;
 /// A browser may keep it, and asks each time whether its reader may still see it.
@@ -97,7 +97,12 @@ fn tag(scan: &Scan) -> String {
     format!("\"{}/thumbnail/{}\"", scan.id, scan.completed_ms.unwrap_or_default())
 }
 
-async fn drawn(gateway: &mut Gateway, caller: &Caller, scan: &Scan) -> Result<Vec<u8>, Problem> {
+/// The thumbnail of a scan, drawn anew.
+pub async fn drawn(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    scan: &Scan,
+) -> Result<Vec<u8>, Problem> {
     let shown = shown_slice(gateway, caller, scan).await?;
     let slices = scan.shape.first().map_or(0, |count| *count as usize);
     let slice = shown.filter(|slice| *slice < slices).unwrap_or(slices / 2);

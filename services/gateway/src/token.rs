@@ -17,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::Gateway;
 use crate::caller::credentials;
 use crate::extract::JsonBody;
-use crate::problem::{INVALID, PASSWORD_CHANGE, Problem, UNPROCESSABLE};
+use crate::problem::{INVALID, PASSWORD_CHANGE, Problem, SECOND_FACTOR, UNPROCESSABLE};
 
 /// What to sign in with (RFC 6749). Clients may send their id and secret by HTTP Basic instead.
 #[derive(Deserialize, ToSchema)]
@@ -32,6 +32,8 @@ pub struct GrantRequest {
     /// For `password`: the password from now on. Needed where the one that was printed at the first start is still that of the
     /// administrator; all other sessions of the account end.
     new_password: Option<String>,
+    /// For `password`: what an app shows whose account has a second factor, or a code for recovery.
+    one_time_code: Option<String>,
     /// For `client_credentials`.
     client_id: Option<String>,
     /// For `client_credentials`.
@@ -81,7 +83,7 @@ impl From<Tokens> for Token {
         description = "A form (RFC 6749); JSON with these fields, and no others, is understood too"),
     responses(
         (status = 200, description = "Signed in", body = Token),
-        (status = 403, description = "The password is right, and must be changed first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The password is right, and must be changed first, or a second factor is asked for", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "Who this is cannot be told: wrong password, secret or refresh token", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -98,6 +100,7 @@ pub async fn grant(
                 user_name: needed(request.username, "username")?,
                 password: needed(request.password, "password")?,
                 new_password: request.new_password.unwrap_or_default(),
+                code: request.one_time_code.unwrap_or_default(),
             };
             auth.sign_in(from(caller, message)).await
         }
@@ -130,6 +133,15 @@ pub async fn grant(
     if tokens.must_change_password {
         let words = "this password was shown to others: say another one as `new_password`";
         return Err(PASSWORD_CHANGE.problem(words).named("invalid_grant"));
+    }
+    if tokens.second_factor_needed {
+        let words = "say a code of your second factor as `one_time_code`";
+        return Err(SECOND_FACTOR.problem(words).named("invalid_grant"));
+    }
+    if !tokens.second_factor_to_be.is_empty() {
+        let words = "your hospital asks for a second factor: show `second_factor` to an app, and say its code as `one_time_code`";
+        let problem = SECOND_FACTOR.problem(words).named("invalid_grant");
+        return Err(problem.with_second_factor(tokens.second_factor_to_be));
     }
     Ok(Json(tokens.into()))
 }
@@ -228,7 +240,7 @@ pub async fn result_keys(State(mut gateway): State<Gateway>) -> Result<impl Into
 }
 
 /// The fields of a body that is a form, as the standards have it, or JSON, which has no others than those.
-pub struct Fields<T>(T);
+pub struct Fields<T>(pub T);
 
 impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Fields<T> {
     type Rejection = Problem;

@@ -13,7 +13,7 @@ use crate::Gateway;
 use crate::caller::Caller;
 use crate::pour::{Parts, Telling, pour};
 use crate::problem::{INTERNAL, INVALID, Problem};
-use crate::scans::UploadOptions;
+use crate::scans::{UploadOptions, WantedSeries};
 use crate::stated;
 
 /// Streams the request's scans into a call of ingest, and gives its answer.
@@ -47,6 +47,7 @@ pub fn header_of(options: UploadOptions, headers: &HeaderMap) -> Result<UploadHe
         patient_id: stated::text("patient_id", options.patient_id)?,
         accession_number: stated::text("accession_number", options.accession_number)?,
         site: stated::text("site", options.site)?,
+        series: options.series.map_or("", WantedSeries::message).to_owned(),
     })
 }
 

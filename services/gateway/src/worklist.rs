@@ -74,13 +74,14 @@ pub async fn retry(
 /// Deletes a scan with its files, its result, whose it is and what readers have said of it
 ///
 /// For good. The audit trail stays, and so do figures that were made of it, without a name: `docs/security.md` says which. Once readers
-/// have judged a scan, the role `admin` alone may delete it. A second time it changes nothing.
+/// have judged a scan, the role `admin` alone may delete it, and nobody while it is under a legal hold. A second time it changes nothing.
 #[utoipa::path(
     operation_id = "delete_scan", delete, path = "/v1/scans/{id}", tag = "scans",
     params(("id" = String, Path, description = "The scan's id", format = "uuid")),
     responses(
         (status = 204, description = "There is no such scan any more"),
         (status = 404, description = "No such scan", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is under a legal hold", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]

@@ -13,7 +13,7 @@ const fontLicence: Plugin = {
   },
 }
 
-// So do those of what the viewer of volumes and the client of tus are made of.
+// So do those of what the viewer of volumes, the parser of DICOM, the plots and the client of tus are made of.
 const VIEWER = [
   '@lukeed/uuid/license',
   '@ungap/structured-clone/LICENSE',
@@ -25,6 +25,8 @@ const VIEWER = [
   'numcodecs/LICENSE',
   'zarrita/LICENSE',
 ]
+const PARSER = ['dicom-parser/LICENSE']
+const PLOTS = ['uplot/LICENSE']
 const CLIENT = ['tus-js-client/LICENSE', 'js-base64/LICENSE.md', 'url-parse/LICENSE', 'querystringify/LICENSE', 'requires-port/LICENSE']
 
 /** Lays the texts of packages into one file; `own` are those that bring none, each with its text. */
@@ -47,6 +49,8 @@ export default defineConfig({
     svelte(),
     fontLicence,
     licences('viewer-licences', VIEWER, [['@niivue/niivue', 'licences/niivue.txt']]),
+    licences('parser-licences', PARSER),
+    licences('plot-licences', PLOTS),
     licences('client-licences', CLIENT),
   ],
   // The viewer reads Zarr, too, packed in ways that bring 1.4 MB of WebAssembly: nothing here is.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::artefact::{MASK, MASK_VOLUME, OVERLAY, RESULT, SHOWN};
 use domain::{Answer, Clock, Result, Unanswered};
+use imaging::picker::SeriesChoice;
 use imaging::{
     Assessment, ClassifiedKind, DocumentHeader, EMBEDDING, Features, Findings, Format, Framed,
     ImageFacts, Inputs, KindPrediction, ModelFacts, ModelInfo, NetworkInput, Prepared,
@@ -11,7 +12,7 @@ use imaging::{
     restored, shown_slice,
 };
 use proto::events::{Embedding, ModelIdentity, Observation};
-use proto::storage::Job;
+use proto::storage::{Job, SeriesFit};
 use service::wire;
 
 use crate::jobs::File;
@@ -244,7 +245,7 @@ impl Case {
 
     /// A document that answers nothing yet.
     fn document(&self, volume: &Volume, shown_slice: usize, features: Features) -> ResultDocument {
-        let Job { scan_id, volume_sha256, binding, attempt, .. } = self.job.clone();
+        let Job { scan_id, volume_sha256, binding, attempt, series, .. } = self.job.clone();
         ResultDocument {
             header: DocumentHeader::default(),
             scan_id,
@@ -259,6 +260,7 @@ impl Case {
             model: Some(self.model_info.used(&self.reading)),
             inputs: Some(Inputs { volume_sha256, binding, attempt }),
             witness: None,
+            series: series.map(choice),
             timing: self.timing(0.0),
         }
     }
@@ -297,6 +299,11 @@ impl Case {
             ..Default::default()
         }
     }
+}
+
+/// What was told of the scan's series when it came.
+fn choice(SeriesFit { score_permille, picked, reasons }: SeriesFit) -> SeriesChoice {
+    SeriesChoice::named(score_permille, picked, &reasons)
 }
 
 /// The files that show what was found: each a row of the table, and its encoder.

@@ -112,6 +112,8 @@ async fn a_hospitals_slice_is_in_the_next_batch_but_one_however_many_of_anothers
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let others = see(1, "b");
+    // It stands in the line before any batch goes on.
+    tokio::task::yield_now().await;
     // The batch in hand, that in the line, and the one with the slice.
     (0..3).for_each(|_| allow.send(()).unwrap());
     others.await.unwrap().unwrap();

@@ -15,6 +15,7 @@ use service::{CHUNK_BYTES, wire};
 
 use crate::process::{Answered, Rest};
 use crate::rpc::refusal_message;
+use crate::series_choice::Choice;
 use crate::spool::{Piece, Received, Spooled};
 use crate::upload::Uploads;
 
@@ -61,11 +62,12 @@ impl Uploads {
         token: &str,
     ) -> Result<Batch> {
         let unpacked = AtomicU64::new(0);
-        let entries = groups.into_iter().map(|group| {
+        let choices = self.choices(&groups, upload, token).await?;
+        let entries = groups.into_iter().zip(choices).map(|(group, choice)| {
             let first = group.places.first().copied().unwrap_or_default();
             let idempotency_key = key_of(&upload.idempotency_key, first);
             let upload = UploadHeader { idempotency_key, ..upload.clone() };
-            self.take_group(archive, group, &unpacked, upload, token)
+            self.take_group(archive, (group, choice), &unpacked, upload, token)
         });
         let entries =
             stream::iter(entries).buffered(self.decoder.at_a_time()).try_collect().await?;
@@ -77,13 +79,17 @@ impl Uploads {
     async fn take_group(
         &self,
         archive: &Spooled,
-        group: Group,
+        (group, choice): (Group, Choice),
         // All that the archive's groups have unpacked to so far.
         unpacked_bytes: &AtomicU64,
         upload: UploadHeader,
         token: &str,
     ) -> Result<BatchEntry> {
-        let entry = BatchEntry { name: shown(&group.name), ..BatchEntry::default() };
+        let entry = BatchEntry {
+            name: shown(&group.name),
+            series: choice.message(),
+            ..BatchEntry::default()
+        };
         let taken = match self.decoder.entry(archive.path(), &group.places).await? {
             Ok(Answered { answer: DecoderAnswer::Entry { bytes }, .. })
                 if unpacked_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
@@ -94,7 +100,7 @@ impl Uploads {
             Ok(Answered { answer: DecoderAnswer::Entry { bytes }, rest }) => {
                 // On disk before it is decoded, so that this entry's decoder can have the turn of its unpacker.
                 match self.spool.keep(unpacked(rest, bytes)).await? {
-                    Ok(spooled) => self.hand_on(&spooled, &upload, token).await?,
+                    Ok(spooled) => self.hand_on_as(&spooled, &upload, &choice, token).await?,
                     Err(refusal) => Err(refusal),
                 }
             }
@@ -103,7 +109,10 @@ impl Uploads {
         };
         Ok(match taken {
             Ok(scan) => BatchEntry { scan_id: scan.id, ..entry },
-            Err(refusal) => refused(entry, refusal)?,
+            Err(refusal) => {
+                self.note(&refusal, &upload.site, token).await;
+                refused(entry, refusal)?
+            }
         })
     }
 }
@@ -123,7 +132,7 @@ fn unpacks_to_too_much(most: u64) -> Refusal {
 }
 
 /// The bytes that an unpacker has announced.
-fn unpacked(rest: Rest, bytes: u64) -> impl Stream<Item = Result<Bytes>> {
+pub fn unpacked(rest: Rest, bytes: u64) -> impl Stream<Item = Result<Bytes>> {
     stream::try_unfold((rest, bytes as usize), |(mut rest, left)| async move {
         if left == 0 {
             return Ok(None);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::{ErrorKind, Result, TenantId};
-use imaging::{Modality, Refusal};
+use imaging::{DicomInstance, Modality, Refusal};
 use jail::answer::{DecoderAnswer, Group};
 use jail::{Demand, Walls};
 use service::Turns;
@@ -135,6 +135,15 @@ impl Decoder {
         })
     }
 
+    /// What the DICOM file says it is.
+    pub async fn instance(&self, file: &Path) -> Result<Result<DicomInstance, Refusal>> {
+        Ok(match self.ask(file, &["instance"]).await? {
+            Ok(Answered { answer: DecoderAnswer::Instance(told), .. }) => Ok(*told),
+            Ok(_) => Err(crashed()),
+            Err(refusal) => Err(refusal),
+        })
+    }
+
     /// Decodes the mask in `file` that a reader has drawn.
     pub async fn drawn(&self, file: &Path) -> Result<Result<Drawn, Refusal>> {
         match self.ask(file, &["outline"]).await? {
@@ -166,6 +175,11 @@ impl Decoder {
         let places = places.iter().map(String::as_str);
         let task: Vec<&str> = std::iter::once("entry").chain(places).collect();
         self.ask(file, &task).await
+    }
+
+    /// Writes the images of the upload in `file` anew, without whose they are, as a zip; before the upload stands [`jail::export::Names`].
+    pub async fn export(&self, file: &Path) -> Result<Result<Answered, Refusal>> {
+        self.ask(file, &["export"]).await
     }
 
     async fn ask(&self, file: &Path, task: &[&str]) -> Result<Result<Answered, Refusal>> {

@@ -1,9 +1,13 @@
-//! The door for scanners and archives: an SCP of the storage and verification services (PS3.4, annexes A and B).
+//! The doors by which instances come one by one: for scanners and archives an SCP of the storage, verification and storage commitment
+//! services (PS3.4, annexes A, B and J), and for programs what STOW-RS brings.
 //!
 //! Of an instance nothing is read here but what its command set says: it is acknowledged once it is durable, the jail says of which
 //! series it is, and a series that has been quiet for a while goes the way of every upload.
 
 mod association;
+mod callers;
+mod commitment;
+pub mod conformance;
 mod contexts;
 mod dimse;
 mod inbox;
@@ -11,24 +15,35 @@ mod line;
 mod listener;
 mod outcome;
 mod part10;
+mod reception;
+mod report;
 mod senders;
 mod series;
+mod stow;
+mod studies;
 mod telling;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::{Clock, ErrorKind, Result};
+use rustls::ServerConfig;
+use service::claims::Verifier;
 use service::{Peer, Shares, Worker};
+use tokio::task::JoinSet;
 
 use crate::Config;
 use crate::reserve::Reserve;
 use crate::upload::Uploads;
 
+use callers::Callers;
 use inbox::{Inbox, Most};
-use senders::Senders;
+pub use reception::Reception;
+use senders::{Sender, Senders};
+pub use stow::store;
 
 /// What instances may take of the disk, in MiB: a day of ten thousand large slices.
 const INBOX_MIB: u64 = 16 * 1024;
@@ -85,6 +100,18 @@ pub struct DicomSettings {
     /// How long one association may take, in seconds.
     #[arg(long, env, default_value_t = ASSOCIATION_S)]
     pub dicom_association_s: u64,
+
+    /// The certificate that the door shows (PEM, with what leads to its authority): with it associations come by TLS, and no others.
+    #[arg(long, env, requires = "dicom_tls_key")]
+    pub dicom_tls_certificate: Option<PathBuf>,
+
+    /// That certificate's private key (PEM).
+    #[arg(long, env, requires = "dicom_tls_certificate")]
+    pub dicom_tls_key: Option<PathBuf>,
+
+    /// The authority that has signed the certificates of those who may connect (PEM): with it each must show one.
+    #[arg(long, env, requires = "dicom_tls_certificate")]
+    pub dicom_tls_authority: Option<PathBuf>,
 }
 
 impl Default for DicomSettings {
@@ -100,70 +127,123 @@ impl Default for DicomSettings {
             dicom_pdu_bytes: PDU_BYTES,
             dicom_idle_s: IDLE_S,
             dicom_association_s: ASSOCIATION_S,
+            dicom_tls_certificate: None,
+            dicom_tls_key: None,
+            dicom_tls_authority: None,
         }
     }
 }
 
-/// What all associations share, and those who gather what they bring.
+/// What all associations share.
 struct Door {
+    reception: Arc<Reception>,
     senders: Senders,
-    inbox: Inbox,
-    uploads: Uploads,
-    clock: Clock,
-    upload_bytes: u64,
-    quiet_ms: i64,
-    kept_ms: i64,
     /// Associations under way, by sender.
     under_way: Shares<String>,
+    /// Requests for commitments that are not decided, by sender.
+    asked: Shares<String>,
+    /// Those who tell what is decided once an association has ended; with the door they end.
+    tellers: Mutex<JoinSet<()>>,
     associations: usize,
     pdu_bytes: u32,
     idle: Duration,
     association: Duration,
+    tls: Option<Arc<ServerConfig>>,
 }
 
-/// Those who listen and gather; none where nobody is to be listened to. Fails where the table of senders, the inbox or the port
-/// cannot be used.
-pub fn door(config: &Config, uploads: &Uploads, auth: &Peer, clock: &Clock) -> Result<Vec<Worker>> {
-    const HOUR_MS: i64 = 3_600_000;
+impl Door {
+    /// Has something told for as long as the door is there.
+    fn telling(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut tellers = self.tellers.lock().unwrap_or_else(PoisonError::into_inner);
+        while tellers.try_join_next().is_some() {}
+        tellers.spawn(work);
+    }
+}
+
+/// Where instances come in, and those who listen and gather. Scanners are listened to where an address is set. Fails where the table
+/// of senders, the inbox, the certificate or the port cannot be used.
+pub fn doors(
+    config: &Config,
+    uploads: &Uploads,
+    auth: &Peer,
+    clock: &Clock,
+) -> Result<(Arc<Reception>, Vec<Worker>)> {
     let settings = &config.dicom;
-    let Some(address) = settings.dicom_listen else { return Ok(Vec::new()) };
-    let table = settings.dicom_senders.as_ref().ok_or_else(|| {
-        ErrorKind::Invalid.error("DICOM_LISTEN is set and DICOM_SENDERS is not: nobody could send")
-    })?;
-    let senders = Senders::read(table, auth, clock)?;
-    let each = senders.of_folders();
-    let inbox = inbox(config, each.iter().map(|sender| sender.folder.clone()).collect())?;
-    let door = Arc::new(Door {
+    let senders = match (settings.dicom_listen, &settings.dicom_senders) {
+        (None, _) => None,
+        (Some(_), Some(table)) => Some(Senders::read(table, auth, clock)?),
+        (Some(_), None) => {
+            return Err(ErrorKind::Invalid
+                .error("DICOM_LISTEN is set and DICOM_SENDERS is not: nobody could send"));
+        }
+    };
+    let table = senders.as_ref().map(Senders::of_folders).unwrap_or_default();
+    telling::describe();
+    let verifier = Verifier::new(auth.clone(), clock.clone());
+    let reception = Arc::new(reception(config, uploads, table, verifier, clock)?);
+    let mut workers = callers::gather_table(&reception);
+    workers.push(callers::gather(reception.clone()));
+    if let (Some(address), Some(senders)) = (settings.dicom_listen, senders) {
+        workers.push(listening(settings, &reception, senders, address)?);
+    }
+    Ok((reception, workers))
+}
+
+fn listening(
+    settings: &DicomSettings,
+    reception: &Arc<Reception>,
+    senders: Senders,
+    address: SocketAddr,
+) -> Result<Worker> {
+    let tls = tls::server(settings)?;
+    let listener = listener::bound(address)?;
+    let (known, secure) = (reception.table.len(), tls.is_some());
+    tracing::info!(%address, senders = known, tls = secure, "DICOM is listened to");
+    let door = Door {
+        reception: reception.clone(),
         senders,
-        inbox,
-        uploads: uploads.clone(),
-        clock: clock.clone(),
-        upload_bytes: (config.upload_mib as u64) << 20,
-        quiet_ms: i64::from(settings.dicom_quiet_s) * 1000,
-        kept_ms: i64::from(settings.dicom_kept_hours) * HOUR_MS,
         under_way: Shares::default(),
+        asked: Shares::default(),
+        tellers: Mutex::default(),
         associations: usize::from(settings.dicom_associations),
         pdu_bytes: settings.dicom_pdu_bytes,
         idle: Duration::from_secs(settings.dicom_idle_s),
         association: Duration::from_secs(settings.dicom_association_s),
-    });
-    let listener = listener::bound(address)?;
-    telling::describe();
-    tracing::info!(%address, senders = each.len(), "DICOM is listened to");
-    let mut workers = vec![listener::listen(door.clone(), listener)];
-    workers.extend(each.into_iter().map(|sender| series::gather(door.clone(), sender)));
-    Ok(workers)
+        tls,
+    };
+    Ok(listener::listen(Arc::new(door), listener))
 }
 
-fn inbox(config: &Config, senders: Vec<String>) -> Result<Inbox> {
-    let folder = config.dicom.dicom_inbox.clone().unwrap_or_else(|| config.spool.join("inbox"));
+fn reception(
+    config: &Config,
+    uploads: &Uploads,
+    table: Vec<Arc<Sender>>,
+    verifier: Verifier,
+    clock: &Clock,
+) -> Result<Reception> {
+    const HOUR_MS: i64 = 3_600_000;
+    let settings = &config.dicom;
+    let folder = settings.dicom_inbox.clone().unwrap_or_else(|| config.spool.join("inbox"));
+    let callers = Callers::left(&folder)?;
+    let mut senders: Vec<String> = table.iter().map(|sender| sender.folder.clone()).collect();
+    senders.extend(callers.folders());
     let most = Most {
-        bytes: config.dicom.dicom_inbox_mib.saturating_mul(1 << 20),
+        bytes: settings.dicom_inbox_mib.saturating_mul(1 << 20),
         instance_bytes: (config.upload_mib as u64) << 20,
         least_bytes: INSTANCE_BYTES_LEAST,
     };
     let reserve = Reserve::of_disk(&folder, config.disk_reserve_mib);
-    Inbox::open(&folder, &senders, most, reserve)
+    Ok(Reception {
+        inbox: Inbox::open(&folder, &senders, most, reserve)?,
+        uploads: uploads.clone(),
+        verifier,
+        clock: clock.clone(),
+        upload_bytes: (config.upload_mib as u64) << 20,
+        quiet_ms: i64::from(settings.dicom_quiet_s) * 1000,
+        kept_ms: i64::from(settings.dicom_kept_hours) * HOUR_MS,
+        table,
+        callers,
+    })
 }
 
 /// Does what waits for the disk on a thread that may wait.
@@ -172,4 +252,10 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ErrorKind::Internal.error("keeping instances panicked").because(error))?
+}
+
+/// Reads those bytes as a command set, and as a request for a commitment: what is read here of what strangers send.
+pub fn read_of_strangers(bytes: &[u8]) {
+    let _ = dimse::Command::read(bytes);
+    let _ = commitment::Asked::read(bytes);
 }

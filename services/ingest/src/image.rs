@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use domain::limits::INDEX_BYTES_MAX;
 use domain::{Equipment, Error, ErrorKind, Identity, Result};
 use futures::StreamExt;
 use imaging::Refusal;
@@ -14,6 +15,7 @@ use service::{CHUNK_BYTES, wire};
 use tokio::sync::mpsc::Sender;
 
 use crate::process::Rest;
+use crate::series_choice::ALL;
 use crate::spool::Spooled;
 
 /// The header of a scan's acceptance.
@@ -41,16 +43,23 @@ pub fn header(facts: &ScanFacts, spooled: &Spooled, upload: &UploadHeader) -> Re
         identity: facts.identity.clone().map(wire::identity),
         site: site.unwrap_or_default(),
         scanner: scanner.unwrap_or_default(),
+        // What was chosen is told by who has chosen.
+        not_picked: String::new(),
+        series: None,
     })
 }
 
 /// All that the sender stated beside the file, as one text; empty: nothing.
 fn stated(upload: &UploadHeader) -> String {
-    let UploadHeader { reference, patient_id, accession_number, site, .. } = upload;
+    let UploadHeader { reference, patient_id, accession_number, site, series, .. } = upload;
     let mut all = vec![reference.as_str(), patient_id.as_str(), accession_number.as_str()];
     // Without a site, as before there were any: the same key finds the same upload across an update.
     if !site.is_empty() {
         all.push(site);
+    }
+    // The same key with another wish is another upload. How a scanner's door asks is no wish of anybody's.
+    if series == ALL {
+        all.push(series);
     }
     if all.iter().all(|one| one.is_empty()) {
         return String::new();
@@ -71,7 +80,7 @@ pub fn identity(
     Ok(Some(own.unwrap_or_default().stated(patient_id, accession_number)?))
 }
 
-/// Sends the header, the preview, the volume and the original. A receiver that is gone is its own business.
+/// Sends the header, the preview, the volume, the index of instances and the original. A receiver that is gone is its own business.
 pub async fn send(
     header: AcceptHeader,
     facts: ScanFacts,
@@ -82,6 +91,12 @@ pub async fn send(
     put(to, Part::Header(header)).await?;
     decoded(&mut rest, facts.preview_bytes, Part::Preview, to).await?;
     decoded(&mut rest, facts.volume_bytes, Part::Volume, to).await?;
+    // Where there is none, or it did not come, the scan is one whose instances are not handed out one by one.
+    let mut index = rest.last(INDEX_BYTES_MAX).await;
+    while !index.is_empty() {
+        let chunk = index.split_to(index.len().min(CHUNK_BYTES));
+        put(to, Part::Instances(chunk)).await?;
+    }
     // The decoder has said everything: the next upload may have its turn.
     drop(rest);
     let file = tokio::fs::File::open(original).await.map_err(gone)?;

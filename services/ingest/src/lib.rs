@@ -6,15 +6,18 @@
 mod batch;
 mod decoder;
 mod dicom;
+mod export;
 mod feedback;
 mod image;
 mod outline;
 mod pack;
 mod partial;
 mod process;
+mod refusals;
 mod reserve;
 mod rpc;
 mod segmentation;
+mod series_choice;
 mod spool;
 mod upload;
 
@@ -27,14 +30,18 @@ pub use jail::Demand;
 use platform::disk::RESERVE_MIB;
 use proto::ingest::ingest_server::IngestServer;
 use proto::storage::feedback_client::FeedbackClient;
+use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
+use proto::storage::series_rules_client::SeriesRulesClient;
 use secrecy::SecretString;
 use service::claims::{ServiceToken, Verifier};
 use service::{Check, Peer, Service, Turns, check};
 use tonic::service::Routes;
 
 use decoder::Decoder;
-pub use dicom::DicomSettings;
+#[doc(hidden)]
+pub use dicom::read_of_strangers;
+pub use dicom::{DicomSettings, conformance};
 use partial::{Most, Partials, Shelf};
 use reserve::Reserve;
 use spool::Spool;
@@ -176,14 +183,31 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let readiness =
         vec![("spool".into(), spool_check(&spool)), ("decoder".into(), decoder_check(&decoder))];
     let storage = ScansClient::new(peers.storage.clone());
-    let feedback = FeedbackClient::new(peers.storage);
+    let feedback = FeedbackClient::new(peers.storage.clone());
+    let learning = LearningClient::new(peers.storage.clone());
+    let series_rules = SeriesRulesClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
     let own = ServiceToken::new(peers.auth.clone(), config.service_secret.clone(), clock.clone());
     let comparing = Turns::of(decoder.at_a_time());
-    let uploads = Uploads { spool, decoder, storage, feedback, own, comparing, unpacked_max };
+    refusals::describe();
+    let modalities = config.modalities.clone();
+    let uploads = Uploads {
+        spool,
+        decoder,
+        storage,
+        feedback,
+        learning,
+        series_rules,
+        own,
+        comparing,
+        unpacked_max,
+        modalities,
+    };
     let mut workers = vec![partial::sweep(partials.clone())];
-    workers.extend(dicom::door(&config, &uploads, &peers.auth, &clock)?);
-    let rpc = rpc::Ingest::new(uploads, partials, Verifier::new(peers.auth, clock));
+    let (reception, doors) = dicom::doors(&config, &uploads, &peers.auth, &clock)?;
+    workers.extend(doors);
+    let verifier = Verifier::new(peers.auth, clock);
+    let rpc = rpc::Ingest::new(uploads, partials, reception, verifier);
     Ok(Service {
         name: "ingest",
         grpc: Routes::new(IngestServer::new(rpc)),

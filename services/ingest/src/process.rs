@@ -1,7 +1,7 @@
 //! One decoder process, from its start to its last byte.
 
 use std::fs::File;
-use std::io::ErrorKind::UnexpectedEof;
+use std::io::ErrorKind::{InvalidData, UnexpectedEof};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::{Error, ErrorKind, Result};
 use imaging::{Refusal, RefusalReason};
 use jail::answer::{DecoderAnswer, length_of, refusal};
@@ -165,8 +166,8 @@ impl Process {
             Err(_) => return Ok(Err(took_too_long())),
         };
         Ok(match answer {
-            DecoderAnswer::Refused { problem, detail } => {
-                Err(refusal(&problem, detail).unwrap_or_else(crashed))
+            DecoderAnswer::Refused { problem, detail, known } => {
+                Err(refusal(&problem, detail, known).unwrap_or_else(crashed))
             }
             answer => Ok(Answered { answer, rest }),
         })
@@ -181,7 +182,7 @@ impl Rest {
     }
 
     /// Reads the next `length` bytes that were announced.
-    pub async fn read(&mut self, length: usize) -> Result<bytes::Bytes> {
+    pub async fn read(&mut self, length: usize) -> Result<Bytes> {
         let mut bytes = vec![0; length];
         let read = timeout(self.time, self.stdout.read_exact(&mut bytes))
             .await
@@ -191,6 +192,34 @@ impl Rest {
             return Err(internal("the decoder died in the middle of its answer", error));
         }
         Ok(bytes.into())
+    }
+
+    /// What comes behind all that was announced, of at most so many bytes. Empty where the process did not come that far: it is
+    /// expendable.
+    pub async fn last(&mut self, bytes_max: usize) -> Bytes {
+        let (time, stdout) = (self.time, &mut self.stdout);
+        let reading = async {
+            let length = stdout.read_u64_le().await?;
+            if length > bytes_max as u64 {
+                return Err(std::io::Error::from(InvalidData));
+            }
+            let mut bytes = vec![0; length as usize];
+            stdout.read_exact(&mut bytes).await?;
+            Ok(bytes)
+        };
+        let read = timeout(time, reading).await;
+        match read {
+            Ok(Ok(bytes)) => return bytes.into(),
+            // That it ran into its limits is no news; an escape is.
+            Ok(Err(error)) if error.kind() == UnexpectedEof => {
+                self.ended().await;
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+        tracing::info!(
+            "an upload is taken without an index of its instances: time or memory ran out"
+        );
+        Bytes::new()
     }
 
     /// How the process ended; None when it does not. An escape is an alarm wherever it was tried.

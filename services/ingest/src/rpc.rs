@@ -1,25 +1,33 @@
 //! Translates between the wire and uploads; decides nothing but who may send, and whether there is room for it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use domain::{Error, ErrorKind, Result};
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use platform::trail;
 use proto::ingest::append_part::Part as AppendedPart;
 use proto::ingest::feedback_upload_part::Part as FeedbackPart;
 use proto::ingest::ingest_server::Ingest as Wire;
+use proto::ingest::store_part::Part as StoredPart;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    AppendHeader, AppendPart, BatchAnswer, FeedbackUploadAnswer, FeedbackUploadPart, PartialUpload,
-    PartialUploadRef, UploadAnswer, UploadBeginning, UploadDropped, UploadHeader, UploadPart,
-    batch_answer, feedback_upload_answer, upload_answer,
+    AppendHeader, AppendPart, BatchAnswer, DeidentifiedPart, FeedbackUploadAnswer,
+    FeedbackUploadPart, PartialUpload, PartialUploadRef, StorePart, StoredInstances,
+    StudyCompleted, StudyToComplete, UploadAnswer, UploadBeginning, UploadDropped, UploadHeader,
+    UploadPart, batch_answer, feedback_upload_answer, upload_answer,
 };
-use proto::storage::Refusal;
+use proto::storage::{Refusal, ScanRef};
 use service::claims::{Role, Verifier, bearer};
+use service::status_in_stream;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
+use crate::dicom::{self, Reception};
+use crate::export::Export;
 use crate::feedback::GivenFeedback;
 use crate::partial::{Owner, Partials};
 use crate::spool::Piece;
@@ -31,9 +39,13 @@ pub const SENDERS: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
 /// For those who say what they make of results.
 const READERS: [Role; 2] = [Role::Clinician, Role::Admin];
 
+/// For those who make models.
+const LEARNERS: [Role; 2] = [Role::Scientist, Role::Admin];
+
 pub struct Ingest {
     uploads: Uploads,
     partials: Partials,
+    reception: Arc<Reception>,
     verifier: Verifier,
 }
 
@@ -54,8 +66,13 @@ struct Sent {
 }
 
 impl Ingest {
-    pub fn new(uploads: Uploads, partials: Partials, verifier: Verifier) -> Ingest {
-        Ingest { uploads, partials, verifier }
+    pub fn new(
+        uploads: Uploads,
+        partials: Partials,
+        reception: Arc<Reception>,
+        verifier: Verifier,
+    ) -> Ingest {
+        Ingest { uploads, partials, reception, verifier }
     }
 
     async fn sender(&self, metadata: &MetadataMap) -> Result<Sender> {
@@ -95,6 +112,24 @@ fn pieces(parts: Streaming<UploadPart>) -> impl Stream<Item = Result<Piece>> {
             Some(_) => {
                 Err(ErrorKind::Invalid.error("an upload is a header, its files and its end"))
             }
+        }
+    })
+}
+
+/// Instances with what their sender says of them, to the end that says so.
+fn instances(parts: Streaming<StorePart>) -> impl Stream<Item = Result<Piece>> {
+    stream::try_unfold((parts, 0), async |(mut parts, received)| {
+        match parts.message().await?.and_then(|part| part.part) {
+            Some(StoredPart::Data(bytes)) => {
+                let received = received + bytes.len() as u64;
+                Ok(Some((Piece::Bytes(bytes), (parts, received))))
+            }
+            Some(StoredPart::Instance(begun)) => {
+                Ok(Some((Piece::File(begun.transfer_syntax), (parts, received))))
+            }
+            Some(StoredPart::End(end)) if end.size_bytes == received => Ok(None),
+            None => Err(ErrorKind::Invalid.error("the request was cut short: send it again")),
+            Some(_) => Err(ErrorKind::Invalid.error("instances come between header and end")),
         }
     })
 }
@@ -145,11 +180,12 @@ fn passing(error: Error) -> Error {
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    let done = tokio::spawn(work.in_current_span()).await;
+    let work = trail::propagate(trail::current(), work.in_current_span());
+    let done = tokio::spawn(work).await;
     done.map_err(|error| ErrorKind::Internal.error("taking an upload panicked").because(error))?
 }
 
-/// The refusal of a whole upload.
+/// The refusal of a whole upload, or of a mask.
 pub fn refused(refusal: imaging::Refusal) -> Refusal {
     tracing::info!(problem = refusal.problem.name(), "refused an upload");
     refusal_message(refusal)
@@ -176,7 +212,10 @@ impl Wire for Ingest {
         let answer = match taken {
             Ok(Taken::Scan(scan)) => upload_answer::Answer::Scan(scan),
             Ok(Taken::Batch(batch)) => upload_answer::Answer::Batch(batch),
-            Err(refusal) => upload_answer::Answer::Refusal(refused(refusal)),
+            Err(refusal) => {
+                uploads.note(&refusal, &header.site, &token).await;
+                upload_answer::Answer::Refusal(refused(refusal))
+            }
         };
         Ok(Response::new(UploadAnswer { answer: Some(answer) }))
     }
@@ -189,7 +228,10 @@ impl Wire for Ingest {
         let taken = uploads.take_batch(pieces(parts), &header, &token).await?;
         let answer = match taken {
             Ok(batch) => batch_answer::Answer::Batch(batch),
-            Err(refusal) => batch_answer::Answer::Refusal(refused(refusal)),
+            Err(refusal) => {
+                uploads.note(&refusal, &header.site, &token).await;
+                batch_answer::Answer::Refusal(refused(refusal))
+            }
         };
         Ok(Response::new(BatchAnswer { answer: Some(answer) }))
     }
@@ -249,6 +291,61 @@ impl Wire for Ingest {
         let held = self.partials.hold(&owner, &request.into_inner().id).await?;
         self.partials.remove(held).await?;
         Ok(Response::new(UploadDropped {}))
+    }
+
+    async fn store_instances(
+        &self,
+        request: Request<Streaming<StorePart>>,
+    ) -> Result<Response<StoredInstances>, Status> {
+        let claims = self.verifier.claims(request.metadata()).await?;
+        claims.require(&SENDERS)?;
+        self.uploads.spool.require_room()?;
+        let token = bearer(request.metadata()).unwrap_or_default().to_owned();
+        let mut parts = request.into_inner();
+        let begun = parts.message().await?.and_then(|part| part.part);
+        let Some(StoredPart::Header(header)) = begun else {
+            return Err(ErrorKind::Invalid.error("instances begin with their header").into());
+        };
+        let parts = instances(parts);
+        let instances = dicom::store(&self.reception, &claims, &token, header, parts).await?;
+        Ok(Response::new(StoredInstances { instances }))
+    }
+
+    async fn complete_study(
+        &self,
+        request: Request<StudyToComplete>,
+    ) -> Result<Response<StudyCompleted>, Status> {
+        let claims = self.verifier.claims(request.metadata()).await?;
+        claims.require(&SENDERS)?;
+        let StudyToComplete { study_uid, instances } = request.into_inner();
+        let tenant = claims.tenant().id();
+        Ok(Response::new(self.reception.complete(tenant, &study_uid, instances).await?))
+    }
+
+    type DeidentifyStream = BoxStream<'static, Result<DeidentifiedPart, Status>>;
+
+    async fn deidentify(
+        &self,
+        request: Request<ScanRef>,
+    ) -> Result<Response<Self::DeidentifyStream>, Status> {
+        let claims = self.verifier.claims(request.metadata()).await?;
+        claims.require(&LEARNERS)?;
+        let token = bearer(request.metadata()).unwrap_or_default().to_owned();
+        let uploads = self.uploads.of(claims.tenant().id());
+        let exported = uploads.export(&request.into_inner().id, &token).await?;
+        Ok(Response::new(match exported {
+            Ok(Export { bytes, zip }) => {
+                let first = DeidentifiedPart { size_bytes: bytes, ..DeidentifiedPart::default() };
+                let part = |data| DeidentifiedPart { data, ..DeidentifiedPart::default() };
+                let rest = zip.map_ok(part).map_err(status_in_stream);
+                stream::iter([Ok(first)]).chain(rest).boxed()
+            }
+            Err(refusal) => {
+                let refusal = Some(refused(refusal));
+                let part = DeidentifiedPart { refusal, ..DeidentifiedPart::default() };
+                stream::iter([Ok(part)]).boxed()
+            }
+        }))
     }
 
     async fn give_feedback(

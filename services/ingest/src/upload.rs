@@ -2,12 +2,14 @@ use std::time::Duration;
 
 use domain::{Result, TenantId};
 use futures::Stream;
-use imaging::{Refusal, RefusalReason};
-use jail::answer::DecoderAnswer;
+use imaging::{KnownOfRefused, Modality, Refusal, RefusalReason};
+use jail::answer::{DecoderAnswer, Group};
 use proto::ingest::UploadHeader;
 use proto::storage::feedback_client::FeedbackClient;
+use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
-use proto::storage::{AcceptPart, Batch, Scan};
+use proto::storage::series_rules_client::SeriesRulesClient;
+use proto::storage::{AcceptHeader, AcceptPart, Batch, Scan};
 use service::claims::{ServiceToken, authorised, vouched};
 use service::{Peer, Turns};
 use tokio::sync::mpsc;
@@ -16,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::decoder::{Decoder, Party};
 use crate::image;
 use crate::process::Answered;
+use crate::series_choice::{Choice, is_one_study};
 use crate::spool::{Piece, Received, Spool, Spooled};
 
 /// How long storage may take to keep the largest volume.
@@ -25,7 +28,7 @@ const PARTS: usize = 4;
 
 /// What an upload has become.
 pub enum Taken {
-    Scan(Scan),
+    Scan(Box<Scan>),
     Batch(Batch),
 }
 
@@ -36,12 +39,16 @@ pub struct Uploads {
     pub decoder: Decoder,
     pub storage: ScansClient<Peer>,
     pub feedback: FeedbackClient<Peer>,
+    pub learning: LearningClient<Peer>,
+    pub series_rules: SeriesRulesClient<Peer>,
     /// What storage is shown beside the caller's own token.
     pub own: ServiceToken,
     /// The hospitals' turns at comparing masks, which are held whole for it.
     pub comparing: Turns<Party>,
     /// What the files of one archive may unpack to, all together.
     pub unpacked_max: u64,
+    /// What the registered models can judge.
+    pub modalities: Vec<Modality>,
 }
 
 impl Uploads {
@@ -73,6 +80,7 @@ impl Uploads {
         token: &str,
     ) -> Result<Result<Taken, Refusal>> {
         let (Received::One(spooled) | Received::Several(spooled)) = received;
+        let mut choice = Choice::default();
         if let Received::Several(archive) = received {
             let groups = match self.decoder.groups(archive.path(), true).await? {
                 Ok(groups) => groups,
@@ -82,15 +90,36 @@ impl Uploads {
                 let batch = self.take_groups(archive, groups, upload, token).await?;
                 return Ok(Ok(Taken::Batch(batch)));
             }
+            let choices = self.choices(&groups, upload, token).await?;
+            // There is one scan at most among them.
+            let of_scan = choices.into_iter().zip(&groups).find(|(_, group)| group.scan);
+            choice = of_scan.map(|(choice, _)| choice).unwrap_or_default();
         }
-        Ok(self.hand_on(spooled, upload, token).await?.map(Taken::Scan))
+        let handed = self.hand_on_as(spooled, upload, &choice, token).await?;
+        match (handed, received) {
+            (Err(refusal), Received::One(archive))
+                if refusal.problem == RefusalReason::MixedSeries && !upload.series.is_empty() =>
+            {
+                let Some(groups) = self.study_in(archive).await? else { return Ok(Err(refusal)) };
+                let batch = self.take_groups(archive, groups, upload, token).await?;
+                Ok(Ok(Taken::Batch(batch)))
+            }
+            (handed, _) => Ok(handed.map(|scan| Taken::Scan(Box::new(scan)))),
+        }
     }
 
-    /// The same for one file that is on disk already.
-    pub async fn hand_on(
+    /// The series of the one study that an archive holds; None of anything else.
+    async fn study_in(&self, archive: &Spooled) -> Result<Option<Vec<Group>>> {
+        let groups = self.decoder.groups(archive.path(), true).await?;
+        Ok(groups.ok().filter(|groups| is_one_study(groups)))
+    }
+
+    /// The same for one file that is on disk already, and that is analysed or only kept, as was chosen.
+    pub async fn hand_on_as(
         &self,
         spooled: &Spooled,
         upload: &UploadHeader,
+        choice: &Choice,
         token: &str,
     ) -> Result<Result<Scan, Refusal>> {
         let (mut facts, rest) = match self.decoder.decode(spooled.path()).await? {
@@ -100,9 +129,14 @@ impl Uploads {
         };
         facts.identity = match image::identity(facts.identity.take(), upload) {
             Ok(identity) => identity,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => {
+                let equipment = facts.equipment.clone();
+                return Ok(Err(refusal.of_known(KnownOfRefused { equipment, kind: None })));
+            }
         };
         let header = image::header(&facts, spooled, upload)?;
+        let (not_picked, series) = (choice.not_picked(), choice.message());
+        let header = AcceptHeader { not_picked, series, ..header };
         let (parts, receiver) = mpsc::channel(PARTS);
         let mut accepted = Box::pin(self.accept(ReceiverStream::new(receiver), token));
         let sent = tokio::select! {

@@ -94,6 +94,12 @@ impl Api {
         Api { url, user, password, client_id: None, client_secret: None }
     }
 
+    /// The same for an API client, where one is named.
+    #[must_use]
+    pub fn for_client(self, id: Option<String>, secret: Option<SecretString>) -> Api {
+        Api { client_id: id, client_secret: secret, ..self }
+    }
+
     /// Signs in.
     pub async fn sign_in(&self) -> anyhow::Result<Session> {
         let form = self.grant()?;

@@ -1,4 +1,6 @@
 mod confirmed;
+mod deidentify;
+mod series;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,8 +9,10 @@ use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use imaging::ImageKind;
 use model::dataset::{self, Import, Imported, LeftOut, Part, Shares, Validated};
+use secrecy::SecretString;
 
 use confirmed::Confirmed;
+use series::Accuracy;
 
 /// `medseg dataset …`
 #[derive(clap::Args)]
@@ -70,6 +74,30 @@ enum Action {
         /// Only this part of the split; may be given several times.
         #[arg(long)]
         part: Vec<Side>,
+    },
+    /// Write DICOM images without whose they are, by the Basic Profile of PS3.15.
+    ///
+    /// Kept are numbers and terms that say how an image was taken and where it lies; dates are shifted by as many days for all files of
+    /// a patient, UIDs and names of patients are replaced by keyed digests, pixels are written anew, and all else goes. What may
+    /// have text in its pixels is refused, and `report.json` says what was done. A head's pixels still show a face.
+    Deidentify {
+        /// A file, or a folder with files.
+        source: PathBuf,
+        /// Where they go: a folder that is empty or not there.
+        #[arg(long)]
+        out: PathBuf,
+        /// What the digests are keyed with, 32 characters or more: by the environment, where other users of the machine do not see it.
+        /// The same key gives the same patient the same name again.
+        #[arg(long, env = "MEDSEG_DEIDENTIFY_KEY", hide_env_values = true)]
+        key: SecretString,
+    },
+    /// Measure how often the choice among a study's DICOM series is right.
+    ///
+    /// In the folder lie the series, each in `study/series/`, and `labels.csv`, which says of each what it is: `study,series,kind`
+    /// with the kinds `flair`, `t1_contrast` and `other`. Printed are rates with Wilson's intervals, and each mistake with its reason.
+    Series {
+        /// The folder with the studies.
+        folder: PathBuf,
     },
     /// Print the version of the data: it changes with every pixel, patient and part, and not with names of files.
     Version {
@@ -133,6 +161,11 @@ impl Dataset {
                 let parts: BTreeSet<Part> = part.into_iter().map(Side::part).collect();
                 let parts: Vec<Part> = parts.into_iter().collect();
                 println!("{}", dataset::export(&manifest, &out, &parts)?.display());
+                Ok(())
+            }
+            Action::Deidentify { source, out, key } => deidentify::run(&source, &out, &key),
+            Action::Series { folder } => {
+                println!("{}", Accuracy::of(&folder)?);
                 Ok(())
             }
             Action::Version { manifest } => {

@@ -1,4 +1,5 @@
 mod begun;
+mod report;
 mod tables;
 
 use std::fs;
@@ -14,6 +15,7 @@ use model::evaluate::{
 use model::tracking::{self, Tracking};
 use model::{Device, Segmenter};
 
+use self::report::Reporting;
 use self::tables::{metrics, table, write};
 use crate::dataset::Side;
 use crate::mlflow::Options;
@@ -93,12 +95,16 @@ pub struct Evaluate {
 
     #[command(flatten)]
     mlflow: Options,
+
+    #[command(flatten)]
+    reporting: Reporting,
 }
 
 impl Evaluate {
     /// Evaluates the model scan by scan, as the service would, and prints the figures.
     pub fn run(self) -> anyhow::Result<()> {
-        // What is wrong with the data is said before the model has been waited for.
+        // What is wrong with the data, or with who reports, is said before the model has been waited for.
+        self.reporting.check()?;
         let patients =
             self.manifest.as_deref().map(|manifest| self.chosen(manifest)).transpose()?;
         let model = self.model.clone().map_or_else(models::shipped, Ok)?;
@@ -133,7 +139,7 @@ impl Evaluate {
         } else {
             print(&evaluation);
         }
-        Ok(())
+        self.reporting.send(&evaluation, &patients)
     }
 
     fn evaluated(

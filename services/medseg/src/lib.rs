@@ -1,6 +1,7 @@
 //! The whole mesh in one process, on one directory, and the command line.
 
 mod api;
+pub mod audit;
 pub mod bench;
 pub mod certify;
 pub mod dataset;

@@ -2,8 +2,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use medseg::{
-    bench, certify, dataset, evaluate, finish, forward, model, phantom, replay, segment, serve,
-    tenant, train, user,
+    audit, bench, certify, dataset, evaluate, finish, forward, model, phantom, replay, segment,
+    serve, tenant, train, user,
 };
 use service::cli;
 
@@ -27,6 +27,8 @@ enum Command {
     User(user::User),
     /// Make, suspend, resume and close tenants, of a running medseg or in its database.
     Tenant(tenant::Tenant),
+    /// Verify the chains of the audit trail.
+    Audit(audit::Audit),
     /// Register, compare and promote the models of a running medseg.
     Model(model::Model),
     /// Make a result again, with the model that made it, and compare the two.
@@ -40,7 +42,7 @@ enum Command {
     /// Choose and measure anew how a model reads scans; its weights stay as they are.
     Finish(finish::Finish),
     /// Measure a model against scans with known masks.
-    Evaluate(evaluate::Evaluate),
+    Evaluate(Box<evaluate::Evaluate>),
     /// Print a table of speeds: the whole way of a scan beside the bare network.
     Bench(bench::Bench),
     /// Make a head scan with a lesion of known size.
@@ -64,6 +66,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Forward(forward) => return forward.run(),
         Command::User(user) => user.run()?,
         Command::Tenant(tenant) => tenant.run()?,
+        Command::Audit(audit) => audit.run()?,
         Command::Model(model) => model.run()?,
         Command::Dataset(dataset) => dataset.run()?,
         Command::Train(train) => train.run()?,

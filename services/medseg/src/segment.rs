@@ -138,6 +138,7 @@ impl Jailed {
             decode_jail: self.decode_jail,
             bare_model_mib: inference::BARE_MODEL_MIB,
             first_password: None,
+            auth: auth::Rules::default(),
             dicom: ingest::DicomSettings::default(),
             gateway: gateway::Config { upload_mib, ..gateway::Config::default() },
             rules: storage::Rules::default(),

@@ -1,17 +1,20 @@
 //! Builds the same services as the mesh does, in the order of their peers, with files behind the
 //! ports and direct calls between the peers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use auth::FirstStart;
-use domain::{Result, hex};
+use auth::{Accounts, FirstStart};
+use domain::{ErrorKind, Result, hex};
 use platform::queue::Queue;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use service::{LogSettings, Peer, Process, Service, system_clock, system_random};
 
 use crate::home::Home;
 use crate::models;
+
+/// Where probes and metrics are answered when the calls' own address is reached by other machines.
+const PROBES_HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 /// `medseg serve`
 #[derive(clap::Args)]
@@ -20,11 +23,13 @@ pub struct Serve {
     #[arg(long, env = "MEDSEG_DATA", default_value = "data")]
     data: PathBuf,
 
-    /// The address to answer on; port 0 takes a free one.
+    /// The address to answer on; port 0 takes a free one. One that other machines reach needs a certificate, or a proxy in front
+    /// that has one, and an administrator whose password nobody has printed.
     #[arg(long, env, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// Where probes and metrics are answered (`/healthz`, `/readyz`, `/peers`, `/metrics`); among the calls unless it is said.
+    /// Where probes and metrics are answered (`/healthz`, `/readyz`, `/peers`, `/metrics`). Unless it is said: among the calls, or on
+    /// 127.0.0.1:8081 where other machines reach those.
     #[arg(long, env)]
     probes: Option<SocketAddr>,
 
@@ -79,6 +84,9 @@ pub struct Services {
     pub first_password: Option<SecretString>,
 
     #[command(flatten)]
+    pub auth: auth::Rules,
+
+    #[command(flatten)]
     pub dicom: ingest::DicomSettings,
 
     #[command(flatten)]
@@ -103,16 +111,47 @@ pub struct Services {
 impl Serve {
     /// Serves until told to stop.
     pub fn run(self) -> anyhow::Result<()> {
+        let public = self.services.gateway.public.open()?;
+        // Before anything is made: the password of a first start is shown once.
+        public.check(self.listen)?;
         let home = Home::open(&self.data)?;
-        let on_listening = |address| println!("medseg answers on http://{address}");
+        let scheme = if public.certificate.is_some() { "https" } else { "http" };
+        let on_listening = |address| println!("medseg answers on {scheme}://{address}");
         tokio::runtime::Runtime::new()?.block_on(async {
+            let is_open = !self.listen.ip().to_canonical().is_loopback();
+            if is_open {
+                refuse_printed_password(&home, self.services.first_password.as_ref()).await?;
+            }
             let otlp_endpoint = self.otlp_endpoint.clone();
-            let (listen, probes, logs) = (self.listen, self.probes, self.logs.clone());
+            let probes = self.probes.or(is_open.then_some(PROBES_HERE));
+            let (listen, logs) = (self.listen, self.logs.clone());
             let process = Process { listen, probes, logs, otlp_endpoint, identity: None };
             let announce = |first_start: FirstStart| println!("{first_start}");
             process.run(async || self.services.build(&home, announce).await, on_listening).await
         })
     }
+}
+
+/// Refuses a start that other machines reach while the administrator's password is one that was printed, or would be: whoever
+/// reads the log is the first who may choose another.
+async fn refuse_printed_password(home: &Home, first: Option<&SecretString>) -> Result<()> {
+    let is_made = home.path("auth.db").try_exists().unwrap_or(true);
+    let is_printed = if is_made {
+        let url = home.database_url("auth");
+        let accounts = Accounts::open(&url, system_clock(), system_random()).await?;
+        accounts.has_printed_password().await?
+    } else {
+        None
+    };
+    // Where nobody is yet, the first start makes the administrator.
+    let is_chosen = first.is_some_and(|first| !first.expose_secret().is_empty());
+    if !is_printed.unwrap_or(!is_chosen) {
+        return Ok(());
+    }
+    Err(ErrorKind::Invalid.error(
+        "other machines reach that address while the administrator's password is one that is printed: set FIRST_PASSWORD before the \
+         first start, or start on 127.0.0.1 and choose another at the first sign-in, or set one with `medseg user reset-password admin`",
+    ))
 }
 
 impl Services {
@@ -124,7 +163,8 @@ impl Services {
         let secret = || SecretString::from(hex(&random.bytes::<32>()));
         let (service_secret, delivery_secret) = (secret(), secret());
         let secrets = [&service_secret, &delivery_secret];
-        let (auth, first_start) = auth(home, secrets, self.first_password.clone()).await?;
+        let (auth, first_start) =
+            auth(home, secrets, self.first_password.clone(), self.auth.clone()).await?;
         if let Some(first_start) = first_start {
             announce(first_start);
         }
@@ -256,6 +296,7 @@ async fn auth(
     home: &Home,
     [service_secret, delivery_secret]: [&SecretString; 2],
     first_password: Option<SecretString>,
+    rules: auth::Rules,
 ) -> Result<(Service, Option<FirstStart>)> {
     let config = auth::Config {
         database_url: home.database_url("auth").into(),
@@ -265,6 +306,7 @@ async fn auth(
         delivery_secret: Some(delivery_secret.clone()),
         first_password,
         first_tenant: "first hospital".to_owned(),
+        rules,
     };
     let (ports, first_start) = auth::open(&config, system_clock(), system_random()).await?;
     Ok((auth::build(config, ports), first_start))

@@ -1,5 +1,8 @@
 //! Hospitals, through a running medseg as an operator, or in the database of its accounts.
 
+use std::fs;
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
 use auth::{Accounts, Settings, Tenant as Hospital, TenantState};
 use clap::Subcommand;
@@ -63,6 +66,15 @@ enum Action {
     RemoveOperator { user_name: String },
     /// List the operators; from the database alone.
     Operators,
+    /// Print as JSON the provider of identities of the hospital that `--user` administers; by a running medseg alone.
+    Provider {
+        /// Name it first, as a file of JSON says: what `PUT /v1/provider` takes.
+        #[arg(long, conflicts_with = "remove")]
+        set: Option<PathBuf>,
+        /// Take it away instead.
+        #[arg(long)]
+        remove: bool,
+    },
 }
 
 /// How it is done.
@@ -118,7 +130,34 @@ async fn act(way: &Way, action: Action) -> anyhow::Result<()> {
             let operators = in_database(way)?.operators().await?;
             operators.iter().for_each(|user| println!("{}  {}", user.id, user.user_name));
         }
+        Action::Provider { set, remove } => provider(way, set, remove).await?,
     }
+    Ok(())
+}
+
+/// A hospital's provider is its administrators' to name, and its secret is sealed by whoever has the signing key.
+async fn provider(way: &Way, set: Option<PathBuf>, remove: bool) -> anyhow::Result<()> {
+    let Way::Api(session) = way else {
+        bail!(
+            "an administrator names a provider through a running medseg: leave --database-url out"
+        )
+    };
+    if remove {
+        session.send(session.request(Method::DELETE, &["provider"])?).await?;
+        return Ok(());
+    }
+    let shown = match set {
+        None => session.get(&["provider"]).await?,
+        Some(file) => {
+            let text = fs::read_to_string(&file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            let wish: Value = serde_json::from_str(&text)
+                .with_context(|| format!("{} is no JSON", file.display()))?;
+            let request = session.request(Method::PUT, &["provider"])?.json(&wish);
+            session.send(request).await?.json().await.context("the answer is no JSON")?
+        }
+    };
+    println!("{shown:#}");
     Ok(())
 }
 

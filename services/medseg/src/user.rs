@@ -42,7 +42,7 @@ enum Action {
         #[arg(long = "role", required = true)]
         roles: Vec<String>,
     },
-    /// Give a user a new password, read from standard input.
+    /// Give a user a new password, read from standard input; a second factor goes with the old one.
     ResetPassword { user_name: String },
 }
 

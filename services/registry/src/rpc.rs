@@ -115,6 +115,15 @@ impl WireModels for Models {
         Ok(Response::new(KeySet { jwks_json: self.store.signer.jwks() }))
     }
 
+    async fn sign_receipt(
+        &self,
+        request: Request<ReceiptStatement>,
+    ) -> Result<Response<ResultSignature>, Status> {
+        self.verifier.caller(request.metadata(), &[Role::Admin]).await?;
+        let (key_id, value) = self.store.signer.sign_receipt(&request.get_ref().canonical)?;
+        Ok(Response::new(ResultSignature { key_id, value }))
+    }
+
     async fn list(&self, request: Request<ListVersions>) -> Result<Response<Versions>, Status> {
         self.verifier.caller(request.metadata(), &READERS).await?;
         let versions = self.store.versions(&request.get_ref().name).await?;

@@ -20,6 +20,8 @@ const PURPOSE: &str = "medseg-model-1";
 
 /// A statement about a result is some hundred bytes.
 const STATEMENT_BYTES_MAX: usize = 4096;
+/// A receipt names each object of each scan of a patient; a message has no more.
+const RECEIPT_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// More keys than rotation ever needs; whoever reads them takes as many.
 const KEYS_MAX: usize = 8;
 
@@ -70,11 +72,20 @@ impl Signer {
 
     /// The key's id and the signature, in hex, of what is stated of a result. `Invalid` where that is too long.
     pub fn sign_result(&self, statement: &[u8]) -> Result<(String, String)> {
-        if statement.len() > STATEMENT_BYTES_MAX {
-            let message = format!("a statement has {STATEMENT_BYTES_MAX} bytes at most");
+        self.sign_for(claims::RESULT_PURPOSE, statement, STATEMENT_BYTES_MAX)
+    }
+
+    /// The same of what an erasure came to.
+    pub fn sign_receipt(&self, statement: &[u8]) -> Result<(String, String)> {
+        self.sign_for(claims::ERASURE_PURPOSE, statement, RECEIPT_BYTES_MAX)
+    }
+
+    fn sign_for(&self, purpose: &str, statement: &[u8], most: usize) -> Result<(String, String)> {
+        if statement.len() > most {
+            let message = format!("a statement has {most} bytes at most");
             return Err(ErrorKind::Invalid.error(message));
         }
-        let signature = self.statements.sign_statement(claims::RESULT_PURPOSE, statement);
+        let signature = self.statements.sign_statement(purpose, statement);
         Ok((self.statements.id().to_owned(), hex(&signature)))
     }
 
@@ -226,6 +237,11 @@ mod tests {
         assert!(keys.have_signed(&id, claims::RESULT_PURPOSE, b"so", &signature));
         assert!(!keys.have_signed(&id, claims::RESULT_PURPOSE, b"not so", &signature));
         assert!(second.sign_result(&[0; STATEMENT_BYTES_MAX + 1]).is_err());
+        // A receipt is none of a result, and may be longer.
+        let (id, receipt) = second.sign_receipt(&[0; STATEMENT_BYTES_MAX + 1]).unwrap();
+        let (said, signature) = ([0; STATEMENT_BYTES_MAX + 1], bytes_of(&receipt).unwrap());
+        assert!(keys.have_signed(&id, claims::ERASURE_PURPOSE, &said, &signature));
+        assert!(!keys.have_signed(&id, claims::RESULT_PURPOSE, &said, &signature));
 
         let missing = first.clone().with_earlier(&[at("third.pem")]).err().unwrap().to_string();
         assert!(missing.contains("third.pem"), "{missing}");

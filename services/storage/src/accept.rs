@@ -1,8 +1,8 @@
 use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
-use domain::{ErrorKind, JobId, Priority, Result, ScanId, TenantId};
+use domain::{Answer, ErrorKind, JobId, Priority, Result, ScanId, TenantId};
 use platform::blob::Staged;
 use platform::db::{BindId, Run, Unit, failed};
-use proto::storage::{AcceptHeader, Scan, State};
+use proto::storage::{AcceptHeader, Answer as WireAnswer, Scan, State};
 use service::claims::{Claims, Tenant};
 use service::topics::scan_ready;
 use service::{trace, wire};
@@ -10,8 +10,9 @@ use service::{trace, wire};
 use crate::artefacts::{self, Artefact, sha256_of};
 use crate::audit::{self, Entry};
 use crate::identities;
-use crate::jobs::truncate;
-use crate::lifecycle::ANNOUNCE_MS;
+use crate::jobs::{REASON_MAX, truncate};
+use crate::lifecycle::{self, ANNOUNCE_MS};
+use crate::series_choice;
 use crate::store::Store;
 
 const PATIENT_MAX: usize = 400;
@@ -37,6 +38,21 @@ struct Accepted {
 impl Accepted {
     fn priority(&self) -> Priority {
         wire::priority_of(self.header.priority())
+    }
+
+    /// Whether it waits for its analysis: a series that others of its study were preferred to is only kept.
+    fn waits(&self) -> bool {
+        self.header.not_picked.is_empty()
+    }
+
+    /// Why it does not wait; empty: it does.
+    fn reason(&self) -> String {
+        truncate(&self.header.not_picked, REASON_MAX)
+    }
+
+    /// When it was done without an analysis; 0: it waits for one.
+    fn completed_ms(&self) -> i64 {
+        if self.waits() { 0 } else { self.at_ms }
     }
 }
 
@@ -141,11 +157,13 @@ impl Store {
         insert_job(unit, &accepted).await?;
         let (of, scan) = (accepted.tenant.to_string(), accepted.scan.to_string());
         identities::insert(unit, &of, &scan, &accepted.header, &accepted.identity).await?;
-        let topic = scan_ready(accepted.priority());
+        let (topic, waits) = (scan_ready(accepted.priority()), accepted.waits());
         let Accepted { tenant, scan, job, at_ms, artefacts, subject, .. } = accepted;
         artefacts::insert(unit, tenant, scan, &artefacts).await?;
-        self.announce(unit, topic, &job.to_string()).await?;
-        let action = "scan.accepted";
+        if waits {
+            self.announce(unit, topic, &job.to_string()).await?;
+        }
+        let action = if waits { "scan.accepted" } else { "scan.kept" };
         let object = scan.to_string();
         audit::append(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await
     }
@@ -191,16 +209,24 @@ fn check(header: &AcceptHeader, objects: &[(String, Staged)]) -> Result<()> {
 /// The scan as the API will return it.
 fn scan_of(accepted: &Accepted) -> Scan {
     let header = accepted.header.clone();
+    let waits = accepted.waits();
+    let state = if waits { State::Queued } else { State::Done };
+    let answer = if waits { WireAnswer::Unspecified } else { WireAnswer::NotAnalysable };
     Scan {
         id: accepted.scan.to_string(),
-        state: State::Queued.into(),
+        state: state.into(),
+        answer: answer.into(),
+        reason: accepted.reason(),
         accepted_ms: accepted.at_ms,
+        completed_ms: accepted.completed_ms(),
         format: header.format,
         modality: header.modality,
         original_sha256: header.original_sha256,
         volume_sha256: header.volume_sha256,
         shape: header.shape,
         priority: wire::priority(accepted.priority()).into(),
+        site: truncate(&header.site, EQUIPMENT_MAX),
+        series: header.series,
         ..Default::default()
     }
 }
@@ -218,12 +244,16 @@ async fn insert_scan(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     let shape: Vec<_> = header.shape.iter().map(ToString::to_string).collect();
     sqlx::query(
         "INSERT INTO scans (tenant_id, id, state, answer, reason, accepted_ms, completed_ms, format,
-             modality, shape, original_sha256, volume_sha256, site, scanner, changed_ms)
-         VALUES (?, ?, 'queued', '', '', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
+             modality, shape, original_sha256, volume_sha256, site, scanner, changed_ms, series_json)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .id(accepted.tenant)
     .id(accepted.scan)
+    .bind(if accepted.waits() { "queued" } else { "done" })
+    .bind(if accepted.waits() { "" } else { Answer::NotAnalysable.name() })
+    .bind(accepted.reason())
     .bind(accepted.at_ms)
+    .bind(accepted.completed_ms())
     .bind(&header.format)
     .bind(&header.modality)
     .bind(shape.join(","))
@@ -232,6 +262,7 @@ async fn insert_scan(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
     .bind(truncate(&header.site, EQUIPMENT_MAX))
     .bind(truncate(&header.scanner, EQUIPMENT_MAX))
     .bind(accepted.at_ms)
+    .bind(series_choice::json(header.series.as_ref())?)
     .run(unit)
     .await
     .map(drop)
@@ -254,14 +285,17 @@ async fn insert_key(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
 }
 
 async fn insert_job(unit: &mut Unit, accepted: &Accepted) -> Result<()> {
+    // A parked job waits for nobody, until somebody asks for it to be renewed.
+    let state = if accepted.waits() { lifecycle::State::Queued } else { lifecycle::State::Parked };
     sqlx::query(
         "INSERT INTO jobs (tenant_id, id, scan_id, state, attempt, due_ms, worker, binding, traceparent,
              priority)
-         VALUES (?, ?, ?, 'queued', 0, ?, '', ?, ?, ?)",
+         VALUES (?, ?, ?, ?, 0, ?, '', ?, ?, ?)",
     )
     .id(accepted.tenant)
     .id(accepted.job)
     .id(accepted.scan)
+    .bind(state.name())
     .bind(accepted.at_ms + ANNOUNCE_MS)
     .bind(&accepted.binding)
     .bind(&accepted.traceparent)

@@ -1,7 +1,7 @@
 use std::fmt::Display;
 
 use bytes::Bytes;
-use domain::{ErrorKind, Result, ScanId, TenantId, hex};
+use domain::{Error, ErrorKind, Result, ScanId, TenantId, hex};
 use platform::blob::{Blobs, ByteStream, Staged, Staging};
 use platform::db::{BindId, Database, Run, Unit, failed};
 use sha2::{Digest, Sha256};
@@ -113,22 +113,50 @@ pub async fn read(
     scan: ScanId,
     name: &str,
 ) -> Result<(u64, ByteStream)> {
+    let (key, sha256, size) = row(database, tenant, scan, name).await?;
+    Ok((size, blobs.get(&key, &sha256).await.map_err(lost)?))
+}
+
+/// The same without its first `from` bytes. These are not verified: no digest of them is kept here.
+pub async fn read_rest(
+    database: &Database,
+    blobs: &Blobs,
+    tenant: TenantId,
+    scan: ScanId,
+    name: &str,
+    from: u64,
+) -> Result<(u64, ByteStream)> {
+    let (key, _, size) = row(database, tenant, scan, name).await?;
+    Ok((size, blobs.get_from(&key, from).await.map_err(lost)?))
+}
+
+/// Under which key its bytes are, their digest, and how many they are.
+async fn row(
+    database: &Database,
+    tenant: TenantId,
+    scan: ScanId,
+    name: &str,
+) -> Result<(String, String, u64)> {
     let found: Option<(String, String, i64)> = sqlx::query_as(
         "SELECT blob_key, sha256, size_bytes FROM artefacts
          WHERE tenant_id = ? AND scan_id = ? AND name = ?",
     )
     .id(tenant)
     .id(scan)
-    .bind(name)
+    .bind(name.to_owned())
     .fetch_optional(database.pool())
     .await
     .map_err(failed)?;
     let (key, sha256, size) = found.ok_or_else(|| ErrorKind::NotFound.error("no such artefact"))?;
-    let bytes = blobs.get(&key, &sha256).await.map_err(|error| match error.kind() {
+    Ok((key, sha256, u64::try_from(size).unwrap_or_default()))
+}
+
+/// What has a row has its bytes.
+fn lost(error: Error) -> Error {
+    match error.kind() {
         ErrorKind::NotFound => ErrorKind::Internal.error("stored bytes are lost").because(error),
         _ => error,
-    })?;
-    Ok((u64::try_from(size).unwrap_or_default(), bytes))
+    }
 }
 
 /// The digest of one artefact's bytes; None where there is no such artefact.

@@ -1,7 +1,13 @@
-use domain::{Result, TenantId};
-use platform::db::{BindId, Database, Run, Unit, failed};
+//! What storage notes, in chains of its own.
 
-use crate::artefacts::sha256_of;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use domain::{Result, TenantId};
+use platform::db::Unit;
+use platform::trail;
+
+pub use platform::trail::begin;
 
 /// An entry of the audit trail: who did what to which scan, never what is in it.
 pub struct Entry<'a> {
@@ -15,72 +21,51 @@ pub struct Entry<'a> {
 
 /// Appends an entry to the tenant's hash chain, as part of `unit`: a change and its audit entry commit together.
 pub async fn append(unit: &mut Unit, entry: Entry<'_>) -> Result<()> {
-    let tenant = entry.tenant.to_string();
-    let (position, previous) = next(unit, &tenant).await?;
-    let digest = sha256_of(&[
-        &previous,
-        &tenant,
-        &position.to_string(),
-        &entry.at_ms.to_string(),
-        entry.subject,
-        entry.action,
-        &entry.object,
-    ]);
-    sqlx::query(
-        "INSERT INTO audit (tenant_id, position, at_ms, subject, action, object_id, previous, sha256)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(&tenant)
-    .bind(position)
-    .bind(entry.at_ms)
-    .bind(entry.subject)
-    .bind(entry.action)
-    .bind(entry.object)
-    .bind(previous)
-    .bind(&digest)
-    .run(unit)
-    .await?;
-    sqlx::query("UPDATE audit_heads SET sha256 = ? WHERE tenant_id = ?")
-        .bind(digest)
-        .bind(tenant)
-        .run(unit)
-        .await?;
-    Ok(())
+    let Entry { tenant, at_ms, subject, action, object } = entry;
+    trail::append(unit, trail::Entry { tenant, at_ms, subject, action, object, detail: "" }).await
 }
 
-/// The position of the next entry, and the digest of the one before it. Whoever asks holds the head
-/// until the unit ends, so that the chain has one order.
-async fn next(unit: &mut Unit, tenant: &str) -> Result<(i64, String)> {
-    sqlx::query("UPDATE audit_heads SET position = position + 1 WHERE tenant_id = ?")
-        .bind(tenant)
-        .run(unit)
-        .await?;
-    sqlx::query_as("SELECT position, sha256 FROM audit_heads WHERE tenant_id = ?")
-        .bind(tenant)
-        .fetch_one(&mut **unit)
-        .await
-        .map_err(failed)
-}
+/// For how long the same reading by the same person is one entry: whoever looks through a scan asks for its pixels again and again.
+const ONE_READING_MS: i64 = 5 * 60_000;
+/// Readings that are remembered; with more of them, some are noted twice.
+const READINGS_MAX: usize = 20_000;
 
-/// Begins the tenant's chain, unless it has begun. Not as part of a unit: of several that begin it in the same moment, each
-/// would wait for the others.
-pub async fn begin(database: &Database, tenant: TenantId) -> Result<()> {
-    let begun: Option<i64> =
-        sqlx::query_scalar("SELECT position FROM audit_heads WHERE tenant_id = ?")
-            .id(tenant)
-            .fetch_optional(database.pool())
-            .await
-            .map_err(failed)?;
-    if begun.is_some() {
-        return Ok(());
+/// What this instance has noted lately; another one notes it anew, so that nothing is missing.
+#[derive(Default)]
+pub struct Lately(Mutex<HashMap<[String; 4], i64>>);
+
+impl Lately {
+    /// Whether it was noted within the last minutes: of which hospital, who, what, to what.
+    pub fn has(&self, what: &[String; 4], now_ms: i64) -> bool {
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.get(what).is_some_and(|at_ms| (0..ONE_READING_MS).contains(&(now_ms - at_ms)))
     }
-    let begun =
-        sqlx::query("INSERT INTO audit_heads (tenant_id, position, sha256) VALUES (?, 0, '')")
-            .id(tenant)
-            .execute(database.pool())
-            .await;
-    match begun {
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
-        begun => begun.map(drop).map_err(failed),
+
+    /// Remembers that it is noted by now.
+    pub fn noted(&self, what: [String; 4], now_ms: i64) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.len() >= READINGS_MAX {
+            noted.retain(|_, at_ms| (0..ONE_READING_MS).contains(&(now_ms - *at_ms)));
+        }
+        if noted.len() >= READINGS_MAX {
+            noted.clear();
+        }
+        noted.insert(what, now_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_reading_is_one_for_some_minutes() {
+        let lately = Lately::default();
+        let [own, other] = ["a", "b"].map(|who| ["t", who, "read", "s"].map(str::to_owned));
+        assert!(!lately.has(&own, 0));
+        lately.noted(own.clone(), 0);
+        assert!(lately.has(&own, ONE_READING_MS - 1) && !lately.has(&other, 1));
+        // Nor for a clock that was set back.
+        assert!(!lately.has(&own, ONE_READING_MS) && !lately.has(&own, -1));
     }
 }

@@ -8,6 +8,7 @@ use service::claims::Tenant;
 use service::wire;
 
 use crate::deletion::require_deleted;
+use crate::series_choice;
 use crate::store::Store;
 
 impl Store {
@@ -35,6 +36,7 @@ impl Store {
                 let scan = ScanId::from_str(&entry.scan_id)?;
                 require_deleted(self.database.pool(), tenant.id(), scan).await?;
                 entry.name.clear();
+                entry.series = None;
                 Ok(())
             }
             found => found.map(drop),
@@ -52,9 +54,9 @@ impl Store {
                 .await
                 .map_err(failed)?;
         let accepted_ms = accepted_ms.ok_or_else(|| ErrorKind::NotFound.error("no such batch"))?;
-        let rows: Vec<(String, Option<String>, Option<String>)> = sqlx::query_as(
+        let rows: Vec<Row> = sqlx::query_as(
             // A scan that was deleted has no job: of its entry nothing is left but its place.
-            "SELECT name, jobs.scan_id, refusal_json FROM batch_entries
+            "SELECT name, jobs.scan_id, refusal_json, series_json FROM batch_entries
              LEFT JOIN jobs ON jobs.tenant_id = batch_entries.tenant_id AND jobs.scan_id = batch_entries.scan_id
              WHERE batch_entries.tenant_id = ? AND batch_id = ? ORDER BY position",
         )
@@ -69,9 +71,7 @@ impl Store {
 }
 
 /// The entry of a row: its refusal is JSON, as every version has written it, and read by this service alone.
-fn entry_of(
-    (name, scan_id, refusal): (String, Option<String>, Option<String>),
-) -> Result<BatchEntry> {
+fn entry_of((name, scan_id, refusal, series): Row) -> Result<BatchEntry> {
     let scan_id = scan_id.unwrap_or_default();
     let refusal_json = refusal.unwrap_or_default();
     let refusal = wire::said_refusal(None, &refusal_json).map_err(|error| {
@@ -80,8 +80,12 @@ fn entry_of(
     // A scan that was deleted in the moment of the archive's end may have left a name, which may be a patient's.
     let is_gone = scan_id.is_empty() && refusal_json.is_empty();
     let name = if is_gone { String::new() } else { name };
-    Ok(BatchEntry { name, scan_id, refusal, refusal_json })
+    let series = series_choice::told(series.filter(|_| !is_gone))?;
+    Ok(BatchEntry { name, scan_id, refusal, refusal_json, series })
 }
+
+/// Name, scan, refusal and how well a series fits, the last two as JSON.
+type Row = (String, Option<String>, Option<String>, Option<String>);
 
 /// The entry with its refusal in both forms, whichever version has sent it.
 fn typed(entry: BatchEntry) -> Result<BatchEntry> {
@@ -113,8 +117,8 @@ async fn insert(unit: &mut Unit, tenant: &str, batch: &Batch) -> Result<()> {
     for (position, entry) in (0_i64..).zip(&batch.entries) {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         sqlx::query(
-            "INSERT INTO batch_entries (tenant_id, batch_id, position, name, scan_id, refusal_json)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO batch_entries (tenant_id, batch_id, position, name, scan_id, refusal_json, series_json)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(tenant)
         .bind(&batch.id)
@@ -122,6 +126,7 @@ async fn insert(unit: &mut Unit, tenant: &str, batch: &Batch) -> Result<()> {
         .bind(&entry.name)
         .bind(some(&entry.scan_id))
         .bind(some(&entry.refusal_json))
+        .bind(series_choice::json(entry.series.as_ref())?)
         .run(unit)
         .await?;
     }

@@ -49,17 +49,22 @@ impl Store {
             Ok(None) => self.scan_of(&job).await,
             // The same completion may have come twice at once, and the other was first.
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                let job = find(self.database.pool(), id).await?;
-                if job.is_done_by(attempt) { self.scan_of(&job).await } else { Err(error) }
-            }
-            Err(error) => {
-                if error.kind() == ErrorKind::NotFound {
-                    // The scan was deleted meanwhile: nothing of it is to stay.
-                    self.discard(&keys).await;
+                match find(self.database.pool(), id).await {
+                    Ok(job) if job.is_done_by(attempt) => self.scan_of(&job).await,
+                    Ok(_) => Err(error),
+                    Err(gone) => Err(self.kept_in_vain(&keys, gone).await),
                 }
-                Err(error)
             }
+            Err(error) => Err(self.kept_in_vain(&keys, error).await),
         }
+    }
+
+    /// Deletes what was kept of a scan that was deleted meanwhile: nothing of it is to stay.
+    pub async fn kept_in_vain(&self, keys: &[String], why: Error) -> Error {
+        if why.kind() == ErrorKind::NotFound {
+            self.discard(keys).await;
+        }
+        why
     }
 
     /// Writes the completion; `None` when the same completion was written before.

@@ -5,10 +5,12 @@ use std::str::FromStr;
 use domain::{ErrorKind, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
 use service::claims::{Claims, Role};
-use sqlx::{Any, Executor};
+use service::topics::SCAN_ERASED;
+use sqlx::{Any, Executor, FromRow};
 
 use crate::audit::{self, Entry};
 use crate::store::Store;
+use crate::{event, holds, tombstones};
 
 /// What is deleted first: without a job, nobody is shown the scan.
 const JOB: &str = "DELETE FROM jobs WHERE tenant_id = ? AND scan_id = ?";
@@ -28,52 +30,112 @@ const BLANKED: [&str; 2] = [
     "UPDATE idempotency SET fingerprint = '' WHERE tenant_id = ? AND scan_id = ?",
 ];
 
+/// What goes besides when it is the patient who is erased: ways to write about the scan, and what was written, which may name them.
+const ERASED: [&str; 2] = [
+    "DELETE FROM incident_links WHERE tenant_id = ? AND scan_id = ?",
+    "UPDATE incidents SET words = '' WHERE tenant_id = ? AND scan_id = ?",
+];
+
+/// Who deletes scans, and how.
+#[derive(Clone)]
+pub struct Order {
+    pub tenant: TenantId,
+    pub subject: String,
+    /// As the audit trail calls it.
+    pub action: &'static str,
+    /// Whether what readers have said of a scan may go with it.
+    pub with_words: bool,
+    /// Whether a hold is heeded: one that came back with a restore is older than what was decided.
+    pub heeds_holds: bool,
+    /// Whether all of the patient is to be forgotten, also by others.
+    pub erases: bool,
+}
+
+/// An object that a scan had.
+#[derive(Clone, FromRow)]
+pub struct Object {
+    pub name: String,
+    pub blob_key: String,
+    pub size_bytes: i64,
+}
+
 impl Store {
     /// Deletes the scan: rows in one unit with the audit entry, then the objects, of which the sweep for orphans finds what a crash
     /// leaves. A scan that was deleted before stays so, and nothing is noted.
     ///
-    /// `Forbidden` for whoever is no admin where readers have judged it. `NOT_FOUND` in the same words for another tenant's and for one
-    /// that never was.
+    /// `Forbidden` for whoever is no admin where readers have judged it, `Conflict` where it is held. `NOT_FOUND` in the same words for
+    /// another tenant's and for one that never was.
     pub async fn delete_scan(&self, claims: &Claims, id: &str) -> Result<ScanId> {
         let scan = ScanId::from_str(id)?;
-        let (tenant, subject) = (claims.tenant().id(), claims.subject.clone());
-        let is_admin = claims.roles.contains(&Role::Admin);
-        let erased = self.unit(Some(tenant), move |store, unit| {
-            Box::pin(async move { store.erase(unit, tenant, scan, &subject, is_admin).await })
-        });
-        let keys = erased.await?;
-        self.changed(tenant, scan);
-        self.discard(&keys).await;
-        Ok(scan)
+        let order = Order {
+            tenant: claims.tenant().id(),
+            subject: claims.subject.clone(),
+            action: "scan.deleted",
+            with_words: claims.roles.contains(&Role::Admin),
+            heeds_holds: true,
+            erases: false,
+        };
+        let (tenant, subject) = (order.tenant, order.subject.clone());
+        match self.delete_by(order, scan).await {
+            Ok(()) => Ok(scan),
+            Err(error) => Err(self.refused(tenant, subject, scan.to_string(), error).await),
+        }
     }
 
-    /// Deletes and blanks the rows; the keys of the objects that are to go.
+    /// The same, as that order has it.
+    pub async fn delete_by(&self, order: Order, scan: ScanId) -> Result<()> {
+        let tenant = order.tenant;
+        let deleted = self.unit(Some(tenant), move |store, unit| {
+            Box::pin(async move { store.remove(unit, &order, scan).await })
+        });
+        let objects = deleted.await?.unwrap_or_default();
+        self.changed(tenant, scan);
+        let keys: Vec<String> = objects.into_iter().map(|object| object.blob_key).collect();
+        self.discard(&keys).await;
+        // What cannot be written now is written later.
+        if let Err(error) = self.bury().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the object store is not told yet that a scan was deleted");
+        }
+        Ok(())
+    }
+
+    /// Deletes and blanks the rows, as part of `unit`; the objects that are to go. None: the scan was deleted before.
     ///
-    /// The job comes first, as where it ends, and the audit entry second: who claims, completes or judges the scan in the same moment
-    /// has done so by then, or finds none.
-    async fn erase(
+    /// The job comes first, as where it ends, and the audit entry second: who claims, completes, judges or holds the scan in the same
+    /// moment has done so by then, or finds none.
+    pub async fn remove(
         &self,
         unit: &mut Unit,
-        tenant: TenantId,
+        order: &Order,
         scan: ScanId,
-        subject: &str,
-        is_admin: bool,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Option<Vec<Object>>> {
+        let tenant = order.tenant;
         if run(unit, JOB, tenant, scan).await? == 0 {
             require_deleted(&mut **unit, tenant, scan).await?;
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let (at_ms, action, object) = (self.clock.now_ms(), "scan.deleted", scan.to_string());
+        let (at_ms, subject) = (self.clock.now_ms(), order.subject.as_str());
+        let (action, object) = (order.action, scan.to_string());
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
-        if !is_admin {
+        if order.heeds_holds {
+            holds::require_free(unit, tenant, scan).await?;
+        }
+        if !order.with_words {
             require_unjudged(unit, tenant, scan).await?;
         }
-        let keys = keys_of(unit, tenant, scan).await?;
-        for statement in DELETED.into_iter().chain(BLANKED) {
+        let objects = objects_of(unit, tenant, scan).await?;
+        let besides: &[&'static str] = if order.erases { &ERASED } else { &[] };
+        for &statement in DELETED.iter().chain(&BLANKED).chain(besides) {
             run(unit, statement, tenant, scan).await?;
         }
         bury(unit, tenant, scan, at_ms).await?;
-        Ok(keys)
+        tombstones::note(unit, tenant, scan, order.erases).await?;
+        if order.erases {
+            let told = event::erased(tenant, scan, at_ms)?;
+            self.announce(unit, SCAN_ERASED, &told).await?;
+        }
+        Ok(Some(objects))
     }
 }
 
@@ -109,27 +171,32 @@ pub async fn require_deleted(
 }
 
 async fn require_unjudged(unit: &mut Unit, tenant: TenantId, scan: ScanId) -> Result<()> {
-    let words: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM feedback WHERE tenant_id = ? AND scan_id = ?")
-            .id(tenant)
-            .id(scan)
-            .fetch_one(&mut **unit)
-            .await
-            .map_err(failed)?;
-    if words == 0 {
+    if words_of(unit, tenant, scan).await? == 0 {
         return Ok(());
     }
     Err(ErrorKind::Forbidden
         .error("readers have judged this scan: an administrator may delete it, and what they said"))
 }
 
-async fn keys_of(unit: &mut Unit, tenant: TenantId, scan: ScanId) -> Result<Vec<String>> {
-    sqlx::query_scalar("SELECT blob_key FROM artefacts WHERE tenant_id = ? AND scan_id = ?")
+/// How many words readers have said of it.
+pub async fn words_of(unit: &mut Unit, tenant: TenantId, scan: ScanId) -> Result<i64> {
+    sqlx::query_scalar("SELECT COUNT(*) FROM feedback WHERE tenant_id = ? AND scan_id = ?")
         .id(tenant)
         .id(scan)
-        .fetch_all(&mut **unit)
+        .fetch_one(&mut **unit)
         .await
         .map_err(failed)
+}
+
+async fn objects_of(unit: &mut Unit, tenant: TenantId, scan: ScanId) -> Result<Vec<Object>> {
+    sqlx::query_as(
+        "SELECT name, blob_key, size_bytes FROM artefacts WHERE tenant_id = ? AND scan_id = ?",
+    )
+    .id(tenant)
+    .id(scan)
+    .fetch_all(&mut **unit)
+    .await
+    .map_err(failed)
 }
 
 /// Leaves of the scan's row that there was one.
@@ -137,7 +204,7 @@ async fn bury(unit: &mut Unit, tenant: TenantId, scan: ScanId, at_ms: i64) -> Re
     sqlx::query(
         "UPDATE scans SET state = 'deleted', answer = '', reason = '', completed_ms = 0, format = '', modality = '',
              shape = '', original_sha256 = '', volume_sha256 = '', site = '', scanner = '',
-             review = 'unreviewed', model_version = '', changed_ms = ?
+             review = 'unreviewed', model_version = '', series_json = NULL, changed_ms = ?
          WHERE tenant_id = ? AND id = ?",
     )
     .bind(at_ms)

@@ -1,6 +1,10 @@
-use domain::{Answer, JobId, Result, ScanId, TenantId, Unanswered};
-use proto::events::{FeedbackGiven, IncidentReported, Observation, ScanCompleted};
-use service::topics::{FEEDBACK_GIVEN, INCIDENT_REPORTED, SCAN_COMPLETED};
+use domain::{Answer, JobId, RefusalId, Result, ScanId, TenantId, Unanswered};
+use proto::events::{
+    FeedbackGiven, IncidentReported, Observation, ScanCompleted, ScanErased, UploadRefused,
+};
+use service::topics::{
+    FEEDBACK_GIVEN, INCIDENT_REPORTED, SCAN_COMPLETED, SCAN_ERASED, UPLOAD_REFUSED,
+};
 use service::{CloudEvent, Origin};
 
 const SOURCE: &str = "/medseg/storage";
@@ -54,7 +58,7 @@ pub fn completed(done: &Completed) -> Result<String> {
     CloudEvent::new(SCAN_COMPLETED, origin, data)?.to_json()
 }
 
-fn said(text: &str) -> Option<String> {
+pub fn said(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
@@ -82,6 +86,32 @@ pub fn reported(said: IncidentReported, traceparent: &str) -> Result<String> {
     CloudEvent::new(INCIDENT_REPORTED, origin, said)?.to_json()
 }
 
+/// The event `upload.refused`, as JSON.
+pub fn refused(id: RefusalId, said: UploadRefused, traceparent: &str) -> Result<String> {
+    let origin = Origin {
+        source: SOURCE,
+        id: id.to_string(),
+        subject: said.problem.clone(),
+        at_ms: said.refused_ms,
+        traceparent,
+    };
+    CloudEvent::new(UPLOAD_REFUSED, origin, said)?.to_json()
+}
+
+/// The event `scan.erased`, as JSON. A scan is erased once, so its id is the event's.
+pub fn erased(tenant: TenantId, scan: ScanId, erased_ms: i64) -> Result<String> {
+    let scan_id = scan.to_string();
+    let origin = Origin {
+        source: SOURCE,
+        id: scan_id.clone(),
+        subject: scan_id.clone(),
+        at_ms: erased_ms,
+        traceparent: "",
+    };
+    let data = ScanErased { tenant_id: tenant.to_string(), scan_id, erased_ms };
+    CloudEvent::new(SCAN_ERASED, origin, data)?.to_json()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -95,7 +125,9 @@ mod tests {
     const SCHEMA: &str = include_str!("../../../docs/scan.completed.schema.json");
     const SCHEMA_OF_FEEDBACK: &str = include_str!("../../../docs/feedback.given.schema.json");
 
+    const SCHEMA_OF_REFUSAL: &str = include_str!("../../../docs/upload.refused.schema.json");
     const SCHEMA_OF_INCIDENT: &str = include_str!("../../../docs/incident.reported.schema.json");
+    const SCHEMA_OF_ERASURE: &str = include_str!("../../../docs/scan.erased.schema.json");
 
     /// What inference tells of a scan that was analysed in full.
     fn observation() -> Observation {
@@ -237,11 +269,44 @@ mod tests {
     }
 
     #[test]
+    fn an_erasure_has_exactly_the_fields_that_the_document_names_and_requires() {
+        let schema: Value = serde_json::from_str(SCHEMA_OF_ERASURE).unwrap();
+        let (clock, random) = (system_clock(), system_random());
+        let (tenant, scan) = (TenantId::new(&clock, &random), ScanId::new(&clock, &random));
+        let event = super::erased(tenant, scan, 3_000).unwrap();
+        let event: Value = serde_json::from_str(&event).unwrap();
+        for required in [false, true] {
+            assert_eq!(fields(&event, ""), documented(&schema, "", required));
+        }
+        assert_eq!((&event["id"], &event["subject"]), (&scan.to_string().into(), &event["id"]));
+    }
+
+    #[test]
     fn an_event_tells_when_and_how_long_and_of_what() {
         let event = event(None, "");
         assert_eq!((&event["type"], &event["id"]), (&"scan.completed".into(), &event["subject"]));
         assert_eq!(event["time"], "1970-01-01T00:00:03.000Z");
         assert_eq!(event["data"]["response_ms"], 2_000);
         assert_eq!(event["data"]["answer"], "found");
+    }
+
+    #[test]
+    fn a_refusal_has_exactly_the_fields_that_the_document_names_and_requires() {
+        let schema: Value = serde_json::from_str(SCHEMA_OF_REFUSAL).unwrap();
+        for whole in [true, false] {
+            let known = |text: &str| whole.then(|| text.to_owned());
+            let said = UploadRefused {
+                tenant_id: "a hospital".to_owned(),
+                refused_ms: 3_000,
+                problem: "not-a-head".to_owned(),
+                site: known("General"),
+                scanner: known("Acme Maker 1.5 T"),
+                image_kind: known("flair"),
+            };
+            let id = RefusalId::new(&system_clock(), &system_random());
+            let event = refused(id, said, if whole { "00-ab" } else { "" }).unwrap();
+            let event: Value = serde_json::from_str(&event).unwrap();
+            assert_eq!(fields(&event, ""), documented(&schema, "", !whole));
+        }
     }
 }

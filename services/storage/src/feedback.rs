@@ -112,7 +112,7 @@ impl Store {
                 self.discard(&blobs).await;
                 self.given_before(tenant, key.as_ref()).await?.map(Ok).ok_or(error)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(self.kept_in_vain(&blobs, error).await),
         }
     }
 

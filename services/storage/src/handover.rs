@@ -65,6 +65,7 @@ fn action(act: DeliveryAct) -> Result<&'static str> {
         DeliveryAct::DestinationCreated => Ok("destination.created"),
         DeliveryAct::DestinationChanged => Ok("destination.changed"),
         DeliveryAct::DestinationRemoved => Ok("destination.removed"),
+        DeliveryAct::Closed => Ok("delivery.closed"),
         DeliveryAct::Unspecified => Err(ErrorKind::Invalid.error("a note that says nothing")),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use domain::identity::person;
 use domain::limits::IDENTITY_BYTES_MAX;
 use domain::{ErrorKind, Identity, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
@@ -16,6 +17,7 @@ use crate::store::Store;
 
 /// The length of the columns; longer values are never searched for.
 const KEY_CHARS: usize = 190;
+const DAY_CHARS: usize = 8;
 
 impl Store {
     /// The identity of the scan's patient. Answers only once the read is in the audit trail.
@@ -37,30 +39,61 @@ impl Store {
     ) -> Result<ScanIdentity> {
         let (scan, subject) = (ScanId::from_str(id)?, subject.to_owned());
         self.unit(Some(tenant), move |store, unit| {
+            Box::pin(async move { store.tell(unit, tenant, &subject, scan).await })
+        })
+        .await
+    }
+
+    /// The same of several scans, in one unit. One that was deleted meanwhile is left out.
+    pub async fn identities_of(
+        &self,
+        tenant: TenantId,
+        subject: &str,
+        scans: Vec<ScanId>,
+    ) -> Result<Vec<ScanIdentity>> {
+        let subject = subject.to_owned();
+        self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
-                let Scan { id: scan_id, volume_sha256, .. } =
-                    of_tenant(&mut **unit, tenant, scan).await?;
-                let known: Option<(String, String, String)> = sqlx::query_as(
-                    "SELECT identity_json, reference, patient FROM identities WHERE tenant_id = ? AND scan_id = ?",
-                )
-                .id(tenant)
-                .bind(&scan_id)
-                .fetch_optional(&mut **unit)
-                .await
-                .map_err(failed)?;
-                let (identity_json, reference, patient) = known.unwrap_or_default();
-                let found = binding(tenant, &scan_id, &volume_sha256, &patient);
-                if found != bound(unit, tenant, &scan_id).await? {
-                    return Err(ErrorKind::Internal.error("a scan and its identity do not belong together"));
+                let mut told = Vec::with_capacity(scans.len());
+                for scan in scans {
+                    match store.tell(unit, tenant, &subject, scan).await {
+                        Err(error) if error.kind() == ErrorKind::NotFound => {}
+                        identity => told.push(identity?),
+                    }
                 }
-                let (at_ms, action) = (store.clock.now_ms(), "scan.identity.read");
-                let object = scan_id.clone();
-                audit::append(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await?;
-                let identity = read(&identity_json)?.map(wire::identity);
-                Ok(ScanIdentity { scan_id, identity_json, reference, identity })
+                Ok(told)
             })
         })
         .await
+    }
+
+    /// The scan's identity, once it was compared and the reading is noted, as part of `unit`.
+    async fn tell(
+        &self,
+        unit: &mut Unit,
+        tenant: TenantId,
+        subject: &str,
+        scan: ScanId,
+    ) -> Result<ScanIdentity> {
+        let Scan { id: scan_id, volume_sha256, .. } = of_tenant(&mut **unit, tenant, scan).await?;
+        let known: Option<(String, String, String)> = sqlx::query_as(
+            "SELECT identity_json, reference, patient FROM identities WHERE tenant_id = ? AND scan_id = ?",
+        )
+        .id(tenant)
+        .bind(scan_id.clone())
+        .fetch_optional(&mut **unit)
+        .await
+        .map_err(failed)?;
+        let (identity_json, reference, patient) = known.unwrap_or_default();
+        let found = binding(tenant, &scan_id, &volume_sha256, &patient);
+        if found != bound(unit, tenant, &scan_id).await? {
+            return Err(ErrorKind::Internal.error("a scan and its identity do not belong together"));
+        }
+        let (at_ms, action) = (self.clock.now_ms(), "scan.identity.read");
+        let object = scan_id.clone();
+        audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+        let identity = read(&identity_json)?.map(wire::identity);
+        Ok(ScanIdentity { scan_id, identity_json, reference, identity })
     }
 }
 
@@ -109,10 +142,12 @@ pub async fn insert(
     if [patient.as_str(), identity, reference].iter().all(|said| said.is_empty()) {
         return Ok(());
     }
+    let said = read(identity)?.unwrap_or_default();
+    let name = person(said.patient_name.as_deref());
     sqlx::query(
         "INSERT INTO identities (tenant_id, scan_id, patient, identity_json, patient_id, accession_number,
-             study_uid, reference)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             study_uid, reference, patient_name, study_date)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(tenant)
     .bind(scan)
@@ -122,6 +157,8 @@ pub async fn insert(
     .bind(key(&header.accession_number))
     .bind(key(&header.study_uid))
     .bind(key(reference))
+    .bind(key(&name))
+    .bind(day(said.study_date.as_deref()))
     .run(unit)
     .await
     .map(drop)
@@ -129,4 +166,9 @@ pub async fn insert(
 
 fn key(value: &str) -> String {
     value.chars().take(KEY_CHARS).collect()
+}
+
+/// The day as YYYYMMDD; old files have points in it.
+fn day(date: Option<&str>) -> String {
+    date.unwrap_or_default().trim().replace('.', "").chars().take(DAY_CHARS).collect()
 }

@@ -14,15 +14,34 @@ use service::trace;
 use sqlx::FromRow;
 
 use crate::audit::{self, Entry};
+use crate::erasures::require_not_erased;
 use crate::event;
 use crate::jobs::name_of;
 use crate::list::{cursor_id, page_of, page_rows};
 use crate::scans::of_tenant;
 use crate::store::Store;
 
-/// How much one person may report within [`PACE_MS`]: more than anybody has to say, and less than fills a disk.
-const REPORTS_MAX: i64 = 20;
-const PACE_MS: i64 = 3_600_000;
+/// How much one reporter may say: more than anybody has to, and less than fills a disk.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    pub reports: i64,
+    pub within_ms: i64,
+    /// What is said to whoever has said so much, behind the number.
+    pub beyond: &'static str,
+}
+
+const OF_A_PERSON: Pace = Pace {
+    reports: 20,
+    within_ms: 3_600_000,
+    beyond: "reports within an hour are kept of one person: tell the rest to whoever runs this system",
+};
+
+/// Who reports, and in whose name they are listed.
+pub struct Reporter {
+    pub id: String,
+    pub name: String,
+    pub pace: Pace,
+}
 
 /// Both kinds, from the start: an alarm compares with what was before, and before the first there would be nothing.
 pub const ABOUT: [&str; 2] = ["scan", "system"];
@@ -37,44 +56,78 @@ struct Row {
     words: String,
     /// 0 or 1.
     from_patient: i64,
+    /// 0 or 1.
+    by_link: i64,
+}
+
+/// What is reported, with what is known of it.
+pub struct Report {
+    pub words: String,
+    /// None: it is about the system.
+    pub scan_id: Option<String>,
+    pub from_patient: bool,
+    pub by_link: bool,
 }
 
 impl Row {
     fn told(self) -> Incident {
-        let Row { id, scan_id, reported_ms, reporter, words, from_patient } = self;
-        let (scan_id, from_patient) = (scan_id.unwrap_or_default(), from_patient != 0);
-        Incident { id, reported_ms, reporter, words, scan_id, from_patient }
+        let Row { id, scan_id, reported_ms, reporter, words, from_patient, by_link } = self;
+        Incident {
+            id,
+            reported_ms,
+            reporter,
+            words,
+            scan_id: scan_id.unwrap_or_default(),
+            from_patient: from_patient != 0,
+            by_link: by_link != 0,
+        }
     }
 }
 
 impl Store {
-    /// Keeps a report, tells those who listen that there is one, and notes it in the audit trail, in one unit.
-    ///
-    /// `Exhausted` for whoever has reported too much within the hour.
+    /// Keeps what a user reports: see [`keep_report`](Store::keep_report).
     pub async fn report(&self, claims: &Claims, new: NewIncident) -> Result<Incident> {
         let words = checked(new.words)?;
         let tenant = claims.tenant().id();
-        let scan_id = match &*new.scan_id {
-            "" => None,
-            id => {
-                let scan = ScanId::from_str(id)?;
-                Some(of_tenant(self.database.pool(), tenant, scan).await?.id)
-            }
-        };
+        let scan_id = self.scan_reported(tenant, &new.scan_id).await?;
+        let report = Report { words, scan_id, from_patient: new.from_patient, by_link: false };
+        let (id, name) = (claims.subject.clone(), name_of(claims));
+        self.keep_report(tenant, Reporter { id, name, pace: OF_A_PERSON }, report).await
+    }
+
+    /// The scan that something is reported of; None where that is the system.
+    pub async fn scan_reported(&self, tenant: TenantId, scan_id: &str) -> Result<Option<String>> {
+        if scan_id.is_empty() {
+            return Ok(None);
+        }
+        let scan = ScanId::from_str(scan_id)?;
+        Ok(Some(of_tenant(self.database.pool(), tenant, scan).await?.id))
+    }
+
+    /// Keeps a report, tells those who listen that there is one, and notes it in the audit trail, in one unit.
+    ///
+    /// `Exhausted` for whoever has reported as much as their pace allows.
+    pub async fn keep_report(
+        &self,
+        tenant: TenantId,
+        reporter: Reporter,
+        report: Report,
+    ) -> Result<Incident> {
         audit::begin(&self.database, tenant).await?;
+        let Report { words, scan_id, from_patient, by_link } = report;
         let row = Row {
             id: IncidentId::new(&self.clock, &self.random).to_string(),
             scan_id,
             reported_ms: self.clock.now_ms(),
-            reporter: name_of(claims),
+            reporter: reporter.name.clone(),
             words,
-            from_patient: new.from_patient.into(),
+            from_patient: from_patient.into(),
+            by_link: by_link.into(),
         };
-        let (kept, subject, traceparent) =
-            (row.clone(), claims.subject.clone(), trace::traceparent());
+        let (kept, traceparent) = (row.clone(), trace::traceparent());
         self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
-                store.insert_incident(unit, tenant, &subject, kept, &traceparent).await
+                store.insert_incident(unit, tenant, &reporter, kept, &traceparent).await
             })
         })
         .await?;
@@ -91,13 +144,15 @@ impl Store {
         &self,
         unit: &mut Unit,
         tenant: TenantId,
-        subject: &str,
+        reporter: &Reporter,
         row: Row,
         traceparent: &str,
     ) -> Result<()> {
+        let subject = reporter.id.as_str();
         let (at_ms, action, object) = (row.reported_ms, "incident.reported", row.id.clone());
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
-        paced(unit, tenant, subject, at_ms).await?;
+        require_not_erased(unit, tenant, row.scan_id.as_deref()).await?;
+        paced(unit, tenant, reporter, at_ms).await?;
         let event = event::reported(
             IncidentReported {
                 tenant_id: tenant.to_string(),
@@ -115,7 +170,7 @@ impl Store {
     pub async fn incidents(&self, tenant: Tenant, list: &ListReported) -> Result<IncidentPage> {
         let limit = page_rows(list.limit);
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, scan_id, reported_ms, reporter, words, from_patient FROM incidents
+            "SELECT id, scan_id, reported_ms, reporter, words, from_patient, by_link FROM incidents
              WHERE tenant_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
         )
         .id(tenant)
@@ -136,7 +191,7 @@ fn about(row: &Row) -> &'static str {
 }
 
 /// The words without padding.
-fn checked(words: String) -> Result<String> {
+pub fn checked(words: String) -> Result<String> {
     let words = words.trim();
     let count = words.chars().count();
     if (1..=INCIDENT_CHARS_MAX).contains(&count) {
@@ -146,28 +201,28 @@ fn checked(words: String) -> Result<String> {
         .error(format!("a report has 1 to {INCIDENT_CHARS_MAX} characters; this one has {count}")))
 }
 
-async fn paced(unit: &mut Unit, tenant: TenantId, reporter_id: &str, now_ms: i64) -> Result<()> {
+async fn paced(unit: &mut Unit, tenant: TenantId, reporter: &Reporter, now_ms: i64) -> Result<()> {
+    let Pace { reports, within_ms, beyond } = reporter.pace;
     let reported: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM incidents WHERE tenant_id = ? AND reporter_id = ? AND reported_ms > ?",
     )
     .id(tenant)
-    .bind(reporter_id.to_owned())
-    .bind(now_ms - PACE_MS)
+    .bind(reporter.id.clone())
+    .bind(now_ms - within_ms)
     .fetch_one(&mut **unit)
     .await
     .map_err(failed)?;
-    if reported < REPORTS_MAX {
+    if reported < reports {
         return Ok(());
     }
-    Err(ErrorKind::Exhausted.error(format!(
-        "{REPORTS_MAX} reports within an hour are kept of one person: tell the rest to whoever runs this system"
-    )))
+    Err(ErrorKind::Exhausted.error(format!("{reports} {beyond}")))
 }
 
 async fn insert(unit: &mut Unit, tenant: TenantId, reporter_id: &str, row: Row) -> Result<()> {
     sqlx::query(
-        "INSERT INTO incidents (tenant_id, id, scan_id, reported_ms, reporter_id, reporter, words, from_patient)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO incidents (tenant_id, id, scan_id, reported_ms, reporter_id, reporter, words, from_patient,
+             by_link)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .id(tenant)
     .bind(row.id)
@@ -177,6 +232,7 @@ async fn insert(unit: &mut Unit, tenant: TenantId, reporter_id: &str, row: Row) 
     .bind(row.reporter)
     .bind(row.words)
     .bind(row.from_patient)
+    .bind(row.by_link)
     .run(unit)
     .await
     .map(drop)

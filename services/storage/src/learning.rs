@@ -2,19 +2,19 @@
 
 mod confirmed;
 mod consent;
-mod pseudonyms;
+pub mod pseudonyms;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use domain::artefact::{MASK, MASK_VOLUME, VOLUME};
+use domain::artefact::{MASK, MASK_VOLUME, ORIGINAL, VOLUME};
 use domain::feedback::{MaskSource, Unconfirmed};
 use domain::{ErrorKind, Result, ScanId, TenantId};
 use futures::TryStreamExt;
 use platform::blob::ByteStream;
 use platform::db::failed;
-use proto::storage::{self, ConfirmedPage, ListConfirmedScans, Scan};
+use proto::storage::{self, ConfirmedPage, ListConfirmedScans, NamesOfOriginal, Scan};
 use service::claims::Claims;
 use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row as _};
@@ -96,18 +96,54 @@ impl Store {
     /// The stored volume of a confirmed scan. Answers only once the read is in the audit trail.
     pub async fn training_image(&self, claims: &Claims, id: &str) -> Result<(u64, ByteStream)> {
         let (scan, _) = self.to_learn_from(claims, id).await?;
+        self.note_learned(claims, scan, "scan.learned.from").await?;
+        let tenant = claims.tenant().id();
+        artefacts::read(&self.database, &self.blobs, tenant, scan, VOLUME.name).await
+    }
+
+    /// The upload of a confirmed scan, and what its images are called where they leave. Answers only once the read is in the audit trail.
+    pub async fn training_original(
+        &self,
+        claims: &Claims,
+        id: &str,
+    ) -> Result<(NamesOfOriginal, ByteStream)> {
+        let (scan, _) = self.to_learn_from(claims, id).await?;
+        let tenant = claims.tenant().id();
+        let names = self.names_of(tenant, scan).await?;
+        self.note_learned(claims, scan, "scan.learned.original").await?;
+        let read = artefacts::read(&self.database, &self.blobs, tenant, scan, ORIGINAL.name).await;
+        read.map(|(_, bytes)| (names, bytes))
+    }
+
+    async fn names_of(&self, tenant: TenantId, scan: ScanId) -> Result<NamesOfOriginal> {
+        let row = of_tenant(self.database.pool(), tenant, scan).await?;
+        let mut patients = self.patients_of(tenant, std::slice::from_ref(&row)).await?;
+        let known = patients.remove(&row.id);
+        let names = Pseudonyms::of_tenant(self.database.pool(), tenant).await?;
+        let of = known.as_deref().map_or(Of::Scan(&row.id), Of::Patient);
+        let key = names.key(of);
+        let whose = known.as_deref().map(|patient| Pseudonyms::whose(&key, patient)).transpose()?;
+        Ok(NamesOfOriginal { patient: names.name(of), whose: whose.unwrap_or_default(), key })
+    }
+
+    /// Notes that something of a confirmed scan leaves.
+    async fn note_learned(
+        &self,
+        claims: &Claims,
+        scan: ScanId,
+        action: &'static str,
+    ) -> Result<()> {
         let (tenant, subject) = (claims.tenant().id(), claims.subject.clone());
         self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
-                let (at_ms, action) = (store.clock.now_ms(), "scan.learned.from");
+                let at_ms = store.clock.now_ms();
                 let (subject, object) = (&*subject, scan.to_string());
                 audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
                 // Again, now that the chain is held: what is withdrawn meanwhile is withdrawn before this or after it.
                 consent::require(&mut **unit, tenant).await
             })
         })
-        .await?;
-        artefacts::read(&self.database, &self.blobs, tenant, scan, VOLUME.name).await
+        .await
     }
 
     /// The mask that is true of a confirmed scan, if anything is marked, and the beginning of its stored volume.

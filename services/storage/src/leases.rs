@@ -184,5 +184,6 @@ fn job_message(job: Job, attempt: u32, lease_ms: i64, scan: Scan) -> WireJob {
         priority: scan.priority,
         tenant_id: job.tenant.to_string(),
         stopped: Vec::new(),
+        series: scan.series,
     }
 }

@@ -4,33 +4,44 @@
 //! table is the truth, and messages only point to it.
 
 mod accept;
+mod anchors;
 mod artefacts;
 mod audit;
 mod batches;
 mod complete;
 mod deletion;
+mod door;
+mod erasures;
 mod event;
 mod feedback;
 mod follow;
 mod groups;
 mod handover;
+mod holds;
 mod identities;
+mod incident_links;
 mod incidents;
 mod jobs;
 mod learning;
 mod leases;
 mod lifecycle;
 mod list;
+mod noting;
 mod orphans;
 mod outbox;
 mod priors;
 mod renewal;
+mod retention;
 mod reviews;
 mod rpc;
 mod scans;
+mod series_choice;
+mod series_rules;
 mod stops;
 mod store;
+mod studies;
 mod sweeper;
+mod tombstones;
 
 use std::time::Duration;
 
@@ -42,15 +53,18 @@ use platform::db::Database;
 use platform::disk::RESERVE_MIB;
 use platform::queue::Queue;
 use platform::{blob, db, queue};
+use proto::storage::audit_trail_server::AuditTrailServer;
+use proto::storage::erasures_server::ErasuresServer;
 use proto::storage::feedback_server::FeedbackServer;
 use proto::storage::handover_server::HandoverServer;
 use proto::storage::incidents_server::IncidentsServer;
 use proto::storage::jobs_server::JobsServer;
 use proto::storage::learning_server::LearningServer;
 use proto::storage::scans_server::ScansServer;
+use proto::storage::series_rules_server::SeriesRulesServer;
 use proto::storage::stops_server::StopsServer;
 use secrecy::{ExposeSecret, SecretString};
-use service::claims::Verifier;
+use service::claims::{Role, Verifier};
 use service::{Peer, Service, check};
 use tonic::service::Routes;
 
@@ -99,6 +113,15 @@ pub struct Rules {
     /// How old an object without a row must be before it is deleted, in hours.
     #[arg(long, env, default_value_t = DEFAULT.orphan_hours)]
     pub orphan_hours: u32,
+
+    /// How often the heads of the audit trail's chains are written into the object store, in minutes.
+    #[arg(long, env, default_value_t = DEFAULT.audit_anchor_minutes)]
+    pub audit_anchor_minutes: u32,
+
+    /// Who must say why when they ask whose a scan is: `clinician`, `integrator` or both, with commas between; nobody must without.
+    /// Whoever has another of these roles need not.
+    #[arg(long, env, value_delimiter = ',', value_parser = asking_role)]
+    pub identity_reason_roles: Vec<Role>,
 }
 
 const DEFAULT: Rules = Rules {
@@ -107,7 +130,16 @@ const DEFAULT: Rules = Rules {
     sweep_s: 4,
     disk_reserve_mib: RESERVE_MIB,
     orphan_hours: 24,
+    audit_anchor_minutes: 60,
+    identity_reason_roles: Vec::new(),
 };
+
+/// A role that may ask whose a scan is.
+fn asking_role(name: &str) -> std::result::Result<Role, String> {
+    Role::named(name)
+        .filter(|role| rpc::IDENTITY_ROLES.contains(role))
+        .ok_or_else(|| format!("`{name}` is no role that may ask whose a scan is"))
+}
 
 impl Default for Rules {
     fn default() -> Rules {
@@ -151,7 +183,7 @@ pub struct Peers {
 /// Builds the service.
 pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
     describe();
-    let verifier = Verifier::new(peers.auth, ports.clock.clone());
+    let verifier = Verifier::new(peers.auth.clone(), ports.clock.clone());
     let readiness = readiness(&ports);
     let (queue, interval) = (ports.queue.clone(), Duration::from_secs(rules.sweep_s.into()));
     let store = Store::new(rules, ports);
@@ -159,12 +191,18 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
         outbox::relay(store.clone(), queue),
         sweeper::sweep(store.clone(), interval),
         orphans::clean(store.clone()),
+        anchors::anchor(store.clone(), peers.auth),
+        tombstones::keep(store.clone()),
+        retention::expire(store.clone()),
     ];
     let grpc = Routes::new(ScansServer::new(rpc::Scans::new(store.clone(), verifier.clone())))
         .add_service(FeedbackServer::new(rpc::Feedback::new(store.clone(), verifier.clone())))
         .add_service(LearningServer::new(rpc::Learning::new(store.clone(), verifier.clone())))
         .add_service(StopsServer::new(rpc::Stops::new(store.clone(), verifier.clone())))
+        .add_service(SeriesRulesServer::new(rpc::SeriesRules::new(store.clone(), verifier.clone())))
         .add_service(IncidentsServer::new(rpc::Incidents::new(store.clone(), verifier.clone())))
+        .add_service(AuditTrailServer::new(rpc::AuditTrail::new(store.clone(), verifier.clone())))
+        .add_service(ErasuresServer::new(rpc::Erasures::new(store.clone(), verifier.clone())))
         .add_service(HandoverServer::new(rpc::Handover::new(store.clone(), verifier.clone())))
         .add_service(JobsServer::new(rpc::Jobs::new(store, verifier)));
     Service { name: "storage", grpc, workers, readiness, ..Default::default() }
@@ -202,6 +240,14 @@ fn describe() {
         Count,
         "Models that a hospital takes no answers of any more (stopped), or again (lifted)"
     );
+    describe_counter!(
+        "medseg_expired_total",
+        Count,
+        "What was deleted because its hospital keeps it no longer, by kind"
+    );
+    for kind in retention::KINDS {
+        counter!("medseg_expired_total", "kind" => kind).increment(0);
+    }
     for what in stops::WHAT {
         counter!("medseg_model_stops_total", "what" => what).increment(0);
     }

@@ -6,11 +6,12 @@ use std::str::FromStr;
 use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
 use domain::{ErrorKind, Result, ScanId};
 use platform::db::failed;
-use proto::storage::{Answer, ListScans, Priority, ScanPage, State};
-use service::claims::Tenant;
+use proto::storage::{Answer, ListScans, Priority, ReviewState, ScanPage, State};
+use service::claims::Claims;
 use service::wire;
 use sqlx::{Any, QueryBuilder};
 
+use crate::reviews::{ask_reviewable, ask_reviewed, only_own};
 use crate::scans::{answer_of, scan_of, select};
 use crate::store::Store;
 
@@ -20,11 +21,10 @@ const CURSOR_START: &str = "g";
 impl Store {
     /// One page of the scans that match `list`, newest first. Ids sort by creation time, so an id is a cursor under any
     /// filter.
-    pub async fn scans(&self, tenant: &Tenant, list: &ListScans) -> Result<ScanPage> {
-        let limit = page_rows(list.limit);
-        let rows =
-            query(&tenant.to_string(), list, limit)?.build().fetch_all(self.database.pool()).await;
-        let rows = rows.map_err(failed)?;
+    pub async fn scans(&self, claims: &Claims, list: &ListScans) -> Result<ScanPage> {
+        let (limit, tenant) = (page_rows(list.limit), claims.tenant().to_string());
+        let mut query = query(&tenant, only_own(claims), list, limit)?;
+        let rows = query.build().fetch_all(self.database.pool()).await.map_err(failed)?;
         let scans = rows.iter().map(scan_of).collect::<Result<Vec<_>>>()?;
         let (scans, next_cursor) = page_of(scans, limit, |scan| &scan.id);
         Ok(ScanPage { scans, next_cursor })
@@ -59,8 +59,19 @@ fn identity_filters(list: &ListScans) -> [(&'static str, &str); 4] {
     ]
 }
 
-/// The query for one page and one scan more, which tells whether there is a next page.
-fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>> {
+/// Whether the list filters by what readers have said.
+pub fn filters_by_review(list: &ListScans) -> bool {
+    list.review() != ReviewState::Unspecified
+}
+
+/// The query for one page and one scan more, which tells whether there is a next page. Of scans that were judged only those are
+/// listed by their review that `own` has judged, where such a reader is given.
+fn query(
+    tenant: &str,
+    own: Option<&str>,
+    list: &ListScans,
+    limit: u32,
+) -> Result<QueryBuilder<Any>> {
     let mut query = QueryBuilder::<Any>::new(select!(""));
     // A patient has few scans among many: the index of identities is scanned, which ends in the scan's id.
     let id = if filters_by_identity(list) { "identities.scan_id" } else { "scans.id" };
@@ -73,10 +84,17 @@ fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>
     query.push(format_args!(" AND {id} < ")).push_bind(cursor_id::<ScanId>(&list.cursor)?);
     for (column, value) in identity_filters(list).into_iter().filter(|(_, value)| !value.is_empty())
     {
-        // MySQL's own comparison takes `ab` for `AB `: it finds the rows, their bytes decide.
         query.push(" AND identities.tenant_id = ").push_bind(tenant.to_owned());
-        query.push(format_args!(" AND {column} = ")).push_bind(value.to_owned());
-        query.push(format_args!(" AND HEX({column}) = HEX(")).push_bind(value.to_owned()).push(")");
+        ask_exactly(&mut query, column, value);
+    }
+    for (column, value) in [("scans.site", &list.site), ("scans.modality", &list.modality)] {
+        if !value.is_empty() {
+            ask_exactly(&mut query, column, value);
+        }
+    }
+    if let Some(state) = wire::review_state_of(list.review()) {
+        ask_reviewable(&mut query);
+        ask_reviewed(&mut query, state, own);
     }
     if let Some(state) = state_name(list.state()) {
         query.push(" AND scans.state = ").push_bind(state);
@@ -97,6 +115,13 @@ fn query(tenant: &str, list: &ListScans, limit: u32) -> Result<QueryBuilder<Any>
     }
     query.push(format_args!(" ORDER BY {id} DESC LIMIT ")).push_bind(i64::from(limit) + 1);
     Ok(query)
+}
+
+/// Asks for rows whose column has these very bytes: MySQL's own comparison takes `ab` for `AB `, so that it finds the rows, and their
+/// bytes decide.
+fn ask_exactly(query: &mut QueryBuilder<Any>, column: &str, value: &str) {
+    query.push(format_args!(" AND {column} = ")).push_bind(value.to_owned());
+    query.push(format_args!(" AND HEX({column}) = HEX(")).push_bind(value.to_owned()).push(")");
 }
 
 /// The id that a page begins below, among ids of that type.
@@ -130,7 +155,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/storage.db", folder.path().display());
         let database = db::connect(&url, &crate::MIGRATIONS).await.unwrap();
-        let query = query("a hospital", &list, PAGE_DEFAULT).unwrap();
+        let query = query("a hospital", Some("a reader"), &list, PAGE_DEFAULT).unwrap();
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", query.sql().as_str()));
         let rows = sqlx::query(explain).fetch_all(database.pool()).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>("detail") + "\n").collect()
@@ -146,6 +171,8 @@ mod tests {
             (ListScans { reference: "order".into(), ..list() }, "identities_by_reference"),
             (ListScans { answer: Answer::Found.into(), ..list() }, "scans_by_answer"),
             (ListScans { state: State::Queued.into(), ..list() }, "scans_by_state"),
+            (ListScans { site: "Kumasi".into(), ..list() }, "scans_by_site"),
+            (ListScans { modality: "MR".into(), ..list() }, "scans_by_modality"),
         ] {
             let plan = plan(list).await;
             assert!(plan.contains(index) && !plan.contains("SCAN "), "{index}: {plan}");

@@ -56,6 +56,29 @@ fn id_of(review: &Review) -> &str {
     review.scan.as_ref().map_or("", |scan| &scan.id)
 }
 
+/// The reader of whose own words alone such a list tells; None where it tells of everybody's.
+pub fn only_own(claims: &Claims) -> Option<&str> {
+    (!sees_all(claims)).then_some(claims.subject.as_str())
+}
+
+/// Asks for scans that there is a result of: a failed analysis says nothing, so there is nothing to review.
+pub fn ask_reviewable(query: &mut QueryBuilder<Any>) {
+    // A failed analysis says nothing, and what was kept without being analysed was never tried: there is no result to judge.
+    query.push(" AND scans.state = 'done' AND scans.answer <> 'failed' AND jobs.attempt > 0");
+}
+
+/// Asks for scans whose review has come so far: those that were judged only where `own` has judged them, too.
+pub fn ask_reviewed(query: &mut QueryBuilder<Any>, state: ReviewState, own: Option<&str>) {
+    query.push(" AND scans.review = ").push_bind(state.name());
+    if let Some(reader) = own.filter(|_| state != ReviewState::Unreviewed) {
+        query.push(
+            " AND EXISTS (SELECT 1 FROM feedback WHERE feedback.tenant_id = scans.tenant_id
+                 AND feedback.scan_id = scans.id AND feedback.reader_id = ",
+        );
+        query.push_bind(reader.to_owned()).push(")");
+    }
+}
+
 fn sees_all(claims: &Claims) -> bool {
     claims.roles.contains(&Role::Admin)
 }
@@ -84,17 +107,9 @@ fn query(claims: &Claims, list: &ListReviews, limit: u32) -> Result<QueryBuilder
     let mut query = QueryBuilder::<Any>::new(select!("WHERE scans.tenant_id = "));
     query.push_bind(claims.tenant().to_string());
     query.push(" AND scans.id < ").push_bind(cursor_id::<ScanId>(&list.cursor)?);
-    // A failed analysis says nothing, so there is nothing to review.
-    query.push(" AND scans.state = 'done' AND scans.answer <> 'failed'");
+    ask_reviewable(&mut query);
     if let Some(state) = wire::review_state_of(list.state()) {
-        query.push(" AND scans.review = ").push_bind(state.name());
-        if state != ReviewState::Unreviewed && !sees_all(claims) {
-            query.push(
-                " AND EXISTS (SELECT 1 FROM feedback WHERE feedback.tenant_id = scans.tenant_id
-                     AND feedback.scan_id = scans.id AND feedback.reader_id = ",
-            );
-            query.push_bind(claims.subject.clone()).push(")");
-        }
+        ask_reviewed(&mut query, state, only_own(claims));
     }
     if !list.model_version.is_empty() {
         query.push(" AND scans.model_version = ").push_bind(list.model_version.clone());

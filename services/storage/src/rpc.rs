@@ -1,20 +1,26 @@
 //! Translates RPCs into calls of the store; decides nothing but authorization.
 
+mod erasures;
 mod feedback;
 mod handover;
 mod incidents;
 mod jobs;
 mod learning;
 mod scans;
+mod series_rules;
 mod stops;
+mod trail;
 
+pub use erasures::Erasures;
 pub use feedback::Feedback;
 pub use handover::Handover;
 pub use incidents::Incidents;
 pub use jobs::Jobs;
 pub use learning::Learning;
-pub use scans::Scans;
+pub use scans::{IDENTITY_ROLES, Scans};
+pub use series_rules::SeriesRules;
 pub use stops::Stops;
+pub use trail::AuditTrail;
 
 use domain::Result;
 use futures::stream::BoxStream;

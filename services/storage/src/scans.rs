@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::artefacts;
 use crate::feedback::is_readers_mask;
+use crate::series_choice;
 use crate::store::Store;
 
 /// How often a watcher reads the scan, for changes by another process.
@@ -27,7 +28,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT scans.id, scans.state, answer, reason, accepted_ms, completed_ms, format,
-                modality, shape, original_sha256, volume_sha256, attempt, priority, review, model_version
+                modality, shape, original_sha256, volume_sha256, attempt, priority, review, model_version, site,
+                scans.series_json
              FROM scans JOIN jobs ON jobs.tenant_id = scans.tenant_id AND jobs.scan_id = scans.id ",
             $rest
         )
@@ -66,13 +68,31 @@ impl Store {
 
     /// How large one of the scan's artefacts is, and its bytes.
     pub async fn read(&self, tenant: &Tenant, id: &str, name: &str) -> Result<(u64, ByteStream)> {
-        let absent = || ErrorKind::NotFound.error("no such artefact");
-        let id = ScanId::from_str(id).map_err(|_| absent())?;
-        if !artefacts::is_plain(name) || is_readers_mask(name) {
-            return Err(absent());
-        }
+        let id = named(id, name)?;
         artefacts::read(&self.database, &self.blobs, tenant.id(), id, name).await
     }
+
+    /// The same without the first `from` bytes, which are compared with no digest.
+    pub async fn read_rest(
+        &self,
+        tenant: &Tenant,
+        id: &str,
+        name: &str,
+        from: u64,
+    ) -> Result<(u64, ByteStream)> {
+        let id = named(id, name)?;
+        artefacts::read_rest(&self.database, &self.blobs, tenant.id(), id, name, from).await
+    }
+}
+
+/// The scan whose artefact may be read under that name.
+fn named(id: &str, name: &str) -> Result<ScanId> {
+    let absent = || ErrorKind::NotFound.error("no such artefact");
+    let id = ScanId::from_str(id).map_err(|_| absent())?;
+    if !artefacts::is_plain(name) || is_readers_mask(name) {
+        return Err(absent());
+    }
+    Ok(id)
 }
 
 /// A subscription to the changes of one scan.
@@ -147,6 +167,8 @@ pub fn scan_of(row: &AnyRow) -> Result<Scan> {
         // What it belongs to is asked of other tables.
         study: String::new(),
         batch: String::new(),
+        site: text("site")?,
+        series: series_choice::told(row.try_get("series_json").map_err(failed)?)?,
     })
 }
 

@@ -11,8 +11,9 @@ use service::claims::Tenant;
 use tokio::sync::{Mutex, Notify, broadcast};
 use uuid::Builder;
 
+use crate::audit::{self, Lately};
 use crate::leases::Given;
-use crate::{Ports, Rules, audit};
+use crate::{Ports, Rules};
 
 /// How many changes a slow watcher may miss before it has to read its scan again.
 const WATCH_BUFFER: usize = 1024;
@@ -46,6 +47,8 @@ pub struct Store {
     units: Turns<Party>,
     /// Notified when the outbox has a message.
     pub outbox: Arc<Notify>,
+    /// Readings that were noted lately.
+    pub lately: Arc<Lately>,
 }
 
 impl Store {
@@ -65,6 +68,7 @@ impl Store {
             writes: Turns::of(WRITES_AT_ONCE).with_beyond(BEYOND),
             units,
             outbox: Arc::default(),
+            lately: Arc::default(),
         }
     }
 

@@ -265,6 +265,6 @@ fn patient_of(key: &str) -> anyhow::Result<u64> {
     Ok(patient.parse()?)
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

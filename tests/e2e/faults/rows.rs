@@ -6,7 +6,8 @@ use anyhow::{Context, ensure};
 use futures::future::BoxFuture;
 use tests::mesh::Mesh;
 
-use super::ledger::{Expected, Play};
+use super::doors;
+use super::ledger::{Expected, Judged, Play};
 use super::servers;
 use super::steps::{ms, repeat_messages, roll_out, until, until_one_works, wait, with_model};
 
@@ -16,7 +17,14 @@ pub struct Row {
     pub expected: Expected,
     /// Of every so many uploads, one is a scan that no worker survives.
     pub poisons: Option<u64>,
+    /// Whether its results are pushed to destinations, each with a fault of its own.
+    pub pushed: bool,
+    /// What is played in place of uploads and a fault beside them.
+    pub whole: Option<Whole>,
 }
+
+/// A row that sends and judges by itself.
+pub type Whole = for<'m> fn(&'m mut Mesh, Play) -> BoxFuture<'m, anyhow::Result<Judged>>;
 
 /// What happens while the uploads come.
 pub type Fault = for<'m> fn(&'m mut Mesh, Stage) -> BoxFuture<'m, anyhow::Result<()>>;
@@ -32,6 +40,7 @@ pub struct Stage {
 /// Every row that can be played here.
 pub fn all() -> Vec<Row> {
     let mut rows = among_services();
+    rows.extend(of_doors());
     rows.extend(of_data());
     rows.extend(of_models());
     if servers::folder().is_some() {
@@ -47,7 +56,7 @@ pub fn named(start: &str) -> anyhow::Result<Row> {
 
 /// A row in which each scan must come to its patient's lesion.
 fn row(name: &'static str, fault: Fault) -> Row {
-    Row { name, fault, expected: Expected::Found, poisons: None }
+    Row { name, fault, expected: Expected::Found, poisons: None, pushed: false, whole: None }
 }
 
 fn among_services() -> Vec<Row> {
@@ -171,6 +180,40 @@ fn among_services() -> Vec<Row> {
                 Ok(())
             })
         }),
+    ]
+}
+
+/// At the hospital's doors: what comes instance by instance, and what leaves.
+fn of_doors() -> Vec<Row> {
+    vec![
+        Row {
+            whole: Some(|mesh, play| Box::pin(doors::stored_and_killed(mesh, play))),
+            ..row("P1 ingest killed between an instance's success and its scan", |_, _| {
+                Box::pin(async { Ok(()) })
+            })
+        },
+        Row {
+            pushed: true,
+            ..row("X1 destinations away, slow and of half a mind, delivery killed", |mesh, _| {
+                Box::pin(async {
+                    let delivery = mesh.parts_of("delivery")[0];
+                    for _ in 0..2 {
+                        wait(3_000).await;
+                        mesh.kill(delivery);
+                        mesh.restart(delivery)?;
+                    }
+                    // As if the leases of the attempts that were killed had passed: they are longer than anybody waits here.
+                    wait(2_000).await;
+                    mesh.execute("delivery", "UPDATE deliveries SET leased_until_ms = 0").await
+                })
+            })
+        },
+        Row {
+            pushed: true,
+            ..row("B6 news of results three times, where they are pushed", |mesh, stage| {
+                Box::pin(async move { repeat_messages(mesh, stage).await })
+            })
+        },
     ]
 }
 

@@ -17,16 +17,18 @@ const UPLOADS: u64 = 24;
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Each bug of the mesh, with the row that should see it.
-const BUGS: [(&str, &str); 10] = [
+const BUGS: [(&str, &str); 12] = [
     ("ack_first", "P1 drift killed"),
     ("answer_without_commit", "D2"),
     ("attempts_without_end", "B9"),
+    ("heard_anew", "B6 news"),
     ("no_fence", "P5"),
     ("no_key", "S2 the answers to clients"),
     ("no_sweep", "B2"),
     ("no_tenant", "P3"),
     ("sent_unconfirmed", "N2 the broker"),
-    ("swapped", "B6"),
+    ("stored_unkept", "P1 ingest"),
+    ("swapped", "B6 every"),
     ("unchecked_output", "G6 a model that says NaN"),
 ];
 

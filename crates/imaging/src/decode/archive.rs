@@ -2,11 +2,12 @@
 
 use std::io::{Read, Seek};
 
-use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::{Limits, unpacking};
+use crate::instance::Extent;
 use crate::names::natural;
 use crate::{Refusal, RefusalReason};
 
@@ -79,6 +80,19 @@ impl<R: Read + Seek> Archive<R> {
         let bytes = limits.unpack(entry)?;
         self.limits.bytes -= bytes.len();
         Ok(bytes)
+    }
+
+    /// Where the bytes of the entry at that place stand in the archive, and whether they are deflated; None where they are packed in
+    /// another way.
+    pub(super) fn stored(&mut self, place: usize) -> Result<Option<(Extent, bool)>, Refusal> {
+        let entry = self.entry(place)?;
+        let packed = match entry.compression() {
+            CompressionMethod::Stored => false,
+            CompressionMethod::Deflated => true,
+            _ => return Ok(None),
+        };
+        let bytes = entry.compressed_size();
+        Ok(entry.data_start().map(|at| (Extent { at, bytes }, packed)))
     }
 
     /// The first bytes of the entry at that place, as far as they can be unpacked: enough to tell what it is.

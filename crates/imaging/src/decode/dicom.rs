@@ -5,9 +5,14 @@ mod character_set;
 mod class;
 mod codec;
 mod cursor;
+pub(super) mod deidentify;
+mod described;
 mod geometry;
+mod instance;
 mod kind;
+mod lossy;
 mod lut;
+mod offered;
 mod pixels;
 mod reader;
 mod segmentation;
@@ -19,11 +24,14 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use domain::{Equipment, Identity};
 
-pub(super) use class::may_be_image;
+pub(super) use class::{is_capture, is_of_slices, may_be_image};
 pub(super) use codec::TRANSFER_SYNTAXES;
+pub(super) use described::{Instance, facts};
+pub(super) use instance::instance;
+pub(super) use offered::instance_of;
 pub(super) use reader::is_headless;
 pub(super) use segmentation::segmentation;
-pub(super) use series::{join, series_of};
+pub(super) use series::{join, series_of, slice_of};
 
 use self::acquired::Acquired;
 use self::class::Class;
@@ -155,7 +163,7 @@ fn image(file: &File, set: &DataSet, limits: &Limits) -> Result<Image, Refusal> 
         kind: kind_of(set)?,
         modality,
         body_part: set.text(tags::BODY_PART_EXAMINED),
-        identity: identity(set),
+        identity: lossy::told(identity(set), &file.transfer_syntax),
         equipment: equipment(set),
         name: String::new(),
     })
@@ -356,5 +364,8 @@ fn identity(set: &DataSet) -> Identity {
         frame_of_reference_uid: set.text(tags::FRAME_OF_REFERENCE_UID),
         sop_instance_uids: set.text(tags::SOP_INSTANCE_UID).into_iter().collect(),
         frame_numbers: Vec::new(),
+        lossy_image_compression: set.text(tags::LOSSY_IMAGE_COMPRESSION),
+        lossy_image_compression_ratio: set.text(tags::LOSSY_IMAGE_COMPRESSION_RATIO),
+        lossy_image_compression_method: set.text(tags::LOSSY_IMAGE_COMPRESSION_METHOD),
     }
 }

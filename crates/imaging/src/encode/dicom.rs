@@ -22,6 +22,8 @@ pub struct Series {
     instance_root: u64,
     /// Millimetres of a slice; None: they touch each other.
     thickness_mm: Option<f64>,
+    description: String,
+    image_type: String,
 }
 
 impl Series {
@@ -38,7 +40,21 @@ impl Series {
             frame_of_reference_uid,
             instance_root: random.random(),
             thickness_mm: None,
+            description: "Phantom, axial, FLAIR-like".to_owned(),
+            image_type: "ORIGINAL\\PRIMARY\\OTHER".to_owned(),
         }
+    }
+
+    /// Another series of the same patient's same study.
+    pub fn beside(&self, seed: u64) -> Series {
+        let Series { series_uid, instance_root, .. } = Series::of_seed(seed);
+        Series { series_uid, instance_root, ..self.clone() }
+    }
+
+    /// The same, described and typed (ImageType) so.
+    pub fn described(self, description: &str, image_type: &str) -> Series {
+        let [description, image_type] = [description, image_type].map(str::to_owned);
+        Series { description, image_type, ..self }
     }
 
     /// The same with slices that are so thick, in millimetres, whatever lies between their middles.
@@ -99,7 +115,7 @@ fn whole(tag: Tag, value: u16) -> Element {
 fn described(series: &Series, slice: usize, instance_uid: &str) -> Vec<Element> {
     vec![
         text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"),
-        text(tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\OTHER"),
+        text(tags::IMAGE_TYPE, VR::CS, &series.image_type),
         text(tags::SOP_CLASS_UID, VR::UI, uids::MR_IMAGE_STORAGE),
         text(tags::SOP_INSTANCE_UID, VR::UI, instance_uid),
         text(tags::STUDY_DATE, VR::DA, "20260101"),
@@ -108,7 +124,7 @@ fn described(series: &Series, slice: usize, instance_uid: &str) -> Vec<Element> 
         text(tags::MODALITY, VR::CS, "MR"),
         text(tags::MANUFACTURER, VR::LO, "medseg phantom"),
         text(tags::REFERRING_PHYSICIAN_NAME, VR::PN, ""),
-        text(tags::SERIES_DESCRIPTION, VR::LO, "Phantom, axial, FLAIR-like"),
+        text(tags::SERIES_DESCRIPTION, VR::LO, &series.description),
         text(tags::PATIENT_NAME, VR::PN, &series.patient_name),
         text(tags::PATIENT_ID, VR::LO, &series.patient_id),
         text(tags::PATIENT_BIRTH_DATE, VR::DA, ""),

@@ -1,5 +1,7 @@
 //! The patient's sides at the edges of a picture, so that nobody takes the left for the right.
 
+use std::collections::BTreeMap;
+
 use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::geometry::{OriginDimensions, Point, Size};
 use embedded_graphics::mono_font::ascii::{FONT_5X7, FONT_6X10, FONT_9X15_BOLD};
@@ -33,11 +35,7 @@ pub(super) fn of(
         Some(view) => sheet.sides(view),
         None => sheet.unknown(),
     }
-    let lights: Vec<(usize, u8)> = (0..sheet.set.len())
-        .filter(|index| free(*index))
-        .filter_map(|index| Some((index, sheet.light(index)?)))
-        .collect();
-    lights.into_iter()
+    sheet.lights().into_iter().filter(move |(index, _)| free(*index))
 }
 
 /// Lines of words on a dark band of that width, as grey pixels row by row; what is longer than the band is wide goes on below.
@@ -122,14 +120,19 @@ impl Sheet {
         let Ok(_) = Text::with_text_style(words, place, style, layout).draw(self);
     }
 
-    fn light(&self, index: usize) -> Option<u8> {
-        let (row, column) = (index / self.columns, index % self.columns);
-        let near = |row: usize| {
-            let columns = column.saturating_sub(1)..=(column + 1).min(self.columns - 1);
-            self.set[row * self.columns..][columns].contains(&true)
-        };
-        let rim = || (row.saturating_sub(1)..=(row + 1).min(self.rows - 1)).any(near);
-        if self.set[index] { Some(LIGHT) } else { rim().then_some(DARK) }
+    /// The brightness of all pixels of letters and of the rim around them, by their place; few of a picture's are.
+    fn lights(&self) -> BTreeMap<usize, u8> {
+        let mut lights = BTreeMap::new();
+        for index in (0..self.set.len()).filter(|index| self.set[*index]) {
+            let (row, column) = (index / self.columns, index % self.columns);
+            for row in row.saturating_sub(1)..=(row + 1).min(self.rows - 1) {
+                for column in column.saturating_sub(1)..=(column + 1).min(self.columns - 1) {
+                    lights.entry(row * self.columns + column).or_insert(DARK);
+                }
+            }
+            lights.insert(index, LIGHT);
+        }
+        lights
     }
 }
 

@@ -10,12 +10,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use domain::limits::{ENTRY_NAME_CHARS_MAX, IDENTITY_BYTES_MAX};
+use domain::limits::{ENTRY_NAME_CHARS_MAX, IDENTITY_BYTES_MAX, INDEX_BYTES_MAX};
 use domain::{Identity, hex};
 use imaging::encode::zip;
 use imaging::names::shown;
 use imaging::{
-    Archive, Decoded, Format, Grouping, Limits, Modality, Refusal, RefusalReason, Shape, Volume,
+    Archive, Decoded, Format, Grouping, KnownOfRefused, Limits, Modality, Refusal, RefusalReason,
+    Shape, Volume,
 };
 use jail::answer::{DecoderAnswer, Group, OutlineFacts, ScanFacts};
 use jail::{Demand, UNJAILED, Walls, handover};
@@ -65,6 +66,10 @@ enum Task {
     },
     /// Says which series one DICOM file is an instance of.
     Series,
+    /// Says what a DICOM file is.
+    Instance,
+    /// Writes the images of an upload anew, without whose they are; before it stands what they are called.
+    Export,
     /// Unpacks one of them, or several into a zip of their own.
     Entry { places: Vec<usize> },
 }
@@ -88,12 +93,20 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Ok(walls) => walls,
         Err(error) => return Ok(complain(&error, ExitCode::from(UNJAILED))),
     };
-    let (answer, payload) = match perform(&options.task, file, limits, walls)? {
+    let (answer, payload) = match perform(&options.task, &file, limits, walls)? {
         Ok(answered) => answered,
         Err(refusal) => (refusal.into(), Vec::new()),
     };
-    let payload: Vec<&[u8]> = payload.iter().map(Vec::as_slice).collect();
-    answer.write(&payload, BufWriter::new(std::io::stdout().lock()))?;
+    let mut to = BufWriter::new(std::io::stdout().lock());
+    answer.write(&payload.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut to)?;
+    drop(payload);
+    if let DecoderAnswer::Image(facts) = answer {
+        // All that must be said was said: from here on this process may run out of time or memory.
+        let index = index(&file, facts.identity.as_ref(), &limits)?;
+        to.write_all(&(index.len() as u64).to_le_bytes())?;
+        to.write_all(&index)?;
+        to.flush()?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,20 +134,26 @@ fn complain(error: &anyhow::Error, code: ExitCode) -> ExitCode {
 
 type Answered = Result<(DecoderAnswer, Vec<Vec<u8>>), Refusal>;
 
-fn perform(task: &Task, file: File, limits: Limits, walls: Walls) -> std::io::Result<Answered> {
+fn perform(task: &Task, file: &File, limits: Limits, walls: Walls) -> std::io::Result<Answered> {
     Ok(match task {
         Task::Ready => Ok((DecoderAnswer::Ready(walls), Vec::new())),
         Task::Decode { modalities } => decode(whole(file, &limits)?, &limits, modalities),
         Task::Outline { own } => outline(&whole(file, &limits)?, &limits, *own),
         Task::Groups { numbered } => groups(file, limits, *numbered),
         Task::Series => series(&whole(file, &limits)?, &limits),
-        Task::Entry { places } => entry(file, limits, places)
-            .map(|bytes| (DecoderAnswer::Entry { bytes: bytes.len() as u64 }, vec![bytes])),
+        Task::Instance => instance(&whole(file, &limits)?, &limits),
+        Task::Export => jail::export::export(&whole(file, &limits)?, &limits).map(packed),
+        Task::Entry { places } => entry(file, limits, places).map(packed),
     })
 }
 
+/// Bytes that follow their announcement.
+fn packed(bytes: Vec<u8>) -> (DecoderAnswer, Vec<Vec<u8>>) {
+    (DecoderAnswer::Entry { bytes: bytes.len() as u64 }, vec![bytes])
+}
+
 /// All of the file, or one byte more than is taken.
-fn whole(mut file: File, limits: &Limits) -> std::io::Result<Vec<u8>> {
+fn whole(mut file: &File, limits: &Limits) -> std::io::Result<Vec<u8>> {
     // Asking for the file's metadata is a call that could ask for any other file's.
     let length = file.seek(SeekFrom::End(0))?;
     file.rewind()?;
@@ -162,11 +181,11 @@ fn outline(bytes: &[u8], limits: &Limits, own: bool) -> Answered {
     Ok((DecoderAnswer::Outline(Box::new(facts)), vec![marked]))
 }
 
-fn groups(file: File, limits: Limits, numbered: bool) -> Answered {
+fn groups(file: &File, limits: Limits, numbered: bool) -> Answered {
     let grouping = if numbered { Grouping::Numbered } else { Grouping::Alone };
     let mut archive = Archive::open(file, limits)?;
     let names: Vec<String> = archive.names().map(str::to_owned).collect();
-    let group = |imaging::Group { places, scan }| {
+    let group = |imaging::Group { places, scan, series }| {
         let name = match &*places {
             [first, .., last] => {
                 let (first, last) = (shown(&names[*first]), shown(&names[*last]));
@@ -176,7 +195,7 @@ fn groups(file: File, limits: Limits, numbered: bool) -> Answered {
             [] => String::new(),
         };
         let name = name.chars().take(ENTRY_NAME_CHARS_MAX).collect();
-        Group { name, places, scan }
+        Group { name, places, scan, series }
     };
     let groups = archive.groups(grouping)?.into_iter().map(group).collect();
     Ok((DecoderAnswer::Groups(groups), Vec::new()))
@@ -194,7 +213,12 @@ fn series(bytes: &[u8], limits: &Limits) -> Answered {
     Ok((DecoderAnswer::Series(named.transpose()?), Vec::new()))
 }
 
-fn entry(file: File, limits: Limits, places: &[usize]) -> Result<Vec<u8>, Refusal> {
+fn instance(bytes: &[u8], limits: &Limits) -> Answered {
+    let told = imaging::instance_of(bytes, limits)?;
+    Ok((DecoderAnswer::Instance(Box::new(told)), Vec::new()))
+}
+
+fn entry(file: &File, limits: Limits, places: &[usize]) -> Result<Vec<u8>, Refusal> {
     let mut archive = Archive::open(file, limits)?;
     if let [place] = places {
         return archive.read(*place);
@@ -211,9 +235,12 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
     let registered: Vec<Modality> =
         modalities.iter().filter_map(|term| Modality::of_term(term)).collect();
     let Decoded { volume, identity, equipment } = imaging::decode(&bytes, limits)?;
+    // Who counts refusals is told where and with what this file was made.
+    let known = KnownOfRefused { equipment: equipment.clone(), kind: Some(volume.kind) };
+    imaging::check(&volume, &registered)
+        .and_then(|()| credible(identity.as_ref()))
+        .map_err(|refusal| refusal.of_known(known))?;
     drop(bytes);
-    imaging::check(&volume, &registered)?;
-    credible(identity.as_ref())?;
     let preview = imaging::lettered_png(&thumbnail(&volume), 0)
         .map_err(|_| RefusalReason::Corrupt.refuse("The image cannot be shown."))?;
     let Shape { slices, rows, columns } = volume.shape;
@@ -231,6 +258,21 @@ fn decode(bytes: Vec<u8>, limits: &Limits, modalities: &[String]) -> Answered {
         volume_sha256: hex(&Sha256::digest(&stored)),
     };
     Ok((DecoderAnswer::Image(Box::new(facts)), vec![preview, stored]))
+}
+
+/// The index of the DICOM instances that the volume was made of, as JSON; empty: there is none, or it is larger than is kept. Without
+/// it a scan is analysed as any other, and its instances are not handed out one by one.
+///
+/// The file is read once more: while the volume is encoded there is no room for both.
+fn index(file: &File, identity: Option<&Identity>, limits: &Limits) -> std::io::Result<Vec<u8>> {
+    let wanted = identity.map(|identity| identity.sop_instance_uids.as_slice());
+    let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Ok(Vec::new()) };
+    let instances = imaging::instances(&whole(file, limits)?, wanted, limits);
+    if instances.is_empty() {
+        return Ok(Vec::new());
+    }
+    let json = serde_json::to_vec(&instances).unwrap_or_default();
+    Ok(if json.len() > INDEX_BYTES_MAX { Vec::new() } else { json })
 }
 
 /// Refuses an identity that is too long to be one, rather than cut it into somebody else's.
@@ -331,8 +373,8 @@ mod tests {
     fn entries_are_sent_on_under_their_own_names_and_one_alone_as_it_is() {
         let limits = Limits::default();
         let file = || archive(&["s2", "a/s10", "s1"]);
-        assert_eq!(entry(file(), limits, &[1]).unwrap(), b"s1");
-        let both = entry(file(), limits, &[2, 0]).unwrap();
+        assert_eq!(entry(&file(), limits, &[1]).unwrap(), b"s1");
+        let both = entry(&file(), limits, &[2, 0]).unwrap();
         let mut both = Archive::open(std::io::Cursor::new(both), limits).unwrap();
         assert_eq!(both.names().collect::<Vec<_>>(), ["a/s10", "s2"]);
         assert_eq!(
@@ -340,7 +382,8 @@ mod tests {
             [b"a/s10".to_vec(), b"s2".to_vec()]
         );
         for places in [&[3][..], &[0, 3]] {
-            assert_eq!(entry(file(), limits, places).unwrap_err().problem, RefusalReason::Corrupt);
+            let refusal = entry(&file(), limits, places).unwrap_err();
+            assert_eq!(refusal.problem, RefusalReason::Corrupt);
         }
     }
 }

@@ -13,6 +13,7 @@ use durable::{Draft, flush_folder};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use tempfile::NamedTempFile;
+use tokio::io::AsyncSeekExt;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_util::io::ReaderStream;
@@ -77,6 +78,12 @@ impl Backend for Files {
 
     async fn get(&self, key: &str) -> Result<ByteStream> {
         let file = tokio::fs::File::open(self.root.join(key)).await.map_err(disk_error)?;
+        Ok(ReaderStream::with_capacity(file, PIECE_BYTES).map_err(disk_error).boxed())
+    }
+
+    async fn get_from(&self, key: &str, from: u64) -> Result<ByteStream> {
+        let mut file = tokio::fs::File::open(self.root.join(key)).await.map_err(disk_error)?;
+        file.seek(io::SeekFrom::Start(from)).await.map_err(disk_error)?;
         Ok(ReaderStream::with_capacity(file, PIECE_BYTES).map_err(disk_error).boxed())
     }
 

@@ -9,6 +9,7 @@ use super::{Blobs, Staged};
 /// Runs the suite on an empty store; panics where it breaks a promise.
 pub async fn run(blobs: Blobs) {
     what_is_kept_is_read(&blobs).await;
+    what_is_kept_is_read_from_its_middle_on(&blobs).await;
     nothing_is_seen_before_it_is_kept(&blobs).await;
     keeping_again_is_harmless(&blobs).await;
     other_bytes_than_named_end_in_an_error(&blobs).await;
@@ -33,6 +34,20 @@ async fn what_is_kept_is_read(blobs: &Blobs) {
         ["one/a", "two/b"]
     );
     assert!(objects.iter().all(|object| object.put_ms > 1_700_000_000_000));
+}
+
+async fn what_is_kept_is_read_from_its_middle_on(blobs: &Blobs) {
+    let large: Vec<u8> = (0..700_000_u32).map(|at| (at % 251) as u8).collect();
+    let staged = stage(blobs, &large).await;
+    blobs.keep(vec![("three/middle".into(), staged)]).await.expect("kept");
+    for from in [0, 1, 300_000, 699_999, 700_000, 700_001] {
+        let rest = blobs.get_from("three/middle", from as u64).await.expect("a stream");
+        let rest: Vec<Bytes> = rest.try_collect().await.expect("bytes");
+        assert_eq!(rest.concat(), large.get(from..).unwrap_or_default(), "from {from}");
+    }
+    let missing = blobs.get_from("three/nothing", 7).await;
+    assert_eq!(missing.err().expect("nothing").kind(), ErrorKind::NotFound);
+    blobs.delete("three/middle").await.expect("deleted");
 }
 
 async fn nothing_is_seen_before_it_is_kept(blobs: &Blobs) {

@@ -9,7 +9,7 @@ use super::sr::content::{Content, Relation};
 use super::{DicomResult, Unmade, coded, codes, sr};
 use crate::{FINDINGS_MAX, plain};
 
-const KIND: Kind = Kind {
+pub const KIND: Kind = Kind {
     name: "text.dcm",
     class: uids::BASIC_TEXT_SR_STORAGE,
     modality: "SR",

@@ -10,7 +10,7 @@ use super::file::{self, Kind};
 use super::seg::side;
 use super::{DicomResult, Unmade, equipment};
 
-const KIND: Kind = Kind {
+pub const KIND: Kind = Kind {
     name: "capture.dcm",
     class: uids::SECONDARY_CAPTURE_IMAGE_STORAGE,
     modality: "OT",
@@ -40,6 +40,7 @@ pub fn written(of: &DicomResult, png: &[u8]) -> Result<Vec<u8>, Unmade> {
             "Key picture of a result, findings outlined; for research use only",
         ),
     ]);
+    elements.extend(file::lossy(of));
     elements.extend(aspect(of));
     elements.extend(source(of));
     file::written(of, &KIND, &[], elements)

@@ -10,7 +10,7 @@ use super::file::{self, Kind};
 use super::{DicomResult, Unmade, codes};
 use crate::{Language, MEDIA_TYPE};
 
-const KIND: Kind = Kind {
+pub const KIND: Kind = Kind {
     name: "report.dcm",
     class: uids::ENCAPSULATED_PDF_STORAGE,
     modality: "DOC",

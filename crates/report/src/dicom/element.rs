@@ -10,7 +10,8 @@ use imaging::encode::decimal_string;
 pub type Item = InMemDicomObject;
 pub type Element = DataElement<InMemDicomObject>;
 
-/// Letters that a long string (LO) holds.
+/// Letters that a short string (SH) and a long string (LO) hold.
+const SHORT_STRING: usize = 16;
 const LONG_STRING: usize = 64;
 
 /// A coded concept (PS3.16): its value, the scheme that it is of, and what it means.
@@ -38,6 +39,10 @@ pub fn known(tag: Tag, vr: VR, value: Option<&String>) -> Element {
 /// Whether a value can be written at all: dates and coded words are of ASCII letters, whatever character set the others are in, and a
 /// file that says otherwise says nothing there.
 pub fn fits(vr: VR, value: &str) -> bool {
+    // A short string that is longer is none, and cut it would be another order's or study's.
+    if vr == VR::SH && value.chars().count() > SHORT_STRING {
+        return false;
+    }
     value.is_ascii() || !matches!(vr, VR::AS | VR::CS | VR::DA | VR::TM)
 }
 

@@ -103,6 +103,30 @@ fn series(of: &DicomResult, kind: &Kind, uid: &str) -> Vec<Element> {
     elements
 }
 
+/// Whether the images were ever compressed with loss, how much and how, as far as they say: what is made of them says so, too
+/// (PS3.3, C.7.6.1.1.5).
+pub fn lossy(of: &DicomResult) -> Vec<Element> {
+    let said = &of.source.identity;
+    if said.lossy_image_compression.as_deref() != Some("01") {
+        return vec![text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00")];
+    }
+    let mut elements = vec![text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "01")];
+    let is_ratio = |part: &str| {
+        part.len() <= 16 && part.trim().parse().is_ok_and(|ratio: f64| ratio.is_finite())
+    };
+    let is_method = |part: &str| {
+        let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        (1..=16).contains(&part.len()) && part.bytes().all(plain)
+    };
+    let ratios = said.lossy_image_compression_ratio.as_deref();
+    let ratios = ratios.filter(|ratios| ratios.split('\\').all(is_ratio));
+    elements.extend(ratios.map(|all| text(tags::LOSSY_IMAGE_COMPRESSION_RATIO, VR::DS, all)));
+    let methods = said.lossy_image_compression_method.as_deref();
+    let methods = methods.filter(|methods| methods.split('\\').all(is_method));
+    elements.extend(methods.map(|all| text(tags::LOSSY_IMAGE_COMPRESSION_METHOD, VR::CS, all)));
+    elements
+}
+
 /// Date and time (UTC) of a moment, given in milliseconds since 1970.
 pub fn moment(ms: i64) -> (String, String) {
     let at = written::utc(ms).unwrap_or(OffsetDateTime::UNIX_EPOCH);

@@ -46,6 +46,7 @@ pub fn written(of: &DicomResult, mask: &[u8], grid: &StoredGrid) -> Result<Vec<u
     let regions = regions(&labels, of.source.shape, &of.result.findings)?;
     let frames = frames(of, &regions)?;
     let mut elements = image(of, frames.len())?;
+    elements.extend(file::lossy(of));
     elements.extend(about(of, &place));
     elements.push(segments(of));
     elements.extend(dimensions(of));
@@ -129,7 +130,6 @@ fn image(of: &DicomResult, frames: usize) -> Result<Vec<Element>> {
         whole(tags::BITS_STORED, 1),
         whole(tags::HIGH_BIT, 0),
         whole(tags::PIXEL_REPRESENTATION, 0),
-        text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00"),
         text(tags::SEGMENTATION_TYPE, VR::CS, "BINARY"),
     ])
 }

@@ -25,7 +25,7 @@ pub fn uuid(words: &[&str]) -> u128 {
     bits & !VERSION & !VARIANT | 0x8 << 76 | 0x2 << 62
 }
 
-/// Whether a text can be a UID.
+/// Whether a text can be a UID (PS3.5, 9.1).
 pub fn is_uid(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_digit() || byte == b'.';
     !text.is_empty() && text.len() <= LENGTH_MAX && text.bytes().all(plain)

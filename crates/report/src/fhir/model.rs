@@ -23,6 +23,18 @@ pub struct Bundle {
 pub struct Entry {
     pub full_url: String,
     pub resource: Resource,
+    /// Of a transaction alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+}
+
+/// What a server is to do with an entry.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    pub method: &'static str,
+    pub url: &'static str,
+    pub if_none_exist: String,
 }
 
 #[derive(Serialize)]

@@ -71,12 +71,16 @@ pub fn device(of: &Of<'_>) -> Resource {
 }
 
 /// By number alone: who may know more looks it up.
-pub fn patient(of: &Of<'_>, [number, issuer]: &[String; 2]) -> Resource {
-    let assigner = (!issuer.is_empty()).then(|| Reference::Display(issuer.clone()));
-    let number = Identifier { kind: None, system: None, value: number.clone(), assigner };
+pub fn patient(of: &Of<'_>, patient: &[String; 2]) -> Resource {
     Resource::Patient(Box::new(Patient {
         id: of.id(PATIENT),
         meta: meta(),
-        identifier: vec![number],
+        identifier: vec![number(patient)],
     }))
+}
+
+/// A patient's number, with who has given it.
+pub fn number([number, issuer]: &[String; 2]) -> Identifier {
+    let assigner = (!issuer.is_empty()).then(|| Reference::Display(issuer.clone()));
+    Identifier { kind: None, system: None, value: number.clone(), assigner }
 }

@@ -4,7 +4,7 @@ use domain::{Answer, Identity};
 use imaging::{Finding, ResultDocument, Unit};
 
 use super::segment::{escaped, joined, segment};
-use super::{at, study};
+use super::{at, is_long, study};
 use crate::dicom::element::Code;
 use crate::dicom::{coded, coded_side, codes, equipment, kind_of};
 use crate::{FINDINGS_MAX, names, plain};
@@ -28,6 +28,13 @@ pub fn all(identity: &Identity, result: &ResultDocument) -> Vec<String> {
     all.extend(findings.flat_map(|finding| measured(result, finding)));
     let remarks = plain::remarks(result);
     all.extend(remarks.iter().map(|words| text(codes::COMMENT, words)));
+    let [_, accession, _] = identity.keys();
+    if is_long(&accession) {
+        all.push(text(
+            codes::COMMENT,
+            "The accession number is longer than HL7 holds, and is left out.",
+        ));
+    }
     let at = at(result);
     (1..).zip(all).map(|(number, one)| one.segment(number, &at)).collect()
 }

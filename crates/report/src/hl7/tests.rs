@@ -61,3 +61,15 @@ fn a_message_is_named_by_what_it_says() {
     assert_eq!(header.split('|').nth(17), Some("UNICODE UTF-8"));
     assert!(other.ends_with('\r') && !other.contains("\rPID|") && !other.contains('\n'));
 }
+
+#[test]
+fn a_number_of_an_order_that_is_too_long_is_left_out_in_words() {
+    let result = ResultDocument::failed("7".into(), Some("why".into()), 0, 1_700_000_000_000);
+    let told = |accession: String| {
+        let identity = Identity { accession_number: Some(accession), ..known() };
+        String::from_utf8_lossy(&message(&identity, &result)).into_owned()
+    };
+    let (fits, long) = (told("A".repeat(60)), told("A".repeat(61)));
+    assert!(fits.contains(&"A".repeat(60)) && !fits.contains("left out"));
+    assert!(!long.contains("AAAA") && long.contains("accession number is longer"), "{long}");
+}

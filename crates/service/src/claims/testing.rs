@@ -1,6 +1,6 @@
 //! Tokens without the auth service, for the tests of everything behind it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,6 +28,8 @@ struct Inner {
     revoked: Mutex<RevocationList>,
     /// Hospitals' API clients, by id and secret: with what they get.
     clients: Mutex<HashMap<[String; 2], String>>,
+    /// What hospitals are, by id: the first is said next, the last stays.
+    standings: Mutex<HashMap<String, VecDeque<String>>>,
 }
 
 impl Default for Issuer {
@@ -52,7 +54,8 @@ impl Issuer {
     pub fn at(clock: Clock) -> Issuer {
         let key = SigningKey::generate(&crate::system_random());
         let (asked, revoked, clients) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
-        Issuer(Arc::new(Inner { key, clock, asked, revoked, clients }))
+        let standings = Mutex::default();
+        Issuer(Arc::new(Inner { key, clock, asked, revoked, clients, standings }))
     }
 
     /// An access token that says so.
@@ -82,6 +85,18 @@ impl Issuer {
     /// From now on refuses tokens as that list says.
     pub fn revoke(&self, list: RevocationList) {
         *self.0.revoked.lock().unwrap_or_else(PoisonError::into_inner) = list;
+    }
+
+    /// From now on a hospital is `active`, `suspended` or `closed`, as auth names it; any that nothing is said of is active.
+    pub fn stand(&self, tenant: TenantId, state: &str) {
+        self.stand_in_turn(tenant, &[state]);
+    }
+
+    /// The same, another each time that it is asked for; the last stays.
+    pub fn stand_in_turn(&self, tenant: TenantId, states: &[&str]) {
+        let states = states.iter().map(|state| (*state).to_owned()).collect();
+        let mut standings = self.0.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        standings.insert(tenant.to_string(), states);
     }
 
     /// From now on an API client may sign in, and gets that token.
@@ -207,5 +222,21 @@ impl Auth for Issuer {
 
     async fn create_client(&self, _: Request<NewClient>) -> Result<Response<Client>, Status> {
         Err(Status::unimplemented("not in this double"))
+    }
+    async fn standings(
+        &self,
+        request: Request<StandingsRequest>,
+    ) -> Result<Response<StandingList>, Status> {
+        let mut said = self.0.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = |tenant_id: String| {
+            let states = said.get_mut(&tenant_id);
+            let state = states.and_then(|states| match states.len() {
+                0 | 1 => states.front().cloned(),
+                _ => states.pop_front(),
+            });
+            Standing { tenant_id, state: state.unwrap_or_else(|| "active".to_owned()) }
+        };
+        let standings = request.into_inner().tenant_ids.into_iter().map(standing).collect();
+        Ok(Response::new(StandingList { standings }))
     }
 }

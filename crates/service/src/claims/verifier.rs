@@ -13,7 +13,7 @@ use tonic::metadata::MetadataMap;
 use super::revoked::Revoked;
 use super::token::{LIFETIME_S, Unverified, invalid_token};
 use super::{Claims, PublicKeys, Role, VOUCHER, bearer};
-use crate::{Peer, trace};
+use crate::{Peer, asked, trace};
 
 /// After so long keys and revocations are asked for again. While somebody asks, others go on with what there is.
 const MAX_AGE_MS: i64 = 20_000;
@@ -166,6 +166,7 @@ impl Verifier {
                     known.revoked.check(&claims)?;
                 }
                 trace::asked_by(&claims.subject, claims.tenant());
+                asked::known(&claims);
                 Ok(claims)
             }
             None if known.away => Err(away()),

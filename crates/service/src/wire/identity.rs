@@ -31,6 +31,9 @@ macro_rules! converted {
             frame_of_reference_uid
             sop_instance_uids
             frame_numbers
+            lossy_image_compression
+            lossy_image_compression_ratio
+            lossy_image_compression_method
         )
     };
     ($value:expr, $from:path => $to:path, $($field:ident)+) => {{

@@ -16,9 +16,15 @@ use crate::sessions;
 impl Accounts for Rpc {
     async fn me(&self, request: Request<MeRequest>) -> Result<Response<OwnAccount>, Status> {
         let (tenant, id) = self.door.person(request.metadata()).await?;
-        let user = self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?.user;
+        let found = self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
         let (tenant_name, languages) = self.accounts.home_of(tenant).await?;
-        Ok(Response::new(OwnAccount { user: Some(user.into()), tenant_name, languages }))
+        Ok(Response::new(OwnAccount {
+            user: Some(found.user.into()),
+            tenant_name,
+            languages,
+            has_second_factor: self.sign_in.factors.has(tenant, id).await?,
+            second_factor_required: found.needs_second_factor,
+        }))
     }
 
     async fn change_password(
@@ -27,8 +33,9 @@ impl Accounts for Rpc {
     ) -> Result<Response<Tokens>, Status> {
         let who = self.door.person(request.metadata()).await?;
         let place = origin(request.metadata()).to_owned();
-        let ChangePasswordRequest { password, new_password } = request.into_inner();
-        let tokens = self.sign_in.change_password(who, &password, &new_password, &place).await?;
+        let ChangePasswordRequest { password, new_password, code } = request.get_ref();
+        let old = (password.as_str(), code.as_str());
+        let tokens = self.sign_in.change_password(who, old, new_password, &place).await?;
         Ok(Response::new(tokens))
     }
 

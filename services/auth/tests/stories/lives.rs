@@ -218,6 +218,7 @@ async fn one_changes_ones_own_password_and_all_else_ends(setting: Setting) {
     let wish = |password: &str, new_password: &str| ChangePasswordRequest {
         password: password.into(),
         new_password: new_password.into(),
+        ..Default::default()
     };
     for (old, new, kind) in [
         ("a guess", OTHER, ErrorKind::Forbidden),
@@ -459,7 +460,10 @@ async fn a_password_that_was_printed_opens_nothing_but_its_change() {
     let mut sign_in = async |password: &str, new_password: &str| {
         let (user_name, password) = ("admin".to_owned(), password.to_owned());
         let new_password = new_password.to_owned();
-        plain(auth.sign_in(SignInRequest { user_name, password, new_password }).await)
+        plain(
+            auth.sign_in(SignInRequest { user_name, password, new_password, ..Default::default() })
+                .await,
+        )
     };
     let told = sign_in(&password, "").await.unwrap();
     assert_eq!(told, Tokens { must_change_password: true, ..Default::default() });

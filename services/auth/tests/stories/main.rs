@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 mod administer;
+mod idp;
 mod keep;
 mod lives;
+mod providers;
+mod second_factor;
 mod setting;
 mod sign_in;
 mod stay;
 mod tenants;
+mod trail;

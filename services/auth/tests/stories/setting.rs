@@ -1,4 +1,4 @@
-use auth::{Accounts, Config, FirstStart};
+use auth::{Accounts, Config, FirstStart, Rules};
 use domain::{Error, ErrorKind, ManualClock, TenantId};
 use proto::auth::accounts_client::AccountsClient;
 use proto::auth::auth_client::AuthClient;
@@ -69,6 +69,7 @@ impl Setting {
             delivery_secret: None,
             first_password: Some(FIRST_PASSWORD.into()),
             first_tenant: "St. Mary's".into(),
+            rules: Rules::default(),
         };
         let clock = ManualClock::at(NOW_MS);
         let (peer, first) = start(&config, &clock).await;

@@ -1,8 +1,9 @@
 //! Hospitals, as an operator manages them.
 
 use domain::{Error, ErrorKind};
+use proto::auth::auth_client::AuthClient;
 use proto::auth::*;
-use service::claims::{Role, authorised, operator_tenant};
+use service::claims::{Role, ServiceToken, authorised, operator_tenant};
 
 use crate::setting::*;
 
@@ -12,6 +13,7 @@ on_each_database! {
     an_operator_makes_a_hospital_whose_administrator_chooses_a_password
     a_suspended_hospital_is_refused_within_a_minute_and_goes_on_where_it_was
     a_closed_hospital_stays_closed
+    delivery_alone_is_told_what_hospitals_are
     nobody_but_an_operator_manages_hospitals
     an_operator_who_is_removed_is_refused
     a_hospital_has_as_many_accounts_as_it_may
@@ -116,6 +118,33 @@ async fn a_closed_hospital_stays_closed(setting: Setting) {
     assert_eq!(refusal(set(&setting, &operator, &id, "open").await).0, ErrorKind::Invalid);
     assert_eq!(refusal(setting.refresh(&rudolf.refresh_token).await).0, ErrorKind::Unauthenticated);
     assert_eq!(refusal(setting.sign_in("rudolf", PASSWORD).await).0, ErrorKind::Unauthenticated);
+}
+
+async fn delivery_alone_is_told_what_hospitals_are(setting: Setting) {
+    let secret = "the secret that delivery alone signs in with";
+    let config = auth::Config { delivery_secret: Some(secret.into()), ..setting.config.clone() };
+    let (peer, _) = start(&config, &setting.clock).await;
+    let token = ServiceToken::of_delivery(peer.clone(), secret.into(), setting.clock.clock());
+    let token = token.get().await.unwrap();
+    let operator = operator(&setting).await;
+    let (id, rudolf) = charite(&setting, &operator).await;
+    let asked = StandingsRequest { tenant_ids: vec![id.clone(), operator_tenant().to_string()] };
+    let told = async |asked: StandingsRequest, token: &str| {
+        let told = AuthClient::new(peer.clone()).standings(authorised(asked, token)).await;
+        let standings = plain(told).map(|told| told.standings)?;
+        let of = standings.into_iter().filter(|standing| standing.tenant_id == id);
+        Ok::<_, Error>(of.map(|standing| standing.state).collect::<Vec<_>>())
+    };
+    for state in ["active", "suspended", "active", "closed"] {
+        set(&setting, &operator, &id, state).await.unwrap();
+        assert_eq!(told(asked.clone(), &token).await.unwrap(), [state]);
+    }
+    assert!(told(StandingsRequest::default(), &token).await.unwrap().is_empty());
+    let many = StandingsRequest { tenant_ids: vec![id.clone(); 1025] };
+    assert_eq!(refusal(told(many, &token).await).0, ErrorKind::Invalid);
+    assert_eq!(refusal(told(asked.clone(), &operator).await).0, ErrorKind::Forbidden);
+    let closed = told(asked, &rudolf.access_token).await;
+    assert_eq!(refusal(closed).0, ErrorKind::Unauthenticated);
 }
 
 async fn nobody_but_an_operator_manages_hospitals(setting: Setting) {

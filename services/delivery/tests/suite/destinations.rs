@@ -108,6 +108,7 @@ pub async fn a_credential_is_not_sent_to_another_address(world: World) -> anyhow
         url: "https://pacs.example/studies".into(),
         formats: vec!["sr.dcm".into()],
         secret: "Bearer of the archive".into(),
+        ..NewDestination::default()
     };
     let made = world.create(archive).await?;
     let id = made.destination.context("a destination")?.id;
@@ -120,5 +121,47 @@ pub async fn a_credential_is_not_sent_to_another_address(world: World) -> anyhow
     ensure!(refused.code() == Code::InvalidArgument, "{refused}");
     let said = DestinationChange { secret: Some("Bearer of another".into()), ..elsewhere };
     ensure!(change(&world, said).await?.url == "https://elsewhere.example/studies");
+    Ok(())
+}
+
+pub async fn each_kind_has_addresses_titles_and_secrets_of_its_own(
+    world: World,
+) -> anyhow::Result<()> {
+    let new = |kind: DestinationKind, url: &str, format: &str| NewDestination {
+        name: "a system".into(),
+        kind: kind.into(),
+        url: url.into(),
+        formats: vec![format.into()],
+        ..NewDestination::default()
+    };
+    let archive = new(DestinationKind::Cstore, "dicom://127.0.0.1:104", "sr.dcm");
+    let titled = NewDestination { called_ae_title: "PACS".into(), ..archive.clone() };
+    let made = world.create(titled.clone()).await?.destination.context("a destination")?;
+    ensure!((&*made.called_ae_title, &*made.calling_ae_title) == ("PACS", "MEDSEG"), "{made:?}");
+    ensure!(made.url == "dicom://127.0.0.1:104" && made.takes.is_empty(), "{made:?}");
+    let system = new(DestinationKind::Mllp, "mllps://his.example:2575", "report.hl7");
+    ensure!(world.create(system.clone()).await?.secret.is_empty());
+    let server = new(DestinationKind::Fhir, "https://fhir.example/r4", "report.fhir.json");
+    let server = NewDestination { secret: "Bearer of the server".into(), ..server };
+    let made = world.create(server.clone()).await?.destination.context("a destination")?;
+    for refused in [
+        archive,
+        NewDestination { called_ae_title: "SEVENTEEN_LETTERS".into(), ..titled.clone() },
+        NewDestination { secret: "word".into(), ..titled.clone() },
+        // In the clear, and not within a network that is named.
+        NewDestination { url: "dicom://93.184.216.34:104".into(), ..titled.clone() },
+        NewDestination { url: "https://pacs.example/".into(), ..titled.clone() },
+        NewDestination { url: "dicoms://pacs.example:2762".into(), ..system.clone() },
+        NewDestination { called_ae_title: "HIS".into(), ..system },
+        NewDestination { formats: vec!["sr.dcm".into()], ..server },
+    ] {
+        let status = world.create(refused.clone()).await.err().context("a refusal")?;
+        ensure!(status.code() == Code::InvalidArgument, "{refused:?}: {status}");
+    }
+    // A token goes to nobody else, here as well.
+    let url = Some("https://elsewhere.example/r4".to_owned());
+    let elsewhere = DestinationChange { id: made.id, url, ..DestinationChange::default() };
+    let refused = change(&world, elsewhere).await.err().context("a refusal")?;
+    ensure!(refused.code() == Code::InvalidArgument, "{refused}");
     Ok(())
 }

@@ -12,6 +12,7 @@ fn archive(receiver: &Receiver, formats: &[&str]) -> NewDestination {
         url: receiver.url.clone(),
         formats: formats.iter().map(|format| (*format).to_owned()).collect(),
         secret: "Bearer of the archive".into(),
+        ..NewDestination::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A delivery service with a real storage behind it, and a clock that the test holds.
 
+use std::path::Path;
 use std::time::Duration;
 
 use delivery::{Network, Peers, Ports, Rules, Settings, build};
@@ -33,6 +34,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Status};
 
 use crate::receiver::Receiver;
+use crate::tls;
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -50,7 +52,7 @@ pub struct World {
     scans: ScansClient<Peer>,
     jobs: JobsClient<Peer>,
     _stop: DropGuard,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
@@ -90,9 +92,11 @@ impl World {
 
         let ports = Ports::open(database_url, queue.clone(), clock.clock(), random.clone()).await?;
         let database = ports.database.clone();
+        tls::certificates(folder.path())?;
         // Receivers are on this machine.
         let rules = Rules {
             delivery_networks: vec!["127.0.0.0/8".parse::<Network>().map_err(anyhow::Error::msg)?],
+            delivery_authorities: Some(folder.path().join(tls::AUTHORITY)),
             ..Rules::default()
         };
         let settings = Settings { rules, delivery_secret: Issuer::DELIVERY_SECRET.into() };
@@ -114,8 +118,13 @@ impl World {
             scans: ScansClient::new(to_storage.clone()),
             jobs: JobsClient::new(to_storage),
             _stop: stop.drop_guard(),
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// Where its files lie, certificates among them.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn by<T>(&self, tenant: TenantId, role: Role, message: T) -> Request<T> {
@@ -264,7 +273,7 @@ pub fn webhook(url: &str, format: &str) -> NewDestination {
         kind: DestinationKind::Webhook.into(),
         url: url.into(),
         formats: vec![format.into()],
-        secret: String::new(),
+        ..NewDestination::default()
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Group {
     pub response: Option<Times>,
     /// Scans without an answer, by why.
     pub refusals: BTreeMap<String, usize>,
+    /// Files that were refused at the door, by why.
+    pub refused_uploads: BTreeMap<String, usize>,
     /// Of one model's scans only.
     pub alarm: Option<Alarm>,
 }
@@ -168,6 +170,7 @@ impl Group {
             expected: Expected::of(reviewed, pool.expected),
             response: response(&pool.ended),
             refusals: refusals(&pool.ended),
+            refused_uploads: BTreeMap::new(),
             alarm: None,
         }
     }
@@ -177,11 +180,12 @@ impl Group {
         if self.reviewed >= READERS_SCANS_MIN {
             return self;
         }
-        let Group { name, scans, reviewed, expected, response, refusals, .. } = self;
+        let Group { name, scans, reviewed, expected, response, refusals, refused_uploads, .. } =
+            self;
         let expected =
             expected.map(|known| Expected { expected: None, observed: None, count: 0, ..known });
         let nothing = Group::of(name, &Pool::default());
-        Group { scans, reviewed, expected, response, refusals, ..nothing }
+        Group { scans, reviewed, expected, response, refusals, refused_uploads, ..nothing }
     }
 
     /// None of no scan.

@@ -12,17 +12,17 @@ use service::Worker;
 use super::bound::Bound;
 use super::figures::{Group, Pool, figures};
 use super::groups::By;
-use super::{Period, apart, of_period};
+use super::{Period, apart, of_period, offline_gauges};
 use crate::store::Store;
 
 /// How far back scans count: a model is worse for four weeks at most before nobody sees it any more in the figures.
 const PERIOD_MS: i64 = 28 * 24 * 3600 * 1000;
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Shows the figures of each model, and shows them anew every minute.
+/// Shows the figures of each model, live and offline, and shows them anew every minute.
 pub fn watch(store: Store, clock: Clock, bound: Bound) -> Worker {
     Worker::new("quality", move |stop| async move {
-        let mut shown = BTreeSet::new();
+        let (mut shown, mut shown_offline) = (BTreeSet::new(), BTreeSet::new());
         while !stop.is_cancelled() {
             match by_model(&store, clock.now_ms(), bound).await {
                 Ok(groups) => show(&groups, &mut shown),
@@ -30,6 +30,13 @@ pub fn watch(store: Store, clock: Clock, bound: Bound) -> Worker {
                     error = &error as &dyn std::error::Error,
                     "could not measure what readers say"
                 ),
+            }
+            let offline = offline_gauges::refresh(&store, clock.now_ms(), &mut shown_offline);
+            if let Err(error) = offline.await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not show what was measured offline"
+                );
             }
             stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await;
         }
@@ -108,6 +115,7 @@ fn figure(model: &str, name: &'static str, value: Option<(f64, [f64; 2])>, scans
 }
 
 pub fn describe() {
+    offline_gauges::describe();
     describe_gauge!(
         "medseg_quality_scans",
         Count,

@@ -1,5 +1,7 @@
 //! The message of figures.
 
+use std::collections::BTreeMap;
+
 use domain::statistics::{Rate, WeightedRate};
 use proto::drift;
 
@@ -9,13 +11,24 @@ use super::figures::{Expected, Group, MeanDice, SliceRates};
 use super::weights::Weighted;
 use crate::message::times;
 
-pub fn message(groups: Vec<Group>, period: Period, remarks: Vec<String>) -> drift::Quality {
+pub fn message(
+    groups: Vec<Group>,
+    refused_uploads: BTreeMap<String, usize>,
+    period: Period,
+    remarks: Vec<String>,
+) -> drift::Quality {
     drift::Quality {
         groups: groups.into_iter().map(group).collect(),
         from_ms: period.from_ms,
         to_ms: period.to_ms,
         remarks,
+        refused_uploads: counts(refused_uploads).collect(),
     }
+}
+
+/// How often each, as messages have it.
+fn counts(by_name: BTreeMap<String, usize>) -> impl Iterator<Item = (String, u64)> {
+    by_name.into_iter().map(|(name, count)| (name, count as u64))
 }
 
 fn group(group: Group) -> drift::QualityGroup {
@@ -33,7 +46,8 @@ fn group(group: Group) -> drift::QualityGroup {
         weighted: group.weighted.map(weighted),
         expected: group.expected.map(expected),
         response_ms: group.response.map(times),
-        refusals: group.refusals.into_iter().map(|(why, count)| (why, count as u64)).collect(),
+        refusals: counts(group.refusals).collect(),
+        refused_uploads: counts(group.refused_uploads).collect(),
         alarm: group.alarm.map(alarm),
     }
 }
@@ -78,7 +92,7 @@ fn dice(
     drift::MeanDice { mean, low, high, count, empty, mean_not_empty }
 }
 
-fn share(Rate { rate, interval: [low, high], count, of }: Rate) -> drift::Share {
+pub fn share(Rate { rate, interval: [low, high], count, of }: Rate) -> drift::Share {
     drift::Share { rate, low, high, count: count as u64, of: of as u64 }
 }
 
@@ -129,6 +143,7 @@ mod tests {
             }),
             response: Some(Times { scans: 19, p50: 21.0, p95: 22.0, p99: 23.0 }),
             refusals: [("stopped".to_owned(), 24)].into(),
+            refused_uploads: [("blank".to_owned(), 31)].into(),
             alarm: Some(Alarm {
                 bound: Bound { error_max: 0.25, budget_scans: 26 },
                 evidence: Evidence { of: 27, errors: 28, now: 29.0, peak: 30.0, is_alarm: true },
@@ -170,6 +185,7 @@ mod tests {
             }),
             response_ms: Some(drift::Times { scans: 19, p50: 21.0, p95: 22.0, p99: 23.0 }),
             refusals: [("stopped".to_owned(), 24)].into(),
+            refused_uploads: [("blank".to_owned(), 31)].into(),
             alarm: Some(drift::Alarm {
                 error_max: 0.25,
                 budget_scans: 26,
@@ -181,7 +197,10 @@ mod tests {
             }),
         };
         let remarks = vec!["r".to_owned()];
-        let message = message(vec![group], Period { from_ms: 5, to_ms: 6 }, remarks.clone());
+        let refused = BTreeMap::from([("blank".to_owned(), 32)]);
+        let period = Period { from_ms: 5, to_ms: 6 };
+        let message = message(vec![group], refused, period, remarks.clone());
+        assert_eq!(message.refused_uploads["blank"], 32);
         assert_eq!((message.from_ms, message.to_ms, message.remarks), (5, 6, remarks));
         assert_eq!(message.groups, [said]);
     }

@@ -157,7 +157,8 @@ impl Store {
         .execute(self.database.pool())
         .await
         .map_err(db::failed);
-        once(inserted)
+        once(inserted)?;
+        self.forget_erased(given.tenant, given.scan).await
     }
 
     /// The tenant's words on scans of the period, and on those of which drift does not know when they were completed; and

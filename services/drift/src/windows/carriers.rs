@@ -123,6 +123,7 @@ mod tests {
             scan_id: id,
             answer: Answer::Found,
             completed_ms: 7,
+            site: None,
             observation,
         }
     }

@@ -47,6 +47,7 @@ pub fn compare(a: &[Member], b: &[Member]) -> Comparison {
         category("image_kind", image_kind),
         category("model", model),
         category("scanner", scanner),
+        category("site", site),
     ];
     Comparison { features, thresholds, categories }
 }
@@ -66,6 +67,10 @@ fn model(member: &Member) -> String {
 
 fn scanner(member: &Member) -> String {
     member.observation.as_ref().and_then(|seen| seen.scanner.clone()).unwrap_or_default()
+}
+
+fn site(member: &Member) -> String {
+    member.site.clone().unwrap_or_default()
 }
 
 fn category(name: &'static str, of: Of, a: &[Member], b: &[Member]) -> Category {
@@ -101,7 +106,14 @@ mod tests {
             let scanner = Some("Acme Maker 3".to_owned());
             let observation = Some(Observation { features, scanner, ..Observation::default() });
             let id = format!("{}{k}", answer.name());
-            Member { event_id: id.clone(), scan_id: id, answer, completed_ms: 7, observation }
+            Member {
+                event_id: id.clone(),
+                scan_id: id,
+                answer,
+                completed_ms: 7,
+                site: Some("West".to_owned()),
+                observation,
+            }
         };
         (0..count).map(member).collect()
     }
@@ -128,7 +140,7 @@ mod tests {
         let b = [members(5, Answer::Found, mean), members(45, Answer::NoneFound, mean)].concat();
         let found = compare(&a, &b);
         let names: Vec<_> = found.categories.iter().map(|category| category.name).collect();
-        assert_eq!(names, ["answer", "image_kind", "model", "scanner"]);
+        assert_eq!(names, ["answer", "image_kind", "model", "scanner", "site"]);
         let (answers, scanners) = (&found.categories[0], &found.categories[3]);
         let counts = [("found".to_owned(), [20, 5]), ("none_found".to_owned(), [30, 45])];
         assert_eq!(answers.counts, BTreeMap::from(counts));
@@ -138,6 +150,7 @@ mod tests {
         assert!((answers.psi.unwrap() - psi).abs() < 1e-12, "{answers:?}");
         assert_eq!(scanners.counts, BTreeMap::from([("Acme Maker 3".to_owned(), [50, 50])]));
         assert_eq!((scanners.psi, scanners.p_value), (Some(0.0), None));
+        assert_eq!(found.categories[4].counts, BTreeMap::from([("West".to_owned(), [50, 50])]));
     }
 
     #[test]

@@ -15,7 +15,7 @@ const STANDINGS: &str = "SELECT model_name, model_version, drifted, COUNT(*) AS 
      FROM drift_windows w
      WHERE created_ms >= ? AND number = (SELECT MAX(number) FROM drift_windows l
          WHERE l.tenant_id = w.tenant_id AND l.model_name = w.model_name AND l.model_version = w.model_version
-             AND l.image_kind = w.image_kind AND l.scanner = w.scanner)
+             AND l.image_kind = w.image_kind AND l.scanner = w.scanner AND l.site = w.site)
      GROUP BY model_name, model_version, drifted";
 
 /// The groups of a model whose last window stands like that.
@@ -61,7 +61,7 @@ pub fn describe() {
     describe_gauge!(
         "medseg_drift_groups",
         Number,
-        "Hospitals' scans of one scanner and kind of image with a window in the last 28 days, by model and by whether they have drifted"
+        "Hospitals' scans of one site, scanner and kind of image with a window in the last 28 days, by model and by whether they have drifted"
     );
 }
 

@@ -8,7 +8,7 @@ use super::{Group, Seen, Window};
 use crate::message::{feature, thresholds, verdict};
 
 pub fn window(window: Window) -> drift::Window {
-    let Group { image_kind, scanner, .. } = window.group;
+    let Group { image_kind, scanner, site, .. } = window.group;
     let gravest = window.seen.verdict();
     let Seen { model, answers, features, thresholds: limits } = window.seen;
     drift::Window {
@@ -16,6 +16,7 @@ pub fn window(window: Window) -> drift::Window {
         model: Some(model),
         image_kind,
         scanner,
+        site,
         number: window.number as u64,
         from_ms: window.from_ms,
         to_ms: window.to_ms,
@@ -76,12 +77,12 @@ mod tests {
     #[test]
     fn a_window_says_what_its_row_does() {
         let tenant = TenantId::new(&system_clock(), &system_random());
-        let [model_name, model_version, image_kind, scanner] =
-            ["n", "v", "k", "s"].map(str::to_owned);
+        let [model_name, model_version, image_kind, scanner, site] =
+            ["n", "v", "k", "s", "t"].map(str::to_owned);
         let model = ModelIdentity { name: "n".into(), version: "v".into(), sha256: "ab".into() };
         let said = window(Window {
             id: "w".into(),
-            group: Group { tenant, model_name, model_version, image_kind, scanner },
+            group: Group { tenant, model_name, model_version, image_kind, scanner, site },
             number: 1,
             from_ms: 2,
             to_ms: 3,
@@ -105,6 +106,7 @@ mod tests {
             model: Some(model),
             image_kind: "k".into(),
             scanner: "s".into(),
+            site: "t".into(),
             number: 1,
             from_ms: 2,
             to_ms: 3,

@@ -99,8 +99,8 @@ fn cleared(window: &Window) -> Result<String> {
 }
 
 fn group(window: &Window) -> DriftGroup {
-    let Group { image_kind, scanner, .. } = window.group.clone();
-    DriftGroup { model: Some(window.seen.model.clone()), image_kind, scanner }
+    let Group { image_kind, scanner, site, .. } = window.group.clone();
+    DriftGroup { model: Some(window.seen.model.clone()), image_kind, scanner, site }
 }
 
 fn origin(window: &Window) -> Origin<'static> {

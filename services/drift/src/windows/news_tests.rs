@@ -19,8 +19,8 @@ fn feature(name: &str, verdict: Verdict) -> Feature {
 
 fn window() -> Window {
     let tenant = TenantId::new(&system_clock(), &system_random());
-    let [model_name, model_version, image_kind, scanner] =
-        ["medseg-mr", "1", "flair", "Acme Maker 3"].map(str::to_owned);
+    let [model_name, model_version, image_kind, scanner, site] =
+        ["medseg-mr", "1", "flair", "Acme Maker 3", "West"].map(str::to_owned);
     let model =
         ModelIdentity { name: "medseg-mr".into(), version: "1".into(), sha256: "ab".into() };
     let embedding = Feature {
@@ -35,7 +35,7 @@ fn window() -> Window {
     let thresholds = Thresholds { scans_min: 30, psi_watch: 0.1, psi_drift: 0.25, p_max: 0.001 };
     Window {
         id: "0198c2a4-6f0e-7c31-9d55-3b1f0c2e4a77".into(),
-        group: Group { tenant, model_name, model_version, image_kind, scanner },
+        group: Group { tenant, model_name, model_version, image_kind, scanner, site },
         number: 3,
         from_ms: 5,
         to_ms: 6,
@@ -96,6 +96,7 @@ fn what_has_drifted_is_named_and_nothing_else() {
     ]);
     assert_eq!(*features, *expected.as_array().unwrap());
     assert_eq!(event["data"]["group"]["scanner"], "Acme Maker 3");
+    assert_eq!(event["data"]["group"]["site"], "West");
     assert_eq!((&event["type"], &event["source"]), (&"drift.detected".into(), &SOURCE.into()));
     let (told, event) = self::told(Change::Cleared);
     assert_eq!((told.event, event["type"].as_str()), (DRIFT_CLEARED, Some("drift.cleared")));

@@ -87,6 +87,7 @@ fn members(scans: &[Scan]) -> Vec<Member> {
         Member {
             event_id: id.clone(),
             scan_id: id,
+            site: None,
             answer: Answer::Found,
             completed_ms: 7,
             observation,

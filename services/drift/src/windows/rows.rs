@@ -18,7 +18,7 @@ use crate::store::{Store, parsed};
 const ROWS_MAX: i64 = 20_000;
 
 /// What comes before the features, each of which has a column by its name, and before the figures of the embedding.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "scan_id",
     "completed_at",
     "window_id",
@@ -27,6 +27,7 @@ const COLUMNS: [&str; 12] = [
     "model_version",
     "image_kind",
     "scanner",
+    "site",
     "response_ms",
     "compute_ms",
     "mask_fraction",
@@ -39,6 +40,7 @@ struct Row {
     completed_ms: i64,
     window_id: Option<String>,
     answer: String,
+    site: Option<String>,
     response_ms: Option<i64>,
     observation: String,
 }
@@ -51,7 +53,7 @@ pub async fn rows(
     format: RowsFormat,
 ) -> Result<Vec<u8>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT scan_id, completed_ms, window_id, answer, response_ms, observation FROM observations
+        "SELECT scan_id, completed_ms, window_id, answer, site, response_ms, observation FROM observations
          WHERE tenant_id = ? AND completed_ms >= ? AND completed_ms < ?
          ORDER BY completed_ms, event_id LIMIT ?",
     )
@@ -142,6 +144,7 @@ fn fixed(name: &str, seen: &[(Row, Observation)]) -> Column {
         "model_version" => text(|_, seen| model(seen).version),
         "image_kind" => text(|_, seen| seen.image_kind.clone().unwrap_or_default()),
         "scanner" => text(|_, seen| seen.scanner.clone().unwrap_or_default()),
+        "site" => text(|row, _| row.site.clone().unwrap_or_default()),
         "response_ms" => numbers(seen, |row, _| row.response_ms.map(|ms| ms as f64)),
         "compute_ms" => numbers(seen, |_, seen| seen.compute_ms),
         "mask_fraction" => numbers(seen, |_, seen| seen.mask_fraction),
@@ -190,6 +193,7 @@ mod tests {
             completed_ms: 7,
             window_id: (id == "1").then(|| "w".to_owned()),
             answer: "found".to_owned(),
+            site: (id == "1").then(|| "West".to_owned()),
             response_ms: (id == "1").then_some(120),
             observation: observation.to_owned(),
         }
@@ -205,11 +209,11 @@ mod tests {
         );
         let table = Table::new(vec![row("1", whole), row("2", "null")]).unwrap();
         let expected = concat!(
-            "scan_id,completed_at,window_id,answer,model_name,model_version,image_kind,scanner,",
+            "scan_id,completed_at,window_id,answer,model_name,model_version,image_kind,scanner,site,",
             "response_ms,compute_ms,mask_fraction,confidence,mean,std,embedding_0,embedding_1\n",
-            "1,1970-01-01T00:00:00.007Z,w,found,\"medseg, \"\"mr\"\"\",1,flair,Acme,",
+            "1,1970-01-01T00:00:00.007Z,w,found,\"medseg, \"\"mr\"\"\",1,flair,Acme,West,",
             "120,80.5,0.0000001,,0.375,0.1,0.5,-2\n",
-            "2,1970-01-01T00:00:00.007Z,,found,,,,,,,,,,,,\n",
+            "2,1970-01-01T00:00:00.007Z,,found,,,,,,,,,,,,,\n",
         );
         assert_eq!(String::from_utf8(table.csv().unwrap()).unwrap(), expected);
     }

@@ -45,6 +45,7 @@ fn wanted(asked: ListWindowsRequest) -> Result<Wanted> {
         model_version: asked.model_version,
         image_kind: asked.image_kind,
         scanner: asked.scanner,
+        site: asked.site,
         before: cursor(&asked.cursor)?,
         limit: limit.into(),
     })

@@ -16,7 +16,7 @@ macro_rules! of_group {
         concat!(
             $select,
             " WHERE tenant_id = ? AND model_name = ? AND model_version = ?
-                 AND COALESCE(image_kind, '') = ? AND COALESCE(scanner, '') = ? AND ",
+                 AND COALESCE(image_kind, '') = ? AND COALESCE(scanner, '') = ? AND COALESCE(site, '') = ? AND ",
             $more
         )
     };
@@ -26,8 +26,8 @@ macro_rules! of_group {
 macro_rules! windows {
     ($of:literal) => {
         concat!(
-            "SELECT tenant_id, window_id, model_name, model_version, image_kind, scanner, number, from_ms, to_ms,
-                 created_ms, scans, drifted, calm, document
+            "SELECT tenant_id, window_id, model_name, model_version, image_kind, scanner, site, number, from_ms,
+                 to_ms, created_ms, scans, drifted, calm, document
              FROM drift_windows WHERE ",
             $of
         )
@@ -35,11 +35,11 @@ macro_rules! windows {
 }
 
 const WAITING: &str = "SELECT tenant_id, model_name, model_version, COALESCE(image_kind, '') AS kind,
-         COALESCE(scanner, '') AS made_by
+         COALESCE(scanner, '') AS made_by, COALESCE(site, '') AS made_at
      FROM observations WHERE window_id IS NULL AND model_name IS NOT NULL AND model_version IS NOT NULL
-     GROUP BY tenant_id, model_name, model_version, kind, made_by HAVING COUNT(*) >= ?";
+     GROUP BY tenant_id, model_name, model_version, kind, made_by, made_at HAVING COUNT(*) >= ?";
 const NEXT: &str = of_group!(
-    "SELECT event_id, scan_id, answer, completed_ms, observation FROM observations",
+    "SELECT event_id, scan_id, answer, completed_ms, site, observation FROM observations",
     "window_id IS NULL ORDER BY completed_ms, event_id LIMIT ?"
 );
 const CLAIM: &str = of_group!(
@@ -47,13 +47,13 @@ const CLAIM: &str = of_group!(
     "window_id IS NULL AND (completed_ms < ? OR (completed_ms = ? AND event_id <= ?))"
 );
 const LAST: &str = windows!(
-    "tenant_id = ? AND model_name = ? AND model_version = ? AND image_kind = ? AND scanner = ?
+    "tenant_id = ? AND model_name = ? AND model_version = ? AND image_kind = ? AND scanner = ? AND site = ?
      ORDER BY number DESC LIMIT 1"
 );
 const ONE: &str = windows!("tenant_id = ? AND window_id = ?");
 const PAGE: &str = windows!(
     "tenant_id = ? AND to_ms >= ? AND to_ms < ? AND (? = '' OR model_version = ?)
-     AND (? = '' OR image_kind = ?) AND (? = '' OR scanner = ?)
+     AND (? = '' OR image_kind = ?) AND (? = '' OR scanner = ?) AND (? = '' OR site = ?)
      AND (to_ms < ? OR (to_ms = ? AND window_id < ?))
      ORDER BY to_ms DESC, window_id DESC LIMIT ?"
 );
@@ -63,10 +63,11 @@ const PAGE: &str = windows!(
 pub struct Wanted {
     pub from_ms: i64,
     pub to_ms: i64,
-    /// Empty, as the two below: any.
+    /// Empty, as the three below: any.
     pub model_version: String,
     pub image_kind: String,
     pub scanner: String,
+    pub site: String,
     /// Where to go on: before the window that ended then and has that id.
     pub before: (i64, String),
     pub limit: i64,
@@ -81,6 +82,7 @@ struct WindowRow {
     model_version: String,
     image_kind: String,
     scanner: String,
+    site: String,
     number: i64,
     from_ms: i64,
     to_ms: i64,
@@ -91,20 +93,21 @@ struct WindowRow {
     document: String,
 }
 
-type MemberRow = (String, String, String, i64, String);
+type WaitingRow = (String, String, String, String, String, String);
+type MemberRow = (String, String, String, i64, Option<String>, String);
 
 impl Store {
     /// The groups that have `least` scans or more that are in no window yet.
     pub async fn waiting(&self, least: usize) -> Result<Vec<Group>> {
-        let rows: Vec<(String, String, String, String, String)> = sqlx::query_as(WAITING)
+        let rows: Vec<WaitingRow> = sqlx::query_as(WAITING)
             .bind(least as i64)
             .fetch_all(self.database.pool())
             .await
             .map_err(db::failed)?;
         rows.into_iter()
-            .map(|(tenant, model_name, model_version, image_kind, scanner)| {
+            .map(|(tenant, model_name, model_version, image_kind, scanner, site)| {
                 let tenant = tenant.parse()?;
-                Ok(Group { tenant, model_name, model_version, image_kind, scanner })
+                Ok(Group { tenant, model_name, model_version, image_kind, scanner, site })
             })
             .collect()
     }
@@ -117,6 +120,7 @@ impl Store {
             .bind(&group.model_version)
             .bind(&group.image_kind)
             .bind(&group.scanner)
+            .bind(&group.site)
             .bind(limit as i64)
             .fetch_all(self.database.pool())
             .await
@@ -127,7 +131,7 @@ impl Store {
     /// The scans of a window.
     pub async fn members(&self, tenant: Tenant, window: &str) -> Result<Vec<Member>> {
         let rows: Vec<MemberRow> = sqlx::query_as(
-            "SELECT event_id, scan_id, answer, completed_ms, observation FROM observations
+            "SELECT event_id, scan_id, answer, completed_ms, site, observation FROM observations
              WHERE tenant_id = ? AND window_id = ? ORDER BY completed_ms, event_id",
         )
         .bind(tenant.to_string())
@@ -146,6 +150,7 @@ impl Store {
             .bind(&group.model_version)
             .bind(&group.image_kind)
             .bind(&group.scanner)
+            .bind(&group.site)
             .fetch_optional(self.database.pool())
             .await
             .map_err(db::failed)?;
@@ -177,6 +182,8 @@ impl Store {
             .bind(&wanted.image_kind)
             .bind(&wanted.scanner)
             .bind(&wanted.scanner)
+            .bind(&wanted.site)
+            .bind(&wanted.site)
             .bind(*before_ms)
             .bind(*before_ms)
             .bind(before_id)
@@ -224,6 +231,7 @@ async fn claim(unit: &mut Unit, window: &Window, last: &(i64, String)) -> Result
         .bind(group.model_version.clone())
         .bind(group.image_kind.clone())
         .bind(group.scanner.clone())
+        .bind(group.site.clone())
         .bind(*completed_ms)
         .bind(*completed_ms)
         .bind(event_id.clone())
@@ -234,9 +242,9 @@ async fn claim(unit: &mut Unit, window: &Window, last: &(i64, String)) -> Result
 async fn insert(unit: &mut Unit, window: &Window) -> Result<()> {
     let group = &window.group;
     sqlx::query(
-        "INSERT INTO drift_windows (tenant_id, window_id, model_name, model_version, image_kind, scanner, number,
+        "INSERT INTO drift_windows (tenant_id, window_id, model_name, model_version, image_kind, scanner, site, number,
              from_ms, to_ms, created_ms, scans, drifted, calm, document)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(group.tenant.to_string())
     .bind(window.id.clone())
@@ -244,6 +252,7 @@ async fn insert(unit: &mut Unit, window: &Window) -> Result<()> {
     .bind(group.model_version.clone())
     .bind(group.image_kind.clone())
     .bind(group.scanner.clone())
+    .bind(group.site.clone())
     .bind(window.number)
     .bind(window.from_ms)
     .bind(window.to_ms)
@@ -257,9 +266,11 @@ async fn insert(unit: &mut Unit, window: &Window) -> Result<()> {
     .map(drop)
 }
 
-fn member((event_id, scan_id, answer, completed_ms, observation): MemberRow) -> Result<Member> {
+fn member(
+    (event_id, scan_id, answer, completed_ms, site, observation): MemberRow,
+) -> Result<Member> {
     let (answer, observation) = (answered(&answer)?, parsed(&observation)?);
-    Ok(Member { event_id, scan_id, answer, completed_ms, observation })
+    Ok(Member { event_id, scan_id, answer, completed_ms, site, observation })
 }
 
 impl WindowRow {
@@ -272,6 +283,7 @@ impl WindowRow {
                 model_version: self.model_version,
                 image_kind: self.image_kind,
                 scanner: self.scanner,
+                site: self.site,
             },
             number: self.number,
             from_ms: self.from_ms,

@@ -1,5 +1,8 @@
 //! The promises of drift through its own doors: from events to reports, and to figures of quality.
 
+mod door;
+mod erased;
+mod evaluations;
 mod quality;
 mod reports;
 mod windows;
@@ -30,6 +33,11 @@ macro_rules! on_every_database {
 }
 
 on_every_database! {
+    door::refused_files_are_counted_by_why_when_and_where;
+    door::whatever_files_say_a_hospitals_day_has_so_many_rows_at_most;
+    erased::an_erased_scan_has_no_rows_and_gets_none_any_more;
+    evaluations::what_was_measured_offline_is_kept_and_listed_newest_first;
+    evaluations::of_many_evaluations_the_newest_are_kept;
     quality::words_become_figures_that_say_how_many_scans_they_are_of;
     quality::the_same_word_twice_counts_once_and_a_later_one_counts_instead_while_rows_stay;
     quality::scans_and_words_are_in_the_same_groups;

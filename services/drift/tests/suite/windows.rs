@@ -119,42 +119,44 @@ pub async fn drift_is_told_once_and_again_when_it_is_over(drift: Drift) -> anyho
 pub async fn each_scan_is_in_one_window_of_its_own_group(drift: Drift) -> anyhow::Result<()> {
     let hospital = tenant();
     let mut events = scans(hospital, "a", 40, 0.0, NOW_MS - 9000);
-    for (k, mut event) in scans(hospital, "b", 120, 0.0, NOW_MS - 8000).into_iter().enumerate() {
-        let data = &mut event["data"]["observation"];
-        // Of another kind, scanner or version each.
-        match k % 3 {
-            0 => data["image_kind"] = "t1_contrast".into(),
-            1 => data["scanner"] = "Acme Maker 3".into(),
-            _ => data["model"]["version"] = "2".into(),
+    for (k, mut event) in scans(hospital, "b", 160, 0.0, NOW_MS - 8000).into_iter().enumerate() {
+        let data = &mut event["data"];
+        // Of another kind, scanner, site or version each.
+        match k % 4 {
+            0 => data["observation"]["image_kind"] = "t1_contrast".into(),
+            1 => data["observation"]["scanner"] = "Acme Maker 3".into(),
+            2 => data["site"] = "West".into(),
+            _ => data["observation"]["model"]["version"] = "2".into(),
         }
         events.push(event);
     }
     let mut failed = completed(hospital, "failed", 0.5);
     failed["data"]["observation"] = Value::Null;
     events.push(failed);
-    let closed = close(&drift, hospital, &events, 4).await?;
+    let closed = close(&drift, hospital, &events, 5).await?;
     let groups: BTreeSet<_> = closed
         .iter()
         .map(|one| {
             let version = one.model.clone().unwrap_or_default().version;
-            (version, one.image_kind.clone(), one.scanner.clone())
+            (version, one.image_kind.clone(), one.scanner.clone(), one.site.clone())
         })
         .collect();
-    let group = |version: &str, kind: &str, scanner: &str| {
-        (version.to_owned(), kind.to_owned(), scanner.to_owned())
+    let group = |version: &str, kind: &str, scanner: &str, site: &str| {
+        (version.to_owned(), kind.to_owned(), scanner.to_owned(), site.to_owned())
     };
     let expected = [
-        group("1", "flair", ""),
-        group("1", "flair", "Acme Maker 3"),
-        group("1", "t1_contrast", ""),
-        group("2", "flair", ""),
+        group("1", "flair", "", ""),
+        group("1", "flair", "", "West"),
+        group("1", "flair", "Acme Maker 3", ""),
+        group("1", "t1_contrast", "", ""),
+        group("2", "flair", "", ""),
     ];
     assert_eq!(groups, BTreeSet::from(expected));
     assert!(closed.iter().all(|one| (30..=40).contains(&one.scans)), "{closed:?}");
 
     // One that comes late, and was completed long before, is in the next.
     let late = scans(hospital, "late", 30, 0.0, NOW_MS - 900_000);
-    close(&drift, hospital, &late, 5).await?;
+    close(&drift, hospital, &late, 6).await?;
     let in_windows = "SELECT COUNT(*) FROM observations WHERE window_id IS NOT NULL";
     let counted: u64 = all(&drift, hospital).await?.iter().map(|one| one.scans).sum();
     assert_eq!(drift.rows(in_windows).await?, counted as i64);
@@ -169,6 +171,9 @@ pub async fn windows_are_listed_newest_first_page_by_page(drift: Drift) -> anyho
         events
             .iter_mut()
             .for_each(|event| event["data"]["observation"]["image_kind"] = kind.into());
+        if place == 2 {
+            events.iter_mut().for_each(|event| event["data"]["site"] = "West".into());
+        }
         close(&drift, hospital, &events, place + 1).await?;
     }
     let ends = |windows: &Windows| windows.windows.iter().map(|one| one.to_ms).collect::<Vec<_>>();
@@ -185,6 +190,7 @@ pub async fn windows_are_listed_newest_first_page_by_page(drift: Drift) -> anyho
             vec![third, first],
         ),
         (ListWindowsRequest { scanner: "Acme".into(), ..Default::default() }, vec![]),
+        (ListWindowsRequest { site: "West".into(), ..Default::default() }, vec![third]),
         (
             ListWindowsRequest { model_version: "1".into(), to_ms: third, ..Default::default() },
             vec![second, first],
@@ -276,7 +282,7 @@ pub async fn rows_are_csv_of_ones_own_scans_of_the_time_that_is_asked_for(
     let lines: Vec<_> = csv.lines().collect();
     assert!(lines[0].starts_with("scan_id,completed_at,window_id,answer,"), "{csv}");
     assert!(lines[0].ends_with(",mask_fraction,confidence,mean"), "{csv}");
-    assert!(lines[1].ends_with(",,found,medseg-mr,1,flair,,120,80.5,0.02,0.9,0.25"), "{csv}");
+    assert!(lines[1].ends_with(",,found,medseg-mr,1,flair,,,120,80.5,0.02,0.9,0.25"), "{csv}");
     assert_eq!(lines.len(), 4);
     assert_eq!(rows(NOW_MS - 9000 + 2).await?.lines().count(), 2);
 

@@ -11,7 +11,7 @@ use proto::drift::{Quality, QualityBy, QualityRequest, ReportRequest};
 use serde_json::{Value, json};
 use service::claims::testing::Issuer;
 use service::claims::{Role, authorised};
-use service::topics::{FEEDBACK_GIVEN, SCAN_COMPLETED};
+use service::topics::{FEEDBACK_GIVEN, SCAN_COMPLETED, UPLOAD_REFUSED};
 use service::{Peer, serve, system_clock, system_random};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -80,6 +80,11 @@ impl Drift {
         Ok(self.queue.emit(FEEDBACK_GIVEN, event.to_string().as_bytes()).await?)
     }
 
+    /// Tells of a file that was refused.
+    pub async fn refuse(&self, event: &Value) -> anyhow::Result<()> {
+        Ok(self.queue.emit(UPLOAD_REFUSED, event.to_string().as_bytes()).await?)
+    }
+
     pub async fn report(&self, tenant: TenantId, window: ReportRequest) -> anyhow::Result<Value> {
         let token = self.issuer.token(tenant, &[Role::Scientist]);
         let reply =
@@ -129,6 +134,25 @@ impl Drift {
         tokio::time::timeout(PATIENCE, all).await?
     }
 
+    /// Waits until so many refused files are counted, of whomever.
+    pub async fn counted(&self, files: i64) -> anyhow::Result<()> {
+        let all = async {
+            while self.files().await? < files {
+                tokio::time::sleep(POLL).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, all).await?
+    }
+
+    /// All files that are counted. One dialect adds up whole numbers to another type than the other, so it is done here.
+    async fn files(&self) -> anyhow::Result<i64> {
+        let files: Vec<i64> = sqlx::query_scalar("SELECT files FROM door_refusals")
+            .fetch_all(self.database.pool())
+            .await?;
+        Ok(files.iter().sum())
+    }
+
     pub async fn rows(&self, count: &'static str) -> anyhow::Result<i64> {
         Ok(sqlx::query_scalar(count).fetch_one(self.database.pool()).await?)
     }
@@ -163,6 +187,14 @@ pub fn completed(tenant: TenantId, id: &str, mean: f64) -> Value {
                 "model": { "name": "medseg-mr", "version": "1", "sha256": "ab" },
             },
         },
+    })
+}
+
+/// That a file was refused at that moment, which was made there.
+pub fn refused(tenant: TenantId, problem: &str, site: &str, refused_ms: i64) -> Value {
+    json!({
+        "specversion": "1.0", "id": scan(), "source": "medseg/storage", "type": "upload.refused",
+        "data": { "tenant_id": tenant, "refused_ms": refused_ms, "problem": problem, "site": site, "image_kind": "flair" },
     })
 }
 

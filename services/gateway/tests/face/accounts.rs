@@ -189,6 +189,59 @@ async fn an_operator_makes_a_hospital_and_sees_nothing_of_it() {
     }
 }
 
+fn provider() -> Value {
+    json!({"name": "st-marys", "issuer": "https://idp.example", "client_id": "medseg"})
+}
+
+#[tokio::test]
+async fn a_sign_in_needs_a_code_once_a_second_factor_is_asked_for() {
+    let mut gateway = Gateway::start().await;
+    let (_, tokens) = sign_in(&gateway, USER, PASSWORD).await;
+    gateway.token = gateway.mesh.token(Role::Admin);
+    let rule = json!({"second_factor_required": true});
+    let put = gateway.request(Method::PUT, "/v1/sign-in-rules").json(&rule).send().await.unwrap();
+    assert_eq!(json(put).await, (200, rule));
+    let (status, told) = sign_in(&gateway, USER, PASSWORD).await;
+    assert_eq!((status, &told["type"]), (403, &json!("/problems/second-factor")));
+    assert_eq!(told["error"], "invalid_grant");
+    let address = told["second_factor"].as_str().unwrap();
+    assert!(address.starts_with("otpauth://totp/medseg:"), "{address}");
+    let wrong = json!({
+        "grant_type": "password", "username": USER, "password": PASSWORD, "one_time_code": "abcdef",
+    });
+    let request = gateway.client.post(format!("{}/v1/token", gateway.url)).json(&wrong);
+    assert_eq!(problem(request.send().await.unwrap()).await.0, 401);
+
+    // Whoever is signed in stays so, and sees what is asked for.
+    gateway.token = tokens["access_token"].as_str().unwrap().to_owned();
+    let (_, account) = json(gateway.get("/v1/account").send().await.unwrap()).await;
+    let said = (&account["has_second_factor"], &account["second_factor_required"]);
+    assert_eq!(said, (&json!(false), &json!(true)));
+    let begin = json!({"password": PASSWORD});
+    let begun = gateway.post("/v1/account/second-factor").json(&begin).send().await.unwrap();
+    let (status, begun) = json(begun).await;
+    assert_eq!((status, begun["address"].as_str()), (200, Some(address)));
+    let code = json!({"one_time_code": "abcdef"});
+    let confirm = gateway.post("/v1/account/second-factor/codes").json(&code).send().await.unwrap();
+    assert_eq!(problem(confirm).await.0, 403);
+}
+
+#[tokio::test]
+async fn nobody_is_sent_to_a_provider_that_is_not_there() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Admin);
+    let nowhere = gateway.client.get(format!("{}/v1/sign-in/st-marys", gateway.url));
+    assert_eq!(problem(nowhere.send().await.unwrap()).await.0, 404);
+    let answer = json!({"state": "x", "code": "y"});
+    let back = gateway.client.post(format!("{}/v1/sign-in/st-marys", gateway.url)).json(&answer);
+    assert_eq!(problem(back.send().await.unwrap()).await.0, 404);
+    assert_eq!(problem(gateway.get("/v1/provider").send().await.unwrap()).await.0, 404);
+    // Where browsers reach this installation nobody has said.
+    let put = gateway.request(Method::PUT, "/v1/provider").json(&provider()).send().await.unwrap();
+    let (status, _, said) = problem(put).await;
+    assert_eq!(status, 409);
+    assert!(said.to_string().contains("PUBLIC_URL"), "{said:?}");
+}
+
 /// Each route of accounts, with an id of whatever it is about.
 fn routes(user: &str, client: &str, tenant: &str) -> Vec<(Method, String, Value)> {
     let nothing = Value::Null;
@@ -206,6 +259,12 @@ fn routes(user: &str, client: &str, tenant: &str) -> Vec<(Method, String, Value)
         (Method::DELETE, format!("/v1/clients/{client}"), nothing.clone()),
         (Method::POST, format!("/v1/clients/{client}/rotation"), nothing.clone()),
         (Method::DELETE, format!("/v1/clients/{client}/rotation"), nothing.clone()),
+        (Method::DELETE, format!("/v1/users/{user}/second-factor"), nothing.clone()),
+        (Method::GET, "/v1/provider".into(), nothing.clone()),
+        (Method::PUT, "/v1/provider".into(), provider()),
+        (Method::DELETE, "/v1/provider".into(), nothing.clone()),
+        (Method::GET, "/v1/sign-in-rules".into(), nothing.clone()),
+        (Method::PUT, "/v1/sign-in-rules".into(), json!({"second_factor_required": true})),
         (Method::GET, format!("/v1/tenants/{tenant}"), nothing.clone()),
         (Method::GET, format!("/v1/tenants/{tenant}/export"), nothing.clone()),
         (Method::PATCH, format!("/v1/tenants/{tenant}"), json!({"users_max": 1})),

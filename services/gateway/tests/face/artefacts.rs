@@ -106,6 +106,7 @@ async fn the_original_is_only_ever_downloaded() {
     let download = format!("attachment; filename=\"{scan}.png\"");
     assert_eq!((media, shown), ("application/octet-stream", download.as_str()));
     assert_eq!(header("x-content-type-options"), "nosniff");
+    assert!(header("content-security-policy").starts_with("default-src 'none'"));
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl Between {
         if let Some(id) = request.headers().get("x-request-id") {
             self.0.lock().unwrap().request_id = id.to_str().unwrap().to_owned();
         }
-        if !request.uri().path().ends_with("/List") {
+        if !request.uri().path().ends_with("Scans/List") {
             return request;
         }
         let (parts, body) = request.into_parts();

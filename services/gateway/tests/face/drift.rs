@@ -116,7 +116,7 @@ async fn what_is_no_window_of_ones_own_is_not_found() {
     ] {
         assert_eq!(gateway.get(&path).send().await.unwrap().status(), 404, "{path}");
     }
-    for query in ["limit=0", "cursor=17", "from=yesterday", "site=1"] {
+    for query in ["limit=0", "cursor=17", "from=yesterday", "place=1"] {
         let answer = gateway.get(&format!("/v1/drift/windows?{query}")).send().await.unwrap();
         assert_eq!(answer.status(), 400, "{query}");
     }

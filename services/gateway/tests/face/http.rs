@@ -2,6 +2,7 @@
 
 use gateway::Config;
 use reqwest::{Method, Response};
+use service::PublicSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -113,4 +114,37 @@ async fn what_is_too_large_is_told_before_a_byte_is_sent() {
     let (_, name, body) = problem(gateway.post("/v1/scans").body(body).send().await.unwrap()).await;
     assert_eq!(name, "payload-too-large");
     assert!(body["detail"].as_str().unwrap().contains("1 MiB"), "{body}");
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_come_by_tls_alone_where_they_can() {
+    for behind_proxy in [false, true] {
+        let public = PublicSettings { behind_proxy, ..PublicSettings::default() };
+        let gateway = Gateway::with(Config { public, ..Config::default() }, Way::Within).await;
+        for path in ["/", "/v1/scans", "/v1/nothing", "/openapi.json"] {
+            let answer = gateway.get(path).send().await.unwrap();
+            let told = behind_proxy.then_some("max-age=63072000; includeSubDomains");
+            assert_eq!(header(&answer, "strict-transport-security").as_deref(), told, "{path}");
+            for policy in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
+                assert_eq!(header(&answer, policy).as_deref(), Some("same-origin"), "{path}");
+            }
+            assert!(header(&answer, "permissions-policy").unwrap().contains("camera=()"), "{path}");
+            for (name, said) in [("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")] {
+                assert_eq!(header(&answer, name).as_deref(), Some(said), "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_names_two_hosts_is_refused() {
+    let gateway = Gateway::start().await;
+    for (hosts, status) in [("host: x\r\n", "401"), ("host: x\r\nhost: y\r\n", "400")] {
+        let mut socket = TcpStream::connect(gateway.address()).await.unwrap();
+        let head = format!("GET /v1/scans HTTP/1.1\r\n{hosts}\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).await.unwrap();
+        assert_eq!(std::str::from_utf8(&answer).unwrap(), format!("HTTP/1.1 {status}"));
+    }
 }

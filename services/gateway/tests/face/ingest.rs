@@ -3,17 +3,21 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use proto::ingest::append_part::Part as AppendedPart;
 use proto::ingest::feedback_upload_part::Part as FeedbackPart;
 use proto::ingest::ingest_server::IngestServer;
 use proto::ingest::partial_upload::Outcome;
+use proto::ingest::store_part::Part as StoredPart;
 use proto::ingest::upload_part::Part;
 use proto::ingest::{
-    AppendPart, BatchAnswer, FeedbackUploadAnswer, FeedbackUploadHeader, FeedbackUploadPart,
-    PartialUpload, PartialUploadRef, UploadAnswer, UploadBeginning, UploadDropped, UploadPart,
-    batch_answer, feedback_upload_answer, upload_answer,
+    AppendPart, BatchAnswer, DeidentifiedPart, FeedbackUploadAnswer, FeedbackUploadHeader,
+    FeedbackUploadPart, PartialUpload, PartialUploadRef, StoreHeader, StorePart, StoredInstance,
+    StoredInstances, StudyCompleted, StudyToComplete, UploadAnswer, UploadBeginning, UploadDropped,
+    UploadPart, batch_answer, feedback_upload_answer, upload_answer,
 };
-use proto::storage::{Batch, FeedbackEntry, Priority, Refusal, Scan};
+use proto::storage::{Batch, FeedbackEntry, Priority, Refusal, Scan, ScanRef};
 use service::claims::bearer;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -43,6 +47,16 @@ pub struct ReceivedFeedback {
     pub whole: bool,
 }
 
+/// What ingest saw of a request that stores instances.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReceivedInstances {
+    pub header: StoreHeader,
+    /// The transfer syntax that each was begun by, and its bytes.
+    pub instances: Vec<(String, Vec<u8>)>,
+    /// Whether it came to its own end.
+    pub whole: bool,
+}
+
 /// What ingest keeps of an upload that comes in parts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeptUpload {
@@ -61,6 +75,8 @@ pub struct Ingest(Arc<Mutex<State>>);
 struct State {
     seen: Vec<ReceivedUpload>,
     given: Vec<ReceivedFeedback>,
+    stored: Vec<ReceivedInstances>,
+    completed: Vec<StudyToComplete>,
     /// What uploads of several scans become.
     batch: Batch,
     /// Those that come in parts; none where it was dropped.
@@ -80,6 +96,14 @@ impl Ingest {
 
     pub fn given(&self) -> Vec<ReceivedFeedback> {
         self.0.lock().unwrap().given.clone()
+    }
+
+    pub fn stored(&self) -> Vec<ReceivedInstances> {
+        self.0.lock().unwrap().stored.clone()
+    }
+
+    pub fn completed(&self) -> Vec<StudyToComplete> {
+        self.0.lock().unwrap().completed.clone()
     }
 
     /// From now on several scans become this batch.
@@ -163,7 +187,7 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
             b"refuse" => upload_answer::Answer::Refusal(too_small()),
             b"several" => upload_answer::Answer::Batch(self.batch()),
             b"full" => return Err(Status::unavailable("no room on /dev/sdb1")),
-            _ => upload_answer::Answer::Scan(queued()),
+            _ => upload_answer::Answer::Scan(Box::new(queued())),
         };
         Ok(Response::new(UploadAnswer { answer: Some(answer) }))
     }
@@ -221,6 +245,66 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
         Ok(Response::new(UploadDropped {}))
     }
 
+    async fn store_instances(
+        &self,
+        request: Request<Streaming<StorePart>>,
+    ) -> Reply<StoredInstances> {
+        bearer(request.metadata()).ok_or_else(|| Status::unauthenticated("no token"))?;
+        let (mut seen, mut parts) = (ReceivedInstances::default(), request.into_inner());
+        while let Some(part) = parts.message().await? {
+            match part.part.unwrap() {
+                StoredPart::Header(header) => seen.header = header,
+                StoredPart::Instance(begun) => {
+                    seen.instances.push((begun.transfer_syntax, Vec::new()));
+                }
+                StoredPart::Data(data) => {
+                    seen.instances.last_mut().unwrap().1.extend_from_slice(&data);
+                }
+                StoredPart::End(end) => {
+                    let bytes: usize = seen.instances.iter().map(|(_, bytes)| bytes.len()).sum();
+                    seen.whole = end.size_bytes == bytes as u64;
+                }
+            }
+        }
+        let full = seen.instances.iter().any(|(_, bytes)| bytes == b"full");
+        let instances = seen.instances.iter().map(|(_, bytes)| stored(bytes)).collect();
+        self.0.lock().unwrap().stored.push(seen);
+        if full {
+            return Err(domain::ErrorKind::Exhausted.error("no room for more instances").into());
+        }
+        Ok(Response::new(StoredInstances { instances }))
+    }
+
+    async fn complete_study(&self, request: Request<StudyToComplete>) -> Reply<StudyCompleted> {
+        bearer(request.metadata()).ok_or_else(|| Status::unauthenticated("no token"))?;
+        let asked = request.into_inner();
+        let there = 24;
+        self.0.lock().unwrap().completed.push(asked.clone());
+        match asked.instances {
+            Some(instances) if instances != there => {
+                Err(domain::ErrorKind::Conflict.error("there are 24 instances").into())
+            }
+            _ => Ok(Response::new(StudyCompleted { series: 2, instances: there })),
+        }
+    }
+
+    type DeidentifyStream = BoxStream<'static, Result<DeidentifiedPart, Status>>;
+
+    /// A zip of the scan that is called `zip`, and of others none.
+    async fn deidentify(&self, request: Request<ScanRef>) -> Reply<Self::DeidentifyStream> {
+        bearer(request.metadata()).ok_or_else(|| Status::unauthenticated("no token"))?;
+        let part = DeidentifiedPart::default();
+        let parts = if request.into_inner().id == "zip" {
+            let first = DeidentifiedPart { size_bytes: 5, ..part.clone() };
+            let piece =
+                |data: &'static [u8]| DeidentifiedPart { data: data.into(), ..part.clone() };
+            vec![first, piece(b"PK"), piece(b"zip")]
+        } else {
+            vec![DeidentifiedPart { refusal: Some(too_small()), ..part }]
+        };
+        Ok(Response::new(stream::iter(parts.into_iter().map(Ok)).boxed()))
+    }
+
     async fn give_feedback(
         &self,
         request: Request<Streaming<FeedbackUploadPart>>,
@@ -237,6 +321,19 @@ impl proto::ingest::ingest_server::Ingest for Ingest {
         let answer = Some(given(&seen));
         self.0.lock().unwrap().given.push(seen);
         Ok(Response::new(FeedbackUploadAnswer { answer }))
+    }
+}
+
+/// How an instance of those bytes is answered.
+fn stored(bytes: &[u8]) -> StoredInstance {
+    let refused = bytes.starts_with(b"refuse");
+    StoredInstance {
+        sop_class: "1.2.840.10008.5.1.4.1.1.4".into(),
+        sop_instance: format!("1.2.3.{}", bytes.len()),
+        study_uid: "1.2".into(),
+        series_uid: "1.2.3".into(),
+        failure: if refused { 0xa900 } else { 0 },
+        comment: if refused { "It is of another study.".into() } else { String::new() },
     }
 }
 

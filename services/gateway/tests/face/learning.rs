@@ -109,6 +109,18 @@ async fn without_consent_there_is_a_problem_of_its_own() {
 }
 
 #[tokio::test]
+async fn images_that_name_nobody_come_as_ingest_makes_them_or_it_is_said_why_there_are_none() {
+    let mut gateway = Gateway::start().await;
+    gateway.token = gateway.mesh.token(Role::Scientist);
+    let zip = gateway.get("/v1/scans/zip/dataset-dicom").send().await.unwrap();
+    let header = |name: &str| zip.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!((&*header("content-type"), &*header("content-length")), ("application/zip", "5"));
+    assert_eq!(zip.bytes().await.unwrap(), "PKzip");
+    let refused = gateway.get("/v1/scans/other/dataset-dicom").send().await.unwrap();
+    assert_eq!(problem(refused).await.0, 422);
+}
+
+#[tokio::test]
 async fn a_report_is_kept_and_shown_to_admins() {
     let mut gateway = Gateway::start().await;
     let scan = gateway.mesh.done().await;
@@ -116,7 +128,7 @@ async fn a_report_is_kept_and_shown_to_admins() {
     let kept = json(gateway.post("/v1/incidents").json(&new).send().await.unwrap()).await;
     let expected = json!({
         "id": kept.1["id"], "reported_at": "2023-11-14T22:13:21.000Z", "reporter": "tester",
-        "words": "the outline is mirrored", "scan_id": scan, "from_patient": false,
+        "words": "the outline is mirrored", "scan_id": scan, "from_patient": false, "by_link": false,
     });
     assert_eq!(kept, (201, expected));
     let refused = problem(gateway.get("/v1/incidents").send().await.unwrap()).await;
@@ -145,4 +157,56 @@ async fn a_report_is_kept_and_shown_to_admins() {
         (&page["incidents"][0]["scan_id"], &page["next_cursor"]),
         (&json!(scan), &json!(null))
     );
+}
+
+#[tokio::test]
+async fn a_patient_with_a_link_writes_without_an_account_and_reads_nothing() {
+    let mut gateway = Gateway::start().await;
+    let scan = gateway.mesh.done().await;
+    let new = json!({ "scan_id": scan, "days": 7 });
+    let made = json(gateway.post("/v1/incident-links").json(&new).send().await.unwrap()).await;
+    assert_eq!((made.0, &made.1["expires_at"]), (201, &json!("2023-11-21T22:13:21.000Z")));
+    let link = format!("{}{}", gateway.url, made.1["path"].as_str().unwrap());
+    let never = format!("{}/tell/{}", gateway.url, "0".repeat(64));
+
+    // Nothing tells a link that is valid from one that is not, until words are sent; and nothing of the scan is shown.
+    for (language, send) in [("en", "Send"), ("fr", "Envoyer")] {
+        let [shown, strange] = [&link, &never].map(|link| format!("{link}?lang={language}"));
+        let page = gateway.client.get(shown).send().await.unwrap();
+        let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.contains("default-src 'none'") && policy.contains("form-action 'self'"));
+        assert_eq!(page.headers()["referrer-policy"], "no-referrer");
+        assert_eq!(page.headers()["cache-control"], "no-store");
+        assert!(!page.headers().contains_key("set-cookie"));
+        let page = page.text().await.unwrap();
+        assert!(page.contains(send) && !page.contains("<script") && !page.contains(&scan));
+        let strange = gateway.client.get(strange).send().await.unwrap().text().await.unwrap();
+        assert_eq!(page, strange);
+    }
+    let send = async |link: &str, words: &str| {
+        let answer = gateway.client.post(link).form(&[("words", words)]).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, page) = send(&link, "<b>not my head</b>\r\nat all").await;
+    assert!(status == 200 && page.contains("Thank you"), "{page}");
+    for (link, words, status, said) in [
+        (&never, "<b>lost?</b>", 404, "&lt;b&gt;lost?&lt;/b&gt;"),
+        (&link, "  ", 400, "at least one word"),
+        (&link, &*"x".repeat(4001), 400, "4,000 characters"),
+    ] {
+        let (answered, page) = send(link, words).await;
+        assert_eq!(answered, status);
+        assert!(page.starts_with("<!DOCTYPE html>") && page.contains(said), "{page}");
+    }
+    for days in [0, 91] {
+        let refused = gateway.post("/v1/incident-links").json(&json!({ "days": days }));
+        assert_eq!(problem(refused.send().await.unwrap()).await.0, 400, "{days}");
+    }
+
+    gateway.token = gateway.mesh.token(Role::Admin);
+    let (_, page) = json(gateway.get("/v1/incidents").send().await.unwrap()).await;
+    let told = &page["incidents"][0];
+    assert_eq!(told["words"], "<b>not my head</b>\nat all");
+    let marked = [&told["scan_id"], &told["from_patient"], &told["by_link"]];
+    assert_eq!(marked, [&json!(scan), &json!(true), &json!(true)]);
 }

@@ -4,12 +4,16 @@
 
 mod accounts;
 mod artefacts;
+mod audit;
 mod batches;
 mod between;
 mod deliveries;
 mod dicom;
+mod dicomweb;
 mod docs;
 mod drift;
+mod erasures;
+mod evaluations;
 mod events;
 mod feedback;
 mod forms;
@@ -27,7 +31,9 @@ mod problems;
 mod quality;
 mod reports;
 mod scans;
+mod series;
 mod slices;
+mod stow;
 mod token;
 mod uploads;
 mod volumes;

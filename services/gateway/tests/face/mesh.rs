@@ -184,7 +184,18 @@ impl Mesh {
         shape: [u32; 3],
         picture: &[u8],
     ) -> String {
-        let original = b"<script>".as_slice();
+        self.uploaded(known, volume, shape, picture, (b"<script>", b"")).await
+    }
+
+    /// The same of that file, with the index of its DICOM instances; empty: it has none.
+    pub async fn uploaded(
+        &self,
+        known: AcceptHeader,
+        volume: &[u8],
+        shape: [u32; 3],
+        picture: &[u8],
+        (original, instances): (&[u8], &[u8]),
+    ) -> String {
         let header = AcceptHeader {
             format: "png".into(),
             shape: shape.into(),
@@ -192,13 +203,17 @@ impl Mesh {
             volume_sha256: sha256(volume),
             ..known
         };
-        let parts = [
+        let mut parts = vec![
             Part::Header(header),
             Part::Volume(volume.to_vec().into()),
-            Part::Original(original.into()),
+            Part::Original(original.to_vec().into()),
             Part::Preview(picture.to_vec().into()),
         ];
-        let parts = stream::iter(parts.map(|part| AcceptPart { part: Some(part) }));
+        if !instances.is_empty() {
+            parts.push(Part::Instances(instances.to_vec().into()));
+        }
+        let parts = parts.into_iter().map(|part| AcceptPart { part: Some(part) });
+        let parts = stream::iter(parts.collect::<Vec<_>>());
         self.scans.clone().accept(self.sent(parts)).await.unwrap().into_inner().id
     }
 
@@ -385,6 +400,7 @@ async fn auth(data: &TempDir, clock: Clock, random: Random) -> (TenantId, Servic
         delivery_secret: None,
         first_password: None,
         first_tenant: String::new(),
+        rules: auth::Rules::default(),
     };
     let (ports, _) = auth::open(&config, clock, random).await.unwrap();
     (tenant, auth::build(config, ports))

@@ -1,4 +1,4 @@
-use proto::storage::{AcceptHeader, Answer, Identity, ListScans, Priority, State};
+use proto::storage::{AcceptHeader, Answer, Identity, ListScans, Priority, ReviewState, State};
 use serde_json::{Value, json};
 
 use crate::mesh::sha256;
@@ -14,7 +14,8 @@ async fn a_scan_is_shown_with_the_names_of_the_contract() {
         "accepted_ms": 1_700_000_000_000_u64, "completed_ms": 1_700_000_001_000_u64,
         "accepted_at": "2023-11-14T22:13:20.000Z", "completed_at": "2023-11-14T22:13:21.000Z", "format": "png", "modality": null,
         "shape": [1, 64, 64], "original_sha256": sha256(b"<script>"), "volume_sha256": sha256(b"voxels"),
-        "priority": "routine", "attempt": 1, "repeated": false, "study": null, "batch": null,
+        "priority": "routine", "attempt": 1, "repeated": false, "study": null, "batch": null, "site": null,
+        "series": null,
     });
     assert_eq!((status, scan), (200, expected));
 }
@@ -56,6 +57,8 @@ async fn a_list_asks_for_what_was_asked_for_and_so_does_its_next_page() {
         study_uid: "1.2.3".into(),
         reference: "order 7".into(),
         priority: Priority::Stat.into(),
+        site: "Kumasi".into(),
+        modality: "MR".into(),
         ..AcceptHeader::default()
     };
     for _ in 0..3 {
@@ -64,7 +67,7 @@ async fn a_list_asks_for_what_was_asked_for_and_so_does_its_next_page() {
     }
     gateway.mesh.queued().await;
     let asked = "patient_id=47%2F11&accession_number=A1&study_uid=1.2.3&reference=order+7&answer=none_found\
-        &state=done&priority=stat&from=2023-11-14T22%3A13%3A20Z&to=2023-11-14T23%3A13%3A20.5%2B01%3A00";
+        &state=done&priority=stat&review=unreviewed&site=Kumasi&modality=MR&from=2023-11-14T22%3A13%3A20Z&to=2023-11-14T23%3A13%3A20.5%2B01%3A00";
     let first = gateway.get(&format!("/v1/scans?limit=2&{asked}")).send().await.unwrap();
     let expected = ListScans {
         limit: 2,
@@ -78,6 +81,9 @@ async fn a_list_asks_for_what_was_asked_for_and_so_does_its_next_page() {
         priority: Priority::Stat.into(),
         from_ms: Some(1_700_000_000_000),
         to_ms: Some(1_700_000_000_500),
+        review: ReviewState::Unreviewed.into(),
+        site: "Kumasi".into(),
+        modality: "MR".into(),
     };
     assert_eq!(gateway.mesh.between.listed(), expected);
     let link = first.headers()["link"].to_str().unwrap().to_owned();
@@ -96,6 +102,8 @@ async fn a_list_asks_for_what_was_asked_for_and_so_does_its_next_page() {
         ("to=yesterday", "`to`"),
         ("answer=maybe", "`none_found`"),
         ("state=finished", "`done`"),
+        ("review=liked", "`conflict`"),
+        ("site=", "`site`"),
         ("limit=2&limit=3", "`limit`"),
     ] {
         let answer = gateway.get(&format!("/v1/scans?{query}")).send().await.unwrap();

@@ -4,7 +4,7 @@ use proto::storage::Answer;
 use service::claims::Role;
 
 use crate::between::Fault;
-use crate::{Gateway, problem};
+use crate::{Gateway, json, problem};
 
 const SLICES: usize = 5;
 
@@ -36,6 +36,24 @@ async fn each_slice_is_shown_by_the_scans_own_window_and_the_volume_is_read_once
         assert_eq!(answer.bytes().await.unwrap(), slice_png(&volume, slice).unwrap(), "{slice}");
     }
     assert_eq!(gateway.mesh.between.reads(), 1);
+}
+
+#[tokio::test]
+async fn whoever_sees_a_slice_is_in_the_audit_trail_also_where_it_was_read_for_another() {
+    let (gateway, path) = gateway().await;
+    let other = gateway.mesh.token_of("other", Role::Clinician);
+    for token in [&gateway.token, &other, &other] {
+        let asked = gateway.client.get(format!("{}{path}/2.png", gateway.url)).bearer_auth(token);
+        assert_eq!(asked.send().await.unwrap().status(), 200);
+    }
+    assert_eq!(gateway.mesh.between.reads(), 1);
+    let gateway = gateway.signed_in_as(Role::Admin);
+    let asked = gateway.get("/v1/audit?action=scan.pixels.read").send().await.unwrap();
+    let (status, page) = json(asked).await;
+    assert_eq!(status, 200, "{page}");
+    let entries = page["entries"].as_array().unwrap();
+    let readers: Vec<_> = entries.iter().map(|entry| entry["subject"].as_str()).collect();
+    assert_eq!(readers, [Some("other"), Some("tester")]);
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn a_deleted_scan_is_gone_and_its_batch_says_so() {
     }
     let batch = format!("/v1/batches/{}", batch.id);
     let (status, shown) = json(gateway.get(&batch).send().await.unwrap()).await;
-    let entry = json!({ "name": "", "scan": null, "refusal": null });
+    let entry = json!({ "name": "", "scan": null, "refusal": null, "series": null });
     assert_eq!((status, &shown["done"], &shown["entries"][0]), (200, &json!(true), &entry));
     assert_eq!(gateway.get(&format!("{batch}/result.zip")).send().await.unwrap().status(), 200);
 }

@@ -1,4 +1,4 @@
-import { dicomHeader, type DicomHeader } from './dicom'
+import type { DicomHeader } from './dicom'
 import type { Chosen } from './files'
 import { natural, saysMask, series, twin } from './names'
 import { count } from './units'
@@ -29,6 +29,8 @@ interface Looked extends Chosen {
 
 /** Enough of a file to tell what it is and, of most DICOM files, which series it belongs to. */
 const HEAD_BYTES = 64 * 1024
+/** Of a DICOM file whose header is longer than that: one with many references, or much that only its maker reads. */
+const HEAD_BYTES_MAX = 4 * 1024 * 1024
 const AT_ONCE = 16
 const PICTURES = new Set<Kind>(['PNG', 'JPEG', 'TIFF', 'WebP'])
 /** SOP classes of what is no slice: reports, presentation states, documents, directories, segmentations. */
@@ -54,7 +56,16 @@ async function look({ file, path }: Chosen): Promise<Looked> {
   const head = await file.slice(0, HEAD_BYTES).arrayBuffer()
   const stored = kindOf(new Uint8Array(head))
   const kind = (stored === 'gzip' && kindOf(await unpacked(head))) || stored
-  return { file, path, kind, dicom: kind === 'DICOM' && stored === kind ? dicomHeader(head) : undefined }
+  return { file, path, kind, dicom: kind === 'DICOM' && stored === kind ? await headerOf(file, head) : undefined }
+}
+
+/** Nothing where it cannot be read here: the server reads it all the same. */
+async function headerOf(file: File, head: ArrayBuffer): Promise<DicomHeader | undefined> {
+  // The reader is a chunk of its own: most files are none of DICOM.
+  const reader = await import('./dicom').catch(() => undefined)
+  const header = await reader?.dicomHeader(head)
+  if (!reader || header?.whole || file.size <= HEAD_BYTES) return header
+  return reader.dicomHeader(await file.slice(0, HEAD_BYTES_MAX).arrayBuffer())
 }
 
 /** The beginning of what a gzip file holds, whose own beginning this is; nothing where it is broken. */
@@ -127,9 +138,12 @@ function seriesOf(slices: readonly Looked[]): FoundScan[] {
     const key = [patient, study, uid].join('\n')
     found.set(key, [...(found.get(key) ?? []), slice])
   }
-  return [...found.values()].map((files) => {
-    const frames = files.reduce((sum, { dicom }) => sum + (dicom?.frames ?? 1), 0)
-    return { files: files.map(({ file }) => file), words: inWords(frames, calledBy(files[0]?.dicom), 'DICOM') }
+  return [...found.values()].map((looked) => {
+    const files = looked.map(({ file }) => file)
+    const dicom = looked[0]?.dicom
+    if (!dicom) return { files, words: words.sending.unread(count(files.length)) }
+    const frames = looked.reduce((sum, { dicom }) => sum + (dicom?.frames ?? 1), 0)
+    return { files, words: inWords(frames, calledBy(dicom), 'DICOM') }
   })
 }
 
@@ -137,10 +151,9 @@ function seriesOf(slices: readonly Looked[]): FoundScan[] {
 const DESCRIPTION_CHARS_MAX = 40
 
 /** What a series is, as in `FLAIR, axial`; without a description its modality. */
-function calledBy(dicom: DicomHeader | undefined): string | undefined {
-  if (!dicom) return undefined
-  const called = dicom.description.slice(0, DESCRIPTION_CHARS_MAX) || dicom.modality
-  return [called, dicom.plane && words.sending.planes[dicom.plane]].filter(Boolean).join(', ') || undefined
+function calledBy({ description, modality, plane }: DicomHeader): string | undefined {
+  const called = description.slice(0, DESCRIPTION_CHARS_MAX) || modality
+  return [called, plane && words.sending.planes[plane]].filter(Boolean).join(', ') || undefined
 }
 
 function runsOf(pictures: readonly Looked[]): FoundScan[] {

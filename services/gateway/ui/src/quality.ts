@@ -1,7 +1,18 @@
-import type { Alarm, ExpectedDice, MeanDice, QualityBy, QualityGroup, Rate, Times, Weighted, WeightedRate } from './api/quality'
+import type {
+  Alarm,
+  ExpectedDice,
+  MeanDice,
+  OfflineEvaluation,
+  QualityBy,
+  QualityGroup,
+  Rate,
+  Times,
+  Weighted,
+  WeightedRate,
+} from './api/quality'
 import { periodIn, type Period } from './period'
 import type { Figure } from './api/models'
-import { count, decimal, figures, seconds } from './units'
+import { count, decimal, figures, moments, seconds } from './units'
 import { words } from './words'
 
 export const QUALITY_BY = ['model', 'week', 'kind', 'size', 'site', 'scanner'] as const satisfies readonly QualityBy[]
@@ -16,6 +27,12 @@ export function askedIn(query: string): Asked {
   const asked = new URLSearchParams(query)
   const by = QUALITY_BY.find((one) => one === asked.get('by')) ?? 'model'
   return { by, period: periodIn(asked) }
+}
+
+/** What a group is called. */
+export function groupName(by: QualityBy, name: string): string {
+  const kinds: Readonly<Record<string, string>> = words.quality.kinds
+  return (by === 'kind' ? kinds[name] : undefined) ?? name
 }
 
 /** A value from 0 to 1 between its bounds, and what is said of it. */
@@ -99,6 +116,14 @@ export function refusalsOf(refusals: Readonly<Record<string, number>>): string[]
     .map(([why, scans]) => `${names[why] ?? why}: ${count(scans)}`)
 }
 
+/** How many files were refused at the door, and why; those of a later version's problems by their own name. */
+export function refusedOf(refused: Readonly<Record<string, number>>): string[] {
+  const names: Readonly<Record<string, string>> = words.quality.problems
+  return Object.entries(refused)
+    .sort(([one], [other]) => one.localeCompare(other))
+    .map(([problem, files]) => `${names[problem] ?? problem}: ${count(files)}`)
+}
+
 /** What a model's confirmed answers come to beside the bound. */
 export function alarmOf(name: string, alarm: Alarm | null): string {
   if (!alarm || alarm.of === 0) return ''
@@ -107,11 +132,43 @@ export function alarmOf(name: string, alarm: Alarm | null): string {
   return `${told} ${stands ? words.quality.alarm(count(budget_scans)) : words.quality.calm(figures(peak), count(budget_scans))}`
 }
 
-/** A figure that was measured offline. */
-export function offlineOf(figure: Figure | undefined, gateSet: string): string {
-  if (!figure) return ''
-  const { value, low, high } = figure
+/** The overlap that was measured offline. */
+export function offlineOf(dice: Figure | undefined, gateSet: string): string {
+  if (!dice) return ''
+  const { value, low, high } = dice
   return words.quality.offline(decimal(value, 3), words.quality.interval(decimal(low, 3), decimal(high, 3)), gateSet)
+}
+
+/** A rate that was measured offline, where slices are counted, and not scans. */
+export function offlineRateOf(rate: Figure | undefined, gateSet: string): string {
+  if (!rate) return ''
+  const { value, low, high } = rate
+  return words.quality.offlineSlices(share(value), words.quality.interval(share(low), share(high)), gateSet)
+}
+
+/** The newest evaluation of the model of that name and version, of those that stand newest first. */
+export function evaluationOf(evaluations: readonly OfflineEvaluation[], name: string): OfflineEvaluation | undefined {
+  return evaluations.find(({ model }) => `${model.name}/${model.version}` === name)
+}
+
+/** Of which data an evaluation is, and when it was reported. */
+function setOf({ data_version, evaluated_at }: OfflineEvaluation): string {
+  const at = evaluated_at === null ? '' : moments(Date.parse(evaluated_at))
+  return words.quality.keptSet(data_version.slice(0, 8), at)
+}
+
+/** The mean overlap by patient on a kept set, over how many, and how it is where there is something to overlap; nothing where it was not measured. */
+export function keptDiceOf(evaluation: OfflineEvaluation | undefined): string {
+  if (!evaluation?.dice) return ''
+  const { mean, low, high, count: patients } = evaluation.dice
+  const told = words.quality.keptDice(decimal(mean, 3), words.quality.interval(decimal(low, 3), decimal(high, 3)), count(patients), setOf(evaluation))
+  return [told, diceNotEmptyOf(evaluation.dice)].filter(Boolean).join(' ')
+}
+
+/** A rate by slice on a kept set; nothing where it was not measured. */
+export function keptRateOf(evaluation: OfflineEvaluation | undefined, of: 'far' | 'frr'): string {
+  const estimate = evaluation && rateOf(evaluation[of])
+  return evaluation && estimate ? words.quality.keptSlices(estimate.words, setOf(evaluation)) : ''
 }
 
 /** What part of all scans was reviewed, as a sentence; each scan is in one group. */

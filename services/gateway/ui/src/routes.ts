@@ -1,5 +1,5 @@
 /** What of the page is shown. */
-export type Page = 'home' | 'new' | 'scan' | 'report' | 'models' | 'quality' | 'drift' | 'deliveries' | 'administration' | 'account' | 'tenants' | 'welcome'
+export type Page = 'home' | 'new' | 'scan' | 'report' | 'models' | 'quality' | 'drift' | 'deliveries' | 'administration' | 'account' | 'tenants' | 'welcome' | 'signed-in'
 
 /** Where the page is, as its address says. */
 export interface Where {
@@ -21,6 +21,7 @@ const ROUTES: readonly (readonly [RegExp, Page])[] = [
   [/^\/account$/, 'account'],
   [/^\/tenants$/, 'tenants'],
   [/^\/welcome\/([\w-]+)$/, 'welcome'],
+  [/^\/signed-in\/([a-z0-9-]+)$/, 'signed-in'],
   [/^\/quality$/, 'quality'],
   [/^\/drift(?:\/([\w-]+))?$/, 'drift'],
 ]

@@ -1,19 +1,39 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DriftFeature, DriftWindow } from './api/drift'
-import type { Rate } from './api/quality'
+import type { Version } from './api/models'
+import type { OfflineEvaluation, QualityGroup, Rate } from './api/quality'
+import { histogramOf, intervalsOf, plotsOf, saidOf, trendOf, versionsOf, type Chart } from './chart'
 import { counted, judged, NOTHING, saidIn } from './draft'
-import { alike, byGravity, distance, featureIn, featureName, plotOf, plotWords, pValue, three, trendOf, windowName, windowsIn } from './drift'
-import { ALL, FILTERS, filterNamed, matches, nameOf, stepped } from './filter'
+import { alike, byGravity, distance, featureIn, featureName, plotWords, pValue, three, windowName, windowsIn } from './drift'
+import { ALL, askedOf, chosenIn, filterIn, FILTERS, isContradiction, isSame, matches, stepped, type Filter } from './filter'
 import { languageOf, localeOf } from './language'
 import { beginOf, endOf, periodIn } from './period'
-import { alarmOf, askedIn, diceNotEmptyOf, diceOf, expectedOf, rateOf, refusalsOf, reviewedOf, slicesOf, weightedOf } from './quality'
+import {
+  alarmOf,
+  askedIn,
+  diceNotEmptyOf,
+  diceOf,
+  evaluationOf,
+  expectedOf,
+  keptDiceOf,
+  keptRateOf,
+  offlineOf,
+  offlineRateOf,
+  rateOf,
+  refusalsOf,
+  refusedOf,
+  reviewedOf,
+  slicesOf,
+  weightedOf,
+} from './quality'
 import { ordered, orderIn, ORDERS, sortOf, type Order } from './order'
 import { homeOf, may } from './roles'
 import { hrefTo, whereAt } from './routes'
 import { goneIn } from './api/follow'
 import type { Scan } from './api/scans'
 import { found } from './search'
+import { fateOf } from './series'
 import { firstOf, offeredFor, together } from './together'
 import { TABLES } from './words/table'
 
@@ -25,6 +45,7 @@ test('an address says which page it is and what is asked of it, and what nobody 
   assert.equal(whereAt('#/new').page, 'new')
   assert.equal(whereAt('#/deliveries').page, 'deliveries')
   assert.deepEqual(whereAt('#/welcome/aB_3-x'), { page: 'welcome', id: 'aB_3-x', query: '' })
+  assert.deepEqual(whereAt('#/signed-in/st-marys?code=a+b&state=s'), { page: 'signed-in', id: 'st-marys', query: 'code=a+b&state=s' })
   const unknown = ['', '#', '#/', '#/scans', '#/scans/a/b', '#/scans/..%2f', '#/quality/7', '#/nothing']
   for (const at of unknown) assert.equal(whereAt(at).page, 'home', at)
 })
@@ -77,11 +98,39 @@ test('a rate by weight and by slice is said as such, and nothing where nothing i
   assert.deepEqual([weightedOf(null), weightedOf(undefined), slicesOf(null)], ['', '', ''])
 })
 
+test('what was measured offline says where, and that its rates are of slices', () => {
+  const figure = { value: 0.0625, low: 0.03, high: 0.1 }
+  assert.equal(offlineOf(figure, 'gate-3'), 'Offline (gate-3): 0.063 (0.030 to 0.100).')
+  assert.equal(offlineRateOf(figure, 'gate-3'), 'Offline, of slices (gate-3): 6.3 % (3.0 % to 10.0 %).')
+  assert.deepEqual([offlineOf(undefined, ''), offlineRateOf(undefined, '')], ['', ''])
+})
+
 test('what a model expects stands beside what was found, and why scans have no answer is counted', () => {
   const expected = { expected: 0.8, observed: 0.7, count: 3, all: 0.75, all_count: 40 }
   assert.match(expectedOf(expected), /^0\.75, over 40 scans\. .*0\.80 expected, 0\.70 found \(3\)\.$/)
   assert.equal(expectedOf({ ...expected, observed: null }), '0.75, over 40 scans.')
   assert.deepEqual(refusalsOf({ stopped: 2, later: 1 }), ['later: 1', 'Model stopped: 2'])
+})
+
+test('files that were refused at the door are counted by why, also where the why is of a later version', () => {
+  assert.deepEqual(refusedOf({ 'not-a-head': 3, blank: 1, 'later-problem': 2 }), ['Blank: 1', 'later-problem: 2', 'No head: 3'])
+  assert.deepEqual(refusedOf({}), [])
+})
+
+test('the newest evaluation on a kept set stands beside the live figures with its data and its time', () => {
+  const one = (id: string, version: string): OfflineEvaluation => ({
+    id, model: { name: 'm', version, sha256: 'ab' }, data_version: '0123456789abcdef', evaluated_at: null,
+    dice: { mean: 0.8, low: 0.75, high: 0.85, count: 9, empty: 0, mean_not_empty: 0.8 }, far: rate, frr: { ...rate, rate: null, count: 0, of: 0 },
+  })
+  const evaluations = [one('c', '2'), one('b', '1'), one('a', '1')]
+  const kept = evaluationOf(evaluations, 'm/1')
+  assert.equal(kept?.id, 'b')
+  assert.equal(evaluationOf(evaluations, 'm/3'), undefined)
+  assert.equal(keptDiceOf(kept), 'Offline, 9 patients (data 01234567): 0.800 (0.750 to 0.850).')
+  const emptied = kept?.dice && { ...kept, dice: { ...kept.dice, empty: 2, mean_not_empty: 0.743 } }
+  assert.match(keptDiceOf(emptied ?? undefined), /0\.850\)\. Of them 2 are empty in both and count 1\. All others: 0\.74\.$/)
+  assert.equal(keptRateOf(kept, 'far'), 'Offline, slices (data 01234567): 12.5 % (3.5 % to 36.0 %), 2 of 16.')
+  assert.deepEqual([keptRateOf(kept, 'frr'), keptDiceOf(undefined), keptRateOf(undefined, 'far')], ['', '', ''])
 })
 
 test('an alarm says how strong the evidence is and how often it cries wolf', () => {
@@ -116,17 +165,24 @@ test('the gravest feature comes first and is shown, unless another one is asked 
   assert.equal(featureIn([], ''), undefined)
 })
 
+/** What is plotted, series by series. */
+const valuesOf = ({ series }: Chart) => series.map(({ drawn, values }) => [drawn, ...values])
+
 test('a histogram has a bin at each end for what lies beyond, and the highest share fills it', () => {
-  const { bars, line, top } = plotOf(feature.histogram!)
-  assert.equal(top, 0.5)
-  assert.deepEqual(bars.map(({ height }) => height), [0, 100, 100, 0])
-  assert.equal(line, 'M0 100V100H25V50H50V0H75V50H100V100')
+  const chart = histogramOf(feature, feature.histogram!)
+  assert.equal(chart.up.top, 0.5)
+  assert.deepEqual(valuesOf(chart), [['bars', 0, 0.5, 0.5, 0], ['outlines', 0, 0.25, 0.5, 0.25]])
+  assert.deepEqual(chart.across.rows, ['Below 0', '0 to 0.5', '0.5 to 1', 'Above 1'])
+  assert.deepEqual(chart.across.ticks, [{ at: 0.5, text: '0' }, { at: 1.5, text: '0.5' }, { at: 2.5, text: '1' }])
+  assert.equal(chart.across.name, 'Mean brightness, 0 is black, 1 is white')
+  assert.equal(saidOf(chart, 1), '0 to 0.5: Training 50.0 %, This period 25.0 %')
+  assert.equal(saidOf(chart, 1, [0.125, null]), '0 to 0.5: Training 12.5 %, This period not known')
   assert.match(plotWords(feature), /training 0\.5, in this period 0\.51\. 25\.0 % /)
   assert.match(plotWords({ ...feature, median: null, histogram: null }), /in this period not known\. 0\.0 % /)
 })
 
-const seen = (id: string, number: number, psi: number | null, scanner: string | null = null): DriftWindow => ({
-  id, number, scanner, image_kind: 'flair', scans: 40, verdict: 'stable', drifted: false,
+const seen = (id: string, number: number, psi: number | null, scanner: string | null = null, site: string | null = null): DriftWindow => ({
+  id, number, scanner, site, image_kind: 'flair', scans: 40, verdict: 'stable', drifted: false,
   model: { name: 'medseg-mr', version: '1', sha256: 'ab' },
   from: '2026-11-27T09:30:00.000Z', to: '2026-11-27T10:30:00.000Z',
   features: [{ ...feature, psi }],
@@ -134,13 +190,49 @@ const seen = (id: string, number: number, psi: number | null, scanner: string | 
 })
 
 test('a trend is of windows that watch the same scans, oldest first, and leaves out what was not measured', () => {
-  const windows = [seen('c', 3, 0.5), seen('other', 3, 9, 'Acme'), seen('b', 2, null), seen('a', 1, 0.125)]
+  const windows = [seen('c', 3, 0.5), seen('other', 3, 9, 'Acme'), seen('elsewhere', 3, 9, null, 'West'), seen('b', 2, null), seen('a', 1, 0.125)]
   assert.deepEqual(alike(windows, seen('c', 3, 0.5)).map(({ id }) => id), ['a', 'b', 'c'])
-  const trend = trendOf(alike(windows, seen('c', 3, 0.5)), 'mean')
-  assert.deepEqual(trend.points.map(({ id, x, y }) => [id, x, y]), [['a', 25, 75], ['c', 75, 0]])
-  assert.deepEqual([trend.line, trend.top], ['M25 75L75 0', 0.5])
-  assert.match(trend.points[0]?.words ?? '', /0\.125$/)
-  assert.deepEqual(trendOf(windows, 'never').points, [])
+  const trend = trendOf(alike(windows, seen('c', 3, 0.5)), 'mean', 'c')
+  assert.deepEqual(valuesOf(trend), [['line', 0.125, 0.5]])
+  assert.deepEqual([trend.across.ticks.map(({ text }) => text), trend.here, trend.alarms], [['1', '3'], 1, []])
+  assert.match(saidOf(trend, 0), /^1 \(.*\): Stability index \(PSI\) 0\.125$/)
+  assert.deepEqual(trendOf(windows, 'never', 'c').across.rows, [])
+})
+
+test('a trend marks what was announced, and has the bounds of the index, which are none of a discrepancy', () => {
+  const windows = [seen('a', 1, 0.05), { ...seen('b', 2, 0.75), drifted: true }]
+  const trend = trendOf(windows, 'mean', 'elsewhere')
+  assert.deepEqual([trend.alarms, trend.here], [[1], undefined])
+  assert.deepEqual(trend.bounds, [{ at: 0.1, name: 'Worth watching' }, { at: 0.25, name: 'Drift' }])
+  assert.ok(trend.up.top > 0.75, 'the marks have room over the highest')
+  const embedded = windows.map((window) => ({ ...window, features: [{ ...feature, psi: null, mmd2: 0.5 }] }))
+  assert.deepEqual([trendOf(embedded, 'mean', 'b').bounds, valuesOf(trendOf(embedded, 'mean', 'b'))], [[], [['line', 0.5, 0.5]]])
+})
+
+test('values stand beside each other with their intervals, and what nothing is known of is left out', () => {
+  const chart = intervalsOf({ title: 'Rate', unit: 'Share', written: String, named: [{ name: 'a', estimate: undefined }, { name: 'b', estimate: rateOf(rate) }] }, 'Model')
+  assert.deepEqual(chart.across.rows, ['b'])
+  assert.deepEqual(valuesOf(chart), [['points', 0.125], ['low', 0.035], ['high', 0.36]])
+  assert.equal(saidOf(chart, 0), 'b: Value 0.125, 95 % interval from 0.035, 95 % interval to 0.36')
+})
+
+test('quality is plotted as it is in the table, weeks in their order', () => {
+  const group = (name: string, count: number) => ({ name, dice: null, far: null, frr: { ...rate, count }, agree: { ...rate, rate: null, of: 0 } }) as unknown as QualityGroup
+  const groups = [group('2026-W48', 2), group('2026-W47', 1)]
+  const known = (by: 'week' | 'kind') => plotsOf(by, groups).flatMap(({ title, named }) => named.flatMap(({ name, estimate }) => (estimate ? [[title, name, estimate.value]] : [])))
+  const title = 'None found where there is a tumour'
+  assert.deepEqual(known('week'), [[title, '2026-W47', 0.125], [title, '2026-W48', 0.125]])
+  assert.deepEqual(known('kind').map(([, name]) => name), ['2026-W48', '2026-W47'])
+})
+
+test('versions are beside each other where they were measured on the same set, the oldest first', () => {
+  const figure = (value: number) => ({ value, low: value / 2, high: 1 })
+  const version = (version: string, registered_ms: number, gate_set: string, failure: string | null = null) =>
+    ({ name: 'm', version, registered_ms, evaluation: { gate_set, failure, dice: figure(registered_ms / 10), far: figure(0), frr: figure(0) } }) as Version
+  const { gateSet, plots } = versionsOf([version('3', 3, 'new'), version('2', 2, 'old'), version('1', 1, 'new'), version('4', 4, 'new', 'no memory')])
+  assert.equal(gateSet, 'new')
+  assert.deepEqual(plots[0]?.named.map(({ name, estimate }) => [name, estimate?.value]), [['m/1', 0.1], ['m/3', 0.3]])
+  assert.deepEqual(versionsOf([]).plots.flatMap(({ named }) => named), [])
 })
 
 test('embeddings are as far from the training as their discrepancy says', () => {
@@ -150,6 +242,7 @@ test('embeddings are as far from the training as their discrepancy says', () => 
 test('a window is named by what its scans have in common, and an address says which one is asked for', () => {
   assert.equal(windowName(seen('a', 1, 0)), 'FLAIR, scanner not known, medseg-mr 1')
   assert.equal(windowName(seen('a', 1, 0, 'Acme Maker 3')), 'FLAIR, Acme Maker 3, medseg-mr 1')
+  assert.equal(windowName(seen('a', 1, 0, 'Acme Maker 3', 'West')), 'FLAIR, Acme Maker 3, West, medseg-mr 1')
   assert.deepEqual(windowsIn('a=1&b=2'), { window: '', a: '1', b: '2' })
   assert.deepEqual(windowsIn('window=7&feature=mean'), { window: '7', a: '', b: '' })
 })
@@ -160,20 +253,61 @@ test('numbers of drift have three figures, and a small p-value is not called non
   assert.deepEqual(['sharpness', 'bottleneck_7'].map(featureName), ['Sharpness', 'bottleneck_7'])
 })
 
-test('a filter is found again by its name, and any other name filters nothing', () => {
-  const names = Object.entries(FILTERS).flatMap(([by, all]) => all.map((one) => `${by}:${one}`))
-  assert.equal(names.length, 14)
-  for (const name of names) assert.equal(nameOf(filterNamed(name)), name)
-  for (const name of ['', 'answer', 'answer:queued', 'answer:', 'reader:eve']) assert.deepEqual(filterNamed(name), ALL, name)
-  assert.equal(nameOf(ALL), '')
+const ASKED: Filter = { answer: 'found', state: 'done', priority: 'stat', review: 'conflict', modality: 'MR', site: 'CHU Yaoundé', from: '2026-11-02', to: '2026-11-03' }
+
+test('filters are found again in the address, all at once, and what nobody offers filters nothing', () => {
+  assert.deepEqual(filterIn(whereAt(hrefTo('', { ...ASKED })).query), ASKED)
+  for (const [by, all] of Object.entries(FILTERS)) {
+    for (const one of all) assert.deepEqual(filterIn(`${by}=${one}`), { ...ALL, [by]: one })
+  }
+  for (const query of ['', 'answer', 'answer=queued', 'reader=eve', 'site=%5C', `site=${'x'.repeat(65)}`, 'from=2026-02-31']) {
+    assert.ok(isSame(filterIn(query), ALL), query)
+  }
+  assert.deepEqual([chosenIn(ALL), chosenIn({ ...ALL, site: 'Kumasi', state: 'done' })], [[], ['state', 'site']])
+})
+
+/** Does something where clocks show that zone's time. */
+function inZone(zone: string, doing: () => void): void {
+  const before = process.env.TZ
+  process.env.TZ = zone
+  try {
+    doing()
+  } finally {
+    if (before === undefined) delete process.env.TZ
+    else process.env.TZ = before
+  }
+}
+
+test('the server is asked for the moments in which the reader’s days begin and end, and for nothing that nobody asks for', () => {
+  assert.deepEqual(askedOf(ALL), {})
+  for (const [zone, from, to] of [
+    ['UTC', '2026-11-02T00:00:00.000Z', '2026-11-04T00:00:00.000Z'],
+    ['Africa/Douala', '2026-11-01T23:00:00.000Z', '2026-11-03T23:00:00.000Z'],
+    ['America/New_York', '2026-11-02T05:00:00.000Z', '2026-11-04T05:00:00.000Z'],
+  ] as const) {
+    inZone(zone, () => assert.deepEqual(askedOf(ASKED), { ...ASKED, from, to }, zone))
+  }
+  // A day on which the clock is put back has 25 hours.
+  const shifted: Filter = { ...ALL, from: '2026-11-01', to: '2026-11-01' }
+  inZone('America/New_York', () => assert.deepEqual(askedOf(shifted), { from: '2026-11-01T04:00:00.000Z', to: '2026-11-02T05:00:00.000Z' }))
 })
 
 test('what is listed is what is known now, not what it was when it came', () => {
-  const scan = { answer: 'found', state: 'done', priority: 'routine' } as const
-  const listed = (name: string) => matches(filterNamed(name), scan, 'conflict')
-  assert.deepEqual(['', 'answer:found', 'state:done', 'review:conflict'].map(listed), [true, true, true, true])
-  assert.deepEqual(['answer:failed', 'state:queued', 'priority:stat', 'review:agreed'].map(listed), [false, false, false, false])
-  assert.ok(!matches(filterNamed('review:unreviewed'), scan, undefined), 'not known is no state of review')
+  const scan = { answer: 'found', state: 'done', priority: 'stat', modality: 'MR', site: 'CHU Yaoundé', accepted_ms: Date.parse('2026-11-03T23:59:59') } as const
+  assert.ok(matches(ALL, scan, undefined) && matches(ASKED, scan, 'conflict'))
+  const others: Partial<Filter>[] = [{ answer: 'failed' }, { state: 'queued' }, { priority: 'routine' }, { review: 'agreed' }, { modality: 'CT' }, { site: 'Kumasi' }, { from: '2026-11-04', to: '' }, { to: '2026-11-02' }]
+  for (const other of others) assert.ok(!matches({ ...ASKED, ...other }, scan, 'conflict'), JSON.stringify(other))
+  assert.ok(!matches({ ...ALL, review: 'unreviewed' }, scan, undefined), 'not known is no state of review')
+})
+
+test('filters that no scan can meet together are known to', () => {
+  const contradict = (filter: Partial<Filter>) => isContradiction({ ...ALL, ...filter })
+  for (const filter of [{ answer: 'found', state: 'queued' }, { review: 'agreed', state: 'running' }, { review: 'unsure', answer: 'failed' }, { from: '2026-11-03', to: '2026-11-02' }] as const) {
+    assert.ok(contradict(filter), JSON.stringify(filter))
+  }
+  for (const filter of [{}, ASKED, { state: 'queued', priority: 'stat' }, { from: '2026-11-03', to: '2026-11-03' }] as const) {
+    assert.ok(!contradict(filter), JSON.stringify(filter))
+  }
 })
 
 test('steps through the list begin at its first or last row and end there', () => {
@@ -256,6 +390,14 @@ test('what waits may be urgent, what has no answer is analysed again, and what h
   const offered = (state: Scan['state'], answer: Scan['answer'], priority: Scan['priority'] = 'routine') => offeredFor({ state, answer, priority })
   assert.deepEqual([offered('queued', null), offered('queued', null, 'stat'), offered('running', null)], ['urgent', 'routine', undefined])
   assert.deepEqual([offered('done', 'failed'), offered('done', 'not_analysable'), offered('done', 'found'), offered('done', 'none_found')], ['retry', 'retry', undefined, undefined])
+})
+
+test('of a series it is said whether it was chosen, only kept, or asked for', () => {
+  const series = (picked: boolean) => ({ score: 0.4, picked, reasons: [], why_not: [] })
+  const fate = (picked: boolean, state: Scan['state'], attempt: number) => fateOf({ series: series(picked), state, attempt })
+  assert.deepEqual([fate(true, 'queued', 0), fate(true, 'done', 1), fate(true, 'done', 0)], ['picked', 'picked', 'picked'])
+  assert.deepEqual([fate(false, 'done', 0), fate(false, 'queued', 0), fate(false, 'done', 1)], ['kept', 'asked', 'asked'])
+  assert.equal(fateOf({ series: null, state: 'done', attempt: 0 }), undefined)
 })
 
 test('an event of a deleted scan names it, and one that cannot be read names none', () => {

@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import { problemOf } from './api/problem'
 import type { Diameter, Finding, ImageFacts, ResultDocument } from './api/result'
 import { eventsOf, type ServerEvent } from './api/sse'
-import { dicomHeader, planeOf } from './dicom'
 import { lineOf } from './geometry'
 import { inSentences } from './inSentences'
 import { grouped, leftInWords } from './grouping'
@@ -14,10 +13,14 @@ import { dateOf, nameOf, personOf, studyOf } from './person'
 import { boxOf, byRole, diametersOf, inWords, sizeOf } from './sizes'
 import { bytes, dayOf, decimal, decimalSign, figures, probability } from './units'
 import { ANSWERS, fitOf, imageKindOf, lookOf, sentence, shortId, sideOf, viewOf } from './words'
+import './tests.dicom'
 import './tests.drawing'
 import './tests.compare'
 import './tests.pages'
 import './tests.room'
+
+// A chunk of its own, as in the page.
+const { dicomHeader, planeOf } = await import('./dicom')
 
 async function events(chunks: string[]): Promise<ServerEvent[]> {
   async function* stream() {
@@ -239,7 +242,7 @@ const chosen = (path: string, head: ArrayBuffer | number[]) => ({
 })
 const PNG = [0x89, 0x50, 0x4e, 0x47]
 
-test('a DICOM header is read in both encodings, and what is none is not', () => {
+test('a DICOM header is read in both encodings, and what is none is not', async () => {
   const values: [number, string, string][] = [
     [0x00080060, 'CS', 'MR'],
     [0x00100020, 'LO', '4711'],
@@ -247,10 +250,10 @@ test('a DICOM header is read in both encodings, and what is none is not', () => 
     [0x00280008, 'IS', '7'],
   ]
   for (const explicit of [true, false]) {
-    const header = dicomHeader(dicomHead(values, explicit))
+    const header = await dicomHeader(dicomHead(values, explicit))
     assert.deepEqual([header?.modality, header?.series, header?.frames, header?.patient], ['MR', '1.2.3', 7, '4711\\'])
   }
-  assert.equal(dicomHeader(new Uint8Array(20).fill(0x41).buffer)?.series ?? '', '')
+  for (const bytes of [0, 20, 200]) assert.equal(await dicomHeader(new Uint8Array(bytes).fill(0x41).buffer), undefined)
 })
 
 test('slices of a series are one scan, and a disc’s other files are not sent', async () => {
@@ -464,6 +467,49 @@ test('files of one scan are one thing to send, the same each time, without their
   const alone = await packed(files.slice(0, 1))
   assert.equal(alone.blob, files[0])
   assert.ok(!alone.several && alone.sums !== one.sums)
+})
+
+/** The bytes that a compressed blob holds. */
+async function inflated(blob: Blob, how: CompressionFormat): Promise<Uint8Array> {
+  return new Uint8Array(await new Response(blob.stream().pipeThrough(new DecompressionStream(how))).arrayBuffer())
+}
+
+test('a volume is compressed where that pays, to the same bytes each time, and nothing of it is lost', async () => {
+  const volume = new Uint8Array(3_000_000).map((_, at) => (at >> 5) & 0xff)
+  volume.set([0x6e, 0x2b, 0x31, 0], 344)
+  const file = () => new File([volume], 'DOE^JANE.nii')
+  const [one, again] = [await packed([file()]), await packed([file()])]
+  assert.ok(one.blob.size < volume.length / 10 && !one.several)
+  assert.deepEqual([new Uint8Array(await one.blob.arrayBuffer()), one.sums], [new Uint8Array(await again.blob.arrayBuffer()), again.sums])
+  assert.deepEqual(await inflated(one.blob, 'gzip'), volume)
+
+  const noise = crypto.getRandomValues(new Uint8Array(65_536))
+  noise.set([0x6e, 0x2b, 0x31, 0], 344)
+  const picture = new Uint8Array(70_000)
+  picture.set([0x89, 0x50, 0x4e, 0x47])
+  for (const bytes of [noise, picture]) {
+    const left = new File([bytes], 'a file')
+    assert.equal((await packed([left])).blob, left, 'what does not pay, or is no volume, is sent as it is')
+  }
+})
+
+test('slices are deflated in their zip where that pays, each to be had back whole', async () => {
+  const slices = [1, 2].map((number) => new Uint8Array(50_000).fill(number))
+  const files = slices.map((slice, index) => new File([slice], `DOE^JANE ${index}.dcm`))
+  const [one, again] = [await packed(files), await packed(files)]
+  assert.equal(one.sums, again.sums)
+  const bytes = new Uint8Array(await one.blob.arrayBuffer())
+  assert.ok(bytes.length < 1000 && one.several)
+  const zip = new DataView(bytes.buffer)
+  let at = 0
+  for (const slice of slices) {
+    const [method, sum, sent, whole, name] = [zip.getUint16(at + 8, true), zip.getUint32(at + 14, true), zip.getUint32(at + 18, true), zip.getUint32(at + 22, true), zip.getUint16(at + 26, true)]
+    assert.deepEqual([zip.getUint32(at, true), method, sum, whole], [0x04034b50, 8, crc32(slice), slice.length])
+    const begin = at + 30 + name
+    assert.deepEqual(await inflated(one.blob.slice(begin, begin + sent), 'deflate-raw'), slice)
+    at = begin + sent
+  }
+  assert.equal(zip.getUint32(at, true), 0x02014b50)
 })
 
 test('a text has one short name, and another text another', () => {

@@ -2,23 +2,27 @@ import type { FeedbackReason, FeedbackVerdict, Truth } from './api/feedback'
 import type { ReportLanguage } from './api/report'
 import type { Lack } from './draft'
 import type { Preset } from './viewing'
+import { AUDIT } from './words/audit.en'
 import { DELIVERIES } from './words/deliveries.en'
 import { DRAWING } from './words/drawing.en'
 import { COMPARE } from './words/compare.en'
 import { ACCOUNTS } from './words/accounts.en'
 import { FRAME } from './words/frame.en'
 import { PAGES } from './words/pages.en'
+import { PLOTS } from './words/plots.en'
 import { SCAN } from './words/scan.en'
 import { WORK } from './words/work.en'
 
 /** What the page says, in English. Another language is another table of the same shape: see `words/table.ts`. */
 export const EN = {
+  ...AUDIT,
   ...DELIVERIES,
   ...DRAWING,
   ...COMPARE,
   ...ACCOUNTS,
   ...FRAME,
   ...PAGES,
+  ...PLOTS,
   ...SCAN,
   ...WORK,
   room: {
@@ -146,6 +150,13 @@ export const EN = {
     noList: 'What others said cannot be shown.',
     again: 'Say something else',
     againHint: 'A new word stands beside the old one; nothing is overwritten.',
+  },
+  patientLink: {
+    title: 'A link for the patient',
+    hint: 'Whoever has it may write to the administrators of your hospital, without an account and up to five times. They read nothing by it, and it says nothing of anybody.',
+    make: 'Make a link',
+    another: 'Make another link',
+    made: (until: string) => `Hand it to the patient: it is shown once, and is valid until ${until}.`,
   },
   incident: {
     title: 'Report a problem',

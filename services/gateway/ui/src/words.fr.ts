@@ -1,21 +1,25 @@
+import { AUDIT } from './words/audit.fr'
 import { DELIVERIES } from './words/deliveries.fr'
 import { DRAWING } from './words/drawing.fr'
 import { COMPARE } from './words/compare.fr'
 import { ACCOUNTS } from './words/accounts.fr'
 import { FRAME } from './words/frame.fr'
 import { PAGES } from './words/pages.fr'
+import { PLOTS } from './words/plots.fr'
 import { SCAN } from './words/scan.fr'
 import type { Words } from './words/table'
 import { WORK } from './words/work.fr'
 
 /** What the page says, in French. */
 export const FR: Words = {
+  ...AUDIT,
   ...DELIVERIES,
   ...DRAWING,
   ...COMPARE,
   ...ACCOUNTS,
   ...FRAME,
   ...PAGES,
+  ...PLOTS,
   ...SCAN,
   ...WORK,
   room: {
@@ -145,6 +149,13 @@ export const FR: Words = {
     noList: 'Ce que les autres ont dit ne peut pas être affiché.',
     again: 'Dire autre chose',
     againHint: 'Un nouvel avis s’ajoute à l’ancien ; rien n’est effacé.',
+  },
+  patientLink: {
+    title: 'Un lien pour le patient',
+    hint: 'Qui l’a peut écrire aux administrateurs de votre hôpital, sans compte et jusqu’à cinq fois. Il ne donne rien à lire et ne dit rien de personne.',
+    make: 'Créer un lien',
+    another: 'Créer un autre lien',
+    made: (until) => `À remettre au patient : il n’est montré qu’une fois et est valable jusqu’au ${until}.`,
   },
   incident: {
     title: 'Signaler un problème',

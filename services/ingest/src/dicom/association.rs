@@ -1,5 +1,7 @@
 //! One association: who calls is let in or told why not, and then instance after instance is taken.
 
+mod commits;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +14,23 @@ use dicom_ul::pdu::{
 };
 use service::Share;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Door;
+use super::commitment::{self, Pending};
 use super::contexts::{Context, negotiated};
 use super::dimse::{COMMAND_BYTES_MAX, Command, Operation, Status, is_uid};
 use super::inbox::{Arriving, NotTaken};
 use super::line::{Cut, Line};
 use super::part10::{self, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use super::report::{Report, Titles, later, unheard, values};
 use super::senders::{Sender, Stranger};
 use super::telling::count_instance;
 
 /// The most that a request for an association may have: 128 contexts with all transfer syntaxes that there are.
 const REQUEST_BYTES_MAX: u32 = 512 * 1024;
-const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
+pub const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 /// The head of a value within a PDU (PS3.8, 9.3.5.1).
 const VALUE_HEAD_BYTES: u32 = 6;
 /// What a response is cut into at most, where the other side says no bound: it is far shorter.
@@ -33,6 +38,8 @@ const RESPONSE_BYTES: u32 = 16 * 1024;
 /// No value is cut shorter, whatever the other side says.
 const RESPONSE_BYTES_MIN: u32 = 64;
 
+/// How often it is looked whether what was asked is decided.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long the other side may take to close a connection that has been ended.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -61,6 +68,11 @@ struct Accepted<'a, S> {
     /// The command set that is under way, and in which context.
     command: (u8, Vec<u8>),
     open: Option<Open>,
+    /// What was told and not heard yet.
+    reports: &'a mut Vec<Report>,
+    reported: u16,
+    /// What was asked and is not decided yet, each with its context.
+    pending: &'a mut Vec<(u8, Pending)>,
     _share: Share<String>,
 }
 
@@ -68,7 +80,18 @@ struct Accepted<'a, S> {
 struct Open {
     context: u8,
     command: Command,
-    taken: Result<Arriving, Status>,
+    taken: Taken,
+}
+
+/// Where a data set goes.
+enum Taken {
+    Instance(Box<Arriving>),
+    /// A request for a commitment.
+    Request(Vec<u8>),
+    /// Nowhere: it is answered so once all of it has gone by.
+    Refused(Status),
+    /// Nowhere, and nobody waits for an answer.
+    Passed,
 }
 
 /// Serves whoever has connected from `address` until one of both ends it.
@@ -99,16 +122,36 @@ where
             return Ended::Rejected;
         }
     };
+    let titles =
+        Titles { ours: request.called_ae_title.clone(), theirs: request.calling_ae_title.clone() };
+    let report_to = sender.report_to.clone();
     let value_bytes_max = value_bytes_max(&request.user_variables);
     let (answer, contexts) = acceptance(request, door.pdu_bytes);
     if line.send(&answer).await.is_err() {
         return Ended::Cut;
     }
-    let command = (0, Vec::new());
-    let (open, _share) = (None, share);
-    let accepted =
-        Accepted { door, line, sender, contexts, value_bytes_max, command, open, _share };
-    accepted.until_its_end(stop).await
+    let (mut reports, mut pending) = (Vec::new(), Vec::new());
+    let accepted = Accepted {
+        door,
+        line,
+        sender,
+        contexts,
+        value_bytes_max,
+        command: (0, Vec::new()),
+        open: None,
+        reports: &mut reports,
+        reported: 0,
+        pending: &mut pending,
+        _share: share,
+    };
+    let ended = accepted.until_its_end(stop).await;
+    for (_, pending) in pending {
+        let reception = door.reception.clone();
+        let to = (report_to.clone(), titles.clone());
+        door.telling(later(reception, pending, to, door.idle, stop.clone()));
+    }
+    unheard(reports, (report_to.as_ref(), &titles), door.idle, stop).await;
+    ended
 }
 
 /// Who calls, with a place among those under way; or how they are rejected (PS3.8, 9.3.4).
@@ -207,6 +250,8 @@ where
     async fn until_its_end(mut self, stop: &CancellationToken) -> Ended {
         use AbortRQServiceProviderReason::{ReasonNotSpecified, UnexpectedPdu, UnrecognizedPdu};
         let end = tokio::time::Instant::now() + self.door.association;
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let received = tokio::select! {
                 () = stop.cancelled() => {
@@ -215,6 +260,12 @@ where
                 }
                 () = tokio::time::sleep_until(end) => {
                     return abort(self.line, ReasonNotSpecified).await;
+                }
+                _ = looks.tick(), if !self.pending.is_empty() => {
+                    if self.tell_decided().await.is_err() {
+                        return Ended::Cut;
+                    }
+                    continue;
                 }
                 received = self.line.receive(self.door.pdu_bytes) => received,
             };
@@ -236,6 +287,8 @@ where
                 Ok(Pdu::AbortRQ { .. }) => return Ended::Aborted,
                 Ok(_) => return abort(self.line, UnexpectedPdu).await,
                 Err(Cut::Garbled) => return abort(self.line, UnrecognizedPdu).await,
+                // It waits for us.
+                Err(Cut::Idle) if !self.pending.is_empty() => {}
                 Err(Cut::Idle) => return abort(self.line, ReasonNotSpecified).await,
                 Err(Cut::Gone) => return Ended::Cut,
             }
@@ -263,16 +316,26 @@ where
             return Ok(());
         }
         let command = Command::read(&std::mem::take(bytes)).ok_or(Cut::Garbled)?;
+        if command.operation() == Operation::Heard {
+            self.reports.retain(|report| report.message_id != command.message_id());
+        }
         if command.has_data_set {
-            let taken = self.begin(context, &command);
+            let taken = match command.operation() {
+                Operation::Heard => Taken::Passed,
+                Operation::Action => self.begin_request(context, &command),
+                _ => self
+                    .begin(context, &command)
+                    .map_or_else(Taken::Refused, |arriving| Taken::Instance(Box::new(arriving))),
+            };
             self.open = Some(Open { context, command, taken });
             return Ok(());
         }
         match command.operation() {
             Operation::Echo => self.answer(context, &command, Status::SUCCESS).await,
             Operation::Store => self.answer(context, &command, Status::UNREADABLE).await,
+            Operation::Action => self.answer(context, &command, Status::NO_REQUEST).await,
             Operation::Other => self.answer(context, &command, Status::UNKNOWN_OPERATION).await,
-            Operation::Cancel => Ok(()),
+            Operation::Cancel | Operation::Heard => Ok(()),
         }
     }
 
@@ -292,7 +355,7 @@ where
             return Err(Status::NO_INSTANCE);
         }
         let head = part10::head(sop_class, &command.sop_instance, syntax);
-        let inbox = &self.door.inbox;
+        let inbox = &self.door.reception.inbox;
         inbox.begin(&self.sender.folder, &command.sop_instance, head).map_err(told)
     }
 
@@ -300,39 +363,43 @@ where
         let Some(open) = self.open.as_mut().filter(|open| open.context == context) else {
             return Err(Cut::Garbled);
         };
-        let written = match &mut open.taken {
-            Ok(arriving) => arriving.write(data).await,
-            Err(_) => Ok(()),
+        let refused = match &mut open.taken {
+            Taken::Instance(arriving) => arriving.write(data).await.err().map(told),
+            Taken::Request(bytes) if bytes.len() + data.len() <= commitment::REQUEST_BYTES_MAX => {
+                bytes.extend_from_slice(data);
+                None
+            }
+            Taken::Request(_) => Some(Status::NO_REQUEST),
+            Taken::Refused(_) | Taken::Passed => None,
         };
-        if let Err(why) = written {
+        if let Some(status) = refused {
             // What is there of it goes at once; the rest goes by.
-            open.taken = Err(told(why));
+            open.taken = Taken::Refused(status);
         }
         if !last {
             return Ok(());
         }
         let Some(Open { context, command, taken }) = self.open.take() else { return Ok(()) };
         let status = match taken {
-            Ok(arriving) => arriving.keep().await.map_or_else(told, |()| Status::SUCCESS),
-            Err(status) => status,
+            Taken::Instance(arriving) => {
+                arriving.keep().await.map_or_else(told, |()| Status::SUCCESS)
+            }
+            Taken::Request(bytes) => return self.commit(context, &command, &bytes).await,
+            Taken::Refused(status) => status,
+            Taken::Passed => return Ok(()),
         };
         if command.operation() == Operation::Store {
-            count_instance(if status == Status::SUCCESS { "kept" } else { "refused" });
+            let kept = status == Status::SUCCESS;
+            count_instance(if kept { "kept" } else { "refused" });
+            self.sender.news.notify_one();
         }
         self.answer(context, &command, status).await
     }
 
     async fn answer(&mut self, context: u8, to: &Command, status: Status) -> Result<(), Cut> {
         let response = to.response(status);
-        let mut pieces = response.chunks(self.value_bytes_max).peekable();
-        while let Some(piece) = pieces.next() {
-            let value = PDataValue {
-                presentation_context_id: context,
-                value_type: PDataValueType::Command,
-                is_last: pieces.peek().is_none(),
-                data: piece.to_vec(),
-            };
-            self.line.send(&Pdu::PData { data: vec![value] }).await?;
+        for pdu in values(context, &PDataValueType::Command, &response, self.value_bytes_max) {
+            self.line.send(&pdu).await?;
         }
         Ok(())
     }

@@ -4,8 +4,10 @@ use dicom_ul::pdu::{
     PresentationContextProposed, PresentationContextResult, PresentationContextResultReason,
 };
 
-const VERIFICATION: &str = "1.2.840.10008.1.1";
-const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
+use super::commitment;
+
+pub const VERIFICATION: &str = "1.2.840.10008.1.1";
+pub const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 
 /// One presentation context that was proposed.
@@ -26,12 +28,7 @@ impl Context {
     fn of(proposed: PresentationContextProposed) -> Context {
         let sop_class = trimmed(&proposed.abstract_syntax).to_owned();
         let offered = proposed.transfer_syntaxes.iter().map(|syntax| trimmed(syntax));
-        let known: &[&str] = match sop_class.as_str() {
-            VERIFICATION => &[IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN],
-            class if imaging::may_be_image(class) => imaging::transfer_syntaxes(),
-            _ => &[],
-        };
-        let transfer_syntax = match known {
+        let transfer_syntax = match taken(&sop_class) {
             [] => Err(PresentationContextResultReason::AbstractSyntaxNotSupported),
             known => offered
                 .map(str::to_owned)
@@ -53,6 +50,17 @@ impl Context {
             reason,
             transfer_syntax: transfer_syntax.to_owned(),
         }
+    }
+}
+
+/// The transfer syntaxes in which a class is taken; none: it is not.
+pub fn taken(sop_class: &str) -> &'static [&'static str] {
+    match sop_class {
+        VERIFICATION => &[IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN],
+        // Its data sets are read here, in the one form that everybody speaks.
+        commitment::CLASS => &[IMPLICIT_VR_LITTLE_ENDIAN],
+        class if imaging::may_be_image(class) => imaging::transfer_syntaxes(),
+        _ => &[],
     }
 }
 
@@ -86,6 +94,8 @@ mod tests {
             answer(&format!("{MR}\0"), &["1.2.840.10008.1.2\0"]).as_deref(),
             Ok("1.2.840.10008.1.2")
         );
+        let commitment = answer(commitment::CLASS, &["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]);
+        assert_eq!(commitment, Ok(IMPLICIT_VR_LITTLE_ENDIAN.into()));
         let echo = answer(VERIFICATION, &[IMPLICIT_VR_LITTLE_ENDIAN]);
         assert_eq!(echo, Ok(IMPLICIT_VR_LITTLE_ENDIAN.into()));
     }

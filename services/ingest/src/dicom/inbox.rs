@@ -94,23 +94,37 @@ impl Inbox {
                 fs::remove_file(&entry).map_err(unusable)?;
             }
         }
+        let inbox = Inbox { folder: Arc::from(folder), most, reserve, room, _lock: Arc::new(lock) };
         for sender in senders {
-            let own = folder.join(sender);
-            for below in [ARRIVED, SERIES] {
-                fs::create_dir_all(own.join(below)).map_err(unusable)?;
+            inbox.admit(sender)?;
+            for path in inbox.all(sender)? {
+                inbox.room.count(whose(sender), fs::metadata(path).map_err(unusable)?.len());
             }
-            let all_series = entries(&own.join(SERIES))?;
-            for within in all_series.into_iter().chain([own.join(ARRIVED)]) {
-                for path in instances_in(&within)? {
-                    room.count(sender, fs::metadata(path).map_err(unusable)?.len());
-                }
-            }
-            // A folder that a crash takes away takes all that lies in it along.
-            durable::flush_folder(&own).map_err(unusable)?;
         }
         durable::flush_folder(folder).map_err(unusable)?;
         durable::flush_folder(durable::folder_of(folder)).map_err(unusable)?;
-        Ok(Inbox { folder: Arc::from(folder), most, reserve, room, _lock: Arc::new(lock) })
+        Ok(inbox)
+    }
+
+    /// Makes the folders of a sender, unless they are there. Blocks.
+    pub fn admit(&self, sender: &str) -> Result<PathBuf> {
+        let own = self.folder.join(sender);
+        for below in [ARRIVED, SERIES] {
+            fs::create_dir_all(own.join(below)).map_err(unusable)?;
+        }
+        // A folder that a crash takes away takes all that lies in it along.
+        durable::flush_folder(&own).map_err(unusable)?;
+        durable::flush_folder(&self.folder).map_err(unusable)?;
+        Ok(own)
+    }
+
+    /// All instances of a sender, of whichever series. Blocks.
+    pub fn all(&self, sender: &str) -> Result<Vec<PathBuf>> {
+        let mut found = self.arrived(sender)?;
+        for series in entries(&self.folder.join(sender).join(SERIES))? {
+            found.extend(instances_in(&series)?);
+        }
+        Ok(found)
     }
 
     /// How many bytes lie here.
@@ -133,7 +147,7 @@ impl Inbox {
             inbox: self.clone(),
             sop_instance: sop_instance.to_owned(),
             to: self.arrived_folder(sender),
-            place: self.room.place(sender),
+            place: self.room.place(whose(sender)),
             named,
             file: BufWriter::with_capacity(WRITE_BYTES, file),
             digest: Sha256::new(),
@@ -164,7 +178,7 @@ impl Inbox {
         let twice = length_at(&to);
         fs::rename(arrived, &to).map_err(unusable)?;
         if let Some(bytes) = twice {
-            self.room.give_back(sender, bytes);
+            self.room.give_back(whose(sender), bytes);
         }
         durable::flush_folder(&folder).map_err(unusable)
     }
@@ -173,7 +187,7 @@ impl Inbox {
     pub fn discard(&self, sender: &str, path: &Path) -> Result<()> {
         let bytes = fs::metadata(path).map_err(unusable)?.len();
         fs::remove_file(path).map_err(unusable)?;
-        self.room.give_back(sender, bytes);
+        self.room.give_back(whose(sender), bytes);
         Ok(())
     }
 
@@ -200,6 +214,52 @@ impl Inbox {
             instances.push(instance);
         }
         Ok(instances)
+    }
+
+    /// The instances of a series as they lie there, in no order, and with those that came twice. Blocks.
+    pub fn held(&self, sender: &str, series: &str) -> Result<Vec<Instance>> {
+        let mut held = Vec::new();
+        for path in instances_in(&self.series_folder(sender, series))? {
+            let bytes = fs::metadata(&path).map_err(unusable)?.len();
+            held.extend(Instance::at(path, bytes));
+        }
+        Ok(held)
+    }
+
+    /// The same by their names alone, as cheap as a look at a folder is. Blocks.
+    pub fn named(&self, sender: &str, series: &str) -> Result<Vec<Instance>> {
+        let found = instances_in(&self.series_folder(sender, series))?.into_iter();
+        Ok(found.filter_map(|path| Instance::at(path, 0)).collect())
+    }
+
+    /// When the newest instance of a series came, in milliseconds since 1970; None: there is none. Blocks.
+    pub fn newest_ms(&self, sender: &str, series: &str) -> Result<Option<i64>> {
+        let named = self.named(sender, series)?;
+        let came: Result<Vec<i64>> = named.iter().map(|one| came_ms(&one.path)).collect();
+        Ok(came?.into_iter().max())
+    }
+
+    /// Removes what arrived by then and is of no series yet, and says how many instances that was. Blocks.
+    pub fn discard_arrived(&self, sender: &str, until_ms: i64) -> Result<usize> {
+        let mut discarded = 0;
+        for path in self.arrived(sender)? {
+            if came_ms(&path)? <= until_ms {
+                self.discard(sender, &path)?;
+                discarded += 1;
+            }
+        }
+        Ok(discarded)
+    }
+
+    /// Removes the folder of a sender who sends nothing meanwhile, if no instance lies in it; says whether it did. Blocks.
+    pub fn leave(&self, sender: &str) -> Result<bool> {
+        let own = self.folder.join(sender);
+        if !entries(&own.join(ARRIVED))?.is_empty() || !entries(&own.join(SERIES))?.is_empty() {
+            return Ok(false);
+        }
+        fs::remove_dir_all(&own).map_err(unusable)?;
+        durable::flush_folder(&self.folder).map_err(unusable)?;
+        Ok(true)
     }
 
     /// Where it is noted what has become of a series.
@@ -271,6 +331,17 @@ fn put(named: NamedTempFile, to: &Path, name: &str, place: Place) -> io::Result<
     Ok(())
 }
 
+/// Whose share of the room a sender's instances are: before a point stands who has one together with others.
+fn whose(sender: &str) -> &str {
+    sender.split('.').next().unwrap_or(sender)
+}
+
+/// When the file came that lies there.
+fn came_ms(path: &Path) -> Result<i64> {
+    let came = fs::metadata(path).and_then(|facts| facts.modified()).map_err(unusable)?;
+    Ok(came.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
+}
+
 /// How long the file is that lies there, if one does.
 fn length_at(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().map(|there| there.len())
@@ -278,7 +349,7 @@ fn length_at(path: &Path) -> Option<u64> {
 
 impl Instance {
     /// By its name; None of what is none, such as the note.
-    fn at(path: PathBuf, bytes: u64) -> Option<Instance> {
+    pub fn at(path: PathBuf, bytes: u64) -> Option<Instance> {
         let name = name_of(&path);
         let (sop_instance, sha256) = name.strip_suffix(INSTANCE)?.rsplit_once('.')?;
         let is_digest = sha256.len() == DIGEST_CHARS;

@@ -46,7 +46,12 @@ where
     pub async fn send(&mut self, pdu: &Pdu) -> Result<(), Cut> {
         let mut bytes = Vec::new();
         write_pdu(&mut bytes, pdu).map_err(|_| Cut::Garbled)?;
-        let sent = timeout(self.idle, self.stream.write_all(&bytes)).await;
+        let sending = async {
+            self.stream.write_all(&bytes).await?;
+            // By TLS, what was written may still wait here for room on the wire.
+            self.stream.flush().await
+        };
+        let sent = timeout(self.idle, sending).await;
         sent.map_err(|_| Cut::Idle)?.map_err(|_| Cut::Gone)
     }
 
@@ -116,6 +121,19 @@ mod tests {
         assert_eq!(line.receive(4096).await, Ok(Pdu::ReleaseRP));
         sending.await.unwrap();
         assert_eq!(line.receive(4096).await, Err(Cut::Gone));
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_is_not_left_waiting_for_more() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        // As TLS may do it.
+        let mut line = Line::over(tokio::io::BufStream::new(ours), PATIENCE);
+        line.send(&Pdu::ReleaseRP).await.unwrap();
+        let mut whole = Vec::new();
+        write_pdu(&mut whole, &Pdu::ReleaseRP).unwrap();
+        let mut received = vec![0; whole.len()];
+        timeout(PATIENCE, theirs.read_exact(&mut received)).await.unwrap().unwrap();
+        assert_eq!(received, whole);
     }
 
     #[tokio::test]

@@ -8,10 +8,12 @@ use domain::{Error, ErrorKind, Result};
 use service::{Share, Shares, Worker};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::Door;
-use super::association::serve;
+use super::association::{Ended, serve};
 use super::telling::count_association;
 
 /// So many connections for each association that may be under way: those beyond are told so, which takes a moment.
@@ -57,7 +59,7 @@ pub fn listen(door: Arc<Door>, listener: std::net::TcpListener) -> Worker {
         }
         drop(listener);
         let goodbyes = async { while serving.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(GOODBYES, goodbyes).await;
+        let _ = timeout(GOODBYES, goodbyes).await;
         Ok(())
     })
 }
@@ -81,7 +83,21 @@ async fn served(
 ) {
     // Responses are short, and each is waited for.
     let _ = stream.set_nodelay(true);
-    let ended = serve(&door, stream, address.ip(), &stop).await;
+    let ended = match &door.tls {
+        None => serve(&door, stream, address.ip(), &stop).await,
+        Some(tls) => {
+            let shaking = timeout(door.idle, TlsAcceptor::from(tls.clone()).accept(stream));
+            match stop.run_until_cancelled(shaking).await {
+                Some(Ok(Ok(stream))) => serve(&door, stream, address.ip(), &stop).await,
+                Some(Ok(Err(error))) => {
+                    tracing::info!(%error, address = %address.ip(), "a connection was not secured");
+                    Ended::Cut
+                }
+                Some(Err(_)) => Ended::Cut,
+                None => Ended::Stopped,
+            }
+        }
+    };
     count_association(ended);
     tracing::debug!(?ended, "a DICOM association ended");
 }

@@ -1,5 +1,6 @@
 //! What has become of a series, noted beside its instances.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use domain::{ErrorKind, Result};
@@ -15,6 +16,10 @@ pub struct Outcome {
     /// In milliseconds since 1970.
     pub at_ms: i64,
     pub became: Became,
+    /// Of a batch the digests of those instances of which it is sure that a scan has them; of all else none. A note of a version that
+    /// did not say it promises nothing.
+    #[serde(default)]
+    pub accepted: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -41,6 +46,17 @@ impl Became {
 }
 
 impl Outcome {
+    /// Of each of the instances, by its digest, whether a scan keeps it for longer than it lies here.
+    pub fn kept(&self) -> HashMap<&str, bool> {
+        let accepted: HashSet<&str> = self.accepted.iter().map(String::as_str).collect();
+        let is_kept = |digest: &str| match self.became {
+            Became::Scan(_) => true,
+            Became::Batch(_) => accepted.contains(digest),
+            Became::Refused(_) | Became::Deleted => false,
+        };
+        self.instances.iter().map(|digest| (digest.as_str(), is_kept(digest))).collect()
+    }
+
     /// None where nothing is noted. Blocks.
     pub fn load(path: &Path) -> Result<Option<Outcome>> {
         let json = match std::fs::read(path) {

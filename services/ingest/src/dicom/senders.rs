@@ -1,9 +1,9 @@
 //! Who may send: application entities by their titles, and the API client in whose name each of them does.
 
-use std::collections::HashSet;
-use std::net::IpAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use domain::{Clock, Error, ErrorKind, Result, TenantId, hex};
@@ -12,8 +12,12 @@ use serde::Deserialize;
 use service::Peer;
 use service::claims::{ServiceToken, Verifier};
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::report::ReportTo;
+use super::studies::Ask;
+use super::tls::Client;
 use crate::rpc::SENDERS;
 
 /// PS3.5, 6.2: an AE title has 16 characters.
@@ -44,17 +48,37 @@ struct WrittenSender {
     /// Where its scans are made, in place of what they say.
     #[serde(default)]
     site: String,
+    /// Where it takes what is said of a commitment once its own association has ended, such as `10.1.2.3:104`.
+    report_to: Option<SocketAddr>,
+    /// The file with the authority (PEM) that has signed the certificate which it shows there: then it is told by TLS, and in no other way.
+    report_authority: Option<PathBuf>,
+    /// What that certificate is for; left out: the address.
+    report_name: Option<String>,
 }
 
-/// An application entity that may send.
+/// Who may send instances: an application entity of the table, or a caller of STOW-RS.
 pub struct Sender {
     title: String,
     called: Option<String>,
     addresses: Vec<IpAddr>,
     pub site: String,
-    token: ServiceToken,
+    means: Means,
+    /// The hospital of its API client, once auth has told it: a client has one for good.
+    tenant: OnceLock<TenantId>,
     /// Names the folder of what it sends. Senders of one API client and one site have one: their instances are put together.
     pub folder: String,
+    pub report_to: Option<ReportTo>,
+    /// Told when something of it has come, or is asked about.
+    pub news: Arc<Notify>,
+    asks: Mutex<Vec<Ask>>,
+}
+
+/// By what a sender acts.
+enum Means {
+    /// An API client that signs in.
+    Client(ServiceToken),
+    /// The newest token that whoever sends has shown, for that hospital.
+    Shown(Mutex<String>, TenantId),
 }
 
 /// In whose name something is sent on.
@@ -103,9 +127,15 @@ impl Senders {
                 return Err(wrong(format!("has {} twice", sender.ae_title)));
             }
         }
-        let sender = |written| Arc::new(Sender::of(written, auth.clone(), clock.clone()));
+        let mut news = HashMap::<String, Arc<Notify>>::new();
+        let sender = |written| -> Result<Arc<Sender>> {
+            let mut sender = Sender::of(written, auth.clone(), clock.clone())?;
+            // Who gathers what lies in a folder waits for all who send into it.
+            sender.news = Arc::clone(news.entry(sender.folder.clone()).or_default());
+            Ok(Arc::new(sender))
+        };
         Ok(Senders {
-            senders: senders.into_iter().map(sender).collect(),
+            senders: senders.into_iter().map(sender).collect::<Result<_>>()?,
             verifier: Verifier::new(auth.clone(), clock.clone()),
         })
     }
@@ -140,23 +170,11 @@ impl Senders {
         self.senders.iter().filter(|sender| seen.insert(&sender.folder)).map(Arc::clone).collect()
     }
 
-    /// In whose name the sender acts: fails where its API client may not send scans, and while auth is away.
-    pub async fn acting(&self, sender: &Sender) -> Result<Acting> {
-        let token = sender.token.get().await?;
-        let claims = self.verifier.verify(&token).await?;
-        claims.require(&SENDERS)?;
-        claims.require_scope(SCOPE)?;
-        Ok(Acting { token, tenant: claims.tenant().id() })
-    }
-
     /// Whether it is known that the sender's API client may send nothing. While that cannot be told, whoever is in the table may
     /// send: it is kept until it can be.
     pub async fn is_barred(&self, sender: &Sender) -> bool {
-        let barred = |error: &Error| {
-            matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Forbidden)
-        };
-        match timeout(ASKING, self.acting(sender)).await {
-            Ok(Err(error)) => barred(&error),
+        match timeout(ASKING, sender.acting(&self.verifier)).await {
+            Ok(Err(error)) => is_barred(&error),
             Ok(Ok(_)) | Err(_) => false,
         }
     }
@@ -175,29 +193,135 @@ impl WrittenSender {
         if self.client_id.is_empty() || self.client_secret.is_empty() {
             return Err(wrong(format!("names no API client for {}", self.ae_title)));
         }
+        let says_how = self.report_authority.is_some() || self.report_name.is_some();
+        if (self.report_to.is_none() || self.report_authority.is_none()) && says_how {
+            let title = &self.ae_title;
+            return Err(wrong(format!(
+                "names for {title} by what it is told, without both report_to and report_authority"
+            )));
+        }
         Ok(())
+    }
+
+    /// Where it takes reports; `Invalid` where the authority of its certificate cannot be read.
+    fn report_to(&self) -> Result<Option<ReportTo>> {
+        let Some(address) = self.report_to else { return Ok(None) };
+        let name = || self.report_name.clone().unwrap_or_else(|| address.ip().to_string());
+        let tls = self.report_authority.as_deref().map(|file| Client::of(file, name()));
+        Ok(Some(ReportTo { address, tls: tls.transpose()? }))
     }
 }
 
 impl Sender {
-    fn of(written: WrittenSender, auth: Peer, clock: Clock) -> Sender {
+    fn of(written: WrittenSender, auth: Peer, clock: Clock) -> Result<Sender> {
+        let report_to = written.report_to()?;
         let WrittenSender { ae_title, called_ae_title, addresses, client_id, .. } = written;
         let folder = hex(&Sha256::digest(format!("{client_id}\n{}", written.site)));
         let secret = SecretString::from(written.client_secret);
-        Sender {
+        Ok(Sender {
             title: ae_title,
             called: called_ae_title,
             addresses,
             site: written.site,
-            token: ServiceToken::of_client(auth, client_id, secret, clock),
+            means: Means::Client(ServiceToken::of_client(auth, client_id, secret, clock)),
+            tenant: OnceLock::new(),
             folder,
+            report_to,
+            news: Arc::default(),
+            asks: Mutex::default(),
+        })
+    }
+
+    /// A caller of STOW-RS, who has shown that token, of that hospital.
+    pub fn caller(tenant: TenantId, token: String, site: String, folder: String) -> Sender {
+        Sender {
+            title: "STOW-RS".to_owned(),
+            called: None,
+            addresses: Vec::new(),
+            site,
+            means: Means::Shown(Mutex::new(token), tenant),
+            tenant: OnceLock::from(tenant),
+            folder,
+            report_to: None,
+            news: Arc::default(),
+            asks: Mutex::default(),
         }
+    }
+
+    /// Whether that is the newest token that the caller has shown.
+    pub fn has_shown(&self, token: &str) -> bool {
+        let Means::Shown(newest, _) = &self.means else { return false };
+        *newest.lock().unwrap_or_else(PoisonError::into_inner) == token
+    }
+
+    /// The caller has shown that token, which is kept beside what they send.
+    pub fn show(&self, token: &str) {
+        let Means::Shown(newest, _) = &self.means else { return };
+        token.clone_into(&mut newest.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// In whose name the sender acts: fails where it may not send scans any more, and while auth is away.
+    ///
+    /// What a caller has sent was let in with their token: it has ended when the series is complete, as it may have when an
+    /// upload is, and is refused only where what it allowed was taken away.
+    pub async fn acting(&self, verifier: &Verifier) -> Result<Acting> {
+        match &self.means {
+            Means::Client(client) => {
+                let token = client.get().await?;
+                let claims = verifier.verify(&token).await?;
+                claims.require(&SENDERS)?;
+                claims.require_scope(SCOPE)?;
+                let tenant = *self.tenant.get_or_init(|| claims.tenant().id());
+                Ok(Acting { token, tenant })
+            }
+            Means::Shown(newest, tenant) => {
+                let token = newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                verifier.still(&token).await?;
+                Ok(Acting { token, tenant: *tenant })
+            }
+        }
+    }
+
+    /// Whether it sends for that hospital. Where that cannot be told now it is taken to: what it has sent may be missing.
+    pub async fn is_of(self: &Arc<Self>, tenant: TenantId, verifier: &Verifier) -> bool {
+        if let Some(own) = self.tenant.get() {
+            return *own == tenant;
+        }
+        let (sender, verifier) = (Arc::clone(self), verifier.clone());
+        // In a task of its own: whose token is verified there is not who asks here.
+        let acting = tokio::spawn(async move { sender.acting(&verifier).await });
+        match timeout(ASKING, acting).await {
+            Ok(Ok(Ok(acting))) => acting.tenant == tenant,
+            Ok(Ok(Err(error))) => !is_barred(&error),
+            Ok(Err(_)) | Err(_) => true,
+        }
+    }
+
+    /// Whether it sends by STOW-RS: with nothing but the token that it has shown.
+    pub fn is_caller(&self) -> bool {
+        matches!(self.means, Means::Shown(..))
+    }
+
+    /// Something is asked about what has come.
+    pub fn ask(&self, ask: Ask) {
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner).push(ask);
+        self.news.notify_one();
+    }
+
+    /// What is asked.
+    pub fn asked(&self) -> Vec<Ask> {
+        std::mem::take(&mut *self.asks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What it is called, as a log may say it.
     pub fn title(&self) -> &str {
         &self.title
     }
+}
+
+/// Whether somebody may not do what they could once.
+pub fn is_barred(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Forbidden)
 }
 
 fn wrong(what: impl std::fmt::Display) -> Error {
@@ -250,6 +374,32 @@ mod tests {
         assert_eq!(site("CT1", "ANY", elsewhere), Err(Stranger::Calling));
         // One client at three sites.
         assert_eq!(senders.of_folders().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn whoever_gathers_a_folder_hears_of_all_who_send_into_it() {
+        let senders = senders(&[r#""ae_title": "MR1""#, r#""ae_title": "MR2""#]).unwrap();
+        let [gathered] = &senders.of_folders()[..] else { panic!("two folders") };
+        let other = senders.find("MR2", "ANY", ANYWHERE).unwrap();
+        other.news.notify_one();
+        let heard = timeout(ASKING, gathered.news.notified()).await;
+        assert!(heard.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_sender_is_asked_for_its_own_hospital_and_for_any_until_it_is_known() {
+        let [one, other] = ["1", "2"].map(|last| {
+            format!("00000000-0000-7000-8000-00000000000{last}").parse::<TenantId>().unwrap()
+        });
+        let nobody = Peer::within(&Service::default());
+        let verifier = Verifier::new(nobody, ManualClock::at(0).clock());
+        let caller = Arc::new(Sender::caller(one, "token".into(), String::new(), "folder".into()));
+        assert!(caller.is_of(one, &verifier).await && !caller.is_of(other, &verifier).await);
+        let client = senders(&[r#""ae_title": "MR1""#]).unwrap();
+        let client = client.find("MR1", "ANY", ANYWHERE).unwrap();
+        assert!(client.is_of(one, &verifier).await && client.is_of(other, &verifier).await);
+        let _ = client.tenant.set(one);
+        assert!(client.is_of(one, &verifier).await && !client.is_of(other, &verifier).await);
     }
 
     #[tokio::test]

@@ -1,5 +1,8 @@
 //! What one sender has sent: instances are put into their series, and a series that is complete goes the way of every upload.
 
+mod asks;
+mod end;
+
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -11,23 +14,29 @@ use domain::limits::UPLOAD_FILES_MAX;
 use domain::{ErrorKind, Result, hex};
 use futures::{FutureExt, StreamExt, stream};
 use imaging::RefusalReason;
+use platform::trail::{self, Circumstances};
 use proto::ingest::UploadHeader;
-use service::Worker;
+use proto::storage::BatchEntry;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
+use super::blocking;
 use super::inbox::Instance;
 use super::outcome::{Became, Outcome};
+use super::reception::Reception;
 use super::senders::{Acting, Sender};
 use super::telling::{count_instance, count_series, tell_room};
-use super::{Door, blocking};
 use crate::rpc::refused;
+use crate::series_choice::MARKED;
 use crate::spool::{Received, Spooled};
 use crate::upload::{Taken, Uploads};
 
 /// How often it is looked for what has come.
 const TICK: Duration = Duration::from_millis(500);
+/// How often it is looked whether a caller can be forgotten of whom nothing is here.
+const RETIRES: Duration = Duration::from_secs(60);
 /// How long is waited after something has failed that may pass; each time twice as long, up to so many times.
 const RETRY_MS: i64 = 10_000;
 const DOUBLED_MAX: u32 = 6;
@@ -37,23 +46,28 @@ const LOOKS_MAX: u32 = 3;
 /// How long what is in hand may take once this process is told to stop; what is dropped is done again.
 const LAST_WORK: Duration = Duration::from_secs(2);
 
-/// Puts together what that sender sends, until it is told to stop.
-pub fn gather(door: Arc<Door>, sender: Arc<Sender>) -> Worker {
-    Worker::new("DICOM series", move |stop| async move {
-        let mut gathering = Gathering::of(door, sender).await?;
-        while !stop.is_cancelled() {
-            stop.run_until_cancelled(gathering.step()).await;
-            stop.run_until_cancelled(tokio::time::sleep(TICK)).await;
+/// Puts together what that sender sends, until it is told to stop, or nothing more is known of a caller.
+pub async fn gathered(
+    reception: Arc<Reception>,
+    sender: Arc<Sender>,
+    stop: CancellationToken,
+) -> Result<()> {
+    let mut gathering = Gathering::of(reception, sender).await?;
+    while !stop.is_cancelled() {
+        stop.run_until_cancelled(gathering.step()).await;
+        if stop.run_until_cancelled(gathering.has_retired()).await == Some(true) {
+            break;
         }
-        let mut working = gathering.working;
-        let last = async { while working.join_next().await.is_some() {} };
-        let _ = timeout(LAST_WORK, last).await;
-        Ok(())
-    })
+        stop.run_until_cancelled(gathering.pause()).await;
+    }
+    let mut working = gathering.working;
+    let last = async { while working.join_next().await.is_some() {} };
+    let _ = timeout(LAST_WORK, last).await;
+    Ok(())
 }
 
 struct Gathering {
-    door: Arc<Door>,
+    reception: Arc<Reception>,
     sender: Arc<Sender>,
     series: HashMap<String, Known>,
     working: JoinSet<Done>,
@@ -74,6 +88,10 @@ struct Known {
     not_before_ms: i64,
     /// When something was made of all that has come.
     settled_ms: Option<i64>,
+    /// Somebody knows that all of it has come.
+    is_complete: bool,
+    /// The study, once somebody has asked; empty: its instances do not say.
+    study: Option<String>,
 }
 
 struct Done {
@@ -84,18 +102,33 @@ struct Done {
 
 impl Gathering {
     /// With what an earlier process has left: each series is waited for anew.
-    async fn of(door: Arc<Door>, sender: Arc<Sender>) -> Result<Gathering> {
-        let (inbox, folder) = (door.inbox.clone(), sender.folder.clone());
+    async fn of(reception: Arc<Reception>, sender: Arc<Sender>) -> Result<Gathering> {
+        let (inbox, folder) = (reception.inbox.clone(), sender.folder.clone());
         let left = blocking(move || inbox.series(&folder)).await?;
-        let now_ms = door.clock.now_ms();
+        let now_ms = reception.clock.now_ms();
         let series = left.into_iter().map(|series| (series, Known::touched(now_ms))).collect();
         let (working, doubtful) = (JoinSet::new(), HashMap::new());
-        Ok(Gathering { door, sender, series, working, doubtful, paused_ms: i64::MIN, pauses: 0 })
+        let (paused_ms, pauses) = (i64::MIN, 0);
+        Ok(Gathering { reception, sender, series, working, doubtful, paused_ms, pauses })
+    }
+
+    /// Waits until there may be something to do.
+    async fn pause(&self) {
+        if self.series.is_empty() && self.pauses == 0 {
+            let news = self.sender.news.notified();
+            if self.sender.is_caller() {
+                let _ = timeout(RETIRES, news).await;
+            } else {
+                news.await;
+            }
+        } else {
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     async fn step(&mut self) {
         // Before it is looked at what has come: all that came earlier is in its series when it is asked which are complete.
-        let now_ms = self.door.clock.now_ms();
+        let now_ms = self.reception.clock.now_ms();
         while let Some(done) = self.working.try_join_next() {
             if let Ok(done) = done {
                 self.note(done, now_ms);
@@ -103,10 +136,7 @@ impl Gathering {
         }
         if now_ms >= self.paused_ms {
             match self.file_arrived(now_ms).await {
-                Ok(()) => {
-                    self.pauses = 0;
-                    self.begin_complete(now_ms);
-                }
+                Ok(()) => self.pauses = 0,
                 Err(error) => {
                     self.paused_ms = now_ms + pause_ms(self.pauses);
                     self.pauses += 1;
@@ -118,24 +148,35 @@ impl Gathering {
                 }
             }
         }
+        let all_filed = self.pauses == 0;
+        self.answer_asks(all_filed).await;
+        if all_filed {
+            self.begin_complete(now_ms);
+        }
+        if let Err(error) = self.give_up(now_ms).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what nobody can hand on was not removed"
+            );
+        }
         if let Err(error) = self.remove_expired(now_ms).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a series that is done was not removed"
             );
         }
-        tell_room(self.door.inbox.bytes());
+        tell_room(self.reception.inbox.bytes());
     }
 
     /// Puts all that has come into its series. Stops at the first that cannot be looked at now: nothing is complete without it.
     async fn file_arrived(&mut self, now_ms: i64) -> Result<()> {
-        let (inbox, folder) = (self.door.inbox.clone(), self.sender.folder.clone());
+        let (inbox, folder) = (self.reception.inbox.clone(), self.sender.folder.clone());
         let arrived = blocking(move || inbox.arrived(&folder)).await?;
         if arrived.is_empty() {
             return Ok(());
         }
-        let Acting { tenant, .. } = self.door.senders.acting(&self.sender).await?;
-        let decoder = self.door.uploads.decoder.of(tenant);
+        let Acting { tenant, .. } = self.sender.acting(&self.reception.verifier).await?;
+        let decoder = self.reception.uploads.decoder.of(tenant);
         let at_a_time = decoder.at_a_time();
         let looked = stream::iter(arrived).map(move |path| {
             let decoder = decoder.clone();
@@ -174,35 +215,41 @@ impl Gathering {
 
     async fn file(&mut self, series: String, path: PathBuf, now_ms: i64) -> Result<()> {
         let (inbox, folder, of) =
-            (self.door.inbox.clone(), self.sender.folder.clone(), series.clone());
+            (self.reception.inbox.clone(), self.sender.folder.clone(), series.clone());
         blocking(move || inbox.file(&folder, &of, &path)).await?;
         let known = self.series.entry(series).or_insert_with(|| Known::touched(now_ms));
-        let (version, in_hand) = (known.version + 1, known.in_hand);
-        *known = Known { version, in_hand, ..Known::touched(now_ms) };
+        let (version, in_hand, study) = (known.version + 1, known.in_hand, known.study.take());
+        *known = Known { version, in_hand, study, ..Known::touched(now_ms) };
         Ok(())
     }
 
     /// What holds no slice, whatever its class, is for nothing here.
     async fn discard(&self, path: PathBuf) -> Result<()> {
-        let (inbox, folder) = (self.door.inbox.clone(), self.sender.folder.clone());
+        let (inbox, folder) = (self.reception.inbox.clone(), self.sender.folder.clone());
         blocking(move || inbox.discard(&folder, &path)).await?;
         count_instance("no_image");
         Ok(())
     }
 
-    /// Hands on those that have been quiet for long enough.
+    /// Hands on those that have been quiet for long enough, or of which it is known that all is there.
     fn begin_complete(&mut self, now_ms: i64) {
-        let at_a_time = self.door.uploads.decoder.at_a_time();
+        let at_a_time = self.reception.uploads.decoder.at_a_time();
         let complete = self.series.iter_mut().filter(|(_, known)| {
-            let quiet = now_ms - known.touched_ms >= self.door.quiet_ms;
-            quiet && !known.in_hand && known.settled_ms.is_none() && now_ms >= known.not_before_ms
+            let quiet = now_ms - known.touched_ms >= self.reception.quiet_ms;
+            (quiet || known.is_complete)
+                && !known.in_hand
+                && known.settled_ms.is_none()
+                && now_ms >= known.not_before_ms
         });
         for (series, known) in complete.take(at_a_time.saturating_sub(self.working.len())) {
             known.in_hand = true;
-            let (door, sender) = (self.door.clone(), self.sender.clone());
+            let (reception, sender) = (self.reception.clone(), self.sender.clone());
             let (series, version, tries) = (series.clone(), known.version, known.tries);
             self.working.spawn(async move {
-                let settling = door.settle(&sender, &series, tries);
+                let settling = reception.settle(&sender, &series, tries);
+                // Where it came from, as the audit trail says it: what the sender calls itself.
+                let asked = Circumstances::new(sender.title().to_owned(), String::new());
+                let settling = trail::asked(asked, settling);
                 let settling = AssertUnwindSafe(settling).catch_unwind().await;
                 let panicked = |_| Err(ErrorKind::Internal.error("making a scan panicked"));
                 Done { series, version, settled_ms: settling.unwrap_or_else(panicked) }
@@ -231,7 +278,7 @@ impl Gathering {
     }
 
     async fn remove_expired(&mut self, now_ms: i64) -> Result<()> {
-        let kept_ms = self.door.kept_ms;
+        let kept_ms = self.reception.kept_ms;
         let has_expired = |known: &Known| {
             !known.in_hand
                 && known.settled_ms.is_some_and(|at_ms| at_ms.saturating_add(kept_ms) <= now_ms)
@@ -240,7 +287,7 @@ impl Gathering {
         let expired: Vec<String> = expired.map(|(series, _)| series.clone()).collect();
         for series in expired {
             let (inbox, folder, of) =
-                (self.door.inbox.clone(), self.sender.folder.clone(), series.clone());
+                (self.reception.inbox.clone(), self.sender.folder.clone(), series.clone());
             blocking(move || inbox.remove(&folder, &of)).await?;
             self.series.remove(&series);
         }
@@ -257,11 +304,13 @@ impl Known {
             tries: 0,
             not_before_ms: i64::MIN,
             settled_ms: None,
+            is_complete: false,
+            study: None,
         }
     }
 }
 
-impl Door {
+impl Reception {
     /// Makes of a series what an upload of its files would have become, unless that was done; says when it was.
     ///
     /// A crash between the scan and the note of it makes no second one: the key is of the instances. `tries`: how often it has
@@ -278,7 +327,7 @@ impl Door {
         if instances.is_empty() {
             return Ok(self.clock.now_ms());
         }
-        let became = self.made_of(sender, &instances, tries).await?;
+        let (became, accepted) = self.made_of(sender, &instances, tries).await?;
         count_series(became.name());
         tracing::info!(
             calling = sender.title(),
@@ -287,29 +336,40 @@ impl Door {
             "a series is complete"
         );
         let instances = instances.into_iter().map(|instance| instance.sha256).collect();
-        let outcome = Outcome { instances, at_ms: self.clock.now_ms(), became };
+        let outcome = Outcome { instances, at_ms: self.clock.now_ms(), became, accepted };
         blocking(move || outcome.save(&note).map(|()| outcome.at_ms)).await
     }
 
-    async fn made_of(&self, sender: &Sender, instances: &[Instance], tries: u32) -> Result<Became> {
+    /// What they have become, and of a batch the digests of those that a scan has.
+    async fn made_of(
+        &self,
+        sender: &Sender,
+        instances: &[Instance],
+        tries: u32,
+    ) -> Result<(Became, Vec<String>)> {
+        let Acting { token, tenant } = sender.acting(&self.verifier).await?;
+        let uploads = self.uploads.of(tenant);
         let bytes: u64 = instances.iter().map(|instance| instance.bytes).sum();
         if instances.len() > UPLOAD_FILES_MAX || bytes > self.upload_bytes {
             let refusal = RefusalReason::TooLarge.refuse("The series is larger than an upload.");
-            return Ok(Became::Refused(refused(refusal).problem));
+            uploads.note(&refusal, &sender.site, &token).await;
+            return Ok((Became::Refused(refused(refusal).problem), Vec::new()));
         }
-        let Acting { token, tenant } = self.senders.acting(sender).await?;
-        let uploads = self.uploads.of(tenant);
         let received = received(&uploads, instances).await?;
         let header = header(&received, &sender.site);
         match uploads.take_received(&received, &header, &token).await {
-            Ok(Ok(Taken::Scan(scan))) => Ok(Became::Scan(scan.id)),
-            Ok(Ok(Taken::Batch(batch))) => Ok(Became::Batch(batch.id)),
+            Ok(Ok(Taken::Scan(scan))) => Ok((Became::Scan(scan.id), Vec::new())),
+            Ok(Ok(Taken::Batch(batch))) => {
+                let accepted = accepted(&batch.entries, instances);
+                Ok((Became::Batch(batch.id), accepted))
+            }
             Ok(Err(refusal)) if is_final(refusal.problem, tries) => {
-                Ok(Became::Refused(refused(refusal).problem))
+                uploads.note(&refusal, &sender.site, &token).await;
+                Ok((Became::Refused(refused(refusal).problem), Vec::new()))
             }
             Ok(Err(_)) => Err(ErrorKind::Unavailable.error("a series could not be decoded now")),
             // The key is of the bytes and of all that is stated: it was used for nothing else.
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(Became::Deleted),
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok((Became::Deleted, Vec::new())),
             Err(error) => Err(error),
         }
     }
@@ -322,8 +382,26 @@ async fn received(uploads: &Uploads, instances: &[Instance]) -> Result<Received>
     if let [one] = instances {
         return Ok(Received::One(spooled(one)));
     }
-    let file = |instance: &Instance| (format!("{}.dcm", instance.sop_instance), spooled(instance));
+    let file = |instance: &Instance| (file_name(instance), spooled(instance));
     Ok(Received::Several(uploads.spool.pack(instances.iter().map(file).collect()).await?))
+}
+
+/// What an instance is called in the upload of its series.
+fn file_name(instance: &Instance) -> String {
+    format!("{}.dcm", instance.sop_instance)
+}
+
+/// The digests of those instances of which it is sure that a scan has them. An entry of several files names its first and its last
+/// only: where another was refused beside it, nothing is sure of them.
+fn accepted(entries: &[BatchEntry], instances: &[Instance]) -> Vec<String> {
+    let scans: HashSet<&str> = entries
+        .iter()
+        .filter(|entry| !entry.scan_id.is_empty())
+        .map(|entry| entry.name.as_str())
+        .collect();
+    let all = !entries.is_empty() && entries.iter().all(|entry| !entry.scan_id.is_empty());
+    let is_accepted = |one: &&Instance| all || scans.contains(file_name(one).as_str());
+    instances.iter().filter(is_accepted).map(|one| one.sha256.clone()).collect()
 }
 
 fn header(received: &Received, site: &str) -> UploadHeader {
@@ -332,6 +410,7 @@ fn header(received: &Received, site: &str) -> UploadHeader {
         // What is stated beside it is part of it: nobody finds a scan of another site.
         idempotency_key: format!("dicom {} {site}", spooled.sha256),
         site: site.to_owned(),
+        series: MARKED.to_owned(),
         ..UploadHeader::default()
     }
 }
@@ -397,10 +476,53 @@ mod tests {
             bytes: 1,
         };
         let instances = ["a".to_owned(), "b".to_owned()].to_vec();
-        let outcome = Outcome { instances, at_ms: 0, became: Became::Scan("x".into()) };
+        let became = Became::Scan("x".into());
+        let outcome = Outcome { instances, at_ms: 0, became, accepted: Vec::new() };
         assert!(has_all(&outcome, &[instance("a"), instance("b")]));
         assert!(has_all(&outcome, &[instance("b")]) && has_all(&outcome, &[]));
         assert!(!has_all(&outcome, &[instance("a"), instance("b"), instance("c")]));
         assert!(!has_all(&outcome, &[instance("a"), instance("changed")]));
+    }
+
+    #[test]
+    fn of_a_batch_only_those_are_kept_that_an_accepted_entry_names() {
+        let instance = |uid: &str| Instance {
+            path: PathBuf::new(),
+            sop_instance: uid.into(),
+            sha256: format!("digest of {uid}"),
+            bytes: 1,
+        };
+        let entry = |name: &str, scan_id: &str| BatchEntry {
+            name: name.into(),
+            scan_id: scan_id.into(),
+            ..BatchEntry::default()
+        };
+        let instances = ["1.1", "1.2", "1.3"].map(instance);
+        let whole = [entry("1.1.dcm … 1.2.dcm (2 files)", "a"), entry("1.3.dcm", "b")];
+        assert_eq!(accepted(&whole, &instances).len(), 3);
+        let part = [entry("1.1.dcm", "a"), entry("1.2.dcm … 1.3.dcm (2 files)", "")];
+        assert_eq!(accepted(&part, &instances), ["digest of 1.1"]);
+        assert_eq!(accepted(&[], &instances), [""; 0]);
+
+        let digests = instances.map(|one| one.sha256).to_vec();
+        let of = |became, accepted: &[&str]| Outcome {
+            instances: digests.clone(),
+            at_ms: 0,
+            became,
+            accepted: accepted.iter().map(|&digest| digest.to_owned()).collect(),
+        };
+        let kept = |outcome: &Outcome| outcome.kept().values().filter(|kept| **kept).count();
+        assert_eq!(kept(&of(Became::Scan("x".into()), &[])), 3);
+        assert_eq!(kept(&of(Became::Batch("x".into()), &["digest of 1.1"])), 1);
+        assert_eq!(kept(&of(Became::Batch("x".into()), &[])), 0);
+        assert_eq!(kept(&of(Became::Refused("corrupt".into()), &[])), 0);
+        assert_eq!(kept(&of(Became::Deleted, &[])), 0);
+    }
+
+    #[test]
+    fn a_note_of_before_is_read_and_promises_nothing_of_a_batch() {
+        let note = r#"{"instances": ["a"], "at_ms": 7, "became": {"Batch": "x"}}"#;
+        let read: Outcome = serde_json::from_str(note).unwrap();
+        assert_eq!(read.kept().get("a"), Some(&false));
     }
 }

@@ -34,6 +34,9 @@ pub struct Facts {
     patient_id: String,
     accession_number: String,
     site: String,
+    /// Absent in what a version before has written.
+    #[serde(default)]
+    series: String,
 }
 
 /// What the bytes are taken for.
@@ -80,6 +83,7 @@ impl Facts {
             patient_id: header.patient_id,
             accession_number: header.accession_number,
             site: header.site,
+            series: header.series,
         })
     }
 
@@ -96,6 +100,7 @@ impl Facts {
             patient_id: self.patient_id.clone(),
             accession_number: self.accession_number.clone(),
             site: self.site.clone(),
+            series: self.series.clone(),
         }
     }
 

@@ -40,7 +40,10 @@ impl Uploads {
         Ok(match taken {
             Ok(Taken::Scan(scan)) => Outcome::ScanId(scan.id),
             Ok(Taken::Batch(batch)) => Outcome::BatchId(batch.id),
-            Err(refusal) => Outcome::Refusal(refused(refusal)),
+            Err(refusal) => {
+                self.note(&refusal, &header.site, token).await;
+                Outcome::Refusal(refused(refusal))
+            }
         })
     }
 }

@@ -88,6 +88,7 @@ fn header() -> UploadHeader {
         patient_id: "4711".into(),
         accession_number: "A1".into(),
         site: "north".into(),
+        series: "all".into(),
     }
 }
 

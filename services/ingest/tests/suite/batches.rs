@@ -79,6 +79,8 @@ async fn a_series_in_a_batch_is_one_scan_and_a_mask_is_none() {
     );
     let refusal = batch.entries[3].refusal.as_ref().unwrap();
     assert!(refusal.detail.contains("label map"), "{refusal:?}");
+    let told = world.storage.refused().await.into_iter().map(|refused| refused.problem);
+    assert_eq!(told.collect::<Vec<_>>(), [refusal.problem.as_str()]);
     let scans = world.storage.scans(ListScans::default()).await;
     assert_eq!(scans.iter().map(|scan| scan.shape[0]).sum::<u32>(), 4 + 4 + 1);
 }

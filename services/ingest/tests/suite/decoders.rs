@@ -1,12 +1,15 @@
 //! Decoders as processes: how many there are at a time, and whose goes first.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::Duration;
 
 use domain::ErrorKind;
 use futures::future::{join, join_all};
 use image::ImageFormat;
+use imaging::StoredInstance;
+use imaging::encode::Series;
 use tokio::sync::Notify;
 
 use crate::files;
@@ -106,6 +109,29 @@ async fn a_decoder_that_dies_before_its_file_comes_costs_nobody_an_upload() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(world.upload(&png).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn an_index_that_does_not_come_in_time_costs_nobody_an_upload() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cut, decoder] = ["cut.sh", "medseg-decode"].map(|name| folder.path().join(name));
+    symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/cut.sh"), &cut).unwrap();
+    let own = std::env::current_exe().unwrap();
+    let mut beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("medseg-decode"));
+    symlink(beside.find(|program| program.is_file()).unwrap(), &decoder).unwrap();
+
+    let upload = files::dicom_zip(&[Series::of_seed(41)]);
+    let world = World::with(|config| config.decoder = Some(cut)).await;
+    let scan = world.upload(&upload).await.unwrap().unwrap();
+    let kept = world.storage.kept(&scan).await;
+    assert!(world.storage.index(&scan).await.is_none(), "half an index is kept");
+
+    let world = World::new().await;
+    let scan = world.upload(&upload).await.unwrap().unwrap();
+    assert!(world.storage.kept(&scan).await.volume == kept.volume, "another volume");
+    let index: Vec<StoredInstance> =
+        serde_json::from_slice(&world.storage.index(&scan).await.unwrap()).unwrap();
+    assert_eq!(index.len(), 8);
 }
 
 #[tokio::test]

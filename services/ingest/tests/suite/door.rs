@@ -1,6 +1,7 @@
 //! Scanners and archives send over the network, by a real client of the upper layer.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use dicom_ul::association::Error as Failed;
@@ -9,10 +10,12 @@ use dicom_ul::{ClientAssociation, ClientAssociationOptions};
 use domain::TenantId;
 use imaging::encode::{Series, zip};
 use ingest::{Config, DicomSettings, Peers, Ports, build};
+use proto::auth::{Revocation, RevocationList};
+use proto::ingest::ingest_client::IngestClient;
 use proto::storage::{ListScans, Scan};
 use service::claims::Role;
 use service::claims::testing::Issuer;
-use service::{run_workers, system_clock, system_random};
+use service::{Peer, run_workers, system_clock, system_random};
 use storage::Rules;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -22,32 +25,42 @@ use crate::files;
 use crate::storage::Storage;
 use crate::world::World;
 
-const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
+pub const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
 const REPORT: &str = "1.2.840.10008.5.1.4.1.1.88.33";
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+const IMPLICIT: &str = "1.2.840.10008.1.2";
+pub const COMMITMENT: &str = "1.2.840.10008.1.20.1";
 /// Beyond it a test has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ingest with its door open, for two hospitals.
-struct Hospitals {
-    storage: Storage,
+pub struct Hospitals {
+    pub storage: Storage,
     issuer: Issuer,
     folder: TempDir,
-    tokens: [String; 2],
-    address: SocketAddr,
+    pub tokens: [String; 2],
+    pub address: SocketAddr,
+    change: fn(&mut DicomSettings, &Path),
+    /// What it answers besides; none while it does not run.
+    pub ingest: Option<IngestClient<Peer>>,
     running: Option<JoinHandle<()>>,
 }
 
 /// Who calls whom.
 #[derive(Clone, Copy)]
-struct Titles(&'static str, &'static str);
+pub struct Titles(&'static str, &'static str);
 
-const NORTH: Titles = Titles("NORTH_MR", "MEDSEG");
-const SOUTH: Titles = Titles("SOUTH_MR", "MEDSEG");
+pub const NORTH: Titles = Titles("NORTH_MR", "MEDSEG");
+pub const SOUTH: Titles = Titles("SOUTH_MR", "MEDSEG");
 
 impl Hospitals {
-    async fn open() -> Hospitals {
+    pub async fn open() -> Hospitals {
+        Hospitals::with(|_, _| ()).await
+    }
+
+    /// With other settings; files that they name lie in the folder.
+    pub async fn with(change: fn(&mut DicomSettings, &Path)) -> Hospitals {
         let (clock, random) = (system_clock(), system_random());
         let issuer = Issuer::at(clock.clone());
         let token = |name: &str, role| {
@@ -65,7 +78,9 @@ impl Hospitals {
         // Taken and let go: nobody else is given it so soon.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (folder, tokens) = (tempfile::tempdir().unwrap(), [north, south]);
-        let mut hospitals = Hospitals { storage, issuer, folder, tokens, address, running: None };
+        let (ingest, running) = (None, None);
+        let mut hospitals =
+            Hospitals { storage, issuer, folder, tokens, address, change, ingest, running };
         hospitals.start().await;
         hospitals
     }
@@ -85,17 +100,18 @@ impl Hospitals {
             sender("FORGOTTEN", "of nobody"),
         ];
         std::fs::write(&table, format!(r#"{{"senders": [{}]}}"#, all.join(","))).unwrap();
-        let dicom = DicomSettings {
+        let mut dicom = DicomSettings {
             dicom_listen: Some(self.address),
             dicom_senders: Some(table),
             dicom_quiet_s: 1,
             ..DicomSettings::default()
         };
+        (self.change)(&mut dicom, self.folder.path());
         let spool = self.folder.path().join("spool");
         Config { disk_reserve_mib: 1, dicom, ..Config::at(spool, Issuer::SERVICE_SECRET.into()) }
     }
 
-    async fn start(&mut self) {
+    pub async fn start(&mut self) {
         let service = until(async || {
             let ports = Ports { clock: system_clock(), random: system_random() };
             let peers = Peers { storage: self.storage.peer.clone(), auth: self.issuer.peer() };
@@ -103,39 +119,53 @@ impl Hospitals {
             build(self.config(), ports, peers).ok()
         })
         .await;
+        self.ingest = Some(IngestClient::new(Peer::within(&service)));
         let running = run_workers(service.workers, Duration::ZERO, CancellationToken::new());
         self.running = Some(tokio::spawn(async { running.await.unwrap() }));
     }
 
+    /// From now on the tokens of the hospitals' users serve no more, as whoever asks again is told.
+    pub fn bar_users(&self) {
+        let user = Revocation { id: "tester".into(), epoch: 1 };
+        self.issuer.revoke(RevocationList { subjects: vec![user], ..RevocationList::default() });
+    }
+
     /// As a crash ends it: nothing is finished.
-    async fn kill(&mut self) {
+    pub async fn kill(&mut self) {
+        // It has a hold of the folder, too.
+        self.ingest = None;
         let Some(running) = self.running.take() else { return };
         running.abort();
         let _ = running.await;
     }
 
-    async fn store(&self, titles: Titles, files: &[Vec<u8>]) -> Vec<u16> {
+    pub async fn store(&self, titles: Titles, files: &[Vec<u8>]) -> Vec<u16> {
         let (address, files) = (self.address, files.to_vec());
         tokio::task::spawn_blocking(move || store(address, titles, &files)).await.unwrap()
     }
 
-    async fn scans(&self) -> Vec<Scan> {
+    pub async fn scans(&self) -> Vec<Scan> {
         self.storage.scans(ListScans::default()).await
     }
 
+    /// Where its files lie.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// That many scans of the first hospital, once there are.
-    async fn scans_when(&self, count: usize) -> Vec<Scan> {
+    pub async fn scans_when(&self, count: usize) -> Vec<Scan> {
         until(async || Some(self.scans().await).filter(|scans| scans.len() == count)).await
     }
 
     /// Waits until nothing is on its way into a series, and long enough for a scan that should not be.
-    async fn quiet(&self) {
+    pub async fn quiet(&self) {
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
 }
 
 /// What `look` finds in the end.
-async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let looking = async {
         loop {
             if let Some(found) = look().await {
@@ -147,13 +177,14 @@ async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
     tokio::time::timeout(PATIENCE, looking).await.expect("it does not come")
 }
 
-fn options(titles: Titles) -> ClientAssociationOptions<'static> {
+pub fn options(titles: Titles) -> ClientAssociationOptions<'static> {
     ClientAssociationOptions::new()
         .calling_ae_title(titles.0)
         .called_ae_title(titles.1)
         .with_presentation_context(VERIFICATION, vec![EXPLICIT])
         .with_presentation_context(MR, vec![EXPLICIT])
         .with_presentation_context(REPORT, vec![EXPLICIT])
+        .with_presentation_context(COMMITMENT, vec![IMPLICIT])
 }
 
 /// Sends each file in one association, and says how each was answered.
@@ -184,7 +215,7 @@ fn store(address: SocketAddr, titles: Titles, files: &[Vec<u8>]) -> Vec<u16> {
 }
 
 /// The context that was accepted for that class.
-fn context(association: &ClientAssociation<TcpStream>, class: &str) -> u8 {
+pub fn context(association: &ClientAssociation<TcpStream>, class: &str) -> u8 {
     let mut contexts = association.presentation_contexts().iter();
     contexts.find(|one| one.abstract_syntax == class).unwrap().id
 }
@@ -209,7 +240,7 @@ fn command(field: u16, class: &str, instance: &str, data_set: u16) -> Vec<u8> {
     .concat()
 }
 
-fn status(pdu: &Pdu) -> u16 {
+pub fn status(pdu: &Pdu) -> u16 {
     let Pdu::PData { data } = pdu else { panic!("{pdu:?}") };
     let bytes = &data[0].data;
     let head: [u8; 8] = [0, 0, 0, 9, 2, 0, 0, 0];
@@ -218,7 +249,7 @@ fn status(pdu: &Pdu) -> u16 {
 }
 
 /// The UID of the instance in a DICOM file, and its data set.
-fn parts(file: &[u8]) -> (String, &[u8]) {
+pub fn parts(file: &[u8]) -> (String, &[u8]) {
     let head = b"\x02\0\x03\0UI";
     let at = file.windows(head.len()).position(|window| window == head).unwrap() + head.len();
     let length = usize::from(u16::from_le_bytes([file[at], file[at + 1]]));
@@ -228,7 +259,7 @@ fn parts(file: &[u8]) -> (String, &[u8]) {
 }
 
 /// Eight slices from one end to the other.
-fn series(seed: u64) -> Vec<Vec<u8>> {
+pub fn series(seed: u64) -> Vec<Vec<u8>> {
     let mut slices = files::dicom_slices(&[Series::of_seed(seed)]);
     slices.sort();
     slices.into_iter().map(|(_, bytes)| bytes).collect()
@@ -267,6 +298,21 @@ async fn what_comes_again_makes_nothing_and_what_comes_late_makes_a_new_scan() {
     let slices = |scan: &Scan| scan.shape[0];
     let newer = both.iter().find(|scan| scan.id != first.id).unwrap();
     assert_eq!((slices(&first), slices(newer)), (7, 8));
+}
+
+#[tokio::test]
+async fn a_series_that_is_refused_is_told_of_once_however_often_it_comes() {
+    let hospitals = Hospitals::open().await;
+    let mut gap = series(13);
+    gap.remove(3);
+    hospitals.store(NORTH, &gap).await;
+    let told = async || Some(hospitals.storage.refused().await).filter(|told| !told.is_empty());
+    let told = until(told).await;
+    assert_eq!(told[0].problem, "uneven-slices");
+    hospitals.store(NORTH, &gap).await;
+    hospitals.quiet().await;
+    assert_eq!(hospitals.storage.refused().await, told);
+    assert!(hospitals.scans().await.is_empty());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod bad;
 mod batches;
+mod commitments;
 mod decoders;
 mod door;
 mod files;
@@ -11,6 +12,9 @@ mod masks;
 mod parts;
 mod room;
 mod storage;
+mod stow;
 mod streams;
+mod studies;
+mod tls;
 mod uploads;
 mod world;

@@ -1,9 +1,10 @@
 //! The real storage on SQLite and files, and what it has kept.
 
-use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
+use domain::artefact::{IMAGE, INSTANCES, ORIGINAL, VOLUME};
 use domain::limits::PAGE_MAX;
 use domain::{Artefact, Clock, Identity, Random, Result};
 use futures::stream;
+use proto::events::UploadRefused;
 use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::jobs_client::JobsClient;
@@ -14,7 +15,8 @@ use proto::storage::{
 };
 use service::claims::authorised;
 use service::claims::testing::Issuer;
-use service::{Peer, wire};
+use service::topics::UPLOAD_REFUSED;
+use service::{CloudEvent, Peer, wire};
 use storage::{Config, Peers, Ports, Rules};
 use tempfile::TempDir;
 
@@ -71,6 +73,17 @@ impl Storage {
             original: self.read(scan, ORIGINAL).await,
             preview: self.read(scan, IMAGE).await,
         }
+    }
+
+    /// The index of its DICOM instances, if it has one.
+    pub async fn index(&self, scan: &Scan) -> Option<Vec<u8>> {
+        let of = ArtefactRef { id: scan.id.clone(), name: INSTANCES.name.to_owned() };
+        let chunks = self.scans.clone().read(authorised(of, &self.token)).await.ok()?;
+        let (mut chunks, mut bytes) = (chunks.into_inner(), Vec::new());
+        while let Some(chunk) = chunks.message().await.ok()? {
+            bytes.extend_from_slice(&chunk.data);
+        }
+        Some(bytes)
     }
 
     async fn read(&self, scan: &Scan, artefact: Artefact) -> Vec<u8> {
@@ -151,6 +164,18 @@ impl Storage {
             .fetch_one(self.ports.database.pool())
             .await
             .unwrap()
+    }
+
+    /// What those who count are told of refused files, by when: nobody here takes it out of the outbox.
+    pub async fn refused(&self) -> Vec<UploadRefused> {
+        let bodies: Vec<String> =
+            sqlx::query_scalar("SELECT body FROM outbox WHERE topic = ? ORDER BY id")
+                .bind(UPLOAD_REFUSED.0)
+                .fetch_all(self.ports.database.pool())
+                .await
+                .unwrap();
+        let parsed = bodies.iter().map(|body| CloudEvent::parse(UPLOAD_REFUSED, body.as_bytes()));
+        parsed.map(|event: Result<CloudEvent<UploadRefused>>| event.unwrap().data).collect()
     }
 
     /// How many rows of the table there are.

@@ -213,6 +213,22 @@ async fn refusals_are_answers_with_a_name_a_title_and_a_way_out() {
 }
 
 #[tokio::test]
+async fn a_refused_file_is_told_of_once_with_where_it_was_made() {
+    let world = World::with(|config| config.modalities = vec![Modality::ComputedTomography]).await;
+    let stated = |site: &str| UploadHeader { site: site.into(), ..world.header() };
+    world.upload_with(b"dear sir or madam", stated("West")).await.unwrap().unwrap_err();
+    world.upload_with(&files::dicom_slice(), stated("East")).await.unwrap().unwrap_err();
+    let told = world.storage.refused().await;
+    let mut said: Vec<_> =
+        told.iter().map(|refused| (refused.problem.as_str(), refused.site.as_deref())).collect();
+    said.sort_unstable();
+    assert_eq!(said, [("not-an-image", Some("West")), ("wrong-modality", Some("East"))]);
+    // As what it was read is known of the second alone: the first was refused before.
+    let kinds = told.iter().filter(|refused| refused.image_kind.is_some());
+    assert_eq!(kinds.map(|refused| &*refused.problem).collect::<Vec<_>>(), ["wrong-modality"]);
+}
+
+#[tokio::test]
 async fn an_upload_beyond_the_limit_is_refused_before_it_is_decoded() {
     let world = World::with(|config| config.upload_mib = 1).await;
     assert_eq!(

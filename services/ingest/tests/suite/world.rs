@@ -104,7 +104,7 @@ impl World {
         let request = authorised(parts(bytes, header), &self.token);
         let answer = self.ingest.clone().upload(request).await?.into_inner();
         Ok(match answer.answer.unwrap() {
-            upload_answer::Answer::Scan(scan) => Ok(scan),
+            upload_answer::Answer::Scan(scan) => Ok(*scan),
             upload_answer::Answer::Refusal(refusal) => Err(refusal),
             upload_answer::Answer::Batch(batch) => panic!("one file became a batch: {batch:?}"),
         })
@@ -130,6 +130,12 @@ impl World {
 
     pub async fn upload_as(&self, bytes: &[u8], token: &str) -> Result<UploadAnswer> {
         let request = authorised(parts(bytes, self.header()), token);
+        Ok(self.ingest.clone().upload(request).await?.into_inner())
+    }
+
+    /// What that with a header of the test's own is answered.
+    pub async fn answer_to(&self, bytes: &[u8], header: UploadHeader) -> Result<UploadAnswer> {
+        let request = authorised(parts(bytes, header), &self.token);
         Ok(self.ingest.clone().upload(request).await?.into_inner())
     }
 
@@ -229,7 +235,9 @@ impl World {
 
     /// How many files lie in the spool.
     pub fn spooled(&self) -> usize {
-        std::fs::read_dir(self.spool.path()).unwrap().count()
+        let entries = std::fs::read_dir(self.spool.path()).unwrap().flatten();
+        // A folder waits for instances, also where none comes.
+        entries.filter(|entry| entry.path().is_file()).count()
     }
 }
 

@@ -27,6 +27,11 @@ pub struct Confirmed {
     #[arg(long, value_name = "URL", conflicts_with_all = ["manifest", "part"])]
     pub from: Option<Url>,
 
+    /// With --from: also the images of those scans that came as DICOM, without whose they are (PS3.15, Basic Profile), in `dicom/`, each
+    /// scan's in a zip with a report of what was taken away. The hospital's medseg takes it away: nothing else leaves it.
+    #[arg(long, requires = "from")]
+    dicom: bool,
+
     /// The user who signs in there: a scientist or an admin, whose password MEDSEG_PASSWORD holds.
     #[arg(long, env = "MEDSEG_USER", default_value = "admin")]
     user: String,
@@ -77,6 +82,9 @@ pub struct Report {
     left_out_by_why: BTreeMap<String, usize>,
     /// What was taken without, such as empty slices at the ends of volumes.
     passed_over: Vec<Omission>,
+    /// Scans without DICOM images, where these were asked for, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_dicom: Vec<Omission>,
 }
 
 #[derive(Serialize)]
@@ -89,9 +97,10 @@ impl Confirmed {
     /// Makes the data set in `out`, and prints what came of it.
     pub fn run(self, url: Url, out: &Path) -> anyhow::Result<()> {
         let shares = Shares { validation: self.validation, test: self.test };
+        let with_dicom = self.dicom;
         let api = Api::of(url, self.user, self.password);
         let place = Place::of(out)?;
-        let listed = tokio::runtime::Runtime::new()?.block_on(async {
+        let (listed, without_dicom) = tokio::runtime::Runtime::new()?.block_on(async {
             let mut source = Source::of(api).await?;
             let Some(listed) = source.listed().await? else {
                 place.empty()?;
@@ -100,10 +109,19 @@ impl Confirmed {
                     out.display()
                 );
             };
-            source.fetched(listed, &place.downloads).await
+            let listed = source.fetched(listed, &place.downloads).await?;
+            let wanted: &[Scan] = if with_dicom { &listed.scans } else { &[] };
+            let without = source.dicom(wanted, &place.downloads).await?;
+            anyhow::Ok((listed, without))
         })?;
         let taken = place.made(&listed.scans, shares, self.seed)?;
-        let report = Report::of(listed, taken)?;
+        if with_dicom {
+            let left_out: BTreeSet<&str> =
+                taken.left_out.iter().map(|it| it.name.as_str()).collect();
+            let is_there = |scan: &&Scan| !left_out.contains(scan.id.as_str());
+            place.add_dicom(listed.scans.iter().filter(is_there))?;
+        }
+        let report = Report { without_dicom, ..Report::of(listed, taken)? };
         place.finish(&report)?;
         report.print(out);
         Ok(())
@@ -144,11 +162,14 @@ impl Report {
             left_out_by_why: by_why(&left_out),
             left_out: left_out.into_iter().map(Omission::from).collect(),
             passed_over: taken.passed_over.into_iter().map(Omission::from).collect(),
+            without_dicom: Vec::new(),
         })
     }
 
     fn print(&self, out: &Path) {
         self.left_out.iter().for_each(|Omission { id, why }| println!("left out: {id}: {why}"));
+        let without = &self.without_dicom;
+        without.iter().for_each(|Omission { id, why }| println!("no DICOM images: {id}: {why}"));
         self.left_out_by_why.iter().for_each(|(why, count)| println!("left out, {why}: {count}"));
         if self.of_unknown_patients > 0 {
             let count = self.of_unknown_patients;

@@ -1,8 +1,8 @@
 use crate::place::{MISUSED, Place};
 
-const SUBCOMMANDS: [&str; 14] = [
-    "serve", "segment", "forward", "user", "tenant", "model", "replay", "certify", "dataset",
-    "train", "finish", "evaluate", "bench", "phantom",
+const SUBCOMMANDS: [&str; 15] = [
+    "serve", "segment", "forward", "user", "tenant", "audit", "model", "replay", "certify",
+    "dataset", "train", "finish", "evaluate", "bench", "phantom",
 ];
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod bench;
 mod certify;
+mod conformance;
 mod dataset;
 mod evaluate;
 mod forward;

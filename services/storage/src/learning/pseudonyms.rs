@@ -28,9 +28,17 @@ impl Pseudonyms {
         executor: impl Executor<'_, Database = Any>,
         tenant: TenantId,
     ) -> Result<Pseudonyms> {
-        let key = key_of(executor, tenant).await?;
         let missing = || ErrorKind::Internal.error("a hospital's key for names is missing");
-        Pseudonyms::with_key(&key.ok_or_else(missing)?)
+        Pseudonyms::if_any(executor, tenant).await?.ok_or_else(missing)
+    }
+
+    /// The same; None where there is no key, so that nothing was ever named with it.
+    pub async fn if_any(
+        executor: impl Executor<'_, Database = Any>,
+        tenant: TenantId,
+    ) -> Result<Option<Pseudonyms>> {
+        let key = key_of(executor, tenant).await?;
+        key.as_deref().map(Pseudonyms::with_key).transpose()
     }
 
     fn with_key(key_hex: &str) -> Result<Pseudonyms> {
@@ -42,15 +50,40 @@ impl Pseudonyms {
 
     /// The name, in hexadecimal. One of a patient is never that of a scan.
     pub fn name(&self, of: Of) -> String {
-        let (what, value) = match of {
+        let (what, value) = of.said();
+        hex(&self.digest(&[what, value])[..BYTES])
+    }
+
+    /// A key for names within the images of that patient: whoever has it can try no other patient's.
+    pub fn key(&self, of: Of) -> String {
+        let (what, value) = of.said();
+        hex(&self.digest(&["images", what, value]))
+    }
+
+    /// What tells files of the patient from others', for who has that key.
+    pub fn whose(key_hex: &str, patient: &str) -> Result<String> {
+        Ok(hex(&Pseudonyms::with_key(key_hex)?.digest(&["whose", patient])))
+    }
+
+    fn digest(&self, parts: &[&str]) -> [u8; KEY_BYTES] {
+        let mut mac = self.0.clone();
+        for (at, part) in parts.iter().enumerate() {
+            if at > 0 {
+                mac.update(&[0]);
+            }
+            mac.update(part.as_bytes());
+        }
+        let bytes = mac.finalize().into_bytes();
+        std::array::from_fn(|at| bytes[at])
+    }
+}
+
+impl<'a> Of<'a> {
+    fn said(self) -> (&'static str, &'a str) {
+        match self {
             Of::Patient(value) => ("patient", value),
             Of::Scan(value) => ("scan", value),
-        };
-        let mut mac = self.0.clone();
-        mac.update(what.as_bytes());
-        mac.update(&[0]);
-        mac.update(value.as_bytes());
-        hex(&mac.finalize().into_bytes()[..BYTES])
+        }
     }
 }
 
@@ -91,5 +124,10 @@ mod tests {
         assert_ne!(name, one.name(Of::Patient("4712")));
         assert_ne!(name, one.name(Of::Scan("4711")));
         assert!(!name.contains("4711"));
+        let key = one.key(Of::Patient("4711"));
+        assert_eq!(key.len(), 2 * KEY_BYTES);
+        assert!(key != one.key(Of::Patient("4712")) && !key.starts_with(&name));
+        let whose = |patient| Pseudonyms::whose(&key, patient).unwrap();
+        assert!(whose("4711") == whose("4711") && whose("4711") != whose("4712"));
     }
 }

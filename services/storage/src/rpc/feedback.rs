@@ -20,7 +20,7 @@ use crate::feedback::{Given, ReadersMask};
 use crate::store::Store;
 
 /// The roles that say what they make of results, and that may see what others have said.
-const READER_ROLES: [Role; 2] = [Role::Clinician, Role::Admin];
+pub const READER_ROLES: [Role; 2] = [Role::Clinician, Role::Admin];
 
 /// The RPCs for readers.
 pub struct Feedback {

@@ -1,9 +1,11 @@
 use bytes::Bytes;
 use domain::Result;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use platform::blob::ByteStream;
 use proto::storage::learning_server::Learning as Wire;
 use proto::storage::{
-    Chunk, ConfirmedPage, Consent, ConsentRef, Decision, ListConfirmedScans, ScanRef, TruthChunk,
+    Chunk, ConfirmedPage, Consent, ConsentRef, Decision, ListConfirmedScans, NamesOfOriginal,
+    OriginalChunk, ScanRef, TruthChunk,
 };
 use service::claims::{Role, Verifier};
 use service::status_in_stream;
@@ -80,6 +82,27 @@ impl Wire for Learning {
         let (mask, beginning) = self.store.training_truth(&claims, &request.get_ref().id).await?;
         Ok(Response::new(told(mask, beginning)))
     }
+
+    type ReadOriginalStream = Responses<OriginalChunk>;
+
+    async fn read_original(
+        &self,
+        request: Request<ScanRef>,
+    ) -> Result<Response<Self::ReadOriginalStream>, Status> {
+        // What it hands out names a patient: no token of a person suffices.
+        self.verifier.require_service(request.metadata()).await?;
+        let claims = self.verifier.caller(request.metadata(), &LEARNING_ROLES).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        let (names, bytes) = self.store.training_original(&claims, &request.get_ref().id).await?;
+        Ok(Response::new(named(names, bytes)))
+    }
+}
+
+/// What its images are called, and then the upload's bytes.
+fn named(names: NamesOfOriginal, bytes: ByteStream) -> Responses<OriginalChunk> {
+    let first = OriginalChunk { names: Some(names), ..OriginalChunk::default() };
+    let piece = |data| OriginalChunk { data, ..OriginalChunk::default() };
+    stream::iter([Ok(first)]).chain(bytes.map_ok(piece).map_err(status_in_stream)).boxed()
 }
 
 /// What is known of the mask, and then its bytes.

@@ -1,19 +1,20 @@
-use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
+use domain::artefact::{IMAGE, INSTANCES, ORIGINAL, VOLUME};
 use domain::{ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt};
 use platform::blob::Staged;
 use proto::storage::accept_part::Part;
 use proto::storage::scans_server::Scans as Wire;
 use proto::storage::{
-    AcceptHeader, AcceptPart, ArtefactRef, Batch, BatchRef, Chunk, DeletedScan, ListPriorScans,
-    ListScans, NewPriority, PriorPage, Scan, ScanChange, ScanIdentity, ScanPage, ScanRef,
-    WatchScans,
+    AcceptHeader, AcceptPart, ArtefactRef, ArtefactRest, Batch, BatchRef, Chunk, DeletedScan,
+    FoundStudies, ListPriorScans, ListScans, NewPriority, PriorPage, RefusalNoted, RefusedUpload,
+    Scan, ScanChange, ScanIdentity, ScanPage, ScanRef, StudySearch, WatchScans,
 };
 use service::claims::{Claims, Role, Verifier};
 use service::status_in_stream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::feedback::READER_ROLES;
 use super::{Responses, chunks};
 use crate::artefacts::Incoming;
 use crate::list;
@@ -24,7 +25,7 @@ const SCAN_ROLES: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
 
 /// The roles that may read identities, and what follows from them: those who care for patients, and systems that file results. Admins manage users
 /// and need not know who is ill.
-const IDENTITY_ROLES: [Role; 2] = [Role::Clinician, Role::Integrator];
+pub const IDENTITY_ROLES: [Role; 2] = [Role::Clinician, Role::Integrator];
 
 /// The RPCs for users and their systems.
 pub struct Scans {
@@ -39,6 +40,16 @@ impl Scans {
 
     async fn caller(&self, metadata: &MetadataMap) -> Result<Claims> {
         self.verifier.caller(metadata, &SCAN_ROLES).await
+    }
+
+    /// Refuses an artefact that says whose the scan is to whoever may not know that. That somebody was told, is noted where they were
+    /// told of the scan.
+    fn require_known(&self, claims: &Claims, name: &str) -> Result<()> {
+        if name != INSTANCES.name {
+            return Ok(());
+        }
+        claims.require(&IDENTITY_ROLES)?;
+        self.store.require_reason(claims, &IDENTITY_ROLES)
     }
 
     /// The claims of a user whose call comes through ingest: no other upload has been decoded in the jail.
@@ -62,6 +73,7 @@ impl Scans {
                 Some(Part::Volume(bytes)) => (VOLUME, bytes),
                 Some(Part::Original(bytes)) => (ORIGINAL, bytes),
                 Some(Part::Preview(bytes)) => (IMAGE, bytes),
+                Some(Part::Instances(bytes)) => (INSTANCES, bytes),
                 Some(Part::Header(_)) | None => {
                     return Err(
                         ErrorKind::Invalid.error("an upload has one header, and then bytes")
@@ -100,9 +112,14 @@ impl Wire for Scans {
         let list = request.into_inner();
         if list::filters_by_identity(&list) {
             claims.require(&IDENTITY_ROLES)?;
+            // What is found by a patient's number is told to be theirs.
+            self.store.require_reason(&claims, &IDENTITY_ROLES)?;
+        }
+        if list::filters_by_review(&list) {
+            claims.require(&READER_ROLES)?;
         }
         let _turn = self.store.reads.take(claims.tenant().id()).await;
-        let mut page = self.store.scans(&claims.tenant(), &list).await?;
+        let mut page = self.store.scans(&claims, &list).await?;
         self.store.group(claims.tenant(), &mut page.scans, knows(&claims)).await?;
         Ok(Response::new(page))
     }
@@ -113,8 +130,20 @@ impl Wire for Scans {
     ) -> Result<Response<ScanIdentity>, Status> {
         let claims = self.caller(request.metadata()).await?;
         claims.require(&IDENTITY_ROLES)?;
+        self.store.require_reason(&claims, &IDENTITY_ROLES)?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.identity(&claims, &request.get_ref().id).await?))
+    }
+
+    async fn find_studies(
+        &self,
+        request: Request<StudySearch>,
+    ) -> Result<Response<FoundStudies>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        claims.require(&IDENTITY_ROLES)?;
+        self.store.require_reason(&claims, &IDENTITY_ROLES)?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.studies(&claims, request.get_ref()).await?))
     }
 
     async fn list_priors(
@@ -188,8 +217,26 @@ impl Wire for Scans {
         // Ingest reads a result's own mask once the whole of a reader's has come, however long that took.
         let claims = self.verifier.caller_or_sender(request.metadata(), &SCAN_ROLES).await?;
         let ArtefactRef { id, name } = request.into_inner();
+        self.require_known(&claims, &name)?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
-        Ok(Response::new(chunks(self.store.read(&claims.tenant(), &id, &name).await?)))
+        let found = self.store.read(&claims.tenant(), &id, &name).await?;
+        self.store.note_pixels(&claims, &id, &name).await?;
+        Ok(Response::new(chunks(found)))
+    }
+
+    type ReadRestStream = Responses<Chunk>;
+
+    async fn read_rest(
+        &self,
+        request: Request<ArtefactRest>,
+    ) -> Result<Response<Self::ReadRestStream>, Status> {
+        let claims = self.caller(request.metadata()).await?;
+        let ArtefactRest { id, name, from } = request.into_inner();
+        self.require_known(&claims, &name)?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        let rest = self.store.read_rest(&claims.tenant(), &id, &name, from).await?;
+        self.store.note_pixels(&claims, &id, &name).await?;
+        Ok(Response::new(chunks(rest)))
     }
 
     async fn put_batch(&self, request: Request<Batch>) -> Result<Response<Batch>, Status> {
@@ -203,6 +250,15 @@ impl Wire for Scans {
         let claims = self.caller(request.metadata()).await?;
         let _turn = self.store.reads.take(claims.tenant().id()).await;
         Ok(Response::new(self.store.batch(&claims.tenant(), &request.get_ref().id).await?))
+    }
+
+    async fn note_refusal(
+        &self,
+        request: Request<RefusedUpload>,
+    ) -> Result<Response<RefusalNoted>, Status> {
+        let claims = self.sender(request.metadata()).await?;
+        self.store.note_refusal(claims.tenant(), request.into_inner()).await?;
+        Ok(Response::new(RefusalNoted {}))
     }
 }
 

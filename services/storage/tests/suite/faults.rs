@@ -18,8 +18,21 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// What is kept of scans: not that there were some.
 pub fn objects(world: &World) -> Vec<PathBuf> {
-    files(&world.data.path().join("blobs"))
+    let all = files(&world.data.path().join("blobs"));
+    all.into_iter().filter(|path| tombstone_of(path).is_none()).collect()
+}
+
+/// The tombstones that are kept, by their names.
+pub fn tombstones(world: &World) -> Vec<String> {
+    files(&world.data.path().join("blobs")).iter().filter_map(|path| tombstone_of(path)).collect()
+}
+
+fn tombstone_of(path: &Path) -> Option<String> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let is_one = name.starts_with("deleted.") || name.starts_with("erased.");
+    is_one.then(|| name.to_owned())
 }
 
 /// The file that the scan's volume lies in.

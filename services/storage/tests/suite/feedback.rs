@@ -4,7 +4,7 @@ use proto::storage::feedback_part::Part;
 use proto::storage::*;
 use service::claims::Role;
 use service::{CloudEvent, topics};
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 
 use crate::reader::{Reader, header, judged, model, word};
 use crate::world::{World, next, until};
@@ -171,6 +171,30 @@ pub async fn only_readers_give_feedback_and_see_it(world: World) {
     let ask = Request::new(ScanRef { id: scan.id.clone() });
     let refused = world.feedback.clone().list_of_scan(ask).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+pub async fn a_review_is_asked_for_beside_other_things_by_those_who_may_know_it(world: World) {
+    let [ada, ben] = ["ada", "ben"].map(|name| Reader::new(&world, name));
+    let admin = Reader::of(&world, world.hospital, "eve", Role::Admin);
+    let system = Reader::of(&world, world.hospital, "pacs", Role::Integrator);
+    let scan = judged(&world).await;
+    ada.give(header(&scan, Verdict::Agree)).await;
+    let listed = async |reader: &Reader<'_>, answer: Answer| {
+        let (review, answer) = (ReviewState::Agreed.into(), answer.into());
+        let list = ListScans { review, answer, ..ListScans::default() };
+        let page = world.scans.clone().list(reader.ask(list)).await?.into_inner();
+        Ok::<_, Status>(page.scans.into_iter().map(|scan| scan.id).collect::<Vec<_>>())
+    };
+    for (reader, answer, expected) in [
+        (&ada, Answer::Found, vec![scan.id.clone()]),
+        (&ada, Answer::NoneFound, vec![]),
+        (&ben, Answer::Found, vec![]),
+        (&admin, Answer::Found, vec![scan.id.clone()]),
+    ] {
+        assert_eq!(listed(reader, answer).await.unwrap(), expected);
+    }
+    let refused = listed(&system, Answer::Found).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
 }
 
 pub async fn scans_are_listed_by_how_far_their_review_is(world: World) {

@@ -85,7 +85,8 @@ pub async fn what_went_where_is_in_the_hospitals_audit_trail(world: World) {
     // Also of a hospital that has sent no scan yet.
     handover.note(by_delivery(&world, note(DeliveryAct::Delivered))).await.unwrap();
     handover.note(by_delivery(&world, note(DeliveryAct::Failed))).await.unwrap();
-    let expected = ["delivery.delivered", "delivery.failed"].map(|action| {
+    handover.note(by_delivery(&world, note(DeliveryAct::Closed))).await.unwrap();
+    let expected = ["delivery.delivered", "delivery.failed", "delivery.closed"].map(|action| {
         ("medseg-delivery:a destination".to_owned(), action.to_owned(), "a scan".to_owned())
     });
     assert_eq!(entries(&world).await, expected);

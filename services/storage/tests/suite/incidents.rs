@@ -31,6 +31,7 @@ pub async fn a_report_is_kept_and_told_to_whoever_runs_the_system(world: World) 
         words: "the outline is mirrored \u{2026}".into(),
         scan_id: scan.id.clone(),
         from_patient: false,
+        by_link: false,
     };
     assert_eq!(about_scan, expected);
     let body = next(&mut news).await;
@@ -73,6 +74,89 @@ pub async fn a_patients_word_is_kept_as_one_and_passed_on_by_whom_they_told(worl
     let all = listed(&world, world.hospital, ListReported::default()).await;
     let from_patients: Vec<_> = all.incidents.iter().map(|one| one.from_patient).collect();
     assert_eq!(from_patients, [false, true]);
+}
+
+async fn link(reader: &Reader<'_>, scan_id: &str, days: u32) -> Result<IncidentLink, Status> {
+    let new = NewIncidentLink { scan_id: scan_id.into(), days };
+    Ok(reader.world.incidents.clone().make_incident_link(reader.ask(new)).await?.into_inner())
+}
+
+/// What is said through a link, by whoever has it.
+async fn say(world: &World, token: &str, words: &str) -> Result<(), Status> {
+    let told = LinkedReport { token: token.into(), words: words.into() };
+    world.incidents.clone().report_by_link(told).await.map(drop)
+}
+
+pub async fn a_patient_who_has_a_link_is_heard_and_told_nothing(world: World) {
+    let (scan, _) = world.ready().await;
+    let mut news = world.reported().await;
+    let ada = Reader::new(&world, "ada");
+    let IncidentLink { token, expires_ms } = link(&ada, &scan.id, 7).await.unwrap();
+    assert_eq!(expires_ms, world.clock.clock().now_ms() + 7 * 24 * 3_600_000);
+    assert_eq!(token.len(), 64);
+    let kept: Vec<(String,)> = sqlx::query_as("SELECT token_sha256 FROM incident_links")
+        .fetch_all(world.ports.database.pool())
+        .await
+        .unwrap();
+    assert_ne!(kept, [(token.clone(),)], "the token itself is kept nowhere");
+
+    say(&world, &token, " it is not my head \n").await.unwrap();
+    let body = next(&mut news).await;
+    let event = CloudEvent::<IncidentReported>::parse(topics::INCIDENT_REPORTED, &body).unwrap();
+    assert_eq!(event.data.scan_id, Some(scan.id.clone()));
+    let all = listed(&world, world.hospital, ListReported::default()).await;
+    let [told] = &all.incidents[..] else { panic!("{all:?}") };
+    assert_eq!((told.from_patient, told.by_link), (true, true));
+    assert_eq!((&*told.reporter, &*told.words), ("ada", "it is not my head"));
+    assert_eq!(told.scan_id, scan.id);
+    let elsewhere = listed(&world, world.neighbour, ListReported::default()).await;
+    assert!(elsewhere.incidents.is_empty(), "{elsewhere:?}");
+}
+
+pub async fn a_link_ends_and_is_no_flood(world: World) {
+    let ada = Reader::new(&world, "ada");
+    let IncidentLink { token, .. } = link(&ada, "", 1).await.unwrap();
+    for words in ["", " \n ", &"x".repeat(4001)] {
+        assert_eq!(say(&world, &token, words).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+    for _ in 0..5 {
+        say(&world, &token, "again").await.unwrap();
+        world.clock.advance(3_600_000);
+    }
+    let refused = say(&world, &token, "and again").await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    // A token of hers does not last that long.
+    let ada = Reader::new(&world, "ada");
+    let other = link(&ada, "", 1).await.unwrap().token;
+    say(&world, &other, "another patient").await.unwrap();
+
+    world.clock.advance(24 * 3_600_000);
+    let mut said = Vec::new();
+    for token in [other.as_str(), "no such token", ""] {
+        let refused = say(&world, token, "late").await.unwrap_err();
+        said.push((refused.code(), refused.message().to_owned()));
+    }
+    let words = "the link is not valid, or not any more: ask for another".to_owned();
+    assert_eq!(said, vec![(Code::NotFound, words); 3]);
+    link(&Reader::new(&world, "ada"), "", 1).await.unwrap();
+    assert_eq!(world.count("incident_links").await, 1, "those that are over are gone");
+    assert_eq!(world.count("incidents").await, 6, "and what was said through them stays");
+}
+
+pub async fn a_link_is_made_by_whoever_sees_the_scan_and_not_without_end(world: World) {
+    let (scan, _) = world.ready().await;
+    let stranger = Reader::of(&world, world.neighbour, "eve", Role::Clinician);
+    assert_eq!(link(&stranger, &scan.id, 0).await.unwrap_err().code(), Code::NotFound);
+    let scientist = Reader::of(&world, world.hospital, "curie", Role::Scientist);
+    assert_eq!(link(&scientist, "", 0).await.unwrap_err().code(), Code::PermissionDenied);
+    let ada = Reader::new(&world, "ada");
+    assert_eq!(link(&ada, "", 91).await.unwrap_err().code(), Code::InvalidArgument);
+    for _ in 0..60 {
+        link(&ada, "", 0).await.unwrap();
+    }
+    assert_eq!(link(&ada, "", 0).await.unwrap_err().code(), Code::ResourceExhausted);
+    world.clock.advance(3_600_000);
+    link(&Reader::new(&world, "ada"), &scan.id, 0).await.unwrap();
 }
 
 pub async fn nobody_reports_without_end(world: World) {

@@ -2,7 +2,7 @@ use domain::TenantId;
 use futures::future::{join, join_all};
 use proto::storage::feedback_part::Part;
 use proto::storage::*;
-use service::claims::Role;
+use service::claims::{Role, authorised};
 use tonic::{Code, Request, Status};
 
 use crate::reader::{Reader, answered, header, judged, with_mask, word};
@@ -44,6 +44,65 @@ async fn truth(
         beginning.extend_from_slice(&chunk.volume_beginning);
     }
     Ok((name, bytes, beginning))
+}
+
+/// What the images of an upload are called where they leave, and the upload, as ingest asks for it.
+async fn original(
+    world: &World,
+    tenant: TenantId,
+    id: &str,
+) -> Result<(NamesOfOriginal, Vec<u8>), Status> {
+    let asked = scientist(world, tenant, ScanRef { id: id.into() });
+    let mut chunks = world.learning.clone().read_original(asked).await?.into_inner();
+    let names = chunks.message().await?.and_then(|first| first.names).unwrap();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.message().await? {
+        bytes.extend_from_slice(&chunk.data);
+    }
+    Ok((names, bytes))
+}
+
+pub async fn an_original_is_handed_to_services_alone_with_what_it_is_called_from_then_on(
+    world: World,
+) {
+    let scan = judged(&world).await;
+    Reader::new(&world, "ada").give(header(&scan, Verdict::Agree)).await;
+    let refused = original(&world, world.hospital, &scan.id).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "nobody has consented");
+    decide(&world, world.hospital, true).await;
+    let token = world.issuer.token(world.hospital, &[Role::Scientist]);
+    let by_hand = authorised(ScanRef { id: scan.id.clone() }, &token);
+    let refused = world.learning.clone().read_original(by_hand).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "it names a patient");
+
+    let (names, bytes) = original(&world, world.hospital, &scan.id).await.unwrap();
+    assert_eq!(sha256(&bytes), scan.original_sha256);
+    let page = listed(&world, world.hospital).await;
+    assert_eq!(names.patient, page.confirmed[0].patient);
+    assert_eq!([names.whose.len(), names.key.len()], [64, 64]);
+    assert!(!format!("{names:?}").contains(&names.key), "it is printed by nobody");
+    let again = original(&world, world.hospital, &scan.id).await.unwrap();
+    assert_eq!(again.0, names, "the same names each time");
+    let action: String =
+        sqlx::query_scalar("SELECT action FROM audit ORDER BY position DESC LIMIT 1")
+            .fetch_one(world.ports.database.pool())
+            .await
+            .unwrap();
+    assert_eq!(action, "scan.learned.original");
+
+    decide(&world, world.neighbour, true).await;
+    let refused = original(&world, world.neighbour, &scan.id).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    let unjudged = judged(&world).await;
+    let refused = original(&world, world.hospital, &unjudged.id).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+
+    // Whoever erases the patient is told who has something of it.
+    let whose = Some(Whose { scan_id: scan.id.clone(), ..Whose::default() });
+    let erasure = NewErasure { whose, reason: "they ask for it".into() };
+    let erasure = world.by_role(world.hospital, Role::Admin, erasure);
+    let receipt = world.erasures.clone().erase(erasure).await.unwrap().into_inner();
+    assert_eq!(receipt.learned.len(), 2);
 }
 
 pub async fn nothing_is_learned_from_without_consent(world: World) {
@@ -147,7 +206,7 @@ pub async fn what_readers_confirm_is_handed_out_without_a_name(world: World) {
         assert_eq!(refused.code(), Code::NotFound);
     }
     let noted: (String, String) =
-        sqlx::query_as("SELECT action, object_id FROM audit ORDER BY position DESC LIMIT 1")
+        sqlx::query_as("SELECT action, object_id FROM audit WHERE action <> 'scan.pixels.read' ORDER BY position DESC LIMIT 1")
             .fetch_one(world.ports.database.pool())
             .await
             .unwrap();

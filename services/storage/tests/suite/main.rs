@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 mod accepting;
+mod door;
+mod erasing;
 mod faults;
 mod feedback;
 mod handover;
@@ -14,8 +16,11 @@ mod log;
 mod masks;
 mod priors;
 mod reader;
+mod series;
 mod stops;
+mod studies;
 mod tenants;
+mod trail;
 mod whose;
 mod worklist;
 mod world;
@@ -42,6 +47,15 @@ macro_rules! on_every_database {
 }
 
 on_every_database! {
+    erasing::of_an_erased_patient_nothing_is_left_and_the_receipt_says_what_there_was;
+    erasing::only_that_patients_scans_go_and_only_an_admin_says_so;
+    erasing::nothing_is_said_of_an_erased_scan_by_whoever_had_a_link_in_hand;
+    erasing::a_hold_outlasts_every_way_to_delete;
+    erasing::what_is_too_old_goes_by_the_hospitals_own_rules;
+    erasing::what_is_said_of_a_held_patient_outlasts_every_rule;
+    erasing::a_database_from_before_deletes_again_what_was_deleted;
+    door::a_refused_file_is_told_of_and_kept_nowhere;
+    door::while_the_queue_is_far_behind_refusals_are_not_told;
     accepting::an_upload_becomes_a_result;
     accepting::an_urgent_scan_waits_in_a_queue_of_its_own;
     accepting::the_first_uploads_of_a_hospital_may_come_at_once;
@@ -79,6 +93,15 @@ on_every_database! {
     handover::delivery_alone_is_handed_any_hospitals_scan_and_each_joining_is_noted;
     handover::a_patient_that_was_bound_to_other_voxels_is_handed_to_nobody;
     handover::what_went_where_is_in_the_hospitals_audit_trail;
+    trail::an_entry_says_who_from_where_and_why;
+    trail::readings_of_pixels_are_entries_and_the_same_one_is_one;
+    trail::the_trail_is_its_hospitals_admins_and_reading_it_is_an_entry;
+    trail::whoever_begins_to_read_in_the_middle_is_noted_and_whoever_goes_on_is_not_again;
+    trail::what_is_told_in_ones_own_name_is_no_entry_of_storages_own;
+    trail::a_role_that_must_say_why_is_told_nothing_without;
+    trail::a_row_that_was_tampered_with_is_found_and_named;
+    trail::a_tail_that_was_cut_off_is_found_by_what_was_anchored;
+    trail::an_anchor_is_read_from_the_object_store_as_it_was_written;
     whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
     whose::an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told;
     whose::an_identity_from_the_version_before_is_kept_as_any_other;
@@ -88,6 +111,10 @@ on_every_database! {
     whose::who_may_not_know_whose_it_is_cannot_find_it_by_that;
     whose::the_same_key_with_other_words_about_the_file_is_another_upload;
     whose::a_scan_of_an_earlier_version_is_found_by_whose_it_is;
+    studies::studies_are_found_by_what_their_files_say_newest_first;
+    studies::each_identity_that_a_search_tells_is_noted_and_another_hospitals_is_none;
+    studies::an_index_of_instances_is_for_those_who_may_know_whose_they_are;
+    studies::a_study_of_an_earlier_version_is_found_by_name_and_day;
     priors::the_priors_of_a_scan_are_earlier_ones_of_the_same_patient;
     priors::the_same_image_and_the_scan_of_nobody_have_no_priors;
     priors::another_hospitals_scans_are_nobodys_priors;
@@ -110,7 +137,9 @@ on_every_database! {
     masks::another_hospitals_feedback_is_as_if_it_never_was;
     feedback::only_readers_give_feedback_and_see_it;
     feedback::scans_are_listed_by_how_far_their_review_is;
+    feedback::a_review_is_asked_for_beside_other_things_by_those_who_may_know_it;
     masks::an_admin_settles_a_conflict_and_nobody_else_does;
+    learning::an_original_is_handed_to_services_alone_with_what_it_is_called_from_then_on;
     learning::nothing_is_learned_from_without_consent;
     learning::nothing_is_handed_out_after_consent_was_withdrawn_in_the_same_moment;
     learning::what_readers_confirm_is_handed_out_without_a_name;
@@ -119,8 +148,13 @@ on_every_database! {
     learning::another_hospitals_confirmed_scans_are_as_if_they_never_were;
     incidents::a_report_is_kept_and_told_to_whoever_runs_the_system;
     incidents::a_patients_word_is_kept_as_one_and_passed_on_by_whom_they_told;
+    incidents::a_patient_who_has_a_link_is_heard_and_told_nothing;
+    incidents::a_link_ends_and_is_no_flood;
+    incidents::a_link_is_made_by_whoever_sees_the_scan_and_not_without_end;
     incidents::nobody_reports_without_end;
     incidents::reports_are_read_by_their_own_admins_only;
+    series::a_series_that_was_not_picked_is_kept_with_the_reason_and_analysed_when_asked_for;
+    series::a_rule_about_series_holds_for_its_own_hospital_until_an_admin_takes_it_back;
     stops::a_model_is_stopped_by_its_hospitals_rule_until_somebody_decides;
     stops::a_stop_is_lifted_with_a_reason_and_what_was_before_counts_no_more;
     stops::a_rule_that_is_none_is_refused_and_nobody_else_sets_one;

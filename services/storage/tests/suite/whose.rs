@@ -137,6 +137,8 @@ pub async fn a_list_has_what_was_asked_for_and_all_of_it(world: World) {
         let mut upload = of(patient, &format!("A{}", number % 3), &format!("1.{}", number % 2), "");
         upload.header.priority = [Priority::Routine, Priority::Stat][number / 6].into();
         upload.header.reference = if number == 5 { "order 7".into() } else { String::new() };
+        upload.header.site = ["Kumasi", "kumasi", ""][number % 3].into();
+        upload.header.modality = if number == 7 { "CT".into() } else { "MR".into() };
         ids.push(world.accept(upload).await.unwrap().id);
     }
     world.accept_for(world.neighbour, of("ab", "A1", "1.1", "order 7")).await.unwrap();
@@ -158,6 +160,8 @@ pub async fn a_list_has_what_was_asked_for_and_all_of_it(world: World) {
         (ListScans { study_uid: "1.1".into(), ..list() }, those(&|n| n % 2 == 1)),
         (ListScans { reference: "order 7".into(), ..list() }, those(&|n| n == 5)),
         (ListScans { priority: Priority::Stat.into(), ..list() }, those(&|n| n >= 6)),
+        (ListScans { site: "Kumasi".into(), ..list() }, those(&|n| n % 3 == 0)),
+        (ListScans { modality: "CT".into(), ..list() }, those(&|n| n == 7)),
         (ListScans { answer: Answer::Found.into(), ..list() }, vec![done.clone()]),
         (ListScans { answer: Answer::Failed.into(), ..list() }, vec![]),
         (ListScans { state: State::Done.into(), ..list() }, vec![done.clone()]),
@@ -179,6 +183,28 @@ pub async fn a_list_has_what_was_asked_for_and_all_of_it(world: World) {
             },
             those(&|n| n >= 6 && n % 4 == 2),
         ),
+        (
+            ListScans {
+                patient_id: "ab".into(),
+                site: "kumasi".into(),
+                modality: "MR".into(),
+                priority: Priority::Routine.into(),
+                ..list()
+            },
+            those(&|n| n % 4 == 1 && n % 3 == 1),
+        ),
+        // What contradicts itself is nothing, and no mistake.
+        (ListScans { answer: Answer::Found.into(), state: State::Queued.into(), ..list() }, vec![]),
+        (ListScans { from_ms: Some(begun + 90), to_ms: Some(begun + 40), ..list() }, vec![]),
+        (
+            ListScans {
+                review: ReviewState::Unreviewed.into(),
+                state: State::Queued.into(),
+                ..list()
+            },
+            vec![],
+        ),
+        (ListScans { review: ReviewState::Unreviewed.into(), ..list() }, vec![done.clone()]),
     ];
     for (list, expected) in cases {
         let said = format!("{list:?}");

@@ -9,12 +9,14 @@ use platform::queue::{self, Deliveries, Queue, Work};
 use proto::events::Observation;
 use proto::storage::accept_part::Part;
 use proto::storage::complete_part::Part as ResultPart;
+use proto::storage::erasures_client::ErasuresClient;
 use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::handover_client::HandoverClient;
 use proto::storage::incidents_client::IncidentsClient;
 use proto::storage::jobs_client::JobsClient;
 use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
+use proto::storage::series_rules_client::SeriesRulesClient;
 use proto::storage::stops_client::StopsClient;
 use proto::storage::*;
 use service::claims::testing::Issuer;
@@ -37,10 +39,12 @@ pub struct World {
     pub clock: ManualClock,
     pub scans: ScansClient<Peer>,
     pub jobs: JobsClient<Peer>,
+    pub erasures: ErasuresClient<Peer>,
     pub feedback: FeedbackClient<Peer>,
     pub learning: LearningClient<Peer>,
     pub stops: StopsClient<Peer>,
     pub incidents: IncidentsClient<Peer>,
+    pub series_rules: SeriesRulesClient<Peer>,
     pub handover: HandoverClient<Peer>,
     pub queue: Queue,
     pub data: TempDir,
@@ -88,7 +92,13 @@ impl World {
         let random = service::system_random();
         let ports = Ports::open(&config, clock.clock(), random.clone()).await.unwrap();
         let issuer = Issuer::at(clock.clock());
-        for event in [topics::SCAN_COMPLETED, topics::FEEDBACK_GIVEN, topics::INCIDENT_REPORTED] {
+        for event in [
+            topics::SCAN_COMPLETED,
+            topics::FEEDBACK_GIVEN,
+            topics::INCIDENT_REPORTED,
+            topics::UPLOAD_REFUSED,
+            topics::SCAN_ERASED,
+        ] {
             ports.queue.create_group(event, GROUP).await.unwrap();
         }
 
@@ -98,10 +108,12 @@ impl World {
         World {
             scans: ScansClient::new(peer.clone()),
             jobs: JobsClient::new(peer.clone()),
+            erasures: ErasuresClient::new(peer.clone()),
             feedback: FeedbackClient::new(peer.clone()),
             learning: LearningClient::new(peer.clone()),
             stops: StopsClient::new(peer.clone()),
             incidents: IncidentsClient::new(peer.clone()),
+            series_rules: SeriesRulesClient::new(peer.clone()),
             handover: HandoverClient::new(peer),
             queue: queue::connect(&queue_url).await.unwrap(),
             hospital: TenantId::new(&clock.clock(), &random),
@@ -221,6 +233,16 @@ impl World {
     /// The news of what was reported since the world began.
     pub async fn reported(&self) -> Deliveries {
         self.queue.subscribe_event(topics::INCIDENT_REPORTED, GROUP, 16).await.unwrap()
+    }
+
+    /// The news of refused files since the world began.
+    pub async fn refused(&self) -> Deliveries {
+        self.queue.subscribe_event(topics::UPLOAD_REFUSED, GROUP, 16).await.unwrap()
+    }
+
+    /// The news of erased scans since the world began.
+    pub async fn erased(&self) -> Deliveries {
+        self.queue.subscribe_event(topics::SCAN_ERASED, GROUP, 16).await.unwrap()
     }
 
     /// The job that the next message announces; the message is acknowledged.

@@ -17,7 +17,7 @@ const STORAGE: &str = "1.2.840.10008.5.1.4.1.1.";
 const SECONDARY_CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
 
 /// SOP classes that hold no slice, though some of them have pixels: a class's UID, or how those of its family begin.
-const OTHERS: [(&str, &str); 15] = [
+const OTHERS: [(&str, &str); 17] = [
     ("1.2.840.10008.1.3.10", "a directory (DICOMDIR)"),
     ("1.2.840.10008.5.1.4.1.1.88.59", "a key object selection"),
     ("1.2.840.10008.5.1.4.1.1.88.", "a structured report"),
@@ -33,6 +33,9 @@ const OTHERS: [(&str, &str); 15] = [
     ("1.2.840.10008.5.1.4.1.1.67", "a mapping of values"),
     ("1.2.840.10008.5.1.4.1.1.30", "a parametric map"),
     ("1.2.840.10008.5.1.4.1.1.4.2", "a spectroscopy"),
+    // Among both of these families are classes that are asked, and nothing is stored of them.
+    ("1.2.840.10008.5.1.4.1.1.200.", "a protocol"),
+    ("1.2.840.10008.5.1.4.1.1.201.", "an inventory"),
 ];
 /// Segmentations: of bits or probabilities, and as label maps.
 const LABEL_MAPS: [&str; 2] = ["1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"];
@@ -62,7 +65,12 @@ pub(super) fn of(file: &File, set: &DataSet) -> Result<Class, Refusal> {
 
 /// Whether files of that SOP class may hold slices that are read here. What one holds, only the file tells.
 pub(in crate::decode) fn may_be_image(class: &str) -> bool {
-    class.starts_with(STORAGE) && other(class).is_none() && !LABEL_MAPS.contains(&class)
+    class.starts_with(STORAGE) && is_of_slices(class)
+}
+
+/// Whether a file of that SOP class holds a slice if it has pixels.
+pub(in crate::decode) fn is_of_slices(class: &str) -> bool {
+    other(class).is_none() && !LABEL_MAPS.contains(&class)
 }
 
 /// What else than a slice files of that SOP class hold.
@@ -73,7 +81,7 @@ fn other(class: &str) -> Option<&'static str> {
 }
 
 /// Whether files of that class are pictures of a screen, however they came about.
-pub(super) fn is_capture(class: Option<&str>) -> bool {
+pub(in crate::decode) fn is_capture(class: Option<&str>) -> bool {
     let rest = class.and_then(|class| class.strip_prefix(SECONDARY_CAPTURE));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -144,7 +144,8 @@ impl Plane {
         self.is_parallel_to(other) && self.position != other.position
     }
 
-    fn is_parallel_to(&self, other: &Plane) -> bool {
+    /// Whether both lie in the same direction and have pixels of the same size; false where one does not say so.
+    pub fn is_parallel_to(&self, other: &Plane) -> bool {
         let pairs = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < TOLERANCE);
         match (&self.orientation, &other.orientation, self.spacing, other.spacing) {
             (Some(a), Some(b), Some(c), Some(d)) => pairs(a, b) && pairs(&c, &d),

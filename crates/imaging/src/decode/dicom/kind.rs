@@ -15,12 +15,21 @@ pub fn kind(set: &DataSet, shared: &DataSet) -> ImageKind {
         (Some(words), Some(times)) if words != times => return Unknown,
         (words, times) => words.or(times),
     };
-    let said = defined(set, shared).or(said);
+    weighted(defined(set, shared).or(said), || contrast(set))
+}
+
+/// The kind that attributes alone tell: defined terms, times and the agent that was given; no word that somebody has typed.
+pub fn of_attributes(set: &DataSet, shared: &DataSet) -> ImageKind {
+    let said = defined(set, shared).or_else(|| Timing::of(set, shared).weighting());
+    weighted(said, || agent(set))
+}
+
+fn weighted(said: Option<Weighting>, contrast: impl FnOnce() -> Option<bool>) -> ImageKind {
     match said {
         None => Unknown,
         Some(Weighting::Flair) => Flair,
         Some(Weighting::Other) => Other,
-        Some(Weighting::T1) => match contrast(set) {
+        Some(Weighting::T1) => match contrast() {
             Some(true) => T1Contrast,
             Some(false) => Other,
             None => Unknown,
@@ -71,7 +80,7 @@ fn weighting_of_words(set: &DataSet) -> Option<Weighting> {
 }
 
 /// Words and numbers in capitals; a plus or a minus belongs to the word before or after it.
-fn words(set: &DataSet, tag: Tag) -> Vec<String> {
+pub(super) fn words(set: &DataSet, tag: Tag) -> Vec<String> {
     let text = set.text(tag).unwrap_or_default().to_uppercase();
     let parts = text.split(|c: char| !(c.is_alphanumeric() || c == '+'));
     parts.filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -166,18 +175,23 @@ fn contrast(set: &DataSet) -> Option<bool> {
     let without = timed("PRE") || any(&BEFORE) || pair(&WITHOUT, &AGENT);
     let with = timed("POST") || any(&AGENT[1..]) || pair(&["+", "W"], &AGENT);
     let both = any(&["W", "WITH"]) && any(&["WO", "WITHOUT"]);
-    let listed = !set.items(tags::CONTRAST_BOLUS_AGENT_SEQUENCE).unwrap_or_default().is_empty();
-    let agent = set.text(tags::CONTRAST_BOLUS_AGENT).map(|agent| {
-        !["NO", "NONE", "N", "0", "N/A", "NA", "NO CONTRAST"]
-            .contains(&agent.to_uppercase().as_str())
-    });
-    match (without, with, agent.or(listed.then_some(true))) {
+    match (without, with, agent(set)) {
         _ if both => None,
         (true, _, Some(true)) | (false, true, Some(false)) => None,
         (true, ..) => Some(false),
         (false, true, _) => Some(true),
         (false, false, agent) => agent,
     }
+}
+
+/// Whether the header names an agent, or that none was given; None where it says nothing.
+fn agent(set: &DataSet) -> Option<bool> {
+    let listed = !set.items(tags::CONTRAST_BOLUS_AGENT_SEQUENCE).unwrap_or_default().is_empty();
+    let agent = set.text(tags::CONTRAST_BOLUS_AGENT).map(|agent| {
+        !["NO", "NONE", "N", "0", "N/A", "NA", "NO CONTRAST"]
+            .contains(&agent.to_uppercase().as_str())
+    });
+    agent.or(listed.then_some(true))
 }
 
 /// The times of a sequence in milliseconds, where the header has them.

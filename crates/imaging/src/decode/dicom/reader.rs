@@ -21,6 +21,10 @@ pub(super) struct File<'a> {
     pub transfer_syntax: String,
     /// As the meta group says it, for files whose data set does not.
     pub sop_class: Option<String>,
+    /// The same.
+    pub sop_instance: Option<String>,
+    /// Where the data set begins in the file, deflated or not.
+    pub data_set_at: usize,
     encoding: Encoding,
     body: Cow<'a, [u8]>,
 }
@@ -32,7 +36,9 @@ impl<'a> File<'a> {
         let mut cursor = Cursor::new(&bytes[start..], EXPLICIT);
         let meta = cursor.elements(|tag| tag.group() == 2)?;
         let body = cursor.rest;
+        let data_set_at = bytes.len() - body.len();
         let sop_class = meta.text(tags::MEDIA_STORAGE_SOP_CLASS_UID);
+        let sop_instance = meta.text(tags::MEDIA_STORAGE_SOP_INSTANCE_UID);
         let transfer_syntax = match meta.text(tags::TRANSFER_SYNTAX_UID) {
             Some(uid) => uid,
             None => guessed(body).to_string(),
@@ -45,7 +51,7 @@ impl<'a> File<'a> {
             }
             _ => (EXPLICIT, Cow::Borrowed(body)),
         };
-        Ok(File { transfer_syntax, sop_class, encoding, body })
+        Ok(File { transfer_syntax, sop_class, sop_instance, data_set_at, encoding, body })
     }
 
     /// The elements up to the pixel data and that.

@@ -1,14 +1,18 @@
 //! The files of one series, each of them one slice, as one volume.
 
+use std::collections::BTreeMap;
+
 use domain::Identity;
 use domain::identity::person;
 
 use super::acquired::{self, Acquired};
 use super::class::is_capture;
+use super::described::Instance;
 use super::geometry::Plane;
-use super::reader::File;
+use super::reader::{DataSet, File};
 use super::{
-    Class, Image, class, common_window, decoded, frame_numbers, geometry, identity, kind, reordered,
+    Class, Image, class, common_window, decoded, frame_numbers, geometry, identity, kind, lossy,
+    reordered,
 };
 use crate::decode::folder::several;
 use crate::decode::left_out::LeftOut;
@@ -25,6 +29,7 @@ pub(in crate::decode) fn join(
 ) -> Result<Decoded, Refusal> {
     let mut images = without_copies(without_captures(images, left_out), left_out);
     one_series(&images)?;
+    one_image_each(&images)?;
     one_volume(&images)?;
     let planes: Vec<_> = images.iter().flat_map(|image| image.planes.iter().cloned()).collect();
     let (order, geometry) = match &*planes {
@@ -51,8 +56,10 @@ pub(in crate::decode) fn join(
     }
     let voxels = reordered(voxels, shape.slice_len(), &order);
     let kind = kind::common(images.iter().map(|image| image.kind));
+    let told = images.iter().map(|image| &image.identity);
+    let told = lossy::of_all(images[0].identity.clone(), told);
     let first = images.swap_remove(0);
-    let identity = Identity { sop_instance_uids: uids, frame_numbers, ..first.identity.clone() };
+    let identity = Identity { sop_instance_uids: uids, frame_numbers, ..told };
     decoded(Image { shape, voxels, window, kind, identity, ..first }, geometry, Format::Zip)
 }
 
@@ -64,12 +71,27 @@ pub(in crate::decode) fn series_of(
     let file = File::read(bytes, limits)?;
     let set = file.data_set()?;
     let Class::Image = class::of(&file, &set)? else { return Ok(None) };
+    Ok(Some(belonging(&set)))
+}
+
+/// The same, with what the file says of its series.
+pub(in crate::decode) fn slice_of(
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<Option<([String; 3], Instance)>, Refusal> {
+    let file = File::read(bytes, limits)?;
+    let set = file.data_set()?;
+    let Class::Image = class::of(&file, &set)? else { return Ok(None) };
+    Ok(Some((belonging(&set), Instance::of(&set))))
+}
+
+fn belonging(set: &DataSet) -> [String; 3] {
     let Identity { patient_id, patient_name, study_instance_uid, series_instance_uid, .. } =
-        identity(&set);
+        identity(set);
     // A backslash cannot stand in either part.
     let patient = [patient_id.unwrap_or_default(), person(patient_name.as_deref())].join("\\");
     let [study, series] = [study_instance_uid, series_instance_uid].map(Option::unwrap_or_default);
-    Ok(Some([patient, study, series]))
+    [patient, study, series]
 }
 
 /// Beside a scanner's own slices, pictures of its screen are none.
@@ -169,6 +191,19 @@ fn one_series(images: &[Image]) -> Result<(), Refusal> {
     differing(images, "are images of two series", |identity| {
         identity.frame_of_reference_uid.clone()
     })
+}
+
+/// Refuses two images that say that they are the same one: copies are gone by now, so one of them is somebody else's, or was changed.
+fn one_image_each(images: &[Image]) -> Result<(), Refusal> {
+    let mut known = BTreeMap::<&str, &Image>::new();
+    for image in images {
+        let Some(uid) = image.identity.sop_instance_uids.first() else { continue };
+        if let Some(first) = known.insert(uid, image) {
+            let what = "are different images with one and the same SOP Instance UID";
+            return Err(several(&first.name, &image.name, what));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses images of people who cannot be one and the same, whatever they are called.

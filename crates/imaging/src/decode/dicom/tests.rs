@@ -1,4 +1,6 @@
 mod encodings;
+mod identities;
+mod instances;
 mod real;
 mod segmentations;
 mod together;
@@ -63,8 +65,8 @@ fn a_class_is_offered_where_its_files_may_be_slices() {
     for class in ["4", "4.1", "2", "7"] {
         assert!(may_be_image(&format!("1.2.840.10008.5.1.4.1.1.{class}")), "{class}");
     }
-    // A report, a segmentation, a spectroscopy, a document.
-    for class in ["88.33", "66.4", "4.2", "104.1"] {
+    // A report, a segmentation, a spectroscopy, a document; and what is found and moved, of protocols and of inventories.
+    for class in ["88.33", "66.4", "4.2", "104.1", "200.4", "200.5", "201.2", "201.6"] {
         assert!(!may_be_image(&format!("1.2.840.10008.5.1.4.1.1.{class}")), "{class}");
     }
     // Verification, a worklist.
@@ -78,6 +80,35 @@ fn an_instance_says_its_series_and_what_is_broken_or_no_slice_says_none() {
     assert!(!patient.is_empty() && study.starts_with("2.25.") && series.starts_with("2.25."));
     assert_ne!(study, series);
     assert!(decode::series_of(&file[..150], &limits()).is_err());
+}
+
+#[test]
+fn an_instance_says_what_it_is_and_where_its_data_set_begins() {
+    let file = encode::dicom(&phantom(), &encode::Series::of_seed(3), 0).unwrap();
+    let told = decode::instance_of(&file, &limits()).unwrap();
+    let [_, study, series] = decode::series_of(&file, &limits()).unwrap().unwrap();
+    assert_eq!((&told.study, &told.series, told.is_slice), (&study, &series, true));
+    assert!(may_be_image(&told.sop_class) && told.sop_instance.starts_with("2.25."));
+    assert_eq!(told.transfer_syntax, "1.2.840.10008.1.2.1");
+    // The group length (PS3.10, 7.1) says how long the rest of the head is.
+    let head = u32::from_le_bytes(*file[140..].first_chunk().unwrap()) as u64;
+    assert_eq!(told.data_set_at, 144 + head);
+    for broken in [&file[..150], &file[132..], b"%PDF-1.7".as_slice(), b""] {
+        assert!(decode::instance_of(broken, &limits()).is_err());
+    }
+}
+
+#[test]
+fn a_head_that_names_another_instance_is_refused() {
+    let file = encode::dicom(&phantom(), &encode::Series::of_seed(3), 0).unwrap();
+    let told = decode::instance_of(&file, &limits()).unwrap();
+    let uid = told.sop_instance.as_bytes();
+    let at = file.windows(uid.len()).position(|window| window == uid).unwrap();
+    assert!((at as u64) < told.data_set_at, "the head's comes first");
+    let mut other = file;
+    other[at + uid.len() - 1] = if other[at + uid.len() - 1] == b'1' { b'2' } else { b'1' };
+    let refusal = decode::instance_of(&other, &limits()).unwrap_err();
+    assert_eq!(refusal.problem, RefusalReason::Corrupt);
 }
 
 fn phantom() -> Volume {

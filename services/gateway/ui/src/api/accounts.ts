@@ -1,4 +1,8 @@
+import { endOf } from '../period'
 import { got, sent } from './json'
+import type { Scope } from './types'
+
+export type { Scope } from './types'
 
 /** What a hospital's administrator can give. */
 export const ROLES = ['clinician', 'integrator', 'scientist', 'admin'] as const
@@ -50,6 +54,8 @@ export interface Account {
   user: User
   tenant: string
   languages: string[]
+  has_second_factor: boolean
+  second_factor_required: boolean
 }
 
 const user = (id: string) => `v1/users/${encodeURIComponent(id)}`
@@ -79,8 +85,32 @@ export async function listClients(): Promise<Client[]> {
   return (await got<{ clients: Client[] }>('v1/clients')).clients
 }
 
-export function makeClient(name: string, roles: readonly string[]): Promise<NewSecret> {
-  return sent('POST', 'v1/clients', { name, roles })
+/** The sections of the API that a client may be confined to. */
+export const SCOPES = [
+  'scans', 'results', 'feedback', 'dataset', 'incidents', 'batches', 'uploads', 'models', 'drift', 'quality', 'deliveries',
+] as const satisfies readonly Scope[]
+
+/** What a client to be is; without scopes it may do whatever its roles allow, without a last day it does so for ever. */
+export interface NewClient {
+  name: string
+  roles: readonly string[]
+  scopes: readonly string[]
+  /** As `2026-11-27`, counted in UTC; empty: none. */
+  lastDay: string
+}
+
+export function makeClient({ name, roles, scopes, lastDay }: NewClient): Promise<NewSecret> {
+  return sent('POST', 'v1/clients', { name, roles, scopes, ...expiring(lastDay) })
+}
+
+export function endClient(id: string, lastDay: string): Promise<Client> {
+  return sent('PATCH', client(id), expiring(lastDay))
+}
+
+/** From when on a client whose last day that is cannot sign in any more. */
+function expiring(lastDay: string): { expires_at?: string } {
+  const ms = endOf({ from: '', to: lastDay })
+  return ms === undefined ? {} : { expires_at: new Date(ms).toISOString() }
 }
 
 export function disableClient(id: string, disabled: boolean): Promise<Client> {

@@ -4,8 +4,28 @@ import { got, sent } from './json'
 export const FORMATS = {
   webhook: ['cloudevent', 'result.json'],
   stow: ['seg.dcm', 'sr.dcm', 'text.dcm', 'capture.dcm'],
+  cstore: ['seg.dcm', 'sr.dcm', 'text.dcm', 'capture.dcm'],
+  mllp: ['report.hl7'],
+  fhir: ['report.fhir.json'],
 } as const
 export type Kind = keyof typeof FORMATS
+
+/** What an address of each kind begins with. */
+export const ADDRESSES: Record<Kind, string> = {
+  webhook: 'https://',
+  stow: 'https://',
+  cstore: 'dicoms://',
+  mllp: 'mllps://',
+  fhir: 'https://',
+}
+
+/** Kinds that are given a secret; the others are known by their address. */
+const WITH_SECRET = ['webhook', 'stow', 'fhir'] as const
+export type KindWithSecret = (typeof WITH_SECRET)[number]
+
+export function hasSecret(kind: Kind): kind is KindWithSecret {
+  return (WITH_SECRET as readonly Kind[]).includes(kind)
+}
 
 export type DeliveryState = 'waiting' | 'delivered' | 'failed'
 
@@ -20,6 +40,10 @@ export interface Destination {
   failed: number
   /** As RFC 3339 writes it; nothing: the last attempt has not failed. */
   resumes_at: string | null
+  called_ae_title: string | null
+  calling_ae_title: string | null
+  /** What it has said that it takes and what not, in the server's words. */
+  takes: string | null
 }
 
 export interface NewDestination {
@@ -29,6 +53,10 @@ export interface NewDestination {
   formats: readonly string[]
   /** Nothing: of a webhook one is made. */
   secret: string | null
+  /** Of C-STORE alone. */
+  called_ae_title: string | null
+  /** Of C-STORE alone; nothing: medseg's own. */
+  calling_ae_title: string | null
 }
 
 /** With the secret that was made, if one was: it is told this once. */

@@ -80,13 +80,14 @@ export async function getDriftReport(id: string, signal: AbortSignal): Promise<D
   return (await (await request(`v1/drift/reports/${encodeURIComponent(id)}`, { headers, signal })).json()) as DriftReport
 }
 
-/** Scans of one model, kind of image and scanner, one after the other, beside what the model was trained on. */
+/** Scans of one model, kind of image, scanner and site, one after the other, beside what the model was trained on. */
 export interface DriftWindow {
   id: string
   model: { name: string; version: string; sha256: string }
-  /** `null`, as the scanner: nobody says. */
+  /** `null`, as the scanner and the site: nobody says. */
   image_kind: string | null
   scanner: string | null
+  site: string | null
   /** Among the windows of such scans, from 1. */
   number: number
   from: string | null

@@ -1,3 +1,4 @@
+import { reason } from '../reason'
 import { session } from '../state/session.svelte'
 import { noConnection, problemOf } from './problem'
 
@@ -13,6 +14,8 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
 async function send(path: string, token: string, init: RequestInit): Promise<Response> {
   const headers = new Headers(init.headers)
   headers.set('authorization', `Bearer ${token}`)
+  // A header has no letters but those of ASCII.
+  if (reason.text) headers.set('medseg-reason', encodeURIComponent(reason.text))
   try {
     return await fetch(path, { cache: 'no-store', ...init, headers })
   } catch (cause) {

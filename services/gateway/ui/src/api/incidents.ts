@@ -21,8 +21,28 @@ export interface Incident {
   words: string
   /** Nothing: it is about the system. */
   scan_id: string | null
-  /** Whether the reporter has passed on what a patient said. */
+  /** Whether it is what a patient said. */
   from_patient: boolean
+  /** Whether the patient wrote it, through a link that the reporter had made. */
+  by_link: boolean
+}
+
+/** A link through which a patient says what went wrong. */
+export interface IncidentLink {
+  /** On this server. */
+  path: string
+  /** As RFC 3339 writes it. */
+  expires_at: string | null
+}
+
+/** Makes a link for a patient: about that scan, or about the system where it is empty. */
+export async function makeIncidentLink(scan: string): Promise<IncidentLink> {
+  const answer = await request('v1/incident-links', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ scan_id: scan || null }),
+  })
+  return (await answer.json()) as IncidentLink
 }
 
 export interface IncidentPage {

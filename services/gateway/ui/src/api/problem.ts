@@ -10,14 +10,24 @@ export class Problem extends Error {
   readonly detail: string
   /** What the gate found of a model that may not serve. */
   readonly checks: readonly Check[]
+  /** What an app is to be told of a second factor that is asked for and not there yet; empty: nothing. */
+  readonly secondFactor: string
 
-  constructor(fields: { status: number; name: string; title: string; detail: string; checks?: readonly Check[] }) {
+  constructor(fields: {
+    status: number
+    name: string
+    title: string
+    detail: string
+    checks?: readonly Check[]
+    secondFactor?: string
+  }) {
     super(`${fields.title}: ${fields.detail}`)
     this.status = fields.status
     this.name = fields.name
     this.title = fields.title
     this.detail = fields.detail
     this.checks = fields.checks ?? []
+    this.secondFactor = fields.secondFactor ?? ''
   }
 
   /** Whether the same request may succeed later, unchanged. */
@@ -36,6 +46,7 @@ export function problemOf(status: number, body: string): Problem {
     title: sentence(text(fields.title) || words.problem.status(status)),
     detail: sentence(text(fields.detail)),
     checks: Array.isArray(fields.checks) ? (fields.checks as Check[]) : [],
+    secondFactor: text(fields.second_factor),
   })
 }
 

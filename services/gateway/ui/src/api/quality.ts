@@ -48,6 +48,8 @@ export interface QualityGroup {
   response_ms: Times | null
   /** Scans without an answer, by why. */
   refusals: Readonly<Record<string, number>>
+  /** Files that were refused at the door, by the problem's name. */
+  refused_uploads: Readonly<Record<string, number>>
   /** Of one model's scans only. */
   alarm: Alarm | null
 }
@@ -107,6 +109,27 @@ export interface QualityFigures {
   groups: QualityGroup[]
   /** What whoever reads the figures has to know. */
   remarks: string[]
+  /** Of all groups, and of none. */
+  refused_uploads: Readonly<Record<string, number>>
+}
+
+/** What was measured of a model on data whose truth is known. */
+export interface OfflineEvaluation {
+  id: string
+  evaluated_at: string | null
+  model: { name: string; version: string; sha256: string }
+  data_version: string
+  /** By patient. */
+  dice: MeanDice | null
+  /** By slice, as the next. */
+  far: Rate
+  frr: Rate
+}
+
+/** The newest evaluations that were reported, newest first. */
+export async function listEvaluations(signal: AbortSignal): Promise<OfflineEvaluation[]> {
+  const answer = await request('v1/evaluations?limit=200', { signal })
+  return ((await answer.json()) as { evaluations: OfflineEvaluation[] }).evaluations
 }
 
 export async function getQuality(by: QualityBy, period: Period, signal: AbortSignal): Promise<QualityFigures> {

@@ -36,6 +36,8 @@ export class Resumable {
     const { Upload } = await import('tus-js-client')
     const query = queryOf(priority, about)
     query.set('contents', content.several ? 'files' : 'file')
+    // A zip may be a whole study.
+    query.set('series', 'fitting')
     const name = `${ownPrefix()}${shortOf(`${query} ${content.sums}`)}`
     const options: UploadOptions = {
       endpoint: new URL(`v1/uploads?${query}`, document.baseURI).href,

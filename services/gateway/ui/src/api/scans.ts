@@ -1,5 +1,5 @@
 import type { ARTEFACTS } from './artefacts'
-import type { Filter } from '../filter'
+import { askedOf, type Filter } from '../filter'
 import { request } from './http'
 import type { ResultDocument } from './result'
 import type * as api from './types'
@@ -21,11 +21,15 @@ export interface Scan
     | 'format'
     | 'modality'
     | 'shape'
+    | 'attempt'
+    | 'series'
   > {
   /** What its study is called, for those who may know; the same for all scans of it, and nobody's number. */
   study: string | null
   /** The batch that it came in. */
   batch: string | null
+  /** Where it was made, as its upload says. */
+  site: string | null
 }
 
 export interface ScanPage extends Written<api.Scans, 'next_cursor'> {
@@ -35,9 +39,8 @@ export interface ScanPage extends Written<api.Scans, 'next_cursor'> {
 /** Those that are pictures. */
 export type Artefact = Extract<(typeof ARTEFACTS)[number], { media_type: 'image/png' }>['name']
 
-export async function listScans(cursor: string, limit: number, filter: Exclude<Filter, { by: 'review' }>): Promise<ScanPage> {
-  const { by, ...asked } = filter
-  const query = new URLSearchParams({ limit: String(limit), ...asked })
+export async function listScans(cursor: string, limit: number, filter: Filter): Promise<ScanPage> {
+  const query = new URLSearchParams({ limit: String(limit), ...askedOf(filter) })
   if (cursor) query.set('cursor', cursor)
   return json(await request(`v1/scans?${query}`))
 }
@@ -48,9 +51,9 @@ export const NAMED = ['reference', 'patient_id', 'accession_number'] as const
 /** How many are asked for by what they are called. */
 const NAMED_MOST = 50
 
-/** The newest scans that are called exactly so. */
-export async function findScans(by: (typeof NAMED)[number], name: string): Promise<ScanPage> {
-  return json(await request(`v1/scans?${new URLSearchParams({ limit: String(NAMED_MOST), [by]: name })}`))
+/** The newest scans that are called exactly so, among those that are listed. */
+export async function findScans(by: (typeof NAMED)[number], name: string, filter: Filter): Promise<ScanPage> {
+  return json(await request(`v1/scans?${new URLSearchParams({ limit: String(NAMED_MOST), ...askedOf(filter), [by]: name })}`))
 }
 
 export async function getScan(id: string, signal?: AbortSignal): Promise<Scan> {

@@ -6,24 +6,34 @@ export interface Tokens {
   refresh_token: string
 }
 
-/** Signs in, with another password from now on where one is named. */
-export function signIn(userName: string, password: string, newPassword = ''): Promise<Tokens> {
+/** Signs in, with another password from now on where one is named, and with a code where there is a second factor. */
+export function signIn(userName: string, password: string, newPassword = '', code = ''): Promise<Tokens> {
   const fields: Record<string, string> = { grant_type: 'password', username: userName, password }
   if (newPassword) fields.new_password = newPassword
+  if (code) fields.one_time_code = code
   return grant(fields)
+}
+
+/** What a hospital's provider has sent the browser back with. */
+export interface ProviderAnswer {
+  state: string
+  code: string
+  iss?: string
+}
+
+/** Where a sign-in through a hospital's provider begins: an address to go to. */
+export function providerHref(name: string): string {
+  return `v1/sign-in/${encodeURIComponent(name)}`
+}
+
+/** Signs in with what the provider has said. The cookie that was set at the beginning goes along. */
+export async function signInBy(name: string, answer: ProviderAnswer): Promise<Tokens> {
+  return (await (await posted(providerHref(name), answer)).json()) as Tokens
 }
 
 /** Sets the password of whom a link was made for; answers their user name. */
 export async function useLink(token: string, password: string): Promise<string> {
-  const response = await fetch('v1/password-links/use', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ token, password }),
-    cache: 'no-store',
-  }).catch(() => {
-    throw noConnection()
-  })
-  if (!response.ok) throw problemOf(response.status, await response.text().catch(() => ''))
+  const response = await posted('v1/password-links/use', { token, password })
   return ((await response.json()) as { user_name: string }).user_name
 }
 
@@ -42,9 +52,16 @@ async function grant(fields: Record<string, string>): Promise<Tokens> {
 }
 
 // RFC 6749 wants a form.
-async function post(path: string, fields: Record<string, string>): Promise<Response> {
-  const body = new URLSearchParams(fields)
-  const response = await fetch(path, { method: 'POST', body, cache: 'no-store' }).catch(() => {
+function post(path: string, fields: Record<string, string>): Promise<Response> {
+  return fetched(path, { body: new URLSearchParams(fields) })
+}
+
+function posted(path: string, body: unknown): Promise<Response> {
+  return fetched(path, { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+}
+
+async function fetched(path: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(path, { method: 'POST', cache: 'no-store', ...init }).catch(() => {
     throw noConnection()
   })
   if (response.ok) return response

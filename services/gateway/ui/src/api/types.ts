@@ -41,6 +41,405 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dicomweb/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finds instances of any study (QIDO-RS)
+         * @description As `search_series`.
+         */
+        get: operations["search_instances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finds series of any study (QIDO-RS)
+         * @description As `search_studies`: the images of each scan, and each object that its result is, as a series. Of more studies than are looked through
+         *     at a time, a header `Warning` says so.
+         */
+        get: operations["search_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finds studies, as DICOMweb asks for them (QIDO-RS)
+         * @description Studies that scans here are of, which came as DICOM: newest first, with what their files say of patient and examination. For the
+         *     roles `clinician` and `integrator`; each scan whose identity is told is noted in the audit trail. What is searched by and not named
+         *     here is refused. A header `Warning` says that there is more.
+         */
+        get: operations["search_studies"];
+        put?: never;
+        /**
+         * Stores instances of any study (STOW-RS)
+         * @description The body is one DICOM file (`application/dicom`) or several as parts of `multipart/related; type="application/dicom"`, each with a
+         *     `transfer-syntax` or without. Each is answered: those in `00081199` (Referenced SOP Sequence) are safe, those in `00081198` (Failed
+         *     SOP Sequence) are not stored, for the reason in `00081197` and in words. A series of which nothing has come for a while is a scan,
+         *     as if its files had been uploaded; what is sent twice is one scan, whichever way it came. The answer is JSON, not XML.
+         */
+        post: operations["store_instances"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives all instances of a study (WADO-RS)
+         * @description The images as they came, byte for byte, and what results are as DICOM objects: `multipart/related; type="application/dicom"`. None is
+         *     written anew in another transfer syntax. For the roles `clinician` and `integrator`; each scan whose identity is told is noted in the
+         *     audit trail. Another hospital's study is as one that never was. Images of scans that came before medseg kept an index of them are left
+         *     out, which a header `Warning` says.
+         */
+        get: operations["retrieve_study"];
+        put?: never;
+        /**
+         * Stores instances of one study (STOW-RS)
+         * @description As `POST /dicomweb/studies`; instances of other studies are not stored.
+         */
+        post: operations["store_instances_of_study"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finds instances of a study (QIDO-RS)
+         * @description As `search_series_of_study`.
+         */
+        get: operations["search_instances_of_study"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says all attributes of the instances of a study, without pixels (WADO-RS)
+         * @description As `retrieve_study`. What is long has an address in its place, `BulkDataURI`.
+         */
+        get: operations["retrieve_study_metadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finds series of a study (QIDO-RS)
+         * @description As `search_series`. Another hospital's study is as one that never was.
+         */
+        get: operations["search_series_of_study"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives all instances of a series (WADO-RS)
+         * @description As `retrieve_study`.
+         */
+        get: operations["retrieve_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finds instances of a series (QIDO-RS)
+         * @description As `search_series_of_study`.
+         */
+        get: operations["search_instances_of_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/instances/{instance}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives one instance (WADO-RS)
+         * @description As `retrieve_study`; as `application/dicom`, without parts, where `Accept` says so.
+         */
+        get: operations["retrieve_instance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/instances/{instance}/bulkdata/{tag}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives a long value of an instance (WADO-RS)
+         * @description What `BulkDataURI` in the metadata leads to.
+         */
+        get: operations["retrieve_bulkdata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/instances/{instance}/frames/{frames}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives frames of an instance (WADO-RS)
+         * @description A part for each, as they are stored: octets in little endian, or compressed as the instance is, where `Accept` takes that
+         *     (`transfer-syntax=*`). None is decompressed here.
+         */
+        get: operations["retrieve_frames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a frame of an instance as a picture (WADO-RS)
+         * @description As `render_instance`.
+         */
+        get: operations["render_frame"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/instances/{instance}/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says all attributes of an instance, without pixels (WADO-RS)
+         * @description As `retrieve_study_metadata`.
+         */
+        get: operations["retrieve_instance_metadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/instances/{instance}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows an instance as a picture (WADO-RS)
+         * @description The slice as radiologists look at it, in its own pixels and without letters, as a PNG. Of what results are there is a picture of the
+         *     secondary capture alone.
+         */
+        get: operations["render_instance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/instances/{instance}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows an instance, small (WADO-RS)
+         * @description As `get_series_thumbnail`.
+         */
+        get: operations["get_instance_thumbnail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says all attributes of the instances of a series, without pixels (WADO-RS)
+         * @description As `retrieve_study_metadata`.
+         */
+        get: operations["retrieve_series_metadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/series/{series}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a series, small (WADO-RS)
+         * @description As `get_study_thumbnail`; of a result the scan that it is of.
+         */
+        get: operations["get_series_thumbnail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a study, small (WADO-RS)
+         * @description One slice of its newest scan, as a PNG of at most 96 pixels a side.
+         */
+        get: operations["get_study_thumbnail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/account": {
         parameters: {
             query?: never;
@@ -78,6 +477,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/account/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins a second factor of one's own account
+         * @description It is asked for once a code has shown that it works.
+         */
+        post: operations["begin_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/second-factor/codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Shows that one's own second factor works, and makes codes for recovery */
+        post: operations["confirm_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/second-factor/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes the second factor of one's own account away */
+        post: operations["remove_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/account/sessions": {
         parameters: {
             query?: never;
@@ -107,6 +560,79 @@ export interface paths {
         post?: never;
         /** Ends one of one's own sessions */
         delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists who did what, newest first; for the role `admin`
+         * @description Each sign-in and each that failed, each reading of identities or pixels, each change, delivery and refusal of right. That it is
+         *     read is an entry itself. With `Accept: application/fhir+json` the page is a bundle of AuditEvents (FHIR R4), with
+         *     `application/xml` a list of audit messages (DICOM PS3.15, A.5); their next page is in the header `Link`.
+         */
+        get: operations["list_audit_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Hands out the entries as CSV, newest first; for the role `admin` */
+        get: operations["export_audit_csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit.ndjson": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Hands out the entries as JSON, one in each line, newest first; for the role `admin` */
+        get: operations["export_audit_ndjson"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit.xml": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Hands out the entries as audit messages (DICOM PS3.15, A.5; IHE ATNA), newest first; for the role `admin` */
+        get: operations["export_audit_xml"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -468,8 +994,8 @@ export interface paths {
         };
         /**
          * Lists windows of scans beside what the model was trained on, newest first
-         * @description A window is closed on a schedule, once it has thirty scans of one model, kind of image and scanner. What the numbers do from one
-         *     to the next is the trend.
+         * @description A window is closed on a schedule, once it has thirty scans of one model, kind of image, scanner and site. What the numbers do from
+         *     one to the next is the trend.
          */
         get: operations["list_drift_windows"];
         put?: never;
@@ -491,6 +1017,69 @@ export interface paths {
         get: operations["get_drift_window"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/erasures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Erases a patient: every scan of theirs with everything that is kept of it
+         * @description For the role `admin`, and for good. Whatever is sent of the patient later is a scan again. Nothing is erased where one of the scans is
+         *     under a legal hold. What drift and delivery keep goes within moments: the receipt says what is left.
+         */
+        post: operations["erase_patient"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/erasures/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the receipt of an erasure, signed as results are; for the role `admin`
+         * @description It is made when it is asked for: what went out at the same moment is in a later one, and `left` is empty once everything is gone.
+         */
+        get: operations["get_erasure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/evaluations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what was measured of models offline, newest first; for the roles `clinician`, `scientist` and `admin` */
+        get: operations["list_evaluations"];
+        put?: never;
+        /**
+         * Keeps what was measured of a model offline, for the roles `scientist` and `admin`
+         * @description `medseg evaluate --report-to URL` says it. Rates and their intervals are computed here, of the counts. Of each hospital the newest 1000
+         *     evaluations are kept.
+         */
+        post: operations["report_evaluation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -531,6 +1120,49 @@ export interface paths {
         get: operations["list_reviews"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what is under a legal hold; for the role `admin` */
+        get: operations["list_holds"];
+        /**
+         * Puts a scan or a patient under a legal hold, or takes it back; for the role `admin`
+         * @description What is held is deleted by nobody: not by hand, not with its patient, and not because of its age. Both are in the audit trail.
+         */
+        put: operations["set_hold"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incident-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a link through which a patient says what went wrong
+         * @description Whoever has it may write five reports of free words, until it expires, on a page in English or French that needs neither an account
+         *     nor a script; they read nothing by it. What they write is among the incidents, marked as a patient's. For the roles `clinician`,
+         *     `integrator` and `admin`; one person may make 60 within an hour.
+         */
+        post: operations["make_incident_link"];
         delete?: never;
         options?: never;
         head?: never;
@@ -743,6 +1375,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the hospital's provider */
+        get: operations["get_provider"];
+        /**
+         * Names the hospital's provider, or changes what is said of it
+         * @description The provider is asked for what it publishes of itself first. All sessions that were begun through the one before end.
+         */
+        put: operations["set_provider"];
+        post?: never;
+        /** Takes the hospital's provider away; what was begun through it ends */
+        delete: operations["remove_provider"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/quality": {
         parameters: {
             query?: never;
@@ -767,6 +1421,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows for how long the hospital keeps what; for the role `admin` */
+        get: operations["get_retention"];
+        /**
+         * Sets for how long the hospital keeps something; for the role `admin`
+         * @description What is older goes within the hour, but for what is under a legal hold. It is in the audit trail, as the rule is.
+         */
+        put: operations["set_retention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/scans": {
         parameters: {
             query?: never;
@@ -776,7 +1451,7 @@ export interface paths {
         };
         /**
          * Lists the hospital's scans, newest first
-         * @description All of them, or those for which everything holds that is asked for.
+         * @description All of them, or those for which everything holds that is asked for: what cannot hold together lists none.
          */
         get: operations["list_scans"];
         put?: never;
@@ -808,7 +1483,7 @@ export interface paths {
         /**
          * Deletes a scan with its files, its result, whose it is and what readers have said of it
          * @description For good. The audit trail stays, and so do figures that were made of it, without a name: `docs/security.md` says which. Once readers
-         *     have judged a scan, the role `admin` alone may delete it. A second time it changes nothing.
+         *     have judged a scan, the role `admin` alone may delete it, and nobody while it is under a legal hold. A second time it changes nothing.
          */
         delete: operations["delete_scan"];
         options?: never;
@@ -856,6 +1531,29 @@ export interface paths {
          *     nothing of whose scan it is, and is for whoever may see the mask.
          */
         get: operations["get_contours"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/scans/{id}/dataset-dicom": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gives the DICOM images of a confirmed scan without whose they are, as a zip with a report
+         * @description The files that were uploaded, written anew by the Basic Profile of PS3.15: kept are numbers and standard terms that say how an image
+         *     was taken and where it lies; UIDs and the patient are called by keyed digests, which are the same each time, dates are shifted, and all
+         *     else is gone. The patient is called as `/v1/dataset` says. What may have text in its pixels stays, and `report.json` says what was
+         *     done. The pixels are as they are: a head's volume shows a face. Each reading is in the audit trail.
+         */
+        get: operations["get_dataset_dicom"];
         put?: never;
         post?: never;
         delete?: never;
@@ -984,7 +1682,8 @@ export interface paths {
         /**
          * Shows whose scan it is
          * @description Kept apart from the pixels and from everything else here. For the roles `clinician` and `integrator`; each reading
-         *     is noted in the audit trail before it is answered. Fields that the file does not have are `null`.
+         *     is noted in the audit trail before it is answered, with the reason that the header `Medseg-Reason` gives (percent-encoded UTF-8); an
+         *     operator may ask for one. Fields that the file does not have are `null`.
          */
         get: operations["get_identity"];
         put?: never;
@@ -1392,6 +2091,104 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/series-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the hospital's rules about which series of a study are analysed */
+        get: operations["list_series_rules"];
+        put?: never;
+        /**
+         * Adds a rule about which series of a study are analysed; for the role `admin`
+         * @description It holds for uploads from then on. `prefer`: such a series is analysed, whatever else speaks against it but its modality. `never`: it
+         *     is kept, and not analysed before somebody asks for it; this is the stronger one.
+         */
+        post: operations["add_series_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/series-rules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a rule back; for the role `admin` */
+        delete: operations["remove_series_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says what the hospital asks of whoever signs in with a password */
+        get: operations["get_sign_in_rules"];
+        /** Changes what the hospital asks of whoever signs in with a password */
+        put: operations["set_sign_in_rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sends a browser to the hospital's own provider
+         * @description The answer sets a cookie: the sign-in is finished by that browser, within ten minutes, or by none.
+         */
+        get: operations["begin_provider_sign_in"];
+        put?: never;
+        /**
+         * Signs in with what a provider has sent a browser back with
+         * @description The session is as one that was begun with a password, and ends when the hospital says that the provider is to be asked again.
+         */
+        post: operations["finish_provider_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/{name}/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends sessions by the word of the hospital's provider */
+        post: operations["end_sessions_of_provider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/stops": {
         parameters: {
             query?: never;
@@ -1434,6 +2231,27 @@ export interface paths {
          *     `not_analysable` meanwhile stay so.
          */
         post: operations["lift_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/studies/{study}/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says that all of a study has come
+         * @description Its series need not be quiet any longer: what has come of them by STOW-RS or C-STORE, of whichever sender of the hospital, is
+         *     analysed now. With a number of `instances` only where there are so many. What comes later makes new scans, as it always does.
+         */
+        post: operations["complete_study"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1661,6 +2479,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/users/{id}/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a user's second factor away, who has lost it and their codes */
+        delete: operations["remove_user_second_factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/users/{id}/sessions": {
         parameters: {
             query?: never;
@@ -1717,8 +2552,12 @@ export interface components {
         Accepted: components["schemas"]["Scan"] | components["schemas"]["Batch"];
         /** @description Whoever asks. */
         Account: {
+            /** @description Whether a one-time password is asked for beside the password. */
+            has_second_factor: boolean;
             /** @description Those of the hospital, `en` or `fr`; the first is its own. */
             languages: string[];
+            /** @description Whether the hospital asks everybody for one who signs in with a password. */
+            second_factor_required: boolean;
             /** @description The name of the hospital. */
             tenant: string;
             user: components["schemas"]["User"];
@@ -1748,6 +2587,44 @@ export interface components {
          * @enum {string}
          */
         Answer: "found" | "none_found" | "not_analysable" | "failed";
+        /** @description Entries of the audit trail, newest first. */
+        AuditEntries: {
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description What the next page begins with; `null` on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description An entry of the audit trail. */
+        AuditEntry: {
+            /**
+             * @description What was done, such as `scan.identity.read`.
+             * @example scan.identity.read
+             */
+            action: string;
+            /** Format: date-time */
+            at?: string | null;
+            /** @description What else there is to say: which file, which state. */
+            detail?: string | null;
+            /** @description What people called them then. */
+            name?: string | null;
+            /** @description The id of what it was done to: a scan, a user, a destination. */
+            object?: string | null;
+            /** @description From where: the network address, or what a scanner calls itself. */
+            origin?: string | null;
+            /**
+             * Format: int64
+             * @description In that trail, from 1 and without gaps.
+             */
+            position: number;
+            /** @description Why, in their own words (`Medseg-Reason`). */
+            reason?: string | null;
+            /** @description Their roles then. */
+            roles: string[];
+            /** @description The digest of the entry, which has in it that of the one before. */
+            sha256: string;
+            /** @description The id of the user, API client or worker; `null`: nobody who is known. */
+            subject?: string | null;
+            trail: components["schemas"]["Trail"];
+        };
         /** @description Images that came together, each picture and each series one scan. */
         Batch: {
             /**
@@ -1848,6 +2725,19 @@ export interface components {
         /** @description The API clients of the hospital. */
         Clients: {
             clients: components["schemas"]["ClientAccount"][];
+        };
+        /** @description What there is of a study. */
+        CompletedStudy: {
+            /**
+             * Format: int64
+             * @description Their instances.
+             */
+            instances: number;
+            /**
+             * Format: int32
+             * @description Its series of which instances are here, done or not.
+             */
+            series: number;
         };
         /** @description A scan that readers have confirmed, without a name. */
         ConfirmedScan: {
@@ -1959,6 +2849,10 @@ export interface components {
         DeliveryState: "waiting" | "delivered" | "failed";
         /** @description A system that results are pushed to. */
         Destination: {
+            /** @description Of `cstore`: the AE title that is called; `null`: there is none. */
+            called_ae_title?: string | null;
+            /** @description Of `cstore`: the AE title that calls; `null`: there is none. */
+            calling_ae_title?: string | null;
             /** Format: date-time */
             created_at?: string | null;
             /** @description `false`: no delivery is made for it, and those that wait are not sent. */
@@ -1980,6 +2874,8 @@ export interface components {
              * @description When it is tried again, after attempts that have failed; `null`: the last one has not.
              */
             resumes_at?: string | null;
+            /** @description What it has said, when it was last sent something, that it takes and what not, in words; `null`: nothing yet. */
+            takes?: string | null;
             url: string;
             /**
              * Format: int64
@@ -1989,26 +2885,30 @@ export interface components {
         };
         /** @description What is to be different about a destination; what is left out stays. */
         DestinationChange: {
+            called_ae_title?: string | null;
+            calling_ae_title?: string | null;
             enabled?: boolean | null;
             formats?: components["schemas"]["DestinationFormat"][] | null;
             name?: string | null;
             secret?: string | null;
             /**
              * Format: uri
-             * @description With another address of an archive its secret has to be said again, for it is sent there.
+             * @description With another address of `stow` or `fhir` the secret has to be said again, for it is sent there.
              */
             url?: string | null;
         };
         /**
-         * @description What is pushed of a result: of a webhook one of the first two, of an archive any of the others.
+         * @description What is pushed of a result. A webhook takes one of the first two; `stow` and `cstore` any of the four DICOM objects, `*.dcm`; `mllp`
+         *     takes `report.hl7`, and `fhir` takes `report.fhir.json`, as a transaction.
          * @enum {string}
          */
-        DestinationFormat: "cloudevent" | "result.json" | "seg.dcm" | "sr.dcm" | "text.dcm" | "capture.dcm";
+        DestinationFormat: "cloudevent" | "result.json" | "seg.dcm" | "sr.dcm" | "text.dcm" | "capture.dcm" | "report.hl7" | "report.fhir.json";
         /**
-         * @description What a destination is: a signed `webhook`, or an archive that takes DICOM objects by STOW-RS (`stow`).
+         * @description What a destination is: a signed `webhook`; an archive that takes DICOM objects, by STOW-RS (`stow`) or by C-STORE (`cstore`); an
+         *     information system that takes HL7 v2 by MLLP (`mllp`); or a FHIR R4 server (`fhir`).
          * @enum {string}
          */
-        DestinationKind: "webhook" | "stow";
+        DestinationKind: "webhook" | "stow" | "cstore" | "mllp" | "fhir";
         /** @description A destination, and the secret that was made for it. */
         DestinationMade: components["schemas"]["Destination"] & {
             /** @description Shown this once; `null`: none was made. */
@@ -2038,6 +2938,8 @@ export interface components {
             /** @description One for each feature. */
             weights: number[];
         };
+        /** @description Studies, series or instances, as objects of attributes by their tags (PS3.18, F). */
+        DicomJson: Record<string, never>[];
         /** @description A scan, and its part of the difference. */
         DriftCarrier: {
             /** Format: date-time */
@@ -2064,7 +2966,7 @@ export interface components {
             counts: components["schemas"]["DriftCount"][];
             /** Format: double */
             jensen_shannon?: number | null;
-            /** @description `answer`, `image_kind`, `model` or `scanner`. */
+            /** @description `answer`, `image_kind`, `model`, `scanner` or `site`. */
             name: string;
             /** Format: double */
             psi?: number | null;
@@ -2155,7 +3057,7 @@ export interface components {
             verdict: components["schemas"]["Verdict"];
         };
         /**
-         * @description Scans of one model, kind of image and scanner, one after the other, beside what the model was trained on. Each scan is in
+         * @description Scans of one model, kind of image, scanner and site, one after the other, beside what the model was trained on. Each scan is in
          *     one window.
          */
         DriftWindow: {
@@ -2187,6 +3089,8 @@ export interface components {
             scanner?: string | null;
             /** Format: int64 */
             scans: number;
+            /** @description Where they were made, as their sender or their files say; `null`: nobody says. */
+            site?: string | null;
             thresholds: components["schemas"]["Thresholds"];
             /**
              * Format: date-time
@@ -2216,6 +3120,7 @@ export interface components {
             name: string;
             refusal?: components["schemas"]["EntryRefusal"] | null;
             scan?: components["schemas"]["Scan"] | null;
+            series?: components["schemas"]["SeriesChoice"] | null;
         };
         /** @description Why an image of a batch is not analysed. */
         EntryRefusal: {
@@ -2225,6 +3130,146 @@ export interface components {
             title: string;
             /** @description Where this kind of problem is explained, on this gateway: `/problems/<name>`. Stable. */
             type: string;
+        };
+        /** @description A file that it had. */
+        ErasedObject: {
+            /** @description Whether the object store has confirmed that it is gone. */
+            gone: boolean;
+            /** @description SHA-256 of the key that it was kept under, in hex. */
+            key_sha256: string;
+            name: string;
+            /** Format: int64 */
+            size_bytes: number;
+        };
+        /** @description A scan that is no more. */
+        ErasedScan: {
+            /** Format: date-time */
+            erased_at?: string | null;
+            /**
+             * Format: int64
+             * @description Reports about it whose words were taken away.
+             */
+            incidents: number;
+            objects: components["schemas"]["ErasedObject"][];
+            /** @description What the patient is called in data sets; `null`: the hospital has never let anything be learned from. */
+            patient_pseudonym?: string | null;
+            /** @description What the scan is called there. */
+            pseudonym?: string | null;
+            /** Format: uuid */
+            scan_id: string;
+            /**
+             * Format: int64
+             * @description Readers' words about it.
+             */
+            words: number;
+        };
+        /** @description That it is done. */
+        ErasureMade: {
+            /**
+             * Format: uuid
+             * @description The receipt is at `/v1/erasures/{id}`.
+             */
+            id: string;
+            /** @description How many scans were erased. */
+            scans: number;
+        };
+        /** @description A statement of what was erased, and the deployment's signature of it. */
+        ErasureReceipt: {
+            signature: components["schemas"]["ReceiptSignature"];
+            statement: components["schemas"]["ErasureStatement"];
+        };
+        /** @description What was erased, who had a copy, what is kept on purpose, and what is left. */
+        ErasureStatement: {
+            /**
+             * Format: date-time
+             * @description When it was looked what is left.
+             */
+            checked_at?: string | null;
+            /** @description Copies that went out, or may have: whoever has them must be asked there. */
+            copies: components["schemas"]["SentCopy"][];
+            /**
+             * Format: date-time
+             * @description When it was asked for.
+             */
+            erased_at?: string | null;
+            /** @description The name of the user who asked. */
+            erased_by: string;
+            /** Format: uuid */
+            id: string;
+            /** @description What is kept on purpose. */
+            kept: components["schemas"]["KeptPart"][];
+            /** @description Who has read the scans to make models of them: data sets have them under their pseudonyms. */
+            learned: components["schemas"]["LearnedCopy"][];
+            /** @description What is kept and should not be, by what it is; empty once all is gone. */
+            left: {
+                [key: string]: number;
+            };
+            reason: string;
+            scans: components["schemas"]["ErasedScan"][];
+            /** @description The document's form. */
+            schema: string;
+            /**
+             * Format: uuid
+             * @description The hospital.
+             */
+            tenant_id: string;
+        };
+        /** @description How often something happened, of how often it could have. */
+        EvaluatedCount: {
+            /** Format: int64 */
+            count: number;
+            /** Format: int64 */
+            of: number;
+        };
+        /** @description The mean over patients, each of all slices together, with a 95 % interval (bootstrap over patients). */
+        EvaluatedDice: {
+            /**
+             * Format: int64
+             * @description Patients of whom it is the mean.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Of them, those without a tumour in the truth and in the mask: they count 1.
+             */
+            empty: number;
+            /** Format: double */
+            high: number;
+            /** Format: double */
+            low: number;
+            /** Format: double */
+            mean: number;
+            /**
+             * Format: double
+             * @description Of all others; `null` where there are none.
+             */
+            mean_not_empty?: number | null;
+        };
+        /** @description Which model was measured. */
+        EvaluatedModel: {
+            name: string;
+            /** @description Of its weights, in hexadecimal. */
+            sha256: string;
+            version: string;
+        };
+        /**
+         * @description The same with the rate, and Wilson's 95 % interval, which takes each slice for a case of its own: slices of one patient are alike, so
+         *     that it is narrower than what is known.
+         */
+        EvaluatedRate: {
+            /** Format: int64 */
+            count: number;
+            /** Format: double */
+            high: number;
+            /** Format: double */
+            low: number;
+            /** Format: int64 */
+            of: number;
+            /**
+             * Format: double
+             * @description `null` where it never could have.
+             */
+            rate?: number | null;
         };
         /**
          * @description What an event tells of.
@@ -2462,6 +3507,8 @@ export interface components {
              *     administrator; all other sessions of the account end.
              */
             new_password?: string | null;
+            /** @description For `password`: what an app shows whose account has a second factor, or a code for recovery. */
+            one_time_code?: string | null;
             /** @description For `password`. */
             password?: string | null;
             /** @description For `refresh_token`. */
@@ -2491,6 +3538,42 @@ export interface components {
             edges: number[];
             reference: number[];
             window: number[];
+        };
+        /** @description A legal hold. */
+        Hold: {
+            /** @description Whether it holds; only what has just been taken back does not. */
+            held: boolean;
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            placed_at?: string | null;
+            /** @description The name of the user who placed it, or asked to take back what was not there. */
+            placed_by: string;
+            /** @description `null`: there was none to take back. */
+            reason?: string | null;
+            /**
+             * Format: uuid
+             * @description `null`: it is of a patient, whom nobody is told here.
+             */
+            scan_id?: string | null;
+        };
+        /** @description What may not be deleted, or may again: a scan, or all that there is and will be of a patient. */
+        HoldChange: {
+            held: boolean;
+            /** @description Who gave the number, where the files say so. */
+            issuer_of_patient_id?: string | null;
+            patient_id?: string | null;
+            /** @description Why; needed to place a hold. It may not name the patient. */
+            reason?: string | null;
+            /**
+             * Format: uuid
+             * @description A scan, in place of both: it alone is held.
+             */
+            scan_id?: string | null;
+        };
+        /** @description All holds of a hospital, oldest first. */
+        Holds: {
+            holds: components["schemas"]["Hold"][];
         };
         /**
          * @description Whose scan it is, as its file says: kept apart from the pixels, shown to nobody by accident.
@@ -2528,6 +3611,21 @@ export interface components {
              * @default null
              */
             issuer_of_patient_id: string | null;
+            /**
+             * @description (0028,2110): `01` where the images were compressed with loss at any time, `00` where they were not.
+             * @default null
+             */
+            lossy_image_compression: string | null;
+            /**
+             * @description (0028,2114): how it was done, each time, with `\` between.
+             * @default null
+             */
+            lossy_image_compression_method: string | null;
+            /**
+             * @description (0028,2112): how much smaller that has made them, each time, with `\` between.
+             * @default null
+             */
+            lossy_image_compression_ratio: string | null;
             /**
              * @description (0010,1010), when the scan was made: three digits and D, W, M or Y.
              * @default null
@@ -2634,13 +3732,15 @@ export interface components {
         ImageKind: "flair" | "t1_contrast" | "other" | "unknown";
         /** @description Something that somebody has reported. */
         Incident: {
-            /** @description Whether it is a patient's word, which the reporter has passed on. */
+            /** @description Whether the patient wrote it, through a link that the reporter had made for them; else the reporter has passed it on. */
+            by_link: boolean;
+            /** @description Whether it is a patient's word. */
             from_patient: boolean;
             /** Format: uuid */
             id: string;
             /** Format: date-time */
             reported_at?: string | null;
-            /** @description The user's name when they reported it. */
+            /** @description The user's name when they reported it, or made the link that it was written through. */
             reporter: string;
             /**
              * Format: uuid
@@ -2648,6 +3748,13 @@ export interface components {
              */
             scan_id?: string | null;
             words: string;
+        };
+        /** @description A link, told once. */
+        IncidentLink: {
+            /** Format: date-time */
+            expires_at?: string | null;
+            /** @description Where it leads, on this gateway. */
+            path: string;
         };
         /** @description What was reported, newest first. */
         Incidents: {
@@ -2676,6 +3783,16 @@ export interface components {
             label: number;
             /** @description Whether it is one. */
             verdict: components["schemas"]["FindingVerdict"];
+        };
+        /**
+         * @description What is kept for so long.
+         * @enum {string}
+         */
+        Kept: "scans" | "originals" | "incidents";
+        /** @description Something that is kept on purpose. */
+        KeptPart: {
+            because: string;
+            what: string;
         };
         /** @description The public half of a key, as a JWK (RFC 8037). */
         Key: {
@@ -2706,6 +3823,15 @@ export interface components {
          * @enum {string}
          */
         Laterality: "left" | "right" | "midline";
+        /** @description A copy that was read for learning. */
+        LearnedCopy: {
+            /** Format: date-time */
+            at?: string | null;
+            /** @description The user or API client. */
+            reader_id: string;
+            /** Format: uuid */
+            scan_id: string;
+        };
         /** @description All lesser findings together. */
         Lesser: {
             /** @description How many there are. */
@@ -2926,25 +4052,62 @@ export interface components {
         };
         /** @description A system to be that results are pushed to. */
         NewDestination: {
+            /** @description Of `cstore` alone, and there needed: the AE title that is called. */
+            called_ae_title?: string | null;
+            /** @description Of `cstore` alone: the AE title that calls, `MEDSEG` where it is left out. */
+            calling_ae_title?: string | null;
             formats: components["schemas"]["DestinationFormat"][];
             kind: components["schemas"]["DestinationKind"];
             /** @description What people call it. */
             name: string;
             /**
-             * @description Of a webhook what its messages are signed with (`whsec_` and base64), made where it is left out; of an archive the value of the
-             *     header `Authorization`, none where it is left out. It is never shown again.
+             * @description Of a webhook what its messages are signed with (`whsec_` and base64), made where it is left out; of `stow` and `fhir` the value
+             *     of the header `Authorization`, none where it is left out. `cstore` and `mllp` have none. It is never shown again.
              */
             secret?: string | null;
             /**
              * Format: uri
-             * @description Of a webhook its own address, of an archive that of its STOW-RS service, which ends in `/studies`. With `https://`; not within
-             *     a network that this installation does not allow.
+             * @description With `https://`: of a webhook its own address, of `stow` that of the STOW-RS service, which ends in `/studies`, of `fhir` the
+             *     server's base. Of `cstore` `dicoms://host:port`, of `mllp` `mllps://host:port`, with TLS; or `dicom://…` and `mllp://…` without,
+             *     which go only within networks that this installation names. Nothing goes into a network that it does not allow.
              */
             url: string;
         };
+        /** @description Whom to erase: a patient by number and issuer, or whoever's that scan is. */
+        NewErasure: {
+            /** @description Who gave the number, where the files say so. */
+            issuer_of_patient_id?: string | null;
+            /** @description As the files say it, or the sender has stated it. */
+            patient_id?: string | null;
+            /** @description Why. It is kept, and may not name the patient. */
+            reason: string;
+            /**
+             * Format: uuid
+             * @description A scan of the patient, in place of both. Where nobody knows whose it is, it is erased alone.
+             */
+            scan_id?: string | null;
+        };
+        /** @description What `medseg evaluate --report-to` says of a model. */
+        NewEvaluation: {
+            /** @description Of the set that it was measured on: a digest of its files. */
+            data_version: string;
+            dice?: components["schemas"]["EvaluatedDice"] | null;
+            /** @description Slices without a tumour in which one was found. */
+            far: components["schemas"]["EvaluatedCount"];
+            /** @description Slices with a tumour in which none was found. */
+            frr: components["schemas"]["EvaluatedCount"];
+            model: components["schemas"]["EvaluatedModel"];
+            /** Format: int64 */
+            patients: number;
+            /** Format: int64 */
+            slices: number;
+        };
         /** @description Something that went wrong, as somebody tells it. */
         NewIncident: {
-            /** @description Whether it is a patient's word, passed on. Patients have no accounts: whoever they tell reports it. */
+            /**
+             * @description Whether it is a patient's word, passed on. Patients have no accounts: whoever they tell reports it, or makes a link for them
+             *     (`/v1/incident-links`).
+             */
             from_patient?: boolean;
             /**
              * Format: uuid
@@ -2953,6 +4116,20 @@ export interface components {
             scan_id?: string | null;
             /** @description In their own words. They are never logged. */
             words: string;
+        };
+        /** @description What a link is for. */
+        NewIncidentLink: {
+            /**
+             * Format: int32
+             * @description For how many days it is valid.
+             * @default 30
+             */
+            days: number | null;
+            /**
+             * Format: uuid
+             * @description The scan that its reports are about; without one, they are about the system.
+             */
+            scan_id?: string | null;
         };
         /** @description Somebody to be, who chooses the password by a link. */
         NewInvitation: {
@@ -2971,6 +4148,23 @@ export interface components {
              * @description Until then, in milliseconds since 1970; 0: until now.
              */
             to_ms?: number;
+        };
+        /** @description For how long something is to be kept. */
+        NewRetentionRule: {
+            /**
+             * Format: int32
+             * @description From when it came; 0: for good.
+             */
+            days: number;
+            kind: components["schemas"]["Kept"];
+        };
+        /** @description What becomes of series whose description contains a text, where a study of several series comes. */
+        NewSeriesRule: {
+            /** @description Compared without regard to capitals. */
+            contains: string;
+            preference: components["schemas"]["SeriesPreference"];
+            /** @description Only series that were made there: what the upload states, else the institution that the file names. Left out: those of every site. */
+            site?: string | null;
         };
         /** @description A hospital to be. */
         NewTenant: {
@@ -2996,6 +4190,38 @@ export interface components {
             password: string;
             roles: components["schemas"]["AccountRole"][];
             user_name: string;
+        };
+        /** @description What was measured of a model on data whose truth is known throughout. */
+        OfflineEvaluation: {
+            /** @description Of the set that it was measured on: the same digest is the same set. */
+            data_version: string;
+            dice?: components["schemas"]["EvaluatedDice"] | null;
+            /**
+             * Format: date-time
+             * @description When it was reported.
+             */
+            evaluated_at?: string | null;
+            /** @description False acceptance rate, by slice. */
+            far: components["schemas"]["EvaluatedRate"];
+            /** @description False rejection rate, by slice. */
+            frr: components["schemas"]["EvaluatedRate"];
+            /** Format: uuid */
+            id: string;
+            model: components["schemas"]["EvaluatedModel"];
+            /** Format: int64 */
+            patients: number;
+            /** Format: int64 */
+            slices: number;
+        };
+        /** @description Evaluations, newest first. */
+        OfflineEvaluations: {
+            evaluations: components["schemas"]["OfflineEvaluation"][];
+            /** @description What the next page begins with; `null` on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A code that an app shows. */
+        OneTimeCode: {
+            one_time_code: string;
         };
         /** @description The kind of image that a model predicts for a scan. */
         Opinion: {
@@ -3085,6 +4311,8 @@ export interface components {
         PasswordChange: {
             /** @description None of those that are guessed first. */
             new_password: string;
+            /** @description Of the second factor, where the account has one. */
+            one_time_code?: string | null;
             password: string;
         };
         /** @description What sets a user's password once: append the token to `#/welcome/` of the page. */
@@ -3156,6 +4384,11 @@ export interface components {
             /** @description The id of the request, as in the header `x-request-id`; for asking the operator. */
             instance?: string | null;
             /**
+             * @description At the token endpoint: what an app is to be told that makes one-time passwords (`otpauth://`), for whoever has no second factor
+             *     yet and needs one.
+             */
+            second_factor?: string | null;
+            /**
              * Format: int32
              * @description The HTTP status.
              * @example 422
@@ -3171,6 +4404,73 @@ export interface components {
              * @example /problems/too-small
              */
             type: string;
+        };
+        /** @description The hospital's provider. */
+        Provider: {
+            client_id: string;
+            has_secret: boolean;
+            issuer: string;
+            /** @description To be registered at the provider as where it tells of sessions that end (back-channel logout). */
+            logout_url: string;
+            name: string;
+            passwords: boolean;
+            /** @description To be registered at the provider as where it may send browsers back to. */
+            redirect_url: string;
+            rules: components["schemas"]["ProviderRules"];
+        };
+        /** @description What a provider has sent a browser back with. */
+        ProviderAnswer: {
+            code: string;
+            /** @description Who says that it has given the code (RFC 9207). */
+            iss?: string | null;
+            /** @description As it was given. */
+            state: string;
+        };
+        /** @description What a provider says when a session there has ended (OpenID Connect Back-Channel Logout 1.0). */
+        ProviderLogout: {
+            logout_token: string;
+        };
+        /** @description Whom of those that the provider knows the hospital lets in, and as what. */
+        ProviderRules: {
+            /** @description How the provider signs; `RS256` where nothing is said. */
+            algorithms?: components["schemas"]["SigningAlgorithm"][];
+            /** @description The roles of whoever has none by a group; empty: they are not let in. */
+            default_roles?: components["schemas"]["AccountRole"][];
+            /** @description What user names must end in after their `@`; empty: anything. */
+            domains?: string[];
+            /** @description Nobody but who was invited; `false`: whoever comes and has a role gets an account. */
+            invited_only?: boolean;
+            /** @description The claim that is the user name here: `email`, which the provider must have verified, where nothing is said. */
+            name_claim?: string;
+            /** @description The role that each group has. No group makes anybody an operator. */
+            roles?: {
+                [key: string]: components["schemas"]["AccountRole"];
+            };
+            /** @description The claim with somebody's groups: names with dots between; empty: roles are given here. */
+            roles_claim?: string;
+            /** @description What is asked for beside `openid`, such as `email` and `groups`. */
+            scopes?: string[];
+            /**
+             * Format: int32
+             * @description How long a session lasts before the provider is asked again, 5 to 720; as long as any other where nothing is said.
+             */
+            session_minutes?: number;
+        };
+        /** @description A provider to be. */
+        ProviderToBe: {
+            client_id: string;
+            /** @description Left out: as it is. It is never shown again, and is kept sealed. */
+            client_secret?: string | null;
+            /**
+             * Format: uri
+             * @description As the provider's own document says it, letter by letter.
+             */
+            issuer: string;
+            /** @description What the address of the sign-in ends in, and people type. */
+            name: string;
+            /** @description Whether whom the provider knows may have a password here, too. */
+            passwords?: boolean;
+            rules?: components["schemas"]["ProviderRules"];
         };
         /** @description What speaks for or against trusting the numbers. */
         Quality: {
@@ -3272,6 +4572,13 @@ export interface components {
             from?: string | null;
             /** @description In the order of their names; sizes from small to large. */
             groups: components["schemas"]["QualityGroup"][];
+            /**
+             * @description Files that were refused at the door, by the name of the problem that they were answered with: of the whole days, in UTC, that
+             *     begin in the time. A series, or an archive that is refused as a whole, counts as one.
+             */
+            refused_uploads: {
+                [key: string]: number;
+            };
             /** @description What whoever reads the figures has to know. */
             remarks: string[];
             /**
@@ -3299,9 +4606,16 @@ export interface components {
             name: string;
             /**
              * @description Scans without an answer, by why: `no_model`, `stopped` (the hospital takes no answer of the model) or `failed`. Files that were
-             *     refused at the door are no scans, and not counted.
+             *     refused at the door are no scans, and not among them.
              */
             refusals: {
+                [key: string]: number;
+            };
+            /**
+             * @description Files that were refused at the door, by the name of the problem that they were answered with, such as `not-a-head`; by week, kind,
+             *     site and scanner, as far as it was known. No file has a model, or a size.
+             */
+            refused_uploads: {
                 [key: string]: number;
             };
             response_ms?: components["schemas"]["Times"] | null;
@@ -3406,6 +4720,18 @@ export interface components {
              */
             grows_from?: number | null;
         };
+        /** @description An Ed25519 signature (RFC 8032). */
+        ReceiptSignature: {
+            /** @description The key, as `/.well-known/result-keys.json` names it. */
+            key_id: string;
+            /** @description The signature's 64 bytes, in hex: of `medseg-erasure-1`, a byte 0 and the statement's canonical JSON (RFC 8785). */
+            value: string;
+        };
+        /** @description Codes for whoever has lost what makes the others; each works once. */
+        RecoveryCodes: {
+            /** @description Shown this once. Those from before work no more. */
+            codes: string[];
+        };
         /**
          * @description The whole result of one scan: the artefact `result.json`.
          *
@@ -3436,6 +4762,8 @@ export interface components {
             reason?: string | null;
             /** @description The id that the upload was answered with. */
             scan_id: string;
+            /** @description Why it was analysed, or not, of a DICOM series that came with others of its study, or from a scanner; missing of anything else. */
+            series?: components["schemas"]["SeriesChoice"];
             /** @description When each step was done. */
             timing: components["schemas"]["Timing"];
             totals?: components["schemas"]["Totals"] | null;
@@ -3444,6 +4772,23 @@ export interface components {
              *     its voxels are, and where nothing was analysed.
              */
             witness?: components["schemas"]["Witness"];
+        };
+        /** @description A rule for each kind. */
+        Retention: {
+            rules: components["schemas"]["RetentionRule"][];
+        };
+        /** @description For how long something is kept. */
+        RetentionRule: {
+            /**
+             * Format: int32
+             * @description 0: for good.
+             */
+            days: number;
+            /** Format: date-time */
+            decided_at?: string | null;
+            /** @description The name of the user who decided; `null`: nobody has. */
+            decided_by?: string | null;
+            kind: components["schemas"]["Kept"];
         };
         /**
          * @description What the latest words of a scan's readers come to.
@@ -3519,8 +4864,11 @@ export interface components {
             reason?: string | null;
             /** @description Whether an upload found this scan by its `Idempotency-Key` instead of making a new one. */
             repeated: boolean;
+            series?: components["schemas"]["SeriesChoice"] | null;
             /** @description Slices, rows, columns. */
             shape: number[];
+            /** @description Where it was made, as its upload says; `null`: it does not. */
+            site?: string | null;
             state: components["schemas"]["State"];
             /**
              * @description What its study is called here: the same for all scans of one study, and nobody's number. `null` where the upload says of none, to
@@ -3573,10 +4921,85 @@ export interface components {
         };
         /**
          * @description The sections that an API client may be confined to: those of this description with these names. Accounts are none of them:
-         *     whoever manages accounts could make itself another.
+         *     whoever manages accounts could make itself another. Nor is the audit trail, nor what a hospital erases, holds and keeps: its
+         *     administrators decide that.
          * @enum {string}
          */
         Scope: "scans" | "results" | "feedback" | "dataset" | "incidents" | "batches" | "uploads" | "models" | "drift" | "quality" | "deliveries";
+        /** @description What an app is to be told that makes one-time passwords (RFC 6238). */
+        SecondFactor: {
+            /** @description The same as an address (`otpauth://`), to be shown as a picture or opened on the telephone itself. */
+            address: string;
+            /** @description In base32, to be typed. */
+            secret: string;
+        };
+        /** @description That whoever asks is still there. */
+        SecondFactorBeginning: {
+            password: string;
+        };
+        /** @description That whoever asks is still there, with the factor that is to go. */
+        SecondFactorEnd: {
+            /** @description Or a code for recovery. */
+            one_time_code: string;
+            password: string;
+        };
+        /** @description A copy that was sent. */
+        SentCopy: {
+            /** Format: date-time */
+            at?: string | null;
+            /** @description `false`: it was tried and not confirmed, and may have arrived. */
+            delivered: boolean;
+            /** @description Its name now; `null`: it was removed. */
+            destination?: string | null;
+            /** Format: uuid */
+            destination_id: string;
+            /** Format: uuid */
+            scan_id: string;
+        };
+        /** @description What is told of one series of a study: how well it fits the registered models, and what was made of that. */
+        SeriesChoice: {
+            /**
+             * @description Whether it is analysed without being asked for. One that is not has the answer `not_analysable` with the reason, until somebody
+             *     has it analysed: `POST /v1/scans/{id}/retry`.
+             */
+            picked: boolean;
+            /** @description What speaks for it. */
+            reasons: components["schemas"]["SeriesReason"][];
+            /**
+             * Format: double
+             * @description From 0 to 1.
+             */
+            score: number;
+            /** @description What speaks against it. */
+            why_not: components["schemas"]["SeriesReason"][];
+        };
+        /**
+         * @description What a rule does with a series.
+         * @enum {string}
+         */
+        SeriesPreference: "prefer" | "never";
+        /**
+         * @description What speaks for a series, or against it.
+         * @enum {string}
+         */
+        SeriesReason: "preferred" | "kind_by_attributes" | "kind_by_content" | "kind_by_description" | "ruled_out" | "wrong_modality" | "localizer" | "mosaic" | "capture" | "projection" | "subtraction" | "map" | "derived" | "motion_corrected" | "motion" | "crossed" | "other_kind" | "no_model" | "unknown_kind" | "few_slices" | "no_grid" | "thick_slices" | "coarse_pixels" | "short_coverage";
+        /** @description A hospital's own word about series. */
+        SeriesRule: {
+            contains: string;
+            /** Format: date-time */
+            decided_at?: string | null;
+            /** @description The name of the user who set it. */
+            decided_by: string;
+            /** Format: uuid */
+            id: string;
+            preference: components["schemas"]["SeriesPreference"];
+            /** @description `null`: those of every site. */
+            site?: string | null;
+        };
+        /** @description All of a hospital's rules, oldest first. */
+        SeriesRules: {
+            rules: components["schemas"]["SeriesRule"][];
+        };
         /** @description What would have changed if a shadow had served. */
         ShadowReport: {
             /**
@@ -3622,6 +5045,16 @@ export interface components {
             /** @description Images of the stack; 1 for a single one. */
             slices: number;
         };
+        /** @description What a hospital asks of whoever signs in with a password. */
+        SignInRules: {
+            /** @description A second factor. Whoever has none yet is shown one at the next sign-in. */
+            second_factor_required: boolean;
+        };
+        /**
+         * @description How a provider may sign.
+         * @enum {string}
+         */
+        SigningAlgorithm: "RS256" | "ES256";
         /**
          * @description How far a scan is.
          * @enum {string}
@@ -3670,6 +5103,16 @@ export interface components {
             rule?: components["schemas"]["StopRule"] | null;
             /** @description The last of each model; those that stand first. */
             stops: components["schemas"]["ModelStop"][];
+        };
+        /** @description Which instances are stored and which are not: one data set as JSON has it (PS3.18, annex F and 10.5.3). */
+        StoreAnswer: Record<string, never>;
+        /** @description How many instances there must be. */
+        StudyExpectation: {
+            /**
+             * Format: int64
+             * @description So many in all of its series; left out: however many there are.
+             */
+            instances?: number | null;
         };
         /** @description A hospital. */
         Tenant: {
@@ -3844,6 +5287,11 @@ export interface components {
             voxels: number;
         };
         /**
+         * @description Which trail an entry stands in.
+         * @enum {string}
+         */
+        Trail: "scans" | "accounts";
+        /**
          * @description Whether the head has a tumour, as a reader says.
          * @enum {string}
          */
@@ -3964,6 +5412,8 @@ export type AccountRole = components['schemas']['AccountRole'];
 export type AccountSession = components['schemas']['AccountSession'];
 export type AccountSessions = components['schemas']['AccountSessions'];
 export type Answer = components['schemas']['Answer'];
+export type AuditEntries = components['schemas']['AuditEntries'];
+export type AuditEntry = components['schemas']['AuditEntry'];
 export type Batch = components['schemas']['Batch'];
 export type Binary = components['schemas']['Binary'];
 export type Bounds = components['schemas']['Bounds'];
@@ -3972,6 +5422,7 @@ export type Client = components['schemas']['Client'];
 export type ClientAccount = components['schemas']['ClientAccount'];
 export type ClientChange = components['schemas']['ClientChange'];
 export type Clients = components['schemas']['Clients'];
+export type CompletedStudy = components['schemas']['CompletedStudy'];
 export type ConfirmedScan = components['schemas']['ConfirmedScan'];
 export type Consent = components['schemas']['Consent'];
 export type ConsentDecision = components['schemas']['ConsentDecision'];
@@ -3988,6 +5439,7 @@ export type DestinationMade = components['schemas']['DestinationMade'];
 export type Destinations = components['schemas']['Destinations'];
 export type Diameter = components['schemas']['Diameter'];
 export type DiceModel = components['schemas']['DiceModel'];
+export type DicomJson = components['schemas']['DicomJson'];
 export type DriftCarrier = components['schemas']['DriftCarrier'];
 export type DriftCategory = components['schemas']['DriftCategory'];
 export type DriftComparison = components['schemas']['DriftComparison'];
@@ -3999,6 +5451,15 @@ export type DriftWindowInFull = components['schemas']['DriftWindowInFull'];
 export type DriftWindows = components['schemas']['DriftWindows'];
 export type Entry = components['schemas']['Entry'];
 export type EntryRefusal = components['schemas']['EntryRefusal'];
+export type ErasedObject = components['schemas']['ErasedObject'];
+export type ErasedScan = components['schemas']['ErasedScan'];
+export type ErasureMade = components['schemas']['ErasureMade'];
+export type ErasureReceipt = components['schemas']['ErasureReceipt'];
+export type ErasureStatement = components['schemas']['ErasureStatement'];
+export type EvaluatedCount = components['schemas']['EvaluatedCount'];
+export type EvaluatedDice = components['schemas']['EvaluatedDice'];
+export type EvaluatedModel = components['schemas']['EvaluatedModel'];
+export type EvaluatedRate = components['schemas']['EvaluatedRate'];
 export type EventName = components['schemas']['EventName'];
 export type ExpectedDice = components['schemas']['ExpectedDice'];
 export type Features = components['schemas']['Features'];
@@ -4019,17 +5480,24 @@ export type GrantRequest = components['schemas']['GrantRequest'];
 export type GrantType = components['schemas']['GrantType'];
 export type HeldRole = components['schemas']['HeldRole'];
 export type Histogram = components['schemas']['Histogram'];
+export type Hold = components['schemas']['Hold'];
+export type HoldChange = components['schemas']['HoldChange'];
+export type Holds = components['schemas']['Holds'];
 export type Identity = components['schemas']['Identity'];
 export type ImageFacts = components['schemas']['ImageFacts'];
 export type ImageKind = components['schemas']['ImageKind'];
 export type Incident = components['schemas']['Incident'];
+export type IncidentLink = components['schemas']['IncidentLink'];
 export type Incidents = components['schemas']['Incidents'];
 export type Inputs = components['schemas']['Inputs'];
 export type JudgedFinding = components['schemas']['JudgedFinding'];
+export type Kept = components['schemas']['Kept'];
+export type KeptPart = components['schemas']['KeptPart'];
 export type Key = components['schemas']['Key'];
 export type Keys = components['schemas']['Keys'];
 export type Language = components['schemas']['Language'];
 export type Laterality = components['schemas']['Laterality'];
+export type LearnedCopy = components['schemas']['LearnedCopy'];
 export type Lesser = components['schemas']['Lesser'];
 export type Look = components['schemas']['Look'];
 export type MaskSource = components['schemas']['MaskSource'];
@@ -4050,11 +5518,19 @@ export type ModelVersion = components['schemas']['ModelVersion'];
 export type ModelVersions = components['schemas']['ModelVersions'];
 export type NewClient = components['schemas']['NewClient'];
 export type NewDestination = components['schemas']['NewDestination'];
+export type NewErasure = components['schemas']['NewErasure'];
+export type NewEvaluation = components['schemas']['NewEvaluation'];
 export type NewIncident = components['schemas']['NewIncident'];
+export type NewIncidentLink = components['schemas']['NewIncidentLink'];
 export type NewInvitation = components['schemas']['NewInvitation'];
 export type NewReport = components['schemas']['NewReport'];
+export type NewRetentionRule = components['schemas']['NewRetentionRule'];
+export type NewSeriesRule = components['schemas']['NewSeriesRule'];
 export type NewTenant = components['schemas']['NewTenant'];
 export type NewUser = components['schemas']['NewUser'];
+export type OfflineEvaluation = components['schemas']['OfflineEvaluation'];
+export type OfflineEvaluations = components['schemas']['OfflineEvaluations'];
+export type OneTimeCode = components['schemas']['OneTimeCode'];
 export type Opinion = components['schemas']['Opinion'];
 export type Orientation = components['schemas']['Orientation'];
 export type OwnGrid = components['schemas']['OwnGrid'];
@@ -4071,6 +5547,11 @@ export type Prior = components['schemas']['Prior'];
 export type Priority = components['schemas']['Priority'];
 export type Priors = components['schemas']['Priors'];
 export type Problem = components['schemas']['Problem'];
+export type Provider = components['schemas']['Provider'];
+export type ProviderAnswer = components['schemas']['ProviderAnswer'];
+export type ProviderLogout = components['schemas']['ProviderLogout'];
+export type ProviderRules = components['schemas']['ProviderRules'];
+export type ProviderToBe = components['schemas']['ProviderToBe'];
 export type Quality = components['schemas']['Quality'];
 export type QualityAlarm = components['schemas']['QualityAlarm'];
 export type QualityBy = components['schemas']['QualityBy'];
@@ -4084,7 +5565,11 @@ export type QualityWeighted = components['schemas']['QualityWeighted'];
 export type QualityWeightedDice = components['schemas']['QualityWeightedDice'];
 export type QualityWeightedRate = components['schemas']['QualityWeightedRate'];
 export type Reading = components['schemas']['Reading'];
+export type ReceiptSignature = components['schemas']['ReceiptSignature'];
+export type RecoveryCodes = components['schemas']['RecoveryCodes'];
 export type ResultDocument = components['schemas']['ResultDocument'];
+export type Retention = components['schemas']['Retention'];
+export type RetentionRule = components['schemas']['RetentionRule'];
 export type ReviewState = components['schemas']['ReviewState'];
 export type ReviewedScan = components['schemas']['ReviewedScan'];
 export type ReviewedScans = components['schemas']['ReviewedScans'];
@@ -4098,15 +5583,28 @@ export type ScanFeedback = components['schemas']['ScanFeedback'];
 export type ScanIdentity = components['schemas']['ScanIdentity'];
 export type Scans = components['schemas']['Scans'];
 export type Scope = components['schemas']['Scope'];
+export type SecondFactor = components['schemas']['SecondFactor'];
+export type SecondFactorBeginning = components['schemas']['SecondFactorBeginning'];
+export type SecondFactorEnd = components['schemas']['SecondFactorEnd'];
+export type SentCopy = components['schemas']['SentCopy'];
+export type SeriesChoice = components['schemas']['SeriesChoice'];
+export type SeriesPreference = components['schemas']['SeriesPreference'];
+export type SeriesReason = components['schemas']['SeriesReason'];
+export type SeriesRule = components['schemas']['SeriesRule'];
+export type SeriesRules = components['schemas']['SeriesRules'];
 export type ShadowReport = components['schemas']['ShadowReport'];
 export type ShadowScan = components['schemas']['ShadowScan'];
 export type Shape = components['schemas']['Shape'];
+export type SignInRules = components['schemas']['SignInRules'];
+export type SigningAlgorithm = components['schemas']['SigningAlgorithm'];
 export type State = components['schemas']['State'];
 export type StatementSignature = components['schemas']['StatementSignature'];
 export type StopLift = components['schemas']['StopLift'];
 export type StopRule = components['schemas']['StopRule'];
 export type StopRuleDecision = components['schemas']['StopRuleDecision'];
 export type StopState = components['schemas']['StopState'];
+export type StoreAnswer = components['schemas']['StoreAnswer'];
+export type StudyExpectation = components['schemas']['StudyExpectation'];
 export type Tenant = components['schemas']['Tenant'];
 export type TenantChange = components['schemas']['TenantChange'];
 export type TenantExport = components['schemas']['TenantExport'];
@@ -4121,6 +5619,7 @@ export type Token = components['schemas']['Token'];
 export type Told = components['schemas']['Told'];
 export type ToldBy = components['schemas']['ToldBy'];
 export type Totals = components['schemas']['Totals'];
+export type Trail = components['schemas']['Trail'];
 export type Truth = components['schemas']['Truth'];
 export type Unconfirmed = components['schemas']['Unconfirmed'];
 export type UnconfirmedScan = components['schemas']['UnconfirmedScan'];
@@ -4224,6 +5723,2494 @@ export interface operations {
             };
             /** @description The request is not valid */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_instances: {
+        parameters: {
+            query?: {
+                /** @description The study's UID, or several with commas. */
+                StudyInstanceUID?: string;
+                /** @description The patient's number; `*` and `?` stand for any letters and for one. */
+                PatientID?: string;
+                /** @description The patient's name, as in `DOE^J*`; large and small letters are alike. */
+                PatientName?: string;
+                /** @description A day or a range of days, as in `20240101-20240131`. */
+                StudyDate?: string;
+                /** @description The order's number; `*` and `?` as in `PatientID`. */
+                AccessionNumber?: string;
+                /** @description What one of the study's series is, as in `MR`; results are `SEG`, `SR`, `OT` and `DOC`. */
+                ModalitiesInStudy?: string;
+                /** @description What the series is; of studies as `ModalitiesInStudy`. */
+                Modality?: string;
+                /** @description The series' UID, or several with commas; not of studies. */
+                SeriesInstanceUID?: string;
+                /** @description The instance's UID, or several with commas; of instances only. */
+                SOPInstanceUID?: string;
+                /** @description The instance's class, or several with commas; of instances only. */
+                SOPClassUID?: string;
+                /** @description Attributes that are wanted besides, or `all`; of instances those that their files have. */
+                includefield?: string;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description How many are passed over. */
+                offset?: number;
+                /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
+                fuzzymatching?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instances, in the DICOM JSON model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DicomJson"];
+                };
+            };
+            /** @description There is none */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another form than JSON is asked for */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_series: {
+        parameters: {
+            query?: {
+                /** @description The study's UID, or several with commas. */
+                StudyInstanceUID?: string;
+                /** @description The patient's number; `*` and `?` stand for any letters and for one. */
+                PatientID?: string;
+                /** @description The patient's name, as in `DOE^J*`; large and small letters are alike. */
+                PatientName?: string;
+                /** @description A day or a range of days, as in `20240101-20240131`. */
+                StudyDate?: string;
+                /** @description The order's number; `*` and `?` as in `PatientID`. */
+                AccessionNumber?: string;
+                /** @description What one of the study's series is, as in `MR`; results are `SEG`, `SR`, `OT` and `DOC`. */
+                ModalitiesInStudy?: string;
+                /** @description What the series is; of studies as `ModalitiesInStudy`. */
+                Modality?: string;
+                /** @description The series' UID, or several with commas; not of studies. */
+                SeriesInstanceUID?: string;
+                /** @description The instance's UID, or several with commas; of instances only. */
+                SOPInstanceUID?: string;
+                /** @description The instance's class, or several with commas; of instances only. */
+                SOPClassUID?: string;
+                /** @description Attributes that are wanted besides, or `all`; of instances those that their files have. */
+                includefield?: string;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description How many are passed over. */
+                offset?: number;
+                /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
+                fuzzymatching?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The series, in the DICOM JSON model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DicomJson"];
+                };
+            };
+            /** @description There is none */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another form than JSON is asked for */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_studies: {
+        parameters: {
+            query?: {
+                /** @description The study's UID, or several with commas. */
+                StudyInstanceUID?: string;
+                /** @description The patient's number; `*` and `?` stand for any letters and for one. */
+                PatientID?: string;
+                /** @description The patient's name, as in `DOE^J*`; large and small letters are alike. */
+                PatientName?: string;
+                /** @description A day or a range of days, as in `20240101-20240131`. */
+                StudyDate?: string;
+                /** @description The order's number; `*` and `?` as in `PatientID`. */
+                AccessionNumber?: string;
+                /** @description What one of the study's series is, as in `MR`; results are `SEG`, `SR`, `OT` and `DOC`. */
+                ModalitiesInStudy?: string;
+                /** @description What the series is; of studies as `ModalitiesInStudy`. */
+                Modality?: string;
+                /** @description The series' UID, or several with commas; not of studies. */
+                SeriesInstanceUID?: string;
+                /** @description The instance's UID, or several with commas; of instances only. */
+                SOPInstanceUID?: string;
+                /** @description The instance's class, or several with commas; of instances only. */
+                SOPClassUID?: string;
+                /** @description Attributes that are wanted besides, or `all`; of instances those that their files have. */
+                includefield?: string;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description How many are passed over. */
+                offset?: number;
+                /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
+                fuzzymatching?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The studies, in the DICOM JSON model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DicomJson"];
+                };
+            };
+            /** @description There is none */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another form than JSON is asked for */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    store_instances: {
+        parameters: {
+            query?: {
+                /** @description Where the scans were made, in place of what the instances say, as at `/v1/scans`. */
+                site?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description An instance; several are the parts of `multipart/related; type="application/dicom"`, which generated clients do not write */
+        requestBody: {
+            content: {
+                "application/dicom": components["schemas"]["Binary"];
+            };
+        };
+        responses: {
+            /** @description All are stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["StoreAnswer"];
+                };
+            };
+            /** @description Some are stored, and some are not */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["StoreAnswer"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another answer than JSON is asked for */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The bytes stopped, or came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None is stored */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["StoreAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retrieve_study: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instances */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "multipart/related": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    store_instances_of_study: {
+        parameters: {
+            query?: {
+                /** @description Where the scans were made, in place of what the instances say, as at `/v1/scans`. */
+                site?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The Study Instance UID */
+                study: string;
+            };
+            cookie?: never;
+        };
+        /** @description An instance; several are the parts of `multipart/related; type="application/dicom"`, which generated clients do not write */
+        requestBody: {
+            content: {
+                "application/dicom": components["schemas"]["Binary"];
+            };
+        };
+        responses: {
+            /** @description All are stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["StoreAnswer"];
+                };
+            };
+            /** @description Some are stored, and some are not */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["StoreAnswer"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another answer than JSON is asked for */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The bytes stopped, or came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None is stored */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["StoreAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_instances_of_study: {
+        parameters: {
+            query?: {
+                /** @description The study's UID, or several with commas. */
+                StudyInstanceUID?: string;
+                /** @description The patient's number; `*` and `?` stand for any letters and for one. */
+                PatientID?: string;
+                /** @description The patient's name, as in `DOE^J*`; large and small letters are alike. */
+                PatientName?: string;
+                /** @description A day or a range of days, as in `20240101-20240131`. */
+                StudyDate?: string;
+                /** @description The order's number; `*` and `?` as in `PatientID`. */
+                AccessionNumber?: string;
+                /** @description What one of the study's series is, as in `MR`; results are `SEG`, `SR`, `OT` and `DOC`. */
+                ModalitiesInStudy?: string;
+                /** @description What the series is; of studies as `ModalitiesInStudy`. */
+                Modality?: string;
+                /** @description The series' UID, or several with commas; not of studies. */
+                SeriesInstanceUID?: string;
+                /** @description The instance's UID, or several with commas; of instances only. */
+                SOPInstanceUID?: string;
+                /** @description The instance's class, or several with commas; of instances only. */
+                SOPClassUID?: string;
+                /** @description Attributes that are wanted besides, or `all`; of instances those that their files have. */
+                includefield?: string;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description How many are passed over. */
+                offset?: number;
+                /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
+                fuzzymatching?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instances, in the DICOM JSON model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DicomJson"];
+                };
+            };
+            /** @description There is none */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another form than JSON is asked for */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retrieve_study_metadata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instances, in the DICOM JSON model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DicomJson"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_series_of_study: {
+        parameters: {
+            query?: {
+                /** @description The study's UID, or several with commas. */
+                StudyInstanceUID?: string;
+                /** @description The patient's number; `*` and `?` stand for any letters and for one. */
+                PatientID?: string;
+                /** @description The patient's name, as in `DOE^J*`; large and small letters are alike. */
+                PatientName?: string;
+                /** @description A day or a range of days, as in `20240101-20240131`. */
+                StudyDate?: string;
+                /** @description The order's number; `*` and `?` as in `PatientID`. */
+                AccessionNumber?: string;
+                /** @description What one of the study's series is, as in `MR`; results are `SEG`, `SR`, `OT` and `DOC`. */
+                ModalitiesInStudy?: string;
+                /** @description What the series is; of studies as `ModalitiesInStudy`. */
+                Modality?: string;
+                /** @description The series' UID, or several with commas; not of studies. */
+                SeriesInstanceUID?: string;
+                /** @description The instance's UID, or several with commas; of instances only. */
+                SOPInstanceUID?: string;
+                /** @description The instance's class, or several with commas; of instances only. */
+                SOPClassUID?: string;
+                /** @description Attributes that are wanted besides, or `all`; of instances those that their files have. */
+                includefield?: string;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description How many are passed over. */
+                offset?: number;
+                /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
+                fuzzymatching?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The series, in the DICOM JSON model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DicomJson"];
+                };
+            };
+            /** @description There is none */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another form than JSON is asked for */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retrieve_series: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instances */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "multipart/related": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_instances_of_series: {
+        parameters: {
+            query?: {
+                /** @description The study's UID, or several with commas. */
+                StudyInstanceUID?: string;
+                /** @description The patient's number; `*` and `?` stand for any letters and for one. */
+                PatientID?: string;
+                /** @description The patient's name, as in `DOE^J*`; large and small letters are alike. */
+                PatientName?: string;
+                /** @description A day or a range of days, as in `20240101-20240131`. */
+                StudyDate?: string;
+                /** @description The order's number; `*` and `?` as in `PatientID`. */
+                AccessionNumber?: string;
+                /** @description What one of the study's series is, as in `MR`; results are `SEG`, `SR`, `OT` and `DOC`. */
+                ModalitiesInStudy?: string;
+                /** @description What the series is; of studies as `ModalitiesInStudy`. */
+                Modality?: string;
+                /** @description The series' UID, or several with commas; not of studies. */
+                SeriesInstanceUID?: string;
+                /** @description The instance's UID, or several with commas; of instances only. */
+                SOPInstanceUID?: string;
+                /** @description The instance's class, or several with commas; of instances only. */
+                SOPClassUID?: string;
+                /** @description Attributes that are wanted besides, or `all`; of instances those that their files have. */
+                includefield?: string;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description How many are passed over. */
+                offset?: number;
+                /** @description Names are compared letter by letter all the same, and a header `Warning` says so. */
+                fuzzymatching?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instances, in the DICOM JSON model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DicomJson"];
+                };
+            };
+            /** @description There is none */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another form than JSON is asked for */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retrieve_instance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+                /** @description The instance's UID */
+                instance: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instance */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "multipart/related": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retrieve_bulkdata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+                /** @description The instance's UID */
+                instance: string;
+                /** @description The attribute's tag, as eight hexadecimal digits */
+                tag: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The value */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "multipart/related": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retrieve_frames: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+                /** @description The instance's UID */
+                instance: string;
+                /** @description Numbers from 1 on, each once, as in `1,2,7` */
+                frames: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The frames */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "multipart/related": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    render_frame: {
+        parameters: {
+            query?: {
+                /** @description Center, width and `linear`, as in `40,400,linear`; the scan's own unless set. */
+                window?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+                /** @description The instance's UID */
+                instance: string;
+                /** @description Its number, from 1 */
+                frames: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retrieve_instance_metadata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+                /** @description The instance's UID */
+                instance: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instance, in the DICOM JSON model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DicomJson"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    render_instance: {
+        parameters: {
+            query?: {
+                /** @description Center, width and `linear`, as in `40,400,linear`; the scan's own unless set. */
+                window?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+                /** @description The instance's UID */
+                instance: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_instance_thumbnail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+                /** @description The instance's UID */
+                instance: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retrieve_series_metadata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instances, in the DICOM JSON model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DicomJson"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_series_thumbnail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+                /** @description The series' UID */
+                series: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_study_thumbnail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The study's UID */
+                study: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such study, series or instance */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be had in the form that is asked for: `detail` says in which */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4475,6 +8462,391 @@ export interface operations {
             };
         };
     };
+    begin_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactorBeginning"];
+            };
+        };
+        responses: {
+            /** @description What an app is to be told */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactor"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The password is wrong */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks is no user */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is one already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OneTimeCode"];
+            };
+        };
+        responses: {
+            /** @description It is asked for from now on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The code is wrong, or was used before */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None was begun */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactorEnd"];
+            };
+        };
+        responses: {
+            /** @description There is none any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The password or the code is wrong */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The hospital asks for one */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_sessions: {
         parameters: {
             query?: never;
@@ -4651,6 +9023,388 @@ export interface operations {
             };
         };
     };
+    list_audit_entries: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Where to go on: `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description From then on. */
+                from?: string;
+                /** @description Until before then. */
+                to?: string;
+                /** @description Of whom, by the id. */
+                subject?: string;
+                /** @description What was done, such as `scan.identity.read`. */
+                action?: string;
+                /** @description To which scan, or what else it was done to, by the id. */
+                object?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"` (RFC 8288) */
+                    Link?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditEntries"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_audit_csv: {
+        parameters: {
+            query?: {
+                /** @description From then on. */
+                from?: string;
+                /** @description Until before then. */
+                to?: string;
+                /** @description Of whom, by the id. */
+                subject?: string;
+                /** @description What was done, such as `scan.identity.read`. */
+                action?: string;
+                /** @description To which scan, or what else it was done to, by the id. */
+                object?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A header, and a line for each entry */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_audit_ndjson: {
+        parameters: {
+            query?: {
+                /** @description From then on. */
+                from?: string;
+                /** @description Until before then. */
+                to?: string;
+                /** @description Of whom, by the id. */
+                subject?: string;
+                /** @description What was done, such as `scan.identity.read`. */
+                action?: string;
+                /** @description To which scan, or what else it was done to, by the id. */
+                object?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description An entry in each line, as `GET /v1/audit` has them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_audit_xml: {
+        parameters: {
+            query?: {
+                /** @description From then on. */
+                from?: string;
+                /** @description Until before then. */
+                to?: string;
+                /** @description Of whom, by the id. */
+                subject?: string;
+                /** @description What was done, such as `scan.identity.read`. */
+                action?: string;
+                /** @description To which scan, or what else it was done to, by the id. */
+                object?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A list of messages */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/xml": string;
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     upload_batch: {
         parameters: {
             query?: {
@@ -4667,6 +9421,12 @@ export interface operations {
                  *     file names. It travels in the event `scan.completed`, so that it must name nobody.
                  */
                 site?: string;
+                /**
+                 * @description Which DICOM series of a study are analysed, where several come at once; those that fit, where nothing is said. All of them are
+                 *     kept, and told with what speaks for each and against it. Only where it is said is one zip taken that holds several series of a
+                 *     study: one file is one scan else, and such a zip is refused as `mixed-series`.
+                 */
+                series?: "fitting" | "all";
             };
             header?: {
                 /** @description Names this upload: the same key finds the same scans instead of making new ones */
@@ -7025,6 +11785,8 @@ export interface operations {
                 image_kind?: string;
                 /** @description Only images that this has made. */
                 scanner?: string;
+                /** @description Only images that were made there. */
+                site?: string;
             };
             header?: never;
             path?: never;
@@ -7161,6 +11923,441 @@ export interface operations {
             };
             /** @description No such window */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erase_patient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewErasure"];
+            };
+        };
+        responses: {
+            /** @description They are erased */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureMade"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No scan of that patient is here */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description One of the scans is held */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_erasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The erasure's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was erased, and what is left */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureReceipt"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such erasure */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_evaluations: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Where to go on: `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only models of that name. */
+                model_name?: string;
+                /** @description Only models of that version. */
+                model_version?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    /** @description The next page, as `rel="next"` (RFC 8288) */
+                    Link?: string | null;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfflineEvaluations"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_evaluation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEvaluation"];
+            };
+        };
+        responses: {
+            /** @description Kept */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfflineEvaluation"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7344,6 +12541,335 @@ export interface operations {
             };
             /** @description Your role does not allow this */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_holds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them, oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Holds"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldChange"];
+            };
+        };
+        responses: {
+            /** @description The hold */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_incident_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewIncidentLink"];
+            };
+        };
+        responses: {
+            /** @description The link */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentLink"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8982,6 +14508,311 @@ export interface operations {
             };
         };
     };
+    get_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The provider */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Provider"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The hospital has none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProviderToBe"];
+            };
+        };
+        responses: {
+            /** @description The provider */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Provider"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another hospital's sign-in has that name, or this installation does not know where browsers reach it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is none any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The hospital has none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_quality: {
         parameters: {
             query?: {
@@ -9072,6 +14903,203 @@ export interface operations {
             };
         };
     };
+    get_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A rule for each kind */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRetentionRule"];
+            };
+        };
+        responses: {
+            /** @description All rules, as they are now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_scans: {
         parameters: {
             query?: {
@@ -9093,6 +15121,15 @@ export interface operations {
                 state?: components["schemas"]["State"];
                 /** @description Only those that are so urgent. */
                 priority?: components["schemas"]["Priority"];
+                /**
+                 * @description Only those that there is a result of and whose review has come so far, for the roles `clinician` and `admin`. Of any state but
+                 *     `unreviewed`, whoever is no `admin` is shown the scans that they have judged themselves.
+                 */
+                review?: components["schemas"]["ReviewState"];
+                /** @description Only those made there. */
+                site?: string;
+                /** @description Only those made so: `MR` or `CT`. */
+                modality?: string;
                 /** @description Only those accepted then or later. */
                 from?: string;
                 /** @description Only those accepted before. */
@@ -9196,6 +15233,12 @@ export interface operations {
                  *     file names. It travels in the event `scan.completed`, so that it must name nobody.
                  */
                 site?: string;
+                /**
+                 * @description Which DICOM series of a study are analysed, where several come at once; those that fit, where nothing is said. All of them are
+                 *     kept, and told with what speaks for each and against it. Only where it is said is one zip taken that holds several series of a
+                 *     study: one file is one scan else, and such a zip is refused as `mixed-series`.
+                 */
+                series?: "fitting" | "all";
             };
             header?: {
                 /** @description Names this upload: the same key finds the same scan instead of making a second one */
@@ -9467,6 +15510,15 @@ export interface operations {
             };
             /** @description No such scan */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is under a legal hold */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9810,6 +15862,110 @@ export interface operations {
             };
             /** @description Not ready: ask again after `Retry-After` seconds */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dataset_dicom: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The scan's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A zip: `series/instance.dcm` and `report.json` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": components["schemas"]["Binary"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such scan, or none that is confirmed */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of its files can leave so: it did not come as DICOM, or its pixels may have text in them */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10501,7 +16657,10 @@ export interface operations {
     get_identity: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Why you ask, in your own words; it stands in the audit trail */
+                "Medseg-Reason"?: string | null;
+            };
             path: {
                 /** @description The scan's id */
                 id: string;
@@ -12672,6 +18831,819 @@ export interface operations {
             };
         };
     };
+    list_series_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them, oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesRules"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_series_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSeriesRule"];
+            };
+        };
+        responses: {
+            /** @description It is kept */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesRule"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_series_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rule's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It does not hold any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rule */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sign_in_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rules */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInRules"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_sign_in_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInRules"];
+            };
+        };
+        responses: {
+            /** @description The rules from now on: whoever is signed in stays so */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInRules"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_provider_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the sign-in, as the hospital's administrator has chosen it */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no sign-in of that name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This installation does not know where browsers reach it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    finish_provider_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the sign-in */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProviderAnswer"];
+            };
+        };
+        responses: {
+            /** @description Signed in */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The sign-in has ended, was begun elsewhere, or the provider's word is not believed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The hospital does not let them in */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no sign-in of that name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user name is taken, or the hospital has as many users as it may */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_sessions_of_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the sign-in */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /** @description A form (OpenID Connect Back-Channel Logout 1.0); JSON with this field, and no other, is understood too */
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["ProviderLogout"];
+            };
+        };
+        responses: {
+            /** @description They have ended: nothing of them works a minute later */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The token is not believed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no sign-in of that name */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_stops: {
         parameters: {
             query?: never;
@@ -12920,6 +19892,142 @@ export interface operations {
             };
             /** @description No such model is stopped */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This kind of body is not understood */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be followed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    complete_study: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The Study Instance UID */
+                study: string;
+            };
+            cookie?: never;
+        };
+        /** @description How many instances there must be, where somebody knows */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["StudyExpectation"] | null;
+            };
+        };
+        responses: {
+            /** @description Its series will be scans */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CompletedStudy"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing of it has come, or it has long been done */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are more or fewer instances; the detail says how many */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13699,7 +20807,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The password is right, and must be changed first */
+            /** @description The password is right, and must be changed first, or a second factor is asked for */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13889,6 +20997,12 @@ export interface operations {
                  *     file names. It travels in the event `scan.completed`, so that it must name nobody.
                  */
                 site?: string;
+                /**
+                 * @description Which DICOM series of a study are analysed, where several come at once; those that fit, where nothing is said. All of them are
+                 *     kept, and told with what speaks for each and against it. Only where it is said is one zip taken that holds several series of a
+                 *     study: one file is one scan else, and such a zip is refused as `mixed-series`.
+                 */
+                series?: "fitting" | "all";
             };
             header: {
                 /** @description How many bytes there are in all */
@@ -14881,6 +21995,99 @@ export interface operations {
             };
             /** @description The user is disabled */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something broke on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No answer in time */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_user_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is none any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Your role does not allow this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such user, or none that has one */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

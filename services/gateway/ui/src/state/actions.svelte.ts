@@ -23,6 +23,14 @@ class Actions {
     })
   }
 
+  /** Has a series analysed that was only kept. */
+  async analyse(scan: Scan): Promise<void> {
+    await this.#act(scan, async () => {
+      scans.replace(await retryScan(scan.id))
+      announcer.say(words.series.analysed(shortId(scan.id)))
+    })
+  }
+
   /** Deletes the scan, once it is said that it is meant. */
   async remove(scan: Scan): Promise<void> {
     if (!confirm(words.list.sure(shortId(scan.id)))) return

@@ -1,5 +1,6 @@
 import { getIdentity, type Identity } from '../api/identity'
-import { asProblem } from '../api/problem'
+import { asProblem, type Problem } from '../api/problem'
+import { reason } from '../reason'
 
 const HIDDEN = 'medseg.hide-names'
 /** Of a long list, so that a scan that is opened meanwhile need not wait for all of it. */
@@ -15,6 +16,8 @@ class Identities {
   hidden = $state(localStorage.getItem(HIDDEN) === 'yes')
   /** Whether this user may know. */
   told = $state(true)
+  /** Whether the hospital asks why, and this user has not said it. */
+  asksWhy = $state(false)
   #known = $state<Record<string, Identity>>({})
 
   #wanted: string[] = []
@@ -31,6 +34,14 @@ class Identities {
     this.hidden = hidden
     localStorage.setItem(HIDDEN, hidden ? 'yes' : 'no')
     if (hidden) this.#forgo()
+  }
+
+  /** Says why this user looks; who shows scans asks again. */
+  say(why: string): void {
+    reason.text = why.trim()
+    this.asksWhy = false
+    this.told = true
+    this.#asked.clear()
   }
 
   /** Asks whose these scans are, the first of them first, each once. */
@@ -53,6 +64,8 @@ class Identities {
     this.#asked.clear()
     this.#lanes = 0
     this.told = true
+    this.asksWhy = false
+    reason.text = ''
   }
 
   /** Takes back what has not been asked yet. */
@@ -69,15 +82,16 @@ class Identities {
         this.#known[id] = identity
       } catch (cause) {
         if (reader !== this.#reader) return
-        this.#failed(id, asProblem(cause).status)
+        this.#failed(id, asProblem(cause))
       }
     }
     if (reader === this.#reader) this.#lanes -= 1
   }
 
-  #failed(id: string, status: number): void {
+  #failed(id: string, { status, detail }: Problem): void {
     if (status === 403) {
       this.told = false
+      this.asksWhy = detail.includes('Medseg-Reason')
       this.#forgo()
     } else {
       // Whoever shows it again asks again.

@@ -39,7 +39,7 @@ class Listing {
     const reader = this.#reader
     this.asking = true
     try {
-      const pages = await Promise.all(NAMED.map((by) => findScans(by, text)))
+      const pages = await Promise.all(NAMED.map((by) => findScans(by, text, scans.filter)))
       if (reader !== this.#reader) return
       const all = pages.flatMap((page) => page.scans)
       this.#found = { text, ids: new Set(all.map(({ id }) => id)) }

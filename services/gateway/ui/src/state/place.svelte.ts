@@ -32,6 +32,11 @@ class Place {
     return this.page === 'welcome' ? this.#where.id : ''
   }
 
+  /** The name of the sign-in that a provider has sent the browser back to; empty: none. */
+  get signedIn(): string {
+    return this.page === 'signed-in' ? this.#where.id : ''
+  }
+
   /** What the page is asked to show, as the address has it behind a `?`. */
   get query(): string {
     return this.#where.query

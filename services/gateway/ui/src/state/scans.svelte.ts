@@ -1,6 +1,5 @@
 import { follow } from '../api/follow'
 import { asProblem, type Problem } from '../api/problem'
-import { listReviews } from '../api/reviews'
 import { listScans, type Scan, type ScanPage } from '../api/scans'
 import { ALL, matches, type Filter } from '../filter'
 import { reviews } from './reviews.svelte'
@@ -135,11 +134,11 @@ class Scans {
   }
 
   async #ask(cursor: string): Promise<ScanPage> {
-    const { filter } = this
-    if (filter.by !== 'review') return listScans(cursor, PAGE, filter)
-    const reader = this.#reader
-    const page = await listReviews(cursor, PAGE, filter.review)
-    if (reader === this.#reader) reviews.remember(page.scans)
+    const [{ filter }, reader] = [this, this.#reader]
+    const page = await listScans(cursor, PAGE, filter)
+    const { review } = filter
+    // Those that were asked for are those: their rows wait for no other list.
+    if (review !== '' && reader === this.#reader) reviews.remember(page.scans.map(({ id }) => ({ id, review })))
     return page
   }
 

@@ -1,6 +1,6 @@
 import { tick } from 'svelte'
 import { Problem, asProblem } from '../api/problem'
-import { refresh, revoke, signIn, type Tokens } from '../api/tokens'
+import { refresh, revoke, signIn, signInBy, type ProviderAnswer, type Tokens } from '../api/tokens'
 import { words } from '../words/table'
 import { Idle } from './idle'
 import { Tabs, type Shared } from './tabs'
@@ -71,10 +71,19 @@ class Session {
     await this.#renew().catch(() => undefined)
   }
 
-  async signIn(userName: string, password: string, newPassword = ''): Promise<void> {
+  async signIn(userName: string, password: string, newPassword = '', code = ''): Promise<void> {
+    await this.#begin(await signIn(userName, password, newPassword, code), userName)
+  }
+
+  /** Signs in whom their hospital's provider has sent back. */
+  async signInBy(name: string, answer: ProviderAnswer): Promise<void> {
+    const tokens = await signInBy(name, answer)
+    await this.#begin(tokens, nameOf(tokens.access_token))
+  }
+
+  async #begin(tokens: Tokens, userName: string): Promise<void> {
     const goesOn = this.phase === 'locked' && this.userName === userName
     const before = this.#refresh
-    const tokens = await signIn(userName, password, newPassword)
     if (before) void revoke(before).catch(() => undefined)
     if (!goesOn) await this.#beginAnew()
     this.notice = ''
@@ -231,12 +240,22 @@ function newId(): string {
 
 /** The roles in a token's payload (RFC 7519), for what the page offers; none where it cannot be read. */
 export function rolesOf(token: string): readonly string[] {
+  const { roles } = payloadOf(token)
+  return Array.isArray(roles) ? roles.filter((role) => typeof role === 'string') : []
+}
+
+/** What the bearer of a token is called; empty where it does not say. */
+export function nameOf(token: string): string {
+  const { name } = payloadOf(token)
+  return typeof name === 'string' ? name : ''
+}
+
+function payloadOf(token: string): { roles?: unknown; name?: unknown } {
   try {
     const payload = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/')
-    const { roles } = JSON.parse(atob(payload)) as { roles?: unknown }
-    return Array.isArray(roles) ? roles.filter((role) => typeof role === 'string') : []
+    return JSON.parse(atob(payload)) as { roles?: unknown; name?: unknown }
   } catch {
-    return []
+    return {}
   }
 }
 

@@ -37,6 +37,8 @@ export class Upload {
   phase = $state<Phase>('waiting')
   sent = $state(0)
   scan = $state.raw<Scan | undefined>()
+  /** All that it has become, where the server saw several. */
+  scans = $state.raw<readonly Scan[]>([])
   problem = $state.raw<Problem | undefined>()
 
   #leaving = new AbortController()
@@ -77,6 +79,7 @@ export class Upload {
       const accepted = this.isResumable ? await this.#sendInParts() : await this.#sendAtOnce()
       accepted.scans.forEach((scan) => scans.remember(scan))
       this.scan = accepted.scans[0]
+      this.scans = accepted.scans
       this.problem = accepted.refusals[0]
       this.phase = this.scan ? 'accepted' : 'refused'
     } catch (cause) {

@@ -1,4 +1,6 @@
+import type { SeriesReason } from '../api/series'
 import type { Aid } from '../compare'
+import type { Fate } from '../series'
 
 /** What is said of a scan beside others of the same patient, in English. */
 export const COMPARE = {
@@ -8,7 +10,7 @@ export const COMPARE = {
     taken: (day: string) => `of ${day}`,
     sent: (day: string) => `sent ${day}`,
     show: 'Show it beside',
-    hide: 'Show it no more',
+    hide: 'Hide it',
     beside: (which: string) => `Prior ${which}`,
     stage: (which: string, slice: string) => `Prior scan ${which}${slice}`,
     linked: 'Scroll together, by the distance in mm',
@@ -49,6 +51,43 @@ export const COMPARE = {
     title: 'Same study',
     current: 'this one',
     failed: 'The series of the study cannot be listed.',
+    fates: {
+      picked: 'Analysed as it came.',
+      kept: 'Kept, and not analysed as it came.',
+      asked: 'Kept as it came; somebody has it analysed.',
+    } satisfies Record<Fate, string>,
+    fits: (score: string) => `As a series for the models it scores ${score} of 1, which says nothing of the answer.`,
+    speaksFor: (reasons: string) => `What speaks for it: ${reasons}.`,
+    speaksAgainst: (reasons: string) => `What speaks against it: ${reasons}.`,
+    analyse: 'Analyse this one too',
+    analyseScan: (scan: string) => `Analyse this one too, scan ${scan}`,
+    analysed: (scan: string) => `Scan ${scan} is analysed, too.`,
+    reasons: {
+      preferred: 'a rule of the site prefers it',
+      kind_by_attributes: 'its attributes name a kind of image that a model is made for',
+      kind_by_content: 'it looks like a kind of image that a model is made for',
+      kind_by_description: 'its description names a kind of image that a model is made for',
+      ruled_out: 'a rule of the site leaves it out',
+      wrong_modality: 'no model is made for its modality',
+      localizer: 'it is a localiser',
+      mosaic: 'its slices are tiles of one image',
+      capture: 'it is a picture of a screen',
+      projection: 'it is a projection or a rendering',
+      subtraction: 'it is one image less another',
+      map: 'it shows something calculated, such as diffusion or perfusion',
+      derived: 'it was made of other images',
+      motion_corrected: 'it is a functional series',
+      motion: 'it is said to be blurred by motion',
+      crossed: 'its slices lie in several directions',
+      other_kind: 'it is neither FLAIR nor T1 with contrast agent',
+      no_model: 'no registered model is made for its kind of image',
+      unknown_kind: 'it does not say of which kind it is',
+      few_slices: 'it has too few slices for a volume',
+      no_grid: 'it does not say where its slices lie, or they are not evenly apart',
+      thick_slices: 'its slices are too far apart',
+      coarse_pixels: 'its pixels are too large',
+      short_coverage: 'it covers a part of the head only',
+    } satisfies Record<SeriesReason, string>,
   },
   planes: {
     show: '3 planes',

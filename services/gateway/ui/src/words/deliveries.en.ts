@@ -1,4 +1,4 @@
-import type { DeliveryState, Kind } from '../api/deliveries'
+import type { DeliveryState, Kind, KindWithSecret } from '../api/deliveries'
 
 /** What is said of what was pushed where, in English. */
 export const DELIVERIES = {
@@ -6,7 +6,17 @@ export const DELIVERIES = {
     title: 'Deliveries',
     destinations: 'Where results go',
     noDestinations: 'Results are pushed nowhere yet.',
-    kinds: { webhook: 'Signed webhook', stow: 'Archive (DICOM, STOW-RS)' } satisfies Record<Kind, string>,
+    kinds: {
+      webhook: 'Signed webhook',
+      stow: 'Archive (DICOM, STOW-RS)',
+      cstore: 'Archive (DICOM, C-STORE)',
+      mllp: 'Information system (HL7 v2, MLLP)',
+      fhir: 'FHIR server',
+    } satisfies Record<Kind, string>,
+    titles: (calling: string, called: string) => `${calling} calls ${called}`,
+    takes: (words: string) => `It has said what it takes: ${words}`,
+    called: 'AE title that is called',
+    calling: 'AE title that calls (left empty, MEDSEG)',
     counts: (waiting: string, failed: string) => `${waiting} waiting, ${failed} failed`,
     paused: (when: string) => `The last attempt has failed; the next one ${when}`,
     off: 'Disabled',
@@ -15,10 +25,11 @@ export const DELIVERIES = {
     kind: 'Kind',
     url: 'Address',
     formats: 'What is sent',
-    secret: { webhook: 'Signing secret (left empty, one is made)', stow: 'Value of the header Authorization (left empty, none is sent)' } satisfies Record<
-      Kind,
-      string
-    >,
+    secret: {
+      webhook: 'Signing secret (left empty, one is made)',
+      stow: 'Value of the header Authorization (left empty, none is sent)',
+      fhir: 'Value of the header Authorization (left empty, none is sent)',
+    } satisfies Record<KindWithSecret, string>,
     make: 'Add the destination',
     secretOf: (name: string) => `The secret that ${name} is signed with. It is shown only now.`,
     enable: 'Enable',

@@ -1,6 +1,6 @@
 import type { Group } from '../together'
-import type { State } from '../api/scans'
-import type { Review } from '../filter'
+import type { Priority, State } from '../api/scans'
+import type { Filter, Review } from '../filter'
 import type { Order } from '../order'
 
 /** What stands around every page, in English. */
@@ -20,7 +20,6 @@ export const FRAME = {
     newScan: 'New scan',
     back: 'All scans',
     hideNames: 'Hide names',
-    show: 'Show',
     sort: 'Sort',
     orders: {
       newest: 'Newest first',
@@ -33,19 +32,34 @@ export const FRAME = {
     asking: 'Asking the server',
     moreNamed: 'There are more scans of this name: the newest are listed.',
     partly: 'This is among the scans listed so far. Show older scans brings more.',
-    all: 'All scans',
-    groups: {
-      answer: 'By answer',
-      state: 'By state',
-      priority: 'By urgency',
-      review: 'By review',
-    },
+    filter: (count: string) => (count === '0' ? 'Filter' : `Filter (${count})`),
+    filtered: 'Filters',
+    any: 'Any',
+    facets: {
+      answer: 'Answer',
+      state: 'State',
+      priority: 'Urgency',
+      review: 'Review',
+      modality: 'Modality',
+      site: 'Made at',
+      from: 'From',
+      to: 'To',
+    } satisfies Record<keyof Filter, string>,
+    days: { from: 'From (day)', to: 'To (that day, too)' },
+    chosen: (by: string, what: string) => `${by}: ${what}`,
+    removeFilter: (what: string) => `Remove the filter ${what}`,
+    removedFilter: (what: string) => `The filter ${what} is removed.`,
+    removeAll: 'Remove all filters',
+    contradiction: 'No scan can be all of this at once: remove one of the filters.',
     states: {
       queued: 'Waiting',
       running: 'Analysing',
       done: 'Done',
     } satisfies Record<State, string>,
-    urgent: 'Urgent',
+    priorities: {
+      stat: 'Urgent',
+      routine: 'Routine',
+    } satisfies Record<Priority, string>,
     reviews: {
       unreviewed: 'Not reviewed',
       hidden: 'Judged by others',
@@ -112,6 +126,7 @@ export const FRAME = {
     noIncidents: 'Nobody has reported a problem.',
     reported: (reporter: string, when: string) => `${reporter}, ${when}:`,
     fromPatient: 'a patient’s words,',
+    byLink: 'made the link through which a patient wrote this,',
     ofScan: (scan: string) => `of scan ${scan}`,
     ofSystem: 'of the system',
     older: 'Show older reports',

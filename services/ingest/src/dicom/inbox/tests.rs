@@ -108,6 +108,21 @@ async fn what_is_too_large_or_too_much_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_hospitals_callers_have_one_share_together() {
+    let world = World::new();
+    let inbox = world.inbox();
+    for caller in ["north.one", "north.other"] {
+        inbox.admit(caller).unwrap();
+        send(&inbox, caller, "1.1", &[0; 1000]).await.unwrap();
+    }
+    let sent = send(&inbox, "north.other", "1.2", b"x").await;
+    assert!(matches!(sent, Err(NotTaken::NoRoom)), "{sent:?}");
+    send(&inbox, "mr", "1.1", b"x").await.unwrap();
+    inbox.discard("north.one", &inbox.arrived("north.one").unwrap()[0]).unwrap();
+    send(&inbox, "north.other", "1.2", b"x").await.unwrap();
+}
+
+#[tokio::test]
 async fn one_folder_is_one_process() {
     let world = World::new();
     let first = world.inbox();
@@ -116,4 +131,23 @@ async fn one_folder_is_one_process() {
     assert_eq!(second.err().unwrap().kind(), ErrorKind::Invalid);
     drop(first);
     world.inbox();
+}
+
+#[tokio::test]
+async fn a_folder_is_left_once_no_instance_lies_in_it_and_can_be_made_anew() {
+    let world = World::new();
+    let inbox = world.inbox();
+    send(&inbox, "mr", "1.1", b"x").await.unwrap();
+    file_all(&inbox, "mr");
+    send(&inbox, "mr", "1.2", b"x").await.unwrap();
+    let came_ms = inbox.newest_ms("mr", "s").unwrap().unwrap();
+    assert_eq!(inbox.discard_arrived("mr", came_ms - 60_000).unwrap(), 0);
+    assert!(!inbox.leave("mr").unwrap());
+    assert_eq!(inbox.discard_arrived("mr", came_ms + 60_000).unwrap(), 1);
+    assert!(!inbox.leave("mr").unwrap());
+    inbox.remove("mr", "s").unwrap();
+    assert!(inbox.leave("mr").unwrap());
+    assert_eq!((inbox.bytes(), inbox.newest_ms("mr", "s").unwrap()), (0, None));
+    inbox.admit("mr").unwrap();
+    send(&inbox, "mr", "1.3", b"x").await.unwrap();
 }

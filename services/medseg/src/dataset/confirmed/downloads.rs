@@ -10,12 +10,13 @@ use domain::feedback::Truth;
 use domain::hex;
 use durable::Draft;
 use model::dataset::ConfirmedScan;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Scan, is_name};
-use crate::api::{Session, understood};
+use crate::api::{Session, detail, understood};
 
 pub struct Downloads {
     folder: PathBuf,
@@ -107,6 +108,35 @@ impl Downloads {
         Ok(true)
     }
 
+    /// Brings the scan's DICOM images without whose they are, unless they are there; why there are none, where there are none.
+    pub async fn fetch_dicom(
+        &self,
+        session: &Session,
+        scan: &Scan,
+    ) -> anyhow::Result<Option<String>> {
+        let path = self.dicom(&scan.id);
+        if path.is_file() {
+            return Ok(None);
+        }
+        let request = session.request(Method::GET, &["scans", &scan.scan_id, "dataset-dicom"])?;
+        let answer = session.answer(request).await?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => {
+                Ok(Some("it is confirmed no more, or its original is kept no more".to_owned()))
+            }
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let problem: Value = answer.json().await.unwrap_or_default();
+                Ok(Some(detail(&problem).to_owned()))
+            }
+            _ => written(understood(answer).await?, &path).await.map(|_| None),
+        }
+    }
+
+    /// Where the scan's DICOM images lie, if it has any.
+    pub fn dicom(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{id}.dicom.zip"))
+    }
+
     /// Takes the scan's note away: as long as there is none, nothing of it counts.
     pub fn forget(&self, scan: &Scan) -> anyhow::Result<()> {
         let [.., note] = self.files(&scan.id);
@@ -134,7 +164,11 @@ async fn file(
     if answer.status() == StatusCode::NOT_FOUND {
         return Ok(None);
     }
-    let mut answer = understood(answer).await?;
+    written(understood(answer).await?, path).await.map(Some)
+}
+
+/// Keeps what comes, and tells its digest.
+async fn written(mut answer: Response, path: &Path) -> anyhow::Result<String> {
     let unwritten = || format!("cannot write {}", path.display());
     let (mut draft, mut digest) = (Draft::beside(path).with_context(unwritten)?, Sha256::new());
     while let Some(piece) = answer.chunk().await.context("a file broke off")? {
@@ -142,7 +176,7 @@ async fn file(
         draft.write_all(&piece).with_context(unwritten)?;
     }
     draft.finish().and_then(|flushed| flushed.replace(path)).with_context(unwritten)?;
-    Ok(Some(hex(&digest.finalize())))
+    Ok(hex(&digest.finalize()))
 }
 
 #[cfg(test)]

@@ -84,6 +84,20 @@ impl Place {
         Ok(imported)
     }
 
+    /// Puts the DICOM images of the scans, where there are any, beside their slices, each scan's in a zip of its own.
+    pub fn add_dicom<'s>(&self, scans: impl Iterator<Item = &'s Scan>) -> anyhow::Result<()> {
+        let folder = self.next.join("dicom");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for scan in scans {
+            let (from, to) =
+                (self.downloads.dicom(&scan.id), folder.join(format!("{}.zip", scan.id)));
+            if from.is_file() {
+                fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts the next data set into its place.
     pub fn finish(&self, report: &Report) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(report)? + "\n";

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::downloads::Downloads;
-use super::{Scan, is_name};
+use super::{Omission, Scan, is_name};
 use crate::api::{Api, Session, understood};
 
 /// Access tokens last a few minutes only, and an export as long as it takes.
@@ -123,6 +123,20 @@ impl Source {
             return Ok(listed);
         }
         self.unchanged(listed, &fetched, downloads).await
+    }
+
+    /// Brings the DICOM images of those scans that came so; why the others have none.
+    pub async fn dicom(
+        &mut self,
+        scans: &[Scan],
+        downloads: &Downloads,
+    ) -> anyhow::Result<Vec<Omission>> {
+        let mut without = Vec::new();
+        for scan in scans {
+            let why = downloads.fetch_dicom(self.session().await?, scan).await?;
+            without.extend(why.map(|why| Omission { id: scan.id.clone(), why }));
+        }
+        Ok(without)
     }
 
     /// Leaves out what was fetched and is listed otherwise by now: of two masks nobody knows which one came.

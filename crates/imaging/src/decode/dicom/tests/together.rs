@@ -65,6 +65,59 @@ fn slices_of_two_people_two_series_or_two_echoes_are_no_volume() {
 }
 
 #[test]
+fn slices_whose_patients_are_called_otherwise_are_no_volume_and_blanks_are_no_difference() {
+    let id = |id: &str| (tags::PATIENT_ID, "LO", text(id));
+    let issuer = |issuer: &str| (tags::ISSUER_OF_PATIENT_ID, "LO", text(issuer));
+    let name = |name: &str| (tags::PATIENT_NAME, "PN", text(name));
+    let nobody = || (tags::PATIENT_ID, "LO", Vec::new());
+    // Of one and the same series, as far as its UID says.
+    let series = || (tags::SERIES_INSTANCE_UID, "UI", text("1.2.3"));
+    let of_two = [
+        [vec![id("4711")], vec![id("4712")]],
+        [vec![id("4711")], vec![nobody()]],
+        [vec![id("4711")], vec![id("04711")]],
+        [vec![id("ab-1")], vec![id("AB-1")]],
+        [vec![id("4711")], vec![id("W/I")]],
+        [vec![id("47 11")], vec![id("4711")]],
+        [vec![id("4711"), issuer("North")], vec![id("4711"), issuer("South")]],
+        [vec![id("4711"), issuer("North")], vec![id("4711")]],
+        [vec![id("4711"), name("Doe^Jane")], vec![id("4711"), name("Roe^Jane")]],
+        [vec![nobody(), name("Doe^Jane")], vec![nobody(), name("Roe^Jane")]],
+    ];
+    for case in of_two {
+        let [one, other] = case.map(|said| [said, vec![series()]].concat());
+        let refusal = joined(&one, &other).unwrap_err();
+        assert_eq!(refusal.problem, RefusalReason::MixedSeries, "{one:?} {other:?}");
+        assert!(refusal.detail.contains("two patients"), "{refusal}");
+        for told in ["4711", "Jane", "North"] {
+            assert!(!refusal.detail.contains(told), "{refusal}");
+        }
+    }
+    let of_one = [
+        [vec![id("4711")], vec![id("4711 ")]],
+        [vec![id("4711")], vec![(tags::PATIENT_ID, "LO", b"4711\0\0".to_vec())]],
+        [vec![id("4711"), issuer("North")], vec![id("4711"), issuer("North ")]],
+    ];
+    for case in of_one {
+        let [one, other] = case.map(|said| [said, vec![series()]].concat());
+        assert_eq!(joined(&one, &other), Ok(2), "{one:?} {other:?}");
+    }
+}
+
+#[test]
+fn one_instance_with_two_pictures_is_nobodys_volume_and_a_copy_is_left_out() {
+    let uid = |uid: &str| vec![(tags::SOP_INSTANCE_UID, "UI", text(uid))];
+    let refusal = joined(&uid("1.2.3"), &uid("1.2.3")).unwrap_err();
+    assert_eq!(refusal.problem, RefusalReason::MixedSeries);
+    assert!(refusal.detail.contains("one and the same SOP Instance UID"), "{refusal}");
+    assert_eq!(joined(&uid("1.2.3"), &uid("1.2.4")), Ok(2));
+    let same = file(0.0, &uid("1.2.3"));
+    let files = [("a".to_owned(), same.clone()), ("b".to_owned(), same)];
+    let decoded = decode::decode(&encode::zip(&files).unwrap(), &limits()).unwrap();
+    assert_eq!(decoded.volume.shape.slices, 1);
+}
+
+#[test]
 fn frames_of_two_echoes_between_each_other_are_no_volume() {
     let with_echoes = |echoes: [f64; 3]| {
         let mut elements = enhanced(&[(0.0, "1"), (2.0, "1"), (4.0, "1")]);

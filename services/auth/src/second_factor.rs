@@ -1,0 +1,292 @@
+//! The second factor of those who sign in with a password: one-time passwords, and codes for whoever has lost what makes them.
+
+use std::sync::Arc;
+
+use domain::{Clock, Error, ErrorKind, Random, Result, TenantId, UserId};
+use platform::db::{self, BindId, Database, Run, Unit};
+use sqlx::FromRow;
+
+use crate::accounts::{Credentials, REQUIRED};
+use crate::sealed::{self, Sealer};
+use crate::{audit, secrets, totp};
+
+/// As many as fit on a slip of paper.
+const RECOVERY_CODES: usize = 10;
+/// The longest code that is looked at.
+const CODE_CHARS_MAX: usize = 64;
+
+/// Second factors, and how they are asked for.
+#[derive(Clone)]
+pub struct Factors {
+    database: Database,
+    sealer: Arc<Sealer>,
+    clock: Clock,
+    random: Random,
+}
+
+/// What a code comes to, beside the right password.
+pub enum Answer {
+    /// It is right, or none is asked for.
+    Passed,
+    /// One is asked for.
+    Needed,
+    Wrong,
+    /// The hospital asks for one, and they have none yet.
+    Enrol(Enrolment),
+}
+
+/// What an app is to be told.
+pub struct Enrolment {
+    pub secret: String,
+    pub address: String,
+}
+
+#[derive(FromRow)]
+struct Row {
+    secret: String,
+    confirmed_ms: i64,
+    last_step: i64,
+}
+
+impl Row {
+    fn is_confirmed(&self) -> bool {
+        self.confirmed_ms > 0
+    }
+}
+
+impl Factors {
+    pub fn new(database: Database, sealer: Arc<Sealer>, clock: Clock, random: Random) -> Factors {
+        Factors { database, sealer, clock, random }
+    }
+
+    /// Whether whoever has given the right password may go on with `code`, which may be empty. A right one is used up.
+    pub async fn check(&self, known: &Credentials, code: &str) -> Result<Answer> {
+        let (tenant, id) = (known.user.tenant, known.user.id);
+        let row = self.of(tenant, id).await?;
+        let is_confirmed = row.as_ref().is_some_and(Row::is_confirmed);
+        match row {
+            // Begun at the account page and never shown to work: it keeps nobody out.
+            _ if !is_confirmed && !known.needs_second_factor => Ok(Answer::Passed),
+            _ if code.is_empty() && is_confirmed => Ok(Answer::Needed),
+            Some(row) if !code.is_empty() => match self.takes(tenant, id, &row, code).await? {
+                true => Ok(Answer::Passed),
+                false => Ok(Answer::Wrong),
+            },
+            _ => Ok(Answer::Enrol(self.begin(known).await?)),
+        }
+    }
+
+    /// Whether the user has one that was shown to work.
+    pub async fn has(&self, tenant: TenantId, id: UserId) -> Result<bool> {
+        Ok(self.of(tenant, id).await?.is_some_and(|row| row.is_confirmed()))
+    }
+
+    /// Begins a second factor; asked again before it is confirmed, the same one. `Conflict` where there is one.
+    pub async fn begin(&self, known: &Credentials) -> Result<Enrolment> {
+        let (tenant, id) = (known.user.tenant, known.user.id);
+        let whose = sealed::of_factor(&tenant.to_string(), &id.to_string());
+        let secret = match self.of(tenant, id).await? {
+            Some(row) if row.is_confirmed() => return Err(begun_already()),
+            Some(row) => self.sealer.open(&whose, &row.secret)?,
+            None => {
+                let secret = totp::base32(&self.random.bytes::<{ totp::SECRET_BYTES }>());
+                self.insert(tenant, id, self.sealer.seal(&whose, &secret)?).await?;
+                secret
+            }
+        };
+        let address = totp::address(&known.user.user_name, &secret);
+        Ok(Enrolment { secret, address })
+    }
+
+    /// Two who begin at once have the one of whoever was first: the other is told to ask again.
+    async fn insert(&self, tenant: TenantId, id: UserId, sealed: String) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO second_factors (tenant_id, user_id, secret, confirmed_ms, last_step)
+             VALUES (?, ?, ?, 0, 0)",
+        )
+        .id(tenant)
+        .id(id)
+        .bind(sealed)
+        .execute(self.database.pool())
+        .await
+        .map(drop)
+        .map_err(db::failed)
+    }
+
+    /// Shows that `code` is right, which makes the factor asked for from now on, and gives other codes for recovery. None: it is
+    /// wrong.
+    pub async fn confirm(
+        &self,
+        tenant: TenantId,
+        id: UserId,
+        code: &str,
+    ) -> Result<Option<Vec<String>>> {
+        let row = self.of(tenant, id).await?;
+        let row = row.ok_or_else(|| ErrorKind::NotFound.error("begin a second factor first"))?;
+        // No code for recovery makes others.
+        if !totp::is_code(code) || !self.takes(tenant, id, &row, code).await? {
+            return Ok(None);
+        }
+        let codes: Vec<String> =
+            (0..RECOVERY_CODES).map(|_| secrets::readable_password(&self.random)).collect();
+        let hashes: Vec<String> = codes.iter().map(|code| secrets::hash(code)).collect();
+        let now_ms = self.clock.now_ms();
+        self.database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    keep_codes(unit, tenant, id, hashes).await?;
+                    audit::note(unit, tenant, now_ms, "second_factor.added", id, "").await
+                })
+            })
+            .await?;
+        tracing::info!(tenant.id = %tenant, account.id = %id, "a user has a second factor");
+        Ok(Some(codes))
+    }
+
+    /// Takes a user's second factor away, with its codes for recovery. `NotFound` where there is none.
+    pub async fn remove(&self, tenant: TenantId, id: UserId) -> Result<()> {
+        let now_ms = self.clock.now_ms();
+        self.database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    if !forget(unit, tenant, id).await? {
+                        return Err(ErrorKind::NotFound.error("the user has no second factor"));
+                    }
+                    audit::note(unit, tenant, now_ms, "second_factor.removed", id, "").await
+                })
+            })
+            .await?;
+        tracing::info!(tenant.id = %tenant, account.id = %id, "took a second factor away");
+        Ok(())
+    }
+
+    /// Whether the hospital asks everybody for one.
+    pub async fn is_required(&self, tenant: TenantId) -> Result<bool> {
+        let rule: Option<(String,)> =
+            sqlx::query_as("SELECT second_factor FROM tenants WHERE id = ?")
+                .id(tenant)
+                .fetch_optional(self.database.pool())
+                .await
+                .map_err(db::failed)?;
+        Ok(rule.is_some_and(|(rule,)| rule == REQUIRED))
+    }
+
+    /// Says whether the hospital asks everybody for one; whoever is signed in stays so.
+    pub async fn require(&self, tenant: TenantId, is_required: bool) -> Result<()> {
+        let rule = if is_required { REQUIRED } else { "optional" };
+        let now_ms = self.clock.now_ms();
+        self.database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    let set = sqlx::query("UPDATE tenants SET second_factor = ? WHERE id = ?");
+                    set.bind(rule).id(tenant).run(unit).await?;
+                    let action = "second_factor.rule_changed";
+                    audit::note(unit, tenant, now_ms, action, tenant, rule).await
+                })
+            })
+            .await?;
+        tracing::info!(tenant.id = %tenant, rule, "said whether a second factor is asked for");
+        Ok(())
+    }
+
+    async fn of(&self, tenant: TenantId, id: UserId) -> Result<Option<Row>> {
+        sqlx::query_as(
+            "SELECT secret, confirmed_ms, last_step FROM second_factors
+             WHERE tenant_id = ? AND user_id = ?",
+        )
+        .id(tenant)
+        .id(id)
+        .fetch_optional(self.database.pool())
+        .await
+        .map_err(db::failed)
+    }
+
+    /// Whether `code` is right, and was not used before; of many who bring the same one, one is taken.
+    async fn takes(&self, tenant: TenantId, id: UserId, row: &Row, code: &str) -> Result<bool> {
+        let code = code.trim().to_lowercase();
+        if code.len() > CODE_CHARS_MAX {
+            return Ok(false);
+        }
+        if !totp::is_code(&code) {
+            return if row.is_confirmed() {
+                self.recovers(tenant, id, &code).await
+            } else {
+                Ok(false)
+            };
+        }
+        let whose = sealed::of_factor(&tenant.to_string(), &id.to_string());
+        let secret = totp::of_base32(&self.sealer.open(&whose, &row.secret)?);
+        let secret =
+            secret.ok_or_else(|| ErrorKind::Internal.error("a second factor is no base32"))?;
+        let now_ms = self.clock.now_ms();
+        let Some(step) = totp::step_of(&secret, &code, now_ms, row.last_step) else {
+            return Ok(false);
+        };
+        let taken = sqlx::query(
+            "UPDATE second_factors SET last_step = ?,
+                 confirmed_ms = CASE WHEN confirmed_ms = 0 THEN ? ELSE confirmed_ms END
+             WHERE tenant_id = ? AND user_id = ? AND last_step < ?",
+        )
+        .bind(step)
+        .bind(now_ms)
+        .id(tenant)
+        .id(id)
+        .bind(step)
+        .execute(self.database.pool())
+        .await
+        .map_err(db::failed)?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    async fn recovers(&self, tenant: TenantId, id: UserId, code: &str) -> Result<bool> {
+        let used = sqlx::query(
+            "DELETE FROM recovery_codes WHERE tenant_id = ? AND user_id = ? AND code_hash = ?",
+        )
+        .id(tenant)
+        .id(id)
+        .bind(secrets::hash(code))
+        .execute(self.database.pool())
+        .await
+        .map_err(db::failed)?;
+        let is_right = used.rows_affected() == 1;
+        if is_right {
+            tracing::warn!(tenant.id = %tenant, account.id = %id, "a code for recovery was used");
+        }
+        Ok(is_right)
+    }
+}
+
+/// What is said to whoever begins a second factor beside one that works.
+pub fn begun_already() -> Error {
+    ErrorKind::Conflict.error("you have a second factor already: take it away first")
+}
+
+async fn keep_codes(
+    unit: &mut Unit,
+    tenant: TenantId,
+    id: UserId,
+    hashes: Vec<String>,
+) -> Result<()> {
+    forget_codes(unit, tenant, id).await?;
+    for hash in hashes {
+        sqlx::query("INSERT INTO recovery_codes (tenant_id, user_id, code_hash) VALUES (?, ?, ?)")
+            .id(tenant)
+            .id(id)
+            .bind(hash)
+            .run(unit)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Forgets all of a user's second factor; whether there was one.
+pub async fn forget(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<bool> {
+    forget_codes(unit, tenant, id).await?;
+    let forget = sqlx::query("DELETE FROM second_factors WHERE tenant_id = ? AND user_id = ?");
+    Ok(forget.id(tenant).id(id).run(unit).await? > 0)
+}
+
+async fn forget_codes(unit: &mut Unit, tenant: TenantId, id: UserId) -> Result<()> {
+    let forget = sqlx::query("DELETE FROM recovery_codes WHERE tenant_id = ? AND user_id = ?");
+    forget.id(tenant).id(id).run(unit).await.map(drop)
+}

@@ -1,0 +1,220 @@
+//! One-time passwords beside passwords, as an app makes them.
+
+use domain::{Error, ErrorKind};
+use proto::auth::second_factors_client::SecondFactorsClient;
+use proto::auth::*;
+use ring::hmac;
+use service::Peer;
+use service::claims::{ORIGIN, authorised};
+use tonic::Request;
+
+use crate::setting::*;
+
+on_each_database! {
+    a_second_factor_is_begun_shown_to_work_asked_for_and_taken_away
+    each_code_works_once_and_guesses_are_slowed_down_as_those_of_passwords
+    a_code_for_recovery_works_once
+    whose_hospital_asks_for_one_has_one_from_the_next_sign_in_on
+    an_administrator_takes_away_what_was_lost
+    whoever_has_the_database_lets_in_who_has_lost_all
+    a_secret_is_kept_sealed_over_a_rotation_of_the_key
+}
+
+const STEP_MS: i64 = 30_000;
+
+/// What an app shows at that time, whom that secret was shown to.
+fn code(secret: &str, now_ms: i64) -> String {
+    let bits: String = secret.bytes().map(|sign| format!("{:05b}", of_base32(sign))).collect();
+    let bytes: Vec<u8> = bits
+        .as_bytes()
+        .chunks_exact(8)
+        .map(|eight| u8::from_str_radix(std::str::from_utf8(eight).unwrap(), 2).unwrap())
+        .collect();
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &bytes);
+    let tag = hmac::sign(&key, &(now_ms / STEP_MS).to_be_bytes());
+    let digest = tag.as_ref();
+    let offset = usize::from(digest[19] & 15);
+    let four: [u8; 4] = digest[offset..offset + 4].try_into().unwrap();
+    format!("{:06}", (u32::from_be_bytes(four) & 0x7fff_ffff) % 1_000_000)
+}
+
+fn of_base32(sign: u8) -> u8 {
+    if sign.is_ascii_uppercase() { sign - b'A' } else { sign - b'2' + 26 }
+}
+
+impl Setting {
+    fn factors(&self) -> SecondFactorsClient<Peer> {
+        SecondFactorsClient::new(self.peer.clone())
+    }
+
+    fn code(&self, secret: &str) -> String {
+        code(secret, self.clock.clock().now_ms())
+    }
+
+    async fn with_code(&self, place: &str, code: &str) -> Result<Tokens, Error> {
+        let (user_name, password) = (self.first.user_name.clone(), self.password().to_owned());
+        let new_password = String::new();
+        let code = code.to_owned();
+        let mut request = Request::new(SignInRequest { user_name, password, new_password, code });
+        request.metadata_mut().insert(ORIGIN, place.parse().unwrap());
+        plain(self.auth.clone().sign_in(request).await)
+    }
+
+    async fn begin(&self, token: &str, password: &str) -> Result<SecondFactorBegun, Error> {
+        let begin = BeginSecondFactor { password: password.into() };
+        plain(self.factors().begin(authorised(begin, token)).await)
+    }
+
+    async fn confirm(&self, token: &str, code: &str) -> Result<Vec<String>, Error> {
+        let confirm = ConfirmSecondFactor { code: code.into() };
+        plain(self.factors().confirm(authorised(confirm, token)).await).map(|codes| codes.codes)
+    }
+
+    /// The first administrator with a second factor: their token, its secret and codes for recovery. Its code of now is used up.
+    async fn enrolled(&self) -> (String, String, Vec<String>) {
+        let token = self.admin().await.access_token;
+        let secret = self.begin(&token, self.password()).await.unwrap().secret;
+        let codes = self.confirm(&token, &self.code(&secret)).await.unwrap();
+        (token, secret, codes)
+    }
+}
+
+async fn a_second_factor_is_begun_shown_to_work_asked_for_and_taken_away(setting: Setting) {
+    let token = setting.admin().await.access_token;
+    // Whoever has found an open page does not know the password.
+    assert_eq!(refusal(setting.begin(&token, "a guess").await).0, ErrorKind::Forbidden);
+    assert_eq!(refusal(setting.confirm(&token, "000000").await).0, ErrorKind::NotFound);
+    let begun = setting.begin(&token, setting.password()).await.unwrap();
+    assert_eq!(
+        begun.address,
+        format!("otpauth://totp/medseg:admin?secret={}&issuer=medseg", begun.secret)
+    );
+    // Asked again, the same; and before it is shown to work it keeps nobody out.
+    let again = setting.begin(&token, setting.password()).await.unwrap();
+    assert_eq!(again.secret, begun.secret);
+    setting.admin().await;
+    assert_eq!(refusal(setting.confirm(&token, "abcdef").await).0, ErrorKind::Forbidden);
+    let codes = setting.confirm(&token, &setting.code(&begun.secret)).await.unwrap();
+    assert_eq!(codes.len(), 10);
+    let another = setting.begin(&token, setting.password()).await;
+    assert_eq!(refusal(another).0, ErrorKind::Conflict, "one at a time");
+
+    let told = setting.with_code("", "").await.unwrap();
+    assert_eq!(told, Tokens { second_factor_needed: true, ..Tokens::default() });
+    setting.clock.advance(STEP_MS);
+    let tokens = setting.with_code("", &setting.code(&begun.secret)).await.unwrap();
+    let me =
+        plain(setting.lives().me(authorised(MeRequest {}, &tokens.access_token)).await).unwrap();
+    assert!(me.has_second_factor && !me.second_factor_required);
+
+    let remove = async |password: &str, code: &str| {
+        let remove = RemoveSecondFactor { password: password.into(), code: code.into() };
+        plain(setting.factors().remove(authorised(remove, &token)).await)
+    };
+    setting.clock.advance(STEP_MS);
+    let right = setting.code(&begun.secret);
+    for (password, code) in [("a guess", right.as_str()), (setting.password(), "")] {
+        assert_eq!(refusal(remove(password, code).await).0, ErrorKind::Forbidden);
+    }
+    remove(setting.password(), &right).await.unwrap();
+    setting.admin().await;
+}
+
+async fn each_code_works_once_and_guesses_are_slowed_down_as_those_of_passwords(setting: Setting) {
+    let (_, secret, _) = setting.enrolled().await;
+    let used = setting.code(&secret);
+    assert_eq!(refusal(setting.with_code("192.0.2.1", &used).await).0, ErrorKind::Unauthenticated);
+    setting.clock.advance(STEP_MS);
+    let right = setting.code(&secret);
+    setting.with_code("192.0.2.2", &right).await.unwrap();
+    assert_eq!(refusal(setting.with_code("192.0.2.2", &right).await).0, ErrorKind::Unauthenticated);
+    // With the right password beside them, guesses at the code are counted.
+    let mut kinds = Vec::new();
+    for _ in 0..6 {
+        kinds.push(refusal(setting.with_code("192.0.2.9", "abc").await).0);
+    }
+    assert_eq!(kinds[..5], [ErrorKind::Unauthenticated; 5]);
+    assert_eq!(kinds[5], ErrorKind::Exhausted);
+    setting.clock.advance(STEP_MS);
+    setting.with_code("192.0.2.9", &setting.code(&secret)).await.unwrap();
+}
+
+async fn a_code_for_recovery_works_once(setting: Setting) {
+    let (_, secret, codes) = setting.enrolled().await;
+    let upper = codes[0].to_uppercase();
+    let tokens = setting.with_code("", &upper).await.unwrap();
+    assert_eq!(refusal(setting.with_code("", &codes[0]).await).0, ErrorKind::Unauthenticated);
+    // Others take the place of all that are left, and need what makes codes.
+    let refused = setting.confirm(&tokens.access_token, &codes[1]).await;
+    assert_eq!(refusal(refused).0, ErrorKind::Forbidden);
+    setting.clock.advance(STEP_MS);
+    let others = setting.confirm(&tokens.access_token, &setting.code(&secret)).await.unwrap();
+    assert_eq!(refusal(setting.with_code("", &codes[1]).await).0, ErrorKind::Unauthenticated);
+    setting.with_code("", &others[1]).await.unwrap();
+}
+
+async fn whose_hospital_asks_for_one_has_one_from_the_next_sign_in_on(setting: Setting) {
+    let token = setting.admin().await.access_token;
+    let rule = authorised(SignInRules { second_factor_required: true }, &token);
+    plain(setting.factors().set_rules(rule).await).unwrap();
+    let told = setting.with_code("", "").await.unwrap();
+    assert!(told.access_token.is_empty() && told.refresh_token.is_empty());
+    let address = told.second_factor_to_be;
+    let secret = address.split_once("secret=").unwrap().1.split_once('&').unwrap().0.to_owned();
+    // The same until it is shown to work.
+    assert_eq!(setting.with_code("", "").await.unwrap().second_factor_to_be, address);
+    assert_eq!(refusal(setting.with_code("", "abcdef").await).0, ErrorKind::Unauthenticated);
+    setting.with_code("", &setting.code(&secret)).await.unwrap();
+    assert!(setting.with_code("", "").await.unwrap().second_factor_needed);
+    let (password, code) = (setting.password().to_owned(), String::new());
+    let remove = authorised(RemoveSecondFactor { password, code }, &token);
+    assert_eq!(refusal(plain(setting.factors().remove(remove).await)).0, ErrorKind::Conflict);
+    // What another hospital asks for is its own.
+    setting.other_hospital("eve", "a long enough sentence", &[service::claims::Role::Admin]).await;
+    let eve = setting.sign_in("eve", "a long enough sentence").await.unwrap();
+    let rules = authorised(SignInRulesRef {}, &eve.access_token);
+    let rules = plain(setting.factors().get_rules(rules).await).unwrap();
+    assert!(!rules.second_factor_required);
+}
+
+async fn an_administrator_takes_away_what_was_lost(setting: Setting) {
+    let (token, _, codes) = setting.enrolled().await;
+    let user_id = setting.verifier.verify(&token).await.unwrap().subject;
+    setting.other_hospital("eve", "a long enough sentence", &[service::claims::Role::Admin]).await;
+    let eve = setting.sign_in("eve", "a long enough sentence").await.unwrap().access_token;
+    let remove = async |token: &str| {
+        let user = UserRef { user_id: user_id.clone() };
+        plain(setting.factors().remove_of(authorised(user, token)).await)
+    };
+    assert_eq!(refusal(remove(&eve).await), (ErrorKind::NotFound, "no such user".into()));
+    assert!(setting.with_code("", "").await.unwrap().second_factor_needed);
+    remove(&token).await.unwrap();
+    assert_eq!(refusal(remove(&token).await).0, ErrorKind::NotFound);
+    setting.with_code("", "").await.unwrap();
+    // Codes for recovery have gone, too: begun anew, none of them works.
+    let secret = setting.begin(&token, setting.password()).await.unwrap().secret;
+    setting.confirm(&token, &setting.code(&secret)).await.unwrap();
+    assert_eq!(refusal(setting.with_code("", &codes[0]).await).0, ErrorKind::Unauthenticated);
+}
+
+async fn whoever_has_the_database_lets_in_who_has_lost_all(setting: Setting) {
+    setting.enrolled().await;
+    let (user_name, password) = (setting.first.user_name.as_str(), "a password that is new");
+    setting.accounts.reset_password(user_name, password).await.unwrap();
+    let tokens = setting.sign_in(user_name, password).await.unwrap();
+    assert!(!tokens.access_token.is_empty() && !tokens.second_factor_needed);
+}
+
+async fn a_secret_is_kept_sealed_over_a_rotation_of_the_key(mut setting: Setting) {
+    let (_, secret, _) = setting.enrolled().await;
+    let at = |name: &str| setting.folder.path().join(name);
+    let (first, second) = (setting.config.signing_key.clone(), at("second.pem"));
+    let rotated = [(second.clone(), Some(first)), (second, None)];
+    for (signing_key, previous_key) in rotated {
+        setting.config = auth::Config { signing_key, previous_key, ..setting.config.clone() };
+        let (peer, _) = start(&setting.config, &setting.clock).await;
+        setting.auth = auth_client::AuthClient::new(peer);
+        setting.clock.advance(STEP_MS);
+        setting.with_code("", &setting.code(&secret)).await.unwrap();
+    }
+}

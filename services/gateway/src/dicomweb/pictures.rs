@@ -1,0 +1,173 @@
+//! Instances as pictures: the slices that they are, as every face here draws them (PS3.18, 8.3.5 and 10.4.1.1.3).
+
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use domain::artefact::{CAPTURE, DOCUMENT};
+use domain::{Artefact, ErrorKind};
+
+use super::held::{self, Bytes, Item, Study};
+use super::{Target, accept};
+use crate::Gateway;
+use crate::caller::Caller;
+use crate::problem::{INVALID, NOT_ACCEPTABLE, NOT_FOUND, Problem};
+use crate::{dicom, scan_report, slices, thumbnails};
+
+/// A slice as a picture: the instance's, or that of its frame (from 1).
+pub async fn rendered(
+    mut gateway: Gateway,
+    caller: Caller,
+    target: Target,
+    frame: u32,
+    window: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    accept::require_png(headers)?;
+    let window = window.map(window_of).transpose()?;
+    let study = target.study_held(&mut gateway, &caller).await?;
+    let png = match slice_of(&mut gateway, &caller, &study, &target, frame).await? {
+        Shown::Slice(scan, slice) => {
+            let scan = &study.scans[scan].scan;
+            slices::picture(&mut gateway, &caller, scan, slice, window).await?.0
+        }
+        Shown::Object(scan, artefact) if *artefact == CAPTURE => {
+            let scan = &study.scans[scan].scan;
+            let result = scan_report::result(&mut gateway, &caller, scan).await?;
+            dicom::picture(&mut gateway, &caller, &scan.id, &result).await?
+        }
+        Shown::Object(..) => {
+            return Err(NOT_ACCEPTABLE
+                .problem("no picture is drawn of this kind of object: ask for the object itself"));
+        }
+    };
+    Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
+}
+
+/// What an instance shows.
+enum Shown {
+    /// A slice of the scan at that place.
+    Slice(usize, usize),
+    /// The object of its result.
+    Object(usize, &'static Artefact),
+}
+
+/// Which slice of its scan, as pictures count them, the frame of the instance is.
+async fn slice_of(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    study: &Study,
+    target: &Target,
+    frame: u32,
+) -> Result<Shown, Problem> {
+    let wanted = target.instance.as_deref().unwrap_or_default();
+    for series in study.series() {
+        if target.series.as_ref().is_some_and(|wanted| *wanted != series.uid()) {
+            continue;
+        }
+        let scan = study.scans.iter().position(|held| held.scan.id == series.held.scan.id);
+        let scan = scan.unwrap_or_default();
+        if series.object.is_some() {
+            let items = series.items(gateway, caller).await?;
+            let artefact = items.iter().find(|item| item.uid == wanted).and_then(artefact_of);
+            match artefact {
+                Some(artefact) => return Ok(Shown::Object(scan, artefact)),
+                None => continue,
+            }
+        }
+        let identity = &series.held.identity;
+        let uids = &identity.sop_instance_uids;
+        let Some(place) = uids.iter().position(|uid| held::plain(uid) == wanted) else { continue };
+        let own = match (uids.len(), identity.frame_numbers.is_empty()) {
+            (1, false) => identity.frame_numbers.iter().position(|number| *number == frame),
+            _ => Some(place).filter(|_| frame == 1),
+        };
+        let own = own.ok_or_else(|| NOT_FOUND.problem("the instance has no such frame"))?;
+        let grid = dicom::grid(gateway, caller, &series.held.scan.id).await?;
+        let (to_own, slices) = (grid.to_own_grid(), grid.shape().slices);
+        if to_own.axes[0] != 0 || own >= slices {
+            return Err(NOT_ACCEPTABLE.problem("pictures of this scan are cut across its instances: there is none of this one alone"));
+        }
+        let slice = if to_own.flipped[0] { slices - 1 - own } else { own };
+        return Ok(Shown::Slice(scan, slice));
+    }
+    Err(held::unknown())
+}
+
+fn artefact_of(item: &Item<'_>) -> Option<&'static Artefact> {
+    match item.bytes {
+        Bytes::Object(artefact) => Some(artefact),
+        // The only object that is named by its bytes.
+        Bytes::Made(_) => Some(&DOCUMENT),
+        Bytes::Stored(_) | Bytes::Unindexed => None,
+    }
+}
+
+/// A small picture of a study's newest scan, of a series or of an instance.
+pub async fn thumbnail(
+    mut gateway: Gateway,
+    caller: Caller,
+    target: Target,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    accept::require_png(headers)?;
+    let study = target.study_held(&mut gateway, &caller).await?;
+    let shown = match &target.instance {
+        Some(_) => Some(slice_of(&mut gateway, &caller, &study, &target, 1).await?),
+        None => None,
+    };
+    let png = match shown {
+        Some(Shown::Slice(scan, slice)) => {
+            let scan = &study.scans[scan].scan;
+            let read = slices::one(&mut gateway, &caller, scan, slice).await?;
+            let drawn =
+                tokio::task::spawn_blocking(move || read.thumbnail(slice, thumbnails::SIDE));
+            drawn.await.map_err(|error| {
+                ErrorKind::Internal.error("a thumbnail could not be drawn").because(error)
+            })??
+        }
+        Some(Shown::Object(scan, _)) => {
+            thumbnails::drawn(&mut gateway, &caller, &study.scans[scan].scan).await?
+        }
+        None => {
+            let series = study.series().into_iter();
+            let mut series = series.filter(|series| {
+                target.series.as_ref().is_none_or(|wanted| *wanted == series.uid())
+            });
+            let series = series.next().ok_or_else(held::unknown)?;
+            thumbnails::drawn(&mut gateway, &caller, &series.held.scan).await?
+        }
+    };
+    Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
+}
+
+/// The values that are black and white of a center and a width (PS3.18, 8.3.5.1.4), whose curve is a line.
+fn window_of(text: &str) -> Result<[f32; 2], Problem> {
+    let bad = || INVALID.problem("`window` is a center, a width and `linear`, as in 40,400,linear");
+    let mut parts = text.split(',');
+    let number = |text: Option<&str>| text?.parse().ok().filter(|number: &f32| number.is_finite());
+    let (Some(center), Some(width)) = (number(parts.next()), number(parts.next())) else {
+        return Err(bad());
+    };
+    let curve = parts.next().unwrap_or("linear");
+    if width <= 1.0 || !matches!(curve, "linear" | "linear-exact") || parts.next().is_some() {
+        return Err(bad());
+    }
+    let (center, half) = match curve {
+        "linear" => (center - 0.5, (width - 1.0) / 2.0),
+        _ => (center, width / 2.0),
+    };
+    Ok([center - half, center + half])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_a_center_and_a_width() {
+        assert_eq!(window_of("40,401,linear").unwrap(), [-160.5, 239.5]);
+        assert_eq!(window_of("40,400,linear-exact").unwrap(), [-160.0, 240.0]);
+        for bad in ["", "40", "40,0,linear", "40,400,sigmoid", "a,b", "1,2,linear,3"] {
+            assert!(window_of(bad).is_err(), "{bad}");
+        }
+    }
+}

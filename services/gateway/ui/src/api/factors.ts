@@ -1,0 +1,32 @@
+import { got, sent } from './json'
+
+/** What an app is to be told that makes one-time passwords. */
+export interface SecondFactor {
+  secret: string
+  address: string
+}
+
+export function beginFactor(password: string): Promise<SecondFactor> {
+  return sent('POST', 'v1/account/second-factor', { password })
+}
+
+/** Shows that it works; answers codes for recovery. */
+export async function confirmFactor(code: string): Promise<string[]> {
+  return (await sent<{ codes: string[] }>('POST', 'v1/account/second-factor/codes', { one_time_code: code })).codes
+}
+
+export function removeFactor(password: string, code: string): Promise<void> {
+  return sent('POST', 'v1/account/second-factor/remove', { password, one_time_code: code })
+}
+
+export interface SignInRules {
+  second_factor_required: boolean
+}
+
+export function getRules(): Promise<SignInRules> {
+  return got('v1/sign-in-rules')
+}
+
+export function setRules(rules: SignInRules): Promise<SignInRules> {
+  return sent('PUT', 'v1/sign-in-rules', rules)
+}

@@ -1,0 +1,26 @@
+/** What is said of the audit trail, in English. */
+export const AUDIT = {
+  audit: {
+    title: 'Audit trail',
+    hint: 'Who did what, when, from where and why: sign-ins, readings of identities and images, changes, deliveries and refusals. That you look is written down, too.',
+    from: 'From',
+    to: 'To',
+    action: 'What was done',
+    subject: 'Of whom (id)',
+    object: 'To what (id of a scan or a user)',
+    show: 'Show',
+    export: 'Save all of these as',
+    forms: { csv: 'CSV', ndjson: 'JSON lines', xml: 'audit messages (DICOM, IHE ATNA)' },
+    none: 'There are no such entries.',
+    count: (count: string) => `${count} entries`,
+    when: 'When',
+    who: 'Who',
+    what: 'What',
+    where: 'From where',
+    why: 'Why',
+    nobody: 'nobody who is known',
+    older: 'Show older entries',
+    asksWhy: 'Your hospital asks why you look at whose scans these are. It stands in the audit trail.',
+    sayWhy: 'Show the names',
+  },
+}

@@ -1,0 +1,34 @@
+//! What all doors share by which instances come one by one: where they wait, and what their series become.
+
+use std::sync::Arc;
+
+use domain::Clock;
+use service::claims::Verifier;
+
+use super::callers::Callers;
+use super::inbox::Inbox;
+use super::senders::Sender;
+use crate::upload::Uploads;
+
+pub struct Reception {
+    pub inbox: Inbox,
+    pub uploads: Uploads,
+    pub verifier: Verifier,
+    pub clock: Clock,
+    /// What a series may have in all.
+    pub upload_bytes: u64,
+    pub quiet_ms: i64,
+    pub kept_ms: i64,
+    /// One sender of each folder of the table; none where scanners are not listened to.
+    pub table: Vec<Arc<Sender>>,
+    pub callers: Callers,
+}
+
+impl Reception {
+    /// Whoever may have sent something.
+    pub fn senders(&self) -> Vec<Arc<Sender>> {
+        let mut all = self.table.clone();
+        all.extend(self.callers.all());
+        all
+    }
+}

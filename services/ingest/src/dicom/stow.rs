@@ -1,0 +1,315 @@
+//! Instances that a request brings (STOW-RS, PS3.18, 10.5): each is looked at in the jail, and then lies in the inbox as if a
+//! scanner had sent it, with the very same bytes.
+
+use std::collections::VecDeque;
+use std::io::SeekFrom;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use domain::limits::UPLOAD_FILES_MAX;
+use domain::{ErrorKind, Result};
+use futures::{Stream, TryStreamExt, stream};
+use imaging::{DicomInstance, RefusalReason};
+use proto::ingest::{StoreHeader, StoredInstance};
+use service::claims::Claims;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::task::JoinHandle;
+
+use super::dimse::is_uid;
+use super::inbox::NotTaken;
+use super::part10;
+use super::reception::Reception;
+use super::senders::Sender;
+use super::telling::count_instance;
+use crate::spool::{Piece, Spooled, WRITE_BYTES, unusable};
+use crate::upload::Uploads;
+
+/// Why an instance is not stored: a Failure Reason (PS3.18, 10.5.3; PS3.7, annex C), and the same in words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Failure {
+    reason: u16,
+    words: String,
+}
+
+const PROCESSING_FAILURE: u16 = 0x0110;
+const CLASS_NOT_SUPPORTED: u16 = 0x0122;
+const OUT_OF_RESOURCES: u16 = 0xa700;
+const MISMATCH: u16 = 0xa900;
+const CANNOT_UNDERSTAND: u16 = 0xc000;
+const SYNTAX_NOT_SUPPORTED: u16 = 0xc122;
+
+/// Every reason that is told, with what it means here, for the conformance statement.
+pub const REASONS: [(u16, &str); 6] = [
+    (OUT_OF_RESOURCES, "no room now: send it again later; or it is larger than is taken"),
+    (MISMATCH, "it is of another study than the address names"),
+    (CANNOT_UNDERSTAND, "it cannot be read"),
+    (CLASS_NOT_SUPPORTED, "it holds no slice"),
+    (SYNTAX_NOT_SUPPORTED, "its transfer syntax is not decoded, or is another than its part says"),
+    (PROCESSING_FAILURE, "it could not be looked at now: send it again later"),
+];
+
+/// What is the same for all instances of a request.
+struct Request {
+    reception: Arc<Reception>,
+    sender: Arc<Sender>,
+    /// In the name of whose hospital.
+    uploads: Uploads,
+    header: StoreHeader,
+    token: String,
+}
+
+/// Stores what comes: a [`Piece::File`] begins an instance, and is called as its sender calls the transfer syntax. Each of them that is answered
+/// without a failure survives a crash, also where the request fails then.
+pub async fn store(
+    reception: &Arc<Reception>,
+    claims: &Claims,
+    token: &str,
+    header: StoreHeader,
+    pieces: impl Stream<Item = Result<Piece>>,
+) -> Result<Vec<StoredInstance>> {
+    let StoreHeader { study_uid, site } = &header;
+    if !study_uid.is_empty() && !is_uid(study_uid) {
+        return Err(ErrorKind::Invalid.error("a study is named by its Study Instance UID"));
+    }
+    let sender = reception.callers.admitted(&reception.inbox, claims, token, site).await?;
+    let uploads = reception.uploads.of(claims.tenant().id());
+    let at_a_time = uploads.decoder.at_a_time();
+    let (reception, token) = (reception.clone(), token.to_owned());
+    let request = Arc::new(Request { reception, sender, uploads, header, token });
+    let (mut pieces, mut stored, mut in_hand) = (pin!(pieces), Vec::new(), VecDeque::new());
+    let mut begun = begun(pieces.try_next().await?)?;
+    while let Some(syntax) = begun.take() {
+        if stored.len() + in_hand.len() >= UPLOAD_FILES_MAX {
+            return Err(ErrorKind::Invalid
+                .error(format!("a request may bring {UPLOAD_FILES_MAX} instances at most")));
+        }
+        // While the next one comes, those before are looked at.
+        while in_hand.len() >= at_a_time {
+            done(&mut in_hand, &mut stored).await?;
+        }
+        let mut next = None;
+        let body = stream::poll_fn(|cx| match ready!(pieces.as_mut().poll_next(cx)) {
+            Some(Ok(Piece::Bytes(bytes))) => Poll::Ready(Some(Ok(bytes))),
+            Some(Ok(Piece::File(syntax))) => {
+                next = Some(syntax);
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => Poll::Ready(None),
+        });
+        match request.uploads.spool.keep(body).await? {
+            Ok(spooled) => {
+                let request = request.clone();
+                in_hand.push_back(tokio::spawn(async move { request.one(spooled, &syntax).await }));
+            }
+            Err(refusal) => return Err(ErrorKind::Invalid.error(refusal.detail)),
+        }
+        begun = next;
+    }
+    while !in_hand.is_empty() {
+        done(&mut in_hand, &mut stored).await?;
+    }
+    room_for_some(&stored)?;
+    Ok(stored)
+}
+
+/// What the first piece begins; None where there is none.
+fn begun(first: Option<Piece>) -> Result<Option<String>> {
+    match first {
+        Some(Piece::File(syntax)) => Ok(Some(syntax)),
+        None => Ok(None),
+        Some(Piece::Bytes(_)) => Err(ErrorKind::Invalid.error("bytes belong to an instance")),
+    }
+}
+
+/// Waits for the first of those in hand.
+async fn done(
+    in_hand: &mut VecDeque<JoinHandle<Result<StoredInstance>>>,
+    stored: &mut Vec<StoredInstance>,
+) -> Result<()> {
+    let Some(first) = in_hand.pop_front() else { return Ok(()) };
+    let one = first.await.map_err(|error| {
+        ErrorKind::Internal.error("storing an instance panicked").because(error)
+    })??;
+    stored.push(one);
+    Ok(())
+}
+
+/// Fails where there was no room for any: who sends comes back later.
+fn room_for_some(stored: &[StoredInstance]) -> Result<()> {
+    let none = stored.iter().all(|one| one.failure == u32::from(OUT_OF_RESOURCES));
+    if none && !stored.is_empty() {
+        return Err(ErrorKind::Exhausted
+            .error("there is no room for more instances now: send them again later"));
+    }
+    Ok(())
+}
+
+impl Request {
+    async fn one(&self, spooled: Spooled, syntax: &str) -> Result<StoredInstance> {
+        let (told, failure) = match self.uploads.decoder.instance(spooled.path()).await? {
+            Ok(told) => {
+                let failure = match unfit(&told, &self.header.study_uid, syntax) {
+                    Some(failure) => Some(failure),
+                    None => self.take(&told, &spooled).await?,
+                };
+                (told, failure)
+            }
+            Err(refusal) => {
+                // Mostly that the decoder has too little time or memory is the machine's fault.
+                let passes = refusal.problem == RefusalReason::TooLarge;
+                if !passes {
+                    self.uploads.note(&refusal, &self.header.site, &self.token).await;
+                }
+                let reason = if passes { PROCESSING_FAILURE } else { CANNOT_UNDERSTAND };
+                (DicomInstance::default(), Some(Failure { reason, words: refusal.detail }))
+            }
+        };
+        count_instance(if failure.is_none() { "kept" } else { "refused" });
+        let (failure, comment) =
+            failure.map_or((0, String::new()), |failure| (failure.reason, failure.words));
+        Ok(StoredInstance {
+            sop_class: told.sop_class,
+            sop_instance: told.sop_instance,
+            study_uid: told.study,
+            series_uid: told.series,
+            failure: failure.into(),
+            comment,
+        })
+    }
+
+    /// Puts it into the inbox; or says why not.
+    async fn take(&self, told: &DicomInstance, spooled: &Spooled) -> Result<Option<Failure>> {
+        match self.kept(told, spooled).await? {
+            Ok(()) => {
+                self.sender.news.notify_one();
+                Ok(None)
+            }
+            Err(NotTaken::TooLarge) => {
+                Ok(Some(Failure::of(OUT_OF_RESOURCES, "It is larger than is taken.")))
+            }
+            Err(NotTaken::NoRoom) => {
+                let words = "There is no room for more instances now: send it again later.";
+                Ok(Some(Failure::of(OUT_OF_RESOURCES, words)))
+            }
+            Err(NotTaken::Failed(error)) => Err(error),
+        }
+    }
+
+    /// The head is the one that a scanner's instance gets: so the same instance is the same bytes by each door.
+    async fn kept(&self, told: &DicomInstance, spooled: &Spooled) -> Result<Result<(), NotTaken>> {
+        let head = part10::head(&told.sop_class, &told.sop_instance, &told.transfer_syntax);
+        let inbox = &self.reception.inbox;
+        let mut arriving = match inbox.begin(&self.sender.folder, &told.sop_instance, head) {
+            Ok(arriving) => arriving,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut file = File::open(spooled.path()).await.map_err(unusable)?;
+        file.seek(SeekFrom::Start(told.data_set_at)).await.map_err(unusable)?;
+        let mut chunk = vec![0; WRITE_BYTES];
+        loop {
+            let read = file.read(&mut chunk).await.map_err(unusable)?;
+            if read == 0 {
+                return Ok(arriving.keep().await);
+            }
+            if let Err(why) = arriving.write(&chunk[..read]).await {
+                return Ok(Err(why));
+            }
+        }
+    }
+}
+
+impl Failure {
+    fn of(reason: u16, words: &str) -> Failure {
+        Failure { reason, words: words.to_owned() }
+    }
+}
+
+/// Why an instance that can be read is not taken: `study` is the request's, and `syntax` the sender's word; empty: none.
+fn unfit(told: &DicomInstance, study: &str, syntax: &str) -> Option<Failure> {
+    for (uid, what) in [
+        (&told.sop_class, "SOP Class"),
+        (&told.sop_instance, "SOP Instance"),
+        (&told.study, "Study Instance"),
+        (&told.series, "Series Instance"),
+    ] {
+        if !is_uid(uid) {
+            let words = format!("It has no {what} UID that is one.");
+            return Some(Failure { reason: CANNOT_UNDERSTAND, words });
+        }
+    }
+    if !study.is_empty() && told.study != study {
+        let words = "It is of another study than the one that the address names.";
+        return Some(Failure::of(MISMATCH, words));
+    }
+    if !told.is_slice {
+        let words = "Its SOP class holds no slice: only images are analysed.";
+        return Some(Failure::of(CLASS_NOT_SUPPORTED, words));
+    }
+    let known = imaging::transfer_syntaxes().contains(&told.transfer_syntax.as_str());
+    if !known || (!syntax.is_empty() && syntax != told.transfer_syntax) {
+        let words = if known {
+            "Its part names another transfer syntax than its head."
+        } else {
+            "Its transfer syntax is not decoded here."
+        };
+        return Some(Failure::of(SYNTAX_NOT_SUPPORTED, words));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance() -> DicomInstance {
+        DicomInstance {
+            study: "1.2".into(),
+            series: "1.2.1".into(),
+            sop_class: "1.2.840.10008.5.1.4.1.1.4".into(),
+            sop_instance: "1.2.1.1".into(),
+            transfer_syntax: "1.2.840.10008.1.2.1".into(),
+            is_slice: true,
+            data_set_at: 300,
+        }
+    }
+
+    #[test]
+    fn what_is_not_taken_is_told_why_by_the_standards_numbers() {
+        let reason = |told: &DicomInstance, study: &str, syntax: &str| {
+            unfit(told, study, syntax).map(|failure| failure.reason)
+        };
+        assert_eq!(reason(&instance(), "", ""), None);
+        assert_eq!(reason(&instance(), "1.2", "1.2.840.10008.1.2.1"), None);
+        assert_eq!(reason(&instance(), "1.3", ""), Some(0xa900));
+        assert_eq!(reason(&instance(), "1.2", "1.2.840.10008.1.2"), Some(0xc122));
+        let of = |change: fn(&mut DicomInstance)| {
+            let mut changed = instance();
+            change(&mut changed);
+            reason(&changed, "", "")
+        };
+        assert_eq!(of(|one| one.is_slice = false), Some(0x0122));
+        assert_eq!(of(|one| one.transfer_syntax = "1.2.840.10008.1.2.4.202".into()), Some(0xc122));
+        let broken: [fn(&mut DicomInstance); 4] = [
+            |one| one.study.clear(),
+            |one| one.series = "series".into(),
+            |one| one.sop_instance = "../../1".into(),
+            |one| one.sop_class.clear(),
+        ];
+        for change in broken {
+            assert_eq!(of(change), Some(0xc000));
+        }
+    }
+
+    #[test]
+    fn who_finds_no_room_at_all_is_told_to_come_back() {
+        let one = |failure: u16| StoredInstance { failure: failure.into(), ..Default::default() };
+        assert!(room_for_some(&[]).is_ok());
+        assert!(room_for_some(&[one(0xa700), one(0)]).is_ok());
+        assert!(room_for_some(&[one(0xa700), one(0xc000)]).is_ok());
+        let none = room_for_some(&[one(0xa700), one(0xa700)]).unwrap_err();
+        assert_eq!(none.kind(), ErrorKind::Exhausted);
+    }
+}

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { studyOf } from './study.mjs'
+
+/** A volume has many slices to predict. */
+const ANALYSIS_MS = 120_000
+
+/** The part of the story in which a whole study comes, and one of its series is only kept. */
+export function series({ page, url, volume, send, look }) {
+  return {
+    async 'of a study it is said why a series was analysed and another was not, which is then analysed as well'() {
+      await page.goto(`${url}#/`)
+      await send({ name: 'study.zip', mimeType: 'application/zip', buffer: studyOf(readFileSync(volume)) })
+      const [fitting, localiser] = [0, 1].map((place) => page.getByTestId('became').getByRole('listitem').nth(place))
+      await fitting.getByText('Analysed as it came').waitFor()
+      await localiser.getByText('it is a localiser').waitFor()
+      await look('study')
+
+      const analyse = localiser.getByRole('button', { name: /^Analyse this one too/ })
+      const asked = page.waitForResponse((response) => response.url().endsWith('/retry'))
+      await analyse.click()
+      assert.equal((await asked).status(), 202)
+      await localiser.getByText('somebody has it analysed').waitFor()
+      await analyse.waitFor({ state: 'detached' })
+
+      await fitting.getByRole('link').click()
+      await page.getByTestId('answer').getByText('Analysed as it came').waitFor({ timeout: ANALYSIS_MS })
+      await page.getByTestId('series').getByText('it is a localiser').waitFor()
+      await look('study-scan')
+    },
+
+    async 'a rule about series is set in the administration, says by whom, and is taken back'() {
+      await page.goto(`${url}#/administration`)
+      const rules = page.getByTestId('series-rules')
+      await page.getByLabel('The description contains').fill('after contrast')
+      await page.getByLabel('Such series').selectOption('never')
+      await page.getByRole('button', { name: 'Add the rule' }).click()
+      const rule = rules.getByRole('listitem').filter({ hasText: 'after contrast' })
+      await rule.getByText('are left out').waitFor()
+      await look('series-rule')
+      await rule.getByRole('button', { name: /^Take back/ }).click()
+      await rule.waitFor({ state: 'detached' })
+    },
+  }
+}

@@ -1,0 +1,155 @@
+//! A patient who was erased is in no file of the deployment any more.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use tests::client::{Client, answer, id};
+use tests::mesh::OneProcess;
+use tests::scans;
+
+const CANARY: &str = "canary-4719";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A scan that came as DICOM, one with what its sender states, and what readers and others have said of that: then none of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_patient_is_found_nowhere() -> anyhow::Result<()> {
+    let mut one = OneProcess::start().await?;
+    let client = one.client().await?;
+    let dicom = scans::dicom_as(&scans::stack(71), "LPS");
+    let (dicom, _) = client.analyse(&dicom).await?;
+    let stated = stated(&client).await?;
+    spoken_of(&client, &stated).await?;
+    let needles = told(&client, id(&dicom)?).await?;
+    for needle in needles.iter().map(String::as_str).chain([CANARY]) {
+        ensure!(!naming(&one.home(), needle)?.is_empty(), "`{needle}` was never there");
+    }
+    asked_about(&client).await?;
+    let by_scan = json!({ "scan_id": id(&dicom)?, "reason": "they ask for it" });
+    let by_number = json!({ "patient_id": CANARY, "reason": "they ask for it" });
+    for erasure in [by_scan, by_number] {
+        erase(&client, &erasure).await?;
+    }
+    for again in [false, true] {
+        if again {
+            one.kill();
+            one.restart().await?;
+            one.client().await?;
+        }
+        for needle in needles.iter().map(String::as_str).chain([CANARY]) {
+            until_gone(&one.home(), needle).await?;
+        }
+    }
+    let log = std::fs::read_to_string(one.home().with_file_name("medseg.log"))?;
+    for needle in needles.iter().map(String::as_str).chain([CANARY]) {
+        ensure!(!log.contains(needle), "the log tells `{needle}`");
+    }
+    Ok(())
+}
+
+/// Whatever names the patient on its way in, and is refused or finds nothing, says so to whoever asked alone: not with the name.
+async fn asked_about(client: &Client) -> anyhow::Result<()> {
+    let named = |path: &str| path.replace("CANARY", CANARY);
+    for (path, kind) in [
+        ("/v1/scans?patient_id=CANARY", "application/octet-stream"),
+        ("/v1/batches?patient_id=CANARY", "application/zip"),
+        ("/dicomweb/studies", "application/dicom"),
+    ] {
+        let body = format!("no image of {CANARY}").into_bytes();
+        let refused = client.post(&named(path), kind, body).await?;
+        let (status, text) = (refused.status().as_u16(), refused.text().await?);
+        ensure!((400..500).contains(&status) && !text.contains(CANARY), "{path}: {status} {text}");
+    }
+    for path in ["/dicomweb/studies?PatientID=CANARY-3", "/v1/deliveries?scan=CANARY"] {
+        let none = client.get(&named(path)).await?;
+        let (status, text) = (none.status().as_u16(), none.text().await?);
+        ensure!(status != 500 && !text.contains(CANARY), "{path}: {status} {text}");
+    }
+    let nobody = json!({ "patient_id": format!("{CANARY}-3"), "reason": "so" });
+    let named = json!({ "patient_id": CANARY, "reason": format!("{CANARY} asks for it") });
+    for (erasure, expected) in [(nobody, 404), (named, 400)] {
+        let (status, refused) = client.post_json("/v1/erasures", &erasure).await?;
+        let words = refused.to_string();
+        ensure!(status == expected && !words.contains(CANARY), "{status} {words}");
+    }
+    Ok(())
+}
+
+async fn stated(client: &Client) -> anyhow::Result<Value> {
+    let path =
+        format!("/v1/scans?patient_id={CANARY}&accession_number={CANARY}-1&reference={CANARY}-2");
+    let (status, scan) =
+        answer(client.post(&path, "image/png", scans::png(72, true)).await?).await?;
+    ensure!(status == 202, "{status} {scan}");
+    client.until_done(&scan["id"]).await
+}
+
+/// Words that name the patient, of a reader and of somebody who reports.
+async fn spoken_of(client: &Client, scan: &Value) -> anyhow::Result<()> {
+    let path = format!("/v1/scans/{}/feedback", id(scan)?);
+    let word = json!({ "verdict": "agree", "note": format!("{CANARY} was restless") });
+    let (status, given) = client.post_json(&path, &word).await?;
+    ensure!(status == 201, "{status} {given}");
+    let report = json!({ "words": format!("{CANARY} is mirrored"), "scan_id": scan["id"] });
+    let (status, kept) = client.post_json("/v1/incidents", &report).await?;
+    ensure!(status == 201, "{status} {kept}");
+    Ok(())
+}
+
+/// What is told of whose scan it is, as far as nothing else may say it by chance.
+async fn told(client: &Client, scan: &str) -> anyhow::Result<Vec<String>> {
+    let (status, identity) = client.json(&format!("/v1/scans/{scan}/identity")).await?;
+    ensure!(status == 200, "{status} {identity}");
+    let names = ["study_instance_uid", "series_instance_uid"];
+    names.map(|name| identity[name].as_str().map(str::to_owned).context(name)).into_iter().collect()
+}
+
+async fn erase(client: &Client, erasure: &Value) -> anyhow::Result<()> {
+    let (status, made) = client.post_json("/v1/erasures", erasure).await?;
+    ensure!(status == 201 && made["scans"] == 1, "{status} {made}");
+    let path = format!("/v1/erasures/{}", id(&made)?);
+    let gone = async {
+        loop {
+            let (status, receipt) = client.json(&path).await?;
+            ensure!(status == 200, "{status} {receipt}");
+            if receipt["statement"]["left"] == json!({}) {
+                return anyhow::Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await?
+}
+
+/// A reader that is under way keeps a database's log full: it is emptied again a minute later.
+async fn until_gone(folder: &Path, text: &str) -> anyhow::Result<()> {
+    let gone = async {
+        while !naming(folder, text)?.is_empty() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        anyhow::Ok(())
+    };
+    let ended = timeout(3 * PATIENCE, gone).await;
+    ended.with_context(|| format!("`{text}` is in {:?}", naming(folder, text)))?
+}
+
+/// The files below `folder` that have the text in them.
+fn naming(folder: &Path, text: &str) -> anyhow::Result<Vec<String>> {
+    let mut naming = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            naming.extend(self::naming(&path, text)?);
+            continue;
+        }
+        // One of SQLite's may be gone since it was listed.
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        if bytes.windows(text.len()).any(|some| some == text.as_bytes()) {
+            naming.push(path.display().to_string());
+        }
+    }
+    Ok(naming)
+}
