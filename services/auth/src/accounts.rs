@@ -236,11 +236,17 @@ impl Accounts {
         let found = self.named(&user_name).await?;
         let user = found.ok_or_else(no_such_user)?.user;
         self.set_password(&user, password).await?;
-        let (tenant, id) = (user.tenant, user.id);
+        let (tenant, id, now_ms) = (user.tenant, user.id, self.clock.now_ms());
         let had_second_factor = self
             .database
             .unit(move |unit| {
-                Box::pin(async move { second_factor::forget(unit, tenant, id).await })
+                Box::pin(async move {
+                    let had = second_factor::forget(unit, tenant, id).await?;
+                    if had {
+                        audit::note(unit, tenant, now_ms, "second_factor.removed", id, "").await?;
+                    }
+                    Ok(had)
+                })
             })
             .await?;
         tracing::info!(tenant.id = %tenant, account.id = %id, had_second_factor, "a password was reset");

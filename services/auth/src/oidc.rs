@@ -168,7 +168,15 @@ impl Providers {
             answer.access_token.as_deref(),
         )
         .map_err(|why| not_believed(&provider, why))?;
-        self.admitted(&provider, identity).await
+        let subject = people::digest(&provider.issuer, &identity.subject);
+        let admitted = self.admitted(&provider, identity).await;
+        // Whom the provider knows, and the hospital lets not in.
+        if let Err(error) = &admitted
+            && matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Conflict)
+        {
+            people::refused(&self.accounts, provider.tenant, subject).await?;
+        }
+        admitted
     }
 
     async fn admitted(

@@ -68,10 +68,14 @@ impl Factors {
             // Begun at the account page and never shown to work: it keeps nobody out.
             _ if !is_confirmed && !known.needs_second_factor => Ok(Answer::Passed),
             _ if code.is_empty() && is_confirmed => Ok(Answer::Needed),
-            Some(row) if !code.is_empty() => match self.takes(tenant, id, &row, code).await? {
-                true => Ok(Answer::Passed),
-                false => Ok(Answer::Wrong),
-            },
+            Some(row) if !code.is_empty() => {
+                // What a right code changes is their own doing: so the audit trail has it.
+                audit::known(&known.user);
+                match self.takes(tenant, id, &row, code).await? {
+                    true => Ok(Answer::Passed),
+                    false => Ok(Answer::Wrong),
+                }
+            }
             _ => Ok(Answer::Enrol(self.begin(known).await?)),
         }
     }
@@ -81,19 +85,18 @@ impl Factors {
         Ok(self.of(tenant, id).await?.is_some_and(|row| row.is_confirmed()))
     }
 
-    /// Begins a second factor; asked again before it is confirmed, the same one. `Conflict` where there is one.
+    /// Begins a second factor; asked again before it is confirmed, another one in its place: whoever knows the password alone, and was
+    /// shown one before its owner was, has none of it. `Conflict` where there is one that works.
     pub async fn begin(&self, known: &Credentials) -> Result<Enrolment> {
         let (tenant, id) = (known.user.tenant, known.user.id);
         let whose = sealed::of_factor(&tenant.to_string(), &id.to_string());
-        let secret = match self.of(tenant, id).await? {
+        let secret = totp::base32(&self.random.bytes::<{ totp::SECRET_BYTES }>());
+        let sealed = self.sealer.seal(&whose, &secret)?;
+        match self.of(tenant, id).await? {
             Some(row) if row.is_confirmed() => return Err(begun_already()),
-            Some(row) => self.sealer.open(&whose, &row.secret)?,
-            None => {
-                let secret = totp::base32(&self.random.bytes::<{ totp::SECRET_BYTES }>());
-                self.insert(tenant, id, self.sealer.seal(&whose, &secret)?).await?;
-                secret
-            }
-        };
+            Some(_) => self.replace(tenant, id, sealed).await?,
+            None => self.insert(tenant, id, sealed).await?,
+        }
         let address = totp::address(&known.user.user_name, &secret);
         Ok(Enrolment { secret, address })
     }
@@ -111,6 +114,21 @@ impl Factors {
         .await
         .map(drop)
         .map_err(db::failed)
+    }
+
+    /// `Conflict` where somebody has confirmed it meanwhile.
+    async fn replace(&self, tenant: TenantId, id: UserId, sealed: String) -> Result<()> {
+        let replaced = sqlx::query(
+            "UPDATE second_factors SET secret = ?
+             WHERE tenant_id = ? AND user_id = ? AND confirmed_ms = 0",
+        )
+        .bind(sealed)
+        .id(tenant)
+        .id(id)
+        .execute(self.database.pool())
+        .await
+        .map_err(db::failed)?;
+        if replaced.rows_affected() == 1 { Ok(()) } else { Err(begun_already()) }
     }
 
     /// Shows that `code` is right, which makes the factor asked for from now on, and gives other codes for recovery. None: it is
@@ -135,11 +153,11 @@ impl Factors {
             .unit(move |unit| {
                 Box::pin(async move {
                     keep_codes(unit, tenant, id, hashes).await?;
-                    audit::note(unit, tenant, now_ms, "second_factor.added", id, "").await
+                    audit::note(unit, tenant, now_ms, "second_factor.codes_made", id, "").await
                 })
             })
             .await?;
-        tracing::info!(tenant.id = %tenant, account.id = %id, "a user has a second factor");
+        tracing::info!(tenant.id = %tenant, account.id = %id, "made a user's codes for recovery");
         Ok(Some(codes))
     }
 
@@ -222,33 +240,35 @@ impl Factors {
         let Some(step) = totp::step_of(&secret, &code, now_ms, row.last_step) else {
             return Ok(false);
         };
-        let taken = sqlx::query(
-            "UPDATE second_factors SET last_step = ?,
-                 confirmed_ms = CASE WHEN confirmed_ms = 0 THEN ? ELSE confirmed_ms END
-             WHERE tenant_id = ? AND user_id = ? AND last_step < ?",
-        )
-        .bind(step)
-        .bind(now_ms)
-        .id(tenant)
-        .id(id)
-        .bind(step)
-        .execute(self.database.pool())
-        .await
-        .map_err(db::failed)?;
-        Ok(taken.rows_affected() == 1)
+        let (sealed, is_first) = (row.secret.clone(), !row.is_confirmed());
+        self.database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    let taken = use_step(unit, (tenant, id), sealed, (step, now_ms)).await?;
+                    if taken && is_first {
+                        audit::note(unit, tenant, now_ms, "second_factor.added", id, "").await?;
+                    }
+                    Ok(taken)
+                })
+            })
+            .await
     }
 
     async fn recovers(&self, tenant: TenantId, id: UserId, code: &str) -> Result<bool> {
-        let used = sqlx::query(
-            "DELETE FROM recovery_codes WHERE tenant_id = ? AND user_id = ? AND code_hash = ?",
-        )
-        .id(tenant)
-        .id(id)
-        .bind(secrets::hash(code))
-        .execute(self.database.pool())
-        .await
-        .map_err(db::failed)?;
-        let is_right = used.rows_affected() == 1;
+        let (hash, now_ms) = (secrets::hash(code), self.clock.now_ms());
+        let is_right = self
+            .database
+            .unit(move |unit| {
+                Box::pin(async move {
+                    let is_right = use_code(unit, tenant, id, hash).await?;
+                    if is_right {
+                        audit::note(unit, tenant, now_ms, "second_factor.code_used", id, "")
+                            .await?;
+                    }
+                    Ok(is_right)
+                })
+            })
+            .await?;
         if is_right {
             tracing::warn!(tenant.id = %tenant, account.id = %id, "a code for recovery was used");
         }
@@ -259,6 +279,31 @@ impl Factors {
 /// What is said to whoever begins a second factor beside one that works.
 pub fn begun_already() -> Error {
     ErrorKind::Conflict.error("you have a second factor already: take it away first")
+}
+
+/// Uses up a step, and makes the factor one that is asked for. Of that very secret: another one that was shown meanwhile nobody has
+/// shown to work.
+async fn use_step(
+    unit: &mut Unit,
+    (tenant, id): (TenantId, UserId),
+    sealed: String,
+    (step, now_ms): (i64, i64),
+) -> Result<bool> {
+    let used = sqlx::query(
+        "UPDATE second_factors SET last_step = ?,
+             confirmed_ms = CASE WHEN confirmed_ms = 0 THEN ? ELSE confirmed_ms END
+         WHERE tenant_id = ? AND user_id = ? AND last_step < ? AND secret = ?",
+    );
+    let used = used.bind(step).bind(now_ms).id(tenant).id(id).bind(step).bind(sealed);
+    Ok(used.run(unit).await? == 1)
+}
+
+/// Uses up a code for recovery.
+async fn use_code(unit: &mut Unit, tenant: TenantId, id: UserId, hash: String) -> Result<bool> {
+    let used = sqlx::query(
+        "DELETE FROM recovery_codes WHERE tenant_id = ? AND user_id = ? AND code_hash = ?",
+    );
+    Ok(used.id(tenant).id(id).bind(hash).run(unit).await? == 1)
 }
 
 async fn keep_codes(

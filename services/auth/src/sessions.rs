@@ -168,20 +168,18 @@ impl Sessions {
         Ok(found.map(|found| Refreshed { tenant: found.tenant, user: found.user, successor }))
     }
 
-    /// Ends the session that `token` belongs to, if any does.
+    /// Ends the session that `token` belongs to, if any does that goes on: it ends once, and is said to have ended once.
     pub async fn end(&self, token: &str) -> Result<()> {
         let (hash, now_ms) = (secrets::hash(token), self.clock.now_ms());
         self.database
             .unit(move |unit| {
                 Box::pin(async move {
-                    match find(unit, &hash).await? {
-                        Some(found) => {
-                            revoke(unit, &found, now_ms).await?;
-                            let own = (found.tenant.parse::<TenantId>()?, found.user.as_str());
-                            audit::note_by(unit, own, now_ms, "session.ended", "signed out").await
-                        }
-                        None => Ok(()),
+                    let Some(found) = find(unit, &hash).await? else { return Ok(()) };
+                    if !revoke(unit, &found, now_ms).await? {
+                        return Ok(());
                     }
+                    let own = (found.tenant.parse::<TenantId>()?, found.user.as_str());
+                    audit::note_by(unit, own, now_ms, "session.ended", "signed out").await
                 })
             })
             .await
@@ -269,7 +267,8 @@ async fn keep(unit: &mut Unit, tenant: &str, session: &str, hash: &str) -> Resul
     .map_err(db::failed)
 }
 
-async fn revoke(unit: &mut Unit, found: &Found, now_ms: i64) -> Result<()> {
+/// Whether it had not ended before.
+async fn revoke(unit: &mut Unit, found: &Found, now_ms: i64) -> Result<bool> {
     sqlx::query(
         "UPDATE sessions SET revoked_ms = ? WHERE tenant_id = ? AND id = ? AND revoked_ms = 0",
     )
@@ -278,7 +277,7 @@ async fn revoke(unit: &mut Unit, found: &Found, now_ms: i64) -> Result<()> {
     .bind(found.session.as_str())
     .execute(&mut **unit)
     .await
-    .map(drop)
+    .map(|revoked| revoked.rows_affected() == 1)
     .map_err(db::failed)
 }
 

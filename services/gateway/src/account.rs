@@ -194,9 +194,11 @@ pub async fn end_session(
 )]
 pub async fn use_link(
     State(mut gateway): State<Gateway>,
+    origin: Option<Extension<ConnectInfo<SocketAddr>>>,
     JsonBody(PasswordLinkUse { token, password }): JsonBody<PasswordLinkUse>,
 ) -> Result<Json<PasswordLinkUsed>, Problem> {
-    let used = gateway.auth.use_link(auth::UseLinkRequest { token, password }).await?;
+    let message = auth::UseLinkRequest { token, password };
+    let used = gateway.auth.use_link(located(origin, tonic::Request::new(message))).await?;
     let auth::LinkUsed { user_name } = used.into_inner();
     Ok(Json(PasswordLinkUsed { user_name }))
 }

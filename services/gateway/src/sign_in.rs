@@ -129,11 +129,13 @@ pub async fn finish(
 )]
 pub async fn log_out(
     State(mut gateway): State<Gateway>,
+    caller: Option<Extension<ConnectInfo<SocketAddr>>>,
     Path(name): Path<String>,
     Fields(ProviderLogout { logout_token }): Fields<ProviderLogout>,
 ) -> Result<StatusCode, Problem> {
     let logout = auth::ProviderLogout { name, logout_token };
-    gateway.providers.log_out(logout).await.map_err(not_logged_out)?;
+    let request = located(caller, tonic::Request::new(logout));
+    gateway.providers.log_out(request).await.map_err(not_logged_out)?;
     Ok(StatusCode::OK)
 }
 

@@ -113,13 +113,12 @@ pub async fn grant(
                 client_id: needed(client_id, "client_id")?,
                 client_secret: needed(client_secret, "client_secret")?,
             };
-            auth.client_credentials(message).await
+            auth.client_credentials(from(caller, message)).await
         }
         "refresh_token" => {
-            auth.refresh(RefreshRequest {
-                refresh_token: needed(request.refresh_token, "refresh_token")?,
-            })
-            .await
+            let message =
+                RefreshRequest { refresh_token: needed(request.refresh_token, "refresh_token")? };
+            auth.refresh(from(caller, message)).await
         }
         _ => {
             let known = "grant_type is one of password, client_credentials, refresh_token";
@@ -147,7 +146,7 @@ pub async fn grant(
 }
 
 /// The message, with the network address that it came from: guesses from one place must not keep the
-/// account's owner out at another.
+/// account's owner out at another, and the audit trail says it of whoever has no token yet, too.
 ///
 /// The connection's own address and no forwarding header, which anybody can write.
 fn from<T>(caller: Option<Extension<ConnectInfo<SocketAddr>>>, message: T) -> tonic::Request<T> {
@@ -182,9 +181,10 @@ pub struct Revocation {
 )]
 pub async fn revoke(
     State(mut gateway): State<Gateway>,
+    caller: Option<Extension<ConnectInfo<SocketAddr>>>,
     Fields(Revocation { token }): Fields<Revocation>,
 ) -> Result<StatusCode, Problem> {
-    gateway.auth.sign_out(RefreshRequest { refresh_token: token }).await?;
+    gateway.auth.sign_out(from(caller, RefreshRequest { refresh_token: token })).await?;
     Ok(StatusCode::OK)
 }
 

@@ -105,7 +105,8 @@ impl Store {
         Ok((Some(patient), scans))
     }
 
-    async fn patient_of(&self, tenant: TenantId, scan: ScanId) -> Result<Option<String>> {
+    /// Whose scan it is, as the binding has it; None: nobody knows.
+    pub async fn patient_of(&self, tenant: TenantId, scan: ScanId) -> Result<Option<String>> {
         let patient: Option<String> = sqlx::query_scalar(
             "SELECT patient FROM identities WHERE tenant_id = ? AND scan_id = ?",
         )

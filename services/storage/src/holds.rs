@@ -91,13 +91,15 @@ impl Store {
     pub async fn set_hold(&self, claims: &Claims, change: HoldChange) -> Result<Hold> {
         let subject = Subject::of(change.whose)?;
         let reason = if change.held { reason(&change.reason)? } else { String::new() };
-        if let Subject::Patient(patient) = &subject {
-            require_unnamed(&reason, Some(patient))?;
-        }
         let tenant = claims.tenant().id();
-        if let Subject::Scan(scan) = &subject {
-            of_tenant(self.database.pool(), tenant, *scan).await?;
-        }
+        let patient = match &subject {
+            Subject::Patient(patient) => Some(patient.clone()),
+            Subject::Scan(scan) => {
+                of_tenant(self.database.pool(), tenant, *scan).await?;
+                self.patient_of(tenant, *scan).await?
+            }
+        };
+        require_unnamed(&reason, patient.as_deref())?;
         audit::begin(&self.database, tenant).await?;
         let new = Row {
             id: HoldId::new(&self.clock, &self.random).to_string(),

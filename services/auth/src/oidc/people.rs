@@ -51,6 +51,22 @@ pub async fn admit(
     user.ok_or_else(|| ErrorKind::Forbidden.error("your account here is disabled"))
 }
 
+/// Notes that whom the provider calls so could not sign in, by the id of their account, where they have one.
+pub async fn refused(accounts: &Accounts, tenant: TenantId, subject: String) -> Result<()> {
+    let now_ms = accounts.clock.now_ms();
+    accounts
+        .database
+        .unit(move |unit| {
+            Box::pin(async move {
+                let found = linked(unit, tenant, &subject).await?;
+                let own = found.map(|found| found.id.to_string()).unwrap_or_default();
+                let (action, why) = ("sign_in.failed", "known to the provider, and not let in");
+                audit::note_by(unit, (tenant, &*own), now_ms, action, why).await
+            })
+        })
+        .await
+}
+
 /// A user who may be somebody's account.
 struct Found {
     id: UserId,
@@ -186,7 +202,7 @@ pub async fn log_out(
                 }
                 let Some(subject) = subject else { return Ok(()) };
                 match linked(unit, tenant, &subject).await? {
-                    Some(user) => end_all(unit, tenant, user.id, now_ms).await,
+                    Some(user) => end_all_of(unit, tenant, user.id, now_ms).await,
                     None => Ok(()),
                 }
             })
@@ -199,6 +215,28 @@ pub async fn log_out(
         }
         ended => ended,
     }
+}
+
+async fn end_all_of(unit: &mut Unit, tenant: TenantId, user: UserId, now_ms: i64) -> Result<()> {
+    let going_on: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM sessions
+         WHERE tenant_id = ? AND user_id = ? AND revoked_ms = 0 AND expires_ms > ?",
+    )
+    .id(tenant)
+    .id(user)
+    .bind(now_ms)
+    .fetch_one(&mut **unit)
+    .await
+    .map_err(db::failed)?;
+    end_all(unit, tenant, user, now_ms).await?;
+    if going_on == 0 {
+        return Ok(());
+    }
+    note_ended(unit, tenant, &user.to_string(), now_ms).await
+}
+
+async fn note_ended(unit: &mut Unit, tenant: TenantId, user: &str, now_ms: i64) -> Result<()> {
+    audit::note_by(unit, (tenant, user), now_ms, "session.ended", "by the provider").await
 }
 
 async fn end_session(
@@ -221,6 +259,7 @@ async fn end_session(
     end.bind(now_ms).id(tenant).bind(session).run(unit).await?;
     for (user,) in users {
         revocations::of_user(unit, tenant, user.parse()?, now_ms).await?;
+        note_ended(unit, tenant, &user, now_ms).await?;
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ on_each_database! {
     a_password_beside_the_provider_is_the_hospitals_to_allow
     a_provider_is_named_by_its_own_administrator_only
     a_provider_that_goes_takes_its_sessions_along
+    who_is_not_let_in_and_what_the_provider_ends_is_in_the_audit_trail
 }
 
 /// Auth with a provider on this machine, and what it is asked through.
@@ -477,4 +478,36 @@ async fn a_provider_that_goes_takes_its_sessions_along(setting: Setting) {
     // Named again, the same person has the same account.
     there.name(there.to_be()).await.unwrap();
     there.sign_in(json!({})).await.unwrap();
+}
+
+async fn who_is_not_let_in_and_what_the_provider_ends_is_in_the_audit_trail(setting: Setting) {
+    let there = There::open(setting).await;
+    let tokens = there.sign_in(json!({})).await.unwrap();
+    let ada = there.setting.claims(&tokens).await.subject;
+    let stranger = json!({"sub": "2", "email": "bob@elsewhere.example"});
+    assert_eq!(refusal(there.sign_in(stranger).await).0, ErrorKind::Forbidden);
+    let mut ended = there.ended("1");
+    ended["sub"] = json!("0815");
+    // The second one says nothing new: nothing goes on that it could end.
+    there.log_out(&ended).await.unwrap();
+    ended["jti"] = json!("2");
+    there.log_out(&ended).await.unwrap();
+    let disable = UserChange { user_id: ada.clone(), disabled: Some(true), ..Default::default() };
+    plain(there.setting.lives().change_user(authorised(disable, &there.admin)).await).unwrap();
+    assert_eq!(refusal(there.sign_in(json!({})).await).0, ErrorKind::Forbidden);
+    let entries = crate::trail::read(&there.setting, &there.admin).await.unwrap();
+    let noted: Vec<[&str; 3]> = entries
+        .iter()
+        .filter(|entry| ["sign_in.failed", "session.ended"].contains(&entry.action.as_str()))
+        .map(|entry| [&entry.action, &entry.subject, &entry.detail].map(String::as_str))
+        .collect();
+    let why = "known to the provider, and not let in";
+    assert_eq!(
+        noted,
+        [
+            ["sign_in.failed", ada.as_str(), why],
+            ["session.ended", ada.as_str(), "by the provider"],
+            ["sign_in.failed", "", why],
+        ]
+    );
 }

@@ -1,9 +1,11 @@
 //! One-time passwords beside passwords, as an app makes them.
 
 use domain::{Error, ErrorKind};
+use platform::{db, trail};
 use proto::auth::second_factors_client::SecondFactorsClient;
 use proto::auth::*;
 use ring::hmac;
+use secrecy::ExposeSecret;
 use service::Peer;
 use service::claims::{ORIGIN, authorised};
 use tonic::Request;
@@ -15,6 +17,7 @@ on_each_database! {
     each_code_works_once_and_guesses_are_slowed_down_as_those_of_passwords
     a_code_for_recovery_works_once
     whose_hospital_asks_for_one_has_one_from_the_next_sign_in_on
+    what_becomes_of_a_second_factor_is_in_the_audit_trail
     an_administrator_takes_away_what_was_lost
     whoever_has_the_database_lets_in_who_has_lost_all
     a_secret_is_kept_sealed_over_a_rotation_of_the_key
@@ -36,6 +39,11 @@ fn code(secret: &str, now_ms: i64) -> String {
     let offset = usize::from(digest[19] & 15);
     let four: [u8; 4] = digest[offset..offset + 4].try_into().unwrap();
     format!("{:06}", (u32::from_be_bytes(four) & 0x7fff_ffff) % 1_000_000)
+}
+
+/// The secret in what an app is told.
+fn secret_in(address: &str) -> String {
+    address.split_once("secret=").unwrap().1.split_once('&').unwrap().0.to_owned()
 }
 
 fn of_base32(sign: u8) -> u8 {
@@ -89,9 +97,10 @@ async fn a_second_factor_is_begun_shown_to_work_asked_for_and_taken_away(setting
         begun.address,
         format!("otpauth://totp/medseg:admin?secret={}&issuer=medseg", begun.secret)
     );
-    // Asked again, the same; and before it is shown to work it keeps nobody out.
-    let again = setting.begin(&token, setting.password()).await.unwrap();
-    assert_eq!(again.secret, begun.secret);
+    // Asked again, another one in its place; and before it is shown to work it keeps nobody out.
+    let before = setting.code(&begun.secret);
+    let begun = setting.begin(&token, setting.password()).await.unwrap();
+    assert_eq!(refusal(setting.confirm(&token, &before).await).0, ErrorKind::Forbidden);
     setting.admin().await;
     assert_eq!(refusal(setting.confirm(&token, "abcdef").await).0, ErrorKind::Forbidden);
     let codes = setting.confirm(&token, &setting.code(&begun.secret)).await.unwrap();
@@ -159,10 +168,12 @@ async fn whose_hospital_asks_for_one_has_one_from_the_next_sign_in_on(setting: S
     plain(setting.factors().set_rules(rule).await).unwrap();
     let told = setting.with_code("", "").await.unwrap();
     assert!(told.access_token.is_empty() && told.refresh_token.is_empty());
-    let address = told.second_factor_to_be;
-    let secret = address.split_once("secret=").unwrap().1.split_once('&').unwrap().0.to_owned();
-    // The same until it is shown to work.
-    assert_eq!(setting.with_code("", "").await.unwrap().second_factor_to_be, address);
+    let seen_before = secret_in(&told.second_factor_to_be);
+    // Whoever knows the password, and was shown one before its owner was, makes no codes of what its owner is shown.
+    let told = setting.with_code("", "").await.unwrap();
+    let secret = secret_in(&told.second_factor_to_be);
+    let earlier = setting.code(&seen_before);
+    assert_eq!(refusal(setting.with_code("", &earlier).await).0, ErrorKind::Unauthenticated);
     assert_eq!(refusal(setting.with_code("", "abcdef").await).0, ErrorKind::Unauthenticated);
     setting.with_code("", &setting.code(&secret)).await.unwrap();
     assert!(setting.with_code("", "").await.unwrap().second_factor_needed);
@@ -175,6 +186,42 @@ async fn whose_hospital_asks_for_one_has_one_from_the_next_sign_in_on(setting: S
     let rules = authorised(SignInRulesRef {}, &eve.access_token);
     let rules = plain(setting.factors().get_rules(rules).await).unwrap();
     assert!(!rules.second_factor_required);
+}
+
+async fn what_becomes_of_a_second_factor_is_in_the_audit_trail(setting: Setting) {
+    let token = setting.admin().await.access_token;
+    let claims = setting.verifier.verify(&token).await.unwrap();
+    let (tenant, own) = (claims.tenant().id(), claims.subject);
+    let rule = authorised(SignInRules { second_factor_required: true }, &token);
+    plain(setting.factors().set_rules(rule).await).unwrap();
+    let told = setting.with_code("192.0.2.1", "").await.unwrap();
+    let secret = secret_in(&told.second_factor_to_be);
+    setting.with_code("192.0.2.1", &setting.code(&secret)).await.unwrap();
+    setting.clock.advance(STEP_MS);
+    let codes = setting.confirm(&token, &setting.code(&secret)).await.unwrap();
+    setting.with_code("192.0.2.2", &codes[0]).await.unwrap();
+    let name = setting.first.user_name.as_str();
+    setting.accounts.reset_password(name, "a password that is new").await.unwrap();
+    let database = db::existing(setting.config.database_url.expose_secret()).await.unwrap();
+    let all = trail::Search { limit: 100, ..trail::Search::default() };
+    let rows = trail::page(&database, tenant, &all).await.unwrap();
+    let noted: Vec<[String; 4]> = rows
+        .into_iter()
+        .filter(|row| row.action.starts_with("second_factor.") && row.object_id == own)
+        .map(|row| [row.action, row.subject, row.name, row.origin])
+        .collect();
+    let said = |action: &str, subject: &str, name: &str, origin: &str| {
+        [action, subject, name, origin].map(str::to_owned)
+    };
+    assert_eq!(
+        noted,
+        [
+            said("second_factor.removed", "command line", "", ""),
+            said("second_factor.code_used", &own, name, "192.0.2.2"),
+            said("second_factor.codes_made", &own, name, ""),
+            said("second_factor.added", &own, name, "192.0.2.1"),
+        ]
+    );
 }
 
 async fn an_administrator_takes_away_what_was_lost(setting: Setting) {

@@ -1,7 +1,7 @@
 use platform::{db, trail};
 use proto::audit::{Entry, HeadsRef, Search};
-use proto::auth::NewUser;
 use proto::auth::audit_trail_client::AuditTrailClient;
+use proto::auth::{NewUser, RefreshRequest};
 use secrecy::ExposeSecret;
 use service::claims::{Role, authorised};
 
@@ -12,10 +12,11 @@ const PASSWORD: &str = "a long enough sentence";
 on_each_database! {
     sign_ins_are_noted_with_where_they_come_from_and_those_that_failed_too
     changes_of_accounts_are_noted_with_who_made_them
+    a_session_is_said_to_have_ended_once
     no_other_hospital_and_no_other_role_reads_the_trail
 }
 
-async fn read(setting: &Setting, token: &str) -> Result<Vec<Entry>, domain::Error> {
+pub async fn read(setting: &Setting, token: &str) -> Result<Vec<Entry>, domain::Error> {
     let search = Search { limit: 100, ..Search::default() };
     let mut trail = AuditTrailClient::new(setting.peer.clone());
     Ok(plain(trail.list(authorised(search, token)).await)?.entries)
@@ -62,6 +63,18 @@ async fn changes_of_accounts_are_noted_with_who_made_them(setting: Setting) {
     let heads = AuditTrailClient::new(setting.peer.clone()).heads(HeadsRef {}).await.unwrap();
     let heads = heads.into_inner().heads;
     assert!(heads.iter().any(|head| head.position == entry.position));
+}
+
+async fn a_session_is_said_to_have_ended_once(setting: Setting) {
+    let (mine, other) = (setting.admin().await, setting.admin().await);
+    // Whoever has the token of a session that is over can write nothing more into the trail.
+    for _ in 0..3 {
+        let request = RefreshRequest { refresh_token: mine.refresh_token.clone() };
+        plain(setting.auth.clone().sign_out(request).await).unwrap();
+    }
+    let entries = read(&setting, &other.access_token).await.unwrap();
+    let ended = entries.iter().filter(|entry| entry.action == "session.ended");
+    assert_eq!(ended.count(), 1, "{entries:?}");
 }
 
 async fn no_other_hospital_and_no_other_role_reads_the_trail(setting: Setting) {

@@ -1,6 +1,7 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 use service::claims::Role;
 
+use crate::mesh::{PASSWORD, USER};
 use crate::{Gateway, json, problem};
 
 /// A scan whose identity a clinician has read, and an admin who asks what happened.
@@ -112,4 +113,28 @@ async fn who_is_refused_for_want_of_a_right_is_in_the_trail_and_does_not_read_it
     let of_scan = refusals.iter().find(|entry| entry["object"] == scan.as_str()).unwrap();
     assert_eq!(of_scan["detail"], "GET /v1/scans/{id}/identity");
     assert!(refusals.iter().any(|entry| entry["detail"] == "GET /v1/audit.csv"), "{refusals:?}");
+}
+
+#[tokio::test]
+async fn whoever_has_no_token_yet_or_no_more_comes_from_somewhere_too() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Admin);
+    let pacs = json!({"name": "pacs", "roles": ["integrator"]});
+    let (_, pacs) = json(gateway.post("/v1/clients").json(&pacs).send().await.unwrap()).await;
+    let id = pacs["client_id"].as_str().unwrap();
+    let url = format!("{}/v1/token", gateway.url);
+    for secret in [pacs["client_secret"].as_str(), Some("wrong")] {
+        let request = gateway.client.post(&url).basic_auth(id, secret);
+        request.json(&json!({"grant_type": "client_credentials"})).send().await.unwrap();
+    }
+    let fields = json!({"grant_type": "password", "username": USER, "password": PASSWORD});
+    let (_, tokens) = json(gateway.client.post(&url).json(&fields).send().await.unwrap()).await;
+    let token = json!({"token": tokens["refresh_token"]});
+    let revoked = gateway.client.post(format!("{url}/revoke")).json(&token).send().await.unwrap();
+    assert_eq!(revoked.status(), 200);
+    let of_client = entries(&gateway, &format!("?subject={id}")).await;
+    let ended = entries(&gateway, "?action=session.ended").await;
+    assert_eq!((of_client.len(), ended.len()), (2, 1), "{of_client:?} {ended:?}");
+    for entry in of_client.iter().chain(&ended) {
+        assert_eq!(entry["origin"], "127.0.0.1", "{entry}");
+    }
 }

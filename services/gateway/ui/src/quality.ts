@@ -29,10 +29,11 @@ export function askedIn(query: string): Asked {
   return { by, period: periodIn(asked) }
 }
 
-/** What a group is called. */
+/** What a group is called: by what somebody has written, as a site, it is called so; by words of the server's, in the reader's. */
 export function groupName(by: QualityBy, name: string): string {
-  const kinds: Readonly<Record<string, string>> = words.quality.kinds
-  return (by === 'kind' ? kinds[name] : undefined) ?? name
+  const { kinds, sizes } = words.quality
+  const names: Readonly<Record<string, string>> = by === 'kind' ? kinds : by === 'size' ? sizes : { unknown: kinds.unknown }
+  return names[name] ?? name
 }
 
 /** A value from 0 to 1 between its bounds, and what is said of it. */

@@ -16,6 +16,7 @@ import {
   diceOf,
   evaluationOf,
   expectedOf,
+  groupName,
   keptDiceOf,
   keptRateOf,
   offlineOf,
@@ -223,6 +224,13 @@ test('quality is plotted as it is in the table, weeks in their order', () => {
   const title = 'None found where there is a tumour'
   assert.deepEqual(known('week'), [[title, '2026-W47', 0.125], [title, '2026-W48', 0.125]])
   assert.deepEqual(known('kind').map(([, name]) => name), ['2026-W48', '2026-W47'])
+})
+
+test('a group that the server has a name for is called in the reader’s words, and one that somebody has named as they wrote it', () => {
+  assert.deepEqual([groupName('kind', 'flair'), groupName('size', '0.1 to 1 %'), groupName('site', 'West')], ['FLAIR', '0.1 to 1 %', 'West'])
+  for (const by of ['model', 'kind', 'site', 'scanner'] as const) assert.equal(groupName(by, 'unknown'), 'Not known')
+  const { sizes } = TABLES.fr.quality
+  assert.deepEqual(Object.values(sizes), ['rien de marqué', 'moins de 0,1 % du volume', '0,1 à 1 %', 'plus de 1 %'])
 })
 
 test('versions are beside each other where they were measured on the same set, the oldest first', () => {

@@ -207,12 +207,14 @@ pub async fn a_hold_outlasts_every_way_to_delete(world: World) {
     assert_eq!(noted(&world, "hold.refused").await, 2);
 
     // A patient's hold holds what is to come, and names nobody in a list.
-    let (whose, reason) = (patient(CANARY), format!("a court asks for {CANARY}"));
-    let naming = HoldChange { whose, held: true, reason };
-    let naming = world.by_role(world.hospital, Role::Admin, naming);
-    let refused = world.erasures.clone().set_hold(naming).await.unwrap_err();
-    assert_eq!(refused.code(), Code::InvalidArgument);
-    assert!(!refused.message().contains(CANARY), "{refused}");
+    for whose in [patient(CANARY), scan(&two.id)] {
+        let reason = format!("a court asks for {CANARY}");
+        let naming = HoldChange { whose, held: true, reason };
+        let naming = world.by_role(world.hospital, Role::Admin, naming);
+        let refused = world.erasures.clone().set_hold(naming).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(!refused.message().contains(CANARY), "{refused}");
+    }
     hold(&world, patient(CANARY), true).await.unwrap();
     assert!(!hold(&world, scan(&one.id), false).await.unwrap().held);
     let three = world.accept(of("three", CANARY)).await.unwrap();

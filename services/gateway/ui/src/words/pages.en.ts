@@ -27,6 +27,13 @@ export const PAGES = {
       other: 'Another kind',
       unknown: 'Not known',
     } satisfies Record<ImageKind, string>,
+    /** By the names that the server has for them. */
+    sizes: {
+      'nothing marked': 'nothing marked',
+      'under 0.1 % of the volume': 'under 0.1 % of the volume',
+      '0.1 to 1 %': '0.1 to 1 %',
+      'over 1 %': 'over 1 %',
+    },
     table: 'Figures of quality',
     columns: {
       reviewed: 'Reviewed, of all scans',

@@ -26,6 +26,12 @@ export const PAGES: AnyWords<typeof EN> = {
       other: 'Un autre type',
       unknown: 'Inconnu',
     },
+    sizes: {
+      'nothing marked': 'rien de marqué',
+      'under 0.1 % of the volume': 'moins de 0,1 % du volume',
+      '0.1 to 1 %': '0,1 à 1 %',
+      'over 1 %': 'plus de 1 %',
+    },
     table: 'Chiffres de qualité',
     columns: {
       reviewed: 'Relus, sur tous les examens',
