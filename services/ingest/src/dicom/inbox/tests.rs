@@ -38,9 +38,10 @@ fn killed(half: Arriving) {
 
 /// Puts all that has come into one series.
 fn file_all(inbox: &Inbox, sender: &str) {
-    for path in inbox.arrived(sender).unwrap() {
-        inbox.file(sender, "s", &path).unwrap();
-    }
+    let arrived = inbox.arrived(sender).unwrap().into_iter();
+    let (filed, done) = inbox.file(sender, arrived.map(|path| ("s".to_owned(), path)).collect());
+    done.unwrap();
+    assert!(filed.iter().all(|series| series == "s"));
 }
 
 fn told(inbox: &Inbox, sender: &str) -> Vec<(String, Vec<u8>)> {
