@@ -90,6 +90,28 @@ async fn an_instance_that_comes_twice_is_there_once_and_the_last_one_counts() {
 }
 
 #[tokio::test]
+async fn what_comes_together_is_there_and_its_series_is_known_until_it_is_filed() {
+    let world = World::new();
+    let inbox = world.inbox();
+    let mut arriving = Vec::new();
+    for uid in ["1.1", "1.2", "1.1"] {
+        let mut one = inbox.begin("mr", uid, Vec::new()).unwrap().of_series("s".to_owned());
+        one.write(uid.as_bytes()).await.unwrap();
+        arriving.push(one);
+    }
+    keep_all(arriving).await.unwrap();
+    let arrived = inbox.arrived("mr").unwrap();
+    let known = |inbox: &Inbox| -> Vec<String> {
+        arrived.iter().filter_map(|path| inbox.known_series(path)).collect()
+    };
+    assert_eq!((arrived.len(), inbox.bytes(), known(&inbox)), (2, 6, vec!["s".to_owned(); 2]));
+    file_all(&inbox, "mr");
+    assert_eq!(known(&inbox).len(), 0);
+    let both = ["1.1", "1.2"].map(|uid| (uid.to_owned(), uid.as_bytes().to_vec()));
+    assert_eq!((told(&inbox, "mr"), inbox.bytes()), (both.to_vec(), 6));
+}
+
+#[tokio::test]
 async fn what_is_too_large_or_too_much_is_refused_and_leaves_nothing() {
     let world = World::new();
     let inbox = world.inbox();
