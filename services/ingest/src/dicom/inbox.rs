@@ -371,8 +371,8 @@ impl Arriving {
     }
 }
 
-/// Returns once all of them, and that they are there, survive a crash. They wait for the disk side by side, which is little longer than one
-/// does, and their folder is flushed once.
+/// Returns once all of them, and that they are there, survive a crash. They are flushed side by side, which a journal takes as a few flushes
+/// only, and their folder is flushed once.
 pub async fn keep_all(arriving: Vec<Arriving>) -> Result<()> {
     let flushing = arriving.into_iter().map(Arriving::flushed);
     let flushed = try_join_all(flushing).await.map_err(unusable)?;
