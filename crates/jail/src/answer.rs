@@ -2,12 +2,13 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
-use domain::{Equipment, Identity};
+use domain::{Equipment, Identity, hex};
 use imaging::{
     DicomInstance, Geometry, KnownOfRefused, Orientation, Refusal, RefusalReason,
     SegmentationFacts, SeriesFacts, Shape,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::Walls;
 
@@ -39,7 +40,7 @@ pub enum DecoderAnswer {
     Segmentation(Box<SegmentationFacts>),
     /// The entries of an archive, shared out.
     Groups(Vec<Group>),
-    /// Which series of which study a file is an instance of, as a digest in lower-case hex; None: it is no slice.
+    /// Which series of which study a file is an instance of, as its [`series_digest`]; None: it is no slice.
     Series(Option<String>),
     /// What a DICOM file says it is.
     Instance(Box<DicomInstance>),
@@ -132,6 +133,12 @@ pub fn length_of(announced: u32) -> Result<usize> {
         length if length <= JSON_BYTES_MAX => Ok(length),
         _ => Err(Error::from(ErrorKind::InvalidData)),
     }
+}
+
+/// What stands for a series of a study, by their UIDs: in lower-case hex.
+pub fn series_digest(study: &str, series: &str) -> String {
+    // No UID has a line break in it that counts.
+    hex(&Sha256::digest(format!("{study}\n{series}")))
 }
 
 /// The refusal of that name; None for a name that no problem has.

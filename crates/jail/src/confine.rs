@@ -10,24 +10,25 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::{Walls, calls};
 
-/// Standard input, output and error, the file, and landlock's rules while they are made; a few are left over.
-const FILES_MAX: u64 = 8;
+/// What is open beside the files: standard input, output and error, and landlock's rules while they are made; a few are left over.
+const OTHERS_OPEN: u64 = 7;
 
 /// The newest rules that are asked for: a kernel takes of them what it knows.
 const RULES: ABI = ABI::V10;
 
 /// From here on this process is killed rather than let grow, can neither write a file nor leave a core, and no other
-/// process of its user may look into it.
+/// process of its user may look into it. It is there for so many `files`.
 ///
 /// Nor can it start another or a thread, unless it is root's, which Linux does not count: [`confine`] refuses them to all.
-pub fn limit(memory_mib: u64, cpu_s: u64) -> std::io::Result<()> {
+pub fn limit(memory_mib: u64, cpu_s: u64, files: u8) -> std::io::Result<()> {
+    let open_max = OTHERS_OPEN + u64::from(files);
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Resource::AS.set(memory_mib << 20, memory_mib << 20)?;
     Resource::CPU.set(cpu_s, cpu_s)?;
     Resource::CORE.set(0, 0)?;
     Resource::FSIZE.set(0, 0)?;
     Resource::NPROC.set(0, 0)?;
-    Resource::NOFILE.set(FILES_MAX, FILES_MAX)
+    Resource::NOFILE.set(open_max, open_max)
 }
 
 /// Gives up every power but to use what is open, memory and time; says which walls the kernel could build for it.

@@ -1,7 +1,7 @@
 //! The jail that an upload is decoded in: a process of its own (`medseg-decode`) that opens nothing, reaches nobody and can
-//! only read the one file that it was handed, think, and answer.
+//! only read the one file that it was handed, or the few of one sender whose headers it looks at, think, and answer.
 //!
-//! Who starts it needs [`handover::give`], [`answer::DecoderAnswer`] and [`export::Names`], and nothing else of this crate. It links what decoding
+//! Who starts it needs [`handover::give`], [`answer::DecoderAnswer`], [`answer::series_digest`] and [`export::Names`], and nothing else of this crate. It links what decoding
 //! needs: no network, no database, no runtime.
 
 #![deny(missing_docs)]

@@ -153,7 +153,7 @@ fn taken_over() {
     let (_, attempt) = POWERS.iter().chain(&NEEDS).find(|(name, _)| *name == power).unwrap();
     std::panic::set_hook(Box::new(|_| ()));
     if said("JAILED") == "true" {
-        jail::limit(2048, 20).unwrap();
+        jail::limit(2048, 20, 1).unwrap();
         if jail::confine().unwrap().missing().is_some() {
             exit(NO_JAIL_HERE);
         }

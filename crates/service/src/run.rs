@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::tls::TlsFiles;
 use crate::trace::Exporter;
 use crate::{
-    Identity, Listeners, LogSettings, Service, choose_tls, cli, keep_private, logs, serve_at,
-    telemetry,
+    Identity, Listeners, LogSettings, Service, choose_tls, cli, keep_private, logs, memory,
+    serve_at, telemetry,
 };
 
 /// What a shell reports for a program that SIGTERM has ended.
@@ -110,6 +110,8 @@ impl Process {
         let traces = endpoint.map_or_else(|| Ok(Exporter::nowhere()), |to| Exporter::to(&to))?;
         logs::start(logs, &traces);
         choose_tls();
+        memory::share_heaps();
+        tokio::spawn(memory::give_back());
         let shutdown = shutdown_on_signals()?;
 
         // First: what is counted or described before it is lost.

@@ -9,7 +9,7 @@ use domain::{ErrorKind, Result, TenantId};
 use imaging::{DicomInstance, Modality, Refusal};
 use jail::answer::{DecoderAnswer, Group};
 use jail::{Demand, Walls};
-use service::Turns;
+use service::{Turn, Turns};
 use tokio::time::timeout;
 
 use crate::Config;
@@ -27,6 +27,9 @@ const TURN: Duration = Duration::from_secs(20);
 const BEYOND: usize = 2;
 /// A hospital that sends faster than its files are decoded has a crowd: so many rounds of them wait.
 const CROWD_ROUNDS: usize = 4;
+
+/// Of so many files one process looks at the headers, one after the other: starting it takes far longer than looking.
+pub const TOGETHER: usize = 16;
 
 /// What somebody has drawn, by what its file says of where it lies.
 pub enum Drawn {
@@ -126,22 +129,29 @@ impl Decoder {
         })
     }
 
-    /// Which series the DICOM file is an instance of, as a digest; None: it is no slice.
-    pub async fn series(&self, file: &Path) -> Result<Result<Option<String>, Refusal>> {
-        Ok(match self.ask(file, &["series"]).await? {
-            Ok(Answered { answer: DecoderAnswer::Series(series), .. }) => Ok(series),
-            Ok(_) => Err(crashed()),
-            Err(refusal) => Err(refusal),
-        })
+    /// Which series each of the DICOM files is an instance of, as its digest; None: it is no slice. All are of one sender.
+    pub async fn series(&self, files: &[PathBuf]) -> Result<Vec<Result<Option<String>, Refusal>>> {
+        let series = |answer: DecoderAnswer| match answer {
+            DecoderAnswer::Series(series) => Ok(series),
+            _ => Err(crashed()),
+        };
+        let told = self.ask_each(files, "series").await?;
+        Ok(told.into_iter().map(|answer| answer.and_then(series)).collect())
+    }
+
+    /// What each of the DICOM files says it is. All are of one sender.
+    pub async fn instances(
+        &self,
+        files: &[PathBuf],
+    ) -> Result<Vec<Result<DicomInstance, Refusal>>> {
+        let told = self.ask_each(files, "instance").await?;
+        Ok(told.into_iter().map(|answer| answer.and_then(instance)).collect())
     }
 
     /// What the DICOM file says it is.
     pub async fn instance(&self, file: &Path) -> Result<Result<DicomInstance, Refusal>> {
-        Ok(match self.ask(file, &["instance"]).await? {
-            Ok(Answered { answer: DecoderAnswer::Instance(told), .. }) => Ok(*told),
-            Ok(_) => Err(crashed()),
-            Err(refusal) => Err(refusal),
-        })
+        let told = self.ask(file, &["instance"]).await?;
+        Ok(told.and_then(|answered| instance(answered.answer)))
     }
 
     /// Decodes the mask in `file` that a reader has drawn.
@@ -183,17 +193,61 @@ impl Decoder {
     }
 
     async fn ask(&self, file: &Path, task: &[&str]) -> Result<Result<Answered, Refusal>> {
-        let turn = timeout(TURN, self.0.turns.take(self.1)).await;
-        let turn = turn.map_err(|_| crowded_out())?;
-        let file = File::open(file).map_err(|error| internal("a spooled upload is gone", error))?;
-        let crowded = turn.behind() >= CROWD_ROUNDS * self.0.at_a_time;
+        let (turn, crowded) = self.turn().await?;
+        let file = opened(file)?;
         // The one that is ready is for whoever comes alone.
         let spare = if crowded { None } else { self.spare_for(task) };
         let process = match spare.filter(|spare| spare.give(&file).is_ok()) {
             Some(spare) => spare,
-            None => self.0.begin(task, &file, crowded)?,
+            None => self.0.begin(task, &[file], crowded)?,
         };
         process.answer(self.0.time, turn).await
+    }
+
+    /// What `task` makes of each of the files, in their order, however many of them end the process that looks at them.
+    async fn ask_each(
+        &self,
+        files: &[PathBuf],
+        task: &str,
+    ) -> Result<Vec<Result<DecoderAnswer, Refusal>>> {
+        let mut answers = Vec::with_capacity(files.len());
+        while let Some(rest) = files.get(answers.len()..).filter(|rest| !rest.is_empty()) {
+            let together = &rest[..rest.len().min(TOGETHER)];
+            let mut told = self.ask_together(together, task).await?;
+            if let Some(next) = together.get(told.len()) {
+                // By itself it has all time and memory there is: what comes of it then is its own.
+                let alone = self.ask(next, &[task]).await?;
+                told.push(alone.map(|answered| answered.answer));
+            }
+            answers.append(&mut told);
+        }
+        Ok(answers)
+    }
+
+    /// What one process makes of the files, as far as it comes; of one file nothing, which is asked about by itself.
+    async fn ask_together(
+        &self,
+        files: &[PathBuf],
+        task: &str,
+    ) -> Result<Vec<Result<DecoderAnswer, Refusal>>> {
+        if files.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let (turn, crowded) = self.turn().await?;
+        let process = {
+            let handed = files.iter().map(|file| opened(file)).collect::<Result<Vec<File>>>()?;
+            let count = format!("--files={}", handed.len());
+            self.0.begin(&[task, &count], &handed, crowded)?
+        };
+        Ok(process.answers(self.0.time, turn, files.len()).await)
+    }
+
+    /// A turn, and whether so many of the same hospital wait behind it that it has to give way.
+    async fn turn(&self) -> Result<(Turn<Party>, bool)> {
+        let turn = timeout(TURN, self.0.turns.take(self.1)).await;
+        let turn = turn.map_err(|_| crowded_out())?;
+        let crowded = turn.behind() >= CROWD_ROUNDS * self.0.at_a_time;
+        Ok((turn, crowded))
     }
 
     /// The process that waits for this task, if one does. The next one starts while this one works.
@@ -230,11 +284,11 @@ impl Inner {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A process for this file; where it is one of a crowd, everything else that wants a processor goes first.
-    fn begin(&self, task: &[&str], file: &File, crowded: bool) -> Result<Process> {
+    /// A process for these files; where they are of a crowd, everything else that wants a processor goes first.
+    fn begin(&self, task: &[&str], files: &[File], crowded: bool) -> Result<Process> {
         let process = self.start(task)?;
         let process = if crowded { process.giving_way() } else { process };
-        if let Err(error) = process.give(file) {
+        if let Err(error) = files.iter().try_for_each(|file| process.give(file)) {
             // Why it has ended already is found out where its answer is waited for.
             tracing::warn!(%error, "a decoder ended at its start");
         }
@@ -244,6 +298,17 @@ impl Inner {
     fn start(&self, task: &[&str]) -> Result<Process> {
         let options = self.options.iter().map(String::as_str);
         Process::start(&self.program, options.chain(task.iter().copied()))
+    }
+}
+
+fn opened(file: &Path) -> Result<File> {
+    File::open(file).map_err(|error| internal("a spooled upload is gone", error))
+}
+
+fn instance(answer: DecoderAnswer) -> Result<DicomInstance, Refusal> {
+    match answer {
+        DecoderAnswer::Instance(told) => Ok(*told),
+        _ => Err(crashed()),
     }
 }
 

@@ -32,7 +32,7 @@ use std::time::Duration;
 use domain::{Clock, ErrorKind, Result};
 use rustls::ServerConfig;
 use service::claims::Verifier;
-use service::{Peer, Shares, Worker};
+use service::{Peer, Shares, Turns, Worker};
 use tokio::task::JoinSet;
 
 use crate::Config;
@@ -56,6 +56,8 @@ const ASSOCIATIONS: u16 = 32;
 const PDU_BYTES: u32 = 128 * 1024;
 const IDLE_S: u64 = 30;
 const ASSOCIATION_S: u64 = 3600;
+/// So many requests put instances into the inbox at a time, some of theirs together.
+const KEEPING: usize = 8;
 
 /// The door for scanners and archives.
 #[derive(Clone, Debug, clap::Args)]
@@ -243,6 +245,7 @@ fn reception(
         kept_ms: i64::from(settings.dicom_kept_hours) * HOUR_MS,
         table,
         callers,
+        keeping: Turns::of(KEEPING),
     })
 }
 

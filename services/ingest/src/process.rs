@@ -165,12 +165,47 @@ impl Process {
             Err(_) if gives_way => return Err(crowded_out()),
             Err(_) => return Ok(Err(took_too_long())),
         };
-        Ok(match answer {
-            DecoderAnswer::Refused { problem, detail, known } => {
-                Err(refusal(&problem, detail, known).unwrap_or_else(crashed))
+        Ok(judged(answer).map(|answer| Answered { answer, rest }))
+    }
+
+    /// What it makes of so many files, one after the other, within `time` for all. Fewer answers: it ended, or was too slow, at the
+    /// next file or because of those before.
+    pub async fn answers(
+        self,
+        time: Duration,
+        turn: Turn<Party>,
+        count: usize,
+    ) -> Vec<Result<DecoderAnswer, Refusal>> {
+        let Process { child, stdout, socket: _, gives_way: _ } = self;
+        let mut rest = Rest { stdout, time, child, _turn: turn };
+        let (mut answers, mut has_ended) = (Vec::with_capacity(count), false);
+        let reading = async {
+            while answers.len() < count {
+                match rest.answer().await {
+                    Ok(answer) => answers.push(judged(answer)),
+                    Err(error) => {
+                        has_ended = error.kind() == UnexpectedEof;
+                        return;
+                    }
+                }
             }
-            answer => Ok(Answered { answer, rest }),
-        })
+        };
+        // Who is missing then is asked about once more.
+        let _ = timeout(time, reading).await;
+        if has_ended {
+            rest.ended().await;
+        }
+        answers
+    }
+}
+
+/// The answer, or why the file is refused.
+fn judged(answer: DecoderAnswer) -> Result<DecoderAnswer, Refusal> {
+    match answer {
+        DecoderAnswer::Refused { problem, detail, known } => {
+            Err(refusal(&problem, detail, known).unwrap_or_else(crashed))
+        }
+        answer => Ok(answer),
     }
 }
 

@@ -111,6 +111,8 @@ pub struct Services {
 impl Serve {
     /// Serves until told to stop.
     pub fn run(self) -> anyhow::Result<()> {
+        // Before the runtime's threads have heaps of their own.
+        service::share_heaps();
         let public = self.services.gateway.public.open()?;
         // Before anything is made: the password of a first start is shown once.
         public.check(self.listen)?;

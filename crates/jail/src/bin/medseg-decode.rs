@@ -18,7 +18,7 @@ use imaging::{
     Archive, Decoded, Format, Grouping, KnownOfRefused, Limits, Modality, Refusal, RefusalReason,
     Shape, Volume,
 };
-use jail::answer::{DecoderAnswer, Group, OutlineFacts, ScanFacts};
+use jail::answer::{DecoderAnswer, Group, OutlineFacts, ScanFacts, series_digest};
 use jail::{Demand, UNJAILED, Walls, handover};
 use sha2::{Digest, Sha256};
 
@@ -64,14 +64,32 @@ enum Task {
         #[arg(long)]
         numbered: bool,
     },
-    /// Says which series one DICOM file is an instance of.
-    Series,
-    /// Says what a DICOM file is.
-    Instance,
+    /// Says which series DICOM files are instances of, of one after the other.
+    Series {
+        /// How many there are.
+        #[arg(long, default_value_t = 1)]
+        files: u8,
+    },
+    /// Says what DICOM files are, of one after the other.
+    Instance {
+        /// How many there are.
+        #[arg(long, default_value_t = 1)]
+        files: u8,
+    },
     /// Writes the images of an upload anew, without whose they are; before it stands what they are called.
     Export,
     /// Unpacks one of them, or several into a zip of their own.
     Entry { places: Vec<usize> },
+}
+
+impl Task {
+    /// How many files it is about.
+    fn files(&self) -> u8 {
+        match self {
+            Task::Series { files } | Task::Instance { files } => *files,
+            _ => 1,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -81,19 +99,32 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    jail::limit(options.memory_mib, options.cpu_s).context("cannot limit this process")?;
+    let count = options.task.files();
+    jail::limit(options.memory_mib, options.cpu_s, count).context("cannot limit this process")?;
     stay_alone()?;
     let limits = Limits { bytes: options.bytes_max, ..Limits::default() };
-    let Some(file) = handover::take(std::io::stdin()).context("no socket to take a file from")?
-    else {
-        // The service has gone.
-        return Ok(ExitCode::SUCCESS);
-    };
+    let mut files = Vec::with_capacity(usize::from(count));
+    for _ in 0..count {
+        let taken = handover::take(std::io::stdin()).context("no socket to take a file from")?;
+        let Some(file) = taken else {
+            // The service has gone.
+            return Ok(ExitCode::SUCCESS);
+        };
+        files.push(file);
+    }
     let walls = match confined(options) {
         Ok(walls) => walls,
         Err(error) => return Ok(complain(&error, ExitCode::from(UNJAILED))),
     };
-    let (answer, payload) = match perform(&options.task, &file, limits, walls)? {
+    for file in &files {
+        tell(&options.task, file, limits, walls)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what there is to say of the file.
+fn tell(task: &Task, file: &File, limits: Limits, walls: Walls) -> anyhow::Result<()> {
+    let (answer, payload) = match perform(task, file, limits, walls)? {
         Ok(answered) => answered,
         Err(refusal) => (refusal.into(), Vec::new()),
     };
@@ -102,12 +133,12 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
     drop(payload);
     if let DecoderAnswer::Image(facts) = answer {
         // All that must be said was said: from here on this process may run out of time or memory.
-        let index = index(&file, facts.identity.as_ref(), &limits)?;
+        let index = index(file, facts.identity.as_ref(), &limits)?;
         to.write_all(&(index.len() as u64).to_le_bytes())?;
         to.write_all(&index)?;
         to.flush()?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Makes this thread the only one of the pool that a JPEG's components are shared out in: in the jail none can be started.
@@ -140,8 +171,8 @@ fn perform(task: &Task, file: &File, limits: Limits, walls: Walls) -> std::io::R
         Task::Decode { modalities } => decode(whole(file, &limits)?, &limits, modalities),
         Task::Outline { own } => outline(&whole(file, &limits)?, &limits, *own),
         Task::Groups { numbered } => groups(file, limits, *numbered),
-        Task::Series => series(&whole(file, &limits)?, &limits),
-        Task::Instance => instance(&whole(file, &limits)?, &limits),
+        Task::Series { .. } => series(&whole(file, &limits)?, &limits),
+        Task::Instance { .. } => instance(&whole(file, &limits)?, &limits),
         Task::Export => jail::export::export(&whole(file, &limits)?, &limits).map(packed),
         Task::Entry { places } => entry(file, limits, places).map(packed),
     })
@@ -207,8 +238,7 @@ fn series(bytes: &[u8], limits: &Limits) -> Answered {
         if series.is_empty() {
             return Err(RefusalReason::Corrupt.refuse("The DICOM file names no series."));
         }
-        // No UID has a line break in it that counts.
-        Ok(hex(&Sha256::digest(format!("{study}\n{series}"))))
+        Ok(series_digest(&study, &series))
     });
     Ok((DecoderAnswer::Series(named.transpose()?), Vec::new()))
 }

@@ -4,8 +4,10 @@
 //! For each sender there is a folder `arrived`, where instances lie until the jail has said of which series they are, and a folder
 //! for each series. All that is known lies there, so that another process goes on where this one ended.
 
+mod looked;
 mod room;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use domain::{Error, ErrorKind, Result, hex};
+use futures::future::try_join_all;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncWriteExt, BufWriter};
@@ -21,6 +24,7 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 use crate::reserve::Reserve;
 use crate::spool::{LOOK_BYTES, WRITE_BYTES, unusable};
 
+use looked::Looked;
 use room::{Place, Room};
 
 /// What a crash left half written is deleted at start; by its name it is known.
@@ -47,6 +51,7 @@ pub struct Inbox {
     most: Most,
     reserve: Reserve,
     room: Room,
+    looked: Looked,
     /// Until the last of them is dropped no other process has the folder.
     _lock: Arc<File>,
 }
@@ -63,6 +68,17 @@ pub struct Arriving {
     bytes_to_look: usize,
     /// What is to be written before all else.
     head: Vec<u8>,
+    /// Which one it is of, where that is known already.
+    series: Option<String>,
+}
+
+/// An instance that survives a crash, under no name yet.
+struct Flushed {
+    draft: durable::Flushed,
+    path: PathBuf,
+    place: Place,
+    series: Option<String>,
+    looked: Looked,
 }
 
 /// Why an instance is not taken.
@@ -94,7 +110,8 @@ impl Inbox {
                 fs::remove_file(&entry).map_err(unusable)?;
             }
         }
-        let inbox = Inbox { folder: Arc::from(folder), most, reserve, room, _lock: Arc::new(lock) };
+        let (looked, lock) = (Looked::default(), Arc::new(lock));
+        let inbox = Inbox { folder: Arc::from(folder), most, reserve, room, looked, _lock: lock };
         for sender in senders {
             inbox.admit(sender)?;
             for path in inbox.all(sender)? {
@@ -153,6 +170,7 @@ impl Inbox {
             digest: Sha256::new(),
             bytes_to_look: LOOK_BYTES,
             head,
+            series: None,
         })
     }
 
@@ -167,26 +185,47 @@ impl Inbox {
         Ok(all.iter().map(|path| name_of(path)).collect())
     }
 
-    /// Puts what has arrived into its series. An instance that is there already, byte by byte, is there once. Blocks.
-    pub fn file(&self, sender: &str, series: &str, arrived: &Path) -> Result<()> {
-        let folder = self.series_folder(sender, series);
+    /// Of which series the arrived instance is, where the jail has said so before it came.
+    pub fn known_series(&self, arrived: &Path) -> Option<String> {
+        self.looked.series_of(arrived)
+    }
+
+    /// Puts what has arrived into its series. An instance that is there already, byte by byte, is there once. Says of which series those are
+    /// that were put there, also where it fails amid them. Blocks.
+    pub fn file(&self, sender: &str, arrived: Vec<(String, PathBuf)>) -> (Vec<String>, Result<()>) {
+        let (mut filed, mut folders) = (Vec::with_capacity(arrived.len()), BTreeSet::new());
+        for (series, path) in arrived {
+            let folder = self.series_folder(sender, &series);
+            if let Err(error) = self.move_into(&folder, sender, &path) {
+                return (filed, Err(unusable(error)));
+            }
+            folders.insert(folder);
+            filed.push(series);
+        }
+        let flushed = folders.iter().try_for_each(|folder| durable::flush_folder(folder));
+        (filed, flushed.map_err(unusable))
+    }
+
+    fn move_into(&self, folder: &Path, sender: &str, arrived: &Path) -> io::Result<()> {
         if !folder.is_dir() {
-            fs::create_dir_all(&folder).map_err(unusable)?;
-            durable::flush_folder(durable::folder_of(&folder)).map_err(unusable)?;
+            fs::create_dir_all(folder)?;
+            durable::flush_folder(durable::folder_of(folder))?;
         }
         let to = folder.join(arrived.file_name().unwrap_or_default());
         let twice = length_at(&to);
-        fs::rename(arrived, &to).map_err(unusable)?;
+        fs::rename(arrived, &to)?;
+        self.looked.forget(arrived);
         if let Some(bytes) = twice {
             self.room.give_back(whose(sender), bytes);
         }
-        durable::flush_folder(&folder).map_err(unusable)
+        Ok(())
     }
 
     /// Removes what has arrived and is for nothing here. Blocks.
     pub fn discard(&self, sender: &str, path: &Path) -> Result<()> {
         let bytes = fs::metadata(path).map_err(unusable)?.len();
         fs::remove_file(path).map_err(unusable)?;
+        self.looked.forget(path);
         self.room.give_back(whose(sender), bytes);
         Ok(())
     }
@@ -310,24 +349,55 @@ impl Arriving {
         self.file.write_all(bytes).await.map_err(failed)
     }
 
+    /// The same, of which it is known of which series it is.
+    pub fn of_series(self, series: String) -> Arriving {
+        Arriving { series: Some(series), ..self }
+    }
+
     /// Returns once it, and that it is there, survive a crash.
     pub async fn keep(self) -> Result<(), NotTaken> {
-        let Arriving { sop_instance, to, place, named, mut file, digest, .. } = self;
-        file.flush().await.map_err(failed)?;
+        keep_all(vec![self]).await.map_err(NotTaken::Failed)
+    }
+
+    /// Writes it out to the disk.
+    async fn flushed(self) -> io::Result<Flushed> {
+        let Arriving { inbox, sop_instance, to, place, named, mut file, digest, series, .. } = self;
+        file.flush().await?;
         drop(file);
-        let name = format!("{sop_instance}.{}{INSTANCE}", hex(&digest.finalize()));
-        let keeping = tokio::task::spawn_blocking(move || put(named, &to, &name, place));
-        let kept = keeping.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        kept.map_err(failed)
+        let path = to.join(format!("{sop_instance}.{}{INSTANCE}", hex(&digest.finalize())));
+        let flushing = tokio::task::spawn_blocking(move || durable::Draft::from(named).finish());
+        let draft = flushing.await.map_err(io::Error::other)??;
+        Ok(Flushed { draft, path, place, series, looked: inbox.looked })
     }
 }
 
-fn put(named: NamedTempFile, to: &Path, name: &str, place: Place) -> io::Result<()> {
-    let path = to.join(name);
-    let twice = length_at(&path);
-    durable::Draft::from(named).finish()?.replace(&path)?;
-    durable::flush_folder(to)?;
-    place.keep(twice);
+/// Returns once all of them, and that they are there, survive a crash. They are flushed side by side, which a journal takes as a few flushes
+/// only, and their folder is flushed once.
+pub async fn keep_all(arriving: Vec<Arriving>) -> Result<()> {
+    let flushing = arriving.into_iter().map(Arriving::flushed);
+    let flushed = try_join_all(flushing).await.map_err(unusable)?;
+    let keeping = tokio::task::spawn_blocking(move || put(flushed));
+    let kept = keeping.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    kept.map_err(unusable)
+}
+
+/// Gives each its name.
+fn put(flushed: Vec<Flushed>) -> io::Result<()> {
+    let (mut folders, mut named) = (BTreeSet::new(), Vec::with_capacity(flushed.len()));
+    for Flushed { draft, path, place, series, looked } in flushed {
+        let twice = length_at(&path);
+        // Before it is there: whoever finds it need not have it looked at.
+        if let Some(series) = series {
+            looked.note(&path, series);
+        }
+        draft.replace(&path).inspect_err(|_| looked.forget(&path))?;
+        folders.insert(durable::folder_of(&path).to_owned());
+        named.push((place, twice));
+    }
+    folders.iter().try_for_each(|folder| durable::flush_folder(folder))?;
+    for (place, twice) in named {
+        place.keep(twice);
+    }
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use domain::Clock;
+use service::Turns;
 use service::claims::Verifier;
 
 use super::callers::Callers;
 use super::inbox::Inbox;
 use super::senders::Sender;
+use crate::decoder::Party;
 use crate::upload::Uploads;
 
 pub struct Reception {
@@ -22,6 +24,8 @@ pub struct Reception {
     /// One sender of each folder of the table; none where scanners are not listened to.
     pub table: Vec<Arc<Sender>>,
     pub callers: Callers,
+    /// The hospitals' turns at putting instances into the inbox together: while they do, files of each are open.
+    pub keeping: Turns<Party>,
 }
 
 impl Reception {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use domain::limits::UPLOAD_FILES_MAX;
 use domain::{ErrorKind, Result, hex};
 use futures::{FutureExt, StreamExt, stream};
-use imaging::RefusalReason;
+use imaging::{Refusal, RefusalReason};
 use platform::trail::{self, Circumstances};
 use proto::ingest::UploadHeader;
 use proto::storage::BatchEntry;
@@ -28,6 +28,7 @@ use super::outcome::{Became, Outcome};
 use super::reception::Reception;
 use super::senders::{Acting, Sender};
 use super::telling::{count_instance, count_series, tell_room};
+use crate::decoder::TOGETHER;
 use crate::rpc::refused;
 use crate::series_choice::MARKED;
 use crate::spool::{Received, Spooled};
@@ -172,34 +173,60 @@ impl Gathering {
     async fn file_arrived(&mut self, now_ms: i64) -> Result<()> {
         let (inbox, folder) = (self.reception.inbox.clone(), self.sender.folder.clone());
         let arrived = blocking(move || inbox.arrived(&folder)).await?;
+        self.doubtful.retain(|path, _| arrived.contains(path));
         if arrived.is_empty() {
             return Ok(());
         }
         let Acting { tenant, .. } = self.sender.acting(&self.reception.verifier).await?;
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for path in arrived {
+            match self.reception.inbox.known_series(&path) {
+                Some(series) => known.push((series, path)),
+                None => unknown.push(path),
+            }
+        }
+        self.file(known, now_ms).await?;
         let decoder = self.reception.uploads.decoder.of(tenant);
         let at_a_time = decoder.at_a_time();
-        let looked = stream::iter(arrived).map(move |path| {
+        let groups: Vec<Vec<PathBuf>> = unknown.chunks(TOGETHER).map(<[PathBuf]>::to_vec).collect();
+        let looked = stream::iter(groups).map(move |paths| {
             let decoder = decoder.clone();
             async move {
-                let series = decoder.series(&path).await;
-                (path, series)
+                let told = decoder.series(&paths).await;
+                (paths, told)
             }
         });
         let mut looked = pin!(looked.buffered(at_a_time));
-        while let Some((path, series)) = looked.next().await {
-            match series? {
-                Ok(Some(series)) if is_digest(&series) => self.file(series, path, now_ms).await?,
-                Ok(Some(_)) => self.file(alone(&path), path, now_ms).await?,
-                Ok(None) => self.discard(path).await?,
-                Err(refusal) if refusal.problem == RefusalReason::TooLarge => {
-                    self.require_look(&path)?;
-                    self.file(alone(&path), path, now_ms).await?;
-                }
-                // What cannot be read goes the same way, and is refused there.
-                Err(_) => self.file(alone(&path), path, now_ms).await?,
-            }
+        while let Some((paths, told)) = looked.next().await {
+            self.file_looked(paths.into_iter().zip(told?), now_ms).await?;
         }
         Ok(())
+    }
+
+    /// Puts into their series what the jail has looked at, each with what it told.
+    async fn file_looked(
+        &mut self,
+        looked: impl Iterator<Item = (PathBuf, Result<Option<String>, Refusal>)>,
+        now_ms: i64,
+    ) -> Result<()> {
+        let (mut arrived, mut all_looked) = (Vec::new(), Ok(()));
+        for (path, told) in looked {
+            match told {
+                Ok(Some(series)) if is_digest(&series) => arrived.push((series, path)),
+                Ok(None) => self.discard(path).await?,
+                Err(refusal) if refusal.problem == RefusalReason::TooLarge => {
+                    all_looked = self.require_look(&path);
+                    if all_looked.is_err() {
+                        break;
+                    }
+                    arrived.push((alone(&path), path));
+                }
+                // What cannot be read goes the same way, and is refused there.
+                Ok(Some(_)) | Err(_) => arrived.push((alone(&path), path)),
+            }
+        }
+        self.file(arrived, now_ms).await?;
+        all_looked
     }
 
     /// Fails where the instance is to be looked at once more, later.
@@ -213,14 +240,18 @@ impl Gathering {
         Ok(())
     }
 
-    async fn file(&mut self, series: String, path: PathBuf, now_ms: i64) -> Result<()> {
-        let (inbox, folder, of) =
-            (self.reception.inbox.clone(), self.sender.folder.clone(), series.clone());
-        blocking(move || inbox.file(&folder, &of, &path)).await?;
-        let known = self.series.entry(series).or_insert_with(|| Known::touched(now_ms));
-        let (version, in_hand, study) = (known.version + 1, known.in_hand, known.study.take());
-        *known = Known { version, in_hand, study, ..Known::touched(now_ms) };
-        Ok(())
+    async fn file(&mut self, arrived: Vec<(String, PathBuf)>, now_ms: i64) -> Result<()> {
+        if arrived.is_empty() {
+            return Ok(());
+        }
+        let (inbox, folder) = (self.reception.inbox.clone(), self.sender.folder.clone());
+        let (filed, all_filed) = blocking(move || Ok(inbox.file(&folder, arrived))).await?;
+        for series in filed {
+            let known = self.series.entry(series).or_insert_with(|| Known::touched(now_ms));
+            let (version, in_hand, study) = (known.version + 1, known.in_hand, known.study.take());
+            *known = Known { version, in_hand, study, ..Known::touched(now_ms) };
+        }
+        all_filed
     }
 
     /// What holds no slice, whatever its class, is for nothing here.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::SeekFrom;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -10,7 +11,8 @@ use std::task::{Poll, ready};
 use domain::limits::UPLOAD_FILES_MAX;
 use domain::{ErrorKind, Result};
 use futures::{Stream, TryStreamExt, stream};
-use imaging::{DicomInstance, RefusalReason};
+use imaging::{DicomInstance, Refusal, RefusalReason};
+use jail::answer::series_digest;
 use proto::ingest::{StoreHeader, StoredInstance};
 use service::claims::Claims;
 use tokio::fs::File;
@@ -18,11 +20,12 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::task::JoinHandle;
 
 use super::dimse::is_uid;
-use super::inbox::NotTaken;
+use super::inbox::{Arriving, NotTaken, keep_all};
 use super::part10;
 use super::reception::Reception;
 use super::senders::Sender;
 use super::telling::count_instance;
+use crate::decoder::TOGETHER;
 use crate::spool::{Piece, Spooled, WRITE_BYTES, unusable};
 use crate::upload::Uploads;
 
@@ -49,6 +52,9 @@ pub const REASONS: [(u16, &str); 6] = [
     (SYNTAX_NOT_SUPPORTED, "its transfer syntax is not decoded, or is another than its part says"),
     (PROCESSING_FAILURE, "it could not be looked at now: send it again later"),
 ];
+
+/// Instances of so many bytes are enough to be looked at and kept together.
+const TOGETHER_BYTES: usize = 32 * 1024 * 1024;
 
 /// What is the same for all instances of a request.
 struct Request {
@@ -80,18 +86,19 @@ pub async fn store(
     let request = Arc::new(Request { reception, sender, uploads, header, token });
     let (mut pieces, mut stored, mut in_hand) = (pin!(pieces), Vec::new(), VecDeque::new());
     let mut begun = begun(pieces.try_next().await?)?;
+    let (mut count, mut together, mut bytes_together) = (0, Vec::new(), 0);
     while let Some(syntax) = begun.take() {
-        if stored.len() + in_hand.len() >= UPLOAD_FILES_MAX {
+        count += 1;
+        if count > UPLOAD_FILES_MAX {
             return Err(ErrorKind::Invalid
                 .error(format!("a request may bring {UPLOAD_FILES_MAX} instances at most")));
         }
-        // While the next one comes, those before are looked at.
-        while in_hand.len() >= at_a_time {
-            done(&mut in_hand, &mut stored).await?;
-        }
         let mut next = None;
         let body = stream::poll_fn(|cx| match ready!(pieces.as_mut().poll_next(cx)) {
-            Some(Ok(Piece::Bytes(bytes))) => Poll::Ready(Some(Ok(bytes))),
+            Some(Ok(Piece::Bytes(bytes))) => {
+                bytes_together += bytes.len();
+                Poll::Ready(Some(Ok(bytes)))
+            }
             Some(Ok(Piece::File(syntax))) => {
                 next = Some(syntax);
                 Poll::Ready(None)
@@ -100,13 +107,21 @@ pub async fn store(
             None => Poll::Ready(None),
         });
         match request.uploads.spool.keep(body).await? {
-            Ok(spooled) => {
-                let request = request.clone();
-                in_hand.push_back(tokio::spawn(async move { request.one(spooled, &syntax).await }));
-            }
+            Ok(spooled) => together.push((spooled, syntax)),
             Err(refusal) => return Err(ErrorKind::Invalid.error(refusal.detail)),
         }
         begun = next;
+        let is_enough = together.len() >= TOGETHER || bytes_together >= TOGETHER_BYTES;
+        if begun.is_some() && !is_enough {
+            continue;
+        }
+        // While the next ones come, those before are looked at.
+        while in_hand.len() >= at_a_time {
+            done(&mut in_hand, &mut stored).await?;
+        }
+        let (request, some) = (request.clone(), std::mem::take(&mut together));
+        in_hand.push_back(tokio::spawn(async move { request.some(some).await }));
+        bytes_together = 0;
     }
     while !in_hand.is_empty() {
         done(&mut in_hand, &mut stored).await?;
@@ -126,14 +141,14 @@ fn begun(first: Option<Piece>) -> Result<Option<String>> {
 
 /// Waits for the first of those in hand.
 async fn done(
-    in_hand: &mut VecDeque<JoinHandle<Result<StoredInstance>>>,
+    in_hand: &mut VecDeque<JoinHandle<Result<Vec<StoredInstance>>>>,
     stored: &mut Vec<StoredInstance>,
 ) -> Result<()> {
     let Some(first) = in_hand.pop_front() else { return Ok(()) };
-    let one = first.await.map_err(|error| {
-        ErrorKind::Internal.error("storing an instance panicked").because(error)
+    let some = first.await.map_err(|error| {
+        ErrorKind::Internal.error("storing instances panicked").because(error)
     })??;
-    stored.push(one);
+    stored.extend(some);
     Ok(())
 }
 
@@ -148,76 +163,114 @@ fn room_for_some(stored: &[StoredInstance]) -> Result<()> {
 }
 
 impl Request {
-    async fn one(&self, spooled: Spooled, syntax: &str) -> Result<StoredInstance> {
-        let (told, failure) = match self.uploads.decoder.instance(spooled.path()).await? {
-            Ok(told) => {
-                let failure = match unfit(&told, &self.header.study_uid, syntax) {
-                    Some(failure) => Some(failure),
-                    None => self.take(&told, &spooled).await?,
-                };
-                (told, failure)
-            }
-            Err(refusal) => {
-                // Mostly that the decoder has too little time or memory is the machine's fault.
-                let passes = refusal.problem == RefusalReason::TooLarge;
-                if !passes {
-                    self.uploads.note(&refusal, &self.header.site, &self.token).await;
+    /// Looks at some of them, each with the sender's word of its transfer syntax, and puts those that fit into the inbox. Says of each
+    /// what became of it, in their order.
+    async fn some(&self, spooled: Vec<(Spooled, String)>) -> Result<Vec<StoredInstance>> {
+        let paths: Vec<PathBuf> = spooled.iter().map(|(one, _)| one.path().to_owned()).collect();
+        let looked = self.uploads.decoder.instances(&paths).await?;
+        let turn = self.reception.keeping.take(self.uploads.decoder.party()).await;
+        let mut stored = Vec::with_capacity(spooled.len());
+        let (mut arriving, mut refusals) = (Vec::new(), Vec::new());
+        for ((one, syntax), looked) in spooled.iter().zip(looked) {
+            let (told, failure) = match looked {
+                Ok(told) => {
+                    let begun = self.begun(&told, one, syntax).await?;
+                    (told, begun.map(|begun| arriving.push(begun)).err())
                 }
-                let reason = if passes { PROCESSING_FAILURE } else { CANNOT_UNDERSTAND };
-                (DicomInstance::default(), Some(Failure { reason, words: refusal.detail }))
-            }
-        };
-        count_instance(if failure.is_none() { "kept" } else { "refused" });
-        let (failure, comment) =
-            failure.map_or((0, String::new()), |failure| (failure.reason, failure.words));
-        Ok(StoredInstance {
-            sop_class: told.sop_class,
-            sop_instance: told.sop_instance,
-            study_uid: told.study,
-            series_uid: told.series,
-            failure: failure.into(),
-            comment,
-        })
+                Err(refusal) => {
+                    let failure = unread(&refusal);
+                    refusals.push(refusal);
+                    (DicomInstance::default(), Some(failure))
+                }
+            };
+            stored.push(answered(told, failure));
+        }
+        if !arriving.is_empty() {
+            keep_all(arriving).await?;
+            self.sender.news.notify_one();
+        }
+        drop(turn);
+        for one in &stored {
+            count_instance(if one.failure == 0 { "kept" } else { "refused" });
+        }
+        for refusal in refusals.iter().filter(|refusal| !passes(refusal)) {
+            self.uploads.note(refusal, &self.header.site, &self.token).await;
+        }
+        Ok(stored)
     }
 
-    /// Puts it into the inbox; or says why not.
-    async fn take(&self, told: &DicomInstance, spooled: &Spooled) -> Result<Option<Failure>> {
-        match self.kept(told, spooled).await? {
-            Ok(()) => {
-                self.sender.news.notify_one();
-                Ok(None)
-            }
+    /// Begins to put it into the inbox, all of it; or says why not.
+    async fn begun(
+        &self,
+        told: &DicomInstance,
+        spooled: &Spooled,
+        syntax: &str,
+    ) -> Result<Result<Arriving, Failure>> {
+        if let Some(failure) = unfit(told, &self.header.study_uid, syntax) {
+            return Ok(Err(failure));
+        }
+        match self.written(told, spooled).await? {
+            Ok(arriving) => Ok(Ok(arriving)),
             Err(NotTaken::TooLarge) => {
-                Ok(Some(Failure::of(OUT_OF_RESOURCES, "It is larger than is taken.")))
+                Ok(Err(Failure::of(OUT_OF_RESOURCES, "It is larger than is taken.")))
             }
             Err(NotTaken::NoRoom) => {
                 let words = "There is no room for more instances now: send it again later.";
-                Ok(Some(Failure::of(OUT_OF_RESOURCES, words)))
+                Ok(Err(Failure::of(OUT_OF_RESOURCES, words)))
             }
             Err(NotTaken::Failed(error)) => Err(error),
         }
     }
 
     /// The head is the one that a scanner's instance gets: so the same instance is the same bytes by each door.
-    async fn kept(&self, told: &DicomInstance, spooled: &Spooled) -> Result<Result<(), NotTaken>> {
+    async fn written(
+        &self,
+        told: &DicomInstance,
+        spooled: &Spooled,
+    ) -> Result<Result<Arriving, NotTaken>> {
         let head = part10::head(&told.sop_class, &told.sop_instance, &told.transfer_syntax);
         let inbox = &self.reception.inbox;
-        let mut arriving = match inbox.begin(&self.sender.folder, &told.sop_instance, head) {
+        let arriving = match inbox.begin(&self.sender.folder, &told.sop_instance, head) {
             Ok(arriving) => arriving,
             Err(why) => return Ok(Err(why)),
         };
+        let mut arriving = arriving.of_series(series_digest(&told.study, &told.series));
         let mut file = File::open(spooled.path()).await.map_err(unusable)?;
         file.seek(SeekFrom::Start(told.data_set_at)).await.map_err(unusable)?;
         let mut chunk = vec![0; WRITE_BYTES];
         loop {
             let read = file.read(&mut chunk).await.map_err(unusable)?;
             if read == 0 {
-                return Ok(arriving.keep().await);
+                return Ok(Ok(arriving));
             }
             if let Err(why) = arriving.write(&chunk[..read]).await {
                 return Ok(Err(why));
             }
         }
+    }
+}
+
+/// Why one is not stored that cannot be read.
+fn unread(refusal: &Refusal) -> Failure {
+    let reason = if passes(refusal) { PROCESSING_FAILURE } else { CANNOT_UNDERSTAND };
+    Failure { reason, words: refusal.detail.clone() }
+}
+
+/// Mostly that the decoder has too little time or memory is the machine's fault: it says nothing about the file.
+fn passes(refusal: &Refusal) -> bool {
+    refusal.problem == RefusalReason::TooLarge
+}
+
+fn answered(told: DicomInstance, failure: Option<Failure>) -> StoredInstance {
+    let (failure, comment) =
+        failure.map_or((0, String::new()), |failure| (failure.reason, failure.words));
+    StoredInstance {
+        sop_class: told.sop_class,
+        sop_instance: told.sop_instance,
+        study_uid: told.study,
+        series_uid: told.series,
+        failure: failure.into(),
+        comment,
     }
 }
 

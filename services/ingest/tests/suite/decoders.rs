@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use futures::future::{join, join_all};
 use image::ImageFormat;
 use imaging::StoredInstance;
 use imaging::encode::Series;
+use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::files;
@@ -78,6 +80,17 @@ fn kill(pid: &str) {
     assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
 }
 
+/// That script in a folder of its own, with the real decoder beside it.
+pub fn scripted(script: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let [program, decoder] = [script, "medseg-decode"].map(|name| folder.path().join(name));
+    symlink(format!("{}/tests/suite/{script}", env!("CARGO_MANIFEST_DIR")), &program).unwrap();
+    let own = std::env::current_exe().unwrap();
+    let mut beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("medseg-decode"));
+    symlink(beside.find(|program| program.is_file()).unwrap(), &decoder).unwrap();
+    (folder, program)
+}
+
 /// Behind the second of them, and only there, wait as many as make a crowd.
 const CROWD: usize = 6;
 
@@ -113,13 +126,7 @@ async fn a_decoder_that_dies_before_its_file_comes_costs_nobody_an_upload() {
 
 #[tokio::test]
 async fn an_index_that_does_not_come_in_time_costs_nobody_an_upload() {
-    let folder = tempfile::tempdir().unwrap();
-    let [cut, decoder] = ["cut.sh", "medseg-decode"].map(|name| folder.path().join(name));
-    symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/cut.sh"), &cut).unwrap();
-    let own = std::env::current_exe().unwrap();
-    let mut beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("medseg-decode"));
-    symlink(beside.find(|program| program.is_file()).unwrap(), &decoder).unwrap();
-
+    let (_folder, cut) = scripted("cut.sh");
     let upload = files::dicom_zip(&[Series::of_seed(41)]);
     let world = World::with(|config| config.decoder = Some(cut)).await;
     let scan = world.upload(&upload).await.unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! Scanners and archives send over the network, by a real client of the upper layer.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dicom_ul::association::Error as Failed;
@@ -42,6 +42,8 @@ pub struct Hospitals {
     pub tokens: [String; 2],
     pub address: SocketAddr,
     change: fn(&mut DicomSettings, &Path),
+    /// Another program than the decoder.
+    decoder: Option<PathBuf>,
     /// What it answers besides; none while it does not run.
     pub ingest: Option<IngestClient<Peer>>,
     running: Option<JoinHandle<()>>,
@@ -61,6 +63,15 @@ impl Hospitals {
 
     /// With other settings; files that they name lie in the folder.
     pub async fn with(change: fn(&mut DicomSettings, &Path)) -> Hospitals {
+        Hospitals::begun(change, None).await
+    }
+
+    /// With that program as its decoder.
+    pub async fn decoded_by(decoder: PathBuf) -> Hospitals {
+        Hospitals::begun(|_, _| (), Some(decoder)).await
+    }
+
+    async fn begun(change: fn(&mut DicomSettings, &Path), decoder: Option<PathBuf>) -> Hospitals {
         let (clock, random) = (system_clock(), system_random());
         let issuer = Issuer::at(clock.clone());
         let token = |name: &str, role| {
@@ -79,8 +90,17 @@ impl Hospitals {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (folder, tokens) = (tempfile::tempdir().unwrap(), [north, south]);
         let (ingest, running) = (None, None);
-        let mut hospitals =
-            Hospitals { storage, issuer, folder, tokens, address, change, ingest, running };
+        let mut hospitals = Hospitals {
+            storage,
+            issuer,
+            folder,
+            tokens,
+            address,
+            change,
+            decoder,
+            ingest,
+            running,
+        };
         hospitals.start().await;
         hospitals
     }
@@ -108,7 +128,12 @@ impl Hospitals {
         };
         (self.change)(&mut dicom, self.folder.path());
         let spool = self.folder.path().join("spool");
-        Config { disk_reserve_mib: 1, dicom, ..Config::at(spool, Issuer::SERVICE_SECRET.into()) }
+        Config {
+            disk_reserve_mib: 1,
+            decoder: self.decoder.clone(),
+            dicom,
+            ..Config::at(spool, Issuer::SERVICE_SECRET.into())
+        }
     }
 
     pub async fn start(&mut self) {

@@ -12,6 +12,7 @@ use proto::ingest::{
 };
 use service::claims::authorised;
 
+use crate::decoders::scripted;
 use crate::door::{Hospitals, NORTH, SOUTH, series, until};
 
 /// Stores those files as parts of one request, in the name of that token's bearer; empty: of any study.
@@ -146,6 +147,30 @@ async fn an_instance_that_is_not_taken_takes_no_other_with_it() {
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     let nobody = stored(&hospitals, "", &slices, "no token").await;
     assert_eq!(nobody.unwrap_err().kind(), ErrorKind::Unauthenticated);
+}
+
+#[tokio::test]
+async fn instances_of_a_request_share_a_decoder_and_are_not_looked_at_once_more() {
+    let (folder, decoder) = scripted("noted.sh");
+    let hospitals = Hospitals::decoded_by(decoder).await;
+    assert_eq!(failures(&by_north(&hospitals, "", &series(61)).await), [0; 8]);
+    hospitals.scans_when(1).await;
+    let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+    let times = |task: &str| asked.lines().filter(|line| line.contains(task)).count();
+    assert_eq!((times(" instance"), times(" series")), (1, 0), "{asked}");
+}
+
+#[tokio::test]
+async fn a_decoder_that_ends_amid_several_instances_costs_none_of_them_its_answer() {
+    let (_folder, decoder) = scripted("weary.sh");
+    let hospitals = Hospitals::decoded_by(decoder).await;
+    let mut sent = series(62);
+    sent.insert(3, b"no instance".to_vec());
+    let answers = by_north(&hospitals, "", &sent).await;
+    assert_eq!(failures(&answers), [0, 0, 0, 0xc000, 0, 0, 0, 0, 0]);
+    assert_eq!(hospitals.store(NORTH, &series(63)).await, [0; 8]);
+    let scans = hospitals.scans_when(2).await;
+    assert!(scans.iter().all(|scan| scan.shape[0] == 8), "{scans:?}");
 }
 
 #[tokio::test]

@@ -38,9 +38,10 @@ fn killed(half: Arriving) {
 
 /// Puts all that has come into one series.
 fn file_all(inbox: &Inbox, sender: &str) {
-    for path in inbox.arrived(sender).unwrap() {
-        inbox.file(sender, "s", &path).unwrap();
-    }
+    let arrived = inbox.arrived(sender).unwrap().into_iter();
+    let (filed, done) = inbox.file(sender, arrived.map(|path| ("s".to_owned(), path)).collect());
+    done.unwrap();
+    assert!(filed.iter().all(|series| series == "s"));
 }
 
 fn told(inbox: &Inbox, sender: &str) -> Vec<(String, Vec<u8>)> {
@@ -86,6 +87,28 @@ async fn an_instance_that_comes_twice_is_there_once_and_the_last_one_counts() {
     assert_eq!(inbox.bytes(), 3);
     inbox.remove("mr", "s").unwrap();
     assert_eq!((inbox.bytes(), inbox.series("mr").unwrap().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_comes_together_is_there_and_its_series_is_known_until_it_is_filed() {
+    let world = World::new();
+    let inbox = world.inbox();
+    let mut arriving = Vec::new();
+    for uid in ["1.1", "1.2", "1.1"] {
+        let mut one = inbox.begin("mr", uid, Vec::new()).unwrap().of_series("s".to_owned());
+        one.write(uid.as_bytes()).await.unwrap();
+        arriving.push(one);
+    }
+    keep_all(arriving).await.unwrap();
+    let arrived = inbox.arrived("mr").unwrap();
+    let known = |inbox: &Inbox| -> Vec<String> {
+        arrived.iter().filter_map(|path| inbox.known_series(path)).collect()
+    };
+    assert_eq!((arrived.len(), inbox.bytes(), known(&inbox)), (2, 6, vec!["s".to_owned(); 2]));
+    file_all(&inbox, "mr");
+    assert_eq!(known(&inbox).len(), 0);
+    let both = ["1.1", "1.2"].map(|uid| (uid.to_owned(), uid.as_bytes().to_vec()));
+    assert_eq!((told(&inbox, "mr"), inbox.bytes()), (both.to_vec(), 6));
 }
 
 #[tokio::test]
