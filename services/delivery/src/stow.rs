@@ -61,7 +61,7 @@ fn outcome(Answered { status, body }: &Answered, objects: usize) -> Outcome {
     let code = status.as_u16();
     let stored = match (code, &failures) {
         // An archive that answers 200 need not list anything.
-        (200 | 204, None) => true,
+        (200 | 204, None) => !is_page(body),
         (200 | 202 | 409, Some(reasons)) => {
             let new = reasons.iter().filter(|reason| !DUPLICATES.contains(reason)).count();
             // That none is stored is said of objects that are named; without names, nothing is known of them.
@@ -74,13 +74,24 @@ fn outcome(Answered { status, body }: &Answered, objects: usize) -> Outcome {
     }
     let reasons: Vec<String> =
         failures.unwrap_or_default().iter().map(|reason| format!("{reason:04X}")).collect();
-    let why = if reasons.is_empty() {
+    let why = if reasons.is_empty() && is_page(body) {
+        " with a page for people, such as one to sign in at: something else than an archive"
+            .to_owned()
+    } else if reasons.is_empty() {
         String::new()
     } else {
         let (failed, reasons) = (reasons.len(), reasons.join(", "));
         format!(": {failed} of {objects} objects are not stored, for the reasons {reasons}")
     };
     Outcome::Later(format!("it answered {status}{why}"))
+}
+
+/// Whether it is a page (HTML), as what stands before an archive answers with: it says nothing of any object.
+fn is_page(body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let begins =
+        |page: &[u8]| body.get(..page.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(page));
+    begins(b"<!doctype html") || begins(b"<html")
 }
 
 fn duplicates(reasons: &[u64]) -> String {
@@ -150,6 +161,22 @@ mod tests {
         let Outcome::Later(words) = of(202, &failing(&[0xa700])) else { panic!("later") };
         let said = "it answered 202 Accepted: 1 of 3 objects are not stored, for the reasons A700";
         assert_eq!(words, said);
+    }
+
+    #[test]
+    fn a_page_for_people_says_nothing_of_objects_and_xml_does() {
+        let of = |body: &str| {
+            let body = body.as_bytes().to_vec();
+            outcome(&Answered { status: StatusCode::OK, body }, 3)
+        };
+        for page in ["\n<!DOCTYPE html><title>Sign in</title>", "<HTML lang=\"en\">"] {
+            let later = of(page);
+            assert_eq!(later.name(), "later", "{page}");
+            assert!(later.words().starts_with("it answered 200 OK with a page"), "{page}");
+        }
+        for stored in ["", "<?xml version=\"1.0\"?><NativeDicomModel/>"] {
+            assert_eq!(of(stored).name(), "delivered", "{stored}");
+        }
     }
 
     #[test]

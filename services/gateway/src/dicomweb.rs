@@ -9,6 +9,7 @@ mod accept;
 mod addresses;
 mod frames;
 mod held;
+mod index;
 mod json;
 mod media_type;
 mod parts;

@@ -122,6 +122,15 @@ impl Decoder {
     /// Shares out the entries of the archive in `file`; pictures with numbered names belong together if `numbered`.
     pub async fn groups(&self, file: &Path, numbered: bool) -> Result<Result<Vec<Group>, Refusal>> {
         let task: &[&str] = if numbered { &["groups", "--numbered"] } else { &["groups"] };
+        self.shared_out(file, task).await
+    }
+
+    /// The same of a file that came alone: one group of it, unless it cannot be read.
+    pub async fn alone(&self, file: &Path) -> Result<Result<Vec<Group>, Refusal>> {
+        self.shared_out(file, &["groups", "--alone"]).await
+    }
+
+    async fn shared_out(&self, file: &Path, task: &[&str]) -> Result<Result<Vec<Group>, Refusal>> {
         Ok(match self.ask(file, task).await? {
             Ok(Answered { answer: DecoderAnswer::Groups(groups), .. }) => Ok(groups),
             Ok(_) => Err(crashed()),

@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::decoder::{Decoder, Party};
 use crate::image;
 use crate::process::Answered;
-use crate::series_choice::{Choice, is_one_study};
+use crate::series_choice::{Choice, MARKED, is_one_study};
 use crate::spool::{Piece, Received, Spool, Spooled};
 
 /// How long storage may take to keep the largest volume.
@@ -94,6 +94,8 @@ impl Uploads {
             // There is one scan at most among them.
             let of_scan = choices.into_iter().zip(&groups).find(|(_, group)| group.scan);
             choice = of_scan.map(|(choice, _)| choice).unwrap_or_default();
+        } else if upload.series == MARKED {
+            choice = self.choice_alone(spooled, upload, token).await?;
         }
         let handed = self.hand_on_as(spooled, upload, &choice, token).await?;
         match (handed, received) {
@@ -106,6 +108,19 @@ impl Uploads {
             }
             (handed, _) => Ok(handed.map(|scan| Taken::Scan(Box::new(scan)))),
         }
+    }
+
+    /// What becomes of a file that is all of its series, as captures, localisers and enhanced images mostly are. One that cannot be looked
+    /// at is for whoever decodes it to refuse.
+    async fn choice_alone(
+        &self,
+        file: &Spooled,
+        upload: &UploadHeader,
+        token: &str,
+    ) -> Result<Choice> {
+        let groups = self.decoder.alone(file.path()).await?.unwrap_or_default();
+        let choices = self.choices(&groups, upload, token).await?;
+        Ok(choices.into_iter().next().unwrap_or_default())
     }
 
     /// The series of the one study that an archive holds; None of anything else.

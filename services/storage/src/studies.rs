@@ -30,7 +30,7 @@ impl Store {
         if uids.is_empty() {
             return Ok(FoundStudies::default());
         }
-        let mut scans = self.scans_of(tenant, &uids).await?;
+        let mut scans = self.scans_of(tenant, &uids, &asked.patient_id).await?;
         let cut = scans.len() > SCANS_MAX;
         scans.truncate(SCANS_MAX);
         let ids = scans.iter().map(|scan| ScanId::from_str(&scan.id));
@@ -58,14 +58,21 @@ impl Store {
         rows.iter().map(uid).collect()
     }
 
-    /// All scans of those studies, newest first, and one more than an answer has where there is one.
-    async fn scans_of(&self, tenant: TenantId, uids: &[String]) -> Result<Vec<Scan>> {
+    /// All scans of those studies, newest first, and one more than an answer has where there is one. Who asks for one patient is told of
+    /// no other whose study has the same UID by somebody's mistake.
+    async fn scans_of(
+        &self,
+        tenant: TenantId,
+        uids: &[String],
+        patient_id: &str,
+    ) -> Result<Vec<Scan>> {
         let mut query = QueryBuilder::<Any>::new(select!(
             "JOIN identities ON identities.tenant_id = scans.tenant_id AND identities.scan_id = scans.id
              WHERE scans.tenant_id = "
         ));
         query.push_bind(tenant.to_string());
         query.push(" AND identities.tenant_id = ").push_bind(tenant.to_string());
+        same(&mut query, "patient_id", patient_id);
         query.push(" AND identities.study_uid IN (");
         let mut list = query.separated(", ");
         for uid in uids {
@@ -96,16 +103,7 @@ fn query(tenant: &str, asked: &StudySearch, limit: usize) -> QueryBuilder<Any> {
     for (column, asked) in
         [("patient_id", &asked.patient_id), ("accession_number", &asked.accession_number)]
     {
-        match asked.as_str() {
-            "" => {}
-            pattern if is_pattern(pattern) => like(&mut query, column, pattern),
-            value => {
-                // MySQL's own comparison takes `ab` for `AB `: it finds the rows, their bytes decide.
-                query.push(format_args!(" AND identities.{column} = ")).push_bind(value.to_owned());
-                query.push(format_args!(" AND HEX(identities.{column}) = HEX("));
-                query.push_bind(value.to_owned()).push(")");
-            }
-        }
+        same(&mut query, column, asked);
     }
     if !asked.patient_name.is_empty() {
         like(&mut query, "patient_name", &asked.patient_name);
@@ -141,6 +139,20 @@ fn query(tenant: &str, asked: &StudySearch, limit: usize) -> QueryBuilder<Any> {
 /// Whether letters of it stand for others (PS3.4, C.2.2.2.4).
 fn is_pattern(value: &str) -> bool {
     value.contains(['*', '?'])
+}
+
+/// What has that value, or one of that pattern; empty: anything.
+fn same(query: &mut QueryBuilder<Any>, column: &'static str, asked: &str) {
+    match asked {
+        "" => {}
+        pattern if is_pattern(pattern) => like(query, column, pattern),
+        value => {
+            // MySQL's own comparison takes `ab` for `AB `: it finds the rows, their bytes decide.
+            query.push(format_args!(" AND identities.{column} = ")).push_bind(value.to_owned());
+            query.push(format_args!(" AND HEX(identities.{column}) = HEX("));
+            query.push_bind(value.to_owned()).push(")");
+        }
+    }
 }
 
 fn like(query: &mut QueryBuilder<Any>, column: &'static str, pattern: &str) {

@@ -5,7 +5,7 @@
 //! token, and may be killed at any moment.
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -63,6 +63,9 @@ enum Task {
         /// Pictures whose names are numbered are one scan.
         #[arg(long)]
         numbered: bool,
+        /// It is no archive, but one file that came alone.
+        #[arg(long)]
+        alone: bool,
     },
     /// Says which series DICOM files are instances of, of one after the other.
     Series {
@@ -170,7 +173,8 @@ fn perform(task: &Task, file: &File, limits: Limits, walls: Walls) -> std::io::R
         Task::Ready => Ok((DecoderAnswer::Ready(walls), Vec::new())),
         Task::Decode { modalities } => decode(whole(file, &limits)?, &limits, modalities),
         Task::Outline { own } => outline(&whole(file, &limits)?, &limits, *own),
-        Task::Groups { numbered } => groups(file, limits, *numbered),
+        Task::Groups { alone: true, .. } => alone(whole(file, &limits)?, limits),
+        Task::Groups { numbered, .. } => groups(file, limits, *numbered),
         Task::Series { .. } => series(&whole(file, &limits)?, &limits),
         Task::Instance { .. } => instance(&whole(file, &limits)?, &limits),
         Task::Export => jail::export::export(&whole(file, &limits)?, &limits).map(packed),
@@ -214,7 +218,17 @@ fn outline(bytes: &[u8], limits: &Limits, own: bool) -> Answered {
 
 fn groups(file: &File, limits: Limits, numbered: bool) -> Answered {
     let grouping = if numbered { Grouping::Numbered } else { Grouping::Alone };
-    let mut archive = Archive::open(file, limits)?;
+    shared_out(Archive::open(file, limits)?, grouping)
+}
+
+/// The same of a file that came alone: as of an archive of which it is all.
+fn alone(bytes: Vec<u8>, limits: Limits) -> Answered {
+    let archive = zip(&[("file".to_owned(), bytes)]);
+    let archive = archive.map_err(|_| RefusalReason::Corrupt.refuse("The file cannot be read."))?;
+    shared_out(Archive::open(Cursor::new(archive), limits)?, Grouping::Numbered)
+}
+
+fn shared_out<R: Read + Seek>(mut archive: Archive<R>, grouping: Grouping) -> Answered {
     let names: Vec<String> = archive.names().map(str::to_owned).collect();
     let group = |imaging::Group { places, scan, series }| {
         let name = match &*places {

@@ -1,17 +1,18 @@
 //! The studies that scans here are of: their own images, and what results are as DICOM objects.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use domain::artefact::{ALL, INSTANCES};
-use domain::{Artefact, ErrorKind, Identity};
+use domain::artefact::ALL;
+use domain::{Artefact, Identity};
 use imaging::{Instance, Limits, StoredInstance};
 use proto::storage::StudySearch;
 use report::dicom::{ObjectFacts, is_uid};
 
+use super::index;
 use crate::caller::Caller;
 use crate::problem::{INTERNAL, NOT_FOUND, Problem};
 use crate::scans::Scan;
-use crate::{Gateway, artefacts, dicom, identity};
+use crate::{Gateway, dicom, identity};
 
 /// A scan that came as DICOM, and whose it is.
 pub struct Held {
@@ -42,7 +43,10 @@ pub struct Studies {
 /// One series of a study.
 pub struct Series<'s> {
     pub study: &'s Study,
+    /// The scan that it is of: of images the newest.
     pub held: &'s Held,
+    /// Earlier scans of the same images, or of others of the same series; newest first.
+    older: Vec<&'s Held>,
     /// The object that it is of; None: it is the scan's own images.
     pub object: Option<&'s ObjectFacts>,
 }
@@ -50,6 +54,8 @@ pub struct Series<'s> {
 /// One instance of a series, with what is known of it.
 pub struct Item<'s> {
     pub series: &'s Series<'s>,
+    /// The scan that has it.
+    pub held: &'s Held,
     pub uid: String,
     pub class: String,
     pub bytes: Bytes,
@@ -59,7 +65,7 @@ pub struct Item<'s> {
 pub enum Bytes {
     /// In the upload.
     Stored(Box<StoredInstance>),
-    /// In the upload, of which no index was made: they are not handed out.
+    /// In the upload, of which no index says where: they are not handed out.
     Unindexed,
     /// They are made when they are asked for.
     Object(&'static Artefact),
@@ -160,16 +166,27 @@ impl Study {
         Ok(())
     }
 
-    /// Its series: each of images once, as the newest scan of it has them, and those of every result.
+    /// Its series: each of images once, of all scans that have some of it, and those of every result.
     pub fn series(&self) -> Vec<Series<'_>> {
-        let mut seen = HashSet::new();
-        let images = self.scans.iter().filter(|held| seen.insert(series_of(&held.identity)));
-        let images: Vec<Series<'_>> =
-            images.map(|held| Series { study: self, held, object: None }).collect();
+        let mut images: Vec<Series<'_>> = Vec::new();
+        let mut places = HashMap::new();
+        for held in &self.scans {
+            let place = *places.entry(series_of(&held.identity)).or_insert(images.len());
+            match images.get_mut(place) {
+                None => images.push(Series { study: self, held, older: Vec::new(), object: None }),
+                // One UID for two patients again: the images of the one are not put among those of the other.
+                Some(known) => {
+                    let whose = known.held.identity.patient_key();
+                    let own = Some(held).filter(|held| held.identity.patient_key() == whose);
+                    known.older.extend(own);
+                }
+            }
+        }
         let results = self.scans.iter().flat_map(|held| {
             held.objects.iter().map(move |object| Series {
                 study: self,
                 held,
+                older: Vec::new(),
                 object: Some(object),
             })
         });
@@ -177,7 +194,12 @@ impl Study {
     }
 }
 
-impl Series<'_> {
+impl<'s> Series<'s> {
+    /// The scans that have some of it, newest first.
+    pub fn scans(&self) -> impl Iterator<Item = &'s Held> {
+        std::iter::once(self.held).chain(self.older.iter().copied())
+    }
+
     pub fn uid(&self) -> String {
         self.object.map_or_else(|| series_of(&self.held.identity), |object| object.series.clone())
     }
@@ -205,31 +227,31 @@ impl Series<'_> {
 
     /// How many instances it has.
     pub fn count(&self) -> usize {
-        if self.object.is_some() { 1 } else { self.uids().len() }
+        if self.object.is_some() {
+            return 1;
+        }
+        self.scans().flat_map(uids).collect::<HashSet<String>>().len()
     }
 
-    /// The instances of its images, each once.
-    fn uids(&self) -> Vec<String> {
-        let mut seen = HashSet::new();
-        let uids = self.held.identity.sop_instance_uids.iter().map(|uid| plain(uid).to_owned());
-        uids.filter(|uid| seen.insert(uid.clone())).collect()
-    }
-
-    /// Its instances.
+    /// Its instances; of images those alone that have this UID, if one is named.
     pub async fn items(
         &self,
         gateway: &mut Gateway,
         caller: &Caller,
+        named_uid: Option<&str>,
     ) -> Result<Vec<Item<'_>>, Problem> {
-        let Some(object) = self.object else { return self.images(gateway, caller).await };
+        let Some(object) = self.object else {
+            return self.images(gateway, caller, named_uid).await;
+        };
         let artefact = named(object.name)?;
         let class = object.class.to_owned();
         if let Some(uid) = object.instance.clone() {
-            return Ok(vec![Item { series: self, uid, class, bytes: Bytes::Object(artefact) }]);
+            let bytes = Bytes::Object(artefact);
+            return Ok(vec![Item { series: self, held: self.held, uid, class, bytes }]);
         }
         let made = self.made(gateway, caller, artefact).await?;
         let uid = described(&made)?.sop_instance;
-        Ok(vec![Item { series: self, uid, class, bytes: Bytes::Made(made) }])
+        Ok(vec![Item { series: self, held: self.held, uid, class, bytes: Bytes::Made(made) }])
     }
 
     /// The object that the artefact is.
@@ -243,47 +265,34 @@ impl Series<'_> {
         dicom::object(gateway, caller, scan, (identity, reference), artefact).await
     }
 
+    /// Its images: each as the newest scan has it that has it at all.
     async fn images(
         &self,
         gateway: &mut Gateway,
         caller: &Caller,
+        named_uid: Option<&str>,
     ) -> Result<Vec<Item<'_>>, Problem> {
-        let index = artefacts::whole(gateway, caller, &self.held.scan.id, INSTANCES.name).await?;
-        let Some(index) = index else {
-            let class = plain(self.held.identity.sop_class_uid.as_deref().unwrap_or_default());
-            let unindexed =
-                |uid| Item { series: self, uid, class: class.to_owned(), bytes: Bytes::Unindexed };
-            return Ok(self.uids().into_iter().map(unindexed).collect());
-        };
-        let read = tokio::task::spawn_blocking(move || {
-            serde_json::from_slice::<Vec<StoredInstance>>(&index)
-        });
-        let read = read.await.map_err(|error| {
-            ErrorKind::Internal.error("an index of instances could not be read").because(error)
-        })?;
-        let stored = read.map_err(|error| {
-            tracing::error!(%error, scan.id = self.held.scan.id, "an index of instances is none");
-            INTERNAL.problem("internal error")
-        })?;
-        let item = |stored: StoredInstance| Item {
-            series: self,
-            uid: plain(&stored.instance.sop_instance).to_owned(),
-            class: plain(&stored.instance.sop_class).to_owned(),
-            bytes: handed_out(stored),
-        };
-        Ok(stored.into_iter().map(item).collect())
+        let (mut items, mut seen) = (Vec::new(), HashSet::new());
+        for held in self.scans() {
+            let named = uids(held).filter(|uid| named_uid.is_none_or(|named| named == uid));
+            let wanted: Vec<String> = named.filter(|uid| seen.insert(uid.clone())).collect();
+            // Mostly a later scan has all that an earlier one has, whose index need not be read.
+            if wanted.is_empty() {
+                continue;
+            }
+            let class = plain(held.identity.sop_class_uid.as_deref().unwrap_or_default());
+            let stored = index::of(gateway, caller, &held.scan.id).await?;
+            let known = index::known(stored, &wanted, class).into_iter();
+            let item = |(uid, class, bytes)| Item { series: self, held, uid, class, bytes };
+            items.extend(known.map(item));
+        }
+        Ok(items)
     }
 }
 
-/// Where the instance's bytes are. What calls itself by no UID, or is in something that is none, is not handed out: whoever has sent
-/// it may have put anything there, and it would stand in the heads of parts.
-fn handed_out(stored: StoredInstance) -> Bytes {
-    let Instance { sop_instance, transfer_syntax, .. } = &stored.instance;
-    if is_uid(plain(sop_instance)) && is_uid(plain(transfer_syntax)) {
-        Bytes::Stored(Box::new(stored))
-    } else {
-        Bytes::Unindexed
-    }
+/// The instances of the scan's images.
+fn uids(held: &Held) -> impl Iterator<Item = String> {
+    held.identity.sop_instance_uids.iter().map(|uid| plain(uid).to_owned())
 }
 
 /// The row of the table of artefacts that an object is.
@@ -297,35 +306,4 @@ pub fn described(object: &[u8]) -> Result<Instance, Problem> {
         tracing::error!(%refusal, "an object of a result cannot be read back");
         INTERNAL.problem("internal error")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use imaging::Extent;
-    use serde_json::Map;
-
-    use super::*;
-
-    #[test]
-    fn what_is_no_uid_stands_in_the_head_of_no_part() {
-        let stored = |uid: &str, syntax: &str| StoredInstance {
-            stored: Extent { at: 0, bytes: 1 },
-            packed: false,
-            bytes: 1,
-            sha256: String::new(),
-            instance: Instance {
-                sop_class: "1.2".into(),
-                sop_instance: uid.into(),
-                transfer_syntax: syntax.into(),
-                attributes: Map::new(),
-                frames: 1,
-                pixels: None,
-                bulk: Vec::new(),
-            },
-        };
-        let is_stored = |uid, syntax| matches!(handed_out(stored(uid, syntax)), Bytes::Stored(_));
-        assert!(is_stored("1.2.3\0", "1.2.840.10008.1.2.1"));
-        assert!(!is_stored("1.2\r\nContent-Type: text/html\r\n\r\n", "1.2.840.10008.1.2.1"));
-        assert!(!is_stored("1.2.3", "1.2\r\nX: y"));
-    }
 }

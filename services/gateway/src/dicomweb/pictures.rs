@@ -3,9 +3,9 @@
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use domain::artefact::{CAPTURE, DOCUMENT};
-use domain::{Artefact, ErrorKind};
+use domain::{Artefact, ErrorKind, Identity};
 
-use super::held::{self, Bytes, Item, Study};
+use super::held::{self, Bytes, Held, Item, Study};
 use super::{Target, accept};
 use crate::Gateway;
 use crate::caller::Caller;
@@ -63,33 +63,55 @@ async fn slice_of(
         if target.series.as_ref().is_some_and(|wanted| *wanted != series.uid()) {
             continue;
         }
-        let scan = study.scans.iter().position(|held| held.scan.id == series.held.scan.id);
-        let scan = scan.unwrap_or_default();
+        let place_of = |of: &Held| {
+            let place = study.scans.iter().position(|held| held.scan.id == of.scan.id);
+            place.unwrap_or_default()
+        };
         if series.object.is_some() {
-            let items = series.items(gateway, caller).await?;
+            let items = series.items(gateway, caller, None).await?;
             let artefact = items.iter().find(|item| item.uid == wanted).and_then(artefact_of);
             match artefact {
-                Some(artefact) => return Ok(Shown::Object(scan, artefact)),
+                Some(artefact) => return Ok(Shown::Object(place_of(series.held), artefact)),
                 None => continue,
             }
         }
-        let identity = &series.held.identity;
-        let uids = &identity.sop_instance_uids;
-        let Some(place) = uids.iter().position(|uid| held::plain(uid) == wanted) else { continue };
-        let own = match (uids.len(), identity.frame_numbers.is_empty()) {
-            (1, false) => identity.frame_numbers.iter().position(|number| *number == frame),
-            _ => Some(place).filter(|_| frame == 1),
-        };
-        let own = own.ok_or_else(|| NOT_FOUND.problem("the instance has no such frame"))?;
-        let grid = dicom::grid(gateway, caller, &series.held.scan.id).await?;
+        let has =
+            |of: &&Held| of.identity.sop_instance_uids.iter().any(|uid| held::plain(uid) == wanted);
+        let Some(of) = series.scans().find(has) else { continue };
+        let grid = dicom::grid(gateway, caller, &of.scan.id).await?;
         let (to_own, slices) = (grid.to_own_grid(), grid.shape().slices);
-        if to_own.axes[0] != 0 || own >= slices {
+        if to_own.axes[0] != 0 {
             return Err(NOT_ACCEPTABLE.problem("pictures of this scan are cut across its instances: there is none of this one alone"));
         }
+        let own = own_slice(&of.identity, wanted, frame, slices)?;
         let slice = if to_own.flipped[0] { slices - 1 - own } else { own };
-        return Ok(Shown::Slice(scan, slice));
+        return Ok(Shown::Slice(place_of(of), slice));
     }
     Err(held::unknown())
+}
+
+/// Which of so many slices of the grid of its files the frame (from 1) of the instance is. Refused where not each slice has a name of its
+/// own: counted among those that have, it would be another slice.
+fn own_slice(
+    identity: &Identity,
+    wanted: &str,
+    frame: u32,
+    slices: usize,
+) -> Result<usize, Problem> {
+    let Identity { sop_instance_uids: uids, frame_numbers: frames, .. } = identity;
+    let of_frames = uids.len() == 1 && !frames.is_empty();
+    let named = if of_frames { frames.len() } else { uids.len() };
+    if named != slices {
+        return Err(NOT_ACCEPTABLE.problem(
+            "the files of this scan do not name each of its slices: which of them this instance is, cannot be told",
+        ));
+    }
+    let own = if of_frames {
+        frames.iter().position(|number| *number == frame)
+    } else {
+        uids.iter().position(|uid| held::plain(uid) == wanted).filter(|_| frame == 1)
+    };
+    own.ok_or_else(|| NOT_FOUND.problem("the instance has no such frame"))
 }
 
 fn artefact_of(item: &Item<'_>) -> Option<&'static Artefact> {
@@ -161,6 +183,25 @@ fn window_of(text: &str) -> Result<[f32; 2], Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slice_is_told_by_names_only_where_each_slice_has_one() {
+        let own = |uids: &[&str], frames: &[u32], (wanted, frame): (&str, u32), slices: usize| {
+            let identity = Identity {
+                sop_instance_uids: uids.iter().map(|uid| (*uid).to_owned()).collect(),
+                frame_numbers: frames.to_vec(),
+                ..Identity::default()
+            };
+            own_slice(&identity, wanted, frame, slices).map_err(|problem| problem.status())
+        };
+        assert_eq!(own(&["1.1", "1.2\0"], &[], ("1.2", 1), 2), Ok(1));
+        assert_eq!(own(&["1.1", "1.2"], &[], ("1.2", 2), 2), Err(404));
+        assert_eq!(own(&["1.1"], &[3, 1, 2], ("1.1", 1), 3), Ok(1));
+        assert_eq!(own(&["1.1"], &[3, 1, 2], ("1.1", 4), 3), Err(404));
+        // The first of three slices has no name; and nobody knows in which order these frames lie.
+        assert_eq!(own(&["1.2", "1.3"], &[], ("1.2", 1), 3), Err(406));
+        assert_eq!(own(&["1.1"], &[], ("1.1", 1), 3), Err(406));
+    }
 
     #[test]
     fn a_window_is_a_center_and_a_width() {

@@ -35,8 +35,8 @@ const OCTETS: &str = "application/octet-stream";
 /// The pixels, among long values.
 const PIXEL_DATA: &str = "7FE00010";
 
-const UNINDEXED: &str = "the instances of this scan came before medseg kept an index of them: they are in its `original`, and cannot be \
-    handed out one by one";
+const UNINDEXED: &str = "no index says where they stand in the upload of their scan, as of those that came before medseg kept one: they are \
+    in its `original`, and cannot be handed out one by one";
 
 impl Target {
     /// The study that is meant, with as much of it as is.
@@ -97,12 +97,12 @@ async fn meant(
         if target.series.as_ref().is_some_and(|wanted| *wanted != series.uid()) {
             continue;
         }
-        for item in series.items(gateway, caller).await? {
+        for item in series.items(gateway, caller, target.instance.as_deref()).await? {
             if target.instance.as_ref().is_some_and(|wanted| *wanted != item.uid) {
                 continue;
             }
             let location = json::address(&item, base);
-            let scan = study.scans.iter().position(|held| held.scan.id == series.held.scan.id);
+            let scan = study.scans.iter().position(|held| held.scan.id == item.held.scan.id);
             match item.bytes {
                 Bytes::Unindexed => unindexed += 1,
                 bytes => sent.push(Sent { scan: scan.unwrap_or_default(), location, bytes }),

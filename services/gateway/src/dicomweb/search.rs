@@ -337,7 +337,7 @@ impl Page {
                     continue;
                 }
             }
-            for item in series.items(gateway, caller).await? {
+            for item in series.items(gateway, caller, None).await? {
                 let fits =
                     |wanted: &[String], own: &String| wanted.is_empty() || wanted.contains(own);
                 if fits(&asked.instances, &item.uid) && fits(&asked.classes, &item.class) {

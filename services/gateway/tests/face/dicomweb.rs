@@ -24,6 +24,40 @@ fn value(said: &Instance, tag: &str) -> String {
     said.attributes[tag]["Value"][0].as_str().unwrap().to_owned()
 }
 
+/// Keeps a head whose files are of the study and the series of `said`, and have these names.
+async fn kept(
+    gateway: &Gateway,
+    said: &Instance,
+    uids: &[String],
+    upload: (&[u8], &[u8]),
+) -> String {
+    let (volume, _) = head();
+    let (study, series) = (value(said, "0020000D"), value(said, "0020000E"));
+    let some = |text: &str| Some(text.to_owned());
+    let identity = Identity {
+        patient_name: some("Canary^Yellow"),
+        patient_id: some("4711"),
+        study_date: some("20240131"),
+        study_instance_uid: some(&study),
+        series_instance_uid: some(&series),
+        sop_class_uid: some(&said.sop_class),
+        frame_of_reference_uid: some("1.2.3.5"),
+        sop_instance_uids: uids.to_vec(),
+        ..Identity::default()
+    };
+    let known = AcceptHeader {
+        modality: "MR".into(),
+        identity: Some(identity),
+        patient: "4711".into(),
+        patient_id: "4711".into(),
+        study_uid: study,
+        ..AcceptHeader::default()
+    };
+    let picture = lettered_png(&volume, SHAPE.slices / 2).unwrap();
+    let shape = SHAPE.lengths().map(|length| length as u32);
+    gateway.mesh.uploaded(known, &volume.to_bytes(), shape, &picture, upload).await
+}
+
 /// Keeps a head with one finding that came as DICOM, and its result; with the index that the jail makes, or as before there was one.
 async fn uploaded(gateway: &Gateway, indexed: bool) -> Uploaded {
     let (volume, found) = head();
@@ -38,30 +72,7 @@ async fn uploaded(gateway: &Gateway, indexed: bool) -> Uploaded {
     assert_eq!(index.len(), SHAPE.slices);
     let index = if indexed { serde_json::to_vec(&index).unwrap() } else { Vec::new() };
     let (study, series) = (value(&said[0], "0020000D"), value(&said[0], "0020000E"));
-    let some = |text: &str| Some(text.to_owned());
-    let identity = Identity {
-        patient_name: some("Canary^Yellow"),
-        patient_id: some("4711"),
-        study_date: some("20240131"),
-        study_instance_uid: some(&study),
-        series_instance_uid: some(&series),
-        sop_class_uid: some(&said[0].sop_class),
-        frame_of_reference_uid: some("1.2.3.5"),
-        sop_instance_uids: uids.clone(),
-        ..Identity::default()
-    };
-    let known = AcceptHeader {
-        modality: "MR".into(),
-        identity: Some(identity),
-        patient: "4711".into(),
-        patient_id: "4711".into(),
-        study_uid: study.clone(),
-        ..AcceptHeader::default()
-    };
-    let picture = lettered_png(&volume, SHAPE.slices / 2).unwrap();
-    let shape = SHAPE.lengths().map(|length| length as u32);
-    let upload = (original.as_slice(), index.as_slice());
-    let id = gateway.mesh.uploaded(known, &volume.to_bytes(), shape, &picture, upload).await;
+    let id = kept(gateway, &said[0], &uids, (&original, &index)).await;
     let result = document(&id, Answer::Found);
     let shown = result.findings[0].slice;
     let pieces = vec![
@@ -166,6 +177,32 @@ async fn images_come_back_byte_for_byte_and_results_as_objects() {
     for file in &files {
         assert!(body.windows(file.len()).any(|part| part == file.as_slice()));
     }
+}
+
+#[tokio::test]
+async fn a_series_has_the_images_of_all_its_scans_though_the_newest_has_but_one() {
+    let gateway = Gateway::start().await;
+    let Uploaded { study, series, uids, files, said } = uploaded(&gateway, true).await;
+    // It came late, when the others lay in the inbox no more.
+    let late = &uids[..1];
+    let index = imaging::instances(&files[0], late, &Limits::default());
+    let index = serde_json::to_vec(&index).unwrap();
+    kept(&gateway, &said[0], late, (&files[0], &index)).await;
+
+    let path = format!("/dicomweb/studies/{study}/series");
+    let images = found(&gateway, &format!("{path}?Modality=MR")).await;
+    let count = &images[0]["00201209"]["Value"][0];
+    assert_eq!((images.len(), count), (1, &Value::from(uids.len())));
+    let path = format!("{path}/{series}/instances");
+    assert_eq!(found(&gateway, &path).await.len(), uids.len());
+    for at in [0, 4] {
+        let one = gateway.get(&format!("{path}/{}", uids[at])).header(ACCEPT, "application/dicom");
+        let one = one.send().await.unwrap().bytes().await.unwrap();
+        assert!(one == files[at].as_slice(), "{at}");
+    }
+    assert_eq!(status(&gateway, &format!("{path}/{}/rendered", uids[4])).await, 200);
+    // Which slice of its scan the late one is, its names do not tell.
+    assert_eq!(status(&gateway, &format!("{path}/{}/rendered", uids[0])).await, 406);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use imaging::encode::{Series, zip};
 use ingest::{Config, DicomSettings, Peers, Ports, build};
 use proto::auth::{Revocation, RevocationList};
 use proto::ingest::ingest_client::IngestClient;
-use proto::storage::{ListScans, Scan};
+use proto::storage::{Answer, ListScans, Scan, State};
 use service::claims::Role;
 use service::claims::testing::Issuer;
 use service::{Peer, run_workers, system_clock, system_random};
@@ -323,6 +323,25 @@ async fn what_comes_again_makes_nothing_and_what_comes_late_makes_a_new_scan() {
     let slices = |scan: &Scan| scan.shape[0];
     let newer = both.iter().find(|scan| scan.id != first.id).unwrap();
     assert_eq!((slices(&first), slices(newer)), (7, 8));
+}
+
+#[tokio::test]
+async fn a_series_of_one_instance_that_never_fits_is_kept_and_not_analysed() {
+    let hospitals = Hospitals::open().await;
+    let middle = |series: Series| {
+        let mut slices = files::dicom_slices(&[series]);
+        slices.sort();
+        slices.remove(4).1
+    };
+    let flair = Series::of_seed(9);
+    let projection = flair.beside(10).described("MIP", "DERIVED\\SECONDARY\\MIP");
+    hospitals.store(NORTH, &[middle(flair), middle(projection)]).await;
+    let scans = hospitals.scans_when(2).await;
+    let of = |state: State| scans.iter().find(|scan| scan.state() == state).unwrap();
+    assert_eq!(of(State::Queued).answer(), Answer::Unspecified);
+    let kept = of(State::Done);
+    assert_eq!(kept.answer(), Answer::NotAnalysable);
+    assert!(kept.reason.contains("kept and not analysed"), "{}", kept.reason);
 }
 
 #[tokio::test]

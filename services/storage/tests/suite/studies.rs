@@ -92,6 +92,15 @@ pub async fn studies_are_found_by_what_their_files_say_newest_first(world: World
     let both = StudySearch { study_uids: vec!["1.1".into()], ..asked() };
     let both = find(&world, world.hospital, Role::Integrator, both).await.unwrap();
     assert_eq!(both.scans.len(), 2);
+    // Two patients have one study by somebody's mistake: who asks for the one is told of nobody else.
+    world.accept(of("1.2", "Roe^Max", "20240401")).await.unwrap();
+    for (patient_id, name) in [("DOE^JOHN", "Doe^John"), ("ROE*", "Roe^Max")] {
+        let one = StudySearch { patient_id: patient_id.into(), ..asked() };
+        let one = find(&world, world.hospital, Role::Clinician, one).await.unwrap();
+        let whose = one.scans.into_iter().map(|scan| scan.identity.unwrap().identity.unwrap());
+        let whose: Vec<Option<String>> = whose.map(|identity| identity.patient_name).collect();
+        assert_eq!(whose, [Some(name.to_owned())]);
+    }
 }
 
 pub async fn each_identity_that_a_search_tells_is_noted_and_another_hospitals_is_none(

@@ -23,6 +23,7 @@ pub use self::report::DeidentificationReport;
 use self::write::{Elements, codes, file};
 use super::class::{self, Class};
 use super::identity;
+use super::lossy;
 use super::pixels::{self, PixelFormat};
 use super::reader::{DataSet, File};
 use crate::decode::Limits;
@@ -140,6 +141,7 @@ pub(in crate::decode) fn deidentify(
     let mut elements = cleaning.cleaned(&set)?;
     cleaning.note("(7fe0,0010)".into(), |treated| treated.replaced += 1);
     cleaning.complete(&mut elements, &format, &values);
+    say_loss(&mut elements, lossy::unsaid(&said, &read.transfer_syntax));
     let class = elements.text(tags::SOP_CLASS_UID).unwrap_or_default();
     let instance = elements.text(tags::SOP_INSTANCE_UID).unwrap_or_default();
     let series = elements.text(tags::SERIES_INSTANCE_UID).unwrap_or_default();
@@ -249,6 +251,14 @@ impl Cleaning<'_> {
         let words: Vec<u8> = values.iter().flat_map(word).collect();
         elements.put(tags::PIXEL_DATA, *b"OW", words);
     }
+}
+
+/// That something was lost by that method, where nothing but the transfer syntax told it: what is written anew has another one
+/// (PS3.3, C.7.6.1.1.5).
+fn say_loss(elements: &mut Elements, method: Option<&str>) {
+    let Some(method) = method else { return };
+    elements.put(tags::LOSSY_IMAGE_COMPRESSION, *b"CS", lossy::LOSSY.into());
+    elements.put(tags::LOSSY_IMAGE_COMPRESSION_METHOD, *b"CS", method.into());
 }
 
 /// The date so many days earlier; None of what is no date, or before the calendar's days are known.

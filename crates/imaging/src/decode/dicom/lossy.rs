@@ -2,7 +2,8 @@
 
 use domain::Identity;
 
-const LOSSY: &str = "01";
+/// What an image says of which something was lost.
+pub const LOSSY: &str = "01";
 
 /// Transfer syntaxes that always lose something, and what the method is called: JPEG baseline and extended, JPEG-LS near-lossless. That
 /// of JPEG 2000 may be lossless, which the file itself says.
@@ -12,17 +13,22 @@ const METHODS: [(&str, &str); 3] = [
     ("1.2.840.10008.1.2.4.81", "ISO_14495_1"),
 ];
 
+/// The method by which something was lost, as the transfer syntax tells it of a file that does not say that anything was.
+pub fn unsaid(identity: &Identity, transfer_syntax: &str) -> Option<&'static str> {
+    let method = METHODS.iter().find(|(uid, _)| *uid == transfer_syntax);
+    method.filter(|_| !is_lossy(identity)).map(|(_, method)| *method)
+}
+
 /// With what the transfer syntax tells of a file that does not say it.
 pub fn told(identity: Identity, transfer_syntax: &str) -> Identity {
-    let method = METHODS.iter().find(|(uid, _)| *uid == transfer_syntax);
-    match method {
-        Some((_, method)) if !is_lossy(&identity) => Identity {
+    match unsaid(&identity, transfer_syntax) {
+        Some(method) => Identity {
             lossy_image_compression: Some(LOSSY.to_owned()),
             lossy_image_compression_ratio: None,
-            lossy_image_compression_method: Some((*method).to_owned()),
+            lossy_image_compression_method: Some(method.to_owned()),
             ..identity
         },
-        _ => identity,
+        None => identity,
     }
 }
 

@@ -36,12 +36,14 @@ pub fn refuse(
     match said.as_deref() {
         Some("YES") => return refused("It says that there is text in its pixels"),
         Some("NO") => {}
-        _ if may_have => {
+        // No value that the standard has, and no denial.
+        Some(_) => return refused("It does not deny that there is text in its pixels"),
+        None if may_have => {
             return refused(
                 "It is a captured picture and does not say that it has no text in its pixels",
             );
         }
-        _ => {}
+        None => {}
     }
     let (columns, rows) = (format.shape.columns, format.shape.rows);
     match values.chunks(format.shape.slice_len()).any(|frame| is_lettered(frame, rows, columns)) {

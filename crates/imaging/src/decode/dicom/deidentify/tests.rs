@@ -129,6 +129,36 @@ fn what_leaves_is_the_same_image_in_the_same_place() {
 }
 
 #[test]
+fn what_lost_something_says_so_when_only_its_compression_told_it() {
+    let plain: Vec<u8> = PIXELS.iter().flat_map(|pixel| (*pixel as u16).to_le_bytes()).collect();
+    let info = charls::FrameInfo { width: 4, height: 2, bits_per_sample: 12, component_count: 1 };
+    let frame = charls::CharLS::default().encode(info, 0, &plain).unwrap();
+    let lossy = |syntax: &'static str| {
+        let writer = Writer { syntax, ..EXPLICIT };
+        let mut elements = slice(writer, &PIXELS, &[place(3.0), identified()].concat());
+        elements.retain(|(tag, ..)| *tag != tags::PIXEL_DATA);
+        let set = [writer.data_set(&elements), writer.encapsulated(&[&frame])].concat();
+        let done = cleaned(&writer.file(&set)).unwrap();
+        let identity = decode(&done.file, &Limits::default()).unwrap().identity.unwrap();
+        (identity.lossy_image_compression, identity.lossy_image_compression_method)
+    };
+    let near = (Some("01".to_owned()), Some("ISO_14495_1".to_owned()));
+    assert_eq!(lossy("1.2.840.10008.1.2.4.81"), near);
+    assert_eq!(lossy("1.2.840.10008.1.2.4.80"), (None, None));
+}
+
+#[test]
+fn a_value_that_is_too_long_for_its_representation_spoils_nothing_behind_it() {
+    let long = (tags::ACQUISITION_MATRIX, "US", vec![1; 70_000]);
+    let bytes = file(IMPLICIT, &[long]);
+    let done = cleaned(&bytes).unwrap();
+    let [before, after] =
+        [&bytes, &done.file].map(|bytes| decode(bytes, &Limits::default()).unwrap());
+    assert_eq!(before.volume.voxels, after.volume.voxels);
+    assert_eq!(before.volume.geometry, after.volume.geometry);
+}
+
+#[test]
 fn files_of_one_series_stay_files_of_one_and_dates_keep_their_distance() {
     let of = |instance: &str, date: &str| {
         let said = [
@@ -175,8 +205,10 @@ fn what_may_have_text_in_its_pixels_does_not_leave() {
     let burnt = |value: &str| (tags::BURNED_IN_ANNOTATION, "CS", text(value));
     assert!(cleaned(&file(EXPLICIT, &[burnt("NO")])).is_ok());
     assert!(cleaned(&file(EXPLICIT, &[])).is_ok());
-    let refused = cleaned(&file(EXPLICIT, &[burnt("YES")])).unwrap_err();
-    assert!(refused.detail.contains("text in its pixels"), "{refused:?}");
+    for said in ["YES", "Yes", "Y", "YES\\NO"] {
+        let refused = cleaned(&file(EXPLICIT, &[burnt(said)])).unwrap_err();
+        assert!(refused.detail.contains("text in its pixels"), "{said}: {refused:?}");
+    }
     let capture = |more: &[Element]| {
         let mut all = [place(3.0), identified(), more.to_vec()].concat();
         all.retain(|(tag, ..)| *tag != tags::SOP_CLASS_UID);

@@ -52,8 +52,6 @@ impl Elements {
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (tag, (vr, value)) in &self.0 {
-            bytes.extend(of_tag(*tag));
-            bytes.extend(vr);
             let long = matches!(
                 vr,
                 b"OB"
@@ -68,6 +66,11 @@ impl Elements {
                     | b"UR"
                     | b"UT"
             );
+            // Implicit encodings hold more than most representations have a length for (PS3.5, 6.2.2: UN).
+            let fits = long || u16::try_from(value.len()).is_ok();
+            let (vr, long) = if fits { (vr, long) } else { (b"UN", true) };
+            bytes.extend(of_tag(*tag));
+            bytes.extend(vr);
             if long {
                 bytes.extend([0, 0]);
                 bytes.extend((value.len() as u32).to_le_bytes());
