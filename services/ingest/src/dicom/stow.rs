@@ -1,10 +1,10 @@
 //! Instances that a request brings (STOW-RS, PS3.18, 10.5): each is looked at in the jail, and then lies in the inbox as if a
 //! scanner had sent it, with the very same bytes.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::SeekFrom;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 
 use domain::limits::UPLOAD_FILES_MAX;
@@ -12,6 +12,7 @@ use domain::{ErrorKind, Result};
 use futures::{Stream, TryStreamExt, stream};
 use imaging::{DicomInstance, RefusalReason};
 use proto::ingest::{StoreHeader, StoredInstance};
+use proto::storage::{Arrival, ErasedArrival};
 use service::claims::Claims;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -23,6 +24,7 @@ use super::part10;
 use super::reception::Reception;
 use super::senders::Sender;
 use super::telling::count_instance;
+use crate::erased;
 use crate::spool::{Piece, Spooled, WRITE_BYTES, unusable};
 use crate::upload::Uploads;
 
@@ -35,17 +37,22 @@ struct Failure {
 
 const PROCESSING_FAILURE: u16 = 0x0110;
 const CLASS_NOT_SUPPORTED: u16 = 0x0122;
+const NOT_AUTHORISED: u16 = 0x0124;
 const OUT_OF_RESOURCES: u16 = 0xa700;
 const MISMATCH: u16 = 0xa900;
 const CANNOT_UNDERSTAND: u16 = 0xc000;
 const SYNTAX_NOT_SUPPORTED: u16 = 0xc122;
 
 /// Every reason that is told, with what it means here, for the conformance statement.
-pub const REASONS: [(u16, &str); 6] = [
+pub const REASONS: [(u16, &str); 7] = [
     (OUT_OF_RESOURCES, "no room now: send it again later; or it is larger than is taken"),
     (MISMATCH, "it is of another study than the address names"),
     (CANNOT_UNDERSTAND, "it cannot be read"),
     (CLASS_NOT_SUPPORTED, "it holds no slice"),
+    (
+        NOT_AUTHORISED,
+        "its study or series was erased with its patient: an administrator may let it come back",
+    ),
     (SYNTAX_NOT_SUPPORTED, "its transfer syntax is not decoded, or is another than its part says"),
     (PROCESSING_FAILURE, "it could not be looked at now: send it again later"),
 ];
@@ -58,6 +65,8 @@ struct Request {
     uploads: Uploads,
     header: StoreHeader,
     token: String,
+    /// Series of which it is noted that they were erased: once for all of their instances.
+    noted: Mutex<HashSet<String>>,
 }
 
 /// Stores what comes: a [`Piece::File`] begins an instance, and is called as its sender calls the transfer syntax. Each of them that is answered
@@ -77,7 +86,8 @@ pub async fn store(
     let uploads = reception.uploads.of(claims.tenant().id());
     let at_a_time = uploads.decoder.at_a_time();
     let (reception, token) = (reception.clone(), token.to_owned());
-    let request = Arc::new(Request { reception, sender, uploads, header, token });
+    let noted = Mutex::default();
+    let request = Arc::new(Request { reception, sender, uploads, header, token, noted });
     let (mut pieces, mut stored, mut in_hand) = (pin!(pieces), Vec::new(), VecDeque::new());
     let mut begun = begun(pieces.try_next().await?)?;
     while let Some(syntax) = begun.take() {
@@ -153,7 +163,10 @@ impl Request {
             Ok(told) => {
                 let failure = match unfit(&told, &self.header.study_uid, syntax) {
                     Some(failure) => Some(failure),
-                    None => self.take(&told, &spooled).await?,
+                    None => match self.erased(&told).await? {
+                        Some(failure) => Some(failure),
+                        None => self.take(&told, &spooled).await?,
+                    },
                 };
                 (told, failure)
             }
@@ -178,6 +191,29 @@ impl Request {
             failure: failure.into(),
             comment,
         })
+    }
+
+    /// Why it may not come back, once that is in the audit trail.
+    async fn erased(&self, told: &DicomInstance) -> Result<Option<Failure>> {
+        let arrival = Arrival {
+            patient: told.patient.clone(),
+            study_uid: told.study.clone(),
+            series_uid: told.series.clone(),
+            original_sha256: String::new(),
+            received_ms: self.reception.clock.now_ms(),
+        };
+        let Some(by) = self.uploads.erased_by(&arrival, &self.token).await? else {
+            return Ok(None);
+        };
+        let is_first = {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.insert(told.series.clone())
+        };
+        if is_first {
+            let told = ErasedArrival { arrival: Some(arrival), instances: 1, dropped: false };
+            self.uploads.note_erased(told, &self.token).await?;
+        }
+        Ok(Some(Failure { reason: NOT_AUTHORISED, words: erased::words(&by) }))
     }
 
     /// Puts it into the inbox; or says why not.
@@ -271,6 +307,7 @@ mod tests {
             sop_class: "1.2.840.10008.5.1.4.1.1.4".into(),
             sop_instance: "1.2.1.1".into(),
             transfer_syntax: "1.2.840.10008.1.2.1".into(),
+            patient: "4711".into(),
             is_slice: true,
             data_set_at: 300,
         }
