@@ -23,7 +23,10 @@ async fn an_erased_patient_is_found_nowhere() -> anyhow::Result<()> {
     let (dicom, _) = client.analyse(&dicom).await?;
     let stated = stated(&client).await?;
     spoken_of(&client, &stated).await?;
-    let needles = told(&client, id(&dicom)?).await?;
+    let slices = scans::slices_as(&scans::stack(73), "LPS", 79);
+    let came = by_stow(&client, &slices).await?;
+    let mut needles = told(&client, id(&dicom)?).await?;
+    needles.extend(told(&client, &came).await?);
     for needle in needles.iter().map(String::as_str).chain([CANARY]) {
         ensure!(!naming(&one.home(), needle)?.is_empty(), "`{needle}` was never there");
     }
@@ -33,6 +36,7 @@ async fn an_erased_patient_is_found_nowhere() -> anyhow::Result<()> {
     for erasure in [by_scan, by_number] {
         erase(&client, &erasure).await?;
     }
+    let of_stow = erase(&client, &json!({ "scan_id": came, "reason": "they ask for it" })).await?;
     for again in [false, true] {
         if again {
             one.kill();
@@ -47,7 +51,60 @@ async fn an_erased_patient_is_found_nowhere() -> anyhow::Result<()> {
     for needle in needles.iter().map(String::as_str).chain([CANARY]) {
         ensure!(!log.contains(needle), "the log tells `{needle}`");
     }
-    Ok(())
+    comes_back_once_it_is_let(&one.client().await?, &of_stow, &slices).await
+}
+
+/// What is stored of an erased study is not taken, with the standard's number for it, until an administrator says so.
+async fn comes_back_once_it_is_let(
+    client: &Client,
+    erasure: &str,
+    slices: &[Vec<u8>],
+) -> anyhow::Result<()> {
+    let (status, said) = stored(client, slices).await?;
+    let failed = said["00081198"]["Value"].as_array().context("what has failed")?;
+    ensure!(status == 409 && failed.len() == slices.len(), "{status} {said}");
+    ensure!(failed.iter().all(|one| one["00081197"]["Value"][0] == 0x0124), "{said}");
+    let path = format!("/v1/erasures/{erasure}");
+    let (_, receipt) = client.json(&path).await?;
+    let refused = receipt["statement"]["refused"].as_array().context("what was refused")?;
+    for dropped in [true, false] {
+        ensure!(refused.iter().any(|one| one["dropped"] == dropped), "{receipt}");
+    }
+    let why = json!({ "reason": "it was another's" }).to_string();
+    let lifted = client.post(&format!("{path}/lift"), "application/json", why.into_bytes()).await?;
+    ensure!(lifted.status() == 204, "{}", lifted.status());
+    by_stow(client, slices).await.map(drop)
+}
+
+/// The scan that those instances become.
+async fn by_stow(client: &Client, slices: &[Vec<u8>]) -> anyhow::Result<String> {
+    let (status, said) = stored(client, slices).await?;
+    let study = said["00081190"]["Value"][0].as_str().and_then(|url| url.rsplit('/').next());
+    let study = study.filter(|_| status == 200).with_context(|| format!("{status} {said}"))?;
+    client.post_json(&format!("/v1/studies/{study}/complete"), &json!({})).await?;
+    let becomes = async {
+        loop {
+            let (_, page) = client.json(&format!("/v1/scans?study_uid={study}")).await?;
+            if let Some(scan) = page["scans"][0]["id"].as_str() {
+                client.until_done(&page["scans"][0]["id"]).await?;
+                return Ok(scan.to_owned());
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    timeout(PATIENCE, becomes).await.context("a series became no scan")?
+}
+
+/// Stores them all in one request.
+async fn stored(client: &Client, slices: &[Vec<u8>]) -> anyhow::Result<(u16, Value)> {
+    let mut body = Vec::new();
+    for slice in slices {
+        body.extend(b"\r\n--parts\r\nContent-Type: application/dicom\r\n\r\n");
+        body.extend(slice);
+    }
+    body.extend(b"\r\n--parts--\r\n");
+    let kind = "multipart/related; type=\"application/dicom\"; boundary=parts";
+    answer(client.post("/dicomweb/studies", kind, body).await?).await
 }
 
 /// Whatever names the patient on its way in, and is refused or finds nothing, says so to whoever asked alone: not with the name.
@@ -107,7 +164,8 @@ async fn told(client: &Client, scan: &str) -> anyhow::Result<Vec<String>> {
     names.map(|name| identity[name].as_str().map(str::to_owned).context(name)).into_iter().collect()
 }
 
-async fn erase(client: &Client, erasure: &Value) -> anyhow::Result<()> {
+/// The erasure's id, once the receipt says that nothing is left.
+async fn erase(client: &Client, erasure: &Value) -> anyhow::Result<String> {
     let (status, made) = client.post_json("/v1/erasures", erasure).await?;
     ensure!(status == 201 && made["scans"] == 1, "{status} {made}");
     let path = format!("/v1/erasures/{}", id(&made)?);
@@ -121,7 +179,8 @@ async fn erase(client: &Client, erasure: &Value) -> anyhow::Result<()> {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(PATIENCE, gone).await?
+    timeout(PATIENCE, gone).await??;
+    Ok(id(&made)?.to_owned())
 }
 
 /// A reader that is under way keeps a database's log full: it is emptied again a minute later.

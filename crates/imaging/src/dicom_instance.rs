@@ -13,6 +13,9 @@ pub struct DicomInstance {
     pub sop_instance: String,
     /// In which the data set is written.
     pub transfer_syntax: String,
+    /// What its patient is called: number and issuer, as a scan's binding has them. Never logged.
+    #[serde(default)]
+    pub patient: String,
     /// Whether it may hold a slice: a report or a mask does not.
     pub is_slice: bool,
     /// The byte of the file at which the data set begins, behind preamble and head.

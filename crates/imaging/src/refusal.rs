@@ -44,6 +44,8 @@ pub enum RefusalReason {
     WrongModality,
     /// The file says that it is of another patient, or another examination, than its sender does.
     WrongIdentity,
+    /// Its patient, study or series was erased, and nobody has said that it may come back.
+    Erased,
 }
 
 impl RefusalReason {
@@ -132,6 +134,10 @@ impl RefusalReason {
             Self::WrongIdentity => (
                 "The file and its sender disagree whose scan it is",
                 "Check whose scan it is, and send the right file, or leave out what the file says itself.",
+            ),
+            Self::Erased => (
+                "It was erased and may not come back of itself",
+                "Where it is wanted, ask an administrator to lift the erasure, and send it again then.",
             ),
         }
     }
@@ -228,6 +234,7 @@ mod tests {
             "not-a-head",
             "wrong-modality",
             "wrong-identity",
+            "erased",
         ];
         assert_eq!(names, known);
     }

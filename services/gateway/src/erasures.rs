@@ -22,7 +22,7 @@ use crate::scans::some;
 const SCHEMA: &str = "medseg.erasure/1";
 
 /// What is kept of an erased scan on purpose, and why; `docs/security.md` says the same.
-const KEPT: [[&str; 2]; 6] = [
+const KEPT: [[&str; 2]; 9] = [
     [
         "audit entries",
         "they form a chain: who did what with which id, and never who the patient is",
@@ -40,14 +40,26 @@ const KEPT: [[&str; 2]; 6] = [
         "they are counts and distributions of many scans, without an id",
     ],
     [
-        "uploads that are no scan yet, and instances that came by DICOM",
-        "whose they are is not known before they are decoded; they go by themselves after UNFINISHED_HOURS and DICOM_KEPT_HOURS",
+        "digests, with a key of the hospital, of the patient's number and of studies, series and files",
+        "what was erased, or had come before, is known again by them and refused, until an administrator lifts the erasure",
+    ],
+    [
+        "uploads that came in parts and are not whole",
+        "whose they are is not known before they are decoded: they are refused when they are whole, and go by themselves after UNFINISHED_HOURS",
+    ],
+    [
+        "instances by DICOM whose sender may send no more",
+        "no scan can be made of them, and they go by themselves after DICOM_KEPT_HOURS; all others are dropped, as `refused` says",
+    ],
+    [
+        "comparisons of a model in the shadow with the one that serves",
+        "they are figures of two masks, by the id of a scan that there is no more",
     ],
     ["backups", "they are as old as they are; deploy/restore.sh has what was erased erased again"],
 ];
 
 pub fn routes() -> OpenApiRouter<Gateway> {
-    OpenApiRouter::new().routes(routes!(erase)).routes(routes!(show))
+    OpenApiRouter::new().routes(routes!(erase)).routes(routes!(show)).routes(routes!(lift))
 }
 
 /// Whom to erase: a patient by number and issuer, or whoever's that scan is.
@@ -77,7 +89,7 @@ pub struct ErasureMade {
     /// The receipt is at `/v1/erasures/{id}`.
     #[schema(format = "uuid")]
     id: String,
-    /// How many scans were erased.
+    /// How many scans were erased, with those that had been deleted before.
     scans: usize,
 }
 
@@ -119,7 +131,11 @@ pub struct ErasureStatement {
     learned: Vec<LearnedCopy>,
     /// What is kept and should not be, by what it is; empty once all is gone.
     left: BTreeMap<String, u64>,
+    /// Who has let come back what was erased; `null`: it stands.
+    lifted: Option<ErasureLifted>,
     reason: String,
+    /// What came of the patient and was refused, or had come and lay with ingest, and was dropped.
+    refused: Vec<RefusedArrival>,
     scans: Vec<ErasedScan>,
     /// The document's form.
     schema: String,
@@ -128,9 +144,42 @@ pub struct ErasureStatement {
     tenant_id: String,
 }
 
+/// That nothing is refused any more because of an erasure.
+#[derive(Serialize, ToSchema)]
+pub struct ErasureLifted {
+    #[schema(format = "date-time")]
+    at: Option<String>,
+    /// The name of the user who lifted it.
+    by: String,
+    reason: String,
+}
+
+/// What may not come back, and did not.
+#[derive(Serialize, ToSchema)]
+pub struct RefusedArrival {
+    #[schema(format = "date-time")]
+    at: Option<String>,
+    /// `true`: it had been taken, and lay with ingest; `false`: it was refused.
+    dropped: bool,
+    /// How many files; of a request that brought several of a series, one.
+    instances: u64,
+}
+
+/// Why what was erased may come back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ErasureLift {
+    /// It is kept, and may not name the patient.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"\S")]
+    reason: String,
+}
+
 /// A scan that is no more.
 #[derive(Serialize, ToSchema)]
 pub struct ErasedScan {
+    /// When it was deleted, where that was before the erasure: copies of it may be elsewhere; `null`: it was there.
+    #[schema(format = "date-time")]
+    deleted_at: Option<String>,
     #[schema(format = "date-time")]
     erased_at: Option<String>,
     /// Reports about it whose words were taken away.
@@ -192,8 +241,10 @@ pub struct KeptPart {
 
 /// Erases a patient: every scan of theirs with everything that is kept of it
 ///
-/// For the role `admin`, and for good. Whatever is sent of the patient later is a scan again. Nothing is erased where one of the scans is
-/// under a legal hold. What drift and delivery keep goes within moments: the receipt says what is left.
+/// For the role `admin`, and for good. Another examination that is sent of the patient later is a scan again; what had come before, and
+/// whatever is of a study, a series or a file that was erased, is refused as `erased` until an administrator lifts that. Scans that were deleted
+/// before are named in the receipt, for copies may be elsewhere. Nothing is erased where one of the scans is under a legal hold. What drift,
+/// delivery and ingest keep goes within moments: the receipt says what is left.
 #[utoipa::path(
     operation_id = "erase_patient", post, path = "/v1/erasures", tag = "erasures", request_body = NewErasure,
     responses(
@@ -245,6 +296,29 @@ pub async fn show(
     let signed = gateway.models.sign_receipt(caller.request(canonical)).await?.into_inner();
     let signature = ReceiptSignature { key_id: signed.key_id, value: signed.value };
     Ok(Json(ErasureReceipt { statement, signature }))
+}
+
+/// Lets come back what was erased
+///
+/// For the role `admin`, with a reason; it is in the audit trail. From then on nothing is refused because of that erasure, and what is sent
+/// makes a scan again, also with the same `Idempotency-Key`. Nothing comes back by itself. The id is the one that a refusal names.
+#[utoipa::path(
+    operation_id = "lift_erasure", post, path = "/v1/erasures/{id}/lift", tag = "erasures", request_body = ErasureLift,
+    params(("id" = String, Path, description = "The erasure's id", format = "uuid")),
+    responses(
+        (status = 204, description = "It may come back"),
+        (status = 404, description = "No such erasure", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn lift(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(ErasureLift { reason }): JsonBody<ErasureLift>,
+) -> Result<StatusCode, Problem> {
+    gateway.erasures.lift(caller.request(storage::ErasureLift { id, reason })).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A patient or a scan, as storage is asked for one.
@@ -304,6 +378,11 @@ fn stated(
         reader_id: copy.reader_id,
         scan_id: copy.scan_id,
     };
+    let lifted = (done.lifted_ms > 0).then(|| ErasureLifted {
+        at: rfc3339(done.lifted_ms),
+        by: done.lifted_by.clone(),
+        reason: done.lifted_reason.clone(),
+    });
     ErasureStatement {
         checked_at: rfc3339(gateway.clock.now_ms()),
         copies: done.sent.into_iter().map(sent).collect(),
@@ -313,10 +392,19 @@ fn stated(
         kept: kept(),
         learned: done.learned.into_iter().map(learned).collect(),
         left,
+        lifted,
         reason: done.reason,
+        refused: done.refused.into_iter().map(RefusedArrival::from).collect(),
         scans: done.scans.into_iter().map(ErasedScan::from).collect(),
         schema: SCHEMA.to_owned(),
         tenant_id: caller.tenant().to_string(),
+    }
+}
+
+impl From<storage::RefusedArrival> for RefusedArrival {
+    fn from(arrival: storage::RefusedArrival) -> RefusedArrival {
+        let storage::RefusedArrival { at_ms, instances, dropped } = arrival;
+        RefusedArrival { at: rfc3339(at_ms), dropped, instances }
     }
 }
 
@@ -329,6 +417,7 @@ impl From<storage::ErasedScan> for ErasedScan {
             size_bytes: object.size_bytes,
         };
         ErasedScan {
+            deleted_at: Some(scan.deleted_ms).filter(|ms| *ms > 0).and_then(rfc3339),
             erased_at: rfc3339(scan.erased_ms),
             incidents: scan.incidents,
             objects: scan.objects.into_iter().map(object).collect(),
@@ -372,7 +461,10 @@ mod tests {
             name: "original".into(),
             size_bytes: 7,
         };
+        let lifted = ErasureLifted { at: rfc3339(6), by: "ada".into(), reason: "so".into() };
+        let refused = RefusedArrival { at: rfc3339(7), dropped: true, instances: 2 };
         let scan = ErasedScan {
+            deleted_at: None,
             erased_at: rfc3339(1),
             incidents: 1,
             objects: vec![object],
@@ -398,7 +490,9 @@ mod tests {
             kept: kept(),
             learned: vec![learned],
             left: [("objects".to_owned(), 1), ("deliveries".to_owned(), 2)].into(),
+            lifted: Some(lifted),
             reason: "they ask for it".into(),
+            refused: vec![refused],
             scans: vec![scan],
             schema: SCHEMA.to_owned(),
             tenant_id: "t".into(),

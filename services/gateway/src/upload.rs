@@ -48,6 +48,8 @@ pub fn header_of(options: UploadOptions, headers: &HeaderMap) -> Result<UploadHe
         accession_number: stated::text("accession_number", options.accession_number)?,
         site: stated::text("site", options.site)?,
         series: options.series.map_or("", WantedSeries::message).to_owned(),
+        // Ingest says so itself.
+        received_ms: 0,
     })
 }
 

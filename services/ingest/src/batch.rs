@@ -111,7 +111,10 @@ impl Uploads {
             Ok(scan) => BatchEntry { scan_id: scan.id, ..entry },
             Err(refusal) => {
                 self.note(&refusal, &upload.site, token).await;
-                refused(entry, refusal)?
+                // A file's name may be its patient's.
+                let is_erased = refusal.problem == RefusalReason::Erased;
+                let name = if is_erased { String::new() } else { entry.name };
+                refused(BatchEntry { name, ..entry }, refusal)?
             }
         })
     }

@@ -46,6 +46,7 @@ pub fn header(facts: &ScanFacts, spooled: &Spooled, upload: &UploadHeader) -> Re
         // What was chosen is told by who has chosen.
         not_picked: String::new(),
         series: None,
+        received_ms: upload.received_ms,
     })
 }
 

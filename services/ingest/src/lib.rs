@@ -6,6 +6,7 @@
 mod batch;
 mod decoder;
 mod dicom;
+mod erased;
 mod export;
 mod feedback;
 mod image;
@@ -29,6 +30,7 @@ use imaging::Modality;
 pub use jail::Demand;
 use platform::disk::RESERVE_MIB;
 use proto::ingest::ingest_server::IngestServer;
+use proto::storage::erasures_client::ErasuresClient;
 use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
@@ -185,7 +187,8 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
     let storage = ScansClient::new(peers.storage.clone());
     let feedback = FeedbackClient::new(peers.storage.clone());
     let learning = LearningClient::new(peers.storage.clone());
-    let series_rules = SeriesRulesClient::new(peers.storage);
+    let series_rules = SeriesRulesClient::new(peers.storage.clone());
+    let erasures = ErasuresClient::new(peers.storage);
     let unpacked_max = UNPACKED_TIMES * ((config.upload_mib as u64) << 20);
     let own = ServiceToken::new(peers.auth.clone(), config.service_secret.clone(), clock.clone());
     let comparing = Turns::of(decoder.at_a_time());
@@ -198,6 +201,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         feedback,
         learning,
         series_rules,
+        erasures,
         own,
         comparing,
         unpacked_max,

@@ -93,6 +93,7 @@ impl Ingest {
         let Some(Part::Header(header)) = parts.message().await?.and_then(|part| part.part) else {
             return Err(ErrorKind::Invalid.error("an upload begins with its header"));
         };
+        let header = UploadHeader { received_ms: self.reception.clock.now_ms(), ..header };
         let uploads = self.uploads.of(claims.tenant().id());
         Ok(Sent { uploads, token, header, parts })
     }

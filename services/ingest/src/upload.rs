@@ -5,6 +5,7 @@ use futures::Stream;
 use imaging::{KnownOfRefused, Modality, Refusal, RefusalReason};
 use jail::answer::{DecoderAnswer, Group};
 use proto::ingest::UploadHeader;
+use proto::storage::erasures_client::ErasuresClient;
 use proto::storage::feedback_client::FeedbackClient;
 use proto::storage::learning_client::LearningClient;
 use proto::storage::scans_client::ScansClient;
@@ -41,6 +42,7 @@ pub struct Uploads {
     pub feedback: FeedbackClient<Peer>,
     pub learning: LearningClient<Peer>,
     pub series_rules: SeriesRulesClient<Peer>,
+    pub erasures: ErasuresClient<Peer>,
     /// What storage is shown beside the caller's own token.
     pub own: ServiceToken,
     /// The hospitals' turns at comparing masks, which are held whole for it.
@@ -150,6 +152,10 @@ impl Uploads {
             }
         };
         let header = image::header(&facts, spooled, upload)?;
+        if let Some(refusal) = self.refuse_erased(&header, token).await? {
+            let equipment = facts.equipment.clone();
+            return Ok(Err(refusal.of_known(KnownOfRefused { equipment, kind: None })));
+        }
         let (not_picked, series) = (choice.not_picked(), choice.message());
         let header = AcceptHeader { not_picked, series, ..header };
         let (parts, receiver) = mpsc::channel(PARTS);

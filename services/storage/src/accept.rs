@@ -9,6 +9,7 @@ use service::{trace, wire};
 
 use crate::artefacts::{self, Artefact, sha256_of};
 use crate::audit::{self, Entry};
+use crate::erasures::barred;
 use crate::identities;
 use crate::jobs::{REASON_MAX, truncate};
 use crate::lifecycle::{self, ANNOUNCE_MS};
@@ -61,7 +62,7 @@ impl Store {
     /// crash loses the scan; if it fails, nothing of it is visible.
     ///
     /// A repeat with the same key and the same bytes finds the same scan; with other bytes it is a
-    /// conflict. Without a key, every call is a new scan.
+    /// conflict. Without a key, every call is a new scan. What was erased with its patient, or had come before, is a conflict, too.
     pub async fn accept(
         &self,
         claims: &Claims,
@@ -158,6 +159,7 @@ impl Store {
         let (of, scan) = (accepted.tenant.to_string(), accepted.scan.to_string());
         identities::insert(unit, &of, &scan, &accepted.header, &accepted.identity).await?;
         let (topic, waits) = (scan_ready(accepted.priority()), accepted.waits());
+        let arrival = barred::arrival_of(&accepted.header)?;
         let Accepted { tenant, scan, job, at_ms, artefacts, subject, .. } = accepted;
         artefacts::insert(unit, tenant, scan, &artefacts).await?;
         if waits {
@@ -165,7 +167,8 @@ impl Store {
         }
         let action = if waits { "scan.accepted" } else { "scan.kept" };
         let object = scan.to_string();
-        audit::append(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await
+        audit::append(unit, Entry { tenant, at_ms, subject: &subject, action, object }).await?;
+        barred::require_free(unit, tenant, &arrival).await
     }
 
     /// Deletes objects that will never have a row; the sweep for orphans does what this misses.

@@ -2,13 +2,14 @@
 
 use std::str::FromStr;
 
-use domain::{ErrorKind, Result, ScanId, TenantId};
+use domain::{ErasureId, ErrorKind, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
 use service::claims::{Claims, Role};
 use service::topics::SCAN_ERASED;
 use sqlx::{Any, Executor, FromRow};
 
 use crate::audit::{self, Entry};
+use crate::erasures::{barred, deleted};
 use crate::store::Store;
 use crate::{event, holds, tombstones};
 
@@ -49,6 +50,8 @@ pub struct Order {
     pub heeds_holds: bool,
     /// Whether all of the patient is to be forgotten, also by others.
     pub erases: bool,
+    /// The erasure that it is a part of; None where it is part of none, or of one that nobody knows any more.
+    pub erasure: Option<ErasureId>,
 }
 
 /// An object that a scan had.
@@ -74,6 +77,7 @@ impl Store {
             with_words: claims.roles.contains(&Role::Admin),
             heeds_holds: true,
             erases: false,
+            erasure: None,
         };
         let (tenant, subject) = (order.tenant, order.subject.clone());
         match self.delete_by(order, scan).await {
@@ -125,18 +129,31 @@ impl Store {
             require_unjudged(unit, tenant, scan).await?;
         }
         let objects = objects_of(unit, tenant, scan).await?;
-        let besides: &[&'static str] = if order.erases { &ERASED } else { &[] };
-        for &statement in DELETED.iter().chain(&BLANKED).chain(besides) {
+        let names = barred::names_of(unit, tenant, scan, &self.random).await?;
+        for statement in DELETED.into_iter().chain(BLANKED) {
             run(unit, statement, tenant, scan).await?;
         }
         bury(unit, tenant, scan, at_ms).await?;
         tombstones::note(unit, tenant, scan, order.erases).await?;
         if order.erases {
+            silence(unit, tenant, scan).await?;
+            let by = order.erasure.map_or_else(|| scan.to_string(), |id| id.to_string());
+            barred::bar(unit, tenant, &by, &names.own(), (0, at_ms)).await?;
             let told = event::erased(tenant, scan, at_ms)?;
             self.announce(unit, SCAN_ERASED, &told).await?;
+        } else {
+            deleted::remember(unit, tenant, scan, names, at_ms).await?;
         }
         Ok(Some(objects))
     }
+}
+
+/// Takes away what was said of the scan in reports of incidents, and the ways to say more.
+pub async fn silence(unit: &mut Unit, tenant: TenantId, scan: ScanId) -> Result<()> {
+    for statement in ERASED {
+        run(unit, statement, tenant, scan).await?;
+    }
+    Ok(())
 }
 
 /// Runs a statement about one scan, which is named last; how many rows it has changed.

@@ -1,10 +1,13 @@
 //! Erases a patient: every scan with everything that is kept of it, and a receipt that names what there was, and nobody.
 
+mod arrivals;
+pub mod barred;
+pub mod deleted;
 mod receipt;
 
 use domain::{ErasureId, ErrorKind, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
-use proto::storage::{Erasure, NewErasure};
+use proto::storage::{Arrival, Erasure, NewErasure};
 use service::claims::Claims;
 
 use crate::artefacts::sha256_of;
@@ -15,6 +18,8 @@ use crate::jobs::name_of;
 use crate::learning::pseudonyms::{Of, Pseudonyms};
 use crate::scans::of_tenant;
 use crate::store::Store;
+
+use barred::Key;
 
 const OBJECTS_PER_ROUND: i64 = 256;
 /// The shortest number that a reason is searched for: a shorter one stands in many a date.
@@ -32,6 +37,25 @@ struct Begun {
     order: Order,
 }
 
+/// Whom an erasure is of, and which scans that are.
+struct Meant {
+    patient: Option<String>,
+    /// Those that are there, oldest first.
+    scans: Vec<ScanId>,
+    /// Those that were deleted before.
+    deleted: Vec<ScanId>,
+}
+
+/// What is kept of an erased scan beside its objects.
+struct Erased {
+    /// 0: it was there.
+    deleted_ms: i64,
+    words: i64,
+    incidents: i64,
+    pseudonym: String,
+    patient_pseudonym: String,
+}
+
 impl Store {
     /// Erases the patient's scans, each in one unit, as a deletion is: several would lock jobs and the audit trail in another order than all
     /// others do. What a crash leaves of the objects is deleted when storage runs again; what it leaves
@@ -41,8 +65,10 @@ impl Store {
     pub async fn erase_patient(&self, claims: &Claims, new: NewErasure) -> Result<Erasure> {
         let reason = reason(&new.reason)?;
         let tenant = claims.tenant().id();
-        let (patient, scans) = self.scans_meant(tenant, Subject::of(new.whose)?).await?;
+        let Meant { patient, scans, deleted } =
+            self.scans_meant(tenant, Subject::of(new.whose)?).await?;
         require_unnamed(&reason, patient.as_deref())?;
+        let id = ErasureId::new(&self.clock, &self.random);
         let order = Order {
             tenant,
             subject: claims.subject.clone(),
@@ -50,9 +76,10 @@ impl Store {
             with_words: true,
             heeds_holds: true,
             erases: true,
+            erasure: Some(id),
         };
         let begun = Begun {
-            id: ErasureId::new(&self.clock, &self.random),
+            id,
             reason,
             name: name_of(claims),
             begun_ms: self.clock.now_ms(),
@@ -63,46 +90,59 @@ impl Store {
             let (by, object) = (claims.subject.clone(), begun.id.to_string());
             return Err(self.refused(tenant, by, object, error).await);
         }
+        // What became a scan meanwhile is the patient's, too; from here on nothing does that had come before.
+        let scans = match &begun.patient {
+            Some(patient) => self.scans_of(tenant, patient).await?,
+            None => scans,
+        };
         for scan in scans {
             self.erase_scan(begun.clone(), scan).await?;
+            self.changed(tenant, scan);
+        }
+        for scan in deleted {
+            self.erase_deleted(begun.clone(), scan).await?;
             self.changed(tenant, scan);
         }
         self.forget().await;
         self.erasure(claims.tenant(), &begun.id.to_string()).await
     }
 
-    /// Whose scans are meant, as the binding has it, and which they are, oldest first. A scan of nobody stands for itself.
-    async fn scans_meant(
-        &self,
-        tenant: TenantId,
-        subject: Subject,
-    ) -> Result<(Option<String>, Vec<ScanId>)> {
+    /// Whose scans are meant, as the binding has it, and which they are. A scan of nobody stands for itself.
+    async fn scans_meant(&self, tenant: TenantId, subject: Subject) -> Result<Meant> {
         let patient = match subject {
             Subject::Patient(patient) => patient,
             Subject::Scan(scan) => {
                 of_tenant(self.database.pool(), tenant, scan).await?;
                 match self.patient_of(tenant, scan).await? {
                     Some(patient) => patient,
-                    None => return Ok((None, vec![scan])),
+                    None => {
+                        return Ok(Meant { patient: None, scans: vec![scan], deleted: Vec::new() });
+                    }
                 }
             }
         };
+        let scans = self.scans_of(tenant, &patient).await?;
+        let deleted = self.deleted_of(tenant, &patient).await?;
+        if scans.is_empty() && deleted.is_empty() {
+            return Err(ErrorKind::NotFound.error("no scan of that patient is here"));
+        }
+        Ok(Meant { patient: Some(patient), scans, deleted })
+    }
+
+    /// The patient's scans that are there, oldest first.
+    async fn scans_of(&self, tenant: TenantId, patient: &str) -> Result<Vec<ScanId>> {
         // MySQL's own comparison takes `ab` for `AB `: the bytes decide.
         let scans: Vec<String> = sqlx::query_scalar(
             "SELECT scan_id FROM identities
              WHERE tenant_id = ? AND patient = ? AND HEX(patient) = HEX(?) ORDER BY scan_id",
         )
         .id(tenant)
-        .bind(patient.clone())
-        .bind(patient.clone())
+        .bind(patient.to_owned())
+        .bind(patient.to_owned())
         .fetch_all(self.database.pool())
         .await
         .map_err(failed)?;
-        if scans.is_empty() {
-            return Err(ErrorKind::NotFound.error("no scan of that patient is here"));
-        }
-        let scans = scans.into_iter().map(ScanId::try_from).collect::<Result<_>>()?;
-        Ok((Some(patient), scans))
+        scans.into_iter().map(ScanId::try_from).collect()
     }
 
     /// Whose scan it is, as the binding has it; None: nobody knows.
@@ -118,17 +158,24 @@ impl Store {
         Ok(patient.filter(|patient| !patient.is_empty()))
     }
 
-    /// Writes down that it has begun, unless one of the scans is held: all of the patient, or nothing.
+    /// Writes down that it has begun, unless one of the scans is held: all of the patient, or nothing. From then on nothing of the patient
+    /// comes back that had come before.
     async fn begin_erasure(&self, begun: Begun, scans: Vec<ScanId>) -> Result<()> {
         let tenant = begun.order.tenant;
         audit::begin(&self.database, tenant).await?;
-        self.unit(Some(tenant), move |_, unit| {
+        self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
                 let (at_ms, subject) = (begun.begun_ms, begun.order.subject.as_str());
                 let (action, object) = ("patient.erased", begun.id.to_string());
                 audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
                 for scan in scans {
                     require_free(unit, tenant, scan).await?;
+                }
+                if let Some(patient) = begun.patient {
+                    let key = Key::made(unit, tenant, &store.random).await?;
+                    let names = key.names(&Arrival { patient, ..Arrival::default() });
+                    let (by, when) = (begun.id.to_string(), (at_ms, at_ms));
+                    barred::bar(unit, tenant, &by, &[&names.patient], when).await?;
                 }
                 sqlx::query(
                     "INSERT INTO erasures (tenant_id, id, reason, asked_by, name, begun_ms) VALUES (?, ?, ?, ?, ?, ?)",
@@ -156,32 +203,56 @@ impl Store {
 
     async fn erase_in(&self, unit: &mut Unit, begun: &Begun, scan: ScanId) -> Result<()> {
         let tenant = begun.order.tenant;
-        let names = Pseudonyms::if_any(&mut **unit, tenant).await?;
-        let words = words_of(unit, tenant, scan).await?;
-        let incidents = incidents_of(unit, tenant, scan).await?;
+        let erased = self.about(unit, begun, scan).await?;
         // None: somebody has deleted it meanwhile.
         let Some(objects) = self.remove(unit, &begun.order, scan).await? else { return Ok(()) };
-        let id = scan.to_string();
-        let of = begun.patient.as_deref().map_or(Of::Scan(&id), Of::Patient);
-        let name = |of: Of<'_>| names.as_ref().map(|names| names.name(of)).unwrap_or_default();
-        sqlx::query(
-            "INSERT INTO erased_scans (tenant_id, scan_id, erasure_id, erased_ms, words, incidents, pseudonym, patient_pseudonym)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .id(tenant)
-        .id(scan)
-        .id(begun.id)
-        .bind(self.clock.now_ms())
-        .bind(words)
-        .bind(incidents)
-        .bind(name(Of::Scan(&id)))
-        .bind(name(of))
-        .run(unit)
-        .await?;
+        self.insert_erased(unit, begun, scan, erased).await?;
         for object in objects {
             insert_object(unit, tenant, scan, object).await?;
         }
         Ok(())
+    }
+
+    /// What is said of the scan once it is gone.
+    async fn about(&self, unit: &mut Unit, begun: &Begun, scan: ScanId) -> Result<Erased> {
+        let tenant = begun.order.tenant;
+        let names = Pseudonyms::if_any(&mut **unit, tenant).await?;
+        let id = scan.to_string();
+        let of = begun.patient.as_deref().map_or(Of::Scan(&id), Of::Patient);
+        let name = |of: Of<'_>| names.as_ref().map(|names| names.name(of)).unwrap_or_default();
+        Ok(Erased {
+            deleted_ms: 0,
+            words: words_of(unit, tenant, scan).await?,
+            incidents: incidents_of(unit, tenant, scan).await?,
+            pseudonym: name(Of::Scan(&id)),
+            patient_pseudonym: name(of),
+        })
+    }
+
+    async fn insert_erased(
+        &self,
+        unit: &mut Unit,
+        begun: &Begun,
+        scan: ScanId,
+        erased: Erased,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO erased_scans (tenant_id, scan_id, erasure_id, erased_ms, words, incidents, pseudonym, patient_pseudonym,
+                 deleted_ms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .id(begun.order.tenant)
+        .id(scan)
+        .id(begun.id)
+        .bind(self.clock.now_ms())
+        .bind(erased.words)
+        .bind(erased.incidents)
+        .bind(erased.pseudonym)
+        .bind(erased.patient_pseudonym)
+        .bind(erased.deleted_ms)
+        .run(unit)
+        .await
+        .map(drop)
     }
 
     /// Deletes the objects, writes the tombstones and scrubs the database's file. What fails is tried again by the worker.

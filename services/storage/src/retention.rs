@@ -144,6 +144,7 @@ impl Store {
                 with_words: true,
                 heeds_holds: true,
                 erases: false,
+                erasure: None,
             };
             expired += counted(self.delete_by(order, scan).await)?;
         }

@@ -70,8 +70,13 @@ struct Unburied {
     erased: i64,
 }
 
-/// Remembers that the object store is to be told, as part of the unit that deletes.
+/// Remembers that the object store is to be told, as part of the unit that deletes. Of a scan that was deleted and then erased, the latter.
 pub async fn note(unit: &mut Unit, tenant: TenantId, scan: ScanId, erased: bool) -> Result<()> {
+    sqlx::query("DELETE FROM unburied WHERE tenant_id = ? AND scan_id = ?")
+        .id(tenant)
+        .id(scan)
+        .run(unit)
+        .await?;
     sqlx::query("INSERT INTO unburied (tenant_id, scan_id, erased) VALUES (?, ?, ?)")
         .id(tenant)
         .id(scan)
@@ -94,9 +99,14 @@ impl Store {
             let mut staging = self.blobs.stage().await?;
             staging.write(Bytes::from(self.clock.now_ms().to_string())).await?;
             self.blobs.keep(vec![(key(&row), staging.finish().await?)]).await?;
-            sqlx::query("DELETE FROM unburied WHERE tenant_id = ? AND scan_id = ?")
+            if row.erased != 0 {
+                // With the one that says less a restore would delete it and tell nobody.
+                self.blobs.delete(&key_of(DELETED, &row)).await?;
+            }
+            sqlx::query("DELETE FROM unburied WHERE tenant_id = ? AND scan_id = ? AND erased = ?")
                 .bind(row.tenant_id)
                 .bind(row.scan_id)
+                .bind(row.erased)
                 .execute(self.database.pool())
                 .await
                 .map_err(failed)?;
@@ -131,7 +141,8 @@ impl Store {
         }
         let (subject, action) = (SUBJECT.to_owned(), "scan.deleted.again");
         let (with_words, heeds_holds) = (true, false);
-        let order = Order { tenant, subject, action, with_words, heeds_holds, erases };
+        let erasure = None;
+        let order = Order { tenant, subject, action, with_words, heeds_holds, erases, erasure };
         match self.delete_by(order, scan).await {
             // Another instance was faster.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -163,7 +174,10 @@ impl Store {
 }
 
 fn key(row: &Unburied) -> String {
-    let what = if row.erased == 0 { DELETED } else { ERASED };
+    key_of(if row.erased == 0 { DELETED } else { ERASED }, row)
+}
+
+fn key_of(what: &str, row: &Unburied) -> String {
     format!("{what}.{}.{}", row.tenant_id, row.scan_id)
 }
 

@@ -49,14 +49,19 @@ pub fn of(action: &str) -> Kind {
             | "scan.erased"
             | "scan.expired"
             | "scan.original.expired"
+            | "erased.dropped"
             | "patient.erased",
             _,
         ) => kind(DELETED, "D", "0", None),
         ("delivery.failed" | "delivery.closed", _) => kind(EXPORT, "R", "4", None),
         (_, "delivery") => kind(EXPORT, "R", "0", None),
-        ("hold.refused", _) | (_, "access") => kind(ALERT, "E", "4", Some(RESTRICTED)),
+        ("hold.refused" | "erased.refused", _) | (_, "access") => {
+            kind(ALERT, "E", "4", Some(RESTRICTED))
+        }
         (_, "user" | "client" | "second_factor") => kind(ALERT, "U", "0", Some(ATTRIBUTES)),
-        (_, "tenant" | "provider" | "destination") => kind(ALERT, "U", "0", Some(CONFIGURATION)),
+        ("erasure.lifted", _) | (_, "tenant" | "provider" | "destination") => {
+            kind(ALERT, "U", "0", Some(CONFIGURATION))
+        }
         (_, "models" | "model") => kind(ALERT, "U", "0", Some(SOFTWARE)),
         _ => kind(ACTIVITY, "U", "0", None),
     }
@@ -90,6 +95,9 @@ mod tests {
             ("scan.expired", "110105", "0"),
             ("scan.learned.original", "110103", "0"),
             ("hold.refused", "110113", "4"),
+            ("erased.refused", "110113", "4"),
+            ("erased.dropped", "110105", "0"),
+            ("erasure.lifted", "110113", "0"),
             ("hold.placed", "110100", "0"),
             ("what.comes.later", "110100", "0"),
         ] {

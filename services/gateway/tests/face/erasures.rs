@@ -58,6 +58,12 @@ async fn a_patient_is_erased_and_the_receipt_is_signed() {
     assert_eq!(gateway.get(&format!("/v1/scans/{other}")).send().await.unwrap().status(), 200);
     let again = gateway.post("/v1/erasures").json(&new).send().await.unwrap();
     assert_eq!(problem(again).await.0, 404);
+    let lift = json!({ "reason": "it was another's" });
+    let lifted = gateway.post(&format!("{path}/lift")).json(&lift).send().await.unwrap();
+    assert_eq!(lifted.status(), 204);
+    let (_, receipt) = json(gateway.get(&path).send().await.unwrap()).await;
+    let lifted = &receipt["statement"]["lifted"];
+    assert_eq!((&lifted["by"], &lifted["reason"]), (&json!("tester"), &lift["reason"]));
     let elsewhere = gateway.client.get(format!("{}{path}", gateway.url));
     let elsewhere = elsewhere.bearer_auth(gateway.mesh.admin_elsewhere()).send().await.unwrap();
     assert_eq!(problem(elsewhere).await.0, 404);
@@ -124,6 +130,12 @@ async fn only_admins_erase_hold_and_set_rules() {
         for refused in [
             gateway.post("/v1/erasures").json(&new).send().await.unwrap(),
             gateway.get(&format!("/v1/erasures/{scan}")).send().await.unwrap(),
+            gateway
+                .post(&format!("/v1/erasures/{scan}/lift"))
+                .json(&json!({ "reason": "so" }))
+                .send()
+                .await
+                .unwrap(),
             put(&gateway, "/v1/holds", &hold).await,
             gateway.get("/v1/holds").send().await.unwrap(),
             put(&gateway, "/v1/retention", &json!({ "kind": "scans", "days": 1 })).await,

@@ -273,9 +273,16 @@ impl Inbox {
 
     /// When the newest instance of a series came, in milliseconds since 1970; None: there is none. Blocks.
     pub fn newest_ms(&self, sender: &str, series: &str) -> Result<Option<i64>> {
-        let named = self.named(sender, series)?;
-        let came: Result<Vec<i64>> = named.iter().map(|one| came_ms(&one.path)).collect();
-        Ok(came?.into_iter().max())
+        Ok(self.all_ms(sender, series)?.into_iter().max())
+    }
+
+    /// The same of the oldest. Blocks.
+    pub fn oldest_ms(&self, sender: &str, series: &str) -> Result<Option<i64>> {
+        Ok(self.all_ms(sender, series)?.into_iter().min())
+    }
+
+    fn all_ms(&self, sender: &str, series: &str) -> Result<Vec<i64>> {
+        self.named(sender, series)?.iter().map(|one| came_ms(&one.path)).collect()
     }
 
     /// Removes what arrived by then and is of no series yet, and says how many instances that was. Blocks.

@@ -2,6 +2,7 @@
 
 mod asks;
 mod end;
+mod erased;
 
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -77,6 +78,8 @@ struct Gathering {
     /// Nothing is looked at before: something is away.
     paused_ms: i64,
     pauses: u32,
+    /// Storage is not asked before whether anything else was erased.
+    asks_ms: i64,
 }
 
 /// What is known of a series.
@@ -93,6 +96,8 @@ struct Known {
     is_complete: bool,
     /// The study, once somebody has asked; empty: its instances do not say.
     study: Option<String>,
+    /// What was erased when it was last looked whether this was; empty: it was not.
+    looked: String,
 }
 
 struct Done {
@@ -109,8 +114,8 @@ impl Gathering {
         let now_ms = reception.clock.now_ms();
         let series = left.into_iter().map(|series| (series, Known::touched(now_ms))).collect();
         let (working, doubtful) = (JoinSet::new(), HashMap::new());
-        let (paused_ms, pauses) = (i64::MIN, 0);
-        Ok(Gathering { reception, sender, series, working, doubtful, paused_ms, pauses })
+        let (paused_ms, pauses, asks_ms) = (i64::MIN, 0, i64::MIN);
+        Ok(Gathering { reception, sender, series, working, doubtful, paused_ms, pauses, asks_ms })
     }
 
     /// Waits until there may be something to do.
@@ -151,6 +156,13 @@ impl Gathering {
         }
         let all_filed = self.pauses == 0;
         self.answer_asks(all_filed).await;
+        if let Err(error) = self.drop_erased(now_ms).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                calling = self.sender.title(),
+                "it cannot be told now whether something here was erased"
+            );
+        }
         if all_filed {
             self.begin_complete(now_ms);
         }
@@ -337,6 +349,7 @@ impl Known {
             settled_ms: None,
             is_complete: false,
             study: None,
+            looked: String::new(),
         }
     }
 }
@@ -350,15 +363,19 @@ impl Reception {
         let (inbox, folder, of) = (self.inbox.clone(), sender.folder.clone(), series.to_owned());
         let note = inbox.note(&folder, &of);
         let at = note.clone();
-        let (instances, noted) =
-            blocking(move || Ok((inbox.instances(&folder, &of)?, Outcome::load(&at)?))).await?;
+        let (instances, noted, received_ms) = blocking(move || {
+            let instances = inbox.instances(&folder, &of)?;
+            let oldest_ms = inbox.oldest_ms(&folder, &of)?.unwrap_or_default();
+            Ok((instances, Outcome::load(&at)?, oldest_ms))
+        })
+        .await?;
         if let Some(outcome) = noted.filter(|outcome| has_all(outcome, &instances)) {
             return Ok(outcome.at_ms);
         }
         if instances.is_empty() {
             return Ok(self.clock.now_ms());
         }
-        let (became, accepted) = self.made_of(sender, &instances, tries).await?;
+        let (became, accepted) = self.made_of(sender, &instances, (tries, received_ms)).await?;
         count_series(became.name());
         tracing::info!(
             calling = sender.title(),
@@ -376,7 +393,7 @@ impl Reception {
         &self,
         sender: &Sender,
         instances: &[Instance],
-        tries: u32,
+        (tries, received_ms): (u32, i64),
     ) -> Result<(Became, Vec<String>)> {
         let Acting { token, tenant } = sender.acting(&self.verifier).await?;
         let uploads = self.uploads.of(tenant);
@@ -387,7 +404,7 @@ impl Reception {
             return Ok((Became::Refused(refused(refusal).problem), Vec::new()));
         }
         let received = received(&uploads, instances).await?;
-        let header = header(&received, &sender.site);
+        let header = UploadHeader { received_ms, ..header(&received, &sender.site) };
         match uploads.take_received(&received, &header, &token).await {
             Ok(Ok(Taken::Scan(scan))) => Ok((Became::Scan(scan.id), Vec::new())),
             Ok(Ok(Taken::Batch(batch))) => {

@@ -1,11 +1,11 @@
 //! Instances that a request brings (STOW-RS, PS3.18, 10.5): each is looked at in the jail, and then lies in the inbox as if a
 //! scanner had sent it, with the very same bytes.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::SeekFrom;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 
 use domain::limits::UPLOAD_FILES_MAX;
@@ -14,6 +14,7 @@ use futures::{Stream, TryStreamExt, stream};
 use imaging::{DicomInstance, Refusal, RefusalReason};
 use jail::answer::series_digest;
 use proto::ingest::{StoreHeader, StoredInstance};
+use proto::storage::{Arrival, ErasedArrival};
 use service::claims::Claims;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -26,6 +27,7 @@ use super::reception::Reception;
 use super::senders::Sender;
 use super::telling::count_instance;
 use crate::decoder::TOGETHER;
+use crate::erased;
 use crate::spool::{Piece, Spooled, WRITE_BYTES, unusable};
 use crate::upload::Uploads;
 
@@ -38,17 +40,22 @@ struct Failure {
 
 const PROCESSING_FAILURE: u16 = 0x0110;
 const CLASS_NOT_SUPPORTED: u16 = 0x0122;
+const NOT_AUTHORISED: u16 = 0x0124;
 const OUT_OF_RESOURCES: u16 = 0xa700;
 const MISMATCH: u16 = 0xa900;
 const CANNOT_UNDERSTAND: u16 = 0xc000;
 const SYNTAX_NOT_SUPPORTED: u16 = 0xc122;
 
 /// Every reason that is told, with what it means here, for the conformance statement.
-pub const REASONS: [(u16, &str); 6] = [
+pub const REASONS: [(u16, &str); 7] = [
     (OUT_OF_RESOURCES, "no room now: send it again later; or it is larger than is taken"),
     (MISMATCH, "it is of another study than the address names"),
     (CANNOT_UNDERSTAND, "it cannot be read"),
     (CLASS_NOT_SUPPORTED, "it holds no slice"),
+    (
+        NOT_AUTHORISED,
+        "its study or series was erased with its patient: an administrator may let it come back",
+    ),
     (SYNTAX_NOT_SUPPORTED, "its transfer syntax is not decoded, or is another than its part says"),
     (PROCESSING_FAILURE, "it could not be looked at now: send it again later"),
 ];
@@ -64,6 +71,8 @@ struct Request {
     uploads: Uploads,
     header: StoreHeader,
     token: String,
+    /// Series of which it is noted that they were erased: once for all of their instances.
+    noted: Mutex<HashSet<String>>,
 }
 
 /// Stores what comes: a [`Piece::File`] begins an instance, and is called as its sender calls the transfer syntax. Each of them that is answered
@@ -83,7 +92,8 @@ pub async fn store(
     let uploads = reception.uploads.of(claims.tenant().id());
     let at_a_time = uploads.decoder.at_a_time();
     let (reception, token) = (reception.clone(), token.to_owned());
-    let request = Arc::new(Request { reception, sender, uploads, header, token });
+    let noted = Mutex::default();
+    let request = Arc::new(Request { reception, sender, uploads, header, token, noted });
     let (mut pieces, mut stored, mut in_hand) = (pin!(pieces), Vec::new(), VecDeque::new());
     let mut begun = begun(pieces.try_next().await?)?;
     let (mut count, mut together, mut bytes_together) = (0, Vec::new(), 0);
@@ -169,12 +179,13 @@ impl Request {
         let paths: Vec<PathBuf> = spooled.iter().map(|(one, _)| one.path().to_owned()).collect();
         let looked = self.uploads.decoder.instances(&paths).await?;
         let turn = self.reception.keeping.take(self.uploads.decoder.party()).await;
+        let erased = self.erased(&looked).await?;
         let mut stored = Vec::with_capacity(spooled.len());
         let (mut arriving, mut refusals) = (Vec::new(), Vec::new());
-        for ((one, syntax), looked) in spooled.iter().zip(looked) {
+        for (((one, syntax), looked), by) in spooled.iter().zip(looked).zip(erased) {
             let (told, failure) = match looked {
                 Ok(told) => {
-                    let begun = self.begun(&told, one, syntax).await?;
+                    let begun = self.begun(&told, one, syntax, &by).await?;
                     (told, begun.map(|begun| arriving.push(begun)).err())
                 }
                 Err(refusal) => {
@@ -199,15 +210,53 @@ impl Request {
         Ok(stored)
     }
 
-    /// Begins to put it into the inbox, all of it; or says why not.
+    /// What has come, for storage to judge whether it may come back.
+    fn arrival(&self, told: &DicomInstance) -> Arrival {
+        Arrival {
+            patient: told.patient.clone(),
+            study_uid: told.study.clone(),
+            series_uid: told.series.clone(),
+            original_sha256: String::new(),
+            received_ms: self.reception.clock.now_ms(),
+        }
+    }
+
+    /// Of each, because of which erasure it may not come back; empty: it may.
+    async fn erased(&self, looked: &[Result<DicomInstance, Refusal>]) -> Result<Vec<String>> {
+        let arrivals = looked.iter().flatten().map(|told| self.arrival(told)).collect();
+        let found = self.uploads.find_erased(arrivals, &self.token).await?;
+        let mut of_those_read = found.erasure_ids.into_iter();
+        let by = |one: &Result<_, _>| one.as_ref().ok().and_then(|_| of_those_read.next());
+        Ok(looked.iter().map(by).map(Option::unwrap_or_default).collect())
+    }
+
+    /// Why it is not taken, once that is in the audit trail: once for each series.
+    async fn refused(&self, told: &DicomInstance, by: &str) -> Result<Failure> {
+        let is_first = {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.insert(told.series.clone())
+        };
+        if is_first {
+            let arrival = Some(self.arrival(told));
+            let told = ErasedArrival { arrival, instances: 1, dropped: false };
+            self.uploads.note_erased(told, &self.token).await?;
+        }
+        Ok(Failure { reason: NOT_AUTHORISED, words: erased::words(by) })
+    }
+
+    /// Begins to put it into the inbox, all of it, unless it was erased `by` something; or says why not.
     async fn begun(
         &self,
         told: &DicomInstance,
         spooled: &Spooled,
         syntax: &str,
+        by: &str,
     ) -> Result<Result<Arriving, Failure>> {
         if let Some(failure) = unfit(told, &self.header.study_uid, syntax) {
             return Ok(Err(failure));
+        }
+        if !by.is_empty() {
+            return Ok(Err(self.refused(told, by).await?));
         }
         match self.written(told, spooled).await? {
             Ok(arriving) => Ok(Ok(arriving)),
@@ -324,6 +373,7 @@ mod tests {
             sop_class: "1.2.840.10008.5.1.4.1.1.4".into(),
             sop_instance: "1.2.1.1".into(),
             transfer_syntax: "1.2.840.10008.1.2.1".into(),
+            patient: "4711".into(),
             is_slice: true,
             data_set_at: 300,
         }

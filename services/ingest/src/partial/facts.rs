@@ -37,6 +37,9 @@ pub struct Facts {
     /// Absent in what a version before has written.
     #[serde(default)]
     series: String,
+    /// When the upload began; 0: a version before has written it, and did not say.
+    #[serde(default)]
+    begun_ms: i64,
 }
 
 /// What the bytes are taken for.
@@ -84,6 +87,7 @@ impl Facts {
             accession_number: header.accession_number,
             site: header.site,
             series: header.series,
+            begun_ms: now_ms,
         })
     }
 
@@ -101,6 +105,7 @@ impl Facts {
             accession_number: self.accession_number.clone(),
             site: self.site.clone(),
             series: self.series.clone(),
+            received_ms: self.begun_ms,
         }
     }
 

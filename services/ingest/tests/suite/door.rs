@@ -40,6 +40,8 @@ pub struct Hospitals {
     issuer: Issuer,
     folder: TempDir,
     pub tokens: [String; 2],
+    /// Of an administrator of the first.
+    pub admin: String,
     pub address: SocketAddr,
     change: fn(&mut DicomSettings, &Path),
     /// Another program than the decoder.
@@ -76,13 +78,18 @@ impl Hospitals {
         let issuer = Issuer::at(clock.clone());
         let token = |name: &str, role| {
             let tenant = TenantId::new(&clock, &random);
-            (issuer.token(tenant, &[Role::Clinician]), issuer.token_of(name, tenant, &[role]))
+            let admin = issuer.token(tenant, &[Role::Admin]);
+            (
+                issuer.token(tenant, &[Role::Clinician]),
+                issuer.token_of(name, tenant, &[role]),
+                admin,
+            )
         };
-        let (north, north_door) = token("north", Role::Integrator);
-        let (south, south_door) = token("south", Role::Integrator);
+        let (north, north_door, admin) = token("north", Role::Integrator);
+        let (south, south_door, _) = token("south", Role::Integrator);
         issuer.admit_client("north", "open sesame", north_door);
         issuer.admit_client("south", "open sesame", south_door);
-        let (_, reads_only) = token("scientist", Role::Scientist);
+        let (_, reads_only, _) = token("scientist", Role::Scientist);
         issuer.admit_client("scientist", "open sesame", reads_only);
         let storage =
             Storage::open(Rules::default(), &issuer, north.clone(), (clock, random)).await;
@@ -95,6 +102,7 @@ impl Hospitals {
             issuer,
             folder,
             tokens,
+            admin,
             address,
             change,
             decoder,

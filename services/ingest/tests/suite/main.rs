@@ -7,6 +7,7 @@ mod batches;
 mod commitments;
 mod decoders;
 mod door;
+mod erased;
 mod files;
 mod masks;
 mod parts;

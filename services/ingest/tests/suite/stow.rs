@@ -38,7 +38,11 @@ async fn stored(
     Ok(ingest.store_instances(request).await?.into_inner().instances)
 }
 
-async fn by_north(hospitals: &Hospitals, study: &str, files: &[Vec<u8>]) -> Vec<StoredInstance> {
+pub async fn by_north(
+    hospitals: &Hospitals,
+    study: &str,
+    files: &[Vec<u8>],
+) -> Vec<StoredInstance> {
     stored(hospitals, study, files, &hospitals.tokens[0]).await.unwrap()
 }
 
@@ -53,7 +57,7 @@ async fn completed(
     Ok(ingest.complete_study(authorised(asked, token)).await?.into_inner())
 }
 
-fn failures(instances: &[StoredInstance]) -> Vec<u32> {
+pub fn failures(instances: &[StoredInstance]) -> Vec<u32> {
     instances.iter().map(|one| one.failure).collect()
 }
 

@@ -30,6 +30,8 @@ pub const NO_ROOM_MIB: u64 = u64::MAX >> 20;
 pub struct World {
     pub storage: Storage,
     pub token: String,
+    /// Of an administrator of the same hospital.
+    pub admin: String,
     pub issuer: Issuer,
     spool: TempDir,
     ingest: IngestClient<Peer>,
@@ -67,14 +69,16 @@ impl World {
         };
         change(&mut config);
         let (random, issuer) = (system_random(), Issuer::at(clock.clone()));
-        let token = issuer.token(TenantId::new(&clock, &random), &[Role::Clinician]);
+        let tenant = TenantId::new(&clock, &random);
+        let [token, admin] =
+            [Role::Clinician, Role::Admin].map(|role| issuer.token(tenant, &[role]));
         let rules = Rules { disk_reserve_mib, ..Rules::default() };
         let world = (clock.clone(), random.clone());
         let storage = Storage::open(rules, &issuer, token.clone(), world).await;
         let peers = Peers { storage: storage.peer.clone(), auth: issuer.peer() };
         let service = build(config, Ports { clock, random }, peers).unwrap();
         let ingest = IngestClient::new(Peer::within(&service));
-        World { storage, token, issuer, spool, ingest, uploads: AtomicUsize::new(0) }
+        World { storage, token, admin, issuer, spool, ingest, uploads: AtomicUsize::new(0) }
     }
 
     /// The token of a clinician of another hospital.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use domain::{ErasureId, ErrorKind, Result, TenantId};
 use platform::db::{BindId, failed};
-use proto::storage::{ErasedObject, ErasedScan, Erasure, LearnedCopy, SentCopy};
+use proto::storage::{ErasedObject, ErasedScan, Erasure, LearnedCopy, RefusedArrival, SentCopy};
 use service::claims::Tenant;
 use sqlx::FromRow;
 
@@ -56,6 +56,9 @@ struct Row {
     reason: String,
     name: String,
     begun_ms: i64,
+    lifted_ms: i64,
+    lifted_by: String,
+    lifted_reason: String,
 }
 
 #[derive(FromRow)]
@@ -66,6 +69,7 @@ struct ScanRow {
     incidents: i64,
     pseudonym: String,
     patient_pseudonym: String,
+    deleted_ms: i64,
 }
 
 #[derive(FromRow)]
@@ -91,14 +95,14 @@ impl Store {
     pub async fn erasure(&self, tenant: Tenant, id: &str) -> Result<Erasure> {
         let (tenant, id) = (tenant.id(), ErasureId::from_str(id)?);
         let row: Option<Row> = sqlx::query_as(
-            "SELECT reason, name, begun_ms FROM erasures WHERE tenant_id = ? AND id = ?",
+            "SELECT reason, name, begun_ms, lifted_ms, lifted_by, lifted_reason FROM erasures WHERE tenant_id = ? AND id = ?",
         )
         .id(tenant)
         .id(id)
         .fetch_optional(self.database.pool())
         .await
         .map_err(failed)?;
-        let Row { reason, name, begun_ms } =
+        let Row { reason, name, begun_ms, lifted_ms, lifted_by, lifted_reason } =
             row.ok_or_else(|| ErrorKind::NotFound.error("no such erasure"))?;
         let (sent, learned) = copies(self.noted_of(tenant, id).await?);
         Ok(Erasure {
@@ -110,12 +114,37 @@ impl Store {
             sent,
             learned,
             left: self.left(tenant, id).await?,
+            refused: self.refused_arrivals(tenant, id).await?,
+            lifted_ms,
+            lifted_by,
+            lifted_reason,
         })
+    }
+
+    async fn refused_arrivals(
+        &self,
+        tenant: TenantId,
+        id: ErasureId,
+    ) -> Result<Vec<RefusedArrival>> {
+        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT at_ms, instances, dropped FROM refused_arrivals WHERE tenant_id = ? AND erasure_id = ? ORDER BY id",
+        )
+        .id(tenant)
+        .id(id)
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)?;
+        let arrival = |(at_ms, instances, dropped): (i64, i64, i64)| RefusedArrival {
+            at_ms,
+            instances: instances.unsigned_abs(),
+            dropped: dropped != 0,
+        };
+        Ok(rows.into_iter().map(arrival).collect())
     }
 
     async fn erased_scans(&self, tenant: TenantId, id: ErasureId) -> Result<Vec<ErasedScan>> {
         let rows: Vec<ScanRow> = sqlx::query_as(
-            "SELECT scan_id, erased_ms, words, incidents, pseudonym, patient_pseudonym FROM erased_scans
+            "SELECT scan_id, erased_ms, words, incidents, pseudonym, patient_pseudonym, deleted_ms FROM erased_scans
              WHERE tenant_id = ? AND erasure_id = ? ORDER BY scan_id",
         )
         .id(tenant)
@@ -132,6 +161,7 @@ impl Store {
             incidents: row.incidents.unsigned_abs(),
             pseudonym: row.pseudonym,
             patient_pseudonym: row.patient_pseudonym,
+            deleted_ms: row.deleted_ms,
         };
         Ok(rows.into_iter().map(scan).collect())
     }

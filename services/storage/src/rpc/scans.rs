@@ -21,7 +21,7 @@ use crate::list;
 use crate::store::Store;
 
 /// The roles that may send and read scans.
-const SCAN_ROLES: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
+pub(super) const SCAN_ROLES: [Role; 3] = [Role::Clinician, Role::Integrator, Role::Admin];
 
 /// The roles that may read identities, and what follows from them: those who care for patients, and systems that file results. Admins manage users
 /// and need not know who is ill.

@@ -166,8 +166,130 @@ pub async fn only_that_patients_scans_go_and_only_an_admin_says_so(world: World)
     let foreign = world.by_role(world.neighbour, Role::Admin, ErasureRef { id: done.id });
     let foreign = world.erasures.clone().get_erasure(foreign).await.unwrap_err();
     assert_eq!((foreign.code(), foreign.message()), (Code::NotFound, "no such erasure"));
-    // What comes of the patient later is a scan again.
-    world.accept(of("five", CANARY)).await.unwrap();
+    // Another examination of the patient that comes later is a scan again.
+    world.accept(another("five", 0)).await.unwrap();
+}
+
+/// Another study of the patient, which came then.
+fn another(head: &str, received_ms: i64) -> Upload {
+    let mut upload = of(head, CANARY);
+    (upload.header.study_uid, upload.header.received_ms) = (format!("1.3.{head}"), received_ms);
+    upload
+}
+
+pub async fn what_was_erased_comes_back_only_once_somebody_lets_it(world: World) {
+    let by = (world.hospital, Role::Admin);
+    world.accept(of("one", CANARY).with_key("a key")).await.unwrap();
+    let done = erase(&world, by, patient(CANARY), "so").await.unwrap();
+    world.clock.advance(1);
+
+    // The same file, whoever it is said to be of; another of the same study; and what had come before.
+    let mut same = Upload::of("one");
+    same.header.patient = "somebody".into();
+    let refused = [
+        same,
+        of("two", CANARY),
+        of("one", CANARY).with_key("a key"),
+        another("three", done.begun_ms),
+    ];
+    for upload in refused {
+        let refused = world.accept(upload).await.unwrap_err();
+        assert_eq!(refused.code(), Code::AlreadyExists, "{refused}");
+        assert!(!refused.message().contains(CANARY), "{refused}");
+    }
+    world.accept(another("four", done.begun_ms + 1)).await.unwrap();
+    world.accept_for(world.neighbour, of("one", CANARY)).await.unwrap();
+
+    // What ingest asks, and tells: from then on all of that study is refused.
+    let before = Arrival {
+        patient: CANARY.into(),
+        study_uid: "1.3.three".into(),
+        received_ms: done.begun_ms,
+        ..Arrival::default()
+    };
+    let late = Arrival { received_ms: 0, ..before.clone() };
+    let ask = async |arrivals: &[Arrival]| {
+        let asked = world.by(world.hospital, Arrivals { arrivals: arrivals.to_vec() });
+        world.erasures.clone().find_erased(asked).await.unwrap().into_inner()
+    };
+    let found = ask(&[before.clone(), late.clone()]).await;
+    assert_eq!(found.erasure_ids, [done.id.clone(), String::new()]);
+    let told = ErasedArrival { arrival: Some(before), instances: 8, dropped: true };
+    world.erasures.clone().note_erased(world.by(world.hospital, told)).await.unwrap();
+    let known = ask(std::slice::from_ref(&late)).await;
+    assert_eq!(known.erasure_ids, [done.id.clone()]);
+    assert_ne!(known.version, found.version);
+    let receipt = async || {
+        let asked = world.by_role(world.hospital, Role::Admin, ErasureRef { id: done.id.clone() });
+        world.erasures.clone().get_erasure(asked).await.unwrap().into_inner()
+    };
+    let refused: Vec<_> =
+        receipt().await.refused.iter().map(|one| (one.instances, one.dropped)).collect();
+    assert_eq!((refused, noted(&world, "erased.dropped").await), (vec![(8, true)], 1));
+
+    let lift = async |tenant: TenantId, role: Role| {
+        let lift = ErasureLift { id: done.id.clone(), reason: "it was another's".into() };
+        let lifted = world.erasures.clone().lift(world.by_role(tenant, role, lift)).await;
+        lifted.map(drop).map_err(|refused| refused.code())
+    };
+    let clinician = lift(world.hospital, Role::Clinician).await;
+    assert_eq!(clinician, Err(Code::PermissionDenied));
+    assert_eq!(lift(world.neighbour, Role::Admin).await, Err(Code::NotFound));
+    assert_eq!(lift(world.hospital, Role::Admin).await, Ok(()));
+    assert!(ask(&[late]).await.version.is_empty());
+    let back = world.accept(of("one", CANARY).with_key("a key")).await.unwrap();
+    assert!(!back.repeated);
+    let receipt = receipt().await;
+    assert!(receipt.lifted_ms > 0 && receipt.lifted_reason == "it was another's", "{receipt:?}");
+    assert_eq!(noted(&world, "erasure.lifted").await, 1);
+}
+
+pub async fn a_scan_that_was_deleted_before_is_found_by_the_erasure_of_its_patient(world: World) {
+    let by = (world.hospital, Role::Admin);
+    let (one, two) = (
+        world.accept(of("one", CANARY)).await.unwrap(),
+        world.accept(another("two", 0)).await.unwrap(),
+    );
+    let other = world.accept(of("three", "4712")).await.unwrap();
+    let scan_id = one.id.clone();
+    let words = format!("{CANARY} was mirrored");
+    let report = NewIncident { words, scan_id, from_patient: false };
+    world.incidents.clone().report(world.by(world.hospital, report)).await.unwrap();
+    for deleted in [&one, &other] {
+        delete(&world, &deleted.id).await.unwrap();
+    }
+    assert_eq!(world.count("deleted_scans").await, 2);
+    // Of what was only deleted the same study may come.
+    let again = world.accept(of("four", CANARY)).await.unwrap();
+
+    let mut told = world.erased().await;
+    let done = erase(&world, by, patient(CANARY), "so").await.unwrap();
+    let mut erased: Vec<_> = done
+        .scans
+        .iter()
+        .map(|scan| (scan.id.clone(), scan.deleted_ms > 0, scan.incidents))
+        .collect();
+    erased.sort();
+    let mut expected = vec![(one.id.clone(), true, 1), (two.id, false, 0), (again.id, false, 0)];
+    expected.sort();
+    assert_eq!(erased, expected);
+    assert!(done.left.is_empty(), "{done:?}");
+    assert_eq!(naming(&world, CANARY), Vec::<String>::new());
+    let mut events = BTreeSet::new();
+    for _ in 0..3 {
+        let event: Value = serde_json::from_slice(&next(&mut told).await).unwrap();
+        events.insert(event["data"]["scan_id"].as_str().unwrap().to_owned());
+    }
+    assert!(events.contains(&one.id), "{events:?}");
+    let of_one = tombstones(&world).into_iter().filter(|name| name.ends_with(&one.id));
+    assert_eq!(of_one.collect::<Vec<_>>(), [format!("erased.{}.{}", world.hospital, one.id)]);
+    assert_eq!(world.count("deleted_scans").await, 1);
+    assert_eq!(world.accept(of("five", CANARY)).await.unwrap_err().code(), Code::AlreadyExists);
+    // Also of whom nothing else is here.
+    let last = erase(&world, by, patient("4712"), "so").await.unwrap();
+    assert!(last.scans.len() == 1 && last.scans[0].deleted_ms > 0, "{last:?}");
+    let gone = erase(&world, by, patient("4712"), "so").await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
 }
 
 pub async fn nothing_is_said_of_an_erased_scan_by_whoever_had_a_link_in_hand(world: World) {

@@ -50,6 +50,8 @@ on_every_database! {
     erasing::of_an_erased_patient_nothing_is_left_and_the_receipt_says_what_there_was;
     erasing::only_that_patients_scans_go_and_only_an_admin_says_so;
     erasing::nothing_is_said_of_an_erased_scan_by_whoever_had_a_link_in_hand;
+    erasing::what_was_erased_comes_back_only_once_somebody_lets_it;
+    erasing::a_scan_that_was_deleted_before_is_found_by_the_erasure_of_its_patient;
     erasing::a_hold_outlasts_every_way_to_delete;
     erasing::what_is_too_old_goes_by_the_hospitals_own_rules;
     erasing::what_is_said_of_a_held_patient_outlasts_every_rule;

@@ -19,6 +19,7 @@ pub(in crate::decode) fn instance_of(
     let set = file.data_set()?;
     let class = class::of(&file, &set)?;
     let said = identity(&set);
+    let patient = said.patient_key().unwrap_or_default();
     let sop_class = said.sop_class_uid.or_else(|| file.sop_class.clone());
     let sop_instance = said.sop_instance_uids.into_iter().next();
     let classes = [file.sop_class.as_deref(), sop_class.as_deref()];
@@ -33,6 +34,7 @@ pub(in crate::decode) fn instance_of(
         series: said.series_instance_uid.unwrap_or_default(),
         sop_class: sop_class.unwrap_or_default(),
         sop_instance: sop_instance.or_else(|| file.sop_instance.clone()).unwrap_or_default(),
+        patient,
         is_slice: matches!(class, Class::Image),
         data_set_at: file.data_set_at as u64,
         transfer_syntax: file.transfer_syntax.clone(),

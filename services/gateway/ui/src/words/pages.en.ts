@@ -100,6 +100,7 @@ export const PAGES = {
       'not-a-head': 'No head',
       'wrong-modality': 'No model for this kind of machine',
       'wrong-identity': 'Another patient than stated',
+      erased: 'Erased with its patient',
     },
     stopped: 'Models that answer no more',
     stoppedOf: (model: string, when: string) => `${model}, since ${when}:`,

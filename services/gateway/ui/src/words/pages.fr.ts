@@ -97,6 +97,7 @@ export const PAGES: AnyWords<typeof EN> = {
       'not-a-head': 'Pas une tête',
       'wrong-modality': 'Aucun modèle pour ce type d’appareil',
       'wrong-identity': 'Un autre patient que celui indiqué',
+      erased: 'Effacé avec son patient',
     },
     stopped: 'Modèles qui ne répondent plus',
     stoppedOf: (model, when) => `${model}, depuis ${when} :`,
