@@ -99,12 +99,30 @@ pub struct ModelEvaluation {
     far: ModelFigure,
     /// False rejection rate: of the scans with tumour, those in which none was found.
     frr: ModelFigure,
+    /// The same of each kind of image by itself; empty: evaluated before figures were told by kind.
+    kinds: Vec<KindEvaluation>,
+    /// Kinds of image that the version was made for and the gate set has no case of: how it reads them is not measured.
+    kinds_without_cases: Vec<String>,
     /// The median.
     ms_per_slice: f64,
     /// Between the golden phantom's mask and the one that came with the version.
     golden_dice: Option<f64>,
     #[schema(format = "date-time")]
     evaluated_at: Option<String>,
+}
+
+/// What a version came to on the gate set's cases of one kind of image.
+#[derive(Serialize, ToSchema)]
+pub struct KindEvaluation {
+    /// `flair` or `t1_contrast`, as headers say it; `unknown`: all cases, with headers that say nothing of their kind.
+    image_kind: String,
+    scans_with_tumour: u32,
+    scans_without_tumour: u32,
+    dice: ModelFigure,
+    /// False acceptance rate.
+    far: ModelFigure,
+    /// False rejection rate.
+    frr: ModelFigure,
 }
 
 /// A figure with its 95 % interval.
@@ -194,8 +212,10 @@ pub struct GateDecision {
 /// One of the gate's checks.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct GateCheck {
-    /// `evaluated`, `golden`, `latency`, `comparable`, `dice`, `far` or `frr`.
+    /// `evaluated`, `golden`, `latency`, `cases`, `comparable`, `dice`, `far` or `frr`.
     name: String,
+    /// The kind of image whose cases it is about: `flair`, `t1_contrast`, or `unknown` where headers say nothing; `null`: all.
+    image_kind: Option<String>,
     passed: bool,
     words: String,
     /// The figure of the version.
@@ -351,7 +371,8 @@ pub async fn file(
 /// Lets a version serve, if the gate lets it through
 ///
 /// It must have been evaluated on the gate set, give its golden phantom's mask, be quick enough, and be no worse than
-/// what serves, as far as its 95 % intervals tell. `force` lets it serve all the same, for a reason that is kept.
+/// what serves, as far as its 95 % intervals tell: for one kind of image on the cases of that kind, else on all cases and on
+/// those of each kind. What the gate set has no case of is named (`cases`). `force` lets it serve all the same, for a reason that is kept.
 #[utoipa::path(
     operation_id = "promote_model", post, path = "/v1/models/{name}/{version}/promote", tag = "models",
     params(("name" = String, Path, description = "The model's name"), ("version" = String, Path, description = "Its version")),
@@ -378,7 +399,7 @@ pub async fn promote(
         return Ok(Json(GateDecision { promoted: true, checks, version }));
     }
     let failed = checks.iter().filter(|check| !check.passed);
-    let why: Vec<_> = failed.map(|check| format!("{}: {}", check.name, check.words)).collect();
+    let why: Vec<_> = failed.map(GateCheck::sentence).collect();
     Err(GATE.problem(why.join("; ")).with_checks(checks))
 }
 
@@ -507,13 +528,18 @@ impl From<registry::File> for ModelFile {
     }
 }
 
+fn figure(value: f64, low: f64, high: f64) -> ModelFigure {
+    ModelFigure { value, low, high }
+}
+
 impl From<registry::Evaluation> for ModelEvaluation {
     fn from(it: registry::Evaluation) -> ModelEvaluation {
-        let figure = |value, low, high| ModelFigure { value, low, high };
         ModelEvaluation {
             dice: figure(it.dice_mean, it.dice_low, it.dice_high),
             far: figure(it.far, it.far_low, it.far_high),
             frr: figure(it.frr, it.frr_low, it.frr_high),
+            kinds: it.kinds.into_iter().map(KindEvaluation::from).collect(),
+            kinds_without_cases: it.kinds_without_cases,
             evaluated_at: rfc3339(it.evaluated_ms),
             failure: some(it.failure),
             gate_set: it.gate_set,
@@ -526,10 +552,34 @@ impl From<registry::Evaluation> for ModelEvaluation {
     }
 }
 
+impl From<registry::KindFigures> for KindEvaluation {
+    fn from(it: registry::KindFigures) -> KindEvaluation {
+        KindEvaluation {
+            dice: figure(it.dice_mean, it.dice_low, it.dice_high),
+            far: figure(it.far, it.far_low, it.far_high),
+            frr: figure(it.frr, it.frr_low, it.frr_high),
+            image_kind: it.image_kind,
+            scans_with_tumour: it.scans_with_tumour,
+            scans_without_tumour: it.scans_without_tumour,
+        }
+    }
+}
+
 impl From<registry::Check> for GateCheck {
     fn from(check: registry::Check) -> GateCheck {
-        let registry::Check { name, passed, words, candidate, serving } = check;
-        GateCheck { name, passed, words, candidate, serving }
+        let registry::Check { name, passed, words, candidate, serving, image_kind } = check;
+        GateCheck { name, image_kind: some(image_kind), passed, words, candidate, serving }
+    }
+}
+
+impl GateCheck {
+    /// What it found, and of which kind of image.
+    fn sentence(&self) -> String {
+        let Self { name, image_kind, words, .. } = self;
+        match image_kind {
+            Some(kind) => format!("{name} ({kind}): {words}"),
+            None => format!("{name}: {words}"),
+        }
     }
 }
 

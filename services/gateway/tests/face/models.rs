@@ -1,4 +1,4 @@
-use proto::registry::Evaluation;
+use proto::registry::{Evaluation, KindFigures};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use service::claims::Role;
@@ -39,7 +39,19 @@ fn evaluation(version: &str, dice: f64) -> Evaluation {
         dice_high: dice + 0.01,
         ms_per_slice: 40.0,
         golden_dice: Some(1.0),
+        kinds: ["flair", "t1_contrast"].map(|kind| of_kind(kind, dice)).into(),
         ..Evaluation::default()
+    }
+}
+
+fn of_kind(kind: &str, dice: f64) -> KindFigures {
+    KindFigures {
+        image_kind: kind.into(),
+        scans_with_tumour: 40,
+        dice_mean: dice,
+        dice_low: dice - 0.01,
+        dice_high: dice + 0.01,
+        ..KindFigures::default()
     }
 }
 
@@ -159,6 +171,18 @@ async fn the_gate_shows_the_figures_of_both_and_an_admin_may_force_it_for_a_reas
     assert_eq!(
         (&dice["passed"], &dice["candidate"], &dice["serving"]),
         (&json!(false), &json!(0.8), &json!(0.9))
+    );
+    let of_kinds: Vec<_> =
+        checks.iter().filter(|it| it["name"] == "dice").map(|it| &it["image_kind"]).collect();
+    assert_eq!(of_kinds, [&Value::Null, &json!("flair"), &json!("t1_contrast")]);
+    let why = refused["detail"].as_str().unwrap();
+    assert!(why.contains("dice: worse") && why.contains("dice (flair): worse"), "{why}");
+    let shown = gateway.get("/v1/models/medseg-mr/2.0").send().await.unwrap();
+    let (_, shown) = json(shown).await;
+    let of_flair = &shown["evaluation"]["kinds"][0];
+    assert_eq!(
+        (&of_flair["image_kind"], &of_flair["scans_with_tumour"], &of_flair["dice"]["value"]),
+        (&json!("flair"), &json!(40), &json!(0.8))
     );
     let forced = json!({ "force": true, "reason": "a new scanner" });
     let (_, decision) = json(promote(&gateway, "2.0", forced).await.unwrap()).await;

@@ -16,6 +16,14 @@ export interface Figure {
   high: number
 }
 
+/** What a version came to on the gate set's cases of one kind of image; `unknown`: their headers say nothing of it. */
+export interface KindEvaluation {
+  image_kind: string
+  dice: Figure
+  far: Figure
+  frr: Figure
+}
+
 /** What a version came to on the gate set. */
 export interface Evaluation {
   gate_set: string
@@ -24,6 +32,8 @@ export interface Evaluation {
   dice: Figure
   far: Figure
   frr: Figure
+  kinds: KindEvaluation[]
+  kinds_without_cases: string[]
   ms_per_slice: number
   golden_dice: number | null
 }
@@ -49,6 +59,7 @@ export interface Version {
 /** One of the gate's checks. */
 export interface Check {
   name: string
+  image_kind: string | null
   passed: boolean
   words: string
   candidate: number | null
