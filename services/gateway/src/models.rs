@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::rfc3339;
 use futures::{StreamExt, TryStreamExt};
+use proto::drift::ConfirmedRequest;
 use proto::registry::{
     self, Change, FileRef, ListEventsRequest, ListVersions, Promotion, VersionRef,
 };
@@ -15,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::Gateway;
 use crate::caller::Caller;
+use crate::confirmed::{self, ConfirmedReport};
 use crate::extract::{JsonBody, Path, Query};
 use crate::problem::{GATE, NOT_FOUND, Problem};
 use crate::scans::{Binary, Form, some};
@@ -212,11 +214,14 @@ pub struct GateDecision {
 /// One of the gate's checks.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct GateCheck {
-    /// `evaluated`, `golden`, `latency`, `cases`, `comparable`, `dice`, `far` or `frr`.
+    /// `evaluated`, `golden`, `latency`, `cases`, `comparable`, `dice`, `far` or `frr`; beside them, of the hospital's own scans that
+    /// readers have confirmed, `confirmed_far` and `confirmed_frr`.
     name: String,
     /// The kind of image whose cases it is about: `flair`, `t1_contrast`, or `unknown` where headers say nothing; `null`: all.
     image_kind: Option<String>,
     passed: bool,
+    /// Whether it is for whoever decides alone: it refuses nothing.
+    advisory: bool,
     words: String,
     /// The figure of the version.
     candidate: Option<f64>,
@@ -258,6 +263,8 @@ pub struct ShadowReport {
     dice_mean: Option<f64>,
     /// The hospital's own scans on which the two differ most.
     furthest: Vec<ShadowScan>,
+    /// Both on the hospital's own scans that readers have confirmed; `null` where that could not be told.
+    confirmed: Option<ConfirmedReport>,
 }
 
 /// A scan that a shadow has judged.
@@ -372,7 +379,8 @@ pub async fn file(
 ///
 /// It must have been evaluated on the gate set, give its golden phantom's mask, be quick enough, and be no worse than
 /// what serves, as far as its 95 % intervals tell: for one kind of image on the cases of that kind, else on all cases and on
-/// those of each kind. What the gate set has no case of is named (`cases`). `force` lets it serve all the same, for a reason that is kept.
+/// those of each kind. What the gate set has no case of is named (`cases`). Beside these checks stand figures of the hospital's own
+/// confirmed scans, which refuse nothing (`advisory`). `force` lets it serve all the same, for a reason that is kept.
 #[utoipa::path(
     operation_id = "promote_model", post, path = "/v1/models/{name}/{version}/promote", tag = "models",
     params(("name" = String, Path, description = "The model's name"), ("version" = String, Path, description = "Its version")),
@@ -392,13 +400,17 @@ pub async fn promote(
 ) -> Result<Json<GateDecision>, Problem> {
     let image_kind = said::something("image_kind", image_kind)?;
     let promotion = Promotion { name, version, force, reason, image_kind };
+    let of = ConfirmedRequest { name: promotion.name.clone(), version: promotion.version.clone() };
+    let kind = promotion.image_kind.clone();
     let decision = gateway.models.promote(caller.request(promotion)).await?.into_inner();
-    let checks: Vec<_> = decision.checks.into_iter().map(GateCheck::from).collect();
+    let mut checks: Vec<_> = decision.checks.into_iter().map(GateCheck::from).collect();
+    let confirmed = confirmed::ask(&mut gateway, &caller, of).await;
+    checks.extend(confirmed.iter().flat_map(|report| report.checks(&kind)));
     if decision.promoted {
         let version = decision.version.map(ModelVersion::from);
         return Ok(Json(GateDecision { promoted: true, checks, version }));
     }
-    let failed = checks.iter().filter(|check| !check.passed);
+    let failed = checks.iter().filter(|check| !check.passed && !check.advisory);
     let why: Vec<_> = failed.map(GateCheck::sentence).collect();
     Err(GATE.problem(why.join("; ")).with_checks(checks))
 }
@@ -455,13 +467,15 @@ pub async fn shadow_report(
     caller: Caller,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<ShadowReport>, Problem> {
-    let of = VersionRef { name, version };
+    let of = VersionRef { name: name.clone(), version: version.clone() };
     let told = gateway.models.list_comparisons(caller.request(of)).await?.into_inner();
+    let confirmed = confirmed::ask(&mut gateway, &caller, ConfirmedRequest { name, version }).await;
     Ok(Json(ShadowReport {
         scans: told.count,
         answers_changed: told.answers_changed,
         dice_mean: told.dice_mean,
         furthest: told.furthest.into_iter().map(ShadowScan::from).collect(),
+        confirmed,
     }))
 }
 
@@ -568,11 +582,31 @@ impl From<registry::KindFigures> for KindEvaluation {
 impl From<registry::Check> for GateCheck {
     fn from(check: registry::Check) -> GateCheck {
         let registry::Check { name, passed, words, candidate, serving, image_kind } = check;
-        GateCheck { name, image_kind: some(image_kind), passed, words, candidate, serving }
+        let (image_kind, advisory) = (some(image_kind), false);
+        GateCheck { name, image_kind, passed, advisory, words, candidate, serving }
     }
 }
 
 impl GateCheck {
+    /// A figure of confirmed scans, which refuses nothing.
+    pub fn advisory(
+        name: &str,
+        image_kind: Option<String>,
+        passed: bool,
+        words: String,
+        [candidate, serving]: [Option<f64>; 2],
+    ) -> GateCheck {
+        GateCheck {
+            name: name.to_owned(),
+            image_kind,
+            passed,
+            advisory: true,
+            words,
+            candidate,
+            serving,
+        }
+    }
+
     /// What it found, and of which kind of image.
     fn sentence(&self) -> String {
         let Self { name, image_kind, words, .. } = self;

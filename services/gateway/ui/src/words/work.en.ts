@@ -148,6 +148,13 @@ export const WORK = {
     serving: 'What serves',
     passed: 'passed',
     refused: 'refused',
+    noted: 'noted',
+    confirmed: 'Compare on confirmed scans',
+    confirmedTable: 'Beside what served, on your hospital’s scans that readers have confirmed',
+    confirmedOf: (confirmed: string, compared: string, least: string) =>
+      `Confirmed by readers: ${confirmed} of the ${compared} scans of your hospital on which it looked on. Readers have seen what served, and look at what they doubt: these figures are for whoever decides, and refuse nothing. Of fewer than ${least} scans nothing is to be concluded.`,
+    confirmedUntold: 'How it did on confirmed scans could not be told: ask again later.',
+    scans: 'Scans',
     unevaluated: 'Not evaluated yet: a worker does it within minutes.',
     notEvaluated: (why: string) => `It could not be evaluated: ${why}`,
     falselyFound: 'Found, of slices without a tumour',

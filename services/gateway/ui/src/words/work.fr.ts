@@ -147,6 +147,13 @@ export const WORK: AnyWords<typeof EN> = {
     serving: 'Ce qui est en service',
     passed: 'accepté',
     refused: 'refusé',
+    noted: 'noté',
+    confirmed: 'Comparer sur les examens confirmés',
+    confirmedTable: 'À côté de ce qui était en service, sur les examens de votre hôpital que des lecteurs ont confirmés',
+    confirmedOf: (confirmed: string, compared: string, least: string) =>
+      `Confirmés par des lecteurs : ${confirmed} des ${compared} examens de votre hôpital qu’elle a observés. Les lecteurs ont vu la réponse en service, et relisent ce dont ils doutent : ces chiffres sont pour qui décide, et ne refusent rien. Avec moins de ${least} examens, il n’y a rien à conclure.`,
+    confirmedUntold: 'Les chiffres sur les examens confirmés n’ont pas pu être obtenus : redemandez plus tard.',
+    scans: 'Examens',
     unevaluated: 'Pas encore évaluée : un service le fait en quelques minutes.',
     notEvaluated: (why) => `Elle n’a pas pu être évaluée : ${why}`,
     falselyFound: 'Trouvé, parmi les coupes sans tumeur',
