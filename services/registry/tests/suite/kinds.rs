@@ -79,6 +79,7 @@ pub async fn what_tells_no_kinds_is_evaluated_anew(world: World) {
     let refused = world.promote_at("flair", "2").await.unwrap();
     assert!(!refused.promoted, "{refused:?}");
     assert_eq!(world.get("2").await.evaluation, None);
+    assert!(world.get("1").await.evaluation.is_some(), "that of what serves is not out of date");
 }
 
 pub async fn a_kind_rolls_back_on_its_own_and_at_last_to_its_modality(world: World) {
