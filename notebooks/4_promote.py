@@ -61,7 +61,7 @@ print(medseg.get(f"{address}/shadow"))
 # %% [markdown]
 # ## Ask the gate
 #
-# A worker that follows the registry evaluates each new version on forty phantoms with a tumour and forty without, while no scan waits. The gate
+# A worker that follows the registry evaluates each new version on phantoms of each kind of image, forty with a tumour and forty without, while no scan waits. The gate
 # refuses what was not evaluated, what does not come to
 # the same mask as where it was made, what is too slow, and what is worse than what serves, beyond chance.
 
@@ -69,7 +69,7 @@ print(medseg.get(f"{address}/shadow"))
 wait_s = float(os.environ.get("NOTEBOOKS_GATE_S", "600"))
 try:
     ours = until("it is evaluated", lambda: (now := medseg.get(address)).get("evaluation") and now, wait_s)
-    print({name: ours["evaluation"][name] for name in ("gate_set", "dice", "far", "frr", "ms_per_slice")})
+    print({name: ours["evaluation"][name] for name in ("gate_set", "dice", "far", "frr", "kinds", "ms_per_slice")})
 except TimeoutError:
     print("no worker has evaluated it: one with a pinned model (--model-url) evaluates nothing")
 

@@ -14,8 +14,9 @@ const NAMES_OF_ORIGINAL: &str = ".medseg.storage.v1.NamesOfOriginal";
 const REFUSAL: &str = ".medseg.storage.v1.Refusal";
 /// A column of a row of storage's.
 const SERIES_FIT: &str = ".medseg.storage.v1.SeriesFit";
-/// A row of the registry's.
+/// A row of the registry's, and what it holds.
 const EVALUATION: &str = ".medseg.registry.v1.Evaluation";
+const KIND_FIGURES: &str = ".medseg.registry.v1.KindFigures";
 /// Far larger than what else is answered in its place.
 const GIVEN_FEEDBACK: &str = ".medseg.ingest.v1.FeedbackUploadAnswer.answer.feedback";
 /// By far the largest answer to an upload.
@@ -105,7 +106,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .boxed(UPLOADED_SCAN)
         .message_attribute(REFUSAL, JSON)
         .message_attribute(SERIES_FIT, JSON)
-        .message_attribute(EVALUATION, JSON);
+        .message_attribute(EVALUATION, JSON)
+        .message_attribute(KIND_FIGURES, JSON);
     builder.compile_fds(ours)?;
     Ok(())
 }

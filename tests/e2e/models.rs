@@ -117,8 +117,12 @@ async fn a_version_is_evaluated_by_a_worker_and_a_shadow_is_compared() -> anyhow
     let path = format!("/v1/models/medseg-mr/{version}");
     let evaluated = until(&client, &path, |model| !model["evaluation"].is_null()).await?;
     let figures = &evaluated["evaluation"];
-    ensure!(figures["failure"].is_null() && figures["scans_with_tumour"] == 40, "{figures}");
-    ensure!(figures["dice"]["value"].as_f64() > Some(0.5), "{figures}");
+    ensure!(figures["failure"].is_null() && figures["scans_with_tumour"] == 80, "{figures}");
+    let kinds = figures["kinds"].as_array().context("figures by kind")?;
+    let counted = kinds.iter().map(|of| (&of["image_kind"], &of["scans_with_tumour"]));
+    let expected = json!([["flair", 40], ["t1_contrast", 40], ["unknown", 80]]);
+    ensure!(json!(counted.collect::<Vec<_>>()) == expected, "{figures}");
+    ensure!(kinds[0]["dice"]["value"].as_f64() > Some(0.5), "{figures}");
 
     let (scan, result) = client.analyse(&scans::png(1, true)).await?;
     ensure!(result["model"]["version"] == version.as_str(), "a shadow has answered: {result}");

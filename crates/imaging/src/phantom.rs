@@ -1,6 +1,6 @@
 //! Heads that nobody has: made by code from a seed, with a lesion whose size is known exactly.
 //!
-//! They look enough like axial FLAIR for a demonstration, for tests and as a seasoning in training;
+//! They look enough like axial FLAIR, or contrast-enhanced T1, for a demonstration, for tests and as a seasoning in training;
 //! they are no substitute for patients in any figure of quality.
 
 mod anatomy;
@@ -24,6 +24,16 @@ const VOXELS_MAX: usize = 1 << 28;
 /// The value that stands for 1.0 of the model's brightness.
 const WHITE: f32 = 1000.0;
 
+/// How tissues are weighted against each other.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Weighting {
+    /// Fluid is dark, and grey matter a little brighter than white.
+    #[default]
+    Flair,
+    /// White matter is brighter than grey, and what takes up the contrast agent brighter than both.
+    T1Contrast,
+}
+
 /// What is asked of a phantom. Equal settings give equal phantoms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -37,13 +47,22 @@ pub struct Settings {
     pub tumour: bool,
     /// Its volume in millilitres; None draws one between 1 and 40 that fits.
     pub lesion_ml: Option<f64>,
+    /// The same head with the same lesion in another weighting is drawn from the same seed.
+    pub weighting: Weighting,
 }
 
 impl Settings {
     /// One 256 x 256 slice of a head with a tumour.
     pub fn slice(seed: u64) -> Settings {
         let shape = Shape { slices: 1, rows: 256, columns: 256 };
-        Settings { seed, shape, spacing: [5.0, 0.9375, 0.9375], tumour: true, lesion_ml: None }
+        Settings {
+            seed,
+            shape,
+            spacing: [5.0, 0.9375, 0.9375],
+            tumour: true,
+            lesion_ml: None,
+            weighting: Weighting::Flair,
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -66,7 +85,7 @@ impl Settings {
 /// A made-up head and the truth about it.
 #[derive(Clone, Debug)]
 pub struct Phantom {
-    /// The head as an axial FLAIR scan would show it.
+    /// The head as an axial scan of that weighting would show it; its header says nothing of its kind.
     pub volume: Volume,
     /// 1 where the voxel's centre lies in the lesion, else 0; the volume's order.
     pub truth: Vec<u8>,
@@ -93,7 +112,7 @@ impl Phantom {
     pub fn new(settings: &Settings) -> Result<Phantom> {
         settings.check()?;
         let mut random = ChaCha8Rng::seed_from_u64(settings.seed);
-        let head = Head::new(&mut random);
+        let head = Head::new(&mut random, settings.weighting);
         let geometry = placed(settings, &mut random);
         let lesion = match settings.tumour {
             true => Some(Lesion::new(settings, &head, &geometry, &mut random)?),
@@ -173,7 +192,8 @@ mod tests {
 
     fn stack(seed: u64) -> Settings {
         let shape = Shape { slices: 24, rows: 96, columns: 96 };
-        Settings { seed, shape, spacing: [4.0, 2.5, 2.5], tumour: true, lesion_ml: Some(20.0) }
+        let lesion_ml = Some(20.0);
+        Settings { shape, spacing: [4.0, 2.5, 2.5], lesion_ml, ..Settings::slice(seed) }
     }
 
     #[test]
@@ -226,6 +246,27 @@ mod tests {
             let brain = mean(&without, |index| with.truth[index] == 1);
             assert!(bright > 1.15 * brain, "seed {seed}: {bright} over {brain}");
         }
+    }
+
+    #[test]
+    fn another_weighting_shows_the_same_lesion_in_the_same_head_otherwise() {
+        // Summed up, for the gain is another where there is no lesion, and some lie in grey matter.
+        let (mut bright, mut brain, mut flair_brain) = (0.0, 0.0, 0.0);
+        for seed in 0..16 {
+            let of = |weighting, tumour| {
+                Phantom::new(&Settings { weighting, tumour, ..Settings::slice(seed) }).unwrap()
+            };
+            let (flair, t1) = (of(Weighting::Flair, true), of(Weighting::T1Contrast, true));
+            assert_eq!((&flair.truth, flair.lesion), (&t1.truth, t1.lesion));
+            let inside = |phantom: &Phantom| mean(phantom, |index| t1.truth[index] == 1);
+            bright += inside(&t1);
+            brain += inside(&of(Weighting::T1Contrast, false));
+            flair_brain += inside(&of(Weighting::Flair, false));
+        }
+        assert!(
+            bright > 1.2 * brain && brain > 1.1 * flair_brain,
+            "{bright} {brain} {flair_brain}"
+        );
     }
 
     #[test]

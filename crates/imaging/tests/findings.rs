@@ -79,8 +79,9 @@ fn the_patient_box_of_an_upright_stack_is_the_box_itself() {
 fn a_phantoms_lesion_has_the_size_that_it_was_made_with() {
     let shape = Shape { slices: 40, rows: 160, columns: 160 };
     for seed in 0..3 {
+        let lesion_ml = Some(18.0);
         let settings =
-            Settings { seed, shape, spacing: [3.0, 1.5, 1.5], tumour: true, lesion_ml: Some(18.0) };
+            Settings { shape, spacing: [3.0, 1.5, 1.5], lesion_ml, ..Settings::slice(seed) };
         let phantom = Phantom::new(&settings).unwrap();
         let Findings { mask, findings } =
             find(&phantom.truth, shape, phantom.volume.geometry.as_ref());

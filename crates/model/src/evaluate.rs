@@ -17,7 +17,10 @@ use imaging::{
 
 pub use domain::statistics::{Rate, bootstrap, mean, median};
 pub use figures::{Case, Evaluation, Group, GroupedBy, KindAccuracy, Outcome, WithLesser};
-pub use gate::{GATE_SET, GOLDEN_FILE, GateFigures, gate_figures, golden_dice, golden_mask};
+pub use gate::{
+    CaseFigures, GATE_SET, GOLDEN_FILE, GateFigures, KindFigures, gate_figures, golden_dice,
+    golden_mask,
+};
 pub use phantoms::{Measured, measure_phantoms};
 pub use plot::plot;
 pub use reliability::{Reliability, ReliabilityBin, reliability_plot};

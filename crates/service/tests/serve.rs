@@ -12,9 +12,10 @@ use domain::ErrorKind;
 use proto::drift::drift_client::DriftClient;
 use proto::drift::drift_server::{Drift, DriftServer};
 use proto::drift::{
-    CompareWindowsRequest, Comparison, ListEvaluationsRequest, ListWindowsRequest,
-    OfflineEvaluation, OfflineEvaluations, Quality, QualityRequest, ReadRowsRequest, Report,
-    ReportRef, ReportRequest, Rows, RowsKept, ScansAsked, WindowInFull, WindowRef, Windows,
+    CompareWindowsRequest, Comparison, ConfirmedComparison, ConfirmedRequest,
+    ListEvaluationsRequest, ListWindowsRequest, OfflineEvaluation, OfflineEvaluations, Quality,
+    QualityRequest, ReadRowsRequest, Report, ReportRef, ReportRequest, Rows, RowsKept, ScansAsked,
+    WindowInFull, WindowRef, Windows,
 };
 use serde_json::Value;
 use service::{
@@ -89,6 +90,13 @@ impl Drift for Double {
     }
 
     async fn count_rows(&self, _: Request<ScansAsked>) -> Result<Response<RowsKept>, Status> {
+        Err(Status::unimplemented("not in this double"))
+    }
+
+    async fn compare_confirmed(
+        &self,
+        _: Request<ConfirmedRequest>,
+    ) -> Result<Response<ConfirmedComparison>, Status> {
         Err(Status::unimplemented("not in this double"))
     }
 

@@ -1,6 +1,7 @@
 //! How good the answers are, by what readers say of them: live figures, beside the offline ones of `medseg evaluate`.
 
 mod bound;
+mod confirmed;
 mod door;
 mod ended;
 mod figures;
@@ -25,6 +26,7 @@ use message::message;
 use reviewed::{Word, reviewed};
 
 pub use bound::Bound;
+pub use confirmed::confirmed;
 pub use door::Told as RefusalTold;
 pub use gauges::{describe, watch};
 pub use given::Given;

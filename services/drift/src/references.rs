@@ -32,6 +32,11 @@ impl References {
         References { named: Arc::new(named), models, kept: Arc::default() }
     }
 
+    /// The registry, where there is one.
+    pub fn registry(&self) -> Option<ModelsClient<Peer>> {
+        self.models.clone()
+    }
+
     /// The reference for `window`, asked for in the name of the bearer of `token`.
     pub async fn of(&self, window: &Window, token: &str) -> Result<Arc<Reference>> {
         self.of_model(most_seen(window).as_ref(), token).await

@@ -3,10 +3,10 @@ use domain::{Clock, ErrorKind, EvaluationId, Random};
 use futures::stream::{self, BoxStream, StreamExt};
 use proto::drift::drift_server::Drift;
 use proto::drift::{
-    CompareWindowsRequest, Comparison, ListEvaluationsRequest, ListWindowsRequest,
-    OfflineEvaluation, OfflineEvaluations, Quality, QualityRequest, ReadRowsRequest,
-    Report as Reply, ReportRef, ReportRequest, Rows, RowsFormat, RowsKept, ScansAsked,
-    WindowInFull, WindowRef, Windows,
+    CompareWindowsRequest, Comparison, ConfirmedComparison, ConfirmedRequest,
+    ListEvaluationsRequest, ListWindowsRequest, OfflineEvaluation, OfflineEvaluations, Quality,
+    QualityRequest, ReadRowsRequest, Report as Reply, ReportRef, ReportRequest, Rows, RowsFormat,
+    RowsKept, ScansAsked, WindowInFull, WindowRef, Windows,
 };
 use service::CHUNK_BYTES;
 use service::claims::{Claims, Role, Verifier, bearer};
@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use crate::message::message;
 use crate::page;
-use crate::quality::{Bound, Period, apart, offline, quality};
+use crate::quality::{Bound, Period, apart, confirmed, offline, quality};
 use crate::references::References;
 use crate::report::{Report, report};
 use crate::store::{self, Store};
@@ -140,6 +140,17 @@ impl Drift for Rpc {
         let tenant = self.allowed(request.metadata(), &[Role::Admin]).await?.tenant();
         let rows = self.store.rows_of(tenant, &request.get_ref().scan_ids).await?;
         Ok(Response::new(RowsKept { rows }))
+    }
+
+    async fn compare_confirmed(
+        &self,
+        request: Request<ConfirmedRequest>,
+    ) -> Result<Response<ConfirmedComparison>, Status> {
+        let tenant = self.allowed(request.metadata(), &REPORTS).await?.tenant();
+        let token = bearer(request.metadata()).unwrap_or_default().to_owned();
+        let (store, models, asked) =
+            (&self.store, self.references.registry(), request.into_inner());
+        Ok(Response::new(confirmed(store, models, (tenant, token.as_str()), asked).await?))
     }
 
     async fn list_evaluations(

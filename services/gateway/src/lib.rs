@@ -10,6 +10,7 @@ mod audit;
 mod batches;
 mod caller;
 mod clients;
+mod confirmed;
 mod consent;
 mod dataset;
 mod deliveries;

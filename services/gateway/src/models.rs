@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::rfc3339;
 use futures::{StreamExt, TryStreamExt};
+use proto::drift::ConfirmedRequest;
 use proto::registry::{
     self, Change, FileRef, ListEventsRequest, ListVersions, Promotion, VersionRef,
 };
@@ -15,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::Gateway;
 use crate::caller::Caller;
+use crate::confirmed::{self, ConfirmedReport};
 use crate::extract::{JsonBody, Path, Query};
 use crate::problem::{GATE, NOT_FOUND, Problem};
 use crate::scans::{Binary, Form, some};
@@ -99,12 +101,30 @@ pub struct ModelEvaluation {
     far: ModelFigure,
     /// False rejection rate: of the scans with tumour, those in which none was found.
     frr: ModelFigure,
+    /// The same of each kind of image by itself; empty: evaluated before figures were told by kind.
+    kinds: Vec<KindEvaluation>,
+    /// Kinds of image that the version was made for and the gate set has no case of: how it reads them is not measured.
+    kinds_without_cases: Vec<String>,
     /// The median.
     ms_per_slice: f64,
     /// Between the golden phantom's mask and the one that came with the version.
     golden_dice: Option<f64>,
     #[schema(format = "date-time")]
     evaluated_at: Option<String>,
+}
+
+/// What a version came to on the gate set's cases of one kind of image.
+#[derive(Serialize, ToSchema)]
+pub struct KindEvaluation {
+    /// `flair` or `t1_contrast`, as headers say it; `unknown`: all cases, with headers that say nothing of their kind.
+    image_kind: String,
+    scans_with_tumour: u32,
+    scans_without_tumour: u32,
+    dice: ModelFigure,
+    /// False acceptance rate.
+    far: ModelFigure,
+    /// False rejection rate.
+    frr: ModelFigure,
 }
 
 /// A figure with its 95 % interval.
@@ -194,9 +214,14 @@ pub struct GateDecision {
 /// One of the gate's checks.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct GateCheck {
-    /// `evaluated`, `golden`, `latency`, `comparable`, `dice`, `far` or `frr`.
+    /// `evaluated`, `golden`, `latency`, `cases`, `comparable`, `dice`, `far` or `frr`; beside them, of the hospital's own scans that
+    /// readers have confirmed, `confirmed_far` and `confirmed_frr`.
     name: String,
+    /// The kind of image whose cases it is about: `flair`, `t1_contrast`, or `unknown` where headers say nothing; `null`: all.
+    image_kind: Option<String>,
     passed: bool,
+    /// Whether it is for whoever decides alone: it refuses nothing.
+    advisory: bool,
     words: String,
     /// The figure of the version.
     candidate: Option<f64>,
@@ -238,6 +263,8 @@ pub struct ShadowReport {
     dice_mean: Option<f64>,
     /// The hospital's own scans on which the two differ most.
     furthest: Vec<ShadowScan>,
+    /// Both on the hospital's own scans that readers have confirmed; `null` where that could not be told.
+    confirmed: Option<ConfirmedReport>,
 }
 
 /// A scan that a shadow has judged.
@@ -351,7 +378,9 @@ pub async fn file(
 /// Lets a version serve, if the gate lets it through
 ///
 /// It must have been evaluated on the gate set, give its golden phantom's mask, be quick enough, and be no worse than
-/// what serves, as far as its 95 % intervals tell. `force` lets it serve all the same, for a reason that is kept.
+/// what serves, as far as its 95 % intervals tell: for one kind of image on the cases of that kind, else on all cases and on
+/// those of each kind. What the gate set has no case of is named (`cases`). Beside these checks stand figures of the hospital's own
+/// confirmed scans, which refuse nothing (`advisory`). `force` lets it serve all the same, for a reason that is kept.
 #[utoipa::path(
     operation_id = "promote_model", post, path = "/v1/models/{name}/{version}/promote", tag = "models",
     params(("name" = String, Path, description = "The model's name"), ("version" = String, Path, description = "Its version")),
@@ -371,14 +400,18 @@ pub async fn promote(
 ) -> Result<Json<GateDecision>, Problem> {
     let image_kind = said::something("image_kind", image_kind)?;
     let promotion = Promotion { name, version, force, reason, image_kind };
+    let of = ConfirmedRequest { name: promotion.name.clone(), version: promotion.version.clone() };
+    let kind = promotion.image_kind.clone();
     let decision = gateway.models.promote(caller.request(promotion)).await?.into_inner();
-    let checks: Vec<_> = decision.checks.into_iter().map(GateCheck::from).collect();
+    let mut checks: Vec<_> = decision.checks.into_iter().map(GateCheck::from).collect();
+    let confirmed = confirmed::ask(&mut gateway, &caller, of).await;
+    checks.extend(confirmed.iter().flat_map(|report| report.checks(&kind)));
     if decision.promoted {
         let version = decision.version.map(ModelVersion::from);
         return Ok(Json(GateDecision { promoted: true, checks, version }));
     }
-    let failed = checks.iter().filter(|check| !check.passed);
-    let why: Vec<_> = failed.map(|check| format!("{}: {}", check.name, check.words)).collect();
+    let failed = checks.iter().filter(|check| !check.passed && !check.advisory);
+    let why: Vec<_> = failed.map(GateCheck::sentence).collect();
     Err(GATE.problem(why.join("; ")).with_checks(checks))
 }
 
@@ -434,13 +467,15 @@ pub async fn shadow_report(
     caller: Caller,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<ShadowReport>, Problem> {
-    let of = VersionRef { name, version };
+    let of = VersionRef { name: name.clone(), version: version.clone() };
     let told = gateway.models.list_comparisons(caller.request(of)).await?.into_inner();
+    let confirmed = confirmed::ask(&mut gateway, &caller, ConfirmedRequest { name, version }).await;
     Ok(Json(ShadowReport {
         scans: told.count,
         answers_changed: told.answers_changed,
         dice_mean: told.dice_mean,
         furthest: told.furthest.into_iter().map(ShadowScan::from).collect(),
+        confirmed,
     }))
 }
 
@@ -507,13 +542,18 @@ impl From<registry::File> for ModelFile {
     }
 }
 
+fn figure(value: f64, low: f64, high: f64) -> ModelFigure {
+    ModelFigure { value, low, high }
+}
+
 impl From<registry::Evaluation> for ModelEvaluation {
     fn from(it: registry::Evaluation) -> ModelEvaluation {
-        let figure = |value, low, high| ModelFigure { value, low, high };
         ModelEvaluation {
             dice: figure(it.dice_mean, it.dice_low, it.dice_high),
             far: figure(it.far, it.far_low, it.far_high),
             frr: figure(it.frr, it.frr_low, it.frr_high),
+            kinds: it.kinds.into_iter().map(KindEvaluation::from).collect(),
+            kinds_without_cases: it.kinds_without_cases,
             evaluated_at: rfc3339(it.evaluated_ms),
             failure: some(it.failure),
             gate_set: it.gate_set,
@@ -526,10 +566,54 @@ impl From<registry::Evaluation> for ModelEvaluation {
     }
 }
 
+impl From<registry::KindFigures> for KindEvaluation {
+    fn from(it: registry::KindFigures) -> KindEvaluation {
+        KindEvaluation {
+            dice: figure(it.dice_mean, it.dice_low, it.dice_high),
+            far: figure(it.far, it.far_low, it.far_high),
+            frr: figure(it.frr, it.frr_low, it.frr_high),
+            image_kind: it.image_kind,
+            scans_with_tumour: it.scans_with_tumour,
+            scans_without_tumour: it.scans_without_tumour,
+        }
+    }
+}
+
 impl From<registry::Check> for GateCheck {
     fn from(check: registry::Check) -> GateCheck {
-        let registry::Check { name, passed, words, candidate, serving } = check;
-        GateCheck { name, passed, words, candidate, serving }
+        let registry::Check { name, passed, words, candidate, serving, image_kind } = check;
+        let (image_kind, advisory) = (some(image_kind), false);
+        GateCheck { name, image_kind, passed, advisory, words, candidate, serving }
+    }
+}
+
+impl GateCheck {
+    /// A figure of confirmed scans, which refuses nothing.
+    pub fn advisory(
+        name: &str,
+        image_kind: Option<String>,
+        passed: bool,
+        words: String,
+        [candidate, serving]: [Option<f64>; 2],
+    ) -> GateCheck {
+        GateCheck {
+            name: name.to_owned(),
+            image_kind,
+            passed,
+            advisory: true,
+            words,
+            candidate,
+            serving,
+        }
+    }
+
+    /// What it found, and of which kind of image.
+    fn sentence(&self) -> String {
+        let Self { name, image_kind, words, .. } = self;
+        match image_kind {
+            Some(kind) => format!("{name} ({kind}): {words}"),
+            None => format!("{name}: {words}"),
+        }
     }
 }
 

@@ -122,15 +122,15 @@ struct QualityAlarm {
 
 /// How often something happened, with Wilson's 95 % interval.
 #[derive(Serialize, ToSchema)]
-struct QualityRate {
+pub struct QualityRate {
     /// `null` where it never could have.
-    rate: Option<f64>,
-    low: f64,
-    high: f64,
+    pub rate: Option<f64>,
+    pub low: f64,
+    pub high: f64,
     /// How often it happened.
-    count: u64,
+    pub count: u64,
     /// How often it could have.
-    of: u64,
+    pub of: u64,
 }
 
 /// The mean over scans, with a 95 % interval (bootstrap over scans). A scan that is empty in both masks counts 1.

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use domain::{ErrorKind, Result};
-use model::evaluate::{GATE_SET, GOLDEN_FILE, gate_figures, golden_dice};
+use model::evaluate::{CaseFigures, GATE_SET, GOLDEN_FILE, gate_figures, golden_dice};
 use model::{Device, Segmenter};
-use proto::registry::Evaluation;
+use proto::registry::{Evaluation, KindFigures};
 use service::claims::authorised;
 
 use crate::follow::{Engines, Registry};
@@ -73,11 +73,36 @@ fn gate_set(
     before_each: impl FnMut() -> Result<()>,
 ) -> Result<Evaluation> {
     let figures = gate_figures(segmenter, before_each)?;
+    let all = told("", &figures.all);
+    let kinds = figures.kinds.iter().map(|of| told(of.kind.name(), &of.figures));
+    let without_cases = figures.kinds_without_cases.iter().map(|kind| kind.name().to_owned());
+    Ok(Evaluation {
+        device: segmenter.model_info().device.clone(),
+        scans_with_tumour: all.scans_with_tumour,
+        scans_without_tumour: all.scans_without_tumour,
+        dice_mean: all.dice_mean,
+        dice_low: all.dice_low,
+        dice_high: all.dice_high,
+        far: all.far,
+        far_low: all.far_low,
+        far_high: all.far_high,
+        frr: all.frr,
+        frr_low: all.frr_low,
+        frr_high: all.frr_high,
+        ms_per_slice: figures.ms_per_slice,
+        golden_dice: golden.map(|stored| golden_dice(segmenter, stored)).transpose()?,
+        kinds: kinds.collect(),
+        kinds_without_cases: without_cases.collect(),
+        ..Evaluation::default()
+    })
+}
+
+fn told(image_kind: &str, figures: &CaseFigures) -> KindFigures {
     let [scans_with_tumour, scans_without_tumour] = figures.scans.map(|scans| scans as u32);
     let [dice_low, dice_high] = figures.dice_interval;
     let ([far_low, far_high], [frr_low, frr_high]) = (figures.far.interval, figures.frr.interval);
-    Ok(Evaluation {
-        device: segmenter.model_info().device.clone(),
+    KindFigures {
+        image_kind: image_kind.to_owned(),
         scans_with_tumour,
         scans_without_tumour,
         dice_mean: figures.dice_mean,
@@ -89,8 +114,5 @@ fn gate_set(
         frr: figures.frr.rate.unwrap_or_default(),
         frr_low,
         frr_high,
-        ms_per_slice: figures.ms_per_slice,
-        golden_dice: golden.map(|stored| golden_dice(segmenter, stored)).transpose()?,
-        ..Evaluation::default()
-    })
+    }
 }

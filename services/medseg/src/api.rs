@@ -222,10 +222,16 @@ pub async fn understood(answer: Response) -> anyhow::Result<Response> {
 /// One of the gate's checks as a line: what it found, of the version and of the one that serves.
 pub fn check_line(check: &Value) -> String {
     let figure = |name: &str| check[name].as_f64().map_or("-".to_owned(), |it| format!("{it:.4}"));
+    let about: Vec<_> =
+        ["name", "image_kind"].into_iter().filter_map(|it| check[it].as_str()).collect();
+    let verdict = match (&check["advisory"], &check["passed"]) {
+        (Value::Bool(true), _) => "noted ",
+        (_, Value::Bool(true)) => "passed",
+        _ => "FAILED",
+    };
     format!(
-        "{} {:10} {:>10} {:>10}  {}",
-        if check["passed"] == true { "passed" } else { "FAILED" },
-        check["name"].as_str().unwrap_or_default(),
+        "{verdict} {:16} {:>10} {:>10}  {}",
+        about.join(" "),
         figure("candidate"),
         figure("serving"),
         check["words"].as_str().unwrap_or_default()

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use imaging::encode::{Series, dicom, nifti, nifti_gz, zip};
-use imaging::phantom::{Phantom as Head, Settings};
+use imaging::phantom::{Phantom as Head, Settings, Weighting};
 use imaging::{Criteria, Finding, Findings, Shape, Volume, slice_png};
 use serde_json::{Value, json};
 
@@ -113,6 +113,7 @@ impl Phantom {
             spacing,
             tumour: !self.no_lesion,
             lesion_ml: self.lesion_ml,
+            weighting: Weighting::Flair,
         })
     }
 

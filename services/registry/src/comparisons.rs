@@ -2,7 +2,7 @@
 
 use domain::{ErrorKind, Result};
 use platform::db::{Run, failed};
-use proto::registry::{Comparison, Comparisons};
+use proto::registry::{ComparedScans, Comparison, Comparisons, ListComparedRequest};
 use sqlx::FromRow;
 
 use crate::store::Store;
@@ -10,6 +10,8 @@ use crate::versions;
 
 /// The scans that a reader is pointed to.
 const FURTHEST: i64 = 20;
+/// The most scans of one answer.
+const COMPARED_MAX: u32 = 1000;
 
 #[derive(FromRow)]
 struct Row {
@@ -104,6 +106,29 @@ impl Store {
             dice_mean: sums.dice,
             furthest: rows.into_iter().map(comparison).collect(),
         })
+    }
+
+    /// The scans of `tenant` on which the version was compared, in the order of their ids.
+    pub async fn compared(
+        &self,
+        tenant: &str,
+        asked: ListComparedRequest,
+    ) -> Result<ComparedScans> {
+        let ListComparedRequest { name, version, after, limit } = asked;
+        versions::find(self.database.pool(), &name, &version).await?;
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT * FROM comparisons WHERE name = ? AND version = ? AND tenant_id = ? AND scan_id > ?
+             ORDER BY scan_id LIMIT ?",
+        )
+        .bind(name)
+        .bind(version)
+        .bind(tenant)
+        .bind(after)
+        .bind(i64::from(limit.clamp(1, COMPARED_MAX)))
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)?;
+        Ok(ComparedScans { scans: rows.into_iter().map(comparison).collect() })
     }
 }
 

@@ -107,7 +107,12 @@ impl Store {
 fn figures(of: &Evaluation) -> impl Iterator<Item = f64> {
     let dice = [of.dice_mean, of.dice_low, of.dice_high];
     let rates = [of.far, of.far_low, of.far_high, of.frr, of.frr_low, of.frr_high];
-    dice.into_iter().chain(rates).chain([of.ms_per_slice]).chain(of.golden_dice)
+    let kinds = of.kinds.iter().flat_map(|of| {
+        let dice = [of.dice_mean, of.dice_low, of.dice_high];
+        let rates = [of.far, of.far_low, of.far_high, of.frr, of.frr_low, of.frr_high];
+        dice.into_iter().chain(rates)
+    });
+    dice.into_iter().chain(rates).chain([of.ms_per_slice]).chain(of.golden_dice).chain(kinds)
 }
 
 /// Forgets a version's evaluation: it then waits for another.

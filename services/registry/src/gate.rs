@@ -1,20 +1,25 @@
 //! Whether a version may serve: pure, from what it came to and what the one came to that serves.
 
-use proto::registry::{Check, Evaluation};
+use std::collections::BTreeSet;
+
+use proto::registry::{Check, Evaluation, KindFigures};
 
 use crate::GateRules;
+use crate::table::KINDS;
 
 /// How alike the golden phantom's mask must be to the one that came with the version: other processors round otherwise, and
 /// move the rim of a mask by a pixel here and there.
 const GOLDEN_DICE_MIN: f64 = 0.98;
 
-/// What the gate finds, check by check; the version may serve when all have passed. `serving`: of the version that serves, if
-/// one does; of one without figures, an evaluation that says why it failed.
+/// What the gate finds, check by check; the version may serve `kind` (empty: every kind) when all have passed. `serving`: of
+/// the version that serves, if one does; of one without figures, an evaluation that says why it failed.
 ///
 /// A figure passes while chance alone could make the difference: while the version's 95 % interval holds the other's figure.
+/// For one kind these are the figures of its own cases; for every kind those of all cases, and of each kind's.
 pub fn checks(
     candidate: Option<&Evaluation>,
     serving: Option<&Evaluation>,
+    kind: &str,
     rules: &GateRules,
 ) -> Vec<Check> {
     let Some(candidate) = candidate else {
@@ -29,40 +34,26 @@ pub fn checks(
         check("evaluated", true, format!("on {}, {}", candidate.gate_set, candidate.device)),
         golden(candidate),
         latency(candidate, serving, rules),
+        cases(candidate, kind),
     ];
     let Some(serving) = serving else { return checks };
-    // Figures that are missing are nothing to be better than.
-    if !serving.failure.is_empty() {
-        let words = format!(
-            "what serves has no figures to compare with ({}): it is evaluated anew, so try again in a few minutes",
-            serving.failure
-        );
+    if let Some(words) = incomparable(candidate, serving) {
         checks.push(check("comparable", false, words));
         return checks;
     }
-    if serving.gate_set != candidate.gate_set {
-        let words = format!(
-            "it was evaluated on {}, and what serves on {}: both are evaluated anew, so try again in a few minutes",
-            candidate.gate_set, serving.gate_set
-        );
-        checks.push(check("comparable", false, words));
-        return checks;
+    if kind.is_empty() {
+        checks.extend(compared(&in_all(candidate), &in_all(serving)));
     }
-    checks.extend([
-        compared(
-            "dice",
-            candidate.dice_mean,
-            serving.dice_mean,
-            candidate.dice_high >= serving.dice_mean,
-        ),
-        compared("far", candidate.far, serving.far, candidate.far_low <= serving.far),
-        compared("frr", candidate.frr, serving.frr, candidate.frr_low <= serving.frr),
-    ]);
+    // Of the same kinds in the same order, or they could not be compared.
+    let kinds = candidate.kinds.iter().zip(&serving.kinds);
+    let meant = kinds.filter(|(of, _)| kind.is_empty() || of.image_kind == kind);
+    checks.extend(meant.flat_map(|(candidate, serving)| compared(candidate, serving)));
     checks
 }
 
 /// The evaluations that are to be made anew before the gate can tell: one that failed, for what ailed the worker may be over;
-/// or both where each is of another gate set, as after an upgrade that brings one.
+/// one without figures by kind, of a worker of the version before; or both where each is of other cases, as after an upgrade
+/// that brings a gate set.
 pub fn outdated<'a>(
     candidate: Option<&'a Evaluation>,
     serving: Option<&'a Evaluation>,
@@ -70,11 +61,70 @@ pub fn outdated<'a>(
     match (candidate, serving) {
         (Some(candidate), _) if !candidate.failure.is_empty() => vec![candidate],
         (_, Some(serving)) if !serving.failure.is_empty() => vec![serving],
-        (Some(candidate), Some(serving)) if candidate.gate_set != serving.gate_set => {
-            vec![candidate, serving]
+        (Some(candidate), Some(serving))
+            if candidate.kinds.is_empty() || cases_of(candidate) != cases_of(serving) =>
+        {
+            // Which of two gate sets is the newer one nobody knows; figures that tell no kinds are the older ones.
+            let both = vec![candidate, serving];
+            let untold: Vec<_> = both.iter().copied().filter(|it| it.kinds.is_empty()).collect();
+            if untold.is_empty() { both } else { untold }
         }
+        (Some(candidate), None) if candidate.kinds.is_empty() => vec![candidate],
         _ => Vec::new(),
     }
+}
+
+/// Why the figures of both are nothing to compare.
+fn incomparable(candidate: &Evaluation, serving: &Evaluation) -> Option<String> {
+    // Figures that are missing are nothing to be better than.
+    if !serving.failure.is_empty() {
+        return Some(format!(
+            "what serves has no figures to compare with ({}): it is evaluated anew, so try again in a few minutes",
+            serving.failure
+        ));
+    }
+    let (own, others) = (cases_of(candidate), cases_of(serving));
+    (own != others).then(|| {
+        format!(
+            "it was evaluated on {own}, and what serves on {others}: what is out of date is evaluated anew, so try again in a few minutes"
+        )
+    })
+}
+
+/// What a version was evaluated on: the gate set, and the kinds of image that there are figures of.
+fn cases_of(evaluation: &Evaluation) -> String {
+    let kinds: Vec<_> = evaluation.kinds.iter().map(|of| of.image_kind.as_str()).collect();
+    match kinds.as_slice() {
+        [] => evaluation.gate_set.clone(),
+        kinds => format!("{} ({})", evaluation.gate_set, kinds.join(", ")),
+    }
+}
+
+/// Whether the gate set has cases of what the version is to answer. Of every kind, those that it has none of are named; one
+/// kind without a case is nothing to judge by.
+fn cases(candidate: &Evaluation, kind: &str) -> Check {
+    let Evaluation { gate_set, kinds, kinds_without_cases, .. } = candidate;
+    if kinds.is_empty() {
+        let words = format!(
+            "its figures on {gate_set} are not told by kind of image: it is evaluated anew by a worker of this version, so try again in a few minutes"
+        );
+        return check("cases", false, words);
+    }
+    let has = |kind: &str| kinds.iter().any(|of| of.image_kind == kind);
+    let meant: BTreeSet<&str> = match kind {
+        "" => KINDS.into_iter().chain(kinds_without_cases.iter().map(String::as_str)).collect(),
+        kind => BTreeSet::from([kind]),
+    };
+    let without: Vec<_> = meant.into_iter().filter(|&kind| !has(kind)).collect();
+    let words = match without.as_slice() {
+        [] => format!("there are cases of it in {}", cases_of(candidate)),
+        without => format!(
+            "{gate_set} has no case of {}: how the version reads that is not measured here",
+            without.join(", ")
+        ),
+    };
+    let passed = kind.is_empty() || without.is_empty();
+    Check { image_kind: kind.to_owned(), ..check("cases", passed, words) }
 }
 
 fn golden(candidate: &Evaluation) -> Check {
@@ -107,93 +157,50 @@ fn latency(candidate: &Evaluation, serving: Option<&Evaluation>, rules: &GateRul
     }
 }
 
-fn compared(name: &str, candidate: f64, serving: f64, passed: bool) -> Check {
-    let words =
-        if passed { "no worse than chance could make it" } else { "worse than what serves" };
-    Check {
-        candidate: Some(candidate),
-        serving: Some(serving),
-        ..check(name, passed, words.to_owned())
+fn compared(candidate: &KindFigures, serving: &KindFigures) -> [Check; 3] {
+    // A figure that is as good holds, also where rounding puts it beside its own interval.
+    let dice = candidate.dice_mean.max(candidate.dice_high) >= serving.dice_mean;
+    let far = candidate.far.min(candidate.far_low) <= serving.far;
+    let frr = candidate.frr.min(candidate.frr_low) <= serving.frr;
+    [
+        ("dice", candidate.dice_mean, serving.dice_mean, dice),
+        ("far", candidate.far, serving.far, far),
+        ("frr", candidate.frr, serving.frr, frr),
+    ]
+    .map(|(name, own, other, passed)| {
+        let words =
+            if passed { "no worse than chance could make it" } else { "worse than what serves" };
+        Check {
+            candidate: Some(own),
+            serving: Some(other),
+            image_kind: candidate.image_kind.clone(),
+            ..check(name, passed, words.to_owned())
+        }
+    })
+}
+
+/// The figures of all cases.
+fn in_all(of: &Evaluation) -> KindFigures {
+    KindFigures {
+        image_kind: String::new(),
+        scans_with_tumour: of.scans_with_tumour,
+        scans_without_tumour: of.scans_without_tumour,
+        dice_mean: of.dice_mean,
+        dice_low: of.dice_low,
+        dice_high: of.dice_high,
+        far: of.far,
+        far_low: of.far_low,
+        far_high: of.far_high,
+        frr: of.frr,
+        frr_low: of.frr_low,
+        frr_high: of.frr_high,
     }
 }
 
 fn check(name: &str, passed: bool, words: String) -> Check {
-    Check { name: name.to_owned(), passed, words, candidate: None, serving: None }
+    Check { name: name.to_owned(), passed, words, ..Check::default() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn evaluation() -> Evaluation {
-        Evaluation {
-            gate_set: "phantoms-1".into(),
-            dice_mean: 0.90,
-            dice_low: 0.88,
-            dice_high: 0.92,
-            far: 0.02,
-            far_low: 0.01,
-            far_high: 0.05,
-            frr: 0.03,
-            frr_low: 0.01,
-            frr_high: 0.06,
-            ms_per_slice: 80.0,
-            golden_dice: Some(0.999),
-            ..Evaluation::default()
-        }
-    }
-
-    fn refused_by(candidate: Option<&Evaluation>, serving: Option<&Evaluation>) -> Vec<String> {
-        let checks = checks(candidate, serving, &GateRules::default());
-        checks.into_iter().filter(|check| !check.passed).map(|check| check.name).collect()
-    }
-
-    #[test]
-    fn a_version_serves_while_it_is_no_worse_than_chance_could_make_it() {
-        let serving = evaluation();
-        assert_eq!(refused_by(Some(&evaluation()), Some(&serving)), [""; 0]);
-        assert_eq!(refused_by(Some(&evaluation()), None), [""; 0]);
-        let nearly = Evaluation { dice_mean: 0.89, dice_high: 0.90, ..evaluation() };
-        assert_eq!(refused_by(Some(&nearly), Some(&serving)), [""; 0]);
-    }
-
-    #[test]
-    fn each_check_refuses_by_itself() {
-        let serving = evaluation();
-        for (worse, by) in [
-            (Evaluation { dice_mean: 0.85, dice_high: 0.899, ..evaluation() }, "dice"),
-            (Evaluation { far: 0.1, far_low: 0.021, ..evaluation() }, "far"),
-            (Evaluation { frr: 0.1, frr_low: 0.031, ..evaluation() }, "frr"),
-            (Evaluation { golden_dice: Some(0.97), ..evaluation() }, "golden"),
-            (Evaluation { golden_dice: None, ..evaluation() }, "golden"),
-            (Evaluation { golden_dice: Some(f64::NAN), ..evaluation() }, "golden"),
-            (Evaluation { ms_per_slice: 1000.1, ..evaluation() }, "latency"),
-            (Evaluation { gate_set: "phantoms-2".into(), ..evaluation() }, "comparable"),
-            (Evaluation { failure: "no such tensor".into(), ..evaluation() }, "evaluated"),
-        ] {
-            assert_eq!(refused_by(Some(&worse), Some(&serving)), [by]);
-        }
-        assert_eq!(refused_by(None, Some(&serving)), ["evaluated"]);
-    }
-
-    #[test]
-    fn what_serves_without_figures_is_nothing_to_be_better_than() {
-        let failed = Evaluation { failure: "out of memory".into(), ..Evaluation::default() };
-        assert_eq!(refused_by(Some(&evaluation()), Some(&failed)), ["comparable"]);
-        let checks = checks(Some(&evaluation()), Some(&failed), &GateRules::default());
-        assert!(checks.iter().all(|check| check.serving.is_none()), "{checks:?}");
-        assert!(checks.iter().any(|check| check.words.contains("out of memory")), "{checks:?}");
-    }
-
-    #[test]
-    fn what_failed_or_is_of_another_gate_set_is_evaluated_anew() {
-        let sound = evaluation();
-        let failed = Evaluation { failure: "out of memory".into(), ..evaluation() };
-        let other = Evaluation { gate_set: "phantoms-2".into(), ..evaluation() };
-        assert_eq!(outdated(Some(&sound), Some(&sound)), [&sound; 0]);
-        assert_eq!(outdated(None, Some(&sound)), [&sound; 0]);
-        assert_eq!(outdated(Some(&failed), Some(&sound)), [&failed]);
-        assert_eq!(outdated(Some(&sound), Some(&failed)), [&failed]);
-        assert_eq!(outdated(Some(&other), Some(&sound)), [&other, &sound]);
-    }
-}
+#[path = "gate_tests.rs"]
+mod tests;

@@ -73,7 +73,7 @@ impl Store {
                 None => None,
             };
             if !seen.contains(&serving) {
-                checks.extend(gate::checks(own.as_ref(), serving.as_ref(), &self.gate));
+                checks.extend(gate::checks(own.as_ref(), serving.as_ref(), kind, &self.gate));
                 for old in gate::outdated(own.as_ref(), serving.as_ref()) {
                     evaluations::forget(unit, &old.name, &old.version).await?;
                 }

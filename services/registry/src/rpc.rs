@@ -184,6 +184,15 @@ impl WireModels for Models {
         let tenant = claims.tenant().to_string();
         Ok(Response::new(self.store.comparisons(&tenant, &name, &version).await?))
     }
+
+    async fn list_compared(
+        &self,
+        request: Request<ListComparedRequest>,
+    ) -> Result<Response<ComparedScans>, Status> {
+        let claims = self.verifier.caller(request.metadata(), &SCIENTISTS).await?;
+        let tenant = claims.tenant().to_string();
+        Ok(Response::new(self.store.compared(&tenant, request.into_inner()).await?))
+    }
 }
 
 #[tonic::async_trait]

@@ -1,6 +1,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::Weighting;
 use super::noise::{mix, smooth, step};
 
 const AIR: f32 = 0.0;
@@ -19,8 +20,9 @@ pub(super) struct Head {
     skull: f32,
     fat: f32,
     white_matter: f32,
-    /// How much brighter grey matter is.
+    /// How much brighter grey matter is; negative where it is darker.
     contrast: f32,
+    fluid: f32,
     /// 0 in the young, 1 where the sulci gape.
     atrophy: f32,
     ventricles: f32,
@@ -29,9 +31,9 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn new(random: &mut ChaCha8Rng) -> Head {
+    pub(super) fn new(random: &mut ChaCha8Rng, weighting: Weighting) -> Head {
         let angle: f32 = random.random_range(-0.2..0.2);
-        Head {
+        let flair = Head {
             salt: random.random(),
             radii: [
                 random.random_range(70.0..80.0),
@@ -44,9 +46,19 @@ impl Head {
             fat: random.random_range(0.6..0.95),
             white_matter: random.random_range(0.24..0.34),
             contrast: random.random_range(0.03..0.065),
+            fluid: FLUID,
             atrophy: random.random_range(0.0..1.0),
             ventricles: random.random_range(0.7..1.5),
             slope: std::array::from_fn(|_| random.random_range(-0.0018..0.0018)),
+        };
+        match weighting {
+            Weighting::Flair => flair,
+            Weighting::T1Contrast => Head {
+                white_matter: flair.white_matter + 0.16,
+                contrast: -1.8 * flair.contrast,
+                fluid: 0.12,
+                ..flair
+            },
         }
     }
 
@@ -93,7 +105,7 @@ impl Head {
     fn inner(&self, at: [f32; 3], depth: f32) -> f32 {
         let cortex = self.tissue(at, depth);
         let fluid = self.sulcus(at, depth).max(self.falx(at)).max(self.ventricle(at));
-        mix(cortex, FLUID, fluid)
+        mix(cortex, self.fluid, fluid)
     }
 
     fn tissue(&self, at: [f32; 3], depth: f32) -> f32 {

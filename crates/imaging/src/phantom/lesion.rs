@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::anatomy::Head;
 use super::noise::{mix, smooth, step};
-use super::{Settings, Truth};
+use super::{Settings, Truth, Weighting};
 use crate::Geometry;
 
 /// Waves on the surface.
@@ -24,6 +24,8 @@ pub(super) struct Lesion {
     brightness: f32,
     /// A darker core, as in cystic and necrotic tumours: how deep it goes in the signal.
     core: f32,
+    /// The least and the most that it takes over of the tissue's signal.
+    core_range: [f32; 2],
     salt: u32,
 }
 
@@ -88,13 +90,28 @@ impl Lesion {
         // Small lesions are as likely as large ones.
         let drawn: f64 = f64::exp(random.random_range(0.0..f64::ln(40.0)));
         let mut ml = settings.lesion_ml.unwrap_or(drawn);
-        let brightness = head.white_matter() * random.random_range(1.6..2.6);
+        let lift: f32 = random.random_range(1.6..2.6);
+        // Beside white matter that is bright itself, what takes up the agent stands out less, and a necrotic core more.
+        let (lift, core_range) = match settings.weighting {
+            Weighting::Flair => (lift, [0.25, f32::INFINITY]),
+            Weighting::T1Contrast => (0.6 + 0.5 * lift, [0.0, 0.2]),
+        };
+        let brightness = head.white_matter() * lift;
         let core = if random.random_bool(0.35) { random.random_range(0.3..0.8) } else { 0.0 };
         let salt = random.random();
         loop {
             let size = (1000.0 * ml / unit).cbrt();
             if let Some((centre, slice)) = placed(settings, head, geometry, &form, size, random) {
-                return Ok(Lesion { centre, slice, size, form, brightness, core, salt });
+                return Ok(Lesion {
+                    centre,
+                    slice,
+                    size,
+                    form,
+                    brightness,
+                    core,
+                    core_range,
+                    salt,
+                });
             }
             ml *= 0.8;
             if settings.lesion_ml.is_some() || ml < 0.05 {
@@ -127,7 +144,8 @@ impl Lesion {
         let share = 1.0 - step(-1.4, 1.2, beyond);
         let texture = 0.05 * smooth(at.map(|part| 0.22 * part), self.salt);
         let core = self.core * (1.0 - step(0.35, 0.6, (distance / rim) as f32));
-        let signal = mix(self.brightness + texture, tissue.max(0.25), core);
+        let [low, high] = self.core_range;
+        let signal = mix(self.brightness + texture, tissue.clamp(low, high), core);
         (mix(tissue, signal, 0.95 * share), distance <= rim)
     }
 }

@@ -89,6 +89,11 @@ impl Reviewed {
         })
     }
 
+    /// Whose words these are.
+    pub fn scan(&self) -> Option<&str> {
+        self.words.first().map(|word| word.scan.as_str())
+    }
+
     pub fn stratum(&self) -> Stratum {
         Stratum::of(self.answer, self.certainty)
     }

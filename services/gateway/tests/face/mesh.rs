@@ -5,8 +5,8 @@ use domain::{Clock, ManualClock, Random, TenantId};
 use futures::stream;
 use platform::db::Database;
 use platform::queue::Queue;
-use proto::registry::Evaluation;
 use proto::registry::routing_client::RoutingClient;
+use proto::registry::{Comparison, Evaluation};
 use proto::storage::accept_part::Part;
 use proto::storage::complete_part::Part as ResultPart;
 use proto::storage::jobs_client::JobsClient;
@@ -70,11 +70,12 @@ impl Mesh {
         let peers = storage::Peers { auth: to_auth.clone() };
         let storage = storage::build(rules, ports.clone(), peers);
         let peer = Peer::within(&storage);
+        let registry = registry(&data, to_auth.clone(), (clock.clock(), random.clone())).await;
+        let to_registry = Peer::within(&registry);
+        let routing = RoutingClient::new(to_registry.clone());
+        let peers = drift::Peers { auth: to_auth.clone(), registry: Some(to_registry) };
         let (of_drift, drift) =
-            drift(&data, ports.queue.clone(), to_auth.clone(), (clock.clock(), random.clone()))
-                .await;
-        let registry = registry(&data, to_auth.clone(), (clock.clock(), random)).await;
-        let routing = RoutingClient::new(Peer::within(&registry));
+            drift(&data, ports.queue.clone(), peers, (clock.clock(), random)).await;
 
         let delivery =
             delivery(&data, ports.queue.clone(), (to_auth.clone(), peer.clone()), clock.clock())
@@ -155,6 +156,24 @@ impl Mesh {
     pub async fn evaluated(&self, evaluation: Evaluation) {
         let request = authorised(evaluation, &self.service_token());
         self.routing.clone().record_evaluation(request).await.unwrap();
+    }
+
+    /// What a worker reports of version 2.0, which looked on at a scan of this hospital or of another, beside 1.0.
+    pub async fn looked_on(&self, scan: &str, [answer, serving_answer]: [&str; 2], other: bool) {
+        let tenant = if other { service_tenant() } else { self.tenant };
+        let comparison = Comparison {
+            name: "medseg-mr".into(),
+            version: "2.0".into(),
+            serving_name: "medseg-mr".into(),
+            serving_version: "1.0".into(),
+            tenant_id: tenant.to_string(),
+            scan_id: scan.into(),
+            answer: answer.into(),
+            serving_answer: serving_answer.into(),
+            ..Comparison::default()
+        };
+        let request = authorised(comparison, &self.service_token());
+        self.routing.clone().record_comparison(request).await.unwrap();
     }
 
     /// As ingest passes calls on.
@@ -419,13 +438,12 @@ async fn storage_ports(data: &TempDir, rules: Rules, clock: Clock, random: Rando
 async fn drift(
     data: &TempDir,
     queue: Queue,
-    auth: Peer,
+    peers: drift::Peers,
     (clock, random): (Clock, Random),
 ) -> (Database, Service) {
     let database_url = format!("sqlite://{}", at(data, "drift.db"));
     let ports = drift::Ports::open(&database_url, queue, clock, random).await.unwrap();
     let database = ports.database.clone();
-    let peers = drift::Peers { auth, registry: None };
     (database, drift::build(drift::Settings::default(), ports, peers))
 }
 

@@ -1,4 +1,5 @@
-use proto::registry::Evaluation;
+use proto::registry::{Evaluation, KindFigures};
+use proto::storage::Answer;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use service::claims::Role;
@@ -39,7 +40,19 @@ fn evaluation(version: &str, dice: f64) -> Evaluation {
         dice_high: dice + 0.01,
         ms_per_slice: 40.0,
         golden_dice: Some(1.0),
+        kinds: ["flair", "t1_contrast"].map(|kind| of_kind(kind, dice)).into(),
         ..Evaluation::default()
+    }
+}
+
+fn of_kind(kind: &str, dice: f64) -> KindFigures {
+    KindFigures {
+        image_kind: kind.into(),
+        scans_with_tumour: 40,
+        dice_mean: dice,
+        dice_low: dice - 0.01,
+        dice_high: dice + 0.01,
+        ..KindFigures::default()
     }
 }
 
@@ -160,6 +173,18 @@ async fn the_gate_shows_the_figures_of_both_and_an_admin_may_force_it_for_a_reas
         (&dice["passed"], &dice["candidate"], &dice["serving"]),
         (&json!(false), &json!(0.8), &json!(0.9))
     );
+    let of_kinds: Vec<_> =
+        checks.iter().filter(|it| it["name"] == "dice").map(|it| &it["image_kind"]).collect();
+    assert_eq!(of_kinds, [&Value::Null, &json!("flair"), &json!("t1_contrast")]);
+    let why = refused["detail"].as_str().unwrap();
+    assert!(why.contains("dice: worse") && why.contains("dice (flair): worse"), "{why}");
+    let shown = gateway.get("/v1/models/medseg-mr/2.0").send().await.unwrap();
+    let (_, shown) = json(shown).await;
+    let of_flair = &shown["evaluation"]["kinds"][0];
+    assert_eq!(
+        (&of_flair["image_kind"], &of_flair["scans_with_tumour"], &of_flair["dice"]["value"]),
+        (&json!("flair"), &json!(40), &json!(0.8))
+    );
     let forced = json!({ "force": true, "reason": "a new scanner" });
     let (_, decision) = json(promote(&gateway, "2.0", forced).await.unwrap()).await;
     assert_eq!(decision["version"]["forced_because"], "a new scanner");
@@ -186,6 +211,69 @@ async fn the_gate_shows_the_figures_of_both_and_an_admin_may_force_it_for_a_reas
         "registered 1.0",
     ];
     assert_eq!(actions, expected);
+}
+
+#[tokio::test]
+async fn confirmed_scans_of_ones_own_stand_beside_the_gates_figures_and_refuse_nothing() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Admin);
+    let mesh = &gateway.mesh;
+    for version in ["1.0", "2.0"] {
+        register(&gateway, version).await;
+        mesh.evaluated(evaluation(version, 0.9)).await;
+    }
+    let promote = async |version: &str| {
+        mesh.clock.advance(1);
+        let path = format!("/v1/models/medseg-mr/{version}/promote");
+        json(gateway.post(&path).json(&json!({})).send().await.unwrap()).await
+    };
+    promote("1.0").await;
+    // Readers agree with what served, and so say whether there is a tumour.
+    for (scan, served, other) in [
+        ("missed", Answer::Found, false),
+        ("marked", Answer::NoneFound, false),
+        ("elsewhere", Answer::Found, true),
+    ] {
+        let answers = match served {
+            Answer::Found => ["none_found", "found"],
+            _ => ["found", "none_found"],
+        };
+        mesh.reviewed(scan, "agree", served, other).await;
+        mesh.looked_on(scan, answers, other).await;
+    }
+    mesh.looked_on("unread", ["found", "found"], false).await;
+
+    let path = "/v1/models/medseg-mr/2.0/shadow";
+    let (_, report) = json(gateway.get(path).send().await.unwrap()).await;
+    let confirmed = &report["confirmed"];
+    assert_eq!(
+        (&confirmed["compared"], &confirmed["confirmed"], &confirmed["scans_min"]),
+        (&json!(3), &json!(2), &json!(30)),
+        "{report}"
+    );
+    let all = &confirmed["figures"][0];
+    assert_eq!(
+        (&all["serving_version"], &all["image_kind"], &all["scans"], &all["enough"]),
+        (&json!("1.0"), &Value::Null, &json!(2), &json!(false))
+    );
+    let counted = |of: &Value| (of["count"].as_u64(), of["of"].as_u64());
+    for rate in ["far", "frr"] {
+        let [candidate, serving] = ["candidate", "serving"].map(|of| counted(&all[rate][of]));
+        assert_eq!((candidate, serving), ((Some(1), Some(1)), (Some(0), Some(1))), "{rate}");
+    }
+    assert_eq!(confirmed["figures"][1]["image_kind"], "flair");
+
+    let (status, decision) = promote("2.0").await;
+    assert_eq!((status, &decision["promoted"]), (200, &json!(true)), "{decision}");
+    let checks = decision["checks"].as_array().unwrap();
+    let noted: Vec<_> = checks.iter().filter(|it| it["advisory"] == true).collect();
+    let names: Vec<_> = noted.iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, [&json!("confirmed_far"), &json!("confirmed_frr")]);
+    let frr = noted[1];
+    assert_eq!(
+        (&frr["candidate"], &frr["serving"], &frr["passed"]),
+        (&json!(1.0), &json!(0.0), &json!(false))
+    );
+    assert!(frr["words"].as_str().unwrap().contains("fewer than 30"), "{frr}");
 }
 
 #[tokio::test]

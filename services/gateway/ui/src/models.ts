@@ -1,10 +1,15 @@
 import type { Route, Version } from './api/models'
 import { words } from './words'
 
+/** What a kind of image is called. */
+export function kindName(kind: string): string {
+  const names: Readonly<Record<string, string>> = words.origin.kinds
+  return names[kind] ?? kind
+}
+
 /** What a route is called: `MR`, `MR FLAIR`. */
 export function placeOf({ modality, image_kind }: Route): string {
-  const names: Readonly<Record<string, string>> = words.origin.kinds
-  const kind = image_kind ? (names[image_kind] ?? image_kind) : ''
+  const kind = image_kind ? kindName(image_kind) : ''
   return [modality, kind].filter((word) => word !== '').join(' ')
 }
 

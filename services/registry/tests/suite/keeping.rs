@@ -7,7 +7,7 @@ use service::claims::{PublicKeys, RESULT_PURPOSE, Role};
 use service::topics::MODEL_EVALUATE;
 use tonic::Code;
 
-use crate::world::{World, evaluation, files};
+use crate::world::{World, evaluation, files, of_kind};
 
 pub async fn a_version_comes_back_bit_by_bit(world: World) {
     let sent = files("m", "1", b"abc");
@@ -180,6 +180,7 @@ pub async fn a_version_waits_for_its_evaluation_until_it_has_one(world: World) {
         Evaluation { dice_low: f64::NAN, ..sound() },
         Evaluation { golden_dice: Some(f64::INFINITY), ..sound() },
         Evaluation { frr_high: f64::NAN, failure: "it broke".into(), ..sound() },
+        Evaluation { kinds: vec![of_kind("flair", f64::NAN)], ..sound() },
     ] {
         assert_eq!(world.record(nonsense).await.unwrap_err().code(), Code::InvalidArgument);
     }

@@ -2,7 +2,7 @@ use proto::registry::*;
 use service::claims::Role;
 use tonic::Code;
 
-use crate::world::{World, evaluation, made_for};
+use crate::world::{World, evaluation, files, made_for, of_kind};
 
 /// Four versions that are as good as each other, of which the first serves.
 async fn four(world: &World) {
@@ -51,6 +51,35 @@ pub async fn the_gate_compares_with_what_serves_the_kind_now(world: World) {
     let dice = refused.checks.iter().find(|check| check.name == "dice").unwrap();
     assert_eq!((refused.promoted, dice.serving), (false, Some(0.97)), "the kind's");
     assert!(world.promote("2", "").await.unwrap().promoted, "beside the modality's own");
+}
+
+pub async fn a_version_serves_the_kinds_that_it_is_good_at_and_no_others(world: World) {
+    four(&world).await;
+    world.register(&files("m", "flair", b"flair")).await.unwrap();
+    let kinds = vec![of_kind("flair", 0.95), of_kind("t1_contrast", 0.6)];
+    world.record(Evaluation { kinds, ..evaluation("m", "flair", 0.9) }).await.unwrap();
+    assert_eq!(world.get("flair").await.evaluation.unwrap().kinds[1].dice_mean, 0.6);
+    for kind in ["t1_contrast", ""] {
+        let refused = world.promote_at(kind, "flair").await.unwrap();
+        let failed: Vec<_> = refused.checks.iter().filter(|check| !check.passed).collect();
+        let [dice] = failed.as_slice() else { panic!("{kind}: {failed:?}") };
+        assert_eq!((dice.name.as_str(), dice.image_kind.as_str()), ("dice", "t1_contrast"));
+        assert_eq!((dice.candidate, dice.serving), (Some(0.6), Some(0.9)));
+    }
+    assert!(world.promote_at("flair", "flair").await.unwrap().promoted);
+    assert_eq!(
+        (world.serving().await.0, world.kinds().await),
+        ("1".into(), vec!["flair:flair".into()])
+    );
+}
+
+pub async fn what_tells_no_kinds_is_evaluated_anew(world: World) {
+    four(&world).await;
+    world.record(Evaluation { kinds: vec![], ..evaluation("m", "2", 0.9) }).await.unwrap();
+    let refused = world.promote_at("flair", "2").await.unwrap();
+    assert!(!refused.promoted, "{refused:?}");
+    assert_eq!(world.get("2").await.evaluation, None);
+    assert!(world.get("1").await.evaluation.is_some(), "that of what serves is not out of date");
 }
 
 pub async fn a_kind_rolls_back_on_its_own_and_at_last_to_its_modality(world: World) {

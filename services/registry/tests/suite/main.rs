@@ -42,6 +42,8 @@ on_every_database! {
     keeping::only_workers_have_results_signed_and_anybody_gets_the_keys;
     kinds::a_kind_of_image_is_served_apart_and_the_rest_as_before;
     kinds::the_gate_compares_with_what_serves_the_kind_now;
+    kinds::a_version_serves_the_kinds_that_it_is_good_at_and_no_others;
+    kinds::what_tells_no_kinds_is_evaluated_anew;
     kinds::a_kind_rolls_back_on_its_own_and_at_last_to_its_modality;
     kinds::a_version_is_withdrawn_from_a_kind_and_goes_on_where_else_it_serves;
     kinds::a_shadow_looks_on_at_a_kind_beside_one_that_looks_on_at_all;

@@ -328,4 +328,20 @@ pub async fn a_shadows_scans_are_shown_to_their_own_hospital_only(world: World) 
     assert!((told.dice_mean.unwrap() - 0.4).abs() < 1e-9);
     let furthest: Vec<_> = told.furthest.iter().map(|one| one.scan_id.as_str()).collect();
     assert_eq!(furthest, ["scan 1", "scan 0"]);
+
+    let page = async |tenant, after: &str| {
+        let (name, version, after) = ("m".into(), "2".into(), after.into());
+        let asked = ListComparedRequest { name, version, after, limit: 1 };
+        let request = authorised(asked, &world.issuer.token(tenant, &[Role::Admin]));
+        let told = world.models.clone().list_compared(request).await.unwrap().into_inner();
+        told.scans.into_iter().map(|one| one.scan_id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(world.hospital, "").await, ["scan 0"]);
+    assert_eq!(page(world.hospital, "scan 0").await, ["scan 1"]);
+    assert_eq!(page(world.hospital, "scan 1").await, [""; 0]);
+    assert_eq!(page(world.neighbour, "").await, ["scan 2"]);
+    let asked = ListComparedRequest::default();
+    let request = authorised(asked, &world.issuer.token(world.hospital, &[Role::Clinician]));
+    let refused = world.models.clone().list_compared(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
 }

@@ -67,7 +67,19 @@ pub fn evaluation(name: &str, version: &str, dice: f64) -> Evaluation {
         dice_high: dice + 0.01,
         ms_per_slice: 50.0,
         golden_dice: Some(1.0),
+        kinds: ["flair", "t1_contrast"].map(|kind| of_kind(kind, dice)).into(),
         ..Evaluation::default()
+    }
+}
+
+/// What it comes to on one kind of image.
+pub fn of_kind(kind: &str, dice: f64) -> KindFigures {
+    KindFigures {
+        image_kind: kind.into(),
+        dice_mean: dice,
+        dice_low: dice - 0.01,
+        dice_high: dice + 0.01,
+        ..KindFigures::default()
     }
 }
 
