@@ -66,11 +66,17 @@ impl SignIn {
         if password.len() > 1024 {
             return Err(wrong_credentials());
         }
-        let mut account = self.throttle.account(&user_name).await;
-        account.admit(place, self.clock.now_ms())?;
-        let Some(known) = self.accounts.known(account.asker(place), &user_name, password).await?
-        else {
-            account.record_failure(place, self.clock.now_ms());
+        let guess = self.throttle.guess(&user_name, place).await?;
+        let known = match self.accounts.known(guess.asker(place), &user_name, password).await {
+            Ok(known) => known,
+            // As where too many sign in at once: nobody has looked at the password.
+            Err(error) => {
+                guess.unfinished().await?;
+                return Err(error);
+            }
+        };
+        let Some(known) = known else {
+            guess.failed().await?;
             tracing::info!("a sign-in failed");
             let found = self.accounts.named(&user_name).await?;
             self.refused(found.as_ref(), "wrong password").await?;
@@ -78,11 +84,11 @@ impl SignIn {
         };
         let missing = match self.factors.check(&known, code).await? {
             Answer::Passed => {
-                account.record_success(place);
+                guess.succeeded().await?;
                 return Ok(Shown::Known(Box::new(known)));
             }
             Answer::Wrong => {
-                account.record_failure(place, self.clock.now_ms());
+                guess.failed().await?;
                 tracing::info!("a second factor was wrong");
                 self.refused(Some(&known), "wrong code").await?;
                 return Err(wrong_code());
@@ -92,6 +98,7 @@ impl SignIn {
                 Tokens { second_factor_to_be: address, ..Tokens::default() }
             }
         };
+        guess.unfinished().await?;
         Ok(Shown::Missing(missing))
     }
 
@@ -133,13 +140,13 @@ impl SignIn {
         place: &str,
     ) -> Result<Vec<String>> {
         let found = self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
-        let mut account = self.throttle.account(&found.user.user_name).await;
-        account.admit(place, self.clock.now_ms())?;
-        let codes = self.factors.confirm(tenant, id, code).await?;
-        if codes.is_none() {
-            account.record_failure(place, self.clock.now_ms());
-        }
-        codes.ok_or_else(|| ErrorKind::Forbidden.error("the code is wrong"))
+        let guess = self.throttle.guess(&found.user.user_name, place).await?;
+        let Some(codes) = self.factors.confirm(tenant, id, code).await? else {
+            guess.failed().await?;
+            return Err(ErrorKind::Forbidden.error("the code is wrong"));
+        };
+        guess.unfinished().await?;
+        Ok(codes)
     }
 
     /// Takes one's own second factor away, unless the hospital asks for it.
