@@ -67,14 +67,8 @@ impl SignIn {
             return Err(wrong_credentials());
         }
         let guess = self.throttle.guess(&user_name, place).await?;
-        let known = match self.accounts.known(guess.asker(place), &user_name, password).await {
-            Ok(known) => known,
-            // As where too many sign in at once: nobody has looked at the password.
-            Err(error) => {
-                guess.unfinished().await?;
-                return Err(error);
-            }
-        };
+        let known = self.accounts.known(guess.asker(place), &user_name, password).await;
+        let (guess, known) = guess.looked_at(known).await?;
         let Some(known) = known else {
             guess.failed().await?;
             tracing::info!("a sign-in failed");
@@ -82,7 +76,8 @@ impl SignIn {
             self.refused(found.as_ref(), "wrong password").await?;
             return Err(wrong_credentials());
         };
-        let missing = match self.factors.check(&known, code).await? {
+        let (guess, answer) = guess.looked_at(self.factors.check(&known, code).await).await?;
+        let missing = match answer {
             Answer::Passed => {
                 guess.succeeded().await?;
                 return Ok(Shown::Known(Box::new(known)));
@@ -141,7 +136,9 @@ impl SignIn {
     ) -> Result<Vec<String>> {
         let found = self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
         let guess = self.throttle.guess(&found.user.user_name, place).await?;
-        let Some(codes) = self.factors.confirm(tenant, id, code).await? else {
+        let codes = self.factors.confirm(tenant, id, code).await;
+        let (guess, codes) = guess.looked_at(codes).await?;
+        let Some(codes) = codes else {
             guess.failed().await?;
             return Err(ErrorKind::Forbidden.error("the code is wrong"));
         };

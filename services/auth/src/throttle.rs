@@ -93,6 +93,17 @@ impl Guess {
         if self.seen.here.trusted { Asker::Known } else { Asker::At(place) }
     }
 
+    /// What came of looking at it. Where nobody could look, as where too many sign in at once, it was no failure.
+    pub async fn looked_at<T>(self, came: Result<T>) -> Result<(Guess, T)> {
+        match came {
+            Ok(came) => Ok((self, came)),
+            Err(error) => {
+                self.unfinished().await?;
+                Err(error)
+            }
+        }
+    }
+
     pub async fn failed(self) -> Result<()> {
         if self.is_counted {
             return Ok(());
