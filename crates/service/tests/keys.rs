@@ -158,7 +158,7 @@ async fn what_is_revoked_is_refused_within_a_minute_and_nothing_else() {
         verifier.verify(token).await.unwrap();
     }
     let (subjects, tenants) = (revoked("ada".into(), 2), revoked(elsewhere.to_string(), 7));
-    issuer.revoke(RevocationList { subjects, tenants });
+    issuer.revoke(RevocationList { subjects, tenants, ..Default::default() });
     tokio::time::advance(std::time::Duration::from_secs(60)).await;
     clock.advance(60_000);
     // Many at once: whoever does not ask waits for the answer, and nobody goes on with the list of before.
@@ -171,6 +171,27 @@ async fn what_is_revoked_is_refused_within_a_minute_and_nothing_else() {
         assert_eq!(kind, is_revoked.then_some(ErrorKind::Unauthenticated));
     }
     assert_eq!(issuer.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hospital_that_is_not_active_is_known_within_a_minute_and_not_guessed_at() {
+    let (clock, issuer, auth, verifier, tenant) = setting();
+    let elsewhere = TenantId::new(&clock.clock(), &service::system_random());
+    assert!(verifier.is_active(tenant).await.unwrap(), "nobody has asked auth for anything before");
+    let stopped_tenants = vec![tenant.to_string()];
+    issuer.revoke(RevocationList { stopped_tenants, ..Default::default() });
+    clock.advance(60_000);
+    assert!(!verifier.is_active(tenant).await.unwrap());
+    assert!(verifier.is_active(elsewhere).await.unwrap());
+    auth.set_away(true);
+    clock.advance(60_000);
+    assert!(!verifier.is_active(tenant).await.unwrap(), "the last word is believed for a while");
+    clock.advance(600_000);
+    let unknown = verifier.is_active(elsewhere).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Unavailable);
+    issuer.revoke(RevocationList::default());
+    auth.set_away(false);
+    assert!(verifier.is_active(tenant).await.unwrap(), "active again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -213,7 +213,7 @@ pub fn build(config: Config, ports: Ports) -> Service {
             accounts: accounts.clone(),
             factors: Factors::new(database.clone(), sealer, clock.clone(), random.clone()),
             sessions: Sessions::new(database.clone(), keys.signing.clone(), clock.clone(), random),
-            throttle: Throttle::default(),
+            throttle: Throttle::new(database.clone(), keys.signing.clone(), clock.clone()),
             key: keys.signing,
             clock,
         },

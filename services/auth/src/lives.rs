@@ -303,17 +303,29 @@ fn administers(user: &User) -> bool {
 
 /// Refuses to leave a hospital without anybody who could make the next administrator.
 async fn another_administers(unit: &mut Unit, tenant: TenantId, but: UserId) -> Result<()> {
-    let roles: Vec<(String,)> =
-        sqlx::query_as("SELECT roles FROM users WHERE tenant_id = ? AND id <> ? AND state = ?")
-            .id(tenant)
-            .id(but)
-            .bind(UserState::Active.name())
-            .fetch_all(&mut **unit)
-            .await
-            .map_err(db::failed)?;
-    if roles.iter().any(|(roles,)| roles::from_text(roles).contains(&Role::Admin)) {
+    if is_administered(unit, tenant, Some(but)).await? {
         return Ok(());
     }
-    Err(ErrorKind::Conflict
-        .error("nobody else administers this hospital: give the role `admin` to somebody first"))
+    Err(ErrorKind::Conflict.error(
+        "nobody else who can sign in administers this hospital: give the role `admin` to somebody first",
+    ))
+}
+
+/// Whether somebody (but that one) administers the hospital and can sign in: with a password, or through its provider where it has one.
+pub(crate) async fn is_administered(
+    unit: &mut Unit,
+    tenant: TenantId,
+    but: Option<UserId>,
+) -> Result<bool> {
+    let roles: Vec<(String,)> = sqlx::query_as(
+        "SELECT roles FROM users WHERE tenant_id = ? AND id <> ? AND state = ?
+         AND (password_hash <> '' OR EXISTS (SELECT 1 FROM providers p WHERE p.tenant_id = users.tenant_id))",
+    )
+    .id(tenant)
+    .bind(but.map(|but| but.to_string()).unwrap_or_default())
+    .bind(UserState::Active.name())
+    .fetch_all(&mut **unit)
+    .await
+    .map_err(db::failed)?;
+    Ok(roles.iter().any(|(roles,)| roles::from_text(roles).contains(&Role::Admin)))
 }

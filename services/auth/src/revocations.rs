@@ -8,6 +8,8 @@ use platform::db::{self, BindId, Database, Run, Unit};
 use proto::auth::{Revocation, RevocationList};
 use service::claims::Claims;
 
+use crate::states::TenantState;
+
 const SUBJECT: &str = "subject";
 const TENANT: &str = "tenant";
 
@@ -77,7 +79,7 @@ async fn keep(
     Ok(())
 }
 
-/// All that may still matter.
+/// All that may still matter, and the hospitals that are not active.
 pub async fn list(database: &Database, now_ms: i64) -> Result<RevocationList> {
     let rows: Vec<(String, String, i64)> = sqlx::query_as(
         "SELECT kind, id, epoch FROM revocations WHERE revoked_ms > ? OR (kind = ? AND revoked_ms > ?)",
@@ -93,6 +95,11 @@ pub async fn list(database: &Database, now_ms: i64) -> Result<RevocationList> {
         let of_kind = if kind == TENANT { &mut list.tenants } else { &mut list.subjects };
         of_kind.push(Revocation { id, epoch });
     }
+    list.stopped_tenants = sqlx::query_scalar("SELECT id FROM tenants WHERE state <> ?")
+        .bind(TenantState::Active.name())
+        .fetch_all(database.pool())
+        .await
+        .map_err(db::failed)?;
     Ok(list)
 }
 

@@ -58,14 +58,19 @@ impl Door {
         Ok(claims)
     }
 
-    /// The tenant whose administrator asks. An API client that is confined to sections is none: it could make itself another.
+    /// The tenant whose administrator asks.
     async fn administrator(&self, metadata: &MetadataMap) -> Outcome<Tenant> {
+        Ok(self.administering(metadata).await?.tenant())
+    }
+
+    /// An administrator. An API client that is confined to sections is none: it could make itself another.
+    async fn administering(&self, metadata: &MetadataMap) -> Outcome<Claims> {
         let claims = self.claims(metadata).await?;
         claims.require(&[Role::Admin])?;
         if !claims.scopes.is_empty() {
             return Err(ErrorKind::Forbidden.error("this API client is confined to other sections"));
         }
-        Ok(claims.tenant())
+        Ok(claims)
     }
 
     /// Refuses whoever is no operator.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::{Clock, Error, ErrorKind, Random, Result, TenantId, UserId};
 use platform::db::{self, BindId, Database, Run, Unit};
+use platform::trail;
 use sqlx::FromRow;
 
 use crate::accounts::{Credentials, REQUIRED};
@@ -14,6 +15,8 @@ use crate::{audit, secrets, totp};
 const RECOVERY_CODES: usize = 10;
 /// The longest code that is looked at.
 const CODE_CHARS_MAX: usize = 64;
+/// The shortest reason that says something.
+const REASON_CHARS_MIN: usize = 3;
 
 /// Second factors, and how they are asked for.
 #[derive(Clone)]
@@ -176,6 +179,22 @@ impl Factors {
             .await?;
         tracing::info!(tenant.id = %tenant, account.id = %id, "took a second factor away");
         Ok(())
+    }
+
+    /// The same by an administrator, of somebody who has lost what makes their codes: never their own, for which no code would be
+    /// asked, and not without a reason, which the entry of the audit trail has.
+    pub async fn remove_of(&self, tenant: TenantId, id: UserId, by: &str) -> Result<()> {
+        if by == id.to_string() {
+            let words = "take your own second factor away with your password and a code of it, or one for recovery \
+                 (`POST /v1/account/second-factor/remove`); whoever has lost both asks another administrator";
+            return Err(ErrorKind::Conflict.error(words));
+        }
+        if trail::reason().chars().count() < REASON_CHARS_MIN {
+            let words =
+                "say why it is taken away, in the header `Medseg-Reason`: the audit trail keeps it";
+            return Err(ErrorKind::Invalid.error(words));
+        }
+        self.remove(tenant, id).await
     }
 
     /// Whether the hospital asks everybody for one.

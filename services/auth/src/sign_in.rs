@@ -66,23 +66,24 @@ impl SignIn {
         if password.len() > 1024 {
             return Err(wrong_credentials());
         }
-        let mut account = self.throttle.account(&user_name).await;
-        account.admit(place, self.clock.now_ms())?;
-        let Some(known) = self.accounts.known(account.asker(place), &user_name, password).await?
-        else {
-            account.record_failure(place, self.clock.now_ms());
+        let guess = self.throttle.guess(&user_name, place).await?;
+        let known = self.accounts.known(guess.asker(place), &user_name, password).await;
+        let (guess, known) = guess.looked_at(known).await?;
+        let Some(known) = known else {
+            guess.failed().await?;
             tracing::info!("a sign-in failed");
             let found = self.accounts.named(&user_name).await?;
             self.refused(found.as_ref(), "wrong password").await?;
             return Err(wrong_credentials());
         };
-        let missing = match self.factors.check(&known, code).await? {
+        let (guess, answer) = guess.looked_at(self.factors.check(&known, code).await).await?;
+        let missing = match answer {
             Answer::Passed => {
-                account.record_success(place);
+                guess.succeeded().await?;
                 return Ok(Shown::Known(Box::new(known)));
             }
             Answer::Wrong => {
-                account.record_failure(place, self.clock.now_ms());
+                guess.failed().await?;
                 tracing::info!("a second factor was wrong");
                 self.refused(Some(&known), "wrong code").await?;
                 return Err(wrong_code());
@@ -92,6 +93,7 @@ impl SignIn {
                 Tokens { second_factor_to_be: address, ..Tokens::default() }
             }
         };
+        guess.unfinished().await?;
         Ok(Shown::Missing(missing))
     }
 
@@ -133,13 +135,15 @@ impl SignIn {
         place: &str,
     ) -> Result<Vec<String>> {
         let found = self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
-        let mut account = self.throttle.account(&found.user.user_name).await;
-        account.admit(place, self.clock.now_ms())?;
-        let codes = self.factors.confirm(tenant, id, code).await?;
-        if codes.is_none() {
-            account.record_failure(place, self.clock.now_ms());
-        }
-        codes.ok_or_else(|| ErrorKind::Forbidden.error("the code is wrong"))
+        let guess = self.throttle.guess(&found.user.user_name, place).await?;
+        let codes = self.factors.confirm(tenant, id, code).await;
+        let (guess, codes) = guess.looked_at(codes).await?;
+        let Some(codes) = codes else {
+            guess.failed().await?;
+            return Err(ErrorKind::Forbidden.error("the code is wrong"));
+        };
+        guess.unfinished().await?;
+        Ok(codes)
     }
 
     /// Takes one's own second factor away, unless the hospital asks for it.

@@ -1,132 +1,343 @@
+//! Slows down who guesses passwords, or codes beside the right one.
+//!
+//! After five failures every further attempt from the same place at the same account waits, twice as long each time and at most a
+//! quarter of an hour. The owner of the account, at a place from which they have signed in before, does not wait for what strangers
+//! do. Names that nobody has wait alike.
+//!
+//! What has happened is in auth's database, so that all instances count together and a restart forgets nothing. Rows hold digests
+//! that follow from the signing key: a copy of the database names neither account nor place.
+
+mod account;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
-use domain::{ErrorKind, Result, try_again_in};
+use domain::{Clock, ErrorKind, Result, hex};
+use platform::db::{self, Database, Run, Unit};
+use service::claims::SigningKey;
+use sqlx::{Any, Executor};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::waiting::Asker;
+use account::{Account, FORGOTTEN_AFTER_MS, Tally};
 
-/// Failures from one place that cost nothing: fingers slip.
-const FREE: u32 = 5;
-/// The same for an account as a whole, for places from which nobody has ever signed in to it.
-const FREE_FROM_ANYWHERE: u32 = 50;
-const MAX_DELAY_MS: i64 = 15 * 60 * 1000;
-const FORGOTTEN_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
-const MAX_ACCOUNTS: usize = 10_000;
-const MAX_PLACES: usize = 64;
+/// For how long it is known where an owner has signed in from.
+const KNOWN_FOR_MS: i64 = 90 * 24 * 60 * 60 * 1000;
+/// Places that are kept of one account.
+const PLACES_MAX: i64 = 64;
+/// Rows that are kept of failures; beyond, those that say least are forgotten, some at once.
+const FAILED_MAX: i64 = 10_000;
+const FORGOTTEN_AT_ONCE: i64 = 256;
+/// The place of the row that counts for an account as a whole.
+const ANYWHERE: &str = "";
 
-/// Slows down who guesses passwords.
-///
-/// After five failures every further attempt from the same place at the same account waits, twice as
-/// long each time and at most a quarter of an hour. The owner of the account, at a place from which they
-/// have signed in before, does not wait for what strangers do. Names that nobody has wait alike.
-///
-/// Kept in memory: a restart forgets it, and several instances each count for themselves.
-#[derive(Default)]
-pub struct Throttle(StdMutex<HashMap<String, Arc<Mutex<Account>>>>);
-
-/// What has happened at one account.
-#[derive(Default)]
-pub struct Account {
-    anywhere: Tally,
-    places: HashMap<String, Tally>,
+/// Counts guesses by account and place.
+pub struct Throttle {
+    database: Database,
+    key: Arc<SigningKey>,
+    clock: Clock,
+    turns: Turns,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    failures: u32,
-    last_ms: i64,
-    /// Its owner has signed in from there.
-    trusted: bool,
+/// One attempt at an account, at which there is no other here until this is dropped. Where others have failed before, it is counted as a
+/// failure until it is said to be none.
+pub struct Guess {
+    database: Database,
+    of: Of,
+    seen: Account,
+    at_ms: i64,
+    is_counted: bool,
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// Which rows: digests of the account, and of the place at that account.
+#[derive(Clone)]
+struct Of {
+    account: String,
+    place: String,
 }
 
 impl Throttle {
-    /// The account called `user_name`, for one attempt at a time: parallel guesses queue.
-    pub async fn account(&self, user_name: &str) -> OwnedMutexGuard<Account> {
-        let account = self.entry(user_name);
-        account.lock_owned().await
+    pub fn new(database: Database, key: Arc<SigningKey>, clock: Clock) -> Throttle {
+        Throttle { database, key, clock, turns: Turns::default() }
     }
 
-    fn entry(&self, user_name: &str) -> Arc<Mutex<Account>> {
-        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if accounts.len() >= MAX_ACCOUNTS && !accounts.contains_key(user_name) {
-            // One that is locked is being tried just now.
-            let least = accounts
-                .iter()
-                .filter_map(|(name, account)| Some((account.try_lock().ok()?.worth(), name)))
-                .min();
-            if let Some(name) = least.map(|(_, name)| name.clone()) {
-                accounts.remove(&name);
-            }
+    /// Begins an attempt; `Exhausted` for one that comes too early.
+    pub async fn guess(&self, user_name: &str, place: &str) -> Result<Guess> {
+        let of = Of { account: self.digest(&[user_name]), place: self.digest(&[user_name, place]) };
+        let turn = self.turns.take(&of.account).await;
+        let at_ms = self.clock.now_ms();
+        let mut seen = of.read(self.database.pool()).await?;
+        seen.admit(at_ms)?;
+        let is_counted = seen.is_suspect();
+        if is_counted {
+            // Other instances may have admitted another at this very moment: here they are one after the other.
+            seen = change(&self.database, of.clone(), at_ms, move |account| {
+                account.admit(at_ms)?;
+                account.record_failure(at_ms);
+                Ok(())
+            })
+            .await?;
         }
-        accounts.entry(user_name.to_owned()).or_default().clone()
+        Ok(Guess { database: self.database.clone(), of, seen, at_ms, is_counted, _turn: turn })
+    }
+
+    fn digest(&self, names: &[&str]) -> String {
+        hex(&self.key.derive("guesses", names.join("\0").as_bytes()))
     }
 }
 
-impl Account {
-    /// Refuses an attempt from `place` that comes too early.
-    pub fn admit(&self, place: &str, now_ms: i64) -> Result<()> {
-        let here = self.places.get(place).copied().unwrap_or_default();
-        let mut wait_ms = here.wait_ms(FREE, now_ms);
-        if !here.trusted {
-            wait_ms = wait_ms.max(self.anywhere.wait_ms(FREE_FROM_ANYWHERE, now_ms));
+impl Guess {
+    /// Who asks from there.
+    pub fn asker<'a>(&self, place: &'a str) -> Asker<'a> {
+        if self.seen.here.trusted { Asker::Known } else { Asker::At(place) }
+    }
+
+    /// What came of looking at it. Where nobody could look, as where too many sign in at once, it was no failure.
+    pub async fn looked_at<T>(self, came: Result<T>) -> Result<(Guess, T)> {
+        match came {
+            Ok(came) => Ok((self, came)),
+            Err(error) => {
+                self.unfinished().await?;
+                Err(error)
+            }
         }
-        if wait_ms > 0 {
-            let seconds = wait_ms.div_euclid(1000) + 1;
-            let again = try_again_in(seconds);
-            return Err(ErrorKind::Exhausted.error(format!("too many failed attempts, {again}")));
+    }
+
+    pub async fn failed(self) -> Result<()> {
+        if self.is_counted {
+            return Ok(());
+        }
+        let at_ms = self.at_ms;
+        self.change(move |account| account.record_failure(at_ms)).await
+    }
+
+    /// It was right as far as it went, and shows nothing yet.
+    pub async fn unfinished(self) -> Result<()> {
+        if !self.is_counted {
+            return Ok(());
+        }
+        let (seen, at_ms) = (self.seen, self.at_ms);
+        self.change(move |account| account.take_back(&seen, at_ms)).await
+    }
+
+    pub async fn succeeded(self) -> Result<()> {
+        let (seen, at_ms, is_counted) = (self.seen, self.at_ms, self.is_counted);
+        if !is_counted && seen.is_known(at_ms) {
+            return Ok(());
+        }
+        self.change(move |account| {
+            if is_counted {
+                account.take_back(&seen, at_ms);
+            }
+            account.record_success(at_ms);
+        })
+        .await
+    }
+
+    async fn change(&self, what: impl FnOnce(&mut Account) + Send + 'static) -> Result<()> {
+        let changed = move |account: &mut Account| {
+            what(account);
+            Ok(())
+        };
+        change(&self.database, self.of.clone(), self.at_ms, changed).await.map(drop)
+    }
+}
+
+/// Changes what is kept, in a unit of its own; what it was before.
+async fn change(
+    database: &Database,
+    of: Of,
+    now_ms: i64,
+    what: impl FnOnce(&mut Account) -> Result<()> + Send + 'static,
+) -> Result<Account> {
+    let changed = of.clone();
+    let (before, is_new) = database
+        .unit(move |unit| Box::pin(async move { changed.change(unit, what).await }))
+        .await?;
+    if is_new {
+        // In a unit of its own, which holds no account that another holds; it waits for the next row where it fails.
+        let swept =
+            database.unit(move |unit| Box::pin(async move { of.forget(unit, now_ms).await })).await;
+        if let Err(error) = swept {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "could not forget guesses of before");
+        }
+    }
+    Ok(before)
+}
+
+impl Of {
+    async fn read(&self, executor: impl Executor<'_, Database = Any>) -> Result<Account> {
+        let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+            "SELECT place, failures, last_ms, trusted FROM guesses WHERE account = ? AND place IN (?, ?)",
+        )
+        .bind(self.account.clone())
+        .bind(ANYWHERE)
+        .bind(self.place.clone())
+        .fetch_all(executor)
+        .await
+        .map_err(db::failed)?;
+        let mut account = Account::default();
+        for (place, failures, last_ms, trusted) in rows {
+            let tally = Tally { failures, last_ms, trusted: trusted != 0 };
+            if place == ANYWHERE { account.anywhere = tally } else { account.here = tally }
+        }
+        Ok(account)
+    }
+
+    /// Changes what is kept; what it was before, and whether there are more rows now.
+    async fn change(
+        &self,
+        unit: &mut Unit,
+        what: impl FnOnce(&mut Account) -> Result<()> + Send,
+    ) -> Result<(Account, bool)> {
+        let mut is_new = self.hold(unit).await?;
+        let before = self.read(&mut **unit).await?;
+        let mut after = before;
+        what(&mut after)?;
+        if after.anywhere != before.anywhere {
+            is_new |= self.write(unit, ANYWHERE, after.anywhere).await?;
+        }
+        if after.here != before.here {
+            is_new |= self.write(unit, &self.place, after.here).await?;
+        }
+        Ok((before, is_new))
+    }
+
+    /// Holds the account's row until the unit ends; whether it was made.
+    async fn hold(&self, unit: &mut Unit) -> Result<bool> {
+        const HOLD: &str = "UPDATE guesses SET last_ms = last_ms WHERE account = ? AND place = ?";
+        let held = sqlx::query(HOLD).bind(self.account.clone()).bind(ANYWHERE).run(unit).await?;
+        if held > 0 {
+            return Ok(false);
+        }
+        match self.insert(unit, ANYWHERE, Tally::default()).await {
+            // Another instance was faster.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let hold = sqlx::query(HOLD).bind(self.account.clone()).bind(ANYWHERE);
+                hold.run(unit).await.map(|_| false)
+            }
+            made => made.map(|()| true),
+        }
+    }
+
+    /// Writes a row of the account that is held; whether it was made.
+    async fn write(&self, unit: &mut Unit, place: &str, tally: Tally) -> Result<bool> {
+        let written = sqlx::query(
+            "UPDATE guesses SET failures = ?, last_ms = ?, trusted = ? WHERE account = ? AND place = ?",
+        )
+        .bind(tally.failures)
+        .bind(tally.last_ms)
+        .bind(i64::from(tally.trusted))
+        .bind(self.account.clone())
+        .bind(place.to_owned())
+        .run(unit)
+        .await?;
+        if written > 0 {
+            return Ok(false);
+        }
+        self.insert(unit, place, tally).await.map(|()| true)
+    }
+
+    async fn insert(&self, unit: &mut Unit, place: &str, tally: Tally) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO guesses (account, place, failures, last_ms, trusted) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(self.account.clone())
+        .bind(place.to_owned())
+        .bind(tally.failures)
+        .bind(tally.last_ms)
+        .bind(i64::from(tally.trusted))
+        .run(unit)
+        .await
+        .map(drop)
+    }
+
+    /// Forgets what says nothing any more, and of the rest what says least where there is too much: places of owners last. What this
+    /// account's own place says stays.
+    async fn forget(&self, unit: &mut Unit, now_ms: i64) -> Result<()> {
+        for (trusted, kept_ms) in [(0_i64, FORGOTTEN_AFTER_MS), (1, KNOWN_FOR_MS)] {
+            sqlx::query(
+                "DELETE FROM guesses WHERE trusted = ? AND last_ms < ? AND NOT (account = ? AND place IN (?, ?))",
+            )
+            .bind(trusted)
+            .bind(now_ms - kept_ms)
+            .bind(self.account.clone())
+            .bind(ANYWHERE)
+            .bind(self.place.clone())
+            .run(unit)
+            .await?;
+        }
+        let places: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM guesses WHERE account = ?")
+            .bind(self.account.clone())
+            .fetch_one(&mut **unit)
+            .await
+            .map_err(db::failed)?;
+        // One of the rows is that of the account as a whole.
+        if places > PLACES_MAX + 1 {
+            self.forget_places(unit, places - PLACES_MAX - 1).await?;
+        }
+        let failed: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM guesses WHERE trusted = 0")
+            .fetch_one(&mut **unit)
+            .await
+            .map_err(db::failed)?;
+        if failed > FAILED_MAX {
+            self.forget_failures(unit).await?;
         }
         Ok(())
     }
 
-    /// How much would be lost with it, the least first: the places of an owner before all, then failures, the newest last.
-    fn worth(&self) -> (bool, u32, i64) {
-        let is_trusted = self.places.values().any(|place| place.trusted);
-        (is_trusted, self.anywhere.failures, self.anywhere.last_ms)
+    async fn forget_places(&self, unit: &mut Unit, count: i64) -> Result<()> {
+        let least: Vec<(String, String)> = sqlx::query_as(
+            "SELECT account, place FROM guesses WHERE account = ? AND place NOT IN (?, ?)
+             ORDER BY trusted, failures, last_ms LIMIT ?",
+        )
+        .bind(self.account.clone())
+        .bind(ANYWHERE)
+        .bind(self.place.clone())
+        .bind(count)
+        .fetch_all(&mut **unit)
+        .await
+        .map_err(db::failed)?;
+        delete(unit, least).await
     }
 
-    /// Who asks from there.
-    pub fn asker<'a>(&self, place: &'a str) -> Asker<'a> {
-        match self.places.get(place) {
-            Some(Tally { trusted: true, .. }) => Asker::Known,
-            _ => Asker::At(place),
-        }
-    }
-
-    pub fn record_failure(&mut self, place: &str, now_ms: i64) {
-        self.anywhere.record_failure(now_ms);
-        self.at(place).record_failure(now_ms);
-    }
-
-    pub fn record_success(&mut self, place: &str) {
-        *self.at(place) = Tally { trusted: true, ..Tally::default() };
-    }
-
-    fn at(&mut self, place: &str) -> &mut Tally {
-        if self.places.len() >= MAX_PLACES && !self.places.contains_key(place) {
-            let least = self.places.iter().min_by_key(|(_, tally)| (tally.trusted, tally.failures));
-            if let Some(place) = least.map(|(place, _)| place.clone()) {
-                self.places.remove(&place);
-            }
-        }
-        self.places.entry(place.to_owned()).or_default()
+    async fn forget_failures(&self, unit: &mut Unit) -> Result<()> {
+        let least: Vec<(String, String)> = sqlx::query_as(
+            "SELECT account, place FROM guesses WHERE trusted = 0 AND account <> ?
+             ORDER BY failures, last_ms LIMIT ?",
+        )
+        .bind(self.account.clone())
+        .bind(FORGOTTEN_AT_ONCE)
+        .fetch_all(&mut **unit)
+        .await
+        .map_err(db::failed)?;
+        delete(unit, least).await
     }
 }
 
-impl Tally {
-    fn record_failure(&mut self, now_ms: i64) {
-        if now_ms - self.last_ms > FORGOTTEN_AFTER_MS {
-            self.failures = 0;
-        }
-        self.failures = self.failures.saturating_add(1);
-        self.last_ms = now_ms;
+async fn delete(unit: &mut Unit, rows: Vec<(String, String)>) -> Result<()> {
+    for (account, place) in rows {
+        let delete = sqlx::query("DELETE FROM guesses WHERE account = ? AND place = ?");
+        delete.bind(account).bind(place).run(unit).await?;
     }
+    Ok(())
+}
 
-    fn wait_ms(&self, free: u32, now_ms: i64) -> i64 {
-        let Some(doublings) = self.failures.checked_sub(free) else { return 0 };
-        let delay_ms = (1000_i64 << doublings.min(20)).min(MAX_DELAY_MS);
-        // A clock that was set back must not lock anybody out.
-        (self.last_ms + delay_ms - now_ms).clamp(0, delay_ms)
+/// One attempt at a time at each account, of those that come to this instance: parallel guesses queue.
+#[derive(Default)]
+struct Turns(StdMutex<HashMap<String, Arc<Mutex<()>>>>);
+
+impl Turns {
+    async fn take(&self, account: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // What nobody has and nobody waits for.
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            turns.entry(account.to_owned()).or_default().clone()
+        };
+        turn.lock_owned().await
     }
 }
 
@@ -134,135 +345,16 @@ impl Tally {
 mod tests {
     use super::*;
 
-    const HOME: &str = "192.0.2.1";
-    const AWAY: &str = "198.51.100.7";
-
-    /// How many guesses `place` gets in a day of trying without pause.
-    fn guesses_in_a_day(account: &mut Account, place: &str) -> u32 {
-        let mut guesses = 0;
-        for second in 0..24 * 60 * 60 {
-            if account.admit(place, second * 1000).is_ok() {
-                account.record_failure(place, second * 1000);
-                guesses += 1;
-            }
-        }
-        guesses
-    }
-
-    #[test]
-    fn five_slips_are_free_and_a_day_of_guessing_is_about_a_hundred() {
-        let mut account = Account::default();
-        for _ in 0..FREE {
-            account.admit(HOME, 0).unwrap();
-            account.record_failure(HOME, 0);
-        }
-        assert_eq!(account.admit(HOME, 999).unwrap_err().kind(), ErrorKind::Exhausted);
-        account.admit(HOME, 1000).unwrap();
-        let guesses = guesses_in_a_day(&mut Account::default(), AWAY);
-        assert!((90..=115).contains(&guesses), "{guesses}");
-    }
-
-    #[test]
-    fn strangers_cannot_lock_the_owner_out() {
-        let mut account = Account::default();
-        account.record_success(HOME);
-        for stranger in 0..1000 {
-            account.record_failure(&format!("203.0.113.{stranger}"), 0);
-        }
-        account.admit(HOME, 0).unwrap();
-        assert!(account.admit("a new stranger", 0).is_err());
-        assert!(account.places.len() <= MAX_PLACES);
-    }
-
-    #[test]
-    fn success_forgives() {
-        let mut account = Account::default();
-        (0..FREE).for_each(|_| account.record_failure(HOME, 0));
-        account.record_success(HOME);
-        account.admit(HOME, 0).unwrap();
-    }
-
-    #[test]
-    fn a_clock_set_back_delays_no_longer_than_the_delay() {
-        let mut account = Account::default();
-        (0..FREE).for_each(|_| account.record_failure(HOME, 1_000_000_000));
-        assert!(account.admit(HOME, 0).is_err());
-        account.record_failure(HOME, 0);
-        account.admit(HOME, 2000).unwrap();
-    }
-
     #[tokio::test]
-    async fn a_flood_of_names_forgets_no_owners_place() {
-        let throttle = Throttle::default();
-        throttle.account("ada").await.record_success(HOME);
-        for name in 0..MAX_ACCOUNTS + 10 {
-            throttle.account(&format!("name {name}")).await.record_failure(AWAY, 0);
-        }
-        (0..2 * FREE_FROM_ANYWHERE)
-            .for_each(|_| throttle.entry("ada").try_lock().unwrap().record_failure(AWAY, 0));
-        throttle.account("ada").await.admit(HOME, 0).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_flood_of_names_forgets_the_least_first() {
-        let throttle = Throttle::default();
-        (0..FREE).for_each(|_| throttle.entry("ada").try_lock().unwrap().record_failure(HOME, 0));
-        for name in 0..MAX_ACCOUNTS + 10 {
-            throttle.account(&format!("name {name}")).await.record_failure(AWAY, 0);
-        }
-        assert!(throttle.account("ada").await.admit(HOME, 0).is_err());
-        assert_eq!(throttle.0.lock().unwrap().len(), MAX_ACCOUNTS);
-    }
-
-    /// What is said to an attempt at that time; None: it is admitted.
-    fn said(account: &Account, place: &str, now_ms: i64) -> Option<String> {
-        account.admit(place, now_ms).err().map(|error| error.to_string())
-    }
-
-    #[test]
-    fn each_failure_doubles_the_wait_up_to_a_quarter_of_an_hour() {
-        const LAST_MS: i64 = 1_000_000;
-        let mut account = Account::default();
-        for failures in 1..=40 {
-            account.record_failure(HOME, LAST_MS);
-            let wait_s = match failures {
-                ..5 => 0,
-                5..15 => 1 << (failures - 5),
-                _ => 15 * 60,
-            };
-            assert_eq!(said(&account, HOME, LAST_MS + 1000 * wait_s), None, "{failures} failures");
-            let early = said(&account, HOME, LAST_MS + 1000 * wait_s - 1);
-            assert_eq!(early.is_some(), wait_s > 0, "{failures} failures");
-        }
-        let words = "too many failed attempts, try again in 901 s";
-        assert_eq!(said(&account, HOME, LAST_MS).as_deref(), Some(words));
-    }
-
-    #[test]
-    fn a_day_without_a_failure_is_forgiven_and_a_moment_less_is_not() {
-        for (pause_ms, is_forgiven) in [(FORGOTTEN_AFTER_MS, false), (FORGOTTEN_AFTER_MS + 1, true)]
-        {
-            let mut account = Account::default();
-            (0..20).for_each(|_| account.record_failure(HOME, 1000));
-            account.record_failure(HOME, 1000 + pause_ms);
-            assert_eq!(said(&account, HOME, 1000 + pause_ms).is_none(), is_forgiven);
-        }
-    }
-
-    #[test]
-    fn failures_elsewhere_count_from_the_fiftieth_on_and_never_where_the_owner_is_known() {
-        let mut account = Account::default();
-        account.record_success(HOME);
-        for place in 1..FREE_FROM_ANYWHERE {
-            account.record_failure(&format!("203.0.113.{place}"), 0);
-        }
-        assert_eq!(said(&account, AWAY, 0), None);
-        account.record_failure("203.0.113.250", 0);
-        assert!(said(&account, AWAY, 0).is_some() && said(&account, HOME, 0).is_none());
-        assert!(matches!(account.asker(HOME), Asker::Known));
-        assert!(matches!(account.asker(AWAY), Asker::At(AWAY)));
-        // What fails at the owner's own place is waited for there, too.
-        (0..FREE).for_each(|_| account.record_failure(HOME, 0));
-        assert!(said(&account, HOME, 0).is_some());
+    async fn attempts_at_one_account_queue_and_leave_nothing_behind() {
+        let turns = Turns::default();
+        let first = turns.take("ada").await;
+        drop(turns.take("bob").await);
+        let waiting = turns.take("ada");
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, waiting).await.is_err());
+        drop(first);
+        drop(turns.take("ada").await);
+        drop(turns.take("eve").await);
+        assert_eq!(turns.0.lock().unwrap().len(), 1, "the last one's, until the next comes");
     }
 }

@@ -13,6 +13,7 @@ use crate::dial::Dial;
 use crate::format::{Kind, listed};
 use crate::handed::{Handed, Of};
 use crate::hospitals::Hospitals;
+use crate::objection::objected;
 use crate::objects::{Objects, objects};
 use crate::outbox::Due;
 use crate::post::{Post, clipped};
@@ -29,6 +30,8 @@ pub enum Outcome {
     Delivered(String),
     /// It does not have it now; the destination is tried again later.
     Later(String),
+    /// It has answered that it does not take it, and may another time: it is tried a few times.
+    Objected(String),
     /// Something of ours is away: the destination has nothing to do with it.
     Away(String),
     /// Nothing may go out of the hospital now: it was not tried.
@@ -47,6 +50,7 @@ impl Outcome {
         match self {
             Outcome::Delivered(_) => "delivered",
             Outcome::Later(_) => "later",
+            Outcome::Objected(_) => "objected",
             Outcome::Away(_) => "away",
             Outcome::Held(_) => "held",
             Outcome::Refused(_) => "refused",
@@ -59,6 +63,7 @@ impl Outcome {
         match self {
             Outcome::Delivered(words)
             | Outcome::Later(words)
+            | Outcome::Objected(words)
             | Outcome::Away(words)
             | Outcome::Held(words)
             | Outcome::Refused(words)
@@ -98,8 +103,17 @@ enum Parcel {
     Fhir(fhir::Transaction),
 }
 
-/// Sends what is due, within a time.
+/// Sends what is due, within a time. What the receiver objects to once too often, it refuses.
 pub async fn attempt(store: &Store, ways: &Ways, due: &Due) -> Attempted {
+    let Attempted { outcome, takes } = in_time(store, ways, due).await;
+    let outcome = match outcome {
+        Outcome::Objected(words) => objected(&words, due.objections + 1),
+        outcome => outcome,
+    };
+    Attempted { outcome, takes }
+}
+
+async fn in_time(store: &Store, ways: &Ways, due: &Due) -> Attempted {
     match tokio::time::timeout(WITHIN, attempted(store, ways, due)).await {
         Ok(Ok(attempted)) => attempted,
         Ok(Err(error)) => of_our_own(&error).into(),

@@ -19,6 +19,7 @@ mod handed;
 mod hospitals;
 mod lanes;
 mod mllp;
+mod objection;
 mod objects;
 mod outbox;
 mod pause;

@@ -2,6 +2,7 @@
 //!
 //! The same result of the same patient is the same message under the same control id, so that who has taken it once can tell.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use domain::Result;
@@ -49,7 +50,7 @@ pub async fn send(dial: &Dial, url: &str, message: &[u8]) -> Outcome {
         Err(words) => Err(words),
     };
     match answer {
-        Ok(answer) => judged(&answer, control_id(message)),
+        Ok(answer) => judged(&answer, message),
         Err(words) => Outcome::Later(clipped(&words)),
     }
 }
@@ -96,7 +97,8 @@ async fn unframed<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Strin
 
 /// Reads those bytes as what a receiver answers.
 pub fn read_of_strangers(bytes: &[u8]) {
-    let _ = judged(message_in(bytes).unwrap_or(bytes), "c0ffee");
+    const OURS: &[u8] = b"MSH|^~\\&|medseg||||2026||ORU^R01^ORU_R01|c0ffee|P|2.5.1\rPID|1||4711\r";
+    let _ = judged(message_in(bytes).unwrap_or(bytes), OURS);
 }
 
 /// What stands in the first frame that is whole. Some receivers end it without the carriage return.
@@ -113,9 +115,9 @@ fn control_id(message: &[u8]) -> &str {
     header.and_then(|header| header.split('|').nth(9)).unwrap_or_default()
 }
 
-/// What an acknowledgment says of that message: it is taken, or it is not and nothing of it is kept, so that it is sent again. An answer
-/// that is about another message, or about none, says nothing of this one.
-fn judged(answer: &[u8], control_id: &str) -> Outcome {
+/// What an acknowledgment says of that message of ours (HL7 v2.5.1, 2.9.2 and 2.9.3): it is taken; it is rejected, however often it is sent;
+/// or there is an error, which may be of a moment. An answer that is about another message, or about none, says nothing of this one.
+fn judged(answer: &[u8], message: &[u8]) -> Outcome {
     let answer = String::from_utf8_lossy(answer);
     let mut segments = answer.split(['\r', '\n']);
     let separator = segments.next().and_then(|header| header.strip_prefix("MSH"));
@@ -131,20 +133,90 @@ fn judged(answer: &[u8], control_id: &str) -> Outcome {
         return Outcome::Later("it answered without an acknowledgment (MSA)".to_owned());
     };
     let field = |number: usize| acknowledged.get(number).map_or("", |field| field.trim());
-    if field(2) != control_id {
+    if field(2) != control_id(message) {
         return Outcome::Later("it acknowledged another message (MSA-2)".to_owned());
     }
     let code = field(1);
     match code {
         "AA" | "CA" => Outcome::Delivered(String::new()),
-        // What it says in words is not kept: it may quote the message. Codes quote nothing.
         "AE" | "AR" | "CE" | "CR" => {
-            let error = of("ERR").and_then(|fields| coded(fields.get(3)?));
-            let error = error.map_or_else(String::new, |code| format!(", error {code}"));
-            Outcome::Later(format!("it answered {code}{error}"))
+            let errors = of("ERR").unwrap_or_default();
+            let of_errors = |number: usize| errors.get(number).copied().unwrap_or_default();
+            let error = coded(of_errors(3));
+            // In its own words: MSA-3, the text of the error's code, and what its users are to be told (ERR-8).
+            let text = of_errors(3).split('^').nth(1).unwrap_or_default();
+            let words = [field(3), text, of_errors(8)].map(|words| untelling(words, message));
+            refused(code, error.as_deref(), &words)
         }
         _ => Outcome::Later("it answered with a code that there is none of (MSA-1)".to_owned()),
     }
+}
+
+/// What it comes to that the receiver has not taken it, with its words.
+fn refused(code: &str, error: Option<&str>, words: &[String]) -> Outcome {
+    /// Application record locked, application internal error (table 0357): reasons that pass.
+    const PASSING: [&str; 2] = ["206", "207"];
+    let words: Vec<&str> =
+        words.iter().map(|words| words.trim()).filter(|words| !words.is_empty()).collect();
+    let said = if words.is_empty() { String::new() } else { format!(": {}", words.join("; ")) };
+    let coded = error.map_or_else(String::new, |error| format!(", error {error}"));
+    let words = clipped(&format!("it answered {code}{coded}{said}"));
+    let passes = error.is_some_and(|error| PASSING.contains(&error));
+    if matches!(code, "AR" | "CR") && !passes {
+        Outcome::Refused(words)
+    } else {
+        Outcome::Objected(words)
+    }
+}
+
+/// Those words without what our message says of whose it is, as receivers quote it: words of PID, the number of the order, and whatever has
+/// the digits of a number or of a date.
+fn untelling(words: &str, message: &[u8]) -> String {
+    const DIGITS_MAX: usize = 3;
+    let known = identifying(message);
+    let parts = words.split(' ').map(|part| {
+        let digits = part.chars().filter(char::is_ascii_digit).count();
+        if digits > DIGITS_MAX { "…".to_owned() } else { without(part, &known) }
+    });
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+fn without(part: &str, known: &HashSet<String>) -> String {
+    /// The shortest that is looked for within other words, in bytes: a name in Chinese characters has no blanks around it.
+    const WITHIN_BYTES_MIN: usize = 4;
+    let tells = |word: &str| {
+        let lower = word.to_lowercase();
+        let within = |one: &String| one.len() >= WITHIN_BYTES_MIN && lower.contains(one.as_str());
+        known.contains(&lower) || known.iter().any(within)
+    };
+    let (mut untelling, mut rest) = (String::new(), part);
+    while let Some(first) = rest.chars().next() {
+        let is_word = first.is_alphanumeric();
+        let end = rest.find(|c: char| c.is_alphanumeric() != is_word).unwrap_or(rest.len());
+        let (run, behind) = rest.split_at(end);
+        untelling.push_str(if is_word && tells(run) { "…" } else { run });
+        rest = behind;
+    }
+    untelling
+}
+
+/// The words of our message that tell whose it is, in small letters.
+fn identifying(message: &[u8]) -> HashSet<String> {
+    /// One letter is an initial, and a word of its own.
+    const CHARS_MIN: usize = 2;
+    let message = String::from_utf8_lossy(message);
+    let fields = message.split('\r').flat_map(|segment| {
+        let mut fields = segment.split('|');
+        let wanted: &[usize] = match fields.next() {
+            // Number and issuer, name, day of birth.
+            Some("PID") => &[2, 4, 6],
+            Some("OBR") => &[17],
+            _ => &[],
+        };
+        fields.enumerate().filter(move |(at, _)| wanted.contains(at)).map(|(_, field)| field)
+    });
+    let words = fields.flat_map(|field| field.split(|c: char| !c.is_alphanumeric()));
+    words.filter(|word| word.chars().count() >= CHARS_MIN).map(str::to_lowercase).collect()
 }
 
 /// The code of an error (ERR-3), if it is one of table 0357: digits.
@@ -159,30 +231,64 @@ fn coded(field: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    const OURS: &[u8] = "MSH|^~\\&|medseg||||2026||ORU^R01^ORU_R01|c0ffee|P|2.5.1\r\
+        PID|1||A4^^^Clinic||Canary^Yellow^B~山田^太郎||19700102|F\r\
+        OBR|1||0189^medseg|18748-4^Diagnostic imaging study^LN||||||||||||||X9\r"
+        .as_bytes();
+
     fn answered(msa: &str) -> Outcome {
         let answer = format!("MSH|^~\\&|HIS||medseg||2026||ACK^R01|9|P|2.5.1\r{msa}\r");
-        judged(answer.as_bytes(), "c0ffee")
+        judged(answer.as_bytes(), OURS)
     }
 
     #[test]
-    fn only_consent_to_this_very_message_delivers_it() {
+    fn only_consent_to_this_very_message_delivers_it_and_a_rejection_ends_it() {
         for taken in ["MSA|AA|c0ffee", "MSA|CA|c0ffee|fine"] {
             assert_eq!(answered(taken).name(), "delivered", "{taken}");
         }
-        for (answer, words) in [
-            ("MSA|AE|c0ffee|Canary^Yellow", "it answered AE"),
-            ("MSA|AR|c0ffee\rERR|||207^Application internal error", "it answered AR, error 207"),
-            ("MSA|CR|c0ffee\rERR|||Canary", "it answered CR"),
-            ("MSA|CE|c0ffee", "it answered CE"),
-            ("MSA|AA|another", "it acknowledged another message (MSA-2)"),
-            ("MSA|AA|", "it acknowledged another message (MSA-2)"),
-            ("MSA|OK|c0ffee", "it answered with a code that there is none of (MSA-1)"),
-            ("ZZZ|AA|c0ffee", "it answered without an acknowledgment (MSA)"),
+        for (answer, name, words) in [
+            ("MSA|AE|c0ffee", "objected", "it answered AE"),
+            (
+                "MSA|AE|c0ffee|Value missing\rERR|||101^Required field missing^HL70357|E||||no PV1",
+                "objected",
+                "it answered AE, error 101: Value missing; Required field missing; no PV1",
+            ),
+            ("MSA|CE|c0ffee", "objected", "it answered CE"),
+            ("MSA|AR|c0ffee|not this version", "refused", "it answered AR: not this version"),
+            ("MSA|CR|c0ffee\rERR|||203", "refused", "it answered CR, error 203"),
+            ("MSA|AR|c0ffee\rERR|||Canary", "refused", "it answered AR"),
+            // What passes by the table is no last word.
+            (
+                "MSA|AR|c0ffee\rERR|||207^Application internal error",
+                "objected",
+                "it answered AR, error 207: Application internal error",
+            ),
+            ("MSA|AA|another", "later", "it acknowledged another message (MSA-2)"),
+            ("MSA|AA|", "later", "it acknowledged another message (MSA-2)"),
+            ("MSA|OK|c0ffee", "later", "it answered with a code that there is none of (MSA-1)"),
+            ("ZZZ|AA|c0ffee", "later", "it answered without an acknowledgment (MSA)"),
         ] {
             let outcome = answered(answer);
-            assert_eq!((outcome.name(), outcome.words()), ("later", words), "{answer}");
+            assert_eq!((outcome.name(), outcome.words()), (name, words), "{answer}");
         }
-        assert_eq!(judged(b"HTTP/1.1 400 Bad Request", "c0ffee").name(), "later");
+        assert_eq!(judged(b"HTTP/1.1 400 Bad Request", OURS).name(), "later");
+    }
+
+    #[test]
+    fn the_receivers_words_are_kept_without_whose_result_it_is() {
+        for (said, kept) in [
+            ("no patient A4 (CANARY, yellow), born 1970-01-02", "no patient … (…, …), born …"),
+            ("患者山田がいません X9 20231114", "… … …"),
+            (
+                "PID-3 of segment 2 is unknown at the clinic",
+                "PID-3 of segment 2 is unknown at the …",
+            ),
+        ] {
+            assert_eq!(
+                answered(&format!("MSA|AR|c0ffee|{said}")).words(),
+                format!("it answered AR: {kept}")
+            );
+        }
     }
 
     #[test]
@@ -208,7 +314,7 @@ mod tests {
             sent
         });
         let answer = exchanged(ours, b"MSH|one\r").await.unwrap();
-        assert_eq!(judged(&answer, "7").name(), "delivered");
+        assert_eq!(judged(&answer, b"MSH|^~\\&|||||||ORU|7|P").name(), "delivered");
         assert_eq!(receiver.await.unwrap(), b"\x0bMSH|one\r\x1c\r");
     }
 }

@@ -10,6 +10,7 @@ use crate::audit::{Act, Note};
 use crate::erased::{forget, is_erased};
 use crate::event::Completed;
 use crate::format::Kind;
+use crate::objection::times_said;
 use crate::pause::{DELIVERY_MS_MAX, DESTINATION_MS_MAX, pause_ms};
 
 /// How long an attempt has before another may begin: one that was killed is taken up again then.
@@ -58,6 +59,8 @@ pub struct Due {
     pub since_ms: i64,
     /// Of the destination, in a row, before this one.
     pub failures: i64,
+    /// How often in a row the destination has objected to it, before this one.
+    pub objections: i64,
     lease: String,
 }
 
@@ -74,6 +77,7 @@ struct DueRow {
     attempts: i64,
     since_ms: i64,
     failures: i64,
+    words: String,
 }
 
 impl Store {
@@ -161,7 +165,7 @@ impl Store {
     pub async fn take(&self, lane: Lane) -> Result<Option<Due>> {
         let now_ms = self.clock.now_ms();
         let row: Option<DueRow> = sqlx::query_as(
-            "SELECT d.delivery_id, d.scan_id, t.kind, t.url, t.secret, t.called_ae, t.calling_ae, d.formats, d.attempts, d.since_ms, t.failures
+            "SELECT d.delivery_id, d.scan_id, t.kind, t.url, t.secret, t.called_ae, t.calling_ae, d.formats, d.attempts, d.since_ms, t.failures, d.words
              FROM deliveries d JOIN destinations t
                  ON t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id
              WHERE d.tenant_id = ? AND d.destination_id = ? AND d.state = 'waiting' AND d.due_ms <= ?
@@ -214,14 +218,19 @@ impl Store {
         let ended = match outcome {
             Outcome::Delivered(_) => Some(Act::Delivered),
             Outcome::Refused(_) | Outcome::Absent(_) | Outcome::Unmade(_) => Some(Act::Failed),
-            Outcome::Later(_) | Outcome::Away(_) => {
+            Outcome::Later(_) | Outcome::Objected(_) | Outcome::Away(_) => {
                 (now_ms - due.since_ms >= self.tried_ms).then_some(Act::Failed)
             }
             Outcome::Held(_) => None,
         };
         // What was held back was not tried.
         let untried = i64::from(matches!(outcome, Outcome::Held(_)));
-        let due_ms = now_ms + pause_ms(due.attempts, DELIVERY_MS_MAX, &self.random);
+        let pauses = match outcome {
+            // Few, and so further apart.
+            Outcome::Objected(_) => 2 * (due.objections + 1),
+            _ => due.attempts,
+        };
+        let due_ms = now_ms + pause_ms(pauses, DELIVERY_MS_MAX, &self.random);
         let state = ended.map_or("waiting", Act::state);
         let changed = sqlx::query(
             "UPDATE deliveries SET state = ?, due_ms = ?, ended_ms = ?, words = ?, attempts = attempts - ?,
@@ -270,7 +279,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<()> {
         let (failures, resume_ms) = match outcome {
-            Outcome::Delivered(_) | Outcome::Refused(_) => (0, 0),
+            Outcome::Delivered(_) | Outcome::Objected(_) | Outcome::Refused(_) => (0, 0),
             Outcome::Later(_) => {
                 let failures = due.failures.saturating_add(1);
                 (failures, now_ms + pause_ms(failures, DESTINATION_MS_MAX, &self.random))
@@ -373,6 +382,8 @@ impl DueRow {
             attempts: self.attempts.saturating_add(1),
             since_ms: self.since_ms,
             failures: self.failures,
+            // Words of before it was sent again by hand are none of these attempts'.
+            objections: if self.attempts == 0 { 0 } else { times_said(&self.words) },
             lease,
         })
     }

@@ -15,7 +15,8 @@ use crate::format::Kind;
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// How often an attempt ends how: from the start, so that an alarm has something to compare with.
-const OUTCOMES: [&str; 7] = ["delivered", "later", "away", "held", "refused", "absent", "unmade"];
+const OUTCOMES: [&str; 8] =
+    ["delivered", "later", "objected", "away", "held", "refused", "absent", "unmade"];
 
 /// Shows the gauges, and gives up what is overdue, again and again.
 pub fn watch(store: Store) -> Worker {

@@ -1,9 +1,9 @@
-//! The door through which patients say what went wrong: a link that a user makes, and the page that it leads to.
+//! The door through which patients say what went wrong: links that users make and take back, and the page that they lead to.
 //!
 //! The page needs no account, no cookie and no script. It reads nothing: not whose the link is, nor whether it is valid, until words are
 //! sent.
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn;
 use axum::response::{Html, IntoResponse, Response};
@@ -20,7 +20,9 @@ use utoipa::ToSchema;
 use crate::caller::Caller;
 use crate::extract::{JsonBody, Path, Query};
 use crate::incident_words::{Words, words_in};
+use crate::paging::{WantedPage, next_page};
 use crate::problem::{INVALID, Problem};
+use crate::scans::some;
 use crate::{CONTROL_BODY_BYTES, Gateway, layers, said};
 
 /// The page shows one style, sends its form back here, and runs nothing.
@@ -43,11 +45,50 @@ pub struct NewIncidentLink {
 /// A link, told once.
 #[derive(Serialize, ToSchema)]
 pub struct IncidentLink {
+    /// By which it is revoked.
+    #[schema(format = "uuid")]
+    id: String,
     /// Where it leads, on this gateway.
     #[schema(pattern = "^/tell/[0-9a-f]{64}$")]
     path: String,
     #[schema(format = "date-time")]
     expires_at: Option<String>,
+}
+
+/// A link that is valid. Where it leads was told once.
+#[derive(Serialize, ToSchema)]
+pub struct MadeIncidentLink {
+    #[schema(format = "uuid")]
+    id: String,
+    /// `null`: its reports are about the system.
+    #[schema(format = "uuid")]
+    scan_id: Option<String>,
+    /// The user's name when they made it.
+    maker: String,
+    #[schema(format = "date-time")]
+    made_at: Option<String>,
+    #[schema(format = "date-time")]
+    expires_at: Option<String>,
+}
+
+/// Links that are valid, newest first.
+#[derive(Serialize, ToSchema)]
+pub struct MadeIncidentLinks {
+    links: Vec<MadeIncidentLink>,
+    /// What the next page begins with; `null` on the last page.
+    next_cursor: Option<String>,
+}
+
+impl From<storage::MadeLink> for MadeIncidentLink {
+    fn from(link: storage::MadeLink) -> MadeIncidentLink {
+        MadeIncidentLink {
+            id: link.id,
+            scan_id: some(link.scan_id),
+            maker: link.maker,
+            made_at: rfc3339(link.made_ms),
+            expires_at: rfc3339(link.expires_ms),
+        }
+    }
 }
 
 /// The page that a link leads to.
@@ -61,8 +102,9 @@ pub fn page() -> Router<Gateway> {
 /// Makes a link through which a patient says what went wrong
 ///
 /// Whoever has it may write five reports of free words, until it expires, on a page in English or French that needs neither an account
-/// nor a script; they read nothing by it. What they write is among the incidents, marked as a patient's. For the roles `clinician`,
-/// `integrator` and `admin`; one person may make 60 within an hour.
+/// nor a script; they read nothing by it. What they write is among the incidents, marked as a patient's. It can be revoked, and is not
+/// valid while the hospital is suspended or closed. For the roles `clinician`, `integrator` and `admin`; one person may make 60 within
+/// an hour.
 #[utoipa::path(
     operation_id = "make_incident_link", post, path = "/v1/incident-links", tag = "incidents", request_body = NewIncidentLink,
     responses(
@@ -80,7 +122,52 @@ pub async fn make(
     let new = storage::NewIncidentLink { scan_id, days: days_of(days)? };
     let made = gateway.incidents.make_incident_link(caller.request(new)).await?.into_inner();
     let (path, expires_at) = (format!("/tell/{}", made.token), rfc3339(made.expires_ms));
-    Ok((StatusCode::CREATED, Json(IncidentLink { path, expires_at })))
+    Ok((StatusCode::CREATED, Json(IncidentLink { id: made.id, path, expires_at })))
+}
+
+/// Lists the links for patients that are valid, newest first
+///
+/// For the roles `clinician` and `integrator` those that they have made themselves, for the role `admin` all of the hospital. Where a
+/// link leads is told to whoever makes it and never again.
+#[utoipa::path(
+    operation_id = "list_incident_links", get, path = "/v1/incident-links", tag = "incidents", params(WantedPage),
+    responses((status = 200, description = "One page", body = MadeIncidentLinks,
+        headers(("Link" = Option<String>, description = "The next page, as `rel=\"next\"` (RFC 8288)")))),
+    security(("bearer" = [])),
+)]
+pub async fn list(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+    Query(wanted): Query<WantedPage>,
+) -> Result<(HeaderMap, Json<MadeIncidentLinks>), Problem> {
+    let (limit, cursor) = wanted.checked()?;
+    let asked = caller.request(storage::ListMadeLinks { limit, cursor });
+    let page = gateway.incidents.list_incident_links(asked).await?.into_inner();
+    let links = page.links.into_iter().map(MadeIncidentLink::from).collect();
+    let (link, next_cursor) = next_page("/v1/incident-links", query, page.next_cursor);
+    Ok((link, Json(MadeIncidentLinks { links, next_cursor })))
+}
+
+/// Revokes a link for a patient: nobody writes through it any more, and what was written stays
+///
+/// For whoever has made it, and for the role `admin`.
+#[utoipa::path(
+    operation_id = "revoke_incident_link", delete, path = "/v1/incident-links/{id}", tag = "incidents",
+    params(("id" = String, Path, description = "The link's id")),
+    responses(
+        (status = 204, description = "It is not valid any more"),
+        (status = 404, description = "No such link, or none that is valid", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn revoke(
+    State(mut gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    gateway.incidents.revoke_incident_link(caller.request(storage::MadeLinkRef { id })).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// As storage takes it, for which 0 says nothing.

@@ -202,6 +202,7 @@ pub async fn set(
     responses(
         (status = 204, description = "There is none any more"),
         (status = 404, description = "The hospital has none", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Nobody with a password and the role `admin` is left: everybody would be locked out", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]

@@ -144,12 +144,17 @@ pub async fn remove(
 }
 
 /// Takes a user's second factor away, who has lost it and their codes
+///
+/// Not one's own: that goes at `/v1/account/second-factor/remove`, with a code. The reason, in the header `Medseg-Reason` (percent-encoded
+/// UTF-8), stands in the audit trail.
 #[utoipa::path(
-    operation_id = "remove_user_second_factor", delete, path = "/v1/users/{id}/second-factor", tag = "users",
-    params(("id" = String, Path, description = "The user's id")),
+    operation_id = "remove_user_second_factor", delete, path = "/v1/users/{id}/second-factor", tag = "users", params(
+        ("id" = String, Path, description = "The user's id"),
+        ("Medseg-Reason" = String, Header, description = "Why, in your own words, of three characters or more")),
     responses(
         (status = 204, description = "There is none any more"),
         (status = 404, description = "No such user, or none that has one", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is one's own", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]

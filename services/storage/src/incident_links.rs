@@ -2,10 +2,12 @@
 
 use std::str::FromStr;
 
-use domain::{ErrorKind, IncidentLinkId, Result, TenantId, hex};
+use domain::{Error, ErrorKind, IncidentLinkId, Result, TenantId, hex};
 use platform::db::{BindId, Run, Unit, failed};
-use proto::storage::{IncidentLink, LinkedReport, NewIncidentLink};
-use service::claims::Claims;
+use proto::storage::{
+    IncidentLink, LinkedReport, ListMadeLinks, MadeLink, MadeLinkPage, NewIncidentLink,
+};
+use service::claims::{Claims, Role};
 use sqlx::FromRow;
 
 use crate::artefacts::sha256_of;
@@ -13,6 +15,7 @@ use crate::audit::{self, Entry};
 use crate::erasures::require_not_erased;
 use crate::incidents::{Pace, Report, Reporter, checked};
 use crate::jobs::name_of;
+use crate::list::{cursor_id, page_of, page_rows};
 use crate::store::Store;
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -42,6 +45,23 @@ struct Row {
     maker: String,
 }
 
+/// A link as its maker and admins see it.
+#[derive(FromRow)]
+struct Made {
+    id: String,
+    scan_id: Option<String>,
+    made_ms: i64,
+    expires_ms: i64,
+    maker: String,
+}
+
+impl Made {
+    fn told(self) -> MadeLink {
+        let Made { id, scan_id, made_ms, expires_ms, maker } = self;
+        MadeLink { id, scan_id: scan_id.unwrap_or_default(), made_ms, expires_ms, maker }
+    }
+}
+
 /// A link that is valid.
 #[derive(FromRow)]
 struct Valid {
@@ -63,8 +83,9 @@ impl Store {
         let scan_id = self.scan_reported(tenant, &new.scan_id).await?;
         let (token, made_ms) = (hex(&self.random.bytes::<32>()), self.clock.now_ms());
         let expires_ms = made_ms + days * DAY_MS;
+        let id = IncidentLinkId::new(&self.clock, &self.random).to_string();
         let row = Row {
-            id: IncidentLinkId::new(&self.clock, &self.random).to_string(),
+            id: id.clone(),
             token_sha256: digest_of(&token),
             scan_id,
             made_ms,
@@ -77,7 +98,47 @@ impl Store {
             Box::pin(async move { make(unit, tenant, row).await })
         })
         .await?;
-        Ok(IncidentLink { token, expires_ms })
+        Ok(IncidentLink { token, expires_ms, id })
+    }
+
+    /// One page of the links that are valid, newest first: an admin is told of all of the hospital, others of their own.
+    pub async fn incident_links(
+        &self,
+        claims: &Claims,
+        list: &ListMadeLinks,
+    ) -> Result<MadeLinkPage> {
+        let limit = page_rows(list.limit);
+        let rows: Vec<Made> = sqlx::query_as(
+            "SELECT id, scan_id, made_ms, expires_ms, maker FROM incident_links
+             WHERE tenant_id = ? AND id < ? AND expires_ms > ? AND (maker_id = ? OR ? = 1)
+             ORDER BY id DESC LIMIT ?",
+        )
+        .id(claims.tenant())
+        .bind(cursor_id::<IncidentLinkId>(&list.cursor)?)
+        .bind(self.clock.now_ms())
+        .bind(claims.subject.clone())
+        .bind(i64::from(is_admin(claims)))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)?;
+        let (rows, next_cursor) = page_of(rows, limit, |row| &row.id);
+        Ok(MadeLinkPage { links: rows.into_iter().map(Made::told).collect(), next_cursor })
+    }
+
+    /// Ends a link before its time; what was written through it stays. `NotFound` for one that the caller is not told of, and for one
+    /// that is over.
+    pub async fn revoke_incident_link(&self, claims: &Claims, id: &str) -> Result<()> {
+        let id = IncidentLinkId::from_str(id)?;
+        let (tenant, by, is_admin) =
+            (claims.tenant().id(), claims.subject.clone(), is_admin(claims));
+        audit::begin(&self.database, tenant).await?;
+        self.unit(Some(tenant), move |store, unit| {
+            Box::pin(async move {
+                revoke(unit, (tenant, id), (&*by, is_admin), store.clock.now_ms()).await
+            })
+        })
+        .await
     }
 
     /// Whose link that is. `NOT_FOUND` in the same words for one that never was and for one that is not valid any more.
@@ -104,10 +165,17 @@ impl Store {
         .fetch_optional(self.database.pool())
         .await
         .map_err(failed)?;
-        found.ok_or_else(|| {
-            ErrorKind::NotFound.error("the link is not valid, or not any more: ask for another")
-        })
+        found.ok_or_else(not_valid)
     }
+}
+
+/// One answer for a link that never was, that is over, and whose hospital is not active.
+pub fn not_valid() -> Error {
+    ErrorKind::NotFound.error("the link is not valid, or not any more: ask for another")
+}
+
+fn is_admin(claims: &Claims) -> bool {
+    claims.roles.contains(&Role::Admin)
 }
 
 /// A token cannot be guessed: its digest need not be slow.
@@ -150,6 +218,32 @@ async fn make(unit: &mut Unit, tenant: TenantId, row: Row) -> Result<()> {
         .run(unit)
         .await?;
     insert(unit, tenant, row).await
+}
+
+/// The audit entry comes first, as where a link is made: of what is refused nothing is kept.
+async fn revoke(
+    unit: &mut Unit,
+    (tenant, id): (TenantId, IncidentLinkId),
+    (subject, is_admin): (&str, bool),
+    at_ms: i64,
+) -> Result<()> {
+    let (action, object) = ("incident.link.revoked", id.to_string());
+    audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+    let revoked = sqlx::query(
+        "DELETE FROM incident_links
+         WHERE tenant_id = ? AND id = ? AND expires_ms > ? AND (maker_id = ? OR ? = 1)",
+    )
+    .id(tenant)
+    .id(id)
+    .bind(at_ms)
+    .bind(subject.to_owned())
+    .bind(i64::from(is_admin))
+    .run(unit)
+    .await?;
+    if revoked == 0 {
+        return Err(ErrorKind::NotFound.error("no such incident link"));
+    }
+    Ok(())
 }
 
 async fn insert(unit: &mut Unit, tenant: TenantId, row: Row) -> Result<()> {

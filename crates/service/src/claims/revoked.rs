@@ -1,16 +1,17 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use domain::Result;
+use domain::{Result, TenantId};
 use proto::auth::{Revocation, RevocationList};
 
 use super::Claims;
 use super::token::invalid_token;
 
-/// Whose tokens of earlier epochs are refused although they have not expired.
+/// Whose tokens of earlier epochs are refused although they have not expired, and which hospitals are not active.
 #[derive(Default)]
 pub struct Revoked {
     subjects: HashMap<String, i64>,
     tenants: HashMap<String, i64>,
+    stopped: HashSet<String>,
 }
 
 impl Revoked {
@@ -18,7 +19,16 @@ impl Revoked {
         let by_id = |list: Vec<Revocation>| {
             list.into_iter().map(|Revocation { id, epoch }| (id, epoch)).collect()
         };
-        Revoked { subjects: by_id(list.subjects), tenants: by_id(list.tenants) }
+        Revoked {
+            subjects: by_id(list.subjects),
+            tenants: by_id(list.tenants),
+            stopped: list.stopped_tenants.into_iter().collect(),
+        }
+    }
+
+    /// Whether that hospital is suspended or closed.
+    pub fn has_stopped(&self, tenant: TenantId) -> bool {
+        self.stopped.contains(&tenant.to_string())
     }
 
     /// Refuses the bearer of a token from before the last change of their account or tenant, as any token that is not valid.

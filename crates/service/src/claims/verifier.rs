@@ -2,7 +2,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use domain::limits::UPLOAD_SECONDS_MAX;
-use domain::{Clock, ErrorKind, Result};
+use domain::{Clock, ErrorKind, Result, TenantId};
 use proto::auth::auth_client::AuthClient;
 use proto::auth::{KeysRequest, RevocationsRequest};
 use tokio::sync::Mutex;
@@ -148,6 +148,20 @@ impl Verifier {
         self.verify_late(token, UPLOAD_S).await.map(drop)
     }
 
+    /// Whether that hospital is neither suspended nor closed, for what is done in its name by somebody who needs no token: known within
+    /// a minute, as what is revoked. `Unavailable` when it cannot be told without auth, which is away.
+    pub async fn is_active(&self, tenant: TenantId) -> Result<bool> {
+        let Some(auth) = &self.0.auth else { return Ok(true) };
+        let mut known = self.recent(auth).await;
+        if !known.lists_at(self.0.clock.now_ms()) {
+            known = self.asked_again(auth, &known).await;
+        }
+        if !known.lists_at(self.0.clock.now_ms()) {
+            return Err(away());
+        }
+        Ok(!known.revoked.has_stopped(tenant))
+    }
+
     async fn verify_late(&self, token: &str, late_s: i64) -> Result<Claims> {
         let token = Unverified::parse(token)?;
         let known = match &self.0.auth {
@@ -175,15 +189,22 @@ impl Verifier {
     }
 
     async fn known_for(&self, auth: &AuthClient<Peer>, key_id: &str) -> Known {
-        let mut known = self.known();
-        let now_ms = self.0.clock.now_ms();
-        if known.keys.is_some() && known.is_old(now_ms) && !known.away {
-            known = self.asked_again(auth, &known).await;
-        } else if known.keys.is_some() && !known.is_fresh(now_ms) {
-            known = self.renewed(auth, &known).await;
-        }
+        let mut known = self.recent(auth).await;
         if !known.has(key_id) {
             known = self.asked_again(auth, &known).await;
+        }
+        known
+    }
+
+    /// What is known, asked for anew where it is not fresh any more.
+    async fn recent(&self, auth: &AuthClient<Peer>) -> Known {
+        let known = self.known();
+        let now_ms = self.0.clock.now_ms();
+        if known.keys.is_some() && known.is_old(now_ms) && !known.away {
+            return self.asked_again(auth, &known).await;
+        }
+        if known.keys.is_some() && !known.is_fresh(now_ms) {
+            return self.renewed(auth, &known).await;
         }
         known
     }

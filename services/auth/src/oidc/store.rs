@@ -6,7 +6,7 @@ use sqlx::FromRow;
 
 use super::rules::Rules;
 use crate::accounts::{hold, taken};
-use crate::lives::end_all;
+use crate::lives::{end_all, is_administered};
 use crate::{audit, revocations};
 
 /// A hospital's provider. Its secret is sealed.
@@ -120,7 +120,8 @@ pub async fn keep(unit: &mut Unit, new: Provider, now_ms: i64) -> Result<()> {
     audit::note(unit, tenant, now_ms, "provider.changed", tenant, "").await
 }
 
-/// Takes a hospital's provider away; what was begun through it ends.
+/// Takes a hospital's provider away; what was begun through it ends. `Conflict` where nobody who has a password administers the hospital:
+/// everybody would be locked out.
 pub async fn remove(unit: &mut Unit, tenant: TenantId, now_ms: i64) -> Result<()> {
     hold(unit, tenant).await?;
     end_sessions(unit, tenant, now_ms).await?;
@@ -128,6 +129,12 @@ pub async fn remove(unit: &mut Unit, tenant: TenantId, now_ms: i64) -> Result<()
     let removed = sqlx::query("DELETE FROM providers WHERE tenant_id = ?").id(tenant).run(unit);
     if removed.await? != 1 {
         return Err(no_provider());
+    }
+    if !is_administered(unit, tenant, None).await? {
+        return Err(ErrorKind::Conflict.error(
+            "nobody with the role `admin` has a password here, and without the provider nobody could administer this hospital: \
+             invite somebody with that role, and take the provider away once they have chosen a password",
+        ));
     }
     audit::note(unit, tenant, now_ms, "provider.removed", tenant, "").await
 }

@@ -39,10 +39,10 @@ impl SecondFactors for Rpc {
     }
 
     async fn remove_of(&self, request: Request<UserRef>) -> Result<Response<Done>, Status> {
-        let tenant = self.door.administrator(request.metadata()).await?.id();
-        let id = request.get_ref().user_id.parse()?;
+        let by = self.door.administering(request.metadata()).await?;
+        let (tenant, id) = (by.tenant().id(), request.get_ref().user_id.parse()?);
         self.accounts.user(tenant, id).await?.ok_or_else(no_such_user)?;
-        self.sign_in.factors.remove(tenant, id).await?;
+        self.sign_in.factors.remove_of(tenant, id, &by.subject).await?;
         Ok(Response::new(Done {}))
     }
 

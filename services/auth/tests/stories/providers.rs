@@ -27,6 +27,7 @@ on_each_database! {
     a_provider_is_named_by_its_own_administrator_only
     a_provider_that_goes_takes_its_sessions_along
     who_is_not_let_in_and_what_the_provider_ends_is_in_the_audit_trail
+    a_provider_stays_while_nobody_could_administer_without_it
 }
 
 /// Auth with a provider on this machine, and what it is asked through.
@@ -510,4 +511,46 @@ async fn who_is_not_let_in_and_what_the_provider_ends_is_in_the_audit_trail(sett
             ["sign_in.failed", "", why],
         ]
     );
+}
+
+async fn a_provider_stays_while_nobody_could_administer_without_it(setting: Setting) {
+    let there = There::open(setting).await;
+    let setting = &there.setting;
+    let ada = there.sign_in(json!({"groups": ["it"]})).await.unwrap();
+    let delete = async |user_id: String| {
+        let user = authorised(UserRef { user_id }, &ada.access_token);
+        plain(setting.lives().delete_user(user).await)
+    };
+    let first = setting.verifier.verify(&there.admin).await.unwrap().subject;
+    delete(first).await.unwrap();
+    let remove = async || {
+        let provider = authorised(ProviderRef {}, &ada.access_token);
+        plain(there.providers.clone().remove(provider).await)
+    };
+    let invite = async |user_name: &str, role: &str| {
+        let (user_name, roles) = (user_name.to_owned(), vec![role.to_owned()]);
+        let invited = authorised(NewInvitation { user_name, roles }, &ada.access_token);
+        plain(setting.lives().invite(invited).await).unwrap()
+    };
+    let accept = async |link: &Link| {
+        let (token, password) = (link.token.clone(), "a long enough sentence".to_owned());
+        plain(setting.auth.clone().use_link(UseLinkRequest { token, password }).await).unwrap()
+    };
+    // Neither somebody who has not chosen a password yet, nor one who administers nothing.
+    let chief = invite("chief", "admin").await;
+    accept(&invite("reader", "clinician").await).await;
+    let (kind, words) = refusal(remove().await);
+    assert!(kind == ErrorKind::Conflict && words.contains("`admin`"), "{kind:?} {words}");
+    setting.refresh(&ada.refresh_token).await.unwrap();
+    let shown = authorised(ProviderRef {}, &ada.access_token);
+    plain(there.providers.clone().get(shown).await).unwrap();
+
+    accept(&chief).await;
+    remove().await.unwrap();
+    let chiefs = setting.sign_in("chief", "a long enough sentence").await.unwrap().access_token;
+    // Ada's account administers, too, but has no password: it is nobody who could stand in.
+    let id = chief.user.unwrap().id;
+    let own = authorised(UserRef { user_id: id }, &chiefs);
+    let last = plain(setting.lives().delete_user(own).await);
+    assert_eq!(refusal(last).0, ErrorKind::Conflict);
 }

@@ -2,12 +2,14 @@
 
 use domain::{Error, ErrorKind};
 use platform::{db, trail};
+use proto::audit::Search;
+use proto::auth::audit_trail_client::AuditTrailClient;
 use proto::auth::second_factors_client::SecondFactorsClient;
 use proto::auth::*;
 use ring::hmac;
 use secrecy::ExposeSecret;
 use service::Peer;
-use service::claims::{ORIGIN, authorised};
+use service::claims::{ORIGIN, REASON, authorised};
 use tonic::Request;
 
 use crate::setting::*;
@@ -127,6 +129,10 @@ async fn a_second_factor_is_begun_shown_to_work_asked_for_and_taken_away(setting
     }
     remove(setting.password(), &right).await.unwrap();
     setting.admin().await;
+    // Whoever has lost their telephone has a code for recovery.
+    let (_, _, codes) = setting.enrolled().await;
+    remove(setting.password(), &codes[0]).await.unwrap();
+    setting.admin().await;
 }
 
 async fn each_code_works_once_and_guesses_are_slowed_down_as_those_of_passwords(setting: Setting) {
@@ -229,15 +235,39 @@ async fn an_administrator_takes_away_what_was_lost(setting: Setting) {
     let user_id = setting.verifier.verify(&token).await.unwrap().subject;
     setting.other_hospital("eve", "a long enough sentence", &[service::claims::Role::Admin]).await;
     let eve = setting.sign_in("eve", "a long enough sentence").await.unwrap().access_token;
-    let remove = async |token: &str| {
-        let user = UserRef { user_id: user_id.clone() };
-        plain(setting.factors().remove_of(authorised(user, token)).await)
+    let hospital = setting.verifier.verify(&token).await.unwrap().tenant().id();
+    let roles = [service::claims::Role::Admin];
+    setting
+        .accounts
+        .create_user(hospital, "chief", "a long enough sentence", &roles)
+        .await
+        .unwrap();
+    let chief = setting.sign_in("chief", "a long enough sentence").await.unwrap().access_token;
+    let remove = async |token: &str, reason: &str| {
+        let mut user = authorised(UserRef { user_id: user_id.clone() }, token);
+        user.metadata_mut().insert(REASON, reason.parse().unwrap());
+        plain(setting.factors().remove_of(user).await)
     };
-    assert_eq!(refusal(remove(&eve).await), (ErrorKind::NotFound, "no such user".into()));
+    let why = "the telephone is lost";
+    assert_eq!(refusal(remove(&eve, why).await), (ErrorKind::NotFound, "no such user".into()));
+    assert_eq!(refusal(remove(&token, why).await).0, ErrorKind::Conflict, "no code was asked for");
+    for none in ["", "  ", "x"] {
+        let (kind, words) = refusal(remove(&chief, none).await);
+        assert!(kind == ErrorKind::Invalid && words.contains("Medseg-Reason"), "{none:?} {words}");
+    }
     assert!(setting.with_code("", "").await.unwrap().second_factor_needed);
-    remove(&token).await.unwrap();
-    assert_eq!(refusal(remove(&token).await).0, ErrorKind::NotFound);
+    remove(&chief, why).await.unwrap();
+    assert_eq!(refusal(remove(&chief, why).await).0, ErrorKind::NotFound);
     setting.with_code("", "").await.unwrap();
+    let search = Search { limit: 100, ..Search::default() };
+    let mut trail = AuditTrailClient::new(setting.peer.clone());
+    let entries = plain(trail.list(authorised(search, &chief)).await).unwrap().entries;
+    let noted: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.action == "second_factor.removed")
+        .map(|entry| (entry.object_id.as_str(), entry.name.as_str(), entry.reason.as_str()))
+        .collect();
+    assert_eq!(noted, [(user_id.as_str(), "chief", why)]);
     // Codes for recovery have gone, too: begun anew, none of them works.
     let secret = setting.begin(&token, setting.password()).await.unwrap().secret;
     setting.confirm(&token, &setting.code(&secret)).await.unwrap();

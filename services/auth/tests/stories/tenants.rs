@@ -138,6 +138,10 @@ async fn delivery_alone_is_told_what_hospitals_are(setting: Setting) {
     for state in ["active", "suspended", "active", "closed"] {
         set(&setting, &operator, &id, state).await.unwrap();
         assert_eq!(told(asked.clone(), &token).await.unwrap(), [state]);
+        // Whoever verifies tokens is told, too, of those that are not active.
+        let list = plain(setting.auth.clone().revocations(RevocationsRequest {}).await).unwrap();
+        let stopped: &[String] = if state == "active" { &[] } else { std::slice::from_ref(&id) };
+        assert_eq!(list.stopped_tenants, stopped, "{state}");
     }
     assert!(told(StandingsRequest::default(), &token).await.unwrap().is_empty());
     let many = StandingsRequest { tenant_ids: vec![id.clone(); 1025] };

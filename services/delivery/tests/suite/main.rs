@@ -66,6 +66,7 @@ on_every_database! {
     cstore::what_is_half_stored_is_sent_again_with_the_same_uids;
     cstore::an_archive_that_is_away_dies_or_rejects_is_tried_again;
     mllp::a_message_is_sent_under_one_control_id_until_it_is_taken;
+    mllp::what_is_rejected_has_failed_at_once_and_what_is_an_error_after_a_few_times;
     tls::objects_are_stored_by_tls_where_an_authority_vouches_for_the_archive;
     tls::who_shows_a_strangers_certificate_or_none_is_sent_nothing;
     tls::a_message_is_sent_by_tls_where_an_authority_vouches_for_its_receiver;

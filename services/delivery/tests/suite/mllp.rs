@@ -2,7 +2,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::ensure;
-use proto::delivery::{DeliveryState, DestinationKind, NewDestination};
+use proto::delivery::{DeliveryRef, DeliveryState, DestinationKind, NewDestination};
+use service::claims::Role;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -53,6 +54,46 @@ async fn take(mut stream: TcpStream, does: Does, kept: &Kept) -> anyhow::Result<
     Ok(())
 }
 
+fn information_system(url: String) -> NewDestination {
+    NewDestination {
+        name: "the information system".into(),
+        kind: DestinationKind::Mllp.into(),
+        url,
+        formats: vec!["report.hl7".into()],
+        ..NewDestination::default()
+    }
+}
+
+pub async fn what_is_rejected_has_failed_at_once_and_what_is_an_error_after_a_few_times(
+    world: World,
+) -> anyhow::Result<()> {
+    let errors = [Does::Acknowledges("AE"); 5];
+    let (url, kept) = system(&[&[Does::Acknowledges("AR")][..], &errors].concat()).await?;
+    world.create(information_system(url)).await?;
+    world.completed().await?;
+    let rejected = world.ended(DeliveryState::Failed).await?;
+    ensure!((rejected.attempts, rejected.words.as_str()) == (1, "it answered AR"), "{rejected:?}");
+    let again = async || {
+        let id = DeliveryRef { id: rejected.id.clone() };
+        world.client.clone().send_again(world.by(world.hospital, Role::Integrator, id)).await
+    };
+    again().await?;
+    for time in 1..5 {
+        let words = format!("it answered AE (time {time} of 5)");
+        let waiting = world.one(|entry| entry.words == words).await?;
+        ensure!(waiting.state() == DeliveryState::Waiting, "{waiting:?}");
+        world.pass(16);
+    }
+    let failed = world.ended(DeliveryState::Failed).await?;
+    let (attempts, words) = (failed.attempts, failed.words.as_str());
+    ensure!((attempts, words) == (5, "it answered AE (time 5 of 5)"), "{failed:?}");
+    again().await?;
+    world.ended(DeliveryState::Delivered).await?;
+    let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).len();
+    ensure!(kept == 7, "{kept} messages: one, five and one");
+    Ok(())
+}
+
 pub async fn a_message_is_sent_under_one_control_id_until_it_is_taken(
     world: World,
 ) -> anyhow::Result<()> {
@@ -63,14 +104,7 @@ pub async fn a_message_is_sent_under_one_control_id_until_it_is_taken(
         Does::Acknowledges("AE"),
     ];
     let (url, kept) = system(&does).await?;
-    let new = NewDestination {
-        name: "the information system".into(),
-        kind: DestinationKind::Mllp.into(),
-        url,
-        formats: vec!["report.hl7".into()],
-        ..NewDestination::default()
-    };
-    world.create(new).await?;
+    world.create(information_system(url)).await?;
     world.completed().await?;
     for words in ["broke off", "something else than HL7", "another message", "answered AE"] {
         let waiting = world.one(|entry| entry.words.contains(words)).await?;

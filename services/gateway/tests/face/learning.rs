@@ -3,6 +3,7 @@ use imaging::encode::nifti_gz;
 use imaging::phantom::{Phantom, Settings};
 use imaging::{Shape, Volume};
 use proto::storage::Answer;
+use reqwest::Method;
 use serde_json::json;
 use service::claims::Role;
 
@@ -202,6 +203,24 @@ async fn a_patient_with_a_link_writes_without_an_account_and_reads_nothing() {
         let refused = gateway.post("/v1/incident-links").json(&json!({ "days": days }));
         assert_eq!(problem(refused.send().await.unwrap()).await.0, 400, "{days}");
     }
+
+    let listed = async |gateway: &Gateway| {
+        json(gateway.get("/v1/incident-links").send().await.unwrap()).await.1
+    };
+    let page = listed(&gateway).await;
+    let kept = &page["links"][0];
+    assert_eq!([&kept["id"], &kept["scan_id"]], [&made.1["id"], &json!(scan)]);
+    assert_eq!((&kept["expires_at"], &page["next_cursor"]), (&made.1["expires_at"], &json!(null)));
+    assert!(!page.to_string().contains(made.1["path"].as_str().unwrap()), "told once");
+    let revoke = format!("/v1/incident-links/{}", made.1["id"].as_str().unwrap());
+    for status in [204, 404] {
+        let answer = gateway.request(Method::DELETE, &revoke).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+    }
+    assert_eq!(listed(&gateway).await["links"], json!([]));
+    let [(revoked, page), (unknown, never)] =
+        [send(&link, "too late").await, send(&never, "too late").await];
+    assert_eq!((revoked, page), (unknown, never));
 
     gateway.token = gateway.mesh.token(Role::Admin);
     let (_, page) = json(gateway.get("/v1/incidents").send().await.unwrap()).await;

@@ -157,6 +157,13 @@ export const EN = {
     make: 'Make a link',
     another: 'Make another link',
     made: (until: string) => `Hand it to the patient: it is shown once, and is valid until ${until}.`,
+    valid: 'Links that are valid',
+    of: (maker: string, made: string, until: string) => `Made by ${maker} on ${made}, valid until ${until}.`,
+    ofScan: (scan: string) => `About scan ${scan}`,
+    ofSystem: 'About the system',
+    revoke: 'Revoke',
+    revokeOf: (made: string) => `Revoke the link made on ${made}`,
+    sure: 'Revoke this link? Nobody can write through it any more; what was written stays.',
   },
   incident: {
     title: 'Report a problem',

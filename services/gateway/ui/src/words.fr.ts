@@ -156,6 +156,13 @@ export const FR: Words = {
     make: 'Créer un lien',
     another: 'Créer un autre lien',
     made: (until) => `À remettre au patient : il n’est montré qu’une fois et est valable jusqu’au ${until}.`,
+    valid: 'Liens valables',
+    of: (maker, made, until) => `Créé par ${maker} le ${made}, valable jusqu’au ${until}.`,
+    ofScan: (scan) => `Au sujet de l’examen ${scan}`,
+    ofSystem: 'Au sujet du système',
+    revoke: 'Révoquer',
+    revokeOf: (made) => `Révoquer le lien créé le ${made}`,
+    sure: 'Révoquer ce lien ? Plus personne ne pourra écrire par ce lien ; ce qui a été écrit reste.',
   },
   incident: {
     title: 'Signaler un problème',

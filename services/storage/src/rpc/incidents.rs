@@ -1,12 +1,13 @@
 use domain::Result;
 use proto::storage::incidents_server::Incidents as Wire;
 use proto::storage::{
-    Incident, IncidentLink, IncidentPage, LinkedReport, LinkedReportKept, ListReported,
-    NewIncident, NewIncidentLink,
+    Incident, IncidentLink, IncidentPage, LinkRevoked, LinkedReport, LinkedReportKept,
+    ListMadeLinks, ListReported, MadeLinkPage, MadeLinkRef, NewIncident, NewIncidentLink,
 };
 use service::claims::{Role, Verifier};
 use tonic::{Request, Response, Status};
 
+use crate::incident_links::not_valid;
 use crate::store::Store;
 
 /// Whoever uses the system may say what went wrong.
@@ -57,12 +58,34 @@ impl Wire for Incidents {
         Ok(Response::new(self.store.make_incident_link(&claims, request.get_ref()).await?))
     }
 
+    async fn list_incident_links(
+        &self,
+        request: Request<ListMadeLinks>,
+    ) -> Result<Response<MadeLinkPage>, Status> {
+        let claims = self.verifier.caller(request.metadata(), &LINKING_ROLES).await?;
+        let _turn = self.store.reads.take(claims.tenant().id()).await;
+        Ok(Response::new(self.store.incident_links(&claims, request.get_ref()).await?))
+    }
+
+    async fn revoke_incident_link(
+        &self,
+        request: Request<MadeLinkRef>,
+    ) -> Result<Response<LinkRevoked>, Status> {
+        let claims = self.verifier.caller(request.metadata(), &LINKING_ROLES).await?;
+        let _turn = self.store.writes.take(claims.tenant().id()).await;
+        self.store.revoke_incident_link(&claims, &request.get_ref().id).await?;
+        Ok(Response::new(LinkRevoked {}))
+    }
+
     async fn report_by_link(
         &self,
         request: Request<LinkedReport>,
     ) -> Result<Response<LinkedReportKept>, Status> {
         let told = request.into_inner();
         let tenant = self.store.hospital_of_link(&told.token).await?;
+        if !self.verifier.is_active(tenant).await? {
+            return Err(not_valid().into());
+        }
         let _turn = self.store.writes.take(tenant).await;
         self.store.report_by_link(told).await?;
         Ok(Response::new(LinkedReportKept {}))

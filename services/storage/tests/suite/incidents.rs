@@ -1,4 +1,5 @@
 use domain::TenantId;
+use proto::auth::RevocationList;
 use proto::events::IncidentReported;
 use proto::storage::*;
 use service::claims::Role;
@@ -91,7 +92,7 @@ pub async fn a_patient_who_has_a_link_is_heard_and_told_nothing(world: World) {
     let (scan, _) = world.ready().await;
     let mut news = world.reported().await;
     let ada = Reader::new(&world, "ada");
-    let IncidentLink { token, expires_ms } = link(&ada, &scan.id, 7).await.unwrap();
+    let IncidentLink { token, expires_ms, .. } = link(&ada, &scan.id, 7).await.unwrap();
     assert_eq!(expires_ms, world.clock.clock().now_ms() + 7 * 24 * 3_600_000);
     assert_eq!(token.len(), 64);
     let kept: Vec<(String,)> = sqlx::query_as("SELECT token_sha256 FROM incident_links")
@@ -157,6 +158,81 @@ pub async fn a_link_is_made_by_whoever_sees_the_scan_and_not_without_end(world: 
     assert_eq!(link(&ada, "", 0).await.unwrap_err().code(), Code::ResourceExhausted);
     world.clock.advance(3_600_000);
     link(&Reader::new(&world, "ada"), &scan.id, 0).await.unwrap();
+}
+
+/// The links that somebody is told of.
+async fn links(reader: &Reader<'_>, list: ListMadeLinks) -> MadeLinkPage {
+    let page = reader.world.incidents.clone().list_incident_links(reader.ask(list)).await;
+    page.unwrap().into_inner()
+}
+
+async fn revoke(reader: &Reader<'_>, id: &str) -> Result<(), Status> {
+    let link = MadeLinkRef { id: id.into() };
+    reader.world.incidents.clone().revoke_incident_link(reader.ask(link)).await.map(drop)
+}
+
+pub async fn a_link_is_listed_and_revoked_by_its_maker_and_by_admins(world: World) {
+    let (scan, _) = world.ready().await;
+    let [ada, ben] = ["ada", "ben"].map(|name| Reader::new(&world, name));
+    let admin = Reader::of(&world, world.hospital, "chief", Role::Admin);
+    let elsewhere = Reader::of(&world, world.neighbour, "eve", Role::Admin);
+    let first = link(&ada, &scan.id, 7).await.unwrap();
+    world.clock.advance(10);
+    let second = link(&ben, "", 7).await.unwrap();
+    let ids = async |reader: &Reader<'_>, limit| -> (Vec<String>, String) {
+        let page = links(reader, ListMadeLinks { limit, ..Default::default() }).await;
+        (page.links.into_iter().map(|link| link.id).collect(), page.next_cursor)
+    };
+    let all = links(&ada, ListMadeLinks::default()).await;
+    let kept = MadeLink {
+        id: first.id.clone(),
+        scan_id: scan.id.clone(),
+        made_ms: world.clock.clock().now_ms() - 10,
+        expires_ms: first.expires_ms,
+        maker: "ada".into(),
+    };
+    assert_eq!(all, MadeLinkPage { links: vec![kept], next_cursor: String::new() });
+    let (two, none) = (vec![second.id.clone(), first.id.clone()], String::new());
+    assert_eq!(ids(&admin, 0).await, (two, none.clone()), "the newest first");
+    assert_eq!(ids(&admin, 1).await, (vec![second.id.clone()], second.id.clone()));
+    assert_eq!(ids(&elsewhere, 0).await, (vec![], none));
+
+    let never = revoke(&ada, "01890000-0000-7000-8000-000000000000").await.unwrap_err();
+    for stranger in [&ada, &elsewhere] {
+        let refused = revoke(stranger, &second.id).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::NotFound, never.message()));
+    }
+    say(&world, &first.token, "before").await.unwrap();
+    revoke(&ada, &first.id).await.unwrap();
+    revoke(&admin, &second.id).await.unwrap();
+    for token in [&first.token, &second.token] {
+        let refused = say(&world, token, "too late").await.unwrap_err();
+        let unknown = say(&world, "no such token", "too late").await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (unknown.code(), unknown.message()));
+    }
+    assert_eq!(revoke(&ada, &first.id).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(world.count("incidents").await, 1, "what was written stays");
+    let noted: Vec<(String, String)> = sqlx::query_as(
+        "SELECT subject, object_id FROM audit WHERE action = 'incident.link.revoked' ORDER BY position",
+    )
+    .fetch_all(world.ports.database.pool())
+    .await
+    .unwrap();
+    assert_eq!(noted, [("ada".to_owned(), first.id), ("chief".to_owned(), second.id)]);
+}
+
+pub async fn a_link_of_a_hospital_that_is_not_active_answers_as_an_unknown_one(world: World) {
+    let token = link(&Reader::new(&world, "ada"), "", 7).await.unwrap().token;
+    let theirs = Reader::of(&world, world.neighbour, "eve", Role::Clinician);
+    let theirs = link(&theirs, "", 7).await.unwrap().token;
+    let stopped_tenants = vec![world.hospital.to_string()];
+    world.issuer.revoke(RevocationList { stopped_tenants, ..Default::default() });
+    world.clock.advance(60_000);
+    let refused = say(&world, &token, "is anybody there?").await.unwrap_err();
+    let unknown = say(&world, "no such token", "is anybody there?").await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::NotFound, unknown.message()));
+    say(&world, &theirs, "another hospital goes on").await.unwrap();
+    assert_eq!(world.count("incidents").await, 1);
 }
 
 pub async fn nobody_reports_without_end(world: World) {

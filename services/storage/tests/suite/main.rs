@@ -153,6 +153,8 @@ on_every_database! {
     incidents::a_patient_who_has_a_link_is_heard_and_told_nothing;
     incidents::a_link_ends_and_is_no_flood;
     incidents::a_link_is_made_by_whoever_sees_the_scan_and_not_without_end;
+    incidents::a_link_is_listed_and_revoked_by_its_maker_and_by_admins;
+    incidents::a_link_of_a_hospital_that_is_not_active_answers_as_an_unknown_one;
     incidents::nobody_reports_without_end;
     incidents::reports_are_read_by_their_own_admins_only;
     series::a_series_that_was_not_picked_is_kept_with_the_reason_and_analysed_when_asked_for;

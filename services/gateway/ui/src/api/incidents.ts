@@ -1,4 +1,5 @@
 import { request } from './http'
+import { got, sent } from './json'
 
 /** As many characters as one report may have. */
 export const INCIDENT_CHARS_MAX = 4000
@@ -29,6 +30,7 @@ export interface Incident {
 
 /** A link through which a patient says what went wrong. */
 export interface IncidentLink {
+  id: string
   /** On this server. */
   path: string
   /** As RFC 3339 writes it. */
@@ -43,6 +45,36 @@ export async function makeIncidentLink(scan: string): Promise<IncidentLink> {
     body: JSON.stringify({ scan_id: scan || null }),
   })
   return (await answer.json()) as IncidentLink
+}
+
+/** A link that is valid; where it leads was told once. */
+export interface MadeLink {
+  id: string
+  /** Nothing: it is about the system. */
+  scan_id: string | null
+  /** The user's name. */
+  maker: string
+  /** As RFC 3339 writes it. */
+  made_at: string | null
+  expires_at: string | null
+}
+
+/** All that are valid, the newest first: one's own, and for administrators those of the hospital. */
+export async function listIncidentLinks(): Promise<readonly MadeLink[]> {
+  const all: MadeLink[] = []
+  let cursor: string | null = ''
+  while (cursor !== null) {
+    const query: string = new URLSearchParams({ limit: '200', ...(cursor ? { cursor } : {}) }).toString()
+    const page: { links: MadeLink[]; next_cursor: string | null } = await got(`v1/incident-links?${query}`)
+    all.push(...page.links)
+    cursor = page.next_cursor
+  }
+  return all
+}
+
+/** Nobody writes through it any more; what was written stays. */
+export function revokeIncidentLink(id: string): Promise<void> {
+  return sent('DELETE', `v1/incident-links/${encodeURIComponent(id)}`)
 }
 
 export interface IncidentPage {

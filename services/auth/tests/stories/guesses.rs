@@ -1,0 +1,130 @@
+//! Guesses at several instances of auth that stand for one another, on one database.
+
+use domain::{Error, ErrorKind};
+use futures::future::join_all;
+use platform::db;
+use proto::auth::auth_client::AuthClient;
+use proto::auth::*;
+use secrecy::ExposeSecret;
+use service::Peer;
+use service::claims::ORIGIN;
+use sqlx::AnyPool;
+use tonic::Request;
+
+use crate::setting::*;
+
+on_each_database! {
+    instances_count_guesses_together_and_a_new_one_goes_on
+    of_parallel_guesses_at_two_instances_one_is_let_in
+    what_is_kept_names_nobody_is_bounded_and_goes
+}
+
+const STRANGER: &str = "192.0.2.9";
+const HOME: &str = "203.0.113.1";
+
+/// An attempt at the first administrator's account, by way of that instance.
+async fn attempt(
+    setting: &Setting,
+    instance: &AuthClient<Peer>,
+    place: &str,
+    password: &str,
+) -> Result<Tokens, Error> {
+    let (user_name, password) = (setting.first.user_name.clone(), password.to_owned());
+    let mut request = Request::new(SignInRequest { user_name, password, ..Default::default() });
+    request.metadata_mut().insert(ORIGIN, place.parse().unwrap());
+    plain(instance.clone().sign_in(request).await)
+}
+
+async fn another(setting: &Setting) -> AuthClient<Peer> {
+    AuthClient::new(start(&setting.config, &setting.clock).await.0)
+}
+
+async fn pool(setting: &Setting) -> AnyPool {
+    let database = db::existing(setting.config.database_url.expose_secret()).await.unwrap();
+    database.pool().clone()
+}
+
+async fn count(pool: &AnyPool, rows: &'static str) -> i64 {
+    sqlx::query_scalar(rows).fetch_one(pool).await.unwrap()
+}
+
+async fn instances_count_guesses_together_and_a_new_one_goes_on(setting: Setting) {
+    let (one, two) = (setting.auth.clone(), another(&setting).await);
+    attempt(&setting, &one, HOME, setting.password()).await.unwrap();
+    for instance in [&one, &two, &one, &two, &two] {
+        let wrong = attempt(&setting, instance, STRANGER, "a guess").await;
+        assert_eq!(refusal(wrong).0, ErrorKind::Unauthenticated);
+    }
+    let three = another(&setting).await;
+    for instance in [&one, &two, &three] {
+        let refused = refusal(attempt(&setting, instance, STRANGER, "a guess").await);
+        let words = "too many failed attempts, try again in 2 s";
+        assert_eq!(refused, (ErrorKind::Exhausted, words.into()));
+    }
+    // The owner is known at home to all of them, whatever strangers do.
+    let many = sqlx::query("UPDATE guesses SET failures = 50 WHERE place = ''");
+    many.execute(&pool(&setting).await).await.unwrap();
+    let elsewhere = attempt(&setting, &one, "198.51.100.200", setting.password()).await;
+    assert_eq!(refusal(elsewhere).0, ErrorKind::Exhausted);
+    attempt(&setting, &three, HOME, setting.password()).await.unwrap();
+    // Once it has waited, the right password is right, and forgives at that place, for all.
+    setting.clock.advance(5000);
+    attempt(&setting, &three, STRANGER, setting.password()).await.unwrap();
+    let wrong = attempt(&setting, &one, STRANGER, "a guess").await;
+    assert_eq!(refusal(wrong).0, ErrorKind::Unauthenticated);
+}
+
+async fn of_parallel_guesses_at_two_instances_one_is_let_in(setting: Setting) {
+    let instances = [setting.auth.clone(), another(&setting).await];
+    for _ in 0..5 {
+        attempt(&setting, &instances[0], STRANGER, "a guess").await.unwrap_err();
+    }
+    setting.clock.advance(1000);
+    let guesses = (0..12).map(|nth| attempt(&setting, &instances[nth % 2], STRANGER, "a guess"));
+    let kinds = join_all(guesses).await.into_iter().map(|guess| refusal(guess).0);
+    let (looked_at, others): (Vec<_>, Vec<_>) =
+        kinds.partition(|kind| *kind == ErrorKind::Unauthenticated);
+    assert_eq!((looked_at.len(), others), (1, vec![ErrorKind::Exhausted; 11]));
+}
+
+async fn what_is_kept_names_nobody_is_bounded_and_goes(setting: Setting) {
+    let pool = pool(&setting).await;
+    let auth = setting.auth.clone();
+    attempt(&setting, &auth, HOME, setting.password()).await.unwrap();
+    attempt(&setting, &auth, STRANGER, "a guess").await.unwrap_err();
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("SELECT account, place FROM guesses").fetch_all(&pool).await.unwrap();
+    assert_eq!(rows.len(), 3, "the account as a whole, and two places");
+    let said = format!("{rows:?}");
+    for name in [setting.first.user_name.as_str(), HOME, STRANGER] {
+        assert!(!said.contains(name), "{said}");
+    }
+
+    // As many places of that account as nobody has, and a flood of names.
+    let now_ms = setting.clock.clock().now_ms();
+    for (statement, of) in [
+        ("INSERT INTO guesses (account, place, failures, last_ms, trusted)
+          SELECT ?, 10 * a.n + b.n, 1, ?, 0 FROM digits a, digits b", rows[0].0.as_str()),
+        ("INSERT INTO guesses (account, place, failures, last_ms, trusted)
+          SELECT 1000 * a.n + 100 * b.n + 10 * c.n + d.n, ?, 2, ?, 0 FROM digits a, digits b, digits c, digits d", ""),
+    ] {
+        let digits = "(SELECT 0 AS n UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4
+             UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9)";
+        let statement = sqlx::AssertSqlSafe(statement.replace("digits", digits));
+        sqlx::query(statement).bind(of.to_owned()).bind(now_ms).execute(&pool).await.unwrap();
+    }
+    attempt(&setting, &auth, "192.0.2.10", "a guess").await.unwrap_err();
+    let places = "SELECT COUNT(*) FROM guesses WHERE LENGTH(account) = 64";
+    assert_eq!(count(&pool, places).await, 65, "64 places, and the account as a whole");
+    let all = count(&pool, "SELECT COUNT(*) FROM guesses WHERE trusted = 0").await;
+    assert!((9_000..=10_000).contains(&all), "{all}");
+    assert_eq!(count(&pool, "SELECT COUNT(*) FROM guesses WHERE trusted = 1").await, 1);
+
+    // What nobody has tried for a day is gone with the next failure; where the owner signs in is known for longer.
+    setting.clock.advance(25 * 3_600_000);
+    attempt(&setting, &auth, "192.0.2.11", "a guess").await.unwrap_err();
+    assert_eq!(count(&pool, "SELECT COUNT(*) FROM guesses").await, 3);
+    setting.clock.advance(91 * 24 * 3_600_000);
+    attempt(&setting, &auth, "192.0.2.12", "a guess").await.unwrap_err();
+    assert_eq!(count(&pool, "SELECT COUNT(*) FROM guesses").await, 2);
+}
