@@ -36,3 +36,4 @@ promtool check config --syntax-only deploy/observe/prometheus.yaml
 promtool test rules deploy/observe/alerts_test.yaml
 python3 scripts/check_metrics.py
 python3 scripts/check_settings.py "$CARGO_TARGET_DIR/debug"
+python3 scripts/check_simulation.py
