@@ -26,10 +26,11 @@ FULL = 0.7
 
 
 def merged(under, over):
-    """Values as Helm lays them over each other."""
+    """Values as Helm lays them over each other: what is null over others is taken away."""
     if not (isinstance(under, dict) and isinstance(over, dict)):
         return over
-    return {key: merged(under[key], over[key]) if key in under and key in over else {**under, **over}[key] for key in {**under, **over}}
+    both = {**under, **over}
+    return {key: merged(under[key], one) if key in under and key in over else one for key, one in both.items() if one is not None}
 
 
 def chart(file):
