@@ -151,6 +151,11 @@ flood: setup ## what a hospital notices of floods by strangers and by another ho
 bench-feedback: setup ## how many verdicts of readers a second are accepted durably, and whether one is lost or doubled by a kill; ARGS='agree --seconds 5'
 	@medseg=$$(scripts/build.sh | tail -n 1) && $(ENV) python3 scripts/bench_feedback.py "$$medseg" $(ARGS)
 
+.PHONY: simulate
+simulate: ## a day of 1,000 hospitals and 1,000,000 scans, simulated: who waits, what is full first, what a scan costs; ARGS='--scans 100000 --device cpu', OUT=folder
+	@scripts/setup.sh test
+	@PYTHONPATH="$(MEDSEG_CACHE)/deploy-tools" python3 scripts/simulate.py --out "$(or $(OUT),$(MEDSEG_CACHE)/simulation)" $(ARGS)
+
 .PHONY: connectathon
 connectathon: ## walk one study through Orthanc, dcmtk, an information system and a FHIR server, and write a page of what was checked; OUT=folder
 	@scripts/setup.sh test

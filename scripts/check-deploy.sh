@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# check-deploy.sh: whether compose file, chart, image and workflows are sound, and name settings that the services have.
+# check-deploy.sh: whether compose file, chart, image, Terraform example and workflows are sound, and name settings that the services have.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export PYTHONPATH="$MEDSEG_CACHE/deploy-tools"
+export PYTHONPATH="$MEDSEG_CACHE/deploy-tools:$MEDSEG_CACHE/hcl"
 export PYTHONDONTWRITEBYTECODE=1
 env_file=$(mktemp)
 trap 'rm -f "$env_file"' EXIT
@@ -31,8 +31,10 @@ if (cd / && env -u DATABASE_PASSWORD "${compose[@]}" --env-file /dev/null -f "$O
 fi
 
 python3 scripts/check_chart.py helm/medseg
+python3 scripts/check_terraform.py
 promtool check rules deploy/observe/alerts.yaml
 promtool check config --syntax-only deploy/observe/prometheus.yaml
 promtool test rules deploy/observe/alerts_test.yaml
 python3 scripts/check_metrics.py
 python3 scripts/check_settings.py "$CARGO_TARGET_DIR/debug"
+python3 scripts/check_simulation.py

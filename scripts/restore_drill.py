@@ -21,7 +21,7 @@ import uuid
 import demo
 
 MODEL = pathlib.Path("models/medseg-mr").resolve()
-PROGRAMS = pathlib.Path(os.environ["PROGRAMS"])
+PROGRAMS = pathlib.Path(os.environ.get("PROGRAMS", "target/debug"))
 SECRET = "what the workers of the drill sign in with"
 FIRST_PASSWORD = "the password that this drill has chosen"
 SCANS = 5

@@ -103,6 +103,9 @@ if [ "$what" = test ]; then
     # helm-sdkpy holds Helm itself; it says that it needs a newer Python than Debian 12 has, and does not.
     wheel deploy-tools --ignore-requires-python pyyaml==6.0.3 kubernetes-validate==1.37.0 jsonschema helm-sdkpy==0.1.32 ||
         fail "the chart's checkers could not be fetched: is a Python package index reachable? (log: $cache/deploy-tools/pip.log)"
+    # What reads Terraform's files: Terraform itself is in no package.
+    wheel hcl python-hcl2==8.1.4 ||
+        fail "python-hcl2 could not be fetched: is a Python package index reachable? (log: $cache/hcl/pip.log)"
     wheel moto 'moto[s3]==5.2.5' flask flask-cors ||
         fail "the S3 server for tests could not be fetched: is a Python package index reachable? (log: $cache/moto/pip.log)"
     # With what it keeps data in: an S3 and Google's storage.

@@ -84,6 +84,7 @@ TARGETS = {
     "bench-mesh": lambda place: make(place, "bench-mesh", says=r"\|", ARGS="uploads --seconds 1"),
     "drift": lambda place: make(place, "drift", says="times as fast", RATIO="1"),
     "flood": lambda place: make(place, "flood", says="ratios are over", ARGS="silent methods --seconds 1 --rounds 1"),
+    "simulate": lambda place: make(place, "simulate", says="A simulation: [^$]+Cost: ", ARGS="--scans 2000", OUT=str(place.folder / "simulation")),
     # So are points: they are given for the processor's time that is left.
     "lighthouse": lambda place: make(place, "lighthouse", says=r"sign-in \|", LEAST="1", SLICE_MS="60000", RUNS="1"),
     "connectathon": lambda place: make(place, "connectathon", says="0 failed", OUT=str(place.folder / "connectathon")),
