@@ -140,7 +140,7 @@ pub async fn complete(
 ) -> Result<(StatusCode, Json<CompletedStudy>), Problem> {
     let StudyExpectation { instances } = expectation(request).await?;
     let asked = caller.request(StudyToComplete { study_uid: study, instances });
-    let completed = gateway.ingest.complete_study(asked).await?.into_inner();
+    let completed = gateway.inbox.complete_study(asked).await?.into_inner();
     let proto::ingest::StudyCompleted { series, instances } = completed;
     Ok((StatusCode::ACCEPTED, Json(CompletedStudy { series, instances })))
 }
@@ -165,8 +165,8 @@ async fn stored(
     let site = stated::text("site", options.site)?;
     let header = Some(StoreHeader { study_uid: study_uid.clone(), site });
     let upload = Upload::of_instances(request, gateway.max_upload_bytes)?;
-    let mut ingest = gateway.ingest.clone();
-    let call = |parts| async move { ingest.store_instances(parts).await };
+    let mut inbox = gateway.inbox.clone();
+    let call = |parts| async move { inbox.store_instances(parts).await };
     let stored = pour_upload(gateway, caller, upload, Instances { header }, call).await?;
     Ok(answer(&stored.instances, &study_uid))
 }
