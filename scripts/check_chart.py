@@ -215,6 +215,27 @@ def unwatched(manifests):
             yield policy["metadata"]["name"].removeprefix("release-")
 
 
+def faults_of_inbox(manifests):
+    """What would have instances of one study wait in two places, of which each makes a scan of its part."""
+    inbox, callers = "release-inbox", []
+    for manifest in manifests:
+        kind, name, spec = manifest["kind"], manifest["metadata"]["name"], manifest.get("spec", {})
+        if kind == "Deployment" and name == inbox:
+            one = (spec.get("replicas"), spec.get("strategy", {}).get("type")) == (1, "Recreate")
+            env = {entry["name"]: entry.get("value", "") for entry in spec["template"]["spec"]["containers"][0]["env"]}
+            if not one or not env.get("DICOM_INBOX", "").startswith("/data/"):
+                yield f"{name} is not one pod with its inbox on the volume"
+        if kind in {"HorizontalPodAutoscaler", "ScaledObject"} and spec["scaleTargetRef"]["name"] == inbox:
+            yield f"{name} makes several of the inbox"
+        if kind == "Service" and name.endswith("-dicom") and spec["selector"].get("app.kubernetes.io/name") != "inbox":
+            yield f"{name} leads scanners past the inbox"
+        if kind == "Deployment" and name == "release-gateway":
+            env = {entry["name"]: entry.get("value", "") for entry in spec["template"]["spec"]["containers"][0]["env"]}
+            callers.append(env.get("INBOX_URL", "").partition("://")[2])
+    if callers != [f"{inbox}:8080"]:
+        yield f"the gateway sends instances to {callers}"
+
+
 def check(chart, values, services):
     """Renders the chart with `values`; answers the manifests, which are sound."""
     manifests = asyncio.run(install(chart, values))
@@ -232,6 +253,7 @@ def check(chart, values, services):
             faults += [f"{kind} {name}: {fault}" for fault in faults_of_pod(spec, kind)]
     for name in services:
         faults += [f"no {kind} for {name}" for kind in sorted(PER_SERVICE - kinds[name])]
+    faults += faults_of_inbox(manifests)
     if "NetworkPolicy" not in kinds["default-deny"]:
         faults.append("what is not named is not forbidden")
     out, into = edges(manifests, "egress"), edges(manifests, "ingress")
@@ -285,6 +307,7 @@ def main():
         print(f"chart: {file.name}: {count} manifests for {len(services)} services are sound")
 
     good = yaml.safe_load((chart / "ci/external-values.yaml").read_text())
+    door = {"type": "ClusterIP", "port": 11112, "sources": ["10.0.0.0/8"]}
     unsound = [
         {},
         {**good, "secretName": ""},
@@ -298,8 +321,14 @@ def main():
         {**good, "image": {**good["image"], "digests": {"gateway": f"sha256:{64 * '0'}"}}},
         {**good, "mutualTls": {"enabled": True}},
         {**good, "evaluation": {"enabled": True}},
-        # Instances that wait in two pods, or in one that forgets them.
-        {**good, "services": {"ingest": {"dicom": {"type": "ClusterIP", "port": 11112, "sources": ["10.0.0.0/8"]}}}},
+        # Instances that wait in two pods, or in one that forgets them; scanners that are led past them, or are not known.
+        {**good, "services": {"inbox": {"replicas": 2}}},
+        {**good, "services": {"inbox": {"replicas": 0}}},
+        {**good, "services": {"inbox": {"autoscale": {"min": 1, "max": 2, "cpuPercent": 70}}}},
+        {**good, "services": {"inbox": {"dataSize": None}}},
+        {**good, "services": {"inbox": None}},
+        {**good, "services": {"ingest": {"dicom": door, "secretFiles": {"dicom-senders": "dicom-senders"}}}},
+        {**good, "services": {"inbox": {"dicom": door}}},
     ]
     for wrong in unsound:
         if not refused(str(chart), wrong):

@@ -35,7 +35,7 @@ def given():
         if "build" in service:
             yield f"docker-compose.yml: {name}", [name], set(service.get("environment", {})), set()
     for name, service in yaml.safe_load(pathlib.Path("helm/medseg/values.yaml").read_text())["services"].items():
-        yield f"helm/medseg/values.yaml: {name}", [name], {*service.get("env", {}), *service.get("secretEnv", {})}, set()
+        yield f"helm/medseg/values.yaml: {name}", [service.get("imageName", name)], {*service.get("env", {}), *service.get("secretEnv", {})}, set()
     for name, service in yaml.safe_load(pathlib.Path("deploy/edge/compose.yml").read_text())["services"].items():
         subcommand, *words = service["command"]
         yield f"deploy/edge/compose.yml: {name}", ["medseg", subcommand], {*service.get("environment", {})}, options(words)

@@ -5,11 +5,13 @@
 //! the servers themselves are killed too, and told to refuse. `make faults` plays everything, `make seeded` shows that the
 //! ledger sees.
 
+mod archives;
 mod disk;
 mod doors;
 mod ledger;
 mod receivers;
 mod rows;
+mod scanner;
 mod seeded;
 mod servers;
 mod steps;

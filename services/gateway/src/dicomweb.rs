@@ -22,6 +22,7 @@ mod store;
 mod uploaded;
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use domain::ErrorKind;
 use serde_json::Value;
@@ -73,12 +74,15 @@ impl Target {
 
 /// Every address that searches or hands out, with its description.
 pub fn router() -> OpenApiRouter<Gateway> {
-    OpenApiRouter::new().merge(search::routes()).merge(addresses::routes())
+    let routes = OpenApiRouter::new().merge(search::routes()).merge(addresses::routes());
+    routes.layer(from_fn(accept::from_query))
 }
 
 /// What takes instances, for as long as they take.
 pub fn uploads() -> OpenApiRouter<Gateway> {
-    OpenApiRouter::new().routes(routes!(store::store)).routes(routes!(store::store_study))
+    let routes = OpenApiRouter::new();
+    let routes = routes.routes(routes!(store::store)).routes(routes!(store::store_study));
+    routes.layer(from_fn(accept::from_query))
 }
 
 /// What is asked of studies that came instance by instance.

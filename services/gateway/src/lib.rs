@@ -133,6 +133,8 @@ pub struct Ports {
 pub struct Peers {
     pub auth: Peer,
     pub ingest: Peer,
+    /// The one instance of ingest in whose inbox instances wait; none where there is one in all.
+    pub inbox: Option<Peer>,
     pub storage: Peer,
     pub drift: Peer,
     pub registry: Peer,
@@ -148,6 +150,10 @@ pub struct PeerUrls {
     /// Where the ingest service answers.
     #[arg(long, env)]
     ingest_url: String,
+    /// Where the one instance of ingest answers that takes instances by STOW-RS and completes studies, where there are several: each knows
+    /// its own inbox only. Without it that is INGEST_URL.
+    #[arg(long, env)]
+    inbox_url: Option<String>,
     /// Where the storage service answers.
     #[arg(long, env)]
     storage_url: String,
@@ -168,6 +174,7 @@ impl PeerUrls {
         Ok(Peers {
             auth: Peer::connect(&self.auth_url)?,
             ingest: Peer::connect(&self.ingest_url)?,
+            inbox: self.inbox_url.as_deref().map(Peer::connect).transpose()?,
             storage: Peer::connect(&self.storage_url)?,
             drift: Peer::connect(&self.drift_url)?,
             registry: Peer::connect(&self.registry_url)?,
@@ -227,6 +234,7 @@ struct Gateway {
     providers: ProvidersClient<Peer>,
     second_factors: SecondFactorsClient<Peer>,
     ingest: IngestClient<Peer>,
+    inbox: IngestClient<Peer>,
     scans: ScansClient<Peer>,
     trail: AuditTrailClient<Peer>,
     account_trail: AccountTrailClient<Peer>,
@@ -272,6 +280,7 @@ pub fn build(config: Config, ports: Ports, peers: Peers) -> Result<Service> {
         second_factors: SecondFactorsClient::new(peers.auth.clone()),
         account_trail: AccountTrailClient::new(peers.auth.clone()),
         auth: AuthClient::new(peers.auth),
+        inbox: IngestClient::new(peers.inbox.unwrap_or_else(|| peers.ingest.clone())),
         ingest: IngestClient::new(peers.ingest),
         scans: ScansClient::new(peers.storage.clone()),
         trail: AuditTrailClient::new(peers.storage.clone()),

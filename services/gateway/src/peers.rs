@@ -10,7 +10,7 @@ use proto::registry::ListVersions;
 use proto::registry::models_client::ModelsClient;
 use proto::storage::ScanRef;
 use proto::storage::scans_client::ScansClient;
-use service::{Check, check};
+use service::{Check, Peer, check};
 use tonic::{Code, Response, Status};
 
 use crate::Peers;
@@ -25,10 +25,14 @@ pub fn checks(peers: &Peers) -> Vec<(String, Check)> {
         let mut auth = auth.clone();
         async move { answers(auth.keys(KeysRequest {}).await) }
     });
-    let ingest = check(move || {
-        let mut ingest = ingest.clone();
-        async move { answers(ingest.upload(tokio_stream::empty()).await) }
-    });
+    let takes_uploads = |ingest: IngestClient<Peer>| {
+        check(move || {
+            let mut ingest = ingest.clone();
+            async move { answers(ingest.upload(tokio_stream::empty()).await) }
+        })
+    };
+    let ingest = takes_uploads(ingest);
+    let inbox = peers.inbox.clone().map(|inbox| takes_uploads(IngestClient::new(inbox)));
     let storage = check(move || {
         let mut storage = storage.clone();
         async move { answers(storage.get(ScanRef::default()).await) }
@@ -47,16 +51,16 @@ pub fn checks(peers: &Peers) -> Vec<(String, Check)> {
         let mut deliveries = deliveries.clone();
         async move { answers(deliveries.list_deliveries(ListDeliveriesRequest::default()).await) }
     });
-    [
+    let always = [
         ("auth", auth),
         ("delivery", delivery),
         ("drift", drift),
         ("ingest", ingest),
         ("registry", registry),
         ("storage", storage),
-    ]
-    .map(|(name, ask)| (name.to_owned(), ask))
-    .into()
+    ];
+    let named = always.into_iter().chain(inbox.map(|inbox| ("inbox", inbox)));
+    named.map(|(name, ask)| (name.to_owned(), ask)).collect()
 }
 
 /// A peer that asks for a token is there; whether it is ready itself, it says on its own.

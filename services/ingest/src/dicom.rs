@@ -15,6 +15,7 @@ mod line;
 mod listener;
 mod outcome;
 mod part10;
+mod pending;
 mod reception;
 mod report;
 mod senders;
@@ -34,6 +35,7 @@ use rustls::ServerConfig;
 use service::claims::Verifier;
 use service::{Peer, Shares, Turns, Worker};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::Config;
 use crate::reserve::Reserve;
@@ -41,7 +43,9 @@ use crate::upload::Uploads;
 
 use callers::Callers;
 use inbox::{Inbox, Most};
+use pending::Pending;
 pub use reception::Reception;
+use report::{ReportTo, later};
 use senders::{Sender, Senders};
 pub use stow::store;
 
@@ -160,6 +164,12 @@ impl Door {
         while tellers.try_join_next().is_some() {}
         tellers.spawn(work);
     }
+
+    /// Has whoever has asked told on an association of our own, once it is decided.
+    fn tell_later(&self, pending: Pending, to: Option<ReportTo>, stop: &CancellationToken) {
+        let to = (to, pending.titles().clone());
+        self.telling(later(self.reception.clone(), pending, to, self.idle, stop.clone()));
+    }
 }
 
 /// Where instances come in, and those who listen and gather. Scanners are listened to where an address is set. Fails where the table
@@ -199,13 +209,18 @@ fn listening(
 ) -> Result<Worker> {
     let tls = tls::server(settings)?;
     let listener = listener::bound(address)?;
+    let asked = Shares::default();
+    let mut left = Vec::new();
+    for sender in &reception.table {
+        left.extend(Pending::left(&reception.inbox, &sender.folder, &asked)?);
+    }
     let (known, secure) = (reception.table.len(), tls.is_some());
     tracing::info!(%address, senders = known, tls = secure, "DICOM is listened to");
     let door = Door {
         reception: reception.clone(),
         senders,
         under_way: Shares::default(),
-        asked: Shares::default(),
+        asked,
         tellers: Mutex::default(),
         associations: usize::from(settings.dicom_associations),
         pdu_bytes: settings.dicom_pdu_bytes,
@@ -213,7 +228,7 @@ fn listening(
         association: Duration::from_secs(settings.dicom_association_s),
         tls,
     };
-    Ok(listener::listen(Arc::new(door), listener))
+    Ok(listener::listen(Arc::new(door), listener, left))
 }
 
 fn reception(

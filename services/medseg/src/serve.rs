@@ -216,6 +216,7 @@ impl Services {
         let peers = gateway::Peers {
             auth: to_auth,
             ingest: to_ingest,
+            inbox: None,
             storage: to_storage,
             drift: Peer::within(&drift),
             registry: to_registry,

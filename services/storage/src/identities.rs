@@ -11,10 +11,11 @@ use service::claims::Claims;
 use service::wire;
 
 use crate::artefacts::sha256_of;
-use crate::audit::{self, Entry};
+use crate::audit::{self, Entry, Reading};
 use crate::scans::of_tenant;
 use crate::store::Store;
 
+const IDENTITY_READ: &str = "scan.identity.read";
 /// The length of the columns; longer values are never searched for.
 const KEY_CHARS: usize = 190;
 const DAY_CHARS: usize = 8;
@@ -39,41 +40,57 @@ impl Store {
     ) -> Result<ScanIdentity> {
         let (scan, subject) = (ScanId::from_str(id)?, subject.to_owned());
         self.unit(Some(tenant), move |store, unit| {
-            Box::pin(async move { store.tell(unit, tenant, &subject, scan).await })
+            Box::pin(async move { store.tell(unit, tenant, &subject, scan, false).await })
         })
         .await
     }
 
-    /// The same of several scans, in one unit. One that was deleted meanwhile is left out.
+    /// The same of several scans, in one unit. One that was deleted meanwhile is left out. The same by the same person within some minutes
+    /// is one entry, and how often it was told again another: viewers ask for frame after frame.
     pub async fn identities_of(
         &self,
         tenant: TenantId,
         subject: &str,
         scans: Vec<ScanId>,
     ) -> Result<Vec<ScanIdentity>> {
-        let subject = subject.to_owned();
-        self.unit(Some(tenant), move |store, unit| {
+        let (now_ms, subject) = (self.clock.now_ms(), subject.to_owned());
+        let asked = scans.into_iter().map(|scan| {
+            let object = scan.to_string();
+            let reading = Reading::of(tenant, &subject, IDENTITY_READ, object, String::new());
+            let is_noted = self.lately.again(&reading, now_ms);
+            (scan, reading, is_noted)
+        });
+        let asked: Vec<(ScanId, Reading, bool)> = asked.collect();
+        let telling = self.unit(Some(tenant), move |store, unit| {
             Box::pin(async move {
-                let mut told = Vec::with_capacity(scans.len());
-                for scan in scans {
-                    match store.tell(unit, tenant, &subject, scan).await {
+                let (mut told, mut noted) = (Vec::with_capacity(asked.len()), Vec::new());
+                for (scan, reading, is_noted) in asked {
+                    match store.tell(unit, tenant, &subject, scan, is_noted).await {
                         Err(error) if error.kind() == ErrorKind::NotFound => {}
-                        identity => told.push(identity?),
+                        identity => {
+                            told.push(identity?);
+                            noted.extend((!is_noted).then_some(reading));
+                        }
                     }
                 }
-                Ok(told)
+                Ok((told, noted))
             })
-        })
-        .await
+        });
+        let (told, noted) = telling.await?;
+        for reading in noted {
+            self.lately.noted(reading, now_ms);
+        }
+        Ok(told)
     }
 
-    /// The scan's identity, once it was compared and the reading is noted, as part of `unit`.
+    /// The scan's identity, once it was compared and the reading is noted, as part of `unit`, unless it is noted already.
     async fn tell(
         &self,
         unit: &mut Unit,
         tenant: TenantId,
         subject: &str,
         scan: ScanId,
+        is_noted: bool,
     ) -> Result<ScanIdentity> {
         let Scan { id: scan_id, volume_sha256, .. } = of_tenant(&mut **unit, tenant, scan).await?;
         let known: Option<(String, String, String)> = sqlx::query_as(
@@ -89,9 +106,10 @@ impl Store {
         if found != bound(unit, tenant, &scan_id).await? {
             return Err(ErrorKind::Internal.error("a scan and its identity do not belong together"));
         }
-        let (at_ms, action) = (self.clock.now_ms(), "scan.identity.read");
-        let object = scan_id.clone();
-        audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+        if !is_noted {
+            let (at_ms, action, object) = (self.clock.now_ms(), IDENTITY_READ, scan_id.clone());
+            audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+        }
         let identity = read(&identity_json)?.map(wire::identity);
         Ok(ScanIdentity { scan_id, identity_json, reference, identity })
     }

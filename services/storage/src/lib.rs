@@ -190,6 +190,7 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
     let workers = vec![
         outbox::relay(store.clone(), queue),
         sweeper::sweep(store.clone(), interval),
+        noting::count(store.clone(), interval),
         orphans::clean(store.clone()),
         anchors::anchor(store.clone(), peers.auth),
         tombstones::keep(store.clone()),

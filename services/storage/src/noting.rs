@@ -1,12 +1,15 @@
 //! Readings, and what happened elsewhere: noted in the audit trail, and what that says.
 
+use std::time::Duration;
+
 use domain::artefact::{IMAGE, ORIGINAL, VOLUME};
 use domain::{ErrorKind, Result};
 use platform::trail::{self, Entry, Search};
 use proto::audit;
 use service::claims::{Claims, Role};
-use service::wire;
+use service::{Worker, wire};
 
+use crate::audit::{Reading, Repeated};
 use crate::store::Store;
 
 const PIXELS_READ: &str = "scan.pixels.read";
@@ -17,6 +20,17 @@ const TOLD: [&str; 3] = ["access.refused", "models.changed", PIXELS_READ];
 
 /// A reason is a word at least.
 const REASON_CHARS_MIN: usize = 3;
+
+/// Notes how often readings were done again once they are over, and the rest when this process stops.
+pub fn count(store: Store, interval: Duration) -> Worker {
+    Worker::new("readings", move |stop| async move {
+        while stop.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+            store.note_repeated(store.clock.now_ms()).await;
+        }
+        store.note_repeated(i64::MAX).await;
+        Ok(())
+    })
+}
 
 impl Store {
     /// One page of the hospital's trail, newest first. With the first one it is noted that it is read; and with a later one, too,
@@ -71,7 +85,36 @@ impl Store {
         Err(ErrorKind::Forbidden.error(words))
     }
 
-    /// The same by the same person within some minutes is one entry.
+    /// Notes how often readings were done again that are over by then. What cannot be noted now is noted later.
+    pub async fn note_repeated(&self, now_ms: i64) {
+        let mut over = self.lately.over(now_ms).into_iter();
+        while let Some(repeated) = over.next() {
+            if let Err(error) = self.note_again(&repeated).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "how often something was read is not noted yet");
+                self.lately.put_back(std::iter::once(repeated).chain(over));
+                return;
+            }
+        }
+    }
+
+    /// One more entry of what was done again: how often, and when for the last time.
+    async fn note_again(&self, repeated: &Repeated) -> Result<()> {
+        let Repeated { reading, again, last_ms, asked } = repeated;
+        let Reading { tenant, subject, action, object, detail, .. } = reading.clone();
+        // What it was of comes last: it may be cut off.
+        let of = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+        let (at_ms, detail) = (*last_ms, format!("again {again} times{of}"));
+        let noting = self.unit(Some(tenant), move |_, unit| {
+            Box::pin(async move {
+                let (subject, detail) = (&*subject, &*detail);
+                trail::append(unit, Entry { tenant, at_ms, subject, action, object, detail }).await
+            })
+        });
+        trail::propagate(asked.clone(), noting).await
+    }
+
+    /// The same by the same person within some minutes is one entry, and how often it was done again another.
     async fn note_once(
         &self,
         claims: &Claims,
@@ -81,7 +124,7 @@ impl Store {
     ) -> Result<()> {
         let what = reading(claims, action, &object, &detail);
         let now_ms = self.clock.now_ms();
-        if self.lately.has(&what, now_ms) {
+        if self.lately.again(&what, now_ms) {
             return Ok(());
         }
         self.note(claims, action, object, detail).await?;
@@ -108,9 +151,7 @@ impl Store {
     }
 }
 
-/// What tells one reading from another: whose, by whom, of what. For another reason it is another one.
-fn reading(claims: &Claims, action: &str, object: &str, detail: &str) -> [String; 4] {
-    let why = format!("{detail}\n{}", trail::reason());
-    let tenant = claims.tenant().id().to_string();
-    [tenant, claims.subject.clone(), format!("{action} {object}"), why]
+fn reading(claims: &Claims, action: &'static str, object: &str, detail: &str) -> Reading {
+    let (tenant, subject) = (claims.tenant().id(), &claims.subject);
+    Reading::of(tenant, subject, action, object.to_owned(), detail.to_owned())
 }

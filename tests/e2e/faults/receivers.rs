@@ -19,22 +19,22 @@ use tokio::time::sleep;
 use super::ledger::{Judged, Ledger};
 
 /// How long the one that is away is away.
-const AWAY: Duration = Duration::from_secs(6);
-const SLOW: Duration = Duration::from_secs(1);
+pub const AWAY: Duration = Duration::from_secs(6);
+pub const SLOW: Duration = Duration::from_secs(1);
 /// Of so many messages that are new to it, the one that takes half keeps one and says that it did not.
 const HALF_EVERY: usize = 6;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// What is wrong with a destination.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fault {
+pub enum Fault {
     Nothing,
     Away,
     Slow,
     Half,
 }
 
-const FAULTS: [Fault; 4] = [Fault::Nothing, Fault::Away, Fault::Slow, Fault::Half];
+pub const FAULTS: [Fault; 4] = [Fault::Nothing, Fault::Away, Fault::Slow, Fault::Half];
 
 /// The ids under which a scan's result came, and whether each was of that scan.
 #[derive(Default)]
@@ -155,7 +155,8 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     StatusCode::OK
 }
 
-async fn remove(mesh: &Mesh, destination: &str) -> anyhow::Result<()> {
+/// Takes a destination away.
+pub async fn remove(mesh: &Mesh, destination: &str) -> anyhow::Result<()> {
     let client = mesh.client().await?;
     let address = format!("{}/v1/destinations/{destination}", client.url);
     let removed = client.http.delete(address).bearer_auth(&client.token).send().await?;

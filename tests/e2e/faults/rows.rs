@@ -193,6 +193,18 @@ fn of_doors() -> Vec<Row> {
             })
         },
         Row {
+            whole: Some(|mesh, play| Box::pin(doors::sent_and_killed(mesh, play))),
+            ..row("P1 the DICOM door killed before its study is whole", |_, _| {
+                Box::pin(async { Ok(()) })
+            })
+        },
+        Row {
+            whole: Some(|mesh, play| Box::pin(doors::sent_and_archived(mesh, play))),
+            ..row("X1 archives away, slow and of half a mind, delivery killed", |_, _| {
+                Box::pin(async { Ok(()) })
+            })
+        },
+        Row {
             pushed: true,
             ..row("X1 destinations away, slow and of half a mind, delivery killed", |mesh, _| {
                 Box::pin(async {

@@ -1,18 +1,27 @@
 //! In which form something is wanted (PS3.18, 8.7).
 
-use axum::http::{HeaderMap, header};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use url::form_urlencoded;
+use utoipa::IntoParams;
 
+use super::media_type::MediaType;
 use crate::problem::{NOT_ACCEPTABLE, Problem};
 
-/// One form of those that the header `Accept` names.
-#[derive(Debug, PartialEq)]
-pub struct Form {
-    /// In small letters, without parameters.
-    media: String,
-    /// What a multipart answer consists of.
-    part: Option<String>,
-    /// In which transfer syntax; `*`: any.
-    transfer_syntax: Option<String>,
+/// How answers are written, as IANA and as DICOM calls it (PS3.18, 8.3.3.2).
+const CHARSETS: [&str; 3] = ["utf-8", "ISO_IR 192", "*"];
+
+/// In which form it is wanted, for who cannot set a header.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the API")]
+pub struct Wanted {
+    /// Media types, in place of the header `Accept`.
+    accept: Option<String>,
+    /// Character sets: answers are in `utf-8`, and in no other.
+    charset: Option<String>,
 }
 
 /// What of several instances is answered with.
@@ -24,26 +33,57 @@ pub enum Packing {
     Multipart,
 }
 
-/// The forms that are asked for, in their order; none: any.
-pub fn forms(headers: &HeaderMap) -> Vec<Form> {
-    let named = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    named.flat_map(|value| split(value, ',')).filter_map(form).collect()
+/// Has `accept` of the query stand in place of the header, and refuses where another character set is asked for (PS3.18, 8.3.3).
+pub async fn from_query(mut request: Request, next: Next) -> Response {
+    match wanted(request.uri().query().unwrap_or_default()) {
+        Ok(Some(accept)) => {
+            request.headers_mut().insert(header::ACCEPT, accept);
+        }
+        Ok(None) => {}
+        Err(problem) => return problem.into_response(),
+    }
+    next.run(request).await
 }
 
-fn form(text: &str) -> Option<Form> {
-    let mut parts = split(text, ';').into_iter().map(str::trim);
-    let media = parts.next().filter(|media| !media.is_empty())?.to_ascii_lowercase();
-    let mut form = Form { media, part: None, transfer_syntax: None };
-    for parameter in parts {
-        let Some((name, value)) = parameter.split_once('=') else { continue };
-        let value = value.trim().trim_matches('"').to_owned();
-        match name.trim().to_ascii_lowercase().as_str() {
-            "type" => form.part = Some(value.to_ascii_lowercase()),
-            "transfer-syntax" => form.transfer_syntax = Some(value),
+fn wanted(query: &str) -> Result<Option<HeaderValue>, Problem> {
+    // Of a media type a plus is a plus, which few write as %2B.
+    let query = query.replace('+', "%2B");
+    let mut accept = None;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "accept" => {
+                let none = |_| NOT_ACCEPTABLE.problem("`accept` names no media type");
+                accept = Some(HeaderValue::from_str(&value).map_err(none)?);
+            }
+            "charset" if !value.split(',').any(is_utf_8) => {
+                return Err(NOT_ACCEPTABLE
+                    .problem("answers are written in utf-8, and in no other character set"));
+            }
             _ => {}
         }
     }
-    Some(form)
+    Ok(accept)
+}
+
+fn is_utf_8(charset: &str) -> bool {
+    let charset = charset.split(';').next().unwrap_or_default().trim();
+    CHARSETS.iter().any(|known| known.eq_ignore_ascii_case(charset))
+}
+
+/// The forms that are asked for, the best first, without those that are not wanted (`q=0`). None: nothing is said, and any will do.
+fn forms(headers: &HeaderMap) -> Option<Vec<MediaType>> {
+    if !headers.contains_key(header::ACCEPT) {
+        return None;
+    }
+    let named = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let forms = named.flat_map(|value| split(value, ',')).filter_map(MediaType::parse);
+    let mut forms: Vec<MediaType> = forms.filter(|form| weight(form) > 0.0).collect();
+    forms.sort_by(|one, other| weight(other).total_cmp(&weight(one)));
+    Some(forms)
+}
+
+fn weight(form: &MediaType) -> f32 {
+    form.parameter("q").and_then(|weight| weight.parse().ok()).unwrap_or(1.0)
 }
 
 /// The parts of a text between separators that stand in no quotes.
@@ -56,56 +96,51 @@ fn split(text: &str, separator: char) -> Vec<&str> {
     .collect()
 }
 
-impl Form {
-    fn is_any(&self) -> bool {
-        self.media == "*/*"
-    }
+/// Whether that form takes what is written in that transfer syntax. One that says nothing takes what there is.
+fn takes(form: &MediaType, transfer_syntax: &str) -> bool {
+    let wanted = form.parameter("transfer-syntax").unwrap_or("*");
+    wanted == "*" || wanted == transfer_syntax
+}
 
-    /// Whether it takes what is written in that transfer syntax. One that says nothing takes what there is.
-    fn takes(&self, transfer_syntax: &str) -> bool {
-        let wanted = self.transfer_syntax.as_deref().unwrap_or("*");
-        wanted == "*" || wanted == transfer_syntax
-    }
+/// What a multipart answer is to consist of.
+fn part(form: &MediaType) -> Option<String> {
+    form.parameter("type").map(str::to_ascii_lowercase)
+}
+
+/// Refuses where none of those is wanted, in these words.
+fn require(headers: &HeaderMap, there: &[&str], words: &str) -> Result<(), Problem> {
+    let Some(forms) = forms(headers) else { return Ok(()) };
+    let fits = forms.iter().any(|form| there.contains(&form.essence.as_str()));
+    if fits { Ok(()) } else { Err(NOT_ACCEPTABLE.problem(words)) }
 }
 
 /// Refuses where no JSON is wanted.
 pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let forms = forms(headers);
     let json = ["*/*", "application/*", "application/dicom+json", "application/json"];
-    if forms.is_empty() || forms.iter().any(|form| json.contains(&form.media.as_str())) {
-        return Ok(());
-    }
-    Err(NOT_ACCEPTABLE
-        .problem("this is answered as application/dicom+json, and not as XML or anything else"))
+    let words = "this is answered as application/dicom+json, and not as XML or anything else";
+    require(headers, &json, words)
 }
 
 /// Refuses where no PNG is wanted.
 pub fn require_png(headers: &HeaderMap) -> Result<(), Problem> {
-    let forms = forms(headers);
     let png = ["*/*", "image/*", "image/png"];
-    if forms.is_empty() || forms.iter().any(|form| png.contains(&form.media.as_str())) {
-        return Ok(());
-    }
-    Err(NOT_ACCEPTABLE.problem("pictures are drawn as image/png only"))
+    require(headers, &png, "pictures are drawn as image/png only")
 }
 
 /// How instances are wanted that are written in these transfer syntaxes.
 pub fn packing(headers: &HeaderMap, transfer_syntaxes: &[&str]) -> Result<Packing, Problem> {
     const DICOM: &str = "application/dicom";
-    let forms = forms(headers);
-    if forms.is_empty() {
-        return Ok(Packing::Multipart);
-    }
+    let Some(forms) = forms(headers) else { return Ok(Packing::Multipart) };
     for form in &forms {
-        let packing = match form.media.as_str() {
-            "multipart/related" if form.part.as_deref().is_none_or(|part| part == DICOM) => {
+        let packing = match form.essence.as_str() {
+            "multipart/related" if part(form).is_none_or(|part| part == DICOM) => {
                 Packing::Multipart
             }
             "*/*" | "multipart/*" => Packing::Multipart,
             DICOM if transfer_syntaxes.len() == 1 => Packing::Single,
             _ => continue,
         };
-        if transfer_syntaxes.iter().all(|stored| form.takes(stored)) {
+        if transfer_syntaxes.iter().all(|stored| takes(form, stored)) {
             return Ok(packing);
         }
     }
@@ -125,25 +160,22 @@ pub fn values(
     const OCTETS: &str = "application/octet-stream";
     /// What octets are in that say nothing else.
     const PLAIN: &str = "1.2.840.10008.1.2.1";
-    let forms = forms(headers);
-    if forms.is_empty() {
-        return Ok(Packing::Multipart);
-    }
-    let fits = |form: &Form, wanted: Option<&str>| match wanted {
-        None | Some("*/*") => form.takes(transfer_syntax),
+    let Some(forms) = forms(headers) else { return Ok(Packing::Multipart) };
+    let fits = |form: &MediaType, wanted: Option<&str>| match wanted {
+        None | Some("*/*") => takes(form, transfer_syntax),
         Some(OCTETS) if media == OCTETS => {
-            form.takes(transfer_syntax) || form.transfer_syntax.as_deref() == Some(PLAIN)
+            takes(form, transfer_syntax) || form.parameter("transfer-syntax") == Some(PLAIN)
         }
         // Compressed frames are octets only for who says that any will do.
-        Some(OCTETS) => form.transfer_syntax.is_some() && form.takes(transfer_syntax),
-        Some(wanted) => wanted == media && form.takes(transfer_syntax),
+        Some(OCTETS) => form.parameter("transfer-syntax").is_some() && takes(form, transfer_syntax),
+        Some(wanted) => wanted == media && takes(form, transfer_syntax),
     };
     for form in &forms {
-        match form.media.as_str() {
-            "multipart/related" | "multipart/*" if fits(form, form.part.as_deref()) => {
+        match form.essence.as_str() {
+            "multipart/related" | "multipart/*" if fits(form, part(form).as_deref()) => {
                 return Ok(Packing::Multipart);
             }
-            _ if form.is_any() => return Ok(Packing::Multipart),
+            "*/*" if fits(form, None) => return Ok(Packing::Multipart),
             single if one && single != "multipart/related" && fits(form, Some(single)) => {
                 return Ok(Packing::Single);
             }
@@ -169,12 +201,40 @@ mod tests {
 
     #[test]
     fn xml_is_refused_and_json_is_what_there_is() {
-        for fine in ["application/dicom+json", "application/json;q=0.9", "text/html, */*"] {
-            assert!(require_json(&asking(fine)).is_ok(), "{fine}");
+        for fine in [
+            &[][..],
+            &["application/dicom+json"],
+            &["application/json;q=0.9"],
+            &["text/html, */*"],
+            &["application/dicom+xml;q=0.9, application/dicom+json"],
+            &["text/html", "application/*; q=0.1"],
+        ] {
+            let named = fine.iter().map(|accept| (header::ACCEPT, accept.parse().unwrap()));
+            assert!(require_json(&HeaderMap::from_iter(named)).is_ok(), "{fine:?}");
         }
-        assert!(require_json(&HeaderMap::new()).is_ok());
         let xml = "multipart/related; type=\"application/dicom+xml\"";
-        assert!(require_json(&asking(xml)).unwrap_err().to_string().contains("dicom+json"));
+        for none in [xml, "text/html", "", "application/dicom+json; q=0.0, text/html"] {
+            let refused = require_json(&asking(none)).unwrap_err().to_string();
+            assert!(refused.contains("dicom+json"), "{none}: {refused}");
+        }
+    }
+
+    #[test]
+    fn who_cannot_set_a_header_says_it_in_the_query() {
+        let accept = |query: &str| wanted(query).unwrap().unwrap();
+        for query in [
+            "limit=1&accept=application/dicom+json",
+            "accept=application%2Fdicom%2Bjson&charset=utf-8",
+            "charset=iso-8859-1,UTF-8;q=0.5&accept=application/dicom+json",
+        ] {
+            assert_eq!(accept(query), "application/dicom+json", "{query}");
+        }
+        let parts = "multipart/related; type=\"application/dicom\"; transfer-syntax=*";
+        let encoded = form_urlencoded::byte_serialize(parts.as_bytes()).collect::<String>();
+        assert_eq!(accept(&format!("accept={}", encoded.replace('+', "%20"))), parts);
+        assert!(wanted("charset=iso-8859-1").unwrap_err().to_string().contains("utf-8"));
+        assert!(wanted("accept=%0A").is_err());
+        assert_eq!(wanted("limit=1").unwrap(), None);
     }
 
     #[test]
@@ -192,6 +252,17 @@ mod tests {
         assert_eq!(packed("application/dicom", &[EXPLICIT]), Some(Packing::Single));
         assert_eq!(packed("application/dicom", &[EXPLICIT, EXPLICIT]), None);
         assert_eq!(packed("image/jpeg", &[EXPLICIT]), None);
+        assert_eq!(packed(&format!("*/*; transfer-syntax={EXPLICIT}"), &[JPEG_2000]), None);
+        // What is wanted most comes before what is named first, and what is not wanted at all is nothing.
+        let either = |weights: [&str; 2]| {
+            packed(
+                &format!("{related}; q={}, application/dicom; q={}", weights[0], weights[1]),
+                &[EXPLICIT],
+            )
+        };
+        assert_eq!(either(["0.5", "0.9"]), Some(Packing::Single));
+        assert_eq!(either(["1", "0.9"]), Some(Packing::Multipart));
+        assert_eq!((either(["0", "1"]), either(["0", "0"])), (Some(Packing::Single), None));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::accept::Wanted;
 use super::{DicomJson, Target, pictures, retrieve};
 use crate::Gateway;
 use crate::caller::Caller;
@@ -49,6 +50,7 @@ pub fn routes() -> OpenApiRouter<Gateway> {
 #[utoipa::path(
     operation_id = "retrieve_study", get, path = "/dicomweb/studies/{study}", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
     ),
     responses(
@@ -73,6 +75,7 @@ pub async fn retrieve_study(
 #[utoipa::path(
     operation_id = "retrieve_series", get, path = "/dicomweb/studies/{study}/series/{series}", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
     ),
@@ -98,6 +101,7 @@ pub async fn retrieve_series(
 #[utoipa::path(
     operation_id = "retrieve_instance", get, path = "/dicomweb/studies/{study}/series/{series}/instances/{instance}", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
         ("instance" = String, Path, description = "The instance's UID"),
@@ -124,6 +128,7 @@ pub async fn retrieve_instance(
 #[utoipa::path(
     operation_id = "retrieve_study_metadata", get, path = "/dicomweb/studies/{study}/metadata", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
     ),
     responses(
@@ -148,6 +153,7 @@ pub async fn study_metadata(
 #[utoipa::path(
     operation_id = "retrieve_series_metadata", get, path = "/dicomweb/studies/{study}/series/{series}/metadata", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
     ),
@@ -173,6 +179,7 @@ pub async fn series_metadata(
 #[utoipa::path(
     operation_id = "retrieve_instance_metadata", get, path = "/dicomweb/studies/{study}/series/{series}/instances/{instance}/metadata", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
         ("instance" = String, Path, description = "The instance's UID"),
@@ -200,6 +207,7 @@ pub async fn instance_metadata(
 #[utoipa::path(
     operation_id = "retrieve_frames", get, path = "/dicomweb/studies/{study}/series/{series}/instances/{instance}/frames/{frames}", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
         ("instance" = String, Path, description = "The instance's UID"),
@@ -228,6 +236,7 @@ pub async fn retrieve_frames(
 #[utoipa::path(
     operation_id = "retrieve_bulkdata", get, path = "/dicomweb/studies/{study}/series/{series}/instances/{instance}/bulkdata/{tag}", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
         ("instance" = String, Path, description = "The instance's UID"),
@@ -256,6 +265,7 @@ pub async fn retrieve_bulk(
 #[utoipa::path(
     operation_id = "render_instance", get, path = "/dicomweb/studies/{study}/series/{series}/instances/{instance}/rendered", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
         ("instance" = String, Path, description = "The instance's UID"),
@@ -293,6 +303,7 @@ pub async fn render_instance(
 #[utoipa::path(
     operation_id = "render_frame", get, path = "/dicomweb/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
         ("instance" = String, Path, description = "The instance's UID"),
@@ -331,6 +342,7 @@ pub async fn render_frame(
 #[utoipa::path(
     operation_id = "get_study_thumbnail", get, path = "/dicomweb/studies/{study}/thumbnail", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
     ),
     responses(
@@ -355,6 +367,7 @@ pub async fn study_thumbnail(
 #[utoipa::path(
     operation_id = "get_series_thumbnail", get, path = "/dicomweb/studies/{study}/series/{series}/thumbnail", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
     ),
@@ -380,6 +393,7 @@ pub async fn series_thumbnail(
 #[utoipa::path(
     operation_id = "get_instance_thumbnail", get, path = "/dicomweb/studies/{study}/series/{series}/instances/{instance}/thumbnail", tag = "results",
     params(
+        Wanted,
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
         ("instance" = String, Path, description = "The instance's UID"),

@@ -17,7 +17,7 @@ const VALUE_CHARS_MAX: usize = 190;
 
 /// What is searched by, for whoever asks for something else.
 const KEYS: &str = "StudyInstanceUID, PatientID, PatientName, StudyDate, AccessionNumber, ModalitiesInStudy, Modality, \
-    SeriesInstanceUID, SOPInstanceUID, SOPClassUID, includefield, limit, offset, fuzzymatching";
+    SeriesInstanceUID, SOPInstanceUID, SOPClassUID, includefield, limit, offset, fuzzymatching, accept, charset";
 
 /// What a search finds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,8 +65,11 @@ impl Asked {
         level: Level,
         seen: &mut BTreeSet<String>,
     ) -> Result<(), Problem> {
-        if name == "includefield" {
-            return self.include(value);
+        match name {
+            "includefield" => return self.include(value),
+            // In which form, which was read before.
+            "accept" | "charset" => return Ok(()),
+            _ => {}
         }
         let key = match name {
             "limit" | "offset" | "fuzzymatching" => name.to_owned(),

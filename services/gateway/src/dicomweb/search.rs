@@ -10,9 +10,10 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::accept::{self, Wanted};
 use super::held::{self, Series, Study};
 use super::query::{Asked, Level};
-use super::{DicomJson, accept, json};
+use super::{DicomJson, json};
 use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::Path;
@@ -90,7 +91,7 @@ pub fn routes() -> OpenApiRouter<Gateway> {
 /// roles `clinician` and `integrator`; each scan whose identity is told is noted in the audit trail. What is searched by and not named
 /// here is refused. A header `Warning` says that there is more.
 #[utoipa::path(
-    operation_id = "search_studies", get, path = "/dicomweb/studies", tag = "results", params(Keys),
+    operation_id = "search_studies", get, path = "/dicomweb/studies", tag = "results", params(Keys, Wanted),
     responses(
         (status = 200, description = "The studies, in the DICOM JSON model", body = DicomJson, content_type = "application/dicom+json"),
         (status = 204, description = "There is none"),
@@ -112,7 +113,7 @@ pub async fn studies(
 /// As `search_studies`: the images of each scan, and each object that its result is, as a series. Of more studies than are looked through
 /// at a time, a header `Warning` says so.
 #[utoipa::path(
-    operation_id = "search_series", get, path = "/dicomweb/series", tag = "results", params(Keys),
+    operation_id = "search_series", get, path = "/dicomweb/series", tag = "results", params(Keys, Wanted),
     responses(
         (status = 200, description = "The series, in the DICOM JSON model", body = DicomJson, content_type = "application/dicom+json"),
         (status = 204, description = "There is none"),
@@ -133,7 +134,7 @@ pub async fn series(
 ///
 /// As `search_series`.
 #[utoipa::path(
-    operation_id = "search_instances", get, path = "/dicomweb/instances", tag = "results", params(Keys),
+    operation_id = "search_instances", get, path = "/dicomweb/instances", tag = "results", params(Keys, Wanted),
     responses(
         (status = 200, description = "The instances, in the DICOM JSON model", body = DicomJson, content_type = "application/dicom+json"),
         (status = 204, description = "There is none"),
@@ -155,7 +156,7 @@ pub async fn instances(
 /// As `search_series`. Another hospital's study is as one that never was.
 #[utoipa::path(
     operation_id = "search_series_of_study", get, path = "/dicomweb/studies/{study}/series", tag = "results",
-    params(("study" = String, Path, description = "The study's UID"), Keys),
+    params(("study" = String, Path, description = "The study's UID"), Keys, Wanted),
     responses(
         (status = 200, description = "The series, in the DICOM JSON model", body = DicomJson, content_type = "application/dicom+json"),
         (status = 204, description = "There is none"),
@@ -178,7 +179,7 @@ pub async fn series_of_study(
 /// As `search_series_of_study`.
 #[utoipa::path(
     operation_id = "search_instances_of_study", get, path = "/dicomweb/studies/{study}/instances", tag = "results",
-    params(("study" = String, Path, description = "The study's UID"), Keys),
+    params(("study" = String, Path, description = "The study's UID"), Keys, Wanted),
     responses(
         (status = 200, description = "The instances, in the DICOM JSON model", body = DicomJson, content_type = "application/dicom+json"),
         (status = 204, description = "There is none"),
@@ -205,6 +206,7 @@ pub async fn instances_of_study(
         ("study" = String, Path, description = "The study's UID"),
         ("series" = String, Path, description = "The series' UID"),
         Keys,
+        Wanted,
     ),
     responses(
         (status = 200, description = "The instances, in the DICOM JSON model", body = DicomJson, content_type = "application/dicom+json"),

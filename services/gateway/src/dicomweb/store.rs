@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::HttpBody;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use proto::ingest::store_part::Part;
@@ -14,20 +14,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::media_type::MediaType;
+use super::accept::{self, Wanted};
 use crate::Gateway;
 use crate::caller::Caller;
 use crate::extract::{JsonBody, Path, Query};
 use crate::intake::Upload;
 use crate::layers::Worded;
 use crate::pour::{Telling, pour_upload};
-use crate::problem::{NOT_ACCEPTABLE, Problem};
+use crate::problem::Problem;
 use crate::scans::Binary;
 use crate::stated::{self, Identifier};
 
 const DICOM_JSON: &str = "application/dicom+json";
-/// What stands for it in `Accept`, too.
-const ACCEPTED: [&str; 4] = [DICOM_JSON, "application/json", "application/*", "*/*"];
 /// Error Comment is a text of so many characters at most (PS3.7, annex C).
 const FAILURE_WORDS_MAX: usize = 64;
 
@@ -71,7 +69,7 @@ pub struct CompletedStudy {
 /// SOP Sequence) are not stored, for the reason in `00081197` and in words. A series of which nothing has come for a while is a scan,
 /// as if its files had been uploaded; what is sent twice is one scan, whichever way it came. The answer is JSON, not XML.
 #[utoipa::path(
-    operation_id = "store_instances", post, path = "/dicomweb/studies", tag = "scans", params(StoreOptions),
+    operation_id = "store_instances", post, path = "/dicomweb/studies", tag = "scans", params(StoreOptions, Wanted),
     request_body(content = Binary, content_type = "application/dicom", description = "An instance; several are the parts of `multipart/related; type=\"application/dicom\"`, which generated clients do not write"),
     responses(
         (status = 200, description = "All are stored", body = StoreAnswer, content_type = "application/dicom+json"),
@@ -96,7 +94,7 @@ pub async fn store(
 /// As `POST /dicomweb/studies`; instances of other studies are not stored.
 #[utoipa::path(
     operation_id = "store_instances_of_study", post, path = "/dicomweb/studies/{study}", tag = "scans",
-    params(StoreOptions, ("study" = String, Path, description = "The Study Instance UID", pattern = r"^[0-9]+(\.[0-9]+)*$", max_length = 64)),
+    params(StoreOptions, Wanted, ("study" = String, Path, description = "The Study Instance UID", pattern = r"^[0-9]+(\.[0-9]+)*$", max_length = 64)),
     request_body(content = Binary, content_type = "application/dicom", description = "An instance; several are the parts of `multipart/related; type=\"application/dicom\"`, which generated clients do not write"),
     responses(
         (status = 200, description = "All are stored", body = StoreAnswer, content_type = "application/dicom+json"),
@@ -140,7 +138,7 @@ pub async fn complete(
 ) -> Result<(StatusCode, Json<CompletedStudy>), Problem> {
     let StudyExpectation { instances } = expectation(request).await?;
     let asked = caller.request(StudyToComplete { study_uid: study, instances });
-    let completed = gateway.ingest.complete_study(asked).await?.into_inner();
+    let completed = gateway.inbox.complete_study(asked).await?.into_inner();
     let proto::ingest::StudyCompleted { series, instances } = completed;
     Ok((StatusCode::ACCEPTED, Json(CompletedStudy { series, instances })))
 }
@@ -161,32 +159,14 @@ async fn stored(
     options: StoreOptions,
     request: Request,
 ) -> Result<Response, Problem> {
-    require_json(request.headers())?;
+    accept::require_json(request.headers())?;
     let site = stated::text("site", options.site)?;
     let header = Some(StoreHeader { study_uid: study_uid.clone(), site });
     let upload = Upload::of_instances(request, gateway.max_upload_bytes)?;
-    let mut ingest = gateway.ingest.clone();
-    let call = |parts| async move { ingest.store_instances(parts).await };
+    let mut inbox = gateway.inbox.clone();
+    let call = |parts| async move { inbox.store_instances(parts).await };
     let stored = pour_upload(gateway, caller, upload, Instances { header }, call).await?;
     Ok(answer(&stored.instances, &study_uid))
-}
-
-/// Refuses whoever wants another answer than there is.
-fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let mut accepted = headers.get_all(header::ACCEPT).iter().peekable();
-    if accepted.peek().is_none() {
-        return Ok(());
-    }
-    let lists = accepted.filter_map(|accept| accept.to_str().ok());
-    let mut media = lists.flat_map(|list| list.split(',')).filter_map(MediaType::parse);
-    let takes = |media: MediaType| {
-        let never = media.parameter("q").is_some_and(|q| q.parse() == Ok(0.0_f32));
-        !never && ACCEPTED.contains(&media.essence.as_str())
-    };
-    if media.any(takes) {
-        return Ok(());
-    }
-    Err(NOT_ACCEPTABLE.problem(format!("the answer is {DICOM_JSON}: XML is not made here")))
 }
 
 /// Tells ingest of instances.
@@ -283,30 +263,6 @@ fn value(vr: &str, value: impl Into<Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn accepts(accept: &[&str]) -> bool {
-        let accept = accept.iter().map(|accept| (header::ACCEPT, accept.parse().unwrap()));
-        require_json(&HeaderMap::from_iter(accept)).is_ok()
-    }
-
-    #[test]
-    fn who_wants_another_answer_is_told_so_before_anything_is_read() {
-        for accept in [
-            &[][..],
-            &["application/dicom+json"],
-            &["application/json"],
-            &["*/*"],
-            &["application/dicom+xml;q=0.9, application/dicom+json"],
-            &["text/html", "application/*; q=0.1"],
-        ] {
-            assert!(accepts(accept), "{accept:?}");
-        }
-        for accept in
-            ["application/dicom+xml", "text/html", "", "application/dicom+json; q=0.0, text/html"]
-        {
-            assert!(!accepts(&[accept]), "{accept}");
-        }
-    }
 
     #[test]
     fn the_status_says_whether_all_some_or_none_is_stored() {

@@ -127,6 +127,14 @@ async fn a_study_is_found_by_what_its_files_say_of_it() {
     assert!(code == 400 && body["detail"].as_str().unwrap().contains("`Colour`"), "{body}");
     let xml = gateway.get("/dicomweb/studies").header(ACCEPT, "application/dicom+xml");
     assert_eq!(problem(xml.send().await.unwrap()).await.0, 406);
+    // Who cannot set a header says it in the query, which comes before what a client sends of its own.
+    for (query, expected) in [
+        ("accept=application/dicom%2Bjson&charset=utf-8&PatientID=4711", 200),
+        ("accept=application/dicom%2Bxml", 406),
+        ("charset=iso-8859-1", 406),
+    ] {
+        assert_eq!(status(&gateway, &format!("/dicomweb/studies?{query}")).await, expected);
+    }
     let fuzzy = gateway.get("/dicomweb/studies?fuzzymatching=true").send().await.unwrap();
     assert!(fuzzy.headers()[WARNING].to_str().unwrap().starts_with("299 "));
 }
@@ -165,6 +173,15 @@ async fn images_come_back_byte_for_byte_and_results_as_objects() {
         let answer = gateway.get(&path).header(ACCEPT, "application/dicom").send().await.unwrap();
         assert_eq!(answer.status(), 200);
         assert!(answer.bytes().await.unwrap() == file.as_slice(), "{uid}");
+    }
+    let one = format!("/dicomweb/studies/{study}/series/{series}/instances/{}", uids[0]);
+    for (syntax, expected) in [("*", 200), ("1.2.840.10008.1.2.4.90", 406)] {
+        let wanted =
+            format!("multipart/related; type=\"application/dicom\"; transfer-syntax={syntax}");
+        let answer = gateway.get(&one).header(ACCEPT, wanted).send().await.unwrap();
+        assert_eq!(answer.status(), expected, "{syntax}");
+        let query = format!("{one}?accept=application/dicom;transfer-syntax={syntax}");
+        assert_eq!(status(&gateway, &query).await, expected, "{syntax}");
     }
     let answer = gateway.get(&format!("/dicomweb/studies/{study}")).send().await.unwrap();
     let kind = answer.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();

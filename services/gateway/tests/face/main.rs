@@ -76,9 +76,18 @@ impl Gateway {
     }
 
     async fn with(config: Config, way: Way) -> Gateway {
+        Gateway::beside(None, config, way).await
+    }
+
+    /// Beside its ingest there may be another, in whose inbox instances wait.
+    async fn beside(inbox: Option<Ingest>, config: Config, way: Way) -> Gateway {
         let stop = CancellationToken::new();
         let (mesh, Faces { auth, storage, drift, registry, delivery }) = Mesh::open().await;
         let ingest = Ingest::default();
+        let inbox = match inbox {
+            Some(inbox) => Some(reach(Routes::new(inbox.server()), way, &stop).await),
+            None => None,
+        };
         let peers = Peers {
             auth: reach(auth, way, &stop).await,
             storage: reach(storage, way, &stop).await,
@@ -86,6 +95,7 @@ impl Gateway {
             registry: reach(registry, way, &stop).await,
             delivery: reach(delivery, way, &stop).await,
             ingest: reach(Routes::new(ingest.clone().server()), way, &stop).await,
+            inbox,
         };
         Gateway::before(peers, config, (mesh, ingest), stop).await
     }
@@ -101,6 +111,7 @@ impl Gateway {
             delivery: away.clone(),
             registry: away.clone(),
             ingest: away,
+            inbox: None,
         };
         let unreached = (Mesh::open().await.0, Ingest::default());
         Gateway::before(peers, Config::default(), unreached, CancellationToken::new()).await

@@ -4,6 +4,7 @@ use gateway::Config;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
+use crate::ingest::Ingest;
 use crate::{Gateway, Way, json, problem};
 
 const PARTS: &str = "multipart/related; type=\"application/dicom\"; boundary=\"a boundary\"";
@@ -137,4 +138,21 @@ async fn a_study_is_completed_with_a_number_or_without() {
     let asked: Vec<_> = gateway.ingest.completed().iter().map(|asked| asked.instances).collect();
     assert_eq!(asked, [None, Some(24), Some(23)]);
     assert!(gateway.ingest.completed().iter().all(|asked| asked.study_uid == "1.2.3"));
+}
+
+/// Each ingest knows its own inbox only: what comes to two of them would be two halves of a series.
+#[tokio::test]
+async fn instances_go_to_the_one_ingest_with_the_inbox_and_uploads_to_any() {
+    let inbox = Ingest::default();
+    let gateway = Gateway::beside(Some(inbox.clone()), Config::default(), Way::Within).await;
+    let stored = storing(&gateway, "/dicomweb/studies", &[("", "one")]).send().await.unwrap();
+    assert_eq!(told(stored).await.0, 200);
+    let completed = gateway.post("/v1/studies/1.2.3/complete").send().await.unwrap();
+    assert_eq!(json(completed).await.0, 202);
+    let uploaded = gateway.post("/v1/scans").body("pixels").send().await.unwrap();
+    assert_eq!(json(uploaded).await.0, 202);
+    let came = |to: &Ingest| (to.stored().len(), to.completed().len(), to.seen().len());
+    assert_eq!((came(&inbox), came(&gateway.ingest)), ((1, 1, 0), (0, 0, 1)));
+    let (status, peers) = json(gateway.get("/peers").send().await.unwrap()).await;
+    assert_eq!((status, &peers["inbox"]), (200, &json!("ok")));
 }

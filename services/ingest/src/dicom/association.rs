@@ -18,13 +18,14 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Door;
-use super::commitment::{self, Pending};
+use super::commitment;
 use super::contexts::{Context, negotiated};
 use super::dimse::{COMMAND_BYTES_MAX, Command, Operation, Status, is_uid};
 use super::inbox::{Arriving, NotTaken};
 use super::line::{Cut, Line};
 use super::part10::{self, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
-use super::report::{Report, Titles, later, unheard, values};
+use super::pending::Pending;
+use super::report::{Report, Titles, unheard, values};
 use super::senders::{Sender, Stranger};
 use super::telling::count_instance;
 
@@ -62,6 +63,7 @@ struct Accepted<'a, S> {
     door: &'a Door,
     line: Line<S>,
     sender: Arc<Sender>,
+    titles: &'a Titles,
     contexts: Vec<Context>,
     /// What a value of a response may have.
     value_bytes_max: usize,
@@ -135,6 +137,7 @@ where
         door,
         line,
         sender,
+        titles: &titles,
         contexts,
         value_bytes_max,
         command: (0, Vec::new()),
@@ -146,9 +149,7 @@ where
     };
     let ended = accepted.until_its_end(stop).await;
     for (_, pending) in pending {
-        let reception = door.reception.clone();
-        let to = (report_to.clone(), titles.clone());
-        door.telling(later(reception, pending, to, door.idle, stop.clone()));
+        door.tell_later(pending, report_to.clone(), stop);
     }
     unheard(reports, (report_to.as_ref(), &titles), door.idle, stop).await;
     ended
@@ -317,7 +318,7 @@ where
         }
         let command = Command::read(&std::mem::take(bytes)).ok_or(Cut::Garbled)?;
         if command.operation() == Operation::Heard {
-            self.reports.retain(|report| report.message_id != command.message_id());
+            self.heard(command.message_id()).await;
         }
         if command.has_data_set {
             let taken = match command.operation() {

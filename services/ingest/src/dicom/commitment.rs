@@ -2,17 +2,9 @@
 //!
 //! Request and report are data sets of two levels, in implicit VR little endian, which every application entity speaks.
 
-use std::collections::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 
-use domain::Result;
-use service::Share;
-
-use super::blocking;
 use super::dimse::is_uid;
-use super::inbox::{Inbox, Instance};
-use super::outcome::Outcome;
-use super::reception::Reception;
-use super::senders::Sender;
 
 pub const CLASS: &str = "1.2.840.10008.1.20.1";
 /// The one instance of that class (PS3.4, J.3.5).
@@ -43,21 +35,21 @@ const HEAD_BYTES: usize = 8;
 const DEPTH_MAX: usize = 8;
 
 /// An instance that somebody refers to.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Referenced {
     class: String,
-    instance: String,
+    pub instance: String,
 }
 
 /// A request.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Asked {
     transaction: String,
-    referenced: Vec<Referenced>,
+    pub referenced: Vec<Referenced>,
 }
 
 /// What is promised, and what is not.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Commitment {
     transaction: String,
     committed: Vec<Referenced>,
@@ -65,21 +57,9 @@ pub struct Commitment {
     failed: Vec<(Referenced, u16)>,
 }
 
-/// A request of which not all is decided yet.
-pub struct Pending {
-    asked: Asked,
-    /// Of the sender who asks.
-    folder: String,
-    /// What is not decided by then is not promised.
-    until_ms: i64,
-    /// Of these it was seen that scans keep them: that is forgotten sooner than the request may be.
-    kept: HashSet<String>,
-    _share: Share<String>,
-}
-
 /// What is known of an instance; what is said later outweighs what is said before.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Fate {
+pub enum Fate {
     /// There is none, or not any more.
     Unknown,
     /// A scan keeps it.
@@ -110,7 +90,7 @@ impl Asked {
     }
 
     /// What is promised where that is what is known of each instance.
-    fn promised(&self, fates: &[Fate]) -> Commitment {
+    pub fn promised(&self, fates: &[Fate]) -> Commitment {
         let (mut committed, mut failed) = (Vec::new(), Vec::new());
         for (one, fate) in self.referenced.iter().zip(fates) {
             match fate {
@@ -163,79 +143,6 @@ impl Commitment {
         put_items(&mut bytes, REFERENCED_SOP_SEQUENCE, committed);
         bytes
     }
-}
-
-impl Pending {
-    /// What that sender asks.
-    pub fn of(
-        asked: Asked,
-        sender: &Sender,
-        reception: &Reception,
-        share: Share<String>,
-    ) -> Pending {
-        let until_ms = reception.clock.now_ms().saturating_add(reception.kept_ms);
-        let (folder, kept) = (sender.folder.clone(), HashSet::new());
-        Pending { asked, folder, until_ms, kept, _share: share }
-    }
-
-    /// What is promised, once it is sure of every instance that a scan keeps it for good or that none will: who is promised one
-    /// may delete its own. None: not yet.
-    pub async fn decided(&mut self, reception: &Reception) -> Option<Commitment> {
-        let (inbox, folder) = (reception.inbox.clone(), self.folder.clone());
-        let wanted = self.asked.referenced.iter().map(|one| &one.instance);
-        let wanted = wanted.filter(|uid| !self.kept.contains(*uid));
-        let wanted: HashSet<String> = wanted.cloned().collect();
-        let known = match blocking(move || fates(&inbox, &folder, &wanted)).await {
-            Ok(known) => Some(known),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "what is kept cannot be told now"
-                );
-                None
-            }
-        };
-        let fate = |one: &Referenced| match &known {
-            _ if self.kept.contains(&one.instance) => Fate::Kept,
-            Some(known) => known.get(&one.instance).copied().unwrap_or(Fate::Unknown),
-            None => Fate::Waiting,
-        };
-        let fates: Vec<Fate> = self.asked.referenced.iter().map(fate).collect();
-        if !fates.contains(&Fate::Waiting) || reception.clock.now_ms() >= self.until_ms {
-            return Some(self.asked.promised(&fates));
-        }
-        let seen = self.asked.referenced.iter().zip(&fates);
-        let kept = seen.filter(|(_, fate)| **fate == Fate::Kept);
-        self.kept.extend(kept.map(|(one, _)| one.instance.clone()));
-        None
-    }
-}
-
-/// What has become of the wanted instances; nothing is said of those that are not here. Blocks.
-fn fates(inbox: &Inbox, folder: &str, wanted: &HashSet<String>) -> Result<HashMap<String, Fate>> {
-    // First what has arrived: what is put into its series meanwhile is found there.
-    let arrived = inbox.arrived(folder)?.into_iter().filter_map(|path| Instance::at(path, 0));
-    let arrived = arrived.map(|one| one.sop_instance).filter(|uid| wanted.contains(uid));
-    let mut fates: HashMap<String, Fate> = arrived.map(|uid| (uid, Fate::Waiting)).collect();
-    for series in inbox.series(folder)? {
-        let mut here = inbox.named(folder, &series)?;
-        here.retain(|one| wanted.contains(&one.sop_instance));
-        if here.is_empty() {
-            continue;
-        }
-        let outcome = Outcome::load(&inbox.note(folder, &series))?;
-        let kept = outcome.as_ref().map(Outcome::kept).unwrap_or_default();
-        for one in here {
-            let fate = match kept.get(one.sha256.as_str()) {
-                Some(true) => Fate::Kept,
-                Some(false) => Fate::Lost,
-                None => Fate::Waiting,
-            };
-            let known = fates.entry(one.sop_instance).or_insert(fate);
-            *known = fate.max(*known);
-        }
-    }
-    Ok(fates)
 }
 
 type Element<'a> = ([u16; 2], &'a [u8]);

@@ -2,14 +2,15 @@
 //! disk does.
 //!
 //! For each sender there is a folder `arrived`, where instances lie until the jail has said of which series they are, and a folder
-//! for each series. All that is known lies there, so that another process goes on where this one ended.
+//! for each series; `asked` has what it has asked of them and was not told. All that is known lies there, so that another process
+//! goes on where this one ended.
 
 mod looked;
 mod room;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use room::{Place, Room};
 const ARRIVING: &str = "arriving-";
 const ARRIVED: &str = "arrived";
 const SERIES: &str = "series";
+const ASKED: &str = "asked";
 const INSTANCE: &str = ".dcm";
 const DIGEST_CHARS: usize = 64;
 
@@ -126,7 +128,7 @@ impl Inbox {
     /// Makes the folders of a sender, unless they are there. Blocks.
     pub fn admit(&self, sender: &str) -> Result<PathBuf> {
         let own = self.folder.join(sender);
-        for below in [ARRIVED, SERIES] {
+        for below in [ARRIVED, SERIES, ASKED] {
             fs::create_dir_all(own.join(below)).map_err(unusable)?;
         }
         // A folder that a crash takes away takes all that lies in it along.
@@ -311,6 +313,32 @@ impl Inbox {
     /// Where it is noted what has become of a series.
     pub fn note(&self, sender: &str, series: &str) -> PathBuf {
         self.series_folder(sender, series).join("outcome.json")
+    }
+
+    /// The notes of what that sender has asked and was not told. Blocks.
+    pub fn asked(&self, sender: &str) -> Result<Vec<PathBuf>> {
+        entries(&self.folder.join(sender).join(ASKED))
+    }
+
+    /// Notes what that sender asks, in place of the note that is there of it; returns where it lies, once it survives a crash.
+    /// Blocks.
+    pub fn note_asked(&self, sender: &str, there: Option<PathBuf>, note: &[u8]) -> Result<PathBuf> {
+        self.reserve.require_room(note.len() as u64)?;
+        let named = tempfile::Builder::new().prefix(ARRIVING).tempfile_in(&self.folder);
+        let mut named = named.map_err(unusable)?;
+        named.write_all(note).map_err(unusable)?;
+        let name = name_of(named.path());
+        let flushed = durable::Draft::from(named).finish().map_err(unusable)?;
+        let path = if let Some(path) = there {
+            flushed.replace(&path).map_err(unusable)?;
+            path
+        } else {
+            let path = self.folder.join(sender).join(ASKED).join(name);
+            flushed.create(&path).map_err(unusable)?;
+            path
+        };
+        durable::flush_folder(durable::folder_of(&path)).map_err(unusable)?;
+        Ok(path)
     }
 
     /// Forgets a series. Blocks.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Door;
 use super::association::{Ended, serve};
+use super::pending::Pending;
 use super::telling::count_association;
 
 /// So many connections for each association that may be under way: those beyond are told so, which takes a moment.
@@ -31,9 +32,14 @@ pub fn bound(address: SocketAddr) -> Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-/// Serves whoever connects until it is told to stop; then instances that are under way are given up, and their senders told.
-pub fn listen(door: Arc<Door>, listener: std::net::TcpListener) -> Worker {
-    Worker::new("DICOM door", move |stop| async move {
+/// Serves whoever connects until it is told to stop; then instances that are under way are given up, and their senders told. `left`:
+/// what was asked of an earlier process, which has not told it.
+pub fn listen(door: Arc<Door>, listener: std::net::TcpListener, left: Vec<Pending>) -> Worker {
+    Worker::new("DICOM door", move |stop: CancellationToken| async move {
+        for pending in left {
+            let to = door.senders.report_to(pending.titles(), pending.folder());
+            door.tell_later(pending, to, &stop);
+        }
         let unusable = |error| ErrorKind::Internal.error("DICOM_LISTEN is lost").because(error);
         let listener = TcpListener::from_std(listener).map_err(unusable)?;
         let places = Shares::default();

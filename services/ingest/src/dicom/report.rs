@@ -9,17 +9,19 @@ use dicom_ul::pdu::{
     AssociationRQ, PDataValue, PDataValueType, Pdu, PresentationContextProposed,
     PresentationContextResultReason, RequestorRoles, UserVariableItem,
 };
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::association::APPLICATION_CONTEXT;
-use super::commitment::{CLASS, Commitment, Pending, WELL_KNOWN};
+use super::commitment::{CLASS, Commitment, WELL_KNOWN};
 use super::contexts::IMPLICIT_VR_LITTLE_ENDIAN;
 use super::dimse::{Command, Operation, event_report};
 use super::line::{Cut, Line};
 use super::part10::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use super::pending::{Note, Pending};
 use super::reception::Reception;
 use super::tls::Client;
 
@@ -39,10 +41,12 @@ const LOOK_LAST: Duration = Duration::from_secs(30);
 pub struct Report {
     pub message_id: u16,
     pub commitment: Commitment,
+    /// Where it lies until it is heard.
+    pub note: Option<Note>,
 }
 
 /// Who we are to the other side, and who it is.
-#[derive(Clone)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Titles {
     pub ours: String,
     pub theirs: String,
@@ -58,6 +62,13 @@ impl Report {
             .into_iter()
             .flat_map(|(value_type, bytes)| values(context, &value_type, &bytes, value_bytes_max))
             .collect()
+    }
+
+    /// It was heard, or there is nobody to hear it.
+    pub async fn forget(self) {
+        if let Some(note) = self.note {
+            note.forget().await;
+        }
     }
 }
 
@@ -105,9 +116,13 @@ pub async fn unheard(
     };
     for report in reports {
         let telling = told_in_the_end(&report, to, titles, idle);
-        if stop.run_until_cancelled(telling).await == Some(false) {
+        let told = stop.run_until_cancelled(telling).await;
+        // What is noted is told by whoever runs next.
+        let Some(told) = told else { return };
+        if !told {
             tracing::warn!(to = %to.address, "a commitment could not be reported: it can be asked for again");
         }
+        report.forget().await;
     }
 }
 
@@ -123,6 +138,9 @@ pub async fn later(
         tracing::info!(
             "a commitment was asked for and not waited for, and nobody says where it is taken"
         );
+        if let Some(note) = pending.into_note() {
+            note.forget().await;
+        }
         return;
     }
     let mut pause = LOOK;
@@ -136,7 +154,7 @@ pub async fn later(
         }
     };
     let Some(commitment) = stop.run_until_cancelled(deciding).await else { return };
-    let report = Report { message_id: 1, commitment };
+    let report = Report { message_id: 1, commitment, note: pending.into_note() };
     unheard(vec![report], (to.as_ref(), &titles), idle, &stop).await;
 }
 
@@ -342,7 +360,8 @@ mod tests {
         let [known, other] = ["known.pem", "other.pem"].map(|name| folder.path().join(name));
         let acceptor = signed(&known);
         let _ = signed(&other);
-        let report = Report { message_id: 1, commitment: promised(&["1.2.3"], &[]) };
+        let commitment = promised(&["1.2.3"], &[]);
+        let report = Report { message_id: 1, commitment, note: None };
         let titles = Titles { ours: "MEDSEG".into(), theirs: "NORTH".into() };
         for (authority, is_told) in [(&known, true), (&other, false)] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::report::ReportTo;
+use super::report::{ReportTo, Titles};
 use super::studies::Ask;
 use super::tls::Client;
 use crate::rpc::SENDERS;
@@ -162,6 +162,16 @@ impl Senders {
         let any = || known.iter().find(|sender| sender.called.is_none());
         let found = named.or_else(any).ok_or(Stranger::Called)?;
         Ok(Arc::clone(found))
+    }
+
+    /// Where whoever had those titles, and sent into that folder, takes reports now.
+    pub fn report_to(&self, titles: &Titles, folder: &str) -> Option<ReportTo> {
+        let is_it =
+            |sender: &&Arc<Sender>| sender.title == titles.theirs && sender.folder == folder;
+        let known = || self.senders.iter().filter(is_it);
+        let named = known().find(|sender| sender.called.as_deref() == Some(titles.ours.as_str()));
+        let found = named.or_else(|| known().find(|sender| sender.called.is_none()));
+        found.and_then(|sender| sender.report_to.clone())
     }
 
     /// One sender of each folder.

@@ -1,13 +1,19 @@
 //! Who sends asks whether what it has sent is kept (PS3.4, annex J).
 
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
 use dicom_ul::ClientAssociation;
-use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu};
+use dicom_ul::pdu::{
+    AssociationAC, PDataValue, PDataValueType, Pdu, PresentationContextResult,
+    PresentationContextResultReason, UserVariableItem, read_pdu, write_pdu,
+};
 use ingest::DicomSettings;
 
-use crate::door::{COMMITMENT, Hospitals, MR, NORTH, context, options, parts, series, status};
+use crate::door::{
+    COMMITMENT, Hospitals, MR, NORTH, context, options, parts, series, status, until,
+};
 
 const WELL_KNOWN: &str = "1.2.840.10008.1.20.1.1";
 
@@ -79,15 +85,100 @@ fn reported(address: SocketAddr, instances: &[String]) -> (Vec<u8>, Vec<u8>) {
     let answer = association.receive().unwrap();
     assert_eq!(status(&answer), 0);
     let report = (received(&mut association), received(&mut association));
-    let heard = [
+    send(&mut association, PDataValueType::Command, heard());
+    association.release().unwrap();
+    report
+}
+
+/// N-EVENT-REPORT-RSP.
+fn heard() -> Vec<u8> {
+    [
         element([0, 0x0100], &0x8100u16.to_le_bytes()),
         element([0, 0x0120], &1u16.to_le_bytes()),
         element([0, 0x0800], &0x0101u16.to_le_bytes()),
         element([0, 0x0900], &0u16.to_le_bytes()),
-    ];
-    send(&mut association, PDataValueType::Command, heard.concat());
+    ]
+    .concat()
+}
+
+/// Asks, and waits no longer than for the answer that it was taken.
+fn asked_and_left(address: SocketAddr, instances: &[String]) {
+    let mut association = options(NORTH).establish(address).unwrap();
+    send(&mut association, PDataValueType::Command, action(WELL_KNOWN, 1));
+    send(&mut association, PDataValueType::Data, request(instances));
+    assert_eq!(status(&association.receive().unwrap()), 0);
     association.release().unwrap();
-    report
+}
+
+/// Takes one report in an association that is not ours, and says that it was heard: its command and its data set.
+fn taken(listener: &TcpListener) -> (Vec<u8>, Vec<u8>) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let (mut unread, mut command, mut data_set) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        match next(&mut stream, &mut unread) {
+            Pdu::AssociationRQ(request) => {
+                assert_eq!((&*request.calling_ae_title, &*request.called_ae_title), TOLD);
+                let context = PresentationContextResult {
+                    id: request.presentation_contexts[0].id,
+                    reason: PresentationContextResultReason::Acceptance,
+                    transfer_syntax: request.presentation_contexts[0].transfer_syntaxes[0].clone(),
+                };
+                let accepted = AssociationAC {
+                    protocol_version: 1,
+                    application_context_name: request.application_context_name,
+                    called_ae_title: request.called_ae_title,
+                    calling_ae_title: request.calling_ae_title,
+                    presentation_contexts: vec![context],
+                    user_variables: vec![UserVariableItem::MaxLength(16_384)],
+                };
+                say(&mut stream, &Pdu::AssociationAC(accepted));
+            }
+            Pdu::PData { data } => {
+                for PDataValue { presentation_context_id, value_type, is_last, data } in data {
+                    if value_type == PDataValueType::Command {
+                        command.extend(data);
+                        continue;
+                    }
+                    data_set.extend(data);
+                    if is_last {
+                        let (value_type, data) = (PDataValueType::Command, heard());
+                        let value =
+                            PDataValue { presentation_context_id, value_type, is_last, data };
+                        say(&mut stream, &Pdu::PData { data: vec![value] });
+                    }
+                }
+            }
+            Pdu::ReleaseRQ => {
+                say(&mut stream, &Pdu::ReleaseRP);
+                return (command, data_set);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Who calls whom where a report is told on an association of ingest's own.
+const TOLD: (&str, &str) = ("MEDSEG", "NORTH_MR");
+
+fn next(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Pdu {
+    loop {
+        let mut rest = &unread[..];
+        if let Some(pdu) = read_pdu(&mut rest, 128 * 1024, true).unwrap() {
+            let left = rest.to_vec();
+            *unread = left;
+            return pdu;
+        }
+        let mut bytes = [0; 4096];
+        let read = stream.read(&mut bytes).unwrap();
+        assert_ne!(read, 0, "it broke off");
+        unread.extend(&bytes[..read]);
+    }
+}
+
+fn say(stream: &mut TcpStream, pdu: &Pdu) {
+    let mut bytes = Vec::new();
+    write_pdu(&mut bytes, pdu).unwrap();
+    stream.write_all(&bytes).unwrap();
 }
 
 async fn asked(hospitals: &Hospitals, instances: &[&str]) -> (Vec<u8>, Vec<u8>) {
@@ -166,4 +257,58 @@ async fn nobody_is_promised_what_another_hospital_has_sent_and_what_is_no_reques
         statuses
     });
     assert_eq!(statuses.await.unwrap(), [0x0118, 0x0112, 0x0123, 0x0115]);
+}
+
+/// Where the files `report_to` and `goes_on` say so, NORTH_MR takes reports elsewhere, and a series is complete soon.
+fn told_elsewhere(dicom: &mut DicomSettings, folder: &Path) {
+    dicom.dicom_quiet_s = if folder.join("goes_on").exists() { 1 } else { 3600 };
+    let Ok(address) = std::fs::read_to_string(folder.join("report_to")) else { return };
+    let table = dicom.dicom_senders.as_ref().unwrap();
+    let north = r#""client_id": "north","#;
+    let told = format!(r#"{north} "report_to": "{address}","#);
+    let written = std::fs::read_to_string(table).unwrap();
+    std::fs::write(table, written.replace(north, &told)).unwrap();
+}
+
+/// How many requests are noted that were not told.
+fn noted(hospitals: &Hospitals) -> usize {
+    let senders = std::fs::read_dir(hospitals.folder().join("spool/inbox")).unwrap().flatten();
+    let asked = senders.filter_map(|sender| std::fs::read_dir(sender.path().join("asked")).ok());
+    asked.map(Iterator::count).sum()
+}
+
+#[tokio::test]
+async fn what_was_asked_of_a_process_that_is_gone_is_told_once_by_the_next() {
+    let mut hospitals = Hospitals::with(told_elsewhere).await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::fs::write(hospitals.folder().join("report_to"), address).unwrap();
+    hospitals.kill().await;
+    hospitals.start().await;
+
+    let slices = series(35);
+    hospitals.store(NORTH, &slices).await;
+    let instances = [0, 7].map(|slice: usize| parts(&slices[slice]).0).to_vec();
+    let (door, of_them) = (hospitals.address, instances.clone());
+    let asking = tokio::task::spawn_blocking(move || asked_and_left(door, &of_them));
+    asking.await.unwrap();
+    assert_eq!(noted(&hospitals), 1);
+    hospitals.kill().await;
+    std::fs::write(hospitals.folder().join("goes_on"), "").unwrap();
+    hospitals.start().await;
+    let taking = tokio::task::spawn_blocking(move || (taken(&listener), listener));
+    let ((command, data_set), listener) = taking.await.unwrap();
+    assert!(holds(&command, &element([0, 0x1002], &1u16.to_le_bytes())));
+    assert!(instances.iter().all(|uid| holds(&data_set, uid.as_bytes())));
+    assert_eq!(hospitals.scans().await.len(), 1);
+
+    // With the note it is forgotten; so is what is heard on the association that it was asked on.
+    until(async || (noted(&hospitals) == 0).then_some(())).await;
+    asked(&hospitals, &instances.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    until(async || (noted(&hospitals) == 0).then_some(())).await;
+    hospitals.kill().await;
+    hospitals.start().await;
+    listener.set_nonblocking(true).unwrap();
+    let again = listener.accept().map(drop).unwrap_err();
+    assert_eq!(again.kind(), std::io::ErrorKind::WouldBlock);
 }

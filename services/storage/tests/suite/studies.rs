@@ -115,13 +115,26 @@ pub async fn each_identity_that_a_search_tells_is_noted_and_another_hospitals_is
     let none = find(&world, world.neighbour, Role::Clinician, asked.clone()).await.unwrap();
     assert_eq!(none, FoundStudies::default());
     assert_eq!(world.count("audit").await, 1);
-    find(&world, world.hospital, Role::Clinician, asked).await.unwrap();
+    // A viewer asks for frame after frame of it.
+    for _ in 0..3 {
+        let found = find(&world, world.hospital, Role::Clinician, asked.clone()).await.unwrap();
+        assert_eq!(found.scans.len(), 1);
+    }
     let noted: Vec<(String, String)> =
         sqlx::query_as("SELECT action, object_id FROM audit ORDER BY position")
             .fetch_all(world.ports.database.pool())
             .await
             .unwrap();
     assert_eq!(noted[1..], [("scan.identity.read".to_owned(), scan.id)]);
+    world.clock.advance(6 * 60_000);
+    let details = || async {
+        let noted = sqlx::query_scalar::<_, String>(
+            "SELECT detail FROM audit WHERE action = 'scan.identity.read' ORDER BY position",
+        );
+        noted.fetch_all(world.ports.database.pool()).await.unwrap()
+    };
+    let details = crate::world::until(details, |details| details.len() == 2).await;
+    assert_eq!(details[1], "again 2 times");
 }
 
 pub async fn an_index_of_instances_is_for_those_who_may_know_whose_they_are(world: World) {

@@ -47,15 +47,25 @@ pub async fn an_entry_says_who_from_where_and_why(world: World) {
 pub async fn readings_of_pixels_are_entries_and_the_same_one_is_one(world: World) {
     let scan = world.accept(Upload::of("a head")).await.unwrap();
     let of = Search { action: "scan.pixels.read".into(), ..Search::default() };
-    for name in ["volume", "volume", "original", "image.png"] {
+    for name in ["volume", "volume", "original", "volume", "image.png"] {
         world.read(&scan, name).await.unwrap();
     }
     let entries = read(&world, of.clone()).await.unwrap();
     let read_of: Vec<_> = entries.iter().map(|entry| entry.detail.as_str()).collect();
     assert_eq!(read_of, ["image.png", "original", "volume"]);
+    let last_ms = world.clock.clock().now_ms();
     world.clock.advance(6 * 60_000);
     world.read(&scan, "volume").await.unwrap();
-    assert_eq!(read(&world, of).await.unwrap().len(), 4);
+    // What was one reading is noted once it is over: how often it was done again, by whom and when.
+    let noted = || async { read(&world, of.clone()).await.unwrap() };
+    let noted = crate::world::until(noted, |noted| noted.len() == 5).await;
+    let again: Vec<_> = noted.iter().filter(|entry| entry.detail.starts_with("again ")).collect();
+    let [again] = again[..] else { panic!("{noted:?}") };
+    assert_eq!((again.detail.as_str(), again.at_ms), ("again 2 times: volume", last_ms));
+    let first = noted.iter().find(|entry| entry.detail == "original").unwrap();
+    assert_eq!((&again.subject, &again.roles), (&first.subject, &first.roles));
+    assert_eq!(noted.iter().filter(|entry| entry.detail == "volume").count(), 2);
+    assert_eq!(broken(&world).await, None);
 }
 
 pub async fn the_trail_is_its_hospitals_admins_and_reading_it_is_an_entry(world: World) {

@@ -3,14 +3,15 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Accepted, Taken};
-use crate::dicom::commitment::{self, Asked, Pending};
+use crate::dicom::commitment::{self, Asked};
 use crate::dicom::dimse::{Command, Status};
 use crate::dicom::line::Cut;
+use crate::dicom::pending::Pending;
 use crate::dicom::report::Report;
 
 /// Reports that nobody has heard: whoever asks for more of them does not listen.
 const REPORTS_MAX: usize = 16;
-/// Requests of one sender that are not decided: they lie in memory, and most are of a series or a study each.
+/// Requests of one sender that are not decided: they lie in memory, too, and most are of a series or a study each.
 const REQUESTS_MAX: usize = 64;
 
 impl<S> Accepted<'_, S>
@@ -53,10 +54,29 @@ where
         let (Ok(share), true) = (share, self.reports.len() < REPORTS_MAX) else {
             return self.answer(context, to, Status::FAILED).await;
         };
-        let pending = Pending::of(asked, &self.sender, &self.door.reception, share);
+        let reception = &self.door.reception;
+        let mut pending = Pending::of(asked, &self.sender, self.titles, reception, share);
+        // Nobody else can be told once this association is gone.
+        if self.sender.report_to.is_some()
+            && let Err(error) = pending.keep(reception).await
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a request for a commitment is not kept"
+            );
+            return self.answer(context, to, Status::FAILED).await;
+        }
         self.pending.push((context, pending));
         self.answer(context, to, Status::SUCCESS).await?;
         self.tell_decided().await
+    }
+
+    /// The other side has heard the report that it names.
+    pub(super) async fn heard(&mut self, message_id: u16) {
+        let heard = self.reports.iter().position(|report| report.message_id == message_id);
+        if let Some(at) = heard {
+            self.reports.remove(at).forget().await;
+        }
     }
 
     /// Reports what is decided of what was asked.
@@ -71,10 +91,11 @@ where
                 continue;
             };
             self.reported = self.reported.wrapping_add(1);
-            let report = Report { message_id: self.reported, commitment };
-            let message = report.message(context, self.value_bytes_max);
             // Before a word of it is said: whoever hangs up then is told elsewhere.
-            self.pending.remove(at);
+            let (_, pending) = self.pending.remove(at);
+            let note = pending.into_note();
+            let report = Report { message_id: self.reported, commitment, note };
+            let message = report.message(context, self.value_bytes_max);
             self.reports.push(report);
             for pdu in message {
                 self.line.send(&pdu).await?;
