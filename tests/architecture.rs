@@ -238,16 +238,46 @@ fn no_database_driver_is_named_outside_platform() {
     }
 }
 
+/// What of `text` is in the product: no comment, and not the tests at its end.
+fn product(text: &str) -> String {
+    let tests =
+        ["\n#[cfg(test)]\nmod tests", "\n#[cfg(test)]\n#[path"].map(|tests| text.find(tests));
+    let end = tests.into_iter().flatten().min().unwrap_or(text.len());
+    let lines = text[..end].lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What is in the product of the sources below these folders, by its path from the root.
+fn products(folders: &[&str]) -> Vec<(String, String)> {
+    let all = folders.iter().flat_map(|folder| sources(&root().join(folder)));
+    let named = all.map(|(path, text)| {
+        let path = path.strip_prefix(root()).expect("a path below the root");
+        (path.to_string_lossy().into_owned(), product(&text))
+    });
+    let for_tests = ["/tests/", "/tests.rs", "_tests.rs", "/testing.rs", "/testsuite.rs"];
+    named.filter(|(path, _)| !for_tests.iter().any(|part| path.contains(part))).collect()
+}
+
+/// Which of these words stand in `text`.
+fn said<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
+    words.iter().copied().filter(|word| text.contains(word)).collect()
+}
+
 #[test]
 fn nothing_asks_which_mode_it_is_in() {
-    for folder in ["crates", "services"] {
-        for (path, text) in sources(&root().join(folder)) {
-            for question in
-                ["is_standalone", "is_embedded", "is_cluster", "Mode::Standalone", "Mode::Embedded"]
-            {
-                assert!(!text.contains(question), "{} asks {question}", path.display());
-            }
-        }
+    // Whoever knows what an address begins with knows which adapter is behind it, and so how it was started.
+    let schemes = ["\"sqlite", "\"mysql", "\"amqp", "\"gs:", "\"gs\"", "\"s3:", "\"s3\""];
+    let question = r#"let alone = url.scheme() == "sqlite";"#;
+    assert_eq!(said(&product(question), &schemes), ["\"sqlite"]);
+    let all = products(&["crates/service", "services"]);
+    assert!(all.len() > 100, "{} sources were found", all.len());
+    for (path, text) in all {
+        // The composition root writes addresses, for it chooses.
+        let asks = said(&text, &schemes);
+        assert!(
+            path.starts_with("services/medseg/") || asks.is_empty(),
+            "{path} asks for {asks:?}"
+        );
     }
 }
 
@@ -316,10 +346,14 @@ fn the_gateway_and_every_rpc_file_translate_only() {
             );
         }
     }
-    for (path, text) in sources(&root().join("services")) {
-        let translates = path.file_name().is_some_and(|name| name == "rpc.rs");
-        assert!(!translates || !text.contains("sqlx::"), "{} speaks SQL", path.display());
+    let mut translators = 0;
+    for (path, text) in products(&["services"]) {
+        if path.ends_with("/rpc.rs") || path.contains("/rpc/") {
+            translators += 1;
+            assert!(!text.contains("sqlx"), "{path} speaks SQL");
+        }
     }
+    assert!(translators > SERVICES.len(), "{translators} files that translate were found");
 }
 
 #[test]
@@ -376,8 +410,37 @@ fn time_and_randomness_are_arguments() {
         lints.contains("std::time::SystemTime::now"),
         "clippy.toml no longer bans the system clock"
     );
-    for (path, text) in sources(&root().join("crates/domain")) {
-        assert!(!text.contains("SystemTime"), "{} reads the clock", path.display());
+    // Names that are the crate's own, whatever it is called where it is used; a seed is an argument.
+    let springs = [
+        "SystemTime::now",
+        "OffsetDateTime::now",
+        "Utc::now",
+        "Local::now",
+        "getrandom::",
+        "rand::rng",
+        "rand::random",
+        "thread_rng",
+        "make_rng",
+        "OsRng",
+        "SysRng",
+        "from_entropy",
+        "Uuid::new_v4",
+        "Uuid::now_v7",
+    ];
+    // Where they come in, and what bends tokens in a test.
+    let doors = ["crates/service/src/system.rs", "crates/service/src/claims/token/reference.rs"];
+    let (open, closed): (Vec<_>, Vec<_>) = products(&["crates", "services"])
+        .into_iter()
+        .partition(|(path, _)| doors.contains(&path.as_str()));
+    for (path, text) in open {
+        assert!(!said(&text, &springs).is_empty(), "{path} needs no exception");
+    }
+    for (path, text) in closed {
+        let read = said(&text, &springs);
+        assert!(
+            read.is_empty(),
+            "{path} reads {read:?}: take a `domain::Clock` or `domain::Random`"
+        );
     }
 }
 

@@ -115,6 +115,26 @@ export function figures({ page, url, look, fits }) {
       await page.getByRole('alert').waitFor()
     },
 
+    async 'versions of models are compared by what they answer, their figures and their cards'() {
+      await page.goto(`${url}#/models`)
+      await page.getByRole('heading', { name: 'Models', exact: true, level: 1 }).waitFor()
+      const { versions } = await answered(/^\/v1\/models$/)
+      const { name, version, modalities, evaluation } = versions.find(({ state }) => state === 'serving')
+      const compared = page.getByRole('checkbox', { name: `Compare ${name}/${version}`, exact: true })
+      const shown = page.getByRole('article', { name: `${name}/${version}`, exact: true })
+      await shown.waitFor()
+      assert.ok(await compared.isChecked(), 'the newest are compared before anybody chooses')
+      const told = await shown.innerText()
+      assert.ok(told.includes(`serving, made for ${modalities.join(', ')}`), told)
+      if (evaluation?.failure === null) assert.ok(told.includes(evaluation.gate_set), told)
+      await shown.getByRole('button', { name: 'Show its card' }).click()
+      await shown.getByText(`# ${name} ${version}`).waitFor()
+      await look('models')
+      await compared.uncheck()
+      await shown.waitFor({ state: 'detached' })
+      await onPhone('models', 'Models')
+    },
+
     async 'a patient who has a link is heard without an account and without a script, in either language'() {
       await page.goto(`${url}#/report`)
       await page.getByRole('button', { name: 'Make a link' }).click()

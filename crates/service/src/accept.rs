@@ -16,7 +16,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
-use crate::serve::DRAIN_REQUESTS;
 use crate::tls::Tls;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +30,9 @@ const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// For a socket that cannot be accepted, such as when no file descriptor is left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// How long requests may take to finish once the process is told to stop; workers have their time after that.
+const DRAIN_REQUESTS: Duration = Duration::from_secs(6);
 
 /// Accepts connections until `shutdown`, then waits for those that are open.
 pub async fn accept(

@@ -3,6 +3,7 @@
 //! Services answer with bare errors. Whichever way a caller comes, over the network or within the process, the answer passes
 //! here on its way out.
 
+use std::any::Any;
 use std::error::Error as StdError;
 
 use axum::response::Response;
@@ -10,10 +11,20 @@ use domain::Error;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::util::MapResponseLayer;
+use tower_http::catch_panic::CatchPanicLayer;
 
 /// The same routes; what they fail at is logged, once, with all its causes.
 pub(crate) fn logged(grpc: Routes) -> Routes {
     grpc.into_axum_router().layer(MapResponseLayer::new(seen)).into()
+}
+
+/// The same routes, with `INTERNAL` instead of a panic.
+pub(crate) fn catch_panics(grpc: Routes) -> Routes {
+    grpc.into_axum_router().layer(CatchPanicLayer::custom(panicked)).into()
+}
+
+fn panicked(_: Box<dyn Any + Send + 'static>) -> http::Response<tonic::body::Body> {
+    Status::internal("internal error").into_http()
 }
 
 /// The status that a stream ends with. It travels in trailers, which come when the answer has long passed, so its cause is

@@ -13,9 +13,8 @@ use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 
-use crate::failures::logged;
+use crate::failures::{catch_panics, logged};
 use crate::retry::RetryingChannel;
-use crate::serve::catch_panics;
 use crate::{Identity, Service, asked, trace};
 
 /// How long a peer may take to begin its answer, unless the request sets a timeout of its own (as a

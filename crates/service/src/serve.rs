@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -23,15 +21,14 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::accept::accept;
-use crate::failures::logged;
+use crate::failures::{catch_panics, logged};
 use crate::health::Readiness;
 use crate::peer::timeout_of;
 use crate::tls::Tls;
 use crate::{Identity, Service, Worker, asked, telemetry};
 
-/// How long requests, and after them workers, may take to finish once the process is told to stop:
-/// together less than the ten seconds after which a container is killed, unless the service wants more.
-pub const DRAIN_REQUESTS: Duration = Duration::from_secs(6);
+/// How long workers may take to finish once the process is told to stop, after its requests (`accept.rs`): together less than the
+/// ten seconds after which a container is killed, unless the service wants more.
 const DRAIN_WORKERS: Duration = Duration::from_secs(3);
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -228,15 +225,6 @@ fn unmeasured() -> Body {
 fn is_grpc(request: &Request) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
-}
-
-/// The same routes, with `INTERNAL` instead of a panic.
-pub(crate) fn catch_panics(grpc: Routes) -> Routes {
-    grpc.into_axum_router().layer(CatchPanicLayer::custom(panicked)).into()
-}
-
-fn panicked(_: Box<dyn Any + Send + 'static>) -> http::Response<tonic::body::Body> {
-    Status::internal("internal error").into_http()
 }
 
 fn reflection() -> anyhow::Result<ServerReflectionServer<impl ServerReflection>> {

@@ -8,9 +8,9 @@ mod dimse;
 use domain::Result;
 use report::dicom::Instance;
 
-use crate::attempt::{Attempted, Outcome};
 use crate::dial::Dial;
 use crate::objects::Object;
+use crate::outcome::{Attempted, Outcome};
 use crate::post::clipped;
 use association::{Association, Context};
 

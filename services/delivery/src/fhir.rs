@@ -9,9 +9,9 @@ use report::fhir;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use crate::attempt::Outcome;
 use crate::handed::{Handed, Of};
 use crate::mllp::NOBODYS;
+use crate::outcome::Outcome;
 use crate::post::{Answered, Post, authorization, clipped};
 
 const MEDIA_TYPE: &str = "application/fhir+json";

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Store;
-use crate::attempt::{Attempted, Outcome, Ways, attempt};
+use crate::attempt::{Ways, attempt};
 use crate::outbox::{Due, Lane, Waiting};
+use crate::outcome::{Attempted, Outcome};
 
 /// Lanes under way at once, of all hospitals and of one: what is in memory is bounded by the first.
 const LANES_MAX: usize = 16;

@@ -22,6 +22,7 @@ mod mllp;
 mod objection;
 mod objects;
 mod outbox;
+mod outcome;
 mod pause;
 mod post;
 mod rpc;

@@ -10,9 +10,9 @@ use report::hl7;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::attempt::Outcome;
 use crate::dial::Dial;
 use crate::handed::{Handed, Of};
+use crate::outcome::Outcome;
 use crate::post::clipped;
 
 /// The scheme of addresses.

@@ -2,7 +2,7 @@
 //!
 //! How often in a row stands at the end of the words that are kept of the delivery: people read it there, too.
 
-use crate::attempt::Outcome;
+use crate::outcome::Outcome;
 
 /// So often the same is sent, within a quarter of an hour.
 const TIMES_MAX: i64 = 5;

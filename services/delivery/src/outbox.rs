@@ -5,12 +5,12 @@ use platform::db::{BindId, Run, Unit, failed};
 use sqlx::FromRow;
 
 use crate::Store;
-use crate::attempt::{Attempted, Outcome};
 use crate::audit::{Act, Note};
 use crate::erased::{forget, is_erased};
 use crate::event::Completed;
 use crate::format::Kind;
 use crate::objection::times_said;
+use crate::outcome::{Attempted, Outcome};
 use crate::pause::{DELIVERY_MS_MAX, DESTINATION_MS_MAX, pause_ms};
 
 /// How long an attempt has before another may begin: one that was killed is taken up again then.

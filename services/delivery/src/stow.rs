@@ -8,8 +8,8 @@ use domain::{Random, Result, hex};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use crate::attempt::Outcome;
 use crate::objects::Object;
+use crate::outcome::Outcome;
 use crate::post::{Answered, Post, authorization, value};
 
 /// What an archive has to take the objects in.

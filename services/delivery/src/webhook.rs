@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::Value;
 use service::{CloudEvent, Origin};
 
-use crate::attempt::Outcome;
 use crate::format::CLOUD_EVENT;
+use crate::outcome::Outcome;
 use crate::post::{Answered, Post};
 use crate::signature;
 

@@ -18,6 +18,7 @@ mod rpc;
 mod statistics;
 mod store;
 mod windows;
+mod written;
 
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::plot;
 use crate::report::{Feature, ModelCount, Report, Times, Verdict};
+use crate::written::number;
 
 const STYLE: &str = "
 body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c2024;background:#fff}
@@ -183,19 +184,6 @@ fn utc(ms: i64) -> String {
 
 fn optional(value: Option<f64>) -> String {
     value.map_or_else(|| "–".into(), number)
-}
-
-/// Three significant digits.
-pub fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".into(),
-        size if !(0.001..10_000.0).contains(&size) => format!("{value:.1e}"),
-        size => format!("{value:.*}", (2 - size.log10().floor() as i32).max(0) as usize),
-    }
-}
-
-pub fn percent(share: f64) -> String {
-    format!("{:.*} %", usize::from(share < 0.1 && share > 0.0), share * 100.0)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::page::{number, percent};
 use crate::report::Histogram;
+use crate::written::{number, percent};
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 220.0;

@@ -133,7 +133,8 @@ pub struct Config {
     pub dicom: DicomSettings,
 }
 
-fn modality(term: &str) -> Result<Modality, String> {
+/// The modality that a setting names.
+pub fn modality(term: &str) -> Result<Modality, String> {
     Modality::of_term(term).ok_or_else(|| format!("`{term}` is neither `MR` nor `CT`"))
 }
 

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use domain::limits::UPLOAD_MIB_DEFAULT;
+use imaging::Modality;
 use service::{ErrorLog, cli, shutdown_on_signals};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -135,6 +136,7 @@ impl Jailed {
             device: self.device.clone(),
             batch: 8,
             window: None,
+            modalities: vec![Modality::MagneticResonance],
             decode_jail: self.decode_jail,
             bare_model_mib: inference::BARE_MODEL_MIB,
             first_password: None,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use auth::{Accounts, FirstStart};
 use domain::{ErrorKind, Result, hex};
+use imaging::Modality;
 use platform::queue::Queue;
 use secrecy::{ExposeSecret, SecretString};
 use service::{LogSettings, Peer, Process, Service, system_clock, system_random};
@@ -67,6 +68,10 @@ pub struct Services {
     /// How many scans of each priority are in hand at a time; when it is not said, enough for three batches.
     #[arg(long, env)]
     pub window: Option<u16>,
+
+    /// What the registered models can judge: `MR`, `CT` or both. Which model takes which, the registry says.
+    #[arg(long, env, value_delimiter = ',', default_value = "MR", value_parser = ingest::modality)]
+    pub modalities: Vec<Modality>,
 
     /// The jail that uploads are decoded in: `required` refuses to start where the kernel has no landlock or no seccomp,
     /// `best-effort` goes on within what there is.
@@ -248,6 +253,7 @@ impl Services {
         let upload_mib = usize::try_from(self.gateway.upload_mib).unwrap_or(usize::MAX >> 20);
         ingest::Config {
             upload_mib,
+            modalities: self.modalities.clone(),
             disk_reserve_mib: self.rules.disk_reserve_mib,
             decode_jail: self.decode_jail,
             dicom: self.dicom.clone(),
@@ -335,4 +341,30 @@ async fn delivery(
     let (clock, random) = (system_clock(), system_random());
     let ports = delivery::Ports::open(&home.database_url("delivery"), queue, clock, random).await?;
     delivery::build(settings, ports, peers)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        services: Services,
+    }
+
+    #[test]
+    fn ingest_takes_the_modalities_that_are_named_and_without_a_word_mr_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        let of = |words: &[&str]| {
+            let Program { services } = Program::try_parse_from(words).unwrap();
+            services.ingest(&home, "a secret".into()).modalities
+        };
+        let [mr, ct] = [Modality::MagneticResonance, Modality::ComputedTomography];
+        assert_eq!(of(&["medseg"]), [mr]);
+        assert_eq!(of(&["medseg", "--modalities", "MR,CT"]), [mr, ct]);
+    }
 }

@@ -331,6 +331,20 @@ impl Mesh {
         scan.execute(self.of_drift.pool()).await.unwrap();
     }
 
+    /// A scan that this version of the model has answered.
+    pub async fn observed(&self, version: &str, scan: &str) {
+        let observation = serde_json::json!({
+            "model": { "name": "medseg-mr", "version": version, "sha256": "ab" },
+            "features": { "mean": 0.5 }, "image_kind": "flair",
+        });
+        let query = sqlx::query(
+            "INSERT INTO observations (tenant_id, event_id, scan_id, answer, completed_ms, observation)
+             VALUES (?, ?, ?, 'found', ?, ?)",
+        );
+        let query = query.bind(self.tenant.to_string()).bind(scan).bind(scan).bind(NOW_MS - 1);
+        query.bind(observation.to_string()).execute(self.of_drift.pool()).await.unwrap();
+    }
+
     /// From now on storage cannot read its scans.
     pub async fn lose_the_scans(&self) {
         let query = sqlx::query("ALTER TABLE scans RENAME TO scans_of_nobody");

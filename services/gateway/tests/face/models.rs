@@ -277,6 +277,32 @@ async fn confirmed_scans_of_ones_own_stand_beside_the_gates_figures_and_refuse_n
 }
 
 #[tokio::test]
+async fn each_version_brings_what_drift_compares_its_scans_with() {
+    let gateway = Gateway::start().await.signed_in_as(Role::Scientist);
+    register(&gateway, "1.0").await;
+    gateway.mesh.clock.advance(1);
+    let reference = r#"{"features":{"mean":{"edges":[0,1,2],"counts":[3,4],"sample":[0.25]}}}"#;
+    let reference = Part::bytes(reference.as_bytes()).file_name("reference.json");
+    let form = form("2.0", WEIGHTS).part("reference", reference);
+    let sent = gateway.post("/v1/models").multipart(form).send().await.unwrap();
+    assert_eq!(sent.status(), 201);
+
+    let mean = async || {
+        let (_, report) = json(gateway.post("/v1/drift/reports").send().await.unwrap()).await;
+        let features = report["features"].as_array().unwrap();
+        let mean = features.iter().find(|feature| feature["name"] == "mean").unwrap();
+        (mean["verdict"].clone(), mean["reference_median"].clone())
+    };
+    gateway.mesh.observed("1.0", "first").await;
+    assert_eq!(mean().await, (json!("no_reference"), Value::Null));
+    // Now the other version has judged most.
+    for scan in ["second", "third"] {
+        gateway.mesh.observed("2.0", scan).await;
+    }
+    assert_eq!(mean().await, (json!("too_few_scans"), json!(0.25)));
+}
+
+#[tokio::test]
 async fn clinicians_have_no_say_in_models() {
     let gateway = Gateway::start().await;
     for path in ["/v1/models", "/v1/model-events", "/v1/models/medseg-mr/1.0"] {

@@ -1,6 +1,10 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use domain::ErrorKind;
 use imaging::encode::{Series, zip};
 use imaging::{Modality, Volume};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use proto::ingest::UploadHeader;
 use proto::ingest::upload_answer::Answer;
 use proto::storage::{ListScans, Priority};
@@ -290,12 +294,44 @@ async fn a_codec_that_would_start_threads_works_in_the_jail_without() {
     assert!(scan.is_ok(), "{scan:?}");
 }
 
+/// Counts how many decoders were killed at a wall of their jail.
+#[derive(Default)]
+struct Escapes(Arc<AtomicU64>);
+
+impl Recorder for Escapes {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        match key.name() {
+            "medseg_decoder_escapes_total" => Counter::from_arc(self.0.clone()),
+            _ => Counter::noop(),
+        }
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
 #[tokio::test]
-async fn a_decoder_that_tries_to_break_out_is_a_refusal_that_tells_nothing() {
+async fn a_decoder_that_tries_to_break_out_is_counted_and_a_refusal_that_tells_nothing() {
+    let escapes = Escapes::default();
+    // Of this thread, on which all that is waited for here runs.
+    let _counted = metrics::set_default_local_recorder(&escapes);
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/outlaw.sh").into();
     let world = World::with(|config| config.decoder = Some(program)).await;
+    assert_eq!(escapes.0.load(Ordering::Relaxed), 0);
     let refusal = world.upload(&files::dicom_slice()).await.unwrap().unwrap_err();
     assert_eq!(refusal.problem, "corrupt");
     assert!(refusal.detail.starts_with("It cannot be decoded. Export"), "{}", refusal.detail);
     assert_eq!(world.spooled(), 0);
+    assert_ne!(escapes.0.load(Ordering::Relaxed), 0, "the alarm has nothing to go by");
 }

@@ -11,6 +11,7 @@ mod forward;
 mod help;
 mod killed;
 mod labelled;
+mod model;
 mod phantom;
 mod place;
 mod segment;

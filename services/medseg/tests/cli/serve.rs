@@ -6,6 +6,7 @@ fn what_keeps_it_from_starting_is_told_before_anything_is_served() {
     place.write("taken", "a file where a folder is asked for");
     for (options, code, words) in [
         ("--listen nowhere", MISUSED, ["invalid value 'nowhere'", "--listen"]),
+        ("--modalities MR,XR", MISUSED, ["`XR` is neither `MR` nor `CT`", "--modalities"]),
         ("--max-uploads many", MISUSED, ["invalid value 'many'", "--max-uploads"]),
         ("--data taken", FAILED, ["the data directory", "taken"]),
         ("--listen 0.0.0.0:0", FAILED, ["0.0.0.0:0 is reached by other machines", "BEHIND_PROXY"]),

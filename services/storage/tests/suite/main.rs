@@ -105,6 +105,7 @@ on_every_database! {
     trail::a_tail_that_was_cut_off_is_found_by_what_was_anchored;
     trail::an_anchor_is_read_from_the_object_store_as_it_was_written;
     whose::an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted;
+    whose::the_identity_of_a_series_of_a_thousand_slices_is_kept_whole;
     whose::an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told;
     whose::an_identity_from_the_version_before_is_kept_as_any_other;
     whose::another_hospitals_identity_is_as_if_it_never_was;

@@ -54,6 +54,18 @@ pub async fn an_identity_is_told_to_those_who_may_know_and_each_reading_is_noted
     assert_eq!(readings[1..], [read.clone(), read]);
 }
 
+/// More than the columns of some databases hold, where nobody has asked for longer ones.
+pub async fn the_identity_of_a_series_of_a_thousand_slices_is_kept_whole(world: World) {
+    let uid = |slice: usize| format!("1.2.826.0.1.3680043.8.498.1{slice:037}");
+    let sop_instance_uids = (0..1400).map(uid).collect();
+    let identity = Identity { sop_instance_uids, ..of_patient("4711") };
+    let mut upload = of("4711", "", "1.2", "");
+    upload.header.identity = Some(identity.clone());
+    let scan = world.accept(upload).await.unwrap();
+    let known = ask(&world, world.hospital, Role::Clinician, &scan.id).await.unwrap();
+    assert!(known.identity == Some(identity), "kept: {} bytes", known.identity_json.len());
+}
+
 pub async fn an_identity_that_was_bound_to_another_patient_or_other_voxels_is_not_told(
     world: World,
 ) {
