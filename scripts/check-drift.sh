@@ -20,5 +20,5 @@ serve "$1/medseg" --model-url threshold: --research --drift-window-s 1
 # It tells nobody that it was run.
 export DO_NOT_TRACK=1 PYTHONPATH=$tools PYTHONDONTWRITEBYTECODE=1
 # A program that is built for tests is slower than the one that hospitals run; how much slower it may be, and no more, is said here.
-MEDSEG_PASSWORD=$password python3 scripts/check_drift.py "$url" "$folder/data/drift.db" "${RATIO:-10}"
+MEDSEG_PASSWORD=$password python3 "$root/scripts/check_drift.py" "$url" "$folder/data/drift.db" "${RATIO:-10}"
 CHROMIUM=$chromium node "$folder/test/windows.mjs" "${url%/}/" "$user" "$password"

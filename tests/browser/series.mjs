@@ -23,6 +23,13 @@ export function series({ page, url, volume, send, look }) {
       await localiser.getByText('it is a localiser').waitFor()
       await look('study')
 
+      // What no model has seen can be looked at all the same.
+      await localiser.getByRole('link').click()
+      await page.getByTestId('answer').filter({ hasText: 'Not analysable' }).waitFor()
+      await page.getByTestId('slice-number').filter({ hasText: /of 24$/ }).waitFor()
+      await page.locator('[data-testid=slice][data-ready=true]').waitFor()
+      await page.goBack()
+
       const analyse = localiser.getByRole('button', { name: /^Analyse this one too/ })
       const asked = page.waitForResponse((response) => response.url().endsWith('/retry'))
       await analyse.click()
