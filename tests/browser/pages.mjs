@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import { signedIn } from './session.mjs'
 
 /** The part of the story that is told on the pages of models, of deliveries and of one's own account, and of the rule that stops models. */
-export function pages({ page, url, look, fits }) {
+export function pages({ page, url, user, password, look, fits }) {
   async function opened(link, heading = link) {
     await page.getByRole('link', { name: link, exact: typeof link === 'string' }).click()
     await page.getByRole('heading', { name: heading, exact: true, level: 1 }).waitFor()
@@ -76,6 +77,32 @@ export function pages({ page, url, look, fits }) {
       await page.getByRole('heading', { name: 'Second factor' }).waitFor()
       await look('account')
       await onPhone('account', 'Your account')
+    },
+
+    async 'a clinician begins with the scans, a scientist with the figures and is shown no scan, and neither is offered what they may not'() {
+      const headers = await signedIn(url, user, password)
+      for (const [role, heading, offered, withheld] of [
+        ['clinician', 'New scan', ['Quality'], ['Drift', 'Models', 'Deliveries', 'Administration']],
+        ['scientist', 'Quality', ['Drift', 'Models'], ['New scan', 'Deliveries', 'Administration']],
+      ]) {
+        const one = { user_name: `a-${role}`, password: `${password}-of-the-${role}`, roles: [role] }
+        const made = await fetch(new URL('v1/users', url), { method: 'POST', headers, body: JSON.stringify(one) })
+        assert.ok(made.ok || made.status === 409, `${made.status}`)
+        const context = await page.context().browser().newContext({ locale: 'en-GB', viewport: { width: 1440, height: 900 } })
+        const own = await context.newPage()
+        const asked = []
+        own.on('request', (request) => asked.push(new URL(request.url()).pathname))
+        await own.goto(url)
+        await own.getByLabel('User name').fill(one.user_name)
+        await own.getByLabel('Password').fill(one.password)
+        await own.getByRole('button', { name: 'Sign in' }).click()
+        await own.getByRole('heading', { name: heading, exact: true, level: 1 }).waitFor()
+        for (const link of offered) await own.getByRole('link', { name: link, exact: true }).waitFor()
+        for (const link of withheld) assert.equal(await own.getByRole('link', { name: link, exact: true }).count(), 0, `a ${role} is offered ${link}`)
+        assert.equal(asked.some((path) => path.startsWith('/v1/scans')), role === 'clinician', `a ${role} asks for scans`)
+        await look(`home-of-a-${role}`, own)
+        await context.close()
+      }
     },
 
     async 'the rule that stops models is set, says by whom, and is taken back'() {

@@ -325,7 +325,7 @@ const claims = {
 
   ...figures({ page, url, look, fits }),
 
-  ...pages({ page, url, look, fits }),
+  ...pages({ page, url, user, password, look, fits }),
 
   ...interrupted({ context, url, user, password, volume, look }),
 
