@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { gunzipSync, gzipSync } from 'node:zlib'
+import { pixelsOf } from './pixels.mjs'
 import { signedIn } from './session.mjs'
 
 /** A volume has many slices to predict. */
 const ANALYSIS_MS = 120_000
+const DRAWING_MS = 10_000
 const PATIENT = 'canary-4712'
+/** What is black, and what part of a canvas is not, where a head is drawn: letters and crosshairs are less. */
+const [BLACK, NEARLY, DRAWN] = [[0, 0, 0], 8, 0.03]
 /** Bytes of a NIfTI header, and where it says how many bits a voxel has. */
 const [HEADER, BITS] = [352, 72]
 
@@ -51,6 +55,17 @@ export function comparing({ page, url, user, password, volume, look, fits }) {
     await page.mouse.up({ button })
   }
 
+  /** Until something is drawn on it: a canvas may be there, and show nothing. */
+  async function drawn(canvas, what) {
+    for (const until = Date.now() + DRAWING_MS; ; ) {
+      const { width, height } = await canvas.boundingBox()
+      const black = await pixelsOf(page, await canvas.screenshot(), BLACK, NEARLY)
+      if (black < (1 - DRAWN) * width * height) return
+      assert.ok(Date.now() < until, `nothing is drawn of ${what}`)
+      await new Promise((again) => setTimeout(again, 200))
+    }
+  }
+
   const sliceOf = async (part) => Number(await part.getByTestId('slice').getAttribute('data-slice'))
 
   async function slices(expected, how) {
@@ -87,8 +102,10 @@ export function comparing({ page, url, user, password, volume, look, fits }) {
       const own = await page.getByTestId('window').innerText()
       await drag(canvas, 'right', 60, 30)
       await page.getByTestId('window').filter({ hasNotText: own }).waitFor()
+      await drawn(canvas, 'three planes')
       await look('reading-planes')
       await planes.getByLabel('Layout').selectOption('3-D alone')
+      await drawn(canvas, 'the volume in 3-D')
       await look('reading-volume')
       await toPlanes.click()
       await page.locator('[data-testid=slice][data-ready=true]').waitFor()

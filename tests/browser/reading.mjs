@@ -243,6 +243,10 @@ export function readingRoom({ page, url, user, password, volume, send, look, fit
     async 'after one’s own verdict others’ words are seen, and a later word stands beside it'() {
       await page.getByTestId('others').filter({ hasText: NOTE }).waitFor()
       await look('verdict-given')
+      await page.emulateMedia({ media: 'print' })
+      const signed = await page.getByTestId('signed').innerText()
+      assert.ok(signed.includes(`${user} corrects it`) && !signed.includes(NOTE), `on paper stands: ${signed}`)
+      await page.emulateMedia({ media: null })
       await verdict.getByRole('button', { name: 'Say something else' }).click()
       await page.keyboard.press('u')
       await page.keyboard.press('Enter')

@@ -11,10 +11,24 @@ export function series({ page, url, volume, send, look }) {
     async 'of a study it is said why a series was analysed and another was not, which is then analysed as well'() {
       await page.goto(`${url}#/`)
       await send({ name: 'study.zip', mimeType: 'application/zip', buffer: studyOf(readFileSync(volume)) })
+      const holds = page.getByTestId('holds')
+      await page.getByRole('heading', { name: '2 scans found' }).waitFor()
+      await holds.getByText(/^one series, Phantom, axial, FLAIR-like, .*24 slices$/).waitFor()
+      await holds.getByText(/^one series, localizer, .*24 slices$/).waitFor()
+      await page.getByText('A zip is sent as a whole').waitFor()
+      await look('found-zip')
+      await page.getByRole('button', { name: 'Send 2 scans' }).click()
       const [fitting, localiser] = [0, 1].map((place) => page.getByTestId('became').getByRole('listitem').nth(place))
       await fitting.getByText('Analysed as it came').waitFor()
       await localiser.getByText('it is a localiser').waitFor()
       await look('study')
+
+      // What no model has seen can be looked at all the same.
+      await localiser.getByRole('link').click()
+      await page.getByTestId('answer').filter({ hasText: 'Not analysable' }).waitFor()
+      await page.getByTestId('slice-number').filter({ hasText: /of 24$/ }).waitFor()
+      await page.locator('[data-testid=slice][data-ready=true]').waitFor()
+      await page.goBack()
 
       const analyse = localiser.getByRole('button', { name: /^Analyse this one too/ })
       const asked = page.waitForResponse((response) => response.url().endsWith('/retry'))

@@ -7,14 +7,15 @@
  */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { accessible } from './accessible.mjs'
 import { launched } from './browser.mjs'
 import { draftsOn } from './drawing.mjs'
 import { comparing } from './comparing.mjs'
 import { header } from './dicom.mjs'
 import { figures } from './figures.mjs'
 import { manualOf } from './manual.mjs'
+import { pages } from './pages.mjs'
 import { onPhone } from './phone.mjs'
 import { phantom, BOX, OUTLINE } from './phantom.mjs'
 import { pixelsOf } from './pixels.mjs'
@@ -34,7 +35,6 @@ if (!volume) {
 const PATIENCE_MS = 20_000
 // A name as a hospital's files have them: it must never be seen, nor sent.
 const FILE_NAME = 'DOE^JANE_19700101.png'
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 const browser = await launched()
 const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1440, height: 900 } })
@@ -69,16 +69,6 @@ function inSight(on) {
     const boxes = all.map((one) => one.getBoundingClientRect())
     return boxes.filter(({ top, bottom, width }) => width > 0 && top >= 0 && bottom <= innerHeight).length
   })
-}
-
-/** WCAG 2.2 A and AA, as far as a program can tell. */
-async function accessible(name, on) {
-  await on.evaluate(AXE)
-  const { violations } = await on.evaluate(() =>
-    globalThis.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }),
-  )
-  const words = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
-  assert.deepEqual(words, [], `the state ${name} is accessible`)
 }
 
 async function fits(name) {
@@ -242,6 +232,7 @@ const claims = {
     await page.emulateMedia({ media: 'print' })
     assert.ok(await page.getByTestId('answer').isVisible())
     assert.ok(await page.getByText('For research use, not for diagnosis', { exact: false }).first().isVisible())
+    assert.match(await page.getByTestId('signed').innerText(), /has not judged the scan[^]*Name[^]*Signature[^]*Date/)
     for (const pressed of ['Report (PDF)', 'Sign out']) {
       assert.equal(await page.getByRole('button', { name: pressed }).count(), 0, `${pressed} is not printed`)
     }
@@ -334,6 +325,8 @@ const claims = {
 
   ...figures({ page, url, look, fits }),
 
+  ...pages({ page, url, user, password, look, fits }),
+
   ...interrupted({ context, url, user, password, volume, look }),
 
   async 'the page speaks French to whoever chooses it, and remembers it on the device'() {
@@ -348,7 +341,8 @@ const claims = {
     assert.equal(await page.getByLabel('Langue du compte rendu').inputValue(), 'fr')
     await look('french-found')
     await page.setViewportSize({ width: 360, height: 740 })
-    for (const [path, name] of [['', 'Examens'], ['quality', 'Qualité'], ['drift', 'Dérive'], ['administration', 'Administration']]) {
+    const places = [['', 'Examens'], ['quality', 'Qualité'], ['drift', 'Dérive'], ['models', 'Modèles'], ['deliveries', 'Envois'], ['account', 'Votre compte']]
+    for (const [path, name] of [...places, ['administration', 'Administration']]) {
       await page.goto(`${url}#/${path}`)
       await page.getByRole('heading', { name, exact: true }).waitFor()
       await fits(name)

@@ -145,6 +145,39 @@ export function worklist({ page, url, user, password, image, look, fits }) {
       await page.setViewportSize({ width: 1440, height: 900 })
     },
 
+    async 'a waiting scan is made urgent by its row, and by a key it waits its turn again'() {
+      // It would be analysed before anybody has pressed anything: that it still waits is what the list is told here.
+      for (const id of together) await linkTo(id).filter({ hasText: /Found|None found/ }).waitFor()
+      const asked = []
+      const waiting = (scan) => ({ ...scan, state: 'queued', answer: null, priority: asked.at(-1) ?? 'routine' })
+      let told
+      await page.route(/\/v1\/scans\?/, async (route) => {
+        const response = await route.fetch()
+        const listed = await response.json()
+        told ??= listed.scans[0]
+        await route.fulfill({ json: { ...listed, scans: listed.scans.map((scan) => (scan.id === told.id ? waiting(scan) : scan)) } })
+      })
+      await page.route(/\/v1\/scans\/[\w-]+$/, async (route) => {
+        if (route.request().method() !== 'PATCH') return route.continue()
+        asked.push(route.request().postDataJSON().priority)
+        return route.fulfill({ json: waiting(told) })
+      })
+      await page.reload()
+      await rows.filter({ hasText: 'Waiting' }).first().waitFor()
+      const row = page.locator('li.one', { has: linkTo(told.id) })
+      await row.getByRole('button', { name: /^What to do with scan/ }).click()
+      await look('list-waiting')
+      await row.getByRole('button', { name: 'Make urgent' }).click()
+      await linkTo(told.id).filter({ hasText: 'Waiting, urgent' }).waitFor()
+      await linkTo(told.id).focus()
+      await page.keyboard.press('p')
+      await linkTo(told.id).filter({ hasNotText: 'urgent' }).waitFor()
+      assert.deepEqual(asked, ['stat', 'routine'])
+      await page.unrouteAll()
+      await page.reload()
+      await rows.first().waitFor()
+    },
+
     async 'a scan is deleted once that is meant, and is gone for everybody'() {
       const [one, other] = together.map(linkTo)
       for (const id of together) await linkTo(id).filter({ hasText: /Found|None found/ }).waitFor()

@@ -1,8 +1,9 @@
 //! What readers say of results, from the outside.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use futures::future::join_all;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ pub async fn tell(client: &Client) -> anyhow::Result<()> {
     let path = format!("/v1/scans/{}", id(&scan)?);
     a_mask_of_another_size_is_refused_and_leaves_nothing(client, &path).await?;
     a_lost_connection_loses_nothing_and_doubles_nothing(client, &path).await?;
+    outlines_that_differ_are_compared(client, &path).await?;
     readers_who_save_at_once_are_all_kept(client, &path).await
 }
 
@@ -168,6 +170,41 @@ async fn a_lost_connection_loses_nothing_and_doubles_nothing(
     let request = request.bearer_auth(&client.token).header("idempotency-key", key);
     let status = request.send().await?.status();
     ensure!(status == 409, "another word under the same key is answered with {status}");
+    Ok(())
+}
+
+/// One reader has outlined it before; another draws half of that.
+async fn outlines_that_differ_are_compared(client: &Client, path: &str) -> anyhow::Result<()> {
+    let reader = client.reader("half-reader").await?;
+    let mut drawn =
+        image::load_from_memory(&client.bytes(&format!("{path}/mask.png")).await?)?.into_luma8();
+    let marked = drawn.pixels().filter(|pixel| pixel.0[0] > 0).count();
+    for pixel in drawn.pixels_mut().filter(|pixel| pixel.0[0] > 0).take(marked / 2) {
+        pixel.0[0] = 0;
+    }
+    let (all, left) = (u32::try_from(marked)?, u32::try_from(marked - marked / 2)?);
+    ensure!(left < all, "nothing was left out of {all} pixels");
+    let mut half = Cursor::new(Vec::new());
+    drawn.write_to(&mut half, image::ImageFormat::Png)?;
+    let word = json!({ "verdict": "correct", "truth": "tumour" });
+    let (status, given) =
+        reader.correct(path, &word, ("mask.png", half.into_inner()), None).await?;
+    ensure!(status == 201 && given["mask"] == true, "{status} {given}");
+
+    let (_, said) = client.json(&format!("{path}/feedback")).await?;
+    let overlaps = said["overlaps"].as_array().context("overlaps")?;
+    let [overlap] = overlaps.as_slice() else { bail!("two outlines make one pair: {said}") };
+    let of = overlap["feedback"].as_array().context("whose outlines")?;
+    ensure!(of.len() == 2 && of.contains(&given["id"]), "{overlap}");
+    let expected = f64::from(2 * left) / f64::from(all + left);
+    let is_so = overlap["dice"].as_f64().is_some_and(|dice| (dice - expected).abs() < 1e-9);
+    ensure!(is_so, "{left} of {all} pixels are {expected}, and not {overlap}");
+    // Nothing is compared with what its reader does not stand by any more.
+    let unsure = json!({ "verdict": "unsure" });
+    let (status, given) = reader.post_json(&format!("{path}/feedback"), &unsure).await?;
+    ensure!(status == 201, "{status} {given}");
+    let (_, said) = client.json(&format!("{path}/feedback")).await?;
+    ensure!(said["overlaps"] == json!([]), "{said}");
     Ok(())
 }
 

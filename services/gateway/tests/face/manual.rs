@@ -80,6 +80,26 @@ async fn the_manual_is_served_with_a_strict_policy_that_its_pages_keep() {
     }
 }
 
+/// What a page is made of, in its order: headings below the first, pictures and rows of tables.
+fn parts(page: &str) -> Vec<&str> {
+    let tags = page.split('<').filter_map(|rest| rest.split([' ', '>']).next());
+    tags.filter(|tag| matches!(*tag, "h2" | "h3" | "img" | "tr")).collect()
+}
+
+#[tokio::test]
+async fn a_page_in_another_language_tells_of_as_much() {
+    let gateway = Gateway::start().await;
+    let pages = pages(&gateway).await;
+    let translated: Vec<_> = pages
+        .iter()
+        .filter_map(|(address, page)| Some((address.strip_suffix(".fr")?, page)))
+        .collect();
+    assert!(!translated.is_empty(), "no page is there in another language");
+    for (english, page) in translated {
+        assert_eq!(parts(page), parts(&pages[english]), "{english}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_beside_the_manual_is_served_as_a_page_of_it() {
     let gateway = Gateway::start().await;

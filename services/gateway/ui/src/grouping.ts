@@ -3,12 +3,15 @@ import type { Chosen } from './files'
 import { natural, saysMask, series, twin } from './names'
 import { count } from './units'
 import { words } from './words/table'
+import { filesIn } from './zip'
 
 /** Files that are one scan together. */
 export interface FoundScan {
   files: File[]
   /** What it is, as in `one series, MR, 24 slices`. */
   words: string
+  /** What is in it, where it is a zip, in words of their own: it is sent as a whole. */
+  holds?: readonly string[]
 }
 
 /** Why files are not sent. */
@@ -25,6 +28,8 @@ interface Looked extends Chosen {
   /** What stands in it, in spite of a compression. */
   kind: Kind | undefined
   dicom: DicomHeader | undefined
+  /** What is in it, where it is a zip that is read here. */
+  inside: Found | undefined
 }
 
 /** Enough of a file to tell what it is and, of most DICOM files, which series it belongs to. */
@@ -37,11 +42,27 @@ const PICTURES = new Set<Kind>(['PNG', 'JPEG', 'TIFF', 'WebP'])
 const NO_SLICE = /^1\.2\.840\.10008\.(1\.3\.10$|5\.1\.4\.1\.1\.(88|11|104|9|481|66|67|30)(\.|$)|5\.1\.4\.1\.1\.4\.2$)/
 
 /** What the chosen files are, and which of them are one scan, looked at as the server will. */
-export async function grouped(chosen: readonly Chosen[]): Promise<Found> {
+export function grouped(chosen: readonly Chosen[]): Promise<Found> {
+  return groupedFrom(chosen, true)
+}
+
+/** Whether a file is a zip, of which nobody knows what it holds. */
+export async function isZip(file: Blob): Promise<boolean> {
+  const head = await file.slice(0, 4).arrayBuffer().catch(() => new ArrayBuffer(0))
+  return kindOf(new Uint8Array(head)) === 'zip'
+}
+
+/** How many scans that makes. */
+export function countOf(scans: readonly FoundScan[]): number {
+  return scans.reduce((sum, { holds }) => sum + Math.max(1, holds?.length ?? 1), 0)
+}
+
+/** With `opening`, zips are looked into: one that lies in a zip is not, for it may lie in it without end. */
+async function groupedFrom(chosen: readonly Chosen[], opening: boolean): Promise<Found> {
   const content = chosen.filter(({ path }) => isContent(path))
   const looked: Looked[] = []
   for (let at = 0; at < content.length; at += AT_ONCE) {
-    looked.push(...(await Promise.all(content.slice(at, at + AT_ONCE).map(look))))
+    looked.push(...(await Promise.all(content.slice(at, at + AT_ONCE).map((one) => look(one, opening)))))
   }
   return sorted(looked.sort((a, b) => natural(a.path, b.path)))
 }
@@ -52,11 +73,17 @@ function isContent(path: string): boolean {
   return !/^(\.|thumbs\.db$|desktop\.ini$)/i.test(file) && !parts.includes('__MACOSX')
 }
 
-async function look({ file, path }: Chosen): Promise<Looked> {
+async function look({ file, path }: Chosen, opening: boolean): Promise<Looked> {
   const head = await file.slice(0, HEAD_BYTES).arrayBuffer()
   const stored = kindOf(new Uint8Array(head))
   const kind = (stored === 'gzip' && kindOf(await unpacked(head))) || stored
-  return { file, path, kind, dicom: kind === 'DICOM' && stored === kind ? await headerOf(file, head) : undefined }
+  const dicom = kind === 'DICOM' && stored === kind ? await headerOf(file, head) : undefined
+  return { file, path, kind, dicom, inside: kind === 'zip' && opening ? await insideOf(file) : undefined }
+}
+
+async function insideOf(zip: File): Promise<Found | undefined> {
+  const files = await filesIn(zip)
+  return files && groupedFrom(files, false)
 }
 
 /** Nothing where it cannot be read here: the server reads it all the same. */
@@ -114,7 +141,7 @@ function sorted(files: readonly Looked[]): Found {
   const pictures = files.filter(({ kind }) => kind && PICTURES.has(kind))
   const images = new Set(pictures.filter(({ path }) => !saysMask(path)).map(({ path }) => twin(path)))
   const isMask = ({ path }: Looked) => saysMask(path) && images.has(twin(path))
-  const scans = [...seriesOf(slices), ...others.map((file) => ({ files: [file.file], words: alone(file) }))]
+  const scans = [...seriesOf(slices), ...others.map(aloneIn)]
   // Beside a scanner's own files, pictures are a viewer's.
   if (slices.length > 0) leave(pictures, 'picture')
   else {
@@ -161,6 +188,11 @@ function runsOf(pictures: readonly Looked[]): FoundScan[] {
     const files = run.flatMap((index) => pictures[index] ?? [])
     return { files: files.map(({ file }) => file), words: inWords(files.length, undefined, files[0]?.kind) }
   })
+}
+
+function aloneIn(file: Looked): FoundScan {
+  const scan = { files: [file.file], words: alone(file) }
+  return file.inside ? { ...scan, holds: file.inside.scans.map(({ words }) => words) } : scan
 }
 
 function alone({ kind }: Looked): string {

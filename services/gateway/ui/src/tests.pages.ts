@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { deliveryStateIn } from './api/deliveries'
 import type { DriftFeature, DriftWindow } from './api/drift'
 import type { Version } from './api/models'
 import type { OfflineEvaluation, QualityGroup, Rate } from './api/quality'
@@ -28,6 +29,7 @@ import {
   slicesOf,
   weightedOf,
 } from './quality'
+import { askedOfModels, modelsIn } from './models'
 import { ordered, orderIn, ORDERS, sortOf, type Order } from './order'
 import { homeOf, may } from './roles'
 import { hrefTo, whereAt } from './routes'
@@ -57,6 +59,19 @@ test('an address that was made is understood again, and what is empty is not in 
   assert.deepEqual(askedIn(whereAt(href).query), { by: 'kind', period: { from: '', to: '2026-11-30' } })
   assert.equal(hrefTo('quality'), '#/quality')
   assert.deepEqual(askedIn('by=nonsense&from=2026-11-31'), { by: 'model', period: { from: '', to: '' } })
+})
+
+test('the address says which versions are compared, none of them too, and which deliveries are listed', () => {
+  assert.deepEqual(modelsIn(''), { compare: undefined, kind: '' })
+  for (const compare of [undefined, [], ['a/1'], ['a/1', 'b/0.2-rc.1']]) {
+    for (const kind of ['', 'flair', 't1_contrast'] as const) {
+      const asked = { compare, kind }
+      assert.deepEqual(modelsIn(whereAt(hrefTo('models', askedOfModels(asked))).query), asked)
+    }
+  }
+  assert.equal(hrefTo('models', askedOfModels({ compare: undefined, kind: '' })), '#/models')
+  assert.deepEqual(modelsIn('compare=a/1,b/1,c/1,d/1&kind=ct'), { compare: ['b/1', 'c/1', 'd/1'], kind: '' })
+  assert.deepEqual(['state=failed', 'state=lost', ''].map(deliveryStateIn), ['failed', '', ''])
 })
 
 test('a period holds both of its days, and what is no day is left open', () => {

@@ -5,7 +5,7 @@ import type { Diameter, Finding, ImageFacts, ResultDocument } from './api/result
 import { eventsOf, type ServerEvent } from './api/sse'
 import { lineOf } from './geometry'
 import { inSentences } from './inSentences'
-import { grouped, leftInWords } from './grouping'
+import { countOf, grouped, isZip, leftInWords } from './grouping'
 import { crc32, packed, shortOf } from './pack'
 import { kindsOf, placeOf, servesKind } from './models'
 import { saysMask, series, twin } from './names'
@@ -278,6 +278,26 @@ test('slices of a series are one scan, and a disc’s other files are not sent',
     '1 DICOM file that is no slice',
     '1 picture beside the DICOM files',
   ])
+})
+
+test('a zip is called what is in it, packed or not, and one that cannot be read here is sent all the same', async () => {
+  const noise = () => crypto.getRandomValues(new Uint8Array(4096))
+  const bytes = (series: string, more: Uint8Array<ArrayBuffer>) => new Blob([slice(series), more])
+  for (const more of [() => new Uint8Array(4096), noise]) {
+    const files = ['1.2.3', '1.2.3', '1.2.3', '1.2.4'].map((series, at) => new File([bytes(series, more())], `${at}`))
+    const { blob } = await packed(files)
+    const zip = new File([blob], 'DOE^JANE.zip')
+    assert.ok(await isZip(zip))
+    const { scans } = await grouped([{ file: zip, path: zip.name }])
+    assert.deepEqual(scans, [{ files: [zip], words: 'one zip', holds: ['one series, MR, 3 slices', 'one slice, MR'] }])
+    assert.equal(countOf(scans), 2)
+
+    const nested = new File([(await packed([zip, zip])).blob], 'two discs.zip')
+    assert.deepEqual((await grouped([{ file: nested, path: nested.name }])).scans[0]?.holds, ['one zip', 'one zip'])
+    const cut = new File([blob.slice(0, blob.size - 30)], 'cut.zip')
+    assert.deepEqual((await grouped([{ file: cut, path: cut.name }])).scans, [{ files: [cut], words: 'one zip' }])
+  }
+  assert.ok(!(await isZip(new File([slice('1.2.3')], 'IM1'))) && !(await isZip(new File([], 'empty'))))
 })
 
 test('numbered pictures are one scan without their masks, and others stand alone', async () => {

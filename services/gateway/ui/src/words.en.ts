@@ -148,6 +148,8 @@ export const EN = {
     settles: 'settles what others said',
     settled: 'settled by another word',
     noList: 'What others said cannot be shown.',
+    unjudged: 'Whoever has printed this has not judged the scan.',
+    sign: ['Name', 'Signature', 'Date'] as readonly string[],
     again: 'Say something else',
     againHint: 'A new word stands beside the old one; nothing is overwritten.',
   },

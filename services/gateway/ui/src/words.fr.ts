@@ -147,6 +147,8 @@ export const FR: Words = {
     settles: 'tranche entre les avis des autres',
     settled: 'tranché par un autre avis',
     noList: 'Ce que les autres ont dit ne peut pas être affiché.',
+    unjudged: 'Qui a imprimé ceci n’a pas jugé l’examen.',
+    sign: ['Nom', 'Signature', 'Date'],
     again: 'Dire autre chose',
     againHint: 'Un nouvel avis s’ajoute à l’ancien ; rien n’est effacé.',
   },

@@ -27,7 +27,14 @@ export function hasSecret(kind: Kind): kind is KindWithSecret {
   return (WITH_SECRET as readonly Kind[]).includes(kind)
 }
 
-export type DeliveryState = 'waiting' | 'delivered' | 'failed'
+export const DELIVERY_STATES = ['waiting', 'delivered', 'failed'] as const
+export type DeliveryState = (typeof DELIVERY_STATES)[number]
+
+/** Which of them an address asks for; empty: all. */
+export function deliveryStateIn(query: string): DeliveryState | '' {
+  const asked = new URLSearchParams(query).get('state')
+  return DELIVERY_STATES.find((state) => state === asked) ?? ''
+}
 
 export interface Destination {
   id: string

@@ -94,6 +94,7 @@ export const WORK = {
     file: 'file',
     oneFile: 'one file',
     oneZip: 'one zip',
+    whole: 'A zip is sent as a whole. Which of its series are analysed is said once it is there.',
     oneCompressed: 'one compressed file',
     oneVolume: 'one NIfTI volume',
     oneSlice: (what: string) => `one slice, ${what}`,

@@ -93,6 +93,7 @@ export const WORK: AnyWords<typeof EN> = {
     file: 'fichier',
     oneFile: 'un fichier',
     oneZip: 'un zip',
+    whole: 'Un zip est envoyé en entier. Lesquelles de ses séries sont analysées est dit une fois qu’il est arrivé.',
     oneCompressed: 'un fichier compressé',
     oneVolume: 'un volume NIfTI',
     oneSlice: (what) => `une coupe, ${what}`,
