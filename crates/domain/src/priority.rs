@@ -25,7 +25,7 @@ pub enum Priority {
     /// In its turn.
     #[default]
     Routine,
-    /// Before everything that is routine.
+    /// Before what is routine; while many are urgent, one in four in hand is not.
     Stat,
 }
 

@@ -17,6 +17,8 @@ use crate::store::Store;
 const WORKER_MAX: usize = 190;
 /// How often a job is chosen that somebody else takes first, before the worker is told to ask again.
 const CHOICES_MAX: usize = 8;
+/// For so many urgent jobs in hand one that is not urgent is, where one waits.
+const URGENT_TO_ONE: i64 = 3;
 
 /// Whose jobs were given in turn, each hospital once, the last one last. Each instance knows of those that it gave.
 #[derive(Default)]
@@ -46,11 +48,21 @@ impl Store {
         if !claim.in_turn {
             return self.lease(id, event).await;
         }
-        let priority = find(self.database.pool(), id).await?.priority;
+        let told = find(self.database.pool(), id).await?.priority;
         // One at a time: side by side all would choose the same job.
         let mut given = self.choosing.lock().await;
+        let in_order = match told {
+            Priority::Stat if self.is_routines_turn().await? => [Priority::Routine, Priority::Stat],
+            Priority::Stat => [Priority::Stat, Priority::Routine],
+            Priority::Routine => [Priority::Routine, Priority::Stat],
+        };
         for _ in 0..CHOICES_MAX {
-            let Some((tenant, chosen)) = self.next_in_turn(priority, &given).await? else {
+            let mut next = self.next_in_turn(in_order[0], &given).await?;
+            if next.is_none() {
+                // A message of the one may have been spent on a job of the other.
+                next = self.next_in_turn(in_order[1], &given).await?;
+            }
+            let Some((tenant, chosen)) = next else {
                 return Err(ErrorKind::Conflict.error("no job waits"));
             };
             match self.lease(chosen, event.clone()).await {
@@ -63,6 +75,21 @@ impl Store {
             }
         }
         Err(ErrorKind::Unavailable.error("others took each job that was chosen"))
+    }
+
+    /// Whether so many urgent jobs are in hand that the next may be another: or whoever calls all of theirs urgent stops everybody.
+    async fn is_routines_turn(&self) -> Result<bool> {
+        let held: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT priority, COUNT(*) FROM jobs WHERE state = 'leased' GROUP BY priority",
+        )
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(failed)?;
+        let of = |priority: Priority| {
+            let held = held.iter().find(|(name, _)| name == priority.name());
+            held.map_or(0, |(_, jobs)| *jobs)
+        };
+        Ok(of(Priority::Stat) >= URGENT_TO_ONE * (of(Priority::Routine) + 1))
     }
 
     /// The job that has waited longest of the hospital that has the fewest in hand, and of those of the one that was given one

@@ -261,7 +261,7 @@ async fn nobody_is_promised_what_another_hospital_has_sent_and_what_is_no_reques
 
 /// Where the files `report_to` and `goes_on` say so, NORTH_MR takes reports elsewhere, and a series is complete soon.
 fn told_elsewhere(dicom: &mut DicomSettings, folder: &Path) {
-    dicom.dicom_quiet_s = if folder.join("goes_on").exists() { 1 } else { 3600 };
+    dicom.dicom_quiet_s = if folder.join("goes_on").try_exists().unwrap() { 1 } else { 3600 };
     let Ok(address) = std::fs::read_to_string(folder.join("report_to")) else { return };
     let table = dicom.dicom_senders.as_ref().unwrap();
     let north = r#""client_id": "north","#;

@@ -217,7 +217,7 @@ pub async fn what_was_erased_comes_back_only_once_somebody_lets_it(world: World)
     let told = ErasedArrival { arrival: Some(before), instances: 8, dropped: true };
     world.erasures.clone().note_erased(world.by(world.hospital, told)).await.unwrap();
     let known = ask(std::slice::from_ref(&late)).await;
-    assert_eq!(known.erasure_ids, [done.id.clone()]);
+    assert_eq!(known.erasure_ids, std::slice::from_ref(&done.id));
     assert_ne!(known.version, found.version);
     let receipt = async || {
         let asked = world.by_role(world.hospital, Role::Admin, ErasureRef { id: done.id.clone() });

@@ -154,6 +154,28 @@ pub async fn hospitals_alternate_also_where_one_job_is_in_hand_at_a_time(world: 
     assert_eq!(taken, expected);
 }
 
+pub async fn who_calls_everything_urgent_stops_nobody(world: World) {
+    let mut urgent = world.subscribe(topics::SCAN_READY_STAT).await;
+    let routine = world.accept_for(world.neighbour, Upload::of("a head")).await.unwrap();
+    for number in 0..5 {
+        let mut upload = Upload::of(&format!("head {number}"));
+        upload.header.priority = Priority::Stat.into();
+        world.accept(upload).await.unwrap();
+    }
+    let mut taken = Vec::new();
+    for _ in 0..5 {
+        let named = world.announced(&mut urgent).await;
+        taken.push(world.claim_in_turn(&named).await.unwrap());
+    }
+    let is_urgent = taken.iter().map(|job| job.priority() == Priority::Stat);
+    assert_eq!(is_urgent.collect::<Vec<_>>(), [true, true, true, false, true]);
+    assert_eq!(taken[3].scan_id, routine.id);
+    // Its own message is left, and the last urgent job, for which there is none any more.
+    let mut ready = world.subscribe(topics::SCAN_READY).await;
+    let named = world.announced(&mut ready).await;
+    assert_eq!(world.claim_in_turn(&named).await.unwrap().priority(), Priority::Stat);
+}
+
 pub async fn each_message_is_one_job_whichever_it_names(world: World) {
     let (_, named) = world.ready().await;
     for number in 0..7 {

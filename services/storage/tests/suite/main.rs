@@ -81,6 +81,7 @@ on_every_database! {
     leasing::a_job_that_was_tried_before_is_done_alone;
     leasing::nobodys_scan_waits_behind_another_hospitals_queue;
     leasing::hospitals_alternate_also_where_one_job_is_in_hand_at_a_time;
+    leasing::who_calls_everything_urgent_stops_nobody;
     leasing::each_message_is_one_job_whichever_it_names;
     leasing::after_three_attempts_the_scan_has_failed;
     leasing::a_failure_that_may_pass_is_tried_again_later;
