@@ -5,7 +5,8 @@
 # One head, stored in several orders of axes and as one file of many frames, is analysed; pydicom and highdicom read segmentation,
 # structured report, picture and document back, and dcmtk's and dicom3tools' checkers look for errors; fhir.resources, hl7 and hl7apy
 # read bundles and messages, also of a picture that says nothing of a patient. dicomweb-client finds the same head in a running medseg,
-# and is given its images byte for byte.
+# and is given its images byte for byte. Before all that, the decoder reads a thousand variants of a head as pydicom does: whose they are, and
+# each voxel with its value and its place.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +22,9 @@ for tool in dcmdump dcmftest dsrdump dciodvfy dcentvfy; do
 done
 
 export PYTHONPATH=$tools PYTHONDONTWRITEBYTECODE=1
+
+"$1/medseg" phantom --format dicom --slices 8 --size 64 --spacing 16,3.4,3.4 --lesion-ml 20 --seed 5 --out "$folder/small" >/dev/null
+python3 scripts/check_variants.py "$1/medseg-decode" "$folder/small"
 
 "$1/medseg" phantom --format dicom --slices 24 --size 96 --spacing 6,2.5,2.5 --lesion-ml 20 --seed 5 --out "$folder/phantom" >/dev/null
 python3 scripts/check_pacs.py store "$folder/phantom" "$folder/studies"
