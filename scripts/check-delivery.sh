@@ -2,9 +2,9 @@
 # check-delivery.sh FOLDER: what hospitals' own software takes of what is pushed.
 #
 # Starts the medseg that lies in FOLDER on a directory and a port of its own, and beside it dcmtk's storescp and dcmqrscp, which is searched
-# afterwards for what it was sent, a pynetdicom archive that has no room at first and takes no report in sentences, an information system of the Python package hl7 that refuses the first
-# message, and a FHIR server that reads transactions with fhir.resources and forgets to answer one. One head goes to all of them: each
-# has it in the end, once.
+# afterwards for what it was sent, a pynetdicom archive that has no room at first and takes no report in sentences, an information
+# system of the Python package hl7 that refuses the first message, and a FHIR server that reads transactions with fhir.resources and
+# forgets to answer one. One head goes to all of them: each has it in the end, once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

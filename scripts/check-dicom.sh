@@ -58,7 +58,7 @@ rejected() {
 }
 
 # jpeg_2000 SERIES [RATIO]: writes the files of that folder in JPEG 2000, without loss or so many times smaller.
-jpeg_2000() { PYTHONPATH=$tools:$jpeg2000 python3 scripts/check_dicom.py jpeg-2000 "$folder/$1" "${@:2}"; }
+jpeg_2000() { quietly env PYTHONPATH="$tools:$jpeg2000" python3 scripts/check_dicom.py jpeg-2000 "$folder/$1" "${@:2}"; }
 
 # encoded SERIES COMMAND...: a series of its own, with each file as that program writes it; true: as it is.
 encoded() {
