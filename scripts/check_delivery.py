@@ -1,4 +1,4 @@
-"""What check-delivery.sh asks of medseg's REST face: check_delivery.py URL PASSWORD FOLDER STORESCP ARCHIVE MLLP FHIR, the last four ports.
+"""What check-delivery.sh asks of medseg's REST face: check_delivery.py URL PASSWORD FOLDER STORESCP DCMQRSCP ARCHIVE MLLP FHIR, the last five ports.
 
 Names the destinations, sends the phantom in FOLDER, waits until all deliveries have ended as they should, and looks at what arrived.
 """
@@ -50,9 +50,10 @@ class Face:
         sys.exit(f"error: deliveries wait: {deliveries}")
 
 
-def destinations(storescp, archive, mllp, fhir):
+def destinations(storescp, dcmqrscp, archive, mllp, fhir):
     by_c_store = {"kind": "cstore", "calling_ae_title": "AI"}
     yield {"name": "storescp", "url": f"dicom://127.0.0.1:{storescp}", "called_ae_title": "STORESCP", "formats": DICOM, **by_c_store}
+    yield {"name": "dcmqrscp", "url": f"dicom://127.0.0.1:{dcmqrscp}", "called_ae_title": "DCMQRSCP", "formats": DICOM, **by_c_store}
     pacs = {"url": f"dicom://127.0.0.1:{archive}", "called_ae_title": "ARCHIVE", **by_c_store}
     yield {"name": "archive", "formats": ["seg.dcm", "sr.dcm", "capture.dcm"], **pacs}
     yield {"name": "sentences", "formats": ["text.dcm"], **pacs}
@@ -103,7 +104,7 @@ def main(url, password, folder, *ports):
         check(delivery["state"] == expected, f"{name}: {delivery}")
     check("text.dcm is of a class that it refuses" in ended["sentences"]["words"], f"{ended['sentences']}")
     attempts = {name: delivery["attempts"] for name, delivery in ended.items()}
-    check(attempts == {"storescp": 1, "archive": 2, "sentences": 1, "his": 2, "fhir": 2}, f"attempts: {attempts}")
+    check(attempts == {"storescp": 1, "dcmqrscp": 1, "archive": 2, "sentences": 1, "his": 2, "fhir": 2}, f"attempts: {attempts}")
     shown = {one["name"]: one["takes"] for one in face.call("/v1/destinations")["destinations"]}
     check(shown["archive"] == "takes seg.dcm, sr.dcm, capture.dcm", f"the archive is said to take {shown}")
     check_archives(folder)

@@ -1,6 +1,7 @@
 """The systems that check-delivery.sh has results pushed to, each of a library that hospitals use. PYTHONPATH names it.
 
 check_delivery_peers.py archive PORT FOLDER: a pynetdicom archive. It has no room for the first object, and takes no Basic Text SR.
+check_delivery_peers.py searched PORT STORED: whether dcmtk's dcmqrscp, once it is searched, has just the objects that lie in the folder STORED.
 check_delivery_peers.py systems MLLP_PORT HTTP_PORT FOLDER: an HL7 receiver of the package hl7, which refuses the first message, and a
     FHIR server that reads transactions with fhir.resources. It executes the first one and never says so.
 
@@ -43,6 +44,39 @@ def archive(port, folder):
         # Nothing but the default transfer syntax.
         entity.add_supported_context(sop_class, "1.2.840.10008.1.2")
     entity.start_server(("127.0.0.1", int(port)), evt_handlers=[(evt.EVT_C_STORE, store)])
+
+
+def searched(port, stored):
+    """By C-FIND, series by series, as a workstation does."""
+    from pydicom import Dataset, dcmread
+    from pynetdicom import AE
+    from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND
+
+    def wanted(level, **keys):
+        asked = Dataset()
+        asked.QueryRetrieveLevel = level
+        for name, value in keys.items():
+            setattr(asked, name, value)
+        answers = [(status.Status, found) for status, found in association.send_c_find(asked, FIND) if status]
+        if not answers or answers[-1][0] != 0x0000:
+            sys.exit(f"error: dcmqrscp answers a search for {level} with {answers[-1:]}")
+        return [found for status, found in answers if found is not None]
+
+    sent = [dcmread(path, stop_before_pixels=True) for path in Path(stored).iterdir()]
+    workstation = AE(ae_title="WORKSTATION")
+    workstation.add_requested_context(FIND)
+    association = workstation.associate("127.0.0.1", int(port), ae_title="DCMQRSCP")
+    if not association.is_established:
+        sys.exit("error: dcmqrscp lets nobody search it")
+    study, found = str(sent[0].StudyInstanceUID), set()
+    for series in wanted("SERIES", StudyInstanceUID=study, SeriesInstanceUID="", Modality=""):
+        uid = series.SeriesInstanceUID
+        for image in wanted("IMAGE", StudyInstanceUID=study, SeriesInstanceUID=uid, SOPInstanceUID=""):
+            found.add((series.Modality, image.SOPInstanceUID))
+    association.release()
+    expected = {(file.Modality, file.SOPInstanceUID) for file in sent}
+    if found != expected:
+        sys.exit(f"error: dcmqrscp has {sorted(found)}, and was sent {sorted(expected)}")
 
 
 class Server(BaseHTTPRequestHandler):
@@ -104,4 +138,4 @@ def systems(mllp_port, http_port, folder):
 
 
 if __name__ == "__main__":
-    {"archive": archive, "systems": systems}[sys.argv[1]](*sys.argv[2:])
+    {"archive": archive, "searched": searched, "systems": systems}[sys.argv[1]](*sys.argv[2:])

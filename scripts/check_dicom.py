@@ -2,11 +2,14 @@
 
 check_dicom.py table URL PASSWORD FILE PORT: makes an API client, and the table that lets SCANNER send in its name, and takes reports there.
 check_dicom.py series PHANTOM FOLDER: the phantom once more, as a series of a study of its own.
+check_dicom.py jpeg-2000 FOLDER [RATIO]: writes its files in JPEG 2000, without loss or so many times smaller. PYTHONPATH names pylibjpeg, too.
+check_dicom.py coded PORT FOLDER: sends its files, each in the transfer syntax that it has.
 check_dicom.py odd|aborted|parallel|killed PORT PHANTOM: sends one such series in an odd way.
 check_dicom.py stow URL PASSWORD PHANTOM: stores one such series by STOW-RS, and what is refused beside it.
 check_dicom.py commitment PORT PHANTOM REPORTS: sends one, and is promised that it is kept: on the association, and at the port REPORTS.
 check_dicom.py tls PORT PHANTOM FOLDER: sends one by TLS, with the certificates in that folder.
-check_dicom.py compare URL PASSWORD PHANTOM COUNT: whether there are so many scans, each with the mask that the phantom's zip has.
+check_dicom.py compare URL PASSWORD PHANTOM COUNT RESULT...: whether there are so many scans, each with the mask that the phantom's zip has,
+    but one for each RESULT, a folder of `medseg segment`, with the mask that lies there.
 """
 
 import concurrent.futures
@@ -21,12 +24,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pydicom
 import requests
 from dicomweb_client.api import DICOMwebClient
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import MRImageStorage, StorageCommitmentPushModel, StorageCommitmentPushModelInstance, Verification
 
@@ -114,6 +118,23 @@ def sent(association, files):
     for file in files:
         status = association.send_c_store(file)
         check(status and status.Status == SUCCESS, f"pynetdicom is answered {status}")
+
+
+def jpeg_2000(folder, ratio=None):
+    for path in Path(folder).iterdir():
+        file = pydicom.dcmread(path)
+        if ratio is None:
+            file.compress(JPEG2000Lossless, generate_instance_uid=False)
+        else:
+            file.compress(JPEG2000, j2k_cr=[float(ratio)], generate_instance_uid=False)
+        file.save_as(path)
+
+
+def coded(port, folder):
+    files = [pydicom.dcmread(path) for path in sorted(Path(folder).iterdir())]
+    association = associated(port, [(MRImageStorage, [files[0].file_meta.TransferSyntaxUID])])
+    sent(association, files)
+    association.release()
 
 
 def odd(port, phantom):
@@ -262,7 +283,7 @@ def zipped(phantom):
     return archive.getvalue()
 
 
-def compare(url, password, phantom, count):
+def compare(url, password, phantom, count, *lossy):
     face, count = Face(url, password), int(count)
     until = time.monotonic() + PATIENCE_S
     while len(face.scans()) < count and time.monotonic() < until:
@@ -273,12 +294,14 @@ def compare(url, password, phantom, count):
     scan = json.loads(face.call("/v1/scans", zipped(phantom), **{"content-type": "application/zip"}))["id"]
     expected = face.mask(scan)
     check(any(expected[352:]), "nothing was found in the phantom")
-    for each in ids:
-        check(face.mask(each) == expected, "a scan by C-STORE has another mask than its zip")
-    print(f"dicom: {count} series are {count} scans, each with the mask that the zip has")
+    own = [gzip.decompress((Path(result) / "mask.nii.gz").read_bytes()) for result in lossy]
+    masks = Counter(face.mask(each) for each in ids)
+    check(masks == Counter([expected] * (count - len(own)) + own), "a scan by C-STORE has another mask than its zip or its own files")
+    print(f"dicom: {count} series are {count} scans, each with the mask that the zip has, or where it lost something its own files")
 
 
 if __name__ == "__main__":
     commands = {"table": table, "series": series, "odd": odd, "aborted": aborted, "parallel": parallel, "killed": killed, "stow": stow}
+    commands |= {"jpeg-2000": jpeg_2000, "coded": coded}
     commands |= {"commitment": commitment, "tls": tls, "compare": compare}
     commands[sys.argv[1]](*sys.argv[2:])

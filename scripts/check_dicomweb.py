@@ -1,7 +1,8 @@
-"""check_dicomweb.py URL PASSWORD PHANTOM: what dicomweb-client finds and is given. PYTHONPATH names it, with pydicom and highdicom.
+"""check_dicomweb.py URL PASSWORD PHANTOM FILE: what dicomweb-client finds and is given. PYTHONPATH names it, with pydicom and highdicom.
 
 The phantom is sent as a zip; dicomweb-client finds its study, its series and its instances, and is given each image byte for byte, in
-one part and among others, its frames, its attributes and its pixels; and the result as a segmentation that highdicom reads.
+one part and among others, its frames, its attributes and its pixels; and the result as a segmentation that highdicom reads. FILE is
+told the scan's id.
 """
 
 import io
@@ -40,7 +41,7 @@ def token_of(url, password):
 
 
 def sent(url, token, phantom):
-    """Sends the phantom as one zip, and waits for its result."""
+    """Sends the phantom as one zip, and waits for its result; the scan's id."""
     packed = io.BytesIO()
     # Deflated, as zips mostly are: medseg's own are not.
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -53,11 +54,12 @@ def sent(url, token, phantom):
         time.sleep(0.2)
         scan = json.loads(called(f"{url}/v1/scans/{scan['id']}", token))
     check(scan["answer"] == "found", f"the phantom's answer is {scan['answer']}")
+    return scan["id"]
 
 
-def main(url, password, phantom):
+def main(url, password, phantom, file):
     token = token_of(url, password)
-    sent(url, token, phantom)
+    Path(file).write_text(sent(url, token, phantom))
     files = {}
     for path in sorted(Path(phantom).iterdir()):
         files[str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)] = path.read_bytes()

@@ -129,6 +129,9 @@ if [ "$what" = test ]; then
     # What sends DICOM objects as scanners and archives do, and in ways that they had better not.
     wheel dicom-senders pynetdicom==3.0.4 pydicom==3.0.2 dicomweb-client==0.61.2 ||
         fail "pynetdicom and dicomweb-client could not be fetched: is a Python package index reachable? (log: $cache/dicom-senders/pip.log)"
+    # What writes JPEG 2000, which dcmtk does not; beside the packages of those who send.
+    wheel jpeg2000 --no-deps pylibjpeg==2.1.0 pylibjpeg-openjpeg==2.6.0 ||
+        fail "pylibjpeg-openjpeg could not be fetched: is a Python package index reachable? (log: $cache/jpeg2000/pip.log)"
     # What reads our FHIR bundles and HL7 messages as hospitals do.
     wheel standards fhir.resources==8.3.0 hl7==0.4.5 hl7apy==1.3.5 pydantic==2.14.4 ||
         fail "fhir.resources and hl7 could not be fetched: is a Python package index reachable? (log: $cache/standards/pip.log)"

@@ -236,7 +236,7 @@ def validator(_):
 
 
 def viewer(_):
-    raise Lacking("no package carries OHIF's page; its parser, dcmjs, has read what it would show")
+    raise Lacking("OHIF's page (npm's @ohif/app) is not walked here; its parser, dcmjs, has read what it would show")
 
 
 FIRST = [("where results go is named", "", "medseg", destinations)]

@@ -459,6 +459,7 @@ fn what_a_file_may_not_say_so_keeps_no_object_from_being_written() {
 #[test]
 fn each_of_the_four_answers_is_said_and_nothing_is_marked_where_nothing_was_found() {
     let head = head("LPS");
+    let mut captures = std::collections::BTreeSet::new();
     for (answer, presence, own) in [
         (Answer::Found, "52101004", "FOUND"),
         (Answer::NoneFound, "272519000", "NONE_FOUND"),
@@ -490,7 +491,11 @@ fn each_of_the_four_answers_is_said_and_nothing_is_marked_where_nothing_was_foun
         assert_eq!(text(&capture, tags::BURNED_IN_ANNOTATION), "YES");
         let rows = capture.element(tags::ROWS).unwrap().to_int::<usize>().unwrap();
         assert!(rows > head.volume.shape.rows);
+        let pixels = capture.element(tags::PIXEL_DATA).unwrap().to_bytes().unwrap();
+        captures.insert(pixels.into_owned());
     }
+    // The slice is the same in all of them, so that they differ in nothing but their words.
+    assert_eq!(captures.len(), 4, "a picture does not say which answer it is of");
 }
 
 #[test]

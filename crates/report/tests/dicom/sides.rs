@@ -135,6 +135,8 @@ fn in_each_of_the_48_orders_by_each_door_every_format_says_the_same_side() {
                 assert_near(middle, centre, &whose);
                 let report = read(&dicom.structured_report().unwrap());
                 assert_eq!(coded(named(&report, "272741003")[0]), LEFT, "{whose}");
+                let capture = read(&dicom.capture(&first[1]).unwrap());
+                assert_eq!(text(&capture, tags::PATIENT_ORIENTATION), "L\\P", "{whose}");
                 let in_words = dicom.basic_text().unwrap();
                 let on_the_left = b", on the left";
                 assert!(in_words.windows(on_the_left.len()).any(|said| said == on_the_left));
