@@ -22,7 +22,7 @@ use crate::scans::some;
 const SCHEMA: &str = "medseg.erasure/1";
 
 /// What is kept of an erased scan on purpose, and why; `docs/security.md` says the same.
-const KEPT: [[&str; 2]; 9] = [
+const KEPT: [[&str; 2]; 8] = [
     [
         "audit entries",
         "they form a chain: who did what with which id, and never who the patient is",
@@ -50,10 +50,6 @@ const KEPT: [[&str; 2]; 9] = [
     [
         "instances by DICOM whose sender may send no more",
         "no scan can be made of them, and they go by themselves after DICOM_KEPT_HOURS; all others are dropped, as `refused` says",
-    ],
-    [
-        "comparisons of a model in the shadow with the one that serves",
-        "they are figures of two masks, by the id of a scan that there is no more",
     ],
     ["backups", "they are as old as they are; deploy/restore.sh has what was erased erased again"],
 ];
@@ -244,7 +240,7 @@ pub struct KeptPart {
 /// For the role `admin`, and for good. Another examination that is sent of the patient later is a scan again; what had come before, and
 /// whatever is of a study, a series or a file that was erased, is refused as `erased` until an administrator lifts that. Scans that were deleted
 /// before are named in the receipt, for copies may be elsewhere. Nothing is erased where one of the scans is under a legal hold. What drift,
-/// delivery and ingest keep goes within moments: the receipt says what is left.
+/// delivery, the registry and ingest keep goes within moments: the receipt says what is left.
 #[utoipa::path(
     operation_id = "erase_patient", post, path = "/v1/erasures", tag = "erasures", request_body = NewErasure,
     responses(
@@ -339,7 +335,7 @@ fn kept() -> Vec<KeptPart> {
     KEPT.map(part).into()
 }
 
-/// What storage, drift and delivery still have of the scans.
+/// What storage, drift, delivery and the registry still have of the scans.
 async fn left(
     gateway: &mut Gateway,
     caller: &Caller,
@@ -350,9 +346,13 @@ async fn left(
         done.left.iter().map(|(what, rows)| (what.clone(), *rows)).collect();
     let asked = drift::ScansAsked { scan_ids: scan_ids.clone() };
     let of_drift = gateway.drift.count_rows(caller.request(asked)).await?.into_inner().rows;
-    let asked = delivery::ScansAsked { scan_ids };
+    let asked = delivery::ScansAsked { scan_ids: scan_ids.clone() };
     let of_delivery = gateway.delivery.count_rows(caller.request(asked)).await?.into_inner().rows;
-    for (what, rows) in [("observations", of_drift), ("deliveries", of_delivery)] {
+    let asked = registry::ScansAsked { scan_ids };
+    let of_registry = gateway.models.count_rows(caller.request(asked)).await?.into_inner().rows;
+    for (what, rows) in
+        [("observations", of_drift), ("deliveries", of_delivery), ("comparisons", of_registry)]
+    {
         if rows > 0 {
             left.insert(what.to_owned(), rows);
         }
