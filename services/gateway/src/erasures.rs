@@ -138,6 +138,9 @@ pub struct ErasureStatement {
     /// The hospital.
     #[schema(format = "uuid")]
     tenant_id: String,
+    /// Scans of the patient that it has not come to, because a legal hold came in between, or the service stopped; another erasure of the
+    /// patient takes them. They are in `left`, too, as `scans`.
+    unerased: Vec<String>,
 }
 
 /// That nothing is refused any more because of an erasure.
@@ -239,14 +242,15 @@ pub struct KeptPart {
 ///
 /// For the role `admin`, and for good. Another examination that is sent of the patient later is a scan again; what had come before, and
 /// whatever is of a study, a series or a file that was erased, is refused as `erased` until an administrator lifts that. Scans that were deleted
-/// before are named in the receipt, for copies may be elsewhere. Nothing is erased where one of the scans is under a legal hold. What drift,
+/// before are named in the receipt, for copies may be elsewhere. Nothing is erased where one of the scans is under a legal hold; where one is
+/// placed meanwhile, the rest is kept, and can be erased in the same way once it is taken back. What drift,
 /// delivery, the registry and ingest keep goes within moments: the receipt says what is left.
 #[utoipa::path(
     operation_id = "erase_patient", post, path = "/v1/erasures", tag = "erasures", request_body = NewErasure,
     responses(
         (status = 201, description = "They are erased", body = ErasureMade),
         (status = 404, description = "No scan of that patient is here", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "One of the scans is held", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "One of the scans is held; where the hold came in between, `detail` names the erasure whose receipt says how far it came", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -398,6 +402,7 @@ fn stated(
         scans: done.scans.into_iter().map(ErasedScan::from).collect(),
         schema: SCHEMA.to_owned(),
         tenant_id: caller.tenant().to_string(),
+        unerased: done.unerased,
     }
 }
 
@@ -496,6 +501,7 @@ mod tests {
             scans: vec![scan],
             schema: SCHEMA.to_owned(),
             tenant_id: "t".into(),
+            unerased: vec!["s".into()],
         };
         let text = serde_json::to_string(&statement).unwrap();
         assert!(!unsorted(&text), "{text}");
