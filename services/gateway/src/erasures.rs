@@ -22,7 +22,7 @@ use crate::scans::some;
 const SCHEMA: &str = "medseg.erasure/1";
 
 /// What is kept of an erased scan on purpose, and why; `docs/security.md` says the same.
-const KEPT: [[&str; 2]; 8] = [
+const KEPT: [[&str; 2]; 9] = [
     [
         "audit entries",
         "they form a chain: who did what with which id, and never who the patient is",
@@ -50,6 +50,10 @@ const KEPT: [[&str; 2]; 8] = [
     [
         "instances by DICOM whose sender may send no more",
         "no scan can be made of them, and they go by themselves after DICOM_KEPT_HOURS; all others are dropped, as `refused` says",
+    ],
+    [
+        "deleted objects, where the bucket keeps such for a while (soft delete, versions)",
+        "the object store says that they are gone; until that time is over, whoever administers the bucket can have them back",
     ],
     ["backups", "they are as old as they are; deploy/restore.sh has what was erased erased again"],
 ];
