@@ -50,15 +50,15 @@ pub async fn join(queue: &Queue) {
 pub fn watch(store: Store, queue: Queue) -> Worker {
     listen(queue, SCAN_ERASED, GROUP, WINDOW, move |body| {
         let store = store.clone();
-        async move { store.erase(Erased::parse(&body)?).await }
+        async move { store.erase(&Erased::parse(&body)?).await }
     })
 }
 
 impl Store {
     /// Deletes all comparisons of the scan. That it was erased is written down before: whoever keeps one in the same moment sees that, or
     /// their row is seen here.
-    async fn erase(&self, erased: Erased) -> Result<()> {
-        let Erased { tenant, scan, erased_ms } = erased;
+    async fn erase(&self, erased: &Erased) -> Result<()> {
+        let Erased { tenant, scan, erased_ms } = *erased;
         let noted = sqlx::query(
             "INSERT INTO erased_scans (tenant_id, scan_id, erased_ms) VALUES (?, ?, ?)",
         )
