@@ -197,6 +197,38 @@ export function figures({ page, url, look, fits }) {
       await row.waitFor({ state: 'detached' })
     },
 
+    async 'an administrator resets the second factor that somebody has lost, and says why'() {
+      await page.goto(`${url}#/administration`)
+      await page.getByLabel('User name', { exact: true }).fill('lost-telephone')
+      await page.getByRole('button', { name: 'Make an invitation' }).click()
+      const row = page.getByTestId('users').getByRole('listitem').filter({ hasText: 'lost-telephone' })
+      await row.getByRole('button', { name: 'Reset the second factor' }).click()
+      const take = row.getByRole('button', { name: 'Take the second factor away' })
+      assert.ok(await take.isDisabled(), 'a reason is needed')
+      const why = 'le téléphone est perdu'
+      await row.getByLabel('Why the second factor').fill(why)
+      await look('lost-factor')
+      const [asked] = await Promise.all([page.waitForRequest((one) => one.method() === 'DELETE'), take.click()])
+      assert.equal(decodeURIComponent(asked.headers()['medseg-reason']), why)
+      // Whoever is only invited has none.
+      await page.getByRole('alert').filter({ hasText: 'no second factor' }).waitFor()
+      page.once('dialog', (dialog) => dialog.accept())
+      await row.getByRole('button', { name: 'Delete' }).click()
+      await row.waitFor({ state: 'detached' })
+    },
+
+    async 'the audit trail is saved as it is shown, whatever is typed meanwhile'() {
+      await page.goto(`${url}#/administration`)
+      const trail = page.getByRole('region', { name: 'Audit trail' })
+      await trail.getByLabel('What was done').fill('scan.accepted')
+      await trail.getByRole('button', { name: 'Show', exact: true }).click()
+      await page.getByTestId('audit').waitFor()
+      await trail.getByLabel('What was done').fill('scan.deleted')
+      const saved = page.waitForRequest((one) => new URL(one.url()).pathname.endsWith('/v1/audit.csv'))
+      const [asked] = await Promise.all([saved, trail.getByRole('button', { name: 'CSV' }).click()])
+      assert.equal(new URL(asked.url()).searchParams.get('action'), 'scan.accepted')
+    },
+
     async 'the hospital’s consent is given and withdrawn, and says by whom'() {
       const consent = page.getByRole('switch', { name: 'Confirmed scans may be learned from' })
       const decided = page.getByTestId('decided')

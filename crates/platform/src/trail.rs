@@ -24,6 +24,8 @@ const SUBJECT_CHARS: usize = 190;
 const OBJECT_CHARS: usize = 36;
 const TEXT_CHARS: usize = 190;
 const REASON_CHARS: usize = 500;
+/// What the detail of an entry holds: of a longer one, the rest is not kept.
+pub const DETAIL_CHARS: usize = TEXT_CHARS;
 
 /// An entry of the audit trail: who did what to what, never what is in it. From where, and why, the [`Circumstances`] say.
 pub struct Entry<'a> {

@@ -31,6 +31,8 @@ pub struct Factors {
 pub enum Answer {
     /// It is right, or none is asked for.
     Passed,
+    /// It is right, and the first of a factor that is asked for from now on.
+    Enrolled,
     /// One is asked for.
     Needed,
     Wrong,
@@ -75,7 +77,8 @@ impl Factors {
                 // What a right code changes is their own doing: so the audit trail has it.
                 audit::known(&known.user);
                 match self.takes(tenant, id, &row, code).await? {
-                    true => Ok(Answer::Passed),
+                    true if is_confirmed => Ok(Answer::Passed),
+                    true => Ok(Answer::Enrolled),
                     false => Ok(Answer::Wrong),
                 }
             }
@@ -148,6 +151,11 @@ impl Factors {
         if !totp::is_code(code) || !self.takes(tenant, id, &row, code).await? {
             return Ok(None);
         }
+        self.make_codes(tenant, id).await.map(Some)
+    }
+
+    /// Makes codes for recovery, in the place of all that are left.
+    pub async fn make_codes(&self, tenant: TenantId, id: UserId) -> Result<Vec<String>> {
         let codes: Vec<String> =
             (0..RECOVERY_CODES).map(|_| secrets::readable_password(&self.random)).collect();
         let hashes: Vec<String> = codes.iter().map(|code| secrets::hash(code)).collect();
@@ -161,7 +169,7 @@ impl Factors {
             })
             .await?;
         tracing::info!(tenant.id = %tenant, account.id = %id, "made a user's codes for recovery");
-        Ok(Some(codes))
+        Ok(codes)
     }
 
     /// Takes a user's second factor away, with its codes for recovery. `NotFound` where there is none.

@@ -32,8 +32,8 @@ pub struct Attempt<'a> {
 
 /// What somebody has shown of themselves.
 enum Shown {
-    /// They are whom they say.
-    Known(Box<Credentials>),
+    /// They are whom they say. `is_enrolled`: with the first code of a second factor.
+    Known { known: Box<Credentials>, is_enrolled: bool },
     /// The password is right, and something is missing.
     Missing(Tokens),
 }
@@ -42,19 +42,24 @@ impl SignIn {
     /// Signs in, and sets the password that is `new`, if there is one.
     ///
     /// Somebody who must change their password first, or must show a second factor, and does not is told so, and gets no token:
-    /// nothing else works for them.
+    /// nothing else works for them. Whoever has just shown that a second factor works gets codes for recovery, too.
     pub async fn password(&self, attempt: Attempt<'_>, new: Option<&str>) -> Result<Tokens> {
-        let known = match self.shown(&attempt).await? {
-            Shown::Known(known) => known,
+        let (known, is_enrolled) = match self.shown(&attempt).await? {
+            Shown::Known { known, is_enrolled } => (known, is_enrolled),
             Shown::Missing(tokens) => return Ok(tokens),
         };
-        match new {
+        let mut tokens = match new {
             None if known.must_change => {
-                Ok(Tokens { must_change_password: true, ..Tokens::default() })
+                return Ok(Tokens { must_change_password: true, ..Tokens::default() });
             }
-            None => self.begin(&known, attempt.place, None).await,
-            Some(new) => self.change(&known, attempt.password, new, attempt.place).await,
+            None => self.begin(&known, attempt.place, None).await?,
+            Some(new) => self.change(&known, attempt.password, new, attempt.place).await?,
+        };
+        if is_enrolled {
+            let user = &known.user;
+            tokens.recovery_codes = self.factors.make_codes(user.tenant, user.id).await?;
         }
+        Ok(tokens)
     }
 
     /// Whether they are whom they say. Wrong passwords and wrong codes are counted alike, and together.
@@ -78,9 +83,10 @@ impl SignIn {
         };
         let (guess, answer) = guess.looked_at(self.factors.check(&known, code).await).await?;
         let missing = match answer {
-            Answer::Passed => {
+            Answer::Passed | Answer::Enrolled => {
+                let is_enrolled = matches!(answer, Answer::Enrolled);
                 guess.succeeded().await?;
-                return Ok(Shown::Known(Box::new(known)));
+                return Ok(Shown::Known { known: Box::new(known), is_enrolled });
             }
             Answer::Wrong => {
                 guess.failed().await?;
@@ -177,7 +183,7 @@ impl SignIn {
             .await
             .map_err(known_asker)?
         {
-            Shown::Known(known) => Ok(*known),
+            Shown::Known { known, .. } => Ok(*known),
             // The password is right: whose hospital asks for a factor begins it in the same way.
             Shown::Missing(tokens) if !tokens.second_factor_needed => Ok(found),
             Shown::Missing(_) => {

@@ -52,8 +52,8 @@ const KEPT: [[&str; 2]; 9] = [
         "no scan can be made of them, and they go by themselves after DICOM_KEPT_HOURS; all others are dropped, as `refused` says",
     ],
     [
-        "comparisons of a model in the shadow with the one that serves",
-        "they are figures of two masks, by the id of a scan that there is no more",
+        "deleted objects, where the bucket keeps such for a while (soft delete, versions)",
+        "the object store says that they are gone; until that time is over, whoever administers the bucket can have them back",
     ],
     ["backups", "they are as old as they are; deploy/restore.sh has what was erased erased again"],
 ];
@@ -142,6 +142,9 @@ pub struct ErasureStatement {
     /// The hospital.
     #[schema(format = "uuid")]
     tenant_id: String,
+    /// Scans of the patient that it has not come to, because a legal hold came in between, or the service stopped; another erasure of the
+    /// patient takes them. They are in `left`, too, as `scans`.
+    unerased: Vec<String>,
 }
 
 /// That nothing is refused any more because of an erasure.
@@ -243,14 +246,15 @@ pub struct KeptPart {
 ///
 /// For the role `admin`, and for good. Another examination that is sent of the patient later is a scan again; what had come before, and
 /// whatever is of a study, a series or a file that was erased, is refused as `erased` until an administrator lifts that. Scans that were deleted
-/// before are named in the receipt, for copies may be elsewhere. Nothing is erased where one of the scans is under a legal hold. What drift,
-/// delivery and ingest keep goes within moments: the receipt says what is left.
+/// before are named in the receipt, for copies may be elsewhere. Nothing is erased where one of the scans is under a legal hold; where one is
+/// placed meanwhile, the rest is kept, and can be erased in the same way once it is taken back. What drift,
+/// delivery, the registry and ingest keep goes within moments: the receipt says what is left.
 #[utoipa::path(
     operation_id = "erase_patient", post, path = "/v1/erasures", tag = "erasures", request_body = NewErasure,
     responses(
         (status = 201, description = "They are erased", body = ErasureMade),
         (status = 404, description = "No scan of that patient is here", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "One of the scans is held", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "One of the scans is held; where the hold came in between, `detail` names the erasure whose receipt says how far it came", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -339,7 +343,7 @@ fn kept() -> Vec<KeptPart> {
     KEPT.map(part).into()
 }
 
-/// What storage, drift and delivery still have of the scans.
+/// What storage, drift, delivery and the registry still have of the scans.
 async fn left(
     gateway: &mut Gateway,
     caller: &Caller,
@@ -350,9 +354,13 @@ async fn left(
         done.left.iter().map(|(what, rows)| (what.clone(), *rows)).collect();
     let asked = drift::ScansAsked { scan_ids: scan_ids.clone() };
     let of_drift = gateway.drift.count_rows(caller.request(asked)).await?.into_inner().rows;
-    let asked = delivery::ScansAsked { scan_ids };
+    let asked = delivery::ScansAsked { scan_ids: scan_ids.clone() };
     let of_delivery = gateway.delivery.count_rows(caller.request(asked)).await?.into_inner().rows;
-    for (what, rows) in [("observations", of_drift), ("deliveries", of_delivery)] {
+    let asked = registry::ScansAsked { scan_ids };
+    let of_registry = gateway.models.count_rows(caller.request(asked)).await?.into_inner().rows;
+    for (what, rows) in
+        [("observations", of_drift), ("deliveries", of_delivery), ("comparisons", of_registry)]
+    {
         if rows > 0 {
             left.insert(what.to_owned(), rows);
         }
@@ -398,6 +406,7 @@ fn stated(
         scans: done.scans.into_iter().map(ErasedScan::from).collect(),
         schema: SCHEMA.to_owned(),
         tenant_id: caller.tenant().to_string(),
+        unerased: done.unerased,
     }
 }
 
@@ -496,6 +505,7 @@ mod tests {
             scans: vec![scan],
             schema: SCHEMA.to_owned(),
             tenant_id: "t".into(),
+            unerased: vec!["s".into()],
         };
         let text = serde_json::to_string(&statement).unwrap();
         assert!(!unsorted(&text), "{text}");

@@ -94,6 +94,7 @@ pub async fn list(
 /// Puts a scan or a patient under a legal hold, or takes it back; for the role `admin`
 ///
 /// What is held is deleted by nobody: not by hand, not with its patient, and not because of its age. Both are in the audit trail.
+/// One that is placed again is of whoever did so last, and for their reason; the former one is in the audit trail, too.
 #[utoipa::path(
     operation_id = "set_hold", put, path = "/v1/holds", tag = "erasures", request_body = HoldChange,
     responses(

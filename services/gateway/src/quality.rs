@@ -81,9 +81,27 @@ pub struct QualityFigures {
     to: Option<String>,
     /// What whoever reads the figures has to know.
     remarks: Vec<String>,
+    /// What each of the remarks is about, in their order, for whoever says it in words of their own.
+    remark_kinds: Vec<RemarkKind>,
     /// Files that were refused at the door, by the name of the problem that they were answered with: of the whole days, in UTC, that
     /// begin in the time. A series, or an archive that is refused as a whole, counts as one.
     refused_uploads: BTreeMap<String, u64>,
+}
+
+/// What a remark on the figures is about.
+#[derive(Serialize, ToSchema)]
+pub struct RemarkKind {
+    /// `not_by_chance`, `slices_alike`, `latest_words`, `outlined_only`, `sizes_of_marks`, `few_reviewed`, `cut` or
+    /// `hidden_from_readers`; there may be others later.
+    name: String,
+    /// The number of scans that it names, fewer than which are meant; `null`: it names none.
+    scans: Option<u64>,
+}
+
+impl From<drift::RemarkKind> for RemarkKind {
+    fn from(drift::RemarkKind { name, scans }: drift::RemarkKind) -> RemarkKind {
+        RemarkKind { name, scans: Some(scans).filter(|scans| *scans > 0) }
+    }
 }
 
 /// Shows how good the answers are, by what readers say of them
@@ -108,12 +126,13 @@ pub async fn show(
 }
 
 fn said(by: QualityBy, quality: drift::Quality) -> QualityFigures {
-    let drift::Quality { groups, from_ms, to_ms, remarks, refused_uploads } = quality;
+    let drift::Quality { groups, from_ms, to_ms, remarks, refused_uploads, remark_kinds } = quality;
     QualityFigures {
         groups: groups.into_iter().map(|group| QualityGroup::of(by, group)).collect(),
         from: Some(from_ms).filter(|ms| *ms != 0).and_then(rfc3339),
         to: rfc3339(to_ms),
         remarks,
+        remark_kinds: remark_kinds.into_iter().map(RemarkKind::from).collect(),
         refused_uploads: refused_uploads.into_iter().collect(),
     }
 }

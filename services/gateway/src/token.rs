@@ -63,6 +63,10 @@ pub struct Token {
     /// Works once, and gives the next pair; API clients have none and sign in again.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
+    /// Codes for whoever has lost what makes the others; each works once, and they are shown this once. Of a sign-in that has shown that
+    /// a second factor works which the hospital asks for; else there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_codes: Option<Vec<String>>,
 }
 
 impl From<Tokens> for Token {
@@ -72,6 +76,7 @@ impl From<Tokens> for Token {
             token_type: "Bearer",
             expires_in: tokens.expires_in_s,
             refresh_token: (!tokens.refresh_token.is_empty()).then_some(tokens.refresh_token),
+            recovery_codes: (!tokens.recovery_codes.is_empty()).then_some(tokens.recovery_codes),
         }
     }
 }

@@ -37,7 +37,7 @@ struct Sums {
 }
 
 impl Store {
-    /// Keeps a comparison; the same scan again changes nothing.
+    /// Keeps a comparison, unless the scan was erased meanwhile; the same scan again changes nothing.
     pub async fn compare(&self, mut comparison: Comparison) -> Result<Comparison> {
         comparison.at_ms = self.clock.now_ms();
         let kept = comparison.clone();
@@ -66,9 +66,13 @@ impl Store {
             })
         });
         match inserted.await {
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(comparison),
-            inserted => inserted.map(|_| comparison),
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            inserted => {
+                inserted?;
+            }
         }
+        self.forget_erased(&comparison.tenant_id, &comparison.scan_id).await?;
+        Ok(comparison)
     }
 
     /// What would have changed if the version had served, with the scans of `tenant` on which the two differ most.

@@ -4,6 +4,7 @@
 //! that somebody has swapped is refused. A version serves once the gate lets it through; workers ask what serves.
 
 mod comparisons;
+mod erased;
 mod evaluations;
 mod events;
 mod files;
@@ -48,7 +49,7 @@ pub struct Config {
     #[arg(long, env, hide_env_values = true)]
     pub blob_url: SecretString,
 
-    /// Where workers hear that a version is to be evaluated: `amqp://…` or `sqlite://…`.
+    /// Where workers hear that a version is to be evaluated, and news of erased scans comes from: `amqp://…` or `sqlite://…`.
     #[arg(long, env, hide_env_values = true)]
     pub queue_url: SecretString,
 
@@ -103,11 +104,12 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Opens the ports that `config` names.
+    /// Opens the ports that `config` names, and joins those who listen to erased scans.
     pub async fn open(config: &Config, clock: Clock, random: Random) -> Result<Ports> {
         let database = db::connect(config.database_url.expose_secret(), &MIGRATIONS).await?;
         let blobs = blob::connect(config.blob_url.expose_secret()).await?;
         let queue = queue::connect(config.queue_url.expose_secret()).await?;
+        erased::join(&queue).await;
         let signer = Signer::open(&config.model_key, &random)?;
         let signer = signer.with_earlier(&config.rules.earlier_model_keys)?;
         Ok(Ports { database, blobs, queue, signer, clock, random })
@@ -125,7 +127,10 @@ pub fn build(rules: Rules, ports: Ports, peers: Peers) -> Service {
     let verifier = Verifier::new(peers.auth, ports.clock.clone());
     let (database, queue) = (ports.database.clone(), ports.queue.clone());
     let store = Store::new(rules.gate, ports);
-    let mut workers = vec![evaluations::announce(store.clone(), queue)];
+    let mut workers = vec![
+        evaluations::announce(store.clone(), queue.clone()),
+        erased::watch(store.clone(), queue),
+    ];
     workers.extend(rules.first_model.map(|folder| first::begin_with(store.clone(), folder)));
     let models = rpc::Models { store: store.clone(), verifier: verifier.clone() };
     let routing = rpc::Routing { store, verifier };

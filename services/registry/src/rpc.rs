@@ -193,6 +193,12 @@ impl WireModels for Models {
         let tenant = claims.tenant().to_string();
         Ok(Response::new(self.store.compared(&tenant, request.into_inner()).await?))
     }
+
+    async fn count_rows(&self, request: Request<ScansAsked>) -> Result<Response<RowsKept>, Status> {
+        let claims = self.verifier.caller(request.metadata(), &[Role::Admin]).await?;
+        let rows = self.store.rows_of(claims.tenant(), &request.get_ref().scan_ids).await?;
+        Ok(Response::new(RowsKept { rows }))
+    }
 }
 
 #[tonic::async_trait]

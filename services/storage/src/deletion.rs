@@ -17,12 +17,13 @@ use crate::{event, holds, tombstones};
 const JOB: &str = "DELETE FROM jobs WHERE tenant_id = ? AND scan_id = ?";
 
 /// What is deleted then, in an order in which no row points to one that is gone.
-const DELETED: [&str; 4] = [
+const DELETED: [&str; 5] = [
     "DELETE FROM artefacts WHERE tenant_id = ? AND scan_id = ?",
     "DELETE FROM identities WHERE tenant_id = ? AND scan_id = ?",
     "DELETE FROM feedback_keys WHERE tenant_id = ? AND feedback_id IN
          (SELECT id FROM feedback WHERE tenant_id = ? AND scan_id = ?)",
     "DELETE FROM feedback WHERE tenant_id = ? AND scan_id = ?",
+    "DELETE FROM unerased_scans WHERE tenant_id = ? AND scan_id = ?",
 ];
 
 /// What stays as a row and says nothing any more: its place in a batch, and its key, so that nothing is made of it once more.

@@ -4,16 +4,18 @@ mod arrivals;
 pub mod barred;
 pub mod deleted;
 mod receipt;
+mod unerased;
 
 use domain::{ErasureId, ErrorKind, Result, ScanId, TenantId};
 use platform::db::{BindId, Run, Unit, failed};
 use proto::storage::{Arrival, Erasure, NewErasure};
 use service::claims::Claims;
+use sqlx::{Any, Executor};
 
 use crate::artefacts::sha256_of;
 use crate::audit::{self, Entry};
 use crate::deletion::{Object, Order, words_of};
-use crate::holds::{Subject, reason, require_free};
+use crate::holds::{Subject, reason, require_free, require_patient_free};
 use crate::jobs::name_of;
 use crate::learning::pseudonyms::{Of, Pseudonyms};
 use crate::scans::of_tenant;
@@ -61,7 +63,8 @@ impl Store {
     /// others do. What a crash leaves of the objects is deleted when storage runs again; what it leaves
     /// of the scans, a second call erases.
     ///
-    /// `NOT_FOUND` where there is none. `Conflict`, and nothing is erased, where one is held.
+    /// `NOT_FOUND` where there is none. `Conflict`, and nothing is erased, where one is held; where a hold comes in between, nothing is from then
+    /// on, and the receipt says what is left: once it is taken back, another call erases that.
     pub async fn erase_patient(&self, claims: &Claims, new: NewErasure) -> Result<Erasure> {
         let reason = reason(&new.reason)?;
         let tenant = claims.tenant().id();
@@ -86,15 +89,29 @@ impl Store {
             patient,
             order,
         };
-        if let Err(error) = self.begin_erasure(begun.clone(), scans.clone()).await {
-            let (by, object) = (claims.subject.clone(), begun.id.to_string());
-            return Err(self.refused(tenant, by, object, error).await);
-        }
-        // What became a scan meanwhile is the patient's, too; from here on nothing does that had come before.
-        let scans = match &begun.patient {
-            Some(patient) => self.scans_of(tenant, patient).await?,
-            None => scans,
+        let scans = match self.begin_erasure(begun.clone(), scans, deleted.clone()).await {
+            Ok(scans) => scans,
+            Err(error) => {
+                let (by, object) = (claims.subject.clone(), begun.id.to_string());
+                return Err(self.refused(tenant, by, object, error).await);
+            }
         };
+        let erased = self.erase_all(&begun, scans, deleted).await;
+        // Also of what was erased before a hold came.
+        self.forget().await;
+        match erased {
+            Ok(()) => self.erasure(claims.tenant(), &begun.id.to_string()).await,
+            Err(error) => Err(self.stopped(&begun, error).await),
+        }
+    }
+
+    async fn erase_all(
+        &self,
+        begun: &Begun,
+        scans: Vec<ScanId>,
+        deleted: Vec<ScanId>,
+    ) -> Result<()> {
+        let tenant = begun.order.tenant;
         for scan in scans {
             self.erase_scan(begun.clone(), scan).await?;
             self.changed(tenant, scan);
@@ -103,8 +120,7 @@ impl Store {
             self.erase_deleted(begun.clone(), scan).await?;
             self.changed(tenant, scan);
         }
-        self.forget().await;
-        self.erasure(claims.tenant(), &begun.id.to_string()).await
+        Ok(())
     }
 
     /// Whose scans are meant, as the binding has it, and which they are. A scan of nobody stands for itself.
@@ -121,28 +137,12 @@ impl Store {
                 }
             }
         };
-        let scans = self.scans_of(tenant, &patient).await?;
+        let scans = scans_of(self.database.pool(), tenant, &patient).await?;
         let deleted = self.deleted_of(tenant, &patient).await?;
         if scans.is_empty() && deleted.is_empty() {
             return Err(ErrorKind::NotFound.error("no scan of that patient is here"));
         }
         Ok(Meant { patient: Some(patient), scans, deleted })
-    }
-
-    /// The patient's scans that are there, oldest first.
-    async fn scans_of(&self, tenant: TenantId, patient: &str) -> Result<Vec<ScanId>> {
-        // MySQL's own comparison takes `ab` for `AB `: the bytes decide.
-        let scans: Vec<String> = sqlx::query_scalar(
-            "SELECT scan_id FROM identities
-             WHERE tenant_id = ? AND patient = ? AND HEX(patient) = HEX(?) ORDER BY scan_id",
-        )
-        .id(tenant)
-        .bind(patient.to_owned())
-        .bind(patient.to_owned())
-        .fetch_all(self.database.pool())
-        .await
-        .map_err(failed)?;
-        scans.into_iter().map(ScanId::try_from).collect()
     }
 
     /// Whose scan it is, as the binding has it; None: nobody knows.
@@ -159,39 +159,62 @@ impl Store {
     }
 
     /// Writes down that it has begun, unless one of the scans is held: all of the patient, or nothing. From then on nothing of the patient
-    /// comes back that had come before.
-    async fn begin_erasure(&self, begun: Begun, scans: Vec<ScanId>) -> Result<()> {
+    /// comes back that had come before. Which scans are to be erased.
+    async fn begin_erasure(
+        &self,
+        begun: Begun,
+        scans: Vec<ScanId>,
+        deleted: Vec<ScanId>,
+    ) -> Result<Vec<ScanId>> {
         let tenant = begun.order.tenant;
         audit::begin(&self.database, tenant).await?;
         self.unit(Some(tenant), move |store, unit| {
-            Box::pin(async move {
-                let (at_ms, subject) = (begun.begun_ms, begun.order.subject.as_str());
-                let (action, object) = ("patient.erased", begun.id.to_string());
-                audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
-                for scan in scans {
-                    require_free(unit, tenant, scan).await?;
-                }
-                if let Some(patient) = begun.patient {
-                    let key = Key::made(unit, tenant, &store.random).await?;
-                    let names = key.names(&Arrival { patient, ..Arrival::default() });
-                    let (by, when) = (begun.id.to_string(), (at_ms, at_ms));
-                    barred::bar(unit, tenant, &by, &[&names.patient], when).await?;
-                }
-                sqlx::query(
-                    "INSERT INTO erasures (tenant_id, id, reason, asked_by, name, begun_ms) VALUES (?, ?, ?, ?, ?, ?)",
-                )
-                .id(tenant)
-                .id(begun.id)
-                .bind(begun.reason)
-                .bind(begun.order.subject)
-                .bind(begun.name)
-                .bind(begun.begun_ms)
-                .run(unit)
-                .await
-                .map(drop)
-            })
+            Box::pin(async move { store.begin_in(unit, begun, scans, &deleted).await })
         })
         .await
+    }
+
+    async fn begin_in(
+        &self,
+        unit: &mut Unit,
+        begun: Begun,
+        scans: Vec<ScanId>,
+        deleted: &[ScanId],
+    ) -> Result<Vec<ScanId>> {
+        let (tenant, id, at_ms) = (begun.order.tenant, begun.id, begun.begun_ms);
+        let subject = begun.order.subject.as_str();
+        let (action, object) = ("patient.erased", id.to_string());
+        audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+        let scans = match begun.patient {
+            Some(patient) => {
+                require_patient_free(unit, tenant, &patient).await?;
+                // What became a scan meanwhile is the patient's, too; from here on nothing does that had come before.
+                let scans = scans_of(&mut **unit, tenant, &patient).await?;
+                let key = Key::made(unit, tenant, &self.random).await?;
+                let names = key.names(&Arrival { patient, ..Arrival::default() });
+                let when = (at_ms, at_ms);
+                barred::bar(unit, tenant, &id.to_string(), &[&names.patient], when).await?;
+                scans
+            }
+            None => scans,
+        };
+        for scan in &scans {
+            require_free(unit, tenant, *scan).await?;
+        }
+        sqlx::query(
+            "INSERT INTO erasures (tenant_id, id, reason, asked_by, name, begun_ms) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .id(tenant)
+        .id(id)
+        .bind(begun.reason)
+        .bind(begun.order.subject)
+        .bind(begun.name)
+        .bind(at_ms)
+        .run(unit)
+        .await?;
+        unerased::note(unit, (tenant, id), &scans).await?;
+        unerased::note(unit, (tenant, id), deleted).await?;
+        Ok(scans)
     }
 
     async fn erase_scan(&self, begun: Begun, scan: ScanId) -> Result<()> {
@@ -204,8 +227,10 @@ impl Store {
     async fn erase_in(&self, unit: &mut Unit, begun: &Begun, scan: ScanId) -> Result<()> {
         let tenant = begun.order.tenant;
         let erased = self.about(unit, begun, scan).await?;
+        let removed = self.remove(unit, &begun.order, scan).await?;
+        unerased::forget(unit, tenant, scan).await?;
         // None: somebody has deleted it meanwhile.
-        let Some(objects) = self.remove(unit, &begun.order, scan).await? else { return Ok(()) };
+        let Some(objects) = removed else { return Ok(()) };
         self.insert_erased(unit, begun, scan, erased).await?;
         for object in objects {
             insert_object(unit, tenant, scan, object).await?;
@@ -291,6 +316,26 @@ impl Store {
             }
         }
     }
+}
+
+/// The patient's scans that are there, oldest first.
+async fn scans_of(
+    executor: impl Executor<'_, Database = Any>,
+    tenant: TenantId,
+    patient: &str,
+) -> Result<Vec<ScanId>> {
+    // MySQL's own comparison takes `ab` for `AB `: the bytes decide.
+    let scans: Vec<String> = sqlx::query_scalar(
+        "SELECT scan_id FROM identities
+         WHERE tenant_id = ? AND patient = ? AND HEX(patient) = HEX(?) ORDER BY scan_id",
+    )
+    .id(tenant)
+    .bind(patient.to_owned())
+    .bind(patient.to_owned())
+    .fetch_all(executor)
+    .await
+    .map_err(failed)?;
+    scans.into_iter().map(ScanId::try_from).collect()
 }
 
 /// `NOT_FOUND` where the scan was erased with its patient. To be asked once the audit trail is held: whoever erases comes before it, or

@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use domain::{Error, ErrorKind, HoldId, Identity, Result, ScanId, TenantId};
+use domain::{Error, ErrorKind, HoldId, Identity, Result, ScanId, TenantId, rfc3339};
 use platform::db::{BindId, Run, Unit, failed};
+use platform::trail::{self, DETAIL_CHARS};
 use proto::storage::{Hold, HoldChange, Holds, Whose};
 use service::claims::{Claims, Tenant};
 use sqlx::FromRow;
@@ -42,6 +43,18 @@ impl Row {
         let Row { id, scan_id, reason, name, placed_ms } = self;
         let scan_id = scan_id.unwrap_or_default();
         Hold { id, scan_id, reason, placed_by: name, placed_ms, held }
+    }
+
+    /// Of a scan the entry names the scan, of a patient the hold: a patient's number is in no entry.
+    fn object(&self) -> String {
+        self.scan_id.clone().unwrap_or_else(|| self.id.clone())
+    }
+
+    /// Whose it was, since when and why, in as many details of entries as that takes.
+    fn details(&self) -> Vec<String> {
+        let since = rfc3339(self.placed_ms).unwrap_or_default();
+        let said: Vec<char> = format!("{}, {since}: {}", self.name, self.reason).chars().collect();
+        said.chunks(DETAIL_CHARS).map(|part| part.iter().collect()).collect()
     }
 }
 
@@ -145,20 +158,27 @@ async fn place(
     subject: &Subject,
     new: Row,
 ) -> Result<Hold> {
-    note(unit, tenant, by, ("hold.placed", new.placed_ms), &new).await?;
+    let (action, at_ms, object) = ("hold.placed", new.placed_ms, new.object());
+    audit::append(unit, Entry { tenant, at_ms, subject: by, action, object }).await?;
     if let Subject::Scan(scan) = subject
         && require_deleted(&mut **unit, tenant, *scan).await.is_ok()
     {
         return Err(ErrorKind::NotFound.error("no such scan"));
     }
     if let Some(there) = find(unit, tenant, subject).await? {
-        sqlx::query("UPDATE holds SET reason = ? WHERE tenant_id = ? AND id = ?")
-            .bind(new.reason.clone())
-            .id(tenant)
-            .bind(there.id.clone())
-            .run(unit)
-            .await?;
-        return Ok(Row { reason: new.reason, ..there }.told(true));
+        note_former(unit, tenant, by, ("hold.replaced", new.placed_ms), &there).await?;
+        sqlx::query(
+            "UPDATE holds SET reason = ?, placed_by = ?, name = ?, placed_ms = ? WHERE tenant_id = ? AND id = ?",
+        )
+        .bind(new.reason.clone())
+        .bind(by.to_owned())
+        .bind(new.name.clone())
+        .bind(new.placed_ms)
+        .id(tenant)
+        .bind(there.id.clone())
+        .run(unit)
+        .await?;
+        return Ok(Row { id: there.id, ..new }.told(true));
     }
     require_room(unit, tenant).await?;
     let (scan_id, patient) = subject.columns();
@@ -187,7 +207,7 @@ async fn take_back(
     new: Row,
 ) -> Result<Hold> {
     let Some(there) = find(unit, tenant, subject).await? else { return Ok(new.told(false)) };
-    note(unit, tenant, by, ("hold.taken_back", new.placed_ms), &there).await?;
+    note_former(unit, tenant, by, ("hold.taken_back", new.placed_ms), &there).await?;
     sqlx::query("DELETE FROM holds WHERE tenant_id = ? AND id = ?")
         .id(tenant)
         .bind(there.id.clone())
@@ -196,16 +216,20 @@ async fn take_back(
     Ok(there.told(false))
 }
 
-/// Of a scan the entry names the scan, of a patient the hold: a patient's number is in no entry.
-async fn note(
+/// Keeps in the audit trail what a hold was that is one no more. A long reason takes several entries.
+async fn note_former(
     unit: &mut Unit,
     tenant: TenantId,
     subject: &str,
-    (action, at_ms): (&'static str, i64),
-    hold: &Row,
+    (action, at_ms): (&str, i64),
+    former: &Row,
 ) -> Result<()> {
-    let object = hold.scan_id.clone().unwrap_or_else(|| hold.id.clone());
-    audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await
+    for detail in former.details() {
+        let (object, detail) = (former.object(), detail.as_str());
+        let entry = trail::Entry { tenant, at_ms, subject, action, object, detail };
+        trail::append(unit, entry).await?;
+    }
+    Ok(())
 }
 
 async fn find(unit: &mut Unit, tenant: TenantId, subject: &Subject) -> Result<Option<Row>> {
@@ -249,6 +273,23 @@ pub async fn require_free(unit: &mut Unit, tenant: TenantId, scan: ScanId) -> Re
     .fetch_one(&mut **unit)
     .await
     .map_err(failed)?;
+    free(holds)
+}
+
+/// The same of a patient, whatever there is of them.
+pub async fn require_patient_free(unit: &mut Unit, tenant: TenantId, patient: &str) -> Result<()> {
+    let holds: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM holds WHERE tenant_id = ? AND patient <> '' AND HEX(patient) = HEX(?)",
+    )
+    .id(tenant)
+    .bind(patient.to_owned())
+    .fetch_one(&mut **unit)
+    .await
+    .map_err(failed)?;
+    free(holds)
+}
+
+fn free(holds: i64) -> Result<()> {
     if holds == 0 {
         return Ok(());
     }
@@ -274,6 +315,16 @@ mod tests {
     fn whose(patient_id: &str, issuer: &str, scan_id: &str) -> Option<Whose> {
         let [patient_id, issuer, scan_id] = [patient_id, issuer, scan_id].map(str::to_owned);
         Some(Whose { patient_id, issuer, scan_id })
+    }
+
+    #[test]
+    fn what_a_hold_was_fits_into_entries_whole() {
+        let (id, name, reason) = ("h".to_owned(), "ada".to_owned(), "é".repeat(1000));
+        let hold = Row { id, scan_id: None, reason, name, placed_ms: 0 };
+        let details = hold.details();
+        assert!(details.iter().all(|detail| detail.chars().count() <= DETAIL_CHARS));
+        let told = format!("ada, 1970-01-01T00:00:00.000Z: {}", hold.reason);
+        assert_eq!(details.concat(), told);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! What a provider publishes of itself (OpenID Connect Discovery 1.0), and its keys: asked for once an hour, and once a minute at
-//! most where a token names a key that is not known.
+//! most where a token names a key that is not known. One that is broken is left in peace for some seconds: anybody may have it asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{Clock, Error, Result};
 use serde::Deserialize;
+use tokio::sync::Mutex as Turns;
 
 use super::jws::KeySet;
 use super::web::{Web, away};
 
 const FRESH_MS: i64 = 60 * 60 * 1000;
 const ASKED_AGAIN_MS: i64 = 60 * 1000;
+/// For how long one that could not be asked is not asked again.
+const HELD_BACK_MS: i64 = 10 * 1000;
 /// Providers that are remembered: hospitals are few.
 const PROVIDERS_MAX: usize = 256;
 
@@ -46,28 +49,45 @@ struct Document {
 pub struct Discovery {
     pub web: Web,
     known: Mutex<HashMap<String, Known>>,
+    tries: Mutex<HashMap<String, Arc<Try>>>,
     clock: Clock,
+}
+
+/// What came of asking a provider last.
+#[derive(Default)]
+struct Try {
+    /// One asks at a time, and the others take what came of it.
+    turns: Turns<()>,
+    /// When it could not be asked; None: it could.
+    failed_ms: Mutex<Option<i64>>,
 }
 
 impl Discovery {
     pub fn new(web: Web, clock: Clock) -> Discovery {
-        Discovery { web, known: Mutex::default(), clock }
+        Discovery { web, known: Mutex::default(), tries: Mutex::default(), clock }
     }
 
-    /// What `issuer` publishes.
+    /// What `issuer` publishes. Where it could not be asked a moment ago, it is not asked again.
     pub async fn of(&self, issuer: &str) -> Result<Known> {
-        let now_ms = self.clock.now_ms();
-        if let Some(known) = self.remembered(issuer)
-            && (0..FRESH_MS).contains(&(now_ms - known.read_ms))
-        {
+        if let Some(known) = self.fresh(issuer) {
             return Ok(known);
+        }
+        let last = self.last_try(issuer);
+        let _turn = last.turns.lock().await;
+        if let Some(known) = self.fresh(issuer) {
+            return Ok(known);
+        }
+        if last.is_held_back(self.clock.now_ms()) {
+            return Err(away().because("it could not be asked a moment ago"));
         }
         self.anew(issuer).await
     }
 
     /// The same, asked now.
     pub async fn anew(&self, issuer: &str) -> Result<Known> {
-        self.read(issuer, self.clock.now_ms()).await.inspect_err(told)
+        let read = self.read(issuer, self.clock.now_ms()).await.inspect_err(told);
+        self.last_try(issuer).note(read.is_err().then(|| self.clock.now_ms()));
+        read
     }
 
     /// The same with keys that were read after `known`; none where they were asked for just before: whoever invents names of keys
@@ -122,6 +142,20 @@ impl Discovery {
         KeySet::parse(&jwks).ok_or_else(|| away().because("its key set cannot be read"))
     }
 
+    fn fresh(&self, issuer: &str) -> Option<Known> {
+        let now_ms = self.clock.now_ms();
+        self.remembered(issuer).filter(|known| (0..FRESH_MS).contains(&(now_ms - known.read_ms)))
+    }
+
+    fn last_try(&self, issuer: &str) -> Arc<Try> {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        if tries.len() >= PROVIDERS_MAX && !tries.contains_key(issuer) {
+            // Whoever asks just now holds theirs.
+            tries.retain(|_, last| Arc::strong_count(last) > 1);
+        }
+        tries.entry(issuer.to_owned()).or_default().clone()
+    }
+
     fn remembered(&self, issuer: &str) -> Option<Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned()
     }
@@ -135,6 +169,17 @@ impl Discovery {
             }
         }
         known.insert(issuer.to_owned(), new);
+    }
+}
+
+impl Try {
+    fn is_held_back(&self, now_ms: i64) -> bool {
+        let failed_ms = self.failed_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        failed_ms.is_some_and(|failed_ms| (0..HELD_BACK_MS).contains(&(now_ms - failed_ms)))
+    }
+
+    fn note(&self, failed_ms: Option<i64>) {
+        *self.failed_ms.lock().unwrap_or_else(PoisonError::into_inner) = failed_ms;
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Said {
     pub challenge: String,
     pub codes_asked: usize,
     pub keys_asked: usize,
+    pub documents_asked: usize,
     /// The document names that issuer.
     pub named: Option<String>,
     /// The document promises that each answer says whose it is (RFC 9207).
@@ -99,6 +100,7 @@ impl Idp {
             challenge: String::new(),
             codes_asked: 0,
             keys_asked: 0,
+            documents_asked: 0,
             named: None,
             names_itself: false,
         };
@@ -139,7 +141,11 @@ impl Idp {
 
 async fn document(State(idp): State<Idp>) -> Json<Value> {
     let issuer = idp.issuer();
-    let named = idp.with(|said| said.named.clone()).unwrap_or_else(|| issuer.to_owned());
+    let named = idp.with(|said| {
+        said.documents_asked += 1;
+        said.named.clone()
+    });
+    let named = named.unwrap_or_else(|| issuer.to_owned());
     Json(json!({
         "issuer": named,
         "authorization_endpoint": format!("{issuer}/authorize"),

@@ -20,6 +20,7 @@ on_each_database! {
     a_sign_in_is_finished_once_by_the_browser_that_has_begun_it
     a_code_is_shown_to_nobody_but_the_provider_that_was_asked_for_it
     another_key_is_asked_for_and_not_more_than_once_a_minute
+    a_provider_that_is_broken_is_left_in_peace_for_some_seconds
     an_account_with_a_password_is_nobody_elses
     what_a_provider_ends_is_refused_within_a_minute
     a_session_ends_when_the_provider_is_to_be_asked_again
@@ -309,6 +310,30 @@ async fn another_key_is_asked_for_and_not_more_than_once_a_minute(setting: Setti
         assert_eq!(refusal(there.finish(&sent, "a code").await).0, ErrorKind::Unauthenticated);
     }
     assert_eq!(there.idp.with(|said| said.keys_asked), asked + 1);
+}
+
+async fn a_provider_that_is_broken_is_left_in_peace_for_some_seconds(setting: Setting) {
+    let there = There::open(setting).await;
+    let begin = async || {
+        let name = "st-marys".to_owned();
+        let begun = plain(there.providers.clone().begin(BeginProviderSignIn { name }).await);
+        begun.err().map(|error| error.kind())
+    };
+    let asked = || there.idp.with(|said| said.documents_asked);
+    let before = asked();
+    // What is known of it is an hour old.
+    there.setting.clock.advance(60 * 60 * 1000);
+    there.idp.with(|said| said.named = Some("https://another.example".into()));
+    let away = Some(ErrorKind::Unavailable);
+    assert_eq!(tokio::join!(begin(), begin()), (away, away));
+    assert_eq!(begin().await, away);
+    assert_eq!(asked(), before + 1);
+
+    there.idp.with(|said| said.named = None);
+    there.setting.clock.advance(9_999);
+    assert_eq!((begin().await, asked()), (away, before + 1));
+    there.setting.clock.advance(1);
+    assert_eq!((begin().await, asked()), (None, before + 2));
 }
 
 async fn an_account_with_a_password_is_nobody_elses(setting: Setting) {

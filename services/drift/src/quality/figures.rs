@@ -257,52 +257,84 @@ impl MeanDice {
 }
 
 /// What whoever reads the figures has to know.
-pub fn remarks(by: By, groups: &[Group], cut: bool) -> Vec<String> {
-    let mut remarks = vec![
-        "What is reviewed is not drawn by chance: readers look at what they doubt, so that all other scans may be better or \
-         worse than these. `share_reviewed` says how many were reviewed; in `weighted` each reviewed scan stands for those of the \
-         same answer of which the model is about as sure, and `covered` says of what part of all scans anything is known so."
-            .to_owned(),
-        "Rates of `slices` are of scans whose words say what is in each slice. Slices of one scan are alike: their intervals, \
-         which take each for a case of its own, are narrower than what is known."
-            .to_owned(),
-        "Rates count scans, by the latest word of each reader. A scan whose readers differ on whether there is a tumour, or \
-         do not say, is in neither `far` nor `frr`."
-            .to_owned(),
-        "Dice is of scans whose tumour a reader has outlined, and of those in which model or readers see none; a tumour that \
-         was found and agreed on without an outline has none."
-            .to_owned(),
-    ];
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remark {
+    /// What it is about, for whoever says it in words of their own.
+    pub name: &'static str,
+    /// The number of scans that it names, fewer than which are meant; 0: none.
+    pub scans: usize,
+    /// In the words of the interface: they name its fields.
+    pub words: String,
+}
+
+impl Remark {
+    fn new(name: &'static str, words: &str) -> Remark {
+        Remark { name, scans: 0, words: words.to_owned() }
+    }
+}
+
+/// Of every figure.
+fn general() -> [Remark; 4] {
+    [
+        Remark::new(
+            "not_by_chance",
+            "What is reviewed is not drawn by chance: readers look at what they doubt, so that all other scans may be better or \
+             worse than these. `share_reviewed` says how many were reviewed; in `weighted` each reviewed scan stands for those of the \
+             same answer of which the model is about as sure, and `covered` says of what part of all scans anything is known so.",
+        ),
+        Remark::new(
+            "slices_alike",
+            "Rates of `slices` are of scans whose words say what is in each slice. Slices of one scan are alike: their intervals, \
+             which take each for a case of its own, are narrower than what is known.",
+        ),
+        Remark::new(
+            "latest_words",
+            "Rates count scans, by the latest word of each reader. A scan whose readers differ on whether there is a tumour, or \
+             do not say, is in neither `far` nor `frr`.",
+        ),
+        Remark::new(
+            "outlined_only",
+            "Dice is of scans whose tumour a reader has outlined, and of those in which model or readers see none; a tumour that \
+             was found and agreed on without an outline has none.",
+        ),
+    ]
+}
+
+/// Of the figures of these groups; `cut`: not all that is kept was counted.
+pub fn remarks(by: By, groups: &[Group], cut: bool) -> Vec<Remark> {
+    let mut remarks = Vec::from(general());
     if by == By::Size {
-        remarks.push(
+        remarks.push(Remark::new(
+            "sizes_of_marks",
             "Sizes are of what the model has marked, as parts of the volume: a tumour that was missed is of size `nothing \
-             marked`."
-                .to_owned(),
-        );
+             marked`.",
+        ));
     }
     let few = groups.iter().filter(|group| group.reviewed < SCANS_MIN);
     let few: Vec<_> = few.map(|group| format!("{} ({})", group.name, group.reviewed)).collect();
     if !few.is_empty() {
-        remarks.push(format!(
+        let words = format!(
             "Fewer than {SCANS_MIN} reviewed scans, too few to conclude anything: {}.",
             few.join(", ")
-        ));
+        );
+        remarks.push(Remark { name: "few_reviewed", scans: SCANS_MIN, words });
     }
     if cut {
-        remarks.push(
-            "There are too many words, or too many scans to time: the oldest were left out."
-                .to_owned(),
-        );
+        remarks.push(Remark::new(
+            "cut",
+            "There are too many words, or too many scans to time: the oldest were left out.",
+        ));
     }
     remarks
 }
 
 /// What readers have to know besides, who are not shown all of it.
-pub fn remark_for_readers() -> String {
-    format!(
+pub fn remark_for_readers() -> Remark {
+    let words = format!(
         "Of fewer than {READERS_SCANS_MIN} reviewed scans readers are shown no figures: they judge without knowing what others \
          think."
-    )
+    );
+    Remark { name: "hidden_from_readers", scans: READERS_SCANS_MIN, words }
 }
 
 #[cfg(test)]

@@ -200,16 +200,17 @@ fn remarks_name_the_groups_that_are_too_small_and_what_was_left_out() {
     let scan = |n: usize| word(&n.to_string(), "x", Verdict::Agree, Found);
     let enough = figures(By::Model, &[], &reviewed((0..SCANS_MIN).map(scan).collect()));
     let general = remarks(By::Model, &enough, false);
-    assert!(general[0].contains("not drawn by chance"), "{general:?}");
-    assert!(!general.iter().any(|words| words.starts_with("Fewer")), "{general:?}");
+    assert!(general[0].words.contains("not drawn by chance"), "{general:?}");
+    assert!(general.iter().all(|remark| remark.scans == 0), "{general:?}");
 
     let few = figures(By::Size, &[], &reviewed(words()));
     let remarks = remarks(By::Size, &few, true);
     let said = "Fewer than 30 reviewed scans, too few to conclude anything: nothing marked (2), \
                 under 0.1 % of the volume (5).";
-    assert!(remarks.iter().any(|words| words == said), "{remarks:?}");
-    assert!(remarks.iter().any(|words| words.starts_with("Sizes are of")), "{remarks:?}");
-    assert!(remarks.last().unwrap().contains("left out"), "{remarks:?}");
+    let few = Remark { name: "few_reviewed", scans: SCANS_MIN, words: said.into() };
+    assert!(remarks.contains(&few), "{remarks:?}");
+    assert!(remarks.iter().any(|remark| remark.words.starts_with("Sizes are of")), "{remarks:?}");
+    assert!(remarks.last().unwrap().words.contains("left out"), "{remarks:?}");
 }
 
 #[test]

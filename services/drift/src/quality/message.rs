@@ -7,7 +7,7 @@ use proto::drift;
 
 use super::Period;
 use super::bound::Alarm;
-use super::figures::{Expected, Group, MeanDice, SliceRates};
+use super::figures::{Expected, Group, MeanDice, Remark, SliceRates};
 use super::weights::Weighted;
 use crate::message::times;
 
@@ -15,13 +15,18 @@ pub fn message(
     groups: Vec<Group>,
     refused_uploads: BTreeMap<String, usize>,
     period: Period,
-    remarks: Vec<String>,
+    remarks: Vec<Remark>,
 ) -> drift::Quality {
+    let kind = |remark: &Remark| drift::RemarkKind {
+        name: remark.name.to_owned(),
+        scans: remark.scans as u64,
+    };
     drift::Quality {
+        remark_kinds: remarks.iter().map(kind).collect(),
         groups: groups.into_iter().map(group).collect(),
         from_ms: period.from_ms,
         to_ms: period.to_ms,
-        remarks,
+        remarks: remarks.into_iter().map(|remark| remark.words).collect(),
         refused_uploads: counts(refused_uploads).collect(),
     }
 }
@@ -196,12 +201,14 @@ mod tests {
                 stands: true,
             }),
         };
-        let remarks = vec!["r".to_owned()];
+        let remarks = vec![Remark { name: "n", scans: 33, words: "r".into() }];
         let refused = BTreeMap::from([("blank".to_owned(), 32)]);
         let period = Period { from_ms: 5, to_ms: 6 };
-        let message = message(vec![group], refused, period, remarks.clone());
+        let message = message(vec![group], refused, period, remarks);
         assert_eq!(message.refused_uploads["blank"], 32);
-        assert_eq!((message.from_ms, message.to_ms, message.remarks), (5, 6, remarks));
+        assert_eq!((message.from_ms, message.to_ms), (5, 6));
+        assert_eq!(message.remarks, ["r"]);
+        assert_eq!(message.remark_kinds, [drift::RemarkKind { name: "n".into(), scans: 33 }]);
         assert_eq!(message.groups, [said]);
     }
 }

@@ -99,6 +99,7 @@ mod tests {
             ("erased.dropped", "110105", "0"),
             ("erasure.lifted", "110113", "0"),
             ("hold.placed", "110100", "0"),
+            ("hold.replaced", "110100", "0"),
             ("what.comes.later", "110100", "0"),
         ] {
             let kind = of(action);

@@ -31,6 +31,10 @@ async fn what_readers_say_is_told_in_figures_with_their_counts() {
         (&json!(null), &json!("2023-11-14T22:13:20.000Z"))
     );
     assert!(by_model["remarks"][0].as_str().unwrap().contains("not drawn by chance"));
+    let kinds = by_model["remark_kinds"].as_array().unwrap();
+    assert_eq!(kinds.len(), by_model["remarks"].as_array().unwrap().len());
+    assert_eq!(kinds[0], json!({ "name": "not_by_chance", "scans": null }));
+    assert!(kinds.contains(&json!({ "name": "few_reviewed", "scans": 30 })), "{kinds:?}");
     let [group] = &by_model["groups"].as_array().unwrap()[..] else { panic!("{by_model}") };
     let named = (&group["by"], &group["name"], &group["scans"], &group["reviewed"]);
     assert_eq!(named, (&json!("model"), &json!("medseg-mr/1"), &json!(3), &json!(3)));

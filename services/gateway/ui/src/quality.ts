@@ -4,8 +4,10 @@ import type {
   MeanDice,
   OfflineEvaluation,
   QualityBy,
+  QualityFigures,
   QualityGroup,
   Rate,
+  RemarkKind,
   Times,
   Weighted,
   WeightedRate,
@@ -13,7 +15,7 @@ import type {
 import { periodIn, type Period } from './period'
 import type { Figure } from './api/models'
 import { count, decimal, figures, moments, seconds } from './units'
-import { words } from './words'
+import { sentence, words } from './words'
 
 export const QUALITY_BY = ['model', 'week', 'kind', 'size', 'site', 'scanner'] as const satisfies readonly QualityBy[]
 
@@ -170,6 +172,32 @@ export function keptDiceOf(evaluation: OfflineEvaluation | undefined): string {
 export function keptRateOf(evaluation: OfflineEvaluation | undefined, of: 'far' | 'frr'): string {
   const estimate = evaluation && rateOf(evaluation[of])
   return evaluation && estimate ? words.quality.keptSlices(estimate.words, setOf(evaluation)) : ''
+}
+
+/** What has to be known of the figures. */
+export interface Remark {
+  words: string
+  /** The server's own words, which are English: of a kind that this page does not know. */
+  foreign: boolean
+}
+
+/** The remarks in the reader's words. */
+export function remarksOf(by: QualityBy, { remarks, remark_kinds, groups }: Pick<QualityFigures, 'remarks' | 'remark_kinds' | 'groups'>): Remark[] {
+  return remarks.map((remark, at) => {
+    const kind = remark_kinds?.[at]
+    const own = kind ? remarkOf(kind, by, groups) : undefined
+    return own === undefined ? { words: sentence(remark), foreign: true } : { words: own, foreign: false }
+  })
+}
+
+function remarkOf({ name, scans }: RemarkKind, by: QualityBy, groups: readonly QualityGroup[]): string | undefined {
+  const { remarkKinds, fewReviewed, hiddenFromReaders } = words.quality
+  const fewest = scans ?? 0
+  if (name === 'hidden_from_readers') return hiddenFromReaders(count(fewest))
+  if (name !== 'few_reviewed') return (remarkKinds as Readonly<Record<string, string>>)[name]
+  // A group of files that were refused has no scans.
+  const few = groups.filter((group) => group.scans > 0 && group.reviewed < fewest)
+  return few.length === 0 ? undefined : fewReviewed(count(fewest), few.map((group) => `${groupName(by, group.name)} (${count(group.reviewed)})`).join(', '))
 }
 
 /** What part of all scans was reviewed, as a sentence; each scan is in one group. */

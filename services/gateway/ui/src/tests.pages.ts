@@ -25,6 +25,7 @@ import {
   rateOf,
   refusalsOf,
   refusedOf,
+  remarksOf,
   reviewedOf,
   slicesOf,
   weightedOf,
@@ -34,9 +35,11 @@ import { ordered, orderIn, ORDERS, sortOf, type Order } from './order'
 import { homeOf, may } from './roles'
 import { hrefTo, whereAt } from './routes'
 import { goneIn } from './api/follow'
+import { Problem } from './api/problem'
 import type { Scan } from './api/scans'
 import { found } from './search'
 import { fateOf } from './series'
+import { askedBy, askedOf, NOTHING_ASKED, refusalOf, wrongOf } from './signing'
 import { firstOf, offeredFor, together } from './together'
 import { TABLES } from './words/table'
 
@@ -425,4 +428,42 @@ test('of a series it is said whether it was chosen, only kept, or asked for', ()
 
 test('an event of a deleted scan names it, and one that cannot be read names none', () => {
   assert.deepEqual(['{"id":"a"}', '{"id":7}', '{}', 'null', 'no JSON'].map(goneIn), ['a', undefined, undefined, undefined, undefined])
+})
+
+test('what was asked for beside a right password is asked of that name and password alone', () => {
+  const refused = (status: number, name = '', secondFactor = '') => new Problem({ status, name, title: 'T', detail: 'D', secondFactor })
+  const first = askedOf(NOTHING_ASKED, 'ada', 'right')
+  assert.deepEqual([first.code, first.change, wrongOf(refused(401), first)], [false, false, 'credentials'])
+  const asked = askedBy(refused(403, 'second-factor', 'otpauth://x'), first)
+  assert.ok(asked && asked.code && asked.toBe === 'otpauth://x')
+  assert.equal(askedBy(refused(401), first), undefined)
+
+  // With that password it is the code; with another name or password it is those.
+  const { signIn } = TABLES.en
+  assert.equal(refusalOf(refused(401), askedOf(asked, 'ada', 'right')), signIn.wrongCode)
+  for (const [name, password] of [['eve', 'right'], ['ada', 'wrong']] as const) {
+    const other = askedOf(asked, name, password)
+    assert.ok(!other.code && other.toBe === '' && wrongOf(refused(401), other) === 'credentials')
+    assert.equal(refusalOf(refused(401), other), signIn.wrong)
+  }
+
+  const change = askedBy(refused(403, 'password-change'), asked)
+  assert.ok(change && change.code && change.change && wrongOf(refused(400), change) === 'new')
+  assert.equal(refusalOf(refused(400), change), 'T. D')
+  assert.equal(refusalOf(refused(400), askedOf(change, 'ada', 'wrong')), signIn.wrong)
+  assert.equal(refusalOf(refused(503), first), 'T. D')
+})
+
+test('remarks are said in the reader’s words, which name no field, and one that is not known in the server’s', () => {
+  const names = ['not_by_chance', 'slices_alike', 'latest_words', 'outlined_only', 'sizes_of_marks', 'cut']
+  const kinds = [...names.map((name) => ({ name, scans: null })), { name: 'few_reviewed', scans: 30 }, { name: 'hidden_from_readers', scans: 5 }]
+  const group = (name: string, scans: number, reviewed: number) => ({ name, scans, reviewed }) as QualityGroup
+  const groups = [group('m/1', 40, 30), group('nothing marked', 9, 2), group('over 1 %', 0, 0)]
+  const figures = { groups, remarks: [...kinds.map(() => 'in `far`'), 'of a kind to come'], remark_kinds: [...kinds, { name: 'to_come', scans: null }] }
+  const said = remarksOf('size', figures)
+  assert.ok(said.slice(0, kinds.length).every(({ words, foreign }) => !foreign && !words.includes('`')))
+  assert.equal(said[6]?.words, 'Fewer than 30 reviewed scans, too few to conclude anything: nothing marked (2).')
+  assert.match(said[7]?.words ?? '', /fewer than 5 reviewed/)
+  assert.deepEqual(said[8], { words: 'Of a kind to come.', foreign: true })
+  assert.deepEqual(remarksOf('size', { groups, remarks: ['as before'] }), [{ words: 'As before.', foreign: true }])
 })

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+mod erased;
 mod keeping;
 mod kinds;
 mod serving;
@@ -30,6 +31,7 @@ macro_rules! on_every_database {
 }
 
 on_every_database! {
+    erased::what_a_shadow_said_of_an_erased_scan_goes_and_does_not_come_back;
     keeping::a_version_comes_back_bit_by_bit;
     keeping::the_same_version_again_changes_nothing_and_another_under_its_name_is_refused;
     keeping::files_that_do_not_fit_each_other_are_refused_and_nothing_is_kept;

@@ -6,8 +6,9 @@ use proto::storage::Arrival;
 use service::topics::SCAN_ERASED;
 
 use super::barred::{self, Key, Names};
-use super::{Begun, Erased};
+use super::{Begun, Erased, unerased};
 use crate::audit::{self, Entry};
+use crate::holds::require_patient_free;
 use crate::store::Store;
 use crate::{deletion, event, tombstones};
 
@@ -75,6 +76,7 @@ impl Store {
 
     async fn erase_deleted_in(&self, unit: &mut Unit, begun: &Begun, scan: ScanId) -> Result<()> {
         let (tenant, at_ms) = (begun.order.tenant, self.clock.now_ms());
+        unerased::forget(unit, tenant, scan).await?;
         let known: Option<(String, String, String, i64)> = sqlx::query_as(
             "SELECT study, series, original, deleted_ms FROM deleted_scans WHERE tenant_id = ? AND scan_id = ?",
         )
@@ -91,6 +93,9 @@ impl Store {
         let (subject, action) = (begun.order.subject.as_str(), begun.order.action);
         let object = scan.to_string();
         audit::append(unit, Entry { tenant, at_ms, subject, action, object }).await?;
+        if let Some(patient) = &begun.patient {
+            require_patient_free(unit, tenant, patient).await?;
+        }
         let by = begun.id.to_string();
         barred::bar(unit, tenant, &by, &[&study, &series, &original], (0, at_ms)).await?;
         let erased = Erased { deleted_ms, ..self.about(unit, begun, scan).await? };

@@ -22,7 +22,8 @@ macro_rules! left {
     };
 }
 
-const LEFT: [(&str, &str); 8] = [
+const LEFT: [(&str, &str); 9] = [
+    ("scans", "SELECT COUNT(*) FROM unerased_scans WHERE tenant_id = ? AND erasure_id = ?"),
     ("jobs", left!("jobs t ON t.tenant_id = e.tenant_id AND t.scan_id = e.scan_id")),
     ("artefacts", left!("artefacts t ON t.tenant_id = e.tenant_id AND t.scan_id = e.scan_id")),
     ("identities", left!("identities t ON t.tenant_id = e.tenant_id AND t.scan_id = e.scan_id")),
@@ -118,6 +119,7 @@ impl Store {
             lifted_ms,
             lifted_by,
             lifted_reason,
+            unerased: self.unerased(tenant, id).await?,
         })
     }
 

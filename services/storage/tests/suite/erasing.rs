@@ -8,7 +8,8 @@ use proto::storage::feedback_answer::Answer as Given;
 use proto::storage::feedback_part::Part;
 use proto::storage::*;
 use serde_json::Value;
-use service::claims::Role;
+use service::claims::{Role, authorised};
+use sqlx::Executor;
 use storage::Peers;
 use tonic::{Code, Status};
 
@@ -359,6 +360,103 @@ pub async fn a_hold_outlasts_every_way_to_delete(world: World) {
         (3, 2)
     );
     assert_eq!(erase(&world, by, patient(CANARY), "so").await.unwrap().scans.len(), 3);
+}
+
+pub async fn a_hold_that_is_placed_again_is_of_whoever_did_so_last(world: World) {
+    let one = world.accept(of("one", CANARY)).await.unwrap();
+    let place = async |who: &str, reason: &str| {
+        let change = HoldChange { whose: scan(&one.id), held: true, reason: reason.into() };
+        let token = world.issuer.token_of(who, world.hospital, &[Role::Admin]);
+        let held = world.erasures.clone().set_hold(authorised(change, &token)).await;
+        held.unwrap().into_inner()
+    };
+    let first = place("ada", "a court asks").await;
+    world.clock.advance(1000);
+    let second = place("eve", "another court asks").await;
+    assert_eq!((&second.id, second.placed_by.as_str()), (&first.id, "eve"));
+    assert_eq!(
+        (second.placed_ms, second.reason.as_str()),
+        (first.placed_ms + 1000, "another court asks")
+    );
+    let list = world.by_role(world.hospital, Role::Admin, HoldsRef {});
+    let holds = world.erasures.clone().list_holds(list).await.unwrap().into_inner().holds;
+    assert_eq!(holds, [second]);
+    hold(&world, scan(&one.id), false).await.unwrap();
+    let former: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT action, subject, detail FROM audit WHERE action IN ('hold.replaced', 'hold.taken_back') ORDER BY position",
+    )
+    .fetch_all(world.ports.database.pool())
+    .await
+    .unwrap();
+    let told: Vec<_> = former
+        .iter()
+        .map(|(action, by, detail)| {
+            let (whose, reason) = (detail.split(',').next(), detail.rsplit(": ").next());
+            (action.as_str(), by.as_str(), whose.unwrap(), reason.unwrap())
+        })
+        .collect();
+    let expected = [
+        ("hold.replaced", "eve", "ada", "a court asks"),
+        ("hold.taken_back", "tester", "eve", "another court asks"),
+    ];
+    assert_eq!(told, expected);
+}
+
+pub async fn a_hold_in_the_middle_of_an_erasure_keeps_the_rest_and_the_receipt_says_so(
+    world: World,
+) {
+    let by = (world.hospital, Role::Admin);
+    let one = world.accept(of("one", CANARY)).await.unwrap();
+    world.clock.advance(1);
+    let two = world.accept(of("two", CANARY)).await.unwrap();
+    // Whoever places it comes right behind the first scan.
+    let pool = world.ports.database.pool();
+    pool.execute(
+        "CREATE TRIGGER in_between AFTER INSERT ON erased_scans FOR EACH ROW BEGIN
+             INSERT INTO holds (tenant_id, id, scan_id, patient, reason, placed_by, name, placed_ms)
+             VALUES (NEW.tenant_id, NEW.scan_id, NULL, 'canary-4711', 'a court asks', 'eve', 'eve', 1); END",
+    )
+    .await
+    .unwrap();
+    let refused = erase(&world, by, patient(CANARY), "so").await.unwrap_err();
+    pool.execute("DROP TRIGGER in_between").await.unwrap();
+    assert_eq!(refused.code(), Code::AlreadyExists, "{refused}");
+    assert_eq!(noted(&world, "hold.refused").await, 1);
+    let id: String = sqlx::query_scalar("SELECT id FROM erasures").fetch_one(pool).await.unwrap();
+    assert!(refused.message().contains(&id), "{refused}");
+
+    let receipt = async || {
+        let asked = world.by_role(world.hospital, Role::Admin, ErasureRef { id: id.clone() });
+        world.erasures.clone().get_erasure(asked).await.unwrap().into_inner()
+    };
+    let far = receipt().await;
+    let erased: Vec<_> = far.scans.iter().map(|scan| scan.id.as_str()).collect();
+    assert_eq!((erased, &far.unerased), (vec![one.id.as_str()], &vec![two.id.clone()]));
+    assert!(far.scans[0].objects.iter().all(|object| object.gone), "{far:?}");
+    assert_eq!(far.left.get("scans"), Some(&1));
+    assert!(world.read(&two, "original").await.is_ok());
+    assert_eq!(
+        erase(&world, by, patient(CANARY), "so").await.unwrap_err().code(),
+        Code::AlreadyExists
+    );
+
+    hold(&world, patient(CANARY), false).await.unwrap();
+    let rest = erase(&world, by, scan(&two.id), "so").await.unwrap();
+    let erased: Vec<_> = rest.scans.iter().map(|scan| scan.id.as_str()).collect();
+    assert_eq!((erased, rest.unerased.len()), (vec![two.id.as_str()], 0));
+    let all = receipt().await;
+    assert!(all.unerased.is_empty() && all.left.is_empty(), "{all:?}");
+}
+
+pub async fn a_held_patient_whose_scans_were_deleted_is_not_erased(world: World) {
+    let by = (world.hospital, Role::Admin);
+    let one = world.accept(of("one", CANARY)).await.unwrap();
+    delete(&world, &one.id).await.unwrap();
+    hold(&world, patient(CANARY), true).await.unwrap();
+    let refused = erase(&world, by, patient(CANARY), "so").await.unwrap_err();
+    assert_eq!((refused.code(), world.count("erasures").await), (Code::AlreadyExists, 0));
+    hold(&world, patient(CANARY), false).await.unwrap();
+    assert_eq!(erase(&world, by, patient(CANARY), "so").await.unwrap().scans.len(), 1);
 }
 
 async fn keep(world: &World, kind: &str, days: u32) -> Result<Retention, Status> {

@@ -53,6 +53,9 @@ on_every_database! {
     erasing::what_was_erased_comes_back_only_once_somebody_lets_it;
     erasing::a_scan_that_was_deleted_before_is_found_by_the_erasure_of_its_patient;
     erasing::a_hold_outlasts_every_way_to_delete;
+    erasing::a_hold_that_is_placed_again_is_of_whoever_did_so_last;
+    erasing::a_hold_in_the_middle_of_an_erasure_keeps_the_rest_and_the_receipt_says_so;
+    erasing::a_held_patient_whose_scans_were_deleted_is_not_erased;
     erasing::what_is_too_old_goes_by_the_hospitals_own_rules;
     erasing::what_is_said_of_a_held_patient_outlasts_every_rule;
     erasing::a_database_from_before_deletes_again_what_was_deleted;

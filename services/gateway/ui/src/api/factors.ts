@@ -1,3 +1,4 @@
+import { request } from './http'
 import { got, sent } from './json'
 
 /** What an app is to be told that makes one-time passwords. */
@@ -17,6 +18,16 @@ export async function confirmFactor(code: string): Promise<string[]> {
 
 export function removeFactor(password: string, code: string): Promise<void> {
   return sent('POST', 'v1/account/second-factor/remove', { password, one_time_code: code })
+}
+
+/** As few characters as say why, and as many as are kept. */
+export const REASON_CHARS = { min: 3, max: 500 } as const
+
+/** Takes away the one that somebody else has lost, with their codes. Why stands in the audit trail. */
+export async function removeFactorOf(userId: string, why: string): Promise<void> {
+  // A header has no letters but those of ASCII.
+  const headers = { 'medseg-reason': encodeURIComponent(why) }
+  await request(`v1/users/${encodeURIComponent(userId)}/second-factor`, { method: 'DELETE', headers })
 }
 
 export interface SignInRules {

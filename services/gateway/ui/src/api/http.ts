@@ -15,7 +15,7 @@ async function send(path: string, token: string, init: RequestInit): Promise<Res
   const headers = new Headers(init.headers)
   headers.set('authorization', `Bearer ${token}`)
   // A header has no letters but those of ASCII.
-  if (reason.text) headers.set('medseg-reason', encodeURIComponent(reason.text))
+  if (reason.text && !headers.has('medseg-reason')) headers.set('medseg-reason', encodeURIComponent(reason.text))
   try {
     return await fetch(path, { cache: 'no-store', ...init, headers })
   } catch (cause) {

@@ -105,10 +105,18 @@ export interface Alarm {
   stands: boolean
 }
 
+/** What a remark is about, and the number of scans that it names. */
+export interface RemarkKind {
+  name: string
+  scans: number | null
+}
+
 export interface QualityFigures {
   groups: QualityGroup[]
   /** What whoever reads the figures has to know. */
   remarks: string[]
+  /** What each of them is about; a server of the version before does not say. */
+  remark_kinds?: RemarkKind[]
   /** Of all groups, and of none. */
   refused_uploads: Readonly<Record<string, number>>
 }

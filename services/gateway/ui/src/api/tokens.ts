@@ -4,6 +4,8 @@ export interface Tokens {
   access_token: string
   expires_in: number
   refresh_token: string
+  /** Codes for recovery, shown this once, where the sign-in has shown that a second factor works. */
+  recovery_codes?: string[]
 }
 
 /** Signs in, with another password from now on where one is named, and with a code where there is a second factor. */

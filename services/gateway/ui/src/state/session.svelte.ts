@@ -29,6 +29,8 @@ class Session {
   userName = $state('')
   /** What the access token says that its bearer may do; whoever decides is the server. */
   roles = $state.raw<readonly string[]>([])
+  /** Codes for recovery that whoever has just signed in is to keep before they go on. */
+  codes = $state.raw<readonly string[]>([])
   /** Why the sign-in form is shown again, when nobody asked for it. */
   notice = $state('')
 
@@ -87,9 +89,15 @@ class Session {
     if (before) void revoke(before).catch(() => undefined)
     if (!goesOn) await this.#beginAnew()
     this.notice = ''
+    if (tokens.recovery_codes) this.codes = tokens.recovery_codes
     this.phase = 'in'
     this.#idle.begin()
     this.#take(tokens, userName)
+  }
+
+  /** They are shown no more. */
+  keptCodes(): void {
+    this.codes = []
   }
 
   async signOut(): Promise<void> {
@@ -228,6 +236,7 @@ class Session {
     this.#expiresAt = 0
     this.userName = ''
     this.roles = []
+    this.codes = []
     this.notice = notice
     this.phase = 'out'
   }

@@ -40,6 +40,12 @@ export const ACCOUNTS: AnyWords<typeof EN> = {
     other: 'Créer d’autres codes de secours',
     remove: 'Retirer le second facteur',
     codes: 'Codes de secours. Chacun ne sert qu’une fois, et ils ne sont affichés que maintenant : gardez-les loin de votre téléphone.',
+    keep: 'Gardez ces codes',
+    copy: 'Copier les codes',
+    copied: 'Les codes ont été copiés.',
+    save: 'Enregistrer les codes dans un fichier',
+    file: 'medseg-codes-de-secours.txt',
+    goOn: 'Je les ai gardés, continuer',
     removed: 'Le second facteur a été retiré.',
   },
   provider: {
@@ -75,6 +81,12 @@ export const ACCOUNTS: AnyWords<typeof EN> = {
     disable: 'Désactiver',
     enable: 'Réactiver',
     link: 'Nouveau mot de passe par lien',
+    factor: 'Réinitialiser le second facteur',
+    factorWhy: (name) =>
+      `Pourquoi le second facteur de ${name} est retiré, avec les codes de secours. La raison figure dans le journal d’audit. Assurez-vous d’abord que la demande vient bien de cette personne.`,
+    factorTake: 'Retirer le second facteur',
+    factorKeep: 'Le laisser',
+    factorTaken: (name) => `Le second facteur de ${name} a été retiré.`,
     remove: 'Supprimer',
     sure: (name) => `Supprimer ${name} ? Ce qui a été dit des examens reste, sous ce nom.`,
     linkOf: (name, when) =>

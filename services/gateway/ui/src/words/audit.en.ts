@@ -9,7 +9,7 @@ export const AUDIT = {
     subject: 'Of whom (id)',
     object: 'To what (id of a scan or a user)',
     show: 'Show',
-    export: 'Save all of these as',
+    export: 'Save all entries of this list, also older ones, as',
     forms: { csv: 'CSV', ndjson: 'JSON lines', xml: 'audit messages (DICOM, IHE ATNA)' },
     none: 'There are no such entries.',
     count: (count: string) => `${count} entries`,

@@ -12,7 +12,7 @@ export const AUDIT: AnyWords<typeof EN> = {
     subject: 'Par qui (identifiant)',
     object: 'Sur quoi (identifiant d’un examen ou d’un utilisateur)',
     show: 'Afficher',
-    export: 'Enregistrer le tout au format',
+    export: 'Enregistrer toutes les entrées de cette liste, même plus anciennes, au format',
     forms: { csv: 'CSV', ndjson: 'lignes JSON', xml: 'messages d’audit (DICOM, IHE ATNA)' },
     none: 'Il n’y a pas de telles entrées.',
     count: (count) => `${count} entrées`,

@@ -106,6 +106,22 @@ export const PAGES = {
     stoppedOf: (model: string, when: string) => `${model}, since ${when}:`,
     parentheses: 'In parentheses: the 95 % interval. That of slices takes each for a case of its own, and is narrower than what is known.',
     remarks: 'To know before you conclude anything',
+    /** By the names that the server has for them. */
+    remarkKinds: {
+      not_by_chance:
+        'What is reviewed is not drawn by chance: readers look at what they doubt, so that all other scans may be better or worse than these. “By weight”, each reviewed scan stands for those of the same answer of which the model is about as sure.',
+      slices_alike:
+        'Rates of slices are of scans whose readers have said what is in each slice. Slices of one scan are alike: their intervals, which take each for a case of its own, are narrower than what is known.',
+      latest_words:
+        'Rates count scans, by the latest word of each reader. A scan whose readers differ on whether there is a tumour, or do not say, is in neither rate of errors.',
+      outlined_only:
+        'Overlap is of scans whose tumour a reader has outlined, and of those in which model or readers see none; a tumour that was found and agreed on without an outline has none.',
+      sizes_of_marks: 'Sizes are of what the model has marked, as parts of the volume: a tumour that was missed stands at “nothing marked”.',
+      cut: 'There are too many words, or too many scans to time: the oldest were left out.',
+    },
+    fewReviewed: (least: string, groups: string) => `Fewer than ${least} reviewed scans, too few to conclude anything: ${groups}.`,
+    hiddenFromReaders: (least: string) =>
+      `Of fewer than ${least} reviewed scans readers are shown no figures: they judge without knowing what others think.`,
   },
   drift: {
     title: 'Drift',

@@ -103,6 +103,21 @@ export const PAGES: AnyWords<typeof EN> = {
     stoppedOf: (model, when) => `${model}, depuis ${when} :`,
     parentheses: 'Entre parenthèses : l’intervalle à 95 %. Celui des coupes tient chacune pour un cas à part, et est plus étroit que ce que l’on sait.',
     remarks: 'À savoir avant toute conclusion',
+    remarkKinds: {
+      not_by_chance:
+        'Ce qui est relu n’est pas tiré au sort : les lecteurs regardent ce dont ils doutent, et tous les autres examens peuvent être meilleurs ou pires que ceux-ci. « Pondéré », chaque examen relu représente ceux de même réponse dont le modèle est à peu près aussi sûr.',
+      slices_alike:
+        'Les taux par coupes ne portent que sur les examens dont les lecteurs ont dit ce que contient chaque coupe. Les coupes d’un même examen se ressemblent : leurs intervalles, qui tiennent chacune pour un cas à part, sont plus étroits que ce que l’on sait.',
+      latest_words:
+        'Les taux comptent des examens, selon le dernier avis de chaque lecteur. Un examen dont les lecteurs divergent sur la présence d’une tumeur, ou ne se prononcent pas, n’est dans aucun des deux taux d’erreur.',
+      outlined_only:
+        'Le recouvrement porte sur les examens dont un lecteur a entouré la tumeur, et sur ceux où le modèle ou les lecteurs n’en voient pas ; une tumeur trouvée et confirmée sans contour n’en a pas.',
+      sizes_of_marks: 'Les tailles sont celles de ce que le modèle a marqué, en parts du volume : une tumeur manquée figure à « rien de marqué ».',
+      cut: 'Il y a trop d’avis, ou trop d’examens à chronométrer : les plus anciens ont été laissés de côté.',
+    },
+    fewReviewed: (least, groups) => `Moins de ${least} examens relus, trop peu pour conclure : ${groups}.`,
+    hiddenFromReaders: (least) =>
+      `En dessous de ${least} examens relus, aucun chiffre n’est montré aux lecteurs : ils jugent sans savoir ce que pensent les autres.`,
   },
   drift: {
     title: 'Dérive',
