@@ -30,7 +30,7 @@ impl Store {
         if uids.is_empty() {
             return Ok(FoundStudies::default());
         }
-        let mut scans = self.scans_of(tenant, &uids, &asked.patient_id).await?;
+        let mut scans = self.scans_in(tenant, &uids, &asked.patient_id).await?;
         let cut = scans.len() > SCANS_MAX;
         scans.truncate(SCANS_MAX);
         let ids = scans.iter().map(|scan| ScanId::from_str(&scan.id));
@@ -60,7 +60,7 @@ impl Store {
 
     /// All scans of those studies, newest first, and one more than an answer has where there is one. Who asks for one patient is told of
     /// no other whose study has the same UID by somebody's mistake.
-    async fn scans_of(
+    async fn scans_in(
         &self,
         tenant: TenantId,
         uids: &[String],
