@@ -105,7 +105,7 @@ impl Store {
         let now_ms = self.clock.now_ms();
         // Words of before stand until there are others.
         let changed = sqlx::query(
-            "UPDATE deliveries SET state = 'waiting', since_ms = ?, due_ms = ?, ended_ms = 0, attempts = 0
+            "UPDATE deliveries SET state = 'waiting', since_ms = ?, due_ms = ?, ended_ms = 0, attempts = 0, objections = 0
              WHERE tenant_id = ? AND delivery_id = ? AND state <> 'waiting' AND EXISTS
                  (SELECT 1 FROM destinations t
                   WHERE t.tenant_id = deliveries.tenant_id AND t.destination_id = deliveries.destination_id)",

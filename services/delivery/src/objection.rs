@@ -1,26 +1,30 @@
 //! What a receiver objects to: it has answered, and may take the same another time. It is sent a few times, and then no more.
-//!
-//! How often in a row stands at the end of the words that are kept of the delivery: people read it there, too.
 
 use crate::outcome::Outcome;
 
 /// So often the same is sent, within a quarter of an hour.
 const TIMES_MAX: i64 = 5;
 
-/// What the objection comes to whose words these are: the last one is a refusal.
+/// What the objection comes to whose words these are: the last one is a refusal. How often in a row it was stands at the end of the
+/// words, for those who read them; it is counted in a column of its own.
 pub fn objected(words: &str, times: i64) -> Outcome {
     let words = format!("{words} (time {times} of {TIMES_MAX})");
     if times < TIMES_MAX { Outcome::Objected(words) } else { Outcome::Refused(words) }
 }
 
-/// How often in a row it has objected, as the words of the last attempt say; 0: that was none.
-pub fn times_said(words: &str) -> i64 {
-    let said = words.rsplit_once(" (time ").map(|(_, said)| said);
-    let times = said.and_then(|said| said.strip_suffix(&format!(" of {TIMES_MAX})")));
-    times
-        .and_then(|times| times.parse().ok())
-        .filter(|times| (1..=TIMES_MAX).contains(times))
-        .unwrap_or(0)
+/// How often in a row it has objected once an attempt has ended so, before which it had so often.
+pub fn times_after(outcome: &Outcome, times: i64) -> i64 {
+    match outcome {
+        Outcome::Objected(_) => times.saturating_add(1),
+        // It was not asked.
+        Outcome::Away(_) | Outcome::Held(_) => times,
+        // It did not answer, or has had its last word.
+        Outcome::Later(_)
+        | Outcome::Delivered(_)
+        | Outcome::Refused(_)
+        | Outcome::Absent(_)
+        | Outcome::Unmade(_) => 0,
+    }
 }
 
 #[cfg(test)]
@@ -29,18 +33,23 @@ mod tests {
 
     #[test]
     fn the_same_is_objected_to_a_few_times_and_then_it_is_refused() {
-        let mut words = String::new();
+        let mut before = 0;
         for times in 1..=TIMES_MAX {
-            let outcome = objected("it answered AE", times_said(&words) + 1);
+            let outcome = objected("it answered AE", before + 1);
             let expected = if times < TIMES_MAX { "objected" } else { "refused" };
             assert_eq!(outcome.name(), expected);
-            words = outcome.words().to_owned();
-            assert_eq!(words, format!("it answered AE (time {times} of 5)"));
+            assert_eq!(outcome.words(), format!("it answered AE (time {times} of 5)"));
+            before = times_after(&outcome, before);
         }
-        for other in
-            ["", "it broke off", "(time 2 of 5) it broke off", " (time -1 of 5)", " (time 9 of 5)"]
-        {
-            assert_eq!(times_said(other), 0, "{other}");
-        }
+        assert_eq!(before, 0);
+    }
+
+    #[test]
+    fn what_the_receiver_was_not_asked_about_neither_counts_nor_begins_anew() {
+        let words = || "(time 4 of 5)".to_owned();
+        assert_eq!(times_after(&Outcome::Held(words()), 2), 2);
+        assert_eq!(times_after(&Outcome::Away(words()), 2), 2);
+        assert_eq!(times_after(&Outcome::Later(words()), 2), 0);
+        assert_eq!(times_after(&Outcome::Objected(words()), 2), 3);
     }
 }

@@ -9,7 +9,7 @@ use crate::audit::{Act, Note};
 use crate::erased::{forget, is_erased};
 use crate::event::Completed;
 use crate::format::Kind;
-use crate::objection::times_said;
+use crate::objection::times_after;
 use crate::outcome::{Attempted, Outcome};
 use crate::pause::{DELIVERY_MS_MAX, DESTINATION_MS_MAX, pause_ms};
 
@@ -77,7 +77,7 @@ struct DueRow {
     attempts: i64,
     since_ms: i64,
     failures: i64,
-    words: String,
+    objections: i64,
 }
 
 impl Store {
@@ -165,7 +165,7 @@ impl Store {
     pub async fn take(&self, lane: Lane) -> Result<Option<Due>> {
         let now_ms = self.clock.now_ms();
         let row: Option<DueRow> = sqlx::query_as(
-            "SELECT d.delivery_id, d.scan_id, t.kind, t.url, t.secret, t.called_ae, t.calling_ae, d.formats, d.attempts, d.since_ms, t.failures, d.words
+            "SELECT d.delivery_id, d.scan_id, t.kind, t.url, t.secret, t.called_ae, t.calling_ae, d.formats, d.attempts, d.since_ms, t.failures, d.objections
              FROM deliveries d JOIN destinations t
                  ON t.tenant_id = d.tenant_id AND t.destination_id = d.destination_id
              WHERE d.tenant_id = ? AND d.destination_id = ? AND d.state = 'waiting' AND d.due_ms <= ?
@@ -233,7 +233,7 @@ impl Store {
         let due_ms = now_ms + pause_ms(pauses, DELIVERY_MS_MAX, &self.random);
         let state = ended.map_or("waiting", Act::state);
         let changed = sqlx::query(
-            "UPDATE deliveries SET state = ?, due_ms = ?, ended_ms = ?, words = ?, attempts = attempts - ?,
+            "UPDATE deliveries SET state = ?, due_ms = ?, ended_ms = ?, words = ?, attempts = attempts - ?, objections = ?,
                  lease = '', leased_until_ms = 0
              WHERE tenant_id = ? AND delivery_id = ? AND state = 'waiting' AND lease = ?",
         )
@@ -242,6 +242,7 @@ impl Store {
         .bind(if ended.is_some() { now_ms } else { 0 })
         .bind(outcome.words().to_owned())
         .bind(untried)
+        .bind(times_after(outcome, due.objections))
         .id(due.tenant)
         .bind(due.id.clone())
         .bind(due.lease.clone())
@@ -382,8 +383,7 @@ impl DueRow {
             attempts: self.attempts.saturating_add(1),
             since_ms: self.since_ms,
             failures: self.failures,
-            // Words of before it was sent again by hand are none of these attempts'.
-            objections: if self.attempts == 0 { 0 } else { times_said(&self.words) },
+            objections: self.objections,
             lease,
         })
     }

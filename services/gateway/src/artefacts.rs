@@ -221,6 +221,19 @@ pub fn going_on<C: Send + 'static>(
     stream::iter(begun.into_iter().map(Ok)).chain(rest).boxed()
 }
 
+/// How many bytes an artefact has, as far as storage tells, else as many as there may be; None where there is none of that name.
+pub async fn size(
+    gateway: &mut Gateway,
+    caller: &Caller,
+    id: &str,
+    name: &str,
+) -> Result<Option<u64>, Problem> {
+    match read(gateway, caller, id, name).await {
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        kept => Ok(Some(kept?.size.unwrap_or(u64::MAX))),
+    }
+}
+
 /// All bytes of an artefact; None where there is none of that name.
 pub async fn whole(
     gateway: &mut Gateway,

@@ -7,6 +7,7 @@
 
 mod accept;
 mod addresses;
+mod budget;
 mod frames;
 mod held;
 mod index;
@@ -32,6 +33,8 @@ use utoipa_axum::routes;
 
 use crate::Gateway;
 use crate::problem::Problem;
+
+pub use budget::Memory;
 
 /// The addresses that are searches, whose queries name attributes in several ways.
 const SEARCHES: [&str; 6] = [

@@ -208,6 +208,11 @@ fn listening(
     address: SocketAddr,
 ) -> Result<Worker> {
     let tls = tls::server(settings)?;
+    if let (None, Some(title)) = (&settings.dicom_tls_authority, senders.certified()) {
+        return Err(ErrorKind::Invalid.error(format!(
+            "DICOM_SENDERS names certificates for {title}, and without DICOM_TLS_AUTHORITY nobody has to show one"
+        )));
+    }
     let listener = listener::bound(address)?;
     let asked = Shares::default();
     let mut left = Vec::new();

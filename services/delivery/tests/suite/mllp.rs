@@ -82,6 +82,7 @@ pub async fn what_is_rejected_has_failed_at_once_and_what_is_an_error_after_a_fe
         let words = format!("it answered AE (time {time} of 5)");
         let waiting = world.one(|entry| entry.words == words).await?;
         ensure!(waiting.state() == DeliveryState::Waiting, "{waiting:?}");
+        ensure!(world.rows("SELECT objections FROM deliveries").await? == time);
         world.pass(16);
     }
     let failed = world.ended(DeliveryState::Failed).await?;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use domain::ErrorKind;
 use serde_json::{Map, Value, json};
 
 use super::held::{Bytes, Item, Series, Study};
 use super::query::Asked;
+use crate::problem::Problem;
 
 /// Attributes by their tags.
 pub type Attributes = Map<String, Value>;
@@ -88,19 +90,18 @@ pub fn series(series: &Series<'_>, base: &str) -> Attributes {
     all
 }
 
-/// What is answered of an instance, with those of its own attributes that are asked for.
-pub fn item(item: &Item<'_>, asked: &Asked, base: &str) -> Attributes {
+/// Which of an instance's own attributes are asked for, by their tags; None: all.
+pub fn fields(asked: &Asked) -> Option<BTreeSet<String>> {
     const ALWAYS: [&str; 5] = ["00200013", "00280008", "00280010", "00280011", "00280100"];
+    let always = ALWAYS.into_iter().map(str::to_owned);
+    (!asked.all_fields).then(|| asked.fields.iter().cloned().chain(always).collect())
+}
+
+/// What is answered of an instance, with those of its own attributes that were read.
+pub fn item(item: &Item<'_>, base: &str) -> Attributes {
     let mut all = Attributes::new();
     if let Bytes::Stored(stored) = &item.bytes {
-        let wanted =
-            |tag: &str| asked.all_fields || ALWAYS.contains(&tag) || asked.fields.contains(tag);
-        for (tag, attribute) in &stored.instance.attributes {
-            // What is long is for who asks for the instance itself.
-            if wanted(tag) && attribute.get("BulkDataURI").is_none() {
-                all.insert(tag.clone(), attribute.clone());
-            }
-        }
+        all.clone_from(&stored.instance.attributes);
     } else if item.series.object.is_some() {
         put(&mut all, "00200013", "IS", Some(1));
     }
@@ -117,18 +118,27 @@ pub fn item(item: &Item<'_>, asked: &Asked, base: &str) -> Attributes {
 
 /// Where the instance is.
 pub fn address(item: &Item<'_>, base: &str) -> String {
-    let (study, series) = (&item.series.study.uid, item.series.uid());
-    format!("{base}/studies/{study}/series/{series}/instances/{}", item.uid)
+    format!("{}/{}", instances(item.series, base), item.uid)
+}
+
+/// What the addresses of the series' instances begin with.
+pub fn instances(series: &Series<'_>, base: &str) -> String {
+    format!("{base}/studies/{}/series/{}/instances", series.study.uid, series.uid())
+}
+
+/// Those attributes as they are sent.
+pub fn written(attributes: &Attributes) -> Result<Vec<u8>, Problem> {
+    let unwritten = |error| ErrorKind::Internal.error("an answer cannot be written").because(error);
+    Ok(serde_json::to_vec(attributes).map_err(unwritten)?)
 }
 
 /// All attributes of an instance, with whole addresses in place of long values.
-pub fn metadata(attributes: &Attributes, address: &str) -> Attributes {
-    let mut all = attributes.clone();
-    for attribute in all.values_mut() {
+pub fn metadata(mut attributes: Attributes, address: &str) -> Attributes {
+    for attribute in attributes.values_mut() {
         let Some(Value::String(uri)) = attribute.get_mut("BulkDataURI") else { continue };
         *uri = format!("{address}/{uri}");
     }
-    all
+    attributes
 }
 
 #[cfg(test)]
@@ -154,7 +164,7 @@ mod tests {
             "00100020": { "vr": "LO", "Value": ["4711"] },
         });
         let Value::Object(attributes) = attributes else { panic!() };
-        let told = metadata(&attributes, "/dicomweb/studies/1/series/2/instances/3");
+        let told = metadata(attributes, "/dicomweb/studies/1/series/2/instances/3");
         let uri = "/dicomweb/studies/1/series/2/instances/3/bulkdata/7FE00010";
         assert_eq!(told["7FE00010"]["BulkDataURI"], uri);
         assert_eq!(told["00100020"]["Value"][0], "4711");

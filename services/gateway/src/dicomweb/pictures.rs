@@ -6,6 +6,8 @@ use domain::artefact::{CAPTURE, DOCUMENT};
 use domain::{Artefact, ErrorKind, Identity};
 
 use super::held::{self, Bytes, Held, Item, Study};
+use super::index::Telling;
+use super::retrieve::left_out;
 use super::{Target, accept};
 use crate::Gateway;
 use crate::caller::Caller;
@@ -39,7 +41,13 @@ pub async fn rendered(
                 .problem("no picture is drawn of this kind of object: ask for the object itself"));
         }
     };
-    Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
+    Ok(answered(png, &study, &target))
+}
+
+fn answered(png: impl IntoResponse, study: &Study, target: &Target) -> Response {
+    let mut response = ([(header::CONTENT_TYPE, "image/png")], png).into_response();
+    left_out(&mut response, &study.warnings(target), 0);
+    response
 }
 
 /// What an instance shows.
@@ -68,7 +76,8 @@ async fn slice_of(
             place.unwrap_or_default()
         };
         if series.object.is_some() {
-            let items = series.items(gateway, caller, None).await?;
+            let budget = gateway.indexes.budget(caller.tenant());
+            let items = series.items(gateway, caller, None, &Telling::Place, &budget).await?;
             let artefact = items.iter().find(|item| item.uid == wanted).and_then(artefact_of);
             match artefact {
                 Some(artefact) => return Ok(Shown::Object(place_of(series.held), artefact)),
@@ -87,7 +96,7 @@ async fn slice_of(
         let slice = if to_own.flipped[0] { slices - 1 - own } else { own };
         return Ok(Shown::Slice(place_of(of), slice));
     }
-    Err(held::unknown())
+    Err(study.unknown())
 }
 
 /// Which of so many slices of the grid of its files the frame (from 1) of the instance is. Refused where not each slice has a name of its
@@ -119,7 +128,7 @@ fn artefact_of(item: &Item<'_>) -> Option<&'static Artefact> {
         Bytes::Object(artefact) => Some(artefact),
         // The only object that is named by its bytes.
         Bytes::Made(_) => Some(&DOCUMENT),
-        Bytes::Stored(_) | Bytes::Unindexed => None,
+        Bytes::Stored(_) | Bytes::Told(_) | Bytes::Unindexed => None,
     }
 }
 
@@ -154,11 +163,11 @@ pub async fn thumbnail(
             let mut series = series.filter(|series| {
                 target.series.as_ref().is_none_or(|wanted| *wanted == series.uid())
             });
-            let series = series.next().ok_or_else(held::unknown)?;
+            let series = series.next().ok_or_else(|| study.unknown())?;
             thumbnails::drawn(&mut gateway, &caller, &series.held.scan).await?
         }
     };
-    Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
+    Ok(answered(png, &study, &target))
 }
 
 /// The values that are black and white of a center and a width (PS3.18, 8.3.5.1.4), whose curve is a line.

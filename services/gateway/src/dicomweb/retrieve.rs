@@ -1,5 +1,6 @@
 //! Hands out instances, and what is in them (PS3.18, 10.4).
 
+use std::collections::HashSet;
 use std::io;
 
 use axum::body::Body;
@@ -7,16 +8,17 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes as Piece;
 use domain::{ErrorKind, TenantId};
-use futures::TryStreamExt;
+use futures::{TryStreamExt, stream};
 use imaging::{Instance, PixelExtents};
-use serde_json::Value;
 use service::Turn;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::Instrument;
 
 use super::accept::{self, Packing};
-use super::held::{self, Bytes, Study};
+use super::budget::Budget;
+use super::held::{self, Bytes, Series, Study};
+use super::index::Telling;
 use super::parts::Boundary;
 use super::{Target, frames, json, uploaded};
 use crate::Gateway;
@@ -73,7 +75,7 @@ impl Sent {
         study: &Study,
     ) -> Result<Option<Piece>, Problem> {
         match &self.bytes {
-            Bytes::Stored(_) | Bytes::Unindexed => Ok(None),
+            Bytes::Stored(_) | Bytes::Told(_) | Bytes::Unindexed => Ok(None),
             Bytes::Made(made) => Ok(Some(Piece::copy_from_slice(made))),
             Bytes::Object(artefact) => {
                 let held = &study.scans[self.scan];
@@ -84,20 +86,60 @@ impl Sent {
     }
 }
 
-/// What of the study the target means, and how many instances of it cannot be handed out.
+/// What is handed out of each instance.
+#[derive(Clone, Copy)]
+enum Of {
+    /// All of it.
+    Whole,
+    /// Parts of it.
+    Parts,
+    /// What it says of itself.
+    Metadata,
+}
+
+impl Of {
+    fn telling(self, series: &Series<'_>, base: &str) -> Telling {
+        match self {
+            Of::Whole => Telling::Place,
+            Of::Parts => Telling::Parts,
+            Of::Metadata => Telling::Metadata(json::instances(series, base)),
+        }
+    }
+}
+
+/// What of a study a target means.
+struct Meant {
+    sent: Vec<Sent>,
+    /// How many more cannot be handed out.
+    unindexed: usize,
+    budget: Budget,
+}
+
 async fn meant(
     gateway: &mut Gateway,
     caller: &Caller,
     study: &Study,
     target: &Target,
     base: &str,
-) -> Result<(Vec<Sent>, usize), Problem> {
+    of: Of,
+) -> Result<Meant, Problem> {
     let (mut sent, mut unindexed) = (Vec::new(), 0);
+    let budget = gateway.indexes.budget(caller.tenant());
+    let named = target.instance.as_ref().map(std::slice::from_ref);
+    let mut seen = HashSet::new();
     for series in study.series() {
         if target.series.as_ref().is_some_and(|wanted| *wanted != series.uid()) {
             continue;
         }
-        for item in series.items(gateway, caller, target.instance.as_deref()).await? {
+        // Of several patients' images under one UID none is handed out among another's.
+        let of_another = series.object.is_none() && !seen.insert(series.uid());
+        let is_found = sent.len() + unindexed > 0;
+        let passed_over = if named.is_some() { is_found } else { of_another };
+        if passed_over {
+            continue;
+        }
+        let telling = of.telling(&series, base);
+        for item in series.items(gateway, caller, named, &telling, &budget).await? {
             if target.instance.as_ref().is_some_and(|wanted| *wanted != item.uid) {
                 continue;
             }
@@ -112,13 +154,16 @@ async fn meant(
     if sent.is_empty() && unindexed > 0 {
         return Err(NOT_FOUND.problem(UNINDEXED));
     }
-    if sent.is_empty() { Err(held::unknown()) } else { Ok((sent, unindexed)) }
+    if sent.is_empty() { Err(study.unknown()) } else { Ok(Meant { sent, unindexed, budget }) }
 }
 
-/// Says that something is left out.
-fn left_out(response: &mut Response, unindexed: usize) {
+/// Says what is left out.
+pub fn left_out(response: &mut Response, warnings: &[&str], unindexed: usize) {
     if unindexed > 0 {
         super::warn(response, &format!("{unindexed} instances are left out: {UNINDEXED}"));
+    }
+    for warning in warnings {
+        super::warn(response, warning);
     }
 }
 
@@ -131,7 +176,9 @@ pub async fn instances(
 ) -> Result<Response, Problem> {
     let base = super::base(headers);
     let study = target.study_held(&mut gateway, &caller).await?;
-    let (sent, unindexed) = meant(&mut gateway, &caller, &study, &target, &base).await?;
+    let Meant { sent, unindexed, budget } =
+        meant(&mut gateway, &caller, &study, &target, &base, Of::Whole).await?;
+    let warnings = study.warnings(&target);
     let syntaxes: Vec<&str> = sent.iter().map(Sent::transfer_syntax).collect();
     let packing = accept::packing(headers, &syntaxes)?;
     let salts = study.scans.iter().map(|held| held.scan.original_sha256.as_str());
@@ -141,7 +188,7 @@ pub async fn instances(
         Packing::Single => format!("{DICOM}; transfer-syntax={}", syntaxes[0]),
     };
     let (sender, pieces) = mpsc::channel(PIECES_UNDER_WAY);
-    let writer = Writer { gateway, caller, study, sender };
+    let writer = Writer { gateway, caller, study, sender, _budget: budget };
     let write = async move {
         let boundary = Some(boundary).filter(|_| packing == Packing::Multipart);
         if let Err(problem) = writer.write(sent, boundary).await {
@@ -153,7 +200,7 @@ pub async fn instances(
     tokio::spawn(write.in_current_span());
     let body = Body::from_stream(ReceiverStream::new(pieces));
     let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
-    left_out(&mut response, unindexed);
+    left_out(&mut response, &warnings, unindexed);
     Ok(response)
 }
 
@@ -163,6 +210,8 @@ struct Writer {
     caller: Caller,
     study: Study,
     sender: mpsc::Sender<io::Result<Piece>>,
+    /// Of what is still to be sent.
+    _budget: Budget,
 }
 
 impl Writer {
@@ -212,21 +261,38 @@ pub async fn metadata(
     accept::require_json(headers)?;
     let base = super::base(headers);
     let study = target.study_held(&mut gateway, &caller).await?;
-    let (sent, unindexed) = meant(&mut gateway, &caller, &study, &target, &base).await?;
+    let Meant { sent, unindexed, budget } =
+        meant(&mut gateway, &caller, &study, &target, &base, Of::Metadata).await?;
     let mut all = Vec::with_capacity(sent.len());
-    for one in &sent {
-        let attributes = match &one.bytes {
-            Bytes::Stored(stored) => json::metadata(&stored.instance.attributes, &one.location),
-            _ => {
+    for one in sent {
+        let told = match one {
+            Sent { bytes: Bytes::Told(told), .. } => told,
+            one => {
                 let Some(made) = one.made(&mut gateway, &caller, &study).await? else { continue };
-                json::metadata(&held::described(&made)?.attributes, &one.location)
+                let said = held::described(&made)?.attributes;
+                let told = json::written(&json::metadata(said, &one.location))?;
+                budget.hold(told.len())?;
+                told
             }
         };
-        all.push(Value::Object(attributes));
+        all.push(told);
     }
-    let mut response = super::answered(&all)?;
-    left_out(&mut response, unindexed);
+    let content_type = [(header::CONTENT_TYPE, "application/dicom+json")];
+    let mut response = (content_type, listed(all, budget)).into_response();
+    left_out(&mut response, &study.warnings(&target), unindexed);
     Ok(response)
+}
+
+/// A list of JSON values, piece by piece: it is nowhere a second time.
+fn listed(values: Vec<Vec<u8>>, budget: Budget) -> Body {
+    let values = values.into_iter().enumerate().flat_map(|(at, value)| {
+        let before: &'static [u8] = if at == 0 { b"[" } else { b"," };
+        [Piece::from_static(before), Piece::from(value)]
+    });
+    let pieces = values.chain([Piece::from_static(b"]")]);
+    // It is held until all is sent.
+    let pieces = pieces.zip(std::iter::repeat(budget)).map(|(piece, _)| Ok::<_, io::Error>(piece));
+    Body::from_stream(stream::iter(pieces))
 }
 
 /// One instance with all its bytes, which are in memory until its parts are cut out.
@@ -235,6 +301,7 @@ struct Whole {
     file: Piece,
     location: String,
     place: Turn<TenantId>,
+    warnings: Vec<&'static str>,
 }
 
 async fn whole(
@@ -245,19 +312,20 @@ async fn whole(
 ) -> Result<Whole, Problem> {
     let study = target.study_held(gateway, caller).await?;
     let base = super::base(headers);
-    let (sent, _) = meant(gateway, caller, &study, target, &base).await?;
+    let Meant { sent, .. } = meant(gateway, caller, &study, target, &base, Of::Parts).await?;
     let one = sent.into_iter().next().ok_or_else(held::unknown)?;
+    let warnings = study.warnings(target);
     if let Bytes::Stored(stored) = &one.bytes {
         let scan = &study.scans[one.scan].scan.id;
         let place = gateway.reports.take(caller.tenant()).await;
         let file = uploaded::whole(gateway, caller, scan, stored).await?;
         let (instance, location) = (stored.instance.clone(), one.location);
-        return Ok(Whole { instance, file, location, place });
+        return Ok(Whole { instance, file, location, place, warnings });
     }
     // What is made has a place of its own meanwhile: who held one already would wait for others who do, and they for each other.
     let file = one.made(gateway, caller, &study).await?.ok_or_else(held::unknown)?;
     let place = gateway.reports.take(caller.tenant()).await;
-    Ok(Whole { instance: held::described(&file)?, file, location: one.location, place })
+    Ok(Whole { instance: held::described(&file)?, file, location: one.location, place, warnings })
 }
 
 /// Frames of one instance, as they are stored.
@@ -269,7 +337,7 @@ pub async fn frames(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let numbers = frames::numbers(list)?;
-    let Whole { instance, file, location, place: _place } =
+    let Whole { instance, file, location, place: _place, warnings } =
         whole(&mut gateway, &caller, &target, headers).await?;
     let plain = instance.pixels.as_ref().is_some_and(frames::is_plain);
     let stored = if plain { OWN_SYNTAX } else { instance.transfer_syntax.as_str() };
@@ -280,7 +348,9 @@ pub async fn frames(
         Ok((format!("{location}/frames/{number}"), frame))
     });
     let parts = cut.collect::<Result<Vec<_>, Problem>>()?;
-    Ok(packed(packing, media, &format!("{media}; transfer-syntax={stored}"), parts))
+    let mut response = packed(packing, media, &format!("{media}; transfer-syntax={stored}"), parts);
+    left_out(&mut response, &warnings, 0);
+    Ok(response)
 }
 
 fn packed(
@@ -306,7 +376,7 @@ pub async fn bulk(
     tag: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let Whole { instance, file, location, place: _place } =
+    let Whole { instance, file, location, place: _place, warnings } =
         whole(&mut gateway, &caller, &target, headers).await?;
     let value = match (tag, &instance.pixels) {
         (PIXEL_DATA, Some(PixelExtents::Native { all, swapped, .. })) => {
@@ -329,5 +399,7 @@ pub async fn bulk(
     };
     let packing = accept::values(headers, OCTETS, OWN_SYNTAX, true)?;
     let parts = vec![(format!("{location}/bulkdata/{tag}"), value)];
-    Ok(packed(packing, OCTETS, OCTETS, parts))
+    let mut response = packed(packing, OCTETS, OCTETS, parts);
+    left_out(&mut response, &warnings, 0);
+    Ok(response)
 }

@@ -11,7 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::accept::{self, Wanted};
-use super::held::{self, Series, Study};
+use super::budget::Budget;
+use super::held::{self, Item, Series, Study};
+use super::index::Telling;
 use super::query::{Asked, Level};
 use super::{DicomJson, json};
 use crate::Gateway;
@@ -293,11 +295,13 @@ async fn find(
     }
     studies.limit = STUDIES_LOOKED_THROUGH;
     let is_named = !studies.study_uids.is_empty();
-    let held::Studies { studies, more } = held::studies(gateway, caller, studies).await?;
-    let mut page = Page { left_over: asked.offset, limit, all: Vec::new(), more, reports: 0 };
-    for study in &studies {
-        // Who names the study knows whose it is; others are told with each.
-        let whose = if is_named { json::Attributes::new() } else { json::study(study, base) };
+    let found = held::studies(gateway, caller, studies).await?;
+    let budget = gateway.indexes.budget(caller.tenant());
+    let mut page = Page::of(asked.offset, limit, found.more, budget);
+    // Who names the study knows whose it is, unless it is several patients' by somebody's mistake; others are told with each.
+    let is_known = is_named && found.are_of_one_patient();
+    for study in &found.studies {
+        let whose = if is_known { json::Attributes::new() } else { json::study(study, base) };
         page.take(gateway, caller, level, (study, &whose), &asked, base).await?;
     }
     Ok(Found { all: page.all, more: page.more })
@@ -307,14 +311,20 @@ async fn find(
 struct Page {
     /// How many are still passed over.
     left_over: usize,
-    limit: usize,
+    /// How many it still has room for.
+    room: usize,
     all: Vec<Value>,
     more: bool,
     /// How many were made.
     reports: usize,
+    budget: Budget,
 }
 
 impl Page {
+    fn of(left_over: usize, room: usize, more: bool, budget: Budget) -> Page {
+        Page { left_over, room, all: Vec::new(), more, reports: 0, budget }
+    }
+
     async fn take(
         &mut self,
         gateway: &mut Gateway,
@@ -325,11 +335,13 @@ impl Page {
         base: &str,
     ) -> Result<(), Problem> {
         for series in study.series().iter().filter(|series| is_wanted(series, asked)) {
-            if self.all.len() == self.limit && self.more {
+            if self.room == 0 && self.more {
                 return Ok(());
             }
             if level == Level::Series {
-                self.put(whose, json::series(series, base));
+                if self.admits() {
+                    self.put(whose, json::series(series, base));
+                }
                 continue;
             }
             if series.object.is_some_and(|object| object.instance.is_none()) {
@@ -339,29 +351,47 @@ impl Page {
                     continue;
                 }
             }
-            for item in series.items(gateway, caller, None).await? {
-                let fits =
-                    |wanted: &[String], own: &String| wanted.is_empty() || wanted.contains(own);
-                if fits(&asked.instances, &item.uid) && fits(&asked.classes, &item.class) {
-                    self.put(whose, json::item(&item, asked, base));
-                }
+            // First which there are, and then what those say of themselves that are on the page.
+            let of_series = gateway.indexes.budget(caller.tenant());
+            let items = series.items(gateway, caller, None, &Telling::Place, &of_series).await?;
+            let mut items: Vec<Item<'_>> =
+                items.into_iter().filter(|item| fits(item, asked) && self.admits()).collect();
+            if series.object.is_none() && !items.is_empty() {
+                let uids: Vec<String> = items.into_iter().map(|item| item.uid).collect();
+                let telling = Telling::Fields(json::fields(asked));
+                items = series
+                    .items(gateway, caller, Some(uids.as_slice()), &telling, &self.budget)
+                    .await?;
+            }
+            for item in items {
+                self.put(whose, json::item(&item, base));
             }
         }
         Ok(())
     }
 
-    /// Adds one that was found, if the page has reached it and has room for it.
-    fn put(&mut self, whose: &json::Attributes, own: json::Attributes) {
+    /// Whether the page has reached the next one that was found, and has room for it.
+    fn admits(&mut self) -> bool {
         if self.left_over > 0 {
             self.left_over -= 1;
-        } else if self.all.len() < self.limit {
-            let mut attributes = whose.clone();
-            attributes.extend(own);
-            self.all.push(Value::Object(attributes));
-        } else {
-            self.more = true;
+            return false;
         }
+        self.more |= self.room == 0;
+        let admits = self.room > 0;
+        self.room = self.room.saturating_sub(1);
+        admits
     }
+
+    fn put(&mut self, whose: &json::Attributes, own: json::Attributes) {
+        let mut attributes = whose.clone();
+        attributes.extend(own);
+        self.all.push(Value::Object(attributes));
+    }
+}
+
+fn fits(item: &Item<'_>, asked: &Asked) -> bool {
+    let fits = |wanted: &[String], own: &String| wanted.is_empty() || wanted.contains(own);
+    fits(&asked.instances, &item.uid) && fits(&asked.classes, &item.class)
 }
 
 fn is_wanted(series: &Series<'_>, asked: &Asked) -> bool {
@@ -371,6 +401,7 @@ fn is_wanted(series: &Series<'_>, asked: &Asked) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Memory;
     use super::*;
 
     #[test]
@@ -388,11 +419,11 @@ mod tests {
 
     #[test]
     fn a_page_passes_over_some_and_says_that_there_are_more() {
-        let mut page = Page { left_over: 1, limit: 2, all: Vec::new(), more: false, reports: 0 };
-        for number in 0..4 {
-            let own = json::Attributes::from_iter([("number".to_owned(), Value::from(number))]);
-            page.put(&json::Attributes::new(), own);
-        }
-        assert_eq!((&page.all[0]["number"], page.all.len(), page.more), (&Value::from(1), 2, true));
+        let tenant = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let budget = Memory::default().budget(tenant);
+        let mut page = Page::of(1, 2, false, budget);
+        let admitted: Vec<i32> = (0..3).filter(|_| page.admits()).collect();
+        assert_eq!((admitted, page.more), (vec![1, 2], false));
+        assert!(!page.admits() && page.more);
     }
 }

@@ -31,12 +31,23 @@ async fn kept(
     uids: &[String],
     upload: (&[u8], &[u8]),
 ) -> String {
+    kept_of(gateway, "4711", said, uids, upload).await
+}
+
+/// The same of that patient.
+async fn kept_of(
+    gateway: &Gateway,
+    patient: &str,
+    said: &Instance,
+    uids: &[String],
+    upload: (&[u8], &[u8]),
+) -> String {
     let (volume, _) = head();
     let (study, series) = (value(said, "0020000D"), value(said, "0020000E"));
     let some = |text: &str| Some(text.to_owned());
     let identity = Identity {
         patient_name: some("Canary^Yellow"),
-        patient_id: some("4711"),
+        patient_id: some(patient),
         study_date: some("20240131"),
         study_instance_uid: some(&study),
         series_instance_uid: some(&series),
@@ -48,8 +59,8 @@ async fn kept(
     let known = AcceptHeader {
         modality: "MR".into(),
         identity: Some(identity),
-        patient: "4711".into(),
-        patient_id: "4711".into(),
+        patient: patient.into(),
+        patient_id: patient.into(),
         study_uid: study,
         ..AcceptHeader::default()
     };
@@ -220,6 +231,45 @@ async fn a_series_has_the_images_of_all_its_scans_though_the_newest_has_but_one(
     assert_eq!(status(&gateway, &format!("{path}/{}/rendered", uids[4])).await, 200);
     // Which slice of its scan the late one is, its names do not tell.
     assert_eq!(status(&gateway, &format!("{path}/{}/rendered", uids[0])).await, 406);
+}
+
+#[tokio::test]
+async fn images_of_two_patients_under_one_series_are_all_reached_and_never_mixed() {
+    let gateway = Gateway::start().await;
+    let Uploaded { study, series, uids, files, said } = uploaded(&gateway, true).await;
+    let (newer, index) =
+        (&uids[..1], imaging::instances(&files[0], &uids[..1], &Limits::default()));
+    let index = serde_json::to_vec(&index).unwrap();
+    kept_of(&gateway, "4712", &said[0], newer, (&files[0], &index)).await;
+
+    let path = format!("/dicomweb/studies/{study}/series/{series}");
+    for (address, count) in [(format!("{path}/metadata"), 1), (path.clone(), 2)] {
+        let answer = gateway.get(&address).send().await.unwrap();
+        let warning = answer.headers()[WARNING].to_str().unwrap().to_owned();
+        assert!(warning.contains("several patients"), "{warning}");
+        if address == path {
+            let kind = answer.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
+            let boundary = format!("--{}", kind.rsplit('=').next().unwrap());
+            let body = answer.bytes().await.unwrap();
+            let parts = body.windows(boundary.len());
+            assert_eq!(parts.filter(|part| *part == boundary.as_bytes()).count(), count);
+        } else {
+            let told: Vec<Value> = answer.json().await.unwrap();
+            assert_eq!(told.len(), count);
+        }
+    }
+    // A search lists those of both, and says whose each is.
+    let path = format!("{path}/instances");
+    let all = found(&gateway, &path).await;
+    let of =
+        |patient: &str| all.iter().filter(|one| one["00100020"]["Value"][0] == patient).count();
+    assert_eq!((of("4712"), of("4711")), (1, uids.len()));
+    for (uid, file, is_shared) in [(&uids[4], &files[4], false), (&uids[0], &files[0], true)] {
+        let one = gateway.get(&format!("{path}/{uid}")).header(ACCEPT, "application/dicom");
+        let one = one.send().await.unwrap();
+        assert_eq!(one.headers().contains_key(WARNING), is_shared);
+        assert!(one.bytes().await.unwrap() == file.as_slice(), "{uid}");
+    }
 }
 
 #[tokio::test]

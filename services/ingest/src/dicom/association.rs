@@ -2,7 +2,6 @@
 
 mod commits;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +25,9 @@ use super::line::{Cut, Line};
 use super::part10::{self, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use super::pending::Pending;
 use super::report::{Report, Titles, unheard, values};
-use super::senders::{Sender, Stranger};
+use super::senders::{Origin, Sender, Stranger};
 use super::telling::count_instance;
+use super::tls::Shown;
 
 /// The most that a request for an association may have: 128 contexts with all transfer syntaxes that there are.
 const REQUEST_BYTES_MAX: u32 = 512 * 1024;
@@ -96,8 +96,8 @@ enum Taken {
     Passed,
 }
 
-/// Serves whoever has connected from `address` until one of both ends it.
-pub async fn serve<S>(door: &Door, stream: S, address: IpAddr, stop: &CancellationToken) -> Ended
+/// Serves whoever has connected from there until one of both ends it.
+pub async fn serve<S>(door: &Door, stream: S, origin: Origin, stop: &CancellationToken) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -110,7 +110,7 @@ where
         }
         Err(_) => return Ended::Cut,
     };
-    let (sender, share) = match admitted(door, &request, address).await {
+    let (sender, share) = match admitted(door, &request, &origin).await {
         Ok(admitted) => admitted,
         Err(rejection) => {
             tracing::info!(
@@ -159,7 +159,7 @@ where
 async fn admitted(
     door: &Door,
     request: &AssociationRQ,
-    address: IpAddr,
+    origin: &Origin,
 ) -> Result<(Arc<Sender>, Share<String>), AssociationRJ> {
     use AssociationRJServiceProviderPresentationReason::{LocalLimitExceeded, TemporaryCongestion};
     use AssociationRJServiceUserReason::{
@@ -179,10 +179,18 @@ async fn admitted(
     if request.application_context_name.trim_end_matches(['\0', ' ']) != APPLICATION_CONTEXT {
         return Err(user(ApplicationContextNameNotSupported));
     }
-    let found = door.senders.find(&request.calling_ae_title, &request.called_ae_title, address);
+    let found = door.senders.find(&request.calling_ae_title, &request.called_ae_title, origin);
     let sender = found.map_err(|stranger| match stranger {
         Stranger::Calling => user(CallingAETitleNotRecognized),
         Stranger::Called => user(CalledAETitleNotRecognized),
+        Stranger::Certificate => {
+            tracing::warn!(
+                calling = %shown(&request.calling_ae_title),
+                certificate_sha256 = origin.certificate.as_ref().map(Shown::sha256),
+                "whoever calls so shows no certificate of that sender's: see `certificates` in DICOM_SENDERS"
+            );
+            user(CallingAETitleNotRecognized)
+        }
     })?;
     let most = door.associations;
     let share = door.under_way.take(sender.folder.clone(), |taken| {

@@ -14,9 +14,10 @@ pub const REQUEST: u16 = 1;
 /// A request for some ten thousand instances.
 pub const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Why an instance is not promised (PS3.3, C.14): it is not here, or no scan keeps it.
+/// Why an instance is not promised (PS3.3, C.14): it is not here, no scan keeps it, or it is of another class than is said.
 const NO_SUCH_INSTANCE: u16 = 0x0112;
 const PROCESSING_FAILURE: u16 = 0x0110;
+const CLASS_INSTANCE_CONFLICT: u16 = 0x0119;
 
 const GROUP: u16 = 0x0008;
 const REFERENCED_SOP_CLASS_UID: u16 = 0x1150;
@@ -37,7 +38,7 @@ const DEPTH_MAX: usize = 8;
 /// An instance that somebody refers to.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Referenced {
-    class: String,
+    pub class: String,
     pub instance: String,
 }
 
@@ -64,7 +65,9 @@ pub enum Fate {
     Unknown,
     /// A scan keeps it.
     Kept,
-    /// No scan was made of it.
+    /// A scan keeps it, and it is of another class than is said.
+    AnotherClass,
+    /// No scan was made of it, or that was deleted.
     Lost,
     /// It may still become part of a scan, or be refused or discarded.
     Waiting,
@@ -96,6 +99,7 @@ impl Asked {
             match fate {
                 Fate::Kept => committed.push(one.clone()),
                 Fate::Unknown => failed.push((one.clone(), NO_SUCH_INSTANCE)),
+                Fate::AnotherClass => failed.push((one.clone(), CLASS_INSTANCE_CONFLICT)),
                 Fate::Lost | Fate::Waiting => failed.push((one.clone(), PROCESSING_FAILURE)),
             }
         }
@@ -306,12 +310,13 @@ pub(super) mod tests {
 
     #[test]
     fn nothing_is_promised_but_what_a_scan_keeps() {
-        let referenced = ["1.1", "1.2", "1.3", "1.4"].map(one).to_vec();
+        let referenced = ["1.1", "1.2", "1.3", "1.4", "1.5"].map(one).to_vec();
         let asked = Asked { transaction: "1.2.9".into(), referenced };
-        let fates = [Fate::Kept, Fate::Unknown, Fate::Lost, Fate::Waiting];
+        let fates = [Fate::Kept, Fate::Unknown, Fate::Lost, Fate::Waiting, Fate::AnotherClass];
         let Commitment { committed, failed, .. } = asked.promised(&fates);
         assert_eq!(committed, [one("1.1")]);
-        assert_eq!(failed, [(one("1.2"), 0x0112), (one("1.3"), 0x0110), (one("1.4"), 0x0110)]);
+        let reasons = [("1.2", 0x0112), ("1.3", 0x0110), ("1.4", 0x0110), ("1.5", 0x0119)];
+        assert_eq!(failed, reasons.map(|(uid, reason)| (one(uid), reason)));
         assert!(Fate::Waiting > Fate::Lost && Fate::Lost > Fate::Kept);
     }
 }

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::Door;
 use super::association::{Ended, serve};
 use super::pending::Pending;
+use super::senders::Origin;
 use super::telling::count_association;
+use super::tls::Shown;
 
 /// So many connections for each association that may be under way: those beyond are told so, which takes a moment.
 const CONNECTIONS_TIMES: usize = 2;
@@ -89,12 +91,16 @@ async fn served(
 ) {
     // Responses are short, and each is waited for.
     let _ = stream.set_nodelay(true);
+    let from = |certificate| Origin { address: address.ip(), certificate };
     let ended = match &door.tls {
-        None => serve(&door, stream, address.ip(), &stop).await,
+        None => serve(&door, stream, from(None), &stop).await,
         Some(tls) => {
             let shaking = timeout(door.idle, TlsAcceptor::from(tls.clone()).accept(stream));
             match stop.run_until_cancelled(shaking).await {
-                Some(Ok(Ok(stream))) => serve(&door, stream, address.ip(), &stop).await,
+                Some(Ok(Ok(stream))) => {
+                    let origin = from(Shown::over(&stream));
+                    serve(&door, stream, origin, &stop).await
+                }
                 Some(Ok(Err(error))) => {
                     tracing::info!(%error, address = %address.ip(), "a connection was not secured");
                     Ended::Cut

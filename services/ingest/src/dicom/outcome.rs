@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use domain::{ErrorKind, Result};
+use proto::storage::BatchEntry;
 use serde::{Deserialize, Serialize};
 
 use crate::spool::unusable;
@@ -33,6 +34,33 @@ pub enum Became {
     Deleted,
 }
 
+/// What keeps instances, until somebody deletes it.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum Keeper {
+    Scan(String),
+    Batch(String),
+}
+
+/// The files of a batch of which it is sure that a scan has them. An entry of several files names its first and its last only: where
+/// another was refused beside it, or its scan was deleted, nothing is sure of them.
+pub struct OfScans {
+    all: bool,
+    names: HashSet<String>,
+}
+
+impl OfScans {
+    pub fn of(entries: &[BatchEntry]) -> OfScans {
+        let has_scan = |entry: &&BatchEntry| !entry.scan_id.is_empty();
+        let all = !entries.is_empty() && entries.iter().all(|entry| has_scan(&entry));
+        let names = entries.iter().filter(has_scan).map(|entry| entry.name.clone()).collect();
+        OfScans { all, names }
+    }
+
+    pub fn has(&self, file_name: &str) -> bool {
+        self.all || self.names.contains(file_name)
+    }
+}
+
 impl Became {
     /// As it is counted.
     pub fn name(&self) -> &'static str {
@@ -46,7 +74,7 @@ impl Became {
 }
 
 impl Outcome {
-    /// Of each of the instances, by its digest, whether a scan keeps it for longer than it lies here.
+    /// Of each of the instances, by its digest, whether a scan has been made that keeps it for longer than it lies here.
     pub fn kept(&self) -> HashMap<&str, bool> {
         let accepted: HashSet<&str> = self.accepted.iter().map(String::as_str).collect();
         let is_kept = |digest: &str| match self.became {
@@ -55,6 +83,15 @@ impl Outcome {
             Became::Refused(_) | Became::Deleted => false,
         };
         self.instances.iter().map(|digest| (digest.as_str(), is_kept(digest))).collect()
+    }
+
+    /// What keeps those of its instances that are kept; None: nothing does.
+    pub fn keeper(&self) -> Option<Keeper> {
+        match &self.became {
+            Became::Scan(id) => Some(Keeper::Scan(id.clone())),
+            Became::Batch(id) => Some(Keeper::Batch(id.clone())),
+            Became::Refused(_) | Became::Deleted => None,
+        }
     }
 
     /// None where nothing is noted. Blocks.

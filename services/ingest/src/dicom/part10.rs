@@ -22,6 +22,19 @@ pub fn head(sop_class: &str, sop_instance: &str, transfer_syntax: &str) -> Vec<u
     bytes
 }
 
+/// So many bytes of a file are enough to say its class.
+pub const CLASS_BYTES: u64 = 256;
+/// Where a head of ours says of which class the instance is: behind preamble, length and version.
+const CLASS_AT: usize = 158;
+
+/// The class that [`head`] has written at the beginning of a file. Nothing is read that a sender has.
+pub fn sop_class(file: &[u8]) -> Option<String> {
+    let (head, value) = file.get(CLASS_AT..)?.split_first_chunk::<8>()?;
+    let [2, 0, 2, 0, b'U', b'I', length @ ..] = *head else { return None };
+    let value = value.get(..usize::from(u16::from_le_bytes(length)))?;
+    Some(String::from_utf8_lossy(value).trim_end_matches('\0').to_owned())
+}
+
 /// A text of the group 0002. All that is put is far shorter than 64 KiB.
 fn put(to: &mut Vec<u8>, element: u16, vr: [u8; 2], text: &str, pad: u8) {
     let mut value = text.as_bytes().to_vec();
@@ -46,6 +59,12 @@ mod tests {
         let length = u32::from_le_bytes(*bytes[140..].first_chunk().unwrap()) as usize;
         assert_eq!(bytes.len(), 144 + length);
         assert_eq!(bytes.len() % 2, 0);
+        for class in ["1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"] {
+            let bytes = head(class, "1.2.3", "1.2.840.10008.1.2.1");
+            let enough = bytes.len().min(CLASS_BYTES as usize);
+            assert_eq!(sop_class(&bytes[..enough]).as_deref(), Some(class));
+            assert_eq!(sop_class(&bytes[..CLASS_AT + 10]), None);
+        }
         let holds = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
         assert!(holds(b"\x02\0\x03\0UI\x06\x001.2.3\0"));
         assert!(holds(b"\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"));

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::report::{ReportTo, Titles};
 use super::studies::Ask;
-use super::tls::Client;
+use super::tls::{Client, Named, Shown};
 use crate::rpc::SENDERS;
 
 /// PS3.5, 6.2: an AE title has 16 characters.
@@ -43,6 +43,9 @@ struct WrittenSender {
     /// Where it may come from; none: anywhere.
     #[serde(default)]
     addresses: Vec<IpAddr>,
+    /// Which certificates it shows (DICOM_TLS_AUTHORITY): each by a name that it is for, or by its SHA-256. None: any that is no other's.
+    #[serde(default)]
+    certificates: Vec<String>,
     client_id: String,
     client_secret: String,
     /// Where its scans are made, in place of what they say.
@@ -61,6 +64,7 @@ pub struct Sender {
     title: String,
     called: Option<String>,
     addresses: Vec<IpAddr>,
+    certificates: Vec<Named>,
     pub site: String,
     means: Means,
     /// The hospital of its API client, once auth has told it: a client has one for good.
@@ -87,6 +91,12 @@ pub struct Acting {
     pub tenant: TenantId,
 }
 
+/// From where somebody connects, and what they show there.
+pub struct Origin {
+    pub address: IpAddr,
+    pub certificate: Option<Shown>,
+}
+
 /// Why somebody may not send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stranger {
@@ -94,6 +104,8 @@ pub enum Stranger {
     Calling,
     /// Whoever it is knows us by another title.
     Called,
+    /// The certificate that was shown is not that sender's, or is another's.
+    Certificate,
 }
 
 /// All that may send.
@@ -145,23 +157,42 @@ impl Senders {
         &self,
         calling: &str,
         called: &str,
-        address: IpAddr,
+        origin: &Origin,
     ) -> Result<Arc<Sender>, Stranger> {
         // IPv4 over a socket of both kinds has another form.
-        let address = address.to_canonical();
+        let address = origin.address.to_canonical();
         let may_come = |sender: &&Arc<Sender>| {
             sender.title == calling
                 && (sender.addresses.is_empty() || sender.addresses.contains(&address))
         };
-        let known: Vec<_> = self.senders.iter().filter(may_come).collect();
+        let mut known: Vec<_> = self.senders.iter().filter(may_come).collect();
         if known.is_empty() {
             return Err(Stranger::Calling);
+        }
+        known.retain(|sender| self.may_show(sender, origin.certificate.as_ref()));
+        if known.is_empty() {
+            return Err(Stranger::Certificate);
         }
         // Who names our title comes before who takes any.
         let named = known.iter().find(|sender| sender.called.as_deref() == Some(called));
         let any = || known.iter().find(|sender| sender.called.is_none());
         let found = named.or_else(any).ok_or(Stranger::Called)?;
         Ok(Arc::clone(found))
+    }
+
+    /// Whether the sender may come with that certificate: with its own, or where none is named for it, with any that is not named for
+    /// another, who would then pass for it.
+    fn may_show(&self, sender: &Sender, shown: Option<&Shown>) -> bool {
+        if sender.certificates.is_empty() {
+            return !self.senders.iter().any(|other| other.has_certificate(shown));
+        }
+        sender.has_certificate(shown)
+    }
+
+    /// One of those for whom certificates are named, if there are any.
+    pub fn certified(&self) -> Option<&str> {
+        let certified = self.senders.iter().find(|sender| !sender.certificates.is_empty());
+        certified.map(|sender| sender.title())
     }
 
     /// Where whoever had those titles, and sent into that folder, takes reports now.
@@ -200,6 +231,12 @@ impl WrittenSender {
                 return Err(wrong(format!("has an AE title that is none: {title:?}")));
             }
         }
+        if let Some(bad) = self.certificates.iter().find(|one| Named::read(one).is_none()) {
+            return Err(wrong(format!(
+                "names a certificate for {} by what is no host's name and no SHA-256: {bad:?}",
+                self.ae_title
+            )));
+        }
         if self.client_id.is_empty() || self.client_secret.is_empty() {
             return Err(wrong(format!("names no API client for {}", self.ae_title)));
         }
@@ -227,11 +264,13 @@ impl Sender {
         let report_to = written.report_to()?;
         let WrittenSender { ae_title, called_ae_title, addresses, client_id, .. } = written;
         let folder = hex(&Sha256::digest(format!("{client_id}\n{}", written.site)));
+        let certificates = written.certificates.iter().filter_map(|one| Named::read(one)).collect();
         let secret = SecretString::from(written.client_secret);
         Ok(Sender {
             title: ae_title,
             called: called_ae_title,
             addresses,
+            certificates,
             site: written.site,
             means: Means::Client(ServiceToken::of_client(auth, client_id, secret, clock)),
             tenant: OnceLock::new(),
@@ -248,6 +287,7 @@ impl Sender {
             title: "STOW-RS".to_owned(),
             called: None,
             addresses: Vec::new(),
+            certificates: Vec::new(),
             site,
             means: Means::Shown(Mutex::new(token), tenant),
             tenant: OnceLock::from(tenant),
@@ -256,6 +296,10 @@ impl Sender {
             news: Arc::default(),
             asks: Mutex::default(),
         }
+    }
+
+    fn has_certificate(&self, shown: Option<&Shown>) -> bool {
+        shown.is_some_and(|shown| self.certificates.iter().any(|named| named.is(shown)))
     }
 
     /// Whether that is the newest token that the caller has shown.
@@ -341,11 +385,16 @@ fn wrong(what: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use domain::ManualClock;
+    use rustls::pki_types::CertificateDer;
     use service::Service;
 
     use super::*;
 
     const ANYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+
+    fn from(address: IpAddr) -> Origin {
+        Origin { address, certificate: None }
+    }
 
     fn table(text: &str) -> Result<Senders> {
         let nobody = Peer::within(&Service::default());
@@ -370,7 +419,7 @@ mod tests {
         ])
         .unwrap();
         let site = |calling, called, address| {
-            senders.find(calling, called, address).map(|sender| sender.site.clone())
+            senders.find(calling, called, &from(address)).map(|sender| sender.site.clone())
         };
         assert_eq!(site("MR1", "MEDSEG", ANYWHERE).as_deref(), Ok("north"));
         assert_eq!(site("MR1", "OTHER", ANYWHERE).as_deref(), Ok("south"));
@@ -387,10 +436,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_title_comes_with_a_certificate_of_its_own_and_with_nobody_elses() {
+        let certificate = |name: &str| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+            params.self_signed(&key).unwrap().der().clone()
+        };
+        let [named, digested, other] =
+            ["mr1.example", "mr2.example", "mr3.example"].map(certificate);
+        let sha256 = Shown::of(digested.clone()).sha256().to_ascii_uppercase();
+        let senders = senders(&[
+            r#""ae_title": "MR1", "certificates": ["old.example", "mr1.example"]"#,
+            &format!(r#""ae_title": "MR2", "certificates": ["{sha256}"]"#),
+            r#""ae_title": "MR3""#,
+        ])
+        .unwrap();
+        let find = |calling: &str, shown: Option<&CertificateDer<'static>>| {
+            let certificate = shown.cloned().map(Shown::of);
+            let found = senders.find(calling, "ANY", &Origin { address: ANYWHERE, certificate });
+            found.map(|sender| sender.title().to_owned())
+        };
+        for (calling, own) in [("MR1", &named), ("MR2", &digested), ("MR3", &other)] {
+            assert_eq!(find(calling, Some(own)).as_deref(), Ok(calling));
+            for another in [&named, &digested, &other] {
+                let expected = another == own;
+                assert_eq!(find(calling, Some(another)).is_ok(), expected, "{calling}");
+            }
+        }
+        assert_eq!(find("MR1", Some(&digested)), Err(Stranger::Certificate));
+        assert_eq!(find("MR2", None), Err(Stranger::Certificate));
+        assert_eq!(find("MR3", None).as_deref(), Ok("MR3"));
+        assert_eq!(senders.certified(), Some("MR1"));
+    }
+
+    #[tokio::test]
     async fn whoever_gathers_a_folder_hears_of_all_who_send_into_it() {
         let senders = senders(&[r#""ae_title": "MR1""#, r#""ae_title": "MR2""#]).unwrap();
         let [gathered] = &senders.of_folders()[..] else { panic!("two folders") };
-        let other = senders.find("MR2", "ANY", ANYWHERE).unwrap();
+        let other = senders.find("MR2", "ANY", &from(ANYWHERE)).unwrap();
         other.news.notify_one();
         let heard = timeout(ASKING, gathered.news.notified()).await;
         assert!(heard.is_ok());
@@ -406,7 +489,7 @@ mod tests {
         let caller = Arc::new(Sender::caller(one, "token".into(), String::new(), "folder".into()));
         assert!(caller.is_of(one, &verifier).await && !caller.is_of(other, &verifier).await);
         let client = senders(&[r#""ae_title": "MR1""#]).unwrap();
-        let client = client.find("MR1", "ANY", ANYWHERE).unwrap();
+        let client = client.find("MR1", "ANY", &from(ANYWHERE)).unwrap();
         assert!(client.is_of(one, &verifier).await && client.is_of(other, &verifier).await);
         let _ = client.tenant.set(one);
         assert!(client.is_of(one, &verifier).await && !client.is_of(other, &verifier).await);
@@ -421,6 +504,7 @@ mod tests {
             senders(&[r#""ae_title": "SEVENTEEN LETTERS""#]),
             senders(&[r#""ae_title": " MR1""#]),
             senders(&[r#""ae_title": "M\\R""#]),
+            senders(&[r#""ae_title": "MR1", "certificates": ["no host"]"#]),
             senders(&[r#""ae_title": "MR1", "adresses": []"#]),
             table(
                 r#"{"senders": [{"ae_title": "A", "client_id": "c", "client_secret": ["open sesame"]}]}"#,

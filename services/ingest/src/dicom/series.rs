@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::blocking;
 use super::inbox::Instance;
-use super::outcome::{Became, Outcome};
+use super::outcome::{Became, OfScans, Outcome};
 use super::reception::Reception;
 use super::senders::{Acting, Sender};
 use super::telling::{count_instance, count_series, tell_room};
@@ -430,25 +430,19 @@ async fn received(uploads: &Uploads, instances: &[Instance]) -> Result<Received>
     if let [one] = instances {
         return Ok(Received::One(spooled(one)));
     }
-    let file = |instance: &Instance| (file_name(instance), spooled(instance));
+    let file = |instance: &Instance| (file_name(&instance.sop_instance), spooled(instance));
     Ok(Received::Several(uploads.spool.pack(instances.iter().map(file).collect()).await?))
 }
 
 /// What an instance is called in the upload of its series.
-fn file_name(instance: &Instance) -> String {
-    format!("{}.dcm", instance.sop_instance)
+pub fn file_name(sop_instance: &str) -> String {
+    format!("{sop_instance}.dcm")
 }
 
-/// The digests of those instances of which it is sure that a scan has them. An entry of several files names its first and its last
-/// only: where another was refused beside it, nothing is sure of them.
+/// The digests of those instances of which it is sure that a scan has them.
 fn accepted(entries: &[BatchEntry], instances: &[Instance]) -> Vec<String> {
-    let scans: HashSet<&str> = entries
-        .iter()
-        .filter(|entry| !entry.scan_id.is_empty())
-        .map(|entry| entry.name.as_str())
-        .collect();
-    let all = !entries.is_empty() && entries.iter().all(|entry| !entry.scan_id.is_empty());
-    let is_accepted = |one: &&Instance| all || scans.contains(file_name(one).as_str());
+    let of_scans = OfScans::of(entries);
+    let is_accepted = |one: &&Instance| of_scans.has(&file_name(&one.sop_instance));
     instances.iter().filter(is_accepted).map(|one| one.sha256.clone()).collect()
 }
 

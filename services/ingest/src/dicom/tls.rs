@@ -4,11 +4,13 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use domain::{Error, ErrorKind, Result};
+use domain::{Error, ErrorKind, Result, hex};
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -45,6 +47,55 @@ pub fn server(settings: &DicomSettings) -> Result<Option<Arc<ServerConfig>>> {
     };
     let server = server.with_single_cert(chain, key).map_err(|error| bad_key().because(error))?;
     Ok(Some(Arc::new(server)))
+}
+
+/// The certificate that somebody has shown who has connected.
+pub struct Shown(CertificateDer<'static>);
+
+impl Shown {
+    /// None: they have shown none.
+    pub fn over(stream: &tokio_rustls::server::TlsStream<TcpStream>) -> Option<Shown> {
+        let (_, connection) = stream.get_ref();
+        let shown = connection.peer_certificates()?.first()?;
+        Some(Shown::of(shown.clone()))
+    }
+
+    pub fn of(certificate: CertificateDer<'static>) -> Shown {
+        Shown(certificate)
+    }
+
+    /// Its SHA-256, in lower-case hex.
+    pub fn sha256(&self) -> String {
+        hex(&Sha256::digest(&self.0))
+    }
+}
+
+/// A certificate, as an operator names it.
+pub enum Named {
+    /// By a name that it is for.
+    Name(ServerName<'static>),
+    /// By its SHA-256, in lower-case hex.
+    Sha256(String),
+}
+
+impl Named {
+    /// A host's name or address, or 64 hexadecimal digits, with colons or without; None: it is neither.
+    pub fn read(text: &str) -> Option<Named> {
+        const DIGEST_CHARS: usize = 64;
+        let digits = text.replace(':', "").to_ascii_lowercase();
+        if digits.len() == DIGEST_CHARS && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Some(Named::Sha256(digits));
+        }
+        ServerName::try_from(text.to_owned()).ok().map(Named::Name)
+    }
+
+    pub fn is(&self, shown: &Shown) -> bool {
+        match self {
+            Named::Sha256(sha256) => *sha256 == shown.sha256(),
+            Named::Name(name) => ParsedCertificate::try_from(&shown.0)
+                .is_ok_and(|certificate| verify_server_name(&certificate, name).is_ok()),
+        }
+    }
 }
 
 /// By what somebody is connected to by TLS, and whose certificate they have to show.

@@ -10,6 +10,9 @@ use dicom_ul::pdu::{
     PresentationContextResultReason, UserVariableItem, read_pdu, write_pdu,
 };
 use ingest::DicomSettings;
+use proto::storage::ScanRef;
+use proto::storage::scans_client::ScansClient;
+use service::claims::authorised;
 
 use crate::door::{
     COMMITMENT, Hospitals, MR, NORTH, context, options, parts, series, status, until,
@@ -45,8 +48,12 @@ fn action_of(class: &str, instance: &str, kind: u16) -> Vec<u8> {
 }
 
 fn request(instances: &[String]) -> Vec<u8> {
+    request_of(MR, instances)
+}
+
+fn request_of(class: &str, instances: &[String]) -> Vec<u8> {
     let items = instances.iter().map(|uid| {
-        let class = element([8, 0x1150], MR.as_bytes());
+        let class = element([8, 0x1150], class.as_bytes());
         element([0xfffe, 0xe000], &[class, element([8, 0x1155], uid.as_bytes())].concat())
     });
     let items: Vec<_> = items.collect();
@@ -78,10 +85,10 @@ fn holds(bytes: &[u8], sought: &[u8]) -> bool {
 }
 
 /// The command and the data set of the report that is sent on the association of the request.
-fn reported(address: SocketAddr, instances: &[String]) -> (Vec<u8>, Vec<u8>) {
+fn reported(address: SocketAddr, request: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
     let mut association = options(NORTH).establish(address).unwrap();
     send(&mut association, PDataValueType::Command, action(WELL_KNOWN, 1));
-    send(&mut association, PDataValueType::Data, request(instances));
+    send(&mut association, PDataValueType::Data, request);
     let answer = association.receive().unwrap();
     assert_eq!(status(&answer), 0);
     let report = (received(&mut association), received(&mut association));
@@ -182,9 +189,14 @@ fn say(stream: &mut TcpStream, pdu: &Pdu) {
 }
 
 async fn asked(hospitals: &Hospitals, instances: &[&str]) -> (Vec<u8>, Vec<u8>) {
+    asked_as(hospitals, MR, instances).await
+}
+
+/// The same of instances that are said to be of that class.
+async fn asked_as(hospitals: &Hospitals, class: &str, instances: &[&str]) -> (Vec<u8>, Vec<u8>) {
     let instances: Vec<String> = instances.iter().map(|&uid| uid.to_owned()).collect();
-    let address = hospitals.address;
-    tokio::task::spawn_blocking(move || reported(address, &instances)).await.unwrap()
+    let (address, request) = (hospitals.address, request_of(class, &instances));
+    tokio::task::spawn_blocking(move || reported(address, request)).await.unwrap()
 }
 
 #[tokio::test]
@@ -202,6 +214,28 @@ async fn what_has_become_a_scan_is_promised_and_not_before_and_the_rest_is_liste
     assert!(holds(&part.0, &element([0, 0x1002], &2u16.to_le_bytes())));
     let reason = element([8, 0x1197], &0x0112u16.to_le_bytes());
     assert!(holds(&part.1, &reason) && holds(&part.1, one.as_bytes()));
+}
+
+#[tokio::test]
+async fn what_is_of_another_class_or_was_deleted_since_is_not_promised() {
+    let hospitals = Hospitals::open().await;
+    let slices = series(36);
+    hospitals.store(NORTH, &slices).await;
+    let one = parts(&slices[0]).0;
+    let scan = hospitals.scans_when(1).await.remove(0);
+    let conflict = asked_as(&hospitals, "1.2.840.10008.5.1.4.1.1.2", &[&one]).await;
+    assert!(holds(&conflict.0, &element([0, 0x1002], &2u16.to_le_bytes())));
+    assert!(holds(&conflict.1, &element([8, 0x1197], &0x0119u16.to_le_bytes())));
+    assert!(!holds(&conflict.1, &[8, 0, 0x99, 0x11]), "something of it is promised");
+    let whole = asked(&hospitals, &[&one]).await;
+    assert!(holds(&whole.0, &element([0, 0x1002], &1u16.to_le_bytes())));
+
+    let delete = authorised(ScanRef { id: scan.id }, &hospitals.admin);
+    ScansClient::new(hospitals.storage.peer.clone()).delete(delete).await.unwrap();
+    let deleted = asked(&hospitals, &[&one]).await;
+    assert!(holds(&deleted.0, &element([0, 0x1002], &2u16.to_le_bytes())));
+    assert!(holds(&deleted.1, &element([8, 0x1197], &0x0110u16.to_le_bytes())));
+    assert!(!holds(&deleted.1, &[8, 0, 0x99, 0x11]), "something of it is promised");
 }
 
 #[tokio::test]
